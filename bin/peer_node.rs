@@ -1,0 +1,10 @@
+//! A node of a Peerline network. See `peerline::program::node`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use peerline::program::{exit_code, node};
+
+fn main() -> ExitCode {
+    exit_code("peer-node", node::run(&node::Args::parse()))
+}

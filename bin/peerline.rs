@@ -1,0 +1,10 @@
+//! A whole Peerline network in one process. See `peerline::program::demo`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use peerline::program::{demo, exit_code};
+
+fn main() -> ExitCode {
+    exit_code("peerline", demo::run(&demo::Args::parse()))
+}

@@ -1,0 +1,10 @@
+//! The relay of a Peerline network. See `peerline::program::relay`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use peerline::program::{exit_code, relay};
+
+fn main() -> ExitCode {
+    exit_code("relay-server", relay::run(&relay::Args::parse()))
+}

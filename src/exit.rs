@@ -1,0 +1,49 @@
+//! The exit codes of all programs.
+
+use std::process::ExitCode;
+
+/// How a program ends. The README lists the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Exit {
+    /// All that was asked was done.
+    Success = 0,
+    /// Every node was asked, and none has the file.
+    NotFound = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The relay could not be reached, or gave no list.
+    Relay = 3,
+    /// The file broke off after a part of it had been printed.
+    Incomplete = 4,
+    /// The file was not found, but some nodes could not be asked.
+    NodesFailed = 5,
+    /// The content could not be put where it should go.
+    NotStored = 6,
+    /// The address or port cannot be listened on.
+    Listen = 7,
+    /// What is to be shared is no folder that can be read.
+    Share = 8,
+    /// A host name does not resolve.
+    Host = 9,
+    /// Stopped before everything that was being sent had been sent.
+    Cut = 10,
+    /// The system refuses something that every program needs.
+    System = 11,
+    /// Interrupted by a signal (128 + SIGINT, as a shell counts).
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The first failure counts.
+    #[must_use]
+    pub fn or(self, later: Self) -> Self {
+        if self == Self::Success { later } else { self }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

@@ -1,0 +1,196 @@
+//! Arrived bytes become whole lines or counted bytes of a body. No I/O.
+//!
+//! Bytes are handed on from where they were read; only what cannot be used yet
+//! (an unfinished line, requests that must wait) is kept here, so that an idle
+//! connection owns no buffer. A newline is searched once in each byte, however
+//! small the pieces are in which a line arrives.
+
+use std::borrow::Cow;
+
+/// What is kept of a connection's input between two turns.
+#[derive(Default)]
+pub struct Inbox {
+    kept: Vec<u8>,
+    /// So many bytes of `kept` hold no newline.
+    searched: usize,
+    /// So many bytes are still to come of a body.
+    body_left: u64,
+}
+
+/// A piece of input.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Piece<'a> {
+    /// A line without its end.
+    Line(&'a [u8]),
+    /// The line has more bytes than allowed; where the next one starts is lost.
+    TooLong,
+    /// Bytes of a body.
+    Body(&'a [u8]),
+}
+
+impl Inbox {
+    /// Puts `arrived` behind what was kept. Hand the rest back with [`Inbox::keep`].
+    pub fn open<'a>(&mut self, arrived: &'a [u8]) -> Unread<'a> {
+        let mut kept = std::mem::take(&mut self.kept);
+        let bytes = if kept.is_empty() {
+            Cow::Borrowed(arrived)
+        } else {
+            kept.extend_from_slice(arrived);
+            Cow::Owned(kept)
+        };
+        Unread {
+            bytes,
+            start: 0,
+            searched: std::mem::take(&mut self.searched),
+            body_left: self.body_left,
+        }
+    }
+
+    /// Takes back what was not used.
+    pub fn keep(&mut self, unread: Unread<'_>) {
+        let Unread {
+            bytes,
+            start,
+            searched,
+            body_left,
+        } = unread;
+        self.searched = searched;
+        self.body_left = body_left;
+        self.kept = match bytes {
+            Cow::Borrowed(bytes) => bytes[start..].to_vec(),
+            Cow::Owned(bytes) if start == bytes.len() => Vec::new(),
+            Cow::Owned(mut bytes) => {
+                bytes.drain(..start);
+                bytes
+            }
+        };
+    }
+
+    /// Whether nothing is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+}
+
+/// Input that is being read, piece by piece.
+pub struct Unread<'a> {
+    bytes: Cow<'a, [u8]>,
+    start: usize,
+    /// So many bytes from `start` on hold no newline.
+    searched: usize,
+    body_left: u64,
+}
+
+impl Unread<'_> {
+    /// The next `length` bytes are a body.
+    pub fn expect_body(&mut self, length: u64) {
+        self.body_left = length;
+        self.searched = 0;
+    }
+
+    /// Whether everything was read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    /// The next piece, or `None` until more arrives. A line with its end has at
+    /// most `max_line` bytes.
+    pub fn next(&mut self, max_line: usize) -> Option<Piece<'_>> {
+        let rest = &self.bytes[self.start..];
+        if rest.is_empty() {
+            return None;
+        }
+        if self.body_left > 0 {
+            let length = usize::try_from(self.body_left).map_or(rest.len(), |n| n.min(rest.len()));
+            self.start += length;
+            self.body_left -= length as u64;
+            return Some(Piece::Body(&rest[..length]));
+        }
+        let window = rest.len().min(max_line);
+        let from = self.searched.min(window);
+        let Some(newline) = memchr::memchr(b'\n', &rest[from..window]) else {
+            self.searched = window;
+            return (window == max_line).then_some(Piece::TooLong);
+        };
+        let line = &rest[..from + newline];
+        self.start += line.len() + 1;
+        self.searched = 0;
+        Some(Piece::Line(line.strip_suffix(b"\r").unwrap_or(line)))
+    }
+
+    /// Bytes of a line whose end has not come.
+    #[must_use]
+    pub fn unfinished(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_of(inbox: &mut Inbox, arrived: &[u8]) -> Vec<String> {
+        let mut unread = inbox.open(arrived);
+        let mut lines = Vec::new();
+        while let Some(piece) = unread.next(16) {
+            match piece {
+                Piece::Line(line) => lines.push(String::from_utf8_lossy(line).into_owned()),
+                Piece::TooLong => {
+                    lines.push("too long".into());
+                    break;
+                }
+                Piece::Body(_) => unreachable!(),
+            }
+        }
+        inbox.keep(unread);
+        lines
+    }
+
+    #[test]
+    fn a_line_ends_by_newline_and_loses_one_carriage_return() {
+        let mut inbox = Inbox::default();
+        assert_eq!(
+            lines_of(&mut inbox, b"a\r\nb\n\nc\r\r\nd"),
+            ["a", "b", "", "c\r"]
+        );
+        assert_eq!(lines_of(&mut inbox, b"\n"), ["d"]);
+        assert!(inbox.is_empty());
+        assert_eq!(
+            inbox.kept.capacity(),
+            0,
+            "an idle connection owns no buffer"
+        );
+    }
+
+    #[test]
+    fn the_end_of_the_line_counts_towards_its_length() {
+        let mut inbox = Inbox::default();
+        assert_eq!(
+            lines_of(&mut inbox, b"123456789012345\n"),
+            ["123456789012345"]
+        );
+        assert_eq!(lines_of(&mut inbox, b"1234567890123456\n"), ["too long"]);
+        let mut inbox = Inbox::default();
+        for _ in 0..15 {
+            assert!(lines_of(&mut inbox, b"x").is_empty());
+        }
+        assert_eq!(lines_of(&mut inbox, b"x"), ["too long"]);
+    }
+
+    #[test]
+    fn a_body_is_counted_and_lines_go_on_after_it() {
+        let mut inbox = Inbox::default();
+        let mut unread = inbox.open(b"FOUND 5\nab");
+        assert_eq!(unread.next(16), Some(Piece::Line(b"FOUND 5")));
+        unread.expect_body(5);
+        assert_eq!(unread.next(16), Some(Piece::Body(b"ab")));
+        assert_eq!(unread.next(16), None);
+        inbox.keep(unread);
+        let mut unread = inbox.open(b"\n\ncOK\n");
+        assert_eq!(unread.next(16), Some(Piece::Body(b"\n\nc")));
+        assert_eq!(unread.next(16), Some(Piece::Line(b"OK")));
+        assert!(unread.is_empty());
+    }
+}

@@ -1,0 +1,182 @@
+//! `peer-client`
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand};
+use log::LevelFilter;
+
+use super::{Failure, LogArgs, prompt, resolve};
+use crate::exit::Exit;
+use crate::limits::{Limits, Patience};
+use crate::protocol::{FileName, Port};
+use crate::reactor::{Outcome, Reactor, Settings};
+use crate::role::client::{Client, Task};
+use crate::screen::{Destination, Printer, Screen, Style, Talk, Target};
+
+/// Bytes read at once: bodies are long.
+const READ_SIZE: usize = 1024 * 1024;
+
+/// Fetches files by name from a Peerline network: asks the relay for its nodes,
+/// then one node after the other for the file.
+///
+/// Without a command it asks for file names on a prompt.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "peer-client", version, max_term_width = 100)]
+pub struct Args {
+    /// The relay: a host name or an address
+    pub relay_addr: String,
+    /// The relay's port
+    pub relay_port: Port,
+    /// What to do; without it, a prompt
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to talk.
+    #[command(flatten)]
+    pub talk: TalkArgs,
+    /// Nodes that a relay may list
+    #[arg(long, value_name = "N", default_value = "1000000", global = true)]
+    pub max_nodes: u64,
+    /// How long to wait for relay and nodes.
+    #[command(flatten)]
+    pub patience: Patience,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// How the client talks to its user.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TalkArgs {
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Log everything
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Give results as JSON, one object a line: on stdout if no content goes there
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print control characters and binary content on a terminal as they are
+    #[arg(long, global = true)]
+    pub raw: bool,
+}
+
+impl TalkArgs {
+    pub(super) fn log_level(&self) -> LevelFilter {
+        if self.verbose {
+            LevelFilter::Debug
+        } else {
+            LevelFilter::Warn
+        }
+    }
+}
+
+/// What a client is asked to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Fetch files and print them, or save them
+    Get(GetArgs),
+    /// List the nodes that the relay knows
+    Nodes,
+}
+
+/// What to fetch, and where to put it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct GetArgs {
+    /// The files' names
+    #[arg(value_name = "NAME", required = true, value_parser = file_name)]
+    pub names: Vec<FileName<'static>>,
+    /// Save to this file; - is stdout
+    #[arg(short, long, value_name = "FILE", conflicts_with = "dir")]
+    pub output: Option<PathBuf>,
+    /// Save into this folder, under the files' own names
+    #[arg(short, long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Replace files that exist
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+/// Runs the client until its work is done.
+///
+/// # Errors
+/// It cannot start, or the system's poll fails.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    args.log.start(args.talk.log_level())?;
+    work(args)
+}
+
+/// The same, where the log runs already.
+pub(super) fn work(args: &Args) -> Result<Exit, Failure> {
+    let relay = resolve(&args.relay_addr, args.relay_port.get())?;
+    let (task, destination) = match &args.command {
+        None => (Task::Prompt, None),
+        Some(Command::Nodes) => (Task::Nodes, None),
+        Some(Command::Get(get)) => (Task::Get(get.names.iter().cloned().collect()), saving(get)?),
+    };
+    let prompting = task == Task::Prompt;
+    let style = style(&args.talk, destination.is_some());
+    let destination =
+        destination.unwrap_or_else(|| Destination::Print(Printer::new(args.talk.raw)));
+    let (asker, asked) = prompt::channel();
+    let screen = Screen::new(Talk::new(style), destination, move || asker.ask());
+    let client = Client::new(screen, relay, args.max_nodes, task);
+    let settings = Settings {
+        limits: Limits::default(),
+        patience: args.patience.clone(),
+        read_size: READ_SIZE,
+    };
+    let mut reactor = Reactor::new(client, settings, Instant::now())
+        .map_err(|error| Failure::system("the loop cannot start", &error))?;
+    reactor
+        .stop_on_signals()
+        .map_err(|error| Failure::system("signals", &error))?;
+    if prompting {
+        prompt::start(asked, reactor.handle())
+            .map_err(|error| Failure::system("the prompt cannot start", &error))?;
+    }
+    let (client, outcome) = reactor
+        .run()
+        .map_err(|error| Failure::system("poll", &error))?;
+    Ok(match outcome {
+        Outcome::Finished => client.exit(),
+        Outcome::Drained | Outcome::Cut(_) => Exit::Interrupted,
+    })
+}
+
+/// Where files are saved, unless they are printed.
+fn saving(get: &GetArgs) -> Result<Option<Destination>, Failure> {
+    let target = match (&get.output, &get.dir) {
+        (Some(file), _) if file.as_os_str() == "-" => return Ok(None),
+        (Some(_), _) if get.names.len() > 1 => {
+            return Err(Failure::new(
+                Exit::Usage,
+                "-o takes one file, but there are several names; use -d DIR",
+            ));
+        }
+        (Some(file), _) => Target::File(file.clone()),
+        (None, Some(folder)) => Target::Folder(folder.clone()),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Destination::save(target, get.force)))
+}
+
+fn style(talk: &TalkArgs, saving: bool) -> Style {
+    if talk.json {
+        return Style::Json { on_stdout: saving };
+    }
+    Style::People {
+        quiet: talk.quiet,
+        // Content on the same terminal would meet the bar.
+        progress: !talk.quiet && (saving || !io::stdout().is_terminal()),
+    }
+}
+
+fn file_name(text: &str) -> Result<FileName<'static>, String> {
+    match FileName::parse(text) {
+        Ok(name) => Ok(name.into_owned()),
+        Err(why) => Err(why.to_string()),
+    }
+}

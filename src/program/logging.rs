@@ -1,0 +1,62 @@
+//! The log: one line an event, on stderr or in a file.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, LineWriter};
+use std::path::PathBuf;
+
+use log::LevelFilter;
+use simplelog::{ColorChoice, Config, ConfigBuilder, TermLogger, TerminalMode, WriteLogger};
+
+use super::Failure;
+use crate::exit::Exit;
+
+/// Where the log goes and how much it says.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Log")]
+pub struct LogArgs {
+    /// Append the log to this file instead of stderr
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// How much to log: off, error, warn, info, debug [default: by program]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<LevelFilter>,
+}
+
+impl LogArgs {
+    /// Starts the log; `default` is the level without a flag.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn start(&self, default: LevelFilter) -> Result<(), Failure> {
+        let level = self.log_level.unwrap_or(default);
+        let result = match &self.log_file {
+            None => {
+                // Mixed would put some lines on stdout, Auto colours into files.
+                let color = if io::stderr().is_terminal() {
+                    ColorChoice::Auto
+                } else {
+                    ColorChoice::Never
+                };
+                TermLogger::init(level, config(), TerminalMode::Stderr, color)
+            }
+            Some(path) => {
+                let file = OpenOptions::new().create(true).append(true).open(path);
+                let file = file.map_err(|error| {
+                    let path = path.display();
+                    Failure::new(Exit::System, format!("log file {path}: {error}"))
+                })?;
+                WriteLogger::init(level, config(), LineWriter::new(file))
+            }
+        };
+        result.map_err(|error| Failure::new(Exit::System, error.to_string()))
+    }
+}
+
+fn config() -> Config {
+    ConfigBuilder::new()
+        .set_time_format_rfc3339()
+        .set_thread_level(LevelFilter::Off)
+        .set_target_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off)
+        .build()
+}

@@ -1,0 +1,120 @@
+//! The programs: their flags, and how each is put together from a role, a loop
+//! and what surrounds them. The files in `bin/` only name one of these.
+
+pub mod client;
+pub mod demo;
+mod logging;
+pub mod node;
+mod prompt;
+pub mod relay;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+
+pub use logging::LogArgs;
+
+use crate::exit::Exit;
+use crate::reactor::{Listener, Outcome};
+
+/// Why a program cannot do its work. It prints as one line that says what to do.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    text: String,
+}
+
+impl Failure {
+    fn new(exit: Exit, text: impl Into<String>) -> Self {
+        Self {
+            exit,
+            text: text.into(),
+        }
+    }
+
+    fn system(what: &str, error: &io::Error) -> Self {
+        Self::new(Exit::System, format!("{what}: {error}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Turns the result of a program into its exit code; a failure is said on stderr.
+#[must_use]
+pub fn exit_code(program: &str, result: Result<Exit, Failure>) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            // If stderr is closed, the exit code is all that is left to say.
+            let _ = writeln!(io::stderr(), "{program}: {failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+/// A server that was stopped has done its work, unless something was cut.
+fn server_exit(outcome: Outcome) -> Exit {
+    match outcome {
+        Outcome::Finished | Outcome::Drained | Outcome::Cut(0) => Exit::Success,
+        Outcome::Cut(connections) => {
+            log::warn!("{connections} connections were cut before all was sent");
+            Exit::Cut
+        }
+    }
+}
+
+/// Says a line on stdout at once. A closed stdout is no failure.
+fn announce(line: impl fmt::Display) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{line}");
+    let _ = stdout.flush();
+}
+
+/// The addresses of a host: all are tried.
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    // Written in brackets as in a URL, an IPv6 address is meant as well.
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = literal.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let unresolved = |why: String| {
+        Failure::new(
+            Exit::Host,
+            format!("{host} does not resolve: {why}; give a known name or an address"),
+        )
+    };
+    let addresses: Vec<SocketAddr> = (host, port)
+        .to_socket_addrs()
+        .map_err(|error| unresolved(error.to_string()))?
+        .collect();
+    if addresses.is_empty() {
+        return Err(unresolved("it has no address".into()));
+    }
+    Ok(addresses)
+}
+
+fn bind(address: SocketAddr) -> Result<(Listener, SocketAddr), Failure> {
+    let bound = Listener::bind(address).and_then(|listener| {
+        let address = listener.address()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => "another program has it; choose another port, or 0",
+            io::ErrorKind::AddrNotAvailable => "it is no address of this machine",
+            io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose another",
+            _ => "choose another address or port",
+        };
+        Failure::new(
+            Exit::Listen,
+            format!("cannot listen on {address}: {error}; {advice}"),
+        )
+    })
+}

@@ -1,0 +1,205 @@
+//! `peer-node`
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Parser;
+use indicatif::DecimalBytes;
+use log::LevelFilter;
+
+use super::{Failure, LogArgs, announce, bind, resolve, server_exit};
+use crate::exit::Exit;
+use crate::limits::{self, Limits, Patience};
+use crate::protocol::{ClaimedIp, Port, canonical};
+use crate::reactor::{Reactor, Settings};
+use crate::role::node::{News, Node, Registrar, Share};
+use crate::share::{Folder, Settings as FolderSettings};
+
+/// Bytes read at once: requests are short.
+const READ_SIZE: usize = 64 * 1024;
+
+/// Shares a folder in a Peerline network: registers with the relay, then serves
+/// files to whoever connects.
+///
+/// Talk to it: printf 'GET hello.txt\n' | nc -N 127.0.0.1 PORT
+#[derive(Clone, Debug, Parser)]
+#[command(name = "peer-node", version, max_term_width = 100)]
+pub struct Args {
+    /// The relay: a host name or an address
+    pub relay_addr: String,
+    /// The relay's port
+    pub relay_port: Port,
+    /// The folder to share, with its sub-folders
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub share: PathBuf,
+    /// Share files and folders whose names start with a dot as well
+    #[arg(long)]
+    pub hidden: bool,
+    /// Files in the list of the share
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = limits::at_least_one)]
+    pub max_files: usize,
+    /// The address to listen on [default: the one from which the relay is reached]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<IpAddr>,
+    /// The port to listen on; 0 lets the system choose
+    #[arg(long, value_name = "PORT", default_value = "0")]
+    pub port: u16,
+    /// The address to be listed under; * is the one that the relay sees
+    #[arg(long, value_name = "IP", default_value = "*", value_parser = claimed_ip)]
+    pub advertise: ClaimedIp,
+    /// The limits of connections.
+    #[command(flatten)]
+    pub limits: Limits,
+    /// How long to wait for the relay.
+    #[command(flatten)]
+    pub patience: Patience,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What a node says when it is ready to serve.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    /// The address it listens on.
+    pub address: SocketAddr,
+    files: u64,
+    bytes: u64,
+    folder: PathBuf,
+}
+
+impl fmt::Display for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            address,
+            files,
+            bytes,
+            folder,
+        } = self;
+        let plural = if *files == 1 { "" } else { "s" };
+        let (bytes, folder) = (DecimalBytes(*bytes), folder.display());
+        write!(
+            f,
+            "listening on {address}, sharing {files} file{plural} ({bytes}) from {folder}"
+        )
+    }
+}
+
+/// Binds, reads the folder and puts the node together. `news` hears how the
+/// registration goes.
+///
+/// # Errors
+/// The folder, the relay's name or the address is of no use.
+pub fn prepare(
+    args: &Args,
+    news: impl FnMut(&News) + 'static,
+) -> Result<(Reactor<Node<Folder>>, Serving), Failure> {
+    let system = |error| Failure::system("the loop cannot start", &error);
+    let relay = resolve(&args.relay_addr, args.relay_port.get())?;
+    let listen = listen_address(args, &relay)?;
+    let (listener, address) = bind(SocketAddr::new(listen, args.port))?;
+    let settings = FolderSettings {
+        hidden: args.hidden,
+        max_files: args.max_files,
+    };
+    let mut folder = Folder::open(&args.share, settings).map_err(|error| {
+        let path = args.share.display();
+        Failure::new(
+            Exit::Share,
+            format!("cannot share {path}: {error}; --share takes a folder that you may read"),
+        )
+    })?;
+    let serving = Serving {
+        address,
+        files: folder.count(None),
+        bytes: folder.bytes(),
+        folder: folder.path().to_owned(),
+    };
+    let now = Instant::now();
+    let port = Port::new(address.port())
+        .ok_or_else(|| Failure::new(Exit::System, "the system gave no port"))?;
+    let registrar = Registrar::new(relay, args.advertise, port, fastrand::u64(..), now);
+    let node = Node::new(folder, registrar, args.limits.max_unknown, now, news);
+    let settings = Settings {
+        limits: args.limits.clone(),
+        patience: args.patience.clone(),
+        read_size: READ_SIZE,
+    };
+    let mut reactor = Reactor::new(node, settings, now).map_err(system)?;
+    reactor.listen(listener).map_err(system)?;
+    Ok((reactor, serving))
+}
+
+/// Runs the node until it is stopped.
+///
+/// # Errors
+/// It cannot start, or the system's poll fails.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    args.log.start(LevelFilter::Info)?;
+    let (mut reactor, serving) = prepare(args, |news| match news {
+        News::RelayAway(_) => log::warn!("{news}"),
+        News::Registered(_) | News::Unregistered => log::info!("{news}"),
+    })?;
+    reactor
+        .stop_on_signals()
+        .map_err(|error| Failure::system("signals", &error))?;
+    announce(format_args!("peer-node {serving}"));
+    let (_, outcome) = reactor
+        .run()
+        .map_err(|error| Failure::system("poll", &error))?;
+    Ok(server_exit(outcome))
+}
+
+/// The address to listen on: what the user says, else the local address from
+/// which the relay is reached, so that a node of a loopback relay stays private.
+fn listen_address(args: &Args, relay: &[SocketAddr]) -> Result<IpAddr, Failure> {
+    let relay_is_elsewhere = relay
+        .iter()
+        .all(|relay| !canonical(relay.ip()).is_loopback());
+    match args.listen {
+        Some(ip) if canonical(ip).is_loopback() && relay_is_elsewhere => Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "--listen {ip} can be reached from this machine only, but the relay {} is \
+                 elsewhere; leave --listen out, or give an address of the network",
+                args.relay_addr
+            ),
+        )),
+        Some(ip) => Ok(ip),
+        None => relay
+            .iter()
+            .find_map(|relay| source_address(*relay))
+            .ok_or_else(|| {
+                Failure::new(
+                    Exit::Listen,
+                    format!(
+                        "there is no route to the relay {}; give --listen",
+                        args.relay_addr
+                    ),
+                )
+            }),
+    }
+}
+
+/// Connecting a UDP socket sends nothing, but the system chooses the address.
+fn source_address(relay: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = match relay {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(relay).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {
+    match text {
+        "*" => Ok(ClaimedIp::Seen),
+        text => text
+            .parse()
+            .map(|ip| ClaimedIp::Is(canonical(ip)))
+            .map_err(|_| "an IPv4 or IPv6 address, or *".into()),
+    }
+}

@@ -1,0 +1,107 @@
+//! `relay-server`
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use log::LevelFilter;
+
+use super::{Failure, LogArgs, announce, bind, server_exit};
+use crate::exit::Exit;
+use crate::limits::{self, Limits, Patience};
+use crate::reactor::{Reactor, Settings};
+use crate::role::relay::{Network, Relay, Settings as RelaySettings, Trust};
+
+/// Bytes read at once: requests are short.
+const READ_SIZE: usize = 64 * 1024;
+
+/// Keeps the directory of a Peerline network: which nodes are alive.
+///
+/// Talk to it: printf 'LIST\n' | nc -N 127.0.0.1 PORT
+#[derive(Clone, Debug, Parser)]
+#[command(name = "relay-server", version, max_term_width = 100)]
+pub struct Args {
+    /// The port to listen on; 0 lets the system choose
+    pub port: u16,
+    /// The address to listen on, repeatable; 0.0.0.0 opens it to the network
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+    pub listen: Vec<IpAddr>,
+    /// Seconds that a node stays listed unless it registers again
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = limits::lease)]
+    pub lease: Duration,
+    /// Who may register addresses that are not their own, repeatable
+    /// [default: loopback]
+    #[arg(long, value_name = "NETWORK")]
+    pub trust: Vec<Network>,
+    /// Nodes in the directory
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = limits::at_least_one)]
+    pub max_nodes: usize,
+    /// The limits of connections.
+    #[command(flatten)]
+    pub limits: Limits,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Binds and puts the relay together. Returns the addresses it listens on, at
+/// least one.
+///
+/// # Errors
+/// An address cannot be listened on.
+pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure> {
+    let system = |error| Failure::system("the loop cannot start", &error);
+    let mut listeners = Vec::new();
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for ip in &args.listen {
+        // The port that the system chose for the first is everybody's.
+        let port = addresses.first().map_or(args.port, SocketAddr::port);
+        let (listener, address) = bind(SocketAddr::new(*ip, port))?;
+        listeners.push(listener);
+        addresses.push(address);
+    }
+    let now = Instant::now();
+    let relay = Relay::new(
+        RelaySettings {
+            lease: args.lease,
+            max_nodes: args.max_nodes,
+            max_unknown: args.limits.max_unknown,
+            trust: Trust::new(args.trust.clone()),
+        },
+        now,
+    );
+    let settings = Settings {
+        limits: args.limits.clone(),
+        patience: Patience::default(),
+        read_size: READ_SIZE,
+    };
+    let mut reactor = Reactor::new(relay, settings, now).map_err(system)?;
+    for listener in listeners {
+        reactor.listen(listener).map_err(system)?;
+    }
+    Ok((reactor, addresses))
+}
+
+/// Runs the relay until it is stopped.
+///
+/// # Errors
+/// It cannot start, or the system's poll fails.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    args.log.start(LevelFilter::Info)?;
+    let (mut reactor, addresses) = prepare(args)?;
+    reactor
+        .stop_on_signals()
+        .map_err(|error| Failure::system("signals", &error))?;
+    for address in addresses {
+        let open = if address.ip().is_loopback() {
+            ""
+        } else {
+            ", open to the network"
+        };
+        announce(format_args!("relay-server listening on {address}{open}"));
+    }
+    let (_, outcome) = reactor
+        .run()
+        .map_err(|error| Failure::system("poll", &error))?;
+    Ok(server_exit(outcome))
+}

@@ -1,0 +1,157 @@
+//! Addresses of nodes: an IP address and a port that somebody may dial.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
+
+use nom::combinator::all_consuming;
+use nom::{IResult, Parser};
+
+use super::blank::{field, trim};
+
+/// A port that can be connected to: 1 to 65535.
+pub type Port = NonZeroU16;
+
+/// Where a node can be reached. The address is canonical: an IPv4 address that
+/// came wrapped in IPv6 (RFC 4291, 2.5.5.2) is unwrapped.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NodeAddress {
+    ip: IpAddr,
+    port: Port,
+}
+
+impl NodeAddress {
+    /// Joins the two.
+    ///
+    /// # Errors
+    /// [`AddressError::NotAHost`] if `ip` does not name one host.
+    pub fn new(ip: IpAddr, port: Port) -> Result<Self, AddressError> {
+        Ok(Self {
+            ip: host(ip)?,
+            port,
+        })
+    }
+
+    /// Reads `ip port`, as in a list of nodes.
+    ///
+    /// # Errors
+    /// What is wrong with the line.
+    pub fn parse(line: &str) -> Result<Self, AddressError> {
+        let (_, (ip, port)) = all_consuming(claim)
+            .parse(trim(line))
+            .map_err(|_| AddressError::Form)?;
+        match ip {
+            ClaimedIp::Is(ip) => Self::new(ip, port),
+            ClaimedIp::Seen => Err(AddressError::Form),
+        }
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> Port {
+        self.port
+    }
+
+    /// Whether only programs on the same machine can reach it.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.ip.is_loopback()
+    }
+}
+
+impl From<NodeAddress> for SocketAddr {
+    fn from(address: NodeAddress) -> Self {
+        Self::new(address.ip, address.port.get())
+    }
+}
+
+/// As on the wire: `ip port`, the address in the form of RFC 5952.
+impl fmt::Display for NodeAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.ip, self.port)
+    }
+}
+
+/// The address that a node says it has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ClaimedIp {
+    /// `*`: the one that the relay sees it at.
+    Seen,
+    /// This one.
+    Is(IpAddr),
+}
+
+impl fmt::Display for ClaimedIp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seen => f.write_str("*"),
+            Self::Is(ip) => ip.fmt(f),
+        }
+    }
+}
+
+/// Reads a claimed address and a port. Whether the address may be used is for
+/// [`NodeAddress::new`] to say.
+pub(super) fn claim(input: &str) -> IResult<&str, (ClaimedIp, Port)> {
+    let ip = field.map_res(|text: &str| match text {
+        "*" => Ok(ClaimedIp::Seen),
+        literal => literal
+            .parse()
+            .map(|ip| ClaimedIp::Is(canonical(ip)))
+            .map_err(|_| AddressError::Form),
+    });
+    // A number of decimal digits only: u16's parser would accept a sign.
+    let port = field.map_res(|text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| text.parse())
+            .and_then(Result::ok)
+            .ok_or(AddressError::Form)
+    });
+    (ip, port).parse(input)
+}
+
+/// The one form in which an address is compared and printed.
+#[must_use]
+pub fn canonical(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
+}
+
+fn host(ip: IpAddr) -> Result<IpAddr, AddressError> {
+    let ip = canonical(ip);
+    let link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if ip.is_unspecified() || ip.is_multicast() || broadcast || link_local {
+        return Err(AddressError::NotAHost);
+    }
+    Ok(ip)
+}
+
+/// Why a text is not the address of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddressError {
+    /// It is not `ip port`.
+    Form,
+    /// Unspecified, multicast, broadcast and IPv6 link-local addresses do not
+    /// name one host that everybody can dial.
+    NotAHost,
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Form => "an address is an IPv4 or IPv6 address and a port from 1 to 65535",
+            Self::NotAHost => {
+                "an unspecified, multicast, broadcast or link-local address is no node's address"
+            }
+        })
+    }
+}
+
+impl std::error::Error for AddressError {}

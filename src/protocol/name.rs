@@ -1,0 +1,103 @@
+//! File names: what may be asked for, listed and shared.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::MAX_NAME;
+use super::blank::is_blank;
+use crate::visible::is_bidi_control;
+
+/// A relative file name that is safe to look up below a folder and to print on
+/// one line: 1 to 1,024 bytes of UTF-8, parts separated by `/`, no part empty,
+/// `.` or `..`, no control character, no backslash, no bidi control, no blank
+/// at either end.
+///
+/// Bytes are compared as they are; nothing is normalised.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FileName<'a>(Cow<'a, str>);
+
+impl<'a> FileName<'a> {
+    /// Takes `text` as a name.
+    ///
+    /// # Errors
+    /// The first rule that `text` breaks.
+    pub fn parse(text: &'a str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text.len() > MAX_NAME {
+            return Err(NameError::TooLong);
+        }
+        if text.starts_with(is_blank) || text.ends_with(is_blank) {
+            return Err(NameError::BlankAtEnd);
+        }
+        if text
+            .chars()
+            .any(|c| c.is_control() || c == '\\' || is_bidi_control(c))
+        {
+            return Err(NameError::Character);
+        }
+        if text
+            .split('/')
+            .any(|part| part.is_empty() || part == "." || part == "..")
+        {
+            return Err(NameError::Parts);
+        }
+        Ok(Self(Cow::Borrowed(text)))
+    }
+
+    /// The name itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a part of it starts with a dot.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.0.split('/').any(|part| part.starts_with('.'))
+    }
+
+    /// The same name, kept beyond the line it stood in.
+    #[must_use]
+    pub fn into_owned(self) -> FileName<'static> {
+        FileName(Cow::Owned(self.0.into_owned()))
+    }
+}
+
+impl fmt::Display for FileName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text is not a file name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NameError {
+    /// There is nothing.
+    Empty,
+    /// It has more than 1,024 bytes.
+    TooLong,
+    /// It starts or ends with a blank.
+    BlankAtEnd,
+    /// A control character, a backslash or a bidi control is in it.
+    Character,
+    /// It is absolute, or a part of it is empty, `.` or `..`.
+    Parts,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "a file name is missing",
+            Self::TooLong => "a file name has at most 1024 bytes",
+            Self::BlankAtEnd => "a file name does not start or end with a blank",
+            Self::Character => "a file name has no control character and no backslash",
+            Self::Parts => {
+                "a file name is relative, its parts separated by one /, none of them . or .."
+            }
+        })
+    }
+}
+
+impl std::error::Error for NameError {}

@@ -1,0 +1,252 @@
+//! What a client may ask: one line, `VERB field field … last`.
+
+use std::fmt;
+
+use nom::bytes::complete::take_till1;
+use nom::combinator::all_consuming;
+use nom::{IResult, Parser};
+
+use super::address::{AddressError, ClaimedIp, NodeAddress, Port, claim};
+use super::blank::{is_blank, last, trim};
+use super::name::{FileName, NameError};
+use super::reply::Code;
+use crate::visible::Visible;
+
+/// The words that start a request. On input their case does not matter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verb {
+    /// A node says where it is, and again before its lease ends.
+    Register,
+    /// A node leaves.
+    Unregister,
+    /// The relay lists its nodes, a node its files.
+    List,
+    /// The last list goes on.
+    More,
+    /// A node sends a file.
+    Get,
+    /// Is anybody there?
+    Ping,
+    /// Figures about the server.
+    Stats,
+    /// The commands of the server.
+    Help,
+    /// Goodbye.
+    Quit,
+}
+
+impl Verb {
+    /// All of them, in the order in which they are explained.
+    pub const ALL: [Self; 9] = [
+        Self::Register,
+        Self::Unregister,
+        Self::List,
+        Self::More,
+        Self::Get,
+        Self::Ping,
+        Self::Stats,
+        Self::Help,
+        Self::Quit,
+    ];
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Register => "REGISTER",
+            Self::Unregister => "UNREGISTER",
+            Self::List => "LIST",
+            Self::More => "MORE",
+            Self::Get => "GET",
+            Self::Ping => "PING",
+            Self::Stats => "STATS",
+            Self::Help => "HELP",
+            Self::Quit => "QUIT",
+        }
+    }
+
+    /// The right form of the whole line.
+    #[must_use]
+    pub fn form(self) -> &'static str {
+        match self {
+            Self::Register => "REGISTER ip port",
+            Self::Unregister => "UNREGISTER ip port",
+            Self::Get => "GET name",
+            Self::List | Self::More | Self::Ping | Self::Stats | Self::Help | Self::Quit => {
+                self.word()
+            }
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|verb| verb.word().eq_ignore_ascii_case(word))
+    }
+}
+
+/// One request, parsed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Request<'a> {
+    /// An empty line: who is there?
+    Banner,
+    /// `REGISTER ip port`
+    Register(ClaimedIp, Port),
+    /// `UNREGISTER ip port`
+    Unregister(ClaimedIp, Port),
+    /// `LIST`
+    List,
+    /// `MORE`
+    More,
+    /// `GET name`
+    Get(FileName<'a>),
+    /// `PING`
+    Ping,
+    /// `STATS`
+    Stats,
+    /// `HELP`
+    Help,
+    /// `QUIT`
+    Quit,
+}
+
+impl<'a> Request<'a> {
+    /// Reads one line without its end.
+    ///
+    /// # Errors
+    /// What is wrong with it; [`RequestError`] prints as the answer to give.
+    pub fn parse(line: &'a [u8]) -> Result<Self, RequestError<'a>> {
+        let line = trim(std::str::from_utf8(line).map_err(|_| RequestError::NotUtf8)?);
+        if line.is_empty() {
+            return Ok(Self::Banner);
+        }
+        let (fields, word) = word(line).map_err(|_| RequestError::UnknownVerb(line))?;
+        let verb = Verb::parse(word).ok_or(RequestError::UnknownVerb(word))?;
+        Self::with_fields(verb, fields)
+    }
+
+    /// Its verb; an empty line has none.
+    #[must_use]
+    pub fn verb(&self) -> Option<Verb> {
+        Some(match self {
+            Self::Banner => return None,
+            Self::Register(..) => Verb::Register,
+            Self::Unregister(..) => Verb::Unregister,
+            Self::List => Verb::List,
+            Self::More => Verb::More,
+            Self::Get(_) => Verb::Get,
+            Self::Ping => Verb::Ping,
+            Self::Stats => Verb::Stats,
+            Self::Help => Verb::Help,
+            Self::Quit => Verb::Quit,
+        })
+    }
+
+    /// The verb is known: from here on an error shows that verb's form.
+    fn with_fields(verb: Verb, fields: &'a str) -> Result<Self, RequestError<'a>> {
+        let form = |_: nom::Err<nom::error::Error<&str>>| RequestError::Form(verb);
+        let alone = |request: Self| {
+            if fields.is_empty() {
+                Ok(request)
+            } else {
+                Err(RequestError::Form(verb))
+            }
+        };
+        match verb {
+            Verb::Register | Verb::Unregister => {
+                let (_, (ip, port)) = all_consuming(claim).parse(fields).map_err(form)?;
+                if let ClaimedIp::Is(ip) = ip {
+                    NodeAddress::new(ip, port).map_err(|why| RequestError::Address(verb, why))?;
+                }
+                Ok(if verb == Verb::Register {
+                    Self::Register(ip, port)
+                } else {
+                    Self::Unregister(ip, port)
+                })
+            }
+            Verb::Get => {
+                let (_, name) = last(fields).map_err(form)?;
+                FileName::parse(name)
+                    .map(Self::Get)
+                    .map_err(|why| RequestError::Name(verb, why))
+            }
+            Verb::List => alone(Self::List),
+            Verb::More => alone(Self::More),
+            Verb::Ping => alone(Self::Ping),
+            Verb::Stats => alone(Self::Stats),
+            Verb::Help => alone(Self::Help),
+            Verb::Quit => alone(Self::Quit),
+        }
+    }
+}
+
+/// The first field of a trimmed line.
+fn word(line: &str) -> IResult<&str, &str> {
+    take_till1(is_blank).parse(line)
+}
+
+/// As on the wire; parsing it again gives the same request.
+impl fmt::Display for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(verb) = self.verb() else {
+            return Ok(());
+        };
+        f.write_str(verb.word())?;
+        match self {
+            Self::Register(ip, port) | Self::Unregister(ip, port) => write!(f, " {ip} {port}"),
+            Self::Get(name) => write!(f, " {name}"),
+            Self::Banner
+            | Self::List
+            | Self::More
+            | Self::Ping
+            | Self::Stats
+            | Self::Help
+            | Self::Quit => Ok(()),
+        }
+    }
+}
+
+/// Why a line is no request. It prints as the text of the answer, which says
+/// what to do instead.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RequestError<'a> {
+    /// The line is no UTF-8.
+    NotUtf8,
+    /// Nobody knows this word.
+    UnknownVerb(&'a str),
+    /// The fields are not those of the verb.
+    Form(Verb),
+    /// The address cannot be a node's.
+    Address(Verb, AddressError),
+    /// The name cannot be a file's.
+    Name(Verb, NameError),
+}
+
+impl RequestError<'_> {
+    /// The class of the error.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::UnknownVerb(_) => Code::UnknownVerb,
+            Self::NotUtf8 | Self::Form(_) | Self::Address(..) | Self::Name(..) => Code::Syntax,
+        }
+    }
+}
+
+impl fmt::Display for RequestError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// As much of an unknown word as is shown.
+        const SHOWN: usize = 32;
+        match self {
+            Self::NotUtf8 => f.write_str("a line is UTF-8 text"),
+            Self::UnknownVerb(word) => {
+                let shown: String = word.chars().take(SHOWN).collect();
+                let word = Visible::text(&shown);
+                write!(f, "unknown command {word}; HELP lists the commands")
+            }
+            Self::Form(verb) => write!(f, "use: {}", verb.form()),
+            Self::Address(verb, why) => write!(f, "use: {}; {why}", verb.form()),
+            Self::Name(verb, why) => write!(f, "use: {}; {why}", verb.form()),
+        }
+    }
+}

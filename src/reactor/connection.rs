@@ -1,0 +1,246 @@
+//! One connection: its socket, what is known of its readiness, what has come in
+//! and what waits to go out.
+
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::event::Event;
+use mio::net::TcpStream;
+
+use super::outbox::{self, Outbox, Sent};
+use crate::end::End;
+use crate::inbox::Inbox;
+
+/// Bytes sent to one peer before the others have their turn.
+const WRITE_BUDGET: u64 = 4 * 1024 * 1024;
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// We connect; the other side has not answered yet.
+    Dialling,
+    /// Both sides may talk.
+    Open,
+    /// Nothing more is heard; what waits is sent.
+    Closing,
+    /// All is sent and our side is shut; the peer may have words in flight.
+    Lingering,
+    /// Over; it is taken away at the end of the loop's round.
+    Ended,
+}
+
+/// Who began it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    Accepted,
+    Dialled,
+}
+
+pub(super) struct Connection<S, F> {
+    pub(super) stream: TcpStream,
+    pub(super) serial: u32,
+    pub(super) peer: SocketAddr,
+    pub(super) origin: Origin,
+    pub(super) phase: Phase,
+    /// None only for somebody who was turned away.
+    pub(super) session: Option<S>,
+    /// Reading may give something. Set by an event, cleared by the read that
+    /// finds the socket empty.
+    pub(super) readable: bool,
+    /// Writing may be accepted. Likewise.
+    pub(super) writable: bool,
+    /// The peer's end of input is on its way: read on until it is reached, for
+    /// no other event will tell.
+    pub(super) ending: bool,
+    /// The end of input was reached.
+    pub(super) ended_input: bool,
+    /// It waits in the run queue.
+    pub(super) queued: bool,
+    /// Whole requests wait in the inbox, because too many answers wait already.
+    pub(super) held: bool,
+    /// A whole line has been heard.
+    pub(super) spoke: bool,
+    /// A whole line has been heard since the deadline was set.
+    pub(super) heard_line: bool,
+    pub(super) inbox: Inbox,
+    pub(super) outbox: Outbox<F>,
+    pub(super) since: Instant,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) end: Option<End>,
+}
+
+/// What a read gave.
+pub(super) enum Received {
+    Bytes(usize),
+    Nothing,
+    EndOfInput,
+}
+
+impl<S, F: AsFd> Connection<S, F> {
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        origin: Origin,
+        session: Option<S>,
+        serial: u32,
+        now: Instant,
+    ) -> Self {
+        Self {
+            stream,
+            serial,
+            peer,
+            origin,
+            phase: match origin {
+                Origin::Accepted => Phase::Open,
+                Origin::Dialled => Phase::Dialling,
+            },
+            session,
+            // An accepted socket can be tried at once: its events may have passed.
+            readable: origin == Origin::Accepted,
+            writable: origin == Origin::Accepted,
+            ending: false,
+            ended_input: false,
+            queued: false,
+            held: false,
+            spoke: false,
+            heard_line: false,
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            since: now,
+            bytes_in: 0,
+            bytes_out: 0,
+            end: None,
+        }
+    }
+
+    /// Remembers what an event says.
+    pub(super) fn note(&mut self, event: &Event) {
+        let ending = event.is_read_closed() || event.is_error();
+        self.readable |= event.is_readable() || ending;
+        self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        self.ending |= ending;
+    }
+
+    /// Whether the dial has an outcome.
+    ///
+    /// # Errors
+    /// The dial failed.
+    pub(super) fn dialled(&mut self) -> Result<bool, End> {
+        let failed = |error| End::NotReached(error);
+        if let Some(error) = self.stream.take_error().map_err(failed)? {
+            return Err(End::NotReached(error));
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => {
+                set_nodelay(&self.stream);
+                self.phase = Phase::Open;
+                Ok(true)
+            }
+            // A spurious event: the answer is still to come.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(End::NotReached(error)),
+        }
+    }
+
+    /// Reads once.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Received, End> {
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => {
+                    self.readable = false;
+                    self.ended_input = true;
+                    return Ok(Received::EndOfInput);
+                }
+                Ok(length) => {
+                    // A short read means empty (epoll(7), question 9), unless
+                    // the end follows: it came with the same event.
+                    if length < buffer.len() && !self.ending {
+                        self.readable = false;
+                    }
+                    self.bytes_in += length as u64;
+                    return Ok(Received::Bytes(length));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Ok(Received::Nothing);
+                }
+                Err(error) => return Err(End::Lost(error)),
+            }
+        }
+    }
+
+    /// Sends what waits, within the budget of a turn.
+    ///
+    /// # Errors
+    /// How the connection ended.
+    pub(super) fn flush(&mut self) -> Result<(), End> {
+        if !self.writable || self.outbox.is_empty() {
+            return Ok(());
+        }
+        let bytes_out = &mut self.bytes_out;
+        let sent = self
+            .outbox
+            .flush(&self.stream, WRITE_BUDGET, |n| *bytes_out += n)?;
+        if let Sent::Blocked = sent {
+            self.writable = false;
+        }
+        Ok(())
+    }
+
+    /// Sends bytes at once as far as the socket takes them; the rest waits.
+    /// `more` says that more follows in the same breath.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub(super) fn send(&mut self, bytes: &[u8], more: bool) -> Result<(), End> {
+        let mut sent = 0;
+        if self.writable && self.outbox.is_empty() && !bytes.is_empty() {
+            sent = outbox::send(&self.stream, bytes, more)?;
+            self.bytes_out += sent as u64;
+            self.writable = sent == bytes.len();
+        }
+        if sent < bytes.len() {
+            self.outbox.push_bytes(&bytes[sent..]);
+        }
+        Ok(())
+    }
+
+    /// Sends bytes that others are sent as well.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub(super) fn send_shared(&mut self, bytes: Arc<[u8]>) -> Result<(), End> {
+        self.outbox.push_shared(bytes);
+        self.flush()
+    }
+
+    /// Sends a part of a file.
+    ///
+    /// # Errors
+    /// The connection is lost, or the file.
+    pub(super) fn send_file(&mut self, file: F, offset: u64, length: u64) -> Result<(), End> {
+        self.outbox.push_file(file, offset, length);
+        self.flush()
+    }
+
+    /// Says that nothing more will be sent.
+    pub(super) fn shut(&self) {
+        // If the peer is gone already, there is nobody to tell.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+}
+
+/// Answers are small and complete: they must not wait for an acknowledgement.
+pub(super) fn set_nodelay(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        log::debug!("TCP_NODELAY: {error}");
+    }
+}

@@ -1,0 +1,190 @@
+//! What waits to be sent to one peer, in order: bytes of its own, bytes that
+//! many share, parts of files.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+
+use crate::end::End;
+
+/// A file goes out in pieces of at most this size, so that one call never holds
+/// the loop for long.
+const FILE_PIECE: u64 = 1024 * 1024;
+
+/// Segments that wait, and how many bytes they have.
+pub(super) struct Outbox<F> {
+    segments: VecDeque<Segment<F>>,
+    queued: u64,
+}
+
+enum Segment<F> {
+    Own { bytes: Vec<u8>, at: usize },
+    Shared { bytes: Arc<[u8]>, at: usize },
+    File { file: F, offset: u64, left: u64 },
+}
+
+/// What became of an attempt to send.
+pub(super) enum Sent {
+    /// All of it.
+    All,
+    /// The socket takes no more for now.
+    Blocked,
+    /// The budget is used up; the socket may take more.
+    Budget,
+}
+
+impl<F> Default for Outbox<F> {
+    fn default() -> Self {
+        Self {
+            segments: VecDeque::new(),
+            queued: 0,
+        }
+    }
+}
+
+impl<F: AsFd> Outbox<F> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub(super) fn queued(&self) -> u64 {
+        self.queued
+    }
+
+    pub(super) fn push_bytes(&mut self, new: &[u8]) {
+        self.queued += new.len() as u64;
+        if let Some(Segment::Own { bytes, .. }) = self.segments.back_mut() {
+            bytes.extend_from_slice(new);
+        } else {
+            let bytes = new.to_vec();
+            self.segments.push_back(Segment::Own { bytes, at: 0 });
+        }
+    }
+
+    pub(super) fn push_shared(&mut self, bytes: Arc<[u8]>) {
+        self.queued += bytes.len() as u64;
+        self.segments.push_back(Segment::Shared { bytes, at: 0 });
+    }
+
+    pub(super) fn push_file(&mut self, file: F, offset: u64, left: u64) {
+        self.queued += left;
+        self.segments
+            .push_back(Segment::File { file, offset, left });
+    }
+
+    /// Sends until all is sent, the socket takes no more or `budget` bytes are
+    /// through. `count` is told of each piece.
+    ///
+    /// # Errors
+    /// How the connection ended.
+    pub(super) fn flush(
+        &mut self,
+        socket: &impl AsFd,
+        mut budget: u64,
+        mut count: impl FnMut(u64),
+    ) -> Result<Sent, End> {
+        let mut segments_left = self.segments.len();
+        while let Some(segment) = self.segments.front_mut() {
+            if budget == 0 {
+                return Ok(Sent::Budget);
+            }
+            let more = segments_left > 1;
+            let step = match segment {
+                Segment::Own { bytes, at } => send_from(socket, bytes, at, more),
+                Segment::Shared { bytes, at } => send_from(socket, bytes, at, more),
+                Segment::File { file, offset, left } => {
+                    send_file(socket, file, offset, left, budget)
+                }
+            }?;
+            budget = budget.saturating_sub(step.sent);
+            self.queued -= step.sent;
+            count(step.sent);
+            if step.blocked {
+                return Ok(Sent::Blocked);
+            }
+            if step.complete {
+                self.segments.pop_front();
+                segments_left -= 1;
+            }
+        }
+        // An idle connection owns no buffer.
+        self.segments = VecDeque::new();
+        Ok(Sent::All)
+    }
+}
+
+/// What one system call did.
+struct Step {
+    sent: u64,
+    complete: bool,
+    blocked: bool,
+}
+
+/// Sends bytes; with `more` the kernel waits for what follows to fill a segment.
+/// Returns how many it took; fewer than given means that it takes no more.
+pub(super) fn send(socket: &impl AsFd, bytes: &[u8], more: bool) -> Result<usize, End> {
+    let mut flags = SendFlags::NOSIGNAL;
+    flags.set(SendFlags::MORE, more);
+    loop {
+        match rustix::net::send(socket, bytes, flags) {
+            Ok(sent) => return Ok(sent),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(0),
+            Err(error) => return Err(End::Lost(error.into())),
+        }
+    }
+}
+
+fn send_from(socket: &impl AsFd, bytes: &[u8], at: &mut usize, more: bool) -> Result<Step, End> {
+    let sent = send(socket, &bytes[*at..], more)?;
+    *at += sent;
+    let complete = *at == bytes.len();
+    Ok(Step {
+        sent: sent as u64,
+        complete,
+        blocked: !complete,
+    })
+}
+
+fn send_file(
+    socket: &impl AsFd,
+    file: &impl AsFd,
+    offset: &mut u64,
+    left: &mut u64,
+    budget: u64,
+) -> Result<Step, End> {
+    let piece = (*left).min(FILE_PIECE).min(budget);
+    // At most 1 MiB: it fits any usize.
+    let sent = loop {
+        match rustix::fs::sendfile(socket, file, Some(offset), piece as usize) {
+            Err(Errno::INTR) => {}
+            other => break other,
+        }
+    };
+    match sent {
+        // The promised size cannot be kept: the only honest answer is to end.
+        Ok(0) => Err(End::FileShrank),
+        Ok(sent) => {
+            *left -= sent as u64;
+            Ok(Step {
+                sent: sent as u64,
+                complete: *left == 0,
+                blocked: false,
+            })
+        }
+        Err(Errno::AGAIN) => Ok(Step {
+            sent: 0,
+            complete: false,
+            blocked: true,
+        }),
+        Err(error @ (Errno::PIPE | Errno::CONNRESET | Errno::TIMEDOUT | Errno::CONNABORTED)) => {
+            Err(End::Lost(error.into()))
+        }
+        Err(error) => Err(End::FileFailed(io::Error::from(error))),
+    }
+}

@@ -1,0 +1,162 @@
+//! The person or program that a client works for.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::end::End;
+use crate::protocol::{Code, FileName, NameError, NodeAddress};
+
+/// Gets told what happens, and gets the content. Only what is behind it touches
+/// a terminal or a disk.
+pub trait User {
+    /// Something happened.
+    fn tell(&mut self, news: News<'_>);
+
+    /// The client waits for the next command.
+    fn ready(&mut self);
+
+    /// A file was found: prepare the place where it goes.
+    ///
+    /// # Errors
+    /// Why there is none; then nothing of the file will follow.
+    fn begin(&mut self, name: &FileName<'_>, size: u64) -> Result<(), NotStored>;
+
+    /// More of the content.
+    ///
+    /// # Errors
+    /// Why it cannot be taken.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), NotStored>;
+
+    /// The file is complete.
+    ///
+    /// # Errors
+    /// Why it cannot be given its final place.
+    fn finish(&mut self) -> Result<(), NotStored>;
+
+    /// The file will not be completed: forget what can be forgotten. Returns how
+    /// many bytes have been shown already and cannot be taken back.
+    fn abandon(&mut self) -> u64;
+}
+
+/// Why content cannot be put where it should go. It prints as what to do.
+#[derive(Debug)]
+pub struct NotStored {
+    /// For people.
+    pub why: String,
+    /// Nobody reads what we print any more: that is no failure of ours.
+    pub reader_gone: bool,
+}
+
+impl fmt::Display for NotStored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// The relay gave its list of nodes.
+    Nodes(&'a [NodeAddress]),
+    /// The list of nodes was asked for: show it.
+    NodeList(&'a [NodeAddress]),
+    /// The relay gave no list.
+    RelayFailed(&'a Trouble<'a>),
+    /// A node is asked.
+    Asking {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// Its place in the list, from 1 on.
+        number: usize,
+        /// How many nodes there are.
+        of: usize,
+        /// The node.
+        node: NodeAddress,
+    },
+    /// The node does not have the file.
+    NotFound(NodeAddress),
+    /// The node gave no proper answer.
+    NodeFailed(NodeAddress, &'a Trouble<'a>),
+    /// The node has the file.
+    Found {
+        /// The node.
+        node: NodeAddress,
+        /// In bytes.
+        size: u64,
+    },
+    /// More of it has arrived.
+    Progress {
+        /// So many bytes.
+        received: u64,
+        /// Of so many.
+        size: u64,
+    },
+    /// A file is complete.
+    Fetched {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// The node that gave it.
+        node: NodeAddress,
+        /// In bytes.
+        size: u64,
+        /// From the question to the last byte.
+        took: Duration,
+    },
+    /// No node gave the file.
+    Missing {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// How many nodes there are.
+        nodes: usize,
+        /// How many of them could not be asked.
+        failed: usize,
+    },
+    /// A file broke off after a part of it had been shown.
+    Incomplete {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// So many bytes were shown.
+        shown: u64,
+        /// Of so many.
+        size: u64,
+    },
+    /// The content cannot be put where it should go.
+    NotStored {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// What is wrong.
+        why: &'a NotStored,
+    },
+    /// What was typed is no file name.
+    BadName(NameError),
+    /// What was typed will be a command one day.
+    NotYet(&'a str),
+    /// The commands.
+    Help(&'static str),
+}
+
+/// What went wrong with another program.
+#[derive(Debug)]
+pub enum Trouble<'a> {
+    /// It answered with an error.
+    Error(Code, String),
+    /// The connection ended too early.
+    Ended(&'a End),
+    /// It lists more than we are ready to take.
+    TooMany(u64),
+}
+
+/// With what came from the network made visible.
+impl fmt::Display for Trouble<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(code, text) => {
+                let text = crate::visible::Visible::text(text);
+                write!(f, "it says {} {text}", code.number())
+            }
+            Self::Ended(End::Done) => f.write_str("it closed the connection too early"),
+            Self::Ended(end) => end.fmt(f),
+            Self::TooMany(count) => write!(f, "it lists {count} nodes, more than --max-nodes"),
+        }
+    }
+}

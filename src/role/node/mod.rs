@@ -1,0 +1,269 @@
+//! The node: serves the files of a share, and stays in the relay's directory.
+
+mod registrar;
+mod share;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use log::debug;
+
+pub use registrar::{News, Registrar, Talk};
+pub use share::{Content, Share, Unavailable};
+
+use super::visitor::{self, Help, say};
+use super::{ConnId, Heard, Next, Role, Turn, Visitor};
+use crate::end::{End, Full};
+use crate::protocol::{Code, FileName, MAX_LISTED_FILES, Reply, Request, Verb};
+use crate::visible::Visible;
+
+/// What the node answers to `HELP`.
+const COMMANDS: [Help; 7] = [
+    (Verb::Get, "FOUND size and so many bytes, or NOTFOUND"),
+    (Verb::List, "the files, each as: size hash 1 name"),
+    (Verb::More, "the list goes on"),
+    (Verb::Ping, "answers PONG"),
+    (Verb::Stats, "figures"),
+    (Verb::Help, "this"),
+    (Verb::Quit, "goodbye"),
+];
+
+/// The node's part.
+pub struct Node<S: Share> {
+    share: S,
+    registrar: Registrar,
+    /// Tells the node's user.
+    news: Box<dyn FnMut(&News)>,
+    max_unknown: u32,
+    started: Instant,
+    gets: u64,
+    found: u64,
+}
+
+/// One connection of a node.
+pub enum Session {
+    /// Somebody who asks for files.
+    Visitor {
+        /// What they did.
+        visitor: Visitor,
+        /// The last name of a list that was cut, for `MORE`.
+        listed: Option<String>,
+    },
+    /// Our talk with the relay.
+    Relay(Talk),
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Visitor { visitor, .. } => visitor.fmt(f),
+            Self::Relay(_) => f.write_str("our relay"),
+        }
+    }
+}
+
+impl<S: Share> Node<S> {
+    /// A node that serves `share` from `now` on.
+    #[must_use]
+    pub fn new(
+        share: S,
+        registrar: Registrar,
+        max_unknown: u32,
+        now: Instant,
+        news: impl FnMut(&News) + 'static,
+    ) -> Self {
+        Self {
+            share,
+            registrar,
+            news: Box::new(news),
+            max_unknown,
+            started: now,
+            gets: 0,
+            found: 0,
+        }
+    }
+
+    fn tell(&mut self, news: Option<News>) {
+        if let Some(news) = news {
+            (self.news)(&news);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        conn: ConnId,
+        listed: &mut Option<String>,
+        request: Request<'_>,
+    ) -> Next {
+        let reply = turn.out.text(conn);
+        match request {
+            Request::Banner => say(reply, self.banner()),
+            Request::Get(name) => return self.get(turn, conn, &name),
+            Request::List => {
+                *listed = None;
+                self.list(reply, listed);
+            }
+            // Without a list before it there is nothing more.
+            Request::More if listed.is_none() => {
+                let total = self.share.count(None);
+                say(reply, Reply::Files { shown: 0, total });
+            }
+            Request::More => self.list(reply, listed),
+            Request::Ping => return visitor::pong(reply),
+            Request::Stats => {
+                let traffic = turn.traffic;
+                let uptime = turn.now.saturating_duration_since(self.started);
+                let figures = [
+                    ("uptime_seconds", uptime.as_secs()),
+                    ("files", self.share.count(None)),
+                    ("files_bytes", self.share.bytes()),
+                    ("gets", self.gets),
+                    ("gets_found", self.found),
+                    ("connections", traffic.open),
+                    ("connections_accepted", traffic.accepted),
+                    ("connections_refused", traffic.refused),
+                    ("bytes_in", traffic.bytes_in),
+                    ("bytes_out", traffic.bytes_out),
+                ];
+                return visitor::stats(reply, &figures);
+            }
+            Request::Help => return visitor::help(reply, &COMMANDS),
+            Request::Quit => return visitor::bye(reply),
+            Request::Register(..) | Request::Unregister(..) => {
+                return visitor::not_here(reply, "a relay answers that; this is a node");
+            }
+        }
+        Next::Line
+    }
+
+    fn get(&mut self, turn: &mut Turn<'_, Self>, conn: ConnId, name: &FileName<'_>) -> Next {
+        self.gets += 1;
+        let reply = turn.out.text(conn);
+        match self.share.open(name) {
+            Ok(content) => {
+                self.found += 1;
+                match content {
+                    // Head and body leave with one write.
+                    Content::Small(bytes) => {
+                        say(reply, Reply::Found(bytes.len() as u64));
+                        reply.extend_from_slice(bytes);
+                    }
+                    Content::Large { size, file } => {
+                        say(reply, Reply::Found(size));
+                        turn.out.file(conn, file, 0, size);
+                    }
+                }
+            }
+            Err(Unavailable::NotFound) => say(reply, Reply::NotFound),
+            Err(why) => {
+                let code = match why {
+                    Unavailable::NotFound | Unavailable::NotAllowed => Code::NotAllowed,
+                    Unavailable::Busy(_) => Code::Full,
+                    Unavailable::Failed(_) => Code::Internal,
+                };
+                log::warn!("{}: {why}", Visible::text(name.as_str()));
+                say(reply, Reply::Error(code, why.to_string().into()));
+                if code == Code::Full {
+                    return Next::Close(End::Full(Full::Files));
+                }
+            }
+        }
+        Next::Line
+    }
+
+    /// At most so many files as one list may have, from where the last one was cut.
+    fn list(&mut self, reply: &mut Vec<u8>, listed: &mut Option<String>) {
+        let after = listed.clone();
+        let total = self.share.count(None);
+        let left = self.share.count(after.as_deref());
+        let shown = left.min(MAX_LISTED_FILES as u64);
+        say(reply, Reply::Files { shown, total });
+        self.share
+            .list(after.as_deref(), MAX_LISTED_FILES, &mut |item| {
+                say(reply, item);
+                *listed = Some(item.name.as_str().to_owned());
+            });
+    }
+
+    fn banner(&mut self) -> Reply<'static> {
+        let files = self.share.count(None);
+        let plural = if files == 1 { "" } else { "s" };
+        Reply::Ok(format!("peerline node, {files} file{plural}; HELP lists the commands").into())
+    }
+}
+
+impl<S: Share> Role for Node<S> {
+    type Session = Session;
+    type File = S::File;
+    /// Nobody tells it anything.
+    type Message = std::convert::Infallible;
+
+    fn start(&mut self, turn: &mut Turn<'_, Self>) {
+        self.tick(turn);
+    }
+
+    fn accepted(&mut self, _: SocketAddr) -> Session {
+        Session::Visitor {
+            visitor: Visitor::default(),
+            listed: None,
+        }
+    }
+
+    fn refused(&self, full: Full, text: &mut Vec<u8>) {
+        visitor::refuse(text, full);
+    }
+
+    fn heard(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        conn: ConnId,
+        session: &mut Session,
+        heard: Heard<'_>,
+    ) -> Next {
+        let reply = turn.out.text(conn);
+        let (visitor, listed) = match session {
+            Session::Visitor { visitor, listed } => (visitor, listed),
+            Session::Relay(talk) => {
+                let (next, news) = self.registrar.heard(turn.now, talk, heard, reply);
+                self.tell(news);
+                return next;
+            }
+        };
+        match visitor.request(heard, self.max_unknown, reply) {
+            Ok(request) => {
+                debug!("asked: {}", Visible::text(&request.to_string()));
+                self.answer(turn, conn, listed, request)
+            }
+            Err(next) => next,
+        }
+    }
+
+    fn ended(&mut self, turn: &mut Turn<'_, Self>, session: Session, end: &End) {
+        if let Session::Relay(talk) = session {
+            let news = self.registrar.ended(turn.now, talk, end);
+            self.tell(news);
+        }
+    }
+
+    fn told(&mut self, _: &mut Turn<'_, Self>, message: Self::Message) {
+        match message {}
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.registrar.next_deadline()
+    }
+
+    fn tick(&mut self, turn: &mut Turn<'_, Self>) {
+        if let Some(relay) = self.registrar.dial(turn.now) {
+            turn.out.dial(relay, Session::Relay(Talk::register()));
+        }
+    }
+
+    fn drain(&mut self, turn: &mut Turn<'_, Self>) {
+        if let Some(relay) = self.registrar.leave() {
+            turn.out.dial(relay, Session::Relay(Talk::unregister()));
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Keeps the node in the relay's directory: registers, renews at a third of the
+//! lease, tries again with growing pauses while the relay is away, and takes
+//! the node out when it stops.
+//!
+//! Each contact is one short conversation: connect, one line, its answer, close.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use crate::end::End;
+use crate::protocol::{ClaimedIp, Port, Registered, Reply, ReplyError, Request};
+use crate::role::visitor::say;
+use crate::role::{Heard, Next};
+use crate::visible::Visible;
+
+/// The first pause after a failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The node's side of its registration.
+pub struct Registrar {
+    /// The relay's addresses, tried in turn.
+    relay: Vec<SocketAddr>,
+    next_address: usize,
+    ip: ClaimedIp,
+    port: Port,
+    state: State,
+    failures: u32,
+    listed: Option<Registered>,
+    rng: Rng,
+}
+
+enum State {
+    /// Nothing to do before this.
+    Waiting(Instant),
+    /// A conversation is going on.
+    Talking,
+    /// The node stops: nothing more to begin.
+    Leaving,
+}
+
+/// One conversation with the relay.
+#[derive(Debug)]
+pub struct Talk {
+    purpose: Purpose,
+    answered: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Purpose {
+    Register,
+    Unregister,
+}
+
+impl Talk {
+    /// To be listed, or to stay so.
+    #[must_use]
+    pub fn register() -> Self {
+        Self {
+            purpose: Purpose::Register,
+            answered: false,
+        }
+    }
+
+    /// To be listed no longer.
+    #[must_use]
+    pub fn unregister() -> Self {
+        Self {
+            purpose: Purpose::Unregister,
+            answered: false,
+        }
+    }
+}
+
+/// Something that the user of a node wants to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum News {
+    /// The relay lists us now.
+    Registered(Registered),
+    /// The relay does not; we go on trying. Said once until it works again.
+    RelayAway(String),
+    /// The relay has taken us out, as we asked.
+    Unregistered,
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registered(Registered { lease, address, .. }) => {
+                let seconds = lease.as_secs();
+                write!(f, "registered as {address}, lease {seconds} s")
+            }
+            Self::RelayAway(why) => {
+                write!(f, "not registered: {why}; serving on, and trying again")
+            }
+            Self::Unregistered => f.write_str("unregistered"),
+        }
+    }
+}
+
+impl Registrar {
+    /// Will register the port at the relay, from `now` on. `relay` is not empty.
+    #[must_use]
+    pub fn new(relay: Vec<SocketAddr>, ip: ClaimedIp, port: Port, seed: u64, now: Instant) -> Self {
+        Self {
+            relay,
+            next_address: 0,
+            ip,
+            port,
+            state: State::Waiting(now),
+            failures: 0,
+            listed: None,
+            rng: Rng::with_seed(seed),
+        }
+    }
+
+    /// When [`Registrar::dial`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting(until) => Some(until),
+            State::Talking | State::Leaving => None,
+        }
+    }
+
+    /// The address to connect to now, if it is time.
+    pub fn dial(&mut self, now: Instant) -> Option<SocketAddr> {
+        if self.next_deadline().is_none_or(|due| due > now) {
+            return None;
+        }
+        self.state = State::Talking;
+        Some(self.address())
+    }
+
+    /// The node stops: the address to connect to for the last time, if the relay
+    /// lists us or may do so in a moment.
+    pub fn leave(&mut self) -> Option<SocketAddr> {
+        let may_be_listed = self.listed.is_some() || matches!(self.state, State::Talking);
+        self.state = State::Leaving;
+        may_be_listed.then(|| self.address())
+    }
+
+    /// Something was heard from the relay.
+    pub fn heard(
+        &mut self,
+        now: Instant,
+        talk: &mut Talk,
+        heard: Heard<'_>,
+        reply: &mut Vec<u8>,
+    ) -> (Next, Option<News>) {
+        let line = match heard {
+            Heard::Connected => {
+                let (ip, port) = (self.ip, self.port);
+                match talk.purpose {
+                    Purpose::Register => say(reply, Request::Register(ip, port)),
+                    Purpose::Unregister => say(reply, Request::Unregister(ip, port)),
+                }
+                return (Next::Line, None);
+            }
+            Heard::Line(line) => line,
+            Heard::Body(_) | Heard::Broken(_) => return (Next::Close(End::Nonsense), None),
+        };
+        talk.answered = true;
+        let news = match (talk.purpose, Reply::parse(line)) {
+            (Purpose::Unregister, Ok(Reply::Ok(_))) => Some(News::Unregistered),
+            // It forgot us already, or it will when the lease ends.
+            (Purpose::Unregister, _) => None,
+            (Purpose::Register, Ok(Reply::Ok(text))) => match Registered::parse(&text) {
+                Ok(registered) => self.registered(now, registered),
+                Err(error) => self.failed(now, error.to_string()),
+            },
+            (Purpose::Register, Ok(Reply::Error(code, text))) => {
+                let text = Visible::text(&text);
+                self.failed(now, format!("the relay says {} {text}", code.number()))
+            }
+            (Purpose::Register, Ok(_) | Err(_)) => self.failed(now, ReplyError.to_string()),
+        };
+        (Next::Close(End::Satisfied), news)
+    }
+
+    /// A conversation is over.
+    pub fn ended(&mut self, now: Instant, talk: Talk, end: &End) -> Option<News> {
+        if talk.answered || talk.purpose == Purpose::Unregister {
+            return None;
+        }
+        let relay = self.address();
+        self.failed(now, format!("relay {relay}: {end}"))
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.relay[self.next_address % self.relay.len()]
+    }
+
+    fn registered(&mut self, now: Instant, registered: Registered) -> Option<News> {
+        // A third of the lease, a tenth of it earlier at random: nodes that were
+        // started together do not come back together.
+        let third = registered.lease.max(Duration::from_secs(1)) / 3;
+        let pause = third.mul_f64(0.9 + 0.1 * self.rng.f64());
+        self.wait_until(now + pause);
+        self.failures = 0;
+        let was = self.listed.replace(registered);
+        (was.map(|was| was.address) != Some(registered.address))
+            .then_some(News::Registered(registered))
+    }
+
+    fn failed(&mut self, now: Instant, why: String) -> Option<News> {
+        let doubled = FIRST_PAUSE * 2_u32.pow(self.failures.min(5));
+        let pause = doubled
+            .min(LONGEST_PAUSE)
+            .mul_f64(0.75 + 0.5 * self.rng.f64());
+        self.wait_until(now + pause);
+        let is_first = self.failures == 0;
+        self.failures = self.failures.saturating_add(1);
+        self.next_address = self.next_address.wrapping_add(1);
+        self.listed = None;
+        is_first.then_some(News::RelayAway(why))
+    }
+
+    fn wait_until(&mut self, until: Instant) {
+        if let State::Talking = self.state {
+            self.state = State::Waiting(until);
+        }
+    }
+}

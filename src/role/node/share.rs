@@ -1,0 +1,65 @@
+//! What a node shares, as the node sees it: names to look up and to list.
+
+use std::fmt;
+
+use crate::protocol::{FileItem, FileName};
+
+/// A collection of files. Only what is behind it touches a disk.
+pub trait Share {
+    /// A file that is open.
+    type File;
+
+    /// Looks a name up and opens it.
+    ///
+    /// # Errors
+    /// Why it cannot be given.
+    fn open(&mut self, name: &FileName<'_>) -> Result<Content<'_, Self::File>, Unavailable>;
+
+    /// At most `most` files in the order of their names, from the one after
+    /// `after` on; each is handed to `each`.
+    fn list(&mut self, after: Option<&str>, most: usize, each: &mut dyn FnMut(&FileItem<'_>));
+
+    /// How many files there are from the one after `after` on.
+    fn count(&mut self, after: Option<&str>) -> u64;
+
+    /// How many bytes they have together.
+    fn bytes(&self) -> u64;
+}
+
+/// What is in a file.
+#[derive(Debug)]
+pub enum Content<'a, F> {
+    /// All of it: it is small.
+    Small(&'a [u8]),
+    /// Where to read it.
+    Large {
+        /// Its size when it was opened.
+        size: u64,
+        /// The open file.
+        file: F,
+    },
+}
+
+/// Why a file cannot be given.
+#[derive(Debug)]
+pub enum Unavailable {
+    /// There is no such file here, or it is not shared.
+    NotFound,
+    /// It is here, but must not be read.
+    NotAllowed,
+    /// The system is short of something; it may work later.
+    Busy(String),
+    /// Reading failed.
+    Failed(String),
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("there is no such file here"),
+            Self::NotAllowed => f.write_str("the file may not be read"),
+            Self::Busy(why) => write!(f, "{why}; try again later"),
+            Self::Failed(why) => write!(f, "the file cannot be read: {why}"),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The nodes that the relay knows, each for as long as its lease lasts.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use slab::Slab;
+
+use crate::protocol::{NodeAddress, Reply};
+use crate::timers::{Lane, Timers};
+
+/// All leases are equally long: one lane holds them in the order of their ends.
+const LEASES: Lane = 0;
+
+/// Addresses of live nodes, in the order of their first registration.
+pub(super) struct Directory {
+    nodes: Slab<Node>,
+    places: HashMap<NodeAddress, usize>,
+    leases: Timers,
+    /// The next node's place in the order of first registration.
+    next_serial: u64,
+    loopback_nodes: usize,
+    /// The list as clients elsewhere and clients on loopback see it, until it changes.
+    rendered: [Option<Arc<[u8]>>; 2],
+}
+
+struct Node {
+    address: NodeAddress,
+    /// Who registered it: nobody else may take it away.
+    source: IpAddr,
+    serial: u64,
+}
+
+/// Why an entry was not made or not taken away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refusal {
+    /// There is no such node.
+    Unknown,
+    /// Somebody else registered it.
+    NotYours,
+    /// The directory has as many nodes as it may have.
+    Full,
+}
+
+impl Directory {
+    /// An empty directory; no deadline in it will be before `now`.
+    #[must_use]
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            nodes: Slab::new(),
+            places: HashMap::new(),
+            leases: Timers::new(now, 1),
+            next_serial: 0,
+            loopback_nodes: 0,
+            rendered: [None, None],
+        }
+    }
+
+    /// How many nodes `on_loopback` clients, or others, see.
+    #[must_use]
+    pub(super) fn len(&self, on_loopback: bool) -> usize {
+        if on_loopback {
+            self.nodes.len()
+        } else {
+            self.nodes.len() - self.loopback_nodes
+        }
+    }
+
+    /// Adds a node until `end`, or renews its lease.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`] if it is new and there are `max` already.
+    pub(super) fn register(
+        &mut self,
+        address: NodeAddress,
+        source: IpAddr,
+        end: Instant,
+        max: usize,
+    ) -> Result<(), Refusal> {
+        let place = match self.places.get(&address) {
+            Some(place) => {
+                self.nodes[*place].source = source;
+                *place
+            }
+            None if self.nodes.len() >= max => return Err(Refusal::Full),
+            None => self.add(address, source),
+        };
+        self.leases.set(place, LEASES, end);
+        Ok(())
+    }
+
+    /// Takes a node out. `source` must be who registered it, or `may_all`.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] or [`Refusal::NotYours`].
+    pub(super) fn unregister(
+        &mut self,
+        address: &NodeAddress,
+        source: IpAddr,
+        may_all: bool,
+    ) -> Result<(), Refusal> {
+        let place = *self.places.get(address).ok_or(Refusal::Unknown)?;
+        if self.nodes[place].source != source && !may_all {
+            return Err(Refusal::NotYours);
+        }
+        self.leases.clear(place);
+        self.remove(place);
+        Ok(())
+    }
+
+    /// When the next lease ends.
+    #[must_use]
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.leases.next()
+    }
+
+    /// Takes out one node whose lease has ended.
+    pub(super) fn expire_one(&mut self, now: Instant) -> Option<NodeAddress> {
+        let place = self.leases.take_due(now)?;
+        Some(self.remove(place))
+    }
+
+    /// The whole answer to `LIST`, made once for each change of the directory.
+    pub(super) fn list(&mut self, on_loopback: bool) -> Arc<[u8]> {
+        if let Some(list) = &self.rendered[usize::from(on_loopback)] {
+            return Arc::clone(list);
+        }
+        let list: Arc<[u8]> = self.render(on_loopback).into();
+        self.rendered[usize::from(on_loopback)] = Some(Arc::clone(&list));
+        list
+    }
+
+    fn render(&self, on_loopback: bool) -> Vec<u8> {
+        let mut seen: Vec<&Node> = self
+            .nodes
+            .iter()
+            .map(|(_, node)| node)
+            .filter(|node| on_loopback || !node.address.is_loopback())
+            .collect();
+        seen.sort_unstable_by_key(|node| node.serial);
+        // Writing to a Vec cannot fail.
+        let mut text = Vec::new();
+        let _ = writeln!(text, "{}", Reply::Nodes(seen.len() as u64));
+        for node in seen {
+            let _ = writeln!(text, "{}", node.address);
+        }
+        text
+    }
+
+    fn add(&mut self, address: NodeAddress, source: IpAddr) -> usize {
+        let place = self.nodes.insert(Node {
+            address,
+            source,
+            serial: self.next_serial,
+        });
+        self.next_serial += 1;
+        self.places.insert(address, place);
+        self.loopback_nodes += usize::from(address.is_loopback());
+        self.rendered = [None, None];
+        place
+    }
+
+    fn remove(&mut self, place: usize) -> NodeAddress {
+        let node = self.nodes.remove(place);
+        self.places.remove(&node.address);
+        self.loopback_nodes -= usize::from(node.address.is_loopback());
+        self.rendered = [None, None];
+        node.address
+    }
+}

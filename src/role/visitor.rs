@@ -1,0 +1,136 @@
+//! What relay and node have in common towards those who talk to them: reading a
+//! request, answering what is no request, and the verbs that every server has.
+
+use std::fmt;
+use std::io::Write;
+
+use crate::end::{End, Full};
+use crate::protocol::{Code, Foreign, Reply, Request, RequestError, Verb};
+use crate::role::{Fault, Heard, Next};
+
+/// One command in the answer to `HELP`, with what it does.
+pub(super) type Help = (Verb, &'static str);
+
+/// Somebody who connected to us.
+#[derive(Default)]
+pub struct Visitor {
+    requests: u32,
+    unknown: u32,
+    last: Option<&'static str>,
+}
+
+impl Visitor {
+    /// Reads a request. What is none is answered here, and the error says how
+    /// the connection goes on.
+    ///
+    /// # Errors
+    /// What to listen for next, where there is nothing more to answer.
+    pub fn request<'a>(
+        &mut self,
+        heard: Heard<'a>,
+        max_unknown: u32,
+        reply: &mut Vec<u8>,
+    ) -> Result<Request<'a>, Next> {
+        let line = match heard {
+            Heard::Line(line) => line,
+            Heard::Broken(fault) => return Err(broken(fault, reply)),
+            Heard::Connected | Heard::Body(_) => return Err(Next::Line),
+        };
+        let is_first = self.requests == 0;
+        self.requests = self.requests.saturating_add(1);
+        if let Some(language) = Foreign::detect(line, is_first) {
+            let text = format!("{language} is not spoken here; type HELP and a newline");
+            say(reply, Reply::Error(Code::UnknownVerb, text.into()));
+            return Err(Next::Close(End::Foreign(language)));
+        }
+        match Request::parse(line) {
+            Ok(request) => {
+                self.last = request.verb().map(Verb::word);
+                Ok(request)
+            }
+            Err(error) => {
+                say(reply, Reply::Error(error.code(), error.to_string().into()));
+                if let RequestError::UnknownVerb(_) = error {
+                    self.unknown += 1;
+                }
+                Err(if self.unknown >= max_unknown {
+                    Next::Close(End::Gibberish)
+                } else {
+                    Next::Line
+                })
+            }
+        }
+    }
+}
+
+/// What was done: `3 requests, last GET`.
+impl fmt::Display for Visitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.requests == 1 { "" } else { "s" };
+        write!(f, "{} request{plural}", self.requests)?;
+        match self.last {
+            Some(verb) => write!(f, ", last {verb}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn broken(fault: Fault, reply: &mut Vec<u8>) -> Next {
+    let (code, text, end) = match fault {
+        Fault::TooLong => (Code::LineTooLong, "line too long", End::LineTooLong),
+        Fault::Cut => (Code::Syntax, "line not ended", End::CutLine),
+        Fault::Late => (Code::TooSlow, "line not ended in time", End::Late),
+    };
+    say(reply, Reply::Error(code, text.into()));
+    Next::Close(end)
+}
+
+/// Appends one line.
+pub(super) fn say(reply: &mut Vec<u8>, line: impl fmt::Display) {
+    // Writing to a Vec cannot fail.
+    let _ = writeln!(reply, "{line}");
+}
+
+/// `ERROR 501`: the verb exists, but others answer it.
+pub(super) fn not_here(reply: &mut Vec<u8>, advice: &'static str) -> Next {
+    say(reply, Reply::Error(Code::UnknownVerb, advice.into()));
+    Next::Line
+}
+
+/// The answer to `PING`.
+pub(super) fn pong(reply: &mut Vec<u8>) -> Next {
+    say(reply, Reply::Pong);
+    Next::Line
+}
+
+/// The answer to `QUIT`.
+pub(super) fn bye(reply: &mut Vec<u8>) -> Next {
+    say(reply, Reply::Ok("bye".into()));
+    Next::Close(End::Quit)
+}
+
+/// The answer to `HELP`.
+pub(super) fn help(reply: &mut Vec<u8>, commands: &[Help]) -> Next {
+    say(reply, Reply::Help(commands.len() as u64));
+    for (verb, meaning) in commands {
+        say(reply, format_args!("{:<22}{meaning}", verb.form()));
+    }
+    Next::Line
+}
+
+/// The answer to `STATS`.
+pub(super) fn stats(reply: &mut Vec<u8>, figures: &[(&str, u64)]) -> Next {
+    say(reply, Reply::Stats(figures.len() as u64));
+    for (name, value) in figures {
+        say(reply, format_args!("{name} {value}"));
+    }
+    Next::Line
+}
+
+/// `ERROR 503`: the only line that is said without being asked.
+pub(super) fn refuse(reply: &mut Vec<u8>, full: Full) {
+    say(
+        reply,
+        Reply::Error(Code::Full, format!("{full}; try again later").into()),
+    );
+}

@@ -1,0 +1,220 @@
+//! Where content goes: stdout, a file, or a folder.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::io::Errno;
+
+use super::Printer;
+use super::saving::Saving;
+use crate::protocol::FileName;
+use crate::role::client::NotStored;
+
+/// What the user named.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// This file.
+    File(PathBuf),
+    /// Files of their own names below this folder.
+    Folder(PathBuf),
+}
+
+/// Where the content of files goes.
+pub enum Destination {
+    /// Onto stdout.
+    Print(Printer),
+    /// Into files.
+    Save {
+        /// Which.
+        target: Target,
+        /// Whether a file that is there may be replaced.
+        replace: bool,
+        /// The file that is being written.
+        open: Option<Open>,
+    },
+}
+
+/// A file that is being written.
+pub enum Open {
+    /// Under another name until it is whole.
+    Aside(AsidePath),
+    /// Straight to a device, a FIFO or a terminal.
+    Direct {
+        /// The open file.
+        file: File,
+        /// What it is called.
+        path: PathBuf,
+        /// How many bytes it was given.
+        written: u64,
+    },
+}
+
+/// A file that is written aside, and what it will be called.
+pub struct AsidePath {
+    saving: Saving,
+    path: PathBuf,
+}
+
+impl Destination {
+    /// Saves to `target`.
+    #[must_use]
+    pub fn save(target: Target, replace: bool) -> Self {
+        Self::Save {
+            target,
+            replace,
+            open: None,
+        }
+    }
+
+    pub(super) fn begin(&mut self, name: &FileName<'_>) -> Result<(), NotStored> {
+        match self {
+            Self::Print(printer) => printer.begin(),
+            Self::Save {
+                target,
+                replace,
+                open,
+            } => {
+                let path = match target {
+                    Target::File(path) => path.clone(),
+                    Target::Folder(folder) => folder.join(name.as_str()),
+                };
+                let opened = match target {
+                    Target::File(_) => open_file(&path, *replace),
+                    Target::Folder(folder) => open_below(folder, name, *replace),
+                };
+                let opened = opened.map_err(|error| not_stored(&path, &error))?;
+                *open = Some(match opened {
+                    Opened::Aside(saving) => Open::Aside(AsidePath { saving, path }),
+                    Opened::Direct(file) => Open::Direct {
+                        file,
+                        path,
+                        written: 0,
+                    },
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), NotStored> {
+        match self {
+            Self::Print(printer) => printer.take(bytes),
+            Self::Save { open: None, .. } => Ok(()),
+            Self::Save {
+                open: Some(open), ..
+            } => open
+                .write(bytes)
+                .map_err(|error| not_stored(open.path(), &error)),
+        }
+    }
+
+    pub(super) fn finish(&mut self) -> Result<(), NotStored> {
+        match self {
+            Self::Print(printer) => printer.finish(),
+            Self::Save { open, .. } => match open.take() {
+                Some(Open::Aside(AsidePath { saving, path })) => {
+                    saving.commit().map_err(|error| not_stored(&path, &error))
+                }
+                Some(Open::Direct { .. }) | None => Ok(()),
+            },
+        }
+    }
+
+    pub(super) fn abandon(&mut self) -> u64 {
+        match self {
+            Self::Print(printer) => printer.abandon(),
+            Self::Save { open, .. } => match open.take() {
+                Some(Open::Direct { written, .. }) => written,
+                Some(Open::Aside(_)) | None => 0,
+            },
+        }
+    }
+}
+
+impl Open {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Aside(aside) => aside.saving.write(bytes),
+            Self::Direct { file, written, .. } => {
+                file.write_all(bytes)?;
+                *written += bytes.len() as u64;
+                Ok(())
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Aside(aside) => &aside.path,
+            Self::Direct { path, .. } => path,
+        }
+    }
+}
+
+enum Opened {
+    Aside(Saving),
+    Direct(File),
+}
+
+/// Opens the file that the user named.
+fn open_file(path: &Path, replace: bool) -> io::Result<Opened> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => return Err(Errno::ISDIR.into()),
+        Ok(metadata) if !metadata.is_file() => {
+            return Ok(Opened::Direct(OpenOptions::new().write(true).open(path)?));
+        }
+        // That there is nothing is fine; anything else shows when it is made.
+        Ok(_) | Err(_) => {}
+    }
+    let name = path.file_name().ok_or(Errno::ISDIR)?;
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
+    };
+    let folder = File::open(folder)?.into();
+    Saving::begin(folder, name, replace).map(Opened::Aside)
+}
+
+/// Opens a file of that name below the folder; sub-folders are made, and links
+/// are not followed: nothing is written outside.
+fn open_below(folder: &Path, name: &FileName<'_>, replace: bool) -> io::Result<Opened> {
+    std::fs::create_dir_all(folder)?;
+    let mut at: OwnedFd = File::open(folder)?.into();
+    let (folders, leaf) = match name.as_str().rsplit_once('/') {
+        Some((folders, leaf)) => (Some(folders), leaf),
+        None => (None, name.as_str()),
+    };
+    for part in folders.into_iter().flat_map(|folders| folders.split('/')) {
+        match mkdirat(&at, part, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        at = openat(&at, part, flags, Mode::empty())?;
+    }
+    Saving::begin(at, OsStr::new(leaf), replace).map(Opened::Aside)
+}
+
+fn not_stored(path: &Path, error: &io::Error) -> NotStored {
+    let path = crate::visible::Visible(path.as_os_str().as_encoded_bytes());
+    let why = match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            format!("{path} exists already; --force replaces it")
+        }
+        io::ErrorKind::IsADirectory => {
+            format!("{path} is a folder; use -d to save into one")
+        }
+        io::ErrorKind::NotADirectory => {
+            format!("{path}: a part of it is no folder, or a link: not followed")
+        }
+        _ => format!("{path} cannot be written: {error}"),
+    };
+    NotStored {
+        why,
+        reader_gone: false,
+    }
+}

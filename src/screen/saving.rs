@@ -1,0 +1,204 @@
+//! Saving a file: written aside under a name that ends by `.part`, and given its
+//! own name only when it is whole.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{
+    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, ftruncate, openat, renameat,
+    renameat_with, statat, unlinkat,
+};
+use rustix::io::Errno;
+
+/// The longest name of a file on the usual file systems (NAME_MAX).
+const NAME_MAX: usize = 255;
+const SUFFIX: &str = ".part";
+/// Another client may finish under the same name while we look at its part.
+const TRIES: usize = 8;
+
+/// A file that is being written. Dropped before [`Saving::commit`], it leaves
+/// nothing behind.
+pub(super) struct Saving {
+    folder: OwnedFd,
+    part: OsString,
+    name: OsString,
+    file: File,
+    replace: bool,
+    committed: bool,
+}
+
+impl Saving {
+    /// Starts to write `name` into `folder`; `replace` allows to replace a file
+    /// that is there already.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, or what the system says.
+    pub(super) fn begin(folder: OwnedFd, name: &OsStr, replace: bool) -> io::Result<Self> {
+        if !replace && statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+            return Err(Errno::EXIST.into());
+        }
+        let part = part_name(name);
+        let file = create(&folder, &part)?;
+        Ok(Self {
+            folder,
+            part,
+            name: name.to_owned(),
+            file: file.into(),
+            replace,
+            committed: false,
+        })
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if somebody else was faster, or what the system says.
+    pub(super) fn commit(mut self) -> io::Result<()> {
+        let (folder, part, name) = (&self.folder, &self.part, &self.name);
+        if self.replace {
+            renameat(folder, part, folder, name)?;
+        } else {
+            match renameat_with(folder, part, folder, name, RenameFlags::NOREPLACE) {
+                // Some file systems cannot do it in one step.
+                Err(Errno::INVAL | Errno::NOSYS) => {
+                    if statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+                        return Err(Errno::EXIST.into());
+                    }
+                    renameat(folder, part, folder, name)?;
+                }
+                result => result?,
+            }
+        }
+        self.committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        if !self.committed
+            && let Err(error) = unlinkat(&self.folder, &self.part, AtFlags::empty())
+        {
+            log::warn!("{}: cannot be removed: {error}", self.part.display());
+        }
+    }
+}
+
+/// Makes the part and locks it. One that a killed client left behind is used
+/// again; one that is being written by another client is not.
+fn create(folder: &OwnedFd, part: &OsStr) -> io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    for _ in 0..TRIES {
+        let file = openat(folder, part, flags, Mode::from_raw_mode(0o666))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let what = format!("{} is being written by another program", part.display());
+                return Err(io::Error::other(what));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        // The other client may have given it its final name before we had the lock.
+        let ours = fstat(&file)?;
+        match statat(folder, part, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino) => {
+                ftruncate(&file, 0)?;
+                return Ok(file);
+            }
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(io::Error::other("others keep writing the same file"))
+}
+
+fn part_name(name: &OsStr) -> OsString {
+    let bytes = name.as_bytes();
+    let length = bytes.len().min(NAME_MAX - SUFFIX.len());
+    // A name of this machine or a FileName: cut, it may end in mid-character,
+    // which no file system here minds.
+    let mut part = OsStr::from_bytes(&bytes[..length]).to_owned();
+    part.push(SUFFIX);
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    fn folder(path: &Path) -> OwnedFd {
+        File::open(path).unwrap().into()
+    }
+
+    #[test]
+    fn a_file_has_its_name_only_when_it_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let mut saving = Saving::begin(folder(dir.path()), OsStr::new("a"), false).unwrap();
+        saving.write(b"half").unwrap();
+        assert!(at("a.part").exists() && !at("a").exists());
+        drop(saving);
+        assert!(!at("a.part").exists());
+        let mut saving = Saving::begin(folder(dir.path()), OsStr::new("a"), false).unwrap();
+        saving.write(b"whole").unwrap();
+        saving.commit().unwrap();
+        assert_eq!(fs::read(at("a")).unwrap(), b"whole");
+        assert!(!at("a.part").exists());
+    }
+
+    #[test]
+    fn what_is_there_is_not_replaced_unasked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let mut early = Saving::begin(folder(dir.path()), OsStr::new("a"), false).unwrap();
+        early.write(b"new").unwrap();
+        fs::write(&path, "old").unwrap();
+        let late = Saving::begin(folder(dir.path()), OsStr::new("a"), false);
+        assert_eq!(late.err().unwrap().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            early.commit().unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        let mut forced = Saving::begin(folder(dir.path()), OsStr::new("a"), true).unwrap();
+        forced.write(b"new").unwrap();
+        forced.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_part_left_behind_is_used_again_and_one_in_use_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.part"), "left behind by a killed client").unwrap();
+        let mut first = Saving::begin(folder(dir.path()), OsStr::new("a"), false).unwrap();
+        let second = Saving::begin(folder(dir.path()), OsStr::new("a"), false);
+        assert!(
+            second
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("another program")
+        );
+        first.write(b"short").unwrap();
+        first.commit().unwrap();
+        assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"short");
+    }
+
+    #[test]
+    fn the_longest_name_can_be_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = "n".repeat(NAME_MAX);
+        let saving = Saving::begin(folder(dir.path()), OsStr::new(&name), false).unwrap();
+        saving.commit().unwrap();
+        assert!(dir.path().join(name).exists());
+    }
+}

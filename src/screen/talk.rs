@@ -1,0 +1,284 @@
+//! What the client says about its work: lines for people, or JSON for programs.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::protocol::NodeAddress;
+use crate::role::client::News;
+use crate::visible::Visible;
+
+/// Nodes of a list that are shown unasked.
+const SHOWN_NODES: usize = 16;
+
+/// How to talk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Style {
+    /// Lines on stderr.
+    People {
+        /// Only what went wrong.
+        quiet: bool,
+        /// A progress bar, if stderr is a terminal.
+        progress: bool,
+    },
+    /// One JSON object a result.
+    Json {
+        /// On stdout, as no content goes there; else on stderr.
+        on_stdout: bool,
+    },
+}
+
+/// Says what happens.
+pub struct Talk {
+    style: Style,
+    bar: Option<ProgressBar>,
+    nodes_shown: bool,
+}
+
+impl Talk {
+    /// Talks in this style.
+    #[must_use]
+    pub fn new(style: Style) -> Self {
+        Self {
+            style,
+            bar: None,
+            nodes_shown: false,
+        }
+    }
+
+    /// A file of this size begins.
+    pub(super) fn begin(&mut self, size: u64) {
+        if let Style::People { progress: true, .. } = self.style {
+            const TEMPLATE: &str = "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+            let bar = ProgressBar::new(size);
+            if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+                bar.set_style(style);
+            }
+            self.bar = Some(bar);
+        }
+    }
+
+    /// A file has ended, one way or the other.
+    pub(super) fn end_of_content(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    pub(super) fn tell(&mut self, news: &News<'_>) {
+        if let (Some(bar), News::Progress { received, .. }) = (&self.bar, news) {
+            bar.set_position(*received);
+        }
+        match self.style {
+            Style::Json { on_stdout } => {
+                if let Some(value) = as_json(news) {
+                    if on_stdout || matches!(news, News::NodeList(_)) {
+                        say(&mut io::stdout(), value);
+                    } else {
+                        say(&mut io::stderr(), value);
+                    }
+                }
+            }
+            Style::People { quiet, .. } => self.tell_people(news, quiet),
+        }
+    }
+
+    fn tell_people(&mut self, news: &News<'_>, quiet: bool) {
+        // What was asked for is said in any case, and so is what went wrong.
+        match news {
+            News::NodeList(nodes) => {
+                for node in *nodes {
+                    say(&mut io::stdout(), node);
+                }
+                return;
+            }
+            News::RelayFailed(trouble) => {
+                return complain(format_args!(
+                    "the relay gives no list: {trouble}; is it running, and is the address right?"
+                ));
+            }
+            News::Missing {
+                name,
+                nodes,
+                failed,
+            } => {
+                let name = Visible::text(name.as_str());
+                return complain(match (nodes, failed) {
+                    (0, _) => format!("{name}: the relay lists no node"),
+                    (_, 0) => format!("{name}: not found, {nodes} asked"),
+                    _ => format!("{name}: not found, {failed} of {nodes} could not be asked"),
+                });
+            }
+            News::Incomplete { name, shown, size } => {
+                let name = Visible::text(name.as_str());
+                return complain(format_args!(
+                    "{name}: incomplete: {shown} of {size} bytes were printed"
+                ));
+            }
+            News::NotStored { name, why } => {
+                return complain(format_args!("{}: {why}", Visible::text(name.as_str())));
+            }
+            News::BadName(why) => return complain(why),
+            News::NotYet(word) => {
+                return complain(format_args!(
+                    "{word}: not in this version; get {word} fetches a file of that name"
+                ));
+            }
+            News::Help(text) => return complain(text),
+            News::NodeFailed(node, trouble) => {
+                return complain(format_args!("  {}: {trouble}", place(*node)));
+            }
+            News::Nodes(_)
+            | News::Asking { .. }
+            | News::NotFound(_)
+            | News::Found { .. }
+            | News::Progress { .. }
+            | News::Fetched { .. } => {}
+        }
+        if !quiet {
+            self.report(news);
+        }
+    }
+
+    /// How the work goes on.
+    fn report(&mut self, news: &News<'_>) {
+        match news {
+            News::Nodes(nodes) => {
+                let plural = if nodes.len() == 1 { "" } else { "s" };
+                complain(format_args!("the relay lists {} node{plural}", nodes.len()));
+                if !std::mem::replace(&mut self.nodes_shown, true) {
+                    for (index, node) in nodes.iter().take(SHOWN_NODES).enumerate() {
+                        complain(format_args!("  node {}: {}", index + 1, place(*node)));
+                    }
+                    if nodes.len() > SHOWN_NODES {
+                        complain(format_args!("  and {} more", nodes.len() - SHOWN_NODES));
+                    }
+                }
+            }
+            News::Asking {
+                number, of, node, ..
+            } => complain(format_args!(
+                "asking node {number} of {of}: {}",
+                place(*node)
+            )),
+            News::NotFound(_) => complain("  not found there"),
+            News::Found { size, .. } => complain(format_args!("  found: {}", DecimalBytes(*size))),
+            News::Fetched {
+                name,
+                node,
+                size,
+                took,
+            } => {
+                complain(format_args!("  received {size} bytes, 0 remaining"));
+                complain(format_args!(
+                    "{}: {} in {} ({}/s) from {}",
+                    Visible::text(name.as_str()),
+                    DecimalBytes(*size),
+                    Took(*took),
+                    DecimalBytes(rate(*size, *took)),
+                    place(*node)
+                ));
+            }
+            News::NodeList(_)
+            | News::RelayFailed(_)
+            | News::NodeFailed(..)
+            | News::Progress { .. }
+            | News::Missing { .. }
+            | News::Incomplete { .. }
+            | News::NotStored { .. }
+            | News::BadName(_)
+            | News::NotYet(_)
+            | News::Help(_) => {}
+        }
+    }
+}
+
+fn place(node: NodeAddress) -> String {
+    format!("{} port {}", node.ip(), node.port())
+}
+
+/// Bytes a second.
+fn rate(size: u64, took: Duration) -> u64 {
+    (size as f64 / took.as_secs_f64().max(1e-6)) as u64
+}
+
+/// A time for people: `0.8 ms`, `3.2 s`.
+struct Took(Duration);
+
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        if seconds < 1.0 {
+            write!(f, "{:.1} ms", seconds * 1000.0)
+        } else {
+            write!(f, "{seconds:.1} s")
+        }
+    }
+}
+
+fn as_json(news: &News<'_>) -> Option<Value> {
+    Some(match news {
+        News::NodeList(nodes) => {
+            let nodes: Vec<Value> = nodes
+                .iter()
+                .map(|node| json!({"ip": node.ip().to_string(), "port": node.port().get()}))
+                .collect();
+            json!({ "nodes": nodes })
+        }
+        News::RelayFailed(trouble) => json!({"error": "relay", "why": trouble.to_string()}),
+        News::Fetched {
+            name,
+            node,
+            size,
+            took,
+        } => json!({
+            "name": name.as_str(),
+            "size": size,
+            "ip": node.ip().to_string(),
+            "port": node.port().get(),
+            "seconds": took.as_secs_f64(),
+        }),
+        News::Missing {
+            name,
+            nodes,
+            failed,
+        } => json!({
+            "name": name.as_str(),
+            "error": "not found",
+            "nodes": nodes,
+            "failed": failed,
+        }),
+        News::Incomplete { name, shown, size } => json!({
+            "name": name.as_str(),
+            "error": "incomplete",
+            "shown": shown,
+            "size": size,
+        }),
+        News::NotStored { name, why } => json!({
+            "name": name.as_str(),
+            "error": "not stored",
+            "why": why.to_string(),
+        }),
+        News::BadName(why) => json!({"error": "bad name", "why": why.to_string()}),
+        News::NotYet(word) => json!({"error": "unknown command", "why": word}),
+        News::Nodes(_)
+        | News::Asking { .. }
+        | News::NotFound(_)
+        | News::NodeFailed(..)
+        | News::Found { .. }
+        | News::Progress { .. }
+        | News::Help(_) => return None,
+    })
+}
+
+fn complain(line: impl fmt::Display) {
+    say(&mut io::stderr(), line);
+}
+
+/// Writes a line. If nobody reads any more, the work goes on all the same.
+fn say(out: &mut impl Write, line: impl fmt::Display) {
+    let _ = writeln!(out, "{line}");
+}

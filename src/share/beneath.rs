@@ -1,0 +1,113 @@
+//! Opens files below a folder, and never outside of it.
+//!
+//! `openat2` with `RESOLVE_BENEATH` lets the kernel refuse `..`, absolute names
+//! and links that lead out (openat2(2)). Where the kernel or a container does
+//! not have it, the name is walked part by part, and no link is followed.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::io::Errno;
+
+use crate::protocol::FileName;
+
+/// Tries again if a rename elsewhere made the kernel unsure (openat2(2), EAGAIN).
+const TRIES: usize = 8;
+
+/// NONBLOCK: opening a FIFO must not stop the loop.
+const READ: OFlags = OFlags::RDONLY
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY);
+
+/// How names are resolved on this system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Resolver {
+    /// By the kernel, links that stay inside are followed.
+    Kernel,
+    /// Part by part, no link is followed.
+    PartByPart,
+}
+
+impl Resolver {
+    /// What this system has.
+    pub(super) fn detect(root: &OwnedFd) -> Self {
+        match openat2(root, ".", READ, Mode::empty(), ResolveFlags::BENEATH) {
+            Err(Errno::NOSYS | Errno::PERM) => Self::PartByPart,
+            Ok(_) | Err(_) => Self::Kernel,
+        }
+    }
+
+    /// Opens a regular file and tells its size. A directory, a FIFO or a device
+    /// is as good as nothing: `ENOENT`.
+    pub(super) fn open(self, root: &OwnedFd, name: &FileName<'_>) -> Result<(File, u64), Errno> {
+        let file = match self {
+            Self::Kernel => open_by_kernel(root, name.as_str())?,
+            Self::PartByPart => open_part_by_part(root, name.as_str())?,
+        };
+        let stat = fstat(&file)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Errno::NOENT);
+        }
+        Ok((file.into(), u64::try_from(stat.st_size).unwrap_or(0)))
+    }
+}
+
+fn open_by_kernel(root: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let mut tries = 1;
+    loop {
+        match openat2(root, name, READ, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) if tries < TRIES => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+fn open_part_by_part(root: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    let mut folder: Option<OwnedFd> = None;
+    let mut parts = name.split('/').peekable();
+    while let Some(part) = parts.next() {
+        let at = folder.as_ref().map_or(root.as_fd(), AsFd::as_fd);
+        let flags = if parts.peek().is_some() {
+            READ | OFlags::NOFOLLOW | OFlags::DIRECTORY
+        } else {
+            READ | OFlags::NOFOLLOW
+        };
+        folder = Some(openat(at, part, flags, Mode::empty())?);
+    }
+    folder.ok_or(Errno::NOENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn nothing_outside_is_opened_either_way() {
+        let place = tempfile::tempdir().unwrap();
+        let share = place.path().join("share");
+        fs::create_dir_all(share.join("sub")).unwrap();
+        fs::write(place.path().join("secret"), "secret").unwrap();
+        fs::write(share.join("sub/inside"), "inside").unwrap();
+        symlink("../secret", share.join("out")).unwrap();
+        symlink("sub/inside", share.join("in")).unwrap();
+        symlink("..", share.join("up")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, share.join("fifo"), Mode::RUSR).unwrap();
+        let root: OwnedFd = File::open(&share).unwrap().into();
+        for resolver in [Resolver::Kernel, Resolver::PartByPart] {
+            let open = |name| {
+                let name = FileName::parse(name).unwrap();
+                resolver.open(&root, &name).map(|(_, size)| size)
+            };
+            assert_eq!(open("sub/inside"), Ok(6));
+            for name in ["out", "up/secret", "sub", "fifo", "none", "sub/inside/x"] {
+                assert!(open(name).is_err(), "{name} {resolver:?}");
+            }
+            assert_eq!(open("in").is_ok(), resolver == Resolver::Kernel);
+        }
+    }
+}

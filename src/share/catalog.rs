@@ -1,0 +1,127 @@
+//! Which files are in the folder, in the order of their names.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use walkdir::{DirEntry, WalkDir};
+
+use crate::protocol::FileName;
+use crate::visible::Visible;
+
+/// A list this fresh is given again without looking at the disk.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The files of one scan.
+#[derive(Default)]
+pub(super) struct Catalog {
+    /// Names and sizes, in the order of the names' bytes.
+    files: Vec<(String, u64)>,
+    bytes: u64,
+    scanned: Option<Instant>,
+    /// What is not shared has been said.
+    warned: bool,
+}
+
+/// What to look for.
+pub(super) struct Scan<'a> {
+    pub(super) path: &'a Path,
+    pub(super) hidden: bool,
+    pub(super) max_files: usize,
+    /// The size of what a link leads to, if that is a file inside.
+    pub(super) behind_link: &'a dyn Fn(&FileName<'_>) -> Option<u64>,
+}
+
+impl Catalog {
+    pub(super) fn is_fresh(&self) -> bool {
+        self.scanned.is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    /// Looks at the disk.
+    pub(super) fn scan(&mut self, scan: &Scan<'_>) {
+        self.files.clear();
+        let mut left_out = LeftOut::default();
+        let entries = WalkDir::new(scan.path)
+            .min_depth(1)
+            .into_iter()
+            .filter_entry(|entry| scan.hidden || !is_hidden(entry));
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    left_out.note(&error.to_string());
+                    continue;
+                }
+            };
+            if entry.file_type().is_dir() {
+                continue;
+            }
+            let relative = entry.path().strip_prefix(scan.path).unwrap_or(entry.path());
+            let Some(name) = relative
+                .to_str()
+                .and_then(|text| FileName::parse(text).ok())
+            else {
+                left_out.note(&relative.to_string_lossy());
+                continue;
+            };
+            let size = if entry.path_is_symlink() {
+                (scan.behind_link)(&name)
+            } else if entry.file_type().is_file() {
+                entry.metadata().ok().map(|metadata| metadata.len())
+            } else {
+                None
+            };
+            if let Some(size) = size {
+                if self.files.len() == scan.max_files {
+                    left_out.note(name.as_str());
+                    break;
+                }
+                self.files.push((name.as_str().to_owned(), size));
+            }
+        }
+        self.files.sort_unstable();
+        self.bytes = self.files.iter().map(|(_, size)| size).sum();
+        self.scanned = Some(Instant::now());
+        if left_out.count > 0 && !std::mem::replace(&mut self.warned, true) {
+            warn!(
+                "{} not listed: names that cannot be shared, unreadable folders, or more than \
+                 --max-files; the first is {}",
+                left_out.count,
+                Visible::text(&left_out.first)
+            );
+        }
+    }
+
+    /// The files after the one of this name.
+    pub(super) fn after(&self, name: Option<&str>) -> &[(String, u64)] {
+        let start = match name {
+            None => 0,
+            Some(name) => self.files.partition_point(|(n, _)| n.as_str() <= name),
+        };
+        &self.files[start..]
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// What the user should know about once.
+#[derive(Default)]
+struct LeftOut {
+    count: usize,
+    first: String,
+}
+
+impl LeftOut {
+    fn note(&mut self, name: &str) {
+        if self.count == 0 {
+            name.clone_into(&mut self.first);
+        }
+        self.count += 1;
+    }
+}
+
+fn is_hidden(entry: &DirEntry) -> bool {
+    entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
+}

@@ -1,0 +1,167 @@
+//! The share that is a folder on this machine.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::io::{Errno, pread};
+
+use super::beneath::Resolver;
+use super::catalog::{Catalog, Scan};
+use crate::protocol::{FileItem, FileName};
+use crate::role::node::{Content, Share, Unavailable};
+
+/// Files up to this size leave in one write together with their header.
+const SMALL: usize = 64 * 1024;
+
+/// What to share of a folder.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Files and folders whose names start with a dot as well.
+    pub hidden: bool,
+    /// The most files in a list.
+    pub max_files: usize,
+}
+
+/// A folder and its sub-folders.
+pub struct Folder {
+    path: PathBuf,
+    root: OwnedFd,
+    resolver: Resolver,
+    settings: Settings,
+    catalog: Catalog,
+    /// The last small file's content; one byte more than the largest.
+    small: Box<[u8]>,
+}
+
+impl Folder {
+    /// Shares the folder at `path`.
+    ///
+    /// # Errors
+    /// It is no folder, or cannot be read.
+    pub fn open(path: &Path, settings: Settings) -> io::Result<Self> {
+        let file = File::open(path)?;
+        if !file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        std::fs::read_dir(path)?;
+        let root = file.into();
+        let mut folder = Self {
+            path: path.canonicalize()?,
+            resolver: Resolver::detect(&root),
+            root,
+            settings,
+            catalog: Catalog::default(),
+            small: vec![0; SMALL + 1].into(),
+        };
+        folder.refresh();
+        Ok(folder)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn refresh(&mut self) {
+        if self.catalog.is_fresh() {
+            return;
+        }
+        let (resolver, root) = (self.resolver, &self.root);
+        self.catalog.scan(&Scan {
+            path: &self.path,
+            hidden: self.settings.hidden,
+            max_files: self.settings.max_files,
+            behind_link: &|name| resolver.open(root, name).ok().map(|(_, size)| size),
+        });
+    }
+
+    /// Reads a file that was small when it was opened. Returns nothing if it is
+    /// not small any more.
+    fn read_small(&mut self, file: &File, expected: u64) -> Result<Option<usize>, Errno> {
+        let mut length = 0;
+        while length < self.small.len() {
+            match pread(file, &mut self.small[length..], length as u64) {
+                Ok(0) => return Ok(Some(length)),
+                Ok(read) => length += read,
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error),
+            }
+            // The whole file as it was: no need to ask for its end.
+            if length as u64 == expected {
+                return Ok(Some(length));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Share for Folder {
+    type File = File;
+
+    fn open(&mut self, name: &FileName<'_>) -> Result<Content<'_, File>, Unavailable> {
+        if name.is_hidden() && !self.settings.hidden {
+            return Err(Unavailable::NotFound);
+        }
+        let (file, size) = self.resolver.open(&self.root, name).map_err(unavailable)?;
+        if size > SMALL as u64 {
+            return Ok(Content::Large { size, file });
+        }
+        match self.read_small(&file, size).map_err(unavailable)? {
+            Some(length) => Ok(Content::Small(&self.small[..length])),
+            None => {
+                let size = file.metadata().map_err(|e| unavailable_io(&e))?.len();
+                Ok(Content::Large { size, file })
+            }
+        }
+    }
+
+    fn list(&mut self, after: Option<&str>, most: usize, each: &mut dyn FnMut(&FileItem<'_>)) {
+        for (name, size) in self.catalog.after(after).iter().take(most) {
+            if let Ok(name) = FileName::parse(name) {
+                each(&FileItem {
+                    size: *size,
+                    hash: "-",
+                    holders: 1,
+                    name,
+                });
+            }
+        }
+    }
+
+    fn count(&mut self, after: Option<&str>) -> u64 {
+        if after.is_none() {
+            self.refresh();
+        }
+        self.catalog.after(after).len() as u64
+    }
+
+    fn bytes(&self) -> u64 {
+        self.catalog.bytes()
+    }
+}
+
+fn unavailable(error: Errno) -> Unavailable {
+    match error {
+        // Among them: a link that leads out, a part that is no folder, a socket.
+        Errno::NOENT
+        | Errno::NOTDIR
+        | Errno::XDEV
+        | Errno::LOOP
+        | Errno::NXIO
+        | Errno::ISDIR
+        | Errno::NAMETOOLONG
+        | Errno::NODEV => Unavailable::NotFound,
+        Errno::ACCESS | Errno::PERM => Unavailable::NotAllowed,
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => {
+            Unavailable::Busy("too many open files".into())
+        }
+        error => unavailable_io(&error.into()),
+    }
+}
+
+fn unavailable_io(error: &io::Error) -> Unavailable {
+    Unavailable::Failed(error.to_string())
+}
