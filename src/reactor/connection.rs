@@ -1,6 +1,7 @@
 //! One connection: its socket, what is known of its readiness, what has come in
 //! and what waits to go out.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
@@ -235,6 +236,25 @@ impl<S, F: AsFd> Connection<S, F> {
     pub(super) fn shut(&self) {
         // If the peer is gone already, there is nobody to tell.
         let _ = self.stream.shutdown(Shutdown::Write);
+    }
+}
+
+impl<S: fmt::Display, F> Connection<S, F> {
+    /// One line for each connection that others made; our own are told by the role.
+    pub(super) fn log_end(&self, end: &End, now: Instant) {
+        let level = match self.origin {
+            Origin::Accepted => log::Level::Info,
+            Origin::Dialled => log::Level::Debug,
+        };
+        let (peer, bytes_in, bytes_out) = (self.peer, self.bytes_in, self.bytes_out);
+        let ms = now.saturating_duration_since(self.since).as_millis();
+        match &self.session {
+            Some(session) => log::log!(
+                level,
+                "{peer}: {session}, {bytes_in} B in, {bytes_out} B out, {ms} ms, {end}"
+            ),
+            None => log::log!(level, "{peer}: {end}"),
+        }
     }
 }
 

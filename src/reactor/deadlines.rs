@@ -1,0 +1,79 @@
+//! What each connection waits for, and what happens when it waits in vain.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::Reactor;
+use super::connection::{Origin, Phase};
+use crate::end::End;
+use crate::role::{Fault, Role};
+use crate::timers::Lane;
+
+/// What a connection can wait for; each has its deadline in a lane of its own.
+pub(super) const DIAL: Lane = 0;
+pub(super) const FIRST_LINE: Lane = 1;
+pub(super) const IDLE: Lane = 2;
+pub(super) const STALL: Lane = 3;
+pub(super) const PROGRESS: Lane = 4;
+pub(super) const LINGER: Lane = 5;
+pub(super) const LANES: Lane = 6;
+
+/// How long to listen for the peer's end after our own goodbye.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+
+impl<R: Role> Reactor<R>
+where
+    R::File: AsFd,
+{
+    /// Each connection waits for one thing at a time.
+    pub(super) fn set_deadline(&mut self, slot: usize, moved: (u64, u64)) {
+        let Some(conn) = self.connections.get_mut(slot) else {
+            return;
+        };
+        let heard_line = std::mem::take(&mut conn.heard_line);
+        let limits = &self.settings.limits;
+        let (lane, time, progress) = match (conn.phase, conn.origin) {
+            (Phase::Dialling | Phase::Ended, _) => return,
+            (Phase::Lingering, _) => (LINGER, LINGER_TIME, false),
+            (Phase::Open | Phase::Closing, _) if !conn.outbox.is_empty() => {
+                (STALL, limits.stall, moved.1 > 0)
+            }
+            (_, Origin::Dialled) => (PROGRESS, self.settings.patience.timeout, moved != (0, 0)),
+            (_, Origin::Accepted) if !conn.spoke => (FIRST_LINE, limits.first_line, false),
+            (_, Origin::Accepted) => (IDLE, limits.idle, heard_line),
+        };
+        if progress || self.timers.lane(slot) != Some(lane) {
+            let since = match lane {
+                // What was received may have taken long to put away: that is
+                // not the other side's fault.
+                PROGRESS => Instant::now(),
+                FIRST_LINE => conn.since,
+                _ => self.now,
+            };
+            self.timers.set(slot, lane, since + time);
+        }
+    }
+
+    /// A connection's deadline has passed.
+    pub(super) fn too_late(&mut self, slot: usize) {
+        let Some(conn) = self.connections.get_mut(slot) else {
+            return;
+        };
+        // The lane is gone with the deadline; the state tells what was waited for.
+        let end = match (conn.phase, conn.origin) {
+            (Phase::Ended, _) => return,
+            (Phase::Dialling, _) => End::DialTimeout,
+            (Phase::Lingering, _) => return self.end(slot, End::Done),
+            (Phase::Open | Phase::Closing, _) if !conn.outbox.is_empty() => End::Stalled,
+            (_, Origin::Dialled) => End::NoProgress,
+            (_, Origin::Accepted) if !conn.inbox.is_empty() => {
+                let before = (conn.bytes_in, conn.bytes_out);
+                self.break_input(slot, Fault::Late);
+                return self.after_turn(slot, before);
+            }
+            (_, Origin::Accepted) if !conn.spoke => End::Silent,
+            (_, Origin::Accepted) => End::Idle,
+        };
+        self.end(slot, end);
+    }
+}

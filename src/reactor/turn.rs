@@ -1,0 +1,273 @@
+//! One connection's turn: write what waits, read, let the role hear, write its
+//! answers at once; and how a connection is closed.
+
+use std::os::fd::AsFd;
+
+use super::Reactor;
+use super::connection::{Origin, Phase, Received};
+use crate::end::End;
+use crate::inbox::Piece;
+use crate::role::{ConnId, Fault, Heard, Next, Role, Turn};
+
+/// Pieces of input that one connection may have handled in one turn.
+const PIECES: usize = 4096;
+/// Bytes read from one peer in one turn.
+const READ_BUDGET: usize = 4 * 1024 * 1024;
+/// How much of what comes after our goodbye to listen to.
+const LINGER_BYTES: u64 = 1024 * 1024;
+
+impl<R: Role> Reactor<R>
+where
+    R::File: AsFd,
+{
+    /// One connection's turn.
+    pub(super) fn take_turn(&mut self, slot: usize) {
+        let Some(conn) = self.connections.get_mut(slot) else {
+            return;
+        };
+        conn.queued = false;
+        let before = (conn.bytes_in, conn.bytes_out);
+        match conn.phase {
+            Phase::Dialling => self.finish_dial(slot),
+            Phase::Open | Phase::Closing => self.serve(slot),
+            Phase::Lingering => self.listen_for_end(slot),
+            Phase::Ended => return,
+        }
+        self.after_turn(slot, before);
+    }
+
+    /// Counts what was moved since `before`, sets the connection's deadline and
+    /// queues it again if there is more to do.
+    pub(super) fn after_turn(&mut self, slot: usize, before: (u64, u64)) {
+        let Some(conn) = self.connections.get_mut(slot) else {
+            return;
+        };
+        let moved = (conn.bytes_in - before.0, conn.bytes_out - before.1);
+        self.traffic.bytes_in += moved.0;
+        self.traffic.bytes_out += moved.1;
+        let may_write = conn.writable && !conn.outbox.is_empty();
+        let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
+        let may_read = conn.readable || conn.held || conn.ended_input;
+        let again = match conn.phase {
+            Phase::Open => may_write || (has_room && may_read),
+            Phase::Closing => may_write,
+            Phase::Lingering => conn.readable,
+            Phase::Dialling | Phase::Ended => false,
+        };
+        if again {
+            self.enqueue(slot);
+        }
+        self.set_deadline(slot, moved);
+    }
+
+    pub(super) fn finish_dial(&mut self, slot: usize) {
+        let conn = &mut self.connections[slot];
+        match conn.dialled() {
+            Err(end) => self.end(slot, end),
+            Ok(false) => {}
+            Ok(true) => {
+                conn.writable = true;
+                let next = self.hear(slot, Heard::Connected);
+                self.apply();
+                if let Next::Close(end) = next {
+                    self.close(slot, end);
+                }
+                self.serve(slot);
+            }
+        }
+    }
+
+    /// Writes what waits, reads, lets the role answer.
+    pub(super) fn serve(&mut self, slot: usize) {
+        if let Err(end) = self.connections[slot].flush() {
+            return self.end(slot, end);
+        }
+        // Out of `self` while the role hears from it.
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut budget = READ_BUDGET;
+        loop {
+            let conn = &mut self.connections[slot];
+            let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
+            if conn.phase != Phase::Open || !has_room || budget == 0 {
+                break;
+            }
+            if conn.held {
+                self.hear_input(slot, &[]);
+                // What could not be heard now waits for the next turn.
+                if self.connections[slot].held {
+                    break;
+                }
+                continue;
+            }
+            if conn.ended_input {
+                self.input_ended(slot);
+                break;
+            }
+            if !conn.readable {
+                break;
+            }
+            match conn.receive(&mut scratch) {
+                Ok(Received::Bytes(length)) => {
+                    budget = budget.saturating_sub(length);
+                    self.hear_input(slot, &scratch[..length]);
+                }
+                Ok(Received::Nothing | Received::EndOfInput) => {}
+                Err(end) => {
+                    self.end(slot, end);
+                    break;
+                }
+            }
+        }
+        self.scratch = scratch;
+        self.close_if_sent(slot);
+    }
+
+    /// Cuts what arrived into pieces and lets the role hear each, as long as not
+    /// too many answers wait.
+    pub(super) fn hear_input(&mut self, slot: usize, arrived: &[u8]) {
+        let max_line = self.settings.limits.max_line;
+        let max_queue = self.settings.limits.max_queue as u64;
+        let mut unread = self.connections[slot].inbox.open(arrived);
+        let mut pieces = PIECES;
+        let mut held = true;
+        let mut close = None;
+        while pieces > 0 && self.connections[slot].outbox.queued() < max_queue {
+            held = false;
+            // One batch: its answers leave together.
+            while close.is_none() {
+                if pieces == 0 || self.out.queued() >= max_queue {
+                    held = true;
+                    break;
+                }
+                pieces -= 1;
+                let heard = match unread.next(max_line) {
+                    None => break,
+                    Some(Piece::Line(line)) => {
+                        let conn = &mut self.connections[slot];
+                        conn.spoke = true;
+                        conn.heard_line = true;
+                        Heard::Line(line)
+                    }
+                    Some(Piece::Body(bytes)) => Heard::Body(bytes),
+                    Some(Piece::TooLong) => Heard::Broken(Fault::TooLong),
+                };
+                match self.hear(slot, heard) {
+                    Next::Line => {}
+                    Next::Body(length) => unread.expect_body(length),
+                    Next::Close(end) => close = Some(end),
+                }
+            }
+            self.apply();
+            if !held || self.connections[slot].phase != Phase::Open {
+                break;
+            }
+        }
+        let conn = &mut self.connections[slot];
+        conn.held = held && !unread.is_empty();
+        if let Some(end) = close {
+            self.close(slot, end);
+        } else {
+            conn.inbox.keep(unread);
+        }
+    }
+
+    /// The peer will say no more, and everything it said was heard.
+    pub(super) fn input_ended(&mut self, slot: usize) {
+        if self.connections[slot].inbox.is_empty() {
+            self.close(slot, End::Done);
+        } else {
+            self.break_input(slot, Fault::Cut);
+        }
+    }
+
+    pub(super) fn break_input(&mut self, slot: usize, fault: Fault) {
+        let next = self.hear(slot, Heard::Broken(fault));
+        self.apply();
+        let end = match next {
+            Next::Close(end) => end,
+            Next::Line | Next::Body(_) => End::Done,
+        };
+        self.close(slot, end);
+        self.close_if_sent(slot);
+    }
+
+    pub(super) fn hear(&mut self, slot: usize, heard: Heard<'_>) -> Next {
+        let conn = &mut self.connections[slot];
+        let id = ConnId {
+            slot: slot as u32,
+            serial: conn.serial,
+        };
+        let Some(session) = &mut conn.session else {
+            return Next::Close(End::Done);
+        };
+        let mut turn = Turn {
+            now: self.now,
+            traffic: &self.traffic,
+            out: &mut self.out,
+        };
+        self.role.heard(&mut turn, id, session, heard)
+    }
+
+    /// Hears nothing more from a connection: what waits is sent, then it ends.
+    pub(super) fn close(&mut self, slot: usize, end: End) {
+        let conn = &mut self.connections[slot];
+        if conn.phase == Phase::Open {
+            conn.phase = Phase::Closing;
+            conn.end = Some(end);
+        }
+    }
+
+    /// Ends a closing connection whose answers are all sent. Input that nobody
+    /// reads would make the kernel reset the connection and take back the tail
+    /// of the answer, so we shut our side and listen for the peer's end.
+    pub(super) fn close_if_sent(&mut self, slot: usize) {
+        let conn = &mut self.connections[slot];
+        if conn.phase != Phase::Closing || !conn.outbox.is_empty() {
+            return;
+        }
+        if conn.origin == Origin::Dialled || conn.ended_input {
+            let end = conn.end.take().unwrap_or(End::Done);
+            self.end(slot, end);
+        } else {
+            conn.shut();
+            conn.phase = Phase::Lingering;
+            self.listen_for_end(slot);
+        }
+    }
+
+    /// Reads and forgets what comes after our goodbye.
+    pub(super) fn listen_for_end(&mut self, slot: usize) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut heard = 0;
+        let conn = &mut self.connections[slot];
+        let over = loop {
+            if !conn.readable {
+                break false;
+            }
+            match conn.receive(&mut scratch) {
+                Ok(Received::Bytes(length)) => heard += length as u64,
+                Ok(Received::Nothing) => break false,
+                Ok(Received::EndOfInput) | Err(_) => break true,
+            }
+            if heard > LINGER_BYTES {
+                break true;
+            }
+        };
+        self.scratch = scratch;
+        if over {
+            let end = self.connections[slot].end.take().unwrap_or(End::Done);
+            self.end(slot, end);
+        }
+    }
+
+    /// A connection is over. It is taken out at the end of the round.
+    pub(super) fn end(&mut self, slot: usize, end: End) {
+        let conn = &mut self.connections[slot];
+        if conn.phase != Phase::Ended {
+            conn.phase = Phase::Ended;
+            // What it was closing for is the reason, whatever came after.
+            conn.end.get_or_insert(end);
+            self.ended.push(slot);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Does what the role wants.
+
+use std::os::fd::AsFd;
+
+use super::Reactor;
+use super::connection::{Connection, Phase};
+use super::stopping::{Outcome, Stopping};
+use crate::end::End;
+use crate::role::{ConnId, Role, Step, Turn};
+
+impl<R: Role> Reactor<R>
+where
+    R::File: AsFd,
+{
+    pub(super) fn call_role(&mut self, call: impl FnOnce(&mut R, &mut Turn<'_, R>)) {
+        let mut turn = Turn {
+            now: self.now,
+            traffic: &self.traffic,
+            out: &mut self.out,
+        };
+        call(&mut self.role, &mut turn);
+        self.apply();
+    }
+
+    /// Does what the role wants.
+    pub(super) fn apply(&mut self) {
+        if self.out.is_empty() {
+            return;
+        }
+        let (text, mut steps) = self.out.take();
+        let mut rest = steps.drain(..).peekable();
+        let mut sent = 0;
+        while let Some(step) = rest.next() {
+            let result = match step {
+                Step::Text { to, end } => {
+                    let bytes = &text[sent..end];
+                    sent = end;
+                    let more = rest.peek().is_some_and(|next| next.to() == Some(to));
+                    self.recipient(to, |conn| conn.send(bytes, more))
+                }
+                Step::Shared { to, bytes } => self.recipient(to, |conn| conn.send_shared(bytes)),
+                Step::File {
+                    to,
+                    file,
+                    offset,
+                    length,
+                } => self.recipient(to, |conn| conn.send_file(file, offset, length)),
+                Step::Dial { address, session } => {
+                    self.dial(address, session);
+                    None
+                }
+                Step::Finish => {
+                    self.stopping = Stopping::Now(Outcome::Finished);
+                    None
+                }
+            };
+            if let Some((slot, end)) = result {
+                self.end(slot, end);
+            }
+        }
+        drop(rest);
+        self.out.recycle(text, steps);
+    }
+
+    /// Sends something to a connection, if it is still there. Returns how it
+    /// ended, if it did.
+    pub(super) fn recipient(
+        &mut self,
+        to: ConnId,
+        send: impl FnOnce(&mut Connection<R::Session, R::File>) -> Result<(), End>,
+    ) -> Option<(usize, End)> {
+        let slot = to.slot as usize;
+        let conn = self.connections.get_mut(slot)?;
+        if conn.serial != to.serial || !matches!(conn.phase, Phase::Open | Phase::Closing) {
+            return None;
+        }
+        send(conn).err().map(|end| (slot, end))
+    }
+}

@@ -1,0 +1,7 @@
+//! The real programs over real sockets, as their users meet them. One binary,
+//! so that it is linked once; one module a subject.
+
+#![allow(missing_docs, unreachable_pub)]
+
+mod support;
+mod wire;
