@@ -26,6 +26,10 @@ pub enum End {
     CutLine,
     /// The peer did not take what we sent.
     Stalled,
+    /// It did not read what others said to it.
+    Deaf,
+    /// Another connection listens in its place.
+    Replaced,
     /// A line had more bytes than allowed.
     LineTooLong,
     /// Too many lines with unknown verbs.
@@ -88,6 +92,8 @@ impl fmt::Display for End {
             Self::Late => f.write_str("a line not ended in time"),
             Self::CutLine => f.write_str("the input ended in mid-line"),
             Self::Stalled => f.write_str("stalled: it took nothing"),
+            Self::Deaf => f.write_str("it did not read its messages"),
+            Self::Replaced => f.write_str("another connection listens in its place"),
             Self::LineTooLong => f.write_str("line too long"),
             Self::Gibberish => f.write_str("too many unknown commands"),
             Self::Foreign(language) => write!(f, "it speaks {language}"),

@@ -36,6 +36,10 @@ pub struct Args {
     /// Nodes in the directory
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = limits::at_least_one)]
     pub max_nodes: usize,
+    /// Messages that one sender may send in a second
+    #[arg(long, value_name = "N", default_value = "50",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub message_rate: u32,
     /// The limits of connections.
     #[command(flatten)]
     pub limits: Limits,
@@ -66,6 +70,7 @@ pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure
             lease: args.lease,
             max_nodes: args.max_nodes,
             max_unknown: args.limits.max_unknown,
+            message_rate: args.message_rate,
             trust: Trust::new(args.trust.clone()),
         },
         now,

@@ -16,6 +16,7 @@ mod item;
 mod name;
 mod reply;
 mod request;
+mod text;
 
 pub use address::{AddressError, ClaimedIp, NodeAddress, Port, canonical};
 pub use foreign::{Foreign, TLS_FIRST_BYTE};
@@ -23,12 +24,16 @@ pub use item::{FileItem, ItemError};
 pub use name::{FileName, NameError};
 pub use reply::{Code, Registered, Reply, ReplyError};
 pub use request::{Request, RequestError, Verb};
+pub use text::{Delivery, Text, TextError};
 
 /// The longest line with its end, in bytes, unless a program is told otherwise.
 pub const MAX_LINE: usize = 4096;
 
 /// The longest file name, in bytes.
 pub const MAX_NAME: usize = 1024;
+
+/// The longest message, in bytes.
+pub const MAX_TEXT: usize = 1024;
 
 /// The most lines in one list of files; `MORE` goes on after them.
 pub const MAX_LISTED_FILES: usize = 1000;

@@ -20,8 +20,12 @@ pub enum Code {
     NoSuchNode,
     /// 408: a line was begun and not ended in time. The connection closes.
     TooSlow,
+    /// 409: it is another one now.
+    Changed,
     /// 413: a limit of yours is reached.
     LimitReached,
+    /// 429: too often; slow down.
+    SlowDown,
     /// 431: the line is too long. The connection closes.
     LineTooLong,
     /// 500: our fault.
@@ -43,7 +47,9 @@ impl Code {
             Self::NotAllowed => 403,
             Self::NoSuchNode => 404,
             Self::TooSlow => 408,
+            Self::Changed => 409,
             Self::LimitReached => 413,
+            Self::SlowDown => 429,
             Self::LineTooLong => 431,
             Self::Internal => 500,
             Self::UnknownVerb => 501,
@@ -60,7 +66,9 @@ impl From<u16> for Code {
             403 => Self::NotAllowed,
             404 => Self::NoSuchNode,
             408 => Self::TooSlow,
+            409 => Self::Changed,
             413 => Self::LimitReached,
+            429 => Self::SlowDown,
             431 => Self::LineTooLong,
             500 => Self::Internal,
             501 => Self::UnknownVerb,

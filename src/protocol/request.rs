@@ -10,6 +10,7 @@ use super::address::{AddressError, ClaimedIp, NodeAddress, Port, claim};
 use super::blank::{is_blank, last, trim};
 use super::name::{FileName, NameError};
 use super::reply::Code;
+use super::text::{Text, TextError};
 use crate::visible::Visible;
 
 /// The words that start a request. On input their case does not matter.
@@ -25,6 +26,10 @@ pub enum Verb {
     More,
     /// A node sends a file.
     Get,
+    /// This connection receives messages.
+    Listen,
+    /// A message to somebody who listens.
+    Send,
     /// Is anybody there?
     Ping,
     /// Figures about the server.
@@ -37,12 +42,14 @@ pub enum Verb {
 
 impl Verb {
     /// All of them, in the order in which they are explained.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Register,
         Self::Unregister,
         Self::List,
         Self::More,
         Self::Get,
+        Self::Listen,
+        Self::Send,
         Self::Ping,
         Self::Stats,
         Self::Help,
@@ -58,6 +65,8 @@ impl Verb {
             Self::List => "LIST",
             Self::More => "MORE",
             Self::Get => "GET",
+            Self::Listen => "LISTEN",
+            Self::Send => "SEND",
             Self::Ping => "PING",
             Self::Stats => "STATS",
             Self::Help => "HELP",
@@ -72,9 +81,14 @@ impl Verb {
             Self::Register => "REGISTER ip port",
             Self::Unregister => "UNREGISTER ip port",
             Self::Get => "GET name",
-            Self::List | Self::More | Self::Ping | Self::Stats | Self::Help | Self::Quit => {
-                self.word()
-            }
+            Self::Send => "SEND ip port text",
+            Self::List
+            | Self::More
+            | Self::Listen
+            | Self::Ping
+            | Self::Stats
+            | Self::Help
+            | Self::Quit => self.word(),
         }
     }
 
@@ -100,6 +114,10 @@ pub enum Request<'a> {
     More,
     /// `GET name`
     Get(FileName<'a>),
+    /// `LISTEN`
+    Listen,
+    /// `SEND ip port text`
+    Send(NodeAddress, Text<'a>),
     /// `PING`
     Ping,
     /// `STATS`
@@ -135,6 +153,8 @@ impl<'a> Request<'a> {
             Self::List => Verb::List,
             Self::More => Verb::More,
             Self::Get(_) => Verb::Get,
+            Self::Listen => Verb::Listen,
+            Self::Send(..) => Verb::Send,
             Self::Ping => Verb::Ping,
             Self::Stats => Verb::Stats,
             Self::Help => Verb::Help,
@@ -170,6 +190,18 @@ impl<'a> Request<'a> {
                     .map(Self::Get)
                     .map_err(|why| RequestError::Name(verb, why))
             }
+            Verb::Send => {
+                let (_, ((ip, port), text)) = (claim, last).parse(fields).map_err(form)?;
+                let ClaimedIp::Is(ip) = ip else {
+                    return Err(RequestError::Form(verb));
+                };
+                let address =
+                    NodeAddress::new(ip, port).map_err(|why| RequestError::Address(verb, why))?;
+                Text::parse(text)
+                    .map(|text| Self::Send(address, text))
+                    .map_err(|why| RequestError::Text(verb, why))
+            }
+            Verb::Listen => alone(Self::Listen),
             Verb::List => alone(Self::List),
             Verb::More => alone(Self::More),
             Verb::Ping => alone(Self::Ping),
@@ -195,9 +227,11 @@ impl fmt::Display for Request<'_> {
         match self {
             Self::Register(ip, port) | Self::Unregister(ip, port) => write!(f, " {ip} {port}"),
             Self::Get(name) => write!(f, " {name}"),
+            Self::Send(address, text) => write!(f, " {address} {text}"),
             Self::Banner
             | Self::List
             | Self::More
+            | Self::Listen
             | Self::Ping
             | Self::Stats
             | Self::Help
@@ -220,6 +254,8 @@ pub enum RequestError<'a> {
     Address(Verb, AddressError),
     /// The name cannot be a file's.
     Name(Verb, NameError),
+    /// The text cannot be a message.
+    Text(Verb, TextError),
 }
 
 impl RequestError<'_> {
@@ -228,7 +264,10 @@ impl RequestError<'_> {
     pub fn code(&self) -> Code {
         match self {
             Self::UnknownVerb(_) => Code::UnknownVerb,
-            Self::NotUtf8 | Self::Form(_) | Self::Address(..) | Self::Name(..) => Code::Syntax,
+            Self::Text(_, TextError::TooLong) => Code::LimitReached,
+            Self::NotUtf8 | Self::Form(_) | Self::Address(..) | Self::Name(..) | Self::Text(..) => {
+                Code::Syntax
+            }
         }
     }
 }
@@ -247,6 +286,7 @@ impl fmt::Display for RequestError<'_> {
             Self::Form(verb) => write!(f, "use: {}", verb.form()),
             Self::Address(verb, why) => write!(f, "use: {}; {why}", verb.form()),
             Self::Name(verb, why) => write!(f, "use: {}; {why}", verb.form()),
+            Self::Text(verb, why) => write!(f, "use: {}; {why}", verb.form()),
         }
     }
 }

@@ -6,10 +6,11 @@ use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::net::TcpStream;
+use rustix::net::sockopt;
 
 use super::outbox::{self, Outbox, Sent};
 use crate::end::End;
@@ -17,6 +18,11 @@ use crate::inbox::Inbox;
 
 /// Bytes sent to one peer before the others have their turn.
 const WRITE_BUDGET: u64 = 4 * 1024 * 1024;
+
+/// How long a kept connection is silent before the kernel probes it, and between probes.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Probes without an answer that end it.
+const PROBES: u32 = 3;
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +68,8 @@ pub(super) struct Connection<S, F> {
     pub(super) queued: bool,
     /// Whole requests wait in the inbox, because too many answers wait already.
     pub(super) held: bool,
+    /// It may be silent for as long as the other side is alive.
+    pub(super) kept: bool,
     /// A whole line has been heard.
     pub(super) spoke: bool,
     /// A whole line has been heard since the deadline was set.
@@ -107,6 +115,7 @@ impl<S, F: AsFd> Connection<S, F> {
             ended_input: false,
             queued: false,
             held: false,
+            kept: false,
             spoke: false,
             heard_line: false,
             inbox: Inbox::default(),
@@ -232,6 +241,15 @@ impl<S, F: AsFd> Connection<S, F> {
         self.flush()
     }
 
+    /// From now on it may be silent; the kernel asks whether the other side is
+    /// still there.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+        if let Err(error) = set_keepalive(&self.stream) {
+            log::warn!("{}: keepalive: {error}", self.peer);
+        }
+    }
+
     /// Says that nothing more will be sent.
     pub(super) fn shut(&self) {
         // If the peer is gone already, there is nobody to tell.
@@ -256,6 +274,16 @@ impl<S: fmt::Display, F> Connection<S, F> {
             None => log::log!(level, "{peer}: {end}"),
         }
     }
+}
+
+/// Notices a peer that has vanished within two minutes (tcp(7)).
+fn set_keepalive(stream: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE)?;
+    sockopt::set_tcp_keepcnt(stream, PROBES)?;
+    let patience = KEEPALIVE * (PROBES + 1);
+    sockopt::set_tcp_user_timeout(stream, patience.as_millis() as u32)
 }
 
 /// Answers are small and complete: they must not wait for an acknowledgement.

@@ -40,6 +40,8 @@ where
             }
             (_, Origin::Dialled) => (PROGRESS, self.settings.patience.timeout, moved != (0, 0)),
             (_, Origin::Accepted) if !conn.spoke => (FIRST_LINE, limits.first_line, false),
+            // Keepalive finds out whether the other side is still there.
+            (_, Origin::Accepted) if conn.kept => return self.timers.clear(slot),
             (_, Origin::Accepted) => (IDLE, limits.idle, heard_line),
         };
         if progress || self.timers.lane(slot) != Some(lane) {

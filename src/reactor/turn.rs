@@ -44,7 +44,6 @@ where
         };
         let moved = (conn.bytes_in - before.0, conn.bytes_out - before.1);
         self.traffic.bytes_in += moved.0;
-        self.traffic.bytes_out += moved.1;
         let may_write = conn.writable && !conn.outbox.is_empty();
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
         let may_read = conn.readable || conn.held || conn.ended_input;
@@ -79,7 +78,11 @@ where
 
     /// Writes what waits, reads, lets the role answer.
     pub(super) fn serve(&mut self, slot: usize) {
-        if let Err(end) = self.connections[slot].flush() {
+        let conn = &mut self.connections[slot];
+        let before = conn.bytes_out;
+        let flushed = conn.flush();
+        self.traffic.bytes_out += conn.bytes_out - before;
+        if let Err(end) = flushed {
             return self.end(slot, end);
         }
         // Out of `self` while the role hears from it.

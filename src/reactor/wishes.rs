@@ -32,11 +32,23 @@ where
         let mut sent = 0;
         while let Some(step) = rest.next() {
             let result = match step {
-                Step::Text { to, end } => {
+                Step::Text { to, end, unasked } => {
                     let bytes = &text[sent..end];
                     sent = end;
                     let more = rest.peek().is_some_and(|next| next.to() == Some(to));
-                    self.recipient(to, |conn| conn.send(bytes, more))
+                    if unasked {
+                        self.tell(to, bytes)
+                    } else {
+                        self.recipient(to, |conn| conn.send(bytes, more))
+                    }
+                }
+                Step::Keep { conn } => self.recipient(conn, |conn| {
+                    conn.keep();
+                    Ok(())
+                }),
+                Step::Close { conn, end } => {
+                    self.dismiss(conn, end);
+                    None
                 }
                 Step::Shared { to, bytes } => self.recipient(to, |conn| conn.send_shared(bytes)),
                 Step::File {
@@ -74,6 +86,37 @@ where
         if conn.serial != to.serial || !matches!(conn.phase, Phase::Open | Phase::Closing) {
             return None;
         }
-        send(conn).err().map(|end| (slot, end))
+        let before = conn.bytes_out;
+        let result = send(conn);
+        self.traffic.bytes_out += conn.bytes_out - before;
+        result.err().map(|end| (slot, end))
+    }
+
+    /// Sends something that was not asked for. Whoever lets it pile up is cut
+    /// off, so that nobody else notices.
+    fn tell(&mut self, to: ConnId, bytes: &[u8]) -> Option<(usize, End)> {
+        let max_queue = self.settings.limits.max_queue;
+        let result = self.recipient(to, |conn| {
+            if conn.outbox.queued() + bytes.len() as u64 > max_queue as u64 {
+                return Err(End::Deaf);
+            }
+            conn.send(bytes, false)
+        });
+        // Its own turn sets its deadline.
+        self.enqueue(to.slot as usize);
+        result
+    }
+
+    /// Closes a connection that is not being heard just now.
+    fn dismiss(&mut self, id: ConnId, end: End) {
+        let slot = id.slot as usize;
+        if self
+            .connections
+            .get(slot)
+            .is_some_and(|conn| conn.serial == id.serial)
+        {
+            self.close(slot, end);
+            self.enqueue(slot);
+        }
     }
 }

@@ -152,6 +152,21 @@ pub enum Step<R: Role> {
         to: ConnId,
         /// Where it ends.
         end: usize,
+        /// Nobody asked for it: who does not take such text is cut off.
+        unasked: bool,
+    },
+    /// The connection waits for what others say: it may be silent for ever, as
+    /// long as the other side is alive.
+    Keep {
+        /// Which.
+        conn: ConnId,
+    },
+    /// End a connection after what was sent to it.
+    Close {
+        /// Which.
+        conn: ConnId,
+        /// Why.
+        end: End,
     },
     /// Send bytes that many may share.
     Shared {
@@ -193,14 +208,38 @@ impl<R: Role> Default for Output<R> {
 }
 
 impl<R: Role> Output<R> {
-    /// The buffer to append text for `to` to. Only append.
+    /// The buffer to append an answer to `to` to. Only append.
     pub fn text(&mut self, to: ConnId) -> &mut Vec<u8> {
-        let goes_on = matches!(self.steps.last(), Some(Step::Text { to: last, .. }) if *last == to);
+        self.append(to, false)
+    }
+
+    /// The buffer to append text to that `to` gets without having asked.
+    pub fn unasked(&mut self, to: ConnId) -> &mut Vec<u8> {
+        self.append(to, true)
+    }
+
+    fn append(&mut self, to: ConnId, unasked: bool) -> &mut Vec<u8> {
+        let goes_on = matches!(
+            self.steps.last(),
+            Some(Step::Text { to: last, unasked: was, .. }) if *last == to && *was == unasked
+        );
         if !goes_on {
             // Its end is set when the next step begins.
-            self.push(Step::Text { to, end: 0 });
+            let end = 0;
+            self.push(Step::Text { to, end, unasked });
         }
         &mut self.text
+    }
+
+    /// Lets a connection be silent for as long as the other side is alive.
+    pub fn keep(&mut self, conn: ConnId) {
+        self.push(Step::Keep { conn });
+    }
+
+    /// Ends a connection after what was sent to it; for the one that is heard
+    /// just now, return [`Next::Close`].
+    pub fn close(&mut self, conn: ConnId, end: End) {
+        self.push(Step::Close { conn, end });
     }
 
     /// Sends bytes that others may be sent as well.
@@ -281,7 +320,7 @@ impl<R: Role> Step<R> {
     pub fn to(&self) -> Option<ConnId> {
         match self {
             Self::Text { to, .. } | Self::Shared { to, .. } | Self::File { to, .. } => Some(*to),
-            Self::Dial { .. } | Self::Finish => None,
+            Self::Keep { .. } | Self::Close { .. } | Self::Dial { .. } | Self::Finish => None,
         }
     }
 }

@@ -124,7 +124,10 @@ impl<S: Share> Node<S> {
             }
             Request::Help => return visitor::help(reply, &COMMANDS),
             Request::Quit => return visitor::bye(reply),
-            Request::Register(..) | Request::Unregister(..) => {
+            Request::Register(..)
+            | Request::Unregister(..)
+            | Request::Listen
+            | Request::Send(..) => {
                 return visitor::not_here(reply, "a relay answers that; this is a node");
             }
         }

@@ -91,6 +91,13 @@ impl Directory {
         Ok(())
     }
 
+    /// Whether the node is there, registered by `source`.
+    pub(super) fn has(&self, address: &NodeAddress, source: IpAddr) -> bool {
+        self.places
+            .get(address)
+            .is_some_and(|place| self.nodes[*place].source == source)
+    }
+
     /// Takes a node out. `source` must be who registered it, or `may_all`.
     ///
     /// # Errors

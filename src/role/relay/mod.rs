@@ -1,9 +1,10 @@
 //! The relay: the directory of live nodes. It never dials anybody.
 
 mod directory;
+mod messages;
+mod session;
 mod trust;
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -11,20 +12,29 @@ use log::{debug, info};
 
 pub use trust::{Network, Trust};
 
+pub use session::Session;
+
 use self::directory::{Directory, Refusal};
+use self::messages::{Listeners, Listening};
+use self::session::Subject;
 use super::visitor::{self, Help, say};
-use super::{ConnId, Heard, Next, Role, Turn, Visitor};
+use super::{ConnId, Heard, Next, Role, Turn};
 use crate::end::{End, Full};
 use crate::protocol::{
-    ClaimedIp, Code, NodeAddress, Port, Registered, Reply, Request, Verb, canonical,
+    ClaimedIp, Code, Delivery, NodeAddress, Port, Registered, Reply, Request, Text, Verb,
 };
 use crate::visible::Visible;
 
 /// What the relay answers to `HELP`.
-const COMMANDS: [Help; 7] = [
+const COMMANDS: [Help; 9] = [
     (Verb::Register, "a node enters or renews; ip may be *"),
     (Verb::Unregister, "a node leaves"),
     (Verb::List, "the nodes, each as: ip port"),
+    (
+        Verb::Listen,
+        "this connection receives messages: FROM ip port text",
+    ),
+    (Verb::Send, "a message to who listens there"),
     (Verb::Ping, "answers PONG"),
     (Verb::Stats, "figures"),
     (Verb::Help, "this"),
@@ -46,6 +56,8 @@ pub struct Settings {
     pub max_nodes: usize,
     /// Unknown commands until a connection is closed.
     pub max_unknown: u32,
+    /// Messages that one sender may send in a second.
+    pub message_rate: u32,
     /// Who may register addresses that are not their own.
     pub trust: Trust,
 }
@@ -55,22 +67,11 @@ pub struct Relay {
     settings: Settings,
     started: Instant,
     directory: Directory,
+    listeners: Listeners,
+    messages: u64,
     registrations: u64,
     lists: u64,
     expired: u64,
-}
-
-/// Somebody who talks to the relay.
-pub struct Session {
-    visitor: Visitor,
-    /// The address at which the relay sees them.
-    ip: IpAddr,
-}
-
-impl fmt::Display for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.visitor.fmt(f)
-    }
 }
 
 impl Relay {
@@ -81,6 +82,8 @@ impl Relay {
             settings,
             started: now,
             directory: Directory::new(now),
+            listeners: Listeners::default(),
+            messages: 0,
             registrations: 0,
             lists: 0,
             expired: 0,
@@ -150,6 +153,77 @@ impl Relay {
         }
     }
 
+    /// Makes the connection the one that receives what is sent to its address.
+    fn listen(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        conn: ConnId,
+        session: &mut Session,
+    ) -> Result<NodeAddress, (Code, String)> {
+        let (address, registered) = self.speaker(session)?;
+        if let Some((earlier, conn)) = session.listens.take() {
+            self.listeners.leave(&earlier, conn);
+        }
+        match self.listeners.listen(address, conn, registered) {
+            Listening::Now => {}
+            Listening::Instead(earlier) => {
+                let error = Reply::Error(Code::Changed, "replaced".into());
+                say(turn.out.unasked(earlier), error);
+                turn.out.close(earlier, End::Replaced);
+            }
+            Listening::Taken => {
+                return Err((
+                    Code::NotAllowed,
+                    format!("the node {address} listens there; REGISTER first if it is you"),
+                ));
+            }
+        }
+        session.listens = Some((address, conn));
+        Ok(address)
+    }
+
+    fn send(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        session: &mut Session,
+        to: &NodeAddress,
+        text: Text<'_>,
+    ) -> Result<(), (Code, String)> {
+        let rate = self.settings.message_rate;
+        if !session.pace(rate, turn.now).allows(rate, turn.now) {
+            return Err((
+                Code::SlowDown,
+                format!("at most {rate} messages a second; wait a little"),
+            ));
+        }
+        let (from, _) = self.speaker(session)?;
+        let listener = self.listeners.at(to).ok_or_else(|| {
+            (
+                Code::NoSuchNode,
+                format!("nobody listens at {to}; whoever is there types LISTEN first"),
+            )
+        })?;
+        self.messages += 1;
+        say(turn.out.unasked(listener), Delivery { from, text });
+        Ok(())
+    }
+
+    /// The address at which others answer to what is said on this connection,
+    /// and whether it is a registered one.
+    fn speaker(&self, session: &Session) -> Result<(NodeAddress, bool), (Code, String)> {
+        let refused = |why: &str| (Code::NotAllowed, why.to_owned());
+        match session.subject {
+            Subject::Node(address) if self.directory.has(&address, session.ip) => {
+                Ok((address, true))
+            }
+            Subject::Node(_) | Subject::Refused => Err(refused("REGISTER first")),
+            Subject::Never => session
+                .own
+                .map(|own| (own, false))
+                .ok_or_else(|| refused("your address cannot be answered to")),
+        }
+    }
+
     fn banner(&self, on_loopback: bool) -> Reply<'static> {
         let nodes = self.directory.len(on_loopback);
         let plural = if nodes == 1 { "" } else { "s" };
@@ -160,15 +234,20 @@ impl Relay {
         &mut self,
         turn: &mut Turn<'_, Self>,
         conn: ConnId,
-        seen: IpAddr,
+        session: &mut Session,
         request: Request<'_>,
     ) -> Next {
+        let seen = session.ip;
         let reply = turn.out.text(conn);
         match request {
             Request::Banner => say(reply, self.banner(seen.is_loopback())),
             Request::Register(ip, port) => match self.register(turn.now, seen, ip, port) {
-                Ok(registered) => say(reply, registered),
+                Ok(registered) => {
+                    session.subject = Subject::Node(registered.address);
+                    say(reply, registered);
+                }
                 Err((code, text)) => {
+                    session.subject = Subject::Refused;
                     say(reply, Reply::Error(code, text.into()));
                     if code == Code::Full {
                         return Next::Close(End::Full(Full::Directory));
@@ -188,6 +267,22 @@ impl Relay {
                     turn.out.shared(conn, list);
                 }
             }
+            Request::Listen => match self.listen(turn, conn, session) {
+                Ok(address) => {
+                    say(turn.out.text(conn), Reply::Ok(address.to_string().into()));
+                    turn.out.keep(conn);
+                }
+                Err((code, text)) => {
+                    say(turn.out.text(conn), Reply::Error(code, text.into()));
+                }
+            },
+            Request::Send(to, text) => {
+                let reply = match self.send(turn, session, &to, text) {
+                    Ok(()) => Reply::Ok("".into()),
+                    Err((code, text)) => Reply::Error(code, text.into()),
+                };
+                say(turn.out.text(conn), reply);
+            }
             Request::Ping => return visitor::pong(reply),
             Request::Stats => {
                 let uptime = turn.now.saturating_duration_since(self.started);
@@ -196,6 +291,8 @@ impl Relay {
                     ("nodes_expired", self.expired),
                     ("registrations", self.registrations),
                     ("lists", self.lists),
+                    ("listeners", self.listeners.len() as u64),
+                    ("messages", self.messages),
                 ];
                 return visitor::stats(reply, uptime, turn.traffic, &own);
             }
@@ -219,10 +316,7 @@ impl Role for Relay {
     fn start(&mut self, _: &mut Turn<'_, Self>) {}
 
     fn accepted(&mut self, peer: SocketAddr) -> Session {
-        Session {
-            visitor: Visitor::default(),
-            ip: canonical(peer.ip()),
-        }
+        Session::new(peer)
     }
 
     fn refused(&self, full: Full, text: &mut Vec<u8>) {
@@ -247,13 +341,17 @@ impl Role for Relay {
                     session.ip,
                     Visible::text(&request.to_string())
                 );
-                self.answer(turn, conn, session.ip, request)
+                self.answer(turn, conn, session, request)
             }
             Err(next) => next,
         }
     }
 
-    fn ended(&mut self, _: &mut Turn<'_, Self>, _: Session, _: &End) {}
+    fn ended(&mut self, _: &mut Turn<'_, Self>, session: Session, _: &End) {
+        if let Some((address, conn)) = session.listens {
+            self.listeners.leave(&address, conn);
+        }
+    }
 
     fn told(&mut self, _: &mut Turn<'_, Self>, message: Self::Message) {
         match message {}

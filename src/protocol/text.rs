@@ -1,0 +1,107 @@
+//! What people and programs say to each other through the relay.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use nom::Parser;
+
+use super::MAX_TEXT;
+use super::address::{ClaimedIp, NodeAddress, claim};
+use super::blank::last;
+use crate::visible::is_bidi_control;
+
+/// A message: 1 to 1,024 bytes of UTF-8 on one line, without control characters
+/// and bidi controls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl<'a> Text<'a> {
+    /// Takes `text` as a message.
+    ///
+    /// # Errors
+    /// The first rule that `text` breaks.
+    pub fn parse(text: &'a str) -> Result<Self, TextError> {
+        if text.is_empty() {
+            return Err(TextError::Empty);
+        }
+        if text.len() > MAX_TEXT {
+            return Err(TextError::TooLong);
+        }
+        if text.chars().any(|c| c.is_control() || is_bidi_control(c)) {
+            return Err(TextError::Character);
+        }
+        Ok(Self(Cow::Borrowed(text)))
+    }
+
+    /// The message itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same message, kept beyond the line it stood in.
+    #[must_use]
+    pub fn into_owned(self) -> Text<'static> {
+        Text(Cow::Owned(self.0.into_owned()))
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text is no message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TextError {
+    /// There is nothing.
+    Empty,
+    /// It has more than 1,024 bytes.
+    TooLong,
+    /// A control character or a bidi control is in it.
+    Character,
+}
+
+impl fmt::Display for TextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "a text is missing",
+            Self::TooLong => "a text has at most 1024 bytes",
+            Self::Character => "a text has no control characters",
+        })
+    }
+}
+
+impl std::error::Error for TextError {}
+
+/// A message that arrives: `FROM ip port text`. No reply begins with `FROM`, so
+/// it may stand between any two of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delivery<'a> {
+    /// Who said it, and where to answer.
+    pub from: NodeAddress,
+    /// What was said.
+    pub text: Text<'a>,
+}
+
+impl<'a> Delivery<'a> {
+    /// Reads one line without its end, if it is a delivery at all.
+    #[must_use]
+    pub fn parse(line: &'a str) -> Option<Self> {
+        let fields = line.strip_prefix("FROM ")?;
+        let (_, ((ip, port), text)) = (claim, last).parse(fields).ok()?;
+        let ClaimedIp::Is(ip) = ip else { return None };
+        Some(Self {
+            from: NodeAddress::new(ip, port).ok()?,
+            text: Text::parse(text).ok()?,
+        })
+    }
+}
+
+/// As on the wire.
+impl fmt::Display for Delivery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FROM {} {}", self.from, self.text)
+    }
+}

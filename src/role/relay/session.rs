@@ -1,0 +1,60 @@
+//! Somebody who talks to the relay.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use super::messages::Pace;
+use crate::protocol::{NodeAddress, Port, canonical};
+use crate::role::{ConnId, Visitor};
+
+/// One connection of the relay.
+pub struct Session {
+    pub(super) visitor: Visitor,
+    /// The address at which the relay sees them.
+    pub(super) ip: IpAddr,
+    /// The connection's own address, if that can be anybody's.
+    pub(super) own: Option<NodeAddress>,
+    /// Whom they speak for.
+    pub(super) subject: Subject,
+    /// The address whose messages they receive.
+    pub(super) listens: Option<(NodeAddress, ConnId)>,
+    /// How fast they may send; most never do.
+    pace: Option<Box<Pace>>,
+}
+
+/// The node for which a connection speaks: the one of its last `REGISTER`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Subject {
+    /// It never sent `REGISTER`.
+    Never,
+    /// This one, as long as its lease lasts.
+    Node(NodeAddress),
+    /// Its last `REGISTER` was refused.
+    Refused,
+}
+
+impl Session {
+    pub(super) fn new(peer: SocketAddr) -> Self {
+        let ip = canonical(peer.ip());
+        Self {
+            visitor: Visitor::default(),
+            ip,
+            own: Port::new(peer.port()).and_then(|port| NodeAddress::new(ip, port).ok()),
+            subject: Subject::Never,
+            listens: None,
+            pace: None,
+        }
+    }
+
+    pub(super) fn pace(&mut self, rate: u32, now: Instant) -> &mut Pace {
+        self.pace
+            .get_or_insert_with(|| Box::new(Pace::new(rate, now)))
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.visitor.fmt(f)
+    }
+}
