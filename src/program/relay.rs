@@ -10,7 +10,7 @@ use super::{Failure, LogArgs, announce, bind, server_exit};
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::reactor::{Reactor, Settings};
-use crate::role::relay::{Network, Relay, Settings as RelaySettings, Trust};
+use crate::role::relay::{Network, Quota, Relay, Settings as RelaySettings, Trust};
 
 /// Bytes read at once: requests are short.
 const READ_SIZE: usize = 64 * 1024;
@@ -36,6 +36,12 @@ pub struct Args {
     /// Nodes in the directory
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = limits::at_least_one)]
     pub max_nodes: usize,
+    /// Files that one node may share
+    #[arg(long, value_name = "N", default_value = "1000000")]
+    pub max_shared: u64,
+    /// Bytes that the names of one node's files may have together
+    #[arg(long, value_name = "BYTES", default_value = "268435456")]
+    pub max_shared_bytes: u64,
     /// Messages that one sender may send in a second
     #[arg(long, value_name = "N", default_value = "50",
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -70,6 +76,10 @@ pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure
             lease: args.lease,
             max_nodes: args.max_nodes,
             max_unknown: args.limits.max_unknown,
+            quota: Quota {
+                files: args.max_shared,
+                bytes: args.max_shared_bytes,
+            },
             message_rate: args.message_rate,
             trust: Trust::new(args.trust.clone()),
         },

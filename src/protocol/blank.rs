@@ -6,6 +6,8 @@ use nom::combinator::map_res;
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
+use super::hash::MaybeHash;
+
 pub(super) fn is_blank(c: char) -> bool {
     c == ' ' || c == '\t'
 }
@@ -23,6 +25,11 @@ pub(super) fn field(input: &str) -> IResult<&str, &str> {
 /// The next field as a decimal number of 64 bits; a sign is refused.
 pub(super) fn number(input: &str) -> IResult<&str, u64> {
     map_res(field, whole_number).parse(input)
+}
+
+/// The next field as a hash.
+pub(super) fn hash(input: &str) -> IResult<&str, MaybeHash> {
+    map_res(field, str::parse).parse(input)
 }
 
 /// The last field: skips blanks, takes everything to the end of the line.

@@ -1,10 +1,12 @@
-//! The lines of a list of files.
+//! The lines of lists of files and of their holders.
 
 use std::fmt;
 
 use nom::Parser;
 
-use super::blank::{field, last, number, trim};
+use super::address::{ClaimedIp, NodeAddress, claim};
+use super::blank::{hash, last, number, trim};
+use super::hash::MaybeHash;
 use super::name::FileName;
 
 /// One line of a list of files: `size hash holders name`.
@@ -12,8 +14,8 @@ use super::name::FileName;
 pub struct FileItem<'a> {
     /// In bytes.
     pub size: u64,
-    /// The content's hash as 64 hex digits, or `-` where it is not known.
-    pub hash: &'a str,
+    /// The content's hash.
+    pub hash: MaybeHash,
     /// How many nodes have it.
     pub holders: u64,
     /// The name, last because it may hold blanks.
@@ -26,7 +28,7 @@ impl<'a> FileItem<'a> {
     /// # Errors
     /// It is not of that form, or the name is none.
     pub fn parse(line: &'a str) -> Result<Self, ItemError> {
-        let (_, (size, hash, holders, name)) = (number, field, number, last)
+        let (_, (size, hash, holders, name)) = (number, hash, number, last)
             .parse(trim(line))
             .map_err(|_| ItemError)?;
         Ok(Self {
@@ -51,13 +53,52 @@ impl fmt::Display for FileItem<'_> {
     }
 }
 
-/// The line is no item of a list of files.
+/// One line of a list of holders: `ip port size hash`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HolderItem {
+    /// The node that has the file.
+    pub node: NodeAddress,
+    /// In bytes.
+    pub size: u64,
+    /// The content's hash.
+    pub hash: MaybeHash,
+}
+
+impl HolderItem {
+    /// Reads one line without its end. Fields after those known are ignored.
+    ///
+    /// # Errors
+    /// It is not of that form.
+    pub fn parse(line: &str) -> Result<Self, ItemError> {
+        let (_, ((ip, port), size, hash)) = (claim, number, hash)
+            .parse(trim(line))
+            .map_err(|_| ItemError)?;
+        let ClaimedIp::Is(ip) = ip else {
+            return Err(ItemError);
+        };
+        Ok(Self {
+            node: NodeAddress::new(ip, port).map_err(|_| ItemError)?,
+            size,
+            hash,
+        })
+    }
+}
+
+/// As on the wire.
+impl fmt::Display for HolderItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, size, hash } = self;
+        write!(f, "{node} {size} {hash}")
+    }
+}
+
+/// The line is no item of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ItemError;
 
 impl fmt::Display for ItemError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an item of a list is: size hash holders name")
+        f.write_str("the line is no item of this list")
     }
 }
 

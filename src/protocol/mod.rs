@@ -12,6 +12,7 @@
 mod address;
 mod blank;
 mod foreign;
+mod hash;
 mod item;
 mod name;
 mod reply;
@@ -20,7 +21,8 @@ mod text;
 
 pub use address::{AddressError, ClaimedIp, NodeAddress, Port, canonical};
 pub use foreign::{Foreign, TLS_FIRST_BYTE};
-pub use item::{FileItem, ItemError};
+pub use hash::{ContentHash, HashError, MaybeHash};
+pub use item::{FileItem, HolderItem, ItemError};
 pub use name::{FileName, NameError};
 pub use reply::{Code, Registered, Reply, ReplyError};
 pub use request::{Request, RequestError, Verb};

@@ -89,6 +89,8 @@ pub enum Reply<'a> {
     Pong,
     /// `NODES n`: n lines follow, each a [`NodeAddress`].
     Nodes(u64),
+    /// `HOLDERS n`: n lines follow, each a [`super::HolderItem`].
+    Holders(u64),
     /// `FOUND size`: so many bytes follow.
     Found(u64),
     /// `NOTFOUND`
@@ -122,6 +124,7 @@ impl<'a> Reply<'a> {
             "OK" => Self::Ok(trim(fields).into()),
             "PONG" => Self::Pong,
             "NODES" => Self::Nodes(count()?),
+            "HOLDERS" => Self::Holders(count()?),
             "FOUND" => Self::Found(count()?),
             "NOTFOUND" => Self::NotFound,
             "FILES" => {
@@ -152,6 +155,7 @@ impl fmt::Display for Reply<'_> {
             Self::Ok(text) => write!(f, "OK {text}"),
             Self::Pong => f.write_str("PONG"),
             Self::Nodes(count) => write!(f, "NODES {count}"),
+            Self::Holders(count) => write!(f, "HOLDERS {count}"),
             Self::Found(size) => write!(f, "FOUND {size}"),
             Self::NotFound => f.write_str("NOTFOUND"),
             Self::Files { shown, total } => write!(f, "FILES {shown} {total}"),

@@ -7,7 +7,8 @@ use nom::combinator::all_consuming;
 use nom::{IResult, Parser};
 
 use super::address::{AddressError, ClaimedIp, NodeAddress, Port, claim};
-use super::blank::{is_blank, last, trim};
+use super::blank::{hash, is_blank, last, number, trim};
+use super::hash::MaybeHash;
 use super::name::{FileName, NameError};
 use super::reply::Code;
 use super::text::{Text, TextError};
@@ -22,6 +23,14 @@ pub enum Verb {
     Unregister,
     /// The relay lists its nodes, a node its files.
     List,
+    /// A node has a file.
+    Share,
+    /// A node has it no longer.
+    Unshare,
+    /// Who has a file of exactly this name?
+    Find,
+    /// Which files have names with this in it?
+    Search,
     /// The last list goes on.
     More,
     /// A node sends a file.
@@ -42,10 +51,14 @@ pub enum Verb {
 
 impl Verb {
     /// All of them, in the order in which they are explained.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Register,
         Self::Unregister,
         Self::List,
+        Self::Share,
+        Self::Unshare,
+        Self::Find,
+        Self::Search,
         Self::More,
         Self::Get,
         Self::Listen,
@@ -63,6 +76,10 @@ impl Verb {
             Self::Register => "REGISTER",
             Self::Unregister => "UNREGISTER",
             Self::List => "LIST",
+            Self::Share => "SHARE",
+            Self::Unshare => "UNSHARE",
+            Self::Find => "FIND",
+            Self::Search => "SEARCH",
             Self::More => "MORE",
             Self::Get => "GET",
             Self::Listen => "LISTEN",
@@ -80,6 +97,10 @@ impl Verb {
         match self {
             Self::Register => "REGISTER ip port",
             Self::Unregister => "UNREGISTER ip port",
+            Self::Share => "SHARE size hash name",
+            Self::Unshare => "UNSHARE name",
+            Self::Find => "FIND name",
+            Self::Search => "SEARCH text",
             Self::Get => "GET name",
             Self::Send => "SEND ip port text",
             Self::List
@@ -110,6 +131,14 @@ pub enum Request<'a> {
     Unregister(ClaimedIp, Port),
     /// `LIST`
     List,
+    /// `SHARE size hash name`
+    Share(u64, MaybeHash, FileName<'a>),
+    /// `UNSHARE name`
+    Unshare(FileName<'a>),
+    /// `FIND name`
+    Find(FileName<'a>),
+    /// `SEARCH text`; without a text, everything.
+    Search(&'a str),
     /// `MORE`
     More,
     /// `GET name`
@@ -151,6 +180,10 @@ impl<'a> Request<'a> {
             Self::Register(..) => Verb::Register,
             Self::Unregister(..) => Verb::Unregister,
             Self::List => Verb::List,
+            Self::Share(..) => Verb::Share,
+            Self::Unshare(_) => Verb::Unshare,
+            Self::Find(_) => Verb::Find,
+            Self::Search(_) => Verb::Search,
             Self::More => Verb::More,
             Self::Get(_) => Verb::Get,
             Self::Listen => Verb::Listen,
@@ -172,6 +205,7 @@ impl<'a> Request<'a> {
                 Err(RequestError::Form(verb))
             }
         };
+        let name = |text| FileName::parse(text).map_err(|why| RequestError::Name(verb, why));
         match verb {
             Verb::Register | Verb::Unregister => {
                 let (_, (ip, port)) = all_consuming(claim).parse(fields).map_err(form)?;
@@ -184,12 +218,20 @@ impl<'a> Request<'a> {
                     Self::Unregister(ip, port)
                 })
             }
-            Verb::Get => {
-                let (_, name) = last(fields).map_err(form)?;
-                FileName::parse(name)
-                    .map(Self::Get)
-                    .map_err(|why| RequestError::Name(verb, why))
+            Verb::Get | Verb::Find | Verb::Unshare => {
+                let (_, text) = last(fields).map_err(form)?;
+                let name = name(text)?;
+                Ok(match verb {
+                    Verb::Find => Self::Find(name),
+                    Verb::Unshare => Self::Unshare(name),
+                    _ => Self::Get(name),
+                })
             }
+            Verb::Share => {
+                let (_, (size, hash, text)) = (number, hash, last).parse(fields).map_err(form)?;
+                Ok(Self::Share(size, hash, name(text)?))
+            }
+            Verb::Search => Ok(Self::Search(trim(fields))),
             Verb::Send => {
                 let (_, ((ip, port), text)) = (claim, last).parse(fields).map_err(form)?;
                 let ClaimedIp::Is(ip) = ip else {
@@ -226,7 +268,10 @@ impl fmt::Display for Request<'_> {
         f.write_str(verb.word())?;
         match self {
             Self::Register(ip, port) | Self::Unregister(ip, port) => write!(f, " {ip} {port}"),
-            Self::Get(name) => write!(f, " {name}"),
+            Self::Get(name) | Self::Find(name) | Self::Unshare(name) => write!(f, " {name}"),
+            Self::Share(size, hash, name) => write!(f, " {size} {hash} {name}"),
+            Self::Search("") => Ok(()),
+            Self::Search(text) => write!(f, " {text}"),
             Self::Send(address, text) => write!(f, " {address} {text}"),
             Self::Banner
             | Self::List

@@ -39,6 +39,15 @@ pub(super) enum Phase {
     Ended,
 }
 
+/// Whether the role works on an answer that takes longer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Waiting {
+    No,
+    Yes,
+    /// It is complete; the role will be called back.
+    Over,
+}
+
 /// Who began it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Origin {
@@ -68,6 +77,8 @@ pub(super) struct Connection<S, F> {
     pub(super) queued: bool,
     /// Whole requests wait in the inbox, because too many answers wait already.
     pub(super) held: bool,
+    /// The role works on its answer; until then nothing more is heard.
+    pub(super) waiting: Waiting,
     /// It may be silent for as long as the other side is alive.
     pub(super) kept: bool,
     /// A whole line has been heard.
@@ -115,6 +126,7 @@ impl<S, F: AsFd> Connection<S, F> {
             ended_input: false,
             queued: false,
             held: false,
+            waiting: Waiting::No,
             kept: false,
             spoke: false,
             heard_line: false,

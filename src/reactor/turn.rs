@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 
 use super::Reactor;
-use super::connection::{Origin, Phase, Received};
+use super::connection::{Origin, Phase, Received, Waiting};
 use crate::end::End;
 use crate::inbox::Piece;
 use crate::role::{ConnId, Fault, Heard, Next, Role, Turn};
@@ -48,7 +48,7 @@ where
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
         let may_read = conn.readable || conn.held || conn.ended_input;
         let again = match conn.phase {
-            Phase::Open => may_write || (has_room && may_read),
+            Phase::Open => may_write || (has_room && may_read && conn.waiting == Waiting::No),
             Phase::Closing => may_write,
             Phase::Lingering => conn.readable,
             Phase::Dialling | Phase::Ended => false,
@@ -94,6 +94,12 @@ where
             if conn.phase != Phase::Open || !has_room || budget == 0 {
                 break;
             }
+            match conn.waiting {
+                Waiting::No => {}
+                Waiting::Yes => break,
+                Waiting::Over => self.resume(slot),
+            }
+            let conn = &mut self.connections[slot];
             if conn.held {
                 self.hear_input(slot, &[]);
                 // What could not be heard now waits for the next turn.
@@ -157,11 +163,17 @@ where
                 match self.hear(slot, heard) {
                     Next::Line => {}
                     Next::Body(length) => unread.expect_body(length),
+                    Next::Wait => {
+                        self.connections[slot].waiting = Waiting::Yes;
+                        held = true;
+                        break;
+                    }
                     Next::Close(end) => close = Some(end),
                 }
             }
             self.apply();
-            if !held || self.connections[slot].phase != Phase::Open {
+            let conn = &self.connections[slot];
+            if !held || conn.waiting != Waiting::No || conn.phase != Phase::Open {
                 break;
             }
         }
@@ -171,6 +183,16 @@ where
             self.close(slot, end);
         } else {
             conn.inbox.keep(unread);
+        }
+    }
+
+    /// The role has the answer that the peer waits for.
+    fn resume(&mut self, slot: usize) {
+        self.connections[slot].waiting = Waiting::No;
+        let next = self.hear(slot, Heard::Resumed);
+        self.apply();
+        if let Next::Close(end) = next {
+            self.close(slot, end);
         }
     }
 
@@ -188,7 +210,7 @@ where
         self.apply();
         let end = match next {
             Next::Close(end) => end,
-            Next::Line | Next::Body(_) => End::Done,
+            Next::Line | Next::Body(_) | Next::Wait => End::Done,
         };
         self.close(slot, end);
         self.close_if_sent(slot);

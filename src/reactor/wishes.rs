@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use super::Reactor;
-use super::connection::{Connection, Phase};
+use super::connection::{Connection, Phase, Waiting};
 use super::stopping::{Outcome, Stopping};
 use crate::end::End;
 use crate::role::{ConnId, Role, Step, Turn};
@@ -46,6 +46,14 @@ where
                     conn.keep();
                     Ok(())
                 }),
+                Step::Resume { conn } => {
+                    let resumed = self.recipient(conn, |conn| {
+                        conn.waiting = Waiting::Over;
+                        Ok(())
+                    });
+                    self.enqueue(conn.slot as usize);
+                    resumed
+                }
                 Step::Close { conn, end } => {
                     self.dismiss(conn, end);
                     None

@@ -80,6 +80,8 @@ pub trait Role: Sized {
 pub enum Heard<'a> {
     /// The dial succeeded.
     Connected,
+    /// The answer that [`Next::Wait`] waited for is complete.
+    Resumed,
     /// A whole line, without its end.
     Line(&'a [u8]),
     /// Bytes of the body that was asked for with [`Next::Body`].
@@ -106,6 +108,8 @@ pub enum Next {
     Line,
     /// So many bytes, at least one, and then a line.
     Body(u64),
+    /// Nothing until [`Output::resume`]: the answer takes longer.
+    Wait,
     /// Nothing: send what was written, then close.
     Close(End),
 }
@@ -158,6 +162,11 @@ pub enum Step<R: Role> {
     /// The connection waits for what others say: it may be silent for ever, as
     /// long as the other side is alive.
     Keep {
+        /// Which.
+        conn: ConnId,
+    },
+    /// The answer that a connection waited for is complete.
+    Resume {
         /// Which.
         conn: ConnId,
     },
@@ -234,6 +243,11 @@ impl<R: Role> Output<R> {
     /// Lets a connection be silent for as long as the other side is alive.
     pub fn keep(&mut self, conn: ConnId) {
         self.push(Step::Keep { conn });
+    }
+
+    /// Calls back a connection that waits: it hears [`Heard::Resumed`].
+    pub fn resume(&mut self, conn: ConnId) {
+        self.push(Step::Resume { conn });
     }
 
     /// Ends a connection after what was sent to it; for the one that is heard
@@ -320,7 +334,11 @@ impl<R: Role> Step<R> {
     pub fn to(&self) -> Option<ConnId> {
         match self {
             Self::Text { to, .. } | Self::Shared { to, .. } | Self::File { to, .. } => Some(*to),
-            Self::Keep { .. } | Self::Close { .. } | Self::Dial { .. } | Self::Finish => None,
+            Self::Keep { .. }
+            | Self::Resume { .. }
+            | Self::Close { .. }
+            | Self::Dial { .. }
+            | Self::Finish => None,
         }
     }
 }

@@ -35,7 +35,7 @@ impl Visitor {
         let line = match heard {
             Heard::Line(line) => line,
             Heard::Broken(fault) => return Err(broken(fault, reply)),
-            Heard::Connected | Heard::Body(_) => return Err(Next::Line),
+            Heard::Connected | Heard::Resumed | Heard::Body(_) => return Err(Next::Line),
         };
         let is_first = self.requests == 0;
         self.requests = self.requests.saturating_add(1);

@@ -9,7 +9,7 @@ use rustix::io::{Errno, pread};
 
 use super::beneath::Resolver;
 use super::catalog::{Catalog, Scan};
-use crate::protocol::{FileItem, FileName};
+use crate::protocol::{FileItem, FileName, MaybeHash};
 use crate::role::node::{Content, Share, Unavailable};
 
 /// Files up to this size leave in one write together with their header.
@@ -123,7 +123,7 @@ impl Share for Folder {
             if let Ok(name) = FileName::parse(name) {
                 each(&FileItem {
                     size: *size,
-                    hash: "-",
+                    hash: MaybeHash(None),
                     holders: 1,
                     name,
                 });

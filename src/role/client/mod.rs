@@ -388,6 +388,7 @@ impl<U: User> Role for Client<U> {
             (Session::Node { body, outcome, .. }, Heard::Body(bytes)) => {
                 self.node_sent(bytes, body, outcome)
             }
+            (_, Heard::Resumed) => Next::Line,
             (Session::Relay { .. }, Heard::Body(_)) | (_, Heard::Broken(_)) => {
                 Next::Close(End::Nonsense)
             }

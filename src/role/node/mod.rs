@@ -126,6 +126,10 @@ impl<S: Share> Node<S> {
             Request::Quit => return visitor::bye(reply),
             Request::Register(..)
             | Request::Unregister(..)
+            | Request::Share(..)
+            | Request::Unshare(_)
+            | Request::Find(_)
+            | Request::Search(_)
             | Request::Listen
             | Request::Send(..) => {
                 return visitor::not_here(reply, "a relay answers that; this is a node");

@@ -162,6 +162,7 @@ impl Registrar {
                 return (Next::Line, None);
             }
             Heard::Line(line) => line,
+            Heard::Resumed => return (Next::Line, None),
             Heard::Body(_) | Heard::Broken(_) => return (Next::Close(End::Nonsense), None),
         };
         talk.answered = true;

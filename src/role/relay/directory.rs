@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use slab::Slab;
 
+use super::index::Place;
 use crate::protocol::{NodeAddress, Reply};
 use crate::timers::{Lane, Timers};
 
@@ -16,7 +17,9 @@ const LEASES: Lane = 0;
 
 /// Addresses of live nodes, in the order of their first registration.
 pub(super) struct Directory {
+    /// Those that left stay until their files are taken out of the index.
     nodes: Slab<Node>,
+    left: Vec<Place>,
     places: HashMap<NodeAddress, usize>,
     leases: Timers,
     /// The next node's place in the order of first registration.
@@ -31,6 +34,7 @@ struct Node {
     /// Who registered it: nobody else may take it away.
     source: IpAddr,
     serial: u64,
+    is_live: bool,
 }
 
 /// Why an entry was not made or not taken away.
@@ -50,6 +54,7 @@ impl Directory {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             nodes: Slab::new(),
+            left: Vec::new(),
             places: HashMap::new(),
             leases: Timers::new(now, 1),
             next_serial: 0,
@@ -62,9 +67,9 @@ impl Directory {
     #[must_use]
     pub(super) fn len(&self, on_loopback: bool) -> usize {
         if on_loopback {
-            self.nodes.len()
+            self.places.len()
         } else {
-            self.nodes.len() - self.loopback_nodes
+            self.places.len() - self.loopback_nodes
         }
     }
 
@@ -84,18 +89,40 @@ impl Directory {
                 self.nodes[*place].source = source;
                 *place
             }
-            None if self.nodes.len() >= max => return Err(Refusal::Full),
+            None if self.places.len() >= max => return Err(Refusal::Full),
             None => self.add(address, source),
         };
         self.leases.set(place, LEASES, end);
         Ok(())
     }
 
-    /// Whether the node is there, registered by `source`.
-    pub(super) fn has(&self, address: &NodeAddress, source: IpAddr) -> bool {
-        self.places
-            .get(address)
-            .is_some_and(|place| self.nodes[*place].source == source)
+    /// Where the node is, if it is there and was registered by `source`.
+    pub(super) fn place(&self, address: &NodeAddress, source: IpAddr) -> Option<Place> {
+        let place = *self.places.get(address)?;
+        (self.nodes[place].source == source).then_some(place as Place)
+    }
+
+    /// The node at a place, unless it has left or is hidden from the asker.
+    pub(super) fn seen(&self, place: Place, on_loopback: bool) -> Option<NodeAddress> {
+        let node = self.nodes.get(place as usize)?;
+        (node.is_live && (on_loopback || !node.address.is_loopback())).then_some(node.address)
+    }
+
+    /// Whether the asker sees every node of which there may be files.
+    pub(super) fn all_seen(&self, on_loopback: bool) -> bool {
+        self.left.is_empty() && (on_loopback || self.loopback_nodes == 0)
+    }
+
+    /// A node that has left and whose files may still be in the index.
+    pub(super) fn left(&self) -> Option<Place> {
+        self.left.last().copied()
+    }
+
+    /// Its files are out of the index: the place may be used again.
+    pub(super) fn release_left(&mut self) {
+        if let Some(place) = self.left.pop() {
+            self.nodes.remove(place as usize);
+        }
     }
 
     /// Takes a node out. `source` must be who registered it, or `may_all`.
@@ -144,6 +171,7 @@ impl Directory {
             .nodes
             .iter()
             .map(|(_, node)| node)
+            .filter(|node| node.is_live)
             .filter(|node| on_loopback || !node.address.is_loopback())
             .collect();
         seen.sort_unstable_by_key(|node| node.serial);
@@ -161,6 +189,7 @@ impl Directory {
             address,
             source,
             serial: self.next_serial,
+            is_live: true,
         });
         self.next_serial += 1;
         self.places.insert(address, place);
@@ -170,7 +199,9 @@ impl Directory {
     }
 
     fn remove(&mut self, place: usize) -> NodeAddress {
-        let node = self.nodes.remove(place);
+        let node = &mut self.nodes[place];
+        node.is_live = false;
+        self.left.push(place as Place);
         self.places.remove(&node.address);
         self.loopback_nodes -= usize::from(node.address.is_loopback());
         self.rendered = [None, None];

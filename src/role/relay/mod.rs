@@ -1,39 +1,46 @@
 //! The relay: the directory of live nodes. It never dials anybody.
 
 mod directory;
+mod files;
+mod index;
 mod messages;
+mod registration;
 mod session;
+mod talk;
 mod trust;
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use log::{debug, info};
 
+pub use index::Quota;
+pub use session::Session;
 pub use trust::{Network, Trust};
 
-pub use session::Session;
-
-use self::directory::{Directory, Refusal};
-use self::messages::{Listeners, Listening};
+use self::directory::Directory;
+use self::files::Pending;
+use self::index::{Index, Search};
+use self::messages::Listeners;
 use self::session::Subject;
 use super::visitor::{self, Help, say};
 use super::{ConnId, Heard, Next, Role, Turn};
 use crate::end::{End, Full};
-use crate::protocol::{
-    ClaimedIp, Code, Delivery, NodeAddress, Port, Registered, Reply, Request, Text, Verb,
-};
+use crate::protocol::{Code, Reply, Request, Verb};
 use crate::visible::Visible;
 
 /// What the relay answers to `HELP`.
-const COMMANDS: [Help; 9] = [
+const COMMANDS: [Help; 14] = [
     (Verb::Register, "a node enters or renews; ip may be *"),
     (Verb::Unregister, "a node leaves"),
     (Verb::List, "the nodes, each as: ip port"),
-    (
-        Verb::Listen,
-        "this connection receives messages: FROM ip port text",
-    ),
+    (Verb::Share, "the node registered here has this file"),
+    (Verb::Unshare, "it has it no longer"),
+    (Verb::Find, "who has it: ip port size hash"),
+    (Verb::Search, "names with text in them, or all"),
+    (Verb::More, "the list of names goes on"),
+    (Verb::Listen, "this connection receives: FROM ip port text"),
     (Verb::Send, "a message to who listens there"),
     (Verb::Ping, "answers PONG"),
     (Verb::Stats, "figures"),
@@ -56,18 +63,26 @@ pub struct Settings {
     pub max_nodes: usize,
     /// Unknown commands until a connection is closed.
     pub max_unknown: u32,
+    /// What one node may share.
+    pub quota: Quota,
     /// Messages that one sender may send in a second.
     pub message_rate: u32,
     /// Who may register addresses that are not their own.
     pub trust: Trust,
 }
 
+/// Why a request is not granted.
+type Refused = (Code, String);
+
 /// The relay's part.
 pub struct Relay {
     settings: Settings,
     started: Instant,
     directory: Directory,
+    index: Index,
+    searches: VecDeque<Pending>,
     listeners: Listeners,
+    finds: u64,
     messages: u64,
     registrations: u64,
     lists: u64,
@@ -82,7 +97,10 @@ impl Relay {
             settings,
             started: now,
             directory: Directory::new(now),
+            index: Index::default(),
+            searches: VecDeque::new(),
             listeners: Listeners::default(),
+            finds: 0,
             messages: 0,
             registrations: 0,
             lists: 0,
@@ -90,144 +108,16 @@ impl Relay {
         }
     }
 
-    fn register(
-        &mut self,
-        now: Instant,
-        seen: IpAddr,
-        ip: ClaimedIp,
-        port: Port,
-    ) -> Result<Registered, (Code, String)> {
-        let address = self.claimed(seen, ip, port)?;
-        let lease = self.settings.lease;
-        let before = self.directory.len(true);
-        self.directory
-            .register(address, seen, now + lease, self.settings.max_nodes)
-            .map_err(|refusal| refused(refusal, address))?;
-        self.registrations += 1;
-        if self.directory.len(true) > before {
-            info!("node {address} registered by {seen}");
-        }
-        Ok(Registered {
-            lease,
-            address,
-            files: 0,
-        })
-    }
-
-    fn unregister(
-        &mut self,
-        seen: IpAddr,
-        ip: ClaimedIp,
-        port: Port,
-    ) -> Result<(), (Code, String)> {
-        let address = match ip {
-            ClaimedIp::Seen => self.claimed(seen, ip, port)?,
-            // The directory knows who registered it.
-            ClaimedIp::Is(ip) => node_address(ip, port)?,
-        };
-        let trusted = self.settings.trust.includes(seen);
-        self.directory
-            .unregister(&address, seen, trusted)
-            .map_err(|refusal| refused(refusal, address))?;
-        info!("node {address} unregistered by {seen}");
-        Ok(())
-    }
-
-    /// The address that a node asks to be listed under, if it may have it:
-    /// a relay that believed every claim would be a tool to attack others.
-    fn claimed(
-        &self,
-        seen: IpAddr,
-        ip: ClaimedIp,
-        port: Port,
-    ) -> Result<NodeAddress, (Code, String)> {
-        match ip {
-            ClaimedIp::Seen => node_address(seen, port),
-            ClaimedIp::Is(ip) if ip == seen || self.settings.trust.includes(seen) => {
-                node_address(ip, port)
-            }
-            ClaimedIp::Is(_) => Err((
-                Code::NotAllowed,
-                format!("you are seen at {seen}: use REGISTER * {port} or REGISTER {seen} {port}"),
-            )),
-        }
-    }
-
-    /// Makes the connection the one that receives what is sent to its address.
-    fn listen(
-        &mut self,
-        turn: &mut Turn<'_, Self>,
-        conn: ConnId,
-        session: &mut Session,
-    ) -> Result<NodeAddress, (Code, String)> {
-        let (address, registered) = self.speaker(session)?;
-        if let Some((earlier, conn)) = session.listens.take() {
-            self.listeners.leave(&earlier, conn);
-        }
-        match self.listeners.listen(address, conn, registered) {
-            Listening::Now => {}
-            Listening::Instead(earlier) => {
-                let error = Reply::Error(Code::Changed, "replaced".into());
-                say(turn.out.unasked(earlier), error);
-                turn.out.close(earlier, End::Replaced);
-            }
-            Listening::Taken => {
-                return Err((
-                    Code::NotAllowed,
-                    format!("the node {address} listens there; REGISTER first if it is you"),
-                ));
-            }
-        }
-        session.listens = Some((address, conn));
-        Ok(address)
-    }
-
-    fn send(
-        &mut self,
-        turn: &mut Turn<'_, Self>,
-        session: &mut Session,
-        to: &NodeAddress,
-        text: Text<'_>,
-    ) -> Result<(), (Code, String)> {
-        let rate = self.settings.message_rate;
-        if !session.pace(rate, turn.now).allows(rate, turn.now) {
-            return Err((
-                Code::SlowDown,
-                format!("at most {rate} messages a second; wait a little"),
-            ));
-        }
-        let (from, _) = self.speaker(session)?;
-        let listener = self.listeners.at(to).ok_or_else(|| {
-            (
-                Code::NoSuchNode,
-                format!("nobody listens at {to}; whoever is there types LISTEN first"),
-            )
-        })?;
-        self.messages += 1;
-        say(turn.out.unasked(listener), Delivery { from, text });
-        Ok(())
-    }
-
-    /// The address at which others answer to what is said on this connection,
-    /// and whether it is a registered one.
-    fn speaker(&self, session: &Session) -> Result<(NodeAddress, bool), (Code, String)> {
-        let refused = |why: &str| (Code::NotAllowed, why.to_owned());
-        match session.subject {
-            Subject::Node(address) if self.directory.has(&address, session.ip) => {
-                Ok((address, true))
-            }
-            Subject::Node(_) | Subject::Refused => Err(refused("REGISTER first")),
-            Subject::Never => session
-                .own
-                .map(|own| (own, false))
-                .ok_or_else(|| refused("your address cannot be answered to")),
-        }
-    }
-
     fn banner(&self, on_loopback: bool) -> Reply<'static> {
         let nodes = self.directory.len(on_loopback);
-        let plural = if nodes == 1 { "" } else { "s" };
-        Reply::Ok(format!("peerline relay, {nodes} node{plural}; HELP lists the commands").into())
+        let nodes_plural = if nodes == 1 { "" } else { "s" };
+        let names = self.index.len();
+        let names_plural = if names == 1 { "" } else { "s" };
+        let text = format!(
+            "peerline relay, {nodes} node{nodes_plural}, {names} file{names_plural}; \
+             HELP lists the commands"
+        );
+        Reply::Ok(text.into())
     }
 
     fn answer(
@@ -254,10 +144,7 @@ impl Relay {
                     }
                 }
             },
-            Request::Unregister(ip, port) => match self.unregister(seen, ip, port) {
-                Ok(()) => say(reply, Reply::Ok("".into())),
-                Err((code, text)) => say(reply, Reply::Error(code, text.into())),
-            },
+            Request::Unregister(ip, port) => say(reply, done(self.unregister(seen, ip, port))),
             Request::List => {
                 self.lists += 1;
                 let list = self.directory.list(seen.is_loopback());
@@ -267,21 +154,34 @@ impl Relay {
                     turn.out.shared(conn, list);
                 }
             }
+            Request::Share(size, hash, name) => {
+                let result = self.share(session, size, hash, &name);
+                say(reply, done(result));
+            }
+            Request::Unshare(name) => match self.subject(session) {
+                Ok(place) if self.index.unshare(place, &name) => say(reply, done(Ok(()))),
+                Ok(_) => say(reply, Reply::NotFound),
+                Err(refused) => say(reply, done(Err(refused))),
+            },
+            Request::Find(name) => self.find(reply, &name, seen.is_loopback()),
+            Request::Search(text) => {
+                session.more = None;
+                return self.search(turn, conn, session, Search::new(text));
+            }
+            Request::More => match session.more.take() {
+                Some(search) => return self.search(turn, conn, session, *search),
+                None => say(reply, Reply::Files { shown: 0, total: 0 }),
+            },
             Request::Listen => match self.listen(turn, conn, session) {
                 Ok(address) => {
                     say(turn.out.text(conn), Reply::Ok(address.to_string().into()));
                     turn.out.keep(conn);
                 }
-                Err((code, text)) => {
-                    say(turn.out.text(conn), Reply::Error(code, text.into()));
-                }
+                Err(refused) => say(turn.out.text(conn), done(Err(refused))),
             },
             Request::Send(to, text) => {
-                let reply = match self.send(turn, session, &to, text) {
-                    Ok(()) => Reply::Ok("".into()),
-                    Err((code, text)) => Reply::Error(code, text.into()),
-                };
-                say(turn.out.text(conn), reply);
+                let result = self.send(turn, session, &to, text);
+                say(turn.out.text(conn), done(result));
             }
             Request::Ping => return visitor::pong(reply),
             Request::Stats => {
@@ -291,6 +191,8 @@ impl Relay {
                     ("nodes_expired", self.expired),
                     ("registrations", self.registrations),
                     ("lists", self.lists),
+                    ("names", self.index.len() as u64),
+                    ("finds", self.finds),
                     ("listeners", self.listeners.len() as u64),
                     ("messages", self.messages),
                 ];
@@ -298,7 +200,7 @@ impl Relay {
             }
             Request::Help => return visitor::help(reply, &COMMANDS),
             Request::Quit => return visitor::bye(reply),
-            Request::Get(_) | Request::More => {
+            Request::Get(_) => {
                 return visitor::not_here(reply, "a node answers that; LIST names the nodes");
             }
         }
@@ -330,6 +232,10 @@ impl Role for Relay {
         session: &mut Session,
         heard: Heard<'_>,
     ) -> Next {
+        if heard == Heard::Resumed {
+            self.searched(turn, conn, session);
+            return Next::Line;
+        }
         let max_unknown = self.settings.max_unknown;
         let request = session
             .visitor
@@ -351,6 +257,9 @@ impl Role for Relay {
         if let Some((address, conn)) = session.listens {
             self.listeners.leave(&address, conn);
         }
+        if let Some(conn) = session.searches {
+            self.forget_search(conn);
+        }
     }
 
     fn told(&mut self, _: &mut Turn<'_, Self>, message: Self::Message) {
@@ -358,33 +267,30 @@ impl Role for Relay {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
+        if self.has_work() {
+            return Some(self.started);
+        }
         self.directory.next_deadline()
     }
 
     fn tick(&mut self, turn: &mut Turn<'_, Self>) {
         for _ in 0..EXPIRED_AT_ONCE {
             let Some(address) = self.directory.expire_one(turn.now) else {
-                return;
+                break;
             };
             self.expired += 1;
             info!("node {address} did not renew its lease");
         }
+        self.work_on(turn);
     }
 
     fn drain(&mut self, _: &mut Turn<'_, Self>) {}
 }
 
-fn node_address(ip: IpAddr, port: Port) -> Result<NodeAddress, (Code, String)> {
-    NodeAddress::new(ip, port).map_err(|why| (Code::Syntax, why.to_string()))
-}
-
-fn refused(refusal: Refusal, address: NodeAddress) -> (Code, String) {
-    match refusal {
-        Refusal::Unknown => (Code::NoSuchNode, format!("no node {address} is registered")),
-        Refusal::NotYours => (
-            Code::NotAllowed,
-            format!("{address} was registered by somebody else"),
-        ),
-        Refusal::Full => (Code::Full, format!("{}; try again later", Full::Directory)),
+/// The answer to a request that only succeeds or fails.
+fn done(result: Result<(), Refused>) -> Reply<'static> {
+    match result {
+        Ok(()) => Reply::Ok("".into()),
+        Err((code, text)) => Reply::Error(code, text.into()),
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use super::index::Search;
 use super::messages::Pace;
 use crate::protocol::{NodeAddress, Port, canonical};
 use crate::role::{ConnId, Visitor};
@@ -19,6 +20,10 @@ pub struct Session {
     pub(super) subject: Subject,
     /// The address whose messages they receive.
     pub(super) listens: Option<(NodeAddress, ConnId)>,
+    /// Whether a search of theirs goes on.
+    pub(super) searches: Option<ConnId>,
+    /// What goes on with their last list of files, if that was cut.
+    pub(super) more: Option<Box<Search>>,
     /// How fast they may send; most never do.
     pace: Option<Box<Pace>>,
 }
@@ -43,6 +48,8 @@ impl Session {
             own: Port::new(peer.port()).and_then(|port| NodeAddress::new(ip, port).ok()),
             subject: Subject::Never,
             listens: None,
+            searches: None,
+            more: None,
             pace: None,
         }
     }

@@ -1,0 +1,102 @@
+//! The hash of a file's content.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A BLAKE3 hash: the very value that `b3sum` prints, as 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentHash(pub [u8; 32]);
+
+impl FromStr for ContentHash {
+    type Err = HashError;
+
+    fn from_str(text: &str) -> Result<Self, HashError> {
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+            return Err(HashError);
+        };
+        let bytes: Option<Vec<u8>> = pairs
+            .iter()
+            .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+            .collect();
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or(HashError)
+    }
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    // At most 15: it fits.
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A hash that may not be known yet: then it is written `-`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct MaybeHash(pub Option<ContentHash>);
+
+impl FromStr for MaybeHash {
+    type Err = HashError;
+
+    fn from_str(text: &str) -> Result<Self, HashError> {
+        match text {
+            "-" => Ok(Self(None)),
+            text => text.parse().map(|hash| Self(Some(hash))),
+        }
+    }
+}
+
+impl fmt::Display for MaybeHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(hash) => hash.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// The text is no hash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HashError;
+
+impl fmt::Display for HashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a hash is 64 hex digits, or - where it is not known")
+    }
+}
+
+impl std::error::Error for HashError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_has_64_hex_digits_or_is_not_known() {
+        let text = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+        let hash: MaybeHash = text.parse().unwrap();
+        assert_eq!(hash.to_string(), text);
+        assert_eq!(text.to_uppercase().parse(), Ok(hash));
+        assert_eq!("-".parse(), Ok(MaybeHash(None)));
+        for wrong in [
+            "",
+            &text[1..],
+            &text[..62],
+            &format!("{text}00"),
+            &text.replace('a', "g"),
+        ] {
+            assert!(wrong.parse::<MaybeHash>().is_err(), "{wrong}");
+        }
+    }
+}

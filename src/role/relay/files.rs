@@ -1,0 +1,163 @@
+//! Files of the nodes: sharing, finding, searching.
+
+use log::debug;
+
+use super::index::{Holder, Place, Quota, Search, Seen};
+use super::session::{Session, Subject};
+use super::{Refused, Relay};
+use crate::protocol::{Code, FileName, HolderItem, MaybeHash, Reply};
+use crate::role::visitor::say;
+use crate::role::{ConnId, Next, Turn};
+
+/// Files of nodes that left which are taken out in one go.
+const FORGOTTEN_AT_ONCE: usize = 2000;
+
+/// A search that takes more than one step, and who waits for it.
+pub(super) struct Pending {
+    conn: ConnId,
+    on_loopback: bool,
+    search: Search,
+    /// All was looked at; the asker will take it.
+    done: bool,
+}
+
+impl Relay {
+    /// The place of the node for which this connection speaks.
+    pub(super) fn subject(&self, session: &Session) -> Result<Place, Refused> {
+        match session.subject {
+            Subject::Node(address) => self.directory.place(&address, session.ip),
+            Subject::Never | Subject::Refused => None,
+        }
+        .ok_or_else(|| (Code::NotAllowed, "REGISTER first".into()))
+    }
+
+    pub(super) fn share(
+        &mut self,
+        session: &Session,
+        size: u64,
+        hash: MaybeHash,
+        name: &FileName<'_>,
+    ) -> Result<(), Refused> {
+        let node = self.subject(session)?;
+        let quota = self.settings.quota;
+        if self.index.share(name, Holder::new(node, size, hash), quota) {
+            return Ok(());
+        }
+        let Quota { files, bytes } = quota;
+        Err((
+            Code::LimitReached,
+            format!("a node shares at most {files} files and {bytes} bytes of names"),
+        ))
+    }
+
+    /// The answer to `FIND`.
+    pub(super) fn find(&mut self, reply: &mut Vec<u8>, name: &FileName<'_>, on_loopback: bool) {
+        let holders = self.index.find(name).iter();
+        let mut holders: Vec<HolderItem> = holders
+            .filter_map(|holder| {
+                Some(HolderItem {
+                    node: self.directory.seen(holder.node, on_loopback)?,
+                    size: holder.size,
+                    hash: holder.hash(),
+                })
+            })
+            .collect();
+        if holders.is_empty() {
+            return say(reply, Reply::NotFound);
+        }
+        // Not everybody is to ask the same one first.
+        let turns = self.finds % holders.len() as u64;
+        holders.rotate_left(turns as usize);
+        self.finds = self.finds.wrapping_add(1);
+        say(reply, Reply::Holders(holders.len() as u64));
+        for holder in holders {
+            say(reply, holder);
+        }
+    }
+
+    /// Answers at once if one step is enough and nobody waits; else the asker waits.
+    pub(super) fn search(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        conn: ConnId,
+        session: &mut Session,
+        mut search: Search,
+    ) -> Next {
+        let on_loopback = session.ip.is_loopback();
+        if self.searches.is_empty() && self.look(&mut search, on_loopback) {
+            answer(turn, conn, session, search);
+            return Next::Line;
+        }
+        session.searches = Some(conn);
+        self.searches.push_back(Pending {
+            conn,
+            on_loopback,
+            search,
+            done: false,
+        });
+        Next::Wait
+    }
+
+    /// The connection whose search is done gets its answer.
+    pub(super) fn searched(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        conn: ConnId,
+        session: &mut Session,
+    ) {
+        session.searches = None;
+        let at = self
+            .searches
+            .iter()
+            .position(|pending| pending.conn == conn);
+        if let Some(pending) = at.and_then(|at| self.searches.remove(at)) {
+            answer(turn, conn, session, pending.search);
+        }
+    }
+
+    /// Whether files of nodes that left or searches wait for [`Relay::work_on`].
+    pub(super) fn has_work(&self) -> bool {
+        self.directory.left().is_some() || self.searches.iter().any(|pending| !pending.done)
+    }
+
+    /// Does a bounded part of the work that waits.
+    pub(super) fn work_on(&mut self, turn: &mut Turn<'_, Self>) {
+        if let Some(place) = self.directory.left()
+            && self.index.forget(place, FORGOTTEN_AT_ONCE)
+        {
+            self.directory.release_left();
+        }
+        let waiting = self.searches.iter().position(|pending| !pending.done);
+        if let Some(mut pending) = waiting.and_then(|at| self.searches.remove(at)) {
+            pending.done = self.look(&mut pending.search, pending.on_loopback);
+            if pending.done {
+                turn.out.resume(pending.conn);
+                self.searches.push_back(pending);
+            } else {
+                self.searches.push_front(pending);
+            }
+        }
+    }
+
+    /// Nobody waits for the search of this connection any more.
+    pub(super) fn forget_search(&mut self, conn: ConnId) {
+        self.searches.retain(|pending| pending.conn != conn);
+    }
+
+    /// Looks a step further. Returns true when all was looked at.
+    fn look(&self, search: &mut Search, on_loopback: bool) -> bool {
+        let is_seen = |place| self.directory.seen(place, on_loopback).is_some();
+        let seen = Seen {
+            all: self.directory.all_seen(on_loopback),
+            node: &is_seen,
+        };
+        search.step(&self.index, &seen)
+    }
+}
+
+fn answer(turn: &mut Turn<'_, Relay>, conn: ConnId, session: &mut Session, search: Search) {
+    let found = search.found();
+    debug!("{} bytes found for {}", found.answer.len(), session.ip);
+    turn.out.text(conn).extend_from_slice(&found.answer);
+    session.more = found.more.map(Box::new);
+}

@@ -1,0 +1,216 @@
+//! Which files the nodes have: exact look-up by name, and search by a part of it.
+//!
+//! A file lives as long as its node's lease. When a node goes, its files are
+//! taken out little by little: [`Index::forget`] does a bounded part of the work.
+
+mod pages;
+mod search;
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+use slab::Slab;
+use smallvec::SmallVec;
+
+pub(super) use search::{Search, Seen};
+
+use self::pages::Pages;
+use crate::protocol::{ContentHash, FileName, MaybeHash};
+
+/// A node's place in the directory.
+pub(super) type Place = u32;
+
+/// A name's place in the index.
+type NameId = u32;
+
+/// Names, who has them, and in which order they are listed.
+#[derive(Default)]
+pub(super) struct Index {
+    entries: Slab<Entry>,
+    by_name: HashTable<NameId>,
+    hasher: RandomState,
+    pages: Pages,
+    shares: HashMap<Place, Share>,
+    /// Names under which there are different contents.
+    ambiguous: usize,
+}
+
+/// A name and who has it; at least one has.
+struct Entry {
+    name: Box<str>,
+    /// Most names are one node's.
+    holders: SmallVec<[Holder; 1]>,
+}
+
+/// What one node has.
+#[derive(Default)]
+struct Share {
+    names: HashSet<NameId>,
+    /// The length of all its names together.
+    bytes: u64,
+}
+
+/// One node's file under a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Holder {
+    pub(super) node: Place,
+    pub(super) size: u64,
+    /// All zero where the hash is not known: no content is known to have that.
+    hash: [u8; 32],
+}
+
+/// How much one node may share.
+#[derive(Clone, Copy, Debug)]
+pub struct Quota {
+    /// Files.
+    pub files: u64,
+    /// Bytes of their names.
+    pub bytes: u64,
+}
+
+impl Holder {
+    pub(super) fn new(node: Place, size: u64, hash: MaybeHash) -> Self {
+        let hash = hash.0.map_or([0; 32], |hash| hash.0);
+        Self { node, size, hash }
+    }
+
+    pub(super) fn hash(&self) -> MaybeHash {
+        MaybeHash((self.hash != [0; 32]).then_some(ContentHash(self.hash)))
+    }
+
+    fn same_content(&self, other: &Self) -> bool {
+        (self.size, self.hash) == (other.size, other.hash)
+    }
+}
+
+impl Entry {
+    fn is_ambiguous(&self) -> bool {
+        let first = &self.holders[0];
+        self.holders
+            .iter()
+            .any(|holder| !holder.same_content(first))
+    }
+}
+
+impl Index {
+    /// How many names are known.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many files a node has.
+    pub(super) fn files(&self, node: Place) -> u64 {
+        self.shares
+            .get(&node)
+            .map_or(0, |share| share.names.len() as u64)
+    }
+
+    /// Who has a file of this name.
+    pub(super) fn find(&self, name: &FileName<'_>) -> &[Holder] {
+        self.id(name.as_str())
+            .map_or(&[], |id| &self.entries[id as usize].holders)
+    }
+
+    /// Adds a file, or replaces what its node had under the name. Returns false
+    /// if that would be more than the node may have.
+    pub(super) fn share(&mut self, name: &FileName<'_>, holder: Holder, quota: Quota) -> bool {
+        let name = name.as_str();
+        let known = self.id(name);
+        let share = self.shares.entry(holder.node).or_default();
+        if known.is_none_or(|id| !share.names.contains(&id)) {
+            let bytes = share.bytes + name.len() as u64;
+            if share.names.len() as u64 >= quota.files || bytes > quota.bytes {
+                return false;
+            }
+            share.bytes = bytes;
+        }
+        let id = known.unwrap_or_else(|| self.add(name));
+        let entry = &mut self.entries[id as usize];
+        let was = !entry.holders.is_empty() && entry.is_ambiguous();
+        match entry.holders.iter_mut().find(|h| h.node == holder.node) {
+            Some(earlier) => *earlier = holder,
+            None => entry.holders.push(holder),
+        }
+        let is = entry.is_ambiguous();
+        self.ambiguous = self.ambiguous + usize::from(is) - usize::from(was);
+        self.shares.entry(holder.node).or_default().names.insert(id);
+        true
+    }
+
+    /// Takes a node's file out. Returns false if it had none of that name.
+    pub(super) fn unshare(&mut self, node: Place, name: &FileName<'_>) -> bool {
+        let Some(id) = self.id(name.as_str()) else {
+            return false;
+        };
+        let Some(share) = self.shares.get_mut(&node) else {
+            return false;
+        };
+        if !share.names.remove(&id) {
+            return false;
+        }
+        share.bytes -= name.as_str().len() as u64;
+        self.remove_holder(id, node);
+        true
+    }
+
+    /// Takes out at most so many files of a node that is gone. Returns true
+    /// when it has none any more.
+    pub(super) fn forget(&mut self, node: Place, at_most: usize) -> bool {
+        let Some(share) = self.shares.get_mut(&node) else {
+            return true;
+        };
+        let ids: Vec<NameId> = share.names.iter().copied().take(at_most).collect();
+        for id in &ids {
+            share.names.remove(id);
+        }
+        let done = share.names.is_empty();
+        if done {
+            self.shares.remove(&node);
+        }
+        for id in ids {
+            self.remove_holder(id, node);
+        }
+        done
+    }
+
+    fn id(&self, name: &str) -> Option<NameId> {
+        let same = |id: &NameId| *self.entries[*id as usize].name == *name;
+        self.by_name.find(self.hasher.hash_one(name), same).copied()
+    }
+
+    fn add(&mut self, name: &str) -> NameId {
+        let id = self.entries.insert(Entry {
+            name: name.into(),
+            holders: SmallVec::new(),
+        }) as NameId;
+        let Self {
+            entries, hasher, ..
+        } = self;
+        let name_of = |id: NameId| &*entries[id as usize].name;
+        self.by_name.insert_unique(hasher.hash_one(name), id, |id| {
+            hasher.hash_one(name_of(*id))
+        });
+        self.pages.insert(id, name, name_of);
+        id
+    }
+
+    fn remove_holder(&mut self, id: NameId, node: Place) {
+        let entry = &mut self.entries[id as usize];
+        let was = entry.is_ambiguous();
+        entry.holders.retain(|holder| holder.node != node);
+        let is = !entry.holders.is_empty() && entry.is_ambiguous();
+        self.ambiguous = self.ambiguous + usize::from(is) - usize::from(was);
+        if !entry.holders.is_empty() {
+            return;
+        }
+        let hash = self.hasher.hash_one(&*entry.name);
+        if let Ok(place) = self.by_name.find_entry(hash, |other| *other == id) {
+            place.remove();
+        }
+        let entries = &self.entries;
+        let name_of = |id: NameId| &*entries[id as usize].name;
+        self.pages.remove(name_of(id), name_of);
+        self.entries.remove(id as usize);
+    }
+}

@@ -1,0 +1,163 @@
+//! Searching the names, a bounded part at a time.
+
+use std::io::Write;
+
+use memchr::memmem::Finder;
+
+use super::{Holder, Index, NameId, Place};
+use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, Reply};
+
+/// Pages that one step looks through: about 65,000 names, well below a millisecond.
+const PAGES_AT_ONCE: usize = 128;
+
+/// A search that may take several steps.
+pub(in crate::role::relay) struct Search {
+    /// In lower case.
+    text: String,
+    finder: Finder<'static>,
+    /// Lines begin after this name.
+    after: Option<Box<str>>,
+    /// Everything up to this name has been looked at.
+    looked: Option<Box<str>>,
+    lines: Vec<u8>,
+    shown: u64,
+    /// There is no place for the next name's lines.
+    full: bool,
+    total: u64,
+    /// The last name that is shown.
+    last: Option<Box<str>>,
+}
+
+/// What the asker may see.
+pub(in crate::role::relay) struct Seen<'a> {
+    /// Everybody who has a file is seen.
+    pub(in crate::role::relay) all: bool,
+    /// Whether this node is seen.
+    pub(in crate::role::relay) node: &'a dyn Fn(Place) -> bool,
+}
+
+/// What a search has found.
+pub(in crate::role::relay) struct Found {
+    /// The whole answer.
+    pub(in crate::role::relay) answer: Vec<u8>,
+    /// What to go on with, if the list was cut.
+    pub(in crate::role::relay) more: Option<Search>,
+}
+
+impl Search {
+    /// Looks for names that contain `text`, whatever the case.
+    pub(in crate::role::relay) fn new(text: &str) -> Self {
+        Self::after(text.to_lowercase(), None)
+    }
+
+    fn after(text: String, after: Option<Box<str>>) -> Self {
+        Self {
+            finder: Finder::new(text.as_bytes()).into_owned(),
+            text,
+            after,
+            looked: None,
+            lines: Vec::new(),
+            shown: 0,
+            full: false,
+            total: 0,
+            last: None,
+        }
+    }
+
+    /// Looks a little further. Returns true when all was looked at.
+    pub(in crate::role::relay) fn step(&mut self, index: &Index, seen: &Seen<'_>) -> bool {
+        let name_of = |id: NameId| &*index.entries[id as usize].name;
+        let pages = index.pages.from(self.looked.as_deref(), name_of);
+        for page in pages.iter().take(PAGES_AT_ONCE) {
+            // Names that came in before the place where the last step ended are
+            // not looked at twice.
+            let first = match &self.looked {
+                None => 0,
+                Some(looked) => page.ids().partition_point(|id| name_of(*id) <= &**looked),
+            };
+            self.look(page.text(), page.ids(), first, index, seen);
+            self.looked = page.ids().last().map(|id| name_of(*id).into());
+        }
+        pages.len() <= PAGES_AT_ONCE
+    }
+
+    /// The answer, once all was looked at.
+    pub(in crate::role::relay) fn found(self) -> Found {
+        let (shown, total) = (self.shown, self.total);
+        let mut answer = format!("{}\n", Reply::Files { shown, total }).into_bytes();
+        answer.extend_from_slice(&self.lines);
+        let more = self.last.map(|last| Self::after(self.text, Some(last)));
+        Found { answer, more }
+    }
+
+    fn look(&mut self, text: &[u8], ids: &[NameId], first: usize, index: &Index, seen: &Seen<'_>) {
+        let plain = seen.all && index.ambiguous == 0;
+        if self.text.is_empty() && plain && self.full {
+            self.total += (ids.len() - first) as u64;
+            return;
+        }
+        let (mut line, mut start) = (0, 0);
+        while let Some(hit) = self.finder.find(&text[start..]) {
+            let hit = start + hit;
+            line += memchr::memchr_iter(b'\n', &text[start..hit]).count();
+            let Some(id) = ids.get(line) else { break };
+            if line >= first {
+                self.add(*id, index, seen, plain);
+            }
+            // A name that contains it twice is one name.
+            start = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |end| hit + end + 1);
+            line += 1;
+        }
+    }
+
+    /// One name: a line for each content that is seen under it.
+    fn add(&mut self, id: NameId, index: &Index, seen: &Seen<'_>, plain: bool) {
+        if plain && self.full {
+            self.total += 1;
+            return;
+        }
+        let entry = &index.entries[id as usize];
+        let is_next = self
+            .after
+            .as_deref()
+            .is_none_or(|after| *entry.name > *after);
+        if plain && !is_next {
+            self.total += 1;
+            return;
+        }
+        let mut contents: Vec<(Holder, u64)> = Vec::new();
+        for holder in &entry.holders {
+            if !seen.all && !(seen.node)(holder.node) {
+                continue;
+            }
+            match contents.iter_mut().find(|(c, _)| c.same_content(holder)) {
+                Some((_, holders)) => *holders += 1,
+                None => contents.push((*holder, 1)),
+            }
+        }
+        self.total += contents.len() as u64;
+        let room = MAX_LISTED_FILES - self.shown as usize;
+        self.full |= is_next && self.shown > 0 && contents.len() > room;
+        if !is_next || self.full {
+            return;
+        }
+        let Ok(name) = FileName::parse(&entry.name) else {
+            return;
+        };
+        // A name with more contents than a list has lines is cut: it would stand
+        // in the way of all that follow.
+        for (holder, holders) in contents.into_iter().take(MAX_LISTED_FILES) {
+            let item = FileItem {
+                size: holder.size,
+                hash: holder.hash(),
+                holders,
+                name: name.clone(),
+            };
+            // Writing to a Vec cannot fail.
+            let _ = writeln!(self.lines, "{item}");
+            self.shown += 1;
+            self.last = Some(entry.name.clone());
+        }
+        self.full = self.shown as usize >= MAX_LISTED_FILES;
+    }
+}

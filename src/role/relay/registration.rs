@@ -1,0 +1,92 @@
+//! Who may be in the directory, and under which address.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use log::info;
+
+use super::directory::Refusal;
+use super::{Refused, Relay};
+use crate::end::Full;
+use crate::protocol::{ClaimedIp, Code, NodeAddress, Port, Registered};
+
+impl Relay {
+    pub(super) fn register(
+        &mut self,
+        now: Instant,
+        seen: IpAddr,
+        ip: ClaimedIp,
+        port: Port,
+    ) -> Result<Registered, Refused> {
+        let address = self.claimed(seen, ip, port)?;
+        let lease = self.settings.lease;
+        let before = self.directory.len(true);
+        self.directory
+            .register(address, seen, now + lease, self.settings.max_nodes)
+            .map_err(|refusal| refused(refusal, address))?;
+        self.registrations += 1;
+        if self.directory.len(true) > before {
+            info!("node {address} registered by {seen}");
+        }
+        let place = self.directory.place(&address, seen);
+        Ok(Registered {
+            lease,
+            address,
+            files: place.map_or(0, |place| self.index.files(place)),
+        })
+    }
+
+    pub(super) fn unregister(
+        &mut self,
+        seen: IpAddr,
+        ip: ClaimedIp,
+        port: Port,
+    ) -> Result<(), Refused> {
+        let address = match ip {
+            ClaimedIp::Seen => self.claimed(seen, ip, port)?,
+            // The directory knows who registered it.
+            ClaimedIp::Is(ip) => node_address(ip, port)?,
+        };
+        let trusted = self.settings.trust.includes(seen);
+        self.directory
+            .unregister(&address, seen, trusted)
+            .map_err(|refusal| refused(refusal, address))?;
+        info!("node {address} unregistered by {seen}");
+        Ok(())
+    }
+
+    /// The address that a node asks to be listed under, if it may have it:
+    /// a relay that believed every claim would be a tool to attack others.
+    pub(super) fn claimed(
+        &self,
+        seen: IpAddr,
+        ip: ClaimedIp,
+        port: Port,
+    ) -> Result<NodeAddress, Refused> {
+        match ip {
+            ClaimedIp::Seen => node_address(seen, port),
+            ClaimedIp::Is(ip) if ip == seen || self.settings.trust.includes(seen) => {
+                node_address(ip, port)
+            }
+            ClaimedIp::Is(_) => Err((
+                Code::NotAllowed,
+                format!("you are seen at {seen}: use REGISTER * {port} or REGISTER {seen} {port}"),
+            )),
+        }
+    }
+}
+
+fn node_address(ip: IpAddr, port: Port) -> Result<NodeAddress, Refused> {
+    NodeAddress::new(ip, port).map_err(|why| (Code::Syntax, why.to_string()))
+}
+
+fn refused(refusal: Refusal, address: NodeAddress) -> Refused {
+    match refusal {
+        Refusal::Unknown => (Code::NoSuchNode, format!("no node {address} is registered")),
+        Refusal::NotYours => (
+            Code::NotAllowed,
+            format!("{address} was registered by somebody else"),
+        ),
+        Refusal::Full => (Code::Full, format!("{}; try again later", Full::Directory)),
+    }
+}

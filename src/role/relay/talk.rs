@@ -1,0 +1,83 @@
+//! Messages from one connection to another.
+
+use super::messages::Listening;
+use super::session::{Session, Subject};
+use super::{Refused, Relay};
+use crate::end::End;
+use crate::protocol::{Code, Delivery, NodeAddress, Reply, Text};
+use crate::role::visitor::say;
+use crate::role::{ConnId, Turn};
+
+impl Relay {
+    /// Makes the connection the one that receives what is sent to its address.
+    pub(super) fn listen(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        conn: ConnId,
+        session: &mut Session,
+    ) -> Result<NodeAddress, Refused> {
+        let (address, registered) = self.speaker(session)?;
+        if let Some((earlier, conn)) = session.listens.take() {
+            self.listeners.leave(&earlier, conn);
+        }
+        match self.listeners.listen(address, conn, registered) {
+            Listening::Now => {}
+            Listening::Instead(earlier) => {
+                let error = Reply::Error(Code::Changed, "replaced".into());
+                say(turn.out.unasked(earlier), error);
+                turn.out.close(earlier, End::Replaced);
+            }
+            Listening::Taken => {
+                return Err((
+                    Code::NotAllowed,
+                    format!("the node {address} listens there; REGISTER first if it is you"),
+                ));
+            }
+        }
+        session.listens = Some((address, conn));
+        Ok(address)
+    }
+
+    pub(super) fn send(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        session: &mut Session,
+        to: &NodeAddress,
+        text: Text<'_>,
+    ) -> Result<(), Refused> {
+        let rate = self.settings.message_rate;
+        if !session.pace(rate, turn.now).allows(rate, turn.now) {
+            return Err((
+                Code::SlowDown,
+                format!("at most {rate} messages a second; wait a little"),
+            ));
+        }
+        let (from, _) = self.speaker(session)?;
+        let listener = self.listeners.at(to).ok_or_else(|| {
+            (
+                Code::NoSuchNode,
+                format!("nobody listens at {to}; whoever is there types LISTEN first"),
+            )
+        })?;
+        self.messages += 1;
+        say(turn.out.unasked(listener), Delivery { from, text });
+        Ok(())
+    }
+
+    /// The address at which others answer to what is said on this connection,
+    /// and whether it is a registered one.
+    pub(super) fn speaker(&self, session: &Session) -> Result<(NodeAddress, bool), Refused> {
+        let refused = |why: &str| (Code::NotAllowed, why.to_owned());
+        match session.subject {
+            Subject::Node(address) => {
+                self.subject(session)?;
+                Ok((address, true))
+            }
+            Subject::Refused => Err(refused("REGISTER first")),
+            Subject::Never => session
+                .own
+                .map(|own| (own, false))
+                .ok_or_else(|| refused("your address cannot be answered to")),
+        }
+    }
+}
