@@ -190,21 +190,14 @@ impl Relay {
             }
             Request::Ping => return visitor::pong(reply),
             Request::Stats => {
-                let traffic = turn.traffic;
                 let uptime = turn.now.saturating_duration_since(self.started);
-                let figures = [
-                    ("uptime_seconds", uptime.as_secs()),
+                let own = [
                     ("nodes", self.directory.len(true) as u64),
                     ("nodes_expired", self.expired),
                     ("registrations", self.registrations),
                     ("lists", self.lists),
-                    ("connections", traffic.open),
-                    ("connections_accepted", traffic.accepted),
-                    ("connections_refused", traffic.refused),
-                    ("bytes_in", traffic.bytes_in),
-                    ("bytes_out", traffic.bytes_out),
                 ];
-                return visitor::stats(reply, &figures);
+                return visitor::stats(reply, uptime, turn.traffic, &own);
             }
             Request::Help => return visitor::help(reply, &COMMANDS),
             Request::Quit => return visitor::bye(reply),
