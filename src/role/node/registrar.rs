@@ -213,11 +213,12 @@ impl Registrar {
             .min(LONGEST_PAUSE)
             .mul_f64(0.75 + 0.5 * self.rng.f64());
         self.wait_until(now + pause);
-        let is_first = self.failures == 0;
+        // Who leaves does not try again.
+        let is_news = self.failures == 0 && !matches!(self.state, State::Leaving);
         self.failures = self.failures.saturating_add(1);
         self.next_address = self.next_address.wrapping_add(1);
         self.listed = None;
-        is_first.then_some(News::RelayAway(why))
+        is_news.then_some(News::RelayAway(why))
     }
 
     fn wait_until(&mut self, until: Instant) {
