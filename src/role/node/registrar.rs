@@ -188,7 +188,11 @@ impl Registrar {
             return None;
         }
         let relay = self.address();
-        self.failed(now, format!("relay {relay}: {end}"))
+        let why = match end {
+            End::Done => "it closed the connection too early".to_owned(),
+            end => end.to_string(),
+        };
+        self.failed(now, format!("relay {relay}: {why}"))
     }
 
     fn address(&self) -> SocketAddr {
