@@ -8,11 +8,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context};
+use peerline::end::End;
 use peerline::protocol::{ClaimedIp, FileItem, FileName, Port, canonical};
-use peerline::role::node::{Content, Node, Registrar, Share, Unavailable};
+use peerline::role::Heard;
+use peerline::role::node::{Content, Node, Registrar, Share, Talk, Unavailable};
 
 use crate::stage::{Outcome, Stage};
 
@@ -178,4 +180,58 @@ impl goldenscript::Runner for Play {
         }
         Ok(self.stage.as_mut().map(Stage::seen).unwrap_or_default())
     }
+}
+
+/// A registrar that has begun its first conversation.
+fn talking(seed: u64, now: Instant) -> Registrar {
+    let relay = vec![([192, 0, 2, 1], 4000).into()];
+    let mut registrar = Registrar::new(relay, ClaimedIp::Seen, Port::MIN, seed, now);
+    assert!(registrar.dial(now).is_some());
+    registrar
+}
+
+/// How long it waits until it dials again.
+fn pause(registrar: &Registrar, now: Instant) -> Duration {
+    registrar.next_deadline().expect("it goes on") - now
+}
+
+#[test]
+fn renewals_of_many_nodes_spread_within_their_bounds() {
+    let now = Instant::now();
+    let pauses = (0..1000).map(|seed| {
+        let mut registrar = talking(seed, now);
+        let answer = Heard::Line(b"OK 60 198.51.100.9 1 0");
+        registrar.heard(now, &mut Talk::register(), answer, &mut Vec::new());
+        pause(&registrar, now)
+    });
+    let (least, most) = extremes(pauses);
+    assert!(least >= Duration::from_secs(18) && least < Duration::from_millis(18_100));
+    assert!(most <= Duration::from_secs(20) && most > Duration::from_millis(19_900));
+}
+
+#[test]
+fn pauses_of_many_nodes_spread_within_their_bounds() {
+    for (failures, seconds) in [1, 2, 4, 8, 16, 30, 30].into_iter().enumerate() {
+        let pauses = (0..1000).map(|seed| {
+            let mut now = Instant::now();
+            let mut registrar = talking(seed, now);
+            registrar.ended(now, Talk::register(), &End::DialTimeout);
+            for _ in 0..failures {
+                now += pause(&registrar, now);
+                assert!(registrar.dial(now).is_some());
+                registrar.ended(now, Talk::register(), &End::DialTimeout);
+            }
+            pause(&registrar, now)
+        });
+        let (least, most) = extremes(pauses);
+        let middle = Duration::from_secs(seconds);
+        assert!(least >= middle.mul_f64(0.75) && least < middle.mul_f64(0.8));
+        assert!(most <= middle.mul_f64(1.25) && most > middle.mul_f64(1.2));
+    }
+}
+
+fn extremes(pauses: impl Iterator<Item = Duration>) -> (Duration, Duration) {
+    pauses.fold((Duration::MAX, Duration::ZERO), |(least, most), pause| {
+        (least.min(pause), most.max(pause))
+    })
 }
