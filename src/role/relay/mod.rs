@@ -123,6 +123,10 @@ impl Relay {
             ClaimedIp::Is(ip) => node_address(ip, port)?,
         };
         let trusted = self.settings.trust.includes(seen);
+        if address.is_loopback() && !seen.is_loopback() && !trusted {
+            // Nobody elsewhere learns what is registered on loopback.
+            return Err(refused(Refusal::Unknown, address));
+        }
         self.directory
             .unregister(&address, seen, trusted)
             .map_err(|refusal| refused(refusal, address))?;
@@ -192,7 +196,7 @@ impl Relay {
             Request::Stats => {
                 let uptime = turn.now.saturating_duration_since(self.started);
                 let own = [
-                    ("nodes", self.directory.len(true) as u64),
+                    ("nodes", self.directory.len(seen.is_loopback()) as u64),
                     ("nodes_expired", self.expired),
                     ("registrations", self.registrations),
                     ("lists", self.lists),
