@@ -244,6 +244,9 @@ impl<S: Share> Role for Node<S> {
         if let Session::Relay(talk) = session {
             let news = self.registrar.ended(turn.now, talk, end);
             self.tell(news);
+            if let Some(relay) = self.registrar.goodbye() {
+                turn.out.dial(relay, Session::Relay(Talk::unregister()));
+            }
         }
     }
 

@@ -187,7 +187,7 @@ impl Relay {
             Request::Stats => {
                 let uptime = turn.now.saturating_duration_since(self.started);
                 let own = [
-                    ("nodes", self.directory.len(true) as u64),
+                    ("nodes", self.directory.len(seen.is_loopback()) as u64),
                     ("nodes_expired", self.expired),
                     ("registrations", self.registrations),
                     ("lists", self.lists),

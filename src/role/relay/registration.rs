@@ -48,6 +48,10 @@ impl Relay {
             ClaimedIp::Is(ip) => node_address(ip, port)?,
         };
         let trusted = self.settings.trust.includes(seen);
+        if address.is_loopback() && !seen.is_loopback() && !trusted {
+            // Nobody elsewhere learns what is registered on loopback.
+            return Err(refused(Refusal::Unknown, address));
+        }
         self.directory
             .unregister(&address, seen, trusted)
             .map_err(|refusal| refused(refusal, address))?;
