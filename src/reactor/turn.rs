@@ -7,6 +7,7 @@ use super::Reactor;
 use super::connection::{Origin, Phase, Received};
 use crate::end::End;
 use crate::inbox::Piece;
+use crate::protocol::TLS_FIRST_BYTE;
 use crate::role::{ConnId, Fault, Heard, Next, Role, Turn};
 
 /// Pieces of input that one connection may have handled in one turn.
@@ -140,7 +141,11 @@ where
                     break;
                 }
                 pieces -= 1;
+                let is_tls = !self.connections[slot].spoke
+                    && unread.unfinished().first() == Some(&TLS_FIRST_BYTE);
                 let heard = match unread.next(max_line) {
+                    // TLS has no lines: who waits for the end of one waits in vain.
+                    _ if is_tls => Heard::Line(&[TLS_FIRST_BYTE]),
                     None => break,
                     Some(Piece::Line(line)) => {
                         let conn = &mut self.connections[slot];
