@@ -270,8 +270,10 @@ where
         let conn = &mut self.connections[slot];
         if conn.phase != Phase::Ended {
             conn.phase = Phase::Ended;
-            // What it was closing for is the reason, whatever came after.
-            conn.end.get_or_insert(end);
+            // What it was closing for is the reason, unless not all could be sent.
+            if conn.end.is_none() || !conn.outbox.is_empty() {
+                conn.end = Some(end);
+            }
             self.ended.push(slot);
         }
     }
