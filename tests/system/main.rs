@@ -3,5 +3,17 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod crowd;
+mod descriptors;
+mod directory;
+mod foreign;
+mod limits;
+mod listing;
+mod netcat;
+mod queue;
+mod renewal;
+mod serving;
+mod starting;
+mod stopping;
 mod support;
 mod wire;
