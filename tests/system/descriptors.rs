@@ -138,3 +138,21 @@ fn a_descriptor_that_a_file_gives_back_does_not_make_the_loop_spin() {
     assert_eq!(reader.ask("PING"), "PONG");
     drop(inside);
 }
+
+#[test]
+fn a_list_without_a_descriptor_left_is_the_last_that_was_seen() {
+    // To say that there are no files would be a lie.
+    let share = folder(&[("folder/file", b"content"), ("other", b"")]);
+    let relay = relay(&[]);
+    let node = start_node(&relay, share.path());
+    node.log_until("registered as");
+    let mut inside = exhaust(&node);
+    let nc = inside.last_mut().expect("somebody is inside");
+    // Long enough for a list to be out of date.
+    assert!(nc.is_silent_for(Duration::from_millis(1100)));
+    nc.send("LIST\nQUIT\n");
+    assert_eq!(
+        nc.rest_text(),
+        "FILES 2 2\n7 - 1 folder/file\n0 - 1 other\nOK bye\n"
+    );
+}

@@ -30,6 +30,32 @@ fn max_connections_turns_others_away_until_a_place_is_free() {
 }
 
 #[test]
+fn a_crowd_without_a_place_is_turned_away_too() {
+    let relay = relay(&["--max-connections", "1"]);
+    let mut inside = Nc::connect(relay.address());
+    assert_eq!(inside.ask("PING"), "PONG");
+    // Nobody reads: those who are told so take a place as well, and there are
+    // only some. The others are closed without a word.
+    let mut crowd: Vec<Nc> = (0..200).map(|_| Nc::connect(relay.address())).collect();
+    let mut told = 0;
+    for nc in &mut crowd {
+        let reply = nc.rest_text();
+        assert!(reply.is_empty() || reply == NO_PLACE, "{reply}");
+        told += usize::from(!reply.is_empty());
+    }
+    assert!(told > 0, "some are told");
+    assert_eq!(inside.ask("PING"), "PONG", "those inside are served on");
+    let stats = inside.ask("STATS");
+    let figures: Vec<String> = (0..10).map(|_| inside.line()).collect();
+    assert_eq!(stats, "STATS 10");
+    assert!(figures.contains(&"connections 1".into()), "{figures:?}");
+    assert!(
+        figures.contains(&"connections_refused 200".into()),
+        "{figures:?}"
+    );
+}
+
+#[test]
 fn max_per_address_does_not_count_loopback() {
     let relay = relay(&["--max-per-address", "1"]);
     let mut both = [Nc::connect(relay.address()), Nc::connect(relay.address())];

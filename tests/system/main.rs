@@ -15,5 +15,6 @@ mod renewal;
 mod serving;
 mod starting;
 mod stopping;
+mod strange_relay;
 mod support;
 mod wire;

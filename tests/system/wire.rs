@@ -197,3 +197,19 @@ fn who_connects_and_goes_leaves_no_trace() {
         assert_eq!(server.stat("connections"), 1, "only the one that asks");
     }
 }
+
+#[test]
+fn all_is_the_same_over_ipv6() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        println!("skipped: there is no IPv6");
+        return;
+    }
+    let relay = relay(&["--listen", "::1"]);
+    let share = folder(&[("hello.txt", b"Hello, Peerline!\n")]);
+    let node = node(&relay, share.path(), &[]);
+    assert!(node.address().is_ipv6(), "as it reaches its relay");
+    let list = ask(relay.address(), b"LIST\n");
+    assert_eq!(list, format!("NODES 1\n{}\n", node.wire_address()));
+    let file = ask(node.address(), b"GET hello.txt\n");
+    assert_eq!(file, "FOUND 17\nHello, Peerline!\n");
+}
