@@ -31,8 +31,8 @@ impl Foreign {
         if is_first && line.first() == Some(&TLS_FIRST_BYTE) {
             return Some(Self::Tls);
         }
-        // The words are plain ASCII: whatever else stands in the line, it is not them.
-        let line = std::str::from_utf8(line).ok()?;
+        // The words are plain ASCII; what is no UTF-8 may still stand beside them.
+        let line = String::from_utf8_lossy(line);
         let mut fields = line.split(is_blank).filter(|field| !field.is_empty());
         let first = fields.next()?;
         let is_verb = ["POST", "PUT", "OPTIONS"]
@@ -99,6 +99,8 @@ mod tests {
                 "{line}"
             );
         }
+        let line = b"POST /\xff HTTP/1.1";
+        assert_eq!(Foreign::detect(line, false), Some(Foreign::Http));
         for line in ["GET Host: x", "hostel", "POSTER a", "é"] {
             assert_eq!(Foreign::detect(line.as_bytes(), false), None, "{line}");
         }

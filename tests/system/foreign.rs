@@ -34,6 +34,10 @@ fn a_web_page_cannot_smuggle_a_command() {
         assert!(reply.ends_with(NO_HTTP), "{start:?}: {reply:?}");
         assert!(!reply.contains("OK 60"), "{start:?}: {reply:?}");
     }
+    // The path need not be text.
+    let mut nc = Nc::connect(relay.address());
+    nc.send(b"POST /\xff HTTP/1.0\r\n\r\nREGISTER 127.0.0.1 9\r\n");
+    assert_eq!(nc.rest_text(), NO_HTTP);
     // Also after lines that were ours.
     let mut nc = Nc::connect(relay.address());
     assert_eq!(nc.ask("PING"), "PONG");
