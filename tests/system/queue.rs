@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 
 use crate::serving::serve;
-use crate::support::{Nc, Server, folder};
+use crate::support::{Nc, Server, ask, folder, relay};
 
 /// Much more than the limit and the buffers that a loop owns, much less than
 /// what is asked for.
@@ -23,27 +23,45 @@ fn memory(server: &Server) -> u64 {
     size.and_then(|size| size.parse().ok()).expect("a size")
 }
 
-#[test]
-fn requests_whose_answers_nobody_reads_wait_unread() {
-    let content = [b'x'; 60 * 1024];
-    let share = folder(&[("file", &content)]);
-    let (node, _relay) = serve(share.path(), &[]);
-    let before = memory(&node);
-    // Until the node takes no more: it stops reading, and both buffers fill up.
-    let nc = Nc::connect(node.address());
+/// Sends requests until the server takes no more: it stops reading, and both
+/// buffers fill up.
+fn ask_without_reading(server: &Server, request: &[u8]) {
+    let before = memory(server);
+    let nc = Nc::connect(server.address());
     let patience = Some(Duration::from_millis(300));
     nc.stream().set_write_timeout(patience).expect("an option");
-    let requests = b"GET file\n".repeat(10_000);
+    let requests = request.repeat(10_000);
     let error = loop {
         if let Err(error) = nc.stream().write_all(&requests) {
             break error;
         }
     };
     assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
-    let grown = memory(&node).saturating_sub(before);
+    let grown = memory(server).saturating_sub(before);
     assert!(grown < GROWTH_KIB, "{grown} KiB more");
-    let mut other = Nc::connect(node.address());
-    assert_eq!(other.ask("PING"), "PONG");
+    assert_eq!(ask(server.address(), b"PING\n"), "PONG\n");
+}
+
+#[test]
+fn files_that_nobody_reads_are_not_sent_for() {
+    let small = [b'x'; 60 * 1024];
+    let large = [b'x'; 100 * 1024];
+    let share = folder(&[("small", &small), ("large", &large)]);
+    let (node, _relay) = serve(share.path(), &[]);
+    ask_without_reading(&node, b"GET small\nGET large\n");
+    ask_without_reading(&node, b"GET none\n");
+    ask_without_reading(&node, b"LIST\nSTATS\n");
+}
+
+#[test]
+fn lists_that_nobody_reads_are_not_written() {
+    let relay = relay(&[]);
+    let register: String = (1..=5000)
+        .map(|port| format!("REGISTER 192.0.2.1 {port}\n"))
+        .collect();
+    ask(relay.address(), register.as_bytes());
+    ask_without_reading(&relay, b"LIST\n");
+    ask_without_reading(&relay, b"HELP\n\n");
 }
 
 /// A connection with a small window: the other side is always faster.

@@ -152,6 +152,10 @@ fn a_wrong_line_is_answered_by_the_right_form_and_the_connection_goes_on() {
             ("QUIT now", "ERROR 400 use: QUIT"),
             ("LIST\0", "ERROR 501 unknown command "),
             ("GET a\0b", "ERROR 400 use: GET name; "),
+            ("GET a\u{85}b", "ERROR 400 use: GET name; "),
+            ("GET a\u{202e}b", "ERROR 400 use: GET name; "),
+            ("GET a\rb", "ERROR 400 use: GET name; "),
+            ("\u{feff}PING", "ERROR 501 unknown command "),
             ("hello there", "ERROR 501 unknown command hello; HELP "),
             ("\x1b[2J", "ERROR 501 unknown command "),
         ] {
