@@ -169,9 +169,9 @@ fn what_nobody_can_dial_is_refused() {
 
 #[test]
 fn a_lease_that_runs_out_is_the_end_of_the_entry() {
-    let relay = relay(&["--lease", "1"]);
+    let relay = relay(&["--lease", "2"]);
     let mut nc = Nc::connect(relay.address());
-    assert_eq!(nc.ask("REGISTER 192.0.2.1 9"), "OK 1 192.0.2.1 9 0");
+    assert_eq!(nc.ask("REGISTER 192.0.2.1 9"), "OK 2 192.0.2.1 9 0");
     assert_listed(&relay, &["192.0.2.1 9"]);
     relay.log_until("node 192.0.2.1 9 did not renew its lease");
     assert_listed(&relay, &[]);

@@ -76,6 +76,7 @@ fn a_tls_client_is_turned_away_at_its_first_byte() {
         let mut nc = Nc::connect(server.address());
         nc.send([&b"\x16\x03\x01"[..], &[7; 5000]].concat());
         assert_eq!(nc.rest_text(), NO_TLS);
+        drop(nc);
         server.log_until_count("it speaks TLS", 4);
         // Later it is a character like others.
         let mut nc = Nc::connect(server.address());

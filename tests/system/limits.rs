@@ -72,10 +72,12 @@ fn max_line_counts_the_end_of_the_line() {
     assert_eq!(nc.ask(&format!("{:<63}", "PING")), "PONG");
     nc.send(format!("{:<64}\nPING\n", "PING"));
     assert_eq!(nc.rest_text(), "ERROR 431 line too long\n");
+    drop(nc);
     // It need not end to be too long.
     let mut nc = Nc::connect(relay.address());
     nc.send([b'x'; 64]);
     assert_eq!(nc.rest_text(), "ERROR 431 line too long\n");
+    drop(nc);
     relay.log_until_count("line too long", 2);
 }
 
@@ -94,6 +96,7 @@ fn max_unknown_closes_the_connection() {
         assert_eq!(replies.lines().count(), limit, "{replies}");
         let each = "ERROR 501 unknown command what?; HELP lists the commands";
         assert!(replies.lines().all(|line| line == each), "{replies}");
+        drop(nc);
         relay.log_until("too many unknown commands");
     }
 }
@@ -116,6 +119,7 @@ fn first_line_is_an_end_that_single_bytes_do_not_put_off() {
         nc.send("S");
     }
     assert_eq!(nc.rest_text(), "ERROR 408 line not ended in time\n");
+    drop(nc);
     relay.log_until("a line not ended in time");
 }
 
@@ -135,11 +139,11 @@ fn idle_closes_who_asks_nothing_more() {
 
 #[test]
 fn idle_is_put_off_by_each_request() {
-    let relay = relay(&["--idle", "1"]);
+    let relay = relay(&["--idle", "2"]);
     let mut nc = Nc::connect(relay.address());
-    for _ in 0..4 {
+    for _ in 0..5 {
         assert_eq!(nc.ask("PING"), "PONG");
-        assert!(nc.is_silent_for(Duration::from_millis(400)), "it is open");
+        assert!(nc.is_silent_for(Duration::from_millis(500)), "it is open");
     }
     assert_eq!(nc.ask("PING"), "PONG");
 }

@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod chance;
 mod crowd;
 mod descriptors;
 mod directory;

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::support::{Server, ask, eventually, folder, node, relay};
+use crate::support::{Server, ask, folder, node, relay, unlisted_node};
 
 fn list(relay: &Server) -> String {
     ask(relay.address(), b"LIST\n")
@@ -16,11 +16,11 @@ fn listed(node: &Server) -> String {
 
 #[test]
 fn a_node_stays_listed_beyond_its_lease() {
-    let relay = relay(&["--lease", "1", "--log-level", "debug"]);
+    let relay = relay(&["--lease", "2", "--log-level", "debug"]);
     let share = folder(&[]);
     let node = node(&relay, share.path(), &[]);
-    // A third of the lease each: two leases are over.
-    let log = relay.log_until_count("asks: REGISTER", 8);
+    // A third of the lease each: the first lease is over.
+    let log = relay.log_until_count("asks: REGISTER", 5);
     assert!(!log.contains("did not renew"), "{log}");
     assert_eq!(log.matches(" registered by ").count(), 1, "once: {log}");
     assert_eq!(list(&relay), listed(&node));
@@ -71,9 +71,8 @@ fn a_relay_starts_again_on_its_port_and_its_node_comes_back() {
     relay.signal(Signal::KILL);
     relay.wait();
     let relay = restartable(port);
-    eventually("the node registers by itself", || {
-        list(&relay) == listed(&node)
-    });
+    relay.log_until(" registered by ");
+    assert_eq!(list(&relay), listed(&node));
 }
 
 #[test]
@@ -92,4 +91,26 @@ fn without_its_relay_a_node_serves_on_and_says_so_once() {
     assert_eq!(ask(node.address(), b"GET file\n"), "FOUND 7\ncontent");
     // There is nobody to say goodbye to.
     assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn a_node_is_listed_under_the_address_that_it_advertises() {
+    let relay = relay(&[]);
+    let share = folder(&[]);
+    let args = ["--advertise", "192.0.2.5"];
+    let mut node = node(&relay, share.path(), &args);
+    let port = node.address().port();
+    assert_eq!(list(&relay), format!("NODES 1\n192.0.2.5 {port}\n"));
+    assert_eq!(node.stop(), Some(0));
+    assert_eq!(list(&relay), "NODES 0\n");
+}
+
+#[test]
+fn a_node_that_advertises_what_is_not_its_own_is_told_so() {
+    let relay = relay(&["--trust", "10.0.0.0/8"]);
+    let share = folder(&[]);
+    let args = ["--advertise", "192.0.2.5"];
+    let node = unlisted_node(relay.address(), share.path(), &args);
+    node.log_until("not registered: the relay says 403 you are seen at 127.0.0.1: use ");
+    assert_eq!(list(&relay), "NODES 0\n");
 }

@@ -54,6 +54,7 @@ fn a_body_is_finished_before_the_end() {
     assert_eq!(list, "NODES 0\n");
     assert!(TcpStream::connect(node.address()).is_err(), "nobody new");
     assert_eq!(nc.rest().len() as u64, LARGE);
+    drop(nc);
     assert_eq!(node.wait().code(), Some(0));
 }
 
