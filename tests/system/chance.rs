@@ -60,13 +60,19 @@ fn assert_answers_whatever_comes(server: &Server, seed: u64) {
 #[test]
 fn whatever_comes_is_answered_and_does_no_harm() {
     let share = folder(&[("other", b"")]);
-    let (node, relay) = serve(share.path(), &[]);
+    let (node, relay) = serve(share.path(), &["--log-level", "debug"]);
     for seed in 0..200 {
         assert_answers_whatever_comes(&relay, seed);
         assert_answers_whatever_comes(&node, seed);
     }
     for server in [&relay, &node] {
         assert_eq!(ask(server.address(), b"PING\n"), "PONG\n");
+        let log = server.log_until("last PING");
+        let is_control = |c: char| c.is_control() && c != '\n';
+        assert!(
+            !log.contains(is_control),
+            "what came does not act on a terminal"
+        );
     }
 }
 

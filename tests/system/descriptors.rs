@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::serving::large_file;
 use crate::support::{Nc, Server, ask, eventually, folder, relay};
+use crate::waiting::assert_does_not_spin;
 
 /// So many descriptors the servers of these tests may have.
 const DESCRIPTORS: usize = 32;
@@ -52,27 +53,9 @@ fn exhaust(server: &Server) -> Vec<Nc> {
     inside
 }
 
-/// The processor time that a process has used, in hundredths of a second.
-fn time_used(server: &Server) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid()));
-    let stat = stat.expect("it runs");
-    // Fields are counted from the one after the name, which may hold blanks.
-    let fields = stat.rsplit(')').next().expect("a part").split_whitespace();
-    let times: Vec<u64> = fields.skip(11).take(2).flat_map(str::parse).collect();
-    times.iter().sum()
-}
-
-#[track_caller]
-fn assert_does_not_spin(server: &Server, quiet: &Nc) {
-    let before = time_used(server);
-    assert!(quiet.is_silent_for(Duration::from_millis(500)));
-    let used = time_used(server) - before;
-    assert!(used < 20, "{used} of 50 hundredths of a second were used");
-}
-
 #[test]
 fn connections_wait_while_no_descriptor_is_left() {
-    let relay = start(env!("CARGO_BIN_EXE_relay-server"), &["0"]);
+    let mut relay = start(env!("CARGO_BIN_EXE_relay-server"), &["0"]);
     let mut inside = exhaust(&relay);
     let mut waiting: Vec<Nc> = (0..10).map(|_| Nc::connect(relay.address())).collect();
     for nc in &mut waiting {
@@ -82,7 +65,7 @@ fn connections_wait_while_no_descriptor_is_left() {
     for nc in &mut inside {
         assert_eq!(nc.ask("PING"), "PONG", "those inside are served on");
     }
-    assert_does_not_spin(&relay, &waiting[0]);
+    assert_does_not_spin(&mut relay);
     // No new connect: nothing but the freed places can wake the relay.
     inside.truncate(5);
     for nc in &mut waiting {
@@ -123,7 +106,7 @@ fn a_descriptor_that_a_file_gives_back_does_not_make_the_loop_spin() {
     let size = 64 << 20;
     let share = large_file(size);
     let relay = relay(&[]);
-    let node = start_node(&relay, share.path());
+    let mut node = start_node(&relay, share.path());
     node.log_until("registered as");
     let mut reader = Nc::connect(node.address());
     assert_eq!(reader.ask("GET large"), format!("FOUND {size}"));
@@ -134,7 +117,7 @@ fn a_descriptor_that_a_file_gives_back_does_not_make_the_loop_spin() {
     eventually("the file is closed", || {
         open_descriptors(&node) < DESCRIPTORS
     });
-    assert_does_not_spin(&node, &reader);
+    assert_does_not_spin(&mut node);
     assert_eq!(reader.ask("PING"), "PONG");
     drop(inside);
 }

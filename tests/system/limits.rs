@@ -149,6 +149,21 @@ fn idle_is_put_off_by_each_request() {
 }
 
 #[test]
+fn who_talks_on_after_goodbye_is_not_listened_to_for_long() {
+    // A little is read so that the goodbye arrives, but there is an end.
+    let relay = relay(&[]);
+    let mut nc = Nc::connect(relay.address());
+    assert_eq!(nc.ask("QUIT"), "OK bye");
+    while !relay.log().contains("1 request, last QUIT") {
+        let mut stream = nc.stream();
+        if std::io::Write::write_all(&mut stream, b"PING\n").is_err() {
+            break;
+        }
+    }
+    relay.log_until("1 request, last QUIT");
+}
+
+#[test]
 fn max_nodes_refuses_new_ones_and_keeps_the_old() {
     let relay = relay(&["--max-nodes", "2"]);
     let mut nc = Nc::connect(relay.address());

@@ -18,4 +18,5 @@ mod starting;
 mod stopping;
 mod strange_relay;
 mod support;
+mod waiting;
 mod wire;

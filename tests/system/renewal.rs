@@ -52,6 +52,17 @@ fn a_node_that_is_stopped_takes_itself_out() {
     node.log_until("unregistered");
 }
 
+#[test]
+fn a_node_that_is_stopped_at_its_start_is_not_left_in_the_list() {
+    let relay = relay(&[]);
+    let share = folder(&[]);
+    for _ in 0..20 {
+        let mut node = unlisted_node(relay.address(), share.path(), &[]);
+        assert_eq!(node.stop(), Some(0));
+        assert_eq!(list(&relay), "NODES 0\n");
+    }
+}
+
 /// The address is nobody else's, so that the port is still free at the restart.
 fn restartable(port: u16) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));

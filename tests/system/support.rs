@@ -131,6 +131,12 @@ impl Server {
             .unwrap_or_else(|| panic!("it still runs; log: {}", self.log()))
     }
 
+    /// Whether it still runs after so long.
+    pub fn runs_on_for(&mut self, time: Duration) -> bool {
+        let status = self.child.wait_timeout(time);
+        status.expect("the child can be waited for").is_none()
+    }
+
     /// SIGTERM, and its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);
