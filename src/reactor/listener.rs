@@ -67,6 +67,9 @@ impl Listener {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.ready = false;
+                    // The shortage may have ended without anybody waiting: a
+                    // retry that is never due again would wake the loop for ever.
+                    self.retry_at = None;
                     return None;
                 }
                 // Whoever it was is gone already (accept(2), "Error handling").

@@ -7,6 +7,7 @@ use super::Reactor;
 use super::connection::{Origin, Phase, Received};
 use crate::end::End;
 use crate::inbox::Piece;
+use crate::protocol::TLS_FIRST_BYTE;
 use crate::role::{ConnId, Fault, Heard, Next, Role, Turn};
 
 /// Pieces of input that one connection may have handled in one turn.
@@ -140,7 +141,11 @@ where
                     break;
                 }
                 pieces -= 1;
+                let is_tls = !self.connections[slot].spoke
+                    && unread.unfinished().first() == Some(&TLS_FIRST_BYTE);
                 let heard = match unread.next(max_line) {
+                    // TLS has no lines: who waits for the end of one waits in vain.
+                    _ if is_tls => Heard::Line(&[TLS_FIRST_BYTE]),
                     None => break,
                     Some(Piece::Line(line)) => {
                         let conn = &mut self.connections[slot];
@@ -265,8 +270,10 @@ where
         let conn = &mut self.connections[slot];
         if conn.phase != Phase::Ended {
             conn.phase = Phase::Ended;
-            // What it was closing for is the reason, whatever came after.
-            conn.end.get_or_insert(end);
+            // What it was closing for is the reason, unless not all could be sent.
+            if conn.end.is_none() || !conn.outbox.is_empty() {
+                conn.end = Some(end);
+            }
             self.ended.push(slot);
         }
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use log::warn;
+use rustix::io::Errno;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::protocol::FileName;
@@ -39,7 +40,7 @@ impl Catalog {
 
     /// Looks at the disk.
     pub(super) fn scan(&mut self, scan: &Scan<'_>) {
-        self.files.clear();
+        let mut files = Vec::new();
         let mut left_out = LeftOut::default();
         let entries = WalkDir::new(scan.path)
             .min_depth(1)
@@ -48,6 +49,11 @@ impl Catalog {
         for entry in entries {
             let entry = match entry {
                 Ok(entry) => entry,
+                Err(error) if is_shortage(&error) => {
+                    // The list of before is nearer to the truth than a part of this.
+                    self.scanned = Some(Instant::now());
+                    return;
+                }
                 Err(error) => {
                     left_out.note(&error.to_string());
                     continue;
@@ -72,14 +78,15 @@ impl Catalog {
                 None
             };
             if let Some(size) = size {
-                if self.files.len() == scan.max_files {
+                if files.len() == scan.max_files {
                     left_out.note(name.as_str());
                     break;
                 }
-                self.files.push((name.as_str().to_owned(), size));
+                files.push((name.as_str().to_owned(), size));
             }
         }
-        self.files.sort_unstable();
+        files.sort_unstable();
+        self.files = files;
         self.bytes = self.files.iter().map(|(_, size)| size).sum();
         self.scanned = Some(Instant::now());
         if left_out.count > 0 && !std::mem::replace(&mut self.warned, true) {
@@ -120,6 +127,12 @@ impl LeftOut {
         }
         self.count += 1;
     }
+}
+
+/// Whether descriptors ran out: it says nothing about the files.
+fn is_shortage(error: &walkdir::Error) -> bool {
+    let error = error.io_error().and_then(Errno::from_io_error);
+    matches!(error, Some(Errno::MFILE | Errno::NFILE))
 }
 
 fn is_hidden(entry: &DirEntry) -> bool {

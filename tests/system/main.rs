@@ -3,6 +3,21 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod chance;
+mod crowd;
+mod descriptors;
+mod directory;
+mod foreign;
+mod limits;
+mod listing;
+mod netcat;
+mod queue;
+mod renewal;
+mod serving;
+mod starting;
+mod stopping;
+mod strange_relay;
 mod support;
 mod transcripts;
+mod waiting;
 mod wire;
