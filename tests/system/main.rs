@@ -3,6 +3,14 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod bodies;
+mod demo;
+mod fake;
+mod fetch;
+mod prompt;
+mod saving;
+mod screen;
 mod support;
+mod terminal;
 mod transcripts;
 mod wire;
