@@ -9,10 +9,10 @@ use std::sync::Barrier;
 use std::thread;
 
 use rustix::process::Signal;
-use wait_timeout::ChildExt;
 
 use crate::fake::{Fake, register};
-use crate::support::{DEADLINE, client, client_command, folder, node, relay};
+use crate::running::Running;
+use crate::support::{client, client_command, folder, node, relay};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -138,12 +138,12 @@ fn three_gibibytes_come_whole() {
     drop(file);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
-    let mut child = client_command(relay.address(), &["get", "large", "-q"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut stdout = child.stdout.take().expect("it is a pipe");
+    let mut client = Running::start(
+        client_command(relay.address(), &["get", "large", "-q"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped()),
+    );
+    let mut stdout = client.child.stdout.take().expect("it is a pipe");
     let original = File::open(share.path().join("large")).expect("the file");
     let (mut came, mut expected) = (vec![0; MIB], vec![0; MIB]);
     let mut offset = 0;
@@ -158,8 +158,7 @@ fn three_gibibytes_come_whole() {
         assert!(came[..length] == expected[..length], "near byte {offset}");
         offset += length as u64;
     }
-    let status = child.wait_timeout(DEADLINE).expect("a child");
-    assert_eq!(status.and_then(|status| status.code()), Some(0));
+    assert_eq!(client.end(), Some(0));
     assert_eq!(offset, SIZE);
 }
 
@@ -212,13 +211,13 @@ fn a_node_that_freezes_in_the_middle_is_given_up() {
     sparse.expect("a sparse file");
     let relay = relay(&[]);
     let frozen = node(&relay, share.path(), &[]);
-    let mut child = client_command(relay.address(), &["get", "file", "-q", "--timeout", "1"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut stdout = child.stdout.take().expect("it is a pipe");
+    let mut client = Running::start(
+        client_command(relay.address(), &["get", "file", "-q", "--timeout", "1"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
+    let mut stdout = client.child.stdout.take().expect("it is a pipe");
     let mut first = vec![0; 2 * MIB];
     stdout.read_exact(&mut first).expect("the first part");
     frozen.signal(Signal::STOP);
@@ -226,10 +225,9 @@ fn a_node_that_freezes_in_the_middle_is_given_up() {
     stdout.read_to_end(&mut rest).expect("what was under way");
     let came = first.len() + rest.len();
     assert!(came < SIZE);
-    let status = child.wait_timeout(DEADLINE).expect("a child");
-    assert_eq!(status.and_then(|status| status.code()), Some(4));
+    assert_eq!(client.end(), Some(4));
     let mut complaint = String::new();
-    let stderr = child.stderr.as_mut().expect("it is a pipe");
+    let stderr = client.child.stderr.as_mut().expect("it is a pipe");
     stderr.read_to_string(&mut complaint).expect("text");
     let says = format!("incomplete: {came} of {SIZE} bytes");
     assert!(complaint.contains(&says), "{complaint}");

@@ -8,6 +8,7 @@ mod demo;
 mod fake;
 mod fetch;
 mod prompt;
+mod running;
 mod saving;
 mod screen;
 mod support;

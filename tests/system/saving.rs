@@ -4,19 +4,17 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::thread;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::process::{Signal, geteuid};
 use tempfile::TempDir;
-use wait_timeout::ChildExt;
 
 use crate::bodies::noise;
 use crate::fake::{Fake, register};
-use crate::support::{
-    DEADLINE, Done, Server, client, client_command, eventually, folder, node, relay, run,
-};
+use crate::running::Running;
+use crate::support::{Done, Server, client, client_command, eventually, folder, node, relay, run};
 
 const HELLO: &str = "Hello, Peerline!\n";
 
@@ -239,19 +237,19 @@ fn a_node_that_dies_in_the_middle_leaves_nothing() {
 }
 
 /// A client that has saved a part of a file whose rest does not come.
-fn in_the_middle(relay: &Server, path: &Path) -> Child {
-    let child = client_command(relay.address(), &["get", "hello.txt", "-o"])
-        .arg(path)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the program starts");
+fn in_the_middle(relay: &Server, path: &Path) -> Running {
+    let client = Running::start(
+        client_command(relay.address(), &["get", "hello.txt", "-o"])
+            .arg(path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()),
+    );
     let part = path.with_file_name("hello.txt.part");
     eventually("a part is saved", || {
         fs::metadata(&part).is_ok_and(|metadata| metadata.len() == 5)
     });
-    child
+    client
 }
 
 #[test]
@@ -262,20 +260,18 @@ fn an_interrupted_client_leaves_nothing_and_a_killed_one_only_its_part() {
     let home = folder(&[]);
     let path = home.path().join("hello.txt");
     for signal in [Signal::INT, Signal::TERM] {
-        let mut child = in_the_middle(&lone, &path);
-        let pid = Pid::from_raw(child.id().cast_signed()).expect("a process");
-        kill_process(pid, signal).expect("it runs");
-        let status = child.wait_timeout(DEADLINE).expect("a child");
-        assert_eq!(status.and_then(|status| status.code()), Some(130));
+        let mut client = in_the_middle(&lone, &path);
+        client.signal(signal);
+        assert_eq!(client.end(), Some(130));
         assert!(names(home.path()).is_empty());
     }
-    let mut child = in_the_middle(&lone, &path);
+    let mut killed = in_the_middle(&lone, &path);
     // Another client leaves alone what is being written.
     let target = path.to_str().expect("a text");
     let scene = Scene::new();
     scene.refused(&["hello.txt", "-o", target], "another program");
-    child.kill().expect("it runs");
-    child.wait().expect("a child");
+    killed.signal(Signal::KILL);
+    assert_eq!(killed.end(), None);
     assert_eq!(names(home.path()), ["hello.txt.part"]);
     scene.get(&["hello.txt", "-o", target]).expect_code(0);
     assert_eq!(fs::read_to_string(&path).expect("a file"), HELLO);
