@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Barrier;
 use std::thread;
@@ -117,25 +118,43 @@ fn a_hundred_clients_are_served_at_once() {
     assert_eq!(node.stat("gets_found"), CLIENTS as u64);
 }
 
+/// Reads to the end and compares; returns how many bytes came.
+fn compare(mut came: impl Read, original: &File) -> u64 {
+    let (mut piece, mut expected) = (vec![0; MIB], vec![0; MIB]);
+    let mut offset = 0;
+    loop {
+        let length = came.read(&mut piece).expect("bytes");
+        if length == 0 {
+            return offset;
+        }
+        let expected = &mut expected[..length];
+        original
+            .read_exact_at(expected, offset)
+            .expect("no more came than there is");
+        assert!(piece[..length] == *expected, "near byte {offset}");
+        offset += length as u64;
+    }
+}
+
+/// Makes a file that takes little room, with marks at these places.
+fn sparse(path: &Path, size: u64, marks: &[u64]) -> File {
+    let file = File::create_new(path).expect("a file");
+    file.set_len(size).expect("a sparse file");
+    for mark in marks {
+        file.write_all_at(&mark.to_be_bytes(), *mark)
+            .expect("bytes");
+    }
+    File::open(path).expect("the file")
+}
+
 #[test]
 fn three_gibibytes_come_whole() {
     const SIZE: u64 = 3 << 30;
-    // Around the places where a 32-bit number would turn over.
-    const MARKS: [u64; 6] = [
-        0,
-        (1 << 31) - 8,
-        1 << 31,
-        (1 << 31) + 12_345,
-        (5 << 29) - 3,
-        SIZE - 8,
-    ];
+    // Around the places where a 32-bit number would turn over, and elsewhere.
+    let turn = 1 << 31;
+    let marks = [0, turn - 8, turn, turn + 12_345, (5 << 29) - 3, SIZE - 8];
     let share = folder(&[]);
-    let file = File::create(share.path().join("large")).expect("a file");
-    file.set_len(SIZE).expect("a sparse file");
-    for mark in MARKS {
-        file.write_all_at(&mark.to_le_bytes(), mark).expect("bytes");
-    }
-    drop(file);
+    let original = sparse(&share.path().join("large"), SIZE, &marks);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
     let mut client = Running::start(
@@ -143,23 +162,24 @@ fn three_gibibytes_come_whole() {
             .stdin(Stdio::null())
             .stdout(Stdio::piped()),
     );
-    let mut stdout = client.child.stdout.take().expect("it is a pipe");
-    let original = File::open(share.path().join("large")).expect("the file");
-    let (mut came, mut expected) = (vec![0; MIB], vec![0; MIB]);
-    let mut offset = 0;
-    loop {
-        let length = stdout.read(&mut came).expect("a pipe");
-        if length == 0 {
-            break;
-        }
-        original
-            .read_exact_at(&mut expected[..length], offset)
-            .expect("no more came than there is");
-        assert!(came[..length] == expected[..length], "near byte {offset}");
-        offset += length as u64;
-    }
+    let stdout = client.child.stdout.take().expect("it is a pipe");
+    assert_eq!(compare(stdout, &original), SIZE);
     assert_eq!(client.end(), Some(0));
-    assert_eq!(offset, SIZE);
+}
+
+#[test]
+fn a_large_file_is_saved_whole() {
+    const SIZE: u64 = 200 << 20;
+    let (share, home) = (folder(&[]), folder(&[]));
+    let marks = [0, (64 << 20) - 3, SIZE / 2, SIZE - 8];
+    let original = sparse(&share.path().join("large"), SIZE, &marks);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let path = home.path().join("large");
+    let target = path.to_str().expect("a text");
+    client(&relay, &["get", "large", "-o", target]).expect_code(0);
+    let saved = File::open(path).expect("the file");
+    assert_eq!(compare(saved, &original), SIZE);
 }
 
 #[test]
@@ -205,10 +225,8 @@ fn what_breaks_off_late_was_printed_and_the_client_says_how_much() {
 fn a_node_that_freezes_in_the_middle_is_given_up() {
     // More than the pipe and all buffers of the sockets hold.
     const SIZE: usize = 200 * MIB;
-    let share = folder(&[("file", b"")]);
-    let file = File::options().write(true).open(share.path().join("file"));
-    let sparse = file.and_then(|file| file.set_len(SIZE as u64));
-    sparse.expect("a sparse file");
+    let share = folder(&[]);
+    sparse(&share.path().join("file"), SIZE as u64, &[]);
     let relay = relay(&[]);
     let frozen = node(&relay, share.path(), &[]);
     let mut client = Running::start(

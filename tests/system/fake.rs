@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket, sockopt};
 
 use crate::support::{DEADLINE, Server, ask};
 
@@ -158,4 +158,17 @@ pub fn nobody() -> (OwnedFd, SocketAddr) {
     let address = getsockname(&socket).expect("it is bound");
     let address = address.try_into().expect("it is an IPv4 address");
     (socket, address)
+}
+
+/// An address where nobody answers: the kernel drops every new connection,
+/// because those that nobody accepts have filled the queue.
+pub fn deaf() -> ((Vec<TcpStream>, OwnedFd), SocketAddr) {
+    let (socket, address) = nobody();
+    listen(&socket, 0).expect("it is bound");
+    let patience = Duration::from_millis(100);
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, patience) {
+        waiting.push(stream);
+    }
+    ((waiting, socket), address)
 }

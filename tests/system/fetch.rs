@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use rustix::process::Signal;
 
-use crate::fake::{Fake, list, nobody, register};
+use crate::fake::{Fake, deaf, list, nobody, register};
 use crate::support::{DEADLINE, Done, client, client_command, folder, node, relay, run};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
@@ -103,6 +103,20 @@ fn a_dead_node_is_passed_over() {
     let done = get_hello(relay.address()).expect_code(0);
     assert_eq!(done.stdout, HELLO);
     assert!(done.stderr.contains("not reached: "), "{}", done.stderr);
+}
+
+#[test]
+fn a_node_that_cannot_be_reached_is_passed_over() {
+    let (_queue, deaf) = deaf();
+    let share = folder(&[("hello.txt", HELLO)]);
+    let relay = relay(&[]);
+    register(&relay, deaf);
+    let _node = node(&relay, share.path(), &[]);
+    let args = ["get", "hello.txt", "--connect-timeout", "0.5"];
+    let done = client(&relay, &args).expect_code(0);
+    assert_eq!(done.stdout, HELLO);
+    let says = "no answer to the connection in time";
+    assert!(done.stderr.contains(says), "{}", done.stderr);
 }
 
 #[test]
@@ -210,6 +224,15 @@ fn an_answer_may_come_in_single_bytes() {
 }
 
 #[test]
+fn what_comes_after_the_content_is_not_of_it() {
+    let chatty = [b"FOUND 17\n", HELLO, b"and so on\n"].concat();
+    let nodes = [Fake::saying("NOTFOUND\nFOUND 1\nx"), Fake::saying(chatty)];
+    let relay = Fake::relay(&nodes.each_ref().map(Fake::address));
+    let done = get_hello(relay.address()).expect_code(0);
+    assert_eq!(done.stdout, HELLO);
+}
+
+#[test]
 fn a_relay_that_gives_no_list_is_named_as_the_trouble() {
     let says = |bytes: &str| Fake::saying(bytes);
     let relays = [
@@ -221,6 +244,7 @@ fn a_relay_that_gives_no_list_is_named_as_the_trouble() {
         (says("NOTFOUND\n"), "none of this protocol"),
         (says(&"x".repeat(5000)), "none of this protocol"),
         (Fake::stuck_after("NODES 1\n127.0."), "no progress"),
+        (Fake::new(|caller| caller.reset()), "reset by peer"),
     ];
     for (relay, why) in relays {
         let done = get_hello(relay.address()).expect_code(3);

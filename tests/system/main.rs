@@ -11,6 +11,7 @@ mod prompt;
 mod running;
 mod saving;
 mod screen;
+mod shown;
 mod support;
 mod terminal;
 mod transcripts;

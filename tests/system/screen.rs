@@ -1,5 +1,4 @@
-//! What the user of the client sees: lines or JSON, on a terminal or in a pipe,
-//! and the exit code.
+//! What the client says about its work, as lines or as JSON, and its exit code.
 
 use std::fs;
 use std::io::Read;
@@ -10,7 +9,6 @@ use serde_json::{Value, json};
 use crate::fake::{Fake, nobody, register};
 use crate::running::Running;
 use crate::support::{client, client_command, folder, node, relay, run};
-use crate::terminal::Terminal;
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
@@ -30,53 +28,6 @@ fn what_a_node_says_cannot_play_with_the_terminal() {
     let says = "it says 500 \\u{1b}[31mred\\u{7} \\u{202e}\\u{9b}2J\n";
     assert!(done.stderr.contains(says), "{}", done.stderr);
     assert!(!done.stderr.contains(|c: char| c.is_control() && c != '\n'));
-}
-
-#[test]
-fn control_characters_of_a_text_are_shown_on_a_terminal_and_kept_in_a_pipe() {
-    let text = b"one\x1b[2J\x07\ttwo\r\nno end of line";
-    let share = folder(&[("text", text)]);
-    let relay = relay(&[]);
-    let _node = node(&relay, share.path(), &[]);
-    let get = |flags: &[&str]| {
-        let args = [&["get", "text", "-q"], flags].concat();
-        client_command(relay.address(), &args)
-    };
-    assert_eq!(run(get(&[]), b"").expect_code(0).stdout, text);
-    let (shown, code) = Terminal::start(get(&[])).end();
-    assert_eq!(code, 0);
-    // The terminal itself makes \r\n of each \n.
-    let safe = "one\\u{1b}[2J\\u{7}\ttwo\\r\r\nno end of line\r\n";
-    assert_eq!(shown, safe);
-    let (shown, code) = Terminal::start(get(&["--raw"])).end();
-    assert_eq!(code, 0);
-    assert_eq!(shown, "one\x1b[2J\x07\ttwo\r\r\nno end of line");
-}
-
-#[test]
-fn binary_content_on_a_terminal_is_refused_unless_raw() {
-    let share = folder(&[("picture", b"\x89PNG\0\x01"), ("latin", b"gr\xfcn")]);
-    let relay = relay(&[]);
-    let _node = node(&relay, share.path(), &[]);
-    for name in ["picture", "latin"] {
-        let command = client_command(relay.address(), &["get", name]);
-        let (shown, code) = Terminal::start(command).end();
-        assert_eq!(code, 6, "{shown}");
-        let advice = format!("{name}: it is no text: save it with get NAME -o FILE");
-        assert!(shown.contains(&advice), "{shown}");
-        assert!(!shown.contains("PNG"), "{shown}");
-    }
-    let command = client_command(relay.address(), &["get", "picture", "--raw", "-q"]);
-    let (shown, code) = Terminal::start(command).end();
-    assert_eq!((shown.contains("PNG\0\x01"), code), (true, 0));
-    // Saved from a terminal, with a progress bar, it is what it was.
-    let home = folder(&[]);
-    let mut command = client_command(relay.address(), &["get", "picture", "-o", "p"]);
-    command.current_dir(home.path());
-    let (shown, code) = Terminal::start(command).end();
-    assert_eq!(code, 0, "{shown}");
-    let saved = fs::read(home.path().join("p")).expect("a file");
-    assert_eq!(saved, b"\x89PNG\0\x01");
 }
 
 #[test]
