@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use crate::fake::{Fake, register};
 use crate::running::Running;
-use crate::support::{client, client_command, folder, node, relay};
+use crate::support::{client, client_command, eventually, folder, node, relay};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -249,4 +249,25 @@ fn a_node_that_freezes_in_the_middle_is_given_up() {
     stderr.read_to_string(&mut complaint).expect("text");
     let says = format!("incomplete: {came} of {SIZE} bytes");
     assert!(complaint.contains(&says), "{complaint}");
+}
+
+#[test]
+fn a_client_whose_output_nobody_takes_is_ended_by_a_second_signal() {
+    let share = folder(&[("file", &[7; 2 * MIB])]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let mut client = Running::start(
+        client_command(relay.address(), &["get", "file", "-q"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped()),
+    );
+    let mut stdout = client.child.stdout.take().expect("it is a pipe");
+    stdout.read_exact(&mut [0]).expect("a byte");
+    // The pipe is full: the program waits in a write. Two signals may become one.
+    eventually("the end", || {
+        client.signal(Signal::INT);
+        client.child.try_wait().expect("a child").is_some()
+    });
+    // The second signal ends it as if nobody had listened for it.
+    assert_eq!(client.end(), None);
 }
