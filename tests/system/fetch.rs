@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use rustix::process::Signal;
 
-use crate::fake::{Fake, deaf, list, nobody, register};
+use crate::fake::{Caller, Fake, deaf, list, nobody, register};
 use crate::support::{DEADLINE, Done, client, client_command, folder, node, relay, run};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
@@ -88,6 +88,13 @@ fn when_all_were_asked_in_vain_the_client_says_so() {
     assert!(done.stderr.contains("hello.txt: not found, 2 asked"));
     assert!(done.stdout.is_empty());
     assert_eq!(nodes.map(|node| node.stat("gets")), [1, 1]);
+    // Of a long list only the beginning is shown, but all are asked.
+    let none = Fake::saying("NOTFOUND\n");
+    let relay = Fake::relay(&[none.address(); 20]);
+    let done = get_hello(relay.address()).expect_code(1);
+    assert!(done.stderr.contains("  and 4 more\n"), "{}", done.stderr);
+    assert!(done.stderr.contains("asking node 20 of 20: "));
+    assert_eq!(none.calls(), 20);
 }
 
 #[test]
@@ -191,7 +198,7 @@ fn a_node_that_takes_the_clients_time_or_memory_is_passed_over() {
         Fake::stuck_after(""),
         Fake::stuck_after("FOUND 17\nHello"),
         Fake::new(move |mut caller| while caller.say(&line) {}),
-        Fake::new(|caller| caller.reset()),
+        Fake::new(Caller::reset),
     ];
     let share = folder(&[("hello.txt", HELLO)]);
     let relay = relay(&[]);
@@ -244,7 +251,7 @@ fn a_relay_that_gives_no_list_is_named_as_the_trouble() {
         (says("NOTFOUND\n"), "none of this protocol"),
         (says(&"x".repeat(5000)), "none of this protocol"),
         (Fake::stuck_after("NODES 1\n127.0."), "no progress"),
-        (Fake::new(|caller| caller.reset()), "reset by peer"),
+        (Fake::new(Caller::reset), "reset by peer"),
     ];
     for (relay, why) in relays {
         let done = get_hello(relay.address()).expect_code(3);

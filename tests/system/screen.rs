@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::Read;
+use std::net::{Ipv6Addr, TcpListener};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, nobody, register};
 use crate::running::Running;
-use crate::support::{client, client_command, folder, node, relay, run};
+use crate::support::{Done, Server, client, client_command, folder, node, relay, run};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
@@ -129,23 +130,41 @@ fn a_relay_that_is_not_there_is_one_line() {
     }
 }
 
+/// Fetches from a relay that is named so.
+fn get_at(host: &str, relay: &Server) -> Done {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
+    let port = relay.address().port().to_string();
+    command.args([host, &port, "get", "hello.txt"]);
+    run(command, b"")
+}
+
 #[test]
 fn a_relay_is_found_by_name() {
     let relay = relay(&[]);
     let share = folder(&[("hello.txt", HELLO)]);
     let _node = node(&relay, share.path(), &[]);
-    let port = relay.address().port().to_string();
-    let at = |host: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
-        command.args([host, &port, "get", "hello.txt"]);
-        run(command, b"")
-    };
     // Where localhost is ::1 first, 127.0.0.1 is tried after it.
-    assert_eq!(at("localhost").expect_code(0).stdout, HELLO);
-    let done = at("name.invalid").expect_code(9);
+    let done = get_at("localhost", &relay).expect_code(0);
+    assert_eq!(done.stdout, HELLO);
+    let done = get_at("name.invalid", &relay).expect_code(9);
     let says = "peer-client: name.invalid does not resolve: ";
     assert!(done.stderr.starts_with(says), "{}", done.stderr);
     assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+}
+
+#[test]
+fn ipv6_works_with_and_without_brackets() {
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return eprintln!("skipped: this machine has no ::1");
+    }
+    let relay = relay(&["--listen", "::1"]);
+    let share = folder(&[("hello.txt", HELLO)]);
+    let _node = node(&relay, share.path(), &[]);
+    for host in ["::1", "[::1]", "0:0:0:0:0:0:0:1"] {
+        let done = get_at(host, &relay).expect_code(0);
+        assert_eq!(done.stdout, HELLO);
+        assert!(done.stderr.contains("::1 port "), "{}", done.stderr);
+    }
 }
 
 #[test]
