@@ -180,7 +180,7 @@ fn links_do_not_lead_out_of_the_folder() {
     scene.refused(&["a/b/deep.txt", "-d", "into", "-f"], "link: not followed");
     let path = outside.path().join("b/deep.txt");
     assert_eq!(fs::read(&path).expect("a file"), b"mine");
-    // A link in the last place is replaced, and so is one in the place of the part.
+    // A link in the last place is replaced; one in the place of the part is refused.
     fs::remove_file(into.join("a")).expect("a link");
     fs::create_dir_all(into.join("a/b")).expect("a folder");
     symlink(&path, into.join("a/b/deep.txt")).expect("a link");
@@ -189,9 +189,14 @@ fn links_do_not_lead_out_of_the_folder() {
         .expect_code(0);
     scene.has("into/a/b/deep.txt", "deep");
     assert_eq!(fs::read(&path).expect("a file"), b"mine");
-    symlink(&path, into.join("hello.txt.part")).expect("a link");
-    scene.get(&["hello.txt", "-d", "into"]).expect_code(6);
+    let new = outside.path().join("new");
+    for target in [&path, &new] {
+        symlink(target, into.join("hello.txt.part")).expect("a link");
+        scene.get(&["hello.txt", "-d", "into", "-f"]).expect_code(6);
+        fs::remove_file(into.join("hello.txt.part")).expect("a link");
+    }
     assert_eq!(fs::read(&path).expect("a file"), b"mine");
+    assert!(!new.exists());
     // The folder itself is the user's own choice: it may be a link.
     symlink(outside.path(), home.join("chosen")).expect("a link");
     scene.get(&["hello.txt", "-d", "chosen"]).expect_code(0);
@@ -247,14 +252,15 @@ fn in_the_middle(relay: &Server, path: &Path) -> Running {
     );
     let part = path.with_file_name("hello.txt.part");
     eventually("a part is saved", || {
-        fs::metadata(&part).is_ok_and(|metadata| metadata.len() == 5)
+        fs::metadata(&part).is_ok_and(|metadata| metadata.len() == 40)
     });
     client
 }
 
 #[test]
 fn an_interrupted_client_leaves_nothing_and_a_killed_one_only_its_part() {
-    let stuck = Fake::stuck_after("FOUND 17\nHello");
+    // Longer than the file that will be saved over the part.
+    let stuck = Fake::stuck_after(format!("FOUND 60\n{}", "x".repeat(40)));
     let lone = relay(&[]);
     register(&lone, stuck.address());
     let home = folder(&[]);

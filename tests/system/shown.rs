@@ -60,13 +60,19 @@ fn a_long_text_is_shown_whole() {
     let line = "Grüße über Brücken, größer als fünf Mäuse\n";
     let text = line.repeat(40_000);
     assert!(text.len() > 1_500_000);
-    let share = folder(&[("text", text.as_bytes()), ("empty", b"")]);
+    let files = [
+        ("text", text.as_bytes()),
+        ("empty", b""),
+        ("cut", b"gr\xc3"),
+    ];
+    let share = folder(&files);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
-    let command = client_command(relay.address(), &["get", "-q", "text", "empty"]);
+    let command = client_command(relay.address(), &["get", "-q", "text", "empty", "cut"]);
     let (shown, code) = Terminal::start(command).end();
     assert_eq!(code, 0);
-    assert!(shown == text.replace('\n', "\r\n"));
+    // A character whose end never comes is shown as well.
+    assert!(shown == text.replace('\n', "\r\n") + "gr\\xc3\r\n");
 }
 
 #[test]
