@@ -266,7 +266,7 @@ fn a_bad_line_in_the_list_does_not_hide_the_nodes_after_it() {
     let good = Fake::saying([b"FOUND 17\n", HELLO].concat());
     let port = good.address().port();
     let relay = Fake::stuck_after(format!(
-        "NODES 4 more fields\nnonsense\n0.0.0.0 80\n\x1b[2J\n127.0.0.1 {port}\n"
+        "NODES 4 more fields\nnonsense\n0.0.0.0 80\n\x1b[2J\n127.0.0.1 {port} and a new field\n"
     ));
     let done = get_hello(relay.address()).expect_code(0);
     assert_eq!(done.stdout, HELLO);
