@@ -323,7 +323,10 @@ impl<U: User> Client<U> {
             Typed::Quit => return turn.out.finish(),
             Typed::Empty => {}
             Typed::Help => self.user.tell(News::Help(HELP)),
-            Typed::NotYet(word) => self.user.tell(News::NotYet(word)),
+            Typed::NotYet(word) => {
+                self.user.tell(News::NotYet(word));
+                self.exit = self.exit.or(Exit::Usage);
+            }
             Typed::BadName(why) => {
                 self.user.tell(News::BadName(why));
                 self.exit = self.exit.or(Exit::Usage);
