@@ -131,7 +131,7 @@ pub(super) fn work(args: &Args) -> Result<Exit, Failure> {
         limits: Limits::default(),
         patience: args.patience.clone(),
         read_size: READ_SIZE,
-        source: None,
+        sources: Vec::new(),
     };
     let mut reactor = Reactor::new(client, settings, Instant::now())
         .map_err(|error| Failure::system("the loop cannot start", &error))?;

@@ -144,7 +144,7 @@ fn start_node(relay: SocketAddr, share: &Path) -> Result<(Running, SocketAddr), 
                 let _ = sender.send(());
             }
         })?;
-        Ok((reactor, serving.address))
+        Ok((reactor, serving.addresses[0]))
     })?;
     registered.recv_timeout(START).map_err(|_| {
         Failure::new(

@@ -164,6 +164,13 @@ fn send_file(
     left: &mut u64,
     budget: u64,
 ) -> Result<Step, End> {
+    if *left == 0 {
+        return Ok(Step {
+            sent: 0,
+            complete: true,
+            blocked: false,
+        });
+    }
     let piece = (*left).min(FILE_PIECE).min(budget);
     // At most 1 MiB: it fits any usize.
     let sent = loop {
@@ -188,9 +195,9 @@ fn send_file(
             complete: false,
             blocked: true,
         }),
-        Err(error @ (Errno::PIPE | Errno::CONNRESET | Errno::TIMEDOUT | Errno::CONNABORTED)) => {
-            Err(End::Lost(error.into()))
+        Err(error @ (Errno::IO | Errno::STALE | Errno::INVAL | Errno::NOMEM)) => {
+            Err(End::FileFailed(io::Error::from(error)))
         }
-        Err(error) => Err(End::FileFailed(io::Error::from(error))),
+        Err(error) => Err(End::Lost(error.into())),
     }
 }

@@ -86,14 +86,16 @@ where
         // Out of `self` while the role hears from it.
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut budget = READ_BUDGET;
+        let mut pieces = PIECES;
         loop {
             let conn = &mut self.connections[slot];
             let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
-            if conn.phase != Phase::Open || !has_room || budget == 0 {
+            let may_go_on = budget > 0 && pieces > 0;
+            if conn.phase != Phase::Open || !has_room || !may_go_on {
                 break;
             }
             if conn.held {
-                self.hear_input(slot, &[]);
+                self.hear_input(slot, &[], &mut pieces);
                 // What could not be heard now waits for the next turn.
                 if self.connections[slot].held {
                     break;
@@ -110,7 +112,7 @@ where
             match conn.receive(&mut scratch) {
                 Ok(Received::Bytes(length)) => {
                     budget = budget.saturating_sub(length);
-                    self.hear_input(slot, &scratch[..length]);
+                    self.hear_input(slot, &scratch[..length], &mut pieces);
                 }
                 Ok(Received::Nothing | Received::EndOfInput) => {}
                 Err(end) => {
@@ -125,22 +127,21 @@ where
 
     /// Cuts what arrived into pieces and lets the role hear each, as long as not
     /// too many answers wait.
-    pub(super) fn hear_input(&mut self, slot: usize, arrived: &[u8]) {
+    fn hear_input(&mut self, slot: usize, arrived: &[u8], pieces: &mut usize) {
         let max_line = self.settings.limits.max_line;
         let max_queue = self.settings.limits.max_queue as u64;
         let mut unread = self.connections[slot].inbox.open(arrived);
-        let mut pieces = PIECES;
         let mut held = true;
         let mut close = None;
-        while pieces > 0 && self.connections[slot].outbox.queued() < max_queue {
+        while *pieces > 0 && self.connections[slot].outbox.queued() < max_queue {
             held = false;
             // One batch: its answers leave together.
             while close.is_none() {
-                if pieces == 0 || self.out.queued() >= max_queue {
+                if *pieces == 0 || self.out.queued() >= max_queue {
                     held = true;
                     break;
                 }
-                pieces -= 1;
+                *pieces -= 1;
                 let is_tls = !self.connections[slot].spoke
                     && unread.unfinished().first() == Some(&TLS_FIRST_BYTE);
                 let heard = match unread.next(max_line) {
