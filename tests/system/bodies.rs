@@ -11,7 +11,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::fake::{Fake, register};
+use crate::fake::{Fake, register, unregister};
 use crate::running::Running;
 use crate::support::{client, client_command, eventually, folder, node, relay};
 
@@ -222,33 +222,36 @@ fn what_breaks_off_late_was_printed_and_the_client_says_how_much() {
 }
 
 #[test]
-fn a_node_that_freezes_in_the_middle_is_given_up() {
+fn a_node_that_freezes_or_dies_in_the_middle_is_given_up() {
     // More than the pipe and all buffers of the sockets hold.
-    const SIZE: usize = 200 * MIB;
+    const SIZE: u64 = 200 << 20;
     let share = folder(&[]);
-    sparse(&share.path().join("file"), SIZE as u64, &[]);
+    sparse(&share.path().join("file"), SIZE, &[]);
     let relay = relay(&[]);
-    let frozen = node(&relay, share.path(), &[]);
-    let mut client = Running::start(
-        client_command(relay.address(), &["get", "file", "-q", "--timeout", "1"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped()),
-    );
-    let mut stdout = client.child.stdout.take().expect("it is a pipe");
-    let mut first = vec![0; 2 * MIB];
-    stdout.read_exact(&mut first).expect("the first part");
-    frozen.signal(Signal::STOP);
-    let mut rest = Vec::new();
-    stdout.read_to_end(&mut rest).expect("what was under way");
-    let came = first.len() + rest.len();
-    assert!(came < SIZE);
-    assert_eq!(client.end(), Some(4));
-    let mut complaint = String::new();
-    let stderr = client.child.stderr.as_mut().expect("it is a pipe");
-    stderr.read_to_string(&mut complaint).expect("text");
-    let says = format!("incomplete: {came} of {SIZE} bytes");
-    assert!(complaint.contains(&says), "{complaint}");
+    for signal in [Signal::STOP, Signal::KILL] {
+        let node = node(&relay, share.path(), &[]);
+        let mut client = Running::start(
+            client_command(relay.address(), &["get", "file", "-q", "--timeout", "1"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped()),
+        );
+        let mut stdout = client.child.stdout.take().expect("it is a pipe");
+        let mut first = vec![0; 2 * MIB];
+        stdout.read_exact(&mut first).expect("the first part");
+        node.signal(signal);
+        let mut rest = Vec::new();
+        stdout.read_to_end(&mut rest).expect("what was under way");
+        let came = (first.len() + rest.len()) as u64;
+        assert!(came < SIZE);
+        assert_eq!(client.end(), Some(4));
+        let mut complaint = String::new();
+        let stderr = client.child.stderr.as_mut().expect("it is a pipe");
+        stderr.read_to_string(&mut complaint).expect("text");
+        let says = format!("incomplete: {came} of {SIZE} bytes");
+        assert!(complaint.contains(&says), "{complaint}");
+        unregister(&relay, node.address());
+    }
 }
 
 #[test]

@@ -151,6 +151,12 @@ pub fn register(relay: &Server, node: SocketAddr) {
     assert!(reply.starts_with("OK "), "{reply}");
 }
 
+/// Takes a node that cannot say goodbye itself out of the relay's list.
+pub fn unregister(relay: &Server, node: SocketAddr) {
+    let line = format!("UNREGISTER {} {}\n", node.ip(), node.port());
+    assert_eq!(ask(relay.address(), line.as_bytes()), "OK\n");
+}
+
 /// An address where nobody listens. It is bound, so that nobody else gets it
 /// while the socket lives.
 pub fn nobody() -> (OwnedFd, SocketAddr) {
