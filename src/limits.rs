@@ -52,10 +52,12 @@ impl Default for Limits {
 #[command(next_help_heading = "Patience")]
 pub struct Patience {
     /// Seconds to wait for a connection
-    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds,
+          global = true)]
     pub connect_timeout: Duration,
     /// Seconds without progress after which the other side is given up
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds,
+          global = true)]
     pub timeout: Duration,
 }
 

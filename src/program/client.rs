@@ -2,10 +2,14 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use super::{Failure, LogArgs, prompt, resolve};
 use crate::exit::Exit;
@@ -127,11 +131,13 @@ pub(super) fn work(args: &Args) -> Result<Exit, Failure> {
         limits: Limits::default(),
         patience: args.patience.clone(),
         read_size: READ_SIZE,
+        source: None,
     };
     let mut reactor = Reactor::new(client, settings, Instant::now())
         .map_err(|error| Failure::system("the loop cannot start", &error))?;
     reactor
         .stop_on_signals()
+        .and_then(|()| end_on_second_signal())
         .map_err(|error| Failure::system("signals", &error))?;
     if prompting {
         prompt::start(asked, reactor.handle())
@@ -144,6 +150,17 @@ pub(super) fn work(args: &Args) -> Result<Exit, Failure> {
         Outcome::Finished => client.exit(),
         Outcome::Drained | Outcome::Cut(_) => Exit::Interrupted,
     })
+}
+
+/// The loop hears the first signal. While it waits for a slow reader of our
+/// output it hears nothing: then the second one ends the program.
+fn end_on_second_signal() -> io::Result<()> {
+    let first = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_default(signal, Arc::clone(&first))?;
+        flag::register(signal, Arc::clone(&first))?;
+    }
+    Ok(())
 }
 
 /// Where files are saved, unless they are printed.

@@ -15,10 +15,10 @@ use crate::exit::Exit;
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
     /// Append the log to this file instead of stderr
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub log_file: Option<PathBuf>,
     /// How much to log: off, error, warn, info, debug [default: by program]
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", global = true)]
     pub log_level: Option<LevelFilter>,
 }
 

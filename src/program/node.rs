@@ -126,6 +126,8 @@ pub fn prepare(
         limits: args.limits.clone(),
         patience: args.patience.clone(),
         read_size: READ_SIZE,
+        // So that the address that the relay sees is the one we listen on.
+        source: Some(listen).filter(|ip| !ip.is_unspecified()),
     };
     let mut reactor = Reactor::new(node, settings, now).map_err(system)?;
     reactor.listen(listener).map_err(system)?;

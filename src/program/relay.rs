@@ -74,6 +74,7 @@ pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure
         limits: args.limits.clone(),
         patience: Patience::default(),
         read_size: READ_SIZE,
+        source: None,
     };
     let mut reactor = Reactor::new(relay, settings, now).map_err(system)?;
     for listener in listeners {

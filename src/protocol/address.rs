@@ -4,10 +4,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 
-use nom::combinator::all_consuming;
 use nom::{IResult, Parser};
 
-use super::blank::{field, trim};
+use super::blank::field;
 
 /// A port that can be connected to: 1 to 65535.
 pub type Port = NonZeroU16;
@@ -32,14 +31,13 @@ impl NodeAddress {
         })
     }
 
-    /// Reads `ip port`, as in a list of nodes.
+    /// Reads `ip port`, as in a list of nodes. Fields after them are ignored:
+    /// later versions may add some.
     ///
     /// # Errors
     /// What is wrong with the line.
     pub fn parse(line: &str) -> Result<Self, AddressError> {
-        let (_, (ip, port)) = all_consuming(claim)
-            .parse(trim(line))
-            .map_err(|_| AddressError::Form)?;
+        let (_, (ip, port)) = claim(line).map_err(|_| AddressError::Form)?;
         match ip {
             ClaimedIp::Is(ip) => Self::new(ip, port),
             ClaimedIp::Seen => Err(AddressError::Form),

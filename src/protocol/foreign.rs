@@ -31,30 +31,29 @@ impl Foreign {
         if is_first && line.first() == Some(&TLS_FIRST_BYTE) {
             return Some(Self::Tls);
         }
-        // The words are plain ASCII; what is no UTF-8 may still stand beside them.
-        let line = String::from_utf8_lossy(line);
+        // Bytes, not text: a line that is no UTF-8 can be HTTP's.
+        let is_blank = |byte: &u8| is_blank(char::from(*byte));
         let mut fields = line.split(is_blank).filter(|field| !field.is_empty());
         let first = fields.next()?;
         let is_verb = ["POST", "PUT", "OPTIONS"]
             .iter()
-            .any(|verb| first.eq_ignore_ascii_case(verb));
+            .any(|verb| first.eq_ignore_ascii_case(verb.as_bytes()));
         let is_host = first
             .get(.."host:".len())
-            .is_some_and(|start| start.eq_ignore_ascii_case("host:"));
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"host:"));
         let is_request_line = is_first
-            && fields.next().is_some_and(|path| path.starts_with('/'))
+            && fields.next().is_some_and(|path| path.starts_with(b"/"))
             && fields.next().is_some_and(is_http_version)
             && fields.next().is_none();
         (is_verb || is_host || is_request_line).then_some(Self::Http)
     }
 }
 
-fn is_http_version(field: &str) -> bool {
-    let digit = |part: &str| part.len() == 1 && part.bytes().all(|b| b.is_ascii_digit());
-    field
-        .strip_prefix("HTTP/")
-        .and_then(|version| version.split_once('.'))
-        .is_some_and(|(major, minor)| digit(major) && digit(minor))
+fn is_http_version(field: &[u8]) -> bool {
+    match field.strip_prefix(b"HTTP/") {
+        Some([major, b'.', minor]) => major.is_ascii_digit() && minor.is_ascii_digit(),
+        _ => false,
+    }
 }
 
 impl fmt::Display for Foreign {

@@ -1,12 +1,14 @@
 //! How connections come to be: accepted, turned away or dialled.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 
 use log::{debug, warn};
 use mio::net::TcpStream;
 use mio::{Interest, Token};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::Reactor;
 use super::connection::{Connection, Origin, set_nodelay};
@@ -78,7 +80,7 @@ where
     }
 
     pub(super) fn dial(&mut self, address: SocketAddr, session: R::Session) {
-        let result = TcpStream::connect(address).and_then(|stream| self.watch(stream));
+        let result = connect(address, self.settings.source).and_then(|stream| self.watch(stream));
         match result {
             Ok(stream) => {
                 let slot = self.insert(stream, address, Origin::Dialled, Some(session));
@@ -111,5 +113,23 @@ where
         self.next_serial = serial.wrapping_add(1);
         let conn = Connection::new(stream, peer, origin, session, serial, self.now);
         self.connections.insert(conn)
+    }
+}
+
+/// Begins to connect, from `source` if that is of the same family.
+fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let Some(source) = source.filter(|source| source.is_ipv4() == address.is_ipv4()) else {
+        return TcpStream::connect(address);
+    };
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    rustix::net::bind(&socket, &SocketAddr::new(source, 0))?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(TcpStream::from_std(socket.into())),
+        Err(error) => Err(error.into()),
     }
 }

@@ -29,6 +29,7 @@ mod wishes;
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -75,6 +76,8 @@ pub struct Settings {
     pub patience: Patience,
     /// Bytes read at once.
     pub read_size: usize,
+    /// The address to connect from, where it is of the other side's family.
+    pub source: Option<IpAddr>,
 }
 
 /// A loop and the role that it serves.
@@ -116,10 +119,11 @@ where
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, letters) = mpsc::channel();
+        let files = raise_limit();
         let max = settings
             .limits
             .max_connections
-            .unwrap_or_else(|| connections_within(raise_limit()));
+            .unwrap_or_else(|| connections_within(files));
         Ok(Self {
             role,
             poll,

@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::io::Write;
+use std::time::Duration;
 
 use crate::end::{End, Full};
 use crate::protocol::{Code, Foreign, Reply, Request, RequestError, Verb};
-use crate::role::{Fault, Heard, Next};
+use crate::role::{Fault, Heard, Next, Traffic};
 
 /// One command in the answer to `HELP`, with what it does.
 pub(super) type Help = (Verb, &'static str);
@@ -118,10 +119,23 @@ pub(super) fn help(reply: &mut Vec<u8>, commands: &[Help]) -> Next {
     Next::Line
 }
 
-/// The answer to `STATS`.
-pub(super) fn stats(reply: &mut Vec<u8>, figures: &[(&str, u64)]) -> Next {
-    say(reply, Reply::Stats(figures.len() as u64));
-    for (name, value) in figures {
+/// The answer to `STATS`: what every server counts, and the role's `own` figures.
+pub(super) fn stats(
+    reply: &mut Vec<u8>,
+    uptime: Duration,
+    traffic: &Traffic,
+    own: &[(&str, u64)],
+) -> Next {
+    let common = [
+        ("uptime_seconds", uptime.as_secs()),
+        ("connections", traffic.open),
+        ("connections_accepted", traffic.accepted),
+        ("connections_refused", traffic.refused),
+        ("bytes_in", traffic.bytes_in),
+        ("bytes_out", traffic.bytes_out),
+    ];
+    say(reply, Reply::Stats((common.len() + own.len()) as u64));
+    for (name, value) in common.iter().chain(own) {
         say(reply, format_args!("{name} {value}"));
     }
     Next::Line

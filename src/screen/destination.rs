@@ -182,7 +182,11 @@ fn open_file(path: &Path, replace: bool) -> io::Result<Opened> {
 /// Opens a file of that name below the folder; sub-folders are made, and links
 /// are not followed: nothing is written outside.
 fn open_below(folder: &Path, name: &FileName<'_>, replace: bool) -> io::Result<Opened> {
-    std::fs::create_dir_all(folder)?;
+    std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
+        // A folder would be fine: it is something else. No force helps.
+        io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
+        _ => error,
+    })?;
     let mut at: OwnedFd = File::open(folder)?.into();
     let (folders, leaf) = match name.as_str().rsplit_once('/') {
         Some((folders, leaf)) => (Some(folders), leaf),

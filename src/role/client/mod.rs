@@ -2,21 +2,23 @@
 //! time, in the order of the list, and stops at the first that has the file.
 
 mod command;
+mod session;
 mod user;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 pub use command::{HELP, Typed, WORDS};
+pub use session::{Outcome, Session};
 pub use user::{News, NotStored, Trouble, User};
 
+use self::session::relay_said;
 use super::visitor::say;
 use super::{ConnId, Heard, Next, Role, Turn};
 use crate::end::{End, Full};
 use crate::exit::Exit;
-use crate::protocol::{Code, FileName, NodeAddress, Reply, Request};
+use crate::protocol::{FileName, NodeAddress, Reply, Request};
 
 /// The client's part.
 pub struct Client<U: User> {
@@ -59,58 +61,6 @@ pub enum Message {
     Typed(String),
     /// There will be no more lines.
     EndOfInput,
-}
-
-/// One connection of a client.
-pub enum Session {
-    /// To the relay.
-    Relay {
-        /// Which of its addresses.
-        attempt: usize,
-        /// How many lines are still to come of the list.
-        left: Option<u64>,
-        /// Those that came.
-        nodes: Vec<NodeAddress>,
-        /// How it went.
-        outcome: Outcome,
-    },
-    /// To a node.
-    Node {
-        /// Which.
-        node: NodeAddress,
-        /// When it was asked.
-        asked: Instant,
-        /// The size of the file and how much has arrived, once it was found.
-        body: Option<(u64, u64)>,
-        /// How it went.
-        outcome: Outcome,
-    },
-}
-
-/// How a conversation went.
-#[derive(Debug)]
-pub enum Outcome {
-    /// It is not over.
-    Open,
-    /// All came that was asked for.
-    Complete,
-    /// The node does not have the file.
-    NotFound,
-    /// The answer was an error.
-    Error(Code, String),
-    /// The list is too long.
-    TooMany(u64),
-    /// We could not put the content where it should go.
-    NotStored(NotStored),
-}
-
-impl fmt::Display for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Relay { .. } => f.write_str("our relay"),
-            Self::Node { node, .. } => write!(f, "node {node}"),
-        }
-    }
 }
 
 impl<U: User> Client<U> {
@@ -373,50 +323,16 @@ impl<U: User> Client<U> {
             Typed::Quit => return turn.out.finish(),
             Typed::Empty => {}
             Typed::Help => self.user.tell(News::Help(HELP)),
-            Typed::NotYet(word) => self.user.tell(News::NotYet(word)),
+            Typed::NotYet(word) => {
+                self.user.tell(News::NotYet(word));
+                self.exit = self.exit.or(Exit::Usage);
+            }
             Typed::BadName(why) => {
                 self.user.tell(News::BadName(why));
                 self.exit = self.exit.or(Exit::Usage);
             }
         }
         self.user.ready();
-    }
-}
-
-/// Reads one line from the relay: the head of the list or one of its items.
-fn relay_said(
-    line: &[u8],
-    max_nodes: u64,
-    left: &mut Option<u64>,
-    nodes: &mut Vec<NodeAddress>,
-    outcome: &mut Outcome,
-) -> Next {
-    match left {
-        None => match Reply::parse(line) {
-            Ok(Reply::Nodes(count)) if count > max_nodes => *outcome = Outcome::TooMany(count),
-            Ok(Reply::Nodes(count)) => *left = Some(count),
-            Ok(Reply::Error(code, text)) => *outcome = Outcome::Error(code, text.into_owned()),
-            Ok(_) | Err(_) => return Next::Close(End::Nonsense),
-        },
-        Some(left) => {
-            let node = std::str::from_utf8(line)
-                .ok()
-                .and_then(|line| NodeAddress::parse(line).ok());
-            match node {
-                Some(node) => nodes.push(node),
-                // It cannot be asked; the others can.
-                None => log::warn!("the relay lists {}", crate::visible::Visible(line)),
-            }
-            *left = left.saturating_sub(1);
-        }
-    }
-    if *left == Some(0) {
-        *outcome = Outcome::Complete;
-    }
-    if let Outcome::Open = outcome {
-        Next::Line
-    } else {
-        Next::Close(End::Satisfied)
     }
 }
 

@@ -113,21 +113,14 @@ impl<S: Share> Node<S> {
             Request::More => self.list(reply, listed),
             Request::Ping => return visitor::pong(reply),
             Request::Stats => {
-                let traffic = turn.traffic;
                 let uptime = turn.now.saturating_duration_since(self.started);
-                let figures = [
-                    ("uptime_seconds", uptime.as_secs()),
+                let own = [
                     ("files", self.share.count(None)),
                     ("files_bytes", self.share.bytes()),
                     ("gets", self.gets),
                     ("gets_found", self.found),
-                    ("connections", traffic.open),
-                    ("connections_accepted", traffic.accepted),
-                    ("connections_refused", traffic.refused),
-                    ("bytes_in", traffic.bytes_in),
-                    ("bytes_out", traffic.bytes_out),
                 ];
-                return visitor::stats(reply, &figures);
+                return visitor::stats(reply, uptime, turn.traffic, &own);
             }
             Request::Help => return visitor::help(reply, &COMMANDS),
             Request::Quit => return visitor::bye(reply),
@@ -244,6 +237,9 @@ impl<S: Share> Role for Node<S> {
         if let Session::Relay(talk) = session {
             let news = self.registrar.ended(turn.now, talk, end);
             self.tell(news);
+            if let Some(relay) = self.registrar.goodbye() {
+                turn.out.dial(relay, Session::Relay(Talk::unregister()));
+            }
         }
     }
 

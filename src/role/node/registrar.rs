@@ -20,6 +20,9 @@ use crate::visible::Visible;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Leases that make sense: a relay's word does not keep us busy, or away for ever.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+const LONGEST_LEASE: Duration = Duration::from_secs(86_400);
 
 /// The node's side of its registration.
 pub struct Registrar {
@@ -39,8 +42,9 @@ enum State {
     Waiting(Instant),
     /// A conversation is going on.
     Talking,
-    /// The node stops: nothing more to begin.
-    Leaving,
+    /// The node stops. It is `listed`, or may be in a moment, until it has
+    /// begun to say goodbye.
+    Leaving { listed: bool },
 }
 
 /// One conversation with the relay.
@@ -123,7 +127,7 @@ impl Registrar {
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.state {
             State::Waiting(until) => Some(until),
-            State::Talking | State::Leaving => None,
+            State::Talking | State::Leaving { .. } => None,
         }
     }
 
@@ -136,12 +140,24 @@ impl Registrar {
         Some(self.address())
     }
 
-    /// The node stops: the address to connect to for the last time, if the relay
-    /// lists us or may do so in a moment.
+    /// The node stops. Returns the address at which to say goodbye, if the relay
+    /// lists us; [`Registrar::goodbye`] tells it when a conversation goes on.
     pub fn leave(&mut self) -> Option<SocketAddr> {
-        let may_be_listed = self.listed.is_some() || matches!(self.state, State::Talking);
-        self.state = State::Leaving;
-        may_be_listed.then(|| self.address())
+        let talking = matches!(self.state, State::Talking);
+        let listed = self.listed.is_some() || talking;
+        self.state = State::Leaving { listed };
+        if talking { None } else { self.goodbye() }
+    }
+
+    /// A conversation is over, and the node stops: the address at which to say
+    /// goodbye. Before, the relay might have heard that and `REGISTER` in the
+    /// wrong order.
+    pub fn goodbye(&mut self) -> Option<SocketAddr> {
+        let State::Leaving { listed: true } = self.state else {
+            return None;
+        };
+        self.state = State::Leaving { listed: false };
+        Some(self.address())
     }
 
     /// Something was heard from the relay.
@@ -188,7 +204,11 @@ impl Registrar {
             return None;
         }
         let relay = self.address();
-        self.failed(now, format!("relay {relay}: {end}"))
+        let why = match end {
+            End::Done => "it closed the connection too early".to_owned(),
+            end => end.to_string(),
+        };
+        self.failed(now, format!("relay {relay}: {why}"))
     }
 
     fn address(&self) -> SocketAddr {
@@ -198,26 +218,26 @@ impl Registrar {
     fn registered(&mut self, now: Instant, registered: Registered) -> Option<News> {
         // A third of the lease, a tenth of it earlier at random: nodes that were
         // started together do not come back together.
-        let third = registered.lease.max(Duration::from_secs(1)) / 3;
+        let third = registered.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE) / 3;
         let pause = third.mul_f64(0.9 + 0.1 * self.rng.f64());
         self.wait_until(now + pause);
-        self.failures = 0;
-        let was = self.listed.replace(registered);
-        (was.map(|was| was.address) != Some(registered.address))
-            .then_some(News::Registered(registered))
+        let was_away = std::mem::take(&mut self.failures) > 0;
+        let was = self.listed.replace(registered).map(|was| was.address);
+        (was_away || was != Some(registered.address)).then_some(News::Registered(registered))
     }
 
     fn failed(&mut self, now: Instant, why: String) -> Option<News> {
         let doubled = FIRST_PAUSE * 2_u32.pow(self.failures.min(5));
         let pause = doubled
             .min(LONGEST_PAUSE)
-            .mul_f64(0.75 + 0.5 * self.rng.f64());
+            .mul_f64(0.75 + 0.25 * self.rng.f64());
         self.wait_until(now + pause);
-        let is_first = self.failures == 0;
+        // Who leaves does not try again.
+        let is_news = self.failures == 0 && !matches!(self.state, State::Leaving { .. });
         self.failures = self.failures.saturating_add(1);
         self.next_address = self.next_address.wrapping_add(1);
-        self.listed = None;
-        is_first.then_some(News::RelayAway(why))
+        // It may list us still, until the lease ends.
+        is_news.then_some(News::RelayAway(why))
     }
 
     fn wait_until(&mut self, until: Instant) {

@@ -123,6 +123,10 @@ impl Relay {
             ClaimedIp::Is(ip) => node_address(ip, port)?,
         };
         let trusted = self.settings.trust.includes(seen);
+        if address.is_loopback() && !seen.is_loopback() && !trusted {
+            // Nobody elsewhere learns what is registered on loopback.
+            return Err(refused(Refusal::Unknown, address));
+        }
         self.directory
             .unregister(&address, seen, trusted)
             .map_err(|refusal| refused(refusal, address))?;
@@ -190,21 +194,14 @@ impl Relay {
             }
             Request::Ping => return visitor::pong(reply),
             Request::Stats => {
-                let traffic = turn.traffic;
                 let uptime = turn.now.saturating_duration_since(self.started);
-                let figures = [
-                    ("uptime_seconds", uptime.as_secs()),
-                    ("nodes", self.directory.len(true) as u64),
+                let own = [
+                    ("nodes", self.directory.len(seen.is_loopback()) as u64),
                     ("nodes_expired", self.expired),
                     ("registrations", self.registrations),
                     ("lists", self.lists),
-                    ("connections", traffic.open),
-                    ("connections_accepted", traffic.accepted),
-                    ("connections_refused", traffic.refused),
-                    ("bytes_in", traffic.bytes_in),
-                    ("bytes_out", traffic.bytes_out),
                 ];
-                return visitor::stats(reply, &figures);
+                return visitor::stats(reply, uptime, turn.traffic, &own);
             }
             Request::Help => return visitor::help(reply, &COMMANDS),
             Request::Quit => return visitor::bye(reply),

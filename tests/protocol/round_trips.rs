@@ -1,0 +1,159 @@
+//! Printing and parsing are inverse; nothing from outside breaks a parser.
+
+use peerline::inbox::{Inbox, Piece};
+use peerline::protocol::{
+    FileItem, FileName, Foreign, MAX_LINE, NodeAddress, Registered, Reply, Request,
+};
+use proptest::prelude::*;
+
+use crate::values::{addresses, item, items, names, near_misses, registrations, replies, requests};
+
+/// The line as the other side gets it: through the framing.
+fn over_the_wire(printed: &str) -> Vec<u8> {
+    let bytes = format!("{printed}\n");
+    let mut inbox = Inbox::default();
+    let mut unread = inbox.open(bytes.as_bytes());
+    let line = match unread.next(MAX_LINE) {
+        Some(Piece::Line(line)) => line.to_vec(),
+        other => panic!("{printed:?} arrives as {other:?}"),
+    };
+    assert!(unread.is_empty(), "{printed:?} is more than one line");
+    line
+}
+
+proptest! {
+    #[test]
+    fn a_request_is_read_as_it_was_printed(request in requests()) {
+        let line = over_the_wire(&request.to_string());
+        prop_assert_eq!(Request::parse(&line), Ok(request));
+    }
+
+    #[test]
+    fn a_reply_is_read_as_it_was_printed(reply in replies()) {
+        let line = over_the_wire(&reply.to_string());
+        prop_assert_eq!(Reply::parse(&line), Ok(reply));
+    }
+
+    #[test]
+    fn an_address_is_read_as_it_was_printed(address in addresses()) {
+        let line = over_the_wire(&address.to_string());
+        let line = std::str::from_utf8(&line).expect("what we print is UTF-8");
+        prop_assert_eq!(NodeAddress::parse(line), Ok(address));
+        prop_assert_eq!(address.ip().to_canonical(), address.ip(), "IPv4 is unwrapped");
+    }
+
+    #[test]
+    fn a_registration_is_read_as_it_was_printed(registered in registrations()) {
+        let line = over_the_wire(&registered.to_string());
+        let Ok(Reply::Ok(text)) = Reply::parse(&line) else {
+            panic!("{registered} is no OK");
+        };
+        prop_assert_eq!(Registered::parse(&text), Ok(registered));
+    }
+
+    #[test]
+    fn an_item_is_read_as_it_was_printed(fields in items()) {
+        let item = item(&fields);
+        let line = over_the_wire(&item.to_string());
+        let line = std::str::from_utf8(&line).expect("what we print is UTF-8");
+        prop_assert_eq!(FileItem::parse(line), Ok(item));
+    }
+
+    #[test]
+    fn a_name_is_read_as_it_was_printed_and_may_be_kept(name in names()) {
+        let parsed = FileName::parse(&name).expect("valid names only");
+        prop_assert_eq!(parsed.to_string(), &*name);
+        prop_assert_eq!(parsed.clone().into_owned(), parsed);
+    }
+
+    #[test]
+    fn whatever_parses_as_a_request_prints_to_the_same(
+        line in prop_oneof![near_misses(), prop::collection::vec(any::<u8>(), 0..64)]
+    ) {
+        match Request::parse(&line) {
+            Ok(request) => {
+                let printed = request.to_string();
+                let again = Request::parse(printed.as_bytes());
+                prop_assert_eq!(again.as_ref(), Ok(&request));
+                prop_assert_eq!(again.expect("just compared").to_string(), &*printed);
+            }
+            // The answer is one line, whatever the mistake was.
+            Err(error) => prop_assert!(!error.to_string().contains(char::is_control)),
+        }
+    }
+
+    #[test]
+    fn whatever_parses_as_an_answer_prints_to_the_same(
+        line in prop_oneof![near_misses(), prop::collection::vec(any::<u8>(), 0..64)]
+    ) {
+        if let Ok(reply) = Reply::parse(&line) {
+            let printed = reply.to_string();
+            prop_assert_eq!(Reply::parse(printed.as_bytes()), Ok(reply));
+        }
+        let text = String::from_utf8_lossy(&line);
+        if let Ok(address) = NodeAddress::parse(&text) {
+            prop_assert_eq!(NodeAddress::parse(&address.to_string()), Ok(address));
+        }
+        if let Ok(item) = FileItem::parse(&text) {
+            let printed = item.to_string();
+            prop_assert_eq!(FileItem::parse(&printed), Ok(item));
+        }
+        if let Ok(registered) = Registered::parse(&text) {
+            let printed = registered.to_string();
+            let text = printed.strip_prefix("OK ").expect("it is an OK");
+            prop_assert_eq!(Registered::parse(text), Ok(registered));
+        }
+    }
+
+    #[test]
+    fn blanks_and_case_do_not_change_a_request(
+        request in requests(),
+        blanks in prop::collection::vec("[ \t]{1,3}", 4),
+        upper in any::<bool>(),
+    ) {
+        let printed = request.to_string();
+        let (verb, fields) = printed.split_once(' ').unwrap_or((&printed, ""));
+        let verb = if upper { verb.to_owned() } else { verb.to_ascii_lowercase() };
+        // Only those between fields: the blanks of a name belong to it.
+        let fields = match request {
+            Request::Get(_) => fields.to_owned(),
+            _ => fields.replace(' ', &blanks[2]),
+        };
+        let typed = format!("{}{verb}{}{fields}{}", blanks[0], blanks[1], blanks[3]);
+        prop_assert_eq!(Request::parse(typed.as_bytes()), Ok(request), "{:?}", typed);
+    }
+
+    #[test]
+    fn an_accepted_name_can_do_no_harm(
+        text in prop_oneof!["\\PC{0,20}", ".{0,20}", "[a./\\\\ \t\u{0}\u{7f}\u{9b}\u{202e}-]{0,12}"]
+    ) {
+        if let Ok(name) = FileName::parse(&text) {
+            let name = name.as_str();
+            prop_assert_eq!(name, &*text, "a name is never changed");
+            prop_assert!(!name.contains(char::is_control));
+            prop_assert!(!name.starts_with('/') && !name.ends_with('/'));
+            prop_assert!(name.split('/').all(|part| !["", ".", ".."].contains(&part)));
+            prop_assert!(!name.contains('\\'));
+            prop_assert!(!name.starts_with(' ') && !name.ends_with(' '));
+            prop_assert!((1..=1024).contains(&name.len()));
+        }
+    }
+
+    #[test]
+    fn no_line_breaks_the_detection_of_other_protocols(
+        line in prop_oneof![near_misses(), prop::collection::vec(any::<u8>(), 0..64)],
+        is_first in any::<bool>(),
+    ) {
+        let found = Foreign::detect(&line, is_first);
+        if !is_first && found.is_some() {
+            // What any line is refused for, the first is refused for as well.
+            prop_assert!(Foreign::detect(&line, true).is_some());
+        }
+    }
+
+    #[test]
+    fn what_we_send_is_never_taken_for_another_protocol(request in requests()) {
+        let line = request.to_string();
+        prop_assert_eq!(Foreign::detect(line.as_bytes(), true), None);
+    }
+}

@@ -1,0 +1,413 @@
+//! The rules of protocol.md for lines and values, one test each.
+
+use peerline::protocol::{
+    AddressError, ClaimedIp, Code, FileItem, FileName, Foreign, MAX_LINE, MAX_NAME, NameError,
+    NodeAddress, Port, Registered, Reply, Request, RequestError, Verb,
+};
+
+fn get(name: &str) -> Request<'_> {
+    Request::Get(FileName::parse(name).expect("a valid name"))
+}
+
+fn register(ip: &str, port: u16) -> Request<'static> {
+    let ip = match ip {
+        "*" => ClaimedIp::Seen,
+        ip => ClaimedIp::Is(ip.parse().expect("an address")),
+    };
+    Request::Register(ip, Port::new(port).expect("not zero"))
+}
+
+/// The line is refused as one that has not the form of its verb.
+#[track_caller]
+fn assert_syntax(line: &str) {
+    let error = Request::parse(line.as_bytes()).expect_err(line);
+    assert_eq!(error.code(), Code::Syntax, "{line:?}: {error}");
+}
+
+#[test]
+fn a_blank_is_a_space_or_a_tab_and_nothing_else() {
+    for line in ["GET a b", " GET a b", "GET\ta b", "\t GET \t a b \t"] {
+        assert_eq!(Request::parse(line.as_bytes()), Ok(get("a b")), "{line:?}");
+    }
+    // No-break space, thin space, ideographic space: letters of a name.
+    let name = "\u{a0}a\u{2009}b\u{3000}";
+    assert_eq!(
+        Request::parse(format!("GET {name}").as_bytes()),
+        Ok(get(name))
+    );
+    assert_eq!(
+        Request::parse("GET\u{a0}a".as_bytes()),
+        Err(RequestError::UnknownVerb("GET\u{a0}a"))
+    );
+    for other in ["\u{b}", "\u{c}", "\0", "\u{85}"] {
+        assert_syntax(&format!("GET a{other}"));
+    }
+}
+
+#[test]
+fn blanks_inside_a_name_are_kept() {
+    assert_eq!(Request::parse(b"GET  a   b "), Ok(get("a   b")));
+    let item = FileItem::parse("  1   -  1   a   b  ").expect("an item");
+    assert_eq!(item.name.as_str(), "a   b");
+}
+
+#[test]
+fn the_case_of_a_verb_does_not_matter_but_that_of_a_name_does() {
+    assert_eq!(Request::parse(b"gEt A"), Ok(get("A")));
+    assert_ne!(Request::parse(b"gEt A"), Ok(get("a")));
+    // Answers are in upper case.
+    assert!(Reply::parse(b"pong").is_err());
+}
+
+#[test]
+fn a_line_of_nothing_but_blanks_asks_for_the_banner() {
+    for line in ["", " ", "\t \t"] {
+        assert_eq!(Request::parse(line.as_bytes()), Ok(Request::Banner));
+    }
+}
+
+#[test]
+fn a_verb_without_fields_has_none() {
+    for verb in [
+        Verb::List,
+        Verb::More,
+        Verb::Ping,
+        Verb::Stats,
+        Verb::Help,
+        Verb::Quit,
+    ] {
+        let word = verb.word();
+        assert!(Request::parse(word.as_bytes()).is_ok());
+        assert_syntax(&format!("{word} x"));
+    }
+}
+
+#[test]
+fn a_line_is_utf_8() {
+    assert_eq!(Request::parse(b"GET \xff"), Err(RequestError::NotUtf8));
+    assert_eq!(Request::parse(b"GET \xc3"), Err(RequestError::NotUtf8));
+    // Surrogates and overlong forms are none.
+    assert_eq!(
+        Request::parse(b"GET \xed\xa0\x80"),
+        Err(RequestError::NotUtf8)
+    );
+    assert_eq!(Request::parse(b"GET \xc0\xaf"), Err(RequestError::NotUtf8));
+    assert!(Reply::parse(b"OK \xff").is_err());
+}
+
+#[test]
+fn an_unknown_verb_is_501_and_shown_harmless_and_short() {
+    let error = Request::parse("\u{1b}[2J".as_bytes()).expect_err("no verb");
+    assert_eq!(error.code(), Code::UnknownVerb);
+    assert!(error.to_string().contains("\\u{1b}[2J"), "{error}");
+    let long = "X".repeat(MAX_LINE - 1);
+    let error = Request::parse(long.as_bytes()).expect_err("no verb");
+    assert!(error.to_string().len() < 100, "{error}");
+}
+
+#[test]
+fn an_error_of_a_known_verb_shows_its_form() {
+    for (line, form) in [
+        ("REGISTER", "use: REGISTER ip port"),
+        ("UNREGISTER ::1", "use: UNREGISTER ip port"),
+        ("GET", "use: GET name"),
+        ("PING x", "use: PING"),
+    ] {
+        let error = Request::parse(line.as_bytes()).expect_err(line);
+        assert_eq!(error.code(), Code::Syntax);
+        assert!(error.to_string().starts_with(form), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_port_is_1_to_65535_in_digits() {
+    for port in ["0", "65536", "+80", "-1", "8o", "0x50", "80.0", "", "８０"] {
+        assert_syntax(&format!("REGISTER * {port}"));
+        assert!(
+            NodeAddress::parse(&format!("192.0.2.7 {port}")).is_err(),
+            "{port}"
+        );
+    }
+    assert_eq!(
+        Request::parse(b"REGISTER * 65535"),
+        Ok(register("*", 65535))
+    );
+    // Zeros before a number change nothing; it is printed without them.
+    let request = Request::parse(b"REGISTER * 080").expect("a decimal number");
+    assert_eq!(request.to_string(), "REGISTER * 80");
+}
+
+#[test]
+fn an_address_is_a_literal_without_brackets_and_zone() {
+    for ip in [
+        "[::1]",
+        "fe80::1%eth0",
+        "fe80::1%1",
+        "2001:db8::1%1",
+        "localhost",
+        "127.1",
+        "127.0.0.01",
+        "0x7f000001",
+        "2130706433",
+        "127.0.0.1/8",
+        "127.0.0.1:80",
+        "**",
+    ] {
+        assert_syntax(&format!("REGISTER {ip} 80"));
+        assert!(NodeAddress::parse(&format!("{ip} 80")).is_err(), "{ip}");
+    }
+    // Nobody sees anybody in a list.
+    assert_eq!(NodeAddress::parse("* 80"), Err(AddressError::Form));
+}
+
+#[test]
+fn an_address_has_one_form() {
+    for (typed, printed) in [
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("::FFFF:c000:0207", "192.0.2.7"),
+        ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"),
+        ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
+        ("2001:0db8::0001", "2001:db8::1"),
+        ("0:0:0:0:0:0:0:1", "::1"),
+    ] {
+        let line = format!("REGISTER {typed} 80");
+        let request = Request::parse(line.as_bytes());
+        assert_eq!(request, Ok(register(printed, 80)), "{typed}");
+        let address = NodeAddress::parse(&format!("{typed} 80")).expect("a host");
+        assert_eq!(address.to_string(), format!("{printed} 80"));
+    }
+}
+
+#[test]
+fn an_address_that_names_no_host_is_refused() {
+    for ip in [
+        "0.0.0.0",
+        "::",
+        "::ffff:0.0.0.0",
+        "224.0.0.1",
+        "239.255.255.255",
+        "::ffff:224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
+        "::ffff:255.255.255.255",
+        "fe80::1",
+        "febf::1",
+    ] {
+        assert_syntax(&format!("REGISTER {ip} 80"));
+        let refused = NodeAddress::parse(&format!("{ip} 80"));
+        assert_eq!(refused, Err(AddressError::NotAHost), "{ip}");
+    }
+    // IPv4 has link-local addresses that work without a zone; fc00::/7 is local, but routed.
+    for ip in ["169.254.1.1", "fec0::1", "fd00::1", "10.0.0.1"] {
+        assert!(NodeAddress::parse(&format!("{ip} 80")).is_ok(), "{ip}");
+    }
+}
+
+#[test]
+fn loopback_is_127_0_0_0_8_and_1() {
+    for (ip, is_loopback) in [
+        ("127.0.0.1", true),
+        ("127.255.255.254", true),
+        ("::1", true),
+        ("::ffff:127.0.0.1", true),
+        ("128.0.0.1", false),
+        ("::2", false),
+    ] {
+        let address = NodeAddress::parse(&format!("{ip} 80")).expect("a host");
+        assert_eq!(address.is_loopback(), is_loopback, "{ip}");
+    }
+}
+
+#[test]
+fn the_rules_for_names() {
+    for (text, why) in [
+        ("", NameError::Empty),
+        ("/a", NameError::Parts),
+        ("a/", NameError::Parts),
+        ("a//b", NameError::Parts),
+        (".", NameError::Parts),
+        ("..", NameError::Parts),
+        ("a/../b", NameError::Parts),
+        ("./a", NameError::Parts),
+        (" a", NameError::BlankAtEnd),
+        ("a\t", NameError::BlankAtEnd),
+        ("a\tb", NameError::Character),
+        ("a\nb", NameError::Character),
+        ("a\0", NameError::Character),
+        ("a\u{7f}", NameError::Character),
+        ("a\u{9b}b", NameError::Character),
+        ("a\\b", NameError::Character),
+        ("a\u{202e}txt.exe", NameError::Character),
+        ("a\u{2066}", NameError::Character),
+        ("a\u{200f}", NameError::Character),
+    ] {
+        assert_eq!(FileName::parse(text), Err(why), "{text:?}");
+    }
+    for text in [
+        "...",
+        "..a",
+        "a..",
+        ".hidden",
+        "a/.b",
+        "a b",
+        "-",
+        "*",
+        "größe/日本 語",
+        "a:b",
+        "~",
+    ] {
+        assert!(FileName::parse(text).is_ok(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_name_has_at_most_1024_bytes_and_fits_in_a_line() {
+    let longest = "é".repeat(MAX_NAME / 2);
+    assert_eq!(longest.len(), 1024);
+    let request = format!("GET {longest}");
+    assert_eq!(Request::parse(request.as_bytes()), Ok(get(&longest)));
+    let longer = format!("{longest}x");
+    assert_eq!(FileName::parse(&longer), Err(NameError::TooLong));
+    let item = format!("{0} {1} {0} {longest}\n", u64::MAX, "f".repeat(64));
+    assert!(item.len() <= MAX_LINE);
+}
+
+#[test]
+fn names_are_not_normalised() {
+    let (composed, decomposed) = ("é", "e\u{301}");
+    assert_ne!(FileName::parse(composed), FileName::parse(decomposed));
+}
+
+#[test]
+fn numbers_are_decimal_without_a_sign_and_of_64_bits() {
+    assert_eq!(
+        Reply::parse(b"FOUND 18446744073709551615"),
+        Ok(Reply::Found(u64::MAX))
+    );
+    for number in [
+        "18446744073709551616",
+        "-1",
+        "+1",
+        "0x1",
+        "1e3",
+        "1,000",
+        "1.0",
+        "١",
+    ] {
+        for line in [format!("FOUND {number}"), format!("NODES {number}")] {
+            assert!(Reply::parse(line.as_bytes()).is_err(), "{line}");
+        }
+        assert!(
+            FileItem::parse(&format!("{number} - 1 a")).is_err(),
+            "{number}"
+        );
+    }
+}
+
+#[test]
+fn fields_after_those_known_are_ignored() {
+    for (line, known) in [
+        ("FOUND 1 x y", Reply::Found(1)),
+        ("NODES 1 x", Reply::Nodes(1)),
+        ("FILES 1 2 x", Reply::Files { shown: 1, total: 2 }),
+        ("STATS 1 x", Reply::Stats(1)),
+        ("HELP 1 x", Reply::Help(1)),
+        ("PONG x", Reply::Pong),
+        ("NOTFOUND x", Reply::NotFound),
+    ] {
+        assert_eq!(Reply::parse(line.as_bytes()), Ok(known), "{line}");
+    }
+    let registered = Registered::parse("60 192.0.2.7 80 3 x y").expect("known fields");
+    assert_eq!(registered.to_string(), "OK 60 192.0.2.7 80 3");
+    // An item that does not end by a name may get new fields as well.
+    let address = NodeAddress::parse("192.0.2.7 80 x y").expect("known fields");
+    assert_eq!(address.to_string(), "192.0.2.7 80");
+}
+
+#[test]
+fn a_registration_names_a_host() {
+    for text in [
+        "",
+        "60",
+        "60 192.0.2.7",
+        "60 192.0.2.7 80",
+        "60 * 80 0",
+        "60 0.0.0.0 80 0",
+    ] {
+        assert!(Registered::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn codes_keep_their_numbers_known_or_not() {
+    for number in 0..=u16::MAX {
+        assert_eq!(Code::from(number).number(), number);
+    }
+    for (code, number) in [
+        (Code::Syntax, 400),
+        (Code::NotAllowed, 403),
+        (Code::NoSuchNode, 404),
+        (Code::TooSlow, 408),
+        (Code::LimitReached, 413),
+        (Code::LineTooLong, 431),
+        (Code::Internal, 500),
+        (Code::UnknownVerb, 501),
+        (Code::Full, 503),
+    ] {
+        assert_eq!(code.number(), number);
+        assert_eq!(Code::from(number), code);
+    }
+}
+
+#[test]
+fn another_protocol_is_known_by_its_whole_first_line() {
+    let http = Some(Foreign::Http);
+    for line in [
+        "GET / HTTP/1.1",
+        "get  /a\tHTTP/1.0",
+        "PRI /x HTTP/2.0",
+        "X / HTTP/9.9",
+    ] {
+        assert_eq!(Foreign::detect(line.as_bytes(), true), http, "{line}");
+        assert_eq!(Foreign::detect(line.as_bytes(), false), None, "{line}");
+    }
+    for line in [
+        "GET HTTP/1.1",
+        "GET a HTTP/1.1",
+        "GET / HTTP/1.1 x",
+        "GET / http/1.1",
+        "GET / HTTP/1",
+        "GET / HTTP/1.10",
+        "GET / HTTP/x.y",
+        "GET a/ HTTP/1.1",
+    ] {
+        assert_eq!(Foreign::detect(line.as_bytes(), true), None, "{line}");
+    }
+    assert_eq!(
+        Foreign::detect(b"\x16\x03\x01\x02", true),
+        Some(Foreign::Tls)
+    );
+}
+
+#[test]
+fn what_a_web_page_can_send_is_refused_on_any_line_whatever_else_stands_in_it() {
+    for line in [
+        &b"Host: x"[..],
+        b"host:x",
+        b"POST",
+        b"put /x HTTP/1.1",
+        b"Options *",
+        b"\tHOST:",
+        b"Host: \xff",
+        b"POST \xc3",
+    ] {
+        for is_first in [true, false] {
+            let found = Foreign::detect(line, is_first);
+            assert_eq!(found, Some(Foreign::Http), "{}", line.escape_ascii());
+        }
+    }
+    assert_eq!(
+        Foreign::detect(b"GET /\xff HTTP/1.1", true),
+        Some(Foreign::Http)
+    );
+}

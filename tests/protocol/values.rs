@@ -1,0 +1,176 @@
+//! Arbitrary valid values of the wire.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use peerline::protocol::{
+    ClaimedIp, Code, FileItem, FileName, NodeAddress, Port, Registered, Reply, Request,
+};
+use proptest::prelude::*;
+
+/// Names of all kinds: with blanks inside, of several parts, in any script.
+pub fn names() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        "[a-zA-Z0-9._ -]{1,12}",
+        "[äöüßéñ日本語łж𝄞🙂\u{a0}]{1,6}",
+        "\\PC{1,8}",
+    ];
+    prop::collection::vec(part, 1..4)
+        .prop_map(|parts| parts.join("/"))
+        .prop_filter("a valid name", |name| FileName::parse(name).is_ok())
+}
+
+/// Addresses of hosts, among them IPv4 inside IPv6.
+pub fn ips() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        any::<u32>().prop_map(|bits| Ipv4Addr::from(bits).into()),
+        any::<u128>().prop_map(|bits| Ipv6Addr::from(bits).into()),
+        any::<u32>().prop_map(|bits| Ipv4Addr::from(bits).to_ipv6_mapped().into()),
+        // Many zeros: where the short form is not obvious.
+        (any::<u16>(), 0_u32..8, any::<u16>())
+            .prop_map(|(a, at, b)| Ipv6Addr::from((u128::from(a) << (16 * at)) | u128::from(b)))
+            .prop_map(IpAddr::from),
+    ]
+    .prop_filter("a host", |ip| NodeAddress::new(*ip, Port::MIN).is_ok())
+}
+
+pub fn ports() -> impl Strategy<Value = Port> {
+    (1..=u16::MAX).prop_map(|port| Port::new(port).expect("not zero"))
+}
+
+pub fn addresses() -> impl Strategy<Value = NodeAddress> {
+    (ips(), ports()).prop_map(|(ip, port)| NodeAddress::new(ip, port).expect("a host"))
+}
+
+fn claims() -> impl Strategy<Value = ClaimedIp> {
+    prop_oneof![
+        Just(ClaimedIp::Seen),
+        addresses().prop_map(|address| ClaimedIp::Is(address.ip())),
+    ]
+}
+
+pub fn requests() -> impl Strategy<Value = Request<'static>> {
+    let get = |name: String| {
+        let name = FileName::parse(&name).expect("valid names only");
+        Request::Get(name.into_owned())
+    };
+    prop_oneof![
+        Just(Request::Banner),
+        Just(Request::List),
+        Just(Request::More),
+        Just(Request::Ping),
+        Just(Request::Stats),
+        Just(Request::Help),
+        Just(Request::Quit),
+        (claims(), ports()).prop_map(|(ip, port)| Request::Register(ip, port)),
+        (claims(), ports()).prop_map(|(ip, port)| Request::Unregister(ip, port)),
+        names().prop_map(get),
+    ]
+}
+
+/// A text for people, as it stands behind `OK` or a code.
+fn texts() -> impl Strategy<Value = String> {
+    "\\PC{0,40}".prop_map(|text| text.trim_matches([' ', '\t']).to_owned())
+}
+
+pub fn replies() -> impl Strategy<Value = Reply<'static>> {
+    prop_oneof![
+        texts().prop_map(|text| Reply::Ok(text.into())),
+        Just(Reply::Pong),
+        Just(Reply::NotFound),
+        any::<u64>().prop_map(Reply::Nodes),
+        any::<u64>().prop_map(Reply::Found),
+        any::<(u64, u64)>().prop_map(|(shown, total)| Reply::Files { shown, total }),
+        any::<u64>().prop_map(Reply::Stats),
+        any::<u64>().prop_map(Reply::Help),
+        (any::<u16>(), texts())
+            .prop_map(|(code, text)| Reply::Error(Code::from(code), text.into())),
+    ]
+}
+
+pub fn registrations() -> impl Strategy<Value = Registered> {
+    (any::<u64>(), addresses(), any::<u64>()).prop_map(|(seconds, address, files)| Registered {
+        lease: Duration::from_secs(seconds),
+        address,
+        files,
+    })
+}
+
+/// The fields of an item of a list of files; see [`item`].
+pub fn items() -> impl Strategy<Value = (u64, String, u64, String)> {
+    let hash = prop_oneof![Just("-".to_owned()), "[0-9a-f]{64}"];
+    (any::<u64>(), hash, any::<u64>(), names())
+}
+
+/// The item with these fields.
+pub fn item((size, hash, holders, name): &(u64, String, u64, String)) -> FileItem<'_> {
+    FileItem {
+        size: *size,
+        hash,
+        holders: *holders,
+        name: FileName::parse(name).expect("valid names only"),
+    }
+}
+
+/// Lines that are nearly right: the words of the protocol in any order, with
+/// blanks that are none and numbers at the edge.
+pub fn near_misses() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        prop::sample::select(vec![
+            "REGISTER",
+            "unregister",
+            "LIST",
+            "MORE",
+            "get",
+            "PING",
+            "STATS",
+            "HELP",
+            "QUIT",
+            "OK",
+            "NODES",
+            "FOUND",
+            "FILES",
+            "ERROR",
+            "400",
+            "*",
+            "0",
+            "1",
+            "65535",
+            "65536",
+            "-1",
+            "+1",
+            "18446744073709551615",
+            "18446744073709551616",
+            "127.0.0.1",
+            "::1",
+            "::ffff:1.2.3.4",
+            "fe80::1%eth0",
+            "[::1]",
+            "-",
+            "..",
+            ".",
+            "/",
+            "a/b",
+            "\\",
+            "\u{202e}",
+            "\u{a0}",
+            "\u{85}",
+            "Host:",
+            "POST",
+            "HTTP/1.1",
+            "\u{16}",
+            "é",
+            "",
+        ])
+        .prop_map(|word: &str| word.as_bytes().to_vec()),
+        prop::collection::vec(any::<u8>(), 0..6),
+        "\\PC{0,6}".prop_map(String::into_bytes),
+    ];
+    let blank = prop::sample::select(vec![" ", "\t", "  ", "", "\u{a0}", "\r", "\0"]);
+    prop::collection::vec((blank, word), 0..6).prop_map(|parts| {
+        let parts = parts.into_iter();
+        parts
+            .flat_map(|(blank, word)| [blank.as_bytes(), &word].concat())
+            .collect()
+    })
+}

@@ -1,0 +1,191 @@
+//! The client on its stage, with a user who writes everything down. Its own
+//! commands:
+//!
+//! - `client get NAME…`, `client nodes`, `client prompt`: it starts. Keys:
+//!   `relay=IP:PORT` (repeatable); `max-nodes=N`; `shows=BYTES`: so many bytes
+//!   of a file that is broken off were shown; `fails=begin|take|finish|reader`:
+//!   where storing fails.
+//! - `type LINE`, `type-end`: at the prompt.
+//! - `exit`: the exit code.
+
+use std::sync::mpsc::{Sender, channel};
+use std::time::Instant;
+
+use goldenscript::{Command, Context};
+use peerline::protocol::FileName;
+use peerline::role::client::{Client, Message, News, NotStored, Task, User};
+
+use crate::stage::{Outcome, Stage};
+
+#[derive(Default)]
+pub struct Play {
+    stage: Option<Stage<Client<Notes>>>,
+}
+
+/// Writes down what it is told.
+struct Notes {
+    notes: Sender<String>,
+    /// So many bytes of a file cannot be taken back.
+    shows: u64,
+    fails: Option<Fails>,
+}
+
+/// Where storing fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fails {
+    Begin,
+    Take,
+    Finish,
+    Reader,
+}
+
+impl Notes {
+    fn note(&self, text: impl Into<String>) {
+        // Nobody listens any more when the play is over.
+        let _ = self.notes.send(text.into());
+    }
+
+    fn may(&self, step: Fails) -> Result<(), NotStored> {
+        match self.fails {
+            Some(fails) if fails == step => Err(NotStored {
+                why: "the disk is full".into(),
+                reader_gone: step == Fails::Reader,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl User for Notes {
+    fn tell(&mut self, news: News<'_>) {
+        self.note(match news {
+            News::Nodes(nodes) => format!("{} nodes", nodes.len()),
+            News::NodeList(nodes) => {
+                let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+                format!("nodes: {}", nodes.join(", "))
+            }
+            News::RelayFailed(trouble) => format!("the relay failed: {trouble}"),
+            News::Asking {
+                name,
+                number,
+                of,
+                node,
+            } => format!("asking {node} for {name} ({number} of {of})"),
+            News::NotFound(node) => format!("{node} does not have it"),
+            News::NodeFailed(node, trouble) => format!("{node} failed: {trouble}"),
+            News::Found { node, size } => format!("{node} has it, {size} bytes"),
+            News::Progress { received, size } => format!("{received} of {size} bytes"),
+            News::Fetched {
+                name,
+                node,
+                size,
+                took,
+            } => format!("got {name} from {node}, {size} bytes in {took:?}"),
+            News::Missing {
+                name,
+                nodes,
+                failed,
+            } => format!("nobody has {name}: {nodes} nodes, {failed} of them failed"),
+            News::Incomplete { name, shown, size } => {
+                format!("{name} is incomplete: {shown} of {size} bytes were shown")
+            }
+            News::NotStored { name, why } => format!("{name} is not stored: {why}"),
+            News::BadName(why) => format!("that is no name: {why}"),
+            News::NotYet(word) => format!("{word} is not a command yet"),
+            News::Help(text) => format!("help of {} lines", text.lines().count()),
+        });
+    }
+
+    fn ready(&mut self) {
+        self.note("ready");
+    }
+
+    fn begin(&mut self, name: &FileName<'_>, size: u64) -> Result<(), NotStored> {
+        self.note(format!("begin {name}, {size} bytes"));
+        self.may(Fails::Begin)
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), NotStored> {
+        self.note(format!("take {}", bytes.escape_ascii()));
+        self.may(Fails::Take)?;
+        self.may(Fails::Reader)
+    }
+
+    fn finish(&mut self) -> Result<(), NotStored> {
+        self.note("finish");
+        self.may(Fails::Finish)
+    }
+
+    fn abandon(&mut self) -> u64 {
+        self.note("abandon");
+        self.shows
+    }
+}
+
+impl Play {
+    fn start(&mut self, command: &Command) -> Outcome {
+        let mut args = command.consume_args();
+        let (told, news) = channel();
+        let mut notes = Notes {
+            notes: told,
+            shows: 0,
+            fails: None,
+        };
+        let (mut relay, mut max_nodes) = (Vec::new(), 100);
+        while let Some((key, value)) = args.next_key() {
+            match (key, value) {
+                ("relay", address) => relay.push(address.parse()?),
+                ("max-nodes", count) => max_nodes = count.parse()?,
+                ("shows", bytes) => notes.shows = bytes.parse()?,
+                ("fails", "begin") => notes.fails = Some(Fails::Begin),
+                ("fails", "take") => notes.fails = Some(Fails::Take),
+                ("fails", "finish") => notes.fails = Some(Fails::Finish),
+                ("fails", "reader") => notes.fails = Some(Fails::Reader),
+                (key, value) => return Err(format!("no client has {key}={value}").into()),
+            }
+        }
+        if relay.is_empty() {
+            relay.push(([192, 0, 2, 1], 4000).into());
+        }
+        let task = match args.next_pos().ok_or("what is it to do?")? {
+            "nodes" => Task::Nodes,
+            "prompt" => Task::Prompt,
+            "get" => {
+                let names = std::iter::from_fn(|| args.next_pos());
+                let names = names.map(|name| FileName::parse(name).map(FileName::into_owned));
+                Task::Get(names.collect::<Result<_, _>>()?)
+            }
+            other => return Err(format!("no client can {other}").into()),
+        };
+        let client = Client::new(notes, relay, max_nodes, task);
+        let show_file = |_: &_| unreachable!("a client sends no files");
+        self.stage = Some(Stage::new(client, Instant::now(), news, show_file));
+        args.reject_next()
+    }
+}
+
+impl goldenscript::Runner for Play {
+    type Command = Command;
+
+    fn run(&mut self, command: &Command, _: &Context) -> Outcome<String> {
+        if command.name == "client" {
+            self.start(command)?;
+        }
+        let stage = self.stage.as_mut().ok_or("start with: client")?;
+        match command.name.as_str() {
+            "client" => {}
+            "type" => {
+                let line = command.consume_args().next_pos().ok_or("which line?")?;
+                let typed = Message::Typed(line.to_owned());
+                stage.call(|client, turn| peerline::role::Role::told(client, turn, typed));
+            }
+            "type-end" => {
+                let end = Message::EndOfInput;
+                stage.call(|client, turn| peerline::role::Role::told(client, turn, end));
+            }
+            "exit" => return Ok(format!("{:?}", stage.role().exit())),
+            _ => stage.run(command)?,
+        }
+        Ok(stage.seen())
+    }
+}

@@ -1,0 +1,237 @@
+//! The node on its stage, with a share in memory. Its own commands:
+//!
+//! - `file NAME content=TEXT`, `file NAME size=BYTES` (a large one, sent from
+//!   the disk), `file NAME fails=forbidden|busy|broken`; `files COUNT`: so many
+//!   with numbers as names. They come before the next one:
+//! - `node relay=IP:PORT… seed=N advertise=IP`: it starts, on port 40001.
+//! - `brief N LINE`: as `say`, but of a long answer only the ends are shown.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use goldenscript::{Command, Context};
+use peerline::end::End;
+use peerline::protocol::{ClaimedIp, FileItem, FileName, Port, canonical};
+use peerline::role::Heard;
+use peerline::role::node::{Content, Node, Registrar, Share, Talk, Unavailable};
+
+use crate::stage::{Outcome, Stage};
+
+#[derive(Default)]
+pub struct Play {
+    files: BTreeMap<String, Entry>,
+    stage: Option<Stage<Node<Memory>>>,
+}
+
+/// A share that touches no disk.
+struct Memory {
+    files: BTreeMap<String, Entry>,
+}
+
+enum Entry {
+    Small(String),
+    Large(u64),
+    Forbidden,
+    Busy,
+    Broken,
+}
+
+impl Entry {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Small(content) => content.len() as u64,
+            Self::Large(size) => *size,
+            Self::Forbidden | Self::Busy | Self::Broken => 0,
+        }
+    }
+}
+
+impl Memory {
+    fn after(&self, after: Option<&str>) -> impl Iterator<Item = (&String, &Entry)> {
+        let is_shown = move |name: &String| after.is_none_or(|after| name.as_str() > after);
+        self.files.iter().filter(move |(name, _)| is_shown(name))
+    }
+}
+
+impl Share for Memory {
+    /// Its name.
+    type File = String;
+
+    fn open(&mut self, name: &FileName<'_>) -> Result<Content<'_, String>, Unavailable> {
+        match self.files.get(name.as_str()) {
+            None => Err(Unavailable::NotFound),
+            Some(Entry::Small(content)) => Ok(Content::Small(content.as_bytes())),
+            Some(Entry::Large(size)) => Ok(Content::Large {
+                size: *size,
+                file: name.to_string(),
+            }),
+            Some(Entry::Forbidden) => Err(Unavailable::NotAllowed),
+            Some(Entry::Busy) => Err(Unavailable::Busy("too many open files".into())),
+            Some(Entry::Broken) => Err(Unavailable::Failed("the disk is broken".into())),
+        }
+    }
+
+    fn list(&mut self, after: Option<&str>, most: usize, each: &mut dyn FnMut(&FileItem<'_>)) {
+        for (name, entry) in self.after(after).take(most) {
+            each(&FileItem {
+                size: entry.size(),
+                hash: "-",
+                holders: 1,
+                name: FileName::parse(name).expect("scripts have valid names"),
+            });
+        }
+    }
+
+    fn count(&mut self, after: Option<&str>) -> u64 {
+        self.after(after).count() as u64
+    }
+
+    fn bytes(&self) -> u64 {
+        self.files.values().map(Entry::size).sum()
+    }
+}
+
+impl Play {
+    fn file(&mut self, command: &Command) -> Outcome {
+        let mut args = command.consume_args();
+        let name = args.next_pos().ok_or("which name?")?;
+        let entry = match args.next_key().ok_or("what is in it?")? {
+            ("content", text) => Entry::Small(text.to_owned()),
+            ("size", bytes) => Entry::Large(bytes.parse()?),
+            ("fails", "forbidden") => Entry::Forbidden,
+            ("fails", "busy") => Entry::Busy,
+            ("fails", "broken") => Entry::Broken,
+            (key, value) => return Err(format!("no file has {key}={value}").into()),
+        };
+        self.files.insert(name.to_owned(), entry);
+        args.reject_next()
+    }
+
+    fn files(&mut self, command: &Command) -> Outcome {
+        let mut args = command.consume_args();
+        let count: u32 = args.next_pos().ok_or("how many?")?.parse()?;
+        let names = (1..=count).map(|number| format!("{number:05}"));
+        let files = names.map(|name| (name, Entry::Small("x".into())));
+        self.files.extend(files);
+        args.reject_next()
+    }
+
+    fn start(&mut self, command: &Command) -> Outcome {
+        let mut args = command.consume_args();
+        let (mut relay, mut seed, mut advertise) = (Vec::new(), 1, ClaimedIp::Seen);
+        while let Some((key, value)) = args.next_key() {
+            match key {
+                "relay" => relay.push(value.parse()?),
+                "seed" => seed = value.parse()?,
+                "advertise" => advertise = ClaimedIp::Is(canonical(value.parse()?)),
+                key => return Err(format!("a node has no {key}").into()),
+            }
+        }
+        if relay.is_empty() {
+            relay.push(([192, 0, 2, 1], 4000).into());
+        }
+        let share = Memory {
+            files: std::mem::take(&mut self.files),
+        };
+        let began = Instant::now();
+        let port = Port::new(40_001).ok_or("a port is not zero")?;
+        let registrar = Registrar::new(relay, advertise, port, seed, began);
+        let (told, news) = channel();
+        let node = Node::new(share, registrar, 10, began, move |news| {
+            // Nobody listens any more when the play is over.
+            let _ = told.send(format!("news: {news}"));
+        });
+        self.stage = Some(Stage::new(node, began, news, String::clone));
+        args.reject_next()
+    }
+}
+
+/// The first two lines and the last one.
+fn brief(answer: &str) -> String {
+    let lines: Vec<&str> = answer.lines().collect();
+    match lines.as_slice() {
+        [head, first, .., last] => format!("{head}\n{first}\n... {}\n{last}", lines.len() - 3),
+        _ => answer.to_owned(),
+    }
+}
+
+impl goldenscript::Runner for Play {
+    type Command = Command;
+
+    fn run(&mut self, command: &Command, _: &Context) -> Outcome<String> {
+        match command.name.as_str() {
+            "file" => self.file(command)?,
+            "files" => self.files(command)?,
+            "node" => self.start(command)?,
+            "brief" => {
+                let mut args = command.consume_args();
+                let conn = args.next_pos().ok_or("which connection?")?.parse()?;
+                let line = args.next_pos().ok_or("which line?")?;
+                let stage = self.stage.as_mut().ok_or("start with: node")?;
+                stage.arrive(conn, format!("{line}\n").as_bytes())?;
+                return Ok(brief(&stage.seen()));
+            }
+            _ => self
+                .stage
+                .as_mut()
+                .ok_or("start with: node")?
+                .run(command)?,
+        }
+        Ok(self.stage.as_mut().map(Stage::seen).unwrap_or_default())
+    }
+}
+
+/// A registrar that has begun its first conversation.
+fn talking(seed: u64, now: Instant) -> Registrar {
+    let relay = vec![([192, 0, 2, 1], 4000).into()];
+    let mut registrar = Registrar::new(relay, ClaimedIp::Seen, Port::MIN, seed, now);
+    assert!(registrar.dial(now).is_some());
+    registrar
+}
+
+/// How long it waits until it dials again.
+fn pause(registrar: &Registrar, now: Instant) -> Duration {
+    registrar.next_deadline().expect("it goes on") - now
+}
+
+#[test]
+fn renewals_of_many_nodes_spread_within_their_bounds() {
+    let now = Instant::now();
+    let pauses = (0..1000).map(|seed| {
+        let mut registrar = talking(seed, now);
+        let answer = Heard::Line(b"OK 60 198.51.100.9 1 0");
+        registrar.heard(now, &mut Talk::register(), answer, &mut Vec::new());
+        pause(&registrar, now)
+    });
+    let (least, most) = extremes(pauses);
+    assert!(least >= Duration::from_secs(18) && least < Duration::from_millis(18_100));
+    assert!(most <= Duration::from_secs(20) && most > Duration::from_millis(19_900));
+}
+
+#[test]
+fn pauses_of_many_nodes_spread_within_their_bounds() {
+    for (failures, seconds) in [1, 2, 4, 8, 16, 30, 30].into_iter().enumerate() {
+        let pauses = (0..1000).map(|seed| {
+            let mut now = Instant::now();
+            let mut registrar = talking(seed, now);
+            registrar.ended(now, Talk::register(), &End::DialTimeout);
+            for _ in 0..failures {
+                now += pause(&registrar, now);
+                assert!(registrar.dial(now).is_some());
+                registrar.ended(now, Talk::register(), &End::DialTimeout);
+            }
+            pause(&registrar, now)
+        });
+        let (least, most) = extremes(pauses);
+        let middle = Duration::from_secs(seconds);
+        assert!(least >= middle.mul_f64(0.75) && least < middle.mul_f64(0.8));
+        assert!(most <= middle && most > middle.mul_f64(0.95));
+    }
+}
+
+fn extremes(pauses: impl Iterator<Item = Duration>) -> (Duration, Duration) {
+    pauses.fold((Duration::MAX, Duration::ZERO), |(least, most), pause| {
+        (least.min(pause), most.max(pause))
+    })
+}

@@ -1,0 +1,76 @@
+//! The relay on its stage. Its own commands:
+//!
+//! - `relay lease=TIME max-nodes=N max-unknown=N trust=NETWORK…`: it starts.
+//! - `crowd N COUNT`: over connection N so many nodes register.
+
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use goldenscript::{Command, Context};
+use peerline::role::relay::{Relay, Settings, Trust};
+
+use crate::stage::{Outcome, Stage, time};
+
+#[derive(Default)]
+pub struct Play {
+    stage: Option<Stage<Relay>>,
+}
+
+impl Play {
+    fn start(&mut self, command: &Command) -> Outcome {
+        let mut args = command.consume_args();
+        let mut settings = Settings {
+            lease: Duration::from_secs(60),
+            max_nodes: 1_000_000,
+            max_unknown: 10,
+            trust: Trust::new(Vec::new()),
+        };
+        let mut trusted = Vec::new();
+        while let Some((key, value)) = args.next_key() {
+            match key {
+                "lease" => settings.lease = time(value)?,
+                "max-nodes" => settings.max_nodes = value.parse()?,
+                "max-unknown" => settings.max_unknown = value.parse()?,
+                "trust" => trusted.push(value.parse()?),
+                key => return Err(format!("a relay has no {key}").into()),
+            }
+        }
+        settings.trust = Trust::new(trusted);
+        let began = Instant::now();
+        let relay = Relay::new(settings, began);
+        let (_, news) = channel();
+        let show_file = |_: &_| unreachable!("a relay sends no files");
+        self.stage = Some(Stage::new(relay, began, news, show_file));
+        args.reject_next()
+    }
+
+    fn crowd(stage: &mut Stage<Relay>, command: &Command) -> Outcome {
+        let mut args = command.consume_args();
+        let conn = args.next_pos().ok_or("which connection?")?.parse()?;
+        let count: u16 = args.next_pos().ok_or("how many?")?.parse()?;
+        for port in 1..=count {
+            stage.arrive(conn, format!("REGISTER * {port}\n").as_bytes())?;
+        }
+        let answers = stage.seen();
+        let registered = answers.matches("< OK ").count();
+        assert_eq!(registered, usize::from(count), "{answers}");
+        Ok(())
+    }
+}
+
+impl goldenscript::Runner for Play {
+    type Command = Command;
+
+    fn run(&mut self, command: &Command, _: &Context) -> Outcome<String> {
+        if command.name == "relay" {
+            self.start(command)?;
+        }
+        let stage = self.stage.as_mut().ok_or("start with: relay")?;
+        match command.name.as_str() {
+            "relay" => {}
+            "crowd" => Self::crowd(stage, command)?,
+            _ => stage.run(command)?,
+        }
+        Ok(stage.seen())
+    }
+}

@@ -1,0 +1,209 @@
+//! Types every transcript of `protocol.md` into a real server: line by line,
+//! and once more all at once with the input ended behind it. What is written
+//! in the contract is what happens.
+
+use std::net::{SocketAddr, TcpListener};
+
+use peerline::protocol::{Request, Verb};
+
+use crate::support::{Nc, Server, ask, folder, relay, unlisted_node};
+
+const CONTRACT: &str = include_str!("../../protocol.md");
+
+/// The files that the node of every transcript shares, as the contract says.
+const SAMPLES: [(&str, &[u8]); 5] = [
+    ("empty.txt", b""),
+    ("five.txt", b"Hello"),
+    ("hello.txt", b"Hello, Peerline!\n"),
+    ("sub/größe.txt", "Grüße aus Köln\n".as_bytes()),
+    ("two words.txt", b"a name may hold blanks\n"),
+];
+
+/// Marks a typed line.
+const TYPED: &str = "> ";
+/// Stands for anything inside a line.
+const ANYTHING: char = '…';
+
+#[test]
+fn every_transcript_of_the_contract_is_true() {
+    for transcript in transcripts() {
+        let at = format!("protocol.md:{}", transcript.line);
+        let stage = Stage::new(transcript.server);
+        let typed = transcript.type_line_by_line(stage.address(), &at);
+        transcript.check(&typed, &format!("{at}, typed line by line"));
+        let stage = Stage::new(transcript.server);
+        let answers = ask(stage.address(), transcript.input().as_bytes());
+        transcript.check(&answers, &format!("{at}, sent at once"));
+    }
+}
+
+#[test]
+fn the_contract_shows_every_verb_at_work() {
+    let transcripts = transcripts();
+    assert!(
+        transcripts.len() >= 12,
+        "only {} transcripts",
+        transcripts.len()
+    );
+    let shown: Vec<Verb> = transcripts
+        .iter()
+        .flat_map(|transcript| &transcript.steps)
+        .filter_map(|step| Request::parse(step.typed.as_bytes()).ok()?.verb())
+        .collect();
+    for verb in Verb::ALL {
+        assert!(shown.contains(&verb), "{} is in no transcript", verb.word());
+        let heading = format!("### {}\n", verb.word());
+        assert!(CONTRACT.contains(&heading), "no section {heading:?}");
+        let form = format!("\n    {}\n", verb.form());
+        assert!(CONTRACT.contains(&form), "the form {form:?} is missing");
+    }
+}
+
+#[test]
+fn the_samples_of_the_contract_are_those_of_the_test() {
+    for (name, content) in SAMPLES {
+        let row = format!("| `{name}` | {} |", content.len());
+        assert!(CONTRACT.contains(&row), "no row {row}");
+    }
+}
+
+/// The kind of server that a transcript talks to.
+#[derive(Clone, Copy)]
+enum Kind {
+    Relay,
+    UntrustingRelay,
+    Node,
+}
+
+/// A fresh server, and what it needs to live.
+struct Stage {
+    server: Server,
+    _share: tempfile::TempDir,
+    /// Takes the node's connections and never answers: the node is alone.
+    _silent_relay: TcpListener,
+}
+
+impl Stage {
+    fn new(kind: Kind) -> Self {
+        let share = folder(&SAMPLES);
+        let silent_relay = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let server = match kind {
+            Kind::Relay => relay(&["--lease", "60"]),
+            Kind::UntrustingRelay => relay(&["--lease", "60", "--trust", "10.0.0.0/8"]),
+            Kind::Node => {
+                let relay = silent_relay.local_addr().expect("it is bound");
+                unlisted_node(relay, share.path(), &[])
+            }
+        };
+        Self {
+            server,
+            _share: share,
+            _silent_relay: silent_relay,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+}
+
+/// One fenced block of the contract.
+struct Transcript {
+    /// Where it starts.
+    line: usize,
+    server: Kind,
+    steps: Vec<Step>,
+}
+
+/// A typed line and the lines that answer it.
+struct Step {
+    typed: String,
+    answers: Vec<String>,
+}
+
+impl Transcript {
+    fn input(&self) -> String {
+        let lines = self.steps.iter().map(|step| format!("{}\n", step.typed));
+        lines.collect()
+    }
+
+    /// Types each line after the answer to the one before it has come.
+    fn type_line_by_line(&self, address: SocketAddr, at: &str) -> String {
+        let mut nc = Nc::connect(address);
+        let mut heard = String::new();
+        for step in &self.steps {
+            nc.send(format!("{}\n", step.typed));
+            for expected in &step.answers {
+                let line = nc.line();
+                assert!(
+                    matches(expected, &line),
+                    "{at}: {:?} is answered by {line:?} where {expected:?} is expected",
+                    step.typed
+                );
+                heard.push_str(&line);
+                heard.push('\n');
+            }
+        }
+        nc.half_close();
+        heard + &nc.rest_text()
+    }
+
+    fn check(&self, heard: &str, at: &str) {
+        let expected: Vec<&String> = self.steps.iter().flat_map(|step| &step.answers).collect();
+        let lines: Vec<&str> = heard.lines().collect();
+        let same = expected.len() == lines.len()
+            && expected
+                .iter()
+                .zip(&lines)
+                .all(|(expected, line)| matches(expected, line));
+        assert!(same, "{at}: expected\n{expected:#?}\nbut heard\n{lines:#?}");
+        assert!(heard.ends_with('\n'), "{at}: the last line is not ended");
+    }
+}
+
+/// Whether a line is as expected.
+fn matches(expected: &str, line: &str) -> bool {
+    let Some((start, rest)) = expected.split_once(ANYTHING) else {
+        return expected == line;
+    };
+    assert!(!rest.contains(ANYTHING), "one … a line: {expected:?}");
+    line.len() >= start.len() + rest.len() && line.starts_with(start) && line.ends_with(rest)
+}
+
+/// Reads the contract.
+fn transcripts() -> Vec<Transcript> {
+    let mut found = Vec::new();
+    let mut lines = CONTRACT.lines().zip(1..);
+    while let Some((text, line)) = lines.next() {
+        let Some(tag) = text.strip_prefix("```") else {
+            continue;
+        };
+        let server = match tag {
+            "relay" => Kind::Relay,
+            "relay-untrusting" => Kind::UntrustingRelay,
+            "node" => Kind::Node,
+            tag => panic!("protocol.md:{line}: nobody types a block tagged {tag:?}"),
+        };
+        let mut steps: Vec<Step> = Vec::new();
+        for (text, line) in lines.by_ref().take_while(|(text, _)| *text != "```") {
+            // An editor drops the blank of an empty line.
+            let text = if text == TYPED.trim() { TYPED } else { text };
+            if let Some(typed) = text.strip_prefix(TYPED) {
+                steps.push(Step {
+                    typed: typed.to_owned(),
+                    answers: Vec::new(),
+                });
+            } else {
+                let step = steps.last_mut();
+                let step = step.unwrap_or_else(|| panic!("protocol.md:{line}: nothing was typed"));
+                step.answers.push(text.to_owned());
+            }
+        }
+        found.push(Transcript {
+            line,
+            server,
+            steps,
+        });
+    }
+    found
+}
