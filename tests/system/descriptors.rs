@@ -11,23 +11,29 @@ use crate::waiting::assert_does_not_spin;
 /// So many descriptors the servers of these tests may have.
 const DESCRIPTORS: usize = 32;
 
-/// Starts a server that believes in more connections than it has descriptors.
-fn start(program: &str, args: &[&str]) -> Server {
+/// Starts a server that may not have more descriptors.
+fn start(descriptors: usize, program: &str, args: &[&str]) -> Server {
     let mut command = Command::new("sh");
     command
         .arg("-c")
-        .arg(format!("ulimit -n {DESCRIPTORS}; exec \"$0\" \"$@\""))
+        .arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\""))
         .arg(program)
-        .args(args)
-        .args(["--max-connections", "1000"]);
+        .args(args);
     Server::start(command)
+}
+
+/// It believes in more connections than it has descriptors.
+fn start_relay() -> Server {
+    let args = ["0", "--max-connections", "1000"];
+    start(DESCRIPTORS, env!("CARGO_BIN_EXE_relay-server"), &args)
 }
 
 fn start_node(relay: &Server, folder: &std::path::Path) -> Server {
     let port = relay.address().port().to_string();
     let folder = folder.to_str().expect("a temporary folder's name is text");
     let args = ["127.0.0.1", &port, "--share", folder];
-    start(env!("CARGO_BIN_EXE_peer-node"), &args)
+    let args = [&args[..], &["--max-connections", "1000"]].concat();
+    start(DESCRIPTORS, env!("CARGO_BIN_EXE_peer-node"), &args)
 }
 
 /// Those that count: what was inherited may have a higher number.
@@ -55,7 +61,7 @@ fn exhaust(server: &Server) -> Vec<Nc> {
 
 #[test]
 fn connections_wait_while_no_descriptor_is_left() {
-    let mut relay = start(env!("CARGO_BIN_EXE_relay-server"), &["0"]);
+    let mut relay = start_relay();
     let mut inside = exhaust(&relay);
     let mut waiting: Vec<Nc> = (0..10).map(|_| Nc::connect(relay.address())).collect();
     for nc in &mut waiting {
@@ -137,5 +143,28 @@ fn a_list_without_a_descriptor_left_is_the_last_that_was_seen() {
     assert_eq!(
         nc.rest_text(),
         "FILES 2 2\n7 - 1 folder/file\n0 - 1 other\nOK bye\n"
+    );
+}
+
+#[test]
+fn without_a_flag_the_limit_on_open_files_leaves_some_for_files() {
+    let share = folder(&[("file", b"content")]);
+    let relay = relay(&[]);
+    let port = relay.address().port().to_string();
+    let path = share.path().to_str().expect("text");
+    let args = ["127.0.0.1", &port, "--share", path];
+    let node = start(64, env!("CARGO_BIN_EXE_peer-node"), &args);
+    node.log_until("registered as");
+    // A quarter is kept.
+    let mut inside: Vec<Nc> = (0..48).map(|_| Nc::connect(node.address())).collect();
+    for nc in &mut inside {
+        assert_eq!(nc.ask("GET file"), "FOUND 7");
+        assert_eq!(nc.bytes(7), b"content");
+    }
+    let reply = ask(node.address(), b"");
+    assert_eq!(reply, "ERROR 503 too many connections; try again later\n");
+    assert!(
+        !node.log().contains("cannot accept"),
+        "it never came to that"
     );
 }

@@ -1,5 +1,6 @@
 //! Each limit on what one peer may take is reached, and what happens then.
 
+use std::io::Write;
 use std::time::Duration;
 
 use crate::serving::serve;
@@ -155,8 +156,7 @@ fn who_talks_on_after_goodbye_is_not_listened_to_for_long() {
     let mut nc = Nc::connect(relay.address());
     assert_eq!(nc.ask("QUIT"), "OK bye");
     while !relay.log().contains("1 request, last QUIT") {
-        let mut stream = nc.stream();
-        if std::io::Write::write_all(&mut stream, b"PING\n").is_err() {
+        if nc.stream().write_all(b"PING\n").is_err() {
             break;
         }
     }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::serving::{large_file, serve};
-use crate::support::{Nc, Server, folder, relay};
+use crate::support::{Nc, Server, ask, folder, relay};
 
 /// Longer than any test: only an end that does not wait for it passes.
 const LONG_DRAIN: [&str; 2] = ["--drain", "600"];
@@ -50,7 +50,7 @@ fn a_body_is_finished_before_the_end() {
     node.signal(Signal::TERM);
     // It is in nobody's list any more, and takes nobody new.
     node.log_until("unregistered");
-    let list = crate::support::ask(relay.address(), b"LIST\n");
+    let list = ask(relay.address(), b"LIST\n");
     assert_eq!(list, "NODES 0\n");
     assert!(TcpStream::connect(node.address()).is_err(), "nobody new");
     assert_eq!(nc.rest().len() as u64, LARGE);

@@ -6,7 +6,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::support::{DEADLINE, Nc, Server, ask, folder, relay, unlisted_node};
+use crate::support::{DEADLINE, Nc, Server, ask, folder, node, relay, unlisted_node};
 
 /// Answers the first who registers, and nobody else; returns what was asked.
 fn pretend(listener: TcpListener, answer: Vec<u8>) -> thread::JoinHandle<String> {
@@ -93,7 +93,7 @@ fn a_relay_that_hangs_does_not_hold_its_node_at_the_end() {
     let relay = relay(&[]);
     let share = folder(&[]);
     let args = ["--timeout", "0.5", "--drain", "600"];
-    let mut node = crate::support::node(&relay, share.path(), &args);
+    let mut node = node(&relay, share.path(), &args);
     relay.signal(Signal::STOP);
     assert_eq!(node.stop(), Some(0), "within {DEADLINE:?}");
 }

@@ -185,12 +185,13 @@ impl Log {
 
     fn until(&self, found: impl Fn(&str) -> bool, what: &str) -> String {
         let text = self.text.lock().expect("no holder has failed");
-        let (text, timeout) = self
+        let (guard, timeout) = self
             .grown
             .wait_timeout_while(text, DEADLINE, |text| !found(text))
             .expect("no holder has failed");
-        // Without the lock: whoever fails here wants to show the log.
-        let text = text.clone();
+        let text = guard.clone();
+        // Without the lock: whoever fails below shows the log once more.
+        drop(guard);
         assert!(
             !timeout.timed_out(),
             "{what:?} never came in the log:\n{text}"

@@ -190,6 +190,28 @@ fn a_line_of_five_thousand_characters_closes_the_connection() {
 }
 
 #[test]
+fn the_log_says_once_who_came_what_was_done_and_how_it_ended() {
+    let (relay, node, _share) = both();
+    let mut nc = Nc::connect(relay.address());
+    nc.send("LIST\nQUIT\n");
+    let bytes_out = nc.rest().len();
+    let who = nc.local();
+    drop(nc);
+    let start = format!("{who}: 2 requests, last QUIT, 10 B in, {bytes_out} B out, ");
+    let log = relay.log_until(&start);
+    let mut lines = log.lines().filter(|line| line.contains(&who.to_string()));
+    let line = lines.next().expect("it was found");
+    assert!(line.ends_with(" ms, quit"), "{line}");
+    assert_eq!(lines.next(), None, "once");
+    let mut nc = Nc::connect(node.address());
+    nc.send("GET hello.txt\n");
+    nc.half_close();
+    nc.rest();
+    let start = format!("{}: 1 request, last GET, 14 B in, 26 B out, ", nc.local());
+    node.log_until(&start);
+}
+
+#[test]
 fn who_connects_and_goes_leaves_no_trace() {
     let (relay, node, _share) = both();
     for server in [&relay, &node] {
