@@ -191,7 +191,7 @@ fn style(talk: &TalkArgs, saving: bool) -> Style {
     }
 }
 
-fn file_name(text: &str) -> Result<FileName<'static>, String> {
+pub(super) fn file_name(text: &str) -> Result<FileName<'static>, String> {
     match FileName::parse(text) {
         Ok(name) => Ok(name.into_owned()),
         Err(why) => Err(why.to_string()),

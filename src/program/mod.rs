@@ -64,7 +64,7 @@ fn server_exit(outcome: Outcome) -> Exit {
     match outcome {
         Outcome::Finished | Outcome::Drained | Outcome::Cut(0) => Exit::Success,
         Outcome::Cut(connections) => {
-            log::warn!("{connections} connections were cut before all was sent");
+            log::warn!("connections cut before all was sent: {connections}");
             Exit::Cut
         }
     }

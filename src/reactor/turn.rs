@@ -12,6 +12,8 @@ use crate::role::{ConnId, Fault, Heard, Next, Role, Turn};
 
 /// Pieces of input that one connection may have handled in one turn.
 const PIECES: usize = 4096;
+/// So many bytes of answers count as one more piece.
+const BYTES_A_PIECE: u64 = 1024;
 /// Bytes read from one peer in one turn.
 const READ_BUDGET: usize = 4 * 1024 * 1024;
 /// How much of what comes after our goodbye to listen to.
@@ -163,6 +165,8 @@ where
                     Next::Close(end) => close = Some(end),
                 }
             }
+            // Long answers take their share of the turn as well.
+            *pieces = pieces.saturating_sub((self.out.queued() / BYTES_A_PIECE) as usize);
             self.apply();
             if !held || self.connections[slot].phase != Phase::Open {
                 break;

@@ -164,7 +164,8 @@ enum Opened {
 fn open_file(path: &Path, replace: bool) -> io::Result<Opened> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => return Err(Errno::ISDIR.into()),
-        Ok(metadata) if !metadata.is_file() => {
+        // /dev/stdout may lead to a regular file: it must not be replaced.
+        Ok(metadata) if !metadata.is_file() || is_link_in_dev(path) => {
             return Ok(Opened::Direct(OpenOptions::new().write(true).open(path)?));
         }
         // That there is nothing is fine; anything else shows when it is made.
@@ -177,6 +178,11 @@ fn open_file(path: &Path, replace: bool) -> io::Result<Opened> {
     };
     let folder = File::open(folder)?.into();
     Saving::begin(folder, name, replace).map(Opened::Aside)
+}
+
+/// Such as /dev/stdout.
+fn is_link_in_dev(path: &Path) -> bool {
+    path.starts_with("/dev") && path.is_symlink()
 }
 
 /// Opens a file of that name below the folder; sub-folders are made, and links

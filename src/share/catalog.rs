@@ -12,6 +12,9 @@ use crate::visible::Visible;
 
 /// A list this fresh is given again without looking at the disk.
 const FRESH: Duration = Duration::from_secs(1);
+/// And one that took long to make for so many times as long: the loop must not
+/// be busy with nothing else.
+const SPARING: u32 = 10;
 
 /// The files of one scan.
 #[derive(Default)]
@@ -20,6 +23,7 @@ pub(super) struct Catalog {
     files: Vec<(String, u64)>,
     bytes: u64,
     scanned: Option<Instant>,
+    scan_took: Duration,
     /// What is not shared has been said.
     warned: bool,
 }
@@ -35,11 +39,13 @@ pub(super) struct Scan<'a> {
 
 impl Catalog {
     pub(super) fn is_fresh(&self) -> bool {
-        self.scanned.is_some_and(|at| at.elapsed() < FRESH)
+        let fresh = FRESH.max(self.scan_took * SPARING);
+        self.scanned.is_some_and(|at| at.elapsed() < fresh)
     }
 
     /// Looks at the disk.
     pub(super) fn scan(&mut self, scan: &Scan<'_>) {
+        let began = Instant::now();
         let mut files = Vec::new();
         let mut left_out = LeftOut::default();
         let entries = WalkDir::new(scan.path)
@@ -87,6 +93,7 @@ impl Catalog {
         }
         files.sort_unstable();
         self.files = files;
+        self.scan_took = began.elapsed();
         self.bytes = self.files.iter().map(|(_, size)| size).sum();
         self.scanned = Some(Instant::now());
         if left_out.count > 0 && !std::mem::replace(&mut self.warned, true) {

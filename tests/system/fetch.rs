@@ -270,7 +270,28 @@ fn a_bad_line_in_the_list_does_not_hide_the_nodes_after_it() {
     ));
     let done = get_hello(relay.address()).expect_code(0);
     assert_eq!(done.stdout, HELLO);
+    // A hostile list must not flood the terminal: one word about it is enough.
+    assert_eq!(done.stderr.matches("the relay lists nonsense").count(), 1);
+    assert!(!done.stderr.contains("[2J"), "{}", done.stderr);
+    let done = run(
+        client_command(relay.address(), &["-v", "get", "hello.txt"]),
+        b"",
+    );
     assert!(done.stderr.contains("\\u{1b}[2J"), "{}", done.stderr);
+}
+
+/// To connect there fails at once, without an event: once two such dials in a
+/// row left the client waiting for ever.
+#[test]
+fn nodes_that_cannot_even_be_dialled_are_passed_over() {
+    let good = Fake::saying([b"FOUND 17\n", HELLO].concat());
+    let port = good.address().port();
+    let relay = Fake::saying(format!(
+        "NODES 4\n127.255.255.255 9\n127.255.255.255 9\n127.255.255.255 9\n127.0.0.1 {port}\n"
+    ));
+    let done = get_hello(relay.address()).expect_code(0);
+    assert_eq!(done.stdout, HELLO);
+    assert_eq!(done.stderr.matches("not reached").count(), 3);
 }
 
 #[test]

@@ -171,6 +171,22 @@ fn devices_and_pipes_are_written_to_directly() {
 }
 
 #[test]
+fn a_file_that_cannot_be_saved_does_not_stop_the_others_nor_is_a_part_of_ours_taken() {
+    let lone = relay(&[]);
+    let share = folder(&[("x", b"x"), ("x.part", b"a file of its own"), ("y", b"y")]);
+    let _node = node(&lone, share.path(), &[]);
+    let home = folder(&[("d/y", b"mine")]);
+    let dir = home.path().join("d");
+    let dir = dir.to_str().expect("a text");
+    let done = client(&lone, &["get", "y", "x.part", "x", "-d", dir]).expect_code(6);
+    assert!(done.stderr.contains("exists already"), "{}", done.stderr);
+    for (name, content) in [("x", "x"), ("x.part", "a file of its own"), ("y", "mine")] {
+        let path = home.path().join("d").join(name);
+        assert_eq!(fs::read_to_string(path).expect("a text"), content);
+    }
+}
+
+#[test]
 fn links_do_not_lead_out_of_the_folder() {
     let scene = Scene::new();
     let outside = folder(&[("b/deep.txt", b"mine")]);
@@ -180,7 +196,7 @@ fn links_do_not_lead_out_of_the_folder() {
     scene.refused(&["a/b/deep.txt", "-d", "into", "-f"], "link: not followed");
     let path = outside.path().join("b/deep.txt");
     assert_eq!(fs::read(&path).expect("a file"), b"mine");
-    // A link in the last place is replaced; one in the place of the part is refused.
+    // A link in the last place is replaced; one in the place of the part is left alone.
     fs::remove_file(into.join("a")).expect("a link");
     fs::create_dir_all(into.join("a/b")).expect("a folder");
     symlink(&path, into.join("a/b/deep.txt")).expect("a link");
@@ -192,7 +208,8 @@ fn links_do_not_lead_out_of_the_folder() {
     let new = outside.path().join("new");
     for target in [&path, &new] {
         symlink(target, into.join("hello.txt.part")).expect("a link");
-        scene.get(&["hello.txt", "-d", "into", "-f"]).expect_code(6);
+        scene.get(&["hello.txt", "-d", "into", "-f"]).expect_code(0);
+        scene.has("into/hello.txt", HELLO);
         fs::remove_file(into.join("hello.txt.part")).expect("a link");
     }
     assert_eq!(fs::read(&path).expect("a file"), b"mine");
@@ -272,14 +289,15 @@ fn an_interrupted_client_leaves_nothing_and_a_killed_one_only_its_part() {
         assert!(names(home.path()).is_empty());
     }
     let mut killed = in_the_middle(&lone, &path);
-    // Another client leaves alone what is being written.
+    // Another client leaves alone what is being written, and what is left of it.
     let target = path.to_str().expect("a text");
     let scene = Scene::new();
-    scene.refused(&["hello.txt", "-o", target], "another program");
+    scene.get(&["hello.txt", "-o", target]).expect_code(0);
     killed.signal(Signal::KILL);
     assert_eq!(killed.end(), None);
-    assert_eq!(names(home.path()), ["hello.txt.part"]);
-    scene.get(&["hello.txt", "-o", target]).expect_code(0);
+    scene.get(&["hello.txt", "-o", target, "-f"]).expect_code(0);
     assert_eq!(fs::read_to_string(&path).expect("a file"), HELLO);
-    assert_eq!(names(home.path()), ["hello.txt"]);
+    assert_eq!(names(home.path()), ["hello.txt", "hello.txt.part"]);
+    let part = fs::read_to_string(home.path().join("hello.txt.part"));
+    assert_eq!(part.expect("a file").len(), 40);
 }

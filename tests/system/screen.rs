@@ -1,6 +1,6 @@
 //! What the client says about its work, as lines or as JSON, and its exit code.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::net::{Ipv6Addr, TcpListener};
 use std::process::{Command, Stdio};
@@ -136,6 +136,21 @@ fn get_at(host: &str, relay: &Server) -> Done {
     let port = relay.address().port().to_string();
     command.args([host, &port, "get", "hello.txt"]);
     run(command, b"")
+}
+
+#[test]
+fn a_list_that_cannot_be_written_is_a_failure() {
+    let relay = relay(&[]);
+    register(&relay, nobody().1);
+    for args in [&["nodes"][..], &["nodes", "--json"]] {
+        let full = File::options().write(true).open("/dev/full");
+        let mut command = client_command(relay.address(), args);
+        command
+            .stdin(Stdio::null())
+            .stdout(full.expect("a device"))
+            .stderr(Stdio::null());
+        assert_eq!(Running::start(&mut command).end(), Some(6));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Done, ask, folder, relay, run};
+use crate::support::{Done, ask, folder, node, relay, run};
 
 const RELAY: &str = env!("CARGO_BIN_EXE_relay-server");
 const NODE: &str = env!("CARGO_BIN_EXE_peer-node");
@@ -137,7 +137,7 @@ fn the_first_line_tells_the_address() {
         format!("relay-server listening on {address}\n")
     );
     let share = folder(&[("a", b"12"), ("b", b"345")]);
-    let node = crate::support::node(&relay, share.path(), &[]);
+    let node = node(&relay, share.path(), &[]);
     let folder = share.path().canonicalize().expect("it is there");
     let expected = format!(
         "peer-node listening on {}, sharing 2 files (5 B) from {}\n",
@@ -145,6 +145,24 @@ fn the_first_line_tells_the_address() {
         folder.display()
     );
     assert_eq!(node.greeting, expected);
+}
+
+#[test]
+fn a_node_is_listed_under_the_address_it_listens_on() {
+    let relay = relay(&[]);
+    let share = folder(&[]);
+    let node = node(&relay, share.path(), &["--listen", "127.0.0.2"]);
+    let list = ask(relay.address(), b"LIST\n");
+    assert_eq!(list, format!("NODES 1\n{}\n", node.wire_address()));
+    assert!(node.wire_address().starts_with("127.0.0.2 "));
+}
+
+#[test]
+fn an_address_that_is_nobody_s_is_not_advertised() {
+    for address in ["0.0.0.0", "224.0.0.1", "relay"] {
+        let done = start(NODE, &["127.0.0.1", "1", "--advertise", address]).expect_code(2);
+        assert!(done.stderr.contains("--advertise"), "{}", done.stderr);
+    }
 }
 
 #[test]
