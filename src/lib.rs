@@ -8,10 +8,10 @@
 //! - [`share`]: a folder as a node's share.
 //! - [`reactor`]: the one poll loop. All sockets are here.
 //! - [`role`]: what a relay, a node and a client decide. No I/O, no clock.
+//! - [`end`], [`limits`]: why a connection is over, and how much one may take.
 //! - [`protocol`]: the values that may stand on the wire.
-//! - [`inbox`] and [`timers`]: bytes into lines, deadlines in order.
-//! - [`limits`], [`end`], [`exit`], [`visible`]: how much, why a connection is
-//!   over, how a program ends, and how foreign text is shown.
+//! - [`inbox`], [`timers`]: bytes into lines, deadlines in order.
+//! - [`exit`], [`visible`]: how a program ends, and how foreign text is shown.
 
 pub mod end;
 pub mod exit;

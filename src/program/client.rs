@@ -131,7 +131,7 @@ pub(super) fn work(args: &Args) -> Result<Exit, Failure> {
         limits: Limits::default(),
         patience: args.patience.clone(),
         read_size: READ_SIZE,
-        source: None,
+        sources: Vec::new(),
     };
     let mut reactor = Reactor::new(client, settings, Instant::now())
         .map_err(|error| Failure::system("the loop cannot start", &error))?;
@@ -191,7 +191,7 @@ fn style(talk: &TalkArgs, saving: bool) -> Style {
     }
 }
 
-fn file_name(text: &str) -> Result<FileName<'static>, String> {
+pub(super) fn file_name(text: &str) -> Result<FileName<'static>, String> {
     match FileName::parse(text) {
         Ok(name) => Ok(name.into_owned()),
         Err(why) => Err(why.to_string()),

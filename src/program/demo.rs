@@ -15,6 +15,7 @@ use clap::Parser;
 
 use super::{Failure, LogArgs, client, node, relay};
 use crate::exit::Exit;
+use crate::protocol::FileName;
 use crate::reactor::Reactor;
 use crate::role::Role;
 use crate::role::node::News;
@@ -28,8 +29,8 @@ const START: Duration = Duration::from_secs(10);
 #[command(name = "peerline", version, max_term_width = 100)]
 pub struct Args {
     /// Fetch these files and end; without a name, a prompt
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
+    #[arg(value_name = "NAME", value_parser = client::file_name)]
+    pub names: Vec<FileName<'static>>,
     /// The folder whose sub-folders are shared, one node each
     #[arg(long, value_name = "DIR")]
     pub files: Option<PathBuf>,
@@ -58,7 +59,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         // Without a stderr there is nobody to welcome.
         let _ = welcome(&mut io::stderr(), relay_address, &nodes);
     }
-    let result = client::work(&client_args(args, relay_address)?);
+    let result = client::work(&client_args(args, relay_address));
     for (node, _) in nodes {
         node.stop();
     }
@@ -144,7 +145,7 @@ fn start_node(relay: SocketAddr, share: &Path) -> Result<(Running, SocketAddr), 
                 let _ = sender.send(());
             }
         })?;
-        Ok((reactor, serving.address))
+        Ok((reactor, serving.addresses[0]))
     })?;
     registered.recv_timeout(START).map_err(|_| {
         Failure::new(
@@ -155,17 +156,19 @@ fn start_node(relay: SocketAddr, share: &Path) -> Result<(Running, SocketAddr), 
     Ok((running, address))
 }
 
-fn client_args(args: &Args, relay: SocketAddr) -> Result<client::Args, Failure> {
+fn client_args(args: &Args, relay: SocketAddr) -> client::Args {
     let (ip, port) = (relay.ip().to_string(), relay.port().to_string());
-    let mut words = vec!["peer-client", &ip, &port];
-    if !args.names.is_empty() {
-        words.extend(["get", "--"]);
-        words.extend(args.names.iter().map(String::as_str));
-    }
-    let mut client = client::Args::try_parse_from(words)
-        .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let mut client = client::Args::parse_from(["peer-client", &ip, &port]);
     client.talk = args.talk.clone();
-    Ok(client)
+    if !args.names.is_empty() {
+        client.command = Some(client::Command::Get(client::GetArgs {
+            names: args.names.clone(),
+            output: None,
+            dir: None,
+            force: false,
+        }));
+    }
+    client
 }
 
 /// The folders to share: the sub-folders of `files`, in the order of their names.

@@ -64,7 +64,7 @@ fn server_exit(outcome: Outcome) -> Exit {
     match outcome {
         Outcome::Finished | Outcome::Drained | Outcome::Cut(0) => Exit::Success,
         Outcome::Cut(connections) => {
-            log::warn!("{connections} connections were cut before all was sent");
+            log::warn!("connections cut before all was sent: {connections}");
             Exit::Cut
         }
     }
@@ -100,8 +100,24 @@ fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     Ok(addresses)
 }
 
-fn bind(address: SocketAddr) -> Result<(Listener, SocketAddr), Failure> {
-    let bound = Listener::bind(address).and_then(|listener| {
+/// Listens on all these addresses, with one port. The port that the system
+/// chooses for the first is everybody's.
+fn bind(ips: &[IpAddr], port: u16) -> Result<(Vec<Listener>, Vec<SocketAddr>), Failure> {
+    let mut listeners = Vec::new();
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    // Alone, :: takes IPv4 as well.
+    let v6_only = ips.iter().any(IpAddr::is_ipv4);
+    for ip in ips {
+        let port = addresses.first().map_or(port, SocketAddr::port);
+        let (listener, address) = bind_one(SocketAddr::new(*ip, port), v6_only)?;
+        listeners.push(listener);
+        addresses.push(address);
+    }
+    Ok((listeners, addresses))
+}
+
+fn bind_one(address: SocketAddr, v6_only: bool) -> Result<(Listener, SocketAddr), Failure> {
+    let bound = Listener::bind(address, v6_only).and_then(|listener| {
         let address = listener.address()?;
         Ok((listener, address))
     });

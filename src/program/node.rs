@@ -12,7 +12,7 @@ use log::LevelFilter;
 use super::{Failure, LogArgs, announce, bind, resolve, server_exit};
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
-use crate::protocol::{ClaimedIp, Port, canonical};
+use crate::protocol::{ClaimedIp, NodeAddress, Port, canonical};
 use crate::reactor::{Reactor, Settings};
 use crate::role::node::{News, Node, Registrar, Share};
 use crate::share::{Folder, Settings as FolderSettings};
@@ -63,8 +63,8 @@ pub struct Args {
 /// What a node says when it is ready to serve.
 #[derive(Clone, Debug)]
 pub struct Serving {
-    /// The address it listens on.
-    pub address: SocketAddr,
+    /// The addresses it listens on, at least one, all with the same port.
+    pub addresses: Vec<SocketAddr>,
     files: u64,
     bytes: u64,
     folder: PathBuf,
@@ -73,11 +73,12 @@ pub struct Serving {
 impl fmt::Display for Serving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            address,
+            addresses,
             files,
             bytes,
             folder,
         } = self;
+        let address = addresses[0];
         let plural = if *files == 1 { "" } else { "s" };
         let (bytes, folder) = (DecimalBytes(*bytes), folder.display());
         write!(
@@ -98,8 +99,8 @@ pub fn prepare(
 ) -> Result<(Reactor<Node<Folder>>, Serving), Failure> {
     let system = |error| Failure::system("the loop cannot start", &error);
     let relay = resolve(&args.relay_addr, args.relay_port.get())?;
-    let listen = listen_address(args, &relay)?;
-    let (listener, address) = bind(SocketAddr::new(listen, args.port))?;
+    let listen = listen_addresses(args, &relay)?;
+    let (listeners, addresses) = bind(&listen, args.port)?;
     let settings = FolderSettings {
         hidden: args.hidden,
         max_files: args.max_files,
@@ -112,13 +113,13 @@ pub fn prepare(
         )
     })?;
     let serving = Serving {
-        address,
+        addresses,
         files: folder.count(None),
         bytes: folder.bytes(),
         folder: folder.path().to_owned(),
     };
     let now = Instant::now();
-    let port = Port::new(address.port())
+    let port = Port::new(serving.addresses[0].port())
         .ok_or_else(|| Failure::new(Exit::System, "the system gave no port"))?;
     let registrar = Registrar::new(relay, args.advertise, port, fastrand::u64(..), now);
     let node = Node::new(folder, registrar, args.limits.max_unknown, now, news);
@@ -126,11 +127,16 @@ pub fn prepare(
         limits: args.limits.clone(),
         patience: args.patience.clone(),
         read_size: READ_SIZE,
-        // So that the address that the relay sees is the one we listen on.
-        source: Some(listen).filter(|ip| !ip.is_unspecified()),
+        // So that the address that the relay sees is one that we listen on.
+        sources: listen
+            .into_iter()
+            .filter(|ip| !ip.is_unspecified())
+            .collect(),
     };
     let mut reactor = Reactor::new(node, settings, now).map_err(system)?;
-    reactor.listen(listener).map_err(system)?;
+    for listener in listeners {
+        reactor.listen(listener).map_err(system)?;
+    }
     Ok((reactor, serving))
 }
 
@@ -148,41 +154,47 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         .stop_on_signals()
         .map_err(|error| Failure::system("signals", &error))?;
     announce(format_args!("peer-node {serving}"));
+    for address in &serving.addresses[1..] {
+        announce(format_args!("peer-node listening on {address}"));
+    }
     let (_, outcome) = reactor
         .run()
         .map_err(|error| Failure::system("poll", &error))?;
     Ok(server_exit(outcome))
 }
 
-/// The address to listen on: what the user says, else the local address from
-/// which the relay is reached, so that a node of a loopback relay stays private.
-fn listen_address(args: &Args, relay: &[SocketAddr]) -> Result<IpAddr, Failure> {
-    let relay_is_elsewhere = relay
+/// The addresses to listen on: what the user says, else the local addresses from
+/// which the relay's are reached, so that a node of a loopback relay stays private.
+fn listen_addresses(args: &Args, relay: &[SocketAddr]) -> Result<Vec<IpAddr>, Failure> {
+    let host = &args.relay_addr;
+    let is_elsewhere = relay
         .iter()
         .all(|relay| !canonical(relay.ip()).is_loopback());
-    match args.listen {
-        Some(ip) if canonical(ip).is_loopback() && relay_is_elsewhere => Err(Failure::new(
-            Exit::Usage,
-            format!(
-                "--listen {ip} can be reached from this machine only, but the relay {} is \
-                 elsewhere; leave --listen out, or give an address of the network",
-                args.relay_addr
-            ),
-        )),
-        Some(ip) => Ok(ip),
-        None => relay
-            .iter()
-            .find_map(|relay| source_address(*relay))
-            .ok_or_else(|| {
-                Failure::new(
-                    Exit::Listen,
-                    format!(
-                        "there is no route to the relay {}; give --listen",
-                        args.relay_addr
-                    ),
-                )
-            }),
+    if let Some(ip) = args.listen {
+        if canonical(ip).is_loopback() && is_elsewhere {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "--listen {ip} can be reached from this machine only, but the relay {host} is \
+                     elsewhere; leave --listen out, or give an address of the network"
+                ),
+            ));
+        }
+        return Ok(vec![ip]);
     }
+    let mut sources = Vec::new();
+    for source in relay.iter().filter_map(|relay| source_address(*relay)) {
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    if sources.is_empty() {
+        return Err(Failure::new(
+            Exit::Listen,
+            format!("there is no route to the relay {host}; give --listen"),
+        ));
+    }
+    Ok(sources)
 }
 
 /// Connecting a UDP socket sends nothing, but the system chooses the address.
@@ -199,9 +211,11 @@ fn source_address(relay: SocketAddr) -> Option<IpAddr> {
 fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {
     match text {
         "*" => Ok(ClaimedIp::Seen),
-        text => text
-            .parse()
-            .map(|ip| ClaimedIp::Is(canonical(ip)))
-            .map_err(|_| "an IPv4 or IPv6 address, or *".into()),
+        text => {
+            let ip = text.parse().map_err(|_| "an IPv4 or IPv6 address, or *")?;
+            // Any port will do: the address is what is looked at.
+            let address = NodeAddress::new(ip, Port::MIN).map_err(|why| why.to_string())?;
+            Ok(ClaimedIp::Is(address.ip()))
+        }
     }
 }

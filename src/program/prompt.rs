@@ -60,8 +60,13 @@ pub(super) fn start(asked: Receiver<()>, client: Handle<Message>) -> io::Result<
 fn next_line(input: &mut impl BufRead) -> Option<String> {
     let mut line = Vec::new();
     let length = input
+        .by_ref()
         .take(MAX_LINE as u64)
         .read_until(b'\n', &mut line)
         .ok()?;
+    if length == MAX_LINE && !line.ends_with(b"\n") {
+        // The rest of a line that is too long is no command of its own.
+        input.skip_until(b'\n').ok()?;
+    }
     (length > 0).then(|| String::from_utf8_lossy(&line).into_owned())
 }

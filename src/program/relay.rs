@@ -61,15 +61,7 @@ pub struct Args {
 /// An address cannot be listened on.
 pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure> {
     let system = |error| Failure::system("the loop cannot start", &error);
-    let mut listeners = Vec::new();
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for ip in &args.listen {
-        // The port that the system chose for the first is everybody's.
-        let port = addresses.first().map_or(args.port, SocketAddr::port);
-        let (listener, address) = bind(SocketAddr::new(*ip, port))?;
-        listeners.push(listener);
-        addresses.push(address);
-    }
+    let (listeners, addresses) = bind(&args.listen, args.port)?;
     let now = Instant::now();
     let relay = Relay::new(
         RelaySettings {
@@ -89,7 +81,7 @@ pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure
         limits: args.limits.clone(),
         patience: Patience::default(),
         read_size: READ_SIZE,
-        source: None,
+        sources: Vec::new(),
     };
     let mut reactor = Reactor::new(relay, settings, now).map_err(system)?;
     for listener in listeners {

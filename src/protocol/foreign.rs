@@ -98,6 +98,8 @@ mod tests {
                 "{line}"
             );
         }
+        let line = b"POST /\xff HTTP/1.1";
+        assert_eq!(Foreign::detect(line, false), Some(Foreign::Http));
         for line in ["GET Host: x", "hostel", "POSTER a", "é"] {
             assert_eq!(Foreign::detect(line.as_bytes(), false), None, "{line}");
         }

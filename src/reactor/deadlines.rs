@@ -38,7 +38,11 @@ where
             (Phase::Open | Phase::Closing, _) if !conn.outbox.is_empty() => {
                 (STALL, limits.stall, moved.1 > 0)
             }
-            (_, Origin::Dialled) => (PROGRESS, self.settings.patience.timeout, moved != (0, 0)),
+            // Bytes of a line that never ends are no progress.
+            (_, Origin::Dialled) => {
+                let progress = conn.spoke && moved.0 > 0;
+                (PROGRESS, self.settings.patience.timeout, progress)
+            }
             (_, Origin::Accepted) if !conn.spoke => (FIRST_LINE, limits.first_line, false),
             // Keepalive finds out whether the other side is still there.
             (_, Origin::Accepted) if conn.kept => return self.timers.clear(slot),

@@ -80,7 +80,7 @@ where
     }
 
     pub(super) fn dial(&mut self, address: SocketAddr, session: R::Session) {
-        let result = connect(address, self.settings.source).and_then(|stream| self.watch(stream));
+        let result = connect(address, &self.settings.sources).and_then(|stream| self.watch(stream));
         match result {
             Ok(stream) => {
                 let slot = self.insert(stream, address, Origin::Dialled, Some(session));
@@ -116,9 +116,10 @@ where
     }
 }
 
-/// Begins to connect, from `source` if that is of the same family.
-fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
-    let Some(source) = source.filter(|source| source.is_ipv4() == address.is_ipv4()) else {
+/// Begins to connect, from the source of the same family if there is one.
+fn connect(address: SocketAddr, sources: &[IpAddr]) -> io::Result<TcpStream> {
+    let mut sources = sources.iter().copied();
+    let Some(source) = sources.find(|source| source.is_ipv4() == address.is_ipv4()) else {
         return TcpStream::connect(address);
     };
     let family = match address {

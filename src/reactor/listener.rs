@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 /// How long to wait before the next try when the system is short of something.
 /// Without a try of our own no event would come until somebody else connects.
 const STEP_BACK: Duration = Duration::from_millis(50);
+/// Connections that the kernel completes while we are busy; it caps this by
+/// net.core.somaxconn.
+const BACKLOG: i32 = 4096;
 
 /// A socket on which others can connect to us.
 pub struct Listener {
@@ -23,13 +27,27 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on `address`; port 0 lets the system choose one.
+    /// Listens on `address`; port 0 lets the system choose one. With `v6_only`
+    /// the address `::` leaves IPv4 to another listener.
     ///
     /// # Errors
     /// The address is not ours, or the port is taken.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub fn bind(address: SocketAddr, v6_only: bool) -> io::Result<Self> {
+        let family = match address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        // A server that is started again need not wait for its old connections.
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        if address.is_ipv6() {
+            sockopt::set_ipv6_v6only(&socket, v6_only)?;
+        }
+        rustix::net::bind(&socket, &address)?;
+        rustix::net::listen(&socket, BACKLOG)?;
         Ok(Self {
-            socket: TcpListener::bind(address)?,
+            socket: TcpListener::from_std(socket.into()),
             ready: false,
             retry_at: None,
             short: false,
@@ -67,6 +85,9 @@ impl Listener {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.ready = false;
+                    // The shortage may have ended without anybody waiting: a
+                    // retry that is never due again would wake the loop for ever.
+                    self.retry_at = None;
                     return None;
                 }
                 // Whoever it was is gone already (accept(2), "Error handling").

@@ -67,6 +67,9 @@ const LAST_LISTENER: usize = usize::MAX - 1024;
 const EVENTS: usize = 1024;
 /// Deadlines and messages handled in one round.
 const AT_ONCE: usize = 1024;
+/// The longest wait for an event; epoll counts milliseconds in 32 bits.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
 /// What a loop is told at its start.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -76,8 +79,8 @@ pub struct Settings {
     pub patience: Patience,
     /// Bytes read at once.
     pub read_size: usize,
-    /// The address to connect from, where it is of the other side's family.
-    pub source: Option<IpAddr>,
+    /// The addresses to connect from, where one is of the other side's family.
+    pub sources: Vec<IpAddr>,
 }
 
 /// A loop and the role that it serves.
@@ -209,7 +212,10 @@ where
     /// How long to wait for the next event.
     fn patience(&self) -> Option<Duration> {
         let accepting = self.listeners.iter().any(|l| l.may_accept(self.now));
-        if !self.run_queue.is_empty() || accepting {
+        // What the last reap has brought about is dealt with by the next one, so
+        // that a long row of failures does not hold the loop.
+        let to_reap = !self.ended.is_empty() || !self.failed_dials.is_empty();
+        if !self.run_queue.is_empty() || accepting || to_reap {
             return Some(Duration::ZERO);
         }
         let drain = match self.stopping {
@@ -221,7 +227,10 @@ where
             .into_iter()
             .flatten()
             .min()
-            .map(|due| due.saturating_duration_since(Instant::now()))
+            .map(|due| {
+                due.saturating_duration_since(Instant::now())
+                    .min(LONGEST_WAIT)
+            })
     }
 
     /// Remembers what the events say, and does nothing else.

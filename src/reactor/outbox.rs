@@ -15,6 +15,10 @@ use crate::end::End;
 /// the loop for long.
 const FILE_PIECE: u64 = 1024 * 1024;
 
+/// Bytes of its own are joined to those before them up to this size: a segment
+/// is freed as a whole, and the last one must not grow while it is sent.
+const JOINED: usize = 64 * 1024;
+
 /// Segments that wait, and how many bytes they have.
 pub(super) struct Outbox<F> {
     segments: VecDeque<Segment<F>>,
@@ -58,7 +62,9 @@ impl<F: AsFd> Outbox<F> {
 
     pub(super) fn push_bytes(&mut self, new: &[u8]) {
         self.queued += new.len() as u64;
-        if let Some(Segment::Own { bytes, .. }) = self.segments.back_mut() {
+        if let Some(Segment::Own { bytes, .. }) = self.segments.back_mut()
+            && bytes.len() + new.len() <= JOINED
+        {
             bytes.extend_from_slice(new);
         } else {
             let bytes = new.to_vec();
@@ -158,6 +164,13 @@ fn send_file(
     left: &mut u64,
     budget: u64,
 ) -> Result<Step, End> {
+    if *left == 0 {
+        return Ok(Step {
+            sent: 0,
+            complete: true,
+            blocked: false,
+        });
+    }
     let piece = (*left).min(FILE_PIECE).min(budget);
     // At most 1 MiB: it fits any usize.
     let sent = loop {
@@ -182,9 +195,9 @@ fn send_file(
             complete: false,
             blocked: true,
         }),
-        Err(error @ (Errno::PIPE | Errno::CONNRESET | Errno::TIMEDOUT | Errno::CONNABORTED)) => {
-            Err(End::Lost(error.into()))
+        Err(error @ (Errno::IO | Errno::STALE | Errno::INVAL | Errno::NOMEM)) => {
+            Err(End::FileFailed(io::Error::from(error)))
         }
-        Err(error) => Err(End::FileFailed(io::Error::from(error))),
+        Err(error) => Err(End::Lost(error.into())),
     }
 }

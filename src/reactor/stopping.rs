@@ -78,7 +78,7 @@ where
             if conn.phase == Phase::Open && !conn.outbox.is_empty() {
                 conn.end = Some(End::Drained);
                 conn.phase = Phase::Closing;
-            } else if conn.phase != Phase::Closing {
+            } else if conn.phase == Phase::Open {
                 self.end(slot, End::Drained);
             }
         }

@@ -7,10 +7,13 @@ use super::Reactor;
 use super::connection::{Origin, Phase, Received, Waiting};
 use crate::end::End;
 use crate::inbox::Piece;
+use crate::protocol::TLS_FIRST_BYTE;
 use crate::role::{ConnId, Fault, Heard, Next, Role, Turn};
 
 /// Pieces of input that one connection may have handled in one turn.
 const PIECES: usize = 4096;
+/// So many bytes of answers count as one more piece.
+const BYTES_A_PIECE: u64 = 1024;
 /// Bytes read from one peer in one turn.
 const READ_BUDGET: usize = 4 * 1024 * 1024;
 /// How much of what comes after our goodbye to listen to.
@@ -88,10 +91,12 @@ where
         // Out of `self` while the role hears from it.
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut budget = READ_BUDGET;
+        let mut pieces = PIECES;
         loop {
             let conn = &mut self.connections[slot];
             let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
-            if conn.phase != Phase::Open || !has_room || budget == 0 {
+            let may_go_on = budget > 0 && pieces > 0;
+            if conn.phase != Phase::Open || !has_room || !may_go_on {
                 break;
             }
             match conn.waiting {
@@ -101,7 +106,7 @@ where
             }
             let conn = &mut self.connections[slot];
             if conn.held {
-                self.hear_input(slot, &[]);
+                self.hear_input(slot, &[], &mut pieces);
                 // What could not be heard now waits for the next turn.
                 if self.connections[slot].held {
                     break;
@@ -118,7 +123,7 @@ where
             match conn.receive(&mut scratch) {
                 Ok(Received::Bytes(length)) => {
                     budget = budget.saturating_sub(length);
-                    self.hear_input(slot, &scratch[..length]);
+                    self.hear_input(slot, &scratch[..length], &mut pieces);
                 }
                 Ok(Received::Nothing | Received::EndOfInput) => {}
                 Err(end) => {
@@ -133,23 +138,26 @@ where
 
     /// Cuts what arrived into pieces and lets the role hear each, as long as not
     /// too many answers wait.
-    pub(super) fn hear_input(&mut self, slot: usize, arrived: &[u8]) {
+    fn hear_input(&mut self, slot: usize, arrived: &[u8], pieces: &mut usize) {
         let max_line = self.settings.limits.max_line;
         let max_queue = self.settings.limits.max_queue as u64;
         let mut unread = self.connections[slot].inbox.open(arrived);
-        let mut pieces = PIECES;
         let mut held = true;
         let mut close = None;
-        while pieces > 0 && self.connections[slot].outbox.queued() < max_queue {
+        while *pieces > 0 && self.connections[slot].outbox.queued() < max_queue {
             held = false;
             // One batch: its answers leave together.
             while close.is_none() {
-                if pieces == 0 || self.out.queued() >= max_queue {
+                if *pieces == 0 || self.out.queued() >= max_queue {
                     held = true;
                     break;
                 }
-                pieces -= 1;
+                *pieces -= 1;
+                let is_tls = !self.connections[slot].spoke
+                    && unread.unfinished().first() == Some(&TLS_FIRST_BYTE);
                 let heard = match unread.next(max_line) {
+                    // TLS has no lines: who waits for the end of one waits in vain.
+                    _ if is_tls => Heard::Line(&[TLS_FIRST_BYTE]),
                     None => break,
                     Some(Piece::Line(line)) => {
                         let conn = &mut self.connections[slot];
@@ -171,6 +179,8 @@ where
                     Next::Close(end) => close = Some(end),
                 }
             }
+            // Long answers take their share of the turn as well.
+            *pieces = pieces.saturating_sub((self.out.queued() / BYTES_A_PIECE) as usize);
             self.apply();
             let conn = &self.connections[slot];
             if !held || conn.waiting != Waiting::No || conn.phase != Phase::Open {
@@ -290,8 +300,10 @@ where
         let conn = &mut self.connections[slot];
         if conn.phase != Phase::Ended {
             conn.phase = Phase::Ended;
-            // What it was closing for is the reason, whatever came after.
-            conn.end.get_or_insert(end);
+            // What it was closing for is the reason, unless not all could be sent.
+            if conn.end.is_none() || !conn.outbox.is_empty() {
+                conn.end = Some(end);
+            }
             self.ended.push(slot);
         }
     }

@@ -164,7 +164,8 @@ enum Opened {
 fn open_file(path: &Path, replace: bool) -> io::Result<Opened> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => return Err(Errno::ISDIR.into()),
-        Ok(metadata) if !metadata.is_file() => {
+        // /dev/stdout may lead to a regular file: it must not be replaced.
+        Ok(metadata) if !metadata.is_file() || is_link_in_dev(path) => {
             return Ok(Opened::Direct(OpenOptions::new().write(true).open(path)?));
         }
         // That there is nothing is fine; anything else shows when it is made.
@@ -179,10 +180,19 @@ fn open_file(path: &Path, replace: bool) -> io::Result<Opened> {
     Saving::begin(folder, name, replace).map(Opened::Aside)
 }
 
+/// Such as /dev/stdout.
+fn is_link_in_dev(path: &Path) -> bool {
+    path.starts_with("/dev") && path.is_symlink()
+}
+
 /// Opens a file of that name below the folder; sub-folders are made, and links
 /// are not followed: nothing is written outside.
 fn open_below(folder: &Path, name: &FileName<'_>, replace: bool) -> io::Result<Opened> {
-    std::fs::create_dir_all(folder)?;
+    std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
+        // A folder would be fine: it is something else. No force helps.
+        io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
+        _ => error,
+    })?;
     let mut at: OwnedFd = File::open(folder)?.into();
     let (folders, leaf) = match name.as_str().rsplit_once('/') {
         Some((folders, leaf)) => (Some(folders), leaf),

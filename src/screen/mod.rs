@@ -10,7 +10,7 @@ pub use destination::{Destination, Target};
 pub use printer::Printer;
 pub use talk::{Style, Talk};
 
-use crate::protocol::FileName;
+use crate::protocol::{FileName, NodeAddress};
 use crate::role::client::{News, NotStored, User};
 
 /// A terminal, a pipe or a folder with a person or a program behind it.
@@ -40,6 +40,12 @@ impl User for Screen {
 
     fn ready(&mut self) {
         (self.ready)();
+    }
+
+    fn show_nodes(&mut self, nodes: &[NodeAddress]) -> Result<(), NotStored> {
+        self.talk
+            .show_nodes(nodes)
+            .map_err(|error| printer::failed(&error))
     }
 
     fn begin(&mut self, name: &FileName<'_>, size: u64) -> Result<(), NotStored> {

@@ -73,6 +73,10 @@ impl Printer {
 
     pub(super) fn abandon(&mut self) -> u64 {
         self.held.clear();
+        if self.careful && !std::mem::replace(&mut self.ends_line, true) {
+            // What is said next starts on a line of its own.
+            let _ = write(b"\n");
+        }
         std::mem::take(&mut self.shown)
     }
 
@@ -114,7 +118,7 @@ fn write(bytes: &[u8]) -> Result<(), NotStored> {
         .map_err(|error| failed(&error))
 }
 
-fn failed(error: &io::Error) -> NotStored {
+pub(super) fn failed(error: &io::Error) -> NotStored {
     NotStored {
         why: format!("stdout cannot be written: {error}"),
         reader_gone: error.kind() == io::ErrorKind::BrokenPipe,

@@ -8,16 +8,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, ftruncate, openat, renameat,
-    renameat_with, statat, unlinkat,
+    AtFlags, Mode, OFlags, RenameFlags, openat, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
 /// The longest name of a file on the usual file systems (NAME_MAX).
 const NAME_MAX: usize = 255;
-const SUFFIX: &str = ".part";
-/// Another client may finish under the same name while we look at its part.
-const TRIES: usize = 8;
+/// Parts of one name that may stand side by side.
+const PARTS: u32 = 100;
 
 /// A file that is being written. Dropped before [`Saving::commit`], it leaves
 /// nothing behind.
@@ -40,8 +38,7 @@ impl Saving {
         if !replace && statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(Errno::EXIST.into());
         }
-        let part = part_name(name);
-        let file = create(&folder, &part)?;
+        let (file, part) = create(&folder, name)?;
         Ok(Self {
             folder,
             part,
@@ -91,41 +88,33 @@ impl Drop for Saving {
     }
 }
 
-/// Makes the part and locks it. One that a killed client left behind is used
-/// again; one that is being written by another client is not.
-fn create(folder: &OwnedFd, part: &OsStr) -> io::Result<OwnedFd> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    for _ in 0..TRIES {
-        let file = openat(folder, part, flags, Mode::from_raw_mode(0o666))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let what = format!("{} is being written by another program", part.display());
-                return Err(io::Error::other(what));
-            }
-            Err(error) => return Err(error.into()),
-        }
-        // The other client may have given it its final name before we had the lock.
-        let ours = fstat(&file)?;
-        match statat(folder, part, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(there) if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino) => {
-                ftruncate(&file, 0)?;
-                return Ok(file);
-            }
-            Ok(_) | Err(Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
+/// Makes a part under the first name that is free: a file of that name may be
+/// the user's own, another client's, or left behind by one that was killed.
+fn create(folder: &OwnedFd, name: &OsStr) -> io::Result<(OwnedFd, OsString)> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    for number in 0..PARTS {
+        let part = part_name(name, number);
+        match openat(folder, &part, flags, Mode::from_raw_mode(0o666)) {
+            Err(Errno::EXIST) => {}
+            result => return Ok((result?, part)),
         }
     }
-    Err(io::Error::other("others keep writing the same file"))
+    Err(io::Error::other(
+        "too many of its parts were left behind; remove them",
+    ))
 }
 
-fn part_name(name: &OsStr) -> OsString {
+/// `NAME.part`, `NAME.1.part` and so on.
+fn part_name(name: &OsStr, number: u32) -> OsString {
+    let suffix = match number {
+        0 => ".part".to_owned(),
+        number => format!(".{number}.part"),
+    };
     let bytes = name.as_bytes();
-    let length = bytes.len().min(NAME_MAX - SUFFIX.len());
-    // A name of this machine or a FileName: cut, it may end in mid-character,
-    // which no file system here minds.
+    let length = bytes.len().min(NAME_MAX - suffix.len());
+    // Cut, it may end in mid-character, which no file system here minds.
     let mut part = OsStr::from_bytes(&bytes[..length]).to_owned();
-    part.push(SUFFIX);
+    part.push(suffix);
     part
 }
 
@@ -176,21 +165,21 @@ mod tests {
     }
 
     #[test]
-    fn a_part_left_behind_is_used_again_and_one_in_use_is_not() {
+    fn a_part_that_is_there_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("a.part"), "left behind by a killed client").unwrap();
+        fs::write(dir.path().join("a.part"), "the user's own").unwrap();
         let mut first = Saving::begin(folder(dir.path()), OsStr::new("a"), false).unwrap();
-        let second = Saving::begin(folder(dir.path()), OsStr::new("a"), false);
-        assert!(
-            second
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("another program")
-        );
+        let second = Saving::begin(folder(dir.path()), OsStr::new("a"), false).unwrap();
+        assert!(dir.path().join("a.1.part").exists() && dir.path().join("a.2.part").exists());
         first.write(b"short").unwrap();
         first.commit().unwrap();
+        drop(second);
         assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"short");
+        assert_eq!(
+            fs::read(dir.path().join("a.part")).unwrap(),
+            b"the user's own"
+        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the client says about its work: lines for people, or JSON for programs.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
@@ -75,7 +75,7 @@ impl Talk {
         match self.style {
             Style::Json { on_stdout } => {
                 if let Some(value) = as_json(news) {
-                    if on_stdout || matches!(news, News::NodeList(_)) {
+                    if on_stdout {
                         say(&mut io::stdout(), value);
                     } else {
                         say(&mut io::stderr(), value);
@@ -86,15 +86,30 @@ impl Talk {
         }
     }
 
+    /// The list of nodes is a result, not talk: it goes to stdout.
+    pub(super) fn show_nodes(&self, nodes: &[NodeAddress]) -> io::Result<()> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        match self.style {
+            Style::People { .. } => {
+                for node in nodes {
+                    writeln!(out, "{node}")?;
+                }
+            }
+            Style::Json { .. } => {
+                let nodes: Vec<Value> = nodes
+                    .iter()
+                    .map(|node| json!({"ip": node.ip().to_string(), "port": node.port().get()}))
+                    .collect();
+                writeln!(out, "{}", json!({ "nodes": nodes }))?;
+            }
+        }
+        out.flush()
+    }
+
     fn tell_people(&mut self, news: &News<'_>, quiet: bool) {
         // What was asked for is said in any case, and so is what went wrong.
         match news {
-            News::NodeList(nodes) => {
-                for node in *nodes {
-                    say(&mut io::stdout(), node);
-                }
-                return;
-            }
+            News::NotShown(why) => return complain(why),
             News::RelayFailed(trouble) => {
                 return complain(format_args!(
                     "the relay gives no list: {trouble}; is it running, and is the address right?"
@@ -122,6 +137,12 @@ impl Talk {
                 return complain(format_args!("{}: {why}", Visible::text(name.as_str())));
             }
             News::BadName(why) => return complain(why),
+            News::Surplus { word, line } => {
+                let line = Visible::text(line);
+                return complain(format_args!(
+                    "{word} takes nothing; get {line} fetches a file of that name"
+                ));
+            }
             News::NotYet(word) => {
                 return complain(format_args!(
                     "{word}: not in this version; get {word} fetches a file of that name"
@@ -182,7 +203,8 @@ impl Talk {
                     place(*node)
                 ));
             }
-            News::NodeList(_)
+            News::NotShown(_)
+            | News::Surplus { .. }
             | News::RelayFailed(_)
             | News::NodeFailed(..)
             | News::Progress { .. }
@@ -221,13 +243,6 @@ impl fmt::Display for Took {
 
 fn as_json(news: &News<'_>) -> Option<Value> {
     Some(match news {
-        News::NodeList(nodes) => {
-            let nodes: Vec<Value> = nodes
-                .iter()
-                .map(|node| json!({"ip": node.ip().to_string(), "port": node.port().get()}))
-                .collect();
-            json!({ "nodes": nodes })
-        }
         News::RelayFailed(trouble) => json!({"error": "relay", "why": trouble.to_string()}),
         News::Fetched {
             name,
@@ -262,6 +277,8 @@ fn as_json(news: &News<'_>) -> Option<Value> {
             "error": "not stored",
             "why": why.to_string(),
         }),
+        News::NotShown(why) => json!({"error": "not shown", "why": why.to_string()}),
+        News::Surplus { word, .. } => json!({"error": "unknown command", "why": word}),
         News::BadName(why) => json!({"error": "bad name", "why": why.to_string()}),
         News::NotYet(word) => json!({"error": "unknown command", "why": word}),
         News::Nodes(_)

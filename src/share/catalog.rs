@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use log::warn;
+use rustix::io::Errno;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::protocol::FileName;
@@ -11,6 +12,9 @@ use crate::visible::Visible;
 
 /// A list this fresh is given again without looking at the disk.
 const FRESH: Duration = Duration::from_secs(1);
+/// And one that took long to make for so many times as long: the loop must not
+/// be busy with nothing else.
+const SPARING: u32 = 10;
 
 /// The files of one scan.
 #[derive(Default)]
@@ -19,6 +23,7 @@ pub(super) struct Catalog {
     files: Vec<(String, u64)>,
     bytes: u64,
     scanned: Option<Instant>,
+    scan_took: Duration,
     /// What is not shared has been said.
     warned: bool,
 }
@@ -34,12 +39,14 @@ pub(super) struct Scan<'a> {
 
 impl Catalog {
     pub(super) fn is_fresh(&self) -> bool {
-        self.scanned.is_some_and(|at| at.elapsed() < FRESH)
+        let fresh = FRESH.max(self.scan_took * SPARING);
+        self.scanned.is_some_and(|at| at.elapsed() < fresh)
     }
 
     /// Looks at the disk.
     pub(super) fn scan(&mut self, scan: &Scan<'_>) {
-        self.files.clear();
+        let began = Instant::now();
+        let mut files = Vec::new();
         let mut left_out = LeftOut::default();
         let entries = WalkDir::new(scan.path)
             .min_depth(1)
@@ -48,6 +55,11 @@ impl Catalog {
         for entry in entries {
             let entry = match entry {
                 Ok(entry) => entry,
+                Err(error) if is_shortage(&error) => {
+                    // The list of before is nearer to the truth than a part of this.
+                    self.scanned = Some(Instant::now());
+                    return;
+                }
                 Err(error) => {
                     left_out.note(&error.to_string());
                     continue;
@@ -72,14 +84,16 @@ impl Catalog {
                 None
             };
             if let Some(size) = size {
-                if self.files.len() == scan.max_files {
+                if files.len() == scan.max_files {
                     left_out.note(name.as_str());
                     break;
                 }
-                self.files.push((name.as_str().to_owned(), size));
+                files.push((name.as_str().to_owned(), size));
             }
         }
-        self.files.sort_unstable();
+        files.sort_unstable();
+        self.files = files;
+        self.scan_took = began.elapsed();
         self.bytes = self.files.iter().map(|(_, size)| size).sum();
         self.scanned = Some(Instant::now());
         if left_out.count > 0 && !std::mem::replace(&mut self.warned, true) {
@@ -120,6 +134,12 @@ impl LeftOut {
         }
         self.count += 1;
     }
+}
+
+/// Whether descriptors ran out: it says nothing about the files.
+fn is_shortage(error: &walkdir::Error) -> bool {
+    let error = error.io_error().and_then(Errno::from_io_error);
+    matches!(error, Some(Errno::MFILE | Errno::NFILE))
 }
 
 fn is_hidden(entry: &DirEntry) -> bool {

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 
 use goldenscript::{Command, Context};
-use peerline::protocol::FileName;
+use peerline::protocol::{FileName, NodeAddress};
 use peerline::role::client::{Client, Message, News, NotStored, Task, User};
 
 use crate::stage::{Outcome, Stage};
@@ -33,6 +33,7 @@ struct Notes {
 /// Where storing fails.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fails {
+    Show,
     Begin,
     Take,
     Finish,
@@ -60,10 +61,7 @@ impl User for Notes {
     fn tell(&mut self, news: News<'_>) {
         self.note(match news {
             News::Nodes(nodes) => format!("{} nodes", nodes.len()),
-            News::NodeList(nodes) => {
-                let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-                format!("nodes: {}", nodes.join(", "))
-            }
+            News::NotShown(why) => format!("not shown: {why}"),
             News::RelayFailed(trouble) => format!("the relay failed: {trouble}"),
             News::Asking {
                 name,
@@ -90,6 +88,7 @@ impl User for Notes {
                 format!("{name} is incomplete: {shown} of {size} bytes were shown")
             }
             News::NotStored { name, why } => format!("{name} is not stored: {why}"),
+            News::Surplus { word, line } => format!("{word} takes nothing: {line}"),
             News::BadName(why) => format!("that is no name: {why}"),
             News::NotYet(word) => format!("{word} is not a command yet"),
             News::Help(text) => format!("help of {} lines", text.lines().count()),
@@ -98,6 +97,12 @@ impl User for Notes {
 
     fn ready(&mut self) {
         self.note("ready");
+    }
+
+    fn show_nodes(&mut self, nodes: &[NodeAddress]) -> Result<(), NotStored> {
+        let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+        self.note(format!("nodes: {}", nodes.join(", ")));
+        self.may(Fails::Show)
     }
 
     fn begin(&mut self, name: &FileName<'_>, size: u64) -> Result<(), NotStored> {
@@ -137,6 +142,7 @@ impl Play {
                 ("relay", address) => relay.push(address.parse()?),
                 ("max-nodes", count) => max_nodes = count.parse()?,
                 ("shows", bytes) => notes.shows = bytes.parse()?,
+                ("fails", "show") => notes.fails = Some(Fails::Show),
                 ("fails", "begin") => notes.fails = Some(Fails::Begin),
                 ("fails", "take") => notes.fails = Some(Fails::Take),
                 ("fails", "finish") => notes.fails = Some(Fails::Finish),

@@ -3,6 +3,31 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod bodies;
+mod chance;
+mod crowd;
+mod demo;
+mod descriptors;
+mod directory;
+mod fake;
+mod fetch;
+mod foreign;
+mod limits;
+mod listing;
+mod netcat;
+mod prompt;
+mod queue;
+mod renewal;
+mod running;
+mod saving;
+mod screen;
+mod serving;
+mod shown;
+mod starting;
+mod stopping;
+mod strange_relay;
 mod support;
+mod terminal;
 mod transcripts;
+mod waiting;
 mod wire;

@@ -3,13 +3,14 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use rustix::process::{Pid, Signal, kill_process};
 use wait_timeout::ChildExt;
 
@@ -130,6 +131,12 @@ impl Server {
             .unwrap_or_else(|| panic!("it still runs; log: {}", self.log()))
     }
 
+    /// Whether it still runs after so long.
+    pub fn runs_on_for(&mut self, time: Duration) -> bool {
+        let status = self.child.wait_timeout(time);
+        status.expect("the child can be waited for").is_none()
+    }
+
     /// SIGTERM, and its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);
@@ -178,15 +185,18 @@ impl Log {
 
     fn until(&self, found: impl Fn(&str) -> bool, what: &str) -> String {
         let text = self.text.lock().expect("no holder has failed");
-        let (text, timeout) = self
+        let (guard, timeout) = self
             .grown
             .wait_timeout_while(text, DEADLINE, |text| !found(text))
             .expect("no holder has failed");
+        let text = guard.clone();
+        // Without the lock: whoever fails below shows the log once more.
+        drop(guard);
         assert!(
             !timeout.timed_out(),
             "{what:?} never came in the log:\n{text}"
         );
-        text.clone()
+        text
     }
 }
 
@@ -197,7 +207,22 @@ pub struct Nc {
 
 impl Nc {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("it listens");
+        Self::over(TcpStream::connect_timeout(&address, DEADLINE).expect("it listens"))
+    }
+
+    /// From another address of this machine, as if it were another machine.
+    pub fn connect_from(source: &str, address: SocketAddr) -> Self {
+        let kind = (AddressFamily::INET, SocketType::STREAM);
+        // Not to be inherited by a server that another test starts meanwhile.
+        let socket = socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None).expect("a socket");
+        let source: IpAddr = source.parse().expect("an address");
+        bind(&socket, &SocketAddr::new(source, 0)).expect("an address of this machine");
+        connect(&socket, &address).expect("it listens");
+        Self::over(socket.into())
+    }
+
+    /// A connection that was made elsewhere.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).expect("an option");
         stream.set_write_timeout(Some(DEADLINE)).expect("an option");
         stream.set_nodelay(true).expect("an option");
@@ -223,6 +248,18 @@ impl Nc {
     /// As `nc -N` at the end of its input.
     pub fn half_close(&mut self) {
         self.stream().shutdown(Shutdown::Write).expect("it is open");
+    }
+
+    /// Whether nothing comes for so long.
+    pub fn is_silent_for(&self, time: Duration) -> bool {
+        self.stream()
+            .set_read_timeout(Some(time))
+            .expect("an option");
+        let silent = self.stream().peek(&mut [0]).is_err();
+        self.stream()
+            .set_read_timeout(Some(DEADLINE))
+            .expect("an option");
+        silent
     }
 
     /// The next line, without its end.

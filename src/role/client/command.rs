@@ -7,6 +7,9 @@ pub const WORDS: [&str; 11] = [
     "ls", "search", "find", "get", "nodes", "send", "chat", "share", "unshare", "help", "quit",
 ];
 
+/// What separates words, as on the wire, and what ends a line.
+const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// The answer to `help`.
 pub const HELP: &str = "\
 NAME        fetch the file of that name and show it
@@ -28,6 +31,8 @@ pub enum Typed<'a> {
     Help,
     /// Leave.
     Quit,
+    /// A command that takes nothing was given something.
+    Surplus(&'a str),
     /// A word that is kept for a command that does not exist yet.
     NotYet(&'a str),
     /// The name is none.
@@ -38,14 +43,15 @@ impl<'a> Typed<'a> {
     /// Understands a line.
     #[must_use]
     pub fn parse(line: &'a str) -> Self {
-        let line = line.trim();
-        let (word, rest) = match line.split_once([' ', '\t']) {
-            Some((word, rest)) => (word, rest.trim_start()),
+        let line = line.trim_matches(BLANKS);
+        let (word, rest) = match line.split_once(BLANKS) {
+            Some((word, rest)) => (word, rest.trim_start_matches(BLANKS)),
             None => (line, ""),
         };
         match word {
             "" => Self::Empty,
             "get" => Self::get(rest),
+            "nodes" | "help" | "quit" if !rest.is_empty() => Self::Surplus(word),
             "nodes" => Self::Nodes,
             "help" => Self::Help,
             "quit" => Self::Quit,
@@ -74,6 +80,9 @@ mod tests {
         assert_eq!(Typed::parse("  get   send.txt "), get("send.txt"));
         assert_eq!(Typed::parse("get help"), get("help"));
         assert_eq!(Typed::parse("helpful"), get("helpful"));
+        assert_eq!(Typed::parse("quit smoking.txt"), Typed::Surplus("quit"));
+        // Only blanks of the protocol are blanks.
+        assert_eq!(Typed::parse("\u{a0}x\n"), get("\u{a0}x"));
         assert_eq!(Typed::parse("search x"), Typed::NotYet("search"));
         assert_eq!(Typed::parse(" \t"), Typed::Empty);
         assert_eq!(Typed::parse("get"), Typed::BadName(NameError::Empty));

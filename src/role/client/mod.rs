@@ -6,7 +6,7 @@ mod session;
 mod user;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 pub use command::{HELP, Typed, WORDS};
@@ -18,7 +18,7 @@ use super::visitor::say;
 use super::{ConnId, Heard, Next, Role, Turn};
 use crate::end::{End, Full};
 use crate::exit::Exit;
-use crate::protocol::{FileName, NodeAddress, Reply, Request};
+use crate::protocol::{FileName, NodeAddress, Reply, Request, canonical};
 
 /// The client's part.
 pub struct Client<U: User> {
@@ -95,21 +95,32 @@ impl<U: User> Client<U> {
             attempt,
             left: None,
             nodes: Vec::new(),
+            skipped: false,
             outcome: Outcome::Open,
         };
         turn.out.dial(self.relay[attempt], session);
     }
 
     /// The relay has given its list.
-    fn listed(&mut self, turn: &mut Turn<'_, Self>, nodes: Vec<NodeAddress>) {
+    fn listed(&mut self, turn: &mut Turn<'_, Self>, relay: IpAddr, nodes: Vec<NodeAddress>) {
         self.nodes = nodes;
+        if !relay.is_loopback() {
+            // Another machine's word on what listens on ours is not to be believed.
+            self.nodes.retain(|node| !node.is_loopback());
+        }
         match self.task {
             Task::Prompt => {
                 self.user.tell(News::Nodes(&self.nodes));
                 self.user.ready();
             }
             Task::Nodes => {
-                self.user.tell(News::NodeList(&self.nodes));
+                if let Err(why) = self.user.show_nodes(&self.nodes) {
+                    if why.reader_gone {
+                        return turn.out.finish();
+                    }
+                    self.user.tell(News::NotShown(&why));
+                    self.exit = self.exit.or(Exit::NotStored);
+                }
                 self.done(turn);
             }
             Task::Get(_) => {
@@ -181,14 +192,6 @@ impl<U: User> Client<U> {
             fetch.failed += 1;
         }
         self.ask_next_node(turn);
-    }
-
-    /// A file cannot be had whole, and asking others would not help: what was
-    /// shown cannot be taken back, or our own side is at fault.
-    fn give_up(&mut self, turn: &mut Turn<'_, Self>, exit: Exit) {
-        self.exit = self.exit.or(exit);
-        self.fetch = None;
-        self.done(turn);
     }
 
     fn done(&mut self, turn: &mut Turn<'_, Self>) {
@@ -296,20 +299,33 @@ impl<U: User> Client<U> {
                     name: &fetch.name,
                     why: &why,
                 });
-                self.give_up(turn, Exit::NotStored);
+                self.exit = self.exit.or(Exit::NotStored);
+                self.next_file(turn);
             }
-            Outcome::Open | Outcome::TooMany(_) => match (body, self.user.abandon()) {
-                (Some((size, _)), shown) if shown > 0 => {
-                    self.user.tell(News::NodeFailed(node, &Trouble::Ended(end)));
-                    self.user.tell(News::Incomplete {
-                        name: &fetch.name,
-                        shown,
+            Outcome::Open | Outcome::TooMany(_) => {
+                let shown = self.user.abandon();
+                let (size, received) = body.unwrap_or_default();
+                let trouble = match received {
+                    0 => Trouble::Ended(end),
+                    _ => Trouble::Broken {
+                        received,
                         size,
-                    });
-                    self.give_up(turn, Exit::Incomplete);
+                        end,
+                    },
+                };
+                if shown == 0 {
+                    return self.node_failed(turn, node, &trouble);
                 }
-                _ => self.node_failed(turn, node, &Trouble::Ended(end)),
-            },
+                // What was shown cannot be taken back: asking others is no help.
+                self.user.tell(News::NodeFailed(node, &trouble));
+                self.user.tell(News::Incomplete {
+                    name: &fetch.name,
+                    shown,
+                    size,
+                });
+                self.exit = self.exit.or(Exit::Incomplete);
+                self.done(turn);
+            }
         }
     }
 
@@ -323,7 +339,17 @@ impl<U: User> Client<U> {
             Typed::Quit => return turn.out.finish(),
             Typed::Empty => {}
             Typed::Help => self.user.tell(News::Help(HELP)),
-            Typed::NotYet(word) => self.user.tell(News::NotYet(word)),
+            Typed::Surplus(word) => {
+                self.user.tell(News::Surplus {
+                    word,
+                    line: line.trim(),
+                });
+                self.exit = self.exit.or(Exit::Usage);
+            }
+            Typed::NotYet(word) => {
+                self.user.tell(News::NotYet(word));
+                self.exit = self.exit.or(Exit::Usage);
+            }
             Typed::BadName(why) => {
                 self.user.tell(News::BadName(why));
                 self.exit = self.exit.or(Exit::Usage);
@@ -365,11 +391,12 @@ impl<U: User> Role for Client<U> {
                 Session::Relay {
                     left,
                     nodes,
+                    skipped,
                     outcome,
                     ..
                 },
                 Heard::Line(line),
-            ) => relay_said(line, self.max_nodes, left, nodes, outcome),
+            ) => relay_said(line, self.max_nodes, left, nodes, skipped, outcome),
             (Session::Node { .. }, Heard::Connected) => {
                 if let Some(fetch) = &self.fetch {
                     say(turn.out.text(conn), Request::Get(fetch.name.clone()));
@@ -404,7 +431,10 @@ impl<U: User> Role for Client<U> {
                 ..
             } => {
                 let trouble = match outcome {
-                    Outcome::Complete => return self.listed(turn, nodes),
+                    Outcome::Complete => {
+                        let relay = canonical(self.relay[attempt].ip());
+                        return self.listed(turn, relay, nodes);
+                    }
                     Outcome::Error(code, text) => Trouble::Error(code, text),
                     Outcome::TooMany(count) => Trouble::TooMany(count),
                     Outcome::Open | Outcome::NotFound | Outcome::NotStored(_) => {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Instant;
 
+use log::Level;
+
 use super::NotStored;
 use crate::end::End;
 use crate::protocol::{Code, NodeAddress, Reply};
@@ -19,6 +21,8 @@ pub enum Session {
         left: Option<u64>,
         /// Those that came.
         nodes: Vec<NodeAddress>,
+        /// Whether a line of it named no node.
+        skipped: bool,
         /// How it went.
         outcome: Outcome,
     },
@@ -67,6 +71,7 @@ pub(super) fn relay_said(
     max_nodes: u64,
     left: &mut Option<u64>,
     nodes: &mut Vec<NodeAddress>,
+    skipped: &mut bool,
     outcome: &mut Outcome,
 ) -> Next {
     match left {
@@ -83,7 +88,12 @@ pub(super) fn relay_said(
             match node {
                 Some(node) => nodes.push(node),
                 // It cannot be asked; the others can.
-                None => log::warn!("the relay lists {}", Visible(line)),
+                None => {
+                    // A hostile list must not flood the terminal.
+                    let again = std::mem::replace(skipped, true);
+                    let level = if again { Level::Debug } else { Level::Warn };
+                    log::log!(level, "the relay lists {}", Visible(line));
+                }
             }
             *left = left.saturating_sub(1);
         }

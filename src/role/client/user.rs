@@ -15,6 +15,12 @@ pub trait User {
     /// The client waits for the next command.
     fn ready(&mut self);
 
+    /// The list of nodes was asked for.
+    ///
+    /// # Errors
+    /// Why it cannot be shown.
+    fn show_nodes(&mut self, nodes: &[NodeAddress]) -> Result<(), NotStored>;
+
     /// A file was found: prepare the place where it goes.
     ///
     /// # Errors
@@ -58,8 +64,8 @@ impl fmt::Display for NotStored {
 pub enum News<'a> {
     /// The relay gave its list of nodes.
     Nodes(&'a [NodeAddress]),
-    /// The list of nodes was asked for: show it.
-    NodeList(&'a [NodeAddress]),
+    /// What was asked for cannot be shown.
+    NotShown(&'a NotStored),
     /// The relay gave no list.
     RelayFailed(&'a Trouble<'a>),
     /// A node is asked.
@@ -129,6 +135,13 @@ pub enum News<'a> {
     },
     /// What was typed is no file name.
     BadName(NameError),
+    /// A command that takes nothing was given something.
+    Surplus {
+        /// The command.
+        word: &'a str,
+        /// The whole line.
+        line: &'a str,
+    },
     /// What was typed will be a command one day.
     NotYet(&'a str),
     /// The commands.
@@ -142,6 +155,15 @@ pub enum Trouble<'a> {
     Error(Code, String),
     /// The connection ended too early.
     Ended(&'a End),
+    /// The connection ended in mid-body.
+    Broken {
+        /// So many bytes had come.
+        received: u64,
+        /// Of so many.
+        size: u64,
+        /// How it ended.
+        end: &'a End,
+    },
     /// It lists more than we are ready to take.
     TooMany(u64),
 }
@@ -156,6 +178,18 @@ impl fmt::Display for Trouble<'_> {
             }
             Self::Ended(End::Done) => f.write_str("it closed the connection too early"),
             Self::Ended(end) => end.fmt(f),
+            Self::Broken {
+                received,
+                size,
+                end,
+            } => {
+                let remaining = size - received;
+                write!(
+                    f,
+                    "broken off: received {received} bytes, {remaining} remaining: "
+                )?;
+                Trouble::Ended(end).fmt(f)
+            }
             Self::TooMany(count) => write!(f, "it lists {count} nodes, more than --max-nodes"),
         }
     }

@@ -163,7 +163,7 @@ impl<S: Share> Node<S> {
                     Unavailable::Busy(_) => Code::Full,
                     Unavailable::Failed(_) => Code::Internal,
                 };
-                log::warn!("{}: {why}", Visible::text(name.as_str()));
+                debug!("{}: {why}", Visible::text(name.as_str()));
                 say(reply, Reply::Error(code, why.to_string().into()));
                 if code == Code::Full {
                     return Next::Close(End::Full(Full::Files));
@@ -183,7 +183,9 @@ impl<S: Share> Node<S> {
         self.share
             .list(after.as_deref(), MAX_LISTED_FILES, &mut |item| {
                 say(reply, item);
-                *listed = Some(item.name.as_str().to_owned());
+                let last = listed.get_or_insert_default();
+                last.clear();
+                last.push_str(item.name.as_str());
             });
     }
 

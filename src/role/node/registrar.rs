@@ -29,6 +29,8 @@ pub struct Registrar {
     /// The relay's addresses, tried in turn.
     relay: Vec<SocketAddr>,
     next_address: usize,
+    /// How many of them failed in a row.
+    tried: usize,
     ip: ClaimedIp,
     port: Port,
     state: State,
@@ -113,6 +115,7 @@ impl Registrar {
         Self {
             relay,
             next_address: 0,
+            tried: 0,
             ip,
             port,
             state: State::Waiting(now),
@@ -213,7 +216,7 @@ impl Registrar {
     }
 
     fn address(&self) -> SocketAddr {
-        self.relay[self.next_address % self.relay.len()]
+        self.relay[self.next_address]
     }
 
     fn registered(&mut self, now: Instant, registered: Registered) -> Option<News> {
@@ -222,12 +225,21 @@ impl Registrar {
         let third = registered.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE) / 3;
         let pause = third.mul_f64(0.9 + 0.1 * self.rng.f64());
         self.wait_until(now + pause);
+        self.tried = 0;
         let was_away = std::mem::take(&mut self.failures) > 0;
         let was = self.listed.replace(registered).map(|was| was.address);
         (was_away || was != Some(registered.address)).then_some(News::Registered(registered))
     }
 
+    /// Tries the relay's next address at once; when none is left, after a pause.
     fn failed(&mut self, now: Instant, why: String) -> Option<News> {
+        self.next_address = (self.next_address + 1) % self.relay.len();
+        self.tried += 1;
+        if self.tried < self.relay.len() {
+            self.wait_until(now);
+            return None;
+        }
+        self.tried = 0;
         let doubled = FIRST_PAUSE * 2_u32.pow(self.failures.min(5));
         let pause = doubled
             .min(LONGEST_PAUSE)
@@ -236,7 +248,6 @@ impl Registrar {
         // Who leaves does not try again.
         let is_news = self.failures == 0 && !matches!(self.state, State::Leaving { .. });
         self.failures = self.failures.saturating_add(1);
-        self.next_address = self.next_address.wrapping_add(1);
         // It may list us still, until the lease ends.
         is_news.then_some(News::RelayAway(why))
     }

@@ -1,0 +1,199 @@
+//! The relay's directory: who is listed, for how long, and who may change it.
+
+use crate::support::{Nc, Server, ask, relay};
+
+/// Of these, none is a loopback address: nobody is the operator.
+const NO_TRUST: [&str; 2] = ["--trust", "10.0.0.0/8"];
+
+#[track_caller]
+fn assert_listed(relay: &Server, nodes: &[&str]) {
+    let mut expected = format!("NODES {}\n", nodes.len());
+    for node in nodes {
+        expected += node;
+        expected += "\n";
+    }
+    assert_eq!(ask(relay.address(), b"LIST\n"), expected);
+}
+
+#[test]
+fn nodes_are_listed_once_in_the_order_of_their_first_registration() {
+    let relay = relay(&["--lease", "90"]);
+    let mut nc = Nc::connect(relay.address());
+    for node in ["10.9.8.7 3", "127.0.0.1 1", "2001:db8::1 2", "127.0.0.1 2"] {
+        assert_eq!(
+            nc.ask(&format!("REGISTER {node}")),
+            format!("OK 90 {node} 0")
+        );
+    }
+    // A renewal does not move it, from whatever connection it comes.
+    assert_eq!(nc.ask("REGISTER 10.9.8.7 3"), "OK 90 10.9.8.7 3 0");
+    let reply = ask(relay.address(), b"REGISTER 127.0.0.1 1\n");
+    assert_eq!(reply, "OK 90 127.0.0.1 1 0\n");
+    let nodes = ["10.9.8.7 3", "127.0.0.1 1", "2001:db8::1 2", "127.0.0.1 2"];
+    assert_listed(&relay, &nodes);
+    assert_eq!(relay.stat("registrations"), 6);
+    // Who left and comes back stands at the end.
+    assert_eq!(nc.ask("UNREGISTER 10.9.8.7 3"), "OK");
+    assert_eq!(nc.ask("REGISTER 10.9.8.7 3"), "OK 90 10.9.8.7 3 0");
+    let nodes = ["127.0.0.1 1", "2001:db8::1 2", "127.0.0.1 2", "10.9.8.7 3"];
+    assert_listed(&relay, &nodes);
+}
+
+#[test]
+fn an_address_is_listed_in_its_one_form() {
+    let relay = relay(&[]);
+    let mut nc = Nc::connect(relay.address());
+    for (typed, listed) in [
+        ("*", "127.0.0.1 7"),
+        ("::ffff:127.0.0.1", "127.0.0.1 7"),
+        ("2001:DB8:0:0:0::1", "2001:db8::1 7"),
+        ("::1", "::1 7"),
+    ] {
+        let reply = nc.ask(&format!("REGISTER {typed} 7"));
+        assert_eq!(reply, format!("OK 60 {listed} 0"));
+    }
+    assert_listed(&relay, &["127.0.0.1 7", "2001:db8::1 7", "::1 7"]);
+    assert_eq!(nc.ask("UNREGISTER 2001:db8::0001 7"), "OK");
+    assert_eq!(
+        nc.ask("UNREGISTER 2001:db8::1 7"),
+        "ERROR 404 no node 2001:db8::1 7 is registered"
+    );
+}
+
+#[test]
+fn star_is_the_address_that_the_relay_sees() {
+    let relay = relay(&NO_TRUST);
+    let mut nc = Nc::connect_from("127.0.0.2", relay.address());
+    assert_eq!(nc.ask("REGISTER * 9"), "OK 60 127.0.0.2 9 0");
+    assert_eq!(nc.ask("REGISTER 127.0.0.2 10"), "OK 60 127.0.0.2 10 0");
+    assert_listed(&relay, &["127.0.0.2 9", "127.0.0.2 10"]);
+    assert_eq!(nc.ask("UNREGISTER * 9"), "OK");
+    assert_eq!(
+        nc.ask("UNREGISTER * 9"),
+        "ERROR 404 no node 127.0.0.2 9 is registered"
+    );
+    assert_listed(&relay, &["127.0.0.2 10"]);
+}
+
+#[test]
+fn nobody_may_claim_the_address_of_another() {
+    let relay = relay(&NO_TRUST);
+    let mut nc = Nc::connect_from("127.0.0.2", relay.address());
+    for claimed in ["127.0.0.3", "192.0.2.1", "::1"] {
+        assert_eq!(
+            nc.ask(&format!("REGISTER {claimed} 9")),
+            "ERROR 403 you are seen at 127.0.0.2: use REGISTER * 9 or REGISTER 127.0.0.2 9"
+        );
+    }
+    assert_listed(&relay, &[]);
+    assert_eq!(nc.ask("PING"), "PONG", "it was only a mistake");
+}
+
+#[test]
+fn a_trusted_network_may_register_anybody() {
+    let relay = relay(&["--trust", "10.0.0.0/8", "--trust", "127.0.0.8/30"]);
+    let mut trusted = Nc::connect_from("127.0.0.9", relay.address());
+    assert_eq!(trusted.ask("REGISTER 192.0.2.1 9"), "OK 60 192.0.2.1 9 0");
+    let mut other = Nc::connect_from("127.0.0.12", relay.address());
+    assert!(other.ask("REGISTER 192.0.2.1 9").starts_with("ERROR 403 "));
+    assert!(
+        other
+            .ask("UNREGISTER 192.0.2.1 9")
+            .starts_with("ERROR 403 ")
+    );
+    assert_listed(&relay, &["192.0.2.1 9"]);
+    assert_eq!(trusted.ask("UNREGISTER 192.0.2.1 9"), "OK");
+}
+
+#[test]
+fn only_who_registered_a_node_may_take_it_out() {
+    let relay = relay(&NO_TRUST);
+    let mut owner = Nc::connect_from("127.0.0.2", relay.address());
+    assert_eq!(owner.ask("REGISTER * 9"), "OK 60 127.0.0.2 9 0");
+    let mut other = Nc::connect_from("127.0.0.3", relay.address());
+    let refusal = "ERROR 403 127.0.0.2 9 was registered by somebody else";
+    assert_eq!(other.ask("UNREGISTER 127.0.0.2 9"), refusal);
+    assert_listed(&relay, &["127.0.0.2 9"]);
+    // From the same address, but over another connection.
+    let mut owner = Nc::connect_from("127.0.0.2", relay.address());
+    assert_eq!(owner.ask("UNREGISTER 127.0.0.2 9"), "OK");
+    assert_listed(&relay, &[]);
+}
+
+#[test]
+fn what_nobody_can_dial_is_refused() {
+    let relay = relay(&[]);
+    let mut nc = Nc::connect(relay.address());
+    let addresses = [
+        "0.0.0.0",
+        "::",
+        "224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
+        "fe80::1",
+        "::ffff:0.0.0.0",
+        "fe80::1%eth0",
+        "[::1]",
+        "localhost",
+        "127.1",
+        "127.0.0.01",
+        "1.2.3.4.5",
+        "**",
+    ];
+    for address in addresses {
+        let reply = nc.ask(&format!("REGISTER {address} 9"));
+        assert!(
+            reply.starts_with("ERROR 400 use: REGISTER ip port"),
+            "{address}: {reply}"
+        );
+    }
+    let ports = [
+        "0",
+        "65536",
+        "+80",
+        "-1",
+        "0x50",
+        "80.",
+        "http",
+        "99999999999999999999",
+        "80 80",
+    ];
+    for port in ports {
+        let reply = nc.ask(&format!("REGISTER 127.0.0.1 {port}"));
+        assert_eq!(reply, "ERROR 400 use: REGISTER ip port", "{port}");
+    }
+    assert_listed(&relay, &[]);
+    assert_eq!(nc.ask("REGISTER * 65535"), "OK 60 127.0.0.1 65535 0");
+    assert_eq!(nc.ask("REGISTER * 1"), "OK 60 127.0.0.1 1 0");
+}
+
+#[test]
+fn a_lease_that_runs_out_is_the_end_of_the_entry() {
+    let relay = relay(&["--lease", "2"]);
+    let mut nc = Nc::connect(relay.address());
+    assert_eq!(nc.ask("REGISTER 192.0.2.1 9"), "OK 2 192.0.2.1 9 0");
+    assert_listed(&relay, &["192.0.2.1 9"]);
+    relay.log_until("node 192.0.2.1 9 did not renew its lease");
+    assert_listed(&relay, &[]);
+    assert_eq!(relay.stat("nodes_expired"), 1);
+    let gone = "ERROR 404 no node 192.0.2.1 9 is registered";
+    assert_eq!(nc.ask("UNREGISTER 192.0.2.1 9"), gone);
+}
+
+#[test]
+fn a_thousand_nodes_are_all_listed() {
+    let relay = relay(&[]);
+    let node = |n: usize| format!("10.0.{}.{} {}", n / 250, n % 250 + 1, 20_000 + n);
+    let request: String = (0..1000)
+        .map(|n| format!("REGISTER {}\n", node(n)))
+        .collect();
+    let replies = ask(relay.address(), request.as_bytes());
+    assert_eq!(replies.matches("OK 60 10.0.").count(), 1000);
+    let nodes: Vec<String> = (0..1000).map(node).collect();
+    let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+    assert_listed(&relay, &nodes);
+    let list = "LIST\n".repeat(50);
+    let lists = ask(relay.address(), list.as_bytes());
+    assert_eq!(lists.matches("NODES 1000\n").count(), 50);
+    assert_eq!(lists.lines().count(), 50 * 1001);
+}

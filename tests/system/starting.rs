@@ -1,0 +1,175 @@
+//! Servers that cannot do their work say why in one line, and how they ended in
+//! their exit code.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Done, ask, folder, node, relay, run};
+
+const RELAY: &str = env!("CARGO_BIN_EXE_relay-server");
+const NODE: &str = env!("CARGO_BIN_EXE_peer-node");
+
+fn start(program: &str, args: &[&str]) -> Done {
+    let mut command = Command::new(program);
+    command.args(args);
+    run(command, b"")
+}
+
+/// Fails to start with this code, and one line on stderr that says `why`.
+#[track_caller]
+fn assert_fails(program: &str, args: &[&str], code: i32, why: &str) {
+    let done = start(program, args).expect_code(code);
+    assert_eq!(done.text(), "", "no first line");
+    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+    assert!(done.stderr.contains(why), "{}", done.stderr);
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a temporary folder's name is text")
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let relay = relay(&[]);
+    let port = relay.address().port().to_string();
+    let why = "another program has it; choose another port, or 0";
+    assert_fails(RELAY, &[&port], 7, why);
+    let share = folder(&[]);
+    let share = text(share.path());
+    let args = ["127.0.0.1", "9", "--port", &port, "--share", share];
+    assert_fails(NODE, &args, 7, why);
+}
+
+#[test]
+fn an_address_of_another_machine() {
+    let why = "it is no address of this machine";
+    assert_fails(RELAY, &["0", "--listen", "192.0.2.1"], 7, why);
+}
+
+#[test]
+fn a_share_that_is_no_folder() {
+    let folder = folder(&[("file", b"")]);
+    for share in [folder.path().join("none"), folder.path().join("file")] {
+        let args = ["127.0.0.1", "9", "--share", text(&share)];
+        assert_fails(NODE, &args, 8, "--share takes a folder");
+    }
+}
+
+#[test]
+fn a_relay_whose_name_does_not_resolve() {
+    // RFC 6761, 6.4: no name below "invalid" ever exists.
+    let why = "name.invalid does not resolve";
+    assert_fails(NODE, &["name.invalid", "9"], 9, why);
+}
+
+#[test]
+fn a_node_that_nobody_could_reach() {
+    // The relay is elsewhere, so its clients are, too. Nothing is sent to find out.
+    for listen in ["127.0.0.1", "::1"] {
+        let args = ["192.0.2.1", "9", "--listen", listen];
+        assert_fails(NODE, &args, 2, "--listen");
+    }
+}
+
+#[test]
+fn a_wrong_command_line() {
+    let relay: &[&[&str]] = &[
+        &[],
+        &["port"],
+        &["65536"],
+        &["0", "0"],
+        &["0", "--listen", "localhost"],
+        &["0", "--lease", "0"],
+        &["0", "--lease", "1.5"],
+        &["0", "--trust", "10.0.0.0/33"],
+        &["0", "--max-line", "10"],
+        &["0", "--max-connections", "0"],
+        &["0", "--idle", "0"],
+        &["0", "--stall", "-1"],
+        &["0", "--drain", "nan"],
+        &["0", "--no-such-flag"],
+    ];
+    let node: &[&[&str]] = &[
+        &[],
+        &["127.0.0.1"],
+        &["127.0.0.1", "0"],
+        &["127.0.0.1", "9", "--advertise", "me"],
+        &["127.0.0.1", "9", "--max-files", "0"],
+    ];
+    for (program, lines) in [(RELAY, relay), (NODE, node)] {
+        for args in lines {
+            let done = start(program, args);
+            assert_eq!(done.code, Some(2), "{args:?}: {}", done.stderr);
+            assert!(done.stderr.starts_with("error: "), "{}", done.stderr);
+            assert_eq!(done.text(), "");
+        }
+    }
+}
+
+#[test]
+fn help_names_every_limit_and_a_line_to_try() {
+    for program in [RELAY, NODE] {
+        let help = start(program, &["--help"]).expect_code(0).text();
+        for flag in [
+            "--max-connections",
+            "--max-line",
+            "--max-unknown",
+            "--max-queue",
+            "--first-line",
+            "--idle",
+            "--stall",
+            "--drain",
+            "| nc -N 127.0.0.1 PORT",
+        ] {
+            assert!(help.contains(flag), "{flag} is not in {help}");
+        }
+        let version = start(program, &["--version"]).expect_code(0).text();
+        assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+    }
+}
+
+#[test]
+fn the_first_line_tells_the_address() {
+    let relay = relay(&[]);
+    let address = relay.address();
+    assert_eq!(
+        relay.greeting,
+        format!("relay-server listening on {address}\n")
+    );
+    let share = folder(&[("a", b"12"), ("b", b"345")]);
+    let node = node(&relay, share.path(), &[]);
+    let folder = share.path().canonicalize().expect("it is there");
+    let expected = format!(
+        "peer-node listening on {}, sharing 2 files (5 B) from {}\n",
+        node.address(),
+        folder.display()
+    );
+    assert_eq!(node.greeting, expected);
+}
+
+#[test]
+fn a_node_is_listed_under_the_address_it_listens_on() {
+    let relay = relay(&[]);
+    let share = folder(&[]);
+    let node = node(&relay, share.path(), &["--listen", "127.0.0.2"]);
+    let list = ask(relay.address(), b"LIST\n");
+    assert_eq!(list, format!("NODES 1\n{}\n", node.wire_address()));
+    assert!(node.wire_address().starts_with("127.0.0.2 "));
+}
+
+#[test]
+fn an_address_that_is_nobody_s_is_not_advertised() {
+    for address in ["0.0.0.0", "224.0.0.1", "relay"] {
+        let done = start(NODE, &["127.0.0.1", "1", "--advertise", address]).expect_code(2);
+        assert!(done.stderr.contains("--advertise"), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn a_relay_listens_on_all_addresses_it_was_given_with_one_port() {
+    let relay = relay(&["--listen", "127.0.0.1", "--listen", "127.0.0.5"]);
+    let mut other = relay.address();
+    other.set_ip([127, 0, 0, 5].into());
+    assert_eq!(ask(other, b"REGISTER * 9\n"), "OK 60 127.0.0.1 9 0\n");
+    assert_eq!(ask(relay.address(), b"LIST\n"), "NODES 1\n127.0.0.1 9\n");
+}

@@ -1,0 +1,79 @@
+//! A program on a pseudo-terminal, and the person before it.
+
+use std::process::Command;
+
+use expectrl::process::unix::WaitStatus;
+use expectrl::session::OsSession;
+use expectrl::{Eof, Expect, Session};
+
+use crate::support::eventually;
+
+/// A program that runs on a terminal of its own, without echo. It is killed when
+/// this is dropped.
+pub struct Terminal {
+    session: OsSession,
+}
+
+impl Terminal {
+    pub fn start(command: Command) -> Self {
+        let session = Session::spawn(command).expect("the program starts");
+        Self { session }
+    }
+
+    /// Waits until `text` is shown; returns what was shown before it.
+    #[track_caller]
+    pub fn expect(&mut self, text: &str) -> String {
+        let mut before = String::new();
+        // Not the crate's own `expect`, which spins without giving way.
+        eventually(text, || match self.session.check(text) {
+            Ok(shown) if shown.is_empty() => false,
+            Ok(shown) => {
+                before = String::from_utf8_lossy(shown.before()).into_owned();
+                true
+            }
+            Err(error) => panic!("{text:?} is never shown: {error}"),
+        });
+        before
+    }
+
+    /// Types a line.
+    pub fn enter(&mut self, line: &str) {
+        self.session.send_line(line).expect("the terminal is there");
+    }
+
+    /// Waits for the prompt and types a line.
+    #[track_caller]
+    pub fn at_prompt(&mut self, line: &str) {
+        self.expect("peerline> ");
+        self.enter(line);
+    }
+
+    /// Presses Ctrl and a letter.
+    pub fn ctrl(&mut self, letter: char) {
+        let key = [letter.to_ascii_uppercase() as u8 & 0x1f];
+        self.session.send(key).expect("the terminal is there");
+    }
+
+    /// Waits for the end of the program; returns what was still shown, and the
+    /// exit code.
+    #[track_caller]
+    pub fn end(mut self) -> (String, i32) {
+        let mut shown = String::new();
+        eventually("the end of what is shown", || {
+            let rest = self.session.check(Eof).expect("a terminal");
+            shown = String::from_utf8_lossy(rest.as_bytes()).into_owned();
+            !rest.is_empty()
+        });
+        let mut code = None;
+        // The terminal is closed a moment before the program is gone.
+        eventually("the end of the program", || {
+            match self.session.get_process().status() {
+                Ok(WaitStatus::Exited(_, status)) => code = Some(status),
+                Ok(WaitStatus::StillAlive) => {}
+                other => panic!("it ended by {other:?} after {shown:?}"),
+            }
+            code.is_some()
+        });
+        (shown, code.unwrap_or_default())
+    }
+}
