@@ -22,6 +22,8 @@ pub(super) struct Catalog {
     /// Names and sizes, in the order of the names' bytes.
     files: Vec<(String, u64)>,
     bytes: u64,
+    /// How often a scan found something else than the one before.
+    revision: u64,
     scanned: Option<Instant>,
     scan_took: Duration,
     /// What is not shared has been said.
@@ -92,6 +94,7 @@ impl Catalog {
             }
         }
         files.sort_unstable();
+        self.revision += u64::from(files != self.files);
         self.files = files;
         self.scan_took = began.elapsed();
         self.bytes = self.files.iter().map(|(_, size)| size).sum();
@@ -113,6 +116,10 @@ impl Catalog {
             Some(name) => self.files.partition_point(|(n, _)| n.as_str() <= name),
         };
         &self.files[start..]
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
     }
 
     pub(super) fn bytes(&self) -> u64 {

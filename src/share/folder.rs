@@ -131,6 +131,11 @@ impl Share for Folder {
         }
     }
 
+    fn revision(&mut self) -> u64 {
+        self.refresh();
+        self.catalog.revision()
+    }
+
     fn count(&mut self, after: Option<&str>) -> u64 {
         if after.is_none() {
             self.refresh();

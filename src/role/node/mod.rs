@@ -1,5 +1,6 @@
 //! The node: serves the files of a share, and stays in the relay's directory.
 
+mod announcer;
 mod registrar;
 mod share;
 
@@ -9,6 +10,7 @@ use std::time::Instant;
 
 use log::debug;
 
+pub use announcer::Announcer;
 pub use registrar::{News, Registrar, Talk};
 pub use share::{Content, Share, Unavailable};
 
@@ -33,6 +35,7 @@ const COMMANDS: [Help; 7] = [
 pub struct Node<S: Share> {
     share: S,
     registrar: Registrar,
+    announcer: Announcer,
     /// Tells the node's user.
     news: Box<dyn FnMut(&News)>,
     max_unknown: u32,
@@ -76,6 +79,7 @@ impl<S: Share> Node<S> {
         Self {
             share,
             registrar,
+            announcer: Announcer::default(),
             news: Box::new(news),
             max_unknown,
             started: now,
@@ -87,6 +91,25 @@ impl<S: Share> Node<S> {
     fn tell(&mut self, news: Option<News>) {
         if let Some(news) = news {
             (self.news)(&news);
+        }
+    }
+
+    /// First the relay registers us, then it hears of our files.
+    fn relay_said(
+        &mut self,
+        now: Instant,
+        talk: &mut Talk,
+        heard: Heard<'_>,
+        reply: &mut Vec<u8>,
+    ) -> Next {
+        if let (Some(_), Heard::Line(line)) = (talk.files(), &heard) {
+            return self.announcer.answered(&mut self.share, line, reply);
+        }
+        let (next, news) = self.registrar.heard(now, talk, heard, reply);
+        self.tell(news);
+        match talk.files() {
+            Some(files) => self.announcer.begin(&mut self.share, files, reply),
+            None => next,
         }
     }
 
@@ -227,11 +250,7 @@ impl<S: Share> Role for Node<S> {
         let reply = turn.out.text(conn);
         let (visitor, listed) = match session {
             Session::Visitor { visitor, listed } => (visitor, listed),
-            Session::Relay(talk) => {
-                let (next, news) = self.registrar.heard(turn.now, talk, heard, reply);
-                self.tell(news);
-                return next;
-            }
+            Session::Relay(talk) => return self.relay_said(turn.now, talk, heard, reply),
         };
         match visitor.request(heard, self.max_unknown, reply) {
             Ok(request) => {

@@ -54,6 +54,8 @@ enum State {
 pub struct Talk {
     purpose: Purpose,
     answered: bool,
+    /// How many files of ours the relay has, once it has registered us.
+    files: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,7 +71,14 @@ impl Talk {
         Self {
             purpose: Purpose::Register,
             answered: false,
+            files: None,
         }
+    }
+
+    /// How many files of ours the relay has, once it has registered us.
+    #[must_use]
+    pub fn files(&self) -> Option<u64> {
+        self.files
     }
 
     /// To be listed no longer.
@@ -78,6 +87,7 @@ impl Talk {
         Self {
             purpose: Purpose::Unregister,
             answered: false,
+            files: None,
         }
     }
 }
@@ -190,7 +200,10 @@ impl Registrar {
             // It forgot us already, or it will when the lease ends.
             (Purpose::Unregister, _) => None,
             (Purpose::Register, Ok(Reply::Ok(text))) => match Registered::parse(&text) {
-                Ok(registered) => self.registered(now, registered),
+                Ok(registered) => {
+                    talk.files = Some(registered.files);
+                    self.registered(now, registered)
+                }
                 Err(error) => self.failed(now, error.to_string()),
             },
             (Purpose::Register, Ok(Reply::Error(code, text))) => {

@@ -19,6 +19,9 @@ pub trait Share {
     /// `after` on; each is handed to `each`.
     fn list(&mut self, after: Option<&str>, most: usize, each: &mut dyn FnMut(&FileItem<'_>));
 
+    /// A number that changes when the list does.
+    fn revision(&mut self) -> u64;
+
     /// How many files there are from the one after `after` on.
     fn count(&mut self, after: Option<&str>) -> u64;
 
