@@ -1,6 +1,7 @@
 //! `peer-client`
 
 use std::io::{self, IsTerminal};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,9 +15,9 @@ use signal_hook::flag;
 use super::{Failure, LogArgs, prompt, resolve};
 use crate::exit::Exit;
 use crate::limits::{Limits, Patience};
-use crate::protocol::{FileName, Port};
+use crate::protocol::{FileName, NodeAddress, Port, Text};
 use crate::reactor::{Outcome, Reactor, Settings};
-use crate::role::client::{Client, Task};
+use crate::role::client::{Client, Question, Task};
 use crate::screen::{Destination, Printer, Screen, Style, Talk, Target};
 
 /// Bytes read at once: bodies are long.
@@ -84,6 +85,30 @@ pub enum Command {
     Get(GetArgs),
     /// List the nodes that the relay knows
     Nodes,
+    /// List all files that the nodes have announced
+    Ls,
+    /// List the files whose names contain a text, whatever the case
+    Search {
+        /// The text; without it, all files
+        #[arg(default_value = "")]
+        text: String,
+    },
+    /// List who has a file of exactly this name: ip port size hash
+    Find {
+        /// The file's name
+        #[arg(value_parser = file_name)]
+        name: FileName<'static>,
+    },
+    /// Send a message to whoever listens at an address
+    Send {
+        /// The listener's address
+        ip: IpAddr,
+        /// The listener's port
+        port: Port,
+        /// What to say
+        #[arg(value_parser = text)]
+        text: Text<'static>,
+    },
 }
 
 /// What to fetch, and where to put it.
@@ -117,7 +142,19 @@ pub(super) fn work(args: &Args) -> Result<Exit, Failure> {
     let relay = resolve(&args.relay_addr, args.relay_port.get())?;
     let (task, destination) = match &args.command {
         None => (Task::Prompt, None),
-        Some(Command::Nodes) => (Task::Nodes, None),
+        Some(Command::Nodes) => (Task::Ask(Question::Nodes), None),
+        Some(Command::Ls) => (Task::Ask(Question::Files(String::new())), None),
+        Some(Command::Search { text }) => {
+            let question =
+                Question::files(text).map_err(|why| Failure::new(Exit::Usage, why.to_string()))?;
+            (Task::Ask(question), None)
+        }
+        Some(Command::Find { name }) => (Task::Ask(Question::Holders(name.clone())), None),
+        Some(Command::Send { ip, port, text }) => {
+            let to = NodeAddress::new(*ip, *port)
+                .map_err(|why| Failure::new(Exit::Usage, why.to_string()))?;
+            (Task::Ask(Question::Message(to, text.clone())), None)
+        }
         Some(Command::Get(get)) => (Task::Get(get.names.iter().cloned().collect()), saving(get)?),
     };
     let prompting = task == Task::Prompt;
@@ -188,6 +225,13 @@ fn style(talk: &TalkArgs, saving: bool) -> Style {
         quiet: talk.quiet,
         // Content on the same terminal would meet the bar.
         progress: !talk.quiet && (saving || !io::stdout().is_terminal()),
+    }
+}
+
+fn text(text: &str) -> Result<Text<'static>, String> {
+    match Text::parse(text) {
+        Ok(text) => Ok(text.into_owned()),
+        Err(why) => Err(why.to_string()),
     }
 }
 

@@ -2,6 +2,7 @@
 //! or in files.
 
 mod destination;
+mod listing;
 mod printer;
 mod saving;
 mod talk;
@@ -10,12 +11,14 @@ pub use destination::{Destination, Target};
 pub use printer::Printer;
 pub use talk::{Style, Talk};
 
-use crate::protocol::{FileName, NodeAddress};
-use crate::role::client::{News, NotStored, User};
+use self::listing::Lister;
+use crate::protocol::FileName;
+use crate::role::client::{Listing, News, NotStored, User};
 
 /// A terminal, a pipe or a folder with a person or a program behind it.
 pub struct Screen {
     talk: Talk,
+    lister: Lister,
     destination: Destination,
     ready: Box<dyn FnMut()>,
 }
@@ -26,6 +29,7 @@ impl Screen {
     #[must_use]
     pub fn new(talk: Talk, destination: Destination, ready: impl FnMut() + 'static) -> Self {
         Self {
+            lister: Lister::new(talk.style()),
             talk,
             destination,
             ready: Box::new(ready),
@@ -42,9 +46,9 @@ impl User for Screen {
         (self.ready)();
     }
 
-    fn show_nodes(&mut self, nodes: &[NodeAddress]) -> Result<(), NotStored> {
-        self.talk
-            .show_nodes(nodes)
+    fn show(&mut self, listing: Listing<'_>) -> Result<(), NotStored> {
+        self.lister
+            .show(&listing)
             .map_err(|error| printer::failed(&error))
     }
 

@@ -1,14 +1,14 @@
 //! What the client says about its work: lines for people, or JSON for programs.
 
 use std::fmt;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::protocol::NodeAddress;
-use crate::role::client::News;
+use crate::role::client::{News, Question};
 use crate::visible::Visible;
 
 /// Nodes of a list that are shown unasked.
@@ -49,6 +49,10 @@ impl Talk {
         }
     }
 
+    pub(super) fn style(&self) -> Style {
+        self.style
+    }
+
     /// A file of this size begins.
     pub(super) fn begin(&mut self, size: u64) {
         if let Style::People { progress: true, .. } = self.style {
@@ -86,34 +90,20 @@ impl Talk {
         }
     }
 
-    /// The list of nodes is a result, not talk: it goes to stdout.
-    pub(super) fn show_nodes(&self, nodes: &[NodeAddress]) -> io::Result<()> {
-        let mut out = BufWriter::new(io::stdout().lock());
-        match self.style {
-            Style::People { .. } => {
-                for node in nodes {
-                    writeln!(out, "{node}")?;
-                }
-            }
-            Style::Json { .. } => {
-                let nodes: Vec<Value> = nodes
-                    .iter()
-                    .map(|node| json!({"ip": node.ip().to_string(), "port": node.port().get()}))
-                    .collect();
-                writeln!(out, "{}", json!({ "nodes": nodes }))?;
-            }
-        }
-        out.flush()
-    }
-
     fn tell_people(&mut self, news: &News<'_>, quiet: bool) {
         // What was asked for is said in any case, and so is what went wrong.
         match news {
             News::NotShown(why) => return complain(why),
-            News::RelayFailed(trouble) => {
+            News::RelayFailed(Question::Nodes | Question::Files(_), trouble) => {
                 return complain(format_args!(
                     "the relay gives no list: {trouble}; is it running, and is the address right?"
                 ));
+            }
+            News::RelayFailed(Question::Holders(name), trouble) => {
+                return complain(format_args!("{}: {trouble}", Visible::text(name.as_str())));
+            }
+            News::RelayFailed(Question::Message(..), trouble) => {
+                return complain(format_args!("not sent: {trouble}"));
             }
             News::Missing {
                 name,
@@ -136,7 +126,7 @@ impl Talk {
             News::NotStored { name, why } => {
                 return complain(format_args!("{}: {why}", Visible::text(name.as_str())));
             }
-            News::BadName(why) => return complain(why),
+            News::Wrong(why) => return complain(Visible::text(why)),
             News::Surplus { word, line } => {
                 let line = Visible::text(line);
                 return complain(format_args!(
@@ -152,7 +142,8 @@ impl Talk {
             News::NodeFailed(node, trouble) => {
                 return complain(format_args!("  {}: {trouble}", place(*node)));
             }
-            News::Nodes(_)
+            News::Sent
+            | News::Nodes(_)
             | News::Asking { .. }
             | News::NotFound(_)
             | News::Found { .. }
@@ -179,6 +170,7 @@ impl Talk {
                     }
                 }
             }
+            News::Sent => complain("sent"),
             News::Asking {
                 number, of, node, ..
             } => complain(format_args!(
@@ -205,13 +197,13 @@ impl Talk {
             }
             News::NotShown(_)
             | News::Surplus { .. }
-            | News::RelayFailed(_)
+            | News::RelayFailed(..)
             | News::NodeFailed(..)
             | News::Progress { .. }
             | News::Missing { .. }
             | News::Incomplete { .. }
             | News::NotStored { .. }
-            | News::BadName(_)
+            | News::Wrong(_)
             | News::NotYet(_)
             | News::Help(_) => {}
         }
@@ -243,7 +235,7 @@ impl fmt::Display for Took {
 
 fn as_json(news: &News<'_>) -> Option<Value> {
     Some(match news {
-        News::RelayFailed(trouble) => json!({"error": "relay", "why": trouble.to_string()}),
+        News::RelayFailed(_, trouble) => json!({"error": "relay", "why": trouble.to_string()}),
         News::Fetched {
             name,
             node,
@@ -279,7 +271,8 @@ fn as_json(news: &News<'_>) -> Option<Value> {
         }),
         News::NotShown(why) => json!({"error": "not shown", "why": why.to_string()}),
         News::Surplus { word, .. } => json!({"error": "unknown command", "why": word}),
-        News::BadName(why) => json!({"error": "bad name", "why": why.to_string()}),
+        News::Wrong(why) => json!({"error": "wrong command", "why": why}),
+        News::Sent => json!({"sent": true}),
         News::NotYet(word) => json!({"error": "unknown command", "why": word}),
         News::Nodes(_)
         | News::Asking { .. }

@@ -1,6 +1,7 @@
 //! What a person types at the prompt.
 
-use crate::protocol::{FileName, NameError};
+use super::question::Question;
+use crate::protocol::{FileName, Request, Verb};
 
 /// The words that are commands; a line that starts with another is a file name.
 pub const WORDS: [&str; 11] = [
@@ -14,19 +15,24 @@ const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 pub const HELP: &str = "\
 NAME        fetch the file of that name and show it
 get NAME    the same, for names that start with a command's word
+ls          all files that the nodes have announced
+search TEXT those whose names contain the text
+find NAME   who has the file of that name
 nodes       the nodes that the relay knows
+send IP PORT TEXT
+            a message to whoever listens there
 help        this
 quit        goodbye (so is the end of input)";
 
 /// One line, understood.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Typed<'a> {
     /// Nothing.
     Empty,
     /// Fetch a file.
     Get(FileName<'a>),
-    /// Show the nodes.
-    Nodes,
+    /// Ask the relay something.
+    Ask(Question),
     /// Show the commands.
     Help,
     /// Leave.
@@ -35,8 +41,8 @@ pub enum Typed<'a> {
     Surplus(&'a str),
     /// A word that is kept for a command that does not exist yet.
     NotYet(&'a str),
-    /// The name is none.
-    BadName(NameError),
+    /// It is not of the right form; for people.
+    Wrong(String),
 }
 
 impl<'a> Typed<'a> {
@@ -51,8 +57,18 @@ impl<'a> Typed<'a> {
         match word {
             "" => Self::Empty,
             "get" => Self::get(rest),
-            "nodes" | "help" | "quit" if !rest.is_empty() => Self::Surplus(word),
-            "nodes" => Self::Nodes,
+            "nodes" | "ls" | "help" | "quit" if !rest.is_empty() => Self::Surplus(word),
+            "nodes" => Self::Ask(Question::Nodes),
+            "ls" => Self::Ask(Question::Files(String::new())),
+            "search" => match Question::files(rest) {
+                Ok(question) => Self::Ask(question),
+                Err(why) => Self::Wrong(why.to_string()),
+            },
+            "find" => match FileName::parse(rest) {
+                Ok(name) => Self::Ask(Question::Holders(name.into_owned())),
+                Err(why) => Self::Wrong(why.to_string()),
+            },
+            "send" => Self::send(rest),
             "help" => Self::Help,
             "quit" => Self::Quit,
             word if WORDS.contains(&word) => Self::NotYet(word),
@@ -63,7 +79,17 @@ impl<'a> Typed<'a> {
     fn get(name: &'a str) -> Self {
         match FileName::parse(name) {
             Ok(name) => Self::Get(name),
-            Err(why) => Self::BadName(why),
+            Err(why) => Self::Wrong(why.to_string()),
+        }
+    }
+
+    /// The fields are those of the wire's own `SEND`.
+    fn send(fields: &str) -> Self {
+        let line = format!("{} {fields}", Verb::Send.word());
+        match Request::parse(line.as_bytes()) {
+            Ok(Request::Send(to, text)) => Self::Ask(Question::Message(to, text.into_owned())),
+            Ok(_) => Self::Wrong(format!("use: {}", Verb::Send.form())),
+            Err(error) => Self::Wrong(error.to_string().replace("SEND", "send")),
         }
     }
 }
@@ -83,9 +109,17 @@ mod tests {
         assert_eq!(Typed::parse("quit smoking.txt"), Typed::Surplus("quit"));
         // Only blanks of the protocol are blanks.
         assert_eq!(Typed::parse("\u{a0}x\n"), get("\u{a0}x"));
-        assert_eq!(Typed::parse("search x"), Typed::NotYet("search"));
+        assert_eq!(Typed::parse("chat"), Typed::NotYet("chat"));
+        let files = |text: &str| Typed::Ask(Question::Files(text.into()));
+        assert_eq!(Typed::parse("search a b"), files("a b"));
+        assert_eq!(Typed::parse("ls"), files(""));
         assert_eq!(Typed::parse(" \t"), Typed::Empty);
-        assert_eq!(Typed::parse("get"), Typed::BadName(NameError::Empty));
-        assert_eq!(Typed::parse("../x"), Typed::BadName(NameError::Parts));
+        for line in ["get", "../x", "find", "find /x", "send", "send 1.2.3.4 5"] {
+            assert!(matches!(Typed::parse(line), Typed::Wrong(_)), "{line}");
+        }
+        assert!(matches!(
+            Typed::parse("send 1.2.3.4 5 hi you"),
+            Typed::Ask(_)
+        ));
     }
 }

@@ -1,30 +1,34 @@
-//! The client: asks the relay for its nodes, closes, then asks one node at a
-//! time, in the order of the list, and stops at the first that has the file.
+//! The client: asks the relay, closes, then asks one node at a time, and stops
+//! at the first that has the file.
 
 mod command;
+mod fetch;
+mod question;
 mod session;
 mod user;
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 pub use command::{HELP, Typed, WORDS};
+pub use question::{Answer, Asking, Question};
 pub use session::{Outcome, Session};
-pub use user::{News, NotStored, Trouble, User};
+pub use user::{Listing, News, NotStored, Trouble, User};
 
-use self::session::relay_said;
+use self::fetch::Fetch;
 use super::visitor::say;
 use super::{ConnId, Heard, Next, Role, Turn};
 use crate::end::{End, Full};
 use crate::exit::Exit;
-use crate::protocol::{FileName, NodeAddress, Reply, Request, canonical};
+use crate::protocol::{Code, FileName, NodeAddress, Request, canonical};
 
 /// The client's part.
 pub struct Client<U: User> {
     user: U,
     /// The relay's addresses, tried in turn; not empty.
     relay: Vec<SocketAddr>,
+    /// The most lines of one list.
     max_nodes: u64,
     /// Whether commands come one by one from the user.
     prompting: bool,
@@ -34,24 +38,15 @@ pub struct Client<U: User> {
     exit: Exit,
 }
 
-/// What the client is asked to do. Each begins with the relay's list.
+/// What the client is asked to do. Each begins with a question to the relay.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Task {
     /// See whether the relay is there, then wait for commands.
     Prompt,
-    /// Show the nodes.
-    Nodes,
+    /// Show the answer.
+    Ask(Question),
     /// Fetch these files.
     Get(VecDeque<FileName<'static>>),
-}
-
-/// The search for one file.
-struct Fetch {
-    name: FileName<'static>,
-    /// How many nodes were asked.
-    asked: usize,
-    /// How many of them could not answer.
-    failed: usize,
 }
 
 /// What other threads tell a client.
@@ -87,52 +82,50 @@ impl<U: User> Client<U> {
 
     fn begin(&mut self, turn: &mut Turn<'_, Self>, task: Task) {
         self.task = task;
-        self.ask_relay(turn, 0);
+        let question = match &self.task {
+            Task::Ask(question) => question.clone(),
+            Task::Prompt | Task::Get(_) => Question::Nodes,
+        };
+        self.ask_relay(turn, question, 0);
     }
 
-    fn ask_relay(&self, turn: &mut Turn<'_, Self>, attempt: usize) {
-        let session = Session::Relay {
-            attempt,
-            left: None,
-            nodes: Vec::new(),
-            skipped: false,
-            outcome: Outcome::Open,
-        };
+    fn ask_relay(&self, turn: &mut Turn<'_, Self>, question: Question, attempt: usize) {
+        let session = Session::Relay(Asking::new(question, attempt));
         turn.out.dial(self.relay[attempt], session);
     }
 
-    /// The relay has given its list.
-    fn listed(&mut self, turn: &mut Turn<'_, Self>, relay: IpAddr, nodes: Vec<NodeAddress>) {
-        self.nodes = nodes;
-        if !relay.is_loopback() {
-            // Another machine's word on what listens on ours is not to be believed.
-            self.nodes.retain(|node| !node.is_loopback());
+    /// A conversation with the relay is over.
+    fn relay_ended(&mut self, turn: &mut Turn<'_, Self>, asking: Asking, end: &End) {
+        let attempt = asking.attempt + 1;
+        let may_try_another = attempt < self.relay.len();
+        let trouble = match &asking.answer {
+            Answer::Complete => return self.answered(turn, asking),
+            Answer::Open if may_try_another => {
+                return self.ask_relay(turn, asking.question, attempt);
+            }
+            Answer::Open => Trouble::Ended(end),
+            Answer::NotFound => Trouble::NoHolder,
+            Answer::Error(code, text) => Trouble::Error(*code, text.clone()),
+            Answer::TooMany(count) => Trouble::TooMany(*count),
+            Answer::NotShown(why) => {
+                return self.not_shown(turn, why);
+            }
+        };
+        match (&self.task, &asking.question) {
+            // Without the relay's help the nodes are asked in the order of the list.
+            (Task::Get(_), Question::Holders(_)) => return self.search_among(turn, &[]),
+            (Task::Ask(Question::Holders(_)), _) if matches!(asking.answer, Answer::NotFound) => {
+                self.exit = self.exit.or(Exit::NotFound);
+            }
+            (Task::Ask(Question::Message(..)), _)
+                if matches!(asking.answer, Answer::Error(Code::NoSuchNode, _)) =>
+            {
+                self.exit = self.exit.or(Exit::NotFound);
+            }
+            _ => self.exit = self.exit.or(Exit::Relay),
         }
-        match self.task {
-            Task::Prompt => {
-                self.user.tell(News::Nodes(&self.nodes));
-                self.user.ready();
-            }
-            Task::Nodes => {
-                if let Err(why) = self.user.show_nodes(&self.nodes) {
-                    if why.reader_gone {
-                        return turn.out.finish();
-                    }
-                    self.user.tell(News::NotShown(&why));
-                    self.exit = self.exit.or(Exit::NotStored);
-                }
-                self.done(turn);
-            }
-            Task::Get(_) => {
-                self.user.tell(News::Nodes(&self.nodes));
-                self.next_file(turn);
-            }
-        }
-    }
-
-    fn relay_failed(&mut self, turn: &mut Turn<'_, Self>, trouble: &Trouble<'_>) {
-        self.user.tell(News::RelayFailed(trouble));
-        self.exit = self.exit.or(Exit::Relay);
+        self.user
+            .tell(News::RelayFailed(&asking.question, &trouble));
         if self.task == Task::Prompt {
             turn.out.finish();
         } else {
@@ -140,58 +133,56 @@ impl<U: User> Client<U> {
         }
     }
 
-    fn next_file(&mut self, turn: &mut Turn<'_, Self>) {
-        let name = match &mut self.task {
-            Task::Get(names) => names.pop_front(),
-            Task::Prompt | Task::Nodes => None,
-        };
-        let Some(name) = name else {
-            return self.done(turn);
-        };
-        self.fetch = Some(Fetch {
-            name,
-            asked: 0,
-            failed: 0,
-        });
-        self.ask_next_node(turn);
-    }
-
-    fn ask_next_node(&mut self, turn: &mut Turn<'_, Self>) {
-        let Some(fetch) = &mut self.fetch else { return };
-        let Some(node) = self.nodes.get(fetch.asked).copied() else {
-            self.user.tell(News::Missing {
-                name: &fetch.name,
-                nodes: self.nodes.len(),
-                failed: fetch.failed,
-            });
-            self.exit = self.exit.or(match fetch.failed {
-                0 => Exit::NotFound,
-                _ => Exit::NodesFailed,
-            });
-            return self.next_file(turn);
-        };
-        fetch.asked += 1;
-        self.user.tell(News::Asking {
-            name: &fetch.name,
-            number: fetch.asked,
-            of: self.nodes.len(),
-            node,
-        });
-        let session = Session::Node {
-            node,
-            asked: turn.now,
-            body: None,
-            outcome: Outcome::Open,
-        };
-        turn.out.dial(node.into(), session);
-    }
-
-    fn node_failed(&mut self, turn: &mut Turn<'_, Self>, node: NodeAddress, trouble: &Trouble<'_>) {
-        self.user.tell(News::NodeFailed(node, trouble));
-        if let Some(fetch) = &mut self.fetch {
-            fetch.failed += 1;
+    /// The relay has answered.
+    fn answered(&mut self, turn: &mut Turn<'_, Self>, mut asking: Asking) {
+        if !canonical(self.relay[asking.attempt].ip()).is_loopback() {
+            // Another machine's word on what listens on ours is not to be believed.
+            asking.nodes.retain(|node| !node.is_loopback());
+            asking.holders.retain(|holder| !holder.node.is_loopback());
         }
-        self.ask_next_node(turn);
+        match (&self.task, &asking.question) {
+            (Task::Get(_), Question::Holders(_)) => {
+                let holders: Vec<NodeAddress> = asking.holders.iter().map(|h| h.node).collect();
+                self.search_among(turn, &holders);
+            }
+            (Task::Prompt | Task::Get(_), _) => {
+                self.nodes = asking.nodes;
+                self.user.tell(News::Nodes(&self.nodes));
+                if self.task == Task::Prompt {
+                    self.user.ready();
+                } else {
+                    self.next_file(turn);
+                }
+            }
+            (Task::Ask(question), _) => {
+                let (shown, total) = asking.files;
+                let shown = match question {
+                    Question::Nodes => self.user.show(Listing::Nodes(&asking.nodes)),
+                    Question::Holders(_) => self.user.show(Listing::Holders(&asking.holders)),
+                    Question::Files(_) => self.user.show(Listing::EndOfFiles(shown)),
+                    Question::Message(..) => {
+                        self.user.tell(News::Sent);
+                        Ok(())
+                    }
+                };
+                if let Err(why) = shown {
+                    return self.not_shown(turn, &why);
+                }
+                if matches!(question, Question::Files(text) if !text.is_empty()) && total == 0 {
+                    self.exit = self.exit.or(Exit::NotFound);
+                }
+                self.done(turn);
+            }
+        }
+    }
+
+    fn not_shown(&mut self, turn: &mut Turn<'_, Self>, why: &NotStored) {
+        if why.reader_gone {
+            return turn.out.finish();
+        }
+        self.user.tell(News::NotShown(why));
+        self.exit = self.exit.or(Exit::NotStored);
+        self.done(turn);
     }
 
     fn done(&mut self, turn: &mut Turn<'_, Self>) {
@@ -202,140 +193,13 @@ impl<U: User> Client<U> {
         }
     }
 
-    fn node_answered(
-        &mut self,
-        node: NodeAddress,
-        line: &[u8],
-        body: &mut Option<(u64, u64)>,
-        outcome: &mut Outcome,
-    ) -> Next {
-        let Some(fetch) = &self.fetch else {
-            return Next::Close(End::Satisfied);
-        };
-        match Reply::parse(line) {
-            Ok(Reply::Found(size)) => {
-                self.user.tell(News::Found { node, size });
-                *body = Some((size, 0));
-                if let Err(why) = self.user.begin(&fetch.name, size) {
-                    *outcome = Outcome::NotStored(why);
-                } else if size == 0 {
-                    *outcome = self.complete();
-                } else {
-                    return Next::Body(size);
-                }
-            }
-            Ok(Reply::NotFound) => *outcome = Outcome::NotFound,
-            Ok(Reply::Error(code, text)) => *outcome = Outcome::Error(code, text.into_owned()),
-            Ok(_) | Err(_) => return Next::Close(End::Nonsense),
-        }
-        Next::Close(End::Satisfied)
-    }
-
-    fn node_sent(
-        &mut self,
-        bytes: &[u8],
-        body: &mut Option<(u64, u64)>,
-        outcome: &mut Outcome,
-    ) -> Next {
-        let Some((size, received)) = body else {
-            return Next::Close(End::Nonsense);
-        };
-        if let Err(why) = self.user.take(bytes) {
-            *outcome = Outcome::NotStored(why);
-            return Next::Close(End::Satisfied);
-        }
-        *received += bytes.len() as u64;
-        self.user.tell(News::Progress {
-            received: *received,
-            size: *size,
-        });
-        if received < size {
-            return Next::Line;
-        }
-        *outcome = self.complete();
-        Next::Close(End::Satisfied)
-    }
-
-    fn complete(&mut self) -> Outcome {
-        match self.user.finish() {
-            Ok(()) => Outcome::Complete,
-            Err(why) => Outcome::NotStored(why),
-        }
-    }
-
-    fn node_ended(
-        &mut self,
-        turn: &mut Turn<'_, Self>,
-        node: NodeAddress,
-        asked: Instant,
-        body: Option<(u64, u64)>,
-        outcome: Outcome,
-        end: &End,
-    ) {
-        let Some(fetch) = &self.fetch else { return };
-        match outcome {
-            Outcome::Complete => {
-                self.user.tell(News::Fetched {
-                    name: &fetch.name,
-                    node,
-                    size: body.map_or(0, |(size, _)| size),
-                    took: turn.now.saturating_duration_since(asked),
-                });
-                self.next_file(turn);
-            }
-            Outcome::NotFound => {
-                self.user.tell(News::NotFound(node));
-                self.ask_next_node(turn);
-            }
-            Outcome::Error(code, text) => {
-                self.node_failed(turn, node, &Trouble::Error(code, text));
-            }
-            Outcome::NotStored(why) => {
-                self.user.abandon();
-                if why.reader_gone {
-                    return turn.out.finish();
-                }
-                self.user.tell(News::NotStored {
-                    name: &fetch.name,
-                    why: &why,
-                });
-                self.exit = self.exit.or(Exit::NotStored);
-                self.next_file(turn);
-            }
-            Outcome::Open | Outcome::TooMany(_) => {
-                let shown = self.user.abandon();
-                let (size, received) = body.unwrap_or_default();
-                let trouble = match received {
-                    0 => Trouble::Ended(end),
-                    _ => Trouble::Broken {
-                        received,
-                        size,
-                        end,
-                    },
-                };
-                if shown == 0 {
-                    return self.node_failed(turn, node, &trouble);
-                }
-                // What was shown cannot be taken back: asking others is no help.
-                self.user.tell(News::NodeFailed(node, &trouble));
-                self.user.tell(News::Incomplete {
-                    name: &fetch.name,
-                    shown,
-                    size,
-                });
-                self.exit = self.exit.or(Exit::Incomplete);
-                self.done(turn);
-            }
-        }
-    }
-
     fn typed(&mut self, turn: &mut Turn<'_, Self>, line: &str) {
         match Typed::parse(line) {
             Typed::Get(name) => {
                 let name = name.into_owned();
                 return self.begin(turn, Task::Get([name].into()));
             }
-            Typed::Nodes => return self.begin(turn, Task::Nodes),
+            Typed::Ask(question) => return self.begin(turn, Task::Ask(question)),
             Typed::Quit => return turn.out.finish(),
             Typed::Empty => {}
             Typed::Help => self.user.tell(News::Help(HELP)),
@@ -350,8 +214,8 @@ impl<U: User> Client<U> {
                 self.user.tell(News::NotYet(word));
                 self.exit = self.exit.or(Exit::Usage);
             }
-            Typed::BadName(why) => {
-                self.user.tell(News::BadName(why));
+            Typed::Wrong(why) => {
+                self.user.tell(News::Wrong(&why));
                 self.exit = self.exit.or(Exit::Usage);
             }
         }
@@ -366,7 +230,8 @@ impl<U: User> Role for Client<U> {
     type Message = Message;
 
     fn start(&mut self, turn: &mut Turn<'_, Self>) {
-        self.ask_relay(turn, 0);
+        let task = self.task.clone();
+        self.begin(turn, task);
     }
 
     fn accepted(&mut self, _: SocketAddr) -> Session {
@@ -382,24 +247,15 @@ impl<U: User> Role for Client<U> {
         session: &mut Session,
         heard: Heard<'_>,
     ) -> Next {
+        let line = turn.out.text(conn);
         match (session, heard) {
-            (Session::Relay { .. }, Heard::Connected) => {
-                say(turn.out.text(conn), Request::List);
-                Next::Line
+            (Session::Relay(asking), Heard::Connected) => asking.ask(line),
+            (Session::Relay(asking), Heard::Line(said)) => {
+                asking.heard(said, self.max_nodes, &mut self.user, line)
             }
-            (
-                Session::Relay {
-                    left,
-                    nodes,
-                    skipped,
-                    outcome,
-                    ..
-                },
-                Heard::Line(line),
-            ) => relay_said(line, self.max_nodes, left, nodes, skipped, outcome),
             (Session::Node { .. }, Heard::Connected) => {
                 if let Some(fetch) = &self.fetch {
-                    say(turn.out.text(conn), Request::Get(fetch.name.clone()));
+                    say(line, Request::Get(fetch.name.clone()));
                 }
                 Next::Line
             }
@@ -416,7 +272,7 @@ impl<U: User> Role for Client<U> {
                 self.node_sent(bytes, body, outcome)
             }
             (_, Heard::Resumed) => Next::Line,
-            (Session::Relay { .. }, Heard::Body(_)) | (_, Heard::Broken(_)) => {
+            (Session::Relay(_), Heard::Body(_)) | (_, Heard::Broken(_)) => {
                 Next::Close(End::Nonsense)
             }
         }
@@ -424,29 +280,7 @@ impl<U: User> Role for Client<U> {
 
     fn ended(&mut self, turn: &mut Turn<'_, Self>, session: Session, end: &End) {
         match session {
-            Session::Relay {
-                attempt,
-                nodes,
-                outcome,
-                ..
-            } => {
-                let trouble = match outcome {
-                    Outcome::Complete => {
-                        let relay = canonical(self.relay[attempt].ip());
-                        return self.listed(turn, relay, nodes);
-                    }
-                    Outcome::Error(code, text) => Trouble::Error(code, text),
-                    Outcome::TooMany(count) => Trouble::TooMany(count),
-                    Outcome::Open | Outcome::NotFound | Outcome::NotStored(_) => {
-                        Trouble::Ended(end)
-                    }
-                };
-                if attempt + 1 < self.relay.len() {
-                    self.ask_relay(turn, attempt + 1);
-                } else {
-                    self.relay_failed(turn, &trouble);
-                }
-            }
+            Session::Relay(asking) => self.relay_ended(turn, asking, end),
             Session::Node {
                 node,
                 asked,

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::question::Question;
 use crate::end::End;
-use crate::protocol::{Code, FileName, NameError, NodeAddress};
+use crate::protocol::{Code, FileItem, FileName, HolderItem, NodeAddress};
 
 /// Gets told what happens, and gets the content. Only what is behind it touches
 /// a terminal or a disk.
@@ -15,11 +16,11 @@ pub trait User {
     /// The client waits for the next command.
     fn ready(&mut self);
 
-    /// The list of nodes was asked for.
+    /// Something was asked for: show it.
     ///
     /// # Errors
     /// Why it cannot be shown.
-    fn show_nodes(&mut self, nodes: &[NodeAddress]) -> Result<(), NotStored>;
+    fn show(&mut self, listing: Listing<'_>) -> Result<(), NotStored>;
 
     /// A file was found: prepare the place where it goes.
     ///
@@ -59,6 +60,19 @@ impl fmt::Display for NotStored {
     }
 }
 
+/// What was asked for.
+#[derive(Debug)]
+pub enum Listing<'a> {
+    /// The nodes.
+    Nodes(&'a [NodeAddress]),
+    /// The nodes that have a file.
+    Holders(&'a [HolderItem]),
+    /// One of the files.
+    File(&'a FileItem<'a>),
+    /// There are so many files, and all were shown.
+    EndOfFiles(u64),
+}
+
 /// What happened.
 #[derive(Debug)]
 pub enum News<'a> {
@@ -66,8 +80,10 @@ pub enum News<'a> {
     Nodes(&'a [NodeAddress]),
     /// What was asked for cannot be shown.
     NotShown(&'a NotStored),
-    /// The relay gave no list.
-    RelayFailed(&'a Trouble<'a>),
+    /// The relay did not answer the question.
+    RelayFailed(&'a Question, &'a Trouble<'a>),
+    /// The message was passed on.
+    Sent,
     /// A node is asked.
     Asking {
         /// The file.
@@ -133,8 +149,8 @@ pub enum News<'a> {
         /// What is wrong.
         why: &'a NotStored,
     },
-    /// What was typed is no file name.
-    BadName(NameError),
+    /// What was typed is not of the right form.
+    Wrong(&'a str),
     /// A command that takes nothing was given something.
     Surplus {
         /// The command.
@@ -164,6 +180,8 @@ pub enum Trouble<'a> {
         /// How it ended.
         end: &'a End,
     },
+    /// No node has announced the file.
+    NoHolder,
     /// It lists more than we are ready to take.
     TooMany(u64),
 }
@@ -190,7 +208,8 @@ impl fmt::Display for Trouble<'_> {
                 )?;
                 Trouble::Ended(end).fmt(f)
             }
-            Self::TooMany(count) => write!(f, "it lists {count} nodes, more than --max-nodes"),
+            Self::NoHolder => f.write_str("no node has announced it"),
+            Self::TooMany(count) => write!(f, "it lists {count} lines, more than --max-nodes"),
         }
     }
 }
