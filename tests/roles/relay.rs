@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context};
-use peerline::role::relay::{Relay, Settings, Trust};
+use peerline::role::relay::{Quota, Relay, Settings, Trust};
 
 use crate::stage::{Outcome, Stage, time};
 
