@@ -122,10 +122,15 @@ impl Relay {
 
     /// Does a bounded part of the work that waits.
     pub(super) fn work_on(&mut self, turn: &mut Turn<'_, Self>) {
-        if let Some(place) = self.directory.left()
-            && self.index.forget(place, FORGOTTEN_AT_ONCE)
+        let mut budget = FORGOTTEN_AT_ONCE;
+        while budget > 0
+            && let Some(place) = self.directory.left()
         {
-            self.directory.release_left();
+            // A node without files is some work, too.
+            budget -= self.index.forget(place, budget).max(1);
+            if self.index.files(place) == 0 {
+                self.directory.release_left();
+            }
         }
         let waiting = self.searches.iter().position(|pending| !pending.done);
         if let Some(mut pending) = waiting.and_then(|at| self.searches.remove(at)) {
