@@ -4,6 +4,7 @@ use std::io::Write;
 
 use memchr::memmem::Finder;
 
+use super::pages::folded;
 use super::{Holder, Index, NameId, Place};
 use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, Reply};
 
@@ -12,7 +13,7 @@ const PAGES_AT_ONCE: usize = 128;
 
 /// A search that may take several steps.
 pub(in crate::role::relay) struct Search {
-    /// In lower case.
+    /// Without case.
     text: String,
     finder: Finder<'static>,
     /// Lines begin after this name.
@@ -47,7 +48,7 @@ pub(in crate::role::relay) struct Found {
 impl Search {
     /// Looks for names that contain `text`, whatever the case.
     pub(in crate::role::relay) fn new(text: &str) -> Self {
-        Self::after(text.to_lowercase(), None)
+        Self::after(folded(text), None)
     }
 
     fn after(text: String, after: Option<Box<str>>) -> Self {
