@@ -41,7 +41,7 @@ pub(in crate::role::relay) struct Seen<'a> {
 pub(in crate::role::relay) struct Found {
     /// The whole answer.
     pub(in crate::role::relay) answer: Vec<u8>,
-    /// What to go on with, if the list was cut.
+    /// What to go on with, if anything was listed.
     pub(in crate::role::relay) more: Option<Search>,
 }
 
@@ -87,7 +87,8 @@ impl Search {
         let (shown, total) = (self.shown, self.total);
         let mut answer = format!("{}\n", Reply::Files { shown, total }).into_bytes();
         answer.extend_from_slice(&self.lines);
-        let more = self.last.map(|last| Self::after(self.text, Some(last)));
+        let after = self.last.or(self.after);
+        let more = after.map(|after| Self::after(self.text, Some(after)));
         Found { answer, more }
     }
 
