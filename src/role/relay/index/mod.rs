@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
 
-pub(super) use search::{Search, Seen};
+pub(super) use search::{PAGES_AT_ONCE, Search, Seen};
 
 use self::pages::Pages;
 use crate::protocol::{ContentHash, FileName, MaybeHash};

@@ -9,7 +9,7 @@ use super::{Holder, Index, NameId, Place};
 use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, Reply};
 
 /// Pages that one step looks through: about 65,000 names, well below a millisecond.
-const PAGES_AT_ONCE: usize = 128;
+pub(in crate::role::relay) const PAGES_AT_ONCE: usize = 128;
 
 /// A search that may take several steps.
 pub(in crate::role::relay) struct Search {
@@ -65,8 +65,14 @@ impl Search {
         }
     }
 
-    /// Looks a little further. Returns true when all was looked at.
-    pub(in crate::role::relay) fn step(&mut self, index: &Index, seen: &Seen<'_>) -> bool {
+    /// Looks a little further, and counts the pages. Returns true when all was
+    /// looked at.
+    pub(in crate::role::relay) fn step(
+        &mut self,
+        index: &Index,
+        seen: &Seen<'_>,
+        looked: &mut usize,
+    ) -> bool {
         let name_of = |id: NameId| &*index.entries[id as usize].name;
         let pages = index.pages.from(self.looked.as_deref(), name_of);
         for page in pages.iter().take(PAGES_AT_ONCE) {
@@ -78,6 +84,7 @@ impl Search {
             };
             self.look(page.text(), page.ids(), first, index, seen);
             self.looked = page.ids().last().map(|id| name_of(*id).into());
+            *looked += 1;
         }
         pages.len() <= PAGES_AT_ONCE
     }
