@@ -3,6 +3,8 @@
 //! A file lives as long as its node's lease. When a node goes, its files are
 //! taken out little by little: [`Index::forget`] does a bounded part of the work.
 
+#[cfg(test)]
+mod model;
 mod pages;
 mod search;
 
