@@ -393,3 +393,12 @@ pub fn time(text: &str) -> Outcome<Duration> {
     let seconds = text.strip_suffix('s').ok_or("a time ends by s or ms")?;
     Ok(Duration::try_from_secs_f64(seconds.parse()?)?)
 }
+
+/// Of a long answer the first two lines and the last one.
+pub fn brief(answer: &str) -> String {
+    let lines: Vec<&str> = answer.lines().collect();
+    match lines.as_slice() {
+        [head, first, .., last] => format!("{head}\n{first}\n... {}\n{last}", lines.len() - 3),
+        _ => answer.to_owned(),
+    }
+}
