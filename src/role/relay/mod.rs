@@ -251,7 +251,12 @@ impl Role for Relay {
                 );
                 self.answer(turn, conn, session, request)
             }
-            Err(next) => next,
+            Err(next) => {
+                if session.visitor.malformed == Some(Verb::Register) {
+                    session.subject = Subject::Refused;
+                }
+                next
+            }
         }
     }
 
