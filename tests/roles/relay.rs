@@ -7,6 +7,8 @@
 //!   files of one byte, with numbers as names.
 //! - `storm N COUNT LINE`: the line is said so often, in one go; of the answers
 //!   only those that differ from the one before are shown, with their number.
+//! - `letters N COUNT LINE`: the line and so many letters; they are shown by
+//!   their number.
 //! - `brief N LINE`: as `say`, but of a long answer only the ends are shown.
 
 use std::sync::mpsc::channel;
@@ -101,6 +103,19 @@ impl Play {
             .collect())
     }
 
+    fn letters(stage: &mut Stage<Relay>, command: &Command) -> Outcome<String> {
+        let mut args = command.consume_args();
+        let conn = args.next_pos().ok_or("which connection?")?.parse()?;
+        let count: usize = args.next_pos().ok_or("how many?")?.parse()?;
+        let line = args.next_pos().ok_or("which line?")?;
+        args.reject_next()?;
+        let letters = "x".repeat(count);
+        stage.arrive(conn, format!("{line}{letters}\n").as_bytes())?;
+        Ok(stage
+            .seen()
+            .replace(&letters, &format!("({count} letters)")))
+    }
+
     fn brief(stage: &mut Stage<Relay>, command: &Command) -> Outcome<String> {
         let mut args = command.consume_args();
         let conn = args.next_pos().ok_or("which connection?")?.parse()?;
@@ -124,6 +139,7 @@ impl goldenscript::Runner for Play {
             "crowd" => Self::crowd(stage, command)?,
             "pile" => Self::pile(stage, command)?,
             "storm" => return Self::storm(stage, command),
+            "letters" => return Self::letters(stage, command),
             "brief" => return Self::brief(stage, command),
             _ => stage.run(command)?,
         }
