@@ -304,6 +304,16 @@ pub enum RequestError<'a> {
 }
 
 impl RequestError<'_> {
+    /// What it was meant to be, as far as that is known.
+    #[must_use]
+    pub fn verb(&self) -> Option<Verb> {
+        match self {
+            Self::NotUtf8 | Self::UnknownVerb(_) => None,
+            Self::Form(verb) | Self::Address(verb, _) | Self::Name(verb, _) => Some(*verb),
+            Self::Text(verb, _) => Some(*verb),
+        }
+    }
+
     /// The class of the error.
     #[must_use]
     pub fn code(&self) -> Code {

@@ -18,6 +18,8 @@ pub struct Visitor {
     requests: u32,
     unknown: u32,
     last: Option<&'static str>,
+    /// What the last line was meant to be, if its form was wrong.
+    pub(super) malformed: Option<Verb>,
 }
 
 impl Visitor {
@@ -46,10 +48,12 @@ impl Visitor {
         }
         match Request::parse(line) {
             Ok(request) => {
+                self.malformed = None;
                 self.last = request.verb().map(Verb::word);
                 Ok(request)
             }
             Err(error) => {
+                self.malformed = error.verb();
                 say(reply, Reply::Error(error.code(), error.to_string().into()));
                 if let RequestError::UnknownVerb(_) = error {
                     self.unknown += 1;

@@ -2,11 +2,15 @@
 
 use peerline::inbox::{Inbox, Piece};
 use peerline::protocol::{
-    FileItem, FileName, Foreign, MAX_LINE, NodeAddress, Registered, Reply, Request,
+    ContentHash, Delivery, FileItem, FileName, Foreign, HolderItem, MAX_LINE, MAX_TEXT, MaybeHash,
+    NodeAddress, Registered, Reply, Request, Text,
 };
 use proptest::prelude::*;
 
-use crate::values::{addresses, item, items, names, near_misses, registrations, replies, requests};
+use crate::values::{
+    addresses, content_hashes, deliveries, hashes, holders, item, items, messages, names,
+    near_misses, registrations, replies, requests,
+};
 
 /// The line as the other side gets it: through the framing.
 fn over_the_wire(printed: &str) -> Vec<u8> {
@@ -60,6 +64,57 @@ proptest! {
     }
 
     #[test]
+    fn a_holder_is_read_as_it_was_printed_whatever_follows(
+        holder in holders(),
+        later in "( [!-~]{1,8}){0,2}",
+    ) {
+        let line = over_the_wire(&format!("{holder}{later}"));
+        let line = std::str::from_utf8(&line).expect("what we print is UTF-8");
+        prop_assert_eq!(HolderItem::parse(line), Ok(holder));
+    }
+
+    #[test]
+    fn a_delivery_is_read_as_it_was_printed_and_is_no_answer(delivery in deliveries()) {
+        let line = over_the_wire(&delivery.to_string());
+        prop_assert!(Reply::parse(&line).is_err());
+        let line = std::str::from_utf8(&line).expect("what we print is UTF-8");
+        prop_assert_eq!(Delivery::parse(line), Some(delivery));
+    }
+
+    #[test]
+    fn no_answer_is_a_delivery(reply in replies()) {
+        let printed = reply.to_string();
+        prop_assert_eq!(Delivery::parse(&printed), None);
+    }
+
+    #[test]
+    fn a_hash_is_read_as_it_was_printed_in_either_case(hash in hashes(), known in content_hashes()) {
+        prop_assert_eq!(hash.to_string().parse::<MaybeHash>(), Ok(hash));
+        prop_assert_eq!(known.to_string().to_uppercase().parse::<ContentHash>(), Ok(known));
+        prop_assert_eq!(MaybeHash(Some(known)).to_string(), known.to_string());
+    }
+
+    #[test]
+    fn a_message_is_read_as_it_was_printed_and_may_be_kept(text in messages()) {
+        let printed = text.to_string();
+        prop_assert_eq!(Text::parse(&printed), Ok(text.clone()));
+        prop_assert_eq!(text.clone().into_owned(), text);
+    }
+
+    #[test]
+    fn an_accepted_message_can_do_no_harm(
+        text in prop_oneof!["\\PC{0,20}", ".{0,20}", "[a \t\r\n\u{0}\u{7f}\u{9b}\u{202e}]{0,9}"]
+    ) {
+        if let Ok(message) = Text::parse(&text) {
+            prop_assert_eq!(message.as_str(), &*text, "a message is never changed");
+            prop_assert!(!text.contains(char::is_control));
+            let turns = ['\u{202e}', '\u{2066}', '\u{200f}'];
+            prop_assert!(!text.contains(turns));
+            prop_assert!((1..=MAX_TEXT).contains(&text.len()));
+        }
+    }
+
+    #[test]
     fn a_name_is_read_as_it_was_printed_and_may_be_kept(name in names()) {
         let parsed = FileName::parse(&name).expect("valid names only");
         prop_assert_eq!(parsed.to_string(), &*name);
@@ -98,6 +153,16 @@ proptest! {
             let printed = item.to_string();
             prop_assert_eq!(FileItem::parse(&printed), Ok(item));
         }
+        if let Ok(holder) = HolderItem::parse(&text) {
+            prop_assert_eq!(HolderItem::parse(&holder.to_string()), Ok(holder));
+        }
+        if let Some(delivery) = Delivery::parse(text.trim_end_matches([' ', '\t'])) {
+            let printed = delivery.to_string();
+            prop_assert_eq!(Delivery::parse(&printed), Some(delivery));
+        }
+        if let Ok(hash) = text.parse::<MaybeHash>() {
+            prop_assert_eq!(hash.to_string().parse(), Ok(hash));
+        }
         if let Ok(registered) = Registered::parse(&text) {
             let printed = registered.to_string();
             let text = printed.strip_prefix("OK ").expect("it is an OK");
@@ -114,11 +179,13 @@ proptest! {
         let printed = request.to_string();
         let (verb, fields) = printed.split_once(' ').unwrap_or((&printed, ""));
         let verb = if upper { verb.to_owned() } else { verb.to_ascii_lowercase() };
-        // Only those between fields: the blanks of a name belong to it.
-        let fields = match request {
-            Request::Get(_) => fields.to_owned(),
-            _ => fields.replace(' ', &blanks[2]),
+        // Only those between fields: the blanks of a name or a text belong to it.
+        let before_last = match request {
+            Request::Get(_) | Request::Find(_) | Request::Unshare(_) | Request::Search(_) => 0,
+            Request::Share(..) | Request::Send(..) => 2,
+            _ => 1,
         };
+        let fields = fields.replacen(' ', &blanks[2], before_last);
         let typed = format!("{}{verb}{}{fields}{}", blanks[0], blanks[1], blanks[3]);
         prop_assert_eq!(Request::parse(typed.as_bytes()), Ok(request), "{:?}", typed);
     }

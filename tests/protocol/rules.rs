@@ -1,8 +1,9 @@
 //! The rules of protocol.md for lines and values, one test each.
 
 use peerline::protocol::{
-    AddressError, ClaimedIp, Code, FileItem, FileName, Foreign, MAX_LINE, MAX_NAME, NameError,
-    NodeAddress, Port, Registered, Reply, Request, RequestError, Verb,
+    AddressError, ClaimedIp, Code, Delivery, FileItem, FileName, Foreign, HolderItem, MAX_LINE,
+    MAX_NAME, MAX_TEXT, MaybeHash, NameError, NodeAddress, Port, Registered, Reply, Request,
+    RequestError, Text, TextError, Verb,
 };
 
 fn get(name: &str) -> Request<'_> {
@@ -71,6 +72,7 @@ fn a_verb_without_fields_has_none() {
     for verb in [
         Verb::List,
         Verb::More,
+        Verb::Listen,
         Verb::Ping,
         Verb::Stats,
         Verb::Help,
@@ -112,6 +114,11 @@ fn an_error_of_a_known_verb_shows_its_form() {
         ("UNREGISTER ::1", "use: UNREGISTER ip port"),
         ("GET", "use: GET name"),
         ("PING x", "use: PING"),
+        ("SHARE 1 a", "use: SHARE size hash name"),
+        ("UNSHARE", "use: UNSHARE name"),
+        ("FIND ", "use: FIND name"),
+        ("LISTEN here", "use: LISTEN"),
+        ("SEND 192.0.2.7 80", "use: SEND ip port text"),
     ] {
         let error = Request::parse(line.as_bytes()).expect_err(line);
         assert_eq!(error.code(), Code::Syntax);
@@ -309,6 +316,7 @@ fn fields_after_those_known_are_ignored() {
     for (line, known) in [
         ("FOUND 1 x y", Reply::Found(1)),
         ("NODES 1 x", Reply::Nodes(1)),
+        ("HOLDERS 1 x", Reply::Holders(1)),
         ("FILES 1 2 x", Reply::Files { shown: 1, total: 2 }),
         ("STATS 1 x", Reply::Stats(1)),
         ("HELP 1 x", Reply::Help(1)),
@@ -322,6 +330,8 @@ fn fields_after_those_known_are_ignored() {
     // An item that does not end by a name may get new fields as well.
     let address = NodeAddress::parse("192.0.2.7 80 x y").expect("known fields");
     assert_eq!(address.to_string(), "192.0.2.7 80");
+    let holder = HolderItem::parse("192.0.2.7 80 5 - x y").expect("known fields");
+    assert_eq!(holder.to_string(), "192.0.2.7 80 5 -");
 }
 
 #[test]
@@ -348,7 +358,9 @@ fn codes_keep_their_numbers_known_or_not() {
         (Code::NotAllowed, 403),
         (Code::NoSuchNode, 404),
         (Code::TooSlow, 408),
+        (Code::Changed, 409),
         (Code::LimitReached, 413),
+        (Code::SlowDown, 429),
         (Code::LineTooLong, 431),
         (Code::Internal, 500),
         (Code::UnknownVerb, 501),
@@ -410,4 +422,152 @@ fn what_a_web_page_can_send_is_refused_on_any_line_whatever_else_stands_in_it() 
         Foreign::detect(b"GET /\xff HTTP/1.1", true),
         Some(Foreign::Http)
     );
+}
+
+const HASH: &str = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+
+#[test]
+fn a_file_is_shared_with_its_size_its_hash_and_a_name_that_may_hold_blanks() {
+    let name = FileName::parse("a  b").expect("a valid name");
+    for hash in ["-", HASH, &HASH.to_uppercase()] {
+        let line = format!("share  5\t{hash}   a  b ");
+        let known = hash.parse().expect("a hash");
+        assert_eq!(
+            Request::parse(line.as_bytes()),
+            Ok(Request::Share(5, known, name.clone())),
+            "{line}"
+        );
+    }
+    for line in [
+        "SHARE",
+        "SHARE 5",
+        "SHARE 5 -",
+        "SHARE 5 a",
+        "SHARE -5 - a",
+        "SHARE 5 -- a",
+        "SHARE - 5 a",
+        "SHARE 18446744073709551616 - a",
+        "SHARE 5 - ../a",
+        "SHARE 5 - /a",
+        &format!("SHARE 5 {}0 a", &HASH[..63].replace('a', "g")),
+        &format!("SHARE 5 {HASH}0 a"),
+    ] {
+        assert_syntax(line);
+    }
+    // The longest name fits in a line with the largest size and a hash.
+    let longest = format!("SHARE {} {HASH} {}\n", u64::MAX, "n".repeat(MAX_NAME));
+    assert!(longest.len() <= MAX_LINE);
+}
+
+#[test]
+fn a_search_takes_any_text_and_drops_the_blanks_around_it() {
+    for (line, text) in [
+        ("SEARCH", ""),
+        ("SEARCH  ", ""),
+        ("search a  b\t", "a  b"),
+        ("SEARCH ../x", "../x"),
+    ] {
+        assert_eq!(
+            Request::parse(line.as_bytes()),
+            Ok(Request::Search(text)),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn the_rules_for_messages() {
+    for (text, why) in [
+        ("", TextError::Empty),
+        ("a\tb", TextError::Character),
+        ("a\0", TextError::Character),
+        ("\u{7f}", TextError::Character),
+        ("a\u{9b}31m", TextError::Character),
+        ("a\u{202e}b", TextError::Character),
+        ("\u{2066}", TextError::Character),
+    ] {
+        assert_eq!(Text::parse(text), Err(why), "{text:?}");
+    }
+    for text in [
+        "a",
+        "/quit",
+        "FROM 192.0.2.7 80 you",
+        "a  b",
+        "\\o/",
+        "größe 🙂",
+    ] {
+        assert!(Text::parse(text).is_ok(), "{text:?}");
+        let line = format!("SEND 192.0.2.7 80  {text} ");
+        let Ok(Request::Send(_, parsed)) = Request::parse(line.as_bytes()) else {
+            panic!("{line:?} is refused");
+        };
+        assert_eq!(parsed.as_str(), text);
+    }
+}
+
+#[test]
+fn a_message_has_at_most_1024_bytes_and_fits_in_a_line() {
+    let longest = "é".repeat(MAX_TEXT / 2);
+    assert!(Text::parse(&longest).is_ok());
+    let send = format!("SEND 192.0.2.7 80 {longest}x");
+    let error = Request::parse(send.as_bytes()).expect_err("too long");
+    assert_eq!(error, RequestError::Text(Verb::Send, TextError::TooLong));
+    assert_eq!(error.code(), Code::LimitReached);
+    let widest = "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff 65535";
+    let from = NodeAddress::parse(widest).expect("a host");
+    let text = Text::parse(&longest).expect("just tried");
+    let delivery = Delivery { from, text };
+    assert!(delivery.to_string().len() < MAX_LINE);
+}
+
+#[test]
+fn a_message_goes_to_a_host() {
+    for line in [
+        "SEND",
+        "SEND a",
+        "SEND 192.0.2.7 80",
+        "SEND 192.0.2.7 80  ",
+        "SEND * 80 a",
+        "SEND 192.0.2.7 0 a",
+        "SEND 0.0.0.0 80 a",
+        "SEND 224.0.0.1 80 a",
+    ] {
+        assert_syntax(line);
+    }
+}
+
+#[test]
+fn a_delivery_is_from_a_host() {
+    for line in [
+        "FROM",
+        "FROM 192.0.2.7 80",
+        "FROM * 80 a",
+        "FROM 192.0.2.7 0 a",
+        "FROM 0.0.0.0 80 a",
+        "FROM 192.0.2.7 80 \u{1b}[2J",
+        "from 192.0.2.7 80 a",
+        "OK 192.0.2.7 80 a",
+    ] {
+        assert_eq!(Delivery::parse(line), None, "{line}");
+    }
+}
+
+#[test]
+fn a_holder_is_a_host_with_a_size_and_a_hash() {
+    let line = format!("::ffff:192.0.2.7 80 5 {HASH}");
+    let holder = HolderItem::parse(&line).expect("a holder");
+    assert_eq!(holder.to_string(), format!("192.0.2.7 80 5 {HASH}"));
+    let unknown = HolderItem::parse("192.0.2.7 80 5 -").expect("a holder");
+    assert_eq!(unknown.hash, MaybeHash(None));
+    for line in [
+        "",
+        "192.0.2.7 80",
+        "192.0.2.7 80 5",
+        "192.0.2.7 80 -1 -",
+        "192.0.2.7 80 5 x",
+        "* 80 5 -",
+        "0.0.0.0 80 5 -",
+    ] {
+        assert!(HolderItem::parse(line).is_err(), "{line}");
+    }
 }

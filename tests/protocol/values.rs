@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use peerline::protocol::{
-    ClaimedIp, Code, FileItem, FileName, NodeAddress, Port, Registered, Reply, Request,
+    ClaimedIp, Code, ContentHash, Delivery, FileItem, FileName, HolderItem, MaybeHash, NodeAddress,
+    Port, Registered, Reply, Request, Text,
 };
 use proptest::prelude::*;
 
@@ -50,12 +51,12 @@ fn claims() -> impl Strategy<Value = ClaimedIp> {
 }
 
 pub fn requests() -> impl Strategy<Value = Request<'static>> {
-    let get = |name: String| {
-        let name = FileName::parse(&name).expect("valid names only");
-        Request::Get(name.into_owned())
-    };
     prop_oneof![
         Just(Request::Banner),
+        Just(Request::Listen),
+        Just(Request::Search("")),
+        prop::sample::select(vec!["ö", "a b", "- 1", "\u{202e}", "..", "ΣΑΣ\t/"])
+            .prop_map(Request::Search),
         Just(Request::List),
         Just(Request::More),
         Just(Request::Ping),
@@ -64,8 +65,49 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
         Just(Request::Quit),
         (claims(), ports()).prop_map(|(ip, port)| Request::Register(ip, port)),
         (claims(), ports()).prop_map(|(ip, port)| Request::Unregister(ip, port)),
-        names().prop_map(get),
+        names().prop_map(|name| Request::Get(file_name(&name))),
+        names().prop_map(|name| Request::Find(file_name(&name))),
+        names().prop_map(|name| Request::Unshare(file_name(&name))),
+        (any::<u64>(), hashes(), names()).prop_map(|(size, hash, name)| Request::Share(
+            size,
+            hash,
+            file_name(&name)
+        )),
+        (addresses(), messages()).prop_map(|(to, text)| Request::Send(to, text)),
     ]
+}
+
+fn file_name(text: &str) -> FileName<'static> {
+    let name = FileName::parse(text).expect("valid names only");
+    name.into_owned()
+}
+
+pub fn content_hashes() -> impl Strategy<Value = ContentHash> {
+    any::<[u8; 32]>().prop_map(ContentHash)
+}
+
+pub fn hashes() -> impl Strategy<Value = MaybeHash> {
+    prop::option::of(content_hashes()).prop_map(MaybeHash)
+}
+
+/// Messages as they can arrive: the blanks at their ends are lost on the way.
+pub fn messages() -> impl Strategy<Value = Text<'static>> {
+    "\\PC{1,40}"
+        .prop_map(|text| text.trim_matches([' ', '\t']).to_owned())
+        .prop_filter("a valid message", |text| Text::parse(text).is_ok())
+        .prop_map(|text| Text::parse(&text).expect("just tried").into_owned())
+}
+
+pub fn deliveries() -> impl Strategy<Value = Delivery<'static>> {
+    (addresses(), messages()).prop_map(|(from, text)| Delivery { from, text })
+}
+
+pub fn holders() -> impl Strategy<Value = HolderItem> {
+    (addresses(), any::<u64>(), hashes()).prop_map(|(node, size, hash)| HolderItem {
+        node,
+        size,
+        hash,
+    })
 }
 
 /// A text for people, as it stands behind `OK` or a code.
@@ -79,6 +121,7 @@ pub fn replies() -> impl Strategy<Value = Reply<'static>> {
         Just(Reply::Pong),
         Just(Reply::NotFound),
         any::<u64>().prop_map(Reply::Nodes),
+        any::<u64>().prop_map(Reply::Holders),
         any::<u64>().prop_map(Reply::Found),
         any::<(u64, u64)>().prop_map(|(shown, total)| Reply::Files { shown, total }),
         any::<u64>().prop_map(Reply::Stats),
@@ -97,16 +140,15 @@ pub fn registrations() -> impl Strategy<Value = Registered> {
 }
 
 /// The fields of an item of a list of files; see [`item`].
-pub fn items() -> impl Strategy<Value = (u64, String, u64, String)> {
-    let hash = prop_oneof![Just("-".to_owned()), "[0-9a-f]{64}"];
-    (any::<u64>(), hash, any::<u64>(), names())
+pub fn items() -> impl Strategy<Value = (u64, MaybeHash, u64, String)> {
+    (any::<u64>(), hashes(), any::<u64>(), names())
 }
 
 /// The item with these fields.
-pub fn item((size, hash, holders, name): &(u64, String, u64, String)) -> FileItem<'_> {
+pub fn item((size, hash, holders, name): &(u64, MaybeHash, u64, String)) -> FileItem<'_> {
     FileItem {
         size: *size,
-        hash,
+        hash: *hash,
         holders: *holders,
         name: FileName::parse(name).expect("valid names only"),
     }
@@ -120,6 +162,16 @@ pub fn near_misses() -> impl Strategy<Value = Vec<u8>> {
             "REGISTER",
             "unregister",
             "LIST",
+            "SHARE",
+            "unshare",
+            "FIND",
+            "search",
+            "LISTEN",
+            "SEND",
+            "FROM",
+            "HOLDERS",
+            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789ABCDEF",
+            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde",
             "MORE",
             "get",
             "PING",

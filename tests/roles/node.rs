@@ -16,7 +16,7 @@ use peerline::protocol::{ClaimedIp, FileItem, FileName, MaybeHash, Port, canonic
 use peerline::role::Heard;
 use peerline::role::node::{Content, Node, Registrar, Share, Talk, Unavailable};
 
-use crate::stage::{Outcome, Stage};
+use crate::stage::{Outcome, Stage, brief};
 
 #[derive(Default)]
 pub struct Play {
@@ -144,15 +144,6 @@ impl Play {
         });
         self.stage = Some(Stage::new(node, began, news, String::clone));
         args.reject_next()
-    }
-}
-
-/// The first two lines and the last one.
-fn brief(answer: &str) -> String {
-    let lines: Vec<&str> = answer.lines().collect();
-    match lines.as_slice() {
-        [head, first, .., last] => format!("{head}\n{first}\n... {}\n{last}", lines.len() - 3),
-        _ => answer.to_owned(),
     }
 }
 

@@ -12,6 +12,7 @@
 //! - `reached N`, `unreached N`, `unanswered N`: how a dial went. Dials are
 //!   numbered on from the highest number.
 //! - `advance TIME`: the clock moves, and deadlines are met on the way.
+//!   An answer that the role needs deadlines for comes with `advance 0s`.
 //! - `wake from=TIME to=TIME`: the clock moves to the next deadline, which must
 //!   be so far away. `deadline`: how far it is.
 //! - `turn-away WHY`: there is no place for a connection.
@@ -55,6 +56,10 @@ pub struct Stage<R: Role> {
 struct Peer<S> {
     session: S,
     inbox: Inbox,
+    /// The role works on its answer: what arrives stays in the inbox.
+    waits: bool,
+    /// The input has ended behind what is in the inbox.
+    ended: bool,
 }
 
 impl<R: Role> Stage<R> {
@@ -122,12 +127,9 @@ impl<R: Role> Stage<R> {
             }
             "end" => {
                 let number = number(&mut args)?;
-                let peer = self.peers.get(&number).ok_or("it is not connected")?;
-                if peer.inbox.is_empty() {
-                    self.over(number, &End::Done)?;
-                } else {
-                    self.broken(number, Fault::Cut)?;
-                }
+                let peer = self.peers.get_mut(&number).ok_or("it is not connected")?;
+                peer.ended = true;
+                self.arrive(number, b"")?;
             }
             "late" => self.broken(number(&mut args)?, Fault::Late)?,
             "lose" => {
@@ -192,8 +194,13 @@ impl<R: Role> Stage<R> {
     }
 
     fn add(&mut self, number: u32, session: R::Session) -> Outcome {
-        let inbox = Inbox::default();
-        if self.peers.insert(number, Peer { session, inbox }).is_some() {
+        let peer = Peer {
+            session,
+            inbox: Inbox::default(),
+            waits: false,
+            ended: false,
+        };
+        if self.peers.insert(number, peer).is_some() {
             return Err("that connection is still there".into());
         }
         self.last = self.last.max(number);
@@ -205,8 +212,9 @@ impl<R: Role> Stage<R> {
         let peer = self.peers.get_mut(&number).ok_or("it is not connected")?;
         let mut inbox = std::mem::take(&mut peer.inbox);
         let mut unread = inbox.open(bytes);
+        let mut waits = peer.waits;
         let mut close = None;
-        while close.is_none() {
+        while close.is_none() && !waits {
             let heard = match unread.next(MAX_LINE) {
                 None => break,
                 Some(Piece::Line(line)) => Heard::Line(line),
@@ -216,15 +224,39 @@ impl<R: Role> Stage<R> {
             match self.hear(number, heard)? {
                 Next::Line => {}
                 Next::Body(length) => unread.expect_body(length),
+                Next::Wait => waits = true,
                 end @ Next::Close(_) => close = Some(end),
             }
         }
         inbox.keep(unread);
-        if let Some(peer) = self.peers.get_mut(&number) {
-            peer.inbox = inbox;
-        }
+        let peer = self.peers.get_mut(&number).ok_or("it is not connected")?;
+        let cut = !inbox.is_empty();
+        peer.inbox = inbox;
+        peer.waits = waits;
+        let ended = peer.ended && !waits;
         self.apply();
-        self.close(number, close.unwrap_or(Next::Line))
+        match close {
+            Some(close) => self.close(number, close),
+            None if ended && cut => self.broken(number, Fault::Cut),
+            None if ended => self.over(number, &End::Done),
+            None => Ok(()),
+        }
+    }
+
+    /// The answer that a connection waits for is complete.
+    fn resume(&mut self, number: u32) -> Outcome {
+        let Some(peer) = self.peers.get_mut(&number) else {
+            return Ok(());
+        };
+        peer.waits = false;
+        let next = self.hear(number, Heard::Resumed)?;
+        self.apply();
+        self.close(number, next)?;
+        if self.peers.contains_key(&number) {
+            // What has waited in its inbox.
+            self.arrive(number, b"")?;
+        }
+        Ok(())
     }
 
     fn hear(&mut self, number: u32, heard: Heard<'_>) -> Outcome<Next> {
@@ -246,7 +278,7 @@ impl<R: Role> Stage<R> {
 
     fn close(&mut self, number: u32, next: Next) -> Outcome {
         match next {
-            Next::Line | Next::Body(_) => Ok(()),
+            Next::Line | Next::Body(_) | Next::Wait => Ok(()),
             Next::Close(end) => self.over(number, &end),
         }
     }
@@ -286,12 +318,20 @@ impl<R: Role> Stage<R> {
         }
         let (text, steps) = self.out.take();
         let mut start = 0;
+        // These may have more to say, and it comes behind all this.
+        let (mut resumed, mut closed) = (Vec::new(), Vec::new());
         for step in steps {
             match step {
-                Step::Text { to, end } => {
+                // What is shown tells by itself whether it was asked for.
+                Step::Text { to, end, .. } => {
                     self.show(to.slot, &text[start..end]);
                     start = end;
                 }
+                Step::Keep { conn } => {
+                    let _ = writeln!(self.seen, "{} is kept", conn.slot);
+                }
+                Step::Resume { conn } => resumed.push(conn.slot),
+                Step::Close { conn, end } => closed.push((conn.slot, end)),
                 Step::Shared { to, bytes } => self.show(to.slot, &bytes),
                 Step::File {
                     to,
@@ -310,6 +350,12 @@ impl<R: Role> Stage<R> {
                 }
                 Step::Finish => self.seen.push_str("finished\n"),
             }
+        }
+        for (number, end) in closed {
+            self.over(number, &end).expect("it is connected");
+        }
+        for number in resumed {
+            self.resume(number).expect("it is connected");
         }
     }
 
@@ -346,4 +392,13 @@ pub fn time(text: &str) -> Outcome<Duration> {
     }
     let seconds = text.strip_suffix('s').ok_or("a time ends by s or ms")?;
     Ok(Duration::try_from_secs_f64(seconds.parse()?)?)
+}
+
+/// Of a long answer the first two lines and the last one.
+pub fn brief(answer: &str) -> String {
+    let lines: Vec<&str> = answer.lines().collect();
+    match lines.as_slice() {
+        [head, first, .., last] => format!("{head}\n{first}\n... {}\n{last}", lines.len() - 3),
+        _ => answer.to_owned(),
+    }
 }

@@ -1,6 +1,6 @@
 //! Types every transcript of `protocol.md` into a real server: line by line,
-//! and once more all at once with the input ended behind it. What is written
-//! in the contract is what happens.
+//! and, where one person types, once more all at once with the input ended
+//! behind it. What is written in the contract is what happens.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -21,6 +21,9 @@ const SAMPLES: [(&str, &[u8]); 5] = [
 
 /// Marks a typed line.
 const TYPED: &str = "> ";
+/// Marks what a second person types, and what he is answered.
+const SECOND_TYPED: &str = "2> ";
+const SECOND_HEARD: &str = "2< ";
 /// Stands for anything inside a line.
 const ANYTHING: char = '…';
 
@@ -29,11 +32,17 @@ fn every_transcript_of_the_contract_is_true() {
     for transcript in transcripts() {
         let at = format!("protocol.md:{}", transcript.line);
         let stage = Stage::new(transcript.server);
-        let typed = transcript.type_line_by_line(stage.address(), &at);
-        transcript.check(&typed, &format!("{at}, typed line by line"));
+        let heard = transcript.type_line_by_line(stage.address(), &at);
+        for (who, heard) in [Who::First, Who::Second].into_iter().zip(heard) {
+            transcript.check(who, &heard, &format!("{at}, typed line by line, {who:?}"));
+        }
+        if transcript.people() > 1 {
+            // What is sent at once on two connections comes in any order.
+            continue;
+        }
         let stage = Stage::new(transcript.server);
         let answers = ask(stage.address(), transcript.input().as_bytes());
-        transcript.check(&answers, &format!("{at}, sent at once"));
+        transcript.check(Who::First, &answers, &format!("{at}, sent at once"));
     }
 }
 
@@ -115,10 +124,18 @@ struct Transcript {
     steps: Vec<Step>,
 }
 
-/// A typed line and the lines that answer it.
+/// A typed line and the lines that answer it, on whichever connection.
 struct Step {
+    who: Who,
     typed: String,
-    answers: Vec<String>,
+    answers: Vec<(Who, String)>,
+}
+
+/// One of the two people of a transcript.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Who {
+    First,
+    Second,
 }
 
 impl Transcript {
@@ -127,29 +144,44 @@ impl Transcript {
         lines.collect()
     }
 
-    /// Types each line after the answer to the one before it has come.
-    fn type_line_by_line(&self, address: SocketAddr, at: &str) -> String {
-        let mut nc = Nc::connect(address);
-        let mut heard = String::new();
-        for step in &self.steps {
-            nc.send(format!("{}\n", step.typed));
-            for expected in &step.answers {
-                let line = nc.line();
-                assert!(
-                    matches(expected, &line),
-                    "{at}: {:?} is answered by {line:?} where {expected:?} is expected",
-                    step.typed
-                );
-                heard.push_str(&line);
-                heard.push('\n');
-            }
-        }
-        nc.half_close();
-        heard + &nc.rest_text()
+    /// How many type.
+    fn people(&self) -> usize {
+        let second = self.steps.iter().any(|step| step.who == Who::Second);
+        1 + usize::from(second)
     }
 
-    fn check(&self, heard: &str, at: &str) {
-        let expected: Vec<&String> = self.steps.iter().flat_map(|step| &step.answers).collect();
+    /// Types each line after the answer to the one before it has come. Returns
+    /// what each of the two has heard.
+    fn type_line_by_line(&self, address: SocketAddr, at: &str) -> [String; 2] {
+        let people = 0..self.people();
+        let mut people: Vec<Nc> = people.map(|_| Nc::connect(address)).collect();
+        let mut heard = [String::new(), String::new()];
+        for step in &self.steps {
+            people[step.who as usize].send(format!("{}\n", step.typed));
+            for (who, expected) in &step.answers {
+                let line = people[*who as usize].line();
+                assert!(
+                    matches(expected, &line),
+                    "{at}: {who:?} hears {line:?} where {expected:?} is expected after {:?}",
+                    step.typed
+                );
+                heard[*who as usize].push_str(&line);
+                heard[*who as usize].push('\n');
+            }
+        }
+        for (nc, heard) in people.iter_mut().zip(&mut heard) {
+            nc.half_close();
+            heard.push_str(&nc.rest_text());
+        }
+        heard
+    }
+
+    fn check(&self, who: Who, heard: &str, at: &str) {
+        let answers = self.steps.iter().flat_map(|step| &step.answers);
+        let expected: Vec<&String> = answers
+            .filter(|(whose, _)| *whose == who)
+            .map(|(_, expected)| expected)
+            .collect();
         let lines: Vec<&str> = heard.lines().collect();
         let same = expected.len() == lines.len()
             && expected
@@ -157,7 +189,8 @@ impl Transcript {
                 .zip(&lines)
                 .all(|(expected, line)| matches(expected, line));
         assert!(same, "{at}: expected\n{expected:#?}\nbut heard\n{lines:#?}");
-        assert!(heard.ends_with('\n'), "{at}: the last line is not ended");
+        let is_whole = heard.is_empty() || heard.ends_with('\n');
+        assert!(is_whole, "{at}: the last line is not ended");
     }
 }
 
@@ -188,15 +221,22 @@ fn transcripts() -> Vec<Transcript> {
         for (text, line) in lines.by_ref().take_while(|(text, _)| *text != "```") {
             // An editor drops the blank of an empty line.
             let text = if text == TYPED.trim() { TYPED } else { text };
-            if let Some(typed) = text.strip_prefix(TYPED) {
+            let typed = text.strip_prefix(TYPED).map(|typed| (Who::First, typed));
+            let typed = typed.or_else(|| Some((Who::Second, text.strip_prefix(SECOND_TYPED)?)));
+            if let Some((who, typed)) = typed {
                 steps.push(Step {
+                    who,
                     typed: typed.to_owned(),
                     answers: Vec::new(),
                 });
             } else {
                 let step = steps.last_mut();
                 let step = step.unwrap_or_else(|| panic!("protocol.md:{line}: nothing was typed"));
-                step.answers.push(text.to_owned());
+                let answer = match text.strip_prefix(SECOND_HEARD) {
+                    Some(text) => (Who::Second, text.to_owned()),
+                    None => (Who::First, text.to_owned()),
+                };
+                step.answers.push(answer);
             }
         }
         found.push(Transcript {

@@ -1,8 +1,10 @@
 //! Files of the nodes: sharing, finding, searching.
 
+use std::time::Instant;
+
 use log::debug;
 
-use super::index::{Holder, Place, Quota, Search, Seen};
+use super::index::{Holder, PAGES_AT_ONCE, Place, Quota, Search, Seen};
 use super::session::{Session, Subject};
 use super::{Refused, Relay};
 use crate::protocol::{Code, FileName, HolderItem, MaybeHash, Reply};
@@ -11,6 +13,12 @@ use crate::role::{ConnId, Next, Turn};
 
 /// Files of nodes that left which are taken out in one go.
 const FORGOTTEN_AT_ONCE: usize = 2000;
+
+/// What was looked through in one round of the loop.
+pub(super) struct Looked {
+    round: Instant,
+    pages: usize,
+}
 
 /// A search that takes more than one step, and who waits for it.
 pub(super) struct Pending {
@@ -75,7 +83,8 @@ impl Relay {
         }
     }
 
-    /// Answers at once if one step is enough and nobody waits; else the asker waits.
+    /// Answers at once if one step is enough, nobody waits and not too much was
+    /// looked through in this round; else the asker waits.
     pub(super) fn search(
         &mut self,
         turn: &mut Turn<'_, Self>,
@@ -84,7 +93,8 @@ impl Relay {
         mut search: Search,
     ) -> Next {
         let on_loopback = session.ip.is_loopback();
-        if self.searches.is_empty() && self.look(&mut search, on_loopback) {
+        let may_look = self.searches.is_empty() && self.looked.has_room(turn.now);
+        if may_look && self.look(&mut search, on_loopback) {
             answer(turn, conn, session, search);
             return Next::Line;
         }
@@ -122,10 +132,15 @@ impl Relay {
 
     /// Does a bounded part of the work that waits.
     pub(super) fn work_on(&mut self, turn: &mut Turn<'_, Self>) {
-        if let Some(place) = self.directory.left()
-            && self.index.forget(place, FORGOTTEN_AT_ONCE)
+        let mut budget = FORGOTTEN_AT_ONCE;
+        while budget > 0
+            && let Some(place) = self.directory.left()
         {
-            self.directory.release_left();
+            // A node without files is some work, too.
+            budget -= self.index.forget(place, budget).max(1);
+            if self.index.files(place) == 0 {
+                self.directory.release_left();
+            }
         }
         let waiting = self.searches.iter().position(|pending| !pending.done);
         if let Some(mut pending) = waiting.and_then(|at| self.searches.remove(at)) {
@@ -145,13 +160,31 @@ impl Relay {
     }
 
     /// Looks a step further. Returns true when all was looked at.
-    fn look(&self, search: &mut Search, on_loopback: bool) -> bool {
+    fn look(&mut self, search: &mut Search, on_loopback: bool) -> bool {
         let is_seen = |place| self.directory.seen(place, on_loopback).is_some();
         let seen = Seen {
             all: self.directory.all_seen(on_loopback),
             node: &is_seen,
         };
-        search.step(&self.index, &seen)
+        search.step(&self.index, &seen, &mut self.looked.pages)
+    }
+}
+
+impl Looked {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            round: now,
+            pages: 0,
+        }
+    }
+
+    /// Whether one more search may be answered in the round of `now`: many short
+    /// ones together hold the loop as long as a long one.
+    fn has_room(&mut self, now: Instant) -> bool {
+        if self.round != now {
+            *self = Self::new(now);
+        }
+        self.pages < PAGES_AT_ONCE
     }
 }
 

@@ -20,7 +20,7 @@ pub use session::Session;
 pub use trust::{Network, Trust};
 
 use self::directory::Directory;
-use self::files::Pending;
+use self::files::{Looked, Pending};
 use self::index::{Index, Search};
 use self::messages::Listeners;
 use self::session::Subject;
@@ -81,6 +81,7 @@ pub struct Relay {
     directory: Directory,
     index: Index,
     searches: VecDeque<Pending>,
+    looked: Looked,
     listeners: Listeners,
     finds: u64,
     messages: u64,
@@ -99,6 +100,7 @@ impl Relay {
             directory: Directory::new(now),
             index: Index::default(),
             searches: VecDeque::new(),
+            looked: Looked::new(now),
             listeners: Listeners::default(),
             finds: 0,
             messages: 0,
@@ -249,7 +251,12 @@ impl Role for Relay {
                 );
                 self.answer(turn, conn, session, request)
             }
-            Err(next) => next,
+            Err(next) => {
+                if session.visitor.malformed == Some(Verb::Register) {
+                    session.subject = Subject::Refused;
+                }
+                next
+            }
         }
     }
 

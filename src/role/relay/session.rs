@@ -35,7 +35,7 @@ pub(super) enum Subject {
     Never,
     /// This one, as long as its lease lasts.
     Node(NodeAddress),
-    /// Its last `REGISTER` was refused.
+    /// Its last `REGISTER` failed, be it by its form.
     Refused,
 }
 

@@ -3,6 +3,8 @@
 //! A file lives as long as its node's lease. When a node goes, its files are
 //! taken out little by little: [`Index::forget`] does a bounded part of the work.
 
+#[cfg(test)]
+mod model;
 mod pages;
 mod search;
 
@@ -13,7 +15,7 @@ use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
 
-pub(super) use search::{Search, Seen};
+pub(super) use search::{PAGES_AT_ONCE, Search, Seen};
 
 use self::pages::Pages;
 use crate::protocol::{ContentHash, FileName, MaybeHash};
@@ -154,24 +156,23 @@ impl Index {
         true
     }
 
-    /// Takes out at most so many files of a node that is gone. Returns true
-    /// when it has none any more.
-    pub(super) fn forget(&mut self, node: Place, at_most: usize) -> bool {
+    /// Takes out at most so many files of a node that is gone. Returns how many
+    /// that were.
+    pub(super) fn forget(&mut self, node: Place, at_most: usize) -> usize {
         let Some(share) = self.shares.get_mut(&node) else {
-            return true;
+            return 0;
         };
         let ids: Vec<NameId> = share.names.iter().copied().take(at_most).collect();
         for id in &ids {
             share.names.remove(id);
         }
-        let done = share.names.is_empty();
-        if done {
+        if share.names.is_empty() {
             self.shares.remove(&node);
         }
-        for id in ids {
-            self.remove_holder(id, node);
+        for id in &ids {
+            self.remove_holder(*id, node);
         }
-        done
+        ids.len()
     }
 
     fn id(&self, name: &str) -> Option<NameId> {

@@ -1,6 +1,6 @@
-//! Names in order, packed for searching: each page holds some hundred names in
-//! lower case, one behind the other, so that a search runs over plain memory
-//! and an insertion moves no more than a page.
+//! Names in order, packed for searching: each page holds some hundred names
+//! without their case, one behind the other, so that a search runs over plain
+//! memory and an insertion moves no more than a page.
 
 use super::NameId;
 
@@ -14,7 +14,7 @@ pub(super) struct Pages(Vec<Page>);
 /// Neighbouring names, at least one.
 #[derive(Default)]
 pub(super) struct Page {
-    /// In lower case, each ended by a newline.
+    /// Without case, each ended by a newline.
     text: String,
     /// Which they are, in the same order.
     ids: Vec<NameId>,
@@ -64,9 +64,9 @@ impl Pages {
         let page = &mut self.0[at];
         let line = page.ids.partition_point(|other| name_of(*other) < name);
         let offset = page.offset(line);
-        let mut folded = name.to_lowercase();
-        folded.push('\n');
-        page.text.insert_str(offset, &folded);
+        let mut line_text = folded(name);
+        line_text.push('\n');
+        page.text.insert_str(offset, &line_text);
         page.ids.insert(line, id);
         if page.ids.len() > PAGE {
             let half = page.ids.len() / 2;
@@ -98,4 +98,14 @@ impl Pages {
             .partition_point(|page| page.ids.first().is_some_and(|id| name_of(*id) <= name))
             .saturating_sub(1)
     }
+}
+
+/// The text without its case, letter by letter: a part of a name must stay a
+/// part of it, and `str::to_lowercase` knows two small sigmas.
+pub(super) fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let upper = text.chars().flat_map(char::to_uppercase);
+    upper.flat_map(char::to_lowercase).collect()
 }

@@ -4,15 +4,16 @@ use std::io::Write;
 
 use memchr::memmem::Finder;
 
+use super::pages::folded;
 use super::{Holder, Index, NameId, Place};
 use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, Reply};
 
 /// Pages that one step looks through: about 65,000 names, well below a millisecond.
-const PAGES_AT_ONCE: usize = 128;
+pub(in crate::role::relay) const PAGES_AT_ONCE: usize = 128;
 
 /// A search that may take several steps.
 pub(in crate::role::relay) struct Search {
-    /// In lower case.
+    /// Without case.
     text: String,
     finder: Finder<'static>,
     /// Lines begin after this name.
@@ -40,14 +41,14 @@ pub(in crate::role::relay) struct Seen<'a> {
 pub(in crate::role::relay) struct Found {
     /// The whole answer.
     pub(in crate::role::relay) answer: Vec<u8>,
-    /// What to go on with, if the list was cut.
+    /// What to go on with, if anything was listed.
     pub(in crate::role::relay) more: Option<Search>,
 }
 
 impl Search {
     /// Looks for names that contain `text`, whatever the case.
     pub(in crate::role::relay) fn new(text: &str) -> Self {
-        Self::after(text.to_lowercase(), None)
+        Self::after(folded(text), None)
     }
 
     fn after(text: String, after: Option<Box<str>>) -> Self {
@@ -64,8 +65,14 @@ impl Search {
         }
     }
 
-    /// Looks a little further. Returns true when all was looked at.
-    pub(in crate::role::relay) fn step(&mut self, index: &Index, seen: &Seen<'_>) -> bool {
+    /// Looks a little further, and counts the pages. Returns true when all was
+    /// looked at.
+    pub(in crate::role::relay) fn step(
+        &mut self,
+        index: &Index,
+        seen: &Seen<'_>,
+        looked: &mut usize,
+    ) -> bool {
         let name_of = |id: NameId| &*index.entries[id as usize].name;
         let pages = index.pages.from(self.looked.as_deref(), name_of);
         for page in pages.iter().take(PAGES_AT_ONCE) {
@@ -77,6 +84,7 @@ impl Search {
             };
             self.look(page.text(), page.ids(), first, index, seen);
             self.looked = page.ids().last().map(|id| name_of(*id).into());
+            *looked += 1;
         }
         pages.len() <= PAGES_AT_ONCE
     }
@@ -86,7 +94,8 @@ impl Search {
         let (shown, total) = (self.shown, self.total);
         let mut answer = format!("{}\n", Reply::Files { shown, total }).into_bytes();
         answer.extend_from_slice(&self.lines);
-        let more = self.last.map(|last| Self::after(self.text, Some(last)));
+        let after = self.last.or(self.after);
+        let more = after.map(|after| Self::after(self.text, Some(after)));
         Found { answer, more }
     }
 
