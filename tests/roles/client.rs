@@ -12,8 +12,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 
 use goldenscript::{Command, Context};
-use peerline::protocol::{FileName, NodeAddress};
-use peerline::role::client::{Client, Message, News, NotStored, Task, User};
+use peerline::protocol::FileName;
+use peerline::role::client::{Client, Listing, Message, News, NotStored, Question, Task, User};
 
 use crate::stage::{Outcome, Stage};
 
@@ -62,7 +62,10 @@ impl User for Notes {
         self.note(match news {
             News::Nodes(nodes) => format!("{} nodes", nodes.len()),
             News::NotShown(why) => format!("not shown: {why}"),
-            News::RelayFailed(trouble) => format!("the relay failed: {trouble}"),
+            News::RelayFailed(question, trouble) => {
+                format!("the relay failed: {trouble} ({question:?})")
+            }
+            News::Sent => "sent".to_owned(),
             News::Asking {
                 name,
                 number,
@@ -89,7 +92,7 @@ impl User for Notes {
             }
             News::NotStored { name, why } => format!("{name} is not stored: {why}"),
             News::Surplus { word, line } => format!("{word} takes nothing: {line}"),
-            News::BadName(why) => format!("that is no name: {why}"),
+            News::Wrong(why) => format!("that is wrong: {why}"),
             News::NotYet(word) => format!("{word} is not a command yet"),
             News::Help(text) => format!("help of {} lines", text.lines().count()),
         });
@@ -99,9 +102,17 @@ impl User for Notes {
         self.note("ready");
     }
 
-    fn show_nodes(&mut self, nodes: &[NodeAddress]) -> Result<(), NotStored> {
-        let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-        self.note(format!("nodes: {}", nodes.join(", ")));
+    fn show(&mut self, listing: Listing<'_>) -> Result<(), NotStored> {
+        fn joined(lines: &[impl ToString]) -> String {
+            let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+            lines.join(", ")
+        }
+        self.note(match listing {
+            Listing::Nodes(nodes) => format!("nodes: {}", joined(nodes)),
+            Listing::Holders(holders) => format!("holders: {}", joined(holders)),
+            Listing::File(file) => format!("file: {file}"),
+            Listing::EndOfFiles(count) => format!("{count} files"),
+        });
         self.may(Fails::Show)
     }
 
@@ -154,7 +165,15 @@ impl Play {
             relay.push(([192, 0, 2, 1], 4000).into());
         }
         let task = match args.next_pos().ok_or("what is it to do?")? {
-            "nodes" => Task::Nodes,
+            "nodes" => Task::Ask(Question::Nodes),
+            "search" => {
+                let text = args.next_pos().unwrap_or_default();
+                Task::Ask(Question::files(text)?)
+            }
+            "find" => {
+                let name = args.next_pos().ok_or("which name?")?;
+                Task::Ask(Question::Holders(FileName::parse(name)?.into_owned()))
+            }
             "prompt" => Task::Prompt,
             "get" => {
                 let names = std::iter::from_fn(|| args.next_pos());

@@ -83,6 +83,11 @@ impl Share for Memory {
         }
     }
 
+    /// Scripts do not change the files once the node runs.
+    fn revision(&mut self) -> u64 {
+        0
+    }
+
     fn count(&mut self, after: Option<&str>) -> u64 {
         self.after(after).count() as u64
     }
