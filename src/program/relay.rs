@@ -36,6 +36,9 @@ pub struct Args {
     /// Nodes in the directory
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = limits::at_least_one)]
     pub max_nodes: usize,
+    /// Nodes of one address; who is trusted has no such limit
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = limits::at_least_one)]
+    pub max_nodes_per_address: usize,
     /// Files that one node may share
     #[arg(long, value_name = "N", default_value = "1000000")]
     pub max_shared: u64,
@@ -67,6 +70,7 @@ pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure
         RelaySettings {
             lease: args.lease,
             max_nodes: args.max_nodes,
+            max_of_host: args.max_nodes_per_address,
             max_unknown: args.limits.max_unknown,
             quota: Quota {
                 files: args.max_shared,

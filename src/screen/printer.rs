@@ -85,7 +85,8 @@ impl Printer {
         let held = std::mem::take(&mut self.held);
         if self.careful && is_binary(&held) {
             return Err(NotStored {
-                why: "it is no text: save it with get NAME -o FILE, or print it with --raw".into(),
+                why: "it is no text: on the command line get NAME -o FILE saves it, and --raw prints it"
+                    .into(),
                 reader_gone: false,
             });
         }

@@ -30,6 +30,7 @@ impl Play {
         let mut settings = Settings {
             lease: Duration::from_secs(60),
             max_nodes: 1_000_000,
+            max_of_host: 1024,
             max_unknown: 10,
             message_rate: 50,
             quota: Quota {
@@ -43,6 +44,7 @@ impl Play {
             match key {
                 "lease" => settings.lease = time(value)?,
                 "max-nodes" => settings.max_nodes = value.parse()?,
+                "max-of-host" => settings.max_of_host = value.parse()?,
                 "max-unknown" => settings.max_unknown = value.parse()?,
                 "message-rate" => settings.message_rate = value.parse()?,
                 "max-shared" => settings.quota.files = value.parse()?,

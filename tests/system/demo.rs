@@ -121,7 +121,7 @@ fn the_lines_that_it_proposes_work_while_it_waits_at_the_prompt() {
     terminal.enter("two generals.txt");
     terminal.expect("two generals.txt: ");
     terminal.at_prompt("pictures/three-peers.png");
-    terminal.expect("it is no text: save it with");
+    terminal.expect("it is no text: on the command line");
     terminal.at_prompt("nodes");
     let listed = terminal.expect("peerline> ");
     for node in nodes.lines().skip(1) {

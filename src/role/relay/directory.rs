@@ -1,6 +1,7 @@
 //! The nodes that the relay knows, each for as long as its lease lasts.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::index::Place;
+use crate::limits::address_group;
 use crate::protocol::{NodeAddress, Reply};
 use crate::timers::{Lane, Timers};
 
@@ -21,6 +23,8 @@ pub(super) struct Directory {
     nodes: Slab<Node>,
     left: Vec<Place>,
     places: HashMap<NodeAddress, usize>,
+    /// How many nodes each host has.
+    hosts: HashMap<IpAddr, usize>,
     leases: Timers,
     /// The next node's place in the order of first registration.
     next_serial: u64,
@@ -46,6 +50,8 @@ pub(super) enum Refusal {
     NotYours,
     /// The directory has as many nodes as it may have.
     Full,
+    /// The host has as many nodes as one may have.
+    HostFull,
 }
 
 impl Directory {
@@ -56,6 +62,7 @@ impl Directory {
             nodes: Slab::new(),
             left: Vec::new(),
             places: HashMap::new(),
+            hosts: HashMap::new(),
             leases: Timers::new(now, 1),
             next_serial: 0,
             loopback_nodes: 0,
@@ -76,20 +83,25 @@ impl Directory {
     /// Adds a node until `end`, or renews its lease.
     ///
     /// # Errors
-    /// [`Refusal::Full`] if it is new and there are `max` already.
+    /// [`Refusal::Full`] if it is new and there are `max` already, and
+    /// [`Refusal::HostFull`] if its host has `max_of_host`.
     pub(super) fn register(
         &mut self,
         address: NodeAddress,
         source: IpAddr,
         end: Instant,
         max: usize,
+        max_of_host: usize,
     ) -> Result<(), Refusal> {
+        let host = address_group(address.ip());
+        let of_host = self.hosts.get(&host).copied().unwrap_or(0);
         let place = match self.places.get(&address) {
             Some(place) => {
                 self.nodes[*place].source = source;
                 *place
             }
             None if self.places.len() >= max => return Err(Refusal::Full),
+            None if of_host >= max_of_host => return Err(Refusal::HostFull),
             None => self.add(address, source),
         };
         self.leases.set(place, LEASES, end);
@@ -193,6 +205,7 @@ impl Directory {
         });
         self.next_serial += 1;
         self.places.insert(address, place);
+        *self.hosts.entry(address_group(address.ip())).or_default() += 1;
         self.loopback_nodes += usize::from(address.is_loopback());
         self.rendered = [None, None];
         place
@@ -203,6 +216,12 @@ impl Directory {
         node.is_live = false;
         self.left.push(place as Place);
         self.places.remove(&node.address);
+        if let Entry::Occupied(mut host) = self.hosts.entry(address_group(node.address.ip())) {
+            *host.get_mut() -= 1;
+            if *host.get() == 0 {
+                host.remove();
+            }
+        }
         self.loopback_nodes -= usize::from(node.address.is_loopback());
         self.rendered = [None, None];
         node.address

@@ -61,6 +61,8 @@ pub struct Settings {
     pub lease: Duration,
     /// The most nodes in the directory.
     pub max_nodes: usize,
+    /// The most nodes of one address; who is trusted has no such limit.
+    pub max_of_host: usize,
     /// Unknown commands until a connection is closed.
     pub max_unknown: u32,
     /// What one node may share.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use log::info;
 
 use super::directory::Refusal;
-use super::{Refused, Relay};
+use super::{Refused, Relay, Settings};
 use crate::end::Full;
 use crate::protocol::{ClaimedIp, Code, NodeAddress, Port, Registered};
 
@@ -21,8 +21,16 @@ impl Relay {
         let address = self.claimed(seen, ip, port)?;
         let lease = self.settings.lease;
         let before = self.directory.len(true);
+        let Settings {
+            max_nodes,
+            mut max_of_host,
+            ..
+        } = self.settings;
+        if self.settings.trust.includes(seen) {
+            max_of_host = max_nodes;
+        }
         self.directory
-            .register(address, seen, now + lease, self.settings.max_nodes)
+            .register(address, seen, now + lease, max_nodes, max_of_host)
             .map_err(|refusal| refused(refusal, address))?;
         self.registrations += 1;
         if self.directory.len(true) > before {
@@ -90,6 +98,10 @@ fn refused(refusal: Refusal, address: NodeAddress) -> Refused {
         Refusal::NotYours => (
             Code::NotAllowed,
             format!("{address} was registered by somebody else"),
+        ),
+        Refusal::HostFull => (
+            Code::LimitReached,
+            "too many nodes of your address; UNREGISTER some".into(),
         ),
         Refusal::Full => (Code::Full, format!("{}; try again later", Full::Directory)),
     }
