@@ -118,6 +118,7 @@ pub fn prepare(
         bytes: folder.bytes(),
         folder: folder.path().to_owned(),
     };
+    let changes = folder.changes();
     let now = Instant::now();
     let port = Port::new(serving.addresses[0].port())
         .ok_or_else(|| Failure::new(Exit::System, "the system gave no port"))?;
@@ -136,6 +137,9 @@ pub fn prepare(
     let mut reactor = Reactor::new(node, settings, now).map_err(system)?;
     for listener in listeners {
         reactor.listen(listener).map_err(system)?;
+    }
+    if let Some(changes) = changes {
+        reactor.watch_outside(changes).map_err(system)?;
     }
     Ok((reactor, serving))
 }

@@ -30,12 +30,13 @@ mod wishes;
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use log::warn;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
@@ -62,6 +63,8 @@ const SIGNALS: Token = Token(usize::MAX - 1);
 const FIRST_LISTENER: usize = usize::MAX - 2;
 /// The lowest token that may be a listener's.
 const LAST_LISTENER: usize = usize::MAX - 1024;
+/// What the role watches outside.
+const OUTSIDE: Token = Token(usize::MAX - 1025);
 
 /// Events taken at once.
 const EVENTS: usize = 1024;
@@ -83,6 +86,13 @@ pub struct Settings {
     pub sources: Vec<IpAddr>,
 }
 
+/// What events say beside those of connections and listeners.
+#[derive(Clone, Copy, Default)]
+struct Noted {
+    signal: bool,
+    outside: bool,
+}
+
 /// A loop and the role that it serves.
 pub struct Reactor<R: Role> {
     role: R,
@@ -90,6 +100,7 @@ pub struct Reactor<R: Role> {
     poll: Poll,
     listeners: Vec<Listener>,
     signals: Option<Signals>,
+    outside: Option<OwnedFd>,
     letters: Receiver<Letter<R::Message>>,
     handle: Handle<R::Message>,
     connections: Slab<Connection<R::Session, R::File>>,
@@ -132,6 +143,7 @@ where
             poll,
             listeners: Vec::new(),
             signals: None,
+            outside: None,
             letters,
             handle: Handle {
                 letters: sender,
@@ -180,6 +192,19 @@ where
         Ok(())
     }
 
+    /// Calls [`Role::noticed`] whenever `outside` becomes readable.
+    ///
+    /// # Errors
+    /// It cannot be watched.
+    pub fn watch_outside(&mut self, outside: OwnedFd) -> io::Result<()> {
+        let descriptor = outside.as_raw_fd();
+        self.poll
+            .registry()
+            .register(&mut SourceFd(&descriptor), OUTSIDE, Interest::READABLE)?;
+        self.outside = Some(outside);
+        Ok(())
+    }
+
     /// A way for other threads to reach this loop.
     pub fn handle(&self) -> Handle<R::Message> {
         self.handle.clone()
@@ -203,8 +228,8 @@ where
                 other => other?,
             }
             self.now = Instant::now();
-            let signalled = self.note(&events);
-            self.act(signalled);
+            let noted = self.note(&events);
+            self.act(noted);
             self.reap();
         }
     }
@@ -234,12 +259,13 @@ where
     }
 
     /// Remembers what the events say, and does nothing else.
-    fn note(&mut self, events: &Events) -> bool {
-        let mut signalled = false;
+    fn note(&mut self, events: &Events) -> Noted {
+        let mut noted = Noted::default();
         for event in events {
             match event.token() {
                 WAKER => {}
-                SIGNALS => signalled = true,
+                SIGNALS => noted.signal = true,
+                OUTSIDE => noted.outside = true,
                 Token(token) if token > LAST_LISTENER => {
                     if let Some(listener) = self.listeners.get_mut(FIRST_LISTENER - token) {
                         listener.ready = true;
@@ -253,10 +279,10 @@ where
                 }
             }
         }
-        signalled
+        noted
     }
 
-    fn act(&mut self, signalled: bool) {
+    fn act(&mut self, noted: Noted) {
         for _ in 0..self.run_queue.len() {
             let Some(slot) = self.run_queue.pop_front() else {
                 break;
@@ -274,7 +300,10 @@ where
         }
         self.accept();
         self.read_letters();
-        if signalled {
+        if noted.outside {
+            self.call_role(R::noticed);
+        }
+        if noted.signal {
             self.read_signals();
         }
         if let Stopping::Draining(until, _) = self.stopping

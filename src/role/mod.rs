@@ -71,6 +71,9 @@ pub trait Role: Sized {
     /// The deadline has passed. Afterwards the next one is later.
     fn tick(&mut self, turn: &mut Turn<'_, Self>);
 
+    /// Something outside that the role's program watches has changed.
+    fn noticed(&mut self, _turn: &mut Turn<'_, Self>) {}
+
     /// The program is to stop: finish what is begun, begin nothing new.
     fn drain(&mut self, turn: &mut Turn<'_, Self>);
 }

@@ -10,10 +10,10 @@ use walkdir::{DirEntry, WalkDir};
 use crate::protocol::FileName;
 use crate::visible::Visible;
 
-/// A list this fresh is given again without looking at the disk.
-const FRESH: Duration = Duration::from_secs(1);
-/// And one that took long to make for so many times as long: the loop must not
-/// be busy with nothing else.
+/// The shortest pause between two scans.
+const PAUSE: Duration = Duration::from_millis(500);
+/// One that took long is followed by a pause of so many times as long: the loop
+/// must not be busy with nothing else.
 const SPARING: u32 = 10;
 
 /// The files of one scan.
@@ -37,17 +37,25 @@ pub(super) struct Scan<'a> {
     pub(super) max_files: usize,
     /// The size of what a link leads to, if that is a file inside.
     pub(super) behind_link: &'a dyn Fn(&FileName<'_>) -> Option<u64>,
+    /// Is told of each folder before its files are listed.
+    pub(super) each_folder: &'a mut dyn FnMut(&Path),
 }
 
 impl Catalog {
-    pub(super) fn is_fresh(&self) -> bool {
-        let fresh = FRESH.max(self.scan_took * SPARING);
-        self.scanned.is_some_and(|at| at.elapsed() < fresh)
+    /// Whether the last scan is not older than `age`.
+    pub(super) fn is_younger_than(&self, age: Duration) -> bool {
+        self.scanned.is_some_and(|at| at.elapsed() < age)
+    }
+
+    /// How long to leave the disk alone after a scan.
+    pub(super) fn pause(&self) -> Duration {
+        PAUSE.max(self.scan_took * SPARING)
     }
 
     /// Looks at the disk.
-    pub(super) fn scan(&mut self, scan: &Scan<'_>) {
+    pub(super) fn scan(&mut self, scan: &mut Scan<'_>) {
         let began = Instant::now();
+        (scan.each_folder)(scan.path);
         let mut files = Vec::new();
         let mut left_out = LeftOut::default();
         let entries = WalkDir::new(scan.path)
@@ -68,6 +76,7 @@ impl Catalog {
                 }
             };
             if entry.file_type().is_dir() {
+                (scan.each_folder)(entry.path());
                 continue;
             }
             let relative = entry.path().strip_prefix(scan.path).unwrap_or(entry.path());

@@ -4,13 +4,19 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::io::{Errno, pread};
 
 use super::beneath::Resolver;
 use super::catalog::{Catalog, Scan};
+use super::watch::Watch;
 use crate::protocol::{FileItem, FileName, MaybeHash};
 use crate::role::node::{Content, Share, Unavailable};
+
+/// A list is made anew after this time even if no change was noticed: other
+/// hosts of a network file system are not.
+const TRUSTED: Duration = Duration::from_secs(60);
 
 /// Files up to this size leave in one write together with their header.
 const SMALL: usize = 64 * 1024;
@@ -31,6 +37,11 @@ pub struct Folder {
     resolver: Resolver,
     settings: Settings,
     catalog: Catalog,
+    watch: Watch,
+    /// Something has changed since the last scan.
+    stale: bool,
+    /// Something has changed since the revision was last asked for.
+    unseen: bool,
     /// The last small file's content; one byte more than the largest.
     small: Box<[u8]>,
 }
@@ -53,9 +64,12 @@ impl Folder {
             root,
             settings,
             catalog: Catalog::default(),
+            watch: Watch::new(),
+            stale: true,
+            unseen: false,
             small: vec![0; SMALL + 1].into(),
         };
-        folder.refresh();
+        folder.scan();
         Ok(folder)
     }
 
@@ -65,16 +79,40 @@ impl Folder {
         &self.path
     }
 
+    /// Something to wait on: when it is readable, tell [`Share::noticed`].
+    #[must_use]
+    pub fn changes(&self) -> Option<OwnedFd> {
+        self.watch.descriptor()
+    }
+
+    /// Looks at the disk if the list may be wrong, and not too often.
     fn refresh(&mut self) {
-        if self.catalog.is_fresh() {
-            return;
+        self.look();
+        let is_right = self.watch.works() && !self.stale && self.catalog.is_younger_than(TRUSTED);
+        if !is_right && !self.catalog.is_younger_than(self.catalog.pause()) {
+            self.scan();
         }
-        let (resolver, root) = (self.resolver, &self.root);
-        self.catalog.scan(&Scan {
+    }
+
+    /// Takes in what the watch has noticed.
+    fn look(&mut self) {
+        if self.watch.take() {
+            self.stale = true;
+            self.unseen = true;
+        }
+    }
+
+    fn scan(&mut self) {
+        // What changes from now on is noticed again.
+        self.look();
+        self.stale = false;
+        let (resolver, root, watch) = (self.resolver, &self.root, &mut self.watch);
+        self.catalog.scan(&mut Scan {
             path: &self.path,
             hidden: self.settings.hidden,
             max_files: self.settings.max_files,
             behind_link: &|name| resolver.open(root, name).ok().map(|(_, size)| size),
+            each_folder: &mut |folder| watch.add(folder),
         });
     }
 
@@ -132,8 +170,18 @@ impl Share for Folder {
     }
 
     fn revision(&mut self) -> u64 {
-        self.refresh();
+        if self.stale {
+            self.scan();
+        } else {
+            self.refresh();
+        }
+        self.unseen = false;
         self.catalog.revision()
+    }
+
+    fn noticed(&mut self) -> Option<Duration> {
+        self.look();
+        self.unseen.then(|| self.catalog.pause())
     }
 
     fn count(&mut self, after: Option<&str>) -> u64 {

@@ -88,6 +88,10 @@ impl Share for Memory {
         0
     }
 
+    fn noticed(&mut self) -> Option<Duration> {
+        None
+    }
+
     fn count(&mut self, after: Option<&str>) -> u64 {
         self.after(after).count() as u64
     }

@@ -285,6 +285,12 @@ impl<S: Share> Role for Node<S> {
         }
     }
 
+    fn noticed(&mut self, turn: &mut Turn<'_, Self>) {
+        if let Some(pause) = self.share.noticed() {
+            self.registrar.soon(turn.now, pause);
+        }
+    }
+
     fn drain(&mut self, turn: &mut Turn<'_, Self>) {
         if let Some(relay) = self.registrar.leave() {
             turn.out.dial(relay, Session::Relay(Talk::unregister()));

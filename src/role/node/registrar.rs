@@ -35,6 +35,8 @@ pub struct Registrar {
     port: Port,
     state: State,
     failures: u32,
+    /// There is news for the relay since the conversation began.
+    hurry: Option<Duration>,
     listed: Option<Registered>,
     rng: Rng,
 }
@@ -130,6 +132,7 @@ impl Registrar {
             port,
             state: State::Waiting(now),
             failures: 0,
+            hurry: None,
             listed: None,
             rng: Rng::with_seed(seed),
         }
@@ -151,6 +154,16 @@ impl Registrar {
         }
         self.state = State::Talking;
         Some(self.address())
+    }
+
+    /// There is news for the relay: talk to it after `pause` at the latest.
+    pub fn soon(&mut self, now: Instant, pause: Duration) {
+        match &mut self.state {
+            // While the relay is away the pauses are there for a reason.
+            State::Waiting(until) if self.failures == 0 => *until = (*until).min(now + pause),
+            State::Waiting(_) | State::Leaving { .. } => {}
+            State::Talking => self.hurry = Some(pause),
+        }
     }
 
     /// The node stops. Returns the address at which to say goodbye, if the relay
@@ -237,7 +250,8 @@ impl Registrar {
         // started together do not come back together.
         let third = registered.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE) / 3;
         let pause = third.mul_f64(0.9 + 0.1 * self.rng.f64());
-        self.wait_until(now + pause);
+        let hurry = self.hurry.take().unwrap_or(pause);
+        self.wait_until(now + pause.min(hurry));
         self.tried = 0;
         let was_away = std::mem::take(&mut self.failures) > 0;
         let was = self.listed.replace(registered).map(|was| was.address);

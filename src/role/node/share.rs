@@ -1,6 +1,7 @@
 //! What a node shares, as the node sees it: names to look up and to list.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::protocol::{FileItem, FileName};
 
@@ -21,6 +22,10 @@ pub trait Share {
 
     /// A number that changes when the list does.
     fn revision(&mut self) -> u64;
+
+    /// Looks whether the list may have changed: then it says how long to wait
+    /// before it is looked at, so that what changes together is seen together.
+    fn noticed(&mut self) -> Option<Duration>;
 
     /// How many files there are from the one after `after` on.
     fn count(&mut self, after: Option<&str>) -> u64;
