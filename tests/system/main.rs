@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod files;
 mod messages;
 mod support;
 mod transcripts;
