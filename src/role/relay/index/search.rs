@@ -5,7 +5,7 @@ use std::io::Write;
 use memchr::memmem::Finder;
 
 use super::pages::folded;
-use super::{Holder, Index, NameId, Place};
+use super::{Index, NameId, Place};
 use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, Reply};
 
 /// Pages that one step looks through: about 65,000 names, well below a millisecond.
@@ -134,16 +134,8 @@ impl Search {
             self.total += 1;
             return;
         }
-        let mut contents: Vec<(Holder, u64)> = Vec::new();
-        for holder in &entry.holders {
-            if !seen.all && !(seen.node)(holder.node) {
-                continue;
-            }
-            match contents.iter_mut().find(|(c, _)| c.same_content(holder)) {
-                Some((_, holders)) => *holders += 1,
-                None => contents.push((*holder, 1)),
-            }
-        }
+        let is_seen = |node| seen.all || (seen.node)(node);
+        let contents = entry.holders.contents(is_seen);
         self.total += contents.len() as u64;
         let room = MAX_LISTED_FILES - self.shown as usize;
         self.full |= is_next && self.shown > 0 && contents.len() > room;
