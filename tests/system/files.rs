@@ -3,6 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::support::{Nc, Server, ask, eventually, relay};
 
 /// As many as a debug build takes in a few seconds.
@@ -119,6 +121,21 @@ fn the_others_are_answered_while_searches_go_on(relay: &Server) {
     let done = reading.join().expect("all were answered");
     assert!(pings >= 20, "only {pings} answers in the meantime");
     assert!(last + Duration::from_secs(1) > done);
+}
+
+#[test]
+fn a_relay_that_stops_finishes_the_searches_that_are_begun() {
+    let mut relay = relay(&[]);
+    // More than is looked through in one round of the loop.
+    share_many(&relay, 40_001, 50_000);
+    let mut nc = Nc::connect(relay.address());
+    nc.send("PING\nSEARCH nowhere to be found\nPING\n");
+    assert_eq!(nc.line(), "PONG");
+    relay.signal(Signal::TERM);
+    // What it asked behind it may be answered or not.
+    assert_eq!(nc.line(), "FILES 0 0");
+    drop(nc);
+    assert_eq!(relay.wait().code(), Some(0));
 }
 
 #[test]
