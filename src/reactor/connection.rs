@@ -87,6 +87,8 @@ pub(super) struct Connection<S, F> {
     pub(super) heard_line: bool,
     pub(super) inbox: Inbox,
     pub(super) outbox: Outbox<F>,
+    /// At most so many bytes wait that were not asked for.
+    unasked: u64,
     pub(super) since: Instant,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -132,6 +134,7 @@ impl<S, F: AsFd> Connection<S, F> {
             heard_line: false,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
+            unasked: 0,
             since: now,
             bytes_in: 0,
             bytes_out: 0,
@@ -232,6 +235,22 @@ impl<S, F: AsFd> Connection<S, F> {
         if sent < bytes.len() {
             self.outbox.push_bytes(&bytes[sent..]);
         }
+        Ok(())
+    }
+
+    /// Sends bytes that were not asked for, if of such bytes no more than `most`
+    /// wait. A long answer that waits as well is no fault of the peer.
+    ///
+    /// # Errors
+    /// The connection is lost, or the peer does not read.
+    pub(super) fn tell(&mut self, bytes: &[u8], most: u64) -> Result<(), End> {
+        let before = self.outbox.queued();
+        self.unasked = self.unasked.min(before);
+        if self.unasked + bytes.len() as u64 > most {
+            return Err(End::Deaf);
+        }
+        self.send(bytes, false)?;
+        self.unasked += self.outbox.queued() - before;
         Ok(())
     }
 

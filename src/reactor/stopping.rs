@@ -6,7 +6,7 @@ use std::time::Instant;
 use log::info;
 
 use super::Reactor;
-use super::connection::{Origin, Phase};
+use super::connection::{Origin, Phase, Waiting};
 use crate::end::End;
 use crate::role::Role;
 
@@ -75,6 +75,10 @@ where
             .collect();
         for slot in accepted {
             let conn = &mut self.connections[slot];
+            if conn.phase == Phase::Open && conn.waiting != Waiting::No {
+                // It ends when it has its answer.
+                continue;
+            }
             if conn.phase == Phase::Open && !conn.outbox.is_empty() {
                 conn.end = Some(End::Drained);
                 conn.phase = Phase::Closing;

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use super::Reactor;
 use super::connection::{Origin, Phase, Received, Waiting};
+use super::stopping::Stopping;
 use crate::end::End;
 use crate::inbox::Piece;
 use crate::protocol::TLS_FIRST_BYTE;
@@ -201,8 +202,13 @@ where
         self.connections[slot].waiting = Waiting::No;
         let next = self.hear(slot, Heard::Resumed);
         self.apply();
-        if let Next::Close(end) = next {
-            self.close(slot, end);
+        match next {
+            Next::Close(end) => self.close(slot, end),
+            Next::Line | Next::Body(_) | Next::Wait => {
+                if !matches!(self.stopping, Stopping::No) {
+                    self.close(slot, End::Drained);
+                }
+            }
         }
     }
 

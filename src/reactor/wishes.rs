@@ -103,13 +103,8 @@ where
     /// Sends something that was not asked for. Whoever lets it pile up is cut
     /// off, so that nobody else notices.
     fn tell(&mut self, to: ConnId, bytes: &[u8]) -> Option<(usize, End)> {
-        let max_queue = self.settings.limits.max_queue;
-        let result = self.recipient(to, |conn| {
-            if conn.outbox.queued() + bytes.len() as u64 > max_queue as u64 {
-                return Err(End::Deaf);
-            }
-            conn.send(bytes, false)
-        });
+        let max_queue = self.settings.limits.max_queue as u64;
+        let result = self.recipient(to, |conn| conn.tell(bytes, max_queue));
         // Its own turn sets its deadline.
         self.enqueue(to.slot as usize);
         result

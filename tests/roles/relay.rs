@@ -11,11 +11,16 @@
 //!   their number.
 //! - `brief N LINE`: as `say`, but of a long answer only the ends are shown.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context};
+use peerline::protocol::{Delivery, FileItem, HolderItem, NodeAddress, Reply};
 use peerline::role::relay::{Quota, Relay, Settings, Trust};
+
+use proptest::prelude::*;
 
 use crate::stage::{Outcome, Stage, brief, time};
 
@@ -24,21 +29,34 @@ pub struct Play {
     stage: Option<Stage<Relay>>,
 }
 
+/// As without any flag.
+fn defaults() -> Settings {
+    Settings {
+        lease: Duration::from_secs(60),
+        max_nodes: 1_000_000,
+        max_of_host: 1024,
+        max_unknown: 10,
+        message_rate: 50,
+        quota: Quota {
+            files: 1_000_000,
+            bytes: 1 << 28,
+        },
+        trust: Trust::new(Vec::new()),
+    }
+}
+
+fn stage(settings: Settings) -> Stage<Relay> {
+    let began = Instant::now();
+    let relay = Relay::new(settings, began);
+    let (_, news) = channel();
+    let show_file = |_: &_| unreachable!("a relay sends no files");
+    Stage::new(relay, began, news, show_file)
+}
+
 impl Play {
     fn start(&mut self, command: &Command) -> Outcome {
         let mut args = command.consume_args();
-        let mut settings = Settings {
-            lease: Duration::from_secs(60),
-            max_nodes: 1_000_000,
-            max_of_host: 1024,
-            max_unknown: 10,
-            message_rate: 50,
-            quota: Quota {
-                files: 1_000_000,
-                bytes: 1 << 28,
-            },
-            trust: Trust::new(Vec::new()),
-        };
+        let mut settings = defaults();
         let mut trusted = Vec::new();
         while let Some((key, value)) = args.next_key() {
             match key {
@@ -54,11 +72,7 @@ impl Play {
             }
         }
         settings.trust = Trust::new(trusted);
-        let began = Instant::now();
-        let relay = Relay::new(settings, began);
-        let (_, news) = channel();
-        let show_file = |_: &_| unreachable!("a relay sends no files");
-        self.stage = Some(Stage::new(relay, began, news, show_file));
+        self.stage = Some(stage(settings));
         args.reject_next()
     }
 
@@ -146,5 +160,137 @@ impl goldenscript::Runner for Play {
             _ => stage.run(command)?,
         }
         Ok(stage.seen())
+    }
+}
+
+/// What happens on one of a few connections.
+#[derive(Clone, Debug)]
+enum Event {
+    /// Lines arrive together.
+    Say(u32, Vec<&'static str>),
+    Lose(u32),
+    Advance(u64),
+}
+
+/// The second one comes from loopback, the first and the third are neighbours.
+const PEERS: [&str; 4] = ["192.0.2.7", "127.0.0.1", "192.0.2.7", "2001:db8::5"];
+
+const LINES: [&str; 26] = [
+    "",
+    "REGISTER * 40001",
+    "REGISTER 192.0.2.7 40001",
+    "REGISTER * 40002",
+    "REGISTER * 50001",
+    "REGISTER x",
+    "UNREGISTER * 40001",
+    "LIST",
+    "SHARE 1 - a",
+    "SHARE 2 - a",
+    "SHARE 1 - B a",
+    "SHARE 1 - c/ä",
+    "UNSHARE a",
+    "FIND a",
+    "FIND b",
+    "SEARCH",
+    "SEARCH A",
+    "MORE",
+    "LISTEN",
+    "SEND 192.0.2.7 50000 to the first",
+    "SEND 127.0.0.1 50001 to the second",
+    "SEND 192.0.2.7 40001 to a node",
+    "SEND 192.0.2.7 50001 to a node",
+    "SEND 127.0.0.1 40001 to another",
+    "STATS",
+    "PING",
+];
+
+fn events() -> impl Strategy<Value = Event> {
+    let peer = 0..PEERS.len() as u32;
+    let lines = prop::collection::vec(prop::sample::select(&LINES[..]), 1..6);
+    prop_oneof![
+        8 => (peer.clone(), lines).prop_map(|(peer, lines)| Event::Say(peer, lines)),
+        1 => peer.prop_map(Event::Lose),
+        1 => prop::sample::select(&[0, 1, 400, 3000][..]).prop_map(Event::Advance),
+    ]
+}
+
+/// Takes the answers out of what a connection has heard: their heads, and the
+/// messages between them.
+fn answers<'a>(mut lines: impl Iterator<Item = &'a str>) -> (Vec<Reply<'a>>, Vec<Delivery<'a>>) {
+    let (mut replies, mut messages) = (Vec::new(), Vec::new());
+    while let Some(line) = lines.next() {
+        if let Some(message) = Delivery::parse(line) {
+            messages.push(message);
+            continue;
+        }
+        let reply = Reply::parse(line.as_bytes()).unwrap_or_else(|_| panic!("{line:?}"));
+        let (count, is_item): (u64, fn(&str) -> bool) = match reply {
+            Reply::Nodes(count) => (count, |line| NodeAddress::parse(line).is_ok()),
+            Reply::Holders(count) => (count, |line| HolderItem::parse(line).is_ok()),
+            Reply::Files { shown, .. } => (shown, |line| FileItem::parse(line).is_ok()),
+            Reply::Stats(count) => (count, |line| line.split(' ').count() == 2),
+            _ => (0, |_| false),
+        };
+        for _ in 0..count {
+            let item = lines.next().unwrap_or_default();
+            assert!(is_item(item), "{item:?} in a list of {line:?}");
+        }
+        replies.push(reply);
+    }
+    (replies, messages)
+}
+
+proptest! {
+    #[test]
+    fn each_request_has_one_answer_and_each_accepted_message_is_heard_once(
+        events in prop::collection::vec(events(), 1..40),
+    ) {
+        let lease = Duration::from_secs(2);
+        let mut stage = stage(Settings { lease, message_rate: 5, ..defaults() });
+        for event in events {
+            for (peer, ip) in (0..).zip(PEERS) {
+                if !stage.is_connected(peer) {
+                    let ip: IpAddr = ip.parse().expect("an address");
+                    stage.connect(peer, ip).expect("it is not connected");
+                }
+            }
+            let (peer, said) = match event {
+                Event::Say(peer, lines) => (peer, lines),
+                Event::Lose(peer) => {
+                    stage.lose(peer).expect("it is connected");
+                    continue;
+                }
+                Event::Advance(millis) => {
+                    stage.advance(Duration::from_millis(millis));
+                    continue;
+                }
+            };
+            stage.seen();
+            let text: String = said.iter().map(|line| format!("{line}\n")).collect();
+            stage.arrive(peer, text.as_bytes()).expect("it is connected");
+            let seen = stage.seen();
+            let mut heard: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+            for (to, line) in seen.lines().filter_map(|line| line.split_once(" < ")) {
+                heard.entry(to.parse().expect("a number")).or_default().push(line);
+            }
+            let mut messages = 0_usize;
+            for (to, lines) in heard {
+                let (replies, here) = answers(lines.into_iter());
+                messages = messages.wrapping_add(here.len());
+                if to == peer {
+                    prop_assert_eq!(replies.len(), said.len(), "{:?}: {}", said, seen);
+                    let sent = said.iter().zip(&replies).filter(|(line, reply)| {
+                        line.starts_with("SEND") && **reply == Reply::Ok("".into())
+                    });
+                    messages = messages.wrapping_sub(sent.count());
+                } else {
+                    // All that others may hear besides messages: they are replaced.
+                    let replaced = |reply: &Reply<'_>| reply.to_string() == "ERROR 409 replaced";
+                    prop_assert!(replies.iter().all(replaced), "{:?}: {}", said, seen);
+                    prop_assert_eq!(stage.is_connected(to), replies.is_empty());
+                }
+            }
+            prop_assert_eq!(messages, 0, "{:?}: {}", said, seen);
+        }
     }
 }

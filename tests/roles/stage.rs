@@ -102,9 +102,7 @@ impl<R: Role> Stage<R> {
             "connect" => {
                 let number = number(&mut args)?;
                 let from: IpAddr = key(&mut args, "from")?.parse()?;
-                let port = 50_000 + u16::try_from(number)?;
-                let session = self.role.accepted(SocketAddr::new(from, port));
-                self.add(number, session)?;
+                self.connect(number, from)?;
             }
             "say" => {
                 let number = number(&mut args)?;
@@ -132,10 +130,7 @@ impl<R: Role> Stage<R> {
                 self.arrive(number, b"")?;
             }
             "late" => self.broken(number(&mut args)?, Fault::Late)?,
-            "lose" => {
-                let reset = io::ErrorKind::ConnectionReset.into();
-                self.over(number(&mut args)?, &End::Lost(reset))?;
-            }
+            "lose" => self.lose(number(&mut args)?)?,
             "stall" => self.over(number(&mut args)?, &End::NoProgress)?,
             "reached" => {
                 let number = number(&mut args)?;
@@ -191,6 +186,23 @@ impl<R: Role> Stage<R> {
             out: &mut self.out,
         };
         act(&mut self.role, &mut turn)
+    }
+
+    /// Somebody connects.
+    pub fn connect(&mut self, number: u32, from: IpAddr) -> Outcome {
+        let port = 50_000 + u16::try_from(number)?;
+        let session = self.role.accepted(SocketAddr::new(from, port));
+        self.add(number, session)
+    }
+
+    /// A connection breaks.
+    pub fn lose(&mut self, number: u32) -> Outcome {
+        let reset = io::ErrorKind::ConnectionReset.into();
+        self.over(number, &End::Lost(reset))
+    }
+
+    pub fn is_connected(&self, number: u32) -> bool {
+        self.peers.contains_key(&number)
     }
 
     fn add(&mut self, number: u32, session: R::Session) -> Outcome {
@@ -297,7 +309,7 @@ impl<R: Role> Stage<R> {
         Some(due.saturating_duration_since(self.began + self.clock))
     }
 
-    fn advance(&mut self, by: Duration) {
+    pub fn advance(&mut self, by: Duration) {
         let end = self.clock + by;
         let mut ticks = 0;
         while let Some(away) = self.away().filter(|away| self.clock + *away <= end) {

@@ -3,6 +3,7 @@
 //! A file lives as long as its node's lease. When a node goes, its files are
 //! taken out little by little: [`Index::forget`] does a bounded part of the work.
 
+mod holders;
 #[cfg(test)]
 mod model;
 mod pages;
@@ -13,12 +14,13 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 use slab::Slab;
-use smallvec::SmallVec;
 
+pub(super) use holders::Holder;
 pub(super) use search::{PAGES_AT_ONCE, Search, Seen};
 
+use self::holders::Holders;
 use self::pages::Pages;
-use crate::protocol::{ContentHash, FileName, MaybeHash};
+use crate::protocol::FileName;
 
 /// A node's place in the directory.
 pub(super) type Place = u32;
@@ -41,8 +43,7 @@ pub(super) struct Index {
 /// A name and who has it; at least one has.
 struct Entry {
     name: Box<str>,
-    /// Most names are one node's.
-    holders: SmallVec<[Holder; 1]>,
+    holders: Holders,
 }
 
 /// What one node has.
@@ -53,15 +54,6 @@ struct Share {
     bytes: u64,
 }
 
-/// One node's file under a name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Holder {
-    pub(super) node: Place,
-    pub(super) size: u64,
-    /// All zero where the hash is not known: no content is known to have that.
-    hash: [u8; 32],
-}
-
 /// How much one node may share.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
@@ -69,30 +61,6 @@ pub struct Quota {
     pub files: u64,
     /// Bytes of their names.
     pub bytes: u64,
-}
-
-impl Holder {
-    pub(super) fn new(node: Place, size: u64, hash: MaybeHash) -> Self {
-        let hash = hash.0.map_or([0; 32], |hash| hash.0);
-        Self { node, size, hash }
-    }
-
-    pub(super) fn hash(&self) -> MaybeHash {
-        MaybeHash((self.hash != [0; 32]).then_some(ContentHash(self.hash)))
-    }
-
-    fn same_content(&self, other: &Self) -> bool {
-        (self.size, self.hash) == (other.size, other.hash)
-    }
-}
-
-impl Entry {
-    fn is_ambiguous(&self) -> bool {
-        let first = &self.holders[0];
-        self.holders
-            .iter()
-            .any(|holder| !holder.same_content(first))
-    }
 }
 
 impl Index {
@@ -111,7 +79,7 @@ impl Index {
     /// Who has a file of this name.
     pub(super) fn find(&self, name: &FileName<'_>) -> &[Holder] {
         self.id(name.as_str())
-            .map_or(&[], |id| &self.entries[id as usize].holders)
+            .map_or(&[], |id| self.entries[id as usize].holders.list())
     }
 
     /// Adds a file, or replaces what its node had under the name. Returns false
@@ -128,13 +96,10 @@ impl Index {
             share.bytes = bytes;
         }
         let id = known.unwrap_or_else(|| self.add(name));
-        let entry = &mut self.entries[id as usize];
-        let was = !entry.holders.is_empty() && entry.is_ambiguous();
-        match entry.holders.iter_mut().find(|h| h.node == holder.node) {
-            Some(earlier) => *earlier = holder,
-            None => entry.holders.push(holder),
-        }
-        let is = entry.is_ambiguous();
+        let holders = &mut self.entries[id as usize].holders;
+        let was = holders.is_ambiguous();
+        holders.put(holder);
+        let is = holders.is_ambiguous();
         self.ambiguous = self.ambiguous + usize::from(is) - usize::from(was);
         self.shares.entry(holder.node).or_default().names.insert(id);
         true
@@ -183,7 +148,7 @@ impl Index {
     fn add(&mut self, name: &str) -> NameId {
         let id = self.entries.insert(Entry {
             name: name.into(),
-            holders: SmallVec::new(),
+            holders: Holders::default(),
         }) as NameId;
         let Self {
             entries, hasher, ..
@@ -198,9 +163,9 @@ impl Index {
 
     fn remove_holder(&mut self, id: NameId, node: Place) {
         let entry = &mut self.entries[id as usize];
-        let was = entry.is_ambiguous();
-        entry.holders.retain(|holder| holder.node != node);
-        let is = !entry.holders.is_empty() && entry.is_ambiguous();
+        let was = entry.holders.is_ambiguous();
+        entry.holders.remove(node);
+        let is = entry.holders.is_ambiguous();
         self.ambiguous = self.ambiguous + usize::from(is) - usize::from(was);
         if !entry.holders.is_empty() {
             return;

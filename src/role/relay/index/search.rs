@@ -5,7 +5,7 @@ use std::io::Write;
 use memchr::memmem::Finder;
 
 use super::pages::folded;
-use super::{Holder, Index, NameId, Place};
+use super::{Index, NameId, Place};
 use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, Reply};
 
 /// Pages that one step looks through: about 65,000 names, well below a millisecond.
@@ -75,17 +75,21 @@ impl Search {
     ) -> bool {
         let name_of = |id: NameId| &*index.entries[id as usize].name;
         let pages = index.pages.from(self.looked.as_deref(), name_of);
-        for page in pages.iter().take(PAGES_AT_ONCE) {
-            // Names that came in before the place where the last step ended are
-            // not looked at twice.
-            let first = match &self.looked {
-                None => 0,
-                Some(looked) => page.ids().partition_point(|id| name_of(*id) <= &**looked),
-            };
+        let step = &pages[..pages.len().min(PAGES_AT_ONCE)];
+        // The last step ended in the middle of the first page, if names came in since.
+        let mut first = match (&self.looked, step.first()) {
+            (Some(looked), Some(page)) => {
+                page.ids().partition_point(|id| name_of(*id) <= &**looked)
+            }
+            _ => 0,
+        };
+        for page in step {
             self.look(page.text(), page.ids(), first, index, seen);
-            self.looked = page.ids().last().map(|id| name_of(*id).into());
-            *looked += 1;
+            first = 0;
         }
+        let last = step.last().and_then(|page| page.ids().last());
+        self.looked = last.map(|id| name_of(*id).into());
+        *looked += step.len();
         pages.len() <= PAGES_AT_ONCE
     }
 
@@ -105,6 +109,10 @@ impl Search {
             self.total += (ids.len() - first) as u64;
             return;
         }
+        if plain && self.full && first == 0 {
+            self.total += self.count(text);
+            return;
+        }
         let (mut line, mut start) = (0, 0);
         while let Some(hit) = self.finder.find(&text[start..]) {
             let hit = start + hit;
@@ -117,6 +125,17 @@ impl Search {
             start = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |end| hit + end + 1);
             line += 1;
         }
+    }
+
+    /// How many lines contain it: all that is left to find out when the list is full.
+    fn count(&self, text: &[u8]) -> u64 {
+        let (mut count, mut start) = (0, 0);
+        while let Some(hit) = self.finder.find(&text[start..]) {
+            count += 1;
+            let rest = &text[start + hit..];
+            start = memchr::memchr(b'\n', rest).map_or(text.len(), |end| start + hit + end + 1);
+        }
+        count
     }
 
     /// One name: a line for each content that is seen under it.
@@ -134,16 +153,8 @@ impl Search {
             self.total += 1;
             return;
         }
-        let mut contents: Vec<(Holder, u64)> = Vec::new();
-        for holder in &entry.holders {
-            if !seen.all && !(seen.node)(holder.node) {
-                continue;
-            }
-            match contents.iter_mut().find(|(c, _)| c.same_content(holder)) {
-                Some((_, holders)) => *holders += 1,
-                None => contents.push((*holder, 1)),
-            }
-        }
+        let is_seen = |node| seen.all || (seen.node)(node);
+        let contents = entry.holders.contents(is_seen);
         self.total += contents.len() as u64;
         let room = MAX_LISTED_FILES - self.shown as usize;
         self.full |= is_next && self.shown > 0 && contents.len() > room;

@@ -1,0 +1,214 @@
+//! Messages through the relay, over real sockets.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{Nc, Server, ask, eventually, relay};
+
+fn wire(address: SocketAddr) -> String {
+    format!("{} {}", address.ip(), address.port())
+}
+
+/// Somebody who listens at his own address, and that address.
+fn listener(relay: &Server) -> (Nc, String) {
+    let mut nc = Nc::connect(relay.address());
+    let address = wire(nc.local());
+    assert_eq!(nc.ask("LISTEN"), format!("OK {address}"));
+    (nc, address)
+}
+
+#[test]
+fn two_people_talk_both_ways() {
+    let relay = relay(&[]);
+    let (mut anna, annas) = listener(&relay);
+    let (mut bert, berts) = listener(&relay);
+    for round in 0..10 {
+        assert_eq!(anna.ask(&format!("SEND {berts} Grüße, {round}")), "OK");
+        assert_eq!(bert.line(), format!("FROM {annas} Grüße, {round}"));
+        // He types what he reads.
+        assert_eq!(bert.ask(&format!("SEND {annas}   {round}, too ")), "OK");
+        assert_eq!(anna.line(), format!("FROM {berts} {round}, too"));
+    }
+    bert.half_close();
+    assert_eq!(bert.rest_text(), "");
+    let nobody = format!("ERROR 404 nobody listens at {berts}");
+    eventually("it is noticed that Bert has gone", || {
+        anna.ask(&format!("SEND {berts} bye")).starts_with(&nobody)
+    });
+    assert_eq!(relay.stat("listeners"), 1);
+    assert!(relay.stat("messages") >= 20);
+}
+
+#[test]
+fn a_node_is_reached_at_its_address_and_a_second_listener_replaces_the_first() {
+    let relay = relay(&[]);
+    let mut first = Nc::connect(relay.address());
+    first.send("REGISTER * 40001\nLISTEN\n");
+    assert_eq!(first.line(), "OK 60 127.0.0.1 40001 0");
+    assert_eq!(first.line(), "OK 127.0.0.1 40001");
+    let mut sender = Nc::connect(relay.address());
+    let from = wire(sender.local());
+    assert_eq!(sender.ask("SEND 127.0.0.1 40001 one"), "OK");
+    assert_eq!(first.line(), format!("FROM {from} one"));
+    let mut second = Nc::connect(relay.address());
+    second.send("REGISTER * 40001\nLISTEN\n");
+    assert_eq!(second.line(), "OK 60 127.0.0.1 40001 0");
+    assert_eq!(second.line(), "OK 127.0.0.1 40001");
+    assert_eq!(first.rest_text(), "ERROR 409 replaced\n");
+    assert_eq!(sender.ask("SEND 127.0.0.1 40001 two"), "OK");
+    assert_eq!(second.line(), format!("FROM {from} two"));
+    drop(first);
+    relay.log_until("another connection listens in its place");
+    assert_eq!(sender.ask("SEND 127.0.0.1 40001 three"), "OK");
+    assert_eq!(second.line(), format!("FROM {from} three"));
+}
+
+#[test]
+fn ten_thousand_messages_arrive_in_order() {
+    const MESSAGES: usize = 10_000;
+    let relay = relay(&["--message-rate", "1000000"]);
+    let (mut listener, address) = listener(&relay);
+    let mut sender = Nc::connect(relay.address());
+    let from = wire(sender.local());
+    let requests = (0..MESSAGES).map(|number| format!("SEND {address} message {number}\n"));
+    let requests: String = requests.collect();
+    let reading = thread::spawn(move || {
+        for number in 0..MESSAGES {
+            assert_eq!(listener.line(), format!("FROM {from} message {number}"));
+        }
+    });
+    sender.send(requests);
+    sender.half_close();
+    assert_eq!(sender.rest_text(), "OK\n".repeat(MESSAGES));
+    reading.join().expect("all came in order");
+    assert_eq!(relay.stat("messages"), MESSAGES as u64);
+}
+
+#[test]
+fn several_senders_keep_their_own_order() {
+    const MESSAGES: usize = 500;
+    let relay = relay(&["--message-rate", "1000000"]);
+    let (mut listener, address) = listener(&relay);
+    let senders: Vec<_> = (0..4)
+        .map(|_| {
+            let (relay, address) = (relay.address(), address.clone());
+            thread::spawn(move || {
+                let mut nc = Nc::connect(relay);
+                for number in 0..MESSAGES {
+                    assert_eq!(nc.ask(&format!("SEND {address} {number}")), "OK");
+                }
+                wire(nc.local())
+            })
+        })
+        .collect();
+    let lines: Vec<String> = (0..4 * MESSAGES).map(|_| listener.line()).collect();
+    for sender in senders {
+        let head = format!("FROM {} ", sender.join().expect("all were accepted"));
+        let numbers = lines.iter().filter_map(|line| line.strip_prefix(&head));
+        let expected = (0..MESSAGES).map(|number| number.to_string());
+        assert!(numbers.eq(expected), "{head}");
+    }
+}
+
+#[test]
+fn a_listener_that_does_not_read_is_cut_off_and_nobody_else_notices() {
+    let relay = relay(&["--message-rate", "1000000", "--max-queue", "65536"]);
+    let (deaf, deafs) = listener(&relay);
+    let (mut other, others) = listener(&relay);
+    let mut bystander = Nc::connect(relay.address());
+    let mut sender = Nc::connect(relay.address());
+    let text = "x".repeat(1000);
+    let nobody = format!("ERROR 404 nobody listens at {deafs}");
+    let mut accepted = 0;
+    // The systems' buffers take some megabytes first.
+    eventually("it is cut off", || {
+        sender.send(format!("SEND {deafs} {text}\nSEND {others} {accepted}\n"));
+        let answer = sender.line();
+        assert_eq!(sender.line(), "OK");
+        assert!(other.line().ends_with(&format!(" {accepted}")));
+        accepted += 1;
+        assert_eq!(bystander.ask("PING"), "PONG");
+        answer.starts_with(&nobody)
+    });
+    let log = relay.log_until("it did not read its messages");
+    assert_eq!(log.matches("did not read").count(), 1, "{log}");
+    assert!(log.contains(&deaf.local().to_string()), "{log}");
+    assert_eq!(relay.stat("listeners"), 1);
+    drop(deaf);
+}
+
+#[test]
+fn a_listener_with_a_long_answer_on_its_way_is_not_cut_off_for_a_message() {
+    let relay = relay(&["--max-queue", "1000"]);
+    let mut node = Nc::connect(relay.address());
+    let name = |number: usize| format!("{number:04}{}", "n".repeat(1000));
+    let shares = (0..1000).map(|number| format!("SHARE 1 - {}\n", name(number)));
+    let shares: String = shares.collect();
+    node.send(format!("REGISTER * 40001\n{shares}"));
+    node.half_close();
+    assert!(node.rest_text().ends_with("OK\n"));
+    let (mut listener, address) = listener(&relay);
+    // More than the systems' buffers take; the rest waits at the relay.
+    const SEARCHES: usize = 20;
+    listener.send("SEARCH\n".repeat(SEARCHES));
+    let mut sender = Nc::connect(relay.address());
+    let mut sent = 0;
+    let mut quiet = 0;
+    eventually("no more is taken", || {
+        let now = relay.stat("bytes_out");
+        // Nobody is sent anything but the figures themselves.
+        quiet = if now < sent + 1000 { quiet + 1 } else { 0 };
+        sent = now;
+        sent > 1_000_000 && quiet > 20
+    });
+    assert_eq!(sender.ask(&format!("SEND {address} hello")), "OK");
+    let mut messages = 0;
+    for _ in 0..SEARCHES {
+        let mut head = listener.line();
+        if head.starts_with("FROM ") {
+            messages += 1;
+            head = listener.line();
+        }
+        assert_eq!(head, "FILES 1000 1000");
+        for number in 0..1000 {
+            assert_eq!(listener.line(), format!("1 - 1 {}", name(number)));
+        }
+    }
+    if messages == 0 {
+        assert!(listener.line().ends_with(" hello"));
+    }
+}
+
+#[test]
+fn a_listener_outlives_the_idle_limit_and_others_do_not() {
+    let relay = relay(&["--idle", "1"]);
+    let (mut listener, address) = listener(&relay);
+    let mut silent = Nc::connect(relay.address());
+    assert_eq!(silent.ask("PING"), "PONG");
+    let began = Instant::now();
+    // Twice the limit, as another connection measures it.
+    for _ in 0..2 {
+        assert_eq!(silent.rest_text(), "");
+        silent = Nc::connect(relay.address());
+        assert_eq!(silent.ask("PING"), "PONG");
+    }
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    let sent = silent.ask(&format!("SEND {address} still there?"));
+    assert_eq!(sent, "OK");
+    assert!(listener.line().ends_with(" still there?"));
+    assert_eq!(listener.ask("PING"), "PONG");
+}
+
+#[test]
+fn too_many_messages_in_a_second_are_refused() {
+    let relay = relay(&["--message-rate", "2"]);
+    let (mut listener, address) = listener(&relay);
+    let request = format!("SEND {address} hello\n");
+    let answers = ask(relay.address(), request.repeat(3).as_bytes());
+    let refused = "ERROR 429 at most 2 messages a second; wait a little\n";
+    assert_eq!(answers, format!("OK\nOK\n{refused}"));
+    assert!(listener.line().starts_with("FROM "));
+    assert!(listener.line().starts_with("FROM "));
+    assert_eq!(listener.ask("PING"), "PONG", "there was no third");
+}
