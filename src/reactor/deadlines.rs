@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::Reactor;
-use super::connection::{Origin, Phase};
+use super::connection::{Origin, Phase, Waiting};
 use crate::end::End;
 use crate::role::{Fault, Role};
 use crate::timers::Lane;
@@ -46,6 +46,10 @@ where
             (_, Origin::Accepted) if !conn.spoke => (FIRST_LINE, limits.first_line, false),
             // Keepalive finds out whether the other side is still there.
             (_, Origin::Accepted) if conn.kept => return self.timers.clear(slot),
+            // It waits for us.
+            (_, Origin::Accepted) if conn.waiting != Waiting::No => {
+                return self.timers.clear(slot);
+            }
             (_, Origin::Accepted) => (IDLE, limits.idle, heard_line),
         };
         if progress || self.timers.lane(slot) != Some(lane) {

@@ -124,10 +124,19 @@ fn the_others_are_answered_while_searches_go_on(relay: &Server) {
 }
 
 #[test]
-fn a_relay_that_stops_finishes_the_searches_that_are_begun() {
-    let mut relay = relay(&[]);
+fn searches_that_wait_are_answered_beyond_the_idle_limit_and_when_the_relay_stops() {
+    let mut relay = relay(&["--idle", "0.4"]);
     // More than is looked through in one round of the loop.
     share_many(&relay, 40_001, 50_000);
+    let mut searchers: Vec<Nc> = (0..100).map(|_| Nc::connect(relay.address())).collect();
+    for nc in &mut searchers {
+        nc.send("SEARCH nowhere to be found\nPING\n");
+    }
+    for nc in &mut searchers {
+        assert_eq!(nc.line(), "FILES 0 0");
+        assert_eq!(nc.line(), "PONG");
+    }
+    drop(searchers);
     let mut nc = Nc::connect(relay.address());
     nc.send("PING\nSEARCH nowhere to be found\nPING\n");
     assert_eq!(nc.line(), "PONG");
