@@ -42,6 +42,9 @@ pub struct Args {
     /// Files that one node may share
     #[arg(long, value_name = "N", default_value = "1000000")]
     pub max_shared: u64,
+    /// Files that all nodes may share together
+    #[arg(long, value_name = "N", default_value = "10000000")]
+    pub max_shared_in_all: u64,
     /// Bytes that the names of one node's files may have together
     #[arg(long, value_name = "BYTES", default_value = "268435456")]
     pub max_shared_bytes: u64,
@@ -75,6 +78,7 @@ pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure
             quota: Quota {
                 files: args.max_shared,
                 bytes: args.max_shared_bytes,
+                all: args.max_shared_in_all,
             },
             message_rate: args.message_rate,
             trust: Trust::new(args.trust.clone()),

@@ -40,6 +40,7 @@ fn defaults() -> Settings {
         quota: Quota {
             files: 1_000_000,
             bytes: 1 << 28,
+            all: 10_000_000,
         },
         trust: Trust::new(Vec::new()),
     }
@@ -66,6 +67,7 @@ impl Play {
                 "max-unknown" => settings.max_unknown = value.parse()?,
                 "message-rate" => settings.message_rate = value.parse()?,
                 "max-shared" => settings.quota.files = value.parse()?,
+                "max-shared-in-all" => settings.quota.all = value.parse()?,
                 "max-shared-bytes" => settings.quota.bytes = value.parse()?,
                 "trust" => trusted.push(value.parse()?),
                 key => return Err(format!("a relay has no {key}").into()),

@@ -51,11 +51,13 @@ impl Relay {
         if self.index.share(name, Holder::new(node, size, hash), quota) {
             return Ok(());
         }
-        let Quota { files, bytes } = quota;
-        Err((
-            Code::LimitReached,
-            format!("a node shares at most {files} files and {bytes} bytes of names"),
-        ))
+        let Quota { files, bytes, all } = quota;
+        let text = if self.index.is_full(quota) {
+            format!("all nodes together share at most {all} files")
+        } else {
+            format!("a node shares at most {files} files and {bytes} bytes of names")
+        };
+        Err((Code::LimitReached, text))
     }
 
     /// The answer to `FIND`.

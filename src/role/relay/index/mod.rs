@@ -36,6 +36,8 @@ pub(super) struct Index {
     hasher: RandomState,
     pages: Pages,
     shares: HashMap<Place, Share>,
+    /// The files of all shares.
+    files: u64,
     /// Names under which there are different contents.
     ambiguous: usize,
 }
@@ -61,6 +63,8 @@ pub struct Quota {
     pub files: u64,
     /// Bytes of their names.
     pub bytes: u64,
+    /// Files of all nodes together.
+    pub all: u64,
 }
 
 impl Index {
@@ -74,6 +78,11 @@ impl Index {
         self.shares
             .get(&node)
             .map_or(0, |share| share.names.len() as u64)
+    }
+
+    /// Whether all nodes together have as many files as they may have.
+    pub(super) fn is_full(&self, quota: Quota) -> bool {
+        self.files >= quota.all
     }
 
     /// Who has a file of this name.
@@ -90,7 +99,8 @@ impl Index {
         let share = self.shares.entry(holder.node).or_default();
         if known.is_none_or(|id| !share.names.contains(&id)) {
             let bytes = share.bytes + name.len() as u64;
-            if share.names.len() as u64 >= quota.files || bytes > quota.bytes {
+            let is_full = share.names.len() as u64 >= quota.files || bytes > quota.bytes;
+            if is_full || self.files >= quota.all {
                 return false;
             }
             share.bytes = bytes;
@@ -101,7 +111,8 @@ impl Index {
         holders.put(holder);
         let is = holders.is_ambiguous();
         self.ambiguous = self.ambiguous + usize::from(is) - usize::from(was);
-        self.shares.entry(holder.node).or_default().names.insert(id);
+        let share = self.shares.entry(holder.node).or_default();
+        self.files += u64::from(share.names.insert(id));
         true
     }
 
@@ -117,6 +128,7 @@ impl Index {
             return false;
         }
         share.bytes -= name.as_str().len() as u64;
+        self.files -= 1;
         self.remove_holder(id, node);
         true
     }
@@ -131,6 +143,7 @@ impl Index {
         for id in &ids {
             share.names.remove(id);
         }
+        self.files -= ids.len() as u64;
         if share.names.is_empty() {
             self.shares.remove(&node);
         }

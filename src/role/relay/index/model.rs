@@ -239,7 +239,11 @@ proptest! {
         files in prop_oneof![1_u64..8, 1_u64..2500],
         bytes in prop_oneof![1_u64..30, 1_u64..20_000],
     ) {
-        let quota = Quota { files, bytes };
+        let quota = Quota {
+            files,
+            bytes,
+            all: u64::MAX,
+        };
         let mut index = Index::default();
         let mut model = Model::default();
         for step in steps {
@@ -253,7 +257,11 @@ proptest! {
                 }
                 Step::ShareMany(node, first, count) => {
                     // The model would count all of them for each.
-                    let unlimited = Quota { files: u64::MAX, bytes: u64::MAX };
+                    let unlimited = Quota {
+                        files: u64::MAX,
+                        bytes: u64::MAX,
+                        all: u64::MAX,
+                    };
                     for name in (first..first + count).map(numbered) {
                         let holder = Holder::new(node, 1, MaybeHash(None));
                         prop_assert!(index.share(&file_name(&name), holder, unlimited));
@@ -306,6 +314,7 @@ fn share(index: &mut Index, node: Place, name: &str, size: u64) {
     let quota = Quota {
         files: u64::MAX,
         bytes: u64::MAX,
+        all: u64::MAX,
     };
     let holder = Holder::new(node, size, MaybeHash(None));
     assert!(index.share(&file_name(name), holder, quota));
