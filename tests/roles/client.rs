@@ -1,9 +1,10 @@
 //! The client on its stage, with a user who writes everything down. Its own
 //! commands:
 //!
-//! - `client get NAME…`, `client nodes`, `client prompt`: it starts. Keys:
+//! - `client get NAME…`, `client nodes`, `client ls`, `client search TEXT`, `client
+//!   find NAME`, `client send IP PORT TEXT`, `client prompt`: it starts. Keys:
 //!   `relay=IP:PORT` (repeatable); `max-nodes=N`; `shows=BYTES`: so many bytes
-//!   of a file that is broken off were shown; `fails=begin|take|finish|reader`:
+//!   of a file that is broken off were shown; `fails=show|begin|take|finish|reader`:
 //!   where storing fails.
 //! - `type LINE`, `type-end`: at the prompt.
 //! - `exit`: the exit code.
@@ -12,7 +13,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 
 use goldenscript::{Command, Context};
-use peerline::protocol::FileName;
+use peerline::protocol::{FileName, NodeAddress, Text};
 use peerline::role::client::{Client, Listing, Message, News, NotStored, Question, Task, User};
 
 use crate::stage::{Outcome, Stage};
@@ -113,7 +114,8 @@ impl User for Notes {
             Listing::File(file) => format!("file: {file}"),
             Listing::EndOfFiles(count) => format!("{count} files"),
         });
-        self.may(Fails::Show)
+        self.may(Fails::Show)?;
+        self.may(Fails::Reader)
     }
 
     fn begin(&mut self, name: &FileName<'_>, size: u64) -> Result<(), NotStored> {
@@ -166,6 +168,7 @@ impl Play {
         }
         let task = match args.next_pos().ok_or("what is it to do?")? {
             "nodes" => Task::Ask(Question::Nodes),
+            "ls" => Task::Ask(Question::Files(String::new())),
             "search" => {
                 let text = args.next_pos().unwrap_or_default();
                 Task::Ask(Question::files(text)?)
@@ -173,6 +176,13 @@ impl Play {
             "find" => {
                 let name = args.next_pos().ok_or("which name?")?;
                 Task::Ask(Question::Holders(FileName::parse(name)?.into_owned()))
+            }
+            "send" => {
+                let (ip, port) = (args.next_pos(), args.next_pos());
+                let to = format!("{} {}", ip.ok_or("where?")?, port.ok_or("which port?")?);
+                let text = Text::parse(args.next_pos().ok_or("which text?")?)?;
+                let to = NodeAddress::parse(&to)?;
+                Task::Ask(Question::Message(to, text.into_owned()))
             }
             "prompt" => Task::Prompt,
             "get" => {

@@ -11,6 +11,7 @@ mod client;
 mod node;
 mod relay;
 mod stage;
+mod warnings;
 
 use std::path::{Path, PathBuf};
 

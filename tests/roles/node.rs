@@ -2,11 +2,17 @@
 //!
 //! - `file NAME content=TEXT`, `file NAME size=BYTES` (a large one, sent from
 //!   the disk), `file NAME fails=forbidden|busy|broken`; `files COUNT`: so many
-//!   with numbers as names. They come before the next one:
-//! - `node relay=IP:PORT… seed=N advertise=IP`: it starts, on port 40001.
-//! - `brief N LINE`: as `say`, but of a long answer only the ends are shown.
+//!   with numbers as names. `gone NAME`, `all-gone`. They may come before the
+//!   next one, and while the node runs:
+//! - `node relay=IP:PORT… seed=N advertise=IP`: it starts, on port 40001. The
+//!   next node begins with no files.
+//! - `brief N LINE count=TIMES`: as `say`, but of a long answer only the ends are
+//!   shown.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::rc::Rc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -20,15 +26,24 @@ use crate::stage::{Outcome, Stage, brief};
 
 #[derive(Default)]
 pub struct Play {
-    files: BTreeMap<String, Entry>,
+    files: Rc<RefCell<Files>>,
     stage: Option<Stage<Node<Memory>>>,
 }
 
-/// A share that touches no disk.
+/// A share that touches no disk. The script holds the other end.
 struct Memory {
-    files: BTreeMap<String, Entry>,
+    files: Rc<RefCell<Files>>,
+    /// The content that was opened last.
+    opened: String,
 }
 
+#[derive(Default)]
+struct Files {
+    entries: BTreeMap<String, Entry>,
+    revision: u64,
+}
+
+#[derive(Clone)]
 enum Entry {
     Small(String),
     Large(u64),
@@ -47,10 +62,10 @@ impl Entry {
     }
 }
 
-impl Memory {
+impl Files {
     fn after(&self, after: Option<&str>) -> impl Iterator<Item = (&String, &Entry)> {
-        let is_shown = move |name: &String| after.is_none_or(|after| name.as_str() > after);
-        self.files.iter().filter(move |(name, _)| is_shown(name))
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.entries.range::<str, _>((start, Bound::Unbounded))
     }
 }
 
@@ -59,11 +74,15 @@ impl Share for Memory {
     type File = String;
 
     fn open(&mut self, name: &FileName<'_>) -> Result<Content<'_, String>, Unavailable> {
-        match self.files.get(name.as_str()) {
+        let entry = self.files.borrow().entries.get(name.as_str()).cloned();
+        match entry {
             None => Err(Unavailable::NotFound),
-            Some(Entry::Small(content)) => Ok(Content::Small(content.as_bytes())),
+            Some(Entry::Small(content)) => {
+                self.opened = content;
+                Ok(Content::Small(self.opened.as_bytes()))
+            }
             Some(Entry::Large(size)) => Ok(Content::Large {
-                size: *size,
+                size,
                 file: name.to_string(),
             }),
             Some(Entry::Forbidden) => Err(Unavailable::NotAllowed),
@@ -73,7 +92,7 @@ impl Share for Memory {
     }
 
     fn list(&mut self, after: Option<&str>, most: usize, each: &mut dyn FnMut(&FileItem<'_>)) {
-        for (name, entry) in self.after(after).take(most) {
+        for (name, entry) in self.files.borrow().after(after).take(most) {
             each(&FileItem {
                 size: entry.size(),
                 hash: MaybeHash(None),
@@ -83,9 +102,8 @@ impl Share for Memory {
         }
     }
 
-    /// Scripts do not change the files once the node runs.
     fn revision(&mut self) -> u64 {
-        0
+        self.files.borrow().revision
     }
 
     fn noticed(&mut self) -> Option<Duration> {
@@ -93,11 +111,11 @@ impl Share for Memory {
     }
 
     fn count(&mut self, after: Option<&str>) -> u64 {
-        self.after(after).count() as u64
+        self.files.borrow().after(after).count() as u64
     }
 
     fn bytes(&self) -> u64 {
-        self.files.values().map(Entry::size).sum()
+        self.files.borrow().entries.values().map(Entry::size).sum()
     }
 }
 
@@ -113,7 +131,7 @@ impl Play {
             ("fails", "broken") => Entry::Broken,
             (key, value) => return Err(format!("no file has {key}={value}").into()),
         };
-        self.files.insert(name.to_owned(), entry);
+        self.change(|entries| entries.insert(name.to_owned(), entry));
         args.reject_next()
     }
 
@@ -122,8 +140,22 @@ impl Play {
         let count: u32 = args.next_pos().ok_or("how many?")?.parse()?;
         let names = (1..=count).map(|number| format!("{number:05}"));
         let files = names.map(|name| (name, Entry::Small("x".into())));
-        self.files.extend(files);
+        self.change(|entries| entries.extend(files));
         args.reject_next()
+    }
+
+    fn gone(&mut self, command: &Command) -> Outcome {
+        let mut args = command.consume_args();
+        let name = args.next_pos().ok_or("which name?")?;
+        self.change(|entries| entries.remove(name))
+            .ok_or("it is not there")?;
+        args.reject_next()
+    }
+
+    fn change<T>(&mut self, act: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
+        let mut files = self.files.borrow_mut();
+        files.revision += 1;
+        act(&mut files.entries)
     }
 
     fn start(&mut self, command: &Command) -> Outcome {
@@ -140,8 +172,13 @@ impl Play {
         if relay.is_empty() {
             relay.push(([192, 0, 2, 1], 4000).into());
         }
+        if self.stage.is_some() {
+            // The files that were there are those of the last node.
+            self.files = Rc::default();
+        }
         let share = Memory {
-            files: std::mem::take(&mut self.files),
+            files: Rc::clone(&self.files),
+            opened: String::new(),
         };
         let began = Instant::now();
         let port = Port::new(40_001).ok_or("a port is not zero")?;
@@ -163,13 +200,16 @@ impl goldenscript::Runner for Play {
         match command.name.as_str() {
             "file" => self.file(command)?,
             "files" => self.files(command)?,
+            "gone" => self.gone(command)?,
+            "all-gone" => self.change(BTreeMap::clear),
             "node" => self.start(command)?,
             "brief" => {
                 let mut args = command.consume_args();
                 let conn = args.next_pos().ok_or("which connection?")?.parse()?;
                 let line = args.next_pos().ok_or("which line?")?;
+                let count = args.take_key("count").map_or(Ok(1), str::parse)?;
                 let stage = self.stage.as_mut().ok_or("start with: node")?;
-                stage.arrive(conn, format!("{line}\n").as_bytes())?;
+                stage.arrive(conn, format!("{line}\n").repeat(count).as_bytes())?;
                 return Ok(brief(&stage.seen()));
             }
             _ => self

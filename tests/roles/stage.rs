@@ -32,6 +32,8 @@ use peerline::inbox::{Inbox, Piece};
 use peerline::protocol::MAX_LINE;
 use peerline::role::{ConnId, Fault, Heard, Next, Output, Role, Step, Traffic, Turn};
 
+use crate::warnings;
+
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 /// A role does not meet one deadline more often than this.
@@ -82,6 +84,7 @@ impl<R: Role> Stage<R> {
             news,
             seen: String::new(),
         };
+        warnings::keep();
         stage.call(R::start);
         stage
     }
@@ -325,6 +328,9 @@ impl<R: Role> Stage<R> {
 
     /// Shows what the role wants, and does what can be done here.
     fn apply(&mut self) {
+        for warning in warnings::take() {
+            let _ = writeln!(self.seen, "warning: {warning}");
+        }
         for news in self.news.try_iter() {
             let _ = writeln!(self.seen, "{news}");
         }

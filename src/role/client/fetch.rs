@@ -1,6 +1,7 @@
 //! Fetching one file: the nodes that are said to have it first, then all others
 //! in the order of the list, one at a time, until one gives it.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::question::Question;
@@ -49,8 +50,11 @@ impl<U: User> Client<U> {
     /// Searches for the file: at its `holders` first, then at all others.
     pub(super) fn search_among(&mut self, turn: &mut Turn<'_, Self>, holders: &[NodeAddress]) {
         let Some(fetch) = &mut self.fetch else { return };
-        let others = self.nodes.iter().filter(|node| !holders.contains(node));
-        fetch.nodes = holders.iter().chain(others).copied().collect();
+        let mut first = BTreeSet::new();
+        let holders = holders.iter().copied();
+        fetch.nodes = holders.filter(|holder| first.insert(*holder)).collect();
+        let others = self.nodes.iter().filter(|node| !first.contains(node));
+        fetch.nodes.extend(others);
         self.ask_next_node(turn);
     }
 

@@ -26,7 +26,8 @@ use crate::protocol::{Code, FileName, NodeAddress, Request, canonical};
 /// The client's part.
 pub struct Client<U: User> {
     user: U,
-    /// The relay's addresses, tried in turn; not empty.
+    /// The relay's addresses, tried in turn, from the one that answered last; not
+    /// empty.
     relay: Vec<SocketAddr>,
     /// The most lines of one list.
     max_nodes: u64,
@@ -97,7 +98,7 @@ impl<U: User> Client<U> {
     /// A conversation with the relay is over.
     fn relay_ended(&mut self, turn: &mut Turn<'_, Self>, asking: Asking, end: &End) {
         let attempt = asking.attempt + 1;
-        let may_try_another = attempt < self.relay.len();
+        let may_try_another = attempt < self.relay.len() && asking.may_be_repeated();
         let trouble = match &asking.answer {
             Answer::Complete => return self.answered(turn, asking),
             Answer::Open if may_try_another => {
@@ -140,6 +141,8 @@ impl<U: User> Client<U> {
             asking.nodes.retain(|node| !node.is_loopback());
             asking.holders.retain(|holder| !holder.node.is_loopback());
         }
+        // It need not be found again for the next question.
+        self.relay.rotate_left(asking.attempt);
         match (&self.task, &asking.question) {
             (Task::Get(_), Question::Holders(_)) => {
                 let holders: Vec<NodeAddress> = asking.holders.iter().map(|h| h.node).collect();
@@ -155,11 +158,16 @@ impl<U: User> Client<U> {
                 }
             }
             (Task::Ask(question), _) => {
-                let (shown, total) = asking.files;
+                if let (Question::Holders(_), []) = (question, asking.holders.as_slice()) {
+                    self.exit = self.exit.or(Exit::NotFound);
+                    self.user
+                        .tell(News::RelayFailed(question, &Trouble::NoHolder));
+                    return self.done(turn);
+                }
                 let shown = match question {
                     Question::Nodes => self.user.show(Listing::Nodes(&asking.nodes)),
                     Question::Holders(_) => self.user.show(Listing::Holders(&asking.holders)),
-                    Question::Files(_) => self.user.show(Listing::EndOfFiles(shown)),
+                    Question::Files(_) => self.user.show(Listing::EndOfFiles(asking.shown())),
                     Question::Message(..) => {
                         self.user.tell(News::Sent);
                         Ok(())
@@ -168,7 +176,9 @@ impl<U: User> Client<U> {
                 if let Err(why) = shown {
                     return self.not_shown(turn, &why);
                 }
-                if matches!(question, Question::Files(text) if !text.is_empty()) && total == 0 {
+                if matches!(question, Question::Files(text) if !text.is_empty())
+                    && asking.shown() == 0
+                {
                     self.exit = self.exit.or(Exit::NotFound);
                 }
                 self.done(turn);

@@ -51,10 +51,12 @@ pub struct Asking {
     pub(super) nodes: Vec<NodeAddress>,
     /// The holders that came.
     pub(super) holders: Vec<HolderItem>,
-    /// How many files were shown, and how many there are.
-    pub(super) files: (u64, u64),
-    /// A line of the list was not understood.
-    skipped: bool,
+    /// How many lines of files came, and how many there are.
+    files: (u64, u64),
+    /// How many lines of the list were not understood.
+    skipped: u64,
+    /// The question was written.
+    asked: bool,
 }
 
 /// How a question went.
@@ -84,12 +86,14 @@ impl Asking {
             nodes: Vec::new(),
             holders: Vec::new(),
             files: (0, 0),
-            skipped: false,
+            skipped: 0,
+            asked: false,
         }
     }
 
     /// Writes the question.
-    pub(super) fn ask(&self, line: &mut Vec<u8>) -> Next {
+    pub(super) fn ask(&mut self, line: &mut Vec<u8>) -> Next {
+        self.asked = true;
         match &self.question {
             Question::Nodes => say(line, Request::List),
             Question::Files(text) => say(line, Request::Search(text)),
@@ -97,6 +101,21 @@ impl Asking {
             Question::Message(to, text) => say(line, Request::Send(*to, text.clone())),
         }
         Next::Line
+    }
+
+    /// Whether it may be asked again at another address: a message must not come
+    /// twice, and a list not be shown twice.
+    pub(super) fn may_be_repeated(&self) -> bool {
+        match self.question {
+            Question::Nodes | Question::Holders(_) => true,
+            Question::Files(_) => self.files.0 == 0,
+            Question::Message(..) => !self.asked,
+        }
+    }
+
+    /// How many files were shown.
+    pub(super) fn shown(&self) -> u64 {
+        self.files.0 - self.skipped
     }
 
     /// One line of the answer. Lists that were cut are asked for again through
@@ -184,8 +203,11 @@ impl Asking {
         };
         if understood.is_none() {
             // The rest of the list is of use; a hostile one must not flood the terminal.
-            let again = std::mem::replace(&mut self.skipped, true);
-            let level = if again { Level::Debug } else { Level::Warn };
+            let level = match self.skipped {
+                0 => Level::Warn,
+                _ => Level::Debug,
+            };
+            self.skipped += 1;
             log::log!(level, "the relay lists {}", Visible(line));
         }
     }

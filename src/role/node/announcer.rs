@@ -3,6 +3,7 @@
 //! has forgotten, or never knew, gets everything.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::ops::Bound;
 
 use log::{debug, warn};
@@ -22,18 +23,20 @@ const WINDOW: usize = 4 * MAX_LISTED_FILES;
 pub struct Announcer {
     /// What the relay has said `OK` to.
     acknowledged: BTreeMap<Box<str>, Content>,
-    /// The share's revision when all of it was acknowledged.
+    /// The share's revision when the relay had last answered all of it.
     complete: Option<u64>,
-    /// What was sent and not answered yet, in order.
+    /// What was sent and not answered yet, in order. What a conversation that
+    /// broke off leaves here, the relay may have done or not.
     sent: VecDeque<Change>,
-    /// How far the share was compared with what is acknowledged.
     progress: Progress,
     /// Times in a row that the relay had another number of files.
     mismatches: u32,
     /// Registrations to let pass before everything is sent once more.
     pause: u32,
-    /// What the relay does not take has been said.
-    warned: bool,
+    /// That the numbers differ has been said.
+    warned_of_mismatch: bool,
+    /// That the relay does not take all has been said.
+    warned_of_limit: bool,
 }
 
 type Content = (u64, MaybeHash);
@@ -43,25 +46,39 @@ enum Change {
     Unshare(Box<str>),
 }
 
+/// How far the share was compared with what is acknowledged.
 #[derive(Default)]
 enum Progress {
-    /// Up to this name, of this revision.
-    Comparing(Option<Box<str>>, u64),
+    /// No conversation.
     #[default]
-    Done,
+    Idle,
+    /// What is gone is taken back first: it makes room. Done up to this name.
+    Removing(Option<Box<str>>, Revision),
+    /// What is new or another one now. Done up to this name.
+    Adding(Option<Box<str>>, Revision),
+    /// All that there is to say was sent.
+    Sent(Revision),
 }
 
+type Revision = u64;
+
 impl Announcer {
+    /// Whether a conversation is going on.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.progress, Progress::Idle)
+    }
+
     /// The relay has registered us and says that it has so many files of ours.
-    /// Writes the first changes to `reply`.
+    /// Writes the first changes to `reply`. No conversation is going on.
     pub fn begin(&mut self, share: &mut impl Share, files: u64, reply: &mut Vec<u8>) -> Next {
-        self.sent.clear();
-        self.reconcile(files);
+        let in_doubt = mem::take(&mut self.sent);
+        self.reconcile(files, &in_doubt);
         let revision = share.revision();
         self.progress = if self.complete == Some(revision) {
-            Progress::Done
+            Progress::Sent(revision)
         } else {
-            Progress::Comparing(None, revision)
+            Progress::Removing(None, revision)
         };
         self.go_on(share, reply)
     }
@@ -86,32 +103,46 @@ impl Announcer {
                 debug!("the relay keeps no index");
                 return Next::Close(End::Satisfied);
             }
-            // Our lease ended in between, or it makes no sense: from the start
-            // at the next registration.
+            // Our lease ended in between, or it makes no sense: what is not
+            // acknowledged is sent again at the next registration.
             (_, Ok(_)) => return Next::Close(End::Satisfied),
             (_, Err(_)) => return Next::Close(End::Nonsense),
         }
         self.go_on(share, reply)
     }
 
+    /// The conversation is over, however it went.
+    pub fn over(&mut self) {
+        self.progress = Progress::Idle;
+    }
+
     /// If the relay has another number of files than it acknowledged, it gets
     /// everything; at first at once, then with growing pauses.
-    fn reconcile(&mut self, files: u64) {
-        if files == self.acknowledged.len() as u64 {
+    fn reconcile(&mut self, files: u64, in_doubt: &VecDeque<Change>) {
+        let known = self.acknowledged.len() as u64;
+        let (mut fewest, mut most) = (known, known);
+        for change in in_doubt {
+            match change {
+                Change::Unshare(_) => fewest = fewest.saturating_sub(1),
+                Change::Share(name, _) => {
+                    most += u64::from(!self.acknowledged.contains_key(name));
+                }
+            }
+        }
+        if (fewest..=most).contains(&files) {
             self.mismatches = 0;
             self.pause = 0;
             return;
         }
-        if self.mismatches > 0 && !self.acknowledged.is_empty() {
+        if self.mismatches > 0 && known > 0 {
             if self.pause > 0 {
                 self.pause -= 1;
                 return;
             }
-            if !std::mem::replace(&mut self.warned, true) {
+            if !mem::replace(&mut self.warned_of_mismatch, true) {
                 warn!(
-                    "the relay has {files} files of ours, not {}: is there another node behind \
-                     the same address and port?",
-                    self.acknowledged.len()
+                    "the relay has {files} files of ours, not {known}: is there another node \
+                     behind the same address and port?"
                 );
             }
         }
@@ -121,61 +152,88 @@ impl Announcer {
         self.complete = None;
     }
 
+    /// Sends as much as may be on its way, and closes when all is answered.
     fn go_on(&mut self, share: &mut impl Share, reply: &mut Vec<u8>) -> Next {
         while self.sent.len() < WINDOW {
-            let Progress::Comparing(after, revision) = &mut self.progress else {
-                break;
-            };
-            let (after, revision) = (after.take(), *revision);
-            self.progress = match self.compare(share, after.as_deref(), reply) {
-                Some(last) => Progress::Comparing(Some(last), revision),
-                None => {
+            self.progress = match mem::take(&mut self.progress) {
+                Progress::Removing(after, revision) => {
+                    match self.remove(share, after.as_deref(), reply) {
+                        Some(last) => Progress::Removing(Some(last), revision),
+                        None => Progress::Adding(None, revision),
+                    }
+                }
+                Progress::Adding(after, revision) => {
+                    match self.add(share, after.as_deref(), reply) {
+                        Some(last) => Progress::Adding(Some(last), revision),
+                        None => Progress::Sent(revision),
+                    }
+                }
+                Progress::Sent(revision) if self.sent.is_empty() => {
                     self.complete = Some(revision);
-                    Progress::Done
+                    return Next::Close(End::Satisfied);
+                }
+                all_said @ (Progress::Sent(_) | Progress::Idle) => {
+                    self.progress = all_said;
+                    break;
                 }
             };
-        }
-        if self.sent.is_empty() {
-            return Next::Close(End::Satisfied);
         }
         Next::Line
     }
 
-    /// Compares one page of the share with what is acknowledged. Returns the
-    /// last name of the page, or nothing if it was the last page.
-    fn compare(
+    /// Takes back what is gone in one page. Returns the last name of the page,
+    /// or nothing if it was the last page.
+    fn remove(
         &mut self,
         share: &mut impl Share,
         after: Option<&str>,
         reply: &mut Vec<u8>,
     ) -> Option<Box<str>> {
-        let mut page: Vec<(Box<str>, Content)> = Vec::new();
-        share.list(after, MAX_LISTED_FILES, &mut |item| {
-            page.push((item.name.as_str().into(), (item.size, item.hash)));
-        });
-        let is_last = page.len() < MAX_LISTED_FILES;
-        let last = page.last().map(|(name, _)| name.clone());
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let end = match &last {
-            Some(last) if !is_last => Bound::Included(&**last),
-            Some(_) | None => Bound::Unbounded,
-        };
-        let gone: Vec<Box<str>> = self
-            .acknowledged
-            .range::<str, _>((start, end))
-            .map(|(name, _)| name)
-            .filter(|name| page.binary_search_by(|(n, _)| n.cmp(name)).is_err())
-            .cloned()
-            .collect();
-        for name in gone {
-            self.send(Change::Unshare(name), reply);
+        let known = self.acknowledged.range::<str, _>((start, Bound::Unbounded));
+        let names = known.map(|(name, _)| name.clone());
+        let known: Vec<Box<str>> = names.take(MAX_LISTED_FILES).collect();
+        if known.is_empty() {
+            return None;
         }
-        for (name, content) in page {
-            if self.acknowledged.get(&name) != Some(&content) {
-                self.send(Change::Share(name, content), reply);
+        let mut page: Vec<Box<str>> = Vec::new();
+        share.list(after, MAX_LISTED_FILES, &mut |item| {
+            page.push(item.name.as_str().into());
+        });
+        // The one that was cut first says how far both can be compared.
+        let cut = [&known, &page]
+            .into_iter()
+            .filter(|names| names.len() == MAX_LISTED_FILES)
+            .filter_map(|names| names.last());
+        let end = cut.min().cloned();
+        for name in known {
+            let is_within = end.as_ref().is_none_or(|end| name <= *end);
+            if is_within && page.binary_search(&name).is_err() {
+                self.send(Change::Unshare(name), reply);
             }
         }
-        last.filter(|_| !is_last)
+        end
+    }
+
+    /// Likewise for what is new, or another one now.
+    fn add(
+        &mut self,
+        share: &mut impl Share,
+        after: Option<&str>,
+        reply: &mut Vec<u8>,
+    ) -> Option<Box<str>> {
+        let (mut listed, mut last) = (0, None);
+        share.list(after, MAX_LISTED_FILES, &mut |item| {
+            listed += 1;
+            let (name, content) = (item.name.as_str(), (item.size, item.hash));
+            if listed == MAX_LISTED_FILES {
+                last = Some(name.into());
+            }
+            if self.acknowledged.get(name) != Some(&content) {
+                self.send(Change::Share(name.into(), content), reply);
+            }
+        });
+        last
     }
 
     fn send(&mut self, change: Change, reply: &mut Vec<u8>) {
@@ -193,11 +251,10 @@ impl Announcer {
     }
 
     fn refused(&mut self, name: &str, text: &str) {
-        if let Progress::Comparing(_, revision) = self.progress {
-            self.complete = Some(revision);
-            self.progress = Progress::Done;
+        if let Progress::Adding(_, revision) = self.progress {
+            self.progress = Progress::Sent(revision);
         }
-        if !std::mem::replace(&mut self.warned, true) {
+        if !mem::replace(&mut self.warned_of_limit, true) {
             let (name, text) = (Visible::text(name), Visible::text(text));
             warn!("the relay does not list {name} and what follows: {text}");
         }

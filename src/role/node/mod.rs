@@ -54,14 +54,28 @@ pub enum Session {
         listed: Option<String>,
     },
     /// Our talk with the relay.
-    Relay(Talk),
+    Relay {
+        /// About our place in its directory.
+        talk: Talk,
+        /// Whether it has gone on to our files.
+        announces: bool,
+    },
+}
+
+impl Session {
+    fn relay(talk: Talk) -> Self {
+        Self::Relay {
+            talk,
+            announces: false,
+        }
+    }
 }
 
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Visitor { visitor, .. } => visitor.fmt(f),
-            Self::Relay(_) => f.write_str("our relay"),
+            Self::Relay { .. } => f.write_str("our relay"),
         }
     }
 }
@@ -94,22 +108,30 @@ impl<S: Share> Node<S> {
         }
     }
 
-    /// First the relay registers us, then it hears of our files.
+    /// First the relay registers us, then it hears of our files. If that takes
+    /// longer than until the next renewal, the renewal is one of its own.
     fn relay_said(
         &mut self,
         now: Instant,
         talk: &mut Talk,
+        announces: &mut bool,
         heard: Heard<'_>,
         reply: &mut Vec<u8>,
     ) -> Next {
-        if let (Some(_), Heard::Line(line)) = (talk.files(), &heard) {
+        if let (true, Heard::Line(line)) = (*announces, &heard) {
+            if self.registrar.is_leaving() {
+                return Next::Close(End::Satisfied);
+            }
             return self.announcer.answered(&mut self.share, line, reply);
         }
         let (next, news) = self.registrar.heard(now, talk, heard, reply);
         self.tell(news);
         match talk.files() {
-            Some(files) => self.announcer.begin(&mut self.share, files, reply),
-            None => next,
+            Some(files) if !self.registrar.is_leaving() && !self.announcer.is_busy() => {
+                *announces = true;
+                self.announcer.begin(&mut self.share, files, reply)
+            }
+            Some(_) | None => next,
         }
     }
 
@@ -250,7 +272,9 @@ impl<S: Share> Role for Node<S> {
         let reply = turn.out.text(conn);
         let (visitor, listed) = match session {
             Session::Visitor { visitor, listed } => (visitor, listed),
-            Session::Relay(talk) => return self.relay_said(turn.now, talk, heard, reply),
+            Session::Relay { talk, announces } => {
+                return self.relay_said(turn.now, talk, announces, heard, reply);
+            }
         };
         match visitor.request(heard, self.max_unknown, reply) {
             Ok(request) => {
@@ -262,11 +286,14 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn ended(&mut self, turn: &mut Turn<'_, Self>, session: Session, end: &End) {
-        if let Session::Relay(talk) = session {
+        if let Session::Relay { talk, announces } = session {
+            if announces {
+                self.announcer.over();
+            }
             let news = self.registrar.ended(turn.now, talk, end);
             self.tell(news);
             if let Some(relay) = self.registrar.goodbye() {
-                turn.out.dial(relay, Session::Relay(Talk::unregister()));
+                turn.out.dial(relay, Session::relay(Talk::unregister()));
             }
         }
     }
@@ -281,7 +308,7 @@ impl<S: Share> Role for Node<S> {
 
     fn tick(&mut self, turn: &mut Turn<'_, Self>) {
         if let Some(relay) = self.registrar.dial(turn.now) {
-            turn.out.dial(relay, Session::Relay(Talk::register()));
+            turn.out.dial(relay, Session::relay(Talk::register()));
         }
     }
 
@@ -293,7 +320,7 @@ impl<S: Share> Role for Node<S> {
 
     fn drain(&mut self, turn: &mut Turn<'_, Self>) {
         if let Some(relay) = self.registrar.leave() {
-            turn.out.dial(relay, Session::Relay(Talk::unregister()));
+            turn.out.dial(relay, Session::relay(Talk::unregister()));
         }
     }
 }

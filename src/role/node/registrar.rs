@@ -175,6 +175,12 @@ impl Registrar {
         if talking { None } else { self.goodbye() }
     }
 
+    /// Whether the node stops.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Leaving { .. })
+    }
+
     /// A conversation is over, and the node stops: the address at which to say
     /// goodbye. Before, the relay might have heard that and `REGISTER` in the
     /// wrong order.
@@ -273,7 +279,7 @@ impl Registrar {
             .mul_f64(0.75 + 0.25 * self.rng.f64());
         self.wait_until(now + pause);
         // Who leaves does not try again.
-        let is_news = self.failures == 0 && !matches!(self.state, State::Leaving { .. });
+        let is_news = self.failures == 0 && !self.is_leaving();
         self.failures = self.failures.saturating_add(1);
         // It may list us still, until the lease ends.
         is_news.then_some(News::RelayAway(why))
