@@ -39,24 +39,17 @@ pub enum Destination {
 }
 
 /// A file that is being written.
-pub enum Open {
-    /// Under another name until it is whole.
-    Aside(AsidePath),
-    /// Straight to a device, a FIFO or a terminal.
-    Direct {
-        /// The open file.
-        file: File,
-        /// What it is called.
-        path: PathBuf,
-        /// How many bytes it was given.
-        written: u64,
-    },
+pub struct Open {
+    /// What it is, or will be, called.
+    path: PathBuf,
+    sink: Sink,
 }
 
-/// A file that is written aside, and what it will be called.
-pub struct AsidePath {
-    saving: Saving,
-    path: PathBuf,
+enum Sink {
+    /// Under another name until it is whole.
+    Aside(Saving),
+    /// Straight to a device, a FIFO or a terminal; so many bytes.
+    Direct(File, u64),
 }
 
 impl Destination {
@@ -82,19 +75,14 @@ impl Destination {
                     Target::File(path) => path.clone(),
                     Target::Folder(folder) => folder.join(name.as_str()),
                 };
-                let opened = match target {
+                let sink = match target {
                     Target::File(_) => open_file(&path, *replace),
                     Target::Folder(folder) => open_below(folder, name, *replace),
                 };
-                let opened = opened.map_err(|error| not_stored(&path, &error))?;
-                *open = Some(match opened {
-                    Opened::Aside(saving) => Open::Aside(AsidePath { saving, path }),
-                    Opened::Direct(file) => Open::Direct {
-                        file,
-                        path,
-                        written: 0,
-                    },
-                });
+                match sink {
+                    Ok(sink) => *open = Some(Open { path, sink }),
+                    Err(error) => return Err(not_stored(&path, &error)),
+                }
             }
         }
         Ok(())
@@ -105,10 +93,16 @@ impl Destination {
             Self::Print(printer) => printer.take(bytes),
             Self::Save { open: None, .. } => Ok(()),
             Self::Save {
-                open: Some(open), ..
-            } => open
-                .write(bytes)
-                .map_err(|error| not_stored(open.path(), &error)),
+                open: Some(Open { path, sink }),
+                ..
+            } => match sink {
+                Sink::Aside(saving) => saving.write(bytes),
+                Sink::Direct(file, written) => {
+                    *written += bytes.len() as u64;
+                    file.write_all(bytes)
+                }
+            }
+            .map_err(|error| not_stored(path, &error)),
         }
     }
 
@@ -116,10 +110,11 @@ impl Destination {
         match self {
             Self::Print(printer) => printer.finish(),
             Self::Save { open, .. } => match open.take() {
-                Some(Open::Aside(AsidePath { saving, path })) => {
-                    saving.commit().map_err(|error| not_stored(&path, &error))
-                }
-                Some(Open::Direct { .. }) | None => Ok(()),
+                Some(Open {
+                    path,
+                    sink: Sink::Aside(saving),
+                }) => saving.commit().map_err(|error| not_stored(&path, &error)),
+                Some(_) | None => Ok(()),
             },
         }
     }
@@ -127,46 +122,23 @@ impl Destination {
     pub(super) fn abandon(&mut self) -> u64 {
         match self {
             Self::Print(printer) => printer.abandon(),
-            Self::Save { open, .. } => match open.take() {
-                Some(Open::Direct { written, .. }) => written,
-                Some(Open::Aside(_)) | None => 0,
+            Self::Save { open, .. } => match open.take().map(|open| open.sink) {
+                Some(Sink::Direct(_, written)) => written,
+                // What was written aside goes with it.
+                Some(Sink::Aside(_)) | None => 0,
             },
         }
     }
 }
 
-impl Open {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Aside(aside) => aside.saving.write(bytes),
-            Self::Direct { file, written, .. } => {
-                file.write_all(bytes)?;
-                *written += bytes.len() as u64;
-                Ok(())
-            }
-        }
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::Aside(aside) => &aside.path,
-            Self::Direct { path, .. } => path,
-        }
-    }
-}
-
-enum Opened {
-    Aside(Saving),
-    Direct(File),
-}
-
 /// Opens the file that the user named.
-fn open_file(path: &Path, replace: bool) -> io::Result<Opened> {
+fn open_file(path: &Path, replace: bool) -> io::Result<Sink> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => return Err(Errno::ISDIR.into()),
         // /dev/stdout may lead to a regular file: it must not be replaced.
         Ok(metadata) if !metadata.is_file() || is_link_in_dev(path) => {
-            return Ok(Opened::Direct(OpenOptions::new().write(true).open(path)?));
+            let file = OpenOptions::new().write(true).open(path)?;
+            return Ok(Sink::Direct(file, 0));
         }
         // That there is nothing is fine; anything else shows when it is made.
         Ok(_) | Err(_) => {}
@@ -177,7 +149,7 @@ fn open_file(path: &Path, replace: bool) -> io::Result<Opened> {
         Some(_) | None => Path::new("."),
     };
     let folder = File::open(folder)?.into();
-    Saving::begin(folder, name, replace).map(Opened::Aside)
+    Saving::begin(folder, name, replace).map(Sink::Aside)
 }
 
 /// Such as /dev/stdout.
@@ -187,7 +159,7 @@ fn is_link_in_dev(path: &Path) -> bool {
 
 /// Opens a file of that name below the folder; sub-folders are made, and links
 /// are not followed: nothing is written outside.
-fn open_below(folder: &Path, name: &FileName<'_>, replace: bool) -> io::Result<Opened> {
+fn open_below(folder: &Path, name: &FileName<'_>, replace: bool) -> io::Result<Sink> {
     std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
         // A folder would be fine: it is something else. No force helps.
         io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
@@ -206,7 +178,7 @@ fn open_below(folder: &Path, name: &FileName<'_>, replace: bool) -> io::Result<O
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         at = openat(&at, part, flags, Mode::empty())?;
     }
-    Saving::begin(at, OsStr::new(leaf), replace).map(Opened::Aside)
+    Saving::begin(at, OsStr::new(leaf), replace).map(Sink::Aside)
 }
 
 fn not_stored(path: &Path, error: &io::Error) -> NotStored {

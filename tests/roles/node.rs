@@ -20,7 +20,7 @@ use goldenscript::{Command, Context};
 use peerline::end::End;
 use peerline::protocol::{ClaimedIp, FileItem, FileName, MaybeHash, Port, canonical};
 use peerline::role::Heard;
-use peerline::role::node::{Content, Node, Registrar, Share, Talk, Unavailable};
+use peerline::role::node::{Contact, Content, Node, Registrar, Share, Unavailable};
 
 use crate::stage::{Outcome, Stage, brief};
 
@@ -241,7 +241,7 @@ fn renewals_of_many_nodes_spread_within_their_bounds() {
     let pauses = (0..1000).map(|seed| {
         let mut registrar = talking(seed, now);
         let answer = Heard::Line(b"OK 60 198.51.100.9 1 0");
-        registrar.heard(now, &mut Talk::register(), answer, &mut Vec::new());
+        registrar.heard(now, &mut Contact::register(), answer, &mut Vec::new());
         pause(&registrar, now)
     });
     let (least, most) = extremes(pauses);
@@ -255,11 +255,11 @@ fn pauses_of_many_nodes_spread_within_their_bounds() {
         let pauses = (0..1000).map(|seed| {
             let mut now = Instant::now();
             let mut registrar = talking(seed, now);
-            registrar.ended(now, Talk::register(), &End::DialTimeout);
+            registrar.ended(now, Contact::register(), &End::DialTimeout);
             for _ in 0..failures {
                 now += pause(&registrar, now);
                 assert!(registrar.dial(now).is_some());
-                registrar.ended(now, Talk::register(), &End::DialTimeout);
+                registrar.ended(now, Contact::register(), &End::DialTimeout);
             }
             pause(&registrar, now)
         });

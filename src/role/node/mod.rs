@@ -11,7 +11,7 @@ use std::time::Instant;
 use log::debug;
 
 pub use announcer::Announcer;
-pub use registrar::{News, Registrar, Talk};
+pub use registrar::{Contact, News, Registrar};
 pub use share::{Content, Share, Unavailable};
 
 use super::visitor::{self, Help, say};
@@ -53,19 +53,19 @@ pub enum Session {
         /// The last name of a list that was cut, for `MORE`.
         listed: Option<String>,
     },
-    /// Our talk with the relay.
+    /// Our contact with the relay.
     Relay {
         /// About our place in its directory.
-        talk: Talk,
+        contact: Contact,
         /// Whether it has gone on to our files.
         announces: bool,
     },
 }
 
 impl Session {
-    fn relay(talk: Talk) -> Self {
+    fn relay(contact: Contact) -> Self {
         Self::Relay {
-            talk,
+            contact,
             announces: false,
         }
     }
@@ -113,7 +113,7 @@ impl<S: Share> Node<S> {
     fn relay_said(
         &mut self,
         now: Instant,
-        talk: &mut Talk,
+        contact: &mut Contact,
         announces: &mut bool,
         heard: Heard<'_>,
         reply: &mut Vec<u8>,
@@ -124,9 +124,9 @@ impl<S: Share> Node<S> {
             }
             return self.announcer.answered(&mut self.share, line, reply);
         }
-        let (next, news) = self.registrar.heard(now, talk, heard, reply);
+        let (next, news) = self.registrar.heard(now, contact, heard, reply);
         self.tell(news);
-        match talk.files() {
+        match contact.files() {
             Some(files) if !self.registrar.is_leaving() && !self.announcer.is_busy() => {
                 *announces = true;
                 self.announcer.begin(&mut self.share, files, reply)
@@ -272,8 +272,8 @@ impl<S: Share> Role for Node<S> {
         let reply = turn.out.text(conn);
         let (visitor, listed) = match session {
             Session::Visitor { visitor, listed } => (visitor, listed),
-            Session::Relay { talk, announces } => {
-                return self.relay_said(turn.now, talk, announces, heard, reply);
+            Session::Relay { contact, announces } => {
+                return self.relay_said(turn.now, contact, announces, heard, reply);
             }
         };
         match visitor.request(heard, self.max_unknown, reply) {
@@ -286,14 +286,14 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn ended(&mut self, turn: &mut Turn<'_, Self>, session: Session, end: &End) {
-        if let Session::Relay { talk, announces } = session {
+        if let Session::Relay { contact, announces } = session {
             if announces {
                 self.announcer.over();
             }
-            let news = self.registrar.ended(turn.now, talk, end);
+            let news = self.registrar.ended(turn.now, contact, end);
             self.tell(news);
             if let Some(relay) = self.registrar.goodbye() {
-                turn.out.dial(relay, Session::relay(Talk::unregister()));
+                turn.out.dial(relay, Session::relay(Contact::unregister()));
             }
         }
     }
@@ -308,7 +308,7 @@ impl<S: Share> Role for Node<S> {
 
     fn tick(&mut self, turn: &mut Turn<'_, Self>) {
         if let Some(relay) = self.registrar.dial(turn.now) {
-            turn.out.dial(relay, Session::relay(Talk::register()));
+            turn.out.dial(relay, Session::relay(Contact::register()));
         }
     }
 
@@ -320,7 +320,7 @@ impl<S: Share> Role for Node<S> {
 
     fn drain(&mut self, turn: &mut Turn<'_, Self>) {
         if let Some(relay) = self.registrar.leave() {
-            turn.out.dial(relay, Session::relay(Talk::unregister()));
+            turn.out.dial(relay, Session::relay(Contact::unregister()));
         }
     }
 }

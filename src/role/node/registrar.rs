@@ -53,7 +53,7 @@ enum State {
 
 /// One conversation with the relay.
 #[derive(Debug)]
-pub struct Talk {
+pub struct Contact {
     purpose: Purpose,
     answered: bool,
     /// How many files of ours the relay has, once it has registered us.
@@ -66,7 +66,7 @@ enum Purpose {
     Unregister,
 }
 
-impl Talk {
+impl Contact {
     /// To be listed, or to stay so.
     #[must_use]
     pub fn register() -> Self {
@@ -156,7 +156,7 @@ impl Registrar {
         Some(self.address())
     }
 
-    /// There is news for the relay: talk to it after `pause` at the latest.
+    /// There is news for the relay: turn to it after `pause` at the latest.
     pub fn soon(&mut self, now: Instant, pause: Duration) {
         match &mut self.state {
             // While the relay is away the pauses are there for a reason.
@@ -196,14 +196,14 @@ impl Registrar {
     pub fn heard(
         &mut self,
         now: Instant,
-        talk: &mut Talk,
+        contact: &mut Contact,
         heard: Heard<'_>,
         reply: &mut Vec<u8>,
     ) -> (Next, Option<News>) {
         let line = match heard {
             Heard::Connected => {
                 let (ip, port) = (self.ip, self.port);
-                match talk.purpose {
+                match contact.purpose {
                     Purpose::Register => say(reply, Request::Register(ip, port)),
                     Purpose::Unregister => say(reply, Request::Unregister(ip, port)),
                 }
@@ -213,14 +213,14 @@ impl Registrar {
             Heard::Resumed => return (Next::Line, None),
             Heard::Body(_) | Heard::Broken(_) => return (Next::Close(End::Nonsense), None),
         };
-        talk.answered = true;
-        let news = match (talk.purpose, Reply::parse(line)) {
+        contact.answered = true;
+        let news = match (contact.purpose, Reply::parse(line)) {
             (Purpose::Unregister, Ok(Reply::Ok(_))) => Some(News::Unregistered),
             // It forgot us already, or it will when the lease ends.
             (Purpose::Unregister, _) => None,
             (Purpose::Register, Ok(Reply::Ok(text))) => match Registered::parse(&text) {
                 Ok(registered) => {
-                    talk.files = Some(registered.files);
+                    contact.files = Some(registered.files);
                     self.registered(now, registered)
                 }
                 Err(error) => self.failed(now, error.to_string()),
@@ -235,8 +235,8 @@ impl Registrar {
     }
 
     /// A conversation is over.
-    pub fn ended(&mut self, now: Instant, talk: Talk, end: &End) -> Option<News> {
-        if talk.answered || talk.purpose == Purpose::Unregister {
+    pub fn ended(&mut self, now: Instant, contact: Contact, end: &End) -> Option<News> {
+        if contact.answered || contact.purpose == Purpose::Unregister {
             return None;
         }
         let relay = self.address();
