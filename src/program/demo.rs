@@ -137,6 +137,7 @@ fn start_node(relay: SocketAddr, share: &Path) -> Result<(Running, SocketAddr), 
             port.as_ref(),
             "--share".as_ref(),
             &share,
+            "--no-hash-cache".as_ref(),
         ];
         let args = node::Args::parse_from(args);
         let (reactor, serving) = node::prepare(&args, move |news| {

@@ -37,6 +37,15 @@ pub struct Args {
     /// Share files and folders whose names start with a dot as well
     #[arg(long)]
     pub hidden: bool,
+    /// Compute no hashes: files are listed with - instead
+    #[arg(long)]
+    pub no_hashes: bool,
+    /// Keep hashes in this file [default: peerline/hashes in the user's cache folder]
+    #[arg(long, value_name = "FILE")]
+    pub hash_cache: Option<PathBuf>,
+    /// Keep no hashes: a restart computes them all again
+    #[arg(long, conflicts_with = "hash_cache")]
+    pub no_hash_cache: bool,
     /// Files in the list of the share
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = limits::at_least_one)]
     pub max_files: usize,
@@ -118,7 +127,7 @@ pub fn prepare(
         bytes: folder.bytes(),
         folder: folder.path().to_owned(),
     };
-    let changes = folder.changes();
+    let (changes, hasher) = (folder.changes(), folder.hasher());
     let now = Instant::now();
     let port = Port::new(serving.addresses[0].port())
         .ok_or_else(|| Failure::new(Exit::System, "the system gave no port"))?;
@@ -138,10 +147,33 @@ pub fn prepare(
     for listener in listeners {
         reactor.listen(listener).map_err(system)?;
     }
+    if let Some(hasher) = hasher.filter(|_| !args.no_hashes) {
+        let handle = reactor.handle();
+        hasher
+            .start(hash_cache(args), move |hashed| handle.tell(hashed))
+            .map_err(system)?;
+    }
     if let Some(changes) = changes {
         reactor.watch_outside(changes).map_err(system)?;
     }
     Ok((reactor, serving))
+}
+
+/// Where hashes are kept (XDG Base Directory Specification).
+fn hash_cache(args: &Args) -> Option<PathBuf> {
+    if args.no_hash_cache {
+        return None;
+    }
+    args.hash_cache.clone().or_else(|| {
+        let absolute = |name| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|p| p.is_absolute())
+        };
+        let caches =
+            absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+        Some(caches.join("peerline/hashes"))
+    })
 }
 
 /// Runs the node until it is stopped.

@@ -35,6 +35,8 @@ pub enum Verb {
     More,
     /// A node sends a file.
     Get,
+    /// What a node knows of a file.
+    Stat,
     /// This connection receives messages.
     Listen,
     /// A message to somebody who listens.
@@ -51,7 +53,7 @@ pub enum Verb {
 
 impl Verb {
     /// All of them, in the order in which they are explained.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Register,
         Self::Unregister,
         Self::List,
@@ -61,6 +63,7 @@ impl Verb {
         Self::Search,
         Self::More,
         Self::Get,
+        Self::Stat,
         Self::Listen,
         Self::Send,
         Self::Ping,
@@ -82,6 +85,7 @@ impl Verb {
             Self::Search => "SEARCH",
             Self::More => "MORE",
             Self::Get => "GET",
+            Self::Stat => "STAT",
             Self::Listen => "LISTEN",
             Self::Send => "SEND",
             Self::Ping => "PING",
@@ -102,6 +106,7 @@ impl Verb {
             Self::Find => "FIND name",
             Self::Search => "SEARCH text",
             Self::Get => "GET name",
+            Self::Stat => "STAT name",
             Self::Send => "SEND ip port text",
             Self::List
             | Self::More
@@ -143,6 +148,8 @@ pub enum Request<'a> {
     More,
     /// `GET name`
     Get(FileName<'a>),
+    /// `STAT name`
+    Stat(FileName<'a>),
     /// `LISTEN`
     Listen,
     /// `SEND ip port text`
@@ -186,6 +193,7 @@ impl<'a> Request<'a> {
             Self::Search(_) => Verb::Search,
             Self::More => Verb::More,
             Self::Get(_) => Verb::Get,
+            Self::Stat(_) => Verb::Stat,
             Self::Listen => Verb::Listen,
             Self::Send(..) => Verb::Send,
             Self::Ping => Verb::Ping,
@@ -218,10 +226,11 @@ impl<'a> Request<'a> {
                     Self::Unregister(ip, port)
                 })
             }
-            Verb::Get | Verb::Find | Verb::Unshare => {
+            Verb::Get | Verb::Stat | Verb::Find | Verb::Unshare => {
                 let (_, text) = last(fields).map_err(form)?;
                 let name = name(text)?;
                 Ok(match verb {
+                    Verb::Stat => Self::Stat(name),
                     Verb::Find => Self::Find(name),
                     Verb::Unshare => Self::Unshare(name),
                     _ => Self::Get(name),
@@ -268,7 +277,9 @@ impl fmt::Display for Request<'_> {
         f.write_str(verb.word())?;
         match self {
             Self::Register(ip, port) | Self::Unregister(ip, port) => write!(f, " {ip} {port}"),
-            Self::Get(name) | Self::Find(name) | Self::Unshare(name) => write!(f, " {name}"),
+            Self::Get(name) | Self::Stat(name) | Self::Find(name) | Self::Unshare(name) => {
+                write!(f, " {name}")
+            }
             Self::Share(size, hash, name) => write!(f, " {size} {hash} {name}"),
             Self::Search("") => Ok(()),
             Self::Search(text) => write!(f, " {text}"),

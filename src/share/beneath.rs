@@ -5,11 +5,13 @@
 //! not have it, the name is walked part by part, and no link is followed.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
+use super::identity::Identity;
 use crate::protocol::FileName;
 
 /// Tries again if a rename elsewhere made the kernel unsure (openat2(2), EAGAIN).
@@ -39,18 +41,20 @@ impl Resolver {
         }
     }
 
-    /// Opens a regular file and tells its size. A directory, a FIFO or a device
+    /// Opens a regular file and tells its identity. A directory, a FIFO or a device
     /// is as good as nothing: `ENOENT`.
-    pub(super) fn open(self, root: &OwnedFd, name: &FileName<'_>) -> Result<(File, u64), Errno> {
+    pub(super) fn open(self, root: &OwnedFd, name: &FileName<'_>) -> io::Result<(File, Identity)> {
         let file = match self {
             Self::Kernel => open_by_kernel(root, name.as_str())?,
             Self::PartByPart => open_part_by_part(root, name.as_str())?,
         };
-        let stat = fstat(&file)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(Errno::NOENT);
+        let file = File::from(file);
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(Errno::NOENT.into());
         }
-        Ok((file.into(), u64::try_from(stat.st_size).unwrap_or(0)))
+        let identity = Identity::from(&metadata);
+        Ok((file, identity))
     }
 }
 
@@ -101,9 +105,11 @@ mod tests {
         for resolver in [Resolver::Kernel, Resolver::PartByPart] {
             let open = |name| {
                 let name = FileName::parse(name).unwrap();
-                resolver.open(&root, &name).map(|(_, size)| size)
+                resolver
+                    .open(&root, &name)
+                    .map(|(_, identity)| identity.size)
             };
-            assert_eq!(open("sub/inside"), Ok(6));
+            assert_eq!(open("sub/inside").unwrap(), 6);
             for name in ["out", "up/secret", "sub", "fifo", "none", "sub/inside/x"] {
                 assert!(open(name).is_err(), "{name} {resolver:?}");
             }

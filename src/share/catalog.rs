@@ -7,7 +7,8 @@ use log::warn;
 use rustix::io::Errno;
 use walkdir::{DirEntry, WalkDir};
 
-use crate::protocol::FileName;
+use super::identity::Identity;
+use crate::protocol::{ContentHash, FileName, MaybeHash};
 use crate::visible::Visible;
 
 /// The shortest pause between two scans.
@@ -19,8 +20,8 @@ const SPARING: u32 = 10;
 /// The files of one scan.
 #[derive(Default)]
 pub(super) struct Catalog {
-    /// Names and sizes, in the order of the names' bytes.
-    files: Vec<(String, u64)>,
+    /// In the order of the names' bytes.
+    files: Vec<Listed>,
     bytes: u64,
     /// How often a scan found something else than the one before.
     revision: u64,
@@ -30,15 +31,25 @@ pub(super) struct Catalog {
     warned: bool,
 }
 
+/// One file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Listed {
+    pub(super) name: String,
+    pub(super) identity: Identity,
+    pub(super) hash: MaybeHash,
+}
+
 /// What to look for.
 pub(super) struct Scan<'a> {
     pub(super) path: &'a Path,
     pub(super) hidden: bool,
     pub(super) max_files: usize,
-    /// The size of what a link leads to, if that is a file inside.
-    pub(super) behind_link: &'a dyn Fn(&FileName<'_>) -> Option<u64>,
+    /// What a link leads to, if that is a file inside.
+    pub(super) behind_link: &'a dyn Fn(&FileName<'_>) -> Option<Identity>,
     /// Is told of each folder before its files are listed.
     pub(super) each_folder: &'a mut dyn FnMut(&Path),
+    /// Is told of each file that is new, or another one now.
+    pub(super) each_content: &'a mut dyn FnMut(&Listed),
 }
 
 impl Catalog {
@@ -87,26 +98,37 @@ impl Catalog {
                 left_out.note(&relative.to_string_lossy());
                 continue;
             };
-            let size = if entry.path_is_symlink() {
+            let identity = if entry.path_is_symlink() {
                 (scan.behind_link)(&name)
             } else if entry.file_type().is_file() {
-                entry.metadata().ok().map(|metadata| metadata.len())
+                entry.path().metadata().ok().map(|m| Identity::from(&m))
             } else {
                 None
             };
-            if let Some(size) = size {
+            if let Some(identity) = identity {
                 if files.len() == scan.max_files {
                     left_out.note(name.as_str());
                     break;
                 }
-                files.push((name.as_str().to_owned(), size));
+                files.push(Listed {
+                    name: name.as_str().to_owned(),
+                    identity,
+                    hash: MaybeHash(None),
+                });
             }
         }
-        files.sort_unstable();
+        files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        for file in &mut files {
+            match self.find(&file.name) {
+                // Its hash is known, or on its way.
+                Some(earlier) if earlier.identity == file.identity => file.hash = earlier.hash,
+                Some(_) | None => (scan.each_content)(file),
+            }
+        }
         self.revision += u64::from(files != self.files);
         self.files = files;
         self.scan_took = began.elapsed();
-        self.bytes = self.files.iter().map(|(_, size)| size).sum();
+        self.bytes = self.files.iter().map(|file| file.identity.size).sum();
         self.scanned = Some(Instant::now());
         if left_out.count > 0 && !std::mem::replace(&mut self.warned, true) {
             warn!(
@@ -119,12 +141,37 @@ impl Catalog {
     }
 
     /// The files after the one of this name.
-    pub(super) fn after(&self, name: Option<&str>) -> &[(String, u64)] {
+    pub(super) fn after(&self, name: Option<&str>) -> &[Listed] {
         let start = match name {
             None => 0,
-            Some(name) => self.files.partition_point(|(n, _)| n.as_str() <= name),
+            Some(name) => self
+                .files
+                .partition_point(|file| file.name.as_str() <= name),
         };
         &self.files[start..]
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Listed> {
+        let place = self.place(name)?;
+        self.files.get(place)
+    }
+
+    /// The hash of a content has been found. Returns whether it is listed.
+    pub(super) fn put_hash(&mut self, name: &str, identity: Identity, hash: ContentHash) -> bool {
+        let file = self.place(name).and_then(|place| self.files.get_mut(place));
+        match file.filter(|file| file.identity == identity) {
+            Some(file) => {
+                file.hash = MaybeHash(Some(hash));
+                self.revision += 1;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        let by_name = |file: &Listed| file.name.as_str().cmp(name);
+        self.files.binary_search_by(by_name).ok()
     }
 
     pub(super) fn revision(&self) -> u64 {

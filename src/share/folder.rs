@@ -4,15 +4,18 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use rustix::io::{Errno, pread};
 
 use super::beneath::Resolver;
 use super::catalog::{Catalog, Scan};
+use super::hasher::{Hashed, Hasher, Job};
+use super::identity::Identity;
 use super::watch::Watch;
 use crate::protocol::{FileItem, FileName, MaybeHash};
-use crate::role::node::{Content, Share, Unavailable};
+use crate::role::node::{Content, Share, Stat, Unavailable};
 
 /// A list is made anew after this time even if no change was noticed: other
 /// hosts of a network file system are not.
@@ -42,6 +45,10 @@ pub struct Folder {
     stale: bool,
     /// Something has changed since the revision was last asked for.
     unseen: bool,
+    /// Hashes are wanted here.
+    jobs: Sender<Job>,
+    /// Until it is started.
+    hasher: Option<Hasher>,
     /// The last small file's content; one byte more than the largest.
     small: Box<[u8]>,
 }
@@ -57,16 +64,20 @@ impl Folder {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         std::fs::read_dir(path)?;
-        let root = file.into();
+        let root: OwnedFd = file.into();
+        let resolver = Resolver::detect(&root);
+        let (jobs, hasher) = Hasher::new(root.try_clone()?, resolver);
         let mut folder = Self {
             path: path.canonicalize()?,
-            resolver: Resolver::detect(&root),
+            resolver,
             root,
             settings,
             catalog: Catalog::default(),
             watch: Watch::new(),
             stale: true,
             unseen: false,
+            jobs,
+            hasher: Some(hasher),
             small: vec![0; SMALL + 1].into(),
         };
         folder.scan();
@@ -77,6 +88,11 @@ impl Folder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What computes the hashes, to be started; what it finds is for [`Share::told`].
+    pub fn hasher(&mut self) -> Option<Hasher> {
+        self.hasher.take()
     }
 
     /// Something to wait on: when it is readable, tell [`Share::noticed`].
@@ -106,14 +122,31 @@ impl Folder {
         // What changes from now on is noticed again.
         self.look();
         self.stale = false;
-        let (resolver, root, watch) = (self.resolver, &self.root, &mut self.watch);
+        let (resolver, root) = (self.resolver, &self.root);
+        let (watch, jobs) = (&mut self.watch, &self.jobs);
         self.catalog.scan(&mut Scan {
             path: &self.path,
             hidden: self.settings.hidden,
             max_files: self.settings.max_files,
-            behind_link: &|name| resolver.open(root, name).ok().map(|(_, size)| size),
+            behind_link: &|name| Some(resolver.open(root, name).ok()?.1),
             each_folder: &mut |folder| watch.add(folder),
+            each_content: &mut |file| {
+                // If nobody computes hashes, there are none.
+                let _ = jobs.send(Job {
+                    name: file.name.clone(),
+                    identity: file.identity,
+                });
+            },
         });
+    }
+
+    fn open_shared(&self, name: &FileName<'_>) -> Result<(File, Identity), Unavailable> {
+        if name.is_hidden() && !self.settings.hidden {
+            return Err(Unavailable::NotFound);
+        }
+        self.resolver
+            .open(&self.root, name)
+            .map_err(|error| unavailable(&error))
     }
 
     /// Reads a file that was small when it was opened. Returns nothing if it is
@@ -138,30 +171,32 @@ impl Folder {
 
 impl Share for Folder {
     type File = File;
+    type Finding = Hashed;
 
     fn open(&mut self, name: &FileName<'_>) -> Result<Content<'_, File>, Unavailable> {
-        if name.is_hidden() && !self.settings.hidden {
-            return Err(Unavailable::NotFound);
-        }
-        let (file, size) = self.resolver.open(&self.root, name).map_err(unavailable)?;
+        let (file, identity) = self.open_shared(name)?;
+        let size = identity.size;
         if size > SMALL as u64 {
             return Ok(Content::Large { size, file });
         }
-        match self.read_small(&file, size).map_err(unavailable)? {
+        match self
+            .read_small(&file, size)
+            .map_err(|error| unavailable(&error.into()))?
+        {
             Some(length) => Ok(Content::Small(&self.small[..length])),
             None => {
-                let size = file.metadata().map_err(|e| unavailable_io(&e))?.len();
+                let size = file.metadata().map_err(|error| unavailable(&error))?.len();
                 Ok(Content::Large { size, file })
             }
         }
     }
 
     fn list(&mut self, after: Option<&str>, most: usize, each: &mut dyn FnMut(&FileItem<'_>)) {
-        for (name, size) in self.catalog.after(after).iter().take(most) {
-            if let Ok(name) = FileName::parse(name) {
+        for file in self.catalog.after(after).iter().take(most) {
+            if let Ok(name) = FileName::parse(&file.name) {
                 each(&FileItem {
-                    size: *size,
-                    hash: MaybeHash(None),
+                    size: file.identity.size,
+                    hash: file.hash,
                     holders: 1,
                     name,
                 });
@@ -177,6 +212,28 @@ impl Share for Folder {
         }
         self.unseen = false;
         self.catalog.revision()
+    }
+
+    fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable> {
+        let (_, identity) = self.open_shared(name)?;
+        let listed = self.catalog.find(name.as_str());
+        let known = listed.filter(|file| file.identity == identity);
+        Ok(Stat {
+            size: identity.size,
+            hash: known.map_or(MaybeHash(None), |file| file.hash),
+            mtime: identity.mtime,
+        })
+    }
+
+    fn told(&mut self, hashed: Hashed) -> Option<Duration> {
+        let Hashed {
+            name,
+            identity,
+            hash,
+        } = hashed;
+        self.catalog
+            .put_hash(&name, identity, hash)
+            .then(|| self.catalog.pause())
     }
 
     fn noticed(&mut self) -> Option<Duration> {
@@ -196,25 +253,23 @@ impl Share for Folder {
     }
 }
 
-fn unavailable(error: Errno) -> Unavailable {
-    match error {
+fn unavailable(error: &io::Error) -> Unavailable {
+    match Errno::from_io_error(error) {
         // Among them: a link that leads out, a part that is no folder, a socket.
-        Errno::NOENT
-        | Errno::NOTDIR
-        | Errno::XDEV
-        | Errno::LOOP
-        | Errno::NXIO
-        | Errno::ISDIR
-        | Errno::NAMETOOLONG
-        | Errno::NODEV => Unavailable::NotFound,
-        Errno::ACCESS | Errno::PERM => Unavailable::NotAllowed,
-        Errno::MFILE | Errno::NFILE | Errno::NOMEM => {
+        Some(
+            Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::XDEV
+            | Errno::LOOP
+            | Errno::NXIO
+            | Errno::ISDIR
+            | Errno::NAMETOOLONG
+            | Errno::NODEV,
+        ) => Unavailable::NotFound,
+        Some(Errno::ACCESS | Errno::PERM) => Unavailable::NotAllowed,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
             Unavailable::Busy("too many open files".into())
         }
-        error => unavailable_io(&error.into()),
+        _ => Unavailable::Failed(error.to_string()),
     }
-}
-
-fn unavailable_io(error: &io::Error) -> Unavailable {
-    Unavailable::Failed(error.to_string())
 }

@@ -12,7 +12,7 @@ use log::debug;
 
 pub use announcer::Announcer;
 pub use registrar::{Contact, News, Registrar};
-pub use share::{Content, Share, Unavailable};
+pub use share::{Content, Share, Stat, Unavailable};
 
 use super::visitor::{self, Help, say};
 use super::{ConnId, Heard, Next, Role, Turn, Visitor};
@@ -21,8 +21,9 @@ use crate::protocol::{Code, FileName, MAX_LISTED_FILES, Reply, Request, Verb};
 use crate::visible::Visible;
 
 /// What the node answers to `HELP`.
-const COMMANDS: [Help; 7] = [
+const COMMANDS: [Help; 8] = [
     (Verb::Get, "FOUND size and so many bytes, or NOTFOUND"),
+    (Verb::Stat, "STAT size hash mtime, or NOTFOUND"),
     (Verb::List, "the files, each as: size hash 1 name"),
     (Verb::More, "the list goes on"),
     (Verb::Ping, "answers PONG"),
@@ -146,6 +147,10 @@ impl<S: Share> Node<S> {
         match request {
             Request::Banner => say(reply, self.banner()),
             Request::Get(name) => return self.get(turn, conn, &name),
+            Request::Stat(name) => match self.share.stat(&name) {
+                Ok(stat) => say(reply, stat),
+                Err(why) => return unavailable(reply, &name, &why),
+            },
             Request::List => {
                 *listed = None;
                 self.list(reply, listed);
@@ -201,19 +206,7 @@ impl<S: Share> Node<S> {
                     }
                 }
             }
-            Err(Unavailable::NotFound) => say(reply, Reply::NotFound),
-            Err(why) => {
-                let code = match why {
-                    Unavailable::NotFound | Unavailable::NotAllowed => Code::NotAllowed,
-                    Unavailable::Busy(_) => Code::Full,
-                    Unavailable::Failed(_) => Code::Internal,
-                };
-                debug!("{}: {why}", Visible::text(name.as_str()));
-                say(reply, Reply::Error(code, why.to_string().into()));
-                if code == Code::Full {
-                    return Next::Close(End::Full(Full::Files));
-                }
-            }
+            Err(why) => return unavailable(reply, name, &why),
         }
         Next::Line
     }
@@ -244,8 +237,8 @@ impl<S: Share> Node<S> {
 impl<S: Share> Role for Node<S> {
     type Session = Session;
     type File = S::File;
-    /// Nobody tells it anything.
-    type Message = std::convert::Infallible;
+    /// What is found out about the share.
+    type Message = S::Finding;
 
     fn start(&mut self, turn: &mut Turn<'_, Self>) {
         self.tick(turn);
@@ -298,8 +291,10 @@ impl<S: Share> Role for Node<S> {
         }
     }
 
-    fn told(&mut self, _: &mut Turn<'_, Self>, message: Self::Message) {
-        match message {}
+    fn told(&mut self, turn: &mut Turn<'_, Self>, finding: S::Finding) {
+        if let Some(pause) = self.share.told(finding) {
+            self.registrar.soon(turn.now, pause);
+        }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -322,5 +317,24 @@ impl<S: Share> Role for Node<S> {
         if let Some(relay) = self.registrar.leave() {
             turn.out.dial(relay, Session::relay(Contact::unregister()));
         }
+    }
+}
+
+/// The answer if a file cannot be given.
+fn unavailable(reply: &mut Vec<u8>, name: &FileName<'_>, why: &Unavailable) -> Next {
+    let code = match why {
+        Unavailable::NotFound => {
+            say(reply, Reply::NotFound);
+            return Next::Line;
+        }
+        Unavailable::NotAllowed => Code::NotAllowed,
+        Unavailable::Busy(_) => Code::Full,
+        Unavailable::Failed(_) => Code::Internal,
+    };
+    debug!("{}: {why}", Visible::text(name.as_str()));
+    say(reply, Reply::Error(code, why.to_string().into()));
+    match code {
+        Code::Full => Next::Close(End::Full(Full::Files)),
+        _ => Next::Line,
     }
 }

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::protocol::{FileItem, FileName};
+use crate::protocol::{FileItem, FileName, MaybeHash};
 
 /// A collection of files. Only what is behind it touches a disk.
 pub trait Share {
     /// A file that is open.
     type File;
+    /// What is found out about the files in another thread.
+    type Finding: Send + 'static;
 
     /// Looks a name up and opens it.
     ///
@@ -19,6 +21,16 @@ pub trait Share {
     /// At most `most` files in the order of their names, from the one after
     /// `after` on; each is handed to `each`.
     fn list(&mut self, after: Option<&str>, most: usize, each: &mut dyn FnMut(&FileItem<'_>));
+
+    /// Looks a name up.
+    ///
+    /// # Errors
+    /// Why there is nothing to say about it.
+    fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable>;
+
+    /// Something was found out. If that changes the list, it says how long to
+    /// wait before it is looked at.
+    fn told(&mut self, finding: Self::Finding) -> Option<Duration>;
 
     /// A number that changes when the list does.
     fn revision(&mut self) -> u64;
@@ -32,6 +44,24 @@ pub trait Share {
 
     /// How many bytes they have together.
     fn bytes(&self) -> u64;
+}
+
+/// What is known of a file: it prints as the answer to `STAT`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stat {
+    /// In bytes.
+    pub size: u64,
+    /// The content's hash.
+    pub hash: MaybeHash,
+    /// When it was changed, in seconds since 1970.
+    pub mtime: i64,
+}
+
+impl fmt::Display for Stat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { size, hash, mtime } = self;
+        write!(f, "STAT {size} {hash} {mtime}")
+    }
 }
 
 /// What is in a file.

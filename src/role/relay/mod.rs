@@ -204,7 +204,7 @@ impl Relay {
             }
             Request::Help => return visitor::help(reply, &COMMANDS),
             Request::Quit => return visitor::bye(reply),
-            Request::Get(_) => {
+            Request::Get(_) | Request::Stat(_) => {
                 return visitor::not_here(reply, "a node answers that; LIST names the nodes");
             }
         }

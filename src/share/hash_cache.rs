@@ -1,0 +1,128 @@
+//! Hashes that were computed once, kept on disk so that a restart computes none
+//! again. One line a content: its identity, then its hash.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use log::{debug, warn};
+
+use super::identity::Identity;
+use crate::protocol::ContentHash;
+
+/// Contents that are remembered; beyond it, those that are not used now are
+/// forgotten.
+const MAX_CONTENTS: usize = 1_000_000;
+
+/// What is known, and where it is kept.
+pub(super) struct HashCache {
+    path: Option<PathBuf>,
+    known: HashMap<Identity, ContentHash>,
+    /// Since the last time it was kept.
+    new: HashMap<Identity, ContentHash>,
+}
+
+impl HashCache {
+    /// Reads the cache; without a path nothing is kept.
+    pub(super) fn load(path: Option<PathBuf>) -> Self {
+        let known = path.as_deref().map(read).unwrap_or_default();
+        Self {
+            path,
+            known,
+            new: HashMap::new(),
+        }
+    }
+
+    pub(super) fn get(&self, identity: &Identity) -> Option<ContentHash> {
+        self.known.get(identity).copied()
+    }
+
+    pub(super) fn put(&mut self, identity: Identity, hash: ContentHash) {
+        self.known.insert(identity, hash);
+        self.new.insert(identity, hash);
+    }
+
+    /// Writes what is new to the disk.
+    pub(super) fn keep(&mut self) {
+        let Some(path) = &self.path else { return };
+        if self.new.is_empty() {
+            return;
+        }
+        // Another node may have kept its own since we read it.
+        let mut all = read(path);
+        if all.len() + self.new.len() > MAX_CONTENTS {
+            all.clear();
+        }
+        all.extend(self.new.drain());
+        match write(path, &all) {
+            Ok(()) => debug!("{} hashes kept in {}", all.len(), path.display()),
+            Err(error) => {
+                warn!("hashes cannot be kept in {}: {error}", path.display());
+                self.path = None;
+            }
+        }
+    }
+}
+
+/// A cache that cannot be read, or a line of it, is as good as none.
+fn read(path: &Path) -> HashMap<Identity, ContentHash> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| {
+            let (identity, hash) = line.rsplit_once(' ')?;
+            Some((identity.parse().ok()?, hash.parse().ok()?))
+        })
+        .collect()
+}
+
+/// Aside, then in one step to its place.
+fn write(path: &Path, all: &HashMap<Identity, ContentHash>) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let aside = path.with_extension(format!("{}.new", std::process::id()));
+    let mut file = BufWriter::new(fs::File::create(&aside)?);
+    for (identity, hash) in all {
+        writeln!(file, "{identity} {hash}")?;
+    }
+    file.into_inner()?.sync_all()?;
+    fs::rename(aside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_is_known_again_and_what_is_broken_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("deep/hashes");
+        let file = place.path().join("file");
+        fs::write(&file, "content").unwrap();
+        let identity = Identity::from(&file.metadata().unwrap());
+        let hash = ContentHash(*blake3::hash(b"content").as_bytes());
+        let mut cache = HashCache::load(Some(path.clone()));
+        let mut other = HashCache::load(Some(path.clone()));
+        cache.put(identity, hash);
+        cache.keep();
+        let identity_2 = Identity {
+            size: 9,
+            ..identity
+        };
+        other.put(identity_2, hash);
+        other.keep();
+        let mut text = fs::read_to_string(&path).unwrap();
+        text.push_str("1 2 3 4 5 nonsense\n\n7 8\n");
+        fs::write(&path, text).unwrap();
+        let cache = HashCache::load(Some(path));
+        assert_eq!(cache.known.len(), 2);
+        assert_eq!(cache.get(&identity), Some(hash));
+        assert_eq!(cache.get(&identity_2), Some(hash));
+        let newer = Identity {
+            mtime: 1,
+            ..identity
+        };
+        assert_eq!(cache.get(&newer), None);
+    }
+}

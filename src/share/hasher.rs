@@ -1,0 +1,159 @@
+//! Computes the hashes of files in a thread of its own: the loop never waits for
+//! a whole file to be read.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use log::debug;
+
+use super::beneath::Resolver;
+use super::hash_cache::HashCache;
+use super::identity::Identity;
+use crate::protocol::{ContentHash, FileName};
+use crate::visible::Visible;
+
+/// Bytes read at once: BLAKE3 is fast on long pieces.
+const PIECE: usize = 1024 * 1024;
+/// How often hashes are kept on disk while there is work.
+const KEEP_EVERY: Duration = Duration::from_secs(30);
+/// And how soon when there is none.
+const IDLE: Duration = Duration::from_secs(1);
+/// A file that was changed a moment ago may change once more within the same
+/// tick of its clock: such a hash is not kept on disk.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// A file whose hash is wanted.
+pub(super) struct Job {
+    pub(super) name: String,
+    pub(super) identity: Identity,
+}
+
+/// A hash that was found.
+#[derive(Debug)]
+pub struct Hashed {
+    pub(super) name: String,
+    pub(super) identity: Identity,
+    pub(super) hash: ContentHash,
+}
+
+/// The thread's half, to be started when there is somebody to tell.
+pub struct Hasher {
+    root: OwnedFd,
+    resolver: Resolver,
+    jobs: Receiver<Job>,
+    buffer: Vec<u8>,
+}
+
+impl Hasher {
+    /// The two halves: jobs go in at the one, the other does them.
+    pub(super) fn new(root: OwnedFd, resolver: Resolver) -> (Sender<Job>, Self) {
+        let (sender, jobs) = channel();
+        let hasher = Self {
+            root,
+            resolver,
+            jobs,
+            buffer: Vec::new(),
+        };
+        (sender, hasher)
+    }
+
+    /// Starts the thread. It ends when nobody wants a hash any more. What it
+    /// finds is told to `done`; known hashes are looked up and kept in `cache`.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(
+        mut self,
+        cache: Option<PathBuf>,
+        done: impl Fn(Hashed) + Send + 'static,
+    ) -> io::Result<()> {
+        let work = move || {
+            let mut cache = HashCache::load(cache);
+            let mut kept = Instant::now();
+            loop {
+                let is_idle = match self.jobs.recv_timeout(IDLE) {
+                    Ok(job) => {
+                        self.work(job, &mut cache, &done);
+                        false
+                    }
+                    Err(RecvTimeoutError::Timeout) => true,
+                    Err(RecvTimeoutError::Disconnected) => break cache.keep(),
+                };
+                if is_idle || kept.elapsed() >= KEEP_EVERY {
+                    cache.keep();
+                    kept = Instant::now();
+                }
+                if is_idle {
+                    // Nothing to do, nothing to keep: no need to wake up.
+                    match self.jobs.recv() {
+                        Ok(job) => self.work(job, &mut cache, &done),
+                        Err(_) => break,
+                    }
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("hasher".into())
+            .spawn(work)
+            .map(drop)
+    }
+
+    fn work(&mut self, job: Job, cache: &mut HashCache, done: &impl Fn(Hashed)) {
+        let Job { name, identity } = job;
+        let hash = match cache.get(&identity) {
+            Some(hash) => hash,
+            None => match self.hash(&name, identity) {
+                Ok(Some(hash)) => {
+                    if is_settled(identity) {
+                        cache.put(identity, hash);
+                    }
+                    hash
+                }
+                // It has changed meanwhile: somebody will notice and ask again.
+                Ok(None) => return,
+                Err(error) => return debug!("{}: no hash: {error}", Visible::text(&name)),
+            },
+        };
+        done(Hashed {
+            name,
+            identity,
+            hash,
+        });
+    }
+
+    /// The hash of the content that `identity` names, if it is still there.
+    fn hash(&mut self, name: &str, identity: Identity) -> io::Result<Option<ContentHash>> {
+        let name = FileName::parse(name).map_err(io::Error::other)?;
+        let (mut file, now) = self.resolver.open(&self.root, &name)?;
+        if now != identity {
+            return Ok(None);
+        }
+        self.buffer.resize(PIECE, 0);
+        let mut hasher = blake3::Hasher::new();
+        loop {
+            match file.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(length) => hasher.update(&self.buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+        }
+        let hash = ContentHash(*hasher.finalize().as_bytes());
+        Ok(is_still(&file, identity)?.then_some(hash))
+    }
+}
+
+fn is_still(file: &File, identity: Identity) -> io::Result<bool> {
+    Ok(Identity::from(&file.metadata()?) == identity)
+}
+
+fn is_settled(identity: Identity) -> bool {
+    let changed = u64::try_from(identity.mtime).map(Duration::from_secs);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    matches!((changed, now), (Ok(changed), Ok(now)) if now.saturating_sub(changed) >= SETTLED)
+}
