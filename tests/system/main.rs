@@ -3,6 +3,8 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod announcing;
+mod asking;
 mod bodies;
 mod chance;
 mod crowd;
@@ -11,7 +13,9 @@ mod descriptors;
 mod directory;
 mod fake;
 mod fetch;
+mod finding;
 mod foreign;
+mod index;
 mod limits;
 mod listing;
 mod netcat;
