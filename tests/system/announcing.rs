@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use rustix::process::Signal;
+use tempfile::TempDir;
 
 use crate::index::{files, holders, until_known};
 use crate::support::{Server, ask, eventually, folder, node, relay, unlisted_node};
@@ -109,14 +110,35 @@ fn a_relay_that_was_started_again_gets_everything_with_one_registration() {
     assert_eq!(relay.log().matches("asks: REGISTER").count(), 1);
 }
 
-#[test]
-fn a_relay_may_be_started_again_while_thousands_of_files_are_announced() {
-    const COUNT: u64 = 20_000;
+const COUNT: u64 = 20_000;
+
+/// So many empty files.
+fn thousands() -> TempDir {
     let share = folder(&[]);
     for number in 0..COUNT {
         let path = share.path().join(format!("file {number:05}.txt"));
         fs::write(path, b"").expect("a file");
     }
+    share
+}
+
+/// A renewal that fell due meanwhile once began to announce as well, and the
+/// answers to the two met the wrong changes.
+#[test]
+fn a_node_renews_its_lease_while_it_announces_thousands_of_files() {
+    let relay = relay(&["--lease", "1", "--log-level", "debug"]);
+    let share = thousands();
+    let node = node(&relay, share.path(), &[]);
+    until_known(&relay, COUNT);
+    let registrations = relay.log().matches("asks: REGISTER").count();
+    relay.log_until_count("asks: REGISTER", registrations + 3);
+    assert_eq!(relay.stat("names "), COUNT);
+    assert!(!node.log().contains("another node"), "{}", node.log());
+}
+
+#[test]
+fn a_relay_may_be_started_again_while_thousands_of_files_are_announced() {
+    let share = thousands();
     let relay = restartable(0, "3");
     let node = node(&relay, share.path(), &[]);
     eventually("the first of them", || relay.stat("names ") > 0);

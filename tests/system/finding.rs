@@ -1,9 +1,11 @@
 //! How a file is found with the help of the relay's index: those who have
 //! announced it are asked first, then the others.
 
+use std::process::Command;
+
 use crate::fake::{Fake, nobody, register};
 use crate::index::{announce, until_known};
-use crate::support::{client, folder, node, relay};
+use crate::support::{client, client_command, folder, node, relay, run};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
@@ -102,10 +104,26 @@ fn a_relay_that_keeps_no_index_is_no_obstacle() {
             let is_list = caller.line() == "LIST\n";
             caller.say(if is_list { list.as_str() } else { answer });
         });
-        let command = crate::support::client_command(relay.address(), &["get", "hello.txt"]);
-        let done = crate::support::run(command, b"").expect_code(0);
+        let command = client_command(relay.address(), &["get", "hello.txt"]);
+        let done = run(command, b"").expect_code(0);
         assert_eq!(done.stdout, HELLO);
         assert_eq!(relay.calls(), 2);
     }
     assert_eq!(nodes.each_ref().map(Fake::calls), [4, 4]);
+}
+
+/// The recipe of the README.
+#[test]
+fn what_a_search_finds_is_fetched_by_a_pipe() {
+    let share = folder(&[("a.txt", b"1"), ("quit smoking.txt", b"2"), ("b.png", b"3")]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    until_known(&relay, 3);
+    let recipe = r#""$@" search .txt | cut -d' ' -f4- | sed 's/^/get /' | "$@" -q"#;
+    let mut command = Command::new("sh");
+    command.args(["-c", recipe, "sh", env!("CARGO_BIN_EXE_peer-client")]);
+    command.arg(relay.address().ip().to_string());
+    command.arg(relay.address().port().to_string());
+    let done = run(command, b"").expect_code(0);
+    assert_eq!(done.text(), "12", "{}", done.stderr);
 }
