@@ -181,7 +181,11 @@ proptest! {
         let verb = if upper { verb.to_owned() } else { verb.to_ascii_lowercase() };
         // Only those between fields: the blanks of a name or a text belong to it.
         let before_last = match request {
-            Request::Get(_) | Request::Find(_) | Request::Unshare(_) | Request::Search(_) => 0,
+            Request::Get(_)
+            | Request::Stat(_)
+            | Request::Find(_)
+            | Request::Unshare(_)
+            | Request::Search(_) => 0,
             Request::Share(..) | Request::Send(..) => 2,
             _ => 1,
         };

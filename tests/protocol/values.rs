@@ -66,6 +66,7 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
         (claims(), ports()).prop_map(|(ip, port)| Request::Register(ip, port)),
         (claims(), ports()).prop_map(|(ip, port)| Request::Unregister(ip, port)),
         names().prop_map(|name| Request::Get(file_name(&name))),
+        names().prop_map(|name| Request::Stat(file_name(&name))),
         names().prop_map(|name| Request::Find(file_name(&name))),
         names().prop_map(|name| Request::Unshare(file_name(&name))),
         (any::<u64>(), hashes(), names()).prop_map(|(size, hash, name)| Request::Share(

@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::mpsc::channel;
@@ -20,7 +21,7 @@ use goldenscript::{Command, Context};
 use peerline::end::End;
 use peerline::protocol::{ClaimedIp, FileItem, FileName, MaybeHash, Port, canonical};
 use peerline::role::Heard;
-use peerline::role::node::{Contact, Content, Node, Registrar, Share, Unavailable};
+use peerline::role::node::{Contact, Content, Node, Registrar, Share, Stat, Unavailable};
 
 use crate::stage::{Outcome, Stage, brief};
 
@@ -72,6 +73,8 @@ impl Files {
 impl Share for Memory {
     /// Its name.
     type File = String;
+    /// Nothing is found out about files of a script.
+    type Finding = Infallible;
 
     fn open(&mut self, name: &FileName<'_>) -> Result<Content<'_, String>, Unavailable> {
         let entry = self.files.borrow().entries.get(name.as_str()).cloned();
@@ -100,6 +103,22 @@ impl Share for Memory {
                 name: FileName::parse(name).expect("scripts have valid names"),
             });
         }
+    }
+
+    fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable> {
+        let size = match self.open(name)? {
+            Content::Small(content) => content.len() as u64,
+            Content::Large { size, .. } => size,
+        };
+        Ok(Stat {
+            size,
+            hash: MaybeHash(None),
+            mtime: -1,
+        })
+    }
+
+    fn told(&mut self, finding: Infallible) -> Option<Duration> {
+        match finding {}
     }
 
     fn revision(&mut self) -> u64 {

@@ -11,9 +11,9 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::fake::{Fake, register, unregister};
+use crate::fake::{Fake, unregister};
 use crate::running::Running;
-use crate::support::{client, client_command, eventually, folder, node, relay};
+use crate::support::{client, client_command, eventually, folder, node, relay, run};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -195,11 +195,9 @@ fn what_broke_off_early_is_not_printed_and_the_next_node_is_asked() {
         caller.reset();
     });
     let share = folder(&[("file", &content)]);
-    let relay = relay(&[]);
-    register(&relay, cut.address());
-    register(&relay, torn.address());
-    let _node = node(&relay, share.path(), &[]);
-    let done = client(&relay, &["get", "file"]).expect_code(0);
+    let node = node(&relay(&[]), share.path(), &[]);
+    let relay = Fake::relay(&[cut.address(), torn.address(), node.address()]);
+    let done = run(client_command(relay.address(), &["get", "file"]), b"").expect_code(0);
     assert!(done.stdout == content, "{}", done.stderr);
     assert_eq!((cut.calls(), torn.calls()), (1, 1));
 }
@@ -210,10 +208,9 @@ fn what_breaks_off_late_was_printed_and_the_client_says_how_much() {
     let head = format!("FOUND {}\n", content.len()).into_bytes();
     let dies = Fake::saying([&head, &content[..MIB + 77]].concat());
     let share = folder(&[("file", &content)]);
-    let relay = relay(&[]);
-    register(&relay, dies.address());
-    let other = node(&relay, share.path(), &[]);
-    let done = client(&relay, &["get", "file"]).expect_code(4);
+    let other = node(&relay(&[]), share.path(), &[]);
+    let relay = Fake::relay(&[dies.address(), other.address()]);
+    let done = run(client_command(relay.address(), &["get", "file"]), b"").expect_code(4);
     assert!(done.stdout == content[..MIB + 77], "{}", done.stderr);
     let says = "file: incomplete: 1048653 of 2097152 bytes were printed";
     assert!(done.stderr.contains(says), "{}", done.stderr);

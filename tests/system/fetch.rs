@@ -1,5 +1,6 @@
 //! How a file is found: the relay first, then one node at a time, in the order
-//! of the list, until one has it.
+//! of the list, until one has it. The relays here know of no holders; those that
+//! do are in `asking`.
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -53,8 +54,13 @@ fn nodes_are_asked_in_the_order_of_the_list_up_to_the_first_that_has_the_file() 
     let second = node(&relay, share.path(), &[]);
     let third = node(&relay, share.path(), &[]);
     let never = Fake::saying("NOTFOUND\n");
-    register(&relay, never.address());
-    let done = client(&relay, &["get", "hello.txt"]).expect_code(0);
+    let relay = Fake::relay(&[
+        first.address(),
+        second.address(),
+        third.address(),
+        never.address(),
+    ]);
+    let done = client_at(relay.address(), &["get", "hello.txt"]).expect_code(0);
     assert_eq!(done.stdout, HELLO);
     let asked = [&first, &second, &third].map(|node| node.stat("gets"));
     assert_eq!(asked, [1, 1, 0]);
@@ -106,7 +112,8 @@ fn a_dead_node_is_passed_over() {
     let says = "hello.txt: not found, 1 of 1 could not be asked";
     assert!(done.stderr.contains(says), "{}", done.stderr);
     let share = folder(&[("hello.txt", HELLO)]);
-    let _node = node(&relay, share.path(), &[]);
+    let node = node(&relay, share.path(), &[]);
+    let relay = Fake::relay(&[dead, node.address()]);
     let done = get_hello(relay.address()).expect_code(0);
     assert_eq!(done.stdout, HELLO);
     assert!(done.stderr.contains("not reached: "), "{}", done.stderr);
@@ -116,11 +123,10 @@ fn a_dead_node_is_passed_over() {
 fn a_node_that_cannot_be_reached_is_passed_over() {
     let (_queue, deaf) = deaf();
     let share = folder(&[("hello.txt", HELLO)]);
-    let relay = relay(&[]);
-    register(&relay, deaf);
-    let _node = node(&relay, share.path(), &[]);
+    let node = node(&relay(&[]), share.path(), &[]);
+    let relay = Fake::relay(&[deaf, node.address()]);
     let args = ["get", "hello.txt", "--connect-timeout", "0.5"];
-    let done = client(&relay, &args).expect_code(0);
+    let done = client_at(relay.address(), &args).expect_code(0);
     assert_eq!(done.stdout, HELLO);
     let says = "no answer to the connection in time";
     assert!(done.stderr.contains(says), "{}", done.stderr);
@@ -201,13 +207,13 @@ fn a_node_that_takes_the_clients_time_or_memory_is_passed_over() {
         Fake::new(Caller::reset),
     ];
     let share = folder(&[("hello.txt", HELLO)]);
-    let relay = relay(&[]);
-    nodes
-        .iter()
-        .for_each(|fake| register(&relay, fake.address()));
-    let done = get_hello(relay.address()).expect_code(5);
+    let mut list: Vec<SocketAddr> = nodes.iter().map(Fake::address).collect();
+    let relay_of_these = Fake::relay(&list);
+    let done = get_hello(relay_of_these.address()).expect_code(5);
     assert!(done.stdout.is_empty());
-    let _node = node(&relay, share.path(), &[]);
+    let node = node(&relay(&[]), share.path(), &[]);
+    list.push(node.address());
+    let relay = Fake::relay(&list);
     let done = get_hello(relay.address()).expect_code(0);
     assert_eq!(done.stdout, HELLO);
     assert!(nodes.iter().all(|fake| fake.calls() == 2));
@@ -245,7 +251,7 @@ fn a_relay_that_gives_no_list_is_named_as_the_trouble() {
     let relays = [
         (says(""), "too early"),
         (says("NODES 2\n127.0.0.1 9\n"), "too early"),
-        (says("NODES 99999999999\n"), "99999999999 nodes"),
+        (says("NODES 99999999999\n"), "99999999999 lines"),
         (says("ERROR 503 full\n"), "it says 503 full"),
         (says("NODES x\n"), "none of this protocol"),
         (says("NOTFOUND\n"), "none of this protocol"),

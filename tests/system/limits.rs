@@ -47,8 +47,9 @@ fn a_crowd_without_a_place_is_turned_away_too() {
     assert!(told > 0, "some are told");
     assert_eq!(inside.ask("PING"), "PONG", "those inside are served on");
     let stats = inside.ask("STATS");
-    let figures: Vec<String> = (0..10).map(|_| inside.line()).collect();
-    assert_eq!(stats, "STATS 10");
+    let count = stats.strip_prefix("STATS ").expect("its own word first");
+    let count: u32 = count.parse().expect("a count");
+    let figures: Vec<String> = (0..count).map(|_| inside.line()).collect();
     assert!(figures.contains(&"connections 1".into()), "{figures:?}");
     assert!(
         figures.contains(&"connections_refused 200".into()),

@@ -3,6 +3,8 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod announcing;
+mod asking;
 mod bodies;
 mod chance;
 mod crowd;
@@ -12,7 +14,10 @@ mod directory;
 mod fake;
 mod fetch;
 mod files;
+mod finding;
 mod foreign;
+mod hashing;
+mod index;
 mod limits;
 mod listing;
 mod messages;

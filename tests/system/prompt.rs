@@ -55,8 +55,8 @@ fn what_cannot_be_done_is_said_and_the_prompt_goes_on() {
     terminal.expect("a file name is relative");
     terminal.at_prompt("get");
     terminal.expect("a file name is missing");
-    terminal.at_prompt("search hello");
-    terminal.expect("search: not in this version");
+    terminal.at_prompt("chat hello");
+    terminal.expect("chat: not in this version");
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.expect("peerline> ");
@@ -176,7 +176,7 @@ fn the_exit_code_of_names_from_a_pipe_is_the_first_failures() {
     assert_eq!(code(""), Some(0));
     assert_eq!(code("missing\n../x\n"), Some(1));
     assert_eq!(code("../x\nmissing\n"), Some(2));
-    assert_eq!(code("search one\nmissing\n"), Some(2));
+    assert_eq!(code("chat one\nmissing\n"), Some(2));
 }
 
 #[test]

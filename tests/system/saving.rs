@@ -246,11 +246,13 @@ fn a_node_that_dies_in_the_middle_leaves_nothing() {
     assert!(names(home.path()).is_empty());
     // Even 2.5 MB from one node do not stand before the file of the next.
     let share = folder(&[("large", &noise(3_000_000, 5))]);
-    let _node = node(&lone, share.path(), &[]);
-    client(&lone, &["get", "large", "-o", target]).expect_code(0);
+    let node = node(&lone, share.path(), &[]);
+    let both = Fake::relay(&[dies.address(), node.address()]);
+    let get = |args: &[&str]| run(client_command(both.address(), args), b"").expect_code(0);
+    get(&["get", "large", "-o", target]);
     let folder = home.path().join("d");
     let dir = folder.to_str().expect("a text");
-    client(&lone, &["get", "large", "-d", dir]).expect_code(0);
+    get(&["get", "large", "-d", dir]);
     for path in [path, folder.join("large")] {
         assert!(fs::read(path).expect("a file") == noise(3_000_000, 5));
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use tempfile::TempDir;
 
+use crate::index::until_known;
 use crate::support::{Nc, Server, ask, ask_bytes, folder, node, relay};
 
 /// A relay, and a node with one file; what both do is tried at both.
@@ -11,6 +12,7 @@ fn both() -> (Server, Server, TempDir) {
     let relay = relay(&[]);
     let share = folder(&[("hello.txt", b"Hello, Peerline!\n")]);
     let node = node(&relay, share.path(), &[]);
+    until_known(&relay, 1);
     (relay, node, share)
 }
 
@@ -92,7 +94,7 @@ fn people_may_type_blanks_and_small_letters() {
 fn an_empty_line_asks_who_is_there() {
     let (relay, node, _share) = both();
     let mut nc = Nc::connect(relay.address());
-    let banner = "OK peerline relay, 1 node; HELP lists the commands";
+    let banner = "OK peerline relay, 1 node, 1 file; HELP lists the commands";
     assert_eq!(nc.ask(""), banner);
     assert_eq!(nc.ask(" \t\r"), banner);
     let mut nc = Nc::connect(node.address());
@@ -129,12 +131,21 @@ fn what_the_other_kind_of_server_does_is_refused_with_advice() {
     let mut nc = Nc::connect(relay.address());
     let advice = "ERROR 501 a node answers that; LIST names the nodes";
     assert_eq!(nc.ask("GET hello.txt"), advice);
-    assert_eq!(nc.ask("MORE"), advice);
     assert_eq!(nc.ask("PING"), "PONG");
     let mut nc = Nc::connect(node.address());
     let advice = "ERROR 501 a relay answers that; this is a node";
-    assert_eq!(nc.ask("REGISTER * 9000"), advice);
-    assert_eq!(nc.ask("UNREGISTER * 9000"), advice);
+    for request in [
+        "REGISTER * 9000",
+        "UNREGISTER * 9000",
+        "SHARE 1 - a",
+        "UNSHARE a",
+        "FIND a",
+        "SEARCH",
+        "LISTEN",
+        "SEND 127.0.0.1 9 hello",
+    ] {
+        assert_eq!(nc.ask(request), advice);
+    }
     assert_eq!(nc.ask("PING"), "PONG");
 }
 

@@ -1,0 +1,124 @@
+//! Hashes of files: found beside the loop, announced, kept.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use crate::support::{Server, ask, eventually, folder, relay};
+
+const HELLO: &[u8] = b"Hello, Peerline!\n";
+
+fn hash(content: &[u8]) -> String {
+    blake3::hash(content).to_hex().to_string()
+}
+
+/// A node that computes hashes.
+fn node(relay: &Server, share: &Path, args: &[&str]) -> Server {
+    let SocketAddr::V4(address) = relay.address() else {
+        unreachable!("tests use IPv4");
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
+    command
+        .arg(address.ip().to_string())
+        .arg(address.port().to_string())
+        .arg("--share")
+        .arg(share)
+        .args(args);
+    Server::start(command)
+}
+
+/// The hash that is told in the answer to `STAT`.
+fn stat(node: &Server, name: &str) -> String {
+    let answer = ask(node.address(), format!("STAT {name}\n").as_bytes());
+    let mut fields = answer.split(' ');
+    assert_eq!(fields.next(), Some("STAT"), "{answer}");
+    fields.nth(1).expect("a hash").to_owned()
+}
+
+/// Changed so long ago that its hash may be kept.
+fn make_old(path: &Path) {
+    let file = File::options().append(true).open(path).expect("a file");
+    let then = SystemTime::now() - Duration::from_secs(3600);
+    file.set_modified(then).expect("a time");
+}
+
+#[test]
+fn a_hash_is_the_one_of_b3sum_wherever_it_is_told() {
+    let large: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let share = folder(&[("hello.txt", HELLO), ("empty", b""), ("sub/large", &large)]);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &["--no-hash-cache"]);
+    for (name, content) in [("hello.txt", HELLO), ("empty", b""), ("sub/large", &large)] {
+        eventually("its hash is known", || stat(&node, name) == hash(content));
+    }
+    let list = ask(node.address(), b"LIST\n");
+    assert!(list.contains(&format!("\n17 {} 1 hello.txt\n", hash(HELLO))));
+    let find = format!("HOLDERS 1\n{} 17 {}\n", node.wire_address(), hash(HELLO));
+    eventually("the relay knows it", || {
+        ask(relay.address(), b"FIND hello.txt\n") == find
+    });
+    let search = format!("FILES 1 1\n3000000 {} 1 sub/large\n", hash(&large));
+    eventually("a search shows it", || {
+        ask(relay.address(), b"SEARCH LARGE\n") == search
+    });
+    // The very value, known from elsewhere.
+    assert!(hash(b"").starts_with("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9"));
+}
+
+#[test]
+fn another_content_gets_another_hash_within_two_seconds() {
+    let share = folder(&[("a", b"one")]);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &["--no-hash-cache"]);
+    eventually("the first", || stat(&node, "a") == hash(b"one"));
+    fs::write(share.path().join("a"), "another").expect("a file");
+    fs::write(share.path().join("b"), "new").expect("a file");
+    let told = |name: &str, size, content| {
+        let answer = ask(relay.address(), format!("FIND {name}\n").as_bytes());
+        answer.ends_with(&format!(" {size} {}\n", hash(content)))
+    };
+    eventually("the second", || told("a", 7, b"another"));
+    eventually("the new one", || told("b", 3, b"new"));
+    assert_eq!(stat(&node, "a"), hash(b"another"));
+    fs::remove_file(share.path().join("b")).expect("a file");
+    eventually("it is gone", || {
+        ask(relay.address(), b"FIND b\n") == "NOTFOUND\n"
+    });
+    assert_eq!(ask(node.address(), b"STAT b\n"), "NOTFOUND\n");
+}
+
+#[test]
+fn a_restart_computes_no_hash_again() {
+    let share = folder(&[("a", b"content")]);
+    make_old(&share.path().join("a"));
+    let home = folder(&[]);
+    let cache = home.path().join("deep/hashes");
+    let args = ["--hash-cache", cache.to_str().expect("a text")];
+    let relay = relay(&[]);
+    let mut first = node(&relay, share.path(), &args);
+    eventually("it is kept", || cache.exists());
+    assert_eq!(stat(&first, "a"), hash(b"content"));
+    assert_eq!(first.stop(), Some(0));
+    // A hash that could not be computed shows where the next one comes from.
+    let text = fs::read_to_string(&cache).expect("a text");
+    let other = hash(b"never shared");
+    let text = text.replace(&hash(b"content"), &other);
+    fs::write(&cache, format!("no line of ours\n{text}")).expect("a file");
+    let second = node(&relay, share.path(), &args);
+    eventually("it is known", || stat(&second, "a") == other);
+    // A file that changed is another one, whatever is kept.
+    fs::write(share.path().join("a"), "changed").expect("a file");
+    eventually("it is new", || stat(&second, "a") == hash(b"changed"));
+}
+
+#[test]
+fn a_node_may_be_told_to_compute_none() {
+    let share = folder(&[("a", b"content")]);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &["--no-hashes"]);
+    node.log_until("registered as");
+    assert_eq!(stat(&node, "a"), "-");
+    assert_eq!(ask(node.address(), b"LIST\n"), "FILES 1 1\n7 - 1 a\n");
+}
