@@ -63,8 +63,9 @@ impl Catalog {
         PAUSE.max(self.scan_took * SPARING)
     }
 
-    /// Looks at the disk.
-    pub(super) fn scan(&mut self, scan: &mut Scan<'_>) {
+    /// Looks at the disk. Returns false if descriptors ran out: then the list is
+    /// the one of before.
+    pub(super) fn scan(&mut self, scan: &mut Scan<'_>) -> bool {
         let began = Instant::now();
         (scan.each_folder)(scan.path);
         let mut files = Vec::new();
@@ -79,7 +80,7 @@ impl Catalog {
                 Err(error) if is_shortage(&error) => {
                     // The list of before is nearer to the truth than a part of this.
                     self.scanned = Some(Instant::now());
-                    return;
+                    return false;
                 }
                 Err(error) => {
                     left_out.note(&error.to_string());
@@ -138,6 +139,7 @@ impl Catalog {
                 Visible::text(&left_out.first)
             );
         }
+        true
     }
 
     /// The files after the one of this name.

@@ -121,10 +121,9 @@ impl Folder {
     fn scan(&mut self) {
         // What changes from now on is noticed again.
         self.look();
-        self.stale = false;
         let (resolver, root) = (self.resolver, &self.root);
         let (watch, jobs) = (&mut self.watch, &self.jobs);
-        self.catalog.scan(&mut Scan {
+        self.stale = !self.catalog.scan(&mut Scan {
             path: &self.path,
             hidden: self.settings.hidden,
             max_files: self.settings.max_files,

@@ -31,7 +31,7 @@ fn start_relay() -> Server {
 fn start_node(relay: &Server, folder: &std::path::Path) -> Server {
     let port = relay.address().port().to_string();
     let folder = folder.to_str().expect("a temporary folder's name is text");
-    let args = ["127.0.0.1", &port, "--share", folder];
+    let args = ["127.0.0.1", &port, "--share", folder, "--no-hashes"];
     let args = [&args[..], &["--max-connections", "1000"]].concat();
     start(DESCRIPTORS, env!("CARGO_BIN_EXE_peer-node"), &args)
 }
@@ -137,13 +137,19 @@ fn a_list_without_a_descriptor_left_is_the_last_that_was_seen() {
     node.log_until("registered as");
     let mut inside = exhaust(&node);
     let nc = inside.last_mut().expect("somebody is inside");
-    // Long enough for a list to be out of date.
+    // The list is out of date, and long enough ago made to be made anew.
+    std::fs::write(share.path().join("third"), "new").expect("a file");
     assert!(nc.is_silent_for(Duration::from_millis(1100)));
     nc.send("LIST\nQUIT\n");
     assert_eq!(
         nc.rest_text(),
         "FILES 2 2\n7 - 1 folder/file\n0 - 1 other\nOK bye\n"
     );
+    // It is made up for as soon as there are descriptors again.
+    drop(inside);
+    eventually("the third is listed", || {
+        ask(node.address(), b"LIST\n").starts_with("FILES 3 3\n")
+    });
 }
 
 #[test]
