@@ -173,3 +173,24 @@ fn this_test_sees_what_it_is_to_see() {
     ));
     assert_eq!(code_of("a // mio\nb\n#[cfg(test)]\nmio"), "a \nb");
 }
+
+/// The table in `tests/system/main.rs` says which test shows what. A test that
+/// was renamed must not leave a line there that shows nothing.
+#[test]
+fn every_test_that_the_table_names_exists() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system");
+    let table = fs::read_to_string(folder.join("main.rs")).expect("a text");
+    let named: Vec<(&str, &str)> = table
+        .split('`')
+        .filter_map(|word| word.split_once("::"))
+        .collect();
+    assert!(named.len() > 40, "only {} tests are named", named.len());
+    for (module, test) in named {
+        let source = fs::read_to_string(folder.join(module).with_extension("rs"));
+        let source = source.unwrap_or_else(|_| panic!("there is no {module}.rs"));
+        assert!(
+            source.contains(&format!("#[test]\nfn {test}()")),
+            "{module}.rs has no test {test}"
+        );
+    }
+}
