@@ -30,6 +30,8 @@ pub enum Exit {
     Cut = 10,
     /// The system refuses something that every program needs.
     System = 11,
+    /// There are several contents under the name, or not the one that is wanted.
+    WhichContent = 12,
     /// Interrupted by a signal (128 + SIGINT, as a shell counts).
     Interrupted = 130,
 }

@@ -15,7 +15,7 @@ use signal_hook::flag;
 use super::{Failure, LogArgs, prompt, resolve};
 use crate::exit::Exit;
 use crate::limits::{Limits, Patience};
-use crate::protocol::{FileName, NodeAddress, Port, Text};
+use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
 use crate::reactor::{Outcome, Reactor, Settings};
 use crate::role::client::{Client, Question, Task};
 use crate::screen::{Destination, Printer, Screen, Style, Talk, Target};
@@ -117,6 +117,9 @@ pub struct GetArgs {
     /// The files' names
     #[arg(value_name = "NAME", required = true, value_parser = file_name)]
     pub names: Vec<FileName<'static>>,
+    /// Fetch only the content with this hash, and check that it has it
+    #[arg(long, value_name = "HASH", value_parser = content_hash)]
+    pub hash: Option<ContentHash>,
     /// Save to this file; - is stdout
     #[arg(short, long, value_name = "FILE", conflicts_with = "dir")]
     pub output: Option<PathBuf>,
@@ -155,7 +158,10 @@ pub(super) fn work(args: &Args) -> Result<Exit, Failure> {
                 .map_err(|why| Failure::new(Exit::Usage, why.to_string()))?;
             (Task::Ask(Question::Message(to, text.clone())), None)
         }
-        Some(Command::Get(get)) => (Task::Get(get.names.iter().cloned().collect()), saving(get)?),
+        Some(Command::Get(get)) => {
+            let names = get.names.iter().cloned().collect();
+            (Task::Get(names, get.hash), saving(get)?)
+        }
     };
     let prompting = task == Task::Prompt;
     let style = style(&args.talk, destination.is_some());
@@ -226,6 +232,10 @@ fn style(talk: &TalkArgs, saving: bool) -> Style {
         // Content on the same terminal would meet the bar.
         progress: !talk.quiet && (saving || !io::stdout().is_terminal()),
     }
+}
+
+fn content_hash(text: &str) -> Result<ContentHash, String> {
+    text.parse().map_err(|_| "64 hex digits are needed".into())
 }
 
 fn text(text: &str) -> Result<Text<'static>, String> {

@@ -164,6 +164,7 @@ fn client_args(args: &Args, relay: SocketAddr) -> client::Args {
     if !args.names.is_empty() {
         client.command = Some(client::Command::Get(client::GetArgs {
             names: args.names.clone(),
+            hash: None,
             output: None,
             dir: None,
             force: false,

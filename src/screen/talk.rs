@@ -1,5 +1,6 @@
 //! What the client says about its work: lines for people, or JSON for programs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::protocol::NodeAddress;
+use crate::protocol::{ContentHash, HolderItem, NodeAddress};
 use crate::role::client::{News, Question};
 use crate::visible::Visible;
 
@@ -117,6 +118,7 @@ impl Talk {
                     _ => format!("{name}: not found, {failed} of {nodes} could not be asked"),
                 });
             }
+            News::WhichContent { name, holders } => return which_content(name.as_str(), holders),
             News::Incomplete { name, shown, size } => {
                 let name = Visible::text(name.as_str());
                 return complain(format_args!(
@@ -201,12 +203,40 @@ impl Talk {
             | News::NodeFailed(..)
             | News::Progress { .. }
             | News::Missing { .. }
+            | News::WhichContent { .. }
             | News::Incomplete { .. }
             | News::NotStored { .. }
             | News::Wrong(_)
             | News::NotYet(_)
             | News::Help(_) => {}
         }
+    }
+}
+
+/// The different contents: their hashes, and the size and number of holders of each.
+fn hashes(holders: &[HolderItem]) -> BTreeMap<ContentHash, (u64, u64)> {
+    let mut hashes = BTreeMap::new();
+    for holder in holders {
+        if let Some(hash) = holder.hash.0 {
+            hashes.entry(hash).or_insert((holder.size, 0)).1 += 1;
+        }
+    }
+    hashes
+}
+
+fn which_content(name: &str, holders: &[HolderItem]) {
+    let name = Visible::text(name);
+    let hashes = hashes(holders);
+    if hashes.is_empty() {
+        return complain(format_args!("{name}: no node has announced that content"));
+    }
+    complain(format_args!(
+        "{name}: choose a content with get --hash HASH {name}"
+    ));
+    for (hash, (size, nodes)) in hashes {
+        let plural = if nodes == 1 { "" } else { "s" };
+        let size = DecimalBytes(size);
+        complain(format_args!("  {hash}  {size}, {nodes} node{plural}"));
     }
 }
 
@@ -257,6 +287,11 @@ fn as_json(news: &News<'_>) -> Option<Value> {
             "error": "not found",
             "nodes": nodes,
             "failed": failed,
+        }),
+        News::WhichContent { name, holders } => json!({
+            "name": name.as_str(),
+            "error": "which content",
+            "hashes": hashes(holders).keys().map(ToString::to_string).collect::<Vec<_>>(),
         }),
         News::Incomplete { name, shown, size } => json!({
             "name": name.as_str(),

@@ -88,6 +88,9 @@ impl User for Notes {
                 nodes,
                 failed,
             } => format!("nobody has {name}: {nodes} nodes, {failed} of them failed"),
+            News::WhichContent { name, holders } => {
+                format!("which content of {name}? {} holders", holders.len())
+            }
             News::Incomplete { name, shown, size } => {
                 format!("{name} is incomplete: {shown} of {size} bytes were shown")
             }
@@ -149,10 +152,11 @@ impl Play {
             shows: 0,
             fails: None,
         };
-        let (mut relay, mut max_nodes) = (Vec::new(), 100);
+        let (mut relay, mut max_nodes, mut wanted) = (Vec::new(), 100, None);
         while let Some((key, value)) = args.next_key() {
             match (key, value) {
                 ("relay", address) => relay.push(address.parse()?),
+                ("hash", hash) => wanted = Some(hash.parse()?),
                 ("max-nodes", count) => max_nodes = count.parse()?,
                 ("shows", bytes) => notes.shows = bytes.parse()?,
                 ("fails", "show") => notes.fails = Some(Fails::Show),
@@ -188,7 +192,7 @@ impl Play {
             "get" => {
                 let names = std::iter::from_fn(|| args.next_pos());
                 let names = names.map(|name| FileName::parse(name).map(FileName::into_owned));
-                Task::Get(names.collect::<Result<_, _>>()?)
+                Task::Get(names.collect::<Result<_, _>>()?, wanted)
             }
             other => return Err(format!("no client can {other}").into()),
         };

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use crate::support::{Server, ask, eventually, folder, relay};
+use crate::support::{Server, ask, client, client_command, eventually, folder, relay, run};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
@@ -111,6 +111,35 @@ fn a_restart_computes_no_hash_again() {
     // A file that changed is another one, whatever is kept.
     fs::write(share.path().join("a"), "changed").expect("a file");
     eventually("it is new", || stat(&second, "a") == hash(b"changed"));
+}
+
+#[test]
+fn of_several_contents_under_one_name_the_user_chooses() {
+    let relay = relay(&[]);
+    let shares = [folder(&[("a", b"one")]), folder(&[("a", b"another")])];
+    let nodes = shares
+        .each_ref()
+        .map(|share| node(&relay, share.path(), &["--no-hash-cache"]));
+    for content in [&b"one"[..], b"another"] {
+        eventually("the relay knows both", || {
+            ask(relay.address(), b"FIND a\n").contains(&hash(content))
+        });
+    }
+    let done = client(&relay, &["get", "a"]).expect_code(12);
+    assert!(done.stdout.is_empty());
+    for (content, size) in [(&b"one"[..], "3 B"), (b"another", "7 B")] {
+        let line = format!("{}  {size}, 1 node\n", hash(content));
+        assert!(done.stderr.contains(&line), "{}", done.stderr);
+        let chosen = client(&relay, &["get", "a", "--hash", &hash(content)]).expect_code(0);
+        assert_eq!(chosen.stdout, content);
+        let typed = format!("get --hash {} a\n", hash(content));
+        let typed = run(client_command(relay.address(), &[]), typed.as_bytes());
+        assert_eq!(typed.expect_code(0).stdout, content);
+    }
+    let none = client(&relay, &["get", "a", "--hash", &hash(b"none")]).expect_code(12);
+    assert!(none.stdout.is_empty());
+    client(&relay, &["get", "a", "--hash", "12"]).expect_code(2);
+    drop(nodes);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a person types at the prompt.
 
 use super::question::Question;
-use crate::protocol::{FileName, Request, Verb};
+use crate::protocol::{ContentHash, FileName, Request, Verb};
 
 /// The words that are commands; a line that starts with another is a file name.
 pub const WORDS: [&str; 11] = [
@@ -15,6 +15,8 @@ const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 pub const HELP: &str = "\
 NAME        fetch the file of that name and show it
 get NAME    the same, for names that start with a command's word
+get --hash HASH NAME
+            the same, if there are several contents of that name
 ls          all files that the nodes have announced
 search TEXT those whose names contain the text
 find NAME   who has the file of that name
@@ -29,8 +31,8 @@ quit        goodbye (so is the end of input)";
 pub enum Typed<'a> {
     /// Nothing.
     Empty,
-    /// Fetch a file.
-    Get(FileName<'a>),
+    /// Fetch a file; with a hash, only the content that has it.
+    Get(FileName<'a>, Option<ContentHash>),
     /// Ask the relay something.
     Ask(Question),
     /// Show the commands.
@@ -56,7 +58,10 @@ impl<'a> Typed<'a> {
         };
         match word {
             "" => Self::Empty,
-            "get" => Self::get(rest),
+            "get" => match rest.strip_prefix("--hash ") {
+                Some(fields) => Self::get_content(fields.trim_start_matches(BLANKS)),
+                None => Self::get(rest, None),
+            },
             "nodes" | "ls" | "help" | "quit" if !rest.is_empty() => Self::Surplus(word),
             "nodes" => Self::Ask(Question::Nodes),
             "ls" => Self::Ask(Question::Files(String::new())),
@@ -72,14 +77,23 @@ impl<'a> Typed<'a> {
             "help" => Self::Help,
             "quit" => Self::Quit,
             word if WORDS.contains(&word) => Self::NotYet(word),
-            _ => Self::get(line),
+            _ => Self::get(line, None),
         }
     }
 
-    fn get(name: &'a str) -> Self {
+    fn get(name: &'a str, hash: Option<ContentHash>) -> Self {
         match FileName::parse(name) {
-            Ok(name) => Self::Get(name),
+            Ok(name) => Self::Get(name, hash),
             Err(why) => Self::Wrong(why.to_string()),
+        }
+    }
+
+    /// `--hash HASH NAME`: which of several contents.
+    fn get_content(fields: &'a str) -> Self {
+        let (hash, name) = fields.split_once(BLANKS).unwrap_or((fields, ""));
+        match hash.parse() {
+            Ok(hash) => Self::get(name.trim_start_matches(BLANKS), Some(hash)),
+            Err(_) => Self::Wrong("use: get --hash HASH NAME; a hash is 64 hex digits".into()),
         }
     }
 
@@ -100,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_line_is_a_file_name_unless_it_starts_with_a_command() {
-        let get = |name| Typed::Get(FileName::parse(name).unwrap());
+        let get = |name| Typed::Get(FileName::parse(name).unwrap(), None);
         assert_eq!(Typed::parse("hello.txt"), get("hello.txt"));
         assert_eq!(Typed::parse("two generals.txt"), get("two generals.txt"));
         assert_eq!(Typed::parse("  get   send.txt "), get("send.txt"));
@@ -110,6 +124,11 @@ mod tests {
         // Only blanks of the protocol are blanks.
         assert_eq!(Typed::parse("\u{a0}x\n"), get("\u{a0}x"));
         assert_eq!(Typed::parse("chat"), Typed::NotYet("chat"));
+        let hash = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+        let name = FileName::parse("a b").unwrap();
+        let chosen = Typed::Get(name, Some(hash.parse().unwrap()));
+        assert_eq!(Typed::parse(&format!("get --hash {hash} a b")), chosen);
+        assert!(matches!(Typed::parse("get --hash 12 a"), Typed::Wrong(_)));
         let files = |text: &str| Typed::Ask(Question::Files(text.into()));
         assert_eq!(Typed::parse("search a b"), files("a b"));
         assert_eq!(Typed::parse("ls"), files(""));

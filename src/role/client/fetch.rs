@@ -10,12 +10,16 @@ use super::user::{News, Trouble, User};
 use super::{Client, Task};
 use crate::end::End;
 use crate::exit::Exit;
-use crate::protocol::{FileName, NodeAddress, Reply};
+use crate::protocol::{ContentHash, FileName, HolderItem, NodeAddress, Reply};
 use crate::role::{Next, Turn};
 
 /// The search for one file.
 pub(super) struct Fetch {
     pub(super) name: FileName<'static>,
+    /// The hash of the content that is wanted, if not any will do.
+    wanted: Option<ContentHash>,
+    /// What has arrived of it, to be compared with that.
+    seen: blake3::Hasher,
     /// Whom to ask, in this order.
     nodes: Vec<NodeAddress>,
     /// How many of them were asked.
@@ -26,20 +30,22 @@ pub(super) struct Fetch {
 
 impl<U: User> Client<U> {
     pub(super) fn next_file(&mut self, turn: &mut Turn<'_, Self>) {
-        let name = match &mut self.task {
-            Task::Get(names) => names.pop_front(),
-            Task::Prompt | Task::Ask(_) => None,
+        let (name, wanted) = match &mut self.task {
+            Task::Get(names, hash) => (names.pop_front(), *hash),
+            Task::Prompt | Task::Ask(_) => (None, None),
         };
         let Some(name) = name else {
             return self.done(turn);
         };
         self.fetch = Some(Fetch {
             name: name.clone(),
+            wanted,
+            seen: blake3::Hasher::new(),
             nodes: Vec::new(),
             asked: 0,
             failed: 0,
         });
-        if self.nodes.len() > 1 {
+        if self.nodes.len() > 1 || wanted.is_some() {
             self.ask_relay(turn, Question::Holders(name), 0);
         } else {
             // There is nobody to choose from.
@@ -47,14 +53,32 @@ impl<U: User> Client<U> {
         }
     }
 
-    /// Searches for the file: at its `holders` first, then at all others.
-    pub(super) fn search_among(&mut self, turn: &mut Turn<'_, Self>, holders: &[NodeAddress]) {
+    /// Searches for the file: at its `holders` first, then at all others. If one
+    /// content is wanted, only those are asked that say they have it.
+    pub(super) fn search_among(&mut self, turn: &mut Turn<'_, Self>, holders: &[HolderItem]) {
         let Some(fetch) = &mut self.fetch else { return };
+        let contents: BTreeSet<ContentHash> = holders.iter().filter_map(|h| h.hash.0).collect();
+        let is_missing = fetch
+            .wanted
+            .is_some_and(|wanted| !contents.contains(&wanted));
+        if is_missing || (fetch.wanted.is_none() && contents.len() > 1) {
+            self.user.tell(News::WhichContent {
+                name: &fetch.name,
+                holders,
+            });
+            self.exit = self.exit.or(Exit::WhichContent);
+            return self.next_file(turn);
+        }
         let mut first = BTreeSet::new();
-        let holders = holders.iter().copied();
-        fetch.nodes = holders.filter(|holder| first.insert(*holder)).collect();
-        let others = self.nodes.iter().filter(|node| !first.contains(node));
-        fetch.nodes.extend(others);
+        let right = holders
+            .iter()
+            .filter(|holder| fetch.wanted.is_none() || holder.hash.0 == fetch.wanted)
+            .map(|holder| holder.node);
+        fetch.nodes = right.filter(|holder| first.insert(*holder)).collect();
+        if fetch.wanted.is_none() {
+            let others = self.nodes.iter().filter(|node| !first.contains(node));
+            fetch.nodes.extend(others);
+        }
         self.ask_next_node(turn);
     }
 
@@ -103,13 +127,14 @@ impl<U: User> Client<U> {
         body: &mut Option<(u64, u64)>,
         outcome: &mut Outcome,
     ) -> Next {
-        let Some(fetch) = &self.fetch else {
+        let Some(fetch) = &mut self.fetch else {
             return Next::Close(End::Satisfied);
         };
         match Reply::parse(line) {
             Ok(Reply::Found(size)) => {
                 self.user.tell(News::Found { node, size });
                 *body = Some((size, 0));
+                fetch.seen.reset();
                 if let Err(why) = self.user.begin(&fetch.name, size) {
                     *outcome = Outcome::NotStored(why);
                 } else if size == 0 {
@@ -138,6 +163,11 @@ impl<U: User> Client<U> {
             *outcome = Outcome::NotStored(why);
             return Next::Close(End::Satisfied);
         }
+        if let Some(fetch) = &mut self.fetch
+            && fetch.wanted.is_some()
+        {
+            fetch.seen.update(bytes);
+        }
         *received += bytes.len() as u64;
         self.user.tell(News::Progress {
             received: *received,
@@ -151,6 +181,12 @@ impl<U: User> Client<U> {
     }
 
     fn complete(&mut self) -> Outcome {
+        if let Some(fetch) = &self.fetch
+            && let Some(wanted) = fetch.wanted
+            && *fetch.seen.finalize().as_bytes() != wanted.0
+        {
+            return Outcome::OtherContent;
+        }
         match self.user.finish() {
             Ok(()) => Outcome::Complete,
             Err(why) => Outcome::NotStored(why),
@@ -196,11 +232,12 @@ impl<U: User> Client<U> {
                 self.exit = self.exit.or(Exit::NotStored);
                 self.next_file(turn);
             }
-            Outcome::Open => {
+            Outcome::Open | Outcome::OtherContent => {
                 let shown = self.user.abandon();
                 let (size, received) = body.unwrap_or_default();
-                let trouble = match received {
-                    0 => Trouble::Ended(end),
+                let trouble = match (outcome, received) {
+                    (Outcome::OtherContent, _) => Trouble::OtherContent,
+                    (_, 0) => Trouble::Ended(end),
                     _ => Trouble::Broken {
                         received,
                         size,

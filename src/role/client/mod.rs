@@ -21,7 +21,7 @@ use super::visitor::say;
 use super::{ConnId, Heard, Next, Role, Turn};
 use crate::end::{End, Full};
 use crate::exit::Exit;
-use crate::protocol::{Code, FileName, NodeAddress, Request, canonical};
+use crate::protocol::{Code, ContentHash, FileName, NodeAddress, Request, canonical};
 
 /// The client's part.
 pub struct Client<U: User> {
@@ -46,8 +46,8 @@ pub enum Task {
     Prompt,
     /// Show the answer.
     Ask(Question),
-    /// Fetch these files.
-    Get(VecDeque<FileName<'static>>),
+    /// Fetch these files; with a hash, only the content that has it.
+    Get(VecDeque<FileName<'static>>, Option<ContentHash>),
 }
 
 /// What other threads tell a client.
@@ -85,7 +85,7 @@ impl<U: User> Client<U> {
         self.task = task;
         let question = match &self.task {
             Task::Ask(question) => question.clone(),
-            Task::Prompt | Task::Get(_) => Question::Nodes,
+            Task::Prompt | Task::Get(..) => Question::Nodes,
         };
         self.ask_relay(turn, question, 0);
     }
@@ -114,7 +114,7 @@ impl<U: User> Client<U> {
         };
         match (&self.task, &asking.question) {
             // Without the relay's help the nodes are asked in the order of the list.
-            (Task::Get(_), Question::Holders(_)) => return self.search_among(turn, &[]),
+            (Task::Get(..), Question::Holders(_)) => return self.search_among(turn, &[]),
             (Task::Ask(Question::Holders(_)), _) if matches!(asking.answer, Answer::NotFound) => {
                 self.exit = self.exit.or(Exit::NotFound);
             }
@@ -144,11 +144,10 @@ impl<U: User> Client<U> {
         // It need not be found again for the next question.
         self.relay.rotate_left(asking.attempt);
         match (&self.task, &asking.question) {
-            (Task::Get(_), Question::Holders(_)) => {
-                let holders: Vec<NodeAddress> = asking.holders.iter().map(|h| h.node).collect();
-                self.search_among(turn, &holders);
+            (Task::Get(..), Question::Holders(_)) => {
+                self.search_among(turn, &asking.holders);
             }
-            (Task::Prompt | Task::Get(_), _) => {
+            (Task::Prompt | Task::Get(..), _) => {
                 self.nodes = asking.nodes;
                 self.user.tell(News::Nodes(&self.nodes));
                 if self.task == Task::Prompt {
@@ -205,9 +204,9 @@ impl<U: User> Client<U> {
 
     fn typed(&mut self, turn: &mut Turn<'_, Self>, line: &str) {
         match Typed::parse(line) {
-            Typed::Get(name) => {
+            Typed::Get(name, hash) => {
                 let name = name.into_owned();
-                return self.begin(turn, Task::Get([name].into()));
+                return self.begin(turn, Task::Get([name].into(), hash));
             }
             Typed::Ask(question) => return self.begin(turn, Task::Ask(question)),
             Typed::Quit => return turn.out.finish(),

@@ -33,6 +33,8 @@ pub enum Outcome {
     Complete,
     /// The node does not have the file.
     NotFound,
+    /// All of it came, and it is another content than the one that is wanted.
+    OtherContent,
     /// The answer was an error.
     Error(Code, String),
     /// We could not put the content where it should go.

@@ -133,6 +133,13 @@ pub enum News<'a> {
         /// How many of them could not be asked.
         failed: usize,
     },
+    /// It is not clear which content is meant, or nobody has the one that is wanted.
+    WhichContent {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// Who has something of that name.
+        holders: &'a [HolderItem],
+    },
     /// A file broke off after a part of it had been shown.
     Incomplete {
         /// The file.
@@ -182,6 +189,8 @@ pub enum Trouble<'a> {
     },
     /// No node has announced the file.
     NoHolder,
+    /// The content has another hash than the one that is wanted.
+    OtherContent,
     /// It lists more than we are ready to take.
     TooMany(u64),
 }
@@ -208,6 +217,7 @@ impl fmt::Display for Trouble<'_> {
                 )?;
                 Trouble::Ended(end).fmt(f)
             }
+            Self::OtherContent => f.write_str("its content has another hash than the wanted one"),
             Self::NoHolder => f.write_str("no node has announced it"),
             Self::TooMany(count) => write!(f, "it lists {count} lines, more than --max-nodes"),
         }
