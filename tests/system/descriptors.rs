@@ -28,12 +28,18 @@ fn start_relay() -> Server {
     start(DESCRIPTORS, env!("CARGO_BIN_EXE_relay-server"), &args)
 }
 
+/// It has told its relay what it has to say: that connection is closed.
 fn start_node(relay: &Server, folder: &std::path::Path) -> Server {
     let port = relay.address().port().to_string();
     let folder = folder.to_str().expect("a temporary folder's name is text");
     let args = ["127.0.0.1", &port, "--share", folder, "--no-hashes"];
-    let args = [&args[..], &["--max-connections", "1000"]].concat();
-    start(DESCRIPTORS, env!("CARGO_BIN_EXE_peer-node"), &args)
+    let more = ["--max-connections", "1000", "--log-level", "debug"];
+    let args = [&args[..], &more].concat();
+    let node = start(DESCRIPTORS, env!("CARGO_BIN_EXE_peer-node"), &args);
+    node.log_until(": our relay, ");
+    // The line is written a moment before the descriptor is free.
+    assert_eq!(ask(node.address(), b"PING\n"), "PONG\n");
+    node
 }
 
 /// Those that count: what was inherited may have a higher number.
@@ -92,7 +98,6 @@ fn a_get_without_a_descriptor_left_is_refused_and_the_node_goes_on() {
     let share = folder(&[("file", b"content")]);
     let relay = relay(&[]);
     let node = start_node(&relay, share.path());
-    node.log_until("registered as");
     let mut inside = exhaust(&node);
     let mut nc = inside.pop().expect("somebody is inside");
     nc.send("GET file\nPING\n");
@@ -113,7 +118,6 @@ fn a_descriptor_that_a_file_gives_back_does_not_make_the_loop_spin() {
     let share = large_file(size);
     let relay = relay(&[]);
     let mut node = start_node(&relay, share.path());
-    node.log_until("registered as");
     let mut reader = Nc::connect(node.address());
     assert_eq!(reader.ask("GET large"), format!("FOUND {size}"));
     // Nobody waits when the last descriptor goes, nor when the file's comes back.
@@ -134,7 +138,6 @@ fn a_list_without_a_descriptor_left_is_the_last_that_was_seen() {
     let share = folder(&[("folder/file", b"content"), ("other", b"")]);
     let relay = relay(&[]);
     let node = start_node(&relay, share.path());
-    node.log_until("registered as");
     let mut inside = exhaust(&node);
     let nc = inside.last_mut().expect("somebody is inside");
     // The list is out of date, and long enough ago made to be made anew.
@@ -160,7 +163,6 @@ fn without_a_flag_the_limit_on_open_files_leaves_some_for_files() {
     let path = share.path().to_str().expect("text");
     let args = ["127.0.0.1", &port, "--share", path];
     let node = start(64, env!("CARGO_BIN_EXE_peer-node"), &args);
-    node.log_until("registered as");
     // A quarter is kept.
     let mut inside: Vec<Nc> = (0..48).map(|_| Nc::connect(node.address())).collect();
     for nc in &mut inside {
