@@ -70,7 +70,10 @@ fn only_what_changed_is_told() {
     let _node = node(&relay, share.path(), &[]);
     until_known(&relay, 2);
     relay.log_until_count("asks: REGISTER", 4);
-    fs::write(share.path().join("three"), b"3").expect("a file");
+    // In one step: a file that is seen while it is written is told twice.
+    let hidden = share.path().join(".three");
+    fs::write(&hidden, b"3").expect("a file");
+    fs::rename(&hidden, share.path().join("three")).expect("a name");
     until_known(&relay, 3);
     let log = relay.log_until_count("asks: REGISTER", 7);
     assert_eq!(log.matches("asks: SHARE").count(), 3, "{log}");
