@@ -1,6 +1,7 @@
 //! The client: asks the relay, closes, then asks one node at a time, and stops
 //! at the first that has the file.
 
+mod asking;
 mod command;
 mod fetch;
 mod question;
@@ -11,8 +12,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+pub use asking::{Answer, Asking};
 pub use command::{HELP, Typed, WORDS};
-pub use question::{Answer, Asking, Question};
+pub use question::Question;
 pub use session::{Outcome, Session};
 pub use user::{Listing, News, NotStored, Trouble, User};
 

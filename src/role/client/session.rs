@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::question::Asking;
+use super::asking::Asking;
 use super::user::NotStored;
 use crate::protocol::{Code, NodeAddress};
 
