@@ -48,7 +48,7 @@ pub struct Args {
     /// Bytes that the names of one node's files may have together
     #[arg(long, value_name = "BYTES", default_value = "268435456")]
     pub max_shared_bytes: u64,
-    /// Messages that one sender may send in a second
+    /// Messages that one connection may send in a second
     #[arg(long, value_name = "N", default_value = "50",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub message_rate: u32,

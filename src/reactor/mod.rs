@@ -179,7 +179,7 @@ where
         Ok(())
     }
 
-    /// Stops on SIGINT and SIGTERM. To be called before any thread starts.
+    /// Stops on SIGINT and SIGTERM.
     ///
     /// # Errors
     /// The handlers cannot be installed.

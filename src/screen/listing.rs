@@ -72,6 +72,7 @@ impl Lister {
                 }
                 return Ok(());
             }
+            Listing::BrokenOff => {}
             Listing::EndOfFiles(count) => {
                 if self.terminal && !is_json {
                     let plural = if *count == 1 { "" } else { "s" };

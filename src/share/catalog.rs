@@ -1,5 +1,6 @@
 //! Which files are in the folder, in the order of their names.
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ pub(super) struct Listed {
     pub(super) name: String,
     pub(super) identity: Identity,
     pub(super) hash: MaybeHash,
+    /// It was asked for in vain: the next scan asks again.
+    failed: bool,
 }
 
 /// What to look for.
@@ -45,7 +48,7 @@ pub(super) struct Scan<'a> {
     pub(super) hidden: bool,
     pub(super) max_files: usize,
     /// What a link leads to, if that is a file inside.
-    pub(super) behind_link: &'a dyn Fn(&FileName<'_>) -> Option<Identity>,
+    pub(super) behind_link: &'a dyn Fn(&FileName<'_>) -> io::Result<Identity>,
     /// Is told of each folder before its files are listed.
     pub(super) each_folder: &'a mut dyn FnMut(&Path),
     /// Is told of each file that is new, or another one now.
@@ -100,7 +103,13 @@ impl Catalog {
                 continue;
             };
             let identity = if entry.path_is_symlink() {
-                (scan.behind_link)(&name)
+                match (scan.behind_link)(&name) {
+                    Err(error) if is_short(&error) => {
+                        self.scanned = Some(Instant::now());
+                        return false;
+                    }
+                    identity => identity.ok(),
+                }
             } else if entry.file_type().is_file() {
                 entry.path().metadata().ok().map(|m| Identity::from(&m))
             } else {
@@ -115,6 +124,7 @@ impl Catalog {
                     name: name.as_str().to_owned(),
                     identity,
                     hash: MaybeHash(None),
+                    failed: false,
                 });
             }
         }
@@ -122,7 +132,9 @@ impl Catalog {
         for file in &mut files {
             match self.find(&file.name) {
                 // Its hash is known, or on its way.
-                Some(earlier) if earlier.identity == file.identity => file.hash = earlier.hash,
+                Some(earlier) if earlier.identity == file.identity && !earlier.failed => {
+                    file.hash = earlier.hash;
+                }
                 Some(_) | None => (scan.each_content)(file),
             }
         }
@@ -171,6 +183,14 @@ impl Catalog {
         }
     }
 
+    /// The hash of a content could not be found.
+    pub(super) fn want_hash_again(&mut self, name: &str, identity: Identity) {
+        let file = self.place(name).and_then(|place| self.files.get_mut(place));
+        if let Some(file) = file.filter(|file| file.identity == identity) {
+            file.failed = true;
+        }
+    }
+
     fn place(&self, name: &str) -> Option<usize> {
         let by_name = |file: &Listed| file.name.as_str().cmp(name);
         self.files.binary_search_by(by_name).ok()
@@ -203,8 +223,12 @@ impl LeftOut {
 
 /// Whether descriptors ran out: it says nothing about the files.
 fn is_shortage(error: &walkdir::Error) -> bool {
-    let error = error.io_error().and_then(Errno::from_io_error);
-    matches!(error, Some(Errno::MFILE | Errno::NFILE))
+    error.io_error().is_some_and(is_short)
+}
+
+fn is_short(error: &io::Error) -> bool {
+    let error = Errno::from_io_error(error);
+    matches!(error, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
 fn is_hidden(entry: &DirEntry) -> bool {

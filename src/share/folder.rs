@@ -127,7 +127,7 @@ impl Folder {
             path: &self.path,
             hidden: self.settings.hidden,
             max_files: self.settings.max_files,
-            behind_link: &|name| Some(resolver.open(root, name).ok()?.1),
+            behind_link: &|name| Ok(resolver.open(root, name)?.1),
             each_folder: &mut |folder| watch.add(folder),
             each_content: &mut |file| {
                 // If nobody computes hashes, there are none.
@@ -204,12 +204,13 @@ impl Share for Folder {
     }
 
     fn revision(&mut self) -> u64 {
+        self.look();
         if self.stale {
             self.scan();
         } else {
             self.refresh();
         }
-        self.unseen = false;
+        self.unseen = self.stale;
         self.catalog.revision()
     }
 
@@ -230,9 +231,16 @@ impl Share for Folder {
             identity,
             hash,
         } = hashed;
-        self.catalog
-            .put_hash(&name, identity, hash)
-            .then(|| self.catalog.pause())
+        match hash {
+            Some(hash) => self
+                .catalog
+                .put_hash(&name, identity, hash)
+                .then(|| self.catalog.pause()),
+            None => {
+                self.catalog.want_hash_again(&name, identity);
+                None
+            }
+        }
     }
 
     fn noticed(&mut self) -> Option<Duration> {

@@ -26,6 +26,7 @@ pub(super) struct HashCache {
 impl HashCache {
     /// Reads the cache; without a path nothing is kept.
     pub(super) fn load(path: Option<PathBuf>) -> Self {
+        let path = path.and_then(place);
         let known = path.as_deref().map(read).unwrap_or_default();
         Self {
             path,
@@ -62,6 +63,20 @@ impl HashCache {
                 self.path = None;
             }
         }
+    }
+}
+
+/// Where the cache really is, if it can be kept there: what is no regular file,
+/// such as /dev/null, must not be replaced by one.
+fn place(path: PathBuf) -> Option<PathBuf> {
+    match fs::canonicalize(&path) {
+        Ok(path) if path.is_file() => Some(path),
+        Ok(path) => {
+            warn!("hashes are not kept: {} is no file", path.display());
+            None
+        }
+        // It is made the first time.
+        Err(_) => Some(path),
     }
 }
 
@@ -107,17 +122,17 @@ mod tests {
         let mut other = HashCache::load(Some(path.clone()));
         cache.put(identity, hash);
         cache.keep();
-        let identity_2 = parse("1 2 3 4 5");
+        let identity_2 = parse("1 2 3 4 5 6");
         other.put(identity_2, hash);
         other.keep();
         let mut text = fs::read_to_string(&path).unwrap();
-        text.push_str("1 2 3 4 5 nonsense\n\n7 8\n");
+        text.push_str("1 2 3 4 5 6 nonsense\n\n7 8\n");
         fs::write(&path, text).unwrap();
         let cache = HashCache::load(Some(path));
         assert_eq!(cache.known.len(), 2);
         assert_eq!(cache.get(&identity), Some(hash));
         assert_eq!(cache.get(&identity_2), Some(hash));
-        let newer = parse("1 2 3 4 6");
+        let newer = parse("1 2 3 4 5 7");
         assert_eq!(cache.get(&newer), None);
     }
 }

@@ -24,8 +24,8 @@ const KEEP_EVERY: Duration = Duration::from_secs(30);
 /// And how soon when there is none.
 const IDLE: Duration = Duration::from_secs(1);
 /// A file that was changed a moment ago may change once more within the same
-/// tick of its clock: such a hash is not kept on disk.
-const SETTLED: Duration = Duration::from_secs(2);
+/// tick of the file system's clock, unseen. One that rested for this long cannot.
+const REST: Duration = Duration::from_millis(100);
 
 /// A file whose hash is wanted.
 pub(super) struct Job {
@@ -33,12 +33,13 @@ pub(super) struct Job {
     pub(super) identity: Identity,
 }
 
-/// A hash that was found.
+/// A hash that was found, or not: the file could not be read, or it is another
+/// one by now.
 #[derive(Debug)]
 pub struct Hashed {
     pub(super) name: String,
     pub(super) identity: Identity,
-    pub(super) hash: ContentHash,
+    pub(super) hash: Option<ContentHash>,
 }
 
 /// The thread's half, to be started when there is somebody to tell.
@@ -105,20 +106,14 @@ impl Hasher {
 
     fn work(&mut self, job: Job, cache: &mut HashCache, done: &impl Fn(Hashed)) {
         let Job { name, identity } = job;
-        let hash = match cache.get(&identity) {
-            Some(hash) => hash,
-            None => match self.hash(&name, identity) {
-                Ok(Some(hash)) => {
-                    if is_settled(identity) {
-                        cache.put(identity, hash);
-                    }
-                    hash
-                }
-                // It has changed meanwhile: somebody will notice and ask again.
-                Ok(None) => return,
-                Err(error) => return debug!("{}: no hash: {error}", Visible::text(&name)),
-            },
-        };
+        let hash = cache.get(&identity).or_else(|| {
+            let hash = self.hash(&name, identity).unwrap_or_else(|error| {
+                debug!("{}: no hash: {error}", Visible::text(&name));
+                None
+            })?;
+            cache.put(identity, hash);
+            Some(hash)
+        });
         done(Hashed {
             name,
             identity,
@@ -128,6 +123,7 @@ impl Hasher {
 
     /// The hash of the content that `identity` names, if it is still there.
     fn hash(&mut self, name: &str, identity: Identity) -> io::Result<Option<ContentHash>> {
+        thread::sleep(REST.saturating_sub(age(identity)));
         let name = FileName::parse(name).map_err(io::Error::other)?;
         let (mut file, now) = self.resolver.open(&self.root, &name)?;
         if now != identity {
@@ -152,8 +148,10 @@ fn is_still(file: &File, identity: Identity) -> io::Result<bool> {
     Ok(Identity::from(&file.metadata()?) == identity)
 }
 
-fn is_settled(identity: Identity) -> bool {
-    let changed = u64::try_from(identity.mtime).map(Duration::from_secs);
+/// How long ago it was changed. What was changed in the future, by the clock of
+/// another host, is not waited for.
+fn age(identity: Identity) -> Duration {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    matches!((changed, now), (Ok(changed), Ok(now)) if now.saturating_sub(changed) >= SETTLED)
+    let now = now.unwrap_or(Duration::ZERO);
+    now.checked_sub(identity.changed()).unwrap_or(REST)
 }

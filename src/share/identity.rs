@@ -5,9 +5,11 @@ use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
+use std::time::Duration;
 
-/// A content as the file system knows it. Two files with the same identity have
-/// the same content, unless somebody sets clocks back.
+/// A content as the file system knows it. Nobody can choose the time of the last
+/// change (ctime, stat(2)): who writes another content, or sets its mtime back,
+/// makes another identity.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Identity {
     device: u64,
@@ -15,7 +17,17 @@ pub(super) struct Identity {
     pub(super) size: u64,
     /// Seconds since 1970.
     pub(super) mtime: i64,
-    nanos: i64,
+    ctime: i64,
+    ctime_nanos: i64,
+}
+
+impl Identity {
+    /// When it was changed for the last time, after 1970.
+    pub(super) fn changed(&self) -> Duration {
+        let seconds = u64::try_from(self.ctime).unwrap_or(0);
+        let nanos = u32::try_from(self.ctime_nanos).unwrap_or(0);
+        Duration::new(seconds, nanos)
+    }
 }
 
 impl From<&Metadata> for Identity {
@@ -25,12 +37,13 @@ impl From<&Metadata> for Identity {
             inode: metadata.ino(),
             size: metadata.len(),
             mtime: metadata.mtime(),
-            nanos: metadata.mtime_nsec(),
+            ctime: metadata.ctime(),
+            ctime_nanos: metadata.ctime_nsec(),
         }
     }
 }
 
-/// Five numbers, as in the cache of hashes.
+/// Six numbers, as in the cache of hashes.
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -38,9 +51,10 @@ impl fmt::Display for Identity {
             inode,
             size,
             mtime,
-            nanos,
+            ctime,
+            ctime_nanos,
         } = self;
-        write!(f, "{device} {inode} {size} {mtime} {nanos}")
+        write!(f, "{device} {inode} {size} {mtime} {ctime} {ctime_nanos}")
     }
 }
 
@@ -52,12 +66,17 @@ impl FromStr for Identity {
             fields.next().and_then(|field| field.parse().ok()).ok_or(())
         }
         let mut fields = text.split(' ');
-        Ok(Self {
+        let identity = Self {
             device: next(&mut fields)?,
             inode: next(&mut fields)?,
             size: next(&mut fields)?,
             mtime: next(&mut fields)?,
-            nanos: next(&mut fields)?,
-        })
+            ctime: next(&mut fields)?,
+            ctime_nanos: next(&mut fields)?,
+        };
+        match fields.next() {
+            None => Ok(identity),
+            Some(_) => Err(()),
+        }
     }
 }

@@ -9,12 +9,13 @@ use log::warn;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 
-/// Names that come and go, and contents that are complete.
+/// Names that come and go, contents that are complete, and who may read them.
 const CHANGES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::ATTRIB)
     .union(WatchFlags::ONLYDIR);
 
 /// Room for many events at once; what they say does not matter.

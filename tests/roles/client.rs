@@ -115,6 +115,7 @@ impl User for Notes {
             Listing::Nodes(nodes) => format!("nodes: {}", joined(nodes)),
             Listing::Holders(holders) => format!("holders: {}", joined(holders)),
             Listing::File(file) => format!("file: {file}"),
+            Listing::BrokenOff => "the list broke off".to_owned(),
             Listing::EndOfFiles(count) => format!("{count} files"),
         });
         self.may(Fails::Show)?;

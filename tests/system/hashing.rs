@@ -1,6 +1,7 @@
 //! Hashes of files: found beside the loop, announced, kept.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -111,6 +112,59 @@ fn a_restart_computes_no_hash_again() {
     // A file that changed is another one, whatever is kept.
     fs::write(share.path().join("a"), "changed").expect("a file");
     eventually("it is new", || stat(&second, "a") == hash(b"changed"));
+}
+
+/// Archives and copies that keep times make other contents of the same size and
+/// mtime every day, even in the place of the same inode.
+#[test]
+fn another_content_of_the_same_size_and_mtime_is_another_one() {
+    let share = folder(&[("a", b"first")]);
+    let path = share.path().join("a");
+    make_old(&path);
+    let mtime = path.metadata().and_then(|m| m.modified()).expect("a time");
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &["--no-hash-cache"]);
+    eventually("the first", || stat(&node, "a") == hash(b"first"));
+    let file = File::options().write(true).open(&path).expect("a file");
+    (&file).write_all(b"other").expect("as long as the first");
+    file.set_modified(mtime).expect("a time");
+    drop(file);
+    assert_ne!(stat(&node, "a"), hash(b"first"));
+    eventually("the other", || stat(&node, "a") == hash(b"other"));
+}
+
+/// Whoever asks for the list meets the change before the watch tells of it.
+#[test]
+fn what_is_gone_is_told_though_everybody_asks_for_the_list() {
+    let share = folder(&[("a", b"1"), ("b", b"2")]);
+    let relay = relay(&["--lease", "600"]);
+    let node = node(&relay, share.path(), &["--no-hashes"]);
+    let knows = |name: &str| {
+        let answer = ask(relay.address(), format!("FIND {name}\n").as_bytes());
+        answer.starts_with("HOLDERS")
+    };
+    eventually("both are known", || knows("a") && knows("b"));
+    for name in ["a", "b"] {
+        fs::remove_file(share.path().join(name)).expect("it is there");
+        eventually("it is gone", || {
+            ask(node.address(), b"LIST\n");
+            !knows(name)
+        });
+    }
+}
+
+#[test]
+fn a_cache_that_is_no_file_is_left_alone() {
+    let share = folder(&[("a", b"content")]);
+    let home = folder(&[]);
+    let fifo = home.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).expect("a FIFO");
+    let relay = relay(&[]);
+    let cache = fifo.to_str().expect("a text");
+    let node = node(&relay, share.path(), &["--hash-cache", cache]);
+    eventually("it works without", || stat(&node, "a") == hash(b"content"));
+    node.log_until("hashes are not kept");
+    assert!(!fifo.metadata().expect("it is there").is_file());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use log::Level;
 use super::question::Question;
 use super::user::{Listing, NotStored, User};
 use crate::end::End;
-use crate::protocol::{Code, FileItem, HolderItem, NodeAddress, Reply, Request};
+use crate::protocol::{Code, FileItem, HolderItem, MAX_LISTED_FILES, NodeAddress, Reply, Request};
 use crate::role::Next;
 use crate::role::visitor::say;
 use crate::visible::Visible;
@@ -148,7 +148,11 @@ impl Asking {
             }
             (_, _) => return Err(End::Nonsense),
         };
-        if count > max_lines {
+        let most = match self.question {
+            Question::Files(_) => MAX_LISTED_FILES as u64,
+            Question::Nodes | Question::Holders(_) | Question::Message(..) => max_lines,
+        };
+        if count > most {
             self.answer = Answer::TooMany(count);
         }
         Ok(Some(count))

@@ -127,6 +127,11 @@ impl<U: User> Client<U> {
             }
             _ => self.exit = self.exit.or(Exit::Relay),
         }
+        if let Question::Files(_) = asking.question {
+            // What came is shown before the trouble is told. If it cannot be, the
+            // trouble is all that is left to tell.
+            let _ = self.user.show(Listing::BrokenOff);
+        }
         self.user
             .tell(News::RelayFailed(&asking.question, &trouble));
         if self.task == Task::Prompt {

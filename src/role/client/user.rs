@@ -71,6 +71,8 @@ pub enum Listing<'a> {
     File(&'a FileItem<'a>),
     /// There are so many files, and all were shown.
     EndOfFiles(u64),
+    /// The list broke off.
+    BrokenOff,
 }
 
 /// What happened.

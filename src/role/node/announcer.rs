@@ -116,6 +116,12 @@ impl Announcer {
         self.progress = Progress::Idle;
     }
 
+    /// Whether the share has changed since all of it was told. A relay to which
+    /// it never was is not hurried.
+    pub fn is_behind(&self, share: &mut impl Share) -> bool {
+        self.complete.is_some() && self.complete != Some(share.revision())
+    }
+
     /// If the relay has another number of files than it acknowledged, it gets
     /// everything; at first at once, then with growing pauses.
     fn reconcile(&mut self, files: u64, in_doubt: &VecDeque<Change>) {

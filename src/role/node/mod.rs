@@ -6,7 +6,7 @@ mod share;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::debug;
 
@@ -31,6 +31,9 @@ const COMMANDS: [Help; 8] = [
     (Verb::Help, "this"),
     (Verb::Quit, "goodbye"),
 ];
+
+/// What changed while the relay was told of the files is told after this time.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// The node's part.
 pub struct Node<S: Share> {
@@ -272,7 +275,16 @@ impl<S: Share> Role for Node<S> {
         match visitor.request(heard, self.max_unknown, reply) {
             Ok(request) => {
                 debug!("asked: {}", Visible::text(&request.to_string()));
-                self.answer(turn, conn, listed, request)
+                // A list may meet a change before the watch tells of it.
+                let looks = matches!(
+                    request,
+                    Request::Banner | Request::List | Request::More | Request::Stats
+                );
+                let next = self.answer(turn, conn, listed, request);
+                if looks {
+                    self.noticed(turn);
+                }
+                next
             }
             Err(next) => next,
         }
@@ -280,11 +292,14 @@ impl<S: Share> Role for Node<S> {
 
     fn ended(&mut self, turn: &mut Turn<'_, Self>, session: Session, end: &End) {
         if let Session::Relay { contact, announces } = session {
-            if announces {
-                self.announcer.over();
-            }
             let news = self.registrar.ended(turn.now, contact, end);
             self.tell(news);
+            if announces {
+                self.announcer.over();
+                if self.announcer.is_behind(&mut self.share) {
+                    self.registrar.soon(turn.now, SETTLE);
+                }
+            }
             if let Some(relay) = self.registrar.goodbye() {
                 turn.out.dial(relay, Session::relay(Contact::unregister()));
             }

@@ -7,7 +7,7 @@ use log::debug;
 use super::index::{Holder, PAGES_AT_ONCE, Place, Quota, Search, Seen};
 use super::session::{Session, Subject};
 use super::{Refused, Relay};
-use crate::protocol::{Code, FileName, HolderItem, MaybeHash, Reply};
+use crate::protocol::{Code, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Reply};
 use crate::role::visitor::say;
 use crate::role::{ConnId, Next, Turn};
 
@@ -78,6 +78,7 @@ impl Relay {
         // Not everybody is to ask the same one first.
         let turns = self.finds % holders.len() as u64;
         holders.rotate_left(turns as usize);
+        holders.truncate(MAX_LISTED_FILES);
         self.finds = self.finds.wrapping_add(1);
         say(reply, Reply::Holders(holders.len() as u64));
         for holder in holders {

@@ -11,6 +11,11 @@ use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, Reply};
 /// Pages that one step looks through: about 65,000 names, well below a millisecond.
 pub(in crate::role::relay) const PAGES_AT_ONCE: usize = 128;
 
+/// Holders looked at in one step: as much work again.
+const HOLDERS_AT_ONCE: usize = 32 * 1024;
+/// So many of them count as one more page.
+const HOLDERS_A_PAGE: usize = 1024;
+
 /// A search that may take several steps.
 pub(in crate::role::relay) struct Search {
     /// Without case.
@@ -21,6 +26,8 @@ pub(in crate::role::relay) struct Search {
     /// Everything up to this name has been looked at.
     looked: Option<Box<str>>,
     lines: Vec<u8>,
+    /// Holders that were looked at in this step.
+    holders: usize,
     shown: u64,
     /// There is no place for the next name's lines.
     full: bool,
@@ -58,6 +65,7 @@ impl Search {
             after,
             looked: None,
             lines: Vec::new(),
+            holders: 0,
             shown: 0,
             full: false,
             total: 0,
@@ -83,13 +91,20 @@ impl Search {
             }
             _ => 0,
         };
-        for page in step {
-            self.look(page.text(), page.ids(), first, index, seen);
+        self.holders = 0;
+        for (number, page) in step.iter().enumerate() {
+            let before = self.holders;
+            let stopped = self.look(page.text(), page.ids(), first, index, seen);
             first = 0;
+            *looked += 1 + (self.holders - before) / HOLDERS_A_PAGE;
+            let is_last = number + 1 == step.len();
+            if let Some(at) = stopped.or(page.ids().last().copied().filter(|_| is_last)) {
+                self.looked = Some(name_of(at).into());
+            }
+            if stopped.is_some() {
+                return false;
+            }
         }
-        let last = step.last().and_then(|page| page.ids().last());
-        self.looked = last.map(|id| name_of(*id).into());
-        *looked += step.len();
         pages.len() <= PAGES_AT_ONCE
     }
 
@@ -103,15 +118,24 @@ impl Search {
         Found { answer, more }
     }
 
-    fn look(&mut self, text: &[u8], ids: &[NameId], first: usize, index: &Index, seen: &Seen<'_>) {
+    /// Looks through a page from the line `first` on. If its names have so many
+    /// holders that this is enough for one step, returns the last that was looked at.
+    fn look(
+        &mut self,
+        text: &[u8],
+        ids: &[NameId],
+        first: usize,
+        index: &Index,
+        seen: &Seen<'_>,
+    ) -> Option<NameId> {
         let plain = seen.all && index.ambiguous == 0;
         if self.text.is_empty() && plain && self.full {
             self.total += (ids.len() - first) as u64;
-            return;
+            return None;
         }
         if plain && self.full && first == 0 {
             self.total += self.count(text);
-            return;
+            return None;
         }
         let (mut line, mut start) = (0, 0);
         while let Some(hit) = self.finder.find(&text[start..]) {
@@ -120,11 +144,15 @@ impl Search {
             let Some(id) = ids.get(line) else { break };
             if line >= first {
                 self.add(*id, index, seen, plain);
+                if self.holders > HOLDERS_AT_ONCE {
+                    return Some(*id);
+                }
             }
             // A name that contains it twice is one name.
             start = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |end| hit + end + 1);
             line += 1;
         }
+        None
     }
 
     /// How many lines contain it: all that is left to find out when the list is full.
@@ -155,6 +183,7 @@ impl Search {
         }
         let is_seen = |node| seen.all || (seen.node)(node);
         let contents = entry.holders.contents(is_seen);
+        self.holders += entry.holders.list().len();
         self.total += contents.len() as u64;
         let room = MAX_LISTED_FILES - self.shown as usize;
         self.full |= is_next && self.shown > 0 && contents.len() > room;
