@@ -7,20 +7,23 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use log::{debug, warn};
+use rustix::fs::{FlockOperation, flock};
 
 use super::identity::Identity;
 use crate::protocol::ContentHash;
 
-/// Contents that are remembered; beyond it, those that are not used now are
-/// forgotten.
+/// Contents that are kept; beyond it, only those that were used since the start.
 const MAX_CONTENTS: usize = 1_000_000;
 
 /// What is known, and where it is kept.
 pub(super) struct HashCache {
     path: Option<PathBuf>,
+    /// As it was at the start.
     known: HashMap<Identity, ContentHash>,
-    /// Since the last time it was kept.
-    new: HashMap<Identity, ContentHash>,
+    /// What was asked for or found since.
+    used: HashMap<Identity, ContentHash>,
+    /// Something was found since it was kept.
+    is_new: bool,
 }
 
 impl HashCache {
@@ -31,39 +34,56 @@ impl HashCache {
         Self {
             path,
             known,
-            new: HashMap::new(),
+            used: HashMap::new(),
+            is_new: false,
         }
     }
 
-    pub(super) fn get(&self, identity: &Identity) -> Option<ContentHash> {
-        self.known.get(identity).copied()
+    pub(super) fn get(&mut self, identity: &Identity) -> Option<ContentHash> {
+        let hash = *self
+            .used
+            .get(identity)
+            .or_else(|| self.known.get(identity))?;
+        self.used.insert(*identity, hash);
+        Some(hash)
     }
 
     pub(super) fn put(&mut self, identity: Identity, hash: ContentHash) {
-        self.known.insert(identity, hash);
-        self.new.insert(identity, hash);
+        // Contents that change for months are not all of use.
+        if self.used.len() >= MAX_CONTENTS {
+            self.used.clear();
+        }
+        self.used.insert(identity, hash);
+        self.is_new = true;
     }
 
     /// Writes what is new to the disk.
     pub(super) fn keep(&mut self) {
         let Some(path) = &self.path else { return };
-        if self.new.is_empty() {
+        if !std::mem::take(&mut self.is_new) {
             return;
         }
-        // Another node may have kept its own since we read it.
-        let mut all = read(path);
-        if all.len() + self.new.len() > MAX_CONTENTS {
-            all.clear();
-        }
-        all.extend(self.new.drain());
-        match write(path, &all) {
-            Ok(()) => debug!("{} hashes kept in {}", all.len(), path.display()),
-            Err(error) => {
-                warn!("hashes cannot be kept in {}: {error}", path.display());
-                self.path = None;
-            }
+        if let Err(error) = merge(path, &self.used) {
+            warn!("hashes cannot be kept in {}: {error}", path.display());
+            self.path = None;
         }
     }
+}
+
+/// Adds `used` to what is on the disk. Other nodes may do the same: one at a time.
+fn merge(path: &Path, used: &HashMap<Identity, ContentHash>) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let lock = fs::File::create(beside(path, ".lock"))?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    let mut all = read(path);
+    if all.len() + used.len() > MAX_CONTENTS {
+        all.clear();
+    }
+    all.extend(used);
+    debug!("{} hashes are kept in {}", all.len(), path.display());
+    write(path, &all)
 }
 
 /// Where the cache really is, if it can be kept there: what is no regular file,
@@ -93,16 +113,19 @@ fn read(path: &Path) -> HashMap<Identity, ContentHash> {
 
 /// Aside, then in one step to its place.
 fn write(path: &Path, all: &HashMap<Identity, ContentHash>) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let aside = path.with_extension(format!("{}.new", std::process::id()));
+    let aside = beside(path, ".new");
     let mut file = BufWriter::new(fs::File::create(&aside)?);
     for (identity, hash) in all {
         writeln!(file, "{identity} {hash}")?;
     }
     file.into_inner()?.sync_all()?;
     fs::rename(aside, path)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 #[cfg(test)]
@@ -128,7 +151,7 @@ mod tests {
         let mut text = fs::read_to_string(&path).unwrap();
         text.push_str("1 2 3 4 5 6 nonsense\n\n7 8\n");
         fs::write(&path, text).unwrap();
-        let cache = HashCache::load(Some(path));
+        let mut cache = HashCache::load(Some(path));
         assert_eq!(cache.known.len(), 2);
         assert_eq!(cache.get(&identity), Some(hash));
         assert_eq!(cache.get(&identity_2), Some(hash));
