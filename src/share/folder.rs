@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -118,13 +118,26 @@ impl Folder {
         }
     }
 
+    /// The way to the folder that was opened, whatever its name is by now: what
+    /// is listed must be what is served.
+    fn opened_path(&self) -> PathBuf {
+        let path = format!("/proc/self/fd/{}", self.root.as_raw_fd());
+        if Path::new(&path).is_dir() {
+            path.into()
+        } else {
+            // Without /proc there is only the name.
+            self.path.clone()
+        }
+    }
+
     fn scan(&mut self) {
         // What changes from now on is noticed again.
         self.look();
+        let path = self.opened_path();
         let (resolver, root) = (self.resolver, &self.root);
         let (watch, jobs) = (&mut self.watch, &self.jobs);
         self.stale = !self.catalog.scan(&mut Scan {
-            path: &self.path,
+            path: &path,
             hidden: self.settings.hidden,
             max_files: self.settings.max_files,
             behind_link: &|name| Ok(resolver.open(root, name)?.1),

@@ -106,3 +106,19 @@ fn what_cannot_be_named_on_the_wire_is_not_listed_and_said_once() {
     let log = node.log_until("2 not listed");
     assert!(!log.contains("bad\nname"), "the log has one line an event");
 }
+
+/// What is listed is what is served: the folder that the node opened.
+#[test]
+fn a_share_that_is_renamed_is_served_and_listed_on() {
+    let home = folder(&[("share/old", b"old")]);
+    let at = |name: &str| home.path().join(name);
+    let (node, _relay) = serve(&at("share"), &[]);
+    fs::rename(at("share"), at("renamed")).expect("a name");
+    fs::create_dir(at("share")).expect("a folder");
+    fs::write(at("share/other"), "other").expect("a file");
+    fs::write(at("renamed/new"), "new").expect("a file");
+    let list = "FILES 2 2\n3 - 1 new\n3 - 1 old\n";
+    eventually("it is listed", || ask(node.address(), b"LIST\n") == list);
+    let files = ask(node.address(), b"GET new\nGET old\nGET other\n");
+    assert_eq!(files, "FOUND 3\nnewFOUND 3\noldNOTFOUND\n");
+}
