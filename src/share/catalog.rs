@@ -67,82 +67,34 @@ impl Catalog {
     }
 
     /// Looks at the disk. Returns false if descriptors ran out: then the list is
-    /// the one of before.
+    /// the one of before, which is nearer to the truth than a part of this.
     pub(super) fn scan(&mut self, scan: &mut Scan<'_>) -> bool {
         let began = Instant::now();
-        (scan.each_folder)(scan.path);
-        let mut files = Vec::new();
         let mut left_out = LeftOut::default();
-        let entries = WalkDir::new(scan.path)
-            .min_depth(1)
-            .into_iter()
-            .filter_entry(|entry| scan.hidden || !is_hidden(entry));
-        for entry in entries {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) if is_shortage(&error) => {
-                    // The list of before is nearer to the truth than a part of this.
-                    self.scanned = Some(Instant::now());
-                    return false;
-                }
-                Err(error) => {
-                    left_out.note(&error.to_string());
-                    continue;
-                }
-            };
-            if entry.file_type().is_dir() {
-                (scan.each_folder)(entry.path());
-                continue;
-            }
-            let relative = entry.path().strip_prefix(scan.path).unwrap_or(entry.path());
-            let Some(name) = relative
-                .to_str()
-                .and_then(|text| FileName::parse(text).ok())
-            else {
-                left_out.note(&relative.to_string_lossy());
-                continue;
-            };
-            let identity = if entry.path_is_symlink() {
-                match (scan.behind_link)(&name) {
-                    Err(error) if is_short(&error) => {
-                        self.scanned = Some(Instant::now());
-                        return false;
+        let walked = walk(scan, &mut left_out);
+        let is_whole = walked.is_some();
+        if let Some(mut files) = walked {
+            files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            for file in &mut files {
+                match self.find(&file.name) {
+                    // Its hash is known, or on its way.
+                    Some(earlier) if earlier.identity == file.identity && !earlier.failed => {
+                        file.hash = earlier.hash;
                     }
-                    identity => identity.ok(),
+                    Some(_) | None => (scan.each_content)(file),
                 }
-            } else if entry.file_type().is_file() {
-                entry.path().metadata().ok().map(|m| Identity::from(&m))
-            } else {
-                None
-            };
-            if let Some(identity) = identity {
-                if files.len() == scan.max_files {
-                    left_out.note(name.as_str());
-                    break;
-                }
-                files.push(Listed {
-                    name: name.as_str().to_owned(),
-                    identity,
-                    hash: MaybeHash(None),
-                    failed: false,
-                });
             }
+            self.revision += u64::from(files != self.files);
+            self.bytes = files.iter().map(|file| file.identity.size).sum();
+            self.files = files;
+            self.scan_took = began.elapsed();
+            self.warn_once(&left_out);
         }
-        files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        for file in &mut files {
-            match self.find(&file.name) {
-                // Its hash is known, or on its way.
-                Some(earlier) if earlier.identity == file.identity && !earlier.failed => {
-                    file.hash = earlier.hash;
-                }
-                Some(_) | None => (scan.each_content)(file),
-            }
-        }
-        self.revision += u64::from(files != self.files);
-        self.files = files;
-        self.scan_took = began.elapsed();
-        self.bytes = self.files.iter().map(|file| file.identity.size).sum();
         self.scanned = Some(Instant::now());
+        is_whole
+    }
+
+    fn warn_once(&mut self, left_out: &LeftOut) {
         if left_out.count > 0 && !std::mem::replace(&mut self.warned, true) {
             warn!(
                 "{} not listed: names that cannot be shared, unreadable folders, or more than \
@@ -151,7 +103,6 @@ impl Catalog {
                 Visible::text(&left_out.first)
             );
         }
-        true
     }
 
     /// The files after the one of this name.
@@ -205,6 +156,61 @@ impl Catalog {
     }
 }
 
+/// The files that are there, in no order; nothing if descriptors ran out.
+fn walk(scan: &mut Scan<'_>, left_out: &mut LeftOut) -> Option<Vec<Listed>> {
+    (scan.each_folder)(scan.path);
+    let mut files = Vec::new();
+    let entries = WalkDir::new(scan.path)
+        .min_depth(1)
+        .into_iter()
+        .filter_entry(|entry| scan.hidden || !is_hidden(entry));
+    for entry in entries {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if error.io_error().is_some_and(is_short) => return None,
+            Err(error) => {
+                left_out.note(&error.to_string());
+                continue;
+            }
+        };
+        if entry.file_type().is_dir() {
+            (scan.each_folder)(entry.path());
+            continue;
+        }
+        let relative = entry.path().strip_prefix(scan.path).unwrap_or(entry.path());
+        let Some(name) = relative
+            .to_str()
+            .and_then(|text| FileName::parse(text).ok())
+        else {
+            left_out.note(&relative.to_string_lossy());
+            continue;
+        };
+        let identity = if entry.path_is_symlink() {
+            match (scan.behind_link)(&name) {
+                Err(error) if is_short(&error) => return None,
+                identity => identity.ok(),
+            }
+        } else if entry.file_type().is_file() {
+            entry.path().metadata().ok().map(|m| Identity::from(&m))
+        } else {
+            None
+        };
+        if let Some(identity) = identity {
+            if files.len() == scan.max_files {
+                left_out.note(name.as_str());
+                break;
+            }
+            files.push(Listed {
+                name: name.as_str().to_owned(),
+                identity,
+                hash: MaybeHash(None),
+                failed: false,
+            });
+        }
+    }
+    Some(files)
+}
+
 /// What the user should know about once.
 #[derive(Default)]
 struct LeftOut {
@@ -222,10 +228,6 @@ impl LeftOut {
 }
 
 /// Whether descriptors ran out: it says nothing about the files.
-fn is_shortage(error: &walkdir::Error) -> bool {
-    error.io_error().is_some_and(is_short)
-}
-
 fn is_short(error: &io::Error) -> bool {
     let error = Errno::from_io_error(error);
     matches!(error, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))

@@ -67,7 +67,7 @@ pub struct Settings {
     pub max_unknown: u32,
     /// What one node may share.
     pub quota: Quota,
-    /// Messages that one sender may send in a second.
+    /// Messages that one connection may send in a second.
     pub message_rate: u32,
     /// Who may register addresses that are not their own.
     pub trust: Trust,
