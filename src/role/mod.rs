@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod node;
+mod redial;
 pub mod relay;
 mod visitor;
 

@@ -8,37 +8,26 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use fastrand::Rng;
-
 use crate::end::End;
 use crate::protocol::{ClaimedIp, Port, Registered, Reply, ReplyError, Request};
+use crate::role::redial::{Redial, Setback};
 use crate::role::visitor::say;
 use crate::role::{Heard, Next};
 use crate::visible::Visible;
 
-/// The first pause after a failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Leases that make sense: a relay's word does not keep us busy, or away for ever.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 const LONGEST_LEASE: Duration = Duration::from_secs(86_400);
 
 /// The node's side of its registration.
 pub struct Registrar {
-    /// The relay's addresses, tried in turn.
-    relay: Vec<SocketAddr>,
-    next_address: usize,
-    /// How many of them failed in a row.
-    tried: usize,
+    relay: Redial,
     ip: ClaimedIp,
     port: Port,
     state: State,
-    failures: u32,
     /// There is news for the relay since the conversation began.
     hurry: Option<Duration>,
     listed: Option<Registered>,
-    rng: Rng,
 }
 
 enum State {
@@ -125,16 +114,12 @@ impl Registrar {
     #[must_use]
     pub fn new(relay: Vec<SocketAddr>, ip: ClaimedIp, port: Port, seed: u64, now: Instant) -> Self {
         Self {
-            relay,
-            next_address: 0,
-            tried: 0,
+            relay: Redial::new(relay, seed),
             ip,
             port,
             state: State::Waiting(now),
-            failures: 0,
             hurry: None,
             listed: None,
-            rng: Rng::with_seed(seed),
         }
     }
 
@@ -153,14 +138,14 @@ impl Registrar {
             return None;
         }
         self.state = State::Talking;
-        Some(self.address())
+        Some(self.relay.address())
     }
 
     /// There is news for the relay: turn to it after `pause` at the latest.
     pub fn soon(&mut self, now: Instant, pause: Duration) {
         match &mut self.state {
             // While the relay is away the pauses are there for a reason.
-            State::Waiting(until) if self.failures == 0 => *until = (*until).min(now + pause),
+            State::Waiting(until) if !self.relay.is_away() => *until = (*until).min(now + pause),
             State::Waiting(_) | State::Leaving { .. } => {}
             State::Talking => self.hurry = Some(pause),
         }
@@ -189,7 +174,7 @@ impl Registrar {
             return None;
         };
         self.state = State::Leaving { listed: false };
-        Some(self.address())
+        Some(self.relay.address())
     }
 
     /// Something was heard from the relay.
@@ -239,7 +224,7 @@ impl Registrar {
         if contact.answered || contact.purpose == Purpose::Unregister {
             return None;
         }
-        let relay = self.address();
+        let relay = self.relay.address();
         let why = match end {
             End::Done => "it closed the connection too early".to_owned(),
             end => end.to_string(),
@@ -247,42 +232,21 @@ impl Registrar {
         self.failed(now, format!("relay {relay}: {why}"))
     }
 
-    fn address(&self) -> SocketAddr {
-        self.relay[self.next_address]
-    }
-
     fn registered(&mut self, now: Instant, registered: Registered) -> Option<News> {
-        // A third of the lease, a tenth of it earlier at random: nodes that were
-        // started together do not come back together.
         let third = registered.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE) / 3;
-        let pause = third.mul_f64(0.9 + 0.1 * self.rng.f64());
+        let pause = self.relay.earlier(third, 0.1);
         let hurry = self.hurry.take().unwrap_or(pause);
         self.wait_until(now + pause.min(hurry));
-        self.tried = 0;
-        let was_away = std::mem::take(&mut self.failures) > 0;
+        let was_away = self.relay.worked();
         let was = self.listed.replace(registered).map(|was| was.address);
         (was_away || was != Some(registered.address)).then_some(News::Registered(registered))
     }
 
-    /// Tries the relay's next address at once; when none is left, after a pause.
     fn failed(&mut self, now: Instant, why: String) -> Option<News> {
-        self.next_address = (self.next_address + 1) % self.relay.len();
-        self.tried += 1;
-        if self.tried < self.relay.len() {
-            self.wait_until(now);
-            return None;
-        }
-        self.tried = 0;
-        let doubled = FIRST_PAUSE * 2_u32.pow(self.failures.min(5));
-        let pause = doubled
-            .min(LONGEST_PAUSE)
-            .mul_f64(0.75 + 0.25 * self.rng.f64());
+        let Setback { pause, is_news } = self.relay.failed();
         self.wait_until(now + pause);
-        // Who leaves does not try again.
-        let is_news = self.failures == 0 && !self.is_leaving();
-        self.failures = self.failures.saturating_add(1);
-        // It may list us still, until the lease ends.
-        is_news.then_some(News::RelayAway(why))
+        // Who leaves does not try again. It may list us still, until the lease ends.
+        (is_news && !self.is_leaving()).then_some(News::RelayAway(why))
     }
 
     fn wait_until(&mut self, until: Instant) {
