@@ -49,6 +49,9 @@ pub struct Args {
     /// Files in the list of the share
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = limits::at_least_one)]
     pub max_files: usize,
+    /// Bytes of small files to keep in memory for who asks next; 0 keeps none
+    #[arg(long, value_name = "BYTES", default_value = "16777216")]
+    pub max_kept: usize,
     /// The address to listen on [default: the one from which the relay is reached]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<IpAddr>,
@@ -113,6 +116,7 @@ pub fn prepare(
     let settings = FolderSettings {
         hidden: args.hidden,
         max_files: args.max_files,
+        max_kept: args.max_kept,
     };
     let mut folder = Folder::open(&args.share, settings).map_err(|error| {
         let path = args.share.display();

@@ -124,6 +124,7 @@ where
             match conn.receive(&mut scratch) {
                 Ok(Received::Bytes(length)) => {
                     budget = budget.saturating_sub(length);
+                    self.traffic.reads += 1;
                     self.hear_input(slot, &scratch[..length], &mut pieces);
                 }
                 Ok(Received::Nothing | Received::EndOfInput) => {}

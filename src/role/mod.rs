@@ -137,6 +137,8 @@ pub struct Traffic {
     pub accepted: u64,
     /// Connections turned away because there was no place.
     pub refused: u64,
+    /// Times that something was received.
+    pub reads: u64,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.

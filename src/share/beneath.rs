@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
@@ -41,25 +42,47 @@ impl Resolver {
         }
     }
 
-    /// Opens a regular file and tells its identity. A directory, a FIFO or a device
-    /// is as good as nothing: `ENOENT`.
-    pub(super) fn open(self, root: &OwnedFd, name: &FileName<'_>) -> io::Result<(File, Identity)> {
-        let file = match self {
+    /// Opens a regular file. A directory, a FIFO or a device is as good as nothing:
+    /// `ENOENT`.
+    pub(super) fn open(self, root: &OwnedFd, name: &FileName<'_>) -> io::Result<Opened> {
+        let (file, no_links) = match self {
             Self::Kernel => open_by_kernel(root, name.as_str())?,
-            Self::PartByPart => open_part_by_part(root, name.as_str())?,
+            // It may have crossed into another file system.
+            Self::PartByPart => (open_part_by_part(root, name.as_str())?, false),
         };
         let file = File::from(file);
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(Errno::NOENT.into());
         }
-        let identity = Identity::from(&metadata);
-        Ok((file, identity))
+        Ok(Opened {
+            file,
+            identity: Identity::from(&metadata),
+            is_direct: no_links && metadata.nlink() == 1,
+        })
     }
 }
 
-fn open_by_kernel(root: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+/// A regular file that is open.
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) identity: Identity,
+    /// The folders of its name, in one file system, are the only way to it: no
+    /// link leads there by another.
+    pub(super) is_direct: bool,
+}
+
+/// Returns as well whether that was without links and other file systems.
+fn open_by_kernel(root: &OwnedFd, name: &str) -> Result<(OwnedFd, bool), Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let direct = resolve | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    match openat2_again(root, name, direct) {
+        Err(Errno::LOOP | Errno::XDEV) => Ok((openat2_again(root, name, resolve)?, false)),
+        result => Ok((result?, true)),
+    }
+}
+
+fn openat2_again(root: &OwnedFd, name: &str, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
     let mut tries = 1;
     loop {
         match openat2(root, name, READ, Mode::empty(), resolve) {
@@ -107,7 +130,7 @@ mod tests {
                 let name = FileName::parse(name).unwrap();
                 resolver
                     .open(&root, &name)
-                    .map(|(_, identity)| identity.size)
+                    .map(|opened| opened.identity.size)
             };
             assert_eq!(open("sub/inside").unwrap(), 6);
             for name in ["out", "up/secret", "sub", "fifo", "none", "sub/inside/x"] {

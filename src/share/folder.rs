@@ -5,14 +5,14 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, pread};
 
-use super::beneath::Resolver;
+use super::beneath::{Opened, Resolver};
 use super::catalog::{Catalog, Scan};
+use super::contents::Contents;
 use super::hasher::{Hashed, Hasher, Job};
-use super::identity::Identity;
 use super::watch::Watch;
 use crate::protocol::{FileItem, FileName, MaybeHash};
 use crate::role::node::{Content, Share, Stat, Unavailable};
@@ -31,6 +31,8 @@ pub struct Settings {
     pub hidden: bool,
     /// The most files in a list.
     pub max_files: usize,
+    /// The most bytes of small files to keep in memory.
+    pub max_kept: usize,
 }
 
 /// A folder and its sub-folders.
@@ -49,6 +51,8 @@ pub struct Folder {
     jobs: Sender<Job>,
     /// Until it is started.
     hasher: Option<Hasher>,
+    /// Small files that were asked for lately, if changes are told.
+    contents: Option<Contents>,
     /// The last small file's content; one byte more than the largest.
     small: Box<[u8]>,
 }
@@ -70,6 +74,7 @@ impl Folder {
         let mut folder = Self {
             path: path.canonicalize()?,
             resolver,
+            contents: Contents::new(&root, settings.max_kept),
             root,
             settings,
             catalog: Catalog::default(),
@@ -140,7 +145,7 @@ impl Folder {
             path: &path,
             hidden: self.settings.hidden,
             max_files: self.settings.max_files,
-            behind_link: &|name| Ok(resolver.open(root, name)?.1),
+            behind_link: &|name| Ok(resolver.open(root, name)?.identity),
             each_folder: &mut |folder| watch.add(folder),
             each_content: &mut |file| {
                 // If nobody computes hashes, there are none.
@@ -152,7 +157,7 @@ impl Folder {
         });
     }
 
-    fn open_shared(&self, name: &FileName<'_>) -> Result<(File, Identity), Unavailable> {
+    fn open_shared(&self, name: &FileName<'_>) -> Result<Opened, Unavailable> {
         if name.is_hidden() && !self.settings.hidden {
             return Err(Unavailable::NotFound);
         }
@@ -185,8 +190,29 @@ impl Share for Folder {
     type File = File;
     type Finding = Hashed;
 
-    fn open(&mut self, name: &FileName<'_>) -> Result<Content<'_, File>, Unavailable> {
-        let (file, identity) = self.open_shared(name)?;
+    fn open(
+        &mut self,
+        name: &FileName<'_>,
+        arrival: u64,
+    ) -> Result<Content<'_, File>, Unavailable> {
+        let kept = self.contents.as_mut();
+        if let Some(place) = kept.and_then(|contents| contents.find(name, arrival)) {
+            let bytes = self
+                .contents
+                .as_ref()
+                .map_or(&[][..], |contents| contents.bytes(place));
+            return Ok(Content::Small(bytes));
+        }
+        let since = Instant::now();
+        let may_keep = self
+            .contents
+            .as_mut()
+            .is_some_and(|contents| contents.watch(name));
+        let Opened {
+            file,
+            identity,
+            is_direct,
+        } = self.open_shared(name)?;
         let size = identity.size;
         if size > SMALL as u64 {
             return Ok(Content::Large { size, file });
@@ -195,7 +221,16 @@ impl Share for Folder {
             .read_small(&file, size)
             .map_err(|error| unavailable(&error.into()))?
         {
-            Some(length) => Ok(Content::Small(&self.small[..length])),
+            Some(length) => {
+                let bytes = &self.small[..length];
+                if let Some(contents) = &mut self.contents
+                    && may_keep
+                    && is_direct
+                {
+                    contents.keep(name, bytes, since);
+                }
+                Ok(Content::Small(bytes))
+            }
             None => {
                 let size = file.metadata().map_err(|error| unavailable(&error))?.len();
                 Ok(Content::Large { size, file })
@@ -228,7 +263,7 @@ impl Share for Folder {
     }
 
     fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable> {
-        let (_, identity) = self.open_shared(name)?;
+        let identity = self.open_shared(name)?.identity;
         let listed = self.catalog.find(name.as_str());
         let known = listed.filter(|file| file.identity == identity);
         Ok(Stat {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use log::debug;
 
-use super::beneath::Resolver;
+use super::beneath::{Opened, Resolver};
 use super::hash_cache::HashCache;
 use super::identity::Identity;
 use crate::protocol::{ContentHash, FileName};
@@ -125,7 +125,11 @@ impl Hasher {
     fn hash(&mut self, name: &str, identity: Identity) -> io::Result<Option<ContentHash>> {
         thread::sleep(REST.saturating_sub(age(identity)));
         let name = FileName::parse(name).map_err(io::Error::other)?;
-        let (mut file, now) = self.resolver.open(&self.root, &name)?;
+        let Opened {
+            mut file,
+            identity: now,
+            ..
+        } = self.resolver.open(&self.root, &name)?;
         if now != identity {
             return Ok(None);
         }

@@ -1,11 +1,12 @@
 //! A folder as a node's share.
 //!
 //! Names come from anybody, so nothing here follows one out of the folder:
-//! `beneath` opens, `catalog` lists, `watch` notices changes, [`Hasher`] computes
+//! `beneath` opens, `contents` keeps what was small, `catalog` lists, `watch` notices changes, [`Hasher`] computes
 //! hashes in a thread of its own, [`Folder`] joins them.
 
 mod beneath;
 mod catalog;
+mod contents;
 mod folder;
 mod hash_cache;
 mod hasher;

@@ -76,7 +76,7 @@ impl Share for Memory {
     /// Nothing is found out about files of a script.
     type Finding = Infallible;
 
-    fn open(&mut self, name: &FileName<'_>) -> Result<Content<'_, String>, Unavailable> {
+    fn open(&mut self, name: &FileName<'_>, _: u64) -> Result<Content<'_, String>, Unavailable> {
         let entry = self.files.borrow().entries.get(name.as_str()).cloned();
         match entry {
             None => Err(Unavailable::NotFound),
@@ -106,7 +106,7 @@ impl Share for Memory {
     }
 
     fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable> {
-        let size = match self.open(name)? {
+        let size = match self.open(name, 0)? {
             Content::Small(content) => content.len() as u64,
             Content::Large { size, .. } => size,
         };

@@ -47,6 +47,7 @@ mod fetch;
 mod files;
 mod finding;
 mod foreign;
+mod freshness;
 mod hashing;
 mod index;
 mod limits;

@@ -194,7 +194,7 @@ impl<S: Share> Node<S> {
     fn get(&mut self, turn: &mut Turn<'_, Self>, conn: ConnId, name: &FileName<'_>) -> Next {
         self.gets += 1;
         let reply = turn.out.text(conn);
-        match self.share.open(name) {
+        match self.share.open(name, turn.traffic.reads) {
             Ok(content) => {
                 self.found += 1;
                 match content {

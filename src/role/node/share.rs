@@ -12,11 +12,16 @@ pub trait Share {
     /// What is found out about the files in another thread.
     type Finding: Send + 'static;
 
-    /// Looks a name up and opens it.
+    /// Looks a name up and opens it. `arrival` names the read that brought the
+    /// request: what was changed before that must be seen.
     ///
     /// # Errors
     /// Why it cannot be given.
-    fn open(&mut self, name: &FileName<'_>) -> Result<Content<'_, Self::File>, Unavailable>;
+    fn open(
+        &mut self,
+        name: &FileName<'_>,
+        arrival: u64,
+    ) -> Result<Content<'_, Self::File>, Unavailable>;
 
     /// At most `most` files in the order of their names, from the one after
     /// `after` on; each is handed to `each`.
