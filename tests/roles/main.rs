@@ -8,6 +8,7 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod client;
+mod machine;
 mod node;
 mod relay;
 mod stage;

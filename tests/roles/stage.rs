@@ -1,5 +1,4 @@
-//! Where a role is played: it stands in for the loop, with a clock that only
-//! moves when the script says so and connections that are only numbers.
+//! Where a role is played, with a clock that only moves when the script says so.
 //!
 //! Commands that every role understands:
 //!
@@ -18,7 +17,6 @@
 //! - `turn-away WHY`: there is no place for a connection.
 //! - `stop`: the program is told to stop.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
@@ -28,10 +26,9 @@ use std::time::{Duration, Instant};
 
 use goldenscript::{ArgumentConsumer, Command};
 use peerline::end::{End, Full};
-use peerline::inbox::{Inbox, Piece};
-use peerline::protocol::MAX_LINE;
-use peerline::role::{ConnId, Fault, Heard, Next, Output, Role, Step, Traffic, Turn};
+use peerline::role::{Fault, Role, Turn};
 
+use crate::machine::{Event, Machine, Witness};
 use crate::warnings;
 
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -40,28 +37,16 @@ pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 const TICKS_AT_ONCE: usize = 100;
 
 pub struct Stage<R: Role> {
-    role: R,
-    began: Instant,
-    clock: Duration,
-    traffic: Traffic,
-    out: Output<R>,
-    peers: BTreeMap<u32, Peer<R::Session>>,
-    /// The highest number of a connection.
-    last: u32,
-    show_file: fn(&R::File) -> String,
+    machine: Machine<R, Show<R::File>>,
+}
+
+/// Writes down what the role does.
+struct Show<F> {
+    show_file: fn(&F) -> String,
     /// What the role tells its user.
     news: Receiver<String>,
     /// What was seen since the last command.
     seen: String,
-}
-
-struct Peer<S> {
-    session: S,
-    inbox: Inbox,
-    /// The role works on its answer: what arrives stays in the inbox.
-    waits: bool,
-    /// The input has ended behind what is in the inbox.
-    ended: bool,
 }
 
 impl<R: Role> Stage<R> {
@@ -72,30 +57,25 @@ impl<R: Role> Stage<R> {
         news: Receiver<String>,
         show_file: fn(&R::File) -> String,
     ) -> Self {
-        let mut stage = Self {
-            role,
-            began,
-            clock: Duration::ZERO,
-            traffic: Traffic::default(),
-            out: Output::default(),
-            peers: BTreeMap::new(),
-            last: 0,
+        warnings::keep();
+        let show = Show {
             show_file,
             news,
             seen: String::new(),
         };
-        warnings::keep();
-        stage.call(R::start);
-        stage
+        Self {
+            machine: Machine::new(role, began, show),
+        }
     }
 
     pub fn role(&self) -> &R {
-        &self.role
+        self.machine.role()
     }
 
     /// What was seen since the last time.
     pub fn seen(&mut self) -> String {
-        std::mem::take(&mut self.seen)
+        self.machine.witness.note_told();
+        std::mem::take(&mut self.machine.witness.seen)
     }
 
     /// Carries out one of the commands above.
@@ -128,24 +108,18 @@ impl<R: Role> Stage<R> {
             }
             "end" => {
                 let number = number(&mut args)?;
-                let peer = self.peers.get_mut(&number).ok_or("it is not connected")?;
-                peer.ended = true;
-                self.arrive(number, b"")?;
+                self.machine.end(number)?;
             }
-            "late" => self.broken(number(&mut args)?, Fault::Late)?,
+            "late" => self.machine.broken(number(&mut args)?, Fault::Late)?,
             "lose" => self.lose(number(&mut args)?)?,
-            "stall" => self.over(number(&mut args)?, &End::NoProgress)?,
-            "reached" => {
-                let number = number(&mut args)?;
-                let close = self.hear(number, Heard::Connected)?;
-                self.apply();
-                self.close(number, close)?;
-            }
+            "stall" => self.machine.over(number(&mut args)?, &End::NoProgress)?,
+            "reached" => self.machine.reached(number(&mut args)?)?,
             "unreached" => {
                 let refused = io::ErrorKind::ConnectionRefused.into();
-                self.over(number(&mut args)?, &End::NotReached(refused))?;
+                self.machine
+                    .over(number(&mut args)?, &End::NotReached(refused))?;
             }
-            "unanswered" => self.over(number(&mut args)?, &End::DialTimeout)?,
+            "unanswered" => self.machine.over(number(&mut args)?, &End::DialTimeout)?,
             "advance" => self.advance(time(args.next_pos().ok_or("how far?")?)?),
             "wake" => {
                 let from = time(key(&mut args, "from")?)?;
@@ -157,8 +131,8 @@ impl<R: Role> Stage<R> {
                 self.advance(away);
             }
             "deadline" => match self.away() {
-                Some(away) => writeln!(self.seen, "in {away:?}")?,
-                None => writeln!(self.seen, "none")?,
+                Some(away) => writeln!(self.machine.witness.seen, "in {away:?}")?,
+                None => writeln!(self.machine.witness.seen, "none")?,
             },
             "turn-away" => {
                 let full = match args.next_pos().ok_or("why?")? {
@@ -167,8 +141,8 @@ impl<R: Role> Stage<R> {
                     other => return Err(format!("{other} is no reason").into()),
                 };
                 let mut text = Vec::new();
-                self.role.refused(full, &mut text);
-                self.show(0, &text);
+                self.role().refused(full, &mut text);
+                self.machine.witness.show(0, &text);
             }
             "stop" => self.call(R::drain),
             other => return Err(format!("{other} is no command of this stage").into()),
@@ -178,202 +152,87 @@ impl<R: Role> Stage<R> {
 
     /// Lets the role do something that is no matter of one connection.
     pub fn call(&mut self, act: impl FnOnce(&mut R, &mut Turn<'_, R>)) {
-        self.turn(act);
-        self.apply();
-    }
-
-    fn turn<T>(&mut self, act: impl FnOnce(&mut R, &mut Turn<'_, R>) -> T) -> T {
-        let mut turn = Turn {
-            now: self.began + self.clock,
-            traffic: &self.traffic,
-            out: &mut self.out,
-        };
-        act(&mut self.role, &mut turn)
+        self.machine.call(act);
     }
 
     /// Somebody connects.
     pub fn connect(&mut self, number: u32, from: IpAddr) -> Outcome {
         let port = 50_000 + u16::try_from(number)?;
-        let session = self.role.accepted(SocketAddr::new(from, port));
-        self.add(number, session)
+        Ok(self.machine.connect(number, SocketAddr::new(from, port))?)
+    }
+
+    /// Bytes arrive.
+    pub fn arrive(&mut self, number: u32, bytes: &[u8]) -> Outcome {
+        Ok(self.machine.arrive(number, bytes)?)
     }
 
     /// A connection breaks.
     pub fn lose(&mut self, number: u32) -> Outcome {
         let reset = io::ErrorKind::ConnectionReset.into();
-        self.over(number, &End::Lost(reset))
+        Ok(self.machine.over(number, &End::Lost(reset))?)
     }
 
     pub fn is_connected(&self, number: u32) -> bool {
-        self.peers.contains_key(&number)
-    }
-
-    fn add(&mut self, number: u32, session: R::Session) -> Outcome {
-        let peer = Peer {
-            session,
-            inbox: Inbox::default(),
-            waits: false,
-            ended: false,
-        };
-        if self.peers.insert(number, peer).is_some() {
-            return Err("that connection is still there".into());
-        }
-        self.last = self.last.max(number);
-        Ok(())
-    }
-
-    /// Bytes arrive; the answers to all that is whole leave together.
-    pub fn arrive(&mut self, number: u32, bytes: &[u8]) -> Outcome {
-        let peer = self.peers.get_mut(&number).ok_or("it is not connected")?;
-        let mut inbox = std::mem::take(&mut peer.inbox);
-        let mut unread = inbox.open(bytes);
-        let mut waits = peer.waits;
-        let mut close = None;
-        while close.is_none() && !waits {
-            let heard = match unread.next(MAX_LINE) {
-                None => break,
-                Some(Piece::Line(line)) => Heard::Line(line),
-                Some(Piece::Body(bytes)) => Heard::Body(bytes),
-                Some(Piece::TooLong) => Heard::Broken(Fault::TooLong),
-            };
-            match self.hear(number, heard)? {
-                Next::Line => {}
-                Next::Body(length) => unread.expect_body(length),
-                Next::Wait => waits = true,
-                end @ Next::Close(_) => close = Some(end),
-            }
-        }
-        inbox.keep(unread);
-        let peer = self.peers.get_mut(&number).ok_or("it is not connected")?;
-        let cut = !inbox.is_empty();
-        peer.inbox = inbox;
-        peer.waits = waits;
-        let ended = peer.ended && !waits;
-        self.apply();
-        match close {
-            Some(close) => self.close(number, close),
-            None if ended && cut => self.broken(number, Fault::Cut),
-            None if ended => self.over(number, &End::Done),
-            None => Ok(()),
-        }
-    }
-
-    /// The answer that a connection waits for is complete.
-    fn resume(&mut self, number: u32) -> Outcome {
-        let Some(peer) = self.peers.get_mut(&number) else {
-            return Ok(());
-        };
-        peer.waits = false;
-        let next = self.hear(number, Heard::Resumed)?;
-        self.apply();
-        self.close(number, next)?;
-        if self.peers.contains_key(&number) {
-            // What has waited in its inbox.
-            self.arrive(number, b"")?;
-        }
-        Ok(())
-    }
-
-    fn hear(&mut self, number: u32, heard: Heard<'_>) -> Outcome<Next> {
-        let mut peer = self.peers.remove(&number).ok_or("it is not connected")?;
-        let conn = ConnId {
-            slot: number,
-            serial: number,
-        };
-        let next = self.turn(|role, turn| role.heard(turn, conn, &mut peer.session, heard));
-        self.peers.insert(number, peer);
-        Ok(next)
-    }
-
-    fn broken(&mut self, number: u32, fault: Fault) -> Outcome {
-        let next = self.hear(number, Heard::Broken(fault))?;
-        self.apply();
-        self.close(number, next)
-    }
-
-    fn close(&mut self, number: u32, next: Next) -> Outcome {
-        match next {
-            Next::Line | Next::Body(_) | Next::Wait => Ok(()),
-            Next::Close(end) => self.over(number, &end),
-        }
-    }
-
-    /// The connection is over.
-    fn over(&mut self, number: u32, end: &End) -> Outcome {
-        let peer = self.peers.remove(&number).ok_or("it is not connected")?;
-        writeln!(self.seen, "{number} is over: {end} ({})", peer.session)?;
-        self.call(|role, turn| role.ended(turn, peer.session, end));
-        Ok(())
+        self.machine.is_connected(number)
     }
 
     /// How far away the next deadline is.
     fn away(&self) -> Option<Duration> {
-        let due = self.role.next_deadline()?;
-        Some(due.saturating_duration_since(self.began + self.clock))
+        let due = self.role().next_deadline()?;
+        Some(due.saturating_duration_since(self.machine.now))
     }
 
     pub fn advance(&mut self, by: Duration) {
-        let end = self.clock + by;
+        let end = self.machine.now + by;
         let mut ticks = 0;
-        while let Some(away) = self.away().filter(|away| self.clock + *away <= end) {
+        while let Some(away) = self.away().filter(|away| self.machine.now + *away <= end) {
             ticks = if away.is_zero() { ticks + 1 } else { 1 };
             assert!(ticks <= TICKS_AT_ONCE, "a deadline is never met");
-            self.clock += away;
-            // Writing to a String cannot fail.
-            let _ = writeln!(self.seen, "tick");
+            self.machine.now += away;
+            self.machine.witness.seen.push_str("tick\n");
             self.call(R::tick);
         }
-        self.clock = end;
+        self.machine.now = end;
     }
+}
 
-    /// Shows what the role wants, and does what can be done here.
-    fn apply(&mut self) {
+impl<F> Witness<F> for Show<F> {
+    fn see(&mut self, event: Event<F>) {
+        self.note_told();
+        let line = match event {
+            Event::Sent { to, bytes } => return self.show(to, &bytes),
+            Event::File {
+                to,
+                file,
+                offset,
+                length,
+            } => {
+                let file = (self.show_file)(&file);
+                format!("{to} < {length} bytes of {file} from {offset}")
+            }
+            Event::Kept { number } => format!("{number} is kept"),
+            Event::Dialled {
+                number,
+                address,
+                session,
+            } => format!("{number} dials {address} ({session})"),
+            Event::Over { number, how } => format!("{number} is over: {how}"),
+            Event::Finished => "finished".to_owned(),
+        };
+        self.seen.push_str(&line);
+        self.seen.push('\n');
+    }
+}
+
+impl<F> Show<F> {
+    /// What the role has told its user comes before what it wants next.
+    fn note_told(&mut self) {
+        // Writing to a String cannot fail.
         for warning in warnings::take() {
             let _ = writeln!(self.seen, "warning: {warning}");
         }
         for news in self.news.try_iter() {
             let _ = writeln!(self.seen, "{news}");
-        }
-        let (text, steps) = self.out.take();
-        let mut start = 0;
-        // These may have more to say, and it comes behind all this.
-        let (mut resumed, mut closed) = (Vec::new(), Vec::new());
-        for step in steps {
-            match step {
-                // What is shown tells by itself whether it was asked for.
-                Step::Text { to, end, .. } => {
-                    self.show(to.slot, &text[start..end]);
-                    start = end;
-                }
-                Step::Keep { conn } => {
-                    let _ = writeln!(self.seen, "{} is kept", conn.slot);
-                }
-                Step::Resume { conn } => resumed.push(conn.slot),
-                Step::Close { conn, end } => closed.push((conn.slot, end)),
-                Step::Shared { to, bytes } => self.show(to.slot, &bytes),
-                Step::File {
-                    to,
-                    file,
-                    offset,
-                    length,
-                } => {
-                    let file = (self.show_file)(&file);
-                    let to = to.slot;
-                    let _ = writeln!(self.seen, "{to} < {length} bytes of {file} from {offset}");
-                }
-                Step::Dial { address, session } => {
-                    let number = self.last + 1;
-                    let _ = writeln!(self.seen, "{number} dials {address} ({session})");
-                    self.add(number, session).expect("a new number");
-                }
-                Step::Finish => self.seen.push_str("finished\n"),
-            }
-        }
-        for (number, end) in closed {
-            self.over(number, &end).expect("it is connected");
-        }
-        for number in resumed {
-            self.resume(number).expect("it is connected");
         }
     }
 
