@@ -1,5 +1,6 @@
 //! Where content goes: stdout, a file, or a folder.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -12,7 +13,7 @@ use rustix::io::Errno;
 use super::Printer;
 use super::saving::Saving;
 use crate::protocol::FileName;
-use crate::role::client::NotStored;
+use crate::role::client::{ErrandId, NotStored};
 
 /// What the user named.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub enum Target {
 
 /// Where the content of files goes.
 pub enum Destination {
-    /// Onto stdout.
+    /// Onto stdout, one at a time.
     Print(Printer),
     /// Into files.
     Save {
@@ -33,8 +34,8 @@ pub enum Destination {
         target: Target,
         /// Whether a file that is there may be replaced.
         replace: bool,
-        /// The file that is being written.
-        open: Option<Open>,
+        /// The files that are being written.
+        open: BTreeMap<ErrandId, Open>,
     },
 }
 
@@ -59,11 +60,11 @@ impl Destination {
         Self::Save {
             target,
             replace,
-            open: None,
+            open: BTreeMap::new(),
         }
     }
 
-    pub(super) fn begin(&mut self, name: &FileName<'_>) -> Result<(), NotStored> {
+    pub(super) fn begin(&mut self, errand: ErrandId, name: &FileName<'_>) -> Result<(), NotStored> {
         match self {
             Self::Print(printer) => printer.begin(),
             Self::Save {
@@ -80,7 +81,7 @@ impl Destination {
                     Target::Folder(folder) => open_below(folder, name, *replace),
                 };
                 match sink {
-                    Ok(sink) => *open = Some(Open { path, sink }),
+                    Ok(sink) => drop(open.insert(errand, Open { path, sink })),
                     Err(error) => return Err(not_stored(&path, &error)),
                 }
             }
@@ -88,28 +89,27 @@ impl Destination {
         Ok(())
     }
 
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), NotStored> {
+    pub(super) fn take(&mut self, errand: ErrandId, bytes: &[u8]) -> Result<(), NotStored> {
         match self {
             Self::Print(printer) => printer.take(bytes),
-            Self::Save { open: None, .. } => Ok(()),
-            Self::Save {
-                open: Some(Open { path, sink }),
-                ..
-            } => match sink {
-                Sink::Aside(saving) => saving.write(bytes),
-                Sink::Direct(file, written) => {
-                    *written += bytes.len() as u64;
-                    file.write_all(bytes)
+            Self::Save { open, .. } => match open.get_mut(&errand) {
+                Some(Open { path, sink }) => match sink {
+                    Sink::Aside(saving) => saving.write(bytes),
+                    Sink::Direct(file, written) => {
+                        *written += bytes.len() as u64;
+                        file.write_all(bytes)
+                    }
                 }
-            }
-            .map_err(|error| not_stored(path, &error)),
+                .map_err(|error| not_stored(path, &error)),
+                None => Ok(()),
+            },
         }
     }
 
-    pub(super) fn finish(&mut self) -> Result<(), NotStored> {
+    pub(super) fn finish(&mut self, errand: ErrandId) -> Result<(), NotStored> {
         match self {
             Self::Print(printer) => printer.finish(),
-            Self::Save { open, .. } => match open.take() {
+            Self::Save { open, .. } => match open.remove(&errand) {
                 Some(Open {
                     path,
                     sink: Sink::Aside(saving),
@@ -119,10 +119,10 @@ impl Destination {
         }
     }
 
-    pub(super) fn abandon(&mut self) -> u64 {
+    pub(super) fn abandon(&mut self, errand: ErrandId) -> u64 {
         match self {
             Self::Print(printer) => printer.abandon(),
-            Self::Save { open, .. } => match open.take().map(|open| open.sink) {
+            Self::Save { open, .. } => match open.remove(&errand).map(|open| open.sink) {
                 Some(Sink::Direct(_, written)) => written,
                 // What was written aside goes with it.
                 Some(Sink::Aside(_)) | None => 0,

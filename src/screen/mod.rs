@@ -13,7 +13,7 @@ pub use talk::{Style, Talk};
 
 use self::listing::Lister;
 use crate::protocol::FileName;
-use crate::role::client::{Listing, News, NotStored, User};
+use crate::role::client::{ErrandId, Listing, News, NotStored, User};
 
 /// A terminal, a pipe or a folder with a person or a program behind it.
 pub struct Screen {
@@ -52,22 +52,22 @@ impl User for Screen {
             .map_err(|error| printer::failed(&error))
     }
 
-    fn begin(&mut self, name: &FileName<'_>, size: u64) -> Result<(), NotStored> {
-        self.talk.begin(size);
-        self.destination.begin(name)
+    fn begin(&mut self, errand: ErrandId, name: &FileName<'_>, size: u64) -> Result<(), NotStored> {
+        self.talk.begin(errand, size);
+        self.destination.begin(errand, name)
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Result<(), NotStored> {
-        self.destination.take(bytes)
+    fn take(&mut self, errand: ErrandId, bytes: &[u8]) -> Result<(), NotStored> {
+        self.destination.take(errand, bytes)
     }
 
-    fn finish(&mut self) -> Result<(), NotStored> {
-        self.talk.end_of_content();
-        self.destination.finish()
+    fn finish(&mut self, errand: ErrandId) -> Result<(), NotStored> {
+        self.talk.end_of_content(errand);
+        self.destination.finish(errand)
     }
 
-    fn abandon(&mut self) -> u64 {
-        self.talk.end_of_content();
-        self.destination.abandon()
+    fn abandon(&mut self, errand: ErrandId) -> u64 {
+        self.talk.end_of_content(errand);
+        self.destination.abandon(errand)
     }
 }

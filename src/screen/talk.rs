@@ -9,7 +9,7 @@ use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::protocol::{ContentHash, HolderItem, NodeAddress};
-use crate::role::client::{News, Question};
+use crate::role::client::{ErrandId, News, Question};
 use crate::visible::Visible;
 
 /// Nodes of a list that are shown unasked.
@@ -35,7 +35,8 @@ pub enum Style {
 /// Says what happens.
 pub struct Talk {
     style: Style,
-    bar: Option<ProgressBar>,
+    /// Of several files at once, the first one has it.
+    bar: Option<(ErrandId, ProgressBar)>,
     nodes_shown: bool,
 }
 
@@ -55,26 +56,33 @@ impl Talk {
     }
 
     /// A file of this size begins.
-    pub(super) fn begin(&mut self, size: u64) {
-        if let Style::People { progress: true, .. } = self.style {
+    pub(super) fn begin(&mut self, errand: ErrandId, size: u64) {
+        if let (Style::People { progress: true, .. }, None) = (self.style, &self.bar) {
             const TEMPLATE: &str = "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
             let bar = ProgressBar::new(size);
             if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
                 bar.set_style(style);
             }
-            self.bar = Some(bar);
+            self.bar = Some((errand, bar));
         }
     }
 
     /// A file has ended, one way or the other.
-    pub(super) fn end_of_content(&mut self) {
-        if let Some(bar) = self.bar.take() {
+    pub(super) fn end_of_content(&mut self, errand: ErrandId) {
+        if let Some((_, bar)) = self.bar.take_if(|(owner, _)| *owner == errand) {
             bar.finish_and_clear();
         }
     }
 
     pub(super) fn tell(&mut self, news: &News<'_>) {
-        if let (Some(bar), News::Progress { received, .. }) = (&self.bar, news) {
+        if let (
+            Some((owner, bar)),
+            News::Progress {
+                errand, received, ..
+            },
+        ) = (&self.bar, news)
+            && owner == errand
+        {
             bar.set_position(*received);
         }
         match self.style {

@@ -14,7 +14,9 @@ use std::time::Instant;
 
 use goldenscript::{Command, Context};
 use peerline::protocol::{FileName, NodeAddress, Text};
-use peerline::role::client::{Client, Listing, Message, News, NotStored, Question, Task, User};
+use peerline::role::client::{
+    Client, ErrandId, Listing, Message, News, NotStored, Question, Task, User,
+};
 
 use crate::stage::{Outcome, Stage};
 
@@ -76,7 +78,7 @@ impl User for Notes {
             News::NotFound(node) => format!("{node} does not have it"),
             News::NodeFailed(node, trouble) => format!("{node} failed: {trouble}"),
             News::Found { node, size } => format!("{node} has it, {size} bytes"),
-            News::Progress { received, size } => format!("{received} of {size} bytes"),
+            News::Progress { received, size, .. } => format!("{received} of {size} bytes"),
             News::Fetched {
                 name,
                 node,
@@ -122,23 +124,23 @@ impl User for Notes {
         self.may(Fails::Reader)
     }
 
-    fn begin(&mut self, name: &FileName<'_>, size: u64) -> Result<(), NotStored> {
+    fn begin(&mut self, _: ErrandId, name: &FileName<'_>, size: u64) -> Result<(), NotStored> {
         self.note(format!("begin {name}, {size} bytes"));
         self.may(Fails::Begin)
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Result<(), NotStored> {
+    fn take(&mut self, _: ErrandId, bytes: &[u8]) -> Result<(), NotStored> {
         self.note(format!("take {}", bytes.escape_ascii()));
         self.may(Fails::Take)?;
         self.may(Fails::Reader)
     }
 
-    fn finish(&mut self) -> Result<(), NotStored> {
+    fn finish(&mut self, _: ErrandId) -> Result<(), NotStored> {
         self.note("finish");
         self.may(Fails::Finish)
     }
 
-    fn abandon(&mut self) -> u64 {
+    fn abandon(&mut self, _: ErrandId) -> u64 {
         self.note("abandon");
         self.shows
     }

@@ -11,11 +11,13 @@ use crate::role::visitor::say;
 use crate::visible::Visible;
 
 /// A question that is being answered.
-pub struct Asking {
+pub(super) struct Asking {
     /// What was asked.
     pub(super) question: Question,
-    /// Which of the relay's addresses was asked.
-    pub(super) attempt: usize,
+    /// Which of the relay's addresses is asked.
+    pub(super) address: usize,
+    /// How many of them were, with this one.
+    pub(super) tried: usize,
     /// How it went.
     pub(super) answer: Answer,
     /// How many lines are still to come of the list, once its head has come.
@@ -34,7 +36,7 @@ pub struct Asking {
 
 /// How a question went.
 #[derive(Debug)]
-pub enum Answer {
+pub(super) enum Answer {
     /// The answer has not come, or not all of it.
     Open,
     /// All of it has come.
@@ -50,10 +52,11 @@ pub enum Answer {
 }
 
 impl Asking {
-    pub(super) fn new(question: Question, attempt: usize) -> Self {
+    pub(super) fn new(question: Question, address: usize) -> Self {
         Self {
             question,
-            attempt,
+            address,
+            tried: 1,
             answer: Answer::Open,
             left: None,
             nodes: Vec::new(),
@@ -61,6 +64,14 @@ impl Asking {
             files: (0, 0),
             skipped: 0,
             asked: false,
+        }
+    }
+
+    /// The same question at the next one of `all` addresses.
+    pub(super) fn again(self, all: usize) -> Self {
+        Self {
+            tried: self.tried + 1,
+            ..Self::new(self.question, (self.address + 1) % all)
         }
     }
 
@@ -89,6 +100,11 @@ impl Asking {
     /// How many files were shown.
     pub(super) fn shown(&self) -> u64 {
         self.files.0 - self.skipped
+    }
+
+    /// Whether it was a search, and no file was shown.
+    pub(super) fn found_nothing(&self) -> bool {
+        matches!(&self.question, Question::Files(text) if !text.is_empty()) && self.shown() == 0
     }
 
     /// One line of the answer. Lists that were cut are asked for again through

@@ -2,24 +2,22 @@
 //! in the order of the list, one at a time, until one gives it.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
+use super::errands::{Done, ErrandId, Errands, Purpose, Runs};
 use super::question::Question;
-use super::session::{Outcome, Session};
+use super::session::{Outcome, Session, Visit, With};
 use super::user::{News, Trouble, User};
-use super::{Client, Task};
 use crate::end::End;
 use crate::exit::Exit;
-use crate::protocol::{ContentHash, FileName, HolderItem, NodeAddress, Reply};
+use crate::protocol::{ContentHash, FileName, HolderItem, NodeAddress, Reply, Request};
+use crate::role::visitor::say;
 use crate::role::{Next, Turn};
 
 /// The search for one file.
 pub(super) struct Fetch {
-    pub(super) name: FileName<'static>,
-    /// The hash of the content that is wanted, if not any will do.
-    wanted: Option<ContentHash>,
-    /// What has arrived of it, to be compared with that.
-    seen: blake3::Hasher,
+    name: FileName<'static>,
+    /// The content that is wanted, if not any will do.
+    wanted: Option<Wanted>,
     /// Whom to ask, in this order.
     nodes: Vec<NodeAddress>,
     /// How many of them were asked.
@@ -28,73 +26,175 @@ pub(super) struct Fetch {
     failed: usize,
 }
 
-impl<U: User> Client<U> {
-    pub(super) fn next_file(&mut self, turn: &mut Turn<'_, Self>) {
-        let (name, wanted) = match &mut self.task {
-            Task::Get(names, hash) => (names.pop_front(), *hash),
-            Task::Prompt | Task::Ask(_) => (None, None),
-        };
-        let Some(name) = name else {
-            return self.done(turn);
-        };
-        self.fetch = Some(Fetch {
-            name: name.clone(),
+/// A content that is known by its hash.
+struct Wanted {
+    hash: ContentHash,
+    /// What has arrived, to be compared with that.
+    seen: Box<blake3::Hasher>,
+}
+
+impl Fetch {
+    pub(super) fn new(name: FileName<'static>, hash: Option<ContentHash>) -> Self {
+        let wanted = hash.map(|hash| Wanted {
+            hash,
+            seen: Box::default(),
+        });
+        Self {
+            name,
             wanted,
-            seen: blake3::Hasher::new(),
             nodes: Vec::new(),
             asked: 0,
             failed: 0,
-        });
-        if self.nodes.len() > 1 || wanted.is_some() {
-            self.ask_relay(turn, Question::Holders(name), 0);
-        } else {
-            // There is nobody to choose from.
-            self.search_among(turn, &[]);
         }
+    }
+
+    /// Writes the question to a node.
+    pub(super) fn ask(&self, line: &mut Vec<u8>) -> Next {
+        say(line, Request::Get(self.name.clone()));
+        Next::Line
+    }
+
+    /// A node has answered.
+    pub(super) fn answered(
+        &mut self,
+        errand: ErrandId,
+        visit: &mut Visit,
+        line: &[u8],
+        user: &mut impl User,
+    ) -> Next {
+        match Reply::parse(line) {
+            Ok(Reply::Found(size)) => {
+                let node = visit.node;
+                user.tell(News::Found { node, size });
+                visit.body = Some((size, 0));
+                if let Some(wanted) = &mut self.wanted {
+                    wanted.seen.reset();
+                }
+                if let Err(why) = user.begin(errand, &self.name, size) {
+                    visit.outcome = Outcome::NotStored(why);
+                } else if size == 0 {
+                    visit.outcome = self.complete(errand, user);
+                } else {
+                    return Next::Body(size);
+                }
+            }
+            Ok(Reply::NotFound) => visit.outcome = Outcome::NotFound,
+            Ok(Reply::Error(code, text)) => visit.outcome = Outcome::Error(code, text.into_owned()),
+            Ok(_) | Err(_) => return Next::Close(End::Nonsense),
+        }
+        Next::Close(End::Satisfied)
+    }
+
+    /// More of the file has come.
+    pub(super) fn received(
+        &mut self,
+        errand: ErrandId,
+        visit: &mut Visit,
+        bytes: &[u8],
+        user: &mut impl User,
+    ) -> Next {
+        let Some((size, received)) = &mut visit.body else {
+            return Next::Close(End::Nonsense);
+        };
+        if let Err(why) = user.take(errand, bytes) {
+            visit.outcome = Outcome::NotStored(why);
+            return Next::Close(End::Satisfied);
+        }
+        if let Some(wanted) = &mut self.wanted {
+            wanted.seen.update(bytes);
+        }
+        *received += bytes.len() as u64;
+        user.tell(News::Progress {
+            errand,
+            received: *received,
+            size: *size,
+        });
+        if received < size {
+            return Next::Line;
+        }
+        visit.outcome = self.complete(errand, user);
+        Next::Close(End::Satisfied)
+    }
+
+    fn complete(&self, errand: ErrandId, user: &mut impl User) -> Outcome {
+        if let Some(wanted) = &self.wanted
+            && *wanted.seen.finalize().as_bytes() != wanted.hash.0
+        {
+            return Outcome::OtherContent;
+        }
+        match user.finish(errand) {
+            Ok(()) => Outcome::Complete,
+            Err(why) => Outcome::NotStored(why),
+        }
+    }
+}
+
+impl<U: User> Errands<U> {
+    /// The nodes are known: asks who has the file.
+    pub(super) fn ask_for_holders<R: Runs>(
+        &mut self,
+        turn: &mut Turn<'_, R>,
+        errand: ErrandId,
+        fetch: Fetch,
+    ) -> Option<Done> {
+        if self.nodes.len() > 1 || fetch.wanted.is_some() {
+            let question = Question::Holders(fetch.name.clone());
+            self.ask(turn, errand, question, Purpose::Fetch(fetch));
+            return None;
+        }
+        // There is nobody to choose from.
+        self.search_among(turn, errand, fetch, &[])
     }
 
     /// Searches for the file: at its `holders` first, then at all others. If one
     /// content is wanted, only those are asked that say they have it.
-    pub(super) fn search_among(&mut self, turn: &mut Turn<'_, Self>, holders: &[HolderItem]) {
-        let Some(fetch) = &mut self.fetch else { return };
+    pub(super) fn search_among<R: Runs>(
+        &mut self,
+        turn: &mut Turn<'_, R>,
+        errand: ErrandId,
+        mut fetch: Fetch,
+        holders: &[HolderItem],
+    ) -> Option<Done> {
+        let hash = fetch.wanted.as_ref().map(|wanted| wanted.hash);
         let contents: BTreeSet<ContentHash> = holders.iter().filter_map(|h| h.hash.0).collect();
-        let is_missing = fetch
-            .wanted
-            .is_some_and(|wanted| !contents.contains(&wanted));
-        if is_missing || (fetch.wanted.is_none() && contents.len() > 1) {
+        let is_missing = hash.is_some_and(|hash| !contents.contains(&hash));
+        if is_missing || (hash.is_none() && contents.len() > 1) {
             self.user.tell(News::WhichContent {
                 name: &fetch.name,
                 holders,
             });
-            self.exit = self.exit.or(Exit::WhichContent);
-            return self.next_file(turn);
+            return Some(self.done(errand, Exit::WhichContent));
         }
         let mut first = BTreeSet::new();
         let right = holders
             .iter()
-            .filter(|holder| fetch.wanted.is_none() || holder.hash.0 == fetch.wanted)
+            .filter(|holder| hash.is_none() || holder.hash.0 == hash)
             .map(|holder| holder.node);
         fetch.nodes = right.filter(|holder| first.insert(*holder)).collect();
-        if fetch.wanted.is_none() {
+        if hash.is_none() {
             let others = self.nodes.iter().filter(|node| !first.contains(node));
             fetch.nodes.extend(others);
         }
-        self.ask_next_node(turn);
+        self.ask_next_node(turn, errand, fetch)
     }
 
-    fn ask_next_node(&mut self, turn: &mut Turn<'_, Self>) {
-        let Some(fetch) = &mut self.fetch else { return };
+    fn ask_next_node<R: Runs>(
+        &mut self,
+        turn: &mut Turn<'_, R>,
+        errand: ErrandId,
+        mut fetch: Fetch,
+    ) -> Option<Done> {
         let Some(node) = fetch.nodes.get(fetch.asked).copied() else {
             self.user.tell(News::Missing {
                 name: &fetch.name,
                 nodes: fetch.nodes.len(),
                 failed: fetch.failed,
             });
-            self.exit = self.exit.or(match fetch.failed {
+            let exit = match fetch.failed {
                 0 => Exit::NotFound,
                 _ => Exit::NodesFailed,
-            });
-            return self.next_file(turn);
+            };
+            return Some(self.done(errand, exit));
         };
         fetch.asked += 1;
         self.user.tell(News::Asking {
@@ -103,139 +203,73 @@ impl<U: User> Client<U> {
             of: fetch.nodes.len(),
             node,
         });
-        let session = Session::Node {
+        let visit = Visit {
             node,
             asked: turn.now,
             body: None,
             outcome: Outcome::Open,
         };
-        turn.out.dial(node.into(), session);
+        let with = With::Node(visit, fetch);
+        turn.out.dial(node.into(), Session { errand, with }.into());
+        None
     }
 
-    fn node_failed(&mut self, turn: &mut Turn<'_, Self>, node: NodeAddress, trouble: &Trouble<'_>) {
+    fn node_failed<R: Runs>(
+        &mut self,
+        turn: &mut Turn<'_, R>,
+        errand: ErrandId,
+        node: NodeAddress,
+        mut fetch: Fetch,
+        trouble: &Trouble<'_>,
+    ) -> Option<Done> {
         self.user.tell(News::NodeFailed(node, trouble));
-        if let Some(fetch) = &mut self.fetch {
-            fetch.failed += 1;
-        }
-        self.ask_next_node(turn);
+        fetch.failed += 1;
+        self.ask_next_node(turn, errand, fetch)
     }
 
-    pub(super) fn node_answered(
+    /// The connection to a node is over.
+    pub(super) fn node_ended<R: Runs>(
         &mut self,
-        node: NodeAddress,
-        line: &[u8],
-        body: &mut Option<(u64, u64)>,
-        outcome: &mut Outcome,
-    ) -> Next {
-        let Some(fetch) = &mut self.fetch else {
-            return Next::Close(End::Satisfied);
-        };
-        match Reply::parse(line) {
-            Ok(Reply::Found(size)) => {
-                self.user.tell(News::Found { node, size });
-                *body = Some((size, 0));
-                fetch.seen.reset();
-                if let Err(why) = self.user.begin(&fetch.name, size) {
-                    *outcome = Outcome::NotStored(why);
-                } else if size == 0 {
-                    *outcome = self.complete();
-                } else {
-                    return Next::Body(size);
-                }
-            }
-            Ok(Reply::NotFound) => *outcome = Outcome::NotFound,
-            Ok(Reply::Error(code, text)) => *outcome = Outcome::Error(code, text.into_owned()),
-            Ok(_) | Err(_) => return Next::Close(End::Nonsense),
-        }
-        Next::Close(End::Satisfied)
-    }
-
-    pub(super) fn node_sent(
-        &mut self,
-        bytes: &[u8],
-        body: &mut Option<(u64, u64)>,
-        outcome: &mut Outcome,
-    ) -> Next {
-        let Some((size, received)) = body else {
-            return Next::Close(End::Nonsense);
-        };
-        if let Err(why) = self.user.take(bytes) {
-            *outcome = Outcome::NotStored(why);
-            return Next::Close(End::Satisfied);
-        }
-        if let Some(fetch) = &mut self.fetch
-            && fetch.wanted.is_some()
-        {
-            fetch.seen.update(bytes);
-        }
-        *received += bytes.len() as u64;
-        self.user.tell(News::Progress {
-            received: *received,
-            size: *size,
-        });
-        if received < size {
-            return Next::Line;
-        }
-        *outcome = self.complete();
-        Next::Close(End::Satisfied)
-    }
-
-    fn complete(&mut self) -> Outcome {
-        if let Some(fetch) = &self.fetch
-            && let Some(wanted) = fetch.wanted
-            && *fetch.seen.finalize().as_bytes() != wanted.0
-        {
-            return Outcome::OtherContent;
-        }
-        match self.user.finish() {
-            Ok(()) => Outcome::Complete,
-            Err(why) => Outcome::NotStored(why),
-        }
-    }
-
-    pub(super) fn node_ended(
-        &mut self,
-        turn: &mut Turn<'_, Self>,
-        node: NodeAddress,
-        asked: Instant,
-        body: Option<(u64, u64)>,
-        outcome: Outcome,
+        turn: &mut Turn<'_, R>,
+        errand: ErrandId,
+        visit: Visit,
+        fetch: Fetch,
         end: &End,
-    ) {
-        let Some(fetch) = &self.fetch else { return };
-        match outcome {
+    ) -> Option<Done> {
+        let Visit { node, body, .. } = visit;
+        match visit.outcome {
             Outcome::Complete => {
                 self.user.tell(News::Fetched {
                     name: &fetch.name,
                     node,
                     size: body.map_or(0, |(size, _)| size),
-                    took: turn.now.saturating_duration_since(asked),
+                    took: turn.now.saturating_duration_since(visit.asked),
                 });
-                self.next_file(turn);
+                Some(self.done(errand, Exit::Success))
             }
             Outcome::NotFound => {
                 self.user.tell(News::NotFound(node));
-                self.ask_next_node(turn);
+                self.ask_next_node(turn, errand, fetch)
             }
             Outcome::Error(code, text) => {
-                self.node_failed(turn, node, &Trouble::Error(code, text));
+                let trouble = Trouble::Error(code, text);
+                self.node_failed(turn, errand, node, fetch, &trouble)
             }
             Outcome::NotStored(why) => {
-                self.user.abandon();
+                self.user.abandon(errand);
                 if why.reader_gone {
-                    return turn.out.finish();
+                    return Some(self.reader_gone(errand));
                 }
                 self.user.tell(News::NotStored {
                     name: &fetch.name,
                     why: &why,
                 });
-                self.exit = self.exit.or(Exit::NotStored);
-                self.next_file(turn);
+                Some(self.done(errand, Exit::NotStored))
             }
             Outcome::Open | Outcome::OtherContent => {
-                let shown = self.user.abandon();
+                let shown = self.user.abandon(errand);
                 let (size, received) = body.unwrap_or_default();
-                let trouble = match (outcome, received) {
+                let trouble = match (visit.outcome, received) {
                     (Outcome::OtherContent, _) => Trouble::OtherContent,
                     (_, 0) => Trouble::Ended(end),
                     _ => Trouble::Broken {
@@ -245,7 +279,7 @@ impl<U: User> Client<U> {
                     },
                 };
                 if shown == 0 {
-                    return self.node_failed(turn, node, &trouble);
+                    return self.node_failed(turn, errand, node, fetch, &trouble);
                 }
                 // What was shown cannot be taken back: asking others is no help.
                 self.user.tell(News::NodeFailed(node, &trouble));
@@ -254,8 +288,7 @@ impl<U: User> Client<U> {
                     shown,
                     size,
                 });
-                self.exit = self.exit.or(Exit::Incomplete);
-                self.done(turn);
+                Some(self.done(errand, Exit::Incomplete))
             }
         }
     }

@@ -1,32 +1,43 @@
-//! One connection of a client: what was asked there, and how it went.
+//! One connection of a client: whom it is with, and the errand that it works for.
 
 use std::fmt;
 use std::time::Instant;
 
 use super::asking::Asking;
+use super::errands::{ErrandId, Purpose};
+use super::fetch::Fetch;
 use super::user::NotStored;
 use crate::protocol::{Code, NodeAddress};
 
-/// One connection of a client.
-pub enum Session {
-    /// To the relay.
-    Relay(Asking),
-    /// To a node.
-    Node {
-        /// Which.
-        node: NodeAddress,
-        /// When it was asked.
-        asked: Instant,
-        /// The size of the file and how much has arrived, once it was found.
-        body: Option<(u64, u64)>,
-        /// How it went.
-        outcome: Outcome,
-    },
+/// One connection of a client. The errand travels with it: when it ends, what is
+/// in it says how to go on.
+pub struct Session {
+    pub(super) errand: ErrandId,
+    pub(super) with: With,
+}
+
+/// Whom the connection is with.
+pub(super) enum With {
+    /// The relay: what is asked, and what for.
+    Relay(Asking, Purpose),
+    /// A node: how it goes, and the fetch that it is for.
+    Node(Visit, Fetch),
+}
+
+/// One node's answer to `GET`.
+pub(super) struct Visit {
+    pub(super) node: NodeAddress,
+    /// When it was asked.
+    pub(super) asked: Instant,
+    /// The size of the file and how much has arrived, once it was found.
+    pub(super) body: Option<(u64, u64)>,
+    /// How it went.
+    pub(super) outcome: Outcome,
 }
 
 /// How it went with a node.
 #[derive(Debug)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// It is not over.
     Open,
     /// The file is complete.
@@ -43,9 +54,9 @@ pub enum Outcome {
 
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Relay(_) => f.write_str("our relay"),
-            Self::Node { node, .. } => write!(f, "node {node}"),
+        match &self.with {
+            With::Relay(..) => f.write_str("our relay"),
+            With::Node(visit, _) => write!(f, "node {}", visit.node),
         }
     }
 }

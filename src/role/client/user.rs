@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::errands::ErrandId;
 use super::question::Question;
 use crate::end::End;
 use crate::protocol::{Code, FileItem, FileName, HolderItem, NodeAddress};
@@ -22,27 +23,29 @@ pub trait User {
     /// Why it cannot be shown.
     fn show(&mut self, listing: Listing<'_>) -> Result<(), NotStored>;
 
-    /// A file was found: prepare the place where it goes.
+    /// A file was found: prepare the place where it goes. Several errands may be
+    /// fetching a file each.
     ///
     /// # Errors
     /// Why there is none; then nothing of the file will follow.
-    fn begin(&mut self, name: &FileName<'_>, size: u64) -> Result<(), NotStored>;
+    fn begin(&mut self, errand: ErrandId, name: &FileName<'_>, size: u64) -> Result<(), NotStored>;
 
     /// More of the content.
     ///
     /// # Errors
     /// Why it cannot be taken.
-    fn take(&mut self, bytes: &[u8]) -> Result<(), NotStored>;
+    fn take(&mut self, errand: ErrandId, bytes: &[u8]) -> Result<(), NotStored>;
 
     /// The file is complete.
     ///
     /// # Errors
     /// Why it cannot be given its final place.
-    fn finish(&mut self) -> Result<(), NotStored>;
+    fn finish(&mut self, errand: ErrandId) -> Result<(), NotStored>;
 
-    /// The file will not be completed: forget what can be forgotten. Returns how
-    /// many bytes have been shown already and cannot be taken back.
-    fn abandon(&mut self) -> u64;
+    /// The file, if one was begun, will not be completed: forget what can be
+    /// forgotten. Returns how many bytes have been shown already and cannot be
+    /// taken back.
+    fn abandon(&mut self, errand: ErrandId) -> u64;
 }
 
 /// Why content cannot be put where it should go. It prints as what to do.
@@ -110,6 +113,8 @@ pub enum News<'a> {
     },
     /// More of it has arrived.
     Progress {
+        /// Which fetches it.
+        errand: ErrandId,
         /// So many bytes.
         received: u64,
         /// Of so many.
