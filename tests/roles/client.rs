@@ -6,10 +6,11 @@
 //!   `relay=IP:PORT` (repeatable); `max-nodes=N`; `shows=BYTES`: so many bytes
 //!   of a file that is broken off were shown; `fails=show|begin|take|finish|reader`:
 //!   where storing fails.
-//! - `type LINE`, `type-end`: at the prompt.
+//! - `type LINE`, `type-end`: at the prompt. `complete PREFIX`: a file name is
+//!   begun there.
 //! - `exit`: the exit code.
 
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use goldenscript::{Command, Context};
@@ -23,6 +24,8 @@ use crate::stage::{Outcome, Stage};
 #[derive(Default)]
 pub struct Play {
     stage: Option<Stage<Client<Notes>>>,
+    /// Where names are to come that complete what was begun.
+    completed: Option<Receiver<Vec<String>>>,
 }
 
 /// Writes down what it is told.
@@ -225,9 +228,25 @@ impl goldenscript::Runner for Play {
                 let end = Message::EndOfInput;
                 stage.call(|client, turn| peerline::role::Role::told(client, turn, end));
             }
+            "complete" => {
+                let prefix = command.consume_args().next_pos().unwrap_or_default();
+                let (answer, completed) = channel();
+                self.completed = Some(completed);
+                let prefix = prefix.to_owned();
+                let complete = Message::Complete { prefix, answer };
+                stage.call(|client, turn| peerline::role::Role::told(client, turn, complete));
+            }
             "exit" => return Ok(format!("{:?}", stage.role().exit())),
             _ => stage.run(command)?,
         }
-        Ok(stage.seen())
+        let mut seen = stage.seen();
+        if let Some(names) = self
+            .completed
+            .as_ref()
+            .and_then(|names| names.try_recv().ok())
+        {
+            seen.push_str(&format!("completed: {names:?}\n"));
+        }
+        Ok(seen)
     }
 }

@@ -3,7 +3,7 @@
 use log::Level;
 
 use super::question::Question;
-use super::user::{Listing, NotStored, User};
+use super::user::NotStored;
 use crate::end::End;
 use crate::protocol::{Code, FileItem, HolderItem, MAX_LISTED_FILES, NodeAddress, Reply, Request};
 use crate::role::Next;
@@ -107,13 +107,14 @@ impl Asking {
         matches!(&self.question, Question::Files(text) if !text.is_empty()) && self.shown() == 0
     }
 
-    /// One line of the answer. Lists that were cut are asked for again through
+    /// One line of the answer. Each file of a list is handed to `each`, which says
+    /// whether more are wanted. Lists that were cut are asked for again through
     /// `more`.
     pub(super) fn heard(
         &mut self,
         line: &[u8],
         max_lines: u64,
-        user: &mut impl User,
+        each: impl FnMut(&FileItem<'_>) -> Result<bool, NotStored>,
         more: &mut Vec<u8>,
     ) -> Next {
         match self.left {
@@ -122,7 +123,7 @@ impl Asking {
                 Err(end) => return Next::Close(end),
             },
             Some(left) => {
-                self.item(line, user);
+                self.item(line, each);
                 self.left = Some(left.saturating_sub(1));
             }
         }
@@ -174,7 +175,11 @@ impl Asking {
         Ok(Some(count))
     }
 
-    fn item(&mut self, line: &[u8], user: &mut impl User) {
+    fn item(
+        &mut self,
+        line: &[u8],
+        mut each: impl FnMut(&FileItem<'_>) -> Result<bool, NotStored>,
+    ) {
         let text = std::str::from_utf8(line).ok();
         let understood = match &self.question {
             Question::Nodes => text
@@ -186,10 +191,10 @@ impl Asking {
             Question::Files(_) => {
                 self.files.0 += 1;
                 text.and_then(|text| FileItem::parse(text).ok())
-                    .map(|item| {
-                        if let Err(why) = user.show(Listing::File(&item)) {
-                            self.answer = Answer::NotShown(why);
-                        }
+                    .map(|item| match each(&item) {
+                        Ok(true) => {}
+                        Ok(false) => self.answer = Answer::Complete,
+                        Err(why) => self.answer = Answer::NotShown(why),
                     })
             }
             Question::Message(..) => None,

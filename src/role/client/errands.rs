@@ -7,15 +7,17 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::mpsc::Sender;
 
 use super::asking::{Answer, Asking};
+use super::completion::Completion;
 use super::fetch::Fetch;
 use super::question::Question;
 use super::session::{Session, With};
 use super::user::{Listing, News, NotStored, Trouble, User};
 use crate::end::End;
 use crate::exit::Exit;
-use crate::protocol::{Code, ContentHash, FileName, NodeAddress, canonical};
+use crate::protocol::{Code, ContentHash, FileItem, FileName, NodeAddress, canonical};
 use crate::role::{Heard, Next, Role, Turn};
 
 /// An errand, for as long as the program runs.
@@ -62,8 +64,10 @@ pub(super) enum Purpose {
     Look,
     /// To show the answer.
     Show,
-    /// To fetch files.
+    /// To fetch a file.
     Fetch(Fetch),
+    /// To complete a file name.
+    Complete(Completion),
 }
 
 /// An errand is over.
@@ -99,8 +103,7 @@ impl<U: User> Errands<U> {
 
     /// Begins one more. Says so if it is done already.
     pub fn begin<R: Runs>(&mut self, turn: &mut Turn<'_, R>, errand: Errand) -> Option<Done> {
-        self.begun += 1;
-        let id = ErrandId(self.begun);
+        let id = self.next_id();
         self.running.insert(id);
         let (question, purpose) = match errand {
             Errand::Look => (Question::Nodes, Purpose::Look),
@@ -114,6 +117,25 @@ impl<U: User> Errands<U> {
         None
     }
 
+    /// Collects file names that start with `prefix` and sends them to `answer`: not
+    /// all if there are many, none if the relay gives no list.
+    pub fn complete<R: Runs>(
+        &mut self,
+        turn: &mut Turn<'_, R>,
+        prefix: String,
+        answer: Sender<Vec<String>>,
+    ) {
+        let question = Question::files(&prefix);
+        let completion = Completion::new(prefix, answer);
+        match question {
+            Ok(question) => {
+                let errand = self.next_id();
+                self.ask(turn, errand, question, Purpose::Complete(completion));
+            }
+            Err(_) => completion.finish(),
+        }
+    }
+
     /// Forgets what was fetched in part: the program ends.
     pub fn abandon(&mut self) {
         for errand in std::mem::take(&mut self.running) {
@@ -125,8 +147,12 @@ impl<U: User> Errands<U> {
     pub fn heard(&mut self, session: &mut Session, heard: Heard<'_>, reply: &mut Vec<u8>) -> Next {
         match (&mut session.with, heard) {
             (With::Relay(asking, _), Heard::Connected) => asking.ask(reply),
-            (With::Relay(asking, _), Heard::Line(line)) => {
-                asking.heard(line, self.max_nodes, &mut self.user, reply)
+            (With::Relay(asking, purpose), Heard::Line(line)) => {
+                let each = |file: &FileItem<'_>| match purpose {
+                    Purpose::Complete(completion) => Ok(completion.take(file.name.as_str())),
+                    _ => self.user.show(Listing::File(file)).map(|()| true),
+                };
+                asking.heard(line, self.max_nodes, each, reply)
             }
             (With::Node(_, fetch), Heard::Connected) => fetch.ask(reply),
             (With::Node(visit, fetch), Heard::Line(line)) => {
@@ -152,6 +178,11 @@ impl<U: User> Errands<U> {
             With::Relay(asking, purpose) => self.relay_ended(turn, errand, asking, purpose, end),
             With::Node(visit, fetch) => self.node_ended(turn, errand, visit, fetch, end),
         }
+    }
+
+    fn next_id(&mut self) -> ErrandId {
+        self.begun += 1;
+        ErrandId(self.begun)
     }
 
     pub(super) fn ask<R: Runs>(
@@ -206,9 +237,16 @@ impl<U: User> Errands<U> {
             }
             _ => Exit::Relay,
         };
-        if let (Purpose::Fetch(fetch), Question::Holders(_)) = (purpose, &asking.question) {
+        match (purpose, &asking.question) {
             // Without the relay's help the nodes are asked in the order of the list.
-            return self.search_among(turn, errand, fetch, &[]);
+            (Purpose::Fetch(fetch), Question::Holders(_)) => {
+                return self.search_among(turn, errand, fetch, &[]);
+            }
+            (Purpose::Complete(completion), _) => {
+                completion.finish();
+                return None;
+            }
+            (_, _) => {}
         }
         if let Question::Files(_) = asking.question {
             // What came is shown before the trouble is told. If it cannot be, the
@@ -242,6 +280,10 @@ impl<U: User> Errands<U> {
             (Purpose::Fetch(fetch), _) => {
                 self.listed(asking.nodes);
                 self.ask_for_holders(turn, errand, fetch)
+            }
+            (Purpose::Complete(completion), _) => {
+                completion.finish();
+                None
             }
             (Purpose::Look, _) => {
                 self.listed(asking.nodes);

@@ -3,6 +3,7 @@
 
 mod asking;
 mod command;
+mod completion;
 mod errands;
 mod fetch;
 mod question;
@@ -11,6 +12,7 @@ mod user;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 pub use command::{HELP, Typed, WORDS};
@@ -44,11 +46,19 @@ pub enum Task {
     Get(VecDeque<FileName<'static>>, Option<ContentHash>),
 }
 
-/// What other threads tell a client.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What other threads tell a client, or a node with a console.
+#[derive(Clone, Debug)]
 pub enum Message {
     /// The user typed a line.
     Typed(String),
+    /// The user types a file name that starts so: which ones are there?
+    Complete {
+        /// What was typed.
+        prefix: String,
+        /// Gets names that start with it: not all if there are many, none if the
+        /// relay gives no list.
+        answer: Sender<Vec<String>>,
+    },
     /// There will be no more lines.
     EndOfInput,
 }
@@ -180,6 +190,7 @@ impl<U: User> Role for Client<U> {
     fn told(&mut self, turn: &mut Turn<'_, Self>, message: Message) {
         match message {
             Message::Typed(line) => self.typed(turn, &line),
+            Message::Complete { prefix, answer } => self.errands.complete(turn, prefix, answer),
             Message::EndOfInput => turn.out.finish(),
         }
     }
