@@ -2,11 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
+use crate::protocol::canonical;
 
 /// How long to wait before the next try when the system is short of something.
 /// Without a try of our own no event would come until somebody else connects.
@@ -45,6 +48,9 @@ impl Listener {
             sockopt::set_ipv6_v6only(&socket, v6_only)?;
         }
         rustix::net::bind(&socket, &address)?;
+        if canonical(address.ip()).is_loopback() {
+            use_reno(&socket);
+        }
         rustix::net::listen(&socket, BACKLOG)?;
         Ok(Self {
             socket: TcpListener::from_std(socket.into()),
@@ -101,6 +107,15 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+/// Without a network there is nothing to pace: bbr, where the system prefers it,
+/// would only spend timers (half the throughput was seen). Accepted connections
+/// inherit it (tcp(7), TCP_CONGESTION).
+fn use_reno(listener: &impl AsFd) {
+    if let Err(error) = sockopt::set_tcp_congestion(listener, "reno") {
+        log::debug!("TCP_CONGESTION: {error}");
     }
 }
 
