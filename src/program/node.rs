@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
-use indicatif::DecimalBytes;
 use log::LevelFilter;
 
 use super::{Failure, LogArgs, announce, bind, resolve, server_exit};
@@ -14,7 +13,7 @@ use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, canonical};
 use crate::reactor::{Reactor, Settings};
-use crate::role::node::{News, Node, Registrar, Share};
+use crate::role::node::{Extent, News, Node, Registrar, Share};
 use crate::share::{Folder, Settings as FolderSettings};
 
 /// Bytes read at once: requests are short.
@@ -77,8 +76,7 @@ pub struct Args {
 pub struct Serving {
     /// The addresses it listens on, at least one, all with the same port.
     pub addresses: Vec<SocketAddr>,
-    files: u64,
-    bytes: u64,
+    extent: Extent,
     folder: PathBuf,
 }
 
@@ -86,17 +84,11 @@ impl fmt::Display for Serving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             addresses,
-            files,
-            bytes,
+            extent,
             folder,
         } = self;
-        let address = addresses[0];
-        let plural = if *files == 1 { "" } else { "s" };
-        let (bytes, folder) = (DecimalBytes(*bytes), folder.display());
-        write!(
-            f,
-            "listening on {address}, sharing {files} file{plural} ({bytes}) from {folder}"
-        )
+        let (address, folder) = (addresses[0], folder.display());
+        write!(f, "listening on {address}, sharing {extent} from {folder}")
     }
 }
 
@@ -127,8 +119,10 @@ pub fn prepare(
     })?;
     let serving = Serving {
         addresses,
-        files: folder.count(None),
-        bytes: folder.bytes(),
+        extent: Extent {
+            files: folder.count(None),
+            bytes: folder.bytes(),
+        },
         folder: folder.path().to_owned(),
     };
     let (changes, hasher) = (folder.changes(), folder.hasher());

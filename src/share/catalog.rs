@@ -1,15 +1,13 @@
-//! Which files are in the folder, in the order of their names.
+//! Which files are shared, in the order of their names.
 
-use std::io;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use log::warn;
-use rustix::io::Errno;
-use walkdir::{DirEntry, WalkDir};
 
 use super::identity::Identity;
-use crate::protocol::{ContentHash, FileName, MaybeHash};
+use super::walk::{LeftOut, Short, Walk};
+use crate::protocol::{ContentHash, MaybeHash};
+use crate::role::node::Extent;
 use crate::visible::Visible;
 
 /// The shortest pause between two scans.
@@ -28,6 +26,8 @@ pub(super) struct Catalog {
     revision: u64,
     scanned: Option<Instant>,
     scan_took: Duration,
+    /// There are more files than may be listed.
+    is_cut: bool,
     /// What is not shared has been said.
     warned: bool,
 }
@@ -42,17 +42,15 @@ pub(super) struct Listed {
     failed: bool,
 }
 
-/// What to look for.
-pub(super) struct Scan<'a> {
-    pub(super) path: &'a Path,
-    pub(super) hidden: bool,
-    pub(super) max_files: usize,
-    /// What a link leads to, if that is a file inside.
-    pub(super) behind_link: &'a dyn Fn(&FileName<'_>) -> io::Result<Identity>,
-    /// Is told of each folder before its files are listed.
-    pub(super) each_folder: &'a mut dyn FnMut(&Path),
-    /// Is told of each file that is new, or another one now.
-    pub(super) each_content: &'a mut dyn FnMut(&Listed),
+impl Listed {
+    fn new((name, identity): (String, Identity)) -> Self {
+        Self {
+            name,
+            identity,
+            hash: MaybeHash(None),
+            failed: false,
+        }
+    }
 }
 
 impl Catalog {
@@ -66,32 +64,36 @@ impl Catalog {
         PAUSE.max(self.scan_took * SPARING)
     }
 
-    /// Looks at the disk. Returns false if descriptors ran out: then the list is
-    /// the one of before, which is nearer to the truth than a part of this.
-    pub(super) fn scan(&mut self, scan: &mut Scan<'_>) -> bool {
+    /// Looks at the disk. If it fails, the list is the one of before, which is
+    /// nearer to the truth than a part of this. `each_content` is told of each
+    /// file that is new, or another one now.
+    pub(super) fn scan(
+        &mut self,
+        walk: Walk<'_>,
+        mut each_content: impl FnMut(&Listed),
+    ) -> Result<(), Short> {
         let began = Instant::now();
-        let mut left_out = LeftOut::default();
-        let walked = walk(scan, &mut left_out);
-        let is_whole = walked.is_some();
-        if let Some(mut files) = walked {
-            files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-            for file in &mut files {
-                match self.find(&file.name) {
-                    // Its hash is known, or on its way.
-                    Some(earlier) if earlier.identity == file.identity && !earlier.failed => {
-                        file.hash = earlier.hash;
-                    }
-                    Some(_) | None => (scan.each_content)(file),
-                }
-            }
-            self.revision += u64::from(files != self.files);
-            self.bytes = files.iter().map(|file| file.identity.size).sum();
-            self.files = files;
-            self.scan_took = began.elapsed();
-            self.warn_once(&left_out);
-        }
+        let walked = walk.go();
         self.scanned = Some(Instant::now());
-        is_whole
+        let found = walked?;
+        let mut files: Vec<Listed> = found.files.into_iter().map(Listed::new).collect();
+        files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        for file in &mut files {
+            match self.find(&file.name) {
+                // Its hash is known, or on its way.
+                Some(earlier) if earlier.identity == file.identity && !earlier.failed => {
+                    file.hash = earlier.hash;
+                }
+                Some(_) | None => each_content(file),
+            }
+        }
+        self.revision += u64::from(files != self.files);
+        self.bytes = files.iter().map(|file| file.identity.size).sum();
+        self.files = files;
+        self.is_cut = found.is_cut;
+        self.scan_took = began.elapsed();
+        self.warn_once(&found.left_out);
+        Ok(())
     }
 
     fn warn_once(&mut self, left_out: &LeftOut) {
@@ -154,85 +156,23 @@ impl Catalog {
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
-}
 
-/// The files that are there, in no order; nothing if descriptors ran out.
-fn walk(scan: &mut Scan<'_>, left_out: &mut LeftOut) -> Option<Vec<Listed>> {
-    (scan.each_folder)(scan.path);
-    let mut files = Vec::new();
-    let entries = WalkDir::new(scan.path)
-        .min_depth(1)
-        .into_iter()
-        .filter_entry(|entry| scan.hidden || !is_hidden(entry));
-    for entry in entries {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) if error.io_error().is_some_and(is_short) => return None,
-            Err(error) => {
-                left_out.note(&error.to_string());
-                continue;
-            }
-        };
-        if entry.file_type().is_dir() {
-            (scan.each_folder)(entry.path());
-            continue;
-        }
-        let relative = entry.path().strip_prefix(scan.path).unwrap_or(entry.path());
-        let Some(name) = relative
-            .to_str()
-            .and_then(|text| FileName::parse(text).ok())
-        else {
-            left_out.note(&relative.to_string_lossy());
-            continue;
-        };
-        let identity = if entry.path_is_symlink() {
-            match (scan.behind_link)(&name) {
-                Err(error) if is_short(&error) => return None,
-                identity => identity.ok(),
-            }
-        } else if entry.file_type().is_file() {
-            entry.path().metadata().ok().map(|m| Identity::from(&m))
-        } else {
-            None
-        };
-        if let Some(identity) = identity {
-            if files.len() == scan.max_files {
-                left_out.note(name.as_str());
-                break;
-            }
-            files.push(Listed {
-                name: name.as_str().to_owned(),
-                identity,
-                hash: MaybeHash(None),
-                failed: false,
-            });
-        }
+    /// Whether there are more files than may be listed.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
-    Some(files)
-}
 
-/// What the user should know about once.
-#[derive(Default)]
-struct LeftOut {
-    count: usize,
-    first: String,
-}
-
-impl LeftOut {
-    fn note(&mut self, name: &str) {
-        if self.count == 0 {
-            name.clone_into(&mut self.first);
+    /// The file of this name, and those in the folder of this name.
+    pub(super) fn extent(&self, name: &str) -> Extent {
+        let folder = format!("{name}/");
+        let start = self.files.partition_point(|file| file.name < folder);
+        let inside = self.files[start..].iter();
+        let inside = inside.take_while(|file| file.name.starts_with(&folder));
+        let mut extent = Extent::default();
+        for file in self.find(name).into_iter().chain(inside) {
+            extent.files += 1;
+            extent.bytes += file.identity.size;
         }
-        self.count += 1;
+        extent
     }
-}
-
-/// Whether descriptors ran out: it says nothing about the files.
-fn is_short(error: &io::Error) -> bool {
-    let error = Errno::from_io_error(error);
-    matches!(error, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
-}
-
-fn is_hidden(entry: &DirEntry) -> bool {
-    entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
 }

@@ -152,7 +152,7 @@ impl Contents {
         self.by_name.insert(name.as_str().into(), place);
     }
 
-    fn forget_all(&mut self) {
+    pub(super) fn forget_all(&mut self) {
         self.kept.clear();
         self.by_name.clear();
         self.bytes = 0;

@@ -1,21 +1,26 @@
-//! The share that is a folder on this machine.
+//! The share that is on this machine: a folder, and what is added to it.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, pread};
 
-use super::beneath::{Opened, Resolver};
-use super::catalog::{Catalog, Scan};
+use super::beneath::Opened;
+use super::catalog::Catalog;
 use super::contents::Contents;
 use super::hasher::{Hashed, Hasher, Job};
+use super::root::Root;
+use super::roots::Roots;
+use super::walk::Walk;
 use super::watch::Watch;
 use crate::protocol::{FileItem, FileName, MaybeHash};
-use crate::role::node::{Content, Share, Stat, Unavailable};
+use crate::role::node::{Added, Content, Refused, Removed, Share, Stat, Unavailable};
+use crate::visible::Visible;
 
 /// A list is made anew after this time even if no change was noticed: other
 /// hosts of a network file system are not.
@@ -35,12 +40,10 @@ pub struct Settings {
     pub max_kept: usize,
 }
 
-/// A folder and its sub-folders.
+/// A folder and its sub-folders, and what is shared beside it.
 pub struct Folder {
-    path: PathBuf,
-    root: OwnedFd,
-    resolver: Resolver,
-    settings: Settings,
+    roots: Roots,
+    max_files: usize,
     catalog: Catalog,
     watch: Watch,
     /// Something has changed since the last scan.
@@ -51,7 +54,8 @@ pub struct Folder {
     jobs: Sender<Job>,
     /// Until it is started.
     hasher: Option<Hasher>,
-    /// Small files that were asked for lately, if changes are told.
+    /// Small files of the node's own folder that were asked for lately, if changes
+    /// are told.
     contents: Option<Contents>,
     /// The last small file's content; one byte more than the largest.
     small: Box<[u8]>,
@@ -63,20 +67,12 @@ impl Folder {
     /// # Errors
     /// It is no folder, or cannot be read.
     pub fn open(path: &Path, settings: Settings) -> io::Result<Self> {
-        let file = File::open(path)?;
-        if !file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        std::fs::read_dir(path)?;
-        let root: OwnedFd = file.into();
-        let resolver = Resolver::detect(&root);
-        let (jobs, hasher) = Hasher::new(root.try_clone()?, resolver);
+        let own = Root::folder(path, None)?;
+        let (jobs, hasher) = Hasher::new();
         let mut folder = Self {
-            path: path.canonicalize()?,
-            resolver,
-            contents: Contents::new(&root, settings.max_kept),
-            root,
-            settings,
+            contents: Contents::new(own.opened(), settings.max_kept),
+            roots: Roots::new(own, settings.hidden),
+            max_files: settings.max_files,
             catalog: Catalog::default(),
             watch: Watch::new(),
             stale: true,
@@ -92,7 +88,7 @@ impl Folder {
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.roots.own().path()
     }
 
     /// What computes the hashes, to be started; what it finds is for [`Share::told`].
@@ -123,47 +119,43 @@ impl Folder {
         }
     }
 
-    /// The way to the folder that was opened, whatever its name is by now: what
-    /// is listed must be what is served.
-    fn opened_path(&self) -> PathBuf {
-        let path = format!("/proc/self/fd/{}", self.root.as_raw_fd());
-        if Path::new(&path).is_dir() {
-            path.into()
-        } else {
-            // Without /proc there is only the name.
-            self.path.clone()
-        }
-    }
-
     fn scan(&mut self) {
         // What changes from now on is noticed again.
         self.look();
-        let path = self.opened_path();
-        let (resolver, root) = (self.resolver, &self.root);
-        let (watch, jobs) = (&mut self.watch, &self.jobs);
-        self.stale = !self.catalog.scan(&mut Scan {
-            path: &path,
-            hidden: self.settings.hidden,
-            max_files: self.settings.max_files,
-            behind_link: &|name| Ok(resolver.open(root, name)?.identity),
+        let (roots, watch, jobs) = (&self.roots, &mut self.watch, &self.jobs);
+        let walk = Walk {
+            roots,
+            max_files: self.max_files,
             each_folder: &mut |folder| watch.add(folder),
-            each_content: &mut |file| {
+        };
+        let scanned = self.catalog.scan(walk, |file| {
+            if let Some(root) = roots.owner(&file.name) {
                 // If nobody computes hashes, there are none.
                 let _ = jobs.send(Job {
+                    root: Arc::downgrade(root),
                     name: file.name.clone(),
                     identity: file.identity,
                 });
-            },
+            }
         });
+        self.stale = scanned.is_err();
     }
 
     fn open_shared(&self, name: &FileName<'_>) -> Result<Opened, Unavailable> {
-        if name.is_hidden() && !self.settings.hidden {
-            return Err(Unavailable::NotFound);
-        }
-        self.resolver
-            .open(&self.root, name)
+        self.roots
+            .find(name)
+            .ok_or(Unavailable::NotFound)?
+            .open(name.as_str())
             .map_err(|error| unavailable(&error))
+    }
+
+    /// Other places are shared now than before.
+    fn rearranged(&mut self) {
+        if let Some(contents) = &mut self.contents {
+            contents.forget_all();
+        }
+        self.scan();
+        self.unseen = true;
     }
 
     /// Reads a file that was small when it was opened. Returns nothing if it is
@@ -204,10 +196,8 @@ impl Share for Folder {
             return Ok(Content::Small(bytes));
         }
         let since = Instant::now();
-        let may_keep = self
-            .contents
-            .as_mut()
-            .is_some_and(|contents| contents.watch(name));
+        let kept = self.contents.as_mut().filter(|_| self.roots.is_own(name));
+        let may_keep = kept.is_some_and(|contents| contents.watch(name));
         let Opened {
             file,
             identity,
@@ -305,6 +295,43 @@ impl Share for Folder {
 
     fn bytes(&self) -> u64 {
         self.catalog.bytes()
+    }
+
+    fn add(&mut self, path: &str) -> Result<Added, Refused> {
+        let name = self.roots.add(path)?;
+        self.rearranged();
+        let why = if self.stale {
+            Some("too many open files; try again later".to_owned())
+        } else if self.catalog.is_cut() {
+            let most = self.max_files;
+            Some(format!("it makes more than {most} files; see --max-files"))
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            self.roots.remove(&name);
+            self.rearranged();
+            let path = Visible::text(path);
+            return Err(Refused(format!("cannot share {path}: {why}")));
+        }
+        let extent = self.catalog.extent(name.as_str());
+        Ok(Added { name, extent })
+    }
+
+    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, Refused> {
+        // As it is now.
+        self.revision();
+        let extent = self.catalog.extent(name.as_str());
+        let is_shared = extent.files > 0 || self.roots.is_added(name);
+        // Not everything that is shared is listed.
+        if !is_shared && self.open_shared(name).is_err() {
+            let name = Visible::text(name.as_str());
+            return Err(Refused(format!("{name} is not shared here")));
+        }
+        self.roots.remove(name);
+        self.rearranged();
+        let name = name.clone().into_owned();
+        Ok(Removed { name, extent })
     }
 }
 

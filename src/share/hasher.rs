@@ -3,18 +3,19 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use log::debug;
 
-use super::beneath::{Opened, Resolver};
+use super::beneath::Opened;
 use super::hash_cache::HashCache;
 use super::identity::Identity;
-use crate::protocol::{ContentHash, FileName};
+use super::root::Root;
+use crate::protocol::ContentHash;
 use crate::visible::Visible;
 
 /// Bytes read at once: BLAKE3 is fast on long pieces.
@@ -29,6 +30,8 @@ const REST: Duration = Duration::from_millis(100);
 
 /// A file whose hash is wanted.
 pub(super) struct Job {
+    /// Where it is; if it is not shared any more, there is nothing to do.
+    pub(super) root: Weak<Root>,
     pub(super) name: String,
     pub(super) identity: Identity,
 }
@@ -44,19 +47,15 @@ pub struct Hashed {
 
 /// The thread's half, to be started when there is somebody to tell.
 pub struct Hasher {
-    root: OwnedFd,
-    resolver: Resolver,
     jobs: Receiver<Job>,
     buffer: Vec<u8>,
 }
 
 impl Hasher {
     /// The two halves: jobs go in at the one, the other does them.
-    pub(super) fn new(root: OwnedFd, resolver: Resolver) -> (Sender<Job>, Self) {
+    pub(super) fn new() -> (Sender<Job>, Self) {
         let (sender, jobs) = channel();
         let hasher = Self {
-            root,
-            resolver,
             jobs,
             buffer: Vec::new(),
         };
@@ -105,9 +104,14 @@ impl Hasher {
     }
 
     fn work(&mut self, job: Job, cache: &mut HashCache, done: &impl Fn(Hashed)) {
-        let Job { name, identity } = job;
+        let Job {
+            root,
+            name,
+            identity,
+        } = job;
         let hash = cache.get(&identity).or_else(|| {
-            let hash = self.hash(&name, identity).unwrap_or_else(|error| {
+            let root = root.upgrade()?;
+            let hash = self.hash(&root, &name, identity).unwrap_or_else(|error| {
                 debug!("{}: no hash: {error}", Visible::text(&name));
                 None
             })?;
@@ -122,14 +126,18 @@ impl Hasher {
     }
 
     /// The hash of the content that `identity` names, if it is still there.
-    fn hash(&mut self, name: &str, identity: Identity) -> io::Result<Option<ContentHash>> {
+    fn hash(
+        &mut self,
+        root: &Root,
+        name: &str,
+        identity: Identity,
+    ) -> io::Result<Option<ContentHash>> {
         thread::sleep(REST.saturating_sub(age(identity)));
-        let name = FileName::parse(name).map_err(io::Error::other)?;
         let Opened {
             mut file,
             identity: now,
             ..
-        } = self.resolver.open(&self.root, &name)?;
+        } = root.open(name)?;
         if now != identity {
             return Ok(None);
         }

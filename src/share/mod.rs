@@ -1,8 +1,10 @@
-//! A folder as a node's share.
+//! A folder as a node's share, and what is added to it at run time.
 //!
-//! Names come from anybody, so nothing here follows one out of the folder:
-//! `beneath` opens, `contents` keeps what was small, `catalog` lists, `watch` notices changes, [`Hasher`] computes
-//! hashes in a thread of its own, [`Folder`] joins them.
+//! Names come from anybody, so nothing here follows one out of the places that
+//! are shared: `beneath` opens, a `root` is one such place and `roots` are all,
+//! `contents` keeps what was small, `walk` and `catalog` list what is there,
+//! `watch` notices changes, [`Hasher`] computes hashes in a thread of its own,
+//! [`Folder`] joins them.
 
 mod beneath;
 mod catalog;
@@ -11,6 +13,11 @@ mod folder;
 mod hash_cache;
 mod hasher;
 mod identity;
+mod root;
+mod roots;
+#[cfg(test)]
+mod tests;
+mod walk;
 mod watch;
 
 pub use folder::{Folder, Settings};

@@ -21,7 +21,9 @@ use goldenscript::{Command, Context};
 use peerline::end::End;
 use peerline::protocol::{ClaimedIp, FileItem, FileName, MaybeHash, Port, canonical};
 use peerline::role::Heard;
-use peerline::role::node::{Contact, Content, Node, Registrar, Share, Stat, Unavailable};
+use peerline::role::node::{
+    Added, Contact, Content, Extent, Node, Refused, Registrar, Removed, Share, Stat, Unavailable,
+};
 
 use crate::stage::{Outcome, Stage, brief};
 
@@ -60,6 +62,11 @@ impl Entry {
             Self::Large(size) => *size,
             Self::Forbidden | Self::Busy | Self::Broken => 0,
         }
+    }
+
+    fn extent(&self) -> Extent {
+        let (files, bytes) = (1, self.size());
+        Extent { files, bytes }
     }
 }
 
@@ -135,6 +142,31 @@ impl Share for Memory {
 
     fn bytes(&self) -> u64 {
         self.files.borrow().entries.values().map(Entry::size).sum()
+    }
+
+    /// Every path leads to a file, with the path as its content.
+    fn add(&mut self, path: &str) -> Result<Added, Refused> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let name = FileName::parse(name).map_err(|why| Refused(why.to_string()))?;
+        let mut files = self.files.borrow_mut();
+        if files.entries.contains_key(name.as_str()) {
+            return Err(Refused(format!("{name} is shared already")));
+        }
+        let entry = Entry::Small(path.to_owned());
+        let extent = entry.extent();
+        files.revision += 1;
+        files.entries.insert(name.to_string(), entry);
+        let name = name.into_owned();
+        Ok(Added { name, extent })
+    }
+
+    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, Refused> {
+        let mut files = self.files.borrow_mut();
+        let removed = files.entries.remove(name.as_str());
+        let entry = removed.ok_or_else(|| Refused(format!("{name} is not shared here")))?;
+        files.revision += 1;
+        let (name, extent) = (name.clone().into_owned(), entry.extent());
+        Ok(Removed { name, extent })
     }
 }
 

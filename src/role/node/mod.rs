@@ -12,7 +12,7 @@ use log::debug;
 
 pub use announcer::Announcer;
 pub use registrar::{Contact, News, Registrar};
-pub use share::{Content, Share, Stat, Unavailable};
+pub use share::{Added, Content, Extent, Refused, Removed, Share, Stat, Unavailable};
 
 use super::visitor::{self, Help, say};
 use super::{ConnId, Heard, Next, Role, Turn, Visitor};

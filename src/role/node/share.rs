@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use indicatif::DecimalBytes;
+
 use crate::protocol::{FileItem, FileName, MaybeHash};
+use crate::visible::Visible;
 
 /// A collection of files. Only what is behind it touches a disk.
 pub trait Share {
@@ -49,6 +52,81 @@ pub trait Share {
 
     /// How many bytes they have together.
     fn bytes(&self) -> u64;
+
+    /// Shares what lies at `path` as well, where it lies: a file under its own
+    /// name, a folder with all that is in it under `NAME/…`. What was removed is
+    /// shared again by its path. [`Share::noticed`] tells when to look at the list.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    fn add(&mut self, path: &str) -> Result<Added, Refused>;
+
+    /// Shares a file no longer, or a folder with all that is in it. Nothing is
+    /// deleted. [`Share::noticed`] tells when to look at the list.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, Refused>;
+}
+
+/// What [`Share::add`] has done, in a line for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Added {
+    /// Under which name: that of a file, or what its files' names begin with.
+    pub name: FileName<'static>,
+    /// What is shared under it now.
+    pub extent: Extent,
+}
+
+impl fmt::Display for Added {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, extent } = self;
+        write!(f, "sharing {extent} as {}", Visible::text(name.as_str()))
+    }
+}
+
+/// What [`Share::remove`] has done, in a line for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Removed {
+    /// What nobody gets any more.
+    pub name: FileName<'static>,
+    /// What was shared under it.
+    pub extent: Extent,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, extent } = self;
+        let name = Visible::text(name.as_str());
+        write!(f, "no longer sharing {name}: {extent}")
+    }
+}
+
+/// How much some files are together: `3 files (12.35 kB)`.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Extent {
+    /// How many.
+    pub files: u64,
+    /// Of all of them.
+    pub bytes: u64,
+}
+
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { files, bytes } = *self;
+        let plural = if files == 1 { "" } else { "s" };
+        write!(f, "{files} file{plural} ({})", DecimalBytes(bytes))
+    }
+}
+
+/// Why something is not shared, or still is, and what to do, in a line for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused(pub String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// What is known of a file: it prints as the answer to `STAT`.
