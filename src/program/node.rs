@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, canonical};
 use crate::reactor::{Reactor, Settings};
-use crate::role::node::{Extent, News, Node, Registrar, Share};
+use crate::role::node::{Extent, Listener, News, Node, Registrar, Share};
 use crate::share::{Folder, Settings as FolderSettings};
 
 /// Bytes read at once: requests are short.
@@ -60,6 +60,9 @@ pub struct Args {
     /// The address to be listed under; * is the one that the relay sees
     #[arg(long, value_name = "IP", default_value = "*", value_parser = claimed_ip)]
     pub advertise: ClaimedIp,
+    /// Receive the messages that are sent to the address under which the node is listed
+    #[arg(long)]
+    pub listen_messages: bool,
     /// The limits of connections.
     #[command(flatten)]
     pub limits: Limits,
@@ -99,7 +102,7 @@ impl fmt::Display for Serving {
 /// The folder, the relay's name or the address is of no use.
 pub fn prepare(
     args: &Args,
-    news: impl FnMut(&News) + 'static,
+    news: impl FnMut(&News<'_>) + 'static,
 ) -> Result<(Reactor<Node<Folder>>, Serving), Failure> {
     let system = |error| Failure::system("the loop cannot start", &error);
     let relay = resolve(&args.relay_addr, args.relay_port.get())?;
@@ -129,8 +132,12 @@ pub fn prepare(
     let now = Instant::now();
     let port = Port::new(serving.addresses[0].port())
         .ok_or_else(|| Failure::new(Exit::System, "the system gave no port"))?;
-    let registrar = Registrar::new(relay, args.advertise, port, fastrand::u64(..), now);
-    let node = Node::new(folder, registrar, args.limits.max_unknown, now, news);
+    let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
+    let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, news);
+    if args.listen_messages {
+        let listener = Listener::new(relay, args.advertise, port, fastrand::u64(..));
+        node = node.listening(listener);
+    }
     let settings = Settings {
         limits: args.limits.clone(),
         patience: args.patience.clone(),
@@ -181,8 +188,14 @@ fn hash_cache(args: &Args) -> Option<PathBuf> {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     args.log.start(LevelFilter::Info)?;
     let (mut reactor, serving) = prepare(args, |news| match news {
-        News::RelayAway(_) => log::warn!("{news}"),
-        News::Registered(_) | News::Unregistered => log::info!("{news}"),
+        News::RelayAway(_) | News::Unheard(_) | News::Replaced | News::NotSent(..) => {
+            log::warn!("{news}");
+        }
+        News::Registered(_)
+        | News::Unregistered
+        | News::Listening(_)
+        | News::Message(_)
+        | News::Sent(_) => log::info!("{news}"),
     })?;
     reactor
         .stop_on_signals()

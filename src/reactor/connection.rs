@@ -81,6 +81,8 @@ pub(super) struct Connection<S, F> {
     pub(super) waiting: Waiting,
     /// It may be silent for as long as the other side is alive.
     pub(super) kept: bool,
+    /// Although it is kept: an answer is due.
+    pub(super) owes: bool,
     /// A whole line has been heard.
     pub(super) spoke: bool,
     /// A whole line has been heard since the deadline was set.
@@ -130,6 +132,7 @@ impl<S, F: AsFd> Connection<S, F> {
             held: false,
             waiting: Waiting::No,
             kept: false,
+            owes: false,
             spoke: false,
             heard_line: false,
             inbox: Inbox::default(),
@@ -275,8 +278,10 @@ impl<S, F: AsFd> Connection<S, F> {
     /// From now on it may be silent; the kernel asks whether the other side is
     /// still there.
     pub(super) fn keep(&mut self) {
-        self.kept = true;
-        if let Err(error) = set_keepalive(&self.stream) {
+        self.owes = false;
+        if !std::mem::replace(&mut self.kept, true)
+            && let Err(error) = set_keepalive(&self.stream)
+        {
             log::warn!("{}: keepalive: {error}", self.peer);
         }
     }

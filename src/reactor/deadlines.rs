@@ -38,14 +38,14 @@ where
             (Phase::Open | Phase::Closing, _) if !conn.outbox.is_empty() => {
                 (STALL, limits.stall, moved.1 > 0)
             }
+            // Keepalive finds out whether the other side is still there.
+            (_, _) if conn.kept && !conn.owes => return self.timers.clear(slot),
             // Bytes of a line that never ends are no progress.
             (_, Origin::Dialled) => {
                 let progress = conn.spoke && moved.0 > 0;
                 (PROGRESS, self.settings.patience.timeout, progress)
             }
             (_, Origin::Accepted) if !conn.spoke => (FIRST_LINE, limits.first_line, false),
-            // Keepalive finds out whether the other side is still there.
-            (_, Origin::Accepted) if conn.kept => return self.timers.clear(slot),
             // It waits for us.
             (_, Origin::Accepted) if conn.waiting != Waiting::No => {
                 return self.timers.clear(slot);

@@ -46,6 +46,15 @@ where
                     conn.keep();
                     Ok(())
                 }),
+                Step::Expect { conn } => {
+                    let expecting = self.recipient(conn, |conn| {
+                        conn.owes = true;
+                        Ok(())
+                    });
+                    // Its own turn sets its deadline.
+                    self.enqueue(conn.slot as usize);
+                    expecting
+                }
                 Step::Resume { conn } => {
                     let resumed = self.recipient(conn, |conn| {
                         conn.waiting = Waiting::Over;

@@ -7,6 +7,7 @@
 //! over [`Role`].
 
 pub mod client;
+mod mailbox;
 pub mod node;
 mod redial;
 pub mod relay;
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use mailbox::{Mail, Mailbox};
 pub use visitor::Visitor;
 
 use crate::end::{End, Full};
@@ -171,6 +173,12 @@ pub enum Step<R: Role> {
         /// Which.
         conn: ConnId,
     },
+    /// A connection that is kept waits for an answer: until it is kept again, it
+    /// must come in time.
+    Expect {
+        /// Which.
+        conn: ConnId,
+    },
     /// The answer that a connection waited for is complete.
     Resume {
         /// Which.
@@ -249,6 +257,11 @@ impl<R: Role> Output<R> {
     /// Lets a connection be silent for as long as the other side is alive.
     pub fn keep(&mut self, conn: ConnId) {
         self.push(Step::Keep { conn });
+    }
+
+    /// Lets a connection be silent no longer: an answer is due.
+    pub fn expect(&mut self, conn: ConnId) {
+        self.push(Step::Expect { conn });
     }
 
     /// Calls back a connection that waits: it hears [`Heard::Resumed`].
@@ -341,6 +354,7 @@ impl<R: Role> Step<R> {
         match self {
             Self::Text { to, .. } | Self::Shared { to, .. } | Self::File { to, .. } => Some(*to),
             Self::Keep { .. }
+            | Self::Expect { .. }
             | Self::Resume { .. }
             | Self::Close { .. }
             | Self::Dial { .. }

@@ -44,6 +44,8 @@ pub enum Event<F> {
     },
     /// The connection may be silent.
     Kept { number: u32 },
+    /// It may not: an answer is due.
+    Owes { number: u32 },
     /// It connects; the connection has this number from now on.
     Dialled {
         number: u32,
@@ -266,6 +268,7 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
                     length,
                 },
                 Step::Keep { conn } => Event::Kept { number: conn.slot },
+                Step::Expect { conn } => Event::Owes { number: conn.slot },
                 Step::Dial { address, session } => {
                     let number = self.fresh();
                     let shown = session.to_string();

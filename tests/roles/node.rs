@@ -5,7 +5,8 @@
 //!   with numbers as names. `gone NAME`, `all-gone`. They may come before the
 //!   next one, and while the node runs:
 //! - `node relay=IP:PORT… seed=N advertise=IP`: it starts, on port 40001. The
-//!   next node begins with no files.
+//!   next node begins with no files. `node messages=yes`: it receives messages.
+//! - `node-says IP PORT TEXT`: it sends one.
 //! - `brief N LINE count=TIMES`: as `say`, but of a long answer only the ends are
 //!   shown.
 
@@ -19,10 +20,13 @@ use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context};
 use peerline::end::End;
-use peerline::protocol::{ClaimedIp, FileItem, FileName, MaybeHash, Port, canonical};
+use peerline::protocol::{
+    ClaimedIp, FileItem, FileName, MaybeHash, NodeAddress, Port, Text, canonical,
+};
 use peerline::role::Heard;
 use peerline::role::node::{
-    Added, Contact, Content, Extent, Node, Refused, Registrar, Removed, Share, Stat, Unavailable,
+    Added, Contact, Content, Extent, Listener, Node, Refused, Registrar, Removed, Share, Stat,
+    Unavailable,
 };
 
 use crate::stage::{Outcome, Stage, brief};
@@ -212,11 +216,13 @@ impl Play {
     fn start(&mut self, command: &Command) -> Outcome {
         let mut args = command.consume_args();
         let (mut relay, mut seed, mut advertise) = (Vec::new(), 1, ClaimedIp::Seen);
+        let mut listens = false;
         while let Some((key, value)) = args.next_key() {
             match key {
                 "relay" => relay.push(value.parse()?),
                 "seed" => seed = value.parse()?,
                 "advertise" => advertise = ClaimedIp::Is(canonical(value.parse()?)),
+                "messages" => listens = value == "yes",
                 key => return Err(format!("a node has no {key}").into()),
             }
         }
@@ -233,12 +239,16 @@ impl Play {
         };
         let began = Instant::now();
         let port = Port::new(40_001).ok_or("a port is not zero")?;
+        let listener = Listener::new(relay.clone(), advertise, port, seed);
         let registrar = Registrar::new(relay, advertise, port, seed, began);
         let (told, news) = channel();
-        let node = Node::new(share, registrar, 10, began, move |news| {
+        let mut node = Node::new(share, registrar, 10, began, move |news| {
             // Nobody listens any more when the play is over.
             let _ = told.send(format!("news: {news}"));
         });
+        if listens {
+            node = node.listening(listener);
+        }
         self.stage = Some(Stage::new(node, began, news, String::clone));
         args.reject_next()
     }
@@ -254,6 +264,15 @@ impl goldenscript::Runner for Play {
             "gone" => self.gone(command)?,
             "all-gone" => self.change(BTreeMap::clear),
             "node" => self.start(command)?,
+            "node-says" => {
+                let mut args = command.consume_args();
+                let (ip, port) = (args.next_pos(), args.next_pos());
+                let to = format!("{} {}", ip.ok_or("to whom?")?, port.ok_or("which port?")?);
+                let to = NodeAddress::parse(&to)?;
+                let text = Text::parse(args.next_pos().ok_or("what?")?)?.into_owned();
+                let stage = self.stage.as_mut().ok_or("start with: node")?;
+                stage.call(|node, turn| node.say(turn, to, text));
+            }
             "brief" => {
                 let mut args = command.consume_args();
                 let conn = args.next_pos().ok_or("which connection?")?.parse()?;

@@ -211,6 +211,7 @@ impl<F> Witness<F> for Show<F> {
                 format!("{to} < {length} bytes of {file} from {offset}")
             }
             Event::Kept { number } => format!("{number} is kept"),
+            Event::Owes { number } => format!("{number} owes an answer"),
             Event::Dialled {
                 number,
                 address,

@@ -52,6 +52,7 @@ mod hashing;
 mod index;
 mod limits;
 mod listing;
+mod mailbox;
 mod messages;
 mod netcat;
 mod prompt;

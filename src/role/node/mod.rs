@@ -1,6 +1,9 @@
-//! The node: serves the files of a share, and stays in the relay's directory.
+//! The node: serves the files of a share, stays in the relay's directory, and
+//! receives messages if it is told to.
 
 mod announcer;
+mod listener;
+mod news;
 mod registrar;
 mod share;
 
@@ -11,13 +14,15 @@ use std::time::{Duration, Instant};
 use log::debug;
 
 pub use announcer::Announcer;
-pub use registrar::{Contact, News, Registrar};
+pub use listener::Listener;
+pub use news::News;
+pub use registrar::{Contact, Registrar};
 pub use share::{Added, Content, Extent, Refused, Removed, Share, Stat, Unavailable};
 
 use super::visitor::{self, Help, say};
 use super::{ConnId, Heard, Next, Role, Turn, Visitor};
 use crate::end::{End, Full};
-use crate::protocol::{Code, FileName, MAX_LISTED_FILES, Reply, Request, Verb};
+use crate::protocol::{Code, FileName, MAX_LISTED_FILES, NodeAddress, Reply, Request, Text, Verb};
 use crate::visible::Visible;
 
 /// What the node answers to `HELP`.
@@ -40,8 +45,10 @@ pub struct Node<S: Share> {
     share: S,
     registrar: Registrar,
     announcer: Announcer,
+    /// If it is to receive messages.
+    listener: Option<Listener>,
     /// Tells the node's user.
-    news: Box<dyn FnMut(&News)>,
+    news: Box<dyn FnMut(&News<'_>)>,
     max_unknown: u32,
     started: Instant,
     gets: u64,
@@ -64,6 +71,8 @@ pub enum Session {
         /// Whether it has gone on to our files.
         announces: bool,
     },
+    /// Where messages arrive.
+    Mailbox,
 }
 
 impl Session {
@@ -80,6 +89,7 @@ impl fmt::Display for Session {
         match self {
             Self::Visitor { visitor, .. } => visitor.fmt(f),
             Self::Relay { .. } => f.write_str("our relay"),
+            Self::Mailbox => f.write_str("our mailbox"),
         }
     }
 }
@@ -92,12 +102,13 @@ impl<S: Share> Node<S> {
         registrar: Registrar,
         max_unknown: u32,
         now: Instant,
-        news: impl FnMut(&News) + 'static,
+        news: impl FnMut(&News<'_>) + 'static,
     ) -> Self {
         Self {
             share,
             registrar,
             announcer: Announcer::default(),
+            listener: None,
             news: Box::new(news),
             max_unknown,
             started: now,
@@ -106,9 +117,47 @@ impl<S: Share> Node<S> {
         }
     }
 
-    fn tell(&mut self, news: Option<News>) {
-        if let Some(news) = news {
+    /// It receives messages as well.
+    #[must_use]
+    pub fn listening(mut self, listener: Listener) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
+    /// Says something to whoever listens at `to`, if it receives messages itself:
+    /// so it can be answered.
+    pub fn say(&mut self, turn: &mut Turn<'_, Self>, to: NodeAddress, text: Text<'static>) {
+        let listener = self.listener.as_mut();
+        if !listener.is_some_and(|listener| listener.send(turn.out, to, text)) {
+            let why = "no messages arrive here".into();
+            self.tell([News::NotSent(to, why)]);
+        }
+    }
+
+    fn tell<'a>(&mut self, news: impl IntoIterator<Item = News<'a>>) {
+        for news in news {
             (self.news)(&news);
+        }
+    }
+
+    /// Who stops does not want to know what became of the mailbox.
+    fn tell_unless_leaving<'a>(&mut self, news: impl IntoIterator<Item = News<'a>>) {
+        if !self.registrar.is_leaving() {
+            self.tell(news);
+        }
+    }
+
+    /// If the node stops: tells the relay, as soon as it may.
+    fn say_goodbye(&mut self, turn: &mut Turn<'_, Self>) {
+        if !self.registrar.is_leaving() {
+            return;
+        }
+        let may_be_registered = match &mut self.listener {
+            Some(listener) => !listener.leave(turn.out),
+            None => false,
+        };
+        if !may_be_registered && let Some(relay) = self.registrar.goodbye() {
+            turn.out.dial(relay, Session::relay(Contact::unregister()));
         }
     }
 
@@ -129,6 +178,9 @@ impl<S: Share> Node<S> {
             return self.announcer.answered(&mut self.share, line, reply);
         }
         let (next, news) = self.registrar.heard(now, contact, heard, reply);
+        if let (Some(listener), Some(News::Registered(_))) = (&mut self.listener, &news) {
+            listener.wake(now);
+        }
         self.tell(news);
         match contact.files() {
             Some(files) if !self.registrar.is_leaving() && !self.announcer.is_busy() => {
@@ -137,6 +189,16 @@ impl<S: Share> Node<S> {
             }
             Some(_) | None => next,
         }
+    }
+
+    fn mail(&mut self, turn: &mut Turn<'_, Self>, conn: ConnId, heard: Heard<'_>) -> Next {
+        let Some(listener) = &mut self.listener else {
+            return Next::Close(End::Satisfied);
+        };
+        let (next, news) = listener.heard(turn.out, turn.now, conn, heard);
+        self.tell_unless_leaving(news);
+        self.say_goodbye(turn);
+        next
     }
 
     fn answer(
@@ -271,6 +333,7 @@ impl<S: Share> Role for Node<S> {
             Session::Relay { contact, announces } => {
                 return self.relay_said(turn.now, contact, announces, heard, reply);
             }
+            Session::Mailbox => return self.mail(turn, conn, heard),
         };
         match visitor.request(heard, self.max_unknown, reply) {
             Ok(request) => {
@@ -291,19 +354,26 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn ended(&mut self, turn: &mut Turn<'_, Self>, session: Session, end: &End) {
-        if let Session::Relay { contact, announces } = session {
-            let news = self.registrar.ended(turn.now, contact, end);
-            self.tell(news);
-            if announces {
-                self.announcer.over();
-                if self.announcer.is_behind(&mut self.share) {
-                    self.registrar.soon(turn.now, SETTLE);
+        match session {
+            Session::Visitor { .. } => return,
+            Session::Relay { contact, announces } => {
+                let news = self.registrar.ended(turn.now, contact, end);
+                self.tell(news);
+                if announces {
+                    self.announcer.over();
+                    if self.announcer.is_behind(&mut self.share) {
+                        self.registrar.soon(turn.now, SETTLE);
+                    }
                 }
             }
-            if let Some(relay) = self.registrar.goodbye() {
-                turn.out.dial(relay, Session::relay(Contact::unregister()));
+            Session::Mailbox => {
+                if let Some(listener) = &mut self.listener {
+                    let news = listener.ended(turn.now, end);
+                    self.tell_unless_leaving(news);
+                }
             }
         }
+        self.say_goodbye(turn);
     }
 
     fn told(&mut self, turn: &mut Turn<'_, Self>, finding: S::Finding) {
@@ -313,12 +383,20 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.registrar.next_deadline()
+        let listener = self.listener.as_ref().and_then(Listener::next_deadline);
+        [self.registrar.next_deadline(), listener]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn tick(&mut self, turn: &mut Turn<'_, Self>) {
         if let Some(relay) = self.registrar.dial(turn.now) {
             turn.out.dial(relay, Session::relay(Contact::register()));
+        }
+        let listener = self.listener.as_mut();
+        if let Some(relay) = listener.and_then(|listener| listener.dial(turn.now)) {
+            turn.out.dial(relay, Session::Mailbox);
         }
     }
 
@@ -329,9 +407,8 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn drain(&mut self, turn: &mut Turn<'_, Self>) {
-        if let Some(relay) = self.registrar.leave() {
-            turn.out.dial(relay, Session::relay(Contact::unregister()));
-        }
+        self.registrar.leave();
+        self.say_goodbye(turn);
     }
 }
 

@@ -4,10 +4,10 @@
 //!
 //! Each contact is one short conversation: connect, one line, its answer, close.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::news::News;
 use crate::end::End;
 use crate::protocol::{ClaimedIp, Port, Registered, Reply, ReplyError, Request};
 use crate::role::redial::{Redial, Setback};
@@ -36,8 +36,8 @@ enum State {
     /// A conversation is going on.
     Talking,
     /// The node stops. It is `listed`, or may be in a moment, until it has
-    /// begun to say goodbye.
-    Leaving { listed: bool },
+    /// begun to say goodbye; not before a conversation that goes on is over.
+    Leaving { listed: bool, talking: bool },
 }
 
 /// One conversation with the relay.
@@ -79,32 +79,6 @@ impl Contact {
             purpose: Purpose::Unregister,
             answered: false,
             files: None,
-        }
-    }
-}
-
-/// Something that the user of a node wants to know.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum News {
-    /// The relay lists us now.
-    Registered(Registered),
-    /// The relay does not; we go on trying. Said once until it works again.
-    RelayAway(String),
-    /// The relay has taken us out, as we asked.
-    Unregistered,
-}
-
-impl fmt::Display for News {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Registered(Registered { lease, address, .. }) => {
-                let seconds = lease.as_secs();
-                write!(f, "registered as {address}, lease {seconds} s")
-            }
-            Self::RelayAway(why) => {
-                write!(f, "not registered: {why}; serving on, and trying again")
-            }
-            Self::Unregistered => f.write_str("unregistered"),
         }
     }
 }
@@ -151,13 +125,11 @@ impl Registrar {
         }
     }
 
-    /// The node stops. Returns the address at which to say goodbye, if the relay
-    /// lists us; [`Registrar::goodbye`] tells it when a conversation goes on.
-    pub fn leave(&mut self) -> Option<SocketAddr> {
+    /// The node stops; [`Registrar::goodbye`] is next.
+    pub fn leave(&mut self) {
         let talking = matches!(self.state, State::Talking);
         let listed = self.listed.is_some() || talking;
-        self.state = State::Leaving { listed };
-        if talking { None } else { self.goodbye() }
+        self.state = State::Leaving { listed, talking };
     }
 
     /// Whether the node stops.
@@ -166,14 +138,18 @@ impl Registrar {
         matches!(self.state, State::Leaving { .. })
     }
 
-    /// A conversation is over, and the node stops: the address at which to say
-    /// goodbye. Before, the relay might have heard that and `REGISTER` in the
-    /// wrong order.
+    /// The address at which to say goodbye, if the node stops and the relay lists
+    /// us; not as long as the relay might hear that and `REGISTER` in the wrong
+    /// order.
     pub fn goodbye(&mut self) -> Option<SocketAddr> {
-        let State::Leaving { listed: true } = self.state else {
+        let State::Leaving {
+            listed: listed @ true,
+            talking: false,
+        } = &mut self.state
+        else {
             return None;
         };
-        self.state = State::Leaving { listed: false };
+        *listed = false;
         Some(self.relay.address())
     }
 
@@ -184,7 +160,7 @@ impl Registrar {
         contact: &mut Contact,
         heard: Heard<'_>,
         reply: &mut Vec<u8>,
-    ) -> (Next, Option<News>) {
+    ) -> (Next, Option<News<'static>>) {
         let line = match heard {
             Heard::Connected => {
                 let (ip, port) = (self.ip, self.port);
@@ -199,6 +175,7 @@ impl Registrar {
             Heard::Body(_) | Heard::Broken(_) => return (Next::Close(End::Nonsense), None),
         };
         contact.answered = true;
+        self.over();
         let news = match (contact.purpose, Reply::parse(line)) {
             (Purpose::Unregister, Ok(Reply::Ok(_))) => Some(News::Unregistered),
             // It forgot us already, or it will when the lease ends.
@@ -220,10 +197,11 @@ impl Registrar {
     }
 
     /// A conversation is over.
-    pub fn ended(&mut self, now: Instant, contact: Contact, end: &End) -> Option<News> {
+    pub fn ended(&mut self, now: Instant, contact: Contact, end: &End) -> Option<News<'static>> {
         if contact.answered || contact.purpose == Purpose::Unregister {
             return None;
         }
+        self.over();
         let relay = self.relay.address();
         let why = match end {
             End::Done => "it closed the connection too early".to_owned(),
@@ -232,7 +210,7 @@ impl Registrar {
         self.failed(now, format!("relay {relay}: {why}"))
     }
 
-    fn registered(&mut self, now: Instant, registered: Registered) -> Option<News> {
+    fn registered(&mut self, now: Instant, registered: Registered) -> Option<News<'static>> {
         let third = registered.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE) / 3;
         let pause = self.relay.earlier(third, 0.1);
         let hurry = self.hurry.take().unwrap_or(pause);
@@ -242,11 +220,18 @@ impl Registrar {
         (was_away || was != Some(registered.address)).then_some(News::Registered(registered))
     }
 
-    fn failed(&mut self, now: Instant, why: String) -> Option<News> {
+    fn failed(&mut self, now: Instant, why: String) -> Option<News<'static>> {
         let Setback { pause, is_news } = self.relay.failed();
         self.wait_until(now + pause);
         // Who leaves does not try again. It may list us still, until the lease ends.
         (is_news && !self.is_leaving()).then_some(News::RelayAway(why))
+    }
+
+    /// The relay has said what it had to say, or will not.
+    fn over(&mut self) {
+        if let State::Leaving { talking, .. } = &mut self.state {
+            *talking = false;
+        }
     }
 
     fn wait_until(&mut self, until: Instant) {
