@@ -163,13 +163,19 @@ pub(super) fn work(args: &Args) -> Result<Exit, Failure> {
             (Task::Get(names, get.hash), saving(get)?)
         }
     };
-    let prompting = task == Task::Prompt;
+    let may_ask = !args.talk.json && io::stdin().is_terminal() && io::stderr().is_terminal();
+    let listening = match &task {
+        Task::Prompt => true,
+        // The user may have to choose one of several contents.
+        Task::Get(..) => may_ask,
+        Task::Ask(_) => false,
+    };
     let style = style(&args.talk, destination.is_some());
     let destination =
         destination.unwrap_or_else(|| Destination::Print(Printer::new(args.talk.raw)));
     let (asker, asked) = prompt::channel();
     let screen = Screen::new(Talk::new(style), destination, move || asker.ask());
-    let client = Client::new(screen, relay, args.max_nodes, task);
+    let client = Client::new(screen, relay, args.max_nodes, task).asking(may_ask);
     let settings = Settings {
         limits: Limits::default(),
         patience: args.patience.clone(),
@@ -182,7 +188,7 @@ pub(super) fn work(args: &Args) -> Result<Exit, Failure> {
         .stop_on_signals()
         .and_then(|()| end_on_second_signal())
         .map_err(|error| Failure::system("signals", &error))?;
-    if prompting {
+    if listening {
         prompt::start(asked, reactor.handle())
             .map_err(|error| Failure::system("the prompt cannot start", &error))?;
     }

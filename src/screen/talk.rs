@@ -1,6 +1,5 @@
 //! What the client says about its work: lines for people, or JSON for programs.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -8,8 +7,8 @@ use std::time::Duration;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::protocol::{ContentHash, HolderItem, NodeAddress};
-use crate::role::client::{ErrandId, News, Question};
+use crate::protocol::NodeAddress;
+use crate::role::client::{ErrandId, News, Offer, Question};
 use crate::visible::Visible;
 
 /// Nodes of a list that are shown unasked.
@@ -126,7 +125,11 @@ impl Talk {
                     _ => format!("{name}: not found, {failed} of {nodes} could not be asked"),
                 });
             }
-            News::WhichContent { name, holders } => return which_content(name.as_str(), holders),
+            News::WhichContent {
+                name,
+                offers,
+                numbered,
+            } => return which_content(name.as_str(), offers, *numbered),
             News::Incomplete { name, shown, size } => {
                 let name = Visible::text(name.as_str());
                 return complain(format_args!(
@@ -146,6 +149,11 @@ impl Talk {
             News::NotYet(word) => {
                 return complain(format_args!(
                     "{word}: not in this version; get {word} fetches a file of that name"
+                ));
+            }
+            News::NotHere(word) => {
+                return complain(format_args!(
+                    "{word}: only the console of a node can; get {word} fetches a file of that name"
                 ));
             }
             News::Help(text) => return complain(text),
@@ -216,35 +224,36 @@ impl Talk {
             | News::NotStored { .. }
             | News::Wrong(_)
             | News::NotYet(_)
+            | News::NotHere(_)
             | News::Help(_) => {}
         }
     }
 }
 
-/// The different contents: their hashes, and the size and number of holders of each.
-fn hashes(holders: &[HolderItem]) -> BTreeMap<ContentHash, (u64, u64)> {
-    let mut hashes = BTreeMap::new();
-    for holder in holders {
-        if let Some(hash) = holder.hash.0 {
-            hashes.entry(hash).or_insert((holder.size, 0)).1 += 1;
-        }
-    }
-    hashes
-}
-
-fn which_content(name: &str, holders: &[HolderItem]) {
+fn which_content(name: &str, offers: &[Offer], numbered: bool) {
     let name = Visible::text(name);
-    let hashes = hashes(holders);
-    if hashes.is_empty() {
+    if offers.is_empty() {
         return complain(format_args!("{name}: no node has announced that content"));
     }
-    complain(format_args!(
-        "{name}: choose a content with get --hash HASH {name}"
-    ));
-    for (hash, (size, nodes)) in hashes {
-        let plural = if nodes == 1 { "" } else { "s" };
-        let size = DecimalBytes(size);
-        complain(format_args!("  {hash}  {size}, {nodes} node{plural}"));
+    if numbered {
+        complain(format_args!(
+            "{name}: choose a content by its number, or none by an empty line"
+        ));
+    } else {
+        complain(format_args!(
+            "{name}: choose a content with get --hash HASH {name}"
+        ));
+    }
+    for (index, offer) in offers.iter().enumerate() {
+        let plural = if offer.nodes == 1 { "" } else { "s" };
+        let (hash, size, nodes) = (offer.hash, DecimalBytes(offer.size), offer.nodes);
+        let number = match numbered {
+            true => format!("{}: ", index + 1),
+            false => String::new(),
+        };
+        complain(format_args!(
+            "  {number}{hash}  {size}, {nodes} node{plural}"
+        ));
     }
 }
 
@@ -296,10 +305,10 @@ fn as_json(news: &News<'_>) -> Option<Value> {
             "nodes": nodes,
             "failed": failed,
         }),
-        News::WhichContent { name, holders } => json!({
+        News::WhichContent { name, offers, .. } => json!({
             "name": name.as_str(),
             "error": "which content",
-            "hashes": hashes(holders).keys().map(ToString::to_string).collect::<Vec<_>>(),
+            "hashes": offers.iter().map(|offer| offer.hash.to_string()).collect::<Vec<_>>(),
         }),
         News::Incomplete { name, shown, size } => json!({
             "name": name.as_str(),
@@ -316,7 +325,9 @@ fn as_json(news: &News<'_>) -> Option<Value> {
         News::Surplus { word, .. } => json!({"error": "unknown command", "why": word}),
         News::Wrong(why) => json!({"error": "wrong command", "why": why}),
         News::Sent => json!({"sent": true}),
-        News::NotYet(word) => json!({"error": "unknown command", "why": word}),
+        News::NotYet(word) | News::NotHere(word) => {
+            json!({"error": "unknown command", "why": word})
+        }
         News::Nodes(_)
         | News::Asking { .. }
         | News::NotFound(_)

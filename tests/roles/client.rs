@@ -5,7 +5,7 @@
 //!   find NAME`, `client send IP PORT TEXT`, `client prompt`: it starts. Keys:
 //!   `relay=IP:PORT` (repeatable); `max-nodes=N`; `shows=BYTES`: so many bytes
 //!   of a file that is broken off were shown; `fails=show|begin|take|finish|reader`:
-//!   where storing fails.
+//!   where storing fails; `asks=yes`: the user can be asked to choose.
 //! - `type LINE`, `type-end`: at the prompt. `complete PREFIX`: a file name is
 //!   begun there.
 //! - `exit`: the exit code.
@@ -23,7 +23,7 @@ use crate::stage::{Outcome, Stage};
 
 #[derive(Default)]
 pub struct Play {
-    stage: Option<Stage<Client<Notes>>>,
+    stage: Option<Stage<Client>>,
     /// Where names are to come that complete what was begun.
     completed: Option<Receiver<Vec<String>>>,
 }
@@ -93,8 +93,14 @@ impl User for Notes {
                 nodes,
                 failed,
             } => format!("nobody has {name}: {nodes} nodes, {failed} of them failed"),
-            News::WhichContent { name, holders } => {
-                format!("which content of {name}? {} holders", holders.len())
+            News::WhichContent {
+                name,
+                offers,
+                numbered,
+            } => {
+                let by = if numbered { " by its number" } else { "" };
+                let nodes: Vec<usize> = offers.iter().map(|offer| offer.nodes).collect();
+                format!("which content of {name}{by}? nodes that have each: {nodes:?}")
             }
             News::Incomplete { name, shown, size } => {
                 format!("{name} is incomplete: {shown} of {size} bytes were shown")
@@ -102,6 +108,7 @@ impl User for Notes {
             News::NotStored { name, why } => format!("{name} is not stored: {why}"),
             News::Surplus { word, line } => format!("{word} takes nothing: {line}"),
             News::Wrong(why) => format!("that is wrong: {why}"),
+            News::NotHere(word) => format!("{word} is not for here"),
             News::NotYet(word) => format!("{word} is not a command yet"),
             News::Help(text) => format!("help of {} lines", text.lines().count()),
         });
@@ -158,12 +165,13 @@ impl Play {
             shows: 0,
             fails: None,
         };
-        let (mut relay, mut max_nodes, mut wanted) = (Vec::new(), 100, None);
+        let (mut relay, mut max_nodes, mut wanted, mut asks) = (Vec::new(), 100, None, false);
         while let Some((key, value)) = args.next_key() {
             match (key, value) {
                 ("relay", address) => relay.push(address.parse()?),
                 ("hash", hash) => wanted = Some(hash.parse()?),
                 ("max-nodes", count) => max_nodes = count.parse()?,
+                ("asks", "yes") => asks = true,
                 ("shows", bytes) => notes.shows = bytes.parse()?,
                 ("fails", "show") => notes.fails = Some(Fails::Show),
                 ("fails", "begin") => notes.fails = Some(Fails::Begin),
@@ -202,7 +210,7 @@ impl Play {
             }
             other => return Err(format!("no client can {other}").into()),
         };
-        let client = Client::new(notes, relay, max_nodes, task);
+        let client = Client::new(notes, relay, max_nodes, task).asking(asks);
         let show_file = |_: &_| unreachable!("a client sends no files");
         self.stage = Some(Stage::new(client, Instant::now(), news, show_file));
         args.reject_next()

@@ -7,7 +7,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use tempfile::TempDir;
+
 use crate::support::{Server, ask, client, client_command, eventually, folder, relay, run};
+use crate::terminal::Terminal;
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
@@ -167,18 +170,23 @@ fn a_cache_that_is_no_file_is_left_alone() {
     assert!(!fifo.metadata().expect("it is there").is_file());
 }
 
-#[test]
-fn of_several_contents_under_one_name_the_user_chooses() {
+/// A relay that knows two nodes with different contents of the name `a`.
+fn two_contents() -> (Server, [(Server, TempDir); 2]) {
     let relay = relay(&[]);
-    let shares = [folder(&[("a", b"one")]), folder(&[("a", b"another")])];
-    let nodes = shares
-        .each_ref()
-        .map(|share| node(&relay, share.path(), &["--no-hash-cache"]));
-    for content in [&b"one"[..], b"another"] {
-        eventually("the relay knows both", || {
+    let nodes = [&b"one"[..], b"another"].map(|content| {
+        let share = folder(&[("a", content)]);
+        let node = node(&relay, share.path(), &["--no-hash-cache"]);
+        eventually("the relay knows it", || {
             ask(relay.address(), b"FIND a\n").contains(&hash(content))
         });
-    }
+        (node, share)
+    });
+    (relay, nodes)
+}
+
+#[test]
+fn of_several_contents_under_one_name_the_user_chooses() {
+    let (relay, _nodes) = two_contents();
     let done = client(&relay, &["get", "a"]).expect_code(12);
     assert!(done.stdout.is_empty());
     for (content, size) in [(&b"one"[..], "3 B"), (b"another", "7 B")] {
@@ -193,7 +201,38 @@ fn of_several_contents_under_one_name_the_user_chooses() {
     let none = client(&relay, &["get", "a", "--hash", &hash(b"none")]).expect_code(12);
     assert!(none.stdout.is_empty());
     client(&relay, &["get", "a", "--hash", "12"]).expect_code(2);
-    drop(nodes);
+}
+
+#[test]
+fn at_a_terminal_a_content_is_chosen_by_its_number() {
+    let (relay, _nodes) = two_contents();
+    // In the order of the hashes.
+    let mut contents = ["one", "another"];
+    contents.sort_by_key(|content| hash(content.as_bytes()));
+    let [first, second] = contents;
+    let mut prompt = Terminal::start(client_command(relay.address(), &[]));
+    prompt.at_prompt("a");
+    prompt.expect(&format!("  2: {}", hash(second.as_bytes())));
+    prompt.at_prompt("3");
+    prompt.expect("a number from 1 to 2");
+    prompt.at_prompt("2");
+    prompt.expect(&format!("\n{second}\r\n"));
+    prompt.at_prompt("a");
+    prompt.expect("  2: ");
+    prompt.at_prompt("");
+    prompt.at_prompt("quit");
+    assert_eq!(prompt.end().1, 12, "nothing was chosen");
+    // On the command line alike.
+    let mut get = Terminal::start(client_command(relay.address(), &["get", "a"]));
+    get.expect("  2: ");
+    get.at_prompt("1");
+    get.expect(&format!("\n{first}\r\n"));
+    assert_eq!(get.end().1, 0);
+    let mut get = Terminal::start(client_command(relay.address(), &["get", "a"]));
+    get.expect("  2: ");
+    get.expect("peerline> ");
+    get.ctrl('d');
+    assert_eq!(get.end().1, 12);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What a person types at the prompt.
 
 use super::question::Question;
+use super::user::{News, User};
+use crate::exit::Exit;
 use crate::protocol::{ContentHash, FileName, Request, Verb};
 
 /// The words that are commands; a line that starts with another is a file name.
@@ -9,7 +11,7 @@ pub const WORDS: [&str; 11] = [
 ];
 
 /// What separates words, as on the wire, and what ends a line.
-const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// The answer to `help`.
 pub const HELP: &str = "\
@@ -39,6 +41,10 @@ pub enum Typed<'a> {
     Help,
     /// Leave.
     Quit,
+    /// Share what lies at this path. Only a node can.
+    Share(&'a str),
+    /// Share this no longer. Only a node can.
+    Unshare(FileName<'a>),
     /// A command that takes nothing was given something.
     Surplus(&'a str),
     /// A word that is kept for a command that does not exist yet.
@@ -74,11 +80,37 @@ impl<'a> Typed<'a> {
                 Err(why) => Self::Wrong(why.to_string()),
             },
             "send" => Self::send(rest),
+            "share" if rest.is_empty() => Self::Wrong("use: share PATH".into()),
+            "share" => Self::Share(rest),
+            "unshare" => match FileName::parse(rest) {
+                Ok(name) => Self::Unshare(name),
+                Err(why) => Self::Wrong(why.to_string()),
+            },
             "help" => Self::Help,
             "quit" => Self::Quit,
             word if WORDS.contains(&word) => Self::NotYet(word),
             _ => Self::get(line, None),
         }
+    }
+
+    /// Tells the user about what asks for nothing else: `help`, or what cannot be
+    /// done here. Returns whether something is wrong with it.
+    pub fn explain(&self, line: &str, help: &'static str, user: &mut dyn User) -> Exit {
+        let line = line.trim_matches(BLANKS);
+        match self {
+            Self::Empty => return Exit::Success,
+            Self::Help => {
+                user.tell(News::Help(help));
+                return Exit::Success;
+            }
+            Self::Surplus(word) => user.tell(News::Surplus { word, line }),
+            Self::NotYet(word) => user.tell(News::NotYet(word)),
+            Self::Wrong(why) => user.tell(News::Wrong(why)),
+            Self::Get(..) | Self::Ask(_) | Self::Share(_) | Self::Unshare(_) | Self::Quit => {
+                user.tell(News::NotHere(line.split(BLANKS).next().unwrap_or_default()));
+            }
+        }
+        Exit::Usage
     }
 
     fn get(name: &'a str, hash: Option<ContentHash>) -> Self {

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
 
 use super::asking::{Answer, Asking};
+use super::choice::Choice;
 use super::completion::Completion;
 use super::fetch::Fetch;
 use super::question::Question;
@@ -43,8 +44,10 @@ pub trait Runs: Role<Session: From<Session>> {}
 impl<R: Role<Session: From<Session>>> Runs for R {}
 
 /// All errands that are run for one user.
-pub struct Errands<U: User> {
-    pub(super) user: U,
+pub struct Errands {
+    pub(super) user: Box<dyn User>,
+    /// Whether the user can be asked which one of several contents is meant.
+    pub(super) may_ask: bool,
     /// The relay's addresses, tried in turn; not empty.
     relay: Vec<SocketAddr>,
     /// Which of them answered last: it need not be found again.
@@ -55,7 +58,8 @@ pub struct Errands<U: User> {
     pub(super) nodes: Vec<NodeAddress>,
     /// How many were begun.
     begun: u64,
-    running: BTreeSet<ErrandId>,
+    /// Those that fetch a file.
+    fetching: BTreeSet<ErrandId>,
 }
 
 /// What the relay is asked for.
@@ -71,45 +75,62 @@ pub(super) enum Purpose {
 }
 
 /// An errand is over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Done {
-    /// Which.
-    pub errand: ErrandId,
+    /// Whether it was to fetch a file.
+    pub fetched: bool,
     /// How it went.
     pub exit: Exit,
+    /// The user can be asked which one of several contents is meant.
+    pub choice: Option<Choice>,
     /// Nobody reads what we print any more: there is nothing left to do.
     pub reader_gone: bool,
 }
 
-impl<U: User> Errands<U> {
+impl Errands {
     /// Errands for `user`. `relay` is not empty.
     #[must_use]
-    pub fn new(user: U, relay: Vec<SocketAddr>, max_nodes: u64) -> Self {
+    pub fn new(user: impl User + 'static, relay: Vec<SocketAddr>, max_nodes: u64) -> Self {
         Self {
-            user,
+            user: Box::new(user),
+            may_ask: false,
             relay,
             answers: 0,
             max_nodes,
             nodes: Vec::new(),
             begun: 0,
-            running: BTreeSet::new(),
+            fetching: BTreeSet::new(),
         }
     }
 
     /// Whom they are run for.
-    pub fn user(&mut self) -> &mut U {
-        &mut self.user
+    pub fn user(&mut self) -> &mut dyn User {
+        &mut *self.user
+    }
+
+    /// Whether the user can be asked which one of several contents is meant.
+    pub fn may_ask(&mut self, may: bool) {
+        self.may_ask = may;
+    }
+
+    /// How many files are being fetched.
+    #[must_use]
+    pub fn fetching(&self) -> usize {
+        self.fetching.len()
     }
 
     /// Begins one more. Says so if it is done already.
     pub fn begin<R: Runs>(&mut self, turn: &mut Turn<'_, R>, errand: Errand) -> Option<Done> {
         let id = self.next_id();
-        self.running.insert(id);
         let (question, purpose) = match errand {
             Errand::Look => (Question::Nodes, Purpose::Look),
             Errand::Ask(question) => (question, Purpose::Show),
-            Errand::Get(name, hash) => (Question::Nodes, Purpose::Fetch(Fetch::new(name, hash))),
+            Errand::Get(name, hash) => {
+                self.fetching.insert(id);
+                (Question::Nodes, Purpose::Fetch(Fetch::new(name, hash)))
+            }
             Errand::GetAmongKnown(name, hash) => {
+                self.fetching.insert(id);
                 return self.ask_for_holders(turn, id, Fetch::new(name, hash));
             }
         };
@@ -138,7 +159,7 @@ impl<U: User> Errands<U> {
 
     /// Forgets what was fetched in part: the program ends.
     pub fn abandon(&mut self) {
-        for errand in std::mem::take(&mut self.running) {
+        for errand in std::mem::take(&mut self.fetching) {
             self.user.abandon(errand);
         }
     }
@@ -156,10 +177,10 @@ impl<U: User> Errands<U> {
             }
             (With::Node(_, fetch), Heard::Connected) => fetch.ask(reply),
             (With::Node(visit, fetch), Heard::Line(line)) => {
-                fetch.answered(session.errand, visit, line, &mut self.user)
+                fetch.answered(session.errand, visit, line, &mut *self.user)
             }
             (With::Node(visit, fetch), Heard::Body(bytes)) => {
-                fetch.received(session.errand, visit, bytes, &mut self.user)
+                fetch.received(session.errand, visit, bytes, &mut *self.user)
             }
             (_, Heard::Resumed) => Next::Line,
             (With::Relay(..), Heard::Body(_)) | (_, Heard::Broken(_)) => Next::Close(End::Nonsense),
@@ -174,6 +195,11 @@ impl<U: User> Errands<U> {
         end: &End,
     ) -> Option<Done> {
         let errand = session.errand;
+        if let End::Cut = end {
+            // The program ends, and begins nothing new.
+            self.user.abandon(errand);
+            return Some(self.done(errand, Exit::Interrupted));
+        }
         match session.with {
             With::Relay(asking, purpose) => self.relay_ended(turn, errand, asking, purpose, end),
             With::Node(visit, fetch) => self.node_ended(turn, errand, visit, fetch, end),
@@ -329,10 +355,10 @@ impl<U: User> Errands<U> {
     }
 
     pub(super) fn done(&mut self, errand: ErrandId, exit: Exit) -> Done {
-        self.running.remove(&errand);
         Done {
-            errand,
+            fetched: self.fetching.remove(&errand),
             exit,
+            choice: None,
             reader_gone: false,
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::choice::{Choice, offers};
 use super::errands::{Done, ErrandId, Errands, Purpose, Runs};
 use super::question::Question;
 use super::session::{Outcome, Session, Visit, With};
@@ -60,7 +61,7 @@ impl Fetch {
         errand: ErrandId,
         visit: &mut Visit,
         line: &[u8],
-        user: &mut impl User,
+        user: &mut dyn User,
     ) -> Next {
         match Reply::parse(line) {
             Ok(Reply::Found(size)) => {
@@ -91,7 +92,7 @@ impl Fetch {
         errand: ErrandId,
         visit: &mut Visit,
         bytes: &[u8],
-        user: &mut impl User,
+        user: &mut dyn User,
     ) -> Next {
         let Some((size, received)) = &mut visit.body else {
             return Next::Close(End::Nonsense);
@@ -116,7 +117,7 @@ impl Fetch {
         Next::Close(End::Satisfied)
     }
 
-    fn complete(&self, errand: ErrandId, user: &mut impl User) -> Outcome {
+    fn complete(&self, errand: ErrandId, user: &mut dyn User) -> Outcome {
         if let Some(wanted) = &self.wanted
             && *wanted.seen.finalize().as_bytes() != wanted.hash.0
         {
@@ -129,7 +130,7 @@ impl Fetch {
     }
 }
 
-impl<U: User> Errands<U> {
+impl Errands {
     /// The nodes are known: asks who has the file.
     pub(super) fn ask_for_holders<R: Runs>(
         &mut self,
@@ -156,14 +157,25 @@ impl<U: User> Errands<U> {
         holders: &[HolderItem],
     ) -> Option<Done> {
         let hash = fetch.wanted.as_ref().map(|wanted| wanted.hash);
-        let contents: BTreeSet<ContentHash> = holders.iter().filter_map(|h| h.hash.0).collect();
-        let is_missing = hash.is_some_and(|hash| !contents.contains(&hash));
-        if is_missing || (hash.is_none() && contents.len() > 1) {
-            self.user.tell(News::WhichContent {
-                name: &fetch.name,
-                holders,
-            });
-            return Some(self.done(errand, Exit::WhichContent));
+        let offers = offers(holders);
+        match hash {
+            None if offers.len() > 1 && self.may_ask => {
+                let name = fetch.name;
+                return Some(Done {
+                    choice: Some(Choice { name, offers }),
+                    ..self.done(errand, Exit::WhichContent)
+                });
+            }
+            None if offers.len() < 2 => {}
+            Some(hash) if offers.iter().any(|offer| offer.hash == hash) => {}
+            _ => {
+                self.user.tell(News::WhichContent {
+                    name: &fetch.name,
+                    offers: &offers,
+                    numbered: false,
+                });
+                return Some(self.done(errand, Exit::WhichContent));
+            }
         }
         let mut first = BTreeSet::new();
         let right = holders

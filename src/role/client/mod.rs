@@ -2,6 +2,7 @@
 //! at the first that has the file. It runs one errand at a time.
 
 mod asking;
+mod choice;
 mod command;
 mod completion;
 mod errands;
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
+pub use choice::{Choice, Choices, Chosen, Offer};
 pub use command::{HELP, Typed, WORDS};
 pub use errands::{Done, Errand, ErrandId, Errands, Runs};
 pub use question::Question;
@@ -27,8 +29,9 @@ use crate::exit::Exit;
 use crate::protocol::{ContentHash, FileName};
 
 /// The client's part.
-pub struct Client<U: User> {
-    errands: Errands<U>,
+pub struct Client {
+    errands: Errands,
+    choices: Choices,
     task: Task,
     /// The relay was there at the start: commands come one by one from the user.
     prompting: bool,
@@ -63,16 +66,30 @@ pub enum Message {
     EndOfInput,
 }
 
-impl<U: User> Client<U> {
+impl Client {
     /// A client that does `task` for `user`. `relay` is not empty.
     #[must_use]
-    pub fn new(user: U, relay: Vec<SocketAddr>, max_nodes: u64, task: Task) -> Self {
+    pub fn new(
+        user: impl User + 'static,
+        relay: Vec<SocketAddr>,
+        max_nodes: u64,
+        task: Task,
+    ) -> Self {
         Self {
             errands: Errands::new(user, relay, max_nodes),
+            choices: Choices::default(),
             task,
             prompting: false,
             exit: Exit::Success,
         }
+    }
+
+    /// If the user `may` be asked which one of several contents is meant, the next
+    /// line that is typed is the answer.
+    #[must_use]
+    pub fn asking(mut self, may: bool) -> Self {
+        self.errands.may_ask(may);
+        self
     }
 
     /// How it went.
@@ -93,17 +110,30 @@ impl<U: User> Client<U> {
 
     /// An errand is done: says what comes next.
     fn after(&mut self, turn: &mut Turn<'_, Self>, done: Done) -> Option<Errand> {
-        self.exit = self.exit.or(done.exit);
+        if let Some(choice) = done.choice {
+            self.choices.add(choice, self.errands.user());
+            self.errands.user().ready();
+            return None;
+        }
+        if done.reader_gone {
+            turn.out.finish();
+            return None;
+        }
+        self.over(turn, done.exit)
+    }
+
+    /// A command, or one of the files to fetch, is over: says what comes next.
+    fn over(&mut self, turn: &mut Turn<'_, Self>, exit: Exit) -> Option<Errand> {
+        self.exit = self.exit.or(exit);
         match &mut self.task {
-            _ if done.reader_gone => {}
-            Task::Prompt if self.prompting || done.exit == Exit::Success => {
+            Task::Prompt if self.prompting || exit == Exit::Success => {
                 self.prompting = true;
                 self.errands.user().ready();
                 return None;
             }
             // Without a list there is nobody to ask; and what was shown in part is
             // not to be followed by more.
-            Task::Get(..) if matches!(done.exit, Exit::Relay | Exit::Incomplete) => {}
+            Task::Get(..) if matches!(exit, Exit::Relay | Exit::Incomplete) => {}
             Task::Get(names, hash) => {
                 if let Some(name) = names.pop_front() {
                     return Some(Errand::GetAmongKnown(name, *hash));
@@ -115,37 +145,39 @@ impl<U: User> Client<U> {
         None
     }
 
-    fn typed(&mut self, turn: &mut Turn<'_, Self>, line: &str) {
-        let user = self.errands.user();
-        match Typed::parse(line) {
-            Typed::Get(name, hash) => {
-                return self.begin(turn, Errand::Get(name.into_owned(), hash));
-            }
-            Typed::Ask(question) => return self.begin(turn, Errand::Ask(question)),
-            Typed::Quit => return turn.out.finish(),
-            Typed::Empty => {}
-            Typed::Help => user.tell(News::Help(HELP)),
-            Typed::Surplus(word) => {
-                user.tell(News::Surplus {
-                    word,
-                    line: line.trim(),
-                });
-                self.exit = self.exit.or(Exit::Usage);
-            }
-            Typed::NotYet(word) => {
-                user.tell(News::NotYet(word));
-                self.exit = self.exit.or(Exit::Usage);
-            }
-            Typed::Wrong(why) => {
-                user.tell(News::Wrong(&why));
-                self.exit = self.exit.or(Exit::Usage);
-            }
+    fn input_ended(&mut self, turn: &mut Turn<'_, Self>) {
+        if let Task::Get(..) = self.task {
+            // It was to be a choice. The other files are fetched without asking.
+            self.errands.may_ask(false);
+            self.typed(turn, "");
+        } else {
+            turn.out.finish();
         }
-        self.errands.user().ready();
+    }
+
+    fn typed(&mut self, turn: &mut Turn<'_, Self>, line: &str) {
+        let exit = match self.choices.typed(line, self.errands.user()) {
+            Some(Chosen::Content(name, hash)) => {
+                return self.begin(turn, Errand::GetAmongKnown(name, Some(hash)));
+            }
+            Some(Chosen::Nothing) => Exit::WhichContent,
+            Some(Chosen::NotYet) => return self.errands.user().ready(),
+            None => match Typed::parse(line) {
+                Typed::Get(name, hash) => {
+                    return self.begin(turn, Errand::Get(name.into_owned(), hash));
+                }
+                Typed::Ask(question) => return self.begin(turn, Errand::Ask(question)),
+                Typed::Quit => return turn.out.finish(),
+                other => other.explain(line, HELP, self.errands.user()),
+            },
+        };
+        if let Some(errand) = self.over(turn, exit) {
+            self.begin(turn, errand);
+        }
     }
 }
 
-impl<U: User> Role for Client<U> {
+impl Role for Client {
     type Session = Session;
     /// The client sends no files.
     type File = std::os::fd::OwnedFd;
@@ -191,7 +223,7 @@ impl<U: User> Role for Client<U> {
         match message {
             Message::Typed(line) => self.typed(turn, &line),
             Message::Complete { prefix, answer } => self.errands.complete(turn, prefix, answer),
-            Message::EndOfInput => turn.out.finish(),
+            Message::EndOfInput => self.input_ended(turn),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::choice::Offer;
 use super::errands::ErrandId;
 use super::question::Question;
 use crate::end::End;
@@ -144,8 +145,10 @@ pub enum News<'a> {
     WhichContent {
         /// The file.
         name: &'a FileName<'a>,
-        /// Who has something of that name.
-        holders: &'a [HolderItem],
+        /// What there is of that name.
+        offers: &'a [Offer],
+        /// Whether the user is to choose one by its number, from 1 on.
+        numbered: bool,
     },
     /// A file broke off after a part of it had been shown.
     Incomplete {
@@ -172,6 +175,8 @@ pub enum News<'a> {
         /// The whole line.
         line: &'a str,
     },
+    /// A command that others understand, such as a node's console.
+    NotHere(&'a str),
     /// What was typed will be a command one day.
     NotYet(&'a str),
     /// The commands.
