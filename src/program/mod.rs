@@ -16,7 +16,7 @@ use std::process::ExitCode;
 pub use logging::LogArgs;
 
 use crate::exit::Exit;
-use crate::reactor::{Listener, Outcome};
+use crate::reactor::{DatagramSocket, Listener, Outcome};
 
 /// Why a program cannot do its work. It prints as one line that says what to do.
 #[derive(Debug)]
@@ -121,16 +121,29 @@ fn bind_one(address: SocketAddr, v6_only: bool) -> Result<(Listener, SocketAddr)
         let address = listener.address()?;
         Ok((listener, address))
     });
-    bound.map_err(|error| {
-        let advice = match error.kind() {
-            io::ErrorKind::AddrInUse => "another program has it; choose another port, or 0",
-            io::ErrorKind::AddrNotAvailable => "it is no address of this machine",
-            io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose another",
-            _ => "choose another address or port",
-        };
-        Failure::new(
-            Exit::Listen,
-            format!("cannot listen on {address}: {error}; {advice}"),
-        )
-    })
+    bound.map_err(|error| not_bound(address, "", &error))
+}
+
+/// Takes datagrams at all these addresses, each with a socket of its own: so the
+/// answers leave from the address that was asked.
+fn bind_datagrams(addresses: &[SocketAddr]) -> Result<Vec<DatagramSocket>, Failure> {
+    let v6_only = addresses.iter().any(SocketAddr::is_ipv4);
+    let bound = addresses.iter().map(|address| {
+        DatagramSocket::bind(*address, v6_only)
+            .map_err(|error| not_bound(*address, " over UDP (--no-udp does without)", &error))
+    });
+    bound.collect()
+}
+
+fn not_bound(address: SocketAddr, over: &str, error: &io::Error) -> Failure {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "another program has it; choose another port, or 0",
+        io::ErrorKind::AddrNotAvailable => "it is no address of this machine",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose another",
+        _ => "choose another address or port",
+    };
+    Failure::new(
+        Exit::Listen,
+        format!("cannot listen on {address}{over}: {error}; {advice}"),
+    )
 }

@@ -1,19 +1,22 @@
 //! `relay-server`
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use log::LevelFilter;
 
-use super::{Failure, LogArgs, announce, bind, server_exit};
+use super::{Failure, LogArgs, announce, bind, bind_datagrams, server_exit};
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
-use crate::reactor::{Reactor, Settings};
+use crate::reactor::{DatagramSocket, Listener, Reactor, Settings};
 use crate::role::relay::{Network, Quota, Relay, Settings as RelaySettings, Trust};
 
 /// Bytes read at once: requests are short.
 const READ_SIZE: usize = 64 * 1024;
+/// Ports that the system may choose until one is free for UDP as well.
+const PORTS_TRIED: u32 = 16;
 
 /// Keeps the directory of a Peerline network: which nodes are alive.
 ///
@@ -48,6 +51,13 @@ pub struct Args {
     /// Bytes that the names of one node's files may have together
     #[arg(long, value_name = "BYTES", default_value = "268435456")]
     pub max_shared_bytes: u64,
+    /// Take no requests over UDP
+    #[arg(long)]
+    pub no_udp: bool,
+    /// Datagrams with a wrong cookie that are answered in a second
+    #[arg(long, value_name = "N", default_value = "10000",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub wrong_cookies: u32,
     /// Messages that one connection may send in a second
     #[arg(long, value_name = "N", default_value = "50",
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -67,14 +77,20 @@ pub struct Args {
 /// An address cannot be listened on.
 pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure> {
     let system = |error| Failure::system("the loop cannot start", &error);
-    let (listeners, addresses) = bind(&args.listen, args.port)?;
+    let Open {
+        listeners,
+        sockets,
+        addresses,
+    } = open(args)?;
     let now = Instant::now();
     let relay = Relay::new(
         RelaySettings {
             lease: args.lease,
             max_nodes: args.max_nodes,
             max_of_host: args.max_nodes_per_address,
+            max_line: args.limits.max_line,
             max_unknown: args.limits.max_unknown,
+            wrong_cookies: args.wrong_cookies,
             quota: Quota {
                 files: args.max_shared,
                 bytes: args.max_shared_bytes,
@@ -83,6 +99,7 @@ pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure
             message_rate: args.message_rate,
             trust: Trust::new(args.trust.clone()),
         },
+        secret().map_err(|error| Failure::system("no random numbers", &error))?,
         now,
     );
     let settings = Settings {
@@ -95,7 +112,46 @@ pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure
     for listener in listeners {
         reactor.listen(listener).map_err(system)?;
     }
+    for socket in sockets {
+        reactor.exchange(socket).map_err(system)?;
+    }
     Ok((reactor, addresses))
+}
+
+/// Where the relay can be reached.
+struct Open {
+    listeners: Vec<Listener>,
+    sockets: Vec<DatagramSocket>,
+    addresses: Vec<SocketAddr>,
+}
+
+/// Opens all sockets. A port that the system chooses must be free for UDP as well.
+fn open(args: &Args) -> Result<Open, Failure> {
+    let mut tries = if args.port == 0 { PORTS_TRIED } else { 1 };
+    loop {
+        let (listeners, addresses) = bind(&args.listen, args.port)?;
+        let udp: &[SocketAddr] = if args.no_udp { &[] } else { &addresses };
+        tries -= 1;
+        match bind_datagrams(udp) {
+            Ok(sockets) => {
+                return Ok(Open {
+                    listeners,
+                    sockets,
+                    addresses,
+                });
+            }
+            Err(failure) if tries == 0 => return Err(failure),
+            Err(_) => {}
+        }
+    }
+}
+
+/// What nobody else knows.
+fn secret() -> io::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    // So few bytes come whole (getrandom(2)).
+    rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())?;
+    Ok(secret)
 }
 
 /// Runs the relay until it is stopped.
@@ -108,13 +164,16 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     reactor
         .stop_on_signals()
         .map_err(|error| Failure::system("signals", &error))?;
+    let udp = if args.no_udp { "" } else { ", also over UDP" };
     for address in addresses {
         let open = if address.ip().is_loopback() {
             ""
         } else {
             ", open to the network"
         };
-        announce(format_args!("relay-server listening on {address}{open}"));
+        announce(format_args!(
+            "relay-server listening on {address}{udp}{open}"
+        ));
     }
     let (_, outcome) = reactor
         .run()

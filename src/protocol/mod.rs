@@ -11,6 +11,7 @@
 
 mod address;
 mod blank;
+mod datagram;
 mod foreign;
 mod hash;
 mod item;
@@ -20,11 +21,14 @@ mod request;
 mod text;
 
 pub use address::{AddressError, ClaimedIp, NodeAddress, Port, canonical};
+pub use datagram::{
+    Cookie, MAX_AMPLIFICATION, MAX_DATAGRAM, Requests, Stamp, Tag, Word, WordError,
+};
 pub use foreign::{Foreign, TLS_FIRST_BYTE};
 pub use hash::{ContentHash, HashError, MaybeHash};
 pub use item::{FileItem, HolderItem, ItemError};
 pub use name::{FileName, NameError};
-pub use reply::{Code, Registered, Reply, ReplyError};
+pub use reply::{Code, Count, Registered, Reply, ReplyError};
 pub use request::{Request, RequestError, Verb};
 pub use text::{Delivery, Text, TextError};
 

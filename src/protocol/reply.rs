@@ -8,6 +8,7 @@ use nom::{IResult, Parser};
 
 use super::address::{ClaimedIp, NodeAddress, claim};
 use super::blank::{field, number, trim};
+use super::datagram::{Cookie, Tag};
 
 /// The classes of errors. The numbers are HTTP's (RFC 9110, section 15).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,9 +89,9 @@ pub enum Reply<'a> {
     /// `PONG`
     Pong,
     /// `NODES n`: n lines follow, each a [`NodeAddress`].
-    Nodes(u64),
+    Nodes(Count),
     /// `HOLDERS n`: n lines follow, each a [`super::HolderItem`].
-    Holders(u64),
+    Holders(Count),
     /// `FOUND size`: so many bytes follow.
     Found(u64),
     /// `NOTFOUND`
@@ -108,6 +109,11 @@ pub enum Reply<'a> {
     Help(u64),
     /// `ERROR code text`
     Error(Code, Cow<'a, str>),
+    /// `TAG tag`: the answers that follow in this datagram are for the requests
+    /// that had this tag.
+    Tag(Tag),
+    /// `COOKIE c`: nothing was done; ask again with this cookie.
+    Cookie(Cookie),
 }
 
 impl<'a> Reply<'a> {
@@ -120,11 +126,13 @@ impl<'a> Reply<'a> {
         let line = trim(std::str::from_utf8(line).map_err(|_| ReplyError)?);
         let (fields, word) = field(line).map_err(|_| ReplyError)?;
         let count = || number(fields).map(|(_, n)| n).map_err(|_| ReplyError);
+        let list = || Count::parse(fields).map_err(|_| ReplyError);
+        let mark = || field(fields).map(|(_, mark)| mark).map_err(|_| ReplyError);
         Ok(match word {
             "OK" => Self::Ok(trim(fields).into()),
             "PONG" => Self::Pong,
-            "NODES" => Self::Nodes(count()?),
-            "HOLDERS" => Self::Holders(count()?),
+            "NODES" => Self::Nodes(list()?),
+            "HOLDERS" => Self::Holders(list()?),
             "FOUND" => Self::Found(count()?),
             "NOTFOUND" => Self::NotFound,
             "FILES" => {
@@ -137,6 +145,8 @@ impl<'a> Reply<'a> {
                 let (text, code) = code(fields).map_err(|_| ReplyError)?;
                 Self::Error(code, trim(text).into())
             }
+            "TAG" => Self::Tag(mark()?.parse().map_err(|_| ReplyError)?),
+            "COOKIE" => Self::Cookie(mark()?.parse().map_err(|_| ReplyError)?),
             _ => return Err(ReplyError),
         })
     }
@@ -162,7 +172,64 @@ impl fmt::Display for Reply<'_> {
             Self::Stats(count) => write!(f, "STATS {count}"),
             Self::Help(count) => write!(f, "HELP {count}"),
             Self::Error(code, text) => write!(f, "ERROR {} {text}", code.number()),
+            Self::Tag(tag) => write!(f, "TAG {tag}"),
+            Self::Cookie(cookie) => write!(f, "COOKIE {cookie}"),
         }
+    }
+}
+
+/// How many lines a list has. A list that was cut to fit into a datagram tells
+/// how many there are: `60 201`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Count {
+    shown: u64,
+    total: u64,
+}
+
+impl Count {
+    /// All of them.
+    #[must_use]
+    pub fn all(count: u64) -> Self {
+        Self {
+            shown: count,
+            total: count,
+        }
+    }
+
+    /// Only the first `shown`.
+    #[must_use]
+    pub fn cut(shown: u64, total: u64) -> Self {
+        let total = total.max(shown);
+        Self { shown, total }
+    }
+
+    /// How many follow.
+    #[must_use]
+    pub fn shown(self) -> u64 {
+        self.shown
+    }
+
+    /// How many there are, at least as many as follow.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.total
+    }
+
+    fn parse(fields: &str) -> Result<Self, nom::Err<nom::error::Error<&str>>> {
+        let (rest, shown) = number(fields)?;
+        // A later version may have put something else there.
+        let total = number(rest).map_or(shown, |(_, total)| total);
+        Ok(Self::cut(shown, total))
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shown, total } = self;
+        if shown == total {
+            return write!(f, "{shown}");
+        }
+        write!(f, "{shown} {total}")
     }
 }
 

@@ -8,14 +8,15 @@
 //!    joins the run queue. Nothing is added, removed, read or written here, so
 //!    no event can meet the wrong connection.
 //! 3. **Act.** Each queued connection has one turn within a budget: write what
-//!    waits, read, let the role answer, write at once. Then deadlines, then new
-//!    connections, then messages.
+//!    waits, read, let the role answer, write at once. Then datagrams, then
+//!    deadlines, then new connections, then messages.
 //! 4. **Reap.** What has ended is taken out, and the role is told.
 //!
 //! A readiness bit is set by an event and cleared only by the operation that
 //! finds nothing to do: edges come once (see mio's `Poll`, "Draining readiness").
 
 mod connection;
+mod datagrams;
 mod deadlines;
 mod descriptors;
 mod doors;
@@ -42,6 +43,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
+pub use datagrams::DatagramSocket;
 pub use descriptors::{connections_within, raise_limit};
 pub use handle::Handle;
 pub use listener::Listener;
@@ -65,6 +67,10 @@ const FIRST_LISTENER: usize = usize::MAX - 2;
 const LAST_LISTENER: usize = usize::MAX - 1024;
 /// What the role watches outside.
 const OUTSIDE: Token = Token(usize::MAX - 1025);
+/// Sockets for datagrams count down from here.
+const FIRST_SOCKET: usize = usize::MAX - 1026;
+/// The lowest token that may be one's.
+const LAST_SOCKET: usize = usize::MAX - 2048;
 
 /// Events taken at once.
 const EVENTS: usize = 1024;
@@ -99,6 +105,7 @@ pub struct Reactor<R: Role> {
     settings: Settings,
     poll: Poll,
     listeners: Vec<Listener>,
+    sockets: Vec<DatagramSocket>,
     signals: Option<Signals>,
     outside: Option<OwnedFd>,
     letters: Receiver<Letter<R::Message>>,
@@ -142,6 +149,7 @@ where
             role,
             poll,
             listeners: Vec::new(),
+            sockets: Vec::new(),
             signals: None,
             outside: None,
             letters,
@@ -240,7 +248,8 @@ where
         // What the last reap has brought about is dealt with by the next one, so
         // that a long row of failures does not hold the loop.
         let to_reap = !self.ended.is_empty() || !self.failed_dials.is_empty();
-        if !self.run_queue.is_empty() || accepting || to_reap {
+        let arriving = self.sockets.iter().any(DatagramSocket::is_ready);
+        if !self.run_queue.is_empty() || accepting || arriving || to_reap {
             return Some(Duration::ZERO);
         }
         let drain = match self.stopping {
@@ -271,6 +280,11 @@ where
                         listener.ready = true;
                     }
                 }
+                Token(token) if token > LAST_SOCKET => {
+                    if let Some(socket) = self.sockets.get_mut(FIRST_SOCKET - token) {
+                        socket.note();
+                    }
+                }
                 Token(slot) => {
                     if let Some(conn) = self.connections.get_mut(slot) {
                         conn.note(event);
@@ -289,6 +303,7 @@ where
             };
             self.take_turn(slot);
         }
+        self.read_datagrams();
         for _ in 0..AT_ONCE {
             let Some(slot) = self.timers.take_due(self.now) else {
                 break;

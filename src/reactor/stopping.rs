@@ -67,6 +67,7 @@ where
         info!("stopping");
         self.stopping = Stopping::Draining(self.now + self.settings.limits.drain, 0);
         self.listeners.clear();
+        self.sockets.clear();
         let accepted: Vec<usize> = self
             .connections
             .iter()

@@ -42,6 +42,12 @@ where
                         self.recipient(to, |conn| conn.send(bytes, more))
                     }
                 }
+                Step::Datagram { to, end } => {
+                    let bytes = &text[sent..end];
+                    sent = end;
+                    self.send_datagram(to, bytes);
+                    None
+                }
                 Step::Keep { conn } => self.recipient(conn, |conn| {
                     conn.keep();
                     Ok(())

@@ -33,6 +33,15 @@ pub struct ConnId {
     pub serial: u32,
 }
 
+/// Somebody with whom datagrams are exchanged.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Correspondent {
+    /// Through which of our sockets.
+    pub socket: u32,
+    /// Where they are.
+    pub address: SocketAddr,
+}
+
 /// The part that one program plays. The loop calls it; it never blocks.
 pub trait Role: Sized {
     /// What the role remembers of one connection. It prints as what was done
@@ -64,6 +73,9 @@ pub trait Role: Sized {
 
     /// A connection is over, or a dial failed.
     fn ended(&mut self, turn: &mut Turn<'_, Self>, session: Self::Session, end: &End);
+
+    /// A datagram came. Answer with [`Output::datagram`], or not at all.
+    fn datagram(&mut self, _turn: &mut Turn<'_, Self>, _from: Correspondent, _bytes: &[u8]) {}
 
     /// Another thread sent a message.
     fn told(&mut self, turn: &mut Turn<'_, Self>, message: Self::Message);
@@ -145,6 +157,10 @@ pub struct Traffic {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
+    /// Datagrams received.
+    pub datagrams: u64,
+    /// Datagrams that could not be sent: they count as lost on the way.
+    pub datagrams_lost: u64,
 }
 
 /// What a role wants done, in order. The texts of one connection lie together
@@ -166,6 +182,14 @@ pub enum Step<R: Role> {
         end: usize,
         /// Nobody asked for it: who does not take such text is cut off.
         unasked: bool,
+    },
+    /// Send a datagram: the text from where the text before it ended. Without
+    /// bytes there is none.
+    Datagram {
+        /// Who gets it.
+        to: Correspondent,
+        /// Where it ends.
+        end: usize,
     },
     /// The connection waits for what others say: it may be silent for ever, as
     /// long as the other side is alive.
@@ -251,6 +275,13 @@ impl<R: Role> Output<R> {
             let end = 0;
             self.push(Step::Text { to, end, unasked });
         }
+        &mut self.text
+    }
+
+    /// The buffer to append a datagram to `to` to. Each call begins another one.
+    pub fn datagram(&mut self, to: Correspondent) -> &mut Vec<u8> {
+        // Its end is set when the next step begins.
+        self.push(Step::Datagram { to, end: 0 });
         &mut self.text
     }
 
@@ -341,7 +372,7 @@ impl<R: Role> Output<R> {
     }
 
     fn end_text(&mut self) {
-        if let Some(Step::Text { end, .. }) = self.steps.last_mut() {
+        if let Some(Step::Text { end, .. } | Step::Datagram { end, .. }) = self.steps.last_mut() {
             *end = self.text.len();
         }
     }
@@ -353,7 +384,8 @@ impl<R: Role> Step<R> {
     pub fn to(&self) -> Option<ConnId> {
         match self {
             Self::Text { to, .. } | Self::Shared { to, .. } | Self::File { to, .. } => Some(*to),
-            Self::Keep { .. }
+            Self::Datagram { .. }
+            | Self::Keep { .. }
             | Self::Expect { .. }
             | Self::Resume { .. }
             | Self::Close { .. }

@@ -4,6 +4,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod datagrams;
 mod pieces;
 mod round_trips;
 mod rules;

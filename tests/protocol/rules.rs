@@ -1,9 +1,9 @@
 //! The rules of protocol.md for lines and values, one test each.
 
 use peerline::protocol::{
-    AddressError, ClaimedIp, Code, Delivery, FileItem, FileName, Foreign, HolderItem, MAX_LINE,
-    MAX_NAME, MAX_TEXT, MaybeHash, NameError, NodeAddress, Port, Registered, Reply, Request,
-    RequestError, Text, TextError, Verb,
+    AddressError, ClaimedIp, Code, Count, Delivery, FileItem, FileName, Foreign, HolderItem,
+    MAX_LINE, MAX_NAME, MAX_TEXT, MaybeHash, NameError, NodeAddress, Port, Registered, Reply,
+    Request, RequestError, Text, TextError, Verb,
 };
 
 fn get(name: &str) -> Request<'_> {
@@ -315,8 +315,8 @@ fn numbers_are_decimal_without_a_sign_and_of_64_bits() {
 fn fields_after_those_known_are_ignored() {
     for (line, known) in [
         ("FOUND 1 x y", Reply::Found(1)),
-        ("NODES 1 x", Reply::Nodes(1)),
-        ("HOLDERS 1 x", Reply::Holders(1)),
+        ("NODES 1 x", Reply::Nodes(Count::all(1))),
+        ("HOLDERS 1 x", Reply::Holders(Count::all(1))),
         ("FILES 1 2 x", Reply::Files { shown: 1, total: 2 }),
         ("STATS 1 x", Reply::Stats(1)),
         ("HELP 1 x", Reply::Help(1)),

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use peerline::protocol::{
-    ClaimedIp, Code, ContentHash, Delivery, FileItem, FileName, HolderItem, MaybeHash, NodeAddress,
-    Port, Registered, Reply, Request, Text,
+    ClaimedIp, Code, ContentHash, Count, Delivery, FileItem, FileName, HolderItem, MaybeHash,
+    NodeAddress, Port, Registered, Reply, Request, Text,
 };
 use proptest::prelude::*;
 
@@ -116,19 +116,25 @@ fn texts() -> impl Strategy<Value = String> {
     "\\PC{0,40}".prop_map(|text| text.trim_matches([' ', '\t']).to_owned())
 }
 
+fn counts() -> impl Strategy<Value = Count> {
+    any::<(u64, u64)>().prop_map(|(shown, total)| Count::cut(shown, total))
+}
+
 pub fn replies() -> impl Strategy<Value = Reply<'static>> {
     prop_oneof![
         texts().prop_map(|text| Reply::Ok(text.into())),
         Just(Reply::Pong),
         Just(Reply::NotFound),
-        any::<u64>().prop_map(Reply::Nodes),
-        any::<u64>().prop_map(Reply::Holders),
+        counts().prop_map(Reply::Nodes),
+        counts().prop_map(Reply::Holders),
         any::<u64>().prop_map(Reply::Found),
         any::<(u64, u64)>().prop_map(|(shown, total)| Reply::Files { shown, total }),
         any::<u64>().prop_map(Reply::Stats),
         any::<u64>().prop_map(Reply::Help),
         (any::<u16>(), texts())
             .prop_map(|(code, text)| Reply::Error(Code::from(code), text.into())),
+        "[a-zA-Z0-9]{1,8}".prop_map(|tag| Reply::Tag(tag.parse().expect("a tag"))),
+        "[a-zA-Z0-9]{1,16}".prop_map(|word| Reply::Cookie(word.parse().expect("a cookie"))),
     ]
 }
 

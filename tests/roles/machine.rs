@@ -9,7 +9,9 @@ use std::time::Instant;
 use peerline::end::End;
 use peerline::inbox::{Inbox, Piece};
 use peerline::protocol::MAX_LINE;
-use peerline::role::{ConnId, Fault, Heard, Next, Output, Role, Step, Traffic, Turn};
+use peerline::role::{
+    ConnId, Correspondent, Fault, Heard, Next, Output, Role, Step, Traffic, Turn,
+};
 
 pub struct Machine<R: Role, W: Witness<R::File>> {
     role: R,
@@ -35,6 +37,8 @@ struct Peer<S> {
 pub enum Event<F> {
     /// Bytes for a connection.
     Sent { to: u32, bytes: Vec<u8> },
+    /// A datagram.
+    Datagram { to: Correspondent, bytes: Vec<u8> },
     /// A part of a file for a connection.
     File {
         to: u32,
@@ -250,6 +254,10 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
                 // What is sent tells by itself whether it was asked for.
                 Step::Text { to, end, .. } => Event::Sent {
                     to: to.slot,
+                    bytes: text[mem::replace(&mut start, end)..end].to_vec(),
+                },
+                Step::Datagram { to, end } => Event::Datagram {
+                    to,
                     bytes: text[mem::replace(&mut start, end)..end].to_vec(),
                 },
                 Step::Shared { to, bytes } => Event::Sent {

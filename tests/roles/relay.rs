@@ -1,6 +1,6 @@
 //! The relay on its stage. Its own commands:
 //!
-//! - `relay lease=TIME max-nodes=N max-unknown=N trust=NETWORK… message-rate=N
+//! - `relay lease=TIME max-nodes=N max-line=N max-unknown=N wrong-cookies=N trust=NETWORK… message-rate=N
 //!   max-shared=N max-shared-bytes=N`: it starts.
 //! - `crowd N COUNT`: over connection N so many nodes register.
 //! - `pile N PORT COUNT`: over connection N a node registers and shares so many
@@ -17,7 +17,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context};
-use peerline::protocol::{Delivery, FileItem, HolderItem, NodeAddress, Reply};
+use peerline::protocol::{Delivery, FileItem, HolderItem, MAX_LINE, NodeAddress, Reply};
 use peerline::role::relay::{Quota, Relay, Settings, Trust};
 
 use proptest::prelude::*;
@@ -35,7 +35,9 @@ fn defaults() -> Settings {
         lease: Duration::from_secs(60),
         max_nodes: 1_000_000,
         max_of_host: 1024,
+        max_line: MAX_LINE,
         max_unknown: 10,
+        wrong_cookies: 10_000,
         message_rate: 50,
         quota: Quota {
             files: 1_000_000,
@@ -48,7 +50,7 @@ fn defaults() -> Settings {
 
 fn stage(settings: Settings) -> Stage<Relay> {
     let began = Instant::now();
-    let relay = Relay::new(settings, began);
+    let relay = Relay::new(settings, [7; 32], began);
     let (_, news) = channel();
     let show_file = |_: &_| unreachable!("a relay sends no files");
     Stage::new(relay, began, news, show_file)
@@ -64,6 +66,8 @@ impl Play {
                 "lease" => settings.lease = time(value)?,
                 "max-nodes" => settings.max_nodes = value.parse()?,
                 "max-of-host" => settings.max_of_host = value.parse()?,
+                "max-line" => settings.max_line = value.parse()?,
+                "wrong-cookies" => settings.wrong_cookies = value.parse()?,
                 "max-unknown" => settings.max_unknown = value.parse()?,
                 "message-rate" => settings.message_rate = value.parse()?,
                 "max-shared" => settings.quota.files = value.parse()?,
@@ -227,8 +231,8 @@ fn answers<'a>(mut lines: impl Iterator<Item = &'a str>) -> (Vec<Reply<'a>>, Vec
         }
         let reply = Reply::parse(line.as_bytes()).unwrap_or_else(|_| panic!("{line:?}"));
         let (count, is_item): (u64, fn(&str) -> bool) = match reply {
-            Reply::Nodes(count) => (count, |line| NodeAddress::parse(line).is_ok()),
-            Reply::Holders(count) => (count, |line| HolderItem::parse(line).is_ok()),
+            Reply::Nodes(count) => (count.shown(), |line| NodeAddress::parse(line).is_ok()),
+            Reply::Holders(count) => (count.shown(), |line| HolderItem::parse(line).is_ok()),
             Reply::Files { shown, .. } => (shown, |line| FileItem::parse(line).is_ok()),
             Reply::Stats(count) => (count, |line| line.split(' ').count() == 2),
             _ => (0, |_| false),

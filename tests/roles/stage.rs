@@ -10,6 +10,7 @@
 //!   `lose N`, `stall N`: the connection breaks.
 //! - `reached N`, `unreached N`, `unanswered N`: how a dial went. Dials are
 //!   numbered on from the highest number.
+//! - `datagram from=IP:PORT LINE…`: these lines come in one datagram.
 //! - `advance TIME`: the clock moves, and deadlines are met on the way.
 //!   An answer that the role needs deadlines for comes with `advance 0s`.
 //! - `wake from=TIME to=TIME`: the clock moves to the next deadline, which must
@@ -18,7 +19,7 @@
 //! - `stop`: the program is told to stop.
 
 use std::error::Error;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::Receiver;
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use goldenscript::{ArgumentConsumer, Command};
 use peerline::end::{End, Full};
-use peerline::role::{Fault, Role, Turn};
+use peerline::role::{Correspondent, Fault, Role, Turn};
 
 use crate::machine::{Event, Machine, Witness};
 use crate::warnings;
@@ -120,6 +121,15 @@ impl<R: Role> Stage<R> {
                     .over(number(&mut args)?, &End::NotReached(refused))?;
             }
             "unanswered" => self.machine.over(number(&mut args)?, &End::DialTimeout)?,
+            "datagram" => {
+                let socket = args.take_key("socket").map_or(Ok(0), str::parse)?;
+                let address = key(&mut args, "from")?.parse()?;
+                let from = Correspondent { socket, address };
+                let pad = padding(&mut args)?;
+                let lines = std::iter::from_fn(|| args.next_pos());
+                let text: String = lines.map(|line| format!("{line}{pad}\n")).collect();
+                self.call(|role, turn| role.datagram(turn, from, text.as_bytes()));
+            }
             "advance" => self.advance(time(args.next_pos().ok_or("how far?")?)?),
             "wake" => {
                 let from = time(key(&mut args, "from")?)?;
@@ -201,6 +211,10 @@ impl<F> Witness<F> for Show<F> {
         self.note_told();
         let line = match event {
             Event::Sent { to, bytes } => return self.show(to, &bytes),
+            Event::Datagram { to, bytes } => {
+                let to = format!("{} {}", to.address.ip(), to.address.port());
+                return self.show(to, &bytes);
+            }
             Event::File {
                 to,
                 file,
@@ -238,7 +252,7 @@ impl<F> Show<F> {
     }
 
     /// Shows what a connection is sent; what has no end of line is quoted.
-    fn show(&mut self, to: u32, bytes: &[u8]) {
+    fn show(&mut self, to: impl fmt::Display, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         for line in text.split_inclusive('\n') {
             let _ = match line.strip_suffix('\n') {

@@ -6,7 +6,7 @@ use crate::serving::serve;
 use crate::support::{Done, Server, folder, run};
 
 /// Whether there is an `nc` that knows `-N`; without it there is nothing to test.
-fn there_is_no_nc() -> bool {
+pub fn there_is_no_nc() -> bool {
     let version = Command::new("nc").arg("-h").output();
     let known = version.is_ok_and(|out| {
         let text = [out.stdout, out.stderr].concat();

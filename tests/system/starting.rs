@@ -134,7 +134,7 @@ fn the_first_line_tells_the_address() {
     let address = relay.address();
     assert_eq!(
         relay.greeting,
-        format!("relay-server listening on {address}\n")
+        format!("relay-server listening on {address}, also over UDP\n")
     );
     let share = folder(&[("a", b"12"), ("b", b"345")]);
     let node = node(&relay, share.path(), &[]);

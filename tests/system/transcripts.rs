@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use peerline::protocol::{Request, Verb};
 
+use crate::datagrams::Datagrams;
 use crate::support::{Nc, Server, ask, folder, relay, unlisted_node};
 
 const CONTRACT: &str = include_str!("../../protocol.md");
@@ -18,6 +19,9 @@ const SAMPLES: [(&str, &[u8]); 5] = [
     ("sub/größe.txt", "Grüße aus Köln\n".as_bytes()),
     ("two words.txt", b"a name may hold blanks\n"),
 ];
+
+/// What cookies look like in the contract.
+const SHOWN_COOKIE: &str = "abcdefg";
 
 /// Marks a typed line.
 const TYPED: &str = "> ";
@@ -32,6 +36,10 @@ fn every_transcript_of_the_contract_is_true() {
     for transcript in transcripts() {
         let at = format!("protocol.md:{}", transcript.line);
         let stage = Stage::new(transcript.server);
+        if let Kind::RelayOverUdp = transcript.server {
+            transcript.send_datagrams(stage.address(), &at);
+            continue;
+        }
         let heard = transcript.type_line_by_line(stage.address(), &at);
         for (who, heard) in [Who::First, Who::Second].into_iter().zip(heard) {
             transcript.check(who, &heard, &format!("{at}, typed line by line, {who:?}"));
@@ -81,6 +89,7 @@ fn the_samples_of_the_contract_are_those_of_the_test() {
 enum Kind {
     Relay,
     UntrustingRelay,
+    RelayOverUdp,
     Node,
 }
 
@@ -97,7 +106,7 @@ impl Stage {
         let share = folder(&SAMPLES);
         let silent_relay = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let server = match kind {
-            Kind::Relay => relay(&["--lease", "60"]),
+            Kind::Relay | Kind::RelayOverUdp => relay(&["--lease", "60"]),
             Kind::UntrustingRelay => relay(&["--lease", "60", "--trust", "10.0.0.0/8"]),
             Kind::Node => {
                 let relay = silent_relay.local_addr().expect("it is bound");
@@ -176,6 +185,30 @@ impl Transcript {
         heard
     }
 
+    /// Sends each block of typed lines as one datagram. Where the contract shows a
+    /// cookie, the real one is put in.
+    fn send_datagrams(&self, address: SocketAddr, at: &str) {
+        let mut socket = Datagrams::to(address);
+        let mut typed = String::new();
+        for step in &self.steps {
+            typed.push_str(&step.typed);
+            typed.push('\n');
+            if step.answers.is_empty() {
+                continue;
+            }
+            let heard = socket.ask(typed.replace(SHOWN_COOKIE, &socket.cookie()));
+            let heard = heard.replace(&socket.cookie(), SHOWN_COOKIE);
+            let lines: Vec<&str> = heard.lines().collect();
+            let expected = step.answers.iter().map(|(_, expected)| expected);
+            let same = expected.len() == lines.len()
+                && expected
+                    .zip(&lines)
+                    .all(|(expected, line)| matches(expected, line));
+            assert!(same, "{at}: {typed:?} is answered by {heard:?}");
+            typed.clear();
+        }
+    }
+
     fn check(&self, who: Who, heard: &str, at: &str) {
         let answers = self.steps.iter().flat_map(|step| &step.answers);
         let expected: Vec<&String> = answers
@@ -214,6 +247,7 @@ fn transcripts() -> Vec<Transcript> {
         let server = match tag {
             "relay" => Kind::Relay,
             "relay-untrusting" => Kind::UntrustingRelay,
+            "relay-udp" => Kind::RelayOverUdp,
             "node" => Kind::Node,
             tag => panic!("protocol.md:{line}: nobody types a block tagged {tag:?}"),
         };

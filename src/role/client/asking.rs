@@ -156,8 +156,8 @@ impl Asking {
                 return Ok(None);
             }
             (Question::Message(..), Reply::Ok(_)) => 0,
-            (Question::Nodes, Reply::Nodes(count)) => count,
-            (Question::Holders(_), Reply::Holders(count)) => count,
+            (Question::Nodes, Reply::Nodes(count)) => count.shown(),
+            (Question::Holders(_), Reply::Holders(count)) => count.shown(),
             (Question::Files(_), Reply::Files { shown, total }) => {
                 // The list ends where nothing follows, whatever changed meanwhile.
                 self.files.1 = if shown == 0 { self.files.0 } else { total };

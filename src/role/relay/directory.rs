@@ -11,7 +11,7 @@ use slab::Slab;
 
 use super::index::Place;
 use crate::limits::address_group;
-use crate::protocol::{NodeAddress, Reply};
+use crate::protocol::{Count, NodeAddress, Reply};
 use crate::timers::{Lane, Timers};
 
 /// All leases are equally long: one lane holds them in the order of their ends.
@@ -189,7 +189,7 @@ impl Directory {
         seen.sort_unstable_by_key(|node| node.serial);
         // Writing to a Vec cannot fail.
         let mut text = Vec::new();
-        let _ = writeln!(text, "{}", Reply::Nodes(seen.len() as u64));
+        let _ = writeln!(text, "{}", Reply::Nodes(Count::all(seen.len() as u64)));
         for node in seen {
             let _ = writeln!(text, "{}", node.address);
         }

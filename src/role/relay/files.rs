@@ -7,7 +7,7 @@ use log::debug;
 use super::index::{Holder, PAGES_AT_ONCE, Place, Quota, Search, Seen};
 use super::session::{Session, Subject};
 use super::{Refused, Relay};
-use crate::protocol::{Code, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Reply};
+use crate::protocol::{Code, Count, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Reply};
 use crate::role::visitor::say;
 use crate::role::{ConnId, Next, Turn};
 
@@ -60,29 +60,37 @@ impl Relay {
         Err((Code::LimitReached, text))
     }
 
-    /// The answer to `FIND`.
-    pub(super) fn find(&mut self, reply: &mut Vec<u8>, name: &FileName<'_>, on_loopback: bool) {
-        let holders = self.index.find(name).iter();
-        let mut holders: Vec<HolderItem> = holders
-            .filter_map(|holder| {
-                Some(HolderItem {
-                    node: self.directory.seen(holder.node, on_loopback)?,
-                    size: holder.size,
-                    hash: holder.hash(),
-                })
+    /// The answer to `FIND`. It stops where it is longer than `room` bytes.
+    pub(super) fn find(
+        &mut self,
+        reply: &mut Vec<u8>,
+        name: &FileName<'_>,
+        on_loopback: bool,
+        room: usize,
+    ) {
+        let holders = self.index.find(name).iter().filter_map(|holder| {
+            Some(HolderItem {
+                node: self.directory.seen(holder.node, on_loopback)?,
+                size: holder.size,
+                hash: holder.hash(),
             })
-            .collect();
-        if holders.is_empty() {
+        });
+        let count = holders.clone().count();
+        if count == 0 {
             return say(reply, Reply::NotFound);
         }
         // Not everybody is to ask the same one first.
-        let turns = self.finds % holders.len() as u64;
-        holders.rotate_left(turns as usize);
-        holders.truncate(MAX_LISTED_FILES);
+        let turns = (self.finds % count as u64) as usize;
         self.finds = self.finds.wrapping_add(1);
-        say(reply, Reply::Holders(holders.len() as u64));
-        for holder in holders {
+        let rotated = holders.clone().skip(turns).chain(holders.take(turns));
+        let shown = count.min(MAX_LISTED_FILES);
+        let start = reply.len();
+        say(reply, Reply::Holders(Count::all(shown as u64)));
+        for holder in rotated.take(shown) {
             say(reply, holder);
+            if reply.len() - start > room {
+                break;
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! The relay: the directory of live nodes. It never dials anybody.
 
+mod cookie;
+mod datagrams;
 mod directory;
 mod files;
 mod index;
@@ -11,24 +13,25 @@ mod trust;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::{debug, info};
+use log::info;
 
 pub use index::Quota;
 pub use session::Session;
 pub use trust::{Network, Trust};
 
+use self::cookie::Cookies;
 use self::directory::Directory;
 use self::files::{Looked, Pending};
 use self::index::{Index, Search};
 use self::messages::Listeners;
 use self::session::Subject;
 use super::visitor::{self, Help, say};
-use super::{ConnId, Heard, Next, Role, Turn};
+use super::{ConnId, Correspondent, Heard, Next, Role, Turn};
 use crate::end::{End, Full};
 use crate::protocol::{Code, Reply, Request, Verb};
-use crate::visible::Visible;
 
 /// What the relay answers to `HELP`.
 const COMMANDS: [Help; 14] = [
@@ -63,8 +66,12 @@ pub struct Settings {
     pub max_nodes: usize,
     /// The most nodes of one address; who is trusted has no such limit.
     pub max_of_host: usize,
+    /// Bytes of a line in a datagram, with its end.
+    pub max_line: usize,
     /// Unknown commands until a connection is closed.
     pub max_unknown: u32,
+    /// Datagrams with a wrong cookie that are answered in a second.
+    pub wrong_cookies: u32,
     /// What one node may share.
     pub quota: Quota,
     /// Messages that one connection may send in a second.
@@ -85,6 +92,7 @@ pub struct Relay {
     searches: VecDeque<Pending>,
     looked: Looked,
     listeners: Listeners,
+    cookies: Cookies,
     finds: u64,
     messages: u64,
     registrations: u64,
@@ -93,10 +101,11 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay that knows nobody, started at `now`.
+    /// A relay that knows nobody, started at `now`. Nobody else knows the `secret`.
     #[must_use]
-    pub fn new(settings: Settings, now: Instant) -> Self {
+    pub fn new(settings: Settings, secret: [u8; 32], now: Instant) -> Self {
         Self {
+            cookies: Cookies::new(secret, settings.wrong_cookies, now),
             settings,
             started: now,
             directory: Directory::new(now),
@@ -131,43 +140,16 @@ impl Relay {
         session: &mut Session,
         request: Request<'_>,
     ) -> Next {
-        let seen = session.ip;
         let reply = turn.out.text(conn);
         match request {
-            Request::Banner => say(reply, self.banner(seen.is_loopback())),
-            Request::Register(ip, port) => match self.register(turn.now, seen, ip, port) {
-                Ok(registered) => {
-                    session.subject = Subject::Node(registered.address);
-                    say(reply, registered);
-                }
-                Err((code, text)) => {
-                    session.subject = Subject::Refused;
-                    say(reply, Reply::Error(code, text.into()));
-                    if code == Code::Full {
-                        return Next::Close(End::Full(Full::Directory));
-                    }
-                }
-            },
-            Request::Unregister(ip, port) => say(reply, done(self.unregister(seen, ip, port))),
             Request::List => {
-                self.lists += 1;
-                let list = self.directory.list(seen.is_loopback());
+                let list = self.list(session);
                 if list.len() <= COPIED_LIST {
                     reply.extend_from_slice(&list);
                 } else {
                     turn.out.shared(conn, list);
                 }
             }
-            Request::Share(size, hash, name) => {
-                let result = self.share(session, size, hash, &name);
-                say(reply, done(result));
-            }
-            Request::Unshare(name) => match self.subject(session) {
-                Ok(place) if self.index.unshare(place, &name) => say(reply, done(Ok(()))),
-                Ok(_) => say(reply, Reply::NotFound),
-                Err(refused) => say(reply, done(Err(refused))),
-            },
-            Request::Find(name) => self.find(reply, &name, seen.is_loopback()),
             Request::Search(text) => {
                 session.more = None;
                 return self.search(turn, conn, session, Search::new(text));
@@ -187,11 +169,10 @@ impl Relay {
                 let result = self.send(turn, session, &to, text);
                 say(turn.out.text(conn), done(result));
             }
-            Request::Ping => return visitor::pong(reply),
             Request::Stats => {
                 let uptime = turn.now.saturating_duration_since(self.started);
                 let own = [
-                    ("nodes", self.directory.len(seen.is_loopback()) as u64),
+                    ("nodes", self.directory.len(session.ip.is_loopback()) as u64),
                     ("nodes_expired", self.expired),
                     ("registrations", self.registrations),
                     ("lists", self.lists),
@@ -199,6 +180,9 @@ impl Relay {
                     ("finds", self.finds),
                     ("listeners", self.listeners.len() as u64),
                     ("messages", self.messages),
+                    ("datagrams", turn.traffic.datagrams),
+                    ("datagrams_lost", turn.traffic.datagrams_lost),
+                    ("cookies_wrong", self.cookies.wrong()),
                 ];
                 return visitor::stats(reply, uptime, turn.traffic, &own);
             }
@@ -207,8 +191,79 @@ impl Relay {
             Request::Get(_) | Request::Stat(_) => {
                 return visitor::not_here(reply, "a node answers that; LIST names the nodes");
             }
+            Request::Banner
+            | Request::Register(..)
+            | Request::Unregister(..)
+            | Request::Share(..)
+            | Request::Unshare(_)
+            | Request::Find(_)
+            | Request::Ping => {
+                return self.answer_briefly(turn.now, session, request, usize::MAX, reply);
+            }
         }
         Next::Line
+    }
+
+    /// Answers what may stand in a datagram as well. A list stops where it is
+    /// longer than `room` bytes.
+    fn answer_briefly(
+        &mut self,
+        now: Instant,
+        session: &mut Session,
+        request: Request<'_>,
+        room: usize,
+        reply: &mut Vec<u8>,
+    ) -> Next {
+        let seen = session.ip;
+        match request {
+            Request::Banner => say(reply, self.banner(seen.is_loopback())),
+            Request::Register(ip, port) => match self.register(now, seen, ip, port) {
+                Ok(registered) => {
+                    session.subject = Subject::Node(registered.address);
+                    say(reply, registered);
+                }
+                Err((code, text)) => {
+                    session.subject = Subject::Refused;
+                    say(reply, Reply::Error(code, text.into()));
+                    if code == Code::Full {
+                        return Next::Close(End::Full(Full::Directory));
+                    }
+                }
+            },
+            Request::Unregister(ip, port) => say(reply, done(self.unregister(seen, ip, port))),
+            Request::List => {
+                let list = self.list(session);
+                let end = list.len().min(room.saturating_add(1));
+                reply.extend_from_slice(&list[..end]);
+            }
+            Request::Share(size, hash, name) => {
+                let result = self.share(session, size, hash, &name);
+                say(reply, done(result));
+            }
+            Request::Unshare(name) => match self.subject(session) {
+                Ok(place) if self.index.unshare(place, &name) => say(reply, done(Ok(()))),
+                Ok(_) => say(reply, Reply::NotFound),
+                Err(refused) => say(reply, done(Err(refused))),
+            },
+            Request::Find(name) => self.find(reply, &name, seen.is_loopback(), room),
+            Request::Ping => return visitor::pong(reply),
+            Request::Search(_)
+            | Request::More
+            | Request::Get(_)
+            | Request::Stat(_)
+            | Request::Listen
+            | Request::Send(..)
+            | Request::Stats
+            | Request::Help
+            | Request::Quit => return visitor::not_here(reply, "use that over TCP"),
+        }
+        Next::Line
+    }
+
+    /// The whole answer to `LIST`.
+    fn list(&mut self, session: &Session) -> Arc<[u8]> {
+        self.lists += 1;
+        self.directory.list(session.ip.is_loopback())
     }
 }
 
@@ -241,25 +296,14 @@ impl Role for Relay {
             return Next::Line;
         }
         let max_unknown = self.settings.max_unknown;
-        let request = session
-            .visitor
-            .request(heard, max_unknown, turn.out.text(conn));
-        match request {
-            Ok(request) => {
-                debug!(
-                    "{} asks: {}",
-                    session.ip,
-                    Visible::text(&request.to_string())
-                );
-                self.answer(turn, conn, session, request)
-            }
-            Err(next) => {
-                if session.visitor.malformed == Some(Verb::Register) {
-                    session.subject = Subject::Refused;
-                }
-                next
-            }
+        match session.request(heard, max_unknown, turn.out.text(conn)) {
+            Ok(request) => self.answer(turn, conn, session, request),
+            Err(next) => next,
         }
+    }
+
+    fn datagram(&mut self, turn: &mut Turn<'_, Self>, from: Correspondent, bytes: &[u8]) {
+        self.read_datagram(turn, from, bytes);
     }
 
     fn ended(&mut self, _: &mut Turn<'_, Self>, session: Session, _: &End) {

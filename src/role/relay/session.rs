@@ -4,12 +4,15 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use log::debug;
+
 use super::index::Search;
 use super::messages::Pace;
-use crate::protocol::{NodeAddress, Port, canonical};
-use crate::role::{ConnId, Visitor};
+use crate::protocol::{NodeAddress, Port, Request, Verb, canonical};
+use crate::role::{ConnId, Heard, Next, Visitor};
+use crate::visible::Visible;
 
-/// One connection of the relay.
+/// One connection of the relay, or one datagram.
 pub struct Session {
     pub(super) visitor: Visitor,
     /// The address at which the relay sees them.
@@ -52,6 +55,24 @@ impl Session {
             more: None,
             pace: None,
         }
+    }
+
+    /// Reads a request; see [`Visitor::request`].
+    pub(super) fn request<'a>(
+        &mut self,
+        heard: Heard<'a>,
+        max_unknown: u32,
+        reply: &mut Vec<u8>,
+    ) -> Result<Request<'a>, Next> {
+        let request = self.visitor.request(heard, max_unknown, reply);
+        match &request {
+            Ok(request) => debug!("{} asks: {}", self.ip, Visible::text(&request.to_string())),
+            Err(_) if self.visitor.malformed == Some(Verb::Register) => {
+                self.subject = Subject::Refused;
+            }
+            Err(_) => {}
+        }
+        request
     }
 
     pub(super) fn pace(&mut self, rate: u32, now: Instant) -> &mut Pace {

@@ -1,0 +1,122 @@
+//! Datagrams: cookie, tag and lines.
+
+use peerline::protocol::{Cookie, Count, Reply, Requests, Stamp, Tag};
+use proptest::prelude::*;
+
+fn stamps() -> impl Strategy<Value = Stamp> {
+    let cookie = prop::option::of("[a-zA-Z0-9]{1,16}");
+    let tag = prop::option::of("[a-zA-Z0-9]{1,8}");
+    (cookie, tag).prop_map(|(cookie, tag)| Stamp {
+        cookie: cookie.map(|cookie| cookie.parse().expect("a cookie")),
+        tag: tag.map(|tag| tag.parse().expect("a tag")),
+    })
+}
+
+proptest! {
+    #[test]
+    fn requests_are_read_as_they_were_printed(
+        stamp in stamps(),
+        lines in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        // Blanks behind the stamp are not the line's.
+        let lines = lines.trim_ascii_start();
+        let requests = Requests { stamp, lines };
+        let mut datagram = Vec::new();
+        requests.write(&mut datagram);
+        prop_assert_eq!(Requests::parse(&datagram), Some(requests));
+    }
+
+    #[test]
+    fn nothing_that_comes_breaks_the_parser(
+        bytes in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..64),
+            "(COOKIE|cookie|LIST)[ \t]{0,2}[-a-z.\r\n ]{0,12}".prop_map(String::into_bytes),
+        ],
+    ) {
+        let begins_with_a_letter = bytes.first().is_some_and(u8::is_ascii_alphabetic);
+        let requests = Requests::parse(&bytes);
+        prop_assert_eq!(requests.is_some(), begins_with_a_letter);
+        if let Some(requests) = requests {
+            prop_assert!(requests.lines().all(|line| !line.contains(&b'\n')));
+            prop_assert!(requests.lines().count() >= 1);
+        }
+    }
+}
+
+fn lines(datagram: &str) -> (Stamp, Vec<&str>) {
+    let requests = Requests::parse(datagram.as_bytes()).expect(datagram);
+    let lines = requests.lines();
+    let text = |line| std::str::from_utf8(line).expect("it was text");
+    (requests.stamp, lines.map(text).collect())
+}
+
+#[test]
+fn a_datagram_is_a_stamp_and_lines() {
+    let stamp = |text: &str| text.parse::<Stamp>().expect(text);
+    for (datagram, expected, said) in [
+        ("LIST\n", "-", &["LIST"][..]),
+        ("LIST", "-", &["LIST"]),
+        ("COOKIE abc LIST\r\nPING\r\n", "abc", &["LIST", "PING"]),
+        ("cookie\tabc.7 \t LIST\n", "abc.7", &["LIST"]),
+        (
+            "COOKIE -.t1 FIND a  b\nFIND c",
+            "-.t1",
+            &["FIND a  b", "FIND c"],
+        ),
+        ("COOKIE abc", "abc", &[""]),
+        ("COOKIE abc\nLIST\n\n", "abc", &["", "LIST", ""]),
+    ] {
+        assert_eq!(
+            lines(datagram),
+            (stamp(expected), said.to_vec()),
+            "{datagram:?}"
+        );
+    }
+}
+
+#[test]
+fn a_broken_stamp_is_none_and_says_nothing_of_the_lines() {
+    for datagram in [
+        "COOKIE\n",
+        "COOKIE  \n",
+        "COOKIEabc LIST\n",
+        "COOKIE a.b.c LIST\n",
+        "COOKIE a. LIST\n",
+        "COOKIE .a LIST\n",
+        "COOKIE ä LIST\n",
+        "COOKIE abcdefghijklmnopq LIST\n",
+        "COOKIE a.123456789 LIST\n",
+        "COOKIE a-b LIST\n",
+    ] {
+        assert_eq!(lines(datagram).0, Stamp::default(), "{datagram:?}");
+    }
+    for datagram in ["", "\n", " LIST\n", "1 LIST\n", "\u{16}\u{3}", "ä"] {
+        assert_eq!(Requests::parse(datagram.as_bytes()), None, "{datagram:?}");
+    }
+}
+
+#[test]
+fn what_a_datagram_is_answered_by_can_be_told_apart() {
+    let tag: Tag = "7".parse().expect("a tag");
+    let cookie: Cookie = "abcdefg".parse().expect("a cookie");
+    assert_eq!(Reply::parse(b"TAG 7"), Ok(Reply::Tag(tag)));
+    assert_eq!(Reply::parse(b"COOKIE abcdefg x"), Ok(Reply::Cookie(cookie)));
+    for line in ["TAG", "TAG -", "TAG 123456789", "COOKIE", "COOKIE a.b"] {
+        assert!(Reply::parse(line.as_bytes()).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn a_cut_list_tells_its_total() {
+    let nodes = |line: &str| match Reply::parse(line.as_bytes()) {
+        Ok(Reply::Nodes(count)) => count,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(nodes("NODES 60 201"), Count::cut(60, 201));
+    assert_eq!(nodes("NODES 60 201 x"), Count::cut(60, 201));
+    assert_eq!(nodes("NODES 60"), Count::all(60));
+    // Fewer than there are cannot be a total.
+    assert_eq!(nodes("NODES 60 5"), Count::all(60));
+    assert_eq!(Count::cut(60, 201).to_string(), "60 201");
+    assert_eq!(Count::all(60).to_string(), "60");
+}
