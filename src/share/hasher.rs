@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Weak;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use log::debug;
 
@@ -20,10 +20,6 @@ use crate::visible::Visible;
 
 /// Bytes read at once: BLAKE3 is fast on long pieces.
 const PIECE: usize = 1024 * 1024;
-/// How often hashes are kept on disk while there is work.
-const KEEP_EVERY: Duration = Duration::from_secs(30);
-/// And how soon when there is none.
-const IDLE: Duration = Duration::from_secs(1);
 /// A file that was changed a moment ago may change once more within the same
 /// tick of the file system's clock, unseen. One that rested for this long cannot.
 const REST: Duration = Duration::from_millis(100);
@@ -74,33 +70,22 @@ impl Hasher {
     ) -> io::Result<()> {
         let work = move || {
             let mut cache = HashCache::load(cache);
-            let mut kept = Instant::now();
-            loop {
-                let is_idle = match self.jobs.recv_timeout(IDLE) {
-                    Ok(job) => {
-                        self.work(job, &mut cache, &done);
-                        false
-                    }
-                    Err(RecvTimeoutError::Timeout) => true,
-                    Err(RecvTimeoutError::Disconnected) => break cache.keep(),
-                };
-                if is_idle || kept.elapsed() >= KEEP_EVERY {
-                    cache.keep();
-                    kept = Instant::now();
-                }
-                if is_idle {
-                    // Nothing to do, nothing to keep: no need to wake up.
-                    match self.jobs.recv() {
-                        Ok(job) => self.work(job, &mut cache, &done),
-                        Err(_) => break,
-                    }
-                }
+            while let Some(job) = self.next(&mut cache) {
+                self.work(job, &mut cache, &done);
             }
         };
         thread::Builder::new()
             .name("hasher".into())
             .spawn(work)
             .map(drop)
+    }
+
+    fn next(&self, cache: &mut HashCache) -> Option<Job> {
+        let next = self.jobs.try_recv().or_else(|_| {
+            cache.tidy();
+            self.jobs.recv()
+        });
+        next.ok()
     }
 
     fn work(&mut self, job: Job, cache: &mut HashCache, done: &impl Fn(Hashed)) {
@@ -110,7 +95,7 @@ impl Hasher {
             identity,
         } = job;
         let hash = cache.get(&identity).or_else(|| {
-            let root = root.upgrade()?;
+            let root = root.upgrade().filter(|_| !cache.is_in(&identity))?;
             let hash = self.hash(&root, &name, identity).unwrap_or_else(|error| {
                 debug!("{}: no hash: {error}", Visible::text(&name));
                 None

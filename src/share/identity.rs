@@ -22,6 +22,11 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    /// Whether it is the same file, with whatever content.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     /// When it was changed for the last time, after 1970.
     pub(super) fn changed(&self) -> Duration {
         let seconds = u64::try_from(self.ctime).unwrap_or(0);

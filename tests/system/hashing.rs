@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::support::{Server, ask, client, client_command, eventually, folder, relay, run};
@@ -102,8 +103,7 @@ fn a_restart_computes_no_hash_again() {
     let args = ["--hash-cache", cache.to_str().expect("a text")];
     let relay = relay(&[]);
     let mut first = node(&relay, share.path(), &args);
-    eventually("it is kept", || cache.exists());
-    assert_eq!(stat(&first, "a"), hash(b"content"));
+    eventually("it is kept", || stat(&first, "a") == hash(b"content"));
     assert_eq!(first.stop(), Some(0));
     // A hash that could not be computed shows where the next one comes from.
     let text = fs::read_to_string(&cache).expect("a text");
@@ -115,6 +115,51 @@ fn a_restart_computes_no_hash_again() {
     // A file that changed is another one, whatever is kept.
     fs::write(share.path().join("a"), "changed").expect("a file");
     eventually("it is new", || stat(&second, "a") == hash(b"changed"));
+}
+
+/// Hashes of half a minute were once lost with a node that was stopped early.
+#[test]
+fn a_hash_that_is_known_is_kept_however_the_node_ends() {
+    let share = folder(&[("a", b"content"), ("b", b"more")]);
+    let home = folder(&[]);
+    let cache = home.path().join("hashes");
+    let args = ["--hash-cache", cache.to_str().expect("a text")];
+    let relay = relay(&[]);
+    let mut node = node(&relay, share.path(), &args);
+    eventually("the first", || stat(&node, "a") == hash(b"content"));
+    eventually("the second", || stat(&node, "b") == hash(b"more"));
+    node.signal(Signal::KILL);
+    node.wait();
+    let kept = fs::read_to_string(&cache).expect("a text");
+    assert_eq!(kept.lines().count(), 2, "{kept}");
+    for content in [&b"content"[..], b"more"] {
+        assert!(kept.contains(&format!(" {}\n", hash(content))), "{kept}");
+    }
+}
+
+/// It was once another file as soon as its own hash was kept in it, and so on.
+#[test]
+fn a_cache_in_the_share_has_no_hash() {
+    let share = folder(&[("a", b"content")]);
+    let cache = share.path().join("hashes");
+    let args = ["--hash-cache", cache.to_str().expect("a text")];
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &args);
+    eventually("it is kept", || stat(&node, "a") == hash(b"content"));
+    // Now all that is shared is looked at, the cache as well; what is hashed
+    // next is hashed after it.
+    fs::remove_file(share.path().join("a")).expect("it is there");
+    eventually("it is gone", || {
+        !ask(node.address(), b"LIST\n").contains(" 1 a\n")
+    });
+    fs::write(share.path().join("b"), "more").expect("a file");
+    eventually("it is kept", || {
+        ask(node.address(), b"LIST\n").contains(&hash(b"more"))
+    });
+    let list = ask(node.address(), b"LIST\n");
+    assert!(list.contains(" - 1 hashes\n"), "{list}");
+    let kept = fs::read_to_string(&cache).expect("a text");
+    assert_eq!(kept.lines().count(), 2, "{kept}");
 }
 
 /// Archives and copies that keep times make other contents of the same size and
