@@ -18,7 +18,7 @@ use crate::limits::{Limits, Patience};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
 use crate::reactor::{Outcome, Reactor, Settings};
 use crate::role::client::{Client, Question, Task};
-use crate::screen::{Destination, Printer, Screen, Style, Talk, Target};
+use crate::screen::{Destination, Printer, Screen, Style, Talk, Target, Voice};
 
 /// Bytes read at once: bodies are long.
 const READ_SIZE: usize = 1024 * 1024;
@@ -136,12 +136,13 @@ pub struct GetArgs {
 /// # Errors
 /// It cannot start, or the system's poll fails.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    args.log.start(args.talk.log_level())?;
-    work(args)
+    let voice = Voice::default();
+    args.log.start(args.talk.log_level(), &voice)?;
+    work(args, &voice)
 }
 
 /// The same, where the log runs already.
-pub(super) fn work(args: &Args) -> Result<Exit, Failure> {
+pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
     let relay = resolve(&args.relay_addr, args.relay_port.get())?;
     let (task, destination) = match &args.command {
         None => (Task::Prompt, None),
@@ -188,10 +189,12 @@ pub(super) fn work(args: &Args) -> Result<Exit, Failure> {
         .stop_on_signals()
         .and_then(|()| end_on_second_signal())
         .map_err(|error| Failure::system("signals", &error))?;
-    if listening {
-        prompt::start(asked, reactor.handle())
-            .map_err(|error| Failure::system("the prompt cannot start", &error))?;
-    }
+    let _prompt = if listening {
+        let prompt = prompt::start(asked, reactor.handle(), voice);
+        Some(prompt.map_err(|error| Failure::system("the prompt cannot start", &error))?)
+    } else {
+        None
+    };
     let (client, outcome) = reactor
         .run()
         .map_err(|error| Failure::system("poll", &error))?;

@@ -19,6 +19,7 @@ use crate::protocol::FileName;
 use crate::reactor::Reactor;
 use crate::role::Role;
 use crate::role::node::News;
+use crate::screen::Voice;
 
 /// How long the nodes may take to be listed: all is on this machine.
 const START: Duration = Duration::from_secs(10);
@@ -47,7 +48,8 @@ pub struct Args {
 /// # Errors
 /// A part of it cannot start.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    args.log.start(args.talk.log_level())?;
+    let voice = Voice::default();
+    args.log.start(args.talk.log_level(), &voice)?;
     let shares = shares(args.files.as_deref())?;
     let (relay, relay_address) = start_relay()?;
     let mut nodes = Vec::new();
@@ -59,7 +61,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         // Without a stderr there is nobody to welcome.
         let _ = welcome(&mut io::stderr(), relay_address, &nodes);
     }
-    let result = client::work(&client_args(args, relay_address));
+    let result = client::work(&client_args(args, relay_address), &voice);
     for (node, _) in nodes {
         node.stop();
     }

@@ -1,14 +1,15 @@
 //! The log: one line an event, on stderr or in a file.
 
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, LineWriter};
+use std::io::LineWriter;
 use std::path::PathBuf;
 
 use log::LevelFilter;
-use simplelog::{ColorChoice, Config, ConfigBuilder, TermLogger, TerminalMode, WriteLogger};
+use simplelog::{Config, ConfigBuilder, WriteLogger};
 
 use super::Failure;
 use crate::exit::Exit;
+use crate::screen::Voice;
 
 /// Where the log goes and how much it says.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,22 +24,15 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    /// Starts the log; `default` is the level without a flag.
+    /// Starts the log; `default` is the level without a flag. Without a file it
+    /// is a part of what `voice` says.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn start(&self, default: LevelFilter) -> Result<(), Failure> {
+    pub fn start(&self, default: LevelFilter, voice: &Voice) -> Result<(), Failure> {
         let level = self.log_level.unwrap_or(default);
         let result = match &self.log_file {
-            None => {
-                // Mixed would put some lines on stdout, Auto colours into files.
-                let color = if io::stderr().is_terminal() {
-                    ColorChoice::Auto
-                } else {
-                    ColorChoice::Never
-                };
-                TermLogger::init(level, config(), TerminalMode::Stderr, color)
-            }
+            None => WriteLogger::init(level, config(), voice.log()),
             Some(path) => {
                 let file = OpenOptions::new().create(true).append(true).open(path);
                 let file = file.map_err(|error| {
@@ -58,5 +52,7 @@ fn config() -> Config {
         .set_thread_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
+        // It tells each key, and would tell what it draws.
+        .add_filter_ignore_str("rustyline")
         .build()
 }

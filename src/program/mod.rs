@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod demo;
+mod editor;
 mod logging;
 pub mod node;
 mod prompt;

@@ -14,6 +14,7 @@ use crate::limits::{self, Limits, Patience};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, canonical};
 use crate::reactor::{Reactor, Settings};
 use crate::role::node::{Extent, Listener, News, Node, Registrar, Share};
+use crate::screen::Voice;
 use crate::share::{Folder, Settings as FolderSettings};
 
 /// Bytes read at once: requests are short.
@@ -186,7 +187,7 @@ fn hash_cache(args: &Args) -> Option<PathBuf> {
 /// # Errors
 /// It cannot start, or the system's poll fails.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    args.log.start(LevelFilter::Info)?;
+    args.log.start(LevelFilter::Info, &Voice::default())?;
     let (mut reactor, serving) = prepare(args, |news| match news {
         News::RelayAway(_) | News::Unheard(_) | News::Replaced | News::NotSent(..) => {
             log::warn!("{news}");

@@ -1,14 +1,19 @@
 //! The user's lines. Reading a terminal, a pipe or a file blocks, so it happens
 //! in a thread of its own that only hands lines over, one each time it is asked.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, StdinLock, Write};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
 
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use super::editor::Editor;
 use crate::protocol::MAX_LINE;
 use crate::reactor::Handle;
 use crate::role::client::Message;
+use crate::screen::Voice;
 
-const PROMPT: &str = "peerline> ";
+pub(super) const PROMPT: &str = "peerline> ";
 
 /// Asks the thread for the next line.
 pub(super) struct Asker(Sender<()>);
@@ -26,34 +31,106 @@ pub(super) fn channel() -> (Asker, Receiver<()>) {
     (Asker(sender), receiver)
 }
 
+/// What the user did.
+pub(super) enum Input {
+    /// Entered a line.
+    Line(String),
+    /// Ended the input.
+    End,
+    /// Pressed ctrl-C where there was no line to be thrown away.
+    Interrupt,
+}
+
+/// The prompt of a running program. When this is dropped, the terminal is given
+/// back as it was: the thread may still be in the middle of a line.
+pub(super) struct Prompt {
+    voice: Voice,
+    /// How the terminal was, if there is one.
+    found: Option<Termios>,
+}
+
+impl Drop for Prompt {
+    fn drop(&mut self) {
+        if self.voice.end()
+            && let Some(found) = &self.found
+        {
+            // A terminal that is gone needs nothing.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, found);
+        }
+    }
+}
+
 /// Starts the thread. It ends with the process.
-pub(super) fn start(asked: Receiver<()>, client: Handle<Message>) -> io::Result<()> {
-    std::thread::Builder::new()
-        .name("prompt".into())
-        .spawn(move || {
-            let terminal = io::stdin().is_terminal();
-            let mut stdin = io::stdin().lock();
-            while asked.recv().is_ok() {
-                if terminal {
-                    let mut stderr = io::stderr();
-                    let _ = write!(stderr, "{PROMPT}").and_then(|()| stderr.flush());
-                }
-                match next_line(&mut stdin) {
-                    // Without a terminal an empty line is the end, as it was
-                    // for the programs that Peerline descends from.
-                    Some(line) if terminal || !line.trim().is_empty() => {
-                        client.tell(Message::Typed(line));
-                    }
-                    Some(_) | None => {
-                        if terminal {
-                            let _ = writeln!(io::stderr());
-                        }
-                        return client.tell(Message::EndOfInput);
-                    }
-                }
+pub(super) fn start<M>(asked: Receiver<()>, program: Handle<M>, voice: &Voice) -> io::Result<Prompt>
+where
+    M: From<Message> + Send + 'static,
+{
+    let prompt = Prompt {
+        voice: voice.clone(),
+        found: tcgetattr(io::stdin()).ok(),
+    };
+    let voice = voice.clone();
+    let body = move || {
+        let mut lines = None;
+        while asked.recv().is_ok() {
+            // Not before: a client that saves a file may never ask.
+            let lines = lines.get_or_insert_with(|| Lines::new(voice.clone()));
+            match lines.next() {
+                Input::Line(line) => program.tell(Message::Typed(line).into()),
+                Input::End => return program.tell(Message::EndOfInput.into()),
+                Input::Interrupt => return program.stop(),
             }
-        })
-        .map(drop)
+        }
+    };
+    thread::Builder::new().name("prompt".into()).spawn(body)?;
+    Ok(prompt)
+}
+
+/// Where lines come from.
+struct Lines {
+    stdin: StdinLock<'static>,
+    /// Whether a person is there.
+    terminal: bool,
+    editor: Option<Editor>,
+}
+
+impl Lines {
+    fn new(voice: Voice) -> Self {
+        let terminal = io::stdin().is_terminal();
+        let editor = if terminal && io::stderr().is_terminal() {
+            Editor::new(voice)
+        } else {
+            None
+        };
+        Self {
+            stdin: io::stdin().lock(),
+            terminal,
+            editor,
+        }
+    }
+
+    fn next(&mut self) -> Input {
+        if let Some(editor) = &mut self.editor
+            && Editor::has_room()
+        {
+            return editor.next();
+        }
+        if self.terminal {
+            let mut stderr = io::stderr();
+            let _ = write!(stderr, "{PROMPT}").and_then(|()| stderr.flush());
+        }
+        match next_line(&mut self.stdin) {
+            // Without a terminal an empty line is the end, as it was for the
+            // programs that Peerline descends from.
+            Some(line) if self.terminal || !line.trim().is_empty() => Input::Line(line),
+            Some(_) | None => {
+                if self.terminal {
+                    let _ = writeln!(io::stderr());
+                }
+                Input::End
+            }
+        }
+    }
 }
 
 /// One line; what is no UTF-8 in it cannot be a file name anyway.

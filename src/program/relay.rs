@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::reactor::{DatagramSocket, Listener, Reactor, Settings};
 use crate::role::relay::{Network, Quota, Relay, Settings as RelaySettings, Trust};
+use crate::screen::Voice;
 
 /// Bytes read at once: requests are short.
 const READ_SIZE: usize = 64 * 1024;
@@ -159,7 +160,7 @@ fn secret() -> io::Result<[u8; 32]> {
 /// # Errors
 /// It cannot start, or the system's poll fails.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    args.log.start(LevelFilter::Info)?;
+    args.log.start(LevelFilter::Info, &Voice::default())?;
     let (mut reactor, addresses) = prepare(args)?;
     reactor
         .stop_on_signals()

@@ -6,10 +6,12 @@ mod listing;
 mod printer;
 mod saving;
 mod talk;
+mod voice;
 
 pub use destination::{Destination, Target};
 pub use printer::Printer;
 pub use talk::{Style, Talk};
+pub use voice::Voice;
 
 use self::listing::Lister;
 use crate::protocol::FileName;

@@ -43,6 +43,7 @@ mod datagrams;
 mod demo;
 mod descriptors;
 mod directory;
+mod editing;
 mod fake;
 mod fetch;
 mod files;

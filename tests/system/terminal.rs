@@ -1,10 +1,13 @@
 //! A program on a pseudo-terminal, and the person before it.
 
+use std::fs::File;
 use std::process::Command;
 
 use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
 use expectrl::{Eof, Expect, Session};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::termios::tcgetattr;
 
 use crate::support::eventually;
 
@@ -15,7 +18,10 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    pub fn start(command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
+        if !command.get_envs().any(|(name, _)| name == "TERM") {
+            command.env("TERM", "xterm");
+        }
         let session = Session::spawn(command).expect("the program starts");
         Self { session }
     }
@@ -36,6 +42,11 @@ impl Terminal {
         before
     }
 
+    /// Types keys, without the one that ends the line.
+    pub fn keys(&mut self, keys: &str) {
+        self.session.send(keys).expect("the terminal is there");
+    }
+
     /// Types a line.
     pub fn enter(&mut self, line: &str) {
         self.session.send_line(line).expect("the terminal is there");
@@ -52,6 +63,17 @@ impl Terminal {
     pub fn ctrl(&mut self, letter: char) {
         let key = [letter.to_ascii_uppercase() as u8 & 0x1f];
         self.session.send(key).expect("the terminal is there");
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.session.get_process().pid().as_raw());
+        kill_process(pid.expect("a process"), signal).expect("the process is there");
+    }
+
+    /// The device, which outlives the program.
+    pub fn device(&self) -> Device {
+        let file = self.session.get_process().get_raw_handle();
+        Device(file.expect("a descriptor"))
     }
 
     /// Waits for the end of the program; returns what was still shown, and the
@@ -75,5 +97,15 @@ impl Terminal {
             code.is_some()
         });
         (shown, code.unwrap_or_default())
+    }
+}
+
+/// A terminal without its program.
+pub struct Device(File);
+
+impl Device {
+    /// All its settings.
+    pub fn settings(&self) -> String {
+        format!("{:?}", tcgetattr(&self.0).expect("a terminal"))
     }
 }

@@ -1,0 +1,118 @@
+//! The prompt's line editor, and how the terminal is given back.
+
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::support::{Server, client_command, folder, node, relay};
+use crate::terminal::Terminal;
+
+const HELLO: &[u8] = b"Hello, Peerline!\n";
+
+/// The client at a terminal.
+fn prompt(relay: &Server) -> Terminal {
+    Terminal::start(client_command(relay.address(), &[]))
+}
+
+#[test]
+fn ctrl_c_throws_the_line_away_and_ends_the_prompt_where_there_is_none() {
+    let share = folder(&[("hello.txt", HELLO)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let mut terminal = prompt(&relay);
+    terminal.expect("peerline> ");
+    terminal.keys("never mi");
+    terminal.expect("never mi");
+    terminal.ctrl('c');
+    terminal.at_prompt("hello.txt");
+    terminal.expect("Hello, Peerline!");
+    terminal.expect("peerline> ");
+    // A line that was taken back is none.
+    terminal.keys("x\x7f");
+    terminal.expect("x");
+    terminal.ctrl('c');
+    let (rest, code) = terminal.end();
+    assert_eq!(code, 130, "{rest:?}");
+}
+
+#[test]
+fn what_is_pasted_is_a_command_a_line() {
+    let share = folder(&[("one", b"1\n"), ("two words", b"2\n")]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let mut terminal = prompt(&relay);
+    terminal.expect("peerline> ");
+    terminal.keys("one\rtwo wordz\x7fs\rquit\r");
+    terminal.expect("\n1\r\n");
+    terminal.expect("\n2\r\n");
+    assert_eq!(terminal.end().1, 0);
+}
+
+#[test]
+fn whatever_ends_the_program_the_terminal_is_as_it_was() {
+    // The same kind of terminal, and a program that leaves it alone.
+    let untouched = Terminal::start(Command::new("cat")).device().settings();
+    let endings = [
+        ("ctrl-C", "\x15\x03", 130),
+        ("ctrl-D", "\x15\x04", 0),
+        ("quit", "\x15quit\r", 0),
+        ("SIGTERM", "", 130),
+    ];
+    let relay = relay(&[]);
+    for (what, keys, expected) in endings {
+        let mut terminal = prompt(&relay);
+        terminal.expect("peerline> ");
+        terminal.keys("half a li");
+        terminal.expect("half a li");
+        let device = terminal.device();
+        assert_ne!(device.settings(), untouched, "a line is being edited");
+        if keys.is_empty() {
+            terminal.signal(Signal::TERM);
+        }
+        terminal.keys(keys);
+        let (rest, code) = terminal.end();
+        assert_eq!(code, expected, "{what}: {rest:?}");
+        assert_eq!(device.settings(), untouched, "{what}");
+        // What is shown next starts on a line of its own.
+        assert!(rest.ends_with("\r\n"), "{what}: {rest:?}");
+    }
+}
+
+#[test]
+fn content_in_a_file_meets_nothing_of_the_editor() {
+    let share = folder(&[("hello.txt", HELLO)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let home = folder(&[]);
+    let out = home.path().join("out");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "exec \"$0\" \"$@\" > \"$OUT\""])
+        .env("OUT", &out);
+    let client = client_command(relay.address(), &[]);
+    command.arg(client.get_program()).args(client.get_args());
+    let mut terminal = Terminal::start(command);
+    terminal.at_prompt("hello.txt");
+    terminal.expect("hello.txt: 17 B in ");
+    terminal.at_prompt("quit");
+    assert_eq!(terminal.end().1, 0);
+    assert_eq!(std::fs::read(out).expect("a file"), HELLO);
+}
+
+#[test]
+fn a_terminal_that_cannot_move_its_cursor_gets_plain_text() {
+    let share = folder(&[("hello.txt", HELLO)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let mut command = client_command(relay.address(), &[]);
+    command.env("TERM", "dumb");
+    let mut terminal = Terminal::start(command);
+    let mut shown = terminal.expect("peerline> ");
+    terminal.enter("hello.txt");
+    shown.push_str(&terminal.expect("peerline> "));
+    terminal.ctrl('d');
+    let (rest, code) = terminal.end();
+    shown.push_str(&rest);
+    assert_eq!(code, 0);
+    assert!(!shown.contains('\x1b'), "{shown:?}");
+}
