@@ -1,15 +1,11 @@
 //! The nodes that the relay knows, each for as long as its lease lasts.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use slab::Slab;
-
-use super::index::Place;
+use super::table::{Keyed, Place, Table};
 use crate::limits::address_group;
 use crate::protocol::{Count, NodeAddress, Reply};
 use crate::timers::{Lane, Timers};
@@ -19,12 +15,10 @@ const LEASES: Lane = 0;
 
 /// Addresses of live nodes, in the order of their first registration.
 pub(super) struct Directory {
-    /// Those that left stay until their files are taken out of the index.
-    nodes: Slab<Node>,
+    /// Those that left stay, hidden, until their files are taken out of the index.
+    nodes: Table<Node>,
     left: Vec<Place>,
-    places: HashMap<NodeAddress, usize>,
-    /// How many nodes each host has.
-    hosts: HashMap<IpAddr, usize>,
+    hosts: Table<Host>,
     leases: Timers,
     /// The next node's place in the order of first registration.
     next_serial: u64,
@@ -39,6 +33,29 @@ struct Node {
     source: IpAddr,
     serial: u64,
     is_live: bool,
+}
+
+impl Keyed for Node {
+    type Key = NodeAddress;
+
+    fn key(&self) -> &NodeAddress {
+        &self.address
+    }
+}
+
+/// A host that has nodes.
+struct Host {
+    /// What counts as one host, see [`address_group`].
+    group: IpAddr,
+    nodes: u32,
+}
+
+impl Keyed for Host {
+    type Key = IpAddr;
+
+    fn key(&self) -> &IpAddr {
+        &self.group
+    }
 }
 
 /// Why an entry was not made or not taken away.
@@ -59,10 +76,9 @@ impl Directory {
     #[must_use]
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            nodes: Slab::new(),
+            nodes: Table::default(),
             left: Vec::new(),
-            places: HashMap::new(),
-            hosts: HashMap::new(),
+            hosts: Table::default(),
             leases: Timers::new(now, 1),
             next_serial: 0,
             loopback_nodes: 0,
@@ -74,9 +90,9 @@ impl Directory {
     #[must_use]
     pub(super) fn len(&self, on_loopback: bool) -> usize {
         if on_loopback {
-            self.places.len()
+            self.nodes.len()
         } else {
-            self.places.len() - self.loopback_nodes
+            self.nodes.len() - self.loopback_nodes
         }
     }
 
@@ -92,31 +108,28 @@ impl Directory {
         end: Instant,
         max: usize,
         max_of_host: usize,
-    ) -> Result<(), Refusal> {
-        let host = address_group(address.ip());
-        let of_host = self.hosts.get(&host).copied().unwrap_or(0);
-        let place = match self.places.get(&address) {
+    ) -> Result<Place, Refusal> {
+        let place = match self.nodes.find(&address) {
             Some(place) => {
-                self.nodes[*place].source = source;
-                *place
+                self.nodes[place].source = source;
+                place
             }
-            None if self.places.len() >= max => return Err(Refusal::Full),
-            None if of_host >= max_of_host => return Err(Refusal::HostFull),
-            None => self.add(address, source),
+            None if self.nodes.len() >= max => return Err(Refusal::Full),
+            None => self.add(address, source, max_of_host)?,
         };
-        self.leases.set(place, LEASES, end);
-        Ok(())
+        self.leases.set(place as usize, LEASES, end);
+        Ok(place)
     }
 
     /// Where the node is, if it is there and was registered by `source`.
     pub(super) fn place(&self, address: &NodeAddress, source: IpAddr) -> Option<Place> {
-        let place = *self.places.get(address)?;
-        (self.nodes[place].source == source).then_some(place as Place)
+        let place = self.nodes.find(address)?;
+        (self.nodes[place].source == source).then_some(place)
     }
 
     /// The node at a place, unless it has left or is hidden from the asker.
     pub(super) fn seen(&self, place: Place, on_loopback: bool) -> Option<NodeAddress> {
-        let node = self.nodes.get(place as usize)?;
+        let node = self.nodes.get(place)?;
         (node.is_live && (on_loopback || !node.address.is_loopback())).then_some(node.address)
     }
 
@@ -133,7 +146,7 @@ impl Directory {
     /// Its files are out of the index: the place may be used again.
     pub(super) fn release_left(&mut self) {
         if let Some(place) = self.left.pop() {
-            self.nodes.remove(place as usize);
+            self.nodes.remove(place);
         }
     }
 
@@ -147,11 +160,11 @@ impl Directory {
         source: IpAddr,
         may_all: bool,
     ) -> Result<(), Refusal> {
-        let place = *self.places.get(address).ok_or(Refusal::Unknown)?;
+        let place = self.nodes.find(address).ok_or(Refusal::Unknown)?;
         if self.nodes[place].source != source && !may_all {
             return Err(Refusal::NotYours);
         }
-        self.leases.clear(place);
+        self.leases.clear(place as usize);
         self.remove(place);
         Ok(())
     }
@@ -165,7 +178,7 @@ impl Directory {
     /// Takes out one node whose lease has ended.
     pub(super) fn expire_one(&mut self, now: Instant) -> Option<NodeAddress> {
         let place = self.leases.take_due(now)?;
-        Some(self.remove(place))
+        Some(self.remove(place as Place))
     }
 
     /// The whole answer to `LIST`, made once for each change of the directory.
@@ -182,7 +195,6 @@ impl Directory {
         let mut seen: Vec<&Node> = self
             .nodes
             .iter()
-            .map(|(_, node)| node)
             .filter(|node| node.is_live)
             .filter(|node| on_loopback || !node.address.is_loopback())
             .collect();
@@ -196,7 +208,22 @@ impl Directory {
         text
     }
 
-    fn add(&mut self, address: NodeAddress, source: IpAddr) -> usize {
+    fn add(
+        &mut self,
+        address: NodeAddress,
+        source: IpAddr,
+        max_of_host: usize,
+    ) -> Result<Place, Refusal> {
+        let group = address_group(address.ip());
+        match self.hosts.find(&group) {
+            Some(host) if self.hosts[host].nodes as usize >= max_of_host => {
+                return Err(Refusal::HostFull);
+            }
+            Some(host) => self.hosts[host].nodes += 1,
+            None => {
+                self.hosts.insert(Host { group, nodes: 1 });
+            }
+        }
         let place = self.nodes.insert(Node {
             address,
             source,
@@ -204,26 +231,25 @@ impl Directory {
             is_live: true,
         });
         self.next_serial += 1;
-        self.places.insert(address, place);
-        *self.hosts.entry(address_group(address.ip())).or_default() += 1;
         self.loopback_nodes += usize::from(address.is_loopback());
         self.rendered = [None, None];
-        place
+        Ok(place)
     }
 
-    fn remove(&mut self, place: usize) -> NodeAddress {
+    fn remove(&mut self, place: Place) -> NodeAddress {
+        self.nodes.hide(place);
+        self.left.push(place);
         let node = &mut self.nodes[place];
         node.is_live = false;
-        self.left.push(place as Place);
-        self.places.remove(&node.address);
-        if let Entry::Occupied(mut host) = self.hosts.entry(address_group(node.address.ip())) {
-            *host.get_mut() -= 1;
-            if *host.get() == 0 {
-                host.remove();
+        let address = node.address;
+        if let Some(host) = self.hosts.find(&address_group(address.ip())) {
+            self.hosts[host].nodes -= 1;
+            if self.hosts[host].nodes == 0 {
+                self.hosts.remove(host);
             }
         }
-        self.loopback_nodes -= usize::from(node.address.is_loopback());
+        self.loopback_nodes -= usize::from(address.is_loopback());
         self.rendered = [None, None];
-        node.address
+        address
     }
 }

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use log::debug;
 
-use super::index::{Holder, PAGES_AT_ONCE, Place, Quota, Search, Seen};
+use super::index::{Holder, PAGES_AT_ONCE, Quota, Search, Seen};
 use super::session::{Session, Subject};
+use super::table::Place;
 use super::{Refused, Relay};
 use crate::protocol::{Code, Count, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Reply};
 use crate::role::visitor::say;

@@ -8,6 +8,7 @@ mod index;
 mod messages;
 mod registration;
 mod session;
+mod table;
 mod talk;
 mod trust;
 

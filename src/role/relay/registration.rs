@@ -29,18 +29,18 @@ impl Relay {
         if self.settings.trust.includes(seen) {
             max_of_host = max_nodes;
         }
-        self.directory
+        let place = self
+            .directory
             .register(address, seen, now + lease, max_nodes, max_of_host)
             .map_err(|refusal| refused(refusal, address))?;
         self.registrations += 1;
         if self.directory.len(true) > before {
             info!("node {address} registered by {seen}");
         }
-        let place = self.directory.place(&address, seen);
         Ok(Registered {
             lease,
             address,
-            files: place.map_or(0, |place| self.index.files(place)),
+            files: self.index.files(place),
         })
     }
 

@@ -10,31 +10,24 @@ mod pages;
 mod search;
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
-
-use hashbrown::HashTable;
-use slab::Slab;
 
 pub(super) use holders::Holder;
 pub(super) use search::{PAGES_AT_ONCE, Search, Seen};
 
 use self::holders::Holders;
 use self::pages::Pages;
+use super::table::{Keyed, Place, Table};
 use crate::protocol::FileName;
 
-/// A node's place in the directory.
-pub(super) type Place = u32;
-
 /// A name's place in the index.
-type NameId = u32;
+type NameId = Place;
 
 /// Names, who has them, and in which order they are listed.
 #[derive(Default)]
 pub(super) struct Index {
-    entries: Slab<Entry>,
-    by_name: HashTable<NameId>,
-    hasher: RandomState,
+    entries: Table<Entry>,
     pages: Pages,
+    /// By the node's place in the directory.
     shares: HashMap<Place, Share>,
     /// The files of all shares.
     files: u64,
@@ -46,6 +39,14 @@ pub(super) struct Index {
 struct Entry {
     name: Box<str>,
     holders: Holders,
+}
+
+impl Keyed for Entry {
+    type Key = str;
+
+    fn key(&self) -> &str {
+        &self.name
+    }
 }
 
 /// What one node has.
@@ -87,15 +88,16 @@ impl Index {
 
     /// Who has a file of this name.
     pub(super) fn find(&self, name: &FileName<'_>) -> &[Holder] {
-        self.id(name.as_str())
-            .map_or(&[], |id| self.entries[id as usize].holders.list())
+        self.entries
+            .find(name.as_str())
+            .map_or(&[], |id| self.entries[id].holders.list())
     }
 
     /// Adds a file, or replaces what its node had under the name. Returns false
     /// if that would be more than the node may have.
     pub(super) fn share(&mut self, name: &FileName<'_>, holder: Holder, quota: Quota) -> bool {
         let name = name.as_str();
-        let known = self.id(name);
+        let known = self.entries.find(name);
         let share = self.shares.entry(holder.node).or_default();
         if known.is_none_or(|id| !share.names.contains(&id)) {
             let bytes = share.bytes + name.len() as u64;
@@ -106,7 +108,7 @@ impl Index {
             share.bytes = bytes;
         }
         let id = known.unwrap_or_else(|| self.add(name));
-        let holders = &mut self.entries[id as usize].holders;
+        let holders = &mut self.entries[id].holders;
         let was = holders.is_ambiguous();
         holders.put(holder);
         let is = holders.is_ambiguous();
@@ -118,7 +120,7 @@ impl Index {
 
     /// Takes a node's file out. Returns false if it had none of that name.
     pub(super) fn unshare(&mut self, node: Place, name: &FileName<'_>) -> bool {
-        let Some(id) = self.id(name.as_str()) else {
+        let Some(id) = self.entries.find(name.as_str()) else {
             return false;
         };
         let Some(share) = self.shares.get_mut(&node) else {
@@ -153,29 +155,19 @@ impl Index {
         ids.len()
     }
 
-    fn id(&self, name: &str) -> Option<NameId> {
-        let same = |id: &NameId| *self.entries[*id as usize].name == *name;
-        self.by_name.find(self.hasher.hash_one(name), same).copied()
-    }
-
     fn add(&mut self, name: &str) -> NameId {
         let id = self.entries.insert(Entry {
             name: name.into(),
             holders: Holders::default(),
-        }) as NameId;
-        let Self {
-            entries, hasher, ..
-        } = self;
-        let name_of = |id: NameId| &*entries[id as usize].name;
-        self.by_name.insert_unique(hasher.hash_one(name), id, |id| {
-            hasher.hash_one(name_of(*id))
         });
+        let entries = &self.entries;
+        let name_of = |id: NameId| &*entries[id].name;
         self.pages.insert(id, name, name_of);
         id
     }
 
     fn remove_holder(&mut self, id: NameId, node: Place) {
-        let entry = &mut self.entries[id as usize];
+        let entry = &mut self.entries[id];
         let was = entry.holders.is_ambiguous();
         entry.holders.remove(node);
         let is = entry.holders.is_ambiguous();
@@ -183,13 +175,9 @@ impl Index {
         if !entry.holders.is_empty() {
             return;
         }
-        let hash = self.hasher.hash_one(&*entry.name);
-        if let Ok(place) = self.by_name.find_entry(hash, |other| *other == id) {
-            place.remove();
-        }
         let entries = &self.entries;
-        let name_of = |id: NameId| &*entries[id as usize].name;
+        let name_of = |id: NameId| &*entries[id].name;
         self.pages.remove(name_of(id), name_of);
-        self.entries.remove(id as usize);
+        self.entries.remove(id);
     }
 }

@@ -75,6 +75,9 @@ impl Pages {
                 text: page.text.split_off(offset),
                 ids: page.ids.split_off(half),
             };
+            // Names that come in order leave the first half as it is for ever.
+            page.text.shrink_to_fit();
+            page.ids.shrink_to_fit();
             self.0.insert(at + 1, second);
         }
     }

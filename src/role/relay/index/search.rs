@@ -81,7 +81,7 @@ impl Search {
         seen: &Seen<'_>,
         looked: &mut usize,
     ) -> bool {
-        let name_of = |id: NameId| &*index.entries[id as usize].name;
+        let name_of = |id: NameId| &*index.entries[id].name;
         let pages = index.pages.from(self.looked.as_deref(), name_of);
         let step = &pages[..pages.len().min(PAGES_AT_ONCE)];
         // The last step ended in the middle of the first page, if names came in since.
@@ -172,7 +172,7 @@ impl Search {
             self.total += 1;
             return;
         }
-        let entry = &index.entries[id as usize];
+        let entry = &index.entries[id];
         let is_next = self
             .after
             .as_deref()

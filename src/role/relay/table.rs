@@ -1,0 +1,95 @@
+//! Things that are found by a key and known by a small number: the key lies only
+//! in the thing itself, so that a million of them stay small.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::ops::{Index, IndexMut};
+
+use hashbrown::HashTable;
+use slab::Slab;
+
+/// What is found by a key of its own, which never changes.
+pub(super) trait Keyed {
+    type Key: Hash + Eq + ?Sized;
+
+    fn key(&self) -> &Self::Key;
+}
+
+/// The number of a thing; free again when the thing is removed.
+pub(super) type Place = u32;
+
+pub(super) struct Table<T> {
+    things: Slab<T>,
+    by_key: HashTable<Place>,
+    /// Keyed at random: the keys come from strangers.
+    hasher: RandomState,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self {
+            things: Slab::new(),
+            by_key: HashTable::new(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl<T: Keyed> Table<T> {
+    /// How many can be found.
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    pub(super) fn find(&self, key: &T::Key) -> Option<Place> {
+        let is_it = |place: &Place| self[*place].key() == key;
+        self.by_key.find(self.hasher.hash_one(key), is_it).copied()
+    }
+
+    /// Adds a thing whose key is new.
+    pub(super) fn insert(&mut self, thing: T) -> Place {
+        let hash = self.hasher.hash_one(thing.key());
+        let place = self.things.insert(thing) as Place;
+        let Self { things, hasher, .. } = self;
+        self.by_key.insert_unique(hash, place, |place| {
+            hasher.hash_one(things[*place as usize].key())
+        });
+        place
+    }
+
+    /// From now on it is known by its place only.
+    pub(super) fn hide(&mut self, place: Place) {
+        let hash = self.hasher.hash_one(self[place].key());
+        if let Ok(entry) = self.by_key.find_entry(hash, |other| *other == place) {
+            entry.remove();
+        }
+    }
+
+    /// Takes a thing out, found by its key or hidden.
+    pub(super) fn remove(&mut self, place: Place) {
+        self.hide(place);
+        self.things.remove(place as usize);
+    }
+
+    pub(super) fn get(&self, place: Place) -> Option<&T> {
+        self.things.get(place as usize)
+    }
+
+    /// All, in the order of their places.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.things.iter().map(|(_, thing)| thing)
+    }
+}
+
+impl<T> Index<Place> for Table<T> {
+    type Output = T;
+
+    fn index(&self, place: Place) -> &T {
+        &self.things[place as usize]
+    }
+}
+
+impl<T> IndexMut<Place> for Table<T> {
+    fn index_mut(&mut self, place: Place) -> &mut T {
+        &mut self.things[place as usize]
+    }
+}
