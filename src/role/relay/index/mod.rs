@@ -107,12 +107,17 @@ impl Index {
             }
             share.bytes = bytes;
         }
-        let id = known.unwrap_or_else(|| self.add(name));
-        let holders = &mut self.entries[id].holders;
-        let was = holders.is_ambiguous();
-        holders.put(holder);
-        let is = holders.is_ambiguous();
-        self.ambiguous = self.ambiguous + usize::from(is) - usize::from(was);
+        let id = match known {
+            Some(id) => {
+                let holders = &mut self.entries[id].holders;
+                let was = holders.is_ambiguous();
+                holders.put(holder);
+                let is = holders.is_ambiguous();
+                self.ambiguous = self.ambiguous + usize::from(is) - usize::from(was);
+                id
+            }
+            None => self.add(name, holder),
+        };
         let share = self.shares.entry(holder.node).or_default();
         self.files += u64::from(share.names.insert(id));
         true
@@ -155,10 +160,10 @@ impl Index {
         ids.len()
     }
 
-    fn add(&mut self, name: &str) -> NameId {
+    fn add(&mut self, name: &str, holder: Holder) -> NameId {
         let id = self.entries.insert(Entry {
             name: name.into(),
-            holders: Holders::default(),
+            holders: Holders::One(holder),
         });
         let entries = &self.entries;
         let name_of = |id: NameId| &*entries[id].name;
@@ -169,10 +174,9 @@ impl Index {
     fn remove_holder(&mut self, id: NameId, node: Place) {
         let entry = &mut self.entries[id];
         let was = entry.holders.is_ambiguous();
-        entry.holders.remove(node);
-        let is = entry.holders.is_ambiguous();
-        self.ambiguous = self.ambiguous + usize::from(is) - usize::from(was);
-        if !entry.holders.is_empty() {
+        if entry.holders.remove(node) {
+            let is = entry.holders.is_ambiguous();
+            self.ambiguous = self.ambiguous + usize::from(is) - usize::from(was);
             return;
         }
         let entries = &self.entries;
