@@ -217,6 +217,31 @@ fn a_node_that_hung_announces_all_again() {
     until_known(&relay, 2);
 }
 
+/// What its first process had told the relay stayed there once, as long as the
+/// second one renewed the lease.
+#[test]
+fn a_node_that_was_killed_and_comes_back_with_fewer_files_leaves_none_behind() {
+    let relay = relay(&[]);
+    let share = folder(&[("one", b"1"), ("two", b"22"), ("three", b"333")]);
+    // An address that is nobody else's, so that the port is still free.
+    let at = |port: &str| {
+        let args = ["--listen", "127.0.0.79", "--port", port];
+        unlisted_node(relay.address(), share.path(), &args)
+    };
+    let mut first = at("0");
+    until_known(&relay, 3);
+    first.signal(Signal::KILL);
+    first.wait();
+    fs::remove_file(share.path().join("one")).expect("it is there");
+    fs::remove_file(share.path().join("two")).expect("it is there");
+    let second = at(&first.address().port().to_string());
+    until_known(&relay, 1);
+    let left = [format!("{} 3 -", second.wire_address())];
+    eventually("the one that is left", || holders(&relay, "three") == left);
+    assert!(holders(&relay, "two").is_empty());
+    assert!(!second.log().contains("WARN"), "{}", second.log());
+}
+
 #[test]
 fn a_node_that_waits_for_its_relay_announces_when_it_comes() {
     let relay = restartable(0, "3");

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
 
 use log::{debug, warn};
 
@@ -33,6 +33,7 @@ pub struct Announcer {
     mismatches: u32,
     /// Registrations to let pass before everything is sent once more.
     pause: u32,
+    leftovers: Leftovers,
     /// That the numbers differ has been said.
     warned_of_mismatch: bool,
     /// That the relay does not take all has been said.
@@ -44,6 +45,18 @@ type Content = (u64, MaybeHash);
 enum Change {
     Share(Box<str>, Content),
     Unshare(Box<str>),
+}
+
+/// Files that a process before this one told the relay of, at our address.
+#[derive(Default)]
+enum Leftovers {
+    /// Not that we know.
+    #[default]
+    None,
+    /// It has more than we told it: all is told, then it is to count again.
+    Suspected,
+    /// It was told to forget them. If it still has more, they are somebody else's.
+    Forgotten,
 }
 
 /// How far the share was compared with what is acknowledged.
@@ -69,11 +82,30 @@ impl Announcer {
         !matches!(self.progress, Progress::Idle)
     }
 
+    /// Whether the relay, which has so many files of ours, is to forget the node
+    /// before it hears of them: all was told, and it still has more. Once only.
+    /// While it knew nothing better, what it had was of use.
+    pub fn starts_over(&mut self, files: u64) -> bool {
+        if !matches!(self.leftovers, Leftovers::Suspected) || self.complete.is_none() {
+            return false;
+        }
+        if files <= *self.expected().end() {
+            self.leftovers = Leftovers::None;
+            return false;
+        }
+        *self = Self {
+            leftovers: Leftovers::Forgotten,
+            warned_of_limit: self.warned_of_limit,
+            ..Self::default()
+        };
+        true
+    }
+
     /// The relay has registered us and says that it has so many files of ours.
     /// Writes the first changes to `reply`. No conversation is going on.
     pub fn begin(&mut self, share: &mut impl Share, files: u64, reply: &mut Vec<u8>) -> Next {
-        let in_doubt = mem::take(&mut self.sent);
-        self.reconcile(files, &in_doubt);
+        self.reconcile(files);
+        self.sent.clear();
         let revision = share.revision();
         self.progress = if self.complete == Some(revision) {
             Progress::Sent(revision)
@@ -116,18 +148,20 @@ impl Announcer {
         self.progress = Progress::Idle;
     }
 
-    /// Whether the share has changed since all of it was told. A relay to which
-    /// it never was is not hurried.
+    /// Whether the share has changed since all of it was told, or the relay is to
+    /// count again. A relay to which it never was is not hurried.
     pub fn is_behind(&self, share: &mut impl Share) -> bool {
-        self.complete.is_some() && self.complete != Some(share.revision())
+        let recounts = matches!(self.leftovers, Leftovers::Suspected);
+        self.complete
+            .is_some_and(|complete| recounts || complete != share.revision())
     }
 
-    /// If the relay has another number of files than it acknowledged, it gets
-    /// everything; at first at once, then with growing pauses.
-    fn reconcile(&mut self, files: u64, in_doubt: &VecDeque<Change>) {
+    /// How many files the relay may have, by what it said and what it may have
+    /// done when the last conversation broke off.
+    fn expected(&self) -> RangeInclusive<u64> {
         let known = self.acknowledged.len() as u64;
         let (mut fewest, mut most) = (known, known);
-        for change in in_doubt {
+        for change in &self.sent {
             match change {
                 Change::Unshare(_) => fewest = fewest.saturating_sub(1),
                 Change::Share(name, _) => {
@@ -135,7 +169,18 @@ impl Announcer {
                 }
             }
         }
-        if (fewest..=most).contains(&files) {
+        fewest..=most
+    }
+
+    /// If the relay has another number of files than it acknowledged, it gets
+    /// everything; at first at once, then with growing pauses.
+    fn reconcile(&mut self, files: u64) {
+        let known = self.acknowledged.len() as u64;
+        let expected = self.expected();
+        if files > *expected.end() && matches!(self.leftovers, Leftovers::None) {
+            self.leftovers = Leftovers::Suspected;
+        }
+        if expected.contains(&files) {
             self.mismatches = 0;
             self.pause = 0;
             return;

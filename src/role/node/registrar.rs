@@ -47,6 +47,8 @@ pub struct Contact {
     answered: bool,
     /// How many files of ours the relay has, once it has registered us.
     files: Option<u64>,
+    /// The next answer is that to an `UNREGISTER` before the `REGISTER`.
+    starts_over: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,6 +65,7 @@ impl Contact {
             purpose: Purpose::Register,
             answered: false,
             files: None,
+            starts_over: false,
         }
     }
 
@@ -79,6 +82,7 @@ impl Contact {
             purpose: Purpose::Unregister,
             answered: false,
             files: None,
+            starts_over: false,
         }
     }
 }
@@ -174,6 +178,10 @@ impl Registrar {
             Heard::Resumed => return (Next::Line, None),
             Heard::Body(_) | Heard::Broken(_) => return (Next::Close(End::Nonsense), None),
         };
+        if std::mem::take(&mut contact.starts_over) {
+            // If it has forgotten us by itself, so much the better.
+            return (Next::Line, None);
+        }
         contact.answered = true;
         self.over();
         let news = match (contact.purpose, Reply::parse(line)) {
@@ -194,6 +202,20 @@ impl Registrar {
             (Purpose::Register, Ok(_) | Err(_)) => self.failed(now, ReplyError.to_string()),
         };
         (Next::Close(End::Satisfied), news)
+    }
+
+    /// The relay, which has just registered us, is to forget all that it knows of
+    /// us and register us anew. Both in one piece: nobody misses us in a list.
+    pub fn start_over(&mut self, contact: &mut Contact, reply: &mut Vec<u8>) -> Next {
+        let (ip, port) = (self.ip, self.port);
+        say(reply, Request::Unregister(ip, port));
+        say(reply, Request::Register(ip, port));
+        *contact = Contact {
+            starts_over: true,
+            ..Contact::register()
+        };
+        self.state = State::Talking;
+        Next::Line
     }
 
     /// A conversation is over.
