@@ -175,7 +175,8 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
     let destination =
         destination.unwrap_or_else(|| Destination::Print(Printer::new(args.talk.raw)));
     let (asker, asked) = prompt::channel();
-    let screen = Screen::new(Talk::new(style), destination, move || asker.ask());
+    let talk = Talk::new(style, voice.clone());
+    let screen = Screen::new(talk, destination, move || asker.ask());
     let client = Client::new(screen, relay, args.max_nodes, task).asking(may_ask);
     let settings = Settings {
         limits: Limits::default(),

@@ -5,7 +5,8 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
-use super::Style;
+use super::voice::Output;
+use super::{Style, Voice};
 use crate::protocol::{HolderItem, NodeAddress};
 use crate::role::client::Listing;
 use crate::visible::Visible;
@@ -13,15 +14,15 @@ use crate::visible::Visible;
 /// Writes lists: for people on a terminal, as on the wire into a pipe, as JSON
 /// for programs.
 pub(super) struct Lister {
-    out: BufWriter<io::Stdout>,
+    out: BufWriter<Output>,
     style: Style,
     terminal: bool,
 }
 
 impl Lister {
-    pub(super) fn new(style: Style) -> Self {
+    pub(super) fn new(style: Style, voice: &Voice) -> Self {
         Self {
-            out: BufWriter::new(io::stdout()),
+            out: BufWriter::new(voice.results()),
             style,
             terminal: io::stdout().is_terminal(),
         }

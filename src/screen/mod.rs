@@ -31,7 +31,7 @@ impl Screen {
     #[must_use]
     pub fn new(talk: Talk, destination: Destination, ready: impl FnMut() + 'static) -> Self {
         Self {
-            lister: Lister::new(talk.style()),
+            lister: Lister::new(talk.style(), talk.voice()),
             talk,
             destination,
             ready: Box::new(ready),

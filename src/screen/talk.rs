@@ -1,12 +1,12 @@
 //! What the client says about its work: lines for people, or JSON for programs.
 
 use std::fmt;
-use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::Voice;
 use crate::protocol::NodeAddress;
 use crate::role::client::{ErrandId, News, Offer, Question};
 use crate::visible::Visible;
@@ -34,17 +34,19 @@ pub enum Style {
 /// Says what happens.
 pub struct Talk {
     style: Style,
+    voice: Voice,
     /// Of several files at once, the first one has it.
     bar: Option<(ErrandId, ProgressBar)>,
     nodes_shown: bool,
 }
 
 impl Talk {
-    /// Talks in this style.
+    /// Talks in this style, with this voice.
     #[must_use]
-    pub fn new(style: Style) -> Self {
+    pub fn new(style: Style, voice: Voice) -> Self {
         Self {
             style,
+            voice,
             bar: None,
             nodes_shown: false,
         }
@@ -52,6 +54,10 @@ impl Talk {
 
     pub(super) fn style(&self) -> Style {
         self.style
+    }
+
+    pub(super) fn voice(&self) -> &Voice {
+        &self.voice
     }
 
     /// A file of this size begins.
@@ -88,9 +94,9 @@ impl Talk {
             Style::Json { on_stdout } => {
                 if let Some(value) = as_json(news) {
                     if on_stdout {
-                        say(&mut io::stdout(), value);
+                        self.voice.show(value);
                     } else {
-                        say(&mut io::stderr(), value);
+                        self.voice.say(value);
                     }
                 }
             }
@@ -99,19 +105,20 @@ impl Talk {
     }
 
     fn tell_people(&mut self, news: &News<'_>, quiet: bool) {
+        let voice = &self.voice;
         // What was asked for is said in any case, and so is what went wrong.
         match news {
-            News::NotShown(why) => return complain(why),
+            News::NotShown(why) => return voice.say(why),
             News::RelayFailed(Question::Nodes | Question::Files(_), trouble) => {
-                return complain(format_args!(
+                return voice.say(format_args!(
                     "the relay gives no list: {trouble}; is it running, and is the address right?"
                 ));
             }
             News::RelayFailed(Question::Holders(name), trouble) => {
-                return complain(format_args!("{}: {trouble}", Visible::text(name.as_str())));
+                return voice.say(format_args!("{}: {trouble}", Visible::text(name.as_str())));
             }
             News::RelayFailed(Question::Message(..), trouble) => {
-                return complain(format_args!("not sent: {trouble}"));
+                return voice.say(format_args!("not sent: {trouble}"));
             }
             News::Missing {
                 name,
@@ -119,7 +126,7 @@ impl Talk {
                 failed,
             } => {
                 let name = Visible::text(name.as_str());
-                return complain(match (nodes, failed) {
+                return voice.say(match (nodes, failed) {
                     (0, _) => format!("{name}: the relay lists no node"),
                     (_, 0) => format!("{name}: not found, {nodes} asked"),
                     _ => format!("{name}: not found, {failed} of {nodes} could not be asked"),
@@ -129,36 +136,36 @@ impl Talk {
                 name,
                 offers,
                 numbered,
-            } => return which_content(name.as_str(), offers, *numbered),
+            } => return self.which_content(name.as_str(), offers, *numbered),
             News::Incomplete { name, shown, size } => {
                 let name = Visible::text(name.as_str());
-                return complain(format_args!(
+                return voice.say(format_args!(
                     "{name}: incomplete: {shown} of {size} bytes were printed"
                 ));
             }
             News::NotStored { name, why } => {
-                return complain(format_args!("{}: {why}", Visible::text(name.as_str())));
+                return voice.say(format_args!("{}: {why}", Visible::text(name.as_str())));
             }
-            News::Wrong(why) => return complain(Visible::text(why)),
+            News::Wrong(why) => return voice.say(Visible::text(why)),
             News::Surplus { word, line } => {
                 let line = Visible::text(line);
-                return complain(format_args!(
+                return voice.say(format_args!(
                     "{word} takes nothing; get {line} fetches a file of that name"
                 ));
             }
             News::NotYet(word) => {
-                return complain(format_args!(
+                return voice.say(format_args!(
                     "{word}: not in this version; get {word} fetches a file of that name"
                 ));
             }
             News::NotHere(word) => {
-                return complain(format_args!(
+                return voice.say(format_args!(
                     "{word}: only the console of a node can; get {word} fetches a file of that name"
                 ));
             }
-            News::Help(text) => return complain(text),
+            News::Help(text) => return voice.say(text),
             News::NodeFailed(node, trouble) => {
-                return complain(format_args!("  {}: {trouble}", place(*node)));
+                return voice.say(format_args!("  {}: {trouble}", place(*node)));
             }
             News::Sent
             | News::Nodes(_)
@@ -175,36 +182,37 @@ impl Talk {
 
     /// How the work goes on.
     fn report(&mut self, news: &News<'_>) {
+        let voice = &self.voice;
         match news {
             News::Nodes(nodes) => {
                 let plural = if nodes.len() == 1 { "" } else { "s" };
-                complain(format_args!("the relay lists {} node{plural}", nodes.len()));
+                voice.say(format_args!("the relay lists {} node{plural}", nodes.len()));
                 if !std::mem::replace(&mut self.nodes_shown, true) {
                     for (index, node) in nodes.iter().take(SHOWN_NODES).enumerate() {
-                        complain(format_args!("  node {}: {}", index + 1, place(*node)));
+                        voice.say(format_args!("  node {}: {}", index + 1, place(*node)));
                     }
                     if nodes.len() > SHOWN_NODES {
-                        complain(format_args!("  and {} more", nodes.len() - SHOWN_NODES));
+                        voice.say(format_args!("  and {} more", nodes.len() - SHOWN_NODES));
                     }
                 }
             }
-            News::Sent => complain("sent"),
+            News::Sent => voice.say("sent"),
             News::Asking {
                 number, of, node, ..
-            } => complain(format_args!(
+            } => voice.say(format_args!(
                 "asking node {number} of {of}: {}",
                 place(*node)
             )),
-            News::NotFound(_) => complain("  not found there"),
-            News::Found { size, .. } => complain(format_args!("  found: {}", DecimalBytes(*size))),
+            News::NotFound(_) => voice.say("  not found there"),
+            News::Found { size, .. } => voice.say(format_args!("  found: {}", DecimalBytes(*size))),
             News::Fetched {
                 name,
                 node,
                 size,
                 took,
             } => {
-                complain(format_args!("  received {size} bytes, 0 remaining"));
-                complain(format_args!(
+                voice.say(format_args!("  received {size} bytes, 0 remaining"));
+                voice.say(format_args!(
                     "{}: {} in {} ({}/s) from {}",
                     Visible::text(name.as_str()),
                     DecimalBytes(*size),
@@ -228,32 +236,33 @@ impl Talk {
             | News::Help(_) => {}
         }
     }
-}
 
-fn which_content(name: &str, offers: &[Offer], numbered: bool) {
-    let name = Visible::text(name);
-    if offers.is_empty() {
-        return complain(format_args!("{name}: no node has announced that content"));
-    }
-    if numbered {
-        complain(format_args!(
-            "{name}: choose a content by its number, or none by an empty line"
-        ));
-    } else {
-        complain(format_args!(
-            "{name}: choose a content with get --hash HASH {name}"
-        ));
-    }
-    for (index, offer) in offers.iter().enumerate() {
-        let plural = if offer.nodes == 1 { "" } else { "s" };
-        let (hash, size, nodes) = (offer.hash, DecimalBytes(offer.size), offer.nodes);
-        let number = match numbered {
-            true => format!("{}: ", index + 1),
-            false => String::new(),
-        };
-        complain(format_args!(
-            "  {number}{hash}  {size}, {nodes} node{plural}"
-        ));
+    fn which_content(&self, name: &str, offers: &[Offer], numbered: bool) {
+        let voice = &self.voice;
+        let name = Visible::text(name);
+        if offers.is_empty() {
+            return voice.say(format_args!("{name}: no node has announced that content"));
+        }
+        if numbered {
+            voice.say(format_args!(
+                "{name}: choose a content by its number, or none by an empty line"
+            ));
+        } else {
+            voice.say(format_args!(
+                "{name}: choose a content with get --hash HASH {name}"
+            ));
+        }
+        for (index, offer) in offers.iter().enumerate() {
+            let plural = if offer.nodes == 1 { "" } else { "s" };
+            let (hash, size, nodes) = (offer.hash, DecimalBytes(offer.size), offer.nodes);
+            let number = match numbered {
+                true => format!("{}: ", index + 1),
+                false => String::new(),
+            };
+            voice.say(format_args!(
+                "  {number}{hash}  {size}, {nodes} node{plural}"
+            ));
+        }
     }
 }
 
@@ -336,13 +345,4 @@ fn as_json(news: &News<'_>) -> Option<Value> {
         | News::Progress { .. }
         | News::Help(_) => return None,
     })
-}
-
-fn complain(line: impl fmt::Display) {
-    say(&mut io::stderr(), line);
-}
-
-/// Writes a line. If nobody reads any more, the work goes on all the same.
-fn say(out: &mut impl Write, line: impl fmt::Display) {
-    let _ = writeln!(out, "{line}");
 }

@@ -66,6 +66,11 @@ impl Voice {
         let _ = self.put(Stream::Stderr, format!("{line}\n").as_bytes());
     }
 
+    /// Likewise on stdout.
+    pub fn show(&self, line: impl fmt::Display) {
+        let _ = writeln!(self.results(), "{line}");
+    }
+
     /// For the log, on stderr.
     #[must_use]
     pub fn log(&self) -> impl Write + Send + 'static {
@@ -77,8 +82,7 @@ impl Voice {
     }
 
     /// For results, on stdout. Into a pipe or a file they go without waiting.
-    #[must_use]
-    pub fn results(&self) -> impl Write + Send + 'static {
+    pub(super) fn results(&self) -> Output {
         Output {
             voice: self.clone(),
             stream: Stream::Stdout,
@@ -210,7 +214,7 @@ impl Stream {
 }
 
 /// A stream that gives way to the editor.
-struct Output {
+pub(super) struct Output {
     voice: Voice,
     stream: Stream,
     /// Whether it leads to the terminal.

@@ -132,6 +132,39 @@ fn the_lines_that_it_proposes_work_while_it_waits_at_the_prompt() {
 }
 
 #[test]
+fn what_is_logged_while_a_line_is_typed_stands_above_it() {
+    let mut terminal = Terminal::start(peerline(&["--log-level", "info"]));
+    let mut shown = terminal.expect("peerline> ");
+    let lines: Vec<String> = shown.lines().map(str::to_owned).collect();
+    let hello = lines.iter().find(|line| line.contains("GET hello.txt"));
+    let hello = hello.expect("a line to be typed");
+    terminal.keys("two gen");
+    terminal.expect("two gen");
+    as_typed(hello);
+    // Above the line, which is drawn anew and can be typed on.
+    terminal.expect(" last GET, ");
+    terminal.expect("done\r\n");
+    terminal.expect("peerline> two gen");
+    terminal.keys("erals");
+    shown.clear();
+    for _ in 0..50 {
+        as_typed(hello);
+    }
+    terminal.keys(".txt\r");
+    // The line was whole, and so is all that was said meanwhile.
+    shown.push_str(&terminal.expect("two generals.txt: 1"));
+    shown.push_str(&terminal.expect("peerline> "));
+    terminal.enter("quit");
+    let (rest, code) = terminal.end();
+    shown.push_str(&rest);
+    assert_eq!(code, 0);
+    let others = shown
+        .matches("1 request, last GET, 14 B in, 26 B out")
+        .count();
+    assert_eq!(others, 50, "{shown}");
+}
+
+#[test]
 fn it_ends_by_itself_and_at_once_when_its_work_is_done() {
     // The limit of a drain is 10 s: none of the threads waits for it.
     let soon = Duration::from_secs(8);
