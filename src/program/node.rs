@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, canonical};
 use crate::reactor::{Reactor, Settings};
-use crate::role::node::{Extent, Listener, News, Node, Registrar, Share};
+use crate::role::node::{Extent, Listener, Message, News, Node, Registrar, Share};
 use crate::screen::Voice;
 use crate::share::{Folder, Settings as FolderSettings};
 
@@ -156,7 +156,9 @@ pub fn prepare(
     if let Some(hasher) = hasher.filter(|_| !args.no_hashes) {
         let handle = reactor.handle();
         hasher
-            .start(hash_cache(args), move |hashed| handle.tell(hashed))
+            .start(hash_cache(args), move |hashed| {
+                handle.tell(Message::Found(hashed));
+            })
             .map_err(system)?;
     }
     if let Some(changes) = changes {

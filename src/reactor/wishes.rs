@@ -30,6 +30,7 @@ where
         let (text, mut steps) = self.out.take();
         let mut rest = steps.drain(..).peekable();
         let mut sent = 0;
+        let mut stops = false;
         while let Some(step) = rest.next() {
             let result = match step {
                 Step::Text { to, end, unasked } => {
@@ -84,6 +85,10 @@ where
                     self.dial(address, session);
                     None
                 }
+                Step::Stop => {
+                    stops = true;
+                    None
+                }
                 Step::Finish => {
                     self.stopping = Stopping::Now(Outcome::Finished);
                     None
@@ -95,6 +100,9 @@ where
         }
         drop(rest);
         self.out.recycle(text, steps);
+        if stops {
+            self.stop();
+        }
     }
 
     /// Sends something to a connection, if it is still there. Returns how it

@@ -240,6 +240,8 @@ pub enum Step<R: Role> {
         /// What to remember about it.
         session: R::Session,
     },
+    /// The program is to stop, as if it had been told to from outside.
+    Stop,
     /// The role's work is done: stop the loop.
     Finish,
 }
@@ -328,6 +330,11 @@ impl<R: Role> Output<R> {
         self.push(Step::Dial { address, session });
     }
 
+    /// Stops the program as SIGTERM does.
+    pub fn stop(&mut self) {
+        self.push(Step::Stop);
+    }
+
     /// Stops the loop.
     pub fn finish(&mut self) {
         self.push(Step::Finish);
@@ -390,6 +397,7 @@ impl<R: Role> Step<R> {
             | Self::Resume { .. }
             | Self::Close { .. }
             | Self::Dial { .. }
+            | Self::Stop
             | Self::Finish => None,
         }
     }

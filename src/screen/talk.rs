@@ -163,6 +163,7 @@ impl Talk {
                     "{word}: only the console of a node can; get {word} fetches a file of that name"
                 ));
             }
+            News::Note(text) => return voice.say(Visible::text(text)),
             News::Help(text) => return voice.say(text),
             News::NodeFailed(node, trouble) => {
                 return voice.say(format_args!("  {}: {trouble}", place(*node)));
@@ -233,6 +234,7 @@ impl Talk {
             | News::Wrong(_)
             | News::NotYet(_)
             | News::NotHere(_)
+            | News::Note(_)
             | News::Help(_) => {}
         }
     }
@@ -343,6 +345,7 @@ fn as_json(news: &News<'_>) -> Option<Value> {
         | News::NodeFailed(..)
         | News::Found { .. }
         | News::Progress { .. }
+        | News::Note(_)
         | News::Help(_) => return None,
     })
 }

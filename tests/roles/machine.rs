@@ -59,6 +59,8 @@ pub enum Event<F> {
     /// The connection is over on this side, after what was sent. `how` tells the
     /// reason and the session, as they print.
     Over { number: u32, how: String },
+    /// It wants the program to stop. It is told so behind all this.
+    Stops,
     /// Its work is done.
     Finished,
 }
@@ -248,7 +250,7 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
         let (text, steps) = self.out.take();
         let mut start = 0;
         // These may have more to say, and it comes behind all this.
-        let (mut resumed, mut closed) = (Vec::new(), Vec::new());
+        let (mut resumed, mut closed, mut stops) = (Vec::new(), Vec::new(), false);
         for step in steps {
             let event = match step {
                 // What is sent tells by itself whether it was asked for.
@@ -287,6 +289,10 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
                         session: shown,
                     }
                 }
+                Step::Stop => {
+                    stops = true;
+                    Event::Stops
+                }
                 Step::Finish => Event::Finished,
                 Step::Resume { conn } => {
                     resumed.push(conn.slot);
@@ -304,6 +310,9 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
         }
         for number in resumed {
             self.resume(number).expect("it is connected");
+        }
+        if stops {
+            self.call(R::drain);
         }
     }
 }

@@ -8,8 +8,10 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod client;
+mod keyboard;
 mod machine;
 mod node;
+mod notes;
 mod relay;
 mod stage;
 mod warnings;

@@ -6,6 +6,9 @@
 //!   next one, and while the node runs:
 //! - `node relay=IP:PORT… seed=N advertise=IP`: it starts, on port 40001. The
 //!   next node begins with no files. `node messages=yes`: it receives messages.
+//!   `node downloads=N`: it has a console, and fetches so many files at once. What
+//!   is fetched is written down, and not in the share.
+//! - those of [`Keyboard`].
 //! - `node-says IP PORT TEXT`: it sends one.
 //! - `brief N LINE count=TIMES`: as `say`, but of a long answer only the ends are
 //!   shown.
@@ -23,18 +26,21 @@ use peerline::end::End;
 use peerline::protocol::{
     ClaimedIp, FileItem, FileName, MaybeHash, NodeAddress, Port, Text, canonical,
 };
-use peerline::role::Heard;
 use peerline::role::node::{
-    Added, Contact, Content, Extent, Listener, Node, Refused, Registrar, Removed, Share, Stat,
-    Unavailable,
+    Added, Console, Contact, Content, Extent, Listener, Message, Node, Refused, Registrar, Removed,
+    Share, Stat, Unavailable,
 };
+use peerline::role::{Heard, Role};
 
+use crate::keyboard::Keyboard;
+use crate::notes::Notes;
 use crate::stage::{Outcome, Stage, brief};
 
 #[derive(Default)]
 pub struct Play {
     files: Rc<RefCell<Files>>,
     stage: Option<Stage<Node<Memory>>>,
+    keyboard: Keyboard,
 }
 
 /// A share that touches no disk. The script holds the other end.
@@ -216,12 +222,13 @@ impl Play {
     fn start(&mut self, command: &Command) -> Outcome {
         let mut args = command.consume_args();
         let (mut relay, mut seed, mut advertise) = (Vec::new(), 1, ClaimedIp::Seen);
-        let mut listens = false;
+        let (mut listens, mut downloads) = (false, 0);
         while let Some((key, value)) = args.next_key() {
             match key {
                 "relay" => relay.push(value.parse()?),
                 "seed" => seed = value.parse()?,
                 "advertise" => advertise = ClaimedIp::Is(canonical(value.parse()?)),
+                "downloads" => downloads = value.parse()?,
                 "messages" => listens = value == "yes",
                 key => return Err(format!("a node has no {key}").into()),
             }
@@ -240,14 +247,19 @@ impl Play {
         let began = Instant::now();
         let port = Port::new(40_001).ok_or("a port is not zero")?;
         let listener = Listener::new(relay.clone(), advertise, port, seed);
-        let registrar = Registrar::new(relay, advertise, port, seed, began);
+        let registrar = Registrar::new(relay.clone(), advertise, port, seed, began);
         let (told, news) = channel();
+        let mut notes = Notes::new(told.clone());
+        notes.several = true;
         let mut node = Node::new(share, registrar, 10, began, move |news| {
             // Nobody listens any more when the play is over.
             let _ = told.send(format!("news: {news}"));
         });
         if listens {
             node = node.listening(listener);
+        }
+        if downloads > 0 {
+            node = node.obeying(Console::new(notes, true, relay, 100, downloads));
         }
         self.stage = Some(Stage::new(node, began, news, String::clone));
         args.reject_next()
@@ -258,6 +270,11 @@ impl goldenscript::Runner for Play {
     type Command = Command;
 
     fn run(&mut self, command: &Command, _: &Context) -> Outcome<String> {
+        if let Some(message) = self.keyboard.press(command)? {
+            let stage = self.stage.as_mut().ok_or("start with: node")?;
+            stage.call(|node, turn| node.told(turn, Message::Console(message)));
+            return Ok(stage.seen() + &self.keyboard.completed());
+        }
         match command.name.as_str() {
             "file" => self.file(command)?,
             "files" => self.files(command)?,
@@ -288,7 +305,8 @@ impl goldenscript::Runner for Play {
                 .ok_or("start with: node")?
                 .run(command)?,
         }
-        Ok(self.stage.as_mut().map(Stage::seen).unwrap_or_default())
+        let seen = self.stage.as_mut().map(Stage::seen).unwrap_or_default();
+        Ok(seen + &self.keyboard.completed())
     }
 }
 

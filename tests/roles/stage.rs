@@ -232,6 +232,7 @@ impl<F> Witness<F> for Show<F> {
                 session,
             } => format!("{number} dials {address} ({session})"),
             Event::Over { number, how } => format!("{number} is over: {how}"),
+            Event::Stops => "stops".to_owned(),
             Event::Finished => "finished".to_owned(),
         };
         self.seen.push_str(&line);

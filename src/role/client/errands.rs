@@ -54,6 +54,8 @@ pub struct Errands {
     answers: usize,
     /// The most lines of one list.
     max_nodes: u64,
+    /// Where we ourselves are, if we are a node.
+    pub(super) us: Option<NodeAddress>,
     /// As the relay listed them last.
     pub(super) nodes: Vec<NodeAddress>,
     /// How many were begun.
@@ -97,6 +99,7 @@ impl Errands {
             relay,
             answers: 0,
             max_nodes,
+            us: None,
             nodes: Vec::new(),
             begun: 0,
             fetching: BTreeSet::new(),
@@ -111,6 +114,11 @@ impl Errands {
     /// Whether the user can be asked which one of several contents is meant.
     pub fn may_ask(&mut self, may: bool) {
         self.may_ask = may;
+    }
+
+    /// This is where we ourselves are: there is nothing to be fetched.
+    pub fn is_us(&mut self, address: NodeAddress) {
+        self.us = Some(address);
     }
 
     /// How many files are being fetched.

@@ -187,6 +187,7 @@ impl Errands {
             let others = self.nodes.iter().filter(|node| !first.contains(node));
             fetch.nodes.extend(others);
         }
+        fetch.nodes.retain(|node| Some(*node) != self.us);
         self.ask_next_node(turn, errand, fetch)
     }
 

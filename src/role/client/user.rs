@@ -179,6 +179,8 @@ pub enum News<'a> {
     NotHere(&'a str),
     /// What was typed will be a command one day.
     NotYet(&'a str),
+    /// What was asked for is done, for people.
+    Note(&'a str),
     /// The commands.
     Help(&'static str),
 }

@@ -1,9 +1,11 @@
-//! The node: serves the files of a share, stays in the relay's directory, and
-//! receives messages if it is told to.
+//! The node: serves the files of a share, stays in the relay's directory, and, if
+//! it is told to, receives messages and obeys a console.
 
 mod announcer;
+mod console;
 mod listener;
 mod news;
+mod orders;
 mod registrar;
 mod share;
 
@@ -14,11 +16,13 @@ use std::time::{Duration, Instant};
 use log::debug;
 
 pub use announcer::Announcer;
+pub use console::Console;
 pub use listener::Listener;
 pub use news::News;
 pub use registrar::{Contact, Registrar};
 pub use share::{Added, Content, Extent, Refused, Removed, Share, Stat, Unavailable};
 
+use super::client;
 use super::visitor::{self, Help, say};
 use super::{ConnId, Heard, Next, Role, Turn, Visitor};
 use crate::end::{End, Full};
@@ -47,6 +51,8 @@ pub struct Node<S: Share> {
     announcer: Announcer,
     /// If it is to receive messages.
     listener: Option<Listener>,
+    /// If somebody types commands.
+    console: Option<Console>,
     /// Tells the node's user.
     news: Box<dyn FnMut(&News<'_>)>,
     max_unknown: u32,
@@ -73,6 +79,23 @@ pub enum Session {
     },
     /// Where messages arrive.
     Mailbox,
+    /// For somebody at the console.
+    Errand(Box<client::Session>),
+}
+
+/// What other threads tell a node.
+pub enum Message<F> {
+    /// What was found out about the share.
+    Found(F),
+    /// What is typed at the console.
+    Console(client::Message),
+}
+
+impl From<client::Session> for Session {
+    fn from(session: client::Session) -> Self {
+        // There may be many visitors: they are small.
+        Self::Errand(Box::new(session))
+    }
 }
 
 impl Session {
@@ -90,6 +113,7 @@ impl fmt::Display for Session {
             Self::Visitor { visitor, .. } => visitor.fmt(f),
             Self::Relay { .. } => f.write_str("our relay"),
             Self::Mailbox => f.write_str("our mailbox"),
+            Self::Errand(session) => session.fmt(f),
         }
     }
 }
@@ -109,6 +133,7 @@ impl<S: Share> Node<S> {
             registrar,
             announcer: Announcer::default(),
             listener: None,
+            console: None,
             news: Box::new(news),
             max_unknown,
             started: now,
@@ -121,6 +146,13 @@ impl<S: Share> Node<S> {
     #[must_use]
     pub fn listening(mut self, listener: Listener) -> Self {
         self.listener = Some(listener);
+        self
+    }
+
+    /// It obeys a console as well.
+    #[must_use]
+    pub fn obeying(mut self, console: Console) -> Self {
+        self.console = Some(console);
         self
     }
 
@@ -178,8 +210,13 @@ impl<S: Share> Node<S> {
             return self.announcer.answered(&mut self.share, line, reply);
         }
         let (next, news) = self.registrar.heard(now, contact, heard, reply);
-        if let (Some(listener), Some(News::Registered(_))) = (&mut self.listener, &news) {
-            listener.wake(now);
+        if let Some(News::Registered(registered)) = &news {
+            if let Some(listener) = &mut self.listener {
+                listener.wake(now);
+            }
+            if let Some(console) = &mut self.console {
+                console.listed(registered.address);
+            }
         }
         self.tell(news);
         match contact.files() {
@@ -305,11 +342,13 @@ impl<S: Share> Node<S> {
 impl<S: Share> Role for Node<S> {
     type Session = Session;
     type File = S::File;
-    /// What is found out about the share.
-    type Message = S::Finding;
+    type Message = Message<S::Finding>;
 
     fn start(&mut self, turn: &mut Turn<'_, Self>) {
         self.tick(turn);
+        if let Some(console) = &mut self.console {
+            console.ready();
+        }
     }
 
     fn accepted(&mut self, _: SocketAddr) -> Session {
@@ -337,6 +376,12 @@ impl<S: Share> Role for Node<S> {
                 return self.relay_said(turn.now, contact, announces, heard, reply);
             }
             Session::Mailbox => return self.mail(turn, conn, heard),
+            Session::Errand(session) => {
+                return match &mut self.console {
+                    Some(console) => console.heard(session, heard, reply),
+                    None => Next::Close(End::Satisfied),
+                };
+            }
         };
         match visitor.request(heard, self.max_unknown, reply) {
             Ok(request) => {
@@ -359,6 +404,12 @@ impl<S: Share> Role for Node<S> {
     fn ended(&mut self, turn: &mut Turn<'_, Self>, session: Session, end: &End) {
         match session {
             Session::Visitor { .. } => return,
+            Session::Errand(session) => {
+                if let Some(console) = &mut self.console {
+                    console.ended(turn, *session, end);
+                }
+                return;
+            }
             Session::Relay { contact, announces } => {
                 let news = self.registrar.ended(turn.now, contact, end);
                 self.tell(news);
@@ -379,9 +430,14 @@ impl<S: Share> Role for Node<S> {
         self.say_goodbye(turn);
     }
 
-    fn told(&mut self, turn: &mut Turn<'_, Self>, finding: S::Finding) {
-        if let Some(pause) = self.share.told(finding) {
-            self.registrar.soon(turn.now, pause);
+    fn told(&mut self, turn: &mut Turn<'_, Self>, message: Message<S::Finding>) {
+        match message {
+            Message::Found(finding) => {
+                if let Some(pause) = self.share.told(finding) {
+                    self.registrar.soon(turn.now, pause);
+                }
+            }
+            Message::Console(message) => self.obey(turn, message),
         }
     }
 
@@ -410,6 +466,9 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn drain(&mut self, turn: &mut Turn<'_, Self>) {
+        if let Some(console) = &mut self.console {
+            console.leave();
+        }
         self.registrar.leave();
         self.say_goodbye(turn);
     }

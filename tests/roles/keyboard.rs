@@ -1,0 +1,46 @@
+//! What is typed at a prompt or a console. Its commands:
+//!
+//! - `type LINE`; `type-end`: the end of input.
+//! - `complete PREFIX`: a file name is begun.
+
+use std::sync::mpsc::{Receiver, channel};
+
+use goldenscript::Command;
+use peerline::role::client::Message;
+
+use crate::stage::Outcome;
+
+#[derive(Default)]
+pub struct Keyboard {
+    /// Where names are to come that complete what was begun.
+    completed: Option<Receiver<Vec<String>>>,
+}
+
+impl Keyboard {
+    /// What the role is told by a command, if it is one of the above.
+    pub fn press(&mut self, command: &Command) -> Outcome<Option<Message>> {
+        let mut args = command.consume_args();
+        let message = match command.name.as_str() {
+            "type" => Message::Typed(args.next_pos().ok_or("which line?")?.to_owned()),
+            "type-end" => Message::EndOfInput,
+            "complete" => {
+                let prefix = args.next_pos().unwrap_or_default().to_owned();
+                let (answer, completed) = channel();
+                self.completed = Some(completed);
+                Message::Complete { prefix, answer }
+            }
+            _ => return Ok(None),
+        };
+        args.reject_next()?;
+        Ok(Some(message))
+    }
+
+    /// The names that have come since.
+    pub fn completed(&self) -> String {
+        let names = self
+            .completed
+            .as_ref()
+            .and_then(|names| names.try_recv().ok());
+        names.map_or_else(String::new, |names| format!("completed: {names:?}\n"))
+    }
+}
