@@ -11,28 +11,14 @@ impl FromStr for ContentHash {
     type Err = HashError;
 
     fn from_str(text: &str) -> Result<Self, HashError> {
-        let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
-            return Err(HashError);
-        };
-        let bytes: Option<Vec<u8>> = pairs
-            .iter()
-            .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
-            .collect();
-        bytes
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(Self)
-            .ok_or(HashError)
+        let hash = blake3::Hash::from_hex(text).map_err(|_| HashError)?;
+        Ok(Self(hash.into()))
     }
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    // At most 15: it fits.
-    char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
 impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
     }
 }
 
