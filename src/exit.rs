@@ -8,7 +8,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// All that was asked was done.
     Success = 0,
-    /// Every node was asked, and none has the file.
+    /// Every node was asked, and none has the file; nobody listens, or nobody
+    /// answers.
     NotFound = 1,
     /// The command line is wrong.
     Usage = 2,

@@ -90,7 +90,10 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads a time in seconds, from zero up.
-fn seconds_or_none(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// A text that says what is allowed.
+pub fn seconds_or_none(text: &str) -> Result<Duration, String> {
     f64::from_str(text)
         .ok()
         .filter(|seconds| (0.0..=MAX_SECONDS).contains(seconds))

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
@@ -14,7 +14,7 @@ use signal_hook::flag;
 
 use super::{Failure, LogArgs, prompt, resolve};
 use crate::exit::Exit;
-use crate::limits::{Limits, Patience};
+use crate::limits::{self, Limits, Patience};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
 use crate::reactor::{Outcome, Reactor, Settings};
 use crate::role::client::{Client, Question, Task};
@@ -108,6 +108,21 @@ pub enum Command {
         /// What to say
         #[arg(value_parser = text)]
         text: Text<'static>,
+        /// Listen first, and print what arrives in so many seconds: ip port text
+        #[arg(long, value_name = "SECONDS", value_parser = limits::seconds)]
+        wait: Option<Duration>,
+    },
+    /// Lead a conversation: say what is typed, print what arrives; /quit ends it
+    Chat {
+        /// Who is to hear it; without an address, whoever wrote last
+        #[arg(requires = "port")]
+        ip: Option<IpAddr>,
+        /// Its port
+        port: Option<Port>,
+        /// Seconds to listen on after the end of input, unless that is a terminal
+        #[arg(long, value_name = "SECONDS", default_value = "1",
+              value_parser = limits::seconds_or_none)]
+        wait: Duration,
     },
 }
 
@@ -154,10 +169,27 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
             (Task::Ask(question), None)
         }
         Some(Command::Find { name }) => (Task::Ask(Question::Holders(name.clone())), None),
-        Some(Command::Send { ip, port, text }) => {
-            let to = NodeAddress::new(*ip, *port)
-                .map_err(|why| Failure::new(Exit::Usage, why.to_string()))?;
-            (Task::Ask(Question::Message(to, text.clone())), None)
+        Some(Command::Send {
+            ip,
+            port,
+            text,
+            wait,
+        }) => {
+            let (to, text) = (listener(*ip, *port)?, text.clone());
+            let task = match wait {
+                Some(wait) => Task::SendAndWait(to, text, *wait),
+                None => Task::Ask(Question::Message(to, text)),
+            };
+            (task, None)
+        }
+        Some(Command::Chat { ip, port, wait }) => {
+            let to = ip.zip(*port).map(|(ip, port)| listener(ip, port));
+            // A person who ends the input has heard enough.
+            let wait = match io::stdin().is_terminal() {
+                true => Duration::ZERO,
+                false => *wait,
+            };
+            (Task::Chat(to.transpose()?, wait), None)
         }
         Some(Command::Get(get)) => {
             let names = get.names.iter().cloned().collect();
@@ -166,10 +198,10 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
     };
     let may_ask = !args.talk.json && io::stdin().is_terminal() && io::stderr().is_terminal();
     let listening = match &task {
-        Task::Prompt => true,
+        Task::Prompt | Task::Chat(..) => true,
         // The user may have to choose one of several contents.
         Task::Get(..) => may_ask,
-        Task::Ask(_) => false,
+        Task::Ask(_) | Task::SendAndWait(..) => false,
     };
     let style = style(&args.talk, destination.is_some());
     let destination =
@@ -242,6 +274,11 @@ fn style(talk: &TalkArgs, saving: bool) -> Style {
         // Content on the same terminal would meet the bar.
         progress: !talk.quiet && (saving || !io::stdout().is_terminal()),
     }
+}
+
+/// Where somebody may listen.
+fn listener(ip: IpAddr, port: Port) -> Result<NodeAddress, Failure> {
+    NodeAddress::new(ip, port).map_err(|why| Failure::new(Exit::Usage, why.to_string()))
 }
 
 fn content_hash(text: &str) -> Result<ContentHash, String> {

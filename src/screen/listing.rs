@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::voice::Output;
 use super::{Style, Voice};
-use crate::protocol::{HolderItem, NodeAddress};
+use crate::protocol::{Delivery, HolderItem, NodeAddress};
 use crate::role::client::Listing;
 use crate::visible::Visible;
 
@@ -33,7 +33,7 @@ impl Lister {
         let out = &mut self.out;
         match listing {
             Listing::Nodes(nodes) if is_json => {
-                let nodes: Vec<Value> = nodes.iter().map(|node| place(*node)).collect();
+                let nodes: Vec<Value> = nodes.iter().map(|node| address_as_json(*node)).collect();
                 writeln!(out, "{}", json!({ "nodes": nodes }))?;
             }
             Listing::Nodes(nodes) => {
@@ -74,6 +74,15 @@ impl Lister {
                 return Ok(());
             }
             Listing::BrokenOff => {}
+            Listing::Message(Delivery { from, text }) if is_json => {
+                let mut line = address_as_json(*from);
+                line["text"] = json!(text.as_str());
+                writeln!(out, "{line}")?;
+            }
+            Listing::Message(Delivery { from, text }) if self.terminal => {
+                writeln!(out, "{from} {}", Visible::text(text.as_str()))?;
+            }
+            Listing::Message(Delivery { from, text }) => writeln!(out, "{from} {text}")?,
             Listing::EndOfFiles(count) => {
                 if self.terminal && !is_json {
                     let plural = if *count == 1 { "" } else { "s" };
@@ -85,7 +94,7 @@ impl Lister {
     }
 }
 
-fn place(node: NodeAddress) -> Value {
+pub(super) fn address_as_json(node: NodeAddress) -> Value {
     json!({"ip": node.ip().to_string(), "port": node.port().get()})
 }
 

@@ -7,6 +7,7 @@ use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::Voice;
+use super::listing::address_as_json;
 use crate::protocol::NodeAddress;
 use crate::role::client::{ErrandId, News, Offer, Question};
 use crate::visible::Visible;
@@ -153,11 +154,6 @@ impl Talk {
                     "{word} takes nothing; get {line} fetches a file of that name"
                 ));
             }
-            News::NotYet(word) => {
-                return voice.say(format_args!(
-                    "{word}: not in this version; get {word} fetches a file of that name"
-                ));
-            }
             News::NotHere(word) => {
                 return voice.say(format_args!(
                     "{word}: only the console of a node can; get {word} fetches a file of that name"
@@ -168,7 +164,17 @@ impl Talk {
             News::NodeFailed(node, trouble) => {
                 return voice.say(format_args!("  {}: {trouble}", place(*node)));
             }
+            News::NotListening(trouble) => {
+                return voice.say(format_args!("no messages can arrive: {trouble}"));
+            }
+            News::NobodyYet => {
+                return voice.say("nobody has written yet; chat IP PORT says to whom it goes");
+            }
+            News::NoAnswer(wait) => {
+                return voice.say(format_args!("no answer in {} s", wait.as_secs_f64()));
+            }
             News::Sent
+            | News::Listening(_)
             | News::Nodes(_)
             | News::Asking { .. }
             | News::NotFound(_)
@@ -198,6 +204,9 @@ impl Talk {
                 }
             }
             News::Sent => voice.say("sent"),
+            News::Listening(address) => {
+                voice.say(format_args!("you are reached at {}", place(*address)));
+            }
             News::Asking {
                 number, of, node, ..
             } => voice.say(format_args!(
@@ -223,6 +232,9 @@ impl Talk {
                 ));
             }
             News::NotShown(_)
+            | News::NotListening(_)
+            | News::NobodyYet
+            | News::NoAnswer(_)
             | News::Surplus { .. }
             | News::RelayFailed(..)
             | News::NodeFailed(..)
@@ -232,7 +244,6 @@ impl Talk {
             | News::Incomplete { .. }
             | News::NotStored { .. }
             | News::Wrong(_)
-            | News::NotYet(_)
             | News::NotHere(_)
             | News::Note(_)
             | News::Help(_) => {}
@@ -336,9 +347,13 @@ fn as_json(news: &News<'_>) -> Option<Value> {
         News::Surplus { word, .. } => json!({"error": "unknown command", "why": word}),
         News::Wrong(why) => json!({"error": "wrong command", "why": why}),
         News::Sent => json!({"sent": true}),
-        News::NotYet(word) | News::NotHere(word) => {
-            json!({"error": "unknown command", "why": word})
+        News::NotHere(word) => json!({"error": "unknown command", "why": word}),
+        News::Listening(address) => json!({"listening": address_as_json(*address)}),
+        News::NotListening(trouble) => {
+            json!({"error": "not listening", "why": trouble.to_string()})
         }
+        News::NobodyYet => json!({"error": "nobody has written yet"}),
+        News::NoAnswer(_) => json!({"error": "no answer"}),
         News::Nodes(_)
         | News::Asking { .. }
         | News::NotFound(_)

@@ -2,8 +2,9 @@
 //! commands:
 //!
 //! - `client get NAME…`, `client nodes`, `client ls`, `client search TEXT`, `client
-//!   find NAME`, `client send IP PORT TEXT`, `client prompt`: it starts. Keys:
-//!   `relay=IP:PORT` (repeatable); `max-nodes=N`; `shows=BYTES`: so many bytes
+//!   find NAME`, `client send IP PORT TEXT`, `client chat [IP PORT]`, `client
+//!   prompt`: it starts. Keys: `relay=IP:PORT` (repeatable); `wait=TIME`: for what
+//!   is said to it; `max-nodes=N`; `shows=BYTES`: so many bytes
 //!   of a file that is broken off were shown; `fails=show|begin|take|finish|reader`:
 //!   where storing fails; `asks=yes`: the user can be asked to choose.
 //! - those of [`Keyboard`].
@@ -12,14 +13,14 @@
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
-use goldenscript::{Command, Context};
+use goldenscript::{ArgumentConsumer, Command, Context};
 use peerline::protocol::{FileName, NodeAddress, Text};
 use peerline::role::Role;
 use peerline::role::client::{Client, Question, Task};
 
 use crate::keyboard::Keyboard;
 use crate::notes::{Fails, Notes};
-use crate::stage::{Outcome, Stage};
+use crate::stage::{self, Outcome, Stage};
 
 #[derive(Default)]
 pub struct Play {
@@ -33,10 +34,12 @@ impl Play {
         let (told, news) = channel();
         let mut notes = Notes::new(told);
         let (mut relay, mut max_nodes, mut wanted, mut asks) = (Vec::new(), 100, None, false);
+        let mut wait = None;
         while let Some((key, value)) = args.next_key() {
             match (key, value) {
                 ("relay", address) => relay.push(address.parse()?),
                 ("hash", hash) => wanted = Some(hash.parse()?),
+                ("wait", time) => wait = Some(stage::time(time)?),
                 ("max-nodes", count) => max_nodes = count.parse()?,
                 ("asks", "yes") => asks = true,
                 ("shows", bytes) => notes.shows = bytes.parse()?,
@@ -63,12 +66,14 @@ impl Play {
                 Task::Ask(Question::Holders(FileName::parse(name)?.into_owned()))
             }
             "send" => {
-                let (ip, port) = (args.next_pos(), args.next_pos());
-                let to = format!("{} {}", ip.ok_or("where?")?, port.ok_or("which port?")?);
-                let text = Text::parse(args.next_pos().ok_or("which text?")?)?;
-                let to = NodeAddress::parse(&to)?;
-                Task::Ask(Question::Message(to, text.into_owned()))
+                let to = address(&mut args)?.ok_or("to whom?")?;
+                let text = Text::parse(args.next_pos().ok_or("which text?")?)?.into_owned();
+                match wait {
+                    Some(wait) => Task::SendAndWait(to, text, wait),
+                    None => Task::Ask(Question::Message(to, text)),
+                }
             }
+            "chat" => Task::Chat(address(&mut args)?, wait.unwrap_or_default()),
             "prompt" => Task::Prompt,
             "get" => {
                 let names = std::iter::from_fn(|| args.next_pos());
@@ -82,6 +87,15 @@ impl Play {
         self.stage = Some(Stage::new(client, Instant::now(), news, show_file));
         args.reject_next()
     }
+}
+
+/// `IP PORT`, if there is more.
+fn address(args: &mut ArgumentConsumer<'_>) -> Outcome<Option<NodeAddress>> {
+    let Some(ip) = args.next_pos() else {
+        return Ok(None);
+    };
+    let port = args.next_pos().ok_or("which port?")?;
+    Ok(Some(NodeAddress::parse(&format!("{ip} {port}"))?))
 }
 
 impl goldenscript::Runner for Play {

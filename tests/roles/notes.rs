@@ -68,6 +68,10 @@ impl User for Notes {
                 format!("the relay failed: {trouble} ({question:?})")
             }
             News::Sent => "sent".to_owned(),
+            News::Listening(address) => format!("reached at {address}"),
+            News::NotListening(trouble) => format!("not reached: {trouble}"),
+            News::NobodyYet => "nobody has written yet".to_owned(),
+            News::NoAnswer(wait) => format!("no answer in {wait:?}"),
             News::Asking {
                 name,
                 number,
@@ -110,7 +114,6 @@ impl User for Notes {
             News::Wrong(why) => format!("that is wrong: {why}"),
             News::Note(text) => format!("note: {text}"),
             News::NotHere(word) => format!("{word} is not for here"),
-            News::NotYet(word) => format!("{word} is not a command yet"),
             News::Help(text) => format!("help of {} lines", text.lines().count()),
         });
     }
@@ -129,6 +132,7 @@ impl User for Notes {
             Listing::Holders(holders) => format!("holders: {}", joined(holders)),
             Listing::File(file) => format!("file: {file}"),
             Listing::BrokenOff => "the list broke off".to_owned(),
+            Listing::Message(delivery) => format!("message: {delivery}"),
             Listing::EndOfFiles(count) => format!("{count} files"),
         });
         self.may(Fails::Show)?;

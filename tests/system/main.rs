@@ -38,6 +38,7 @@ mod announcing;
 mod asking;
 mod bodies;
 mod chance;
+mod chat;
 mod crowd;
 mod datagrams;
 mod demo;

@@ -57,7 +57,7 @@ fn what_cannot_be_done_is_said_and_the_prompt_goes_on() {
     terminal.at_prompt("get");
     terminal.expect("a file name is missing");
     terminal.at_prompt("chat hello");
-    terminal.expect("chat: not in this version");
+    terminal.expect("use: chat IP PORT, or chat");
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.expect("peerline> ");

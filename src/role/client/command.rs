@@ -3,7 +3,7 @@
 use super::question::Question;
 use super::user::{News, User};
 use crate::exit::Exit;
-use crate::protocol::{ContentHash, FileName, Request, Verb};
+use crate::protocol::{ContentHash, FileName, NodeAddress, Request, Verb};
 
 /// The words that are commands; a line that starts with another is a file name.
 pub const WORDS: [&str; 11] = [
@@ -25,6 +25,9 @@ find NAME   who has the file of that name
 nodes       the nodes that the relay knows
 send IP PORT TEXT
             a message to whoever listens there
+chat [IP PORT]
+            a conversation: each line goes there, or to whoever wrote last; /quit
+            ends it
 help        this
 quit        goodbye (so is the end of input)";
 
@@ -37,6 +40,8 @@ pub enum Typed<'a> {
     Get(FileName<'a>, Option<ContentHash>),
     /// Ask the relay something.
     Ask(Question),
+    /// Lead a conversation, with this one or with whoever speaks last.
+    Chat(Option<NodeAddress>),
     /// Show the commands.
     Help,
     /// Leave.
@@ -47,8 +52,6 @@ pub enum Typed<'a> {
     Unshare(FileName<'a>),
     /// A command that takes nothing was given something.
     Surplus(&'a str),
-    /// A word that is kept for a command that does not exist yet.
-    NotYet(&'a str),
     /// It is not of the right form; for people.
     Wrong(String),
 }
@@ -86,9 +89,9 @@ impl<'a> Typed<'a> {
                 Ok(name) => Self::Unshare(name),
                 Err(why) => Self::Wrong(why.to_string()),
             },
+            "chat" => Self::chat(rest),
             "help" => Self::Help,
             "quit" => Self::Quit,
-            word if WORDS.contains(&word) => Self::NotYet(word),
             _ => Self::get(line, None),
         }
     }
@@ -104,9 +107,13 @@ impl<'a> Typed<'a> {
                 return Exit::Success;
             }
             Self::Surplus(word) => user.tell(News::Surplus { word, line }),
-            Self::NotYet(word) => user.tell(News::NotYet(word)),
             Self::Wrong(why) => user.tell(News::Wrong(why)),
-            Self::Get(..) | Self::Ask(_) | Self::Share(_) | Self::Unshare(_) | Self::Quit => {
+            Self::Get(..)
+            | Self::Ask(_)
+            | Self::Chat(_)
+            | Self::Share(_)
+            | Self::Unshare(_)
+            | Self::Quit => {
                 user.tell(News::NotHere(line.split(BLANKS).next().unwrap_or_default()));
             }
         }
@@ -126,6 +133,23 @@ impl<'a> Typed<'a> {
         match hash.parse() {
             Ok(hash) => Self::get(name.trim_start_matches(BLANKS), Some(hash)),
             Err(_) => Self::Wrong("use: get --hash HASH NAME; a hash is 64 hex digits".into()),
+        }
+    }
+
+    fn chat(fields: &str) -> Self {
+        match NodeAddress::parse(fields) {
+            _ if fields.is_empty() => Self::Chat(None),
+            // Whatever came after the address was meant for somebody.
+            Ok(to)
+                if fields
+                    .split(BLANKS)
+                    .filter(|field| !field.is_empty())
+                    .nth(2)
+                    .is_none() =>
+            {
+                Self::Chat(Some(to))
+            }
+            Ok(_) | Err(_) => Self::Wrong("use: chat IP PORT, or chat".into()),
         }
     }
 
@@ -155,7 +179,9 @@ mod tests {
         assert_eq!(Typed::parse("quit smoking.txt"), Typed::Surplus("quit"));
         // Only blanks of the protocol are blanks.
         assert_eq!(Typed::parse("\u{a0}x\n"), get("\u{a0}x"));
-        assert_eq!(Typed::parse("chat"), Typed::NotYet("chat"));
+        assert_eq!(Typed::parse("chat"), Typed::Chat(None));
+        let to = NodeAddress::parse("1.2.3.4 5").unwrap();
+        assert_eq!(Typed::parse("chat  1.2.3.4  5 "), Typed::Chat(Some(to)));
         let hash = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
         let name = FileName::parse("a b").unwrap();
         let chosen = Typed::Get(name, Some(hash.parse().unwrap()));
@@ -166,6 +192,9 @@ mod tests {
         assert_eq!(Typed::parse("ls"), files(""));
         assert_eq!(Typed::parse(" \t"), Typed::Empty);
         for line in ["get", "../x", "find", "find /x", "send", "send 1.2.3.4 5"] {
+            assert!(matches!(Typed::parse(line), Typed::Wrong(_)), "{line}");
+        }
+        for line in ["chat x", "chat 1.2.3.4", "chat 1.2.3.4 5 hi"] {
             assert!(matches!(Typed::parse(line), Typed::Wrong(_)), "{line}");
         }
         assert!(matches!(

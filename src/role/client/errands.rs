@@ -127,6 +127,13 @@ impl Errands {
         self.fetching.len()
     }
 
+    /// The relay's addresses, first the one that answered last.
+    pub(super) fn relay(&self) -> Vec<SocketAddr> {
+        let mut relay = self.relay.clone();
+        relay.rotate_left(self.answers);
+        relay
+    }
+
     /// Begins one more. Says so if it is done already.
     pub fn begin<R: Runs>(&mut self, turn: &mut Turn<'_, R>, errand: Errand) -> Option<Done> {
         let id = self.next_id();

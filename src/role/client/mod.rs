@@ -1,7 +1,9 @@
 //! The client: asks the relay, closes, then asks one node at a time, and stops
-//! at the first that has the file. It runs one errand at a time.
+//! at the first that has the file. It runs one errand at a time, or leads one
+//! conversation.
 
 mod asking;
+mod chat;
 mod choice;
 mod command;
 mod completion;
@@ -12,9 +14,10 @@ mod session;
 mod user;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use choice::{Choice, Choices, Chosen, Offer};
 pub use command::{HELP, Typed, WORDS};
@@ -23,18 +26,23 @@ pub use question::Question;
 pub use session::Session;
 pub use user::{Listing, News, NotStored, Trouble, User};
 
+use self::chat::Chat;
 use super::{ConnId, Heard, Next, Role, Turn};
 use crate::end::{End, Full};
 use crate::exit::Exit;
-use crate::protocol::{ContentHash, FileName};
+use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
 
 /// The client's part.
 pub struct Client {
     errands: Errands,
     choices: Choices,
+    /// The conversation that is led.
+    chat: Option<Chat>,
     task: Task,
     /// The relay was there at the start: commands come one by one from the user.
     prompting: bool,
+    /// The user was asked for a line.
+    asked: bool,
     exit: Exit,
 }
 
@@ -47,6 +55,34 @@ pub enum Task {
     Ask(Question),
     /// Fetch these files; with a hash, only the content that has it.
     Get(VecDeque<FileName<'static>>, Option<ContentHash>),
+    /// Send a message, and show what arrives for so long.
+    SendAndWait(NodeAddress, Text<'static>, Duration),
+    /// Lead a conversation with this one, or with whoever speaks last, and listen
+    /// on for so long after the end of input.
+    Chat(Option<NodeAddress>, Duration),
+}
+
+/// One connection of a client.
+pub enum Connection {
+    /// An errand's.
+    Errand(Box<Session>),
+    /// Where messages arrive.
+    Mailbox,
+}
+
+impl From<Session> for Connection {
+    fn from(session: Session) -> Self {
+        Self::Errand(session.into())
+    }
+}
+
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Errand(session) => session.fmt(f),
+            Self::Mailbox => f.write_str("our mailbox"),
+        }
+    }
 }
 
 /// What other threads tell a client, or a node with a console.
@@ -78,8 +114,10 @@ impl Client {
         Self {
             errands: Errands::new(user, relay, max_nodes),
             choices: Choices::default(),
+            chat: None,
             task,
             prompting: false,
+            asked: false,
             exit: Exit::Success,
         }
     }
@@ -112,7 +150,7 @@ impl Client {
     fn after(&mut self, turn: &mut Turn<'_, Self>, done: Done) -> Option<Errand> {
         if let Some(choice) = done.choice {
             self.choices.add(choice, self.errands.user());
-            self.errands.user().ready();
+            self.ready();
             return None;
         }
         if done.reader_gone {
@@ -128,7 +166,7 @@ impl Client {
         match &mut self.task {
             Task::Prompt if self.prompting || exit == Exit::Success => {
                 self.prompting = true;
-                self.errands.user().ready();
+                self.ready();
                 return None;
             }
             // Without a list there is nobody to ask; and what was shown in part is
@@ -139,14 +177,16 @@ impl Client {
                     return Some(Errand::GetAmongKnown(name, *hash));
                 }
             }
-            Task::Prompt | Task::Ask(_) => {}
+            Task::Prompt | Task::Ask(_) | Task::SendAndWait(..) | Task::Chat(..) => {}
         }
         turn.out.finish();
         None
     }
 
     fn input_ended(&mut self, turn: &mut Turn<'_, Self>) {
-        if let Task::Get(..) = self.task {
+        if let (Task::Chat(..), Some(chat)) = (&self.task, &mut self.chat) {
+            chat.listen_on(turn.now);
+        } else if let Task::Get(..) = self.task {
             // It was to be a choice. The other files are fetched without asking.
             self.errands.may_ask(false);
             self.typed(turn, "");
@@ -156,17 +196,24 @@ impl Client {
     }
 
     fn typed(&mut self, turn: &mut Turn<'_, Self>, line: &str) {
+        if self.chat.is_some() {
+            return self.chat_typed(turn, line);
+        }
         let exit = match self.choices.typed(line, self.errands.user()) {
             Some(Chosen::Content(name, hash)) => {
                 return self.begin(turn, Errand::GetAmongKnown(name, Some(hash)));
             }
             Some(Chosen::Nothing) => Exit::WhichContent,
-            Some(Chosen::NotYet) => return self.errands.user().ready(),
+            Some(Chosen::NotYet) => return self.ready(),
             None => match Typed::parse(line) {
                 Typed::Get(name, hash) => {
                     return self.begin(turn, Errand::Get(name.into_owned(), hash));
                 }
                 Typed::Ask(question) => return self.begin(turn, Errand::Ask(question)),
+                Typed::Chat(to) => {
+                    let chat = Chat::typed(self.errands.relay(), to, Duration::ZERO);
+                    return self.begin_chat(turn, chat);
+                }
                 Typed::Quit => return turn.out.finish(),
                 other => other.explain(line, HELP, self.errands.user()),
             },
@@ -175,10 +222,17 @@ impl Client {
             self.begin(turn, errand);
         }
     }
+
+    /// Asks the user for one line.
+    fn ready(&mut self) {
+        if !std::mem::replace(&mut self.asked, true) {
+            self.errands.user().ready();
+        }
+    }
 }
 
 impl Role for Client {
-    type Session = Session;
+    type Session = Connection;
     /// The client sends no files.
     type File = std::os::fd::OwnedFd;
     type Message = Message;
@@ -191,11 +245,19 @@ impl Role for Client {
                 Some(name) => Errand::Get(name, *hash),
                 None => return turn.out.finish(),
             },
+            Task::SendAndWait(to, text, wait) => {
+                let chat = Chat::given(self.errands.relay(), *to, text.clone(), *wait);
+                return self.begin_chat(turn, chat);
+            }
+            Task::Chat(to, wait) => {
+                let chat = Chat::typed(self.errands.relay(), *to, *wait);
+                return self.begin_chat(turn, chat);
+            }
         };
         self.begin(turn, errand);
     }
 
-    fn accepted(&mut self, _: SocketAddr) -> Session {
+    fn accepted(&mut self, _: SocketAddr) -> Connection {
         unreachable!("a client listens nowhere")
     }
 
@@ -205,13 +267,20 @@ impl Role for Client {
         &mut self,
         turn: &mut Turn<'_, Self>,
         conn: ConnId,
-        session: &mut Session,
+        connection: &mut Connection,
         heard: Heard<'_>,
     ) -> Next {
-        self.errands.heard(session, heard, turn.out.text(conn))
+        match connection {
+            Connection::Errand(session) => self.errands.heard(session, heard, turn.out.text(conn)),
+            Connection::Mailbox => self.chat_heard(turn, conn, heard),
+        }
     }
 
-    fn ended(&mut self, turn: &mut Turn<'_, Self>, session: Session, end: &End) {
+    fn ended(&mut self, turn: &mut Turn<'_, Self>, connection: Connection, end: &End) {
+        let session = match connection {
+            Connection::Errand(session) => *session,
+            Connection::Mailbox => return self.chat_ended(turn, end),
+        };
         if let Some(done) = self.errands.ended(turn, session, end)
             && let Some(errand) = self.after(turn, done)
         {
@@ -221,17 +290,22 @@ impl Role for Client {
 
     fn told(&mut self, turn: &mut Turn<'_, Self>, message: Message) {
         match message {
-            Message::Typed(line) => self.typed(turn, &line),
+            Message::Typed(line) => {
+                self.asked = false;
+                self.typed(turn, &line);
+            }
             Message::Complete { prefix, answer } => self.errands.complete(turn, prefix, answer),
             Message::EndOfInput => self.input_ended(turn),
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        None
+        self.chat.as_ref().and_then(Chat::until)
     }
 
-    fn tick(&mut self, _: &mut Turn<'_, Self>) {}
+    fn tick(&mut self, turn: &mut Turn<'_, Self>) {
+        self.chat_due(turn);
+    }
 
     fn drain(&mut self, turn: &mut Turn<'_, Self>) {
         self.errands.abandon();

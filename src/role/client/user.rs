@@ -7,7 +7,7 @@ use super::choice::Offer;
 use super::errands::ErrandId;
 use super::question::Question;
 use crate::end::End;
-use crate::protocol::{Code, FileItem, FileName, HolderItem, NodeAddress};
+use crate::protocol::{Code, Delivery, FileItem, FileName, HolderItem, NodeAddress};
 
 /// Gets told what happens, and gets the content. Only what is behind it touches
 /// a terminal or a disk.
@@ -77,6 +77,8 @@ pub enum Listing<'a> {
     EndOfFiles(u64),
     /// The list broke off.
     BrokenOff,
+    /// Somebody says something.
+    Message(&'a Delivery<'a>),
 }
 
 /// What happened.
@@ -90,6 +92,14 @@ pub enum News<'a> {
     RelayFailed(&'a Question, &'a Trouble<'a>),
     /// The message was passed on.
     Sent,
+    /// Messages to this address reach us now.
+    Listening(NodeAddress),
+    /// They do not.
+    NotListening(&'a Trouble<'a>),
+    /// Something was typed for whoever spoke last, and nobody has spoken yet.
+    NobodyYet,
+    /// Nobody has said anything in this time.
+    NoAnswer(Duration),
     /// A node is asked.
     Asking {
         /// The file.
@@ -177,8 +187,6 @@ pub enum News<'a> {
     },
     /// A command that others understand, such as a node's console.
     NotHere(&'a str),
-    /// What was typed will be a command one day.
-    NotYet(&'a str),
     /// What was asked for is done, for people.
     Note(&'a str),
     /// The commands.

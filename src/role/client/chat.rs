@@ -1,0 +1,252 @@
+//! Conversations: the client listens, says what its user wants to say on the
+//! same connection, and shows what arrives. One line is on its way at a time:
+//! the next one is asked for when the relay has answered.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::command::BLANKS;
+use super::question::Question;
+use super::user::{Listing, News, Trouble};
+use super::{Client, Connection};
+use crate::end::End;
+use crate::exit::Exit;
+use crate::protocol::{Code, NodeAddress, Text};
+use crate::role::redial::Redial;
+use crate::role::{ConnId, Heard, Mail, Mailbox, Next, Turn};
+
+/// What ends a conversation.
+const QUIT: &str = "/quit";
+
+/// A conversation.
+pub(super) struct Chat {
+    relay: Redial,
+    mailbox: Mailbox,
+    words: Words,
+    /// What has no answer yet, or is not even sent.
+    said: Option<Question>,
+    /// Who spoke last.
+    last: Option<NodeAddress>,
+    /// How long to listen on after the last word, and until when that is.
+    wait: Duration,
+    until: Option<Instant>,
+    /// All is said; only the connection is still there.
+    over: bool,
+}
+
+/// Where words come from.
+enum Words {
+    /// The user types them, for this one or for whoever spoke last.
+    Typed(Option<NodeAddress>),
+    /// There are no others.
+    Given,
+}
+
+impl Chat {
+    /// What the user types is said to `to`, or to whoever spoke last. `relay` is
+    /// not empty.
+    pub(super) fn typed(relay: Vec<SocketAddr>, to: Option<NodeAddress>, wait: Duration) -> Self {
+        Self {
+            relay: Redial::new(relay, 0),
+            mailbox: Mailbox::new(None),
+            words: Words::Typed(to),
+            said: None,
+            last: None,
+            wait,
+            until: None,
+            over: false,
+        }
+    }
+
+    /// This is said, and then there is only to wait for answers.
+    pub(super) fn given(
+        relay: Vec<SocketAddr>,
+        to: NodeAddress,
+        text: Text<'static>,
+        wait: Duration,
+    ) -> Self {
+        Self {
+            words: Words::Given,
+            said: Some(Question::Message(to, text)),
+            ..Self::typed(relay, None, wait)
+        }
+    }
+
+    /// When it is to end.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// There will be no more words.
+    pub(super) fn listen_on(&mut self, now: Instant) {
+        self.until = Some(now + self.wait);
+    }
+
+    /// Whoever is to hear what is typed.
+    fn partner(&self) -> Option<NodeAddress> {
+        match self.words {
+            Words::Typed(Some(to)) => Some(to),
+            Words::Typed(None) | Words::Given => self.last,
+        }
+    }
+}
+
+impl Client {
+    pub(super) fn begin_chat(&mut self, turn: &mut Turn<'_, Self>, chat: Chat) {
+        turn.out.dial(chat.relay.address(), Connection::Mailbox);
+        self.chat = Some(chat);
+    }
+
+    /// Something was heard from the relay.
+    pub(super) fn chat_heard(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        conn: ConnId,
+        heard: Heard<'_>,
+    ) -> Next {
+        let Some(chat) = &mut self.chat else {
+            return Next::Close(End::Satisfied);
+        };
+        let user = self.errands.user();
+        let (next, mail) = chat.mailbox.heard(turn.out, conn, heard);
+        match mail {
+            // What became of it is told when the connection has ended.
+            None | Some(Mail::Replaced) => {}
+            Some(Mail::Open(address)) => {
+                user.tell(News::Listening(address));
+                match &chat.said {
+                    Some(Question::Message(to, text)) => {
+                        chat.mailbox.send(turn.out, *to, text.clone());
+                    }
+                    _ => self.ready(),
+                }
+            }
+            Some(Mail::Refused(code, text)) => {
+                self.chat_failed(&Trouble::Error(code, text.into_owned()));
+            }
+            Some(Mail::Message(delivery)) => {
+                chat.last = Some(delivery.from);
+                if let Err(why) = user.show(Listing::Message(&delivery)) {
+                    chat.over = true;
+                    if !why.reader_gone {
+                        user.tell(News::NotShown(&why));
+                        self.exit = self.exit.or(Exit::NotStored);
+                    }
+                    return Next::Close(End::Satisfied);
+                }
+            }
+            Some(Mail::Sent(_)) => {
+                chat.said = None;
+                match chat.words {
+                    Words::Typed(_) => self.ready(),
+                    Words::Given => {
+                        chat.listen_on(turn.now);
+                        user.tell(News::Sent);
+                    }
+                }
+            }
+            Some(Mail::NotSent(_, code, text)) => return self.not_sent(code, text.into_owned()),
+        }
+        next
+    }
+
+    /// The relay did not pass on what was said.
+    fn not_sent(&mut self, code: Code, text: String) -> Next {
+        let Some(chat) = &mut self.chat else {
+            return Next::Close(End::Satisfied);
+        };
+        let user = self.errands.user();
+        if let Some(question) = chat.said.take() {
+            user.tell(News::RelayFailed(&question, &Trouble::Error(code, text)));
+        }
+        self.exit = self.exit.or(match code {
+            Code::NoSuchNode => Exit::NotFound,
+            _ => Exit::Relay,
+        });
+        match chat.words {
+            Words::Typed(_) => {
+                self.ready();
+                Next::Line
+            }
+            Words::Given => {
+                chat.over = true;
+                Next::Close(End::Satisfied)
+            }
+        }
+    }
+
+    /// The connection is over, or there was none.
+    pub(super) fn chat_ended(&mut self, turn: &mut Turn<'_, Self>, end: &End) {
+        let Some(chat) = &mut self.chat else { return };
+        if !chat.over {
+            if chat.mailbox.address().is_none() && chat.relay.failed().pause.is_zero() {
+                chat.mailbox = Mailbox::new(None);
+                return turn.out.dial(chat.relay.address(), Connection::Mailbox);
+            }
+            self.chat_failed(&Trouble::Ended(end));
+        }
+        self.chat = None;
+        self.over(turn, Exit::Success);
+    }
+
+    fn chat_failed(&mut self, trouble: &Trouble<'_>) {
+        let Some(chat) = &mut self.chat else { return };
+        chat.over = true;
+        self.errands.user().tell(match &chat.said {
+            Some(question) => News::RelayFailed(question, trouble),
+            None => News::NotListening(trouble),
+        });
+        self.exit = self.exit.or(Exit::Relay);
+    }
+
+    /// The user has typed a line.
+    pub(super) fn chat_typed(&mut self, turn: &mut Turn<'_, Self>, line: &str) {
+        let Some(chat) = &mut self.chat else { return };
+        let user = self.errands.user();
+        match (line.trim_matches(BLANKS), chat.partner()) {
+            ("", _) => {}
+            (QUIT, _) => return self.end_chat(turn),
+            (_, None) => {
+                user.tell(News::NobodyYet);
+                self.exit = self.exit.or(Exit::NotFound);
+            }
+            (line, Some(to)) => match Text::parse(line) {
+                Ok(text) => {
+                    let text = text.into_owned();
+                    chat.said = Some(Question::Message(to, text.clone()));
+                    // It is open, or else its end says that nothing was sent.
+                    chat.mailbox.send(turn.out, to, text);
+                    return;
+                }
+                Err(why) => {
+                    user.tell(News::Wrong(&why.to_string()));
+                    self.exit = self.exit.or(Exit::Usage);
+                }
+            },
+        }
+        self.ready();
+    }
+
+    /// If it is time, there is nothing more to wait for.
+    pub(super) fn chat_due(&mut self, turn: &mut Turn<'_, Self>) {
+        let Some(chat) = &mut self.chat else { return };
+        if chat.until.is_none_or(|until| until > turn.now) {
+            return;
+        }
+        if let (Words::Given, None) = (&chat.words, chat.last) {
+            let wait = chat.wait;
+            self.errands.user().tell(News::NoAnswer(wait));
+            self.exit = self.exit.or(Exit::NotFound);
+        }
+        self.end_chat(turn);
+    }
+
+    fn end_chat(&mut self, turn: &mut Turn<'_, Self>) {
+        let Some(chat) = &mut self.chat else { return };
+        chat.over = true;
+        chat.until = None;
+        if let Some(conn) = chat.mailbox.conn() {
+            turn.out.close(conn, End::Satisfied);
+        }
+    }
+}

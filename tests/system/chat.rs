@@ -1,0 +1,263 @@
+//! Conversations with the client: `chat`, and `send --wait`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::thread;
+
+use crate::fake::Fake;
+use crate::running::Running;
+use crate::support::{Done, Nc, Server, client, client_command, folder, node, relay, run};
+use crate::terminal::Terminal;
+
+/// Somebody with `nc` who listens, and his address.
+fn listener(relay: &Server) -> (Nc, String) {
+    let mut nc = Nc::connect(relay.address());
+    let address = nc.ask("LISTEN").split_off("OK ".len());
+    (nc, address)
+}
+
+/// Plays somebody who answers each message that he gets by `answer` and its text,
+/// until there have been so many, and all of his were passed on.
+fn echo(mut nc: Nc, answer: &'static str, count: usize) -> thread::JoinHandle<Nc> {
+    thread::spawn(move || {
+        let mut passed_on = 0;
+        while passed_on < count {
+            let line = nc.line();
+            let fields: Vec<&str> = line.splitn(4, ' ').collect();
+            match fields[..] {
+                ["OK"] => passed_on += 1,
+                ["FROM", ip, port, text] => nc.send(format!("SEND {ip} {port} {answer}{text}\n")),
+                _ => panic!("no message: {line}"),
+            }
+        }
+        nc
+    })
+}
+
+/// The address as two arguments, between others.
+fn with_address<'a>(before: &[&'a str], address: &'a str, after: &[&'a str]) -> Vec<&'a str> {
+    let (ip, port) = address.split_once(' ').expect("two fields");
+    [before, &[ip, port], after].concat()
+}
+
+/// The client with these lines on stdin.
+fn piped(relay: &Server, args: &[&str], input: &str) -> Done {
+    run(client_command(relay.address(), args), input.as_bytes())
+}
+
+#[test]
+fn who_sends_and_waits_gets_the_answers() {
+    let relay = relay(&[]);
+    let (nc, to) = listener(&relay);
+    let answering = echo(nc, "Yes, ", 1);
+    let args = with_address(&["send"], &to, &["Grüße!", "--wait", "0.5"]);
+    let done = client(&relay, &args).expect_code(0);
+    assert_eq!(done.text(), format!("{to} Yes, Grüße!\n"));
+    assert!(
+        done.stderr.contains("you are reached at 127.0.0.1 port "),
+        "{}",
+        done.stderr
+    );
+    assert!(done.stderr.ends_with("sent\n"), "{}", done.stderr);
+    let nc = answering.join().expect("it was asked");
+    let answering = echo(nc, "again: ", 1);
+    let args = with_address(&["--json", "send"], &to, &["x", "--wait", "0.5"]);
+    let done = client(&relay, &args).expect_code(0);
+    let (ip, port) = to.split_once(' ').expect("two fields");
+    let message = format!("{{\"ip\":\"{ip}\",\"port\":{port},\"text\":\"again: x\"}}\n");
+    assert!(done.text().contains(&message), "{}", done.text());
+    answering.join().expect("it was asked");
+}
+
+#[test]
+fn who_waits_in_vain_is_told() {
+    let relay = relay(&[]);
+    let (mut nc, to) = listener(&relay);
+    let args = with_address(&["send"], &to, &["hello", "--wait", "0.1"]);
+    let done = client(&relay, &args).expect_code(1);
+    assert!(
+        done.stderr.contains("no answer in 0.1 s"),
+        "{}",
+        done.stderr
+    );
+    assert!(nc.line().ends_with(" hello"));
+    drop(nc);
+    let done = client(&relay, &["send", "127.0.0.1", "9", "hello", "--wait", "9"]);
+    let done = done.expect_code(1);
+    assert!(
+        done.stderr.contains("it says 404 nobody listens"),
+        "{}",
+        done.stderr
+    );
+    let done = client(&relay, &["send", "127.0.0.1", "9", "hello", "--wait", "0"]);
+    done.expect_code(2);
+}
+
+#[test]
+fn a_conversation_through_pipes() {
+    let relay = relay(&[]);
+    let (nc, to) = listener(&relay);
+    let answering = echo(nc, "heard: ", 3);
+    let args = with_address(&["chat"], &to, &["--wait", "0.5"]);
+    let done = piped(&relay, &args, "one\n  two words \nthree").expect_code(0);
+    let expected = ["one", "two words", "three"].map(|text| format!("{to} heard: {text}\n"));
+    assert_eq!(done.text(), expected.concat());
+    answering.join().expect("it heard all");
+}
+
+#[test]
+fn two_clients_talk_and_the_second_answers_whoever_writes() {
+    let relay = relay(&[]);
+    let start = |args: &[&str]| {
+        let mut command = client_command(relay.address(), args);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut running = Running::start(&mut command);
+        let stdin = running.child.stdin.take().expect("a pipe");
+        let stdout = BufReader::new(running.child.stdout.take().expect("a pipe"));
+        let mut stderr = BufReader::new(running.child.stderr.take().expect("a pipe"));
+        let mut first = String::new();
+        stderr
+            .read_line(&mut first)
+            .expect("it says where it is reached");
+        let address = first
+            .trim_end()
+            .split_once("reached at ")
+            .expect("an address")
+            .1;
+        (running, stdin, stdout, address.replace(" port ", " "))
+    };
+    let line = |stdout: &mut BufReader<_>| {
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("a line");
+        line
+    };
+    let (mut bert, mut berts_in, mut berts_out, to_bert) = start(&["chat"]);
+    let args = with_address(&["chat"], &to_bert, &[]);
+    let (mut anna, mut annas_in, mut annas_out, to_anna) = start(&args);
+    for round in 0..10 {
+        writeln!(annas_in, "ping {round}").expect("she reads");
+        assert_eq!(line(&mut berts_out), format!("{to_anna} ping {round}\n"));
+        writeln!(berts_in, "pong {round}").expect("he reads");
+        assert_eq!(line(&mut annas_out), format!("{to_bert} pong {round}\n"));
+    }
+    writeln!(annas_in, "/quit").expect("she reads");
+    assert_eq!(anna.end(), Some(0));
+    drop(berts_in);
+    assert_eq!(bert.end(), Some(0));
+}
+
+#[test]
+fn a_conversation_at_a_terminal() {
+    let relay = relay(&["--message-rate", "3"]);
+    let mut terminal = Terminal::start(client_command(relay.address(), &["chat"]));
+    let shown = terminal.expect("you are reached at 127.0.0.1 port ");
+    assert!(
+        !shown.contains("peerline>"),
+        "it asks when it listens: {shown}"
+    );
+    let port = terminal.expect("\r\n");
+    terminal.at_prompt("anybody?");
+    terminal.expect("nobody has written yet");
+    terminal.expect("peerline> ");
+    let (mut nc, from) = listener(&relay);
+    assert_eq!(
+        nc.ask(&format!("SEND 127.0.0.1 {port} \u{2067} hi")),
+        "ERROR 400 use: SEND ip port text; a text has no control characters"
+    );
+    assert_eq!(nc.ask(&format!("SEND 127.0.0.1 {port} hi\u{200b}")), "OK");
+    terminal.expect(&format!("{from} hi\\u{{200b}}"));
+    terminal.enter("hello");
+    assert_eq!(nc.line(), format!("FROM 127.0.0.1 {port} hello"));
+    terminal.at_prompt(&"x".repeat(1025));
+    terminal.expect("a text has at most 1024 bytes");
+    terminal.at_prompt("two");
+    terminal.at_prompt("three");
+    terminal.at_prompt("four");
+    terminal.expect("not sent: it says 429 at most 3 messages a second; wait a little");
+    drop(nc);
+    terminal.at_prompt("/quit");
+    // The first failure counts: nobody had written yet.
+    assert_eq!(terminal.end().1, 1);
+}
+
+#[test]
+fn ctrl_d_ends_a_conversation_and_ctrl_c_interrupts_it() {
+    let relay = relay(&[]);
+    for (key, code) in [('d', 0), ('c', 130)] {
+        let mut terminal = Terminal::start(client_command(relay.address(), &["chat"]));
+        terminal.expect("peerline> ");
+        terminal.ctrl(key);
+        assert_eq!(terminal.end().1, code);
+    }
+}
+
+#[test]
+fn at_the_prompt_a_conversation_comes_and_goes() {
+    let share = folder(&[("hello.txt", b"Hello, Peerline!\n")]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let (mut nc, to) = listener(&relay);
+    let mut terminal = Terminal::start(client_command(relay.address(), &[]));
+    terminal.at_prompt(&format!("chat {to}"));
+    terminal.at_prompt("hello.txt");
+    assert!(nc.line().ends_with(" hello.txt"));
+    terminal.at_prompt("/quit");
+    terminal.at_prompt("hello.txt");
+    terminal.expect("Hello, Peerline!");
+    terminal.at_prompt("quit");
+    assert_eq!(terminal.end().1, 0);
+}
+
+#[test]
+fn a_hostile_relay_cannot_write_on_the_terminal() {
+    let relay = Fake::new(|mut caller| {
+        caller.line();
+        caller.say("OK 127.0.0.1 9\nFROM 127.0.0.1 7 \x1b[2J\nFROM 127.0.0.1 7\n");
+        caller.say("FROM 127.0.0.1 7 harmless\n");
+        caller.line();
+        caller.say("ERROR 404 \x1b[31mred\n");
+        caller.line();
+        caller.say("FROM 127.0.0.1 7 bye\nERROR 409 \x1b[31mreplaced\n");
+    });
+    let mut terminal =
+        Terminal::start(client_command(relay.address(), &["chat", "127.0.0.1", "7"]));
+    let mut shown = terminal.expect("127.0.0.1 7 harmless");
+    terminal.enter("one");
+    shown += &terminal.expect("it says 404 \\u{1b}[31mred");
+    terminal.enter("two");
+    shown += &terminal.expect("127.0.0.1 7 bye");
+    let (rest, code) = terminal.end();
+    assert!(
+        rest.contains("not sent: another connection listens in its place"),
+        "{rest}"
+    );
+    assert_eq!(code, 1);
+    shown += &rest;
+    assert!(
+        shown.contains("the relay passes on FROM 127.0.0.1 7 \\u{1b}[2J"),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains("\x1b[2J") && !shown.contains("\x1b[31m"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_relay_that_does_not_answer_is_given_up() {
+    let silent = Fake::stuck_after("");
+    let deaf = Fake::stuck_after("OK 127.0.0.1 9\n");
+    for relay in [&silent, &deaf] {
+        for args in [
+            &["send", "127.0.0.1", "7", "hello", "--wait", "60"][..],
+            &["chat", "127.0.0.1", "7"],
+        ] {
+            let args = [&["--timeout", "0.2"], args].concat();
+            let done = run(client_command(relay.address(), &args), b"hello\n").expect_code(3);
+            assert!(done.stderr.contains("no progress"), "{}", done.stderr);
+        }
+    }
+}
