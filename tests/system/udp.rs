@@ -315,10 +315,13 @@ fn each_address_answers_from_itself() {
 
 #[test]
 fn a_port_that_is_taken_for_udp_is_told() {
-    let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    // Of an address that no other test listens on.
+    let taken = std::net::UdpSocket::bind("127.0.0.78:0").expect("a port");
     let port = taken.local_addr().expect("it is bound").port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
-    command.arg(port.to_string());
+    command
+        .arg(port.to_string())
+        .args(["--listen", "127.0.0.78"]);
     let done = run(command, b"").expect_code(7);
     assert!(done.stderr.contains("over UDP "), "{}", done.stderr);
     assert!(done.stderr.contains("--no-udp"), "{}", done.stderr);
