@@ -18,6 +18,7 @@ pub use logging::LogArgs;
 
 use crate::exit::Exit;
 use crate::reactor::{DatagramSocket, Listener, Outcome};
+use crate::role::Correspondent;
 
 /// Why a program cannot do its work. It prints as one line that says what to do.
 #[derive(Debug)]
@@ -134,6 +135,28 @@ fn bind_datagrams(addresses: &[SocketAddr]) -> Result<Vec<DatagramSocket>, Failu
             .map_err(|error| not_bound(*address, " over UDP (--no-udp does without)", &error))
     });
     bound.collect()
+}
+
+/// Opens the ways on which datagrams reach a relay: a socket for each of its
+/// addresses. Where there is none, there is TCP.
+fn datagram_routes(
+    relay: &[SocketAddr],
+    sources: &[IpAddr],
+) -> (Vec<DatagramSocket>, Vec<Correspondent>) {
+    let (mut sockets, mut routes) = (Vec::new(), Vec::new());
+    for address in relay {
+        match DatagramSocket::connect(*address, sources) {
+            Ok(socket) => {
+                routes.push(Correspondent {
+                    socket: sockets.len() as u32,
+                    address: *address,
+                });
+                sockets.push(socket);
+            }
+            Err(error) => log::warn!("no datagrams to {address}: {error}"),
+        }
+    }
+    (sockets, routes)
 }
 
 fn not_bound(address: SocketAddr, over: &str, error: &io::Error) -> Failure {

@@ -8,11 +8,12 @@ use std::time::Instant;
 use clap::Parser;
 use log::LevelFilter;
 
-use super::{Failure, LogArgs, announce, bind, resolve, server_exit};
+use super::{Failure, LogArgs, announce, bind, datagram_routes, resolve, server_exit};
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, canonical};
 use crate::reactor::{Reactor, Settings};
+use crate::role::exchange::Exchanges;
 use crate::role::node::{Extent, Listener, Message, News, Node, Registrar, Share};
 use crate::screen::Voice;
 use crate::share::{Folder, Settings as FolderSettings};
@@ -64,6 +65,9 @@ pub struct Args {
     /// Receive the messages that are sent to the address under which the node is listed
     #[arg(long)]
     pub listen_messages: bool,
+    /// Talk to the relay over UDP, and over TCP only where that fails
+    #[arg(long)]
+    pub udp: bool,
     /// The limits of connections.
     #[command(flatten)]
     pub limits: Limits,
@@ -133,8 +137,14 @@ pub fn prepare(
     let now = Instant::now();
     let port = Port::new(serving.addresses[0].port())
         .ok_or_else(|| Failure::new(Exit::System, "the system gave no port"))?;
+    // So that the address that the relay sees is one that we listen on.
+    let sources = listen.into_iter().filter(|ip| !ip.is_unspecified());
+    let sources: Vec<IpAddr> = sources.collect();
+    let by_udp: &[SocketAddr] = if args.udp { &relay } else { &[] };
+    let (sockets, routes) = datagram_routes(by_udp, &sources);
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
-    let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, news);
+    let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, news)
+        .by_datagrams(Exchanges::new(routes, fastrand::u64(..)));
     if args.listen_messages {
         let listener = Listener::new(relay, args.advertise, port, fastrand::u64(..));
         node = node.listening(listener);
@@ -143,15 +153,14 @@ pub fn prepare(
         limits: args.limits.clone(),
         patience: args.patience.clone(),
         read_size: READ_SIZE,
-        // So that the address that the relay sees is one that we listen on.
-        sources: listen
-            .into_iter()
-            .filter(|ip| !ip.is_unspecified())
-            .collect(),
+        sources,
     };
     let mut reactor = Reactor::new(node, settings, now).map_err(system)?;
     for listener in listeners {
         reactor.listen(listener).map_err(system)?;
+    }
+    for socket in sockets {
+        reactor.exchange(socket).map_err(system)?;
     }
     if let Some(hasher) = hasher.filter(|_| !args.no_hashes) {
         let handle = reactor.handle();

@@ -62,6 +62,18 @@ impl<const MAX: usize> FromStr for Word<MAX> {
     }
 }
 
+impl From<u32> for Tag {
+    /// Eight hex digits.
+    fn from(number: u32) -> Self {
+        let mut bytes = [0; 8];
+        for (place, byte) in bytes.iter_mut().enumerate() {
+            let digit = number >> (28 - 4 * place) & 0xf;
+            *byte = b"0123456789abcdef"[digit as usize];
+        }
+        Self { bytes, length: 8 }
+    }
+}
+
 impl<const MAX: usize> fmt::Display for Word<MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -1,8 +1,8 @@
 //! Sockets for datagrams: one read and one write for each, and no memory of it.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 
 use log::debug;
 use mio::net::UdpSocket;
@@ -24,6 +24,8 @@ pub struct DatagramSocket {
     /// Something may have come. Set by an event, cleared by the read that finds
     /// nothing.
     ready: bool,
+    /// It is connected, and the other side's system says that nobody is there.
+    refused: bool,
 }
 
 impl DatagramSocket {
@@ -32,25 +34,39 @@ impl DatagramSocket {
     /// # Errors
     /// The address is not ours, or the port is taken.
     pub fn bind(address: SocketAddr, v6_only: bool) -> io::Result<Self> {
-        let family = match address {
-            SocketAddr::V4(_) => AddressFamily::INET,
-            SocketAddr::V6(_) => AddressFamily::INET6,
-        };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
+        let socket = socket(address)?;
         if address.is_ipv6() {
             sockopt::set_ipv6_v6only(&socket, v6_only)?;
         }
-        sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
         rustix::net::bind(&socket, &address)?;
-        Ok(Self {
-            socket: UdpSocket::from_std(socket.into()),
-            ready: false,
-        })
+        Ok(Self::over(socket))
     }
 
+    /// Talks to `address` only, from the source of the same family if there is one.
+    ///
+    /// # Errors
+    /// There is no way there.
+    pub fn connect(address: SocketAddr, sources: &[IpAddr]) -> io::Result<Self> {
+        let socket = socket(address)?;
+        let mut sources = sources.iter().copied();
+        if let Some(source) = sources.find(|source| source.is_ipv4() == address.is_ipv4()) {
+            rustix::net::bind(&socket, &SocketAddr::new(source, 0))?;
+        }
+        rustix::net::connect(&socket, &address)?;
+        Ok(Self::over(socket))
+    }
+
+    fn over(socket: OwnedFd) -> Self {
+        Self {
+            socket: UdpSocket::from_std(socket.into()),
+            ready: false,
+            refused: false,
+        }
+    }
+
+    /// Whether there is something for the role.
     pub(super) fn is_ready(&self) -> bool {
-        self.ready
+        self.ready || self.refused
     }
 
     pub(super) fn note(&mut self) {
@@ -60,18 +76,29 @@ impl DatagramSocket {
     /// The next datagram, if one waits.
     fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
         match self.socket.recv_from(buffer) {
-            Ok(received) => Some(received),
-            Err(error) => {
-                // Anything else than an empty socket is about one that we have
-                // sent; the next read goes on.
-                self.ready = error.kind() != io::ErrorKind::WouldBlock;
-                if self.ready {
-                    debug!("a datagram was not taken: {error}");
-                }
-                None
-            }
+            Ok(received) => return Some(received),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready = false,
+            // It is about something that was sent before; what has come is behind it.
+            Err(error) => self.failed(&error),
         }
+        None
     }
+
+    fn failed(&mut self, error: &io::Error) {
+        debug!("a datagram did not arrive: {error}");
+        self.refused |= error.kind() == io::ErrorKind::ConnectionRefused;
+    }
+}
+
+fn socket(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
+    sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
+    Ok(socket)
 }
 
 impl<R: Role> Reactor<R>
@@ -112,6 +139,10 @@ where
                 self.call_role(|role, turn| role.datagram(turn, from, &scratch[..length]));
                 self.scratch = scratch;
             }
+            let refused = |socket: &mut DatagramSocket| std::mem::take(&mut socket.refused);
+            if self.sockets.get_mut(index).is_some_and(refused) {
+                self.call_role(|role, turn| role.unreachable(turn, index as u32));
+            }
         }
     }
 
@@ -121,14 +152,14 @@ where
         if bytes.is_empty() {
             return;
         }
-        let Some(socket) = self.sockets.get(to.socket as usize) else {
+        let Some(socket) = self.sockets.get_mut(to.socket as usize) else {
             return;
         };
         match socket.socket.send_to(bytes, to.address) {
             Ok(length) => self.traffic.bytes_out += length as u64,
             Err(error) => {
                 self.traffic.datagrams_lost += 1;
-                debug!("{}: a datagram was not sent: {error}", to.address);
+                socket.failed(&error);
             }
         }
     }

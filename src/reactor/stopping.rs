@@ -38,6 +38,7 @@ where
     pub(super) fn outcome(&self) -> Option<Outcome> {
         match self.stopping {
             Stopping::Now(outcome) => Some(outcome),
+            Stopping::Draining(until, _) if self.role.is_talking() && self.now < until => None,
             Stopping::Draining(_, 0) if self.connections.is_empty() => Some(Outcome::Drained),
             Stopping::Draining(_, cut) if self.connections.is_empty() => Some(Outcome::Cut(cut)),
             Stopping::No | Stopping::Draining(..) => None,
@@ -67,7 +68,6 @@ where
         info!("stopping");
         self.stopping = Stopping::Draining(self.now + self.settings.limits.drain, 0);
         self.listeners.clear();
-        self.sockets.clear();
         let accepted: Vec<usize> = self
             .connections
             .iter()

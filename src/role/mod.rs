@@ -7,6 +7,7 @@
 //! over [`Role`].
 
 pub mod client;
+pub mod exchange;
 mod mailbox;
 pub mod node;
 mod redial;
@@ -76,6 +77,15 @@ pub trait Role: Sized {
 
     /// A datagram came. Answer with [`Output::datagram`], or not at all.
     fn datagram(&mut self, _turn: &mut Turn<'_, Self>, _from: Correspondent, _bytes: &[u8]) {}
+
+    /// Nobody takes datagrams at the other end of a socket that is connected.
+    fn unreachable(&mut self, _turn: &mut Turn<'_, Self>, _socket: u32) {}
+
+    /// Whether there are conversations of ours beside those on connections: a loop
+    /// that stops lets them come to their end.
+    fn is_talking(&self) -> bool {
+        false
+    }
 
     /// Another thread sent a message.
     fn told(&mut self, turn: &mut Turn<'_, Self>, message: Self::Message);

@@ -8,6 +8,7 @@ mod news;
 mod orders;
 mod registrar;
 mod share;
+mod talk;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -21,10 +22,12 @@ pub use listener::Listener;
 pub use news::News;
 pub use registrar::{Contact, Registrar};
 pub use share::{Added, Content, Extent, Refused, Removed, Share, Stat, Unavailable};
+pub use talk::Talk;
 
 use super::client;
+use super::exchange::Exchanges;
 use super::visitor::{self, Help, say};
-use super::{ConnId, Heard, Next, Role, Turn, Visitor};
+use super::{ConnId, Correspondent, Heard, Next, Role, Turn, Visitor};
 use crate::end::{End, Full};
 use crate::protocol::{Code, FileName, MAX_LISTED_FILES, NodeAddress, Reply, Request, Text, Verb};
 use crate::visible::Visible;
@@ -49,6 +52,8 @@ pub struct Node<S: Share> {
     share: S,
     registrar: Registrar,
     announcer: Announcer,
+    /// None of them if the relay is to be reached over TCP only.
+    exchanges: Exchanges<Talk>,
     /// If it is to receive messages.
     listener: Option<Listener>,
     /// If somebody types commands.
@@ -71,12 +76,7 @@ pub enum Session {
         listed: Option<String>,
     },
     /// Our contact with the relay.
-    Relay {
-        /// About our place in its directory.
-        contact: Contact,
-        /// Whether it has gone on to our files.
-        announces: bool,
-    },
+    Relay(Talk),
     /// Where messages arrive.
     Mailbox,
     /// For somebody at the console.
@@ -98,20 +98,11 @@ impl From<client::Session> for Session {
     }
 }
 
-impl Session {
-    fn relay(contact: Contact) -> Self {
-        Self::Relay {
-            contact,
-            announces: false,
-        }
-    }
-}
-
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Visitor { visitor, .. } => visitor.fmt(f),
-            Self::Relay { .. } => f.write_str("our relay"),
+            Self::Relay(_) => f.write_str("our relay"),
             Self::Mailbox => f.write_str("our mailbox"),
             Self::Errand(session) => session.fmt(f),
         }
@@ -132,6 +123,7 @@ impl<S: Share> Node<S> {
             share,
             registrar,
             announcer: Announcer::default(),
+            exchanges: Exchanges::default(),
             listener: None,
             console: None,
             news: Box::new(news),
@@ -189,45 +181,7 @@ impl<S: Share> Node<S> {
             None => false,
         };
         if !may_be_registered && let Some(relay) = self.registrar.goodbye() {
-            turn.out.dial(relay, Session::relay(Contact::unregister()));
-        }
-    }
-
-    /// First the relay registers us, then it hears of our files. If that takes
-    /// longer than until the next renewal, the renewal is one of its own.
-    fn relay_said(
-        &mut self,
-        now: Instant,
-        contact: &mut Contact,
-        announces: &mut bool,
-        heard: Heard<'_>,
-        reply: &mut Vec<u8>,
-    ) -> Next {
-        if let (true, Heard::Line(line)) = (*announces, &heard) {
-            if self.registrar.is_leaving() {
-                return Next::Close(End::Satisfied);
-            }
-            return self.announcer.answered(&mut self.share, line, reply);
-        }
-        let (next, news) = self.registrar.heard(now, contact, heard, reply);
-        if let Some(News::Registered(registered)) = &news {
-            if let Some(listener) = &mut self.listener {
-                listener.wake(now);
-            }
-            if let Some(console) = &mut self.console {
-                console.listed(registered.address);
-            }
-        }
-        self.tell(news);
-        match contact.files() {
-            Some(files) if !self.registrar.is_leaving() && !self.announcer.is_busy() => {
-                if self.announcer.starts_over(files) {
-                    return self.registrar.start_over(contact, reply);
-                }
-                *announces = true;
-                self.announcer.begin(&mut self.share, files, reply)
-            }
-            Some(_) | None => next,
+            self.talk(turn, relay, Contact::unregister());
         }
     }
 
@@ -372,9 +326,7 @@ impl<S: Share> Role for Node<S> {
         let reply = turn.out.text(conn);
         let (visitor, listed) = match session {
             Session::Visitor { visitor, listed } => (visitor, listed),
-            Session::Relay { contact, announces } => {
-                return self.relay_said(turn.now, contact, announces, heard, reply);
-            }
+            Session::Relay(talk) => return self.relay_said(turn.now, talk, heard, reply),
             Session::Mailbox => return self.mail(turn, conn, heard),
             Session::Errand(session) => {
                 return match &mut self.console {
@@ -410,16 +362,7 @@ impl<S: Share> Role for Node<S> {
                 }
                 return;
             }
-            Session::Relay { contact, announces } => {
-                let news = self.registrar.ended(turn.now, contact, end);
-                self.tell(news);
-                if announces {
-                    self.announcer.over();
-                    if self.announcer.is_behind(&mut self.share) {
-                        self.registrar.soon(turn.now, SETTLE);
-                    }
-                }
-            }
+            Session::Relay(talk) => self.talked(turn.now, talk, end),
             Session::Mailbox => {
                 if let Some(listener) = &mut self.listener {
                     let news = listener.ended(turn.now, end);
@@ -428,6 +371,19 @@ impl<S: Share> Role for Node<S> {
             }
         }
         self.say_goodbye(turn);
+    }
+
+    fn datagram(&mut self, turn: &mut Turn<'_, Self>, from: Correspondent, bytes: &[u8]) {
+        self.read_datagram(turn, from, bytes);
+    }
+
+    fn unreachable(&mut self, turn: &mut Turn<'_, Self>, socket: u32) {
+        let lost = self.exchanges.unreachable(socket);
+        self.go_on(turn, lost);
+    }
+
+    fn is_talking(&self) -> bool {
+        !self.exchanges.is_empty()
     }
 
     fn told(&mut self, turn: &mut Turn<'_, Self>, message: Message<S::Finding>) {
@@ -443,7 +399,8 @@ impl<S: Share> Role for Node<S> {
 
     fn next_deadline(&self) -> Option<Instant> {
         let listener = self.listener.as_ref().and_then(Listener::next_deadline);
-        [self.registrar.next_deadline(), listener]
+        let exchanges = self.exchanges.next_deadline();
+        [self.registrar.next_deadline(), listener, exchanges]
             .into_iter()
             .flatten()
             .min()
@@ -451,8 +408,10 @@ impl<S: Share> Role for Node<S> {
 
     fn tick(&mut self, turn: &mut Turn<'_, Self>) {
         if let Some(relay) = self.registrar.dial(turn.now) {
-            turn.out.dial(relay, Session::relay(Contact::register()));
+            self.talk(turn, relay, Contact::register());
         }
+        let late = self.exchanges.tick(turn.out, turn.now);
+        self.go_on(turn, late);
         let listener = self.listener.as_mut();
         if let Some(relay) = listener.and_then(|listener| listener.dial(turn.now)) {
             turn.out.dial(relay, Session::Mailbox);

@@ -75,6 +75,21 @@ impl Contact {
         self.files
     }
 
+    /// The same purpose, from the beginning.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self.purpose {
+            Purpose::Register => Self::register(),
+            Purpose::Unregister => Self::unregister(),
+        }
+    }
+
+    /// Whether it is to leave.
+    #[must_use]
+    pub fn is_goodbye(&self) -> bool {
+        self.purpose == Purpose::Unregister
+    }
+
     /// To be listed no longer.
     #[must_use]
     pub fn unregister() -> Self {

@@ -1,0 +1,105 @@
+//! Nodes and clients that talk to the relay in datagrams, in good weather and bad.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::index::{files, holders, until_known};
+use crate::proxy::{BLACK_HOLE, CALM, Proxy, STORM};
+use crate::support::{Server, ask, eventually, folder, node, relay, unlisted_node};
+
+/// A node that reaches the relay through a proxy.
+fn node_behind(proxy: &Proxy, share: &tempfile::TempDir) -> Server {
+    let node = unlisted_node(proxy.address(), share.path(), &["--udp"]);
+    node.log_until("registered as");
+    node
+}
+
+#[test]
+fn a_node_registers_announces_renews_and_leaves_in_datagrams() {
+    let relay = relay(&["--lease", "2"]);
+    let proxy = Proxy::new(relay.address(), CALM);
+    let share = folder(&[("a", b"1"), ("two words", b"12")]);
+    let mut node = node_behind(&proxy, &share);
+    until_known(&relay, 2);
+    assert_eq!(files(&relay, ""), ["1 - 1 a", "2 - 1 two words"]);
+    assert_eq!(
+        holders(&relay, "a"),
+        [format!("{} 1 -", node.wire_address())]
+    );
+    // Beyond its lease, and with what has changed.
+    let before = Instant::now();
+    fs::remove_file(share.path().join("a")).expect("it is there");
+    eventually("the change in the index", || {
+        files(&relay, "") == ["2 - 1 two words"]
+    });
+    eventually("the lease is over", || {
+        before.elapsed() > Duration::from_secs(3)
+    });
+    assert_eq!(relay.stat("nodes"), 1);
+    assert_eq!(relay.stat("nodes_expired"), 0);
+    assert_eq!(node.stop(), Some(0));
+    assert_eq!(ask(relay.address(), b"LIST\n"), "NODES 0\n");
+    assert_eq!(proxy.connections(), 0);
+}
+
+#[test]
+fn all_files_of_a_node_arrive_through_a_storm() {
+    let relay = relay(&["--lease", "6"]);
+    let proxy = Proxy::new(relay.address(), STORM);
+    let content = |number: usize| vec![b'x'; number];
+    let all: Vec<(String, Vec<u8>)> = (0..300)
+        .map(|number| (format!("file {number:03}"), content(number)))
+        .collect();
+    let refs: Vec<(&str, &[u8])> = all
+        .iter()
+        .map(|(name, bytes)| (&**name, &**bytes))
+        .collect();
+    let share = folder(&refs);
+    let mut node = node_behind(&proxy, &share);
+    until_known(&relay, 300);
+    let expected: Vec<String> = (0..300).map(|n| format!("{n} - 1 file {n:03}")).collect();
+    assert_eq!(files(&relay, ""), expected);
+    for number in (0..300).step_by(3) {
+        fs::remove_file(share.path().join(format!("file {number:03}"))).expect("it is there");
+    }
+    let left = |n: &usize| !n.is_multiple_of(3);
+    let expected: Vec<String> = (0..300)
+        .filter(left)
+        .map(|n| format!("{n} - 1 file {n:03}"))
+        .collect();
+    eventually("the change in the index", || files(&relay, "") == expected);
+    assert_eq!(node.stop(), Some(0));
+    eventually("the node has left", || {
+        ask(relay.address(), b"LIST\n") == "NODES 0\n"
+    });
+}
+
+#[test]
+fn what_is_swallowed_is_said_over_tcp() {
+    let relay = relay(&[]);
+    let proxy = Proxy::new(relay.address(), BLACK_HOLE);
+    let share = folder(&[("a", b"1")]);
+    let mut node = node_behind(&proxy, &share);
+    until_known(&relay, 1);
+    // Once there was no answer, it is not waited for again.
+    let before = Instant::now();
+    assert_eq!(node.stop(), Some(0));
+    assert!(before.elapsed() < Duration::from_secs(3));
+    assert_eq!(ask(relay.address(), b"LIST\n"), "NODES 0\n");
+    assert_eq!(relay.stat("datagrams"), 0);
+}
+
+#[test]
+fn a_relay_without_udp_is_reached_over_tcp_at_once() {
+    let relay = relay(&["--no-udp"]);
+    let share = folder(&[("a", b"1")]);
+    let before = Instant::now();
+    let mut node = node(&relay, share.path(), &["--udp"]);
+    until_known(&relay, 1);
+    assert_eq!(node.stop(), Some(0));
+    assert_eq!(ask(relay.address(), b"LIST\n"), "NODES 0\n");
+    assert!(
+        before.elapsed() < Duration::from_secs(3),
+        "nothing was waited for"
+    );
+}
