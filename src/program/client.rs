@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
 use crate::reactor::{Outcome, Reactor, Settings};
-use crate::role::client::{Client, Question, Task};
+use crate::role::client::{Client, HELP, Question, Task};
 use crate::screen::{Destination, Printer, Screen, Style, Talk, Target, Voice};
 
 /// Bytes read at once: bodies are long.
@@ -223,7 +223,7 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
         .and_then(|()| end_on_second_signal())
         .map_err(|error| Failure::system("signals", &error))?;
     let _prompt = if listening {
-        let prompt = prompt::start(asked, reactor.handle(), voice);
+        let prompt = prompt::start(asked, reactor.handle(), voice, HELP);
         Some(prompt.map_err(|error| Failure::system("the prompt cannot start", &error))?)
     } else {
         None

@@ -9,14 +9,15 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::mpsc;
 use std::thread;
 
-use rustyline::completion::Completer;
+use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
-use rustyline::{Behavior, ColorMode, Config, Context, ExternalPrinter, Helper};
+use rustyline::{Behavior, ColorMode, CompletionType, Config, Context, ExternalPrinter, Helper};
 
+use super::completion::Offers;
 use super::prompt::{Input, PROMPT};
 use crate::screen::Voice;
 
@@ -39,7 +40,7 @@ pub(super) struct Editor {
 
 impl Editor {
     /// An editor, if the terminal is one for it.
-    pub(super) fn new(voice: Voice) -> Option<Self> {
+    pub(super) fn new(voice: Voice, offers: Offers) -> Option<Self> {
         let term = std::env::var("TERM").unwrap_or_default();
         let is_plain = PLAIN_TERMINALS
             .iter()
@@ -49,7 +50,7 @@ impl Editor {
         if is_plain || (tty.is_err() && !io::stdout().is_terminal()) {
             return None;
         }
-        match Self::on_terminal(voice) {
+        match Self::on_terminal(voice, offers) {
             Ok(editor) => Some(editor),
             Err(error) => {
                 log::warn!("lines cannot be edited: {error}");
@@ -58,9 +59,11 @@ impl Editor {
         }
     }
 
-    fn on_terminal(voice: Voice) -> rustyline::Result<Self> {
+    fn on_terminal(voice: Voice, offers: Offers) -> rustyline::Result<Self> {
         let config = Config::builder()
             .behavior(Behavior::PreferTerm)
+            // As shells do it: as far as it is clear, then a list.
+            .completion_type(CompletionType::List)
             // Each pasted line is a command, as if it was typed.
             .bracketed_paste(false)
             // Not for colours: what waits to be said is drawn by the same means.
@@ -70,6 +73,7 @@ impl Editor {
         let mut inner = rustyline::Editor::with_history(config, history)?;
         inner.set_helper(Some(Assistant {
             voice: voice.clone(),
+            offers,
             is_empty: Cell::new(true),
         }));
         let mut printer = inner.create_external_printer()?;
@@ -126,6 +130,7 @@ impl Editor {
 /// What the editor calls while a line is edited.
 struct Assistant {
     voice: Voice,
+    offers: Offers,
     /// Whether nothing stands on the line.
     is_empty: Cell<bool>,
 }
@@ -135,7 +140,16 @@ impl Helper for Assistant {}
 impl Validator for Assistant {}
 
 impl Completer for Assistant {
-    type Candidate = String;
+    type Candidate = Pair;
+
+    fn complete(
+        &self,
+        line: &str,
+        cursor: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        Ok(self.offers.instead_of(&line[..cursor]))
+    }
 }
 
 /// Gives no hints, but is told about each change.

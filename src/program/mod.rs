@@ -2,6 +2,7 @@
 //! and what surrounds them. The files in `bin/` only name one of these.
 
 pub mod client;
+mod completion;
 pub mod demo;
 mod editor;
 mod logging;

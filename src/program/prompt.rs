@@ -4,9 +4,11 @@
 use std::io::{self, BufRead, IsTerminal, Read, StdinLock, Write};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
+use std::time::Duration;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
+use super::completion::Offers;
 use super::editor::Editor;
 use crate::protocol::MAX_LINE;
 use crate::reactor::Handle;
@@ -14,6 +16,9 @@ use crate::role::client::Message;
 use crate::screen::Voice;
 
 pub(super) const PROMPT: &str = "peerline> ";
+
+/// How long a user waits for names after the TAB key.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Asks the thread for the next line.
 pub(super) struct Asker(Sender<()>);
@@ -60,8 +65,13 @@ impl Drop for Prompt {
     }
 }
 
-/// Starts the thread. It ends with the process.
-pub(super) fn start<M>(asked: Receiver<()>, program: Handle<M>, voice: &Voice) -> io::Result<Prompt>
+/// Starts the thread. It ends with the process. `help` explains the commands.
+pub(super) fn start<M>(
+    asked: Receiver<()>,
+    program: Handle<M>,
+    voice: &Voice,
+    help: &'static str,
+) -> io::Result<Prompt>
 where
     M: From<Message> + Send + 'static,
 {
@@ -74,7 +84,11 @@ where
         let mut lines = None;
         while asked.recv().is_ok() {
             // Not before: a client that saves a file may never ask.
-            let lines = lines.get_or_insert_with(|| Lines::new(voice.clone()));
+            let lines = lines.get_or_insert_with(|| {
+                let program = program.clone();
+                let names = Box::new(move |prefix: &str| names(&program, prefix));
+                Lines::new(voice.clone(), Offers { help, names })
+            });
             match lines.next() {
                 Input::Line(line) => program.tell(Message::Typed(line).into()),
                 Input::End => return program.tell(Message::EndOfInput.into()),
@@ -86,6 +100,14 @@ where
     Ok(prompt)
 }
 
+/// The names of files that begin so. None, if the answer takes too long.
+fn names<M: From<Message>>(program: &Handle<M>, prefix: &str) -> Vec<String> {
+    let (answer, names) = mpsc::channel();
+    let prefix = prefix.to_owned();
+    program.tell(Message::Complete { prefix, answer }.into());
+    names.recv_timeout(PATIENCE).unwrap_or_default()
+}
+
 /// Where lines come from.
 struct Lines {
     stdin: StdinLock<'static>,
@@ -95,10 +117,10 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(voice: Voice) -> Self {
+    fn new(voice: Voice, offers: Offers) -> Self {
         let terminal = io::stdin().is_terminal();
         let editor = if terminal && io::stderr().is_terminal() {
-            Editor::new(voice)
+            Editor::new(voice, offers)
         } else {
             None
         };

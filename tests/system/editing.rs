@@ -4,6 +4,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
+use crate::fake::Fake;
 use crate::support::{Server, client_command, folder, node, relay};
 use crate::terminal::Terminal;
 
@@ -115,4 +116,54 @@ fn a_terminal_that_cannot_move_its_cursor_gets_plain_text() {
     shown.push_str(&rest);
     assert_eq!(code, 0);
     assert!(!shown.contains('\x1b'), "{shown:?}");
+}
+
+#[test]
+fn the_tab_key_completes_commands_and_names() {
+    let share = folder(&[
+        ("help.txt", b"help yourself\n"),
+        ("two generals.txt", b"attack\n"),
+        ("two words.txt", b"at dawn\n"),
+    ]);
+    let mut relay = relay(&[]);
+    let node = node(&relay, share.path(), &[]);
+    let mut terminal = prompt(&relay);
+    terminal.expect("peerline> ");
+    // A name with a blank in it, after a command and alone.
+    terminal.keys("fi\ttwo g\t\r");
+    terminal.expect("find two generals.txt");
+    terminal.expect(&format!("{} 7 -", node.wire_address()));
+    terminal.expect("peerline> ");
+    terminal.keys("two \tw\t\r");
+    terminal.expect("\nat dawn\r\n");
+    terminal.expect("peerline> ");
+    // As far as it is clear, then all there is.
+    terminal.keys("get \t\t");
+    terminal.expect("help.txt          two generals.txt  two words.txt");
+    terminal.keys("h\t\r");
+    terminal.expect("\nhelp yourself\r\n");
+    // Without a relay there are no names, and the prompt goes on.
+    relay.stop();
+    terminal.expect("peerline> ");
+    terminal.keys("two\t\x15qu\t\r");
+    assert_eq!(terminal.end().1, 0);
+}
+
+#[test]
+fn a_relay_that_does_not_answer_holds_no_line() {
+    let mut silent = Vec::new();
+    let relay = Fake::new(move |mut caller| {
+        if caller.line().starts_with("SEARCH") {
+            silent.push(caller);
+        } else {
+            caller.say(b"NODES 0\n");
+            let _ = caller.until_end();
+        }
+    });
+    let mut terminal = Terminal::start(client_command(relay.address(), &[]));
+    terminal.expect("peerline> ");
+    terminal.keys("na\tme\r");
+    terminal.expect("name: the relay lists no node");
+    terminal.at_prompt("quit");
+    terminal.end();
 }

@@ -11,7 +11,7 @@ pub const WORDS: [&str; 11] = [
 ];
 
 /// What separates words, as on the wire, and what ends a line.
-pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+pub const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// The answer to `help`.
 pub const HELP: &str = "\

@@ -20,7 +20,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 pub use choice::{Choice, Choices, Chosen, Offer};
-pub use command::{HELP, Typed, WORDS};
+pub use command::{BLANKS, HELP, Typed, WORDS};
 pub use errands::{Done, Errand, ErrandId, Errands, Runs};
 pub use question::Question;
 pub use session::Session;
