@@ -168,7 +168,7 @@ impl Talk {
                 return voice.say(format_args!("no messages can arrive: {trouble}"));
             }
             News::NobodyYet => {
-                return voice.say("nobody has written yet; chat IP PORT says to whom it goes");
+                return voice.say("not sent: nobody has written yet, and no address was given");
             }
             News::NoAnswer(wait) => {
                 return voice.say(format_args!("no answer in {} s", wait.as_secs_f64()));

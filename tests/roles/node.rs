@@ -9,7 +9,6 @@
 //!   `node downloads=N`: it has a console, and fetches so many files at once. What
 //!   is fetched is written down, and not in the share.
 //! - those of [`Keyboard`].
-//! - `node-says IP PORT TEXT`: it sends one.
 //! - `brief N LINE count=TIMES`: as `say`, but of a long answer only the ends are
 //!   shown.
 
@@ -23,9 +22,7 @@ use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context};
 use peerline::end::End;
-use peerline::protocol::{
-    ClaimedIp, FileItem, FileName, MaybeHash, NodeAddress, Port, Text, canonical,
-};
+use peerline::protocol::{ClaimedIp, FileItem, FileName, MaybeHash, Port, canonical};
 use peerline::role::node::{
     Added, Console, Contact, Content, Extent, Listener, Message, Node, Refused, Registrar, Removed,
     Share, Stat, Unavailable,
@@ -281,15 +278,6 @@ impl goldenscript::Runner for Play {
             "gone" => self.gone(command)?,
             "all-gone" => self.change(BTreeMap::clear),
             "node" => self.start(command)?,
-            "node-says" => {
-                let mut args = command.consume_args();
-                let (ip, port) = (args.next_pos(), args.next_pos());
-                let to = format!("{} {}", ip.ok_or("to whom?")?, port.ok_or("which port?")?);
-                let to = NodeAddress::parse(&to)?;
-                let text = Text::parse(args.next_pos().ok_or("what?")?)?.into_owned();
-                let stage = self.stage.as_mut().ok_or("start with: node")?;
-                stage.call(|node, turn| node.say(turn, to, text));
-            }
             "brief" => {
                 let mut args = command.consume_args();
                 let conn = args.next_pos().ok_or("which connection?")?.parse()?;

@@ -3,11 +3,12 @@
 use super::question::Question;
 use super::user::{News, User};
 use crate::exit::Exit;
-use crate::protocol::{ContentHash, FileName, NodeAddress, Request, Verb};
+use crate::protocol::{ContentHash, FileName, NodeAddress, Request, Text, Verb};
 
 /// The words that are commands; a line that starts with another is a file name.
-pub const WORDS: [&str; 11] = [
-    "ls", "search", "find", "get", "nodes", "send", "chat", "share", "unshare", "help", "quit",
+pub const WORDS: [&str; 12] = [
+    "ls", "search", "find", "get", "nodes", "send", "reply", "chat", "share", "unshare", "help",
+    "quit",
 ];
 
 /// What separates words, as on the wire, and what ends a line.
@@ -40,6 +41,8 @@ pub enum Typed<'a> {
     Get(FileName<'a>, Option<ContentHash>),
     /// Ask the relay something.
     Ask(Question),
+    /// Say this to whoever wrote last. Only a node can.
+    Reply(Text<'static>),
     /// Lead a conversation, with this one or with whoever speaks last.
     Chat(Option<NodeAddress>),
     /// Show the commands.
@@ -89,6 +92,10 @@ impl<'a> Typed<'a> {
                 Ok(name) => Self::Unshare(name),
                 Err(why) => Self::Wrong(why.to_string()),
             },
+            "reply" => match Text::parse(rest) {
+                Ok(text) => Self::Reply(text.into_owned()),
+                Err(why) => Self::Wrong(why.to_string()),
+            },
             "chat" => Self::chat(rest),
             "help" => Self::Help,
             "quit" => Self::Quit,
@@ -110,6 +117,7 @@ impl<'a> Typed<'a> {
             Self::Wrong(why) => user.tell(News::Wrong(why)),
             Self::Get(..)
             | Self::Ask(_)
+            | Self::Reply(_)
             | Self::Chat(_)
             | Self::Share(_)
             | Self::Unshare(_)

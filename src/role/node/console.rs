@@ -34,6 +34,7 @@ find NAME   who has the file of that name
 nodes       the nodes that the relay knows
 send IP PORT TEXT
             a message to whoever listens there
+reply TEXT  the same, to whoever wrote last
 help        this
 quit        stop the node";
 
@@ -102,6 +103,7 @@ impl Console {
                 Typed::Unshare(name) => return Some(Order::Unshare(name)),
                 Typed::Quit => return Some(Order::Stop),
                 Typed::Ask(Question::Message(to, text)) => return Some(Order::Send(to, text)),
+                Typed::Reply(text) => return Some(Order::Reply(text)),
                 Typed::Ask(question) => self.ask(turn, question),
                 other => {
                     other.explain(line, HELP, self.errands.user());

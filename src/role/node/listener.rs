@@ -20,6 +20,8 @@ pub struct Listener {
     ip: ClaimedIp,
     port: Port,
     state: State,
+    /// Who wrote last.
+    last: Option<NodeAddress>,
 }
 
 enum State {
@@ -43,6 +45,7 @@ impl Listener {
             ip,
             port,
             state: State::Asleep,
+            last: None,
         }
     }
 
@@ -95,11 +98,19 @@ impl Listener {
                 self.state = State::Over;
                 Some(News::Replaced)
             }
-            Some(Mail::Message(delivery)) => Some(News::Message(delivery)),
+            Some(Mail::Message(delivery)) => {
+                self.last = Some(delivery.from);
+                Some(News::Message(delivery))
+            }
             Some(Mail::Sent(to)) => Some(News::Sent(to)),
             Some(Mail::NotSent(to, code, text)) => Some(News::NotSent(to, said(code, &text))),
         };
         (next, news)
+    }
+
+    /// Who wrote last.
+    pub(super) fn last(&self) -> Option<NodeAddress> {
+        self.last
     }
 
     /// Says something to whoever listens at `to`, who can answer to our address.

@@ -148,9 +148,8 @@ impl<S: Share> Node<S> {
         self
     }
 
-    /// Says something to whoever listens at `to`, if it receives messages itself:
-    /// so it can be answered.
-    pub fn say(&mut self, turn: &mut Turn<'_, Self>, to: NodeAddress, text: Text<'static>) {
+    /// Says something to whoever listens at `to`, who can answer to our address.
+    fn say(&mut self, turn: &mut Turn<'_, Self>, to: NodeAddress, text: Text<'static>) {
         let listener = self.listener.as_mut();
         if !listener.is_some_and(|listener| listener.send(turn.out, to, text)) {
             let why = "no messages arrive here".into();
@@ -161,6 +160,10 @@ impl<S: Share> Node<S> {
     fn tell<'a>(&mut self, news: impl IntoIterator<Item = News<'a>>) {
         for news in news {
             (self.news)(&news);
+            // What was said has its answer: the next command may come.
+            if let (News::Sent(_) | News::NotSent(..), Some(console)) = (news, &mut self.console) {
+                console.ready();
+            }
         }
     }
 

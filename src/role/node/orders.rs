@@ -1,7 +1,7 @@
 //! Does what is typed at the console and concerns the node itself.
 
-use super::Node;
 use super::share::{Share, Unavailable};
+use super::{Listener, Node};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
 use crate::role::client::{Message, News, Question};
 use crate::role::{Role, Turn};
@@ -17,6 +17,8 @@ pub(super) enum Order<'a> {
     Unshare(FileName<'a>),
     /// Send a message.
     Send(NodeAddress, Text<'static>),
+    /// Send one to whoever wrote last.
+    Reply(Text<'static>),
     /// Stop the node.
     Stop,
 }
@@ -69,11 +71,12 @@ impl<S: Share> Node<S> {
                 self.noticed(turn);
             }
             // Said from our own address it can be answered.
-            Order::Send(to, text) if self.listener.is_some() => {
-                console.ready();
-                self.say(turn, to, text);
-            }
+            Order::Send(to, text) if self.listener.is_some() => self.say(turn, to, text),
             Order::Send(to, text) => console.ask(turn, Question::Message(to, text)),
+            Order::Reply(text) => match self.listener.as_ref().and_then(Listener::last) {
+                Some(to) => self.say(turn, to, text),
+                None => console.answer(News::NobodyYet),
+            },
             Order::Stop => turn.out.stop(),
         }
     }
