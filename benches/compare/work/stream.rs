@@ -1,0 +1,231 @@
+//! One large file over one connection: to a client that forgets it, and into
+//! files. Whole programs, from their start to their end.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::Bench;
+use crate::machine::{congestion_control, set_congestion_control};
+use crate::process::{self, Server};
+use crate::report::{Outcome, Unit};
+use crate::series::{Contender, Round, Series, alternate};
+use crate::{limit, peerline, peers};
+
+const ROUNDS: usize = 5;
+/// The file's name.
+const NAME: &str = "large.bin";
+/// Its size in pieces of 1 MiB.
+const PIECES: u64 = 1024;
+
+const RATE: Unit = Unit {
+    name: "GiB/s",
+    more_is_better: true,
+    each: "GiB",
+};
+
+/// To a client that forgets what it gets.
+pub(super) fn discarded(bench: &Bench) -> io::Result<Vec<Outcome>> {
+    let usual = congestion_control();
+    let title = format!("1 GiB in one stream, forgotten by the client, under {usual}");
+    let target = Target::Nothing;
+    let outcome = Outcome::new("stream", title, RATE, compare(bench, &target)?)
+        .at_least(1.0, "nginx+curl")
+        .at_least(0.9, "limit")
+        .processor_at_most(1.1, "nginx+curl");
+    let mut outcomes = vec![outcome];
+    match set_congestion_control("reno") {
+        Ok(()) => {
+            let title = "the same under reno: the code rather than the kernel's timers";
+            let series = compare(bench, &target);
+            set_congestion_control(&usual)?;
+            outcomes.push(
+                Outcome::new("stream-reno", title, RATE, series?)
+                    .at_least(1.2, "nginx+curl")
+                    .at_least(0.9, "limit")
+                    .processor_at_most(1.1, "nginx+curl"),
+            );
+        }
+        Err(error) => eprintln!("stream-reno is left out: reno cannot be chosen: {error}"),
+    }
+    Ok(outcomes)
+}
+
+/// Into files.
+pub(super) fn stored(bench: &Bench) -> io::Result<Vec<Outcome>> {
+    let file = |folder: &Path, checked| Target::File {
+        path: folder.join("got"),
+        checked,
+    };
+    let memory = compare(bench, &file(bench.memory(), false))?;
+    let disk = compare(bench, &file(bench.disk(), false))?;
+    let checked = compare(bench, &file(bench.memory(), true))?;
+    let by_hash = "1 GiB into a file on tmpfs, checked by its BLAKE3 hash";
+    Ok(vec![
+        Outcome::new("file-tmpfs", "1 GiB into a file on tmpfs", RATE, memory)
+            .at_least(1.3, "nginx+curl")
+            .at_least(0.85, "limit"),
+        Outcome::new("file-disk", "1 GiB into a file on disk", RATE, disk)
+            .at_least(2.0, "nginx+curl")
+            .at_least(0.85, "limit"),
+        Outcome::new("file-checked", by_hash, RATE, checked),
+    ])
+}
+
+/// Where the client puts it.
+enum Target {
+    Nothing,
+    File {
+        path: PathBuf,
+        /// The client compares the hash of what it gets.
+        checked: bool,
+    },
+}
+
+fn compare(bench: &Bench, target: &Target) -> io::Result<Vec<Series>> {
+    let folder = bench.memory().join("large");
+    let file = make_file(&folder)?;
+    let relay = peerline::relay(&[])?;
+    let limit = peerline::limit("stream", &[&folder.to_string_lossy()])?;
+    let nginx = peers::nginx(bench.disk(), &folder)?;
+    let path = target.path();
+    let (ip, port) = (relay.address.ip().to_string(), relay.address.port());
+    let port = port.to_string();
+    let mut get = vec![&*ip, &*port, "--quiet", "get", NAME, "-o", &*path];
+    let (node, hash);
+    if target.is_checked() {
+        node = peerline::hashing_node(&relay, &folder)?;
+        hash = peerline::hash_of(&relay, NAME)?;
+        get.extend(["--hash", &*hash]);
+    } else {
+        node = peerline::node(&relay, &folder)?;
+    }
+    let fetching = |name, server, client: &str, args: &[&str]| {
+        fetching(name, server, client, args, &file, target)
+    };
+    let mut contenders = vec![fetching("peerline", &node, peerline::CLIENT, &get)];
+    if let Some(nginx) = &nginx {
+        let url = format!("http://{}/{NAME}", nginx.address);
+        let curl = ["-s", "-o", &*path, &*url];
+        match target {
+            Target::File { checked: true, .. } if peers::has("curl") && peers::has("b3sum") => {
+                let both = "curl -s -o \"$0\" \"$1\" && b3sum --num-threads 1 \"$0\"";
+                let args = ["-c", both, &*path, &*url];
+                contenders.push(fetching("nginx+curl+b3sum", nginx, "sh", &args));
+            }
+            Target::Nothing | Target::File { checked: false, .. } if peers::has("curl") => {
+                contenders.push(fetching("nginx+curl", nginx, "curl", &curl));
+            }
+            _ => {}
+        }
+        if let Target::File {
+            path,
+            checked: false,
+        } = target
+            && peers::has("aria2c")
+        {
+            let folder = path.parent().unwrap_or(path).to_string_lossy();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let mut args = vec!["-q", "--file-allocation=none", "--allow-overwrite=true"];
+            args.extend(["-d", &*folder, "-o", &*name, &*url]);
+            contenders.push(fetching("nginx+aria2c", nginx, "aria2c", &args));
+        }
+    }
+    let this = std::env::current_exe()?;
+    let address = limit.address.to_string();
+    let mode = if target.is_checked() {
+        "fetch-checked"
+    } else {
+        "fetch"
+    };
+    let args = [limit::WORD, mode, &*address, NAME, &*path];
+    contenders.push(fetching("limit", &limit, &this.to_string_lossy(), &args));
+    alternate(ROUNDS, contenders)
+}
+
+/// A client program that fetches the file from a server.
+fn fetching<'a>(
+    name: &'static str,
+    server: &'a Server,
+    client: &str,
+    args: &[&str],
+    file: &'a Path,
+    target: &'a Target,
+) -> Contender<'a> {
+    let client = client.to_owned();
+    let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+    let mut is_checked = false;
+    Contender::new(name, move || {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let before = server.processor_time();
+        let time = process::run(&client, &args)?;
+        let processor = server.processor_time() - before;
+        let is_right = target.check(file, &mut is_checked)?;
+        Ok(Round {
+            figure: (PIECES as f64 / 1024.0) / time.as_secs_f64(),
+            units: PIECES as f64 / 1024.0,
+            processor,
+            faults: u64::from(!is_right),
+        })
+    })
+}
+
+impl Target {
+    fn path(&self) -> String {
+        match self {
+            Self::Nothing => "/dev/null".into(),
+            Self::File { path, .. } => path.to_string_lossy().into_owned(),
+        }
+    }
+
+    fn is_checked(&self) -> bool {
+        matches!(self, Self::File { checked: true, .. })
+    }
+
+    /// Whether what was stored is the file: its length each time, its bytes once.
+    /// Takes it away, and gives the disk time to forget it.
+    fn check(&self, file: &Path, is_checked: &mut bool) -> io::Result<bool> {
+        let Self::File { path, .. } = self else {
+            // The client's exit code has said that all has come.
+            return Ok(true);
+        };
+        let mut is_right = fs::metadata(path)?.len() == fs::metadata(file)?.len();
+        if !std::mem::replace(is_checked, true) {
+            is_right &= hold_the_same(path, file)?;
+        }
+        fs::remove_file(path)?;
+        Ok(is_right)
+    }
+}
+
+fn hold_the_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+    let (mut here, mut there) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    loop {
+        let length = one.read(&mut here)?;
+        if length == 0 {
+            return Ok(other.read(&mut there)? == 0);
+        }
+        other.read_exact(&mut there[..length])?;
+        if here[..length] != there[..length] {
+            return Ok(false);
+        }
+    }
+}
+
+/// Makes the file, unless it is there; no two of its pieces are alike.
+fn make_file(folder: &Path) -> io::Result<PathBuf> {
+    let path = folder.join(NAME);
+    if !path.exists() {
+        fs::create_dir_all(folder)?;
+        let mut file = File::create(&path)?;
+        let mut piece: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..))
+            .take(1 << 20)
+            .collect();
+        for number in 0..PIECES {
+            piece[..8].copy_from_slice(&number.to_le_bytes());
+            file.write_all(&piece)?;
+        }
+    }
+    Ok(path)
+}

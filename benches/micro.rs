@@ -1,0 +1,178 @@
+//! Nanoseconds of the small things that every request is made of:
+//! `cargo bench --bench micro`.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use divan::{Bencher, black_box};
+use peerline::inbox::Inbox;
+use peerline::protocol::{MAX_LINE, NodeAddress, Reply, Request};
+use peerline::role::relay::{Quota, Relay, Settings, Trust};
+use peerline::role::{ConnId, Heard, Output, Role, Traffic, Turn};
+use peerline::timers::Timers;
+
+/// Entries of the small and of the large directory.
+const ENTRIES: [u32; 2] = [1_000, 1_000_000];
+/// Entries are met in an order that jumps about: this is prime.
+const STRIDE: u32 = 611_953;
+
+/// What is typed, or sent by programs.
+const LINES: [&str; 6] = [
+    "PING",
+    "GET music/album 12/disc 34/track 56.flac",
+    "FIND music/album 12/disc 34/track 56.flac",
+    "REGISTER 203.0.113.7 40001",
+    "SHARE 17 0e5b3d7e0523a525c18dcb70b7a4b290f88ed054f0f8c08feea1404be00cd488 hello.txt",
+    "SEND 203.0.113.7 40001 Who is there?",
+];
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = LINES)]
+fn parse_request(line: &str) -> Request<'_> {
+    Request::parse(black_box(line).as_bytes()).expect("a good line")
+}
+
+#[divan::bench(args = ["PONG", "FOUND 1024", "OK 60 203.0.113.7 40001 0"])]
+fn parse_reply(line: &str) -> Reply<'_> {
+    Reply::parse(black_box(line).as_bytes()).expect("a good line")
+}
+
+#[divan::bench]
+fn print_reply(bencher: Bencher<'_, '_>) {
+    let mut text = Vec::new();
+    bencher.bench_local(|| {
+        text.clear();
+        writeln!(text, "{}", black_box(Reply::Found(1024))).expect("room");
+    });
+}
+
+#[divan::bench]
+fn print_address(bencher: Bencher<'_, '_>) {
+    let address = NodeAddress::parse("203.0.113.7 40001").expect("an address");
+    let mut text = Vec::new();
+    bencher.bench_local(|| {
+        text.clear();
+        writeln!(text, "{}", black_box(address)).expect("room");
+    });
+}
+
+/// Sixteen lines that arrive together.
+#[divan::bench]
+fn split_sixteen_lines(bencher: Bencher<'_, '_>) {
+    let arrived = "GET music/album 12/disc 34/track 56.flac\n".repeat(16);
+    let mut inbox = Inbox::default();
+    bencher.bench_local(|| {
+        let mut unread = inbox.open(black_box(arrived.as_bytes()));
+        while let Some(piece) = unread.next(MAX_LINE) {
+            black_box(piece);
+        }
+        inbox.keep(unread);
+    });
+}
+
+/// A lease that is renewed among so many.
+#[divan::bench(args = ENTRIES)]
+fn set_timer(bencher: Bencher<'_, '_>, entries: u32) {
+    let origin = Instant::now();
+    let mut timers = Timers::new(origin, 1);
+    let mut turn: u32 = 0;
+    let mut set = || {
+        let key = turn.wrapping_mul(STRIDE) % entries;
+        turn += 1;
+        timers.set(key as usize, 0, origin + Duration::from_nanos(turn.into()));
+    };
+    (0..entries).for_each(|_| set());
+    bencher.bench_local(set);
+}
+
+/// A line in, a line out, the whole role between them: a renewal.
+#[divan::bench(args = ENTRIES)]
+fn register(bencher: Bencher<'_, '_>, entries: u32) {
+    let mut stage = Stage::new();
+    (0..entries).for_each(|number| stage.say(&register_line(number)));
+    let lines = in_leaps(entries, register_line);
+    let mut lines = lines.iter().cycle();
+    bencher.bench_local(|| stage.say(lines.next().expect("it goes round")));
+}
+
+/// The same: who has a file?
+#[divan::bench(args = ENTRIES)]
+fn find(bencher: Bencher<'_, '_>, entries: u32) {
+    let mut stage = Stage::new();
+    stage.say("REGISTER 203.0.113.7 40001");
+    let share = |number| format!("SHARE 17 - {}", name(number));
+    (0..entries).for_each(|number| stage.say(&share(number)));
+    let lines = in_leaps(entries, |number| format!("FIND {}", name(number)));
+    let mut lines = lines.iter().cycle();
+    bencher.bench_local(|| stage.say(lines.next().expect("it goes round")));
+}
+
+/// So many lines that ask for entries far from each other.
+fn in_leaps(entries: u32, line: impl Fn(u32) -> String) -> Vec<String> {
+    let numbers = (0..10_000_u32).map(|n| n.wrapping_mul(STRIDE) % entries);
+    numbers.map(line).collect()
+}
+
+fn register_line(number: u32) -> String {
+    let [_, a, b, c] = number.to_be_bytes();
+    format!("REGISTER 10.{a}.{b}.{c} 40001")
+}
+
+fn name(number: u32) -> String {
+    format!("music/album {}/track {number}.flac", number % 1000)
+}
+
+/// A relay without a loop around it, and one connection.
+struct Stage {
+    relay: Relay,
+    session: <Relay as Role>::Session,
+    out: Output<Relay>,
+    now: Instant,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let now = Instant::now();
+        let settings = Settings {
+            lease: Duration::from_secs(86_400),
+            max_nodes: 1 << 20,
+            max_of_host: 1024,
+            max_line: MAX_LINE,
+            max_unknown: 10,
+            wrong_cookies: 1000,
+            quota: Quota {
+                files: 1 << 20,
+                bytes: 1 << 30,
+                all: 1 << 20,
+            },
+            message_rate: 50,
+            trust: Trust::new(Vec::new()),
+        };
+        let mut relay = Relay::new(settings, [0; 32], now);
+        let session = relay.accepted(SocketAddr::from(([127, 0, 0, 1], 50_000)));
+        Self {
+            relay,
+            session,
+            out: Output::default(),
+            now,
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        let conn = ConnId { slot: 0, serial: 0 };
+        let mut turn = Turn {
+            now: self.now,
+            traffic: &Traffic::default(),
+            out: &mut self.out,
+        };
+        let heard = Heard::Line(line.as_bytes());
+        black_box(self.relay.heard(&mut turn, conn, &mut self.session, heard));
+        let (text, steps) = self.out.take();
+        debug_assert!(!text.starts_with(b"ERROR"), "{line} was refused");
+        self.out.recycle(text, steps);
+    }
+}
