@@ -21,12 +21,14 @@ const WINDOW: usize = 4 * MAX_LISTED_FILES;
 /// The node's side of the relay's index.
 #[derive(Default)]
 pub struct Announcer {
-    /// What the relay has said `OK` to.
-    acknowledged: BTreeMap<Box<str>, Content>,
+    /// What the relay has said `OK` to. Without a content: a conversation broke
+    /// off, and the relay may have this name or not.
+    acknowledged: BTreeMap<Box<str>, Option<Content>>,
+    /// How many have no content.
+    doubtful: u64,
     /// The share's revision when the relay had last answered all of it.
     complete: Option<u64>,
-    /// What was sent and not answered yet, in order. What a conversation that
-    /// broke off leaves here, the relay may have done or not.
+    /// What was sent and not answered yet, in order.
     sent: VecDeque<Change>,
     progress: Progress,
     /// Times in a row that the relay had another number of files.
@@ -105,7 +107,6 @@ impl Announcer {
     /// Writes the first changes to `reply`. No conversation is going on.
     pub fn begin(&mut self, share: &mut impl Share, files: u64, reply: &mut Vec<u8>) -> Next {
         self.reconcile(files);
-        self.sent.clear();
         let revision = share.revision();
         self.progress = if self.complete == Some(revision) {
             Progress::Sent(revision)
@@ -122,10 +123,14 @@ impl Announcer {
         };
         match (change, Reply::parse(line)) {
             (Change::Share(name, content), Ok(Reply::Ok(_))) => {
-                self.acknowledged.insert(name, content);
+                if self.acknowledged.insert(name, Some(content)) == Some(None) {
+                    self.doubtful -= 1;
+                }
             }
             (Change::Unshare(name), Ok(Reply::Ok(_) | Reply::NotFound)) => {
-                self.acknowledged.remove(&name);
+                if self.acknowledged.remove(&name) == Some(None) {
+                    self.doubtful -= 1;
+                }
             }
             (Change::Share(name, _), Ok(Reply::Error(Code::LimitReached, text))) => {
                 // What was accepted stays, and all that follows would be refused.
@@ -138,14 +143,24 @@ impl Announcer {
             // Our lease ended in between, or it makes no sense: what is not
             // acknowledged is sent again at the next registration.
             (_, Ok(_)) => return Next::Close(End::Satisfied),
-            (_, Err(_)) => return Next::Close(End::Nonsense),
+            (change, Err(_)) => {
+                self.sent.push_front(change);
+                return Next::Close(End::Nonsense);
+            }
         }
         self.go_on(share, reply)
     }
 
-    /// The conversation is over, however it went.
+    /// The conversation is over, however it went. What has no answer the relay
+    /// may have done or not: it must be said again, whatever has changed by then.
     pub fn over(&mut self) {
         self.progress = Progress::Idle;
+        for change in mem::take(&mut self.sent) {
+            let (Change::Share(name, _) | Change::Unshare(name)) = change;
+            if self.acknowledged.insert(name, None) != Some(None) {
+                self.doubtful += 1;
+            }
+        }
     }
 
     /// Whether the share has changed since all of it was told, or the relay is to
@@ -159,21 +174,13 @@ impl Announcer {
     /// How many files the relay may have, by what it said and what it may have
     /// done when the last conversation broke off.
     fn expected(&self) -> RangeInclusive<u64> {
-        let known = self.acknowledged.len() as u64;
-        let (mut fewest, mut most) = (known, known);
-        for change in &self.sent {
-            match change {
-                Change::Unshare(_) => fewest = fewest.saturating_sub(1),
-                Change::Share(name, _) => {
-                    most += u64::from(!self.acknowledged.contains_key(name));
-                }
-            }
-        }
-        fewest..=most
+        let most = self.acknowledged.len() as u64;
+        most - self.doubtful..=most
     }
 
     /// If the relay has another number of files than it acknowledged, it gets
-    /// everything; at first at once, then with growing pauses.
+    /// everything; at first at once, then with growing pauses. One that has none
+    /// was started again, or our lease had ended: it does not have to wait.
     fn reconcile(&mut self, files: u64) {
         let known = self.acknowledged.len() as u64;
         let expected = self.expected();
@@ -185,7 +192,7 @@ impl Announcer {
             self.pause = 0;
             return;
         }
-        if self.mismatches > 0 && known > 0 {
+        if files > 0 && self.mismatches > 0 && known > 0 {
             if self.pause > 0 {
                 self.pause -= 1;
                 return;
@@ -200,6 +207,7 @@ impl Announcer {
         self.pause = 1 << self.mismatches.min(6);
         self.mismatches = self.mismatches.saturating_add(1);
         self.acknowledged.clear();
+        self.doubtful = 0;
         self.complete = None;
     }
 
@@ -280,7 +288,7 @@ impl Announcer {
             if listed == MAX_LISTED_FILES {
                 last = Some(name.into());
             }
-            if self.acknowledged.get(name) != Some(&content) {
+            if self.acknowledged.get(name) != Some(&Some(content)) {
                 self.send(Change::Share(name.into(), content), reply);
             }
         });

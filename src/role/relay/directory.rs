@@ -31,6 +31,8 @@ struct Node {
     address: NodeAddress,
     /// Who registered it: nobody else may take it away.
     source: IpAddr,
+    /// Which registration was the last whose connection told its files.
+    told_by: u64,
     serial: u64,
     is_live: bool,
 }
@@ -96,7 +98,8 @@ impl Directory {
         }
     }
 
-    /// Adds a node until `end`, or renews its lease.
+    /// Adds a node until `end`, or renews its lease. Registrations are numbered:
+    /// this one is `number`.
     ///
     /// # Errors
     /// [`Refusal::Full`] if it is new and there are `max` already, and
@@ -105,6 +108,7 @@ impl Directory {
         &mut self,
         address: NodeAddress,
         source: IpAddr,
+        number: u64,
         end: Instant,
         max: usize,
         max_of_host: usize,
@@ -115,7 +119,7 @@ impl Directory {
                 place
             }
             None if self.nodes.len() >= max => return Err(Refusal::Full),
-            None => self.add(address, source, max_of_host)?,
+            None => self.add(address, source, number, max_of_host)?,
         };
         self.leases.set(place as usize, LEASES, end);
         Ok(place)
@@ -125,6 +129,15 @@ impl Directory {
     pub(super) fn place(&self, address: &NodeAddress, source: IpAddr) -> Option<Place> {
         let place = self.nodes.find(address)?;
         (self.nodes[place].source == source).then_some(place)
+    }
+
+    /// Whether the connection that made the registration `number` may tell the
+    /// node's files. Once a later one has told any, what an earlier one still
+    /// says has come late, and is not true any more.
+    pub(super) fn may_tell(&mut self, place: Place, number: u64) -> bool {
+        let node = &mut self.nodes[place];
+        node.told_by = node.told_by.max(number);
+        node.told_by == number
     }
 
     /// The node at a place, unless it has left or is hidden from the asker.
@@ -212,6 +225,7 @@ impl Directory {
         &mut self,
         address: NodeAddress,
         source: IpAddr,
+        number: u64,
         max_of_host: usize,
     ) -> Result<Place, Refusal> {
         let group = address_group(address.ip());
@@ -227,6 +241,7 @@ impl Directory {
         let place = self.nodes.insert(Node {
             address,
             source,
+            told_by: number,
             serial: self.next_serial,
             is_live: true,
         });

@@ -34,10 +34,19 @@ impl Relay {
     /// The place of the node for which this connection speaks.
     pub(super) fn subject(&self, session: &Session) -> Result<Place, Refused> {
         match session.subject {
-            Subject::Node(address) => self.directory.place(&address, session.ip),
+            Subject::Node(address, _) => self.directory.place(&address, session.ip),
             Subject::Never | Subject::Refused => None,
         }
-        .ok_or_else(|| (Code::NotAllowed, "REGISTER first".into()))
+        .ok_or_else(register_first)
+    }
+
+    /// Likewise, if this connection may tell its files.
+    pub(super) fn teller(&mut self, session: &Session) -> Result<Place, Refused> {
+        let place = self.subject(session)?;
+        match session.subject {
+            Subject::Node(_, number) if self.directory.may_tell(place, number) => Ok(place),
+            Subject::Node(..) | Subject::Never | Subject::Refused => Err(register_first()),
+        }
     }
 
     pub(super) fn share(
@@ -47,7 +56,7 @@ impl Relay {
         hash: MaybeHash,
         name: &FileName<'_>,
     ) -> Result<(), Refused> {
-        let node = self.subject(session)?;
+        let node = self.teller(session)?;
         let quota = self.settings.quota;
         if self.index.share(name, Holder::new(node, size, hash), quota) {
             return Ok(());
@@ -198,6 +207,10 @@ impl Looked {
         }
         self.pages < PAGES_AT_ONCE
     }
+}
+
+fn register_first() -> Refused {
+    (Code::NotAllowed, "REGISTER first".into())
 }
 
 fn answer(turn: &mut Turn<'_, Relay>, conn: ConnId, session: &mut Session, search: Search) {

@@ -220,7 +220,7 @@ impl Relay {
             Request::Banner => say(reply, self.banner(seen.is_loopback())),
             Request::Register(ip, port) => match self.register(now, seen, ip, port) {
                 Ok(registered) => {
-                    session.subject = Subject::Node(registered.address);
+                    session.subject = Subject::Node(registered.address, self.registrations);
                     say(reply, registered);
                 }
                 Err((code, text)) => {
@@ -241,7 +241,7 @@ impl Relay {
                 let result = self.share(session, size, hash, &name);
                 say(reply, done(result));
             }
-            Request::Unshare(name) => match self.subject(session) {
+            Request::Unshare(name) => match self.teller(session) {
                 Ok(place) if self.index.unshare(place, &name) => say(reply, done(Ok(()))),
                 Ok(_) => say(reply, Reply::NotFound),
                 Err(refused) => say(reply, done(Err(refused))),

@@ -21,6 +21,7 @@ impl Relay {
         let address = self.claimed(seen, ip, port)?;
         let lease = self.settings.lease;
         let before = self.directory.len(true);
+        let number = self.registrations + 1;
         let Settings {
             max_nodes,
             mut max_of_host,
@@ -31,9 +32,9 @@ impl Relay {
         }
         let place = self
             .directory
-            .register(address, seen, now + lease, max_nodes, max_of_host)
+            .register(address, seen, number, now + lease, max_nodes, max_of_host)
             .map_err(|refusal| refused(refusal, address))?;
-        self.registrations += 1;
+        self.registrations = number;
         if self.directory.len(true) > before {
             info!("node {address} registered by {seen}");
         }

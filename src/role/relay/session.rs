@@ -36,8 +36,8 @@ pub struct Session {
 pub(super) enum Subject {
     /// It never sent `REGISTER`.
     Never,
-    /// This one, as long as its lease lasts.
-    Node(NodeAddress),
+    /// This one, as long as its lease lasts; and which registration that was.
+    Node(NodeAddress, u64),
     /// Its last `REGISTER` failed, be it by its form.
     Refused,
 }

@@ -69,7 +69,7 @@ impl Relay {
     pub(super) fn speaker(&self, session: &Session) -> Result<(NodeAddress, bool), Refused> {
         let refused = |why: &str| (Code::NotAllowed, why.to_owned());
         match session.subject {
-            Subject::Node(address) => {
+            Subject::Node(address, _) => {
                 self.subject(session)?;
                 Ok((address, true))
             }
