@@ -10,9 +10,11 @@
 mod client;
 mod keyboard;
 mod machine;
+mod memory;
 mod node;
 mod notes;
 mod relay;
+mod simulation;
 mod stage;
 mod warnings;
 

@@ -14,22 +14,18 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context};
 use peerline::end::End;
-use peerline::protocol::{ClaimedIp, FileItem, FileName, MaybeHash, Port, canonical};
-use peerline::role::node::{
-    Added, Console, Contact, Content, Extent, Listener, Message, Node, Refused, Registrar, Removed,
-    Share, Stat, Unavailable,
-};
+use peerline::protocol::{ClaimedIp, Port, canonical};
+use peerline::role::node::{Console, Contact, Listener, Message, Node, Registrar};
 use peerline::role::{Heard, Role};
 
 use crate::keyboard::Keyboard;
+use crate::memory::{Entry, Files, Memory};
 use crate::notes::Notes;
 use crate::stage::{Outcome, Stage, brief};
 
@@ -38,143 +34,6 @@ pub struct Play {
     files: Rc<RefCell<Files>>,
     stage: Option<Stage<Node<Memory>>>,
     keyboard: Keyboard,
-}
-
-/// A share that touches no disk. The script holds the other end.
-struct Memory {
-    files: Rc<RefCell<Files>>,
-    /// The content that was opened last.
-    opened: String,
-}
-
-#[derive(Default)]
-struct Files {
-    entries: BTreeMap<String, Entry>,
-    revision: u64,
-}
-
-#[derive(Clone)]
-enum Entry {
-    Small(String),
-    Large(u64),
-    Forbidden,
-    Busy,
-    Broken,
-}
-
-impl Entry {
-    fn size(&self) -> u64 {
-        match self {
-            Self::Small(content) => content.len() as u64,
-            Self::Large(size) => *size,
-            Self::Forbidden | Self::Busy | Self::Broken => 0,
-        }
-    }
-
-    fn extent(&self) -> Extent {
-        let (files, bytes) = (1, self.size());
-        Extent { files, bytes }
-    }
-}
-
-impl Files {
-    fn after(&self, after: Option<&str>) -> impl Iterator<Item = (&String, &Entry)> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.entries.range::<str, _>((start, Bound::Unbounded))
-    }
-}
-
-impl Share for Memory {
-    /// Its name.
-    type File = String;
-    /// Nothing is found out about files of a script.
-    type Finding = Infallible;
-
-    fn open(&mut self, name: &FileName<'_>, _: u64) -> Result<Content<'_, String>, Unavailable> {
-        let entry = self.files.borrow().entries.get(name.as_str()).cloned();
-        match entry {
-            None => Err(Unavailable::NotFound),
-            Some(Entry::Small(content)) => {
-                self.opened = content;
-                Ok(Content::Small(self.opened.as_bytes()))
-            }
-            Some(Entry::Large(size)) => Ok(Content::Large {
-                size,
-                file: name.to_string(),
-            }),
-            Some(Entry::Forbidden) => Err(Unavailable::NotAllowed),
-            Some(Entry::Busy) => Err(Unavailable::Busy("too many open files".into())),
-            Some(Entry::Broken) => Err(Unavailable::Failed("the disk is broken".into())),
-        }
-    }
-
-    fn list(&mut self, after: Option<&str>, most: usize, each: &mut dyn FnMut(&FileItem<'_>)) {
-        for (name, entry) in self.files.borrow().after(after).take(most) {
-            each(&FileItem {
-                size: entry.size(),
-                hash: MaybeHash(None),
-                holders: 1,
-                name: FileName::parse(name).expect("scripts have valid names"),
-            });
-        }
-    }
-
-    fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable> {
-        let size = match self.open(name, 0)? {
-            Content::Small(content) => content.len() as u64,
-            Content::Large { size, .. } => size,
-        };
-        Ok(Stat {
-            size,
-            hash: MaybeHash(None),
-            mtime: -1,
-        })
-    }
-
-    fn told(&mut self, finding: Infallible) -> Option<Duration> {
-        match finding {}
-    }
-
-    fn revision(&mut self) -> u64 {
-        self.files.borrow().revision
-    }
-
-    fn noticed(&mut self) -> Option<Duration> {
-        None
-    }
-
-    fn count(&mut self, after: Option<&str>) -> u64 {
-        self.files.borrow().after(after).count() as u64
-    }
-
-    fn bytes(&self) -> u64 {
-        self.files.borrow().entries.values().map(Entry::size).sum()
-    }
-
-    /// Every path leads to a file, with the path as its content.
-    fn add(&mut self, path: &str) -> Result<Added, Refused> {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        let name = FileName::parse(name).map_err(|why| Refused(why.to_string()))?;
-        let mut files = self.files.borrow_mut();
-        if files.entries.contains_key(name.as_str()) {
-            return Err(Refused(format!("{name} is shared already")));
-        }
-        let entry = Entry::Small(path.to_owned());
-        let extent = entry.extent();
-        files.revision += 1;
-        files.entries.insert(name.to_string(), entry);
-        let name = name.into_owned();
-        Ok(Added { name, extent })
-    }
-
-    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, Refused> {
-        let mut files = self.files.borrow_mut();
-        let removed = files.entries.remove(name.as_str());
-        let entry = removed.ok_or_else(|| Refused(format!("{name} is not shared here")))?;
-        files.revision += 1;
-        let (name, extent) = (name.clone().into_owned(), entry.extent());
-        Ok(Removed { name, extent })
-    }
 }
 
 impl Play {
@@ -211,9 +70,7 @@ impl Play {
     }
 
     fn change<T>(&mut self, act: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
-        let mut files = self.files.borrow_mut();
-        files.revision += 1;
-        act(&mut files.entries)
+        self.files.borrow_mut().change(act)
     }
 
     fn start(&mut self, command: &Command) -> Outcome {
@@ -237,10 +94,7 @@ impl Play {
             // The files that were there are those of the last node.
             self.files = Rc::default();
         }
-        let share = Memory {
-            files: Rc::clone(&self.files),
-            opened: String::new(),
-        };
+        let share = Memory::new(Rc::clone(&self.files));
         let began = Instant::now();
         let port = Port::new(40_001).ok_or("a port is not zero")?;
         let listener = Listener::new(relay.clone(), advertise, port, seed);

@@ -30,7 +30,7 @@ pub struct Play {
 }
 
 /// As without any flag.
-fn defaults() -> Settings {
+pub fn defaults() -> Settings {
     Settings {
         lease: Duration::from_secs(60),
         max_nodes: 1_000_000,

@@ -1,0 +1,196 @@
+//! A share that touches no disk. Whoever made it holds the other end.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ops::Bound;
+use std::rc::Rc;
+use std::time::Duration;
+
+use peerline::protocol::{ContentHash, FileItem, FileName, MaybeHash};
+use peerline::role::node::{Added, Content, Extent, Refused, Removed, Share, Stat, Unavailable};
+
+/// From a change that is noticed until it is looked at.
+const PAUSE: Duration = Duration::from_millis(500);
+
+pub struct Memory {
+    files: Rc<RefCell<Files>>,
+    /// The content that was opened last.
+    opened: String,
+}
+
+#[derive(Default)]
+pub struct Files {
+    entries: BTreeMap<String, Entry>,
+    /// Those that are known.
+    hashes: BTreeMap<String, ContentHash>,
+    revision: u64,
+    /// Nobody has looked since the last change. Files that are not watched are
+    /// looked at with each renewal.
+    changed: bool,
+    watched: bool,
+}
+
+#[derive(Clone)]
+pub enum Entry {
+    Small(String),
+    Large(u64),
+    Forbidden,
+    Busy,
+    Broken,
+}
+
+impl Entry {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Small(content) => content.len() as u64,
+            Self::Large(size) => *size,
+            Self::Forbidden | Self::Busy | Self::Broken => 0,
+        }
+    }
+
+    fn extent(&self) -> Extent {
+        let (files, bytes) = (1, self.size());
+        Extent { files, bytes }
+    }
+}
+
+impl Files {
+    /// None yet, and changes are noticed.
+    pub fn watched() -> Self {
+        Self {
+            watched: true,
+            ..Self::default()
+        }
+    }
+
+    /// Changes what is there; hashes that were known are those of before.
+    pub fn change<T>(&mut self, act: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
+        self.revision += 1;
+        self.changed = true;
+        act(&mut self.entries)
+    }
+
+    /// The hash of what has this name now has been found, or is none.
+    pub fn put_hash(&mut self, name: &str, hash: MaybeHash) {
+        match hash.0 {
+            Some(hash) => self.hashes.insert(name.to_owned(), hash),
+            None => self.hashes.remove(name),
+        };
+        self.revision += 1;
+        self.changed = true;
+    }
+
+    /// The files as they are listed: name, size, hash.
+    pub fn after(&self, after: Option<&str>) -> impl Iterator<Item = (&str, u64, MaybeHash)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = self.entries.range::<str, _>((start, Bound::Unbounded));
+        entries.map(|(name, entry)| {
+            let hash = self.hashes.get(name).copied();
+            (name.as_str(), entry.size(), MaybeHash(hash))
+        })
+    }
+}
+
+impl Memory {
+    pub fn new(files: Rc<RefCell<Files>>) -> Self {
+        Self {
+            files,
+            opened: String::new(),
+        }
+    }
+}
+
+impl Share for Memory {
+    /// Its name.
+    type File = String;
+    /// Nothing is found out elsewhere.
+    type Finding = Infallible;
+
+    fn open(&mut self, name: &FileName<'_>, _: u64) -> Result<Content<'_, String>, Unavailable> {
+        let entry = self.files.borrow().entries.get(name.as_str()).cloned();
+        match entry {
+            None => Err(Unavailable::NotFound),
+            Some(Entry::Small(content)) => {
+                self.opened = content;
+                Ok(Content::Small(self.opened.as_bytes()))
+            }
+            Some(Entry::Large(size)) => Ok(Content::Large {
+                size,
+                file: name.to_string(),
+            }),
+            Some(Entry::Forbidden) => Err(Unavailable::NotAllowed),
+            Some(Entry::Busy) => Err(Unavailable::Busy("too many open files".into())),
+            Some(Entry::Broken) => Err(Unavailable::Failed("the disk is broken".into())),
+        }
+    }
+
+    fn list(&mut self, after: Option<&str>, most: usize, each: &mut dyn FnMut(&FileItem<'_>)) {
+        for (name, size, hash) in self.files.borrow().after(after).take(most) {
+            each(&FileItem {
+                size,
+                hash,
+                holders: 1,
+                name: FileName::parse(name).expect("only valid names are put in"),
+            });
+        }
+    }
+
+    fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable> {
+        let size = match self.open(name, 0)? {
+            Content::Small(content) => content.len() as u64,
+            Content::Large { size, .. } => size,
+        };
+        Ok(Stat {
+            size,
+            hash: MaybeHash(None),
+            mtime: -1,
+        })
+    }
+
+    fn told(&mut self, finding: Infallible) -> Option<Duration> {
+        match finding {}
+    }
+
+    fn revision(&mut self) -> u64 {
+        self.files.borrow().revision
+    }
+
+    fn noticed(&mut self) -> Option<Duration> {
+        let mut files = self.files.borrow_mut();
+        let changed = std::mem::take(&mut files.changed);
+        (changed && files.watched).then_some(PAUSE)
+    }
+
+    fn count(&mut self, after: Option<&str>) -> u64 {
+        self.files.borrow().after(after).count() as u64
+    }
+
+    fn bytes(&self) -> u64 {
+        let files = self.files.borrow();
+        files.entries.values().map(Entry::size).sum()
+    }
+
+    /// Every path leads to a file, with the path as its content.
+    fn add(&mut self, path: &str) -> Result<Added, Refused> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let name = FileName::parse(name).map_err(|why| Refused(why.to_string()))?;
+        let mut files = self.files.borrow_mut();
+        if files.entries.contains_key(name.as_str()) {
+            return Err(Refused(format!("{name} is shared already")));
+        }
+        let entry = Entry::Small(path.to_owned());
+        let extent = entry.extent();
+        files.change(|entries| entries.insert(name.to_string(), entry));
+        let name = name.into_owned();
+        Ok(Added { name, extent })
+    }
+
+    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, Refused> {
+        let mut files = self.files.borrow_mut();
+        let removed = files.change(|entries| entries.remove(name.as_str()));
+        let entry = removed.ok_or_else(|| Refused(format!("{name} is not shared here")))?;
+        let (name, extent) = (name.clone().into_owned(), entry.extent());
+        Ok(Removed { name, extent })
+    }
+}

@@ -1,0 +1,163 @@
+//! The user of a client: believes nothing, and compares what he gets with what
+//! there was.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use peerline::protocol::{FileName, NodeAddress};
+use peerline::role::client::{ErrandId, Listing, News, NotStored, User};
+
+use super::network::Clock;
+
+/// What was ever in a share: by node and name.
+pub struct History {
+    clock: Clock,
+    versions: BTreeMap<(NodeAddress, String), Vec<Version>>,
+    /// Files that came, and clear answers that none will come.
+    pub fetched: u64,
+    pub refused: u64,
+}
+
+struct Version {
+    content: String,
+    from: Instant,
+    to: Option<Instant>,
+}
+
+impl History {
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            versions: BTreeMap::new(),
+            fetched: 0,
+            refused: 0,
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.get()
+    }
+
+    /// From now on the node has this content under the name, or none.
+    pub fn put(&mut self, node: NodeAddress, name: &str, content: Option<&str>) {
+        let now = self.now();
+        let versions = self.versions.entry((node, name.to_owned())).or_default();
+        if let Some(last) = versions.last_mut() {
+            last.to.get_or_insert(now);
+        }
+        versions.extend(content.map(|content| Version {
+            content: content.to_owned(),
+            from: now,
+            to: None,
+        }));
+    }
+
+    /// The node is no more.
+    pub fn lose(&mut self, node: NodeAddress) {
+        let now = self.now();
+        let its = self.versions.iter_mut().filter(|((of, _), _)| *of == node);
+        for version in its.flat_map(|(_, versions)| versions) {
+            version.to.get_or_insert(now);
+        }
+    }
+
+    fn versions(&self, node: NodeAddress, name: &str) -> &[Version] {
+        let key = (node, name.to_owned());
+        self.versions.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the node had this content at some time since.
+    fn had(&self, node: NodeAddress, name: &str, content: &str, since: Instant) -> bool {
+        let versions = self.versions(node, name).iter();
+        let mut since_then = versions.filter(|version| version.to.is_none_or(|to| to >= since));
+        since_then.any(|version| version.content == content)
+    }
+
+    /// Whether the node has had the file all the time since.
+    fn has_had(&self, node: NodeAddress, name: &str, since: Instant) -> bool {
+        let mut covered = since;
+        for version in self.versions(node, name) {
+            match version.to {
+                _ if version.from > covered => break,
+                None => return true,
+                Some(to) => covered = covered.max(to),
+            }
+        }
+        covered >= self.now()
+    }
+}
+
+pub struct Reader {
+    pub history: Rc<RefCell<History>>,
+    asked: Option<(NodeAddress, String, Instant)>,
+    received: Vec<u8>,
+    size: u64,
+}
+
+impl Reader {
+    pub fn new(history: Rc<RefCell<History>>) -> Self {
+        Self {
+            history,
+            asked: None,
+            received: Vec::new(),
+            size: 0,
+        }
+    }
+}
+
+impl User for Reader {
+    fn tell(&mut self, news: News<'_>) {
+        let mut history = self.history.borrow_mut();
+        match news {
+            News::Asking { name, node, .. } => {
+                self.asked = Some((node, name.to_string(), history.now()));
+            }
+            News::NotFound(node) => {
+                let (asked, name, since) = self.asked.as_ref().expect("somebody was asked");
+                assert_eq!(*asked, node);
+                let has_had = history.has_had(node, name, *since);
+                assert!(!has_had, "{node} has {name} and said NOTFOUND");
+            }
+            News::Missing { .. } | News::WhichContent { .. } | News::RelayFailed(..) => {
+                history.refused += 1;
+            }
+            News::NotStored { .. } | News::Incomplete { .. } => panic!("all is stored here"),
+            _ => {}
+        }
+    }
+
+    fn ready(&mut self) {}
+
+    fn show(&mut self, _: Listing<'_>) -> Result<(), NotStored> {
+        Ok(())
+    }
+
+    fn begin(&mut self, _: ErrandId, _: &FileName<'_>, size: u64) -> Result<(), NotStored> {
+        self.size = size;
+        self.received.clear();
+        Ok(())
+    }
+
+    fn take(&mut self, _: ErrandId, bytes: &[u8]) -> Result<(), NotStored> {
+        self.received.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(&mut self, _: ErrandId) -> Result<(), NotStored> {
+        let mut history = self.history.borrow_mut();
+        let (node, name, since) = self.asked.as_ref().expect("somebody was asked");
+        assert_eq!(self.received.len() as u64, self.size, "{name} is whole");
+        let content = std::str::from_utf8(&self.received).expect("all here is text");
+        let had = history.had(*node, name, content, *since);
+        assert!(had, "{node} never had this under {name}: {content}");
+        history.fetched += 1;
+        Ok(())
+    }
+
+    fn abandon(&mut self, _: ErrandId) -> u64 {
+        // Nothing was shown.
+        0
+    }
+}
