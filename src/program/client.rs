@@ -12,7 +12,7 @@ use log::LevelFilter;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::{Failure, LogArgs, prompt, resolve};
+use super::{Failure, HistoryArgs, LogArgs, prompt, resolve};
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
@@ -46,6 +46,9 @@ pub struct Args {
     /// How long to wait for relay and nodes.
     #[command(flatten)]
     pub patience: Patience,
+    /// What is kept of the prompt.
+    #[command(flatten)]
+    pub history: HistoryArgs,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -223,7 +226,12 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
         .and_then(|()| end_on_second_signal())
         .map_err(|error| Failure::system("signals", &error))?;
     let _prompt = if listening {
-        let prompt = prompt::start(asked, reactor.handle(), voice, HELP);
+        let settings = prompt::Settings {
+            help: HELP,
+            // A choice is nothing to be repeated.
+            history: args.history.path().filter(|_| args.command.is_none()),
+        };
+        let prompt = prompt::start(asked, reactor.handle(), voice, settings);
         Some(prompt.map_err(|error| Failure::system("the prompt cannot start", &error))?)
     } else {
         None

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::{Failure, LogArgs, client, node, relay};
+use super::{Failure, HistoryArgs, LogArgs, client, node, relay};
 use crate::exit::Exit;
 use crate::protocol::FileName;
 use crate::reactor::Reactor;
@@ -38,6 +38,9 @@ pub struct Args {
     /// How to talk.
     #[command(flatten)]
     pub talk: client::TalkArgs,
+    /// What is kept of the prompt.
+    #[command(flatten)]
+    pub history: HistoryArgs,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -163,6 +166,7 @@ fn client_args(args: &Args, relay: SocketAddr) -> client::Args {
     let (ip, port) = (relay.ip().to_string(), relay.port().to_string());
     let mut client = client::Args::parse_from(["peer-client", &ip, &port]);
     client.talk = args.talk.clone();
+    client.history = args.history.clone();
     if !args.names.is_empty() {
         client.command = Some(client::Command::Get(client::GetArgs {
             names: args.names.clone(),

@@ -18,6 +18,7 @@ use rustyline::validate::Validator;
 use rustyline::{Behavior, ColorMode, CompletionType, Config, Context, ExternalPrinter, Helper};
 
 use super::completion::Offers;
+use super::history::{History, MAX_LINES};
 use super::prompt::{Input, PROMPT};
 use crate::screen::Voice;
 
@@ -36,11 +37,12 @@ const NUDGE: &str = "\x1b[A\n";
 pub(super) struct Editor {
     inner: rustyline::Editor<Assistant, MemHistory>,
     voice: Voice,
+    history: History,
 }
 
 impl Editor {
     /// An editor, if the terminal is one for it.
-    pub(super) fn new(voice: Voice, offers: Offers) -> Option<Self> {
+    pub(super) fn new(voice: Voice, offers: Offers, history: History) -> Option<Self> {
         let term = std::env::var("TERM").unwrap_or_default();
         let is_plain = PLAIN_TERMINALS
             .iter()
@@ -50,7 +52,7 @@ impl Editor {
         if is_plain || (tty.is_err() && !io::stdout().is_terminal()) {
             return None;
         }
-        match Self::on_terminal(voice, offers) {
+        match Self::on_terminal(voice, offers, history) {
             Ok(editor) => Some(editor),
             Err(error) => {
                 log::warn!("lines cannot be edited: {error}");
@@ -59,9 +61,10 @@ impl Editor {
         }
     }
 
-    fn on_terminal(voice: Voice, offers: Offers) -> rustyline::Result<Self> {
+    fn on_terminal(voice: Voice, offers: Offers, mut history: History) -> rustyline::Result<Self> {
         let config = Config::builder()
             .behavior(Behavior::PreferTerm)
+            .max_history_size(MAX_LINES)?
             // As shells do it: as far as it is clear, then a list.
             .completion_type(CompletionType::List)
             // Each pasted line is a command, as if it was typed.
@@ -69,8 +72,11 @@ impl Editor {
             // Not for colours: what waits to be said is drawn by the same means.
             .color_mode(ColorMode::Forced)
             .build();
-        let history = MemHistory::with_config(&config);
-        let mut inner = rustyline::Editor::with_history(config, history)?;
+        let known = MemHistory::with_config(&config);
+        let mut inner = rustyline::Editor::with_history(config, known)?;
+        for line in history.lines() {
+            inner.add_history_entry(line)?;
+        }
         inner.set_helper(Some(Assistant {
             voice: voice.clone(),
             offers,
@@ -90,7 +96,11 @@ impl Editor {
             }
         };
         thread::Builder::new().name("nudge".into()).spawn(body)?;
-        Ok(Self { inner, voice })
+        Ok(Self {
+            inner,
+            voice,
+            history,
+        })
     }
 
     /// Whether there are descriptors with which the editor can work. A busy
@@ -106,7 +116,13 @@ impl Editor {
             let result = self.inner.readline(PROMPT);
             self.voice.come_back();
             match result {
-                Ok(line) => return Input::Line(line),
+                Ok(line) => {
+                    // The same line once more is no news.
+                    if matches!(self.inner.add_history_entry(&line), Ok(true)) {
+                        self.history.keep(&line);
+                    }
+                    return Input::Line(line);
+                }
                 Err(ReadlineError::Interrupted) if self.is_empty() => return Input::Interrupt,
                 Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => return Input::End,

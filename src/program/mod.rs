@@ -5,6 +5,7 @@ pub mod client;
 mod completion;
 pub mod demo;
 mod editor;
+mod history;
 mod logging;
 pub mod node;
 mod prompt;
@@ -13,8 +14,10 @@ pub mod relay;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub use history::HistoryArgs;
 pub use logging::LogArgs;
 
 use crate::exit::Exit;
@@ -78,6 +81,18 @@ fn announce(line: impl fmt::Display) {
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "{line}");
     let _ = stdout.flush();
+}
+
+/// Our folder among those of the user (XDG Base Directory Specification): of the
+/// kind that the variable names, which is else in `home`.
+fn user_folder(variable: &str, home: &str) -> Option<PathBuf> {
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let kind = absolute(variable).or_else(|| Some(absolute("HOME")?.join(home)))?;
+    Some(kind.join("peerline"))
 }
 
 /// The addresses of a host: all are tried.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::Parser;
 use log::LevelFilter;
 
-use super::{Failure, LogArgs, announce, bind, datagram_routes, resolve, server_exit};
+use super::{Failure, LogArgs, announce, bind, datagram_routes, resolve, server_exit, user_folder};
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, canonical};
@@ -176,21 +176,13 @@ pub fn prepare(
     Ok((reactor, serving))
 }
 
-/// Where hashes are kept (XDG Base Directory Specification).
+/// Where hashes are kept.
 fn hash_cache(args: &Args) -> Option<PathBuf> {
     if args.no_hash_cache {
         return None;
     }
-    args.hash_cache.clone().or_else(|| {
-        let absolute = |name| {
-            std::env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|p| p.is_absolute())
-        };
-        let caches =
-            absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-        Some(caches.join("peerline/hashes"))
-    })
+    let own = || Some(user_folder("XDG_CACHE_HOME", ".cache")?.join("hashes"));
+    args.hash_cache.clone().or_else(own)
 }
 
 /// Runs the node until it is stopped.

@@ -2,6 +2,7 @@
 //! in a thread of its own that only hands lines over, one each time it is asked.
 
 use std::io::{self, BufRead, IsTerminal, Read, StdinLock, Write};
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::completion::Offers;
 use super::editor::Editor;
+use super::history::History;
 use crate::protocol::MAX_LINE;
 use crate::reactor::Handle;
 use crate::role::client::Message;
@@ -65,12 +67,20 @@ impl Drop for Prompt {
     }
 }
 
-/// Starts the thread. It ends with the process. `help` explains the commands.
+/// How a prompt differs from others.
+pub(super) struct Settings {
+    /// The commands, as they are explained, one a line.
+    pub(super) help: &'static str,
+    /// Where lines are kept for the next time.
+    pub(super) history: Option<PathBuf>,
+}
+
+/// Starts the thread. It ends with the process.
 pub(super) fn start<M>(
     asked: Receiver<()>,
     program: Handle<M>,
     voice: &Voice,
-    help: &'static str,
+    settings: Settings,
 ) -> io::Result<Prompt>
 where
     M: From<Message> + Send + 'static,
@@ -87,7 +97,9 @@ where
             let lines = lines.get_or_insert_with(|| {
                 let program = program.clone();
                 let names = Box::new(move |prefix: &str| names(&program, prefix));
-                Lines::new(voice.clone(), Offers { help, names })
+                let help = settings.help;
+                let history = History::new(settings.history.clone());
+                Lines::new(voice.clone(), Offers { help, names }, history)
             });
             match lines.next() {
                 Input::Line(line) => program.tell(Message::Typed(line).into()),
@@ -117,10 +129,10 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(voice: Voice, offers: Offers) -> Self {
+    fn new(voice: Voice, offers: Offers, history: History) -> Self {
         let terminal = io::stdin().is_terminal();
         let editor = if terminal && io::stderr().is_terminal() {
-            Editor::new(voice, offers)
+            Editor::new(voice, offers, history)
         } else {
             None
         };

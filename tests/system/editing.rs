@@ -1,11 +1,14 @@
 //! The prompt's line editor, and how the terminal is given back.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
 
 use crate::fake::Fake;
-use crate::support::{Server, client_command, folder, node, relay};
+use crate::support::{self, Server, client_command, folder, node, relay};
 use crate::terminal::Terminal;
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
@@ -97,7 +100,7 @@ fn content_in_a_file_meets_nothing_of_the_editor() {
     terminal.expect("hello.txt: 17 B in ");
     terminal.at_prompt("quit");
     assert_eq!(terminal.end().1, 0);
-    assert_eq!(std::fs::read(out).expect("a file"), HELLO);
+    assert_eq!(fs::read(out).expect("a file"), HELLO);
 }
 
 #[test]
@@ -166,4 +169,83 @@ fn a_relay_that_does_not_answer_holds_no_line() {
     terminal.expect("name: the relay lists no node");
     terminal.at_prompt("quit");
     terminal.end();
+}
+
+/// The client with these flags and this state folder.
+fn prompt_with(relay: &Server, flags: &[&str], state: &Path) -> Terminal {
+    let mut command = client_command(relay.address(), flags);
+    command.env("XDG_STATE_HOME", state);
+    Terminal::start(command)
+}
+
+#[test]
+fn what_was_typed_comes_again_with_the_arrow_keys() {
+    const UP: &str = "\x1b[A";
+    let share = folder(&[("hello.txt", HELLO)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let home = folder(&[]);
+    let state = home.path();
+    let mut terminal = prompt_with(&relay, &[], state);
+    terminal.at_prompt("hello.txt");
+    terminal.expect("\nHello, Peerline!\r\n");
+    terminal.at_prompt("nodes");
+    terminal.expect("peerline> ");
+    terminal.keys(&format!("{UP}{UP}\r"));
+    terminal.expect("\nHello, Peerline!\r\n");
+    terminal.at_prompt("quit");
+    assert_eq!(terminal.end().1, 0);
+    let file = state.join("peerline/history");
+    let kept = || fs::read_to_string(&file).expect("a history");
+    assert_eq!(kept(), "hello.txt\nnodes\nhello.txt\nquit\n");
+    let mode = file.metadata().expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // The next time, and in another program at the same time.
+    let mut terminal = prompt_with(&relay, &[], state);
+    terminal.expect("peerline> ");
+    let mut other = prompt_with(&relay, &[], state);
+    other.at_prompt("help");
+    other.expect("peerline> ");
+    terminal.keys(&format!("{UP}{UP}\r"));
+    terminal.expect("\nHello, Peerline!\r\n");
+    terminal.expect("peerline> ");
+    terminal.ctrl('d');
+    assert_eq!(terminal.end().1, 0);
+    assert!(kept().ends_with("quit\nhelp\nhello.txt\n"), "{}", kept());
+}
+
+#[test]
+fn a_history_is_kept_elsewhere_or_not_at_all() {
+    let relay = relay(&[]);
+    let home = folder(&[("no folder", b"")]);
+    let state = home.path();
+    let run = |flags: &[&str]| {
+        let mut terminal = prompt_with(&relay, flags, state);
+        let mut shown = String::new();
+        for line in ["help", "nodes", "quit"] {
+            shown.push_str(&terminal.expect("peerline> "));
+            terminal.enter(line);
+        }
+        let (rest, code) = terminal.end();
+        assert_eq!(code, 0, "{rest}");
+        shown + &rest
+    };
+    let own = state.join("lines");
+    run(&["--history", own.to_str().expect("a text")]);
+    assert_eq!(fs::read(&own).expect("a file"), b"help\nnodes\nquit\n");
+    run(&["--no-history"]);
+    assert!(!state.join("peerline").exists());
+    // That it cannot be kept is said once.
+    let bad = state.join("no folder/lines");
+    let shown = run(&["--history", bad.to_str().expect("a text")]);
+    assert_eq!(
+        shown.matches("no history is kept in ").count(),
+        1,
+        "{shown}"
+    );
+    // Nor is anything kept of what comes from a pipe.
+    let mut command = client_command(relay.address(), &[]);
+    command.env("XDG_STATE_HOME", state);
+    support::run(command, b"help\nquit\n").expect_code(0);
+    assert!(!state.join("peerline").exists());
 }

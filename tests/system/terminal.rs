@@ -8,6 +8,7 @@ use expectrl::session::OsSession;
 use expectrl::{Eof, Expect, Session};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::tcgetattr;
+use tempfile::TempDir;
 
 use crate::support::eventually;
 
@@ -15,15 +16,26 @@ use crate::support::eventually;
 /// this is dropped.
 pub struct Terminal {
     session: OsSession,
+    /// Its user has no history but this one.
+    _state: TempDir,
 }
 
 impl Terminal {
     pub fn start(mut command: Command) -> Self {
-        if !command.get_envs().any(|(name, _)| name == "TERM") {
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let is_set = |name| command.get_envs().any(|(set, _)| set == name);
+        let (term, home) = (is_set("TERM"), is_set("XDG_STATE_HOME"));
+        if !term {
             command.env("TERM", "xterm");
         }
+        if !home {
+            command.env("XDG_STATE_HOME", state.path());
+        }
         let session = Session::spawn(command).expect("the program starts");
-        Self { session }
+        Self {
+            session,
+            _state: state,
+        }
     }
 
     /// Waits until `text` is shown; returns what was shown before it.
