@@ -6,7 +6,7 @@
 //!
 //! | Promised | Shown by |
 //! |---|---|
-//! | the relay passes messages on, nodes and clients answer | `messages::two_people_talk_both_ways`, `messages::a_node_is_reached_at_its_address_and_a_second_listener_replaces_the_first` |
+//! | the relay passes messages on, nodes and clients answer | `messages::two_people_talk_both_ways`, `messages::a_node_is_reached_at_its_address_and_a_second_listener_replaces_the_first`, `chat::two_clients_talk_and_the_second_answers_whoever_writes`, `mailbox::what_arrives_is_shown_with_who_sent_it` |
 //! | the relay maintains the active nodes | `directory::a_lease_that_runs_out_is_the_end_of_the_entry`, `renewal::a_node_stays_listed_beyond_its_lease`, `renewal::a_node_that_is_stopped_takes_itself_out` |
 //! | nodes serve for ever | `crowd::one_after_the_other_a_small_file_arrives_every_time` |
 //! | the list is for all | `directory::a_thousand_nodes_are_all_listed`, `fetch::a_long_list_arrives_whole` |
