@@ -106,6 +106,28 @@ fn a_conversation_through_pipes() {
 }
 
 #[test]
+fn ten_thousand_lines_from_a_pipe_arrive_in_order() {
+    const LINES: usize = 10_000;
+    let relay = relay(&["--message-rate", "1000000"]);
+    let (mut nc, to) = listener(&relay);
+    let reading = thread::spawn(move || {
+        for number in 0..LINES {
+            let line = nc.line();
+            assert!(
+                line.ends_with(&format!(" line {number}")),
+                "{number}: {line}"
+            );
+        }
+    });
+    let lines: String = (0..LINES)
+        .map(|number| format!("line {number}\n"))
+        .collect();
+    let args = with_address(&["chat"], &to, &["--wait", "0"]);
+    piped(&relay, &args, &lines).expect_code(0);
+    reading.join().expect("all came in order");
+}
+
+#[test]
 fn two_clients_talk_and_the_second_answers_whoever_writes() {
     let relay = relay(&[]);
     let start = |args: &[&str]| {
