@@ -7,11 +7,14 @@
 
 use std::borrow::Cow;
 
-/// What is kept of a connection's input between two turns.
+/// What is kept of a connection's input between two turns: mostly nothing.
 #[derive(Default)]
-pub struct Inbox {
-    kept: Vec<u8>,
-    /// So many bytes of `kept` hold no newline.
+pub struct Inbox(Option<Box<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    /// So many of the bytes hold no newline.
     searched: usize,
     /// So many bytes are still to come of a body.
     body_left: u64,
@@ -31,18 +34,19 @@ pub enum Piece<'a> {
 impl Inbox {
     /// Puts `arrived` behind what was kept. Hand the rest back with [`Inbox::keep`].
     pub fn open<'a>(&mut self, arrived: &'a [u8]) -> Unread<'a> {
-        let mut kept = std::mem::take(&mut self.kept);
-        let bytes = if kept.is_empty() {
+        let kept = self.0.take().unwrap_or_default();
+        let mut bytes = kept.bytes;
+        let bytes = if bytes.is_empty() {
             Cow::Borrowed(arrived)
         } else {
-            kept.extend_from_slice(arrived);
-            Cow::Owned(kept)
+            bytes.extend_from_slice(arrived);
+            Cow::Owned(bytes)
         };
         Unread {
             bytes,
             start: 0,
-            searched: std::mem::take(&mut self.searched),
-            body_left: self.body_left,
+            searched: kept.searched,
+            body_left: kept.body_left,
         }
     }
 
@@ -54,9 +58,10 @@ impl Inbox {
             searched,
             body_left,
         } = unread;
-        self.searched = searched;
-        self.body_left = body_left;
-        self.kept = match bytes {
+        if start == bytes.len() && body_left == 0 {
+            return;
+        }
+        let bytes = match bytes {
             Cow::Borrowed(bytes) => bytes[start..].to_vec(),
             Cow::Owned(bytes) if start == bytes.len() => Vec::new(),
             Cow::Owned(mut bytes) => {
@@ -64,12 +69,17 @@ impl Inbox {
                 bytes
             }
         };
+        self.0 = Some(Box::new(Kept {
+            bytes,
+            searched,
+            body_left,
+        }));
     }
 
     /// Whether nothing is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.kept.is_empty()
+        self.0.as_ref().is_none_or(|kept| kept.bytes.is_empty())
     }
 }
 
@@ -157,11 +167,7 @@ mod tests {
         );
         assert_eq!(lines_of(&mut inbox, b"\n"), ["d"]);
         assert!(inbox.is_empty());
-        assert_eq!(
-            inbox.kept.capacity(),
-            0,
-            "an idle connection owns no buffer"
-        );
+        assert!(inbox.0.is_none(), "an idle connection owns no buffer");
     }
 
     #[test]

@@ -13,8 +13,10 @@ pub type Lane = u8;
 
 /// No entry: the end of a list.
 const NONE: u32 = u32::MAX;
-/// The lane of a key without a deadline.
-const UNSET: Lane = Lane::MAX;
+/// The lane of a key without a deadline: what is left for it beside [`DUE_BITS`].
+const UNSET: Lane = 15;
+/// Bits of a deadline's nanoseconds: they last for 36 years.
+const DUE_BITS: u32 = 60;
 
 /// Deadlines of things that are known by small numbers, such as the keys of a slab.
 pub struct Timers {
@@ -32,14 +34,35 @@ struct List {
 
 #[derive(Clone, Copy)]
 struct Entry {
-    due: u64,
+    deadline: Deadline,
     previous: u32,
     next: u32,
-    lane: Lane,
+}
+
+/// A lane and a time in one number, since there may be a million of them.
+#[derive(Clone, Copy)]
+struct Deadline(u64);
+
+impl Deadline {
+    const NONE: Self = Self((UNSET as u64) << DUE_BITS);
+
+    fn new(lane: Lane, due: u64) -> Self {
+        Self(u64::from(lane) << DUE_BITS | due)
+    }
+
+    fn lane(self) -> Lane {
+        // Four bits are left.
+        (self.0 >> DUE_BITS) as Lane
+    }
+
+    /// Nanoseconds after the origin.
+    fn due(self) -> u64 {
+        self.0 & ((1 << DUE_BITS) - 1)
+    }
 }
 
 impl Timers {
-    /// No deadlines yet; `origin` is not later than any to come.
+    /// No deadlines yet, in at most 15 lanes; `origin` is not later than any to come.
     #[must_use]
     pub fn new(origin: Instant, lanes: Lane) -> Self {
         let empty = List {
@@ -58,16 +81,15 @@ impl Timers {
         self.clear(key);
         if key >= self.entries.len() {
             let unset = Entry {
-                due: 0,
+                deadline: Deadline::NONE,
                 previous: NONE,
                 next: NONE,
-                lane: UNSET,
             };
             self.entries.resize(key + 1, unset);
         }
         let due = self.nanos(due);
         let mut previous = self.lanes[usize::from(lane)].last;
-        while previous != NONE && self.entries[previous as usize].due > due {
+        while previous != NONE && self.entries[previous as usize].deadline.due() > due {
             previous = self.entries[previous as usize].previous;
         }
         let next = match previous {
@@ -75,10 +97,9 @@ impl Timers {
             previous => self.entries[previous as usize].next,
         };
         self.entries[key] = Entry {
-            due,
+            deadline: Deadline::new(lane, due),
             previous,
             next,
-            lane,
         };
         self.join(lane, previous, Some(key), next);
     }
@@ -88,23 +109,21 @@ impl Timers {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
-        if entry.lane == UNSET {
-            return;
-        }
         let Entry {
+            deadline,
             previous,
             next,
-            lane,
-            ..
         } = *entry;
-        entry.lane = UNSET;
-        self.join(lane, previous, None, next);
+        if deadline.lane() != UNSET {
+            entry.deadline = Deadline::NONE;
+            self.join(deadline.lane(), previous, None, next);
+        }
     }
 
     /// The lane in which `key` waits.
     #[must_use]
     pub fn lane(&self, key: usize) -> Option<Lane> {
-        let lane = self.entries.get(key)?.lane;
+        let lane = self.entries.get(key)?.deadline.lane();
         (lane != UNSET).then_some(lane)
     }
 
@@ -130,7 +149,7 @@ impl Timers {
             .filter(|list| list.first != NONE)
             .map(|list| {
                 let key = list.first as usize;
-                (self.entries[key].due, key)
+                (self.entries[key].deadline.due(), key)
             })
     }
 
@@ -152,8 +171,8 @@ impl Timers {
     }
 
     fn nanos(&self, at: Instant) -> u64 {
-        // 64 bits of nanoseconds last for 584 years.
-        at.saturating_duration_since(self.origin).as_nanos() as u64
+        let nanos = at.saturating_duration_since(self.origin).as_nanos() as u64;
+        nanos.min((1 << DUE_BITS) - 1)
     }
 }
 

@@ -89,8 +89,6 @@ pub(super) struct Connection<S, F> {
     pub(super) heard_line: bool,
     pub(super) inbox: Inbox,
     pub(super) outbox: Outbox<F>,
-    /// At most so many bytes wait that were not asked for.
-    unasked: u64,
     pub(super) since: Instant,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -137,7 +135,6 @@ impl<S, F: AsFd> Connection<S, F> {
             heard_line: false,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
-            unasked: 0,
             since: now,
             bytes_in: 0,
             bytes_out: 0,
@@ -247,13 +244,13 @@ impl<S, F: AsFd> Connection<S, F> {
     /// # Errors
     /// The connection is lost, or the peer does not read.
     pub(super) fn tell(&mut self, bytes: &[u8], most: u64) -> Result<(), End> {
-        let before = self.outbox.queued();
-        self.unasked = self.unasked.min(before);
-        if self.unasked + bytes.len() as u64 > most {
+        let (queued, unasked) = (self.outbox.queued(), self.outbox.unasked());
+        if unasked + bytes.len() as u64 > most {
             return Err(End::Deaf);
         }
         self.send(bytes, false)?;
-        self.unasked += self.outbox.queued() - before;
+        let more = self.outbox.queued() - queued;
+        self.outbox.set_unasked(unasked + more);
         Ok(())
     }
 

@@ -19,10 +19,16 @@ const FILE_PIECE: u64 = 1024 * 1024;
 /// is freed as a whole, and the last one must not grow while it is sent.
 const JOINED: usize = 64 * 1024;
 
-/// Segments that wait, and how many bytes they have.
-pub(super) struct Outbox<F> {
+/// Segments that wait; mostly none.
+pub(super) struct Outbox<F>(Option<Box<Queue<F>>>);
+
+/// At least one segment.
+struct Queue<F> {
     segments: VecDeque<Segment<F>>,
+    /// How many bytes they have.
     queued: u64,
+    /// At most so many of the bytes were not asked for.
+    unasked: u64,
 }
 
 enum Segment<F> {
@@ -43,44 +49,67 @@ pub(super) enum Sent {
 
 impl<F> Default for Outbox<F> {
     fn default() -> Self {
-        Self {
-            segments: VecDeque::new(),
-            queued: 0,
-        }
+        Self(None)
     }
 }
 
 impl<F: AsFd> Outbox<F> {
     pub(super) fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        self.0.is_none()
     }
 
     /// Bytes that wait.
     pub(super) fn queued(&self) -> u64 {
-        self.queued
+        self.0.as_ref().map_or(0, |queue| queue.queued)
+    }
+
+    /// At most so many of them were not asked for.
+    pub(super) fn unasked(&self) -> u64 {
+        let unasked = |queue: &Queue<F>| queue.unasked.min(queue.queued);
+        self.0.as_deref().map_or(0, unasked)
+    }
+
+    /// Now so many of them were not.
+    pub(super) fn set_unasked(&mut self, bytes: u64) {
+        if let Some(queue) = &mut self.0 {
+            queue.unasked = bytes;
+        }
     }
 
     pub(super) fn push_bytes(&mut self, new: &[u8]) {
-        self.queued += new.len() as u64;
-        if let Some(Segment::Own { bytes, .. }) = self.segments.back_mut()
+        let queue = self.growing_by(new.len() as u64);
+        if let Some(Segment::Own { bytes, .. }) = queue.segments.back_mut()
             && bytes.len() + new.len() <= JOINED
         {
             bytes.extend_from_slice(new);
         } else {
             let bytes = new.to_vec();
-            self.segments.push_back(Segment::Own { bytes, at: 0 });
+            queue.segments.push_back(Segment::Own { bytes, at: 0 });
         }
     }
 
     pub(super) fn push_shared(&mut self, bytes: Arc<[u8]>) {
-        self.queued += bytes.len() as u64;
-        self.segments.push_back(Segment::Shared { bytes, at: 0 });
+        let queue = self.growing_by(bytes.len() as u64);
+        queue.segments.push_back(Segment::Shared { bytes, at: 0 });
     }
 
     pub(super) fn push_file(&mut self, file: F, offset: u64, left: u64) {
-        self.queued += left;
-        self.segments
+        let queue = self.growing_by(left);
+        queue
+            .segments
             .push_back(Segment::File { file, offset, left });
+    }
+
+    fn growing_by(&mut self, bytes: u64) -> &mut Queue<F> {
+        let queue = self.0.get_or_insert_with(|| {
+            Box::new(Queue {
+                segments: VecDeque::new(),
+                queued: 0,
+                unasked: 0,
+            })
+        });
+        queue.queued += bytes;
+        queue
     }
 
     /// Sends until all is sent, the socket takes no more or `budget` bytes are
@@ -94,8 +123,11 @@ impl<F: AsFd> Outbox<F> {
         mut budget: u64,
         mut count: impl FnMut(u64),
     ) -> Result<Sent, End> {
-        let mut segments_left = self.segments.len();
-        while let Some(segment) = self.segments.front_mut() {
+        let Some(queue) = &mut self.0 else {
+            return Ok(Sent::All);
+        };
+        let mut segments_left = queue.segments.len();
+        while let Some(segment) = queue.segments.front_mut() {
             if budget == 0 {
                 return Ok(Sent::Budget);
             }
@@ -108,18 +140,18 @@ impl<F: AsFd> Outbox<F> {
                 }
             }?;
             budget = budget.saturating_sub(step.sent);
-            self.queued -= step.sent;
+            queue.queued -= step.sent;
             count(step.sent);
             if step.blocked {
                 return Ok(Sent::Blocked);
             }
             if step.complete {
-                self.segments.pop_front();
+                queue.segments.pop_front();
                 segments_left -= 1;
             }
         }
         // An idle connection owns no buffer.
-        self.segments = VecDeque::new();
+        self.0 = None;
         Ok(Sent::All)
     }
 }

@@ -17,7 +17,8 @@ pub(super) type Help = (Verb, &'static str);
 pub struct Visitor {
     requests: u32,
     unknown: u32,
-    last: Option<&'static str>,
+    /// The last verb.
+    last: Option<Verb>,
     /// What the last line was meant to be, if its form was wrong.
     pub(super) malformed: Option<Verb>,
 }
@@ -49,7 +50,7 @@ impl Visitor {
         match Request::parse(line) {
             Ok(request) => {
                 self.malformed = None;
-                self.last = request.verb().map(Verb::word);
+                self.last = request.verb();
                 Ok(request)
             }
             Err(error) => {
@@ -74,7 +75,7 @@ impl fmt::Display for Visitor {
         let plural = if self.requests == 1 { "" } else { "s" };
         write!(f, "{} request{plural}", self.requests)?;
         match self.last {
-            Some(verb) => write!(f, ", last {verb}"),
+            Some(verb) => write!(f, ", last {}", verb.word()),
             None => Ok(()),
         }
     }

@@ -119,7 +119,7 @@ impl Relay {
             answer(turn, conn, session, search);
             return Next::Line;
         }
-        session.searches = Some(conn);
+        session.rare().searches = Some(conn);
         self.searches.push_back(Pending {
             conn,
             on_loopback,
@@ -136,7 +136,7 @@ impl Relay {
         conn: ConnId,
         session: &mut Session,
     ) {
-        session.searches = None;
+        session.rare().searches = None;
         let at = self
             .searches
             .iter()
@@ -217,5 +217,5 @@ fn answer(turn: &mut Turn<'_, Relay>, conn: ConnId, session: &mut Session, searc
     let found = search.found();
     debug!("{} bytes found for {}", found.answer.len(), session.ip);
     turn.out.text(conn).extend_from_slice(&found.answer);
-    session.more = found.more.map(Box::new);
+    session.rare().more = found.more;
 }

@@ -152,11 +152,11 @@ impl Relay {
                 }
             }
             Request::Search(text) => {
-                session.more = None;
+                session.rare().more = None;
                 return self.search(turn, conn, session, Search::new(text));
             }
-            Request::More => match session.more.take() {
-                Some(search) => return self.search(turn, conn, session, *search),
+            Request::More => match session.rare().more.take() {
+                Some(search) => return self.search(turn, conn, session, search),
                 None => say(reply, Reply::Files { shown: 0, total: 0 }),
             },
             Request::Listen => match self.listen(turn, conn, session) {
@@ -308,10 +308,11 @@ impl Role for Relay {
     }
 
     fn ended(&mut self, _: &mut Turn<'_, Self>, session: Session, _: &End) {
-        if let Some((address, conn)) = session.listens {
+        let rare = session.into_rare();
+        if let Some((address, conn)) = rare.listens {
             self.listeners.leave(&address, conn);
         }
-        if let Some(conn) = session.searches {
+        if let Some(conn) = rare.searches {
             self.forget_search(conn);
         }
     }

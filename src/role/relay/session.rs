@@ -17,18 +17,23 @@ pub struct Session {
     pub(super) visitor: Visitor,
     /// The address at which the relay sees them.
     pub(super) ip: IpAddr,
-    /// The connection's own address, if that can be anybody's.
-    pub(super) own: Option<NodeAddress>,
+    port: u16,
     /// Whom they speak for.
     pub(super) subject: Subject,
+    rare: Option<Box<Rare>>,
+}
+
+/// What goes on at few connections. It lies elsewhere, so that the many stay small.
+#[derive(Default)]
+pub(super) struct Rare {
     /// The address whose messages they receive.
     pub(super) listens: Option<(NodeAddress, ConnId)>,
     /// Whether a search of theirs goes on.
     pub(super) searches: Option<ConnId>,
     /// What goes on with their last list of files, if that was cut.
-    pub(super) more: Option<Box<Search>>,
-    /// How fast they may send; most never do.
-    pace: Option<Box<Pace>>,
+    pub(super) more: Option<Search>,
+    /// How fast they may send.
+    pace: Option<Pace>,
 }
 
 /// The node for which a connection speaks: the one of its last `REGISTER`.
@@ -44,17 +49,28 @@ pub(super) enum Subject {
 
 impl Session {
     pub(super) fn new(peer: SocketAddr) -> Self {
-        let ip = canonical(peer.ip());
         Self {
             visitor: Visitor::default(),
-            ip,
-            own: Port::new(peer.port()).and_then(|port| NodeAddress::new(ip, port).ok()),
+            ip: canonical(peer.ip()),
+            port: peer.port(),
             subject: Subject::Never,
-            listens: None,
-            searches: None,
-            more: None,
-            pace: None,
+            rare: None,
         }
+    }
+
+    /// The connection's own address, if that can be anybody's.
+    pub(super) fn own(&self) -> Option<NodeAddress> {
+        NodeAddress::new(self.ip, Port::new(self.port)?).ok()
+    }
+
+    /// What goes on here that rarely does.
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The connection is over: what still goes on.
+    pub(super) fn into_rare(self) -> Rare {
+        self.rare.map(|rare| *rare).unwrap_or_default()
     }
 
     /// Reads a request; see [`Visitor::request`].
@@ -76,8 +92,7 @@ impl Session {
     }
 
     pub(super) fn pace(&mut self, rate: u32, now: Instant) -> &mut Pace {
-        self.pace
-            .get_or_insert_with(|| Box::new(Pace::new(rate, now)))
+        self.rare().pace.get_or_insert_with(|| Pace::new(rate, now))
     }
 }
 

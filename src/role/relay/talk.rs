@@ -17,7 +17,7 @@ impl Relay {
         session: &mut Session,
     ) -> Result<NodeAddress, Refused> {
         let (address, registered) = self.speaker(session)?;
-        if let Some((earlier, conn)) = session.listens.take() {
+        if let Some((earlier, conn)) = session.rare().listens.take() {
             self.listeners.leave(&earlier, conn);
         }
         match self.listeners.listen(address, conn, registered) {
@@ -34,7 +34,7 @@ impl Relay {
                 ));
             }
         }
-        session.listens = Some((address, conn));
+        session.rare().listens = Some((address, conn));
         Ok(address)
     }
 
@@ -75,7 +75,7 @@ impl Relay {
             }
             Subject::Refused => Err(refused("REGISTER first")),
             Subject::Never => session
-                .own
+                .own()
                 .map(|own| (own, false))
                 .ok_or_else(|| refused("your address cannot be answered to")),
         }
