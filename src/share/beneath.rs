@@ -41,13 +41,24 @@ impl Resolver {
         }
     }
 
+    /// Opens a folder. No link is followed.
+    pub(super) fn open_folder(self, root: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+        match self {
+            Self::Kernel => {
+                let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+                openat2_again(root, name, READ | OFlags::DIRECTORY, resolve)
+            }
+            Self::PartByPart => open_part_by_part(root, name, OFlags::DIRECTORY),
+        }
+    }
+
     /// Opens a regular file. A directory, a FIFO or a device is as good as nothing:
     /// `ENOENT`. `name` is a valid one, or what follows the first part of one.
     pub(super) fn open(self, root: &OwnedFd, name: &str) -> io::Result<Opened> {
         let (file, no_links) = match self {
             Self::Kernel => open_by_kernel(root, name)?,
             // It may have crossed into another file system.
-            Self::PartByPart => (open_part_by_part(root, name)?, false),
+            Self::PartByPart => (open_part_by_part(root, name, OFlags::empty())?, false),
         };
         let file = File::from(file);
         let metadata = file.metadata()?;
@@ -75,23 +86,28 @@ pub(super) struct Opened {
 fn open_by_kernel(root: &OwnedFd, name: &str) -> Result<(OwnedFd, bool), Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let direct = resolve | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    match openat2_again(root, name, direct) {
-        Err(Errno::LOOP | Errno::XDEV) => Ok((openat2_again(root, name, resolve)?, false)),
+    match openat2_again(root, name, READ, direct) {
+        Err(Errno::LOOP | Errno::XDEV) => Ok((openat2_again(root, name, READ, resolve)?, false)),
         result => Ok((result?, true)),
     }
 }
 
-fn openat2_again(root: &OwnedFd, name: &str, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+fn openat2_again(
+    root: &OwnedFd,
+    name: &str,
+    how: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
     let mut tries = 1;
     loop {
-        match openat2(root, name, READ, Mode::empty(), resolve) {
+        match openat2(root, name, how, Mode::empty(), resolve) {
             Err(Errno::AGAIN) if tries < TRIES => tries += 1,
             result => return result,
         }
     }
 }
 
-fn open_part_by_part(root: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+fn open_part_by_part(root: &OwnedFd, name: &str, last: OFlags) -> Result<OwnedFd, Errno> {
     let mut folder: Option<OwnedFd> = None;
     let mut parts = name.split('/').peekable();
     while let Some(part) = parts.next() {
@@ -99,7 +115,7 @@ fn open_part_by_part(root: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
         let flags = if parts.peek().is_some() {
             READ | OFlags::NOFOLLOW | OFlags::DIRECTORY
         } else {
-            READ | OFlags::NOFOLLOW
+            READ | OFlags::NOFOLLOW | last
         };
         folder = Some(openat(at, part, flags, Mode::empty())?);
     }

@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use rustix::fs::Stat;
+
 /// A content as the file system knows it. Nobody can choose the time of the last
 /// change (ctime, stat(2)): who writes another content, or sets its mtime back,
 /// makes another identity.
@@ -44,6 +46,25 @@ impl From<&Metadata> for Identity {
             mtime: metadata.mtime(),
             ctime: metadata.ctime(),
             ctime_nanos: metadata.ctime_nsec(),
+        }
+    }
+}
+
+#[allow(
+    clippy::cast_sign_loss,
+    clippy::unnecessary_cast,
+    clippy::useless_conversion,
+    reason = "the types of the fields differ by platform"
+)]
+impl From<&Stat> for Identity {
+    fn from(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev.into(),
+            inode: stat.st_ino.into(),
+            size: stat.st_size as u64,
+            mtime: stat.st_mtime as i64,
+            ctime: stat.st_ctime as i64,
+            ctime_nanos: stat.st_ctime_nsec as i64,
         }
     }
 }

@@ -68,6 +68,12 @@ impl Root {
         self.resolver.open(&self.folder, inside)
     }
 
+    /// Opens a folder by its name inside, to list it; the empty name is the root's own.
+    pub(super) fn open_folder(&self, inside: &str) -> Result<OwnedFd, Errno> {
+        let path = if inside.is_empty() { "." } else { inside };
+        self.resolver.open_folder(&self.folder, path)
+    }
+
     fn inside<'n>(&self, name: &'n str) -> Option<&'n str> {
         match &self.names {
             Names::AsInside => Some(name),

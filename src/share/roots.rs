@@ -49,9 +49,9 @@ impl Roots {
         places.map(|place| &place.root)
     }
 
-    /// Whether names that start with a dot are shared as well.
-    pub(super) fn with_hidden(&self) -> bool {
-        self.hidden
+    /// Whether what is called so on the disk is left out.
+    pub(super) fn leaves_out(&self, name: &[u8]) -> bool {
+        name.starts_with(b".") && !self.hidden
     }
 
     /// Where a file of this name would be, if it may be shared.
