@@ -145,6 +145,12 @@ fn files_and_terminal_know_no_loop() {
 }
 
 #[test]
+fn only_the_programs_know_the_line_editor() {
+    let places = ["role/", "protocol/", "reactor/", "share/", "screen/"];
+    assert_eq!(offences(&places, &["rustyline"], &[]), NONE);
+}
+
+#[test]
 fn there_is_no_other_loop() {
     let runtimes = ["tokio", "async_std", "smol", "async"];
     assert_eq!(offences(&[""], &runtimes, &[]), NONE);

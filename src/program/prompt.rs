@@ -131,7 +131,7 @@ struct Lines {
 impl Lines {
     fn new(voice: Voice, offers: Offers, history: History) -> Self {
         let terminal = io::stdin().is_terminal();
-        let editor = if terminal && io::stderr().is_terminal() {
+        let editor = if terminal && io::stderr().is_terminal() && Editor::has_room() {
             Editor::new(voice, offers, history)
         } else {
             None

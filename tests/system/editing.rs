@@ -103,13 +103,9 @@ fn content_in_a_file_meets_nothing_of_the_editor() {
     assert_eq!(fs::read(out).expect("a file"), HELLO);
 }
 
-#[test]
-fn a_terminal_that_cannot_move_its_cursor_gets_plain_text() {
-    let share = folder(&[("hello.txt", HELLO)]);
-    let relay = relay(&[]);
-    let _node = node(&relay, share.path(), &[]);
-    let mut command = client_command(relay.address(), &[]);
-    command.env("TERM", "dumb");
+/// What is shown from the start to the end of a short session.
+#[track_caller]
+fn session(command: Command) -> String {
     let mut terminal = Terminal::start(command);
     let mut shown = terminal.expect("peerline> ");
     terminal.enter("hello.txt");
@@ -117,8 +113,32 @@ fn a_terminal_that_cannot_move_its_cursor_gets_plain_text() {
     terminal.ctrl('d');
     let (rest, code) = terminal.end();
     shown.push_str(&rest);
-    assert_eq!(code, 0);
-    assert!(!shown.contains('\x1b'), "{shown:?}");
+    assert_eq!(code, 0, "{shown:?}");
+    assert!(shown.contains("\nHello, Peerline!\r\n"), "{shown:?}");
+    shown
+}
+
+#[test]
+fn where_lines_cannot_be_edited_they_are_read_plainly() {
+    let share = folder(&[("hello.txt", HELLO)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let client = || client_command(relay.address(), &[]);
+    assert!(session(client()).contains('\x1b'));
+    // A terminal that cannot move its cursor.
+    let mut dumb = client();
+    dumb.env("TERM", "dumb");
+    // More descriptors than select(2) knows.
+    let mut crowded = Command::new("bash");
+    let script = "for n in {3..1010}; do eval \"exec $n</dev/null\"; done; exec \"$@\"";
+    crowded.args(["-c", script, "bash"]);
+    crowded
+        .arg(client().get_program())
+        .args(client().get_args());
+    for command in [dumb, crowded] {
+        let shown = session(command);
+        assert!(!shown.contains('\x1b'), "{shown:?}");
+    }
 }
 
 #[test]
