@@ -1,7 +1,7 @@
 //! `peer-client`
 
 use std::io::{self, IsTerminal};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,12 +12,13 @@ use log::LevelFilter;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::{Failure, HistoryArgs, LogArgs, prompt, resolve};
+use super::{Failure, HistoryArgs, LogArgs, datagram_routes, prompt, resolve};
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
 use crate::reactor::{Outcome, Reactor, Settings};
 use crate::role::client::{Client, HELP, Question, Task};
+use crate::role::exchange::Exchanges;
 use crate::screen::{Destination, Printer, Screen, Style, Talk, Target, Voice};
 
 /// Bytes read at once: bodies are long.
@@ -43,6 +44,9 @@ pub struct Args {
     /// Nodes that a relay may list
     #[arg(long, value_name = "N", default_value = "1000000", global = true)]
     pub max_nodes: u64,
+    /// Ask the relay over UDP, and over TCP what does not fit or where that fails
+    #[arg(long, global = true)]
+    pub udp: bool,
     /// How long to wait for relay and nodes.
     #[command(flatten)]
     pub patience: Patience,
@@ -212,7 +216,11 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
     let (asker, asked) = prompt::channel();
     let talk = Talk::new(style, voice.clone());
     let screen = Screen::new(talk, destination, move || asker.ask());
-    let client = Client::new(screen, relay, args.max_nodes, task).asking(may_ask);
+    let by_udp: &[SocketAddr] = if args.udp { &relay } else { &[] };
+    let (sockets, routes) = datagram_routes(by_udp, &[]);
+    let client = Client::new(screen, relay, args.max_nodes, task)
+        .asking(may_ask)
+        .by_datagrams(Exchanges::new(routes, fastrand::u64(..)));
     let settings = Settings {
         limits: Limits::default(),
         patience: args.patience.clone(),
@@ -221,6 +229,11 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
     };
     let mut reactor = Reactor::new(client, settings, Instant::now())
         .map_err(|error| Failure::system("the loop cannot start", &error))?;
+    for socket in sockets {
+        reactor
+            .exchange(socket)
+            .map_err(|error| Failure::system("UDP", &error))?;
+    }
     reactor
         .stop_on_signals()
         .and_then(|()| end_on_second_signal())

@@ -107,48 +107,36 @@ impl<S> Exchanges<S> {
         }
     }
 
-    /// Whether a conversation with that address may begin.
-    #[must_use]
-    pub fn reaches(&self, now: Instant, address: SocketAddr) -> bool {
-        self.route(now, address).is_some()
-    }
-
     /// Whether there is any conversation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Begins a conversation with these lines.
+    /// Begins a conversation with what `write` says first.
+    ///
+    /// # Errors
+    /// No datagrams go to that address.
     pub fn begin<R: Role>(
         &mut self,
         out: &mut Output<R>,
         now: Instant,
         address: SocketAddr,
-        session: S,
-        text: &[u8],
-    ) -> Option<Outcome<S>> {
+        mut session: S,
+        write: impl FnOnce(&mut S, &mut Vec<u8>),
+    ) -> Result<(), S> {
         let Some(route) = self.route(now, address) else {
-            return Some(Outcome::FallBack(address, session));
+            return Err(session);
         };
-        let is_introduction = text.starts_with(b"REGISTER ");
-        let mut exchange = Exchange {
-            session,
-            route,
-            lines: VecDeque::new(),
-            introduction: None,
-            tag: Tag::from(0),
-            sent: 0,
-            introduced: false,
-            since: now,
-            repeats: 0,
-            cookies: 0,
-        };
-        exchange.write(text);
-        if is_introduction {
+        let mut text = Vec::new();
+        write(&mut session, &mut text);
+        let mut exchange = Exchange::new(session, route, now);
+        exchange.write(&text);
+        if text.starts_with(b"REGISTER ") {
             exchange.introduction = exchange.lines.front().cloned();
         }
-        self.go_on(out, now, exchange)
+        self.post_next(out, now, exchange)
+            .map_err(|open| open.session)
     }
 
     /// A datagram came. The lines of the answers go to `hear`, which says what else
@@ -190,7 +178,9 @@ impl<S> Exchanges<S> {
             }
         }
         exchange.write(&more);
-        self.go_on(out, now, exchange)
+        // Who has heard all and says nothing waits in vain.
+        let stuck = self.post_next(out, now, exchange).err();
+        stuck.map(|open| Outcome::Ended(open.session, End::Done))
     }
 
     /// Nobody takes datagrams at the other end of a socket: what was said there.
@@ -225,22 +215,22 @@ impl<S> Exchanges<S> {
         routes.position(|route| route.to.address == address && is_open(route))
     }
 
-    /// Sends the next lines. Who has none left waits for nothing.
-    fn go_on<R: Role>(
+    /// Sends the next lines, if there are any.
+    fn post_next<R: Role>(
         &mut self,
         out: &mut Output<R>,
         now: Instant,
         mut exchange: Exchange<S>,
-    ) -> Option<Outcome<S>> {
+    ) -> Result<(), Exchange<S>> {
         if exchange.lines.is_empty() {
-            return Some(Outcome::Ended(exchange.session, End::Done));
+            return Err(exchange);
         }
         exchange.tag = next(&mut self.next_tag);
         exchange.pack();
         (exchange.since, exchange.repeats, exchange.cookies) = (now, 0, 0);
         exchange.post(out, &self.routes);
         self.open.push(exchange);
-        None
+        Ok(())
     }
 
     fn give_up(&mut self, is_over: impl Fn(&Exchange<S>, &Route) -> bool) -> Vec<Outcome<S>> {
@@ -254,6 +244,21 @@ impl<S> Exchanges<S> {
 }
 
 impl<S> Exchange<S> {
+    fn new(session: S, route: usize, now: Instant) -> Self {
+        Self {
+            session,
+            route,
+            lines: VecDeque::new(),
+            introduction: None,
+            tag: Tag::from(0),
+            sent: 0,
+            introduced: false,
+            since: now,
+            repeats: 0,
+            cookies: 0,
+        }
+    }
+
     /// Takes whole lines.
     fn write(&mut self, text: &[u8]) {
         self.lines.extend(lines(text).map(Box::from));

@@ -8,6 +8,7 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod client;
+mod exchange;
 mod keyboard;
 mod machine;
 mod memory;

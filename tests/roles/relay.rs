@@ -48,9 +48,14 @@ pub fn defaults() -> Settings {
     }
 }
 
+/// A relay whose cookies are always the same.
+pub fn relay(settings: Settings, began: Instant) -> Relay {
+    Relay::new(settings, [7; 32], began)
+}
+
 fn stage(settings: Settings) -> Stage<Relay> {
     let began = Instant::now();
-    let relay = Relay::new(settings, [7; 32], began);
+    let relay = relay(settings, began);
     let (_, news) = channel();
     let show_file = |_: &_| unreachable!("a relay sends no files");
     Stage::new(relay, began, news, show_file)

@@ -1,11 +1,14 @@
 //! Nodes and clients that talk to the relay in datagrams, in good weather and bad.
 
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::index::{files, holders, until_known};
 use crate::proxy::{BLACK_HOLE, CALM, Proxy, STORM};
-use crate::support::{Server, ask, eventually, folder, node, relay, unlisted_node};
+use crate::support::{
+    Done, Server, ask, client, client_command, eventually, folder, node, relay, run, unlisted_node,
+};
 
 /// A node that reaches the relay through a proxy.
 fn node_behind(proxy: &Proxy, share: &tempfile::TempDir) -> Server {
@@ -98,6 +101,102 @@ fn a_relay_without_udp_is_reached_over_tcp_at_once() {
     until_known(&relay, 1);
     assert_eq!(node.stop(), Some(0));
     assert_eq!(ask(relay.address(), b"LIST\n"), "NODES 0\n");
+    assert!(
+        before.elapsed() < Duration::from_secs(3),
+        "nothing was waited for"
+    );
+}
+
+/// The client asks through a proxy.
+fn ask_through(proxy: &Proxy, args: &[&str]) -> Done {
+    let args = [&["--udp"], args].concat();
+    run(client_command(proxy.address(), &args), b"")
+}
+
+/// Files that one node has, each with its number as its size.
+fn announce(relay: &Server, files: u64) {
+    let shares = (1..=files).map(|number| format!("SHARE {number} - file {number}\n"));
+    let lines = format!("REGISTER * 9\n{}", shares.collect::<String>());
+    ask(relay.address(), lines.as_bytes());
+}
+
+#[test]
+fn a_client_asks_in_datagrams() {
+    let relay = relay(&[]);
+    let proxy = Proxy::new(relay.address(), CALM);
+    announce(&relay, 2);
+    let found = ask_through(&proxy, &["find", "file 2"]).expect_code(0);
+    assert_eq!(found.text(), "127.0.0.1 9 2 -\n");
+    assert_eq!(
+        ask_through(&proxy, &["nodes"]).expect_code(0).text(),
+        "127.0.0.1 9\n"
+    );
+    ask_through(&proxy, &["find", "file 3"]).expect_code(1);
+    assert_eq!(proxy.connections(), 0);
+    // A search is for TCP.
+    let found = ask_through(&proxy, &["search", "file 2"]).expect_code(0);
+    assert!(found.text().ends_with(" file 2\n"), "{}", found.text());
+    assert_eq!(proxy.connections(), 1);
+}
+
+#[test]
+fn a_client_fetches_what_it_finds_in_datagrams() {
+    let relay = relay(&[]);
+    let share = folder(&[("a file", b"content")]);
+    let other = folder(&[]);
+    let _nodes = [share.path(), other.path()].map(|share| node(&relay, share, &["--udp"]));
+    until_known(&relay, 1);
+    let got = client(&relay, &["--udp", "get", "a file"]).expect_code(0);
+    assert_eq!(got.text(), "content");
+}
+
+#[test]
+fn a_list_that_was_cut_is_asked_for_over_tcp() {
+    let relay = relay(&[]);
+    let proxy = Proxy::new(relay.address(), CALM);
+    let nodes: String = (1..=200)
+        .map(|port| format!("REGISTER * {port}\n"))
+        .collect();
+    ask(relay.address(), nodes.as_bytes());
+    let listed = ask_through(&proxy, &["nodes"]).expect_code(0).text();
+    assert_eq!(listed.lines().count(), 200);
+    assert_eq!(proxy.connections(), 1);
+}
+
+#[test]
+fn what_a_client_finds_through_a_storm_is_right() {
+    let relay = relay(&[]);
+    announce(&relay, 12);
+    let proxy = Proxy::new(relay.address(), STORM);
+    thread::scope(|scope| {
+        for number in 1..=12 {
+            let proxy = &proxy;
+            scope.spawn(move || {
+                let name = format!("file {number}");
+                let found = ask_through(proxy, &["find", &name]).expect_code(0);
+                assert_eq!(found.text(), format!("127.0.0.1 9 {number} -\n"));
+            });
+        }
+    });
+}
+
+#[test]
+fn a_client_that_gets_no_answer_turns_to_tcp() {
+    let relay = relay(&[]);
+    announce(&relay, 1);
+    let proxy = Proxy::new(relay.address(), BLACK_HOLE);
+    let found = ask_through(&proxy, &["find", "file 1"]).expect_code(0);
+    assert_eq!(found.text(), "127.0.0.1 9 1 -\n");
+    assert_eq!(proxy.connections(), 1);
+}
+
+#[test]
+fn a_client_finds_a_relay_without_udp_at_once() {
+    let relay = relay(&["--no-udp"]);
+    announce(&relay, 1);
+    let before = Instant::now();
+    let found = client(&relay, &["--udp", "find", "file 1"]).expect_code(0);
+    assert_eq!(found.text(), "127.0.0.1 9 1 -\n");
     assert!(
         before.elapsed() < Duration::from_secs(3),
         "nothing was waited for"

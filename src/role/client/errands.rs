@@ -19,6 +19,7 @@ use super::user::{Listing, News, NotStored, Trouble, User};
 use crate::end::End;
 use crate::exit::Exit;
 use crate::protocol::{Code, ContentHash, FileItem, FileName, NodeAddress, canonical};
+use crate::role::exchange::Exchanges;
 use crate::role::{Heard, Next, Role, Turn};
 
 /// An errand, for as long as the program runs.
@@ -58,6 +59,8 @@ pub struct Errands {
     pub(super) us: Option<NodeAddress>,
     /// As the relay listed them last.
     pub(super) nodes: Vec<NodeAddress>,
+    /// None of them if the relay is to be asked over TCP only.
+    pub(super) exchanges: Exchanges<Session>,
     /// How many were begun.
     begun: u64,
     /// Those that fetch a file.
@@ -101,6 +104,7 @@ impl Errands {
             max_nodes,
             us: None,
             nodes: Vec::new(),
+            exchanges: Exchanges::default(),
             begun: 0,
             fetching: BTreeSet::new(),
         }
@@ -227,7 +231,7 @@ impl Errands {
     }
 
     pub(super) fn ask<R: Runs>(
-        &self,
+        &mut self,
         turn: &mut Turn<'_, R>,
         errand: ErrandId,
         question: Question,
@@ -237,15 +241,16 @@ impl Errands {
     }
 
     fn ask_at<R: Runs>(
-        &self,
+        &mut self,
         turn: &mut Turn<'_, R>,
         errand: ErrandId,
         asking: Asking,
         purpose: Purpose,
     ) {
         let address = self.relay[asking.address];
+        let brief = asking.question.is_brief();
         let with = With::Relay(asking, purpose);
-        turn.out.dial(address, Session { errand, with }.into());
+        self.talk(turn, address, Session { errand, with }, brief);
     }
 
     /// A conversation with the relay is over.

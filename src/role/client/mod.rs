@@ -7,6 +7,7 @@ mod chat;
 mod choice;
 mod command;
 mod completion;
+mod datagrams;
 mod errands;
 mod fetch;
 mod question;
@@ -27,7 +28,8 @@ pub use session::Session;
 pub use user::{Listing, News, NotStored, Trouble, User};
 
 use self::chat::Chat;
-use super::{ConnId, Heard, Next, Role, Turn};
+use super::exchange::Exchanges;
+use super::{ConnId, Correspondent, Heard, Next, Role, Turn};
 use crate::end::{End, Full};
 use crate::exit::Exit;
 use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
@@ -130,6 +132,13 @@ impl Client {
         self
     }
 
+    /// Asks the relay in datagrams where it can.
+    #[must_use]
+    pub fn by_datagrams(mut self, exchanges: Exchanges<Session>) -> Self {
+        self.errands.by_datagrams(exchanges);
+        self
+    }
+
     /// How it went.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -142,6 +151,15 @@ impl Client {
         while let Some(errand) = next.take() {
             if let Some(done) = self.errands.begin(turn, errand) {
                 next = self.after(turn, done);
+            }
+        }
+    }
+
+    /// Errands are done: begins what comes next.
+    fn go_on(&mut self, turn: &mut Turn<'_, Self>, done: impl IntoIterator<Item = Done>) {
+        for done in done {
+            if let Some(errand) = self.after(turn, done) {
+                self.begin(turn, errand);
             }
         }
     }
@@ -281,11 +299,18 @@ impl Role for Client {
             Connection::Errand(session) => *session,
             Connection::Mailbox => return self.chat_ended(turn, end),
         };
-        if let Some(done) = self.errands.ended(turn, session, end)
-            && let Some(errand) = self.after(turn, done)
-        {
-            self.begin(turn, errand);
-        }
+        let done = self.errands.ended(turn, session, end);
+        self.go_on(turn, done);
+    }
+
+    fn datagram(&mut self, turn: &mut Turn<'_, Self>, from: Correspondent, bytes: &[u8]) {
+        let done = self.errands.datagram(turn, from, bytes);
+        self.go_on(turn, done);
+    }
+
+    fn unreachable(&mut self, turn: &mut Turn<'_, Self>, socket: u32) {
+        let done = self.errands.unreachable(turn, socket);
+        self.go_on(turn, done);
     }
 
     fn told(&mut self, turn: &mut Turn<'_, Self>, message: Message) {
@@ -300,11 +325,17 @@ impl Role for Client {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.chat.as_ref().and_then(Chat::until)
+        let chat = self.chat.as_ref().and_then(Chat::until);
+        [chat, self.errands.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn tick(&mut self, turn: &mut Turn<'_, Self>) {
         self.chat_due(turn);
+        let done = self.errands.tick(turn);
+        self.go_on(turn, done);
     }
 
     fn drain(&mut self, turn: &mut Turn<'_, Self>) {

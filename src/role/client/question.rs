@@ -16,6 +16,14 @@ pub enum Question {
 }
 
 impl Question {
+    /// Whether question and answer fit into a datagram each, mostly.
+    pub(super) fn is_brief(&self) -> bool {
+        match self {
+            Self::Nodes | Self::Holders(_) => true,
+            Self::Files(_) | Self::Message(..) => false,
+        }
+    }
+
     /// A search for a part of a name; an empty text is in all of them.
     ///
     /// # Errors

@@ -39,16 +39,15 @@ impl<S: Share> Node<S> {
 
     /// Begins a conversation.
     pub(super) fn talk(&mut self, turn: &mut Turn<'_, Self>, relay: SocketAddr, contact: Contact) {
-        let mut talk = Talk::new(contact);
-        if !self.exchanges.reaches(turn.now, relay) {
-            return turn.out.dial(relay, Session::Relay(talk));
+        let mut exchanges = std::mem::take(&mut self.exchanges);
+        let talk = Talk::new(contact);
+        let begun = exchanges.begin(turn.out, turn.now, relay, talk, |talk, lines| {
+            self.relay_said(turn.now, talk, Heard::Connected, lines);
+        });
+        self.exchanges = exchanges;
+        if let Err(talk) = begun {
+            turn.out.dial(relay, Session::Relay(talk));
         }
-        let mut lines = Vec::new();
-        self.relay_said(turn.now, &mut talk, Heard::Connected, &mut lines);
-        let outcome = self
-            .exchanges
-            .begin(turn.out, turn.now, relay, talk, &lines);
-        self.go_on(turn, outcome);
     }
 
     /// First the relay registers us, then it hears of our files. If that takes
