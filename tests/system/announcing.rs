@@ -117,13 +117,29 @@ fn a_relay_that_was_started_again_gets_everything_with_one_registration() {
 const COUNT: u64 = 20_000;
 
 /// So many empty files.
-fn thousands() -> TempDir {
+fn thousands(count: u64) -> TempDir {
     let share = folder(&[]);
-    for number in 0..COUNT {
+    for number in 0..count {
         let path = share.path().join(format!("file {number:05}.txt"));
         fs::write(path, b"").expect("a file");
     }
     share
+}
+
+#[test]
+fn a_hundred_thousand_files_of_one_node_are_announced() {
+    const MANY: u64 = 100_000;
+    let relay = relay(&[]);
+    let share = thousands(MANY);
+    let node = node(&relay, share.path(), &[]);
+    until_known(&relay, MANY);
+    let holder = [format!("{} 0 -", node.wire_address())];
+    for number in [0, 12_345, MANY - 1] {
+        assert_eq!(holders(&relay, &format!("file {number:05}.txt")), holder);
+    }
+    // One more is one more line.
+    fs::write(share.path().join("one more"), b"1").expect("a file");
+    until_known(&relay, MANY + 1);
 }
 
 /// A renewal that fell due meanwhile once began to announce as well, and the
@@ -131,7 +147,7 @@ fn thousands() -> TempDir {
 #[test]
 fn a_node_renews_its_lease_while_it_announces_thousands_of_files() {
     let relay = relay(&["--lease", "1", "--log-level", "debug"]);
-    let share = thousands();
+    let share = thousands(COUNT);
     let _node = node(&relay, share.path(), &[]);
     until_known(&relay, COUNT);
     let registrations = relay.log().matches("asks: REGISTER").count();
@@ -142,7 +158,7 @@ fn a_node_renews_its_lease_while_it_announces_thousands_of_files() {
 
 #[test]
 fn a_relay_may_be_started_again_while_thousands_of_files_are_announced() {
-    let share = thousands();
+    let share = thousands(COUNT);
     let relay = restartable(0, "3");
     let node = node(&relay, share.path(), &[]);
     eventually("the first of them", || relay.stat("names ") > 0);

@@ -168,6 +168,25 @@ fn what_nobody_can_dial_is_refused() {
 }
 
 #[test]
+fn one_address_has_so_many_nodes_and_those_that_it_has_stay() {
+    // Who is trusted has no such limit.
+    let args = ["--trust", "10.0.0.0/8", "--max-nodes-per-address", "2"];
+    let relay = relay(&args);
+    let answers = ask(
+        relay.address(),
+        b"REGISTER * 40001\nREGISTER * 40002\nSHARE 1 - a\nREGISTER * 40003\nSHARE 1 - b\n\
+          REGISTER * 40002\n",
+    );
+    assert_eq!(
+        answers,
+        "OK 60 127.0.0.1 40001 0\nOK 60 127.0.0.1 40002 0\nOK\n\
+         ERROR 413 too many nodes of your address; UNREGISTER some\n\
+         ERROR 403 REGISTER first\nOK 60 127.0.0.1 40002 1\n"
+    );
+    assert_listed(&relay, &["127.0.0.1 40001", "127.0.0.1 40002"]);
+}
+
+#[test]
 fn a_lease_that_runs_out_is_the_end_of_the_entry() {
     let relay = relay(&["--lease", "2"]);
     let mut nc = Nc::connect(relay.address());

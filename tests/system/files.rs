@@ -211,6 +211,29 @@ fn the_flags_of_the_quota_are_kept_and_what_was_accepted_stays() {
 }
 
 #[test]
+fn what_all_nodes_together_share_is_limited_and_what_was_accepted_stays() {
+    let relay = relay(&["--max-shared-in-all", "3"]);
+    let mut one = Nc::connect(relay.address());
+    one.send("REGISTER * 40001\nSHARE 1 - a\nSHARE 1 - b\n");
+    assert_eq!(one.line(), "OK 60 127.0.0.1 40001 0");
+    assert_eq!((one.line(), one.line()), ("OK".into(), "OK".into()));
+    let refused = "ERROR 413 all nodes together share at most 3 files\n";
+    assert_eq!(
+        ask(
+            relay.address(),
+            b"REGISTER * 40002\nSHARE 1 - a\nSHARE 1 - c\nSHARE 2 - a\nREGISTER * 40002\n"
+        ),
+        format!("OK 60 127.0.0.1 40002 0\nOK\n{refused}OK\nOK 60 127.0.0.1 40002 1\n")
+    );
+    // What goes makes room.
+    assert_eq!(one.ask("UNSHARE b"), "OK");
+    assert_eq!(
+        ask(relay.address(), b"REGISTER * 40002\nSHARE 1 - c\nSEARCH\n"),
+        "OK 60 127.0.0.1 40002 1\nOK\nFILES 3 3\n1 - 1 a\n2 - 1 a\n1 - 1 c\n"
+    );
+}
+
+#[test]
 fn the_figures_of_the_index_and_of_messages() {
     let relay = relay(&[]);
     let answers = ask(

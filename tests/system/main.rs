@@ -39,6 +39,7 @@ mod asking;
 mod bodies;
 mod chance;
 mod chat;
+mod churn;
 mod crowd;
 mod datagrams;
 mod demo;
