@@ -88,7 +88,8 @@ impl Announcer {
     /// before it hears of them: all was told, and it still has more. Once only.
     /// While it knew nothing better, what it had was of use.
     pub fn starts_over(&mut self, files: u64) -> bool {
-        if !matches!(self.leftovers, Leftovers::Suspected) || self.complete.is_none() {
+        let is_sure = self.complete.is_some() || files == 0;
+        if !matches!(self.leftovers, Leftovers::Suspected) || !is_sure {
             return false;
         }
         if files <= *self.expected().end() {
@@ -96,11 +97,17 @@ impl Announcer {
             return false;
         }
         *self = Self {
-            leftovers: Leftovers::Forgotten,
+            // If it breaks off, they are still there.
+            leftovers: Leftovers::Suspected,
             warned_of_limit: self.warned_of_limit,
             ..Self::default()
         };
         true
+    }
+
+    /// The relay has said that it forgot the node.
+    pub fn started_over(&mut self) {
+        self.leftovers = Leftovers::Forgotten;
     }
 
     /// The relay has registered us and says that it has so many files of ours.

@@ -47,8 +47,17 @@ pub struct Contact {
     answered: bool,
     /// How many files of ours the relay has, once it has registered us.
     files: Option<u64>,
+    restart: Restart,
+}
+
+/// Whether the relay forgets us before it registers us.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Restart {
+    No,
     /// The next answer is that to an `UNREGISTER` before the `REGISTER`.
-    starts_over: bool,
+    Asked,
+    /// It has answered that.
+    Done,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,7 +74,7 @@ impl Contact {
             purpose: Purpose::Register,
             answered: false,
             files: None,
-            starts_over: false,
+            restart: Restart::No,
         }
     }
 
@@ -90,6 +99,12 @@ impl Contact {
         self.purpose == Purpose::Unregister
     }
 
+    /// Whether the relay was asked to forget us before that, and has answered.
+    #[must_use]
+    pub fn is_restarted(&self) -> bool {
+        self.restart == Restart::Done
+    }
+
     /// To be listed no longer.
     #[must_use]
     pub fn unregister() -> Self {
@@ -97,7 +112,7 @@ impl Contact {
             purpose: Purpose::Unregister,
             answered: false,
             files: None,
-            starts_over: false,
+            restart: Restart::No,
         }
     }
 }
@@ -193,7 +208,8 @@ impl Registrar {
             Heard::Resumed => return (Next::Line, None),
             Heard::Body(_) | Heard::Broken(_) => return (Next::Close(End::Nonsense), None),
         };
-        if std::mem::take(&mut contact.starts_over) {
+        if contact.restart == Restart::Asked {
+            contact.restart = Restart::Done;
             // If it has forgotten us by itself, so much the better.
             return (Next::Line, None);
         }
@@ -226,7 +242,7 @@ impl Registrar {
         say(reply, Request::Unregister(ip, port));
         say(reply, Request::Register(ip, port));
         *contact = Contact {
-            starts_over: true,
+            restart: Restart::Asked,
             ..Contact::register()
         };
         self.state = State::Talking;

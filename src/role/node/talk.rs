@@ -78,7 +78,9 @@ impl<S: Share> Node<S> {
         self.tell(news);
         match contact.files() {
             Some(files) if !self.registrar.is_leaving() && !self.announcer.is_busy() => {
-                if self.announcer.starts_over(files) {
+                if contact.is_restarted() {
+                    self.announcer.started_over();
+                } else if self.announcer.starts_over(files) {
                     return self.registrar.start_over(contact, reply);
                 }
                 *announces = true;
