@@ -12,6 +12,7 @@ use log::LevelFilter;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use super::console::has_terminal;
 use super::{Failure, HistoryArgs, LogArgs, datagram_routes, prompt, resolve};
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
@@ -203,7 +204,7 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
             (Task::Get(names, get.hash), saving(get)?)
         }
     };
-    let may_ask = !args.talk.json && io::stdin().is_terminal() && io::stderr().is_terminal();
+    let may_ask = !args.talk.json && has_terminal();
     let listening = match &task {
         Task::Prompt | Task::Chat(..) => true,
         // The user may have to choose one of several contents.
@@ -243,6 +244,7 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
             help: HELP,
             // A choice is nothing to be repeated.
             history: args.history.path().filter(|_| args.command.is_none()),
+            at_end: prompt::AtEnd::Ends,
         };
         let prompt = prompt::start(asked, reactor.handle(), voice, settings);
         Some(prompt.map_err(|error| Failure::system("the prompt cannot start", &error))?)

@@ -145,12 +145,16 @@ fn start_node(relay: SocketAddr, share: &Path) -> Result<(Running, SocketAddr), 
             "--no-hash-cache".as_ref(),
         ];
         let args = node::Args::parse_from(args);
-        let (reactor, serving) = node::prepare(&args, move |news| {
-            if let News::Registered(_) = news {
-                // Only the first one is waited for.
-                let _ = sender.send(());
-            }
-        })?;
+        let (reactor, serving) = node::prepare(
+            &args,
+            move |news| {
+                if let News::Registered(_) = news {
+                    // Only the first one is waited for.
+                    let _ = sender.send(());
+                }
+            },
+            None,
+        )?;
         Ok((reactor, serving.addresses[0]))
     })?;
     registered.recv_timeout(START).map_err(|_| {

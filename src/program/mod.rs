@@ -3,6 +3,7 @@
 
 pub mod client;
 mod completion;
+mod console;
 pub mod demo;
 mod editor;
 mod history;
@@ -17,6 +18,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub use console::ConsoleArgs;
 pub use history::HistoryArgs;
 pub use logging::LogArgs;
 

@@ -8,14 +8,17 @@ use std::time::Instant;
 use clap::Parser;
 use log::LevelFilter;
 
-use super::{Failure, LogArgs, announce, bind, datagram_routes, resolve, server_exit, user_folder};
+use super::{
+    ConsoleArgs, Failure, HistoryArgs, LogArgs, announce, bind, console, datagram_routes, prompt,
+    resolve, server_exit, user_folder,
+};
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, canonical};
 use crate::reactor::{Reactor, Settings};
 use crate::role::exchange::Exchanges;
-use crate::role::node::{Extent, Listener, Message, News, Node, Registrar, Share};
-use crate::screen::Voice;
+use crate::role::node::{Console, Extent, HELP, Listener, Message, News, Node, Registrar, Share};
+use crate::screen::{Screen, Voice};
 use crate::share::{Folder, Settings as FolderSettings};
 
 /// Bytes read at once: requests are short.
@@ -63,11 +66,18 @@ pub struct Args {
     #[arg(long, value_name = "IP", default_value = "*", value_parser = claimed_ip)]
     pub advertise: ClaimedIp,
     /// Receive the messages that are sent to the address under which the node is listed
+    /// [default: with a console]
     #[arg(long)]
     pub listen_messages: bool,
     /// Talk to the relay over UDP, and over TCP only where that fails
     #[arg(long)]
     pub udp: bool,
+    /// The console.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
+    /// Where the lines typed at the console are kept.
+    #[command(flatten)]
+    pub history: HistoryArgs,
     /// The limits of connections.
     #[command(flatten)]
     pub limits: Limits,
@@ -101,13 +111,14 @@ impl fmt::Display for Serving {
 }
 
 /// Binds, reads the folder and puts the node together. `news` hears how the
-/// registration goes.
+/// registration goes; `user` is who is at the console, if there is one.
 ///
 /// # Errors
 /// The folder, the relay's name or the address is of no use.
 pub fn prepare(
     args: &Args,
     news: impl FnMut(&News<'_>) + 'static,
+    user: Option<Screen>,
 ) -> Result<(Reactor<Node<Folder>>, Serving), Failure> {
     let system = |error| Failure::system("the loop cannot start", &error);
     let relay = resolve(&args.relay_addr, args.relay_port.get())?;
@@ -145,9 +156,19 @@ pub fn prepare(
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
     let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, news)
         .by_datagrams(Exchanges::new(routes, fastrand::u64(..)));
-    if args.listen_messages {
-        let listener = Listener::new(relay, args.advertise, port, fastrand::u64(..));
+    if args.listen_messages || user.is_some() {
+        let listener = Listener::new(relay.clone(), args.advertise, port, fastrand::u64(..));
         node = node.listening(listener);
+    }
+    if let Some(user) = user {
+        let ConsoleArgs {
+            max_nodes,
+            max_downloads,
+            ..
+        } = args.console;
+        let may_choose = console::has_terminal();
+        let console = Console::new(user, may_choose, relay, max_nodes, max_downloads);
+        node = node.obeying(console);
     }
     let settings = Settings {
         limits: args.limits.clone(),
@@ -190,8 +211,47 @@ fn hash_cache(args: &Args) -> Option<PathBuf> {
 /// # Errors
 /// It cannot start, or the system's poll fails.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    args.log.start(LevelFilter::Info, &Voice::default())?;
-    let (mut reactor, serving) = prepare(args, |news| match news {
+    let voice = Voice::default();
+    let has_console = args.console.is_wanted();
+    // Who types wants to see what comes of it, not who comes and goes.
+    let level = match has_console {
+        true => LevelFilter::Warn,
+        false => LevelFilter::Info,
+    };
+    args.log.start(level, &voice)?;
+    let (asker, asked) = prompt::channel();
+    let (mut reactor, serving) = if has_console {
+        let user = console::screen(&args.share, &voice, asker);
+        prepare(args, console::teller(&voice), Some(user))?
+    } else {
+        prepare(args, log_news, None)?
+    };
+    reactor
+        .stop_on_signals()
+        .map_err(|error| Failure::system("signals", &error))?;
+    announce(format_args!("peer-node {serving}"));
+    for address in &serving.addresses[1..] {
+        announce(format_args!("peer-node listening on {address}"));
+    }
+    let _prompt = if has_console {
+        let settings = prompt::Settings {
+            help: HELP,
+            history: args.history.path(),
+            at_end: prompt::AtEnd::GoesOn,
+        };
+        let prompt = prompt::start(asked, reactor.handle(), &voice, settings);
+        Some(prompt.map_err(|error| Failure::system("the console cannot start", &error))?)
+    } else {
+        None
+    };
+    let (_, outcome) = reactor
+        .run()
+        .map_err(|error| Failure::system("poll", &error))?;
+    Ok(server_exit(outcome))
+}
+
+fn log_news(news: &News<'_>) {
+    match news {
         News::RelayAway(_) | News::Unheard(_) | News::Replaced | News::NotSent(..) => {
             log::warn!("{news}");
         }
@@ -200,18 +260,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         | News::Listening(_)
         | News::Message(_)
         | News::Sent(_) => log::info!("{news}"),
-    })?;
-    reactor
-        .stop_on_signals()
-        .map_err(|error| Failure::system("signals", &error))?;
-    announce(format_args!("peer-node {serving}"));
-    for address in &serving.addresses[1..] {
-        announce(format_args!("peer-node listening on {address}"));
     }
-    let (_, outcome) = reactor
-        .run()
-        .map_err(|error| Failure::system("poll", &error))?;
-    Ok(server_exit(outcome))
 }
 
 /// The addresses to listen on: what the user says, else the local addresses from

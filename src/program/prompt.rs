@@ -48,6 +48,16 @@ pub(super) enum Input {
     Interrupt,
 }
 
+/// What the program does when a pipe of commands has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AtEnd {
+    /// It ends as well; so it does at an empty line, as the programs did that
+    /// Peerline descends from.
+    Ends,
+    /// It goes on.
+    GoesOn,
+}
+
 /// The prompt of a running program. When this is dropped, the terminal is given
 /// back as it was: the thread may still be in the middle of a line.
 pub(super) struct Prompt {
@@ -73,6 +83,8 @@ pub(super) struct Settings {
     pub(super) help: &'static str,
     /// Where lines are kept for the next time.
     pub(super) history: Option<PathBuf>,
+    /// What happens at the end of a pipe.
+    pub(super) at_end: AtEnd,
 }
 
 /// Starts the thread. It ends with the process.
@@ -99,10 +111,16 @@ where
                 let names = Box::new(move |prefix: &str| names(&program, prefix));
                 let help = settings.help;
                 let history = History::new(settings.history.clone());
-                Lines::new(voice.clone(), Offers { help, names }, history)
+                Lines::new(
+                    voice.clone(),
+                    Offers { help, names },
+                    history,
+                    settings.at_end,
+                )
             });
             match lines.next() {
                 Input::Line(line) => program.tell(Message::Typed(line).into()),
+                Input::End if settings.at_end == AtEnd::GoesOn && !lines.terminal => return,
                 Input::End => return program.tell(Message::EndOfInput.into()),
                 Input::Interrupt => return program.stop(),
             }
@@ -125,11 +143,12 @@ struct Lines {
     stdin: StdinLock<'static>,
     /// Whether a person is there.
     terminal: bool,
+    at_end: AtEnd,
     editor: Option<Editor>,
 }
 
 impl Lines {
-    fn new(voice: Voice, offers: Offers, history: History) -> Self {
+    fn new(voice: Voice, offers: Offers, history: History, at_end: AtEnd) -> Self {
         let terminal = io::stdin().is_terminal();
         let editor = if terminal && io::stderr().is_terminal() && Editor::has_room() {
             Editor::new(voice, offers, history)
@@ -139,6 +158,7 @@ impl Lines {
         Self {
             stdin: io::stdin().lock(),
             terminal,
+            at_end,
             editor,
         }
     }
@@ -154,9 +174,7 @@ impl Lines {
             let _ = write!(stderr, "{PROMPT}").and_then(|()| stderr.flush());
         }
         match next_line(&mut self.stdin) {
-            // Without a terminal an empty line is the end, as it was for the
-            // programs that Peerline descends from.
-            Some(line) if self.terminal || !line.trim().is_empty() => Input::Line(line),
+            Some(line) if !self.is_end(&line) => Input::Line(line),
             Some(_) | None => {
                 if self.terminal {
                     let _ = writeln!(io::stderr());
@@ -164,6 +182,11 @@ impl Lines {
                 Input::End
             }
         }
+    }
+
+    /// Whether this line ends the input.
+    fn is_end(&self, line: &str) -> bool {
+        self.at_end == AtEnd::Ends && !self.terminal && line.trim().is_empty()
     }
 }
 

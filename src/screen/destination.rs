@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
 use super::Printer;
-use super::saving::Saving;
+use super::saving::{Parts, Saving};
 use crate::protocol::FileName;
 use crate::role::client::{ErrandId, NotStored};
 
@@ -22,6 +22,8 @@ pub enum Target {
     File(PathBuf),
     /// Files of their own names below this folder.
     Folder(PathBuf),
+    /// Likewise, where a node shares them: what is not whole must stay hidden.
+    Share(PathBuf),
 }
 
 /// Where the content of files goes.
@@ -74,15 +76,16 @@ impl Destination {
             } => {
                 let path = match target {
                     Target::File(path) => path.clone(),
-                    Target::Folder(folder) => folder.join(name.as_str()),
+                    Target::Folder(folder) | Target::Share(folder) => folder.join(name.as_str()),
                 };
                 let sink = match target {
                     Target::File(_) => open_file(&path, *replace),
-                    Target::Folder(folder) => open_below(folder, name, *replace),
+                    Target::Folder(folder) => open_below(folder, name, *replace, Parts::Visible),
+                    Target::Share(folder) => open_below(folder, name, *replace, Parts::Hidden),
                 };
                 match sink {
                     Ok(sink) => drop(open.insert(errand, Open { path, sink })),
-                    Err(error) => return Err(not_stored(&path, &error)),
+                    Err(error) => return Err(not_stored(target, &path, &error)),
                 }
             }
         }
@@ -92,7 +95,7 @@ impl Destination {
     pub(super) fn take(&mut self, errand: ErrandId, bytes: &[u8]) -> Result<(), NotStored> {
         match self {
             Self::Print(printer) => printer.take(bytes),
-            Self::Save { open, .. } => match open.get_mut(&errand) {
+            Self::Save { target, open, .. } => match open.get_mut(&errand) {
                 Some(Open { path, sink }) => match sink {
                     Sink::Aside(saving) => saving.write(bytes),
                     Sink::Direct(file, written) => {
@@ -100,7 +103,7 @@ impl Destination {
                         file.write_all(bytes)
                     }
                 }
-                .map_err(|error| not_stored(path, &error)),
+                .map_err(|error| not_stored(target, path, &error)),
                 None => Ok(()),
             },
         }
@@ -109,11 +112,13 @@ impl Destination {
     pub(super) fn finish(&mut self, errand: ErrandId) -> Result<(), NotStored> {
         match self {
             Self::Print(printer) => printer.finish(),
-            Self::Save { open, .. } => match open.remove(&errand) {
+            Self::Save { target, open, .. } => match open.remove(&errand) {
                 Some(Open {
                     path,
                     sink: Sink::Aside(saving),
-                }) => saving.commit().map_err(|error| not_stored(&path, &error)),
+                }) => saving
+                    .commit()
+                    .map_err(|error| not_stored(target, &path, &error)),
                 Some(_) | None => Ok(()),
             },
         }
@@ -149,7 +154,7 @@ fn open_file(path: &Path, replace: bool) -> io::Result<Sink> {
         Some(_) | None => Path::new("."),
     };
     let folder = File::open(folder)?.into();
-    Saving::begin(folder, name, replace).map(Sink::Aside)
+    Saving::begin(folder, name, replace, Parts::Visible).map(Sink::Aside)
 }
 
 /// Such as /dev/stdout.
@@ -159,7 +164,7 @@ fn is_link_in_dev(path: &Path) -> bool {
 
 /// Opens a file of that name below the folder; sub-folders are made, and links
 /// are not followed: nothing is written outside.
-fn open_below(folder: &Path, name: &FileName<'_>, replace: bool) -> io::Result<Sink> {
+fn open_below(folder: &Path, name: &FileName<'_>, replace: bool, parts: Parts) -> io::Result<Sink> {
     std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
         // A folder would be fine: it is something else. No force helps.
         io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
@@ -178,15 +183,18 @@ fn open_below(folder: &Path, name: &FileName<'_>, replace: bool) -> io::Result<S
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         at = openat(&at, part, flags, Mode::empty())?;
     }
-    Saving::begin(at, OsStr::new(leaf), replace).map(Sink::Aside)
+    Saving::begin(at, OsStr::new(leaf), replace, parts).map(Sink::Aside)
 }
 
-fn not_stored(path: &Path, error: &io::Error) -> NotStored {
+fn not_stored(target: &Target, path: &Path, error: &io::Error) -> NotStored {
     let path = crate::visible::Visible(path.as_os_str().as_encoded_bytes());
     let why = match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            format!("{path} exists already; --force replaces it")
-        }
+        io::ErrorKind::AlreadyExists => match target {
+            Target::Share(_) => format!("{path} exists already; move it away to fetch another"),
+            Target::File(_) | Target::Folder(_) => {
+                format!("{path} exists already; --force replaces it")
+            }
+        },
         io::ErrorKind::IsADirectory => {
             format!("{path} is a folder; use -d to save into one")
         }

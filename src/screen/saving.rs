@@ -17,6 +17,15 @@ const NAME_MAX: usize = 255;
 /// Parts of one name that may stand side by side.
 const PARTS: u32 = 100;
 
+/// How parts are called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parts {
+    /// `NAME.part`.
+    Visible,
+    /// `.NAME.part`, which no node shares.
+    Hidden,
+}
+
 /// A file that is being written. Dropped before [`Saving::commit`], it leaves
 /// nothing behind.
 pub(super) struct Saving {
@@ -34,11 +43,16 @@ impl Saving {
     ///
     /// # Errors
     /// `AlreadyExists`, or what the system says.
-    pub(super) fn begin(folder: OwnedFd, name: &OsStr, replace: bool) -> io::Result<Self> {
+    pub(super) fn begin(
+        folder: OwnedFd,
+        name: &OsStr,
+        replace: bool,
+        parts: Parts,
+    ) -> io::Result<Self> {
         if !replace && statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(Errno::EXIST.into());
         }
-        let (file, part) = create(&folder, name)?;
+        let (file, part) = create(&folder, name, parts)?;
         Ok(Self {
             folder,
             part,
@@ -90,10 +104,10 @@ impl Drop for Saving {
 
 /// Makes a part under the first name that is free: a file of that name may be
 /// the user's own, another client's, or left behind by one that was killed.
-fn create(folder: &OwnedFd, name: &OsStr) -> io::Result<(OwnedFd, OsString)> {
+fn create(folder: &OwnedFd, name: &OsStr, parts: Parts) -> io::Result<(OwnedFd, OsString)> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     for number in 0..PARTS {
-        let part = part_name(name, number);
+        let part = part_name(name, number, parts);
         match openat(folder, &part, flags, Mode::from_raw_mode(0o666)) {
             Err(Errno::EXIST) => {}
             result => return Ok((result?, part)),
@@ -105,15 +119,19 @@ fn create(folder: &OwnedFd, name: &OsStr) -> io::Result<(OwnedFd, OsString)> {
 }
 
 /// `NAME.part`, `NAME.1.part` and so on.
-fn part_name(name: &OsStr, number: u32) -> OsString {
+fn part_name(name: &OsStr, number: u32, parts: Parts) -> OsString {
     let suffix = match number {
         0 => ".part".to_owned(),
         number => format!(".{number}.part"),
     };
+    let mut part = OsString::from(match parts {
+        Parts::Visible => "",
+        Parts::Hidden => ".",
+    });
     let bytes = name.as_bytes();
-    let length = bytes.len().min(NAME_MAX - suffix.len());
+    let length = bytes.len().min(NAME_MAX - part.len() - suffix.len());
     // Cut, it may end in mid-character, which no file system here minds.
-    let mut part = OsStr::from_bytes(&bytes[..length]).to_owned();
+    part.push(OsStr::from_bytes(&bytes[..length]));
     part.push(suffix);
     part
 }
@@ -132,12 +150,14 @@ mod tests {
     fn a_file_has_its_name_only_when_it_is_whole() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        let mut saving = Saving::begin(folder(dir.path()), OsStr::new("a"), false).unwrap();
+        let mut saving =
+            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Visible).unwrap();
         saving.write(b"half").unwrap();
         assert!(at("a.part").exists() && !at("a").exists());
         drop(saving);
         assert!(!at("a.part").exists());
-        let mut saving = Saving::begin(folder(dir.path()), OsStr::new("a"), false).unwrap();
+        let mut saving =
+            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Visible).unwrap();
         saving.write(b"whole").unwrap();
         saving.commit().unwrap();
         assert_eq!(fs::read(at("a")).unwrap(), b"whole");
@@ -148,17 +168,19 @@ mod tests {
     fn what_is_there_is_not_replaced_unasked() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        let mut early = Saving::begin(folder(dir.path()), OsStr::new("a"), false).unwrap();
+        let mut early =
+            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Visible).unwrap();
         early.write(b"new").unwrap();
         fs::write(&path, "old").unwrap();
-        let late = Saving::begin(folder(dir.path()), OsStr::new("a"), false);
+        let late = Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Visible);
         assert_eq!(late.err().unwrap().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(
             early.commit().unwrap_err().kind(),
             io::ErrorKind::AlreadyExists
         );
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        let mut forced = Saving::begin(folder(dir.path()), OsStr::new("a"), true).unwrap();
+        let mut forced =
+            Saving::begin(folder(dir.path()), OsStr::new("a"), true, Parts::Visible).unwrap();
         forced.write(b"new").unwrap();
         forced.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
@@ -168,8 +190,10 @@ mod tests {
     fn a_part_that_is_there_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.part"), "the user's own").unwrap();
-        let mut first = Saving::begin(folder(dir.path()), OsStr::new("a"), false).unwrap();
-        let second = Saving::begin(folder(dir.path()), OsStr::new("a"), false).unwrap();
+        let mut first =
+            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Visible).unwrap();
+        let second =
+            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Visible).unwrap();
         assert!(dir.path().join("a.1.part").exists() && dir.path().join("a.2.part").exists());
         first.write(b"short").unwrap();
         first.commit().unwrap();
@@ -186,7 +210,8 @@ mod tests {
     fn the_longest_name_can_be_saved() {
         let dir = tempfile::tempdir().unwrap();
         let name = "n".repeat(NAME_MAX);
-        let saving = Saving::begin(folder(dir.path()), OsStr::new(&name), false).unwrap();
+        let saving =
+            Saving::begin(folder(dir.path()), OsStr::new(&name), false, Parts::Visible).unwrap();
         saving.commit().unwrap();
         assert!(dir.path().join(name).exists());
     }

@@ -25,6 +25,8 @@ pub enum Style {
         /// A progress bar, if stderr is a terminal.
         progress: bool,
     },
+    /// Results, and one line at the end of each file: there may be several at once.
+    Console,
     /// One JSON object a result.
     Json {
         /// On stdout, as no content goes there; else on stderr.
@@ -101,6 +103,12 @@ impl Talk {
                     }
                 }
             }
+            Style::Console => match news {
+                News::Sent | News::Fetched { .. } => self.report(news),
+                // Another node is asked. What comes of it is said in the end.
+                News::NodeFailed(..) => {}
+                news => self.tell_people(news, true),
+            },
             Style::People { quiet, .. } => self.tell_people(news, quiet),
         }
     }
@@ -221,7 +229,9 @@ impl Talk {
                 size,
                 took,
             } => {
-                voice.say(format_args!("  received {size} bytes, 0 remaining"));
+                if self.style != Style::Console {
+                    voice.say(format_args!("  received {size} bytes, 0 remaining"));
+                }
                 voice.say(format_args!(
                     "{}: {} in {} ({}/s) from {}",
                     Visible::text(name.as_str()),

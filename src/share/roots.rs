@@ -49,14 +49,16 @@ impl Roots {
         places.map(|place| &place.root)
     }
 
-    /// Whether what is called so on the disk is left out.
+    /// Whether what is called so on the disk is left out: it is hidden, or, as
+    /// `.NAME.part`, a file that is still being fetched into the share.
     pub(super) fn leaves_out(&self, name: &[u8]) -> bool {
-        name.starts_with(b".") && !self.hidden
+        name.starts_with(b".") && (!self.hidden || name.ends_with(b".part"))
     }
 
     /// Where a file of this name would be, if it may be shared.
     pub(super) fn find(&self, name: &FileName<'_>) -> Option<&Arc<Root>> {
-        let may_be = self.hidden || !name.is_hidden();
+        let mut parts = name.as_str().split('/');
+        let may_be = !parts.any(|part| self.leaves_out(part.as_bytes()));
         self.owner(name.as_str()).filter(|_| may_be)
     }
 

@@ -149,7 +149,13 @@ fn only_regular_files_are_served() {
 
 #[test]
 fn hidden_files_are_shared_only_on_demand() {
-    let share = folder(&[(".key", b"k"), (".git/config", b"c"), ("open", b"o")]);
+    let share = folder(&[
+        (".key", b"k"),
+        (".git/config", b"c"),
+        ("open", b"o"),
+        // Not even then: as a file that is still being fetched.
+        (".new.part", b"half"),
+    ]);
     let (node, relay) = serve(share.path(), &[]);
     assert_not_found(&node, ".key");
     assert_not_found(&node, ".git/config");
@@ -157,6 +163,7 @@ fn hidden_files_are_shared_only_on_demand() {
     let node = crate::support::node(&relay, share.path(), &["--hidden"]);
     assert_served(&node, ".key", b"k");
     assert_served(&node, ".git/config", b"c");
+    assert_not_found(&node, ".new.part");
     let list = ask(node.address(), b"LIST\n");
     assert_eq!(
         list,

@@ -19,8 +19,8 @@ use crate::role::{Heard, Next, Turn};
 /// waits as well.
 const MAX_WAITING: usize = 1000;
 
-/// The answer to `help`.
-const HELP: &str = "\
+/// The answer to `help` at a console.
+pub const HELP: &str = "\
 NAME        fetch the file of that name into the share
 get NAME    the same, for names that start with a command's word
 get --hash HASH NAME
@@ -105,6 +105,9 @@ impl Console {
                 Typed::Ask(Question::Message(to, text)) => return Some(Order::Send(to, text)),
                 Typed::Reply(text) => return Some(Order::Reply(text)),
                 Typed::Ask(question) => self.ask(turn, question),
+                Typed::Chat(_) => self.answer(News::Wrong(
+                    "use: send IP PORT TEXT; what is answered is shown, and reply TEXT goes on",
+                )),
                 other => {
                     other.explain(line, HELP, self.errands.user());
                     self.ready();

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use log::debug;
 
 pub use announcer::Announcer;
-pub use console::Console;
+pub use console::{Console, HELP};
 pub use listener::Listener;
 pub use news::News;
 pub use registrar::{Contact, Registrar};
@@ -89,6 +89,12 @@ pub enum Message<F> {
     Found(F),
     /// What is typed at the console.
     Console(client::Message),
+}
+
+impl<F> From<client::Message> for Message<F> {
+    fn from(message: client::Message) -> Self {
+        Self::Console(message)
+    }
 }
 
 impl From<client::Session> for Session {
