@@ -15,8 +15,12 @@
 //! | files spread evenly over three nodes | `demo::the_files_are_spread_evenly_and_each_is_on_one_node` |
 //! | address and port from the command line | `starting::the_first_line_tells_the_address`, `screen::a_relay_is_found_by_name` |
 //! | proper formats of requests and responses | `transcripts::every_transcript_of_the_contract_is_true` |
-//! | register and deregister content at run time, browse it | `announcing::only_what_changed_is_told`, `asking::the_prompt_knows_the_questions` |
+//! | "secure communication": not encrypted yet, but nobody speaks for others | `directory::nobody_may_claim_the_address_of_another`, `directory::only_who_registered_a_node_may_take_it_out`, `udp::a_cookie_is_good_for_one_address_and_port` |
+//! | an index: register and deregister content at run time | `announcing::only_what_changed_is_told`, `churn::each_fetch_gets_one_whole_version_or_none_and_the_index_is_the_folder_afterwards`, `announcing::a_hundred_thousand_files_of_one_node_are_announced` |
+//! | a menu to browse it | `asking::the_prompt_knows_the_questions`, `editing::the_tab_key_completes_commands_and_names` |
+//! | UDP for the index | `udp::every_verb_that_udp_knows_is_carried_out`, `lossy::all_files_of_a_node_arrive_through_a_storm`, `lossy::what_a_client_finds_through_a_storm_is_right` |
 //! | peers join and leave without disturbing others | `announcing::of_two_nodes_with_the_same_file_one_dies`, `files::two_nodes_have_the_same_file_and_one_leaves` |
+//! | later: robust errors, many nodes | `strange_relay::what_the_relay_says_is_shown_and_does_no_harm`, `chat::a_hostile_relay_cannot_write_on_the_terminal`, `directory::a_thousand_nodes_are_all_listed` |
 //!
 //! | Broken there | Shown by |
 //! |---|---|
@@ -26,10 +30,10 @@
 //! | a name of 5,000 characters, a folder as a name | `wire::a_line_of_five_thousand_characters_closes_the_connection`, `serving::only_regular_files_are_served` |
 //! | dead node first, frozen node first | `fetch::a_dead_node_is_passed_over`, `fetch::a_frozen_node_is_passed_over` |
 //! | many clients at once | `crowd::two_hundred_and_fifty_six_at_once_get_what_they_asked_for`, `bodies::a_hundred_clients_are_served_at_once` |
-//! | a silent connection | `crowd::the_silent_do_not_hold_up_anybody` |
+//! | a silent connection to the relay or a node | `crowd::the_silent_do_not_hold_up_anybody` |
 //! | connect and close, garbage, an HTTP request | `wire::who_connects_and_goes_leaves_no_trace`, `chance::whatever_comes_is_answered_and_does_no_harm`, `foreign::an_http_request_is_answered_once_and_not_read_on` |
 //! | `../secret`, an absolute path, a symlink | `serving::no_name_leads_out_of_the_folder`, `saving::a_name_that_leads_out_is_none`, `saving::links_do_not_lead_out_of_the_folder` |
-//! | the same node twice, a relay started again | `directory::nodes_are_listed_once_in_the_order_of_their_first_registration`, `renewal::a_relay_starts_again_on_its_port_and_its_node_comes_back` |
+//! | the same node twice, a relay started again | `directory::nodes_are_listed_once_in_the_order_of_their_first_registration`, `renewal::a_relay_starts_again_on_its_port_and_its_node_comes_back`, `announcing::a_relay_that_was_started_again_gets_everything_with_one_registration` |
 //! | a client that goes away in mid-transfer | `crowd::who_goes_away_in_mid_body_is_forgotten` |
 
 #![allow(missing_docs, unreachable_pub)]
