@@ -13,7 +13,7 @@ use crate::support::{Nc, client_command, eventually, folder, node, relay, run};
 
 const FILES: u32 = 1000;
 /// How many changes there are while they are fetched.
-const CHANGES: u32 = 6000;
+const CHANGES: u32 = 3000;
 /// Some are small; of some so much is sent that the disk takes part.
 const LINES: [usize; 3] = [1, 40, 5000];
 
