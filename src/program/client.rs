@@ -240,10 +240,11 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
         .and_then(|()| end_on_second_signal())
         .map_err(|error| Failure::system("signals", &error))?;
     let _prompt = if listening {
+        // A choice, or what is said in a conversation, is no command.
+        let commands = args.command.is_none();
         let settings = prompt::Settings {
-            help: HELP,
-            // A choice is nothing to be repeated.
-            history: args.history.path().filter(|_| args.command.is_none()),
+            help: if commands { HELP } else { "" },
+            history: args.history.path().filter(|_| commands),
             at_end: prompt::AtEnd::Ends,
         };
         let prompt = prompt::start(asked, reactor.handle(), voice, settings);

@@ -79,7 +79,7 @@ impl Drop for Prompt {
 
 /// How a prompt differs from others.
 pub(super) struct Settings {
-    /// The commands, as they are explained, one a line.
+    /// The commands, as they are explained, one a line; none in a conversation.
     pub(super) help: &'static str,
     /// Where lines are kept for the next time.
     pub(super) history: Option<PathBuf>,

@@ -206,6 +206,27 @@ fn a_conversation_at_a_terminal() {
 }
 
 #[test]
+fn what_arrives_while_one_types_stands_above_the_line() {
+    let relay = relay(&[]);
+    let (mut nc, to) = listener(&relay);
+    let client = with_address(&["chat"], &to, &[]);
+    let mut terminal = Terminal::start(client_command(relay.address(), &client));
+    terminal.expect("you are reached at 127.0.0.1 port ");
+    let port = terminal.expect("\r\n");
+    terminal.expect("peerline> ");
+    terminal.keys("half a");
+    terminal.expect("half a");
+    assert_eq!(nc.ask(&format!("SEND 127.0.0.1 {port} Wait!")), "OK");
+    terminal.expect(&format!("{to} Wait!\r\n"));
+    terminal.expect("peerline> half a");
+    // No line is a command, so there is nothing to be completed.
+    terminal.keys("\t line\r");
+    assert_eq!(nc.line(), format!("FROM 127.0.0.1 {port} half a line"));
+    terminal.at_prompt("/quit");
+    assert_eq!(terminal.end().1, 0);
+}
+
+#[test]
 fn ctrl_d_ends_a_conversation_and_ctrl_c_interrupts_it() {
     let relay = relay(&[]);
     for (key, code) in [('d', 0), ('c', 130)] {
