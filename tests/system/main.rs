@@ -72,6 +72,7 @@ mod running;
 mod saving;
 mod screen;
 mod serving;
+mod sharing;
 mod shown;
 mod starting;
 mod stopping;

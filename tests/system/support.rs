@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,6 +51,11 @@ pub fn node(relay: &Server, folder: &Path, args: &[&str]) -> Server {
 
 /// A node whose relay need not be there.
 pub fn unlisted_node(relay: SocketAddr, folder: &Path, args: &[&str]) -> Server {
+    Server::start(node_command(relay, folder, args))
+}
+
+/// The node's command line.
+pub fn node_command(relay: SocketAddr, folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
     command
         .arg(relay.ip().to_string())
@@ -60,14 +65,26 @@ pub fn unlisted_node(relay: SocketAddr, folder: &Path, args: &[&str]) -> Server 
         // When a hash is known is chance; the tests of hashes wait for them.
         .arg("--no-hashes")
         .args(args);
-    Server::start(command)
+    command
 }
 
 impl Server {
     /// Starts a server and reads its first line.
     pub fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null());
+        Self::spawn(command)
+    }
+
+    /// Likewise, with somebody who types.
+    pub fn start_typing(mut command: Command) -> (Self, ChildStdin) {
+        command.stdin(Stdio::piped());
+        let mut server = Self::spawn(command);
+        let stdin = server.child.stdin.take().expect("stdin is a pipe");
+        (server, stdin)
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
