@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-/// As large as pays: `/dev/null` takes all sizes alike, a file likes long writes.
-const BUFFER: usize = 1024 * 1024;
+/// Longer writes make the kernel look for memory in one piece, which can be slow.
+const BUFFER: usize = 256 * 1024;
 
 /// Fetches `name` from `address` into `target`, perhaps hashing it on its way.
 pub(super) fn run(

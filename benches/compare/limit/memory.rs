@@ -13,7 +13,7 @@ pub(super) fn run(reply: &str) -> io::Result<()> {
 }
 
 /// The six digits in a line, or 0.
-fn number_in(line: &[u8]) -> u32 {
+pub(super) fn number_in(line: &[u8]) -> u32 {
     let runs = line.split(|byte| !byte.is_ascii_digit());
     let digits = runs.max_by_key(|run| run.len()).unwrap_or_default();
     digits

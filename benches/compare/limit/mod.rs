@@ -2,6 +2,7 @@
 //! that anybody could learn from. What they reach is what this machine and this
 //! kernel leave to reach.
 
+mod datagrams;
 mod directory;
 mod fetch;
 mod lines;
@@ -20,6 +21,7 @@ pub(crate) fn run(args: &[String]) -> io::Result<()> {
     match args[..] {
         ["memory", reply] => memory::run(reply),
         ["same", reply] => same::run(reply),
+        ["datagrams", reply] => datagrams::run(reply),
         ["directory"] => directory::run(),
         ["stream", folder] => stream::run(folder),
         ["fetch", address, name, target] => fetch::run(address, name, target, None),

@@ -1,14 +1,16 @@
 //! A directory of a million entries: renewals, look-ups, and what an entry costs.
 
+use std::fs;
 use std::io;
 
-use super::served::{Served, fill, loaded, over_udp};
-use super::{Bench, REQUESTS};
+use super::served::{Served, by_udp, fill, loaded};
+use super::{Bench, REQUESTS, ROUNDS};
 use crate::datagrams::Datagrams;
 use crate::exchange::{Exchange, Form};
+use crate::load::Load;
 use crate::process::Server;
 use crate::report::{Outcome, Unit};
-use crate::series::Series;
+use crate::series::{Series, alternate};
 use crate::{peerline, peers};
 
 /// Entries.
@@ -50,7 +52,7 @@ impl Question {
 }
 
 /// Nodes that renew their leases.
-pub(super) fn register(_: &Bench) -> io::Result<Vec<Outcome>> {
+pub(super) fn register(bench: &Bench) -> io::Result<Vec<Outcome>> {
     let question = Question {
         name: "register",
         about: "renewals among a million nodes",
@@ -74,7 +76,7 @@ pub(super) fn register(_: &Bench) -> io::Result<Vec<Outcome>> {
     }
     let memory = all.add_limits(&question)?;
     let node = memory[0].figures[0];
-    let mut outcomes = ask(&question, &all.served)?;
+    let mut outcomes = ask(bench, &question, &all.served)?;
     outcomes.push(
         Outcome::new(
             "register-memory",
@@ -88,7 +90,7 @@ pub(super) fn register(_: &Bench) -> io::Result<Vec<Outcome>> {
 }
 
 /// Who has a file?
-pub(super) fn find(_: &Bench) -> io::Result<Vec<Outcome>> {
+pub(super) fn find(bench: &Bench) -> io::Result<Vec<Outcome>> {
     let question = Question {
         name: "find",
         about: "look-ups among a million files",
@@ -120,7 +122,7 @@ pub(super) fn find(_: &Bench) -> io::Result<Vec<Outcome>> {
     let memory = all.add_limits(&question)?;
     let name = FILE.len();
     let file = memory[0].figures[0] - name as f64;
-    let mut outcomes = ask(&question, &all.served)?;
+    let mut outcomes = ask(bench, &question, &all.served)?;
     let title = format!("memory for a file of one holder, its name of {name} bytes included");
     outcomes.push(Outcome::new("find-memory", title, MEMORY, memory).at_most(
         "bytes a file without its name",
@@ -131,17 +133,8 @@ pub(super) fn find(_: &Bench) -> io::Result<Vec<Outcome>> {
 }
 
 /// One request at a time, many in flight, and by UDP.
-fn ask(question: &Question, all: &[Served]) -> io::Result<Vec<Outcome>> {
-    let Question {
-        name,
-        about,
-        request,
-        reply,
-        ..
-    } = question;
-    let relay = &all[0].server;
-    let redis = all.iter().find(|served| served.name == "redis");
-    let datagrams = Datagrams::new(relay.address, request, reply, MANY, 64)?;
+fn ask(bench: &Bench, question: &Question, all: &[Served]) -> io::Result<Vec<Outcome>> {
+    let Question { name, about, .. } = question;
     let one = format!("{about}, 64 connections with 1 in flight");
     let pipelined = format!("{about}, 16 connections with 16 in flight");
     let udp = format!("{about}, by UDP with a cookie, 64 in flight (redis: 64 connections)");
@@ -163,10 +156,27 @@ fn ask(question: &Question, all: &[Served]) -> io::Result<Vec<Outcome>> {
             format!("{name}-udp"),
             udp,
             REQUESTS,
-            over_udp(relay, datagrams, redis, 64)?,
+            ask_by_udp(bench, question, all)?,
         )
         .at_least(1.2, "redis"),
     ])
+}
+
+/// The relay and the limit program by UDP, Redis as above.
+fn ask_by_udp(bench: &Bench, question: &Question, all: &[Served]) -> io::Result<Vec<Series>> {
+    let Question { request, reply, .. } = question;
+    let datagrams = |server: &Server| Datagrams::new(server.address, request, reply, MANY, 64);
+    let file = bench.disk().join(format!("{}-reply", question.name));
+    fs::write(&file, format!("TAG #0#1#2\n{reply}"))?;
+    let limit = peerline::limit("datagrams", &[&file.to_string_lossy()])?;
+    let relay = &all[0].server;
+    let mut contenders = vec![by_udp("relay by UDP", relay, datagrams(relay)?)];
+    if let Some(redis) = all.iter().find(|served| served.name == "redis") {
+        let load = Load::new(redis.server.address, vec![redis.group(64, 1)])?;
+        contenders.push(redis.contender(load));
+    }
+    contenders.push(by_udp("limit by UDP", &limit, datagrams(&limit)?));
+    alternate(ROUNDS, contenders)
 }
 
 /// Registers the nodes of the first so many numbers.

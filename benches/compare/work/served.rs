@@ -26,7 +26,12 @@ impl Served {
         }
     }
 
-    fn group(&self, connections: usize, in_flight: usize) -> Group {
+    /// As it does under a load of its own.
+    pub(super) fn contender(&self, load: Load) -> Contender<'_> {
+        Contender::loaded(self.name, &self.server, load, TIME)
+    }
+
+    pub(super) fn group(&self, connections: usize, in_flight: usize) -> Group {
         Group {
             exchange: Arc::clone(&self.exchange),
             connections,
@@ -54,34 +59,24 @@ pub(super) fn loaded_anew(all: &[Served], connections: usize) -> io::Result<Vec<
     })
 }
 
-/// The relay over UDP with so many requests in flight, and another server with
-/// as many connections.
-pub(super) fn over_udp(
-    relay: &Server,
+/// The same over UDP, with so many requests in flight.
+pub(super) fn by_udp<'a>(
+    name: &'static str,
+    server: &'a Server,
     mut datagrams: Datagrams,
-    other: Option<&Served>,
-    connections: usize,
-) -> io::Result<Vec<Series>> {
-    let mut contenders = vec![Contender::new("relay by UDP", move || {
-        let before = relay.processor_time();
+) -> Contender<'a> {
+    Contender::new(name, move || {
+        let before = server.processor_time();
         let sample = datagrams.run(TIME)?;
-        Ok(Round::of(&[sample], relay.processor_time() - before))
-    })];
-    if let Some(served) = other {
-        let load = Load::new(served.server.address, vec![served.group(connections, 1)])?;
-        contenders.push(Contender::loaded(served.name, &served.server, load, TIME));
-    }
-    alternate(ROUNDS, contenders)
+        Ok(Round::of(&[sample], server.processor_time() - before))
+    })
 }
 
 fn take_turns(
     all: &[Served],
     load: impl Fn(&Served) -> io::Result<Load>,
 ) -> io::Result<Vec<Series>> {
-    let contenders = all.iter().map(|served| {
-        let load = load(served)?;
-        Ok(Contender::loaded(served.name, &served.server, load, TIME))
-    });
+    let contenders = all.iter().map(|served| Ok(served.contender(load(served)?)));
     alternate(ROUNDS, contenders.collect::<io::Result<_>>()?)
 }
 
