@@ -7,7 +7,7 @@
 //! is checked, and a wrong or lost one makes the run fail.
 //!
 //! - [`work`]: what is compared, and what is demanded.
-//! - [`peers`], [`peerline`], [`limit`]: who is compared.
+//! - [`peers`], [`ours`], [`limit`]: who is compared.
 //! - [`load`], [`datagrams`], [`exchange`]: the load, and what must be answered.
 //! - [`series`], [`report`]: rounds, and what is printed of them.
 //! - [`process`], [`machine`]: programs, processors, the network.
@@ -17,7 +17,7 @@ mod exchange;
 mod limit;
 mod load;
 mod machine;
-mod peerline;
+mod ours;
 mod peers;
 mod process;
 mod report;
@@ -27,12 +27,8 @@ mod work;
 use std::env;
 use std::io;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 
 use crate::machine::Side;
 use crate::work::{Bench, WORKLOADS, Workload};
@@ -102,14 +98,10 @@ fn compare(args: &Args, own: &[String]) -> io::Result<bool> {
     }
     machine::settle(Side::Load)?;
     // Ten thousand connections are open files.
-    ::peerline::reactor::raise_limit();
+    peerline::reactor::raise_limit();
     let bench = Bench::new()?;
     let (mut reached, mut demanded, mut faults) = (0, 0, 0);
-    let interrupted = interruption()?;
     for work in chosen {
-        if interrupted.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
         let outcomes = (work.run)(&bench)
             .map_err(|error| io::Error::other(format!("{}: {error}", work.name)))?;
         for outcome in outcomes {
@@ -128,15 +120,4 @@ fn compare(args: &Args, own: &[String]) -> io::Result<bool> {
     }
     eprintln!("{reached} of {demanded} demands reached, {faults} answers wrong or lost");
     Ok(faults == 0)
-}
-
-/// Set by the first signal, so that files and servers are cleared away; the
-/// second one ends the program at once.
-fn interruption() -> io::Result<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_default(signal, Arc::clone(&interrupted))?;
-        flag::register(signal, Arc::clone(&interrupted))?;
-    }
-    Ok(interrupted)
 }

@@ -37,7 +37,7 @@ pub(crate) struct Series {
 
 impl Series {
     /// Nothing yet.
-    fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         Self {
             name,
             figures: Vec::new(),

@@ -8,6 +8,7 @@ mod fetch;
 mod lines;
 mod memory;
 mod same;
+mod search;
 mod stream;
 
 use std::io;
@@ -23,6 +24,7 @@ pub(crate) fn run(args: &[String]) -> io::Result<()> {
         ["same", reply] => same::run(reply),
         ["datagrams", reply] => datagrams::run(reply),
         ["directory"] => directory::run(),
+        ["search"] => search::run(),
         ["stream", folder] => stream::run(folder),
         ["fetch", address, name, target] => fetch::run(address, name, target, None),
         ["fetch-checked", address, name, target] => {

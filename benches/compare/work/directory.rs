@@ -11,14 +11,14 @@ use crate::load::Load;
 use crate::process::Server;
 use crate::report::{Outcome, Unit};
 use crate::series::{Series, alternate};
-use crate::{peerline, peers};
+use crate::{ours, peers};
 
 /// Entries.
 const MANY: u32 = 1_000_000;
 /// Entries of the small directory that the large one is compared with.
 const FEW: u32 = 1_000;
 /// Our relay with the small directory.
-const SMALL: &str = "of a thousand";
+const SMALL: &str = "relay of 1,000";
 
 /// A node's address; it has the same length for all.
 const NODE: &str = "10.1#0.1#1.1#2 4000";
@@ -168,7 +168,7 @@ fn ask_by_udp(bench: &Bench, question: &Question, all: &[Served]) -> io::Result<
     let datagrams = |server: &Server| Datagrams::new(server.address, request, reply, MANY, 64);
     let file = bench.disk().join(format!("{}-reply", question.name));
     fs::write(&file, format!("TAG #0#1#2\n{reply}"))?;
-    let limit = peerline::limit("datagrams", &[&file.to_string_lossy()])?;
+    let limit = ours::limit("datagrams", &[&file.to_string_lossy()])?;
     let relay = &all[0].server;
     let mut contenders = vec![by_udp("relay by UDP", relay, datagrams(relay)?)];
     if let Some(redis) = all.iter().find(|served| served.name == "redis") {
@@ -230,7 +230,7 @@ impl Filled {
         question: &Question,
         entries: u32,
     ) -> io::Result<()> {
-        let relay = peerline::relay(&["--lease", "86400"])?;
+        let relay = ours::relay(&["--lease", "86400"])?;
         self.add(name, relay, question.exchange(entries), |server| {
             (question.fill)(server, entries)
         })
@@ -239,7 +239,7 @@ impl Filled {
     /// The limit program, and a relay with few entries. Returns what an entry has
     /// taken of the others' memory.
     fn add_limits(&mut self, question: &Question) -> io::Result<Vec<Series>> {
-        let limit = peerline::limit("directory", &[])?;
+        let limit = ours::limit("directory", &[])?;
         self.add("limit", limit, question.exchange(MANY), |server| {
             (question.fill)(server, MANY)
         })?;

@@ -9,7 +9,7 @@ use super::{Bench, REQUESTS};
 use crate::exchange::{Exchange, Form, Template};
 use crate::process::Server;
 use crate::report::Outcome;
-use crate::{peerline, peers};
+use crate::{ours, peers};
 
 /// Different files that are asked for.
 const FILES: u32 = 1000;
@@ -19,8 +19,8 @@ const SIZE: usize = 1024;
 pub(super) fn run(bench: &Bench) -> io::Result<Vec<Outcome>> {
     let folder = bench.disk().join("small");
     let body = make_files(&folder)?;
-    let relay = peerline::relay(&[])?;
-    let node = peerline::unlisted_node(&relay, &folder)?;
+    let relay = ours::relay(&[])?;
+    let node = ours::unlisted_node(&relay, &folder)?;
     let mut all = vec![Served::new("peer-node", node, ours(&body))];
     if let Some(server) = peers::nginx(bench.disk(), &folder)? {
         all.push(Served::new("nginx", server, over_http(&body)));
@@ -35,7 +35,7 @@ pub(super) fn run(bench: &Bench) -> io::Result<Vec<Outcome>> {
     }
     let reply = bench.disk().join("small-reply");
     fs::write(&reply, found(&body))?;
-    let limit = peerline::limit("memory", &[&reply.to_string_lossy()])?;
+    let limit = ours::limit("memory", &[&reply.to_string_lossy()])?;
     all.push(Served::new("limit", limit, ours(&body)));
 
     let many = "files of 1 KiB, 64 connections with 1 request in flight";

@@ -11,7 +11,7 @@ use crate::load::{Group, Load, Until};
 use crate::process::Server;
 use crate::report::{Outcome, Unit};
 use crate::series::Series;
-use crate::{peerline, peers};
+use crate::{ours, peers};
 
 const CONNECTIONS: usize = 10_000;
 /// Made at once, so that no queue of the kernel overflows.
@@ -27,7 +27,7 @@ const MEMORY: Unit = Unit {
 
 pub(super) fn run(bench: &Bench) -> io::Result<Vec<Outcome>> {
     let ping = || Exchange::exact("PING\n", "PONG\n", 1);
-    let mut all = vec![idle("relay", peerline::relay(&[])?, ping())?];
+    let mut all = vec![idle("relay", ours::relay(&[])?, ping())?];
     let folder = bench.disk();
     std::fs::write(folder.join("hello"), "hello")?;
     if let Some(server) = peers::nginx(folder, folder)? {
@@ -48,7 +48,7 @@ pub(super) fn run(bench: &Bench) -> io::Result<Vec<Outcome>> {
     }
     let reply = folder.join("pong");
     std::fs::write(&reply, "PONG\n")?;
-    let limit = peerline::limit("memory", &[&reply.to_string_lossy()])?;
+    let limit = ours::limit("memory", &[&reply.to_string_lossy()])?;
     all.push(idle("limit", limit, ping())?);
     let (each, busy) = (all[0].figures[0], all[0].processor.as_secs_f64());
     let title = "ten thousand connections that have spoken once: memory of the process";

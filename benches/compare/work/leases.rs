@@ -11,7 +11,7 @@ use super::Bench;
 use super::served::fill;
 use crate::exchange::Exchange;
 use crate::load::{Group, Load, Until};
-use crate::peerline;
+use crate::ours;
 use crate::report::{Outcome, Unit};
 use crate::series::Series;
 
@@ -30,7 +30,7 @@ const LATENCY: Unit = Unit {
 };
 
 pub(super) fn run(_: &Bench) -> io::Result<Vec<Outcome>> {
-    let relay = peerline::relay(&["--lease", "3"])?;
+    let relay = ours::relay(&["--lease", "3"])?;
     let register = format!("REGISTER {NODE}\n");
     let reply = format!("OK 3 {NODE} 0\n");
     fill(&relay, Exchange::exact(register, reply, NODES))?;
@@ -46,8 +46,8 @@ pub(super) fn run(_: &Bench) -> io::Result<Vec<Outcome>> {
     let mut load = Load::new(relay.address, vec![group])?;
     kill_process(pid, Signal::CONT)?;
     let samples = load.run(Until::Time(WATCHED))?;
-    let left = peerline::ask(relay.address, "LIST\n")?;
-    let mut series = Series::once("PING meanwhile", 0.0);
+    let left = ours::ask(relay.address, "LIST\n")?;
+    let mut series = Series::new("PING meanwhile");
     let latencies = samples[0].latencies.iter();
     series.figures = latencies.map(|time| time.as_secs_f64() * 1e3).collect();
     series.faults = samples[0].wrong + samples[0].lost + u64::from(left != "NODES 0\n");

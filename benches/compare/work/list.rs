@@ -9,7 +9,7 @@ use super::served::{Served, fill, loaded};
 use super::{Bench, REQUESTS};
 use crate::exchange::Exchange;
 use crate::report::Outcome;
-use crate::{peerline, peers};
+use crate::{ours, peers};
 
 /// A node's address.
 const NODE: &str = "10.1#0.1#1.1#2 4000";
@@ -55,7 +55,7 @@ fn long(bench: &Bench) -> io::Result<Outcome> {
 }
 
 fn ours(nodes: u32) -> io::Result<Served> {
-    let relay = peerline::relay(&["--lease", "86400"])?;
+    let relay = ours::relay(&["--lease", "86400"])?;
     let reply = format!("OK 86400 {NODE} 0\n");
     fill(
         &relay,
@@ -68,7 +68,7 @@ fn limit(bench: &Bench, kind: &str, nodes: u32) -> io::Result<Served> {
     let file = bench.disk().join(format!("list-of-{nodes}"));
     let list = list(nodes);
     fs::write(&file, list.reply.text(0))?;
-    let limit = peerline::limit(kind, &[&file.to_string_lossy()])?;
+    let limit = ours::limit(kind, &[&file.to_string_lossy()])?;
     Ok(Served::new("limit", limit, list))
 }
 

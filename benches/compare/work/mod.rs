@@ -10,11 +10,13 @@ mod served;
 mod start;
 mod stream;
 
-use std::env;
-use std::io;
 use std::path::Path;
 use std::time::Duration;
+use std::{env, fs, io, process, thread};
 
+use peerline::exit::Exit;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use tempfile::TempDir;
 
 use crate::report::{Outcome, Unit};
@@ -104,16 +106,27 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    /// Makes the folders. They are cleared away even if a signal ends us.
     pub(crate) fn new() -> io::Result<Self> {
         let shm = Path::new("/dev/shm");
-        Ok(Self {
+        let bench = Self {
             disk: TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?,
             memory: if shm.is_dir() {
                 TempDir::new_in(shm)?
             } else {
                 TempDir::new_in(env::temp_dir())?
             },
-        })
+        };
+        let folders = [bench.disk().to_owned(), bench.memory().to_owned()];
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        thread::spawn(move || {
+            if signals.forever().next().is_some() {
+                // What is not removed is not ours any more.
+                let _ = folders.map(fs::remove_dir_all);
+                process::exit(i32::from(Exit::Interrupted as u8));
+            }
+        });
+        Ok(bench)
     }
 
     /// A folder on disk.

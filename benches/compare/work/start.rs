@@ -10,7 +10,7 @@ use super::Bench;
 use crate::process::{self, Server};
 use crate::report::{Outcome, Unit};
 use crate::series::{Contender, Round, alternate, median};
-use crate::{peerline, peers};
+use crate::{ours, peers};
 
 /// What the small file holds.
 const CONTENT: &str = "Hello, Peerline!\n";
@@ -34,14 +34,14 @@ pub(super) fn client(bench: &Bench) -> io::Result<Vec<Outcome>> {
     let folder = bench.disk().join("one");
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("hello.txt"), CONTENT)?;
-    let relay = peerline::relay(&[])?;
-    let node = peerline::node(&relay, &folder)?;
+    let relay = ours::relay(&[])?;
+    let node = ours::node(&relay, &folder)?;
     let (ip, port) = (relay.address.ip().to_string(), relay.address.port());
     let port = port.to_string();
     let get = [&*ip, &*port, "--quiet", "get", "hello.txt"];
     let nginx = peers::nginx(bench.disk(), &folder)?;
     let url;
-    let mut contenders = vec![starting("peer-client", &node, peerline::CLIENT, &get)];
+    let mut contenders = vec![starting("peer-client", &node, ours::CLIENT, &get)];
     if let Some(nginx) = nginx.as_ref().filter(|_| peers::has("curl")) {
         url = format!("http://{}/hello.txt", nginx.address);
         contenders.push(starting("nginx+curl", nginx, "curl", &["-s", &url]));
@@ -76,11 +76,11 @@ fn starting<'a>(
 /// From the start of the node until it has served a file.
 pub(super) fn node(bench: &Bench) -> io::Result<Vec<Outcome>> {
     let folder = make_files(&bench.disk().join("many"))?;
-    let relay = peerline::relay(&[])?;
+    let relay = ours::relay(&[])?;
     let contender = Contender::new("peer-node", || {
         let begun = Instant::now();
-        let node = peerline::unlisted_node(&relay, &folder)?;
-        let answer = peerline::ask(node.address, "GET 99/999.txt\n")?;
+        let node = ours::unlisted_node(&relay, &folder)?;
+        let answer = ours::ask(node.address, "GET 99/999.txt\n")?;
         Ok(Round {
             figure: milliseconds(begun.elapsed()),
             units: 1.0,

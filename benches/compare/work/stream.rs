@@ -10,7 +10,7 @@ use crate::machine::{congestion_control, set_congestion_control};
 use crate::process::{self, Server};
 use crate::report::{Outcome, Unit};
 use crate::series::{Contender, Round, Series, alternate};
-use crate::{limit, peerline, peers};
+use crate::{limit, ours, peers};
 
 const ROUNDS: usize = 5;
 /// The file's name.
@@ -85,8 +85,8 @@ enum Target {
 fn compare(bench: &Bench, target: &Target) -> io::Result<Vec<Series>> {
     let folder = bench.memory().join("large");
     let file = make_file(&folder)?;
-    let relay = peerline::relay(&[])?;
-    let limit = peerline::limit("stream", &[&folder.to_string_lossy()])?;
+    let relay = ours::relay(&[])?;
+    let limit = ours::limit("stream", &[&folder.to_string_lossy()])?;
     let nginx = peers::nginx(bench.disk(), &folder)?;
     let path = target.path();
     let (ip, port) = (relay.address.ip().to_string(), relay.address.port());
@@ -94,16 +94,16 @@ fn compare(bench: &Bench, target: &Target) -> io::Result<Vec<Series>> {
     let mut get = vec![&*ip, &*port, "--quiet", "get", NAME, "-o", &*path];
     let (node, hash);
     if target.is_checked() {
-        node = peerline::hashing_node(&relay, &folder)?;
-        hash = peerline::hash_of(&relay, NAME)?;
+        node = ours::hashing_node(&relay, &folder)?;
+        hash = ours::hash_of(&relay, NAME)?;
         get.extend(["--hash", &*hash]);
     } else {
-        node = peerline::node(&relay, &folder)?;
+        node = ours::node(&relay, &folder)?;
     }
     let fetching = |name, server, client: &str, args: &[&str]| {
         fetching(name, server, client, args, &file, target)
     };
-    let mut contenders = vec![fetching("peerline", &node, peerline::CLIENT, &get)];
+    let mut contenders = vec![fetching("peerline", &node, ours::CLIENT, &get)];
     if let Some(nginx) = &nginx {
         let url = format!("http://{}/{NAME}", nginx.address);
         let curl = ["-s", "-o", &*path, &*url];
