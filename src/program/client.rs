@@ -245,7 +245,10 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
         let settings = prompt::Settings {
             help: if commands { HELP } else { "" },
             history: args.history.path().filter(|_| commands),
-            at_end: prompt::AtEnd::Ends,
+            at_end: match commands {
+                true => prompt::AtEnd::Ends,
+                false => prompt::AtEnd::IsTold,
+            },
         };
         let prompt = prompt::start(asked, reactor.handle(), voice, settings);
         Some(prompt.map_err(|error| Failure::system("the prompt cannot start", &error))?)

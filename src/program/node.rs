@@ -67,8 +67,11 @@ pub struct Args {
     pub advertise: ClaimedIp,
     /// Receive the messages that are sent to the address under which the node is listed
     /// [default: with a console]
-    #[arg(long)]
+    #[arg(long, overrides_with = "no_listen_messages")]
     pub listen_messages: bool,
+    /// Receive no messages
+    #[arg(long)]
+    pub no_listen_messages: bool,
     /// Talk to the relay over UDP, and over TCP only where that fails
     #[arg(long)]
     pub udp: bool,
@@ -156,7 +159,7 @@ pub fn prepare(
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
     let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, news)
         .by_datagrams(Exchanges::new(routes, fastrand::u64(..)));
-    if args.listen_messages || user.is_some() {
+    if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
         let listener = Listener::new(relay.clone(), args.advertise, port, fastrand::u64(..));
         node = node.listening(listener);
     }

@@ -54,6 +54,8 @@ pub(super) enum AtEnd {
     /// It ends as well; so it does at an empty line, as the programs did that
     /// Peerline descends from.
     Ends,
+    /// It is told. An empty line is one like any other.
+    IsTold,
     /// It goes on.
     GoesOn,
 }

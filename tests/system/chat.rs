@@ -5,16 +5,10 @@ use std::process::Stdio;
 use std::thread;
 
 use crate::fake::Fake;
+use crate::messages::listener;
 use crate::running::Running;
 use crate::support::{Done, Nc, Server, client, client_command, folder, node, relay, run};
 use crate::terminal::Terminal;
-
-/// Somebody with `nc` who listens, and his address.
-fn listener(relay: &Server) -> (Nc, String) {
-    let mut nc = Nc::connect(relay.address());
-    let address = nc.ask("LISTEN").split_off("OK ".len());
-    (nc, address)
-}
 
 /// Plays somebody who answers each message that he gets by `answer` and its text,
 /// until there have been so many, and all of his were passed on.
@@ -99,7 +93,7 @@ fn a_conversation_through_pipes() {
     let (nc, to) = listener(&relay);
     let answering = echo(nc, "heard: ", 3);
     let args = with_address(&["chat"], &to, &["--wait", "0.5"]);
-    let done = piped(&relay, &args, "one\n  two words \nthree").expect_code(0);
+    let done = piped(&relay, &args, "one\n\n  two words \nthree").expect_code(0);
     let expected = ["one", "two words", "three"].map(|text| format!("{to} heard: {text}\n"));
     assert_eq!(done.text(), expected.concat());
     answering.join().expect("it heard all");

@@ -1,11 +1,18 @@
 //! Nodes that receive messages at their own address.
 
+use std::path::Path;
+use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::fake::Fake;
-use crate::support::{Nc, Server, client, eventually, folder, node, relay, unlisted_node};
+use crate::messages::listener;
+use crate::support::{
+    Nc, Server, client, client_command, eventually, folder, node, relay, run, unlisted_node,
+};
+use crate::terminal::Terminal;
 
 /// A node without files that receives messages; it does so already.
 fn listening_node(relay: &Server, args: &[&str]) -> Server {
@@ -47,6 +54,105 @@ fn what_arrives_is_shown_with_who_sent_it() {
     assert_eq!(relay.stat("nodes"), 0);
 }
 
+/// The command line of a node, for a terminal.
+fn node_command(relay: &Server, share: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
+    command
+        .arg(relay.address().ip().to_string())
+        .arg(relay.address().port().to_string())
+        .args(["--no-hashes", "--share"])
+        .arg(share)
+        .args(args);
+    command
+}
+
+/// Somebody at the console of a node that receives messages, and its address.
+fn console(relay: &Server, share: &Path) -> (Terminal, String) {
+    let mut terminal = Terminal::start(node_command(relay, share, &[]));
+    terminal.expect("messages to ");
+    let address = terminal.expect(" arrive here");
+    terminal.expect("peerline> ");
+    (terminal, address)
+}
+
+#[test]
+fn two_people_talk_at_the_consoles_of_their_nodes() {
+    let relay = relay(&[]);
+    let share = folder(&[]);
+    let (mut anna, to_anna) = console(&relay, share.path());
+    let (mut bert, to_bert) = console(&relay, share.path());
+    bert.enter("reply hello?");
+    bert.expect("nobody has written yet");
+    for round in 0..5 {
+        anna.enter(&format!("send {to_bert} ping {round}"));
+        bert.expect(&format!("message from {to_anna}: ping {round}"));
+        anna.expect(&format!("sent to {to_bert}"));
+        bert.enter(&format!("reply pong {round}"));
+        anna.expect(&format!("message from {to_bert}: pong {round}"));
+        bert.expect(&format!("sent to {to_anna}"));
+    }
+    bert.enter("quit");
+    assert_eq!(bert.end().1, 0);
+    anna.enter("reply gone?");
+    anna.expect(&format!("not sent to {to_bert}: the relay says 404"));
+    anna.enter("quit");
+    assert_eq!(anna.end().1, 0);
+}
+
+#[test]
+fn a_client_and_the_console_of_a_node_talk_both_ways() {
+    let relay = relay(&[]);
+    let share = folder(&[]);
+    let (mut node, to_node) = console(&relay, share.path());
+    let (ip, port) = to_node.split_once(' ').expect("two fields");
+    let mut chat = Terminal::start(client_command(relay.address(), &["chat", ip, port]));
+    chat.expect("you are reached at 127.0.0.1 port ");
+    let to_chat = format!("127.0.0.1 {}", chat.expect("\r\n"));
+    chat.at_prompt("Who is there?");
+    node.expect(&format!("message from {to_chat}: Who is there?"));
+    node.enter("reply It is me.");
+    chat.expect(&format!("{to_node} It is me."));
+    node.enter(&format!("send {to_chat} Still there?"));
+    chat.expect(&format!("{to_node} Still there?"));
+    chat.enter("/quit");
+    assert_eq!(chat.end().1, 0);
+    // Who only waits for an answer gets it as well.
+    let answering = thread::spawn(move || {
+        node.expect(": What time is it?");
+        node.enter("reply Tea time.");
+        node
+    });
+    let args = ["send", ip, port, "What time is it?", "--wait", "1"];
+    let done = run(client_command(relay.address(), &args), b"").expect_code(0);
+    assert_eq!(done.text(), format!("{to_node} Tea time.\n"));
+    drop(answering.join().expect("it was asked"));
+}
+
+#[test]
+fn a_console_need_not_receive_messages() {
+    let relay = relay(&[]);
+    let share = folder(&[]);
+    let command = node_command(&relay, share.path(), &["--no-listen-messages"]);
+    let mut terminal = Terminal::start(command);
+    terminal.expect("registered as ");
+    let (mut nc, to) = listener(&relay);
+    terminal.enter(&format!("send {to} hello"));
+    assert!(nc.line().ends_with(" hello"));
+    assert_eq!(relay.stat("listeners"), 1);
+    terminal.enter("quit");
+    assert_eq!(terminal.end().1, 0);
+}
+
+#[test]
+fn messages_reach_a_node_that_registers_by_datagrams() {
+    let relay = relay(&[]);
+    let mut node = listening_node(&relay, &["--udp"]);
+    send(&relay, &node, "hello");
+    node.log_until(": hello");
+    assert_eq!(node.stop(), Some(0));
+    assert_eq!(relay.stat("nodes"), 0);
+}
+
 #[test]
 fn a_node_receives_no_messages_unless_it_is_told_to() {
     let relay = relay(&[]);
@@ -82,7 +188,7 @@ fn a_mailbox_comes_back_after_its_relay() {
     first.signal(Signal::KILL);
     first.wait();
     node.log_until("no messages arrive: ");
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_relay-server"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
     command.arg(port);
     let second = Server::start(command);
     node.log_until_count(&arrive_at(&node), 2);

@@ -11,7 +11,7 @@ fn wire(address: SocketAddr) -> String {
 }
 
 /// Somebody who listens at his own address, and that address.
-fn listener(relay: &Server) -> (Nc, String) {
+pub fn listener(relay: &Server) -> (Nc, String) {
     let mut nc = Nc::connect(relay.address());
     let address = wire(nc.local());
     assert_eq!(nc.ask("LISTEN"), format!("OK {address}"));

@@ -319,6 +319,8 @@ impl Role for Client {
                 self.asked = false;
                 self.typed(turn, &line);
             }
+            // What is said is no file name.
+            Message::Complete { .. } if self.chat.is_some() => {}
             Message::Complete { prefix, answer } => self.errands.complete(turn, prefix, answer),
             Message::EndOfInput => self.input_ended(turn),
         }
