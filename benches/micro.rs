@@ -129,6 +129,7 @@ fn name(number: u32) -> String {
 /// A relay without a loop around it, and one connection.
 struct Stage {
     relay: Relay,
+    peer: SocketAddr,
     session: <Relay as Role>::Session,
     out: Output<Relay>,
     now: Instant,
@@ -153,9 +154,11 @@ impl Stage {
             trust: Trust::new(Vec::new()),
         };
         let mut relay = Relay::new(settings, [0; 32], now);
-        let session = relay.accepted(SocketAddr::from(([127, 0, 0, 1], 50_000)));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
+        let session = relay.accepted(peer);
         Self {
             relay,
+            peer,
             session,
             out: Output::default(),
             now,
@@ -170,7 +173,10 @@ impl Stage {
             out: &mut self.out,
         };
         let heard = Heard::Line(line.as_bytes());
-        black_box(self.relay.heard(&mut turn, conn, &mut self.session, heard));
+        black_box(
+            self.relay
+                .heard(&mut turn, conn, self.peer, &mut self.session, heard),
+        );
         let (text, steps) = self.out.take();
         debug_assert!(!text.starts_with(b"ERROR"), "{line} was refused");
         self.out.recycle(text, steps);

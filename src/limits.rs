@@ -21,8 +21,8 @@ pub struct Limits {
     pub max_line: usize,
     /// Unknown commands until a connection is closed
     #[arg(long, value_name = "N", default_value = "10",
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_unknown: u32,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_unknown: u16,
     /// Bytes that may wait to be sent to a peer before its next request is read
     #[arg(long, value_name = "BYTES", default_value = "262144", value_parser = at_least_one)]
     pub max_queue: usize,

@@ -3,10 +3,10 @@
 
 use std::fmt;
 use std::io::{self, Read};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -55,10 +55,55 @@ pub(super) enum Origin {
     Dialled,
 }
 
+/// How long the other side may say nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Silence {
+    /// As long as the limits say.
+    Limited,
+    /// As long as it is alive.
+    Kept,
+    /// Likewise, but an answer is due.
+    Owing,
+}
+
+/// Whether a whole line has been heard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Spoke {
+    Never,
+    /// Not since the deadline was set.
+    Before,
+    /// Since the deadline was set.
+    Lately,
+}
+
+/// The other side's address, smaller than a `SocketAddr`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    pub(super) ip: IpAddr,
+    port: u16,
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            ip: address.ip(),
+            port: address.port(),
+        }
+    }
+}
+
+impl From<Peer> for SocketAddr {
+    fn from(peer: Peer) -> Self {
+        Self::new(peer.ip, peer.port)
+    }
+}
+
+/// Who is connected. There may be very many that say nothing: what most of them
+/// have no use for lies elsewhere.
 pub(super) struct Connection<S, F> {
     pub(super) stream: TcpStream,
     pub(super) serial: u32,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     pub(super) origin: Origin,
     pub(super) phase: Phase,
     /// None only for somebody who was turned away.
@@ -79,20 +124,15 @@ pub(super) struct Connection<S, F> {
     pub(super) held: bool,
     /// The role works on its answer; until then nothing more is heard.
     pub(super) waiting: Waiting,
-    /// It may be silent for as long as the other side is alive.
-    pub(super) kept: bool,
-    /// Although it is kept: an answer is due.
-    pub(super) owes: bool,
-    /// A whole line has been heard.
-    pub(super) spoke: bool,
-    /// A whole line has been heard since the deadline was set.
-    pub(super) heard_line: bool,
+    pub(super) silence: Silence,
+    pub(super) spoke: Spoke,
     pub(super) inbox: Inbox,
     pub(super) outbox: Outbox<F>,
-    pub(super) since: Instant,
+    /// When it began: nanoseconds after the loop did.
+    pub(super) since: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
-    pub(super) end: Option<End>,
+    pub(super) end: Option<Box<End>>,
 }
 
 /// What a read gave.
@@ -109,12 +149,12 @@ impl<S, F: AsFd> Connection<S, F> {
         origin: Origin,
         session: Option<S>,
         serial: u32,
-        now: Instant,
+        since: u64,
     ) -> Self {
         Self {
             stream,
             serial,
-            peer,
+            peer: peer.into(),
             origin,
             phase: match origin {
                 Origin::Accepted => Phase::Open,
@@ -129,13 +169,11 @@ impl<S, F: AsFd> Connection<S, F> {
             queued: false,
             held: false,
             waiting: Waiting::No,
-            kept: false,
-            owes: false,
-            spoke: false,
-            heard_line: false,
+            silence: Silence::Limited,
+            spoke: Spoke::Never,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
-            since: now,
+            since,
             bytes_in: 0,
             bytes_out: 0,
             end: None,
@@ -275,12 +313,16 @@ impl<S, F: AsFd> Connection<S, F> {
     /// From now on it may be silent; the kernel asks whether the other side is
     /// still there.
     pub(super) fn keep(&mut self) {
-        self.owes = false;
-        if !std::mem::replace(&mut self.kept, true)
+        if std::mem::replace(&mut self.silence, Silence::Kept) == Silence::Limited
             && let Err(error) = set_keepalive(&self.stream)
         {
-            log::warn!("{}: keepalive: {error}", self.peer);
+            log::warn!("{}: keepalive: {error}", SocketAddr::from(self.peer));
         }
+    }
+
+    /// Why it is over, unless that was taken already.
+    pub(super) fn take_end(&mut self) -> End {
+        self.end.take().map_or(End::Done, |end| *end)
     }
 
     /// Says that nothing more will be sent.
@@ -292,13 +334,14 @@ impl<S, F: AsFd> Connection<S, F> {
 
 impl<S: fmt::Display, F> Connection<S, F> {
     /// One line for each connection that others made; our own are told by the role.
-    pub(super) fn log_end(&self, end: &End, now: Instant) {
+    pub(super) fn log_end(&self, end: &End, now: u64) {
         let level = match self.origin {
             Origin::Accepted => log::Level::Info,
             Origin::Dialled => log::Level::Debug,
         };
-        let (peer, bytes_in, bytes_out) = (self.peer, self.bytes_in, self.bytes_out);
-        let ms = now.saturating_duration_since(self.since).as_millis();
+        let (bytes_in, bytes_out) = (self.bytes_in, self.bytes_out);
+        let peer = SocketAddr::from(self.peer);
+        let ms = now.saturating_sub(self.since) / 1_000_000;
         match &self.session {
             Some(session) => log::log!(
                 level,

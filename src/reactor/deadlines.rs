@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::Reactor;
-use super::connection::{Origin, Phase, Waiting};
+use super::connection::{Origin, Phase, Silence, Spoke, Waiting};
 use crate::end::End;
 use crate::role::{Fault, Role};
 use crate::timers::Lane;
@@ -30,7 +30,10 @@ where
         let Some(conn) = self.connections.get_mut(slot) else {
             return;
         };
-        let heard_line = std::mem::take(&mut conn.heard_line);
+        let heard_line = conn.spoke == Spoke::Lately;
+        if heard_line {
+            conn.spoke = Spoke::Before;
+        }
         let limits = &self.settings.limits;
         let (lane, time, progress) = match (conn.phase, conn.origin) {
             (Phase::Dialling | Phase::Ended, _) => return,
@@ -39,13 +42,15 @@ where
                 (STALL, limits.stall, moved.1 > 0)
             }
             // Keepalive finds out whether the other side is still there.
-            (_, _) if conn.kept && !conn.owes => return self.timers.clear(slot),
+            (_, _) if conn.silence == Silence::Kept => return self.timers.clear(slot),
             // Bytes of a line that never ends are no progress.
             (_, Origin::Dialled) => {
-                let progress = conn.spoke && moved.0 > 0;
+                let progress = conn.spoke != Spoke::Never && moved.0 > 0;
                 (PROGRESS, self.settings.patience.timeout, progress)
             }
-            (_, Origin::Accepted) if !conn.spoke => (FIRST_LINE, limits.first_line, false),
+            (_, Origin::Accepted) if conn.spoke == Spoke::Never => {
+                (FIRST_LINE, limits.first_line, false)
+            }
             // It waits for us.
             (_, Origin::Accepted) if conn.waiting != Waiting::No => {
                 return self.timers.clear(slot);
@@ -57,7 +62,7 @@ where
                 // What was received may have taken long to put away: that is
                 // not the other side's fault.
                 PROGRESS => Instant::now(),
-                FIRST_LINE => conn.since,
+                FIRST_LINE => self.started + Duration::from_nanos(conn.since),
                 _ => self.now,
             };
             self.timers.set(slot, lane, since + time);
@@ -81,7 +86,7 @@ where
                 self.break_input(slot, Fault::Late);
                 return self.after_turn(slot, before);
             }
-            (_, Origin::Accepted) if !conn.spoke => End::Silent,
+            (_, Origin::Accepted) if conn.spoke == Spoke::Never => End::Silent,
             (_, Origin::Accepted) => End::Idle,
         };
         self.end(slot, end);

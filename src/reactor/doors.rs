@@ -111,7 +111,8 @@ where
     ) -> usize {
         let serial = self.next_serial;
         self.next_serial = serial.wrapping_add(1);
-        let conn = Connection::new(stream, peer, origin, session, serial, self.now);
+        let since = self.age();
+        let conn = Connection::new(stream, peer, origin, session, serial, since);
         self.connections.insert(conn)
     }
 }

@@ -124,6 +124,7 @@ pub struct Reactor<R: Role> {
     /// One buffer for all reads.
     scratch: Box<[u8]>,
     traffic: Traffic,
+    started: Instant,
     now: Instant,
     stopping: Stopping,
 }
@@ -169,6 +170,7 @@ where
             scratch: vec![0; settings.read_size].into(),
             settings,
             traffic: Traffic::default(),
+            started: now,
             now,
             stopping: Stopping::No,
         })
@@ -339,14 +341,14 @@ where
             self.timers.clear(slot);
             if conn.origin == Origin::Accepted {
                 if conn.session.is_some() {
-                    self.gate.leave(conn.peer.ip());
+                    self.gate.leave(conn.peer.ip);
                 } else {
                     self.refused -= 1;
                 }
                 self.traffic.open = self.gate.open() as u64;
             }
-            let end = conn.end.take().unwrap_or(End::Done);
-            conn.log_end(&end, self.now);
+            let end = conn.take_end();
+            conn.log_end(&end, self.age());
             let session = conn.session.take();
             // The descriptor is free before the role may want another.
             drop(conn);
@@ -360,6 +362,11 @@ where
         if freed {
             self.listeners.iter_mut().for_each(Listener::retry_now);
         }
+    }
+
+    /// Nanoseconds since the loop began: they last for 584 years.
+    fn age(&self) -> u64 {
+        self.now.saturating_duration_since(self.started).as_nanos() as u64
     }
 
     fn enqueue(&mut self, slot: usize) {

@@ -81,7 +81,7 @@ where
                 continue;
             }
             if conn.phase == Phase::Open && !conn.outbox.is_empty() {
-                conn.end = Some(End::Drained);
+                conn.end = Some(Box::new(End::Drained));
                 conn.phase = Phase::Closing;
             } else if conn.phase == Phase::Open {
                 self.end(slot, End::Drained);

@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 
 use super::Reactor;
-use super::connection::{Origin, Phase, Received, Waiting};
+use super::connection::{Origin, Phase, Received, Spoke, Waiting};
 use super::stopping::Stopping;
 use crate::end::End;
 use crate::inbox::Piece;
@@ -155,7 +155,7 @@ where
                     break;
                 }
                 *pieces -= 1;
-                let is_tls = !self.connections[slot].spoke
+                let is_tls = self.connections[slot].spoke == Spoke::Never
                     && unread.unfinished().first() == Some(&TLS_FIRST_BYTE);
                 let heard = match unread.next(max_line) {
                     // TLS has no lines: who waits for the end of one waits in vain.
@@ -163,8 +163,7 @@ where
                     None => break,
                     Some(Piece::Line(line)) => {
                         let conn = &mut self.connections[slot];
-                        conn.spoke = true;
-                        conn.heard_line = true;
+                        conn.spoke = Spoke::Lately;
                         Heard::Line(line)
                     }
                     Some(Piece::Body(bytes)) => Heard::Body(bytes),
@@ -247,7 +246,8 @@ where
             traffic: &self.traffic,
             out: &mut self.out,
         };
-        self.role.heard(&mut turn, id, session, heard)
+        self.role
+            .heard(&mut turn, id, conn.peer.into(), session, heard)
     }
 
     /// Hears nothing more from a connection: what waits is sent, then it ends.
@@ -255,7 +255,7 @@ where
         let conn = &mut self.connections[slot];
         if conn.phase == Phase::Open {
             conn.phase = Phase::Closing;
-            conn.end = Some(end);
+            conn.end = Some(Box::new(end));
         }
     }
 
@@ -268,7 +268,7 @@ where
             return;
         }
         if conn.origin == Origin::Dialled || conn.ended_input {
-            let end = conn.end.take().unwrap_or(End::Done);
+            let end = conn.take_end();
             self.end(slot, end);
         } else {
             conn.shut();
@@ -297,7 +297,7 @@ where
         };
         self.scratch = scratch;
         if over {
-            let end = self.connections[slot].end.take().unwrap_or(End::Done);
+            let end = self.connections[slot].take_end();
             self.end(slot, end);
         }
     }
@@ -309,7 +309,7 @@ where
             conn.phase = Phase::Ended;
             // What it was closing for is the reason, unless not all could be sent.
             if conn.end.is_none() || !conn.outbox.is_empty() {
-                conn.end = Some(end);
+                conn.end = Some(Box::new(end));
             }
             self.ended.push(slot);
         }

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use super::Reactor;
-use super::connection::{Connection, Phase, Waiting};
+use super::connection::{Connection, Phase, Silence, Waiting};
 use super::stopping::{Outcome, Stopping};
 use crate::end::End;
 use crate::role::{ConnId, Role, Step, Turn};
@@ -55,7 +55,9 @@ where
                 }),
                 Step::Expect { conn } => {
                     let expecting = self.recipient(conn, |conn| {
-                        conn.owes = true;
+                        if conn.silence == Silence::Kept {
+                            conn.silence = Silence::Owing;
+                        }
                         Ok(())
                     });
                     // Its own turn sets its deadline.

@@ -62,12 +62,13 @@ pub trait Role: Sized {
     /// There is no place for somebody who connected: what to tell them.
     fn refused(&self, full: Full, text: &mut Vec<u8>);
 
-    /// Something was heard on a connection. Answers written to it leave
-    /// together. Returns what to listen for next.
+    /// Something was heard on a connection with `peer`. Answers written to it
+    /// leave together. Returns what to listen for next.
     fn heard(
         &mut self,
         turn: &mut Turn<'_, Self>,
         conn: ConnId,
+        peer: SocketAddr,
         session: &mut Self::Session,
         heard: Heard<'_>,
     ) -> Next;

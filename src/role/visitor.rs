@@ -16,7 +16,7 @@ pub(super) type Help = (Verb, &'static str);
 #[derive(Default)]
 pub struct Visitor {
     requests: u32,
-    unknown: u32,
+    unknown: u16,
     /// The last verb.
     last: Option<Verb>,
     /// What the last line was meant to be, if its form was wrong.
@@ -32,7 +32,7 @@ impl Visitor {
     pub fn request<'a>(
         &mut self,
         heard: Heard<'a>,
-        max_unknown: u32,
+        max_unknown: u16,
         reply: &mut Vec<u8>,
     ) -> Result<Request<'a>, Next> {
         let line = match heard {

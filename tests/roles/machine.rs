@@ -25,6 +25,7 @@ pub struct Machine<R: Role, W: Witness<R::File>> {
 }
 
 struct Peer<S> {
+    address: SocketAddr,
     session: S,
     inbox: Inbox,
     /// The role works on its answer: what arrives stays in the inbox.
@@ -120,7 +121,7 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
     /// Somebody connects, and gets this number.
     pub fn connect(&mut self, number: u32, from: SocketAddr) -> Known {
         let session = self.role.accepted(from);
-        self.add(number, session)
+        self.add(number, from, session)
     }
 
     /// A number that no connection has had.
@@ -132,8 +133,9 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
         self.peers.contains_key(&number)
     }
 
-    fn add(&mut self, number: u32, session: R::Session) -> Known {
+    fn add(&mut self, number: u32, address: SocketAddr, session: R::Session) -> Known {
         let peer = Peer {
+            address,
             session,
             inbox: Inbox::default(),
             waits: false,
@@ -224,7 +226,8 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
             slot: number,
             serial: number,
         };
-        let next = self.turn(|role, turn| role.heard(turn, conn, &mut peer.session, heard));
+        let next =
+            self.turn(|role, turn| role.heard(turn, conn, peer.address, &mut peer.session, heard));
         self.peers.insert(number, peer);
         Ok(next)
     }
@@ -282,7 +285,7 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
                 Step::Dial { address, session } => {
                     let number = self.fresh();
                     let shown = session.to_string();
-                    self.add(number, session).expect("a new number");
+                    self.add(number, address, session).expect("a new number");
                     Event::Dialled {
                         number,
                         address,

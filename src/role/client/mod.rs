@@ -285,6 +285,7 @@ impl Role for Client {
         &mut self,
         turn: &mut Turn<'_, Self>,
         conn: ConnId,
+        _: SocketAddr,
         connection: &mut Connection,
         heard: Heard<'_>,
     ) -> Next {

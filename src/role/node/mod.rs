@@ -60,7 +60,7 @@ pub struct Node<S: Share> {
     console: Option<Console>,
     /// Tells the node's user.
     news: Box<dyn FnMut(&News<'_>)>,
-    max_unknown: u32,
+    max_unknown: u16,
     started: Instant,
     gets: u64,
     found: u64,
@@ -73,10 +73,10 @@ pub enum Session {
         /// What they did.
         visitor: Visitor,
         /// The last name of a list that was cut, for `MORE`.
-        listed: Option<String>,
+        listed: Option<Box<str>>,
     },
     /// Our contact with the relay.
-    Relay(Talk),
+    Relay(Box<Talk>),
     /// Where messages arrive.
     Mailbox,
     /// For somebody at the console.
@@ -121,7 +121,7 @@ impl<S: Share> Node<S> {
     pub fn new(
         share: S,
         registrar: Registrar,
-        max_unknown: u32,
+        max_unknown: u16,
         now: Instant,
         news: impl FnMut(&News<'_>) + 'static,
     ) -> Self {
@@ -208,7 +208,7 @@ impl<S: Share> Node<S> {
         &mut self,
         turn: &mut Turn<'_, Self>,
         conn: ConnId,
-        listed: &mut Option<String>,
+        listed: &mut Option<Box<str>>,
         request: Request<'_>,
     ) -> Next {
         let reply = turn.out.text(conn);
@@ -280,19 +280,21 @@ impl<S: Share> Node<S> {
     }
 
     /// At most so many files as one list may have, from where the last one was cut.
-    fn list(&mut self, reply: &mut Vec<u8>, listed: &mut Option<String>) {
+    fn list(&mut self, reply: &mut Vec<u8>, listed: &mut Option<Box<str>>) {
         let after = listed.clone();
         let total = self.share.count(None);
         let left = self.share.count(after.as_deref());
         let shown = left.min(MAX_LISTED_FILES as u64);
         say(reply, Reply::Files { shown, total });
+        let mut last = String::new();
         self.share
             .list(after.as_deref(), MAX_LISTED_FILES, &mut |item| {
                 say(reply, item);
-                let last = listed.get_or_insert_default();
-                last.clear();
-                last.push_str(item.name.as_str());
+                item.name.as_str().clone_into(&mut last);
             });
+        if shown > 0 {
+            *listed = Some(last.into());
+        }
     }
 
     fn banner(&mut self) -> Reply<'static> {
@@ -329,6 +331,7 @@ impl<S: Share> Role for Node<S> {
         &mut self,
         turn: &mut Turn<'_, Self>,
         conn: ConnId,
+        _: SocketAddr,
         session: &mut Session,
         heard: Heard<'_>,
     ) -> Next {
@@ -371,7 +374,7 @@ impl<S: Share> Role for Node<S> {
                 }
                 return;
             }
-            Session::Relay(talk) => self.talked(turn.now, talk, end),
+            Session::Relay(talk) => self.talked(turn.now, *talk, end),
             Session::Mailbox => {
                 if let Some(listener) = &mut self.listener {
                     let news = listener.ended(turn.now, end);

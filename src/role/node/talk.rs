@@ -46,7 +46,7 @@ impl<S: Share> Node<S> {
         });
         self.exchanges = exchanges;
         if let Err(talk) = begun {
-            turn.out.dial(relay, Session::Relay(talk));
+            turn.out.dial(relay, Session::Relay(Box::new(talk)));
         }
     }
 
@@ -143,7 +143,7 @@ impl<S: Share> Node<S> {
                         self.announcer.over();
                     }
                     let talk = Talk::new(talk.contact.again());
-                    turn.out.dial(relay, Session::Relay(talk));
+                    turn.out.dial(relay, Session::Relay(Box::new(talk)));
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use super::session::Session;
+use super::session::{Caller, Session};
 use super::{Relay, Turn};
 use crate::protocol::{Count, MAX_AMPLIFICATION, MAX_DATAGRAM, Reply, Requests};
 use crate::role::visitor::say;
@@ -64,7 +64,8 @@ impl Relay {
         start: usize,
         reply: &mut Vec<u8>,
     ) {
-        let mut session = Session::new(from.address);
+        let mut session = Session::default();
+        let mut caller = Caller::new(from.address, &mut session);
         let first = reply.len();
         for line in requests.lines() {
             let begin = reply.len();
@@ -77,8 +78,8 @@ impl Relay {
             } else {
                 Heard::Broken(Fault::TooLong)
             };
-            let next = match session.request(heard, self.settings.max_unknown, reply) {
-                Ok(request) => self.answer_briefly(now, &mut session, request, room, reply),
+            let next = match caller.request(heard, self.settings.max_unknown, reply) {
+                Ok(request) => self.answer_briefly(now, &mut caller, request, room, reply),
                 Err(next) => next,
             };
             if reply.len() - begin > room {

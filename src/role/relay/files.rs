@@ -5,7 +5,7 @@ use std::time::Instant;
 use log::debug;
 
 use super::index::{Holder, PAGES_AT_ONCE, Quota, Search, Seen};
-use super::session::{Session, Subject};
+use super::session::{Caller, Subject};
 use super::table::Place;
 use super::{Refused, Relay};
 use crate::protocol::{Code, Count, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Reply};
@@ -32,18 +32,18 @@ pub(super) struct Pending {
 
 impl Relay {
     /// The place of the node for which this connection speaks.
-    pub(super) fn subject(&self, session: &Session) -> Result<Place, Refused> {
-        match session.subject {
-            Subject::Node(address, _) => self.directory.place(&address, session.ip),
+    pub(super) fn subject(&self, caller: &Caller<'_>) -> Result<Place, Refused> {
+        match caller.session.subject() {
+            Subject::Node(address, _) => self.directory.place(&address, caller.ip),
             Subject::Never | Subject::Refused => None,
         }
         .ok_or_else(register_first)
     }
 
     /// Likewise, if this connection may tell its files.
-    pub(super) fn teller(&mut self, session: &Session) -> Result<Place, Refused> {
-        let place = self.subject(session)?;
-        match session.subject {
+    pub(super) fn teller(&mut self, caller: &Caller<'_>) -> Result<Place, Refused> {
+        let place = self.subject(caller)?;
+        match caller.session.subject() {
             Subject::Node(_, number) if self.directory.may_tell(place, number) => Ok(place),
             Subject::Node(..) | Subject::Never | Subject::Refused => Err(register_first()),
         }
@@ -51,12 +51,12 @@ impl Relay {
 
     pub(super) fn share(
         &mut self,
-        session: &Session,
+        caller: &Caller<'_>,
         size: u64,
         hash: MaybeHash,
         name: &FileName<'_>,
     ) -> Result<(), Refused> {
-        let node = self.teller(session)?;
+        let node = self.teller(caller)?;
         let quota = self.settings.quota;
         if self.index.share(name, Holder::new(node, size, hash), quota) {
             return Ok(());
@@ -110,16 +110,16 @@ impl Relay {
         &mut self,
         turn: &mut Turn<'_, Self>,
         conn: ConnId,
-        session: &mut Session,
+        caller: &mut Caller<'_>,
         mut search: Search,
     ) -> Next {
-        let on_loopback = session.ip.is_loopback();
+        let on_loopback = caller.ip.is_loopback();
         let may_look = self.searches.is_empty() && self.looked.has_room(turn.now);
         if may_look && self.look(&mut search, on_loopback) {
-            answer(turn, conn, session, search);
+            answer(turn, conn, caller, search);
             return Next::Line;
         }
-        session.rare().searches = Some(conn);
+        caller.session.rare().searches = Some(conn);
         self.searches.push_back(Pending {
             conn,
             on_loopback,
@@ -134,15 +134,15 @@ impl Relay {
         &mut self,
         turn: &mut Turn<'_, Self>,
         conn: ConnId,
-        session: &mut Session,
+        caller: &mut Caller<'_>,
     ) {
-        session.rare().searches = None;
+        caller.session.rare().searches = None;
         let at = self
             .searches
             .iter()
             .position(|pending| pending.conn == conn);
         if let Some(pending) = at.and_then(|at| self.searches.remove(at)) {
-            answer(turn, conn, session, pending.search);
+            answer(turn, conn, caller, pending.search);
         }
     }
 
@@ -213,9 +213,9 @@ fn register_first() -> Refused {
     (Code::NotAllowed, "REGISTER first".into())
 }
 
-fn answer(turn: &mut Turn<'_, Relay>, conn: ConnId, session: &mut Session, search: Search) {
+fn answer(turn: &mut Turn<'_, Relay>, conn: ConnId, caller: &mut Caller<'_>, search: Search) {
     let found = search.found();
-    debug!("{} bytes found for {}", found.answer.len(), session.ip);
+    debug!("{} bytes found for {}", found.answer.len(), caller.ip);
     turn.out.text(conn).extend_from_slice(&found.answer);
-    session.rare().more = found.more;
+    caller.session.rare().more = found.more.map(Box::new);
 }

@@ -28,7 +28,7 @@ use self::directory::Directory;
 use self::files::{Looked, Pending};
 use self::index::{Index, Search};
 use self::messages::Listeners;
-use self::session::Subject;
+use self::session::{Caller, Subject};
 use super::visitor::{self, Help, say};
 use super::{ConnId, Correspondent, Heard, Next, Role, Turn};
 use crate::end::{End, Full};
@@ -70,7 +70,7 @@ pub struct Settings {
     /// Bytes of a line in a datagram, with its end.
     pub max_line: usize,
     /// Unknown commands until a connection is closed.
-    pub max_unknown: u32,
+    pub max_unknown: u16,
     /// Datagrams with a wrong cookie that are answered in a second.
     pub wrong_cookies: u32,
     /// What one node may share.
@@ -138,13 +138,13 @@ impl Relay {
         &mut self,
         turn: &mut Turn<'_, Self>,
         conn: ConnId,
-        session: &mut Session,
+        caller: &mut Caller<'_>,
         request: Request<'_>,
     ) -> Next {
         let reply = turn.out.text(conn);
         match request {
             Request::List => {
-                let list = self.list(session);
+                let list = self.list(caller);
                 if list.len() <= COPIED_LIST {
                     reply.extend_from_slice(&list);
                 } else {
@@ -152,14 +152,14 @@ impl Relay {
                 }
             }
             Request::Search(text) => {
-                session.rare().more = None;
-                return self.search(turn, conn, session, Search::new(text));
+                caller.session.rare().more = None;
+                return self.search(turn, conn, caller, Search::new(text));
             }
-            Request::More => match session.rare().more.take() {
-                Some(search) => return self.search(turn, conn, session, search),
+            Request::More => match caller.session.rare().more.take() {
+                Some(search) => return self.search(turn, conn, caller, *search),
                 None => say(reply, Reply::Files { shown: 0, total: 0 }),
             },
-            Request::Listen => match self.listen(turn, conn, session) {
+            Request::Listen => match self.listen(turn, conn, caller) {
                 Ok(address) => {
                     say(turn.out.text(conn), Reply::Ok(address.to_string().into()));
                     turn.out.keep(conn);
@@ -167,13 +167,13 @@ impl Relay {
                 Err(refused) => say(turn.out.text(conn), done(Err(refused))),
             },
             Request::Send(to, text) => {
-                let result = self.send(turn, session, &to, text);
+                let result = self.send(turn, caller, &to, text);
                 say(turn.out.text(conn), done(result));
             }
             Request::Stats => {
                 let uptime = turn.now.saturating_duration_since(self.started);
                 let own = [
-                    ("nodes", self.directory.len(session.ip.is_loopback()) as u64),
+                    ("nodes", self.directory.len(caller.ip.is_loopback()) as u64),
                     ("nodes_expired", self.expired),
                     ("registrations", self.registrations),
                     ("lists", self.lists),
@@ -199,7 +199,7 @@ impl Relay {
             | Request::Unshare(_)
             | Request::Find(_)
             | Request::Ping => {
-                return self.answer_briefly(turn.now, session, request, usize::MAX, reply);
+                return self.answer_briefly(turn.now, caller, request, usize::MAX, reply);
             }
         }
         Next::Line
@@ -210,21 +210,22 @@ impl Relay {
     fn answer_briefly(
         &mut self,
         now: Instant,
-        session: &mut Session,
+        caller: &mut Caller<'_>,
         request: Request<'_>,
         room: usize,
         reply: &mut Vec<u8>,
     ) -> Next {
-        let seen = session.ip;
+        let seen = caller.ip;
         match request {
             Request::Banner => say(reply, self.banner(seen.is_loopback())),
             Request::Register(ip, port) => match self.register(now, seen, ip, port) {
                 Ok(registered) => {
-                    session.subject = Subject::Node(registered.address, self.registrations);
+                    caller.session.rare().subject =
+                        Subject::Node(registered.address, self.registrations);
                     say(reply, registered);
                 }
                 Err((code, text)) => {
-                    session.subject = Subject::Refused;
+                    caller.session.rare().subject = Subject::Refused;
                     say(reply, Reply::Error(code, text.into()));
                     if code == Code::Full {
                         return Next::Close(End::Full(Full::Directory));
@@ -233,15 +234,15 @@ impl Relay {
             },
             Request::Unregister(ip, port) => say(reply, done(self.unregister(seen, ip, port))),
             Request::List => {
-                let list = self.list(session);
+                let list = self.list(caller);
                 let end = list.len().min(room.saturating_add(1));
                 reply.extend_from_slice(&list[..end]);
             }
             Request::Share(size, hash, name) => {
-                let result = self.share(session, size, hash, &name);
+                let result = self.share(caller, size, hash, &name);
                 say(reply, done(result));
             }
-            Request::Unshare(name) => match self.teller(session) {
+            Request::Unshare(name) => match self.teller(caller) {
                 Ok(place) if self.index.unshare(place, &name) => say(reply, done(Ok(()))),
                 Ok(_) => say(reply, Reply::NotFound),
                 Err(refused) => say(reply, done(Err(refused))),
@@ -262,9 +263,9 @@ impl Relay {
     }
 
     /// The whole answer to `LIST`.
-    fn list(&mut self, session: &Session) -> Arc<[u8]> {
+    fn list(&mut self, caller: &Caller<'_>) -> Arc<[u8]> {
         self.lists += 1;
-        self.directory.list(session.ip.is_loopback())
+        self.directory.list(caller.ip.is_loopback())
     }
 }
 
@@ -277,8 +278,8 @@ impl Role for Relay {
 
     fn start(&mut self, _: &mut Turn<'_, Self>) {}
 
-    fn accepted(&mut self, peer: SocketAddr) -> Session {
-        Session::new(peer)
+    fn accepted(&mut self, _: SocketAddr) -> Session {
+        Session::default()
     }
 
     fn refused(&self, full: Full, text: &mut Vec<u8>) {
@@ -289,16 +290,18 @@ impl Role for Relay {
         &mut self,
         turn: &mut Turn<'_, Self>,
         conn: ConnId,
+        peer: SocketAddr,
         session: &mut Session,
         heard: Heard<'_>,
     ) -> Next {
+        let mut caller = Caller::new(peer, session);
         if heard == Heard::Resumed {
-            self.searched(turn, conn, session);
+            self.searched(turn, conn, &mut caller);
             return Next::Line;
         }
         let max_unknown = self.settings.max_unknown;
-        match session.request(heard, max_unknown, turn.out.text(conn)) {
-            Ok(request) => self.answer(turn, conn, session, request),
+        match caller.request(heard, max_unknown, turn.out.text(conn)) {
+            Ok(request) => self.answer(turn, conn, &mut caller, request),
             Err(next) => next,
         }
     }

@@ -1,7 +1,7 @@
 //! Messages from one connection to another.
 
 use super::messages::Listening;
-use super::session::{Session, Subject};
+use super::session::{Caller, Subject};
 use super::{Refused, Relay};
 use crate::end::End;
 use crate::protocol::{Code, Delivery, NodeAddress, Reply, Text};
@@ -14,10 +14,10 @@ impl Relay {
         &mut self,
         turn: &mut Turn<'_, Self>,
         conn: ConnId,
-        session: &mut Session,
+        caller: &mut Caller<'_>,
     ) -> Result<NodeAddress, Refused> {
-        let (address, registered) = self.speaker(session)?;
-        if let Some((earlier, conn)) = session.rare().listens.take() {
+        let (address, registered) = self.speaker(caller)?;
+        if let Some((earlier, conn)) = caller.session.rare().listens.take() {
             self.listeners.leave(&earlier, conn);
         }
         match self.listeners.listen(address, conn, registered) {
@@ -34,25 +34,25 @@ impl Relay {
                 ));
             }
         }
-        session.rare().listens = Some((address, conn));
+        caller.session.rare().listens = Some((address, conn));
         Ok(address)
     }
 
     pub(super) fn send(
         &mut self,
         turn: &mut Turn<'_, Self>,
-        session: &mut Session,
+        caller: &mut Caller<'_>,
         to: &NodeAddress,
         text: Text<'_>,
     ) -> Result<(), Refused> {
         let rate = self.settings.message_rate;
-        if !session.pace(rate, turn.now).allows(rate, turn.now) {
+        if !caller.session.pace(rate, turn.now).allows(rate, turn.now) {
             return Err((
                 Code::SlowDown,
                 format!("at most {rate} messages a second; wait a little"),
             ));
         }
-        let (from, _) = self.speaker(session)?;
+        let (from, _) = self.speaker(caller)?;
         let listener = self.listeners.at(to).ok_or_else(|| {
             (
                 Code::NoSuchNode,
@@ -66,15 +66,15 @@ impl Relay {
 
     /// The address at which others answer to what is said on this connection,
     /// and whether it is a registered one.
-    pub(super) fn speaker(&self, session: &Session) -> Result<(NodeAddress, bool), Refused> {
+    pub(super) fn speaker(&self, caller: &Caller<'_>) -> Result<(NodeAddress, bool), Refused> {
         let refused = |why: &str| (Code::NotAllowed, why.to_owned());
-        match session.subject {
+        match caller.session.subject() {
             Subject::Node(address, _) => {
-                self.subject(session)?;
+                self.subject(caller)?;
                 Ok((address, true))
             }
             Subject::Refused => Err(refused("REGISTER first")),
-            Subject::Never => session
+            Subject::Never => caller
                 .own()
                 .map(|own| (own, false))
                 .ok_or_else(|| refused("your address cannot be answered to")),
