@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Dir, FileType, statat};
+use rustix::fs::{AtFlags, Dir, DirEntry, FileType, statat};
 use rustix::io::Errno;
 
 use super::identity::Identity;
@@ -121,35 +121,11 @@ impl Walk<'_> {
             if !owner.is_some_and(|owner| Arc::ptr_eq(owner, root)) {
                 continue;
             }
-            // By its folder a file is found faster than by its whole name.
-            let stat = || {
-                let folder = entries.fd()?;
-                statat(folder, entry_name, AtFlags::SYMLINK_NOFOLLOW)
-            };
-            let (kind, stat) = match entry.file_type() {
-                kind @ (FileType::RegularFile | FileType::Unknown) => match stat() {
-                    Ok(stat) => (FileType::from_raw_mode(stat.st_mode), Some(stat)),
-                    // It is gone already.
-                    Err(_) => (kind, None),
-                },
-                kind => (kind, None),
-            };
-            let identity = match (kind, &stat) {
-                (FileType::Directory, _) => {
-                    folders.push(inside);
-                    continue;
-                }
-                (FileType::RegularFile, Some(stat)) => Some(Identity::from(stat)),
-                // What it leads to, if that is a file inside.
-                (FileType::Symlink, _) => opened_identity(root, &name)?,
-                _ => None,
-            };
-            match (identity, FileName::parse(&name)) {
-                (Some(identity), Ok(_)) => {
-                    found.add(name.into_owned(), identity, self.max_files);
-                }
-                (_, Err(_)) => found.left_out.note(&name),
-                (None, Ok(_)) => {}
+            match what_is(root, &name, &entries, &entry)? {
+                There::Folder => folders.push(inside),
+                _ if FileName::parse(&name).is_err() => found.left_out.note(&name),
+                There::File(identity) => found.add(name.into_owned(), identity, self.max_files),
+                There::Nothing => {}
             }
         }
         Ok(())
@@ -174,6 +150,38 @@ impl LeftOut {
         }
         self.count += 1;
     }
+}
+
+/// What an entry of a folder leads to.
+enum There {
+    Folder,
+    File(Identity),
+    /// It is gone already, or nothing that can be shared.
+    Nothing,
+}
+
+fn what_is(root: &Root, name: &str, folder: &Dir, entry: &DirEntry) -> Result<There, Short> {
+    let mut kind = entry.file_type();
+    let mut stat = None;
+    if matches!(kind, FileType::RegularFile | FileType::Unknown) {
+        // By its folder a file is found faster than by its whole name.
+        let found = folder
+            .fd()
+            .and_then(|folder| statat(folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW));
+        let Ok(found) = found else {
+            return Ok(There::Nothing);
+        };
+        kind = FileType::from_raw_mode(found.st_mode);
+        stat = Some(found);
+    }
+    let identity = match kind {
+        FileType::Directory => return Ok(There::Folder),
+        FileType::RegularFile => stat.as_ref().map(Identity::from),
+        // What it leads to, if that is a file inside.
+        FileType::Symlink => opened_identity(root, name)?,
+        _ => None,
+    };
+    Ok(identity.map_or(There::Nothing, There::File))
 }
 
 /// The file that a name leads to. What cannot be opened is not there.
