@@ -121,6 +121,16 @@ fn announce(relay: &Server, files: u64) {
 }
 
 #[test]
+fn a_node_is_seen_at_the_address_that_it_listens_on() {
+    let relay = relay(&[]);
+    let share = folder(&[]);
+    let node = node(&relay, share.path(), &["--udp", "--listen", "127.0.0.9"]);
+    assert!(node.wire_address().starts_with("127.0.0.9 "));
+    let listed = format!("NODES 1\n{}\n", node.wire_address());
+    assert_eq!(ask(relay.address(), b"LIST\n"), listed);
+}
+
+#[test]
 fn a_client_asks_in_datagrams() {
     let relay = relay(&[]);
     let proxy = Proxy::new(relay.address(), CALM);
