@@ -221,7 +221,7 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
     let (sockets, routes) = datagram_routes(by_udp, &[]);
     let client = Client::new(screen, relay, args.max_nodes, task)
         .asking(may_ask)
-        .by_datagrams(Exchanges::new(routes, fastrand::u64(..)));
+        .by_datagrams(Exchanges::new(&routes, fastrand::u64(..)));
     let settings = Settings {
         limits: Limits::default(),
         patience: args.patience.clone(),

@@ -158,7 +158,7 @@ pub fn prepare(
     let (sockets, routes) = datagram_routes(by_udp, &sources);
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
     let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, news)
-        .by_datagrams(Exchanges::new(routes, fastrand::u64(..)));
+        .by_datagrams(Exchanges::new(&routes, fastrand::u64(..)));
     if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
         let listener = Listener::new(relay.clone(), args.advertise, port, fastrand::u64(..));
         node = node.listening(listener);
@@ -170,7 +170,8 @@ pub fn prepare(
             ..
         } = args.console;
         let may_choose = console::has_terminal();
-        let console = Console::new(user, may_choose, relay, max_nodes, max_downloads);
+        let console = Console::new(user, may_choose, relay, max_nodes, max_downloads)
+            .by_datagrams(Exchanges::new(&routes, fastrand::u64(..)));
         node = node.obeying(console);
     }
     let settings = Settings {

@@ -87,21 +87,21 @@ struct Answers<'a> {
 /// Nobody can be reached in datagrams.
 impl<S> Default for Exchanges<S> {
     fn default() -> Self {
-        Self::new(Vec::new(), 0)
+        Self::new(&[], 0)
     }
 }
 
 impl<S> Exchanges<S> {
     /// No conversations yet. `routes` are the addresses to which datagrams can be sent.
     #[must_use]
-    pub fn new(routes: Vec<Correspondent>, seed: u64) -> Self {
-        let route = |to| Route {
-            to,
+    pub fn new(routes: &[Correspondent], seed: u64) -> Self {
+        let route = |to: &Correspondent| Route {
+            to: *to,
             cookie: None,
             sulks_until: None,
         };
         Self {
-            routes: routes.into_iter().map(route).collect(),
+            routes: routes.iter().map(route).collect(),
             open: Vec::new(),
             next_tag: Rng::with_seed(seed).u32(..),
         }

@@ -113,7 +113,7 @@ impl World {
             now,
             out: Output::default(),
             flying: Vec::new(),
-            exchanges: Exchanges::new(vec![relay_address()], 7),
+            exchanges: Exchanges::new(&[relay_address()], 7),
             over: Vec::new(),
         };
         for number in 1..=files {

@@ -1,6 +1,7 @@
 //! Nodes and clients that talk to the relay in datagrams, in good weather and bad.
 
 use std::fs;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -128,6 +129,33 @@ fn a_node_is_seen_at_the_address_that_it_listens_on() {
     assert!(node.wire_address().starts_with("127.0.0.9 "));
     let listed = format!("NODES 1\n{}\n", node.wire_address());
     assert_eq!(ask(relay.address(), b"LIST\n"), listed);
+}
+
+#[test]
+fn the_console_of_a_node_asks_in_datagrams() {
+    let relay = relay(&[]);
+    let proxy = Proxy::new(relay.address(), CALM);
+    announce(&relay, 2);
+    let share = folder(&[]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
+    command
+        .arg(proxy.address().ip().to_string())
+        .arg(proxy.address().port().to_string())
+        .args([
+            "--udp",
+            "--console",
+            "--no-listen-messages",
+            "--no-hashes",
+            "--share",
+        ])
+        .arg(share.path());
+    let done = run(command, b"find file 2\nfind file 1\nquit\n").expect_code(0);
+    let found = done.text();
+    assert!(
+        found.contains("127.0.0.1 9 2 -\n127.0.0.1 9 1 -\n"),
+        "{found}"
+    );
+    assert_eq!(proxy.connections(), 0, "{}", done.stderr);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use super::orders::Order;
 use crate::end::End;
@@ -13,7 +14,8 @@ use crate::protocol::{ContentHash, FileName, NodeAddress};
 use crate::role::client::{
     self, Choices, Chosen, Done, Errand, Errands, News, Question, Runs, Typed, User,
 };
-use crate::role::{Heard, Next, Turn};
+use crate::role::exchange::Exchanges;
+use crate::role::{Correspondent, Heard, Next, Turn};
 
 /// Files that may wait until others are fetched. With so many the next command
 /// waits as well.
@@ -162,6 +164,47 @@ impl Console {
         end: &End,
     ) {
         if let Some(done) = self.errands.ended(turn, session, end) {
+            self.done(turn, done);
+        }
+    }
+
+    /// What is asked of the relay goes there in datagrams where it can.
+    #[must_use]
+    pub fn by_datagrams(mut self, exchanges: Exchanges<client::Session>) -> Self {
+        self.errands.by_datagrams(exchanges);
+        self
+    }
+
+    /// A datagram came, perhaps for us.
+    pub(super) fn datagram(
+        &mut self,
+        turn: &mut Turn<'_, impl Runs>,
+        from: Correspondent,
+        bytes: &[u8],
+    ) {
+        let done = self.errands.datagram(turn, from, bytes);
+        self.all_done(turn, done);
+    }
+
+    /// Nobody takes datagrams at the other end of a socket.
+    pub(super) fn unreachable(&mut self, turn: &mut Turn<'_, impl Runs>, socket: u32) {
+        let done = self.errands.unreachable(turn, socket);
+        self.all_done(turn, done);
+    }
+
+    /// When to call [`Console::tick`].
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.errands.next_deadline()
+    }
+
+    /// Asks again what was not answered.
+    pub(super) fn tick(&mut self, turn: &mut Turn<'_, impl Runs>) {
+        let done = self.errands.tick(turn);
+        self.all_done(turn, done);
+    }
+
+    fn all_done(&mut self, turn: &mut Turn<'_, impl Runs>, done: Vec<Done>) {
+        for done in done {
             self.done(turn, done);
         }
     }

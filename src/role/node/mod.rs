@@ -390,8 +390,7 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn unreachable(&mut self, turn: &mut Turn<'_, Self>, socket: u32) {
-        let lost = self.exchanges.unreachable(socket);
-        self.go_on(turn, lost);
+        self.lost(turn, socket);
     }
 
     fn is_talking(&self) -> bool {
@@ -411,19 +410,18 @@ impl<S: Share> Role for Node<S> {
 
     fn next_deadline(&self) -> Option<Instant> {
         let listener = self.listener.as_ref().and_then(Listener::next_deadline);
+        let console = self.console.as_ref().and_then(Console::next_deadline);
         let exchanges = self.exchanges.next_deadline();
-        [self.registrar.next_deadline(), listener, exchanges]
-            .into_iter()
-            .flatten()
-            .min()
+        let registrar = self.registrar.next_deadline();
+        let all = [registrar, listener, console, exchanges];
+        all.into_iter().flatten().min()
     }
 
     fn tick(&mut self, turn: &mut Turn<'_, Self>) {
         if let Some(relay) = self.registrar.dial(turn.now) {
             self.talk(turn, relay, Contact::register());
         }
-        let late = self.exchanges.tick(turn.out, turn.now);
-        self.go_on(turn, late);
+        self.repeat(turn);
         let listener = self.listener.as_mut();
         if let Some(relay) = listener.and_then(|listener| listener.dial(turn.now)) {
             turn.out.dial(relay, Session::Mailbox);

@@ -117,10 +117,31 @@ impl<S: Share> Node<S> {
         });
         self.exchanges = exchanges;
         self.go_on(turn, outcome);
+        if let Some(console) = &mut self.console {
+            console.datagram(turn, from, bytes);
+        }
+    }
+
+    /// Nobody takes datagrams at the other end of a socket.
+    pub(super) fn lost(&mut self, turn: &mut Turn<'_, Self>, socket: u32) {
+        let lost = self.exchanges.unreachable(socket);
+        self.go_on(turn, lost);
+        if let Some(console) = &mut self.console {
+            console.unreachable(turn, socket);
+        }
+    }
+
+    /// Says again what was not answered in time.
+    pub(super) fn repeat(&mut self, turn: &mut Turn<'_, Self>) {
+        let late = self.exchanges.tick(turn.out, turn.now);
+        self.go_on(turn, late);
+        if let Some(console) = &mut self.console {
+            console.tick(turn);
+        }
     }
 
     /// What has come of conversations in datagrams.
-    pub(super) fn go_on(
+    fn go_on(
         &mut self,
         turn: &mut Turn<'_, Self>,
         outcomes: impl IntoIterator<Item = Outcome<Talk>>,
