@@ -44,6 +44,7 @@ mod bodies;
 mod chance;
 mod chat;
 mod churn;
+mod console;
 mod crowd;
 mod datagrams;
 mod demo;

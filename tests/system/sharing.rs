@@ -1,9 +1,7 @@
 //! `share` and `unshare`, typed at a node that runs.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::ChildStdin;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
@@ -12,28 +10,23 @@ use crate::index::{files, holders, until_known};
 use crate::support::{Server, ask, client, eventually, folder, node_command, relay};
 
 /// A node that shares the folder `share` in a home of its own, which has the
-/// file `own`, and what is typed at its console.
+/// file `own`, and obeys what is typed.
 struct Typed {
     home: TempDir,
     node: Server,
-    console: ChildStdin,
 }
 
 impl Typed {
     fn new(relay: &Server, beside: &[(&str, &[u8])]) -> Self {
         let home = folder(&[&[("share/own", &b"own"[..])], beside].concat());
         let share = home.path().join("share");
-        let (node, console) = Server::start_typing(node_command(
+        let node = Server::start_obeying(node_command(
             relay.address(),
             &share,
             &["--console", "--no-history"],
         ));
         node.log_until("registered as");
-        Self {
-            home,
-            node,
-            console,
-        }
+        Self { home, node }
     }
 
     fn path(&self, path: &str) -> String {
@@ -43,7 +36,7 @@ impl Typed {
 
     /// Types a line, and waits for what is said about it.
     fn types(&mut self, line: &str, said: &str) {
-        writeln!(self.console, "{line}").expect("it reads");
+        self.node.enter(line);
         self.node.log_until(said);
     }
 

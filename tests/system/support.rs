@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ pub struct Server {
     pub greeting: String,
     log: Arc<Log>,
     /// Kept open: a closed pipe is something else to test.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 /// What a program has written to stderr.
@@ -54,7 +54,7 @@ pub fn unlisted_node(relay: SocketAddr, folder: &Path, args: &[&str]) -> Server 
     Server::start(node_command(relay, folder, args))
 }
 
-/// The node's command line.
+/// A node's command line.
 pub fn node_command(relay: SocketAddr, folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
     command
@@ -70,21 +70,18 @@ pub fn node_command(relay: SocketAddr, folder: &Path, args: &[&str]) -> Command 
 
 impl Server {
     /// Starts a server and reads its first line.
-    pub fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::null());
-        Self::spawn(command)
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
     }
 
-    /// Likewise, with somebody who types.
-    pub fn start_typing(mut command: Command) -> (Self, ChildStdin) {
-        command.stdin(Stdio::piped());
-        let mut server = Self::spawn(command);
-        let stdin = server.child.stdin.take().expect("stdin is a pipe");
-        (server, stdin)
+    /// Starts one that may be told something by [`Server::enter`].
+    pub fn start_obeying(command: Command) -> Self {
+        Self::start_with(command, Stdio::piped())
     }
 
-    fn spawn(mut command: Command) -> Self {
+    fn start_with(mut command: Command, stdin: Stdio) -> Self {
         let mut child = command
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -104,7 +101,7 @@ impl Server {
             address,
             greeting,
             log,
-            _stdout: stdout,
+            stdout,
         }
     }
 
@@ -119,6 +116,27 @@ impl Server {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Writes a line into the pipe that it reads.
+    pub fn enter(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("it reads from a pipe");
+        stdin
+            .write_all(format!("{line}\n").as_bytes())
+            .expect("it reads");
+    }
+
+    /// Closes that pipe.
+    pub fn end_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// The next line on stdout, without its end.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        assert_eq!(line.pop(), Some('\n'), "the line is whole");
+        line
     }
 
     /// Waits until the log contains `text`; returns the whole log.
