@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Voice;
 use super::listing::address_as_json;
 use crate::protocol::NodeAddress;
-use crate::role::client::{ErrandId, News, Offer, Question};
+use crate::role::client::{ErrandId, News, Offer, Question, Trouble};
 use crate::visible::Visible;
 
 /// Nodes of a list that are shown unasked.
@@ -105,6 +105,10 @@ impl Talk {
             }
             Style::Console => match news {
                 News::Sent | News::Fetched { .. } => self.report(news),
+                News::NoNodes { name, trouble } => {
+                    let name = Visible::text(name.as_str());
+                    self.voice.say(format_args!("{name}: {}", no_list(trouble)));
+                }
                 // Another node is asked. What comes of it is said in the end.
                 News::NodeFailed(..) => {}
                 news => self.tell_people(news, true),
@@ -118,11 +122,8 @@ impl Talk {
         // What was asked for is said in any case, and so is what went wrong.
         match news {
             News::NotShown(why) => return voice.say(why),
-            News::RelayFailed(Question::Nodes | Question::Files(_), trouble) => {
-                return voice.say(format_args!(
-                    "the relay gives no list: {trouble}; is it running, and is the address right?"
-                ));
-            }
+            News::RelayFailed(Question::Nodes | Question::Files(_), trouble)
+            | News::NoNodes { trouble, .. } => return voice.say(no_list(trouble)),
             News::RelayFailed(Question::Holders(name), trouble) => {
                 return voice.say(format_args!("{}: {trouble}", Visible::text(name.as_str())));
             }
@@ -247,6 +248,7 @@ impl Talk {
             | News::NoAnswer(_)
             | News::Surplus { .. }
             | News::RelayFailed(..)
+            | News::NoNodes { .. }
             | News::NodeFailed(..)
             | News::Progress { .. }
             | News::Missing { .. }
@@ -289,6 +291,10 @@ impl Talk {
     }
 }
 
+fn no_list(trouble: &Trouble<'_>) -> String {
+    format!("the relay gives no list: {trouble}; is it running, and is the address right?")
+}
+
 fn place(node: NodeAddress) -> String {
     format!("{} port {}", node.ip(), node.port())
 }
@@ -314,7 +320,9 @@ impl fmt::Display for Took {
 
 fn as_json(news: &News<'_>) -> Option<Value> {
     Some(match news {
-        News::RelayFailed(_, trouble) => json!({"error": "relay", "why": trouble.to_string()}),
+        News::RelayFailed(_, trouble) | News::NoNodes { trouble, .. } => {
+            json!({"error": "relay", "why": trouble.to_string()})
+        }
         News::Fetched {
             name,
             node,

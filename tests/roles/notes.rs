@@ -67,6 +67,7 @@ impl User for Notes {
             News::RelayFailed(question, trouble) => {
                 format!("the relay failed: {trouble} ({question:?})")
             }
+            News::NoNodes { name, trouble } => format!("no list of nodes for {name}: {trouble}"),
             News::Sent => "sent".to_owned(),
             News::Listening(address) => format!("reached at {address}"),
             News::NotListening(trouble) => format!("not reached: {trouble}"),

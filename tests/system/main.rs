@@ -20,6 +20,7 @@
 //! | a menu to browse it | `asking::the_prompt_knows_the_questions`, `editing::the_tab_key_completes_commands_and_names` |
 //! | UDP for the index | `udp::every_verb_that_udp_knows_is_carried_out`, `lossy::all_files_of_a_node_arrive_through_a_storm`, `lossy::what_a_client_finds_through_a_storm_is_right` |
 //! | peers join and leave without disturbing others | `announcing::of_two_nodes_with_the_same_file_one_dies`, `files::two_nodes_have_the_same_file_and_one_leaves` |
+//! | a peer serves and fetches at once | `console::eight_files_are_fetched_at_once_while_eight_others_are_served`, `console::a_person_at_a_node_fetches_shares_and_leaves` |
 //! | later: robust errors, many nodes | `strange_relay::what_the_relay_says_is_shown_and_does_no_harm`, `chat::a_hostile_relay_cannot_write_on_the_terminal`, `directory::a_thousand_nodes_are_all_listed` |
 //!
 //! | Broken there | Shown by |

@@ -288,11 +288,17 @@ impl Errands {
             (Purpose::Fetch(fetch), Question::Holders(_)) => {
                 return self.search_among(turn, errand, fetch, &[]);
             }
+            (Purpose::Fetch(fetch), _) => {
+                let name = &fetch.name;
+                let trouble = &trouble;
+                self.user.tell(News::NoNodes { name, trouble });
+                return Some(self.done(errand, exit));
+            }
             (Purpose::Complete(completion), _) => {
                 completion.finish();
                 return None;
             }
-            (_, _) => {}
+            (Purpose::Look | Purpose::Show, _) => {}
         }
         if let Question::Files(_) = asking.question {
             // What came is shown before the trouble is told. If it cannot be, the

@@ -16,7 +16,7 @@ use crate::role::{Next, Turn};
 
 /// The search for one file.
 pub(super) struct Fetch {
-    name: FileName<'static>,
+    pub(super) name: FileName<'static>,
     /// The content that is wanted, if not any will do.
     wanted: Option<Wanted>,
     /// Whom to ask, in this order.

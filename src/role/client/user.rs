@@ -90,6 +90,13 @@ pub enum News<'a> {
     NotShown(&'a NotStored),
     /// The relay did not answer the question.
     RelayFailed(&'a Question, &'a Trouble<'a>),
+    /// The relay did not say which nodes there are that may have a file.
+    NoNodes {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// What went wrong.
+        trouble: &'a Trouble<'a>,
+    },
     /// The message was passed on.
     Sent,
     /// Messages to this address reach us now.

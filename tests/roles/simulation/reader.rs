@@ -120,7 +120,10 @@ impl User for Reader {
                 let has_had = history.has_had(node, name, *since);
                 assert!(!has_had, "{node} has {name} and said NOTFOUND");
             }
-            News::Missing { .. } | News::WhichContent { .. } | News::RelayFailed(..) => {
+            News::Missing { .. }
+            | News::WhichContent { .. }
+            | News::NoNodes { .. }
+            | News::RelayFailed(..) => {
                 history.refused += 1;
             }
             News::NotStored { .. } | News::Incomplete { .. } => panic!("all is stored here"),
