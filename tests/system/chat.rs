@@ -44,23 +44,34 @@ fn who_sends_and_waits_gets_the_answers() {
     let relay = relay(&[]);
     let (nc, to) = listener(&relay);
     let answering = echo(nc, "Yes, ", 1);
-    let args = with_address(&["send"], &to, &["Grüße!", "--wait", "0.5"]);
+    let args = with_address(&["send"], &to, &["Grüße!", "--wait", "2"]);
     let done = client(&relay, &args).expect_code(0);
     assert_eq!(done.text(), format!("{to} Yes, Grüße!\n"));
+    let stderr = &done.stderr;
     assert!(
-        done.stderr.contains("you are reached at 127.0.0.1 port "),
-        "{}",
-        done.stderr
+        stderr.contains("you are reached at 127.0.0.1 port "),
+        "{stderr}"
     );
-    assert!(done.stderr.ends_with("sent\n"), "{}", done.stderr);
-    let nc = answering.join().expect("it was asked");
-    let answering = echo(nc, "again: ", 1);
-    let args = with_address(&["--json", "send"], &to, &["x", "--wait", "0.5"]);
-    let done = client(&relay, &args).expect_code(0);
-    let (ip, port) = to.split_once(' ').expect("two fields");
-    let message = format!("{{\"ip\":\"{ip}\",\"port\":{port},\"text\":\"again: x\"}}\n");
-    assert!(done.text().contains(&message), "{}", done.text());
+    assert!(stderr.ends_with("sent\n"), "{stderr}");
     answering.join().expect("it was asked");
+}
+
+#[test]
+fn answers_are_given_as_json() {
+    let relay = Fake::new(|mut caller| {
+        caller.line();
+        caller.say("OK 127.0.0.1 9\n");
+        caller.line();
+        caller.say("FROM ::1 7 it's \"me\"\nOK\n");
+        // However it ends.
+        let _ = caller.until_end();
+    });
+    let args = ["--json", "send", "127.0.0.1", "7", "x", "--wait", "0.1"];
+    let done = run(client_command(relay.address(), &args), b"").expect_code(0);
+    let message = r#"{"ip":"::1","port":7,"text":"it's \"me\""}"#;
+    assert_eq!(done.text(), format!("{message}\n"));
+    let talk = "{\"listening\":{\"ip\":\"127.0.0.1\",\"port\":9}}\n{\"sent\":true}\n";
+    assert_eq!(done.stderr, talk);
 }
 
 #[test]
@@ -92,7 +103,7 @@ fn a_conversation_through_pipes() {
     let relay = relay(&[]);
     let (nc, to) = listener(&relay);
     let answering = echo(nc, "heard: ", 3);
-    let args = with_address(&["chat"], &to, &["--wait", "0.5"]);
+    let args = with_address(&["chat"], &to, &["--wait", "2"]);
     let done = piped(&relay, &args, "one\n\n  two words \nthree").expect_code(0);
     let expected = ["one", "two words", "three"].map(|text| format!("{to} heard: {text}\n"));
     assert_eq!(done.text(), expected.concat());

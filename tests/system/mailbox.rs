@@ -122,7 +122,7 @@ fn a_client_and_the_console_of_a_node_talk_both_ways() {
         node.enter("reply Tea time.");
         node
     });
-    let args = ["send", ip, port, "What time is it?", "--wait", "1"];
+    let args = ["send", ip, port, "What time is it?", "--wait", "3"];
     let done = run(client_command(relay.address(), &args), b"").expect_code(0);
     assert_eq!(done.text(), format!("{to_node} Tea time.\n"));
     drop(answering.join().expect("it was asked"));
