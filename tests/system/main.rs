@@ -16,7 +16,7 @@
 //! | address and port from the command line | `starting::the_first_line_tells_the_address`, `screen::a_relay_is_found_by_name` |
 //! | proper formats of requests and responses | `transcripts::every_transcript_of_the_contract_is_true` |
 //! | "secure communication": not encrypted yet, but nobody speaks for others | `directory::nobody_may_claim_the_address_of_another`, `directory::only_who_registered_a_node_may_take_it_out`, `udp::a_cookie_is_good_for_one_address_and_port` |
-//! | an index: register and deregister content at run time | `announcing::only_what_changed_is_told`, `churn::each_fetch_gets_one_whole_version_or_none_and_the_index_is_the_folder_afterwards`, `announcing::a_hundred_thousand_files_of_one_node_are_announced` |
+//! | an index: register and deregister content at run time | `announcing::only_what_changed_is_told`, `sharing::a_file_from_elsewhere_is_shared_and_taken_back`, `churn::each_fetch_gets_one_whole_version_or_none_and_the_index_is_the_folder_afterwards`, `announcing::a_hundred_thousand_files_of_one_node_are_announced` |
 //! | a menu to browse it | `asking::the_prompt_knows_the_questions`, `editing::the_tab_key_completes_commands_and_names` |
 //! | UDP for the index | `udp::every_verb_that_udp_knows_is_carried_out`, `lossy::all_files_of_a_node_arrive_through_a_storm`, `lossy::what_a_client_finds_through_a_storm_is_right` |
 //! | peers join and leave without disturbing others | `announcing::of_two_nodes_with_the_same_file_one_dies`, `files::two_nodes_have_the_same_file_and_one_leaves` |
