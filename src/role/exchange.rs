@@ -61,8 +61,11 @@ struct Exchange<S> {
     sent: usize,
     /// Behind the introduction, whose answer is not theirs.
     introduced: bool,
+    /// When it was sent for the first time.
     since: Instant,
+    /// How often it was sent again.
     repeats: usize,
+    /// How many cookies came as an answer to it.
     cookies: u32,
 }
 
@@ -75,10 +78,11 @@ pub enum Outcome<S> {
     FallBack(SocketAddr, S),
 }
 
-/// Whether one answer can be told from the next.
+/// The answers in one datagram.
 struct Answers<'a> {
-    /// The lines of those that are wanted.
+    /// All but the one to the introduction.
     lines: &'a [u8],
+    /// How many they are; each may have several lines.
     count: usize,
     /// One of them is a list that was cut.
     is_cut: bool,
