@@ -9,6 +9,7 @@ mod editor;
 mod history;
 mod logging;
 pub mod node;
+mod place;
 mod prompt;
 pub mod relay;
 

@@ -1,20 +1,21 @@
 //! `peer-node`
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
 use log::LevelFilter;
 
+use super::place::listen_addresses;
 use super::{
     ConsoleArgs, Failure, HistoryArgs, LogArgs, announce, bind, console, datagram_routes, prompt,
     resolve, server_exit, user_folder,
 };
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
-use crate::protocol::{ClaimedIp, NodeAddress, Port, canonical};
+use crate::protocol::{ClaimedIp, NodeAddress, Port};
 use crate::reactor::{Reactor, Settings};
 use crate::role::exchange::Exchanges;
 use crate::role::node::{Console, Extent, HELP, Listener, Message, News, Node, Registrar, Share};
@@ -125,7 +126,7 @@ pub fn prepare(
 ) -> Result<(Reactor<Node<Folder>>, Serving), Failure> {
     let system = |error| Failure::system("the loop cannot start", &error);
     let relay = resolve(&args.relay_addr, args.relay_port.get())?;
-    let listen = listen_addresses(args, &relay)?;
+    let listen = listen_addresses(args.listen, &args.relay_addr, &relay)?;
     let (listeners, addresses) = bind(&listen, args.port)?;
     let settings = FolderSettings {
         hidden: args.hidden,
@@ -265,51 +266,6 @@ fn log_news(news: &News<'_>) {
         | News::Message(_)
         | News::Sent(_) => log::info!("{news}"),
     }
-}
-
-/// The addresses to listen on: what the user says, else the local addresses from
-/// which the relay's are reached, so that a node of a loopback relay stays private.
-fn listen_addresses(args: &Args, relay: &[SocketAddr]) -> Result<Vec<IpAddr>, Failure> {
-    let host = &args.relay_addr;
-    let is_elsewhere = relay
-        .iter()
-        .all(|relay| !canonical(relay.ip()).is_loopback());
-    if let Some(ip) = args.listen {
-        if canonical(ip).is_loopback() && is_elsewhere {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!(
-                    "--listen {ip} can be reached from this machine only, but the relay {host} is \
-                     elsewhere; leave --listen out, or give an address of the network"
-                ),
-            ));
-        }
-        return Ok(vec![ip]);
-    }
-    let mut sources = Vec::new();
-    for source in relay.iter().filter_map(|relay| source_address(*relay)) {
-        if !sources.contains(&source) {
-            sources.push(source);
-        }
-    }
-    if sources.is_empty() {
-        return Err(Failure::new(
-            Exit::Listen,
-            format!("there is no route to the relay {host}; give --listen"),
-        ));
-    }
-    Ok(sources)
-}
-
-/// Connecting a UDP socket sends nothing, but the system chooses the address.
-fn source_address(relay: SocketAddr) -> Option<IpAddr> {
-    let any: IpAddr = match relay {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).ok()?;
-    socket.connect(relay).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }
 
 fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {

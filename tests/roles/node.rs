@@ -8,7 +8,8 @@
 //!   next node begins with no files. `node messages=yes`: it receives messages.
 //!   `node downloads=N`: it has a console, and fetches so many files at once. What
 //!   is fetched is written down, and not in the share.
-//! - those of [`Keyboard`].
+//! - those of [`Keyboard`]. `type-often LINE count=TIMES`: only the number of times
+//!   is shown that the next command may come.
 //! - `brief N LINE count=TIMES`: as `say`, but of a long answer only the ends are
 //!   shown.
 
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use goldenscript::{Command, Context};
 use peerline::end::End;
 use peerline::protocol::{ClaimedIp, Port, canonical};
+use peerline::role::client;
 use peerline::role::node::{Console, Contact, Listener, Message, Node, Registrar};
 use peerline::role::{Heard, Role};
 
@@ -132,6 +134,18 @@ impl goldenscript::Runner for Play {
             "gone" => self.gone(command)?,
             "all-gone" => self.change(BTreeMap::clear),
             "node" => self.start(command)?,
+            "type-often" => {
+                let mut args = command.consume_args();
+                let line = args.next_pos().ok_or("which line?")?;
+                let count: u32 = args.take_key("count").ok_or("how often?")?.parse()?;
+                let stage = self.stage.as_mut().ok_or("start with: node")?;
+                for _ in 0..count {
+                    let typed = client::Message::Typed(line.to_owned());
+                    stage.call(|node, turn| node.told(turn, Message::Console(typed)));
+                }
+                let ready = stage.seen().lines().filter(|line| *line == "ready").count();
+                return Ok(format!("ready {ready} times"));
+            }
             "brief" => {
                 let mut args = command.consume_args();
                 let conn = args.next_pos().ok_or("which connection?")?.parse()?;

@@ -213,11 +213,20 @@ impl Console {
     pub(super) fn leave(&mut self) {
         let left_out = self.waiting.len();
         self.waiting.clear();
-        if left_out > 0 {
-            let plural = if left_out == 1 { "" } else { "s" };
-            let text = format!("{left_out} waiting file{plural} will not be fetched");
-            self.errands.user().tell(News::Note(&text));
-        }
+        self.note(left_out, "will not be fetched: the node stops");
+        let under_way = self.errands.fetching();
+        self.note(under_way, "may still arrive; ctrl-C ends that");
+    }
+
+    /// Says something about so many files, if there are any.
+    fn note(&mut self, files: usize, what: &str) {
+        let plural = match files {
+            0 => return,
+            1 => "",
+            _ => "s",
+        };
+        let text = format!("{files} file{plural} {what}");
+        self.errands.user().tell(News::Note(&text));
     }
 
     fn begin(&mut self, turn: &mut Turn<'_, impl Runs>, errand: Errand) {
