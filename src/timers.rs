@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// A kind of deadline: the number of its list.
 pub type Lane = u8;
 
+/// Keys for which there is room from the start: beyond it the table grows by
+/// moving pages, not by copying and leaving holes behind (malloc(3), M_MMAP_THRESHOLD).
+const FIRST_KEYS: usize = 16 * 1024;
 /// No entry: the end of a list.
 const NONE: u32 = u32::MAX;
 /// The lane of a key without a deadline: what is left for it beside [`DUE_BITS`].
@@ -72,7 +75,7 @@ impl Timers {
         Self {
             origin,
             lanes: vec![empty; usize::from(lanes)],
-            entries: Vec::new(),
+            entries: Vec::with_capacity(FIRST_KEYS),
         }
     }
 

@@ -72,6 +72,9 @@ const FIRST_SOCKET: usize = usize::MAX - 1026;
 /// The lowest token that may be one's.
 const LAST_SOCKET: usize = usize::MAX - 2048;
 
+/// Places for connections from the start; as in [`Timers`], beyond it the table
+/// grows by moving pages.
+const FIRST_CONNECTIONS: usize = 2048;
 /// Events taken at once.
 const EVENTS: usize = 1024;
 /// Deadlines and messages handled in one round.
@@ -158,7 +161,7 @@ where
                 letters: sender,
                 waker,
             },
-            connections: Slab::new(),
+            connections: Slab::with_capacity(FIRST_CONNECTIONS),
             next_serial: 0,
             gate: Gate::new(max, settings.limits.max_per_address),
             refused: 0,
