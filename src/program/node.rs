@@ -20,7 +20,7 @@ use crate::reactor::{Reactor, Settings};
 use crate::role::exchange::Exchanges;
 use crate::role::node::{Console, Extent, HELP, Listener, Message, News, Node, Registrar, Share};
 use crate::screen::{Screen, Voice};
-use crate::share::{Folder, Settings as FolderSettings};
+use crate::share::{Finding, Folder, Settings as FolderSettings};
 
 /// Bytes read at once: requests are short.
 const READ_SIZE: usize = 64 * 1024;
@@ -148,7 +148,7 @@ pub fn prepare(
         },
         folder: folder.path().to_owned(),
     };
-    let (changes, hasher) = (folder.changes(), folder.hasher());
+    let (changes, workers) = (folder.changes(), folder.workers());
     let now = Instant::now();
     let port = Port::new(serving.addresses[0].port())
         .ok_or_else(|| Failure::new(Exit::System, "the system gave no port"))?;
@@ -188,13 +188,15 @@ pub fn prepare(
     for socket in sockets {
         reactor.exchange(socket).map_err(system)?;
     }
-    if let Some(hasher) = hasher.filter(|_| !args.no_hashes) {
+    if let Some((scanner, hasher)) = workers {
         let handle = reactor.handle();
-        hasher
-            .start(hash_cache(args), move |hashed| {
-                handle.tell(Message::Found(hashed));
-            })
-            .map_err(system)?;
+        let walked = move |walked| handle.tell(Message::Found(Finding::Walked(walked)));
+        scanner.start(walked).map_err(system)?;
+        if !args.no_hashes {
+            let handle = reactor.handle();
+            let hashed = move |hashed| handle.tell(Message::Found(Finding::Hashed(hashed)));
+            hasher.start(hash_cache(args), hashed).map_err(system)?;
+        }
     }
     if let Some(changes) = changes {
         reactor.watch_outside(changes).map_err(system)?;

@@ -1,33 +1,25 @@
 //! Which files are shared, in the order of their names.
 
-use std::time::{Duration, Instant};
+use std::mem;
 
 use log::warn;
 
+use super::hasher::Hashed;
 use super::identity::Identity;
-use super::walk::{LeftOut, Short, Walk};
-use crate::protocol::{ContentHash, MaybeHash};
+use super::roots::is_within;
+use super::walk::{Found, LeftOut};
+use crate::protocol::MaybeHash;
 use crate::role::node::Extent;
 use crate::visible::Visible;
 
-/// The shortest pause between two scans.
-const PAUSE: Duration = Duration::from_millis(500);
-/// One that took long is followed by a pause of so many times as long: the loop
-/// must not be busy with nothing else.
-const SPARING: u32 = 10;
-
-/// The files of one scan.
+/// The files of one walk.
 #[derive(Default)]
 pub(super) struct Catalog {
     /// In the order of the names' bytes.
     files: Vec<Listed>,
     bytes: u64,
-    /// How often a scan found something else than the one before.
+    /// How often there was something else than before.
     revision: u64,
-    scanned: Option<Instant>,
-    scan_took: Duration,
-    /// There are more files than may be listed.
-    is_cut: bool,
     /// What is not shared has been said.
     warned: bool,
 }
@@ -38,12 +30,12 @@ pub(super) struct Listed {
     pub(super) name: String,
     pub(super) identity: Identity,
     pub(super) hash: MaybeHash,
-    /// It was asked for in vain: the next scan asks again.
+    /// It was asked for in vain: the next walk asks again.
     failed: bool,
 }
 
 impl Listed {
-    fn new((name, identity): (String, Identity)) -> Self {
+    fn new(name: String, identity: Identity) -> Self {
         Self {
             name,
             identity,
@@ -54,50 +46,49 @@ impl Listed {
 }
 
 impl Catalog {
-    /// Whether the last scan is not older than `age`.
-    pub(super) fn is_younger_than(&self, age: Duration) -> bool {
-        self.scanned.is_some_and(|at| at.elapsed() < age)
-    }
-
-    /// How long to leave the disk alone after a scan.
-    pub(super) fn pause(&self) -> Duration {
-        PAUSE.max(self.scan_took * SPARING)
-    }
-
-    /// Looks at the disk. If it fails, the list is the one of before, which is
-    /// nearer to the truth than a part of this. `each_content` is told of each
-    /// file that is new, or another one now.
-    pub(super) fn scan(
+    /// What was found takes the place of all that was there, or of what was
+    /// `within` a name. `each_content` is told of each file that is new, or another
+    /// one now. No more than a comparison a file: the loop waits.
+    pub(super) fn put(
         &mut self,
-        walk: Walk<'_>,
+        found: Found,
+        within: Option<&str>,
         mut each_content: impl FnMut(&Listed),
-    ) -> Result<(), Short> {
-        let began = Instant::now();
-        let walked = walk.go();
-        self.scanned = Some(Instant::now());
-        let found = walked?;
-        let mut files: Vec<Listed> = found.files.into_iter().map(Listed::new).collect();
-        files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        for file in &mut files {
-            match self.find(&file.name) {
-                // Its hash is known, or on its way.
-                Some(earlier) if earlier.identity == file.identity && !earlier.failed => {
-                    file.hash = earlier.hash;
-                }
-                Some(_) | None => each_content(file),
-            }
+    ) {
+        let earlier = mem::take(&mut self.files);
+        let (earlier, mut files) = match within {
+            None => (earlier, Vec::new()),
+            Some(name) => earlier
+                .into_iter()
+                .partition(|file| is_within(&file.name, name)),
+        };
+        let (before, after) = (earlier.len(), found.files.len());
+        let mut unchanged = 0;
+        let mut earlier = earlier.into_iter().peekable();
+        files.reserve(after);
+        for (name, identity) in found.files {
+            while earlier.next_if(|file| file.name < name).is_some() {}
+            let same = earlier.next_if(|file| file.name == name && file.identity == identity);
+            unchanged += usize::from(same.is_some());
+            // Its hash is known, or on its way.
+            let file = same.filter(|file| !file.failed).unwrap_or_else(|| {
+                let file = Listed::new(name, identity);
+                each_content(&file);
+                file
+            });
+            files.push(file);
         }
-        self.revision += u64::from(files != self.files);
+        if within.is_some() {
+            files.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        self.revision += u64::from(unchanged != before || unchanged != after);
         self.bytes = files.iter().map(|file| file.identity.size).sum();
         self.files = files;
-        self.is_cut = found.is_cut;
-        self.scan_took = began.elapsed();
         self.warn_once(&found.left_out);
-        Ok(())
     }
 
     fn warn_once(&mut self, left_out: &LeftOut) {
-        if left_out.count > 0 && !std::mem::replace(&mut self.warned, true) {
+        if left_out.count > 0 && !mem::replace(&mut self.warned, true) {
             warn!(
                 "{} not listed: names that cannot be shared, unreadable folders, or more than \
                  --max-files; the first is {}",
@@ -123,24 +114,15 @@ impl Catalog {
         self.files.get(place)
     }
 
-    /// The hash of a content has been found. Returns whether it is listed.
-    pub(super) fn put_hash(&mut self, name: &str, identity: Identity, hash: ContentHash) -> bool {
-        let file = self.place(name).and_then(|place| self.files.get_mut(place));
-        match file.filter(|file| file.identity == identity) {
-            Some(file) => {
-                file.hash = MaybeHash(Some(hash));
-                self.revision += 1;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// The hash of a content could not be found.
-    pub(super) fn want_hash_again(&mut self, name: &str, identity: Identity) {
-        let file = self.place(name).and_then(|place| self.files.get_mut(place));
-        if let Some(file) = file.filter(|file| file.identity == identity) {
-            file.failed = true;
+    /// The hash of a content has been found, or not. What is not listed any more
+    /// needs none.
+    pub(super) fn put_hash(&mut self, hashed: Hashed) {
+        let file = self.place(&hashed.name);
+        let file = file.and_then(|place| self.files.get_mut(place));
+        if let Some(file) = file.filter(|file| file.identity == hashed.identity) {
+            file.failed = hashed.hash.is_none();
+            file.hash = MaybeHash(hashed.hash);
+            self.revision += u64::from(!file.failed);
         }
     }
 
@@ -155,11 +137,6 @@ impl Catalog {
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    /// Whether there are more files than may be listed.
-    pub(super) fn is_cut(&self) -> bool {
-        self.is_cut
     }
 
     /// The file of this name, and those in the folder of this name.

@@ -1,5 +1,6 @@
 //! The share that is on this machine: a folder, and what is added to it.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,7 +17,8 @@ use super::contents::Contents;
 use super::hasher::{Hashed, Hasher, Job};
 use super::root::Root;
 use super::roots::Roots;
-use super::walk::Walk;
+use super::scanner::{PAUSE, Scanner, Walked};
+use super::walk::{Found, Walk};
 use super::watch::Watch;
 use crate::protocol::{FileItem, FileName, MaybeHash};
 use crate::role::node::{Added, Content, Refused, Removed, Share, Stat, Unavailable};
@@ -28,6 +30,14 @@ const TRUSTED: Duration = Duration::from_secs(60);
 
 /// Files up to this size leave in one write together with their header.
 const SMALL: usize = 64 * 1024;
+
+/// What is found out beside the loop.
+pub enum Finding {
+    /// What is there.
+    Walked(Walked),
+    /// What is in a file.
+    Hashed(Hashed),
+}
 
 /// What to share of a folder.
 #[derive(Clone, Copy, Debug)]
@@ -42,18 +52,22 @@ pub struct Settings {
 
 /// A folder and its sub-folders, and what is shared beside it.
 pub struct Folder {
-    roots: Roots,
+    roots: Arc<Roots>,
     max_files: usize,
     catalog: Catalog,
-    watch: Watch,
-    /// Something has changed since the last scan.
-    stale: bool,
-    /// Something has changed since the revision was last asked for.
-    unseen: bool,
+    /// The revision when it was last asked for.
+    seen: u64,
+    watch: Arc<Watch>,
+    /// Walks are wanted here.
+    walks: Sender<Arc<Roots>>,
+    /// One is wanted, and has not been heard of.
+    is_walking: bool,
+    /// When one was heard of.
+    walked: Instant,
     /// Hashes are wanted here.
     jobs: Sender<Job>,
-    /// Until it is started.
-    hasher: Option<Hasher>,
+    /// Until they are started.
+    workers: Option<(Scanner, Hasher)>,
     /// Small files of the node's own folder that were asked for lately, if changes
     /// are told.
     contents: Option<Contents>,
@@ -68,20 +82,27 @@ impl Folder {
     /// It is no folder, or cannot be read.
     pub fn open(path: &Path, settings: Settings) -> io::Result<Self> {
         let own = Root::folder(path, None)?;
+        let watch = Arc::new(Watch::new());
+        let (walks, scanner) = Scanner::new(settings.max_files, Arc::clone(&watch));
         let (jobs, hasher) = Hasher::new();
+        let contents = Contents::new(own.opened(), settings.max_kept);
+        let roots = Arc::new(Roots::new(own, settings.hidden));
+        let first = scanner.walk(Arc::clone(&roots));
         let mut folder = Self {
-            contents: Contents::new(own.opened(), settings.max_kept),
-            roots: Roots::new(own, settings.hidden),
+            roots,
             max_files: settings.max_files,
             catalog: Catalog::default(),
-            watch: Watch::new(),
-            stale: true,
-            unseen: false,
+            seen: 0,
+            watch,
+            walks,
+            is_walking: false,
+            walked: Instant::now(),
             jobs,
-            hasher: Some(hasher),
+            workers: Some((scanner, hasher)),
+            contents,
             small: vec![0; SMALL + 1].into(),
         };
-        folder.scan();
+        folder.take_in(first);
         Ok(folder)
     }
 
@@ -91,9 +112,10 @@ impl Folder {
         self.roots.own().path()
     }
 
-    /// What computes the hashes, to be started; what it finds is for [`Share::told`].
-    pub fn hasher(&mut self) -> Option<Hasher> {
-        self.hasher.take()
+    /// What looks at the disk beside the loop, to be started; what is found is for
+    /// [`Share::told`].
+    pub fn workers(&mut self) -> Option<(Scanner, Hasher)> {
+        self.workers.take()
     }
 
     /// Something to wait on: when it is readable, tell [`Share::noticed`].
@@ -102,33 +124,37 @@ impl Folder {
         self.watch.descriptor()
     }
 
-    /// Looks at the disk if the list may be wrong, and not too often.
+    /// Asks for a walk if the list may be wrong.
     fn refresh(&mut self) {
-        self.look();
-        let is_right = self.watch.works() && !self.stale && self.catalog.is_younger_than(TRUSTED);
-        if !is_right && !self.catalog.is_younger_than(self.catalog.pause()) {
-            self.scan();
+        if self.watch.has_changed() || !self.watch.works() || self.walked.elapsed() >= TRUSTED {
+            self.ask();
         }
     }
 
-    /// Takes in what the watch has noticed.
-    fn look(&mut self) {
-        if self.watch.take() {
-            self.stale = true;
-            self.unseen = true;
+    fn ask(&mut self) {
+        if !self.is_walking {
+            self.is_walking = self.walks.send(Arc::clone(&self.roots)).is_ok();
         }
     }
 
-    fn scan(&mut self) {
-        // What changes from now on is noticed again.
-        self.look();
-        let (roots, watch, jobs) = (&self.roots, &mut self.watch, &self.jobs);
-        let walk = Walk {
-            roots,
-            max_files: self.max_files,
-            each_folder: &mut |folder| watch.add(folder),
-        };
-        let scanned = self.catalog.scan(walk, |file| {
+    /// A walk is over. If it failed, the list is the one of before, which is nearer
+    /// to the truth than a part of this one.
+    fn take_in(&mut self, walked: Walked) {
+        self.walked = Instant::now();
+        self.is_walking = false;
+        match walked.found {
+            Ok(found) if Arc::ptr_eq(&walked.roots, &self.roots) => self.put(found, None),
+            Ok(_) | Err(_) => self.watch.note(),
+        }
+        if self.watch.has_changed() {
+            self.ask();
+        }
+    }
+
+    /// Lists what was found, and asks for the hashes.
+    fn put(&mut self, found: Found, within: Option<&str>) {
+        let (roots, jobs) = (&self.roots, &self.jobs);
+        self.catalog.put(found, within, |file| {
             if let Some(root) = roots.owner(&file.name) {
                 // If nobody computes hashes, there are none.
                 let _ = jobs.send(Job {
@@ -138,7 +164,18 @@ impl Folder {
                 });
             }
         });
-        self.stale = scanned.is_err();
+    }
+
+    /// Other places are shared now than before; the difference is what is `found`
+    /// within a name.
+    fn rearrange(&mut self, roots: Roots, found: Found, name: &FileName<'_>) {
+        self.roots = Arc::new(roots);
+        self.put(found, Some(name.as_str()));
+        if let Some(contents) = &mut self.contents {
+            contents.forget_all();
+        }
+        // There may be room for others now.
+        self.watch.note();
     }
 
     fn open_shared(&self, name: &FileName<'_>) -> Result<Opened, Unavailable> {
@@ -147,15 +184,6 @@ impl Folder {
             .ok_or(Unavailable::NotFound)?
             .open(name.as_str())
             .map_err(|error| unavailable(&error))
-    }
-
-    /// Other places are shared now than before.
-    fn rearranged(&mut self) {
-        if let Some(contents) = &mut self.contents {
-            contents.forget_all();
-        }
-        self.scan();
-        self.unseen = true;
     }
 
     /// Reads a file that was small when it was opened. Returns nothing if it is
@@ -180,7 +208,7 @@ impl Folder {
 
 impl Share for Folder {
     type File = File;
-    type Finding = Hashed;
+    type Finding = Finding;
 
     fn open(
         &mut self,
@@ -242,14 +270,9 @@ impl Share for Folder {
     }
 
     fn revision(&mut self) -> u64 {
-        self.look();
-        if self.stale {
-            self.scan();
-        } else {
-            self.refresh();
-        }
-        self.unseen = self.stale;
-        self.catalog.revision()
+        self.refresh();
+        self.seen = self.catalog.revision();
+        self.seen
     }
 
     fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable> {
@@ -263,27 +286,25 @@ impl Share for Folder {
         })
     }
 
-    fn told(&mut self, hashed: Hashed) -> Option<Duration> {
-        let Hashed {
-            name,
-            identity,
-            hash,
-        } = hashed;
-        match hash {
-            Some(hash) => self
-                .catalog
-                .put_hash(&name, identity, hash)
-                .then(|| self.catalog.pause()),
-            None => {
-                self.catalog.want_hash_again(&name, identity);
-                None
+    fn told(&mut self, finding: Finding) -> Option<Duration> {
+        let before = self.catalog.revision();
+        let pause = match finding {
+            // It has waited already.
+            Finding::Walked(walked) => {
+                self.take_in(walked);
+                Duration::ZERO
             }
-        }
+            Finding::Hashed(hashed) => {
+                self.catalog.put_hash(hashed);
+                PAUSE
+            }
+        };
+        (self.catalog.revision() != before).then_some(pause)
     }
 
     fn noticed(&mut self) -> Option<Duration> {
-        self.look();
-        self.unseen.then(|| self.catalog.pause())
+        self.refresh();
+        (self.catalog.revision() != self.seen).then_some(PAUSE)
     }
 
     fn count(&mut self, after: Option<&str>) -> u64 {
@@ -298,29 +319,35 @@ impl Share for Folder {
     }
 
     fn add(&mut self, path: &str) -> Result<Added, Refused> {
-        let name = self.roots.add(path)?;
-        self.rearranged();
-        let why = if self.stale {
-            Some("too many open files; try again later".to_owned())
-        } else if self.catalog.is_cut() {
-            let most = self.max_files;
-            Some(format!("it makes more than {most} files; see --max-files"))
-        } else {
-            None
-        };
-        if let Some(why) = why {
-            self.roots.remove(&name);
-            self.rearranged();
+        let refused = |why: &dyn fmt::Display| {
             let path = Visible::text(path);
-            return Err(Refused(format!("cannot share {path}: {why}")));
+            Refused(format!("cannot share {path}: {why}"))
+        };
+        let mut roots = Roots::clone(&self.roots);
+        let name = roots.add(path)?;
+        let walk = Walk {
+            roots: &roots,
+            max_files: self.max_files,
+            watch: &self.watch,
+        };
+        // Who asks wants to know how many files that makes.
+        let found = walk
+            .within(&name)
+            .map_err(|_| refused(&"too many open files; try again later"))?;
+        let listed = self.catalog.after(None).len() as u64;
+        let others = listed - self.catalog.extent(name.as_str()).files;
+        if found.is_cut || others + found.files.len() as u64 > self.max_files as u64 {
+            let most = self.max_files;
+            return Err(refused(&format_args!(
+                "it makes more than {most} files; see --max-files"
+            )));
         }
+        self.rearrange(roots, found, &name);
         let extent = self.catalog.extent(name.as_str());
         Ok(Added { name, extent })
     }
 
     fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, Refused> {
-        // As it is now.
-        self.revision();
         let extent = self.catalog.extent(name.as_str());
         let is_shared = extent.files > 0 || self.roots.is_added(name);
         // Not everything that is shared is listed.
@@ -328,8 +355,9 @@ impl Share for Folder {
             let name = Visible::text(name.as_str());
             return Err(Refused(format!("{name} is not shared here")));
         }
-        self.roots.remove(name);
-        self.rearranged();
+        let mut roots = Roots::clone(&self.roots);
+        roots.remove(name);
+        self.rearrange(roots, Found::default(), name);
         let name = name.clone().into_owned();
         Ok(Removed { name, extent })
     }

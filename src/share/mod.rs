@@ -3,8 +3,8 @@
 //! Names come from anybody, so nothing here follows one out of the places that
 //! are shared: `beneath` opens, a `root` is one such place and `roots` are all,
 //! `contents` keeps what was small, `walk` and `catalog` list what is there,
-//! `watch` notices changes, [`Hasher`] computes hashes in a thread of its own,
-//! [`Folder`] joins them.
+//! `watch` notices changes, [`Scanner`] walks and [`Hasher`] computes hashes, each
+//! in a thread of its own, [`Folder`] joins them.
 
 mod beneath;
 mod catalog;
@@ -15,10 +15,12 @@ mod hasher;
 mod identity;
 mod root;
 mod roots;
+mod scanner;
 #[cfg(test)]
 mod tests;
 mod walk;
 mod watch;
 
-pub use folder::{Folder, Settings};
+pub use folder::{Finding, Folder, Settings};
 pub use hasher::{Hashed, Hasher};
+pub use scanner::{Scanner, Walked};

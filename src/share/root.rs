@@ -74,9 +74,11 @@ impl Root {
         self.resolver.open_folder(&self.folder, path)
     }
 
-    fn inside<'n>(&self, name: &'n str) -> Option<&'n str> {
+    /// What has this name is called so inside; the root's own name is empty there.
+    pub(super) fn inside<'n>(&self, name: &'n str) -> Option<&'n str> {
         match &self.names {
             Names::AsInside => Some(name),
+            Names::Below(first) if name == first => Some(""),
             Names::Below(first) => name.strip_prefix(first.as_str())?.strip_prefix('/'),
             Names::One(only) => (name == only).then_some(name),
         }

@@ -12,7 +12,8 @@ use crate::protocol::FileName;
 use crate::role::node::Refused;
 use crate::visible::Visible;
 
-/// Where each name belongs.
+/// Where each name belongs. Who looks at one while it is changed keeps what it was.
+#[derive(Clone)]
 pub(super) struct Roots {
     own: Place,
     /// By the first part of their names.
@@ -22,6 +23,7 @@ pub(super) struct Roots {
 }
 
 /// A root, and what is not shared of it.
+#[derive(Clone)]
 struct Place {
     root: Arc<Root>,
     /// Files, and folders with all that is in them.
@@ -193,7 +195,7 @@ fn parents(name: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a name is `folder`, or in that folder.
-fn is_within(name: &str, folder: &str) -> bool {
+pub(super) fn is_within(name: &str, folder: &str) -> bool {
     name.strip_prefix(folder)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
 
-use super::{Folder, Settings};
+use super::{Finding, Folder, Hasher, Scanner, Settings, Walked};
 use crate::protocol::FileName;
 use crate::role::node::{Content, Share, Unavailable};
 
@@ -15,6 +16,9 @@ use crate::role::node::{Content, Share, Unavailable};
 struct Home {
     place: TempDir,
     folder: Folder,
+    /// Its thread, which is none here.
+    scanner: Scanner,
+    _hasher: Hasher,
     /// Requests so far, each of which arrives alone.
     arrivals: u64,
 }
@@ -35,11 +39,14 @@ impl Home {
             max_files,
             max_kept: 1000,
         };
-        let folder = Folder::open(&place.path().join("share"), settings).unwrap();
+        let mut folder = Folder::open(&place.path().join("share"), settings).unwrap();
+        let (scanner, hasher) = folder.workers().unwrap();
         let arrivals = 0;
         Self {
             place,
             folder,
+            scanner,
+            _hasher: hasher,
             arrivals,
         }
     }
@@ -65,8 +72,22 @@ impl Home {
         }
     }
 
+    /// What is found now, if a walk is wanted.
+    fn walked(&mut self) -> Option<Walked> {
+        self.folder.noticed();
+        let roots = self.scanner.jobs.try_recv().ok()?;
+        Some(self.scanner.walk(roots))
+    }
+
+    /// After all walks that are wanted.
     fn list(&mut self) -> Vec<String> {
-        self.folder.revision();
+        while let Some(walked) = self.walked() {
+            self.folder.told(Finding::Walked(walked));
+        }
+        self.last_list()
+    }
+
+    fn last_list(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         let mut each = |item: &crate::protocol::FileItem<'_>| names.push(item.name.to_string());
         self.folder.list(None, 1000, &mut each);
@@ -252,4 +273,46 @@ fn the_limit_is_that_of_all_together() {
     assert_eq!(home.list(), ["else/a", "else/b", "own"]);
     home.remove("else/a");
     assert_eq!(home.add("one"), "sharing 1 file (3 B) as one");
+}
+
+/// A walk takes its time, and the loop goes on meanwhile.
+#[test]
+fn a_walk_that_began_before_the_places_were_others_is_of_no_use() {
+    let mut home = Home::new(&["else/file", "share/second"]);
+    write(&home.place.path().join("share/new"));
+    let walked = home.walked().unwrap();
+    assert_eq!(home.remove("own"), "no longer sharing own: 1 file (3 B)");
+    assert_eq!(home.add("else/file"), "sharing 1 file (4 B) as file");
+    assert_eq!(home.folder.told(Finding::Walked(walked)), None);
+    assert_eq!(home.last_list(), ["file", "second"]);
+    assert_eq!(home.list(), ["file", "new", "second"]);
+}
+
+#[test]
+fn what_changes_during_a_walk_is_looked_at_after_it() {
+    let mut home = Home::new(&[]);
+    assert!(home.walked().is_none(), "nothing has changed");
+    write(&home.place.path().join("share/first"));
+    let walked = home.walked().unwrap();
+    write(&home.place.path().join("share/second"));
+    assert!(home.walked().is_none(), "one at a time");
+    let pause = home.folder.told(Finding::Walked(walked));
+    assert_eq!(pause, Some(Duration::ZERO));
+    assert_eq!(home.last_list(), ["first", "own"]);
+    let walked = home.walked().unwrap();
+    assert!(home.folder.told(Finding::Walked(walked)).is_some());
+    assert_eq!(home.last_list(), ["first", "own", "second"]);
+    assert!(home.walked().is_none(), "that was all");
+}
+
+#[test]
+fn what_is_shared_again_is_listed_once() {
+    let mut home = Home::new(&["share/sub/a", "share/sub/b", "share/sub.txt"]);
+    home.remove("sub/a");
+    assert_eq!(home.last_list(), ["own", "sub.txt", "sub/b"]);
+    assert_eq!(home.add("share/sub"), "sharing 2 files (2 B) as sub");
+    assert_eq!(home.last_list(), ["own", "sub.txt", "sub/a", "sub/b"]);
+    assert_eq!(home.folder.bytes(), 12);
+    assert_eq!(home.remove("own"), "no longer sharing own: 1 file (3 B)");
+    assert_eq!(home.folder.bytes(), 9);
 }

@@ -1,6 +1,5 @@
 //! Walks through all that is shared, to list it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, DirEntry, FileType, statat};
@@ -9,21 +8,22 @@ use rustix::io::Errno;
 use super::identity::Identity;
 use super::root::Root;
 use super::roots::Roots;
+use super::watch::Watch;
 use crate::protocol::FileName;
 
-/// What to walk through, and who is told of it.
+/// What to walk through.
 pub(super) struct Walk<'a> {
     pub(super) roots: &'a Roots,
     /// The most files to find.
     pub(super) max_files: usize,
-    /// Is told of each folder before its files are listed.
-    pub(super) each_folder: &'a mut dyn FnMut(&Path),
+    /// Watches each folder before its files are listed.
+    pub(super) watch: &'a Watch,
 }
 
 /// What was found.
 #[derive(Default)]
 pub(super) struct Found {
-    /// In no order.
+    /// In the order of the names' bytes.
     pub(super) files: Vec<(String, Identity)>,
     pub(super) left_out: LeftOut,
     /// There are more files than may be found.
@@ -41,38 +41,54 @@ pub(super) struct LeftOut {
 pub(super) struct Short;
 
 impl Walk<'_> {
-    /// Finds the files that are there.
-    pub(super) fn go(mut self) -> Result<Found, Short> {
+    /// Finds all files that are there.
+    pub(super) fn everywhere(&self) -> Result<Found, Short> {
         let mut found = Found::default();
         for root in self.roots.iter() {
             match root.only() {
                 Some(name) => self.one(root, name, &mut found)?,
-                None => self.folder(root, &mut found)?,
+                None => self.folder(root, "", &mut found)?,
             }
             if found.is_cut {
                 break;
             }
         }
-        Ok(found)
+        Ok(found.in_order())
     }
 
-    fn one(&mut self, root: &Arc<Root>, name: &str, found: &mut Found) -> Result<(), Short> {
+    /// Finds the file of this name, or those in the folder of this name.
+    pub(super) fn within(&self, name: &FileName<'_>) -> Result<Found, Short> {
+        let mut found = Found::default();
+        let name = name.as_str();
+        if let Some(root) = self.roots.owner(name) {
+            if root.only().is_some() {
+                self.one(root, name, &mut found)?;
+            } else if let Some(identity) = opened_identity(root, name)? {
+                found.add(name.to_owned(), identity, self.max_files);
+            } else if let Some(folder) = root.inside(name) {
+                self.folder(root, folder, &mut found)?;
+            }
+        }
+        Ok(found.in_order())
+    }
+
+    fn one(&self, root: &Arc<Root>, name: &str, found: &mut Found) -> Result<(), Short> {
         // By its folder a file is noticed that is replaced, or comes back.
-        (self.each_folder)(&root.opened_path());
+        self.watch.add(&root.opened_path());
         if let Some(identity) = opened_identity(root, name)? {
             found.add(name.to_owned(), identity, self.max_files);
         }
         Ok(())
     }
 
-    fn folder(&mut self, root: &Arc<Root>, found: &mut Found) -> Result<(), Short> {
+    fn folder(&self, root: &Arc<Root>, start: &str, found: &mut Found) -> Result<(), Short> {
         let path = root.opened_path();
         // Those inside that are still to be listed.
-        let mut folders = vec![String::new()];
+        let mut folders = vec![start.to_owned()];
         while let Some(folder) = folders.pop()
             && !found.is_cut
         {
-            (self.each_folder)(&path.join(&folder));
+            self.watch.add(&path.join(&folder));
             match root.open_folder(&folder).and_then(Dir::new) {
                 Ok(entries) => self.list(root, &folder, entries, &mut folders, found)?,
                 Err(error) if is_short(error) => return Err(Short),
@@ -84,7 +100,7 @@ impl Walk<'_> {
 
     /// Adds the files of one folder to those found, and its folders to the others.
     fn list(
-        &mut self,
+        &self,
         root: &Arc<Root>,
         folder: &str,
         mut entries: Dir,
@@ -133,6 +149,11 @@ impl Walk<'_> {
 }
 
 impl Found {
+    fn in_order(mut self) -> Self {
+        self.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        self
+    }
+
     fn add(&mut self, name: String, identity: Identity, max_files: usize) {
         if self.files.len() == max_files {
             self.left_out.note(&name);

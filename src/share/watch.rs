@@ -4,6 +4,7 @@
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::warn;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -21,9 +22,13 @@ const CHANGES: WatchFlags = WatchFlags::CREATE
 /// Room for many events at once; what they say does not matter.
 const BUFFER: usize = 16 * 1024;
 
-/// Watches folders, if the system lets us.
+/// Watches folders, if the system lets us. The loop and the scanner share it.
 pub(super) struct Watch {
     inotify: Option<OwnedFd>,
+    /// Not all folders are watched.
+    is_partial: AtomicBool,
+    /// Something has changed since the last walk began.
+    has_changed: AtomicBool,
 }
 
 impl Watch {
@@ -35,17 +40,23 @@ impl Watch {
                 None
             }
         };
-        Self { inotify }
+        Self {
+            is_partial: AtomicBool::new(inotify.is_none()),
+            inotify,
+            has_changed: AtomicBool::new(false),
+        }
     }
 
-    /// Whether changes are noticed.
+    /// Whether all changes are noticed.
     pub(super) fn works(&self) -> bool {
-        self.inotify.is_some()
+        !self.is_partial.load(Ordering::Relaxed)
     }
 
     /// Watches a folder, too. Watching one again changes nothing.
-    pub(super) fn add(&mut self, folder: &Path) {
-        let Some(inotify) = &self.inotify else { return };
+    pub(super) fn add(&self, folder: &Path) {
+        let Some(inotify) = self.inotify.as_ref().filter(|_| self.works()) else {
+            return;
+        };
         match inotify::add_watch(inotify, folder, CHANGES) {
             // It may be gone already: then its own folder has noticed that.
             Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
@@ -54,7 +65,7 @@ impl Watch {
                     "not all folders can be watched ({error}; see fs.inotify.max_user_watches): \
                      changes are found by looking now and then"
                 );
-                self.inotify = None;
+                self.is_partial.store(true, Ordering::Relaxed);
             }
         }
     }
@@ -64,8 +75,27 @@ impl Watch {
         self.inotify.as_ref()?.try_clone().ok()
     }
 
+    /// Whether something has changed since the last walk began.
+    pub(super) fn has_changed(&self) -> bool {
+        if self.take() {
+            self.note();
+        }
+        self.has_changed.load(Ordering::SeqCst)
+    }
+
+    /// Another walk is needed, whatever is noticed.
+    pub(super) fn note(&self) {
+        self.has_changed.store(true, Ordering::SeqCst);
+    }
+
+    /// A walk begins: it sees all that has changed so far.
+    pub(super) fn begin(&self) {
+        self.take();
+        self.has_changed.store(false, Ordering::SeqCst);
+    }
+
     /// Takes in all that was noticed. Returns whether it was anything.
-    pub(super) fn take(&self) -> bool {
+    fn take(&self) -> bool {
         let Some(inotify) = &self.inotify else {
             return false;
         };

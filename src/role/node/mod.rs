@@ -350,16 +350,7 @@ impl<S: Share> Role for Node<S> {
         match visitor.request(heard, self.max_unknown, reply) {
             Ok(request) => {
                 debug!("asked: {}", Visible::text(&request.to_string()));
-                // A list may meet a change before the watch tells of it.
-                let looks = matches!(
-                    request,
-                    Request::Banner | Request::List | Request::More | Request::Stats
-                );
-                let next = self.answer(turn, conn, listed, request);
-                if looks {
-                    self.noticed(turn);
-                }
-                next
+                self.answer(turn, conn, listed, request)
             }
             Err(next) => next,
         }

@@ -12,7 +12,7 @@ use crate::visible::Visible;
 pub trait Share {
     /// A file that is open.
     type File;
-    /// What is found out about the files in another thread.
+    /// What is found out in another thread: which files there are, and about them.
     type Finding: Send + 'static;
 
     /// Looks a name up and opens it. `arrival` names the read that brought the
@@ -43,8 +43,9 @@ pub trait Share {
     /// A number that changes when the list does.
     fn revision(&mut self) -> u64;
 
-    /// Looks whether the list may have changed: then it says how long to wait
-    /// before it is looked at, so that what changes together is seen together.
+    /// Something may have changed outside: a look at it may be wanted, of which
+    /// [`Share::told`] hears. If the list has changed since its revision was asked
+    /// for, it says how long to wait before it is looked at.
     fn noticed(&mut self) -> Option<Duration>;
 
     /// How many files there are from the one after `after` on.
