@@ -25,7 +25,6 @@ pub(super) struct Catalog {
 }
 
 /// One file.
-#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Listed {
     pub(super) name: String,
     pub(super) identity: Identity,

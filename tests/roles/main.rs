@@ -7,6 +7,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod announcer;
 mod client;
 mod exchange;
 mod keyboard;

@@ -255,28 +255,39 @@ impl Announcer {
         after: Option<&str>,
         reply: &mut Vec<u8>,
     ) -> Option<Box<str>> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let known = self.acknowledged.range::<str, _>((start, Bound::Unbounded));
-        let names = known.map(|(name, _)| name.clone());
-        let known: Vec<Box<str>> = names.take(MAX_LISTED_FILES).collect();
+        let known: Vec<&str> = self
+            .after(after)
+            .map(|(name, _)| name)
+            .take(MAX_LISTED_FILES)
+            .collect();
         if known.is_empty() {
             return None;
         }
-        let mut page: Vec<Box<str>> = Vec::new();
+        let mut gone: Vec<Box<str>> = Vec::new();
+        let (mut place, mut listed, mut end) = (0, 0, None);
         share.list(after, MAX_LISTED_FILES, &mut |item| {
-            page.push(item.name.as_str().into());
-        });
-        // The one that was cut first says how far both can be compared.
-        let cut = [&known, &page]
-            .into_iter()
-            .filter(|names| names.len() == MAX_LISTED_FILES)
-            .filter_map(|names| names.last());
-        let end = cut.min().cloned();
-        for name in known {
-            let is_within = end.as_ref().is_none_or(|end| name <= *end);
-            if is_within && page.binary_search(&name).is_err() {
-                self.send(Change::Unshare(name), reply);
+            let name = item.name.as_str();
+            while let Some(other) = known.get(place).filter(|other| **other < name) {
+                gone.push((*other).into());
+                place += 1;
             }
+            place += usize::from(known.get(place) == Some(&name));
+            listed += 1;
+            if listed == MAX_LISTED_FILES {
+                end = Some(name.into());
+            }
+        });
+        if end.is_none() {
+            gone.extend(known[place..].iter().map(|name| Box::from(*name)));
+            place = known.len();
+        }
+        // The one that was cut first says how far both were compared.
+        if place == known.len() {
+            let last = known.get(MAX_LISTED_FILES - 1);
+            end = last.map(|name| Box::from(*name));
+        }
+        for name in gone {
+            self.send(Change::Unshare(name), reply);
         }
         end
     }
@@ -288,18 +299,33 @@ impl Announcer {
         after: Option<&str>,
         reply: &mut Vec<u8>,
     ) -> Option<Box<str>> {
+        let mut known = self.after(after).peekable();
+        let mut changed = Vec::new();
         let (mut listed, mut last) = (0, None);
         share.list(after, MAX_LISTED_FILES, &mut |item| {
-            listed += 1;
             let (name, content) = (item.name.as_str(), (item.size, item.hash));
+            while known.next_if(|(other, _)| *other < name).is_some() {}
+            let same = known.next_if(|(other, told)| *other == name && *told == Some(content));
+            if same.is_none() {
+                changed.push(Change::Share(name.into(), content));
+            }
+            listed += 1;
             if listed == MAX_LISTED_FILES {
                 last = Some(name.into());
             }
-            if self.acknowledged.get(name) != Some(&Some(content)) {
-                self.send(Change::Share(name.into(), content), reply);
-            }
         });
+        drop(known);
+        for change in changed {
+            self.send(change, reply);
+        }
         last
+    }
+
+    /// What is acknowledged after a name.
+    fn after(&self, name: Option<&str>) -> impl Iterator<Item = (&str, Option<Content>)> {
+        let start = name.map_or(Bound::Unbounded, Bound::Excluded);
+        let known = self.acknowledged.range::<str, _>((start, Bound::Unbounded));
+        known.map(|(name, content)| (&**name, *content))
     }
 
     fn send(&mut self, change: Change, reply: &mut Vec<u8>) {

@@ -91,7 +91,7 @@ impl fmt::Display for Added {
 pub struct Removed {
     /// What nobody gets any more.
     pub name: FileName<'static>,
-    /// What was shared under it.
+    /// What was listed under it.
     pub extent: Extent,
 }
 
