@@ -161,8 +161,11 @@ fn without_a_flag_the_limit_on_open_files_leaves_some_for_files() {
     let relay = relay(&[]);
     let port = relay.address().port().to_string();
     let path = share.path().to_str().expect("text");
-    let args = ["127.0.0.1", &port, "--share", path];
+    let args = ["127.0.0.1", &port, "--share", path, "--no-hashes"];
+    let args = [&args[..], &["--log-level", "debug"]].concat();
     let node = start(64, env!("CARGO_BIN_EXE_peer-node"), &args);
+    // What it needs for its own start is free again.
+    node.log_until(": our relay, ");
     // A quarter is kept.
     let mut inside: Vec<Nc> = (0..48).map(|_| Nc::connect(node.address())).collect();
     for nc in &mut inside {
