@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use goldenscript::{Command, Context};
 use peerline::protocol::{Delivery, FileItem, HolderItem, MAX_LINE, NodeAddress, Reply};
 use peerline::role::relay::{Quota, Relay, Settings, Trust};
+use peerline::role::{Correspondent, Output, Role, Traffic, Turn};
 
 use proptest::prelude::*;
 
@@ -304,4 +305,62 @@ proptest! {
             prop_assert_eq!(messages, 0, "{:?}: {}", said, seen);
         }
     }
+}
+
+/// What a relay answers to lines in a datagram, behind the right cookie.
+fn in_a_datagram(relay: &mut Relay, now: Instant, lines: &str) -> String {
+    let address = "192.0.2.7:5000".parse().expect("an address");
+    let from = Correspondent { socket: 0, address };
+    let traffic = Traffic::default();
+    let mut answer = |datagram: &str| {
+        let mut out = Output::default();
+        let mut turn = Turn {
+            now,
+            traffic: &traffic,
+            out: &mut out,
+        };
+        relay.datagram(&mut turn, from, datagram.as_bytes());
+        String::from_utf8(out.take().0).expect("text")
+    };
+    let cookie = answer("PING\n");
+    answer(&format!("{} {lines}", cookie.trim()))
+}
+
+/// A stranger must not hold up all others with a few small datagrams.
+#[test]
+fn a_list_in_a_datagram_costs_no_more_than_what_is_shown() {
+    let now = Instant::now();
+    let mut relay = relay(
+        Settings {
+            max_of_host: usize::MAX,
+            ..defaults()
+        },
+        now,
+    );
+    for ports in (1..=20_000_u32).collect::<Vec<_>>().chunks(20) {
+        let lines: String = ports
+            .iter()
+            .map(|port| format!("REGISTER * {port}\n"))
+            .collect();
+        in_a_datagram(&mut relay, now, &lines);
+    }
+    let began = Instant::now();
+    for _ in 0..500 {
+        let changed = "UNREGISTER * 20000\nREGISTER * 20000\n";
+        assert_eq!(
+            in_a_datagram(&mut relay, now, changed),
+            "OK\nOK 60 192.0.2.7 20000 0\n"
+        );
+        let list = in_a_datagram(&mut relay, now, "LIST\n");
+        assert!(
+            list.ends_with('\n') && list.contains(" 20000\n192.0.2.7 1\n"),
+            "{list}"
+        );
+    }
+    // Each whole list takes some milliseconds.
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
 }

@@ -1,6 +1,6 @@
 //! The nodes that the relay knows, each for as long as its lease lasts.
 
-use std::io::Write;
+use std::iter;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,10 +8,13 @@ use std::time::Instant;
 use super::table::{Keyed, Place, Table};
 use crate::limits::address_group;
 use crate::protocol::{Count, NodeAddress, Reply};
+use crate::role::visitor::say;
 use crate::timers::{Lane, Timers};
 
 /// All leases are equally long: one lane holds them in the order of their ends.
 const LEASES: Lane = 0;
+/// No node: the end of the list.
+const NONE: Place = Place::MAX;
 
 /// Addresses of live nodes, in the order of their first registration.
 pub(super) struct Directory {
@@ -20,8 +23,9 @@ pub(super) struct Directory {
     left: Vec<Place>,
     hosts: Table<Host>,
     leases: Timers,
-    /// The next node's place in the order of first registration.
-    next_serial: u64,
+    /// The ends of the list in the order of first registration.
+    first: Place,
+    last: Place,
     loopback_nodes: usize,
     /// The list as clients elsewhere and clients on loopback see it, until it changes.
     rendered: [Option<Arc<[u8]>>; 2],
@@ -33,7 +37,9 @@ struct Node {
     source: IpAddr,
     /// Which registration was the last whose connection told its files.
     told_by: u64,
-    serial: u64,
+    /// Its neighbours in the order of first registration.
+    previous: Place,
+    next: Place,
     is_live: bool,
 }
 
@@ -82,7 +88,8 @@ impl Directory {
             left: Vec::new(),
             hosts: Table::default(),
             leases: Timers::new(now, 1),
-            next_serial: 0,
+            first: NONE,
+            last: NONE,
             loopback_nodes: 0,
             rendered: [None, None],
         }
@@ -199,26 +206,26 @@ impl Directory {
         if let Some(list) = &self.rendered[usize::from(on_loopback)] {
             return Arc::clone(list);
         }
-        let list: Arc<[u8]> = self.render(on_loopback).into();
+        let mut text = Vec::new();
+        self.write_list(&mut text, on_loopback, usize::MAX);
+        let list: Arc<[u8]> = text.into();
         self.rendered[usize::from(on_loopback)] = Some(Arc::clone(&list));
         list
     }
 
-    fn render(&self, on_loopback: bool) -> Vec<u8> {
-        let mut seen: Vec<&Node> = self
-            .nodes
-            .iter()
-            .filter(|node| node.is_live)
-            .filter(|node| on_loopback || !node.address.is_loopback())
-            .collect();
-        seen.sort_unstable_by_key(|node| node.serial);
-        // Writing to a Vec cannot fail.
-        let mut text = Vec::new();
-        let _ = writeln!(text, "{}", Reply::Nodes(Count::all(seen.len() as u64)));
-        for node in seen {
-            let _ = writeln!(text, "{}", node.address);
+    /// Appends the answer to `LIST`. It stops where it is longer than `room` bytes:
+    /// whoever has little room must not cost more.
+    pub(super) fn write_list(&self, text: &mut Vec<u8>, on_loopback: bool, room: usize) {
+        let start = text.len();
+        say(text, Reply::Nodes(Count::all(self.len(on_loopback) as u64)));
+        let place = |place: Place| (place != NONE).then_some(place);
+        let in_order = iter::successors(place(self.first), |at| place(self.nodes[*at].next));
+        for node in in_order.filter_map(|place| self.seen(place, on_loopback)) {
+            say(text, node);
+            if text.len() - start > room {
+                break;
+            }
         }
-        text
     }
 
     fn add(
@@ -242,10 +249,12 @@ impl Directory {
             address,
             source,
             told_by: number,
-            serial: self.next_serial,
+            previous: self.last,
+            next: NONE,
             is_live: true,
         });
-        self.next_serial += 1;
+        self.join(self.last, place);
+        self.join(place, NONE);
         self.loopback_nodes += usize::from(address.is_loopback());
         self.rendered = [None, None];
         Ok(place)
@@ -256,7 +265,8 @@ impl Directory {
         self.left.push(place);
         let node = &mut self.nodes[place];
         node.is_live = false;
-        let address = node.address;
+        let (address, previous, next) = (node.address, node.previous, node.next);
+        self.join(previous, next);
         if let Some(host) = self.hosts.find(&address_group(address.ip())) {
             self.hosts[host].nodes -= 1;
             if self.hosts[host].nodes == 0 {
@@ -266,5 +276,54 @@ impl Directory {
         self.loopback_nodes -= usize::from(address.is_loopback());
         self.rendered = [None, None];
         address
+    }
+
+    /// Makes two nodes neighbours, or one the end of the list.
+    fn join(&mut self, previous: Place, next: Place) {
+        match previous {
+            NONE => self.first = next,
+            previous => self.nodes[previous].next = next,
+        }
+        match next {
+            NONE => self.last = previous,
+            next => self.nodes[next].previous = previous,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_list_is_in_the_order_of_first_registration_whoever_leaves(
+            steps in prop::collection::vec((1..9_u16, any::<bool>()), 0..60)
+        ) {
+            let now = Instant::now();
+            let source = IpAddr::from([192, 0, 2, 1]);
+            let mut directory = Directory::new(now);
+            let mut model: Vec<String> = Vec::new();
+            for (port, stays) in steps {
+                let line = format!("{source} {port}");
+                let address = NodeAddress::parse(&line).expect("an address");
+                if stays {
+                    directory.register(address, source, 1, now, 9, 9).expect("room");
+                    if !model.contains(&line) {
+                        model.push(line);
+                    }
+                } else if directory.unregister(&address, source, false).is_ok() {
+                    model.retain(|other| *other != line);
+                    // The place may be another's.
+                    directory.release_left();
+                }
+                let mut expected = format!("NODES {}\n", model.len());
+                expected.extend(model.iter().map(|line| format!("{line}\n")));
+                let list = directory.list(false);
+                prop_assert_eq!(std::str::from_utf8(&list), Ok(expected.as_str()));
+            }
+        }
     }
 }

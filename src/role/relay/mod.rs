@@ -14,7 +14,6 @@ mod trust;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::info;
@@ -144,7 +143,8 @@ impl Relay {
         let reply = turn.out.text(conn);
         match request {
             Request::List => {
-                let list = self.list(caller);
+                self.lists += 1;
+                let list = self.directory.list(caller.ip.is_loopback());
                 if list.len() <= COPIED_LIST {
                     reply.extend_from_slice(&list);
                 } else {
@@ -234,9 +234,8 @@ impl Relay {
             },
             Request::Unregister(ip, port) => say(reply, done(self.unregister(seen, ip, port))),
             Request::List => {
-                let list = self.list(caller);
-                let end = list.len().min(room.saturating_add(1));
-                reply.extend_from_slice(&list[..end]);
+                self.lists += 1;
+                self.directory.write_list(reply, seen.is_loopback(), room);
             }
             Request::Share(size, hash, name) => {
                 let result = self.share(caller, size, hash, &name);
@@ -260,12 +259,6 @@ impl Relay {
             | Request::Quit => return visitor::not_here(reply, "use that over TCP"),
         }
         Next::Line
-    }
-
-    /// The whole answer to `LIST`.
-    fn list(&mut self, caller: &Caller<'_>) -> Arc<[u8]> {
-        self.lists += 1;
-        self.directory.list(caller.ip.is_loopback())
     }
 }
 

@@ -73,11 +73,6 @@ impl<T: Keyed> Table<T> {
     pub(super) fn get(&self, place: Place) -> Option<&T> {
         self.things.get(place as usize)
     }
-
-    /// All, in the order of their places.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.things.iter().map(|(_, thing)| thing)
-    }
 }
 
 impl<T> Index<Place> for Table<T> {
