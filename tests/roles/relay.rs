@@ -364,3 +364,13 @@ fn a_list_in_a_datagram_costs_no_more_than_what_is_shown() {
         began.elapsed()
     );
 }
+
+/// Nodes that come and go in one breath must not pile up behind the loop.
+#[test]
+fn a_node_that_leaves_without_files_leaves_no_work_behind() {
+    let now = Instant::now();
+    let mut relay = relay(defaults(), now);
+    let answer = in_a_datagram(&mut relay, now, "REGISTER * 9\nUNREGISTER * 9\n");
+    assert_eq!(answer, "OK 60 192.0.2.7 9 0\nOK\n");
+    assert_eq!(relay.next_deadline(), None);
+}

@@ -153,16 +153,7 @@ impl Relay {
 
     /// Does a bounded part of the work that waits.
     pub(super) fn work_on(&mut self, turn: &mut Turn<'_, Self>) {
-        let mut budget = FORGOTTEN_AT_ONCE;
-        while budget > 0
-            && let Some(place) = self.directory.left()
-        {
-            // A node without files is some work, too.
-            budget -= self.index.forget(place, budget).max(1);
-            if self.index.files(place) == 0 {
-                self.directory.release_left();
-            }
-        }
+        self.forget_left(FORGOTTEN_AT_ONCE);
         let waiting = self.searches.iter().position(|pending| !pending.done);
         if let Some(mut pending) = waiting.and_then(|at| self.searches.remove(at)) {
             pending.done = self.look(&mut pending.search, pending.on_loopback);
@@ -171,6 +162,19 @@ impl Relay {
                 self.searches.push_back(pending);
             } else {
                 self.searches.push_front(pending);
+            }
+        }
+    }
+
+    /// Takes out at most so many files of nodes that left.
+    pub(super) fn forget_left(&mut self, mut at_most: usize) {
+        while at_most > 0
+            && let Some(place) = self.directory.left()
+        {
+            // A node without files is some work, too.
+            at_most -= self.index.forget(place, at_most).max(1);
+            if self.index.files(place) == 0 {
+                self.directory.release_left();
             }
         }
     }

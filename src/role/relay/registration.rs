@@ -64,6 +64,9 @@ impl Relay {
         self.directory
             .unregister(&address, seen, trusted)
             .map_err(|refusal| refused(refusal, address))?;
+        // One without files is gone at once: they could come faster than the
+        // loop takes them out.
+        self.forget_left(1);
         info!("node {address} unregistered by {seen}");
         Ok(())
     }
