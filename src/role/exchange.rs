@@ -57,6 +57,8 @@ struct Exchange<S> {
     /// datagram begins with it.
     introduction: Option<Box<[u8]>>,
     tag: Tag,
+    /// The cookie that was sent last: one that comes may answer what was sent before.
+    cookie: Option<Cookie>,
     /// So many of the lines are on their way.
     sent: usize,
     /// Behind the introduction, whose answer is not theirs.
@@ -159,9 +161,8 @@ impl<S> Exchanges<S> {
         let place = self.open.iter().position(is_for)?;
         let exchange = &mut self.open[place];
         if let Some(cookie) = only_cookie(body) {
-            let known = &mut self.routes[exchange.route].cookie;
-            if *known != Some(cookie) && exchange.cookies < COOKIES {
-                *known = Some(cookie);
+            if exchange.cookie != Some(cookie) && exchange.cookies < COOKIES {
+                self.routes[exchange.route].cookie = Some(cookie);
                 exchange.cookies += 1;
                 exchange.tag = next(&mut self.next_tag);
                 exchange.post(out, &self.routes);
@@ -255,6 +256,7 @@ impl<S> Exchange<S> {
             lines: VecDeque::new(),
             introduction: None,
             tag: Tag::from(0),
+            cookie: None,
             sent: 0,
             introduced: false,
             since: now,
@@ -289,8 +291,9 @@ impl<S> Exchange<S> {
     }
 
     /// Sends the lines that are on their way, once more if they are already.
-    fn post<R: Role>(&self, out: &mut Output<R>, routes: &[Route]) {
+    fn post<R: Role>(&mut self, out: &mut Output<R>, routes: &[Route]) {
         let Route { to, cookie, .. } = &routes[self.route];
+        self.cookie = *cookie;
         let introduction = self.introduction.iter().filter(|_| self.introduced);
         let lines = introduction.chain(self.lines.iter().take(self.sent));
         let lines: Vec<u8> = lines.flatten().copied().collect();

@@ -314,6 +314,20 @@ fn an_expired_cookie_is_replaced() {
 }
 
 #[test]
+fn a_cookie_for_one_is_good_for_all_who_asked_without() {
+    let mut world = World::new(3);
+    for number in 1..=3 {
+        world.begin(number, number);
+    }
+    // In the order in which they set out, and no time passes.
+    while !world.flying.is_empty() {
+        let flying = world.flying.remove(0);
+        world.arrives(&flying);
+    }
+    assert_eq!(world.over.len(), 3);
+}
+
+#[test]
 fn what_comes_from_elsewhere_or_unasked_is_not_heard() {
     let mut world = World::new(1);
     world.begin(1, 1);
