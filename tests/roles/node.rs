@@ -8,8 +8,9 @@
 //!   next node begins with no files. `node messages=yes`: it receives messages.
 //!   `node downloads=N`: it has a console, and fetches so many files at once. What
 //!   is fetched is written down, and not in the share.
-//! - those of [`Keyboard`]. `type-often LINE count=TIMES`: only the number of times
-//!   is shown that the next command may come.
+//! - those of [`Keyboard`]. `type-numbered LINE count=TIMES`: each has its number,
+//!   from 1 on, behind it. Only the number of times is shown that the next command
+//!   may come.
 //! - `brief N LINE count=TIMES`: as `say`, but of a long answer only the ends are
 //!   shown.
 
@@ -134,13 +135,13 @@ impl goldenscript::Runner for Play {
             "gone" => self.gone(command)?,
             "all-gone" => self.change(BTreeMap::clear),
             "node" => self.start(command)?,
-            "type-often" => {
+            "type-numbered" => {
                 let mut args = command.consume_args();
                 let line = args.next_pos().ok_or("which line?")?;
                 let count: u32 = args.take_key("count").ok_or("how often?")?.parse()?;
                 let stage = self.stage.as_mut().ok_or("start with: node")?;
-                for _ in 0..count {
-                    let typed = client::Message::Typed(line.to_owned());
+                for number in 1..=count {
+                    let typed = client::Message::Typed(format!("{line}{number}"));
                     stage.call(|node, turn| node.told(turn, Message::Console(typed)));
                 }
                 let ready = stage.seen().lines().filter(|line| *line == "ready").count();

@@ -5,7 +5,7 @@
 //! Whoever runs errands hands over what is heard on their connections: a client
 //! runs one at a time, a node with a console as many as it allows.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
 
@@ -63,8 +63,8 @@ pub struct Errands {
     pub(super) exchanges: Exchanges<Session>,
     /// How many were begun.
     begun: u64,
-    /// Those that fetch a file.
-    fetching: BTreeSet<ErrandId>,
+    /// Those that fetch a file, and which.
+    fetching: BTreeMap<ErrandId, FileName<'static>>,
 }
 
 /// What the relay is asked for.
@@ -106,7 +106,7 @@ impl Errands {
             nodes: Vec::new(),
             exchanges: Exchanges::default(),
             begun: 0,
-            fetching: BTreeSet::new(),
+            fetching: BTreeMap::new(),
         }
     }
 
@@ -131,6 +131,12 @@ impl Errands {
         self.fetching.len()
     }
 
+    /// Whether this one is.
+    #[must_use]
+    pub fn is_fetching(&self, name: &FileName<'_>) -> bool {
+        self.fetching.values().any(|fetched| fetched == name)
+    }
+
     /// The relay's addresses, first the one that answered last.
     pub(super) fn relay(&self) -> Vec<SocketAddr> {
         let mut relay = self.relay.clone();
@@ -145,11 +151,11 @@ impl Errands {
             Errand::Look => (Question::Nodes, Purpose::Look),
             Errand::Ask(question) => (question, Purpose::Show),
             Errand::Get(name, hash) => {
-                self.fetching.insert(id);
+                self.fetching.insert(id, name.clone());
                 (Question::Nodes, Purpose::Fetch(Fetch::new(name, hash)))
             }
             Errand::GetAmongKnown(name, hash) => {
-                self.fetching.insert(id);
+                self.fetching.insert(id, name.clone());
                 return self.ask_for_holders(turn, id, Fetch::new(name, hash));
             }
         };
@@ -178,7 +184,7 @@ impl Errands {
 
     /// Forgets what was fetched in part: the program ends.
     pub fn abandon(&mut self) {
-        for errand in std::mem::take(&mut self.fetching) {
+        for errand in std::mem::take(&mut self.fetching).into_keys() {
             self.user.abandon(errand);
         }
     }
@@ -382,7 +388,7 @@ impl Errands {
 
     pub(super) fn done(&mut self, errand: ErrandId, exit: Exit) -> Done {
         Done {
-            fetched: self.fetching.remove(&errand),
+            fetched: self.fetching.remove(&errand).is_some(),
             exit,
             choice: None,
             reader_gone: false,

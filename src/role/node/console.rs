@@ -124,6 +124,11 @@ impl Console {
         self.begin(turn, Errand::Ask(question));
     }
 
+    /// Whether this file is being fetched, or waits for that.
+    pub(super) fn is_coming(&self, name: &FileName<'_>) -> bool {
+        self.errands.is_fetching(name) || self.waiting.iter().any(|(waits, _)| waits == name)
+    }
+
     /// Fetches a file as soon as there is a place for it.
     pub(super) fn get(
         &mut self,

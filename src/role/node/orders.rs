@@ -9,7 +9,7 @@ use crate::visible::Visible;
 
 /// What the console cannot do by itself.
 pub(super) enum Order<'a> {
-    /// Fetch this file, unless it is here.
+    /// Fetch this file, unless it is here or on its way.
     Get(FileName<'a>, Option<ContentHash>),
     /// Share what lies here.
     Share(&'a str),
@@ -47,6 +47,10 @@ impl<S: Share> Node<S> {
             return;
         };
         match order {
+            Order::Get(name, _) if console.is_coming(&name) => {
+                let name = Visible::text(name.as_str());
+                console.answer(News::Wrong(&format!("{name} is on its way already")));
+            }
             Order::Get(name, hash) => match self.share.stat(&name) {
                 Err(Unavailable::NotFound) => console.get(turn, name.into_owned(), hash),
                 Ok(_) | Err(_) => {
