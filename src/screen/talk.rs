@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Voice;
 use super::listing::address_as_json;
+use crate::end::End;
 use crate::protocol::NodeAddress;
 use crate::role::client::{ErrandId, News, Offer, Question, Trouble};
 use crate::visible::Visible;
@@ -125,10 +126,15 @@ impl Talk {
             News::RelayFailed(Question::Nodes | Question::Files(_), trouble)
             | News::NoNodes { trouble, .. } => return voice.say(no_list(trouble)),
             News::RelayFailed(Question::Holders(name), trouble) => {
-                return voice.say(format_args!("{}: {trouble}", Visible::text(name.as_str())));
+                let name = Visible::text(name.as_str());
+                return voice.say(match trouble {
+                    Trouble::NoHolder => format!("{name}: {trouble}"),
+                    _ => format!("{name}: {}", no_list(trouble)),
+                });
             }
             News::RelayFailed(Question::Message(..), trouble) => {
-                return voice.say(format_args!("not sent: {trouble}"));
+                let advice = advice(trouble);
+                return voice.say(format_args!("not sent by the relay: {trouble}{advice}"));
             }
             News::Missing {
                 name,
@@ -174,7 +180,10 @@ impl Talk {
                 return voice.say(format_args!("  {}: {trouble}", place(*node)));
             }
             News::NotListening(trouble) => {
-                return voice.say(format_args!("no messages can arrive: {trouble}"));
+                let advice = advice(trouble);
+                return voice.say(format_args!(
+                    "no messages arrive from the relay: {trouble}{advice}"
+                ));
             }
             News::NobodyYet => {
                 return voice.say("not sent: nobody has written yet, and no address was given");
@@ -292,7 +301,18 @@ impl Talk {
 }
 
 fn no_list(trouble: &Trouble<'_>) -> String {
-    format!("the relay gives no list: {trouble}; is it running, and is the address right?")
+    let advice = advice(trouble);
+    format!("the relay gives no list: {trouble}{advice}")
+}
+
+/// What to do if the relay did not even say what is wrong.
+fn advice(trouble: &Trouble<'_>) -> &'static str {
+    match trouble {
+        Trouble::Ended(end) if !matches!(end, End::Replaced) => {
+            "; is it running, and is the address right?"
+        }
+        _ => "",
+    }
 }
 
 fn place(node: NodeAddress) -> String {
@@ -320,6 +340,12 @@ impl fmt::Display for Took {
 
 fn as_json(news: &News<'_>) -> Option<Value> {
     Some(match news {
+        News::RelayFailed(Question::Holders(name), Trouble::NoHolder) => {
+            json!({"name": name.as_str(), "error": "not found"})
+        }
+        News::RelayFailed(Question::Message(..), trouble) => {
+            json!({"error": "not sent", "why": trouble.to_string()})
+        }
         News::RelayFailed(_, trouble) | News::NoNodes { trouble, .. } => {
             json!({"error": "relay", "why": trouble.to_string()})
         }

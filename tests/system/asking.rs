@@ -48,7 +48,7 @@ fn what_is_not_there_is_told_by_the_exit_code_too() {
     assert_eq!(done.text(), "");
     let done = client(&relay, &["send", NOBODY, "9", "hello"]).expect_code(1);
     assert!(
-        done.stderr.starts_with("not sent: it says 404 "),
+        done.stderr.starts_with("not sent by the relay: it says 404 "),
         "{}",
         done.stderr
     );
@@ -128,7 +128,10 @@ fn for_programs_there_is_json() {
     let port = node.address().port();
     let holders = json!({"holders": [{"ip": "127.0.0.1", "port": port, "size": 17, "hash": null}]});
     assert_eq!(ask(&["find", "hello.txt"], 0), [holders]);
-    assert_eq!(ask(&["find", "nothing"], 1)[0]["error"], "relay");
+    let missing = json!({"name": "nothing", "error": "not found"});
+    assert_eq!(ask(&["find", "nothing"], 1), [missing]);
+    let unheard = ask(&["send", NOBODY, "9", "hello"], 1);
+    assert_eq!(unheard[0]["error"], "not sent");
     let mut listener = Nc::connect(relay.address());
     let address = listener.ask("LISTEN");
     let fields: Vec<&str> = address.split(' ').collect();

@@ -206,7 +206,7 @@ fn a_conversation_at_a_terminal() {
         shown += &terminal.expect("peerline> ");
         terminal.enter(word);
     }
-    let too_fast = "not sent: it says 429 at most 1 messages a second; wait a little";
+    let too_fast = "not sent by the relay: it says 429 at most 1 messages a second; wait a little";
     assert!(shown.contains(too_fast), "{shown}");
     let (_, code) = terminal.end();
     // The first failure counts: nobody had written yet.
@@ -282,7 +282,7 @@ fn a_hostile_relay_cannot_write_on_the_terminal() {
     shown += &terminal.expect("127.0.0.1 7 bye");
     let (rest, code) = terminal.end();
     assert!(
-        rest.contains("not sent: another connection listens in its place"),
+        rest.contains("not sent by the relay: another connection listens in its place"),
         "{rest}"
     );
     assert_eq!(code, 1);

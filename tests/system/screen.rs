@@ -121,11 +121,23 @@ fn failures_come_as_json_too() {
 #[test]
 fn a_relay_that_is_not_there_is_one_line() {
     let (_socket, dead) = nobody();
-    for args in [&["get", "x"][..], &["nodes"], &[]] {
+    let no_list = "the relay gives no list: not reached: ";
+    let of_x = format!("x: {no_list}");
+    let not_sent = "not sent by the relay: not reached: ";
+    let no_messages = "no messages arrive from the relay: not reached: ";
+    for (args, says) in [
+        (&["get", "x"][..], no_list),
+        (&["nodes"], no_list),
+        (&[], no_list),
+        (&["find", "x"], &of_x),
+        (&["send", "127.0.0.1", "9", "x"], not_sent),
+        (&["chat"], no_messages),
+    ] {
         let done = run(client_command(dead, args), b"x\n").expect_code(3);
         assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
-        let says = "the relay gives no list: not reached: ";
         assert!(done.stderr.starts_with(says), "{}", done.stderr);
+        let advice = "; is it running, and is the address right?\n";
+        assert!(done.stderr.ends_with(advice), "{}", done.stderr);
         assert!(done.stdout.is_empty());
     }
 }
