@@ -216,7 +216,7 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
         destination.unwrap_or_else(|| Destination::Print(Printer::new(args.talk.raw)));
     let (asker, asked) = prompt::channel();
     let talk = Talk::new(style, voice.clone());
-    let screen = Screen::new(talk, destination, move || asker.ask());
+    let screen = Screen::new(talk, destination, move |wanted| asker.ask(wanted));
     let by_udp: &[SocketAddr] = if args.udp { &relay } else { &[] };
     let (sockets, routes) = datagram_routes(by_udp, &[]);
     let client = Client::new(screen, relay, args.max_nodes, task)
@@ -240,14 +240,13 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
         .and_then(|()| end_on_second_signal())
         .map_err(|error| Failure::system("signals", &error))?;
     let _prompt = if listening {
-        // A choice, or what is said in a conversation, is no command.
-        let commands = args.command.is_none();
         let settings = prompt::Settings {
-            help: if commands { HELP } else { "" },
-            history: args.history.path().filter(|_| commands),
-            at_end: match commands {
-                true => prompt::AtEnd::Ends,
-                false => prompt::AtEnd::IsTold,
+            help: HELP,
+            // Without commands there is nothing to be brought back.
+            history: args.history.path().filter(|_| args.command.is_none()),
+            at_end: match args.command {
+                None => prompt::AtEnd::Ends,
+                Some(_) => prompt::AtEnd::IsTold,
             },
         };
         let prompt = prompt::start(asked, reactor.handle(), voice, settings);

@@ -11,8 +11,7 @@ pub(super) type Names = Box<dyn Fn(&str) -> Vec<String>>;
 
 /// What a prompt's program knows about its lines.
 pub(super) struct Offers {
-    /// The commands, as they are explained, one a line. Where there are none, lines
-    /// are no commands, and nothing is offered.
+    /// The commands, as they are explained, one a line.
     pub(super) help: &'static str,
     pub(super) names: Names,
 }
@@ -21,9 +20,6 @@ impl Offers {
     /// What could stand before the cursor instead of `typed`, from the byte on
     /// that is returned too.
     pub(super) fn instead_of(&self, typed: &str) -> (usize, Vec<Pair>) {
-        if self.help.is_empty() {
-            return (typed.len(), Vec::new());
-        }
         let line = typed.trim_start_matches(BLANKS);
         let start = typed.len() - line.len();
         let Some((word, rest)) = line.split_once(BLANKS) else {

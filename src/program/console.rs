@@ -52,7 +52,7 @@ pub(super) fn has_terminal() -> bool {
 pub(super) fn screen(folder: &Path, voice: &Voice, asker: Asker) -> Screen {
     let destination = Destination::save(Target::Share(folder.to_owned()), false);
     let talk = Talk::new(Style::Console, voice.clone());
-    Screen::new(talk, destination, move || asker.ask())
+    Screen::new(talk, destination, move |wanted| asker.ask(wanted))
 }
 
 /// Tells the user at the console how the node is.

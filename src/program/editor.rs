@@ -20,6 +20,7 @@ use rustyline::{Behavior, ColorMode, CompletionType, Config, Context, ExternalPr
 use super::completion::Offers;
 use super::history::{History, MAX_LINES};
 use super::prompt::{Input, PROMPT};
+use crate::role::client::Wanted;
 use crate::screen::Voice;
 
 /// Terminals without a cursor that could be moved; the crate's own list.
@@ -80,6 +81,7 @@ impl Editor {
         inner.set_helper(Some(Assistant {
             voice: voice.clone(),
             offers,
+            wanted: Cell::new(Wanted::Command),
             is_empty: Cell::new(true),
         }));
         let mut printer = inner.create_external_printer()?;
@@ -111,16 +113,16 @@ impl Editor {
     }
 
     /// The next line.
-    pub(super) fn next(&mut self) -> Input {
+    pub(super) fn next(&mut self, wanted: Wanted) -> Input {
+        if let Some(assistant) = self.inner.helper() {
+            assistant.wanted.set(wanted);
+        }
         while self.voice.give_way() {
             let result = self.inner.readline(PROMPT);
             self.voice.come_back();
             match result {
                 Ok(line) => {
-                    // The same line once more is no news.
-                    if matches!(self.inner.add_history_entry(&line), Ok(true)) {
-                        self.history.keep(&line);
-                    }
+                    self.remember(&line, wanted);
                     return Input::Line(line);
                 }
                 Err(ReadlineError::Interrupted) if self.is_empty() => return Input::Interrupt,
@@ -135,6 +137,18 @@ impl Editor {
         Input::End
     }
 
+    /// What was said can be brought back, but commands only are kept.
+    fn remember(&mut self, line: &str, wanted: Wanted) {
+        if wanted == Wanted::Choice {
+            return;
+        }
+        // The same line once more is no news.
+        let is_new = matches!(self.inner.add_history_entry(line), Ok(true));
+        if is_new && wanted == Wanted::Command {
+            self.history.keep(line);
+        }
+    }
+
     /// Whether nothing stood on the line in the end.
     fn is_empty(&self) -> bool {
         self.inner
@@ -147,6 +161,8 @@ impl Editor {
 struct Assistant {
     voice: Voice,
     offers: Offers,
+    /// What the line is to be.
+    wanted: Cell<Wanted>,
     /// Whether nothing stands on the line.
     is_empty: Cell<bool>,
 }
@@ -164,7 +180,10 @@ impl Completer for Assistant {
         cursor: usize,
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        Ok(self.offers.instead_of(&line[..cursor]))
+        Ok(match self.wanted.get() {
+            Wanted::Command => self.offers.instead_of(&line[..cursor]),
+            Wanted::Choice | Wanted::Words => (cursor, Vec::new()),
+        })
     }
 }
 

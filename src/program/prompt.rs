@@ -14,7 +14,7 @@ use super::editor::Editor;
 use super::history::History;
 use crate::protocol::MAX_LINE;
 use crate::reactor::Handle;
-use crate::role::client::Message;
+use crate::role::client::{Message, Wanted};
 use crate::screen::Voice;
 
 pub(super) const PROMPT: &str = "peerline> ";
@@ -23,17 +23,17 @@ pub(super) const PROMPT: &str = "peerline> ";
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Asks the thread for the next line.
-pub(super) struct Asker(Sender<()>);
+pub(super) struct Asker(Sender<Wanted>);
 
 impl Asker {
-    pub(super) fn ask(&self) {
+    pub(super) fn ask(&self, wanted: Wanted) {
         // If the thread is gone, the end of input has been told already.
-        let _ = self.0.send(());
+        let _ = self.0.send(wanted);
     }
 }
 
 /// Prepares the two ends: one asks, the other waits to be asked.
-pub(super) fn channel() -> (Asker, Receiver<()>) {
+pub(super) fn channel() -> (Asker, Receiver<Wanted>) {
     let (sender, receiver) = mpsc::channel();
     (Asker(sender), receiver)
 }
@@ -81,7 +81,7 @@ impl Drop for Prompt {
 
 /// How a prompt differs from others.
 pub(super) struct Settings {
-    /// The commands, as they are explained, one a line; none in a conversation.
+    /// The commands, as they are explained, one a line.
     pub(super) help: &'static str,
     /// Where lines are kept for the next time.
     pub(super) history: Option<PathBuf>,
@@ -91,7 +91,7 @@ pub(super) struct Settings {
 
 /// Starts the thread. It ends with the process.
 pub(super) fn start<M>(
-    asked: Receiver<()>,
+    asked: Receiver<Wanted>,
     program: Handle<M>,
     voice: &Voice,
     settings: Settings,
@@ -106,7 +106,7 @@ where
     let voice = voice.clone();
     let body = move || {
         let mut lines = None;
-        while asked.recv().is_ok() {
+        while let Ok(wanted) = asked.recv() {
             // Not before: a client that saves a file may never ask.
             let lines = lines.get_or_insert_with(|| {
                 let program = program.clone();
@@ -120,7 +120,7 @@ where
                     settings.at_end,
                 )
             });
-            match lines.next() {
+            match lines.next(wanted) {
                 Input::Line(line) => program.tell(Message::Typed(line).into()),
                 Input::End if settings.at_end == AtEnd::GoesOn && !lines.terminal => return,
                 Input::End => return program.tell(Message::EndOfInput.into()),
@@ -165,11 +165,11 @@ impl Lines {
         }
     }
 
-    fn next(&mut self) -> Input {
+    fn next(&mut self, wanted: Wanted) -> Input {
         if let Some(editor) = &mut self.editor
             && Editor::has_room()
         {
-            return editor.next();
+            return editor.next(wanted);
         }
         if self.terminal {
             let mut stderr = io::stderr();

@@ -15,21 +15,21 @@ pub use voice::Voice;
 
 use self::listing::Lister;
 use crate::protocol::FileName;
-use crate::role::client::{ErrandId, Listing, News, NotStored, User};
+use crate::role::client::{ErrandId, Listing, News, NotStored, User, Wanted};
 
 /// A terminal, a pipe or a folder with a person or a program behind it.
 pub struct Screen {
     talk: Talk,
     lister: Lister,
     destination: Destination,
-    ready: Box<dyn FnMut()>,
+    ready: Box<dyn FnMut(Wanted)>,
 }
 
 impl Screen {
     /// Talks through `talk` and puts content into `destination`. `ready` is
-    /// called when the next command may come.
+    /// called when the next line may come.
     #[must_use]
-    pub fn new(talk: Talk, destination: Destination, ready: impl FnMut() + 'static) -> Self {
+    pub fn new(talk: Talk, destination: Destination, ready: impl FnMut(Wanted) + 'static) -> Self {
         Self {
             lister: Lister::new(talk.style(), talk.voice()),
             talk,
@@ -44,8 +44,8 @@ impl User for Screen {
         self.talk.tell(&news);
     }
 
-    fn ready(&mut self) {
-        (self.ready)();
+    fn ready(&mut self, wanted: Wanted) {
+        (self.ready)(wanted);
     }
 
     fn show(&mut self, listing: Listing<'_>) -> Result<(), NotStored> {

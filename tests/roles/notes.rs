@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::mpsc::Sender;
 
 use peerline::protocol::FileName;
-use peerline::role::client::{ErrandId, Listing, News, NotStored, User};
+use peerline::role::client::{ErrandId, Listing, News, NotStored, User, Wanted};
 
 /// Writes down what it is told.
 pub struct Notes {
@@ -119,8 +119,12 @@ impl User for Notes {
         });
     }
 
-    fn ready(&mut self) {
-        self.note("ready");
+    fn ready(&mut self, wanted: Wanted) {
+        self.note(match wanted {
+            Wanted::Command => "ready",
+            Wanted::Choice => "ready for a choice",
+            Wanted::Words => "ready for words",
+        });
     }
 
     fn show(&mut self, listing: Listing<'_>) -> Result<(), NotStored> {

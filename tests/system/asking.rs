@@ -48,7 +48,8 @@ fn what_is_not_there_is_told_by_the_exit_code_too() {
     assert_eq!(done.text(), "");
     let done = client(&relay, &["send", NOBODY, "9", "hello"]).expect_code(1);
     assert!(
-        done.stderr.starts_with("not sent by the relay: it says 404 "),
+        done.stderr
+            .starts_with("not sent by the relay: it says 404 "),
         "{}",
         done.stderr
     );

@@ -251,15 +251,21 @@ fn at_the_prompt_a_conversation_comes_and_goes() {
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
     let (mut nc, to) = listener(&relay);
-    let mut terminal = Terminal::start(client_command(relay.address(), &[]));
+    let kept = share.path().join(".history");
+    let history = ["--history", kept.to_str().expect("a text")];
+    let mut terminal = Terminal::start(client_command(relay.address(), &history));
     terminal.at_prompt(&format!("chat {to}"));
-    terminal.at_prompt("hello.txt");
+    // The TAB key would make "help" or "hello.txt" of it.
+    terminal.at_prompt("he\tllo.txt");
     assert!(nc.line().ends_with(" hello.txt"));
     terminal.at_prompt("/quit");
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.at_prompt("quit");
     assert_eq!(terminal.end().1, 0);
+    // What was said is nobody else's business.
+    let kept = std::fs::read_to_string(kept).expect("a history");
+    assert_eq!(kept, format!("chat {to}\nhello.txt\nquit\n"));
 }
 
 #[test]

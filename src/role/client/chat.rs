@@ -227,6 +227,17 @@ impl Client {
         self.ready();
     }
 
+    /// The user has typed a line for a conversation that had ended meanwhile: it is
+    /// no command.
+    pub(super) fn said_too_late(&mut self, line: &str) {
+        if !matches!(line.trim_matches(BLANKS), "" | QUIT) {
+            let user = self.errands.user();
+            user.tell(News::Wrong("not sent: the conversation is over"));
+            self.exit = self.exit.or(Exit::Relay);
+        }
+        self.ready();
+    }
+
     /// If it is time, there is nothing more to wait for.
     pub(super) fn chat_due(&mut self, turn: &mut Turn<'_, Self>) {
         let Some(chat) = &mut self.chat else { return };

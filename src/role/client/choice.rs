@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::command::BLANKS;
-use super::user::{News, User};
+use super::user::{News, User, Wanted};
 use crate::protocol::{ContentHash, FileName, HolderItem};
 
 /// One of the contents that nodes have under a name.
@@ -69,6 +69,15 @@ impl Choices {
             choice.tell(user);
         }
         self.0.push_back(choice);
+    }
+
+    /// What the next line is to be.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        match self.0.front() {
+            Some(_) => Wanted::Choice,
+            None => Wanted::Command,
+        }
     }
 
     /// The user has typed a line: if a choice is to be made, that is it.

@@ -25,7 +25,7 @@ pub use command::{BLANKS, HELP, Typed, WORDS};
 pub use errands::{Done, Errand, ErrandId, Errands, Runs};
 pub use question::Question;
 pub use session::Session;
-pub use user::{Listing, News, NotStored, Trouble, User};
+pub use user::{Listing, News, NotStored, Trouble, User, Wanted};
 
 use self::chat::Chat;
 use super::exchange::Exchanges;
@@ -43,8 +43,8 @@ pub struct Client {
     task: Task,
     /// The relay was there at the start: commands come one by one from the user.
     prompting: bool,
-    /// The user was asked for a line.
-    asked: bool,
+    /// The user was asked for a line, and meant it to be this.
+    asked: Option<Wanted>,
     exit: Exit,
 }
 
@@ -119,7 +119,7 @@ impl Client {
             chat: None,
             task,
             prompting: false,
-            asked: false,
+            asked: None,
             exit: Exit::Success,
         }
     }
@@ -243,8 +243,13 @@ impl Client {
 
     /// Asks the user for one line.
     fn ready(&mut self) {
-        if !std::mem::replace(&mut self.asked, true) {
-            self.errands.user().ready();
+        if self.asked.is_none() {
+            let wanted = match self.chat {
+                Some(_) => Wanted::Words,
+                None => self.choices.wanted(),
+            };
+            self.asked = Some(wanted);
+            self.errands.user().ready(wanted);
         }
     }
 }
@@ -317,7 +322,10 @@ impl Role for Client {
     fn told(&mut self, turn: &mut Turn<'_, Self>, message: Message) {
         match message {
             Message::Typed(line) => {
-                self.asked = false;
+                let meant = self.asked.take();
+                if meant == Some(Wanted::Words) && self.chat.is_none() {
+                    return self.said_too_late(&line);
+                }
                 self.typed(turn, &line);
             }
             // What is said is no file name.

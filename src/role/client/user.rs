@@ -15,8 +15,8 @@ pub trait User {
     /// Something happened.
     fn tell(&mut self, news: News<'_>);
 
-    /// The client waits for the next command.
-    fn ready(&mut self);
+    /// The next line may come.
+    fn ready(&mut self, wanted: Wanted);
 
     /// Something was asked for: show it.
     ///
@@ -47,6 +47,17 @@ pub trait User {
     /// forgotten. Returns how many bytes have been shown already and cannot be
     /// taken back.
     fn abandon(&mut self, errand: ErrandId) -> u64;
+}
+
+/// What the next line is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// A command.
+    Command,
+    /// Which one of several contents.
+    Choice,
+    /// What is said in a conversation.
+    Words,
 }
 
 /// Why content cannot be put where it should go. It prints as what to do.

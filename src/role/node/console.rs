@@ -76,7 +76,8 @@ impl Console {
 
     /// The next command may come.
     pub(super) fn ready(&mut self) {
-        self.errands.user().ready();
+        let wanted = self.choices.wanted();
+        self.errands.user().ready(wanted);
     }
 
     /// What was ordered is done, and this is what to say about it.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use peerline::protocol::{FileName, NodeAddress};
-use peerline::role::client::{ErrandId, Listing, News, NotStored, User};
+use peerline::role::client::{ErrandId, Listing, News, NotStored, User, Wanted};
 
 use super::network::Clock;
 
@@ -131,7 +131,7 @@ impl User for Reader {
         }
     }
 
-    fn ready(&mut self) {}
+    fn ready(&mut self, _: Wanted) {}
 
     fn show(&mut self, _: Listing<'_>) -> Result<(), NotStored> {
         Ok(())
