@@ -11,12 +11,13 @@
 //! write to give no events: there nothing is kept.
 
 use std::collections::{HashMap, HashSet};
-use std::mem::MaybeUninit;
+use std::hash::{BuildHasher, RandomState};
+use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use hashbrown::HashTable;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
-use slab::Slab;
 
 use crate::protocol::FileName;
 
@@ -56,8 +57,9 @@ pub(super) struct Contents {
     inotify: OwnedFd,
     /// The folder that names are below, as a path.
     root: String,
-    kept: Slab<Kept>,
-    by_name: HashMap<Box<str>, usize>,
+    /// By name.
+    kept: HashTable<Kept>,
+    hasher: RandomState,
     /// The folders that are watched: what their names in the share begin with.
     folders: HashMap<i32, Box<str>>,
     watched: HashSet<Box<str>>,
@@ -67,9 +69,24 @@ pub(super) struct Contents {
     looked: Option<(u64, Instant)>,
 }
 
+/// A name and, in the same place of memory, what it gives: to look elsewhere is
+/// what takes most of the time.
 struct Kept {
-    bytes: Box<[u8]>,
+    text: Box<[u8]>,
+    /// How much of the text is the name.
+    name: usize,
     read: Instant,
+}
+
+impl Kept {
+    fn name(&self) -> &[u8] {
+        &self.text[..self.name]
+    }
+
+    /// The memory that it takes.
+    fn size(&self) -> usize {
+        mem::size_of::<Self>() + self.text.len()
+    }
 }
 
 impl Contents {
@@ -88,8 +105,8 @@ impl Contents {
         let mut contents = Self {
             inotify,
             root: format!("/proc/self/fd/{}/", root.as_raw_fd()),
-            kept: Slab::new(),
-            by_name: HashMap::new(),
+            kept: HashTable::new(),
+            hasher: RandomState::new(),
             folders: HashMap::new(),
             watched: HashSet::new(),
             bytes: 0,
@@ -111,14 +128,20 @@ impl Contents {
                 now
             }
         };
-        let place = *self.by_name.get(name.as_str())?;
-        let is_fresh = now.saturating_duration_since(self.kept[place].read) < LIFETIME;
-        is_fresh.then_some(place)
+        let name = name.as_str().as_bytes();
+        let is_it = |kept: &Kept| kept.name() == name;
+        let place = self
+            .kept
+            .find_bucket_index(self.hasher.hash_one(name), is_it)?;
+        let read = self.kept.get_bucket(place)?.read;
+        (now.saturating_duration_since(read) < LIFETIME).then_some(place)
     }
 
     /// What [`Contents::find`] has found.
     pub(super) fn bytes(&self, place: usize) -> &[u8] {
-        &self.kept[place].bytes
+        self.kept
+            .get_bucket(place)
+            .map_or(&[], |kept| &kept.text[kept.name..])
     }
 
     /// Before a file is opened: makes sure that its changes are noticed from now
@@ -137,30 +160,34 @@ impl Contents {
 
     /// Keeps a content that was read, since `since`, after [`Contents::watch`].
     pub(super) fn keep(&mut self, name: &FileName<'_>, bytes: &[u8], since: Instant) {
-        if bytes.len() > self.max_bytes {
-            return;
-        }
-        self.forget(name.as_str());
-        if self.bytes + bytes.len() > self.max_bytes {
+        let name = name.as_str().as_bytes();
+        self.forget(name);
+        let kept = Kept {
+            text: [name, bytes].concat().into(),
+            name: name.len(),
+            read: since,
+        };
+        if self.bytes + kept.size() > self.max_bytes {
             self.forget_all();
         }
-        self.bytes += bytes.len();
-        let place = self.kept.insert(Kept {
-            bytes: bytes.into(),
-            read: since,
-        });
-        self.by_name.insert(name.as_str().into(), place);
+        if kept.size() <= self.max_bytes {
+            self.bytes += kept.size();
+            let hasher = &self.hasher;
+            let hash = |kept: &Kept| hasher.hash_one(kept.name());
+            self.kept.insert_unique(hash(&kept), kept, hash);
+        }
     }
 
     pub(super) fn forget_all(&mut self) {
         self.kept.clear();
-        self.by_name.clear();
         self.bytes = 0;
     }
 
-    fn forget(&mut self, name: &str) {
-        if let Some(place) = self.by_name.remove(name) {
-            self.bytes -= self.kept.remove(place).bytes.len();
+    fn forget(&mut self, name: &[u8]) {
+        let is_it = |kept: &Kept| kept.name() == name;
+        if let Ok(entry) = self.kept.find_entry(self.hasher.hash_one(name), is_it) {
+            let (kept, _) = entry.remove();
+            self.bytes -= kept.size();
         }
     }
 
@@ -187,7 +214,7 @@ impl Contents {
             self.forget_folders();
         }
         for name in names {
-            self.forget(&name);
+            self.forget(name.as_bytes());
         }
     }
 
