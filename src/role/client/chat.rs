@@ -15,6 +15,10 @@ use crate::protocol::{Code, NodeAddress, Text};
 use crate::role::redial::Redial;
 use crate::role::{ConnId, Heard, Mail, Mailbox, Next, Turn};
 
+/// Who was too fast says it once more after this time: any relay allows one
+/// message a second.
+const SLOW_DOWN: Duration = Duration::from_secs(1);
+
 /// What ends a conversation.
 const QUIT: &str = "/quit";
 
@@ -25,6 +29,7 @@ pub(super) struct Chat {
     words: Words,
     /// What has no answer yet, or is not even sent.
     said: Option<Question>,
+    haste: Haste,
     /// Who spoke last.
     last: Option<NodeAddress>,
     /// How long to listen on after the last word, and until when that is.
@@ -32,6 +37,17 @@ pub(super) struct Chat {
     until: Option<Instant>,
     /// All is said; only the connection is still there.
     over: bool,
+}
+
+/// Whether what was said came too fast for the relay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    /// It has not said so.
+    None,
+    /// It did: it is said once more at this time.
+    Until(Instant),
+    /// It was said once more.
+    Over,
 }
 
 /// Where words come from.
@@ -51,6 +67,7 @@ impl Chat {
             mailbox: Mailbox::new(None),
             words: Words::Typed(to),
             said: None,
+            haste: Haste::None,
             last: None,
             wait,
             until: None,
@@ -72,9 +89,12 @@ impl Chat {
         }
     }
 
-    /// When it is to end.
-    pub(super) fn until(&self) -> Option<Instant> {
-        self.until
+    /// When [`Client::chat_due`] has something to do.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        match self.haste {
+            Haste::Until(again) => Some(again),
+            Haste::None | Haste::Over => self.until,
+        }
     }
 
     /// There will be no more words.
@@ -137,6 +157,7 @@ impl Client {
             }
             Some(Mail::Sent(_)) => {
                 chat.said = None;
+                chat.haste = Haste::None;
                 match chat.words {
                     Words::Typed(_) => self.ready(),
                     Words::Given => {
@@ -144,6 +165,9 @@ impl Client {
                         user.tell(News::Sent);
                     }
                 }
+            }
+            Some(Mail::NotSent(_, Code::SlowDown, _)) if chat.haste == Haste::None => {
+                chat.haste = Haste::Until(turn.now + SLOW_DOWN);
             }
             Some(Mail::NotSent(_, code, text)) => return self.not_sent(code, text.into_owned()),
         }
@@ -155,6 +179,7 @@ impl Client {
         let Some(chat) = &mut self.chat else {
             return Next::Close(End::Satisfied);
         };
+        chat.haste = Haste::None;
         let user = self.errands.user();
         if let Some(question) = chat.said.take() {
             user.tell(News::RelayFailed(&question, &Trouble::Error(code, text)));
@@ -238,10 +263,16 @@ impl Client {
         self.ready();
     }
 
-    /// If it is time, there is nothing more to wait for.
+    /// If it is time, what came too fast is said once more, or there is nothing more
+    /// to wait for.
     pub(super) fn chat_due(&mut self, turn: &mut Turn<'_, Self>) {
         let Some(chat) = &mut self.chat else { return };
-        if chat.until.is_none_or(|until| until > turn.now) {
+        if chat.next_deadline().is_none_or(|due| due > turn.now) {
+            return;
+        }
+        if let (Haste::Until(_), Some(Question::Message(to, text))) = (chat.haste, &chat.said) {
+            chat.haste = Haste::Over;
+            chat.mailbox.send(turn.out, *to, text.clone());
             return;
         }
         if let (Words::Given, None) = (&chat.words, chat.last) {

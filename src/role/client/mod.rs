@@ -336,7 +336,7 @@ impl Role for Client {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let chat = self.chat.as_ref().and_then(Chat::until);
+        let chat = self.chat.as_ref().and_then(Chat::next_deadline);
         [chat, self.errands.next_deadline()]
             .into_iter()
             .flatten()
