@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::console::has_terminal;
-use super::{Failure, HistoryArgs, LogArgs, datagram_routes, prompt, resolve};
+use super::{Failure, HistoryArgs, LogArgs, datagram_routes, port, prompt, resolve};
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
@@ -35,6 +35,7 @@ pub struct Args {
     /// The relay: a host name or an address
     pub relay_addr: String,
     /// The relay's port
+    #[arg(value_parser = port)]
     pub relay_port: Port,
     /// What to do; without it, a prompt
     #[command(subcommand)]
@@ -112,6 +113,7 @@ pub enum Command {
         /// The listener's address
         ip: IpAddr,
         /// The listener's port
+        #[arg(value_parser = port)]
         port: Port,
         /// What to say
         #[arg(value_parser = text)]
@@ -126,6 +128,7 @@ pub enum Command {
         #[arg(requires = "port")]
         ip: Option<IpAddr>,
         /// Its port
+        #[arg(value_parser = port)]
         port: Option<Port>,
         /// Seconds to listen on after the end of input, unless that is a terminal
         #[arg(long, value_name = "SECONDS", default_value = "1",

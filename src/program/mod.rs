@@ -24,6 +24,7 @@ pub use history::HistoryArgs;
 pub use logging::LogArgs;
 
 use crate::exit::Exit;
+use crate::protocol::Port;
 use crate::reactor::{DatagramSocket, Listener, Outcome};
 use crate::role::Correspondent;
 
@@ -54,6 +55,12 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// Reads a port to connect to.
+fn port(text: &str) -> Result<Port, &'static str> {
+    text.parse()
+        .map_err(|_| "a port is a whole number from 1 to 65535")
+}
 
 /// Turns the result of a program into its exit code; a failure is said on stderr.
 #[must_use]

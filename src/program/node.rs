@@ -10,8 +10,8 @@ use log::LevelFilter;
 
 use super::place::listen_addresses;
 use super::{
-    ConsoleArgs, Failure, HistoryArgs, LogArgs, announce, bind, console, datagram_routes, prompt,
-    resolve, server_exit, user_folder,
+    ConsoleArgs, Failure, HistoryArgs, LogArgs, announce, bind, console, datagram_routes, port,
+    prompt, resolve, server_exit, user_folder,
 };
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
@@ -35,6 +35,7 @@ pub struct Args {
     /// The relay: a host name or an address
     pub relay_addr: String,
     /// The relay's port
+    #[arg(value_parser = port)]
     pub relay_port: Port,
     /// The folder to share, with its sub-folders
     #[arg(long, value_name = "DIR", default_value = ".")]

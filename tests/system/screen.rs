@@ -218,6 +218,19 @@ fn a_wrong_command_line_is_said_to_be_wrong() {
 }
 
 #[test]
+fn what_a_port_is_is_told() {
+    for port in ["0", "65536", "x"] {
+        for args in [&[port][..], &["1", "send", "127.0.0.1", port, "hello"]] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
+            command.arg("127.0.0.1").args(args);
+            let done = run(command, b"").expect_code(2);
+            let says = "a port is a whole number from 1 to 65535\n";
+            assert!(done.stderr.contains(says), "{}", done.stderr);
+        }
+    }
+}
+
+#[test]
 fn when_nobody_reads_any_more_the_client_ends_in_peace() {
     let share = folder(&[("large", &[7; 8_000_000]), ("small", b"7")]);
     let relay = relay(&[]);
