@@ -14,6 +14,8 @@ use crate::role::{Correspondent, Role};
 
 /// Datagrams taken from one socket before others have their turn.
 const AT_ONCE: usize = 256;
+/// And their bytes: a full one may hold a hundred requests.
+const BYTES_AT_ONCE: usize = 64 * 1024;
 /// Bytes of datagrams that may wait in the kernel while the loop is elsewhere; it
 /// caps this by net.core.rmem_max.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
@@ -122,13 +124,18 @@ where
     /// Lets the role read what has come.
     pub(super) fn read_datagrams(&mut self) {
         for index in 0..self.sockets.len() {
+            let mut bytes_left = BYTES_AT_ONCE;
             for _ in 0..AT_ONCE {
+                if bytes_left == 0 {
+                    break;
+                }
                 let Some(socket) = self.sockets.get_mut(index).filter(|socket| socket.ready) else {
                     break;
                 };
                 let Some((length, address)) = socket.receive(&mut self.scratch) else {
                     continue;
                 };
+                bytes_left = bytes_left.saturating_sub(length);
                 self.traffic.datagrams += 1;
                 self.traffic.bytes_in += length as u64;
                 let from = Correspondent {

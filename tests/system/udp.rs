@@ -4,10 +4,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use peerline::protocol::{MAX_AMPLIFICATION, MAX_DATAGRAM, Verb};
+use rustix::process::Signal;
 
 use crate::datagrams::Datagrams;
 use crate::netcat::there_is_no_nc;
-use crate::support::{Server, ask, relay, run};
+use crate::support::{Nc, Server, ask, relay, run};
 
 /// What changes when a request is carried out.
 fn state(relay: &Server) -> String {
@@ -283,6 +284,28 @@ fn a_flood_of_wrong_cookies_is_dropped_and_others_are_served() {
     );
     assert_eq!(nc.ask_with_cookie("PING\n"), "PONG\n");
     assert_eq!(relay.stat("cookies_wrong"), 1000);
+}
+
+#[test]
+fn whoever_connects_need_not_wait_until_a_burst_of_full_datagrams_is_over() {
+    let relay = relay(&[]);
+    let mut nc = Datagrams::to(relay.address());
+    nc.ask("PING\n");
+    let full = format!("COOKIE {} {}", nc.cookie(), "PING\n".repeat(230));
+    relay.signal(Signal::STOP);
+    for _ in 0..240 {
+        nc.send(&full);
+    }
+    let mut late = Nc::connect(relay.address());
+    late.send("STATS\n");
+    late.half_close();
+    relay.signal(Signal::CONT);
+    let stats = late.rest_text();
+    let before = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("datagrams "));
+    let before: u32 = before.and_then(|n| n.parse().ok()).expect("a number");
+    assert!(before < 150, "{before} were read before");
 }
 
 #[test]
