@@ -14,8 +14,8 @@ use crate::protocol::{Count, MAX_AMPLIFICATION, MAX_DATAGRAM, Reply, Requests};
 use crate::role::visitor::say;
 use crate::role::{Correspondent, Fault, Heard, Next};
 
-/// The longest answer that is no list. While there is less room in the reply, the
-/// next line is left for another datagram.
+/// No request that changes anything has a longer answer. While there is less room
+/// in the reply, the next line is left for another datagram.
 const LONGEST_ANSWER: usize = 200;
 
 /// The longest head of a list that was cut, with its end.
