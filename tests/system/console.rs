@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::fake::Fake;
 use crate::support::{
     DEADLINE, Nc, Server, ask, ask_bytes, client, eventually, folder, node, node_command, relay,
+    run,
 };
 use crate::terminal::Terminal;
 
@@ -148,6 +149,25 @@ fn quit_from_a_pipe_stops_the_node_as_a_signal_does() {
     node.enter("quit");
     assert_eq!(node.wait().code(), Some(0));
     assert_eq!(relay.stat("nodes"), 0);
+}
+
+#[test]
+fn what_is_asked_for_in_datagrams_when_the_node_stops_arrives_still() {
+    let relay = relay(&[]);
+    let share = folder(&[("hello.txt", HELLO)]);
+    let _others = [
+        node(&relay, share.path(), &[]),
+        node(&relay, share.path(), &[]),
+    ];
+    // Which conversation is over first is chance.
+    for _ in 0..8 {
+        let own = folder(&[]);
+        let args = ["--console", "--udp", "--no-listen-messages"];
+        let command = node_command(relay.address(), own.path(), &args);
+        run(command, b"get hello.txt\nquit\n").expect_code(0);
+        let saved = fs::read(own.path().join("hello.txt"));
+        assert_eq!(saved.expect("it is saved"), HELLO);
+    }
 }
 
 #[test]

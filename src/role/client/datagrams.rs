@@ -58,6 +58,12 @@ impl Errands {
         self.go_on(turn, lost)
     }
 
+    /// Whether there is a conversation in datagrams.
+    #[must_use]
+    pub fn is_talking(&self) -> bool {
+        !self.exchanges.is_empty()
+    }
+
     /// When to call [`Errands::tick`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {

@@ -198,6 +198,11 @@ impl Console {
         self.all_done(turn, done);
     }
 
+    /// Whether it talks to the relay in datagrams.
+    pub(super) fn is_talking(&self) -> bool {
+        self.errands.is_talking()
+    }
+
     /// When to call [`Console::tick`].
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.errands.next_deadline()

@@ -275,7 +275,8 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn is_talking(&self) -> bool {
-        !self.exchanges.is_empty()
+        let console = self.console.as_ref();
+        !self.exchanges.is_empty() || console.is_some_and(Console::is_talking)
     }
 
     fn told(&mut self, turn: &mut Turn<'_, Self>, message: Message<S::Finding>) {
