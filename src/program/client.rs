@@ -28,7 +28,8 @@ const READ_SIZE: usize = 1024 * 1024;
 /// Fetches files by name from a Peerline network: asks the relay for its nodes,
 /// then one node after the other for the file.
 ///
-/// Without a command it asks for file names on a prompt.
+/// Without a command it takes names of files and commands at a prompt; `help`
+/// lists them.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "peer-client", version, max_term_width = 100)]
 pub struct Args {
