@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::messages::Pace;
+use super::pace::Pace;
 use crate::protocol::{Cookie, canonical};
 
 /// How often the key changes: a cookie is good for this time at least, and for

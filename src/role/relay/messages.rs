@@ -1,7 +1,6 @@
-//! Who receives messages, and how fast one may send them.
+//! Who receives messages.
 
 use std::collections::HashMap;
-use std::time::Instant;
 
 use crate::protocol::NodeAddress;
 use crate::role::ConnId;
@@ -66,51 +65,5 @@ impl Listeners {
 
     pub(super) fn len(&self) -> usize {
         self.by_address.len()
-    }
-}
-
-/// How many messages a sender may send in a second, and what it has left. Unused
-/// allowance is kept for one second.
-pub(super) struct Pace {
-    left: f64,
-    at: Instant,
-}
-
-impl Pace {
-    /// A sender that has been silent until `now`.
-    pub(super) fn new(rate: u32, now: Instant) -> Self {
-        Self {
-            left: f64::from(rate),
-            at: now,
-        }
-    }
-
-    /// Whether one more may be sent at `now`.
-    pub(super) fn allows(&mut self, rate: u32, now: Instant) -> bool {
-        let rate = f64::from(rate);
-        let since = now.saturating_duration_since(self.at).as_secs_f64();
-        self.left = (self.left + since * rate).min(rate);
-        self.at = now;
-        let allowed = self.left >= 1.0;
-        if allowed {
-            self.left -= 1.0;
-        }
-        allowed
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn a_sender_has_its_rate_each_second_and_no_more() {
-        let start = Instant::now();
-        let mut pace = Pace::new(50, start);
-        let allowed = |pace: &mut Pace, at| (0..1000).filter(|_| pace.allows(50, at)).count();
-        assert_eq!(allowed(&mut pace, start), 50);
-        assert_eq!(allowed(&mut pace, start + Duration::from_millis(100)), 5);
-        assert_eq!(allowed(&mut pace, start + Duration::from_secs(3600)), 50);
     }
 }

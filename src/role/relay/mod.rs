@@ -6,6 +6,7 @@ mod directory;
 mod files;
 mod index;
 mod messages;
+mod pace;
 mod registration;
 mod session;
 mod table;

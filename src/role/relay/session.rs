@@ -7,7 +7,7 @@ use std::time::Instant;
 use log::debug;
 
 use super::index::Search;
-use super::messages::Pace;
+use super::pace::Pace;
 use crate::protocol::{NodeAddress, Port, Request, Verb, canonical};
 use crate::role::{ConnId, Heard, Next, Visitor};
 use crate::visible::Visible;
