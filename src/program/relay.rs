@@ -63,6 +63,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "50",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub message_rate: u32,
+    /// Lines in the log about nodes that come and go in a second; of more only the number is told
+    #[arg(long, value_name = "N", default_value = "100",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub log_rate: u32,
     /// The limits of connections.
     #[command(flatten)]
     pub limits: Limits,
@@ -98,6 +102,7 @@ pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure
                 all: args.max_shared_in_all,
             },
             message_rate: args.message_rate,
+            log_rate: args.log_rate,
             trust: Trust::new(args.trust.clone()),
         },
         secret().map_err(|error| Failure::system("no random numbers", &error))?,

@@ -40,6 +40,7 @@ pub fn defaults() -> Settings {
         max_unknown: 10,
         wrong_cookies: 10_000,
         message_rate: 50,
+        log_rate: 100,
         quota: Quota {
             files: 1_000_000,
             bytes: 1 << 28,

@@ -192,3 +192,16 @@ fn max_files_cuts_the_list_and_not_the_share() {
     let files = ask(node.address(), b"GET a\nGET b\nGET c\n");
     assert_eq!(files, "FOUND 1\naFOUND 1\nbFOUND 1\nc");
 }
+
+#[test]
+fn nodes_that_come_and_go_do_not_fill_the_log() {
+    let relay = relay(&["--log-rate", "1"]);
+    let pair = "REGISTER * 9\nUNREGISTER * 9\n";
+    ask(relay.address(), pair.repeat(500).as_bytes());
+    eventually("their number is told", || {
+        ask(relay.address(), pair.as_bytes());
+        relay.log().contains("lines about nodes left out: ")
+    });
+    let told = relay.log().matches("] node 127.0.0.1 9 ").count();
+    assert!((1..50).contains(&told), "{told} lines");
+}

@@ -5,6 +5,7 @@ mod datagrams;
 mod directory;
 mod files;
 mod index;
+mod journal;
 mod messages;
 mod pace;
 mod registration;
@@ -17,8 +18,6 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use log::info;
-
 pub use index::Quota;
 pub use session::Session;
 pub use trust::{Network, Trust};
@@ -27,6 +26,7 @@ use self::cookie::Cookies;
 use self::directory::Directory;
 use self::files::{Looked, Pending};
 use self::index::{Index, Search};
+use self::journal::Journal;
 use self::messages::Listeners;
 use self::session::{Caller, Subject};
 use super::visitor::{self, Help, say};
@@ -77,6 +77,8 @@ pub struct Settings {
     pub quota: Quota,
     /// Messages that one connection may send in a second.
     pub message_rate: u32,
+    /// Lines in the log about nodes in a second.
+    pub log_rate: u32,
     /// Who may register addresses that are not their own.
     pub trust: Trust,
 }
@@ -94,6 +96,7 @@ pub struct Relay {
     looked: Looked,
     listeners: Listeners,
     cookies: Cookies,
+    journal: Journal,
     finds: u64,
     messages: u64,
     registrations: u64,
@@ -107,6 +110,7 @@ impl Relay {
     pub fn new(settings: Settings, secret: [u8; 32], now: Instant) -> Self {
         Self {
             cookies: Cookies::new(secret, settings.wrong_cookies, now),
+            journal: Journal::new(settings.log_rate, now),
             settings,
             started: now,
             directory: Directory::new(now),
@@ -233,7 +237,7 @@ impl Relay {
                     }
                 }
             },
-            Request::Unregister(ip, port) => say(reply, done(self.unregister(seen, ip, port))),
+            Request::Unregister(ip, port) => say(reply, done(self.unregister(now, seen, ip, port))),
             Request::List => {
                 self.lists += 1;
                 self.directory.write_list(reply, seen.is_loopback(), room);
@@ -331,7 +335,10 @@ impl Role for Relay {
                 break;
             };
             self.expired += 1;
-            info!("node {address} did not renew its lease");
+            self.journal.tell(
+                turn.now,
+                format_args!("node {address} did not renew its lease"),
+            );
         }
         self.work_on(turn);
     }

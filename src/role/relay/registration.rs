@@ -3,8 +3,6 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use log::info;
-
 use super::directory::Refusal;
 use super::{Refused, Relay, Settings};
 use crate::end::Full;
@@ -36,7 +34,8 @@ impl Relay {
             .map_err(|refusal| refused(refusal, address))?;
         self.registrations = number;
         if self.directory.len(true) > before {
-            info!("node {address} registered by {seen}");
+            self.journal
+                .tell(now, format_args!("node {address} registered by {seen}"));
         }
         Ok(Registered {
             lease,
@@ -47,6 +46,7 @@ impl Relay {
 
     pub(super) fn unregister(
         &mut self,
+        now: Instant,
         seen: IpAddr,
         ip: ClaimedIp,
         port: Port,
@@ -67,7 +67,8 @@ impl Relay {
         // One without files is gone at once: they could come faster than the
         // loop takes them out.
         self.forget_left(1);
-        info!("node {address} unregistered by {seen}");
+        self.journal
+            .tell(now, format_args!("node {address} unregistered by {seen}"));
         Ok(())
     }
 
