@@ -16,6 +16,8 @@ pub(super) struct Pages(Vec<Page>);
 pub(super) struct Page {
     /// Without case, each ended by a newline.
     text: String,
+    /// Where each begins in the text.
+    starts: Vec<u32>,
     /// Which they are, in the same order.
     ids: Vec<NameId>,
 }
@@ -29,14 +31,69 @@ impl Page {
         &self.ids
     }
 
-    /// Where a line begins in the text.
-    fn offset(&self, line: usize) -> usize {
-        match line {
-            0 => 0,
-            line => memchr::memchr_iter(b'\n', self.text.as_bytes())
-                .nth(line - 1)
-                .map_or(self.text.len(), |newline| newline + 1),
+    /// Where a line begins in the text; the one after the last begins at its end.
+    pub(super) fn start(&self, line: usize) -> usize {
+        self.starts
+            .get(line)
+            .map_or(self.text.len(), |start| *start as usize)
+    }
+
+    /// The line, from `first` on, in which this place of the text is.
+    pub(super) fn line(&self, first: usize, place: usize) -> usize {
+        let begin_before = |start: &&u32| **start as usize <= place;
+        // Mostly it is one of the next.
+        first
+            + self.starts[first + 1..]
+                .iter()
+                .take_while(begin_before)
+                .count()
+    }
+
+    fn insert(&mut self, line: usize, name: &str, id: NameId) {
+        let start = self.start(line);
+        let mut text = folded(name);
+        text.push('\n');
+        self.text.insert_str(start, &text);
+        // A page is much shorter than four thousand million bytes.
+        self.starts.insert(line, start as u32);
+        for later in &mut self.starts[line + 1..] {
+            *later += text.len() as u32;
         }
+        self.ids.insert(line, id);
+    }
+
+    fn remove(&mut self, line: usize) {
+        let (start, end) = (self.start(line), self.start(line + 1));
+        self.text.replace_range(start..end, "");
+        self.starts.remove(line);
+        for later in &mut self.starts[line..] {
+            *later -= (end - start) as u32;
+        }
+        self.ids.remove(line);
+    }
+
+    /// Takes the second half off.
+    fn split(&mut self) -> Self {
+        let half = self.ids.len() / 2;
+        let start = self.start(half);
+        let second = Self {
+            text: self.text.split_off(start),
+            starts: self.starts.split_off(half),
+            ids: self.ids.split_off(half),
+        };
+        // Names that come in order leave the first half as it is for ever.
+        self.text.shrink_to_fit();
+        self.starts.shrink_to_fit();
+        self.ids.shrink_to_fit();
+        second.starting_at(start)
+    }
+
+    /// With places counted from this one on.
+    fn starting_at(mut self, start: usize) -> Self {
+        for line in &mut self.starts {
+            *line -= start as u32;
+        }
+        self
     }
 }
 
@@ -63,21 +120,9 @@ impl Pages {
         let at = self.page(name, &name_of);
         let page = &mut self.0[at];
         let line = page.ids.partition_point(|other| name_of(*other) < name);
-        let offset = page.offset(line);
-        let mut line_text = folded(name);
-        line_text.push('\n');
-        page.text.insert_str(offset, &line_text);
-        page.ids.insert(line, id);
+        page.insert(line, name, id);
         if page.ids.len() > PAGE {
-            let half = page.ids.len() / 2;
-            let offset = page.offset(half);
-            let second = Page {
-                text: page.text.split_off(offset),
-                ids: page.ids.split_off(half),
-            };
-            // Names that come in order leave the first half as it is for ever.
-            page.text.shrink_to_fit();
-            page.ids.shrink_to_fit();
+            let second = page.split();
             self.0.insert(at + 1, second);
         }
     }
@@ -87,9 +132,7 @@ impl Pages {
         let at = self.page(name, &name_of);
         let page = &mut self.0[at];
         let line = page.ids.partition_point(|other| name_of(*other) < name);
-        let (start, end) = (page.offset(line), page.offset(line + 1));
-        page.text.replace_range(start..end, "");
-        page.ids.remove(line);
+        page.remove(line);
         if page.ids.is_empty() {
             self.0.remove(at);
         }

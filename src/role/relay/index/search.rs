@@ -4,7 +4,7 @@ use std::io::Write;
 
 use memchr::memmem::Finder;
 
-use super::pages::folded;
+use super::pages::{Page, folded};
 use super::{Index, NameId, Place};
 use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, Reply};
 
@@ -94,7 +94,7 @@ impl Search {
         self.holders = 0;
         for (number, page) in step.iter().enumerate() {
             let before = self.holders;
-            let stopped = self.look(page.text(), page.ids(), first, index, seen);
+            let stopped = self.look(page, first, index, seen);
             first = 0;
             *looked += 1 + (self.holders - before) / HOLDERS_A_PAGE;
             let is_last = number + 1 == step.len();
@@ -122,48 +122,37 @@ impl Search {
     /// holders that this is enough for one step, returns the last that was looked at.
     fn look(
         &mut self,
-        text: &[u8],
-        ids: &[NameId],
+        page: &Page,
         first: usize,
         index: &Index,
         seen: &Seen<'_>,
     ) -> Option<NameId> {
         let plain = seen.all && index.ambiguous == 0;
         if self.text.is_empty() && plain && self.full {
-            self.total += (ids.len() - first) as u64;
+            self.total += (page.ids().len() - first) as u64;
             return None;
         }
-        if plain && self.full && first == 0 {
-            self.total += self.count(text);
-            return None;
-        }
-        let (mut line, mut start) = (0, 0);
-        while let Some(hit) = self.finder.find(&text[start..]) {
-            let hit = start + hit;
-            line += memchr::memchr_iter(b'\n', &text[start..hit]).count();
-            let Some(id) = ids.get(line) else { break };
-            if line >= first {
-                self.add(*id, index, seen, plain);
-                if self.holders > HOLDERS_AT_ONCE {
-                    return Some(*id);
-                }
+        let mut line = first;
+        while let Some(hit) = self.find(page, line) {
+            line = page.line(line, hit);
+            let id = page.ids()[line];
+            self.add(id, index, seen, plain);
+            if self.holders > HOLDERS_AT_ONCE {
+                return Some(id);
             }
             // A name that contains it twice is one name.
-            start = memchr::memchr(b'\n', &text[hit..]).map_or(text.len(), |end| hit + end + 1);
             line += 1;
         }
         None
     }
 
-    /// How many lines contain it: all that is left to find out when the list is full.
-    fn count(&self, text: &[u8]) -> u64 {
-        let (mut count, mut start) = (0, 0);
-        while let Some(hit) = self.finder.find(&text[start..]) {
-            count += 1;
-            let rest = &text[start + hit..];
-            start = memchr::memchr(b'\n', rest).map_or(text.len(), |end| start + hit + end + 1);
-        }
-        count
+    /// The first place of the text in a page, from this line on.
+    fn find(&self, page: &Page, line: usize) -> Option<usize> {
+        // No text at all would be found behind the last one, too.
+        page.ids().get(line)?;
+        let start = page.start(line);
+        let text = &page.text()[start..];
+        self.finder.find(text).map(|hit| start + hit)
     }
 
     /// One name: a line for each content that is seen under it.
