@@ -2,6 +2,8 @@
 //! without their case, one behind the other, so that a search runs over plain
 //! memory and an insertion moves no more than a page.
 
+use std::hint::black_box;
+
 use super::NameId;
 
 /// A page with more names than this is cut in two.
@@ -29,6 +31,13 @@ impl Page {
 
     pub(super) fn ids(&self) -> &[NameId] {
         &self.ids
+    }
+
+    /// Brings the text into the processor's cache: read in one run, it comes in
+    /// half the time that it takes to come in the short leaps of a search.
+    pub(super) fn fetch(&self) {
+        // No name has this byte. Nothing is done with the answer.
+        black_box(memchr::memchr(0, self.text.as_bytes()));
     }
 
     /// Where a line begins in the text; the one after the last begins at its end.

@@ -132,27 +132,39 @@ impl Search {
             self.total += (page.ids().len() - first) as u64;
             return None;
         }
+        page.fetch();
         let mut line = first;
-        while let Some(hit) = self.find(page, line) {
-            line = page.line(line, hit);
-            let id = page.ids()[line];
+        let mut spot = Spot::default();
+        while let Some(hit) = self.find(page, line, &mut spot) {
+            let id = page.ids()[hit];
             self.add(id, index, seen, plain);
             if self.holders > HOLDERS_AT_ONCE {
                 return Some(id);
             }
             // A name that contains it twice is one name.
-            line += 1;
+            line = hit + 1;
         }
         None
     }
 
-    /// The first place of the text in a page, from this line on.
-    fn find(&self, page: &Page, line: usize) -> Option<usize> {
+    /// The first name of a page, from this one on, that contains the text. It is
+    /// tried first where the name before had it: neighbours are much alike, and a
+    /// text that is in most of them is found without a search.
+    fn find(&self, page: &Page, line: usize, spot: &mut Spot) -> Option<usize> {
         // No text at all would be found behind the last one, too.
         page.ids().get(line)?;
         let start = page.start(line);
-        let text = &page.text()[start..];
-        self.finder.find(text).map(|hit| start + hit)
+        let name = &page.text()[start..page.start(line + 1)];
+        if spot.has(name, self.text.as_bytes()) {
+            return Some(line);
+        }
+        let hit = start + self.finder.find(&page.text()[start..])?;
+        let line = page.line(line, hit);
+        *spot = Spot {
+            from_start: hit - page.start(line),
+            from_end: page.start(line + 1) - hit,
+        };
+        Some(line)
     }
 
     /// One name: a line for each content that is seen under it.
@@ -197,5 +209,20 @@ impl Search {
             self.last = Some(entry.name.clone());
         }
         self.full = self.shown as usize >= MAX_LISTED_FILES;
+    }
+}
+
+/// Where in a name the text was found.
+#[derive(Default)]
+struct Spot {
+    from_start: usize,
+    from_end: usize,
+}
+
+impl Spot {
+    /// Whether another name has it there as well.
+    fn has(&self, name: &[u8], text: &[u8]) -> bool {
+        let at = |place: usize| name.get(place..).is_some_and(|rest| rest.starts_with(text));
+        at(self.from_start) || at(name.len().saturating_sub(self.from_end))
     }
 }
