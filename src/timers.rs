@@ -6,6 +6,7 @@
 //! clears one in constant time. Each kind is a [`Lane`]; a key has at most one
 //! deadline, in one lane.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// A kind of deadline: the number of its list.
@@ -105,6 +106,15 @@ impl Timers {
             next,
         };
         self.join(lane, previous, Some(key), next);
+    }
+
+    /// Brings what [`Timers::set`] will look at into the processor's cache, for all
+    /// these keys at once.
+    pub fn prefetch(&self, keys: impl Iterator<Item = usize>) {
+        for entry in keys.filter_map(|key| self.entries.get(key)) {
+            let neighbour = |key: u32| self.entries.get(key as usize).map(|entry| entry.next);
+            black_box((neighbour(entry.previous), neighbour(entry.next)));
+        }
     }
 
     /// Forgets the deadline of `key`, if it has one.

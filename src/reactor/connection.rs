@@ -209,6 +209,17 @@ impl<S, F: AsFd> Connection<S, F> {
         }
     }
 
+    /// Bytes that have come in and gone out so far.
+    pub(super) fn moved(&self) -> (u64, u64) {
+        (self.bytes_in, self.bytes_out)
+    }
+
+    /// Whether more may be heard, and something may be there.
+    pub(super) fn may_receive(&self) -> bool {
+        let may_hear = self.phase == Phase::Open && self.waiting == Waiting::No;
+        may_hear && !self.held && !self.ended_input && self.readable
+    }
+
     /// Reads once.
     ///
     /// # Errors

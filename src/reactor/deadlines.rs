@@ -82,7 +82,7 @@ where
             (Phase::Open | Phase::Closing, _) if !conn.outbox.is_empty() => End::Stalled,
             (_, Origin::Dialled) => End::NoProgress,
             (_, Origin::Accepted) if !conn.inbox.is_empty() => {
-                let before = (conn.bytes_in, conn.bytes_out);
+                let before = conn.moved();
                 self.break_input(slot, Fault::Late);
                 return self.after_turn(slot, before);
             }

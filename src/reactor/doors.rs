@@ -52,7 +52,7 @@ where
                 let session = self.role.accepted(peer);
                 let slot = self.insert(stream, peer, Origin::Accepted, Some(session));
                 // Its first line is usually there already.
-                self.take_turn(slot);
+                self.enqueue(slot);
             }
             Err(full) => self.refuse(stream, peer, full),
         }

@@ -7,9 +7,10 @@
 //! 2. **Note.** Each event sets a bit on its connection, and the connection
 //!    joins the run queue. Nothing is added, removed, read or written here, so
 //!    no event can meet the wrong connection.
-//! 3. **Act.** Each queued connection has one turn within a budget: write what
-//!    waits, read, let the role answer, write at once. Then datagrams, then
-//!    deadlines, then new connections, then messages.
+//! 3. **Act.** New connections join the queue. Each queued one has a turn within
+//!    a budget: write what waits, read, let the role answer, write at once; many
+//!    are read before the first is answered. Then datagrams, then deadlines,
+//!    then messages.
 //! 4. **Reap.** What has ended is taken out, and the role is told.
 //!
 //! A readiness bit is set by an event and cleared only by the operation that
@@ -54,6 +55,7 @@ use self::deadlines::LANES;
 use self::gate::Gate;
 use self::handle::Letter;
 use self::stopping::Stopping;
+use self::turn::Begun;
 use crate::end::End;
 use crate::limits::{Limits, Patience};
 use crate::role::{Output, Role, Traffic};
@@ -120,6 +122,8 @@ pub struct Reactor<R: Role> {
     refused: usize,
     timers: Timers,
     run_queue: VecDeque<usize>,
+    /// Turns that are being taken; empty between rounds.
+    begun: Vec<Begun>,
     ended: Vec<usize>,
     /// Dials for which there was not even a socket; the role is told at the reap.
     failed_dials: Vec<(R::Session, End)>,
@@ -167,6 +171,7 @@ where
             refused: 0,
             timers: Timers::new(now, LANES),
             run_queue: VecDeque::new(),
+            begun: Vec::new(),
             ended: Vec::new(),
             failed_dials: Vec::new(),
             out: Output::default(),
@@ -302,12 +307,8 @@ where
     }
 
     fn act(&mut self, noted: Noted) {
-        for _ in 0..self.run_queue.len() {
-            let Some(slot) = self.run_queue.pop_front() else {
-                break;
-            };
-            self.take_turn(slot);
-        }
+        self.accept();
+        self.take_turns();
         self.read_datagrams();
         for _ in 0..AT_ONCE {
             let Some(slot) = self.timers.take_due(self.now) else {
@@ -318,7 +319,6 @@ where
         if self.role.next_deadline().is_some_and(|due| due <= self.now) {
             self.call_role(R::tick);
         }
-        self.accept();
         self.read_letters();
         if noted.outside {
             self.call_role(R::noticed);

@@ -1,10 +1,11 @@
 //! One connection's turn: write what waits, read, let the role hear, write its
 //! answers at once; and how a connection is closed.
 
+use std::ops::Range;
 use std::os::fd::AsFd;
 
 use super::Reactor;
-use super::connection::{Origin, Phase, Received, Spoke, Waiting};
+use super::connection::{Connection, Origin, Phase, Received, Spoke, Waiting};
 use super::stopping::Stopping;
 use crate::end::End;
 use crate::inbox::Piece;
@@ -15,29 +16,111 @@ use crate::role::{ConnId, Fault, Heard, Next, Role, Turn};
 const PIECES: usize = 4096;
 /// So many bytes of answers count as one more piece.
 const BYTES_A_PIECE: u64 = 1024;
-/// Bytes read from one peer in one turn.
-const READ_BUDGET: usize = 4 * 1024 * 1024;
+/// Connections whose turns are taken together.
+const TOGETHER: usize = 64;
+/// No read has less room: else those that are left have their turns in the next batch.
+const LEAST_READ: usize = 4096;
 /// How much of what comes after our goodbye to listen to.
 const LINGER_BYTES: u64 = 1024 * 1024;
+
+/// A turn of which the answers are still to come.
+pub(super) struct Begun {
+    slot: usize,
+    /// Where in the buffer of all reads is what it said.
+    arrived: Range<usize>,
+    /// What had been moved before it.
+    before: (u64, u64),
+}
 
 impl<R: Role> Reactor<R>
 where
     R::File: AsFd,
 {
-    /// One connection's turn.
-    pub(super) fn take_turn(&mut self, slot: usize) {
-        let Some(conn) = self.connections.get_mut(slot) else {
-            return;
-        };
+    /// Gives each connection that waits in the run queue its turn, many together:
+    /// what all of them say is read before the first is answered, so that the
+    /// role can look ahead.
+    pub(super) fn take_turns(&mut self) {
+        // Out of `self` while the role hears.
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut begun = std::mem::take(&mut self.begun);
+        let mut queued = self.run_queue.len();
+        while queued > 0 {
+            let mut read = 0;
+            while queued > 0 && begun.len() < TOGETHER && scratch.len() - read >= LEAST_READ {
+                queued -= 1;
+                if let Some(slot) = self.run_queue.pop_front()
+                    && let Some(before) = self.connections.get(slot).map(Connection::moved)
+                {
+                    let length = self.begin_turn(slot, &mut scratch[read..]);
+                    let arrived = read..read + length;
+                    read = arrived.end;
+                    begun.push(Begun {
+                        slot,
+                        arrived,
+                        before,
+                    });
+                }
+            }
+            self.role.prefetch(begun.iter().map(|turn| {
+                let peer = self.connections[turn.slot].peer;
+                (peer.into(), &scratch[turn.arrived.clone()])
+            }));
+            for turn in begun.drain(..) {
+                self.answer(turn.slot, &scratch[turn.arrived]);
+                self.after_turn(turn.slot, turn.before);
+            }
+        }
+        self.begun = begun;
+        self.scratch = scratch;
+    }
+
+    /// Writes what waits and reads once. Returns how many bytes there are to hear.
+    fn begin_turn(&mut self, slot: usize, scratch: &mut [u8]) -> usize {
+        let conn = &mut self.connections[slot];
         conn.queued = false;
-        let before = (conn.bytes_in, conn.bytes_out);
+        let before = conn.bytes_out;
+        let flushed = match conn.phase {
+            Phase::Open | Phase::Closing => conn.flush(),
+            Phase::Lingering => {
+                self.listen_for_end(slot, scratch);
+                return 0;
+            }
+            Phase::Dialling | Phase::Ended => return 0,
+        };
+        self.traffic.bytes_out += conn.bytes_out - before;
+        let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
+        let received = match flushed {
+            Ok(()) if has_room && conn.may_receive() => conn.receive(scratch),
+            other => other.map(|()| Received::Nothing),
+        };
+        match received {
+            Ok(Received::Bytes(length)) => {
+                self.traffic.reads += 1;
+                return length;
+            }
+            Ok(Received::Nothing | Received::EndOfInput) => {}
+            Err(end) => self.end(slot, end),
+        }
+        0
+    }
+
+    /// Lets the role hear what arrived, and what waited to be heard.
+    fn answer(&mut self, slot: usize, arrived: &[u8]) {
+        let conn = &self.connections[slot];
         match conn.phase {
             Phase::Dialling => self.finish_dial(slot),
-            Phase::Open | Phase::Closing => self.serve(slot),
-            Phase::Lingering => self.listen_for_end(slot),
-            Phase::Ended => return,
+            Phase::Open if conn.waiting == Waiting::Over => self.resume(slot),
+            Phase::Open | Phase::Closing | Phase::Lingering | Phase::Ended => {}
         }
-        self.after_turn(slot, before);
+        let conn = &self.connections[slot];
+        if conn.phase == Phase::Open && conn.waiting == Waiting::No {
+            if conn.held || !arrived.is_empty() {
+                self.hear_input(slot, arrived);
+            } else if conn.ended_input {
+                self.input_ended(slot);
+            }
+        }
+        self.close_if_sent(slot);
     }
 
     /// Counts what was moved since `before`, sets the connection's deadline and
@@ -46,7 +129,8 @@ where
         let Some(conn) = self.connections.get_mut(slot) else {
             return;
         };
-        let moved = (conn.bytes_in - before.0, conn.bytes_out - before.1);
+        let after = conn.moved();
+        let moved = (after.0 - before.0, after.1 - before.1);
         self.traffic.bytes_in += moved.0;
         let may_write = conn.writable && !conn.outbox.is_empty();
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
@@ -63,7 +147,7 @@ where
         self.set_deadline(slot, moved);
     }
 
-    pub(super) fn finish_dial(&mut self, slot: usize) {
+    fn finish_dial(&mut self, slot: usize) {
         let conn = &mut self.connections[slot];
         match conn.dialled() {
             Err(end) => self.end(slot, end),
@@ -75,86 +159,28 @@ where
                 if let Next::Close(end) = next {
                     self.close(slot, end);
                 }
-                self.serve(slot);
             }
         }
-    }
-
-    /// Writes what waits, reads, lets the role answer.
-    pub(super) fn serve(&mut self, slot: usize) {
-        let conn = &mut self.connections[slot];
-        let before = conn.bytes_out;
-        let flushed = conn.flush();
-        self.traffic.bytes_out += conn.bytes_out - before;
-        if let Err(end) = flushed {
-            return self.end(slot, end);
-        }
-        // Out of `self` while the role hears from it.
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let mut budget = READ_BUDGET;
-        let mut pieces = PIECES;
-        loop {
-            let conn = &mut self.connections[slot];
-            let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
-            let may_go_on = budget > 0 && pieces > 0;
-            if conn.phase != Phase::Open || !has_room || !may_go_on {
-                break;
-            }
-            match conn.waiting {
-                Waiting::No => {}
-                Waiting::Yes => break,
-                Waiting::Over => self.resume(slot),
-            }
-            let conn = &mut self.connections[slot];
-            if conn.held {
-                self.hear_input(slot, &[], &mut pieces);
-                // What could not be heard now waits for the next turn.
-                if self.connections[slot].held {
-                    break;
-                }
-                continue;
-            }
-            if conn.ended_input {
-                self.input_ended(slot);
-                break;
-            }
-            if !conn.readable {
-                break;
-            }
-            match conn.receive(&mut scratch) {
-                Ok(Received::Bytes(length)) => {
-                    budget = budget.saturating_sub(length);
-                    self.traffic.reads += 1;
-                    self.hear_input(slot, &scratch[..length], &mut pieces);
-                }
-                Ok(Received::Nothing | Received::EndOfInput) => {}
-                Err(end) => {
-                    self.end(slot, end);
-                    break;
-                }
-            }
-        }
-        self.scratch = scratch;
-        self.close_if_sent(slot);
     }
 
     /// Cuts what arrived into pieces and lets the role hear each, as long as not
     /// too many answers wait.
-    fn hear_input(&mut self, slot: usize, arrived: &[u8], pieces: &mut usize) {
+    fn hear_input(&mut self, slot: usize, arrived: &[u8]) {
+        let mut pieces = PIECES;
         let max_line = self.settings.limits.max_line;
         let max_queue = self.settings.limits.max_queue as u64;
         let mut unread = self.connections[slot].inbox.open(arrived);
         let mut held = true;
         let mut close = None;
-        while *pieces > 0 && self.connections[slot].outbox.queued() < max_queue {
+        while pieces > 0 && self.connections[slot].outbox.queued() < max_queue {
             held = false;
             // One batch: its answers leave together.
             while close.is_none() {
-                if *pieces == 0 || self.out.queued() >= max_queue {
+                if pieces == 0 || self.out.queued() >= max_queue {
                     held = true;
                     break;
                 }
-                *pieces -= 1;
+                pieces -= 1;
                 let is_tls = self.connections[slot].spoke == Spoke::Never
                     && unread.unfinished().first() == Some(&TLS_FIRST_BYTE);
                 let heard = match unread.next(max_line) {
@@ -181,7 +207,7 @@ where
                 }
             }
             // Long answers take their share of the turn as well.
-            *pieces = pieces.saturating_sub((self.out.queued() / BYTES_A_PIECE) as usize);
+            pieces = pieces.saturating_sub((self.out.queued() / BYTES_A_PIECE) as usize);
             self.apply();
             let conn = &self.connections[slot];
             if !held || conn.waiting != Waiting::No || conn.phase != Phase::Open {
@@ -273,32 +299,23 @@ where
         } else {
             conn.shut();
             conn.phase = Phase::Lingering;
-            self.listen_for_end(slot);
         }
     }
 
     /// Reads and forgets what comes after our goodbye.
-    pub(super) fn listen_for_end(&mut self, slot: usize) {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let mut heard = 0;
+    fn listen_for_end(&mut self, slot: usize, scratch: &mut [u8]) {
         let conn = &mut self.connections[slot];
-        let over = loop {
-            if !conn.readable {
-                break false;
-            }
-            match conn.receive(&mut scratch) {
+        let mut heard = 0;
+        while conn.readable {
+            match conn.receive(scratch) {
                 Ok(Received::Bytes(length)) => heard += length as u64,
-                Ok(Received::Nothing) => break false,
-                Ok(Received::EndOfInput) | Err(_) => break true,
+                Ok(Received::Nothing) => break,
+                Ok(Received::EndOfInput) | Err(_) => heard = u64::MAX,
             }
             if heard > LINGER_BYTES {
-                break true;
+                let end = conn.take_end();
+                return self.end(slot, end);
             }
-        };
-        self.scratch = scratch;
-        if over {
-            let end = self.connections[slot].take_end();
-            self.end(slot, end);
         }
     }
 

@@ -62,6 +62,11 @@ pub trait Role: Sized {
     /// There is no place for somebody who connected: what to tell them.
     fn refused(&self, full: Full, text: &mut Vec<u8>);
 
+    /// This is what is about to be heard, of many connections together, each with
+    /// its peer: raw, perhaps with half a line at either end. What their answers
+    /// need can be brought nearer all at once; nothing may be decided yet.
+    fn prefetch<'a>(&self, _arrived: impl Iterator<Item = (SocketAddr, &'a [u8])>) {}
+
     /// Something was heard on a connection with `peer`. Answers written to it
     /// leave together. Returns what to listen for next.
     fn heard(

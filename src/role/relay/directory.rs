@@ -1,5 +1,6 @@
 //! The nodes that the relay knows, each for as long as its lease lasts.
 
+use std::hint::black_box;
 use std::iter;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -130,6 +131,20 @@ impl Directory {
         };
         self.leases.set(place as usize, LEASES, end);
         Ok(place)
+    }
+
+    /// Brings what [`Directory::register`] will look at into the processor's cache.
+    pub(super) fn prefetch(&self, addresses: &[NodeAddress]) {
+        let places = self.nodes.prefetch(addresses.iter());
+        for place in &places {
+            black_box(
+                self.nodes
+                    .get(*place)
+                    .map(|node| (node.address.port(), node.next)),
+            );
+        }
+        self.leases
+            .prefetch(places.into_iter().map(|place| place as usize));
     }
 
     /// Where the node is, if it is there and was registered by `source`.

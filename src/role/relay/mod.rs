@@ -1,5 +1,6 @@
 //! The relay: the directory of live nodes. It never dials anybody.
 
+mod ahead;
 mod cookie;
 mod datagrams;
 mod directory;
@@ -282,6 +283,10 @@ impl Role for Relay {
 
     fn refused(&self, full: Full, text: &mut Vec<u8>) {
         visitor::refuse(text, full);
+    }
+
+    fn prefetch<'a>(&self, arrived: impl Iterator<Item = (SocketAddr, &'a [u8])>) {
+        self.look_ahead(arrived);
     }
 
     fn heard(

@@ -45,6 +45,18 @@ impl<T: Keyed> Table<T> {
         self.by_key.find(self.hasher.hash_one(key), is_it).copied()
     }
 
+    /// Brings what [`Table::find`] will look at into the processor's cache, for all
+    /// these keys at once. Returns where they seem to be: each place may be wrong.
+    pub(super) fn prefetch<'a>(&self, keys: impl Iterator<Item = &'a T::Key>) -> Vec<Place>
+    where
+        T::Key: 'a,
+    {
+        // Step by step, so that no look-up waits in another's way.
+        let hashes: Vec<u64> = keys.map(|key| self.hasher.hash_one(key)).collect();
+        let probe = |hash: u64| self.by_key.find(hash, |_| true).copied();
+        hashes.into_iter().filter_map(probe).collect()
+    }
+
     /// Adds a thing whose key is new.
     pub(super) fn insert(&mut self, thing: T) -> Place {
         let hash = self.hasher.hash_one(thing.key());

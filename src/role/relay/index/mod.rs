@@ -10,6 +10,7 @@ mod pages;
 mod search;
 
 use std::collections::{HashMap, HashSet};
+use std::hint::black_box;
 
 pub(super) use holders::Holder;
 pub(super) use search::{PAGES_AT_ONCE, Search, Seen};
@@ -91,6 +92,19 @@ impl Index {
         self.entries
             .find(name.as_str())
             .map_or(&[], |id| self.entries[id].holders.list())
+    }
+
+    /// Brings what [`Index::find`] will look at into the processor's cache.
+    pub(super) fn prefetch(&self, names: &[FileName<'_>]) {
+        for id in self.entries.prefetch(names.iter().map(FileName::as_str)) {
+            if let Some(entry) = self.entries.get(id) {
+                // A name may begin in one line of the cache and end in the next, and
+                // so may an entry.
+                let name = entry.name.as_bytes();
+                let size = entry.holders.list().last().map(|holder| holder.size);
+                black_box((name.first().copied(), name.last().copied(), size));
+            }
+        }
     }
 
     /// Adds a file, or replaces what its node had under the name. Returns false
