@@ -23,7 +23,7 @@ use crate::screen::{Screen, Voice};
 use crate::share::{Finding, Folder, Settings as FolderSettings};
 
 /// Bytes read at once: requests are short.
-const READ_SIZE: usize = 64 * 1024;
+const READ_SIZE: usize = 128 * 1024;
 
 /// Shares a folder in a Peerline network: registers with the relay, then serves
 /// files to whoever connects.

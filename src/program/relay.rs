@@ -15,7 +15,7 @@ use crate::role::relay::{Network, Quota, Relay, Settings as RelaySettings, Trust
 use crate::screen::Voice;
 
 /// Bytes read at once: requests are short.
-const READ_SIZE: usize = 64 * 1024;
+const READ_SIZE: usize = 128 * 1024;
 /// Ports that the system may choose until one is free for UDP as well.
 const PORTS_TRIED: u32 = 16;
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 
 use log::debug;
@@ -16,6 +17,10 @@ use crate::role::{Correspondent, Role};
 const AT_ONCE: usize = 256;
 /// And their bytes: a full one may hold a hundred requests.
 const BYTES_AT_ONCE: usize = 64 * 1024;
+/// Datagrams received before the first of them is read.
+const TOGETHER: usize = 64;
+/// No datagram is longer (RFC 768): one for which there is no room would be cut.
+const LONGEST: usize = 65_535;
 /// Bytes of datagrams that may wait in the kernel while the loop is elsewhere; it
 /// caps this by net.core.rmem_max.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
@@ -121,29 +126,27 @@ where
         Ok(())
     }
 
-    /// Lets the role read what has come.
+    /// Lets the role read what has come: many are received before the first is read.
     pub(super) fn read_datagrams(&mut self) {
         for index in 0..self.sockets.len() {
+            let mut left = AT_ONCE;
             let mut bytes_left = BYTES_AT_ONCE;
-            for _ in 0..AT_ONCE {
-                if bytes_left == 0 {
-                    break;
+            while left > 0 && bytes_left > 0 && self.sockets.get(index).is_some_and(|s| s.ready) {
+                // Out of `self` while the role reads.
+                let mut scratch = std::mem::take(&mut self.scratch);
+                let received = self.receive_datagrams(index, &mut scratch);
+                let each = || {
+                    received
+                        .iter()
+                        .map(|(from, at)| (*from, &scratch[at.clone()]))
+                };
+                self.role
+                    .prefetch(each().map(|(from, bytes)| (from.address, bytes)));
+                for (from, bytes) in each() {
+                    bytes_left = bytes_left.saturating_sub(bytes.len());
+                    self.call_role(|role, turn| role.datagram(turn, from, bytes));
                 }
-                let Some(socket) = self.sockets.get_mut(index).filter(|socket| socket.ready) else {
-                    break;
-                };
-                let Some((length, address)) = socket.receive(&mut self.scratch) else {
-                    continue;
-                };
-                bytes_left = bytes_left.saturating_sub(length);
-                self.traffic.datagrams += 1;
-                self.traffic.bytes_in += length as u64;
-                let from = Correspondent {
-                    socket: index as u32,
-                    address,
-                };
-                let scratch = std::mem::take(&mut self.scratch);
-                self.call_role(|role, turn| role.datagram(turn, from, &scratch[..length]));
+                left = left.saturating_sub(TOGETHER);
                 self.scratch = scratch;
             }
             let refused = |socket: &mut DatagramSocket| std::mem::take(&mut socket.refused);
@@ -151,6 +154,37 @@ where
                 self.call_role(|role, turn| role.unreachable(turn, index as u32));
             }
         }
+    }
+
+    /// Receives some datagrams, one behind the other. Returns from whom each is, and
+    /// where it lies.
+    fn receive_datagrams(
+        &mut self,
+        index: usize,
+        scratch: &mut [u8],
+    ) -> Vec<(Correspondent, Range<usize>)> {
+        let mut received = Vec::new();
+        let Some(socket) = self.sockets.get_mut(index) else {
+            return received;
+        };
+        let mut end = 0;
+        for _ in 0..TOGETHER {
+            if !socket.ready || scratch.len() - end < LONGEST {
+                break;
+            }
+            let Some((length, address)) = socket.receive(&mut scratch[end..]) else {
+                continue;
+            };
+            self.traffic.datagrams += 1;
+            self.traffic.bytes_in += length as u64;
+            let from = Correspondent {
+                socket: index as u32,
+                address,
+            };
+            received.push((from, end..end + length));
+            end += length;
+        }
+        received
     }
 
     /// Sends a datagram. One that the system does not take is lost, as it may be
