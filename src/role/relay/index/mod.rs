@@ -6,6 +6,7 @@
 mod holders;
 #[cfg(test)]
 mod model;
+mod needle;
 mod pages;
 mod search;
 

@@ -2,9 +2,8 @@
 
 use std::io::Write;
 
-use memchr::memmem::Finder;
-
-use super::pages::{Page, folded};
+use super::needle::{Needle, Spot};
+use super::pages::Page;
 use super::{Index, NameId, Place};
 use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, Reply};
 
@@ -18,9 +17,7 @@ const HOLDERS_A_PAGE: usize = 1024;
 
 /// A search that may take several steps.
 pub(in crate::role::relay) struct Search {
-    /// Without case.
-    text: String,
-    finder: Finder<'static>,
+    text: Needle,
     /// Lines begin after this name.
     after: Option<Box<str>>,
     /// Everything up to this name has been looked at.
@@ -55,12 +52,11 @@ pub(in crate::role::relay) struct Found {
 impl Search {
     /// Looks for names that contain `text`, whatever the case.
     pub(in crate::role::relay) fn new(text: &str) -> Self {
-        Self::after(folded(text), None)
+        Self::after(Needle::new(text), None)
     }
 
-    fn after(text: String, after: Option<Box<str>>) -> Self {
+    fn after(text: Needle, after: Option<Box<str>>) -> Self {
         Self {
-            finder: Finder::new(text.as_bytes()).into_owned(),
             text,
             after,
             looked: None,
@@ -135,44 +131,24 @@ impl Search {
         page.fetch();
         let mut line = first;
         let mut spot = Spot::default();
-        while let Some(hit) = self.find(page, line, &mut spot) {
+        while let Some(hit) = self.text.find(page, line, &mut spot) {
+            // A name that contains it twice is one name.
+            line = hit + 1;
+            if plain && self.full {
+                self.total += 1;
+                continue;
+            }
             let id = page.ids()[hit];
             self.add(id, index, seen, plain);
             if self.holders > HOLDERS_AT_ONCE {
                 return Some(id);
             }
-            // A name that contains it twice is one name.
-            line = hit + 1;
         }
         None
     }
 
-    /// The first name of a page, from this one on, that contains the text. It is
-    /// tried first where the name before had it: neighbours are much alike, and a
-    /// text that is in most of them is found without a search.
-    fn find(&self, page: &Page, line: usize, spot: &mut Spot) -> Option<usize> {
-        // No text at all would be found behind the last one, too.
-        page.ids().get(line)?;
-        let start = page.start(line);
-        let name = &page.text()[start..page.start(line + 1)];
-        if spot.has(name, self.text.as_bytes()) {
-            return Some(line);
-        }
-        let hit = start + self.finder.find(&page.text()[start..])?;
-        let line = page.line(line, hit);
-        *spot = Spot {
-            from_start: hit - page.start(line),
-            from_end: page.start(line + 1) - hit,
-        };
-        Some(line)
-    }
-
     /// One name: a line for each content that is seen under it.
     fn add(&mut self, id: NameId, index: &Index, seen: &Seen<'_>, plain: bool) {
-        if plain && self.full {
-            self.total += 1;
-            return;
-        }
         let entry = &index.entries[id];
         let is_next = self
             .after
@@ -209,20 +185,5 @@ impl Search {
             self.last = Some(entry.name.clone());
         }
         self.full = self.shown as usize >= MAX_LISTED_FILES;
-    }
-}
-
-/// Where in a name the text was found.
-#[derive(Default)]
-struct Spot {
-    from_start: usize,
-    from_end: usize,
-}
-
-impl Spot {
-    /// Whether another name has it there as well.
-    fn has(&self, name: &[u8], text: &[u8]) -> bool {
-        let at = |place: usize| name.get(place..).is_some_and(|rest| rest.starts_with(text));
-        at(self.from_start) || at(name.len().saturating_sub(self.from_end))
     }
 }
