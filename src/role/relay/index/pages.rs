@@ -9,6 +9,9 @@ use super::NameId;
 /// A page with more names than this is cut in two.
 const PAGE: usize = 512;
 
+/// Bytes that come into the processor's cache together.
+const CACHE_LINE: usize = 64;
+
 /// All names, in the order of their bytes.
 #[derive(Default)]
 pub(super) struct Pages(Vec<Page>);
@@ -33,11 +36,12 @@ impl Page {
         &self.ids
     }
 
-    /// Brings the text into the processor's cache: read in one run, it comes in
-    /// half the time that it takes to come in the short leaps of a search.
+    /// Brings the text into the processor's cache. A search waits for one piece of
+    /// memory after the other; here none is waited for, so that many come at once.
     pub(super) fn fetch(&self) {
-        // No name has this byte. Nothing is done with the answer.
-        black_box(memchr::memchr(0, self.text.as_bytes()));
+        let pieces = self.text.as_bytes().iter().step_by(CACHE_LINE);
+        // Nothing is done with the sum.
+        black_box(pieces.fold(0, |sum: u8, byte| sum ^ byte));
     }
 
     /// Where a line begins in the text; the one after the last begins at its end.
