@@ -16,6 +16,7 @@
 //! A readiness bit is set by an event and cleared only by the operation that
 //! finds nothing to do: edges come once (see mio's `Poll`, "Draining readiness").
 
+mod alarm;
 mod connection;
 mod datagrams;
 mod deadlines;
@@ -50,6 +51,7 @@ pub use handle::Handle;
 pub use listener::Listener;
 pub use stopping::Outcome;
 
+use self::alarm::Alarm;
 use self::connection::{Connection, Origin};
 use self::deadlines::LANES;
 use self::gate::Gate;
@@ -69,8 +71,9 @@ const FIRST_LISTENER: usize = usize::MAX - 2;
 const LAST_LISTENER: usize = usize::MAX - 1024;
 /// What the role watches outside.
 const OUTSIDE: Token = Token(usize::MAX - 1025);
+const ALARM: Token = Token(usize::MAX - 1026);
 /// Sockets for datagrams count down from here.
-const FIRST_SOCKET: usize = usize::MAX - 1026;
+const FIRST_SOCKET: usize = usize::MAX - 1027;
 /// The lowest token that may be one's.
 const LAST_SOCKET: usize = usize::MAX - 2048;
 
@@ -81,8 +84,6 @@ const FIRST_CONNECTIONS: usize = 2048;
 const EVENTS: usize = 1024;
 /// Deadlines and messages handled in one round.
 const AT_ONCE: usize = 1024;
-/// The longest wait for an event; epoll counts milliseconds in 32 bits.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// What a loop is told at its start.
 #[derive(Clone, Debug)]
@@ -109,6 +110,7 @@ pub struct Reactor<R: Role> {
     role: R,
     settings: Settings,
     poll: Poll,
+    alarm: Alarm,
     listeners: Vec<Listener>,
     sockets: Vec<DatagramSocket>,
     signals: Option<Signals>,
@@ -147,6 +149,7 @@ where
     pub fn new(role: R, settings: Settings, now: Instant) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let alarm = Alarm::new(poll.registry(), ALARM)?;
         let (sender, letters) = mpsc::channel();
         let files = raise_limit();
         let max = settings
@@ -156,6 +159,7 @@ where
         Ok(Self {
             role,
             poll,
+            alarm,
             listeners: Vec::new(),
             sockets: Vec::new(),
             signals: None,
@@ -241,7 +245,8 @@ where
             if let Some(outcome) = self.outcome() {
                 return Ok((self.role, outcome));
             }
-            match self.poll.poll(&mut events, self.patience()) {
+            let patience = self.patience();
+            match self.poll.poll(&mut events, patience) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
@@ -253,7 +258,7 @@ where
     }
 
     /// How long to wait for the next event.
-    fn patience(&self) -> Option<Duration> {
+    fn patience(&mut self) -> Option<Duration> {
         let accepting = self.listeners.iter().any(|l| l.may_accept(self.now));
         // What the last reap has brought about is dealt with by the next one, so
         // that a long row of failures does not hold the loop.
@@ -267,14 +272,11 @@ where
             Stopping::No | Stopping::Now(_) => None,
         };
         let retry = self.listeners.iter().filter_map(|l| l.retry_at).min();
-        [self.timers.next(), self.role.next_deadline(), retry, drain]
+        let due = [self.timers.next(), self.role.next_deadline(), retry, drain]
             .into_iter()
             .flatten()
-            .min()
-            .map(|due| {
-                due.saturating_duration_since(Instant::now())
-                    .min(LONGEST_WAIT)
-            })
+            .min()?;
+        self.alarm.set(due)
     }
 
     /// Remembers what the events say, and does nothing else.
@@ -285,6 +287,7 @@ where
                 WAKER => {}
                 SIGNALS => noted.signal = true,
                 OUTSIDE => noted.outside = true,
+                ALARM => self.alarm.rang(),
                 Token(token) if token > LAST_LISTENER => {
                     if let Some(listener) = self.listeners.get_mut(FIRST_LISTENER - token) {
                         listener.ready = true;
