@@ -118,6 +118,7 @@ where
     /// # Errors
     /// It cannot be watched.
     pub fn exchange(&mut self, mut socket: DatagramSocket) -> io::Result<()> {
+        debug_assert!(self.scratch.len() >= LONGEST, "no datagram could be read");
         let token = Token(FIRST_SOCKET - self.sockets.len());
         self.poll
             .registry()

@@ -17,6 +17,7 @@
 //! finds nothing to do: edges come once (see mio's `Poll`, "Draining readiness").
 
 mod alarm;
+mod closing;
 mod connection;
 mod datagrams;
 mod deadlines;
@@ -92,7 +93,7 @@ pub struct Settings {
     pub limits: Limits,
     /// For those whom we connect to.
     pub patience: Patience,
-    /// Bytes read at once.
+    /// Bytes read at once; where datagrams are exchanged, more than 64 KiB.
     pub read_size: usize,
     /// The addresses to connect from, where one is of the other side's family.
     pub sources: Vec<IpAddr>,

@@ -1,11 +1,11 @@
-//! One connection's turn: write what waits, read, let the role hear, write its
-//! answers at once; and how a connection is closed.
+//! The turns of the connections: write what waits, read, let the role hear, write
+//! its answers at once.
 
 use std::ops::Range;
 use std::os::fd::AsFd;
 
 use super::Reactor;
-use super::connection::{Connection, Origin, Phase, Received, Spoke, Waiting};
+use super::connection::{Connection, Phase, Received, Spoke, Waiting};
 use super::stopping::Stopping;
 use crate::end::End;
 use crate::inbox::Piece;
@@ -20,8 +20,6 @@ const BYTES_A_PIECE: u64 = 1024;
 const TOGETHER: usize = 64;
 /// No read has less room: else those that are left have their turns in the next batch.
 const LEAST_READ: usize = 4096;
-/// How much of what comes after our goodbye to listen to.
-const LINGER_BYTES: u64 = 1024 * 1024;
 
 /// A turn of which the answers are still to come.
 pub(super) struct Begun {
@@ -274,61 +272,5 @@ where
         };
         self.role
             .heard(&mut turn, id, conn.peer.into(), session, heard)
-    }
-
-    /// Hears nothing more from a connection: what waits is sent, then it ends.
-    pub(super) fn close(&mut self, slot: usize, end: End) {
-        let conn = &mut self.connections[slot];
-        if conn.phase == Phase::Open {
-            conn.phase = Phase::Closing;
-            conn.end = Some(Box::new(end));
-        }
-    }
-
-    /// Ends a closing connection whose answers are all sent. Input that nobody
-    /// reads would make the kernel reset the connection and take back the tail
-    /// of the answer, so we shut our side and listen for the peer's end.
-    pub(super) fn close_if_sent(&mut self, slot: usize) {
-        let conn = &mut self.connections[slot];
-        if conn.phase != Phase::Closing || !conn.outbox.is_empty() {
-            return;
-        }
-        if conn.origin == Origin::Dialled || conn.ended_input {
-            let end = conn.take_end();
-            self.end(slot, end);
-        } else {
-            conn.shut();
-            conn.phase = Phase::Lingering;
-        }
-    }
-
-    /// Reads and forgets what comes after our goodbye.
-    fn listen_for_end(&mut self, slot: usize, scratch: &mut [u8]) {
-        let conn = &mut self.connections[slot];
-        let mut heard = 0;
-        while conn.readable {
-            match conn.receive(scratch) {
-                Ok(Received::Bytes(length)) => heard += length as u64,
-                Ok(Received::Nothing) => break,
-                Ok(Received::EndOfInput) | Err(_) => heard = u64::MAX,
-            }
-            if heard > LINGER_BYTES {
-                let end = conn.take_end();
-                return self.end(slot, end);
-            }
-        }
-    }
-
-    /// A connection is over. It is taken out at the end of the round.
-    pub(super) fn end(&mut self, slot: usize, end: End) {
-        let conn = &mut self.connections[slot];
-        if conn.phase != Phase::Ended {
-            conn.phase = Phase::Ended;
-            // What it was closing for is the reason, unless not all could be sent.
-            if conn.end.is_none() || !conn.outbox.is_empty() {
-                conn.end = Some(Box::new(end));
-            }
-            self.ended.push(slot);
-        }
     }
 }
