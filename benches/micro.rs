@@ -2,9 +2,11 @@
 //! `cargo bench --bench micro`.
 
 use std::io::Write;
+use std::iter;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use peerline::inbox::Inbox;
 use peerline::protocol::{MAX_LINE, NodeAddress, Reply, Request};
@@ -102,13 +104,25 @@ fn register(bencher: Bencher<'_, '_>, entries: u32) {
 /// The same: who has a file?
 #[divan::bench(args = ENTRIES)]
 fn find(bencher: Bencher<'_, '_>, entries: u32) {
-    let mut stage = Stage::new();
-    stage.say("REGISTER 203.0.113.7 40001");
-    let share = |number| format!("SHARE 17 - {}", name(number));
-    (0..entries).for_each(|number| stage.say(&share(number)));
+    let mut stage = Stage::with_files(entries);
     let lines = in_leaps(entries, |number| format!("FIND {}", name(number)));
     let mut lines = lines.iter().cycle();
     bencher.bench_local(|| stage.say(lines.next().expect("it goes round")));
+}
+
+/// Sixty-four of these that came together: the role looks ahead.
+#[divan::bench(args = ENTRIES)]
+fn find_sixty_four(bencher: Bencher<'_, '_>, entries: u32) {
+    let mut stage = Stage::with_files(entries);
+    let lines = in_leaps(entries, |number| format!("FIND {}", name(number)));
+    let batch = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect();
+    let batches: Vec<String> = lines.chunks_exact(64).map(batch).collect();
+    let mut batches = batches.iter().cycle();
+    bencher.counter(ItemsCount::new(64_u32)).bench_local(|| {
+        let batch = batches.next().expect("it goes round");
+        stage.show(batch);
+        batch.lines().for_each(|line| stage.say(line));
+    });
 }
 
 /// So many lines that ask for entries far from each other.
@@ -164,6 +178,21 @@ impl Stage {
             out: Output::default(),
             now,
         }
+    }
+
+    /// One whose peer has shared so many files.
+    fn with_files(entries: u32) -> Self {
+        let mut stage = Self::new();
+        stage.say("REGISTER 203.0.113.7 40001");
+        let share = |number| format!("SHARE 17 - {}", name(number));
+        (0..entries).for_each(|number| stage.say(&share(number)));
+        stage
+    }
+
+    /// What is about to be said.
+    fn show(&self, lines: &str) {
+        self.relay
+            .prefetch(iter::once((self.peer, lines.as_bytes())));
     }
 
     fn say(&mut self, line: &str) {
