@@ -78,30 +78,32 @@ impl Relay {
         on_loopback: bool,
         room: usize,
     ) {
-        let holders = self.index.find(name).iter().filter_map(|holder| {
+        let all = self.index.find(name);
+        // Not everybody is to ask the same one first.
+        let turns = (self.finds % all.len().max(1) as u64) as usize;
+        let (last, first) = all.split_at(turns);
+        let holders = first.iter().chain(last).filter_map(|holder| {
             Some(HolderItem {
                 node: self.directory.seen(holder.node, on_loopback)?,
                 size: holder.size,
                 hash: holder.hash(),
             })
         });
-        let count = holders.clone().count();
-        if count == 0 {
+        // Of a file that everybody has, no more are looked at than are shown.
+        let holders = holders.take(MAX_LISTED_FILES);
+        let shown = holders.clone().count();
+        if shown == 0 {
             return say(reply, Reply::NotFound);
         }
-        // Not everybody is to ask the same one first.
-        let turns = (self.finds % count as u64) as usize;
-        self.finds = self.finds.wrapping_add(1);
-        let rotated = holders.clone().skip(turns).chain(holders.take(turns));
-        let shown = count.min(MAX_LISTED_FILES);
         let start = reply.len();
         say(reply, Reply::Holders(Count::all(shown as u64)));
-        for holder in rotated.take(shown) {
+        for holder in holders {
             say(reply, holder);
             if reply.len() - start > room {
                 break;
             }
         }
+        self.finds = self.finds.wrapping_add(1);
     }
 
     /// Answers at once if one step is enough, nobody waits and not too much was
