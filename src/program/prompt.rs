@@ -124,7 +124,7 @@ where
                 Input::Line(line) => program.tell(Message::Typed(line).into()),
                 Input::End if settings.at_end == AtEnd::GoesOn && !lines.terminal => return,
                 Input::End => return program.tell(Message::EndOfInput.into()),
-                Input::Interrupt => return program.stop(),
+                Input::Interrupt => program.tell(Message::Interrupt.into()),
             }
         }
     };

@@ -1,6 +1,6 @@
 //! What is typed at a prompt or a console. Its commands:
 //!
-//! - `type LINE`; `type-end`: the end of input.
+//! - `type LINE`; `type-end`: the end of input; `interrupt`: ctrl-C on an empty line.
 //! - `complete PREFIX`: a file name is begun.
 
 use std::sync::mpsc::{Receiver, channel};
@@ -23,6 +23,7 @@ impl Keyboard {
         let message = match command.name.as_str() {
             "type" => Message::Typed(args.next_pos().ok_or("which line?")?.to_owned()),
             "type-end" => Message::EndOfInput,
+            "interrupt" => Message::Interrupt,
             "complete" => {
                 let prefix = args.next_pos().unwrap_or_default().to_owned();
                 let (answer, completed) = channel();

@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Server, ask, client, client_command, eventually, folder, relay, run};
+use crate::support::{
+    Server, ask, client, client_command, eventually, folder, node_command, relay, run,
+};
 use crate::terminal::Terminal;
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
@@ -278,6 +280,40 @@ fn at_a_terminal_a_content_is_chosen_by_its_number() {
     get.expect("peerline> ");
     get.ctrl('d');
     assert_eq!(get.end().1, 12);
+}
+
+#[test]
+fn ctrl_c_gives_a_choice_up_and_the_prompt_is_back() {
+    let (relay, nodes) = two_contents();
+    let own = folder(&[]);
+    let mut console = node_command(relay.address(), own.path(), &["--no-history"]);
+    console.arg("--console");
+    let programs = [client_command(relay.address(), &[]), console];
+    for (command, code) in programs.into_iter().zip([130, 0]) {
+        let mut prompt = Terminal::start(command);
+        prompt.at_prompt("a");
+        prompt.expect("  2: ");
+        prompt.expect("peerline> ");
+        // A line that was begun is thrown away first.
+        prompt.keys("2");
+        prompt.expect("2");
+        prompt.ctrl('c');
+        prompt.expect("peerline> ");
+        prompt.ctrl('c');
+        prompt.expect("a: not fetched\r\n");
+        prompt.at_prompt("nodes");
+        prompt.expect(&nodes[0].0.wire_address());
+        prompt.expect("peerline> ");
+        prompt.ctrl('c');
+        assert_eq!(prompt.end().1, code);
+    }
+    assert!(!own.path().join("a").exists());
+    // Without a prompt there is nothing to come back to.
+    let mut get = Terminal::start(client_command(relay.address(), &["get", "a"]));
+    get.expect("  2: ");
+    get.expect("peerline> ");
+    get.ctrl('c');
+    assert_eq!(get.end().1, 130);
 }
 
 #[test]

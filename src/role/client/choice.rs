@@ -96,10 +96,25 @@ impl Choices {
                 return Some(Chosen::NotYet);
             }
         };
-        self.0.pop_front();
-        if let Some(next) = self.0.front() {
-            next.tell(user);
-        }
+        self.advance(user);
         Some(chosen)
+    }
+
+    /// The user does not want to make this choice. Returns whether there was one.
+    pub fn give_up(&mut self, user: &mut dyn User) -> bool {
+        let Some(choice) = self.0.front() else {
+            return false;
+        };
+        user.tell(News::Note(&format!("{}: not fetched", choice.name)));
+        self.advance(user);
+        true
+    }
+
+    /// The first one is over, and the next one has its turn.
+    fn advance(&mut self, user: &mut dyn User) {
+        self.0.pop_front();
+        if let Some(choice) = self.0.front() {
+            choice.tell(user);
+        }
     }
 }

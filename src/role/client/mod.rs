@@ -102,6 +102,8 @@ pub enum Message {
     },
     /// There will be no more lines.
     EndOfInput,
+    /// The user interrupts us where there is no line to be thrown away.
+    Interrupt,
 }
 
 impl Client {
@@ -210,6 +212,17 @@ impl Client {
             self.typed(turn, "");
         } else {
             turn.out.finish();
+        }
+    }
+
+    /// At the prompt that is the end of a choice, and of all where there is none.
+    fn interrupted(&mut self, turn: &mut Turn<'_, Self>) {
+        self.asked = None;
+        if self.task == Task::Prompt && self.choices.give_up(self.errands.user()) {
+            self.exit = self.exit.or(Exit::WhichContent);
+            self.ready();
+        } else {
+            turn.out.stop();
         }
     }
 
@@ -332,6 +345,7 @@ impl Role for Client {
             Message::Complete { .. } if self.chat.is_some() => {}
             Message::Complete { prefix, answer } => self.errands.complete(turn, prefix, answer),
             Message::EndOfInput => self.input_ended(turn),
+            Message::Interrupt => self.interrupted(turn),
         }
     }
 

@@ -120,6 +120,15 @@ impl Console {
         None
     }
 
+    /// The user does not want to choose now. Returns whether there was a choice.
+    pub(super) fn give_up(&mut self) -> bool {
+        let was_choosing = self.choices.give_up(self.errands.user());
+        if was_choosing {
+            self.ready();
+        }
+        was_choosing
+    }
+
     /// Asks the relay. The next command may come when it has answered.
     pub(super) fn ask(&mut self, turn: &mut Turn<'_, impl Runs>, question: Question) {
         self.begin(turn, Errand::Ask(question));

@@ -39,6 +39,12 @@ impl<S: Share> Node<S> {
             }
             Message::Complete { prefix, answer } => console.complete(turn, prefix, answer),
             Message::EndOfInput => turn.out.stop(),
+            Message::Interrupt => {
+                let was_choosing = !self.registrar.is_leaving() && console.give_up();
+                if !was_choosing {
+                    turn.out.stop();
+                }
+            }
         }
     }
 
