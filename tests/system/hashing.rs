@@ -294,11 +294,6 @@ fn ctrl_c_gives_a_choice_up_and_the_prompt_is_back() {
         prompt.at_prompt("a");
         prompt.expect("  2: ");
         prompt.expect("peerline> ");
-        // A line that was begun is thrown away first.
-        prompt.keys("2");
-        prompt.expect("2");
-        prompt.ctrl('c');
-        prompt.expect("peerline> ");
         prompt.ctrl('c');
         prompt.expect("a: not fetched\r\n");
         prompt.at_prompt("nodes");
