@@ -19,7 +19,7 @@ use rustyline::{Behavior, ColorMode, CompletionType, Config, Context, ExternalPr
 
 use super::completion::Offers;
 use super::history::{History, MAX_LINES};
-use super::prompt::{Input, PROMPT};
+use super::prompt::{Input, prompt};
 use crate::role::client::Wanted;
 use crate::screen::Voice;
 
@@ -117,8 +117,9 @@ impl Editor {
         if let Some(assistant) = self.inner.helper() {
             assistant.wanted.set(wanted);
         }
+        let prompt = prompt(wanted);
         while self.voice.give_way() {
-            let result = self.inner.readline(PROMPT);
+            let result = self.inner.readline(&prompt);
             self.voice.come_back();
             match result {
                 Ok(line) => {
@@ -182,7 +183,7 @@ impl Completer for Assistant {
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         Ok(match self.wanted.get() {
             Wanted::Command => self.offers.instead_of(&line[..cursor]),
-            Wanted::Choice | Wanted::Words => (cursor, Vec::new()),
+            Wanted::Choice | Wanted::Words(_) => (cursor, Vec::new()),
         })
     }
 }

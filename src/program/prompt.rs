@@ -17,10 +17,19 @@ use crate::reactor::Handle;
 use crate::role::client::{Message, Wanted};
 use crate::screen::Voice;
 
-pub(super) const PROMPT: &str = "peerline> ";
-
 /// How long a user waits for names after the TAB key.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What stands before the line. In a conversation it names who will hear the line,
+/// so that no command is sent to a person by mistake.
+pub(super) fn prompt(wanted: Wanted) -> String {
+    match wanted {
+        Wanted::Command | Wanted::Choice => "peerline> ".into(),
+        Wanted::Words(Some(to)) => format!("{to}> "),
+        // That may become another one while the line is typed.
+        Wanted::Words(None) => "reply> ".into(),
+    }
+}
 
 /// Asks the thread for the next line.
 pub(super) struct Asker(Sender<Wanted>);
@@ -173,7 +182,7 @@ impl Lines {
         }
         if self.terminal {
             let mut stderr = io::stderr();
-            let _ = write!(stderr, "{PROMPT}").and_then(|()| stderr.flush());
+            let _ = write!(stderr, "{}", prompt(wanted)).and_then(|()| stderr.flush());
         }
         match next_line(&mut self.stdin) {
             Some(line) if !self.is_end(&line) => Input::Line(line),

@@ -121,9 +121,10 @@ impl User for Notes {
 
     fn ready(&mut self, wanted: Wanted) {
         self.note(match wanted {
-            Wanted::Command => "ready",
-            Wanted::Choice => "ready for a choice",
-            Wanted::Words => "ready for words",
+            Wanted::Command => "ready".to_owned(),
+            Wanted::Choice => "ready for a choice".to_owned(),
+            Wanted::Words(None) => "ready for words".to_owned(),
+            Wanted::Words(Some(to)) => format!("ready for words to {to}"),
         });
     }
 

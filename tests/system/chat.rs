@@ -181,14 +181,11 @@ fn a_conversation_at_a_terminal() {
     let relay = relay(&["--message-rate", "1"]);
     let mut terminal = Terminal::start(client_command(relay.address(), &["chat"]));
     let shown = terminal.expect("you are reached at 127.0.0.1 port ");
-    assert!(
-        !shown.contains("peerline>"),
-        "it asks when it listens: {shown}"
-    );
+    assert!(!shown.contains("> "), "it asks when it listens: {shown}");
     let port = terminal.expect("\r\n");
-    terminal.at_prompt("anybody?");
+    terminal.at("reply> ", "anybody?");
     terminal.expect("nobody has written yet");
-    terminal.expect("peerline> ");
+    terminal.expect("reply> ");
     let (mut nc, from) = listener(&relay);
     assert_eq!(
         nc.ask(&format!("SEND 127.0.0.1 {port} \u{2067} hi")),
@@ -198,14 +195,14 @@ fn a_conversation_at_a_terminal() {
     terminal.expect(&format!("{from} hi\\u{{200b}}"));
     terminal.enter("hello");
     assert_eq!(nc.line(), format!("FROM 127.0.0.1 {port} hello"));
-    terminal.at_prompt(&"x".repeat(1025));
+    terminal.at("reply> ", &"x".repeat(1025));
     terminal.expect("a text has at most 1024 bytes");
     // What is too fast for the relay is said a little later.
     for word in ["two", "three"] {
-        terminal.at_prompt(word);
+        terminal.at("reply> ", word);
         assert_eq!(nc.line(), format!("FROM 127.0.0.1 {port} {word}"));
     }
-    terminal.at_prompt("/quit");
+    terminal.at("reply> ", "/quit");
     let (_, code) = terminal.end();
     // The first failure counts: nobody had written yet.
     assert_eq!(code, 1);
@@ -219,16 +216,17 @@ fn what_arrives_while_one_types_stands_above_the_line() {
     let mut terminal = Terminal::start(client_command(relay.address(), &client));
     terminal.expect("you are reached at 127.0.0.1 port ");
     let port = terminal.expect("\r\n");
-    terminal.expect("peerline> ");
+    let prompt = format!("{to}> ");
+    terminal.expect(&prompt);
     terminal.keys("half a");
     terminal.expect("half a");
     assert_eq!(nc.ask(&format!("SEND 127.0.0.1 {port} Wait!")), "OK");
     terminal.expect(&format!("{to} Wait!\r\n"));
-    terminal.expect("peerline> half a");
+    terminal.expect(&format!("{prompt}half a"));
     // No line is a command, so there is nothing to be completed.
     terminal.keys("\t line\r");
     assert_eq!(nc.line(), format!("FROM 127.0.0.1 {port} half a line"));
-    terminal.at_prompt("/quit");
+    terminal.at(&prompt, "/quit");
     assert_eq!(terminal.end().1, 0);
 }
 
@@ -237,7 +235,7 @@ fn ctrl_d_ends_a_conversation_and_ctrl_c_interrupts_it() {
     let relay = relay(&[]);
     for (key, code) in [('d', 0), ('c', 130)] {
         let mut terminal = Terminal::start(client_command(relay.address(), &["chat"]));
-        terminal.expect("peerline> ");
+        terminal.expect("reply> ");
         terminal.ctrl(key);
         assert_eq!(terminal.end().1, code);
     }
@@ -254,9 +252,10 @@ fn at_the_prompt_a_conversation_comes_and_goes() {
     let mut terminal = Terminal::start(client_command(relay.address(), &history));
     terminal.at_prompt(&format!("chat {to}"));
     // The TAB key would make "help" or "hello.txt" of it.
-    terminal.at_prompt("he\tllo.txt");
+    let prompt = format!("{to}> ");
+    terminal.at(&prompt, "he\tllo.txt");
     assert!(nc.line().ends_with(" hello.txt"));
-    terminal.at_prompt("/quit");
+    terminal.at(&prompt, "/quit");
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.at_prompt("quit");
@@ -264,6 +263,23 @@ fn at_the_prompt_a_conversation_comes_and_goes() {
     // What was said is nobody else's business.
     let kept = std::fs::read_to_string(kept).expect("a history");
     assert_eq!(kept, format!("chat {to}\nhello.txt\nquit\n"));
+}
+
+#[test]
+fn when_the_relay_ends_a_conversation_the_prompt_is_back() {
+    let mut relay = relay(&[]);
+    let mut terminal = Terminal::start(client_command(relay.address(), &[]));
+    terminal.at_prompt("chat ::1 7");
+    terminal.expect("::1 7> ");
+    terminal.keys("half a");
+    terminal.expect("half a");
+    relay.stop();
+    terminal.expect("no messages arrive from the relay: ");
+    // What was meant for somebody is no command.
+    terminal.at("::1 7> half a", " line");
+    terminal.expect("not sent: the conversation is over");
+    terminal.at_prompt("quit");
+    assert_eq!(terminal.end().1, 3);
 }
 
 #[test]

@@ -67,7 +67,13 @@ impl Terminal {
     /// Waits for the prompt and types a line.
     #[track_caller]
     pub fn at_prompt(&mut self, line: &str) {
-        self.expect("peerline> ");
+        self.at("peerline> ", line);
+    }
+
+    /// Waits for this prompt and types a line.
+    #[track_caller]
+    pub fn at(&mut self, prompt: &str, line: &str) {
+        self.expect(prompt);
         self.enter(line);
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::command::BLANKS;
 use super::question::Question;
-use super::user::{Listing, News, Trouble};
+use super::user::{Listing, News, Trouble, Wanted};
 use super::{Client, Connection};
 use crate::end::End;
 use crate::exit::Exit;
@@ -100,6 +100,14 @@ impl Chat {
     /// There will be no more words.
     pub(super) fn listen_on(&mut self, now: Instant) {
         self.until = Some(now + self.wait);
+    }
+
+    /// What the next line is to be.
+    pub(super) fn wanted(&self) -> Wanted {
+        Wanted::Words(match self.words {
+            Words::Typed(to) => to,
+            Words::Given => None,
+        })
     }
 
     /// Whoever is to hear what is typed.

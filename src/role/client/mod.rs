@@ -257,8 +257,8 @@ impl Client {
     /// Asks the user for one line.
     fn ready(&mut self) {
         if self.asked.is_none() {
-            let wanted = match self.chat {
-                Some(_) => Wanted::Words,
+            let wanted = match &self.chat {
+                Some(chat) => chat.wanted(),
                 None => self.choices.wanted(),
             };
             self.asked = Some(wanted);
@@ -336,7 +336,7 @@ impl Role for Client {
         match message {
             Message::Typed(line) => {
                 let meant = self.asked.take();
-                if meant == Some(Wanted::Words) && self.chat.is_none() {
+                if matches!(meant, Some(Wanted::Words(_))) && self.chat.is_none() {
                     return self.said_too_late(&line);
                 }
                 self.typed(turn, &line);

@@ -56,8 +56,8 @@ pub enum Wanted {
     Command,
     /// Which one of several contents.
     Choice,
-    /// What is said in a conversation.
-    Words,
+    /// What is said to this one in a conversation, or to whoever wrote last.
+    Words(Option<NodeAddress>),
 }
 
 /// Why content cannot be put where it should go. It prints as what to do.
