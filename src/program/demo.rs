@@ -3,7 +3,7 @@
 //! programs of their own.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,12 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::{Failure, HistoryArgs, LogArgs, client, node, relay};
+use super::{Failure, HistoryArgs, LogArgs, client, node, relay, server_voice};
 use crate::exit::Exit;
 use crate::protocol::FileName;
 use crate::reactor::Reactor;
 use crate::role::Role;
 use crate::role::node::News;
-use crate::screen::Voice;
 
 /// How long the nodes may take to be listed: all is on this machine.
 const START: Duration = Duration::from_secs(10);
@@ -51,7 +50,7 @@ pub struct Args {
 /// # Errors
 /// A part of it cannot start.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let voice = Voice::default();
+    let (voice, _scribe) = server_voice()?;
     args.log.start(args.talk.log_level(), &voice)?;
     let shares = shares(args.files.as_deref())?;
     let (relay, relay_address) = start_relay()?;
@@ -60,9 +59,10 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         nodes.push(start_node(relay_address, share)?);
     }
     if args.names.is_empty() && !args.talk.quiet && !args.talk.json {
-        let nodes: Vec<SocketAddr> = nodes.iter().map(|(_, address)| *address).collect();
-        // Without a stderr there is nobody to welcome.
-        let _ = welcome(&mut io::stderr(), relay_address, &nodes);
+        voice.say(Welcome {
+            relay: relay_address,
+            node: nodes.first().map(|(_, address)| *address),
+        });
     }
     let result = client::work(&client_args(args, relay_address), &voice);
     for (node, _) in nodes {
@@ -215,20 +215,27 @@ fn shares(files: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// What one can type in a second terminal.
-fn welcome(out: &mut impl Write, relay: SocketAddr, nodes: &[SocketAddr]) -> io::Result<()> {
-    writeln!(
-        out,
-        "A Peerline network runs in this process. In a second terminal, try:"
-    )?;
-    let (ip, port) = (relay.ip(), relay.port());
-    writeln!(out, "  printf 'LIST\\n' | nc -N {ip} {port}")?;
-    if let Some(node) = nodes.first() {
-        let (ip, port) = (node.ip(), node.port());
-        writeln!(out, "  printf 'LIST\\n' | nc -N {ip} {port}")?;
-        writeln!(out, "  printf 'GET hello.txt\\n' | nc -N {ip} {port}")?;
+struct Welcome {
+    relay: SocketAddr,
+    node: Option<SocketAddr>,
+}
+
+impl fmt::Display for Welcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "A Peerline network runs in this process. In a second terminal, try:"
+        )?;
+        let (ip, port) = (self.relay.ip(), self.relay.port());
+        writeln!(f, "  printf 'LIST\\n' | nc -N {ip} {port}")?;
+        if let Some(node) = self.node {
+            let (ip, port) = (node.ip(), node.port());
+            writeln!(f, "  printf 'LIST\\n' | nc -N {ip} {port}")?;
+            writeln!(f, "  printf 'GET hello.txt\\n' | nc -N {ip} {port}")?;
+        }
+        write!(
+            f,
+            "Here, type the name of a file, such as hello.txt, or help."
+        )
     }
-    writeln!(
-        out,
-        "Here, type the name of a file, such as hello.txt, or help."
-    )
 }

@@ -27,6 +27,7 @@ use crate::exit::Exit;
 use crate::protocol::Port;
 use crate::reactor::{DatagramSocket, Listener, Outcome};
 use crate::role::Correspondent;
+use crate::screen::{Scribe, Voice};
 
 /// Why a program cannot do its work. It prints as one line that says what to do.
 #[derive(Debug)]
@@ -73,6 +74,11 @@ pub fn exit_code(program: &str, result: Result<Exit, Failure>) -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// How a server speaks. Its last words are written when the scribe is dropped.
+fn server_voice() -> Result<(Voice, Option<Scribe>), Failure> {
+    Voice::of_server().map_err(|error| Failure::system("a thread cannot start", &error))
 }
 
 /// A server that was stopped has done its work, unless something was cut.

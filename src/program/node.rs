@@ -11,7 +11,7 @@ use log::LevelFilter;
 use super::place::listen_addresses;
 use super::{
     ConsoleArgs, Failure, HistoryArgs, LogArgs, announce, bind, console, datagram_routes, port,
-    prompt, resolve, server_exit, user_folder,
+    prompt, resolve, server_exit, server_voice, user_folder,
 };
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
@@ -19,7 +19,7 @@ use crate::protocol::{ClaimedIp, NodeAddress, Port};
 use crate::reactor::{Reactor, Settings};
 use crate::role::exchange::Exchanges;
 use crate::role::node::{Console, Extent, HELP, Listener, Message, News, Node, Registrar, Share};
-use crate::screen::{Screen, Voice};
+use crate::screen::Screen;
 use crate::share::{Finding, Folder, Settings as FolderSettings};
 
 /// Bytes read at once: requests are short.
@@ -219,7 +219,7 @@ fn hash_cache(args: &Args) -> Option<PathBuf> {
 /// # Errors
 /// It cannot start, or the system's poll fails.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let voice = Voice::default();
+    let (voice, _scribe) = server_voice()?;
     let has_console = args.console.is_wanted();
     // Who types wants to see what comes of it, not who comes and goes.
     let level = match has_console {

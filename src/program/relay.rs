@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use log::LevelFilter;
 
-use super::{Failure, LogArgs, announce, bind, bind_datagrams, server_exit};
+use super::{Failure, LogArgs, announce, bind, bind_datagrams, server_exit, server_voice};
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::reactor::{DatagramSocket, Listener, Reactor, Settings};
 use crate::role::relay::{Network, Quota, Relay, Settings as RelaySettings, Trust};
-use crate::screen::Voice;
 
 /// Bytes read at once: requests are short.
 const READ_SIZE: usize = 128 * 1024;
@@ -165,7 +164,8 @@ fn secret() -> io::Result<[u8; 32]> {
 /// # Errors
 /// It cannot start, or the system's poll fails.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    args.log.start(LevelFilter::Info, &Voice::default())?;
+    let (voice, _scribe) = server_voice()?;
+    args.log.start(LevelFilter::Info, &voice)?;
     let (mut reactor, addresses) = prepare(args)?;
     reactor
         .stop_on_signals()

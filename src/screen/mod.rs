@@ -1,15 +1,18 @@
 //! The client's user, as a program has one: talk on stderr, content on stdout
 //! or in files.
 
+mod backlog;
 mod destination;
 mod listing;
 mod printer;
 mod saving;
+mod scribe;
 mod talk;
 mod voice;
 
 pub use destination::{Destination, Target};
 pub use printer::Printer;
+pub use scribe::Scribe;
 pub use talk::{Style, Talk};
 pub use voice::Voice;
 

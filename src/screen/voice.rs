@@ -11,12 +11,14 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Bytes that may wait for an editor. Beyond it lines are left out: it draws
-/// nothing while it asks its user something.
-const MAX_WAITING: usize = 1024 * 1024;
+use super::backlog::Backlog;
+use super::scribe::{Desk, Scribe};
 
 /// How long an editor may need to take the terminal.
 const TAKING: Duration = Duration::from_secs(1);
+
+/// Longer lines of the log come in pieces, of which some may be lost.
+const LONG_LINE: usize = 64 * 1024;
 
 /// A way to speak on stderr. All clones are the same voice.
 #[derive(Clone, Default)]
@@ -27,14 +29,16 @@ struct Stage {
     state: Mutex<State>,
     /// The editor has taken the terminal.
     taken: Condvar,
+    /// For whoever writes on stderr in our stead.
+    desk: Option<Arc<Desk>>,
 }
 
 #[derive(Default)]
 struct State {
     editor: Editor,
-    waiting: String,
-    /// Lines for which there was no room.
-    left_out: u64,
+    /// What waits for the editor: it draws nothing while it asks its user
+    /// something.
+    waiting: Backlog,
     /// Tells the editor that something waits.
     nudge: Option<Sender<()>>,
 }
@@ -60,6 +64,23 @@ enum Stream {
 }
 
 impl Voice {
+    /// The voice of a server. It waits for no reader of stderr, unless that is a
+    /// terminal: there who writes takes turns with the line editor.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn of_server() -> io::Result<(Self, Option<Scribe>)> {
+        if io::stderr().is_terminal() {
+            return Ok((Self::default(), None));
+        }
+        let scribe = Scribe::start(io::stderr())?;
+        let stage = Stage {
+            desk: Some(scribe.desk()),
+            ..Stage::default()
+        };
+        Ok((Self(Arc::new(stage)), Some(scribe)))
+    }
+
     /// Says a line, or several, on stderr. If nobody reads there any more, the
     /// work goes on all the same.
     pub fn say(&self, line: impl fmt::Display) {
@@ -74,11 +95,12 @@ impl Voice {
     /// For the log, on stderr.
     #[must_use]
     pub fn log(&self) -> impl Write + Send + 'static {
-        io::LineWriter::new(Output {
+        let output = Output {
             voice: self.clone(),
             stream: Stream::Stderr,
             may_wait: true,
-        })
+        };
+        io::LineWriter::with_capacity(LONG_LINE, output)
     }
 
     /// For results, on stdout. Into a pipe or a file they go without waiting.
@@ -131,7 +153,7 @@ impl Voice {
             state.editor = Editor::Absent;
             self.0.taken.notify_all();
         }
-        state.catch_up();
+        self.0.catch_up(&mut state);
     }
 
     /// The program ends. Returns whether an editor has the terminal: it will not
@@ -148,16 +170,16 @@ impl Voice {
         let was_away = std::mem::replace(&mut state.editor, Editor::Banned) == Editor::Edits;
         if was_away {
             // The line that was being edited stays as it is.
-            let _ = Stream::Stderr.write(b"\n");
+            let _ = self.0.write(Stream::Stderr, b"\n");
         }
-        state.catch_up();
+        self.0.catch_up(&mut state);
         was_away
     }
 
     fn put(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
         match state.editor {
-            Editor::Absent | Editor::Banned => stream.write(bytes),
+            Editor::Absent | Editor::Banned => self.0.write(stream, bytes),
             Editor::Comes | Editor::Edits => {
                 state.wait(bytes);
                 Ok(())
@@ -171,13 +193,29 @@ impl Voice {
     }
 }
 
+impl Stage {
+    fn write(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        match (stream, &self.desk) {
+            (Stream::Stdout, _) => io::stdout().write_all(bytes),
+            (Stream::Stderr, None) => io::stderr().write_all(bytes),
+            (Stream::Stderr, Some(desk)) => {
+                desk.put(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Says what still waits for an editor.
+    fn catch_up(&self, state: &mut State) {
+        let mut rest = state.take_lines();
+        rest.push_str(&state.waiting.take_rest());
+        let _ = self.write(Stream::Stderr, rest.as_bytes());
+    }
+}
+
 impl State {
     fn wait(&mut self, bytes: &[u8]) {
-        if self.waiting.len() + bytes.len() > MAX_WAITING {
-            self.left_out += memchr::memchr_iter(b'\n', bytes).count() as u64;
-        } else {
-            self.waiting.push_str(&String::from_utf8_lossy(bytes));
-        }
+        self.waiting.push(bytes);
         if let Some(nudge) = &self.nudge {
             // If the editor has gone, its lines come when the terminal is back.
             let _ = nudge.send(());
@@ -186,30 +224,11 @@ impl State {
 
     /// What waits, up to the end of its last line.
     fn take_lines(&mut self) -> String {
-        let end = self.waiting.rfind('\n').map_or(0, |last| last + 1);
-        let rest = self.waiting.split_off(end);
-        let mut lines = std::mem::replace(&mut self.waiting, rest);
-        let left_out = std::mem::take(&mut self.left_out);
+        let (mut lines, left_out) = self.waiting.take_lines();
         if left_out > 0 {
             lines.push_str(&format!("({left_out} more lines were left out)\n"));
         }
         lines
-    }
-
-    /// Says what still waits.
-    fn catch_up(&mut self) {
-        let mut rest = self.take_lines();
-        rest.push_str(&std::mem::take(&mut self.waiting));
-        let _ = Stream::Stderr.write(rest.as_bytes());
-    }
-}
-
-impl Stream {
-    fn write(self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Stdout => io::stdout().write_all(bytes),
-            Self::Stderr => io::stderr().write_all(bytes),
-        }
     }
 }
 
@@ -226,7 +245,7 @@ impl Write for Output {
         if self.may_wait {
             self.voice.put(self.stream, bytes)?;
         } else {
-            self.stream.write(bytes)?;
+            self.voice.0.write(self.stream, bytes)?;
         }
         Ok(bytes.len())
     }
@@ -241,6 +260,7 @@ impl Write for Output {
 
 #[cfg(test)]
 mod tests {
+    use super::super::backlog::MAX_WAITING;
     use super::*;
     use std::sync::mpsc;
 

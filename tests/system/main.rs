@@ -83,5 +83,6 @@ mod support;
 mod terminal;
 mod transcripts;
 mod udp;
+mod unread;
 mod waiting;
 mod wire;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ pub struct Server {
     address: SocketAddr,
     /// The first line on stdout.
     pub greeting: String,
+    /// If nobody reads it yet.
+    stderr: Option<ChildStderr>,
     log: Arc<Log>,
     /// Kept open: a closed pipe is something else to test.
     stdout: BufReader<ChildStdout>,
@@ -37,9 +39,14 @@ struct Log {
 
 /// A relay on a port that the system chose.
 pub fn relay(args: &[&str]) -> Server {
+    Server::start(relay_command(args))
+}
+
+/// A relay's command line.
+pub fn relay_command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
     command.arg("0").args(args);
-    Server::start(command)
+    command
 }
 
 /// A node that shares `folder`; the relay lists it already.
@@ -71,22 +78,30 @@ pub fn node_command(relay: SocketAddr, folder: &Path, args: &[&str]) -> Command 
 impl Server {
     /// Starts a server and reads its first line.
     pub fn start(command: Command) -> Self {
-        Self::start_with(command, Stdio::null())
+        Self::start_with(command, Stdio::null(), true)
     }
 
     /// Starts one that may be told something by [`Server::enter`].
     pub fn start_obeying(command: Command) -> Self {
-        Self::start_with(command, Stdio::piped())
+        Self::start_with(command, Stdio::piped(), true)
     }
 
-    fn start_with(mut command: Command, stdin: Stdio) -> Self {
+    /// Starts one whose log nobody reads before [`Server::read_log`].
+    pub fn start_unread(command: Command, stdin: Stdio) -> Self {
+        Self::start_with(command, stdin, false)
+    }
+
+    fn start_with(mut command: Command, stdin: Stdio, reads_log: bool) -> Self {
         let mut child = command
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let log = Log::follow(child.stderr.take().expect("stderr is a pipe"));
+        let (log, mut stderr) = (Arc::new(Log::default()), child.stderr.take());
+        if reads_log {
+            log.follow(stderr.take().expect("stderr is a pipe"));
+        }
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
         let mut greeting = String::new();
         stdout.read_line(&mut greeting).expect("a first line");
@@ -100,6 +115,7 @@ impl Server {
             child,
             address,
             greeting,
+            stderr,
             log,
             stdout,
         }
@@ -137,6 +153,12 @@ impl Server {
         self.stdout.read_line(&mut line).expect("a line");
         assert_eq!(line.pop(), Some('\n'), "the line is whole");
         line
+    }
+
+    /// From now on somebody reads the log.
+    pub fn read_log(&mut self) {
+        let stderr = self.stderr.take().expect("nobody reads it yet");
+        self.log.follow(stderr);
     }
 
     /// Waits until the log contains `text`; returns the whole log.
@@ -202,9 +224,8 @@ impl Drop for Server {
 }
 
 impl Log {
-    fn follow(stderr: impl Read + Send + 'static) -> Arc<Self> {
-        let log = Arc::new(Self::default());
-        let writer = Arc::clone(&log);
+    fn follow(self: &Arc<Self>, stderr: impl Read + Send + 'static) {
+        let writer = Arc::clone(self);
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines() {
                 let Ok(line) = line else { break };
@@ -213,7 +234,6 @@ impl Log {
                 writer.grown.notify_all();
             }
         });
-        log
     }
 
     fn text(&self) -> String {
