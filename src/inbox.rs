@@ -62,12 +62,9 @@ impl Inbox {
             return;
         }
         let bytes = match bytes {
-            Cow::Borrowed(bytes) => bytes[start..].to_vec(),
-            Cow::Owned(bytes) if start == bytes.len() => Vec::new(),
-            Cow::Owned(mut bytes) => {
-                bytes.drain(..start);
-                bytes
-            }
+            Cow::Owned(bytes) if start == 0 => bytes,
+            // What is left of a long read must not keep its memory.
+            bytes => bytes[start..].to_vec(),
         };
         self.0 = Some(Box::new(Kept {
             bytes,

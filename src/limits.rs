@@ -126,7 +126,7 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
 }
 
 /// Reads the length of a line: shorter than our own requests makes no sense,
-/// longer than the loop's buffer cannot be read at once.
+/// longer ones would only be a way to fill our memory.
 fn line_length(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()

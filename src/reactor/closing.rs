@@ -26,7 +26,8 @@ where
 
     /// Ends a closing connection whose answers are all sent. Input that nobody
     /// reads would make the kernel reset the connection and take back the tail
-    /// of the answer, so we shut our side and listen for the peer's end.
+    /// of the answer, so we shut our side and listen for the peer's end: the next
+    /// turn does, for which [`Reactor::after_turn`] queues it.
     pub(super) fn close_if_sent(&mut self, slot: usize) {
         let conn = &mut self.connections[slot];
         if conn.phase != Phase::Closing || !conn.outbox.is_empty() {

@@ -1,4 +1,5 @@
-//! Sockets for datagrams: one read and one write for each, and no memory of it.
+//! Sockets for datagrams: one read and one write for each, and nothing is kept of
+//! it from one round to the next.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,14 +14,14 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use super::{FIRST_SOCKET, Reactor};
 use crate::role::{Correspondent, Role};
 
-/// Datagrams taken from one socket before others have their turn.
+/// Reads from one socket before others have their turn.
 const AT_ONCE: usize = 256;
 /// And their bytes: a full one may hold a hundred requests.
 const BYTES_AT_ONCE: usize = 64 * 1024;
 /// Datagrams received before the first of them is read.
 const TOGETHER: usize = 64;
 /// No datagram is longer (RFC 768): one for which there is no room would be cut.
-const LONGEST: usize = 65_535;
+pub(super) const LONGEST: usize = 65_535;
 /// Bytes of datagrams that may wait in the kernel while the loop is elsewhere; it
 /// caps this by net.core.rmem_max.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
@@ -118,7 +119,6 @@ where
     /// # Errors
     /// It cannot be watched.
     pub fn exchange(&mut self, mut socket: DatagramSocket) -> io::Result<()> {
-        debug_assert!(self.scratch.len() >= LONGEST, "no datagram could be read");
         let token = Token(FIRST_SOCKET - self.sockets.len());
         self.poll
             .registry()
@@ -135,7 +135,7 @@ where
             while left > 0 && bytes_left > 0 && self.sockets.get(index).is_some_and(|s| s.ready) {
                 // Out of `self` while the role reads.
                 let mut scratch = std::mem::take(&mut self.scratch);
-                let received = self.receive_datagrams(index, &mut scratch);
+                let received = self.receive_datagrams(index, &mut scratch, bytes_left);
                 let each = || {
                     received
                         .iter()
@@ -157,12 +157,13 @@ where
         }
     }
 
-    /// Receives some datagrams, one behind the other. Returns from whom each is, and
-    /// where it lies.
+    /// Receives some datagrams, one behind the other, until they have so many bytes.
+    /// Returns from whom each is, and where it lies.
     fn receive_datagrams(
         &mut self,
         index: usize,
         scratch: &mut [u8],
+        bytes: usize,
     ) -> Vec<(Correspondent, Range<usize>)> {
         let mut received = Vec::new();
         let Some(socket) = self.sockets.get_mut(index) else {
@@ -170,7 +171,7 @@ where
         };
         let mut end = 0;
         for _ in 0..TOGETHER {
-            if !socket.ready || scratch.len() - end < LONGEST {
+            if !socket.ready || end >= bytes || scratch.len() - end < LONGEST {
                 break;
             }
             let Some((length, address)) = socket.receive(&mut scratch[end..]) else {

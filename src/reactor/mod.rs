@@ -54,6 +54,7 @@ pub use stopping::Outcome;
 
 use self::alarm::Alarm;
 use self::connection::{Connection, Origin};
+use self::datagrams::LONGEST;
 use self::deadlines::LANES;
 use self::gate::Gate;
 use self::handle::Letter;
@@ -93,7 +94,7 @@ pub struct Settings {
     pub limits: Limits,
     /// For those whom we connect to.
     pub patience: Patience,
-    /// Bytes read at once; where datagrams are exchanged, more than 64 KiB.
+    /// Bytes read at once, from one connection or several; at least a datagram's 65,535.
     pub read_size: usize,
     /// The addresses to connect from, where one is of the other side's family.
     pub sources: Vec<IpAddr>,
@@ -180,7 +181,7 @@ where
             ended: Vec::new(),
             failed_dials: Vec::new(),
             out: Output::default(),
-            scratch: vec![0; settings.read_size].into(),
+            scratch: vec![0; settings.read_size.max(LONGEST)].into(),
             settings,
             traffic: Traffic::default(),
             started: now,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 
 use super::Reactor;
-use super::connection::{Connection, Phase, Received, Spoke, Waiting};
+use super::connection::{Phase, Received, Spoke, Waiting};
 use super::stopping::Stopping;
 use crate::end::End;
 use crate::inbox::Piece;
@@ -35,20 +35,23 @@ where
     R::File: AsFd,
 {
     /// Gives each connection that waits in the run queue its turn, many together:
-    /// what all of them say is read before the first is answered, so that the
-    /// role can look ahead.
+    /// what all of them say is read, and counted, before the first is answered, so
+    /// that the role can look ahead, or outside, once for all of them.
     pub(super) fn take_turns(&mut self) {
         // Out of `self` while the role hears.
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut begun = std::mem::take(&mut self.begun);
-        let mut queued = self.run_queue.len();
-        while queued > 0 {
+        let mut left = self.run_queue.len();
+        while left > 0 {
             let mut read = 0;
-            while queued > 0 && begun.len() < TOGETHER && scratch.len() - read >= LEAST_READ {
-                queued -= 1;
+            while left > 0 && begun.len() < TOGETHER && scratch.len() - read >= LEAST_READ {
+                left -= 1;
+                // Who has ended since it was queued has no turn, nor has the next
+                // one in its place a second one.
                 if let Some(slot) = self.run_queue.pop_front()
-                    && let Some(before) = self.connections.get(slot).map(Connection::moved)
+                    && let Some(conn) = self.connections.get(slot).filter(|conn| conn.queued)
                 {
+                    let before = conn.moved();
                     let length = self.begin_turn(slot, &mut scratch[read..]);
                     let arrived = read..read + length;
                     read = arrived.end;
@@ -111,6 +114,10 @@ where
             Phase::Open | Phase::Closing | Phase::Lingering | Phase::Ended => {}
         }
         let conn = &self.connections[slot];
+        debug_assert!(
+            arrived.is_empty() || conn.phase != Phase::Open || conn.waiting == Waiting::No,
+            "what a peer said is lost"
+        );
         if conn.phase == Phase::Open && conn.waiting == Waiting::No {
             if conn.held || !arrived.is_empty() {
                 self.hear_input(slot, arrived);

@@ -167,7 +167,8 @@ pub struct Traffic {
     pub accepted: u64,
     /// Connections turned away because there was no place.
     pub refused: u64,
-    /// Times that something was received.
+    /// Times that something was received. What is read together is counted before
+    /// the first of it is heard.
     pub reads: u64,
     /// Bytes received.
     pub bytes_in: u64,

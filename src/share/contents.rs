@@ -5,10 +5,11 @@
 //! sent is seen by its answer. The kernel queues an event before the call that
 //! made the change returns (inotify(7)), so it is enough to take in what is
 //! queued after a request was read and before it is answered; one look is enough
-//! for all requests of one read. What makes no event in the folders on the way
-//! to the file (a mapped page, a hard link, another mount) is seen when the
-//! content is read again, [`LIFETIME`] later. File systems that other hosts
-//! write to give no events: there nothing is kept.
+//! for all requests that were read before the first of them is answered. What
+//! makes no event in the folders on the way to the file (a mapped page, a hard
+//! link, another mount) is seen when the content is read again, [`LIFETIME`]
+//! later. File systems that other hosts write to give no events: there nothing is
+//! kept.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -116,8 +117,8 @@ impl Contents {
         contents.watch_folder("").then_some(contents)
     }
 
-    /// Finds what is kept of a file, for [`Contents::bytes`]. `arrival` names the
-    /// read that brought the request.
+    /// Finds what is kept of a file, for [`Contents::bytes`]. `arrival` is
+    /// the number of the last read.
     pub(super) fn find(&mut self, name: &FileName<'_>, arrival: u64) -> Option<usize> {
         let now = match self.looked {
             Some((read, at)) if read == arrival => at,

@@ -12,6 +12,10 @@ use memchr::memchr_iter;
 use super::Relay;
 use crate::protocol::{ClaimedIp, FileName, NodeAddress, Request, canonical};
 
+/// Lines of one peer that are looked at. Those after them are heard much later, or
+/// never: nobody is to cost the relay more by sending what it will not answer.
+const LINES: usize = 32;
+
 /// What some requests are about.
 #[derive(Default)]
 struct Ahead<'a> {
@@ -38,8 +42,9 @@ impl Relay {
 impl<'a> Ahead<'a> {
     fn add(&mut self, seen: IpAddr, bytes: &'a [u8]) {
         let mut begin = 0;
-        for end in memchr_iter(b'\n', bytes) {
-            match Request::parse(&bytes[begin..end]) {
+        for end in memchr_iter(b'\n', bytes).take(LINES) {
+            let line = &bytes[begin..end];
+            match Request::parse(line.strip_suffix(b"\r").unwrap_or(line)) {
                 Ok(Request::Find(name) | Request::Share(_, _, name)) => self.names.push(name),
                 Ok(Request::Register(ip, port)) => {
                     let ip = match ip {
@@ -52,5 +57,26 @@ impl<'a> Ahead<'a> {
             }
             begin = end + 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_one_peer_only_the_next_lines_are_looked_at() {
+        let mut ahead = Ahead::default();
+        let peer = IpAddr::from([192, 0, 2, 1]);
+        ahead.add(
+            peer,
+            "FIND a\r\nREGISTER * 9001\nno request\nFIND b".as_bytes(),
+        );
+        let node = NodeAddress::parse("192.0.2.1 9001").expect("an address");
+        assert_eq!(ahead.names, [FileName::parse("a").expect("a name")]);
+        assert_eq!(ahead.nodes, [node]);
+        let long = "FIND c\n".repeat(1000);
+        ahead.add(peer, long.as_bytes());
+        assert_eq!(ahead.names.len(), 1 + LINES);
     }
 }

@@ -18,7 +18,8 @@ pub(super) struct Needle {
 }
 
 /// Where in a name a text was found. Neighbours are much alike: the next one
-/// mostly has it there as well, and needs no search.
+/// mostly has it there as well, and needs no search. It is of use in one page only,
+/// from its beginning to its end.
 #[derive(Default)]
 pub(super) struct Spot {
     from_start: usize,
@@ -54,7 +55,7 @@ impl Needle {
         let (start, end) = (page.start(line), page.start(line + 1));
         let is_in = |place: usize| place >= start && place + self.text.len() < end;
         let is_at = |place: usize| is_in(place) && self.is_at(page.text(), place);
-        if is_at(start + spot.from_start) || is_at(end.wrapping_sub(spot.from_end)) {
+        if is_at(start + spot.from_start) || is_at(end - spot.from_end) {
             return Some(line);
         }
         let hit = start + self.finder.find(&page.text()[start..])?;
