@@ -168,6 +168,16 @@ mod tests {
     }
 
     #[test]
+    fn a_rest_keeps_no_more_memory_than_it_needs() {
+        let mut inbox = Inbox::default();
+        assert!(lines_of(&mut inbox, b"a").is_empty());
+        let mut long = "b\n".repeat(10_000);
+        long.push('c');
+        assert_eq!(lines_of(&mut inbox, long.as_bytes()).len(), 10_000);
+        assert!(inbox.0.is_some_and(|kept| kept.bytes.capacity() < 100));
+    }
+
+    #[test]
     fn the_end_of_the_line_counts_towards_its_length() {
         let mut inbox = Inbox::default();
         assert_eq!(
