@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::{Failure, HistoryArgs, LogArgs, client, node, relay, server_voice};
+use super::{Failure, HistoryArgs, LogArgs, client, node, relay};
 use crate::exit::Exit;
 use crate::protocol::FileName;
 use crate::reactor::Reactor;
 use crate::role::Role;
 use crate::role::node::News;
+use crate::screen::Voice;
 
 /// How long the nodes may take to be listed: all is on this machine.
 const START: Duration = Duration::from_secs(10);
@@ -50,7 +51,8 @@ pub struct Args {
 /// # Errors
 /// A part of it cannot start.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let (voice, _scribe) = server_voice()?;
+    // The client's: it waits for its reader, and loses nothing.
+    let voice = Voice::default();
     args.log.start(args.talk.log_level(), &voice)?;
     let shares = shares(args.files.as_deref())?;
     let (relay, relay_address) = start_relay()?;

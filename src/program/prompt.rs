@@ -1,7 +1,7 @@
 //! The user's lines. Reading a terminal, a pipe or a file blocks, so it happens
 //! in a thread of its own that only hands lines over, one each time it is asked.
 
-use std::io::{self, BufRead, IsTerminal, Read, StdinLock, Write};
+use std::io::{self, BufRead, IsTerminal, Read, StdinLock};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -154,6 +154,7 @@ struct Lines {
     stdin: StdinLock<'static>,
     /// Whether a person is there.
     terminal: bool,
+    voice: Voice,
     at_end: AtEnd,
     editor: Option<Editor>,
 }
@@ -162,13 +163,14 @@ impl Lines {
     fn new(voice: Voice, offers: Offers, history: History, at_end: AtEnd) -> Self {
         let terminal = io::stdin().is_terminal();
         let editor = if terminal && io::stderr().is_terminal() && Editor::has_room() {
-            Editor::new(voice, offers, history)
+            Editor::new(voice.clone(), offers, history)
         } else {
             None
         };
         Self {
             stdin: io::stdin().lock(),
             terminal,
+            voice,
             at_end,
             editor,
         }
@@ -181,14 +183,13 @@ impl Lines {
             return editor.next(wanted);
         }
         if self.terminal {
-            let mut stderr = io::stderr();
-            let _ = write!(stderr, "{}", prompt(wanted)).and_then(|()| stderr.flush());
+            self.voice.prompt(prompt(wanted));
         }
         match next_line(&mut self.stdin) {
             Some(line) if !self.is_end(&line) => Input::Line(line),
             Some(_) | None => {
                 if self.terminal {
-                    let _ = writeln!(io::stderr());
+                    self.voice.say("");
                 }
                 Input::End
             }

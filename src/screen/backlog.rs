@@ -21,9 +21,9 @@ impl Backlog {
         }
     }
 
-    /// Whether there is no whole line to be taken, and none was left out.
+    /// Whether nothing waits, and no line was left out.
     pub(super) fn is_empty(&self) -> bool {
-        self.left_out == 0 && !self.text.contains('\n')
+        self.left_out == 0 && self.text.is_empty()
     }
 
     /// What waits, up to the end of its last line, and how many lines were left

@@ -92,6 +92,11 @@ impl Voice {
         let _ = writeln!(self.results(), "{line}");
     }
 
+    /// Writes a prompt on stderr: what is typed stands behind it.
+    pub fn prompt(&self, prompt: impl fmt::Display) {
+        let _ = self.put(Stream::Stderr, prompt.to_string().as_bytes());
+    }
+
     /// For the log, on stderr.
     #[must_use]
     pub fn log(&self) -> impl Write + Send + 'static {

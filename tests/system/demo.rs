@@ -52,6 +52,27 @@ fn the_first_command_that_is_tried_prints_the_file() {
 }
 
 #[test]
+fn talk_and_content_keep_their_order_in_one_pipe() {
+    for _ in 0..10 {
+        let mut command = Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_peerline");
+        command
+            .args(["-c", "exec \"$0\" 2>&1", program])
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
+        let done = run(command, b"hello.txt\nnodes\nnowhere\n");
+        let text = String::from_utf8(done.stdout).expect("UTF-8");
+        let said = [
+            "found: 17 B",
+            "Hello, Peerline!",
+            "received 17 bytes",
+            "nowhere: not found",
+        ];
+        let places = said.map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}")));
+        assert!(places.is_sorted(), "{text}");
+    }
+}
+
+#[test]
 fn every_file_of_the_project_comes_byte_for_byte() {
     let files = files();
     for (name, path) in &files {

@@ -211,6 +211,9 @@ impl Client {
             self.errands.may_ask(false);
             self.typed(turn, "");
         } else {
+            if self.choices.give_up(self.errands.user()) {
+                self.exit = self.exit.or(Exit::WhichContent);
+            }
             turn.out.finish();
         }
     }

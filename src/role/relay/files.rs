@@ -89,7 +89,7 @@ impl Relay {
                 hash: holder.hash(),
             })
         });
-        // Of a file that everybody has, no more are looked at than are shown.
+        // Of a file that everybody has, no more who are seen are looked at than shown.
         let holders = holders.take(MAX_LISTED_FILES);
         let shown = holders.clone().count();
         if shown == 0 {
