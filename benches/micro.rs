@@ -110,15 +110,15 @@ fn find(bencher: Bencher<'_, '_>, entries: u32) {
     bencher.bench_local(|| stage.say(lines.next().expect("it goes round")));
 }
 
-/// Sixty-four of these that came together: the role looks ahead.
+/// Thirty-two of these that came together: the role looks ahead.
 #[divan::bench(args = ENTRIES)]
-fn find_sixty_four(bencher: Bencher<'_, '_>, entries: u32) {
+fn find_thirty_two(bencher: Bencher<'_, '_>, entries: u32) {
     let mut stage = Stage::with_files(entries);
     let lines = in_leaps(entries, |number| format!("FIND {}", name(number)));
     let batch = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect();
-    let batches: Vec<String> = lines.chunks_exact(64).map(batch).collect();
+    let batches: Vec<String> = lines.chunks_exact(32).map(batch).collect();
     let mut batches = batches.iter().cycle();
-    bencher.counter(ItemsCount::new(64_u32)).bench_local(|| {
+    bencher.counter(ItemsCount::new(32_u32)).bench_local(|| {
         let batch = batches.next().expect("it goes round");
         stage.show(batch);
         batch.lines().for_each(|line| stage.say(line));
