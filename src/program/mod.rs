@@ -29,6 +29,10 @@ use crate::reactor::{DatagramSocket, Listener, Outcome};
 use crate::role::Correspondent;
 use crate::screen::{Scribe, Voice};
 
+/// Bytes that a server reads at once: requests are short, but many are read
+/// together, with room left for the longest datagram.
+const SERVER_READ_SIZE: usize = 128 * 1024;
+
 /// Why a program cannot do its work. It prints as one line that says what to do.
 #[derive(Debug)]
 pub struct Failure {

@@ -10,8 +10,8 @@ use log::LevelFilter;
 
 use super::place::listen_addresses;
 use super::{
-    ConsoleArgs, Failure, HistoryArgs, LogArgs, announce, bind, console, datagram_routes, port,
-    prompt, resolve, server_exit, server_voice, user_folder,
+    ConsoleArgs, Failure, HistoryArgs, LogArgs, SERVER_READ_SIZE, announce, bind, console,
+    datagram_routes, port, prompt, resolve, server_exit, server_voice, user_folder,
 };
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
@@ -21,9 +21,6 @@ use crate::role::exchange::Exchanges;
 use crate::role::node::{Console, Extent, HELP, Listener, Message, News, Node, Registrar, Share};
 use crate::screen::Screen;
 use crate::share::{Finding, Folder, Settings as FolderSettings};
-
-/// Bytes read at once: requests are short.
-const READ_SIZE: usize = 128 * 1024;
 
 /// Shares a folder in a Peerline network: registers with the relay, then serves
 /// files to whoever connects.
@@ -179,7 +176,7 @@ pub fn prepare(
     let settings = Settings {
         limits: args.limits.clone(),
         patience: args.patience.clone(),
-        read_size: READ_SIZE,
+        read_size: SERVER_READ_SIZE,
         sources,
     };
     let mut reactor = Reactor::new(node, settings, now).map_err(system)?;

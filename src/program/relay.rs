@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use log::LevelFilter;
 
-use super::{Failure, LogArgs, announce, bind, bind_datagrams, server_exit, server_voice};
+use super::{
+    Failure, LogArgs, SERVER_READ_SIZE, announce, bind, bind_datagrams, server_exit, server_voice,
+};
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Patience};
 use crate::reactor::{DatagramSocket, Listener, Reactor, Settings};
 use crate::role::relay::{Network, Quota, Relay, Settings as RelaySettings, Trust};
 
-/// Bytes read at once: requests are short.
-const READ_SIZE: usize = 128 * 1024;
 /// Ports that the system may choose until one is free for UDP as well.
 const PORTS_TRIED: u32 = 16;
 
@@ -110,7 +110,7 @@ pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure
     let settings = Settings {
         limits: args.limits.clone(),
         patience: Patience::default(),
-        read_size: READ_SIZE,
+        read_size: SERVER_READ_SIZE,
         sources: Vec::new(),
     };
     let mut reactor = Reactor::new(relay, settings, now).map_err(system)?;

@@ -82,16 +82,18 @@ impl fmt::Display for NodeAddress {
 /// An IPv4 address and a port in one piece. Lists hold very many, and number by
 /// number the library takes five times as long.
 struct Dotted {
-    text: [u8; "255.255.255.255 65535".len()],
+    text: [u8; Self::LONGEST],
     /// It is written from its end to its beginning, which is here.
     start: usize,
 }
 
 impl Dotted {
+    const LONGEST: usize = "255.255.255.255 65535".len();
+
     fn new(ip: Ipv4Addr, port: Port) -> Self {
         let mut text = Self {
-            text: [0; _],
-            start: "255.255.255.255 65535".len(),
+            text: [0; Self::LONGEST],
+            start: Self::LONGEST,
         };
         text.put_number(port.get());
         for (octet, after) in ip.octets().into_iter().zip(*b"... ").rev() {

@@ -35,8 +35,14 @@ impl Backlog {
         (lines, std::mem::take(&mut self.left_out))
     }
 
-    /// The beginning of a line that has no end yet.
-    pub(super) fn take_rest(&mut self) -> String {
-        std::mem::take(&mut self.text)
+    /// All that waits, and how many lines were left out after it; if any, it ends
+    /// with the end of a line.
+    pub(super) fn take_all(&mut self) -> (String, u64) {
+        let left_out = std::mem::take(&mut self.left_out);
+        let mut text = std::mem::take(&mut self.text);
+        if left_out > 0 && !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        (text, left_out)
     }
 }

@@ -74,17 +74,11 @@ impl Desk {
                 .changed
                 .wait_while(work, |work| work.backlog.is_empty())
                 .unwrap_or_else(PoisonError::into_inner);
-            let (mut text, lost) = work.backlog.take_lines();
-            text.push_str(&work.backlog.take_rest());
+            let (mut text, lost) = work.backlog.take_all();
             work.is_writing = true;
             drop(work);
             if lost > 0 {
-                let end = if text.is_empty() || text.ends_with('\n') {
-                    ""
-                } else {
-                    "\n"
-                };
-                text.push_str(&format!("{end}lines lost, as nobody read them: {lost}\n"));
+                text.push_str(&format!("lines lost, as nobody read them: {lost}\n"));
             }
             // If the reader is gone, the work goes on all the same.
             let _ = out.write_all(text.as_bytes());

@@ -148,7 +148,7 @@ impl Voice {
             state.editor = Editor::Edits;
             self.0.taken.notify_all();
         }
-        state.take_lines()
+        with_gap(state.waiting.take_lines())
     }
 
     /// The editor has left the terminal as it was.
@@ -212,8 +212,7 @@ impl Stage {
 
     /// Says what still waits for an editor.
     fn catch_up(&self, state: &mut State) {
-        let mut rest = state.take_lines();
-        rest.push_str(&state.waiting.take_rest());
+        let rest = with_gap(state.waiting.take_all());
         let _ = self.write(Stream::Stderr, rest.as_bytes());
     }
 }
@@ -226,15 +225,14 @@ impl State {
             let _ = nudge.send(());
         }
     }
+}
 
-    /// What waits, up to the end of its last line.
-    fn take_lines(&mut self) -> String {
-        let (mut lines, left_out) = self.waiting.take_lines();
-        if left_out > 0 {
-            lines.push_str(&format!("({left_out} more lines were left out)\n"));
-        }
-        lines
+/// Text, and a line about those that were left out after it.
+fn with_gap((mut text, left_out): (String, u64)) -> String {
+    if left_out > 0 {
+        text.push_str(&format!("({left_out} more lines were left out)\n"));
     }
+    text
 }
 
 /// A stream that gives way to the editor.

@@ -211,9 +211,7 @@ impl Client {
             self.errands.may_ask(false);
             self.typed(turn, "");
         } else {
-            if self.choices.give_up(self.errands.user()) {
-                self.exit = self.exit.or(Exit::WhichContent);
-            }
+            self.give_up_choice();
             turn.out.finish();
         }
     }
@@ -221,12 +219,20 @@ impl Client {
     /// At the prompt that is the end of a choice, and of all where there is none.
     fn interrupted(&mut self, turn: &mut Turn<'_, Self>) {
         self.asked = None;
-        if self.task == Task::Prompt && self.choices.give_up(self.errands.user()) {
-            self.exit = self.exit.or(Exit::WhichContent);
+        if self.task == Task::Prompt && self.give_up_choice() {
             self.ready();
         } else {
             turn.out.stop();
         }
+    }
+
+    /// The user does not want to choose now. Returns whether there was a choice.
+    fn give_up_choice(&mut self) -> bool {
+        let was_choosing = self.choices.give_up(self.errands.user());
+        if was_choosing {
+            self.exit = self.exit.or(Exit::WhichContent);
+        }
+        was_choosing
     }
 
     fn typed(&mut self, turn: &mut Turn<'_, Self>, line: &str) {
