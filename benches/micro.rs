@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use peerline::inbox::Inbox;
 use peerline::protocol::{MAX_LINE, NodeAddress, Reply, Request};
-use peerline::role::relay::{Quota, Relay, Settings, Trust};
+use peerline::relay::{Quota, Relay, Settings, Trust};
 use peerline::role::{ConnId, Heard, Output, Role, Traffic, Turn};
+use peerline::session::inbox::Inbox;
 use peerline::timers::Timers;
 
 /// Entries of the small and of the large directory.

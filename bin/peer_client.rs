@@ -1,9 +1,9 @@
-//! A client of a Peerline network. See `peerline::program::client`.
+//! A client of a Peerline network. See `peerline::cli::client`.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use peerline::program::{client, exit_code};
+use peerline::cli::{client, exit_code};
 
 fn main() -> ExitCode {
     exit_code("peer-client", client::run(&client::Args::parse()))

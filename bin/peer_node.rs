@@ -1,9 +1,9 @@
-//! A node of a Peerline network. See `peerline::program::node`.
+//! A node of a Peerline network. See `peerline::cli::node`.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use peerline::program::{exit_code, node};
+use peerline::cli::{exit_code, node};
 
 fn main() -> ExitCode {
     exit_code("peer-node", node::run(&node::Args::parse()))

@@ -1,9 +1,9 @@
-//! A whole Peerline network in one process. See `peerline::program::demo`.
+//! A whole Peerline network in one process. See `peerline::cli::demo`.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use peerline::program::{demo, exit_code};
+use peerline::cli::{demo, exit_code};
 
 fn main() -> ExitCode {
     exit_code("peerline", demo::run(&demo::Args::parse()))

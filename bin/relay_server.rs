@@ -1,9 +1,9 @@
-//! The relay of a Peerline network. See `peerline::program::relay`.
+//! The relay of a Peerline network. See `peerline::cli::relay`.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use peerline::program::{exit_code, relay};
+use peerline::cli::{exit_code, relay};
 
 fn main() -> ExitCode {
     exit_code("relay-server", relay::run(&relay::Args::parse()))

@@ -3,25 +3,38 @@
 //!
 //! The map, in reading order; imports point down this list only:
 //!
-//! - [`program`]: how each of the programs starts: flags, log, loop, exit code.
-//! - [`screen`]: what the client's user sees, and where the content goes.
+//! - [`cli`]: how each of the programs starts: flags, log, loop, exit code.
+//! - [`terminal`]: the prompt, its line editor, and what people see.
+//! - [`download`]: where fetched content goes.
 //! - [`share`]: a folder as a node's share.
 //! - [`reactor`]: the one poll loop. All sockets are here.
-//! - [`role`]: what a relay, a node and a client decide. No I/O, no clock.
-//! - [`end`], [`limits`]: why a connection is over, and how much one may take.
-//! - [`protocol`]: the values that may stand on the wire.
-//! - [`inbox`], [`timers`]: bytes into lines, deadlines in order.
-//! - [`exit`], [`visible`]: how a program ends, and how foreign text is shown.
+//! - [`relay`], [`node`], [`client`]: what each program decides. No I/O, no clock.
+//! - [`jobs`], [`relay_link`]: what node and client have in common.
+//! - [`session`]: bytes into requests and responses. No I/O.
+//! - [`role`]: what the loop and the three programs agree on.
+//! - [`logging`], [`limits`], [`exit`]: log lines, limits, exit codes.
+//! - [`close_reason`], [`protocol`]: why a connection ends, and all text on the wire.
+//! - [`timers`], [`rate_limiter`], [`escaped`], [`xdg`]: deadlines in order,
+//!   events a second, how foreign text is shown, the user's folders.
 
-pub mod end;
+pub mod cli;
+pub mod client;
+pub mod close_reason;
+pub mod download;
+pub mod escaped;
 pub mod exit;
-pub mod inbox;
+pub mod jobs;
 pub mod limits;
-pub mod program;
+pub mod logging;
+pub mod node;
 pub mod protocol;
+pub(crate) mod rate_limiter;
 pub mod reactor;
+pub mod relay;
+pub mod relay_link;
 pub mod role;
-pub mod screen;
+pub mod session;
 pub mod share;
+pub mod terminal;
 pub mod timers;
-pub mod visible;
+pub mod xdg;

@@ -103,36 +103,43 @@ fn offences(places: &[&str], words: &[&str], modules: &[&str]) -> Vec<String> {
 
 const NONE: [&str; 0] = [];
 
+/// The deciding code: what a program does next, without sockets, files or a clock.
+const DECIDING: [&str; 11] = [
+    "relay/",
+    "node/",
+    "client/",
+    "jobs/",
+    "relay_link/",
+    "session/",
+    "role.rs",
+    "protocol/",
+    "timers.rs",
+    "close_reason.rs",
+    "escaped.rs",
+];
+
 #[test]
-fn the_machines_know_no_sockets_no_files_and_no_clock() {
-    let places = [
-        "role/",
-        "protocol/",
-        "inbox.rs",
-        "timers.rs",
-        "end.rs",
-        "visible.rs",
-    ];
-    let above = ["reactor", "share", "screen", "program"];
-    assert_eq!(offences(&places, &OUTSIDE_WORLD, &above), NONE);
+fn the_deciding_code_knows_no_sockets_no_files_and_no_clock() {
+    let above = ["reactor", "share", "download", "terminal", "cli"];
+    assert_eq!(offences(&DECIDING, &OUTSIDE_WORLD, &above), NONE);
 }
 
 #[test]
-fn the_protocol_knows_no_role() {
-    let above = ["role", "reactor", "share", "screen", "program", "inbox"];
-    assert_eq!(
-        offences(
-            &["protocol/", "inbox.rs", "timers.rs", "visible.rs"],
-            &[],
-            &above
-        ),
-        NONE
-    );
+fn imports_point_down() {
+    let roles = ["relay", "node", "client", "jobs", "relay_link"];
+    let outside = ["reactor", "share", "download", "terminal", "cli"];
+    let shared = ["jobs/", "relay_link/"];
+    assert_eq!(offences(&shared, &[], &["relay", "node", "client"]), NONE);
+    assert_eq!(offences(&["session/", "role.rs"], &[], &roles), NONE);
+    let lowest = ["protocol/", "timers.rs", "escaped.rs"];
+    assert_eq!(offences(&lowest, &[], &roles), NONE);
+    assert_eq!(offences(&lowest, &[], &outside), NONE);
+    assert_eq!(offences(&lowest, &[], &["session", "role"]), NONE);
 }
 
 #[test]
 fn the_loop_knows_roles_only_by_their_trait() {
-    let above = ["share", "screen", "program"];
+    let above = ["share", "download", "terminal", "cli"];
     assert_eq!(offences(&["reactor/"], &[], &above), NONE);
     let one_role = ["Relay", "Node", "Client"];
     assert_eq!(offences(&["reactor/"], &one_role, &[]), NONE);
@@ -140,14 +147,16 @@ fn the_loop_knows_roles_only_by_their_trait() {
 
 #[test]
 fn files_and_terminal_know_no_loop() {
-    let above = ["reactor", "program"];
-    assert_eq!(offences(&["share/", "screen/"], &["mio"], &above), NONE);
+    let places = ["share/", "download/", "logging/"];
+    assert_eq!(offences(&places, &["mio"], &["reactor", "cli"]), NONE);
+    assert_eq!(offences(&["terminal/"], &["mio"], &["cli"]), NONE);
 }
 
 #[test]
-fn only_the_programs_know_the_line_editor() {
-    let places = ["role/", "protocol/", "reactor/", "share/", "screen/"];
+fn only_the_terminal_knows_the_line_editor() {
+    let places = ["reactor/", "share/", "download/"];
     assert_eq!(offences(&places, &["rustyline"], &[]), NONE);
+    assert_eq!(offences(&DECIDING, &["rustyline"], &[]), NONE);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 
 use nom::{IResult, Parser};
 
-use super::blank::field;
+use crate::protocol::blank::field;
 
 /// A port that can be connected to: 1 to 65535.
 pub type Port = NonZeroU16;

@@ -6,7 +6,7 @@ use nom::combinator::map_res;
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
-use super::hash::MaybeHash;
+use crate::protocol::hash::MaybeHash;
 
 pub(super) fn is_blank(c: char) -> bool {
     c == ' ' || c == '\t'

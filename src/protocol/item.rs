@@ -4,10 +4,10 @@ use std::fmt;
 
 use nom::Parser;
 
-use super::address::{ClaimedIp, NodeAddress, claim};
-use super::blank::{hash, last, number, trim};
-use super::hash::MaybeHash;
-use super::name::FileName;
+use crate::protocol::address::{ClaimedIp, NodeAddress, claim};
+use crate::protocol::blank::{hash, last, number, trim};
+use crate::protocol::hash::MaybeHash;
+use crate::protocol::name::FileName;
 
 /// One line of a list of files: `size hash holders name`.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -12,10 +12,10 @@
 mod address;
 mod blank;
 mod datagram;
-mod foreign;
 mod hash;
 mod item;
 mod name;
+mod other_protocol;
 mod reply;
 mod request;
 mod text;
@@ -24,10 +24,10 @@ pub use address::{AddressError, ClaimedIp, NodeAddress, Port, canonical};
 pub use datagram::{
     Cookie, MAX_AMPLIFICATION, MAX_DATAGRAM, Requests, Stamp, Tag, Word, WordError,
 };
-pub use foreign::{Foreign, TLS_FIRST_BYTE};
 pub use hash::{ContentHash, HashError, MaybeHash};
 pub use item::{FileItem, HolderItem, ItemError};
 pub use name::{FileName, NameError};
+pub use other_protocol::{Foreign, TLS_FIRST_BYTE};
 pub use reply::{Code, Count, Registered, Reply, ReplyError};
 pub use request::{Request, RequestError, Verb};
 pub use text::{Delivery, Text, TextError};

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::MAX_NAME;
-use super::blank::is_blank;
-use crate::visible::is_bidi_control;
+use crate::escaped::is_bidi_control;
+use crate::protocol::MAX_NAME;
+use crate::protocol::blank::is_blank;
 
 /// A relative file name that is safe to look up below a folder and to print on
 /// one line: 1 to 1,024 bytes of UTF-8, parts separated by `/`, no part empty,

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use nom::{IResult, Parser};
 
-use super::address::{ClaimedIp, NodeAddress, claim};
-use super::blank::{field, number, trim};
-use super::datagram::{Cookie, Tag};
+use crate::protocol::address::{ClaimedIp, NodeAddress, claim};
+use crate::protocol::blank::{field, number, trim};
+use crate::protocol::datagram::{Cookie, Tag};
 
 /// The classes of errors. The numbers are HTTP's (RFC 9110, section 15).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,13 +6,13 @@ use nom::bytes::complete::take_till1;
 use nom::combinator::all_consuming;
 use nom::{IResult, Parser};
 
-use super::address::{AddressError, ClaimedIp, NodeAddress, Port, claim};
-use super::blank::{hash, is_blank, last, number, trim};
-use super::hash::MaybeHash;
-use super::name::{FileName, NameError};
-use super::reply::Code;
-use super::text::{Text, TextError};
-use crate::visible::Visible;
+use crate::escaped::Visible;
+use crate::protocol::address::{AddressError, ClaimedIp, NodeAddress, Port, claim};
+use crate::protocol::blank::{hash, is_blank, last, number, trim};
+use crate::protocol::hash::MaybeHash;
+use crate::protocol::name::{FileName, NameError};
+use crate::protocol::reply::Code;
+use crate::protocol::text::{Text, TextError};
 
 /// The words that start a request. On input their case does not matter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,10 +5,10 @@ use std::fmt;
 
 use nom::Parser;
 
-use super::MAX_TEXT;
-use super::address::{ClaimedIp, NodeAddress, claim};
-use super::blank::last;
-use crate::visible::is_bidi_control;
+use crate::escaped::is_bidi_control;
+use crate::protocol::MAX_TEXT;
+use crate::protocol::address::{ClaimedIp, NodeAddress, claim};
+use crate::protocol::blank::last;
 
 /// A message: 1 to 1,024 bytes of UTF-8 on one line, without control characters
 /// and bidi controls.

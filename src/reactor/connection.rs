@@ -12,9 +12,9 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use rustix::net::sockopt;
 
-use super::outbox::{self, Outbox, Sent};
-use crate::end::End;
-use crate::inbox::Inbox;
+use crate::close_reason::End;
+use crate::reactor::outbox::{self, Outbox, Sent};
+use crate::session::inbox::Inbox;
 
 /// Bytes sent to one peer before the others have their turn.
 const WRITE_BUDGET: u64 = 4 * 1024 * 1024;

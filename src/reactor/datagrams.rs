@@ -11,7 +11,7 @@ use mio::net::UdpSocket;
 use mio::{Interest, Token};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use super::{FIRST_SOCKET, Reactor};
+use crate::reactor::{FIRST_SOCKET, Reactor};
 use crate::role::{Correspondent, Role};
 
 /// Reads from one socket before others have their turn.

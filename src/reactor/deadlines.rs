@@ -3,9 +3,9 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::Reactor;
-use super::connection::{Origin, Phase, Silence, Spoke, Waiting};
-use crate::end::End;
+use crate::close_reason::End;
+use crate::reactor::Reactor;
+use crate::reactor::connection::{Origin, Phase, Silence, Spoke, Waiting};
 use crate::role::{Fault, Role};
 use crate::timers::Lane;
 

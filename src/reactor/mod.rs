@@ -16,20 +16,20 @@
 //! A readiness bit is set by an event and cleared only by the operation that
 //! finds nothing to do: edges come once (see mio's `Poll`, "Draining readiness").
 
-mod alarm;
-mod closing;
+mod accept;
+mod actions;
+mod close;
 mod connection;
+mod connection_limit;
 mod datagrams;
 mod deadlines;
 mod descriptors;
-mod doors;
-mod gate;
 mod handle;
 mod listener;
 mod outbox;
-mod stopping;
+mod shutdown;
+mod timer_fd;
 mod turn;
-mod wishes;
 
 use std::collections::VecDeque;
 use std::io;
@@ -50,18 +50,18 @@ pub use datagrams::DatagramSocket;
 pub use descriptors::{connections_within, raise_limit};
 pub use handle::Handle;
 pub use listener::Listener;
-pub use stopping::Outcome;
+pub use shutdown::Outcome;
 
-use self::alarm::Alarm;
-use self::connection::{Connection, Origin};
-use self::datagrams::LONGEST;
-use self::deadlines::LANES;
-use self::gate::Gate;
-use self::handle::Letter;
-use self::stopping::Stopping;
-use self::turn::Begun;
-use crate::end::End;
+use crate::close_reason::End;
 use crate::limits::{Limits, Patience};
+use crate::reactor::connection::{Connection, Origin};
+use crate::reactor::connection_limit::Gate;
+use crate::reactor::datagrams::LONGEST;
+use crate::reactor::deadlines::LANES;
+use crate::reactor::handle::Letter;
+use crate::reactor::shutdown::Stopping;
+use crate::reactor::timer_fd::Alarm;
+use crate::reactor::turn::Begun;
 use crate::role::{Output, Role, Traffic};
 use crate::timers::Timers;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
-use crate::end::End;
+use crate::close_reason::End;
 
 /// A file goes out in pieces of at most this size, so that one call never holds
 /// the loop for long.

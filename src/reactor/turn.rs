@@ -4,13 +4,13 @@
 use std::ops::Range;
 use std::os::fd::AsFd;
 
-use super::Reactor;
-use super::connection::{Phase, Received, Spoke, Waiting};
-use super::stopping::Stopping;
-use crate::end::End;
-use crate::inbox::Piece;
+use crate::close_reason::End;
 use crate::protocol::TLS_FIRST_BYTE;
+use crate::reactor::Reactor;
+use crate::reactor::connection::{Phase, Received, Spoke, Waiting};
+use crate::reactor::shutdown::Stopping;
 use crate::role::{ConnId, Fault, Heard, Next, Role, Turn};
+use crate::session::inbox::Piece;
 
 /// Pieces of input that one connection may have handled in one turn.
 const PIECES: usize = 4096;

@@ -4,13 +4,13 @@ use std::mem;
 
 use log::warn;
 
-use super::hasher::Hashed;
-use super::identity::Identity;
-use super::roots::is_within;
-use super::walk::{Found, LeftOut};
+use crate::escaped::Visible;
+use crate::node::Extent;
 use crate::protocol::MaybeHash;
-use crate::role::node::Extent;
-use crate::visible::Visible;
+use crate::share::hasher::Hashed;
+use crate::share::identity::Identity;
+use crate::share::roots::is_within;
+use crate::share::walk::{Found, LeftOut};
 
 /// The files of one walk.
 #[derive(Default)]

@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, pread};
 
-use super::beneath::Opened;
-use super::catalog::Catalog;
-use super::contents::Contents;
-use super::hasher::{Hashed, Hasher, Job};
-use super::root::Root;
-use super::roots::Roots;
-use super::scanner::{PAUSE, Scanner, Walked};
-use super::walk::{Found, Walk};
-use super::watch::Watch;
+use crate::escaped::Visible;
+use crate::node::{Added, Content, Refused, Removed, Share, Stat, Unavailable};
 use crate::protocol::{FileItem, FileName, MaybeHash};
-use crate::role::node::{Added, Content, Refused, Removed, Share, Stat, Unavailable};
-use crate::visible::Visible;
+use crate::share::catalog::Catalog;
+use crate::share::content_cache::Contents;
+use crate::share::hasher::{Hashed, Hasher, Job};
+use crate::share::open_beneath::Opened;
+use crate::share::root::Root;
+use crate::share::roots::Roots;
+use crate::share::scanner::{PAUSE, Scanner, Walked};
+use crate::share::walk::{Found, Walk};
+use crate::share::watch::Watch;
 
 /// A list is made anew after this time even if no change was noticed: other
 /// hosts of a network file system are not.

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use log::{debug, warn};
 
-use super::identity::Identity;
 use crate::protocol::ContentHash;
+use crate::share::identity::Identity;
 
 /// Lines that are kept; beyond it, only those that were used since the start.
 const MAX_CONTENTS: usize = 1_000_000;

@@ -11,12 +11,12 @@ use std::time::{Duration, SystemTime};
 
 use log::debug;
 
-use super::beneath::Opened;
-use super::hash_cache::HashCache;
-use super::identity::Identity;
-use super::root::Root;
+use crate::escaped::Visible;
 use crate::protocol::ContentHash;
-use crate::visible::Visible;
+use crate::share::hash_cache::HashCache;
+use crate::share::identity::Identity;
+use crate::share::open_beneath::Opened;
+use crate::share::root::Root;
 
 /// Bytes read at once: BLAKE3 is fast on long pieces.
 const PIECE: usize = 1024 * 1024;

@@ -6,13 +6,13 @@
 //! `watch` notices changes, [`Scanner`] walks and [`Hasher`] computes hashes, each
 //! in a thread of its own, [`Folder`] joins them.
 
-mod beneath;
 mod catalog;
-mod contents;
+mod content_cache;
 mod folder;
 mod hash_cache;
 mod hasher;
 mod identity;
+mod open_beneath;
 mod root;
 mod roots;
 mod scanner;

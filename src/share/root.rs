@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::beneath::{Opened, READ, Resolver};
+use crate::share::open_beneath::{Opened, READ, Resolver};
 
 /// A folder that was opened, and which of its files are shared under which names.
 pub(super) struct Root {

@@ -7,10 +7,10 @@ use std::fmt;
 use std::fs;
 use std::sync::Arc;
 
-use super::root::Root;
+use crate::escaped::Visible;
+use crate::node::Refused;
 use crate::protocol::FileName;
-use crate::role::node::Refused;
-use crate::visible::Visible;
+use crate::share::root::Root;
 
 /// Where each name belongs. Who looks at one while it is changed keeps what it was.
 #[derive(Clone)]

@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::roots::Roots;
-use super::walk::{Found, Short, Walk};
-use super::watch::Watch;
+use crate::share::roots::Roots;
+use crate::share::walk::{Found, Short, Walk};
+use crate::share::watch::Watch;
 
 /// From when a walk is wanted until it begins, at least: what changes together
 /// is seen together. After one that took longer, the disk rests for as long.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
 
-use super::{Finding, Folder, Hasher, Scanner, Settings, Walked};
+use crate::node::{Content, Share, Unavailable};
 use crate::protocol::FileName;
-use crate::role::node::{Content, Share, Unavailable};
+use crate::share::{Finding, Folder, Hasher, Scanner, Settings, Walked};
 
 /// A node's folder, `share`, with the file `own`, and what lies beside it.
 struct Home {

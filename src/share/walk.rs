@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Dir, DirEntry, FileType, statat};
 use rustix::io::Errno;
 
-use super::identity::Identity;
-use super::root::Root;
-use super::roots::Roots;
-use super::watch::Watch;
 use crate::protocol::FileName;
+use crate::share::identity::Identity;
+use crate::share::root::Root;
+use crate::share::roots::Roots;
+use crate::share::watch::Watch;
 
 /// What to walk through.
 pub(super) struct Walk<'a> {

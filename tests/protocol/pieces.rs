@@ -1,6 +1,6 @@
 //! However a stream of bytes is cut, the same lines and bodies come out of it.
 
-use peerline::inbox::{Inbox, Piece};
+use peerline::session::inbox::{Inbox, Piece};
 use proptest::prelude::*;
 
 /// Short, so that arbitrary lines reach it.

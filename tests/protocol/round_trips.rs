@@ -1,10 +1,10 @@
 //! Printing and parsing are inverse; nothing from outside breaks a parser.
 
-use peerline::inbox::{Inbox, Piece};
 use peerline::protocol::{
     ContentHash, Delivery, FileItem, FileName, Foreign, HolderItem, MAX_LINE, MAX_TEXT, MaybeHash,
     NodeAddress, Registered, Reply, Request, Text,
 };
+use peerline::session::inbox::{Inbox, Piece};
 use proptest::prelude::*;
 
 use crate::values::{

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 
+use peerline::node::Announcer;
 use peerline::protocol::Request;
 use peerline::role::Next;
-use peerline::role::node::Announcer;
 
 use crate::memory::{Entry, Files, Memory};
 

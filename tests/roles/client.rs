@@ -14,9 +14,10 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use goldenscript::{ArgumentConsumer, Command, Context};
+use peerline::client::{Client, Task};
+use peerline::jobs::Question;
 use peerline::protocol::{FileName, NodeAddress, Text};
 use peerline::role::Role;
-use peerline::role::client::{Client, Question, Task};
 
 use crate::keyboard::Keyboard;
 use crate::notes::{Fails, Notes};

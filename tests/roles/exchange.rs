@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use peerline::end::End;
+use peerline::close_reason::End;
 use peerline::protocol::{FileName, HolderItem, Request};
-use peerline::role::exchange::{Exchanges, Outcome};
-use peerline::role::relay::Relay;
+use peerline::relay::Relay;
 use peerline::role::{Correspondent, Next, Output, Role, Step, Traffic, Turn};
+use peerline::session::udp_requests::{Exchanges, Outcome};
 use proptest::prelude::*;
 
 use crate::relay::{defaults, relay};

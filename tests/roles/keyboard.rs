@@ -6,7 +6,7 @@
 use std::sync::mpsc::{Receiver, channel};
 
 use goldenscript::Command;
-use peerline::role::client::Message;
+use peerline::jobs::Message;
 
 use crate::stage::Outcome;
 

@@ -6,12 +6,12 @@ use std::mem;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use peerline::end::End;
-use peerline::inbox::{Inbox, Piece};
+use peerline::close_reason::End;
 use peerline::protocol::MAX_LINE;
 use peerline::role::{
     ConnId, Correspondent, Fault, Heard, Next, Output, Role, Step, Traffic, Turn,
 };
+use peerline::session::inbox::{Inbox, Piece};
 
 pub struct Machine<R: Role, W: Witness<R::File>> {
     role: R,

@@ -7,8 +7,8 @@ use std::ops::Bound;
 use std::rc::Rc;
 use std::time::Duration;
 
+use peerline::node::{Added, Content, Extent, Refused, Removed, Share, Stat, Unavailable};
 use peerline::protocol::{ContentHash, FileItem, FileName, MaybeHash};
-use peerline::role::node::{Added, Content, Extent, Refused, Removed, Share, Stat, Unavailable};
 
 /// From a change that is noticed until it is looked at.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -21,10 +21,10 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context};
-use peerline::end::End;
+use peerline::close_reason::End;
+use peerline::jobs;
+use peerline::node::{Console, Contact, Listener, Message, Node, Registrar};
 use peerline::protocol::{ClaimedIp, Port, canonical};
-use peerline::role::client;
-use peerline::role::node::{Console, Contact, Listener, Message, Node, Registrar};
 use peerline::role::{Heard, Role};
 
 use crate::keyboard::Keyboard;
@@ -141,7 +141,7 @@ impl goldenscript::Runner for Play {
                 let count: u32 = args.take_key("count").ok_or("how often?")?.parse()?;
                 let stage = self.stage.as_mut().ok_or("start with: node")?;
                 for number in 1..=count {
-                    let typed = client::Message::Typed(format!("{line}{number}"));
+                    let typed = jobs::Message::Typed(format!("{line}{number}"));
                     stage.call(|node, turn| node.told(turn, Message::Console(typed)));
                 }
                 let ready = stage.seen().lines().filter(|line| *line == "ready").count();

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::sync::mpsc::Sender;
 
+use peerline::jobs::{ErrandId, Listing, News, NotStored, User, Wanted};
 use peerline::protocol::FileName;
-use peerline::role::client::{ErrandId, Listing, News, NotStored, User, Wanted};
 
 /// Writes down what it is told.
 pub struct Notes {

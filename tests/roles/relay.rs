@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context};
 use peerline::protocol::{Delivery, FileItem, HolderItem, MAX_LINE, NodeAddress, Reply};
-use peerline::role::relay::{Quota, Relay, Settings, Trust};
+use peerline::relay::{Quota, Relay, Settings, Trust};
 use peerline::role::{Correspondent, Output, Role, Traffic, Turn};
 
 use proptest::prelude::*;

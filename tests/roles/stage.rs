@@ -26,7 +26,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use goldenscript::{ArgumentConsumer, Command};
-use peerline::end::{End, Full};
+use peerline::close_reason::{End, Full};
 use peerline::role::{Correspondent, Fault, Role, Turn};
 
 use crate::machine::{Event, Machine, Witness};

@@ -30,10 +30,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use peerline::client::{Client, Task};
+use peerline::jobs::Question;
+use peerline::node::{Node, Registrar};
 use peerline::protocol::{ClaimedIp, ContentHash, FileName, MaybeHash, NodeAddress, Port};
-use peerline::role::client::{Client, Question, Task};
-use peerline::role::node::{Node, Registrar};
-use peerline::role::relay::Relay;
+use peerline::relay::Relay;
 
 use self::model::Model;
 use self::network::{HostId, Network, Weather};

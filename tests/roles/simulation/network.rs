@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use peerline::end::End;
+use peerline::close_reason::End;
 use peerline::role::Role;
 
 use crate::machine::{Event, Machine};

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
+use peerline::jobs::{ErrandId, Listing, News, NotStored, User, Wanted};
 use peerline::protocol::{FileName, NodeAddress};
-use peerline::role::client::{ErrandId, Listing, News, NotStored, User, Wanted};
 
 use super::network::Clock;
 

@@ -10,8 +10,8 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
-use peerline::end::End;
-use peerline::role::relay::Relay;
+use peerline::close_reason::End;
+use peerline::relay::Relay;
 
 use super::model::{Asker, Model, may_change};
 use super::network::{Plays, Wish};

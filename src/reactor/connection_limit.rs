@@ -1,0 +1,98 @@
+//! Who may come in: how many connections there may be, in all and from one address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::close_reason::Full;
+use crate::limits::address_group;
+
+/// Counts who is in.
+pub(super) struct Gate {
+    max: usize,
+    max_per_address: usize,
+    open: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Gate {
+    pub(super) fn new(max: usize, max_per_address: usize) -> Self {
+        Self {
+            max,
+            max_per_address,
+            open: 0,
+            by_address: HashMap::new(),
+        }
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Lets somebody in, or says what there is no place for.
+    pub(super) fn enter(&mut self, ip: IpAddr) -> Result<(), Full> {
+        if self.open >= self.max {
+            return Err(Full::Connections);
+        }
+        if !is_loopback(ip) {
+            let count = self.by_address.entry(address_group(ip)).or_insert(0);
+            if *count >= self.max_per_address {
+                return Err(Full::Address);
+            }
+            *count += 1;
+        }
+        self.open += 1;
+        Ok(())
+    }
+
+    /// Somebody who was let in has left.
+    pub(super) fn leave(&mut self, ip: IpAddr) {
+        self.open -= 1;
+        if is_loopback(ip) {
+            return;
+        }
+        let group = address_group(ip);
+        if let Some(count) = self.by_address.get_mut(&group) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&group);
+            }
+        }
+    }
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_address_cannot_take_all_places_but_loopback_can() {
+        let mut gate = Gate::new(5, 2);
+        assert_eq!(gate.enter(ip("192.0.2.1")), Ok(()));
+        assert_eq!(gate.enter(ip("::ffff:192.0.2.1")), Ok(()));
+        assert_eq!(gate.enter(ip("192.0.2.1")), Err(Full::Address));
+        assert_eq!(gate.enter(ip("127.0.0.1")), Ok(()));
+        assert_eq!(gate.enter(ip("127.0.0.1")), Ok(()));
+        assert_eq!(gate.enter(ip("::1")), Ok(()));
+        assert_eq!(gate.enter(ip("127.0.0.1")), Err(Full::Connections));
+        gate.leave(ip("192.0.2.1"));
+        assert_eq!(gate.enter(ip("192.0.2.1")), Ok(()));
+    }
+
+    #[test]
+    fn an_ipv6_network_of_one_host_counts_as_one_address() {
+        let mut gate = Gate::new(5, 1);
+        assert_eq!(gate.enter(ip("2001:db8::1")), Ok(()));
+        assert_eq!(gate.enter(ip("2001:db8::2:1")), Err(Full::Address));
+        assert_eq!(gate.enter(ip("2001:db8:0:1::1")), Ok(()));
+        gate.leave(ip("2001:db8::1"));
+        assert!(gate.by_address.len() == 1);
+    }
+}

@@ -1,0 +1,397 @@
+//! The index against a plain map: whatever nodes share, take back and forget,
+//! both tell the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use crate::protocol::{ContentHash, FileName, MAX_LISTED_FILES, MaybeHash};
+use crate::relay::index::{Holder, Index, Place, Quota, Search, Seen};
+
+/// Few nodes, so that they meet under the same names.
+const NODES: Place = 5;
+/// From this one on, they are hidden from askers elsewhere.
+const FIRST_ON_LOOPBACK: Place = 3;
+/// Names that differ in case, in script, and in what is a part of what.
+const NAMES: [&str; 12] = [
+    "a",
+    "A",
+    "ab/a",
+    "Größe.txt",
+    "GRÖSSE.TXT",
+    "größe.TXT",
+    "ΣΑΣ",
+    "σας",
+    "Straße",
+    "two  words",
+    "日本語",
+    "İstanbul",
+];
+const TEXTS: [&str; 11] = [
+    "", "a", "A", "grö", "ÖSSE", "σα", "ΑΣ", "  ", "本", "SS", "name 1",
+];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Share(Place, String, u64, MaybeHash),
+    /// So many numbered names from this one on.
+    ShareMany(Place, u32, u32),
+    Unshare(Place, String),
+    /// It leaves, and so many of its files are taken out.
+    Forget(Place, usize),
+    Search(&'static str, bool),
+}
+
+fn numbered(number: u32) -> String {
+    format!("Name {number:04}")
+}
+
+fn names() -> impl Strategy<Value = String> {
+    prop_oneof![
+        9 => prop::sample::select(&NAMES[..]).prop_map(str::to_owned),
+        1 => (0_u32..3000).prop_map(numbered),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let node = 0..NODES;
+    let hash = prop::option::of(1_u8..3).prop_map(|byte| MaybeHash(byte.map(hash)));
+    prop_oneof![
+        8 => (node.clone(), names(), 0_u64..2, hash)
+            .prop_map(|(node, name, size, hash)| Step::Share(node, name, size, hash)),
+        1 => (node.clone(), 0_u32..2000, 0_u32..800)
+            .prop_map(|(node, first, count)| Step::ShareMany(node, first, count)),
+        6 => (node.clone(), names()).prop_map(|(node, name)| Step::Unshare(node, name)),
+        1 => (node, 0_usize..1500).prop_map(|(node, most)| Step::Forget(node, most)),
+        4 => (prop::sample::select(&TEXTS[..]), any::<bool>())
+            .prop_map(|(text, on_loopback)| Step::Search(text, on_loopback)),
+    ]
+}
+
+fn hash(byte: u8) -> ContentHash {
+    ContentHash([byte; 32])
+}
+
+fn file_name(text: &str) -> FileName<'_> {
+    FileName::parse(text).expect("valid names only")
+}
+
+/// What a node has under a name.
+type Content = (u64, MaybeHash);
+
+/// The index as one would write it down.
+#[derive(Default)]
+struct Model {
+    /// In the order in which they shared it.
+    names: BTreeMap<String, Vec<(Place, Content)>>,
+    /// Left, but not all of their files are taken out.
+    gone: BTreeSet<Place>,
+}
+
+impl Model {
+    fn share(&mut self, node: Place, name: &str, content: Content, quota: Quota) -> bool {
+        let has_it = self.has(node).any(|had| had == name);
+        let files = self.has(node).count() as u64;
+        let bytes: usize = self.has(node).map(str::len).sum();
+        let too_many = files >= quota.files || (bytes + name.len()) as u64 > quota.bytes;
+        if !has_it && too_many {
+            return false;
+        }
+        self.put(node, name, content);
+        true
+    }
+
+    fn put(&mut self, node: Place, name: &str, content: Content) {
+        let holders = self.names.entry(name.to_owned()).or_default();
+        match holders.iter_mut().find(|(holder, _)| *holder == node) {
+            Some((_, earlier)) => *earlier = content,
+            None => holders.push((node, content)),
+        }
+    }
+
+    fn unshare(&mut self, node: Place, name: &str) -> bool {
+        let Some(holders) = self.names.get_mut(name) else {
+            return false;
+        };
+        let before = holders.len();
+        holders.retain(|(holder, _)| *holder != node);
+        let did = holders.len() < before;
+        self.names.retain(|_, holders| !holders.is_empty());
+        did
+    }
+
+    fn has(&self, node: Place) -> impl Iterator<Item = &str> {
+        let names = self.names.iter();
+        let names = names.filter(move |(_, holders)| holders.iter().any(|(h, _)| *h == node));
+        names.map(|(name, _)| name.as_str())
+    }
+
+    fn sees(&self, node: Place, on_loopback: bool) -> bool {
+        !self.gone.contains(&node) && (on_loopback || node < FIRST_ON_LOOPBACK)
+    }
+
+    /// The lines that a search shows in all.
+    fn search(&self, text: &str, on_loopback: bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, holders) in &self.names {
+            if !without_case(name).contains(&without_case(text)) {
+                continue;
+            }
+            let seen = holders.iter().filter(|(h, _)| self.sees(*h, on_loopback));
+            let mut contents: Vec<(Content, u64)> = Vec::new();
+            for (_, content) in seen {
+                match contents.iter_mut().find(|(other, _)| other == content) {
+                    Some((_, count)) => *count += 1,
+                    None => contents.push((*content, 1)),
+                }
+            }
+            for ((size, hash), count) in contents {
+                lines.push(format!("{size} {hash} {count} {name}"));
+            }
+        }
+        lines
+    }
+}
+
+fn without_case(text: &str) -> String {
+    let upper: String = text.chars().flat_map(char::to_uppercase).collect();
+    upper.chars().flat_map(char::to_lowercase).collect()
+}
+
+/// All pages of a search, each as `(total, lines)`; the last one has no lines.
+fn pages(index: &Index, model: &Model, text: &str, on_loopback: bool) -> Vec<(u64, Vec<String>)> {
+    let sees = |node| model.sees(node, on_loopback);
+    let seen = Seen {
+        all: (0..NODES).all(|node| model.has(node).next().is_none() || sees(node)),
+        node: &sees,
+    };
+    let mut pages = Vec::new();
+    let mut search = Search::new(text);
+    loop {
+        while !search.step(index, &seen, &mut 0) {}
+        let found = search.found();
+        let answer = String::from_utf8(found.answer).expect("answers are text");
+        let mut lines = answer.lines();
+        let head = lines.next().expect("a head");
+        let counts: Vec<u64> = head
+            .strip_prefix("FILES ")
+            .expect("a list of files")
+            .split(' ')
+            .map(|count| count.parse().expect("a number"))
+            .collect();
+        let lines: Vec<String> = lines.map(str::to_owned).collect();
+        assert_eq!(counts[0], lines.len() as u64);
+        let is_last = lines.is_empty();
+        pages.push((counts[1], lines));
+        match found.more {
+            Some(more) if !is_last => search = more,
+            Some(_) | None => return pages,
+        }
+    }
+}
+
+/// Both tell the same.
+fn compare(index: &Index, model: &Model, text: &str, on_loopback: bool) {
+    let expected = model.search(text, on_loopback);
+    let pages = pages(index, model, text, on_loopback);
+    let mut rest = expected.as_slice();
+    for (total, lines) in &pages {
+        assert_eq!(*total, expected.len() as u64, "the total of {text:?}");
+        let (now, later) = rest.split_at(lines.len().min(rest.len()));
+        assert_eq!(lines, now, "{text:?}");
+        // As many as fit; the lines of one name stay together.
+        let next = later.first().map_or(0, |next| {
+            let name = |line: &str| line.splitn(4, ' ').last().map(str::to_owned);
+            let same = later.iter().take_while(|line| name(line) == name(next));
+            same.count()
+        });
+        assert!(lines.len() <= MAX_LISTED_FILES);
+        assert!(next == 0 || lines.len() + next > MAX_LISTED_FILES);
+        rest = later;
+    }
+    assert!(rest.is_empty(), "{text:?} ends before {rest:?}");
+}
+
+fn check(index: &Index, model: &Model) {
+    assert_eq!(index.len(), model.names.len());
+    for node in 0..NODES {
+        assert_eq!(index.files(node), model.has(node).count() as u64);
+    }
+    for (name, holders) in &model.names {
+        let found: Vec<(Place, Content)> = index
+            .find(&file_name(name))
+            .iter()
+            .map(|holder| (holder.node, (holder.size, holder.hash())))
+            .collect();
+        assert_eq!(&found, holders, "{name}");
+    }
+    let several = |holders: &&Vec<(Place, Content)>| holders.iter().any(|h| h.1 != holders[0].1);
+    let ambiguous = model.names.values().filter(several).count();
+    assert_eq!(index.ambiguous, ambiguous);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn the_index_tells_what_a_plain_map_tells(
+        steps in prop::collection::vec(steps(), 1..80),
+        files in prop_oneof![1_u64..8, 1_u64..2500],
+        bytes in prop_oneof![1_u64..30, 1_u64..20_000],
+    ) {
+        let quota = Quota {
+            files,
+            bytes,
+            all: u64::MAX,
+        };
+        let mut index = Index::default();
+        let mut model = Model::default();
+        for step in steps {
+            match step {
+                // Nobody speaks for a node that has left.
+                Step::Share(node, ..) | Step::ShareMany(node, ..) | Step::Unshare(node, _)
+                    if model.gone.contains(&node) => {}
+                Step::Share(node, name, size, hash) => {
+                    let did = index.share(&file_name(&name), Holder::new(node, size, hash), quota);
+                    prop_assert_eq!(did, model.share(node, &name, (size, hash), quota));
+                }
+                Step::ShareMany(node, first, count) => {
+                    // The model would count all of them for each.
+                    let unlimited = Quota {
+                        files: u64::MAX,
+                        bytes: u64::MAX,
+                        all: u64::MAX,
+                    };
+                    for name in (first..first + count).map(numbered) {
+                        let holder = Holder::new(node, 1, MaybeHash(None));
+                        prop_assert!(index.share(&file_name(&name), holder, unlimited));
+                        model.put(node, &name, (1, MaybeHash(None)));
+                    }
+                }
+                Step::Unshare(node, name) => {
+                    let did = index.unshare(node, &file_name(&name));
+                    prop_assert_eq!(did, model.unshare(node, &name));
+                }
+                Step::Forget(node, most) => {
+                    let before = index.files(node);
+                    let taken = index.forget(node, most) as u64;
+                    prop_assert_eq!(taken, before.min(most as u64));
+                    prop_assert_eq!(index.files(node), before - taken);
+                    model.gone.insert(node);
+                    // Which ones are left is for the index to choose.
+                    let left = |name: &str| {
+                        let holders = index.find(&file_name(name));
+                        holders.iter().any(|holder| holder.node == node)
+                    };
+                    let forgotten: Vec<String> =
+                        model.has(node).filter(|name| !left(name)).map(str::to_owned).collect();
+                    for name in forgotten {
+                        model.unshare(node, &name);
+                    }
+                    if index.files(node) == 0 {
+                        model.gone.remove(&node);
+                    }
+                }
+                Step::Search(text, on_loopback) => compare(&index, &model, text, on_loopback),
+            }
+        }
+        check(&index, &model);
+        for text in TEXTS {
+            compare(&index, &model, text, true);
+            compare(&index, &model, text, false);
+        }
+    }
+}
+
+/// What a search finds, page by page, when everybody is seen.
+fn all_of(index: &Index, text: &str) -> Vec<(u64, Vec<String>)> {
+    let mut model = Model::default();
+    model.put(0, "somebody has a file", (0, MaybeHash(None)));
+    pages(index, &model, text, true)
+}
+
+fn share(index: &mut Index, node: Place, name: &str, size: u64) {
+    let quota = Quota {
+        files: u64::MAX,
+        bytes: u64::MAX,
+        all: u64::MAX,
+    };
+    let holder = Holder::new(node, size, MaybeHash(None));
+    assert!(index.share(&file_name(name), holder, quota));
+}
+
+#[test]
+fn case_does_not_matter_in_any_script() {
+    for (name, text) in [
+        ("README.md", "readme"),
+        ("readme.md", "README"),
+        ("GRÖSSE", "größe"),
+        ("Größe", "GRÖSSE"),
+        ("ΟΔΟΣ", "οδος"),
+        ("οδός", "ΔΌΣ"),
+        ("ΣΑΣΑ", "ας"),
+        ("ДОМ", "дом"),
+        ("ǅ", "ǆ"),
+        ("ﬁle", "FI"),
+    ] {
+        let mut index = Index::default();
+        share(&mut index, 0, name, 1);
+        assert_eq!(all_of(&index, text)[0].0, 1, "{text} is in {name}");
+    }
+}
+
+#[test]
+fn a_name_with_more_contents_than_a_list_has_lines_stands_in_nobodys_way() {
+    let mut index = Index::default();
+    share(&mut index, 0, "a", 0);
+    for node in 0..1500 {
+        share(&mut index, node, "b", u64::from(node));
+    }
+    share(&mut index, 0, "c", 0);
+    let pages = all_of(&index, "");
+    let shown: Vec<usize> = pages.iter().map(|(_, lines)| lines.len()).collect();
+    assert_eq!(shown, [1, 1000, 1, 0]);
+    assert!(pages.iter().all(|(total, _)| *total == 1502));
+}
+
+#[test]
+fn a_search_in_steps_sees_what_stays_exactly_once_whatever_comes_and_goes() {
+    let names = 50_000;
+    let name = |number: u32| format!("{number:07}");
+    let mut index = Index::default();
+    for number in (0..names).map(|number| number * 10) {
+        share(&mut index, 0, &name(number), 1);
+    }
+    let seen = Seen {
+        all: true,
+        node: &|_| true,
+    };
+    let mut search = Search::new("5");
+    let mut steps = 0;
+    let mut looked = 0;
+    while !search.step(&index, &seen, &mut looked) {
+        steps += 1;
+        // Where it has been, where it is going to be, and where it stands.
+        for number in (0..names * 10).step_by(7_001) {
+            if number % 10 == 0 {
+                index.unshare(0, &file_name(&name(number)));
+            } else if number % 10 != 5 {
+                share(&mut index, 0, &name(number), 1);
+            }
+        }
+    }
+    assert!(steps >= 1, "{names} names are looked at in {looked} pages");
+    let answer = String::from_utf8(search.found().answer).expect("answers are text");
+    let stays = |number: &u32| !number.is_multiple_of(7_001) && name(*number).contains('5');
+    let expected: Vec<u32> = (0..names).map(|n| n * 10).filter(stays).take(500).collect();
+    for number in expected {
+        let line = format!("1 - 1 {}\n", name(number));
+        assert_eq!(answer.matches(&line).count(), 1, "{number}");
+    }
+    // When all is quiet, each is counted and listed once.
+    let pages = all_of(&index, "");
+    assert!(pages.iter().all(|(total, _)| *total == index.len() as u64));
+    let listed: Vec<&String> = pages.iter().flat_map(|(_, lines)| lines).collect();
+    assert_eq!(listed.len(), index.len());
+    assert!(listed.is_sorted());
+}

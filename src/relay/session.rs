@@ -1,0 +1,119 @@
+//! Somebody who talks to the relay.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use log::debug;
+
+use crate::escaped::Visible;
+use crate::protocol::{NodeAddress, Port, Request, Verb, canonical};
+use crate::rate_limiter::Pace;
+use crate::relay::index::Search;
+use crate::role::{ConnId, Heard, Next};
+use crate::session::Visitor;
+
+/// What is remembered of one connection of the relay, or of one datagram.
+#[derive(Default)]
+pub struct Session {
+    visitor: Visitor,
+    rare: Option<Box<Rare>>,
+}
+
+/// What goes on at few connections. It lies elsewhere, so that the many stay small.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// Whom they speak for.
+    pub(super) subject: Subject,
+    /// The address whose messages they receive.
+    pub(super) listens: Option<(NodeAddress, ConnId)>,
+    /// Whether a search of theirs goes on.
+    pub(super) searches: Option<ConnId>,
+    /// What goes on with their last list of files, if that was cut.
+    pub(super) more: Option<Box<Search>>,
+    /// How fast they may send.
+    pace: Option<Pace>,
+}
+
+/// The node for which a connection speaks: the one of its last `REGISTER`.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) enum Subject {
+    /// It never sent `REGISTER`.
+    #[default]
+    Never,
+    /// This one, as long as its lease lasts; and which registration that was.
+    Node(NodeAddress, u64),
+    /// Its last `REGISTER` failed, be it by its form.
+    Refused,
+}
+
+/// Somebody who is being answered.
+pub(super) struct Caller<'a> {
+    /// The address at which the relay sees them.
+    pub(super) ip: IpAddr,
+    port: u16,
+    pub(super) session: &'a mut Session,
+}
+
+impl<'a> Caller<'a> {
+    pub(super) fn new(peer: SocketAddr, session: &'a mut Session) -> Self {
+        Self {
+            ip: canonical(peer.ip()),
+            port: peer.port(),
+            session,
+        }
+    }
+
+    /// The connection's own address, if that can be anybody's.
+    pub(super) fn own(&self) -> Option<NodeAddress> {
+        NodeAddress::new(self.ip, Port::new(self.port)?).ok()
+    }
+
+    /// Reads a request; see [`Visitor::request`].
+    pub(super) fn request<'r>(
+        &mut self,
+        heard: Heard<'r>,
+        max_unknown: u16,
+        reply: &mut Vec<u8>,
+    ) -> Result<Request<'r>, Next> {
+        let visitor = &mut self.session.visitor;
+        let request = visitor.request(heard, max_unknown, reply);
+        match &request {
+            Ok(request) => debug!("{} asks: {}", self.ip, Visible::text(&request.to_string())),
+            Err(_) if visitor.malformed == Some(Verb::Register) => {
+                self.session.rare().subject = Subject::Refused;
+            }
+            Err(_) => {}
+        }
+        request
+    }
+}
+
+impl Session {
+    /// Whom they speak for.
+    pub(super) fn subject(&self) -> Subject {
+        self.rare
+            .as_ref()
+            .map_or(Subject::Never, |rare| rare.subject)
+    }
+
+    /// What goes on here that rarely does.
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The connection is over: what still goes on.
+    pub(super) fn into_rare(self) -> Rare {
+        self.rare.map(|rare| *rare).unwrap_or_default()
+    }
+
+    pub(super) fn pace(&mut self, rate: u32, now: Instant) -> &mut Pace {
+        self.rare().pace.get_or_insert_with(|| Pace::new(rate, now))
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.visitor.fmt(f)
+    }
+}
