@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use peerline::protocol::{MAX_LINE, NodeAddress, Reply, Request};
-use peerline::relay::{Quota, Relay, Settings, Trust};
-use peerline::role::{ConnId, Heard, Output, Role, Traffic, Turn};
+use peerline::relay::{Quota, Relay, RelaySettings, Trust};
+use peerline::role::{ConnId, Context, Input, Output, Role, Traffic};
 use peerline::session::inbox::Inbox;
 use peerline::timers::Timers;
 
@@ -152,7 +152,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let now = Instant::now();
-        let settings = Settings {
+        let settings = RelaySettings {
             lease: Duration::from_secs(86_400),
             max_nodes: 1 << 20,
             max_of_host: 1024,
@@ -170,7 +170,7 @@ impl Stage {
         };
         let mut relay = Relay::new(settings, [0; 32], now);
         let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
-        let session = relay.accepted(peer);
+        let session = relay.on_accept(peer);
         Self {
             relay,
             peer,
@@ -197,15 +197,15 @@ impl Stage {
 
     fn say(&mut self, line: &str) {
         let conn = ConnId { slot: 0, serial: 0 };
-        let mut turn = Turn {
+        let mut context = Context {
             now: self.now,
             traffic: &Traffic::default(),
             out: &mut self.out,
         };
-        let heard = Heard::Line(line.as_bytes());
+        let heard = Input::Line(line.as_bytes());
         black_box(
             self.relay
-                .heard(&mut turn, conn, self.peer, &mut self.session, heard),
+                .on_input(&mut context, conn, self.peer, &mut self.session, heard),
         );
         let (text, steps) = self.out.take();
         debug_assert!(!text.starts_with(b"ERROR"), "{line} was refused");

@@ -6,5 +6,5 @@ use clap::Parser;
 use peerline::cli::{client, exit_code};
 
 fn main() -> ExitCode {
-    exit_code("peer-client", client::run(&client::Args::parse()))
+    exit_code("peer-client", client::run(&client::ClientArgs::parse()))
 }

@@ -6,5 +6,5 @@ use clap::Parser;
 use peerline::cli::{exit_code, node};
 
 fn main() -> ExitCode {
-    exit_code("peer-node", node::run(&node::Args::parse()))
+    exit_code("peer-node", node::run(&node::NodeArgs::parse()))
 }

@@ -6,5 +6,5 @@ use clap::Parser;
 use peerline::cli::{demo, exit_code};
 
 fn main() -> ExitCode {
-    exit_code("peerline", demo::run(&demo::Args::parse()))
+    exit_code("peerline", demo::run(&demo::DemoArgs::parse()))
 }

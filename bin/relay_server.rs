@@ -6,5 +6,5 @@ use clap::Parser;
 use peerline::cli::{exit_code, relay};
 
 fn main() -> ExitCode {
-    exit_code("relay-server", relay::run(&relay::Args::parse()))
+    exit_code("relay-server", relay::run(&relay::RelayArgs::parse()))
 }

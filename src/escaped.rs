@@ -9,9 +9,9 @@ use std::fmt::{self, Write};
 
 /// Shows bytes or text on one line, with what could do harm made visible.
 #[derive(Clone, Copy)]
-pub struct Visible<'a>(pub &'a [u8]);
+pub struct Escaped<'a>(pub &'a [u8]);
 
-impl<'a> Visible<'a> {
+impl<'a> Escaped<'a> {
     /// Shows a text.
     #[must_use]
     pub fn text(text: &'a str) -> Self {
@@ -19,7 +19,7 @@ impl<'a> Visible<'a> {
     }
 }
 
-impl fmt::Display for Visible<'_> {
+impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
@@ -40,12 +40,12 @@ pub fn is_bidi_control(c: char) -> bool {
 /// Makes a stream of bytes visible, piece by piece: line ends and tabs pass, and
 /// a character that is cut by the end of a piece waits for the next one.
 #[derive(Default)]
-pub struct VisibleStream {
+pub struct EscapedStream {
     /// The first bytes of a character whose rest has not come, at most three.
     cut: Vec<u8>,
 }
 
-impl VisibleStream {
+impl EscapedStream {
     /// Appends the visible form of `bytes` to `out`.
     pub fn push(&mut self, bytes: &[u8], out: &mut String) {
         let joined;
@@ -111,17 +111,17 @@ mod tests {
     fn controls_of_every_kind_are_made_visible() {
         let text = "a\u{1b}[31m\r\n\u{7f}\u{9b}\u{202e}\u{2028}\u{200b}é";
         assert_eq!(
-            Visible::text(text).to_string(),
+            Escaped::text(text).to_string(),
             "a\\u{1b}[31m\\r\\n\\u{7f}\\u{9b}\\u{202e}\\u{2028}\\u{200b}é"
         );
-        assert_eq!(Visible(b"\xff\xc3").to_string(), "\\xff\\xc3");
+        assert_eq!(Escaped(b"\xff\xc3").to_string(), "\\xff\\xc3");
     }
 
     #[test]
     fn a_stream_shows_the_same_however_it_is_cut() {
         let bytes = "grün\u{1b}\n\tüber 𝄞".as_bytes();
         for cut in 0..=bytes.len() {
-            let mut stream = VisibleStream::default();
+            let mut stream = EscapedStream::default();
             let mut out = String::new();
             stream.push(&bytes[..cut], &mut out);
             stream.push(&bytes[cut..], &mut out);
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_character_that_never_ends_is_shown() {
-        let mut stream = VisibleStream::default();
+        let mut stream = EscapedStream::default();
         let mut out = String::new();
         stream.push(b"a\xf0\x9d", &mut out);
         assert_eq!(out, "a");

@@ -20,7 +20,7 @@ pub enum Exit {
     /// The file was not found, but some nodes could not be asked.
     NodesFailed = 5,
     /// The content could not be put where it should go.
-    NotStored = 6,
+    StoreError = 6,
     /// The address or port cannot be listened on.
     Listen = 7,
     /// What is to be shared is no folder that can be read.

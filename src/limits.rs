@@ -49,8 +49,8 @@ impl Default for Limits {
 
 /// How long to wait for others.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Patience")]
-pub struct Patience {
+#[command(next_help_heading = "Timeouts")]
+pub struct Timeouts {
     /// Seconds to wait for a connection
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds,
           global = true)]
@@ -61,7 +61,7 @@ pub struct Patience {
     pub timeout: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     /// The same as without any flag.
     fn default() -> Self {
         without_flags()

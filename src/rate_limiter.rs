@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 /// What is left of so many things a second. Unused allowance is kept for one second.
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     left: f64,
     at: Instant,
 }
 
-impl Pace {
+impl RateLimiter {
     /// Nothing has happened until `now`.
     pub(crate) fn new(rate: u32, now: Instant) -> Self {
         Self {
@@ -39,8 +39,9 @@ mod tests {
     #[test]
     fn each_second_has_its_rate_and_no_more() {
         let start = Instant::now();
-        let mut pace = Pace::new(50, start);
-        let allowed = |pace: &mut Pace, at| (0..1000).filter(|_| pace.allows(50, at)).count();
+        let mut pace = RateLimiter::new(50, start);
+        let allowed =
+            |pace: &mut RateLimiter, at| (0..1000).filter(|_| pace.allows(50, at)).count();
         assert_eq!(allowed(&mut pace, start), 50);
         assert_eq!(allowed(&mut pace, start + Duration::from_millis(100)), 5);
         assert_eq!(allowed(&mut pace, start + Duration::from_secs(3600)), 50);

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::close_reason::{End, Full};
+use crate::close_reason::{CloseReason, ResourceLimit};
 
 /// A connection, for as long as the process runs: slots are used again,
 /// serials are not, so an old name never meets a new connection.
@@ -25,7 +25,7 @@ pub struct ConnId {
 
 /// Somebody with whom datagrams are exchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Correspondent {
+pub struct UdpPeer {
     /// Through which of our sockets.
     pub socket: u32,
     /// Where they are.
@@ -43,13 +43,13 @@ pub trait Role: Sized {
     type Message: Send + 'static;
 
     /// The loop starts.
-    fn start(&mut self, turn: &mut Turn<'_, Self>);
+    fn start(&mut self, context: &mut Context<'_, Self>);
 
     /// Somebody connected.
-    fn accepted(&mut self, peer: SocketAddr) -> Self::Session;
+    fn on_accept(&mut self, peer: SocketAddr) -> Self::Session;
 
     /// There is no place for somebody who connected: what to tell them.
-    fn refused(&self, full: Full, text: &mut Vec<u8>);
+    fn on_refuse(&self, full: ResourceLimit, text: &mut Vec<u8>);
 
     /// This is what is about to be heard, of many connections together, each with
     /// its peer: raw, perhaps with half a line at either end. What their answers
@@ -58,75 +58,80 @@ pub trait Role: Sized {
 
     /// Something was heard on a connection with `peer`. Answers written to it
     /// leave together. Returns what to listen for next.
-    fn heard(
+    fn on_input(
         &mut self,
-        turn: &mut Turn<'_, Self>,
+        context: &mut Context<'_, Self>,
         conn: ConnId,
         peer: SocketAddr,
         session: &mut Self::Session,
-        heard: Heard<'_>,
-    ) -> Next;
+        heard: Input<'_>,
+    ) -> ReadNext;
 
     /// A connection is over, or a dial failed.
-    fn ended(&mut self, turn: &mut Turn<'_, Self>, session: Self::Session, end: &End);
+    fn on_close(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        session: Self::Session,
+        end: &CloseReason,
+    );
 
     /// A datagram came. Answer with [`Output::datagram`], or not at all.
-    fn datagram(&mut self, _turn: &mut Turn<'_, Self>, _from: Correspondent, _bytes: &[u8]) {}
+    fn on_datagram(&mut self, _turn: &mut Context<'_, Self>, _from: UdpPeer, _bytes: &[u8]) {}
 
     /// Nobody takes datagrams at the other end of a socket that is connected.
-    fn unreachable(&mut self, _turn: &mut Turn<'_, Self>, _socket: u32) {}
+    fn on_udp_unreachable(&mut self, _turn: &mut Context<'_, Self>, _socket: u32) {}
 
     /// Whether there are conversations of ours beside those on connections: a loop
     /// that stops lets them come to their end.
-    fn is_talking(&self) -> bool {
+    fn has_open_requests(&self) -> bool {
         false
     }
 
     /// Another thread sent a message.
-    fn told(&mut self, turn: &mut Turn<'_, Self>, message: Self::Message);
+    fn on_message(&mut self, context: &mut Context<'_, Self>, message: Self::Message);
 
-    /// When to call [`Role::tick`].
+    /// When to call [`Role::on_timer`].
     fn next_deadline(&self) -> Option<Instant>;
 
     /// The deadline has passed. Afterwards the next one is later.
-    fn tick(&mut self, turn: &mut Turn<'_, Self>);
+    fn on_timer(&mut self, context: &mut Context<'_, Self>);
 
     /// Something outside that the role's program watches has changed.
-    fn noticed(&mut self, _turn: &mut Turn<'_, Self>) {}
+    fn on_external_event(&mut self, _turn: &mut Context<'_, Self>) {}
 
     /// The program is to stop: finish what is begun, begin nothing new.
-    fn drain(&mut self, turn: &mut Turn<'_, Self>);
+    fn drain(&mut self, context: &mut Context<'_, Self>);
 }
 
 /// What a role hears on a connection.
 #[derive(PartialEq, Eq, Debug)]
-pub enum Heard<'a> {
+pub enum Input<'a> {
     /// The dial succeeded.
     Connected,
-    /// The answer that [`Next::Wait`] waited for is complete.
+    /// The answer that [`ReadNext::Wait`] waited for is complete.
     Resumed,
     /// A whole line, without its end.
     Line(&'a [u8]),
-    /// Bytes of the body that was asked for with [`Next::Body`].
+    /// Bytes of the body that was asked for with [`ReadNext::Body`].
     Body(&'a [u8]),
     /// The input is broken and cannot be read on.
-    Broken(Fault),
+    FramingError(FramingError),
 }
 
 /// How input is broken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
+pub enum FramingError {
     /// The line has more bytes than allowed.
-    TooLong,
+    LineTooLong,
     /// The input ended in mid-line.
-    Cut,
+    UnexpectedEof,
     /// A line was begun and not ended in time.
-    Late,
+    LineTimeout,
 }
 
 /// What to listen for on a connection.
 #[derive(Debug)]
-pub enum Next {
+pub enum ReadNext {
     /// A line.
     Line,
     /// So many bytes, at least one, and then a line.
@@ -134,11 +139,11 @@ pub enum Next {
     /// Nothing until [`Output::resume`]: the answer takes longer.
     Wait,
     /// Nothing: send what was written, then close.
-    Close(End),
+    Close(CloseReason),
 }
 
 /// What a role sees and may do while it is called.
-pub struct Turn<'a, R: Role> {
+pub struct Context<'a, R: Role> {
     /// The time.
     pub now: Instant,
     /// Figures about the loop.
@@ -173,13 +178,13 @@ pub struct Traffic {
 /// in one buffer, so that a turn's answers leave with one write.
 pub struct Output<R: Role> {
     text: Vec<u8>,
-    steps: Vec<Step<R>>,
+    steps: Vec<Action<R>>,
     /// Bytes to send that do not lie in `text`.
     elsewhere: u64,
 }
 
 /// One thing to do.
-pub enum Step<R: Role> {
+pub enum Action<R: Role> {
     /// Send the text from where the text before it ended.
     Text {
         /// Who gets it.
@@ -193,7 +198,7 @@ pub enum Step<R: Role> {
     /// bytes there is none.
     Datagram {
         /// Who gets it.
-        to: Correspondent,
+        to: UdpPeer,
         /// Where it ends.
         end: usize,
     },
@@ -214,12 +219,12 @@ pub enum Step<R: Role> {
         /// Which.
         conn: ConnId,
     },
-    /// End a connection after what was sent to it.
+    /// Ends a connection after what was sent to it.
     Close {
         /// Which.
         conn: ConnId,
         /// Why.
-        end: End,
+        end: CloseReason,
     },
     /// Send bytes that many may share.
     Shared {
@@ -276,54 +281,54 @@ impl<R: Role> Output<R> {
     fn append(&mut self, to: ConnId, unasked: bool) -> &mut Vec<u8> {
         let goes_on = matches!(
             self.steps.last(),
-            Some(Step::Text { to: last, unasked: was, .. }) if *last == to && *was == unasked
+            Some(Action::Text { to: last, unasked: was, .. }) if *last == to && *was == unasked
         );
         if !goes_on {
             // Its end is set when the next step begins.
             let end = 0;
-            self.push(Step::Text { to, end, unasked });
+            self.push(Action::Text { to, end, unasked });
         }
         &mut self.text
     }
 
     /// The buffer to append a datagram to `to` to. Each call begins another one.
-    pub fn datagram(&mut self, to: Correspondent) -> &mut Vec<u8> {
+    pub fn datagram(&mut self, to: UdpPeer) -> &mut Vec<u8> {
         // Its end is set when the next step begins.
-        self.push(Step::Datagram { to, end: 0 });
+        self.push(Action::Datagram { to, end: 0 });
         &mut self.text
     }
 
     /// Lets a connection be silent for as long as the other side is alive.
     pub fn keep(&mut self, conn: ConnId) {
-        self.push(Step::Keep { conn });
+        self.push(Action::Keep { conn });
     }
 
     /// Lets a connection be silent no longer: an answer is due.
     pub fn expect(&mut self, conn: ConnId) {
-        self.push(Step::Expect { conn });
+        self.push(Action::Expect { conn });
     }
 
-    /// Calls back a connection that waits: it hears [`Heard::Resumed`].
+    /// Calls back a connection that waits: it hears [`Input::Resumed`].
     pub fn resume(&mut self, conn: ConnId) {
-        self.push(Step::Resume { conn });
+        self.push(Action::Resume { conn });
     }
 
     /// Ends a connection after what was sent to it; for the one that is heard
-    /// just now, return [`Next::Close`].
-    pub fn close(&mut self, conn: ConnId, end: End) {
-        self.push(Step::Close { conn, end });
+    /// just now, return [`ReadNext::Close`].
+    pub fn close(&mut self, conn: ConnId, end: CloseReason) {
+        self.push(Action::Close { conn, end });
     }
 
     /// Sends bytes that others may be sent as well.
     pub fn shared(&mut self, to: ConnId, bytes: Arc<[u8]>) {
         self.elsewhere += bytes.len() as u64;
-        self.push(Step::Shared { to, bytes });
+        self.push(Action::Shared { to, bytes });
     }
 
     /// Sends a part of a file.
     pub fn file(&mut self, to: ConnId, file: R::File, offset: u64, length: u64) {
         self.elsewhere += length;
-        self.push(Step::File {
+        self.push(Action::File {
             to,
             file,
             offset,
@@ -331,19 +336,19 @@ impl<R: Role> Output<R> {
         });
     }
 
-    /// Connects; [`Heard::Connected`] or [`Role::ended`] tells how it went.
+    /// Connects; [`Input::Connected`] or [`Role::on_close`] tells how it went.
     pub fn dial(&mut self, address: SocketAddr, session: R::Session) {
-        self.push(Step::Dial { address, session });
+        self.push(Action::Dial { address, session });
     }
 
     /// Stops the program as SIGTERM does.
     pub fn stop(&mut self) {
-        self.push(Step::Stop);
+        self.push(Action::Stop);
     }
 
     /// Stops the loop.
     pub fn finish(&mut self) {
-        self.push(Step::Finish);
+        self.push(Action::Finish);
     }
 
     /// Whether nothing is wanted.
@@ -360,7 +365,7 @@ impl<R: Role> Output<R> {
 
     /// Takes everything out: the text, and what to do. [`Output::recycle`] gives
     /// the buffers back.
-    pub fn take(&mut self) -> (Vec<u8>, Vec<Step<R>>) {
+    pub fn take(&mut self) -> (Vec<u8>, Vec<Action<R>>) {
         self.end_text();
         self.elsewhere = 0;
         (
@@ -370,7 +375,7 @@ impl<R: Role> Output<R> {
     }
 
     /// Gives the buffers of [`Output::take`] back, to be used again.
-    pub fn recycle(&mut self, mut text: Vec<u8>, mut steps: Vec<Step<R>>) {
+    pub fn recycle(&mut self, mut text: Vec<u8>, mut steps: Vec<Action<R>>) {
         if self.is_empty() {
             text.clear();
             steps.clear();
@@ -379,19 +384,20 @@ impl<R: Role> Output<R> {
         }
     }
 
-    fn push(&mut self, step: Step<R>) {
+    fn push(&mut self, step: Action<R>) {
         self.end_text();
         self.steps.push(step);
     }
 
     fn end_text(&mut self) {
-        if let Some(Step::Text { end, .. } | Step::Datagram { end, .. }) = self.steps.last_mut() {
+        if let Some(Action::Text { end, .. } | Action::Datagram { end, .. }) = self.steps.last_mut()
+        {
             *end = self.text.len();
         }
     }
 }
 
-impl<R: Role> Step<R> {
+impl<R: Role> Action<R> {
     /// The connection that it is for.
     #[must_use]
     pub fn to(&self) -> Option<ConnId> {

@@ -3,14 +3,14 @@
 //! A server waits for thousands of things that all take equally long: every
 //! lease, every idle connection. Deadlines of one kind therefore arrive nearly
 //! in order, and a sorted list that is searched from its end sets, moves and
-//! clears one in constant time. Each kind is a [`Lane`]; a key has at most one
+//! clears one in constant time. Each kind is a [`TimerKind`]; a key has at most one
 //! deadline, in one lane.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// A kind of deadline: the number of its list.
-pub type Lane = u8;
+pub type TimerKind = u8;
 
 /// Keys for which there is room from the start: beyond it the table grows by
 /// moving pages, not by copying and leaving holes behind (malloc(3), M_MMAP_THRESHOLD).
@@ -18,7 +18,7 @@ const FIRST_KEYS: usize = 16 * 1024;
 /// No entry: the end of a list.
 const NONE: u32 = u32::MAX;
 /// The lane of a key without a deadline: what is left for it beside [`DUE_BITS`].
-const UNSET: Lane = 15;
+const UNSET: TimerKind = 15;
 /// Bits of a deadline's nanoseconds: they last for 36 years.
 const DUE_BITS: u32 = 60;
 
@@ -27,7 +27,7 @@ pub struct Timers {
     /// Deadlines are kept as nanoseconds after this.
     origin: Instant,
     lanes: Vec<List>,
-    entries: Vec<Entry>,
+    entries: Vec<TimerEntry>,
 }
 
 #[derive(Clone, Copy)]
@@ -37,7 +37,7 @@ struct List {
 }
 
 #[derive(Clone, Copy)]
-struct Entry {
+struct TimerEntry {
     deadline: Deadline,
     previous: u32,
     next: u32,
@@ -50,13 +50,13 @@ struct Deadline(u64);
 impl Deadline {
     const NONE: Self = Self((UNSET as u64) << DUE_BITS);
 
-    fn new(lane: Lane, due: u64) -> Self {
+    fn new(lane: TimerKind, due: u64) -> Self {
         Self(u64::from(lane) << DUE_BITS | due)
     }
 
-    fn lane(self) -> Lane {
+    fn lane(self) -> TimerKind {
         // Four bits are left.
-        (self.0 >> DUE_BITS) as Lane
+        (self.0 >> DUE_BITS) as TimerKind
     }
 
     /// Nanoseconds after the origin.
@@ -68,7 +68,7 @@ impl Deadline {
 impl Timers {
     /// No deadlines yet, in at most 15 lanes; `origin` is not later than any to come.
     #[must_use]
-    pub fn new(origin: Instant, lanes: Lane) -> Self {
+    pub fn new(origin: Instant, lanes: TimerKind) -> Self {
         let empty = List {
             first: NONE,
             last: NONE,
@@ -81,10 +81,10 @@ impl Timers {
     }
 
     /// Sets the deadline of `key`; an earlier one is forgotten.
-    pub fn set(&mut self, key: usize, lane: Lane, due: Instant) {
+    pub fn set(&mut self, key: usize, lane: TimerKind, due: Instant) {
         self.clear(key);
         if key >= self.entries.len() {
-            let unset = Entry {
+            let unset = TimerEntry {
                 deadline: Deadline::NONE,
                 previous: NONE,
                 next: NONE,
@@ -100,7 +100,7 @@ impl Timers {
             NONE => self.lanes[usize::from(lane)].first,
             previous => self.entries[previous as usize].next,
         };
-        self.entries[key] = Entry {
+        self.entries[key] = TimerEntry {
             deadline: Deadline::new(lane, due),
             previous,
             next,
@@ -122,7 +122,7 @@ impl Timers {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
-        let Entry {
+        let TimerEntry {
             deadline,
             previous,
             next,
@@ -135,7 +135,7 @@ impl Timers {
 
     /// The lane in which `key` waits.
     #[must_use]
-    pub fn lane(&self, key: usize) -> Option<Lane> {
+    pub fn lane(&self, key: usize) -> Option<TimerKind> {
         let lane = self.entries.get(key)?.deadline.lane();
         (lane != UNSET).then_some(lane)
     }
@@ -167,7 +167,7 @@ impl Timers {
     }
 
     /// Makes `previous`, perhaps `key`, and `next` neighbours.
-    fn join(&mut self, lane: Lane, previous: u32, key: Option<usize>, next: u32) {
+    fn join(&mut self, lane: TimerKind, previous: u32, key: Option<usize>, next: u32) {
         // A slab of connections or nodes never has four thousand million entries.
         let key = key.map(|key| key as u32);
         let list = &mut self.lanes[usize::from(lane)];

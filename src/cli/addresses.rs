@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use crate::cli::Failure;
+use crate::cli::StartupError;
 use crate::exit::Exit;
 use crate::protocol::canonical;
 
@@ -13,13 +13,13 @@ pub(super) fn listen_addresses(
     listen: Option<IpAddr>,
     host: &str,
     relay: &[SocketAddr],
-) -> Result<Vec<IpAddr>, Failure> {
+) -> Result<Vec<IpAddr>, StartupError> {
     let is_elsewhere = relay
         .iter()
         .all(|relay| !canonical(relay.ip()).is_loopback());
     if let Some(ip) = listen {
         if canonical(ip).is_loopback() && is_elsewhere {
-            return Err(Failure::new(
+            return Err(StartupError::new(
                 Exit::Usage,
                 format!(
                     "--listen {ip} can be reached from this machine only, but the relay {host} is \
@@ -36,7 +36,7 @@ pub(super) fn listen_addresses(
         }
     }
     if sources.is_empty() {
-        return Err(Failure::new(
+        return Err(StartupError::new(
             Exit::Listen,
             format!("there is no route to the relay {host}; give --listen"),
         ));

@@ -13,16 +13,16 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::cli::console::has_terminal;
-use crate::cli::{Failure, HistoryArgs, LogArgs, datagram_routes, port, resolve};
+use crate::cli::{HistoryArgs, LogArgs, StartupError, datagram_routes, port, resolve};
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer, Target};
 use crate::exit::Exit;
-use crate::jobs::{HELP, Question};
-use crate::limits::{self, Limits, Patience};
+use crate::jobs::{HELP, Query};
+use crate::limits::{self, Limits, Timeouts};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
-use crate::reactor::{Outcome, Reactor, Settings};
-use crate::session::udp_requests::Exchanges;
-use crate::terminal::{Screen, Style, Talk, Voice, prompt};
+use crate::reactor::{LoopOutcome, Reactor, ReactorSettings};
+use crate::session::udp_requests::UdpRequests;
+use crate::terminal::{Reporter, Screen, Style, TerminalOutput, prompt};
 
 /// Bytes read at once: bodies are long.
 const READ_SIZE: usize = 1024 * 1024;
@@ -34,7 +34,7 @@ const READ_SIZE: usize = 1024 * 1024;
 /// lists them.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "peer-client", version, max_term_width = 100)]
-pub struct Args {
+pub struct ClientArgs {
     /// The relay: a host name or an address
     pub relay_addr: String,
     /// The relay's port
@@ -42,10 +42,10 @@ pub struct Args {
     pub relay_port: Port,
     /// What to do; without it, a prompt
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<ClientCommand>,
     /// How to talk.
     #[command(flatten)]
-    pub talk: TalkArgs,
+    pub talk: ReporterArgs,
     /// Nodes that a relay may list
     #[arg(long, value_name = "N", default_value = "1000000", global = true)]
     pub max_nodes: u64,
@@ -54,7 +54,7 @@ pub struct Args {
     pub udp: bool,
     /// How long to wait for relay and nodes.
     #[command(flatten)]
-    pub patience: Patience,
+    pub patience: Timeouts,
     /// What is kept of the prompt.
     #[command(flatten)]
     pub history: HistoryArgs,
@@ -65,7 +65,7 @@ pub struct Args {
 
 /// How the client talks to its user.
 #[derive(Clone, Debug, clap::Args)]
-pub struct TalkArgs {
+pub struct ReporterArgs {
     /// Say only what went wrong
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -80,7 +80,7 @@ pub struct TalkArgs {
     pub raw: bool,
 }
 
-impl TalkArgs {
+impl ReporterArgs {
     pub(super) fn log_level(&self) -> LevelFilter {
         if self.verbose {
             LevelFilter::Debug
@@ -92,7 +92,7 @@ impl TalkArgs {
 
 /// What a client is asked to do.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub enum ClientCommand {
     /// Fetch files and print them, or save them
     Get(GetArgs),
     /// List the nodes that the relay knows
@@ -160,30 +160,30 @@ pub struct GetArgs {
     pub force: bool,
 }
 
-/// Runs the client until its work is done.
+/// RunsJobs the client until its work is done.
 ///
 /// # Errors
 /// It cannot start, or the system's poll fails.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let voice = Voice::default();
+pub fn run(args: &ClientArgs) -> Result<Exit, StartupError> {
+    let voice = TerminalOutput::default();
     args.log.start(args.talk.log_level(), &voice)?;
     work(args, &voice)
 }
 
 /// The same, where the log runs already.
-pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
+pub(super) fn work(args: &ClientArgs, voice: &TerminalOutput) -> Result<Exit, StartupError> {
     let relay = resolve(&args.relay_addr, args.relay_port.get())?;
     let (task, destination) = match &args.command {
         None => (Task::Prompt, None),
-        Some(Command::Nodes) => (Task::Ask(Question::Nodes), None),
-        Some(Command::Ls) => (Task::Ask(Question::Files(String::new())), None),
-        Some(Command::Search { text }) => {
-            let question =
-                Question::files(text).map_err(|why| Failure::new(Exit::Usage, why.to_string()))?;
+        Some(ClientCommand::Nodes) => (Task::Ask(Query::Nodes), None),
+        Some(ClientCommand::Ls) => (Task::Ask(Query::Files(String::new())), None),
+        Some(ClientCommand::Search { text }) => {
+            let question = Query::files(text)
+                .map_err(|why| StartupError::new(Exit::Usage, why.to_string()))?;
             (Task::Ask(question), None)
         }
-        Some(Command::Find { name }) => (Task::Ask(Question::Holders(name.clone())), None),
-        Some(Command::Send {
+        Some(ClientCommand::Find { name }) => (Task::Ask(Query::Holders(name.clone())), None),
+        Some(ClientCommand::Send {
             ip,
             port,
             text,
@@ -192,11 +192,11 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
             let (to, text) = (listener(*ip, *port)?, text.clone());
             let task = match wait {
                 Some(wait) => Task::SendAndWait(to, text, *wait),
-                None => Task::Ask(Question::Message(to, text)),
+                None => Task::Ask(Query::Message(to, text)),
             };
             (task, None)
         }
-        Some(Command::Chat { ip, port, wait }) => {
+        Some(ClientCommand::Chat { ip, port, wait }) => {
             let to = ip.zip(*port).map(|(ip, port)| listener(ip, port));
             // A person who ends the input has heard enough.
             let wait = match io::stdin().is_terminal() {
@@ -205,7 +205,7 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
             };
             (Task::Chat(to.transpose()?, wait), None)
         }
-        Some(Command::Get(get)) => {
+        Some(ClientCommand::Get(get)) => {
             let names = get.names.iter().cloned().collect();
             (Task::Get(names, get.hash), saving(get)?)
         }
@@ -221,32 +221,32 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
     let destination =
         destination.unwrap_or_else(|| Destination::Print(Printer::new(args.talk.raw)));
     let (asker, asked) = prompt::channel();
-    let talk = Talk::new(style, voice.clone());
+    let talk = Reporter::new(style, voice.clone());
     let screen = Screen::new(talk, destination, move |wanted| asker.ask(wanted));
     let by_udp: &[SocketAddr] = if args.udp { &relay } else { &[] };
     let (sockets, routes) = datagram_routes(by_udp, &[]);
     let client = Client::new(screen, relay, args.max_nodes, task)
         .asking(may_ask)
-        .by_datagrams(Exchanges::new(&routes, fastrand::u64(..)));
-    let settings = Settings {
+        .by_datagrams(UdpRequests::new(&routes, fastrand::u64(..)));
+    let settings = ReactorSettings {
         limits: Limits::default(),
         patience: args.patience.clone(),
         read_size: READ_SIZE,
         sources: Vec::new(),
     };
     let mut reactor = Reactor::new(client, settings, Instant::now())
-        .map_err(|error| Failure::system("the loop cannot start", &error))?;
+        .map_err(|error| StartupError::system("the loop cannot start", &error))?;
     for socket in sockets {
         reactor
             .exchange(socket)
-            .map_err(|error| Failure::system("UDP", &error))?;
+            .map_err(|error| StartupError::system("UDP", &error))?;
     }
     reactor
         .stop_on_signals()
         .and_then(|()| end_on_second_signal())
-        .map_err(|error| Failure::system("signals", &error))?;
+        .map_err(|error| StartupError::system("signals", &error))?;
     let _prompt = if listening {
-        let settings = prompt::Settings {
+        let settings = prompt::PromptSettings {
             help: HELP,
             // Without commands there is nothing to be brought back.
             history: args.history.path().filter(|_| args.command.is_none()),
@@ -256,16 +256,16 @@ pub(super) fn work(args: &Args, voice: &Voice) -> Result<Exit, Failure> {
             },
         };
         let prompt = prompt::start(asked, reactor.handle(), voice, settings);
-        Some(prompt.map_err(|error| Failure::system("the prompt cannot start", &error))?)
+        Some(prompt.map_err(|error| StartupError::system("the prompt cannot start", &error))?)
     } else {
         None
     };
     let (client, outcome) = reactor
         .run()
-        .map_err(|error| Failure::system("poll", &error))?;
+        .map_err(|error| StartupError::system("poll", &error))?;
     Ok(match outcome {
-        Outcome::Finished => client.exit(),
-        Outcome::Drained | Outcome::Cut(_) => Exit::Interrupted,
+        LoopOutcome::Finished => client.exit(),
+        LoopOutcome::Drained | LoopOutcome::Cut(_) => Exit::Interrupted,
     })
 }
 
@@ -281,11 +281,11 @@ fn end_on_second_signal() -> io::Result<()> {
 }
 
 /// Where files are saved, unless they are printed.
-fn saving(get: &GetArgs) -> Result<Option<Destination>, Failure> {
+fn saving(get: &GetArgs) -> Result<Option<Destination>, StartupError> {
     let target = match (&get.output, &get.dir) {
         (Some(file), _) if file.as_os_str() == "-" => return Ok(None),
         (Some(_), _) if get.names.len() > 1 => {
-            return Err(Failure::new(
+            return Err(StartupError::new(
                 Exit::Usage,
                 "-o takes one file, but there are several names; use -d DIR",
             ));
@@ -297,7 +297,7 @@ fn saving(get: &GetArgs) -> Result<Option<Destination>, Failure> {
     Ok(Some(Destination::save(target, get.force)))
 }
 
-fn style(talk: &TalkArgs, saving: bool) -> Style {
+fn style(talk: &ReporterArgs, saving: bool) -> Style {
     if talk.json {
         return Style::Json { on_stdout: saving };
     }
@@ -309,8 +309,8 @@ fn style(talk: &TalkArgs, saving: bool) -> Style {
 }
 
 /// Where somebody may listen.
-fn listener(ip: IpAddr, port: Port) -> Result<NodeAddress, Failure> {
-    NodeAddress::new(ip, port).map_err(|why| Failure::new(Exit::Usage, why.to_string()))
+fn listener(ip: IpAddr, port: Port) -> Result<NodeAddress, StartupError> {
+    NodeAddress::new(ip, port).map_err(|why| StartupError::new(Exit::Usage, why.to_string()))
 }
 
 fn content_hash(text: &str) -> Result<ContentHash, String> {

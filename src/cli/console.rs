@@ -8,9 +8,9 @@ use rustix::termios::tcgetpgrp;
 
 use crate::download::{Destination, Target};
 use crate::limits::at_least_one;
-use crate::node::News;
-use crate::terminal::prompt::Asker;
-use crate::terminal::{Screen, Style, Talk, Voice};
+use crate::node::NodeEvent;
+use crate::terminal::prompt::PromptHandle;
+use crate::terminal::{Reporter, Screen, Style, TerminalOutput};
 
 /// Whether there is a console, and what it may do.
 #[derive(Clone, Debug, clap::Args)]
@@ -50,14 +50,14 @@ pub(super) fn has_terminal() -> bool {
 }
 
 /// The user at the console of a node that shares `folder`.
-pub(super) fn screen(folder: &Path, voice: &Voice, asker: Asker) -> Screen {
+pub(super) fn screen(folder: &Path, voice: &TerminalOutput, asker: PromptHandle) -> Screen {
     let destination = Destination::save(Target::Share(folder.to_owned()), false);
-    let talk = Talk::new(Style::Console, voice.clone());
+    let talk = Reporter::new(Style::Console, voice.clone());
     Screen::new(talk, destination, move |wanted| asker.ask(wanted))
 }
 
 /// Tells the user at the console how the node is.
-pub(super) fn teller(voice: &Voice) -> impl FnMut(&News<'_>) + 'static {
+pub(super) fn announcing_node(voice: &TerminalOutput) -> impl FnMut(&NodeEvent<'_>) + 'static {
     let voice = voice.clone();
     move |news| voice.say(news)
 }

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::cli::{Failure, HistoryArgs, LogArgs, client, node, relay};
+use crate::cli::{HistoryArgs, LogArgs, StartupError, client, node, relay};
 use crate::exit::Exit;
-use crate::node::News;
+use crate::node::NodeEvent;
 use crate::protocol::FileName;
 use crate::reactor::Reactor;
 use crate::role::Role;
-use crate::terminal::Voice;
+use crate::terminal::TerminalOutput;
 
 /// How long the nodes may take to be listed: all is on this machine.
 const START: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ const START: Duration = Duration::from_secs(10);
 /// Peerline network on loopback.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "peerline", version, max_term_width = 100)]
-pub struct Args {
+pub struct DemoArgs {
     /// Fetch these files and end; without a name, a prompt
     #[arg(value_name = "NAME", value_parser = client::file_name)]
     pub names: Vec<FileName<'static>>,
@@ -37,7 +37,7 @@ pub struct Args {
     pub files: Option<PathBuf>,
     /// How to talk.
     #[command(flatten)]
-    pub talk: client::TalkArgs,
+    pub talk: client::ReporterArgs,
     /// What is kept of the prompt.
     #[command(flatten)]
     pub history: HistoryArgs,
@@ -50,9 +50,9 @@ pub struct Args {
 ///
 /// # Errors
 /// A part of it cannot start.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub fn run(args: &DemoArgs) -> Result<Exit, StartupError> {
     // The client's: it waits for its reader, and loses nothing.
-    let voice = Voice::default();
+    let voice = TerminalOutput::default();
     args.log.start(args.talk.log_level(), &voice)?;
     let shares = shares(args.files.as_deref())?;
     let (relay, relay_address) = start_relay()?;
@@ -90,11 +90,11 @@ impl Running {
     }
 }
 
-/// Runs in a new thread what `prepare` makes there; a loop never changes threads.
+/// RunsJobs in a new thread what `prepare` makes there; a loop never changes threads.
 fn start<R, S>(
     name: &str,
-    prepare: impl FnOnce() -> Result<(Reactor<R>, S), Failure> + Send + 'static,
-) -> Result<(Running, S), Failure>
+    prepare: impl FnOnce() -> Result<(Reactor<R>, S), StartupError> + Send + 'static,
+) -> Result<(Running, S), StartupError>
 where
     R: Role,
     R::File: AsFd,
@@ -116,24 +116,24 @@ where
     let thread = thread::Builder::new()
         .name(name.into())
         .spawn(body)
-        .map_err(|error| Failure::system("a thread cannot start", &error))?;
+        .map_err(|error| StartupError::system("a thread cannot start", &error))?;
     let (handle, facts) = receiver
         .recv()
-        .map_err(|_| Failure::new(Exit::System, "a part of the network has failed"))??;
+        .map_err(|_| StartupError::new(Exit::System, "a part of the network has failed"))??;
     let stop = Box::new(move || handle.stop());
     Ok((Running { stop, thread }, facts))
 }
 
-fn start_relay() -> Result<(Running, SocketAddr), Failure> {
+fn start_relay() -> Result<(Running, SocketAddr), StartupError> {
     start("relay", || {
-        let args = relay::Args::parse_from(["relay-server", "0"]);
+        let args = relay::RelayArgs::parse_from(["relay-server", "0"]);
         let (reactor, addresses) = relay::prepare(&args)?;
         Ok((reactor, addresses[0]))
     })
 }
 
 /// Starts a node and waits until the relay lists it.
-fn start_node(relay: SocketAddr, share: &Path) -> Result<(Running, SocketAddr), Failure> {
+fn start_node(relay: SocketAddr, share: &Path) -> Result<(Running, SocketAddr), StartupError> {
     let (ip, port) = (relay.ip().to_string(), relay.port().to_string());
     let share = share.as_os_str().to_owned();
     let (sender, registered) = mpsc::channel();
@@ -146,11 +146,11 @@ fn start_node(relay: SocketAddr, share: &Path) -> Result<(Running, SocketAddr), 
             &share,
             "--no-hash-cache".as_ref(),
         ];
-        let args = node::Args::parse_from(args);
+        let args = node::NodeArgs::parse_from(args);
         let (reactor, serving) = node::prepare(
             &args,
             move |news| {
-                if let News::Registered(_) = news {
+                if let NodeEvent::Registered(_) = news {
                     // Only the first one is waited for.
                     let _ = sender.send(());
                 }
@@ -160,7 +160,7 @@ fn start_node(relay: SocketAddr, share: &Path) -> Result<(Running, SocketAddr), 
         Ok((reactor, serving.addresses[0]))
     })?;
     registered.recv_timeout(START).map_err(|_| {
-        Failure::new(
+        StartupError::new(
             Exit::System,
             "a node of this process does not reach its relay",
         )
@@ -168,13 +168,13 @@ fn start_node(relay: SocketAddr, share: &Path) -> Result<(Running, SocketAddr), 
     Ok((running, address))
 }
 
-fn client_args(args: &Args, relay: SocketAddr) -> client::Args {
+fn client_args(args: &DemoArgs, relay: SocketAddr) -> client::ClientArgs {
     let (ip, port) = (relay.ip().to_string(), relay.port().to_string());
-    let mut client = client::Args::parse_from(["peer-client", &ip, &port]);
+    let mut client = client::ClientArgs::parse_from(["peer-client", &ip, &port]);
     client.talk = args.talk.clone();
     client.history = args.history.clone();
     if !args.names.is_empty() {
-        client.command = Some(client::Command::Get(client::GetArgs {
+        client.command = Some(client::ClientCommand::Get(client::GetArgs {
             names: args.names.clone(),
             hash: None,
             output: None,
@@ -186,7 +186,7 @@ fn client_args(args: &Args, relay: SocketAddr) -> client::Args {
 }
 
 /// The folders to share: the sub-folders of `files`, in the order of their names.
-fn shares(files: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
+fn shares(files: Option<&Path>) -> Result<Vec<PathBuf>, StartupError> {
     let files = match files {
         Some(files) => files.to_owned(),
         // Under `cargo run` it need not be the current folder.
@@ -196,7 +196,7 @@ fn shares(files: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
         },
     };
     let failed = |why: &str| {
-        Failure::new(
+        StartupError::new(
             Exit::Share,
             format!(
                 "{}: {why}; run it where files/peer1 to files/peer3 are, or give --files DIR",

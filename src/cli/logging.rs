@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use log::LevelFilter;
 use simplelog::{Config, ConfigBuilder, WriteLogger};
 
-use crate::cli::Failure;
+use crate::cli::StartupError;
 use crate::exit::Exit;
-use crate::terminal::Voice;
+use crate::terminal::TerminalOutput;
 
 /// Where the log goes and how much it says.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,7 +29,7 @@ impl LogArgs {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn start(&self, default: LevelFilter, voice: &Voice) -> Result<(), Failure> {
+    pub fn start(&self, default: LevelFilter, voice: &TerminalOutput) -> Result<(), StartupError> {
         let level = self.log_level.unwrap_or(default);
         let result = match &self.log_file {
             None => WriteLogger::init(level, config(), voice.log()),
@@ -37,12 +37,12 @@ impl LogArgs {
                 let file = OpenOptions::new().create(true).append(true).open(path);
                 let file = file.map_err(|error| {
                     let path = path.display();
-                    Failure::new(Exit::System, format!("log file {path}: {error}"))
+                    StartupError::new(Exit::System, format!("log file {path}: {error}"))
                 })?;
                 WriteLogger::init(level, config(), LineWriter::new(file))
             }
         };
-        result.map_err(|error| Failure::new(Exit::System, error.to_string()))
+        result.map_err(|error| StartupError::new(Exit::System, error.to_string()))
     }
 }
 

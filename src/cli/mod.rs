@@ -18,12 +18,12 @@ pub use console::ConsoleArgs;
 pub use logging::LogArgs;
 
 use crate::exit::Exit;
-use crate::logging::Scribe;
+use crate::logging::AsyncLogWriter;
 use crate::protocol::Port;
-use crate::reactor::{DatagramSocket, Listener, Outcome};
-use crate::role::Correspondent;
+use crate::reactor::{DatagramSocket, ListeningSocket, LoopOutcome};
+use crate::role::UdpPeer;
 pub use crate::terminal::HistoryArgs;
-use crate::terminal::Voice;
+use crate::terminal::TerminalOutput;
 
 /// Bytes that a server reads at once: requests are short, but many are read
 /// together, with room left for the longest datagram.
@@ -31,12 +31,12 @@ const SERVER_READ_SIZE: usize = 128 * 1024;
 
 /// Why a program cannot do its work. It prints as one line that says what to do.
 #[derive(Debug)]
-pub struct Failure {
+pub struct StartupError {
     exit: Exit,
     text: String,
 }
 
-impl Failure {
+impl StartupError {
     fn new(exit: Exit, text: impl Into<String>) -> Self {
         Self {
             exit,
@@ -49,13 +49,13 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for StartupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for StartupError {}
 
 /// Reads a port to connect to.
 fn port(text: &str) -> Result<Port, &'static str> {
@@ -65,7 +65,7 @@ fn port(text: &str) -> Result<Port, &'static str> {
 
 /// Turns the result of a program into its exit code; a failure is said on stderr.
 #[must_use]
-pub fn exit_code(program: &str, result: Result<Exit, Failure>) -> ExitCode {
+pub fn exit_code(program: &str, result: Result<Exit, StartupError>) -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
@@ -77,15 +77,16 @@ pub fn exit_code(program: &str, result: Result<Exit, Failure>) -> ExitCode {
 }
 
 /// How a server speaks. Its last words are written when the scribe is dropped.
-fn server_voice() -> Result<(Voice, Option<Scribe>), Failure> {
-    Voice::of_server().map_err(|error| Failure::system("a thread cannot start", &error))
+fn server_voice() -> Result<(TerminalOutput, Option<AsyncLogWriter>), StartupError> {
+    TerminalOutput::of_server()
+        .map_err(|error| StartupError::system("a thread cannot start", &error))
 }
 
 /// A server that was stopped has done its work, unless something was cut.
-fn server_exit(outcome: Outcome) -> Exit {
+fn server_exit(outcome: LoopOutcome) -> Exit {
     match outcome {
-        Outcome::Finished | Outcome::Drained | Outcome::Cut(0) => Exit::Success,
-        Outcome::Cut(connections) => {
+        LoopOutcome::Finished | LoopOutcome::Drained | LoopOutcome::Cut(0) => Exit::Success,
+        LoopOutcome::Cut(connections) => {
             log::warn!("connections cut before all was sent: {connections}");
             Exit::Cut
         }
@@ -100,14 +101,14 @@ fn announce(line: impl fmt::Display) {
 }
 
 /// The addresses of a host: all are tried.
-fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, StartupError> {
     // Written in brackets as in a URL, an IPv6 address is meant as well.
     let literal = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = literal.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     let unresolved = |why: String| {
-        Failure::new(
+        StartupError::new(
             Exit::Host,
             format!("{host} does not resolve: {why}; give a known name or an address"),
         )
@@ -124,7 +125,10 @@ fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
 
 /// Listens on all these addresses, with one port. The port that the system
 /// chooses for the first is everybody's.
-fn bind(ips: &[IpAddr], port: u16) -> Result<(Vec<Listener>, Vec<SocketAddr>), Failure> {
+fn bind(
+    ips: &[IpAddr],
+    port: u16,
+) -> Result<(Vec<ListeningSocket>, Vec<SocketAddr>), StartupError> {
     let mut listeners = Vec::new();
     let mut addresses: Vec<SocketAddr> = Vec::new();
     // Alone, :: takes IPv4 as well.
@@ -138,8 +142,11 @@ fn bind(ips: &[IpAddr], port: u16) -> Result<(Vec<Listener>, Vec<SocketAddr>), F
     Ok((listeners, addresses))
 }
 
-fn bind_one(address: SocketAddr, v6_only: bool) -> Result<(Listener, SocketAddr), Failure> {
-    let bound = Listener::bind(address, v6_only).and_then(|listener| {
+fn bind_one(
+    address: SocketAddr,
+    v6_only: bool,
+) -> Result<(ListeningSocket, SocketAddr), StartupError> {
+    let bound = ListeningSocket::bind(address, v6_only).and_then(|listener| {
         let address = listener.address()?;
         Ok((listener, address))
     });
@@ -148,7 +155,7 @@ fn bind_one(address: SocketAddr, v6_only: bool) -> Result<(Listener, SocketAddr)
 
 /// Takes datagrams at all these addresses, each with a socket of its own: so the
 /// answers leave from the address that was asked.
-fn bind_datagrams(addresses: &[SocketAddr]) -> Result<Vec<DatagramSocket>, Failure> {
+fn bind_datagrams(addresses: &[SocketAddr]) -> Result<Vec<DatagramSocket>, StartupError> {
     let v6_only = addresses.iter().any(SocketAddr::is_ipv4);
     let bound = addresses.iter().map(|address| {
         DatagramSocket::bind(*address, v6_only)
@@ -162,12 +169,12 @@ fn bind_datagrams(addresses: &[SocketAddr]) -> Result<Vec<DatagramSocket>, Failu
 fn datagram_routes(
     relay: &[SocketAddr],
     sources: &[IpAddr],
-) -> (Vec<DatagramSocket>, Vec<Correspondent>) {
+) -> (Vec<DatagramSocket>, Vec<UdpPeer>) {
     let (mut sockets, mut routes) = (Vec::new(), Vec::new());
     for address in relay {
         match DatagramSocket::connect(*address, sources) {
             Ok(socket) => {
-                routes.push(Correspondent {
+                routes.push(UdpPeer {
                     socket: sockets.len() as u32,
                     address: *address,
                 });
@@ -179,14 +186,14 @@ fn datagram_routes(
     (sockets, routes)
 }
 
-fn not_bound(address: SocketAddr, over: &str, error: &io::Error) -> Failure {
+fn not_bound(address: SocketAddr, over: &str, error: &io::Error) -> StartupError {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => "another program has it; choose another port, or 0",
         io::ErrorKind::AddrNotAvailable => "it is no address of this machine",
         io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose another",
         _ => "choose another address or port",
     };
-    Failure::new(
+    StartupError::new(
         Exit::Listen,
         format!("cannot listen on {address}{over}: {error}; {advice}"),
     )

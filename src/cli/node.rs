@@ -10,25 +10,27 @@ use log::LevelFilter;
 
 use crate::cli::addresses::listen_addresses;
 use crate::cli::{
-    ConsoleArgs, Failure, HistoryArgs, LogArgs, SERVER_READ_SIZE, announce, bind, console,
+    ConsoleArgs, HistoryArgs, LogArgs, SERVER_READ_SIZE, StartupError, announce, bind, console,
     datagram_routes, port, resolve, server_exit, server_voice,
 };
 use crate::exit::Exit;
-use crate::limits::{self, Limits, Patience};
-use crate::node::{Console, Extent, HELP, Listener, Message, News, Node, Registrar, Share};
+use crate::limits::{self, Limits, Timeouts};
+use crate::node::{
+    Console, HELP, MessageListener, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals,
+};
 use crate::protocol::{ClaimedIp, NodeAddress, Port};
-use crate::reactor::{Reactor, Settings};
-use crate::session::udp_requests::Exchanges;
-use crate::share::{Finding, Folder, Settings as FolderSettings};
+use crate::reactor::{Reactor, ReactorSettings};
+use crate::session::udp_requests::UdpRequests;
+use crate::share::{Finding, Folder, FolderSettings};
 use crate::terminal::{Screen, prompt};
 
 /// Shares a folder in a Peerline network: registers with the relay, then serves
 /// files to whoever connects.
 ///
-/// Talk to it: printf 'GET hello.txt\n' | nc -N 127.0.0.1 PORT
+/// RelayExchange to it: printf 'GET hello.txt\n' | nc -N 127.0.0.1 PORT
 #[derive(Clone, Debug, Parser)]
 #[command(name = "peer-node", version, max_term_width = 100)]
-pub struct Args {
+pub struct NodeArgs {
     /// The relay: a host name or an address
     pub relay_addr: String,
     /// The relay's port
@@ -71,7 +73,7 @@ pub struct Args {
     /// Receive no messages
     #[arg(long)]
     pub no_listen_messages: bool,
-    /// Talk to the relay over UDP, and over TCP only where that fails
+    /// RelayExchange to the relay over UDP, and over TCP only where that fails
     #[arg(long)]
     pub udp: bool,
     /// The console.
@@ -85,7 +87,7 @@ pub struct Args {
     pub limits: Limits,
     /// How long to wait for the relay.
     #[command(flatten)]
-    pub patience: Patience,
+    pub patience: Timeouts,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -96,7 +98,7 @@ pub struct Args {
 pub struct Serving {
     /// The addresses it listens on, at least one, all with the same port.
     pub addresses: Vec<SocketAddr>,
-    extent: Extent,
+    extent: ShareTotals,
     folder: PathBuf,
 }
 
@@ -118,11 +120,11 @@ impl fmt::Display for Serving {
 /// # Errors
 /// The folder, the relay's name or the address is of no use.
 pub fn prepare(
-    args: &Args,
-    news: impl FnMut(&News<'_>) + 'static,
+    args: &NodeArgs,
+    news: impl FnMut(&NodeEvent<'_>) + 'static,
     user: Option<Screen>,
-) -> Result<(Reactor<Node<Folder>>, Serving), Failure> {
-    let system = |error| Failure::system("the loop cannot start", &error);
+) -> Result<(Reactor<Node<Folder>>, Serving), StartupError> {
+    let system = |error| StartupError::system("the loop cannot start", &error);
     let relay = resolve(&args.relay_addr, args.relay_port.get())?;
     let listen = listen_addresses(args.listen, &args.relay_addr, &relay)?;
     let (listeners, addresses) = bind(&listen, args.port)?;
@@ -133,14 +135,14 @@ pub fn prepare(
     };
     let mut folder = Folder::open(&args.share, settings).map_err(|error| {
         let path = args.share.display();
-        Failure::new(
+        StartupError::new(
             Exit::Share,
             format!("cannot share {path}: {error}; --share takes a folder that you may read"),
         )
     })?;
     let serving = Serving {
         addresses,
-        extent: Extent {
+        extent: ShareTotals {
             files: folder.count(None),
             bytes: folder.bytes(),
         },
@@ -149,7 +151,7 @@ pub fn prepare(
     let (changes, workers) = (folder.changes(), folder.workers());
     let now = Instant::now();
     let port = Port::new(serving.addresses[0].port())
-        .ok_or_else(|| Failure::new(Exit::System, "the system gave no port"))?;
+        .ok_or_else(|| StartupError::new(Exit::System, "the system gave no port"))?;
     // So that the address that the relay sees is one that we listen on.
     let sources = listen.into_iter().filter(|ip| !ip.is_unspecified());
     let sources: Vec<IpAddr> = sources.collect();
@@ -157,9 +159,9 @@ pub fn prepare(
     let (sockets, routes) = datagram_routes(by_udp, &sources);
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
     let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, news)
-        .by_datagrams(Exchanges::new(&routes, fastrand::u64(..)));
+        .by_datagrams(UdpRequests::new(&routes, fastrand::u64(..)));
     if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
-        let listener = Listener::new(relay.clone(), args.advertise, port, fastrand::u64(..));
+        let listener = MessageListener::new(relay.clone(), args.advertise, port, fastrand::u64(..));
         node = node.listening(listener);
     }
     if let Some(user) = user {
@@ -170,10 +172,10 @@ pub fn prepare(
         } = args.console;
         let may_choose = console::has_terminal();
         let console = Console::new(user, may_choose, relay, max_nodes, max_downloads)
-            .by_datagrams(Exchanges::new(&routes, fastrand::u64(..)));
+            .by_datagrams(UdpRequests::new(&routes, fastrand::u64(..)));
         node = node.obeying(console);
     }
-    let settings = Settings {
+    let settings = ReactorSettings {
         limits: args.limits.clone(),
         patience: args.patience.clone(),
         read_size: SERVER_READ_SIZE,
@@ -188,11 +190,11 @@ pub fn prepare(
     }
     if let Some((scanner, hasher)) = workers {
         let handle = reactor.handle();
-        let walked = move |walked| handle.tell(Message::Found(Finding::Walked(walked)));
+        let walked = move |walked| handle.tell(NodeMessage::Found(Finding::Walked(walked)));
         scanner.start(walked).map_err(system)?;
         if !args.no_hashes {
             let handle = reactor.handle();
-            let hashed = move |hashed| handle.tell(Message::Found(Finding::Hashed(hashed)));
+            let hashed = move |hashed| handle.tell(NodeMessage::Found(Finding::Hashed(hashed)));
             hasher.start(hash_cache(args), hashed).map_err(system)?;
         }
     }
@@ -203,7 +205,7 @@ pub fn prepare(
 }
 
 /// Where hashes are kept.
-fn hash_cache(args: &Args) -> Option<PathBuf> {
+fn hash_cache(args: &NodeArgs) -> Option<PathBuf> {
     if args.no_hash_cache {
         return None;
     }
@@ -211,11 +213,11 @@ fn hash_cache(args: &Args) -> Option<PathBuf> {
     args.hash_cache.clone().or_else(own)
 }
 
-/// Runs the node until it is stopped.
+/// RunsJobs the node until it is stopped.
 ///
 /// # Errors
 /// It cannot start, or the system's poll fails.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub fn run(args: &NodeArgs) -> Result<Exit, StartupError> {
     let (voice, _scribe) = server_voice()?;
     let has_console = args.console.is_wanted();
     // Who types wants to see what comes of it, not who comes and goes.
@@ -227,44 +229,47 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let (asker, asked) = prompt::channel();
     let (mut reactor, serving) = if has_console {
         let user = console::screen(&args.share, &voice, asker);
-        prepare(args, console::teller(&voice), Some(user))?
+        prepare(args, console::announcing_node(&voice), Some(user))?
     } else {
         prepare(args, log_news, None)?
     };
     reactor
         .stop_on_signals()
-        .map_err(|error| Failure::system("signals", &error))?;
+        .map_err(|error| StartupError::system("signals", &error))?;
     announce(format_args!("peer-node {serving}"));
     for address in &serving.addresses[1..] {
         announce(format_args!("peer-node listening on {address}"));
     }
     let _prompt = if has_console {
-        let settings = prompt::Settings {
+        let settings = prompt::PromptSettings {
             help: HELP,
             history: args.history.path(),
             at_end: prompt::AtEnd::GoesOn,
         };
         let prompt = prompt::start(asked, reactor.handle(), &voice, settings);
-        Some(prompt.map_err(|error| Failure::system("the console cannot start", &error))?)
+        Some(prompt.map_err(|error| StartupError::system("the console cannot start", &error))?)
     } else {
         None
     };
     let (_, outcome) = reactor
         .run()
-        .map_err(|error| Failure::system("poll", &error))?;
+        .map_err(|error| StartupError::system("poll", &error))?;
     Ok(server_exit(outcome))
 }
 
-fn log_news(news: &News<'_>) {
+fn log_news(news: &NodeEvent<'_>) {
     match news {
-        News::RelayAway(_) | News::Unheard(_) | News::Replaced | News::NotSent(..) => {
+        NodeEvent::RelayAway(_)
+        | NodeEvent::Unheard(_)
+        | NodeEvent::Replaced
+        | NodeEvent::NotSent(..) => {
             log::warn!("{news}");
         }
-        News::Registered(_)
-        | News::Unregistered
-        | News::Listening(_)
-        | News::Message(_)
-        | News::Sent(_) => log::info!("{news}"),
+        NodeEvent::Registered(_)
+        | NodeEvent::Unregistered
+        | NodeEvent::Listening(_)
+        | NodeEvent::Message(_)
+        | NodeEvent::Sent(_) => log::info!("{news}"),
     }
 }
 

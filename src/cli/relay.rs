@@ -8,12 +8,13 @@ use clap::Parser;
 use log::LevelFilter;
 
 use crate::cli::{
-    Failure, LogArgs, SERVER_READ_SIZE, announce, bind, bind_datagrams, server_exit, server_voice,
+    LogArgs, SERVER_READ_SIZE, StartupError, announce, bind, bind_datagrams, server_exit,
+    server_voice,
 };
 use crate::exit::Exit;
-use crate::limits::{self, Limits, Patience};
-use crate::reactor::{DatagramSocket, Listener, Reactor, Settings};
-use crate::relay::{Network, Quota, Relay, Settings as RelaySettings, Trust};
+use crate::limits::{self, Limits, Timeouts};
+use crate::reactor::{DatagramSocket, ListeningSocket, Reactor, ReactorSettings};
+use crate::relay::{Network, Quota, Relay, RelaySettings, Trust};
 
 /// Ports that the system may choose until one is free for UDP as well.
 const PORTS_TRIED: u32 = 16;
@@ -23,7 +24,7 @@ const PORTS_TRIED: u32 = 16;
 /// Talk to it: printf 'LIST\n' | nc -N 127.0.0.1 PORT
 #[derive(Clone, Debug, Parser)]
 #[command(name = "relay-server", version, max_term_width = 100)]
-pub struct Args {
+pub struct RelayArgs {
     /// The port to listen on; 0 lets the system choose
     pub port: u16,
     /// The address to listen on, repeatable; 0.0.0.0 opens it to the network
@@ -79,9 +80,9 @@ pub struct Args {
 ///
 /// # Errors
 /// An address cannot be listened on.
-pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure> {
-    let system = |error| Failure::system("the loop cannot start", &error);
-    let Open {
+pub fn prepare(args: &RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr>), StartupError> {
+    let system = |error| StartupError::system("the loop cannot start", &error);
+    let OpenSockets {
         listeners,
         sockets,
         addresses,
@@ -104,12 +105,12 @@ pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure
             log_rate: args.log_rate,
             trust: Trust::new(args.trust.clone()),
         },
-        secret().map_err(|error| Failure::system("no random numbers", &error))?,
+        secret().map_err(|error| StartupError::system("no random numbers", &error))?,
         now,
     );
-    let settings = Settings {
+    let settings = ReactorSettings {
         limits: args.limits.clone(),
-        patience: Patience::default(),
+        patience: Timeouts::default(),
         read_size: SERVER_READ_SIZE,
         sources: Vec::new(),
     };
@@ -124,14 +125,14 @@ pub fn prepare(args: &Args) -> Result<(Reactor<Relay>, Vec<SocketAddr>), Failure
 }
 
 /// Where the relay can be reached.
-struct Open {
-    listeners: Vec<Listener>,
+struct OpenSockets {
+    listeners: Vec<ListeningSocket>,
     sockets: Vec<DatagramSocket>,
     addresses: Vec<SocketAddr>,
 }
 
 /// Opens all sockets. A port that the system chooses must be free for UDP as well.
-fn open(args: &Args) -> Result<Open, Failure> {
+fn open(args: &RelayArgs) -> Result<OpenSockets, StartupError> {
     let mut tries = if args.port == 0 { PORTS_TRIED } else { 1 };
     loop {
         let (listeners, addresses) = bind(&args.listen, args.port)?;
@@ -139,7 +140,7 @@ fn open(args: &Args) -> Result<Open, Failure> {
         tries -= 1;
         match bind_datagrams(udp) {
             Ok(sockets) => {
-                return Ok(Open {
+                return Ok(OpenSockets {
                     listeners,
                     sockets,
                     addresses,
@@ -159,17 +160,17 @@ fn secret() -> io::Result<[u8; 32]> {
     Ok(secret)
 }
 
-/// Runs the relay until it is stopped.
+/// RunsJobs the relay until it is stopped.
 ///
 /// # Errors
 /// It cannot start, or the system's poll fails.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub fn run(args: &RelayArgs) -> Result<Exit, StartupError> {
     let (voice, _scribe) = server_voice()?;
     args.log.start(LevelFilter::Info, &voice)?;
     let (mut reactor, addresses) = prepare(args)?;
     reactor
         .stop_on_signals()
-        .map_err(|error| Failure::system("signals", &error))?;
+        .map_err(|error| StartupError::system("signals", &error))?;
     let udp = if args.no_udp { "" } else { ", also over UDP" };
     for address in addresses {
         let open = if address.ip().is_loopback() {
@@ -183,6 +184,6 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     let (_, outcome) = reactor
         .run()
-        .map_err(|error| Failure::system("poll", &error))?;
+        .map_err(|error| StartupError::system("poll", &error))?;
     Ok(server_exit(outcome))
 }

@@ -5,14 +5,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, Connection};
-use crate::close_reason::End;
+use crate::client::{Client, ClientSession};
+use crate::close_reason::CloseReason;
 use crate::exit::Exit;
-use crate::jobs::{BLANKS, Listing, News, Question, Trouble, Wanted};
+use crate::jobs::{BLANKS, Failure, Listing, PromptKind, Query, UserEvent};
 use crate::protocol::{Code, NodeAddress, Text};
-use crate::relay_link::Redial;
-use crate::relay_link::{Mail, Mailbox};
-use crate::role::{ConnId, Heard, Next, Turn};
+use crate::relay_link::Backoff;
+use crate::relay_link::{MessageSubscription, SubscriptionEvent};
+use crate::role::{ConnId, Context, Input, ReadNext};
 
 /// Who was too fast says it once more after this time: any relay allows one
 /// message a second.
@@ -23,11 +23,11 @@ const QUIT: &str = "/quit";
 
 /// A conversation.
 pub(super) struct Chat {
-    relay: Redial,
-    mailbox: Mailbox,
+    relay: Backoff,
+    mailbox: MessageSubscription,
     words: Words,
     /// What has no answer yet, or is not even sent.
-    said: Option<Question>,
+    said: Option<Query>,
     haste: Haste,
     /// Who spoke last.
     last: Option<NodeAddress>,
@@ -62,8 +62,8 @@ impl Chat {
     /// not empty.
     pub(super) fn typed(relay: Vec<SocketAddr>, to: Option<NodeAddress>, wait: Duration) -> Self {
         Self {
-            relay: Redial::new(relay, 0),
-            mailbox: Mailbox::new(None),
+            relay: Backoff::new(relay, 0),
+            mailbox: MessageSubscription::new(None),
             words: Words::Typed(to),
             said: None,
             haste: Haste::None,
@@ -83,7 +83,7 @@ impl Chat {
     ) -> Self {
         Self {
             words: Words::Given,
-            said: Some(Question::Message(to, text)),
+            said: Some(Query::Message(to, text)),
             ..Self::typed(relay, None, wait)
         }
     }
@@ -102,8 +102,8 @@ impl Chat {
     }
 
     /// What the next line is to be.
-    pub(super) fn wanted(&self) -> Wanted {
-        Wanted::Words(match self.words {
+    pub(super) fn wanted(&self) -> PromptKind {
+        PromptKind::Words(match self.words {
             Words::Typed(to) => to,
             Words::Given => None,
         })
@@ -119,77 +119,84 @@ impl Chat {
 }
 
 impl Client {
-    pub(super) fn begin_chat(&mut self, turn: &mut Turn<'_, Self>, chat: Chat) {
-        turn.out.dial(chat.relay.address(), Connection::Mailbox);
+    pub(super) fn begin_chat(&mut self, context: &mut Context<'_, Self>, chat: Chat) {
+        context
+            .out
+            .dial(chat.relay.address(), ClientSession::MessageSubscription);
         self.chat = Some(chat);
     }
 
     /// Something was heard from the relay.
     pub(super) fn chat_heard(
         &mut self,
-        turn: &mut Turn<'_, Self>,
+        context: &mut Context<'_, Self>,
         conn: ConnId,
-        heard: Heard<'_>,
-    ) -> Next {
+        heard: Input<'_>,
+    ) -> ReadNext {
         let Some(chat) = &mut self.chat else {
-            return Next::Close(End::Satisfied);
+            return ReadNext::Close(CloseReason::Completed);
         };
-        let user = self.errands.user();
-        let (next, mail) = chat.mailbox.heard(turn.out, conn, heard);
+        let user = self.jobs.user();
+        let (next, mail) = chat.mailbox.on_input(context.out, conn, heard);
         match mail {
             // What became of it is told when the connection has ended.
-            None | Some(Mail::Replaced) => {}
-            Some(Mail::Open(address)) => {
-                user.tell(News::Listening(address));
+            None | Some(SubscriptionEvent::Replaced) => {}
+            Some(SubscriptionEvent::Open(address)) => {
+                user.tell(UserEvent::Listening(address));
                 match &chat.said {
-                    Some(Question::Message(to, text)) => {
-                        chat.mailbox.send(turn.out, *to, text.clone());
+                    Some(Query::Message(to, text)) => {
+                        chat.mailbox.send(context.out, *to, text.clone());
                     }
                     _ => self.ready(),
                 }
             }
-            Some(Mail::Refused(code, text)) => {
-                self.chat_failed(&Trouble::Error(code, text.into_owned()));
+            Some(SubscriptionEvent::Refused(code, text)) => {
+                self.chat_failed(&Failure::Error(code, text.into_owned()));
             }
-            Some(Mail::Message(delivery)) => {
+            Some(SubscriptionEvent::Message(delivery)) => {
                 chat.last = Some(delivery.from);
                 if let Err(why) = user.show(Listing::Message(&delivery)) {
                     chat.over = true;
                     if !why.reader_gone {
-                        user.tell(News::NotShown(&why));
-                        self.exit = self.exit.or(Exit::NotStored);
+                        user.tell(UserEvent::NotShown(&why));
+                        self.exit = self.exit.or(Exit::StoreError);
                     }
-                    return Next::Close(End::Satisfied);
+                    return ReadNext::Close(CloseReason::Completed);
                 }
             }
-            Some(Mail::Sent(_)) => {
+            Some(SubscriptionEvent::Sent(_)) => {
                 chat.said = None;
                 chat.haste = Haste::None;
                 match chat.words {
                     Words::Typed(_) => self.ready(),
                     Words::Given => {
-                        chat.listen_on(turn.now);
-                        user.tell(News::Sent);
+                        chat.listen_on(context.now);
+                        user.tell(UserEvent::Sent);
                     }
                 }
             }
-            Some(Mail::NotSent(_, Code::SlowDown, _)) if chat.haste == Haste::None => {
-                chat.haste = Haste::Until(turn.now + SLOW_DOWN);
+            Some(SubscriptionEvent::NotSent(_, Code::SlowDown, _)) if chat.haste == Haste::None => {
+                chat.haste = Haste::Until(context.now + SLOW_DOWN);
             }
-            Some(Mail::NotSent(_, code, text)) => return self.not_sent(code, text.into_owned()),
+            Some(SubscriptionEvent::NotSent(_, code, text)) => {
+                return self.not_sent(code, text.into_owned());
+            }
         }
         next
     }
 
     /// The relay did not pass on what was said.
-    fn not_sent(&mut self, code: Code, text: String) -> Next {
+    fn not_sent(&mut self, code: Code, text: String) -> ReadNext {
         let Some(chat) = &mut self.chat else {
-            return Next::Close(End::Satisfied);
+            return ReadNext::Close(CloseReason::Completed);
         };
         chat.haste = Haste::None;
-        let user = self.errands.user();
+        let user = self.jobs.user();
         if let Some(question) = chat.said.take() {
-            user.tell(News::RelayFailed(&question, &Trouble::Error(code, text)));
+            user.tell(UserEvent::RelayFailed(
+                &question,
+                &Failure::Error(code, text),
+            ));
         }
         self.exit = self.exit.or(match code {
             Code::NoSuchNode => Exit::NotFound,
@@ -198,60 +205,62 @@ impl Client {
         match chat.words {
             Words::Typed(_) => {
                 self.ready();
-                Next::Line
+                ReadNext::Line
             }
             Words::Given => {
                 chat.over = true;
-                Next::Close(End::Satisfied)
+                ReadNext::Close(CloseReason::Completed)
             }
         }
     }
 
     /// The connection is over, or there was none.
-    pub(super) fn chat_ended(&mut self, turn: &mut Turn<'_, Self>, end: &End) {
+    pub(super) fn chat_ended(&mut self, context: &mut Context<'_, Self>, end: &CloseReason) {
         let Some(chat) = &mut self.chat else { return };
         if !chat.over {
             if chat.mailbox.address().is_none() && chat.relay.failed().pause.is_zero() {
-                chat.mailbox = Mailbox::new(None);
-                return turn.out.dial(chat.relay.address(), Connection::Mailbox);
+                chat.mailbox = MessageSubscription::new(None);
+                return context
+                    .out
+                    .dial(chat.relay.address(), ClientSession::MessageSubscription);
             }
-            self.chat_failed(&Trouble::Ended(end));
+            self.chat_failed(&Failure::Ended(end));
         }
         self.chat = None;
-        self.over(turn, Exit::Success);
+        self.over(context, Exit::Success);
     }
 
-    fn chat_failed(&mut self, trouble: &Trouble<'_>) {
+    fn chat_failed(&mut self, trouble: &Failure<'_>) {
         let Some(chat) = &mut self.chat else { return };
         chat.over = true;
-        self.errands.user().tell(match &chat.said {
-            Some(question) => News::RelayFailed(question, trouble),
-            None => News::NotListening(trouble),
+        self.jobs.user().tell(match &chat.said {
+            Some(question) => UserEvent::RelayFailed(question, trouble),
+            None => UserEvent::NotListening(trouble),
         });
         self.exit = self.exit.or(Exit::Relay);
     }
 
     /// The user has typed a line.
-    pub(super) fn chat_typed(&mut self, turn: &mut Turn<'_, Self>, line: &str) {
+    pub(super) fn chat_typed(&mut self, context: &mut Context<'_, Self>, line: &str) {
         let Some(chat) = &mut self.chat else { return };
-        let user = self.errands.user();
+        let user = self.jobs.user();
         match (line.trim_matches(BLANKS), chat.partner()) {
             ("", _) => {}
-            (QUIT, _) => return self.end_chat(turn),
+            (QUIT, _) => return self.end_chat(context),
             (_, None) => {
-                user.tell(News::NobodyYet);
+                user.tell(UserEvent::NobodyYet);
                 self.exit = self.exit.or(Exit::NotFound);
             }
             (line, Some(to)) => match Text::parse(line) {
                 Ok(text) => {
                     let text = text.into_owned();
-                    chat.said = Some(Question::Message(to, text.clone()));
+                    chat.said = Some(Query::Message(to, text.clone()));
                     // It is open, or else its end says that nothing was sent.
-                    chat.mailbox.send(turn.out, to, text);
+                    chat.mailbox.send(context.out, to, text);
                     return;
                 }
                 Err(why) => {
-                    user.tell(News::Wrong(&why.to_string()));
+                    user.tell(UserEvent::Wrong(&why.to_string()));
                     self.exit = self.exit.or(Exit::Usage);
                 }
             },
@@ -263,8 +272,8 @@ impl Client {
     /// no command.
     pub(super) fn said_too_late(&mut self, line: &str) {
         if !matches!(line.trim_matches(BLANKS), "" | QUIT) {
-            let user = self.errands.user();
-            user.tell(News::Wrong("not sent: the conversation is over"));
+            let user = self.jobs.user();
+            user.tell(UserEvent::Wrong("not sent: the conversation is over"));
             self.exit = self.exit.or(Exit::Relay);
         }
         self.ready();
@@ -272,30 +281,30 @@ impl Client {
 
     /// If it is time, what came too fast is said once more, or there is nothing more
     /// to wait for.
-    pub(super) fn chat_due(&mut self, turn: &mut Turn<'_, Self>) {
+    pub(super) fn chat_due(&mut self, context: &mut Context<'_, Self>) {
         let Some(chat) = &mut self.chat else { return };
-        if chat.next_deadline().is_none_or(|due| due > turn.now) {
+        if chat.next_deadline().is_none_or(|due| due > context.now) {
             return;
         }
-        if let (Haste::Until(_), Some(Question::Message(to, text))) = (chat.haste, &chat.said) {
+        if let (Haste::Until(_), Some(Query::Message(to, text))) = (chat.haste, &chat.said) {
             chat.haste = Haste::Over;
-            chat.mailbox.send(turn.out, *to, text.clone());
+            chat.mailbox.send(context.out, *to, text.clone());
             return;
         }
         if let (Words::Given, None) = (&chat.words, chat.last) {
             let wait = chat.wait;
-            self.errands.user().tell(News::NoAnswer(wait));
+            self.jobs.user().tell(UserEvent::NoAnswer(wait));
             self.exit = self.exit.or(Exit::NotFound);
         }
-        self.end_chat(turn);
+        self.end_chat(context);
     }
 
-    fn end_chat(&mut self, turn: &mut Turn<'_, Self>) {
+    fn end_chat(&mut self, context: &mut Context<'_, Self>) {
         let Some(chat) = &mut self.chat else { return };
         chat.over = true;
         chat.until = None;
         if let Some(conn) = chat.mailbox.conn() {
-            turn.out.close(conn, End::Satisfied);
+            context.out.close(conn, CloseReason::Completed);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The client: asks the relay, closes, then asks one node at a time, and stops
-//! at the first that has the file. It runs one errand at a time, or leads one
+//! at the first that has the file. It runs one job at a time, or leads one
 //! conversation.
 
 mod chat;
@@ -10,18 +10,19 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::client::chat::Chat;
-use crate::close_reason::{End, Full};
+use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::exit::Exit;
 use crate::jobs::{
-    Choices, Chosen, Done, Errand, Errands, HELP, Message, Question, Session, Typed, User, Wanted,
+    Choices, Chosen, Done, HELP, Job, JobConnection, JobRunner, PromptKind, Query, TerminalEvent,
+    Typed, User,
 };
 use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
-use crate::role::{ConnId, Correspondent, Heard, Next, Role, Turn};
-use crate::session::udp_requests::Exchanges;
+use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
+use crate::session::udp_requests::UdpRequests;
 
 /// The client's part.
 pub struct Client {
-    errands: Errands,
+    jobs: JobRunner,
     choices: Choices,
     /// The conversation that is led.
     chat: Option<Chat>,
@@ -29,7 +30,7 @@ pub struct Client {
     /// The relay was there at the start: commands come one by one from the user.
     prompting: bool,
     /// The user was asked for a line, and meant it to be this.
-    asked: Option<Wanted>,
+    asked: Option<PromptKind>,
     exit: Exit,
 }
 
@@ -39,7 +40,7 @@ pub enum Task {
     /// See whether the relay is there, then wait for commands.
     Prompt,
     /// Show the answer.
-    Ask(Question),
+    Ask(Query),
     /// Fetch these files; with a hash, only the content that has it.
     Get(VecDeque<FileName<'static>>, Option<ContentHash>),
     /// Send a message, and show what arrives for so long.
@@ -50,24 +51,24 @@ pub enum Task {
 }
 
 /// One connection of a client.
-pub enum Connection {
-    /// An errand's.
-    Errand(Box<Session>),
+pub enum ClientSession {
+    /// An job's.
+    Job(Box<JobConnection>),
     /// Where messages arrive.
-    Mailbox,
+    MessageSubscription,
 }
 
-impl From<Session> for Connection {
-    fn from(session: Session) -> Self {
-        Self::Errand(session.into())
+impl From<JobConnection> for ClientSession {
+    fn from(session: JobConnection) -> Self {
+        Self::Job(session.into())
     }
 }
 
-impl fmt::Display for Connection {
+impl fmt::Display for ClientSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Errand(session) => session.fmt(f),
-            Self::Mailbox => f.write_str("our mailbox"),
+            Self::Job(session) => session.fmt(f),
+            Self::MessageSubscription => f.write_str("our mailbox"),
         }
     }
 }
@@ -82,7 +83,7 @@ impl Client {
         task: Task,
     ) -> Self {
         Self {
-            errands: Errands::new(user, relay, max_nodes),
+            jobs: JobRunner::new(user, relay, max_nodes),
             choices: Choices::default(),
             chat: None,
             task,
@@ -96,14 +97,14 @@ impl Client {
     /// line that is typed is the answer.
     #[must_use]
     pub fn asking(mut self, may: bool) -> Self {
-        self.errands.may_ask(may);
+        self.jobs.may_ask(may);
         self
     }
 
     /// Asks the relay in datagrams where it can.
     #[must_use]
-    pub fn by_datagrams(mut self, exchanges: Exchanges<Session>) -> Self {
-        self.errands.by_datagrams(exchanges);
+    pub fn by_datagrams(mut self, exchanges: UdpRequests<JobConnection>) -> Self {
+        self.jobs.by_datagrams(exchanges);
         self
     }
 
@@ -113,41 +114,41 @@ impl Client {
         self.exit
     }
 
-    /// Begins an errand, and deals with it if it is done at once.
-    fn begin(&mut self, turn: &mut Turn<'_, Self>, errand: Errand) {
-        let mut next = Some(errand);
-        while let Some(errand) = next.take() {
-            if let Some(done) = self.errands.begin(turn, errand) {
-                next = self.after(turn, done);
+    /// Begins an job, and deals with it if it is done at once.
+    fn begin(&mut self, context: &mut Context<'_, Self>, job: Job) {
+        let mut next = Some(job);
+        while let Some(job) = next.take() {
+            if let Some(done) = self.jobs.begin(context, job) {
+                next = self.after(context, done);
             }
         }
     }
 
-    /// Errands are done: begins what comes next.
-    fn go_on(&mut self, turn: &mut Turn<'_, Self>, done: impl IntoIterator<Item = Done>) {
+    /// JobRunner are done: begins what comes next.
+    fn go_on(&mut self, context: &mut Context<'_, Self>, done: impl IntoIterator<Item = Done>) {
         for done in done {
-            if let Some(errand) = self.after(turn, done) {
-                self.begin(turn, errand);
+            if let Some(job) = self.after(context, done) {
+                self.begin(context, job);
             }
         }
     }
 
-    /// An errand is done: says what comes next.
-    fn after(&mut self, turn: &mut Turn<'_, Self>, done: Done) -> Option<Errand> {
+    /// An job is done: says what comes next.
+    fn after(&mut self, context: &mut Context<'_, Self>, done: Done) -> Option<Job> {
         if let Some(choice) = done.choice {
-            self.choices.add(choice, self.errands.user());
+            self.choices.add(choice, self.jobs.user());
             self.ready();
             return None;
         }
         if done.reader_gone {
-            turn.out.finish();
+            context.out.finish();
             return None;
         }
-        self.over(turn, done.exit)
+        self.over(context, done.exit)
     }
 
     /// A command, or one of the files to fetch, is over: says what comes next.
-    fn over(&mut self, turn: &mut Turn<'_, Self>, exit: Exit) -> Option<Errand> {
+    fn over(&mut self, context: &mut Context<'_, Self>, exit: Exit) -> Option<Job> {
         self.exit = self.exit.or(exit);
         match &mut self.task {
             Task::Prompt if self.prompting || exit == Exit::Success => {
@@ -160,72 +161,72 @@ impl Client {
             Task::Get(..) if matches!(exit, Exit::Relay | Exit::Incomplete) => {}
             Task::Get(names, hash) => {
                 if let Some(name) = names.pop_front() {
-                    return Some(Errand::GetAmongKnown(name, *hash));
+                    return Some(Job::GetAmongKnown(name, *hash));
                 }
             }
             Task::Prompt | Task::Ask(_) | Task::SendAndWait(..) | Task::Chat(..) => {}
         }
-        turn.out.finish();
+        context.out.finish();
         None
     }
 
-    fn input_ended(&mut self, turn: &mut Turn<'_, Self>) {
+    fn input_ended(&mut self, context: &mut Context<'_, Self>) {
         if let (Task::Chat(..), Some(chat)) = (&self.task, &mut self.chat) {
-            chat.listen_on(turn.now);
+            chat.listen_on(context.now);
         } else if let Task::Get(..) = self.task {
             // It was to be a choice. The other files are fetched without asking.
-            self.errands.may_ask(false);
-            self.typed(turn, "");
+            self.jobs.may_ask(false);
+            self.typed(context, "");
         } else {
             self.give_up_choice();
-            turn.out.finish();
+            context.out.finish();
         }
     }
 
     /// At the prompt that is the end of a choice, and of all where there is none.
-    fn interrupted(&mut self, turn: &mut Turn<'_, Self>) {
+    fn interrupted(&mut self, context: &mut Context<'_, Self>) {
         self.asked = None;
         if self.task == Task::Prompt && self.give_up_choice() {
             self.ready();
         } else {
-            turn.out.stop();
+            context.out.stop();
         }
     }
 
     /// The user does not want to choose now. Returns whether there was a choice.
     fn give_up_choice(&mut self) -> bool {
-        let was_choosing = self.choices.give_up(self.errands.user());
+        let was_choosing = self.choices.give_up(self.jobs.user());
         if was_choosing {
             self.exit = self.exit.or(Exit::WhichContent);
         }
         was_choosing
     }
 
-    fn typed(&mut self, turn: &mut Turn<'_, Self>, line: &str) {
+    fn typed(&mut self, context: &mut Context<'_, Self>, line: &str) {
         if self.chat.is_some() {
-            return self.chat_typed(turn, line);
+            return self.chat_typed(context, line);
         }
-        let exit = match self.choices.typed(line, self.errands.user()) {
+        let exit = match self.choices.typed(line, self.jobs.user()) {
             Some(Chosen::Content(name, hash)) => {
-                return self.begin(turn, Errand::GetAmongKnown(name, Some(hash)));
+                return self.begin(context, Job::GetAmongKnown(name, Some(hash)));
             }
             Some(Chosen::Nothing) => Exit::WhichContent,
             Some(Chosen::NotYet) => return self.ready(),
             None => match Typed::parse(line) {
                 Typed::Get(name, hash) => {
-                    return self.begin(turn, Errand::Get(name.into_owned(), hash));
+                    return self.begin(context, Job::Get(name.into_owned(), hash));
                 }
-                Typed::Ask(question) => return self.begin(turn, Errand::Ask(question)),
+                Typed::Ask(question) => return self.begin(context, Job::Ask(question)),
                 Typed::Chat(to) => {
-                    let chat = Chat::typed(self.errands.relay(), to, Duration::ZERO);
-                    return self.begin_chat(turn, chat);
+                    let chat = Chat::typed(self.jobs.relay(), to, Duration::ZERO);
+                    return self.begin_chat(context, chat);
                 }
-                Typed::Quit => return turn.out.finish(),
-                other => other.explain(line, HELP, self.errands.user()),
+                Typed::Quit => return context.out.finish(),
+                other => other.explain(line, HELP, self.jobs.user()),
             },
         };
-        if let Some(errand) = self.over(turn, exit) {
-            self.begin(turn, errand);
+        if let Some(job) = self.over(context, exit) {
+            self.begin(context, job);
         }
     }
 
@@ -237,110 +238,119 @@ impl Client {
                 None => self.choices.wanted(),
             };
             self.asked = Some(wanted);
-            self.errands.user().ready(wanted);
+            self.jobs.user().ready(wanted);
         }
     }
 }
 
 impl Role for Client {
-    type Session = Connection;
+    type Session = ClientSession;
     /// The client sends no files.
     type File = std::os::fd::OwnedFd;
-    type Message = Message;
+    type Message = TerminalEvent;
 
-    fn start(&mut self, turn: &mut Turn<'_, Self>) {
-        let errand = match &mut self.task {
-            Task::Prompt => Errand::Look,
-            Task::Ask(question) => Errand::Ask(question.clone()),
+    fn start(&mut self, context: &mut Context<'_, Self>) {
+        let job = match &mut self.task {
+            Task::Prompt => Job::Look,
+            Task::Ask(question) => Job::Ask(question.clone()),
             Task::Get(names, hash) => match names.pop_front() {
-                Some(name) => Errand::Get(name, *hash),
-                None => return turn.out.finish(),
+                Some(name) => Job::Get(name, *hash),
+                None => return context.out.finish(),
             },
             Task::SendAndWait(to, text, wait) => {
-                let chat = Chat::given(self.errands.relay(), *to, text.clone(), *wait);
-                return self.begin_chat(turn, chat);
+                let chat = Chat::given(self.jobs.relay(), *to, text.clone(), *wait);
+                return self.begin_chat(context, chat);
             }
             Task::Chat(to, wait) => {
-                let chat = Chat::typed(self.errands.relay(), *to, *wait);
-                return self.begin_chat(turn, chat);
+                let chat = Chat::typed(self.jobs.relay(), *to, *wait);
+                return self.begin_chat(context, chat);
             }
         };
-        self.begin(turn, errand);
+        self.begin(context, job);
     }
 
-    fn accepted(&mut self, _: SocketAddr) -> Connection {
+    fn on_accept(&mut self, _: SocketAddr) -> ClientSession {
         unreachable!("a client listens nowhere")
     }
 
-    fn refused(&self, _: Full, _: &mut Vec<u8>) {}
+    fn on_refuse(&self, _: ResourceLimit, _: &mut Vec<u8>) {}
 
-    fn heard(
+    fn on_input(
         &mut self,
-        turn: &mut Turn<'_, Self>,
+        context: &mut Context<'_, Self>,
         conn: ConnId,
         _: SocketAddr,
-        connection: &mut Connection,
-        heard: Heard<'_>,
-    ) -> Next {
+        connection: &mut ClientSession,
+        heard: Input<'_>,
+    ) -> ReadNext {
         match connection {
-            Connection::Errand(session) => self.errands.heard(session, heard, turn.out.text(conn)),
-            Connection::Mailbox => self.chat_heard(turn, conn, heard),
+            ClientSession::Job(session) => {
+                self.jobs.on_input(session, heard, context.out.text(conn))
+            }
+            ClientSession::MessageSubscription => self.chat_heard(context, conn, heard),
         }
     }
 
-    fn ended(&mut self, turn: &mut Turn<'_, Self>, connection: Connection, end: &End) {
+    fn on_close(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        connection: ClientSession,
+        end: &CloseReason,
+    ) {
         let session = match connection {
-            Connection::Errand(session) => *session,
-            Connection::Mailbox => return self.chat_ended(turn, end),
+            ClientSession::Job(session) => *session,
+            ClientSession::MessageSubscription => return self.chat_ended(context, end),
         };
-        let done = self.errands.ended(turn, session, end);
-        self.go_on(turn, done);
+        let done = self.jobs.on_close(context, session, end);
+        self.go_on(context, done);
     }
 
-    fn datagram(&mut self, turn: &mut Turn<'_, Self>, from: Correspondent, bytes: &[u8]) {
-        let done = self.errands.datagram(turn, from, bytes);
-        self.go_on(turn, done);
+    fn on_datagram(&mut self, context: &mut Context<'_, Self>, from: UdpPeer, bytes: &[u8]) {
+        let done = self.jobs.datagram(context, from, bytes);
+        self.go_on(context, done);
     }
 
-    fn unreachable(&mut self, turn: &mut Turn<'_, Self>, socket: u32) {
-        let done = self.errands.unreachable(turn, socket);
-        self.go_on(turn, done);
+    fn on_udp_unreachable(&mut self, context: &mut Context<'_, Self>, socket: u32) {
+        let done = self.jobs.on_udp_unreachable(context, socket);
+        self.go_on(context, done);
     }
 
-    fn told(&mut self, turn: &mut Turn<'_, Self>, message: Message) {
+    fn on_message(&mut self, context: &mut Context<'_, Self>, message: TerminalEvent) {
         match message {
-            Message::Typed(line) => {
+            TerminalEvent::Typed(line) => {
                 let meant = self.asked.take();
-                if matches!(meant, Some(Wanted::Words(_))) && self.chat.is_none() {
+                if matches!(meant, Some(PromptKind::Words(_))) && self.chat.is_none() {
                     return self.said_too_late(&line);
                 }
-                self.typed(turn, &line);
+                self.typed(context, &line);
             }
             // What is said is no file name.
-            Message::Complete { .. } if self.chat.is_some() => {}
-            Message::Complete { prefix, answer } => self.errands.complete(turn, prefix, answer),
-            Message::EndOfInput => self.input_ended(turn),
-            Message::Interrupt => self.interrupted(turn),
+            TerminalEvent::Complete { .. } if self.chat.is_some() => {}
+            TerminalEvent::Complete { prefix, answer } => {
+                self.jobs.complete(context, prefix, answer)
+            }
+            TerminalEvent::EndOfInput => self.input_ended(context),
+            TerminalEvent::Interrupt => self.interrupted(context),
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let chat = self.chat.as_ref().and_then(Chat::next_deadline);
-        [chat, self.errands.next_deadline()]
+        [chat, self.jobs.next_deadline()]
             .into_iter()
             .flatten()
             .min()
     }
 
-    fn tick(&mut self, turn: &mut Turn<'_, Self>) {
-        self.chat_due(turn);
-        let done = self.errands.tick(turn);
-        self.go_on(turn, done);
+    fn on_timer(&mut self, context: &mut Context<'_, Self>) {
+        self.chat_due(context);
+        let done = self.jobs.on_timer(context);
+        self.go_on(context, done);
     }
 
-    fn drain(&mut self, turn: &mut Turn<'_, Self>) {
-        self.errands.abandon();
+    fn drain(&mut self, context: &mut Context<'_, Self>) {
+        self.jobs.abandon();
         self.exit = Exit::Interrupted;
-        turn.out.finish();
+        context.out.finish();
     }
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::download::Printer;
 use crate::download::part_file::{Parts, Saving};
-use crate::jobs::{ErrandId, NotStored};
+use crate::jobs::{JobId, StoreError};
 use crate::protocol::FileName;
 
 /// What the user named.
@@ -37,12 +37,12 @@ pub enum Destination {
         /// Whether a file that is there may be replaced.
         replace: bool,
         /// The files that are being written.
-        open: BTreeMap<ErrandId, Open>,
+        open: BTreeMap<JobId, OpenFile>,
     },
 }
 
 /// A file that is being written.
-pub struct Open {
+pub struct OpenFile {
     /// What it is, or will be, called.
     path: PathBuf,
     sink: Sink,
@@ -66,7 +66,7 @@ impl Destination {
         }
     }
 
-    pub(crate) fn begin(&mut self, errand: ErrandId, name: &FileName<'_>) -> Result<(), NotStored> {
+    pub(crate) fn begin(&mut self, job: JobId, name: &FileName<'_>) -> Result<(), StoreError> {
         match self {
             Self::Print(printer) => printer.begin(),
             Self::Save {
@@ -80,11 +80,11 @@ impl Destination {
                 };
                 let sink = match target {
                     Target::File(_) => open_file(&path, *replace),
-                    Target::Folder(folder) => open_below(folder, name, *replace, Parts::Visible),
+                    Target::Folder(folder) => open_below(folder, name, *replace, Parts::Escaped),
                     Target::Share(folder) => open_below(folder, name, *replace, Parts::Hidden),
                 };
                 match sink {
-                    Ok(sink) => drop(open.insert(errand, Open { path, sink })),
+                    Ok(sink) => drop(open.insert(job, OpenFile { path, sink })),
                     Err(error) => return Err(not_stored(target, &path, &error)),
                 }
             }
@@ -92,11 +92,11 @@ impl Destination {
         Ok(())
     }
 
-    pub(crate) fn take(&mut self, errand: ErrandId, bytes: &[u8]) -> Result<(), NotStored> {
+    pub(crate) fn take(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
         match self {
             Self::Print(printer) => printer.take(bytes),
-            Self::Save { target, open, .. } => match open.get_mut(&errand) {
-                Some(Open { path, sink }) => match sink {
+            Self::Save { target, open, .. } => match open.get_mut(&job) {
+                Some(OpenFile { path, sink }) => match sink {
                     Sink::Aside(saving) => saving.write(bytes),
                     Sink::Direct(file, written) => {
                         *written += bytes.len() as u64;
@@ -109,11 +109,11 @@ impl Destination {
         }
     }
 
-    pub(crate) fn finish(&mut self, errand: ErrandId) -> Result<(), NotStored> {
+    pub(crate) fn finish(&mut self, job: JobId) -> Result<(), StoreError> {
         match self {
             Self::Print(printer) => printer.finish(),
-            Self::Save { target, open, .. } => match open.remove(&errand) {
-                Some(Open {
+            Self::Save { target, open, .. } => match open.remove(&job) {
+                Some(OpenFile {
                     path,
                     sink: Sink::Aside(saving),
                 }) => saving
@@ -124,10 +124,10 @@ impl Destination {
         }
     }
 
-    pub(crate) fn abandon(&mut self, errand: ErrandId) -> u64 {
+    pub(crate) fn abandon(&mut self, job: JobId) -> u64 {
         match self {
             Self::Print(printer) => printer.abandon(),
-            Self::Save { open, .. } => match open.remove(&errand).map(|open| open.sink) {
+            Self::Save { open, .. } => match open.remove(&job).map(|open| open.sink) {
                 Some(Sink::Direct(_, written)) => written,
                 // What was written aside goes with it.
                 Some(Sink::Aside(_)) | None => 0,
@@ -154,7 +154,7 @@ fn open_file(path: &Path, replace: bool) -> io::Result<Sink> {
         Some(_) | None => Path::new("."),
     };
     let folder = File::open(folder)?.into();
-    Saving::begin(folder, name, replace, Parts::Visible).map(Sink::Aside)
+    Saving::begin(folder, name, replace, Parts::Escaped).map(Sink::Aside)
 }
 
 /// Such as /dev/stdout.
@@ -186,8 +186,8 @@ fn open_below(folder: &Path, name: &FileName<'_>, replace: bool, parts: Parts) -
     Saving::begin(at, OsStr::new(leaf), replace, parts).map(Sink::Aside)
 }
 
-fn not_stored(target: &Target, path: &Path, error: &io::Error) -> NotStored {
-    let path = crate::escaped::Visible(path.as_os_str().as_encoded_bytes());
+fn not_stored(target: &Target, path: &Path, error: &io::Error) -> StoreError {
+    let path = crate::escaped::Escaped(path.as_os_str().as_encoded_bytes());
     let why = match error.kind() {
         io::ErrorKind::AlreadyExists => match target {
             Target::Share(_) => format!("{path} exists already; move it away to fetch another"),
@@ -203,7 +203,7 @@ fn not_stored(target: &Target, path: &Path, error: &io::Error) -> NotStored {
         }
         _ => format!("{path} cannot be written: {error}"),
     };
-    NotStored {
+    StoreError {
         why,
         reader_gone: false,
     }

@@ -21,7 +21,7 @@ const PARTS: u32 = 100;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parts {
     /// `NAME.part`.
-    Visible,
+    Escaped,
     /// `.NAME.part`, which no node shares.
     Hidden,
 }
@@ -125,7 +125,7 @@ fn part_name(name: &OsStr, number: u32, parts: Parts) -> OsString {
         number => format!(".{number}.part"),
     };
     let mut part = OsString::from(match parts {
-        Parts::Visible => "",
+        Parts::Escaped => "",
         Parts::Hidden => ".",
     });
     let bytes = name.as_bytes();
@@ -151,13 +151,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let mut saving =
-            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Visible).unwrap();
+            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Escaped).unwrap();
         saving.write(b"half").unwrap();
         assert!(at("a.part").exists() && !at("a").exists());
         drop(saving);
         assert!(!at("a.part").exists());
         let mut saving =
-            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Visible).unwrap();
+            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Escaped).unwrap();
         saving.write(b"whole").unwrap();
         saving.commit().unwrap();
         assert_eq!(fs::read(at("a")).unwrap(), b"whole");
@@ -169,10 +169,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let mut early =
-            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Visible).unwrap();
+            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Escaped).unwrap();
         early.write(b"new").unwrap();
         fs::write(&path, "old").unwrap();
-        let late = Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Visible);
+        let late = Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Escaped);
         assert_eq!(late.err().unwrap().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(
             early.commit().unwrap_err().kind(),
@@ -180,7 +180,7 @@ mod tests {
         );
         assert_eq!(fs::read(&path).unwrap(), b"old");
         let mut forced =
-            Saving::begin(folder(dir.path()), OsStr::new("a"), true, Parts::Visible).unwrap();
+            Saving::begin(folder(dir.path()), OsStr::new("a"), true, Parts::Escaped).unwrap();
         forced.write(b"new").unwrap();
         forced.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
@@ -191,9 +191,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.part"), "the user's own").unwrap();
         let mut first =
-            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Visible).unwrap();
+            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Escaped).unwrap();
         let second =
-            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Visible).unwrap();
+            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Escaped).unwrap();
         assert!(dir.path().join("a.1.part").exists() && dir.path().join("a.2.part").exists());
         first.write(b"short").unwrap();
         first.commit().unwrap();
@@ -211,7 +211,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let name = "n".repeat(NAME_MAX);
         let saving =
-            Saving::begin(folder(dir.path()), OsStr::new(&name), false, Parts::Visible).unwrap();
+            Saving::begin(folder(dir.path()), OsStr::new(&name), false, Parts::Escaped).unwrap();
         saving.commit().unwrap();
         assert!(dir.path().join(name).exists());
     }

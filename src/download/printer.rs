@@ -2,8 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use crate::escaped::VisibleStream;
-use crate::jobs::NotStored;
+use crate::escaped::EscapedStream;
+use crate::jobs::StoreError;
 
 /// So much is held back until it has arrived: a source that breaks off before
 /// leaves nothing behind, and another can be asked.
@@ -18,7 +18,7 @@ pub struct Printer {
     /// Nothing is held back any more.
     released: bool,
     shown: u64,
-    visible: VisibleStream,
+    visible: EscapedStream,
     ends_line: bool,
 }
 
@@ -31,7 +31,7 @@ impl Printer {
             held: Vec::new(),
             released: false,
             shown: 0,
-            visible: VisibleStream::default(),
+            visible: EscapedStream::default(),
             ends_line: true,
         }
     }
@@ -40,11 +40,11 @@ impl Printer {
         self.held.clear();
         self.released = false;
         self.shown = 0;
-        self.visible = VisibleStream::default();
+        self.visible = EscapedStream::default();
         self.ends_line = true;
     }
 
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(), NotStored> {
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         if self.released {
             return self.print(bytes);
         }
@@ -55,7 +55,7 @@ impl Printer {
         Ok(())
     }
 
-    pub(crate) fn finish(&mut self) -> Result<(), NotStored> {
+    pub(crate) fn finish(&mut self) -> Result<(), StoreError> {
         if !self.released {
             self.release()?;
         }
@@ -80,11 +80,11 @@ impl Printer {
         std::mem::take(&mut self.shown)
     }
 
-    fn release(&mut self) -> Result<(), NotStored> {
+    fn release(&mut self) -> Result<(), StoreError> {
         self.released = true;
         let held = std::mem::take(&mut self.held);
         if self.careful && is_binary(&held) {
-            return Err(NotStored {
+            return Err(StoreError {
                 why: "it is no text: on the command line get NAME -o FILE saves it, and --raw prints it"
                     .into(),
                 reader_gone: false,
@@ -93,7 +93,7 @@ impl Printer {
         self.print(&held)
     }
 
-    fn print(&mut self, bytes: &[u8]) -> Result<(), NotStored> {
+    fn print(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         if self.careful {
             let mut text = String::new();
             self.visible.push(bytes, &mut text);
@@ -112,15 +112,15 @@ fn is_binary(bytes: &[u8]) -> bool {
     bytes.contains(&0) || std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some())
 }
 
-fn write(bytes: &[u8]) -> Result<(), NotStored> {
+fn write(bytes: &[u8]) -> Result<(), StoreError> {
     io::stdout()
         .lock()
         .write_all(bytes)
         .map_err(|error| failed(&error))
 }
 
-pub(crate) fn failed(error: &io::Error) -> NotStored {
-    NotStored {
+pub(crate) fn failed(error: &io::Error) -> StoreError {
+    StoreError {
         why: format!("stdout cannot be written: {error}"),
         reader_gone: error.kind() == io::ErrorKind::BrokenPipe,
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::jobs::command::BLANKS;
-use crate::jobs::user::{News, User, Wanted};
+use crate::jobs::user::{PromptKind, User, UserEvent};
 use crate::protocol::{ContentHash, FileName, HolderItem};
 
 /// One of the contents that nodes have under a name.
@@ -39,7 +39,7 @@ pub struct Choice {
 
 impl Choice {
     fn tell(&self, user: &mut dyn User) {
-        user.tell(News::WhichContent {
+        user.tell(UserEvent::WhichContent {
             name: &self.name,
             offers: &self.offers,
             numbered: true,
@@ -73,10 +73,10 @@ impl Choices {
 
     /// What the next line is to be.
     #[must_use]
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self) -> PromptKind {
         match self.0.front() {
-            Some(_) => Wanted::Choice,
-            None => Wanted::Command,
+            Some(_) => PromptKind::Choice,
+            None => PromptKind::Command,
         }
     }
 
@@ -90,7 +90,7 @@ impl Choices {
             None if line.is_empty() => Chosen::Nothing,
             None => {
                 let most = choice.offers.len();
-                user.tell(News::Wrong(&format!(
+                user.tell(UserEvent::Wrong(&format!(
                     "a number from 1 to {most}, or an empty line for none"
                 )));
                 return Some(Chosen::NotYet);
@@ -105,7 +105,7 @@ impl Choices {
         let Some(choice) = self.0.front() else {
             return false;
         };
-        user.tell(News::Note(&format!("{}: not fetched", choice.name)));
+        user.tell(UserEvent::Note(&format!("{}: not fetched", choice.name)));
         self.advance(user);
         true
     }

@@ -1,8 +1,8 @@
 //! What a person types at the prompt.
 
 use crate::exit::Exit;
-use crate::jobs::query::Question;
-use crate::jobs::user::{News, User};
+use crate::jobs::query::Query;
+use crate::jobs::user::{User, UserEvent};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Request, Text, Verb};
 
 /// The words that are commands; a line that starts with another is a file name.
@@ -40,7 +40,7 @@ pub enum Typed<'a> {
     /// Fetch a file; with a hash, only the content that has it.
     Get(FileName<'a>, Option<ContentHash>),
     /// Ask the relay something.
-    Ask(Question),
+    Ask(Query),
     /// Say this to whoever wrote last. Only a node can.
     Reply(Text<'static>),
     /// Lead a conversation, with this one or with whoever speaks last.
@@ -75,14 +75,14 @@ impl<'a> Typed<'a> {
                 None => Self::get(rest, None),
             },
             "nodes" | "ls" | "help" | "quit" if !rest.is_empty() => Self::Surplus(word),
-            "nodes" => Self::Ask(Question::Nodes),
-            "ls" => Self::Ask(Question::Files(String::new())),
-            "search" => match Question::files(rest) {
+            "nodes" => Self::Ask(Query::Nodes),
+            "ls" => Self::Ask(Query::Files(String::new())),
+            "search" => match Query::files(rest) {
                 Ok(question) => Self::Ask(question),
                 Err(why) => Self::Wrong(why.to_string()),
             },
             "find" => match FileName::parse(rest) {
-                Ok(name) => Self::Ask(Question::Holders(name.into_owned())),
+                Ok(name) => Self::Ask(Query::Holders(name.into_owned())),
                 Err(why) => Self::Wrong(why.to_string()),
             },
             "send" => Self::send(rest),
@@ -110,11 +110,11 @@ impl<'a> Typed<'a> {
         match self {
             Self::Empty => return Exit::Success,
             Self::Help => {
-                user.tell(News::Help(help));
+                user.tell(UserEvent::Help(help));
                 return Exit::Success;
             }
-            Self::Surplus(word) => user.tell(News::Surplus { word, line }),
-            Self::Wrong(why) => user.tell(News::Wrong(why)),
+            Self::Surplus(word) => user.tell(UserEvent::Surplus { word, line }),
+            Self::Wrong(why) => user.tell(UserEvent::Wrong(why)),
             Self::Get(..)
             | Self::Ask(_)
             | Self::Reply(_)
@@ -122,7 +122,9 @@ impl<'a> Typed<'a> {
             | Self::Share(_)
             | Self::Unshare(_)
             | Self::Quit => {
-                user.tell(News::NotHere(line.split(BLANKS).next().unwrap_or_default()));
+                user.tell(UserEvent::NotHere(
+                    line.split(BLANKS).next().unwrap_or_default(),
+                ));
             }
         }
         Exit::Usage
@@ -165,7 +167,7 @@ impl<'a> Typed<'a> {
     fn send(fields: &str) -> Self {
         let line = format!("{} {fields}", Verb::Send.word());
         match Request::parse(line.as_bytes()) {
-            Ok(Request::Send(to, text)) => Self::Ask(Question::Message(to, text.into_owned())),
+            Ok(Request::Send(to, text)) => Self::Ask(Query::Message(to, text.into_owned())),
             Ok(_) => Self::Wrong(format!("use: {}", Verb::Send.form())),
             Err(error) => Self::Wrong(error.to_string().replace("SEND", "send")),
         }
@@ -195,7 +197,7 @@ mod tests {
         let chosen = Typed::Get(name, Some(hash.parse().unwrap()));
         assert_eq!(Typed::parse(&format!("get --hash {hash} a b")), chosen);
         assert!(matches!(Typed::parse("get --hash 12 a"), Typed::Wrong(_)));
-        let files = |text: &str| Typed::Ask(Question::Files(text.into()));
+        let files = |text: &str| Typed::Ask(Query::Files(text.into()));
         assert_eq!(Typed::parse("search a b"), files("a b"));
         assert_eq!(Typed::parse("ls"), files(""));
         assert_eq!(Typed::parse(" \t"), Typed::Empty);

@@ -3,22 +3,22 @@
 
 use std::collections::BTreeSet;
 
-use crate::close_reason::End;
+use crate::close_reason::CloseReason;
 use crate::exit::Exit;
 use crate::jobs::choice::{Choice, offers};
-use crate::jobs::connection::{Outcome, Session, Visit, With};
-use crate::jobs::query::Question;
-use crate::jobs::runner::{Done, ErrandId, Errands, Purpose, Runs};
-use crate::jobs::user::{News, Trouble, User};
+use crate::jobs::connection::{Attempt, AttemptResult, JobConnection, With};
+use crate::jobs::query::Query;
+use crate::jobs::runner::{Done, JobId, JobPurpose, JobRunner, RunsJobs};
+use crate::jobs::user::{Failure, User, UserEvent};
 use crate::protocol::{ContentHash, FileName, HolderItem, NodeAddress, Reply, Request};
-use crate::role::{Next, Turn};
+use crate::role::{Context, ReadNext};
 use crate::session::server::say;
 
 /// The search for one file.
 pub(super) struct Fetch {
     pub(super) name: FileName<'static>,
     /// The content that is wanted, if not any will do.
-    wanted: Option<Wanted>,
+    wanted: Option<WantedContent>,
     /// Whom to ask, in this order.
     nodes: Vec<NodeAddress>,
     /// How many of them were asked.
@@ -28,7 +28,7 @@ pub(super) struct Fetch {
 }
 
 /// A content that is known by its hash.
-struct Wanted {
+struct WantedContent {
     hash: ContentHash,
     /// What has arrived, to be compared with that.
     seen: Box<blake3::Hasher>,
@@ -36,7 +36,7 @@ struct Wanted {
 
 impl Fetch {
     pub(super) fn new(name: FileName<'static>, hash: Option<ContentHash>) -> Self {
-        let wanted = hash.map(|hash| Wanted {
+        let wanted = hash.map(|hash| WantedContent {
             hash,
             seen: Box::default(),
         });
@@ -50,109 +50,111 @@ impl Fetch {
     }
 
     /// Writes the question to a node.
-    pub(super) fn ask(&self, line: &mut Vec<u8>) -> Next {
+    pub(super) fn ask(&self, line: &mut Vec<u8>) -> ReadNext {
         say(line, Request::Get(self.name.clone()));
-        Next::Line
+        ReadNext::Line
     }
 
     /// A node has answered.
     pub(super) fn answered(
         &mut self,
-        errand: ErrandId,
-        visit: &mut Visit,
+        job: JobId,
+        visit: &mut Attempt,
         line: &[u8],
         user: &mut dyn User,
-    ) -> Next {
+    ) -> ReadNext {
         match Reply::parse(line) {
             Ok(Reply::Found(size)) => {
                 let node = visit.node;
-                user.tell(News::Found { node, size });
+                user.tell(UserEvent::Found { node, size });
                 visit.body = Some((size, 0));
                 if let Some(wanted) = &mut self.wanted {
                     wanted.seen.reset();
                 }
-                if let Err(why) = user.begin(errand, &self.name, size) {
-                    visit.outcome = Outcome::NotStored(why);
+                if let Err(why) = user.begin(job, &self.name, size) {
+                    visit.outcome = AttemptResult::StoreError(why);
                 } else if size == 0 {
-                    visit.outcome = self.complete(errand, user);
+                    visit.outcome = self.complete(job, user);
                 } else {
-                    return Next::Body(size);
+                    return ReadNext::Body(size);
                 }
             }
-            Ok(Reply::NotFound) => visit.outcome = Outcome::NotFound,
-            Ok(Reply::Error(code, text)) => visit.outcome = Outcome::Error(code, text.into_owned()),
-            Ok(_) | Err(_) => return Next::Close(End::Nonsense),
+            Ok(Reply::NotFound) => visit.outcome = AttemptResult::NotFound,
+            Ok(Reply::Error(code, text)) => {
+                visit.outcome = AttemptResult::Error(code, text.into_owned())
+            }
+            Ok(_) | Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
         }
-        Next::Close(End::Satisfied)
+        ReadNext::Close(CloseReason::Completed)
     }
 
     /// More of the file has come.
     pub(super) fn received(
         &mut self,
-        errand: ErrandId,
-        visit: &mut Visit,
+        job: JobId,
+        visit: &mut Attempt,
         bytes: &[u8],
         user: &mut dyn User,
-    ) -> Next {
+    ) -> ReadNext {
         let Some((size, received)) = &mut visit.body else {
-            return Next::Close(End::Nonsense);
+            return ReadNext::Close(CloseReason::ProtocolError);
         };
-        if let Err(why) = user.take(errand, bytes) {
-            visit.outcome = Outcome::NotStored(why);
-            return Next::Close(End::Satisfied);
+        if let Err(why) = user.take(job, bytes) {
+            visit.outcome = AttemptResult::StoreError(why);
+            return ReadNext::Close(CloseReason::Completed);
         }
         if let Some(wanted) = &mut self.wanted {
             wanted.seen.update(bytes);
         }
         *received += bytes.len() as u64;
-        user.tell(News::Progress {
-            errand,
+        user.tell(UserEvent::Progress {
+            job,
             received: *received,
             size: *size,
         });
         if received < size {
-            return Next::Line;
+            return ReadNext::Line;
         }
-        visit.outcome = self.complete(errand, user);
-        Next::Close(End::Satisfied)
+        visit.outcome = self.complete(job, user);
+        ReadNext::Close(CloseReason::Completed)
     }
 
-    fn complete(&self, errand: ErrandId, user: &mut dyn User) -> Outcome {
+    fn complete(&self, job: JobId, user: &mut dyn User) -> AttemptResult {
         if let Some(wanted) = &self.wanted
             && *wanted.seen.finalize().as_bytes() != wanted.hash.0
         {
-            return Outcome::OtherContent;
+            return AttemptResult::OtherContent;
         }
-        match user.finish(errand) {
-            Ok(()) => Outcome::Complete,
-            Err(why) => Outcome::NotStored(why),
+        match user.finish(job) {
+            Ok(()) => AttemptResult::Complete,
+            Err(why) => AttemptResult::StoreError(why),
         }
     }
 }
 
-impl Errands {
+impl JobRunner {
     /// The nodes are known: asks who has the file.
-    pub(super) fn ask_for_holders<R: Runs>(
+    pub(super) fn ask_for_holders<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
-        errand: ErrandId,
+        context: &mut Context<'_, R>,
+        job: JobId,
         fetch: Fetch,
     ) -> Option<Done> {
         if self.nodes.len() > 1 || fetch.wanted.is_some() {
-            let question = Question::Holders(fetch.name.clone());
-            self.ask(turn, errand, question, Purpose::Fetch(fetch));
+            let question = Query::Holders(fetch.name.clone());
+            self.ask(context, job, question, JobPurpose::Fetch(fetch));
             return None;
         }
         // There is nobody to choose from.
-        self.search_among(turn, errand, fetch, &[])
+        self.search_among(context, job, fetch, &[])
     }
 
     /// Searches for the file: at its `holders` first, then at all others. If one
     /// content is wanted, only those are asked that say they have it.
-    pub(super) fn search_among<R: Runs>(
+    pub(super) fn search_among<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
-        errand: ErrandId,
+        context: &mut Context<'_, R>,
+        job: JobId,
         mut fetch: Fetch,
         holders: &[HolderItem],
     ) -> Option<Done> {
@@ -163,18 +165,18 @@ impl Errands {
                 let name = fetch.name;
                 return Some(Done {
                     choice: Some(Choice { name, offers }),
-                    ..self.done(errand, Exit::WhichContent)
+                    ..self.done(job, Exit::WhichContent)
                 });
             }
             None if offers.len() < 2 => {}
             Some(hash) if offers.iter().any(|offer| offer.hash == hash) => {}
             _ => {
-                self.user.tell(News::WhichContent {
+                self.user.tell(UserEvent::WhichContent {
                     name: &fetch.name,
                     offers: &offers,
                     numbered: false,
                 });
-                return Some(self.done(errand, Exit::WhichContent));
+                return Some(self.done(job, Exit::WhichContent));
             }
         }
         let mut first = BTreeSet::new();
@@ -188,17 +190,17 @@ impl Errands {
             fetch.nodes.extend(others);
         }
         fetch.nodes.retain(|node| Some(*node) != self.us);
-        self.ask_next_node(turn, errand, fetch)
+        self.ask_next_node(context, job, fetch)
     }
 
-    fn ask_next_node<R: Runs>(
+    fn ask_next_node<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
-        errand: ErrandId,
+        context: &mut Context<'_, R>,
+        job: JobId,
         mut fetch: Fetch,
     ) -> Option<Done> {
         let Some(node) = fetch.nodes.get(fetch.asked).copied() else {
-            self.user.tell(News::Missing {
+            self.user.tell(UserEvent::Missing {
                 name: &fetch.name,
                 nodes: fetch.nodes.len(),
                 failed: fetch.failed,
@@ -207,101 +209,103 @@ impl Errands {
                 0 => Exit::NotFound,
                 _ => Exit::NodesFailed,
             };
-            return Some(self.done(errand, exit));
+            return Some(self.done(job, exit));
         };
         fetch.asked += 1;
-        self.user.tell(News::Asking {
+        self.user.tell(UserEvent::RelayQuery {
             name: &fetch.name,
             number: fetch.asked,
             of: fetch.nodes.len(),
             node,
         });
-        let visit = Visit {
+        let visit = Attempt {
             node,
-            asked: turn.now,
+            asked: context.now,
             body: None,
-            outcome: Outcome::Open,
+            outcome: AttemptResult::Open,
         };
         let with = With::Node(visit, fetch);
-        turn.out.dial(node.into(), Session { errand, with }.into());
+        context
+            .out
+            .dial(node.into(), JobConnection { job, with }.into());
         None
     }
 
-    fn node_failed<R: Runs>(
+    fn node_failed<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
-        errand: ErrandId,
+        context: &mut Context<'_, R>,
+        job: JobId,
         node: NodeAddress,
         mut fetch: Fetch,
-        trouble: &Trouble<'_>,
+        trouble: &Failure<'_>,
     ) -> Option<Done> {
-        self.user.tell(News::NodeFailed(node, trouble));
+        self.user.tell(UserEvent::NodeFailed(node, trouble));
         fetch.failed += 1;
-        self.ask_next_node(turn, errand, fetch)
+        self.ask_next_node(context, job, fetch)
     }
 
     /// The connection to a node is over.
-    pub(super) fn node_ended<R: Runs>(
+    pub(super) fn node_ended<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
-        errand: ErrandId,
-        visit: Visit,
+        context: &mut Context<'_, R>,
+        job: JobId,
+        visit: Attempt,
         fetch: Fetch,
-        end: &End,
+        end: &CloseReason,
     ) -> Option<Done> {
-        let Visit { node, body, .. } = visit;
+        let Attempt { node, body, .. } = visit;
         match visit.outcome {
-            Outcome::Complete => {
-                self.user.tell(News::Fetched {
+            AttemptResult::Complete => {
+                self.user.tell(UserEvent::Fetched {
                     name: &fetch.name,
                     node,
                     size: body.map_or(0, |(size, _)| size),
-                    took: turn.now.saturating_duration_since(visit.asked),
+                    took: context.now.saturating_duration_since(visit.asked),
                 });
-                Some(self.done(errand, Exit::Success))
+                Some(self.done(job, Exit::Success))
             }
-            Outcome::NotFound => {
-                self.user.tell(News::NotFound(node));
-                self.ask_next_node(turn, errand, fetch)
+            AttemptResult::NotFound => {
+                self.user.tell(UserEvent::NotFound(node));
+                self.ask_next_node(context, job, fetch)
             }
-            Outcome::Error(code, text) => {
-                let trouble = Trouble::Error(code, text);
-                self.node_failed(turn, errand, node, fetch, &trouble)
+            AttemptResult::Error(code, text) => {
+                let trouble = Failure::Error(code, text);
+                self.node_failed(context, job, node, fetch, &trouble)
             }
-            Outcome::NotStored(why) => {
-                self.user.abandon(errand);
+            AttemptResult::StoreError(why) => {
+                self.user.abandon(job);
                 if why.reader_gone {
-                    return Some(self.reader_gone(errand));
+                    return Some(self.reader_gone(job));
                 }
-                self.user.tell(News::NotStored {
+                self.user.tell(UserEvent::StoreError {
                     name: &fetch.name,
                     why: &why,
                 });
-                Some(self.done(errand, Exit::NotStored))
+                Some(self.done(job, Exit::StoreError))
             }
-            Outcome::Open | Outcome::OtherContent => {
-                let shown = self.user.abandon(errand);
+            AttemptResult::Open | AttemptResult::OtherContent => {
+                let shown = self.user.abandon(job);
                 let (size, received) = body.unwrap_or_default();
                 let trouble = match (visit.outcome, received) {
-                    (Outcome::OtherContent, _) => Trouble::OtherContent,
-                    (_, 0) => Trouble::Ended(end),
-                    _ => Trouble::Broken {
+                    (AttemptResult::OtherContent, _) => Failure::OtherContent,
+                    (_, 0) => Failure::Ended(end),
+                    _ => Failure::Broken {
                         received,
                         size,
                         end,
                     },
                 };
                 if shown == 0 {
-                    return self.node_failed(turn, errand, node, fetch, &trouble);
+                    return self.node_failed(context, job, node, fetch, &trouble);
                 }
                 // What was shown cannot be taken back: asking others is no help.
-                self.user.tell(News::NodeFailed(node, &trouble));
-                self.user.tell(News::Incomplete {
+                self.user.tell(UserEvent::NodeFailed(node, &trouble));
+                self.user.tell(UserEvent::Incomplete {
                     name: &fetch.name,
                     shown,
                     size,
                 });
-                Some(self.done(errand, Exit::Incomplete))
+                Some(self.done(job, Exit::Incomplete))
             }
         }
     }

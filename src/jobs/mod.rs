@@ -15,8 +15,8 @@ mod user;
 
 pub use choice::{Choice, Choices, Chosen, Offer};
 pub use command::{BLANKS, HELP, Typed, WORDS};
-pub use connection::Session;
-pub use query::Question;
-pub use runner::{Done, Errand, ErrandId, Errands, Runs};
-pub use terminal_event::Message;
-pub use user::{Listing, News, NotStored, Trouble, User, Wanted};
+pub use connection::JobConnection;
+pub use query::Query;
+pub use runner::{Done, Job, JobId, JobRunner, RunsJobs};
+pub use terminal_event::TerminalEvent;
+pub use user::{Failure, Listing, PromptKind, StoreError, User, UserEvent};

@@ -4,7 +4,7 @@ use crate::protocol::{FileName, NodeAddress, Text, TextError};
 
 /// What a relay can be asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Question {
+pub enum Query {
     /// The nodes.
     Nodes,
     /// The files whose names contain this.
@@ -15,7 +15,7 @@ pub enum Question {
     Message(NodeAddress, Text<'static>),
 }
 
-impl Question {
+impl Query {
     /// Whether question and answer fit into a datagram each, mostly.
     pub(super) fn is_brief(&self) -> bool {
         match self {

@@ -2,18 +2,18 @@
 
 use log::Level;
 
-use crate::close_reason::End;
-use crate::escaped::Visible;
-use crate::jobs::query::Question;
-use crate::jobs::user::NotStored;
+use crate::close_reason::CloseReason;
+use crate::escaped::Escaped;
+use crate::jobs::query::Query;
+use crate::jobs::user::StoreError;
 use crate::protocol::{Code, FileItem, HolderItem, MAX_LISTED_FILES, NodeAddress, Reply, Request};
-use crate::role::Next;
+use crate::role::ReadNext;
 use crate::session::server::say;
 
 /// A question that is being answered.
-pub(super) struct Asking {
+pub(super) struct RelayQuery {
     /// What was asked.
-    pub(super) question: Question,
+    pub(super) question: Query,
     /// Which of the relay's addresses is asked.
     pub(super) address: usize,
     /// How many of them were, with this one.
@@ -48,11 +48,11 @@ pub(super) enum Answer {
     /// The list is too long.
     TooMany(u64),
     /// It could not be shown to our user.
-    NotShown(NotStored),
+    NotShown(StoreError),
 }
 
-impl Asking {
-    pub(super) fn new(question: Question, address: usize) -> Self {
+impl RelayQuery {
+    pub(super) fn new(question: Query, address: usize) -> Self {
         Self {
             question,
             address,
@@ -76,24 +76,24 @@ impl Asking {
     }
 
     /// Writes the question.
-    pub(super) fn ask(&mut self, line: &mut Vec<u8>) -> Next {
+    pub(super) fn ask(&mut self, line: &mut Vec<u8>) -> ReadNext {
         self.asked = true;
         match &self.question {
-            Question::Nodes => say(line, Request::List),
-            Question::Files(text) => say(line, Request::Search(text)),
-            Question::Holders(name) => say(line, Request::Find(name.clone())),
-            Question::Message(to, text) => say(line, Request::Send(*to, text.clone())),
+            Query::Nodes => say(line, Request::List),
+            Query::Files(text) => say(line, Request::Search(text)),
+            Query::Holders(name) => say(line, Request::Find(name.clone())),
+            Query::Message(to, text) => say(line, Request::Send(*to, text.clone())),
         }
-        Next::Line
+        ReadNext::Line
     }
 
     /// Whether it may be asked again at another address: a message must not come
     /// twice, and a list not be shown twice.
     pub(super) fn may_be_repeated(&self) -> bool {
         match self.question {
-            Question::Nodes | Question::Holders(_) => true,
-            Question::Files(_) => self.files.0 == 0,
-            Question::Message(..) => !self.asked,
+            Query::Nodes | Query::Holders(_) => true,
+            Query::Files(_) => self.files.0 == 0,
+            Query::Message(..) => !self.asked,
         }
     }
 
@@ -104,23 +104,23 @@ impl Asking {
 
     /// Whether it was a search, and no file was shown.
     pub(super) fn found_nothing(&self) -> bool {
-        matches!(&self.question, Question::Files(text) if !text.is_empty()) && self.shown() == 0
+        matches!(&self.question, Query::Files(text) if !text.is_empty()) && self.shown() == 0
     }
 
     /// One line of the answer. Each file of a list is handed to `each`, which says
     /// whether more are wanted. Lists that were cut are asked for again through
     /// `more`.
-    pub(super) fn heard(
+    pub(super) fn on_input(
         &mut self,
         line: &[u8],
         max_lines: u64,
-        each: impl FnMut(&FileItem<'_>) -> Result<bool, NotStored>,
+        each: impl FnMut(&FileItem<'_>) -> Result<bool, StoreError>,
         more: &mut Vec<u8>,
-    ) -> Next {
+    ) -> ReadNext {
         match self.left {
             None => match self.head(line, max_lines) {
                 Ok(left) => self.left = left,
-                Err(end) => return Next::Close(end),
+                Err(end) => return ReadNext::Close(end),
             },
             Some(left) => {
                 self.item(line, each);
@@ -128,7 +128,7 @@ impl Asking {
             }
         }
         let Answer::Open = self.answer else {
-            return Next::Close(End::Satisfied);
+            return ReadNext::Close(CloseReason::Completed);
         };
         if self.left == Some(0) {
             let (shown, total) = self.files;
@@ -137,37 +137,37 @@ impl Asking {
                 say(more, Request::More);
             } else {
                 self.answer = Answer::Complete;
-                return Next::Close(End::Satisfied);
+                return ReadNext::Close(CloseReason::Completed);
             }
         }
-        Next::Line
+        ReadNext::Line
     }
 
     /// The first line of the answer; returns how many follow.
-    fn head(&mut self, line: &[u8], max_lines: u64) -> Result<Option<u64>, End> {
-        let reply = Reply::parse(line).map_err(|_| End::Nonsense)?;
+    fn head(&mut self, line: &[u8], max_lines: u64) -> Result<Option<u64>, CloseReason> {
+        let reply = Reply::parse(line).map_err(|_| CloseReason::ProtocolError)?;
         let count = match (&self.question, reply) {
             (_, Reply::Error(code, text)) => {
                 self.answer = Answer::Error(code, text.into_owned());
                 return Ok(None);
             }
-            (Question::Holders(_), Reply::NotFound) => {
+            (Query::Holders(_), Reply::NotFound) => {
                 self.answer = Answer::NotFound;
                 return Ok(None);
             }
-            (Question::Message(..), Reply::Ok(_)) => 0,
-            (Question::Nodes, Reply::Nodes(count)) => count.shown(),
-            (Question::Holders(_), Reply::Holders(count)) => count.shown(),
-            (Question::Files(_), Reply::Files { shown, total }) => {
+            (Query::Message(..), Reply::Ok(_)) => 0,
+            (Query::Nodes, Reply::Nodes(count)) => count.shown(),
+            (Query::Holders(_), Reply::Holders(count)) => count.shown(),
+            (Query::Files(_), Reply::Files { shown, total }) => {
                 // The list ends where nothing follows, whatever changed meanwhile.
                 self.files.1 = if shown == 0 { self.files.0 } else { total };
                 shown
             }
-            (_, _) => return Err(End::Nonsense),
+            (_, _) => return Err(CloseReason::ProtocolError),
         };
         let most = match self.question {
-            Question::Files(_) => MAX_LISTED_FILES as u64,
-            Question::Nodes | Question::Holders(_) | Question::Message(..) => max_lines,
+            Query::Files(_) => MAX_LISTED_FILES as u64,
+            Query::Nodes | Query::Holders(_) | Query::Message(..) => max_lines,
         };
         if count > most {
             self.answer = Answer::TooMany(count);
@@ -178,17 +178,17 @@ impl Asking {
     fn item(
         &mut self,
         line: &[u8],
-        mut each: impl FnMut(&FileItem<'_>) -> Result<bool, NotStored>,
+        mut each: impl FnMut(&FileItem<'_>) -> Result<bool, StoreError>,
     ) {
         let text = std::str::from_utf8(line).ok();
         let understood = match &self.question {
-            Question::Nodes => text
+            Query::Nodes => text
                 .and_then(|text| NodeAddress::parse(text).ok())
                 .map(|node| self.nodes.push(node)),
-            Question::Holders(_) => text
+            Query::Holders(_) => text
                 .and_then(|text| HolderItem::parse(text).ok())
                 .map(|holder| self.holders.push(holder)),
-            Question::Files(_) => {
+            Query::Files(_) => {
                 self.files.0 += 1;
                 text.and_then(|text| FileItem::parse(text).ok())
                     .map(|item| match each(&item) {
@@ -197,7 +197,7 @@ impl Asking {
                         Err(why) => self.answer = Answer::NotShown(why),
                     })
             }
-            Question::Message(..) => None,
+            Query::Message(..) => None,
         };
         if understood.is_none() {
             // The rest of the list is of use; a hostile one must not flood the terminal.
@@ -206,7 +206,7 @@ impl Asking {
                 _ => Level::Debug,
             };
             self.skipped += 1;
-            log::log!(level, "the relay lists {}", Visible(line));
+            log::log!(level, "the relay lists {}", Escaped(line));
         }
     }
 }

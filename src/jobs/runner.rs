@@ -1,51 +1,51 @@
-//! Errands: questions to the relay and files to fetch, several at once. Each is a
+//! JobRunner: questions to the relay and files to fetch, several at once. Each is a
 //! state machine of its own that travels with the one connection that works for
-//! it; when that ends, the errand goes on with the next one or is done.
+//! it; when that ends, the job goes on with the next one or is done.
 //!
-//! Whoever runs errands hands over what is heard on their connections: a client
+//! Whoever runs jobs hands over what is heard on their connections: a client
 //! runs one at a time, a node with a console as many as it allows.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
 
-use crate::close_reason::End;
+use crate::close_reason::CloseReason;
 use crate::exit::Exit;
 use crate::jobs::choice::Choice;
 use crate::jobs::completion::Completion;
-use crate::jobs::connection::{Session, With};
+use crate::jobs::connection::{JobConnection, With};
 use crate::jobs::fetch::Fetch;
-use crate::jobs::query::Question;
-use crate::jobs::relay_query::{Answer, Asking};
-use crate::jobs::user::{Listing, News, NotStored, Trouble, User};
+use crate::jobs::query::Query;
+use crate::jobs::relay_query::{Answer, RelayQuery};
+use crate::jobs::user::{Failure, Listing, StoreError, User, UserEvent};
 use crate::protocol::{Code, ContentHash, FileItem, FileName, NodeAddress, canonical};
-use crate::role::{Heard, Next, Role, Turn};
-use crate::session::udp_requests::Exchanges;
+use crate::role::{Context, Input, ReadNext, Role};
+use crate::session::udp_requests::UdpRequests;
 
-/// An errand, for as long as the program runs.
+/// An job, for as long as the program runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ErrandId(u64);
+pub struct JobId(u64);
 
 /// What is to be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Errand {
+pub enum Job {
     /// See whether the relay is there, and what nodes it lists.
     Look,
     /// Show the answer.
-    Ask(Question),
+    Ask(Query),
     /// Fetch a file; with a hash, only the content that has it.
     Get(FileName<'static>, Option<ContentHash>),
     /// Likewise, at the nodes that were listed last: the relay is not asked again.
     GetAmongKnown(FileName<'static>, Option<ContentHash>),
 }
 
-/// A role that runs errands.
-pub trait Runs: Role<Session: From<Session>> {}
+/// A role that runs jobs.
+pub trait RunsJobs: Role<Session: From<JobConnection>> {}
 
-impl<R: Role<Session: From<Session>>> Runs for R {}
+impl<R: Role<Session: From<JobConnection>>> RunsJobs for R {}
 
-/// All errands that are run for one user.
-pub struct Errands {
+/// All jobs that are run for one user.
+pub struct JobRunner {
     pub(super) user: Box<dyn User>,
     /// Whether the user can be asked which one of several contents is meant.
     pub(super) may_ask: bool,
@@ -60,15 +60,15 @@ pub struct Errands {
     /// As the relay listed them last.
     pub(super) nodes: Vec<NodeAddress>,
     /// None of them if the relay is to be asked over TCP only.
-    pub(super) exchanges: Exchanges<Session>,
+    pub(super) exchanges: UdpRequests<JobConnection>,
     /// How many were begun.
     begun: u64,
     /// Those that fetch a file, and which.
-    fetching: BTreeMap<ErrandId, FileName<'static>>,
+    fetching: BTreeMap<JobId, FileName<'static>>,
 }
 
 /// What the relay is asked for.
-pub(super) enum Purpose {
+pub(super) enum JobPurpose {
     /// To see whether it is there.
     Look,
     /// To show the answer.
@@ -79,7 +79,7 @@ pub(super) enum Purpose {
     Complete(Completion),
 }
 
-/// An errand is over.
+/// An job is over.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Done {
     /// Whether it was to fetch a file.
@@ -92,8 +92,8 @@ pub struct Done {
     pub reader_gone: bool,
 }
 
-impl Errands {
-    /// Errands for `user`. `relay` is not empty.
+impl JobRunner {
+    /// JobRunner for `user`. `relay` is not empty.
     #[must_use]
     pub fn new(user: impl User + 'static, relay: Vec<SocketAddr>, max_nodes: u64) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl Errands {
             max_nodes,
             us: None,
             nodes: Vec::new(),
-            exchanges: Exchanges::default(),
+            exchanges: UdpRequests::default(),
             begun: 0,
             fetching: BTreeMap::new(),
         }
@@ -145,38 +145,38 @@ impl Errands {
     }
 
     /// Begins one more. Says so if it is done already.
-    pub fn begin<R: Runs>(&mut self, turn: &mut Turn<'_, R>, errand: Errand) -> Option<Done> {
+    pub fn begin<R: RunsJobs>(&mut self, context: &mut Context<'_, R>, job: Job) -> Option<Done> {
         let id = self.next_id();
-        let (question, purpose) = match errand {
-            Errand::Look => (Question::Nodes, Purpose::Look),
-            Errand::Ask(question) => (question, Purpose::Show),
-            Errand::Get(name, hash) => {
+        let (question, purpose) = match job {
+            Job::Look => (Query::Nodes, JobPurpose::Look),
+            Job::Ask(question) => (question, JobPurpose::Show),
+            Job::Get(name, hash) => {
                 self.fetching.insert(id, name.clone());
-                (Question::Nodes, Purpose::Fetch(Fetch::new(name, hash)))
+                (Query::Nodes, JobPurpose::Fetch(Fetch::new(name, hash)))
             }
-            Errand::GetAmongKnown(name, hash) => {
+            Job::GetAmongKnown(name, hash) => {
                 self.fetching.insert(id, name.clone());
-                return self.ask_for_holders(turn, id, Fetch::new(name, hash));
+                return self.ask_for_holders(context, id, Fetch::new(name, hash));
             }
         };
-        self.ask(turn, id, question, purpose);
+        self.ask(context, id, question, purpose);
         None
     }
 
     /// Collects file names that start with `prefix` and sends them to `answer`: not
     /// all if there are many, none if the relay gives no list.
-    pub fn complete<R: Runs>(
+    pub fn complete<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
+        context: &mut Context<'_, R>,
         prefix: String,
         answer: Sender<Vec<String>>,
     ) {
-        let question = Question::files(&prefix);
+        let question = Query::files(&prefix);
         let completion = Completion::new(prefix, answer);
         match question {
             Ok(question) => {
-                let errand = self.next_id();
-                self.ask(turn, errand, question, Purpose::Complete(completion));
+                let job = self.next_id();
+                self.ask(context, job, question, JobPurpose::Complete(completion));
             }
             Err(_) => completion.finish(),
         }
@@ -184,145 +184,157 @@ impl Errands {
 
     /// Forgets what was fetched in part: the program ends.
     pub fn abandon(&mut self) {
-        for errand in std::mem::take(&mut self.fetching).into_keys() {
-            self.user.abandon(errand);
+        for job in std::mem::take(&mut self.fetching).into_keys() {
+            self.user.abandon(job);
         }
     }
 
-    /// Something was heard on a connection of an errand; `reply` goes there.
-    pub fn heard(&mut self, session: &mut Session, heard: Heard<'_>, reply: &mut Vec<u8>) -> Next {
+    /// Something was heard on a connection of an job; `reply` goes there.
+    pub fn on_input(
+        &mut self,
+        session: &mut JobConnection,
+        heard: Input<'_>,
+        reply: &mut Vec<u8>,
+    ) -> ReadNext {
         match (&mut session.with, heard) {
-            (With::Relay(asking, _), Heard::Connected) => asking.ask(reply),
-            (With::Relay(asking, purpose), Heard::Line(line)) => {
+            (With::Relay(asking, _), Input::Connected) => asking.ask(reply),
+            (With::Relay(asking, purpose), Input::Line(line)) => {
                 let each = |file: &FileItem<'_>| match purpose {
-                    Purpose::Complete(completion) => Ok(completion.take(file.name.as_str())),
+                    JobPurpose::Complete(completion) => Ok(completion.take(file.name.as_str())),
                     _ => self.user.show(Listing::File(file)).map(|()| true),
                 };
-                asking.heard(line, self.max_nodes, each, reply)
+                asking.on_input(line, self.max_nodes, each, reply)
             }
-            (With::Node(_, fetch), Heard::Connected) => fetch.ask(reply),
-            (With::Node(visit, fetch), Heard::Line(line)) => {
-                fetch.answered(session.errand, visit, line, &mut *self.user)
+            (With::Node(_, fetch), Input::Connected) => fetch.ask(reply),
+            (With::Node(visit, fetch), Input::Line(line)) => {
+                fetch.answered(session.job, visit, line, &mut *self.user)
             }
-            (With::Node(visit, fetch), Heard::Body(bytes)) => {
-                fetch.received(session.errand, visit, bytes, &mut *self.user)
+            (With::Node(visit, fetch), Input::Body(bytes)) => {
+                fetch.received(session.job, visit, bytes, &mut *self.user)
             }
-            (_, Heard::Resumed) => Next::Line,
-            (With::Relay(..), Heard::Body(_)) | (_, Heard::Broken(_)) => Next::Close(End::Nonsense),
+            (_, Input::Resumed) => ReadNext::Line,
+            (With::Relay(..), Input::Body(_)) | (_, Input::FramingError(_)) => {
+                ReadNext::Close(CloseReason::ProtocolError)
+            }
         }
     }
 
-    /// A connection of an errand is over. Says so if the errand is.
-    pub fn ended<R: Runs>(
+    /// A connection of an job is over. Says so if the job is.
+    pub fn on_close<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
-        session: Session,
-        end: &End,
+        context: &mut Context<'_, R>,
+        session: JobConnection,
+        end: &CloseReason,
     ) -> Option<Done> {
-        let errand = session.errand;
-        if let End::Cut = end {
+        let job = session.job;
+        if let CloseReason::Aborted = end {
             // The program ends, and begins nothing new.
-            self.user.abandon(errand);
-            return Some(self.done(errand, Exit::Interrupted));
+            self.user.abandon(job);
+            return Some(self.done(job, Exit::Interrupted));
         }
         match session.with {
-            With::Relay(asking, purpose) => self.relay_ended(turn, errand, asking, purpose, end),
-            With::Node(visit, fetch) => self.node_ended(turn, errand, visit, fetch, end),
+            With::Relay(asking, purpose) => self.relay_ended(context, job, asking, purpose, end),
+            With::Node(visit, fetch) => self.node_ended(context, job, visit, fetch, end),
         }
     }
 
-    fn next_id(&mut self) -> ErrandId {
+    fn next_id(&mut self) -> JobId {
         self.begun += 1;
-        ErrandId(self.begun)
+        JobId(self.begun)
     }
 
-    pub(super) fn ask<R: Runs>(
+    pub(super) fn ask<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
-        errand: ErrandId,
-        question: Question,
-        purpose: Purpose,
+        context: &mut Context<'_, R>,
+        job: JobId,
+        question: Query,
+        purpose: JobPurpose,
     ) {
-        self.ask_at(turn, errand, Asking::new(question, self.answers), purpose);
+        self.ask_at(
+            context,
+            job,
+            RelayQuery::new(question, self.answers),
+            purpose,
+        );
     }
 
-    fn ask_at<R: Runs>(
+    fn ask_at<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
-        errand: ErrandId,
-        asking: Asking,
-        purpose: Purpose,
+        context: &mut Context<'_, R>,
+        job: JobId,
+        asking: RelayQuery,
+        purpose: JobPurpose,
     ) {
         let address = self.relay[asking.address];
         let brief = asking.question.is_brief();
         let with = With::Relay(asking, purpose);
-        self.talk(turn, address, Session { errand, with }, brief);
+        self.talk(context, address, JobConnection { job, with }, brief);
     }
 
     /// A conversation with the relay is over.
-    fn relay_ended<R: Runs>(
+    fn relay_ended<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
-        errand: ErrandId,
-        asking: Asking,
-        purpose: Purpose,
-        end: &End,
+        context: &mut Context<'_, R>,
+        job: JobId,
+        asking: RelayQuery,
+        purpose: JobPurpose,
+        end: &CloseReason,
     ) -> Option<Done> {
         let all = self.relay.len();
         let may_try_another = asking.tried < all && asking.may_be_repeated();
         let trouble = match &asking.answer {
-            Answer::Complete => return self.answered(turn, errand, asking, purpose),
+            Answer::Complete => return self.answered(context, job, asking, purpose),
             Answer::Open if may_try_another => {
-                self.ask_at(turn, errand, asking.again(all), purpose);
+                self.ask_at(context, job, asking.again(all), purpose);
                 return None;
             }
-            Answer::Open => Trouble::Ended(end),
-            Answer::NotFound => Trouble::NoHolder,
-            Answer::Error(code, text) => Trouble::Error(*code, text.clone()),
-            Answer::TooMany(count) => Trouble::TooMany(*count),
-            Answer::NotShown(why) => return Some(self.not_shown(errand, why)),
+            Answer::Open => Failure::Ended(end),
+            Answer::NotFound => Failure::NoHolder,
+            Answer::Error(code, text) => Failure::Error(*code, text.clone()),
+            Answer::TooMany(count) => Failure::TooMany(*count),
+            Answer::NotShown(why) => return Some(self.not_shown(job, why)),
         };
         let exit = match (&purpose, &asking.question, &asking.answer) {
-            (Purpose::Show, Question::Holders(_), Answer::NotFound)
-            | (Purpose::Show, Question::Message(..), Answer::Error(Code::NoSuchNode, _)) => {
+            (JobPurpose::Show, Query::Holders(_), Answer::NotFound)
+            | (JobPurpose::Show, Query::Message(..), Answer::Error(Code::NoSuchNode, _)) => {
                 Exit::NotFound
             }
             _ => Exit::Relay,
         };
         match (purpose, &asking.question) {
             // Without the relay's help the nodes are asked in the order of the list.
-            (Purpose::Fetch(fetch), Question::Holders(_)) => {
-                return self.search_among(turn, errand, fetch, &[]);
+            (JobPurpose::Fetch(fetch), Query::Holders(_)) => {
+                return self.search_among(context, job, fetch, &[]);
             }
-            (Purpose::Fetch(fetch), _) => {
+            (JobPurpose::Fetch(fetch), _) => {
                 let name = &fetch.name;
                 let trouble = &trouble;
-                self.user.tell(News::NoNodes { name, trouble });
-                return Some(self.done(errand, exit));
+                self.user.tell(UserEvent::NoNodes { name, trouble });
+                return Some(self.done(job, exit));
             }
-            (Purpose::Complete(completion), _) => {
+            (JobPurpose::Complete(completion), _) => {
                 completion.finish();
                 return None;
             }
-            (Purpose::Look | Purpose::Show, _) => {}
+            (JobPurpose::Look | JobPurpose::Show, _) => {}
         }
-        if let Question::Files(_) = asking.question {
+        if let Query::Files(_) = asking.question {
             // What came is shown before the trouble is told. If it cannot be, the
             // trouble is all that is left to tell.
             let _ = self.user.show(Listing::BrokenOff);
         }
         self.user
-            .tell(News::RelayFailed(&asking.question, &trouble));
-        Some(self.done(errand, exit))
+            .tell(UserEvent::RelayFailed(&asking.question, &trouble));
+        Some(self.done(job, exit))
     }
 
     /// The relay has answered.
-    fn answered<R: Runs>(
+    fn answered<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
-        errand: ErrandId,
-        mut asking: Asking,
-        purpose: Purpose,
+        context: &mut Context<'_, R>,
+        job: JobId,
+        mut asking: RelayQuery,
+        purpose: JobPurpose,
     ) -> Option<Done> {
         if !canonical(self.relay[asking.address].ip()).is_loopback() {
             // Another machine's word on what listens on ours is not to be believed.
@@ -331,74 +343,74 @@ impl Errands {
         }
         self.answers = asking.address;
         match (purpose, &asking.question) {
-            (Purpose::Show, _) => Some(self.show(errand, &asking)),
-            (Purpose::Fetch(fetch), Question::Holders(_)) => {
-                self.search_among(turn, errand, fetch, &asking.holders)
+            (JobPurpose::Show, _) => Some(self.show(job, &asking)),
+            (JobPurpose::Fetch(fetch), Query::Holders(_)) => {
+                self.search_among(context, job, fetch, &asking.holders)
             }
-            (Purpose::Fetch(fetch), _) => {
+            (JobPurpose::Fetch(fetch), _) => {
                 self.listed(asking.nodes);
-                self.ask_for_holders(turn, errand, fetch)
+                self.ask_for_holders(context, job, fetch)
             }
-            (Purpose::Complete(completion), _) => {
+            (JobPurpose::Complete(completion), _) => {
                 completion.finish();
                 None
             }
-            (Purpose::Look, _) => {
+            (JobPurpose::Look, _) => {
                 self.listed(asking.nodes);
-                Some(self.done(errand, Exit::Success))
+                Some(self.done(job, Exit::Success))
             }
         }
     }
 
     fn listed(&mut self, nodes: Vec<NodeAddress>) {
         self.nodes = nodes;
-        self.user.tell(News::Nodes(&self.nodes));
+        self.user.tell(UserEvent::Nodes(&self.nodes));
     }
 
     /// Shows the whole answer to a question.
-    fn show(&mut self, errand: ErrandId, asking: &Asking) -> Done {
+    fn show(&mut self, job: JobId, asking: &RelayQuery) -> Done {
         let shown = match &asking.question {
-            Question::Nodes => self.user.show(Listing::Nodes(&asking.nodes)),
-            question @ Question::Holders(_) if asking.holders.is_empty() => {
+            Query::Nodes => self.user.show(Listing::Nodes(&asking.nodes)),
+            question @ Query::Holders(_) if asking.holders.is_empty() => {
                 self.user
-                    .tell(News::RelayFailed(question, &Trouble::NoHolder));
-                return self.done(errand, Exit::NotFound);
+                    .tell(UserEvent::RelayFailed(question, &Failure::NoHolder));
+                return self.done(job, Exit::NotFound);
             }
-            Question::Holders(_) => self.user.show(Listing::Holders(&asking.holders)),
-            Question::Files(_) => self.user.show(Listing::EndOfFiles(asking.shown())),
-            Question::Message(..) => {
-                self.user.tell(News::Sent);
+            Query::Holders(_) => self.user.show(Listing::Holders(&asking.holders)),
+            Query::Files(_) => self.user.show(Listing::EndOfFiles(asking.shown())),
+            Query::Message(..) => {
+                self.user.tell(UserEvent::Sent);
                 Ok(())
             }
         };
         match shown {
-            Err(why) => self.not_shown(errand, &why),
-            Ok(()) if asking.found_nothing() => self.done(errand, Exit::NotFound),
-            Ok(()) => self.done(errand, Exit::Success),
+            Err(why) => self.not_shown(job, &why),
+            Ok(()) if asking.found_nothing() => self.done(job, Exit::NotFound),
+            Ok(()) => self.done(job, Exit::Success),
         }
     }
 
-    fn not_shown(&mut self, errand: ErrandId, why: &NotStored) -> Done {
+    fn not_shown(&mut self, job: JobId, why: &StoreError) -> Done {
         if why.reader_gone {
-            return self.reader_gone(errand);
+            return self.reader_gone(job);
         }
-        self.user.tell(News::NotShown(why));
-        self.done(errand, Exit::NotStored)
+        self.user.tell(UserEvent::NotShown(why));
+        self.done(job, Exit::StoreError)
     }
 
-    pub(super) fn done(&mut self, errand: ErrandId, exit: Exit) -> Done {
+    pub(super) fn done(&mut self, job: JobId, exit: Exit) -> Done {
         Done {
-            fetched: self.fetching.remove(&errand).is_some(),
+            fetched: self.fetching.remove(&job).is_some(),
             exit,
             choice: None,
             reader_gone: false,
         }
     }
 
-    pub(super) fn reader_gone(&mut self, errand: ErrandId) -> Done {
+    pub(super) fn reader_gone(&mut self, job: JobId) -> Done {
         Done {
             reader_gone: true,
-            ..self.done(errand, Exit::Success)
+            ..self.done(job, Exit::Success)
         }
     }
 }

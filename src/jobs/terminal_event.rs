@@ -4,7 +4,7 @@ use std::sync::mpsc::Sender;
 
 /// What other threads tell a client, or a node with a console.
 #[derive(Clone, Debug)]
-pub enum Message {
+pub enum TerminalEvent {
     /// The user typed a line.
     Typed(String),
     /// The user types a file name that starts so: which ones are there?

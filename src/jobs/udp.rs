@@ -4,88 +4,104 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::jobs::connection::Session;
-use crate::jobs::runner::{Done, Errands, Runs};
-use crate::role::{Correspondent, Heard, Turn};
-use crate::session::udp_requests::{Exchanges, Outcome};
+use crate::jobs::connection::JobConnection;
+use crate::jobs::runner::{Done, JobRunner, RunsJobs};
+use crate::role::{Context, Input, UdpPeer};
+use crate::session::udp_requests::{UdpOutcome, UdpRequests};
 
-impl Errands {
+impl JobRunner {
     /// Datagrams that reach the relay. What they can carry goes there first.
-    pub fn by_datagrams(&mut self, exchanges: Exchanges<Session>) {
+    pub fn by_datagrams(&mut self, exchanges: UdpRequests<JobConnection>) {
         self.exchanges = exchanges;
     }
 
     /// Begins a conversation with the relay: in datagrams if it is `brief`.
-    pub(super) fn talk<R: Runs>(
+    pub(super) fn talk<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
+        context: &mut Context<'_, R>,
         relay: SocketAddr,
-        session: Session,
+        session: JobConnection,
         brief: bool,
     ) {
         let mut exchanges = std::mem::take(&mut self.exchanges);
         let begun = if brief {
-            exchanges.begin(turn.out, turn.now, relay, session, |session, lines| {
-                self.heard(session, Heard::Connected, lines);
-            })
+            exchanges.begin(
+                context.out,
+                context.now,
+                relay,
+                session,
+                |session, lines| {
+                    self.on_input(session, Input::Connected, lines);
+                },
+            )
         } else {
             Err(session)
         };
         self.exchanges = exchanges;
         if let Err(session) = begun {
-            turn.out.dial(relay, session.into());
+            context.out.dial(relay, session.into());
         }
     }
 
     /// A datagram came. Says what is done.
-    pub fn datagram<R: Runs>(
+    pub fn datagram<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
-        from: Correspondent,
+        context: &mut Context<'_, R>,
+        from: UdpPeer,
         bytes: &[u8],
     ) -> Vec<Done> {
         let mut exchanges = std::mem::take(&mut self.exchanges);
-        let outcome = exchanges.receive(turn.out, turn.now, from, bytes, |session, line, more| {
-            self.heard(session, Heard::Line(line), more)
-        });
+        let outcome = exchanges.receive(
+            context.out,
+            context.now,
+            from,
+            bytes,
+            |session, line, more| self.on_input(session, Input::Line(line), more),
+        );
         self.exchanges = exchanges;
-        self.go_on(turn, outcome)
+        self.go_on(context, outcome)
     }
 
     /// Nobody takes datagrams at the other end of a socket. Says what is done.
-    pub fn unreachable<R: Runs>(&mut self, turn: &mut Turn<'_, R>, socket: u32) -> Vec<Done> {
-        let lost = self.exchanges.unreachable(socket);
-        self.go_on(turn, lost)
+    pub fn on_udp_unreachable<R: RunsJobs>(
+        &mut self,
+        context: &mut Context<'_, R>,
+        socket: u32,
+    ) -> Vec<Done> {
+        let lost = self.exchanges.on_udp_unreachable(socket);
+        self.go_on(context, lost)
     }
 
     /// Whether there is a conversation in datagrams.
     #[must_use]
-    pub fn is_talking(&self) -> bool {
+    pub fn has_open_requests(&self) -> bool {
         !self.exchanges.is_empty()
     }
 
-    /// When to call [`Errands::tick`].
+    /// When to call [`JobRunner::on_timer`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.exchanges.next_deadline()
     }
 
     /// Sends again what was not answered. Says what is done.
-    pub fn tick<R: Runs>(&mut self, turn: &mut Turn<'_, R>) -> Vec<Done> {
-        let late = self.exchanges.tick(turn.out, turn.now);
-        self.go_on(turn, late)
+    pub fn on_timer<R: RunsJobs>(&mut self, context: &mut Context<'_, R>) -> Vec<Done> {
+        let late = self.exchanges.on_timer(context.out, context.now);
+        self.go_on(context, late)
     }
 
-    fn go_on<R: Runs>(
+    fn go_on<R: RunsJobs>(
         &mut self,
-        turn: &mut Turn<'_, R>,
-        outcomes: impl IntoIterator<Item = Outcome<Session>>,
+        context: &mut Context<'_, R>,
+        outcomes: impl IntoIterator<Item = UdpOutcome<JobConnection>>,
     ) -> Vec<Done> {
         let mut all_done = Vec::new();
         for outcome in outcomes {
             match outcome {
-                Outcome::Ended(session, end) => all_done.extend(self.ended(turn, session, &end)),
-                Outcome::FallBack(relay, session) => turn.out.dial(relay, session.into()),
+                UdpOutcome::Ended(session, end) => {
+                    all_done.extend(self.on_close(context, session, &end))
+                }
+                UdpOutcome::FallBack(relay, session) => context.out.dial(relay, session.into()),
             }
         }
         all_done

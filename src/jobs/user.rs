@@ -3,55 +3,55 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::close_reason::End;
+use crate::close_reason::CloseReason;
 use crate::jobs::choice::Offer;
-use crate::jobs::query::Question;
-use crate::jobs::runner::ErrandId;
+use crate::jobs::query::Query;
+use crate::jobs::runner::JobId;
 use crate::protocol::{Code, Delivery, FileItem, FileName, HolderItem, NodeAddress};
 
 /// Gets told what happens, and gets the content. Only what is behind it touches
 /// a terminal or a disk.
 pub trait User {
     /// Something happened.
-    fn tell(&mut self, news: News<'_>);
+    fn tell(&mut self, news: UserEvent<'_>);
 
     /// The next line may come.
-    fn ready(&mut self, wanted: Wanted);
+    fn ready(&mut self, wanted: PromptKind);
 
     /// Something was asked for: show it.
     ///
     /// # Errors
     /// Why it cannot be shown.
-    fn show(&mut self, listing: Listing<'_>) -> Result<(), NotStored>;
+    fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError>;
 
-    /// A file was found: prepare the place where it goes. Several errands may be
+    /// A file was found: prepare the place where it goes. Several jobs may be
     /// fetching a file each.
     ///
     /// # Errors
     /// Why there is none; then nothing of the file will follow.
-    fn begin(&mut self, errand: ErrandId, name: &FileName<'_>, size: u64) -> Result<(), NotStored>;
+    fn begin(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError>;
 
     /// More of the content.
     ///
     /// # Errors
     /// Why it cannot be taken.
-    fn take(&mut self, errand: ErrandId, bytes: &[u8]) -> Result<(), NotStored>;
+    fn take(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError>;
 
     /// The file is complete.
     ///
     /// # Errors
     /// Why it cannot be given its final place.
-    fn finish(&mut self, errand: ErrandId) -> Result<(), NotStored>;
+    fn finish(&mut self, job: JobId) -> Result<(), StoreError>;
 
     /// The file, if one was begun, will not be completed: forget what can be
     /// forgotten. Returns how many bytes have been shown already and cannot be
     /// taken back.
-    fn abandon(&mut self, errand: ErrandId) -> u64;
+    fn abandon(&mut self, job: JobId) -> u64;
 }
 
 /// What the next line is to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wanted {
+pub enum PromptKind {
     /// A command.
     Command,
     /// Which one of several contents.
@@ -62,14 +62,14 @@ pub enum Wanted {
 
 /// Why content cannot be put where it should go. It prints as what to do.
 #[derive(Debug)]
-pub struct NotStored {
+pub struct StoreError {
     /// For people.
     pub why: String,
     /// Nobody reads what we print any more: that is no failure of ours.
     pub reader_gone: bool,
 }
 
-impl fmt::Display for NotStored {
+impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.why)
     }
@@ -94,32 +94,32 @@ pub enum Listing<'a> {
 
 /// What happened.
 #[derive(Debug)]
-pub enum News<'a> {
+pub enum UserEvent<'a> {
     /// The relay gave its list of nodes.
     Nodes(&'a [NodeAddress]),
     /// What was asked for cannot be shown.
-    NotShown(&'a NotStored),
+    NotShown(&'a StoreError),
     /// The relay did not answer the question.
-    RelayFailed(&'a Question, &'a Trouble<'a>),
+    RelayFailed(&'a Query, &'a Failure<'a>),
     /// The relay did not say which nodes there are that may have a file.
     NoNodes {
         /// The file.
         name: &'a FileName<'a>,
         /// What went wrong.
-        trouble: &'a Trouble<'a>,
+        trouble: &'a Failure<'a>,
     },
     /// The message was passed on.
     Sent,
     /// Messages to this address reach us now.
     Listening(NodeAddress),
     /// They do not.
-    NotListening(&'a Trouble<'a>),
+    NotListening(&'a Failure<'a>),
     /// Something was typed for whoever spoke last, and nobody has spoken yet.
     NobodyYet,
     /// Nobody has said anything in this time.
     NoAnswer(Duration),
     /// A node is asked.
-    Asking {
+    RelayQuery {
         /// The file.
         name: &'a FileName<'a>,
         /// Its place in the list, from 1 on.
@@ -132,7 +132,7 @@ pub enum News<'a> {
     /// The node does not have the file.
     NotFound(NodeAddress),
     /// The node gave no proper answer.
-    NodeFailed(NodeAddress, &'a Trouble<'a>),
+    NodeFailed(NodeAddress, &'a Failure<'a>),
     /// The node has the file.
     Found {
         /// The node.
@@ -143,7 +143,7 @@ pub enum News<'a> {
     /// More of it has arrived.
     Progress {
         /// Which fetches it.
-        errand: ErrandId,
+        job: JobId,
         /// So many bytes.
         received: u64,
         /// Of so many.
@@ -188,11 +188,11 @@ pub enum News<'a> {
         size: u64,
     },
     /// The content cannot be put where it should go.
-    NotStored {
+    StoreError {
         /// The file.
         name: &'a FileName<'a>,
         /// What is wrong.
-        why: &'a NotStored,
+        why: &'a StoreError,
     },
     /// What was typed is not of the right form.
     Wrong(&'a str),
@@ -213,11 +213,11 @@ pub enum News<'a> {
 
 /// What went wrong with another program.
 #[derive(Debug)]
-pub enum Trouble<'a> {
+pub enum Failure<'a> {
     /// It answered with an error.
     Error(Code, String),
     /// The connection ended too early.
-    Ended(&'a End),
+    Ended(&'a CloseReason),
     /// The connection ended in mid-body.
     Broken {
         /// So many bytes had come.
@@ -225,7 +225,7 @@ pub enum Trouble<'a> {
         /// Of so many.
         size: u64,
         /// How it ended.
-        end: &'a End,
+        end: &'a CloseReason,
     },
     /// No node has announced the file.
     NoHolder,
@@ -236,14 +236,16 @@ pub enum Trouble<'a> {
 }
 
 /// With what came from the network made visible.
-impl fmt::Display for Trouble<'_> {
+impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Error(code, text) => {
-                let text = crate::escaped::Visible::text(text);
+                let text = crate::escaped::Escaped::text(text);
                 write!(f, "it says {} {text}", code.number())
             }
-            Self::Ended(End::Done) => f.write_str("it closed the connection too early"),
+            Self::Ended(CloseReason::EndOfInput) => {
+                f.write_str("it closed the connection too early")
+            }
             Self::Ended(end) => end.fmt(f),
             Self::Broken {
                 received,
@@ -255,7 +257,7 @@ impl fmt::Display for Trouble<'_> {
                     f,
                     "broken off: received {received} bytes, {remaining} remaining: "
                 )?;
-                Trouble::Ended(end).fmt(f)
+                Failure::Ended(end).fmt(f)
             }
             Self::OtherContent => f.write_str("its content has another hash than the wanted one"),
             Self::NoHolder => f.write_str("no node has announced it"),

@@ -7,18 +7,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::logging::Backlog;
+use crate::logging::LogQueue;
 
 /// How long the end of a program waits for a reader.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// The thread that writes. When this is dropped, all that was said before is
 /// written, unless nobody reads it.
-pub struct Scribe(Arc<Desk>);
+pub struct AsyncLogWriter(Arc<LogWriterShared>);
 
 /// Where lines are put for the scribe.
 #[derive(Default)]
-pub(crate) struct Desk {
+pub(crate) struct LogWriterShared {
     work: Mutex<Work>,
     /// There is something to write, or all has been written.
     changed: Condvar,
@@ -26,12 +26,12 @@ pub(crate) struct Desk {
 
 #[derive(Default)]
 struct Work {
-    backlog: Backlog,
+    backlog: LogQueue,
     /// The scribe writes what it has taken.
     is_writing: bool,
 }
 
-impl Scribe {
+impl AsyncLogWriter {
     /// Starts the thread. It ends with the process: it may be in the middle of a
     /// write that nothing else can end.
     pub(crate) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
@@ -42,21 +42,21 @@ impl Scribe {
         Ok(scribe)
     }
 
-    pub(crate) fn desk(&self) -> Arc<Desk> {
+    pub(crate) fn desk(&self) -> Arc<LogWriterShared> {
         Arc::clone(&self.0)
     }
 }
 
-impl Drop for Scribe {
+impl Drop for AsyncLogWriter {
     fn drop(&mut self) {
-        let Desk { changed, .. } = &*self.0;
+        let LogWriterShared { changed, .. } = &*self.0;
         let is_busy = |work: &mut Work| work.is_writing || !work.backlog.is_empty();
         // What nobody reads until then is lost.
         let _ = changed.wait_timeout_while(self.0.lock(), LAST_WAIT, is_busy);
     }
 }
 
-impl Desk {
+impl LogWriterShared {
     /// Returns at once.
     pub(crate) fn put(&self, bytes: &[u8]) {
         let mut work = self.lock();
@@ -119,10 +119,10 @@ mod tests {
     }
 
     /// A scribe, what it writes, and the way to let its write succeed.
-    fn scribe() -> (Scribe, Receiver<String>, Sender<()>) {
+    fn scribe() -> (AsyncLogWriter, Receiver<String>, Sender<()>) {
         let (written, begun) = mpsc::channel();
         let (read, may_end) = mpsc::channel();
-        let scribe = Scribe::start(Pipe(written, may_end)).expect("a thread");
+        let scribe = AsyncLogWriter::start(Pipe(written, may_end)).expect("a thread");
         (scribe, begun, read)
     }
 

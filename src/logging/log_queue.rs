@@ -5,13 +5,13 @@ pub(crate) const MAX_WAITING: usize = 1024 * 1024;
 
 /// Lines that wait for whoever writes them.
 #[derive(Default)]
-pub(crate) struct Backlog {
+pub(crate) struct LogQueue {
     text: String,
     /// Lines for which there was no room: they came after those that wait.
     left_out: u64,
 }
 
-impl Backlog {
+impl LogQueue {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         // A shorter line may still fit, but the gap must stay in its place.
         if self.left_out > 0 || self.text.len() + bytes.len() > MAX_WAITING {

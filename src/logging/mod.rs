@@ -4,9 +4,9 @@ mod async_log_writer;
 mod log_queue;
 mod rate_limited_log;
 
-pub(crate) use async_log_writer::Desk;
-pub use async_log_writer::Scribe;
-pub(crate) use log_queue::Backlog;
+pub use async_log_writer::AsyncLogWriter;
+pub(crate) use async_log_writer::LogWriterShared;
+pub(crate) use log_queue::LogQueue;
 #[cfg(test)]
 pub(crate) use log_queue::MAX_WAITING;
-pub(crate) use rate_limited_log::Journal;
+pub(crate) use rate_limited_log::RateLimitedLog;

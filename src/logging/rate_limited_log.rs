@@ -6,21 +6,21 @@ use std::time::Instant;
 
 use log::info;
 
-use crate::rate_limiter::Pace;
+use crate::rate_limiter::RateLimiter;
 
-pub(crate) struct Journal {
+pub(crate) struct RateLimitedLog {
     /// Lines in a second.
     rate: u32,
-    pace: Pace,
+    pace: RateLimiter,
     /// Lines that were left out since the last one.
     left_out: u64,
 }
 
-impl Journal {
+impl RateLimitedLog {
     pub(crate) fn new(rate: u32, now: Instant) -> Self {
         Self {
             rate,
-            pace: Pace::new(rate, now),
+            pace: RateLimiter::new(rate, now),
             left_out: 0,
         }
     }

@@ -8,11 +8,11 @@ use std::ops::{Bound, RangeInclusive};
 
 use log::{debug, warn};
 
-use crate::close_reason::End;
-use crate::escaped::Visible;
+use crate::close_reason::CloseReason;
+use crate::escaped::Escaped;
 use crate::node::share::Share;
 use crate::protocol::{Code, FileName, MAX_LISTED_FILES, MaybeHash, Reply, Request};
-use crate::role::Next;
+use crate::role::ReadNext;
 use crate::session::server::say;
 
 /// Lines that may be on their way without an answer.
@@ -23,35 +23,35 @@ const WINDOW: usize = 4 * MAX_LISTED_FILES;
 pub struct Announcer {
     /// What the relay has said `OK` to. Without a content: a conversation broke
     /// off, and the relay may have this name or not.
-    acknowledged: BTreeMap<Box<str>, Option<Content>>,
+    acknowledged: BTreeMap<Box<str>, Option<AnnouncedContent>>,
     /// How many have no content.
     doubtful: u64,
     /// The share's revision when the relay had last answered all of it.
     complete: Option<u64>,
     /// What was sent and not answered yet, in order.
-    sent: VecDeque<Change>,
-    progress: Progress,
+    sent: VecDeque<IndexChange>,
+    progress: AnnounceProgress,
     /// Times in a row that the relay had another number of files.
     mismatches: u32,
     /// Registrations to let pass before everything is sent once more.
     pause: u32,
-    leftovers: Leftovers,
+    leftovers: StaleEntries,
     /// That the numbers differ has been said.
     warned_of_mismatch: bool,
     /// That the relay does not take all has been said.
     warned_of_limit: bool,
 }
 
-type Content = (u64, MaybeHash);
+type AnnouncedContent = (u64, MaybeHash);
 
-enum Change {
-    Share(Box<str>, Content),
+enum IndexChange {
+    Share(Box<str>, AnnouncedContent),
     Unshare(Box<str>),
 }
 
 /// Files that a process before this one told the relay of, at our address.
 #[derive(Default)]
-enum Leftovers {
+enum StaleEntries {
     /// Not that we know.
     #[default]
     None,
@@ -63,7 +63,7 @@ enum Leftovers {
 
 /// How far the share was compared with what is acknowledged.
 #[derive(Default)]
-enum Progress {
+enum AnnounceProgress {
     /// No conversation.
     #[default]
     Idle,
@@ -81,7 +81,7 @@ impl Announcer {
     /// Whether a conversation is going on.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        !matches!(self.progress, Progress::Idle)
+        !matches!(self.progress, AnnounceProgress::Idle)
     }
 
     /// Whether the relay, which has so many files of ours, is to forget the node
@@ -89,16 +89,16 @@ impl Announcer {
     /// While it knew nothing better, what it had was of use.
     pub fn starts_over(&mut self, files: u64) -> bool {
         let is_sure = self.complete.is_some() || files == 0;
-        if !matches!(self.leftovers, Leftovers::Suspected) || !is_sure {
+        if !matches!(self.leftovers, StaleEntries::Suspected) || !is_sure {
             return false;
         }
         if files <= *self.expected().end() {
-            self.leftovers = Leftovers::None;
+            self.leftovers = StaleEntries::None;
             return false;
         }
         *self = Self {
             // If it breaks off, they are still there.
-            leftovers: Leftovers::Suspected,
+            leftovers: StaleEntries::Suspected,
             warned_of_limit: self.warned_of_limit,
             ..Self::default()
         };
@@ -107,52 +107,57 @@ impl Announcer {
 
     /// The relay has said that it forgot the node.
     pub fn started_over(&mut self) {
-        self.leftovers = Leftovers::Forgotten;
+        self.leftovers = StaleEntries::Forgotten;
     }
 
     /// The relay has registered us and says that it has so many files of ours.
     /// Writes the first changes to `reply`. No conversation is going on.
-    pub fn begin(&mut self, share: &mut impl Share, files: u64, reply: &mut Vec<u8>) -> Next {
+    pub fn begin(&mut self, share: &mut impl Share, files: u64, reply: &mut Vec<u8>) -> ReadNext {
         self.reconcile(files);
         let revision = share.revision();
         self.progress = if self.complete == Some(revision) {
-            Progress::Sent(revision)
+            AnnounceProgress::Sent(revision)
         } else {
-            Progress::Removing(None, revision)
+            AnnounceProgress::Removing(None, revision)
         };
         self.go_on(share, reply)
     }
 
     /// The relay has answered the first change that is on its way.
-    pub fn answered(&mut self, share: &mut impl Share, line: &[u8], reply: &mut Vec<u8>) -> Next {
+    pub fn answered(
+        &mut self,
+        share: &mut impl Share,
+        line: &[u8],
+        reply: &mut Vec<u8>,
+    ) -> ReadNext {
         let Some(change) = self.sent.pop_front() else {
-            return Next::Close(End::Nonsense);
+            return ReadNext::Close(CloseReason::ProtocolError);
         };
         match (change, Reply::parse(line)) {
-            (Change::Share(name, content), Ok(Reply::Ok(_))) => {
+            (IndexChange::Share(name, content), Ok(Reply::Ok(_))) => {
                 if self.acknowledged.insert(name, Some(content)) == Some(None) {
                     self.doubtful -= 1;
                 }
             }
-            (Change::Unshare(name), Ok(Reply::Ok(_) | Reply::NotFound)) => {
+            (IndexChange::Unshare(name), Ok(Reply::Ok(_) | Reply::NotFound)) => {
                 if self.acknowledged.remove(&name) == Some(None) {
                     self.doubtful -= 1;
                 }
             }
-            (Change::Share(name, _), Ok(Reply::Error(Code::LimitReached, text))) => {
+            (IndexChange::Share(name, _), Ok(Reply::Error(Code::LimitReached, text))) => {
                 // What was accepted stays, and all that follows would be refused.
                 self.refused(&name, &text);
             }
             (_, Ok(Reply::Error(Code::UnknownVerb, _))) => {
                 debug!("the relay keeps no index");
-                return Next::Close(End::Satisfied);
+                return ReadNext::Close(CloseReason::Completed);
             }
             // Our lease ended in between, or it makes no sense: what is not
             // acknowledged is sent again at the next registration.
-            (_, Ok(_)) => return Next::Close(End::Satisfied),
+            (_, Ok(_)) => return ReadNext::Close(CloseReason::Completed),
             (change, Err(_)) => {
                 self.sent.push_front(change);
-                return Next::Close(End::Nonsense);
+                return ReadNext::Close(CloseReason::ProtocolError);
             }
         }
         self.go_on(share, reply)
@@ -161,9 +166,9 @@ impl Announcer {
     /// The conversation is over, however it went. What has no answer the relay
     /// may have done or not: it must be said again, whatever has changed by then.
     pub fn over(&mut self) {
-        self.progress = Progress::Idle;
+        self.progress = AnnounceProgress::Idle;
         for change in mem::take(&mut self.sent) {
-            let (Change::Share(name, _) | Change::Unshare(name)) = change;
+            let (IndexChange::Share(name, _) | IndexChange::Unshare(name)) = change;
             if self.acknowledged.insert(name, None) != Some(None) {
                 self.doubtful += 1;
             }
@@ -173,7 +178,7 @@ impl Announcer {
     /// Whether the share has changed since all of it was told, or the relay is to
     /// count again. A relay to which it never was is not hurried.
     pub fn is_behind(&self, share: &mut impl Share) -> bool {
-        let recounts = matches!(self.leftovers, Leftovers::Suspected);
+        let recounts = matches!(self.leftovers, StaleEntries::Suspected);
         self.complete
             .is_some_and(|complete| recounts || complete != share.revision())
     }
@@ -191,8 +196,8 @@ impl Announcer {
     fn reconcile(&mut self, files: u64) {
         let known = self.acknowledged.len() as u64;
         let expected = self.expected();
-        if files > *expected.end() && matches!(self.leftovers, Leftovers::None) {
-            self.leftovers = Leftovers::Suspected;
+        if files > *expected.end() && matches!(self.leftovers, StaleEntries::None) {
+            self.leftovers = StaleEntries::Suspected;
         }
         if expected.contains(&files) {
             self.mismatches = 0;
@@ -219,32 +224,32 @@ impl Announcer {
     }
 
     /// Sends as much as may be on its way, and closes when all is answered.
-    fn go_on(&mut self, share: &mut impl Share, reply: &mut Vec<u8>) -> Next {
+    fn go_on(&mut self, share: &mut impl Share, reply: &mut Vec<u8>) -> ReadNext {
         while self.sent.len() < WINDOW {
             self.progress = match mem::take(&mut self.progress) {
-                Progress::Removing(after, revision) => {
+                AnnounceProgress::Removing(after, revision) => {
                     match self.remove(share, after.as_deref(), reply) {
-                        Some(last) => Progress::Removing(Some(last), revision),
-                        None => Progress::Adding(None, revision),
+                        Some(last) => AnnounceProgress::Removing(Some(last), revision),
+                        None => AnnounceProgress::Adding(None, revision),
                     }
                 }
-                Progress::Adding(after, revision) => {
+                AnnounceProgress::Adding(after, revision) => {
                     match self.add(share, after.as_deref(), reply) {
-                        Some(last) => Progress::Adding(Some(last), revision),
-                        None => Progress::Sent(revision),
+                        Some(last) => AnnounceProgress::Adding(Some(last), revision),
+                        None => AnnounceProgress::Sent(revision),
                     }
                 }
-                Progress::Sent(revision) if self.sent.is_empty() => {
+                AnnounceProgress::Sent(revision) if self.sent.is_empty() => {
                     self.complete = Some(revision);
-                    return Next::Close(End::Satisfied);
+                    return ReadNext::Close(CloseReason::Completed);
                 }
-                all_said @ (Progress::Sent(_) | Progress::Idle) => {
+                all_said @ (AnnounceProgress::Sent(_) | AnnounceProgress::Idle) => {
                     self.progress = all_said;
                     break;
                 }
             };
         }
-        Next::Line
+        ReadNext::Line
     }
 
     /// Takes back what is gone in one page. Returns the last name of the page,
@@ -287,7 +292,7 @@ impl Announcer {
             end = last.map(|name| Box::from(*name));
         }
         for name in gone {
-            self.send(Change::Unshare(name), reply);
+            self.send(IndexChange::Unshare(name), reply);
         }
         end
     }
@@ -307,7 +312,7 @@ impl Announcer {
             while known.next_if(|(other, _)| *other < name).is_some() {}
             let same = known.next_if(|(other, told)| *other == name && *told == Some(content));
             if same.is_none() {
-                changed.push(Change::Share(name.into(), content));
+                changed.push(IndexChange::Share(name.into(), content));
             }
             listed += 1;
             if listed == MAX_LISTED_FILES {
@@ -322,18 +327,18 @@ impl Announcer {
     }
 
     /// What is acknowledged after a name.
-    fn after(&self, name: Option<&str>) -> impl Iterator<Item = (&str, Option<Content>)> {
+    fn after(&self, name: Option<&str>) -> impl Iterator<Item = (&str, Option<AnnouncedContent>)> {
         let start = name.map_or(Bound::Unbounded, Bound::Excluded);
         let known = self.acknowledged.range::<str, _>((start, Bound::Unbounded));
         known.map(|(name, content)| (&**name, *content))
     }
 
-    fn send(&mut self, change: Change, reply: &mut Vec<u8>) {
+    fn send(&mut self, change: IndexChange, reply: &mut Vec<u8>) {
         let request = match &change {
-            Change::Share(name, (size, hash)) => {
+            IndexChange::Share(name, (size, hash)) => {
                 FileName::parse(name).map(|name| Request::Share(*size, *hash, name))
             }
-            Change::Unshare(name) => FileName::parse(name).map(Request::Unshare),
+            IndexChange::Unshare(name) => FileName::parse(name).map(Request::Unshare),
         };
         // A share has valid names only.
         if let Ok(request) = request {
@@ -343,11 +348,11 @@ impl Announcer {
     }
 
     fn refused(&mut self, name: &str, text: &str) {
-        if let Progress::Adding(_, revision) = self.progress {
-            self.progress = Progress::Sent(revision);
+        if let AnnounceProgress::Adding(_, revision) = self.progress {
+            self.progress = AnnounceProgress::Sent(revision);
         }
         if !mem::replace(&mut self.warned_of_limit, true) {
-            let (name, text) = (Visible::text(name), Visible::text(text));
+            let (name, text) = (Escaped::text(name), Escaped::text(text));
             warn!("the relay does not list {name} and what follows: {text}");
         }
     }

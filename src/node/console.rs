@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use crate::close_reason::End;
+use crate::close_reason::CloseReason;
 use crate::jobs::{
-    Choices, Chosen, Done, Errand, Errands, News, Question, Runs, Session, Typed, User,
+    Choices, Chosen, Done, Job, JobConnection, JobRunner, Query, RunsJobs, Typed, User, UserEvent,
 };
-use crate::node::console_commands::Order;
+use crate::node::console_commands::ConsoleCommand;
 use crate::protocol::{ContentHash, FileName, NodeAddress};
-use crate::role::{Correspondent, Heard, Next, Turn};
-use crate::session::udp_requests::Exchanges;
+use crate::role::{Context, Input, ReadNext, UdpPeer};
+use crate::session::udp_requests::UdpRequests;
 
 /// Files that may wait until others are fetched. With so many the next command
 /// waits as well.
@@ -42,7 +42,7 @@ quit        stop the node";
 
 /// The person or program that types at a node.
 pub struct Console {
-    errands: Errands,
+    jobs: JobRunner,
     choices: Choices,
     /// Files that may be fetched at once.
     max_downloads: usize,
@@ -63,10 +63,10 @@ impl Console {
         max_nodes: u64,
         max_downloads: usize,
     ) -> Self {
-        let mut errands = Errands::new(user, relay, max_nodes);
-        errands.may_ask(may_choose);
+        let mut jobs = JobRunner::new(user, relay, max_nodes);
+        jobs.may_ask(may_choose);
         Self {
-            errands,
+            jobs,
             choices: Choices::default(),
             max_downloads,
             waiting: VecDeque::new(),
@@ -77,42 +77,44 @@ impl Console {
     /// The next command may come.
     pub(super) fn ready(&mut self) {
         let wanted = self.choices.wanted();
-        self.errands.user().ready(wanted);
+        self.jobs.user().ready(wanted);
     }
 
     /// What was ordered is done, and this is what to say about it.
-    pub(super) fn answer(&mut self, news: News<'_>) {
-        self.errands.user().tell(news);
+    pub(super) fn answer(&mut self, news: UserEvent<'_>) {
+        self.jobs.user().tell(news);
         self.ready();
     }
 
     /// The relay lists us under this address: nothing is fetched from there.
     pub(super) fn listed(&mut self, address: NodeAddress) {
-        self.errands.is_us(address);
+        self.jobs.is_us(address);
     }
 
     /// The user typed a line. Returns what is to be done about it elsewhere.
     pub(super) fn typed<'a>(
         &mut self,
-        turn: &mut Turn<'_, impl Runs>,
+        context: &mut Context<'_, impl RunsJobs>,
         line: &'a str,
-    ) -> Option<Order<'a>> {
-        match self.choices.typed(line, self.errands.user()) {
-            Some(Chosen::Content(name, hash)) => self.get(turn, name, Some(hash)),
+    ) -> Option<ConsoleCommand<'a>> {
+        match self.choices.typed(line, self.jobs.user()) {
+            Some(Chosen::Content(name, hash)) => self.get(context, name, Some(hash)),
             Some(Chosen::Nothing | Chosen::NotYet) => self.ready(),
             None => match Typed::parse(line) {
-                Typed::Get(name, hash) => return Some(Order::Get(name, hash)),
-                Typed::Share(path) => return Some(Order::Share(path)),
-                Typed::Unshare(name) => return Some(Order::Unshare(name)),
-                Typed::Quit => return Some(Order::Stop),
-                Typed::Ask(Question::Message(to, text)) => return Some(Order::Send(to, text)),
-                Typed::Reply(text) => return Some(Order::Reply(text)),
-                Typed::Ask(question) => self.ask(turn, question),
-                Typed::Chat(_) => self.answer(News::Wrong(
+                Typed::Get(name, hash) => return Some(ConsoleCommand::Get(name, hash)),
+                Typed::Share(path) => return Some(ConsoleCommand::Share(path)),
+                Typed::Unshare(name) => return Some(ConsoleCommand::Unshare(name)),
+                Typed::Quit => return Some(ConsoleCommand::Stop),
+                Typed::Ask(Query::Message(to, text)) => {
+                    return Some(ConsoleCommand::Send(to, text));
+                }
+                Typed::Reply(text) => return Some(ConsoleCommand::Reply(text)),
+                Typed::Ask(question) => self.ask(context, question),
+                Typed::Chat(_) => self.answer(UserEvent::Wrong(
                     "use: send IP PORT TEXT; what is answered is shown, and reply TEXT goes on",
                 )),
                 other => {
-                    other.explain(line, HELP, self.errands.user());
+                    other.explain(line, HELP, self.jobs.user());
                     self.ready();
                 }
             },
@@ -122,7 +124,7 @@ impl Console {
 
     /// The user does not want to choose now. Returns whether there was a choice.
     pub(super) fn give_up(&mut self) -> bool {
-        let was_choosing = self.choices.give_up(self.errands.user());
+        let was_choosing = self.choices.give_up(self.jobs.user());
         if was_choosing {
             self.ready();
         }
@@ -130,97 +132,106 @@ impl Console {
     }
 
     /// Asks the relay. The next command may come when it has answered.
-    pub(super) fn ask(&mut self, turn: &mut Turn<'_, impl Runs>, question: Question) {
-        self.begin(turn, Errand::Ask(question));
+    pub(super) fn ask(&mut self, context: &mut Context<'_, impl RunsJobs>, question: Query) {
+        self.begin(context, Job::Ask(question));
     }
 
     /// Whether this file is being fetched, or waits for that.
     pub(super) fn is_coming(&self, name: &FileName<'_>) -> bool {
-        self.errands.is_fetching(name) || self.waiting.iter().any(|(waits, _)| waits == name)
+        self.jobs.is_fetching(name) || self.waiting.iter().any(|(waits, _)| waits == name)
     }
 
     /// Fetches a file as soon as there is a place for it.
     pub(super) fn get(
         &mut self,
-        turn: &mut Turn<'_, impl Runs>,
+        context: &mut Context<'_, impl RunsJobs>,
         name: FileName<'static>,
         hash: Option<ContentHash>,
     ) {
         self.waiting.push_back((name, hash));
         self.is_held = true;
-        self.go_on(turn);
+        self.go_on(context);
     }
 
     /// Collects file names that start with `prefix`.
     pub(super) fn complete(
         &mut self,
-        turn: &mut Turn<'_, impl Runs>,
+        context: &mut Context<'_, impl RunsJobs>,
         prefix: String,
         answer: Sender<Vec<String>>,
     ) {
-        self.errands.complete(turn, prefix, answer);
+        self.jobs.complete(context, prefix, answer);
     }
 
     /// Something was heard on a connection of ours.
-    pub(super) fn heard(
+    pub(super) fn on_input(
         &mut self,
-        session: &mut Session,
-        heard: Heard<'_>,
+        session: &mut JobConnection,
+        heard: Input<'_>,
         reply: &mut Vec<u8>,
-    ) -> Next {
-        self.errands.heard(session, heard, reply)
+    ) -> ReadNext {
+        self.jobs.on_input(session, heard, reply)
     }
 
     /// A connection of ours is over.
-    pub(super) fn ended(&mut self, turn: &mut Turn<'_, impl Runs>, session: Session, end: &End) {
-        if let Some(done) = self.errands.ended(turn, session, end) {
-            self.done(turn, done);
+    pub(super) fn on_close(
+        &mut self,
+        context: &mut Context<'_, impl RunsJobs>,
+        session: JobConnection,
+        end: &CloseReason,
+    ) {
+        if let Some(done) = self.jobs.on_close(context, session, end) {
+            self.done(context, done);
         }
     }
 
     /// What is asked of the relay goes there in datagrams where it can.
     #[must_use]
-    pub fn by_datagrams(mut self, exchanges: Exchanges<Session>) -> Self {
-        self.errands.by_datagrams(exchanges);
+    pub fn by_datagrams(mut self, exchanges: UdpRequests<JobConnection>) -> Self {
+        self.jobs.by_datagrams(exchanges);
         self
     }
 
     /// A datagram came, perhaps for us.
     pub(super) fn datagram(
         &mut self,
-        turn: &mut Turn<'_, impl Runs>,
-        from: Correspondent,
+        context: &mut Context<'_, impl RunsJobs>,
+        from: UdpPeer,
         bytes: &[u8],
     ) {
-        let done = self.errands.datagram(turn, from, bytes);
-        self.all_done(turn, done);
+        let done = self.jobs.datagram(context, from, bytes);
+        self.all_done(context, done);
     }
 
     /// Nobody takes datagrams at the other end of a socket.
-    pub(super) fn unreachable(&mut self, turn: &mut Turn<'_, impl Runs>, socket: u32) {
-        let done = self.errands.unreachable(turn, socket);
-        self.all_done(turn, done);
+    pub(super) fn on_udp_unreachable(
+        &mut self,
+        context: &mut Context<'_, impl RunsJobs>,
+        socket: u32,
+    ) {
+        let done = self.jobs.on_udp_unreachable(context, socket);
+        self.all_done(context, done);
     }
 
     /// Whether it talks to the relay in datagrams.
-    pub(super) fn is_talking(&self) -> bool {
-        self.errands.is_talking()
+    pub(super) fn has_open_requests(&self) -> bool {
+        self.jobs.has_open_requests()
     }
 
-    /// When to call [`Console::tick`].
+    /// When to call [`Console::on_timer`].
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.errands.next_deadline()
+        self.jobs.next_deadline()
     }
 
     /// Asks again what was not answered.
-    pub(super) fn tick(&mut self, turn: &mut Turn<'_, impl Runs>) {
-        let done = self.errands.tick(turn);
-        self.all_done(turn, done);
+    pub(super) fn on_timer(&mut self, context: &mut Context<'_, impl RunsJobs>) {
+        let done = self.jobs.on_timer(context);
+        self.all_done(context, done);
     }
 
-    fn all_done(&mut self, turn: &mut Turn<'_, impl Runs>, done: Vec<Done>) {
+    fn all_done(&mut self, context: &mut Context<'_, impl RunsJobs>, done: Vec<Done>) {
         for done in done {
-            self.done(turn, done);
+            self.done(context, done);
         }
     }
 
@@ -229,7 +240,7 @@ impl Console {
         let left_out = self.waiting.len();
         self.waiting.clear();
         self.note(left_out, "will not be fetched: the node stops");
-        let under_way = self.errands.fetching();
+        let under_way = self.jobs.fetching();
         self.note(under_way, "may still arrive; ctrl-C ends that");
     }
 
@@ -241,33 +252,33 @@ impl Console {
             _ => "s",
         };
         let text = format!("{files} file{plural} {what}");
-        self.errands.user().tell(News::Note(&text));
+        self.jobs.user().tell(UserEvent::Note(&text));
     }
 
-    fn begin(&mut self, turn: &mut Turn<'_, impl Runs>, errand: Errand) {
-        if let Some(done) = self.errands.begin(turn, errand) {
-            self.done(turn, done);
+    fn begin(&mut self, context: &mut Context<'_, impl RunsJobs>, job: Job) {
+        if let Some(done) = self.jobs.begin(context, job) {
+            self.done(context, done);
         }
     }
 
-    fn done(&mut self, turn: &mut Turn<'_, impl Runs>, done: Done) {
+    fn done(&mut self, context: &mut Context<'_, impl RunsJobs>, done: Done) {
         if let Some(choice) = done.choice {
             // The next command may come already: it is the choice.
-            self.choices.add(choice, self.errands.user());
+            self.choices.add(choice, self.jobs.user());
         }
         if done.fetched {
-            self.go_on(turn);
+            self.go_on(context);
         } else {
             self.ready();
         }
     }
 
     /// Begins to fetch as many files as there are places for.
-    fn go_on(&mut self, turn: &mut Turn<'_, impl Runs>) {
-        while self.errands.fetching() < self.max_downloads
+    fn go_on(&mut self, context: &mut Context<'_, impl RunsJobs>) {
+        while self.jobs.fetching() < self.max_downloads
             && let Some((name, hash)) = self.waiting.pop_front()
         {
-            self.begin(turn, Errand::Get(name, hash));
+            self.begin(context, Job::Get(name, hash));
         }
         if self.is_held && self.waiting.len() < MAX_WAITING {
             self.is_held = false;

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::escaped::Visible;
+use crate::escaped::Escaped;
 use crate::protocol::{Delivery, NodeAddress, Registered};
 
 /// Something that the user of a node wants to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum News<'a> {
+pub enum NodeEvent<'a> {
     /// The relay lists us now.
     Registered(Registered),
     /// The relay does not; we go on trying. Said once until it works again.
@@ -29,7 +29,7 @@ pub enum News<'a> {
 }
 
 /// With what came from the network made visible.
-impl fmt::Display for News<'_> {
+impl fmt::Display for NodeEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registered(Registered { lease, address, .. }) => {
@@ -46,7 +46,7 @@ impl fmt::Display for News<'_> {
                 f.write_str("no more messages arrive: another one listens at our address")
             }
             Self::Message(Delivery { from, text }) => {
-                write!(f, "message from {from}: {}", Visible::text(text.as_str()))
+                write!(f, "message from {from}: {}", Escaped::text(text.as_str()))
             }
             Self::Sent(to) => write!(f, "sent to {to}"),
             Self::NotSent(to, why) => write!(f, "not sent to {to}: {why}"),

@@ -4,64 +4,64 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::close_reason::End;
-use crate::escaped::Visible;
-use crate::node::event::News;
+use crate::close_reason::CloseReason;
+use crate::escaped::Escaped;
+use crate::node::event::NodeEvent;
 use crate::protocol::{ClaimedIp, Code, NodeAddress, Port, Text};
-use crate::relay_link::{LONGEST_PAUSE, Redial, Setback};
-use crate::relay_link::{Mail, Mailbox};
-use crate::role::{ConnId, Heard, Next, Output, Role};
+use crate::relay_link::{Backoff, BackoffState, LONGEST_PAUSE};
+use crate::relay_link::{MessageSubscription, SubscriptionEvent};
+use crate::role::{ConnId, Input, Output, ReadNext, Role};
 
 /// A mailbox that was open for so long works: what follows is a new trouble.
 const PROVEN: Duration = LONGEST_PAUSE;
 
 /// The node's ear.
-pub struct Listener {
-    relay: Redial,
+pub struct MessageListener {
+    relay: Backoff,
     ip: ClaimedIp,
     port: Port,
-    state: State,
+    state: ListenerState,
     /// Who wrote last.
     last: Option<NodeAddress>,
 }
 
-enum State {
+enum ListenerState {
     /// The node is not registered yet.
     Asleep,
     /// Nothing to do before this.
     Waiting(Instant),
     /// A connection is there, or about to be; open since.
-    Talking(Mailbox, Option<Instant>),
+    Talking(MessageSubscription, Option<Instant>),
     /// It was replaced, or the node stops.
     Over,
 }
 
-impl Listener {
+impl MessageListener {
     /// Will listen at the address under which the node is listed. `relay` is not
     /// empty.
     #[must_use]
     pub fn new(relay: Vec<SocketAddr>, ip: ClaimedIp, port: Port, seed: u64) -> Self {
         Self {
-            relay: Redial::new(relay, seed),
+            relay: Backoff::new(relay, seed),
             ip,
             port,
-            state: State::Asleep,
+            state: ListenerState::Asleep,
             last: None,
         }
     }
 
     /// The node is registered: from now on it may listen.
     pub(super) fn wake(&mut self, now: Instant) {
-        if let State::Asleep = self.state {
-            self.state = State::Waiting(now);
+        if let ListenerState::Asleep = self.state {
+            self.state = ListenerState::Waiting(now);
         }
     }
 
-    /// When [`Listener::dial`] has something to do.
+    /// When [`MessageListener::dial`] has something to do.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Waiting(until) => Some(until),
-            State::Asleep | State::Talking(..) | State::Over => None,
+            ListenerState::Waiting(until) => Some(until),
+            ListenerState::Asleep | ListenerState::Talking(..) | ListenerState::Over => None,
         }
     }
 
@@ -70,41 +70,43 @@ impl Listener {
         if self.next_deadline().is_none_or(|due| due > now) {
             return None;
         }
-        let mailbox = Mailbox::new(Some((self.ip, self.port)));
-        self.state = State::Talking(mailbox, None);
+        let mailbox = MessageSubscription::new(Some((self.ip, self.port)));
+        self.state = ListenerState::Talking(mailbox, None);
         Some(self.relay.address())
     }
 
     /// Something was heard from the relay.
-    pub(super) fn heard<'a, R: Role>(
+    pub(super) fn on_input<'a, R: Role>(
         &mut self,
         out: &mut Output<R>,
         now: Instant,
         conn: ConnId,
-        heard: Heard<'a>,
-    ) -> (Next, Option<News<'a>>) {
-        let State::Talking(mailbox, since) = &mut self.state else {
+        heard: Input<'a>,
+    ) -> (ReadNext, Option<NodeEvent<'a>>) {
+        let ListenerState::Talking(mailbox, since) = &mut self.state else {
             // The node stops.
-            return (Next::Close(End::Satisfied), None);
+            return (ReadNext::Close(CloseReason::Completed), None);
         };
-        let (next, mail) = mailbox.heard(out, conn, heard);
+        let (next, mail) = mailbox.on_input(out, conn, heard);
         let news = match mail {
             None => None,
-            Some(Mail::Open(address)) => {
+            Some(SubscriptionEvent::Open(address)) => {
                 *since = Some(now);
-                Some(News::Listening(address))
+                Some(NodeEvent::Listening(address))
             }
-            Some(Mail::Refused(code, text)) => self.lost(now, said(code, &text)),
-            Some(Mail::Replaced) => {
-                self.state = State::Over;
-                Some(News::Replaced)
+            Some(SubscriptionEvent::Refused(code, text)) => self.lost(now, said(code, &text)),
+            Some(SubscriptionEvent::Replaced) => {
+                self.state = ListenerState::Over;
+                Some(NodeEvent::Replaced)
             }
-            Some(Mail::Message(delivery)) => {
+            Some(SubscriptionEvent::Message(delivery)) => {
                 self.last = Some(delivery.from);
-                Some(News::Message(delivery))
+                Some(NodeEvent::Message(delivery))
             }
-            Some(Mail::Sent(to)) => Some(News::Sent(to)),
-            Some(Mail::NotSent(to, code, text)) => Some(News::NotSent(to, said(code, &text))),
+            Some(SubscriptionEvent::Sent(to)) => Some(NodeEvent::Sent(to)),
+            Some(SubscriptionEvent::NotSent(to, code, text)) => {
+                Some(NodeEvent::NotSent(to, said(code, &text)))
+            }
         };
         (next, news)
     }
@@ -123,24 +125,25 @@ impl Listener {
         text: Text<'static>,
     ) -> bool {
         match &mut self.state {
-            State::Talking(mailbox, _) => mailbox.send(out, to, text),
-            State::Asleep | State::Waiting(_) | State::Over => false,
+            ListenerState::Talking(mailbox, _) => mailbox.send(out, to, text),
+            ListenerState::Asleep | ListenerState::Waiting(_) | ListenerState::Over => false,
         }
     }
 
     /// The connection is over. Returns what the user wants to know.
-    pub(super) fn ended(&mut self, now: Instant, end: &End) -> Vec<News<'static>> {
-        let State::Talking(mailbox, since) = &mut self.state else {
+    pub(super) fn on_close(&mut self, now: Instant, end: &CloseReason) -> Vec<NodeEvent<'static>> {
+        let ListenerState::Talking(mailbox, since) = &mut self.state else {
             return Vec::new();
         };
         if since.is_some_and(|since| now.saturating_duration_since(since) >= PROVEN) {
             self.relay.worked();
         }
-        let in_doubt = |to| News::NotSent(to, "the connection broke; it may have arrived".into());
-        let mut news: Vec<News<'_>> = mailbox.unanswered().map(in_doubt).collect();
+        let in_doubt =
+            |to| NodeEvent::NotSent(to, "the connection broke; it may have arrived".into());
+        let mut news: Vec<NodeEvent<'_>> = mailbox.unanswered().map(in_doubt).collect();
         let relay = self.relay.address();
         let why = match end {
-            End::Done => "it closed the connection".to_owned(),
+            CloseReason::EndOfInput => "it closed the connection".to_owned(),
             end => end.to_string(),
         };
         news.extend(self.lost(now, format!("relay {relay}: {why}")));
@@ -150,26 +153,26 @@ impl Listener {
     /// The node stops. Returns false as long as the relay may still register it
     /// for our sake: this is called again when something has changed.
     pub(super) fn leave<R: Role>(&mut self, out: &mut Output<R>) -> bool {
-        if let State::Talking(mailbox, _) = &self.state {
+        if let ListenerState::Talking(mailbox, _) = &self.state {
             if mailbox.is_registering() {
                 return false;
             }
             if let Some(conn) = mailbox.conn() {
-                out.close(conn, End::Drained);
+                out.close(conn, CloseReason::Shutdown);
             }
         }
-        self.state = State::Over;
+        self.state = ListenerState::Over;
         true
     }
 
-    fn lost(&mut self, now: Instant, why: String) -> Option<News<'static>> {
-        let Setback { pause, is_news } = self.relay.failed();
-        self.state = State::Waiting(now + pause);
-        is_news.then_some(News::Unheard(why))
+    fn lost(&mut self, now: Instant, why: String) -> Option<NodeEvent<'static>> {
+        let BackoffState { pause, is_news } = self.relay.failed();
+        self.state = ListenerState::Waiting(now + pause);
+        is_news.then_some(NodeEvent::Unheard(why))
     }
 }
 
 /// An error of the relay, for people.
 fn said(code: Code, text: &str) -> String {
-    format!("the relay says {} {}", code.number(), Visible::text(text))
+    format!("the relay says {} {}", code.number(), Escaped::text(text))
 }

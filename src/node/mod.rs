@@ -19,20 +19,20 @@ use log::debug;
 
 pub use announcer::Announcer;
 pub use console::{Console, HELP};
-pub use event::News;
-pub use message_listener::Listener;
+pub use event::NodeEvent;
+pub use message_listener::MessageListener;
 pub use registrar::{Contact, Registrar};
-pub use relay_exchange::Talk;
-pub use share::{Added, Content, Extent, Refused, Removed, Share, Stat, Unavailable};
+pub use relay_exchange::RelayExchange;
+pub use share::{AddError, Added, FileContent, Removed, Share, ShareTotals, Stat, Unavailable};
 
-use crate::close_reason::{End, Full};
-use crate::escaped::Visible;
+use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::escaped::Escaped;
 use crate::jobs;
 use crate::protocol::{NodeAddress, Text};
-use crate::role::{ConnId, Correspondent, Heard, Next, Role, Turn};
-use crate::session::Visitor;
+use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
+use crate::session::ServerSession;
 use crate::session::server;
-use crate::session::udp_requests::Exchanges;
+use crate::session::udp_requests::UdpRequests;
 
 /// What changed while the relay was told of the files is told after this time.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -43,13 +43,13 @@ pub struct Node<S: Share> {
     registrar: Registrar,
     announcer: Announcer,
     /// None of them if the relay is to be reached over TCP only.
-    exchanges: Exchanges<Talk>,
+    exchanges: UdpRequests<RelayExchange>,
     /// If it is to receive messages.
-    listener: Option<Listener>,
+    listener: Option<MessageListener>,
     /// If somebody types commands.
     console: Option<Console>,
     /// Tells the node's user.
-    news: Box<dyn FnMut(&News<'_>)>,
+    news: Box<dyn FnMut(&NodeEvent<'_>)>,
     max_unknown: u16,
     started: Instant,
     gets: u64,
@@ -57,50 +57,50 @@ pub struct Node<S: Share> {
 }
 
 /// One connection of a node.
-pub enum Session {
+pub enum NodeSession {
     /// Somebody who asks for files.
-    Visitor {
+    ServerSession {
         /// What they did.
-        visitor: Visitor,
+        visitor: ServerSession,
         /// The last name of a list that was cut, for `MORE`.
         listed: Option<Box<str>>,
     },
     /// Our contact with the relay.
-    Relay(Box<Talk>),
+    Relay(Box<RelayExchange>),
     /// Where messages arrive.
-    Mailbox,
+    MessageSubscription,
     /// For somebody at the console.
-    Errand(Box<jobs::Session>),
+    Job(Box<jobs::JobConnection>),
 }
 
 /// What other threads tell a node.
-pub enum Message<F> {
+pub enum NodeMessage<F> {
     /// What was found out about the share.
     Found(F),
     /// What is typed at the console.
-    Console(jobs::Message),
+    Console(jobs::TerminalEvent),
 }
 
-impl<F> From<jobs::Message> for Message<F> {
-    fn from(message: jobs::Message) -> Self {
+impl<F> From<jobs::TerminalEvent> for NodeMessage<F> {
+    fn from(message: jobs::TerminalEvent) -> Self {
         Self::Console(message)
     }
 }
 
-impl From<jobs::Session> for Session {
-    fn from(session: jobs::Session) -> Self {
+impl From<jobs::JobConnection> for NodeSession {
+    fn from(session: jobs::JobConnection) -> Self {
         // There may be many visitors: they are small.
-        Self::Errand(Box::new(session))
+        Self::Job(Box::new(session))
     }
 }
 
-impl fmt::Display for Session {
+impl fmt::Display for NodeSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Visitor { visitor, .. } => visitor.fmt(f),
+            Self::ServerSession { visitor, .. } => visitor.fmt(f),
             Self::Relay(_) => f.write_str("our relay"),
-            Self::Mailbox => f.write_str("our mailbox"),
-            Self::Errand(session) => session.fmt(f),
+            Self::MessageSubscription => f.write_str("our mailbox"),
+            Self::Job(session) => session.fmt(f),
         }
     }
 }
@@ -113,13 +113,13 @@ impl<S: Share> Node<S> {
         registrar: Registrar,
         max_unknown: u16,
         now: Instant,
-        news: impl FnMut(&News<'_>) + 'static,
+        news: impl FnMut(&NodeEvent<'_>) + 'static,
     ) -> Self {
         Self {
             share,
             registrar,
             announcer: Announcer::default(),
-            exchanges: Exchanges::default(),
+            exchanges: UdpRequests::default(),
             listener: None,
             console: None,
             news: Box::new(news),
@@ -132,7 +132,7 @@ impl<S: Share> Node<S> {
 
     /// It receives messages as well.
     #[must_use]
-    pub fn listening(mut self, listener: Listener) -> Self {
+    pub fn listening(mut self, listener: MessageListener) -> Self {
         self.listener = Some(listener);
         self
     }
@@ -145,154 +145,169 @@ impl<S: Share> Node<S> {
     }
 
     /// Says something to whoever listens at `to`, who can answer to our address.
-    fn say(&mut self, turn: &mut Turn<'_, Self>, to: NodeAddress, text: Text<'static>) {
+    fn say(&mut self, context: &mut Context<'_, Self>, to: NodeAddress, text: Text<'static>) {
         let listener = self.listener.as_mut();
-        if !listener.is_some_and(|listener| listener.send(turn.out, to, text)) {
+        if !listener.is_some_and(|listener| listener.send(context.out, to, text)) {
             let why = "no messages arrive here".into();
-            self.tell([News::NotSent(to, why)]);
+            self.tell([NodeEvent::NotSent(to, why)]);
         }
     }
 
-    fn tell<'a>(&mut self, news: impl IntoIterator<Item = News<'a>>) {
+    fn tell<'a>(&mut self, news: impl IntoIterator<Item = NodeEvent<'a>>) {
         for news in news {
             (self.news)(&news);
             // What was said has its answer: the next command may come.
-            if let (News::Sent(_) | News::NotSent(..), Some(console)) = (news, &mut self.console) {
+            if let (NodeEvent::Sent(_) | NodeEvent::NotSent(..), Some(console)) =
+                (news, &mut self.console)
+            {
                 console.ready();
             }
         }
     }
 
     /// Who stops does not want to know what became of the mailbox.
-    fn tell_unless_leaving<'a>(&mut self, news: impl IntoIterator<Item = News<'a>>) {
+    fn tell_unless_leaving<'a>(&mut self, news: impl IntoIterator<Item = NodeEvent<'a>>) {
         if !self.registrar.is_leaving() {
             self.tell(news);
         }
     }
 
     /// If the node stops: tells the relay, as soon as it may.
-    fn say_goodbye(&mut self, turn: &mut Turn<'_, Self>) {
+    fn say_goodbye(&mut self, context: &mut Context<'_, Self>) {
         if !self.registrar.is_leaving() {
             return;
         }
         let may_be_registered = match &mut self.listener {
-            Some(listener) => !listener.leave(turn.out),
+            Some(listener) => !listener.leave(context.out),
             None => false,
         };
         if !may_be_registered && let Some(relay) = self.registrar.goodbye() {
-            self.talk(turn, relay, Contact::unregister());
+            self.talk(context, relay, Contact::unregister());
         }
     }
 
-    fn mail(&mut self, turn: &mut Turn<'_, Self>, conn: ConnId, heard: Heard<'_>) -> Next {
+    fn mail(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        conn: ConnId,
+        heard: Input<'_>,
+    ) -> ReadNext {
         let Some(listener) = &mut self.listener else {
-            return Next::Close(End::Satisfied);
+            return ReadNext::Close(CloseReason::Completed);
         };
-        let (next, news) = listener.heard(turn.out, turn.now, conn, heard);
+        let (next, news) = listener.on_input(context.out, context.now, conn, heard);
         self.tell_unless_leaving(news);
-        self.say_goodbye(turn);
+        self.say_goodbye(context);
         next
     }
 }
 
 impl<S: Share> Role for Node<S> {
-    type Session = Session;
+    type Session = NodeSession;
     type File = S::File;
-    type Message = Message<S::Finding>;
+    type Message = NodeMessage<S::Finding>;
 
-    fn start(&mut self, turn: &mut Turn<'_, Self>) {
-        self.tick(turn);
+    fn start(&mut self, context: &mut Context<'_, Self>) {
+        self.on_timer(context);
         if let Some(console) = &mut self.console {
             console.ready();
         }
     }
 
-    fn accepted(&mut self, _: SocketAddr) -> Session {
-        Session::Visitor {
-            visitor: Visitor::default(),
+    fn on_accept(&mut self, _: SocketAddr) -> NodeSession {
+        NodeSession::ServerSession {
+            visitor: ServerSession::default(),
             listed: None,
         }
     }
 
-    fn refused(&self, full: Full, text: &mut Vec<u8>) {
+    fn on_refuse(&self, full: ResourceLimit, text: &mut Vec<u8>) {
         server::refuse(text, full);
     }
 
-    fn heard(
+    fn on_input(
         &mut self,
-        turn: &mut Turn<'_, Self>,
+        context: &mut Context<'_, Self>,
         conn: ConnId,
         _: SocketAddr,
-        session: &mut Session,
-        heard: Heard<'_>,
-    ) -> Next {
-        let reply = turn.out.text(conn);
+        session: &mut NodeSession,
+        heard: Input<'_>,
+    ) -> ReadNext {
+        let reply = context.out.text(conn);
         let (visitor, listed) = match session {
-            Session::Visitor { visitor, listed } => (visitor, listed),
-            Session::Relay(talk) => return self.relay_said(turn.now, talk, heard, reply),
-            Session::Mailbox => return self.mail(turn, conn, heard),
-            Session::Errand(session) => {
+            NodeSession::ServerSession { visitor, listed } => (visitor, listed),
+            NodeSession::Relay(talk) => return self.relay_said(context.now, talk, heard, reply),
+            NodeSession::MessageSubscription => return self.mail(context, conn, heard),
+            NodeSession::Job(session) => {
                 return match &mut self.console {
-                    Some(console) => console.heard(session, heard, reply),
-                    None => Next::Close(End::Satisfied),
+                    Some(console) => console.on_input(session, heard, reply),
+                    None => ReadNext::Close(CloseReason::Completed),
                 };
             }
         };
         match visitor.request(heard, self.max_unknown, reply) {
             Ok(request) => {
-                debug!("asked: {}", Visible::text(&request.to_string()));
-                self.answer(turn, conn, listed, request)
+                debug!("asked: {}", Escaped::text(&request.to_string()));
+                self.answer(context, conn, listed, request)
             }
             Err(next) => next,
         }
     }
 
-    fn ended(&mut self, turn: &mut Turn<'_, Self>, session: Session, end: &End) {
+    fn on_close(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        session: NodeSession,
+        end: &CloseReason,
+    ) {
         match session {
-            Session::Visitor { .. } => return,
-            Session::Errand(session) => {
+            NodeSession::ServerSession { .. } => return,
+            NodeSession::Job(session) => {
                 if let Some(console) = &mut self.console {
-                    console.ended(turn, *session, end);
+                    console.on_close(context, *session, end);
                 }
                 return;
             }
-            Session::Relay(talk) => self.talked(turn.now, *talk, end),
-            Session::Mailbox => {
+            NodeSession::Relay(talk) => self.talked(context.now, *talk, end),
+            NodeSession::MessageSubscription => {
                 if let Some(listener) = &mut self.listener {
-                    let news = listener.ended(turn.now, end);
+                    let news = listener.on_close(context.now, end);
                     self.tell_unless_leaving(news);
                 }
             }
         }
-        self.say_goodbye(turn);
+        self.say_goodbye(context);
     }
 
-    fn datagram(&mut self, turn: &mut Turn<'_, Self>, from: Correspondent, bytes: &[u8]) {
-        self.read_datagram(turn, from, bytes);
+    fn on_datagram(&mut self, context: &mut Context<'_, Self>, from: UdpPeer, bytes: &[u8]) {
+        self.read_datagram(context, from, bytes);
     }
 
-    fn unreachable(&mut self, turn: &mut Turn<'_, Self>, socket: u32) {
-        self.lost(turn, socket);
+    fn on_udp_unreachable(&mut self, context: &mut Context<'_, Self>, socket: u32) {
+        self.lost(context, socket);
     }
 
-    fn is_talking(&self) -> bool {
+    fn has_open_requests(&self) -> bool {
         let console = self.console.as_ref();
-        !self.exchanges.is_empty() || console.is_some_and(Console::is_talking)
+        !self.exchanges.is_empty() || console.is_some_and(Console::has_open_requests)
     }
 
-    fn told(&mut self, turn: &mut Turn<'_, Self>, message: Message<S::Finding>) {
+    fn on_message(&mut self, context: &mut Context<'_, Self>, message: NodeMessage<S::Finding>) {
         match message {
-            Message::Found(finding) => {
-                if let Some(pause) = self.share.told(finding) {
-                    self.registrar.soon(turn.now, pause);
+            NodeMessage::Found(finding) => {
+                if let Some(pause) = self.share.on_message(finding) {
+                    self.registrar.soon(context.now, pause);
                 }
             }
-            Message::Console(message) => self.obey(turn, message),
+            NodeMessage::Console(message) => self.handle(context, message),
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let listener = self.listener.as_ref().and_then(Listener::next_deadline);
+        let listener = self
+            .listener
+            .as_ref()
+            .and_then(MessageListener::next_deadline);
         let console = self.console.as_ref().and_then(Console::next_deadline);
         let exchanges = self.exchanges.next_deadline();
         let registrar = self.registrar.next_deadline();
@@ -300,28 +315,28 @@ impl<S: Share> Role for Node<S> {
         all.into_iter().flatten().min()
     }
 
-    fn tick(&mut self, turn: &mut Turn<'_, Self>) {
-        if let Some(relay) = self.registrar.dial(turn.now) {
-            self.talk(turn, relay, Contact::register());
+    fn on_timer(&mut self, context: &mut Context<'_, Self>) {
+        if let Some(relay) = self.registrar.dial(context.now) {
+            self.talk(context, relay, Contact::register());
         }
-        self.repeat(turn);
+        self.repeat(context);
         let listener = self.listener.as_mut();
-        if let Some(relay) = listener.and_then(|listener| listener.dial(turn.now)) {
-            turn.out.dial(relay, Session::Mailbox);
+        if let Some(relay) = listener.and_then(|listener| listener.dial(context.now)) {
+            context.out.dial(relay, NodeSession::MessageSubscription);
         }
     }
 
-    fn noticed(&mut self, turn: &mut Turn<'_, Self>) {
-        if let Some(pause) = self.share.noticed() {
-            self.registrar.soon(turn.now, pause);
+    fn on_external_event(&mut self, context: &mut Context<'_, Self>) {
+        if let Some(pause) = self.share.on_external_event() {
+            self.registrar.soon(context.now, pause);
         }
     }
 
-    fn drain(&mut self, turn: &mut Turn<'_, Self>) {
+    fn drain(&mut self, context: &mut Context<'_, Self>) {
         if let Some(console) = &mut self.console {
             console.leave();
         }
         self.registrar.leave();
-        self.say_goodbye(turn);
+        self.say_goodbye(context);
     }
 }

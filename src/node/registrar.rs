@@ -7,12 +7,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::close_reason::End;
-use crate::escaped::Visible;
-use crate::node::event::News;
+use crate::close_reason::CloseReason;
+use crate::escaped::Escaped;
+use crate::node::event::NodeEvent;
 use crate::protocol::{ClaimedIp, Port, Registered, Reply, ReplyError, Request};
-use crate::relay_link::{Redial, Setback};
-use crate::role::{Heard, Next};
+use crate::relay_link::{Backoff, BackoffState};
+use crate::role::{Input, ReadNext};
 use crate::session::server::say;
 
 /// Leases that make sense: a relay's word does not keep us busy, or away for ever.
@@ -21,16 +21,16 @@ const LONGEST_LEASE: Duration = Duration::from_secs(86_400);
 
 /// The node's side of its registration.
 pub struct Registrar {
-    relay: Redial,
+    relay: Backoff,
     ip: ClaimedIp,
     port: Port,
-    state: State,
+    state: RegistrationState,
     /// There is news for the relay since the conversation began.
     hurry: Option<Duration>,
     listed: Option<Registered>,
 }
 
-enum State {
+enum RegistrationState {
     /// Nothing to do before this.
     Waiting(Instant),
     /// A conversation is going on.
@@ -43,7 +43,7 @@ enum State {
 /// One conversation with the relay.
 #[derive(Debug)]
 pub struct Contact {
-    purpose: Purpose,
+    purpose: ContactPurpose,
     answered: bool,
     /// How many files of ours the relay has, once it has registered us.
     files: Option<u64>,
@@ -61,7 +61,7 @@ enum Restart {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Purpose {
+enum ContactPurpose {
     Register,
     Unregister,
 }
@@ -71,7 +71,7 @@ impl Contact {
     #[must_use]
     pub fn register() -> Self {
         Self {
-            purpose: Purpose::Register,
+            purpose: ContactPurpose::Register,
             answered: false,
             files: None,
             restart: Restart::No,
@@ -88,15 +88,15 @@ impl Contact {
     #[must_use]
     pub fn again(&self) -> Self {
         match self.purpose {
-            Purpose::Register => Self::register(),
-            Purpose::Unregister => Self::unregister(),
+            ContactPurpose::Register => Self::register(),
+            ContactPurpose::Unregister => Self::unregister(),
         }
     }
 
     /// Whether it is to leave.
     #[must_use]
     pub fn is_goodbye(&self) -> bool {
-        self.purpose == Purpose::Unregister
+        self.purpose == ContactPurpose::Unregister
     }
 
     /// Whether the relay was asked to forget us before that, and has answered.
@@ -109,7 +109,7 @@ impl Contact {
     #[must_use]
     pub fn unregister() -> Self {
         Self {
-            purpose: Purpose::Unregister,
+            purpose: ContactPurpose::Unregister,
             answered: false,
             files: None,
             restart: Restart::No,
@@ -122,10 +122,10 @@ impl Registrar {
     #[must_use]
     pub fn new(relay: Vec<SocketAddr>, ip: ClaimedIp, port: Port, seed: u64, now: Instant) -> Self {
         Self {
-            relay: Redial::new(relay, seed),
+            relay: Backoff::new(relay, seed),
             ip,
             port,
-            state: State::Waiting(now),
+            state: RegistrationState::Waiting(now),
             hurry: None,
             listed: None,
         }
@@ -135,8 +135,8 @@ impl Registrar {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Waiting(until) => Some(until),
-            State::Talking | State::Leaving { .. } => None,
+            RegistrationState::Waiting(until) => Some(until),
+            RegistrationState::Talking | RegistrationState::Leaving { .. } => None,
         }
     }
 
@@ -145,7 +145,7 @@ impl Registrar {
         if self.next_deadline().is_none_or(|due| due > now) {
             return None;
         }
-        self.state = State::Talking;
+        self.state = RegistrationState::Talking;
         Some(self.relay.address())
     }
 
@@ -153,30 +153,32 @@ impl Registrar {
     pub fn soon(&mut self, now: Instant, pause: Duration) {
         match &mut self.state {
             // While the relay is away the pauses are there for a reason.
-            State::Waiting(until) if !self.relay.is_away() => *until = (*until).min(now + pause),
-            State::Waiting(_) | State::Leaving { .. } => {}
-            State::Talking => self.hurry = Some(pause),
+            RegistrationState::Waiting(until) if !self.relay.is_away() => {
+                *until = (*until).min(now + pause)
+            }
+            RegistrationState::Waiting(_) | RegistrationState::Leaving { .. } => {}
+            RegistrationState::Talking => self.hurry = Some(pause),
         }
     }
 
     /// The node stops; [`Registrar::goodbye`] is next.
     pub fn leave(&mut self) {
-        let talking = matches!(self.state, State::Talking);
+        let talking = matches!(self.state, RegistrationState::Talking);
         let listed = self.listed.is_some() || talking;
-        self.state = State::Leaving { listed, talking };
+        self.state = RegistrationState::Leaving { listed, talking };
     }
 
     /// Whether the node stops.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        matches!(self.state, State::Leaving { .. })
+        matches!(self.state, RegistrationState::Leaving { .. })
     }
 
     /// The address at which to say goodbye, if the node stops and the relay lists
     /// us; not as long as the relay might hear that and `REGISTER` in the wrong
     /// order.
     pub fn goodbye(&mut self) -> Option<SocketAddr> {
-        let State::Leaving {
+        let RegistrationState::Leaving {
             listed: listed @ true,
             talking: false,
         } = &mut self.state
@@ -188,56 +190,58 @@ impl Registrar {
     }
 
     /// Something was heard from the relay.
-    pub fn heard(
+    pub fn on_input(
         &mut self,
         now: Instant,
         contact: &mut Contact,
-        heard: Heard<'_>,
+        heard: Input<'_>,
         reply: &mut Vec<u8>,
-    ) -> (Next, Option<News<'static>>) {
+    ) -> (ReadNext, Option<NodeEvent<'static>>) {
         let line = match heard {
-            Heard::Connected => {
+            Input::Connected => {
                 let (ip, port) = (self.ip, self.port);
                 match contact.purpose {
-                    Purpose::Register => say(reply, Request::Register(ip, port)),
-                    Purpose::Unregister => say(reply, Request::Unregister(ip, port)),
+                    ContactPurpose::Register => say(reply, Request::Register(ip, port)),
+                    ContactPurpose::Unregister => say(reply, Request::Unregister(ip, port)),
                 }
-                return (Next::Line, None);
+                return (ReadNext::Line, None);
             }
-            Heard::Line(line) => line,
-            Heard::Resumed => return (Next::Line, None),
-            Heard::Body(_) | Heard::Broken(_) => return (Next::Close(End::Nonsense), None),
+            Input::Line(line) => line,
+            Input::Resumed => return (ReadNext::Line, None),
+            Input::Body(_) | Input::FramingError(_) => {
+                return (ReadNext::Close(CloseReason::ProtocolError), None);
+            }
         };
         if contact.restart == Restart::Asked {
             contact.restart = Restart::Done;
             // If it has forgotten us by itself, so much the better.
-            return (Next::Line, None);
+            return (ReadNext::Line, None);
         }
         contact.answered = true;
         self.over();
         let news = match (contact.purpose, Reply::parse(line)) {
-            (Purpose::Unregister, Ok(Reply::Ok(_))) => Some(News::Unregistered),
+            (ContactPurpose::Unregister, Ok(Reply::Ok(_))) => Some(NodeEvent::Unregistered),
             // It forgot us already, or it will when the lease ends.
-            (Purpose::Unregister, _) => None,
-            (Purpose::Register, Ok(Reply::Ok(text))) => match Registered::parse(&text) {
+            (ContactPurpose::Unregister, _) => None,
+            (ContactPurpose::Register, Ok(Reply::Ok(text))) => match Registered::parse(&text) {
                 Ok(registered) => {
                     contact.files = Some(registered.files);
                     self.registered(now, registered)
                 }
                 Err(error) => self.failed(now, error.to_string()),
             },
-            (Purpose::Register, Ok(Reply::Error(code, text))) => {
-                let text = Visible::text(&text);
+            (ContactPurpose::Register, Ok(Reply::Error(code, text))) => {
+                let text = Escaped::text(&text);
                 self.failed(now, format!("the relay says {} {text}", code.number()))
             }
-            (Purpose::Register, Ok(_) | Err(_)) => self.failed(now, ReplyError.to_string()),
+            (ContactPurpose::Register, Ok(_) | Err(_)) => self.failed(now, ReplyError.to_string()),
         };
-        (Next::Close(End::Satisfied), news)
+        (ReadNext::Close(CloseReason::Completed), news)
     }
 
     /// The relay, which has just registered us, is to forget all that it knows of
     /// us and register us anew. Both in one piece: nobody misses us in a list.
-    pub fn start_over(&mut self, contact: &mut Contact, reply: &mut Vec<u8>) -> Next {
+    pub fn start_over(&mut self, contact: &mut Contact, reply: &mut Vec<u8>) -> ReadNext {
         let (ip, port) = (self.ip, self.port);
         say(reply, Request::Unregister(ip, port));
         say(reply, Request::Register(ip, port));
@@ -245,51 +249,56 @@ impl Registrar {
             restart: Restart::Asked,
             ..Contact::register()
         };
-        self.state = State::Talking;
-        Next::Line
+        self.state = RegistrationState::Talking;
+        ReadNext::Line
     }
 
     /// A conversation is over.
-    pub fn ended(&mut self, now: Instant, contact: Contact, end: &End) -> Option<News<'static>> {
-        if contact.answered || contact.purpose == Purpose::Unregister {
+    pub fn on_close(
+        &mut self,
+        now: Instant,
+        contact: Contact,
+        end: &CloseReason,
+    ) -> Option<NodeEvent<'static>> {
+        if contact.answered || contact.purpose == ContactPurpose::Unregister {
             return None;
         }
         self.over();
         let relay = self.relay.address();
         let why = match end {
-            End::Done => "it closed the connection too early".to_owned(),
+            CloseReason::EndOfInput => "it closed the connection too early".to_owned(),
             end => end.to_string(),
         };
         self.failed(now, format!("relay {relay}: {why}"))
     }
 
-    fn registered(&mut self, now: Instant, registered: Registered) -> Option<News<'static>> {
+    fn registered(&mut self, now: Instant, registered: Registered) -> Option<NodeEvent<'static>> {
         let third = registered.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE) / 3;
         let pause = self.relay.earlier(third, 0.1);
         let hurry = self.hurry.take().unwrap_or(pause);
         self.wait_until(now + pause.min(hurry));
         let was_away = self.relay.worked();
         let was = self.listed.replace(registered).map(|was| was.address);
-        (was_away || was != Some(registered.address)).then_some(News::Registered(registered))
+        (was_away || was != Some(registered.address)).then_some(NodeEvent::Registered(registered))
     }
 
-    fn failed(&mut self, now: Instant, why: String) -> Option<News<'static>> {
-        let Setback { pause, is_news } = self.relay.failed();
+    fn failed(&mut self, now: Instant, why: String) -> Option<NodeEvent<'static>> {
+        let BackoffState { pause, is_news } = self.relay.failed();
         self.wait_until(now + pause);
         // Who leaves does not try again. It may list us still, until the lease ends.
-        (is_news && !self.is_leaving()).then_some(News::RelayAway(why))
+        (is_news && !self.is_leaving()).then_some(NodeEvent::RelayAway(why))
     }
 
     /// The relay has said what it had to say, or will not.
     fn over(&mut self) {
-        if let State::Leaving { talking, .. } = &mut self.state {
+        if let RegistrationState::Leaving { talking, .. } = &mut self.state {
             *talking = false;
         }
     }
 
     fn wait_until(&mut self, until: Instant) {
-        if let State::Talking = self.state {
-            self.state = State::Waiting(until);
+        if let RegistrationState::Talking = self.state {
+            self.state = RegistrationState::Waiting(until);
         }
     }
 }

@@ -4,23 +4,23 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::close_reason::End;
-use crate::node::event::News;
+use crate::close_reason::CloseReason;
+use crate::node::event::NodeEvent;
 use crate::node::registrar::Contact;
 use crate::node::share::Share;
-use crate::node::{Node, SETTLE, Session};
-use crate::role::{Correspondent, Heard, Next, Turn};
-use crate::session::udp_requests::{Exchanges, Outcome};
+use crate::node::{Node, NodeSession, SETTLE};
+use crate::role::{Context, Input, ReadNext, UdpPeer};
+use crate::session::udp_requests::{UdpOutcome, UdpRequests};
 
 /// One conversation.
 #[derive(Debug)]
-pub struct Talk {
+pub struct RelayExchange {
     contact: Contact,
     /// Whether it has gone on to our files.
     announces: bool,
 }
 
-impl Talk {
+impl RelayExchange {
     pub(super) fn new(contact: Contact) -> Self {
         Self {
             contact,
@@ -32,21 +32,26 @@ impl Talk {
 impl<S: Share> Node<S> {
     /// Datagrams that reach the relay. Conversations go there first.
     #[must_use]
-    pub fn by_datagrams(mut self, exchanges: Exchanges<Talk>) -> Self {
+    pub fn by_datagrams(mut self, exchanges: UdpRequests<RelayExchange>) -> Self {
         self.exchanges = exchanges;
         self
     }
 
     /// Begins a conversation.
-    pub(super) fn talk(&mut self, turn: &mut Turn<'_, Self>, relay: SocketAddr, contact: Contact) {
+    pub(super) fn talk(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        relay: SocketAddr,
+        contact: Contact,
+    ) {
         let mut exchanges = std::mem::take(&mut self.exchanges);
-        let talk = Talk::new(contact);
-        let begun = exchanges.begin(turn.out, turn.now, relay, talk, |talk, lines| {
-            self.relay_said(turn.now, talk, Heard::Connected, lines);
+        let talk = RelayExchange::new(contact);
+        let begun = exchanges.begin(context.out, context.now, relay, talk, |talk, lines| {
+            self.relay_said(context.now, talk, Input::Connected, lines);
         });
         self.exchanges = exchanges;
         if let Err(talk) = begun {
-            turn.out.dial(relay, Session::Relay(Box::new(talk)));
+            context.out.dial(relay, NodeSession::Relay(Box::new(talk)));
         }
     }
 
@@ -55,19 +60,19 @@ impl<S: Share> Node<S> {
     pub(super) fn relay_said(
         &mut self,
         now: Instant,
-        talk: &mut Talk,
-        heard: Heard<'_>,
+        talk: &mut RelayExchange,
+        heard: Input<'_>,
         reply: &mut Vec<u8>,
-    ) -> Next {
-        let Talk { contact, announces } = talk;
-        if let (true, Heard::Line(line)) = (*announces, &heard) {
+    ) -> ReadNext {
+        let RelayExchange { contact, announces } = talk;
+        if let (true, Input::Line(line)) = (*announces, &heard) {
             if self.registrar.is_leaving() {
-                return Next::Close(End::Satisfied);
+                return ReadNext::Close(CloseReason::Completed);
             }
             return self.announcer.answered(&mut self.share, line, reply);
         }
-        let (next, news) = self.registrar.heard(now, contact, heard, reply);
-        if let Some(News::Registered(registered)) = &news {
+        let (next, news) = self.registrar.on_input(now, contact, heard, reply);
+        if let Some(NodeEvent::Registered(registered)) = &news {
             if let Some(listener) = &mut self.listener {
                 listener.wake(now);
             }
@@ -91,9 +96,9 @@ impl<S: Share> Node<S> {
     }
 
     /// A conversation is over, however it went.
-    pub(super) fn talked(&mut self, now: Instant, talk: Talk, end: &End) {
-        let Talk { contact, announces } = talk;
-        let news = self.registrar.ended(now, contact, end);
+    pub(super) fn talked(&mut self, now: Instant, talk: RelayExchange, end: &CloseReason) {
+        let RelayExchange { contact, announces } = talk;
+        let news = self.registrar.on_close(now, contact, end);
         self.tell(news);
         if announces {
             self.announcer.over();
@@ -106,65 +111,65 @@ impl<S: Share> Node<S> {
     /// A datagram came.
     pub(super) fn read_datagram(
         &mut self,
-        turn: &mut Turn<'_, Self>,
-        from: Correspondent,
+        context: &mut Context<'_, Self>,
+        from: UdpPeer,
         bytes: &[u8],
     ) {
-        let now = turn.now;
+        let now = context.now;
         let mut exchanges = std::mem::take(&mut self.exchanges);
-        let outcome = exchanges.receive(turn.out, now, from, bytes, |talk, line, more| {
-            self.relay_said(now, talk, Heard::Line(line), more)
+        let outcome = exchanges.receive(context.out, now, from, bytes, |talk, line, more| {
+            self.relay_said(now, talk, Input::Line(line), more)
         });
         self.exchanges = exchanges;
-        self.go_on(turn, outcome);
+        self.go_on(context, outcome);
         if let Some(console) = &mut self.console {
-            console.datagram(turn, from, bytes);
+            console.datagram(context, from, bytes);
         }
     }
 
     /// Nobody takes datagrams at the other end of a socket.
-    pub(super) fn lost(&mut self, turn: &mut Turn<'_, Self>, socket: u32) {
-        let lost = self.exchanges.unreachable(socket);
-        self.go_on(turn, lost);
+    pub(super) fn lost(&mut self, context: &mut Context<'_, Self>, socket: u32) {
+        let lost = self.exchanges.on_udp_unreachable(socket);
+        self.go_on(context, lost);
         if let Some(console) = &mut self.console {
-            console.unreachable(turn, socket);
+            console.on_udp_unreachable(context, socket);
         }
     }
 
     /// Says again what was not answered in time.
-    pub(super) fn repeat(&mut self, turn: &mut Turn<'_, Self>) {
-        let late = self.exchanges.tick(turn.out, turn.now);
-        self.go_on(turn, late);
+    pub(super) fn repeat(&mut self, context: &mut Context<'_, Self>) {
+        let late = self.exchanges.on_timer(context.out, context.now);
+        self.go_on(context, late);
         if let Some(console) = &mut self.console {
-            console.tick(turn);
+            console.on_timer(context);
         }
     }
 
     /// What has come of conversations in datagrams.
     fn go_on(
         &mut self,
-        turn: &mut Turn<'_, Self>,
-        outcomes: impl IntoIterator<Item = Outcome<Talk>>,
+        context: &mut Context<'_, Self>,
+        outcomes: impl IntoIterator<Item = UdpOutcome<RelayExchange>>,
     ) {
         for outcome in outcomes {
             match outcome {
-                Outcome::Ended(talk, end) => {
-                    self.talked(turn.now, talk, &end);
-                    self.say_goodbye(turn);
+                UdpOutcome::Ended(talk, end) => {
+                    self.talked(context.now, talk, &end);
+                    self.say_goodbye(context);
                 }
                 // Who leaves need not be registered.
-                Outcome::FallBack(_, talk)
+                UdpOutcome::FallBack(_, talk)
                     if self.registrar.is_leaving() && !talk.contact.is_goodbye() =>
                 {
-                    self.talked(turn.now, talk, &End::NoProgress);
-                    self.say_goodbye(turn);
+                    self.talked(context.now, talk, &CloseReason::ReadTimeout);
+                    self.say_goodbye(context);
                 }
-                Outcome::FallBack(relay, talk) => {
+                UdpOutcome::FallBack(relay, talk) => {
                     if talk.announces {
                         self.announcer.over();
                     }
-                    let talk = Talk::new(talk.contact.again());
-                    turn.out.dial(relay, Session::Relay(Box::new(talk)));
+                    let talk = RelayExchange::new(talk.contact.again());
+                    context.out.dial(relay, NodeSession::Relay(Box::new(talk)));
                 }
             }
         }

@@ -2,12 +2,12 @@
 
 use log::debug;
 
-use crate::close_reason::{End, Full};
-use crate::escaped::Visible;
+use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::escaped::Escaped;
 use crate::node::Node;
-use crate::node::share::{Content, Share, Unavailable};
+use crate::node::share::{FileContent, Share, Unavailable};
 use crate::protocol::{Code, FileName, MAX_LISTED_FILES, Reply, Request, Verb};
-use crate::role::{ConnId, Next, Turn};
+use crate::role::{ConnId, Context, ReadNext};
 use crate::session::server::{self, Help, say};
 
 /// What the node answers to `HELP`.
@@ -26,15 +26,15 @@ impl<S: Share> Node<S> {
     /// Answers one request. `listed` is the last name of a list that was cut.
     pub(super) fn answer(
         &mut self,
-        turn: &mut Turn<'_, Self>,
+        context: &mut Context<'_, Self>,
         conn: ConnId,
         listed: &mut Option<Box<str>>,
         request: Request<'_>,
-    ) -> Next {
-        let reply = turn.out.text(conn);
+    ) -> ReadNext {
+        let reply = context.out.text(conn);
         match request {
             Request::Banner => say(reply, self.banner()),
-            Request::Get(name) => return self.get(turn, conn, &name),
+            Request::Get(name) => return self.get(context, conn, &name),
             Request::Stat(name) => match self.share.stat(&name) {
                 Ok(stat) => say(reply, stat),
                 Err(why) => return unavailable(reply, &name, &why),
@@ -51,14 +51,14 @@ impl<S: Share> Node<S> {
             Request::More => self.list(reply, listed),
             Request::Ping => return server::pong(reply),
             Request::Stats => {
-                let uptime = turn.now.saturating_duration_since(self.started);
+                let uptime = context.now.saturating_duration_since(self.started);
                 let own = [
                     ("files", self.share.count(None)),
                     ("files_bytes", self.share.bytes()),
                     ("gets", self.gets),
                     ("gets_found", self.found),
                 ];
-                return server::stats(reply, uptime, turn.traffic, &own);
+                return server::stats(reply, uptime, context.traffic, &own);
             }
             Request::Help => return server::help(reply, &COMMANDS),
             Request::Quit => return server::bye(reply),
@@ -73,30 +73,35 @@ impl<S: Share> Node<S> {
                 return server::not_here(reply, "a relay answers that; this is a node");
             }
         }
-        Next::Line
+        ReadNext::Line
     }
 
-    fn get(&mut self, turn: &mut Turn<'_, Self>, conn: ConnId, name: &FileName<'_>) -> Next {
+    fn get(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        conn: ConnId,
+        name: &FileName<'_>,
+    ) -> ReadNext {
         self.gets += 1;
-        let reply = turn.out.text(conn);
-        match self.share.open(name, turn.traffic.reads) {
+        let reply = context.out.text(conn);
+        match self.share.open(name, context.traffic.reads) {
             Ok(content) => {
                 self.found += 1;
                 match content {
                     // Head and body leave with one write.
-                    Content::Small(bytes) => {
+                    FileContent::Small(bytes) => {
                         say(reply, Reply::Found(bytes.len() as u64));
                         reply.extend_from_slice(bytes);
                     }
-                    Content::Large { size, file } => {
+                    FileContent::Large { size, file } => {
                         say(reply, Reply::Found(size));
-                        turn.out.file(conn, file, 0, size);
+                        context.out.file(conn, file, 0, size);
                     }
                 }
             }
             Err(why) => return unavailable(reply, name, &why),
         }
-        Next::Line
+        ReadNext::Line
     }
 
     /// At most so many files as one list may have, from where the last one was cut.
@@ -125,20 +130,20 @@ impl<S: Share> Node<S> {
 }
 
 /// The answer if a file cannot be given.
-fn unavailable(reply: &mut Vec<u8>, name: &FileName<'_>, why: &Unavailable) -> Next {
+fn unavailable(reply: &mut Vec<u8>, name: &FileName<'_>, why: &Unavailable) -> ReadNext {
     let code = match why {
         Unavailable::NotFound => {
             say(reply, Reply::NotFound);
-            return Next::Line;
+            return ReadNext::Line;
         }
         Unavailable::NotAllowed => Code::NotAllowed,
         Unavailable::Busy(_) => Code::Full,
         Unavailable::Failed(_) => Code::Internal,
     };
-    debug!("{}: {why}", Visible::text(name.as_str()));
+    debug!("{}: {why}", Escaped::text(name.as_str()));
     say(reply, Reply::Error(code, why.to_string().into()));
     match code {
-        Code::Full => Next::Close(End::Full(Full::Files)),
-        _ => Next::Line,
+        Code::Full => ReadNext::Close(CloseReason::LimitReached(ResourceLimit::OpenFiles)),
+        _ => ReadNext::Line,
     }
 }

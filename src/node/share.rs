@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::DecimalBytes;
 
-use crate::escaped::Visible;
+use crate::escaped::Escaped;
 use crate::protocol::{FileItem, FileName, MaybeHash};
 
 /// A collection of files. Only what is behind it touches a disk.
@@ -24,7 +24,7 @@ pub trait Share {
         &mut self,
         name: &FileName<'_>,
         arrival: u64,
-    ) -> Result<Content<'_, Self::File>, Unavailable>;
+    ) -> Result<FileContent<'_, Self::File>, Unavailable>;
 
     /// At most `most` files in the order of their names, from the one after
     /// `after` on; each is handed to `each`.
@@ -38,15 +38,15 @@ pub trait Share {
 
     /// Something was found out. If that changes the list, it says how long to
     /// wait before it is looked at.
-    fn told(&mut self, finding: Self::Finding) -> Option<Duration>;
+    fn on_message(&mut self, finding: Self::Finding) -> Option<Duration>;
 
     /// A number that changes when the list does.
     fn revision(&mut self) -> u64;
 
     /// Something may have changed outside: a look at it may be wanted, of which
-    /// [`Share::told`] hears. If the list has changed since its revision was asked
+    /// [`Share::on_message`] hears. If the list has changed since its revision was asked
     /// for, it says how long to wait before it is looked at.
-    fn noticed(&mut self) -> Option<Duration>;
+    fn on_external_event(&mut self) -> Option<Duration>;
 
     /// How many files there are from the one after `after` on.
     fn count(&mut self, after: Option<&str>) -> u64;
@@ -56,18 +56,18 @@ pub trait Share {
 
     /// Shares what lies at `path` as well, where it lies: a file under its own
     /// name, a folder with all that is in it under `NAME/…`. What was removed is
-    /// shared again by its path. [`Share::noticed`] tells when to look at the list.
+    /// shared again by its path. [`Share::on_external_event`] tells when to look at the list.
     ///
     /// # Errors
     /// Why not, and what to do.
-    fn add(&mut self, path: &str) -> Result<Added, Refused>;
+    fn add(&mut self, path: &str) -> Result<Added, AddError>;
 
     /// Shares a file no longer, or a folder with all that is in it. Nothing is
-    /// deleted. [`Share::noticed`] tells when to look at the list.
+    /// deleted. [`Share::on_external_event`] tells when to look at the list.
     ///
     /// # Errors
     /// Why not, and what to do.
-    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, Refused>;
+    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, AddError>;
 }
 
 /// What [`Share::add`] has done, in a line for people.
@@ -76,13 +76,13 @@ pub struct Added {
     /// Under which name: that of a file, or what its files' names begin with.
     pub name: FileName<'static>,
     /// What is shared under it now.
-    pub extent: Extent,
+    pub extent: ShareTotals,
 }
 
 impl fmt::Display for Added {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, extent } = self;
-        write!(f, "sharing {extent} as {}", Visible::text(name.as_str()))
+        write!(f, "sharing {extent} as {}", Escaped::text(name.as_str()))
     }
 }
 
@@ -92,27 +92,27 @@ pub struct Removed {
     /// What nobody gets any more.
     pub name: FileName<'static>,
     /// What was listed under it.
-    pub extent: Extent,
+    pub extent: ShareTotals,
 }
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, extent } = self;
-        let name = Visible::text(name.as_str());
+        let name = Escaped::text(name.as_str());
         write!(f, "no longer sharing {name}: {extent}")
     }
 }
 
 /// How much some files are together: `3 files (12.35 kB)`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Extent {
+pub struct ShareTotals {
     /// How many.
     pub files: u64,
     /// Of all of them.
     pub bytes: u64,
 }
 
-impl fmt::Display for Extent {
+impl fmt::Display for ShareTotals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { files, bytes } = *self;
         let plural = if files == 1 { "" } else { "s" };
@@ -122,9 +122,9 @@ impl fmt::Display for Extent {
 
 /// Why something is not shared, or still is, and what to do, in a line for people.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refused(pub String);
+pub struct AddError(pub String);
 
-impl fmt::Display for Refused {
+impl fmt::Display for AddError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -150,7 +150,7 @@ impl fmt::Display for Stat {
 
 /// What is in a file.
 #[derive(Debug)]
-pub enum Content<'a, F> {
+pub enum FileContent<'a, F> {
     /// All of it: it is small.
     Small(&'a [u8]),
     /// Where to read it.

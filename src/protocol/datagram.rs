@@ -100,14 +100,14 @@ impl std::error::Error for WordError {}
 
 /// What stands before the first request of a datagram: `COOKIE c.tag`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Stamp {
+pub struct DatagramHeader {
     /// What the server gave us, if it did.
     pub cookie: Option<Cookie>,
     /// The answer is to bear this.
     pub tag: Option<Tag>,
 }
 
-impl FromStr for Stamp {
+impl FromStr for DatagramHeader {
     type Err = WordError;
 
     /// Reads what follows `COOKIE`.
@@ -125,7 +125,7 @@ impl FromStr for Stamp {
 }
 
 /// As on the wire.
-impl fmt::Display for Stamp {
+impl fmt::Display for DatagramHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cookie = self.cookie.as_ref().map_or(NO_COOKIE, Word::as_str);
         write!(f, "{COOKIE} {cookie}")?;
@@ -141,7 +141,7 @@ impl fmt::Display for Stamp {
 pub struct Requests<'a> {
     /// What it begins with; that of a datagram which begins with no stamp, or with a
     /// broken one, is empty.
-    pub stamp: Stamp,
+    pub stamp: DatagramHeader,
     /// The lines; the end of the last one may be missing.
     pub lines: &'a [u8],
 }
@@ -152,7 +152,7 @@ impl<'a> Requests<'a> {
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         bytes.first().filter(|byte| byte.is_ascii_alphabetic())?;
         Some(Self::stamped(bytes).unwrap_or(Self {
-            stamp: Stamp::default(),
+            stamp: DatagramHeader::default(),
             lines: bytes,
         }))
     }

@@ -22,12 +22,12 @@ mod text;
 
 pub use address::{AddressError, ClaimedIp, NodeAddress, Port, canonical};
 pub use datagram::{
-    Cookie, MAX_AMPLIFICATION, MAX_DATAGRAM, Requests, Stamp, Tag, Word, WordError,
+    Cookie, DatagramHeader, MAX_AMPLIFICATION, MAX_DATAGRAM, Requests, Tag, Word, WordError,
 };
 pub use hash::{ContentHash, HashError, MaybeHash};
 pub use item::{FileItem, HolderItem, ItemError};
 pub use name::{FileName, NameError};
-pub use other_protocol::{Foreign, TLS_FIRST_BYTE};
+pub use other_protocol::{OtherProtocol, TLS_FIRST_BYTE};
 pub use reply::{Code, Count, Registered, Reply, ReplyError};
 pub use request::{Request, RequestError, Verb};
 pub use text::{Delivery, Text, TextError};

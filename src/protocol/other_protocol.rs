@@ -12,14 +12,14 @@ pub const TLS_FIRST_BYTE: u8 = 0x16;
 
 /// A language that is not ours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Foreign {
+pub enum OtherProtocol {
     /// HTTP, of whatever version.
     Http,
     /// A TLS handshake.
     Tls,
 }
 
-impl Foreign {
+impl OtherProtocol {
     /// Decides from one whole line, and whether it is the connection's first.
     ///
     /// A first line is HTTP's if it has exactly three fields, the second starts
@@ -56,7 +56,7 @@ fn is_http_version(field: &[u8]) -> bool {
     }
 }
 
-impl fmt::Display for Foreign {
+impl fmt::Display for OtherProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Http => "HTTP",
@@ -71,15 +71,18 @@ mod tests {
 
     #[test]
     fn only_the_whole_first_line_decides() {
-        let http = Some(Foreign::Http);
-        assert_eq!(Foreign::detect(b"GET / HTTP/1.1", true), http);
-        assert_eq!(Foreign::detect(b"HEAD /a HTTP/1.0", true), http);
-        assert_eq!(Foreign::detect(b"GET / HTTP/1.1", false), None);
-        assert_eq!(Foreign::detect(b"GET HTTP/1.1", true), None);
-        assert_eq!(Foreign::detect(b"GET a /b HTTP/1.1", true), None);
-        assert_eq!(Foreign::detect(b"GET /b HTTP/11", true), None);
-        assert_eq!(Foreign::detect(b"\x16\x03\x01", true), Some(Foreign::Tls));
-        assert_eq!(Foreign::detect(b"\x16\x03\x01", false), None);
+        let http = Some(OtherProtocol::Http);
+        assert_eq!(OtherProtocol::detect(b"GET / HTTP/1.1", true), http);
+        assert_eq!(OtherProtocol::detect(b"HEAD /a HTTP/1.0", true), http);
+        assert_eq!(OtherProtocol::detect(b"GET / HTTP/1.1", false), None);
+        assert_eq!(OtherProtocol::detect(b"GET HTTP/1.1", true), None);
+        assert_eq!(OtherProtocol::detect(b"GET a /b HTTP/1.1", true), None);
+        assert_eq!(OtherProtocol::detect(b"GET /b HTTP/11", true), None);
+        assert_eq!(
+            OtherProtocol::detect(b"\x16\x03\x01", true),
+            Some(OtherProtocol::Tls)
+        );
+        assert_eq!(OtherProtocol::detect(b"\x16\x03\x01", false), None);
     }
 
     #[test]
@@ -93,15 +96,22 @@ mod tests {
             "  Host: a",
         ] {
             assert_eq!(
-                Foreign::detect(line.as_bytes(), false),
-                Some(Foreign::Http),
+                OtherProtocol::detect(line.as_bytes(), false),
+                Some(OtherProtocol::Http),
                 "{line}"
             );
         }
         let line = b"POST /\xff HTTP/1.1";
-        assert_eq!(Foreign::detect(line, false), Some(Foreign::Http));
+        assert_eq!(
+            OtherProtocol::detect(line, false),
+            Some(OtherProtocol::Http)
+        );
         for line in ["GET Host: x", "hostel", "POSTER a", "é"] {
-            assert_eq!(Foreign::detect(line.as_bytes(), false), None, "{line}");
+            assert_eq!(
+                OtherProtocol::detect(line.as_bytes(), false),
+                None,
+                "{line}"
+            );
         }
     }
 }

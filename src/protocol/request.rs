@@ -6,7 +6,7 @@ use nom::bytes::complete::take_till1;
 use nom::combinator::all_consuming;
 use nom::{IResult, Parser};
 
-use crate::escaped::Visible;
+use crate::escaped::Escaped;
 use crate::protocol::address::{AddressError, ClaimedIp, NodeAddress, Port, claim};
 use crate::protocol::blank::{hash, is_blank, last, number, trim};
 use crate::protocol::hash::MaybeHash;
@@ -346,7 +346,7 @@ impl fmt::Display for RequestError<'_> {
             Self::NotUtf8 => f.write_str("a line is UTF-8 text"),
             Self::UnknownVerb(word) => {
                 let shown: String = word.chars().take(SHOWN).collect();
-                let word = Visible::text(&shown);
+                let word = Escaped::text(&shown);
                 write!(f, "unknown command {word}; HELP lists the commands")
             }
             Self::Form(verb) => write!(f, "use: {}", verb.form()),

@@ -10,7 +10,7 @@ use mio::{Interest, Token};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use crate::close_reason::{End, Full};
+use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, Origin, set_nodelay};
 use crate::reactor::deadlines::DIAL;
@@ -49,7 +49,7 @@ where
             Ok(()) => {
                 self.traffic.accepted += 1;
                 self.traffic.open = self.gate.open() as u64;
-                let session = self.role.accepted(peer);
+                let session = self.role.on_accept(peer);
                 let slot = self.insert(stream, peer, Origin::Accepted, Some(session));
                 // Its first line is usually there already.
                 self.enqueue(slot);
@@ -60,18 +60,18 @@ where
 
     /// Tells somebody that there is no place, and listens for their end so that
     /// the words arrive: closing with unread input would take them back.
-    pub(super) fn refuse(&mut self, stream: TcpStream, peer: SocketAddr, full: Full) {
+    pub(super) fn refuse(&mut self, stream: TcpStream, peer: SocketAddr, full: ResourceLimit) {
         self.traffic.refused += 1;
         if self.refused == REFUSED_AT_ONCE {
             return debug!("{peer}: refused without a word: {full}");
         }
         self.refused += 1;
         let mut text = Vec::new();
-        self.role.refused(full, &mut text);
+        self.role.on_refuse(full, &mut text);
         let slot = self.insert(stream, peer, Origin::Accepted, None);
         match self.connections[slot].send(&text, false) {
             Ok(()) => {
-                self.close(slot, End::Full(full));
+                self.close(slot, CloseReason::LimitReached(full));
                 self.close_if_sent(slot);
                 self.after_turn(slot, (0, 0));
             }
@@ -87,7 +87,9 @@ where
                 let due = self.now + self.settings.patience.connect_timeout;
                 self.timers.set(slot, DIAL, due);
             }
-            Err(error) => self.failed_dials.push((session, End::NotReached(error))),
+            Err(error) => self
+                .failed_dials
+                .push((session, CloseReason::ConnectFailed(error))),
         }
     }
 

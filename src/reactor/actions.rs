@@ -2,18 +2,18 @@
 
 use std::os::fd::AsFd;
 
-use crate::close_reason::End;
+use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, Phase, Silence, Waiting};
-use crate::reactor::shutdown::{Outcome, Stopping};
-use crate::role::{ConnId, Role, Step, Turn};
+use crate::reactor::shutdown::{LoopOutcome, Stopping};
+use crate::role::{Action, ConnId, Context, Role};
 
 impl<R: Role> Reactor<R>
 where
     R::File: AsFd,
 {
-    pub(super) fn call_role(&mut self, call: impl FnOnce(&mut R, &mut Turn<'_, R>)) {
-        let mut turn = Turn {
+    pub(super) fn call_role(&mut self, call: impl FnOnce(&mut R, &mut Context<'_, R>)) {
+        let mut turn = Context {
             now: self.now,
             traffic: &self.traffic,
             out: &mut self.out,
@@ -33,7 +33,7 @@ where
         let mut stops = false;
         while let Some(step) = rest.next() {
             let result = match step {
-                Step::Text { to, end, unasked } => {
+                Action::Text { to, end, unasked } => {
                     let bytes = &text[sent..end];
                     sent = end;
                     let more = rest.peek().is_some_and(|next| next.to() == Some(to));
@@ -43,17 +43,17 @@ where
                         self.recipient(to, |conn| conn.send(bytes, more))
                     }
                 }
-                Step::Datagram { to, end } => {
+                Action::Datagram { to, end } => {
                     let bytes = &text[sent..end];
                     sent = end;
                     self.send_datagram(to, bytes);
                     None
                 }
-                Step::Keep { conn } => self.recipient(conn, |conn| {
+                Action::Keep { conn } => self.recipient(conn, |conn| {
                     conn.keep();
                     Ok(())
                 }),
-                Step::Expect { conn } => {
+                Action::Expect { conn } => {
                     let expecting = self.recipient(conn, |conn| {
                         if conn.silence == Silence::Kept {
                             conn.silence = Silence::Owing;
@@ -64,7 +64,7 @@ where
                     self.enqueue(conn.slot as usize);
                     expecting
                 }
-                Step::Resume { conn } => {
+                Action::Resume { conn } => {
                     let resumed = self.recipient(conn, |conn| {
                         conn.waiting = Waiting::Over;
                         Ok(())
@@ -72,27 +72,27 @@ where
                     self.enqueue(conn.slot as usize);
                     resumed
                 }
-                Step::Close { conn, end } => {
+                Action::Close { conn, end } => {
                     self.dismiss(conn, end);
                     None
                 }
-                Step::Shared { to, bytes } => self.recipient(to, |conn| conn.send_shared(bytes)),
-                Step::File {
+                Action::Shared { to, bytes } => self.recipient(to, |conn| conn.send_shared(bytes)),
+                Action::File {
                     to,
                     file,
                     offset,
                     length,
                 } => self.recipient(to, |conn| conn.send_file(file, offset, length)),
-                Step::Dial { address, session } => {
+                Action::Dial { address, session } => {
                     self.dial(address, session);
                     None
                 }
-                Step::Stop => {
+                Action::Stop => {
                     stops = true;
                     None
                 }
-                Step::Finish => {
-                    self.stopping = Stopping::Now(Outcome::Finished);
+                Action::Finish => {
+                    self.stopping = Stopping::Now(LoopOutcome::Finished);
                     None
                 }
             };
@@ -112,8 +112,8 @@ where
     pub(super) fn recipient(
         &mut self,
         to: ConnId,
-        send: impl FnOnce(&mut Connection<R::Session, R::File>) -> Result<(), End>,
-    ) -> Option<(usize, End)> {
+        send: impl FnOnce(&mut Connection<R::Session, R::File>) -> Result<(), CloseReason>,
+    ) -> Option<(usize, CloseReason)> {
         let slot = to.slot as usize;
         let conn = self.connections.get_mut(slot)?;
         if conn.serial != to.serial || !matches!(conn.phase, Phase::Open | Phase::Closing) {
@@ -127,7 +127,7 @@ where
 
     /// Sends something that was not asked for. Whoever lets it pile up is cut
     /// off, so that nobody else notices.
-    fn tell(&mut self, to: ConnId, bytes: &[u8]) -> Option<(usize, End)> {
+    fn tell(&mut self, to: ConnId, bytes: &[u8]) -> Option<(usize, CloseReason)> {
         let max_queue = self.settings.limits.max_queue as u64;
         let result = self.recipient(to, |conn| conn.tell(bytes, max_queue));
         // Its own turn sets its deadline.
@@ -136,7 +136,7 @@ where
     }
 
     /// Closes a connection that is not being heard just now.
-    fn dismiss(&mut self, id: ConnId, end: End) {
+    fn dismiss(&mut self, id: ConnId, end: CloseReason) {
         let slot = id.slot as usize;
         if self
             .connections

@@ -3,7 +3,7 @@
 
 use std::os::fd::AsFd;
 
-use crate::close_reason::End;
+use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Origin, Phase, Received};
 use crate::role::Role;
@@ -16,7 +16,7 @@ where
     R::File: AsFd,
 {
     /// Hears nothing more from a connection: what waits is sent, then it ends.
-    pub(super) fn close(&mut self, slot: usize, end: End) {
+    pub(super) fn close(&mut self, slot: usize, end: CloseReason) {
         let conn = &mut self.connections[slot];
         if conn.phase == Phase::Open {
             conn.phase = Phase::Closing;
@@ -60,7 +60,7 @@ where
     }
 
     /// A connection is over. It is taken out at the end of the round.
-    pub(super) fn end(&mut self, slot: usize, end: End) {
+    pub(super) fn end(&mut self, slot: usize, end: CloseReason) {
         let conn = &mut self.connections[slot];
         if conn.phase != Phase::Ended {
             conn.phase = Phase::Ended;

@@ -12,7 +12,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use rustix::net::sockopt;
 
-use crate::close_reason::End;
+use crate::close_reason::CloseReason;
 use crate::reactor::outbox::{self, Outbox, Sent};
 use crate::session::inbox::Inbox;
 
@@ -132,7 +132,7 @@ pub(super) struct Connection<S, F> {
     pub(super) since: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
-    pub(super) end: Option<Box<End>>,
+    pub(super) end: Option<Box<CloseReason>>,
 }
 
 /// What a read gave.
@@ -192,10 +192,10 @@ impl<S, F: AsFd> Connection<S, F> {
     ///
     /// # Errors
     /// The dial failed.
-    pub(super) fn dialled(&mut self) -> Result<bool, End> {
-        let failed = |error| End::NotReached(error);
+    pub(super) fn dialled(&mut self) -> Result<bool, CloseReason> {
+        let failed = |error| CloseReason::ConnectFailed(error);
         if let Some(error) = self.stream.take_error().map_err(failed)? {
-            return Err(End::NotReached(error));
+            return Err(CloseReason::ConnectFailed(error));
         }
         match self.stream.peer_addr() {
             Ok(_) => {
@@ -205,7 +205,7 @@ impl<S, F: AsFd> Connection<S, F> {
             }
             // A spurious event: the answer is still to come.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(error) => Err(End::NotReached(error)),
+            Err(error) => Err(CloseReason::ConnectFailed(error)),
         }
     }
 
@@ -224,7 +224,7 @@ impl<S, F: AsFd> Connection<S, F> {
     ///
     /// # Errors
     /// The connection is lost.
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Received, End> {
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Received, CloseReason> {
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => {
@@ -246,7 +246,7 @@ impl<S, F: AsFd> Connection<S, F> {
                     self.readable = false;
                     return Ok(Received::Nothing);
                 }
-                Err(error) => return Err(End::Lost(error)),
+                Err(error) => return Err(CloseReason::ConnectionLost(error)),
             }
         }
     }
@@ -255,7 +255,7 @@ impl<S, F: AsFd> Connection<S, F> {
     ///
     /// # Errors
     /// How the connection ended.
-    pub(super) fn flush(&mut self) -> Result<(), End> {
+    pub(super) fn flush(&mut self) -> Result<(), CloseReason> {
         if !self.writable || self.outbox.is_empty() {
             return Ok(());
         }
@@ -274,7 +274,7 @@ impl<S, F: AsFd> Connection<S, F> {
     ///
     /// # Errors
     /// The connection is lost.
-    pub(super) fn send(&mut self, bytes: &[u8], more: bool) -> Result<(), End> {
+    pub(super) fn send(&mut self, bytes: &[u8], more: bool) -> Result<(), CloseReason> {
         let mut sent = 0;
         if self.writable && self.outbox.is_empty() && !bytes.is_empty() {
             sent = outbox::send(&self.stream, bytes, more)?;
@@ -292,10 +292,10 @@ impl<S, F: AsFd> Connection<S, F> {
     ///
     /// # Errors
     /// The connection is lost, or the peer does not read.
-    pub(super) fn tell(&mut self, bytes: &[u8], most: u64) -> Result<(), End> {
+    pub(super) fn tell(&mut self, bytes: &[u8], most: u64) -> Result<(), CloseReason> {
         let (queued, unasked) = (self.outbox.queued(), self.outbox.unasked());
         if unasked + bytes.len() as u64 > most {
-            return Err(End::Deaf);
+            return Err(CloseReason::SlowReceiver);
         }
         self.send(bytes, false)?;
         let more = self.outbox.queued() - queued;
@@ -307,7 +307,7 @@ impl<S, F: AsFd> Connection<S, F> {
     ///
     /// # Errors
     /// The connection is lost.
-    pub(super) fn send_shared(&mut self, bytes: Arc<[u8]>) -> Result<(), End> {
+    pub(super) fn send_shared(&mut self, bytes: Arc<[u8]>) -> Result<(), CloseReason> {
         self.outbox.push_shared(bytes);
         self.flush()
     }
@@ -316,7 +316,12 @@ impl<S, F: AsFd> Connection<S, F> {
     ///
     /// # Errors
     /// The connection is lost, or the file.
-    pub(super) fn send_file(&mut self, file: F, offset: u64, length: u64) -> Result<(), End> {
+    pub(super) fn send_file(
+        &mut self,
+        file: F,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), CloseReason> {
         self.outbox.push_file(file, offset, length);
         self.flush()
     }
@@ -332,8 +337,8 @@ impl<S, F: AsFd> Connection<S, F> {
     }
 
     /// Why it is over, unless that was taken already.
-    pub(super) fn take_end(&mut self) -> End {
-        self.end.take().map_or(End::Done, |end| *end)
+    pub(super) fn take_end(&mut self) -> CloseReason {
+        self.end.take().map_or(CloseReason::EndOfInput, |end| *end)
     }
 
     /// Says that nothing more will be sent.
@@ -345,7 +350,7 @@ impl<S, F: AsFd> Connection<S, F> {
 
 impl<S: fmt::Display, F> Connection<S, F> {
     /// One line for each connection that others made; our own are told by the role.
-    pub(super) fn log_end(&self, end: &End, now: u64) {
+    pub(super) fn log_end(&self, end: &CloseReason, now: u64) {
         let level = match self.origin {
             Origin::Accepted => log::Level::Info,
             Origin::Dialled => log::Level::Debug,

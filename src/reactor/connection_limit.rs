@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::close_reason::Full;
+use crate::close_reason::ResourceLimit;
 use crate::limits::address_group;
 
 /// Counts who is in.
-pub(super) struct Gate {
+pub(super) struct ConnectionLimiter {
     max: usize,
     max_per_address: usize,
     open: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
-impl Gate {
+impl ConnectionLimiter {
     pub(super) fn new(max: usize, max_per_address: usize) -> Self {
         Self {
             max,
@@ -29,14 +29,14 @@ impl Gate {
     }
 
     /// Lets somebody in, or says what there is no place for.
-    pub(super) fn enter(&mut self, ip: IpAddr) -> Result<(), Full> {
+    pub(super) fn enter(&mut self, ip: IpAddr) -> Result<(), ResourceLimit> {
         if self.open >= self.max {
-            return Err(Full::Connections);
+            return Err(ResourceLimit::Connections);
         }
         if !is_loopback(ip) {
             let count = self.by_address.entry(address_group(ip)).or_insert(0);
             if *count >= self.max_per_address {
-                return Err(Full::Address);
+                return Err(ResourceLimit::ConnectionsPerAddress);
             }
             *count += 1;
         }
@@ -74,23 +74,29 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_all_places_but_loopback_can() {
-        let mut gate = Gate::new(5, 2);
+        let mut gate = ConnectionLimiter::new(5, 2);
         assert_eq!(gate.enter(ip("192.0.2.1")), Ok(()));
         assert_eq!(gate.enter(ip("::ffff:192.0.2.1")), Ok(()));
-        assert_eq!(gate.enter(ip("192.0.2.1")), Err(Full::Address));
+        assert_eq!(
+            gate.enter(ip("192.0.2.1")),
+            Err(ResourceLimit::ConnectionsPerAddress)
+        );
         assert_eq!(gate.enter(ip("127.0.0.1")), Ok(()));
         assert_eq!(gate.enter(ip("127.0.0.1")), Ok(()));
         assert_eq!(gate.enter(ip("::1")), Ok(()));
-        assert_eq!(gate.enter(ip("127.0.0.1")), Err(Full::Connections));
+        assert_eq!(gate.enter(ip("127.0.0.1")), Err(ResourceLimit::Connections));
         gate.leave(ip("192.0.2.1"));
         assert_eq!(gate.enter(ip("192.0.2.1")), Ok(()));
     }
 
     #[test]
     fn an_ipv6_network_of_one_host_counts_as_one_address() {
-        let mut gate = Gate::new(5, 1);
+        let mut gate = ConnectionLimiter::new(5, 1);
         assert_eq!(gate.enter(ip("2001:db8::1")), Ok(()));
-        assert_eq!(gate.enter(ip("2001:db8::2:1")), Err(Full::Address));
+        assert_eq!(
+            gate.enter(ip("2001:db8::2:1")),
+            Err(ResourceLimit::ConnectionsPerAddress)
+        );
         assert_eq!(gate.enter(ip("2001:db8:0:1::1")), Ok(()));
         gate.leave(ip("2001:db8::1"));
         assert!(gate.by_address.len() == 1);

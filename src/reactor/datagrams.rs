@@ -12,7 +12,7 @@ use mio::{Interest, Token};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::reactor::{FIRST_SOCKET, Reactor};
-use crate::role::{Correspondent, Role};
+use crate::role::{Role, UdpPeer};
 
 /// Reads from one socket before others have their turn.
 const AT_ONCE: usize = 256;
@@ -37,7 +37,7 @@ pub struct DatagramSocket {
 }
 
 impl DatagramSocket {
-    /// Takes what is sent to `address`; see [`super::Listener::bind`].
+    /// Takes what is sent to `address`; see [`super::ListeningSocket::bind`].
     ///
     /// # Errors
     /// The address is not ours, or the port is taken.
@@ -145,14 +145,14 @@ where
                     .prefetch(each().map(|(from, bytes)| (from.address, bytes)));
                 for (from, bytes) in each() {
                     bytes_left = bytes_left.saturating_sub(bytes.len());
-                    self.call_role(|role, turn| role.datagram(turn, from, bytes));
+                    self.call_role(|role, turn| role.on_datagram(turn, from, bytes));
                 }
                 left = left.saturating_sub(TOGETHER);
                 self.scratch = scratch;
             }
             let refused = |socket: &mut DatagramSocket| std::mem::take(&mut socket.refused);
             if self.sockets.get_mut(index).is_some_and(refused) {
-                self.call_role(|role, turn| role.unreachable(turn, index as u32));
+                self.call_role(|role, turn| role.on_udp_unreachable(turn, index as u32));
             }
         }
     }
@@ -164,7 +164,7 @@ where
         index: usize,
         scratch: &mut [u8],
         bytes: usize,
-    ) -> Vec<(Correspondent, Range<usize>)> {
+    ) -> Vec<(UdpPeer, Range<usize>)> {
         let mut received = Vec::new();
         let Some(socket) = self.sockets.get_mut(index) else {
             return received;
@@ -179,7 +179,7 @@ where
             };
             self.traffic.datagrams += 1;
             self.traffic.bytes_in += length as u64;
-            let from = Correspondent {
+            let from = UdpPeer {
                 socket: index as u32,
                 address,
             };
@@ -191,7 +191,7 @@ where
 
     /// Sends a datagram. One that the system does not take is lost, as it may be
     /// anywhere on its way.
-    pub(super) fn send_datagram(&mut self, to: Correspondent, bytes: &[u8]) {
+    pub(super) fn send_datagram(&mut self, to: UdpPeer, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }

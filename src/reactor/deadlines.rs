@@ -3,20 +3,20 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use crate::close_reason::End;
+use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Origin, Phase, Silence, Spoke, Waiting};
-use crate::role::{Fault, Role};
-use crate::timers::Lane;
+use crate::role::{FramingError, Role};
+use crate::timers::TimerKind;
 
 /// What a connection can wait for; each has its deadline in a lane of its own.
-pub(super) const DIAL: Lane = 0;
-pub(super) const FIRST_LINE: Lane = 1;
-pub(super) const IDLE: Lane = 2;
-pub(super) const STALL: Lane = 3;
-pub(super) const PROGRESS: Lane = 4;
-pub(super) const LINGER: Lane = 5;
-pub(super) const LANES: Lane = 6;
+pub(super) const DIAL: TimerKind = 0;
+pub(super) const FIRST_LINE: TimerKind = 1;
+pub(super) const IDLE: TimerKind = 2;
+pub(super) const STALL: TimerKind = 3;
+pub(super) const PROGRESS: TimerKind = 4;
+pub(super) const LINGER: TimerKind = 5;
+pub(super) const LANES: TimerKind = 6;
 
 /// How long to listen for the peer's end after our own goodbye.
 const LINGER_TIME: Duration = Duration::from_secs(2);
@@ -77,17 +77,19 @@ where
         // The lane is gone with the deadline; the state tells what was waited for.
         let end = match (conn.phase, conn.origin) {
             (Phase::Ended, _) => return,
-            (Phase::Dialling, _) => End::DialTimeout,
-            (Phase::Lingering, _) => return self.end(slot, End::Done),
-            (Phase::Open | Phase::Closing, _) if !conn.outbox.is_empty() => End::Stalled,
-            (_, Origin::Dialled) => End::NoProgress,
+            (Phase::Dialling, _) => CloseReason::ConnectTimeout,
+            (Phase::Lingering, _) => return self.end(slot, CloseReason::EndOfInput),
+            (Phase::Open | Phase::Closing, _) if !conn.outbox.is_empty() => {
+                CloseReason::WriteTimeout
+            }
+            (_, Origin::Dialled) => CloseReason::ReadTimeout,
             (_, Origin::Accepted) if !conn.inbox.is_empty() => {
                 let before = conn.moved();
-                self.break_input(slot, Fault::Late);
+                self.break_input(slot, FramingError::LineTimeout);
                 return self.after_turn(slot, before);
             }
-            (_, Origin::Accepted) if conn.spoke == Spoke::Never => End::Silent,
-            (_, Origin::Accepted) => End::Idle,
+            (_, Origin::Accepted) if conn.spoke == Spoke::Never => CloseReason::NoRequest,
+            (_, Origin::Accepted) => CloseReason::IdleTimeout,
         };
         self.end(slot, end);
     }

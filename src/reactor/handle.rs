@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use mio::Waker;
 
 /// What another thread sends.
-pub(super) enum Letter<M> {
+pub(super) enum ReactorCommand<M> {
     /// For the role.
     Message(M),
     /// As the first SIGTERM.
@@ -15,7 +15,7 @@ pub(super) enum Letter<M> {
 
 /// A way to reach a running loop.
 pub struct Handle<M> {
-    pub(super) letters: Sender<Letter<M>>,
+    pub(super) letters: Sender<ReactorCommand<M>>,
     pub(super) waker: Arc<Waker>,
 }
 
@@ -31,19 +31,19 @@ impl<M> Clone for Handle<M> {
 impl<M> Handle<M> {
     /// Tells the role something. If the loop has ended, nobody hears it.
     pub fn tell(&self, message: M) {
-        self.send(Letter::Message(message));
+        self.send(ReactorCommand::Message(message));
     }
 
     /// Asks the loop to finish what is begun and to end.
     pub fn stop(&self) {
-        self.send(Letter::Stop);
+        self.send(ReactorCommand::Stop);
     }
 
     pub(super) fn wake(&self) -> std::io::Result<()> {
         self.waker.wake()
     }
 
-    fn send(&self, letter: Letter<M>) {
+    fn send(&self, letter: ReactorCommand<M>) {
         if self.letters.send(letter).is_ok()
             && let Err(error) = self.wake()
         {

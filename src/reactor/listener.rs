@@ -19,7 +19,7 @@ const STEP_BACK: Duration = Duration::from_millis(50);
 const BACKLOG: i32 = 4096;
 
 /// A socket on which others can connect to us.
-pub struct Listener {
+pub struct ListeningSocket {
     pub(super) socket: TcpListener,
     /// Somebody may be waiting. Set by an event, cleared when nobody is.
     pub(super) ready: bool,
@@ -29,7 +29,7 @@ pub struct Listener {
     short: bool,
 }
 
-impl Listener {
+impl ListeningSocket {
     /// Listens on `address`; port 0 lets the system choose one. With `v6_only`
     /// the address `::` leaves IPv4 to another listener.
     ///

@@ -49,19 +49,19 @@ use slab::Slab;
 pub use datagrams::DatagramSocket;
 pub use descriptors::{connections_within, raise_limit};
 pub use handle::Handle;
-pub use listener::Listener;
-pub use shutdown::Outcome;
+pub use listener::ListeningSocket;
+pub use shutdown::LoopOutcome;
 
-use crate::close_reason::End;
-use crate::limits::{Limits, Patience};
+use crate::close_reason::CloseReason;
+use crate::limits::{Limits, Timeouts};
 use crate::reactor::connection::{Connection, Origin};
-use crate::reactor::connection_limit::Gate;
+use crate::reactor::connection_limit::ConnectionLimiter;
 use crate::reactor::datagrams::LONGEST;
 use crate::reactor::deadlines::LANES;
-use crate::reactor::handle::Letter;
+use crate::reactor::handle::ReactorCommand;
 use crate::reactor::shutdown::Stopping;
-use crate::reactor::timer_fd::Alarm;
-use crate::reactor::turn::Begun;
+use crate::reactor::timer_fd::TimerFd;
+use crate::reactor::turn::PendingTurn;
 use crate::role::{Output, Role, Traffic};
 use crate::timers::Timers;
 
@@ -89,11 +89,11 @@ const AT_ONCE: usize = 1024;
 
 /// What a loop is told at its start.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ReactorSettings {
     /// For those who connect to us.
     pub limits: Limits,
     /// For those whom we connect to.
-    pub patience: Patience,
+    pub patience: Timeouts,
     /// Bytes read at once, from one connection or several; at least a datagram's 65,535.
     pub read_size: usize,
     /// The addresses to connect from, where one is of the other side's family.
@@ -102,7 +102,7 @@ pub struct Settings {
 
 /// What events say beside those of connections and listeners.
 #[derive(Clone, Copy, Default)]
-struct Noted {
+struct PendingEvents {
     signal: bool,
     outside: bool,
 }
@@ -110,27 +110,27 @@ struct Noted {
 /// A loop and the role that it serves.
 pub struct Reactor<R: Role> {
     role: R,
-    settings: Settings,
+    settings: ReactorSettings,
     poll: Poll,
-    alarm: Alarm,
-    listeners: Vec<Listener>,
+    alarm: TimerFd,
+    listeners: Vec<ListeningSocket>,
     sockets: Vec<DatagramSocket>,
     signals: Option<Signals>,
     outside: Option<OwnedFd>,
-    letters: Receiver<Letter<R::Message>>,
+    letters: Receiver<ReactorCommand<R::Message>>,
     handle: Handle<R::Message>,
     connections: Slab<Connection<R::Session, R::File>>,
     next_serial: u32,
-    gate: Gate,
+    gate: ConnectionLimiter,
     /// Connections that are told that there is no place.
     refused: usize,
     timers: Timers,
     run_queue: VecDeque<usize>,
     /// Turns that are being taken; empty between rounds.
-    begun: Vec<Begun>,
+    begun: Vec<PendingTurn>,
     ended: Vec<usize>,
     /// Dials for which there was not even a socket; the role is told at the reap.
-    failed_dials: Vec<(R::Session, End)>,
+    failed_dials: Vec<(R::Session, CloseReason)>,
     out: Output<R>,
     /// One buffer for all reads.
     scratch: Box<[u8]>,
@@ -148,10 +148,10 @@ where
     ///
     /// # Errors
     /// The system gives no poll.
-    pub fn new(role: R, settings: Settings, now: Instant) -> io::Result<Self> {
+    pub fn new(role: R, settings: ReactorSettings, now: Instant) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let alarm = Alarm::new(poll.registry(), ALARM)?;
+        let alarm = TimerFd::new(poll.registry(), ALARM)?;
         let (sender, letters) = mpsc::channel();
         let files = raise_limit();
         let max = settings
@@ -173,7 +173,7 @@ where
             },
             connections: Slab::with_capacity(FIRST_CONNECTIONS),
             next_serial: 0,
-            gate: Gate::new(max, settings.limits.max_per_address),
+            gate: ConnectionLimiter::new(max, settings.limits.max_per_address),
             refused: 0,
             timers: Timers::new(now, LANES),
             run_queue: VecDeque::new(),
@@ -194,7 +194,7 @@ where
     ///
     /// # Errors
     /// It cannot be watched.
-    pub fn listen(&mut self, mut listener: Listener) -> io::Result<()> {
+    pub fn listen(&mut self, mut listener: ListeningSocket) -> io::Result<()> {
         let token = Token(FIRST_LISTENER - self.listeners.len());
         self.poll
             .registry()
@@ -216,7 +216,7 @@ where
         Ok(())
     }
 
-    /// Calls [`Role::noticed`] whenever `outside` becomes readable.
+    /// Calls [`Role::on_external_event`] whenever `outside` becomes readable.
     ///
     /// # Errors
     /// It cannot be watched.
@@ -234,11 +234,11 @@ where
         self.handle.clone()
     }
 
-    /// Runs until the role is done or the loop is told to stop.
+    /// RunsJobs until the role is done or the loop is told to stop.
     ///
     /// # Errors
     /// The system's poll fails.
-    pub fn run(mut self) -> io::Result<(R, Outcome)> {
+    pub fn run(mut self) -> io::Result<(R, LoopOutcome)> {
         let mut events = Events::with_capacity(EVENTS);
         self.now = Instant::now();
         self.call_role(R::start);
@@ -282,8 +282,8 @@ where
     }
 
     /// Remembers what the events say, and does nothing else.
-    fn note(&mut self, events: &Events) -> Noted {
-        let mut noted = Noted::default();
+    fn note(&mut self, events: &Events) -> PendingEvents {
+        let mut noted = PendingEvents::default();
         for event in events {
             match event.token() {
                 WAKER => {}
@@ -311,7 +311,7 @@ where
         noted
     }
 
-    fn act(&mut self, noted: Noted) {
+    fn act(&mut self, noted: PendingEvents) {
         self.accept();
         self.take_turns();
         self.read_datagrams();
@@ -322,11 +322,11 @@ where
             self.too_late(slot);
         }
         if self.role.next_deadline().is_some_and(|due| due <= self.now) {
-            self.call_role(R::tick);
+            self.call_role(R::on_timer);
         }
         self.read_letters();
         if noted.outside {
-            self.call_role(R::noticed);
+            self.call_role(R::on_external_event);
         }
         if noted.signal {
             self.read_signals();
@@ -361,14 +361,16 @@ where
             // The descriptor is free before the role may want another.
             drop(conn);
             if let Some(session) = session {
-                self.call_role(|role, turn| role.ended(turn, session, &end));
+                self.call_role(|role, turn| role.on_close(turn, session, &end));
             }
         }
         for (session, end) in std::mem::take(&mut self.failed_dials) {
-            self.call_role(|role, turn| role.ended(turn, session, &end));
+            self.call_role(|role, turn| role.on_close(turn, session, &end));
         }
         if freed {
-            self.listeners.iter_mut().for_each(Listener::retry_now);
+            self.listeners
+                .iter_mut()
+                .for_each(ListeningSocket::retry_now);
         }
     }
 
@@ -389,10 +391,10 @@ where
     fn read_letters(&mut self) {
         for _ in 0..AT_ONCE {
             match self.letters.try_recv() {
-                Ok(Letter::Message(message)) => {
-                    self.call_role(|role, turn| role.told(turn, message));
+                Ok(ReactorCommand::Message(message)) => {
+                    self.call_role(|role, turn| role.on_message(turn, message));
                 }
-                Ok(Letter::Stop) => self.stop(),
+                Ok(ReactorCommand::Stop) => self.stop(),
                 Err(_) => return,
             }
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
-use crate::close_reason::End;
+use crate::close_reason::CloseReason;
 
 /// A file goes out in pieces of at most this size, so that one call never holds
 /// the loop for long.
@@ -20,10 +20,10 @@ const FILE_PIECE: u64 = 1024 * 1024;
 const JOINED: usize = 64 * 1024;
 
 /// Segments that wait; mostly none.
-pub(super) struct Outbox<F>(Option<Box<Queue<F>>>);
+pub(super) struct Outbox<F>(Option<Box<SegmentQueue<F>>>);
 
 /// At least one segment.
-struct Queue<F> {
+struct SegmentQueue<F> {
     segments: VecDeque<Segment<F>>,
     /// How many bytes they have.
     queued: u64,
@@ -65,7 +65,7 @@ impl<F: AsFd> Outbox<F> {
 
     /// At most so many of them were not asked for.
     pub(super) fn unasked(&self) -> u64 {
-        let unasked = |queue: &Queue<F>| queue.unasked.min(queue.queued);
+        let unasked = |queue: &SegmentQueue<F>| queue.unasked.min(queue.queued);
         self.0.as_deref().map_or(0, unasked)
     }
 
@@ -100,9 +100,9 @@ impl<F: AsFd> Outbox<F> {
             .push_back(Segment::File { file, offset, left });
     }
 
-    fn growing_by(&mut self, bytes: u64) -> &mut Queue<F> {
+    fn growing_by(&mut self, bytes: u64) -> &mut SegmentQueue<F> {
         let queue = self.0.get_or_insert_with(|| {
-            Box::new(Queue {
+            Box::new(SegmentQueue {
                 segments: VecDeque::new(),
                 queued: 0,
                 unasked: 0,
@@ -122,7 +122,7 @@ impl<F: AsFd> Outbox<F> {
         socket: &impl AsFd,
         mut budget: u64,
         mut count: impl FnMut(u64),
-    ) -> Result<Sent, End> {
+    ) -> Result<Sent, CloseReason> {
         let Some(queue) = &mut self.0 else {
             return Ok(Sent::All);
         };
@@ -157,7 +157,7 @@ impl<F: AsFd> Outbox<F> {
 }
 
 /// What one system call did.
-struct Step {
+struct SendProgress {
     sent: u64,
     complete: bool,
     blocked: bool,
@@ -165,7 +165,7 @@ struct Step {
 
 /// Sends bytes; with `more` the kernel waits for what follows to fill a segment.
 /// Returns how many it took; fewer than given means that it takes no more.
-pub(super) fn send(socket: &impl AsFd, bytes: &[u8], more: bool) -> Result<usize, End> {
+pub(super) fn send(socket: &impl AsFd, bytes: &[u8], more: bool) -> Result<usize, CloseReason> {
     let mut flags = SendFlags::NOSIGNAL;
     flags.set(SendFlags::MORE, more);
     loop {
@@ -173,16 +173,21 @@ pub(super) fn send(socket: &impl AsFd, bytes: &[u8], more: bool) -> Result<usize
             Ok(sent) => return Ok(sent),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => return Ok(0),
-            Err(error) => return Err(End::Lost(error.into())),
+            Err(error) => return Err(CloseReason::ConnectionLost(error.into())),
         }
     }
 }
 
-fn send_from(socket: &impl AsFd, bytes: &[u8], at: &mut usize, more: bool) -> Result<Step, End> {
+fn send_from(
+    socket: &impl AsFd,
+    bytes: &[u8],
+    at: &mut usize,
+    more: bool,
+) -> Result<SendProgress, CloseReason> {
     let sent = send(socket, &bytes[*at..], more)?;
     *at += sent;
     let complete = *at == bytes.len();
-    Ok(Step {
+    Ok(SendProgress {
         sent: sent as u64,
         complete,
         blocked: !complete,
@@ -195,9 +200,9 @@ fn send_file(
     offset: &mut u64,
     left: &mut u64,
     budget: u64,
-) -> Result<Step, End> {
+) -> Result<SendProgress, CloseReason> {
     if *left == 0 {
-        return Ok(Step {
+        return Ok(SendProgress {
             sent: 0,
             complete: true,
             blocked: false,
@@ -213,23 +218,23 @@ fn send_file(
     };
     match sent {
         // The promised size cannot be kept: the only honest answer is to end.
-        Ok(0) => Err(End::FileShrank),
+        Ok(0) => Err(CloseReason::FileTruncated),
         Ok(sent) => {
             *left -= sent as u64;
-            Ok(Step {
+            Ok(SendProgress {
                 sent: sent as u64,
                 complete: *left == 0,
                 blocked: false,
             })
         }
-        Err(Errno::AGAIN) => Ok(Step {
+        Err(Errno::AGAIN) => Ok(SendProgress {
             sent: 0,
             complete: false,
             blocked: true,
         }),
         Err(error @ (Errno::IO | Errno::STALE | Errno::INVAL | Errno::NOMEM)) => {
-            Err(End::FileFailed(io::Error::from(error)))
+            Err(CloseReason::FileReadError(io::Error::from(error)))
         }
-        Err(error) => Err(End::Lost(error.into())),
+        Err(error) => Err(CloseReason::ConnectionLost(error.into())),
     }
 }

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use log::info;
 
-use crate::close_reason::End;
+use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Origin, Phase, Waiting};
 use crate::role::Role;
 
 /// How a loop ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
+pub enum LoopOutcome {
     /// The role's work is done.
     Finished,
     /// It was told to stop, and finished what was begun.
@@ -27,7 +27,7 @@ pub(super) enum Stopping {
     /// Until then there is time to finish; so many were cut.
     Draining(Instant, usize),
     /// At once.
-    Now(Outcome),
+    Now(LoopOutcome),
 }
 
 impl<R: Role> Reactor<R>
@@ -35,12 +35,16 @@ where
     R::File: AsFd,
 {
     /// Whether the loop is over.
-    pub(super) fn outcome(&self) -> Option<Outcome> {
+    pub(super) fn outcome(&self) -> Option<LoopOutcome> {
         match self.stopping {
             Stopping::Now(outcome) => Some(outcome),
-            Stopping::Draining(until, _) if self.role.is_talking() && self.now < until => None,
-            Stopping::Draining(_, 0) if self.connections.is_empty() => Some(Outcome::Drained),
-            Stopping::Draining(_, cut) if self.connections.is_empty() => Some(Outcome::Cut(cut)),
+            Stopping::Draining(until, _) if self.role.has_open_requests() && self.now < until => {
+                None
+            }
+            Stopping::Draining(_, 0) if self.connections.is_empty() => Some(LoopOutcome::Drained),
+            Stopping::Draining(_, cut) if self.connections.is_empty() => {
+                Some(LoopOutcome::Cut(cut))
+            }
             Stopping::No | Stopping::Draining(..) => None,
         }
     }
@@ -81,10 +85,10 @@ where
                 continue;
             }
             if conn.phase == Phase::Open && !conn.outbox.is_empty() {
-                conn.end = Some(Box::new(End::Drained));
+                conn.end = Some(Box::new(CloseReason::Shutdown));
                 conn.phase = Phase::Closing;
             } else if conn.phase == Phase::Open {
-                self.end(slot, End::Drained);
+                self.end(slot, CloseReason::Shutdown);
             }
         }
         self.call_role(R::drain);
@@ -95,7 +99,7 @@ where
         let mut cut = 0;
         for slot in slots {
             cut += usize::from(!self.connections[slot].outbox.is_empty());
-            self.end(slot, End::Cut);
+            self.end(slot, CloseReason::Aborted);
         }
         self.stopping = Stopping::Draining(self.now, cut);
     }

@@ -17,13 +17,13 @@ use rustix::time::{
 };
 
 /// A timer that a poll can wait for.
-pub(super) struct Alarm {
+pub(super) struct TimerFd {
     timer: OwnedFd,
     /// When it will ring, if it is set.
     at: Option<Instant>,
 }
 
-impl Alarm {
+impl TimerFd {
     /// One that is heard under `token`.
     ///
     /// # Errors

@@ -4,12 +4,12 @@
 use std::ops::Range;
 use std::os::fd::AsFd;
 
-use crate::close_reason::End;
+use crate::close_reason::CloseReason;
 use crate::protocol::TLS_FIRST_BYTE;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Phase, Received, Spoke, Waiting};
 use crate::reactor::shutdown::Stopping;
-use crate::role::{ConnId, Fault, Heard, Next, Role, Turn};
+use crate::role::{ConnId, Context, FramingError, Input, ReadNext, Role};
 use crate::session::inbox::Piece;
 
 /// Pieces of input that one connection may have handled in one turn.
@@ -22,7 +22,7 @@ const TOGETHER: usize = 64;
 const LEAST_READ: usize = 4096;
 
 /// A turn of which the answers are still to come.
-pub(super) struct Begun {
+pub(super) struct PendingTurn {
     slot: usize,
     /// Where in the buffer of all reads is what it said.
     arrived: Range<usize>,
@@ -55,7 +55,7 @@ where
                     let length = self.begin_turn(slot, &mut scratch[read..]);
                     let arrived = read..read + length;
                     read = arrived.end;
-                    begun.push(Begun {
+                    begun.push(PendingTurn {
                         slot,
                         arrived,
                         before,
@@ -159,9 +159,9 @@ where
             Ok(false) => {}
             Ok(true) => {
                 conn.writable = true;
-                let next = self.hear(slot, Heard::Connected);
+                let next = self.hear(slot, Input::Connected);
                 self.apply();
-                if let Next::Close(end) = next {
+                if let ReadNext::Close(end) = next {
                     self.close(slot, end);
                 }
             }
@@ -190,25 +190,25 @@ where
                     && unread.unfinished().first() == Some(&TLS_FIRST_BYTE);
                 let heard = match unread.next(max_line) {
                     // TLS has no lines: who waits for the end of one waits in vain.
-                    _ if is_tls => Heard::Line(&[TLS_FIRST_BYTE]),
+                    _ if is_tls => Input::Line(&[TLS_FIRST_BYTE]),
                     None => break,
                     Some(Piece::Line(line)) => {
                         let conn = &mut self.connections[slot];
                         conn.spoke = Spoke::Lately;
-                        Heard::Line(line)
+                        Input::Line(line)
                     }
-                    Some(Piece::Body(bytes)) => Heard::Body(bytes),
-                    Some(Piece::TooLong) => Heard::Broken(Fault::TooLong),
+                    Some(Piece::Body(bytes)) => Input::Body(bytes),
+                    Some(Piece::TooLong) => Input::FramingError(FramingError::LineTooLong),
                 };
                 match self.hear(slot, heard) {
-                    Next::Line => {}
-                    Next::Body(length) => unread.expect_body(length),
-                    Next::Wait => {
+                    ReadNext::Line => {}
+                    ReadNext::Body(length) => unread.expect_body(length),
+                    ReadNext::Wait => {
                         self.connections[slot].waiting = Waiting::Yes;
                         held = true;
                         break;
                     }
-                    Next::Close(end) => close = Some(end),
+                    ReadNext::Close(end) => close = Some(end),
                 }
             }
             // Long answers take their share of the turn as well.
@@ -231,13 +231,13 @@ where
     /// The role has the answer that the peer waits for.
     fn resume(&mut self, slot: usize) {
         self.connections[slot].waiting = Waiting::No;
-        let next = self.hear(slot, Heard::Resumed);
+        let next = self.hear(slot, Input::Resumed);
         self.apply();
         match next {
-            Next::Close(end) => self.close(slot, end),
-            Next::Line | Next::Body(_) | Next::Wait => {
+            ReadNext::Close(end) => self.close(slot, end),
+            ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait => {
                 if !matches!(self.stopping, Stopping::No) {
-                    self.close(slot, End::Drained);
+                    self.close(slot, CloseReason::Shutdown);
                 }
             }
         }
@@ -246,38 +246,38 @@ where
     /// The peer will say no more, and everything it said was heard.
     pub(super) fn input_ended(&mut self, slot: usize) {
         if self.connections[slot].inbox.is_empty() {
-            self.close(slot, End::Done);
+            self.close(slot, CloseReason::EndOfInput);
         } else {
-            self.break_input(slot, Fault::Cut);
+            self.break_input(slot, FramingError::UnexpectedEof);
         }
     }
 
-    pub(super) fn break_input(&mut self, slot: usize, fault: Fault) {
-        let next = self.hear(slot, Heard::Broken(fault));
+    pub(super) fn break_input(&mut self, slot: usize, fault: FramingError) {
+        let next = self.hear(slot, Input::FramingError(fault));
         self.apply();
         let end = match next {
-            Next::Close(end) => end,
-            Next::Line | Next::Body(_) | Next::Wait => End::Done,
+            ReadNext::Close(end) => end,
+            ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait => CloseReason::EndOfInput,
         };
         self.close(slot, end);
         self.close_if_sent(slot);
     }
 
-    pub(super) fn hear(&mut self, slot: usize, heard: Heard<'_>) -> Next {
+    pub(super) fn hear(&mut self, slot: usize, heard: Input<'_>) -> ReadNext {
         let conn = &mut self.connections[slot];
         let id = ConnId {
             slot: slot as u32,
             serial: conn.serial,
         };
         let Some(session) = &mut conn.session else {
-            return Next::Close(End::Done);
+            return ReadNext::Close(CloseReason::EndOfInput);
         };
-        let mut turn = Turn {
+        let mut turn = Context {
             now: self.now,
             traffic: &self.traffic,
             out: &mut self.out,
         };
         self.role
-            .heard(&mut turn, id, conn.peer.into(), session, heard)
+            .on_input(&mut turn, id, conn.peer.into(), session, heard)
     }
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::protocol::{Cookie, canonical};
-use crate::rate_limiter::Pace;
+use crate::rate_limiter::RateLimiter;
 
 /// How often the key changes: a cookie is good for this time at least, and for
 /// twice this time at most.
@@ -34,7 +34,7 @@ pub(super) struct Cookies {
     keys: [Key; 2],
     /// Wrong ones that are answered in a second.
     rate: u32,
-    pace: Pace,
+    pace: RateLimiter,
     wrong: u64,
 }
 
@@ -46,7 +46,7 @@ impl Cookies {
             epoch: 0,
             keys: [[0; blake3::KEY_LEN]; 2],
             rate,
-            pace: Pace::new(rate, now),
+            pace: RateLimiter::new(rate, now),
             wrong: 0,
         };
         cookies.renew();

@@ -9,9 +9,9 @@ use std::time::Instant;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::protocol::{Count, MAX_AMPLIFICATION, MAX_DATAGRAM, Reply, Requests};
-use crate::relay::session::{Caller, Session};
-use crate::relay::{Relay, Turn};
-use crate::role::{Correspondent, Fault, Heard, Next};
+use crate::relay::session::{RelaySession, RequestContext};
+use crate::relay::{Context, Relay};
+use crate::role::{FramingError, Input, ReadNext, UdpPeer};
 use crate::session::server::say;
 
 /// No request that changes anything has a longer answer. While there is less room
@@ -24,30 +24,30 @@ const LONGEST_HEAD: usize = "HOLDERS  \n".len() + 2 * 20;
 impl Relay {
     pub(super) fn read_datagram(
         &mut self,
-        turn: &mut Turn<'_, Self>,
-        from: Correspondent,
+        context: &mut Context<'_, Self>,
+        from: UdpPeer,
         bytes: &[u8],
     ) {
         let Some(requests) = Requests::parse(bytes) else {
             return;
         };
         let stamp = requests.stamp;
-        let reply = turn.out.datagram(from);
+        let reply = context.out.datagram(from);
         let start = reply.len();
         if let Some(tag) = stamp.tag {
             say(reply, Reply::Tag(tag));
         }
         if let Some(cookie) = stamp.cookie {
-            if self.cookies.knows(turn.now, from.address, &cookie) {
-                return self.answer_lines(turn.now, from, &requests, start, reply);
+            if self.cookies.knows(context.now, from.address, &cookie) {
+                return self.answer_lines(context.now, from, &requests, start, reply);
             }
-            if !self.cookies.count_wrong(turn.now) {
+            if !self.cookies.count_wrong(context.now) {
                 return reply.truncate(start);
             }
         }
         say(
             reply,
-            Reply::Cookie(self.cookies.give(turn.now, from.address)),
+            Reply::Cookie(self.cookies.give(context.now, from.address)),
         );
         if reply.len() - start > MAX_AMPLIFICATION * bytes.len() {
             reply.truncate(start);
@@ -59,13 +59,13 @@ impl Relay {
     fn answer_lines(
         &mut self,
         now: Instant,
-        from: Correspondent,
+        from: UdpPeer,
         requests: &Requests<'_>,
         start: usize,
         reply: &mut Vec<u8>,
     ) {
-        let mut session = Session::default();
-        let mut caller = Caller::new(from.address, &mut session);
+        let mut session = RelaySession::default();
+        let mut caller = RequestContext::new(from.address, &mut session);
         let first = reply.len();
         for line in requests.lines() {
             let begin = reply.len();
@@ -74,9 +74,9 @@ impl Relay {
                 return;
             }
             let heard = if line.len() < self.settings.max_line {
-                Heard::Line(line)
+                Input::Line(line)
             } else {
-                Heard::Broken(Fault::TooLong)
+                Input::FramingError(FramingError::LineTooLong)
             };
             let next = match caller.request(heard, self.settings.max_unknown, reply) {
                 Ok(request) => self.answer_briefly(now, &mut caller, request, room, reply),
@@ -90,7 +90,7 @@ impl Relay {
                 }
                 return cut(begin, room, reply);
             }
-            if let Next::Close(_) = next {
+            if let ReadNext::Close(_) = next {
                 return;
             }
         }

@@ -8,43 +8,43 @@ use std::time::Instant;
 
 use crate::limits::address_group;
 use crate::protocol::{Count, NodeAddress, Reply};
-use crate::relay::table::{Keyed, Place, Table};
+use crate::relay::table::{Keyed, SlotId, Table};
 use crate::session::server::say;
-use crate::timers::{Lane, Timers};
+use crate::timers::{TimerKind, Timers};
 
 /// All leases are equally long: one lane holds them in the order of their ends.
-const LEASES: Lane = 0;
+const LEASES: TimerKind = 0;
 /// No node: the end of the list.
-const NONE: Place = Place::MAX;
+const NONE: SlotId = SlotId::MAX;
 
 /// Addresses of live nodes, in the order of their first registration.
 pub(super) struct Directory {
     /// Those that left stay, hidden, until their files are taken out of the index.
-    nodes: Table<Node>,
-    left: Vec<Place>,
+    nodes: Table<NodeEntry>,
+    left: Vec<SlotId>,
     hosts: Table<Host>,
     leases: Timers,
     /// The ends of the list in the order of first registration.
-    first: Place,
-    last: Place,
+    first: SlotId,
+    last: SlotId,
     loopback_nodes: usize,
     /// The list as clients elsewhere and clients on loopback see it, until it changes.
     rendered: [Option<Arc<[u8]>>; 2],
 }
 
-struct Node {
+struct NodeEntry {
     address: NodeAddress,
     /// Who registered it: nobody else may take it away.
     source: IpAddr,
     /// Which registration was the last whose connection told its files.
-    told_by: u64,
+    last_announcer: u64,
     /// Its neighbours in the order of first registration.
-    previous: Place,
-    next: Place,
+    previous: SlotId,
+    next: SlotId,
     is_live: bool,
 }
 
-impl Keyed for Node {
+impl Keyed for NodeEntry {
     type Key = NodeAddress;
 
     fn key(&self) -> &NodeAddress {
@@ -120,7 +120,7 @@ impl Directory {
         end: Instant,
         max: usize,
         max_of_host: usize,
-    ) -> Result<Place, Refusal> {
+    ) -> Result<SlotId, Refusal> {
         let place = match self.nodes.find(&address) {
             Some(place) => {
                 self.nodes[place].source = source;
@@ -148,7 +148,7 @@ impl Directory {
     }
 
     /// Where the node is, if it is there and was registered by `source`.
-    pub(super) fn place(&self, address: &NodeAddress, source: IpAddr) -> Option<Place> {
+    pub(super) fn place(&self, address: &NodeAddress, source: IpAddr) -> Option<SlotId> {
         let place = self.nodes.find(address)?;
         (self.nodes[place].source == source).then_some(place)
     }
@@ -156,14 +156,14 @@ impl Directory {
     /// Whether the connection that made the registration `number` may tell the
     /// node's files. Once a later one has told any, what an earlier one still
     /// says has come late, and is not true any more.
-    pub(super) fn may_tell(&mut self, place: Place, number: u64) -> bool {
+    pub(super) fn may_tell(&mut self, place: SlotId, number: u64) -> bool {
         let node = &mut self.nodes[place];
-        node.told_by = node.told_by.max(number);
-        node.told_by == number
+        node.last_announcer = node.last_announcer.max(number);
+        node.last_announcer == number
     }
 
     /// The node at a place, unless it has left or is hidden from the asker.
-    pub(super) fn seen(&self, place: Place, on_loopback: bool) -> Option<NodeAddress> {
+    pub(super) fn seen(&self, place: SlotId, on_loopback: bool) -> Option<NodeAddress> {
         let node = self.nodes.get(place)?;
         (node.is_live && (on_loopback || !node.address.is_loopback())).then_some(node.address)
     }
@@ -174,7 +174,7 @@ impl Directory {
     }
 
     /// A node that has left and whose files may still be in the index.
-    pub(super) fn left(&self) -> Option<Place> {
+    pub(super) fn left(&self) -> Option<SlotId> {
         self.left.last().copied()
     }
 
@@ -213,7 +213,7 @@ impl Directory {
     /// Takes out one node whose lease has ended.
     pub(super) fn expire_one(&mut self, now: Instant) -> Option<NodeAddress> {
         let place = self.leases.take_due(now)?;
-        Some(self.remove(place as Place))
+        Some(self.remove(place as SlotId))
     }
 
     /// The whole answer to `LIST`, made once for each change of the directory.
@@ -233,7 +233,7 @@ impl Directory {
     pub(super) fn write_list(&self, text: &mut Vec<u8>, on_loopback: bool, room: usize) {
         let start = text.len();
         say(text, Reply::Nodes(Count::all(self.len(on_loopback) as u64)));
-        let place = |place: Place| (place != NONE).then_some(place);
+        let place = |place: SlotId| (place != NONE).then_some(place);
         let in_order = iter::successors(place(self.first), |at| place(self.nodes[*at].next));
         for node in in_order.filter_map(|place| self.seen(place, on_loopback)) {
             say(text, node);
@@ -249,7 +249,7 @@ impl Directory {
         source: IpAddr,
         number: u64,
         max_of_host: usize,
-    ) -> Result<Place, Refusal> {
+    ) -> Result<SlotId, Refusal> {
         let group = address_group(address.ip());
         match self.hosts.find(&group) {
             Some(host) if self.hosts[host].nodes as usize >= max_of_host => {
@@ -260,10 +260,10 @@ impl Directory {
                 self.hosts.insert(Host { group, nodes: 1 });
             }
         }
-        let place = self.nodes.insert(Node {
+        let place = self.nodes.insert(NodeEntry {
             address,
             source,
-            told_by: number,
+            last_announcer: number,
             previous: self.last,
             next: NONE,
             is_live: true,
@@ -275,7 +275,7 @@ impl Directory {
         Ok(place)
     }
 
-    fn remove(&mut self, place: Place) -> NodeAddress {
+    fn remove(&mut self, place: SlotId) -> NodeAddress {
         self.nodes.hide(place);
         self.left.push(place);
         let node = &mut self.nodes[place];
@@ -294,7 +294,7 @@ impl Directory {
     }
 
     /// Makes two nodes neighbours, or one the end of the list.
-    fn join(&mut self, previous: Place, next: Place) {
+    fn join(&mut self, previous: SlotId, next: SlotId) {
         match previous {
             NONE => self.first = next,
             previous => self.nodes[previous].next = next,

@@ -6,17 +6,17 @@ use log::debug;
 
 use crate::protocol::{Code, Count, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Reply};
 use crate::relay::index::{Holder, PAGES_AT_ONCE, Quota, Search, Seen};
-use crate::relay::session::{Caller, Subject};
-use crate::relay::table::Place;
-use crate::relay::{Refused, Relay};
-use crate::role::{ConnId, Next, Turn};
+use crate::relay::session::{RequestContext, Subject};
+use crate::relay::table::SlotId;
+use crate::relay::{Rejection, Relay};
+use crate::role::{ConnId, Context, ReadNext};
 use crate::session::server::say;
 
 /// Files of nodes that left which are taken out in one go.
 const FORGOTTEN_AT_ONCE: usize = 2000;
 
 /// What was looked through in one round of the loop.
-pub(super) struct Looked {
+pub(super) struct SearchBudget {
     round: Instant,
     pages: usize,
 }
@@ -32,7 +32,7 @@ pub(super) struct Pending {
 
 impl Relay {
     /// The place of the node for which this connection speaks.
-    pub(super) fn subject(&self, caller: &Caller<'_>) -> Result<Place, Refused> {
+    pub(super) fn subject(&self, caller: &RequestContext<'_>) -> Result<SlotId, Rejection> {
         match caller.session.subject() {
             Subject::Node(address, _) => self.directory.place(&address, caller.ip),
             Subject::Never | Subject::Refused => None,
@@ -41,7 +41,10 @@ impl Relay {
     }
 
     /// Likewise, if this connection may tell its files.
-    pub(super) fn teller(&mut self, caller: &Caller<'_>) -> Result<Place, Refused> {
+    pub(super) fn announcing_node(
+        &mut self,
+        caller: &RequestContext<'_>,
+    ) -> Result<SlotId, Rejection> {
         let place = self.subject(caller)?;
         match caller.session.subject() {
             Subject::Node(_, number) if self.directory.may_tell(place, number) => Ok(place),
@@ -51,12 +54,12 @@ impl Relay {
 
     pub(super) fn share(
         &mut self,
-        caller: &Caller<'_>,
+        caller: &RequestContext<'_>,
         size: u64,
         hash: MaybeHash,
         name: &FileName<'_>,
-    ) -> Result<(), Refused> {
-        let node = self.teller(caller)?;
+    ) -> Result<(), Rejection> {
+        let node = self.announcing_node(caller)?;
         let quota = self.settings.quota;
         if self.index.share(name, Holder::new(node, size, hash), quota) {
             return Ok(());
@@ -110,41 +113,41 @@ impl Relay {
     /// looked through in this round; else the asker waits.
     pub(super) fn search(
         &mut self,
-        turn: &mut Turn<'_, Self>,
+        context: &mut Context<'_, Self>,
         conn: ConnId,
-        caller: &mut Caller<'_>,
+        caller: &mut RequestContext<'_>,
         mut search: Search,
-    ) -> Next {
+    ) -> ReadNext {
         let on_loopback = caller.ip.is_loopback();
-        let may_look = self.searches.is_empty() && self.looked.has_room(turn.now);
+        let may_look = self.searches.is_empty() && self.looked.has_room(context.now);
         if may_look && self.look(&mut search, on_loopback) {
-            answer(turn, conn, caller, search);
-            return Next::Line;
+            answer(context, conn, caller, search);
+            return ReadNext::Line;
         }
-        caller.session.rare().searches = Some(conn);
+        caller.session.extended().searches = Some(conn);
         self.searches.push_back(Pending {
             conn,
             on_loopback,
             search,
             done: false,
         });
-        Next::Wait
+        ReadNext::Wait
     }
 
     /// The connection whose search is done gets its answer.
     pub(super) fn searched(
         &mut self,
-        turn: &mut Turn<'_, Self>,
+        context: &mut Context<'_, Self>,
         conn: ConnId,
-        caller: &mut Caller<'_>,
+        caller: &mut RequestContext<'_>,
     ) {
-        caller.session.rare().searches = None;
+        caller.session.extended().searches = None;
         let at = self
             .searches
             .iter()
             .position(|pending| pending.conn == conn);
         if let Some(pending) = at.and_then(|at| self.searches.remove(at)) {
-            answer(turn, conn, caller, pending.search);
+            answer(context, conn, caller, pending.search);
         }
     }
 
@@ -154,13 +157,13 @@ impl Relay {
     }
 
     /// Does a bounded part of the work that waits.
-    pub(super) fn work_on(&mut self, turn: &mut Turn<'_, Self>) {
+    pub(super) fn work_on(&mut self, context: &mut Context<'_, Self>) {
         self.forget_left(FORGOTTEN_AT_ONCE);
         let waiting = self.searches.iter().position(|pending| !pending.done);
         if let Some(mut pending) = waiting.and_then(|at| self.searches.remove(at)) {
             pending.done = self.look(&mut pending.search, pending.on_loopback);
             if pending.done {
-                turn.out.resume(pending.conn);
+                context.out.resume(pending.conn);
                 self.searches.push_back(pending);
             } else {
                 self.searches.push_front(pending);
@@ -197,7 +200,7 @@ impl Relay {
     }
 }
 
-impl Looked {
+impl SearchBudget {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             round: now,
@@ -215,13 +218,18 @@ impl Looked {
     }
 }
 
-fn register_first() -> Refused {
+fn register_first() -> Rejection {
     (Code::NotAllowed, "REGISTER first".into())
 }
 
-fn answer(turn: &mut Turn<'_, Relay>, conn: ConnId, caller: &mut Caller<'_>, search: Search) {
+fn answer(
+    context: &mut Context<'_, Relay>,
+    conn: ConnId,
+    caller: &mut RequestContext<'_>,
+    search: Search,
+) {
     let found = search.found();
     debug!("{} bytes found for {}", found.answer.len(), caller.ip);
-    turn.out.text(conn).extend_from_slice(&found.answer);
-    caller.session.rare().more = found.more.map(Box::new);
+    context.out.text(conn).extend_from_slice(&found.answer);
+    caller.session.extended().more = found.more.map(Box::new);
 }

@@ -7,12 +7,12 @@ use crate::role::ConnId;
 
 /// Which connection receives what is sent to an address. One listener an address.
 #[derive(Default)]
-pub(super) struct Listeners {
-    by_address: HashMap<NodeAddress, Listener>,
+pub(super) struct MessageListeners {
+    by_address: HashMap<NodeAddress, RegisteredListener>,
 }
 
 #[derive(Clone, Copy)]
-struct Listener {
+struct RegisteredListener {
     conn: ConnId,
     /// The address is a registered node's, not just the connection's own.
     registered: bool,
@@ -20,7 +20,7 @@ struct Listener {
 
 /// What became of a wish to listen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Listening {
+pub(super) enum ListenResult {
     /// It listens now; the connection that did before does no longer.
     Instead(ConnId),
     /// It listens now.
@@ -29,7 +29,7 @@ pub(super) enum Listening {
     Taken,
 }
 
-impl Listeners {
+impl MessageListeners {
     /// `conn` receives from now on what is sent to `address`. A registered
     /// address wins over a connection's own.
     pub(super) fn listen(
@@ -37,16 +37,16 @@ impl Listeners {
         address: NodeAddress,
         conn: ConnId,
         registered: bool,
-    ) -> Listening {
-        let listener = Listener { conn, registered };
+    ) -> ListenResult {
+        let listener = RegisteredListener { conn, registered };
         match self.by_address.get(&address) {
-            Some(earlier) if earlier.registered && !registered => Listening::Taken,
+            Some(earlier) if earlier.registered && !registered => ListenResult::Taken,
             earlier => {
                 let earlier = earlier.map(|earlier| earlier.conn);
                 self.by_address.insert(address, listener);
                 earlier
                     .filter(|earlier| *earlier != conn)
-                    .map_or(Listening::Now, Listening::Instead)
+                    .map_or(ListenResult::Now, ListenResult::Instead)
             }
         }
     }

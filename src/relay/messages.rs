@@ -1,52 +1,56 @@
 //! Messages from one connection to another.
 
-use crate::close_reason::End;
+use crate::close_reason::CloseReason;
 use crate::protocol::{Code, Delivery, NodeAddress, Reply, Text};
-use crate::relay::message_listeners::Listening;
-use crate::relay::session::{Caller, Subject};
-use crate::relay::{Refused, Relay};
-use crate::role::{ConnId, Turn};
+use crate::relay::message_listeners::ListenResult;
+use crate::relay::session::{RequestContext, Subject};
+use crate::relay::{Rejection, Relay};
+use crate::role::{ConnId, Context};
 use crate::session::server::say;
 
 impl Relay {
     /// Makes the connection the one that receives what is sent to its address.
     pub(super) fn listen(
         &mut self,
-        turn: &mut Turn<'_, Self>,
+        context: &mut Context<'_, Self>,
         conn: ConnId,
-        caller: &mut Caller<'_>,
-    ) -> Result<NodeAddress, Refused> {
+        caller: &mut RequestContext<'_>,
+    ) -> Result<NodeAddress, Rejection> {
         let (address, registered) = self.speaker(caller)?;
-        if let Some((earlier, conn)) = caller.session.rare().listens.take() {
+        if let Some((earlier, conn)) = caller.session.extended().listens.take() {
             self.listeners.leave(&earlier, conn);
         }
         match self.listeners.listen(address, conn, registered) {
-            Listening::Now => {}
-            Listening::Instead(earlier) => {
+            ListenResult::Now => {}
+            ListenResult::Instead(earlier) => {
                 let error = Reply::Error(Code::Changed, "replaced".into());
-                say(turn.out.unasked(earlier), error);
-                turn.out.close(earlier, End::Replaced);
+                say(context.out.unasked(earlier), error);
+                context.out.close(earlier, CloseReason::Replaced);
             }
-            Listening::Taken => {
+            ListenResult::Taken => {
                 return Err((
                     Code::NotAllowed,
                     format!("the node {address} listens there; REGISTER first if it is you"),
                 ));
             }
         }
-        caller.session.rare().listens = Some((address, conn));
+        caller.session.extended().listens = Some((address, conn));
         Ok(address)
     }
 
     pub(super) fn send(
         &mut self,
-        turn: &mut Turn<'_, Self>,
-        caller: &mut Caller<'_>,
+        context: &mut Context<'_, Self>,
+        caller: &mut RequestContext<'_>,
         to: &NodeAddress,
         text: Text<'_>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Rejection> {
         let rate = self.settings.message_rate;
-        if !caller.session.pace(rate, turn.now).allows(rate, turn.now) {
+        if !caller
+            .session
+            .pace(rate, context.now)
+            .allows(rate, context.now)
+        {
             return Err((
                 Code::SlowDown,
                 format!("at most {rate} messages a second; wait a little"),
@@ -60,13 +64,16 @@ impl Relay {
             )
         })?;
         self.messages += 1;
-        say(turn.out.unasked(listener), Delivery { from, text });
+        say(context.out.unasked(listener), Delivery { from, text });
         Ok(())
     }
 
     /// The address at which others answer to what is said on this connection,
     /// and whether it is a registered one.
-    pub(super) fn speaker(&self, caller: &Caller<'_>) -> Result<(NodeAddress, bool), Refused> {
+    pub(super) fn speaker(
+        &self,
+        caller: &RequestContext<'_>,
+    ) -> Result<(NodeAddress, bool), Rejection> {
         let refused = |why: &str| (Code::NotAllowed, why.to_owned());
         match caller.session.subject() {
             Subject::Node(address, _) => {

@@ -18,19 +18,19 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub use index::Quota;
-pub use session::Session;
+pub use session::RelaySession;
 pub use trust::{Network, Trust};
 
-use crate::close_reason::{End, Full};
-use crate::logging::Journal;
+use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::logging::RateLimitedLog;
 use crate::protocol::{Code, Reply, Request, Verb};
 use crate::relay::cookie::Cookies;
 use crate::relay::directory::Directory;
-use crate::relay::files::{Looked, Pending};
+use crate::relay::files::{Pending, SearchBudget};
 use crate::relay::index::{Index, Search};
-use crate::relay::message_listeners::Listeners;
-use crate::relay::session::{Caller, Subject};
-use crate::role::{ConnId, Correspondent, Heard, Next, Role, Turn};
+use crate::relay::message_listeners::MessageListeners;
+use crate::relay::session::{RequestContext, Subject};
+use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::server::{self, Help, say};
 
 /// What the relay answers to `HELP`.
@@ -59,7 +59,7 @@ const EXPIRED_AT_ONCE: usize = 1000;
 
 /// What the relay's user may set.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct RelaySettings {
     /// How long an entry lives unless it is renewed; whole seconds.
     pub lease: Duration,
     /// The most nodes in the directory.
@@ -83,19 +83,19 @@ pub struct Settings {
 }
 
 /// Why a request is not granted.
-type Refused = (Code, String);
+type Rejection = (Code, String);
 
 /// The relay's part.
 pub struct Relay {
-    settings: Settings,
+    settings: RelaySettings,
     started: Instant,
     directory: Directory,
     index: Index,
     searches: VecDeque<Pending>,
-    looked: Looked,
-    listeners: Listeners,
+    looked: SearchBudget,
+    listeners: MessageListeners,
     cookies: Cookies,
-    journal: Journal,
+    journal: RateLimitedLog,
     finds: u64,
     messages: u64,
     registrations: u64,
@@ -106,17 +106,17 @@ pub struct Relay {
 impl Relay {
     /// A relay that knows nobody, started at `now`. Nobody else knows the `secret`.
     #[must_use]
-    pub fn new(settings: Settings, secret: [u8; 32], now: Instant) -> Self {
+    pub fn new(settings: RelaySettings, secret: [u8; 32], now: Instant) -> Self {
         Self {
             cookies: Cookies::new(secret, settings.wrong_cookies, now),
-            journal: Journal::new(settings.log_rate, now),
+            journal: RateLimitedLog::new(settings.log_rate, now),
             settings,
             started: now,
             directory: Directory::new(now),
             index: Index::default(),
             searches: VecDeque::new(),
-            looked: Looked::new(now),
-            listeners: Listeners::default(),
+            looked: SearchBudget::new(now),
+            listeners: MessageListeners::default(),
             finds: 0,
             messages: 0,
             registrations: 0,
@@ -139,12 +139,12 @@ impl Relay {
 
     fn answer(
         &mut self,
-        turn: &mut Turn<'_, Self>,
+        context: &mut Context<'_, Self>,
         conn: ConnId,
-        caller: &mut Caller<'_>,
+        caller: &mut RequestContext<'_>,
         request: Request<'_>,
-    ) -> Next {
-        let reply = turn.out.text(conn);
+    ) -> ReadNext {
+        let reply = context.out.text(conn);
         match request {
             Request::List => {
                 self.lists += 1;
@@ -152,30 +152,33 @@ impl Relay {
                 if list.len() <= COPIED_LIST {
                     reply.extend_from_slice(&list);
                 } else {
-                    turn.out.shared(conn, list);
+                    context.out.shared(conn, list);
                 }
             }
             Request::Search(text) => {
-                caller.session.rare().more = None;
-                return self.search(turn, conn, caller, Search::new(text));
+                caller.session.extended().more = None;
+                return self.search(context, conn, caller, Search::new(text));
             }
-            Request::More => match caller.session.rare().more.take() {
-                Some(search) => return self.search(turn, conn, caller, *search),
+            Request::More => match caller.session.extended().more.take() {
+                Some(search) => return self.search(context, conn, caller, *search),
                 None => say(reply, Reply::Files { shown: 0, total: 0 }),
             },
-            Request::Listen => match self.listen(turn, conn, caller) {
+            Request::Listen => match self.listen(context, conn, caller) {
                 Ok(address) => {
-                    say(turn.out.text(conn), Reply::Ok(address.to_string().into()));
-                    turn.out.keep(conn);
+                    say(
+                        context.out.text(conn),
+                        Reply::Ok(address.to_string().into()),
+                    );
+                    context.out.keep(conn);
                 }
-                Err(refused) => say(turn.out.text(conn), done(Err(refused))),
+                Err(refused) => say(context.out.text(conn), done(Err(refused))),
             },
             Request::Send(to, text) => {
-                let result = self.send(turn, caller, &to, text);
-                say(turn.out.text(conn), done(result));
+                let result = self.send(context, caller, &to, text);
+                say(context.out.text(conn), done(result));
             }
             Request::Stats => {
-                let uptime = turn.now.saturating_duration_since(self.started);
+                let uptime = context.now.saturating_duration_since(self.started);
                 let own = [
                     ("nodes", self.directory.len(caller.ip.is_loopback()) as u64),
                     ("nodes_expired", self.expired),
@@ -185,11 +188,11 @@ impl Relay {
                     ("finds", self.finds),
                     ("listeners", self.listeners.len() as u64),
                     ("messages", self.messages),
-                    ("datagrams", turn.traffic.datagrams),
-                    ("datagrams_lost", turn.traffic.datagrams_lost),
+                    ("datagrams", context.traffic.datagrams),
+                    ("datagrams_lost", context.traffic.datagrams_lost),
                     ("cookies_wrong", self.cookies.wrong()),
                 ];
-                return server::stats(reply, uptime, turn.traffic, &own);
+                return server::stats(reply, uptime, context.traffic, &own);
             }
             Request::Help => return server::help(reply, &COMMANDS),
             Request::Quit => return server::bye(reply),
@@ -203,10 +206,10 @@ impl Relay {
             | Request::Unshare(_)
             | Request::Find(_)
             | Request::Ping => {
-                return self.answer_briefly(turn.now, caller, request, usize::MAX, reply);
+                return self.answer_briefly(context.now, caller, request, usize::MAX, reply);
             }
         }
-        Next::Line
+        ReadNext::Line
     }
 
     /// Answers what may stand in a datagram as well. A list stops where it is
@@ -214,25 +217,25 @@ impl Relay {
     fn answer_briefly(
         &mut self,
         now: Instant,
-        caller: &mut Caller<'_>,
+        caller: &mut RequestContext<'_>,
         request: Request<'_>,
         room: usize,
         reply: &mut Vec<u8>,
-    ) -> Next {
+    ) -> ReadNext {
         let seen = caller.ip;
         match request {
             Request::Banner => say(reply, self.banner(seen.is_loopback())),
             Request::Register(ip, port) => match self.register(now, seen, ip, port) {
                 Ok(registered) => {
-                    caller.session.rare().subject =
+                    caller.session.extended().subject =
                         Subject::Node(registered.address, self.registrations);
                     say(reply, registered);
                 }
                 Err((code, text)) => {
-                    caller.session.rare().subject = Subject::Refused;
+                    caller.session.extended().subject = Subject::Refused;
                     say(reply, Reply::Error(code, text.into()));
                     if code == Code::Full {
-                        return Next::Close(End::Full(Full::Directory));
+                        return ReadNext::Close(CloseReason::LimitReached(ResourceLimit::Nodes));
                     }
                 }
             },
@@ -245,7 +248,7 @@ impl Relay {
                 let result = self.share(caller, size, hash, &name);
                 say(reply, done(result));
             }
-            Request::Unshare(name) => match self.teller(caller) {
+            Request::Unshare(name) => match self.announcing_node(caller) {
                 Ok(place) if self.index.unshare(place, &name) => say(reply, done(Ok(()))),
                 Ok(_) => say(reply, Reply::NotFound),
                 Err(refused) => say(reply, done(Err(refused))),
@@ -262,24 +265,24 @@ impl Relay {
             | Request::Help
             | Request::Quit => return server::not_here(reply, "use that over TCP"),
         }
-        Next::Line
+        ReadNext::Line
     }
 }
 
 impl Role for Relay {
-    type Session = Session;
+    type Session = RelaySession;
     /// The relay sends no files.
     type File = std::os::fd::OwnedFd;
     /// Nobody tells it anything.
     type Message = std::convert::Infallible;
 
-    fn start(&mut self, _: &mut Turn<'_, Self>) {}
+    fn start(&mut self, _: &mut Context<'_, Self>) {}
 
-    fn accepted(&mut self, _: SocketAddr) -> Session {
-        Session::default()
+    fn on_accept(&mut self, _: SocketAddr) -> RelaySession {
+        RelaySession::default()
     }
 
-    fn refused(&self, full: Full, text: &mut Vec<u8>) {
+    fn on_refuse(&self, full: ResourceLimit, text: &mut Vec<u8>) {
         server::refuse(text, full);
     }
 
@@ -287,41 +290,41 @@ impl Role for Relay {
         self.look_ahead(arrived);
     }
 
-    fn heard(
+    fn on_input(
         &mut self,
-        turn: &mut Turn<'_, Self>,
+        context: &mut Context<'_, Self>,
         conn: ConnId,
         peer: SocketAddr,
-        session: &mut Session,
-        heard: Heard<'_>,
-    ) -> Next {
-        let mut caller = Caller::new(peer, session);
-        if heard == Heard::Resumed {
-            self.searched(turn, conn, &mut caller);
-            return Next::Line;
+        session: &mut RelaySession,
+        heard: Input<'_>,
+    ) -> ReadNext {
+        let mut caller = RequestContext::new(peer, session);
+        if heard == Input::Resumed {
+            self.searched(context, conn, &mut caller);
+            return ReadNext::Line;
         }
         let max_unknown = self.settings.max_unknown;
-        match caller.request(heard, max_unknown, turn.out.text(conn)) {
-            Ok(request) => self.answer(turn, conn, &mut caller, request),
+        match caller.request(heard, max_unknown, context.out.text(conn)) {
+            Ok(request) => self.answer(context, conn, &mut caller, request),
             Err(next) => next,
         }
     }
 
-    fn datagram(&mut self, turn: &mut Turn<'_, Self>, from: Correspondent, bytes: &[u8]) {
-        self.read_datagram(turn, from, bytes);
+    fn on_datagram(&mut self, context: &mut Context<'_, Self>, from: UdpPeer, bytes: &[u8]) {
+        self.read_datagram(context, from, bytes);
     }
 
-    fn ended(&mut self, _: &mut Turn<'_, Self>, session: Session, _: &End) {
-        let rare = session.into_rare();
-        if let Some((address, conn)) = rare.listens {
+    fn on_close(&mut self, _: &mut Context<'_, Self>, session: RelaySession, _: &CloseReason) {
+        let extended = session.into_extended();
+        if let Some((address, conn)) = extended.listens {
             self.listeners.leave(&address, conn);
         }
-        if let Some(conn) = rare.searches {
+        if let Some(conn) = extended.searches {
             self.forget_search(conn);
         }
     }
 
-    fn told(&mut self, _: &mut Turn<'_, Self>, message: Self::Message) {
+    fn on_message(&mut self, _: &mut Context<'_, Self>, message: Self::Message) {
         match message {}
     }
 
@@ -332,25 +335,25 @@ impl Role for Relay {
         self.directory.next_deadline()
     }
 
-    fn tick(&mut self, turn: &mut Turn<'_, Self>) {
+    fn on_timer(&mut self, context: &mut Context<'_, Self>) {
         for _ in 0..EXPIRED_AT_ONCE {
-            let Some(address) = self.directory.expire_one(turn.now) else {
+            let Some(address) = self.directory.expire_one(context.now) else {
                 break;
             };
             self.expired += 1;
             self.journal.tell(
-                turn.now,
+                context.now,
                 format_args!("node {address} did not renew its lease"),
             );
         }
-        self.work_on(turn);
+        self.work_on(context);
     }
 
-    fn drain(&mut self, _: &mut Turn<'_, Self>) {}
+    fn drain(&mut self, _: &mut Context<'_, Self>) {}
 }
 
 /// The answer to a request that only succeeds or fails.
-fn done(result: Result<(), Refused>) -> Reply<'static> {
+fn done(result: Result<(), Rejection>) -> Reply<'static> {
     match result {
         Ok(()) => Reply::Ok("".into()),
         Err((code, text)) => Reply::Error(code, text.into()),

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::close_reason::Full;
+use crate::close_reason::ResourceLimit;
 use crate::protocol::{ClaimedIp, Code, NodeAddress, Port, Registered};
 use crate::relay::directory::Refusal;
-use crate::relay::{Refused, Relay, Settings};
+use crate::relay::{Rejection, Relay, RelaySettings};
 
 impl Relay {
     pub(super) fn register(
@@ -15,12 +15,12 @@ impl Relay {
         seen: IpAddr,
         ip: ClaimedIp,
         port: Port,
-    ) -> Result<Registered, Refused> {
+    ) -> Result<Registered, Rejection> {
         let address = self.claimed(seen, ip, port)?;
         let lease = self.settings.lease;
         let before = self.directory.len(true);
         let number = self.registrations + 1;
-        let Settings {
+        let RelaySettings {
             max_nodes,
             mut max_of_host,
             ..
@@ -50,7 +50,7 @@ impl Relay {
         seen: IpAddr,
         ip: ClaimedIp,
         port: Port,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Rejection> {
         let address = match ip {
             ClaimedIp::Seen => self.claimed(seen, ip, port)?,
             // The directory knows who registered it.
@@ -79,7 +79,7 @@ impl Relay {
         seen: IpAddr,
         ip: ClaimedIp,
         port: Port,
-    ) -> Result<NodeAddress, Refused> {
+    ) -> Result<NodeAddress, Rejection> {
         match ip {
             ClaimedIp::Seen => node_address(seen, port),
             ClaimedIp::Is(ip) if ip == seen || self.settings.trust.includes(seen) => {
@@ -93,11 +93,11 @@ impl Relay {
     }
 }
 
-fn node_address(ip: IpAddr, port: Port) -> Result<NodeAddress, Refused> {
+fn node_address(ip: IpAddr, port: Port) -> Result<NodeAddress, Rejection> {
     NodeAddress::new(ip, port).map_err(|why| (Code::Syntax, why.to_string()))
 }
 
-fn refused(refusal: Refusal, address: NodeAddress) -> Refused {
+fn refused(refusal: Refusal, address: NodeAddress) -> Rejection {
     match refusal {
         Refusal::Unknown => (Code::NoSuchNode, format!("no node {address} is registered")),
         Refusal::NotYours => (
@@ -108,6 +108,9 @@ fn refused(refusal: Refusal, address: NodeAddress) -> Refused {
             Code::LimitReached,
             "too many nodes of your address; UNREGISTER some".into(),
         ),
-        Refusal::Full => (Code::Full, format!("{}; try again later", Full::Directory)),
+        Refusal::Full => (
+            Code::Full,
+            format!("{}; try again later", ResourceLimit::Nodes),
+        ),
     }
 }

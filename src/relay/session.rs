@@ -6,23 +6,23 @@ use std::time::Instant;
 
 use log::debug;
 
-use crate::escaped::Visible;
+use crate::escaped::Escaped;
 use crate::protocol::{NodeAddress, Port, Request, Verb, canonical};
-use crate::rate_limiter::Pace;
+use crate::rate_limiter::RateLimiter;
 use crate::relay::index::Search;
-use crate::role::{ConnId, Heard, Next};
-use crate::session::Visitor;
+use crate::role::{ConnId, Input, ReadNext};
+use crate::session::ServerSession;
 
 /// What is remembered of one connection of the relay, or of one datagram.
 #[derive(Default)]
-pub struct Session {
-    visitor: Visitor,
-    rare: Option<Box<Rare>>,
+pub struct RelaySession {
+    visitor: ServerSession,
+    extended: Option<Box<ExtendedState>>,
 }
 
 /// What goes on at few connections. It lies elsewhere, so that the many stay small.
 #[derive(Default)]
-pub(super) struct Rare {
+pub(super) struct ExtendedState {
     /// Whom they speak for.
     pub(super) subject: Subject,
     /// The address whose messages they receive.
@@ -32,7 +32,7 @@ pub(super) struct Rare {
     /// What goes on with their last list of files, if that was cut.
     pub(super) more: Option<Box<Search>>,
     /// How fast they may send.
-    pace: Option<Pace>,
+    pace: Option<RateLimiter>,
 }
 
 /// The node for which a connection speaks: the one of its last `REGISTER`.
@@ -48,15 +48,15 @@ pub(super) enum Subject {
 }
 
 /// Somebody who is being answered.
-pub(super) struct Caller<'a> {
+pub(super) struct RequestContext<'a> {
     /// The address at which the relay sees them.
     pub(super) ip: IpAddr,
     port: u16,
-    pub(super) session: &'a mut Session,
+    pub(super) session: &'a mut RelaySession,
 }
 
-impl<'a> Caller<'a> {
-    pub(super) fn new(peer: SocketAddr, session: &'a mut Session) -> Self {
+impl<'a> RequestContext<'a> {
+    pub(super) fn new(peer: SocketAddr, session: &'a mut RelaySession) -> Self {
         Self {
             ip: canonical(peer.ip()),
             port: peer.port(),
@@ -69,19 +69,19 @@ impl<'a> Caller<'a> {
         NodeAddress::new(self.ip, Port::new(self.port)?).ok()
     }
 
-    /// Reads a request; see [`Visitor::request`].
+    /// Reads a request; see [`ServerSession::request`].
     pub(super) fn request<'r>(
         &mut self,
-        heard: Heard<'r>,
+        heard: Input<'r>,
         max_unknown: u16,
         reply: &mut Vec<u8>,
-    ) -> Result<Request<'r>, Next> {
+    ) -> Result<Request<'r>, ReadNext> {
         let visitor = &mut self.session.visitor;
         let request = visitor.request(heard, max_unknown, reply);
         match &request {
-            Ok(request) => debug!("{} asks: {}", self.ip, Visible::text(&request.to_string())),
+            Ok(request) => debug!("{} asks: {}", self.ip, Escaped::text(&request.to_string())),
             Err(_) if visitor.malformed == Some(Verb::Register) => {
-                self.session.rare().subject = Subject::Refused;
+                self.session.extended().subject = Subject::Refused;
             }
             Err(_) => {}
         }
@@ -89,30 +89,32 @@ impl<'a> Caller<'a> {
     }
 }
 
-impl Session {
+impl RelaySession {
     /// Whom they speak for.
     pub(super) fn subject(&self) -> Subject {
-        self.rare
+        self.extended
             .as_ref()
-            .map_or(Subject::Never, |rare| rare.subject)
+            .map_or(Subject::Never, |extended| extended.subject)
     }
 
     /// What goes on here that rarely does.
-    pub(super) fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
+    pub(super) fn extended(&mut self) -> &mut ExtendedState {
+        self.extended.get_or_insert_default()
     }
 
     /// The connection is over: what still goes on.
-    pub(super) fn into_rare(self) -> Rare {
-        self.rare.map(|rare| *rare).unwrap_or_default()
+    pub(super) fn into_extended(self) -> ExtendedState {
+        self.extended.map(|extended| *extended).unwrap_or_default()
     }
 
-    pub(super) fn pace(&mut self, rate: u32, now: Instant) -> &mut Pace {
-        self.rare().pace.get_or_insert_with(|| Pace::new(rate, now))
+    pub(super) fn pace(&mut self, rate: u32, now: Instant) -> &mut RateLimiter {
+        self.extended()
+            .pace
+            .get_or_insert_with(|| RateLimiter::new(rate, now))
     }
 }
 
-impl fmt::Display for Session {
+impl fmt::Display for RelaySession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.visitor.fmt(f)
     }

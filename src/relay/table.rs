@@ -15,11 +15,11 @@ pub(super) trait Keyed {
 }
 
 /// The number of a thing; free again when the thing is removed.
-pub(super) type Place = u32;
+pub(super) type SlotId = u32;
 
 pub(super) struct Table<T> {
     things: Slab<T>,
-    by_key: HashTable<Place>,
+    by_key: HashTable<SlotId>,
     /// Keyed at random: the keys come from strangers.
     hasher: RandomState,
 }
@@ -40,14 +40,14 @@ impl<T: Keyed> Table<T> {
         self.by_key.len()
     }
 
-    pub(super) fn find(&self, key: &T::Key) -> Option<Place> {
-        let is_it = |place: &Place| self[*place].key() == key;
+    pub(super) fn find(&self, key: &T::Key) -> Option<SlotId> {
+        let is_it = |place: &SlotId| self[*place].key() == key;
         self.by_key.find(self.hasher.hash_one(key), is_it).copied()
     }
 
     /// Brings what [`Table::find`] will look at into the processor's cache, for all
     /// these keys at once. Returns where they seem to be: each place may be wrong.
-    pub(super) fn prefetch<'a>(&self, keys: impl Iterator<Item = &'a T::Key>) -> Vec<Place>
+    pub(super) fn prefetch<'a>(&self, keys: impl Iterator<Item = &'a T::Key>) -> Vec<SlotId>
     where
         T::Key: 'a,
     {
@@ -58,9 +58,9 @@ impl<T: Keyed> Table<T> {
     }
 
     /// Adds a thing whose key is new.
-    pub(super) fn insert(&mut self, thing: T) -> Place {
+    pub(super) fn insert(&mut self, thing: T) -> SlotId {
         let hash = self.hasher.hash_one(thing.key());
-        let place = self.things.insert(thing) as Place;
+        let place = self.things.insert(thing) as SlotId;
         let Self { things, hasher, .. } = self;
         self.by_key.insert_unique(hash, place, |place| {
             hasher.hash_one(things[*place as usize].key())
@@ -69,7 +69,7 @@ impl<T: Keyed> Table<T> {
     }
 
     /// From now on it is known by its place only.
-    pub(super) fn hide(&mut self, place: Place) {
+    pub(super) fn hide(&mut self, place: SlotId) {
         let hash = self.hasher.hash_one(self[place].key());
         if let Ok(entry) = self.by_key.find_entry(hash, |other| *other == place) {
             entry.remove();
@@ -77,26 +77,26 @@ impl<T: Keyed> Table<T> {
     }
 
     /// Takes a thing out, found by its key or hidden.
-    pub(super) fn remove(&mut self, place: Place) {
+    pub(super) fn remove(&mut self, place: SlotId) {
         self.hide(place);
         self.things.remove(place as usize);
     }
 
-    pub(super) fn get(&self, place: Place) -> Option<&T> {
+    pub(super) fn get(&self, place: SlotId) -> Option<&T> {
         self.things.get(place as usize)
     }
 }
 
-impl<T> Index<Place> for Table<T> {
+impl<T> Index<SlotId> for Table<T> {
     type Output = T;
 
-    fn index(&self, place: Place) -> &T {
+    fn index(&self, place: SlotId) -> &T {
         &self.things[place as usize]
     }
 }
 
-impl<T> IndexMut<Place> for Table<T> {
-    fn index_mut(&mut self, place: Place) -> &mut T {
+impl<T> IndexMut<SlotId> for Table<T> {
+    fn index_mut(&mut self, place: SlotId) -> &mut T {
         &mut self.things[place as usize]
     }
 }

@@ -12,7 +12,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The addresses of a relay, and how often it has failed.
-pub(crate) struct Redial {
+pub(crate) struct Backoff {
     /// Tried in turn; not empty.
     addresses: Vec<SocketAddr>,
     next: usize,
@@ -24,14 +24,14 @@ pub(crate) struct Redial {
 }
 
 /// What follows from a failure.
-pub(crate) struct Setback {
+pub(crate) struct BackoffState {
     /// Try again after this.
     pub(crate) pause: Duration,
     /// The relay is away, and it was not before.
     pub(crate) is_news: bool,
 }
 
-impl Redial {
+impl Backoff {
     /// A relay that has not failed yet. `addresses` is not empty.
     pub(crate) fn new(addresses: Vec<SocketAddr>, seed: u64) -> Self {
         Self {
@@ -61,11 +61,11 @@ impl Redial {
 
     /// The address does not work: the next one is tried at once; when none is
     /// left, after a pause.
-    pub(crate) fn failed(&mut self) -> Setback {
+    pub(crate) fn failed(&mut self) -> BackoffState {
         self.next = (self.next + 1) % self.addresses.len();
         self.tried += 1;
         if self.tried < self.addresses.len() {
-            return Setback {
+            return BackoffState {
                 pause: Duration::ZERO,
                 is_news: false,
             };
@@ -75,7 +75,7 @@ impl Redial {
         let pause = self.earlier(doubled.min(LONGEST_PAUSE), 0.25);
         let is_news = self.failures == 0;
         self.failures = self.failures.saturating_add(1);
-        Setback { pause, is_news }
+        BackoffState { pause, is_news }
     }
 
     /// Up to this part of the time earlier, at random: those that were started

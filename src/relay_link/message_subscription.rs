@@ -7,16 +7,16 @@ use std::collections::VecDeque;
 
 use log::Level;
 
-use crate::close_reason::End;
-use crate::escaped::Visible;
+use crate::close_reason::CloseReason;
+use crate::escaped::Escaped;
 use crate::protocol::{
     ClaimedIp, Code, Delivery, NodeAddress, Port, Reply, ReplyError, Request, Text,
 };
-use crate::role::{ConnId, Heard, Next, Output, Role};
+use crate::role::{ConnId, Input, Output, ReadNext, Role};
 use crate::session::server::say;
 
 /// One connection that listens, or is about to.
-pub(crate) struct Mailbox {
+pub(crate) struct MessageSubscription {
     /// The node at whose address it listens; else it does so at its own.
     node: Option<(ClaimedIp, Port)>,
     /// Known once the dial has succeeded.
@@ -38,7 +38,7 @@ enum Asked {
 
 /// What comes out of a mailbox.
 #[derive(PartialEq, Eq, Debug)]
-pub(crate) enum Mail<'a> {
+pub(crate) enum SubscriptionEvent<'a> {
     /// It listens at this address now.
     Open(NodeAddress),
     /// The relay does not let us listen. The connection closes.
@@ -53,7 +53,7 @@ pub(crate) enum Mail<'a> {
     NotSent(NodeAddress, Code, Cow<'a, str>),
 }
 
-impl Mailbox {
+impl MessageSubscription {
     /// A mailbox for whoever answers the dial. If it is that of a node, it
     /// registers first: so it listens at the node's address.
     #[must_use]
@@ -80,36 +80,42 @@ impl Mailbox {
     }
 
     /// Something was heard on its connection.
-    pub(crate) fn heard<'a, R: Role>(
+    pub(crate) fn on_input<'a, R: Role>(
         &mut self,
         out: &mut Output<R>,
         conn: ConnId,
-        heard: Heard<'a>,
-    ) -> (Next, Option<Mail<'a>>) {
+        heard: Input<'a>,
+    ) -> (ReadNext, Option<SubscriptionEvent<'a>>) {
         let line = match heard {
-            Heard::Connected => {
+            Input::Connected => {
                 self.conn = Some(conn);
                 let text = out.text(conn);
                 if let Some((ip, port)) = self.node {
                     self.ask(text, &Request::Register(ip, port), Asked::Register);
                 }
                 self.ask(text, &Request::Listen, Asked::Listen);
-                return (Next::Line, None);
+                return (ReadNext::Line, None);
             }
-            Heard::Line(line) => line,
-            Heard::Resumed => return (Next::Line, None),
-            Heard::Body(_) | Heard::Broken(_) => return (Next::Close(End::Nonsense), None),
+            Input::Line(line) => line,
+            Input::Resumed => return (ReadNext::Line, None),
+            Input::Body(_) | Input::FramingError(_) => {
+                return (ReadNext::Close(CloseReason::ProtocolError), None);
+            }
         };
         let awaited = self.asked.len();
         let Ok(mail) = self.line(line) else {
-            return (Next::Close(End::Nonsense), None);
+            return (ReadNext::Close(CloseReason::ProtocolError), None);
         };
         let next = match mail {
-            Some(Mail::Replaced) => Next::Close(End::Replaced),
-            Some(Mail::Refused(..)) => Next::Close(End::Satisfied),
-            None | Some(Mail::Open(_) | Mail::Message(_) | Mail::Sent(_) | Mail::NotSent(..)) => {
-                Next::Line
-            }
+            Some(SubscriptionEvent::Replaced) => ReadNext::Close(CloseReason::Replaced),
+            Some(SubscriptionEvent::Refused(..)) => ReadNext::Close(CloseReason::Completed),
+            None
+            | Some(
+                SubscriptionEvent::Open(_)
+                | SubscriptionEvent::Message(_)
+                | SubscriptionEvent::Sent(_)
+                | SubscriptionEvent::NotSent(..),
+            ) => ReadNext::Line,
         };
         if awaited > 0 && self.asked.is_empty() && self.address.is_some() {
             out.keep(conn);
@@ -155,17 +161,17 @@ impl Mailbox {
     }
 
     /// One line: a message, or the answer to what was asked first.
-    fn line<'a>(&mut self, line: &'a [u8]) -> Result<Option<Mail<'a>>, ReplyError> {
+    fn line<'a>(&mut self, line: &'a [u8]) -> Result<Option<SubscriptionEvent<'a>>, ReplyError> {
         if line.starts_with(b"FROM ") {
             let delivery = std::str::from_utf8(line).ok().and_then(Delivery::parse);
             if delivery.is_none() {
                 self.skip(line);
             }
-            return Ok(delivery.map(Mail::Message));
+            return Ok(delivery.map(SubscriptionEvent::Message));
         }
         let reply = match Reply::parse(line)? {
             // No answer of ours has this code.
-            Reply::Error(Code::Changed, _) => return Ok(Some(Mail::Replaced)),
+            Reply::Error(Code::Changed, _) => return Ok(Some(SubscriptionEvent::Replaced)),
             reply => reply,
         };
         Ok(Some(match (self.asked.pop_front(), reply) {
@@ -173,13 +179,15 @@ impl Mailbox {
             (Some(Asked::Listen), Reply::Ok(text)) => {
                 let address = NodeAddress::parse(&text).map_err(|_| ReplyError)?;
                 self.address = Some(address);
-                Mail::Open(address)
+                SubscriptionEvent::Open(address)
             }
             (Some(Asked::Register | Asked::Listen), Reply::Error(code, text)) => {
-                Mail::Refused(code, text)
+                SubscriptionEvent::Refused(code, text)
             }
-            (Some(Asked::Send(to)), Reply::Ok(_)) => Mail::Sent(to),
-            (Some(Asked::Send(to)), Reply::Error(code, text)) => Mail::NotSent(to, code, text),
+            (Some(Asked::Send(to)), Reply::Ok(_)) => SubscriptionEvent::Sent(to),
+            (Some(Asked::Send(to)), Reply::Error(code, text)) => {
+                SubscriptionEvent::NotSent(to, code, text)
+            }
             (_, _) => return Err(ReplyError),
         }))
     }
@@ -192,6 +200,6 @@ impl Mailbox {
         } else {
             Level::Warn
         };
-        log::log!(level, "the relay passes on {}", Visible(line));
+        log::log!(level, "the relay passes on {}", Escaped(line));
     }
 }

@@ -9,10 +9,10 @@ use std::borrow::Cow;
 
 /// What is kept of a connection's input between two turns: mostly nothing.
 #[derive(Default)]
-pub struct Inbox(Option<Box<Kept>>);
+pub struct Inbox(Option<Box<UnparsedInput>>);
 
 #[derive(Default)]
-struct Kept {
+struct UnparsedInput {
     bytes: Vec<u8>,
     /// So many of the bytes hold no newline.
     searched: usize,
@@ -66,7 +66,7 @@ impl Inbox {
             // What is left of a long read must not keep its memory.
             bytes => bytes[start..].to_vec(),
         };
-        self.0 = Some(Box::new(Kept {
+        self.0 = Some(Box::new(UnparsedInput {
             bytes,
             searched,
             body_left,

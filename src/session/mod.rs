@@ -4,4 +4,4 @@ pub mod inbox;
 pub(crate) mod server;
 pub mod udp_requests;
 
-pub use server::Visitor;
+pub use server::ServerSession;

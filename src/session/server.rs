@@ -5,16 +5,16 @@ use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
-use crate::close_reason::{End, Full};
-use crate::protocol::{Code, Foreign, Reply, Request, RequestError, Verb};
-use crate::role::{Fault, Heard, Next, Traffic};
+use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::protocol::{Code, OtherProtocol, Reply, Request, RequestError, Verb};
+use crate::role::{FramingError, Input, ReadNext, Traffic};
 
 /// One command in the answer to `HELP`, with what it does.
 pub(crate) type Help = (Verb, &'static str);
 
 /// Somebody who connected to us.
 #[derive(Default)]
-pub struct Visitor {
+pub struct ServerSession {
     requests: u32,
     unknown: u16,
     /// The last verb.
@@ -23,7 +23,7 @@ pub struct Visitor {
     pub(crate) malformed: Option<Verb>,
 }
 
-impl Visitor {
+impl ServerSession {
     /// Reads a request. What is none is answered here, and the error says how
     /// the connection goes on.
     ///
@@ -31,21 +31,21 @@ impl Visitor {
     /// What to listen for next, where there is nothing more to answer.
     pub(crate) fn request<'a>(
         &mut self,
-        heard: Heard<'a>,
+        heard: Input<'a>,
         max_unknown: u16,
         reply: &mut Vec<u8>,
-    ) -> Result<Request<'a>, Next> {
+    ) -> Result<Request<'a>, ReadNext> {
         let line = match heard {
-            Heard::Line(line) => line,
-            Heard::Broken(fault) => return Err(broken(fault, reply)),
-            Heard::Connected | Heard::Resumed | Heard::Body(_) => return Err(Next::Line),
+            Input::Line(line) => line,
+            Input::FramingError(fault) => return Err(broken(fault, reply)),
+            Input::Connected | Input::Resumed | Input::Body(_) => return Err(ReadNext::Line),
         };
         let is_first = self.requests == 0;
         self.requests = self.requests.saturating_add(1);
-        if let Some(language) = Foreign::detect(line, is_first) {
+        if let Some(language) = OtherProtocol::detect(line, is_first) {
             let text = format!("{language} is not spoken here; type HELP and a newline");
             say(reply, Reply::Error(Code::UnknownVerb, text.into()));
-            return Err(Next::Close(End::Foreign(language)));
+            return Err(ReadNext::Close(CloseReason::OtherProtocol(language)));
         }
         match Request::parse(line) {
             Ok(request) => {
@@ -60,9 +60,9 @@ impl Visitor {
                     self.unknown += 1;
                 }
                 Err(if self.unknown >= max_unknown {
-                    Next::Close(End::Gibberish)
+                    ReadNext::Close(CloseReason::TooManyUnknownCommands)
                 } else {
-                    Next::Line
+                    ReadNext::Line
                 })
             }
         }
@@ -70,7 +70,7 @@ impl Visitor {
 }
 
 /// What was done: `3 requests, last GET`.
-impl fmt::Display for Visitor {
+impl fmt::Display for ServerSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.requests == 1 { "" } else { "s" };
         write!(f, "{} request{plural}", self.requests)?;
@@ -81,14 +81,18 @@ impl fmt::Display for Visitor {
     }
 }
 
-fn broken(fault: Fault, reply: &mut Vec<u8>) -> Next {
+fn broken(fault: FramingError, reply: &mut Vec<u8>) -> ReadNext {
     let (code, text, end) = match fault {
-        Fault::TooLong => (Code::LineTooLong, "line too long", End::LineTooLong),
-        Fault::Cut => (Code::Syntax, "line not ended", End::CutLine),
-        Fault::Late => (Code::TooSlow, "line not ended in time", End::Late),
+        FramingError::LineTooLong => (Code::LineTooLong, "line too long", CloseReason::LineTooLong),
+        FramingError::UnexpectedEof => (Code::Syntax, "line not ended", CloseReason::UnexpectedEof),
+        FramingError::LineTimeout => (
+            Code::TooSlow,
+            "line not ended in time",
+            CloseReason::LineTimeout,
+        ),
     };
     say(reply, Reply::Error(code, text.into()));
-    Next::Close(end)
+    ReadNext::Close(end)
 }
 
 /// Appends one line.
@@ -98,30 +102,30 @@ pub(crate) fn say(reply: &mut Vec<u8>, line: impl fmt::Display) {
 }
 
 /// `ERROR 501`: the verb exists, but others answer it.
-pub(crate) fn not_here(reply: &mut Vec<u8>, advice: &'static str) -> Next {
+pub(crate) fn not_here(reply: &mut Vec<u8>, advice: &'static str) -> ReadNext {
     say(reply, Reply::Error(Code::UnknownVerb, advice.into()));
-    Next::Line
+    ReadNext::Line
 }
 
 /// The answer to `PING`.
-pub(crate) fn pong(reply: &mut Vec<u8>) -> Next {
+pub(crate) fn pong(reply: &mut Vec<u8>) -> ReadNext {
     say(reply, Reply::Pong);
-    Next::Line
+    ReadNext::Line
 }
 
 /// The answer to `QUIT`.
-pub(crate) fn bye(reply: &mut Vec<u8>) -> Next {
+pub(crate) fn bye(reply: &mut Vec<u8>) -> ReadNext {
     say(reply, Reply::Ok("bye".into()));
-    Next::Close(End::Quit)
+    ReadNext::Close(CloseReason::Quit)
 }
 
 /// The answer to `HELP`.
-pub(crate) fn help(reply: &mut Vec<u8>, commands: &[Help]) -> Next {
+pub(crate) fn help(reply: &mut Vec<u8>, commands: &[Help]) -> ReadNext {
     say(reply, Reply::Help(commands.len() as u64));
     for (verb, meaning) in commands {
         say(reply, format_args!("{:<22}{meaning}", verb.form()));
     }
-    Next::Line
+    ReadNext::Line
 }
 
 /// The answer to `STATS`: what every server counts, and the role's `own` figures.
@@ -130,7 +134,7 @@ pub(crate) fn stats(
     uptime: Duration,
     traffic: &Traffic,
     own: &[(&str, u64)],
-) -> Next {
+) -> ReadNext {
     let common = [
         ("uptime_seconds", uptime.as_secs()),
         ("connections", traffic.open),
@@ -143,11 +147,11 @@ pub(crate) fn stats(
     for (name, value) in common.iter().chain(own) {
         say(reply, format_args!("{name} {value}"));
     }
-    Next::Line
+    ReadNext::Line
 }
 
 /// `ERROR 503`: the only line that is said without being asked.
-pub(crate) fn refuse(reply: &mut Vec<u8>, full: Full) {
+pub(crate) fn refuse(reply: &mut Vec<u8>, full: ResourceLimit) {
     say(
         reply,
         Reply::Error(Code::Full, format!("{full}; try again later").into()),

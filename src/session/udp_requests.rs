@@ -12,9 +12,9 @@ use fastrand::Rng;
 use log::debug;
 use memchr::{memchr, memchr_iter};
 
-use crate::close_reason::End;
-use crate::protocol::{Cookie, MAX_DATAGRAM, Reply, Requests, Stamp, Tag};
-use crate::role::{Correspondent, Next, Output, Role};
+use crate::close_reason::CloseReason;
+use crate::protocol::{Cookie, DatagramHeader, MAX_DATAGRAM, Reply, Requests, Tag};
+use crate::role::{Output, ReadNext, Role, UdpPeer};
 
 /// A datagram is sent again at these times after the first time, and given up at
 /// the last one.
@@ -26,29 +26,29 @@ const REPEATS: [Duration; 4] = [
 ];
 
 /// For so long nothing is sent to who has not answered.
-const SULK: Duration = Duration::from_secs(300);
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(300);
 
 /// Cookies that are taken as an answer to one datagram.
 const COOKIES: u32 = 3;
 
 /// All conversations with one server. `S` is what their owner remembers of each.
-pub struct Exchanges<S> {
+pub struct UdpRequests<S> {
     routes: Vec<Route>,
-    open: Vec<Exchange<S>>,
+    open: Vec<UdpRequest<S>>,
     /// The next tag. No other datagram of late has it.
     next_tag: u32,
 }
 
 /// One address of the server.
 struct Route {
-    to: Correspondent,
+    to: UdpPeer,
     cookie: Option<Cookie>,
     /// It did not answer: nothing is sent there before this.
-    sulks_until: Option<Instant>,
+    unavailable_until: Option<Instant>,
 }
 
 /// One conversation. A datagram of it is on its way, always.
-struct Exchange<S> {
+struct UdpRequest<S> {
     session: S,
     route: usize,
     /// Lines that have no answer yet, with their ends.
@@ -73,9 +73,9 @@ struct Exchange<S> {
 
 /// A conversation is over here.
 #[derive(Debug)]
-pub enum Outcome<S> {
+pub enum UdpOutcome<S> {
     /// As on a connection.
-    Ended(S, End),
+    Ended(S, CloseReason),
     /// To be held again over TCP, from its beginning.
     FallBack(SocketAddr, S),
 }
@@ -91,20 +91,20 @@ struct Answers<'a> {
 }
 
 /// Nobody can be reached in datagrams.
-impl<S> Default for Exchanges<S> {
+impl<S> Default for UdpRequests<S> {
     fn default() -> Self {
         Self::new(&[], 0)
     }
 }
 
-impl<S> Exchanges<S> {
+impl<S> UdpRequests<S> {
     /// No conversations yet. `routes` are the addresses to which datagrams can be sent.
     #[must_use]
-    pub fn new(routes: &[Correspondent], seed: u64) -> Self {
-        let route = |to: &Correspondent| Route {
+    pub fn new(routes: &[UdpPeer], seed: u64) -> Self {
+        let route = |to: &UdpPeer| Route {
             to: *to,
             cookie: None,
-            sulks_until: None,
+            unavailable_until: None,
         };
         Self {
             routes: routes.iter().map(route).collect(),
@@ -136,7 +136,7 @@ impl<S> Exchanges<S> {
         };
         let mut text = Vec::new();
         write(&mut session, &mut text);
-        let mut exchange = Exchange::new(session, route, now);
+        let mut exchange = UdpRequest::new(session, route, now);
         exchange.write(&text);
         if text.starts_with(b"REGISTER ") {
             exchange.introduction = exchange.lines.front().cloned();
@@ -151,13 +151,13 @@ impl<S> Exchanges<S> {
         &mut self,
         out: &mut Output<R>,
         now: Instant,
-        from: Correspondent,
+        from: UdpPeer,
         bytes: &[u8],
-        mut hear: impl FnMut(&mut S, &[u8], &mut Vec<u8>) -> Next,
-    ) -> Option<Outcome<S>> {
+        mut hear: impl FnMut(&mut S, &[u8], &mut Vec<u8>) -> ReadNext,
+    ) -> Option<UdpOutcome<S>> {
         let (tag, body) = tagged(bytes)?;
         let routes = &self.routes;
-        let is_for = |open: &Exchange<S>| open.tag == tag && routes[open.route].to == from;
+        let is_for = |open: &UdpRequest<S>| open.tag == tag && routes[open.route].to == from;
         let place = self.open.iter().position(is_for)?;
         let exchange = &mut self.open[place];
         if let Some(cookie) = only_cookie(body) {
@@ -172,35 +172,35 @@ impl<S> Exchanges<S> {
         let answers = exchange.answers(body)?;
         let mut exchange = self.open.swap_remove(place);
         if answers.is_cut {
-            return Some(Outcome::FallBack(from.address, exchange.session));
+            return Some(UdpOutcome::FallBack(from.address, exchange.session));
         }
         exchange.lines.drain(..answers.count);
         let mut more = Vec::new();
         for line in lines(answers.lines) {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            if let Next::Close(end) = hear(&mut exchange.session, line, &mut more) {
-                return Some(Outcome::Ended(exchange.session, end));
+            if let ReadNext::Close(end) = hear(&mut exchange.session, line, &mut more) {
+                return Some(UdpOutcome::Ended(exchange.session, end));
             }
         }
         exchange.write(&more);
         // Who has heard all and says nothing waits in vain.
         let stuck = self.post_next(out, now, exchange).err();
-        stuck.map(|open| Outcome::Ended(open.session, End::Done))
+        stuck.map(|open| UdpOutcome::Ended(open.session, CloseReason::EndOfInput))
     }
 
     /// Nobody takes datagrams at the other end of a socket: what was said there.
-    pub fn unreachable(&mut self, socket: u32) -> Vec<Outcome<S>> {
+    pub fn on_udp_unreachable(&mut self, socket: u32) -> Vec<UdpOutcome<S>> {
         self.give_up(|_, route| route.to.socket == socket)
     }
 
-    /// When to call [`Exchanges::tick`].
+    /// When to call [`UdpRequests::on_timer`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.open.iter().map(Exchange::due).min()
+        self.open.iter().map(UdpRequest::due).min()
     }
 
     /// Sends again what was not answered in time.
-    pub fn tick<R: Role>(&mut self, out: &mut Output<R>, now: Instant) -> Vec<Outcome<S>> {
+    pub fn on_timer<R: Role>(&mut self, out: &mut Output<R>, now: Instant) -> Vec<UdpOutcome<S>> {
         for open in self.open.iter_mut().filter(|open| open.due() <= now) {
             open.repeats += 1;
             if open.repeats < REPEATS.len() {
@@ -208,14 +208,14 @@ impl<S> Exchanges<S> {
             } else {
                 let route = &mut self.routes[open.route];
                 debug!("{} answers no datagrams", route.to.address);
-                route.sulks_until = Some(now + SULK);
+                route.unavailable_until = Some(now + UNAVAILABLE_FOR);
             }
         }
         self.give_up(|open, _| open.repeats >= REPEATS.len())
     }
 
     fn route(&self, now: Instant, address: SocketAddr) -> Option<usize> {
-        let is_open = |route: &Route| route.sulks_until.is_none_or(|until| until <= now);
+        let is_open = |route: &Route| route.unavailable_until.is_none_or(|until| until <= now);
         let mut routes = self.routes.iter();
         routes.position(|route| route.to.address == address && is_open(route))
     }
@@ -225,8 +225,8 @@ impl<S> Exchanges<S> {
         &mut self,
         out: &mut Output<R>,
         now: Instant,
-        mut exchange: Exchange<S>,
-    ) -> Result<(), Exchange<S>> {
+        mut exchange: UdpRequest<S>,
+    ) -> Result<(), UdpRequest<S>> {
         if exchange.lines.is_empty() {
             return Err(exchange);
         }
@@ -238,17 +238,17 @@ impl<S> Exchanges<S> {
         Ok(())
     }
 
-    fn give_up(&mut self, is_over: impl Fn(&Exchange<S>, &Route) -> bool) -> Vec<Outcome<S>> {
+    fn give_up(&mut self, is_over: impl Fn(&UdpRequest<S>, &Route) -> bool) -> Vec<UdpOutcome<S>> {
         let routes = &self.routes;
-        let is_over = |open: &mut Exchange<S>| is_over(open, &routes[open.route]);
+        let is_over = |open: &mut UdpRequest<S>| is_over(open, &routes[open.route]);
         let over = self.open.extract_if(.., is_over);
         let fall_back =
-            |open: Exchange<S>| Outcome::FallBack(routes[open.route].to.address, open.session);
+            |open: UdpRequest<S>| UdpOutcome::FallBack(routes[open.route].to.address, open.session);
         over.map(fall_back).collect()
     }
 }
 
-impl<S> Exchange<S> {
+impl<S> UdpRequest<S> {
     fn new(session: S, route: usize, now: Instant) -> Self {
         Self {
             session,
@@ -297,7 +297,7 @@ impl<S> Exchange<S> {
         let introduction = self.introduction.iter().filter(|_| self.introduced);
         let lines = introduction.chain(self.lines.iter().take(self.sent));
         let lines: Vec<u8> = lines.flatten().copied().collect();
-        let stamp = Stamp {
+        let stamp = DatagramHeader {
             cookie: *cookie,
             tag: Some(self.tag),
         };

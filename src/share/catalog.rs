@@ -4,8 +4,8 @@ use std::mem;
 
 use log::warn;
 
-use crate::escaped::Visible;
-use crate::node::Extent;
+use crate::escaped::Escaped;
+use crate::node::ShareTotals;
 use crate::protocol::MaybeHash;
 use crate::share::hasher::Hashed;
 use crate::share::identity::Identity;
@@ -92,7 +92,7 @@ impl Catalog {
                 "{} not listed: names that cannot be shared, unreadable folders, or more than \
                  --max-files; the first is {}",
                 left_out.count,
-                Visible::text(&left_out.first)
+                Escaped::text(&left_out.first)
             );
         }
     }
@@ -139,12 +139,12 @@ impl Catalog {
     }
 
     /// The file of this name, and those in the folder of this name.
-    pub(super) fn extent(&self, name: &str) -> Extent {
+    pub(super) fn extent(&self, name: &str) -> ShareTotals {
         let folder = format!("{name}/");
         let start = self.files.partition_point(|file| file.name < folder);
         let inside = self.files[start..].iter();
         let inside = inside.take_while(|file| file.name.starts_with(&folder));
-        let mut extent = Extent::default();
+        let mut extent = ShareTotals::default();
         for file in self.find(name).into_iter().chain(inside) {
             extent.files += 1;
             extent.bytes += file.identity.size;

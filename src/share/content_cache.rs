@@ -1,4 +1,4 @@
-//! Contents of small files that were asked for a moment ago, so that the next
+//! ContentCache of small files that were asked for a moment ago, so that the next
 //! one who asks costs no look at the disk.
 //!
 //! The rule that must not break: a change that was complete before a request was
@@ -53,13 +53,13 @@ const LOCAL: [u64; 8] = [
 /// Room for many events at once.
 const BUFFER: usize = 4096;
 
-/// Contents by name.
-pub(super) struct Contents {
+/// ContentCache by name.
+pub(super) struct ContentCache {
     inotify: OwnedFd,
     /// The folder that names are below, as a path.
     root: String,
     /// By name.
-    kept: HashTable<Kept>,
+    kept: HashTable<CachedContent>,
     hasher: RandomState,
     /// The folders that are watched: what their names in the share begin with.
     folders: HashMap<i32, Box<str>>,
@@ -72,14 +72,14 @@ pub(super) struct Contents {
 
 /// A name and, in the same place of memory, what it gives: to look elsewhere is
 /// what takes most of the time.
-struct Kept {
+struct CachedContent {
     text: Box<[u8]>,
     /// How much of the text is the name.
     name: usize,
     read: Instant,
 }
 
-impl Kept {
+impl CachedContent {
     fn name(&self) -> &[u8] {
         &self.text[..self.name]
     }
@@ -90,7 +90,7 @@ impl Kept {
     }
 }
 
-impl Contents {
+impl ContentCache {
     /// Keeps contents of files below the open folder `root`, `max_bytes` in all;
     /// nothing if changes there are not told.
     pub(super) fn new(root: &OwnedFd, max_bytes: usize) -> Option<Self> {
@@ -117,7 +117,7 @@ impl Contents {
         contents.watch_folder("").then_some(contents)
     }
 
-    /// Finds what is kept of a file, for [`Contents::bytes`]. `arrival` is
+    /// Finds what is kept of a file, for [`ContentCache::bytes`]. `arrival` is
     /// the number of the last read.
     pub(super) fn find(&mut self, name: &FileName<'_>, arrival: u64) -> Option<usize> {
         let now = match self.looked {
@@ -130,7 +130,7 @@ impl Contents {
             }
         };
         let name = name.as_str().as_bytes();
-        let is_it = |kept: &Kept| kept.name() == name;
+        let is_it = |kept: &CachedContent| kept.name() == name;
         let place = self
             .kept
             .find_bucket_index(self.hasher.hash_one(name), is_it)?;
@@ -138,7 +138,7 @@ impl Contents {
         (now.saturating_duration_since(read) < LIFETIME).then_some(place)
     }
 
-    /// What [`Contents::find`] has found.
+    /// What [`ContentCache::find`] has found.
     pub(super) fn bytes(&self, place: usize) -> &[u8] {
         self.kept
             .get_bucket(place)
@@ -159,11 +159,11 @@ impl Contents {
             .all(|folder| self.watched.contains(folder) || self.watch_folder(folder))
     }
 
-    /// Keeps a content that was read, since `since`, after [`Contents::watch`].
+    /// Keeps a content that was read, since `since`, after [`ContentCache::watch`].
     pub(super) fn keep(&mut self, name: &FileName<'_>, bytes: &[u8], since: Instant) {
         let name = name.as_str().as_bytes();
         self.forget(name);
-        let kept = Kept {
+        let kept = CachedContent {
             text: [name, bytes].concat().into(),
             name: name.len(),
             read: since,
@@ -174,7 +174,7 @@ impl Contents {
         if kept.size() <= self.max_bytes {
             self.bytes += kept.size();
             let hasher = &self.hasher;
-            let hash = |kept: &Kept| hasher.hash_one(kept.name());
+            let hash = |kept: &CachedContent| hasher.hash_one(kept.name());
             self.kept.insert_unique(hash(&kept), kept, hash);
         }
     }
@@ -185,7 +185,7 @@ impl Contents {
     }
 
     fn forget(&mut self, name: &[u8]) {
-        let is_it = |kept: &Kept| kept.name() == name;
+        let is_it = |kept: &CachedContent| kept.name() == name;
         if let Ok(entry) = self.kept.find_entry(self.hasher.hash_one(name), is_it) {
             let (kept, _) = entry.remove();
             self.bytes -= kept.size();

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, pread};
 
-use crate::escaped::Visible;
-use crate::node::{Added, Content, Refused, Removed, Share, Stat, Unavailable};
+use crate::escaped::Escaped;
+use crate::node::{AddError, Added, FileContent, Removed, Share, Stat, Unavailable};
 use crate::protocol::{FileItem, FileName, MaybeHash};
 use crate::share::catalog::Catalog;
-use crate::share::content_cache::Contents;
-use crate::share::hasher::{Hashed, Hasher, Job};
+use crate::share::content_cache::ContentCache;
+use crate::share::hasher::{HashJob, Hashed, Hasher};
 use crate::share::open_beneath::Opened;
 use crate::share::root::Root;
 use crate::share::roots::Roots;
@@ -41,7 +41,7 @@ pub enum Finding {
 
 /// What to share of a folder.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct FolderSettings {
     /// Files and folders whose names start with a dot as well.
     pub hidden: bool,
     /// The most files in a list.
@@ -65,12 +65,12 @@ pub struct Folder {
     /// When one was heard of.
     walked: Instant,
     /// Hashes are wanted here.
-    jobs: Sender<Job>,
+    jobs: Sender<HashJob>,
     /// Until they are started.
     workers: Option<(Scanner, Hasher)>,
     /// Small files of the node's own folder that were asked for lately, if changes
     /// are told.
-    contents: Option<Contents>,
+    contents: Option<ContentCache>,
     /// The last small file's content; one byte more than the largest.
     small: Box<[u8]>,
 }
@@ -80,12 +80,12 @@ impl Folder {
     ///
     /// # Errors
     /// It is no folder, or cannot be read.
-    pub fn open(path: &Path, settings: Settings) -> io::Result<Self> {
+    pub fn open(path: &Path, settings: FolderSettings) -> io::Result<Self> {
         let own = Root::folder(path, None)?;
         let watch = Arc::new(Watch::new());
         let (walks, scanner) = Scanner::new(settings.max_files, Arc::clone(&watch));
         let (jobs, hasher) = Hasher::new();
-        let contents = Contents::new(own.opened(), settings.max_kept);
+        let contents = ContentCache::new(own.opened(), settings.max_kept);
         let roots = Arc::new(Roots::new(own, settings.hidden));
         let first = scanner.walk(Arc::clone(&roots));
         let mut folder = Self {
@@ -113,12 +113,12 @@ impl Folder {
     }
 
     /// What looks at the disk beside the loop, to be started; what is found is for
-    /// [`Share::told`].
+    /// [`Share::on_message`].
     pub fn workers(&mut self) -> Option<(Scanner, Hasher)> {
         self.workers.take()
     }
 
-    /// Something to wait on: when it is readable, tell [`Share::noticed`].
+    /// Something to wait on: when it is readable, tell [`Share::on_external_event`].
     #[must_use]
     pub fn changes(&self) -> Option<OwnedFd> {
         self.watch.descriptor()
@@ -157,7 +157,7 @@ impl Folder {
         self.catalog.put(found, within, |file| {
             if let Some(root) = roots.owner(&file.name) {
                 // If nobody computes hashes, there are none.
-                let _ = jobs.send(Job {
+                let _ = jobs.send(HashJob {
                     root: Arc::downgrade(root),
                     name: file.name.clone(),
                     identity: file.identity,
@@ -214,14 +214,14 @@ impl Share for Folder {
         &mut self,
         name: &FileName<'_>,
         arrival: u64,
-    ) -> Result<Content<'_, File>, Unavailable> {
+    ) -> Result<FileContent<'_, File>, Unavailable> {
         let kept = self.contents.as_mut();
         if let Some(place) = kept.and_then(|contents| contents.find(name, arrival)) {
             let bytes = self
                 .contents
                 .as_ref()
                 .map_or(&[][..], |contents| contents.bytes(place));
-            return Ok(Content::Small(bytes));
+            return Ok(FileContent::Small(bytes));
         }
         let since = Instant::now();
         let kept = self.contents.as_mut().filter(|_| self.roots.is_own(name));
@@ -233,7 +233,7 @@ impl Share for Folder {
         } = self.open_shared(name)?;
         let size = identity.size;
         if size > SMALL as u64 {
-            return Ok(Content::Large { size, file });
+            return Ok(FileContent::Large { size, file });
         }
         match self
             .read_small(&file, size)
@@ -247,11 +247,11 @@ impl Share for Folder {
                 {
                     contents.keep(name, bytes, since);
                 }
-                Ok(Content::Small(bytes))
+                Ok(FileContent::Small(bytes))
             }
             None => {
                 let size = file.metadata().map_err(|error| unavailable(&error))?.len();
-                Ok(Content::Large { size, file })
+                Ok(FileContent::Large { size, file })
             }
         }
     }
@@ -286,7 +286,7 @@ impl Share for Folder {
         })
     }
 
-    fn told(&mut self, finding: Finding) -> Option<Duration> {
+    fn on_message(&mut self, finding: Finding) -> Option<Duration> {
         let before = self.catalog.revision();
         let pause = match finding {
             // It has waited already.
@@ -302,7 +302,7 @@ impl Share for Folder {
         (self.catalog.revision() != before).then_some(pause)
     }
 
-    fn noticed(&mut self) -> Option<Duration> {
+    fn on_external_event(&mut self) -> Option<Duration> {
         self.refresh();
         (self.catalog.revision() != self.seen).then_some(PAUSE)
     }
@@ -318,10 +318,10 @@ impl Share for Folder {
         self.catalog.bytes()
     }
 
-    fn add(&mut self, path: &str) -> Result<Added, Refused> {
+    fn add(&mut self, path: &str) -> Result<Added, AddError> {
         let refused = |why: &dyn fmt::Display| {
-            let path = Visible::text(path);
-            Refused(format!("cannot share {path}: {why}"))
+            let path = Escaped::text(path);
+            AddError(format!("cannot share {path}: {why}"))
         };
         let mut roots = Roots::clone(&self.roots);
         let name = roots.add(path)?;
@@ -347,13 +347,13 @@ impl Share for Folder {
         Ok(Added { name, extent })
     }
 
-    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, Refused> {
+    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, AddError> {
         let extent = self.catalog.extent(name.as_str());
         let is_shared = extent.files > 0 || self.roots.is_added(name);
         // Not everything that is shared is listed.
         if !is_shared && self.open_shared(name).is_err() {
-            let name = Visible::text(name.as_str());
-            return Err(Refused(format!("{name} is not shared here")));
+            let name = Escaped::text(name.as_str());
+            return Err(AddError(format!("{name} is not shared here")));
         }
         let mut roots = Roots::clone(&self.roots);
         roots.remove(name);

@@ -23,11 +23,11 @@ pub(super) struct HashCache {
     known: HashMap<Identity, ContentHash>,
     /// What was asked for or found since.
     used: HashMap<Identity, ContentHash>,
-    kept: Option<Kept>,
+    kept: Option<CachedHash>,
 }
 
 /// The file, and how many lines it has.
-struct Kept {
+struct CachedHash {
     path: PathBuf,
     file: File,
     lines: usize,
@@ -36,7 +36,7 @@ struct Kept {
 impl HashCache {
     /// Reads the cache; without a path nothing is kept.
     pub(super) fn load(path: Option<PathBuf>) -> Self {
-        let loaded = path.and_then(|path| match Kept::open(&path) {
+        let loaded = path.and_then(|path| match CachedHash::open(&path) {
             Ok(loaded) => Some(loaded),
             Err(error) => {
                 warn!("hashes are not kept in {}: {error}", path.display());
@@ -61,7 +61,7 @@ impl HashCache {
     }
 
     pub(super) fn put(&mut self, identity: Identity, hash: ContentHash) {
-        // Contents that change for months are not all of use.
+        // ContentCache that change for months are not all of use.
         if self.used.len() >= MAX_CONTENTS {
             self.used.clear();
         }
@@ -88,7 +88,7 @@ impl HashCache {
     /// If it fails, nothing is kept any more.
     fn keep(
         &mut self,
-        act: impl FnOnce(&mut Kept, &HashMap<Identity, ContentHash>) -> io::Result<()>,
+        act: impl FnOnce(&mut CachedHash, &HashMap<Identity, ContentHash>) -> io::Result<()>,
     ) {
         let Some(kept) = &mut self.kept else { return };
         if let Err(error) = act(kept, &self.used) {
@@ -98,7 +98,7 @@ impl HashCache {
     }
 }
 
-impl Kept {
+impl CachedHash {
     /// Opens the file, or makes it, and reads what is in it. If it cannot be read,
     /// or a line of it, that is as good as none.
     fn open(path: &Path) -> io::Result<(Self, HashMap<Identity, ContentHash>)> {

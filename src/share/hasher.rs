@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use log::debug;
 
-use crate::escaped::Visible;
+use crate::escaped::Escaped;
 use crate::protocol::ContentHash;
 use crate::share::hash_cache::HashCache;
 use crate::share::identity::Identity;
@@ -25,7 +25,7 @@ const PIECE: usize = 1024 * 1024;
 const REST: Duration = Duration::from_millis(100);
 
 /// A file whose hash is wanted.
-pub(super) struct Job {
+pub(super) struct HashJob {
     /// Where it is; if it is not shared any more, there is nothing to do.
     pub(super) root: Weak<Root>,
     pub(super) name: String,
@@ -43,13 +43,13 @@ pub struct Hashed {
 
 /// The thread's half, to be started when there is somebody to tell.
 pub struct Hasher {
-    jobs: Receiver<Job>,
+    jobs: Receiver<HashJob>,
     buffer: Vec<u8>,
 }
 
 impl Hasher {
     /// The two halves: jobs go in at the one, the other does them.
-    pub(super) fn new() -> (Sender<Job>, Self) {
+    pub(super) fn new() -> (Sender<HashJob>, Self) {
         let (sender, jobs) = channel();
         let hasher = Self {
             jobs,
@@ -80,7 +80,7 @@ impl Hasher {
             .map(drop)
     }
 
-    fn next(&self, cache: &mut HashCache) -> Option<Job> {
+    fn next(&self, cache: &mut HashCache) -> Option<HashJob> {
         let next = self.jobs.try_recv().or_else(|_| {
             cache.tidy();
             self.jobs.recv()
@@ -88,8 +88,8 @@ impl Hasher {
         next.ok()
     }
 
-    fn work(&mut self, job: Job, cache: &mut HashCache, done: &impl Fn(Hashed)) {
-        let Job {
+    fn work(&mut self, job: HashJob, cache: &mut HashCache, done: &impl Fn(Hashed)) {
+        let HashJob {
             root,
             name,
             identity,
@@ -97,7 +97,7 @@ impl Hasher {
         let hash = cache.get(&identity).or_else(|| {
             let root = root.upgrade().filter(|_| !cache.is_in(&identity))?;
             let hash = self.hash(&root, &name, identity).unwrap_or_else(|error| {
-                debug!("{}: no hash: {error}", Visible::text(&name));
+                debug!("{}: no hash: {error}", Escaped::text(&name));
                 None
             })?;
             cache.put(identity, hash);

@@ -21,6 +21,6 @@ mod tests;
 mod walk;
 mod watch;
 
-pub use folder::{Finding, Folder, Settings};
+pub use folder::{Finding, Folder, FolderSettings};
 pub use hasher::{Hashed, Hasher};
 pub use scanner::{Scanner, Walked};

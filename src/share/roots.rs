@@ -7,24 +7,24 @@ use std::fmt;
 use std::fs;
 use std::sync::Arc;
 
-use crate::escaped::Visible;
-use crate::node::Refused;
+use crate::escaped::Escaped;
+use crate::node::AddError;
 use crate::protocol::FileName;
 use crate::share::root::Root;
 
 /// Where each name belongs. Who looks at one while it is changed keeps what it was.
 #[derive(Clone)]
 pub(super) struct Roots {
-    own: Place,
+    own: RootPath,
     /// By the first part of their names.
-    added: BTreeMap<String, Place>,
+    added: BTreeMap<String, RootPath>,
     /// Names that start with a dot are shared as well.
     hidden: bool,
 }
 
 /// A root, and what is not shared of it.
 #[derive(Clone)]
-struct Place {
+struct RootPath {
     root: Arc<Root>,
     /// Files, and folders with all that is in them.
     withheld: BTreeSet<String>,
@@ -81,10 +81,10 @@ impl Roots {
     }
 
     /// Shares what lies at `path`, and tells its name.
-    pub(super) fn add(&mut self, path: &str) -> Result<FileName<'static>, Refused> {
+    pub(super) fn add(&mut self, path: &str) -> Result<FileName<'static>, AddError> {
         let refused = |why: &dyn fmt::Display| {
-            let path = Visible::text(path);
-            Refused(format!("cannot share {path}: {why}"))
+            let path = Escaped::text(path);
+            AddError(format!("cannot share {path}: {why}"))
         };
         let place = fs::canonicalize(path).map_err(|error| refused(&error))?;
         let metadata = place.metadata().map_err(|error| refused(&error))?;
@@ -156,14 +156,14 @@ impl Roots {
         }
     }
 
-    fn place(&mut self, name: &str) -> &mut Place {
+    fn place(&mut self, name: &str) -> &mut RootPath {
         self.added
             .get_mut(first_part(name))
             .unwrap_or(&mut self.own)
     }
 }
 
-impl From<Root> for Place {
+impl From<Root> for RootPath {
     fn from(root: Root) -> Self {
         Self {
             root: Arc::new(root),
@@ -172,7 +172,7 @@ impl From<Root> for Place {
     }
 }
 
-impl Place {
+impl RootPath {
     fn withholds(&self, name: &str) -> bool {
         let mut names = parents(name).chain([name]);
         !self.withheld.is_empty() && names.any(|name| self.withheld.contains(name))

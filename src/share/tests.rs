@@ -8,9 +8,9 @@ use std::time::Duration;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
 
-use crate::node::{Content, Share, Unavailable};
+use crate::node::{FileContent, Share, Unavailable};
 use crate::protocol::FileName;
-use crate::share::{Finding, Folder, Hasher, Scanner, Settings, Walked};
+use crate::share::{Finding, Folder, FolderSettings, Hasher, Scanner, Walked};
 
 /// A node's folder, `share`, with the file `own`, and what lies beside it.
 struct Home {
@@ -34,7 +34,7 @@ impl Home {
             write(&place.path().join(path));
         }
         let hidden = false;
-        let settings = Settings {
+        let settings = FolderSettings {
             hidden,
             max_files,
             max_kept: 1000,
@@ -74,7 +74,7 @@ impl Home {
 
     /// What is found now, if a walk is wanted.
     fn walked(&mut self) -> Option<Walked> {
-        self.folder.noticed();
+        self.folder.on_external_event();
         let roots = self.scanner.jobs.try_recv().ok()?;
         Some(self.scanner.walk(roots))
     }
@@ -82,7 +82,7 @@ impl Home {
     /// After all walks that are wanted.
     fn list(&mut self) -> Vec<String> {
         while let Some(walked) = self.walked() {
-            self.folder.told(Finding::Walked(walked));
+            self.folder.on_message(Finding::Walked(walked));
         }
         self.last_list()
     }
@@ -102,8 +102,8 @@ impl Home {
             .folder
             .open(&FileName::parse(name).unwrap(), self.arrivals)
         {
-            Ok(Content::Small(bytes)) => Some(String::from_utf8(bytes.to_vec()).unwrap()),
-            Ok(Content::Large { .. }) => panic!("it is small"),
+            Ok(FileContent::Small(bytes)) => Some(String::from_utf8(bytes.to_vec()).unwrap()),
+            Ok(FileContent::Large { .. }) => panic!("it is small"),
             Err(Unavailable::NotFound) => None,
             Err(why) => panic!("{why}"),
         }
@@ -283,7 +283,7 @@ fn a_walk_that_began_before_the_places_were_others_is_of_no_use() {
     let walked = home.walked().unwrap();
     assert_eq!(home.remove("own"), "no longer sharing own: 1 file (3 B)");
     assert_eq!(home.add("else/file"), "sharing 1 file (4 B) as file");
-    assert_eq!(home.folder.told(Finding::Walked(walked)), None);
+    assert_eq!(home.folder.on_message(Finding::Walked(walked)), None);
     assert_eq!(home.last_list(), ["file", "second"]);
     assert_eq!(home.list(), ["file", "new", "second"]);
 }
@@ -296,11 +296,11 @@ fn what_changes_during_a_walk_is_looked_at_after_it() {
     let walked = home.walked().unwrap();
     write(&home.place.path().join("share/second"));
     assert!(home.walked().is_none(), "one at a time");
-    let pause = home.folder.told(Finding::Walked(walked));
+    let pause = home.folder.on_message(Finding::Walked(walked));
     assert_eq!(pause, Some(Duration::ZERO));
     assert_eq!(home.last_list(), ["first", "own"]);
     let walked = home.walked().unwrap();
-    assert!(home.folder.told(Finding::Walked(walked)).is_some());
+    assert!(home.folder.on_message(Finding::Walked(walked)).is_some());
     assert_eq!(home.last_list(), ["first", "own", "second"]);
     assert!(home.walked().is_none(), "that was all");
 }

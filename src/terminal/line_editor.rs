@@ -17,11 +17,11 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{Behavior, ColorMode, CompletionType, Config, Context, ExternalPrinter, Helper};
 
-use crate::jobs::Wanted;
-use crate::terminal::Voice;
+use crate::jobs::PromptKind;
+use crate::terminal::TerminalOutput;
 use crate::terminal::completion::Offers;
 use crate::terminal::history::{History, MAX_LINES};
-use crate::terminal::prompt::{Input, prompt};
+use crate::terminal::prompt::{PromptInput, prompt};
 
 /// Terminals without a cursor that could be moved; the crate's own list.
 const PLAIN_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
@@ -35,15 +35,15 @@ const HIGHEST_DESCRIPTOR: i32 = 1000;
 const NUDGE: &str = "\x1b[A\n";
 
 /// Lets a person edit a line.
-pub(crate) struct Editor {
+pub(crate) struct LineEditor {
     inner: rustyline::Editor<Assistant, MemHistory>,
-    voice: Voice,
+    voice: TerminalOutput,
     history: History,
 }
 
-impl Editor {
+impl LineEditor {
     /// An editor, if the terminal is one for it.
-    pub(crate) fn new(voice: Voice, offers: Offers, history: History) -> Option<Self> {
+    pub(crate) fn new(voice: TerminalOutput, offers: Offers, history: History) -> Option<Self> {
         let term = std::env::var("TERM").unwrap_or_default();
         let is_plain = PLAIN_TERMINALS
             .iter()
@@ -62,7 +62,11 @@ impl Editor {
         }
     }
 
-    fn on_terminal(voice: Voice, offers: Offers, mut history: History) -> rustyline::Result<Self> {
+    fn on_terminal(
+        voice: TerminalOutput,
+        offers: Offers,
+        mut history: History,
+    ) -> rustyline::Result<Self> {
         let config = Config::builder()
             .behavior(Behavior::PreferTerm)
             .max_history_size(MAX_LINES)?
@@ -81,7 +85,7 @@ impl Editor {
         inner.set_helper(Some(Assistant {
             voice: voice.clone(),
             offers,
-            wanted: Cell::new(Wanted::Command),
+            wanted: Cell::new(PromptKind::Command),
             is_empty: Cell::new(true),
         }));
         let mut printer = inner.create_external_printer()?;
@@ -113,7 +117,7 @@ impl Editor {
     }
 
     /// The next line.
-    pub(crate) fn next(&mut self, wanted: Wanted) -> Input {
+    pub(crate) fn next(&mut self, wanted: PromptKind) -> PromptInput {
         if let Some(assistant) = self.inner.helper() {
             assistant.wanted.set(wanted);
         }
@@ -124,28 +128,30 @@ impl Editor {
             match result {
                 Ok(line) => {
                     self.remember(&line, wanted);
-                    return Input::Line(line);
+                    return PromptInput::Line(line);
                 }
-                Err(ReadlineError::Interrupted) if self.is_empty() => return Input::Interrupt,
+                Err(ReadlineError::Interrupted) if self.is_empty() => {
+                    return PromptInput::Interrupt;
+                }
                 Err(ReadlineError::Interrupted) => {}
-                Err(ReadlineError::Eof) => return Input::End,
+                Err(ReadlineError::Eof) => return PromptInput::End,
                 Err(error) => {
                     log::debug!("the terminal cannot be read: {error}");
-                    return Input::End;
+                    return PromptInput::End;
                 }
             }
         }
-        Input::End
+        PromptInput::End
     }
 
     /// What was said can be brought back, but commands only are kept.
-    fn remember(&mut self, line: &str, wanted: Wanted) {
-        if wanted == Wanted::Choice {
+    fn remember(&mut self, line: &str, wanted: PromptKind) {
+        if wanted == PromptKind::Choice {
             return;
         }
         // The same line once more is no news.
         let is_new = matches!(self.inner.add_history_entry(line), Ok(true));
-        if is_new && wanted == Wanted::Command {
+        if is_new && wanted == PromptKind::Command {
             self.history.keep(line);
         }
     }
@@ -160,10 +166,10 @@ impl Editor {
 
 /// What the editor calls while a line is edited.
 struct Assistant {
-    voice: Voice,
+    voice: TerminalOutput,
     offers: Offers,
     /// What the line is to be.
-    wanted: Cell<Wanted>,
+    wanted: Cell<PromptKind>,
     /// Whether nothing stands on the line.
     is_empty: Cell<bool>,
 }
@@ -182,8 +188,8 @@ impl Completer for Assistant {
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         Ok(match self.wanted.get() {
-            Wanted::Command => self.offers.instead_of(&line[..cursor]),
-            Wanted::Choice | Wanted::Words(_) => (cursor, Vec::new()),
+            PromptKind::Command => self.offers.instead_of(&line[..cursor]),
+            PromptKind::Choice | PromptKind::Words(_) => (cursor, Vec::new()),
         })
     }
 }

@@ -5,22 +5,22 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
-use crate::escaped::Visible;
+use crate::escaped::Escaped;
 use crate::jobs::Listing;
 use crate::protocol::{Delivery, HolderItem, NodeAddress};
-use crate::terminal::output::Output;
-use crate::terminal::{Style, Voice};
+use crate::terminal::output::StreamOutput;
+use crate::terminal::{Style, TerminalOutput};
 
 /// Writes lists: for people on a terminal, as on the wire into a pipe, as JSON
 /// for programs.
-pub(crate) struct Lister {
-    out: BufWriter<Output>,
+pub(crate) struct ListingPrinter {
+    out: BufWriter<StreamOutput>,
     style: Style,
     terminal: bool,
 }
 
-impl Lister {
-    pub(crate) fn new(style: Style, voice: &Voice) -> Self {
+impl ListingPrinter {
+    pub(crate) fn new(style: Style, voice: &TerminalOutput) -> Self {
         Self {
             out: BufWriter::new(voice.results()),
             style,
@@ -62,7 +62,7 @@ impl Lister {
                     writeln!(out, "{line}")?;
                 } else if self.terminal {
                     let size = DecimalBytes(file.size).to_string();
-                    let name = Visible::text(file.name.as_str());
+                    let name = Escaped::text(file.name.as_str());
                     let holders = match file.holders {
                         1 => String::new(),
                         holders => format!("  ({holders} nodes)"),
@@ -80,7 +80,7 @@ impl Lister {
                 writeln!(out, "{line}")?;
             }
             Listing::Message(Delivery { from, text }) if self.terminal => {
-                writeln!(out, "{from} {}", Visible::text(text.as_str()))?;
+                writeln!(out, "{from} {}", Escaped::text(text.as_str()))?;
             }
             Listing::Message(Delivery { from, text }) => writeln!(out, "{from} {text}")?,
             Listing::EndOfFiles(count) => {

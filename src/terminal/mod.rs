@@ -10,29 +10,33 @@ pub mod prompt;
 mod reporter;
 
 pub use history::HistoryArgs;
-pub use output::Voice;
-pub use reporter::{Style, Talk};
+pub use output::TerminalOutput;
+pub use reporter::{Reporter, Style};
 
 use crate::download::{self, Destination};
-use crate::jobs::{ErrandId, Listing, News, NotStored, User, Wanted};
+use crate::jobs::{JobId, Listing, PromptKind, StoreError, User, UserEvent};
 use crate::protocol::FileName;
-use crate::terminal::listing::Lister;
+use crate::terminal::listing::ListingPrinter;
 
 /// A terminal, a pipe or a folder with a person or a program behind it.
 pub struct Screen {
-    talk: Talk,
-    lister: Lister,
+    talk: Reporter,
+    lister: ListingPrinter,
     destination: Destination,
-    ready: Box<dyn FnMut(Wanted)>,
+    ready: Box<dyn FnMut(PromptKind)>,
 }
 
 impl Screen {
     /// Talks through `talk` and puts content into `destination`. `ready` is
     /// called when the next line may come.
     #[must_use]
-    pub fn new(talk: Talk, destination: Destination, ready: impl FnMut(Wanted) + 'static) -> Self {
+    pub fn new(
+        talk: Reporter,
+        destination: Destination,
+        ready: impl FnMut(PromptKind) + 'static,
+    ) -> Self {
         Self {
-            lister: Lister::new(talk.style(), talk.voice()),
+            lister: ListingPrinter::new(talk.style(), talk.voice()),
             talk,
             destination,
             ready: Box::new(ready),
@@ -41,36 +45,36 @@ impl Screen {
 }
 
 impl User for Screen {
-    fn tell(&mut self, news: News<'_>) {
+    fn tell(&mut self, news: UserEvent<'_>) {
         self.talk.tell(&news);
     }
 
-    fn ready(&mut self, wanted: Wanted) {
+    fn ready(&mut self, wanted: PromptKind) {
         (self.ready)(wanted);
     }
 
-    fn show(&mut self, listing: Listing<'_>) -> Result<(), NotStored> {
+    fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError> {
         self.lister
             .show(&listing)
             .map_err(|error| download::failed(&error))
     }
 
-    fn begin(&mut self, errand: ErrandId, name: &FileName<'_>, size: u64) -> Result<(), NotStored> {
-        self.talk.begin(errand, size);
-        self.destination.begin(errand, name)
+    fn begin(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
+        self.talk.begin(job, size);
+        self.destination.begin(job, name)
     }
 
-    fn take(&mut self, errand: ErrandId, bytes: &[u8]) -> Result<(), NotStored> {
-        self.destination.take(errand, bytes)
+    fn take(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
+        self.destination.take(job, bytes)
     }
 
-    fn finish(&mut self, errand: ErrandId) -> Result<(), NotStored> {
-        self.talk.end_of_content(errand);
-        self.destination.finish(errand)
+    fn finish(&mut self, job: JobId) -> Result<(), StoreError> {
+        self.talk.end_of_content(job);
+        self.destination.finish(job)
     }
 
-    fn abandon(&mut self, errand: ErrandId) -> u64 {
-        self.talk.end_of_content(errand);
-        self.destination.abandon(errand)
+    fn abandon(&mut self, job: JobId) -> u64 {
+        self.talk.end_of_content(job);
+        self.destination.abandon(job)
     }
 }

@@ -11,8 +11,8 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::logging::Backlog;
-use crate::logging::{Desk, Scribe};
+use crate::logging::LogQueue;
+use crate::logging::{AsyncLogWriter, LogWriterShared};
 
 /// How long an editor may need to take the terminal.
 const TAKING: Duration = Duration::from_secs(1);
@@ -22,30 +22,30 @@ const LONG_LINE: usize = 64 * 1024;
 
 /// A way to speak on stderr. All clones are the same voice.
 #[derive(Clone, Default)]
-pub struct Voice(Arc<Stage>);
+pub struct TerminalOutput(Arc<SharedOutput>);
 
 #[derive(Default)]
-struct Stage {
-    state: Mutex<State>,
+struct SharedOutput {
+    state: Mutex<OutputState>,
     /// The editor has taken the terminal.
     taken: Condvar,
     /// For whoever writes on stderr in our stead.
-    desk: Option<Arc<Desk>>,
+    desk: Option<Arc<LogWriterShared>>,
 }
 
 #[derive(Default)]
-struct State {
-    editor: Editor,
+struct OutputState {
+    editor: EditorState,
     /// What waits for the editor: it draws nothing while it asks its user
     /// something.
-    waiting: Backlog,
+    waiting: LogQueue,
     /// Tells the editor that something waits.
     nudge: Option<Sender<()>>,
 }
 
 /// What a line editor does.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Editor {
+enum EditorState {
     /// Nothing: whoever speaks writes.
     #[default]
     Absent,
@@ -63,20 +63,20 @@ enum Stream {
     Stderr,
 }
 
-impl Voice {
+impl TerminalOutput {
     /// The voice of a server. It waits for no reader of stderr, unless that is a
     /// terminal: there who writes takes turns with the line editor.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn of_server() -> io::Result<(Self, Option<Scribe>)> {
+    pub fn of_server() -> io::Result<(Self, Option<AsyncLogWriter>)> {
         if io::stderr().is_terminal() {
             return Ok((Self::default(), None));
         }
-        let scribe = Scribe::start(io::stderr())?;
-        let stage = Stage {
+        let scribe = AsyncLogWriter::start(io::stderr())?;
+        let stage = SharedOutput {
             desk: Some(scribe.desk()),
-            ..Stage::default()
+            ..SharedOutput::default()
         };
         Ok((Self(Arc::new(stage)), Some(scribe)))
     }
@@ -100,7 +100,7 @@ impl Voice {
     /// For the log, on stderr.
     #[must_use]
     pub fn log(&self) -> impl Write + Send + 'static {
-        let output = Output {
+        let output = StreamOutput {
             voice: self.clone(),
             stream: Stream::Stderr,
             may_wait: true,
@@ -109,8 +109,8 @@ impl Voice {
     }
 
     /// For results, on stdout. Into a pipe or a file they go without waiting.
-    pub(crate) fn results(&self) -> Output {
-        Output {
+    pub(crate) fn results(&self) -> StreamOutput {
+        StreamOutput {
             voice: self.clone(),
             stream: Stream::Stdout,
             may_wait: io::stdout().is_terminal(),
@@ -126,17 +126,17 @@ impl Voice {
     #[must_use]
     pub fn give_way(&self) -> bool {
         let mut state = self.lock();
-        if state.editor == Editor::Banned {
+        if state.editor == EditorState::Banned {
             return false;
         }
-        state.editor = Editor::Comes;
+        state.editor = EditorState::Comes;
         true
     }
 
     /// Whether an editor has the terminal.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self.lock().editor, Editor::Comes | Editor::Edits)
+        matches!(self.lock().editor, EditorState::Comes | EditorState::Edits)
     }
 
     /// The editor has the terminal and draws: whole lines that it has to draw
@@ -144,8 +144,8 @@ impl Voice {
     #[must_use]
     pub fn drawing(&self) -> String {
         let mut state = self.lock();
-        if state.editor == Editor::Comes {
-            state.editor = Editor::Edits;
+        if state.editor == EditorState::Comes {
+            state.editor = EditorState::Edits;
             self.0.taken.notify_all();
         }
         with_gap(state.waiting.take_lines())
@@ -154,8 +154,8 @@ impl Voice {
     /// The editor has left the terminal as it was.
     pub fn come_back(&self) {
         let mut state = self.lock();
-        if state.editor != Editor::Banned {
-            state.editor = Editor::Absent;
+        if state.editor != EditorState::Banned {
+            state.editor = EditorState::Absent;
             self.0.taken.notify_all();
         }
         self.0.catch_up(&mut state);
@@ -170,9 +170,10 @@ impl Voice {
         let (mut state, _) = self
             .0
             .taken
-            .wait_timeout_while(state, TAKING, |state| state.editor == Editor::Comes)
+            .wait_timeout_while(state, TAKING, |state| state.editor == EditorState::Comes)
             .unwrap_or_else(PoisonError::into_inner);
-        let was_away = std::mem::replace(&mut state.editor, Editor::Banned) == Editor::Edits;
+        let was_away =
+            std::mem::replace(&mut state.editor, EditorState::Banned) == EditorState::Edits;
         if was_away {
             // The line that was being edited stays as it is.
             let _ = self.0.write(Stream::Stderr, b"\n");
@@ -184,21 +185,21 @@ impl Voice {
     fn put(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
         match state.editor {
-            Editor::Absent | Editor::Banned => self.0.write(stream, bytes),
-            Editor::Comes | Editor::Edits => {
+            EditorState::Absent | EditorState::Banned => self.0.write(stream, bytes),
+            EditorState::Comes | EditorState::Edits => {
                 state.wait(bytes);
                 Ok(())
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OutputState> {
         // No step below leaves it in pieces.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Stage {
+impl SharedOutput {
     fn write(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         match (stream, &self.desk) {
             (Stream::Stdout, _) => io::stdout().write_all(bytes),
@@ -211,13 +212,13 @@ impl Stage {
     }
 
     /// Says what still waits for an editor.
-    fn catch_up(&self, state: &mut State) {
+    fn catch_up(&self, state: &mut OutputState) {
         let rest = with_gap(state.waiting.take_all());
         let _ = self.write(Stream::Stderr, rest.as_bytes());
     }
 }
 
-impl State {
+impl OutputState {
     fn wait(&mut self, bytes: &[u8]) {
         self.waiting.push(bytes);
         if let Some(nudge) = &self.nudge {
@@ -236,14 +237,14 @@ fn with_gap((mut text, left_out): (String, u64)) -> String {
 }
 
 /// A stream that gives way to the editor.
-pub(crate) struct Output {
-    voice: Voice,
+pub(crate) struct StreamOutput {
+    voice: TerminalOutput,
     stream: Stream,
     /// Whether it leads to the terminal.
     may_wait: bool,
 }
 
-impl Write for Output {
+impl Write for StreamOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.may_wait {
             self.voice.put(self.stream, bytes)?;
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_is_said_while_a_line_is_edited_waits_for_the_editor() {
-        let voice = Voice::default();
+        let voice = TerminalOutput::default();
         let (nudge, nudged) = mpsc::channel();
         voice.nudge_by(nudge);
         assert!(voice.give_way());
@@ -287,7 +288,7 @@ mod tests {
 
     #[test]
     fn when_there_is_no_room_lines_are_left_out_and_counted() {
-        let voice = Voice::default();
+        let voice = TerminalOutput::default();
         assert!(voice.give_way());
         let long = "x".repeat(MAX_WAITING / 4 - 1);
         (0..6).for_each(|_| voice.say(&long));
@@ -300,7 +301,7 @@ mod tests {
 
     #[test]
     fn at_the_end_no_editor_may_come_any_more() {
-        let voice = Voice::default();
+        let voice = TerminalOutput::default();
         assert!(voice.give_way());
         let _ = voice.drawing();
         assert!(voice.is_away());

@@ -9,46 +9,46 @@ use std::time::Duration;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-use crate::jobs::{Message, Wanted};
+use crate::jobs::{PromptKind, TerminalEvent};
 use crate::protocol::MAX_LINE;
 use crate::reactor::Handle;
-use crate::terminal::Voice;
+use crate::terminal::TerminalOutput;
 use crate::terminal::completion::Offers;
 use crate::terminal::history::History;
-use crate::terminal::line_editor::Editor;
+use crate::terminal::line_editor::LineEditor;
 
 /// How long a user waits for names after the TAB key.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What stands before the line. In a conversation it names who will hear the line,
 /// so that no command is sent to a person by mistake.
-pub(crate) fn prompt(wanted: Wanted) -> String {
+pub(crate) fn prompt(wanted: PromptKind) -> String {
     match wanted {
-        Wanted::Command | Wanted::Choice => "peerline> ".into(),
-        Wanted::Words(Some(to)) => format!("{to}> "),
+        PromptKind::Command | PromptKind::Choice => "peerline> ".into(),
+        PromptKind::Words(Some(to)) => format!("{to}> "),
         // That may become another one while the line is typed.
-        Wanted::Words(None) => "reply> ".into(),
+        PromptKind::Words(None) => "reply> ".into(),
     }
 }
 
 /// Asks the thread for the next line.
-pub(crate) struct Asker(Sender<Wanted>);
+pub(crate) struct PromptHandle(Sender<PromptKind>);
 
-impl Asker {
-    pub(crate) fn ask(&self, wanted: Wanted) {
+impl PromptHandle {
+    pub(crate) fn ask(&self, wanted: PromptKind) {
         // If the thread is gone, the end of input has been told already.
         let _ = self.0.send(wanted);
     }
 }
 
 /// Prepares the two ends: one asks, the other waits to be asked.
-pub(crate) fn channel() -> (Asker, Receiver<Wanted>) {
+pub(crate) fn channel() -> (PromptHandle, Receiver<PromptKind>) {
     let (sender, receiver) = mpsc::channel();
-    (Asker(sender), receiver)
+    (PromptHandle(sender), receiver)
 }
 
 /// What the user did.
-pub(crate) enum Input {
+pub(crate) enum PromptInput {
     /// Entered a line.
     Line(String),
     /// Ended the input.
@@ -72,7 +72,7 @@ pub(crate) enum AtEnd {
 /// The prompt of a running program. When this is dropped, the terminal is given
 /// back as it was: the thread may still be in the middle of a line.
 pub(crate) struct Prompt {
-    voice: Voice,
+    voice: TerminalOutput,
     /// How the terminal was, if there is one.
     found: Option<Termios>,
 }
@@ -89,7 +89,7 @@ impl Drop for Prompt {
 }
 
 /// How a prompt differs from others.
-pub(crate) struct Settings {
+pub(crate) struct PromptSettings {
     /// The commands, as they are explained, one a line.
     pub(crate) help: &'static str,
     /// Where lines are kept for the next time.
@@ -100,13 +100,13 @@ pub(crate) struct Settings {
 
 /// Starts the thread. It ends with the process.
 pub(crate) fn start<M>(
-    asked: Receiver<Wanted>,
+    asked: Receiver<PromptKind>,
     program: Handle<M>,
-    voice: &Voice,
-    settings: Settings,
+    voice: &TerminalOutput,
+    settings: PromptSettings,
 ) -> io::Result<Prompt>
 where
-    M: From<Message> + Send + 'static,
+    M: From<TerminalEvent> + Send + 'static,
 {
     let prompt = Prompt {
         voice: voice.clone(),
@@ -130,10 +130,12 @@ where
                 )
             });
             match lines.next(wanted) {
-                Input::Line(line) => program.tell(Message::Typed(line).into()),
-                Input::End if settings.at_end == AtEnd::GoesOn && !lines.terminal => return,
-                Input::End => return program.tell(Message::EndOfInput.into()),
-                Input::Interrupt => program.tell(Message::Interrupt.into()),
+                PromptInput::Line(line) => program.tell(TerminalEvent::Typed(line).into()),
+                PromptInput::End if settings.at_end == AtEnd::GoesOn && !lines.terminal => {
+                    return;
+                }
+                PromptInput::End => return program.tell(TerminalEvent::EndOfInput.into()),
+                PromptInput::Interrupt => program.tell(TerminalEvent::Interrupt.into()),
             }
         }
     };
@@ -142,10 +144,10 @@ where
 }
 
 /// The names of files that begin so. None, if the answer takes too long.
-fn names<M: From<Message>>(program: &Handle<M>, prefix: &str) -> Vec<String> {
+fn names<M: From<TerminalEvent>>(program: &Handle<M>, prefix: &str) -> Vec<String> {
     let (answer, names) = mpsc::channel();
     let prefix = prefix.to_owned();
-    program.tell(Message::Complete { prefix, answer }.into());
+    program.tell(TerminalEvent::Complete { prefix, answer }.into());
     names.recv_timeout(PATIENCE).unwrap_or_default()
 }
 
@@ -154,16 +156,16 @@ struct Lines {
     stdin: StdinLock<'static>,
     /// Whether a person is there.
     terminal: bool,
-    voice: Voice,
+    voice: TerminalOutput,
     at_end: AtEnd,
-    editor: Option<Editor>,
+    editor: Option<LineEditor>,
 }
 
 impl Lines {
-    fn new(voice: Voice, offers: Offers, history: History, at_end: AtEnd) -> Self {
+    fn new(voice: TerminalOutput, offers: Offers, history: History, at_end: AtEnd) -> Self {
         let terminal = io::stdin().is_terminal();
-        let editor = if terminal && io::stderr().is_terminal() && Editor::has_room() {
-            Editor::new(voice.clone(), offers, history)
+        let editor = if terminal && io::stderr().is_terminal() && LineEditor::has_room() {
+            LineEditor::new(voice.clone(), offers, history)
         } else {
             None
         };
@@ -176,9 +178,9 @@ impl Lines {
         }
     }
 
-    fn next(&mut self, wanted: Wanted) -> Input {
+    fn next(&mut self, wanted: PromptKind) -> PromptInput {
         if let Some(editor) = &mut self.editor
-            && Editor::has_room()
+            && LineEditor::has_room()
         {
             return editor.next(wanted);
         }
@@ -186,12 +188,12 @@ impl Lines {
             self.voice.prompt(prompt(wanted));
         }
         match next_line(&mut self.stdin) {
-            Some(line) if !self.is_end(&line) => Input::Line(line),
+            Some(line) if !self.is_end(&line) => PromptInput::Line(line),
             Some(_) | None => {
                 if self.terminal {
                     self.voice.say("");
                 }
-                Input::End
+                PromptInput::End
             }
         }
     }

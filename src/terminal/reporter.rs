@@ -6,11 +6,11 @@ use std::time::Duration;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::close_reason::End;
-use crate::escaped::Visible;
-use crate::jobs::{ErrandId, News, Offer, Question, Trouble};
+use crate::close_reason::CloseReason;
+use crate::escaped::Escaped;
+use crate::jobs::{Failure, JobId, Offer, Query, UserEvent};
 use crate::protocol::NodeAddress;
-use crate::terminal::Voice;
+use crate::terminal::TerminalOutput;
 use crate::terminal::listing::address_as_json;
 
 /// Nodes of a list that are shown unasked.
@@ -36,18 +36,18 @@ pub enum Style {
 }
 
 /// Says what happens.
-pub struct Talk {
+pub struct Reporter {
     style: Style,
-    voice: Voice,
+    voice: TerminalOutput,
     /// Of several files at once, the first one has it.
-    bar: Option<(ErrandId, ProgressBar)>,
+    bar: Option<(JobId, ProgressBar)>,
     nodes_shown: bool,
 }
 
-impl Talk {
+impl Reporter {
     /// Talks in this style, with this voice.
     #[must_use]
-    pub fn new(style: Style, voice: Voice) -> Self {
+    pub fn new(style: Style, voice: TerminalOutput) -> Self {
         Self {
             style,
             voice,
@@ -60,37 +60,32 @@ impl Talk {
         self.style
     }
 
-    pub(crate) fn voice(&self) -> &Voice {
+    pub(crate) fn voice(&self) -> &TerminalOutput {
         &self.voice
     }
 
     /// A file of this size begins.
-    pub(crate) fn begin(&mut self, errand: ErrandId, size: u64) {
+    pub(crate) fn begin(&mut self, job: JobId, size: u64) {
         if let (Style::People { progress: true, .. }, None) = (self.style, &self.bar) {
             const TEMPLATE: &str = "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
             let bar = ProgressBar::new(size);
             if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
                 bar.set_style(style);
             }
-            self.bar = Some((errand, bar));
+            self.bar = Some((job, bar));
         }
     }
 
     /// A file has ended, one way or the other.
-    pub(crate) fn end_of_content(&mut self, errand: ErrandId) {
-        if let Some((_, bar)) = self.bar.take_if(|(owner, _)| *owner == errand) {
+    pub(crate) fn end_of_content(&mut self, job: JobId) {
+        if let Some((_, bar)) = self.bar.take_if(|(owner, _)| *owner == job) {
             bar.finish_and_clear();
         }
     }
 
-    pub(crate) fn tell(&mut self, news: &News<'_>) {
-        if let (
-            Some((owner, bar)),
-            News::Progress {
-                errand, received, ..
-            },
-        ) = (&self.bar, news)
-            && owner == errand
+    pub(crate) fn tell(&mut self, news: &UserEvent<'_>) {
+        if let (Some((owner, bar)), UserEvent::Progress { job, received, .. }) = (&self.bar, news)
+            && owner == job
         {
             bar.set_position(*received);
         }
@@ -105,100 +100,100 @@ impl Talk {
                 }
             }
             Style::Console => match news {
-                News::Sent | News::Fetched { .. } => self.report(news),
-                News::NoNodes { name, trouble } => {
-                    let name = Visible::text(name.as_str());
+                UserEvent::Sent | UserEvent::Fetched { .. } => self.report(news),
+                UserEvent::NoNodes { name, trouble } => {
+                    let name = Escaped::text(name.as_str());
                     self.voice.say(format_args!("{name}: {}", no_list(trouble)));
                 }
                 // Another node is asked. What comes of it is said in the end.
-                News::NodeFailed(..) => {}
+                UserEvent::NodeFailed(..) => {}
                 news => self.tell_people(news, true),
             },
             Style::People { quiet, .. } => self.tell_people(news, quiet),
         }
     }
 
-    fn tell_people(&mut self, news: &News<'_>, quiet: bool) {
+    fn tell_people(&mut self, news: &UserEvent<'_>, quiet: bool) {
         let voice = &self.voice;
         // What was asked for is said in any case, and so is what went wrong.
         match news {
-            News::NotShown(why) => return voice.say(why),
-            News::RelayFailed(Question::Nodes | Question::Files(_), trouble)
-            | News::NoNodes { trouble, .. } => return voice.say(no_list(trouble)),
-            News::RelayFailed(Question::Holders(name), trouble) => {
-                let name = Visible::text(name.as_str());
+            UserEvent::NotShown(why) => return voice.say(why),
+            UserEvent::RelayFailed(Query::Nodes | Query::Files(_), trouble)
+            | UserEvent::NoNodes { trouble, .. } => return voice.say(no_list(trouble)),
+            UserEvent::RelayFailed(Query::Holders(name), trouble) => {
+                let name = Escaped::text(name.as_str());
                 return voice.say(match trouble {
-                    Trouble::NoHolder => format!("{name}: {trouble}"),
+                    Failure::NoHolder => format!("{name}: {trouble}"),
                     _ => format!("{name}: {}", no_list(trouble)),
                 });
             }
-            News::RelayFailed(Question::Message(..), trouble) => {
+            UserEvent::RelayFailed(Query::Message(..), trouble) => {
                 let advice = advice(trouble);
                 return voice.say(format_args!("not sent by the relay: {trouble}{advice}"));
             }
-            News::Missing {
+            UserEvent::Missing {
                 name,
                 nodes,
                 failed,
             } => {
-                let name = Visible::text(name.as_str());
+                let name = Escaped::text(name.as_str());
                 return voice.say(match (nodes, failed) {
                     (0, _) => format!("{name}: the relay lists no node"),
                     (_, 0) => format!("{name}: not found, {nodes} asked"),
                     _ => format!("{name}: not found, {failed} of {nodes} could not be asked"),
                 });
             }
-            News::WhichContent {
+            UserEvent::WhichContent {
                 name,
                 offers,
                 numbered,
             } => return self.which_content(name.as_str(), offers, *numbered),
-            News::Incomplete { name, shown, size } => {
-                let name = Visible::text(name.as_str());
+            UserEvent::Incomplete { name, shown, size } => {
+                let name = Escaped::text(name.as_str());
                 return voice.say(format_args!(
                     "{name}: incomplete: {shown} of {size} bytes were printed"
                 ));
             }
-            News::NotStored { name, why } => {
-                return voice.say(format_args!("{}: {why}", Visible::text(name.as_str())));
+            UserEvent::StoreError { name, why } => {
+                return voice.say(format_args!("{}: {why}", Escaped::text(name.as_str())));
             }
-            News::Wrong(why) => return voice.say(Visible::text(why)),
-            News::Surplus { word, line } => {
-                let line = Visible::text(line);
+            UserEvent::Wrong(why) => return voice.say(Escaped::text(why)),
+            UserEvent::Surplus { word, line } => {
+                let line = Escaped::text(line);
                 return voice.say(format_args!(
                     "{word} takes nothing; get {line} fetches a file of that name"
                 ));
             }
-            News::NotHere(word) => {
+            UserEvent::NotHere(word) => {
                 return voice.say(format_args!(
                     "{word}: only the console of a node can; get {word} fetches a file of that name"
                 ));
             }
-            News::Note(text) => return voice.say(Visible::text(text)),
-            News::Help(text) => return voice.say(text),
-            News::NodeFailed(node, trouble) => {
+            UserEvent::Note(text) => return voice.say(Escaped::text(text)),
+            UserEvent::Help(text) => return voice.say(text),
+            UserEvent::NodeFailed(node, trouble) => {
                 return voice.say(format_args!("  {}: {trouble}", place(*node)));
             }
-            News::NotListening(trouble) => {
+            UserEvent::NotListening(trouble) => {
                 let advice = advice(trouble);
                 return voice.say(format_args!(
                     "no messages arrive from the relay: {trouble}{advice}"
                 ));
             }
-            News::NobodyYet => {
+            UserEvent::NobodyYet => {
                 return voice.say("not sent: nobody has written yet, and no address was given");
             }
-            News::NoAnswer(wait) => {
+            UserEvent::NoAnswer(wait) => {
                 return voice.say(format_args!("no answer in {} s", wait.as_secs_f64()));
             }
-            News::Sent
-            | News::Listening(_)
-            | News::Nodes(_)
-            | News::Asking { .. }
-            | News::NotFound(_)
-            | News::Found { .. }
-            | News::Progress { .. }
-            | News::Fetched { .. } => {}
+            UserEvent::Sent
+            | UserEvent::Listening(_)
+            | UserEvent::Nodes(_)
+            | UserEvent::RelayQuery { .. }
+            | UserEvent::NotFound(_)
+            | UserEvent::Found { .. }
+            | UserEvent::Progress { .. }
+            | UserEvent::Fetched { .. } => {}
         }
         if !quiet {
             self.report(news);
@@ -206,10 +201,10 @@ impl Talk {
     }
 
     /// How the work goes on.
-    fn report(&mut self, news: &News<'_>) {
+    fn report(&mut self, news: &UserEvent<'_>) {
         let voice = &self.voice;
         match news {
-            News::Nodes(nodes) => {
+            UserEvent::Nodes(nodes) => {
                 let plural = if nodes.len() == 1 { "" } else { "s" };
                 voice.say(format_args!("the relay lists {} node{plural}", nodes.len()));
                 if !std::mem::replace(&mut self.nodes_shown, true) {
@@ -221,19 +216,21 @@ impl Talk {
                     }
                 }
             }
-            News::Sent => voice.say("sent"),
-            News::Listening(address) => {
+            UserEvent::Sent => voice.say("sent"),
+            UserEvent::Listening(address) => {
                 voice.say(format_args!("you are reached at {}", place(*address)));
             }
-            News::Asking {
+            UserEvent::RelayQuery {
                 number, of, node, ..
             } => voice.say(format_args!(
                 "asking node {number} of {of}: {}",
                 place(*node)
             )),
-            News::NotFound(_) => voice.say("  not found there"),
-            News::Found { size, .. } => voice.say(format_args!("  found: {}", DecimalBytes(*size))),
-            News::Fetched {
+            UserEvent::NotFound(_) => voice.say("  not found there"),
+            UserEvent::Found { size, .. } => {
+                voice.say(format_args!("  found: {}", DecimalBytes(*size)))
+            }
+            UserEvent::Fetched {
                 name,
                 node,
                 size,
@@ -244,36 +241,36 @@ impl Talk {
                 }
                 voice.say(format_args!(
                     "{}: {} in {} ({}/s) from {}",
-                    Visible::text(name.as_str()),
+                    Escaped::text(name.as_str()),
                     DecimalBytes(*size),
                     Took(*took),
                     DecimalBytes(rate(*size, *took)),
                     place(*node)
                 ));
             }
-            News::NotShown(_)
-            | News::NotListening(_)
-            | News::NobodyYet
-            | News::NoAnswer(_)
-            | News::Surplus { .. }
-            | News::RelayFailed(..)
-            | News::NoNodes { .. }
-            | News::NodeFailed(..)
-            | News::Progress { .. }
-            | News::Missing { .. }
-            | News::WhichContent { .. }
-            | News::Incomplete { .. }
-            | News::NotStored { .. }
-            | News::Wrong(_)
-            | News::NotHere(_)
-            | News::Note(_)
-            | News::Help(_) => {}
+            UserEvent::NotShown(_)
+            | UserEvent::NotListening(_)
+            | UserEvent::NobodyYet
+            | UserEvent::NoAnswer(_)
+            | UserEvent::Surplus { .. }
+            | UserEvent::RelayFailed(..)
+            | UserEvent::NoNodes { .. }
+            | UserEvent::NodeFailed(..)
+            | UserEvent::Progress { .. }
+            | UserEvent::Missing { .. }
+            | UserEvent::WhichContent { .. }
+            | UserEvent::Incomplete { .. }
+            | UserEvent::StoreError { .. }
+            | UserEvent::Wrong(_)
+            | UserEvent::NotHere(_)
+            | UserEvent::Note(_)
+            | UserEvent::Help(_) => {}
         }
     }
 
     fn which_content(&self, name: &str, offers: &[Offer], numbered: bool) {
         let voice = &self.voice;
-        let name = Visible::text(name);
+        let name = Escaped::text(name);
         if offers.is_empty() {
             return voice.say(format_args!("{name}: no node has announced that content"));
         }
@@ -300,15 +297,15 @@ impl Talk {
     }
 }
 
-fn no_list(trouble: &Trouble<'_>) -> String {
+fn no_list(trouble: &Failure<'_>) -> String {
     let advice = advice(trouble);
     format!("the relay gives no list: {trouble}{advice}")
 }
 
 /// What to do if the relay did not even say what is wrong.
-fn advice(trouble: &Trouble<'_>) -> &'static str {
+fn advice(trouble: &Failure<'_>) -> &'static str {
     match trouble {
-        Trouble::Ended(end) if !matches!(end, End::Replaced) => {
+        Failure::Ended(end) if !matches!(end, CloseReason::Replaced) => {
             "; is it running, and is the address right?"
         }
         _ => "",
@@ -338,18 +335,18 @@ impl fmt::Display for Took {
     }
 }
 
-fn as_json(news: &News<'_>) -> Option<Value> {
+fn as_json(news: &UserEvent<'_>) -> Option<Value> {
     Some(match news {
-        News::RelayFailed(Question::Holders(name), Trouble::NoHolder) => {
+        UserEvent::RelayFailed(Query::Holders(name), Failure::NoHolder) => {
             json!({"name": name.as_str(), "error": "not found"})
         }
-        News::RelayFailed(Question::Message(..), trouble) => {
+        UserEvent::RelayFailed(Query::Message(..), trouble) => {
             json!({"error": "not sent", "why": trouble.to_string()})
         }
-        News::RelayFailed(_, trouble) | News::NoNodes { trouble, .. } => {
+        UserEvent::RelayFailed(_, trouble) | UserEvent::NoNodes { trouble, .. } => {
             json!({"error": "relay", "why": trouble.to_string()})
         }
-        News::Fetched {
+        UserEvent::Fetched {
             name,
             node,
             size,
@@ -361,7 +358,7 @@ fn as_json(news: &News<'_>) -> Option<Value> {
             "port": node.port().get(),
             "seconds": took.as_secs_f64(),
         }),
-        News::Missing {
+        UserEvent::Missing {
             name,
             nodes,
             failed,
@@ -371,40 +368,40 @@ fn as_json(news: &News<'_>) -> Option<Value> {
             "nodes": nodes,
             "failed": failed,
         }),
-        News::WhichContent { name, offers, .. } => json!({
+        UserEvent::WhichContent { name, offers, .. } => json!({
             "name": name.as_str(),
             "error": "which content",
             "hashes": offers.iter().map(|offer| offer.hash.to_string()).collect::<Vec<_>>(),
         }),
-        News::Incomplete { name, shown, size } => json!({
+        UserEvent::Incomplete { name, shown, size } => json!({
             "name": name.as_str(),
             "error": "incomplete",
             "shown": shown,
             "size": size,
         }),
-        News::NotStored { name, why } => json!({
+        UserEvent::StoreError { name, why } => json!({
             "name": name.as_str(),
             "error": "not stored",
             "why": why.to_string(),
         }),
-        News::NotShown(why) => json!({"error": "not shown", "why": why.to_string()}),
-        News::Surplus { word, .. } => json!({"error": "unknown command", "why": word}),
-        News::Wrong(why) => json!({"error": "wrong command", "why": why}),
-        News::Sent => json!({"sent": true}),
-        News::NotHere(word) => json!({"error": "unknown command", "why": word}),
-        News::Listening(address) => json!({"listening": address_as_json(*address)}),
-        News::NotListening(trouble) => {
+        UserEvent::NotShown(why) => json!({"error": "not shown", "why": why.to_string()}),
+        UserEvent::Surplus { word, .. } => json!({"error": "unknown command", "why": word}),
+        UserEvent::Wrong(why) => json!({"error": "wrong command", "why": why}),
+        UserEvent::Sent => json!({"sent": true}),
+        UserEvent::NotHere(word) => json!({"error": "unknown command", "why": word}),
+        UserEvent::Listening(address) => json!({"listening": address_as_json(*address)}),
+        UserEvent::NotListening(trouble) => {
             json!({"error": "not listening", "why": trouble.to_string()})
         }
-        News::NobodyYet => json!({"error": "nobody has written yet"}),
-        News::NoAnswer(_) => json!({"error": "no answer"}),
-        News::Nodes(_)
-        | News::Asking { .. }
-        | News::NotFound(_)
-        | News::NodeFailed(..)
-        | News::Found { .. }
-        | News::Progress { .. }
-        | News::Note(_)
-        | News::Help(_) => return None,
+        UserEvent::NobodyYet => json!({"error": "nobody has written yet"}),
+        UserEvent::NoAnswer(_) => json!({"error": "no answer"}),
+        UserEvent::Nodes(_)
+        | UserEvent::RelayQuery { .. }
+        | UserEvent::NotFound(_)
+        | UserEvent::NodeFailed(..)
+        | UserEvent::Found { .. }
+        | UserEvent::Progress { .. }
+        | UserEvent::Note(_)
+        | UserEvent::Help(_) => return None,
     })
 }

@@ -1,12 +1,12 @@
 //! Datagrams: cookie, tag and lines.
 
-use peerline::protocol::{Cookie, Count, Reply, Requests, Stamp, Tag};
+use peerline::protocol::{Cookie, Count, DatagramHeader, Reply, Requests, Tag};
 use proptest::prelude::*;
 
-fn stamps() -> impl Strategy<Value = Stamp> {
+fn stamps() -> impl Strategy<Value = DatagramHeader> {
     let cookie = prop::option::of("[a-zA-Z0-9]{1,16}");
     let tag = prop::option::of("[a-zA-Z0-9]{1,8}");
-    (cookie, tag).prop_map(|(cookie, tag)| Stamp {
+    (cookie, tag).prop_map(|(cookie, tag)| DatagramHeader {
         cookie: cookie.map(|cookie| cookie.parse().expect("a cookie")),
         tag: tag.map(|tag| tag.parse().expect("a tag")),
     })
@@ -43,7 +43,7 @@ proptest! {
     }
 }
 
-fn lines(datagram: &str) -> (Stamp, Vec<&str>) {
+fn lines(datagram: &str) -> (DatagramHeader, Vec<&str>) {
     let requests = Requests::parse(datagram.as_bytes()).expect(datagram);
     let lines = requests.lines();
     let text = |line| std::str::from_utf8(line).expect("it was text");
@@ -52,7 +52,7 @@ fn lines(datagram: &str) -> (Stamp, Vec<&str>) {
 
 #[test]
 fn a_datagram_is_a_stamp_and_lines() {
-    let stamp = |text: &str| text.parse::<Stamp>().expect(text);
+    let stamp = |text: &str| text.parse::<DatagramHeader>().expect(text);
     for (datagram, expected, said) in [
         ("LIST\n", "-", &["LIST"][..]),
         ("LIST", "-", &["LIST"]),
@@ -88,7 +88,7 @@ fn a_broken_stamp_is_none_and_says_nothing_of_the_lines() {
         "COOKIE a.123456789 LIST\n",
         "COOKIE a-b LIST\n",
     ] {
-        assert_eq!(lines(datagram).0, Stamp::default(), "{datagram:?}");
+        assert_eq!(lines(datagram).0, DatagramHeader::default(), "{datagram:?}");
     }
     for datagram in ["", "\n", " LIST\n", "1 LIST\n", "\u{16}\u{3}", "ä"] {
         assert_eq!(Requests::parse(datagram.as_bytes()), None, "{datagram:?}");

@@ -1,8 +1,8 @@
 //! Printing and parsing are inverse; nothing from outside breaks a parser.
 
 use peerline::protocol::{
-    ContentHash, Delivery, FileItem, FileName, Foreign, HolderItem, MAX_LINE, MAX_TEXT, MaybeHash,
-    NodeAddress, Registered, Reply, Request, Text,
+    ContentHash, Delivery, FileItem, FileName, HolderItem, MAX_LINE, MAX_TEXT, MaybeHash,
+    NodeAddress, OtherProtocol, Registered, Reply, Request, Text,
 };
 use peerline::session::inbox::{Inbox, Piece};
 use proptest::prelude::*;
@@ -215,16 +215,16 @@ proptest! {
         line in prop_oneof![near_misses(), prop::collection::vec(any::<u8>(), 0..64)],
         is_first in any::<bool>(),
     ) {
-        let found = Foreign::detect(&line, is_first);
+        let found = OtherProtocol::detect(&line, is_first);
         if !is_first && found.is_some() {
             // What any line is refused for, the first is refused for as well.
-            prop_assert!(Foreign::detect(&line, true).is_some());
+            prop_assert!(OtherProtocol::detect(&line, true).is_some());
         }
     }
 
     #[test]
     fn what_we_send_is_never_taken_for_another_protocol(request in requests()) {
         let line = request.to_string();
-        prop_assert_eq!(Foreign::detect(line.as_bytes(), true), None);
+        prop_assert_eq!(OtherProtocol::detect(line.as_bytes(), true), None);
     }
 }

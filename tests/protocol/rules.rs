@@ -1,8 +1,8 @@
 //! The rules of protocol.md for lines and values, one test each.
 
 use peerline::protocol::{
-    AddressError, ClaimedIp, Code, Count, Delivery, FileItem, FileName, Foreign, HolderItem,
-    MAX_LINE, MAX_NAME, MAX_TEXT, MaybeHash, NameError, NodeAddress, Port, Registered, Reply,
+    AddressError, ClaimedIp, Code, Count, Delivery, FileItem, FileName, HolderItem, MAX_LINE,
+    MAX_NAME, MAX_TEXT, MaybeHash, NameError, NodeAddress, OtherProtocol, Port, Registered, Reply,
     Request, RequestError, Text, TextError, Verb,
 };
 
@@ -373,15 +373,19 @@ fn codes_keep_their_numbers_known_or_not() {
 
 #[test]
 fn another_protocol_is_known_by_its_whole_first_line() {
-    let http = Some(Foreign::Http);
+    let http = Some(OtherProtocol::Http);
     for line in [
         "GET / HTTP/1.1",
         "get  /a\tHTTP/1.0",
         "PRI /x HTTP/2.0",
         "X / HTTP/9.9",
     ] {
-        assert_eq!(Foreign::detect(line.as_bytes(), true), http, "{line}");
-        assert_eq!(Foreign::detect(line.as_bytes(), false), None, "{line}");
+        assert_eq!(OtherProtocol::detect(line.as_bytes(), true), http, "{line}");
+        assert_eq!(
+            OtherProtocol::detect(line.as_bytes(), false),
+            None,
+            "{line}"
+        );
     }
     for line in [
         "GET HTTP/1.1",
@@ -393,11 +397,11 @@ fn another_protocol_is_known_by_its_whole_first_line() {
         "GET / HTTP/x.y",
         "GET a/ HTTP/1.1",
     ] {
-        assert_eq!(Foreign::detect(line.as_bytes(), true), None, "{line}");
+        assert_eq!(OtherProtocol::detect(line.as_bytes(), true), None, "{line}");
     }
     assert_eq!(
-        Foreign::detect(b"\x16\x03\x01\x02", true),
-        Some(Foreign::Tls)
+        OtherProtocol::detect(b"\x16\x03\x01\x02", true),
+        Some(OtherProtocol::Tls)
     );
 }
 
@@ -414,13 +418,13 @@ fn what_a_web_page_can_send_is_refused_on_any_line_whatever_else_stands_in_it() 
         b"POST \xc3",
     ] {
         for is_first in [true, false] {
-            let found = Foreign::detect(line, is_first);
-            assert_eq!(found, Some(Foreign::Http), "{}", line.escape_ascii());
+            let found = OtherProtocol::detect(line, is_first);
+            assert_eq!(found, Some(OtherProtocol::Http), "{}", line.escape_ascii());
         }
     }
     assert_eq!(
-        Foreign::detect(b"GET /\xff HTTP/1.1", true),
-        Some(Foreign::Http)
+        OtherProtocol::detect(b"GET /\xff HTTP/1.1", true),
+        Some(OtherProtocol::Http)
     );
 }
 

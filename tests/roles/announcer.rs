@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use peerline::node::Announcer;
 use peerline::protocol::Request;
-use peerline::role::Next;
+use peerline::role::ReadNext;
 
 use crate::memory::{Entry, Files, Memory};
 
@@ -34,7 +34,7 @@ impl Told {
                 next = self.announcer.answered(share, b"OK", &mut said);
             }
             match next {
-                Next::Line => assert!(!said.is_empty(), "it waits for nothing"),
+                ReadNext::Line => assert!(!said.is_empty(), "it waits for nothing"),
                 _ => break,
             }
         }

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use goldenscript::{ArgumentConsumer, Command, Context};
 use peerline::client::{Client, Task};
-use peerline::jobs::Question;
+use peerline::jobs::Query;
 use peerline::protocol::{FileName, NodeAddress, Text};
 use peerline::role::Role;
 
@@ -56,22 +56,22 @@ impl Play {
             relay.push(([192, 0, 2, 1], 4000).into());
         }
         let task = match args.next_pos().ok_or("what is it to do?")? {
-            "nodes" => Task::Ask(Question::Nodes),
-            "ls" => Task::Ask(Question::Files(String::new())),
+            "nodes" => Task::Ask(Query::Nodes),
+            "ls" => Task::Ask(Query::Files(String::new())),
             "search" => {
                 let text = args.next_pos().unwrap_or_default();
-                Task::Ask(Question::files(text)?)
+                Task::Ask(Query::files(text)?)
             }
             "find" => {
                 let name = args.next_pos().ok_or("which name?")?;
-                Task::Ask(Question::Holders(FileName::parse(name)?.into_owned()))
+                Task::Ask(Query::Holders(FileName::parse(name)?.into_owned()))
             }
             "send" => {
                 let to = address(&mut args)?.ok_or("to whom?")?;
                 let text = Text::parse(args.next_pos().ok_or("which text?")?)?.into_owned();
                 match wait {
                     Some(wait) => Task::SendAndWait(to, text, wait),
-                    None => Task::Ask(Question::Message(to, text)),
+                    None => Task::Ask(Query::Message(to, text)),
                 }
             }
             "chat" => Task::Chat(address(&mut args)?, wait.unwrap_or_default()),
@@ -108,7 +108,7 @@ impl goldenscript::Runner for Play {
         }
         let stage = self.stage.as_mut().ok_or("start with: client")?;
         if let Some(message) = self.keyboard.press(command)? {
-            stage.call(|client, turn| client.told(turn, message));
+            stage.call(|client, context| client.on_message(context, message));
             return Ok(stage.seen() + &self.keyboard.completed());
         }
         match command.name.as_str() {

@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use peerline::close_reason::End;
+use peerline::close_reason::CloseReason;
 use peerline::protocol::{FileName, HolderItem, Request};
 use peerline::relay::Relay;
-use peerline::role::{Correspondent, Next, Output, Role, Step, Traffic, Turn};
-use peerline::session::udp_requests::{Exchanges, Outcome};
+use peerline::role::{Action, Context, Output, ReadNext, Role, Traffic, UdpPeer};
+use peerline::session::udp_requests::{UdpOutcome, UdpRequests};
 use proptest::prelude::*;
 
 use crate::relay::{defaults, relay};
@@ -39,35 +39,35 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
 /// Somebody who asks for files `from` to `to`, each with its number as its size,
 /// one after the other.
 #[derive(Debug)]
-struct Asker {
+struct PromptHandle {
     from: u64,
     to: u64,
     /// The next line is a holder.
     listed: bool,
 }
 
-impl Asker {
+impl PromptHandle {
     fn ask(&self, text: &mut Vec<u8>) {
         let name = format!("f{:05}", self.from);
         let request = Request::Find(FileName::parse(&name).expect("a name"));
         text.extend_from_slice(format!("{request}\n").as_bytes());
     }
 
-    fn heard(&mut self, line: &[u8], more: &mut Vec<u8>) -> Next {
+    fn on_input(&mut self, line: &[u8], more: &mut Vec<u8>) -> ReadNext {
         let line = std::str::from_utf8(line).expect("text");
         if !std::mem::take(&mut self.listed) {
             assert_eq!(line, "HOLDERS 1");
             self.listed = true;
-            return Next::Line;
+            return ReadNext::Line;
         }
         let holder = HolderItem::parse(line).expect("a holder");
         assert_eq!(holder.size, self.from, "an answer to something else");
         self.from += 1;
         if self.from > self.to {
-            return Next::Close(End::Satisfied);
+            return ReadNext::Close(CloseReason::Completed);
         }
         self.ask(more);
-        Next::Line
+        ReadNext::Line
     }
 }
 
@@ -75,7 +75,7 @@ impl Asker {
 #[derive(Clone)]
 struct Flying {
     to_relay: bool,
-    with: Correspondent,
+    with: UdpPeer,
     bytes: Vec<u8>,
 }
 
@@ -85,22 +85,22 @@ struct World {
     now: Instant,
     out: Output<Relay>,
     flying: Vec<Flying>,
-    exchanges: Exchanges<Asker>,
-    over: Vec<Outcome<Asker>>,
+    exchanges: UdpRequests<PromptHandle>,
+    over: Vec<UdpOutcome<PromptHandle>>,
 }
 
 /// As the relay is seen, and as it sees the askers.
-fn relay_address() -> Correspondent {
+fn relay_address() -> UdpPeer {
     at("192.0.2.1:4000")
 }
 
-fn asker_address() -> Correspondent {
+fn asker_address() -> UdpPeer {
     at("192.0.2.7:5000")
 }
 
-fn at(address: &str) -> Correspondent {
+fn at(address: &str) -> UdpPeer {
     let address: SocketAddr = address.parse().expect("an address");
-    Correspondent { socket: 0, address }
+    UdpPeer { socket: 0, address }
 }
 
 impl World {
@@ -113,7 +113,7 @@ impl World {
             now,
             out: Output::default(),
             flying: Vec::new(),
-            exchanges: Exchanges::new(&[relay_address()], 7),
+            exchanges: UdpRequests::new(&[relay_address()], 7),
             over: Vec::new(),
         };
         for number in 1..=files {
@@ -133,34 +133,34 @@ impl World {
         world
     }
 
-    fn relay_hears(&mut self, from: Correspondent, bytes: &[u8]) {
+    fn relay_hears(&mut self, from: UdpPeer, bytes: &[u8]) {
         let traffic = Traffic::default();
-        let mut turn = Turn {
+        let mut context = Context {
             now: self.now,
             traffic: &traffic,
             out: &mut self.out,
         };
-        self.relay.datagram(&mut turn, from, bytes);
+        self.relay.on_datagram(&mut context, from, bytes);
         self.send(false);
     }
 
     fn asker_hears(&mut self, bytes: &[u8]) {
         let from = relay_address();
-        let outcome = self
-            .exchanges
-            .receive(&mut self.out, self.now, from, bytes, Asker::heard);
+        let outcome =
+            self.exchanges
+                .receive(&mut self.out, self.now, from, bytes, PromptHandle::on_input);
         self.over.extend(outcome);
         self.send(true);
     }
 
     fn begin(&mut self, from: u64, to: u64) {
-        let asker = Asker {
+        let asker = PromptHandle {
             from,
             to,
             listed: false,
         };
         let address = relay_address().address;
-        let write = |asker: &mut Asker, text: &mut Vec<u8>| asker.ask(text);
+        let write = |asker: &mut PromptHandle, text: &mut Vec<u8>| asker.ask(text);
         let begun = self
             .exchanges
             .begin(&mut self.out, self.now, address, asker, write);
@@ -172,7 +172,7 @@ impl World {
         let end = self.now + time;
         while let Some(due) = self.exchanges.next_deadline().filter(|due| *due <= end) {
             self.now = self.now.max(due);
-            let late = self.exchanges.tick(&mut self.out, self.now);
+            let late = self.exchanges.on_timer(&mut self.out, self.now);
             self.over.extend(late);
             self.send(true);
         }
@@ -184,7 +184,7 @@ impl World {
         let (text, steps) = self.out.take();
         let mut start = 0;
         for step in steps {
-            let Step::Datagram { to, end } = step else {
+            let Action::Datagram { to, end } = step else {
                 panic!("only datagrams are sent");
             };
             let bytes = text[start..end].to_vec();
@@ -248,11 +248,11 @@ proptest! {
         prop_assert_eq!(world.over.len(), 3);
         for outcome in &world.over {
             match outcome {
-                Outcome::Ended(asker, End::Satisfied) => prop_assert_eq!(asker.from, asker.to + 1),
-                Outcome::FallBack(address, _) => {
+                UdpOutcome::Ended(asker, CloseReason::Completed) => prop_assert_eq!(asker.from, asker.to + 1),
+                UdpOutcome::FallBack(address, _) => {
                     prop_assert_eq!(*address, relay_address().address);
                 }
-                Outcome::Ended(asker, end) => prop_assert!(false, "{:?}: {:?}", asker, end),
+                UdpOutcome::Ended(asker, end) => prop_assert!(false, "{:?}: {:?}", asker, end),
             }
         }
     }
@@ -270,16 +270,16 @@ fn a_datagram_is_repeated_and_then_given_up() {
     let times: Vec<u32> = sent.iter().map(|(tenth, _)| *tenth).collect();
     assert_eq!(times, [0, 5, 10, 20]);
     assert!(sent.iter().all(|(_, bytes)| *bytes == sent[0].1));
-    assert!(matches!(world.over[..], [Outcome::FallBack(..)]));
+    assert!(matches!(world.over[..], [UdpOutcome::FallBack(..)]));
     // For a while it is not tried again.
-    let asker = || Asker {
+    let asker = || PromptHandle {
         from: 1,
         to: 1,
         listed: false,
     };
     let address = relay_address().address;
     let begins = |world: &mut World| {
-        let write = |_: &mut Asker, text: &mut Vec<u8>| text.extend_from_slice(b"PING\n");
+        let write = |_: &mut PromptHandle, text: &mut Vec<u8>| text.extend_from_slice(b"PING\n");
         let begun = world
             .exchanges
             .begin(&mut world.out, world.now, address, asker(), write);
@@ -307,8 +307,8 @@ fn an_expired_cookie_is_replaced() {
     assert!(matches!(
         world.over[..],
         [
-            Outcome::Ended(_, End::Satisfied),
-            Outcome::Ended(_, End::Satisfied)
+            UdpOutcome::Ended(_, CloseReason::Completed),
+            UdpOutcome::Ended(_, CloseReason::Completed)
         ]
     ));
 }
@@ -352,10 +352,13 @@ fn what_comes_from_elsewhere_or_unasked_is_not_heard() {
         world.asker_hears(forged.as_bytes());
     }
     let from = at("192.0.2.66:4000");
-    let outcome =
-        world
-            .exchanges
-            .receive(&mut world.out, world.now, from, &answer.bytes, Asker::heard);
+    let outcome = world.exchanges.receive(
+        &mut world.out,
+        world.now,
+        from,
+        &answer.bytes,
+        PromptHandle::on_input,
+    );
     assert!(outcome.is_none());
     assert!(world.over.is_empty());
     // A second one of the first answer is not for the second request.
@@ -363,6 +366,6 @@ fn what_comes_from_elsewhere_or_unasked_is_not_heard() {
     world.arrives(&answer);
     assert!(matches!(
         world.over[..],
-        [Outcome::Ended(_, End::Satisfied)]
+        [UdpOutcome::Ended(_, CloseReason::Completed)]
     ));
 }

@@ -6,7 +6,7 @@
 use std::sync::mpsc::{Receiver, channel};
 
 use goldenscript::Command;
-use peerline::jobs::Message;
+use peerline::jobs::TerminalEvent;
 
 use crate::stage::Outcome;
 
@@ -18,17 +18,17 @@ pub struct Keyboard {
 
 impl Keyboard {
     /// What the role is told by a command, if it is one of the above.
-    pub fn press(&mut self, command: &Command) -> Outcome<Option<Message>> {
+    pub fn press(&mut self, command: &Command) -> Outcome<Option<TerminalEvent>> {
         let mut args = command.consume_args();
         let message = match command.name.as_str() {
-            "type" => Message::Typed(args.next_pos().ok_or("which line?")?.to_owned()),
-            "type-end" => Message::EndOfInput,
-            "interrupt" => Message::Interrupt,
+            "type" => TerminalEvent::Typed(args.next_pos().ok_or("which line?")?.to_owned()),
+            "type-end" => TerminalEvent::EndOfInput,
+            "interrupt" => TerminalEvent::Interrupt,
             "complete" => {
                 let prefix = args.next_pos().unwrap_or_default().to_owned();
                 let (answer, completed) = channel();
                 self.completed = Some(completed);
-                Message::Complete { prefix, answer }
+                TerminalEvent::Complete { prefix, answer }
             }
             _ => return Ok(None),
         };

@@ -6,14 +6,14 @@ use std::mem;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use peerline::close_reason::End;
+use peerline::close_reason::CloseReason;
 use peerline::protocol::MAX_LINE;
 use peerline::role::{
-    ConnId, Correspondent, Fault, Heard, Next, Output, Role, Step, Traffic, Turn,
+    Action, ConnId, Context, FramingError, Input, Output, ReadNext, Role, Traffic, UdpPeer,
 };
 use peerline::session::inbox::{Inbox, Piece};
 
-pub struct Machine<R: Role, W: Witness<R::File>> {
+pub struct Machine<R: Role, W: Observer<R::File>> {
     role: R,
     pub now: Instant,
     pub witness: W,
@@ -39,7 +39,7 @@ pub enum Event<F> {
     /// Bytes for a connection.
     Sent { to: u32, bytes: Vec<u8> },
     /// A datagram.
-    Datagram { to: Correspondent, bytes: Vec<u8> },
+    Datagram { to: UdpPeer, bytes: Vec<u8> },
     /// A part of a file for a connection.
     File {
         to: u32,
@@ -67,12 +67,12 @@ pub enum Event<F> {
 }
 
 /// Sees all that a role wants, in order.
-pub trait Witness<F> {
+pub trait Observer<F> {
     fn see(&mut self, event: Event<F>);
 }
 
 /// Keeps it for later.
-impl<F> Witness<F> for Vec<Event<F>> {
+impl<F> Observer<F> for Vec<Event<F>> {
     fn see(&mut self, event: Event<F>) {
         self.push(event);
     }
@@ -83,7 +83,7 @@ pub type Known<T = ()> = Result<T, &'static str>;
 
 const UNKNOWN: &str = "it is not connected";
 
-impl<R: Role, W: Witness<R::File>> Machine<R, W> {
+impl<R: Role, W: Observer<R::File>> Machine<R, W> {
     /// A role that starts `now`.
     pub fn new(role: R, now: Instant, witness: W) -> Self {
         let mut machine = Self {
@@ -104,23 +104,23 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
     }
 
     /// Lets the role do something that is no matter of one connection.
-    pub fn call(&mut self, act: impl FnOnce(&mut R, &mut Turn<'_, R>)) {
+    pub fn call(&mut self, act: impl FnOnce(&mut R, &mut Context<'_, R>)) {
         self.turn(act);
         self.apply();
     }
 
-    fn turn<T>(&mut self, act: impl FnOnce(&mut R, &mut Turn<'_, R>) -> T) -> T {
-        let mut turn = Turn {
+    fn turn<T>(&mut self, act: impl FnOnce(&mut R, &mut Context<'_, R>) -> T) -> T {
+        let mut context = Context {
             now: self.now,
             traffic: &self.traffic,
             out: &mut self.out,
         };
-        act(&mut self.role, &mut turn)
+        act(&mut self.role, &mut context)
     }
 
     /// Somebody connects, and gets this number.
     pub fn connect(&mut self, number: u32, from: SocketAddr) -> Known {
-        let session = self.role.accepted(from);
+        let session = self.role.on_accept(from);
         self.add(number, from, session)
     }
 
@@ -150,7 +150,7 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
 
     /// A dial succeeded.
     pub fn reached(&mut self, number: u32) -> Known {
-        let next = self.hear(number, Heard::Connected)?;
+        let next = self.hear(number, Input::Connected)?;
         self.apply();
         self.close(number, next)
     }
@@ -165,15 +165,15 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
         while close.is_none() && !waits {
             let heard = match unread.next(MAX_LINE) {
                 None => break,
-                Some(Piece::Line(line)) => Heard::Line(line),
-                Some(Piece::Body(bytes)) => Heard::Body(bytes),
-                Some(Piece::TooLong) => Heard::Broken(Fault::TooLong),
+                Some(Piece::Line(line)) => Input::Line(line),
+                Some(Piece::Body(bytes)) => Input::Body(bytes),
+                Some(Piece::TooLong) => Input::FramingError(FramingError::LineTooLong),
             };
             match self.hear(number, heard)? {
-                Next::Line => {}
-                Next::Body(length) => unread.expect_body(length),
-                Next::Wait => waits = true,
-                end @ Next::Close(_) => close = Some(end),
+                ReadNext::Line => {}
+                ReadNext::Body(length) => unread.expect_body(length),
+                ReadNext::Wait => waits = true,
+                end @ ReadNext::Close(_) => close = Some(end),
             }
         }
         inbox.keep(unread);
@@ -185,8 +185,8 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
         self.apply();
         match close {
             Some(close) => self.close(number, close),
-            None if ended && cut => self.broken(number, Fault::Cut),
-            None if ended => self.over(number, &End::Done),
+            None if ended && cut => self.broken(number, FramingError::UnexpectedEof),
+            None if ended => self.over(number, &CloseReason::EndOfInput),
             None => Ok(()),
         }
     }
@@ -198,36 +198,37 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
     }
 
     /// The input cannot be read on.
-    pub fn broken(&mut self, number: u32, fault: Fault) -> Known {
-        let next = self.hear(number, Heard::Broken(fault))?;
+    pub fn broken(&mut self, number: u32, fault: FramingError) -> Known {
+        let next = self.hear(number, Input::FramingError(fault))?;
         self.apply();
         self.close(number, next)
     }
 
     /// The connection is over.
-    pub fn over(&mut self, number: u32, end: &End) -> Known {
+    pub fn over(&mut self, number: u32, end: &CloseReason) -> Known {
         let peer = self.peers.remove(&number).ok_or(UNKNOWN)?;
         let how = format!("{end} ({})", peer.session);
         self.witness.see(Event::Over { number, how });
-        self.call(|role, turn| role.ended(turn, peer.session, end));
+        self.call(|role, context| role.on_close(context, peer.session, end));
         Ok(())
     }
 
-    fn close(&mut self, number: u32, next: Next) -> Known {
+    fn close(&mut self, number: u32, next: ReadNext) -> Known {
         match next {
-            Next::Line | Next::Body(_) | Next::Wait => Ok(()),
-            Next::Close(end) => self.over(number, &end),
+            ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait => Ok(()),
+            ReadNext::Close(end) => self.over(number, &end),
         }
     }
 
-    fn hear(&mut self, number: u32, heard: Heard<'_>) -> Known<Next> {
+    fn hear(&mut self, number: u32, heard: Input<'_>) -> Known<ReadNext> {
         let mut peer = self.peers.remove(&number).ok_or(UNKNOWN)?;
         let conn = ConnId {
             slot: number,
             serial: number,
         };
-        let next =
-            self.turn(|role, turn| role.heard(turn, conn, peer.address, &mut peer.session, heard));
+        let next = self.turn(|role, context| {
+            role.on_input(context, conn, peer.address, &mut peer.session, heard)
+        });
         self.peers.insert(number, peer);
         Ok(next)
     }
@@ -238,7 +239,7 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
             return Ok(());
         };
         peer.waits = false;
-        let next = self.hear(number, Heard::Resumed)?;
+        let next = self.hear(number, Input::Resumed)?;
         self.apply();
         self.close(number, next)?;
         if self.is_connected(number) {
@@ -257,19 +258,19 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
         for step in steps {
             let event = match step {
                 // What is sent tells by itself whether it was asked for.
-                Step::Text { to, end, .. } => Event::Sent {
+                Action::Text { to, end, .. } => Event::Sent {
                     to: to.slot,
                     bytes: text[mem::replace(&mut start, end)..end].to_vec(),
                 },
-                Step::Datagram { to, end } => Event::Datagram {
+                Action::Datagram { to, end } => Event::Datagram {
                     to,
                     bytes: text[mem::replace(&mut start, end)..end].to_vec(),
                 },
-                Step::Shared { to, bytes } => Event::Sent {
+                Action::Shared { to, bytes } => Event::Sent {
                     to: to.slot,
                     bytes: bytes.to_vec(),
                 },
-                Step::File {
+                Action::File {
                     to,
                     file,
                     offset,
@@ -280,9 +281,9 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
                     offset,
                     length,
                 },
-                Step::Keep { conn } => Event::Kept { number: conn.slot },
-                Step::Expect { conn } => Event::Owes { number: conn.slot },
-                Step::Dial { address, session } => {
+                Action::Keep { conn } => Event::Kept { number: conn.slot },
+                Action::Expect { conn } => Event::Owes { number: conn.slot },
+                Action::Dial { address, session } => {
                     let number = self.fresh();
                     let shown = session.to_string();
                     self.add(number, address, session).expect("a new number");
@@ -292,16 +293,16 @@ impl<R: Role, W: Witness<R::File>> Machine<R, W> {
                         session: shown,
                     }
                 }
-                Step::Stop => {
+                Action::Stop => {
                     stops = true;
                     Event::Stops
                 }
-                Step::Finish => Event::Finished,
-                Step::Resume { conn } => {
+                Action::Finish => Event::Finished,
+                Action::Resume { conn } => {
                     resumed.push(conn.slot);
                     continue;
                 }
-                Step::Close { conn, end } => {
+                Action::Close { conn, end } => {
                     closed.push((conn.slot, end));
                     continue;
                 }

@@ -7,7 +7,9 @@ use std::ops::Bound;
 use std::rc::Rc;
 use std::time::Duration;
 
-use peerline::node::{Added, Content, Extent, Refused, Removed, Share, Stat, Unavailable};
+use peerline::node::{
+    AddError, Added, FileContent, Removed, Share, ShareTotals, Stat, Unavailable,
+};
 use peerline::protocol::{ContentHash, FileItem, FileName, MaybeHash};
 
 /// From a change that is noticed until it is looked at.
@@ -49,9 +51,9 @@ impl Entry {
         }
     }
 
-    fn extent(&self) -> Extent {
+    fn extent(&self) -> ShareTotals {
         let (files, bytes) = (1, self.size());
-        Extent { files, bytes }
+        ShareTotals { files, bytes }
     }
 }
 
@@ -107,15 +109,19 @@ impl Share for Memory {
     /// Nothing is found out elsewhere.
     type Finding = Infallible;
 
-    fn open(&mut self, name: &FileName<'_>, _: u64) -> Result<Content<'_, String>, Unavailable> {
+    fn open(
+        &mut self,
+        name: &FileName<'_>,
+        _: u64,
+    ) -> Result<FileContent<'_, String>, Unavailable> {
         let entry = self.files.borrow().entries.get(name.as_str()).cloned();
         match entry {
             None => Err(Unavailable::NotFound),
             Some(Entry::Small(content)) => {
                 self.opened = content;
-                Ok(Content::Small(self.opened.as_bytes()))
+                Ok(FileContent::Small(self.opened.as_bytes()))
             }
-            Some(Entry::Large(size)) => Ok(Content::Large {
+            Some(Entry::Large(size)) => Ok(FileContent::Large {
                 size,
                 file: name.to_string(),
             }),
@@ -138,8 +144,8 @@ impl Share for Memory {
 
     fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable> {
         let size = match self.open(name, 0)? {
-            Content::Small(content) => content.len() as u64,
-            Content::Large { size, .. } => size,
+            FileContent::Small(content) => content.len() as u64,
+            FileContent::Large { size, .. } => size,
         };
         Ok(Stat {
             size,
@@ -148,7 +154,7 @@ impl Share for Memory {
         })
     }
 
-    fn told(&mut self, finding: Infallible) -> Option<Duration> {
+    fn on_message(&mut self, finding: Infallible) -> Option<Duration> {
         match finding {}
     }
 
@@ -156,7 +162,7 @@ impl Share for Memory {
         self.files.borrow().revision
     }
 
-    fn noticed(&mut self) -> Option<Duration> {
+    fn on_external_event(&mut self) -> Option<Duration> {
         let mut files = self.files.borrow_mut();
         let changed = std::mem::take(&mut files.changed);
         (changed && files.watched).then_some(PAUSE)
@@ -172,12 +178,12 @@ impl Share for Memory {
     }
 
     /// Every path leads to a file, with the path as its content.
-    fn add(&mut self, path: &str) -> Result<Added, Refused> {
+    fn add(&mut self, path: &str) -> Result<Added, AddError> {
         let name = path.rsplit('/').next().unwrap_or(path);
-        let name = FileName::parse(name).map_err(|why| Refused(why.to_string()))?;
+        let name = FileName::parse(name).map_err(|why| AddError(why.to_string()))?;
         let mut files = self.files.borrow_mut();
         if files.entries.contains_key(name.as_str()) {
-            return Err(Refused(format!("{name} is shared already")));
+            return Err(AddError(format!("{name} is shared already")));
         }
         let entry = Entry::Small(path.to_owned());
         let extent = entry.extent();
@@ -186,10 +192,10 @@ impl Share for Memory {
         Ok(Added { name, extent })
     }
 
-    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, Refused> {
+    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, AddError> {
         let mut files = self.files.borrow_mut();
         let removed = files.change(|entries| entries.remove(name.as_str()));
-        let entry = removed.ok_or_else(|| Refused(format!("{name} is not shared here")))?;
+        let entry = removed.ok_or_else(|| AddError(format!("{name} is not shared here")))?;
         let (name, extent) = (name.clone().into_owned(), entry.extent());
         Ok(Removed { name, extent })
     }

@@ -21,11 +21,11 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context};
-use peerline::close_reason::End;
+use peerline::close_reason::CloseReason;
 use peerline::jobs;
-use peerline::node::{Console, Contact, Listener, Message, Node, Registrar};
+use peerline::node::{Console, Contact, MessageListener, Node, NodeMessage, Registrar};
 use peerline::protocol::{ClaimedIp, Port, canonical};
-use peerline::role::{Heard, Role};
+use peerline::role::{Input, Role};
 
 use crate::keyboard::Keyboard;
 use crate::memory::{Entry, Files, Memory};
@@ -100,7 +100,7 @@ impl Play {
         let share = Memory::new(Rc::clone(&self.files));
         let began = Instant::now();
         let port = Port::new(40_001).ok_or("a port is not zero")?;
-        let listener = Listener::new(relay.clone(), advertise, port, seed);
+        let listener = MessageListener::new(relay.clone(), advertise, port, seed);
         let registrar = Registrar::new(relay.clone(), advertise, port, seed, began);
         let (told, news) = channel();
         let mut notes = Notes::new(told.clone());
@@ -126,7 +126,7 @@ impl goldenscript::Runner for Play {
     fn run(&mut self, command: &Command, _: &Context) -> Outcome<String> {
         if let Some(message) = self.keyboard.press(command)? {
             let stage = self.stage.as_mut().ok_or("start with: node")?;
-            stage.call(|node, turn| node.told(turn, Message::Console(message)));
+            stage.call(|node, context| node.on_message(context, NodeMessage::Console(message)));
             return Ok(stage.seen() + &self.keyboard.completed());
         }
         match command.name.as_str() {
@@ -141,8 +141,10 @@ impl goldenscript::Runner for Play {
                 let count: u32 = args.take_key("count").ok_or("how often?")?.parse()?;
                 let stage = self.stage.as_mut().ok_or("start with: node")?;
                 for number in 1..=count {
-                    let typed = jobs::Message::Typed(format!("{line}{number}"));
-                    stage.call(|node, turn| node.told(turn, Message::Console(typed)));
+                    let typed = jobs::TerminalEvent::Typed(format!("{line}{number}"));
+                    stage.call(|node, context| {
+                        node.on_message(context, NodeMessage::Console(typed))
+                    });
                 }
                 let ready = stage.seen().lines().filter(|line| *line == "ready").count();
                 return Ok(format!("ready {ready} times"));
@@ -185,8 +187,8 @@ fn renewals_of_many_nodes_spread_within_their_bounds() {
     let now = Instant::now();
     let pauses = (0..1000).map(|seed| {
         let mut registrar = talking(seed, now);
-        let answer = Heard::Line(b"OK 60 198.51.100.9 1 0");
-        registrar.heard(now, &mut Contact::register(), answer, &mut Vec::new());
+        let answer = Input::Line(b"OK 60 198.51.100.9 1 0");
+        registrar.on_input(now, &mut Contact::register(), answer, &mut Vec::new());
         pause(&registrar, now)
     });
     let (least, most) = extremes(pauses);
@@ -200,11 +202,11 @@ fn pauses_of_many_nodes_spread_within_their_bounds() {
         let pauses = (0..1000).map(|seed| {
             let mut now = Instant::now();
             let mut registrar = talking(seed, now);
-            registrar.ended(now, Contact::register(), &End::DialTimeout);
+            registrar.on_close(now, Contact::register(), &CloseReason::ConnectTimeout);
             for _ in 0..failures {
                 now += pause(&registrar, now);
                 assert!(registrar.dial(now).is_some());
-                registrar.ended(now, Contact::register(), &End::DialTimeout);
+                registrar.on_close(now, Contact::register(), &CloseReason::ConnectTimeout);
             }
             pause(&registrar, now)
         });

@@ -3,13 +3,13 @@
 use std::fmt::Display;
 use std::sync::mpsc::Sender;
 
-use peerline::jobs::{ErrandId, Listing, News, NotStored, User, Wanted};
+use peerline::jobs::{JobId, Listing, PromptKind, StoreError, User, UserEvent};
 use peerline::protocol::FileName;
 
 /// Writes down what it is told.
 pub struct Notes {
     notes: Sender<String>,
-    /// Whether to write down which errand it is: there are several.
+    /// Whether to write down which job it is: there are several.
     pub several: bool,
     /// So many bytes of a file cannot be taken back.
     pub shows: u64,
@@ -41,16 +41,16 @@ impl Notes {
         let _ = self.notes.send(text.into());
     }
 
-    fn note_of(&self, errand: ErrandId, text: impl Display) {
+    fn note_of(&self, job: JobId, text: impl Display) {
         self.note(match self.several {
-            true => format!("{errand:?}: {text}"),
+            true => format!("{job:?}: {text}"),
             false => text.to_string(),
         });
     }
 
-    fn may(&self, step: Fails) -> Result<(), NotStored> {
+    fn may(&self, step: Fails) -> Result<(), StoreError> {
         match self.fails {
-            Some(fails) if fails == step => Err(NotStored {
+            Some(fails) if fails == step => Err(StoreError {
                 why: "the disk is full".into(),
                 reader_gone: step == Fails::Reader,
             }),
@@ -60,45 +60,47 @@ impl Notes {
 }
 
 impl User for Notes {
-    fn tell(&mut self, news: News<'_>) {
+    fn tell(&mut self, news: UserEvent<'_>) {
         self.note(match news {
-            News::Nodes(nodes) => format!("{} nodes", nodes.len()),
-            News::NotShown(why) => format!("not shown: {why}"),
-            News::RelayFailed(question, trouble) => {
+            UserEvent::Nodes(nodes) => format!("{} nodes", nodes.len()),
+            UserEvent::NotShown(why) => format!("not shown: {why}"),
+            UserEvent::RelayFailed(question, trouble) => {
                 format!("the relay failed: {trouble} ({question:?})")
             }
-            News::NoNodes { name, trouble } => format!("no list of nodes for {name}: {trouble}"),
-            News::Sent => "sent".to_owned(),
-            News::Listening(address) => format!("reached at {address}"),
-            News::NotListening(trouble) => format!("not reached: {trouble}"),
-            News::NobodyYet => "nobody has written yet".to_owned(),
-            News::NoAnswer(wait) => format!("no answer in {wait:?}"),
-            News::Asking {
+            UserEvent::NoNodes { name, trouble } => {
+                format!("no list of nodes for {name}: {trouble}")
+            }
+            UserEvent::Sent => "sent".to_owned(),
+            UserEvent::Listening(address) => format!("reached at {address}"),
+            UserEvent::NotListening(trouble) => format!("not reached: {trouble}"),
+            UserEvent::NobodyYet => "nobody has written yet".to_owned(),
+            UserEvent::NoAnswer(wait) => format!("no answer in {wait:?}"),
+            UserEvent::RelayQuery {
                 name,
                 number,
                 of,
                 node,
             } => format!("asking {node} for {name} ({number} of {of})"),
-            News::NotFound(node) => format!("{node} does not have it"),
-            News::NodeFailed(node, trouble) => format!("{node} failed: {trouble}"),
-            News::Found { node, size } => format!("{node} has it, {size} bytes"),
-            News::Progress {
-                errand,
+            UserEvent::NotFound(node) => format!("{node} does not have it"),
+            UserEvent::NodeFailed(node, trouble) => format!("{node} failed: {trouble}"),
+            UserEvent::Found { node, size } => format!("{node} has it, {size} bytes"),
+            UserEvent::Progress {
+                job,
                 received,
                 size,
-            } => return self.note_of(errand, format_args!("{received} of {size} bytes")),
-            News::Fetched {
+            } => return self.note_of(job, format_args!("{received} of {size} bytes")),
+            UserEvent::Fetched {
                 name,
                 node,
                 size,
                 took,
             } => format!("got {name} from {node}, {size} bytes in {took:?}"),
-            News::Missing {
+            UserEvent::Missing {
                 name,
                 nodes,
                 failed,
             } => format!("nobody has {name}: {nodes} nodes, {failed} of them failed"),
-            News::WhichContent {
+            UserEvent::WhichContent {
                 name,
                 offers,
                 numbered,
@@ -107,28 +109,28 @@ impl User for Notes {
                 let nodes: Vec<usize> = offers.iter().map(|offer| offer.nodes).collect();
                 format!("which content of {name}{by}? nodes that have each: {nodes:?}")
             }
-            News::Incomplete { name, shown, size } => {
+            UserEvent::Incomplete { name, shown, size } => {
                 format!("{name} is incomplete: {shown} of {size} bytes were shown")
             }
-            News::NotStored { name, why } => format!("{name} is not stored: {why}"),
-            News::Surplus { word, line } => format!("{word} takes nothing: {line}"),
-            News::Wrong(why) => format!("that is wrong: {why}"),
-            News::Note(text) => format!("note: {text}"),
-            News::NotHere(word) => format!("{word} is not for here"),
-            News::Help(text) => format!("help of {} lines", text.lines().count()),
+            UserEvent::StoreError { name, why } => format!("{name} is not stored: {why}"),
+            UserEvent::Surplus { word, line } => format!("{word} takes nothing: {line}"),
+            UserEvent::Wrong(why) => format!("that is wrong: {why}"),
+            UserEvent::Note(text) => format!("note: {text}"),
+            UserEvent::NotHere(word) => format!("{word} is not for here"),
+            UserEvent::Help(text) => format!("help of {} lines", text.lines().count()),
         });
     }
 
-    fn ready(&mut self, wanted: Wanted) {
+    fn ready(&mut self, wanted: PromptKind) {
         self.note(match wanted {
-            Wanted::Command => "ready".to_owned(),
-            Wanted::Choice => "ready for a choice".to_owned(),
-            Wanted::Words(None) => "ready for words".to_owned(),
-            Wanted::Words(Some(to)) => format!("ready for words to {to}"),
+            PromptKind::Command => "ready".to_owned(),
+            PromptKind::Choice => "ready for a choice".to_owned(),
+            PromptKind::Words(None) => "ready for words".to_owned(),
+            PromptKind::Words(Some(to)) => format!("ready for words to {to}"),
         });
     }
 
-    fn show(&mut self, listing: Listing<'_>) -> Result<(), NotStored> {
+    fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError> {
         fn joined(lines: &[impl ToString]) -> String {
             let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
             lines.join(", ")
@@ -145,24 +147,24 @@ impl User for Notes {
         self.may(Fails::Reader)
     }
 
-    fn begin(&mut self, errand: ErrandId, name: &FileName<'_>, size: u64) -> Result<(), NotStored> {
-        self.note_of(errand, format_args!("begin {name}, {size} bytes"));
+    fn begin(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
+        self.note_of(job, format_args!("begin {name}, {size} bytes"));
         self.may(Fails::Begin)
     }
 
-    fn take(&mut self, errand: ErrandId, bytes: &[u8]) -> Result<(), NotStored> {
-        self.note_of(errand, format_args!("take {}", bytes.escape_ascii()));
+    fn take(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
+        self.note_of(job, format_args!("take {}", bytes.escape_ascii()));
         self.may(Fails::Take)?;
         self.may(Fails::Reader)
     }
 
-    fn finish(&mut self, errand: ErrandId) -> Result<(), NotStored> {
-        self.note_of(errand, "finish");
+    fn finish(&mut self, job: JobId) -> Result<(), StoreError> {
+        self.note_of(job, "finish");
         self.may(Fails::Finish)
     }
 
-    fn abandon(&mut self, errand: ErrandId) -> u64 {
-        self.note_of(errand, "abandon");
+    fn abandon(&mut self, job: JobId) -> u64 {
+        self.note_of(job, "abandon");
         self.shows
     }
 }

@@ -16,10 +16,10 @@ use std::net::IpAddr;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use goldenscript::{Command, Context};
+use goldenscript::{Command, Context as ScriptContext};
 use peerline::protocol::{Delivery, FileItem, HolderItem, MAX_LINE, NodeAddress, Reply};
-use peerline::relay::{Quota, Relay, Settings, Trust};
-use peerline::role::{Correspondent, Output, Role, Traffic, Turn};
+use peerline::relay::{Quota, Relay, RelaySettings, Trust};
+use peerline::role::{Context, Output, Role, Traffic, UdpPeer};
 
 use proptest::prelude::*;
 
@@ -31,8 +31,8 @@ pub struct Play {
 }
 
 /// As without any flag.
-pub fn defaults() -> Settings {
-    Settings {
+pub fn defaults() -> RelaySettings {
+    RelaySettings {
         lease: Duration::from_secs(60),
         max_nodes: 1_000_000,
         max_of_host: 1024,
@@ -51,11 +51,11 @@ pub fn defaults() -> Settings {
 }
 
 /// A relay whose cookies are always the same.
-pub fn relay(settings: Settings, began: Instant) -> Relay {
+pub fn relay(settings: RelaySettings, began: Instant) -> Relay {
     Relay::new(settings, [7; 32], began)
 }
 
-fn stage(settings: Settings) -> Stage<Relay> {
+fn stage(settings: RelaySettings) -> Stage<Relay> {
     let began = Instant::now();
     let relay = relay(settings, began);
     let (_, news) = channel();
@@ -158,7 +158,7 @@ impl Play {
 impl goldenscript::Runner for Play {
     type Command = Command;
 
-    fn run(&mut self, command: &Command, _: &Context) -> Outcome<String> {
+    fn run(&mut self, command: &Command, _: &ScriptContext) -> Outcome<String> {
         if command.name == "relay" {
             self.start(command)?;
         }
@@ -259,7 +259,7 @@ proptest! {
         events in prop::collection::vec(events(), 1..40),
     ) {
         let lease = Duration::from_secs(2);
-        let mut stage = stage(Settings { lease, message_rate: 5, ..defaults() });
+        let mut stage = stage(RelaySettings { lease, message_rate: 5, ..defaults() });
         for event in events {
             for (peer, ip) in (0..).zip(PEERS) {
                 if !stage.is_connected(peer) {
@@ -311,16 +311,16 @@ proptest! {
 /// What a relay answers to lines in a datagram, behind the right cookie.
 fn in_a_datagram(relay: &mut Relay, now: Instant, lines: &str) -> String {
     let address = "192.0.2.7:5000".parse().expect("an address");
-    let from = Correspondent { socket: 0, address };
+    let from = UdpPeer { socket: 0, address };
     let traffic = Traffic::default();
     let mut answer = |datagram: &str| {
         let mut out = Output::default();
-        let mut turn = Turn {
+        let mut context = Context {
             now,
             traffic: &traffic,
             out: &mut out,
         };
-        relay.datagram(&mut turn, from, datagram.as_bytes());
+        relay.on_datagram(&mut context, from, datagram.as_bytes());
         String::from_utf8(out.take().0).expect("text")
     };
     let cookie = answer("PING\n");
@@ -332,7 +332,7 @@ fn in_a_datagram(relay: &mut Relay, now: Instant, lines: &str) -> String {
 fn a_list_in_a_datagram_costs_no_more_than_what_is_shown() {
     let now = Instant::now();
     let mut relay = relay(
-        Settings {
+        RelaySettings {
             max_of_host: usize::MAX,
             ..defaults()
         },

@@ -26,10 +26,10 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use goldenscript::{ArgumentConsumer, Command};
-use peerline::close_reason::{End, Full};
-use peerline::role::{Correspondent, Fault, Role, Turn};
+use peerline::close_reason::{CloseReason, ResourceLimit};
+use peerline::role::{Context, FramingError, Role, UdpPeer};
 
-use crate::machine::{Event, Machine, Witness};
+use crate::machine::{Event, Machine, Observer};
 use crate::warnings;
 
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -111,24 +111,30 @@ impl<R: Role> Stage<R> {
                 let number = number(&mut args)?;
                 self.machine.end(number)?;
             }
-            "late" => self.machine.broken(number(&mut args)?, Fault::Late)?,
+            "late" => self
+                .machine
+                .broken(number(&mut args)?, FramingError::LineTimeout)?,
             "lose" => self.lose(number(&mut args)?)?,
-            "stall" => self.machine.over(number(&mut args)?, &End::NoProgress)?,
+            "stall" => self
+                .machine
+                .over(number(&mut args)?, &CloseReason::ReadTimeout)?,
             "reached" => self.machine.reached(number(&mut args)?)?,
             "unreached" => {
                 let refused = io::ErrorKind::ConnectionRefused.into();
                 self.machine
-                    .over(number(&mut args)?, &End::NotReached(refused))?;
+                    .over(number(&mut args)?, &CloseReason::ConnectFailed(refused))?;
             }
-            "unanswered" => self.machine.over(number(&mut args)?, &End::DialTimeout)?,
+            "unanswered" => self
+                .machine
+                .over(number(&mut args)?, &CloseReason::ConnectTimeout)?,
             "datagram" => {
                 let socket = args.take_key("socket").map_or(Ok(0), str::parse)?;
                 let address = key(&mut args, "from")?.parse()?;
-                let from = Correspondent { socket, address };
+                let from = UdpPeer { socket, address };
                 let pad = padding(&mut args)?;
                 let lines = std::iter::from_fn(|| args.next_pos());
                 let text: String = lines.map(|line| format!("{line}{pad}\n")).collect();
-                self.call(|role, turn| role.datagram(turn, from, text.as_bytes()));
+                self.call(|role, context| role.on_datagram(context, from, text.as_bytes()));
             }
             "advance" => self.advance(time(args.next_pos().ok_or("how far?")?)?),
             "wake" => {
@@ -146,12 +152,12 @@ impl<R: Role> Stage<R> {
             },
             "turn-away" => {
                 let full = match args.next_pos().ok_or("why?")? {
-                    "connections" => Full::Connections,
-                    "address" => Full::Address,
+                    "connections" => ResourceLimit::Connections,
+                    "address" => ResourceLimit::ConnectionsPerAddress,
                     other => return Err(format!("{other} is no reason").into()),
                 };
                 let mut text = Vec::new();
-                self.role().refused(full, &mut text);
+                self.role().on_refuse(full, &mut text);
                 self.machine.witness.show(0, &text);
             }
             "stop" => self.call(R::drain),
@@ -161,7 +167,7 @@ impl<R: Role> Stage<R> {
     }
 
     /// Lets the role do something that is no matter of one connection.
-    pub fn call(&mut self, act: impl FnOnce(&mut R, &mut Turn<'_, R>)) {
+    pub fn call(&mut self, act: impl FnOnce(&mut R, &mut Context<'_, R>)) {
         self.machine.call(act);
     }
 
@@ -179,7 +185,9 @@ impl<R: Role> Stage<R> {
     /// A connection breaks.
     pub fn lose(&mut self, number: u32) -> Outcome {
         let reset = io::ErrorKind::ConnectionReset.into();
-        Ok(self.machine.over(number, &End::Lost(reset))?)
+        Ok(self
+            .machine
+            .over(number, &CloseReason::ConnectionLost(reset))?)
     }
 
     pub fn is_connected(&self, number: u32) -> bool {
@@ -200,13 +208,13 @@ impl<R: Role> Stage<R> {
             assert!(ticks <= TICKS_AT_ONCE, "a deadline is never met");
             self.machine.now += away;
             self.machine.witness.seen.push_str("tick\n");
-            self.call(R::tick);
+            self.call(R::on_timer);
         }
         self.machine.now = end;
     }
 }
 
-impl<F> Witness<F> for Show<F> {
+impl<F> Observer<F> for Show<F> {
     fn see(&mut self, event: Event<F>) {
         self.note_told();
         let line = match event {

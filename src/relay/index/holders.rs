@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::protocol::{ContentHash, MaybeHash};
-use crate::relay::index::Place;
+use crate::relay::index::SlotId;
 
 /// So many holders are looked through one by one.
 const FEW: usize = 32;
@@ -14,17 +14,17 @@ const FEW: usize = 32;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(Rust, packed(4))]
 pub(in crate::relay) struct Holder {
-    pub(in crate::relay) node: Place,
+    pub(in crate::relay) node: SlotId,
     pub(in crate::relay) size: u64,
     /// All zero where the hash is not known: no content is known to have that.
     hash: [u8; 32],
 }
 
 /// What tells a content from others: its size and hash.
-type Content = (u64, [u8; 32]);
+type ContentKey = (u64, [u8; 32]);
 
 impl Holder {
-    pub(in crate::relay) fn new(node: Place, size: u64, hash: MaybeHash) -> Self {
+    pub(in crate::relay) fn new(node: SlotId, size: u64, hash: MaybeHash) -> Self {
         let hash = hash.0.map_or([0; 32], |hash| hash.0);
         Self { node, size, hash }
     }
@@ -33,7 +33,7 @@ impl Holder {
         MaybeHash((self.hash != [0; 32]).then_some(ContentHash(self.hash)))
     }
 
-    fn content(&self) -> Content {
+    fn content(&self) -> ContentKey {
         (self.size, self.hash)
     }
 }
@@ -56,9 +56,9 @@ pub(super) struct Several {
 #[derive(Default)]
 struct Many {
     /// Where each node stands in the list.
-    places: HashMap<Place, usize>,
+    places: HashMap<SlotId, usize>,
     /// How many have each content.
-    contents: HashMap<Content, usize>,
+    contents: HashMap<ContentKey, usize>,
 }
 
 impl Holders {
@@ -93,7 +93,7 @@ impl Holders {
 
     /// Takes a node out, if it is there. Returns false if it was the last: then
     /// the name is to go as well.
-    pub(super) fn remove(&mut self, node: Place) -> bool {
+    pub(super) fn remove(&mut self, node: SlotId) -> bool {
         match self {
             Self::One(only) => return only.node != node,
             Self::Several(several) => {
@@ -108,10 +108,10 @@ impl Holders {
 
     /// The different contents of the holders that are seen, each with one who
     /// has it and with how many there are.
-    pub(super) fn contents(&self, is_seen: impl Fn(Place) -> bool) -> Vec<(Holder, u64)> {
+    pub(super) fn contents(&self, is_seen: impl Fn(SlotId) -> bool) -> Vec<(Holder, u64)> {
         let is_long = self.list().len() > FEW;
         let mut contents: Vec<(Holder, u64)> = Vec::new();
-        let mut places: HashMap<Content, usize> = HashMap::new();
+        let mut places: HashMap<ContentKey, usize> = HashMap::new();
         for holder in self.list().iter().filter(|holder| is_seen(holder.node)) {
             let content = holder.content();
             let place = if is_long {
@@ -163,7 +163,7 @@ impl Several {
     }
 
     /// A few keep their order, many do not.
-    fn remove(&mut self, node: Place) {
+    fn remove(&mut self, node: SlotId) {
         let Some(place) = self.place(node) else {
             return;
         };
@@ -182,7 +182,7 @@ impl Several {
         }
     }
 
-    fn place(&self, node: Place) -> Option<usize> {
+    fn place(&self, node: SlotId) -> Option<usize> {
         match &self.many {
             Some(many) => many.places.get(&node).copied(),
             None => self.list.iter().position(|holder| holder.node == node),
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     /// A node that never leaves.
-    const LASTING: Place = 999;
+    const LASTING: SlotId = 999;
 
     proptest! {
         /// Few and many, over and over: some nodes come, some leave.

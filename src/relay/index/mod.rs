@@ -19,18 +19,18 @@ pub(super) use search::{PAGES_AT_ONCE, Search, Seen};
 use crate::protocol::FileName;
 use crate::relay::index::holders::Holders;
 use crate::relay::index::pages::Pages;
-use crate::relay::table::{Keyed, Place, Table};
+use crate::relay::table::{Keyed, SlotId, Table};
 
 /// A name's place in the index.
-type NameId = Place;
+type NameId = SlotId;
 
 /// Names, who has them, and in which order they are listed.
 #[derive(Default)]
 pub(super) struct Index {
-    entries: Table<Entry>,
+    entries: Table<NameEntry>,
     pages: Pages,
     /// By the node's place in the directory.
-    shares: HashMap<Place, Share>,
+    shares: HashMap<SlotId, SharedFile>,
     /// The files of all shares.
     files: u64,
     /// Names under which there are different contents.
@@ -38,12 +38,12 @@ pub(super) struct Index {
 }
 
 /// A name and who has it; at least one has.
-struct Entry {
+struct NameEntry {
     name: Box<str>,
     holders: Holders,
 }
 
-impl Keyed for Entry {
+impl Keyed for NameEntry {
     type Key = str;
 
     fn key(&self) -> &str {
@@ -53,7 +53,7 @@ impl Keyed for Entry {
 
 /// What one node has.
 #[derive(Default)]
-struct Share {
+struct SharedFile {
     names: HashSet<NameId>,
     /// The length of all its names together.
     bytes: u64,
@@ -77,7 +77,7 @@ impl Index {
     }
 
     /// How many files a node has.
-    pub(super) fn files(&self, node: Place) -> u64 {
+    pub(super) fn files(&self, node: SlotId) -> u64 {
         self.shares
             .get(&node)
             .map_or(0, |share| share.names.len() as u64)
@@ -139,7 +139,7 @@ impl Index {
     }
 
     /// Takes a node's file out. Returns false if it had none of that name.
-    pub(super) fn unshare(&mut self, node: Place, name: &FileName<'_>) -> bool {
+    pub(super) fn unshare(&mut self, node: SlotId, name: &FileName<'_>) -> bool {
         let Some(id) = self.entries.find(name.as_str()) else {
             return false;
         };
@@ -157,7 +157,7 @@ impl Index {
 
     /// Takes out at most so many files of a node that is gone. Returns how many
     /// that were.
-    pub(super) fn forget(&mut self, node: Place, at_most: usize) -> usize {
+    pub(super) fn forget(&mut self, node: SlotId, at_most: usize) -> usize {
         let Some(share) = self.shares.get_mut(&node) else {
             return 0;
         };
@@ -176,7 +176,7 @@ impl Index {
     }
 
     fn add(&mut self, name: &str, holder: Holder) -> NameId {
-        let id = self.entries.insert(Entry {
+        let id = self.entries.insert(NameEntry {
             name: name.into(),
             holders: Holders::One(holder),
         });
@@ -186,7 +186,7 @@ impl Index {
         id
     }
 
-    fn remove_holder(&mut self, id: NameId, node: Place) {
+    fn remove_holder(&mut self, id: NameId, node: SlotId) {
         let entry = &mut self.entries[id];
         let was = entry.holders.is_ambiguous();
         if entry.holders.remove(node) {

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use crate::protocol::{ContentHash, FileName, MAX_LISTED_FILES, MaybeHash};
-use crate::relay::index::{Holder, Index, Place, Quota, Search, Seen};
+use crate::relay::index::{Holder, Index, Quota, Search, Seen, SlotId};
 
 /// Few nodes, so that they meet under the same names.
-const NODES: Place = 5;
+const NODES: SlotId = 5;
 /// From this one on, they are hidden from askers elsewhere.
-const FIRST_ON_LOOPBACK: Place = 3;
+const FIRST_ON_LOOPBACK: SlotId = 3;
 /// Names that differ in case, in script, and in what is a part of what.
 const NAMES: [&str; 12] = [
     "a",
@@ -32,13 +32,13 @@ const TEXTS: [&str; 11] = [
 ];
 
 #[derive(Clone, Debug)]
-enum Step {
-    Share(Place, String, u64, MaybeHash),
+enum ModelStep {
+    Share(SlotId, String, u64, MaybeHash),
     /// So many numbered names from this one on.
-    ShareMany(Place, u32, u32),
-    Unshare(Place, String),
+    ShareMany(SlotId, u32, u32),
+    Unshare(SlotId, String),
     /// It leaves, and so many of its files are taken out.
-    Forget(Place, usize),
+    Forget(SlotId, usize),
     Search(&'static str, bool),
 }
 
@@ -53,18 +53,18 @@ fn names() -> impl Strategy<Value = String> {
     ]
 }
 
-fn steps() -> impl Strategy<Value = Step> {
+fn steps() -> impl Strategy<Value = ModelStep> {
     let node = 0..NODES;
     let hash = prop::option::of(1_u8..3).prop_map(|byte| MaybeHash(byte.map(hash)));
     prop_oneof![
         8 => (node.clone(), names(), 0_u64..2, hash)
-            .prop_map(|(node, name, size, hash)| Step::Share(node, name, size, hash)),
+            .prop_map(|(node, name, size, hash)| ModelStep::Share(node, name, size, hash)),
         1 => (node.clone(), 0_u32..2000, 0_u32..800)
-            .prop_map(|(node, first, count)| Step::ShareMany(node, first, count)),
-        6 => (node.clone(), names()).prop_map(|(node, name)| Step::Unshare(node, name)),
-        1 => (node, 0_usize..1500).prop_map(|(node, most)| Step::Forget(node, most)),
+            .prop_map(|(node, first, count)| ModelStep::ShareMany(node, first, count)),
+        6 => (node.clone(), names()).prop_map(|(node, name)| ModelStep::Unshare(node, name)),
+        1 => (node, 0_usize..1500).prop_map(|(node, most)| ModelStep::Forget(node, most)),
         4 => (prop::sample::select(&TEXTS[..]), any::<bool>())
-            .prop_map(|(text, on_loopback)| Step::Search(text, on_loopback)),
+            .prop_map(|(text, on_loopback)| ModelStep::Search(text, on_loopback)),
     ]
 }
 
@@ -77,19 +77,19 @@ fn file_name(text: &str) -> FileName<'_> {
 }
 
 /// What a node has under a name.
-type Content = (u64, MaybeHash);
+type ModelContent = (u64, MaybeHash);
 
 /// The index as one would write it down.
 #[derive(Default)]
 struct Model {
     /// In the order in which they shared it.
-    names: BTreeMap<String, Vec<(Place, Content)>>,
+    names: BTreeMap<String, Vec<(SlotId, ModelContent)>>,
     /// Left, but not all of their files are taken out.
-    gone: BTreeSet<Place>,
+    gone: BTreeSet<SlotId>,
 }
 
 impl Model {
-    fn share(&mut self, node: Place, name: &str, content: Content, quota: Quota) -> bool {
+    fn share(&mut self, node: SlotId, name: &str, content: ModelContent, quota: Quota) -> bool {
         let has_it = self.has(node).any(|had| had == name);
         let files = self.has(node).count() as u64;
         let bytes: usize = self.has(node).map(str::len).sum();
@@ -101,7 +101,7 @@ impl Model {
         true
     }
 
-    fn put(&mut self, node: Place, name: &str, content: Content) {
+    fn put(&mut self, node: SlotId, name: &str, content: ModelContent) {
         let holders = self.names.entry(name.to_owned()).or_default();
         match holders.iter_mut().find(|(holder, _)| *holder == node) {
             Some((_, earlier)) => *earlier = content,
@@ -109,7 +109,7 @@ impl Model {
         }
     }
 
-    fn unshare(&mut self, node: Place, name: &str) -> bool {
+    fn unshare(&mut self, node: SlotId, name: &str) -> bool {
         let Some(holders) = self.names.get_mut(name) else {
             return false;
         };
@@ -120,13 +120,13 @@ impl Model {
         did
     }
 
-    fn has(&self, node: Place) -> impl Iterator<Item = &str> {
+    fn has(&self, node: SlotId) -> impl Iterator<Item = &str> {
         let names = self.names.iter();
         let names = names.filter(move |(_, holders)| holders.iter().any(|(h, _)| *h == node));
         names.map(|(name, _)| name.as_str())
     }
 
-    fn sees(&self, node: Place, on_loopback: bool) -> bool {
+    fn sees(&self, node: SlotId, on_loopback: bool) -> bool {
         !self.gone.contains(&node) && (on_loopback || node < FIRST_ON_LOOPBACK)
     }
 
@@ -138,7 +138,7 @@ impl Model {
                 continue;
             }
             let seen = holders.iter().filter(|(h, _)| self.sees(*h, on_loopback));
-            let mut contents: Vec<(Content, u64)> = Vec::new();
+            let mut contents: Vec<(ModelContent, u64)> = Vec::new();
             for (_, content) in seen {
                 match contents.iter_mut().find(|(other, _)| other == content) {
                     Some((_, count)) => *count += 1,
@@ -218,14 +218,15 @@ fn check(index: &Index, model: &Model) {
         assert_eq!(index.files(node), model.has(node).count() as u64);
     }
     for (name, holders) in &model.names {
-        let found: Vec<(Place, Content)> = index
+        let found: Vec<(SlotId, ModelContent)> = index
             .find(&file_name(name))
             .iter()
             .map(|holder| (holder.node, (holder.size, holder.hash())))
             .collect();
         assert_eq!(&found, holders, "{name}");
     }
-    let several = |holders: &&Vec<(Place, Content)>| holders.iter().any(|h| h.1 != holders[0].1);
+    let several =
+        |holders: &&Vec<(SlotId, ModelContent)>| holders.iter().any(|h| h.1 != holders[0].1);
     let ambiguous = model.names.values().filter(several).count();
     assert_eq!(index.ambiguous, ambiguous);
 }
@@ -249,13 +250,13 @@ proptest! {
         for step in steps {
             match step {
                 // Nobody speaks for a node that has left.
-                Step::Share(node, ..) | Step::ShareMany(node, ..) | Step::Unshare(node, _)
+                ModelStep::Share(node, ..) | ModelStep::ShareMany(node, ..) | ModelStep::Unshare(node, _)
                     if model.gone.contains(&node) => {}
-                Step::Share(node, name, size, hash) => {
+                ModelStep::Share(node, name, size, hash) => {
                     let did = index.share(&file_name(&name), Holder::new(node, size, hash), quota);
                     prop_assert_eq!(did, model.share(node, &name, (size, hash), quota));
                 }
-                Step::ShareMany(node, first, count) => {
+                ModelStep::ShareMany(node, first, count) => {
                     // The model would count all of them for each.
                     let unlimited = Quota {
                         files: u64::MAX,
@@ -268,11 +269,11 @@ proptest! {
                         model.put(node, &name, (1, MaybeHash(None)));
                     }
                 }
-                Step::Unshare(node, name) => {
+                ModelStep::Unshare(node, name) => {
                     let did = index.unshare(node, &file_name(&name));
                     prop_assert_eq!(did, model.unshare(node, &name));
                 }
-                Step::Forget(node, most) => {
+                ModelStep::Forget(node, most) => {
                     let before = index.files(node);
                     let taken = index.forget(node, most) as u64;
                     prop_assert_eq!(taken, before.min(most as u64));
@@ -292,7 +293,7 @@ proptest! {
                         model.gone.remove(&node);
                     }
                 }
-                Step::Search(text, on_loopback) => compare(&index, &model, text, on_loopback),
+                ModelStep::Search(text, on_loopback) => compare(&index, &model, text, on_loopback),
             }
         }
         check(&index, &model);
@@ -310,7 +311,7 @@ fn all_of(index: &Index, text: &str) -> Vec<(u64, Vec<String>)> {
     pages(index, &model, text, true)
 }
 
-fn share(index: &mut Index, node: Place, name: &str, size: u64) {
+fn share(index: &mut Index, node: SlotId, name: &str, size: u64) {
     let quota = Quota {
         files: u64::MAX,
         bytes: u64::MAX,

@@ -21,7 +21,7 @@ pub(super) struct Needle {
 /// mostly has it there as well, and needs no search. It is of use in one page only,
 /// from its beginning to its end.
 #[derive(Default)]
-pub(super) struct Spot {
+pub(super) struct NeedleOffset {
     from_start: usize,
     from_end: usize,
 }
@@ -49,7 +49,7 @@ impl Needle {
 
     /// The first name of a page, from this line on, that contains it. `spot` is where
     /// the one before had it.
-    pub(super) fn find(&self, page: &Page, line: usize, spot: &mut Spot) -> Option<usize> {
+    pub(super) fn find(&self, page: &Page, line: usize, spot: &mut NeedleOffset) -> Option<usize> {
         // No text at all would be found behind the last one, too.
         page.ids().get(line)?;
         let (start, end) = (page.start(line), page.start(line + 1));
@@ -60,7 +60,7 @@ impl Needle {
         }
         let hit = start + self.finder.find(&page.text()[start..])?;
         let line = page.line(line, hit);
-        *spot = Spot {
+        *spot = NeedleOffset {
             from_start: hit - page.start(line),
             from_end: page.start(line + 1) - hit,
         };

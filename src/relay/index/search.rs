@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, Reply};
-use crate::relay::index::needle::{Needle, Spot};
+use crate::relay::index::needle::{Needle, NeedleOffset};
 use crate::relay::index::pages::Page;
-use crate::relay::index::{Index, NameId, Place};
+use crate::relay::index::{Index, NameId, SlotId};
 
 /// Pages that one step looks through: about 65,000 names, well below a millisecond.
 pub(in crate::relay) const PAGES_AT_ONCE: usize = 128;
@@ -38,7 +38,7 @@ pub(in crate::relay) struct Seen<'a> {
     /// Everybody who has a file is seen.
     pub(in crate::relay) all: bool,
     /// Whether this node is seen.
-    pub(in crate::relay) node: &'a dyn Fn(Place) -> bool,
+    pub(in crate::relay) node: &'a dyn Fn(SlotId) -> bool,
 }
 
 /// What a search has found.
@@ -130,7 +130,7 @@ impl Search {
         }
         page.fetch();
         let mut line = first;
-        let mut spot = Spot::default();
+        let mut spot = NeedleOffset::default();
         while let Some(hit) = self.text.find(page, line, &mut spot) {
             // A name that contains it twice is one name.
             line = hit + 1;

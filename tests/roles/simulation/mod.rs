@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use peerline::client::{Client, Task};
-use peerline::jobs::Question;
+use peerline::jobs::Query;
 use peerline::node::{Node, Registrar};
 use peerline::protocol::{ClaimedIp, ContentHash, FileName, MaybeHash, NodeAddress, Port};
 use peerline::relay::Relay;
@@ -297,9 +297,9 @@ impl World {
             .into_iter();
         let mut names = names.map(|name| FileName::parse(name).expect("a name"));
         let task = match kind {
-            0 => Task::Ask(Question::Nodes),
-            1 => Task::Ask(Question::Files("E".into())),
-            2 => Task::Ask(Question::Holders(names.next().expect("it is one"))),
+            0 => Task::Ask(Query::Nodes),
+            1 => Task::Ask(Query::Files("E".into())),
+            2 => Task::Ask(Query::Holders(names.next().expect("it is one"))),
             _ => Task::Get(names.collect(), None),
         };
         self.start_client(task);

@@ -19,19 +19,19 @@ struct Node {
     on_loopback: bool,
     until: Instant,
     /// Which registration was the last whose asker told its files.
-    told_by: u64,
+    last_announcer: u64,
     /// Size and hash by name.
     files: BTreeMap<String, String>,
 }
 
 /// Somebody who asks.
-pub struct Asker {
+pub struct PromptHandle {
     pub ip: IpAddr,
     /// The node for which he speaks, and by which registration.
     subject: Option<(String, u64)>,
 }
 
-impl Asker {
+impl PromptHandle {
     pub fn new(ip: IpAddr) -> Self {
         Self { ip, subject: None }
     }
@@ -56,7 +56,7 @@ impl Model {
 
     /// The lines of the answer. Of those below a list's head the order is open,
     /// but for `LIST`.
-    pub fn answer(&mut self, now: Instant, asker: &mut Asker, line: &str) -> Vec<String> {
+    pub fn answer(&mut self, now: Instant, asker: &mut PromptHandle, line: &str) -> Vec<String> {
         self.nodes.retain(|node| node.until > now);
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         match verb {
@@ -106,7 +106,7 @@ impl Model {
         }
     }
 
-    fn seen_by(&self, asker: &Asker) -> impl Iterator<Item = &Node> {
+    fn seen_by(&self, asker: &PromptHandle) -> impl Iterator<Item = &Node> {
         let on_loopback = asker.ip.is_loopback();
         self.nodes
             .iter()
@@ -117,7 +117,7 @@ impl Model {
         self.nodes.iter_mut().find(|node| node.address == address)
     }
 
-    fn register(&mut self, now: Instant, asker: &mut Asker, claim: &str) -> String {
+    fn register(&mut self, now: Instant, asker: &mut PromptHandle, claim: &str) -> String {
         let (lease, until) = (self.lease.as_secs(), now + self.lease);
         let address = claimed(asker, claim);
         self.registrations += 1;
@@ -133,7 +133,7 @@ impl Model {
                     address: address.clone(),
                     on_loopback: asker.ip.is_loopback(),
                     until,
-                    told_by: number,
+                    last_announcer: number,
                     files: BTreeMap::new(),
                 });
                 0
@@ -142,7 +142,7 @@ impl Model {
         format!("OK {lease} {address} {files}")
     }
 
-    fn unregister(&mut self, asker: &Asker, claim: &str) -> String {
+    fn unregister(&mut self, asker: &PromptHandle, claim: &str) -> String {
         let address = claimed(asker, claim);
         let before = self.nodes.len();
         self.nodes.retain(|node| node.address != address);
@@ -155,13 +155,15 @@ impl Model {
 
     fn change(
         &mut self,
-        asker: &Asker,
+        asker: &PromptHandle,
         act: impl FnOnce(&mut BTreeMap<String, String>) -> bool,
     ) -> String {
         let (subject, number) = asker.subject.clone().unwrap_or_default();
-        let teller = self.node(&subject).filter(|node| node.told_by <= number);
-        let done = teller.map(|node| {
-            node.told_by = number;
+        let announcing_node = self
+            .node(&subject)
+            .filter(|node| node.last_announcer <= number);
+        let done = announcing_node.map(|node| {
+            node.last_announcer = number;
             act(&mut node.files)
         });
         match done {
@@ -179,7 +181,7 @@ pub fn may_change(line: &str) -> bool {
 }
 
 /// Everybody here registers `* port`.
-fn claimed(asker: &Asker, claim: &str) -> String {
+fn claimed(asker: &PromptHandle, claim: &str) -> String {
     claim.replace('*', &asker.ip.to_string())
 }
 

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use peerline::close_reason::End;
+use peerline::close_reason::CloseReason;
 use peerline::role::Role;
 
 use crate::machine::{Event, Machine};
@@ -36,11 +36,11 @@ pub trait Plays {
     fn reached(&mut self, number: u32);
     fn arrive(&mut self, number: u32, bytes: &[u8]);
     fn end(&mut self, number: u32);
-    fn over(&mut self, number: u32, end: &End);
+    fn over(&mut self, number: u32, end: &CloseReason);
     fn next_deadline(&self) -> Option<Instant>;
-    fn tick(&mut self);
+    fn on_timer(&mut self);
     /// Something outside that it watches has changed.
-    fn noticed(&mut self);
+    fn on_external_event(&mut self);
     /// It is told to stop.
     fn drain(&mut self);
     /// What it has wanted since the last time.
@@ -83,7 +83,7 @@ impl<R: Role> Plays for Machine<R, Vec<Event<R::File>>> {
         Machine::end(self, number).expect("it is connected");
     }
 
-    fn over(&mut self, number: u32, end: &End) {
+    fn over(&mut self, number: u32, end: &CloseReason) {
         Machine::over(self, number, end).expect("it is connected");
     }
 
@@ -91,12 +91,12 @@ impl<R: Role> Plays for Machine<R, Vec<Event<R::File>>> {
         self.role().next_deadline()
     }
 
-    fn tick(&mut self) {
-        self.call(R::tick);
+    fn on_timer(&mut self) {
+        self.call(R::on_timer);
     }
 
-    fn noticed(&mut self) {
-        self.call(R::noticed);
+    fn on_external_event(&mut self) {
+        self.call(R::on_external_event);
     }
 
     fn drain(&mut self) {
@@ -198,7 +198,7 @@ enum Happening {
     End(WireId, Side),
     Break(WireId, Side),
     /// Has the one who dialled waited long enough?
-    Patience(WireId),
+    Timeouts(WireId),
 }
 
 impl Network {
@@ -261,7 +261,7 @@ impl Network {
 
     /// Tells a machine that what it watches has changed.
     pub fn notice(&mut self, id: HostId) {
-        self.call(id, Plays::noticed);
+        self.call(id, Plays::on_external_event);
     }
 
     /// Tells a machine to stop: nobody reaches it any more.
@@ -292,7 +292,7 @@ impl Network {
         let wires = self.hosts[&id].wires.clone();
         for (number, (_, its)) in wires {
             if its == side {
-                self.call(id, |machine| machine.over(number, &End::Drained));
+                self.call(id, |machine| machine.over(number, &CloseReason::Shutdown));
             }
         }
     }
@@ -303,7 +303,7 @@ impl Network {
             self.clock.set(self.now().max(at));
             match self.deadline() {
                 Some((due, host)) if due <= self.now() => {
-                    self.call(host, Plays::tick);
+                    self.call(host, Plays::on_timer);
                 }
                 _ => {
                     let (_, happening) = self.agenda.pop_first().expect("it is the next");
@@ -390,13 +390,16 @@ impl Network {
             Happening::Answer(wire) => {
                 let now = self.now();
                 self.wire(wire).dialled.heard = now;
-                self.note(PATIENCE, Happening::Patience(wire));
+                self.note(PATIENCE, Happening::Timeouts(wire));
                 self.tell(wire, Side::Dialled, Plays::reached);
             }
             Happening::Refusal(wire) => {
-                self.unreached(wire, &End::NotReached(ErrorKind::ConnectionRefused.into()));
+                self.unreached(
+                    wire,
+                    &CloseReason::ConnectFailed(ErrorKind::ConnectionRefused.into()),
+                );
             }
-            Happening::NoAnswer(wire) => self.unreached(wire, &End::DialTimeout),
+            Happening::NoAnswer(wire) => self.unreached(wire, &CloseReason::ConnectTimeout),
             Happening::Piece(wire, side, bytes) => {
                 let now = self.now();
                 self.wire(wire).plug(side).heard = now;
@@ -404,17 +407,17 @@ impl Network {
             }
             Happening::End(wire, side) => self.tell(wire, side, Plays::end),
             Happening::Break(wire, side) => {
-                let end = End::Lost(ErrorKind::ConnectionReset.into());
+                let end = CloseReason::ConnectionLost(ErrorKind::ConnectionReset.into());
                 self.tell(wire, side, |machine, number| machine.over(number, &end));
             }
-            Happening::Patience(wire) => {
+            Happening::Timeouts(wire) => {
                 let until = self.wire(wire).dialled.heard + PATIENCE;
                 if until > self.now() {
                     let left = until - self.now();
-                    return self.note(left, Happening::Patience(wire));
+                    return self.note(left, Happening::Timeouts(wire));
                 }
                 self.tell(wire, Side::Dialled, |machine, number| {
-                    machine.over(number, &End::NoProgress);
+                    machine.over(number, &CloseReason::ReadTimeout);
                 });
             }
         }
@@ -433,7 +436,7 @@ impl Network {
         self.wire(wire).accepted.of = Some((id, number));
     }
 
-    fn unreached(&mut self, wire: WireId, end: &End) {
+    fn unreached(&mut self, wire: WireId, end: &CloseReason) {
         self.tell(wire, Side::Dialled, |machine, number| {
             machine.over(number, end);
         });

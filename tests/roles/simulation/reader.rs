@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use peerline::jobs::{ErrandId, Listing, News, NotStored, User, Wanted};
+use peerline::jobs::{JobId, Listing, PromptKind, StoreError, User, UserEvent};
 use peerline::protocol::{FileName, NodeAddress};
 
 use super::network::Clock;
@@ -108,47 +108,49 @@ impl Reader {
 }
 
 impl User for Reader {
-    fn tell(&mut self, news: News<'_>) {
+    fn tell(&mut self, news: UserEvent<'_>) {
         let mut history = self.history.borrow_mut();
         match news {
-            News::Asking { name, node, .. } => {
+            UserEvent::RelayQuery { name, node, .. } => {
                 self.asked = Some((node, name.to_string(), history.now()));
             }
-            News::NotFound(node) => {
+            UserEvent::NotFound(node) => {
                 let (asked, name, since) = self.asked.as_ref().expect("somebody was asked");
                 assert_eq!(*asked, node);
                 let has_had = history.has_had(node, name, *since);
                 assert!(!has_had, "{node} has {name} and said NOTFOUND");
             }
-            News::Missing { .. }
-            | News::WhichContent { .. }
-            | News::NoNodes { .. }
-            | News::RelayFailed(..) => {
+            UserEvent::Missing { .. }
+            | UserEvent::WhichContent { .. }
+            | UserEvent::NoNodes { .. }
+            | UserEvent::RelayFailed(..) => {
                 history.refused += 1;
             }
-            News::NotStored { .. } | News::Incomplete { .. } => panic!("all is stored here"),
+            UserEvent::StoreError { .. } | UserEvent::Incomplete { .. } => {
+                panic!("all is stored here")
+            }
             _ => {}
         }
     }
 
-    fn ready(&mut self, _: Wanted) {}
+    fn ready(&mut self, _: PromptKind) {}
 
-    fn show(&mut self, _: Listing<'_>) -> Result<(), NotStored> {
+    fn show(&mut self, _: Listing<'_>) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn begin(&mut self, _: ErrandId, _: &FileName<'_>, size: u64) -> Result<(), NotStored> {
+    fn begin(&mut self, _: JobId, _: &FileName<'_>, size: u64) -> Result<(), StoreError> {
         self.size = size;
         self.received.clear();
         Ok(())
     }
 
-    fn take(&mut self, _: ErrandId, bytes: &[u8]) -> Result<(), NotStored> {
+    fn take(&mut self, _: JobId, bytes: &[u8]) -> Result<(), StoreError> {
         self.received.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn finish(&mut self, _: ErrandId) -> Result<(), NotStored> {
+    fn finish(&mut self, _: JobId) -> Result<(), StoreError> {
         let mut history = self.history.borrow_mut();
         let (node, name, since) = self.asked.as_ref().expect("somebody was asked");
         assert_eq!(self.received.len() as u64, self.size, "{name} is whole");
@@ -159,7 +161,7 @@ impl User for Reader {
         Ok(())
     }
 
-    fn abandon(&mut self, _: ErrandId) -> u64 {
+    fn abandon(&mut self, _: JobId) -> u64 {
         // Nothing was shown.
         0
     }

@@ -10,10 +10,10 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
-use peerline::close_reason::End;
+use peerline::close_reason::CloseReason;
 use peerline::relay::Relay;
 
-use super::model::{Asker, Model, may_change};
+use super::model::{Model, PromptHandle, may_change};
 use super::network::{Plays, Wish};
 use crate::machine::{Event, Machine};
 
@@ -35,7 +35,7 @@ pub struct Watched {
 }
 
 struct Conversation {
-    asker: Asker,
+    asker: PromptHandle,
     /// The last line, as far as it has come.
     begun: Vec<u8>,
 }
@@ -62,7 +62,7 @@ impl Watched {
     fn connect(&mut self, number: u32, from: SocketAddr) {
         self.relay.connect(number, from).expect("a new number");
         let conversation = Conversation {
-            asker: Asker::new(from.ip()),
+            asker: PromptHandle::new(from.ip()),
             begun: Vec::new(),
         };
         self.askers.insert(number, conversation);
@@ -116,7 +116,7 @@ impl Watched {
             self.look();
         }
         while Plays::next_deadline(&self.relay).is_some_and(|due| due <= self.relay.now) {
-            Plays::tick(&mut self.relay);
+            Plays::on_timer(&mut self.relay);
             self.look();
         }
     }
@@ -156,7 +156,7 @@ impl Plays for Watched {
         Plays::end(&mut self.relay, number);
     }
 
-    fn over(&mut self, number: u32, end: &End) {
+    fn over(&mut self, number: u32, end: &CloseReason) {
         Plays::over(&mut self.relay, number, end);
     }
 
@@ -164,12 +164,12 @@ impl Plays for Watched {
         Plays::next_deadline(&self.relay)
     }
 
-    fn tick(&mut self) {
-        Plays::tick(&mut self.relay);
+    fn on_timer(&mut self) {
+        Plays::on_timer(&mut self.relay);
         self.settle();
     }
 
-    fn noticed(&mut self) {}
+    fn on_external_event(&mut self) {}
 
     fn drain(&mut self) {
         Plays::drain(&mut self.relay);
