@@ -192,7 +192,7 @@ pub enum Action<R: Role> {
         /// Where it ends.
         end: usize,
         /// Nobody asked for it: who does not take such text is cut off.
-        unasked: bool,
+        unsolicited: bool,
     },
     /// Send a datagram: the text from where the text before it ended. Without
     /// bytes there is none.
@@ -204,13 +204,13 @@ pub enum Action<R: Role> {
     },
     /// The connection waits for what others say: it may be silent for ever, as
     /// long as the other side is alive.
-    Keep {
+    AllowIdle {
         /// Which.
         conn: ConnId,
     },
     /// A connection that is kept waits for an answer: until it is kept again, it
     /// must come in time.
-    Expect {
+    ExpectReply {
         /// Which.
         conn: ConnId,
     },
@@ -252,9 +252,9 @@ pub enum Action<R: Role> {
         session: R::Session,
     },
     /// The program is to stop, as if it had been told to from outside.
-    Stop,
+    ShutDown,
     /// The role's work is done: stop the loop.
-    Finish,
+    StopLoop,
 }
 
 impl<R: Role> Default for Output<R> {
@@ -274,19 +274,23 @@ impl<R: Role> Output<R> {
     }
 
     /// The buffer to append text to that `to` gets without having asked.
-    pub fn unasked(&mut self, to: ConnId) -> &mut Vec<u8> {
+    pub fn unsolicited(&mut self, to: ConnId) -> &mut Vec<u8> {
         self.append(to, true)
     }
 
-    fn append(&mut self, to: ConnId, unasked: bool) -> &mut Vec<u8> {
+    fn append(&mut self, to: ConnId, unsolicited: bool) -> &mut Vec<u8> {
         let goes_on = matches!(
             self.steps.last(),
-            Some(Action::Text { to: last, unasked: was, .. }) if *last == to && *was == unasked
+            Some(Action::Text { to: last, unsolicited: was, .. }) if *last == to && *was == unsolicited
         );
         if !goes_on {
             // Its end is set when the next step begins.
             let end = 0;
-            self.push(Action::Text { to, end, unasked });
+            self.push(Action::Text {
+                to,
+                end,
+                unsolicited,
+            });
         }
         &mut self.text
     }
@@ -299,13 +303,13 @@ impl<R: Role> Output<R> {
     }
 
     /// Lets a connection be silent for as long as the other side is alive.
-    pub fn keep(&mut self, conn: ConnId) {
-        self.push(Action::Keep { conn });
+    pub fn allow_idle(&mut self, conn: ConnId) {
+        self.push(Action::AllowIdle { conn });
     }
 
     /// Lets a connection be silent no longer: an answer is due.
-    pub fn expect(&mut self, conn: ConnId) {
-        self.push(Action::Expect { conn });
+    pub fn expect_reply(&mut self, conn: ConnId) {
+        self.push(Action::ExpectReply { conn });
     }
 
     /// Calls back a connection that waits: it hears [`Input::Resumed`].
@@ -342,13 +346,13 @@ impl<R: Role> Output<R> {
     }
 
     /// Stops the program as SIGTERM does.
-    pub fn stop(&mut self) {
-        self.push(Action::Stop);
+    pub fn shut_down(&mut self) {
+        self.push(Action::ShutDown);
     }
 
     /// Stops the loop.
-    pub fn finish(&mut self) {
-        self.push(Action::Finish);
+    pub fn stop_loop(&mut self) {
+        self.push(Action::StopLoop);
     }
 
     /// Whether nothing is wanted.
@@ -404,13 +408,13 @@ impl<R: Role> Action<R> {
         match self {
             Self::Text { to, .. } | Self::Shared { to, .. } | Self::File { to, .. } => Some(*to),
             Self::Datagram { .. }
-            | Self::Keep { .. }
-            | Self::Expect { .. }
+            | Self::AllowIdle { .. }
+            | Self::ExpectReply { .. }
             | Self::Resume { .. }
             | Self::Close { .. }
             | Self::Dial { .. }
-            | Self::Stop
-            | Self::Finish => None,
+            | Self::ShutDown
+            | Self::StopLoop => None,
         }
     }
 }

@@ -142,7 +142,7 @@ impl Client {
             // What became of it is told when the connection has ended.
             None | Some(SubscriptionEvent::Replaced) => {}
             Some(SubscriptionEvent::Open(address)) => {
-                user.tell(UserEvent::Listening(address));
+                user.on_event(UserEvent::Listening(address));
                 match &chat.said {
                     Some(Query::Message(to, text)) => {
                         chat.mailbox.send(context.out, *to, text.clone());
@@ -158,7 +158,7 @@ impl Client {
                 if let Err(why) = user.show(Listing::Message(&delivery)) {
                     chat.over = true;
                     if !why.reader_gone {
-                        user.tell(UserEvent::NotShown(&why));
+                        user.on_event(UserEvent::NotShown(&why));
                         self.exit = self.exit.or(Exit::StoreError);
                     }
                     return ReadNext::Close(CloseReason::Completed);
@@ -171,7 +171,7 @@ impl Client {
                     Words::Typed(_) => self.ready(),
                     Words::Given => {
                         chat.listen_on(context.now);
-                        user.tell(UserEvent::Sent);
+                        user.on_event(UserEvent::Sent);
                     }
                 }
             }
@@ -193,7 +193,7 @@ impl Client {
         chat.haste = Haste::None;
         let user = self.jobs.user();
         if let Some(question) = chat.said.take() {
-            user.tell(UserEvent::RelayFailed(
+            user.on_event(UserEvent::RelayFailed(
                 &question,
                 &Failure::Error(code, text),
             ));
@@ -233,7 +233,7 @@ impl Client {
     fn chat_failed(&mut self, trouble: &Failure<'_>) {
         let Some(chat) = &mut self.chat else { return };
         chat.over = true;
-        self.jobs.user().tell(match &chat.said {
+        self.jobs.user().on_event(match &chat.said {
             Some(question) => UserEvent::RelayFailed(question, trouble),
             None => UserEvent::NotListening(trouble),
         });
@@ -248,7 +248,7 @@ impl Client {
             ("", _) => {}
             (QUIT, _) => return self.end_chat(context),
             (_, None) => {
-                user.tell(UserEvent::NobodyYet);
+                user.on_event(UserEvent::NobodyYet);
                 self.exit = self.exit.or(Exit::NotFound);
             }
             (line, Some(to)) => match Text::parse(line) {
@@ -260,7 +260,7 @@ impl Client {
                     return;
                 }
                 Err(why) => {
-                    user.tell(UserEvent::Wrong(&why.to_string()));
+                    user.on_event(UserEvent::Wrong(&why.to_string()));
                     self.exit = self.exit.or(Exit::Usage);
                 }
             },
@@ -273,7 +273,7 @@ impl Client {
     pub(super) fn said_too_late(&mut self, line: &str) {
         if !matches!(line.trim_matches(BLANKS), "" | QUIT) {
             let user = self.jobs.user();
-            user.tell(UserEvent::Wrong("not sent: the conversation is over"));
+            user.on_event(UserEvent::Wrong("not sent: the conversation is over"));
             self.exit = self.exit.or(Exit::Relay);
         }
         self.ready();
@@ -293,7 +293,7 @@ impl Client {
         }
         if let (Words::Given, None) = (&chat.words, chat.last) {
             let wait = chat.wait;
-            self.jobs.user().tell(UserEvent::NoAnswer(wait));
+            self.jobs.user().on_event(UserEvent::NoAnswer(wait));
             self.exit = self.exit.or(Exit::NotFound);
         }
         self.end_chat(context);

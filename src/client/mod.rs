@@ -141,7 +141,7 @@ impl Client {
             return None;
         }
         if done.reader_gone {
-            context.out.finish();
+            context.out.stop_loop();
             return None;
         }
         self.over(context, done.exit)
@@ -166,7 +166,7 @@ impl Client {
             }
             Task::Prompt | Task::Ask(_) | Task::SendAndWait(..) | Task::Chat(..) => {}
         }
-        context.out.finish();
+        context.out.stop_loop();
         None
     }
 
@@ -179,7 +179,7 @@ impl Client {
             self.typed(context, "");
         } else {
             self.give_up_choice();
-            context.out.finish();
+            context.out.stop_loop();
         }
     }
 
@@ -189,7 +189,7 @@ impl Client {
         if self.task == Task::Prompt && self.give_up_choice() {
             self.ready();
         } else {
-            context.out.stop();
+            context.out.shut_down();
         }
     }
 
@@ -221,7 +221,7 @@ impl Client {
                     let chat = Chat::typed(self.jobs.relay(), to, Duration::ZERO);
                     return self.begin_chat(context, chat);
                 }
-                Typed::Quit => return context.out.finish(),
+                Typed::Quit => return context.out.stop_loop(),
                 other => other.explain(line, HELP, self.jobs.user()),
             },
         };
@@ -238,7 +238,7 @@ impl Client {
                 None => self.choices.wanted(),
             };
             self.asked = Some(wanted);
-            self.jobs.user().ready(wanted);
+            self.jobs.user().prompt(wanted);
         }
     }
 }
@@ -255,7 +255,7 @@ impl Role for Client {
             Task::Ask(question) => Job::Ask(question.clone()),
             Task::Get(names, hash) => match names.pop_front() {
                 Some(name) => Job::Get(name, *hash),
-                None => return context.out.finish(),
+                None => return context.out.stop_loop(),
             },
             Task::SendAndWait(to, text, wait) => {
                 let chat = Chat::given(self.jobs.relay(), *to, text.clone(), *wait);
@@ -351,6 +351,6 @@ impl Role for Client {
     fn drain(&mut self, context: &mut Context<'_, Self>) {
         self.jobs.abandon();
         self.exit = Exit::Interrupted;
-        context.out.finish();
+        context.out.stop_loop();
     }
 }

@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::download::Printer;
-use crate::download::part_file::{Parts, Saving};
+use crate::download::part_file::{PartFile, PartNaming};
 use crate::jobs::{JobId, StoreError};
 use crate::protocol::FileName;
 
@@ -50,7 +50,7 @@ pub struct OpenFile {
 
 enum Sink {
     /// Under another name until it is whole.
-    Aside(Saving),
+    Aside(PartFile),
     /// Straight to a device, a FIFO or a terminal; so many bytes.
     Direct(File, u64),
 }
@@ -66,9 +66,9 @@ impl Destination {
         }
     }
 
-    pub(crate) fn begin(&mut self, job: JobId, name: &FileName<'_>) -> Result<(), StoreError> {
+    pub(crate) fn open(&mut self, job: JobId, name: &FileName<'_>) -> Result<(), StoreError> {
         match self {
-            Self::Print(printer) => printer.begin(),
+            Self::Print(printer) => printer.open(),
             Self::Save {
                 target,
                 replace,
@@ -80,8 +80,10 @@ impl Destination {
                 };
                 let sink = match target {
                     Target::File(_) => open_file(&path, *replace),
-                    Target::Folder(folder) => open_below(folder, name, *replace, Parts::Escaped),
-                    Target::Share(folder) => open_below(folder, name, *replace, Parts::Hidden),
+                    Target::Folder(folder) => {
+                        open_below(folder, name, *replace, PartNaming::Visible)
+                    }
+                    Target::Share(folder) => open_below(folder, name, *replace, PartNaming::Hidden),
                 };
                 match sink {
                     Ok(sink) => drop(open.insert(job, OpenFile { path, sink })),
@@ -92,9 +94,9 @@ impl Destination {
         Ok(())
     }
 
-    pub(crate) fn take(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
         match self {
-            Self::Print(printer) => printer.take(bytes),
+            Self::Print(printer) => printer.write(bytes),
             Self::Save { target, open, .. } => match open.get_mut(&job) {
                 Some(OpenFile { path, sink }) => match sink {
                     Sink::Aside(saving) => saving.write(bytes),
@@ -109,9 +111,9 @@ impl Destination {
         }
     }
 
-    pub(crate) fn finish(&mut self, job: JobId) -> Result<(), StoreError> {
+    pub(crate) fn commit(&mut self, job: JobId) -> Result<(), StoreError> {
         match self {
-            Self::Print(printer) => printer.finish(),
+            Self::Print(printer) => printer.commit(),
             Self::Save { target, open, .. } => match open.remove(&job) {
                 Some(OpenFile {
                     path,
@@ -124,9 +126,9 @@ impl Destination {
         }
     }
 
-    pub(crate) fn abandon(&mut self, job: JobId) -> u64 {
+    pub(crate) fn discard(&mut self, job: JobId) -> u64 {
         match self {
-            Self::Print(printer) => printer.abandon(),
+            Self::Print(printer) => printer.discard(),
             Self::Save { open, .. } => match open.remove(&job).map(|open| open.sink) {
                 Some(Sink::Direct(_, written)) => written,
                 // What was written aside goes with it.
@@ -154,7 +156,7 @@ fn open_file(path: &Path, replace: bool) -> io::Result<Sink> {
         Some(_) | None => Path::new("."),
     };
     let folder = File::open(folder)?.into();
-    Saving::begin(folder, name, replace, Parts::Escaped).map(Sink::Aside)
+    PartFile::create(folder, name, replace, PartNaming::Visible).map(Sink::Aside)
 }
 
 /// Such as /dev/stdout.
@@ -164,7 +166,12 @@ fn is_link_in_dev(path: &Path) -> bool {
 
 /// Opens a file of that name below the folder; sub-folders are made, and links
 /// are not followed: nothing is written outside.
-fn open_below(folder: &Path, name: &FileName<'_>, replace: bool, parts: Parts) -> io::Result<Sink> {
+fn open_below(
+    folder: &Path,
+    name: &FileName<'_>,
+    replace: bool,
+    parts: PartNaming,
+) -> io::Result<Sink> {
     std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
         // A folder would be fine: it is something else. No force helps.
         io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
@@ -183,7 +190,7 @@ fn open_below(folder: &Path, name: &FileName<'_>, replace: bool, parts: Parts) -
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         at = openat(&at, part, flags, Mode::empty())?;
     }
-    Saving::begin(at, OsStr::new(leaf), replace, parts).map(Sink::Aside)
+    PartFile::create(at, OsStr::new(leaf), replace, parts).map(Sink::Aside)
 }
 
 fn not_stored(target: &Target, path: &Path, error: &io::Error) -> StoreError {

@@ -1,4 +1,4 @@
-//! Saving a file: written aside under a name that ends by `.part`, and given its
+//! PartFile a file: written aside under a name that ends by `.part`, and given its
 //! own name only when it is whole.
 
 use std::ffi::{OsStr, OsString};
@@ -14,21 +14,21 @@ use rustix::io::Errno;
 
 /// The longest name of a file on the usual file systems (NAME_MAX).
 const NAME_MAX: usize = 255;
-/// Parts of one name that may stand side by side.
+/// PartNaming of one name that may stand side by side.
 const PARTS: u32 = 100;
 
 /// How parts are called.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Parts {
+pub(crate) enum PartNaming {
     /// `NAME.part`.
-    Escaped,
+    Visible,
     /// `.NAME.part`, which no node shares.
     Hidden,
 }
 
-/// A file that is being written. Dropped before [`Saving::commit`], it leaves
+/// A file that is being written. Dropped before [`PartFile::commit`], it leaves
 /// nothing behind.
-pub(crate) struct Saving {
+pub(crate) struct PartFile {
     folder: OwnedFd,
     part: OsString,
     name: OsString,
@@ -37,17 +37,17 @@ pub(crate) struct Saving {
     committed: bool,
 }
 
-impl Saving {
+impl PartFile {
     /// Starts to write `name` into `folder`; `replace` allows to replace a file
     /// that is there already.
     ///
     /// # Errors
     /// `AlreadyExists`, or what the system says.
-    pub(crate) fn begin(
+    pub(crate) fn create(
         folder: OwnedFd,
         name: &OsStr,
         replace: bool,
-        parts: Parts,
+        parts: PartNaming,
     ) -> io::Result<Self> {
         if !replace && statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(Errno::EXIST.into());
@@ -92,7 +92,7 @@ impl Saving {
     }
 }
 
-impl Drop for Saving {
+impl Drop for PartFile {
     fn drop(&mut self) {
         if !self.committed
             && let Err(error) = unlinkat(&self.folder, &self.part, AtFlags::empty())
@@ -104,7 +104,7 @@ impl Drop for Saving {
 
 /// Makes a part under the first name that is free: a file of that name may be
 /// the user's own, another client's, or left behind by one that was killed.
-fn create(folder: &OwnedFd, name: &OsStr, parts: Parts) -> io::Result<(OwnedFd, OsString)> {
+fn create(folder: &OwnedFd, name: &OsStr, parts: PartNaming) -> io::Result<(OwnedFd, OsString)> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     for number in 0..PARTS {
         let part = part_name(name, number, parts);
@@ -119,14 +119,14 @@ fn create(folder: &OwnedFd, name: &OsStr, parts: Parts) -> io::Result<(OwnedFd, 
 }
 
 /// `NAME.part`, `NAME.1.part` and so on.
-fn part_name(name: &OsStr, number: u32, parts: Parts) -> OsString {
+fn part_name(name: &OsStr, number: u32, parts: PartNaming) -> OsString {
     let suffix = match number {
         0 => ".part".to_owned(),
         number => format!(".{number}.part"),
     };
     let mut part = OsString::from(match parts {
-        Parts::Escaped => "",
-        Parts::Hidden => ".",
+        PartNaming::Visible => "",
+        PartNaming::Hidden => ".",
     });
     let bytes = name.as_bytes();
     let length = bytes.len().min(NAME_MAX - part.len() - suffix.len());
@@ -150,14 +150,24 @@ mod tests {
     fn a_file_has_its_name_only_when_it_is_whole() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        let mut saving =
-            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Escaped).unwrap();
+        let mut saving = PartFile::create(
+            folder(dir.path()),
+            OsStr::new("a"),
+            false,
+            PartNaming::Visible,
+        )
+        .unwrap();
         saving.write(b"half").unwrap();
         assert!(at("a.part").exists() && !at("a").exists());
         drop(saving);
         assert!(!at("a.part").exists());
-        let mut saving =
-            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Escaped).unwrap();
+        let mut saving = PartFile::create(
+            folder(dir.path()),
+            OsStr::new("a"),
+            false,
+            PartNaming::Visible,
+        )
+        .unwrap();
         saving.write(b"whole").unwrap();
         saving.commit().unwrap();
         assert_eq!(fs::read(at("a")).unwrap(), b"whole");
@@ -168,19 +178,34 @@ mod tests {
     fn what_is_there_is_not_replaced_unasked() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        let mut early =
-            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Escaped).unwrap();
+        let mut early = PartFile::create(
+            folder(dir.path()),
+            OsStr::new("a"),
+            false,
+            PartNaming::Visible,
+        )
+        .unwrap();
         early.write(b"new").unwrap();
         fs::write(&path, "old").unwrap();
-        let late = Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Escaped);
+        let late = PartFile::create(
+            folder(dir.path()),
+            OsStr::new("a"),
+            false,
+            PartNaming::Visible,
+        );
         assert_eq!(late.err().unwrap().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(
             early.commit().unwrap_err().kind(),
             io::ErrorKind::AlreadyExists
         );
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        let mut forced =
-            Saving::begin(folder(dir.path()), OsStr::new("a"), true, Parts::Escaped).unwrap();
+        let mut forced = PartFile::create(
+            folder(dir.path()),
+            OsStr::new("a"),
+            true,
+            PartNaming::Visible,
+        )
+        .unwrap();
         forced.write(b"new").unwrap();
         forced.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
@@ -190,10 +215,20 @@ mod tests {
     fn a_part_that_is_there_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.part"), "the user's own").unwrap();
-        let mut first =
-            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Escaped).unwrap();
-        let second =
-            Saving::begin(folder(dir.path()), OsStr::new("a"), false, Parts::Escaped).unwrap();
+        let mut first = PartFile::create(
+            folder(dir.path()),
+            OsStr::new("a"),
+            false,
+            PartNaming::Visible,
+        )
+        .unwrap();
+        let second = PartFile::create(
+            folder(dir.path()),
+            OsStr::new("a"),
+            false,
+            PartNaming::Visible,
+        )
+        .unwrap();
         assert!(dir.path().join("a.1.part").exists() && dir.path().join("a.2.part").exists());
         first.write(b"short").unwrap();
         first.commit().unwrap();
@@ -210,8 +245,13 @@ mod tests {
     fn the_longest_name_can_be_saved() {
         let dir = tempfile::tempdir().unwrap();
         let name = "n".repeat(NAME_MAX);
-        let saving =
-            Saving::begin(folder(dir.path()), OsStr::new(&name), false, Parts::Escaped).unwrap();
+        let saving = PartFile::create(
+            folder(dir.path()),
+            OsStr::new(&name),
+            false,
+            PartNaming::Visible,
+        )
+        .unwrap();
         saving.commit().unwrap();
         assert!(dir.path().join(name).exists());
     }

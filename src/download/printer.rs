@@ -36,7 +36,7 @@ impl Printer {
         }
     }
 
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn open(&mut self) {
         self.held.clear();
         self.released = false;
         self.shown = 0;
@@ -44,7 +44,7 @@ impl Printer {
         self.ends_line = true;
     }
 
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         if self.released {
             return self.print(bytes);
         }
@@ -55,7 +55,7 @@ impl Printer {
         Ok(())
     }
 
-    pub(crate) fn finish(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
         if !self.released {
             self.release()?;
         }
@@ -71,7 +71,7 @@ impl Printer {
         io::stdout().flush().map_err(|error| failed(&error))
     }
 
-    pub(crate) fn abandon(&mut self) -> u64 {
+    pub(crate) fn discard(&mut self) -> u64 {
         self.held.clear();
         if self.careful && !std::mem::replace(&mut self.ends_line, true) {
             // What is said next starts on a line of its own.

@@ -39,7 +39,7 @@ pub struct Choice {
 
 impl Choice {
     fn tell(&self, user: &mut dyn User) {
-        user.tell(UserEvent::WhichContent {
+        user.on_event(UserEvent::WhichContent {
             name: &self.name,
             offers: &self.offers,
             numbered: true,
@@ -90,7 +90,7 @@ impl Choices {
             None if line.is_empty() => Chosen::Nothing,
             None => {
                 let most = choice.offers.len();
-                user.tell(UserEvent::Wrong(&format!(
+                user.on_event(UserEvent::Wrong(&format!(
                     "a number from 1 to {most}, or an empty line for none"
                 )));
                 return Some(Chosen::NotYet);
@@ -105,7 +105,7 @@ impl Choices {
         let Some(choice) = self.0.front() else {
             return false;
         };
-        user.tell(UserEvent::Note(&format!("{}: not fetched", choice.name)));
+        user.on_event(UserEvent::Note(&format!("{}: not fetched", choice.name)));
         self.advance(user);
         true
     }

@@ -110,11 +110,11 @@ impl<'a> Typed<'a> {
         match self {
             Self::Empty => return Exit::Success,
             Self::Help => {
-                user.tell(UserEvent::Help(help));
+                user.on_event(UserEvent::Help(help));
                 return Exit::Success;
             }
-            Self::Surplus(word) => user.tell(UserEvent::Surplus { word, line }),
-            Self::Wrong(why) => user.tell(UserEvent::Wrong(why)),
+            Self::Surplus(word) => user.on_event(UserEvent::Surplus { word, line }),
+            Self::Wrong(why) => user.on_event(UserEvent::Wrong(why)),
             Self::Get(..)
             | Self::Ask(_)
             | Self::Reply(_)
@@ -122,7 +122,7 @@ impl<'a> Typed<'a> {
             | Self::Share(_)
             | Self::Unshare(_)
             | Self::Quit => {
-                user.tell(UserEvent::NotHere(
+                user.on_event(UserEvent::NotHere(
                     line.split(BLANKS).next().unwrap_or_default(),
                 ));
             }

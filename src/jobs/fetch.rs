@@ -66,12 +66,12 @@ impl Fetch {
         match Reply::parse(line) {
             Ok(Reply::Found(size)) => {
                 let node = visit.node;
-                user.tell(UserEvent::Found { node, size });
+                user.on_event(UserEvent::Found { node, size });
                 visit.body = Some((size, 0));
                 if let Some(wanted) = &mut self.wanted {
                     wanted.seen.reset();
                 }
-                if let Err(why) = user.begin(job, &self.name, size) {
+                if let Err(why) = user.open(job, &self.name, size) {
                     visit.outcome = AttemptResult::StoreError(why);
                 } else if size == 0 {
                     visit.outcome = self.complete(job, user);
@@ -99,7 +99,7 @@ impl Fetch {
         let Some((size, received)) = &mut visit.body else {
             return ReadNext::Close(CloseReason::ProtocolError);
         };
-        if let Err(why) = user.take(job, bytes) {
+        if let Err(why) = user.write(job, bytes) {
             visit.outcome = AttemptResult::StoreError(why);
             return ReadNext::Close(CloseReason::Completed);
         }
@@ -107,7 +107,7 @@ impl Fetch {
             wanted.seen.update(bytes);
         }
         *received += bytes.len() as u64;
-        user.tell(UserEvent::Progress {
+        user.on_event(UserEvent::Progress {
             job,
             received: *received,
             size: *size,
@@ -125,7 +125,7 @@ impl Fetch {
         {
             return AttemptResult::OtherContent;
         }
-        match user.finish(job) {
+        match user.commit(job) {
             Ok(()) => AttemptResult::Complete,
             Err(why) => AttemptResult::StoreError(why),
         }
@@ -171,7 +171,7 @@ impl JobRunner {
             None if offers.len() < 2 => {}
             Some(hash) if offers.iter().any(|offer| offer.hash == hash) => {}
             _ => {
-                self.user.tell(UserEvent::WhichContent {
+                self.user.on_event(UserEvent::WhichContent {
                     name: &fetch.name,
                     offers: &offers,
                     numbered: false,
@@ -200,7 +200,7 @@ impl JobRunner {
         mut fetch: Fetch,
     ) -> Option<Done> {
         let Some(node) = fetch.nodes.get(fetch.asked).copied() else {
-            self.user.tell(UserEvent::Missing {
+            self.user.on_event(UserEvent::Missing {
                 name: &fetch.name,
                 nodes: fetch.nodes.len(),
                 failed: fetch.failed,
@@ -212,7 +212,7 @@ impl JobRunner {
             return Some(self.done(job, exit));
         };
         fetch.asked += 1;
-        self.user.tell(UserEvent::RelayQuery {
+        self.user.on_event(UserEvent::RelayQuery {
             name: &fetch.name,
             number: fetch.asked,
             of: fetch.nodes.len(),
@@ -239,7 +239,7 @@ impl JobRunner {
         mut fetch: Fetch,
         trouble: &Failure<'_>,
     ) -> Option<Done> {
-        self.user.tell(UserEvent::NodeFailed(node, trouble));
+        self.user.on_event(UserEvent::NodeFailed(node, trouble));
         fetch.failed += 1;
         self.ask_next_node(context, job, fetch)
     }
@@ -256,7 +256,7 @@ impl JobRunner {
         let Attempt { node, body, .. } = visit;
         match visit.outcome {
             AttemptResult::Complete => {
-                self.user.tell(UserEvent::Fetched {
+                self.user.on_event(UserEvent::Fetched {
                     name: &fetch.name,
                     node,
                     size: body.map_or(0, |(size, _)| size),
@@ -265,7 +265,7 @@ impl JobRunner {
                 Some(self.done(job, Exit::Success))
             }
             AttemptResult::NotFound => {
-                self.user.tell(UserEvent::NotFound(node));
+                self.user.on_event(UserEvent::NotFound(node));
                 self.ask_next_node(context, job, fetch)
             }
             AttemptResult::Error(code, text) => {
@@ -273,18 +273,18 @@ impl JobRunner {
                 self.node_failed(context, job, node, fetch, &trouble)
             }
             AttemptResult::StoreError(why) => {
-                self.user.abandon(job);
+                self.user.discard(job);
                 if why.reader_gone {
                     return Some(self.reader_gone(job));
                 }
-                self.user.tell(UserEvent::StoreError {
+                self.user.on_event(UserEvent::StoreError {
                     name: &fetch.name,
                     why: &why,
                 });
                 Some(self.done(job, Exit::StoreError))
             }
             AttemptResult::Open | AttemptResult::OtherContent => {
-                let shown = self.user.abandon(job);
+                let shown = self.user.discard(job);
                 let (size, received) = body.unwrap_or_default();
                 let trouble = match (visit.outcome, received) {
                     (AttemptResult::OtherContent, _) => Failure::OtherContent,
@@ -299,8 +299,8 @@ impl JobRunner {
                     return self.node_failed(context, job, node, fetch, &trouble);
                 }
                 // What was shown cannot be taken back: asking others is no help.
-                self.user.tell(UserEvent::NodeFailed(node, &trouble));
-                self.user.tell(UserEvent::Incomplete {
+                self.user.on_event(UserEvent::NodeFailed(node, &trouble));
+                self.user.on_event(UserEvent::Incomplete {
                     name: &fetch.name,
                     shown,
                     size,

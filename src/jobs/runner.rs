@@ -185,7 +185,7 @@ impl JobRunner {
     /// Forgets what was fetched in part: the program ends.
     pub fn abandon(&mut self) {
         for job in std::mem::take(&mut self.fetching).into_keys() {
-            self.user.abandon(job);
+            self.user.discard(job);
         }
     }
 
@@ -229,7 +229,7 @@ impl JobRunner {
         let job = session.job;
         if let CloseReason::Aborted = end {
             // The program ends, and begins nothing new.
-            self.user.abandon(job);
+            self.user.discard(job);
             return Some(self.done(job, Exit::Interrupted));
         }
         match session.with {
@@ -309,7 +309,7 @@ impl JobRunner {
             (JobPurpose::Fetch(fetch), _) => {
                 let name = &fetch.name;
                 let trouble = &trouble;
-                self.user.tell(UserEvent::NoNodes { name, trouble });
+                self.user.on_event(UserEvent::NoNodes { name, trouble });
                 return Some(self.done(job, exit));
             }
             (JobPurpose::Complete(completion), _) => {
@@ -324,7 +324,7 @@ impl JobRunner {
             let _ = self.user.show(Listing::BrokenOff);
         }
         self.user
-            .tell(UserEvent::RelayFailed(&asking.question, &trouble));
+            .on_event(UserEvent::RelayFailed(&asking.question, &trouble));
         Some(self.done(job, exit))
     }
 
@@ -364,7 +364,7 @@ impl JobRunner {
 
     fn listed(&mut self, nodes: Vec<NodeAddress>) {
         self.nodes = nodes;
-        self.user.tell(UserEvent::Nodes(&self.nodes));
+        self.user.on_event(UserEvent::Nodes(&self.nodes));
     }
 
     /// Shows the whole answer to a question.
@@ -373,13 +373,13 @@ impl JobRunner {
             Query::Nodes => self.user.show(Listing::Nodes(&asking.nodes)),
             question @ Query::Holders(_) if asking.holders.is_empty() => {
                 self.user
-                    .tell(UserEvent::RelayFailed(question, &Failure::NoHolder));
+                    .on_event(UserEvent::RelayFailed(question, &Failure::NoHolder));
                 return self.done(job, Exit::NotFound);
             }
             Query::Holders(_) => self.user.show(Listing::Holders(&asking.holders)),
             Query::Files(_) => self.user.show(Listing::EndOfFiles(asking.shown())),
             Query::Message(..) => {
-                self.user.tell(UserEvent::Sent);
+                self.user.on_event(UserEvent::Sent);
                 Ok(())
             }
         };
@@ -394,7 +394,7 @@ impl JobRunner {
         if why.reader_gone {
             return self.reader_gone(job);
         }
-        self.user.tell(UserEvent::NotShown(why));
+        self.user.on_event(UserEvent::NotShown(why));
         self.done(job, Exit::StoreError)
     }
 

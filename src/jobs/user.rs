@@ -13,10 +13,10 @@ use crate::protocol::{Code, Delivery, FileItem, FileName, HolderItem, NodeAddres
 /// a terminal or a disk.
 pub trait User {
     /// Something happened.
-    fn tell(&mut self, news: UserEvent<'_>);
+    fn on_event(&mut self, news: UserEvent<'_>);
 
     /// The next line may come.
-    fn ready(&mut self, wanted: PromptKind);
+    fn prompt(&mut self, wanted: PromptKind);
 
     /// Something was asked for: show it.
     ///
@@ -29,24 +29,24 @@ pub trait User {
     ///
     /// # Errors
     /// Why there is none; then nothing of the file will follow.
-    fn begin(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError>;
+    fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError>;
 
     /// More of the content.
     ///
     /// # Errors
     /// Why it cannot be taken.
-    fn take(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError>;
+    fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError>;
 
     /// The file is complete.
     ///
     /// # Errors
     /// Why it cannot be given its final place.
-    fn finish(&mut self, job: JobId) -> Result<(), StoreError>;
+    fn commit(&mut self, job: JobId) -> Result<(), StoreError>;
 
     /// The file, if one was begun, will not be completed: forget what can be
     /// forgotten. Returns how many bytes have been shown already and cannot be
     /// taken back.
-    fn abandon(&mut self, job: JobId) -> u64;
+    fn discard(&mut self, job: JobId) -> u64;
 }
 
 /// What the next line is to be.

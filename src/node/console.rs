@@ -77,12 +77,12 @@ impl Console {
     /// The next command may come.
     pub(super) fn ready(&mut self) {
         let wanted = self.choices.wanted();
-        self.jobs.user().ready(wanted);
+        self.jobs.user().prompt(wanted);
     }
 
     /// What was ordered is done, and this is what to say about it.
     pub(super) fn answer(&mut self, news: UserEvent<'_>) {
-        self.jobs.user().tell(news);
+        self.jobs.user().on_event(news);
         self.ready();
     }
 
@@ -252,7 +252,7 @@ impl Console {
             _ => "s",
         };
         let text = format!("{files} file{plural} {what}");
-        self.jobs.user().tell(UserEvent::Note(&text));
+        self.jobs.user().on_event(UserEvent::Note(&text));
     }
 
     fn begin(&mut self, context: &mut Context<'_, impl RunsJobs>, job: Job) {

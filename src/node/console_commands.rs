@@ -39,11 +39,11 @@ impl<S: Share> Node<S> {
                 }
             }
             TerminalEvent::Complete { prefix, answer } => console.complete(context, prefix, answer),
-            TerminalEvent::EndOfInput => context.out.stop(),
+            TerminalEvent::EndOfInput => context.out.shut_down(),
             TerminalEvent::Interrupt => {
                 let was_choosing = !self.registrar.is_leaving() && console.give_up();
                 if !was_choosing {
-                    context.out.stop();
+                    context.out.shut_down();
                 }
             }
         }
@@ -92,7 +92,7 @@ impl<S: Share> Node<S> {
                     None => console.answer(UserEvent::NobodyYet),
                 }
             }
-            ConsoleCommand::Stop => context.out.stop(),
+            ConsoleCommand::Stop => context.out.shut_down(),
         }
     }
 }

@@ -33,11 +33,15 @@ where
         let mut stops = false;
         while let Some(step) = rest.next() {
             let result = match step {
-                Action::Text { to, end, unasked } => {
+                Action::Text {
+                    to,
+                    end,
+                    unsolicited,
+                } => {
                     let bytes = &text[sent..end];
                     sent = end;
                     let more = rest.peek().is_some_and(|next| next.to() == Some(to));
-                    if unasked {
+                    if unsolicited {
                         self.tell(to, bytes)
                     } else {
                         self.recipient(to, |conn| conn.send(bytes, more))
@@ -49,11 +53,11 @@ where
                     self.send_datagram(to, bytes);
                     None
                 }
-                Action::Keep { conn } => self.recipient(conn, |conn| {
+                Action::AllowIdle { conn } => self.recipient(conn, |conn| {
                     conn.keep();
                     Ok(())
                 }),
-                Action::Expect { conn } => {
+                Action::ExpectReply { conn } => {
                     let expecting = self.recipient(conn, |conn| {
                         if conn.silence == Silence::Kept {
                             conn.silence = Silence::Owing;
@@ -87,11 +91,11 @@ where
                     self.dial(address, session);
                     None
                 }
-                Action::Stop => {
+                Action::ShutDown => {
                     stops = true;
                     None
                 }
-                Action::Finish => {
+                Action::StopLoop => {
                     self.stopping = Stopping::Now(LoopOutcome::Finished);
                     None
                 }

@@ -293,13 +293,13 @@ impl<S, F: AsFd> Connection<S, F> {
     /// # Errors
     /// The connection is lost, or the peer does not read.
     pub(super) fn tell(&mut self, bytes: &[u8], most: u64) -> Result<(), CloseReason> {
-        let (queued, unasked) = (self.outbox.queued(), self.outbox.unasked());
-        if unasked + bytes.len() as u64 > most {
+        let (queued, unsolicited) = (self.outbox.queued(), self.outbox.unsolicited());
+        if unsolicited + bytes.len() as u64 > most {
             return Err(CloseReason::SlowReceiver);
         }
         self.send(bytes, false)?;
         let more = self.outbox.queued() - queued;
-        self.outbox.set_unasked(unasked + more);
+        self.outbox.set_unsolicited(unsolicited + more);
         Ok(())
     }
 

@@ -28,7 +28,7 @@ struct SegmentQueue<F> {
     /// How many bytes they have.
     queued: u64,
     /// At most so many of the bytes were not asked for.
-    unasked: u64,
+    unsolicited: u64,
 }
 
 enum Segment<F> {
@@ -64,15 +64,15 @@ impl<F: AsFd> Outbox<F> {
     }
 
     /// At most so many of them were not asked for.
-    pub(super) fn unasked(&self) -> u64 {
-        let unasked = |queue: &SegmentQueue<F>| queue.unasked.min(queue.queued);
-        self.0.as_deref().map_or(0, unasked)
+    pub(super) fn unsolicited(&self) -> u64 {
+        let unsolicited = |queue: &SegmentQueue<F>| queue.unsolicited.min(queue.queued);
+        self.0.as_deref().map_or(0, unsolicited)
     }
 
     /// Now so many of them were not.
-    pub(super) fn set_unasked(&mut self, bytes: u64) {
+    pub(super) fn set_unsolicited(&mut self, bytes: u64) {
         if let Some(queue) = &mut self.0 {
-            queue.unasked = bytes;
+            queue.unsolicited = bytes;
         }
     }
 
@@ -105,7 +105,7 @@ impl<F: AsFd> Outbox<F> {
             Box::new(SegmentQueue {
                 segments: VecDeque::new(),
                 queued: 0,
-                unasked: 0,
+                unsolicited: 0,
             })
         });
         queue.queued += bytes;

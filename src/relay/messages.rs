@@ -24,7 +24,7 @@ impl Relay {
             ListenResult::Now => {}
             ListenResult::Instead(earlier) => {
                 let error = Reply::Error(Code::Changed, "replaced".into());
-                say(context.out.unasked(earlier), error);
+                say(context.out.unsolicited(earlier), error);
                 context.out.close(earlier, CloseReason::Replaced);
             }
             ListenResult::Taken => {
@@ -64,7 +64,7 @@ impl Relay {
             )
         })?;
         self.messages += 1;
-        say(context.out.unasked(listener), Delivery { from, text });
+        say(context.out.unsolicited(listener), Delivery { from, text });
         Ok(())
     }
 

@@ -169,7 +169,7 @@ impl Relay {
                         context.out.text(conn),
                         Reply::Ok(address.to_string().into()),
                     );
-                    context.out.keep(conn);
+                    context.out.allow_idle(conn);
                 }
                 Err(refused) => say(context.out.text(conn), done(Err(refused))),
             },

@@ -118,7 +118,7 @@ impl MessageSubscription {
             ) => ReadNext::Line,
         };
         if awaited > 0 && self.asked.is_empty() && self.address.is_some() {
-            out.keep(conn);
+            out.allow_idle(conn);
         }
         (next, mail)
     }
@@ -135,7 +135,7 @@ impl MessageSubscription {
             return false;
         };
         if self.asked.is_empty() {
-            out.expect(conn);
+            out.expect_reply(conn);
         }
         self.ask(out.text(conn), &Request::Send(to, text), Asked::Send(to));
         true

@@ -149,7 +149,7 @@ impl Roots {
     /// Shares a name no longer, with all that is below it.
     pub(super) fn remove(&mut self, name: &FileName<'_>) {
         // What has come into the folder under this name does not take its place
-        // unasked.
+        // unsolicited.
         if self.added.remove(name.as_str()).is_none() || self.own.has(name) {
             let place = self.place(name.as_str());
             place.withheld.insert(name.to_string());

@@ -236,7 +236,7 @@ fn a_name_leads_to_one_place() {
     fs::write(home.path("share/file"), "another").unwrap();
     assert_eq!(home.list(), ["file", "own"]);
     assert_eq!(home.get("file").as_deref(), Some("file"));
-    // What came later does not take its place unasked.
+    // What came later does not take its place unsolicited.
     home.remove("file");
     assert_eq!((home.list(), home.get("file")), (vec!["own".into()], None));
     assert_eq!(home.add("share/file"), "sharing 1 file (7 B) as file");

@@ -45,11 +45,11 @@ impl Screen {
 }
 
 impl User for Screen {
-    fn tell(&mut self, news: UserEvent<'_>) {
+    fn on_event(&mut self, news: UserEvent<'_>) {
         self.talk.tell(&news);
     }
 
-    fn ready(&mut self, wanted: PromptKind) {
+    fn prompt(&mut self, wanted: PromptKind) {
         (self.ready)(wanted);
     }
 
@@ -59,22 +59,22 @@ impl User for Screen {
             .map_err(|error| download::failed(&error))
     }
 
-    fn begin(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
-        self.talk.begin(job, size);
-        self.destination.begin(job, name)
+    fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
+        self.talk.open(job, size);
+        self.destination.open(job, name)
     }
 
-    fn take(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
-        self.destination.take(job, bytes)
+    fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
+        self.destination.write(job, bytes)
     }
 
-    fn finish(&mut self, job: JobId) -> Result<(), StoreError> {
+    fn commit(&mut self, job: JobId) -> Result<(), StoreError> {
         self.talk.end_of_content(job);
-        self.destination.finish(job)
+        self.destination.commit(job)
     }
 
-    fn abandon(&mut self, job: JobId) -> u64 {
+    fn discard(&mut self, job: JobId) -> u64 {
         self.talk.end_of_content(job);
-        self.destination.abandon(job)
+        self.destination.discard(job)
     }
 }

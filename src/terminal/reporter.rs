@@ -13,7 +13,7 @@ use crate::protocol::NodeAddress;
 use crate::terminal::TerminalOutput;
 use crate::terminal::listing::address_as_json;
 
-/// Nodes of a list that are shown unasked.
+/// Nodes of a list that are shown unsolicited.
 const SHOWN_NODES: usize = 16;
 
 /// How to talk.
@@ -65,7 +65,7 @@ impl Reporter {
     }
 
     /// A file of this size begins.
-    pub(crate) fn begin(&mut self, job: JobId, size: u64) {
+    pub(crate) fn open(&mut self, job: JobId, size: u64) {
         if let (Style::People { progress: true, .. }, None) = (self.style, &self.bar) {
             const TEMPLATE: &str = "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
             let bar = ProgressBar::new(size);

@@ -281,8 +281,8 @@ impl<R: Role, W: Observer<R::File>> Machine<R, W> {
                     offset,
                     length,
                 },
-                Action::Keep { conn } => Event::Kept { number: conn.slot },
-                Action::Expect { conn } => Event::Owes { number: conn.slot },
+                Action::AllowIdle { conn } => Event::Kept { number: conn.slot },
+                Action::ExpectReply { conn } => Event::Owes { number: conn.slot },
                 Action::Dial { address, session } => {
                     let number = self.fresh();
                     let shown = session.to_string();
@@ -293,11 +293,11 @@ impl<R: Role, W: Observer<R::File>> Machine<R, W> {
                         session: shown,
                     }
                 }
-                Action::Stop => {
+                Action::ShutDown => {
                     stops = true;
                     Event::Stops
                 }
-                Action::Finish => Event::Finished,
+                Action::StopLoop => Event::Finished,
                 Action::Resume { conn } => {
                     resumed.push(conn.slot);
                     continue;

@@ -60,7 +60,7 @@ impl Notes {
 }
 
 impl User for Notes {
-    fn tell(&mut self, news: UserEvent<'_>) {
+    fn on_event(&mut self, news: UserEvent<'_>) {
         self.note(match news {
             UserEvent::Nodes(nodes) => format!("{} nodes", nodes.len()),
             UserEvent::NotShown(why) => format!("not shown: {why}"),
@@ -121,7 +121,7 @@ impl User for Notes {
         });
     }
 
-    fn ready(&mut self, wanted: PromptKind) {
+    fn prompt(&mut self, wanted: PromptKind) {
         self.note(match wanted {
             PromptKind::Command => "ready".to_owned(),
             PromptKind::Choice => "ready for a choice".to_owned(),
@@ -147,23 +147,23 @@ impl User for Notes {
         self.may(Fails::Reader)
     }
 
-    fn begin(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
+    fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
         self.note_of(job, format_args!("begin {name}, {size} bytes"));
         self.may(Fails::Begin)
     }
 
-    fn take(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
+    fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
         self.note_of(job, format_args!("take {}", bytes.escape_ascii()));
         self.may(Fails::Take)?;
         self.may(Fails::Reader)
     }
 
-    fn finish(&mut self, job: JobId) -> Result<(), StoreError> {
+    fn commit(&mut self, job: JobId) -> Result<(), StoreError> {
         self.note_of(job, "finish");
         self.may(Fails::Finish)
     }
 
-    fn abandon(&mut self, job: JobId) -> u64 {
+    fn discard(&mut self, job: JobId) -> u64 {
         self.note_of(job, "abandon");
         self.shows
     }

@@ -108,7 +108,7 @@ impl Reader {
 }
 
 impl User for Reader {
-    fn tell(&mut self, news: UserEvent<'_>) {
+    fn on_event(&mut self, news: UserEvent<'_>) {
         let mut history = self.history.borrow_mut();
         match news {
             UserEvent::RelayQuery { name, node, .. } => {
@@ -133,24 +133,24 @@ impl User for Reader {
         }
     }
 
-    fn ready(&mut self, _: PromptKind) {}
+    fn prompt(&mut self, _: PromptKind) {}
 
     fn show(&mut self, _: Listing<'_>) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn begin(&mut self, _: JobId, _: &FileName<'_>, size: u64) -> Result<(), StoreError> {
+    fn open(&mut self, _: JobId, _: &FileName<'_>, size: u64) -> Result<(), StoreError> {
         self.size = size;
         self.received.clear();
         Ok(())
     }
 
-    fn take(&mut self, _: JobId, bytes: &[u8]) -> Result<(), StoreError> {
+    fn write(&mut self, _: JobId, bytes: &[u8]) -> Result<(), StoreError> {
         self.received.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn finish(&mut self, _: JobId) -> Result<(), StoreError> {
+    fn commit(&mut self, _: JobId) -> Result<(), StoreError> {
         let mut history = self.history.borrow_mut();
         let (node, name, since) = self.asked.as_ref().expect("somebody was asked");
         assert_eq!(self.received.len() as u64, self.size, "{name} is whole");
@@ -161,7 +161,7 @@ impl User for Reader {
         Ok(())
     }
 
-    fn abandon(&mut self, _: JobId) -> u64 {
+    fn discard(&mut self, _: JobId) -> u64 {
         // Nothing was shown.
         0
     }
