@@ -12,6 +12,7 @@
 mod address;
 mod blank;
 mod datagram;
+pub mod error_text;
 mod hash;
 mod item;
 mod name;

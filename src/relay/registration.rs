@@ -108,9 +108,6 @@ fn refused(refusal: Refusal, address: NodeAddress) -> Rejection {
             Code::LimitReached,
             "too many nodes of your address; UNREGISTER some".into(),
         ),
-        Refusal::Full => (
-            Code::Full,
-            format!("{}; try again later", ResourceLimit::Nodes),
-        ),
+        Refusal::Full => (Code::Full, ResourceLimit::Nodes.error_text().into()),
     }
 }

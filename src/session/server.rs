@@ -152,8 +152,5 @@ pub(crate) fn stats(
 
 /// `ERROR 503`: the only line that is said without being asked.
 pub(crate) fn refuse(reply: &mut Vec<u8>, full: ResourceLimit) {
-    say(
-        reply,
-        Reply::Error(Code::Full, format!("{full}; try again later").into()),
-    );
+    say(reply, Reply::Error(Code::Full, full.error_text().into()));
 }
