@@ -169,6 +169,16 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }
 
+/// The address that limits per address count: IPv6 addresses of one /64 network
+/// are one, since a single host may use all of them (RFC 7721, 2.1).
+#[must_use]
+pub fn address_group(ip: IpAddr) -> IpAddr {
+    match canonical(ip) {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & (u128::MAX << 64)).into()),
+        v4 => v4,
+    }
+}
+
 fn host(ip: IpAddr) -> Result<IpAddr, AddressError> {
     let ip = canonical(ip);
     let link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());

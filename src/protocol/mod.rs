@@ -21,7 +21,7 @@ mod reply;
 mod request;
 mod text;
 
-pub use address::{AddressError, ClaimedIp, NodeAddress, Port, canonical};
+pub use address::{AddressError, ClaimedIp, NodeAddress, Port, address_group, canonical};
 pub use datagram::{
     Cookie, DatagramHeader, MAX_AMPLIFICATION, MAX_DATAGRAM, Requests, Tag, Word, WordError,
 };
