@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 
 use nom::{IResult, Parser};
 
-use crate::protocol::blank::field;
+use crate::protocol::fields::{field, number};
 
 /// A port that can be connected to: 1 to 65535.
 pub type Port = NonZeroU16;
@@ -152,15 +152,7 @@ pub(super) fn claim(input: &str) -> IResult<&str, (ClaimedIp, Port)> {
             .map(|ip| ClaimedIp::Is(canonical(ip)))
             .map_err(|_| AddressError::Form),
     });
-    // A number of decimal digits only: u16's parser would accept a sign.
-    let port = field.map_res(|text: &str| {
-        text.bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| text.parse())
-            .and_then(Result::ok)
-            .ok_or(AddressError::Form)
-    });
-    (ip, port).parse(input)
+    (ip, number).parse(input)
 }
 
 /// The one form in which an address is compared and printed.
