@@ -3,7 +3,7 @@
 use peerline::protocol::{
     AddressError, ClaimedIp, Code, Count, Delivery, FileItem, FileName, FileStat, HelpItem,
     HolderItem, MAX_LINE, MAX_NAME, MAX_TEXT, MaybeHash, NameError, NodeAddress, OtherProtocol,
-    Port, Registered, Reply, Request, RequestError, StatsItem, Text, TextError, Verb,
+    Port, Registered, Reply, ReplyError, Request, RequestError, StatsItem, Text, TextError, Verb,
 };
 
 fn get(name: &str) -> Request<'_> {
@@ -578,7 +578,9 @@ fn a_holder_is_a_host_with_a_size_and_a_hash() {
 
 #[test]
 fn a_stat_has_a_size_a_hash_and_a_time_that_may_be_before_1970() {
-    let stat = |line: &str| Reply::parse(line.as_bytes());
+    fn stat(line: &str) -> Result<Reply<'_>, ReplyError> {
+        Reply::parse(line.as_bytes())
+    }
     let (size, mtime) = (17, -1);
     let hash = MaybeHash(None);
     let expected = Ok(Reply::Stat(FileStat { size, hash, mtime }));
