@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::protocol::{OtherProtocol, error_text};
+use crate::protocol::{OtherProtocol, Rejection};
 
 /// The reason for which a connection is closed. It prints as the term that
 /// stands in the log, and keeps that term: operators search for it.
@@ -70,15 +70,13 @@ pub enum ResourceLimit {
     OpenFiles,
 }
 
-impl ResourceLimit {
-    /// The text after `ERROR 503`.
-    #[must_use]
-    pub fn error_text(self) -> &'static str {
-        match self {
-            Self::Connections => error_text::TOO_MANY_CONNECTIONS,
-            Self::ConnectionsPerAddress => error_text::TOO_MANY_CONNECTIONS_FROM_ADDRESS,
-            Self::Nodes => error_text::DIRECTORY_FULL,
-            Self::OpenFiles => error_text::TOO_MANY_OPEN_FILES,
+impl From<ResourceLimit> for Rejection {
+    fn from(limit: ResourceLimit) -> Self {
+        match limit {
+            ResourceLimit::Connections => Self::TooManyConnections,
+            ResourceLimit::ConnectionsPerAddress => Self::TooManyConnectionsFromAddress,
+            ResourceLimit::Nodes => Self::TooManyNodes,
+            ResourceLimit::OpenFiles => Self::TooManyOpenFiles,
         }
     }
 }

@@ -194,9 +194,9 @@ pub enum AddressError {
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Form => "an address is an IPv4 or IPv6 address and a port from 1 to 65535",
+            Self::Form => "an IP address and a port from 1 to 65535 are needed",
             Self::NotAHost => {
-                "an unspecified, multicast, broadcast or link-local address is no node's address"
+                "the address must identify one host: not unspecified, multicast, broadcast or link-local"
             }
         })
     }

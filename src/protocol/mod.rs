@@ -12,13 +12,13 @@
 mod address;
 mod code;
 mod datagram;
-pub mod error_text;
 mod fields;
 mod hash;
 mod item;
 mod name;
 mod ok_reply;
 mod other_protocol;
+mod rejection;
 mod reply;
 mod request;
 mod text;
@@ -33,8 +33,9 @@ pub use item::{FileItem, HelpItem, HolderItem, ItemError, StatsItem};
 pub use name::{FileName, NameError};
 pub use ok_reply::{Banner, Listening};
 pub use other_protocol::{OtherProtocol, TLS_FIRST_BYTE};
+pub use rejection::{Rejection, RequestError};
 pub use reply::{Count, FileStat, Registered, Reply, ReplyError};
-pub use request::{Request, RequestError, Verb};
+pub use request::{Request, Verb};
 pub use text::{Delivery, Text, TextError};
 
 /// The longest line with its end, in bytes, unless a program is told otherwise.

@@ -109,13 +109,11 @@ pub enum NameError {
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Empty => "a file name is missing",
+            Self::Empty => "the file name is missing",
             Self::TooLong => "a file name has at most 1024 bytes",
-            Self::BlankAtEnd => "a file name does not start or end with a blank",
-            Self::Character => "a file name has no control character and no backslash",
-            Self::Parts => {
-                "a file name is relative, its parts separated by one /, none of them . or .."
-            }
+            Self::BlankAtEnd => "a file name must not start or end with a blank",
+            Self::Character => "a file name must not contain control characters or backslashes",
+            Self::Parts => "a file name must be relative, and no part may be empty, . or ..",
         })
     }
 }

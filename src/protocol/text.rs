@@ -66,9 +66,9 @@ pub enum TextError {
 impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Empty => "a text is missing",
+            Self::Empty => "the text is missing",
             Self::TooLong => "a text has at most 1024 bytes",
-            Self::Character => "a text has no control characters",
+            Self::Character => "a text must not contain control characters",
         })
     }
 }

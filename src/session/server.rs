@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::protocol::{
-    Code, HelpItem, OtherProtocol, Reply, Request, RequestError, StatsItem, Verb,
+    Code, HelpItem, OtherProtocol, Rejection, Reply, Request, RequestError, StatsItem, Verb,
 };
 use crate::role::{FramingError, Input, ReadNext, Traffic};
 
@@ -155,5 +155,5 @@ pub(crate) fn stats(
 
 /// `ERROR 503`: the only line that is said without being asked.
 pub(crate) fn refuse(reply: &mut Vec<u8>, full: ResourceLimit) {
-    say(reply, Reply::Error(Code::Full, full.error_text().into()));
+    say(reply, Rejection::from(full).reply());
 }

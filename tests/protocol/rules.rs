@@ -110,15 +110,15 @@ fn an_unknown_verb_is_501_and_shown_harmless_and_short() {
 #[test]
 fn an_error_of_a_known_verb_shows_its_form() {
     for (line, form) in [
-        ("REGISTER", "use: REGISTER ip port"),
-        ("UNREGISTER ::1", "use: UNREGISTER ip port"),
-        ("GET", "use: GET name"),
-        ("PING x", "use: PING"),
-        ("SHARE 1 a", "use: SHARE size hash name"),
-        ("UNSHARE", "use: UNSHARE name"),
-        ("FIND ", "use: FIND name"),
-        ("LISTEN here", "use: LISTEN"),
-        ("SEND 192.0.2.7 80", "use: SEND ip port text"),
+        ("REGISTER", "usage: REGISTER ip port"),
+        ("UNREGISTER ::1", "usage: UNREGISTER ip port"),
+        ("GET", "usage: GET name"),
+        ("PING x", "usage: PING"),
+        ("SHARE 1 a", "usage: SHARE size hash name"),
+        ("UNSHARE", "usage: UNSHARE name"),
+        ("FIND ", "usage: FIND name"),
+        ("LISTEN here", "usage: LISTEN"),
+        ("SEND 192.0.2.7 80", "usage: SEND ip port text"),
     ] {
         let error = Request::parse(line.as_bytes()).expect_err(line);
         assert_eq!(error.code(), Code::Syntax);

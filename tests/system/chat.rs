@@ -189,7 +189,7 @@ fn a_conversation_at_a_terminal() {
     let (mut nc, from) = listener(&relay);
     assert_eq!(
         nc.ask(&format!("SEND 127.0.0.1 {port} \u{2067} hi")),
-        "ERROR 400 use: SEND ip port text; a text has no control characters"
+        "ERROR 400 usage: SEND ip port text; a text must not contain control characters"
     );
     assert_eq!(nc.ask(&format!("SEND 127.0.0.1 {port} hi\u{200b}")), "OK");
     terminal.expect(&format!("{from} hi\\u{{200b}}"));

@@ -207,7 +207,7 @@ fn what_none_of_its_nodes_has_is_not_found() {
     assert!(done.stderr.contains(says), "{}", done.stderr);
     let done = demo(&["../Cargo.toml"]).expect_code(2);
     assert!(
-        done.stderr.contains("a file name is relative"),
+        done.stderr.contains("a file name must be relative"),
         "{}",
         done.stderr
     );
