@@ -200,7 +200,7 @@ fn nodes_that_come_and_go_do_not_fill_the_log() {
     ask(relay.address(), pair.repeat(500).as_bytes());
     eventually("their number is told", || {
         ask(relay.address(), pair.as_bytes());
-        relay.log().contains("lines about nodes left out: ")
+        relay.log().contains("node log lines suppressed: ")
     });
     let told = relay.log().matches("] node 127.0.0.1 9 ").count();
     assert!((1..50).contains(&told), "{told} lines");
