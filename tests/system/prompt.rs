@@ -84,7 +84,10 @@ fn binary_content_at_the_prompt_leaves_the_terminal_alone() {
     let _node = node(&relay, share.path(), &[]);
     let mut terminal = prompt(&relay);
     terminal.at_prompt("picture");
-    terminal.expect("picture: it is no text: on the command line get NAME -o FILE saves it");
+    terminal.expect(
+        "picture: binary content is not printed on a terminal: on the command line, get NAME \
+         -o FILE saves it",
+    );
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.at_prompt("quit");

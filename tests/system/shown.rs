@@ -37,8 +37,9 @@ fn binary_content_on_a_terminal_is_refused_unless_raw() {
         let command = client_command(relay.address(), &["get", name]);
         let (shown, code) = Terminal::start(command).end();
         assert_eq!(code, 6, "{shown}");
-        let advice =
-            format!("{name}: it is no text: on the command line get NAME -o FILE saves it");
+        let advice = format!(
+            "{name}: binary content is not printed on a terminal: on the command line, get NAME -o FILE saves it"
+        );
         assert!(shown.contains(&advice), "{shown}");
         assert!(!shown.contains("PNG"), "{shown}");
     }
