@@ -103,7 +103,7 @@ fn what_cannot_be_named_on_the_wire_is_not_listed_and_said_once() {
     let share = folder(&[("good", b"1"), ("bad\nname", b"2"), ("bad\\name", b"3")]);
     let (node, _relay) = serve(share.path(), &[]);
     assert_eq!(ask(node.address(), b"LIST\n"), "FILES 1 1\n1 - 1 good\n");
-    let log = node.log_until("2 not listed");
+    let log = node.log_until("2 not shared (invalid name");
     assert!(!log.contains("bad\nname"), "the log has one line an event");
 }
 
