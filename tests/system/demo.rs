@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{Done, ask, folder, run};
-use crate::terminal::Terminal;
+use crate::support::{Done, Terminal, ask, folder, run};
 
 /// `peerline` where a newcomer runs it: in the project's folder.
 fn peerline(args: &[&str]) -> Command {

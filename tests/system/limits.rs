@@ -3,8 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::serving::serve;
-use crate::support::{Nc, ask, eventually, folder, relay};
+use crate::support::{Nc, ask, eventually, folder, node_with_relay, relay};
 
 const NO_PLACE: &str = "ERROR 503 too many connections; try again later\n";
 
@@ -185,7 +184,7 @@ fn max_nodes_refuses_new_ones_and_keeps_the_old() {
 #[test]
 fn max_files_cuts_the_list_and_not_the_share() {
     let share = folder(&[("a", b"a"), ("b", b"b"), ("c", b"c")]);
-    let (node, _relay) = serve(share.path(), &["--max-files", "2"]);
+    let (node, _relay) = node_with_relay(share.path(), &["--max-files", "2"]);
     let list = ask(node.address(), b"LIST\n");
     assert!(list.starts_with("FILES 2 2\n"), "{list}");
     node.log_until("--max-files");

@@ -3,10 +3,8 @@
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-use crate::fake::{Fake, nobody};
-use crate::running::Running;
-use crate::support::{Done, Server, client_command, folder, node, relay, run};
-use crate::terminal::Terminal;
+use crate::support::fake_server::{Fake, nobody};
+use crate::support::{Done, Running, Server, Terminal, client_command, folder, node, relay, run};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 

@@ -3,9 +3,8 @@
 
 use std::fs;
 
-use crate::fake::Fake;
-use crate::support::{client_command, folder, node, relay, run};
-use crate::terminal::Terminal;
+use crate::support::fake_server::Fake;
+use crate::support::{Terminal, client_command, folder, node, relay, run};
 
 #[test]
 fn control_characters_of_a_text_are_shown_on_a_terminal_and_kept_in_a_pipe() {

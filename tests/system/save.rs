@@ -11,10 +11,10 @@ use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::{Signal, geteuid};
 use tempfile::TempDir;
 
-use crate::bodies::noise;
-use crate::fake::{Fake, register};
-use crate::running::Running;
-use crate::support::{Done, Server, client, client_command, eventually, folder, node, relay, run};
+use crate::support::fake_server::{Fake, register};
+use crate::support::{
+    Done, Running, Server, client, client_command, eventually, folder, node, noise, relay, run,
+};
 
 const HELLO: &str = "Hello, Peerline!\n";
 

@@ -11,9 +11,8 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::support::{
-    Server, ask, client, client_command, eventually, folder, node_command, relay, run,
+    Server, Terminal, ask, client, client_command, eventually, folder, node_command, relay, run,
 };
-use crate::terminal::Terminal;
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
