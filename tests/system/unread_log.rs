@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::support::{Nc, Server, ask, eventually, folder, node_command, relay, relay_command};
 
 /// Requests with long lines, each of which is logged: more than a pipe holds
-/// (64 KiB), what the scribe has taken (1 MiB) and what waits for it (1 MiB).
+/// (64 KiB), what the log thread writes (1 MiB) and what waits for it (1 MiB).
 const REQUESTS: usize = 3000;
 const LONG: usize = 1000;
-const LOST: &str = "lines lost, as nobody read them: ";
+const LOST: &str = "log lines dropped (slow reader): ";
 
 fn unread(mut command: Command) -> Server {
     command.args(["--log-level", "debug"]);

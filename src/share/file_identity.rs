@@ -1,5 +1,4 @@
-//! What tells a file's content from another, short of reading it: which file it
-//! is, its size and when it was changed.
+//! Recognises an unchanged file without reading it: by device, inode, size and times.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -9,11 +8,10 @@ use std::time::Duration;
 
 use rustix::fs::Stat;
 
-/// A content as the file system knows it. Nobody can choose the time of the last
-/// change (ctime, stat(2)): who writes another content, or sets its mtime back,
-/// makes another identity.
+/// A version of a file's content. No program can set the time of the last change
+/// (ctime, stat(2)), so a write changes the identity even if the mtime is set back.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Identity {
+pub(super) struct FileIdentity {
     device: u64,
     inode: u64,
     pub(super) size: u64,
@@ -23,21 +21,21 @@ pub(super) struct Identity {
     ctime_nanos: i64,
 }
 
-impl Identity {
-    /// Whether it is the same file, with whatever content.
+impl FileIdentity {
+    /// Whether it is the same file; the content may differ.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
-    /// When it was changed for the last time, after 1970.
-    pub(super) fn changed(&self) -> Duration {
+    /// The time of the last change, since 1970.
+    pub(super) fn ctime(&self) -> Duration {
         let seconds = u64::try_from(self.ctime).unwrap_or(0);
         let nanos = u32::try_from(self.ctime_nanos).unwrap_or(0);
         Duration::new(seconds, nanos)
     }
 }
 
-impl From<&Metadata> for Identity {
+impl From<&Metadata> for FileIdentity {
     fn from(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -56,7 +54,7 @@ impl From<&Metadata> for Identity {
     clippy::useless_conversion,
     reason = "the types of the fields differ by platform"
 )]
-impl From<&Stat> for Identity {
+impl From<&Stat> for FileIdentity {
     fn from(stat: &Stat) -> Self {
         Self {
             device: stat.st_dev.into(),
@@ -69,8 +67,8 @@ impl From<&Stat> for Identity {
     }
 }
 
-/// Six numbers, as in the cache of hashes.
-impl fmt::Display for Identity {
+/// Prints six numbers separated by spaces, as in the hash cache.
+impl fmt::Display for FileIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             device,
@@ -84,7 +82,7 @@ impl fmt::Display for Identity {
     }
 }
 
-impl FromStr for Identity {
+impl FromStr for FileIdentity {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {

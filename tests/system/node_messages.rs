@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::fake::Fake;
 use crate::messages::listener;
+use crate::support::fake_server::Fake;
 use crate::support::{
-    Nc, Server, client, client_command, eventually, folder, node, relay, run, unlisted_node,
+    Nc, Server, Terminal, client, client_command, eventually, folder, node, relay, run,
+    unlisted_node,
 };
-use crate::terminal::Terminal;
 
 /// A node without files that receives messages; it does so already.
 fn listening_node(relay: &Server, args: &[&str]) -> Server {

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::index::{files, holders, until_known};
-use crate::proxy::{BLACK_HOLE, CALM, Proxy, STORM};
+use crate::support::lossy_proxy::{BLACK_HOLE, CALM, Proxy, STORM};
+use crate::support::relay_index::{files, holders, until_known};
 use crate::support::{
     Done, Server, ask, client, client_command, eventually, folder, node, relay, run, unlisted_node,
 };

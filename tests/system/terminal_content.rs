@@ -3,9 +3,8 @@
 
 use std::fs;
 
-use crate::fake::Fake;
-use crate::support::{client_command, folder, node, relay, run};
-use crate::terminal::Terminal;
+use crate::support::fake_server::Fake;
+use crate::support::{Terminal, client_command, folder, node, relay, run};
 
 #[test]
 fn control_characters_of_a_text_are_shown_on_a_terminal_and_kept_in_a_pipe() {
@@ -37,8 +36,9 @@ fn binary_content_on_a_terminal_is_refused_unless_raw() {
         let command = client_command(relay.address(), &["get", name]);
         let (shown, code) = Terminal::start(command).end();
         assert_eq!(code, 6, "{shown}");
-        let advice =
-            format!("{name}: it is no text: on the command line get NAME -o FILE saves it");
+        let advice = format!(
+            "{name}: binary content is not printed on a terminal: on the command line, get NAME -o FILE saves it"
+        );
         assert!(shown.contains(&advice), "{shown}");
         assert!(!shown.contains("PNG"), "{shown}");
     }

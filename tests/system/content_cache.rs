@@ -7,8 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::serving::serve;
-use crate::support::{Nc, eventually, folder};
+use crate::support::{Nc, eventually, folder, node_with_relay};
 
 /// How often each kind of change is made and looked at.
 const ROUNDS: usize = 300;
@@ -73,7 +72,7 @@ fn change_and_ask(reader: &mut Reader<'_>, path: &Path) {
 #[test]
 fn a_change_is_seen_by_the_next_request() {
     let share = folder(&[("other", b"other\n")]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let nc = Nc::connect(node.address());
     let mut reader = Reader { nc, name: "file" };
     change_and_ask(&mut reader, &share.path().join("file"));
@@ -82,7 +81,7 @@ fn a_change_is_seen_by_the_next_request() {
 #[test]
 fn below_folders_as_well() {
     let share = folder(&[("a/b/other", b"other\n")]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let nc = Nc::connect(node.address());
     let name = "a/b/file";
     let mut reader = Reader { nc, name };
@@ -92,7 +91,7 @@ fn below_folders_as_well() {
 #[test]
 fn a_folder_that_goes_takes_its_files_along() {
     let share = folder(&[("a/b/file", b"first\n"), ("c/b/file", b"second\n")]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let nc = Nc::connect(node.address());
     let name = "a/b/file";
     let mut reader = Reader { nc, name };
@@ -129,7 +128,7 @@ fn links_from_elsewhere_are_looked_behind() {
     let outside = folder(&[]);
     symlink("target", share.path().join("soft")).expect("a link");
     let other_name = outside.path().join("name");
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let nc = Nc::connect(node.address());
     let mut soft = Reader { nc, name: "soft" };
     for round in 0..ROUNDS {
@@ -159,7 +158,7 @@ fn links_from_elsewhere_are_looked_behind() {
 #[test]
 fn more_than_fits_and_more_events_than_the_queue_holds_do_no_harm() {
     let share = folder(&[("file", b"first\n")]);
-    let (node, _relay) = serve(share.path(), &["--max-kept", "2000"]);
+    let (node, _relay) = node_with_relay(share.path(), &["--max-kept", "2000"]);
     let nc = Nc::connect(node.address());
     let mut reader = Reader { nc, name: "file" };
     reader.expect(Some(b"first\n"), "the beginning");

@@ -6,8 +6,7 @@ use std::net::TcpStream;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::serving::{large_file, serve};
-use crate::support::{Nc, Server, ask, folder, relay};
+use crate::support::{Nc, Server, ask, folder, large_file, node_with_relay, relay};
 
 /// Longer than any test: only an end that does not wait for it passes.
 const LONG_DRAIN: [&str; 2] = ["--drain", "600"];
@@ -17,7 +16,7 @@ const LARGE: u64 = 64 << 20;
 /// A client in mid-body, who reads only when told.
 fn in_mid_body(args: &[&str]) -> (Nc, Server, Server, TempDir) {
     let share = large_file(LARGE);
-    let (node, relay) = serve(share.path(), args);
+    let (node, relay) = node_with_relay(share.path(), args);
     let mut nc = Nc::connect(node.address());
     assert_eq!(nc.ask("GET large"), format!("FOUND {LARGE}"));
     (nc, node, relay, share)
@@ -27,7 +26,7 @@ fn in_mid_body(args: &[&str]) -> (Nc, Server, Server, TempDir) {
 fn an_idle_server_stops_at_once_and_closes_what_is_idle() {
     for signal in [Signal::TERM, Signal::INT] {
         let share = folder(&[("small", b"small\n")]);
-        let (mut node, mut relay) = serve(share.path(), &LONG_DRAIN);
+        let (mut node, mut relay) = node_with_relay(share.path(), &LONG_DRAIN);
         for server in [&mut node, &mut relay] {
             let mut asked = Nc::connect(server.address());
             assert_eq!(asked.ask("PING"), "PONG");

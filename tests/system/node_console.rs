@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use crate::fake::Fake;
+use crate::support::fake_server::Fake;
 use crate::support::{
-    DEADLINE, Nc, Server, ask, ask_bytes, client, eventually, folder, node, node_command, relay,
-    run,
+    DEADLINE, Nc, Server, Terminal, ask, ask_bytes, client, eventually, folder, node, node_command,
+    relay, run,
 };
-use crate::terminal::Terminal;
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
@@ -294,7 +293,7 @@ fn eight_files_are_fetched_at_once_while_eight_others_are_served() {
     let calls = sources.iter().map(|(source, _)| source.calls());
     assert_eq!(calls.collect::<Vec<_>>(), [1; 8]);
     for (source, _) in &sources {
-        crate::fake::unregister(&relay, source.address());
+        crate::support::fake_server::unregister(&relay, source.address());
     }
     for (name, content) in &fetched {
         let done = client(&relay, &["get", name]).expect_code(0);

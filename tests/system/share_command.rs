@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
 
-use crate::index::{files, holders, until_known};
+use crate::support::relay_index::{files, holders, until_known};
 use crate::support::{Server, ask, client, eventually, folder, node_command, relay};
 
 /// A node that shares the folder `share` in a home of its own, which has the

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::serving::{large_file, serve};
-use crate::support::{Nc, Server};
+use crate::support::{Nc, Server, large_file, node_with_relay};
 
 /// The processor time that a process has used, in hundredths of a second.
 fn time_used(server: &Server) -> u64 {
@@ -57,7 +56,7 @@ fn everybody_who_waits(node: &Server) -> Vec<Nc> {
 #[test]
 fn whoever_keeps_a_server_waiting_does_not_make_it_work() {
     let share = large_file(64 << 20);
-    let (mut node, _relay) = serve(share.path(), &["--drain", "600"]);
+    let (mut node, _relay) = node_with_relay(share.path(), &["--drain", "600"]);
     let crowd = everybody_who_waits(&node);
     let mut last = Nc::connect(node.address());
     assert_eq!(last.ask("PING"), "PONG");

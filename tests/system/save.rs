@@ -11,10 +11,10 @@ use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::{Signal, geteuid};
 use tempfile::TempDir;
 
-use crate::bodies::noise;
-use crate::fake::{Fake, register};
-use crate::running::Running;
-use crate::support::{Done, Server, client, client_command, eventually, folder, node, relay, run};
+use crate::support::fake_server::{Fake, register};
+use crate::support::{
+    Done, Running, Server, client, client_command, eventually, folder, node, noise, relay, run,
+};
 
 const HELLO: &str = "Hello, Peerline!\n";
 
@@ -138,8 +138,8 @@ fn what_cannot_be_written_is_said_with_advice() {
         &["hello.txt", "-o", "missing/x"],
         "No such file or directory",
     );
-    scene.refused(&["hello.txt", "-o", "file/x"], "no folder");
-    scene.refused(&["hello.txt", "-d", "file"], "no folder");
+    scene.refused(&["hello.txt", "-o", "file/x"], "a parent is not a folder");
+    scene.refused(&["hello.txt", "-d", "file"], "a parent is not a folder");
     // Every write to it finds the disk full.
     scene.refused(&["hello.txt", "-o", "/dev/full"], "No space left on device");
     scene.refused(&["large", "-o", "/dev/full"], "No space left on device");
@@ -193,7 +193,7 @@ fn links_do_not_lead_out_of_the_folder() {
     let (home, into) = (scene.home.path(), scene.home.path().join("into"));
     fs::create_dir(&into).expect("a folder");
     symlink(outside.path(), into.join("a")).expect("a link");
-    scene.refused(&["a/b/deep.txt", "-d", "into", "-f"], "link: not followed");
+    scene.refused(&["a/b/deep.txt", "-d", "into", "-f"], "is a symbolic link");
     let path = outside.path().join("b/deep.txt");
     assert_eq!(fs::read(&path).expect("a file"), b"mine");
     // A link in the last place is replaced; one in the place of the part is left alone.

@@ -6,7 +6,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::index::{files, holders, until_known};
+use crate::support::relay_index::{files, holders, until_known};
 use crate::support::{Server, ask, eventually, folder, node, relay, unlisted_node};
 
 #[test]

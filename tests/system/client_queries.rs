@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fake::Fake;
-use crate::index::{holders, until_known};
-use crate::support::{Nc, Server, client, client_command, eventually, folder, node, relay, run};
-use crate::terminal::Terminal;
+use crate::support::fake_server::Fake;
+use crate::support::relay_index::{holders, until_known};
+use crate::support::{
+    Nc, Server, Terminal, client, client_command, eventually, folder, node, relay, run,
+};
 
 const NOBODY: &str = "192.0.2.9";
 

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 
-use crate::serving::serve;
-use crate::support::{Nc, Server, ask, folder, relay};
+use crate::support::{Nc, Server, ask, folder, node_with_relay, relay};
 
 /// Much more than the limit and the buffers that a loop owns, much less than
 /// what is asked for.
@@ -47,7 +46,7 @@ fn files_that_nobody_reads_are_not_sent_for() {
     let small = [b'x'; 60 * 1024];
     let large = [b'x'; 100 * 1024];
     let share = folder(&[("small", &small), ("large", &large)]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     ask_without_reading(&node, b"GET small\nGET large\n");
     ask_without_reading(&node, b"GET none\n");
     ask_without_reading(&node, b"LIST\nSTATS\n");
@@ -80,7 +79,7 @@ fn what_was_sent_is_freed_though_more_always_waits() {
     let share = folder(&[("file", &content)]);
     // More than the kernel takes at once, so that something always waits.
     let queue = 8 << 20;
-    let (node, _relay) = serve(share.path(), &["--max-queue", &queue.to_string()]);
+    let (node, _relay) = node_with_relay(share.path(), &["--max-queue", &queue.to_string()]);
     let before = memory(&node);
     let mut nc = narrow(node.address());
     let mut writer = nc.stream().try_clone().expect("a second handle");

@@ -11,20 +11,13 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::fake::{Fake, unregister};
-use crate::running::Running;
-use crate::support::{client, client_command, eventually, folder, node, relay, run};
+use crate::support::fake_server::{Fake, unregister};
+use crate::support::{
+    Running, client, client_command, eventually, folder, node, noise, relay, run,
+};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
-
-/// Bytes of all values without a short period.
-pub fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let mut bytes = vec![0; length];
-    random.fill(&mut bytes);
-    bytes
-}
 
 #[test]
 fn a_small_file_comes_every_time() {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tempfile::TempDir;
 
-use crate::index::until_known;
+use crate::support::relay_index::until_known;
 use crate::support::{Nc, Server, ask, ask_bytes, folder, node, relay};
 
 /// A relay, and a node with one file; what both do is tried at both.

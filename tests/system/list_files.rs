@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::serving::serve;
-use crate::support::{Nc, ask, eventually, folder};
+use crate::support::{Nc, ask, eventually, folder, node_with_relay};
 
 #[test]
 fn files_are_listed_in_the_order_of_their_bytes() {
@@ -17,7 +16,7 @@ fn files_are_listed_in_the_order_of_their_bytes() {
         ("é", b"12345"),
         ("z", b"z"),
     ]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let list = "FILES 7 7\n1 - 1 B\n3 - 1 a b\n4 - 1 a.txt\n0 - 1 a/z\n\
                 2 - 1 b\n1 - 1 z\n5 - 1 é\n";
     assert_eq!(
@@ -50,7 +49,7 @@ fn names(nc: &mut Nc, head: &str) -> Vec<String> {
 fn a_long_list_comes_in_pieces_of_a_thousand() {
     let share = folder(&[]);
     let expected = many_files(share.path(), 2500);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let mut nc = Nc::connect(node.address());
     let mut seen = Vec::new();
     for (request, head) in [
@@ -76,11 +75,11 @@ fn a_long_list_comes_in_pieces_of_a_thousand() {
 #[test]
 fn a_short_list_has_no_more() {
     let share = folder(&[("one", b"1")]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let reply = ask(node.address(), b"MORE\nLIST\nMORE\n");
     assert_eq!(reply, "FILES 0 1\nFILES 1 1\n1 - 1 one\nFILES 0 1\n");
     let share = folder(&[]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     assert_eq!(
         ask(node.address(), b"LIST\nMORE\n"),
         "FILES 0 0\nFILES 0 0\n"
@@ -90,7 +89,7 @@ fn a_short_list_has_no_more() {
 #[test]
 fn new_files_are_listed_and_served_without_a_restart() {
     let share = folder(&[]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     fs::write(share.path().join("new"), "new").expect("a file");
     assert_eq!(ask(node.address(), b"GET new\n"), "FOUND 3\nnew");
     eventually("the new file is listed", || {
@@ -101,9 +100,9 @@ fn new_files_are_listed_and_served_without_a_restart() {
 #[test]
 fn what_cannot_be_named_on_the_wire_is_not_listed_and_said_once() {
     let share = folder(&[("good", b"1"), ("bad\nname", b"2"), ("bad\\name", b"3")]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     assert_eq!(ask(node.address(), b"LIST\n"), "FILES 1 1\n1 - 1 good\n");
-    let log = node.log_until("2 not listed");
+    let log = node.log_until("2 not shared (invalid name");
     assert!(!log.contains("bad\nname"), "the log has one line an event");
 }
 
@@ -112,7 +111,7 @@ fn what_cannot_be_named_on_the_wire_is_not_listed_and_said_once() {
 fn a_share_that_is_renamed_is_served_and_listed_on() {
     let home = folder(&[("share/old", b"old")]);
     let at = |name: &str| home.path().join(name);
-    let (node, _relay) = serve(&at("share"), &[]);
+    let (node, _relay) = node_with_relay(&at("share"), &[]);
     fs::rename(at("share"), at("renamed")).expect("a name");
     fs::create_dir(at("share")).expect("a folder");
     fs::write(at("share/other"), "other").expect("a file");

@@ -7,9 +7,8 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::fake::Fake;
-use crate::support::{self, Server, client_command, folder, node, relay};
-use crate::terminal::Terminal;
+use crate::support::fake_server::Fake;
+use crate::support::{self, Server, Terminal, client_command, folder, node, relay};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 

@@ -3,8 +3,8 @@
 
 use std::process::Command;
 
-use crate::fake::{Fake, nobody, register};
-use crate::index::{announce, until_known};
+use crate::support::fake_server::{Fake, nobody, register};
+use crate::support::relay_index::{announce, until_known};
 use crate::support::{client, client_command, folder, node, relay, run};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
@@ -92,7 +92,7 @@ fn a_relay_that_keeps_no_index_is_no_obstacle() {
         Fake::saying("NOTFOUND\n"),
         Fake::saying([b"FOUND 17\n", HELLO].concat()),
     ];
-    let list = crate::fake::list(&nodes.each_ref().map(Fake::address));
+    let list = crate::support::fake_server::list(&nodes.each_ref().map(Fake::address));
     for answer in [
         "ERROR 501 unknown command\n",
         "",

@@ -3,8 +3,7 @@
 
 use fastrand::Rng;
 
-use crate::serving::serve;
-use crate::support::{Nc, Server, ask, ask_bytes, folder};
+use crate::support::{Nc, Server, ask, ask_bytes, folder, node_with_relay};
 
 /// What may stand at the start of an answer of a server.
 const HEADS: [&str; 8] = [
@@ -60,7 +59,7 @@ fn assert_answers_whatever_comes(server: &Server, seed: u64) {
 #[test]
 fn whatever_comes_is_answered_and_does_no_harm() {
     let share = folder(&[("other", b"")]);
-    let (node, relay) = serve(share.path(), &["--log-level", "debug"]);
+    let (node, relay) = node_with_relay(share.path(), &["--log-level", "debug"]);
     for seed in 0..200 {
         assert_answers_whatever_comes(&relay, seed);
         assert_answers_whatever_comes(&node, seed);
@@ -80,7 +79,7 @@ fn whatever_comes_is_answered_and_does_no_harm() {
 fn wherever_a_conversation_is_cut_the_answers_are_the_same() {
     let large = [b'x'; 70_000];
     let share = folder(&[("small", b"small"), ("large", &large)]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let script = b"GET small\r\n\nGET large\nLIST\nMORE\nhello\nGET none\nPING\nQUIT\nPING\n";
     let whole = ask_bytes(node.address(), script);
     for seed in 0..50 {

@@ -2,28 +2,10 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
-use tempfile::TempDir;
 
-use crate::support::{Nc, Server, ask, ask_bytes, folder, node, relay};
-
-/// A node that shares `folder`, and the relay that it needs.
-pub fn serve(folder: &Path, args: &[&str]) -> (Server, Server) {
-    let relay = relay(&[]);
-    let node = node(&relay, folder, args);
-    (node, relay)
-}
-
-/// A folder with one file of zeros, larger than any buffer on its way, that
-/// takes no place on the disk.
-pub fn large_file(size: u64) -> TempDir {
-    let share = folder(&[("small", b"small\n")]);
-    let file = File::create(share.path().join("large")).expect("a file");
-    file.set_len(size).expect("a size");
-    share
-}
+use crate::support::{Nc, Server, ask, ask_bytes, folder, large_file, node_with_relay};
 
 fn get(node: &Server, name: &str) -> Vec<u8> {
     ask_bytes(node.address(), format!("GET {name}\n").as_bytes())
@@ -52,7 +34,7 @@ fn files_of_all_sizes_and_bytes_arrive_as_they_are() {
         .map(|(name, size)| (name.as_str(), &bytes[..size]))
         .collect();
     let share = folder(&files);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     for (name, content) in files {
         assert_served(&node, name, content);
     }
@@ -71,7 +53,7 @@ fn names_may_have_blanks_and_any_script() {
     ];
     let files: Vec<_> = names.iter().map(|name| (*name, name.as_bytes())).collect();
     let share = folder(&files);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     for name in names {
         assert_served(&node, name, name.as_bytes());
     }
@@ -85,7 +67,7 @@ fn a_name_has_at_most_1024_bytes() {
     let longest = format!("{part}/{part}/{part}/{}/f", "n".repeat(254));
     assert_eq!(longest.len(), 1024);
     let share = folder(&[(&longest, b"deep")]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     assert_served(&node, &longest, b"deep");
     let reply = get(&node, &format!("{longest}x"));
     assert_eq!(
@@ -105,7 +87,7 @@ fn no_name_leads_out_of_the_folder() {
     symlink(place.path().join("secret"), share.join("absolute")).expect("a link");
     symlink("loop", share.join("loop")).expect("a link");
     symlink("in", share.join("link")).expect("a link");
-    let (node, _relay) = serve(&share, &[]);
+    let (node, _relay) = node_with_relay(&share, &[]);
     for name in [
         "../secret",
         "/etc/passwd",
@@ -136,7 +118,7 @@ fn no_name_leads_out_of_the_folder() {
 #[test]
 fn only_regular_files_are_served() {
     let share = folder(&[("folder/file", b"f"), ("small", b"s")]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     mkfifoat(CWD, share.path().join("fifo"), Mode::RUSR | Mode::WUSR).expect("a FIFO");
     // To open a FIFO that nobody writes would stop the node for everybody.
     for name in ["folder", "fifo"] {
@@ -156,7 +138,7 @@ fn hidden_files_are_shared_only_on_demand() {
         // Not even then: as a file that is still being fetched.
         (".new.part", b"half"),
     ]);
-    let (node, relay) = serve(share.path(), &[]);
+    let (node, relay) = node_with_relay(share.path(), &[]);
     assert_not_found(&node, ".key");
     assert_not_found(&node, ".git/config");
     assert_eq!(ask(node.address(), b"LIST\n"), "FILES 1 1\n1 - 1 open\n");
@@ -180,7 +162,7 @@ fn a_file_that_may_not_be_read_is_refused() {
         println!("skipped: this user may read everything");
         return;
     }
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let mut nc = Nc::connect(node.address());
     assert_eq!(nc.ask("GET closed"), "ERROR 403 the file may not be read");
     assert_eq!(nc.ask("GET open"), "FOUND 1");
@@ -190,7 +172,7 @@ fn a_file_that_may_not_be_read_is_refused() {
 fn a_file_that_shrinks_in_mid_body_ends_the_connection_early() {
     let size = 64 << 20;
     let share = large_file(size);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let mut nc = Nc::connect(node.address());
     nc.send("GET large\n");
     // As nc -N: that all was asked is not why it ends.
@@ -209,7 +191,7 @@ fn a_file_that_shrinks_in_mid_body_ends_the_connection_early() {
 fn a_file_that_grows_is_sent_as_it_was_promised() {
     let size = 16 << 20;
     let share = large_file(size);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let mut nc = Nc::connect(node.address());
     nc.send("GET large\nQUIT\n");
     assert_eq!(nc.line(), format!("FOUND {size}"));

@@ -7,9 +7,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::fake::{Fake, nobody, register};
-use crate::running::Running;
-use crate::support::{Done, Server, client, client_command, folder, node, relay, run};
+use crate::support::fake_server::{Fake, nobody, register};
+use crate::support::{Done, Running, Server, client, client_command, folder, node, relay, run};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 

@@ -3,8 +3,7 @@
 
 use std::thread;
 
-use crate::serving::{large_file, serve};
-use crate::support::{Nc, Server, ask, ask_bytes, folder};
+use crate::support::{Nc, Server, ask, ask_bytes, folder, large_file, node_with_relay};
 
 /// Larger than what the kernel takes for a reader who does not read.
 const LARGE: u64 = 64 << 20;
@@ -16,7 +15,7 @@ fn assert_serves_others(node: &Server) {
 #[test]
 fn a_slow_reader_does_not_disturb_others() {
     let share = large_file(LARGE);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let mut slow = Nc::connect(node.address());
     slow.send("GET large\n");
     assert_serves_others(&node);
@@ -32,7 +31,7 @@ fn a_slow_reader_does_not_disturb_others() {
 #[test]
 fn who_takes_nothing_is_cut_off_in_time() {
     let share = large_file(LARGE);
-    let (node, _relay) = serve(share.path(), &["--stall", "1"]);
+    let (node, _relay) = node_with_relay(share.path(), &["--stall", "1"]);
     let mut slow = Nc::connect(node.address());
     slow.send("GET large\nGET large\n");
     node.log_until("slow reader");
@@ -42,7 +41,7 @@ fn who_takes_nothing_is_cut_off_in_time() {
 #[test]
 fn the_silent_do_not_hold_up_anybody() {
     let share = folder(&[("small", b"small\n")]);
-    let (node, relay) = serve(share.path(), &[]);
+    let (node, relay) = node_with_relay(share.path(), &[]);
     let mut silent: Vec<Nc> = [&node, &relay]
         .iter()
         .flat_map(|server| (0..20).map(|_| Nc::connect(server.address())))
@@ -57,7 +56,7 @@ fn the_silent_do_not_hold_up_anybody() {
 #[test]
 fn who_goes_away_in_mid_body_is_forgotten() {
     let share = large_file(LARGE);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     for _ in 0..5 {
         let mut nc = Nc::connect(node.address());
         assert_eq!(nc.ask("GET large"), format!("FOUND {LARGE}"));
@@ -79,7 +78,7 @@ fn two_hundred_and_fifty_six_at_once_get_what_they_asked_for() {
     for n in 0..CLIENTS {
         std::fs::write(share.path().join(n.to_string()), content(n)).expect("a file");
     }
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     // All are connected before the first asks.
     let connected: Vec<Nc> = (0..CLIENTS).map(|_| Nc::connect(node.address())).collect();
     let clients: Vec<_> = connected
@@ -104,7 +103,7 @@ fn two_hundred_and_fifty_six_at_once_get_what_they_asked_for() {
 fn one_after_the_other_a_small_file_arrives_every_time() {
     // Header and content come in one piece or in two: it must not matter.
     let share = folder(&[("hello", b"Hello, Peerline!\n")]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     for _ in 0..300 {
         let reply = ask_bytes(node.address(), b"GET hello\n");
         assert_eq!(reply, b"FOUND 17\nHello, Peerline!\n");

@@ -1,21 +1,19 @@
-//! Starts the real programs, talks to them over loopback sockets, and stops
-//! what it started. Everything that waits has a deadline; nothing sleeps.
+//! The servers: they start on a free port, log into memory, and are killed when they
+//! are dropped.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use rustix::process::{Pid, Signal, kill_process};
 use wait_timeout::ChildExt;
 
-/// No test waits longer for anything.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+use crate::support::{DEADLINE, ask};
 
 /// A server that runs until it is dropped.
 pub struct Server {
@@ -257,208 +255,9 @@ impl Log {
     }
 }
 
-/// One connection, as `nc` would have it.
-pub struct Nc {
-    input: BufReader<TcpStream>,
-}
-
-impl Nc {
-    pub fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect_timeout(&address, DEADLINE).expect("it listens"))
-    }
-
-    /// From another address of this machine, as if it were another machine.
-    pub fn connect_from(source: &str, address: SocketAddr) -> Self {
-        let kind = (AddressFamily::INET, SocketType::STREAM);
-        // Not to be inherited by a server that another test starts meanwhile.
-        let socket = socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None).expect("a socket");
-        let source: IpAddr = source.parse().expect("an address");
-        bind(&socket, &SocketAddr::new(source, 0)).expect("an address of this machine");
-        connect(&socket, &address).expect("it listens");
-        Self::over(socket.into())
-    }
-
-    /// A connection that was made elsewhere.
-    pub fn over(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(DEADLINE)).expect("an option");
-        stream.set_write_timeout(Some(DEADLINE)).expect("an option");
-        stream.set_nodelay(true).expect("an option");
-        Self {
-            input: BufReader::new(stream),
-        }
-    }
-
-    pub fn local(&self) -> SocketAddr {
-        self.stream().local_addr().expect("it is connected")
-    }
-
-    pub fn stream(&self) -> &TcpStream {
-        self.input.get_ref()
-    }
-
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream()
-            .write_all(bytes.as_ref())
-            .expect("the other side takes it");
-    }
-
-    /// As `nc -N` at the end of its input.
-    pub fn half_close(&mut self) {
-        self.stream().shutdown(Shutdown::Write).expect("it is open");
-    }
-
-    /// Whether nothing comes for so long.
-    pub fn is_silent_for(&self, time: Duration) -> bool {
-        self.stream()
-            .set_read_timeout(Some(time))
-            .expect("an option");
-        let silent = self.stream().peek(&mut [0]).is_err();
-        self.stream()
-            .set_read_timeout(Some(DEADLINE))
-            .expect("an option");
-        silent
-    }
-
-    /// The next line, without its end.
-    pub fn line(&mut self) -> String {
-        let mut line = Vec::new();
-        self.input.read_until(b'\n', &mut line).expect("a line");
-        assert_eq!(line.pop(), Some(b'\n'), "the line is whole");
-        String::from_utf8(line).expect("lines are UTF-8")
-    }
-
-    /// Sends a line and reads one.
-    pub fn ask(&mut self, line: &str) -> String {
-        self.send(format!("{line}\n"));
-        self.line()
-    }
-
-    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        let mut bytes = vec![0; count];
-        self.input.read_exact(&mut bytes).expect("so many bytes");
-        bytes
-    }
-
-    /// Everything up to the end that the other side makes.
-    pub fn rest(&mut self) -> Vec<u8> {
-        let mut rest = Vec::new();
-        self.input.read_to_end(&mut rest).expect("a proper end");
-        rest
-    }
-
-    /// Likewise, as text.
-    pub fn rest_text(&mut self) -> String {
-        String::from_utf8(self.rest()).expect("lines are UTF-8")
-    }
-}
-
-/// Sends, closes its side, and reads to the end: `printf … | nc -N`.
-pub fn ask(address: SocketAddr, request: &[u8]) -> String {
-    String::from_utf8(ask_bytes(address, request)).expect("lines are UTF-8")
-}
-
-/// Likewise, for a binary answer.
-pub fn ask_bytes(address: SocketAddr, request: &[u8]) -> Vec<u8> {
-    let mut nc = Nc::connect(address);
-    nc.send(request);
-    nc.half_close();
-    nc.rest()
-}
-
-/// What a program has done.
-pub struct Done {
-    pub code: Option<i32>,
-    pub stdout: Vec<u8>,
-    pub stderr: String,
-}
-
-impl Done {
-    pub fn text(&self) -> String {
-        String::from_utf8(self.stdout.clone()).expect("the output is text")
-    }
-
-    /// Fails with all that is known unless the exit code is this.
-    #[track_caller]
-    pub fn expect_code(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "stderr: {}", self.stderr);
-        self
-    }
-}
-
-/// Runs the client against `relay`, with nothing on stdin.
-pub fn client(relay: &Server, args: &[&str]) -> Done {
-    run(client_command(relay.address(), args), b"")
-}
-
-/// The client's command line.
-pub fn client_command(relay: SocketAddr, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
-    command
-        .arg(relay.ip().to_string())
-        .arg(relay.port().to_string())
-        .args(args);
-    command
-}
-
-/// Runs a program to its end, with `input` on stdin.
-pub fn run(mut command: Command, input: &[u8]) -> Done {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut stdin = child.stdin.take().expect("stdin is a pipe");
-    let mut stdout = child.stdout.take().expect("stdout is a pipe");
-    let mut stderr = child.stderr.take().expect("stderr is a pipe");
-    let input = input.to_vec();
-    // All three at once: a full pipe must not stop the program.
-    thread::spawn(move || stdin.write_all(&input));
-    let stdout = thread::spawn(move || {
-        let mut bytes = Vec::new();
-        stdout.read_to_end(&mut bytes).map(|_| bytes)
-    });
-    let stderr = thread::spawn(move || {
-        let mut text = String::new();
-        stderr.read_to_string(&mut text).map(|_| text)
-    });
-    let status = child.wait_timeout(DEADLINE).expect("it can be waited for");
-    if status.is_none() {
-        // Its pipes end with it, so that what it said can be shown.
-        child.kill().expect("it runs");
-        child.wait().expect("it can be waited for");
-    }
-    let done = Done {
-        code: status.and_then(|status| status.code()),
-        stdout: stdout.join().expect("reading").expect("stdout can be read"),
-        stderr: stderr.join().expect("reading").expect("stderr is text"),
-    };
-    assert!(
-        status.is_some(),
-        "it still ran after {DEADLINE:?}: {}",
-        done.stderr
-    );
-    done
-}
-
-/// Asks again and again until `done` says so: for what happens in another
-/// program without a sign that could be waited for.
-#[track_caller]
-pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
-    while !done() {
-        assert!(Instant::now() < end, "never: {what}");
-        thread::yield_now();
-    }
-}
-
-/// A folder with these files.
-pub fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    for (name, content) in files {
-        let path = folder.path().join(name);
-        std::fs::create_dir_all(path.parent().expect("it has one")).expect("a folder");
-        std::fs::write(path, content).expect("a file");
-    }
-    folder
+/// A node that shares `folder`, and the relay that it needs.
+pub fn node_with_relay(folder: &Path, args: &[&str]) -> (Server, Server) {
+    let relay = relay(&[]);
+    let node = node(&relay, folder, args);
+    (node, relay)
 }
