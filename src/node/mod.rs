@@ -23,7 +23,9 @@ pub use event::NodeEvent;
 pub use message_listener::MessageListener;
 pub use registrar::{Contact, Registrar};
 pub use relay_exchange::RelayExchange;
-pub use share::{AddError, Added, FileContent, Removed, Share, ShareTotals, Stat, Unavailable};
+pub use share::{
+    AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Stat, Unavailable,
+};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;

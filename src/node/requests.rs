@@ -23,12 +23,12 @@ const COMMANDS: [Help; 8] = [
 ];
 
 impl<S: Share> Node<S> {
-    /// Answers one request. `listed` is the last name of a list that was cut.
+    /// Answers one request. `last_listed` is the last name of a list that was cut.
     pub(super) fn answer(
         &mut self,
         context: &mut Context<'_, Self>,
         conn: ConnId,
-        listed: &mut Option<Box<str>>,
+        last_listed: &mut Option<Box<str>>,
         request: Request<'_>,
     ) -> ReadNext {
         let reply = context.out.text(conn);
@@ -37,28 +37,28 @@ impl<S: Share> Node<S> {
             Request::Get(name) => return self.get(context, conn, &name),
             Request::Stat(name) => match self.share.stat(&name) {
                 Ok(stat) => say(reply, stat),
-                Err(why) => return unavailable(reply, &name, &why),
+                Err(error) => return unavailable(reply, &name, &error),
             },
             Request::List => {
-                *listed = None;
-                self.list(reply, listed);
+                *last_listed = None;
+                self.list(reply, last_listed);
             }
             // Without a list before it there is nothing more.
-            Request::More if listed.is_none() => {
+            Request::More if last_listed.is_none() => {
                 let total = self.share.count(None);
                 say(reply, Reply::Files { shown: 0, total });
             }
-            Request::More => self.list(reply, listed),
+            Request::More => self.list(reply, last_listed),
             Request::Ping => return server::pong(reply),
             Request::Stats => {
                 let uptime = context.now.saturating_duration_since(self.started);
-                let own = [
+                let figures = [
                     ("files", self.share.count(None)),
                     ("files_bytes", self.share.bytes()),
                     ("gets", self.gets),
                     ("gets_found", self.found),
                 ];
-                return server::stats(reply, uptime, context.traffic, &own);
+                return server::stats(reply, uptime, context.traffic, &figures);
             }
             Request::Help => return server::help(reply, &COMMANDS),
             Request::Quit => return server::bye(reply),
@@ -99,14 +99,14 @@ impl<S: Share> Node<S> {
                     }
                 }
             }
-            Err(why) => return unavailable(reply, name, &why),
+            Err(error) => return unavailable(reply, name, &error),
         }
         ReadNext::Line
     }
 
     /// At most so many files as one list may have, from where the last one was cut.
-    fn list(&mut self, reply: &mut Vec<u8>, listed: &mut Option<Box<str>>) {
-        let after = listed.clone();
+    fn list(&mut self, reply: &mut Vec<u8>, last_listed: &mut Option<Box<str>>) {
+        let after = last_listed.clone();
         let total = self.share.count(None);
         let left = self.share.count(after.as_deref());
         let shown = left.min(MAX_LISTED_FILES as u64);
@@ -118,7 +118,7 @@ impl<S: Share> Node<S> {
                 item.name.as_str().clone_into(&mut last);
             });
         if shown > 0 {
-            *listed = Some(last.into());
+            *last_listed = Some(last.into());
         }
     }
 
@@ -130,8 +130,8 @@ impl<S: Share> Node<S> {
 }
 
 /// The answer if a file cannot be given.
-fn unavailable(reply: &mut Vec<u8>, name: &FileName<'_>, why: &Unavailable) -> ReadNext {
-    let code = match why {
+fn unavailable(reply: &mut Vec<u8>, name: &FileName<'_>, error: &Unavailable) -> ReadNext {
+    let code = match error {
         Unavailable::NotFound => {
             say(reply, Reply::NotFound);
             return ReadNext::Line;
@@ -140,8 +140,8 @@ fn unavailable(reply: &mut Vec<u8>, name: &FileName<'_>, why: &Unavailable) -> R
         Unavailable::Busy(_) => Code::Full,
         Unavailable::Failed(_) => Code::Internal,
     };
-    debug!("{}: {why}", Escaped::text(name.as_str()));
-    say(reply, Reply::Error(code, why.to_string().into()));
+    debug!("{}: {error}", Escaped::text(name.as_str()));
+    say(reply, Reply::Error(code, error.to_string().into()));
     match code {
         Code::Full => ReadNext::Close(CloseReason::LimitReached(ResourceLimit::OpenFiles)),
         _ => ReadNext::Line,

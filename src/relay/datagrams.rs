@@ -38,16 +38,16 @@ impl Relay {
             say(reply, Reply::Tag(tag));
         }
         if let Some(cookie) = stamp.cookie {
-            if self.cookies.knows(context.now, from.address, &cookie) {
+            if self.cookies.verify(context.now, from.address, &cookie) {
                 return self.answer_lines(context.now, from, &requests, start, reply);
             }
-            if !self.cookies.count_wrong(context.now) {
+            if !self.cookies.allow_wrong(context.now) {
                 return reply.truncate(start);
             }
         }
         say(
             reply,
-            Reply::Cookie(self.cookies.give(context.now, from.address)),
+            Reply::Cookie(self.cookies.issue(context.now, from.address)),
         );
         if reply.len() - start > MAX_AMPLIFICATION * bytes.len() {
             reply.truncate(start);
@@ -65,7 +65,7 @@ impl Relay {
         reply: &mut Vec<u8>,
     ) {
         let mut session = RelaySession::default();
-        let mut caller = RequestContext::new(from.address, &mut session);
+        let mut peer = RequestContext::new(from.address, &mut session);
         let first = reply.len();
         for line in requests.lines() {
             let begin = reply.len();
@@ -73,13 +73,13 @@ impl Relay {
             if room < LONGEST_ANSWER {
                 return;
             }
-            let heard = if line.len() < self.settings.max_line {
+            let input = if line.len() < self.settings.max_line {
                 Input::Line(line)
             } else {
                 Input::FramingError(FramingError::LineTooLong)
             };
-            let next = match caller.request(heard, self.settings.max_unknown, reply) {
-                Ok(request) => self.answer_briefly(now, &mut caller, request, room, reply),
+            let next = match peer.request(input, self.settings.max_unknown, reply) {
+                Ok(request) => self.answer_briefly(now, &mut peer, request, room, reply),
                 Err(next) => next,
             };
             if reply.len() - begin > room {

@@ -5,37 +5,37 @@ use std::time::Instant;
 use log::debug;
 
 use crate::protocol::{Code, Count, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Reply};
-use crate::relay::index::{Holder, PAGES_AT_ONCE, Quota, Search, Seen};
-use crate::relay::session::{RequestContext, Subject};
+use crate::relay::index::{Holder, PAGES_PER_STEP, Quota, Search, Visibility};
+use crate::relay::session::{Registration, RequestContext};
 use crate::relay::table::SlotId;
 use crate::relay::{Rejection, Relay};
 use crate::role::{ConnId, Context, ReadNext};
 use crate::session::server::say;
 
 /// Files of nodes that left which are taken out in one go.
-const FORGOTTEN_AT_ONCE: usize = 2000;
+const MAX_REMOVED_PER_TURN: usize = 2000;
 
 /// What was looked through in one round of the loop.
 pub(super) struct SearchBudget {
-    round: Instant,
+    turn: Instant,
     pages: usize,
 }
 
 /// A search that takes more than one step, and who waits for it.
-pub(super) struct Pending {
+pub(super) struct PendingSearch {
     conn: ConnId,
     on_loopback: bool,
     search: Search,
     /// All was looked at; the asker will take it.
-    done: bool,
+    is_done: bool,
 }
 
 impl Relay {
-    /// The place of the node for which this connection speaks.
-    pub(super) fn subject(&self, caller: &RequestContext<'_>) -> Result<SlotId, Rejection> {
-        match caller.session.subject() {
-            Subject::Node(address, _) => self.directory.place(&address, caller.ip),
-            Subject::Never | Subject::Refused => None,
+    /// The slot of the node for which this connection speaks.
+    pub(super) fn registered_node(&self, peer: &RequestContext<'_>) -> Result<SlotId, Rejection> {
+        match peer.session.registration() {
+            Registration::Active(address, _) => self.directory.registered_slot(&address, peer.ip),
+            Registration::None | Registration::Rejected => None,
         }
         .ok_or_else(register_first)
     }
@@ -43,25 +43,32 @@ impl Relay {
     /// Likewise, if this connection may tell its files.
     pub(super) fn announcing_node(
         &mut self,
-        caller: &RequestContext<'_>,
+        peer: &RequestContext<'_>,
     ) -> Result<SlotId, Rejection> {
-        let place = self.subject(caller)?;
-        match caller.session.subject() {
-            Subject::Node(_, number) if self.directory.may_tell(place, number) => Ok(place),
-            Subject::Node(..) | Subject::Never | Subject::Refused => Err(register_first()),
+        let slot = self.registered_node(peer)?;
+        match peer.session.registration() {
+            Registration::Active(_, number) if self.directory.accept_announcer(slot, number) => {
+                Ok(slot)
+            }
+            Registration::Active(..) | Registration::None | Registration::Rejected => {
+                Err(register_first())
+            }
         }
     }
 
     pub(super) fn share(
         &mut self,
-        caller: &RequestContext<'_>,
+        peer: &RequestContext<'_>,
         size: u64,
         hash: MaybeHash,
         name: &FileName<'_>,
     ) -> Result<(), Rejection> {
-        let node = self.announcing_node(caller)?;
+        let node = self.announcing_node(peer)?;
         let quota = self.settings.quota;
-        if self.index.share(name, Holder::new(node, size, hash), quota) {
+        if self
+            .index
+            .insert(name, Holder::new(node, size, hash), quota)
+        {
             return Ok(());
         }
         let Quota { files, bytes, all } = quota;
@@ -81,13 +88,13 @@ impl Relay {
         on_loopback: bool,
         room: usize,
     ) {
-        let all = self.index.find(name);
+        let all = self.index.holders(name);
         // Not everybody is to ask the same one first.
-        let turns = (self.finds % all.len().max(1) as u64) as usize;
-        let (last, first) = all.split_at(turns);
+        let rotation = (self.finds % all.len().max(1) as u64) as usize;
+        let (last, first) = all.split_at(rotation);
         let holders = first.iter().chain(last).filter_map(|holder| {
             Some(HolderItem {
-                node: self.directory.seen(holder.node, on_loopback)?,
+                node: self.directory.visible_address(holder.node, on_loopback)?,
                 size: holder.size,
                 hash: holder.hash(),
             })
@@ -115,95 +122,99 @@ impl Relay {
         &mut self,
         context: &mut Context<'_, Self>,
         conn: ConnId,
-        caller: &mut RequestContext<'_>,
+        peer: &mut RequestContext<'_>,
         mut search: Search,
     ) -> ReadNext {
-        let on_loopback = caller.ip.is_loopback();
-        let may_look = self.searches.is_empty() && self.looked.has_room(context.now);
-        if may_look && self.look(&mut search, on_loopback) {
-            answer(context, conn, caller, search);
+        let on_loopback = peer.ip.is_loopback();
+        let may_step = self.pending_searches.is_empty() && self.search_budget.has_room(context.now);
+        if may_step && self.search_step(&mut search, on_loopback) {
+            send_page(context, conn, peer, search);
             return ReadNext::Line;
         }
-        caller.session.extended().searches = Some(conn);
-        self.searches.push_back(Pending {
+        peer.session.extended().pending_search = Some(conn);
+        self.pending_searches.push_back(PendingSearch {
             conn,
             on_loopback,
             search,
-            done: false,
+            is_done: false,
         });
         ReadNext::Wait
     }
 
     /// The connection whose search is done gets its answer.
-    pub(super) fn searched(
+    pub(super) fn send_search_page(
         &mut self,
         context: &mut Context<'_, Self>,
         conn: ConnId,
-        caller: &mut RequestContext<'_>,
+        peer: &mut RequestContext<'_>,
     ) {
-        caller.session.extended().searches = None;
+        peer.session.extended().pending_search = None;
         let at = self
-            .searches
+            .pending_searches
             .iter()
             .position(|pending| pending.conn == conn);
-        if let Some(pending) = at.and_then(|at| self.searches.remove(at)) {
-            answer(context, conn, caller, pending.search);
+        if let Some(pending) = at.and_then(|at| self.pending_searches.remove(at)) {
+            send_page(context, conn, peer, pending.search);
         }
     }
 
-    /// Whether files of nodes that left or searches wait for [`Relay::work_on`].
+    /// Whether files of nodes that left or searches wait for [`Relay::do_work`].
     pub(super) fn has_work(&self) -> bool {
-        self.directory.left().is_some() || self.searches.iter().any(|pending| !pending.done)
+        self.directory.next_departed().is_some()
+            || self.pending_searches.iter().any(|pending| !pending.is_done)
     }
 
     /// Does a bounded part of the work that waits.
-    pub(super) fn work_on(&mut self, context: &mut Context<'_, Self>) {
-        self.forget_left(FORGOTTEN_AT_ONCE);
-        let waiting = self.searches.iter().position(|pending| !pending.done);
-        if let Some(mut pending) = waiting.and_then(|at| self.searches.remove(at)) {
-            pending.done = self.look(&mut pending.search, pending.on_loopback);
-            if pending.done {
+    pub(super) fn do_work(&mut self, context: &mut Context<'_, Self>) {
+        self.remove_departed(MAX_REMOVED_PER_TURN);
+        let waiting = self
+            .pending_searches
+            .iter()
+            .position(|pending| !pending.is_done);
+        if let Some(mut pending) = waiting.and_then(|at| self.pending_searches.remove(at)) {
+            pending.is_done = self.search_step(&mut pending.search, pending.on_loopback);
+            if pending.is_done {
                 context.out.resume(pending.conn);
-                self.searches.push_back(pending);
+                self.pending_searches.push_back(pending);
             } else {
-                self.searches.push_front(pending);
+                self.pending_searches.push_front(pending);
             }
         }
     }
 
     /// Takes out at most so many files of nodes that left.
-    pub(super) fn forget_left(&mut self, mut at_most: usize) {
-        while at_most > 0
-            && let Some(place) = self.directory.left()
+    pub(super) fn remove_departed(&mut self, mut max: usize) {
+        while max > 0
+            && let Some(slot) = self.directory.next_departed()
         {
             // A node without files is some work, too.
-            at_most -= self.index.forget(place, at_most).max(1);
-            if self.index.files(place) == 0 {
-                self.directory.release_left();
+            max -= self.index.remove_files(slot, max).max(1);
+            if self.index.file_count(slot) == 0 {
+                self.directory.release_departed();
             }
         }
     }
 
     /// Nobody waits for the search of this connection any more.
-    pub(super) fn forget_search(&mut self, conn: ConnId) {
-        self.searches.retain(|pending| pending.conn != conn);
+    pub(super) fn cancel_search(&mut self, conn: ConnId) {
+        self.pending_searches.retain(|pending| pending.conn != conn);
     }
 
     /// Looks a step further. Returns true when all was looked at.
-    fn look(&mut self, search: &mut Search, on_loopback: bool) -> bool {
-        let is_seen = |place| self.directory.seen(place, on_loopback).is_some();
-        let seen = Seen {
-            all: self.directory.all_seen(on_loopback),
-            node: &is_seen,
+    fn search_step(&mut self, search: &mut Search, on_loopback: bool) -> bool {
+        let is_visible = |slot| self.directory.visible_address(slot, on_loopback).is_some();
+        let visibility = Visibility {
+            everyone: self.directory.is_everyone_visible(on_loopback),
+            is_visible: &is_visible,
         };
-        search.step(&self.index, &seen, &mut self.looked.pages)
+        search.step(&self.index, &visibility, &mut self.search_budget.pages)
     }
 }
 
 impl SearchBudget {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            round: now,
+            turn: now,
             pages: 0,
         }
     }
@@ -211,10 +222,10 @@ impl SearchBudget {
     /// Whether one more search may be answered in the round of `now`: many short
     /// ones together hold the loop as long as a long one.
     fn has_room(&mut self, now: Instant) -> bool {
-        if self.round != now {
+        if self.turn != now {
             *self = Self::new(now);
         }
-        self.pages < PAGES_AT_ONCE
+        self.pages < PAGES_PER_STEP
     }
 }
 
@@ -222,14 +233,14 @@ fn register_first() -> Rejection {
     (Code::NotAllowed, "REGISTER first".into())
 }
 
-fn answer(
+fn send_page(
     context: &mut Context<'_, Relay>,
     conn: ConnId,
-    caller: &mut RequestContext<'_>,
+    peer: &mut RequestContext<'_>,
     search: Search,
 ) {
-    let found = search.found();
-    debug!("{} bytes found for {}", found.answer.len(), caller.ip);
-    context.out.text(conn).extend_from_slice(&found.answer);
-    caller.session.extended().more = found.more.map(Box::new);
+    let page = search.into_page();
+    debug!("{} bytes page for {}", page.answer.len(), peer.ip);
+    context.out.text(conn).extend_from_slice(&page.answer);
+    peer.session.extended().next_page = page.next.map(Box::new);
 }

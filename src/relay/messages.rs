@@ -3,7 +3,7 @@
 use crate::close_reason::CloseReason;
 use crate::protocol::{Code, Delivery, NodeAddress, Reply, Text};
 use crate::relay::message_listeners::ListenResult;
-use crate::relay::session::{RequestContext, Subject};
+use crate::relay::session::{Registration, RequestContext};
 use crate::relay::{Rejection, Relay};
 use crate::role::{ConnId, Context};
 use crate::session::server::say;
@@ -14,15 +14,15 @@ impl Relay {
         &mut self,
         context: &mut Context<'_, Self>,
         conn: ConnId,
-        caller: &mut RequestContext<'_>,
+        peer: &mut RequestContext<'_>,
     ) -> Result<NodeAddress, Rejection> {
-        let (address, registered) = self.speaker(caller)?;
-        if let Some((earlier, conn)) = caller.session.extended().listens.take() {
-            self.listeners.leave(&earlier, conn);
+        let (address, registered) = self.reply_address(peer)?;
+        if let Some((earlier, conn)) = peer.session.extended().listens_at.take() {
+            self.listeners.remove(&earlier, conn);
         }
-        match self.listeners.listen(address, conn, registered) {
-            ListenResult::Now => {}
-            ListenResult::Instead(earlier) => {
+        match self.listeners.insert(address, conn, registered) {
+            ListenResult::Added => {}
+            ListenResult::Replaced(earlier) => {
                 let error = Reply::Error(Code::Changed, "replaced".into());
                 say(context.out.unsolicited(earlier), error);
                 context.out.close(earlier, CloseReason::Replaced);
@@ -34,21 +34,21 @@ impl Relay {
                 ));
             }
         }
-        caller.session.extended().listens = Some((address, conn));
+        peer.session.extended().listens_at = Some((address, conn));
         Ok(address)
     }
 
     pub(super) fn send(
         &mut self,
         context: &mut Context<'_, Self>,
-        caller: &mut RequestContext<'_>,
+        peer: &mut RequestContext<'_>,
         to: &NodeAddress,
         text: Text<'_>,
     ) -> Result<(), Rejection> {
         let rate = self.settings.message_rate;
-        if !caller
+        if !peer
             .session
-            .pace(rate, context.now)
+            .message_limiter(rate, context.now)
             .allows(rate, context.now)
         {
             return Err((
@@ -56,8 +56,8 @@ impl Relay {
                 format!("at most {rate} messages a second; wait a little"),
             ));
         }
-        let (from, _) = self.speaker(caller)?;
-        let listener = self.listeners.at(to).ok_or_else(|| {
+        let (from, _) = self.reply_address(peer)?;
+        let listener = self.listeners.get(to).ok_or_else(|| {
             (
                 Code::NoSuchNode,
                 format!("nobody listens at {to}; whoever is there types LISTEN first"),
@@ -70,19 +70,19 @@ impl Relay {
 
     /// The address at which others answer to what is said on this connection,
     /// and whether it is a registered one.
-    pub(super) fn speaker(
+    pub(super) fn reply_address(
         &self,
-        caller: &RequestContext<'_>,
+        peer: &RequestContext<'_>,
     ) -> Result<(NodeAddress, bool), Rejection> {
         let refused = |why: &str| (Code::NotAllowed, why.to_owned());
-        match caller.session.subject() {
-            Subject::Node(address, _) => {
-                self.subject(caller)?;
+        match peer.session.registration() {
+            Registration::Active(address, _) => {
+                self.registered_node(peer)?;
                 Ok((address, true))
             }
-            Subject::Refused => Err(refused("REGISTER first")),
-            Subject::Never => caller
-                .own()
+            Registration::Rejected => Err(refused("REGISTER first")),
+            Registration::None => peer
+                .peer_address()
                 .map(|own| (own, false))
                 .ok_or_else(|| refused("your address cannot be answered to")),
         }

@@ -26,10 +26,10 @@ use crate::logging::RateLimitedLog;
 use crate::protocol::{Code, Reply, Request, Verb};
 use crate::relay::cookie::Cookies;
 use crate::relay::directory::Directory;
-use crate::relay::files::{Pending, SearchBudget};
+use crate::relay::files::{PendingSearch, SearchBudget};
 use crate::relay::index::{Index, Search};
 use crate::relay::message_listeners::MessageListeners;
-use crate::relay::session::{RequestContext, Subject};
+use crate::relay::session::{Registration, RequestContext};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::server::{self, Help, say};
 
@@ -52,10 +52,10 @@ const COMMANDS: [Help; 14] = [
 ];
 
 /// A list up to this size is copied into the answer; a longer one is shared.
-const COPIED_LIST: usize = 16 * 1024;
+const MAX_COPIED_LIST: usize = 16 * 1024;
 
 /// Leases that end in one go; the rest waits for the next turn of the loop.
-const EXPIRED_AT_ONCE: usize = 1000;
+const MAX_EXPIRED_PER_TURN: usize = 1000;
 
 /// What the relay's user may set.
 #[derive(Clone, Debug)]
@@ -65,13 +65,13 @@ pub struct RelaySettings {
     /// The most nodes in the directory.
     pub max_nodes: usize,
     /// The most nodes of one address; who is trusted has no such limit.
-    pub max_of_host: usize,
+    pub max_nodes_per_address: usize,
     /// Bytes of a line in a datagram, with its end.
     pub max_line: usize,
     /// Unknown commands until a connection is closed.
     pub max_unknown: u16,
     /// Datagrams with a wrong cookie that are answered in a second.
-    pub wrong_cookies: u32,
+    pub wrong_cookie_rate: u32,
     /// What one node may share.
     pub quota: Quota,
     /// Messages that one connection may send in a second.
@@ -91,11 +91,11 @@ pub struct Relay {
     started: Instant,
     directory: Directory,
     index: Index,
-    searches: VecDeque<Pending>,
-    looked: SearchBudget,
+    pending_searches: VecDeque<PendingSearch>,
+    search_budget: SearchBudget,
     listeners: MessageListeners,
     cookies: Cookies,
-    journal: RateLimitedLog,
+    log: RateLimitedLog,
     finds: u64,
     messages: u64,
     registrations: u64,
@@ -108,14 +108,14 @@ impl Relay {
     #[must_use]
     pub fn new(settings: RelaySettings, secret: [u8; 32], now: Instant) -> Self {
         Self {
-            cookies: Cookies::new(secret, settings.wrong_cookies, now),
-            journal: RateLimitedLog::new(settings.log_rate, now),
+            cookies: Cookies::new(secret, settings.wrong_cookie_rate, now),
+            log: RateLimitedLog::new(settings.log_rate, now),
             settings,
             started: now,
             directory: Directory::new(now),
             index: Index::default(),
-            searches: VecDeque::new(),
-            looked: SearchBudget::new(now),
+            pending_searches: VecDeque::new(),
+            search_budget: SearchBudget::new(now),
             listeners: MessageListeners::default(),
             finds: 0,
             messages: 0,
@@ -141,29 +141,29 @@ impl Relay {
         &mut self,
         context: &mut Context<'_, Self>,
         conn: ConnId,
-        caller: &mut RequestContext<'_>,
+        peer: &mut RequestContext<'_>,
         request: Request<'_>,
     ) -> ReadNext {
         let reply = context.out.text(conn);
         match request {
             Request::List => {
                 self.lists += 1;
-                let list = self.directory.list(caller.ip.is_loopback());
-                if list.len() <= COPIED_LIST {
+                let list = self.directory.list(peer.ip.is_loopback());
+                if list.len() <= MAX_COPIED_LIST {
                     reply.extend_from_slice(&list);
                 } else {
                     context.out.shared(conn, list);
                 }
             }
             Request::Search(text) => {
-                caller.session.extended().more = None;
-                return self.search(context, conn, caller, Search::new(text));
+                peer.session.extended().next_page = None;
+                return self.search(context, conn, peer, Search::new(text));
             }
-            Request::More => match caller.session.extended().more.take() {
-                Some(search) => return self.search(context, conn, caller, *search),
+            Request::More => match peer.session.extended().next_page.take() {
+                Some(search) => return self.search(context, conn, peer, *search),
                 None => say(reply, Reply::Files { shown: 0, total: 0 }),
             },
-            Request::Listen => match self.listen(context, conn, caller) {
+            Request::Listen => match self.listen(context, conn, peer) {
                 Ok(address) => {
                     say(
                         context.out.text(conn),
@@ -174,13 +174,13 @@ impl Relay {
                 Err(refused) => say(context.out.text(conn), done(Err(refused))),
             },
             Request::Send(to, text) => {
-                let result = self.send(context, caller, &to, text);
+                let result = self.send(context, peer, &to, text);
                 say(context.out.text(conn), done(result));
             }
             Request::Stats => {
                 let uptime = context.now.saturating_duration_since(self.started);
-                let own = [
-                    ("nodes", self.directory.len(caller.ip.is_loopback()) as u64),
+                let figures = [
+                    ("nodes", self.directory.len(peer.ip.is_loopback()) as u64),
                     ("nodes_expired", self.expired),
                     ("registrations", self.registrations),
                     ("lists", self.lists),
@@ -190,9 +190,9 @@ impl Relay {
                     ("messages", self.messages),
                     ("datagrams", context.traffic.datagrams),
                     ("datagrams_lost", context.traffic.datagrams_lost),
-                    ("cookies_wrong", self.cookies.wrong()),
+                    ("cookies_wrong", self.cookies.wrong_count()),
                 ];
-                return server::stats(reply, uptime, context.traffic, &own);
+                return server::stats(reply, uptime, context.traffic, &figures);
             }
             Request::Help => return server::help(reply, &COMMANDS),
             Request::Quit => return server::bye(reply),
@@ -206,7 +206,7 @@ impl Relay {
             | Request::Unshare(_)
             | Request::Find(_)
             | Request::Ping => {
-                return self.answer_briefly(context.now, caller, request, usize::MAX, reply);
+                return self.answer_briefly(context.now, peer, request, usize::MAX, reply);
             }
         }
         ReadNext::Line
@@ -217,43 +217,46 @@ impl Relay {
     fn answer_briefly(
         &mut self,
         now: Instant,
-        caller: &mut RequestContext<'_>,
+        peer: &mut RequestContext<'_>,
         request: Request<'_>,
         room: usize,
         reply: &mut Vec<u8>,
     ) -> ReadNext {
-        let seen = caller.ip;
+        let peer_ip = peer.ip;
         match request {
-            Request::Banner => say(reply, self.banner(seen.is_loopback())),
-            Request::Register(ip, port) => match self.register(now, seen, ip, port) {
+            Request::Banner => say(reply, self.banner(peer_ip.is_loopback())),
+            Request::Register(ip, port) => match self.register(now, peer_ip, ip, port) {
                 Ok(registered) => {
-                    caller.session.extended().subject =
-                        Subject::Node(registered.address, self.registrations);
+                    peer.session.extended().registration =
+                        Registration::Active(registered.address, self.registrations);
                     say(reply, registered);
                 }
                 Err((code, text)) => {
-                    caller.session.extended().subject = Subject::Refused;
+                    peer.session.extended().registration = Registration::Rejected;
                     say(reply, Reply::Error(code, text.into()));
                     if code == Code::Full {
                         return ReadNext::Close(CloseReason::LimitReached(ResourceLimit::Nodes));
                     }
                 }
             },
-            Request::Unregister(ip, port) => say(reply, done(self.unregister(now, seen, ip, port))),
+            Request::Unregister(ip, port) => {
+                say(reply, done(self.unregister(now, peer_ip, ip, port)))
+            }
             Request::List => {
                 self.lists += 1;
-                self.directory.write_list(reply, seen.is_loopback(), room);
+                self.directory
+                    .write_list(reply, peer_ip.is_loopback(), room);
             }
             Request::Share(size, hash, name) => {
-                let result = self.share(caller, size, hash, &name);
+                let result = self.share(peer, size, hash, &name);
                 say(reply, done(result));
             }
-            Request::Unshare(name) => match self.announcing_node(caller) {
-                Ok(place) if self.index.unshare(place, &name) => say(reply, done(Ok(()))),
+            Request::Unshare(name) => match self.announcing_node(peer) {
+                Ok(slot) if self.index.remove(slot, &name) => say(reply, done(Ok(()))),
                 Ok(_) => say(reply, Reply::NotFound),
                 Err(refused) => say(reply, done(Err(refused))),
             },
-            Request::Find(name) => self.find(reply, &name, seen.is_loopback(), room),
+            Request::Find(name) => self.find(reply, &name, peer_ip.is_loopback(), room),
             Request::Ping => return server::pong(reply),
             Request::Search(_)
             | Request::More
@@ -282,12 +285,12 @@ impl Role for Relay {
         RelaySession::default()
     }
 
-    fn on_refuse(&self, full: ResourceLimit, text: &mut Vec<u8>) {
-        server::refuse(text, full);
+    fn on_refuse(&self, limit: ResourceLimit, text: &mut Vec<u8>) {
+        server::refuse(text, limit);
     }
 
-    fn prefetch<'a>(&self, arrived: impl Iterator<Item = (SocketAddr, &'a [u8])>) {
-        self.look_ahead(arrived);
+    fn prefetch<'a>(&self, batch: impl Iterator<Item = (SocketAddr, &'a [u8])>) {
+        self.prefetch_batch(batch);
     }
 
     fn on_input(
@@ -296,16 +299,16 @@ impl Role for Relay {
         conn: ConnId,
         peer: SocketAddr,
         session: &mut RelaySession,
-        heard: Input<'_>,
+        input: Input<'_>,
     ) -> ReadNext {
-        let mut caller = RequestContext::new(peer, session);
-        if heard == Input::Resumed {
-            self.searched(context, conn, &mut caller);
+        let mut peer = RequestContext::new(peer, session);
+        if input == Input::Resumed {
+            self.send_search_page(context, conn, &mut peer);
             return ReadNext::Line;
         }
         let max_unknown = self.settings.max_unknown;
-        match caller.request(heard, max_unknown, context.out.text(conn)) {
-            Ok(request) => self.answer(context, conn, &mut caller, request),
+        match peer.request(input, max_unknown, context.out.text(conn)) {
+            Ok(request) => self.answer(context, conn, &mut peer, request),
             Err(next) => next,
         }
     }
@@ -316,11 +319,11 @@ impl Role for Relay {
 
     fn on_close(&mut self, _: &mut Context<'_, Self>, session: RelaySession, _: &CloseReason) {
         let extended = session.into_extended();
-        if let Some((address, conn)) = extended.listens {
-            self.listeners.leave(&address, conn);
+        if let Some((address, conn)) = extended.listens_at {
+            self.listeners.remove(&address, conn);
         }
-        if let Some(conn) = extended.searches {
-            self.forget_search(conn);
+        if let Some(conn) = extended.pending_search {
+            self.cancel_search(conn);
         }
     }
 
@@ -336,17 +339,17 @@ impl Role for Relay {
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
-        for _ in 0..EXPIRED_AT_ONCE {
+        for _ in 0..MAX_EXPIRED_PER_TURN {
             let Some(address) = self.directory.expire_one(context.now) else {
                 break;
             };
             self.expired += 1;
-            self.journal.tell(
+            self.log.tell(
                 context.now,
                 format_args!("node {address} did not renew its lease"),
             );
         }
-        self.work_on(context);
+        self.do_work(context);
     }
 
     fn drain(&mut self, _: &mut Context<'_, Self>) {}

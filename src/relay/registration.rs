@@ -5,89 +5,100 @@ use std::time::Instant;
 
 use crate::close_reason::ResourceLimit;
 use crate::protocol::{ClaimedIp, Code, NodeAddress, Port, Registered};
-use crate::relay::directory::Refusal;
+use crate::relay::directory::DirectoryError;
 use crate::relay::{Rejection, Relay, RelaySettings};
 
 impl Relay {
     pub(super) fn register(
         &mut self,
         now: Instant,
-        seen: IpAddr,
+        peer_ip: IpAddr,
         ip: ClaimedIp,
         port: Port,
     ) -> Result<Registered, Rejection> {
-        let address = self.claimed(seen, ip, port)?;
+        let address = self.resolve_claim(peer_ip, ip, port)?;
         let lease = self.settings.lease;
         let before = self.directory.len(true);
         let number = self.registrations + 1;
         let RelaySettings {
             max_nodes,
-            mut max_of_host,
+            mut max_nodes_per_address,
             ..
         } = self.settings;
-        if self.settings.trust.includes(seen) {
-            max_of_host = max_nodes;
+        if self.settings.trust.contains(peer_ip) {
+            max_nodes_per_address = max_nodes;
         }
-        let place = self
+        let slot = self
             .directory
-            .register(address, seen, number, now + lease, max_nodes, max_of_host)
-            .map_err(|refusal| refused(refusal, address))?;
+            .register(
+                address,
+                peer_ip,
+                number,
+                now + lease,
+                max_nodes,
+                max_nodes_per_address,
+            )
+            .map_err(|error| rejection(error, address))?;
         self.registrations = number;
         if self.directory.len(true) > before {
-            self.journal
-                .tell(now, format_args!("node {address} registered by {seen}"));
+            self.log
+                .tell(now, format_args!("node {address} registered by {peer_ip}"));
         }
         Ok(Registered {
             lease,
             address,
-            files: self.index.files(place),
+            files: self.index.file_count(slot),
         })
     }
 
     pub(super) fn unregister(
         &mut self,
         now: Instant,
-        seen: IpAddr,
+        peer_ip: IpAddr,
         ip: ClaimedIp,
         port: Port,
     ) -> Result<(), Rejection> {
         let address = match ip {
-            ClaimedIp::Seen => self.claimed(seen, ip, port)?,
+            ClaimedIp::Seen => self.resolve_claim(peer_ip, ip, port)?,
             // The directory knows who registered it.
             ClaimedIp::Is(ip) => node_address(ip, port)?,
         };
-        let trusted = self.settings.trust.includes(seen);
-        if address.is_loopback() && !seen.is_loopback() && !trusted {
+        let is_trusted = self.settings.trust.contains(peer_ip);
+        if address.is_loopback() && !peer_ip.is_loopback() && !is_trusted {
             // Nobody elsewhere learns what is registered on loopback.
-            return Err(refused(Refusal::Unknown, address));
+            return Err(rejection(DirectoryError::UnknownNode, address));
         }
         self.directory
-            .unregister(&address, seen, trusted)
-            .map_err(|refusal| refused(refusal, address))?;
+            .unregister(&address, peer_ip, is_trusted)
+            .map_err(|error| rejection(error, address))?;
         // One without files is gone at once: they could come faster than the
         // loop takes them out.
-        self.forget_left(1);
-        self.journal
-            .tell(now, format_args!("node {address} unregistered by {seen}"));
+        self.remove_departed(1);
+        self.log.tell(
+            now,
+            format_args!("node {address} unregistered by {peer_ip}"),
+        );
         Ok(())
     }
 
     /// The address that a node asks to be listed under, if it may have it:
     /// a relay that believed every claim would be a tool to attack others.
-    pub(super) fn claimed(
+    pub(super) fn resolve_claim(
         &self,
-        seen: IpAddr,
+        peer_ip: IpAddr,
         ip: ClaimedIp,
         port: Port,
     ) -> Result<NodeAddress, Rejection> {
         match ip {
-            ClaimedIp::Seen => node_address(seen, port),
-            ClaimedIp::Is(ip) if ip == seen || self.settings.trust.includes(seen) => {
+            ClaimedIp::Seen => node_address(peer_ip, port),
+            ClaimedIp::Is(ip) if ip == peer_ip || self.settings.trust.contains(peer_ip) => {
                 node_address(ip, port)
             }
             ClaimedIp::Is(_) => Err((
                 Code::NotAllowed,
-                format!("you are seen at {seen}: use REGISTER * {port} or REGISTER {seen} {port}"),
+                format!(
+                    "you are peer_ip at {peer_ip}: use REGISTER * {port} or REGISTER {peer_ip} {port}"
+                ),
             )),
         }
     }
@@ -97,18 +108,20 @@ fn node_address(ip: IpAddr, port: Port) -> Result<NodeAddress, Rejection> {
     NodeAddress::new(ip, port).map_err(|why| (Code::Syntax, why.to_string()))
 }
 
-fn refused(refusal: Refusal, address: NodeAddress) -> Rejection {
-    match refusal {
-        Refusal::Unknown => (Code::NoSuchNode, format!("no node {address} is registered")),
-        Refusal::NotYours => (
+fn rejection(error: DirectoryError, address: NodeAddress) -> Rejection {
+    match error {
+        DirectoryError::UnknownNode => {
+            (Code::NoSuchNode, format!("no node {address} is registered"))
+        }
+        DirectoryError::NotOwner => (
             Code::NotAllowed,
             format!("{address} was registered by somebody else"),
         ),
-        Refusal::HostFull => (
+        DirectoryError::HostFull => (
             Code::LimitReached,
             "too many nodes of your address; UNREGISTER some".into(),
         ),
-        Refusal::Full => (
+        DirectoryError::DirectoryFull => (
             Code::Full,
             format!("{}; try again later", ResourceLimit::Nodes),
         ),

@@ -16,7 +16,7 @@ use crate::session::ServerSession;
 /// What is remembered of one connection of the relay, or of one datagram.
 #[derive(Default)]
 pub struct RelaySession {
-    visitor: ServerSession,
+    server: ServerSession,
     extended: Option<Box<ExtendedState>>,
 }
 
@@ -24,27 +24,27 @@ pub struct RelaySession {
 #[derive(Default)]
 pub(super) struct ExtendedState {
     /// Whom they speak for.
-    pub(super) subject: Subject,
+    pub(super) registration: Registration,
     /// The address whose messages they receive.
-    pub(super) listens: Option<(NodeAddress, ConnId)>,
+    pub(super) listens_at: Option<(NodeAddress, ConnId)>,
     /// Whether a search of theirs goes on.
-    pub(super) searches: Option<ConnId>,
+    pub(super) pending_search: Option<ConnId>,
     /// What goes on with their last list of files, if that was cut.
-    pub(super) more: Option<Box<Search>>,
+    pub(super) next_page: Option<Box<Search>>,
     /// How fast they may send.
-    pace: Option<RateLimiter>,
+    message_limiter: Option<RateLimiter>,
 }
 
 /// The node for which a connection speaks: the one of its last `REGISTER`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(super) enum Subject {
+pub(super) enum Registration {
     /// It never sent `REGISTER`.
     #[default]
-    Never,
+    None,
     /// This one, as long as its lease lasts; and which registration that was.
-    Node(NodeAddress, u64),
+    Active(NodeAddress, u64),
     /// Its last `REGISTER` failed, be it by its form.
-    Refused,
+    Rejected,
 }
 
 /// Somebody who is being answered.
@@ -65,23 +65,23 @@ impl<'a> RequestContext<'a> {
     }
 
     /// The connection's own address, if that can be anybody's.
-    pub(super) fn own(&self) -> Option<NodeAddress> {
+    pub(super) fn peer_address(&self) -> Option<NodeAddress> {
         NodeAddress::new(self.ip, Port::new(self.port)?).ok()
     }
 
     /// Reads a request; see [`ServerSession::request`].
     pub(super) fn request<'r>(
         &mut self,
-        heard: Input<'r>,
+        input: Input<'r>,
         max_unknown: u16,
         reply: &mut Vec<u8>,
     ) -> Result<Request<'r>, ReadNext> {
-        let visitor = &mut self.session.visitor;
-        let request = visitor.request(heard, max_unknown, reply);
+        let server = &mut self.session.server;
+        let request = server.request(input, max_unknown, reply);
         match &request {
             Ok(request) => debug!("{} asks: {}", self.ip, Escaped::text(&request.to_string())),
-            Err(_) if visitor.malformed == Some(Verb::Register) => {
-                self.session.extended().subject = Subject::Refused;
+            Err(_) if server.malformed == Some(Verb::Register) => {
+                self.session.extended().registration = Registration::Rejected;
             }
             Err(_) => {}
         }
@@ -91,10 +91,10 @@ impl<'a> RequestContext<'a> {
 
 impl RelaySession {
     /// Whom they speak for.
-    pub(super) fn subject(&self) -> Subject {
+    pub(super) fn registration(&self) -> Registration {
         self.extended
             .as_ref()
-            .map_or(Subject::Never, |extended| extended.subject)
+            .map_or(Registration::None, |extended| extended.registration)
     }
 
     /// What goes on here that rarely does.
@@ -107,15 +107,15 @@ impl RelaySession {
         self.extended.map(|extended| *extended).unwrap_or_default()
     }
 
-    pub(super) fn pace(&mut self, rate: u32, now: Instant) -> &mut RateLimiter {
+    pub(super) fn message_limiter(&mut self, rate: u32, now: Instant) -> &mut RateLimiter {
         self.extended()
-            .pace
+            .message_limiter
             .get_or_insert_with(|| RateLimiter::new(rate, now))
     }
 }
 
 impl fmt::Display for RelaySession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.visitor.fmt(f)
+        self.server.fmt(f)
     }
 }

@@ -16,9 +16,9 @@ pub(crate) type Help = (Verb, &'static str);
 #[derive(Default)]
 pub struct ServerSession {
     requests: u32,
-    unknown: u16,
+    unknown_commands: u16,
     /// The last verb.
-    last: Option<Verb>,
+    last_verb: Option<Verb>,
     /// What the last line was meant to be, if its form was wrong.
     pub(crate) malformed: Option<Verb>,
 }
@@ -31,13 +31,13 @@ impl ServerSession {
     /// What to listen for next, where there is nothing more to answer.
     pub(crate) fn request<'a>(
         &mut self,
-        heard: Input<'a>,
+        input: Input<'a>,
         max_unknown: u16,
         reply: &mut Vec<u8>,
     ) -> Result<Request<'a>, ReadNext> {
-        let line = match heard {
+        let line = match input {
             Input::Line(line) => line,
-            Input::FramingError(fault) => return Err(broken(fault, reply)),
+            Input::FramingError(error) => return Err(framing_error(error, reply)),
             Input::Connected | Input::Resumed | Input::Body(_) => return Err(ReadNext::Line),
         };
         let is_first = self.requests == 0;
@@ -50,16 +50,16 @@ impl ServerSession {
         match Request::parse(line) {
             Ok(request) => {
                 self.malformed = None;
-                self.last = request.verb();
+                self.last_verb = request.verb();
                 Ok(request)
             }
             Err(error) => {
                 self.malformed = error.verb();
                 say(reply, Reply::Error(error.code(), error.to_string().into()));
                 if let RequestError::UnknownVerb(_) = error {
-                    self.unknown += 1;
+                    self.unknown_commands += 1;
                 }
-                Err(if self.unknown >= max_unknown {
+                Err(if self.unknown_commands >= max_unknown {
                     ReadNext::Close(CloseReason::TooManyUnknownCommands)
                 } else {
                     ReadNext::Line
@@ -74,15 +74,15 @@ impl fmt::Display for ServerSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.requests == 1 { "" } else { "s" };
         write!(f, "{} request{plural}", self.requests)?;
-        match self.last {
+        match self.last_verb {
             Some(verb) => write!(f, ", last {}", verb.word()),
             None => Ok(()),
         }
     }
 }
 
-fn broken(fault: FramingError, reply: &mut Vec<u8>) -> ReadNext {
-    let (code, text, end) = match fault {
+fn framing_error(error: FramingError, reply: &mut Vec<u8>) -> ReadNext {
+    let (code, text, end) = match error {
         FramingError::LineTooLong => (Code::LineTooLong, "line too long", CloseReason::LineTooLong),
         FramingError::UnexpectedEof => (Code::Syntax, "line not ended", CloseReason::UnexpectedEof),
         FramingError::LineTimeout => (
@@ -128,12 +128,12 @@ pub(crate) fn help(reply: &mut Vec<u8>, commands: &[Help]) -> ReadNext {
     ReadNext::Line
 }
 
-/// The answer to `STATS`: what every server counts, and the role's `own` figures.
+/// The answer to `STATS`: what every server counts, and the role's `role_figures` figures.
 pub(crate) fn stats(
     reply: &mut Vec<u8>,
     uptime: Duration,
     traffic: &Traffic,
-    own: &[(&str, u64)],
+    role_figures: &[(&str, u64)],
 ) -> ReadNext {
     let common = [
         ("uptime_seconds", uptime.as_secs()),
@@ -143,17 +143,20 @@ pub(crate) fn stats(
         ("bytes_in", traffic.bytes_in),
         ("bytes_out", traffic.bytes_out),
     ];
-    say(reply, Reply::Stats((common.len() + own.len()) as u64));
-    for (name, value) in common.iter().chain(own) {
+    say(
+        reply,
+        Reply::Stats((common.len() + role_figures.len()) as u64),
+    );
+    for (name, value) in common.iter().chain(role_figures) {
         say(reply, format_args!("{name} {value}"));
     }
     ReadNext::Line
 }
 
 /// `ERROR 503`: the only line that is said without being asked.
-pub(crate) fn refuse(reply: &mut Vec<u8>, full: ResourceLimit) {
+pub(crate) fn refuse(reply: &mut Vec<u8>, limit: ResourceLimit) {
     say(
         reply,
-        Reply::Error(Code::Full, format!("{full}; try again later").into()),
+        Reply::Error(Code::Full, format!("{limit}; try again later").into()),
     );
 }
