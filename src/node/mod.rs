@@ -24,7 +24,7 @@ pub use message_listener::MessageListener;
 pub use registrar::{Contact, Registrar};
 pub use relay_exchange::RelayExchange;
 pub use share::{
-    AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Stat, Unavailable,
+    AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Unavailable,
 };
 
 use crate::close_reason::{CloseReason, ResourceLimit};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::DecimalBytes;
 
 use crate::escaped::Escaped;
-use crate::protocol::{FileItem, FileName, MaybeHash};
+use crate::protocol::{FileItem, FileName, FileStat};
 
 /// A collection of shared files. Only implementations access a disk.
 pub trait Share {
@@ -34,7 +34,7 @@ pub trait Share {
     ///
     /// # Errors
     /// Why nothing is known of the file.
-    fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable>;
+    fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable>;
 
     /// Handles a result of another thread. If the list of files changes, returns how
     /// long to wait before the changes are announced.
@@ -128,24 +128,6 @@ pub struct AddError(pub String);
 impl fmt::Display for AddError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// Metadata of a file; prints as the reply to `STAT`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stat {
-    /// In bytes.
-    pub size: u64,
-    /// The content's hash.
-    pub hash: MaybeHash,
-    /// Time of the last modification, in seconds since 1970.
-    pub mtime: i64,
-}
-
-impl fmt::Display for Stat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, hash, mtime } = self;
-        write!(f, "STAT {size} {hash} {mtime}")
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::escaped::is_bidi_control;
 use crate::protocol::MAX_NAME;
-use crate::protocol::blank::is_blank;
+use crate::protocol::fields::is_blank;
 
 /// A relative file name that is safe to look up below a folder and to print on
 /// one line: 1 to 1,024 bytes of UTF-8, parts separated by `/`, no part empty,

@@ -8,10 +8,10 @@ use nom::{IResult, Parser};
 
 use crate::escaped::Escaped;
 use crate::protocol::address::{AddressError, ClaimedIp, NodeAddress, Port, claim};
-use crate::protocol::blank::{hash, is_blank, last, number, trim};
+use crate::protocol::code::Code;
+use crate::protocol::fields::{hash, is_blank, last, number, trim};
 use crate::protocol::hash::MaybeHash;
 use crate::protocol::name::{FileName, NameError};
-use crate::protocol::reply::Code;
 use crate::protocol::text::{Text, TextError};
 
 /// The words that start a request. On input their case does not matter.
@@ -97,7 +97,7 @@ impl Verb {
 
     /// The right form of the whole line.
     #[must_use]
-    pub fn form(self) -> &'static str {
+    pub fn usage(self) -> &'static str {
         match self {
             Self::Register => "REGISTER ip port",
             Self::Unregister => "UNREGISTER ip port",
@@ -349,10 +349,10 @@ impl fmt::Display for RequestError<'_> {
                 let word = Escaped::text(&shown);
                 write!(f, "unknown command {word}; HELP lists the commands")
             }
-            Self::Form(verb) => write!(f, "use: {}", verb.form()),
-            Self::Address(verb, why) => write!(f, "use: {}; {why}", verb.form()),
-            Self::Name(verb, why) => write!(f, "use: {}; {why}", verb.form()),
-            Self::Text(verb, why) => write!(f, "use: {}; {why}", verb.form()),
+            Self::Form(verb) => write!(f, "use: {}", verb.usage()),
+            Self::Address(verb, why) => write!(f, "use: {}; {why}", verb.usage()),
+            Self::Name(verb, why) => write!(f, "use: {}; {why}", verb.usage()),
+            Self::Text(verb, why) => write!(f, "use: {}; {why}", verb.usage()),
         }
     }
 }

@@ -8,7 +8,7 @@ use nom::Parser;
 use crate::escaped::is_bidi_control;
 use crate::protocol::MAX_TEXT;
 use crate::protocol::address::{ClaimedIp, NodeAddress, claim};
-use crate::protocol::blank::last;
+use crate::protocol::fields::last;
 
 /// A message: 1 to 1,024 bytes of UTF-8 on one line, without control characters
 /// and bidi controls.

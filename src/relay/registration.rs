@@ -121,9 +121,6 @@ fn rejection(error: DirectoryError, address: NodeAddress) -> Rejection {
             Code::LimitReached,
             "too many nodes of your address; UNREGISTER some".into(),
         ),
-        DirectoryError::DirectoryFull => (
-            Code::Full,
-            format!("{}; try again later", ResourceLimit::Nodes),
-        ),
+        DirectoryError::DirectoryFull => (Code::Full, ResourceLimit::Nodes.error_text().into()),
     }
 }

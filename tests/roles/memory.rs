@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use peerline::node::{
-    AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Stat, Unavailable,
+    AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Unavailable,
 };
-use peerline::protocol::{ContentHash, FileItem, FileName, MaybeHash};
+use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash};
 
 /// From a change that is noticed until it is looked at.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -142,12 +142,12 @@ impl Share for Memory {
         }
     }
 
-    fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable> {
+    fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable> {
         let size = match self.open(name, 0)? {
             FileContent::Small(content) => content.len() as u64,
             FileContent::Large { size, .. } => size,
         };
-        Ok(Stat {
+        Ok(FileStat {
             size,
             hash: MaybeHash(None),
             mtime: -1,

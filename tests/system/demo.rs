@@ -164,7 +164,7 @@ fn what_is_logged_while_a_line_is_typed_stands_above_it() {
     as_typed(hello);
     // Above the line, which is drawn anew and can be typed on.
     terminal.expect(" last GET, ");
-    terminal.expect("done\r\n");
+    terminal.expect("end of input\r\n");
     terminal.expect("peerline> two gen");
     terminal.keys("erals");
     shown.clear();

@@ -112,7 +112,7 @@ fn a_relay_that_goes_away_does_not_end_the_prompt() {
     terminal.expect("peerline> ");
     relay.stop();
     terminal.enter("hello.txt");
-    terminal.expect("the relay gives no list: not reached: ");
+    terminal.expect("the relay gives no list: connect failed: ");
     terminal.at_prompt("nodes");
     terminal.expect("the relay gives no list: ");
     terminal.at_prompt("help");
