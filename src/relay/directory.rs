@@ -3,12 +3,11 @@
 use std::hint::black_box;
 use std::iter;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
-use crate::protocol::{Count, NodeAddress, Reply, address_group};
+use crate::protocol::{NodeAddress, address_group};
 use crate::relay::table::{Keyed, SlotId, Table};
-use crate::session::server::say;
+use crate::session::line_codec::RenderedReply;
 use crate::timers::{TimerKind, Timers};
 
 /// All leases have the same length: one timer kind holds them in order of expiry.
@@ -30,7 +29,7 @@ pub(super) struct Directory {
     loopback_nodes: usize,
     /// The reply to `LIST` for clients elsewhere and for clients on loopback, until
     /// the directory changes.
-    cached_lists: [Option<Arc<[u8]>>; 2],
+    rendered_lists: [Option<RenderedReply>; 2],
 }
 
 struct NodeEntry {
@@ -93,7 +92,7 @@ impl Directory {
             first: NIL,
             last: NIL,
             loopback_nodes: 0,
-            cached_lists: [None, None],
+            rendered_lists: [None, None],
         }
     }
 
@@ -221,33 +220,24 @@ impl Directory {
         Some(self.remove(slot as SlotId))
     }
 
-    /// The whole reply to `LIST`, rendered once per change of the directory.
-    pub(super) fn list(&mut self, on_loopback: bool) -> Arc<[u8]> {
-        if let Some(list) = &self.cached_lists[usize::from(on_loopback)] {
-            return Arc::clone(list);
+    /// The reply to `LIST`, rendered once per change of the directory.
+    pub(super) fn rendered_list(&mut self, on_loopback: bool) -> RenderedReply {
+        if let Some(list) = &self.rendered_lists[usize::from(on_loopback)] {
+            return list.clone();
         }
-        let mut text = Vec::new();
-        self.write_list(&mut text, on_loopback, usize::MAX);
-        let list: Arc<[u8]> = text.into();
-        self.cached_lists[usize::from(on_loopback)] = Some(Arc::clone(&list));
+        let nodes = self.visible_nodes(on_loopback);
+        let list = RenderedReply::nodes(self.len(on_loopback), nodes);
+        self.rendered_lists[usize::from(on_loopback)] = Some(list.clone());
         list
     }
 
-    /// Appends the reply to `LIST`. Stops after `room` bytes, so that a short reply
-    /// costs no more than its length.
-    pub(super) fn write_list(&self, text: &mut Vec<u8>, on_loopback: bool, room: usize) {
-        let start = text.len();
-        say(text, Reply::Nodes(Count::all(self.len(on_loopback) as u64)));
+    /// The nodes visible to clients on loopback, or to others.
+    pub(super) fn visible_nodes(&self, on_loopback: bool) -> impl Iterator<Item = NodeAddress> {
         let occupied = |slot: SlotId| (slot != NIL).then_some(slot);
-        let registration_order = iter::successors(occupied(self.first), |slot| {
+        let slots = iter::successors(occupied(self.first), move |slot| {
             occupied(self.nodes[*slot].next)
         });
-        for node in registration_order.filter_map(|slot| self.visible_address(slot, on_loopback)) {
-            say(text, node);
-            if text.len() - start > room {
-                break;
-            }
-        }
+        slots.filter_map(move |slot| self.visible_address(slot, on_loopback))
     }
 
     fn add(
@@ -278,7 +268,7 @@ impl Directory {
         self.link(self.last, slot);
         self.link(slot, NIL);
         self.loopback_nodes += usize::from(address.is_loopback());
-        self.cached_lists = [None, None];
+        self.rendered_lists = [None, None];
         Ok(slot)
     }
 
@@ -296,7 +286,7 @@ impl Directory {
             }
         }
         self.loopback_nodes -= usize::from(address.is_loopback());
-        self.cached_lists = [None, None];
+        self.rendered_lists = [None, None];
         address
     }
 
@@ -343,8 +333,8 @@ mod tests {
                 }
                 let mut expected = format!("NODES {}\n", model.len());
                 expected.extend(model.iter().map(|line| format!("{line}\n")));
-                let list = directory.list(false);
-                prop_assert_eq!(std::str::from_utf8(&list), Ok(expected.as_str()));
+                let list = directory.rendered_list(false);
+                prop_assert_eq!(std::str::from_utf8(list.bytes()), Ok(expected.as_str()));
             }
         }
     }

@@ -1,108 +1,74 @@
-//! Somebody who talks to the relay.
+//! The state of one connection to the relay.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use log::debug;
-
-use crate::escaped::Escaped;
-use crate::protocol::{NodeAddress, Port, Request, Verb, canonical};
+use crate::protocol::{NodeAddress, Request, Verb};
 use crate::rate_limiter::RateLimiter;
+use crate::relay::Relay;
 use crate::relay::index::Search;
 use crate::role::{ConnId, Input, ReadNext};
 use crate::session::ServerSession;
+use crate::session::responder::Responder;
 
-/// What is remembered of one connection of the relay, or of one datagram.
+/// The state of one connection to the relay, or of one datagram.
 #[derive(Default)]
 pub struct RelaySession {
     server: ServerSession,
     extended: Option<Box<ExtendedState>>,
 }
 
-/// What goes on at few connections. It lies elsewhere, so that the many stay small.
+/// Uncommon per-connection state, boxed so that an idle session stays small.
 #[derive(Default)]
 pub(super) struct ExtendedState {
-    /// Whom they speak for.
     pub(super) registration: Registration,
-    /// The address whose messages they receive.
+    /// The address whose messages the connection receives.
     pub(super) listens_at: Option<(NodeAddress, ConnId)>,
-    /// Whether a search of theirs goes on.
+    /// Set while the connection waits for a search.
     pub(super) pending_search: Option<ConnId>,
-    /// What goes on with their last list of files, if that was cut.
+    /// The search for the next page, for `MORE`.
     pub(super) next_page: Option<Box<Search>>,
-    /// How fast they may send.
     message_limiter: Option<RateLimiter>,
 }
 
-/// The node for which a connection speaks: the one of its last `REGISTER`.
+/// The result of the connection's last `REGISTER`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) enum Registration {
-    /// It never sent `REGISTER`.
+    /// The connection sent no `REGISTER`.
     #[default]
     None,
-    /// This one, as long as its lease lasts; and which registration that was.
+    /// The node's address, while its lease lasts, and the number of the registration.
     Active(NodeAddress, u64),
-    /// Its last `REGISTER` failed, be it by its form.
+    /// The request was malformed or rejected.
     Rejected,
 }
 
-/// Somebody who is being answered.
-pub(super) struct RequestContext<'a> {
-    /// The address at which the relay sees them.
-    pub(super) ip: IpAddr,
-    port: u16,
-    pub(super) session: &'a mut RelaySession,
-}
-
-impl<'a> RequestContext<'a> {
-    pub(super) fn new(peer: SocketAddr, session: &'a mut RelaySession) -> Self {
-        Self {
-            ip: canonical(peer.ip()),
-            port: peer.port(),
-            session,
-        }
-    }
-
-    /// The connection's own address, if that can be anybody's.
-    pub(super) fn peer_address(&self) -> Option<NodeAddress> {
-        NodeAddress::new(self.ip, Port::new(self.port)?).ok()
-    }
-
-    /// Reads a request; see [`ServerSession::request`].
-    pub(super) fn request<'r>(
+impl RelaySession {
+    /// Reads a request; see [`ServerSession::read`].
+    pub(super) fn read<'i>(
         &mut self,
-        input: Input<'r>,
+        input: Input<'i>,
         max_unknown: u16,
-        reply: &mut Vec<u8>,
-    ) -> Result<Request<'r>, ReadNext> {
-        let server = &mut self.session.server;
-        let request = server.request(input, max_unknown, reply);
-        match &request {
-            Ok(request) => debug!("{} asks: {}", self.ip, Escaped::text(&request.to_string())),
-            Err(_) if server.malformed == Some(Verb::Register) => {
-                self.session.extended().registration = Registration::Rejected;
-            }
-            Err(_) => {}
+        reply: &mut Responder<'_, Relay>,
+    ) -> Result<Request<'i>, ReadNext> {
+        let request = self.server.read(input, max_unknown, reply);
+        if request.is_err() && self.server.malformed == Some(Verb::Register) {
+            self.extended().registration = Registration::Rejected;
         }
         request
     }
-}
 
-impl RelaySession {
-    /// Whom they speak for.
     pub(super) fn registration(&self) -> Registration {
         self.extended
             .as_ref()
             .map_or(Registration::None, |extended| extended.registration)
     }
 
-    /// What goes on here that rarely does.
     pub(super) fn extended(&mut self) -> &mut ExtendedState {
         self.extended.get_or_insert_default()
     }
 
-    /// The connection is over: what still goes on.
+    /// The state to clean up when the connection is closed.
     pub(super) fn into_extended(self) -> ExtendedState {
         self.extended.map(|extended| *extended).unwrap_or_default()
     }

@@ -3,6 +3,7 @@
 //! An entry lives as long as its node's lease. When a node leaves, its files are
 //! removed in bounded steps by [`Index::remove_files`].
 
+mod found;
 mod holders;
 #[cfg(test)]
 mod model;
@@ -14,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
 
 pub(super) use holders::Holder;
-pub(super) use search::{PAGES_PER_STEP, Search, Visibility};
+pub(super) use search::{PAGES_PER_STEP, Search, SearchPage, Visibility};
 
 use crate::protocol::FileName;
 use crate::relay::index::holders::Holders;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use crate::protocol::{ContentHash, FileName, MAX_LISTED_FILES, MaybeHash};
+use crate::relay::index::found::FoundFiles;
 use crate::relay::index::{Holder, Index, Quota, Search, SlotId, Visibility};
 
 /// Few nodes, so that several share the same names.
@@ -160,6 +161,13 @@ fn without_case(text: &str) -> String {
     upper.chars().flat_map(char::to_lowercase).collect()
 }
 
+/// The items of a page, as on the wire.
+fn lines(files: &FoundFiles) -> Vec<String> {
+    let lines: Vec<String> = files.items().map(|item| item.to_string()).collect();
+    assert_eq!(lines.len(), files.len());
+    lines
+}
+
 /// All pages of a search, each as `(total, lines)`; the last one has no lines.
 fn pages(index: &Index, model: &Model, text: &str, on_loopback: bool) -> Vec<(u64, Vec<String>)> {
     let is_visible = |node| model.is_visible(node, on_loopback);
@@ -171,21 +179,11 @@ fn pages(index: &Index, model: &Model, text: &str, on_loopback: bool) -> Vec<(u6
     let mut search = Search::new(text);
     loop {
         while !search.step(index, &visibility, &mut 0) {}
-        let found = search.into_page();
-        let answer = String::from_utf8(found.answer).expect("answers are text");
-        let mut lines = answer.lines();
-        let head = lines.next().expect("a head");
-        let counts: Vec<u64> = head
-            .strip_prefix("FILES ")
-            .expect("a list of files")
-            .split(' ')
-            .map(|count| count.parse().expect("a number"))
-            .collect();
-        let lines: Vec<String> = lines.map(str::to_owned).collect();
-        assert_eq!(counts[0], lines.len() as u64);
+        let page = search.into_page();
+        let lines = lines(&page.files);
         let is_last = lines.is_empty();
-        pages.push((counts[1], lines));
-        match found.next {
+        pages.push((page.total, lines));
+        match page.next {
             Some(next) if !is_last => search = next,
             Some(_) | None => return pages,
         }
@@ -387,12 +385,13 @@ fn a_search_in_steps_lists_a_lasting_name_exactly_once_while_others_change() {
         steps >= 1,
         "{names} names are scanned in one step of {scanned_pages} pages"
     );
-    let answer = String::from_utf8(search.into_page().answer).expect("answers are text");
+    let found = lines(&search.into_page().files);
     let stays = |number: &u32| !number.is_multiple_of(7_001) && name(*number).contains('5');
     let expected: Vec<u32> = (0..names).map(|n| n * 10).filter(stays).take(500).collect();
     for number in expected {
-        let line = format!("1 - 1 {}\n", name(number));
-        assert_eq!(answer.matches(&line).count(), 1, "{number}");
+        let line = format!("1 - 1 {}", name(number));
+        let count = found.iter().filter(|found| **found == line).count();
+        assert_eq!(count, 1, "{number}");
     }
     // Without changes each name is counted and listed once.
     let pages = all_pages(&index, "");

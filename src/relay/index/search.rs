@@ -1,8 +1,7 @@
 //! A search over all names, in bounded steps.
 
-use std::io::Write;
-
-use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, Reply};
+use crate::protocol::MAX_LISTED_FILES;
+use crate::relay::index::found::FoundFiles;
 use crate::relay::index::needle::{Needle, NeedleOffset};
 use crate::relay::index::pages::Page;
 use crate::relay::index::{Index, NameId, SlotId};
@@ -22,15 +21,12 @@ pub(in crate::relay) struct Search {
     after: Option<Box<str>>,
     /// Names up to this one, inclusive, have been scanned.
     scanned_to: Option<Box<str>>,
-    lines: Vec<u8>,
+    found: FoundFiles,
     /// Holders examined in the current step.
     scanned_holders: usize,
-    shown: u64,
     /// The page has no room for the next name.
     is_full: bool,
     total: u64,
-    /// The last name listed.
-    last_shown: Option<Box<str>>,
 }
 
 /// Which nodes the requester may see.
@@ -43,8 +39,10 @@ pub(in crate::relay) struct Visibility<'a> {
 
 /// The result of a finished search.
 pub(in crate::relay) struct SearchPage {
-    /// The whole reply.
-    pub(in crate::relay) answer: Vec<u8>,
+    /// The files of this page.
+    pub(in crate::relay) files: FoundFiles,
+    /// Number of files on all pages.
+    pub(in crate::relay) total: u64,
     /// The search for the names that follow, if any name was listed.
     pub(in crate::relay) next: Option<Search>,
 }
@@ -60,12 +58,10 @@ impl Search {
             needle,
             after,
             scanned_to: None,
-            lines: Vec::new(),
+            found: FoundFiles::default(),
             scanned_holders: 0,
-            shown: 0,
             is_full: false,
             total: 0,
-            last_shown: None,
         }
     }
 
@@ -104,14 +100,15 @@ impl Search {
         pages.len() <= PAGES_PER_STEP
     }
 
-    /// The reply, after the last step.
+    /// The result, after the last step.
     pub(in crate::relay) fn into_page(self) -> SearchPage {
-        let (shown, total) = (self.shown, self.total);
-        let mut answer = format!("{}\n", Reply::Files { shown, total }).into_bytes();
-        answer.extend_from_slice(&self.lines);
-        let after = self.last_shown.or(self.after);
-        let next = after.map(|after| Self::after(self.needle, Some(after)));
-        SearchPage { answer, next }
+        let last_name = self.found.last_name().map(Box::from);
+        let after = last_name.or(self.after);
+        SearchPage {
+            files: self.found,
+            total: self.total,
+            next: after.map(|after| Self::after(self.needle, Some(after))),
+        }
     }
 
     /// Scans a page from the line `first` on. If its names have so many holders that
@@ -147,7 +144,7 @@ impl Search {
         None
     }
 
-    /// Adds one name: a line for each visible content.
+    /// Adds one name: a file for each visible content.
     fn add(&mut self, id: NameId, index: &Index, visibility: &Visibility<'_>, is_plain: bool) {
         let entry = &index.entries[id];
         let is_next = self
@@ -162,28 +159,16 @@ impl Search {
         let contents = entry.holders.contents(is_visible);
         self.scanned_holders += entry.holders.list().len();
         self.total += contents.len() as u64;
-        let room = MAX_LISTED_FILES - self.shown as usize;
-        self.is_full |= is_next && self.shown > 0 && contents.len() > room;
+        let room = MAX_LISTED_FILES - self.found.len();
+        self.is_full |= is_next && self.found.len() > 0 && contents.len() > room;
         if !is_next || self.is_full {
             return;
         }
-        let Ok(name) = FileName::parse(&entry.name) else {
-            return;
-        };
         // A name with more contents than one page may list is cut: otherwise the
         // names after it could never be listed.
         for (holder, holders) in contents.into_iter().take(MAX_LISTED_FILES) {
-            let item = FileItem {
-                size: holder.size,
-                hash: holder.hash(),
-                holders,
-                name: name.clone(),
-            };
-            // Writing to a Vec cannot fail.
-            let _ = writeln!(self.lines, "{item}");
-            self.shown += 1;
-            self.last_shown = Some(entry.name.clone());
+            self.found.push(&entry.name, holder, holders);
         }
-        self.is_full = self.shown as usize >= MAX_LISTED_FILES;
+        self.is_full = self.found.len() >= MAX_LISTED_FILES;
     }
 }
