@@ -27,7 +27,7 @@ const RATE: Unit = Unit {
 /// Transfers whose content is discarded.
 pub(super) fn discarded(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
     let usual = congestion_control();
-    let title = format!("1 GiB in one stream, forgotten by the client, under {usual}");
+    let title = format!("1 GiB in one stream to /dev/null, under {usual}");
     let target = Target::Nothing;
     let outcome = Comparison::new("stream", title, RATE, compare(scratch, &target)?)
         .at_least(1.0, "nginx+curl")
