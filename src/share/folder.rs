@@ -10,8 +10,8 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use crate::escaped::Escaped;
-use crate::node::{AddError, Added, FileContent, Removed, Share, Stat, Unavailable};
-use crate::protocol::{FileItem, FileName, MaybeHash};
+use crate::node::{AddError, Added, FileContent, Removed, Share, Unavailable};
+use crate::protocol::{FileItem, FileName, FileStat, MaybeHash};
 use crate::share::catalog::Catalog;
 use crate::share::content_reader::{ContentReader, unavailable};
 use crate::share::hash_worker::{HashRequest, HashResult, HashWorker};
@@ -197,12 +197,12 @@ impl Share for Folder {
         self.last_revision
     }
 
-    fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable> {
+    fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable> {
         let file = self.roots.open(name).map_err(|error| unavailable(&error))?;
         let identity = file.identity;
         let entry = self.catalog.find(name.as_str());
         let entry = entry.filter(|entry| entry.identity == identity);
-        Ok(Stat {
+        Ok(FileStat {
             size: identity.size,
             hash: entry.map_or(MaybeHash(None), |entry| entry.hash),
             mtime: identity.mtime,

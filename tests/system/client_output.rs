@@ -126,10 +126,10 @@ fn json_failures() {
 #[test]
 fn an_unreachable_relay_is_reported_in_one_line() {
     let (_socket, dead) = closed_port();
-    let no_list = "the relay gives no list: not reached: ";
+    let no_list = "the relay gives no list: connect failed: ";
     let of_x = format!("x: {no_list}");
-    let not_sent = "not sent by the relay: not reached: ";
-    let no_messages = "no messages arrive from the relay: not reached: ";
+    let not_sent = "not sent by the relay: connect failed: ";
+    let no_messages = "no messages arrive from the relay: connect failed: ";
     for (args, says) in [
         (&["get", "x"][..], no_list),
         (&["nodes"], no_list),

@@ -162,7 +162,7 @@ fn log_lines_are_shown_above_the_edited_line() {
     run_suggestion(hello);
     // The log line is above the edited line, which is drawn again.
     terminal.expect(" last GET, ");
-    terminal.expect("done\r\n");
+    terminal.expect("end of input\r\n");
     terminal.expect("peerline> two gen");
     terminal.keys("erals");
     shown.clear();
@@ -205,7 +205,7 @@ fn a_missing_file_is_not_found() {
     assert!(output.stderr.contains(says), "{}", output.stderr);
     let output = demo(&["../Cargo.toml"]).expect_code(2);
     assert!(
-        output.stderr.contains("a file name is relative"),
+        output.stderr.contains("a file name must be relative"),
         "{}",
         output.stderr
     );

@@ -121,7 +121,11 @@ fn a_dead_node_is_skipped() {
     let relay = FakeServer::relay(&[dead, node.address()]);
     let output = get_hello(relay.address()).expect_code(0);
     assert_eq!(output.stdout, HELLO);
-    assert!(output.stderr.contains("not reached: "), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("connect failed: "),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -133,7 +137,7 @@ fn an_unreachable_node_is_skipped() {
     let args = ["get", "hello.txt", "--connect-timeout", "0.5"];
     let output = client_at(relay.address(), &args).expect_code(0);
     assert_eq!(output.stdout, HELLO);
-    let says = "no answer to the connection in time";
+    let says = "connect timeout";
     assert!(output.stderr.contains(says), "{}", output.stderr);
 }
 
@@ -147,7 +151,7 @@ fn a_frozen_node_is_skipped() {
     frozen.signal(Signal::STOP);
     let output = get_hello(relay.address()).expect_code(0);
     assert_eq!(output.stdout, HELLO);
-    assert!(output.stderr.contains("no progress"), "{}", output.stderr);
+    assert!(output.stderr.contains("read timeout"), "{}", output.stderr);
 }
 
 #[test]
@@ -155,28 +159,16 @@ fn a_node_with_invalid_replies_is_skipped() {
     let half_a_line = "x".repeat(3000);
     let scripts: [(&[u8], &str); 14] = [
         (b"", "it closed the connection too early"),
-        (b"FOUND 1", "its answer is none of this protocol"),
-        (b"\n", "its answer is none of this protocol"),
-        (b"FOUND\n", "its answer is none of this protocol"),
-        (b"FOUND -17\n", "its answer is none of this protocol"),
-        (
-            b"FOUND 18446744073709551616\n",
-            "its answer is none of this protocol",
-        ),
-        (b"found 17\n", "its answer is none of this protocol"),
-        (b"OK\n", "its answer is none of this protocol"),
-        (
-            b"\0\xff\xfe\x1b[2J\r\n",
-            "its answer is none of this protocol",
-        ),
-        (
-            b"HTTP/1.1 200 OK\r\n\r\nhello",
-            "its answer is none of this protocol",
-        ),
-        (
-            half_a_line.as_bytes(),
-            "its answer is none of this protocol",
-        ),
+        (b"FOUND 1", "protocol error"),
+        (b"\n", "protocol error"),
+        (b"FOUND\n", "protocol error"),
+        (b"FOUND -17\n", "protocol error"),
+        (b"FOUND 18446744073709551616\n", "protocol error"),
+        (b"found 17\n", "protocol error"),
+        (b"OK\n", "protocol error"),
+        (b"\0\xff\xfe\x1b[2J\r\n", "protocol error"),
+        (b"HTTP/1.1 200 OK\r\n\r\nhello", "protocol error"),
+        (half_a_line.as_bytes(), "protocol error"),
         (
             b"ERROR 500 the disk failed\n",
             "it says 500 the disk failed",
@@ -197,7 +189,7 @@ fn a_node_with_invalid_replies_is_skipped() {
     let complaints: Vec<&str> = output
         .stderr
         .lines()
-        .filter(|l| l.contains(": it"))
+        .filter(|l| l.starts_with("  127.0.0.1 port "))
         .collect();
     assert_eq!(complaints.len(), bad.len(), "{}", output.stderr);
     for ((fake, why), complaint) in bad.iter().zip(complaints) {
@@ -265,10 +257,10 @@ fn a_failed_relay_list_is_reported() {
         (says("NODES 2\n127.0.0.1 9\n"), "too early"),
         (says("NODES 99999999999\n"), "99999999999 lines"),
         (says("ERROR 503 full\n"), "it says 503 full"),
-        (says("NODES x\n"), "none of this protocol"),
-        (says("NOTFOUND\n"), "none of this protocol"),
-        (says(&"x".repeat(5000)), "none of this protocol"),
-        (FakeServer::hanging_after("NODES 1\n127.0."), "no progress"),
+        (says("NODES x\n"), "protocol error"),
+        (says("NOTFOUND\n"), "protocol error"),
+        (says(&"x".repeat(5000)), "protocol error"),
+        (FakeServer::hanging_after("NODES 1\n127.0."), "read timeout"),
         (FakeServer::new(FakeConnection::reset), "reset by peer"),
     ];
     for (relay, why) in relays {
@@ -309,7 +301,7 @@ fn undialable_nodes_are_skipped() {
     ));
     let output = get_hello(relay.address()).expect_code(0);
     assert_eq!(output.stdout, HELLO);
-    assert_eq!(output.stderr.matches("not reached").count(), 3);
+    assert_eq!(output.stderr.matches("connect failed").count(), 3);
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn end_of_input_from_a_pipe_does_not_stop_the_node() {
     // Empty and invalid lines do not end the console.
     node.enter("");
     node.enter("../x");
-    node.log_until("a file name is relative");
+    node.log_until("a file name must be relative");
     node.enter("hello.txt");
     node.close_stdin();
     node.log_until("hello.txt: 17 B in ");

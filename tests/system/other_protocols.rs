@@ -18,7 +18,7 @@ fn an_http_request_gets_one_error_and_is_closed() {
         nc.send(format!("{request}\r\nREGISTER 127.0.0.1 9\r\n\r\n"));
         assert_eq!(nc.rest_text(), NO_HTTP, "{request}");
     }
-    relay.log_until("it speaks HTTP");
+    relay.log_until("other protocol: HTTP");
     assert_nobody_registered(&relay);
 }
 
@@ -76,7 +76,7 @@ fn tls_is_refused_at_the_first_byte() {
         nc.send([&b"\x16\x03\x01"[..], &[7; 5000]].concat());
         assert_eq!(nc.rest_text(), NO_TLS);
         drop(nc);
-        server.log_until_count("it speaks TLS", 4);
+        server.log_until_count("other protocol: TLS", 4);
         // In a later line the byte has no meaning.
         let mut nc = Nc::connect(server.address());
         assert_eq!(nc.ask("PING"), "PONG");

@@ -96,7 +96,7 @@ fn a_node_serves_without_its_relay() {
     relay.signal(Signal::KILL);
     relay.wait();
     // At least two attempts, with a pause between them.
-    let log = node.log_until_count("not reached: ", 3);
+    let log = node.log_until_count("connect failed: ", 3);
     let said = log.matches("WARN").count();
     assert_eq!(said, 1, "{log}");
     assert!(log.contains("serving on, and trying again"), "{log}");

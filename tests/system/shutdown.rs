@@ -38,7 +38,7 @@ fn an_idle_server_stops_at_once() {
             assert_eq!(server.wait().code(), Some(0));
             assert_eq!(asked.rest_text(), "", "a proper end");
             assert_eq!(silent.rest_text(), "", "a proper end");
-            server.log_until("ms, stopping");
+            server.log_until("ms, shutdown");
         }
     }
 }
@@ -62,7 +62,7 @@ fn a_stalled_reader_is_closed_after_the_drain_time() {
     let (mut nc, mut node, _relay, _share) = client_mid_body(&["--drain", "1"]);
     assert_eq!(node.stop(), Some(10));
     let log = node.log_until("cut before all was sent: 1");
-    assert!(log.contains("cut: stopping, and time was up"), "{log}");
+    assert!(log.contains("aborted at shutdown"), "{log}");
     assert!((nc.rest().len() as u64) < LARGE, "its end can be seen");
 }
 

@@ -76,7 +76,7 @@ fn every_verb_has_a_transcript() {
         assert!(shown.contains(&verb), "{} is in no transcript", verb.word());
         let heading = format!("### {}\n", verb.word());
         assert!(SPECIFICATION.contains(&heading), "no section {heading:?}");
-        let form = format!("\n    {}\n", verb.form());
+        let form = format!("\n    {}\n", verb.usage());
         assert!(
             SPECIFICATION.contains(&form),
             "the form {form:?} is missing"
