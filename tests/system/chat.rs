@@ -71,8 +71,8 @@ fn send_wait_prints_json() {
     let output = run(client_command(relay.address(), &args), b"").expect_code(0);
     let message = r#"{"ip":"::1","port":7,"text":"it's \"me\""}"#;
     assert_eq!(output.text(), format!("{message}\n"));
-    let talk = "{\"listening\":{\"ip\":\"127.0.0.1\",\"port\":9}}\n{\"sent\":true}\n";
-    assert_eq!(output.stderr, talk);
+    let events = "{\"listening\":{\"ip\":\"127.0.0.1\",\"port\":9}}\n{\"sent\":true}\n";
+    assert_eq!(output.stderr, events);
 }
 
 #[test]
@@ -248,9 +248,9 @@ fn chat_at_the_prompt_returns_to_the_prompt() {
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
     let (mut nc, to) = listener(&relay);
-    let kept = share.path().join(".history");
-    let history = ["--history", kept.to_str().expect("a text")];
-    let mut terminal = Terminal::start(client_command(relay.address(), &history));
+    let history_file = share.path().join(".history");
+    let flags = ["--history", history_file.to_str().expect("a text")];
+    let mut terminal = Terminal::start(client_command(relay.address(), &flags));
     terminal.at_prompt(&format!("chat {to}"));
     // At the prompt TAB would complete this to "help" or "hello.txt".
     let prompt = format!("{to}> ");
@@ -262,8 +262,8 @@ fn chat_at_the_prompt_returns_to_the_prompt() {
     terminal.at_prompt("quit");
     assert_eq!(terminal.wait().1, 0);
     // Lines of a chat are not in the history.
-    let kept = std::fs::read_to_string(kept).expect("a history");
-    assert_eq!(kept, format!("chat {to}\nhello.txt\nquit\n"));
+    let history = std::fs::read_to_string(history_file).expect("a history");
+    assert_eq!(history, format!("chat {to}\nhello.txt\nquit\n"));
 }
 
 #[test]
@@ -321,8 +321,8 @@ fn text_from_a_hostile_relay_is_escaped() {
 #[test]
 fn an_unresponsive_relay_times_out() {
     let silent = FakeServer::hanging_after("");
-    let deaf = FakeServer::hanging_after("OK 127.0.0.1 9\n");
-    for relay in [&silent, &deaf] {
+    let unresponsive = FakeServer::hanging_after("OK 127.0.0.1 9\n");
+    for relay in [&silent, &unresponsive] {
         for args in [
             &["send", "127.0.0.1", "7", "hello", "--wait", "60"][..],
             &["chat", "127.0.0.1", "7"],

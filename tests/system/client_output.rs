@@ -27,8 +27,8 @@ fn text_from_a_node_is_escaped() {
     let relay = relay(&[]);
     register(&relay, rude.address());
     let output = client(&relay, &["get", "x"]).expect_code(5);
-    let says = "it says 500 \\u{1b}[31mred\\u{7} \\u{202e}\\u{9b}2J\n";
-    assert!(output.stderr.contains(says), "{}", output.stderr);
+    let message = "it says 500 \\u{1b}[31mred\\u{7} \\u{202e}\\u{9b}2J\n";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
     assert!(
         !output
             .stderr
@@ -107,8 +107,8 @@ fn json_failures() {
         (&value["name"], &value["error"]),
         (&json!("hello.txt"), &json!("not stored"))
     );
-    let dies = FakeServer::replying([&b"FOUND 2000000\n"[..], &[7; 1_500_000]].concat());
-    let relay = FakeServer::relay(&[dies.address()]);
+    let aborting = FakeServer::replying([&b"FOUND 2000000\n"[..], &[7; 1_500_000]].concat());
+    let relay = FakeServer::relay(&[aborting.address()]);
     let output = run(
         client_command(relay.address(), &["get", "x", "--json"]),
         b"",
@@ -130,7 +130,7 @@ fn an_unreachable_relay_is_reported_in_one_line() {
     let of_x = format!("x: {no_list}");
     let not_sent = "not sent by the relay: connect failed: ";
     let no_messages = "no messages arrive from the relay: connect failed: ";
-    for (args, says) in [
+    for (args, message) in [
         (&["get", "x"][..], no_list),
         (&["nodes"], no_list),
         (&[], no_list),
@@ -140,7 +140,7 @@ fn an_unreachable_relay_is_reported_in_one_line() {
     ] {
         let output = run(client_command(dead, args), b"x\n").expect_code(3);
         assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
-        assert!(output.stderr.starts_with(says), "{}", output.stderr);
+        assert!(output.stderr.starts_with(message), "{}", output.stderr);
         let advice = "; is it running, and is the address right?\n";
         assert!(output.stderr.ends_with(advice), "{}", output.stderr);
         assert!(output.stdout.is_empty());
@@ -179,8 +179,8 @@ fn the_relay_host_may_be_a_name() {
     let output = get_at("localhost", &relay).expect_code(0);
     assert_eq!(output.stdout, HELLO);
     let output = get_at("name.invalid", &relay).expect_code(9);
-    let says = "peer-client: name.invalid does not resolve: ";
-    assert!(output.stderr.starts_with(says), "{}", output.stderr);
+    let message = "peer-client: name.invalid does not resolve: ";
+    assert!(output.stderr.starts_with(message), "{}", output.stderr);
     assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
 }
 
@@ -229,8 +229,8 @@ fn an_invalid_port_is_explained() {
             let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
             command.arg("127.0.0.1").args(args);
             let output = run(command, b"").expect_code(2);
-            let says = "a port is a whole number from 1 to 65535\n";
-            assert!(output.stderr.contains(says), "{}", output.stderr);
+            let message = "a port is a whole number from 1 to 65535\n";
+            assert!(output.stderr.contains(message), "{}", output.stderr);
         }
     }
 }

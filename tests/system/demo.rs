@@ -59,13 +59,14 @@ fn messages_and_content_keep_their_order_in_one_pipe() {
             .current_dir(env!("CARGO_MANIFEST_DIR"));
         let output = run(command, b"hello.txt\nnodes\nnowhere\n");
         let text = String::from_utf8(output.stdout).expect("UTF-8");
-        let said = [
+        let messages = [
             "found: 17 B",
             "Hello, Peerline!",
             "received 17 bytes",
             "nowhere: not found",
         ];
-        let places = said.map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}")));
+        let places =
+            messages.map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}")));
         assert!(places.is_sorted(), "{text}");
     }
 }
@@ -142,9 +143,9 @@ fn suggested_commands_work_while_the_prompt_waits() {
     terminal.at_prompt("pictures/three-peers.png");
     terminal.expect("binary content is not printed on a terminal");
     terminal.at_prompt("nodes");
-    let listed = terminal.expect("peerline> ");
+    let list = terminal.expect("peerline> ");
     for node in nodes.lines().skip(1) {
-        assert!(listed.contains(node), "{listed}");
+        assert!(list.contains(node), "{list}");
     }
     terminal.enter("quit");
     assert_eq!(terminal.wait().1, 6);
@@ -201,8 +202,8 @@ fn the_demo_exits_at_once_when_done() {
 fn a_missing_file_is_not_found() {
     let output = demo(&["missing.txt", "hello.txt"]).expect_code(1);
     assert_eq!(output.text(), "Hello, Peerline!\n");
-    let says = "missing.txt: not found, 3 asked";
-    assert!(output.stderr.contains(says), "{}", output.stderr);
+    let message = "missing.txt: not found, 3 asked";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
     let output = demo(&["../Cargo.toml"]).expect_code(2);
     assert!(
         output.stderr.contains("a file name must be relative"),

@@ -43,14 +43,14 @@ fn nodes_are_listed_once_in_order_of_first_registration() {
 fn addresses_are_listed_in_canonical_form() {
     let relay = relay(&[]);
     let mut nc = Nc::connect(relay.address());
-    for (typed, listed) in [
+    for (typed, canonical) in [
         ("*", "127.0.0.1 7"),
         ("::ffff:127.0.0.1", "127.0.0.1 7"),
         ("2001:DB8:0:0:0::1", "2001:db8::1 7"),
         ("::1", "::1 7"),
     ] {
         let reply = nc.ask(&format!("REGISTER {typed} 7"));
-        assert_eq!(reply, format!("OK 60 {listed} 0"));
+        assert_eq!(reply, format!("OK 60 {canonical} 0"));
     }
     assert_listed(&relay, &["127.0.0.1 7", "2001:db8::1 7", "::1 7"]);
     assert_eq!(nc.ask("UNREGISTER 2001:db8::0001 7"), "OK");

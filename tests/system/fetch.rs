@@ -36,11 +36,11 @@ fn the_relay_connection_is_closed_before_a_node_is_dialled() {
     });
     let address = node.address();
     let relay = FakeServer::new(move |mut connection| {
-        let mut heard = connection.line().into_bytes();
+        let mut received = connection.line().into_bytes();
         connection.send(node_list(&[address]));
         // A reset instead of a graceful close would be an error here.
-        heard.extend(connection.read_to_end().expect("a proper goodbye"));
-        sender.send(heard).expect("the node waits for it");
+        received.extend(connection.read_to_end().expect("a proper goodbye"));
+        sender.send(received).expect("the node waits for it");
     });
     let output = client_at(relay.address(), &["get", "hello.txt"]).expect_code(0);
     assert_eq!(output.stdout, HELLO);
@@ -63,8 +63,8 @@ fn nodes_are_asked_in_list_order_until_one_has_the_file() {
     ]);
     let output = client_at(relay.address(), &["get", "hello.txt"]).expect_code(0);
     assert_eq!(output.stdout, HELLO);
-    let asked = [&first, &second, &third].map(|node| node.stat("gets"));
-    assert_eq!(asked, [1, 1, 0]);
+    let gets = [&first, &second, &third].map(|node| node.stat("gets"));
+    assert_eq!(gets, [1, 1, 0]);
     assert_eq!(never.connections(), 0);
     // The messages show the same order.
     let place = |address: SocketAddr| format!("{} port {}", address.ip(), address.port());
@@ -114,8 +114,8 @@ fn a_dead_node_is_skipped() {
     let relay = relay(&[]);
     register(&relay, dead);
     let output = get_hello(relay.address()).expect_code(5);
-    let says = "hello.txt: not found, 1 of 1 could not be asked";
-    assert!(output.stderr.contains(says), "{}", output.stderr);
+    let message = "hello.txt: not found, 1 of 1 could not be asked";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
     let share = folder(&[("hello.txt", HELLO)]);
     let node = node(&relay, share.path(), &[]);
     let relay = FakeServer::relay(&[dead, node.address()]);
@@ -130,15 +130,15 @@ fn a_dead_node_is_skipped() {
 
 #[test]
 fn an_unreachable_node_is_skipped() {
-    let (_queue, deaf) = unresponsive_port();
+    let (_queue, unresponsive) = unresponsive_port();
     let share = folder(&[("hello.txt", HELLO)]);
     let node = node(&relay(&[]), share.path(), &[]);
-    let relay = FakeServer::relay(&[deaf, node.address()]);
+    let relay = FakeServer::relay(&[unresponsive, node.address()]);
     let args = ["get", "hello.txt", "--connect-timeout", "0.5"];
     let output = client_at(relay.address(), &args).expect_code(0);
     assert_eq!(output.stdout, HELLO);
-    let says = "connect timeout";
-    assert!(output.stderr.contains(says), "{}", output.stderr);
+    let message = "connect timeout";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
 }
 
 #[test]
@@ -251,15 +251,15 @@ fn bytes_after_the_content_are_ignored() {
 
 #[test]
 fn a_failed_relay_list_is_reported() {
-    let says = |bytes: &str| FakeServer::replying(bytes);
+    let replying = |bytes: &str| FakeServer::replying(bytes);
     let relays = [
-        (says(""), "too early"),
-        (says("NODES 2\n127.0.0.1 9\n"), "too early"),
-        (says("NODES 99999999999\n"), "99999999999 lines"),
-        (says("ERROR 503 full\n"), "it says 503 full"),
-        (says("NODES x\n"), "protocol error"),
-        (says("NOTFOUND\n"), "protocol error"),
-        (says(&"x".repeat(5000)), "protocol error"),
+        (replying(""), "too early"),
+        (replying("NODES 2\n127.0.0.1 9\n"), "too early"),
+        (replying("NODES 99999999999\n"), "99999999999 lines"),
+        (replying("ERROR 503 full\n"), "it says 503 full"),
+        (replying("NODES x\n"), "protocol error"),
+        (replying("NOTFOUND\n"), "protocol error"),
+        (replying(&"x".repeat(5000)), "protocol error"),
         (FakeServer::hanging_after("NODES 1\n127.0."), "read timeout"),
         (FakeServer::new(FakeConnection::reset), "reset by peer"),
     ];

@@ -27,8 +27,8 @@ fn only_the_holder_is_asked() {
         );
         assert!(output.stderr.contains(&place), "{}", output.stderr);
     }
-    let asked = [&first, &second, &holder].map(|node| node.stat("gets "));
-    assert_eq!(asked, [0, 0, 3]);
+    let gets = [&first, &second, &holder].map(|node| node.stat("gets "));
+    assert_eq!(gets, [0, 0, 3]);
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn each_of_several_names_is_looked_up() {
     let args = ["get", "three", "one", "two", "one"];
     let output = client(&relay, &args).expect_code(0);
     assert_eq!(output.text(), "3121");
-    let asked = shares.each_ref().map(|(_, node)| node.stat("gets "));
-    assert_eq!(asked, [2, 1, 1]);
+    let gets = shares.each_ref().map(|(_, node)| node.stat("gets "));
+    assert_eq!(gets, [2, 1, 1]);
 }
 
 #[test]

@@ -81,12 +81,12 @@ fn a_changed_file_gets_a_new_hash() {
     eventually("the first", || stat(&node, "a") == hash(b"one"));
     fs::write(share.path().join("a"), "another").expect("a file");
     fs::write(share.path().join("b"), "new").expect("a file");
-    let told = |name: &str, size, content| {
+    let is_announced = |name: &str, size, content| {
         let answer = ask(relay.address(), format!("FIND {name}\n").as_bytes());
         answer.ends_with(&format!(" {size} {}\n", hash(content)))
     };
-    eventually("the second", || told("a", 7, b"another"));
-    eventually("the new one", || told("b", 3, b"new"));
+    eventually("the second", || is_announced("a", 7, b"another"));
+    eventually("the new one", || is_announced("b", 3, b"new"));
     assert_eq!(stat(&node, "a"), hash(b"another"));
     fs::remove_file(share.path().join("b")).expect("a file");
     eventually("it is gone", || {
@@ -131,10 +131,13 @@ fn cached_hashes_survive_sigkill() {
     eventually("the second", || stat(&node, "b") == hash(b"more"));
     node.signal(Signal::KILL);
     node.wait();
-    let kept = fs::read_to_string(&cache).expect("a text");
-    assert_eq!(kept.lines().count(), 2, "{kept}");
+    let cache_text = fs::read_to_string(&cache).expect("a text");
+    assert_eq!(cache_text.lines().count(), 2, "{cache_text}");
     for content in [&b"content"[..], b"more"] {
-        assert!(kept.contains(&format!(" {}\n", hash(content))), "{kept}");
+        assert!(
+            cache_text.contains(&format!(" {}\n", hash(content))),
+            "{cache_text}"
+        );
     }
 }
 
@@ -158,8 +161,8 @@ fn a_hash_cache_in_the_share_is_not_hashed() {
     });
     let list = ask(node.address(), b"LIST\n");
     assert!(list.contains(" - 1 hashes\n"), "{list}");
-    let kept = fs::read_to_string(&cache).expect("a text");
-    assert_eq!(kept.lines().count(), 2, "{kept}");
+    let cache_text = fs::read_to_string(&cache).expect("a text");
+    assert_eq!(cache_text.lines().count(), 2, "{cache_text}");
 }
 
 /// Archivers and copies that preserve times make such changes, even in the same inode.

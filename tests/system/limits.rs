@@ -37,13 +37,13 @@ fn max_connections_refuses_a_crowd() {
     // Refused connections that do not read are limited too. The others are closed
     // without a reply.
     let mut crowd: Vec<Nc> = (0..200).map(|_| Nc::connect(relay.address())).collect();
-    let mut told = 0;
+    let mut count = 0;
     for nc in &mut crowd {
         let reply = nc.rest_text();
         assert!(reply.is_empty() || reply == NO_PLACE, "{reply}");
-        told += usize::from(!reply.is_empty());
+        count += usize::from(!reply.is_empty());
     }
-    assert!(told > 0, "some are told");
+    assert!(count > 0, "some are told");
     assert_eq!(inside.ask("PING"), "PONG", "those inside are served on");
     let stats = inside.ask("STATS");
     let count = stats.strip_prefix("STATS ").expect("its own word first");
@@ -201,6 +201,6 @@ fn join_and_leave_log_lines_are_rate_limited() {
         ask(relay.address(), pair.as_bytes());
         relay.log().contains("node log lines suppressed: ")
     });
-    let told = relay.log().matches("] node 127.0.0.1 9 ").count();
-    assert!((1..50).contains(&told), "{told} lines");
+    let count = relay.log().matches("] node 127.0.0.1 9 ").count();
+    assert!((1..50).contains(&count), "{count} lines");
 }

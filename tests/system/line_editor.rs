@@ -215,8 +215,8 @@ fn arrow_keys_recall_history() {
     terminal.at_prompt("quit");
     assert_eq!(terminal.wait().1, 0);
     let file = state.join("peerline/history");
-    let kept = || fs::read_to_string(&file).expect("a history");
-    assert_eq!(kept(), "hello.txt\nnodes\nhello.txt\nquit\n");
+    let history = || fs::read_to_string(&file).expect("a history");
+    assert_eq!(history(), "hello.txt\nnodes\nhello.txt\nquit\n");
     let mode = file.metadata().expect("a file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     // In the next session, and in another program at the same time.
@@ -230,7 +230,11 @@ fn arrow_keys_recall_history() {
     terminal.expect("peerline> ");
     terminal.ctrl('d');
     assert_eq!(terminal.wait().1, 0);
-    assert!(kept().ends_with("quit\nhelp\nhello.txt\n"), "{}", kept());
+    assert!(
+        history().ends_with("quit\nhelp\nhello.txt\n"),
+        "{}",
+        history()
+    );
 }
 
 #[test]

@@ -21,20 +21,27 @@ pub fn listener(relay: &Server) -> (Nc, String) {
 #[test]
 fn two_connections_exchange_messages() {
     let relay = relay(&[]);
-    let (mut anna, annas) = listener(&relay);
-    let (mut bert, berts) = listener(&relay);
+    let (mut anna, anna_address) = listener(&relay);
+    let (mut bert, bert_address) = listener(&relay);
     for round in 0..10 {
-        assert_eq!(anna.ask(&format!("SEND {berts} Grüße, {round}")), "OK");
-        assert_eq!(bert.line(), format!("FROM {annas} Grüße, {round}"));
+        assert_eq!(
+            anna.ask(&format!("SEND {bert_address} Grüße, {round}")),
+            "OK"
+        );
+        assert_eq!(bert.line(), format!("FROM {anna_address} Grüße, {round}"));
         // Uses the address from the received line.
-        assert_eq!(bert.ask(&format!("SEND {annas}   {round}, too ")), "OK");
-        assert_eq!(anna.line(), format!("FROM {berts} {round}, too"));
+        assert_eq!(
+            bert.ask(&format!("SEND {anna_address}   {round}, too ")),
+            "OK"
+        );
+        assert_eq!(anna.line(), format!("FROM {bert_address} {round}, too"));
     }
     bert.half_close();
     assert_eq!(bert.rest_text(), "");
-    let nobody = format!("ERROR 404 nobody listens at {berts}");
+    let nobody = format!("ERROR 404 nobody listens at {bert_address}");
     eventually("it is noticed that Bert has gone", || {
-        anna.ask(&format!("SEND {berts} bye")).starts_with(&nobody)
+        anna.ask(&format!("SEND {bert_address} bye"))
+            .starts_with(&nobody)
     });
     assert_eq!(relay.stat("listeners"), 1);
     assert!(relay.stat("messages") >= 20);
@@ -114,16 +121,18 @@ fn messages_of_each_sender_arrive_in_order() {
 #[test]
 fn a_listener_that_does_not_read_is_disconnected() {
     let relay = relay(&["--message-rate", "1000000", "--max-queue", "65536"]);
-    let (deaf, deafs) = listener(&relay);
-    let (mut other, others) = listener(&relay);
+    let (slow, slow_address) = listener(&relay);
+    let (mut other, other_address) = listener(&relay);
     let mut bystander = Nc::connect(relay.address());
     let mut sender = Nc::connect(relay.address());
     let text = "x".repeat(1000);
-    let nobody = format!("ERROR 404 nobody listens at {deafs}");
+    let nobody = format!("ERROR 404 nobody listens at {slow_address}");
     let mut accepted = 0;
     // The socket buffers take some megabytes first.
     eventually("it is cut off", || {
-        sender.send(format!("SEND {deafs} {text}\nSEND {others} {accepted}\n"));
+        sender.send(format!(
+            "SEND {slow_address} {text}\nSEND {other_address} {accepted}\n"
+        ));
         let answer = sender.line();
         assert_eq!(sender.line(), "OK");
         assert!(other.line().ends_with(&format!(" {accepted}")));
@@ -133,9 +142,9 @@ fn a_listener_that_does_not_read_is_disconnected() {
     });
     let log = relay.log_until("slow receiver");
     assert_eq!(log.matches("slow receiver").count(), 1, "{log}");
-    assert!(log.contains(&deaf.local().to_string()), "{log}");
+    assert!(log.contains(&slow.local().to_string()), "{log}");
     assert_eq!(relay.stat("listeners"), 1);
-    drop(deaf);
+    drop(slow);
 }
 
 #[test]
@@ -186,14 +195,14 @@ fn only_listeners_outlive_the_idle_timeout() {
     let (mut listener, address) = listener(&relay);
     let mut silent = Nc::connect(relay.address());
     assert_eq!(silent.ask("PING"), "PONG");
-    let began = Instant::now();
+    let start = Instant::now();
     // Another connection measures twice the idle timeout.
     for _ in 0..2 {
         assert_eq!(silent.rest_text(), "");
         silent = Nc::connect(relay.address());
         assert_eq!(silent.ask("PING"), "PONG");
     }
-    assert!(began.elapsed() >= Duration::from_secs(2));
+    assert!(start.elapsed() >= Duration::from_secs(2));
     let sent = silent.ask(&format!("SEND {address} still there?"));
     assert_eq!(sent, "OK");
     assert!(listener.line().ends_with(" still there?"));

@@ -46,7 +46,7 @@ fn get(node: &Server, name: &str) -> Vec<u8> {
     ask_bytes(node.address(), format!("GET {name}\n").as_bytes())
 }
 
-fn found(content: &[u8]) -> Vec<u8> {
+fn found_reply(content: &[u8]) -> Vec<u8> {
     [format!("FOUND {}\n", content.len()).as_bytes(), content].concat()
 }
 
@@ -130,15 +130,15 @@ fn end_of_input_from_a_pipe_does_not_stop_the_node() {
     node.close_stdin();
     node.log_until("hello.txt: 17 B in ");
     eventually("it is served on", || {
-        get(&node, "hello.txt") == found(HELLO)
+        get(&node, "hello.txt") == found_reply(HELLO)
     });
     assert!(node.is_running_after(Duration::from_millis(200)));
     assert_eq!(node.stop(), Some(0));
     // Without --console a node does not read stdin.
-    let mut deaf = Server::start_with_stdin(node_command(relay.address(), own.path(), &[]));
-    deaf.log_until("registered as");
-    deaf.enter("quit");
-    assert!(deaf.is_running_after(Duration::from_millis(200)));
+    let mut node = Server::start_with_stdin(node_command(relay.address(), own.path(), &[]));
+    node.log_until("registered as");
+    node.enter("quit");
+    assert!(node.is_running_after(Duration::from_millis(200)));
 }
 
 #[test]

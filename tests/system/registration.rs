@@ -10,7 +10,7 @@ fn list(relay: &Server) -> String {
     ask(relay.address(), b"LIST\n")
 }
 
-fn listed(node: &Server) -> String {
+fn list_with(node: &Server) -> String {
     format!("NODES 1\n{}\n", node.wire_address())
 }
 
@@ -23,9 +23,9 @@ fn a_node_stays_listed_beyond_its_lease() {
     let log = relay.log_until_count("asks: REGISTER", 5);
     assert!(!log.contains("did not renew"), "{log}");
     assert_eq!(log.matches(" registered by ").count(), 1, "once: {log}");
-    assert_eq!(list(&relay), listed(&node));
-    let said = node.log().matches("registered as").count();
-    assert_eq!(said, 1, "renewals are no news");
+    assert_eq!(list(&relay), list_with(&node));
+    let count = node.log().matches("registered as").count();
+    assert_eq!(count, 1, "renewals are not logged");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_frozen_node_expires_and_registers_again() {
     assert_eq!(list(&relay), "NODES 0\n");
     node.signal(Signal::CONT);
     relay.log_until_count(" registered by ", 2);
-    assert_eq!(list(&relay), listed(&node));
+    assert_eq!(list(&relay), list_with(&node));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_stopped_node_unregisters() {
     let relay = relay(&[]);
     let share = folder(&[]);
     let mut node = node(&relay, share.path(), &[]);
-    assert_eq!(list(&relay), listed(&node));
+    assert_eq!(list(&relay), list_with(&node));
     assert_eq!(node.stop(), Some(0));
     assert_eq!(list(&relay), "NODES 0\n");
     node.log_until("unregistered");
@@ -77,14 +77,14 @@ fn a_node_registers_again_after_a_relay_restart() {
     let mut relay = relay_at(0);
     let share = folder(&[]);
     let node = node(&relay, share.path(), &[]);
-    assert_eq!(list(&relay), listed(&node));
+    assert_eq!(list(&relay), list_with(&node));
     let port = relay.address().port();
     // SIGKILL: the kernel still closes connections of the old process.
     relay.signal(Signal::KILL);
     relay.wait();
     let relay = relay_at(port);
     relay.log_until(" registered by ");
-    assert_eq!(list(&relay), listed(&node));
+    assert_eq!(list(&relay), list_with(&node));
 }
 
 #[test]
@@ -97,8 +97,8 @@ fn a_node_serves_without_its_relay() {
     relay.wait();
     // At least two attempts, with a pause between them.
     let log = node.log_until_count("connect failed: ", 3);
-    let said = log.matches("WARN").count();
-    assert_eq!(said, 1, "{log}");
+    let count = log.matches("WARN").count();
+    assert_eq!(count, 1, "{log}");
     assert!(log.contains("serving on, and trying again"), "{log}");
     assert_eq!(ask(node.address(), b"GET file\n"), "FOUND 7\ncontent");
     // There is no relay to unregister from.

@@ -168,8 +168,8 @@ fn devices_and_fifos_are_written_directly() {
         move || fs::read(fifo)
     });
     fixture.get(&["large", "-o", "fifo"]).expect_code(0);
-    let came = reader.join().expect("a reader").expect("bytes");
-    assert!(came == noise(3_000_000, 5));
+    let received = reader.join().expect("a reader").expect("bytes");
+    assert!(received == noise(3_000_000, 5));
     assert_eq!(fixture.names(), ["fifo"]);
 }
 

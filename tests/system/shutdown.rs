@@ -28,15 +28,15 @@ fn an_idle_server_stops_at_once() {
         let share = folder(&[("small", b"small\n")]);
         let (mut node, mut relay) = node_with_relay(share.path(), &LONG_DRAIN);
         for server in [&mut node, &mut relay] {
-            let mut asked = Nc::connect(server.address());
-            assert_eq!(asked.ask("PING"), "PONG");
+            let mut used = Nc::connect(server.address());
+            assert_eq!(used.ask("PING"), "PONG");
             let mut silent = Nc::connect(server.address());
             let mut half = Nc::connect(server.address());
             half.send("PING\nLIS");
             assert_eq!(half.line(), "PONG");
             server.signal(signal);
             assert_eq!(server.wait().code(), Some(0));
-            assert_eq!(asked.rest_text(), "", "a proper end");
+            assert_eq!(used.rest_text(), "", "a proper end");
             assert_eq!(silent.rest_text(), "", "a proper end");
             server.log_until("ms, shutdown");
         }

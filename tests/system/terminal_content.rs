@@ -84,6 +84,6 @@ fn a_progress_bar_accepts_the_largest_size() {
     let (shown, code) = Terminal::start(client_command(relay.address(), &args)).wait();
     // Bytes that a device has received cannot be taken back.
     assert_eq!(code, 4, "{shown}");
-    let says = "x: incomplete: 12 of 18446744073709551615 bytes were printed";
-    assert!(shown.contains(says), "{shown}");
+    let message = "x: incomplete: 12 of 18446744073709551615 bytes were printed";
+    assert!(shown.contains(message), "{shown}");
 }

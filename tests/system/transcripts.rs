@@ -252,7 +252,7 @@ fn matches(expected: &str, line: &str) -> bool {
 
 /// Reads the transcripts from the specification.
 fn transcripts() -> Vec<Transcript> {
-    let mut found = Vec::new();
+    let mut transcripts = Vec::new();
     let mut lines = SPECIFICATION.lines().zip(1..);
     while let Some((text, line)) = lines.next() {
         let Some(tag) = text.strip_prefix("```") else {
@@ -263,7 +263,7 @@ fn transcripts() -> Vec<Transcript> {
             "relay-untrusting" => ServerKind::UntrustingRelay,
             "relay-udp" => ServerKind::RelayOverUdp,
             "node" => ServerKind::Node,
-            tag => panic!("protocol.md:{line}: nobody types a block tagged {tag:?}"),
+            tag => panic!("protocol.md:{line}: unknown tag {tag:?}"),
         };
         let mut steps: Vec<Step> = Vec::new();
         for (text, line) in lines.by_ref().take_while(|(text, _)| *text != "```") {
@@ -282,7 +282,8 @@ fn transcripts() -> Vec<Transcript> {
                 });
             } else {
                 let step = steps.last_mut();
-                let step = step.unwrap_or_else(|| panic!("protocol.md:{line}: nothing was typed"));
+                let step =
+                    step.unwrap_or_else(|| panic!("protocol.md:{line}: a reply without a request"));
                 let answer = match text.strip_prefix(SECOND_RECEIVED) {
                     Some(text) => (Connection::Second, text.to_owned()),
                     None => (Connection::First, text.to_owned()),
@@ -290,11 +291,11 @@ fn transcripts() -> Vec<Transcript> {
                 step.answers.push(answer);
             }
         }
-        found.push(Transcript {
+        transcripts.push(Transcript {
             line,
             server,
             steps,
         });
     }
-    found
+    transcripts
 }

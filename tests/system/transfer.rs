@@ -57,8 +57,8 @@ fn every_size_arrives_byte_for_byte() {
         let output = client(&relay, &["get", name]).expect_code(0);
         // assert_eq would print megabytes.
         assert!(output.stdout == *content, "{name}: {}", output.stderr);
-        let says = format!("received {name} bytes, 0 remaining");
-        assert!(output.stderr.contains(&says), "{}", output.stderr);
+        let message = format!("received {name} bytes, 0 remaining");
+        assert!(output.stderr.contains(&message), "{}", output.stderr);
     }
     // Several files are printed as one stream.
     let names = files.each_ref().map(|(name, _)| &name[..]);
@@ -112,11 +112,11 @@ fn a_hundred_clients_are_served_at_once() {
 }
 
 /// Compares a stream with a file. Returns the number of bytes in the stream.
-fn compare(mut came: impl Read, original: &File) -> u64 {
+fn compare(mut stream: impl Read, original: &File) -> u64 {
     let (mut piece, mut expected) = (vec![0; MIB], vec![0; MIB]);
     let mut offset = 0;
     loop {
-        let length = came.read(&mut piece).expect("bytes");
+        let length = stream.read(&mut piece).expect("bytes");
         if length == 0 {
             return offset;
         }
@@ -199,14 +199,14 @@ fn an_early_abort_prints_nothing_and_asks_the_next_node() {
 fn a_late_abort_reports_the_printed_bytes() {
     let content = noise(2 * MIB, 8);
     let head = format!("FOUND {}\n", content.len()).into_bytes();
-    let dies = FakeServer::replying([&head, &content[..MIB + 77]].concat());
+    let aborting = FakeServer::replying([&head, &content[..MIB + 77]].concat());
     let share = folder(&[("file", &content)]);
     let other = node(&relay(&[]), share.path(), &[]);
-    let relay = FakeServer::relay(&[dies.address(), other.address()]);
+    let relay = FakeServer::relay(&[aborting.address(), other.address()]);
     let output = run(client_command(relay.address(), &["get", "file"]), b"").expect_code(4);
     assert!(output.stdout == content[..MIB + 77], "{}", output.stderr);
-    let says = "file: incomplete: 1048653 of 2097152 bytes were printed";
-    assert!(output.stderr.contains(says), "{}", output.stderr);
+    let message = "file: incomplete: 1048653 of 2097152 bytes were printed";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
     // Another node must not be asked: its content would follow the printed part.
     assert_eq!(other.stat("gets"), 0);
 }
@@ -232,14 +232,14 @@ fn a_node_that_stops_mid_body_is_given_up() {
         node.signal(signal);
         let mut rest = Vec::new();
         stdout.read_to_end(&mut rest).expect("what was under way");
-        let came = (first.len() + rest.len()) as u64;
-        assert!(came < SIZE);
+        let received = (first.len() + rest.len()) as u64;
+        assert!(received < SIZE);
         assert_eq!(client.wait(), Some(4));
         let mut complaint = String::new();
         let stderr = client.child.stderr.as_mut().expect("it is a pipe");
         stderr.read_to_string(&mut complaint).expect("text");
-        let says = format!("incomplete: {came} of {SIZE} bytes");
-        assert!(complaint.contains(&says), "{complaint}");
+        let message = format!("incomplete: {received} of {SIZE} bytes");
+        assert!(complaint.contains(&message), "{complaint}");
         unregister(&relay, node.address());
     }
 }

@@ -128,8 +128,8 @@ fn a_node_sends_datagrams_from_its_listen_address() {
     let share = folder(&[]);
     let node = node(&relay, share.path(), &["--udp", "--listen", "127.0.0.9"]);
     assert!(node.wire_address().starts_with("127.0.0.9 "));
-    let listed = format!("NODES 1\n{}\n", node.wire_address());
-    assert_eq!(ask(relay.address(), b"LIST\n"), listed);
+    let list = format!("NODES 1\n{}\n", node.wire_address());
+    assert_eq!(ask(relay.address(), b"LIST\n"), list);
 }
 
 #[test]
@@ -151,10 +151,10 @@ fn a_node_console_queries_over_udp() {
         ])
         .arg(share.path());
     let output = run(command, b"find file 2\nfind file 1\nquit\n").expect_code(0);
-    let found = output.text();
+    let text = output.text();
     assert!(
-        found.contains("127.0.0.1 9 2 -\n127.0.0.1 9 1 -\n"),
-        "{found}"
+        text.contains("127.0.0.1 9 2 -\n127.0.0.1 9 1 -\n"),
+        "{text}"
     );
     assert_eq!(proxy.connections(), 0, "{}", output.stderr);
 }
@@ -164,8 +164,8 @@ fn a_client_queries_over_udp() {
     let relay = relay(&[]);
     let proxy = LossyProxy::new(relay.address(), NO_LOSS);
     announce(&relay, 2);
-    let found = client_through(&proxy, &["find", "file 2"]).expect_code(0);
-    assert_eq!(found.text(), "127.0.0.1 9 2 -\n");
+    let output = client_through(&proxy, &["find", "file 2"]).expect_code(0);
+    assert_eq!(output.text(), "127.0.0.1 9 2 -\n");
     assert_eq!(
         client_through(&proxy, &["nodes"]).expect_code(0).text(),
         "127.0.0.1 9\n"
@@ -173,8 +173,8 @@ fn a_client_queries_over_udp() {
     client_through(&proxy, &["find", "file 3"]).expect_code(1);
     assert_eq!(proxy.connections(), 0);
     // SEARCH uses TCP.
-    let found = client_through(&proxy, &["search", "file 2"]).expect_code(0);
-    assert!(found.text().ends_with(" file 2\n"), "{}", found.text());
+    let output = client_through(&proxy, &["search", "file 2"]).expect_code(0);
+    assert!(output.text().ends_with(" file 2\n"), "{}", output.text());
     assert_eq!(proxy.connections(), 1);
 }
 
@@ -197,8 +197,8 @@ fn a_truncated_list_is_requested_over_tcp() {
         .map(|port| format!("REGISTER * {port}\n"))
         .collect();
     ask(relay.address(), nodes.as_bytes());
-    let listed = client_through(&proxy, &["nodes"]).expect_code(0).text();
-    assert_eq!(listed.lines().count(), 200);
+    let list = client_through(&proxy, &["nodes"]).expect_code(0).text();
+    assert_eq!(list.lines().count(), 200);
     assert_eq!(proxy.connections(), 1);
 }
 
@@ -212,8 +212,8 @@ fn a_client_finds_holders_despite_packet_loss() {
             let proxy = &proxy;
             scope.spawn(move || {
                 let name = format!("file {number}");
-                let found = client_through(proxy, &["find", &name]).expect_code(0);
-                assert_eq!(found.text(), format!("127.0.0.1 9 {number} -\n"));
+                let output = client_through(proxy, &["find", &name]).expect_code(0);
+                assert_eq!(output.text(), format!("127.0.0.1 9 {number} -\n"));
             });
         }
     });
@@ -224,8 +224,8 @@ fn a_client_falls_back_to_tcp_if_datagrams_are_lost() {
     let relay = relay(&[]);
     announce(&relay, 1);
     let proxy = LossyProxy::new(relay.address(), TOTAL_LOSS);
-    let found = client_through(&proxy, &["find", "file 1"]).expect_code(0);
-    assert_eq!(found.text(), "127.0.0.1 9 1 -\n");
+    let output = client_through(&proxy, &["find", "file 1"]).expect_code(0);
+    assert_eq!(output.text(), "127.0.0.1 9 1 -\n");
     assert_eq!(proxy.connections(), 1);
 }
 
@@ -234,8 +234,8 @@ fn a_client_falls_back_to_tcp_at_once_if_udp_is_closed() {
     let relay = relay(&["--no-udp"]);
     announce(&relay, 1);
     let before = Instant::now();
-    let found = client(&relay, &["--udp", "find", "file 1"]).expect_code(0);
-    assert_eq!(found.text(), "127.0.0.1 9 1 -\n");
+    let output = client(&relay, &["--udp", "find", "file 1"]).expect_code(0);
+    assert_eq!(output.text(), "127.0.0.1 9 1 -\n");
     assert!(
         before.elapsed() < Duration::from_secs(3),
         "nothing was waited for"

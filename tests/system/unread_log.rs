@@ -42,11 +42,11 @@ fn check_log(server: &mut Server, verb: &str) {
     let lost = after.lines().next().expect("a number");
     assert!(lost.parse::<usize>().expect("a number") > 0);
     assert!(!after.contains(DROPPED), "one gap, one line");
-    let asked = format!(": {verb} ");
-    let names = before.lines().filter_map(|line| line.split_once(&asked));
+    let prefix = format!(": {verb} ");
+    let names = before.lines().filter_map(|line| line.split_once(&prefix));
     let count = names
         .enumerate()
-        .map(|(number, (_, asked))| assert_eq!(asked, name(number)))
+        .map(|(number, (_, prefix))| assert_eq!(prefix, name(number)))
         .count();
     assert!(count > 0 && count < REQUESTS, "{count} requests");
 }

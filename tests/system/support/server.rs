@@ -238,11 +238,11 @@ impl Log {
         self.text.lock().expect("no holder has failed").clone()
     }
 
-    fn until(&self, found: impl Fn(&str) -> bool, what: &str) -> String {
+    fn until(&self, is_complete: impl Fn(&str) -> bool, what: &str) -> String {
         let text = self.text.lock().expect("no holder has failed");
         let (guard, timeout) = self
             .grown
-            .wait_timeout_while(text, DEADLINE, |text| !found(text))
+            .wait_timeout_while(text, DEADLINE, |text| !is_complete(text))
             .expect("no holder has failed");
         let text = guard.clone();
         // The lock is released: a failed assertion reads the log again.
