@@ -242,6 +242,9 @@ pub struct Registered {
     pub address: NodeAddress,
     /// How many files the relay has for this node.
     pub files: u64,
+    /// Identifies the relay's record of the node: a new record has another epoch.
+    /// Relays of older versions send none.
+    pub epoch: Option<u64>,
 }
 
 impl Registered {
@@ -250,9 +253,10 @@ impl Registered {
     /// # Errors
     /// It is something else.
     pub fn parse(text: &str) -> Result<Self, ReplyError> {
-        let (_, (lease, (ip, port), files)) = (number, claim, number)
+        let (rest, (lease, (ip, port), files)) = (number, claim, number)
             .parse(text)
             .map_err(|_| ReplyError)?;
+        let epoch = number(rest).ok().map(|(_, epoch)| epoch);
         let ClaimedIp::Is(ip) = ip else {
             return Err(ReplyError);
         };
@@ -260,6 +264,7 @@ impl Registered {
             lease: Duration::from_secs(lease),
             address: NodeAddress::new(ip, port).map_err(|_| ReplyError)?,
             files,
+            epoch,
         })
     }
 }
@@ -268,7 +273,11 @@ impl Registered {
 impl fmt::Display for Registered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.lease.as_secs();
-        write!(f, "OK {seconds} {} {}", self.address, self.files)
+        write!(f, "OK {seconds} {} {}", self.address, self.files)?;
+        match self.epoch {
+            Some(epoch) => write!(f, " {epoch}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -292,9 +301,9 @@ mod tests {
     fn fields_after_those_known_are_ignored() {
         let found = Reply::parse(b"FOUND 17 hash=abc").unwrap();
         assert_eq!(found, Reply::Found(17));
-        let ok = Registered::parse("60 10.0.0.1 9000 3 new-field").unwrap();
-        assert_eq!(ok.files, 3);
-        assert_eq!(ok.to_string(), "OK 60 10.0.0.1 9000 3");
+        let ok = Registered::parse("60 10.0.0.1 9000 3 7 new-field").unwrap();
+        assert_eq!((ok.files, ok.epoch), (3, Some(7)));
+        assert_eq!(ok.to_string(), "OK 60 10.0.0.1 9000 3 7");
     }
 
     #[test]
