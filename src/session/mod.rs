@@ -1,6 +1,7 @@
 //! Bytes into requests and responses, on both sides. No I/O, no clock.
 
 pub mod inbox;
+pub mod requests;
 pub(crate) mod server;
 pub mod udp_requests;
 
