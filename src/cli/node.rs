@@ -21,7 +21,7 @@ use crate::node::{
 use crate::protocol::{ClaimedIp, NodeAddress, Port};
 use crate::reactor::{Reactor, ReactorSettings};
 use crate::session::udp_requests::UdpRequests;
-use crate::share::{Finding, Folder, FolderSettings};
+use crate::share::{Folder, FolderSettings, ShareUpdate};
 use crate::terminal::{Screen, prompt};
 
 /// Shares a folder in a Peerline network: registers with the relay, then serves
@@ -131,7 +131,7 @@ pub fn prepare(
     let settings = FolderSettings {
         hidden: args.hidden,
         max_files: args.max_files,
-        max_kept: args.max_kept,
+        max_cached: args.max_kept,
     };
     let mut folder = Folder::open(&args.share, settings).map_err(|error| {
         let path = args.share.display();
@@ -148,7 +148,7 @@ pub fn prepare(
         },
         folder: folder.path().to_owned(),
     };
-    let (changes, workers) = (folder.changes(), folder.workers());
+    let (changes, workers) = (folder.inotify_fd(), folder.take_workers());
     let now = Instant::now();
     let port = Port::new(serving.addresses[0].port())
         .ok_or_else(|| StartupError::new(Exit::System, "the system gave no port"))?;
@@ -188,14 +188,16 @@ pub fn prepare(
     for socket in sockets {
         reactor.exchange(socket).map_err(system)?;
     }
-    if let Some((scanner, hasher)) = workers {
+    if let Some((scan_worker, hash_worker)) = workers {
         let handle = reactor.handle();
-        let walked = move |walked| handle.tell(NodeMessage::Share(Finding::Walked(walked)));
-        scanner.start(walked).map_err(system)?;
+        let on_scan = move |result| handle.tell(NodeMessage::Share(ShareUpdate::Scan(result)));
+        scan_worker.start(on_scan).map_err(system)?;
         if !args.no_hashes {
             let handle = reactor.handle();
-            let hashed = move |hashed| handle.tell(NodeMessage::Share(Finding::Hashed(hashed)));
-            hasher.start(hash_cache(args), hashed).map_err(system)?;
+            let on_hash = move |result| handle.tell(NodeMessage::Share(ShareUpdate::Hash(result)));
+            hash_worker
+                .start(hash_cache(args), on_hash)
+                .map_err(system)?;
         }
     }
     if let Some(changes) = changes {

@@ -4,11 +4,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 use std::thread;
 
-use crate::fake::Fake;
 use crate::messages::listener;
-use crate::running::Running;
-use crate::support::{Done, Nc, Server, client, client_command, folder, node, relay, run};
-use crate::terminal::Terminal;
+use crate::support::fake_server::Fake;
+use crate::support::{
+    Done, Nc, Running, Server, Terminal, client, client_command, folder, node, relay, run,
+};
 
 /// Plays somebody who answers each message that he gets by `answer` and its text,
 /// until there have been so many, and all of his were passed on.

@@ -8,7 +8,7 @@ use std::thread;
 
 use fastrand::Rng;
 
-use crate::index::files;
+use crate::support::relay_index::files;
 use crate::support::{Nc, client_command, eventually, folder, node, relay, run};
 
 const FILES: u32 = 1000;

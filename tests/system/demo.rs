@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{Done, ask, folder, run};
-use crate::terminal::Terminal;
+use crate::support::{Done, Terminal, ask, folder, run};
 
 /// `peerline` where a newcomer runs it: in the project's folder.
 fn peerline(args: &[&str]) -> Command {
@@ -142,7 +141,7 @@ fn the_lines_that_it_proposes_work_while_it_waits_at_the_prompt() {
     terminal.enter("two generals.txt");
     terminal.expect("two generals.txt: ");
     terminal.at_prompt("pictures/three-peers.png");
-    terminal.expect("it is no text: on the command line");
+    terminal.expect("binary content is not printed on a terminal");
     terminal.at_prompt("nodes");
     let listed = terminal.expect("peerline> ");
     for node in nodes.lines().skip(1) {

@@ -4,9 +4,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::serving::large_file;
-use crate::support::{Nc, Server, ask, eventually, folder, relay};
-use crate::waiting::assert_does_not_spin;
+use crate::idle_cpu::assert_does_not_spin;
+use crate::support::{Nc, Server, ask, eventually, folder, large_file, relay};
 
 /// So many descriptors the servers of these tests may have.
 const DESCRIPTORS: usize = 32;

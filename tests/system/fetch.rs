@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use rustix::process::Signal;
 
-use crate::fake::{Caller, Fake, deaf, list, nobody, register};
+use crate::support::fake_server::{Caller, Fake, deaf, list, nobody, register};
 use crate::support::{DEADLINE, Done, client, client_command, folder, node, relay, run};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";

@@ -3,8 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::serving::serve;
-use crate::support::{Nc, ask, eventually, folder, relay, without_epochs};
+use crate::support::{Nc, ask, eventually, folder, node_with_relay, relay, without_epochs};
 
 const NO_PLACE: &str = "ERROR 503 too many connections; try again later\n";
 
@@ -186,7 +185,7 @@ fn max_nodes_refuses_new_ones_and_keeps_the_old() {
 #[test]
 fn max_files_cuts_the_list_and_not_the_share() {
     let share = folder(&[("a", b"a"), ("b", b"b"), ("c", b"c")]);
-    let (node, _relay) = serve(share.path(), &["--max-files", "2"]);
+    let (node, _relay) = node_with_relay(share.path(), &["--max-files", "2"]);
     let list = ask(node.address(), b"LIST\n");
     assert!(list.starts_with("FILES 2 2\n"), "{list}");
     node.log_until("--max-files");
@@ -201,7 +200,7 @@ fn nodes_that_come_and_go_do_not_fill_the_log() {
     ask(relay.address(), pair.repeat(500).as_bytes());
     eventually("their number is told", || {
         ask(relay.address(), pair.as_bytes());
-        relay.log().contains("lines about nodes left out: ")
+        relay.log().contains("node log lines suppressed: ")
     });
     let told = relay.log().matches("] node 127.0.0.1 9 ").count();
     assert!((1..50).contains(&told), "{told} lines");

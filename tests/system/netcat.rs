@@ -2,8 +2,7 @@
 
 use std::process::Command;
 
-use crate::serving::serve;
-use crate::support::{Done, Server, folder, run, without_epochs};
+use crate::support::{Done, Server, folder, node_with_relay, run, without_epochs};
 
 /// Whether there is an `nc` that knows `-N`; without it there is nothing to test.
 pub fn there_is_no_nc() -> bool {
@@ -33,7 +32,7 @@ fn nc_ends_by_itself_after_a_half_close() {
         return;
     }
     let share = folder(&[("a file", b"content\n")]);
-    let (node, relay) = serve(share.path(), &[]);
+    let (node, relay) = node_with_relay(share.path(), &[]);
     let list = format!("NODES 1\n{}\n", node.wire_address());
     assert_eq!(nc(&relay, &["-N"], b"LIST\n").text(), list);
     let file = nc(&node, &["-N"], b"GET a file\n").text();
@@ -46,7 +45,7 @@ fn nc_without_half_close_ends_by_quit() {
         return;
     }
     let share = folder(&[("a file", b"content\n")]);
-    let (node, relay) = serve(share.path(), &[]);
+    let (node, relay) = node_with_relay(share.path(), &[]);
     assert_eq!(nc(&relay, &[], b"PING\nQUIT\n").text(), "PONG\nOK bye\n");
     let file = nc(&node, &[], b"get a file\nquit\n").text();
     assert_eq!(file, "FOUND 8\ncontent\nOK bye\n");
@@ -58,7 +57,7 @@ fn nc_may_end_its_lines_by_crlf() {
         return;
     }
     let share = folder(&[("a file", b"content\n")]);
-    let (node, relay) = serve(share.path(), &[]);
+    let (node, relay) = node_with_relay(share.path(), &[]);
     let file = nc(&node, &["-N", "-C"], b"GET a file\nPING\n").text();
     assert_eq!(file, "FOUND 8\ncontent\nPONG\n");
     let reply = nc(&relay, &["-N", "-C"], b"REGISTER * 9\n").text();
@@ -73,7 +72,7 @@ fn a_file_that_comes_through_a_pipe_is_the_original() {
     let content: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
     let share = folder(&[("binary", &content)]);
     let place = folder(&[]);
-    let (node, _relay) = serve(share.path(), &[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
     let copy = place.path().join("copy");
     // `tail` drops the line with the size.
     let mut shell = Command::new("sh");

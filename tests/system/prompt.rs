@@ -3,10 +3,8 @@
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-use crate::fake::{Fake, nobody};
-use crate::running::Running;
-use crate::support::{Done, Server, client_command, folder, node, relay, run};
-use crate::terminal::Terminal;
+use crate::support::fake_server::{Fake, nobody};
+use crate::support::{Done, Running, Server, Terminal, client_command, folder, node, relay, run};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
@@ -84,7 +82,10 @@ fn binary_content_at_the_prompt_leaves_the_terminal_alone() {
     let _node = node(&relay, share.path(), &[]);
     let mut terminal = prompt(&relay);
     terminal.at_prompt("picture");
-    terminal.expect("picture: it is no text: on the command line get NAME -o FILE saves it");
+    terminal.expect(
+        "picture: binary content is not printed on a terminal: on the command line, get NAME \
+         -o FILE saves it",
+    );
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.at_prompt("quit");

@@ -6,8 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use peerline::protocol::{Request, Verb};
 
-use crate::datagrams::Datagrams;
-use crate::support::{Nc, Server, ask, folder, relay, unlisted_node};
+use crate::support::{Datagrams, Nc, Server, ask, folder, relay, unlisted_node};
 
 const CONTRACT: &str = include_str!("../../protocol.md");
 

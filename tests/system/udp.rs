@@ -6,9 +6,8 @@ use std::process::{Command, Stdio};
 use peerline::protocol::{MAX_AMPLIFICATION, MAX_DATAGRAM, Verb};
 use rustix::process::Signal;
 
-use crate::datagrams::Datagrams;
 use crate::netcat::there_is_no_nc;
-use crate::support::{Nc, Server, ask, relay, run, without_epochs};
+use crate::support::{Datagrams, Nc, Server, ask, relay, run, without_epochs};
 
 /// What changes when a request is carried out.
 fn state(relay: &Server) -> String {
