@@ -99,7 +99,7 @@ fn a_node_serves_without_its_relay() {
     let log = node.log_until_count("connect failed: ", 3);
     let count = log.matches("WARN").count();
     assert_eq!(count, 1, "{log}");
-    assert!(log.contains("serving on, and trying again"), "{log}");
+    assert!(log.contains("still serving files, retrying"), "{log}");
     assert_eq!(ask(node.address(), b"GET file\n"), "FOUND 7\ncontent");
     // There is no relay to unregister from.
     assert_eq!(node.stop(), Some(0));
