@@ -160,18 +160,18 @@ pub struct GetArgs {
     pub force: bool,
 }
 
-/// RunsJobs the client until its work is done.
+/// Runs the client until its work is done.
 ///
 /// # Errors
 /// It cannot start, or the system's poll fails.
 pub fn run(args: &ClientArgs) -> Result<Exit, StartupError> {
-    let voice = TerminalOutput::default();
-    args.log.start(args.talk.log_level(), &voice)?;
-    work(args, &voice)
+    let output = TerminalOutput::default();
+    args.log.start(args.talk.log_level(), &output)?;
+    work(args, &output)
 }
 
 /// The same, where the log runs already.
-pub(super) fn work(args: &ClientArgs, voice: &TerminalOutput) -> Result<Exit, StartupError> {
+pub(super) fn work(args: &ClientArgs, output: &TerminalOutput) -> Result<Exit, StartupError> {
     let relay = resolve(&args.relay_addr, args.relay_port.get())?;
     let (task, destination) = match &args.command {
         None => (Task::Prompt, None),
@@ -220,9 +220,9 @@ pub(super) fn work(args: &ClientArgs, voice: &TerminalOutput) -> Result<Exit, St
     let style = style(&args.talk, destination.is_some());
     let destination =
         destination.unwrap_or_else(|| Destination::Print(Printer::new(args.talk.raw)));
-    let (asker, asked) = prompt::channel();
-    let talk = Reporter::new(style, voice.clone());
-    let screen = Screen::new(talk, destination, move |wanted| asker.ask(wanted));
+    let (prompt, requests) = prompt::channel();
+    let talk = Reporter::new(style, output.clone());
+    let screen = Screen::new(talk, destination, move |kind| prompt.request_line(kind));
     let by_udp: &[SocketAddr] = if args.udp { &relay } else { &[] };
     let (sockets, routes) = datagram_routes(by_udp, &[]);
     let client = Client::new(screen, relay, args.max_nodes, task)
@@ -250,12 +250,12 @@ pub(super) fn work(args: &ClientArgs, voice: &TerminalOutput) -> Result<Exit, St
             help: HELP,
             // Without commands there is nothing to be brought back.
             history: args.history.path().filter(|_| args.command.is_none()),
-            at_end: match args.command {
-                None => prompt::AtEnd::Ends,
-                Some(_) => prompt::AtEnd::IsTold,
+            on_end_of_input: match args.command {
+                None => prompt::OnEndOfInput::Exit,
+                Some(_) => prompt::OnEndOfInput::Report,
             },
         };
-        let prompt = prompt::start(asked, reactor.handle(), voice, settings);
+        let prompt = prompt::start(requests, reactor.handle(), output, settings);
         Some(prompt.map_err(|error| StartupError::system("the prompt cannot start", &error))?)
     } else {
         None
@@ -301,7 +301,7 @@ fn style(talk: &ReporterArgs, saving: bool) -> Style {
     if talk.json {
         return Style::Json { on_stdout: saving };
     }
-    Style::People {
+    Style::Human {
         quiet: talk.quiet,
         // Content on the same terminal would meet the bar.
         progress: !talk.quiet && (saving || !io::stdout().is_terminal()),

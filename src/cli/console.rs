@@ -50,14 +50,14 @@ pub(super) fn has_terminal() -> bool {
 }
 
 /// The user at the console of a node that shares `folder`.
-pub(super) fn screen(folder: &Path, voice: &TerminalOutput, asker: PromptHandle) -> Screen {
+pub(super) fn screen(folder: &Path, output: &TerminalOutput, prompt: PromptHandle) -> Screen {
     let destination = Destination::save(Target::Share(folder.to_owned()), false);
-    let talk = Reporter::new(Style::Console, voice.clone());
-    Screen::new(talk, destination, move |wanted| asker.ask(wanted))
+    let talk = Reporter::new(Style::Console, output.clone());
+    Screen::new(talk, destination, move |kind| prompt.request_line(kind))
 }
 
 /// Tells the user at the console how the node is.
-pub(super) fn announcing_node(voice: &TerminalOutput) -> impl FnMut(&NodeEvent<'_>) + 'static {
-    let voice = voice.clone();
-    move |news| voice.say(news)
+pub(super) fn announcing_node(output: &TerminalOutput) -> impl FnMut(&NodeEvent<'_>) + 'static {
+    let output = output.clone();
+    move |news| output.eprintln(news)
 }

@@ -52,8 +52,8 @@ pub struct DemoArgs {
 /// A part of it cannot start.
 pub fn run(args: &DemoArgs) -> Result<Exit, StartupError> {
     // The client's: it waits for its reader, and loses nothing.
-    let voice = TerminalOutput::default();
-    args.log.start(args.talk.log_level(), &voice)?;
+    let output = TerminalOutput::default();
+    args.log.start(args.talk.log_level(), &output)?;
     let shares = shares(args.files.as_deref())?;
     let (relay, relay_address) = start_relay()?;
     let mut nodes = Vec::new();
@@ -61,12 +61,12 @@ pub fn run(args: &DemoArgs) -> Result<Exit, StartupError> {
         nodes.push(start_node(relay_address, share)?);
     }
     if args.names.is_empty() && !args.talk.quiet && !args.talk.json {
-        voice.say(Welcome {
+        output.eprintln(Welcome {
             relay: relay_address,
             node: nodes.first().map(|(_, address)| *address),
         });
     }
-    let result = client::work(&client_args(args, relay_address), &voice);
+    let result = client::work(&client_args(args, relay_address), &output);
     for (node, _) in nodes {
         node.stop();
     }
@@ -90,7 +90,7 @@ impl Running {
     }
 }
 
-/// RunsJobs in a new thread what `prepare` makes there; a loop never changes threads.
+/// Runs in a new thread what `prepare` makes there; a loop never changes threads.
 fn start<R, S>(
     name: &str,
     prepare: impl FnOnce() -> Result<(Reactor<R>, S), StartupError> + Send + 'static,

@@ -25,14 +25,14 @@ pub struct LogArgs {
 
 impl LogArgs {
     /// Starts the log; `default` is the level without a flag. Without a file it
-    /// is a part of what `voice` says.
+    /// is a part of what `output` says.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn start(&self, default: LevelFilter, voice: &TerminalOutput) -> Result<(), StartupError> {
+    pub fn start(&self, default: LevelFilter, output: &TerminalOutput) -> Result<(), StartupError> {
         let level = self.log_level.unwrap_or(default);
         let result = match &self.log_file {
-            None => WriteLogger::init(level, config(), voice.log()),
+            None => WriteLogger::init(level, config(), output.log_writer()),
             Some(path) => {
                 let file = OpenOptions::new().create(true).append(true).open(path);
                 let file = file.map_err(|error| {

@@ -77,8 +77,8 @@ pub fn exit_code(program: &str, result: Result<Exit, StartupError>) -> ExitCode 
 }
 
 /// How a server speaks. Its last words are written when the scribe is dropped.
-fn server_voice() -> Result<(TerminalOutput, Option<AsyncLogWriter>), StartupError> {
-    TerminalOutput::of_server()
+fn server_output() -> Result<(TerminalOutput, Option<AsyncLogWriter>), StartupError> {
+    TerminalOutput::for_server()
         .map_err(|error| StartupError::system("a thread cannot start", &error))
 }
 

@@ -11,7 +11,7 @@ use log::LevelFilter;
 use crate::cli::addresses::listen_addresses;
 use crate::cli::{
     ConsoleArgs, HistoryArgs, LogArgs, SERVER_READ_SIZE, StartupError, announce, bind, console,
-    datagram_routes, port, resolve, server_exit, server_voice,
+    datagram_routes, port, resolve, server_exit, server_output,
 };
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Timeouts};
@@ -27,7 +27,7 @@ use crate::terminal::{Screen, prompt};
 /// Shares a folder in a Peerline network: registers with the relay, then serves
 /// files to whoever connects.
 ///
-/// RelayExchange to it: printf 'GET hello.txt\n' | nc -N 127.0.0.1 PORT
+/// Talk to it: printf 'GET hello.txt\n' | nc -N 127.0.0.1 PORT
 #[derive(Clone, Debug, Parser)]
 #[command(name = "peer-node", version, max_term_width = 100)]
 pub struct NodeArgs {
@@ -73,7 +73,7 @@ pub struct NodeArgs {
     /// Receive no messages
     #[arg(long)]
     pub no_listen_messages: bool,
-    /// RelayExchange to the relay over UDP, and over TCP only where that fails
+    /// Talk to the relay over UDP, and over TCP only where that fails
     #[arg(long)]
     pub udp: bool,
     /// The console.
@@ -213,23 +213,23 @@ fn hash_cache(args: &NodeArgs) -> Option<PathBuf> {
     args.hash_cache.clone().or_else(own)
 }
 
-/// RunsJobs the node until it is stopped.
+/// Runs the node until it is stopped.
 ///
 /// # Errors
 /// It cannot start, or the system's poll fails.
 pub fn run(args: &NodeArgs) -> Result<Exit, StartupError> {
-    let (voice, _scribe) = server_voice()?;
+    let (output, _log_writer) = server_output()?;
     let has_console = args.console.is_wanted();
     // Who types wants to see what comes of it, not who comes and goes.
     let level = match has_console {
         true => LevelFilter::Warn,
         false => LevelFilter::Info,
     };
-    args.log.start(level, &voice)?;
-    let (asker, asked) = prompt::channel();
+    args.log.start(level, &output)?;
+    let (prompt, requests) = prompt::channel();
     let (mut reactor, serving) = if has_console {
-        let user = console::screen(&args.share, &voice, asker);
-        prepare(args, console::announcing_node(&voice), Some(user))?
+        let user = console::screen(&args.share, &output, prompt);
+        prepare(args, console::announcing_node(&output), Some(user))?
     } else {
         prepare(args, log_news, None)?
     };
@@ -244,9 +244,9 @@ pub fn run(args: &NodeArgs) -> Result<Exit, StartupError> {
         let settings = prompt::PromptSettings {
             help: HELP,
             history: args.history.path(),
-            at_end: prompt::AtEnd::GoesOn,
+            on_end_of_input: prompt::OnEndOfInput::Continue,
         };
-        let prompt = prompt::start(asked, reactor.handle(), &voice, settings);
+        let prompt = prompt::start(requests, reactor.handle(), &output, settings);
         Some(prompt.map_err(|error| StartupError::system("the console cannot start", &error))?)
     } else {
         None

@@ -9,7 +9,7 @@ use log::LevelFilter;
 
 use crate::cli::{
     LogArgs, SERVER_READ_SIZE, StartupError, announce, bind, bind_datagrams, server_exit,
-    server_voice,
+    server_output,
 };
 use crate::exit::Exit;
 use crate::limits::{self, Limits, Timeouts};
@@ -160,13 +160,13 @@ fn secret() -> io::Result<[u8; 32]> {
     Ok(secret)
 }
 
-/// RunsJobs the relay until it is stopped.
+/// Runs the relay until it is stopped.
 ///
 /// # Errors
 /// It cannot start, or the system's poll fails.
 pub fn run(args: &RelayArgs) -> Result<Exit, StartupError> {
-    let (voice, _scribe) = server_voice()?;
-    args.log.start(LevelFilter::Info, &voice)?;
+    let (output, _log_writer) = server_output()?;
+    args.log.start(LevelFilter::Info, &output)?;
     let (mut reactor, addresses) = prepare(args)?;
     reactor
         .stop_on_signals()
