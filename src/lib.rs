@@ -30,6 +30,7 @@ pub mod limits;
 pub mod logging;
 pub mod node;
 pub mod protocol;
+pub mod quantity;
 pub(crate) mod rate_limiter;
 pub mod reactor;
 pub mod relay;
