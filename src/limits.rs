@@ -4,7 +4,6 @@
 //! The structs derive [`clap::Args`] although the reactor uses them: a copy without
 //! flags would repeat every field.
 
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -81,17 +80,4 @@ fn without_flags<A: clap::Args + clap::FromArgMatches>() -> A {
     let command = A::augment_args(clap::Command::new("defaults").no_binary_name(true));
     let matches = command.get_matches_from(std::iter::empty::<&str>());
     A::from_arg_matches(&matches).expect("every argument has a default")
-}
-
-/// Addresses that count as one in the limits per address: an IPv6 host chooses its
-/// address in a whole /64 (RFC 7721, 2.1).
-#[must_use]
-pub fn address_group(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) => {
-            let prefix = u128::from(v6) & (u128::MAX << 64);
-            IpAddr::V6(prefix.into())
-        }
-        v4 => v4,
-    }
 }

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::cli::client_args::{ClientArgs, ClientCommand, GetArgs, ReporterArgs, hint};
+use crate::cli::StartupError;
+use crate::cli::client_args::{ClientArgs, ClientCommand, GetArgs, ReporterArgs};
 use crate::cli::console::is_interactive;
 use crate::cli::sockets::udp_routes;
-use crate::cli::usage::Mistake;
-use crate::cli::{Program, StartupError};
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer, Target};
 use crate::exit::Exit;
@@ -27,16 +26,11 @@ use crate::terminal::{Reporter, Screen, Style, TerminalOutput, prompt};
 /// Bytes per read. Contents are long, so the buffer is large.
 const READ_SIZE: usize = 1024 * 1024;
 
-impl Program for ClientArgs {
-    fn run(&self) -> Result<Exit, StartupError> {
-        let output = TerminalOutput::default();
-        self.log.start(self.reporter.log_level(), &output)?;
-        run_client(self, &output)
-    }
-
-    fn hint(mistake: &Mistake<'_>) -> Option<String> {
-        hint(mistake)
-    }
+/// Starts the log and runs the client.
+pub(super) fn run(args: &ClientArgs) -> Result<Exit, StartupError> {
+    let output = TerminalOutput::default();
+    args.log.start(args.reporter.log_level(), &output)?;
+    run_client(args, &output)
 }
 
 /// Runs the client until its task is done. The log has been started.

@@ -9,7 +9,8 @@ use log::LevelFilter;
 
 use crate::cli::relay_address::{RELAY_FLAGS, RelayAddressArgs, has_port};
 use crate::cli::usage::{Mistake, MistakeKind};
-use crate::cli::{HistoryArgs, LogArgs, values};
+use crate::cli::{HistoryArgs, LogArgs, Program, StartupError, client, values};
+use crate::exit::Exit;
 use crate::limits::Timeouts;
 use crate::protocol::{ContentHash, FileName, Port, Text};
 use crate::quantity;
@@ -161,44 +162,53 @@ const SYNONYMS: [(&[&str], &str); 4] = [
     (&["grep", "locate"], "search TEXT"),
 ];
 
-/// What the user means by a mistake.
-pub(super) fn hint(mistake: &Mistake<'_>) -> Option<String> {
-    let subject = mistake.subject;
-    let has = |command: &str| mistake.words.iter().any(|word| word == command);
-    Some(match mistake.kind {
-        MistakeKind::UnknownFlag if mistake.is_about(&RELAY_FLAGS) => {
-            "the relay's address is an argument: peer-client 127.0.0.1:8888 ls".into()
-        }
-        MistakeKind::Missing if subject == "RELAY" => match mistake.words {
-            [] => "write its address: peer-client 127.0.0.1:8888 ls".into(),
-            words => {
-                let words = address_first(words).join(" ");
-                format!("write its address before the command: peer-client {words}")
+impl Program for ClientArgs {
+    fn run(&self) -> Result<Exit, StartupError> {
+        client::run(self)
+    }
+
+    fn hint(mistake: &Mistake<'_>) -> Option<String> {
+        let subject = mistake.subject;
+        let has = |command: &str| mistake.words.iter().any(|word| word == command);
+        Some(match mistake.kind {
+            MistakeKind::UnknownFlag if mistake.is_about(&RELAY_FLAGS) => {
+                "the relay's address is an argument: peer-client 127.0.0.1:8888 ls".into()
             }
-        },
-        MistakeKind::Missing if has("find") => "write the name of a file: find hello.txt".into(),
-        MistakeKind::Missing if has("chat") => "write: chat IP PORT".into(),
-        MistakeKind::Missing if has("get") => "write the name of a file: get hello.txt".into(),
-        MistakeKind::Missing if has("send") => "write: send IP PORT 'TEXT'".into(),
-        MistakeKind::UnexpectedWord if has("send") => "write the message in quotes".into(),
-        MistakeKind::UnexpectedWord if has("search") || has("find") => {
-            "write a text with blanks in quotes".into()
-        }
-        MistakeKind::UnexpectedWord if has("chat") => "chat reads messages from its input".into(),
-        MistakeKind::UnexpectedWord if has("ls") => {
-            format!("to search for a text: search {subject}")
-        }
-        MistakeKind::UnknownCommand => {
-            let (_, command) = SYNONYMS
-                .iter()
-                .find(|(words, _)| words.contains(&subject))?;
-            format!("the command is {command}")
-        }
-        MistakeKind::UnexpectedWord if !has("nodes") => {
-            format!("to fetch a file of that name: get {subject}")
-        }
-        _ => return None,
-    })
+            MistakeKind::Missing if subject == "RELAY" => match mistake.words {
+                [] => "write its address: peer-client 127.0.0.1:8888 ls".into(),
+                words => {
+                    let words = address_first(words).join(" ");
+                    format!("write its address before the command: peer-client {words}")
+                }
+            },
+            MistakeKind::Missing if has("find") => {
+                "write the name of a file: find hello.txt".into()
+            }
+            MistakeKind::Missing if has("chat") => "write: chat IP PORT".into(),
+            MistakeKind::Missing if has("get") => "write the name of a file: get hello.txt".into(),
+            MistakeKind::Missing if has("send") => "write: send IP PORT 'TEXT'".into(),
+            MistakeKind::UnexpectedWord if has("send") => "write the message in quotes".into(),
+            MistakeKind::UnexpectedWord if has("search") || has("find") => {
+                "write a text with blanks in quotes".into()
+            }
+            MistakeKind::UnexpectedWord if has("chat") => {
+                "chat reads messages from its input".into()
+            }
+            MistakeKind::UnexpectedWord if has("ls") => {
+                format!("to search for a text: search {subject}")
+            }
+            MistakeKind::UnknownCommand => {
+                let (_, command) = SYNONYMS
+                    .iter()
+                    .find(|(words, _)| words.contains(&subject))?;
+                format!("the command is {command}")
+            }
+            MistakeKind::UnexpectedWord if !has("nodes") => {
+                format!("to fetch a file of that name: get {subject}")
+            }
+            _ => return None,
+        })
+    }
 }
 
 /// The words with the relay's address at the front, or with an example of one.

@@ -8,12 +8,9 @@ use std::time::Instant;
 
 use log::LevelFilter;
 
-use crate::cli::node_args::{NodeArgs, hint};
+use crate::cli::node_args::NodeArgs;
 use crate::cli::sockets::{bind_tcp, node_addresses, udp_routes};
-use crate::cli::usage::Mistake;
-use crate::cli::{
-    Program, SERVER_READ_SIZE, StartupError, console, print_line, server_exit, server_output,
-};
+use crate::cli::{SERVER_READ_SIZE, StartupError, console, print_line, server_exit, server_output};
 use crate::exit::Exit;
 use crate::node::{
     Console, HELP, MessageListener, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals,
@@ -46,17 +43,8 @@ impl fmt::Display for Serving {
     }
 }
 
-impl Program for NodeArgs {
-    fn run(&self) -> Result<Exit, StartupError> {
-        run_node(self)
-    }
-
-    fn hint(mistake: &Mistake<'_>) -> Option<String> {
-        hint(mistake)
-    }
-}
-
-fn run_node(args: &NodeArgs) -> Result<Exit, StartupError> {
+/// Runs the node until it is stopped.
+pub(super) fn run(args: &NodeArgs) -> Result<Exit, StartupError> {
     let (output, _log_writer) = server_output()?;
     let has_console = args.console.is_enabled();
     // A person at the console wants results, not a line per connection.

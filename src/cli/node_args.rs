@@ -7,7 +7,8 @@ use clap::Parser;
 
 use crate::cli::relay_address::{RELAY_FLAGS, RelayAddressArgs};
 use crate::cli::usage::{Mistake, MistakeKind};
-use crate::cli::{ConsoleArgs, HistoryArgs, LogArgs, values};
+use crate::cli::{ConsoleArgs, HistoryArgs, LogArgs, Program, StartupError, node, values};
+use crate::exit::Exit;
 use crate::limits::{Limits, Timeouts};
 use crate::protocol::ClaimedIp;
 use crate::quantity;
@@ -99,18 +100,27 @@ impl NodeArgs {
 /// Flags by which other programs take the folder to share.
 const FOLDER_FLAGS: [&str; 6] = ["-d", "--dir", "--directory", "--folder", "-s", "--path"];
 
-/// What the user means by a mistake.
-pub(super) fn hint(mistake: &Mistake<'_>) -> Option<String> {
-    Some(match mistake.kind {
-        MistakeKind::UnknownFlag if mistake.subject == "-p" => "write --port PORT".into(),
-        MistakeKind::UnknownFlag if mistake.is_about(&FOLDER_FLAGS) => "write --share DIR".into(),
-        MistakeKind::UnknownFlag if mistake.is_about(&RELAY_FLAGS) => {
-            "the relay's address is an argument: peer-node 127.0.0.1:8888".into()
-        }
-        MistakeKind::Missing => "write its address: peer-node 127.0.0.1:8888 --share DIR".into(),
-        MistakeKind::UnexpectedWord => {
-            format!("to share a folder: --share {}", mistake.subject)
-        }
-        _ => return None,
-    })
+impl Program for NodeArgs {
+    fn run(&self) -> Result<Exit, StartupError> {
+        node::run(self)
+    }
+
+    fn hint(mistake: &Mistake<'_>) -> Option<String> {
+        Some(match mistake.kind {
+            MistakeKind::UnknownFlag if mistake.subject == "-p" => "write --port PORT".into(),
+            MistakeKind::UnknownFlag if mistake.is_about(&FOLDER_FLAGS) => {
+                "write --share DIR".into()
+            }
+            MistakeKind::UnknownFlag if mistake.is_about(&RELAY_FLAGS) => {
+                "the relay's address is an argument: peer-node 127.0.0.1:8888".into()
+            }
+            MistakeKind::Missing => {
+                "write its address: peer-node 127.0.0.1:8888 --share DIR".into()
+            }
+            MistakeKind::UnexpectedWord => {
+                format!("to share a folder: --share {}", mistake.subject)
+            }
+            _ => return None,
+        })
+    }
 }

@@ -85,15 +85,44 @@ pub struct RelayArgs {
 
 impl Program for RelayArgs {
     fn run(&self) -> Result<Exit, StartupError> {
-        run_relay(self)
+        run(self)
     }
 
     fn hint(mistake: &Mistake<'_>) -> Option<String> {
-        hint(mistake)
+        const ADDRESS_FLAGS: [&str; 5] = ["--host", "--address", "--addr", "--bind", "--ip"];
+        let port = mistake.port().unwrap_or("8888");
+        let address = mistake.words.iter().find_map(|word| {
+            let word = word
+                .rsplit_once(':')
+                .map_or(word.as_str(), |(host, _)| host);
+            match word {
+                "localhost" => Some("127.0.0.1"),
+                word => values::ip(word).is_ok().then_some(word),
+            }
+        });
+        match (mistake.kind, address) {
+            (MistakeKind::UnknownFlag, _) if mistake.is_about(&["-p", "--port"]) => {
+                Some(format!("the port is the argument: relay-server {port}"))
+            }
+            (MistakeKind::UnknownFlag, _) if mistake.is_about(&ADDRESS_FLAGS) => {
+                Some("write --listen ADDR".into())
+            }
+            (MistakeKind::Missing, _) => Some(format!("write it first: relay-server {port}")),
+            (MistakeKind::UnexpectedWord | MistakeKind::InvalidValue, Some(address))
+                if mistake.kind == MistakeKind::UnexpectedWord || mistake.subject == "PORT" =>
+            {
+                Some(format!(
+                    "the port is the argument, the address a flag: \
+                 relay-server {port} --listen {address}"
+                ))
+            }
+            (MistakeKind::UnexpectedWord, None) => Some("the relay listens on one port".into()),
+            _ => None,
+        }
     }
 }
 
-fn run_relay(args: &RelayArgs) -> Result<Exit, StartupError> {
+fn run(args: &RelayArgs) -> Result<Exit, StartupError> {
     let (output, _log_writer) = server_output()?;
     args.log.start(LevelFilter::Info, &output)?;
     let (mut reactor, addresses) = prepare(args)?;
@@ -196,38 +225,4 @@ fn random_secret() -> io::Result<[u8; 32]> {
     // Up to 256 bytes are never returned in part (getrandom(2)).
     rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())?;
     Ok(secret)
-}
-
-/// What the user means by a mistake.
-fn hint(mistake: &Mistake<'_>) -> Option<String> {
-    const ADDRESS_FLAGS: [&str; 5] = ["--host", "--address", "--addr", "--bind", "--ip"];
-    let port = mistake.port().unwrap_or("8888");
-    let address = mistake.words.iter().find_map(|word| {
-        let word = word
-            .rsplit_once(':')
-            .map_or(word.as_str(), |(host, _)| host);
-        match word {
-            "localhost" => Some("127.0.0.1"),
-            word => values::ip(word).is_ok().then_some(word),
-        }
-    });
-    match (mistake.kind, address) {
-        (MistakeKind::UnknownFlag, _) if mistake.is_about(&["-p", "--port"]) => {
-            Some(format!("the port is the argument: relay-server {port}"))
-        }
-        (MistakeKind::UnknownFlag, _) if mistake.is_about(&ADDRESS_FLAGS) => {
-            Some("write --listen ADDR".into())
-        }
-        (MistakeKind::Missing, _) => Some(format!("write it first: relay-server {port}")),
-        (MistakeKind::UnexpectedWord | MistakeKind::InvalidValue, Some(address))
-            if mistake.kind == MistakeKind::UnexpectedWord || mistake.subject == "PORT" =>
-        {
-            Some(format!(
-                "the port is the argument, the address a flag: \
-                 relay-server {port} --listen {address}"
-            ))
-        }
-        (MistakeKind::UnexpectedWord, None) => Some("the relay listens on one port".into()),
-        _ => None,
-    }
 }
