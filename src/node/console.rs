@@ -23,21 +23,21 @@ const MAX_WAITING: usize = 1000;
 
 /// The answer to `help` at a console.
 pub const HELP: &str = "\
-NAME        fetch the file of that name into the share
-get NAME    the same, for names that start with a command's word
+NAME        fetch the file NAME into the shared folder
+get NAME    the same, for a name that starts like a command
 get --hash HASH NAME
-            the same, if there are several contents of that name
-share PATH  share a file, or a folder with all that is in it, where it lies
+            fetch the content with this hash
+share PATH  share a file, or a folder with all its files, without copying it
 unshare NAME
-            share it no longer; nothing is deleted
-ls          all files that the nodes have announced
-search TEXT those whose names contain the text
-find NAME   who has the file of that name
-nodes       the nodes that the relay knows
+            stop sharing it; no file is deleted
+ls          list all files that the nodes have announced
+search TEXT list the files whose names contain TEXT
+find NAME   list the nodes that have the file NAME
+nodes       list the nodes that are registered with the relay
 send IP PORT TEXT
-            a message to whoever listens there
-reply TEXT  the same, to whoever wrote last
-help        this
+            send a message to this address
+reply TEXT  send a message to the sender of the last message
+help        list the commands
 quit        stop the node";
 
 /// The person or program that types at a node.

@@ -48,8 +48,7 @@ fn what_is_not_there_is_told_by_the_exit_code_too() {
     assert_eq!(done.text(), "");
     let done = client(&relay, &["send", NOBODY, "9", "hello"]).expect_code(1);
     assert!(
-        done.stderr
-            .starts_with("not sent by the relay: it says 404 "),
+        done.stderr.starts_with("not sent: it says 404 "),
         "{}",
         done.stderr
     );
@@ -211,7 +210,7 @@ fn the_prompt_knows_the_questions() {
     terminal.at_prompt("find nothing");
     terminal.expect("nothing: no node has announced it");
     terminal.at_prompt("ls everything");
-    terminal.expect("ls takes nothing; get ls everything fetches");
+    terminal.expect("ls takes no argument; to fetch a file of that name: get ls everything");
     terminal.at_prompt("help");
     terminal.expect("search TEXT");
     terminal.at_prompt("hello.txt");

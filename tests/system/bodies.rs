@@ -64,7 +64,8 @@ fn every_size_comes_byte_for_byte() {
         let done = client(&relay, &["get", name]).expect_code(0);
         // Not assert_eq: it would print megabytes.
         assert!(done.stdout == *content, "{name}: {}", done.stderr);
-        let says = format!("received {name} bytes, 0 remaining");
+        let plural = if name == "1" { "" } else { "s" };
+        let says = format!("received {name} byte{plural}, 0 remaining");
         assert!(done.stderr.contains(&says), "{}", done.stderr);
     }
     // One after the other they come out as one stream.

@@ -49,7 +49,7 @@ fn who_sends_and_waits_gets_the_answers() {
     assert_eq!(done.text(), format!("{to} Yes, Grüße!\n"));
     let stderr = &done.stderr;
     assert!(
-        stderr.contains("you are reached at 127.0.0.1 port "),
+        stderr.contains("receiving messages at 127.0.0.1 port "),
         "{stderr}"
     );
     assert!(stderr.ends_with("sent\n"), "{stderr}");
@@ -81,7 +81,7 @@ fn who_waits_in_vain_is_told() {
     let args = with_address(&["send"], &to, &["hello", "--wait", "0.1"]);
     let done = client(&relay, &args).expect_code(1);
     assert!(
-        done.stderr.contains("no answer in 0.1 s"),
+        done.stderr.contains("no answer within 0.1 s"),
         "{}",
         done.stderr
     );
@@ -151,7 +151,7 @@ fn two_clients_talk_and_the_second_answers_whoever_writes() {
             .expect("it says where it is reached");
         let address = first
             .trim_end()
-            .split_once("reached at ")
+            .split_once("messages at ")
             .expect("an address")
             .1;
         (running, stdin, stdout, address.replace(" port ", " "))
@@ -180,7 +180,7 @@ fn two_clients_talk_and_the_second_answers_whoever_writes() {
 fn a_conversation_at_a_terminal() {
     let relay = relay(&["--message-rate", "1"]);
     let mut terminal = Terminal::start(client_command(relay.address(), &["chat"]));
-    let shown = terminal.expect("you are reached at 127.0.0.1 port ");
+    let shown = terminal.expect("receiving messages at 127.0.0.1 port ");
     assert!(!shown.contains("> "), "it asks when it listens: {shown}");
     let port = terminal.expect("\r\n");
     terminal.at("reply> ", "anybody?");
@@ -214,7 +214,7 @@ fn what_arrives_while_one_types_stands_above_the_line() {
     let (mut nc, to) = listener(&relay);
     let client = with_address(&["chat"], &to, &[]);
     let mut terminal = Terminal::start(client_command(relay.address(), &client));
-    terminal.expect("you are reached at 127.0.0.1 port ");
+    terminal.expect("receiving messages at 127.0.0.1 port ");
     let port = terminal.expect("\r\n");
     let prompt = format!("{to}> ");
     terminal.expect(&prompt);
@@ -274,7 +274,7 @@ fn when_the_relay_ends_a_conversation_the_prompt_is_back() {
     terminal.keys("half a");
     terminal.expect("half a");
     relay.stop();
-    terminal.expect("no messages arrive from the relay: ");
+    terminal.expect("cannot receive messages: ");
     // What was meant for somebody is no command.
     terminal.at("::1 7> half a", " line");
     terminal.expect("not sent: the conversation is over");
@@ -302,7 +302,7 @@ fn a_hostile_relay_cannot_write_on_the_terminal() {
     shown += &terminal.expect("127.0.0.1 7 bye");
     let (rest, code) = terminal.end();
     assert!(
-        rest.contains("not sent by the relay: replaced by a newer listener"),
+        rest.contains("not sent: replaced by a newer listener"),
         "{rest}"
     );
     assert_eq!(code, 1);

@@ -203,7 +203,7 @@ fn it_ends_by_itself_and_at_once_when_its_work_is_done() {
 fn what_none_of_its_nodes_has_is_not_found() {
     let done = demo(&["missing.txt", "hello.txt"]).expect_code(1);
     assert_eq!(done.text(), "Hello, Peerline!\n");
-    let says = "missing.txt: not found, 3 asked";
+    let says = "missing.txt: not found, 3 nodes asked";
     assert!(done.stderr.contains(says), "{}", done.stderr);
     let done = demo(&["../Cargo.toml"]).expect_code(2);
     assert!(

@@ -186,7 +186,7 @@ fn a_relay_that_does_not_answer_holds_no_line() {
     let mut terminal = Terminal::start(client_command(relay.address(), &[]));
     terminal.expect("peerline> ");
     terminal.keys("na\tme\r");
-    terminal.expect("name: the relay lists no node");
+    terminal.expect("name: the relay lists no nodes");
     terminal.at_prompt("quit");
     terminal.end();
 }
@@ -259,7 +259,7 @@ fn a_history_is_kept_elsewhere_or_not_at_all() {
     let bad = state.join("no folder/lines");
     let shown = run(&["--history", bad.to_str().expect("a text")]);
     assert_eq!(
-        shown.matches("no history is kept in ").count(),
+        shown.matches("cannot use the history file ").count(),
         1,
         "{shown}"
     );

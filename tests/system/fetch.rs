@@ -71,7 +71,7 @@ fn nodes_are_asked_in_the_order_of_the_list_up_to_the_first_that_has_the_file() 
         "the relay lists 4 nodes".to_owned(),
         format!("  node 4: {}", place(never.address())),
         format!("asking node 1 of 4: {}", place(first.address())),
-        "  not found there".to_owned(),
+        "  not found".to_owned(),
         format!("asking node 2 of 4: {}", place(second.address())),
         "  found: 17 B".to_owned(),
         "  received 17 bytes, 0 remaining".to_owned(),
@@ -87,11 +87,11 @@ fn nodes_are_asked_in_the_order_of_the_list_up_to_the_first_that_has_the_file() 
 fn when_all_were_asked_in_vain_the_client_says_so() {
     let relay = relay(&[]);
     let done = client(&relay, &["get", "hello.txt"]).expect_code(1);
-    assert!(done.stderr.contains("hello.txt: the relay lists no node"));
+    assert!(done.stderr.contains("hello.txt: the relay lists no nodes"));
     let empty = folder(&[]);
     let nodes = [(); 2].map(|()| node(&relay, empty.path(), &[]));
     let done = client(&relay, &["get", "hello.txt"]).expect_code(1);
-    assert!(done.stderr.contains("hello.txt: not found, 2 asked"));
+    assert!(done.stderr.contains("hello.txt: not found, 2 nodes asked"));
     assert!(done.stdout.is_empty());
     assert_eq!(nodes.map(|node| node.stat("gets")), [1, 1]);
     // Of a long list only the beginning is shown, but all are asked.
@@ -109,7 +109,7 @@ fn a_dead_node_is_passed_over() {
     let relay = relay(&[]);
     register(&relay, dead);
     let done = get_hello(relay.address()).expect_code(5);
-    let says = "hello.txt: not found, 1 of 1 could not be asked";
+    let says = "hello.txt: not found, 1 of 1 node failed";
     assert!(done.stderr.contains(says), "{}", done.stderr);
     let share = folder(&[("hello.txt", HELLO)]);
     let node = node(&relay, share.path(), &[]);
@@ -253,7 +253,7 @@ fn a_relay_that_gives_no_list_is_named_as_the_trouble() {
     ];
     for (relay, why) in relays {
         let done = get_hello(relay.address()).expect_code(3);
-        assert!(done.stderr.starts_with("the relay gives no list: "));
+        assert!(done.stderr.starts_with("no list from the relay: "));
         assert!(done.stderr.contains(why), "{}", done.stderr);
         assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
     }

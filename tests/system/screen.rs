@@ -39,7 +39,7 @@ fn a_quiet_client_says_only_what_went_wrong() {
     let done = client(&relay, &["-q", "get", "hello.txt"]).expect_code(0);
     assert_eq!((&done.stdout[..], &done.stderr[..]), (HELLO, ""));
     let done = client(&relay, &["get", "missing", "-q"]).expect_code(1);
-    assert_eq!(done.stderr, "missing: not found, 1 asked\n");
+    assert_eq!(done.stderr, "missing: not found, 1 node asked\n");
 }
 
 #[test]
@@ -121,10 +121,10 @@ fn failures_come_as_json_too() {
 #[test]
 fn a_relay_that_is_not_there_is_one_line() {
     let (_socket, dead) = nobody();
-    let no_list = "the relay gives no list: connect failed: ";
+    let no_list = "no list from the relay: connect failed: ";
     let of_x = format!("x: {no_list}");
-    let not_sent = "not sent by the relay: connect failed: ";
-    let no_messages = "no messages arrive from the relay: connect failed: ";
+    let not_sent = "not sent: connect failed: ";
+    let no_messages = "cannot receive messages: connect failed: ";
     for (args, says) in [
         (&["get", "x"][..], no_list),
         (&["nodes"], no_list),
@@ -136,7 +136,7 @@ fn a_relay_that_is_not_there_is_one_line() {
         let done = run(client_command(dead, args), b"x\n").expect_code(3);
         assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
         assert!(done.stderr.starts_with(says), "{}", done.stderr);
-        let advice = "; is it running, and is the address right?\n";
+        let advice = "; is the relay running, and is its address right?\n";
         assert!(done.stderr.ends_with(advice), "{}", done.stderr);
         assert!(done.stdout.is_empty());
     }

@@ -62,7 +62,7 @@ fn a_body_is_finished_before_the_end() {
 fn who_reads_nothing_is_cut_when_the_time_is_up() {
     let (mut nc, mut node, _relay, _share) = in_mid_body(&["--drain", "1"]);
     assert_eq!(node.stop(), Some(10));
-    let log = node.log_until("cut before all was sent: 1");
+    let log = node.log_until("closed before all data was sent: 1");
     assert!(log.contains("aborted at shutdown"), "{log}");
     assert!((nc.rest().len() as u64) < LARGE, "its end can be seen");
 }

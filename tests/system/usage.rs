@@ -309,8 +309,8 @@ fn peer_client() {
             ),
             (
                 "a:1 get ../x",
-                "invalid value '../x' for NAME: a file name is relative, its parts separated by \
-                 one /, none of them . or ..",
+                "invalid value '../x' for NAME: a file name must be relative, and no part may be \
+                 empty, . or ..",
             ),
             (
                 "a:1 get --hash abc x",
