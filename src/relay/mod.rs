@@ -333,7 +333,7 @@ impl Role for Relay {
                 break;
             };
             self.expired += 1;
-            self.journal.tell(
+            self.journal.log(
                 context.now,
                 format_args!("node {address} did not renew its lease"),
             );
