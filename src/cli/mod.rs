@@ -31,7 +31,7 @@ pub use relay::RelayArgs;
 pub use startup_error::StartupError;
 pub use usage::{Mistake, MistakeKind};
 
-use crate::exit::Exit;
+pub use crate::exit::Exit;
 use crate::logging::AsyncLogWriter;
 use crate::reactor::LoopOutcome;
 pub use crate::terminal::HistoryArgs;
