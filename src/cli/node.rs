@@ -119,7 +119,7 @@ pub(super) fn prepare(
     let now = Instant::now();
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
     let node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event)
-        .by_datagrams(UdpRequests::new(&routes, fastrand::u64(..)));
+        .with_udp(UdpRequests::new(&routes, fastrand::u64(..)));
     let node = with_console_and_messages(node, args, port, relay, &routes, user);
     let mut reactor = Reactor::new(node, settings, now).map_err(system)?;
     for listener in listeners {
@@ -160,14 +160,14 @@ fn with_console_and_messages(
 ) -> Node<Folder> {
     if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
         let listener = MessageListener::new(relay.clone(), args.advertise, port, fastrand::u64(..));
-        node = node.listening(listener);
+        node = node.with_message_listener(listener);
     }
     if let Some(user) = user {
         let can_choose = console::is_interactive();
         let (max_nodes, max_downloads) = (args.console.max_nodes, args.console.max_downloads);
         let console = Console::new(user, can_choose, relay, max_nodes, max_downloads)
-            .by_datagrams(UdpRequests::new(routes, fastrand::u64(..)));
-        node = node.obeying(console);
+            .with_udp(UdpRequests::new(routes, fastrand::u64(..)));
+        node = node.with_console(console);
     }
     node
 }
@@ -180,11 +180,11 @@ fn start_workers(
     hash_worker: HashWorker,
 ) -> io::Result<()> {
     let handle = reactor.handle();
-    let on_scan = move |result| handle.tell(NodeMessage::Found(ShareUpdate::Scan(result)));
+    let on_scan = move |result| handle.tell(NodeMessage::Share(ShareUpdate::Scan(result)));
     scan_worker.start(on_scan)?;
     if !args.no_hashes {
         let handle = reactor.handle();
-        let on_hash = move |result| handle.tell(NodeMessage::Found(ShareUpdate::Hash(result)));
+        let on_hash = move |result| handle.tell(NodeMessage::Share(ShareUpdate::Hash(result)));
         hash_worker.start(args.hash_cache_path(), on_hash)?;
     }
     Ok(())
@@ -192,16 +192,16 @@ fn start_workers(
 
 fn log_event(event: &NodeEvent<'_>) {
     match event {
-        NodeEvent::RelayAway(_)
-        | NodeEvent::Unheard(_)
-        | NodeEvent::Replaced
-        | NodeEvent::NotSent(..) => {
+        NodeEvent::RegistrationFailed(_)
+        | NodeEvent::ListenFailed(_)
+        | NodeEvent::ListenerReplaced
+        | NodeEvent::MessageNotSent(..) => {
             log::warn!("{event}");
         }
         NodeEvent::Registered(_)
         | NodeEvent::Unregistered
         | NodeEvent::Listening(_)
         | NodeEvent::Message(_)
-        | NodeEvent::Sent(_) => log::info!("{event}"),
+        | NodeEvent::MessageSent(_) => log::info!("{event}"),
     }
 }

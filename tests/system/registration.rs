@@ -20,7 +20,7 @@ fn a_node_stays_listed_beyond_its_lease() {
     let share = folder(&[]);
     let node = node(&relay, share.path(), &[]);
     // Renewals are a third of a lease apart: the first lease is over.
-    let log = relay.log_until_count("asks: REGISTER", 5);
+    let log = relay.log_until_count("request: REGISTER", 5);
     assert!(!log.contains("did not renew"), "{log}");
     assert_eq!(log.matches(" registered by ").count(), 1, "once: {log}");
     assert_eq!(list(&relay), list_with(&node));
@@ -99,7 +99,7 @@ fn a_node_serves_without_its_relay() {
     let log = node.log_until_count("connect failed: ", 3);
     let count = log.matches("WARN").count();
     assert_eq!(count, 1, "{log}");
-    assert!(log.contains("serving on, and trying again"), "{log}");
+    assert!(log.contains("still serving files, retrying"), "{log}");
     assert_eq!(ask(node.address(), b"GET file\n"), "FOUND 7\ncontent");
     // There is no relay to unregister from.
     assert_eq!(node.stop(), Some(0));

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use files::{folder, large_file, noise};
-pub use nc::{Nc, ask, ask_bytes};
+pub use nc::{Nc, ask, ask_bytes, without_epochs};
 pub use program::{ProgramOutput, client, client_command, run};
 pub use running_program::RunningProgram;
 pub use server::{
