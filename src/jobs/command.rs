@@ -16,21 +16,21 @@ pub const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// The answer to `help`.
 pub const HELP: &str = "\
-NAME        fetch the file of that name and show it
-get NAME    the same, for names that start with a command's word
+NAME        fetch the file NAME and print it
+get NAME    the same, for a name that starts like a command
 get --hash HASH NAME
-            the same, if there are several contents of that name
-ls          all files that the nodes have announced
-search TEXT those whose names contain the text
-find NAME   who has the file of that name
-nodes       the nodes that the relay knows
+            fetch the content with this hash
+ls          list all files that the nodes have announced
+search TEXT list the files whose names contain TEXT
+find NAME   list the nodes that have the file NAME
+nodes       list the nodes that are registered with the relay
 send IP PORT TEXT
-            a message to whoever listens there
+            send a message to this address
 chat [IP PORT]
-            a conversation: each line goes there, or to whoever wrote last; /quit
-            ends it
-help        this
-quit        goodbye (so is the end of input)";
+            send each line that you type to this address, or to the sender of
+            the last message; /quit ends the chat
+help        list the commands
+quit        end the program; the end of input does the same";
 
 /// One line, understood.
 #[derive(Clone, PartialEq, Eq, Debug)]
