@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use crate::cli::StartupError;
-use crate::exit::Exit;
+use crate::cli::exit::Exit;
 use crate::protocol::canonical;
 
 /// The addresses to listen on: what the user says, else the local addresses from

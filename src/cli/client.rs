@@ -13,10 +13,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::cli::console::has_terminal;
+use crate::cli::exit::Exit;
 use crate::cli::{HistoryArgs, LogArgs, StartupError, datagram_routes, port, resolve};
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer, Target};
-use crate::exit::Exit;
 use crate::jobs::{HELP, Query};
 use crate::limits::{self, Limits, Timeouts};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
@@ -226,8 +226,8 @@ pub(super) fn work(args: &ClientArgs, voice: &TerminalOutput) -> Result<Exit, St
     let by_udp: &[SocketAddr] = if args.udp { &relay } else { &[] };
     let (sockets, routes) = datagram_routes(by_udp, &[]);
     let client = Client::new(screen, relay, args.max_nodes, task)
-        .asking(may_ask)
-        .by_datagrams(UdpRequests::new(&routes, fastrand::u64(..)));
+        .with_choices(may_ask)
+        .with_udp(UdpRequests::new(&routes, fastrand::u64(..)));
     let settings = ReactorSettings {
         limits: Limits::default(),
         patience: args.patience.clone(),
@@ -264,7 +264,7 @@ pub(super) fn work(args: &ClientArgs, voice: &TerminalOutput) -> Result<Exit, St
         .run()
         .map_err(|error| StartupError::system("poll", &error))?;
     Ok(match outcome {
-        LoopOutcome::Finished => client.exit(),
+        LoopOutcome::Finished => client.result().into(),
         LoopOutcome::Drained | LoopOutcome::Cut(_) => Exit::Interrupted,
     })
 }

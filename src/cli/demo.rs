@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::cli::exit::Exit;
 use crate::cli::{HistoryArgs, LogArgs, StartupError, client, node, relay};
-use crate::exit::Exit;
 use crate::node::NodeEvent;
 use crate::protocol::FileName;
 use crate::reactor::Reactor;

@@ -8,7 +8,7 @@ use log::LevelFilter;
 use simplelog::{Config, ConfigBuilder, WriteLogger};
 
 use crate::cli::StartupError;
-use crate::exit::Exit;
+use crate::cli::exit::Exit;
 use crate::terminal::TerminalOutput;
 
 /// Where the log goes and how much it says.

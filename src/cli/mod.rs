@@ -5,6 +5,7 @@ mod addresses;
 pub mod client;
 mod console;
 pub mod demo;
+pub mod exit;
 mod logging;
 pub mod node;
 pub mod relay;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 pub use console::ConsoleArgs;
 pub use logging::LogArgs;
 
-use crate::exit::Exit;
+use crate::cli::exit::Exit;
 use crate::logging::AsyncLogWriter;
 use crate::protocol::Port;
 use crate::reactor::{DatagramSocket, ListeningSocket, LoopOutcome};

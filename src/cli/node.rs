@@ -9,11 +9,11 @@ use clap::Parser;
 use log::LevelFilter;
 
 use crate::cli::addresses::listen_addresses;
+use crate::cli::exit::Exit;
 use crate::cli::{
     ConsoleArgs, HistoryArgs, LogArgs, SERVER_READ_SIZE, StartupError, announce, bind, console,
     datagram_routes, port, resolve, server_exit, server_voice,
 };
-use crate::exit::Exit;
 use crate::limits::{self, Limits, Timeouts};
 use crate::node::{
     Console, HELP, MessageListener, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals,

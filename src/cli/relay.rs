@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use log::LevelFilter;
 
+use crate::cli::exit::Exit;
 use crate::cli::{
     LogArgs, SERVER_READ_SIZE, StartupError, announce, bind, bind_datagrams, server_exit,
     server_voice,
 };
-use crate::exit::Exit;
 use crate::limits::{self, Limits, Timeouts};
 use crate::reactor::{DatagramSocket, ListeningSocket, Reactor, ReactorSettings};
 use crate::relay::{Network, Quota, Relay, RelaySettings, Trust};

@@ -1,60 +1,39 @@
 //! The client: asks the relay, closes, then asks one node at a time, and stops
-//! at the first that has the file. It runs one job at a time, or leads one
-//! conversation.
+//! at the first that has the file. It runs one job at a time, or one chat.
 
 mod chat;
+mod mode;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub use mode::Task;
+
 use crate::client::chat::Chat;
+use crate::client::mode::Mode;
 use crate::close_reason::{CloseReason, ResourceLimit};
-use crate::exit::Exit;
 use crate::jobs::{
-    Choices, Chosen, Done, HELP, Job, JobConnection, JobRunner, PromptKind, Query, TerminalEvent,
-    Typed, User,
+    BLANKS, Chosen, FinishedJob, HELP, Job, JobConnection, JobResult, JobRunner, PromptKind,
+    TaskResult, TerminalEvent, Typed, User, UserEvent,
 };
-use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::udp_requests::UdpRequests;
 
 /// The client's part.
 pub struct Client {
     jobs: JobRunner,
-    choices: Choices,
-    /// The conversation that is led.
-    chat: Option<Chat>,
-    task: Task,
-    /// The relay was there at the start: commands come one by one from the user.
-    prompting: bool,
-    /// The user was asked for a line, and meant it to be this.
-    asked: Option<PromptKind>,
-    exit: Exit,
-}
-
-/// What the client is asked to do.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Task {
-    /// See whether the relay is there, then wait for commands.
-    Prompt,
-    /// Show the answer.
-    Ask(Query),
-    /// Fetch these files; with a hash, only the content that has it.
-    Get(VecDeque<FileName<'static>>, Option<ContentHash>),
-    /// Send a message, and show what arrives for so long.
-    SendAndWait(NodeAddress, Text<'static>, Duration),
-    /// Lead a conversation with this one, or with whoever speaks last, and listen
-    /// on for so long after the end of input.
-    Chat(Option<NodeAddress>, Duration),
+    mode: Mode,
+    /// The line for which the user was prompted.
+    prompted: Option<PromptKind>,
+    result: TaskResult,
 }
 
 /// One connection of a client.
 pub enum ClientSession {
-    /// An job's.
+    /// For a job.
     Job(Box<JobConnection>),
-    /// Where messages arrive.
+    /// For messages.
     MessageSubscription,
 }
 
@@ -83,162 +62,208 @@ impl Client {
         task: Task,
     ) -> Self {
         Self {
+            mode: Mode::new(task, &relay),
             jobs: JobRunner::new(user, relay, max_nodes),
-            choices: Choices::default(),
-            chat: None,
-            task,
-            prompting: false,
-            asked: None,
-            exit: Exit::Success,
+            prompted: None,
+            result: TaskResult::Success,
         }
     }
 
-    /// If the user `may` be asked which one of several contents is meant, the next
-    /// line that is typed is the answer.
+    /// If `may_choose`, the user is prompted to choose one of several contents.
     #[must_use]
-    pub fn asking(mut self, may: bool) -> Self {
-        self.jobs.may_ask(may);
+    pub fn with_choices(mut self, may_choose: bool) -> Self {
+        self.jobs.set_may_choose(may_choose);
         self
     }
 
-    /// Asks the relay in datagrams where it can.
+    /// Sends queries over UDP first, and over TCP where UDP fails.
     #[must_use]
-    pub fn by_datagrams(mut self, exchanges: UdpRequests<JobConnection>) -> Self {
-        self.jobs.by_datagrams(exchanges);
+    pub fn with_udp(mut self, udp: UdpRequests<JobConnection>) -> Self {
+        self.jobs.set_udp(udp);
         self
     }
 
-    /// How it went.
+    /// The result of the task.
     #[must_use]
-    pub fn exit(&self) -> Exit {
-        self.exit
+    pub fn result(&self) -> TaskResult {
+        self.result
     }
 
-    /// Begins an job, and deals with it if it is done at once.
-    fn begin(&mut self, context: &mut Context<'_, Self>, job: Job) {
+    /// Starts a job, and the jobs that follow if it is done at once.
+    fn start_job(&mut self, context: &mut Context<'_, Self>, job: Job) {
         let mut next = Some(job);
         while let Some(job) = next.take() {
-            if let Some(done) = self.jobs.begin(context, job) {
-                next = self.after(context, done);
+            if let Some(finished) = self.jobs.start(context, job) {
+                next = self.on_finished_job(context, finished);
             }
         }
     }
 
-    /// JobRunner are done: begins what comes next.
-    fn go_on(&mut self, context: &mut Context<'_, Self>, done: impl IntoIterator<Item = Done>) {
-        for done in done {
-            if let Some(job) = self.after(context, done) {
-                self.begin(context, job);
+    fn on_finished_jobs(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        finished: impl IntoIterator<Item = FinishedJob>,
+    ) {
+        for finished in finished {
+            if let Some(job) = self.on_finished_job(context, finished) {
+                self.start_job(context, job);
             }
         }
     }
 
-    /// An job is done: says what comes next.
-    fn after(&mut self, context: &mut Context<'_, Self>, done: Done) -> Option<Job> {
-        if let Some(choice) = done.choice {
-            self.choices.add(choice, self.jobs.user());
-            self.ready();
-            return None;
+    /// Returns the next job.
+    fn on_finished_job(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        finished: FinishedJob,
+    ) -> Option<Job> {
+        match finished.result {
+            JobResult::Task(result) => return self.on_result(context, result),
+            JobResult::Choice(choice) => {
+                if let Some(choices) = self.mode.choices_mut() {
+                    choices.add(choice, self.jobs.user());
+                }
+                self.prompt();
+            }
+            JobResult::ReaderGone => context.out.stop_loop(),
         }
-        if done.reader_gone {
-            context.out.stop_loop();
-            return None;
-        }
-        self.over(context, done.exit)
+        None
     }
 
-    /// A command, or one of the files to fetch, is over: says what comes next.
-    fn over(&mut self, context: &mut Context<'_, Self>, exit: Exit) -> Option<Job> {
-        self.exit = self.exit.or(exit);
-        match &mut self.task {
-            Task::Prompt if self.prompting || exit == Exit::Success => {
-                self.prompting = true;
-                self.ready();
+    /// A command, or one of the files to fetch, is done. Returns the next job.
+    fn on_result(&mut self, context: &mut Context<'_, Self>, result: TaskResult) -> Option<Job> {
+        self.result = self.result.or(result);
+        match &mut self.mode {
+            Mode::Prompt { is_ready, .. } if *is_ready || result == TaskResult::Success => {
+                *is_ready = true;
+                self.prompt();
                 return None;
             }
-            // Without a list there is nobody to ask; and what was shown in part is
-            // not to be followed by more.
-            Task::Get(..) if matches!(exit, Exit::Relay | Exit::Incomplete) => {}
-            Task::Get(names, hash) => {
+            // Without a list there is no node to ask; and after a part of a file nothing
+            // more is printed.
+            Mode::Get { .. } if matches!(result, TaskResult::Relay | TaskResult::Incomplete) => {}
+            Mode::Get { names, hash, .. } => {
                 if let Some(name) = names.pop_front() {
                     return Some(Job::GetAmongKnown(name, *hash));
                 }
             }
-            Task::Prompt | Task::Ask(_) | Task::SendAndWait(..) | Task::Chat(..) => {}
+            Mode::Prompt { .. } | Mode::Query(_) | Mode::Chat(_) => {}
         }
         context.out.stop_loop();
         None
     }
 
-    fn input_ended(&mut self, context: &mut Context<'_, Self>) {
-        if let (Task::Chat(..), Some(chat)) = (&self.task, &mut self.chat) {
-            chat.listen_on(context.now);
-        } else if let Task::Get(..) = self.task {
-            // It was to be a choice. The other files are fetched without asking.
-            self.jobs.may_ask(false);
-            self.typed(context, "");
-        } else {
-            self.give_up_choice();
-            context.out.stop_loop();
+    /// Prompts the user for one line.
+    fn prompt(&mut self) {
+        if self.prompted.is_none() {
+            let kind = self.mode.prompt_kind();
+            self.prompted = Some(kind);
+            self.jobs.user().prompt(kind);
         }
     }
 
-    /// At the prompt that is the end of a choice, and of all where there is none.
-    fn interrupted(&mut self, context: &mut Context<'_, Self>) {
-        self.asked = None;
-        if self.task == Task::Prompt && self.give_up_choice() {
-            self.ready();
+    fn on_line(&mut self, context: &mut Context<'_, Self>, line: &str) {
+        let user = self.jobs.user();
+        if let Some(chat) = self.mode.chat_mut() {
+            chat.on_line(context.out, user, line);
+            return self.after_chat_event();
+        }
+        let choices = self.mode.choices_mut();
+        let result = match choices.and_then(|choices| choices.typed(line, user)) {
+            Some(Chosen::Content(name, hash)) => {
+                return self.start_job(context, Job::GetAmongKnown(name, Some(hash)));
+            }
+            Some(Chosen::Nothing) => TaskResult::WhichContent,
+            Some(Chosen::NotYet) => return self.prompt(),
+            None => match Typed::parse(line) {
+                Typed::Get(name, hash) => {
+                    return self.start_job(context, Job::Get(name.into_owned(), hash));
+                }
+                Typed::Ask(query) => return self.start_job(context, Job::Ask(query)),
+                Typed::Chat(to) => {
+                    let new_chat = Chat::new(self.jobs.relay(), to, Duration::ZERO);
+                    new_chat.connect(context.out);
+                    if let Mode::Prompt { chat, .. } = &mut self.mode {
+                        *chat = Some(new_chat.into());
+                    }
+                    return;
+                }
+                Typed::Quit => return context.out.stop_loop(),
+                other => other.explain(line, HELP, user),
+            },
+        };
+        if let Some(job) = self.on_result(context, result) {
+            self.start_job(context, job);
+        }
+    }
+
+    /// The user has typed a message for a chat that was over by then: the line is no
+    /// command.
+    fn on_late_message(&mut self, line: &str) {
+        if !matches!(line.trim_matches(BLANKS), "" | chat::QUIT) {
+            let event = UserEvent::Wrong("not sent: the conversation is over");
+            self.jobs.user().on_event(event);
+            self.result = self.result.or(TaskResult::Relay);
+        }
+        self.prompt();
+    }
+
+    fn on_end_of_input(&mut self, context: &mut Context<'_, Self>) {
+        match &mut self.mode {
+            Mode::Chat(chat) => chat.start_wait(context.now),
+            Mode::Get { .. } => {
+                // A choice was expected. The other files are fetched without choices.
+                self.jobs.set_may_choose(false);
+                self.on_line(context, "");
+            }
+            Mode::Prompt { .. } | Mode::Query(_) => {
+                self.cancel_choice();
+                context.out.stop_loop();
+            }
+        }
+    }
+
+    /// At the prompt this ends a choice, or the program if there is none.
+    fn on_interrupt(&mut self, context: &mut Context<'_, Self>) {
+        self.prompted = None;
+        if matches!(self.mode, Mode::Prompt { .. }) && self.cancel_choice() {
+            self.prompt();
         } else {
             context.out.shut_down();
         }
     }
 
-    /// The user does not want to choose now. Returns whether there was a choice.
-    fn give_up_choice(&mut self) -> bool {
-        let was_choosing = self.choices.give_up(self.jobs.user());
-        if was_choosing {
-            self.exit = self.exit.or(Exit::WhichContent);
+    /// The user does not make the next choice. Returns whether there was one.
+    fn cancel_choice(&mut self) -> bool {
+        let choices = self.mode.choices_mut();
+        let had_choice = choices.is_some_and(|choices| choices.give_up(self.jobs.user()));
+        if had_choice {
+            self.result = self.result.or(TaskResult::WhichContent);
         }
-        was_choosing
+        had_choice
     }
 
-    fn typed(&mut self, context: &mut Context<'_, Self>, line: &str) {
-        if self.chat.is_some() {
-            return self.chat_typed(context, line);
-        }
-        let exit = match self.choices.typed(line, self.jobs.user()) {
-            Some(Chosen::Content(name, hash)) => {
-                return self.begin(context, Job::GetAmongKnown(name, Some(hash)));
-            }
-            Some(Chosen::Nothing) => Exit::WhichContent,
-            Some(Chosen::NotYet) => return self.ready(),
-            None => match Typed::parse(line) {
-                Typed::Get(name, hash) => {
-                    return self.begin(context, Job::Get(name.into_owned(), hash));
-                }
-                Typed::Ask(question) => return self.begin(context, Job::Ask(question)),
-                Typed::Chat(to) => {
-                    let chat = Chat::typed(self.jobs.relay(), to, Duration::ZERO);
-                    return self.begin_chat(context, chat);
-                }
-                Typed::Quit => return context.out.stop_loop(),
-                other => other.explain(line, HELP, self.jobs.user()),
-            },
+    fn on_chat_close(&mut self, context: &mut Context<'_, Self>, reason: &CloseReason) {
+        let Some(chat) = self.mode.chat_mut() else {
+            return;
         };
-        if let Some(job) = self.over(context, exit) {
-            self.begin(context, job);
+        let is_over = chat.on_close(context.out, self.jobs.user(), reason);
+        self.after_chat_event();
+        if is_over {
+            if let Mode::Prompt { chat, .. } = &mut self.mode {
+                *chat = None;
+            }
+            self.on_result(context, TaskResult::Success);
         }
     }
 
-    /// Asks the user for one line.
-    fn ready(&mut self) {
-        if self.asked.is_none() {
-            let wanted = match &self.chat {
-                Some(chat) => chat.wanted(),
-                None => self.choices.wanted(),
-            };
-            self.asked = Some(wanted);
-            self.jobs.user().prompt(wanted);
+    fn after_chat_event(&mut self) {
+        if let Some(chat) = self.mode.chat_mut() {
+            let (result, needs_prompt) = chat.take_update();
+            self.result = self.result.or(result);
+            if needs_prompt {
+                self.prompt();
+            }
         }
     }
 }
@@ -250,23 +275,16 @@ impl Role for Client {
     type Message = TerminalEvent;
 
     fn start(&mut self, context: &mut Context<'_, Self>) {
-        let job = match &mut self.task {
-            Task::Prompt => Job::Look,
-            Task::Ask(question) => Job::Ask(question.clone()),
-            Task::Get(names, hash) => match names.pop_front() {
+        let job = match &mut self.mode {
+            Mode::Prompt { .. } => Job::Look,
+            Mode::Query(query) => Job::Ask(query.clone()),
+            Mode::Get { names, hash, .. } => match names.pop_front() {
                 Some(name) => Job::Get(name, *hash),
                 None => return context.out.stop_loop(),
             },
-            Task::SendAndWait(to, text, wait) => {
-                let chat = Chat::given(self.jobs.relay(), *to, text.clone(), *wait);
-                return self.begin_chat(context, chat);
-            }
-            Task::Chat(to, wait) => {
-                let chat = Chat::typed(self.jobs.relay(), *to, *wait);
-                return self.begin_chat(context, chat);
-            }
+            Mode::Chat(chat) => return chat.connect(context.out),
         };
-        self.begin(context, job);
+        self.start_job(context, job);
     }
 
     fn on_accept(&mut self, _: SocketAddr) -> ClientSession {
@@ -280,77 +298,81 @@ impl Role for Client {
         context: &mut Context<'_, Self>,
         conn: ConnId,
         _: SocketAddr,
-        connection: &mut ClientSession,
-        heard: Input<'_>,
+        session: &mut ClientSession,
+        input: Input<'_>,
     ) -> ReadNext {
-        match connection {
-            ClientSession::Job(session) => {
-                self.jobs.on_input(session, heard, context.out.text(conn))
-            }
-            ClientSession::MessageSubscription => self.chat_heard(context, conn, heard),
+        if let ClientSession::Job(connection) = session {
+            let out = context.out.text(conn);
+            return self.jobs.on_input(connection, input, out);
         }
+        let Some(chat) = self.mode.chat_mut() else {
+            return ReadNext::Close(CloseReason::Completed);
+        };
+        let next = chat.on_input(context, conn, self.jobs.user(), input);
+        self.after_chat_event();
+        next
     }
 
     fn on_close(
         &mut self,
         context: &mut Context<'_, Self>,
-        connection: ClientSession,
-        end: &CloseReason,
+        session: ClientSession,
+        reason: &CloseReason,
     ) {
-        let session = match connection {
-            ClientSession::Job(session) => *session,
-            ClientSession::MessageSubscription => return self.chat_ended(context, end),
-        };
-        let done = self.jobs.on_close(context, session, end);
-        self.go_on(context, done);
+        match session {
+            ClientSession::Job(connection) => {
+                let finished = self.jobs.on_close(context, *connection, reason);
+                self.on_finished_jobs(context, finished);
+            }
+            ClientSession::MessageSubscription => self.on_chat_close(context, reason),
+        }
     }
 
     fn on_datagram(&mut self, context: &mut Context<'_, Self>, from: UdpPeer, bytes: &[u8]) {
-        let done = self.jobs.datagram(context, from, bytes);
-        self.go_on(context, done);
+        let finished = self.jobs.on_datagram(context, from, bytes);
+        self.on_finished_jobs(context, finished);
     }
 
     fn on_udp_unreachable(&mut self, context: &mut Context<'_, Self>, socket: u32) {
-        let done = self.jobs.on_udp_unreachable(context, socket);
-        self.go_on(context, done);
+        let finished = self.jobs.on_udp_unreachable(context, socket);
+        self.on_finished_jobs(context, finished);
     }
 
     fn on_message(&mut self, context: &mut Context<'_, Self>, message: TerminalEvent) {
+        let is_chatting = self.mode.chat().is_some();
         match message {
-            TerminalEvent::Typed(line) => {
-                let meant = self.asked.take();
-                if matches!(meant, Some(PromptKind::Words(_))) && self.chat.is_none() {
-                    return self.said_too_late(&line);
-                }
-                self.typed(context, &line);
+            TerminalEvent::Typed(line) => match self.prompted.take() {
+                Some(PromptKind::Words(_)) if !is_chatting => self.on_late_message(&line),
+                _ => self.on_line(context, &line),
+            },
+            // A message is no file name.
+            TerminalEvent::Complete { .. } if is_chatting => {}
+            TerminalEvent::Complete { prefix, callback } => {
+                self.jobs.complete(context, prefix, callback);
             }
-            // What is said is no file name.
-            TerminalEvent::Complete { .. } if self.chat.is_some() => {}
-            TerminalEvent::Complete { prefix, answer } => {
-                self.jobs.complete(context, prefix, answer)
-            }
-            TerminalEvent::EndOfInput => self.input_ended(context),
-            TerminalEvent::Interrupt => self.interrupted(context),
+            TerminalEvent::EndOfInput => self.on_end_of_input(context),
+            TerminalEvent::Interrupt => self.on_interrupt(context),
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let chat = self.chat.as_ref().and_then(Chat::next_deadline);
-        [chat, self.jobs.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let chat = self.mode.chat().and_then(Chat::next_deadline);
+        let deadlines = [chat, self.jobs.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
-        self.chat_due(context);
-        let done = self.jobs.on_timer(context);
-        self.go_on(context, done);
+        if let Some(chat) = self.mode.chat_mut() {
+            chat.on_timer(context, self.jobs.user());
+            self.after_chat_event();
+        }
+        let finished = self.jobs.on_timer(context);
+        self.on_finished_jobs(context, finished);
     }
 
     fn drain(&mut self, context: &mut Context<'_, Self>) {
-        self.jobs.abandon();
-        self.exit = Exit::Interrupted;
+        self.jobs.abort();
+        self.result = TaskResult::Interrupted;
         context.out.stop_loop();
     }
 }

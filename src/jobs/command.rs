@@ -1,7 +1,7 @@
 //! What a person types at the prompt.
 
-use crate::exit::Exit;
 use crate::jobs::query::Query;
+use crate::jobs::task_result::TaskResult;
 use crate::jobs::user::{User, UserEvent};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Request, Text, Verb};
 
@@ -105,13 +105,13 @@ impl<'a> Typed<'a> {
 
     /// Tells the user about what asks for nothing else: `help`, or what cannot be
     /// done here. Returns whether something is wrong with it.
-    pub fn explain(&self, line: &str, help: &'static str, user: &mut dyn User) -> Exit {
+    pub fn explain(&self, line: &str, help: &'static str, user: &mut dyn User) -> TaskResult {
         let line = line.trim_matches(BLANKS);
         match self {
-            Self::Empty => return Exit::Success,
+            Self::Empty => return TaskResult::Success,
             Self::Help => {
                 user.on_event(UserEvent::Help(help));
-                return Exit::Success;
+                return TaskResult::Success;
             }
             Self::Surplus(word) => user.on_event(UserEvent::Surplus { word, line }),
             Self::Wrong(why) => user.on_event(UserEvent::Wrong(why)),
@@ -127,7 +127,7 @@ impl<'a> Typed<'a> {
                 ));
             }
         }
-        Exit::Usage
+        TaskResult::Usage
     }
 
     fn get(name: &'a str, hash: Option<ContentHash>) -> Self {

@@ -1,109 +1,111 @@
-//! Questions to the relay in datagrams, if the user wants that. An answer that
-//! does not fit into one is asked for again over TCP.
+//! Queries to the relay over UDP, if the user wants that. A query whose answer does
+//! not fit into a datagram is sent again over TCP.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::jobs::connection::JobConnection;
-use crate::jobs::runner::{Done, JobRunner, RunsJobs};
+use crate::jobs::job::FinishedJob;
+use crate::jobs::runner::{JobRunner, RunsJobs};
 use crate::role::{Context, Input, UdpPeer};
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
 
 impl JobRunner {
-    /// Datagrams that reach the relay. What they can carry goes there first.
-    pub fn by_datagrams(&mut self, exchanges: UdpRequests<JobConnection>) {
-        self.exchanges = exchanges;
+    /// Sends queries over UDP first, and over TCP where UDP fails.
+    pub fn set_udp(&mut self, udp: UdpRequests<JobConnection>) {
+        self.udp = udp;
     }
 
-    /// Begins a conversation with the relay: in datagrams if it is `brief`.
-    pub(super) fn talk<R: RunsJobs>(
+    /// Opens a connection to the relay: over UDP if the query `fits_datagram`.
+    pub(super) fn open<R: RunsJobs>(
         &mut self,
         context: &mut Context<'_, R>,
         relay: SocketAddr,
-        session: JobConnection,
-        brief: bool,
+        connection: JobConnection,
+        fits_datagram: bool,
     ) {
-        let mut exchanges = std::mem::take(&mut self.exchanges);
-        let begun = if brief {
-            exchanges.begin(
-                context.out,
-                context.now,
-                relay,
-                session,
-                |session, lines| {
-                    self.on_input(session, Input::Connected, lines);
-                },
-            )
-        } else {
-            Err(session)
-        };
-        self.exchanges = exchanges;
-        if let Err(session) = begun {
-            context.out.dial(relay, session.into());
+        if !fits_datagram {
+            return context.out.dial(relay, connection.into());
+        }
+        let mut udp = std::mem::take(&mut self.udp);
+        let sent = udp.begin(
+            context.out,
+            context.now,
+            relay,
+            connection,
+            |connection, out| {
+                self.on_input(connection, Input::Connected, out);
+            },
+        );
+        self.udp = udp;
+        if let Err(connection) = sent {
+            context.out.dial(relay, connection.into());
         }
     }
 
-    /// A datagram came. Says what is done.
-    pub fn datagram<R: RunsJobs>(
+    /// Reads a datagram, which may be an answer from the relay.
+    pub fn on_datagram<R: RunsJobs>(
         &mut self,
         context: &mut Context<'_, R>,
         from: UdpPeer,
         bytes: &[u8],
-    ) -> Vec<Done> {
-        let mut exchanges = std::mem::take(&mut self.exchanges);
-        let outcome = exchanges.receive(
+    ) -> Vec<FinishedJob> {
+        let mut udp = std::mem::take(&mut self.udp);
+        let outcome = udp.receive(
             context.out,
             context.now,
             from,
             bytes,
-            |session, line, more| self.on_input(session, Input::Line(line), more),
+            |connection, line, out| self.on_input(connection, Input::Line(line), out),
         );
-        self.exchanges = exchanges;
-        self.go_on(context, outcome)
+        self.udp = udp;
+        self.on_udp_outcomes(context, outcome)
     }
 
-    /// Nobody takes datagrams at the other end of a socket. Says what is done.
+    /// No program receives datagrams at the other end of a socket.
     pub fn on_udp_unreachable<R: RunsJobs>(
         &mut self,
         context: &mut Context<'_, R>,
         socket: u32,
-    ) -> Vec<Done> {
-        let lost = self.exchanges.on_udp_unreachable(socket);
-        self.go_on(context, lost)
+    ) -> Vec<FinishedJob> {
+        let outcomes = self.udp.on_udp_unreachable(socket);
+        self.on_udp_outcomes(context, outcomes)
     }
 
-    /// Whether there is a conversation in datagrams.
+    /// Whether requests over UDP are outstanding.
     #[must_use]
     pub fn has_open_requests(&self) -> bool {
-        !self.exchanges.is_empty()
+        !self.udp.is_empty()
     }
 
     /// When to call [`JobRunner::on_timer`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.exchanges.next_deadline()
+        self.udp.next_deadline()
     }
 
-    /// Sends again what was not answered. Says what is done.
-    pub fn on_timer<R: RunsJobs>(&mut self, context: &mut Context<'_, R>) -> Vec<Done> {
-        let late = self.exchanges.on_timer(context.out, context.now);
-        self.go_on(context, late)
+    /// Retransmits the datagrams that are due.
+    pub fn on_timer<R: RunsJobs>(&mut self, context: &mut Context<'_, R>) -> Vec<FinishedJob> {
+        let outcomes = self.udp.on_timer(context.out, context.now);
+        self.on_udp_outcomes(context, outcomes)
     }
 
-    fn go_on<R: RunsJobs>(
+    fn on_udp_outcomes<R: RunsJobs>(
         &mut self,
         context: &mut Context<'_, R>,
         outcomes: impl IntoIterator<Item = UdpOutcome<JobConnection>>,
-    ) -> Vec<Done> {
-        let mut all_done = Vec::new();
+    ) -> Vec<FinishedJob> {
+        let mut finished = Vec::new();
         for outcome in outcomes {
             match outcome {
-                UdpOutcome::Ended(session, end) => {
-                    all_done.extend(self.on_close(context, session, &end))
+                UdpOutcome::Ended(connection, reason) => {
+                    finished.extend(self.on_close(context, connection, &reason));
                 }
-                UdpOutcome::FallBack(relay, session) => context.out.dial(relay, session.into()),
+                UdpOutcome::FallBack(relay, connection) => {
+                    context.out.dial(relay, connection.into());
+                }
             }
         }
-        all_done
+        finished
     }
 }

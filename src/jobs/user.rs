@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::choice::Offer;
+use crate::jobs::job::JobId;
 use crate::jobs::query::Query;
-use crate::jobs::runner::JobId;
 use crate::protocol::{Code, Delivery, FileItem, FileName, HolderItem, NodeAddress};
 
 /// Gets told what happens, and gets the content. Only what is behind it touches

@@ -5,12 +5,12 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::{
-    Choices, Chosen, Done, Job, JobConnection, JobRunner, Query, RunsJobs, Typed, User, UserEvent,
+    Choices, Chosen, FinishedJob, Job, JobConnection, JobResult, JobRunner, NamesCallback, Query,
+    RunsJobs, Typed, User, UserEvent,
 };
 use crate::node::console_commands::ConsoleCommand;
 use crate::protocol::{ContentHash, FileName, NodeAddress};
@@ -64,7 +64,7 @@ impl Console {
         max_downloads: usize,
     ) -> Self {
         let mut jobs = JobRunner::new(user, relay, max_nodes);
-        jobs.may_ask(may_choose);
+        jobs.set_may_choose(may_choose);
         Self {
             jobs,
             choices: Choices::default(),
@@ -88,7 +88,7 @@ impl Console {
 
     /// The relay lists us under this address: nothing is fetched from there.
     pub(super) fn listed(&mut self, address: NodeAddress) {
-        self.jobs.is_us(address);
+        self.jobs.set_own_address(address);
     }
 
     /// The user typed a line. Returns what is to be done about it elsewhere.
@@ -138,7 +138,8 @@ impl Console {
 
     /// Whether this file is being fetched, or waits for that.
     pub(super) fn is_coming(&self, name: &FileName<'_>) -> bool {
-        self.jobs.is_fetching(name) || self.waiting.iter().any(|(waits, _)| waits == name)
+        self.jobs.fetched_names().any(|fetched| fetched == name)
+            || self.waiting.iter().any(|(waits, _)| waits == name)
     }
 
     /// Fetches a file as soon as there is a place for it.
@@ -158,9 +159,9 @@ impl Console {
         &mut self,
         context: &mut Context<'_, impl RunsJobs>,
         prefix: String,
-        answer: Sender<Vec<String>>,
+        callback: NamesCallback,
     ) {
-        self.jobs.complete(context, prefix, answer);
+        self.jobs.complete(context, prefix, callback);
     }
 
     /// Something was heard on a connection of ours.
@@ -188,7 +189,7 @@ impl Console {
     /// What is asked of the relay goes there in datagrams where it can.
     #[must_use]
     pub fn by_datagrams(mut self, exchanges: UdpRequests<JobConnection>) -> Self {
-        self.jobs.by_datagrams(exchanges);
+        self.jobs.set_udp(exchanges);
         self
     }
 
@@ -199,7 +200,7 @@ impl Console {
         from: UdpPeer,
         bytes: &[u8],
     ) {
-        let done = self.jobs.datagram(context, from, bytes);
+        let done = self.jobs.on_datagram(context, from, bytes);
         self.all_done(context, done);
     }
 
@@ -229,7 +230,7 @@ impl Console {
         self.all_done(context, done);
     }
 
-    fn all_done(&mut self, context: &mut Context<'_, impl RunsJobs>, done: Vec<Done>) {
+    fn all_done(&mut self, context: &mut Context<'_, impl RunsJobs>, done: Vec<FinishedJob>) {
         for done in done {
             self.done(context, done);
         }
@@ -240,7 +241,7 @@ impl Console {
         let left_out = self.waiting.len();
         self.waiting.clear();
         self.note(left_out, "will not be fetched: the node stops");
-        let under_way = self.jobs.fetching();
+        let under_way = self.jobs.fetched_names().count();
         self.note(under_way, "may still arrive; ctrl-C ends that");
     }
 
@@ -256,17 +257,17 @@ impl Console {
     }
 
     fn begin(&mut self, context: &mut Context<'_, impl RunsJobs>, job: Job) {
-        if let Some(done) = self.jobs.begin(context, job) {
+        if let Some(done) = self.jobs.start(context, job) {
             self.done(context, done);
         }
     }
 
-    fn done(&mut self, context: &mut Context<'_, impl RunsJobs>, done: Done) {
-        if let Some(choice) = done.choice {
+    fn done(&mut self, context: &mut Context<'_, impl RunsJobs>, done: FinishedJob) {
+        if let JobResult::Choice(choice) = done.result {
             // The next command may come already: it is the choice.
             self.choices.add(choice, self.jobs.user());
         }
-        if done.fetched {
+        if done.is_fetch {
             self.go_on(context);
         } else {
             self.ready();
@@ -275,7 +276,7 @@ impl Console {
 
     /// Begins to fetch as many files as there are places for.
     fn go_on(&mut self, context: &mut Context<'_, impl RunsJobs>) {
-        while self.jobs.fetching() < self.max_downloads
+        while self.jobs.fetched_names().count() < self.max_downloads
             && let Some((name, hash)) = self.waiting.pop_front()
         {
             self.begin(context, Job::Get(name, hash));

@@ -38,7 +38,9 @@ impl<S: Share> Node<S> {
                     self.execute(context, order);
                 }
             }
-            TerminalEvent::Complete { prefix, answer } => console.complete(context, prefix, answer),
+            TerminalEvent::Complete { prefix, callback } => {
+                console.complete(context, prefix, callback);
+            }
             TerminalEvent::EndOfInput => context.out.shut_down(),
             TerminalEvent::Interrupt => {
                 let was_choosing = !self.registrar.is_leaving() && console.give_up();

@@ -145,9 +145,13 @@ where
 
 /// The names of files that begin so. None, if the answer takes too long.
 fn names<M: From<TerminalEvent>>(program: &Handle<M>, prefix: &str) -> Vec<String> {
-    let (answer, names) = mpsc::channel();
+    let (sender, names) = mpsc::channel();
     let prefix = prefix.to_owned();
-    program.tell(TerminalEvent::Complete { prefix, answer }.into());
+    let callback = Box::new(move |names| {
+        // The user may have typed on meanwhile.
+        let _ = sender.send(names);
+    });
+    program.tell(TerminalEvent::Complete { prefix, callback }.into());
     names.recv_timeout(PATIENCE).unwrap_or_default()
 }
 

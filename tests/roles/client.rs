@@ -83,7 +83,7 @@ impl Play {
             }
             other => return Err(format!("no client can {other}").into()),
         };
-        let client = Client::new(notes, relay, max_nodes, task).asking(asks);
+        let client = Client::new(notes, relay, max_nodes, task).with_choices(asks);
         let show_file = |_: &_| unreachable!("a client sends no files");
         self.stage = Some(Stage::new(client, Instant::now(), news, show_file));
         args.reject_next()
@@ -113,7 +113,7 @@ impl goldenscript::Runner for Play {
         }
         match command.name.as_str() {
             "client" => {}
-            "exit" => return Ok(format!("{:?}", stage.role().exit())),
+            "exit" => return Ok(format!("{:?}", stage.role().result())),
             _ => stage.run(command)?,
         }
         Ok(stage.seen() + &self.keyboard.completed())
