@@ -2,6 +2,7 @@
 
 pub mod inbox;
 pub mod requests;
+mod response;
 pub(crate) mod server;
 pub mod udp_requests;
 
