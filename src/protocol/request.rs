@@ -1,4 +1,4 @@
-//! What a client may ask: one line, `VERB field field … last`.
+//! Requests: one line, `VERB field field … last`.
 
 use std::fmt;
 
@@ -6,53 +6,52 @@ use nom::bytes::complete::take_till1;
 use nom::combinator::all_consuming;
 use nom::{IResult, Parser};
 
-use crate::escaped::Escaped;
-use crate::protocol::address::{AddressError, ClaimedIp, NodeAddress, Port, claim};
-use crate::protocol::blank::{hash, is_blank, last, number, trim};
+use crate::protocol::address::{ClaimedIp, NodeAddress, Port, claim};
+use crate::protocol::fields::{hash, is_blank, last, number, trim};
 use crate::protocol::hash::MaybeHash;
-use crate::protocol::name::{FileName, NameError};
-use crate::protocol::reply::Code;
-use crate::protocol::text::{Text, TextError};
+use crate::protocol::name::FileName;
+use crate::protocol::rejection::RequestError;
+use crate::protocol::text::Text;
 
-/// The words that start a request. On input their case does not matter.
+/// The first word of a request. Parsed without regard to case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verb {
-    /// A node says where it is, and again before its lease ends.
+    /// Registers a node at the relay, or renews its lease.
     Register,
-    /// A node leaves.
+    /// Removes a node from the relay.
     Unregister,
-    /// The relay lists its nodes, a node its files.
+    /// Lists the nodes of a relay, or the files of a node.
     List,
-    /// A node has a file.
+    /// Announces a file of a node.
     Share,
-    /// A node has it no longer.
+    /// Withdraws a file of a node.
     Unshare,
-    /// Who has a file of exactly this name?
+    /// Lists the nodes that have a file of this name.
     Find,
-    /// Which files have names with this in it?
+    /// Lists the files whose names contain a text.
     Search,
-    /// The last list goes on.
+    /// Continues the last list of files.
     More,
-    /// A node sends a file.
+    /// Downloads a file.
     Get,
-    /// What a node knows of a file.
+    /// Describes a file.
     Stat,
-    /// This connection receives messages.
+    /// Makes the connection receive messages.
     Listen,
-    /// A message to somebody who listens.
+    /// Sends a message to a connection that listens.
     Send,
-    /// Is anybody there?
+    /// Tests whether the server responds.
     Ping,
-    /// Figures about the server.
+    /// Shows statistics of the server.
     Stats,
-    /// The commands of the server.
+    /// Lists the commands of the server.
     Help,
-    /// Goodbye.
+    /// Closes the connection.
     Quit,
 }
 
 impl Verb {
-    /// All of them, in the order in which they are explained.
+    /// All verbs.
     pub const ALL: [Self; 16] = [
         Self::Register,
         Self::Unregister,
@@ -95,9 +94,9 @@ impl Verb {
         }
     }
 
-    /// The right form of the whole line.
+    /// The form of the whole line, for error texts and `HELP`.
     #[must_use]
-    pub fn form(self) -> &'static str {
+    pub fn usage(self) -> &'static str {
         match self {
             Self::Register => "REGISTER ip port",
             Self::Unregister => "UNREGISTER ip port",
@@ -125,10 +124,10 @@ impl Verb {
     }
 }
 
-/// One request, parsed.
+/// A request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Request<'a> {
-    /// An empty line: who is there?
+    /// An empty line: asks for the banner.
     Banner,
     /// `REGISTER ip port`
     Register(ClaimedIp, Port),
@@ -142,7 +141,7 @@ pub enum Request<'a> {
     Unshare(FileName<'a>),
     /// `FIND name`
     Find(FileName<'a>),
-    /// `SEARCH text`; without a text, everything.
+    /// `SEARCH text`; an empty text matches every file.
     Search(&'a str),
     /// `MORE`
     More,
@@ -165,21 +164,21 @@ pub enum Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads one line without its end.
+    /// Parses one line without its end.
     ///
     /// # Errors
-    /// What is wrong with it; [`RequestError`] prints as the answer to give.
+    /// The rule that the line breaks.
     pub fn parse(line: &'a [u8]) -> Result<Self, RequestError<'a>> {
         let line = trim(std::str::from_utf8(line).map_err(|_| RequestError::NotUtf8)?);
         if line.is_empty() {
             return Ok(Self::Banner);
         }
-        let (fields, word) = word(line).map_err(|_| RequestError::UnknownVerb(line))?;
+        let (fields, word) = first_word(line).map_err(|_| RequestError::UnknownVerb(line))?;
         let verb = Verb::parse(word).ok_or(RequestError::UnknownVerb(word))?;
-        Self::with_fields(verb, fields)
+        Self::parse_fields(verb, fields)
     }
 
-    /// Its verb; an empty line has none.
+    /// The verb; an empty line has none.
     #[must_use]
     pub fn verb(&self) -> Option<Verb> {
         Some(match self {
@@ -203,10 +202,10 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// The verb is known: from here on an error shows that verb's form.
-    fn with_fields(verb: Verb, fields: &'a str) -> Result<Self, RequestError<'a>> {
+    /// Parses the fields of a request whose verb is known.
+    fn parse_fields(verb: Verb, fields: &'a str) -> Result<Self, RequestError<'a>> {
         let form = |_: nom::Err<nom::error::Error<&str>>| RequestError::Form(verb);
-        let alone = |request: Self| {
+        let without_fields = |request: Self| {
             if fields.is_empty() {
                 Ok(request)
             } else {
@@ -252,23 +251,23 @@ impl<'a> Request<'a> {
                     .map(|text| Self::Send(address, text))
                     .map_err(|why| RequestError::Text(verb, why))
             }
-            Verb::Listen => alone(Self::Listen),
-            Verb::List => alone(Self::List),
-            Verb::More => alone(Self::More),
-            Verb::Ping => alone(Self::Ping),
-            Verb::Stats => alone(Self::Stats),
-            Verb::Help => alone(Self::Help),
-            Verb::Quit => alone(Self::Quit),
+            Verb::Listen => without_fields(Self::Listen),
+            Verb::List => without_fields(Self::List),
+            Verb::More => without_fields(Self::More),
+            Verb::Ping => without_fields(Self::Ping),
+            Verb::Stats => without_fields(Self::Stats),
+            Verb::Help => without_fields(Self::Help),
+            Verb::Quit => without_fields(Self::Quit),
         }
     }
 }
 
 /// The first field of a trimmed line.
-fn word(line: &str) -> IResult<&str, &str> {
+fn first_word(line: &str) -> IResult<&str, &str> {
     take_till1(is_blank).parse(line)
 }
 
-/// As on the wire; parsing it again gives the same request.
+/// As on the wire, without the end of the line.
 impl fmt::Display for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(verb) = self.verb() else {
@@ -292,67 +291,6 @@ impl fmt::Display for Request<'_> {
             | Self::Stats
             | Self::Help
             | Self::Quit => Ok(()),
-        }
-    }
-}
-
-/// Why a line is no request. It prints as the text of the answer, which says
-/// what to do instead.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum RequestError<'a> {
-    /// The line is no UTF-8.
-    NotUtf8,
-    /// Nobody knows this word.
-    UnknownVerb(&'a str),
-    /// The fields are not those of the verb.
-    Form(Verb),
-    /// The address cannot be a node's.
-    Address(Verb, AddressError),
-    /// The name cannot be a file's.
-    Name(Verb, NameError),
-    /// The text cannot be a message.
-    Text(Verb, TextError),
-}
-
-impl RequestError<'_> {
-    /// What it was meant to be, as far as that is known.
-    #[must_use]
-    pub fn verb(&self) -> Option<Verb> {
-        match self {
-            Self::NotUtf8 | Self::UnknownVerb(_) => None,
-            Self::Form(verb) | Self::Address(verb, _) | Self::Name(verb, _) => Some(*verb),
-            Self::Text(verb, _) => Some(*verb),
-        }
-    }
-
-    /// The class of the error.
-    #[must_use]
-    pub fn code(&self) -> Code {
-        match self {
-            Self::UnknownVerb(_) => Code::UnknownVerb,
-            Self::Text(_, TextError::TooLong) => Code::LimitReached,
-            Self::NotUtf8 | Self::Form(_) | Self::Address(..) | Self::Name(..) | Self::Text(..) => {
-                Code::Syntax
-            }
-        }
-    }
-}
-
-impl fmt::Display for RequestError<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// As much of an unknown word as is shown.
-        const SHOWN: usize = 32;
-        match self {
-            Self::NotUtf8 => f.write_str("a line is UTF-8 text"),
-            Self::UnknownVerb(word) => {
-                let shown: String = word.chars().take(SHOWN).collect();
-                let word = Escaped::text(&shown);
-                write!(f, "unknown command {word}; HELP lists the commands")
-            }
-            Self::Form(verb) => write!(f, "use: {}", verb.form()),
-            Self::Address(verb, why) => write!(f, "use: {}; {why}", verb.form()),
-            Self::Name(verb, why) => write!(f, "use: {}; {why}", verb.form()),
-            Self::Text(verb, why) => write!(f, "use: {}; {why}", verb.form()),
         }
     }
 }

@@ -57,7 +57,7 @@ where
             }
             (_, Origin::Accepted) => (IDLE, limits.idle, heard_line),
         };
-        if progress || self.timers.lane(slot) != Some(lane) {
+        if progress || self.timers.kind(slot) != Some(lane) {
             let since = match lane {
                 // What was received may have taken long to put away: that is
                 // not the other side's fault.

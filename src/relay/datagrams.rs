@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use crate::protocol::{Count, MAX_AMPLIFICATION, MAX_DATAGRAM, Reply, Requests};
+use crate::protocol::{Count, MAX_AMPLIFICATION, MAX_DATAGRAM, Reply, RequestDatagram};
 use crate::relay::session::{RelaySession, RequestContext};
 use crate::relay::{Context, Relay};
 use crate::role::{FramingError, Input, ReadNext, UdpPeer};
@@ -28,16 +28,16 @@ impl Relay {
         from: UdpPeer,
         bytes: &[u8],
     ) {
-        let Some(requests) = Requests::parse(bytes) else {
+        let Some(requests) = RequestDatagram::parse(bytes) else {
             return;
         };
-        let stamp = requests.stamp;
+        let header = requests.header;
         let reply = context.out.datagram(from);
         let start = reply.len();
-        if let Some(tag) = stamp.tag {
+        if let Some(tag) = header.tag {
             say(reply, Reply::Tag(tag));
         }
-        if let Some(cookie) = stamp.cookie {
+        if let Some(cookie) = header.cookie {
             if self.cookies.knows(context.now, from.address, &cookie) {
                 return self.answer_lines(context.now, from, &requests, start, reply);
             }
@@ -60,7 +60,7 @@ impl Relay {
         &mut self,
         now: Instant,
         from: UdpPeer,
-        requests: &Requests<'_>,
+        requests: &RequestDatagram<'_>,
         start: usize,
         reply: &mut Vec<u8>,
     ) {
@@ -106,8 +106,8 @@ fn cut(begin: usize, room: usize, reply: &mut Vec<u8>) {
     let lines = &lines[..memrchr(b'\n', lines).map_or(0, |end| end + 1)];
     let shown = memchr_iter(b'\n', lines).count() as u64;
     match Reply::parse(&list[..head]) {
-        Ok(Reply::Nodes(all)) => say(reply, Reply::Nodes(Count::cut(shown, all.total()))),
-        Ok(Reply::Holders(all)) => say(reply, Reply::Holders(Count::cut(shown, all.total()))),
+        Ok(Reply::Nodes(all)) => say(reply, Reply::Nodes(Count::truncated(shown, all.total()))),
+        Ok(Reply::Holders(all)) => say(reply, Reply::Holders(Count::truncated(shown, all.total()))),
         // No other answer is as long as a datagram.
         other => debug_assert!(false, "{other:?} is too long"),
     }

@@ -8,7 +8,9 @@ use log::Level;
 
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
-use crate::protocol::{ClaimedIp, Code, Delivery, NodeAddress, Port, Reply, Request, Text};
+use crate::protocol::{
+    ClaimedIp, Code, Delivery, Listening, NodeAddress, Port, Reply, Request, Text,
+};
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
 use crate::session::requests::{RequestQueue, ResponseEvent, ResponsePart};
 
@@ -186,7 +188,8 @@ impl MessageSubscription {
         Ok(Some(match (request, reply) {
             (SubscriptionRequest::Register, Reply::Ok(_)) => return Ok(None),
             (SubscriptionRequest::Listen, Reply::Ok(text)) => {
-                let address = NodeAddress::parse(&text).map_err(|_| CloseReason::ProtocolError)?;
+                let Listening(address) =
+                    Listening::parse(&text).map_err(|_| CloseReason::ProtocolError)?;
                 self.address = Some(address);
                 SubscriptionEvent::Open(address)
             }

@@ -16,7 +16,7 @@ use std::fmt;
 use std::io::Write;
 
 use crate::close_reason::CloseReason;
-use crate::protocol::{Code, Delivery, MAX_LISTED_FILES, Reply, Request, Verb};
+use crate::protocol::{Code, Delivery, MAX_LISTED_FILES, Reply, ReplyError, Request, Verb};
 use crate::role::{FramingError, Input, ReadNext};
 pub use crate::session::response::ResponsePart;
 use crate::session::response::{ExpectedInput, ItemKind, input_after, is_response_to, item};
@@ -77,10 +77,8 @@ impl From<ResponseError> for CloseReason {
 impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable | Self::Framing(_) => {
-                f.write_str("the answer is none of this protocol")
-            }
-            Self::Unexpected => f.write_str("the answer does not belong to the request"),
+            Self::Unreadable | Self::Framing(_) => ReplyError.fmt(f),
+            Self::Unexpected => f.write_str("the reply does not belong to the request"),
             Self::TooManyItems(count) => write!(f, "the list has {count} lines, too many"),
         }
     }

@@ -51,7 +51,13 @@ pub(super) fn input_after(head: &Reply<'_>) -> Option<ExpectedInput> {
         Reply::Files { shown, .. } => items(ItemKind::File, *shown),
         Reply::Stats(count) | Reply::Help(count) => items(ItemKind::Text, *count),
         Reply::Found(size) => (*size > 0).then_some(ExpectedInput::Body(*size)),
-        _ => None,
+        Reply::Ok(_)
+        | Reply::Pong
+        | Reply::Stat(_)
+        | Reply::NotFound
+        | Reply::Error(..)
+        | Reply::Tag(_)
+        | Reply::Cookie(_) => None,
     }
 }
 
@@ -80,7 +86,8 @@ pub(super) fn is_response_to(verb: Option<Verb>, reply: &Reply<'_>) -> bool {
         Reply::Pong => verb == Verb::Ping,
         Reply::Stats(_) => verb == Verb::Stats,
         Reply::Help(_) => verb == Verb::Help,
-        _ => false,
+        Reply::Stat(_) => verb == Verb::Stat,
+        Reply::Tag(_) | Reply::Cookie(_) => false,
     }
 }
 

@@ -13,7 +13,7 @@ use log::debug;
 use memchr::{memchr, memchr_iter};
 
 use crate::close_reason::CloseReason;
-use crate::protocol::{Cookie, DatagramHeader, MAX_DATAGRAM, Reply, Requests, Tag};
+use crate::protocol::{Cookie, DatagramHeader, MAX_DATAGRAM, Reply, RequestDatagram, Tag};
 use crate::role::{Output, ReadNext, Role, UdpPeer};
 use crate::session::response::{ExpectedInput, input_after};
 
@@ -31,9 +31,6 @@ const UNAVAILABLE_FOR: Duration = Duration::from_secs(300);
 
 /// The most cookies that are accepted as the response to one datagram.
 const MAX_COOKIES: u32 = 3;
-
-/// The longest header of a datagram, with the blank after it.
-const MAX_HEADER: usize = "COOKIE . ".len() + 16 + 8;
 
 /// All sessions with one server. `S` is the state that their owner keeps for each.
 pub struct UdpRequests<S> {
@@ -284,7 +281,7 @@ impl<S> UdpRequest<S> {
         self.repeats_register =
             self.register.is_some() && self.register.as_ref() != self.lines.front();
         let register = self.register.as_ref().filter(|_| self.repeats_register);
-        let mut length = MAX_HEADER + register.map_or(0, |line| line.len());
+        let mut length = DatagramHeader::MAX_LEN + register.map_or(0, |line| line.len());
         let lengths = self.lines.iter().map(|line| line.len());
         let fits = |line: &usize| {
             length += line;
@@ -300,12 +297,12 @@ impl<S> UdpRequest<S> {
         let register = self.register.iter().filter(|_| self.repeats_register);
         let lines = register.chain(self.lines.iter().take(self.sent));
         let lines: Vec<u8> = lines.flatten().copied().collect();
-        let stamp = DatagramHeader {
+        let header = DatagramHeader {
             cookie: *cookie,
             tag: Some(self.tag),
         };
         let lines = &lines;
-        Requests { stamp, lines }.write(out.datagram(*to));
+        RequestDatagram { header, lines }.write(out.datagram(*to));
     }
 
     /// Counts the responses in a datagram. None if they cannot be those to the

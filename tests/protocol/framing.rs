@@ -1,22 +1,23 @@
-//! However a stream of bytes is cut, the same lines and bodies come out of it.
+//! The framing of a stream gives the same lines and bodies however it is split.
 
 use peerline::session::inbox::{Inbox, Piece};
 use proptest::prelude::*;
 
-/// Short, so that arbitrary lines reach it.
+/// A short limit, so that arbitrary lines exceed it.
 const MAX_LINE: usize = 24;
 
-/// What was read: a body's bytes in one, as nobody promises where it is cut.
+/// A piece of input. The pieces of one body are joined, since their borders are not
+/// specified.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Read {
+enum Frame {
     Line(Vec<u8>),
     Body(Vec<u8>),
     TooLong,
 }
 
-/// Reads all; a line `FOUND n` announces a body, a line too long ends it all.
-/// Returns what was read and what is left of an unfinished line.
-fn read(pieces: &[&[u8]]) -> (Vec<Read>, Vec<u8>) {
+/// Reads all pieces. A line `FOUND n` announces a body; a line that is too long ends
+/// the input. Returns the frames and the bytes of an incomplete line.
+fn read(pieces: &[&[u8]]) -> (Vec<Frame>, Vec<u8>) {
     let mut inbox = Inbox::default();
     let mut all = Vec::new();
     for piece in pieces {
@@ -26,7 +27,7 @@ fn read(pieces: &[&[u8]]) -> (Vec<Read>, Vec<u8>) {
             match unread.next(MAX_LINE) {
                 None => break,
                 Some(Piece::TooLong) => {
-                    all.push(Read::TooLong);
+                    all.push(Frame::TooLong);
                     return (all, Vec::new());
                 }
                 Some(Piece::Line(line)) => {
@@ -34,11 +35,11 @@ fn read(pieces: &[&[u8]]) -> (Vec<Read>, Vec<u8>) {
                     if let Some(size) = text.strip_prefix("FOUND ") {
                         body = size.parse().unwrap_or(0);
                     }
-                    all.push(Read::Line(line.to_vec()));
+                    all.push(Frame::Line(line.to_vec()));
                 }
                 Some(Piece::Body(bytes)) => match all.last_mut() {
-                    Some(Read::Body(body)) => body.extend_from_slice(bytes),
-                    _ => all.push(Read::Body(bytes.to_vec())),
+                    Some(Frame::Body(body)) => body.extend_from_slice(bytes),
+                    _ => all.push(Frame::Body(bytes.to_vec())),
                 },
             }
             if body > 0 {
@@ -51,8 +52,8 @@ fn read(pieces: &[&[u8]]) -> (Vec<Read>, Vec<u8>) {
     (all, rest.unfinished().to_vec())
 }
 
-/// The stream in pieces that end at these places.
-fn cut<'a>(stream: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+/// Splits the stream at these places.
+fn split<'a>(stream: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut places: Vec<usize> = places.iter().map(|at| at.index(stream.len() + 1)).collect();
     places.sort_unstable();
     places.push(stream.len());
@@ -65,8 +66,8 @@ fn cut<'a>(stream: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     pieces.collect()
 }
 
-/// Streams of lines, of bodies (some full of newlines), of lines too long, and
-/// of pieces of all that.
+/// Streams of lines, bodies (some full of newlines), lines that are too long, and
+/// fragments of these.
 fn streams() -> impl Strategy<Value = Vec<u8>> {
     let body = prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), any::<u8>()], 1..40);
     let part = prop_oneof![
@@ -80,29 +81,29 @@ fn streams() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn a_stream_means_the_same_however_it_is_cut(
+    fn frames_do_not_depend_on_how_the_stream_is_split(
         stream in streams(),
         places in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
     ) {
         let whole = read(&[&stream]);
-        prop_assert_eq!(read(&cut(&stream, &places)), whole.clone());
+        prop_assert_eq!(read(&split(&stream, &places)), whole.clone());
         let bytes: Vec<&[u8]> = stream.chunks(1).collect();
         prop_assert_eq!(read(&bytes), whole);
     }
 
     #[test]
-    fn nothing_is_lost_and_no_line_is_too_long(stream in streams()) {
+    fn no_byte_is_lost_and_no_line_exceeds_the_limit(stream in streams()) {
         let (all, unfinished) = read(&[&stream]);
         let mut length = unfinished.len();
-        for read in &all {
-            match read {
-                Read::Line(line) => {
+        for frame in &all {
+            match frame {
+                Frame::Line(line) => {
                     prop_assert!(line.len() < MAX_LINE);
                     prop_assert!(!line.contains(&b'\n'));
                     length += line.len() + 1;
                 }
-                Read::Body(body) => length += body.len(),
-                Read::TooLong => return Ok(()),
+                Frame::Body(body) => length += body.len(),
+                Frame::TooLong => return Ok(()),
             }
         }
         let returns = stream.windows(2).filter(|pair| pair == b"\r\n").count();
@@ -111,10 +112,10 @@ proptest! {
 }
 
 #[test]
-fn a_line_of_the_longest_kind_is_read_and_one_byte_more_is_not() {
+fn a_line_may_be_as_long_as_the_limit_and_not_longer() {
     let longest = [&[b'x'; MAX_LINE - 1][..], b"\n"].concat();
-    assert_eq!(read(&[&longest]).0, [Read::Line(vec![b'x'; MAX_LINE - 1])]);
+    assert_eq!(read(&[&longest]).0, [Frame::Line(vec![b'x'; MAX_LINE - 1])]);
     let longer = [&[b'x'; MAX_LINE][..], b"\n"].concat();
-    assert_eq!(read(&[&longer]).0, [Read::TooLong]);
-    assert_eq!(read(&[&longer[..MAX_LINE]]).0, [Read::TooLong]);
+    assert_eq!(read(&[&longer]).0, [Frame::TooLong]);
+    assert_eq!(read(&[&longer[..MAX_LINE]]).0, [Frame::TooLong]);
 }
