@@ -159,10 +159,10 @@ pub fn prepare(
     let (sockets, routes) = datagram_routes(by_udp, &sources);
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
     let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, news)
-        .by_datagrams(UdpRequests::new(&routes, fastrand::u64(..)));
+        .with_udp(UdpRequests::new(&routes, fastrand::u64(..)));
     if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
         let listener = MessageListener::new(relay.clone(), args.advertise, port, fastrand::u64(..));
-        node = node.listening(listener);
+        node = node.with_message_listener(listener);
     }
     if let Some(user) = user {
         let ConsoleArgs {
@@ -172,8 +172,8 @@ pub fn prepare(
         } = args.console;
         let may_choose = console::has_terminal();
         let console = Console::new(user, may_choose, relay, max_nodes, max_downloads)
-            .by_datagrams(UdpRequests::new(&routes, fastrand::u64(..)));
-        node = node.obeying(console);
+            .with_udp(UdpRequests::new(&routes, fastrand::u64(..)));
+        node = node.with_console(console);
     }
     let settings = ReactorSettings {
         limits: args.limits.clone(),
@@ -190,11 +190,11 @@ pub fn prepare(
     }
     if let Some((scanner, hasher)) = workers {
         let handle = reactor.handle();
-        let walked = move |walked| handle.tell(NodeMessage::Found(Finding::Walked(walked)));
+        let walked = move |walked| handle.tell(NodeMessage::Share(Finding::Walked(walked)));
         scanner.start(walked).map_err(system)?;
         if !args.no_hashes {
             let handle = reactor.handle();
-            let hashed = move |hashed| handle.tell(NodeMessage::Found(Finding::Hashed(hashed)));
+            let hashed = move |hashed| handle.tell(NodeMessage::Share(Finding::Hashed(hashed)));
             hasher.start(hash_cache(args), hashed).map_err(system)?;
         }
     }
@@ -259,17 +259,17 @@ pub fn run(args: &NodeArgs) -> Result<Exit, StartupError> {
 
 fn log_news(news: &NodeEvent<'_>) {
     match news {
-        NodeEvent::RelayAway(_)
-        | NodeEvent::Unheard(_)
-        | NodeEvent::Replaced
-        | NodeEvent::NotSent(..) => {
+        NodeEvent::RegistrationFailed(_)
+        | NodeEvent::ListenFailed(_)
+        | NodeEvent::ListenerReplaced
+        | NodeEvent::MessageNotSent(..) => {
             log::warn!("{news}");
         }
         NodeEvent::Registered(_)
         | NodeEvent::Unregistered
         | NodeEvent::Listening(_)
         | NodeEvent::Message(_)
-        | NodeEvent::Sent(_) => log::info!("{news}"),
+        | NodeEvent::MessageSent(_) => log::info!("{news}"),
     }
 }
 

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use indicatif::DecimalBytes;
-
 use crate::escaped::Escaped;
 use crate::protocol::{FileItem, FileName, FileStat};
 
@@ -103,21 +101,14 @@ impl fmt::Display for Removed {
     }
 }
 
-/// How much some files are together: `3 files (12.35 kB)`.
+/// The number and the total size of some files. The terminal prints it for people, as
+/// `3 files (12.35 kB)`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct ShareTotals {
     /// How many.
     pub files: u64,
     /// Of all of them.
     pub bytes: u64,
-}
-
-impl fmt::Display for ShareTotals {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { files, bytes } = *self;
-        let plural = if files == 1 { "" } else { "s" };
-        write!(f, "{files} file{plural} ({})", DecimalBytes(bytes))
-    }
 }
 
 /// Why something is not shared, or still is, and what to do, in a line for people.

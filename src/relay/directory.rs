@@ -35,6 +35,8 @@ struct NodeEntry {
     address: NodeAddress,
     /// Who registered it: nobody else may take it away.
     source: IpAddr,
+    /// The registration that created the entry.
+    first_registration: u64,
     /// Which registration was the last whose connection told its files.
     last_announcer: u64,
     /// Its neighbours in the order of first registration.
@@ -161,6 +163,11 @@ impl Directory {
         node.last_announcer == number
     }
 
+    /// The number of the registration that created the entry at a place.
+    pub(super) fn first_registration(&self, place: SlotId) -> u64 {
+        self.nodes[place].first_registration
+    }
+
     /// The node at a place, unless it has left or is hidden from the asker.
     pub(super) fn seen(&self, place: SlotId, on_loopback: bool) -> Option<NodeAddress> {
         let node = self.nodes.get(place)?;
@@ -262,6 +269,7 @@ impl Directory {
         let place = self.nodes.insert(NodeEntry {
             address,
             source,
+            first_registration: number,
             last_announcer: number,
             previous: self.last,
             next: NONE,

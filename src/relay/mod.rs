@@ -98,6 +98,9 @@ pub struct Relay {
     journal: RateLimitedLog,
     finds: u64,
     messages: u64,
+    /// The epoch of a node's record is this number plus the number of the
+    /// registration that created the record.
+    first_epoch: u64,
     registrations: u64,
     lists: u64,
     expired: u64,
@@ -108,6 +111,7 @@ impl Relay {
     #[must_use]
     pub fn new(settings: RelaySettings, secret: [u8; 32], now: Instant) -> Self {
         Self {
+            first_epoch: first_epoch(&secret),
             cookies: Cookies::new(secret, settings.wrong_cookies, now),
             journal: RateLimitedLog::new(settings.log_rate, now),
             settings,
@@ -342,6 +346,13 @@ impl Role for Relay {
     }
 
     fn drain(&mut self, _: &mut Context<'_, Self>) {}
+}
+
+/// A number that is different in each process, of at most ten digits, so that a
+/// person can read the epochs. It reveals nothing about the `secret`.
+fn first_epoch(secret: &[u8; 32]) -> u64 {
+    let [a, b, c, d, ..] = blake3::derive_key("peerline 2026 epoch of a registration", secret);
+    u32::from_le_bytes([a, b, c, d]).into()
 }
 
 /// The answer to a request that only succeeds or fails.

@@ -40,6 +40,7 @@ impl Relay {
             lease,
             address,
             files: self.index.files(place),
+            epoch: Some(self.first_epoch + self.directory.first_registration(place)),
         })
     }
 

@@ -8,6 +8,7 @@ mod listing;
 mod output;
 pub mod prompt;
 mod reporter;
+mod share_totals;
 
 pub use history::HistoryArgs;
 pub use output::TerminalOutput;

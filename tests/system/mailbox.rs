@@ -204,7 +204,9 @@ fn a_node_that_is_replaced_says_so_and_serves_on() {
     other.send(format!("REGISTER {}\nLISTEN\n", node.wire_address()));
     other.line();
     assert_eq!(other.line(), format!("OK {}", node.wire_address()));
-    node.log_until("no more messages arrive: another one listens at our address");
+    node.log_until(
+        "no more messages arrive: another connection listens at the address of this node",
+    );
     send(&relay, &node, "who gets it?");
     assert!(other.line().ends_with("who gets it?"));
     assert_eq!(Nc::connect(node.address()).ask("PING"), "PONG");

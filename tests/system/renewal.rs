@@ -98,7 +98,7 @@ fn without_its_relay_a_node_serves_on_and_says_so_once() {
     let log = node.log_until_count("connect failed: ", 3);
     let said = log.matches("WARN").count();
     assert_eq!(said, 1, "{log}");
-    assert!(log.contains("serving on, and trying again"), "{log}");
+    assert!(log.contains("still serving files, retrying"), "{log}");
     assert_eq!(ask(node.address(), b"GET file\n"), "FOUND 7\ncontent");
     // There is nobody to say goodbye to.
     assert_eq!(node.stop(), Some(0));

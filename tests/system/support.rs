@@ -49,6 +49,25 @@ pub fn relay_command(args: &[&str]) -> Command {
     command
 }
 
+/// Removes the epoch from each reply to `REGISTER`, which must have one.
+pub fn without_epochs(replies: &str) -> String {
+    let line = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        match fields.as_slice() {
+            ["OK", lease, _, _, files, rest @ ..] if lease.parse::<u64>().is_ok() => {
+                assert!(files.parse::<u64>().is_ok(), "{line}");
+                let [epoch] = rest else {
+                    panic!("one field is missing or too many: {line}");
+                };
+                assert!(epoch.parse::<u64>().is_ok(), "{line}");
+                line.replacen(&format!(" {files} {epoch}"), &format!(" {files}"), 1)
+            }
+            _ => line.to_owned(),
+        }
+    };
+    replies.split_inclusive('\n').map(line).collect()
+}
+
 /// A node that shares `folder`; the relay lists it already.
 pub fn node(relay: &Server, folder: &Path, args: &[&str]) -> Server {
     let node = unlisted_node(relay.address(), folder, args);
