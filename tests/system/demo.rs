@@ -241,7 +241,7 @@ fn without_a_folder_to_share_it_says_what_to_do() {
     let file = format!("{empty}/file.txt");
     for files in [empty, &missing, &file] {
         let done = demo(&["--files", files, "hello.txt"]).expect_code(8);
-        assert!(done.stderr.contains("give --files DIR"), "{}", done.stderr);
+        assert!(done.stderr.contains("write --files DIR"), "{}", done.stderr);
         assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
     }
 }

@@ -84,5 +84,6 @@ mod terminal;
 mod transcripts;
 mod udp;
 mod unread;
+mod usage;
 mod waiting;
 mod wire;

@@ -174,7 +174,7 @@ fn a_relay_is_found_by_name() {
     let done = get_at("localhost", &relay).expect_code(0);
     assert_eq!(done.stdout, HELLO);
     let done = get_at("name.invalid", &relay).expect_code(9);
-    let says = "peer-client: name.invalid does not resolve: ";
+    let says = "peer-client: cannot resolve name.invalid: ";
     assert!(done.stderr.starts_with(says), "{}", done.stderr);
     assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
 }

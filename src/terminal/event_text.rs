@@ -1,0 +1,190 @@
+//! Events as lines for people.
+
+use std::fmt;
+use std::time::Duration;
+
+use indicatif::DecimalBytes;
+
+use crate::close_reason::CloseReason;
+use crate::counted::Counted;
+use crate::escaped::Escaped;
+use crate::jobs::{Failure, Offer, Query, UserEvent};
+use crate::protocol::{FileName, NodeAddress};
+
+/// Nodes of the relay's list that are printed.
+const MAX_PRINTED_NODES: usize = 16;
+
+/// The text of a result or a failure. It is printed even if the user wants no
+/// progress reports, for which this returns none.
+pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
+    Some(match event {
+        UserEvent::NotShown(why) => why.to_string(),
+        UserEvent::RelayFailed(Query::Nodes | Query::Files(_), failure)
+        | UserEvent::NoNodes {
+            trouble: failure, ..
+        } => no_list(failure),
+        UserEvent::RelayFailed(Query::Holders(name), failure @ Failure::NoHolder) => {
+            format!("{}: {failure}", escaped(name))
+        }
+        UserEvent::RelayFailed(Query::Holders(name), failure) => no_list_for(name, failure),
+        UserEvent::RelayFailed(Query::Message(..), failure) => {
+            format!("not sent by the relay: {failure}{}", advice(failure))
+        }
+        UserEvent::Missing { name, nodes: 0, .. } => {
+            format!("{}: the relay lists no node", escaped(name))
+        }
+        UserEvent::Missing {
+            name,
+            nodes,
+            failed: 0,
+        } => format!("{}: not found, {nodes} asked", escaped(name)),
+        UserEvent::Missing {
+            name,
+            nodes,
+            failed,
+        } => format!(
+            "{}: not found, {failed} of {nodes} could not be asked",
+            escaped(name)
+        ),
+        UserEvent::WhichContent {
+            name,
+            offers,
+            numbered,
+        } => which_content(name, offers, *numbered),
+        UserEvent::Incomplete { name, shown, size } => format!(
+            "{}: incomplete: {shown} of {size} bytes were printed",
+            escaped(name)
+        ),
+        UserEvent::StoreError { name, why } => format!("{}: {why}", escaped(name)),
+        UserEvent::Wrong(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
+        UserEvent::Surplus { word, line } => format!(
+            "{word} takes nothing; get {} fetches a file of that name",
+            Escaped::text(line)
+        ),
+        UserEvent::NotHere(word) => format!(
+            "{word}: only the console of a node can; get {word} fetches a file of that name"
+        ),
+        UserEvent::Help(text) => (*text).to_owned(),
+        UserEvent::NodeFailed(node, failure) => format!("  {}: {failure}", node_text(*node)),
+        UserEvent::NotListening(failure) => {
+            let advice = advice(failure);
+            format!("no messages arrive from the relay: {failure}{advice}")
+        }
+        UserEvent::NobodyYet => {
+            "not sent: nobody has written yet, and no address was given".to_owned()
+        }
+        UserEvent::NoAnswer(wait) => format!("no answer in {} s", wait.as_secs_f64()),
+        UserEvent::Sent
+        | UserEvent::Listening(_)
+        | UserEvent::Nodes(_)
+        | UserEvent::RelayQuery { .. }
+        | UserEvent::NotFound(_)
+        | UserEvent::Found { .. }
+        | UserEvent::Progress { .. }
+        | UserEvent::Fetched { .. } => return None,
+    })
+}
+
+/// The text of a progress report.
+pub(super) fn progress(event: &UserEvent<'_>) -> Option<String> {
+    Some(match event {
+        UserEvent::Sent => "sent".to_owned(),
+        UserEvent::Listening(address) => format!("you are reached at {}", node_text(*address)),
+        UserEvent::RelayQuery {
+            number, of, node, ..
+        } => format!("asking node {number} of {of}: {}", node_text(*node)),
+        UserEvent::NotFound(_) => "  not found there".to_owned(),
+        UserEvent::Found { size, .. } => format!("  found: {}", DecimalBytes(*size)),
+        UserEvent::Fetched {
+            name,
+            node,
+            size,
+            took,
+        } => format!(
+            "{}: {} in {} ({}/s) from {}",
+            escaped(name),
+            DecimalBytes(*size),
+            Elapsed(*took),
+            DecimalBytes(bytes_per_second(*size, *took)),
+            node_text(*node)
+        ),
+        _ => return None,
+    })
+}
+
+/// The size of the relay's list, and on request its first nodes.
+pub(super) fn node_list(nodes: &[NodeAddress], with_nodes: bool) -> String {
+    let mut text = format!("the relay lists {}", Counted(nodes.len() as u64, "node"));
+    if with_nodes {
+        for (index, node) in nodes.iter().take(MAX_PRINTED_NODES).enumerate() {
+            text += &format!("\n  node {}: {}", index + 1, node_text(*node));
+        }
+        if nodes.len() > MAX_PRINTED_NODES {
+            text += &format!("\n  and {} more", nodes.len() - MAX_PRINTED_NODES);
+        }
+    }
+    text
+}
+
+pub(super) fn no_list_for(name: &FileName<'_>, failure: &Failure<'_>) -> String {
+    format!("{}: {}", escaped(name), no_list(failure))
+}
+
+fn no_list(failure: &Failure<'_>) -> String {
+    format!("the relay gives no list: {failure}{}", advice(failure))
+}
+
+/// Advice for a relay that did not answer.
+fn advice(failure: &Failure<'_>) -> &'static str {
+    match failure {
+        Failure::Ended(reason) if !matches!(reason, CloseReason::Replaced) => {
+            "; is it running, and is the address right?"
+        }
+        _ => "",
+    }
+}
+
+fn which_content(name: &FileName<'_>, offers: &[Offer], numbered: bool) -> String {
+    let name = escaped(name);
+    let mut text = match (offers, numbered) {
+        ([], _) => format!("{name}: no node has announced that content"),
+        (_, true) => format!("{name}: choose a content by its number, or none by an empty line"),
+        (_, false) => format!("{name}: choose a content with get --hash HASH {name}"),
+    };
+    for (index, offer) in offers.iter().enumerate() {
+        let number = match numbered {
+            true => format!("{}: ", index + 1),
+            false => String::new(),
+        };
+        let (hash, size) = (offer.hash, DecimalBytes(offer.size));
+        let nodes = Counted(offer.nodes as u64, "node");
+        text += &format!("\n  {number}{hash}  {size}, {nodes}");
+    }
+    text
+}
+
+fn escaped<'a>(name: &'a FileName<'_>) -> Escaped<'a> {
+    Escaped::text(name.as_str())
+}
+
+fn node_text(node: NodeAddress) -> String {
+    format!("{} port {}", node.ip(), node.port())
+}
+
+fn bytes_per_second(size: u64, took: Duration) -> u64 {
+    (size as f64 / took.as_secs_f64().max(1e-6)) as u64
+}
+
+/// A duration for people: `0.8 ms`, `3.2 s`.
+struct Elapsed(Duration);
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        if seconds < 1.0 {
+            write!(f, "{:.1} ms", seconds * 1000.0)
+        } else {
+            write!(f, "{seconds:.1} s")
+        }
+    }
+}
