@@ -49,7 +49,7 @@ impl From<TaskResult> for Exit {
             TaskResult::Incomplete => Self::Incomplete,
             TaskResult::NodesFailed => Self::NodesFailed,
             TaskResult::StoreError => Self::StoreError,
-            TaskResult::WhichContent => Self::WhichContent,
+            TaskResult::SeveralContents => Self::WhichContent,
             TaskResult::Interrupted => Self::Interrupted,
         }
     }

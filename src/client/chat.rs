@@ -101,7 +101,7 @@ impl Chat {
     }
 
     pub(super) fn prompt_kind(&self) -> PromptKind {
-        PromptKind::Words(match self.source {
+        PromptKind::Message(match self.source {
             MessageSource::User(to) => to,
             MessageSource::Single => None,
         })
@@ -158,7 +158,7 @@ impl Chat {
             return true;
         };
         self.is_closing = true;
-        if !error.reader_gone {
+        if !error.is_reader_gone {
             user.on_event(UserEvent::NotShown(&error));
             self.result = self.result.or(TaskResult::StoreError);
         }
@@ -172,7 +172,7 @@ impl Chat {
             MessageSource::User(_) => self.needs_prompt = true,
             MessageSource::Single => {
                 self.start_wait(now);
-                user.on_event(UserEvent::Sent);
+                user.on_event(UserEvent::MessageSent);
             }
         }
     }
@@ -238,7 +238,7 @@ impl Chat {
             ("", _) => {}
             (QUIT, _) => return self.close(out),
             (_, None) => {
-                user.on_event(UserEvent::NobodyYet);
+                user.on_event(UserEvent::NoRecipient);
                 self.result = self.result.or(TaskResult::NotFound);
             }
             (line, Some(to)) => match Text::parse(line) {
@@ -249,7 +249,7 @@ impl Chat {
                     return;
                 }
                 Err(error) => {
-                    user.on_event(UserEvent::Wrong(&error.to_string()));
+                    user.on_event(UserEvent::InvalidCommand(&error.to_string()));
                     self.result = self.result.or(TaskResult::Usage);
                 }
             },
@@ -273,7 +273,7 @@ impl Chat {
             return;
         }
         if let (MessageSource::Single, None) = (&self.source, self.last_sender) {
-            user.on_event(UserEvent::NoAnswer(self.wait));
+            user.on_event(UserEvent::NoReply(self.wait));
             self.result = self.result.or(TaskResult::NotFound);
         }
         self.close(context.out);

@@ -14,8 +14,8 @@ use crate::client::chat::Chat;
 use crate::client::mode::Mode;
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs::{
-    BLANKS, Chosen, FinishedJob, HELP, Job, JobConnection, JobResult, JobRunner, PromptKind,
-    TaskResult, TerminalEvent, Typed, User, UserEvent,
+    BLANKS, ChoiceResult, FinishedJob, HELP, Job, JobConnection, JobResult, JobRunner,
+    PromptCommand, PromptKind, TaskResult, TerminalEvent, User, UserEvent,
 };
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::udp_requests::UdpRequests;
@@ -144,7 +144,7 @@ impl Client {
             Mode::Get { .. } if matches!(result, TaskResult::Relay | TaskResult::Incomplete) => {}
             Mode::Get { names, hash, .. } => {
                 if let Some(name) = names.pop_front() {
-                    return Some(Job::GetAmongKnown(name, *hash));
+                    return Some(Job::GetFromKnownNodes(name, *hash));
                 }
             }
             Mode::Prompt { .. } | Mode::Query(_) | Mode::Chat(_) => {}
@@ -169,18 +169,18 @@ impl Client {
             return self.after_chat_event();
         }
         let choices = self.mode.choices_mut();
-        let result = match choices.and_then(|choices| choices.typed(line, user)) {
-            Some(Chosen::Content(name, hash)) => {
-                return self.start_job(context, Job::GetAmongKnown(name, Some(hash)));
+        let result = match choices.and_then(|choices| choices.on_line(line, user)) {
+            Some(ChoiceResult::Content(name, hash)) => {
+                return self.start_job(context, Job::GetFromKnownNodes(name, Some(hash)));
             }
-            Some(Chosen::Nothing) => TaskResult::WhichContent,
-            Some(Chosen::NotYet) => return self.prompt(),
-            None => match Typed::parse(line) {
-                Typed::Get(name, hash) => {
+            Some(ChoiceResult::Cancelled) => TaskResult::SeveralContents,
+            Some(ChoiceResult::Invalid) => return self.prompt(),
+            None => match PromptCommand::parse(line) {
+                PromptCommand::Get(name, hash) => {
                     return self.start_job(context, Job::Get(name.into_owned(), hash));
                 }
-                Typed::Ask(query) => return self.start_job(context, Job::Ask(query)),
-                Typed::Chat(to) => {
+                PromptCommand::Query(query) => return self.start_job(context, Job::Query(query)),
+                PromptCommand::Chat(to) => {
                     let new_chat = Chat::new(self.jobs.relay(), to, Duration::ZERO);
                     new_chat.connect(context.out);
                     if let Mode::Prompt { chat, .. } = &mut self.mode {
@@ -188,8 +188,8 @@ impl Client {
                     }
                     return;
                 }
-                Typed::Quit => return context.out.stop_loop(),
-                other => other.explain(line, HELP, user),
+                PromptCommand::Quit => return context.out.stop_loop(),
+                other => other.report(line, HELP, user),
             },
         };
         if let Some(job) = self.on_result(context, result) {
@@ -201,7 +201,7 @@ impl Client {
     /// command.
     fn on_late_message(&mut self, line: &str) {
         if !matches!(line.trim_matches(BLANKS), "" | chat::QUIT) {
-            let event = UserEvent::Wrong("not sent: the conversation is over");
+            let event = UserEvent::InvalidCommand("not sent: the conversation is over");
             self.jobs.user().on_event(event);
             self.result = self.result.or(TaskResult::Relay);
         }
@@ -236,9 +236,9 @@ impl Client {
     /// The user does not make the next choice. Returns whether there was one.
     fn cancel_choice(&mut self) -> bool {
         let choices = self.mode.choices_mut();
-        let had_choice = choices.is_some_and(|choices| choices.give_up(self.jobs.user()));
+        let had_choice = choices.is_some_and(|choices| choices.cancel(self.jobs.user()));
         if had_choice {
-            self.result = self.result.or(TaskResult::WhichContent);
+            self.result = self.result.or(TaskResult::SeveralContents);
         }
         had_choice
     }
@@ -276,8 +276,8 @@ impl Role for Client {
 
     fn start(&mut self, context: &mut Context<'_, Self>) {
         let job = match &mut self.mode {
-            Mode::Prompt { .. } => Job::Look,
-            Mode::Query(query) => Job::Ask(query.clone()),
+            Mode::Prompt { .. } => Job::CheckRelay,
+            Mode::Query(query) => Job::Query(query.clone()),
             Mode::Get { names, hash, .. } => match names.pop_front() {
                 Some(name) => Job::Get(name, *hash),
                 None => return context.out.stop_loop(),
@@ -342,7 +342,7 @@ impl Role for Client {
         let is_chatting = self.mode.chat().is_some();
         match message {
             TerminalEvent::Typed(line) => match self.prompted.take() {
-                Some(PromptKind::Words(_)) if !is_chatting => self.on_late_message(&line),
+                Some(PromptKind::Message(_)) if !is_chatting => self.on_late_message(&line),
                 _ => self.on_line(context, &line),
             },
             // A message is no file name.

@@ -14,7 +14,7 @@ pub enum Task {
     /// See whether the relay is there, then execute the user's commands.
     Prompt,
     /// Show the answer to a query.
-    Ask(Query),
+    Query(Query),
     /// Fetch these files; with a hash, only the content that has it.
     Get(VecDeque<FileName<'static>>, Option<ContentHash>),
     /// Send a message, and show the messages that arrive in this time.
@@ -56,7 +56,7 @@ impl Mode {
                 choices: Choices::default(),
                 chat: None,
             },
-            Task::Ask(query) => Self::Query(query),
+            Task::Query(query) => Self::Query(query),
             Task::Get(names, hash) => Self::Get {
                 names,
                 hash,
@@ -99,7 +99,9 @@ impl Mode {
     pub(super) fn prompt_kind(&self) -> PromptKind {
         match (self.chat(), self) {
             (Some(chat), _) => chat.prompt_kind(),
-            (None, Self::Prompt { choices, .. } | Self::Get { choices, .. }) => choices.wanted(),
+            (None, Self::Prompt { choices, .. } | Self::Get { choices, .. }) => {
+                choices.prompt_kind()
+            }
             (None, Self::Query(_) | Self::Chat(_)) => PromptKind::Command,
         }
     }

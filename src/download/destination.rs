@@ -211,7 +211,7 @@ fn not_stored(target: &Target, path: &Path, error: &io::Error) -> StoreError {
         _ => format!("{path} cannot be written: {error}"),
     };
     StoreError {
-        why,
-        reader_gone: false,
+        reason: why,
+        is_reader_gone: false,
     }
 }

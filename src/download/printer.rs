@@ -85,9 +85,9 @@ impl Printer {
         let held = std::mem::take(&mut self.held);
         if self.careful && is_binary(&held) {
             return Err(StoreError {
-                why: "it is no text: on the command line get NAME -o FILE saves it, and --raw prints it"
+                reason: "it is no text: on the command line get NAME -o FILE saves it, and --raw prints it"
                     .into(),
-                reader_gone: false,
+                is_reader_gone: false,
             });
         }
         self.print(&held)
@@ -121,7 +121,7 @@ fn write(bytes: &[u8]) -> Result<(), StoreError> {
 
 pub(crate) fn failed(error: &io::Error) -> StoreError {
     StoreError {
-        why: format!("stdout cannot be written: {error}"),
-        reader_gone: error.kind() == io::ErrorKind::BrokenPipe,
+        reason: format!("stdout cannot be written: {error}"),
+        is_reader_gone: error.kind() == io::ErrorKind::BrokenPipe,
     }
 }

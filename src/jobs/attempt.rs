@@ -50,7 +50,7 @@ impl Attempt {
             received => Failure::Broken {
                 received,
                 size: self.size,
-                end: reason,
+                reason,
             },
         }
     }

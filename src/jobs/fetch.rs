@@ -80,7 +80,7 @@ impl Fetch {
         }
         context.user.on_event(UserEvent::NoNodes {
             name: &self.name,
-            trouble: failure,
+            failure,
         });
         TaskResult::Relay.into()
     }
@@ -107,12 +107,12 @@ impl Fetch {
                 return JobStep::Finish(JobResult::Choice(Choice { name, offers }));
             }
             _ => {
-                context.user.on_event(UserEvent::WhichContent {
+                context.user.on_event(UserEvent::SeveralContents {
                     name: &self.name,
                     offers: &offers,
-                    numbered: false,
+                    is_numbered: false,
                 });
-                return TaskResult::WhichContent.into();
+                return TaskResult::SeveralContents.into();
             }
         }
         let mut known = BTreeSet::new();
@@ -143,7 +143,7 @@ impl Fetch {
             };
         };
         self.attempts += 1;
-        context.user.on_event(UserEvent::RelayQuery {
+        context.user.on_event(UserEvent::TryingNode {
             name: &self.name,
             number: self.attempts,
             of: self.candidates.len(),
@@ -266,12 +266,12 @@ impl Fetch {
             }
             AttemptResult::StoreError(error) => {
                 context.user.discard(self.id);
-                if error.reader_gone {
+                if error.is_reader_gone {
                     return JobStep::Finish(JobResult::ReaderGone);
                 }
                 context.user.on_event(UserEvent::StoreError {
                     name: &self.name,
-                    why: &error,
+                    error: &error,
                 });
                 TaskResult::StoreError.into()
             }

@@ -4,8 +4,8 @@
 use crate::jobs::choice::Choice;
 use crate::jobs::completion::Completion;
 use crate::jobs::fetch::Fetch;
-use crate::jobs::look::Look;
 use crate::jobs::query::Query;
+use crate::jobs::relay_check::RelayCheck;
 use crate::jobs::relay_query::RelayAnswer;
 use crate::jobs::show::Show;
 use crate::jobs::task_result::TaskResult;
@@ -19,19 +19,19 @@ pub struct JobId(pub(super) u64);
 /// A job to start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Job {
-    /// See whether the relay is there, and what nodes it lists.
-    Look,
-    /// Show the answer.
-    Ask(Query),
+    /// Check that the relay is there, and list its nodes.
+    CheckRelay,
+    /// Show the answer to a query.
+    Query(Query),
     /// Fetch a file; with a hash, only the content that has it.
     Get(FileName<'static>, Option<ContentHash>),
     /// Likewise, from the nodes that were listed last, without another `LIST`.
-    GetAmongKnown(FileName<'static>, Option<ContentHash>),
+    GetFromKnownNodes(FileName<'static>, Option<ContentHash>),
 }
 
 /// A job that is running. Each kind has a file of its own.
 pub(super) enum ActiveJob {
-    Look(Look),
+    CheckRelay(RelayCheck),
     Show(Show),
     Fetch(Fetch),
     Complete(Completion),
@@ -98,7 +98,7 @@ impl ActiveJob {
     pub(super) fn fetched_name(&self) -> Option<&FileName<'static>> {
         match self {
             Self::Fetch(fetch) => Some(fetch.name()),
-            Self::Look(_) | Self::Show(_) | Self::Complete(_) => None,
+            Self::CheckRelay(_) | Self::Show(_) | Self::Complete(_) => None,
         }
     }
 
@@ -107,7 +107,7 @@ impl ActiveJob {
         match self {
             Self::Show(show) => show.on_file(context, file),
             Self::Complete(completion) => completion.on_name(file.name.as_str()),
-            Self::Look(_) | Self::Fetch(_) => true,
+            Self::CheckRelay(_) | Self::Fetch(_) => true,
         }
     }
 
@@ -119,7 +119,7 @@ impl ActiveJob {
         answer: RelayAnswer,
     ) -> JobStep {
         match self {
-            Self::Look(look) => look.on_response(context, answer),
+            Self::CheckRelay(check) => check.on_response(context, answer),
             Self::Show(show) => show.on_response(context, query, answer),
             Self::Fetch(fetch) => fetch.on_response(context, answer),
             Self::Complete(completion) => completion.finish(),
@@ -134,7 +134,7 @@ impl ActiveJob {
         failure: &Failure<'_>,
     ) -> JobStep {
         match self {
-            Self::Look(look) => look.on_failure(context, query, failure),
+            Self::CheckRelay(check) => check.on_failure(context, query, failure),
             Self::Show(show) => show.on_failure(context, query, failure),
             Self::Fetch(fetch) => fetch.on_failure(context, query, failure),
             Self::Complete(completion) => completion.finish(),

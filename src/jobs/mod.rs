@@ -8,8 +8,9 @@ mod completion;
 mod connection;
 mod fetch;
 mod job;
-mod look;
+
 mod query;
+mod relay_check;
 mod relay_query;
 mod runner;
 mod show;
@@ -18,8 +19,8 @@ mod terminal_event;
 mod udp;
 mod user;
 
-pub use choice::{Choice, Choices, Chosen, Offer};
-pub use command::{BLANKS, HELP, Typed, WORDS};
+pub use choice::{Choice, ChoiceResult, Choices, Offer};
+pub use command::{BLANKS, COMMAND_WORDS, HELP, PromptCommand};
 pub use completion::NamesCallback;
 pub use connection::JobConnection;
 pub use job::{FinishedJob, Job, JobId, JobResult};

@@ -11,8 +11,8 @@ use crate::jobs::completion::{Completion, NamesCallback};
 use crate::jobs::connection::{JobConnection, JobPeer};
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep};
-use crate::jobs::look::Look;
 use crate::jobs::query::Query;
+use crate::jobs::relay_check::RelayCheck;
 use crate::jobs::relay_query::RelayQuery;
 use crate::jobs::show::Show;
 use crate::jobs::task_result::TaskResult;
@@ -97,13 +97,16 @@ impl JobRunner {
     ) -> Option<FinishedJob> {
         let id = self.next_id();
         let (job, step) = match job {
-            Job::Look => (ActiveJob::Look(Look), JobStep::Query(Query::Nodes)),
-            Job::Ask(query) => (ActiveJob::Show(Show::default()), JobStep::Query(query)),
+            Job::CheckRelay => (
+                ActiveJob::CheckRelay(RelayCheck),
+                JobStep::Query(Query::Nodes),
+            ),
+            Job::Query(query) => (ActiveJob::Show(Show::default()), JobStep::Query(query)),
             Job::Get(name, hash) => {
                 let fetch = Fetch::new(id, name, hash);
                 (ActiveJob::Fetch(fetch), JobStep::Query(Query::Nodes))
             }
-            Job::GetAmongKnown(name, hash) => {
+            Job::GetFromKnownNodes(name, hash) => {
                 let mut fetch = Fetch::new(id, name, hash);
                 let step = fetch.find_holders(&mut self.context);
                 (ActiveJob::Fetch(fetch), step)
@@ -236,7 +239,7 @@ impl JobRunner {
         query: RelayQuery,
     ) {
         let address = self.relay[query.address];
-        let fits_datagram = query.query.is_brief();
+        let fits_datagram = query.query.fits_datagram();
         let peer = JobPeer::Relay(query);
         self.open(context, address, JobConnection { job, peer }, fits_datagram);
     }

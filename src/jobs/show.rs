@@ -39,7 +39,7 @@ impl Show {
             (RelayAnswer::Holders(holders), _) => user.show(Listing::Holders(&holders)),
             (RelayAnswer::EndOfFiles, _) => user.show(Listing::EndOfFiles(self.shown_files)),
             (RelayAnswer::Sent, _) => {
-                user.on_event(UserEvent::Sent);
+                user.on_event(UserEvent::MessageSent);
                 Ok(())
             }
         };
@@ -47,7 +47,7 @@ impl Show {
         match shown {
             Ok(()) if is_search && self.shown_files == 0 => TaskResult::NotFound.into(),
             Ok(()) => TaskResult::Success.into(),
-            Err(error) if error.reader_gone => JobStep::Finish(JobResult::ReaderGone),
+            Err(error) if error.is_reader_gone => JobStep::Finish(JobResult::ReaderGone),
             Err(error) => {
                 user.on_event(UserEvent::NotShown(&error));
                 TaskResult::StoreError.into()
@@ -65,7 +65,7 @@ impl Show {
         if let Query::Files(_) = query {
             // Files that came are shown before the failure is reported. If they cannot
             // be shown, the failure still can be reported.
-            let _ = user.show(Listing::BrokenOff);
+            let _ = user.show(Listing::Truncated);
         }
         user.on_event(UserEvent::RelayFailed(query, failure));
         match (query, failure) {

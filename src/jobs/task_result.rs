@@ -18,7 +18,7 @@ pub enum TaskResult {
     /// The content could not be stored.
     StoreError,
     /// Nodes have several contents under the name, or none has the wanted one.
-    WhichContent,
+    SeveralContents,
     /// The user or a signal stopped the task.
     Interrupted,
 }

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::{
-    Choices, Chosen, FinishedJob, Job, JobConnection, JobResult, JobRunner, NamesCallback, Query,
-    RunsJobs, Typed, User, UserEvent,
+    ChoiceResult, Choices, FinishedJob, Job, JobConnection, JobResult, JobRunner, NamesCallback,
+    PromptCommand, Query, RunsJobs, User, UserEvent,
 };
 use crate::node::console_commands::ConsoleCommand;
 use crate::protocol::{ContentHash, FileName, NodeAddress};
@@ -74,7 +74,7 @@ impl Console {
 
     /// Prompts for the next command.
     pub(super) fn prompt(&mut self) {
-        let kind = self.choices.wanted();
+        let kind = self.choices.prompt_kind();
         self.jobs.user().prompt(kind);
     }
 
@@ -97,24 +97,24 @@ impl Console {
         context: &mut Context<'_, impl RunsJobs>,
         line: &'a str,
     ) -> Option<ConsoleCommand<'a>> {
-        match self.choices.typed(line, self.jobs.user()) {
-            Some(Chosen::Content(name, hash)) => self.download(context, name, Some(hash)),
-            Some(Chosen::Nothing | Chosen::NotYet) => self.prompt(),
-            None => match Typed::parse(line) {
-                Typed::Get(name, hash) => return Some(ConsoleCommand::Get(name, hash)),
-                Typed::Share(path) => return Some(ConsoleCommand::Share(path)),
-                Typed::Unshare(name) => return Some(ConsoleCommand::Unshare(name)),
-                Typed::Quit => return Some(ConsoleCommand::Stop),
-                Typed::Ask(Query::Message(to, text)) => {
+        match self.choices.on_line(line, self.jobs.user()) {
+            Some(ChoiceResult::Content(name, hash)) => self.download(context, name, Some(hash)),
+            Some(ChoiceResult::Cancelled | ChoiceResult::Invalid) => self.prompt(),
+            None => match PromptCommand::parse(line) {
+                PromptCommand::Get(name, hash) => return Some(ConsoleCommand::Get(name, hash)),
+                PromptCommand::Share(path) => return Some(ConsoleCommand::Share(path)),
+                PromptCommand::Unshare(name) => return Some(ConsoleCommand::Unshare(name)),
+                PromptCommand::Quit => return Some(ConsoleCommand::Stop),
+                PromptCommand::Query(Query::Message(to, text)) => {
                     return Some(ConsoleCommand::Send(to, text));
                 }
-                Typed::Reply(text) => return Some(ConsoleCommand::Reply(text)),
-                Typed::Ask(query) => self.query(context, query),
-                Typed::Chat(_) => self.answer(UserEvent::Wrong(
+                PromptCommand::Reply(text) => return Some(ConsoleCommand::Reply(text)),
+                PromptCommand::Query(query) => self.query(context, query),
+                PromptCommand::Chat(_) => self.answer(UserEvent::InvalidCommand(
                     "use: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
                 )),
                 other => {
-                    other.explain(line, HELP, self.jobs.user());
+                    other.report(line, HELP, self.jobs.user());
                     self.prompt();
                 }
             },
@@ -125,7 +125,7 @@ impl Console {
     /// The user cancels the choice between several files. Returns whether there was
     /// one.
     pub(super) fn cancel_choice(&mut self) -> bool {
-        let had_choice = self.choices.give_up(self.jobs.user());
+        let had_choice = self.choices.cancel(self.jobs.user());
         if had_choice {
             self.prompt();
         }
@@ -134,7 +134,7 @@ impl Console {
 
     /// Sends a query to the relay. The prompt waits for the reply.
     pub(super) fn query(&mut self, context: &mut Context<'_, impl RunsJobs>, query: Query) {
-        self.start_job(context, Job::Ask(query));
+        self.start_job(context, Job::Query(query));
     }
 
     /// Whether this file is being downloaded or queued.

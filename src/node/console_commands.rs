@@ -62,7 +62,7 @@ impl<S: Share> Node<S> {
         match command {
             ConsoleCommand::Get(name, _) if console.is_downloading(&name) => {
                 let name = Escaped::text(name.as_str());
-                console.answer(UserEvent::Wrong(&format!(
+                console.answer(UserEvent::InvalidCommand(&format!(
                     "{name} is being fetched already"
                 )));
             }
@@ -70,7 +70,7 @@ impl<S: Share> Node<S> {
                 Err(Unavailable::NotFound) => console.download(context, name.into_owned(), hash),
                 Ok(_) | Err(_) => {
                     let name = Escaped::text(name.as_str());
-                    console.answer(UserEvent::Wrong(&format!(
+                    console.answer(UserEvent::InvalidCommand(&format!(
                         "{name} is shared here already; move it away or unshare it to fetch another"
                     )));
                 }
@@ -78,14 +78,14 @@ impl<S: Share> Node<S> {
             ConsoleCommand::Share(path) => {
                 match self.share.add(path) {
                     Ok(added) => console.answer(UserEvent::Note(&added.to_string())),
-                    Err(error) => console.answer(UserEvent::Wrong(&error.to_string())),
+                    Err(error) => console.answer(UserEvent::InvalidCommand(&error.to_string())),
                 }
                 self.on_external_event(context);
             }
             ConsoleCommand::Unshare(name) => {
                 match self.share.remove(&name) {
                     Ok(removed) => console.answer(UserEvent::Note(&removed.to_string())),
-                    Err(error) => console.answer(UserEvent::Wrong(&error.to_string())),
+                    Err(error) => console.answer(UserEvent::InvalidCommand(&error.to_string())),
                 }
                 self.on_external_event(context);
             }
@@ -101,7 +101,7 @@ impl<S: Share> Node<S> {
                     .and_then(MessageListener::last_sender);
                 match sender {
                     Some(to) => self.send_message(context, to, text),
-                    None => console.answer(UserEvent::NobodyYet),
+                    None => console.answer(UserEvent::NoRecipient),
                 }
             }
             ConsoleCommand::Stop => context.out.shut_down(),

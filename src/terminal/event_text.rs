@@ -20,9 +20,7 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
     Some(match event {
         UserEvent::NotShown(why) => why.to_string(),
         UserEvent::RelayFailed(Query::Nodes | Query::Files(_), failure)
-        | UserEvent::NoNodes {
-            trouble: failure, ..
-        } => no_list(failure),
+        | UserEvent::NoNodes { failure, .. } => no_list(failure),
         UserEvent::RelayFailed(Query::Holders(name), failure @ Failure::NoHolder) => {
             format!("{}: {failure}", escaped(name))
         }
@@ -46,22 +44,22 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
             "{}: not found, {failed} of {nodes} could not be asked",
             escaped(name)
         ),
-        UserEvent::WhichContent {
+        UserEvent::SeveralContents {
             name,
             offers,
-            numbered,
-        } => which_content(name, offers, *numbered),
+            is_numbered,
+        } => which_content(name, offers, *is_numbered),
         UserEvent::Incomplete { name, shown, size } => format!(
             "{}: incomplete: {shown} of {size} bytes were printed",
             escaped(name)
         ),
-        UserEvent::StoreError { name, why } => format!("{}: {why}", escaped(name)),
-        UserEvent::Wrong(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
-        UserEvent::Surplus { word, line } => format!(
+        UserEvent::StoreError { name, error } => format!("{}: {error}", escaped(name)),
+        UserEvent::InvalidCommand(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
+        UserEvent::UnexpectedArgument { word, line } => format!(
             "{word} takes nothing; get {} fetches a file of that name",
             Escaped::text(line)
         ),
-        UserEvent::NotHere(word) => format!(
+        UserEvent::UnavailableCommand(word) => format!(
             "{word}: only the console of a node can; get {word} fetches a file of that name"
         ),
         UserEvent::Help(text) => (*text).to_owned(),
@@ -70,14 +68,14 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
             let advice = advice(failure);
             format!("no messages arrive from the relay: {failure}{advice}")
         }
-        UserEvent::NobodyYet => {
+        UserEvent::NoRecipient => {
             "not sent: nobody has written yet, and no address was given".to_owned()
         }
-        UserEvent::NoAnswer(wait) => format!("no answer in {} s", wait.as_secs_f64()),
-        UserEvent::Sent
+        UserEvent::NoReply(wait) => format!("no answer in {} s", wait.as_secs_f64()),
+        UserEvent::MessageSent
         | UserEvent::Listening(_)
         | UserEvent::Nodes(_)
-        | UserEvent::RelayQuery { .. }
+        | UserEvent::TryingNode { .. }
         | UserEvent::NotFound(_)
         | UserEvent::Found { .. }
         | UserEvent::Progress { .. }
@@ -88,9 +86,9 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
 /// The text of a progress report.
 pub(super) fn progress(event: &UserEvent<'_>) -> Option<String> {
     Some(match event {
-        UserEvent::Sent => "sent".to_owned(),
+        UserEvent::MessageSent => "sent".to_owned(),
         UserEvent::Listening(address) => format!("you are reached at {}", node_text(*address)),
-        UserEvent::RelayQuery {
+        UserEvent::TryingNode {
             number, of, node, ..
         } => format!("asking node {number} of {of}: {}", node_text(*node)),
         UserEvent::NotFound(_) => "  not found there".to_owned(),

@@ -25,9 +25,9 @@ const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) fn prompt_text(kind: PromptKind) -> String {
     match kind {
         PromptKind::Command | PromptKind::Choice => "peerline> ".into(),
-        PromptKind::Words(Some(to)) => format!("{to}> "),
+        PromptKind::Message(Some(to)) => format!("{to}> "),
         // The receiver may change while the line is typed.
-        PromptKind::Words(None) => "reply> ".into(),
+        PromptKind::Message(None) => "reply> ".into(),
     }
 }
 

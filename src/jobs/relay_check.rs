@@ -7,9 +7,9 @@ use crate::jobs::task_result::TaskResult;
 use crate::jobs::user::{Failure, UserEvent};
 
 /// Asks for the nodes, and remembers them.
-pub(super) struct Look;
+pub(super) struct RelayCheck;
 
-impl Look {
+impl RelayCheck {
     pub(super) fn on_response(&self, context: &mut JobContext, answer: RelayAnswer) -> JobStep {
         if let RelayAnswer::Nodes(nodes) = answer {
             context.set_nodes(nodes);
