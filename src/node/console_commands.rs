@@ -91,7 +91,7 @@ impl<S: Share> Node<S> {
             }
             // The receiver can reply to a message that comes from the node's address.
             ConsoleCommand::Send(to, text) if self.listener.is_some() => {
-                self.send_message(context, to, text)
+                self.send_message(context, to, text);
             }
             ConsoleCommand::Send(to, text) => console.query(context, Query::Message(to, text)),
             ConsoleCommand::Reply(text) => {

@@ -7,6 +7,7 @@ mod console_commands;
 mod event;
 mod message_listener;
 mod registrar;
+mod relay_record;
 mod relay_update;
 mod requests;
 mod share;
@@ -17,12 +18,13 @@ use std::time::{Duration, Instant};
 
 use log::debug;
 
-pub use announcer::Announcer;
+pub use announcer::{AnnounceStep, Announcer};
 pub use console::{Console, HELP};
 pub use event::NodeEvent;
 pub use message_listener::MessageListener;
-pub use registrar::{Registrar, RegistrationAttempt};
-pub use relay_update::RelayUpdate;
+pub use registrar::Registrar;
+pub use relay_record::IndexChange;
+pub use relay_update::{RelayUpdate, UpdateRequest};
 pub use share::{AddError, Added, FileContent, Removed, Share, ShareTotals, Unavailable};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
@@ -91,6 +93,12 @@ impl From<jobs::JobConnection> for NodeSession {
     fn from(session: jobs::JobConnection) -> Self {
         // Boxed, because sessions of clients are many and small.
         Self::Job(Box::new(session))
+    }
+}
+
+impl From<RelayUpdate> for NodeSession {
+    fn from(update: RelayUpdate) -> Self {
+        Self::RelayUpdate(Box::new(update))
     }
 }
 
@@ -188,8 +196,8 @@ impl<S: Share> Node<S> {
             Some(listener) => !listener.stop(context.out),
             None => false,
         };
-        if !is_registering && let Some(relay) = self.registrar.start_unregister() {
-            self.start_update(context, relay, RegistrationAttempt::unregister());
+        if !is_registering && let Some(relay) = self.registrar.dial_to_unregister() {
+            self.start_unregister(context, relay);
         }
     }
 
@@ -330,7 +338,7 @@ impl<S: Share> Role for Node<S> {
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
         if let Some(relay) = self.registrar.dial(context.now) {
-            self.start_update(context, relay, RegistrationAttempt::register());
+            self.start_register(context, relay);
         }
         self.on_udp_timer(context);
         let listener = self.listener.as_mut();

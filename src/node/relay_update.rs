@@ -5,27 +5,59 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
-use crate::node::event::NodeEvent;
-use crate::node::registrar::RegistrationAttempt;
+use crate::node::announcer::AnnounceStep;
+use crate::node::relay_record::IndexChange;
 use crate::node::share::Share;
-use crate::node::{ANNOUNCE_DELAY, Node, NodeSession};
+use crate::node::{ANNOUNCE_DELAY, Node, NodeEvent};
+use crate::protocol::{Registered, Reply};
 use crate::role::{Context, Input, ReadNext, UdpPeer};
+use crate::session::requests::{RequestQueue, ResponseEvent, ResponsePart};
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
 
 /// One update of the relay.
 #[derive(Debug)]
 pub struct RelayUpdate {
-    attempt: RegistrationAttempt,
-    /// Whether the registration is done and the files are being announced.
-    is_announcing: bool,
+    state: UpdateState,
+    requests: RequestQueue<UpdateRequest>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum UpdateState {
+    /// The relay has not answered `REGISTER`.
+    Registering,
+    /// The files are being announced.
+    Announcing,
+    /// The node stops, and the relay has not answered `UNREGISTER`.
+    Unregistering,
+    /// The relay has answered `REGISTER`, and no files are to be announced.
+    Done,
+}
+
+/// A request of an update.
+#[derive(Debug)]
+pub enum UpdateRequest {
+    /// `REGISTER`
+    Register,
+    /// `UNREGISTER`
+    Unregister,
+    /// `SHARE` or `UNSHARE`
+    Change(IndexChange),
 }
 
 impl RelayUpdate {
-    fn new(attempt: RegistrationAttempt) -> Self {
-        Self {
-            attempt,
-            is_announcing: false,
-        }
+    fn new(state: UpdateState) -> Self {
+        let requests = RequestQueue::default();
+        Self { state, requests }
+    }
+
+    /// The changes that the relay has not answered.
+    fn take_changes(&mut self) -> impl Iterator<Item = IndexChange> + use<> {
+        self.requests
+            .take_tags()
+            .filter_map(|request| match request {
+                UpdateRequest::Change(change) => Some(change),
+                UpdateRequest::Register | UpdateRequest::Unregister => None,
+            })
     }
 }
 
@@ -37,54 +69,111 @@ impl<S: Share> Node<S> {
         self
     }
 
-    /// Starts an update.
-    pub(super) fn start_update(
+    /// Starts to register the node or to renew its lease.
+    pub(super) fn start_register(&mut self, context: &mut Context<'_, Self>, relay: SocketAddr) {
+        self.start_update(context, relay, UpdateState::Registering);
+    }
+
+    /// Starts to unregister the node.
+    pub(super) fn start_unregister(&mut self, context: &mut Context<'_, Self>, relay: SocketAddr) {
+        self.start_update(context, relay, UpdateState::Unregistering);
+    }
+
+    fn start_update(
         &mut self,
         context: &mut Context<'_, Self>,
         relay: SocketAddr,
-        attempt: RegistrationAttempt,
+        state: UpdateState,
     ) {
         let mut udp = std::mem::take(&mut self.udp);
-        let update = RelayUpdate::new(attempt);
-        let started = udp.begin(
-            context.out,
-            context.now,
-            relay,
-            update,
-            |update, requests| {
-                self.on_relay_input(context.now, update, Input::Connected, requests);
-            },
-        );
+        let update = RelayUpdate::new(state);
+        let started = udp.begin(context.out, context.now, relay, update, |update, out| {
+            self.on_relay_input(context.now, update, Input::Connected, out);
+        });
         self.udp = udp;
         if let Err(update) = started {
-            context
-                .out
-                .dial(relay, NodeSession::RelayUpdate(Box::new(update)));
+            context.out.dial(relay, update.into());
         }
     }
 
-    /// Handles input from the relay. After the registration the files are announced,
-    /// unless an earlier update still announces them: then this one only renews the
-    /// lease.
+    /// Handles input from the relay.
     pub(super) fn on_relay_input(
         &mut self,
         now: Instant,
         update: &mut RelayUpdate,
         input: Input<'_>,
-        requests: &mut Vec<u8>,
+        out: &mut Vec<u8>,
     ) -> ReadNext {
-        let RelayUpdate {
-            attempt,
-            is_announcing,
-        } = update;
-        if let (true, Input::Line(line)) = (*is_announcing, &input) {
-            if self.registrar.is_stopping() {
-                return ReadNext::Close(CloseReason::Completed);
-            }
-            return self.announcer.on_reply(&mut self.share, line, requests);
+        if input == Input::Connected {
+            let (request, tag) = match update.state {
+                UpdateState::Unregistering => {
+                    (self.registrar.unregister(), UpdateRequest::Unregister)
+                }
+                _ => (self.registrar.register(), UpdateRequest::Register),
+            };
+            update.requests.send(&request, tag, out);
         }
-        let (next, event) = self.registrar.on_input(now, attempt, input, requests);
-        if let Some(NodeEvent::Registered(registered)) = &event {
+        match update.requests.on_input(input) {
+            Ok(None) => ReadNext::Line,
+            Ok(Some(ResponseEvent::Response(ResponsePart::Head(reply), Some(request)))) => {
+                self.on_relay_reply(now, update, request, reply, out)
+            }
+            Ok(Some(_)) | Err(_) => ReadNext::Close(CloseReason::ProtocolError),
+        }
+    }
+
+    fn on_relay_reply(
+        &mut self,
+        now: Instant,
+        update: &mut RelayUpdate,
+        request: UpdateRequest,
+        reply: Reply<'_>,
+        out: &mut Vec<u8>,
+    ) -> ReadNext {
+        match (request, reply) {
+            (UpdateRequest::Unregister, reply) if update.state == UpdateState::Unregistering => {
+                if let Reply::Ok(_) = reply {
+                    self.report([NodeEvent::Unregistered]);
+                }
+                // Otherwise the relay has removed the node, or will when the lease expires.
+                ReadNext::Close(CloseReason::Completed)
+            }
+            // An error means that the relay has no record of the node.
+            (UpdateRequest::Unregister, _) => {
+                self.announcer.on_record_reset();
+                ReadNext::Line
+            }
+            (UpdateRequest::Register, Reply::Error(code, text)) => {
+                update.state = UpdateState::Done;
+                let event = self.registrar.on_rejected(now, code, &text);
+                self.report(event);
+                ReadNext::Close(CloseReason::Completed)
+            }
+            (UpdateRequest::Register, Reply::Ok(text)) => match Registered::parse(&text) {
+                Ok(registered) => self.on_registered(now, update, registered, out),
+                Err(_) => ReadNext::Close(CloseReason::ProtocolError),
+            },
+            (UpdateRequest::Change(change), reply) if !self.registrar.is_stopping() => {
+                let requests = &mut update.requests;
+                self.announcer
+                    .on_reply(&mut self.share, change, reply, requests, out)
+            }
+            (UpdateRequest::Change(_), _) => ReadNext::Close(CloseReason::Completed),
+            (UpdateRequest::Register, _) => ReadNext::Close(CloseReason::ProtocolError),
+        }
+    }
+
+    /// Announces the files after the registration, unless an earlier update still
+    /// announces them: then this one only renews the lease.
+    fn on_registered(
+        &mut self,
+        now: Instant,
+        update: &mut RelayUpdate,
+        registered: Registered,
+        out: &mut Vec<u8>,
+    ) -> ReadNext {
+        let event = self.registrar.on_registered(now, registered);
+        if event.is_some() {
             if let Some(listener) = &mut self.listener {
                 listener.enable(now);
             }
@@ -93,29 +182,47 @@ impl<S: Share> Node<S> {
             }
         }
         self.report(event);
-        match attempt.files() {
-            Some(files) if !self.registrar.is_stopping() && !self.announcer.is_busy() => {
-                if attempt.is_reset() {
-                    self.announcer.on_record_reset();
-                } else if self.announcer.needs_reset(files) {
-                    return self.registrar.reset_record(attempt, requests);
-                }
-                *is_announcing = true;
-                self.announcer.start(&mut self.share, files, requests)
+        let requests = &mut update.requests;
+        if self.registrar.is_stopping() || self.announcer.is_busy() {
+            update.state = UpdateState::Done;
+            return ReadNext::Close(CloseReason::Completed);
+        }
+        match self.announcer.compare_record(&registered) {
+            AnnounceStep::SendChanges => {
+                update.state = UpdateState::Announcing;
+                self.announcer.start(&mut self.share, requests, out)
             }
-            Some(_) | None => next,
+            AnnounceStep::ResetRecord => {
+                // Both requests arrive together, so no list is without the node.
+                let unregister = self.registrar.unregister();
+                requests.send(&unregister, UpdateRequest::Unregister, out);
+                let register = self.registrar.register();
+                requests.send(&register, UpdateRequest::Register, out);
+                self.registrar.start_attempt();
+                ReadNext::Line
+            }
         }
     }
 
     /// An update has ended.
-    pub(super) fn on_update_end(&mut self, now: Instant, update: RelayUpdate, end: &CloseReason) {
-        let event = self.registrar.on_close(now, update.attempt, end);
-        self.report(event);
-        if update.is_announcing {
-            self.announcer.on_close();
-            if self.announcer.is_outdated(&mut self.share) {
-                self.registrar.renew_within(now, ANNOUNCE_DELAY);
+    pub(super) fn on_update_end(
+        &mut self,
+        now: Instant,
+        mut update: RelayUpdate,
+        reason: &CloseReason,
+    ) {
+        match update.state {
+            UpdateState::Registering => {
+                let event = self.registrar.on_failure(now, reason);
+                self.report(event);
             }
+            UpdateState::Announcing => {
+                self.announcer.on_close(update.take_changes());
+                if self.announcer.is_outdated(&mut self.share) {
+                    self.registrar.renew_within(now, ANNOUNCE_DELAY);
+                }
+            }
+            UpdateState::Unregistering | UpdateState::Done => {}
         }
     }
 
@@ -128,8 +235,8 @@ impl<S: Share> Node<S> {
     ) {
         let now = context.now;
         let mut udp = std::mem::take(&mut self.udp);
-        let outcome = udp.receive(context.out, now, from, bytes, |update, line, requests| {
-            self.on_relay_input(now, update, Input::Line(line), requests)
+        let outcome = udp.receive(context.out, now, from, bytes, |update, line, out| {
+            self.on_relay_input(now, update, Input::Line(line), out)
         });
         self.udp = udp;
         self.on_udp_outcomes(context, outcome);
@@ -170,19 +277,21 @@ impl<S: Share> Node<S> {
                 }
                 // A node that stops need not register.
                 UdpOutcome::FallBack(_, update)
-                    if self.registrar.is_stopping() && !update.attempt.is_unregister() =>
+                    if self.registrar.is_stopping()
+                        && update.state != UpdateState::Unregistering =>
                 {
                     self.on_update_end(context.now, update, &CloseReason::ReadTimeout);
                     self.unregister_if_stopping(context);
                 }
-                UdpOutcome::FallBack(relay, update) => {
-                    if update.is_announcing {
-                        self.announcer.on_close();
-                    }
-                    let update = RelayUpdate::new(update.attempt.retry());
-                    context
-                        .out
-                        .dial(relay, NodeSession::RelayUpdate(Box::new(update)));
+                UdpOutcome::FallBack(relay, mut update) => {
+                    let state = match update.state {
+                        UpdateState::Announcing => {
+                            self.announcer.on_close(update.take_changes());
+                            UpdateState::Registering
+                        }
+                        state => state,
+                    };
+                    context.out.dial(relay, RelayUpdate::new(state).into());
                 }
             }
         }

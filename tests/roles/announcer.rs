@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 
-use peerline::node::Announcer;
-use peerline::protocol::Request;
-use peerline::role::ReadNext;
+use peerline::node::{AnnounceStep, Announcer, UpdateRequest};
+use peerline::protocol::{Registered, Reply, Request};
+use peerline::role::{Input, ReadNext};
+use peerline::session::requests::{RequestQueue, ResponseEvent};
 
 use crate::memory::{Entry, Files, Memory};
 
@@ -24,21 +25,32 @@ struct Announcement {
 impl Announcement {
     fn update(&mut self, share: &mut Memory) {
         self.requests = 0;
-        let files = self.names.len() as u64;
-        let mut requests = Vec::new();
-        let mut next = self.announcer.start(share, files, &mut requests);
+        let registered = format!("60 192.0.2.7 9 {} 1", self.names.len());
+        let registered = Registered::parse(&registered).expect("a reply");
+        let step = self.announcer.compare_record(&registered);
+        assert_eq!(step, AnnounceStep::SendChanges);
+        let (mut queue, mut out) = (RequestQueue::default(), Vec::new());
+        let mut next = self.announcer.start(share, &mut queue, &mut out);
         loop {
-            for line in std::mem::take(&mut requests).split_inclusive(|byte| *byte == b'\n') {
+            for line in std::mem::take(&mut out).split_inclusive(|byte| *byte == b'\n') {
                 self.requests += 1;
                 self.execute(line.trim_ascii_end());
-                next = self.announcer.on_reply(share, b"OK", &mut requests);
+                let Ok(Some(ResponseEvent::Response(_, Some(UpdateRequest::Change(change))))) =
+                    queue.on_input(Input::Line(b"OK"))
+                else {
+                    panic!("there is a request");
+                };
+                let reply = Reply::DONE;
+                next = self
+                    .announcer
+                    .on_reply(share, change, reply, &mut queue, &mut out);
             }
             match next {
-                ReadNext::Line => assert!(!requests.is_empty(), "no request is outstanding"),
+                ReadNext::Line => assert!(!out.is_empty(), "no request is outstanding"),
                 _ => break,
             }
         }
-        self.announcer.on_close();
+        self.announcer.on_close([].into_iter());
     }
 
     fn execute(&mut self, line: &[u8]) {

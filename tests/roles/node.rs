@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 use goldenscript::{Command, Context};
 use peerline::close_reason::CloseReason;
 use peerline::jobs;
-use peerline::node::{Console, MessageListener, Node, NodeMessage, Registrar, RegistrationAttempt};
-use peerline::protocol::{ClaimedIp, Port, canonical};
-use peerline::role::{Input, Role};
+use peerline::node::{Console, MessageListener, Node, NodeMessage, Registrar};
+use peerline::protocol::{ClaimedIp, Port, Registered, canonical};
+use peerline::role::Role;
 
 use crate::keyboard::Keyboard;
 use crate::memory::{Entry, Files, Memory};
@@ -186,13 +186,8 @@ fn renewals_of_many_nodes_are_spread_within_bounds() {
     let now = Instant::now();
     let pauses = (0..1000).map(|seed| {
         let mut registrar = connecting_registrar(seed, now);
-        let reply = Input::Line(b"OK 60 198.51.100.9 1 0");
-        registrar.on_input(
-            now,
-            &mut RegistrationAttempt::register(),
-            reply,
-            &mut Vec::new(),
-        );
+        let registered = Registered::parse("60 198.51.100.9 1 0").expect("a reply");
+        registrar.on_registered(now, registered);
         pause(&registrar, now)
     });
     let (least, most) = extremes(pauses);
@@ -206,19 +201,11 @@ fn retries_of_many_nodes_are_spread_within_bounds() {
         let pauses = (0..1000).map(|seed| {
             let mut now = Instant::now();
             let mut registrar = connecting_registrar(seed, now);
-            registrar.on_close(
-                now,
-                RegistrationAttempt::register(),
-                &CloseReason::ConnectTimeout,
-            );
+            registrar.on_failure(now, &CloseReason::ConnectTimeout);
             for _ in 0..failures {
                 now += pause(&registrar, now);
                 assert!(registrar.dial(now).is_some());
-                registrar.on_close(
-                    now,
-                    RegistrationAttempt::register(),
-                    &CloseReason::ConnectTimeout,
-                );
+                registrar.on_failure(now, &CloseReason::ConnectTimeout);
             }
             pause(&registrar, now)
         });
