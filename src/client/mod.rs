@@ -18,7 +18,8 @@ use crate::jobs::{
     PromptCommand, PromptKind, TaskResult, TerminalEvent, User, UserEvent,
 };
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
-use crate::session::udp_requests::UdpRequests;
+use crate::session::connector::Connector;
+use crate::session::udp_requests::{UdpOutcome, UdpRequests};
 
 /// The client's part.
 pub struct Client {
@@ -27,6 +28,8 @@ pub struct Client {
     /// The line for which the user was prompted.
     prompted: Option<PromptKind>,
     result: TaskResult,
+    /// Without routes if queries go over TCP only.
+    udp: UdpRequests<ClientSession>,
 }
 
 /// One connection of a client.
@@ -66,6 +69,7 @@ impl Client {
             jobs: JobRunner::new(user, relay, max_nodes),
             prompted: None,
             result: TaskResult::Success,
+            udp: UdpRequests::default(),
         }
     }
 
@@ -78,8 +82,8 @@ impl Client {
 
     /// Sends queries over UDP first, and over TCP where UDP fails.
     #[must_use]
-    pub fn with_udp(mut self, udp: UdpRequests<JobConnection>) -> Self {
-        self.jobs.set_udp(udp);
+    pub fn with_udp(mut self, udp: UdpRequests<ClientSession>) -> Self {
+        self.udp = udp;
         self
     }
 
@@ -93,20 +97,9 @@ impl Client {
     fn start_job(&mut self, context: &mut Context<'_, Self>, job: Job) {
         let mut next = Some(job);
         while let Some(job) = next.take() {
-            if let Some(finished) = self.jobs.start(context, job) {
+            let mut connector = Connector::new(context, &mut self.udp);
+            if let Some(finished) = self.jobs.start(&mut connector, job) {
                 next = self.on_finished_job(context, finished);
-            }
-        }
-    }
-
-    fn on_finished_jobs(
-        &mut self,
-        context: &mut Context<'_, Self>,
-        finished: impl IntoIterator<Item = FinishedJob>,
-    ) {
-        for finished in finished {
-            if let Some(job) = self.on_finished_job(context, finished) {
-                self.start_job(context, job);
             }
         }
     }
@@ -257,6 +250,19 @@ impl Client {
         }
     }
 
+    fn on_udp_outcomes(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        outcomes: impl IntoIterator<Item = UdpOutcome<ClientSession>>,
+    ) {
+        for outcome in outcomes {
+            match outcome {
+                UdpOutcome::Ended(session, reason) => self.on_close(context, session, &reason),
+                UdpOutcome::FallBack(relay, session) => context.out.dial(relay, session),
+            }
+        }
+    }
+
     fn after_chat_event(&mut self) {
         if let Some(chat) = self.mode.chat_mut() {
             let (result, needs_prompt) = chat.take_update();
@@ -321,21 +327,32 @@ impl Role for Client {
     ) {
         match session {
             ClientSession::Job(connection) => {
-                let finished = self.jobs.on_close(context, *connection, reason);
-                self.on_finished_jobs(context, finished);
+                let mut connector = Connector::new(context, &mut self.udp);
+                let finished = self.jobs.on_close(&mut connector, *connection, reason);
+                let next = finished.and_then(|finished| self.on_finished_job(context, finished));
+                if let Some(job) = next {
+                    self.start_job(context, job);
+                }
             }
             ClientSession::MessageSubscription => self.on_chat_close(context, reason),
         }
     }
 
     fn on_datagram(&mut self, context: &mut Context<'_, Self>, from: UdpPeer, bytes: &[u8]) {
-        let finished = self.jobs.on_datagram(context, from, bytes);
-        self.on_finished_jobs(context, finished);
+        let (out, now) = (&mut *context.out, context.now);
+        let on_line = |session: &mut ClientSession, line: &[u8], more: &mut Vec<u8>| match session {
+            ClientSession::Job(connection) => {
+                self.jobs.on_input(connection, Input::Line(line), more)
+            }
+            ClientSession::MessageSubscription => ReadNext::Close(CloseReason::Completed),
+        };
+        let outcome = self.udp.on_datagram(out, now, from, bytes, on_line);
+        self.on_udp_outcomes(context, outcome);
     }
 
     fn on_udp_unreachable(&mut self, context: &mut Context<'_, Self>, socket: u32) {
-        let finished = self.jobs.on_udp_unreachable(context, socket);
-        self.on_finished_jobs(context, finished);
+        let outcomes = self.udp.on_unreachable(socket);
+        self.on_udp_outcomes(context, outcomes);
     }
 
     fn on_message(&mut self, context: &mut Context<'_, Self>, message: TerminalEvent) {
@@ -348,7 +365,8 @@ impl Role for Client {
             // A message is no file name.
             TerminalEvent::Complete { .. } if is_chatting => {}
             TerminalEvent::Complete { prefix, callback } => {
-                self.jobs.complete(context, prefix, callback);
+                let mut connector = Connector::new(context, &mut self.udp);
+                self.jobs.complete(&mut connector, prefix, callback);
             }
             TerminalEvent::EndOfInput => self.on_end_of_input(context),
             TerminalEvent::Interrupt => self.on_interrupt(context),
@@ -357,7 +375,7 @@ impl Role for Client {
 
     fn next_deadline(&self) -> Option<Instant> {
         let chat = self.mode.chat().and_then(Chat::next_deadline);
-        let deadlines = [chat, self.jobs.next_deadline()];
+        let deadlines = [chat, self.udp.next_deadline()];
         deadlines.into_iter().flatten().min()
     }
 
@@ -366,8 +384,8 @@ impl Role for Client {
             chat.on_timer(context, self.jobs.user());
             self.after_chat_event();
         }
-        let finished = self.jobs.on_timer(context);
-        self.on_finished_jobs(context, finished);
+        let outcomes = self.udp.on_timer(context.out, context.now);
+        self.on_udp_outcomes(context, outcomes);
     }
 
     fn drain(&mut self, context: &mut Context<'_, Self>) {

@@ -16,7 +16,6 @@ mod runner;
 mod show;
 mod task_result;
 mod terminal_event;
-mod udp;
 mod user;
 
 pub use choice::{Choice, ChoiceResult, Choices, Offer};

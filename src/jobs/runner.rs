@@ -18,8 +18,8 @@ use crate::jobs::show::Show;
 use crate::jobs::task_result::TaskResult;
 use crate::jobs::user::User;
 use crate::protocol::{FileName, NodeAddress, canonical};
-use crate::role::{Context, Input, ReadNext, Role};
-use crate::session::udp_requests::UdpRequests;
+use crate::role::{Input, ReadNext, Role};
+use crate::session::connector::Connector;
 
 /// A role that runs jobs.
 pub trait RunsJobs: Role<Session: From<JobConnection>> {}
@@ -37,8 +37,6 @@ pub struct JobRunner {
     working_address: usize,
     /// The most items of a list of nodes or holders.
     max_nodes: u64,
-    /// Without routes if the relay is to be asked over TCP only.
-    pub(super) udp: UdpRequests<JobConnection>,
 }
 
 impl JobRunner {
@@ -57,7 +55,6 @@ impl JobRunner {
             relay,
             working_address: 0,
             max_nodes,
-            udp: UdpRequests::default(),
         }
     }
 
@@ -92,7 +89,7 @@ impl JobRunner {
     /// Starts a job. It may be done at once.
     pub fn start<R: RunsJobs>(
         &mut self,
-        context: &mut Context<'_, R>,
+        connector: &mut Connector<'_, R>,
         job: Job,
     ) -> Option<FinishedJob> {
         let id = self.next_id();
@@ -112,13 +109,13 @@ impl JobRunner {
                 (ActiveJob::Fetch(fetch), step)
             }
         };
-        self.execute(context, id, job, step)
+        self.execute(connector, id, job, step)
     }
 
     /// Starts to collect file names that begin with `prefix`.
     pub fn complete<R: RunsJobs>(
         &mut self,
-        context: &mut Context<'_, R>,
+        connector: &mut Connector<'_, R>,
         prefix: String,
         callback: NamesCallback,
     ) {
@@ -129,7 +126,7 @@ impl JobRunner {
             Err(_) => completion.finish(),
         };
         let id = self.next_id();
-        self.execute(context, id, ActiveJob::Complete(completion), step);
+        self.execute(connector, id, ActiveJob::Complete(completion), step);
     }
 
     /// Discards the files that were fetched in part: the program ends.
@@ -163,7 +160,7 @@ impl JobRunner {
     /// A connection of a job has ended. The job may be done.
     pub fn on_close<R: RunsJobs>(
         &mut self,
-        context: &mut Context<'_, R>,
+        connector: &mut Connector<'_, R>,
         connection: JobConnection,
         reason: &CloseReason,
     ) -> Option<FinishedJob> {
@@ -178,7 +175,7 @@ impl JobRunner {
             (JobPeer::Relay(query), _) if query.may_be_retried(self.relay.len()) => {
                 let query = query.retry(self.relay.len(), self.max_nodes);
                 self.jobs.insert(id, job);
-                self.send_query(context, id, query);
+                self.send_query(connector, id, query);
                 return None;
             }
             (JobPeer::Relay(mut query), job) => match query.finish(reason) {
@@ -192,11 +189,11 @@ impl JobRunner {
                 Err(failure) => job.on_failure(&mut self.context, &query.query, &failure),
             },
             (JobPeer::Node(attempt), ActiveJob::Fetch(fetch)) => {
-                fetch.on_node_close(&mut self.context, attempt, reason, context.now)
+                fetch.on_node_close(&mut self.context, attempt, reason, connector.now)
             }
             (JobPeer::Node(_), _) => JobStep::FinishSilently,
         };
-        self.execute(context, id, job, step)
+        self.execute(connector, id, job, step)
     }
 
     fn next_id(&mut self) -> JobId {
@@ -206,7 +203,7 @@ impl JobRunner {
 
     fn execute<R: RunsJobs>(
         &mut self,
-        context: &mut Context<'_, R>,
+        connector: &mut Connector<'_, R>,
         id: JobId,
         job: ActiveJob,
         step: JobStep,
@@ -215,13 +212,12 @@ impl JobRunner {
             JobStep::Query(query) => {
                 self.jobs.insert(id, job);
                 let query = RelayQuery::new(query, self.working_address, self.max_nodes);
-                self.send_query(context, id, query);
+                self.send_query(connector, id, query);
             }
             JobStep::Connect(node) => {
                 self.jobs.insert(id, job);
-                let peer = JobPeer::Node(Attempt::new(node, context.now));
-                let connection = JobConnection { job: id, peer };
-                context.out.dial(node.into(), connection.into());
+                let peer = JobPeer::Node(Attempt::new(node, connector.now));
+                connector.dial(node.into(), JobConnection { job: id, peer });
             }
             JobStep::Finish(result) => {
                 let is_fetch = job.fetched_name().is_some();
@@ -234,13 +230,20 @@ impl JobRunner {
 
     fn send_query<R: RunsJobs>(
         &mut self,
-        context: &mut Context<'_, R>,
+        connector: &mut Connector<'_, R>,
         job: JobId,
         query: RelayQuery,
     ) {
         let address = self.relay[query.address];
         let fits_datagram = query.query.fits_datagram();
         let peer = JobPeer::Relay(query);
-        self.open(context, address, JobConnection { job, peer }, fits_datagram);
+        let connection = JobConnection { job, peer };
+        if !fits_datagram {
+            return connector.dial(address, connection);
+        }
+        // An answer that does not fit into a datagram is requested again over TCP.
+        connector.request(address, connection, |connection, out| {
+            self.on_input(connection, Input::Connected, out);
+        });
     }
 }

@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::{
@@ -13,8 +12,8 @@ use crate::jobs::{
 };
 use crate::node::console_commands::ConsoleCommand;
 use crate::protocol::{ContentHash, FileName, NodeAddress};
-use crate::role::{Context, Input, ReadNext, UdpPeer};
-use crate::session::udp_requests::UdpRequests;
+use crate::role::{Input, ReadNext};
+use crate::session::connector::Connector;
 
 /// The most queued downloads. When the queue is full, the prompt waits.
 const MAX_QUEUED: usize = 1000;
@@ -94,11 +93,11 @@ impl Console {
     /// node itself.
     pub(super) fn on_line<'a>(
         &mut self,
-        context: &mut Context<'_, impl RunsJobs>,
+        connector: &mut Connector<'_, impl RunsJobs>,
         line: &'a str,
     ) -> Option<ConsoleCommand<'a>> {
         match self.choices.on_line(line, self.jobs.user()) {
-            Some(ChoiceResult::Content(name, hash)) => self.download(context, name, Some(hash)),
+            Some(ChoiceResult::Content(name, hash)) => self.download(connector, name, Some(hash)),
             Some(ChoiceResult::Cancelled | ChoiceResult::Invalid) => self.prompt(),
             None => match PromptCommand::parse(line) {
                 PromptCommand::Get(name, hash) => return Some(ConsoleCommand::Get(name, hash)),
@@ -109,7 +108,7 @@ impl Console {
                     return Some(ConsoleCommand::Send(to, text));
                 }
                 PromptCommand::Reply(text) => return Some(ConsoleCommand::Reply(text)),
-                PromptCommand::Query(query) => self.query(context, query),
+                PromptCommand::Query(query) => self.query(connector, query),
                 PromptCommand::Chat(_) => self.answer(UserEvent::InvalidCommand(
                     "use: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
                 )),
@@ -133,8 +132,8 @@ impl Console {
     }
 
     /// Sends a query to the relay. The prompt waits for the reply.
-    pub(super) fn query(&mut self, context: &mut Context<'_, impl RunsJobs>, query: Query) {
-        self.start_job(context, Job::Query(query));
+    pub(super) fn query(&mut self, connector: &mut Connector<'_, impl RunsJobs>, query: Query) {
+        self.start_job(connector, Job::Query(query));
     }
 
     /// Whether this file is being downloaded or queued.
@@ -146,23 +145,23 @@ impl Console {
     /// Queues a download.
     pub(super) fn download(
         &mut self,
-        context: &mut Context<'_, impl RunsJobs>,
+        connector: &mut Connector<'_, impl RunsJobs>,
         name: FileName<'static>,
         hash: Option<ContentHash>,
     ) {
         self.queued.push_back((name, hash));
         self.is_prompt_due = true;
-        self.start_downloads(context);
+        self.start_downloads(connector);
     }
 
     /// Collects the file names that start with `prefix`.
     pub(super) fn complete(
         &mut self,
-        context: &mut Context<'_, impl RunsJobs>,
+        connector: &mut Connector<'_, impl RunsJobs>,
         prefix: String,
         callback: NamesCallback,
     ) {
-        self.jobs.complete(context, prefix, callback);
+        self.jobs.complete(connector, prefix, callback);
     }
 
     /// Handles input on a connection of the console.
@@ -178,63 +177,12 @@ impl Console {
     /// A connection of the console has ended.
     pub(super) fn on_close(
         &mut self,
-        context: &mut Context<'_, impl RunsJobs>,
+        connector: &mut Connector<'_, impl RunsJobs>,
         session: JobConnection,
         reason: &CloseReason,
     ) {
-        if let Some(done) = self.jobs.on_close(context, session, reason) {
-            self.on_job_done(context, done);
-        }
-    }
-
-    /// Sends queries over UDP first, and over TCP where UDP fails.
-    #[must_use]
-    pub fn with_udp(mut self, udp: UdpRequests<JobConnection>) -> Self {
-        self.jobs.set_udp(udp);
-        self
-    }
-
-    /// Handles a datagram, which may be a reply to a query.
-    pub(super) fn on_datagram(
-        &mut self,
-        context: &mut Context<'_, impl RunsJobs>,
-        from: UdpPeer,
-        bytes: &[u8],
-    ) {
-        let done = self.jobs.on_datagram(context, from, bytes);
-        self.on_jobs_done(context, done);
-    }
-
-    /// The system reports that no program receives datagrams at the other end of a
-    /// socket.
-    pub(super) fn on_udp_unreachable(
-        &mut self,
-        context: &mut Context<'_, impl RunsJobs>,
-        socket: u32,
-    ) {
-        let done = self.jobs.on_udp_unreachable(context, socket);
-        self.on_jobs_done(context, done);
-    }
-
-    /// Whether requests over UDP are outstanding.
-    pub(super) fn has_open_requests(&self) -> bool {
-        self.jobs.has_open_requests()
-    }
-
-    /// When to call [`Console::on_timer`].
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.jobs.next_deadline()
-    }
-
-    /// Retransmits the datagrams that are due.
-    pub(super) fn on_timer(&mut self, context: &mut Context<'_, impl RunsJobs>) {
-        let done = self.jobs.on_timer(context);
-        self.on_jobs_done(context, done);
-    }
-
-    fn on_jobs_done(&mut self, context: &mut Context<'_, impl RunsJobs>, done: Vec<FinishedJob>) {
-        for done in done {
-            self.on_job_done(context, done);
+        if let Some(done) = self.jobs.on_close(connector, session, reason) {
+            self.on_job_done(connector, done);
         }
     }
 
@@ -258,30 +206,30 @@ impl Console {
         self.jobs.user().on_event(UserEvent::Note(&text));
     }
 
-    fn start_job(&mut self, context: &mut Context<'_, impl RunsJobs>, job: Job) {
-        if let Some(done) = self.jobs.start(context, job) {
-            self.on_job_done(context, done);
+    fn start_job(&mut self, connector: &mut Connector<'_, impl RunsJobs>, job: Job) {
+        if let Some(done) = self.jobs.start(connector, job) {
+            self.on_job_done(connector, done);
         }
     }
 
-    fn on_job_done(&mut self, context: &mut Context<'_, impl RunsJobs>, done: FinishedJob) {
+    fn on_job_done(&mut self, connector: &mut Connector<'_, impl RunsJobs>, done: FinishedJob) {
         if let JobResult::Choice(choice) = done.result {
             // The user may be typing already: the next line is the choice.
             self.choices.add(choice, self.jobs.user());
         }
         if done.is_fetch {
-            self.start_downloads(context);
+            self.start_downloads(connector);
         } else {
             self.prompt();
         }
     }
 
     /// Starts as many queued downloads as may run.
-    fn start_downloads(&mut self, context: &mut Context<'_, impl RunsJobs>) {
+    fn start_downloads(&mut self, connector: &mut Connector<'_, impl RunsJobs>) {
         while self.jobs.fetched_names().count() < self.max_downloads
             && let Some((name, hash)) = self.queued.pop_front()
         {
-            self.start_job(context, Job::Get(name, hash));
+            self.start_job(connector, Job::Get(name, hash));
         }
         if self.is_prompt_due && self.queued.len() < MAX_QUEUED {
             self.is_prompt_due = false;

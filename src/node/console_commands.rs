@@ -6,6 +6,7 @@ use crate::node::share::{Share, Unavailable};
 use crate::node::{MessageListener, Node};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
 use crate::role::{Context, Role};
+use crate::session::connector::Connector;
 
 /// A command that the console cannot execute alone.
 pub(super) enum ConsoleCommand<'a> {
@@ -33,17 +34,18 @@ impl<S: Share> Node<S> {
         let Some(console) = &mut self.console else {
             return;
         };
+        let mut connector = Connector::new(context, &mut self.udp);
         match event {
             // A node that stops starts nothing new.
             TerminalEvent::Typed(_) | TerminalEvent::Complete { .. }
                 if self.registrar.is_stopping() => {}
             TerminalEvent::Typed(line) => {
-                if let Some(command) = console.on_line(context, &line) {
+                if let Some(command) = console.on_line(&mut connector, &line) {
                     self.execute(context, command);
                 }
             }
             TerminalEvent::Complete { prefix, callback } => {
-                console.complete(context, prefix, callback);
+                console.complete(&mut connector, prefix, callback);
             }
             TerminalEvent::EndOfInput => context.out.shut_down(),
             TerminalEvent::Interrupt => {
@@ -59,6 +61,7 @@ impl<S: Share> Node<S> {
         let Some(console) = &mut self.console else {
             return;
         };
+        let mut connector = Connector::new(context, &mut self.udp);
         match command {
             ConsoleCommand::Get(name, _) if console.is_downloading(&name) => {
                 let name = Escaped::text(name.as_str());
@@ -67,7 +70,9 @@ impl<S: Share> Node<S> {
                 )));
             }
             ConsoleCommand::Get(name, hash) => match self.share.stat(&name) {
-                Err(Unavailable::NotFound) => console.download(context, name.into_owned(), hash),
+                Err(Unavailable::NotFound) => {
+                    console.download(&mut connector, name.into_owned(), hash);
+                }
                 Ok(_) | Err(_) => {
                     let name = Escaped::text(name.as_str());
                     console.answer(UserEvent::InvalidCommand(&format!(
@@ -93,7 +98,9 @@ impl<S: Share> Node<S> {
             ConsoleCommand::Send(to, text) if self.listener.is_some() => {
                 self.send_message(context, to, text);
             }
-            ConsoleCommand::Send(to, text) => console.query(context, Query::Message(to, text)),
+            ConsoleCommand::Send(to, text) => {
+                console.query(&mut connector, Query::Message(to, text));
+            }
             ConsoleCommand::Reply(text) => {
                 let sender = self
                     .listener

@@ -1,5 +1,6 @@
 //! Bytes into requests and responses, on both sides. No I/O, no clock.
 
+pub mod connector;
 pub mod inbox;
 pub mod requests;
 mod response;

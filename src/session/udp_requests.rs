@@ -120,35 +120,35 @@ impl<S> UdpRequests<S> {
         self.open.is_empty()
     }
 
-    /// Starts a session with the request lines that `write` appends.
+    /// Starts a session with the request lines that `write` appends, at least one.
     ///
     /// # Errors
     /// No datagrams go to that address now.
-    pub fn begin<R: Role>(
+    pub fn start<R: Role, C: Into<S>>(
         &mut self,
         out: &mut Output<R>,
         now: Instant,
         address: SocketAddr,
-        mut session: S,
-        write: impl FnOnce(&mut S, &mut Vec<u8>),
-    ) -> Result<(), S> {
+        mut session: C,
+        write: impl FnOnce(&mut C, &mut Vec<u8>),
+    ) -> Result<(), C> {
         let Some(route) = self.route(now, address) else {
             return Err(session);
         };
         let mut text = Vec::new();
         write(&mut session, &mut text);
-        let mut request = UdpRequest::new(session, route, now);
+        let mut request = UdpRequest::new(session.into(), route, now);
         request.lines.extend(lines(&text).map(Box::from));
         if text.starts_with(b"REGISTER ") {
             request.register = request.lines.front().cloned();
         }
-        self.send_next(out, now, request)
-            .map_err(|request| request.session)
+        self.send_next(out, now, request);
+        Ok(())
     }
 
     /// Reads a datagram. `on_line` gets the lines of the responses, and appends more
     /// requests.
-    pub fn receive<R: Role>(
+    pub fn on_datagram<R: Role>(
         &mut self,
         out: &mut Output<R>,
         now: Instant,
@@ -185,13 +185,16 @@ impl<S> UdpRequests<S> {
             }
         }
         request.lines.extend(lines(&more).map(Box::from));
-        // A session without outstanding requests would wait for ever.
-        let idle = self.send_next(out, now, request).err();
-        idle.map(|request| UdpOutcome::Ended(request.session, CloseReason::EndOfInput))
+        if request.lines.is_empty() {
+            // A session without outstanding requests would wait for ever.
+            return Some(UdpOutcome::Ended(request.session, CloseReason::EndOfInput));
+        }
+        self.send_next(out, now, request);
+        None
     }
 
     /// No program receives datagrams at the other end of a socket: its sessions fail.
-    pub fn on_udp_unreachable(&mut self, socket: u32) -> Vec<UdpOutcome<S>> {
+    pub fn on_unreachable(&mut self, socket: u32) -> Vec<UdpOutcome<S>> {
         self.fail(|_, route| route.to.socket == socket)
     }
 
@@ -225,23 +228,19 @@ impl<S> UdpRequests<S> {
         routes.position(|route| route.to.address == address && is_available(route))
     }
 
-    /// Sends the next lines. Hands the session back if there are none.
+    /// Sends the next lines, at least one.
     fn send_next<R: Role>(
         &mut self,
         out: &mut Output<R>,
         now: Instant,
         mut request: UdpRequest<S>,
-    ) -> Result<(), UdpRequest<S>> {
-        if request.lines.is_empty() {
-            return Err(request);
-        }
+    ) {
         request.tag = next_tag(&mut self.last_tag);
         request.choose_lines();
         request.sent_at = now;
         (request.retransmissions, request.cookies) = (0, 0);
         request.send(out, &self.routes);
         self.open.push(request);
-        Ok(())
     }
 
     fn fail(&mut self, has_failed: impl Fn(&UdpRequest<S>, &Route) -> bool) -> Vec<UdpOutcome<S>> {
