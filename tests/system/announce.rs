@@ -1,4 +1,4 @@
-//! What real nodes tell the relay about their files, and what becomes of it.
+//! Announcements: a node tells the relay its files, and keeps the list up to date.
 
 use std::fs;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::relay_index::{files, holders, until_known};
+use crate::support::relay_index::{files, holders, wait_for_names};
 use crate::support::{Server, ask, eventually, folder, node, relay, unlisted_node};
 
 #[test]
@@ -19,7 +19,7 @@ fn a_node_announces_its_files() {
         (".hidden", b"secret"),
     ]);
     let node = node(&relay, share.path(), &[]);
-    until_known(&relay, 3);
+    wait_for_names(&relay, 3);
     let all = [
         "2 - 1 a folder/two words.txt",
         "0 - 1 größe",
@@ -36,7 +36,7 @@ fn a_node_announces_its_files() {
 }
 
 #[test]
-fn what_changes_in_the_share_is_told_with_a_renewal() {
+fn changes_are_announced_with_a_renewal() {
     let relay = relay(&["--lease", "3"]);
     let share = folder(&[
         ("stays", b"1"),
@@ -45,7 +45,7 @@ fn what_changes_in_the_share_is_told_with_a_renewal() {
         ("old", b"1"),
     ]);
     let node = node(&relay, share.path(), &[]);
-    until_known(&relay, 4);
+    wait_for_names(&relay, 4);
     let path = |name: &str| share.path().join(name);
     fs::write(path("changes"), b"another content").expect("a file");
     fs::remove_file(path("goes")).expect("it is there");
@@ -53,35 +53,36 @@ fn what_changes_in_the_share_is_told_with_a_renewal() {
     fs::write(path("added"), b"12").expect("a file");
     let now = ["2 - 1 added", "15 - 1 changes", "1 - 1 new", "1 - 1 stays"];
     eventually("the change in the index", || files(&relay, "") == now);
-    // The node itself says the same.
+    // The list of the node is the same.
     let own = ask(node.address(), b"LIST\n");
     assert_eq!(own, format!("FILES 4 4\n{}\n", now.join("\n")));
     for name in ["added", "changes", "new", "stays"] {
         fs::remove_file(path(name)).expect("it is there");
     }
-    until_known(&relay, 0);
+    wait_for_names(&relay, 0);
     assert!(!node.log().contains("WARN"), "{}", node.log());
 }
 
 #[test]
-fn only_what_changed_is_told() {
+fn only_changes_are_announced() {
     let relay = relay(&["--lease", "3", "--log-level", "debug"]);
     let share = folder(&[("one", b"1"), ("two", b"2")]);
     let _node = node(&relay, share.path(), &[]);
-    until_known(&relay, 2);
+    wait_for_names(&relay, 2);
     relay.log_until_count("asks: REGISTER", 4);
-    // In one step: a file that is seen while it is written is told twice.
+    // In one step: a file that is seen half-written is announced twice.
     let hidden = share.path().join(".three");
     fs::write(&hidden, b"3").expect("a file");
     fs::rename(&hidden, share.path().join("three")).expect("a name");
-    until_known(&relay, 3);
+    wait_for_names(&relay, 3);
     let log = relay.log_until_count("asks: REGISTER", 7);
     assert_eq!(log.matches("asks: SHARE").count(), 3, "{log}");
     assert!(!log.contains("asks: UNSHARE"), "{log}");
 }
 
-/// The address is nobody else's, so that the port is still free at the restart.
-fn restartable(port: u16, lease: &str) -> Server {
+/// A relay at an address that no other test uses, so that its port is still free at the
+/// restart.
+fn relay_at(port: u16, lease: &str) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
     command.arg(port.to_string());
     command.args(["--listen", "127.0.0.78", "--log-level", "debug"]);
@@ -89,22 +90,22 @@ fn restartable(port: u16, lease: &str) -> Server {
     Server::start(command)
 }
 
-/// Kills it, and starts it again with a lease so long that nodes come once.
+/// Kills the relay and starts it again, with a lease so long that nodes register once.
 fn restarted(mut relay: Server) -> Server {
     let port = relay.address().port();
     relay.signal(Signal::KILL);
     relay.wait();
-    restartable(port, "600")
+    relay_at(port, "600")
 }
 
 #[test]
-fn a_relay_that_was_started_again_gets_everything_with_one_registration() {
-    let relay = restartable(0, "3");
+fn a_restarted_relay_gets_all_files_with_one_registration() {
+    let relay = relay_at(0, "3");
     let share = folder(&[("one", b"1"), ("two", b"22")]);
     let node = node(&relay, share.path(), &[]);
-    until_known(&relay, 2);
+    wait_for_names(&relay, 2);
     let relay = restarted(relay);
-    until_known(&relay, 2);
+    wait_for_names(&relay, 2);
     assert_eq!(files(&relay, ""), ["1 - 1 one", "2 - 1 two"]);
     assert_eq!(
         holders(&relay, "two"),
@@ -116,8 +117,8 @@ fn a_relay_that_was_started_again_gets_everything_with_one_registration() {
 
 const COUNT: u64 = 20_000;
 
-/// So many empty files.
-fn thousands(count: u64) -> TempDir {
+/// A folder of `count` empty files.
+fn folder_of_empty_files(count: u64) -> TempDir {
     let share = folder(&[]);
     for number in 0..count {
         let path = share.path().join(format!("file {number:05}.txt"));
@@ -130,9 +131,9 @@ fn thousands(count: u64) -> TempDir {
 fn a_hundred_thousand_files_of_one_node_are_announced() {
     const MANY: u64 = 100_000;
     let relay = relay(&[]);
-    let share = thousands(MANY);
+    let share = folder_of_empty_files(MANY);
     let node = node(&relay, share.path(), &[]);
-    // It may take long, if it only goes on.
+    // Each tenth has a deadline of its own.
     for part in 1..=10 {
         eventually("more of them", || relay.stat("names ") >= part * MANY / 10);
     }
@@ -140,33 +141,33 @@ fn a_hundred_thousand_files_of_one_node_are_announced() {
     for number in [0, 12_345, MANY - 1] {
         assert_eq!(holders(&relay, &format!("file {number:05}.txt")), holder);
     }
-    // One more is one more line.
+    // One more file is one more announcement.
     fs::write(share.path().join("one more"), b"1").expect("a file");
-    until_known(&relay, MANY + 1);
+    wait_for_names(&relay, MANY + 1);
 }
 
-/// A renewal that fell due meanwhile once began to announce as well, and the
-/// answers to the two met the wrong changes.
+/// Regression: a renewal during an announcement started a second one, and replies were
+/// matched to the wrong files.
 #[test]
-fn a_node_renews_its_lease_while_it_announces_thousands_of_files() {
+fn a_lease_is_renewed_during_a_long_announcement() {
     let relay = relay(&["--lease", "1", "--log-level", "debug"]);
-    let share = thousands(COUNT);
+    let share = folder_of_empty_files(COUNT);
     let _node = node(&relay, share.path(), &[]);
-    until_known(&relay, COUNT);
+    wait_for_names(&relay, COUNT);
     let registrations = relay.log().matches("asks: REGISTER").count();
     relay.log_until_count("asks: REGISTER", registrations + 3);
-    until_known(&relay, COUNT);
+    wait_for_names(&relay, COUNT);
     assert_eq!(files(&relay, "").len(), 1000, "a page of them");
 }
 
 #[test]
-fn a_relay_may_be_started_again_while_thousands_of_files_are_announced() {
-    let share = thousands(COUNT);
-    let relay = restartable(0, "3");
+fn a_relay_restart_during_a_long_announcement() {
+    let share = folder_of_empty_files(COUNT);
+    let relay = relay_at(0, "3");
     let node = node(&relay, share.path(), &[]);
     eventually("the first of them", || relay.stat("names ") > 0);
     let relay = restarted(relay);
-    until_known(&relay, COUNT);
+    wait_for_names(&relay, COUNT);
     for number in [0, 1, 999, 1000, 12_345, COUNT - 1] {
         let name = format!("file {number:05}.txt");
         assert_eq!(
@@ -181,7 +182,7 @@ fn a_relay_may_be_started_again_while_thousands_of_files_are_announced() {
 }
 
 #[test]
-fn of_two_nodes_with_the_same_file_one_dies() {
+fn a_killed_holder_is_removed_when_its_lease_ends() {
     let relay = relay(&["--lease", "1"]);
     let share = folder(&[("both", b"1")]);
     let (one, two) = (
@@ -197,7 +198,7 @@ fn of_two_nodes_with_the_same_file_one_dies() {
 }
 
 #[test]
-fn the_files_of_a_node_that_stops_are_gone_at_once() {
+fn files_of_a_stopped_node_are_removed_at_once() {
     let relay = relay(&[]);
     let share = folder(&[("both", b"1")]);
     let (mut one, _two) = (
@@ -210,14 +211,14 @@ fn the_files_of_a_node_that_stops_are_gone_at_once() {
 }
 
 #[test]
-fn more_files_than_the_relay_takes_are_served_but_not_listed() {
+fn files_over_the_relay_limit_are_served_but_not_listed() {
     let relay = relay(&["--lease", "3", "--max-shared", "2"]);
     let share = folder(&[("a", b"1"), ("b", b"2"), ("c", b"3"), ("d", b"4")]);
     let node = node(&relay, share.path(), &[]);
     let log = node.log_until("the relay does not list c and what follows");
     assert_eq!(files(&relay, ""), ["1 - 1 a", "1 - 1 b"], "{log}");
     assert_eq!(ask(node.address(), b"GET d\n"), "FOUND 1\n4");
-    // What goes makes room.
+    // A removed file makes room for another one.
     fs::remove_file(share.path().join("a")).expect("it is there");
     let now = ["1 - 1 b", "1 - 1 c"];
     eventually("the next one", || files(&relay, "") == now);
@@ -225,36 +226,36 @@ fn more_files_than_the_relay_takes_are_served_but_not_listed() {
 }
 
 #[test]
-fn a_node_that_hung_announces_all_again() {
+fn a_node_announces_all_files_after_sigstop_and_sigcont() {
     let relay = relay(&["--lease", "1"]);
     let share = folder(&[("one", b"1"), ("two", b"2")]);
     let node = node(&relay, share.path(), &[]);
-    until_known(&relay, 2);
+    wait_for_names(&relay, 2);
     node.signal(Signal::STOP);
-    until_known(&relay, 0);
+    wait_for_names(&relay, 0);
     node.signal(Signal::CONT);
-    until_known(&relay, 2);
+    wait_for_names(&relay, 2);
 }
 
-/// What its first process had told the relay stayed there once, as long as the
-/// second one renewed the lease.
+/// Regression: the files of the first process stayed listed as long as the second one
+/// renewed the lease.
 #[test]
-fn a_node_that_was_killed_and_comes_back_with_fewer_files_leaves_none_behind() {
+fn a_killed_node_that_restarts_with_fewer_files_leaves_no_stale_entries() {
     let relay = relay(&[]);
     let share = folder(&[("one", b"1"), ("two", b"22"), ("three", b"333")]);
-    // An address that is nobody else's, so that the port is still free.
+    // An address that no other test uses, so that the port is still free.
     let at = |port: &str| {
         let args = ["--listen", "127.0.0.79", "--port", port];
         unlisted_node(relay.address(), share.path(), &args)
     };
     let mut first = at("0");
-    until_known(&relay, 3);
+    wait_for_names(&relay, 3);
     first.signal(Signal::KILL);
     first.wait();
     fs::remove_file(share.path().join("one")).expect("it is there");
     fs::remove_file(share.path().join("two")).expect("it is there");
     let second = at(&first.address().port().to_string());
-    until_known(&relay, 1);
+    wait_for_names(&relay, 1);
     let left = [format!("{} 3 -", second.wire_address())];
     eventually("the one that is left", || holders(&relay, "three") == left);
     assert!(holders(&relay, "two").is_empty());
@@ -262,13 +263,13 @@ fn a_node_that_was_killed_and_comes_back_with_fewer_files_leaves_none_behind() {
 }
 
 #[test]
-fn a_node_that_waits_for_its_relay_announces_when_it_comes() {
-    let relay = restartable(0, "3");
+fn a_node_announces_when_its_relay_starts() {
+    let relay = relay_at(0, "3");
     let address = relay.address();
     drop(relay);
     let share = folder(&[("one", b"1")]);
     let node = unlisted_node(address, share.path(), &[]);
     node.log_until("not registered");
-    let relay = restartable(address.port(), "3");
-    until_known(&relay, 1);
+    let relay = relay_at(address.port(), "3");
+    wait_for_names(&relay, 1);
 }

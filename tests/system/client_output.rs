@@ -1,4 +1,4 @@
-//! What the client says about its work, as lines or as JSON, and its exit code.
+//! Messages of the client as lines and as JSON, and its exit codes.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -7,12 +7,14 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::fake_server::{Fake, nobody, register};
-use crate::support::{Done, Running, Server, client, client_command, folder, node, relay, run};
+use crate::support::fake_server::{FakeServer, closed_port, register};
+use crate::support::{
+    ProgramOutput, RunningProgram, Server, client, client_command, folder, node, relay, run,
+};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
-/// Every line as JSON.
+/// Parses each line as JSON.
 #[track_caller]
 fn json_lines(text: &str) -> Vec<Value> {
     let parse = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line:?}"));
@@ -20,40 +22,44 @@ fn json_lines(text: &str) -> Vec<Value> {
 }
 
 #[test]
-fn what_a_node_says_cannot_play_with_the_terminal() {
-    let rude = Fake::saying("ERROR 500 \x1b[31mred\x07 \u{202e}\u{9b}2J\r\n");
+fn text_from_a_node_is_escaped() {
+    let rude = FakeServer::replying("ERROR 500 \x1b[31mred\x07 \u{202e}\u{9b}2J\r\n");
     let relay = relay(&[]);
     register(&relay, rude.address());
-    let done = client(&relay, &["get", "x"]).expect_code(5);
-    let says = "it says 500 \\u{1b}[31mred\\u{7} \\u{202e}\\u{9b}2J\n";
-    assert!(done.stderr.contains(says), "{}", done.stderr);
-    assert!(!done.stderr.contains(|c: char| c.is_control() && c != '\n'));
+    let output = client(&relay, &["get", "x"]).expect_code(5);
+    let message = "it says 500 \\u{1b}[31mred\\u{7} \\u{202e}\\u{9b}2J\n";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
+    assert!(
+        !output
+            .stderr
+            .contains(|c: char| c.is_control() && c != '\n')
+    );
 }
 
 #[test]
-fn a_quiet_client_says_only_what_went_wrong() {
+fn quiet_prints_only_errors() {
     let share = folder(&[("hello.txt", HELLO)]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
-    let done = client(&relay, &["-q", "get", "hello.txt"]).expect_code(0);
-    assert_eq!((&done.stdout[..], &done.stderr[..]), (HELLO, ""));
-    let done = client(&relay, &["get", "missing", "-q"]).expect_code(1);
-    assert_eq!(done.stderr, "missing: not found, 1 asked\n");
+    let output = client(&relay, &["-q", "get", "hello.txt"]).expect_code(0);
+    assert_eq!((&output.stdout[..], &output.stderr[..]), (HELLO, ""));
+    let output = client(&relay, &["get", "missing", "-q"]).expect_code(1);
+    assert_eq!(output.stderr, "missing: not found, 1 asked\n");
 }
 
 #[test]
-fn of_several_names_each_is_fetched_and_the_first_failure_counts() {
+fn all_names_are_fetched_after_a_failure() {
     let share = folder(&[("one", b"1"), ("two", b"2")]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
-    let done = client(&relay, &["get", "one", "missing", "two", "one"]).expect_code(1);
-    assert_eq!(done.stdout, b"121");
-    // The relay is asked once, however many names there are.
-    assert_eq!(done.stderr.matches("the relay lists").count(), 1);
+    let output = client(&relay, &["get", "one", "missing", "two", "one"]).expect_code(1);
+    assert_eq!(output.stdout, b"121");
+    // The relay is asked once for all names.
+    assert_eq!(output.stderr.matches("the relay lists").count(), 1);
 }
 
 #[test]
-fn results_come_as_json_where_no_content_goes() {
+fn json_results_go_to_stdout_unless_content_does() {
     let share = folder(&[("hello.txt", HELLO)]);
     let relay = relay(&[]);
     let node = node(&relay, share.path(), &[]);
@@ -71,60 +77,60 @@ fn results_come_as_json_where_no_content_goes() {
                 .is_some_and(|seconds| seconds >= 0.0)
         );
     };
-    let done = client(&relay, &["--json", "get", "hello.txt"]).expect_code(0);
-    assert_eq!(done.stdout, HELLO);
-    check(&json_lines(&done.stderr)[0], "hello.txt");
+    let output = client(&relay, &["--json", "get", "hello.txt"]).expect_code(0);
+    assert_eq!(output.stdout, HELLO);
+    check(&json_lines(&output.stderr)[0], "hello.txt");
     let home = folder(&[]);
     let dir = home.path().to_str().expect("a text");
-    let done = client(&relay, &["get", "hello.txt", "-d", dir, "--json"]).expect_code(0);
-    check(&json_lines(&done.text())[0], "hello.txt");
-    assert_eq!(done.stderr, "");
-    let done = client(&relay, &["nodes", "--json"]).expect_code(0);
+    let output = client(&relay, &["get", "hello.txt", "-d", dir, "--json"]).expect_code(0);
+    check(&json_lines(&output.text())[0], "hello.txt");
+    assert_eq!(output.stderr, "");
+    let output = client(&relay, &["nodes", "--json"]).expect_code(0);
     let nodes = json!({"nodes": [{"ip": "127.0.0.1", "port": port}]});
-    assert_eq!(json_lines(&done.text()), [nodes]);
-    assert_eq!(done.stderr, "");
+    assert_eq!(json_lines(&output.text()), [nodes]);
+    assert_eq!(output.stderr, "");
 }
 
 #[test]
-fn failures_come_as_json_too() {
+fn json_failures() {
     let share = folder(&[("hello.txt", HELLO)]);
     let home = folder(&[("hello.txt", b"mine")]);
     let dir = home.path().to_str().expect("a text");
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
-    let done = client(&relay, &["get", "missing", "--json"]).expect_code(1);
+    let output = client(&relay, &["get", "missing", "--json"]).expect_code(1);
     let missing = json!({"name": "missing", "error": "not found", "nodes": 1, "failed": 0});
-    assert_eq!(json_lines(&done.stderr), [missing]);
-    let done = client(&relay, &["get", "hello.txt", "-d", dir, "--json"]).expect_code(6);
-    let value = &json_lines(&done.text())[0];
+    assert_eq!(json_lines(&output.stderr), [missing]);
+    let output = client(&relay, &["get", "hello.txt", "-d", dir, "--json"]).expect_code(6);
+    let value = &json_lines(&output.text())[0];
     assert_eq!(
         (&value["name"], &value["error"]),
         (&json!("hello.txt"), &json!("not stored"))
     );
-    let dies = Fake::saying([&b"FOUND 2000000\n"[..], &[7; 1_500_000]].concat());
-    let relay = Fake::relay(&[dies.address()]);
-    let done = run(
+    let aborting = FakeServer::replying([&b"FOUND 2000000\n"[..], &[7; 1_500_000]].concat());
+    let relay = FakeServer::relay(&[aborting.address()]);
+    let output = run(
         client_command(relay.address(), &["get", "x", "--json"]),
         b"",
     );
-    let done = done.expect_code(4);
+    let output = output.expect_code(4);
     let incomplete =
         json!({"name": "x", "error": "incomplete", "shown": 1_500_000, "size": 2_000_000});
-    assert_eq!(json_lines(&done.stderr), [incomplete]);
-    assert_eq!(done.stdout.len(), 1_500_000);
-    let (_socket, dead) = nobody();
-    let done = run(client_command(dead, &["nodes", "--json"]), b"").expect_code(3);
-    assert_eq!(json_lines(&done.stderr)[0]["error"], "relay");
+    assert_eq!(json_lines(&output.stderr), [incomplete]);
+    assert_eq!(output.stdout.len(), 1_500_000);
+    let (_socket, dead) = closed_port();
+    let output = run(client_command(dead, &["nodes", "--json"]), b"").expect_code(3);
+    assert_eq!(json_lines(&output.stderr)[0]["error"], "relay");
 }
 
 #[test]
-fn a_relay_that_is_not_there_is_one_line() {
-    let (_socket, dead) = nobody();
+fn an_unreachable_relay_is_reported_in_one_line() {
+    let (_socket, dead) = closed_port();
     let no_list = "the relay gives no list: connect failed: ";
     let of_x = format!("x: {no_list}");
     let not_sent = "not sent by the relay: connect failed: ";
     let no_messages = "no messages arrive from the relay: connect failed: ";
-    for (args, says) in [
+    for (args, message) in [
         (&["get", "x"][..], no_list),
         (&["nodes"], no_list),
         (&[], no_list),
@@ -132,17 +138,17 @@ fn a_relay_that_is_not_there_is_one_line() {
         (&["send", "127.0.0.1", "9", "x"], not_sent),
         (&["chat"], no_messages),
     ] {
-        let done = run(client_command(dead, args), b"x\n").expect_code(3);
-        assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
-        assert!(done.stderr.starts_with(says), "{}", done.stderr);
+        let output = run(client_command(dead, args), b"x\n").expect_code(3);
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+        assert!(output.stderr.starts_with(message), "{}", output.stderr);
         let advice = "; is it running, and is the address right?\n";
-        assert!(done.stderr.ends_with(advice), "{}", done.stderr);
-        assert!(done.stdout.is_empty());
+        assert!(output.stderr.ends_with(advice), "{}", output.stderr);
+        assert!(output.stdout.is_empty());
     }
 }
 
-/// Fetches from a relay that is named so.
-fn get_at(host: &str, relay: &Server) -> Done {
+/// Fetches from a relay at `host`.
+fn get_at(host: &str, relay: &Server) -> ProgramOutput {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
     let port = relay.address().port().to_string();
     command.args([host, &port, "get", "hello.txt"]);
@@ -150,9 +156,9 @@ fn get_at(host: &str, relay: &Server) -> Done {
 }
 
 #[test]
-fn a_list_that_cannot_be_written_is_a_failure() {
+fn a_list_that_cannot_be_written_fails() {
     let relay = relay(&[]);
-    register(&relay, nobody().1);
+    register(&relay, closed_port().1);
     for args in [&["nodes"][..], &["nodes", "--json"]] {
         let full = File::options().write(true).open("/dev/full");
         let mut command = client_command(relay.address(), args);
@@ -160,26 +166,26 @@ fn a_list_that_cannot_be_written_is_a_failure() {
             .stdin(Stdio::null())
             .stdout(full.expect("a device"))
             .stderr(Stdio::null());
-        assert_eq!(Running::start(&mut command).end(), Some(6));
+        assert_eq!(RunningProgram::start(&mut command).wait(), Some(6));
     }
 }
 
 #[test]
-fn a_relay_is_found_by_name() {
+fn the_relay_host_may_be_a_name() {
     let relay = relay(&[]);
     let share = folder(&[("hello.txt", HELLO)]);
     let _node = node(&relay, share.path(), &[]);
-    // Where localhost is ::1 first, 127.0.0.1 is tried after it.
-    let done = get_at("localhost", &relay).expect_code(0);
-    assert_eq!(done.stdout, HELLO);
-    let done = get_at("name.invalid", &relay).expect_code(9);
-    let says = "peer-client: name.invalid does not resolve: ";
-    assert!(done.stderr.starts_with(says), "{}", done.stderr);
-    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+    // If localhost is ::1 first, 127.0.0.1 is tried next.
+    let output = get_at("localhost", &relay).expect_code(0);
+    assert_eq!(output.stdout, HELLO);
+    let output = get_at("name.invalid", &relay).expect_code(9);
+    let message = "peer-client: name.invalid does not resolve: ";
+    assert!(output.stderr.starts_with(message), "{}", output.stderr);
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
 }
 
 #[test]
-fn ipv6_works_with_and_without_brackets() {
+fn ipv6_addresses_may_have_brackets() {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         return eprintln!("skipped: this machine has no ::1");
     }
@@ -187,14 +193,14 @@ fn ipv6_works_with_and_without_brackets() {
     let share = folder(&[("hello.txt", HELLO)]);
     let _node = node(&relay, share.path(), &[]);
     for host in ["::1", "[::1]", "0:0:0:0:0:0:0:1"] {
-        let done = get_at(host, &relay).expect_code(0);
-        assert_eq!(done.stdout, HELLO);
-        assert!(done.stderr.contains("::1 port "), "{}", done.stderr);
+        let output = get_at(host, &relay).expect_code(0);
+        assert_eq!(output.stdout, HELLO);
+        assert!(output.stderr.contains("::1 port "), "{}", output.stderr);
     }
 }
 
 #[test]
-fn a_wrong_command_line_is_said_to_be_wrong() {
+fn invalid_command_lines_are_usage_errors() {
     let wrong: [&[&str]; 10] = [
         &[],
         &["127.0.0.1"],
@@ -210,31 +216,31 @@ fn a_wrong_command_line_is_said_to_be_wrong() {
     for args in wrong {
         let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
         command.args(args);
-        let done = run(command, b"").expect_code(2);
-        assert!(done.stderr.contains("--help"), "{}", done.stderr);
-        assert!(done.stdout.is_empty());
+        let output = run(command, b"").expect_code(2);
+        assert!(output.stderr.contains("--help"), "{}", output.stderr);
+        assert!(output.stdout.is_empty());
     }
 }
 
 #[test]
-fn what_a_port_is_is_told() {
+fn an_invalid_port_is_explained() {
     for port in ["0", "65536", "x"] {
         for args in [&[port][..], &["1", "send", "127.0.0.1", port, "hello"]] {
             let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
             command.arg("127.0.0.1").args(args);
-            let done = run(command, b"").expect_code(2);
-            let says = "a port is a whole number from 1 to 65535\n";
-            assert!(done.stderr.contains(says), "{}", done.stderr);
+            let output = run(command, b"").expect_code(2);
+            let message = "a port is a whole number from 1 to 65535\n";
+            assert!(output.stderr.contains(message), "{}", output.stderr);
         }
     }
 }
 
 #[test]
-fn when_nobody_reads_any_more_the_client_ends_in_peace() {
+fn a_closed_stdout_is_no_error() {
     let share = folder(&[("large", &[7; 8_000_000]), ("small", b"7")]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
-    let mut client = Running::start(
+    let mut client = RunningProgram::start(
         client_command(relay.address(), &["get", "large"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -244,38 +250,38 @@ fn when_nobody_reads_any_more_the_client_ends_in_peace() {
     let mut stdout = client.child.stdout.take().expect("it is a pipe");
     stdout.read_exact(&mut [0]).expect("a byte");
     drop(stdout);
-    assert_eq!(client.end(), Some(0));
+    assert_eq!(client.wait(), Some(0));
     let mut stderr = String::new();
     let mut pipe = client.child.stderr.take().expect("it is a pipe");
     pipe.read_to_string(&mut stderr).expect("text");
     assert!(!stderr.contains("panicked"), "{stderr}");
-    // Without a stderr the work is done all the same.
+    // A closed stderr does not stop the work.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let mut client = Running::start(
+    let mut client = RunningProgram::start(
         client_command(relay.address(), &["get", "small", "missing", "-v"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(writer),
     );
-    assert_eq!(client.end(), Some(1));
+    assert_eq!(client.wait(), Some(1));
     let mut pipe = client.child.stdout.take().expect("it is a pipe");
     let mut stdout = String::new();
     pipe.read_to_string(&mut stdout).expect("text");
     assert_eq!(stdout, "7");
-    // A full disk behind stdout is a failure, even if it shows at the last flush.
+    // A full disk is an error, even if only the last flush fails.
     let full = fs::File::options().write(true).open("/dev/full");
-    let mut client = Running::start(
+    let mut client = RunningProgram::start(
         client_command(relay.address(), &["get", "small", "-q"])
             .stdin(Stdio::null())
             .stdout(full.expect("a device"))
             .stderr(Stdio::null()),
     );
-    assert_eq!(client.end(), Some(6));
+    assert_eq!(client.wait(), Some(6));
 }
 
 #[test]
-fn every_program_explains_itself() {
+fn every_program_has_version_and_help() {
     let programs = [
         ("relay-server", env!("CARGO_BIN_EXE_relay-server")),
         ("peer-node", env!("CARGO_BIN_EXE_peer-node")),
@@ -286,9 +292,9 @@ fn every_program_explains_itself() {
         let say = |flag| {
             let mut command = Command::new(path);
             command.arg(flag);
-            let done = run(command, b"").expect_code(0);
-            assert_eq!(done.stderr, "");
-            done.text()
+            let output = run(command, b"").expect_code(0);
+            assert_eq!(output.stderr, "");
+            output.text()
         };
         assert_eq!(
             say("--version"),

@@ -1,17 +1,17 @@
-//! The client's questions to the relay: what there is, who has it, and messages.
+//! Queries of the client to the relay: `ls`, `search`, `find` and `send`.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::fake_server::Fake;
-use crate::support::relay_index::{holders, until_known};
+use crate::support::fake_server::FakeServer;
+use crate::support::relay_index::{holders, wait_for_names};
 use crate::support::{
     Nc, Server, Terminal, client, client_command, eventually, folder, node, relay, run,
 };
 
 const NOBODY: &str = "192.0.2.9";
 
-/// A relay with one node and its three files, all announced.
+/// A relay, and a node that has announced three files.
 fn network() -> (Server, Server, TempDir) {
     let relay = relay(&[]);
     let share = folder(&[
@@ -20,49 +20,50 @@ fn network() -> (Server, Server, TempDir) {
         ("Two Words.txt", b"12"),
     ]);
     let node = node(&relay, share.path(), &[]);
-    until_known(&relay, 3);
+    wait_for_names(&relay, 3);
     (relay, node, share)
 }
 
 #[test]
-fn in_a_pipe_the_lines_are_those_of_the_wire() {
+fn in_a_pipe_results_are_wire_lines() {
     let (relay, node, _share) = network();
     let all = "2 - 1 Two Words.txt\n17 - 1 hello.txt\n1500000 - 1 large\n";
     for args in [&["ls"][..], &["search"], &["search", ""]] {
-        let done = client(&relay, args).expect_code(0);
-        assert_eq!((done.text().as_str(), done.stderr.as_str()), (all, ""));
+        let output = client(&relay, args).expect_code(0);
+        assert_eq!((output.text().as_str(), output.stderr.as_str()), (all, ""));
     }
-    let done = client(&relay, &["search", "two w"]).expect_code(0);
-    assert_eq!(done.text(), "2 - 1 Two Words.txt\n");
-    let done = client(&relay, &["find", "hello.txt"]).expect_code(0);
+    let output = client(&relay, &["search", "two w"]).expect_code(0);
+    assert_eq!(output.text(), "2 - 1 Two Words.txt\n");
+    let output = client(&relay, &["find", "hello.txt"]).expect_code(0);
     let holder = format!("{} 17 -\n", node.wire_address());
-    assert_eq!((done.text(), done.stderr.as_str()), (holder, ""));
+    assert_eq!((output.text(), output.stderr.as_str()), (holder, ""));
 }
 
 #[test]
-fn what_is_not_there_is_told_by_the_exit_code_too() {
+fn no_result_has_an_exit_code() {
     let (relay, _node, _share) = network();
-    let done = client(&relay, &["find", "hello"]).expect_code(1);
-    assert_eq!(done.text(), "");
-    assert_eq!(done.stderr, "hello: no node has announced it\n");
-    let done = client(&relay, &["search", "nothing"]).expect_code(1);
-    assert_eq!(done.text(), "");
-    let done = client(&relay, &["send", NOBODY, "9", "hello"]).expect_code(1);
+    let output = client(&relay, &["find", "hello"]).expect_code(1);
+    assert_eq!(output.text(), "");
+    assert_eq!(output.stderr, "hello: no node has announced it\n");
+    let output = client(&relay, &["search", "nothing"]).expect_code(1);
+    assert_eq!(output.text(), "");
+    let output = client(&relay, &["send", NOBODY, "9", "hello"]).expect_code(1);
     assert!(
-        done.stderr
+        output
+            .stderr
             .starts_with("not sent by the relay: it says 404 "),
         "{}",
-        done.stderr
+        output.stderr
     );
     let empty = crate::support::relay(&[]);
     for command in ["ls", "search"] {
-        let done = client(&empty, &[command]).expect_code(0);
-        assert_eq!(done.text(), "", "an empty network is no failure");
+        let output = client(&empty, &[command]).expect_code(0);
+        assert_eq!(output.text(), "", "an empty network is no failure");
     }
 }
 
 #[test]
-fn what_cannot_be_asked_is_a_wrong_use() {
+fn invalid_arguments_are_usage_errors() {
     let relay = relay(&[]);
     let long = "x".repeat(1025);
     let wrong: [&[&str]; 9] = [
@@ -77,16 +78,16 @@ fn what_cannot_be_asked_is_a_wrong_use() {
         &["send", NOBODY, "9"],
     ];
     for args in wrong {
-        let done = client(&relay, args).expect_code(2);
-        assert!(!done.stderr.is_empty(), "{args:?}");
+        let output = client(&relay, args).expect_code(2);
+        assert!(!output.stderr.is_empty(), "{args:?}");
     }
     assert_eq!(relay.stat("messages "), 0);
 }
 
 #[test]
-fn on_a_terminal_sizes_are_for_people() {
+fn on_a_terminal_sizes_have_units() {
     let (relay, node, share) = network();
-    let shown = |args: &[&str]| Terminal::start(client_command(relay.address(), args)).end();
+    let shown = |args: &[&str]| Terminal::start(client_command(relay.address(), args)).wait();
     let lines =
         "      2 B  Two Words.txt\r\n      17 B  hello.txt\r\n   1.50 MB  large\r\n3 files\r\n";
     let (text, code) = shown(&["ls"]);
@@ -109,11 +110,11 @@ fn on_a_terminal_sizes_are_for_people() {
 }
 
 #[test]
-fn for_programs_there_is_json() {
+fn json_prints_one_value_a_line() {
     let (relay, node, _share) = network();
     let ask = |args: &[&str], code: i32| -> Vec<Value> {
-        let done = client(&relay, &[args, &["--json"]].concat()).expect_code(code);
-        let lines = [done.text(), done.stderr].concat();
+        let output = client(&relay, &[args, &["--json"]].concat()).expect_code(code);
+        let lines = [output.text(), output.stderr].concat();
         let parse = |line| serde_json::from_str(line).expect("JSON");
         lines.lines().map(parse).collect()
     };
@@ -142,7 +143,7 @@ fn for_programs_there_is_json() {
 }
 
 #[test]
-fn a_long_list_comes_in_pages() {
+fn long_lists_are_paged() {
     let share = folder(&[]);
     for number in 0..2500 {
         let path = share.path().join(format!("{number:04}"));
@@ -150,41 +151,44 @@ fn a_long_list_comes_in_pages() {
     }
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
-    until_known(&relay, 2500);
+    wait_for_names(&relay, 2500);
     let expected: String = (0..2500).map(|n| format!("0 - 1 {n:04}\n")).collect();
-    let done = client(&relay, &["ls"]).expect_code(0);
-    assert!(done.text() == expected, "{}", done.stderr);
-    let done = client(&relay, &["search", "00"]).expect_code(0);
+    let output = client(&relay, &["ls"]).expect_code(0);
+    assert!(output.text() == expected, "{}", output.stderr);
+    let output = client(&relay, &["search", "00"]).expect_code(0);
     let some = expected.lines().filter(|line| line[6..].contains("00"));
-    assert_eq!(done.text().lines().count(), some.count());
+    assert_eq!(output.text().lines().count(), some.count());
 }
 
 #[test]
-fn names_that_would_play_with_the_terminal_cannot_come() {
+fn names_with_control_characters_are_skipped() {
     let list = "FILES 4 4\n5 - 1 \x1b[2Jx\n5 - 1 a\u{202e}b\n5 - 1 ../up\n5 - 1 good\n";
-    let relay = Fake::stuck_after(list);
-    let done = run(client_command(relay.address(), &["ls"]), b"").expect_code(0);
-    assert_eq!(done.text(), "5 - 1 good\n");
-    assert!(done.stderr.contains("\\u{1b}[2Jx"), "{}", done.stderr);
-    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
-    let (text, _) = Terminal::start(client_command(relay.address(), &["ls"])).end();
+    let relay = FakeServer::hanging_after(list);
+    let output = run(client_command(relay.address(), &["ls"]), b"").expect_code(0);
+    assert_eq!(output.text(), "5 - 1 good\n");
+    assert!(output.stderr.contains("\\u{1b}[2Jx"), "{}", output.stderr);
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    let (text, _) = Terminal::start(client_command(relay.address(), &["ls"])).wait();
     assert!(!text.contains('\x1b'), "{text:?}");
     assert!(text.ends_with("5 B  good\r\n1 file\r\n"), "{text:?}");
 }
 
 #[test]
-fn a_message_reaches_whoever_listens() {
+fn send_reaches_a_listener() {
     let relay = relay(&[]);
     let mut listener = Nc::connect(relay.address());
     let address = listener.ask("LISTEN");
     let fields: Vec<&str> = address.split(' ').collect();
     assert_eq!(fields[0], "OK");
-    let done = client(
+    let output = client(
         &relay,
         &["send", fields[1], fields[2], "wie geht's, größer?"],
     );
-    let done = done.expect_code(0);
-    assert_eq!((done.text().as_str(), done.stderr.as_str()), ("", "sent\n"));
+    let output = output.expect_code(0);
+    assert_eq!(
+        (output.text().as_str(), output.stderr.as_str()),
+        ("", "sent\n")
+    );
     let message = listener.line();
     assert!(message.starts_with("FROM 127.0.0.1 "), "{message}");
     assert!(message.ends_with(" wie geht's, größer?"), "{message}");
@@ -193,7 +197,7 @@ fn a_message_reaches_whoever_listens() {
 }
 
 #[test]
-fn the_prompt_knows_the_questions() {
+fn the_prompt_has_every_query() {
     let (relay, node, _share) = network();
     let mut listener = Nc::connect(relay.address());
     let address = listener.ask("LISTEN").replace("OK ", "");
@@ -218,14 +222,14 @@ fn the_prompt_knows_the_questions() {
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.at_prompt("quit");
-    assert_eq!(terminal.end().1, 1);
-    // From a pipe likewise.
+    assert_eq!(terminal.wait().1, 1);
+    // The same from a pipe.
     let lines = format!("search two\nfind hello.txt\nsend {address} bye\nhello.txt\n");
-    let done = run(client_command(relay.address(), &["-q"]), lines.as_bytes()).expect_code(0);
+    let output = run(client_command(relay.address(), &["-q"]), lines.as_bytes()).expect_code(0);
     let expected = format!(
         "2 - 1 Two Words.txt\n{} 17 -\nHello, Peerline!\n",
         node.wire_address()
     );
-    assert_eq!((done.text(), done.stderr.as_str()), (expected, ""));
+    assert_eq!((output.text(), output.stderr.as_str()), (expected, ""));
     assert!(listener.line().ends_with(" bye"));
 }

@@ -1,11 +1,10 @@
-//! Many at once, the slow, the silent and those who go away: nobody disturbs
-//! another.
+//! Many clients at once, and slow, silent and aborting ones: none delays the others.
 
 use std::thread;
 
 use crate::support::{Nc, Server, ask, ask_bytes, folder, large_file, node_with_relay};
 
-/// Larger than what the kernel takes for a reader who does not read.
+/// More than the socket buffers hold.
 const LARGE: u64 = 64 << 20;
 
 fn assert_serves_others(node: &Server) {
@@ -13,7 +12,7 @@ fn assert_serves_others(node: &Server) {
 }
 
 #[test]
-fn a_slow_reader_does_not_disturb_others() {
+fn a_slow_reader_does_not_delay_others() {
     let share = large_file(LARGE);
     let (node, _relay) = node_with_relay(share.path(), &[]);
     let mut slow = Nc::connect(node.address());
@@ -22,14 +21,14 @@ fn a_slow_reader_does_not_disturb_others() {
     let mut nc = Nc::connect(node.address());
     assert_eq!(nc.ask("GET large"), format!("FOUND {LARGE}"));
     nc.bytes(usize::try_from(LARGE).expect("it fits"));
-    // It was only slow: it gets all, too.
+    // The slow reader gets the whole file as well.
     slow.half_close();
     assert_eq!(slow.line(), format!("FOUND {LARGE}"));
     assert_eq!(slow.rest().len() as u64, LARGE);
 }
 
 #[test]
-fn who_takes_nothing_is_cut_off_in_time() {
+fn a_stalled_reader_is_disconnected() {
     let share = large_file(LARGE);
     let (node, _relay) = node_with_relay(share.path(), &["--stall", "1"]);
     let mut slow = Nc::connect(node.address());
@@ -39,7 +38,7 @@ fn who_takes_nothing_is_cut_off_in_time() {
 }
 
 #[test]
-fn the_silent_do_not_hold_up_anybody() {
+fn silent_connections_do_not_delay_others() {
     let share = folder(&[("small", b"small\n")]);
     let (node, relay) = node_with_relay(share.path(), &[]);
     let mut silent: Vec<Nc> = [&node, &relay]
@@ -54,7 +53,7 @@ fn the_silent_do_not_hold_up_anybody() {
 }
 
 #[test]
-fn who_goes_away_in_mid_body_is_forgotten() {
+fn clients_that_disconnect_mid_body_are_removed() {
     let share = large_file(LARGE);
     let (node, _relay) = node_with_relay(share.path(), &[]);
     for _ in 0..5 {
@@ -67,9 +66,9 @@ fn who_goes_away_in_mid_body_is_forgotten() {
 }
 
 #[test]
-fn two_hundred_and_fifty_six_at_once_get_what_they_asked_for() {
+fn two_hundred_and_fifty_six_clients_at_once() {
     const CLIENTS: usize = 256;
-    // Each has its own size and content, around the limits of buffers.
+    // Each file has its own size and content, around the sizes of buffers.
     let content = |n: usize| -> Vec<u8> {
         let size = 1024 + n * (199 * 1024) / (CLIENTS - 1);
         (0..size).map(|i| (i * 31 + n) as u8).collect()
@@ -79,7 +78,7 @@ fn two_hundred_and_fifty_six_at_once_get_what_they_asked_for() {
         std::fs::write(share.path().join(n.to_string()), content(n)).expect("a file");
     }
     let (node, _relay) = node_with_relay(share.path(), &[]);
-    // All are connected before the first asks.
+    // All clients are connected before the first request.
     let connected: Vec<Nc> = (0..CLIENTS).map(|_| Nc::connect(node.address())).collect();
     let clients: Vec<_> = connected
         .into_iter()
@@ -100,8 +99,8 @@ fn two_hundred_and_fifty_six_at_once_get_what_they_asked_for() {
 }
 
 #[test]
-fn one_after_the_other_a_small_file_arrives_every_time() {
-    // Header and content come in one piece or in two: it must not matter.
+fn three_hundred_requests_in_sequence() {
+    // Header and content may arrive in one segment or in two.
     let share = folder(&[("hello", b"Hello, Peerline!\n")]);
     let (node, _relay) = node_with_relay(share.path(), &[]);
     for _ in 0..300 {

@@ -1,5 +1,5 @@
-//! What is kept in memory is never older than the request: a change that was
-//! complete before it was asked for is seen.
+//! The node's content cache is never older than the request: a change that was complete
+//! before the request is seen.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, Write};
@@ -9,24 +9,24 @@ use std::time::Instant;
 
 use crate::support::{Nc, eventually, folder, node_with_relay};
 
-/// How often each kind of change is made and looked at.
+/// Repetitions of each kind of change.
 const ROUNDS: usize = 300;
 
-/// Asks for the same file over and over on one connection.
+/// Fetches the same file again and again over one connection.
 struct Reader<'a> {
     nc: Nc,
     name: &'a str,
 }
 
 impl Reader<'_> {
-    /// What the node gives, or nothing if it is not found.
+    /// The content, or None if the file is not found.
     fn get(&mut self) -> Option<Vec<u8>> {
         let answer = self.nc.ask(&format!("GET {}", self.name));
         let size = answer.strip_prefix("FOUND ")?.trim_end().parse();
         Some(self.nc.bytes(size.expect("a size")))
     }
 
-    /// Asked twice, so that the second answer may come from memory.
+    /// Fetches twice, so that the second reply can come from the cache.
     #[track_caller]
     fn expect(&mut self, content: Option<&[u8]>, after: &str) {
         for _ in 0..2 {
@@ -36,8 +36,8 @@ impl Reader<'_> {
     }
 }
 
-/// Changes the file at `path` in all ways that there are, and each time asks.
-fn change_and_ask(reader: &mut Reader<'_>, path: &Path) {
+/// Changes the file at `path` in every way, and fetches after each change.
+fn check_every_change(reader: &mut Reader<'_>, path: &Path) {
     let aside = path.with_extension("new");
     for round in 0..ROUNDS {
         let text = |what: &str| format!("{what} {round}\n").into_bytes();
@@ -57,7 +57,7 @@ fn change_and_ask(reader: &mut Reader<'_>, path: &Path) {
         fs::write(&aside, text("renamed")).expect("a file");
         fs::rename(&aside, path).expect("a new name");
         reader.expect(Some(&text("renamed")), "rename");
-        // The file that has lost its name is not the one that is asked for.
+        // The replaced file has no name any more: its changes must not be seen.
         file.set_len(1).expect("a size");
         reader.expect(Some(&text("renamed")), "truncate of the old one");
         fs::rename(path, &aside).expect("a new name");
@@ -70,26 +70,26 @@ fn change_and_ask(reader: &mut Reader<'_>, path: &Path) {
 }
 
 #[test]
-fn a_change_is_seen_by_the_next_request() {
+fn a_file_change_is_seen_by_the_next_request() {
     let share = folder(&[("other", b"other\n")]);
     let (node, _relay) = node_with_relay(share.path(), &[]);
     let nc = Nc::connect(node.address());
     let mut reader = Reader { nc, name: "file" };
-    change_and_ask(&mut reader, &share.path().join("file"));
+    check_every_change(&mut reader, &share.path().join("file"));
 }
 
 #[test]
-fn below_folders_as_well() {
+fn a_change_in_a_sub_folder_is_seen_by_the_next_request() {
     let share = folder(&[("a/b/other", b"other\n")]);
     let (node, _relay) = node_with_relay(share.path(), &[]);
     let nc = Nc::connect(node.address());
     let name = "a/b/file";
     let mut reader = Reader { nc, name };
-    change_and_ask(&mut reader, &share.path().join(name));
+    check_every_change(&mut reader, &share.path().join(name));
 }
 
 #[test]
-fn a_folder_that_goes_takes_its_files_along() {
+fn a_renamed_folder_is_seen_by_the_next_request() {
     let share = folder(&[("a/b/file", b"first\n"), ("c/b/file", b"second\n")]);
     let (node, _relay) = node_with_relay(share.path(), &[]);
     let nc = Nc::connect(node.address());
@@ -110,7 +110,7 @@ fn a_folder_that_goes_takes_its_files_along() {
         reader.expect(Some(b"third\n"), "write");
         fs::write(a.join("b/file"), "second\n").expect("a file");
         fs::rename(&a, &c).expect("a new name");
-        // A link to a folder is another way, which is not watched.
+        // A link to a folder is another path, which is not watched.
         symlink("aside", &a).expect("a link");
         reader.expect(Some(b"first\n"), "a link in its place");
         fs::write(aside.join("b/file"), "fourth\n").expect("a file");
@@ -123,7 +123,7 @@ fn a_folder_that_goes_takes_its_files_along() {
 }
 
 #[test]
-fn links_from_elsewhere_are_looked_behind() {
+fn changes_behind_links_are_seen() {
     let share = folder(&[("target", b"first\n"), ("hard", b"first\n")]);
     let outside = folder(&[]);
     symlink("target", share.path().join("soft")).expect("a link");
@@ -136,8 +136,8 @@ fn links_from_elsewhere_are_looked_behind() {
         fs::write(share.path().join("target"), &content).expect("a file");
         soft.expect(Some(content.as_bytes()), "write to a link's target");
     }
-    // A new hard link is no event, and so are changes by way of it: the content
-    // is read again a second later at the latest.
+    // Neither a new hard link nor a change through it is an event: the content is
+    // read again within a second.
     let nc = Nc::connect(node.address());
     let mut hard = Reader { nc, name: "hard" };
     hard.expect(Some(b"first\n"), "the beginning");
@@ -156,7 +156,7 @@ fn links_from_elsewhere_are_looked_behind() {
 }
 
 #[test]
-fn more_than_fits_and_more_events_than_the_queue_holds_do_no_harm() {
+fn a_full_cache_and_an_event_overflow_are_harmless() {
     let share = folder(&[("file", b"first\n")]);
     let (node, _relay) = node_with_relay(share.path(), &["--max-kept", "2000"]);
     let nc = Nc::connect(node.address());

@@ -1,4 +1,4 @@
-//! What the relay knows of files, over real sockets.
+//! The relay's index of files: SHARE, FIND, SEARCH, leases and limits.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,29 +7,29 @@ use rustix::process::Signal;
 
 use crate::support::{Nc, Server, ask, eventually, relay, without_epochs};
 
-/// As many as a debug build takes in a few seconds.
+/// A debug build registers so many names within a few seconds.
 const MANY: usize = 100_000;
 
 fn name(number: usize) -> String {
     format!("dir {:02}/File {number:06}.txt", number % 10)
 }
 
-/// Names in the order in which they are listed.
-fn in_order(count: usize) -> Vec<String> {
+/// All names in list order.
+fn sorted_names(count: usize) -> Vec<String> {
     let mut names: Vec<String> = (0..count).map(name).collect();
     names.sort_unstable();
     names
 }
 
-/// A node that is only a registration, and shares so many files.
-fn share_many(relay: &Server, port: u16, count: usize) {
+/// Registers a node with `count` files.
+fn register_with_files(relay: &Server, port: u16, count: usize) {
     let shares: String = (0..count)
         .map(|number| format!("SHARE {number} - {}\n", name(number)))
         .collect();
     let request = format!("REGISTER * {port}\n{shares}REGISTER * {port}\n");
     let mut nc = Nc::connect(relay.address());
     let mut writer = nc.stream().try_clone().expect("a second handle");
-    // All at once: the answers are read meanwhile.
+    // The replies are read while the requests are written.
     let writing = thread::spawn(move || {
         std::io::Write::write_all(&mut writer, request.as_bytes()).expect("the relay takes it");
     });
@@ -43,7 +43,7 @@ fn share_many(relay: &Server, port: u16, count: usize) {
     writing.join().expect("all was taken");
 }
 
-/// The counts of a list of files and its names.
+/// Reads a list of files: both counts and the names.
 fn read_files(nc: &mut Nc) -> (usize, usize, Vec<String>) {
     let mut head = nc.line();
     while head.starts_with("FROM ") {
@@ -61,7 +61,7 @@ fn read_files(nc: &mut Nc) -> (usize, usize, Vec<String>) {
     (shown, total.parse().expect("a number"), names)
 }
 
-/// A search to its end: the total of its first page, and all names.
+/// Runs a search with all its pages: the total of the first page, and all names.
 fn search_all(nc: &mut Nc, text: &str) -> (usize, Vec<String>) {
     nc.send(format!("SEARCH {text}\n"));
     let (_, total, mut all) = read_files(nc);
@@ -77,14 +77,14 @@ fn search_all(nc: &mut Nc, text: &str) -> (usize, Vec<String>) {
 }
 
 #[test]
-fn a_hundred_thousand_names_are_shared_searched_and_found() {
+fn a_hundred_thousand_names() {
     let relay = relay(&[]);
-    share_many(&relay, 40_001, MANY);
+    register_with_files(&relay, 40_001, MANY);
     assert_eq!(relay.stat("names"), MANY as u64);
     let mut nc = Nc::connect(relay.address());
     let (total, names) = search_all(&mut nc, "");
     assert_eq!(total, MANY);
-    assert!(names == in_order(MANY), "every name once, in order");
+    assert!(names == sorted_names(MANY), "every name once, in order");
     let (total, names) = search_all(&mut nc, "FILE 0999");
     assert_eq!((total, names.len()), (100, 100));
     let (total, _) = search_all(&mut nc, "no such file");
@@ -96,12 +96,12 @@ fn a_hundred_thousand_names_are_shared_searched_and_found() {
     }
     assert_eq!(nc.ask(&format!("FIND {}", name(MANY))), "NOTFOUND");
     assert_eq!(relay.stat("finds"), 4);
-    the_others_are_answered_while_searches_go_on(&relay);
+    check_latency_during_searches(&relay);
 }
 
-/// Many searches through all names, of which each takes several rounds
-/// of the loop.
-fn the_others_are_answered_while_searches_go_on(relay: &Server) {
+/// Another connection is answered while many searches run, each of several turns of the
+/// loop.
+fn check_latency_during_searches(relay: &Server) {
     const SEARCHES: usize = 60;
     let mut searcher = Nc::connect(relay.address());
     let mut other = Nc::connect(relay.address());
@@ -119,16 +119,16 @@ fn the_others_are_answered_while_searches_go_on(relay: &Server) {
         last = Instant::now();
         pings += 1;
     }
-    let done = reading.join().expect("all were answered");
+    let output = reading.join().expect("all were answered");
     assert!(pings >= 20, "only {pings} answers in the meantime");
-    assert!(last + Duration::from_secs(1) > done);
+    assert!(last + Duration::from_secs(1) > output);
 }
 
 #[test]
-fn searches_that_wait_are_answered_beyond_the_idle_limit_and_when_the_relay_stops() {
+fn queued_searches_survive_the_idle_timeout_and_shutdown() {
     let mut relay = relay(&["--idle", "0.4"]);
-    // More than is looked through in one round of the loop.
-    share_many(&relay, 40_001, 50_000);
+    // More names than one turn of the loop searches.
+    register_with_files(&relay, 40_001, 50_000);
     let mut searchers: Vec<Nc> = (0..100).map(|_| Nc::connect(relay.address())).collect();
     for nc in &mut searchers {
         nc.send("SEARCH nowhere to be found\nPING\n");
@@ -142,28 +142,28 @@ fn searches_that_wait_are_answered_beyond_the_idle_limit_and_when_the_relay_stop
     nc.send("PING\nSEARCH nowhere to be found\nPING\n");
     assert_eq!(nc.line(), "PONG");
     relay.signal(Signal::TERM);
-    // What it asked behind it may be answered or not.
+    // The requests behind the search may be answered or not.
     assert_eq!(nc.line(), "FILES 0 0");
     drop(nc);
     assert_eq!(relay.wait().code(), Some(0));
 }
 
 #[test]
-fn what_a_node_alone_had_vanishes_with_its_lease() {
+fn an_expired_lease_removes_the_files() {
     let relay = relay(&["--lease", "2"]);
     let mut stays = Nc::connect(relay.address());
     stays.send("REGISTER * 40002\nSHARE 0 - dir 00/File 000000.txt\nSHARE 1 - mine\n");
     assert!(stays.line().starts_with("OK 2 "));
     assert_eq!((stays.line(), stays.line()), ("OK".into(), "OK".into()));
-    // Its connection ends at once, as a crash would end it.
-    share_many(&relay, 40_001, 1500);
+    // The connection closes without UNREGISTER, as in a crash.
+    register_with_files(&relay, 40_001, 1500);
     let mut seen = 0;
     eventually("the lease ends", || {
         let renewed = stays.ask("REGISTER * 40002");
         assert_eq!(without_epochs(&renewed), "OK 2 127.0.0.1 40002 2");
         let answer = ask(relay.address(), b"SEARCH file\nMORE\n");
         seen = answer.matches(".txt").count();
-        // All of them, or only that of the other one; nothing in between.
+        // All files of the node, or none of them.
         assert!(seen == 1500 || seen == 1, "{seen}");
         seen == 1
     });
@@ -182,7 +182,7 @@ fn what_a_node_alone_had_vanishes_with_its_lease() {
 }
 
 #[test]
-fn two_nodes_have_the_same_file_and_one_leaves() {
+fn unregister_removes_one_of_two_holders() {
     let relay = relay(&[]);
     for port in [40_001, 40_002] {
         let request = format!("REGISTER * {port}\nSHARE 17 - hello.txt\n");
@@ -199,7 +199,7 @@ fn two_nodes_have_the_same_file_and_one_leaves() {
 }
 
 #[test]
-fn the_flags_of_the_quota_are_kept_and_what_was_accepted_stays() {
+fn files_per_node_are_limited() {
     let relay = relay(&["--max-shared", "2", "--max-shared-bytes", "8"]);
     let refused = "ERROR 413 a node shares at most 2 files and 8 bytes of names\n";
     let answers = ask(
@@ -213,7 +213,7 @@ fn the_flags_of_the_quota_are_kept_and_what_was_accepted_stays() {
 }
 
 #[test]
-fn what_all_nodes_together_share_is_limited_and_what_was_accepted_stays() {
+fn files_of_all_nodes_are_limited() {
     let relay = relay(&["--max-shared-in-all", "3"]);
     let mut one = Nc::connect(relay.address());
     one.send("REGISTER * 40001\nSHARE 1 - a\nSHARE 1 - b\n");
@@ -228,7 +228,7 @@ fn what_all_nodes_together_share_is_limited_and_what_was_accepted_stays() {
         without_epochs(&replies),
         format!("OK 60 127.0.0.1 40002 0\nOK\n{refused}OK\nOK 60 127.0.0.1 40002 1\n")
     );
-    // What goes makes room.
+    // A removed file makes room for another one.
     assert_eq!(one.ask("UNSHARE b"), "OK");
     let replies = ask(relay.address(), b"REGISTER * 40002\nSHARE 1 - c\nSEARCH\n");
     assert_eq!(
@@ -238,7 +238,7 @@ fn what_all_nodes_together_share_is_limited_and_what_was_accepted_stays() {
 }
 
 #[test]
-fn the_figures_of_the_index_and_of_messages() {
+fn stats_of_the_index_and_of_messages() {
     let relay = relay(&[]);
     let answers = ask(
         relay.address(),

@@ -1,16 +1,15 @@
-//! Bytes by chance: any of them, and sensible ones cut anywhere. A failure
-//! prints its seed.
+//! Random input, and valid input that is split at random. A failure prints its seed.
 
 use fastrand::Rng;
 
 use crate::support::{Nc, Server, ask, ask_bytes, folder, node_with_relay};
 
-/// What may stand at the start of an answer of a server.
+/// The words that a reply can begin with.
 const HEADS: [&str; 8] = [
     "OK", "PONG", "NODES", "FILES", "STATS", "HELP", "NOTFOUND", "ERROR",
 ];
 
-/// Pieces that lead further into the servers than random bytes do.
+/// Fragments of requests, which get further than random bytes.
 const PIECES: [&[u8]; 16] = [
     b"GET ",
     b"get\t",
@@ -30,7 +29,7 @@ const PIECES: [&[u8]; 16] = [
     b"../",
 ];
 
-fn garbage(rng: &mut Rng) -> Vec<u8> {
+fn random_request(rng: &mut Rng) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..rng.usize(..200) {
         if rng.bool() {
@@ -42,11 +41,11 @@ fn garbage(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-fn assert_answers_whatever_comes(server: &Server, seed: u64) {
-    let request = garbage(&mut Rng::with_seed(seed));
+fn check_random_request(server: &Server, seed: u64) {
+    let request = random_request(&mut Rng::with_seed(seed));
     let reply = ask_bytes(server.address(), &request);
     let reply = String::from_utf8(reply).expect("answers are text");
-    // Lists have more lines than heads; none has a character that acts on a terminal.
+    // No line of a reply has a control character.
     assert!(
         !reply.contains(|c: char| c.is_control() && c != '\n'),
         "seed {seed}"
@@ -57,12 +56,12 @@ fn assert_answers_whatever_comes(server: &Server, seed: u64) {
 }
 
 #[test]
-fn whatever_comes_is_answered_and_does_no_harm() {
+fn random_input_does_no_harm() {
     let share = folder(&[("other", b"")]);
     let (node, relay) = node_with_relay(share.path(), &["--log-level", "debug"]);
     for seed in 0..200 {
-        assert_answers_whatever_comes(&relay, seed);
-        assert_answers_whatever_comes(&node, seed);
+        check_random_request(&relay, seed);
+        check_random_request(&node, seed);
     }
     for server in [&relay, &node] {
         assert_eq!(ask(server.address(), b"PING\n"), "PONG\n");
@@ -76,7 +75,7 @@ fn whatever_comes_is_answered_and_does_no_harm() {
 }
 
 #[test]
-fn wherever_a_conversation_is_cut_the_answers_are_the_same() {
+fn the_split_of_input_does_not_change_the_replies() {
     let large = [b'x'; 70_000];
     let share = folder(&[("small", b"small"), ("large", &large)]);
     let (node, _relay) = node_with_relay(share.path(), &[]);

@@ -1,4 +1,4 @@
-//! Hashes of files: found beside the loop, announced, kept.
+//! Hashes of files: computed in a thread, announced, cached on disk.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -35,7 +35,7 @@ fn node(relay: &Server, share: &Path, args: &[&str]) -> Server {
     Server::start(command)
 }
 
-/// The hash that is told in the answer to `STAT`.
+/// The hash in the reply to `STAT`.
 fn stat(node: &Server, name: &str) -> String {
     let answer = ask(node.address(), format!("STAT {name}\n").as_bytes());
     let mut fields = answer.split(' ');
@@ -43,15 +43,15 @@ fn stat(node: &Server, name: &str) -> String {
     fields.nth(1).expect("a hash").to_owned()
 }
 
-/// Changed so long ago that its hash may be kept.
-fn make_old(path: &Path) {
+/// Sets an old mtime.
+fn set_old_mtime(path: &Path) {
     let file = File::options().append(true).open(path).expect("a file");
     let then = SystemTime::now() - Duration::from_secs(3600);
     file.set_modified(then).expect("a time");
 }
 
 #[test]
-fn a_hash_is_the_one_of_b3sum_wherever_it_is_told() {
+fn hashes_equal_b3sum_in_every_reply() {
     let large: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
     let share = folder(&[("hello.txt", HELLO), ("empty", b""), ("sub/large", &large)]);
     let relay = relay(&[]);
@@ -69,24 +69,24 @@ fn a_hash_is_the_one_of_b3sum_wherever_it_is_told() {
     eventually("a search shows it", || {
         ask(relay.address(), b"SEARCH LARGE\n") == search
     });
-    // The very value, known from elsewhere.
+    // The published BLAKE3 hash of the empty input.
     assert!(hash(b"").starts_with("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9"));
 }
 
 #[test]
-fn another_content_gets_another_hash_within_two_seconds() {
+fn a_changed_file_gets_a_new_hash() {
     let share = folder(&[("a", b"one")]);
     let relay = relay(&[]);
     let node = node(&relay, share.path(), &["--no-hash-cache"]);
     eventually("the first", || stat(&node, "a") == hash(b"one"));
     fs::write(share.path().join("a"), "another").expect("a file");
     fs::write(share.path().join("b"), "new").expect("a file");
-    let told = |name: &str, size, content| {
+    let is_announced = |name: &str, size, content| {
         let answer = ask(relay.address(), format!("FIND {name}\n").as_bytes());
         answer.ends_with(&format!(" {size} {}\n", hash(content)))
     };
-    eventually("the second", || told("a", 7, b"another"));
-    eventually("the new one", || told("b", 3, b"new"));
+    eventually("the second", || is_announced("a", 7, b"another"));
+    eventually("the new one", || is_announced("b", 3, b"new"));
     assert_eq!(stat(&node, "a"), hash(b"another"));
     fs::remove_file(share.path().join("b")).expect("a file");
     eventually("it is gone", || {
@@ -96,9 +96,9 @@ fn another_content_gets_another_hash_within_two_seconds() {
 }
 
 #[test]
-fn a_restart_computes_no_hash_again() {
+fn a_restart_reads_hashes_from_the_cache() {
     let share = folder(&[("a", b"content")]);
-    make_old(&share.path().join("a"));
+    set_old_mtime(&share.path().join("a"));
     let home = folder(&[]);
     let cache = home.path().join("deep/hashes");
     let args = ["--hash-cache", cache.to_str().expect("a text")];
@@ -106,21 +106,21 @@ fn a_restart_computes_no_hash_again() {
     let mut first = node(&relay, share.path(), &args);
     eventually("it is kept", || stat(&first, "a") == hash(b"content"));
     assert_eq!(first.stop(), Some(0));
-    // A hash that could not be computed shows where the next one comes from.
+    // The file cannot be read now, so its hash comes from the cache.
     let text = fs::read_to_string(&cache).expect("a text");
     let other = hash(b"never shared");
     let text = text.replace(&hash(b"content"), &other);
     fs::write(&cache, format!("no line of ours\n{text}")).expect("a file");
     let second = node(&relay, share.path(), &args);
     eventually("it is known", || stat(&second, "a") == other);
-    // A file that changed is another one, whatever is kept.
+    // A changed file is hashed again.
     fs::write(share.path().join("a"), "changed").expect("a file");
     eventually("it is new", || stat(&second, "a") == hash(b"changed"));
 }
 
-/// Hashes of half a minute were once lost with a node that was stopped early.
+/// Regression: a node that was killed lost the hashes of half a minute.
 #[test]
-fn a_hash_that_is_known_is_kept_however_the_node_ends() {
+fn cached_hashes_survive_sigkill() {
     let share = folder(&[("a", b"content"), ("b", b"more")]);
     let home = folder(&[]);
     let cache = home.path().join("hashes");
@@ -131,24 +131,26 @@ fn a_hash_that_is_known_is_kept_however_the_node_ends() {
     eventually("the second", || stat(&node, "b") == hash(b"more"));
     node.signal(Signal::KILL);
     node.wait();
-    let kept = fs::read_to_string(&cache).expect("a text");
-    assert_eq!(kept.lines().count(), 2, "{kept}");
+    let cache_text = fs::read_to_string(&cache).expect("a text");
+    assert_eq!(cache_text.lines().count(), 2, "{cache_text}");
     for content in [&b"content"[..], b"more"] {
-        assert!(kept.contains(&format!(" {}\n", hash(content))), "{kept}");
+        assert!(
+            cache_text.contains(&format!(" {}\n", hash(content))),
+            "{cache_text}"
+        );
     }
 }
 
-/// It was once another file as soon as its own hash was kept in it, and so on.
+/// Regression: each hash of the cache file changed the cache file, without end.
 #[test]
-fn a_cache_in_the_share_has_no_hash() {
+fn a_hash_cache_in_the_share_is_not_hashed() {
     let share = folder(&[("a", b"content")]);
     let cache = share.path().join("hashes");
     let args = ["--hash-cache", cache.to_str().expect("a text")];
     let relay = relay(&[]);
     let node = node(&relay, share.path(), &args);
     eventually("it is kept", || stat(&node, "a") == hash(b"content"));
-    // Now all that is shared is looked at, the cache as well; what is hashed
-    // next is hashed after it.
+    // The cache file is scanned now. A file that is hashed next is hashed after it.
     fs::remove_file(share.path().join("a")).expect("it is there");
     eventually("it is gone", || {
         !ask(node.address(), b"LIST\n").contains(" 1 a\n")
@@ -159,17 +161,16 @@ fn a_cache_in_the_share_has_no_hash() {
     });
     let list = ask(node.address(), b"LIST\n");
     assert!(list.contains(" - 1 hashes\n"), "{list}");
-    let kept = fs::read_to_string(&cache).expect("a text");
-    assert_eq!(kept.lines().count(), 2, "{kept}");
+    let cache_text = fs::read_to_string(&cache).expect("a text");
+    assert_eq!(cache_text.lines().count(), 2, "{cache_text}");
 }
 
-/// Archives and copies that keep times make other contents of the same size and
-/// mtime every day, even in the place of the same inode.
+/// Archivers and copies that preserve times make such changes, even in the same inode.
 #[test]
-fn another_content_of_the_same_size_and_mtime_is_another_one() {
+fn a_change_that_keeps_size_and_mtime_is_hashed_again() {
     let share = folder(&[("a", b"first")]);
     let path = share.path().join("a");
-    make_old(&path);
+    set_old_mtime(&path);
     let mtime = path.metadata().and_then(|m| m.modified()).expect("a time");
     let relay = relay(&[]);
     let node = node(&relay, share.path(), &["--no-hash-cache"]);
@@ -182,9 +183,9 @@ fn another_content_of_the_same_size_and_mtime_is_another_one() {
     eventually("the other", || stat(&node, "a") == hash(b"other"));
 }
 
-/// Whoever asks for the list meets the change before the watch tells of it.
+/// A list request can see a deletion before inotify reports it.
 #[test]
-fn what_is_gone_is_told_though_everybody_asks_for_the_list() {
+fn deletions_are_announced_under_constant_list_requests() {
     let share = folder(&[("a", b"1"), ("b", b"2")]);
     let relay = relay(&["--lease", "600"]);
     let node = node(&relay, share.path(), &["--no-hashes"]);
@@ -203,7 +204,7 @@ fn what_is_gone_is_told_though_everybody_asks_for_the_list() {
 }
 
 #[test]
-fn a_cache_that_is_no_file_is_left_alone() {
+fn a_hash_cache_that_is_not_a_regular_file_is_not_used() {
     let share = folder(&[("a", b"content")]);
     let home = folder(&[]);
     let fifo = home.path().join("fifo");
@@ -216,7 +217,7 @@ fn a_cache_that_is_no_file_is_left_alone() {
     assert!(!fifo.metadata().expect("it is there").is_file());
 }
 
-/// A relay that knows two nodes with different contents of the name `a`.
+/// A relay with two nodes that share different contents as `a`.
 fn two_contents() -> (Server, [(Server, TempDir); 2]) {
     let relay = relay(&[]);
     let nodes = [&b"one"[..], b"another"].map(|content| {
@@ -231,13 +232,13 @@ fn two_contents() -> (Server, [(Server, TempDir); 2]) {
 }
 
 #[test]
-fn of_several_contents_under_one_name_the_user_chooses() {
+fn the_user_chooses_between_contents_of_one_name() {
     let (relay, _nodes) = two_contents();
-    let done = client(&relay, &["get", "a"]).expect_code(12);
-    assert!(done.stdout.is_empty());
+    let output = client(&relay, &["get", "a"]).expect_code(12);
+    assert!(output.stdout.is_empty());
     for (content, size) in [(&b"one"[..], "3 B"), (b"another", "7 B")] {
         let line = format!("{}  {size}, 1 node\n", hash(content));
-        assert!(done.stderr.contains(&line), "{}", done.stderr);
+        assert!(output.stderr.contains(&line), "{}", output.stderr);
         let chosen = client(&relay, &["get", "a", "--hash", &hash(content)]).expect_code(0);
         assert_eq!(chosen.stdout, content);
         let typed = format!("get --hash {} a\n", hash(content));
@@ -250,9 +251,9 @@ fn of_several_contents_under_one_name_the_user_chooses() {
 }
 
 #[test]
-fn at_a_terminal_a_content_is_chosen_by_its_number() {
+fn a_content_is_chosen_by_number_at_a_terminal() {
     let (relay, _nodes) = two_contents();
-    // In the order of the hashes.
+    // Sorted by hash.
     let mut contents = ["one", "another"];
     contents.sort_by_key(|content| hash(content.as_bytes()));
     let [first, second] = contents;
@@ -267,22 +268,22 @@ fn at_a_terminal_a_content_is_chosen_by_its_number() {
     prompt.expect("  2: ");
     prompt.at_prompt("");
     prompt.at_prompt("quit");
-    assert_eq!(prompt.end().1, 12, "nothing was chosen");
-    // On the command line alike.
+    assert_eq!(prompt.wait().1, 12, "nothing was chosen");
+    // The same on the command line.
     let mut get = Terminal::start(client_command(relay.address(), &["get", "a"]));
     get.expect("  2: ");
     get.at_prompt("1");
     get.expect(&format!("\n{first}\r\n"));
-    assert_eq!(get.end().1, 0);
+    assert_eq!(get.wait().1, 0);
     let mut get = Terminal::start(client_command(relay.address(), &["get", "a"]));
     get.expect("  2: ");
     get.expect("peerline> ");
     get.ctrl('d');
-    assert_eq!(get.end().1, 12);
+    assert_eq!(get.wait().1, 12);
 }
 
 #[test]
-fn ctrl_c_gives_a_choice_up_and_the_prompt_is_back() {
+fn ctrl_c_cancels_a_choice() {
     let (relay, nodes) = two_contents();
     let own = folder(&[]);
     let mut console = node_command(relay.address(), own.path(), &["--no-history"]);
@@ -299,19 +300,19 @@ fn ctrl_c_gives_a_choice_up_and_the_prompt_is_back() {
         prompt.expect(&nodes[0].0.wire_address());
         prompt.expect("peerline> ");
         prompt.ctrl('c');
-        assert_eq!(prompt.end().1, code);
+        assert_eq!(prompt.wait().1, code);
     }
     assert!(!own.path().join("a").exists());
-    // Without a prompt there is nothing to come back to.
+    // On the command line the program ends.
     let mut get = Terminal::start(client_command(relay.address(), &["get", "a"]));
     get.expect("  2: ");
     get.expect("peerline> ");
     get.ctrl('c');
-    assert_eq!(get.end().1, 130);
+    assert_eq!(get.wait().1, 130);
 }
 
 #[test]
-fn a_node_may_be_told_to_compute_none() {
+fn no_hashes_computes_no_hashes() {
     let share = folder(&[("a", b"content")]);
     let relay = relay(&[]);
     let node = node(&relay, share.path(), &["--no-hashes"]);

@@ -1,5 +1,5 @@
-//! A node whose relay hangs, refuses or speaks something else: the node serves
-//! on, says once what is wrong, and stops when it is told to.
+//! Nodes whose relay hangs, refuses or sends invalid replies: the node keeps serving,
+//! reports the error once, and stops on a signal.
 
 use std::net::TcpListener;
 use std::thread;
@@ -8,23 +8,23 @@ use rustix::process::Signal;
 
 use crate::support::{DEADLINE, Nc, Server, ask, folder, node, relay, unlisted_node};
 
-/// Answers the first who registers, and nobody else; returns what was asked.
-fn pretend(listener: TcpListener, answer: Vec<u8>) -> thread::JoinHandle<String> {
+/// Replies to the first request of the first connection. Returns the request.
+fn reply_once(listener: TcpListener, answer: Vec<u8>) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let (stream, _) = listener.accept().expect("a node");
-        let mut nc = Nc::over(stream);
+        let mut nc = Nc::from_stream(stream);
         let request = nc.line();
         nc.send(answer);
         request
     })
 }
 
-/// A node whose relay answers its first request like this.
-fn node_told(answer: &[u8]) -> Server {
+/// A node whose relay sends `answer` to the first request.
+fn node_with_relay_reply(answer: &[u8]) -> Server {
     let share = folder(&[("file", b"content")]);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
-    let relay = pretend(listener, answer.to_vec());
+    let relay = reply_once(listener, answer.to_vec());
     let node = unlisted_node(address, share.path(), &[]);
     let request = relay.join().expect("the relay");
     assert_eq!(request, format!("REGISTER * {}", node.address().port()));
@@ -34,7 +34,7 @@ fn node_told(answer: &[u8]) -> Server {
 }
 
 #[test]
-fn an_answer_that_is_none_is_no_registration() {
+fn an_invalid_reply_is_no_registration() {
     let endless = [b'x'; 10_000];
     for answer in [
         &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
@@ -49,7 +49,7 @@ fn an_answer_that_is_none_is_no_registration() {
         b"",
         &endless,
     ] {
-        let mut node = node_told(answer);
+        let mut node = node_with_relay_reply(answer);
         let log = node.log();
         assert!(log.contains("WARN] not registered: "), "{log}");
         assert_eq!(node.stop(), Some(0));
@@ -57,26 +57,26 @@ fn an_answer_that_is_none_is_no_registration() {
 }
 
 #[test]
-fn what_the_relay_says_is_shown_and_does_no_harm() {
-    let mut node = node_told(b"ERROR 403 not\x1b[2J you\n");
+fn text_from_the_relay_is_escaped() {
+    let mut node = node_with_relay_reply(b"ERROR 403 not\x1b[2J you\n");
     let log = node.log_until("not registered: the relay says 403 not");
     assert!(!log.contains('\x1b'), "no control character: {log:?}");
     assert_eq!(node.stop(), Some(0));
 }
 
 #[test]
-fn a_lease_may_be_of_any_length() {
-    // The longest must not be more than the clock can add.
+fn any_lease_length_is_accepted() {
+    // The longest lease must not overflow the clock.
     for lease in ["0", "1", "4294967296", "18446744073709551615"] {
         let answer = format!("OK {lease} 192.0.2.1 9 0 and more\n");
-        let node = node_told(answer.as_bytes());
+        let node = node_with_relay_reply(answer.as_bytes());
         node.log_until("registered as 192.0.2.1 9");
         assert_eq!(ask(node.address(), b"PING\n"), "PONG\n");
     }
 }
 
 #[test]
-fn a_relay_that_hangs_does_not_stop_its_node() {
+fn a_frozen_relay_does_not_stop_its_node() {
     let relay = relay(&[]);
     let share = folder(&[("file", b"content")]);
     relay.signal(Signal::STOP);
@@ -89,7 +89,7 @@ fn a_relay_that_hangs_does_not_stop_its_node() {
 }
 
 #[test]
-fn a_relay_that_hangs_does_not_hold_its_node_at_the_end() {
+fn a_frozen_relay_does_not_delay_the_exit_of_its_node() {
     let relay = relay(&[]);
     let share = folder(&[]);
     let args = ["--timeout", "0.5", "--drain", "600"];

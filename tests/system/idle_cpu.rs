@@ -1,4 +1,4 @@
-//! A server that waits for others does nothing meanwhile.
+//! A server that waits uses no processor time.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use rustix::process::Signal;
 use crate::support::{Nc, Server, large_file, node_with_relay};
 
 /// The processor time that a process has used, in hundredths of a second.
-fn time_used(server: &Server) -> u64 {
+fn cpu_time(server: &Server) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid()));
     let stat = stat.expect("it runs");
-    // Fields are counted from the one after the name, which may hold blanks.
+    // The fields after the name, which may contain blanks (proc(5)).
     let fields = stat.rsplit(')').next().expect("a part").split_whitespace();
     let times: Vec<u64> = fields.skip(11).take(2).flat_map(str::parse).collect();
     times.iter().sum()
 }
 
-/// What it does in half a second must be next to nothing.
+/// Fails if the server uses much processor time within half a second.
 #[track_caller]
 pub fn assert_does_not_spin(server: &mut Server) {
-    let before = time_used(server);
-    assert!(server.runs_on_for(Duration::from_millis(500)));
-    let used = time_used(server) - before;
+    let before = cpu_time(server);
+    assert!(server.is_running_after(Duration::from_millis(500)));
+    let used = cpu_time(server) - before;
     assert!(used < 20, "{used} of 50 hundredths of a second were used");
 }
 
-/// Some of each kind that keep a server waiting.
-fn everybody_who_waits(node: &Server) -> Vec<Nc> {
+/// Connections in every state in which a server waits for the client.
+fn waiting_connections(node: &Server) -> Vec<Nc> {
     let large = "GET large\n";
     [
         String::new(),
@@ -54,18 +54,18 @@ fn everybody_who_waits(node: &Server) -> Vec<Nc> {
 }
 
 #[test]
-fn whoever_keeps_a_server_waiting_does_not_make_it_work() {
+fn waiting_connections_use_no_cpu_time() {
     let share = large_file(64 << 20);
     let (mut node, _relay) = node_with_relay(share.path(), &["--drain", "600"]);
-    let crowd = everybody_who_waits(&node);
+    let connections = waiting_connections(&node);
     let mut last = Nc::connect(node.address());
     assert_eq!(last.ask("PING"), "PONG");
     assert_does_not_spin(&mut node);
-    // To finish what is begun is to wait as well.
+    // The drain is a wait as well.
     node.signal(Signal::TERM);
     node.log_until("unregistered");
     assert_eq!(last.rest_text(), "");
     assert_does_not_spin(&mut node);
-    drop(crowd);
+    drop(connections);
     assert_eq!(node.wait().code(), Some(0), "nobody is left to be cut");
 }

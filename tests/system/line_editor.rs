@@ -1,4 +1,4 @@
-//! The prompt's line editor, and how the terminal is given back.
+//! The line editor of the prompt, and the state of the terminal after exit.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::support::fake_server::Fake;
+use crate::support::fake_server::FakeServer;
 use crate::support::{self, Server, Terminal, client_command, folder, node, relay};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
@@ -18,7 +18,7 @@ fn prompt(relay: &Server) -> Terminal {
 }
 
 #[test]
-fn ctrl_c_throws_the_line_away_and_ends_the_prompt_where_there_is_none() {
+fn ctrl_c_clears_the_line_and_then_ends_the_prompt() {
     let share = folder(&[("hello.txt", HELLO)]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
@@ -30,16 +30,16 @@ fn ctrl_c_throws_the_line_away_and_ends_the_prompt_where_there_is_none() {
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.expect("peerline> ");
-    // A line that was taken back is none.
+    // The cleared line was not executed.
     terminal.keys("x\x7f");
     terminal.expect("x");
     terminal.ctrl('c');
-    let (rest, code) = terminal.end();
+    let (rest, code) = terminal.wait();
     assert_eq!(code, 130, "{rest:?}");
 }
 
 #[test]
-fn what_is_pasted_is_a_command_a_line() {
+fn each_pasted_line_is_a_command() {
     let share = folder(&[("one", b"1\n"), ("two words", b"2\n")]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
@@ -48,12 +48,12 @@ fn what_is_pasted_is_a_command_a_line() {
     terminal.keys("one\rtwo wordz\x7fs\rquit\r");
     terminal.expect("\n1\r\n");
     terminal.expect("\n2\r\n");
-    assert_eq!(terminal.end().1, 0);
+    assert_eq!(terminal.wait().1, 0);
 }
 
 #[test]
-fn whatever_ends_the_program_the_terminal_is_as_it_was() {
-    // The same kind of terminal, and a program that leaves it alone.
+fn terminal_settings_are_restored_at_exit() {
+    // Settings of a terminal whose program does not change them.
     let untouched = Terminal::start(Command::new("cat")).device().settings();
     let endings = [
         ("ctrl-C", "\x15\x03", 130),
@@ -73,16 +73,16 @@ fn whatever_ends_the_program_the_terminal_is_as_it_was() {
             terminal.signal(Signal::TERM);
         }
         terminal.keys(keys);
-        let (rest, code) = terminal.end();
+        let (rest, code) = terminal.wait();
         assert_eq!(code, expected, "{what}: {rest:?}");
         assert_eq!(device.settings(), untouched, "{what}");
-        // What is shown next starts on a line of its own.
+        // The next output starts at the beginning of a line.
         assert!(rest.ends_with("\r\n"), "{what}: {rest:?}");
     }
 }
 
 #[test]
-fn content_in_a_file_meets_nothing_of_the_editor() {
+fn redirected_content_has_no_editor_output() {
     let share = folder(&[("hello.txt", HELLO)]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
@@ -98,11 +98,11 @@ fn content_in_a_file_meets_nothing_of_the_editor() {
     terminal.at_prompt("hello.txt");
     terminal.expect("hello.txt: 17 B in ");
     terminal.at_prompt("quit");
-    assert_eq!(terminal.end().1, 0);
+    assert_eq!(terminal.wait().1, 0);
     assert_eq!(fs::read(out).expect("a file"), HELLO);
 }
 
-/// What is shown from the start to the end of a short session.
+/// The terminal output of a short session.
 #[track_caller]
 fn session(command: Command) -> String {
     let mut terminal = Terminal::start(command);
@@ -110,7 +110,7 @@ fn session(command: Command) -> String {
     terminal.enter("hello.txt");
     shown.push_str(&terminal.expect("peerline> "));
     terminal.ctrl('d');
-    let (rest, code) = terminal.end();
+    let (rest, code) = terminal.wait();
     shown.push_str(&rest);
     assert_eq!(code, 0, "{shown:?}");
     assert!(shown.contains("\nHello, Peerline!\r\n"), "{shown:?}");
@@ -118,7 +118,7 @@ fn session(command: Command) -> String {
 }
 
 #[test]
-fn where_lines_cannot_be_edited_they_are_read_plainly() {
+fn a_dumb_terminal_has_no_line_editor() {
     let share = folder(&[("hello.txt", HELLO)]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
@@ -127,7 +127,7 @@ fn where_lines_cannot_be_edited_they_are_read_plainly() {
     // A terminal that cannot move its cursor.
     let mut dumb = client();
     dumb.env("TERM", "dumb");
-    // More descriptors than select(2) knows.
+    // Descriptor numbers that select(2) does not support.
     let mut crowded = Command::new("bash");
     let script = "for n in {3..1010}; do eval \"exec $n</dev/null\"; done; exec \"$@\"";
     crowded.args(["-c", script, "bash"]);
@@ -141,7 +141,7 @@ fn where_lines_cannot_be_edited_they_are_read_plainly() {
 }
 
 #[test]
-fn the_tab_key_completes_commands_and_names() {
+fn tab_completes_commands_and_names() {
     let share = folder(&[
         ("help.txt", b"help yourself\n"),
         ("two generals.txt", b"attack\n"),
@@ -151,7 +151,7 @@ fn the_tab_key_completes_commands_and_names() {
     let node = node(&relay, share.path(), &[]);
     let mut terminal = prompt(&relay);
     terminal.expect("peerline> ");
-    // A name with a blank in it, after a command and alone.
+    // A name with a blank, after a command and alone.
     terminal.keys("fi\ttwo g\t\r");
     terminal.expect("find two generals.txt");
     terminal.expect(&format!("{} 7 -", node.wire_address()));
@@ -159,27 +159,27 @@ fn the_tab_key_completes_commands_and_names() {
     terminal.keys("two \tw\t\r");
     terminal.expect("\nat dawn\r\n");
     terminal.expect("peerline> ");
-    // As far as it is clear, then all there is.
+    // First the common prefix, then all candidates.
     terminal.keys("get \t\t");
     terminal.expect("help.txt          two generals.txt  two words.txt");
     terminal.keys("h\t\r");
     terminal.expect("\nhelp yourself\r\n");
-    // Without a relay there are no names, and the prompt goes on.
+    // Without a relay no names are completed and the prompt continues.
     relay.stop();
     terminal.expect("peerline> ");
     terminal.keys("two\t\x15qu\t\r");
-    assert_eq!(terminal.end().1, 0);
+    assert_eq!(terminal.wait().1, 0);
 }
 
 #[test]
-fn a_relay_that_does_not_answer_holds_no_line() {
+fn an_unresponsive_relay_does_not_block_completion() {
     let mut silent = Vec::new();
-    let relay = Fake::new(move |mut caller| {
-        if caller.line().starts_with("SEARCH") {
-            silent.push(caller);
+    let relay = FakeServer::new(move |mut connection| {
+        if connection.line().starts_with("SEARCH") {
+            silent.push(connection);
         } else {
-            caller.say(b"NODES 0\n");
-            let _ = caller.until_end();
+            connection.send(b"NODES 0\n");
+            let _ = connection.read_to_end();
         }
     });
     let mut terminal = Terminal::start(client_command(relay.address(), &[]));
@@ -187,10 +187,10 @@ fn a_relay_that_does_not_answer_holds_no_line() {
     terminal.keys("na\tme\r");
     terminal.expect("name: the relay lists no node");
     terminal.at_prompt("quit");
-    terminal.end();
+    terminal.wait();
 }
 
-/// The client with these flags and this state folder.
+/// Starts the client with flags and a state folder.
 fn prompt_with(relay: &Server, flags: &[&str], state: &Path) -> Terminal {
     let mut command = client_command(relay.address(), flags);
     command.env("XDG_STATE_HOME", state);
@@ -198,7 +198,7 @@ fn prompt_with(relay: &Server, flags: &[&str], state: &Path) -> Terminal {
 }
 
 #[test]
-fn what_was_typed_comes_again_with_the_arrow_keys() {
+fn arrow_keys_recall_history() {
     const UP: &str = "\x1b[A";
     let share = folder(&[("hello.txt", HELLO)]);
     let relay = relay(&[]);
@@ -213,13 +213,13 @@ fn what_was_typed_comes_again_with_the_arrow_keys() {
     terminal.keys(&format!("{UP}{UP}\r"));
     terminal.expect("\nHello, Peerline!\r\n");
     terminal.at_prompt("quit");
-    assert_eq!(terminal.end().1, 0);
+    assert_eq!(terminal.wait().1, 0);
     let file = state.join("peerline/history");
-    let kept = || fs::read_to_string(&file).expect("a history");
-    assert_eq!(kept(), "hello.txt\nnodes\nhello.txt\nquit\n");
+    let history = || fs::read_to_string(&file).expect("a history");
+    assert_eq!(history(), "hello.txt\nnodes\nhello.txt\nquit\n");
     let mode = file.metadata().expect("a file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    // The next time, and in another program at the same time.
+    // In the next session, and in another program at the same time.
     let mut terminal = prompt_with(&relay, &[], state);
     terminal.expect("peerline> ");
     let mut other = prompt_with(&relay, &[], state);
@@ -229,12 +229,16 @@ fn what_was_typed_comes_again_with_the_arrow_keys() {
     terminal.expect("\nHello, Peerline!\r\n");
     terminal.expect("peerline> ");
     terminal.ctrl('d');
-    assert_eq!(terminal.end().1, 0);
-    assert!(kept().ends_with("quit\nhelp\nhello.txt\n"), "{}", kept());
+    assert_eq!(terminal.wait().1, 0);
+    assert!(
+        history().ends_with("quit\nhelp\nhello.txt\n"),
+        "{}",
+        history()
+    );
 }
 
 #[test]
-fn a_history_is_kept_elsewhere_or_not_at_all() {
+fn history_file_and_no_history() {
     let relay = relay(&[]);
     let home = folder(&[("no folder", b"")]);
     let state = home.path();
@@ -245,7 +249,7 @@ fn a_history_is_kept_elsewhere_or_not_at_all() {
             shown.push_str(&terminal.expect("peerline> "));
             terminal.enter(line);
         }
-        let (rest, code) = terminal.end();
+        let (rest, code) = terminal.wait();
         assert_eq!(code, 0, "{rest}");
         shown + &rest
     };
@@ -254,7 +258,7 @@ fn a_history_is_kept_elsewhere_or_not_at_all() {
     assert_eq!(fs::read(&own).expect("a file"), b"help\nnodes\nquit\n");
     run(&["--no-history"]);
     assert!(!state.join("peerline").exists());
-    // That it cannot be kept is said once.
+    // A history that cannot be saved is reported once.
     let bad = state.join("no folder/lines");
     let shown = run(&["--history", bad.to_str().expect("a text")]);
     assert_eq!(
@@ -262,7 +266,7 @@ fn a_history_is_kept_elsewhere_or_not_at_all() {
         1,
         "{shown}"
     );
-    // Nor is anything kept of what comes from a pipe.
+    // Lines from a pipe are not saved either.
     let mut command = client_command(relay.address(), &[]);
     command.env("XDG_STATE_HOME", state);
     support::run(command, b"help\nquit\n").expect_code(0);

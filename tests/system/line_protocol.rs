@@ -1,18 +1,18 @@
-//! What anybody with `nc` meets at a relay and at a node: lines, verbs, errors.
+//! The line protocol at relay and node: framing, verbs and errors.
 
 use std::net::SocketAddr;
 
 use tempfile::TempDir;
 
-use crate::support::relay_index::until_known;
+use crate::support::relay_index::wait_for_names;
 use crate::support::{Nc, Server, ask, ask_bytes, folder, node, relay, without_epochs};
 
-/// A relay, and a node with one file; what both do is tried at both.
-fn both() -> (Server, Server, TempDir) {
+/// A relay, and a node with one file.
+fn relay_and_node() -> (Server, Server, TempDir) {
     let relay = relay(&[]);
     let share = folder(&[("hello.txt", b"Hello, Peerline!\n")]);
     let node = node(&relay, share.path(), &[]);
-    until_known(&relay, 1);
+    wait_for_names(&relay, 1);
     (relay, node, share)
 }
 
@@ -22,7 +22,7 @@ fn addresses(relay: &Server, node: &Server) -> [SocketAddr; 2] {
 
 #[test]
 fn a_node_registers_is_listed_and_serves() {
-    let (relay, node, _share) = both();
+    let (relay, node, _share) = relay_and_node();
     let list = ask(relay.address(), b"LIST\n");
     assert_eq!(list, format!("NODES 1\n{}\n", node.wire_address()));
     let file = ask(node.address(), b"GET hello.txt\n");
@@ -30,8 +30,8 @@ fn a_node_registers_is_listed_and_serves() {
 }
 
 #[test]
-fn without_half_close_quit_ends_the_conversation() {
-    let (relay, node, _share) = both();
+fn quit_closes_a_connection_without_half_close() {
+    let (relay, node, _share) = relay_and_node();
     for address in addresses(&relay, &node) {
         let mut nc = Nc::connect(address);
         nc.send("PING\nQUIT\nPING\n");
@@ -40,8 +40,8 @@ fn without_half_close_quit_ends_the_conversation() {
 }
 
 #[test]
-fn after_the_end_of_input_everything_asked_is_answered() {
-    let (_relay, node, _share) = both();
+fn requests_before_the_end_of_input_are_answered() {
+    let (_relay, node, _share) = relay_and_node();
     let request = "GET hello.txt\nPING\n".repeat(500);
     let answer = "FOUND 17\nHello, Peerline!\nPONG\n".repeat(500);
     assert_eq!(ask(node.address(), request.as_bytes()), answer);
@@ -49,7 +49,7 @@ fn after_the_end_of_input_everything_asked_is_answered() {
 }
 
 #[test]
-fn requests_in_one_write_are_answered_in_order_whatever_their_sizes() {
+fn pipelined_requests_are_answered_in_order() {
     let large: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
     let share = folder(&[("small", b"s"), ("large", &large), ("empty", b"")]);
     let relay = relay(&[]);
@@ -66,8 +66,8 @@ fn requests_in_one_write_are_answered_in_order_whatever_their_sizes() {
 }
 
 #[test]
-fn lines_may_end_by_crlf_and_come_byte_by_byte() {
-    let (relay, node, _share) = both();
+fn lines_may_end_with_crlf_and_arrive_byte_by_byte() {
+    let (relay, node, _share) = relay_and_node();
     for address in addresses(&relay, &node) {
         assert_eq!(ask(address, b"PING\r\nQUIT\r\n"), "PONG\nOK bye\n");
         let mut nc = Nc::connect(address);
@@ -79,8 +79,8 @@ fn lines_may_end_by_crlf_and_come_byte_by_byte() {
 }
 
 #[test]
-fn people_may_type_blanks_and_small_letters() {
-    let (relay, node, _share) = both();
+fn blanks_and_lower_case_are_accepted() {
+    let (relay, node, _share) = relay_and_node();
     let mut nc = Nc::connect(relay.address());
     let registered = nc.ask("  register\t 127.0.0.1 \t 9\t ");
     assert_eq!(without_epochs(&registered), "OK 60 127.0.0.1 9 0");
@@ -91,8 +91,8 @@ fn people_may_type_blanks_and_small_letters() {
 }
 
 #[test]
-fn an_empty_line_asks_who_is_there() {
-    let (relay, node, _share) = both();
+fn an_empty_line_gets_the_banner() {
+    let (relay, node, _share) = relay_and_node();
     let mut nc = Nc::connect(relay.address());
     let banner = "OK peerline relay, 1 node, 1 file; HELP lists the commands";
     assert_eq!(nc.ask(""), banner);
@@ -103,8 +103,8 @@ fn an_empty_line_asks_who_is_there() {
 }
 
 #[test]
-fn both_answer_ping_stats_help_and_quit() {
-    let (relay, node, _share) = both();
+fn both_servers_answer_ping_stats_help_and_quit() {
+    let (relay, node, _share) = relay_and_node();
     for address in addresses(&relay, &node) {
         let mut nc = Nc::connect(address);
         assert_eq!(nc.ask("PING"), "PONG");
@@ -126,8 +126,8 @@ fn both_answer_ping_stats_help_and_quit() {
 }
 
 #[test]
-fn what_the_other_kind_of_server_does_is_refused_with_advice() {
-    let (relay, node, _share) = both();
+fn verbs_of_the_other_server_are_refused_with_advice() {
+    let (relay, node, _share) = relay_and_node();
     let mut nc = Nc::connect(relay.address());
     let advice = "ERROR 501 a node answers that; LIST names the nodes";
     assert_eq!(nc.ask("GET hello.txt"), advice);
@@ -150,8 +150,8 @@ fn what_the_other_kind_of_server_does_is_refused_with_advice() {
 }
 
 #[test]
-fn a_wrong_line_is_answered_by_the_right_form_and_the_connection_goes_on() {
-    let (relay, node, _share) = both();
+fn a_malformed_line_is_answered_with_the_usage() {
+    let (relay, node, _share) = relay_and_node();
     for address in addresses(&relay, &node) {
         let mut nc = Nc::connect(address);
         for (line, answer) in [
@@ -181,8 +181,8 @@ fn a_wrong_line_is_answered_by_the_right_form_and_the_connection_goes_on() {
 }
 
 #[test]
-fn a_line_that_was_cut_is_not_executed() {
-    // It may be the beginning of another command: 90 of 9000.
+fn an_unterminated_line_is_not_executed() {
+    // The line may be a prefix of another one: 90 of 9000.
     let relay = relay(&[]);
     let reply = ask(relay.address(), b"PING\nREGISTER 127.0.0.1 90");
     assert_eq!(reply, "PONG\nERROR 400 line not ended\n");
@@ -192,7 +192,7 @@ fn a_line_that_was_cut_is_not_executed() {
 
 #[test]
 fn a_line_of_five_thousand_characters_closes_the_connection() {
-    let (relay, node, _share) = both();
+    let (relay, node, _share) = relay_and_node();
     for address in addresses(&relay, &node) {
         let mut nc = Nc::connect(address);
         nc.send(format!("GET {}\nPING\n", "x".repeat(5000)));
@@ -201,8 +201,8 @@ fn a_line_of_five_thousand_characters_closes_the_connection() {
 }
 
 #[test]
-fn the_log_says_once_who_came_what_was_done_and_how_it_ended() {
-    let (relay, node, _share) = both();
+fn each_connection_is_logged_once() {
+    let (relay, node, _share) = relay_and_node();
     let mut nc = Nc::connect(relay.address());
     nc.send("LIST\nQUIT\n");
     let bytes_out = nc.rest().len();
@@ -223,8 +223,8 @@ fn the_log_says_once_who_came_what_was_done_and_how_it_ended() {
 }
 
 #[test]
-fn who_connects_and_goes_leaves_no_trace() {
-    let (relay, node, _share) = both();
+fn connections_without_requests_are_removed() {
+    let (relay, node, _share) = relay_and_node();
     for server in [&relay, &node] {
         for _ in 0..100 {
             drop(Nc::connect(server.address()));
@@ -236,7 +236,7 @@ fn who_connects_and_goes_leaves_no_trace() {
 }
 
 #[test]
-fn all_is_the_same_over_ipv6() {
+fn relay_and_node_work_over_ipv6() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         println!("skipped: there is no IPv6");
         return;

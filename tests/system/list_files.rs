@@ -1,4 +1,4 @@
-//! The list of a node's files.
+//! `LIST` and `MORE` at a node.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::{Nc, ask, eventually, folder, node_with_relay};
 
 #[test]
-fn files_are_listed_in_the_order_of_their_bytes() {
+fn files_are_listed_in_byte_order() {
     let share = folder(&[
         ("b", b"12"),
         ("B", b"1"),
@@ -33,7 +33,7 @@ fn many_files(folder: &Path, count: usize) -> Vec<String> {
     names
 }
 
-/// The names of one list; its head was read.
+/// Reads the names of one list, after its first line.
 fn names(nc: &mut Nc, head: &str) -> Vec<String> {
     let count = head.split(' ').nth(1).expect("a count");
     (0..count.parse().expect("a number"))
@@ -46,7 +46,7 @@ fn names(nc: &mut Nc, head: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_long_list_comes_in_pieces_of_a_thousand() {
+fn more_continues_a_list_after_1000_lines() {
     let share = folder(&[]);
     let expected = many_files(share.path(), 2500);
     let (node, _relay) = node_with_relay(share.path(), &[]);
@@ -63,7 +63,7 @@ fn a_long_list_comes_in_pieces_of_a_thousand() {
         seen.append(&mut names(&mut nc, head));
     }
     assert!(seen == expected, "{} names", seen.len());
-    // LIST starts again; what others list has no part in it.
+    // LIST starts again, independent of other connections.
     let head = nc.ask("LIST");
     assert_eq!(names(&mut nc, &head)[0], "file 00000");
     let mut other = Nc::connect(node.address());
@@ -73,7 +73,7 @@ fn a_long_list_comes_in_pieces_of_a_thousand() {
 }
 
 #[test]
-fn a_short_list_has_no_more() {
+fn more_after_a_complete_list_is_empty() {
     let share = folder(&[("one", b"1")]);
     let (node, _relay) = node_with_relay(share.path(), &[]);
     let reply = ask(node.address(), b"MORE\nLIST\nMORE\n");
@@ -87,7 +87,7 @@ fn a_short_list_has_no_more() {
 }
 
 #[test]
-fn new_files_are_listed_and_served_without_a_restart() {
+fn new_files_are_listed_and_served() {
     let share = folder(&[]);
     let (node, _relay) = node_with_relay(share.path(), &[]);
     fs::write(share.path().join("new"), "new").expect("a file");
@@ -98,7 +98,7 @@ fn new_files_are_listed_and_served_without_a_restart() {
 }
 
 #[test]
-fn what_cannot_be_named_on_the_wire_is_not_listed_and_said_once() {
+fn unshareable_names_are_skipped_with_one_warning() {
     let share = folder(&[("good", b"1"), ("bad\nname", b"2"), ("bad\\name", b"3")]);
     let (node, _relay) = node_with_relay(share.path(), &[]);
     assert_eq!(ask(node.address(), b"LIST\n"), "FILES 1 1\n1 - 1 good\n");
@@ -106,9 +106,9 @@ fn what_cannot_be_named_on_the_wire_is_not_listed_and_said_once() {
     assert!(!log.contains("bad\nname"), "the log has one line an event");
 }
 
-/// What is listed is what is served: the folder that the node opened.
+/// The node lists and serves the folder that it opened, not the path.
 #[test]
-fn a_share_that_is_renamed_is_served_and_listed_on() {
+fn a_renamed_share_is_still_served() {
     let home = folder(&[("share/old", b"old")]);
     let at = |name: &str| home.path().join(name);
     let (node, _relay) = node_with_relay(&at("share"), &[]);

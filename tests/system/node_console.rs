@@ -1,4 +1,4 @@
-//! A node with a console: a person at its terminal, or lines from a pipe.
+//! The console of a node, at a terminal and from a pipe.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use crate::support::fake_server::Fake;
+use crate::support::fake_server::FakeServer;
 use crate::support::{
     DEADLINE, Nc, Server, Terminal, ask, ask_bytes, client, eventually, folder, node, node_command,
     relay, run,
@@ -15,23 +15,23 @@ use crate::support::{
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
-/// A node that reads commands from a pipe; the relay lists it already.
-fn obeying_node(relay: &Server, share: &Path, args: &[&str]) -> Server {
+/// A registered node that reads commands from a pipe.
+fn node_with_stdin(relay: &Server, share: &Path, args: &[&str]) -> Server {
     let args = [&["--console"], args].concat();
-    let node = Server::start_obeying(node_command(relay.address(), share, &args));
+    let node = Server::start_with_stdin(node_command(relay.address(), share, &args));
     node.log_until("registered as");
     node
 }
 
-/// A node at a terminal, where a console is the default.
+/// A node at a terminal, where the console is on by default.
 fn node_at_terminal(relay: &Server, share: &Path, args: &[&str]) -> Terminal {
     let mut command = node_command(relay.address(), share, args);
     command.arg("--no-history");
     Terminal::start(command)
 }
 
-/// Lets the relay list a node that does not register by itself, with one file.
-fn announce(relay: &Server, node: &Fake, name: &str, size: usize) {
+/// Registers a fake node with one file.
+fn announce(relay: &Server, node: &FakeServer, name: &str, size: usize) {
     let (ip, port) = (node.address().ip(), node.address().port());
     let lines = format!("REGISTER {ip} {port}\nSHARE {size} - {name}\n");
     let answer = ask(relay.address(), lines.as_bytes());
@@ -46,12 +46,12 @@ fn get(node: &Server, name: &str) -> Vec<u8> {
     ask_bytes(node.address(), format!("GET {name}\n").as_bytes())
 }
 
-fn found(content: &[u8]) -> Vec<u8> {
+fn found_reply(content: &[u8]) -> Vec<u8> {
     [format!("FOUND {}\n", content.len()).as_bytes(), content].concat()
 }
 
 #[test]
-fn a_person_at_a_node_fetches_shares_and_leaves() {
+fn fetch_share_unshare_and_quit_at_a_terminal() {
     let relay = relay(&[]);
     let share = folder(&[("hello.txt", HELLO)]);
     let _other = node(&relay, share.path(), &[]);
@@ -91,74 +91,74 @@ fn a_person_at_a_node_fetches_shares_and_leaves() {
     terminal.at_prompt("help");
     terminal.expect("unshare NAME");
     terminal.at_prompt("quit");
-    let (rest, code) = terminal.end();
+    let (rest, code) = terminal.wait();
     assert_eq!(code, 0, "{rest}");
     assert_eq!(relay.stat("nodes"), 1);
 }
 
 #[test]
-fn at_a_terminal_the_end_of_input_stops_the_node_and_no_console_none() {
+fn end_of_input_at_a_terminal_stops_the_node() {
     let relay = relay(&[]);
     let share = folder(&[]);
     let mut terminal = node_at_terminal(&relay, share.path(), &[]);
     terminal.expect("registered as");
     terminal.expect("peerline> ");
     terminal.ctrl('d');
-    assert_eq!(terminal.end().1, 0);
+    assert_eq!(terminal.wait().1, 0);
     assert_eq!(relay.stat("nodes"), 0);
     let mut terminal = node_at_terminal(&relay, share.path(), &["--no-console"]);
     terminal.expect("registered as");
     terminal.ctrl('c');
-    let (rest, code) = terminal.end();
+    let (rest, code) = terminal.wait();
     assert!(code == 0 && !rest.contains("peerline> "), "{rest}");
 }
 
 #[test]
-fn the_end_of_a_pipe_leaves_the_node_serving() {
+fn end_of_input_from_a_pipe_does_not_stop_the_node() {
     let relay = relay(&[]);
     let share = folder(&[("hello.txt", HELLO)]);
     let _other = node(&relay, share.path(), &[]);
     let own = folder(&[]);
-    let mut node = obeying_node(&relay, own.path(), &[]);
+    let mut node = node_with_stdin(&relay, own.path(), &[]);
     node.enter("find hello.txt");
     assert!(node.line().ends_with(" 17 -"));
-    // Neither an empty line nor one of nonsense ends it.
+    // Empty and invalid lines do not end the console.
     node.enter("");
     node.enter("../x");
     node.log_until("a file name must be relative");
     node.enter("hello.txt");
-    node.end_input();
+    node.close_stdin();
     node.log_until("hello.txt: 17 B in ");
     eventually("it is served on", || {
-        get(&node, "hello.txt") == found(HELLO)
+        get(&node, "hello.txt") == found_reply(HELLO)
     });
-    assert!(node.runs_on_for(Duration::from_millis(200)));
+    assert!(node.is_running_after(Duration::from_millis(200)));
     assert_eq!(node.stop(), Some(0));
-    // Unless it is told to, a node obeys nobody.
-    let mut deaf = Server::start_obeying(node_command(relay.address(), own.path(), &[]));
-    deaf.log_until("registered as");
-    deaf.enter("quit");
-    assert!(deaf.runs_on_for(Duration::from_millis(200)));
+    // Without --console a node does not read stdin.
+    let mut node = Server::start_with_stdin(node_command(relay.address(), own.path(), &[]));
+    node.log_until("registered as");
+    node.enter("quit");
+    assert!(node.is_running_after(Duration::from_millis(200)));
 }
 
 #[test]
-fn quit_from_a_pipe_stops_the_node_as_a_signal_does() {
+fn quit_from_a_pipe_stops_the_node() {
     let relay = relay(&[]);
-    let mut node = obeying_node(&relay, folder(&[]).path(), &[]);
+    let mut node = node_with_stdin(&relay, folder(&[]).path(), &[]);
     node.enter("quit");
     assert_eq!(node.wait().code(), Some(0));
     assert_eq!(relay.stat("nodes"), 0);
 }
 
 #[test]
-fn what_is_asked_for_in_datagrams_when_the_node_stops_arrives_still() {
+fn a_fetch_over_udp_is_completed_when_the_node_stops() {
     let relay = relay(&[]);
     let share = folder(&[("hello.txt", HELLO)]);
     let _others = [
         node(&relay, share.path(), &[]),
         node(&relay, share.path(), &[]),
     ];
-    // Which conversation is over first is chance.
+    // The order in which the exchanges end is random.
     for _ in 0..8 {
         let own = folder(&[]);
         let args = ["--console", "--udp", "--no-listen-messages"];
@@ -170,13 +170,13 @@ fn what_is_asked_for_in_datagrams_when_the_node_stops_arrives_still() {
 }
 
 #[test]
-fn what_is_there_is_never_replaced() {
+fn a_fetch_never_replaces_a_file() {
     let relay = relay(&[]);
     let share = folder(&[("hello.txt", HELLO)]);
     let _other = node(&relay, share.path(), &[]);
-    // There, but not shared.
+    // The file exists, but it is not shared.
     let own = folder(&[("hello.txt", b"my own")]);
-    let mut node = obeying_node(&relay, own.path(), &[]);
+    let mut node = node_with_stdin(&relay, own.path(), &[]);
     node.enter("unshare hello.txt");
     node.enter("hello.txt");
     node.log_until("hello.txt exists already; move it away to fetch another");
@@ -188,16 +188,16 @@ fn what_is_there_is_never_replaced() {
 }
 
 #[test]
-fn what_is_under_way_at_the_end_leaves_nothing_behind() {
+fn an_aborted_fetch_leaves_no_part_file() {
     let relay = relay(&[]);
-    let stuck = Fake::stuck_after("FOUND 17\nHello");
+    let stuck = FakeServer::hanging_after("FOUND 17\nHello");
     announce(&relay, &stuck, "hello.txt", 17);
     let own = folder(&[]);
-    let mut node = obeying_node(&relay, own.path(), &["--drain", "0.2", "--hidden"]);
+    let mut node = node_with_stdin(&relay, own.path(), &["--drain", "0.2", "--hidden"]);
     node.enter("hello.txt");
     let part = own.path().join(".hello.txt.part");
     eventually("a part is there", || part.exists());
-    // Not even now.
+    // Part files are not shared even with --hidden.
     assert_eq!(ask(node.address(), b"LIST\n"), "FILES 0 0\n");
     assert_eq!(get(&node, ".hello.txt.part"), b"NOTFOUND\n");
     node.enter("quit");
@@ -205,20 +205,20 @@ fn what_is_under_way_at_the_end_leaves_nothing_behind() {
     assert_eq!(fs::read_dir(own.path()).expect("a folder").count(), 0);
 }
 
-/// A node that gives one file, but the second half only when it may.
-fn halting(content: Vec<u8>, halfway: Sender<()>, may_go_on: Receiver<()>) -> Fake {
-    Fake::new(move |mut caller| {
-        caller.line();
+/// A node that sends half of a file, and the rest after `may_go_on`.
+fn pausing_node(content: Vec<u8>, half_sent: Sender<()>, may_go_on: Receiver<()>) -> FakeServer {
+    FakeServer::new(move |mut connection| {
+        connection.line();
         let (first, second) = content.split_at(content.len() / 2);
-        caller.say(format!("FOUND {}\n", content.len()));
-        caller.say(first);
-        let _ = halfway.send(());
+        connection.send(format!("FOUND {}\n", content.len()));
+        connection.send(first);
+        let _ = half_sent.send(());
         let _ = may_go_on.recv_timeout(DEADLINE);
-        caller.say(second);
+        connection.send(second);
     })
 }
 
-/// Bytes of a file that nobody else has.
+/// Random content.
 fn content(seed: u64, length: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     std::iter::repeat_with(|| random.u8(..))
@@ -227,19 +227,19 @@ fn content(seed: u64, length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn eight_files_are_fetched_at_once_while_eight_others_are_served() {
-    // More than the sockets between two programs hold.
+fn eight_fetches_and_eight_uploads_at_once() {
+    // More than the socket buffers hold.
     const SERVED: usize = 12_000_000;
     let relay = relay(&[]);
     let fetched: Vec<(String, Vec<u8>)> = (0..8)
         .map(|n| (format!("fetched {n}"), content(n, 300_000 + n as usize)))
         .collect();
-    let (halfway, arrived) = channel();
-    let sources: Vec<(Fake, Sender<()>)> = fetched
+    let (half_sent, arrived) = channel();
+    let sources: Vec<(FakeServer, Sender<()>)> = fetched
         .iter()
         .map(|(name, content)| {
             let (go_on, may_go_on) = channel();
-            let source = halting(content.clone(), halfway.clone(), may_go_on);
+            let source = pausing_node(content.clone(), half_sent.clone(), may_go_on);
             announce(&relay, &source, name, content.len());
             (source, go_on)
         })
@@ -251,9 +251,9 @@ fn eight_files_are_fetched_at_once_while_eight_others_are_served() {
     for (name, content) in &served {
         fs::write(own.path().join(name), content).expect("a file");
     }
-    let mut peer = obeying_node(&relay, own.path(), &[]);
-    // Eight visitors have the beginning of their files.
-    let mut visitors: Vec<Nc> = served
+    let mut peer = node_with_stdin(&relay, own.path(), &[]);
+    // Eight clients have received the first line of their replies.
+    let mut clients: Vec<Nc> = served
         .iter()
         .map(|(name, _)| {
             let mut nc = Nc::connect(peer.address());
@@ -264,17 +264,17 @@ fn eight_files_are_fetched_at_once_while_eight_others_are_served() {
     for (name, _) in &fetched {
         peer.enter(name);
     }
-    // All eight files are halfway there: nobody gets the rest before.
+    // All eight fetches have half of their file before any gets the rest.
     for _ in &fetched {
         arrived.recv_timeout(DEADLINE).expect("all are asked for");
     }
-    // What is not whole is not shared.
+    // Incomplete files are not shared.
     assert!(ask(peer.address(), b"LIST\n").starts_with("FILES 8 8\n"));
     for (_, go_on) in &sources {
         go_on.send(()).expect("it waits");
     }
-    for (visitor, (name, content)) in visitors.iter_mut().zip(&served) {
-        assert!(visitor.bytes(SERVED) == *content, "{name}");
+    for (client_connection, (name, content)) in clients.iter_mut().zip(&served) {
+        assert!(client_connection.bytes(SERVED) == *content, "{name}");
     }
     for (name, content) in &fetched {
         peer.log_until(&format!("{name}: "));
@@ -283,60 +283,60 @@ fn eight_files_are_fetched_at_once_while_eight_others_are_served() {
             "{name}"
         );
     }
-    // From now on the peer has them: others find them there.
+    // The node now shares the files.
     let address = peer.wire_address();
     for (name, _) in &fetched {
         eventually("it is announced", || {
             holders(&relay, name).contains(&address)
         });
     }
-    let calls = sources.iter().map(|(source, _)| source.calls());
+    let calls = sources.iter().map(|(source, _)| source.connections());
     assert_eq!(calls.collect::<Vec<_>>(), [1; 8]);
     for (source, _) in &sources {
         crate::support::fake_server::unregister(&relay, source.address());
     }
     for (name, content) in &fetched {
-        let done = client(&relay, &["get", name]).expect_code(0);
-        assert!(done.stdout == *content, "{name}");
+        let output = client(&relay, &["get", name]).expect_code(0);
+        assert!(output.stdout == *content, "{name}");
     }
 }
 
 #[test]
-fn more_files_than_may_be_fetched_at_once_wait() {
+fn fetches_over_max_downloads_wait() {
     let relay = relay(&[]);
     let released = Arc::new(AtomicBool::new(false));
-    let (halfway, arrived) = channel();
+    let (half_sent, arrived) = channel();
     let mut sources = Vec::new();
     for name in ["a", "b"] {
         let (go_on, may_go_on) = channel();
-        let source = halting(b"content".to_vec(), halfway.clone(), may_go_on);
+        let source = pausing_node(b"content".to_vec(), half_sent.clone(), may_go_on);
         announce(&relay, &source, name, 7);
         sources.push((source, go_on));
     }
     let was_released = Arc::clone(&released);
-    let third = Fake::new(move |mut caller| {
-        caller.line();
+    let third = FakeServer::new(move |mut connection| {
+        connection.line();
         assert!(
             was_released.load(Ordering::SeqCst),
             "it was asked too early"
         );
-        caller.say("FOUND 5\nthird");
+        connection.send("FOUND 5\nthird");
     });
     announce(&relay, &third, "c", 5);
     let own = folder(&[]);
-    let mut node = obeying_node(&relay, own.path(), &["--max-downloads", "2"]);
+    let mut node = node_with_stdin(&relay, own.path(), &["--max-downloads", "2"]);
     for name in ["a", "b", "c"] {
         node.enter(name);
     }
     for _ in 0..2 {
         arrived.recv_timeout(DEADLINE).expect("two are asked for");
     }
-    // The console goes on meanwhile; there would be time to ask for the third.
+    // The console answers meanwhile, so there is time for a third fetch.
     for _ in 0..3 {
         node.enter("nodes");
         (0..4).for_each(|_| drop(node.line()));
     }
-    assert_eq!(third.calls(), 0);
+    assert_eq!(third.connections(), 0);
     released.store(true, Ordering::SeqCst);
     sources[1].1.send(()).expect("it waits");
     node.log_until("c: 5 B in ");

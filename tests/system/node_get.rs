@@ -1,4 +1,4 @@
-//! What a node gives for `GET`, and what it does not.
+//! `GET` at a node: which files are served, and which are not.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -23,9 +23,9 @@ fn assert_not_found(node: &Server, name: &str) {
 }
 
 #[test]
-fn files_of_all_sizes_and_bytes_arrive_as_they_are() {
+fn files_of_all_sizes_are_served() {
     let bytes: Vec<u8> = (0..=255).cycle().take(300 * 1024).collect();
-    // Around the size up to which content leaves together with its header.
+    // Around the largest size that is sent together with its header.
     let sizes = [0, 1, 17, 255, 256, 65_535, 65_536, 65_537, 300 * 1024];
     let names: Vec<String> = sizes.iter().map(usize::to_string).collect();
     let files: Vec<(&str, &[u8])> = names
@@ -57,7 +57,7 @@ fn names_may_have_blanks_and_any_script() {
     for name in names {
         assert_served(&node, name, name.as_bytes());
     }
-    // Bytes are compared: the same letter written in two code points is another.
+    // Names are compared as bytes: a decomposed letter is another name.
     assert_not_found(&node, "gro\u{308}ße und länge.txt");
 }
 
@@ -74,12 +74,12 @@ fn a_name_has_at_most_1024_bytes() {
         String::from_utf8_lossy(&reply),
         "ERROR 400 usage: GET name; a file name has at most 1024 bytes\n"
     );
-    // A part that no file system has.
+    // A component that is too long for every file system.
     assert_not_found(&node, &"n".repeat(256));
 }
 
 #[test]
-fn no_name_leads_out_of_the_folder() {
+fn names_and_links_do_not_leave_the_folder() {
     let place = folder(&[("secret", b"secret"), ("share/in", b"inside")]);
     let share = place.path().join("share");
     symlink("../secret", share.join("out")).expect("a link");
@@ -120,7 +120,7 @@ fn only_regular_files_are_served() {
     let share = folder(&[("folder/file", b"f"), ("small", b"s")]);
     let (node, _relay) = node_with_relay(share.path(), &[]);
     mkfifoat(CWD, share.path().join("fifo"), Mode::RUSR | Mode::WUSR).expect("a FIFO");
-    // To open a FIFO that nobody writes would stop the node for everybody.
+    // A blocking open of a FIFO would stop the node.
     for name in ["folder", "fifo"] {
         assert_not_found(&node, name);
     }
@@ -130,12 +130,12 @@ fn only_regular_files_are_served() {
 }
 
 #[test]
-fn hidden_files_are_shared_only_on_demand() {
+fn hidden_files_are_shared_only_with_hidden() {
     let share = folder(&[
         (".key", b"k"),
         (".git/config", b"c"),
         ("open", b"o"),
-        // Not even then: as a file that is still being fetched.
+        // Never shared: the name of a part file.
         (".new.part", b"half"),
     ]);
     let (node, relay) = node_with_relay(share.path(), &[]);
@@ -154,7 +154,7 @@ fn hidden_files_are_shared_only_on_demand() {
 }
 
 #[test]
-fn a_file_that_may_not_be_read_is_refused() {
+fn an_unreadable_file_is_refused() {
     let share = folder(&[("closed", b"c"), ("open", b"o")]);
     let closed = share.path().join("closed");
     fs::set_permissions(&closed, Permissions::from_mode(0o000)).expect("its owner may");
@@ -169,13 +169,13 @@ fn a_file_that_may_not_be_read_is_refused() {
 }
 
 #[test]
-fn a_file_that_shrinks_in_mid_body_ends_the_connection_early() {
+fn a_file_that_shrinks_mid_body_closes_the_connection() {
     let size = 64 << 20;
     let share = large_file(size);
     let (node, _relay) = node_with_relay(share.path(), &[]);
     let mut nc = Nc::connect(node.address());
     nc.send("GET large\n");
-    // As nc -N: that all was asked is not why it ends.
+    // As nc -N does: the half-close is not the reason for the close.
     nc.half_close();
     assert_eq!(nc.line(), format!("FOUND {size}"));
     nc.bytes(1000);
@@ -188,7 +188,7 @@ fn a_file_that_shrinks_in_mid_body_ends_the_connection_early() {
 }
 
 #[test]
-fn a_file_that_grows_is_sent_as_it_was_promised() {
+fn a_file_that_grows_is_sent_up_to_the_announced_size() {
     let size = 16 << 20;
     let share = large_file(size);
     let (node, _relay) = node_with_relay(share.path(), &[]);

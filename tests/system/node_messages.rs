@@ -1,4 +1,4 @@
-//! Nodes that receive messages at their own address.
+//! Messages to nodes and from their consoles.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::messages::listener;
-use crate::support::fake_server::Fake;
+use crate::support::fake_server::FakeServer;
 use crate::support::{
     Nc, Server, Terminal, client, client_command, eventually, folder, node, relay, run,
     unlisted_node,
 };
 
-/// A node without files that receives messages; it does so already.
+/// A node without files that has subscribed to messages.
 fn listening_node(relay: &Server, args: &[&str]) -> Server {
     let node = node(
         relay,
         folder(&[]).path(),
         &[&["--listen-messages"], args].concat(),
     );
-    node.log_until(&arrive_at(&node));
+    node.log_until(&arrival_message(&node));
     node
 }
 
-fn arrive_at(node: &Server) -> String {
+fn arrival_message(node: &Server) -> String {
     format!("messages to {} arrive here", node.wire_address())
 }
 
@@ -38,7 +38,7 @@ fn send(relay: &Server, node: &Server, text: &str) {
 }
 
 #[test]
-fn what_arrives_is_shown_with_who_sent_it() {
+fn messages_are_shown_with_their_sender() {
     let relay = relay(&[]);
     let mut node = listening_node(&relay, &[]);
     let mut nc = Nc::connect(relay.address());
@@ -54,7 +54,7 @@ fn what_arrives_is_shown_with_who_sent_it() {
     assert_eq!(relay.stat("nodes"), 0);
 }
 
-/// The command line of a node, for a terminal.
+/// The command line of a node at a terminal.
 fn node_command(relay: &Server, share: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
     command
@@ -66,7 +66,7 @@ fn node_command(relay: &Server, share: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// Somebody at the console of a node that receives messages, and its address.
+/// The console of a node that receives messages, and its address.
 fn console(relay: &Server, share: &Path) -> (Terminal, String) {
     let mut terminal = Terminal::start(node_command(relay, share, &[]));
     terminal.expect("messages to ");
@@ -76,7 +76,7 @@ fn console(relay: &Server, share: &Path) -> (Terminal, String) {
 }
 
 #[test]
-fn two_people_talk_at_the_consoles_of_their_nodes() {
+fn two_node_consoles_exchange_messages() {
     let relay = relay(&[]);
     let share = folder(&[]);
     let (mut anna, to_anna) = console(&relay, share.path());
@@ -92,15 +92,15 @@ fn two_people_talk_at_the_consoles_of_their_nodes() {
         bert.expect(&format!("sent to {to_anna}"));
     }
     bert.enter("quit");
-    assert_eq!(bert.end().1, 0);
+    assert_eq!(bert.wait().1, 0);
     anna.enter("reply gone?");
     anna.expect(&format!("not sent to {to_bert}: the relay says 404"));
     anna.enter("quit");
-    assert_eq!(anna.end().1, 0);
+    assert_eq!(anna.wait().1, 0);
 }
 
 #[test]
-fn a_client_and_the_console_of_a_node_talk_both_ways() {
+fn a_client_and_a_node_console_exchange_messages() {
     let relay = relay(&[]);
     let share = folder(&[]);
     let (mut node, to_node) = console(&relay, share.path());
@@ -115,21 +115,21 @@ fn a_client_and_the_console_of_a_node_talk_both_ways() {
     node.enter(&format!("send {to_chat} Still there?"));
     chat.expect(&format!("{to_node} Still there?"));
     chat.enter("/quit");
-    assert_eq!(chat.end().1, 0);
-    // Who only waits for an answer gets it as well.
+    assert_eq!(chat.wait().1, 0);
+    // send --wait gets the reply as well.
     let answering = thread::spawn(move || {
         node.expect(": What time is it?");
         node.enter("reply Tea time.");
         node
     });
     let args = ["send", ip, port, "What time is it?", "--wait", "3"];
-    let done = run(client_command(relay.address(), &args), b"").expect_code(0);
-    assert_eq!(done.text(), format!("{to_node} Tea time.\n"));
+    let output = run(client_command(relay.address(), &args), b"").expect_code(0);
+    assert_eq!(output.text(), format!("{to_node} Tea time.\n"));
     drop(answering.join().expect("it was asked"));
 }
 
 #[test]
-fn a_console_need_not_receive_messages() {
+fn no_listen_messages_allows_sending() {
     let relay = relay(&[]);
     let share = folder(&[]);
     let command = node_command(&relay, share.path(), &["--no-listen-messages"]);
@@ -140,11 +140,11 @@ fn a_console_need_not_receive_messages() {
     assert!(nc.line().ends_with(" hello"));
     assert_eq!(relay.stat("listeners"), 1);
     terminal.enter("quit");
-    assert_eq!(terminal.end().1, 0);
+    assert_eq!(terminal.wait().1, 0);
 }
 
 #[test]
-fn messages_reach_a_node_that_registers_by_datagrams() {
+fn messages_reach_a_node_that_registers_over_udp() {
     let relay = relay(&[]);
     let mut node = listening_node(&relay, &["--udp"]);
     send(&relay, &node, "hello");
@@ -154,7 +154,7 @@ fn messages_reach_a_node_that_registers_by_datagrams() {
 }
 
 #[test]
-fn a_node_receives_no_messages_unless_it_is_told_to() {
+fn nodes_do_not_listen_by_default() {
     let relay = relay(&[]);
     let node = node(&relay, folder(&[]).path(), &[]);
     let mut nc = Nc::connect(relay.address());
@@ -164,24 +164,24 @@ fn a_node_receives_no_messages_unless_it_is_told_to() {
 }
 
 #[test]
-fn a_mailbox_may_be_silent_for_longer_than_any_patience() {
+fn a_subscription_outlives_the_idle_timeout() {
     let relay = relay(&["--idle", "1"]);
     let node = listening_node(&relay, &["--timeout", "0.5"]);
-    let began = Instant::now();
-    // Twice the relay's limit, as another connection measures it.
+    let start = Instant::now();
+    // Another connection measures twice the relay's idle timeout.
     for _ in 0..2 {
         let mut silent = Nc::connect(relay.address());
         assert_eq!(silent.ask("PING"), "PONG");
         assert_eq!(silent.rest_text(), "");
     }
-    assert!(began.elapsed() >= Duration::from_secs(2));
+    assert!(start.elapsed() >= Duration::from_secs(2));
     send(&relay, &node, "still there?");
     let log = node.log_until("still there?");
     assert_eq!(log.matches("arrive here").count(), 1, "{log}");
 }
 
 #[test]
-fn a_mailbox_comes_back_after_its_relay() {
+fn a_subscription_is_restored_after_a_relay_restart() {
     let mut first = relay(&[]);
     let node = listening_node(&first, &[]);
     let port = first.address().port().to_string();
@@ -191,13 +191,13 @@ fn a_mailbox_comes_back_after_its_relay() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
     command.arg(port);
     let second = Server::start(command);
-    node.log_until_count(&arrive_at(&node), 2);
+    node.log_until_count(&arrival_message(&node), 2);
     send(&second, &node, "welcome back");
     node.log_until("welcome back");
 }
 
 #[test]
-fn a_node_that_is_replaced_says_so_and_serves_on() {
+fn a_replaced_subscription_is_reported() {
     let relay = relay(&[]);
     let node = listening_node(&relay, &[]);
     let mut other = Nc::connect(relay.address());
@@ -213,15 +213,15 @@ fn a_node_that_is_replaced_says_so_and_serves_on() {
 }
 
 #[test]
-fn a_hostile_relay_does_a_node_with_a_mailbox_no_harm() {
-    let relay = Fake::new(|mut caller| {
-        caller.line();
-        caller.say("OK 1000 127.0.0.1 9 0\n");
-        if caller.line() == "LISTEN\n" {
-            caller.say("OK 127.0.0.1 9\nFROM 127.0.0.1 7 \x1b[2J\nFROM 127.0.0.1 7\n");
-            caller.say(b"FROM \xff\nFROM 127.0.0.1 99999 x\nFROM 127.0.0.1 7 harmless\n");
-            // However it ends.
-            let _ = caller.until_end();
+fn invalid_messages_from_a_hostile_relay_are_escaped() {
+    let relay = FakeServer::new(|mut connection| {
+        connection.line();
+        connection.send("OK 1000 127.0.0.1 9 0\n");
+        if connection.line() == "LISTEN\n" {
+            connection.send("OK 127.0.0.1 9\nFROM 127.0.0.1 7 \x1b[2J\nFROM 127.0.0.1 7\n");
+            connection.send(b"FROM \xff\nFROM 127.0.0.1 99999 x\nFROM 127.0.0.1 7 harmless\n");
+            // The way the connection ends does not matter.
+            let _ = connection.read_to_end();
         }
     });
     let mut node = unlisted_node(relay.address(), folder(&[]).path(), &["--listen-messages"]);

@@ -1,9 +1,8 @@
-//! Browsers, scanners and TLS clients that come to our ports: no line of theirs
-//! may become a command.
+//! Browsers, scanners and TLS clients: none of their lines is executed.
 
 use crate::support::{Nc, Server, ask, folder, node, relay};
 
-/// What they get, once.
+/// The reply to HTTP and to TLS.
 const NO_HTTP: &str = "ERROR 501 HTTP is not spoken here; type HELP and a newline\n";
 const NO_TLS: &str = "ERROR 501 TLS is not spoken here; type HELP and a newline\n";
 
@@ -12,7 +11,7 @@ fn assert_nobody_registered(relay: &Server) {
 }
 
 #[test]
-fn an_http_request_is_answered_once_and_not_read_on() {
+fn an_http_request_gets_one_error_and_is_closed() {
     let relay = relay(&[]);
     for request in ["GET / HTTP/1.0", "HEAD /hello.txt HTTP/1.1"] {
         let mut nc = Nc::connect(relay.address());
@@ -24,8 +23,8 @@ fn an_http_request_is_answered_once_and_not_read_on() {
 }
 
 #[test]
-fn a_web_page_cannot_smuggle_a_command() {
-    // The body of a form is the attacker's; the lines before it are the browser's.
+fn a_browser_cannot_send_commands() {
+    // The attacker controls the body of a form; the lines before it are the browser's.
     let relay = relay(&[]);
     for start in ["POST /", "PUT x", "options *", "Host: relay", "\r\nHOST:a"] {
         let mut nc = Nc::connect(relay.address());
@@ -34,11 +33,11 @@ fn a_web_page_cannot_smuggle_a_command() {
         assert!(reply.ends_with(NO_HTTP), "{start:?}: {reply:?}");
         assert!(!reply.contains("OK 60"), "{start:?}: {reply:?}");
     }
-    // The path need not be text.
+    // The path need not be UTF-8.
     let mut nc = Nc::connect(relay.address());
     nc.send(b"POST /\xff HTTP/1.0\r\n\r\nREGISTER 127.0.0.1 9\r\n");
     assert_eq!(nc.rest_text(), NO_HTTP);
-    // Also after lines that were ours.
+    // Also after valid requests.
     let mut nc = Nc::connect(relay.address());
     assert_eq!(nc.ask("PING"), "PONG");
     nc.send("Host: relay\r\nREGISTER 127.0.0.1 9\r\n");
@@ -47,7 +46,7 @@ fn a_web_page_cannot_smuggle_a_command() {
 }
 
 #[test]
-fn a_file_may_have_words_of_http_in_its_name() {
+fn file_names_may_contain_http_words() {
     let share = folder(&[("Host: x", b"1"), ("a HTTP/1.0", b"2")]);
     let relay = relay(&[]);
     let node = node(&relay, share.path(), &[]);
@@ -56,9 +55,9 @@ fn a_file_may_have_words_of_http_in_its_name() {
 }
 
 #[test]
-fn a_tls_client_is_turned_away_at_its_first_byte() {
-    // A ClientHello needs no newline: waiting for one would hold the browser
-    // for as long as a first line may take.
+fn tls_is_refused_at_the_first_byte() {
+    // A ClientHello has no newline: without the check of the first byte the browser
+    // would wait for the line timeout.
     let share = folder(&[]);
     let relay = relay(&["--first-line", "600"]);
     let node = node(&relay, share.path(), &["--first-line", "600"]);
@@ -72,13 +71,13 @@ fn a_tls_client_is_turned_away_at_its_first_byte() {
             nc.send(hello);
             assert_eq!(nc.rest_text(), NO_TLS);
         }
-        // Longer than a line may be: what it speaks counts, not how much.
+        // TLS is recognised before the line is too long.
         let mut nc = Nc::connect(server.address());
         nc.send([&b"\x16\x03\x01"[..], &[7; 5000]].concat());
         assert_eq!(nc.rest_text(), NO_TLS);
         drop(nc);
         server.log_until_count("other protocol: TLS", 4);
-        // Later it is a character like others.
+        // In a later line the byte has no meaning.
         let mut nc = Nc::connect(server.address());
         assert_eq!(nc.ask("PING"), "PONG");
         let reply = nc.ask("\x16");

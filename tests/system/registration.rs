@@ -1,4 +1,4 @@
-//! A real node and its relay: renewals, restarts, and times without each other.
+//! The registration of a node: renewals, restarts, and an absent relay.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ fn list(relay: &Server) -> String {
     ask(relay.address(), b"LIST\n")
 }
 
-fn listed(node: &Server) -> String {
+fn list_with(node: &Server) -> String {
     format!("NODES 1\n{}\n", node.wire_address())
 }
 
@@ -19,17 +19,17 @@ fn a_node_stays_listed_beyond_its_lease() {
     let relay = relay(&["--lease", "2", "--log-level", "debug"]);
     let share = folder(&[]);
     let node = node(&relay, share.path(), &[]);
-    // A third of the lease each: the first lease is over.
+    // Renewals are a third of a lease apart: the first lease is over.
     let log = relay.log_until_count("asks: REGISTER", 5);
     assert!(!log.contains("did not renew"), "{log}");
     assert_eq!(log.matches(" registered by ").count(), 1, "once: {log}");
-    assert_eq!(list(&relay), listed(&node));
-    let said = node.log().matches("registered as").count();
-    assert_eq!(said, 1, "renewals are no news");
+    assert_eq!(list(&relay), list_with(&node));
+    let count = node.log().matches("registered as").count();
+    assert_eq!(count, 1, "renewals are not logged");
 }
 
 #[test]
-fn a_node_that_hangs_is_taken_out_and_comes_back() {
+fn a_frozen_node_expires_and_registers_again() {
     let relay = relay(&["--lease", "1"]);
     let share = folder(&[]);
     let node = node(&relay, share.path(), &[]);
@@ -38,22 +38,22 @@ fn a_node_that_hangs_is_taken_out_and_comes_back() {
     assert_eq!(list(&relay), "NODES 0\n");
     node.signal(Signal::CONT);
     relay.log_until_count(" registered by ", 2);
-    assert_eq!(list(&relay), listed(&node));
+    assert_eq!(list(&relay), list_with(&node));
 }
 
 #[test]
-fn a_node_that_is_stopped_takes_itself_out() {
+fn a_stopped_node_unregisters() {
     let relay = relay(&[]);
     let share = folder(&[]);
     let mut node = node(&relay, share.path(), &[]);
-    assert_eq!(list(&relay), listed(&node));
+    assert_eq!(list(&relay), list_with(&node));
     assert_eq!(node.stop(), Some(0));
     assert_eq!(list(&relay), "NODES 0\n");
     node.log_until("unregistered");
 }
 
 #[test]
-fn a_node_that_is_stopped_at_its_start_is_not_left_in_the_list() {
+fn a_node_stopped_during_start_unregisters() {
     let relay = relay(&[]);
     let share = folder(&[]);
     for _ in 0..20 {
@@ -63,8 +63,9 @@ fn a_node_that_is_stopped_at_its_start_is_not_left_in_the_list() {
     }
 }
 
-/// The address is nobody else's, so that the port is still free at the restart.
-fn restartable(port: u16) -> Server {
+/// A relay at an address that no other test uses, so that its port is still free at the
+/// restart.
+fn relay_at(port: u16) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
     command.arg(port.to_string());
     command.args(["--listen", "127.0.0.77", "--lease", "3"]);
@@ -72,35 +73,35 @@ fn restartable(port: u16) -> Server {
 }
 
 #[test]
-fn a_relay_starts_again_on_its_port_and_its_node_comes_back() {
-    let mut relay = restartable(0);
+fn a_node_registers_again_after_a_relay_restart() {
+    let mut relay = relay_at(0);
     let share = folder(&[]);
     let node = node(&relay, share.path(), &[]);
-    assert_eq!(list(&relay), listed(&node));
+    assert_eq!(list(&relay), list_with(&node));
     let port = relay.address().port();
-    // The hard way: connections of the old one are still dying in the kernel.
+    // SIGKILL: the kernel still closes connections of the old process.
     relay.signal(Signal::KILL);
     relay.wait();
-    let relay = restartable(port);
+    let relay = relay_at(port);
     relay.log_until(" registered by ");
-    assert_eq!(list(&relay), listed(&node));
+    assert_eq!(list(&relay), list_with(&node));
 }
 
 #[test]
-fn without_its_relay_a_node_serves_on_and_says_so_once() {
+fn a_node_serves_without_its_relay() {
     let mut relay = relay(&["--lease", "1"]);
     let share = folder(&[("file", b"content")]);
     let args = ["--log-level", "debug"];
     let mut node = node(&relay, share.path(), &args);
     relay.signal(Signal::KILL);
     relay.wait();
-    // Two tries at least, with a pause between them.
+    // At least two attempts, with a pause between them.
     let log = node.log_until_count("connect failed: ", 3);
-    let said = log.matches("WARN").count();
-    assert_eq!(said, 1, "{log}");
+    let count = log.matches("WARN").count();
+    assert_eq!(count, 1, "{log}");
     assert!(log.contains("still serving files, retrying"), "{log}");
     assert_eq!(ask(node.address(), b"GET file\n"), "FOUND 7\ncontent");
-    // There is nobody to say goodbye to.
+    // There is no relay to unregister from.
     assert_eq!(node.stop(), Some(0));
 }
 
@@ -117,7 +118,7 @@ fn a_node_is_listed_under_the_address_that_it_advertises() {
 }
 
 #[test]
-fn a_node_that_advertises_what_is_not_its_own_is_told_so() {
+fn a_refused_advertised_address_is_reported() {
     let relay = relay(&["--trust", "10.0.0.0/8"]);
     let share = folder(&[]);
     let args = ["--advertise", "192.0.2.5"];

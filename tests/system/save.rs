@@ -1,5 +1,5 @@
-//! Files that are saved: whole or not at all, never over another one unasked,
-//! and never outside the folder that the user named.
+//! Saved files: complete or not at all, never over another file without `--force`, and
+//! never outside of the folder that the user named.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,22 +11,23 @@ use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::{Signal, geteuid};
 use tempfile::TempDir;
 
-use crate::support::fake_server::{Fake, register};
+use crate::support::fake_server::{FakeServer, register};
 use crate::support::{
-    Done, Running, Server, client, client_command, eventually, folder, node, noise, relay, run,
+    ProgramOutput, RunningProgram, Server, client, client_command, eventually, folder, node, noise,
+    relay, run,
 };
 
 const HELLO: &str = "Hello, Peerline!\n";
 
-/// A network of one node that has a few files, and a folder to save into.
-struct Scene {
+/// A relay, a node with a few files, and a folder to save into.
+struct SaveFixture {
     relay: Server,
     _node: Server,
     _share: TempDir,
     home: TempDir,
 }
 
-impl Scene {
+impl SaveFixture {
     fn new() -> Self {
         let share = folder(&[
             ("hello.txt", HELLO.as_bytes()),
@@ -44,27 +45,27 @@ impl Scene {
     }
 
     /// Runs the client in the home folder.
-    fn get(&self, args: &[&str]) -> Done {
+    fn get(&self, args: &[&str]) -> ProgramOutput {
         let mut command = client_command(self.relay.address(), &["get"]);
         command.args(args).current_dir(self.home.path());
         run(command, b"")
     }
 
-    /// Likewise, where it must fail with this advice.
+    /// Runs the client, which must fail with this advice.
     #[track_caller]
-    fn refused(&self, args: &[&str], advice: &str) {
-        let done = self.get(args).expect_code(6);
-        assert!(done.stderr.contains(advice), "{}", done.stderr);
-        assert!(done.stdout.is_empty());
+    fn assert_fails(&self, args: &[&str], advice: &str) {
+        let output = self.get(args).expect_code(6);
+        assert!(output.stderr.contains(advice), "{}", output.stderr);
+        assert!(output.stdout.is_empty());
     }
 
     #[track_caller]
-    fn has(&self, name: &str, content: &str) {
+    fn assert_content(&self, name: &str, content: &str) {
         let path = self.home.path().join(name);
         assert_eq!(fs::read_to_string(path).expect("a text"), content);
     }
 
-    /// Everything in the home folder.
+    /// All names in the home folder.
     fn names(&self) -> Vec<String> {
         names(self.home.path())
     }
@@ -79,107 +80,113 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_file_is_saved_under_the_name_that_the_user_gives() {
-    let scene = Scene::new();
-    let done = scene.get(&["hello.txt", "-o", "mine"]).expect_code(0);
-    assert!(done.stdout.is_empty());
-    scene.has("mine", HELLO);
-    assert_eq!(scene.names(), ["mine"]);
-    // Dashes mean stdout, and a name after ./ is a name.
-    let done = scene.get(&["hello.txt", "-o", "-"]).expect_code(0);
-    assert_eq!(done.text(), HELLO);
-    scene.get(&["hello.txt", "-o", "./-"]).expect_code(0);
-    scene.has("-", HELLO);
-    // The usual permissions: what the umask leaves of 0666.
-    let mode = |name| fs::metadata(scene.home.path().join(name)).map(|m| m.permissions().mode());
-    fs::write(scene.home.path().join("other"), "").expect("a file");
+fn output_names_the_file() {
+    let fixture = SaveFixture::new();
+    let output = fixture.get(&["hello.txt", "-o", "mine"]).expect_code(0);
+    assert!(output.stdout.is_empty());
+    fixture.assert_content("mine", HELLO);
+    assert_eq!(fixture.names(), ["mine"]);
+    // `-` is stdout, and `./-` is a file.
+    let output = fixture.get(&["hello.txt", "-o", "-"]).expect_code(0);
+    assert_eq!(output.text(), HELLO);
+    fixture.get(&["hello.txt", "-o", "./-"]).expect_code(0);
+    fixture.assert_content("-", HELLO);
+    // The usual permissions: 0666 without the umask.
+    let mode = |name| fs::metadata(fixture.home.path().join(name)).map(|m| m.permissions().mode());
+    fs::write(fixture.home.path().join("other"), "").expect("a file");
     assert_eq!(mode("mine").expect("a file"), mode("other").expect("one"));
 }
 
 #[test]
-fn files_are_saved_under_their_own_names_below_a_folder() {
-    let scene = Scene::new();
+fn directory_keeps_the_names_of_files() {
+    let fixture = SaveFixture::new();
     let args = ["hello.txt", "a/b/deep.txt", "large", "-d", "new/folder"];
-    scene.get(&args).expect_code(0);
-    scene.has("new/folder/hello.txt", HELLO);
-    scene.has("new/folder/a/b/deep.txt", "deep");
-    let large = fs::read(scene.home.path().join("new/folder/large")).expect("a file");
+    fixture.get(&args).expect_code(0);
+    fixture.assert_content("new/folder/hello.txt", HELLO);
+    fixture.assert_content("new/folder/a/b/deep.txt", "deep");
+    let large = fs::read(fixture.home.path().join("new/folder/large")).expect("a file");
     assert!(large == noise(3_000_000, 5));
-    let all = names(&scene.home.path().join("new/folder"));
+    let all = names(&fixture.home.path().join("new/folder"));
     assert_eq!(all, ["a", "hello.txt", "large"]);
 }
 
 #[test]
-fn what_is_there_is_replaced_only_by_force() {
-    let scene = Scene::new();
-    fs::write(scene.home.path().join("hello.txt"), "mine").expect("a file");
-    symlink("nowhere", scene.home.path().join("link")).expect("a link");
+fn only_force_replaces_a_file() {
+    let fixture = SaveFixture::new();
+    fs::write(fixture.home.path().join("hello.txt"), "mine").expect("a file");
+    symlink("nowhere", fixture.home.path().join("link")).expect("a link");
     for target in ["-ohello.txt", "-d.", "-o./hello.txt", "-olink"] {
-        scene.refused(
+        fixture.assert_fails(
             &["hello.txt", target],
             "exists already; --force replaces it",
         );
     }
-    scene.has("hello.txt", "mine");
-    scene
+    fixture.assert_content("hello.txt", "mine");
+    fixture
         .get(&["hello.txt", "-d", ".", "--force"])
         .expect_code(0);
-    scene.has("hello.txt", HELLO);
-    assert_eq!(scene.names(), ["hello.txt", "link"]);
+    fixture.assert_content("hello.txt", HELLO);
+    assert_eq!(fixture.names(), ["hello.txt", "link"]);
 }
 
 #[test]
-fn what_cannot_be_written_is_said_with_advice() {
-    let scene = Scene::new();
-    fs::create_dir(scene.home.path().join("folder")).expect("a folder");
-    fs::write(scene.home.path().join("file"), "mine").expect("a file");
-    scene.refused(&["hello.txt", "-o", "folder"], "is a folder; use -d");
-    scene.refused(
+fn write_errors_are_explained() {
+    let fixture = SaveFixture::new();
+    fs::create_dir(fixture.home.path().join("folder")).expect("a folder");
+    fs::write(fixture.home.path().join("file"), "mine").expect("a file");
+    fixture.assert_fails(&["hello.txt", "-o", "folder"], "is a folder; use -d");
+    fixture.assert_fails(
         &["hello.txt", "-o", "missing/x"],
         "No such file or directory",
     );
-    scene.refused(&["hello.txt", "-o", "file/x"], "a parent is not a folder");
-    scene.refused(&["hello.txt", "-d", "file"], "a parent is not a folder");
-    // Every write to it finds the disk full.
-    scene.refused(&["hello.txt", "-o", "/dev/full"], "No space left on device");
-    scene.refused(&["large", "-o", "/dev/full"], "No space left on device");
-    scene.has("file", "mine");
-    assert_eq!(scene.names(), ["file", "folder"]);
-    // Nothing stops root from writing.
+    fixture.assert_fails(&["hello.txt", "-o", "file/x"], "a parent is not a folder");
+    fixture.assert_fails(&["hello.txt", "-d", "file"], "a parent is not a folder");
+    // Every write to /dev/full fails.
+    fixture.assert_fails(&["hello.txt", "-o", "/dev/full"], "No space left on device");
+    fixture.assert_fails(&["large", "-o", "/dev/full"], "No space left on device");
+    fixture.assert_content("file", "mine");
+    assert_eq!(fixture.names(), ["file", "folder"]);
+    // Root may write anywhere.
     if !geteuid().is_root() {
         let locked = fs::Permissions::from_mode(0o500);
-        fs::set_permissions(scene.home.path().join("folder"), locked).expect("it is ours");
-        scene.refused(&["hello.txt", "-d", "folder"], "Permission denied");
+        fs::set_permissions(fixture.home.path().join("folder"), locked).expect("it is ours");
+        fixture.assert_fails(&["hello.txt", "-d", "folder"], "Permission denied");
     }
 }
 
 #[test]
-fn devices_and_pipes_are_written_to_directly() {
-    let scene = Scene::new();
-    let done = scene.get(&["hello.txt", "-o", "/dev/null"]).expect_code(0);
-    assert!(done.stdout.is_empty());
-    let fifo = scene.home.path().join("fifo");
+fn devices_and_fifos_are_written_directly() {
+    let fixture = SaveFixture::new();
+    let output = fixture
+        .get(&["hello.txt", "-o", "/dev/null"])
+        .expect_code(0);
+    assert!(output.stdout.is_empty());
+    let fifo = fixture.home.path().join("fifo");
     mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).expect("a FIFO");
     let reader = thread::spawn({
         let fifo = fifo.clone();
         move || fs::read(fifo)
     });
-    scene.get(&["large", "-o", "fifo"]).expect_code(0);
-    let came = reader.join().expect("a reader").expect("bytes");
-    assert!(came == noise(3_000_000, 5));
-    assert_eq!(scene.names(), ["fifo"]);
+    fixture.get(&["large", "-o", "fifo"]).expect_code(0);
+    let received = reader.join().expect("a reader").expect("bytes");
+    assert!(received == noise(3_000_000, 5));
+    assert_eq!(fixture.names(), ["fifo"]);
 }
 
 #[test]
-fn a_file_that_cannot_be_saved_does_not_stop_the_others_nor_is_a_part_of_ours_taken() {
+fn a_write_error_does_not_stop_other_files() {
     let lone = relay(&[]);
     let share = folder(&[("x", b"x"), ("x.part", b"a file of its own"), ("y", b"y")]);
     let _node = node(&lone, share.path(), &[]);
     let home = folder(&[("d/y", b"mine")]);
     let dir = home.path().join("d");
     let dir = dir.to_str().expect("a text");
-    let done = client(&lone, &["get", "y", "x.part", "x", "-d", dir]).expect_code(6);
-    assert!(done.stderr.contains("exists already"), "{}", done.stderr);
+    let output = client(&lone, &["get", "y", "x.part", "x", "-d", dir]).expect_code(6);
+    assert!(
+        output.stderr.contains("exists already"),
+        "{}",
+        output.stderr
+    );
     for (name, content) in [("x", "x"), ("x.part", "a file of its own"), ("y", "mine")] {
         let path = home.path().join("d").join(name);
         assert_eq!(fs::read_to_string(path).expect("a text"), content);
@@ -187,67 +194,72 @@ fn a_file_that_cannot_be_saved_does_not_stop_the_others_nor_is_a_part_of_ours_ta
 }
 
 #[test]
-fn links_do_not_lead_out_of_the_folder() {
-    let scene = Scene::new();
+fn links_are_not_followed_out_of_the_folder() {
+    let fixture = SaveFixture::new();
     let outside = folder(&[("b/deep.txt", b"mine")]);
-    let (home, into) = (scene.home.path(), scene.home.path().join("into"));
+    let (home, into) = (fixture.home.path(), fixture.home.path().join("into"));
     fs::create_dir(&into).expect("a folder");
     symlink(outside.path(), into.join("a")).expect("a link");
-    scene.refused(&["a/b/deep.txt", "-d", "into", "-f"], "is a symbolic link");
+    fixture.assert_fails(&["a/b/deep.txt", "-d", "into", "-f"], "is a symbolic link");
     let path = outside.path().join("b/deep.txt");
     assert_eq!(fs::read(&path).expect("a file"), b"mine");
-    // A link in the last place is replaced; one in the place of the part is left alone.
+    // A link with the name of the file is replaced; one with the name of the part file
+    // is left alone.
     fs::remove_file(into.join("a")).expect("a link");
     fs::create_dir_all(into.join("a/b")).expect("a folder");
     symlink(&path, into.join("a/b/deep.txt")).expect("a link");
-    scene
+    fixture
         .get(&["a/b/deep.txt", "-d", "into", "-f"])
         .expect_code(0);
-    scene.has("into/a/b/deep.txt", "deep");
+    fixture.assert_content("into/a/b/deep.txt", "deep");
     assert_eq!(fs::read(&path).expect("a file"), b"mine");
     let new = outside.path().join("new");
     for target in [&path, &new] {
         symlink(target, into.join("hello.txt.part")).expect("a link");
-        scene.get(&["hello.txt", "-d", "into", "-f"]).expect_code(0);
-        scene.has("into/hello.txt", HELLO);
+        fixture
+            .get(&["hello.txt", "-d", "into", "-f"])
+            .expect_code(0);
+        fixture.assert_content("into/hello.txt", HELLO);
         fs::remove_file(into.join("hello.txt.part")).expect("a link");
     }
     assert_eq!(fs::read(&path).expect("a file"), b"mine");
     assert!(!new.exists());
-    // The folder itself is the user's own choice: it may be a link.
+    // The folder that the user named may be a link.
     symlink(outside.path(), home.join("chosen")).expect("a link");
-    scene.get(&["hello.txt", "-d", "chosen"]).expect_code(0);
+    fixture.get(&["hello.txt", "-d", "chosen"]).expect_code(0);
     assert!(outside.path().join("hello.txt").exists());
 }
 
 #[test]
-fn a_name_that_leads_out_is_none() {
-    let scene = Scene::new();
+fn a_name_that_leaves_the_folder_is_invalid() {
+    let fixture = SaveFixture::new();
     for name in ["../x", "/etc/passwd", "a/../../x", "a//x", ".", "x\\y", ""] {
-        let done = scene.get(&["-d", ".", "--", name]).expect_code(2);
-        assert!(done.stderr.contains("a file name"), "{}", done.stderr);
+        let output = fixture.get(&["-d", ".", "--", name]).expect_code(2);
+        assert!(output.stderr.contains("a file name"), "{}", output.stderr);
     }
-    assert!(scene.names().is_empty());
+    assert!(fixture.names().is_empty());
     let args = ["hello.txt", "large", "-o", "file"];
-    let done = scene.get(&args).expect_code(2);
-    assert!(done.stderr.contains("use -d DIR"), "{}", done.stderr);
-    scene.get(&["x", "-o", "file", "-d", "dir"]).expect_code(2);
+    let output = fixture.get(&args).expect_code(2);
+    assert!(output.stderr.contains("use -d DIR"), "{}", output.stderr);
+    fixture
+        .get(&["x", "-o", "file", "-d", "dir"])
+        .expect_code(2);
 }
 
 #[test]
-fn a_node_that_dies_in_the_middle_leaves_nothing() {
-    let dies = Fake::saying([b"FOUND 4000000\n", &noise(2_500_000, 1)[..]].concat());
+fn an_aborted_transfer_leaves_no_part_file() {
+    let aborting = FakeServer::replying([b"FOUND 4000000\n", &noise(2_500_000, 1)[..]].concat());
     let lone = relay(&[]);
-    register(&lone, dies.address());
+    register(&lone, aborting.address());
     let home = folder(&[]);
     let path = home.path().join("large");
     let target = path.to_str().expect("a text");
     client(&lone, &["get", "large", "-o", target]).expect_code(5);
     assert!(names(home.path()).is_empty());
-    // Even 2.5 MB from one node do not stand before the file of the next.
+    // The 2.5 MB of the aborting node are not in the saved file.
     let share = folder(&[("large", &noise(3_000_000, 5))]);
     let node = node(&lone, share.path(), &[]);
-    let both = Fake::relay(&[dies.address(), node.address()]);
+    let both = FakeServer::relay(&[aborting.address(), node.address()]);
     let get = |args: &[&str]| run(client_command(both.address(), args), b"").expect_code(0);
     get(&["get", "large", "-o", target]);
     let folder = home.path().join("d");
@@ -257,12 +269,12 @@ fn a_node_that_dies_in_the_middle_leaves_nothing() {
         assert!(fs::read(path).expect("a file") == noise(3_000_000, 5));
     }
     assert_eq!(names(home.path()), ["d", "large"]);
-    assert_eq!(dies.calls(), 3);
+    assert_eq!(aborting.connections(), 3);
 }
 
-/// A client that has saved a part of a file whose rest does not come.
-fn in_the_middle(relay: &Server, path: &Path) -> Running {
-    let client = Running::start(
+/// A client that has written a part file and waits for the rest.
+fn client_mid_body(relay: &Server, path: &Path) -> RunningProgram {
+    let client = RunningProgram::start(
         client_command(relay.address(), &["get", "hello.txt", "-o"])
             .arg(path)
             .stdin(Stdio::null())
@@ -277,27 +289,29 @@ fn in_the_middle(relay: &Server, path: &Path) -> Running {
 }
 
 #[test]
-fn an_interrupted_client_leaves_nothing_and_a_killed_one_only_its_part() {
-    // Longer than the file that will be saved over the part.
-    let stuck = Fake::stuck_after(format!("FOUND 60\n{}", "x".repeat(40)));
+fn sigint_removes_the_part_file_and_sigkill_leaves_it() {
+    // Longer than the file that is saved next.
+    let stuck = FakeServer::hanging_after(format!("FOUND 60\n{}", "x".repeat(40)));
     let lone = relay(&[]);
     register(&lone, stuck.address());
     let home = folder(&[]);
     let path = home.path().join("hello.txt");
     for signal in [Signal::INT, Signal::TERM] {
-        let mut client = in_the_middle(&lone, &path);
+        let mut client = client_mid_body(&lone, &path);
         client.signal(signal);
-        assert_eq!(client.end(), Some(130));
+        assert_eq!(client.wait(), Some(130));
         assert!(names(home.path()).is_empty());
     }
-    let mut killed = in_the_middle(&lone, &path);
-    // Another client leaves alone what is being written, and what is left of it.
+    let mut killed = client_mid_body(&lone, &path);
+    // Another client does not use the part file, neither while it is written nor later.
     let target = path.to_str().expect("a text");
-    let scene = Scene::new();
-    scene.get(&["hello.txt", "-o", target]).expect_code(0);
+    let fixture = SaveFixture::new();
+    fixture.get(&["hello.txt", "-o", target]).expect_code(0);
     killed.signal(Signal::KILL);
-    assert_eq!(killed.end(), None);
-    scene.get(&["hello.txt", "-o", target, "-f"]).expect_code(0);
+    assert_eq!(killed.wait(), None);
+    fixture
+        .get(&["hello.txt", "-o", target, "-f"])
+        .expect_code(0);
     assert_eq!(fs::read_to_string(&path).expect("a file"), HELLO);
     assert_eq!(names(home.path()), ["hello.txt", "hello.txt.part"]);
     let part = fs::read_to_string(home.path().join("hello.txt.part"));

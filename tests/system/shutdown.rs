@@ -1,5 +1,5 @@
-//! SIGTERM and SIGINT: what is begun is finished, nothing new is begun, and
-//! nobody can put the end off for ever.
+//! SIGTERM and SIGINT: replies in progress are completed, new requests are not accepted,
+//! and the drain time limits both.
 
 use std::net::TcpStream;
 
@@ -8,13 +8,13 @@ use tempfile::TempDir;
 
 use crate::support::{Nc, Server, ask, folder, large_file, node_with_relay, relay, without_epochs};
 
-/// Longer than any test: only an end that does not wait for it passes.
+/// A drain time longer than any test: only an exit that does not wait for it passes.
 const LONG_DRAIN: [&str; 2] = ["--drain", "600"];
-/// More than the kernel takes for a reader who does not read.
+/// More than the socket buffers hold.
 const LARGE: u64 = 64 << 20;
 
-/// A client in mid-body, who reads only when told.
-fn in_mid_body(args: &[&str]) -> (Nc, Server, Server, TempDir) {
+/// A client in mid-body that does not read.
+fn client_mid_body(args: &[&str]) -> (Nc, Server, Server, TempDir) {
     let share = large_file(LARGE);
     let (node, relay) = node_with_relay(share.path(), args);
     let mut nc = Nc::connect(node.address());
@@ -23,20 +23,20 @@ fn in_mid_body(args: &[&str]) -> (Nc, Server, Server, TempDir) {
 }
 
 #[test]
-fn an_idle_server_stops_at_once_and_closes_what_is_idle() {
+fn an_idle_server_stops_at_once() {
     for signal in [Signal::TERM, Signal::INT] {
         let share = folder(&[("small", b"small\n")]);
         let (mut node, mut relay) = node_with_relay(share.path(), &LONG_DRAIN);
         for server in [&mut node, &mut relay] {
-            let mut asked = Nc::connect(server.address());
-            assert_eq!(asked.ask("PING"), "PONG");
+            let mut used = Nc::connect(server.address());
+            assert_eq!(used.ask("PING"), "PONG");
             let mut silent = Nc::connect(server.address());
             let mut half = Nc::connect(server.address());
             half.send("PING\nLIS");
             assert_eq!(half.line(), "PONG");
             server.signal(signal);
             assert_eq!(server.wait().code(), Some(0));
-            assert_eq!(asked.rest_text(), "", "a proper end");
+            assert_eq!(used.rest_text(), "", "a proper end");
             assert_eq!(silent.rest_text(), "", "a proper end");
             server.log_until("ms, shutdown");
         }
@@ -44,10 +44,10 @@ fn an_idle_server_stops_at_once_and_closes_what_is_idle() {
 }
 
 #[test]
-fn a_body_is_finished_before_the_end() {
-    let (mut nc, mut node, relay, _share) = in_mid_body(&LONG_DRAIN);
+fn a_body_is_completed_before_exit() {
+    let (mut nc, mut node, relay, _share) = client_mid_body(&LONG_DRAIN);
     node.signal(Signal::TERM);
-    // It is in nobody's list any more, and takes nobody new.
+    // The node is no longer listed and does not accept connections.
     node.log_until("unregistered");
     let list = ask(relay.address(), b"LIST\n");
     assert_eq!(list, "NODES 0\n");
@@ -58,8 +58,8 @@ fn a_body_is_finished_before_the_end() {
 }
 
 #[test]
-fn who_reads_nothing_is_cut_when_the_time_is_up() {
-    let (mut nc, mut node, _relay, _share) = in_mid_body(&["--drain", "1"]);
+fn a_stalled_reader_is_closed_after_the_drain_time() {
+    let (mut nc, mut node, _relay, _share) = client_mid_body(&["--drain", "1"]);
     assert_eq!(node.stop(), Some(10));
     let log = node.log_until("cut before all was sent: 1");
     assert!(log.contains("aborted at shutdown"), "{log}");
@@ -67,19 +67,19 @@ fn who_reads_nothing_is_cut_when_the_time_is_up() {
 }
 
 #[test]
-fn a_drain_of_no_time_cuts_at_once() {
-    let (_nc, mut node, _relay, _share) = in_mid_body(&["--drain", "0"]);
+fn a_drain_of_zero_closes_at_once() {
+    let (_nc, mut node, _relay, _share) = client_mid_body(&["--drain", "0"]);
     assert_eq!(node.stop(), Some(10));
 }
 
 #[test]
-fn a_second_signal_ends_at_once() {
+fn a_second_signal_exits_at_once() {
     for signals in [
         [Signal::TERM, Signal::TERM],
         [Signal::INT, Signal::INT],
         [Signal::INT, Signal::TERM],
     ] {
-        let (_nc, mut node, _relay, _share) = in_mid_body(&LONG_DRAIN);
+        let (_nc, mut node, _relay, _share) = client_mid_body(&LONG_DRAIN);
         node.signal(signals[0]);
         node.log_until("stopping");
         node.signal(signals[1]);
@@ -88,7 +88,7 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
-fn a_relay_that_stops_has_answered_what_it_heard() {
+fn a_stopping_relay_has_answered_all_requests() {
     let mut relay = relay(&LONG_DRAIN);
     let mut nc = Nc::connect(relay.address());
     let registered = nc.ask("REGISTER * 9");

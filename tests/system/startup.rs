@@ -1,27 +1,26 @@
-//! Servers that cannot do their work say why in one line, and how they ended in
-//! their exit code.
+//! Start-up of the servers: the first line, and one error line with an exit code.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Done, ask, folder, node, relay, run, without_epochs};
+use crate::support::{ProgramOutput, ask, folder, node, relay, run, without_epochs};
 
 const RELAY: &str = env!("CARGO_BIN_EXE_relay-server");
 const NODE: &str = env!("CARGO_BIN_EXE_peer-node");
 
-fn start(program: &str, args: &[&str]) -> Done {
+fn start(program: &str, args: &[&str]) -> ProgramOutput {
     let mut command = Command::new(program);
     command.args(args);
     run(command, b"")
 }
 
-/// Fails to start with this code, and one line on stderr that says `why`.
+/// Fails unless the program exits with `code` and one line on stderr that contains `why`.
 #[track_caller]
 fn assert_fails(program: &str, args: &[&str], code: i32, why: &str) {
-    let done = start(program, args).expect_code(code);
-    assert_eq!(done.text(), "", "no first line");
-    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
-    assert!(done.stderr.contains(why), "{}", done.stderr);
+    let output = start(program, args).expect_code(code);
+    assert_eq!(output.text(), "", "no first line");
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    assert!(output.stderr.contains(why), "{}", output.stderr);
 }
 
 fn text(path: &Path) -> &str {
@@ -29,7 +28,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn a_port_that_is_taken() {
+fn a_port_in_use_is_reported() {
     let relay = relay(&[]);
     let port = relay.address().port().to_string();
     let why = "another program has it; choose another port, or 0";
@@ -41,13 +40,13 @@ fn a_port_that_is_taken() {
 }
 
 #[test]
-fn an_address_of_another_machine() {
+fn an_address_of_another_machine_is_reported() {
     let why = "it is no address of this machine";
     assert_fails(RELAY, &["0", "--listen", "192.0.2.1"], 7, why);
 }
 
 #[test]
-fn a_share_that_is_no_folder() {
+fn a_share_that_is_not_a_folder_is_reported() {
     let folder = folder(&[("file", b"")]);
     for share in [folder.path().join("none"), folder.path().join("file")] {
         let args = ["127.0.0.1", "9", "--share", text(&share)];
@@ -56,15 +55,16 @@ fn a_share_that_is_no_folder() {
 }
 
 #[test]
-fn a_relay_whose_name_does_not_resolve() {
-    // RFC 6761, 6.4: no name below "invalid" ever exists.
+fn an_unresolvable_relay_name_is_reported() {
+    // The domain "invalid" is reserved (RFC 6761, 6.4).
     let why = "name.invalid does not resolve";
     assert_fails(NODE, &["name.invalid", "9"], 9, why);
 }
 
 #[test]
-fn a_node_that_nobody_could_reach() {
-    // The relay is elsewhere, so its clients are, too. Nothing is sent to find out.
+fn an_unreachable_listen_address_is_refused() {
+    // The relay is on another machine, so its clients cannot reach a loopback address.
+    // The check sends no packet.
     for listen in ["127.0.0.1", "::1"] {
         let args = ["192.0.2.1", "9", "--listen", listen];
         assert_fails(NODE, &args, 2, "--listen");
@@ -72,7 +72,7 @@ fn a_node_that_nobody_could_reach() {
 }
 
 #[test]
-fn a_wrong_command_line() {
+fn invalid_command_lines_are_usage_errors() {
     let relay: &[&[&str]] = &[
         &[],
         &["port"],
@@ -98,16 +98,16 @@ fn a_wrong_command_line() {
     ];
     for (program, lines) in [(RELAY, relay), (NODE, node)] {
         for args in lines {
-            let done = start(program, args);
-            assert_eq!(done.code, Some(2), "{args:?}: {}", done.stderr);
-            assert!(done.stderr.starts_with("error: "), "{}", done.stderr);
-            assert_eq!(done.text(), "");
+            let output = start(program, args);
+            assert_eq!(output.code, Some(2), "{args:?}: {}", output.stderr);
+            assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
+            assert_eq!(output.text(), "");
         }
     }
 }
 
 #[test]
-fn help_names_every_limit_and_a_line_to_try() {
+fn help_names_every_limit_and_an_example() {
     for program in [RELAY, NODE] {
         let help = start(program, &["--help"]).expect_code(0).text();
         for flag in [
@@ -129,11 +129,11 @@ fn help_names_every_limit_and_a_line_to_try() {
 }
 
 #[test]
-fn the_first_line_tells_the_address() {
+fn the_first_line_names_the_address() {
     let relay = relay(&[]);
     let address = relay.address();
     assert_eq!(
-        relay.greeting,
+        relay.first_line,
         format!("relay-server listening on {address}, also over UDP\n")
     );
     let share = folder(&[("a", b"12"), ("b", b"345")]);
@@ -144,7 +144,7 @@ fn the_first_line_tells_the_address() {
         node.address(),
         folder.display()
     );
-    assert_eq!(node.greeting, expected);
+    assert_eq!(node.first_line, expected);
 }
 
 #[test]
@@ -158,15 +158,15 @@ fn a_node_is_listed_under_the_address_it_listens_on() {
 }
 
 #[test]
-fn an_address_that_is_nobody_s_is_not_advertised() {
+fn undialable_addresses_cannot_be_advertised() {
     for address in ["0.0.0.0", "224.0.0.1", "relay"] {
-        let done = start(NODE, &["127.0.0.1", "1", "--advertise", address]).expect_code(2);
-        assert!(done.stderr.contains("--advertise"), "{}", done.stderr);
+        let output = start(NODE, &["127.0.0.1", "1", "--advertise", address]).expect_code(2);
+        assert!(output.stderr.contains("--advertise"), "{}", output.stderr);
     }
 }
 
 #[test]
-fn a_relay_listens_on_all_addresses_it_was_given_with_one_port() {
+fn a_relay_listens_on_several_addresses_with_one_port() {
     let relay = relay(&["--listen", "127.0.0.1", "--listen", "127.0.0.5"]);
     let mut other = relay.address();
     other.set_ip([127, 0, 0, 5].into());

@@ -1,5 +1,5 @@
-//! What a file's content meets on its way: every size, many clients at once,
-//! and nodes that die in the middle.
+//! Transfers of content: every size, many clients at once, and nodes that stop in
+//! mid-body.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,28 +11,28 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::support::fake_server::{Fake, unregister};
+use crate::support::fake_server::{FakeServer, unregister};
 use crate::support::{
-    Running, client, client_command, eventually, folder, node, noise, relay, run,
+    RunningProgram, client, client_command, eventually, folder, node, noise, relay, run,
 };
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 #[test]
-fn a_small_file_comes_every_time() {
+fn a_small_file_arrives_200_times() {
     let relay = relay(&[]);
     let share = folder(&[("hello.txt", b"Hello, Peerline!\n")]);
     let node = node(&relay, share.path(), &[]);
     for _ in 0..200 {
-        let done = client(&relay, &["get", "hello.txt"]).expect_code(0);
-        assert_eq!(done.stdout, b"Hello, Peerline!\n");
+        let output = client(&relay, &["get", "hello.txt"]).expect_code(0);
+        assert_eq!(output.stdout, b"Hello, Peerline!\n");
     }
     assert_eq!(node.stat("gets_found"), 200);
 }
 
 #[test]
-fn every_size_comes_byte_for_byte() {
+fn every_size_arrives_byte_for_byte() {
     let sizes = [
         0,
         1,
@@ -54,20 +54,20 @@ fn every_size_comes_byte_for_byte() {
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
     for (name, content) in &files {
-        let done = client(&relay, &["get", name]).expect_code(0);
-        // Not assert_eq: it would print megabytes.
-        assert!(done.stdout == *content, "{name}: {}", done.stderr);
-        let says = format!("received {name} bytes, 0 remaining");
-        assert!(done.stderr.contains(&says), "{}", done.stderr);
+        let output = client(&relay, &["get", name]).expect_code(0);
+        // assert_eq would print megabytes.
+        assert!(output.stdout == *content, "{name}: {}", output.stderr);
+        let message = format!("received {name} bytes, 0 remaining");
+        assert!(output.stderr.contains(&message), "{}", output.stderr);
     }
-    // One after the other they come out as one stream.
+    // Several files are printed as one stream.
     let names = files.each_ref().map(|(name, _)| &name[..]);
-    let done = client(&relay, &[&["get"], &names[..]].concat()).expect_code(0);
-    assert!(done.stdout == files.map(|(_, content)| content).concat());
+    let output = client(&relay, &[&["get"], &names[..]].concat()).expect_code(0);
+    assert!(output.stdout == files.map(|(_, content)| content).concat());
 }
 
 #[test]
-fn names_are_taken_as_they_are() {
+fn unusual_file_names() {
     let long = format!("{}/{}.txt", "d".repeat(255), "f".repeat(251));
     let names = [
         "two generals.txt",
@@ -85,8 +85,8 @@ fn names_are_taken_as_they_are() {
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
     for name in names {
-        let done = client(&relay, &["get", "--", name]).expect_code(0);
-        assert_eq!(done.text(), name);
+        let output = client(&relay, &["get", "--", name]).expect_code(0);
+        assert_eq!(output.text(), name);
     }
     client(&relay, &["get", "e\u{301}"]).expect_code(1);
 }
@@ -103,20 +103,20 @@ fn a_hundred_clients_are_served_at_once() {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
                 start.wait();
-                let done = client(&relay, &["get", "file"]).expect_code(0);
-                assert!(done.stdout == content, "{}", done.stderr);
+                let output = client(&relay, &["get", "file"]).expect_code(0);
+                assert!(output.stdout == content, "{}", output.stderr);
             });
         }
     });
     assert_eq!(node.stat("gets_found"), CLIENTS as u64);
 }
 
-/// Reads to the end and compares; returns how many bytes came.
-fn compare(mut came: impl Read, original: &File) -> u64 {
+/// Compares a stream with a file. Returns the number of bytes in the stream.
+fn compare(mut stream: impl Read, original: &File) -> u64 {
     let (mut piece, mut expected) = (vec![0; MIB], vec![0; MIB]);
     let mut offset = 0;
     loop {
-        let length = came.read(&mut piece).expect("bytes");
+        let length = stream.read(&mut piece).expect("bytes");
         if length == 0 {
             return offset;
         }
@@ -129,7 +129,7 @@ fn compare(mut came: impl Read, original: &File) -> u64 {
     }
 }
 
-/// Makes a file that takes little room, with marks at these places.
+/// Creates a sparse file that contains each mark at its own offset.
 fn sparse(path: &Path, size: u64, marks: &[u64]) -> File {
     let file = File::create_new(path).expect("a file");
     file.set_len(size).expect("a sparse file");
@@ -141,27 +141,27 @@ fn sparse(path: &Path, size: u64, marks: &[u64]) -> File {
 }
 
 #[test]
-fn three_gibibytes_come_whole() {
+fn three_gibibytes_arrive() {
     const SIZE: u64 = 3 << 30;
-    // Around the places where a 32-bit number would turn over, and elsewhere.
+    // Around the offsets at which a 32-bit integer overflows, and elsewhere.
     let turn = 1 << 31;
     let marks = [0, turn - 8, turn, turn + 12_345, (5 << 29) - 3, SIZE - 8];
     let share = folder(&[]);
     let original = sparse(&share.path().join("large"), SIZE, &marks);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
-    let mut client = Running::start(
+    let mut client = RunningProgram::start(
         client_command(relay.address(), &["get", "large", "-q"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped()),
     );
     let stdout = client.child.stdout.take().expect("it is a pipe");
     assert_eq!(compare(stdout, &original), SIZE);
-    assert_eq!(client.end(), Some(0));
+    assert_eq!(client.wait(), Some(0));
 }
 
 #[test]
-fn a_large_file_is_saved_whole() {
+fn a_large_file_is_saved() {
     const SIZE: u64 = 200 << 20;
     let (share, home) = (folder(&[]), folder(&[]));
     let marks = [0, (64 << 20) - 3, SIZE / 2, SIZE - 8];
@@ -176,51 +176,51 @@ fn a_large_file_is_saved_whole() {
 }
 
 #[test]
-fn what_broke_off_early_is_not_printed_and_the_next_node_is_asked() {
+fn an_early_abort_prints_nothing_and_asks_the_next_node() {
     let content = noise(2 * MIB, 7);
     let head = format!("FOUND {}\n", content.len()).into_bytes();
-    // One byte less than what the client prints before a file is complete.
-    let cut = Fake::saying([&head, &content[..MIB - 1]].concat());
+    // One byte less than the client buffers before it prints.
+    let cut = FakeServer::replying([&head, &content[..MIB - 1]].concat());
     let torn_head = head.clone();
-    let torn = Fake::new(move |mut caller| {
-        caller.line();
-        caller.say([&torn_head, &b"of another file"[..]].concat());
-        caller.reset();
+    let torn = FakeServer::new(move |mut connection| {
+        connection.line();
+        connection.send([&torn_head, &b"of another file"[..]].concat());
+        connection.reset();
     });
     let share = folder(&[("file", &content)]);
     let node = node(&relay(&[]), share.path(), &[]);
-    let relay = Fake::relay(&[cut.address(), torn.address(), node.address()]);
-    let done = run(client_command(relay.address(), &["get", "file"]), b"").expect_code(0);
-    assert!(done.stdout == content, "{}", done.stderr);
-    assert_eq!((cut.calls(), torn.calls()), (1, 1));
+    let relay = FakeServer::relay(&[cut.address(), torn.address(), node.address()]);
+    let output = run(client_command(relay.address(), &["get", "file"]), b"").expect_code(0);
+    assert!(output.stdout == content, "{}", output.stderr);
+    assert_eq!((cut.connections(), torn.connections()), (1, 1));
 }
 
 #[test]
-fn what_breaks_off_late_was_printed_and_the_client_says_how_much() {
+fn a_late_abort_reports_the_printed_bytes() {
     let content = noise(2 * MIB, 8);
     let head = format!("FOUND {}\n", content.len()).into_bytes();
-    let dies = Fake::saying([&head, &content[..MIB + 77]].concat());
+    let aborting = FakeServer::replying([&head, &content[..MIB + 77]].concat());
     let share = folder(&[("file", &content)]);
     let other = node(&relay(&[]), share.path(), &[]);
-    let relay = Fake::relay(&[dies.address(), other.address()]);
-    let done = run(client_command(relay.address(), &["get", "file"]), b"").expect_code(4);
-    assert!(done.stdout == content[..MIB + 77], "{}", done.stderr);
-    let says = "file: incomplete: 1048653 of 2097152 bytes were printed";
-    assert!(done.stderr.contains(says), "{}", done.stderr);
-    // Printing the same again from another node would not be the file.
+    let relay = FakeServer::relay(&[aborting.address(), other.address()]);
+    let output = run(client_command(relay.address(), &["get", "file"]), b"").expect_code(4);
+    assert!(output.stdout == content[..MIB + 77], "{}", output.stderr);
+    let message = "file: incomplete: 1048653 of 2097152 bytes were printed";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
+    // Another node must not be asked: its content would follow the printed part.
     assert_eq!(other.stat("gets"), 0);
 }
 
 #[test]
-fn a_node_that_freezes_or_dies_in_the_middle_is_given_up() {
-    // More than the pipe and all buffers of the sockets hold.
+fn a_node_that_stops_mid_body_is_given_up() {
+    // More than the pipe and the socket buffers hold.
     const SIZE: u64 = 200 << 20;
     let share = folder(&[]);
     sparse(&share.path().join("file"), SIZE, &[]);
     let relay = relay(&[]);
     for signal in [Signal::STOP, Signal::KILL] {
         let node = node(&relay, share.path(), &[]);
-        let mut client = Running::start(
+        let mut client = RunningProgram::start(
             client_command(relay.address(), &["get", "file", "-q", "--timeout", "1"])
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
@@ -232,35 +232,36 @@ fn a_node_that_freezes_or_dies_in_the_middle_is_given_up() {
         node.signal(signal);
         let mut rest = Vec::new();
         stdout.read_to_end(&mut rest).expect("what was under way");
-        let came = (first.len() + rest.len()) as u64;
-        assert!(came < SIZE);
-        assert_eq!(client.end(), Some(4));
+        let received = (first.len() + rest.len()) as u64;
+        assert!(received < SIZE);
+        assert_eq!(client.wait(), Some(4));
         let mut complaint = String::new();
         let stderr = client.child.stderr.as_mut().expect("it is a pipe");
         stderr.read_to_string(&mut complaint).expect("text");
-        let says = format!("incomplete: {came} of {SIZE} bytes");
-        assert!(complaint.contains(&says), "{complaint}");
+        let message = format!("incomplete: {received} of {SIZE} bytes");
+        assert!(complaint.contains(&message), "{complaint}");
         unregister(&relay, node.address());
     }
 }
 
 #[test]
-fn a_client_whose_output_nobody_takes_is_ended_by_a_second_signal() {
+fn a_second_signal_ends_a_client_blocked_in_a_write() {
     let share = folder(&[("file", &[7; 2 * MIB])]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
-    let mut client = Running::start(
+    let mut client = RunningProgram::start(
         client_command(relay.address(), &["get", "file", "-q"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped()),
     );
     let mut stdout = client.child.stdout.take().expect("it is a pipe");
     stdout.read_exact(&mut [0]).expect("a byte");
-    // The pipe is full: the program waits in a write. Two signals may become one.
+    // The pipe is full and the program is blocked in a write. Two pending signals can
+    // merge into one.
     eventually("the end", || {
         client.signal(Signal::INT);
         client.child.try_wait().expect("a child").is_some()
     });
-    // The second signal ends it as if nobody had listened for it.
-    assert_eq!(client.end(), None);
+    // The default action of the second signal ends the program.
+    assert_eq!(client.wait(), None);
 }

@@ -1,5 +1,5 @@
-//! Relays and nodes that misbehave: a thread with a listener that plays a
-//! script to everybody who calls, one after the other.
+//! Relays and nodes that misbehave: a thread that accepts one connection after the other
+//! and runs a script on each.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -13,84 +13,83 @@ use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket, 
 
 use crate::support::{DEADLINE, Server, ask};
 
-/// A server that plays a script until it is dropped.
-pub struct Fake {
+/// A server that runs a script on each connection, until it is dropped.
+pub struct FakeServer {
     address: SocketAddr,
-    calls: Arc<AtomicUsize>,
-    over: Arc<AtomicBool>,
+    connection_count: Arc<AtomicUsize>,
+    is_stopped: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Somebody who called. Whoever is gone already hears nothing: no script fails
-/// because of it.
-pub struct Caller {
+/// An accepted connection. Reads and writes ignore errors, so that a script does not fail
+/// if the other side has closed.
+pub struct FakeConnection {
     input: BufReader<TcpStream>,
 }
 
-impl Fake {
-    /// Plays `script` to everybody.
-    pub fn new(mut script: impl FnMut(Caller) + Send + 'static) -> Self {
+impl FakeServer {
+    /// Runs `script` on each connection.
+    pub fn new(mut script: impl FnMut(FakeConnection) + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("it is bound");
-        let (calls, over) = <(Arc<AtomicUsize>, Arc<AtomicBool>)>::default();
-        let (count, stop) = (Arc::clone(&calls), Arc::clone(&over));
+        let (connection_count, is_stopped) = <(Arc<AtomicUsize>, Arc<AtomicBool>)>::default();
+        let (count, stop) = (Arc::clone(&connection_count), Arc::clone(&is_stopped));
         let body = move || {
             for stream in listener.incoming() {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
                 count.fetch_add(1, Ordering::SeqCst);
-                script(Caller::new(stream.expect("a caller")));
+                script(FakeConnection::new(stream.expect("a connection")));
             }
         };
         Self {
             address,
-            calls,
-            over,
+            connection_count,
+            is_stopped,
             thread: Some(thread::spawn(body)),
         }
     }
 
-    /// Hears a line, says these bytes and hangs up.
-    pub fn saying(bytes: impl Into<Vec<u8>>) -> Self {
+    /// Reads a line, sends `bytes` and closes.
+    pub fn replying(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
-        Self::new(move |mut caller| {
-            caller.line();
-            caller.say(&bytes);
+        Self::new(move |mut connection| {
+            connection.line();
+            connection.send(&bytes);
         })
     }
 
-    /// Hears a line, says these bytes and waits in silence for the other side
-    /// to give up.
-    pub fn stuck_after(bytes: impl Into<Vec<u8>>) -> Self {
+    /// Reads a line, sends `bytes`, and waits until the other side closes.
+    pub fn hanging_after(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
-        Self::new(move |mut caller| {
-            caller.line();
-            caller.say(&bytes);
-            // However it ends.
-            let _ = caller.until_end();
+        Self::new(move |mut connection| {
+            connection.line();
+            connection.send(&bytes);
+            // The way the connection ends does not matter.
+            let _ = connection.read_to_end();
         })
     }
 
     /// A relay that lists these nodes.
     pub fn relay(nodes: &[SocketAddr]) -> Self {
-        Self::stuck_after(list(nodes))
+        Self::hanging_after(node_list(nodes))
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many have called.
-    pub fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
+    /// Number of accepted connections.
+    pub fn connections(&self) -> usize {
+        self.connection_count.load(Ordering::SeqCst)
     }
 }
 
-impl Drop for Fake {
+impl Drop for FakeServer {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        // Wakes it from the accept.
+        self.is_stopped.store(true, Ordering::SeqCst);
+        // Wakes the thread from accept(2).
         drop(TcpStream::connect(self.address));
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -101,65 +100,65 @@ impl Drop for Fake {
     }
 }
 
-impl Caller {
+impl FakeConnection {
     fn new(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).expect("an option");
         stream.set_write_timeout(Some(DEADLINE)).expect("an option");
-        // Each `say` is a packet of its own.
+        // Each `send` is a segment of its own.
         stream.set_nodelay(true).expect("an option");
         Self {
             input: BufReader::new(stream),
         }
     }
 
-    /// The next line, with its end; empty at the end.
+    /// The next line with its newline; empty at the end of input.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
         let _ = self.input.read_line(&mut line);
         line
     }
 
-    /// Whether all the bytes could be sent.
-    pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+    /// Sends bytes. Returns whether that succeeded.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.input.get_ref().write_all(bytes.as_ref()).is_ok()
     }
 
-    /// What comes until the other side closes; an error if it resets.
-    pub fn until_end(&mut self) -> std::io::Result<Vec<u8>> {
+    /// Reads until the other side closes; an error if it resets.
+    pub fn read_to_end(&mut self) -> std::io::Result<Vec<u8>> {
         let mut rest = Vec::new();
         self.input.read_to_end(&mut rest).map(|_| rest)
     }
 
-    /// Hangs up with a reset, as a machine that lost its memory.
+    /// Closes with a reset.
     pub fn reset(self) {
         sockopt::set_socket_linger(self.input.get_ref(), Some(Duration::ZERO)).expect("an option");
     }
 }
 
-/// The list of these nodes, as a relay gives it.
-pub fn list(nodes: &[SocketAddr]) -> String {
+/// A relay's reply to `LIST`.
+pub fn node_list(nodes: &[SocketAddr]) -> String {
     let items = nodes
         .iter()
         .map(|node| format!("{} {}\n", node.ip(), node.port()));
     format!("NODES {}\n{}", nodes.len(), items.collect::<String>())
 }
 
-/// Puts a node that does not register by itself into the relay's list.
+/// Registers a node.
 pub fn register(relay: &Server, node: SocketAddr) {
     let line = format!("REGISTER {} {}\n", node.ip(), node.port());
     let reply = ask(relay.address(), line.as_bytes());
     assert!(reply.starts_with("OK "), "{reply}");
 }
 
-/// Takes a node that cannot say goodbye itself out of the relay's list.
+/// Unregisters a node.
 pub fn unregister(relay: &Server, node: SocketAddr) {
     let line = format!("UNREGISTER {} {}\n", node.ip(), node.port());
     assert_eq!(ask(relay.address(), line.as_bytes()), "OK\n");
 }
 
-/// An address where nobody listens. It is bound, so that nobody else gets it
-/// while the socket lives.
-pub fn nobody() -> (OwnedFd, SocketAddr) {
+/// An address that refuses connections. The socket is bound, so that no other program
+/// gets the port while the socket is open.
+pub fn closed_port() -> (OwnedFd, SocketAddr) {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
     bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = getsockname(&socket).expect("it is bound");
@@ -167,10 +166,10 @@ pub fn nobody() -> (OwnedFd, SocketAddr) {
     (socket, address)
 }
 
-/// An address where nobody answers: the kernel drops every new connection,
-/// because those that nobody accepts have filled the queue.
-pub fn deaf() -> ((Vec<TcpStream>, OwnedFd), SocketAddr) {
-    let (socket, address) = nobody();
+/// An address at which connects time out: its accept queue is full, so the kernel drops
+/// each SYN.
+pub fn unresponsive_port() -> ((Vec<TcpStream>, OwnedFd), SocketAddr) {
+    let (socket, address) = closed_port();
     listen(&socket, 0).expect("it is bound");
     let patience = Duration::from_millis(100);
     let mut waiting = Vec::new();

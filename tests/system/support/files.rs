@@ -4,7 +4,7 @@ use std::fs::File;
 
 use tempfile::TempDir;
 
-/// A folder with these files.
+/// A temporary folder with these files.
 pub fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, content) in files {
@@ -15,8 +15,7 @@ pub fn folder(files: &[(&str, &[u8])]) -> TempDir {
     folder
 }
 
-/// A folder with one file of zeros, larger than any buffer on its way, that
-/// takes no place on the disk.
+/// A folder with `small` and with `large`, a sparse file of `size` bytes.
 pub fn large_file(size: u64) -> TempDir {
     let share = folder(&[("small", b"small\n")]);
     let file = File::create(share.path().join("large")).expect("a file");
@@ -24,7 +23,7 @@ pub fn large_file(size: u64) -> TempDir {
     share
 }
 
-/// Bytes of all values without a short period.
+/// Pseudo-random bytes.
 pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut bytes = vec![0; length];

@@ -1,5 +1,5 @@
-//! A network between a program and its relay that loses, doubles and reorders
-//! datagrams, as its seed has it. Connections pass as they are.
+//! A proxy between a program and its relay that loses, duplicates and reorders datagrams
+//! by a random seed. TCP connections pass unchanged.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -11,71 +11,71 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-/// The largest datagram there is.
-const DATAGRAM: usize = 65_536;
+/// The largest datagram.
+const MAX_DATAGRAM: usize = 65_536;
 
-/// So long a datagram that is held back waits for another one to overtake it.
-const HELD: Duration = Duration::from_millis(5);
+/// How long a delayed datagram waits for another one to overtake it.
+const MAX_DELAY: Duration = Duration::from_millis(5);
 
-/// Of a hundred datagrams so many are lost, doubled and held back.
+/// How many of a hundred datagrams are lost, duplicated and delayed.
 #[derive(Clone, Copy)]
-pub struct Weather {
+pub struct Impairment {
     pub lost: u32,
-    pub doubled: u32,
-    pub held: u32,
+    pub duplicated: u32,
+    pub delayed: u32,
 }
 
-/// Everything comes through.
-pub const CALM: Weather = Weather {
+/// No impairment.
+pub const NO_LOSS: Impairment = Impairment {
     lost: 0,
-    doubled: 0,
-    held: 0,
+    duplicated: 0,
+    delayed: 0,
 };
 
-/// Nothing does.
-pub const BLACK_HOLE: Weather = Weather {
+/// All datagrams are lost.
+pub const TOTAL_LOSS: Impairment = Impairment {
     lost: 100,
-    doubled: 0,
-    held: 0,
+    duplicated: 0,
+    delayed: 0,
 };
 
-/// What most programs never see.
-pub const STORM: Weather = Weather {
+/// A very bad network.
+pub const HEAVY_LOSS: Impairment = Impairment {
     lost: 15,
-    doubled: 25,
-    held: 25,
+    duplicated: 25,
+    delayed: 25,
 };
 
-/// Stands between until it is dropped.
-pub struct Proxy {
+/// A proxy that runs until it is dropped.
+pub struct LossyProxy {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     threads: Vec<JoinHandle<()>>,
 }
 
-struct Shared {
+struct SharedState {
     relay: SocketAddr,
-    over: AtomicBool,
+    is_stopped: AtomicBool,
     connections: AtomicUsize,
-    weather: Mutex<(Weather, Rng)>,
+    impairment: Mutex<(Impairment, Rng)>,
 }
 
-impl Proxy {
-    /// A network before `relay`, whose seed is printed.
-    pub fn new(relay: SocketAddr, weather: Weather) -> Self {
+impl LossyProxy {
+    /// Starts a proxy for `relay` and prints the seed.
+    pub fn new(relay: SocketAddr, impairment: Impairment) -> Self {
         let seed = fastrand::u64(..);
-        println!("the weather has the seed {seed}");
-        let (listener, socket) = both();
+        println!("lossy proxy: seed {seed}");
+        let (listener, socket) = bind_tcp_and_udp();
         let address = socket.local_addr().expect("it is bound");
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedState {
             relay,
-            over: AtomicBool::new(false),
+            is_stopped: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
-            weather: Mutex::new((weather, Rng::with_seed(seed))),
+            impairment: Mutex::new((impairment, Rng::with_seed(seed))),
         });
         let (datagrams, streams) = (Arc::clone(&shared), Arc::clone(&shared));
         let threads = vec![
-            thread::spawn(move || datagrams.carry_all(socket)),
+            thread::spawn(move || datagrams.forward_all(socket)),
             thread::spawn(move || streams.accept(&listener)),
         ];
         Self {
@@ -89,16 +89,16 @@ impl Proxy {
         self.address
     }
 
-    /// How many connections were made.
+    /// Number of TCP connections.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 }
 
-impl Drop for Proxy {
+impl Drop for LossyProxy {
     fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::SeqCst);
-        // Wakes it from the accept.
+        self.shared.is_stopped.store(true, Ordering::SeqCst);
+        // Wakes the thread from accept(2).
         drop(TcpStream::connect(self.address));
         for thread in self.threads.drain(..) {
             if thread.join().is_err() && !thread::panicking() {
@@ -108,8 +108,8 @@ impl Drop for Proxy {
     }
 }
 
-/// A port that is free for both.
-fn both() -> (TcpListener, UdpSocket) {
+/// A port that is free for TCP and UDP.
+fn bind_tcp_and_udp() -> (TcpListener, UdpSocket) {
     for _ in 0..100 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("it is bound");
@@ -120,75 +120,72 @@ fn both() -> (TcpListener, UdpSocket) {
     panic!("no port is free for both");
 }
 
-impl Shared {
-    fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
+impl SharedState {
+    fn has_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::SeqCst)
     }
 
-    /// From the programs to the relay; each program has a way back of its own.
-    fn carry_all(self: Arc<Self>, socket: UdpSocket) {
+    /// Forwards datagrams to the relay; each program has a socket and a thread for replies.
+    fn forward_all(self: Arc<Self>, socket: UdpSocket) {
         let socket = Arc::new(socket);
-        let mut ways: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
-        let mut back = Vec::new();
-        self.carry(&socket, |bytes, from| {
-            let way = ways.entry(from).or_insert_with(|| {
-                let way = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-                way.connect(self.relay).expect("an address");
-                let way = Arc::new(way);
-                let (this, socket, relay) =
-                    (Arc::clone(&self), Arc::clone(&socket), Arc::clone(&way));
-                back.push(thread::spawn(move || {
-                    this.carry(&relay, |bytes, _| drop(socket.send_to(bytes, from)));
+        let mut sockets: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
+        let mut reply_threads = Vec::new();
+        self.forward(&socket, |bytes, from| {
+            let to_relay = sockets.entry(from).or_insert_with(|| {
+                let to_relay = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+                to_relay.connect(self.relay).expect("an address");
+                let to_relay = Arc::new(to_relay);
+                let (this, socket, relay) = (
+                    Arc::clone(&self),
+                    Arc::clone(&socket),
+                    Arc::clone(&to_relay),
+                );
+                reply_threads.push(thread::spawn(move || {
+                    this.forward(&relay, |bytes, _| drop(socket.send_to(bytes, from)));
                 }));
-                way
+                to_relay
             });
-            // Nobody there: that is what the network is for.
-            let _ = way.send(bytes);
+            // The relay may not run. A network does not report that.
+            let _ = to_relay.send(bytes);
         });
-        for thread in back {
-            thread.join().expect("a way back");
+        for thread in reply_threads {
+            thread.join().expect("the thread ends");
         }
     }
 
-    /// Carries what comes on a socket, in this weather.
-    fn carry(&self, socket: &UdpSocket, mut send: impl FnMut(&[u8], SocketAddr)) {
-        socket.set_read_timeout(Some(HELD)).expect("an option");
-        let mut held: Option<(Vec<u8>, SocketAddr)> = None;
-        let mut buffer = vec![0; DATAGRAM];
-        while !self.is_over() {
+    /// Forwards the datagrams of a socket, impaired.
+    fn forward(&self, socket: &UdpSocket, mut send: impl FnMut(&[u8], SocketAddr)) {
+        socket.set_read_timeout(Some(MAX_DELAY)).expect("an option");
+        let mut delayed_datagram: Option<(Vec<u8>, SocketAddr)> = None;
+        let mut buffer = vec![0; MAX_DATAGRAM];
+        while !self.has_stopped() {
             let (length, from) = match socket.recv_from(&mut buffer) {
                 Ok(received) => received,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                // Silence, or word from the relay's system that nobody is there.
+                // A timeout, or the port of the relay is closed.
                 Err(_) => {
-                    if let Some((bytes, from)) = held.take() {
+                    if let Some((bytes, from)) = delayed_datagram.take() {
                         send(&bytes, from);
                     }
                     continue;
                 }
             };
             let bytes = &buffer[..length];
-            let mut weather = self.weather.lock().expect("no holder has failed");
-            let (
-                Weather {
-                    lost,
-                    doubled,
-                    held: late,
-                },
-                rng,
-            ) = &mut *weather;
+            let mut guard = self.impairment.lock().expect("no holder has failed");
+            let (impairment, rng) = &mut *guard;
             let mut happens = |percent: u32| rng.u32(..100) < percent;
-            let (is_lost, is_doubled, is_late) =
-                (happens(*lost), happens(*doubled), happens(*late));
-            drop(weather);
+            let is_lost = happens(impairment.lost);
+            let is_duplicated = happens(impairment.duplicated);
+            let is_delayed = happens(impairment.delayed);
+            drop(guard);
             if is_lost {
                 continue;
             }
-            if is_doubled {
+            if is_duplicated {
                 send(bytes, from);
             }
-            match held.take() {
-                None if is_late => held = Some((bytes.to_vec(), from)),
+            match delayed_datagram.take() {
+                None if is_delayed => delayed_datagram = Some((bytes.to_vec(), from)),
                 earlier => {
                     send(bytes, from);
                     if let Some((bytes, from)) = earlier {
@@ -201,7 +198,7 @@ impl Shared {
 
     fn accept(self: Arc<Self>, listener: &TcpListener) {
         for stream in listener.incoming() {
-            if self.is_over() {
+            if self.has_stopped() {
                 return;
             }
             self.connections.fetch_add(1, Ordering::SeqCst);
@@ -214,7 +211,7 @@ impl Shared {
                 ),
                 (far, near),
             ] {
-                // Each ends with its connection.
+                // The thread ends with its connection.
                 thread::spawn(move || {
                     let _ = io::copy(&mut from, &mut to);
                     let _ = to.shutdown(Shutdown::Write);

@@ -17,23 +17,23 @@ use std::time::{Duration, Instant};
 
 pub use files::{folder, large_file, noise};
 pub use nc::{Nc, ask, ask_bytes, without_epochs};
-pub use program::{Done, client, client_command, run};
-pub use running_program::Running;
+pub use program::{ProgramOutput, client, client_command, run};
+pub use running_program::RunningProgram;
 pub use server::{
     Server, node, node_command, node_with_relay, relay, relay_command, unlisted_node,
 };
 pub use terminal::Terminal;
-pub use udp_client::Datagrams;
+pub use udp_client::UdpClient;
 
 /// The longest time that a test waits for one thing.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Asks again and again until `done` says so: for what happens in another
-/// program without a sign that could be waited for.
+/// Polls until `is_done` returns true: for changes in another program that no log line
+/// shows.
 #[track_caller]
-pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+pub fn eventually(what: &str, mut is_done: impl FnMut() -> bool) {
     let end = Instant::now() + DEADLINE;
-    while !done() {
+    while !is_done() {
         assert!(Instant::now() < end, "never: {what}");
         thread::yield_now();
     }

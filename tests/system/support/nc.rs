@@ -8,29 +8,29 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_
 
 use crate::support::DEADLINE;
 
-/// One connection, as `nc` would have it.
+/// A TCP connection, used like `nc`.
 pub struct Nc {
     input: BufReader<TcpStream>,
 }
 
 impl Nc {
     pub fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect_timeout(&address, DEADLINE).expect("it listens"))
+        Self::from_stream(TcpStream::connect_timeout(&address, DEADLINE).expect("it listens"))
     }
 
-    /// From another address of this machine, as if it were another machine.
+    /// Connects from another address of this machine.
     pub fn connect_from(source: &str, address: SocketAddr) -> Self {
         let kind = (AddressFamily::INET, SocketType::STREAM);
-        // Not to be inherited by a server that another test starts meanwhile.
+        // A server that another test starts must not inherit the socket.
         let socket = socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None).expect("a socket");
         let source: IpAddr = source.parse().expect("an address");
         bind(&socket, &SocketAddr::new(source, 0)).expect("an address of this machine");
         connect(&socket, &address).expect("it listens");
-        Self::over(socket.into())
+        Self::from_stream(socket.into())
     }
 
-    /// A connection that was made elsewhere.
-    pub fn over(stream: TcpStream) -> Self {
+    /// Wraps an open connection.
+    pub fn from_stream(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).expect("an option");
         stream.set_write_timeout(Some(DEADLINE)).expect("an option");
         stream.set_nodelay(true).expect("an option");
@@ -53,12 +53,12 @@ impl Nc {
             .expect("the other side takes it");
     }
 
-    /// As `nc -N` at the end of its input.
+    /// Closes the writing side, as `nc -N` does at the end of its input.
     pub fn half_close(&mut self) {
         self.stream().shutdown(Shutdown::Write).expect("it is open");
     }
 
-    /// Whether nothing comes for so long.
+    /// Whether nothing arrives within `time`.
     pub fn is_silent_for(&self, time: Duration) -> bool {
         self.stream()
             .set_read_timeout(Some(time))
@@ -70,7 +70,7 @@ impl Nc {
         silent
     }
 
-    /// The next line, without its end.
+    /// The next line, without the newline.
     pub fn line(&mut self) -> String {
         let mut line = Vec::new();
         self.input.read_until(b'\n', &mut line).expect("a line");
@@ -90,25 +90,25 @@ impl Nc {
         bytes
     }
 
-    /// Everything up to the end that the other side makes.
+    /// All bytes until the other side closes.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         self.input.read_to_end(&mut rest).expect("a proper end");
         rest
     }
 
-    /// Likewise, as text.
+    /// The same as text.
     pub fn rest_text(&mut self) -> String {
         String::from_utf8(self.rest()).expect("lines are UTF-8")
     }
 }
 
-/// Sends, closes its side, and reads to the end: `printf … | nc -N`.
+/// Sends a request, half-closes, and reads to the end: `printf … | nc -N`.
 pub fn ask(address: SocketAddr, request: &[u8]) -> String {
     String::from_utf8(ask_bytes(address, request)).expect("lines are UTF-8")
 }
 
-/// Likewise, for a binary answer.
+/// The same for a binary reply.
 pub fn ask_bytes(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut nc = Nc::connect(address);
     nc.send(request);

@@ -9,19 +9,19 @@ use wait_timeout::ChildExt;
 
 use crate::support::{DEADLINE, Server};
 
-/// What a program has done.
-pub struct Done {
+/// The exit code and output of a program.
+pub struct ProgramOutput {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: String,
 }
 
-impl Done {
+impl ProgramOutput {
     pub fn text(&self) -> String {
         String::from_utf8(self.stdout.clone()).expect("the output is text")
     }
 
-    /// Fails with all that is known unless the exit code is this.
+    /// Fails unless the exit code is `code`.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stderr: {}", self.stderr);
@@ -30,11 +30,11 @@ impl Done {
 }
 
 /// Runs the client against `relay`, with nothing on stdin.
-pub fn client(relay: &Server, args: &[&str]) -> Done {
+pub fn client(relay: &Server, args: &[&str]) -> ProgramOutput {
     run(client_command(relay.address(), args), b"")
 }
 
-/// The client's command line.
+/// The command line of the client.
 pub fn client_command(relay: SocketAddr, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
     command
@@ -45,7 +45,7 @@ pub fn client_command(relay: SocketAddr, args: &[&str]) -> Command {
 }
 
 /// Runs a program to its end, with `input` on stdin.
-pub fn run(mut command: Command, input: &[u8]) -> Done {
+pub fn run(mut command: Command, input: &[u8]) -> ProgramOutput {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -56,7 +56,7 @@ pub fn run(mut command: Command, input: &[u8]) -> Done {
     let mut stdout = child.stdout.take().expect("stdout is a pipe");
     let mut stderr = child.stderr.take().expect("stderr is a pipe");
     let input = input.to_vec();
-    // All three at once: a full pipe must not stop the program.
+    // Three threads: a full pipe must not block the program.
     thread::spawn(move || stdin.write_all(&input));
     let stdout = thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -68,11 +68,11 @@ pub fn run(mut command: Command, input: &[u8]) -> Done {
     });
     let status = child.wait_timeout(DEADLINE).expect("it can be waited for");
     if status.is_none() {
-        // Its pipes end with it, so that what it said can be shown.
+        // This closes its pipes, so that its output can be shown.
         child.kill().expect("it runs");
         child.wait().expect("it can be waited for");
     }
-    let done = Done {
+    let output = ProgramOutput {
         code: status.and_then(|status| status.code()),
         stdout: stdout.join().expect("reading").expect("stdout can be read"),
         stderr: stderr.join().expect("reading").expect("stderr is text"),
@@ -80,7 +80,7 @@ pub fn run(mut command: Command, input: &[u8]) -> Done {
     assert!(
         status.is_some(),
         "it still ran after {DEADLINE:?}: {}",
-        done.stderr
+        output.stderr
     );
-    done
+    output
 }

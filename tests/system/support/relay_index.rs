@@ -1,10 +1,10 @@
-//! What the relay's index says.
+//! Queries and announcements to the relay's index.
 
 use std::net::SocketAddr;
 
 use crate::support::{Server, ask, eventually};
 
-/// Who has a file: `ip port size hash` each.
+/// The holders of a file, each as `ip port size hash`.
 pub fn holders(relay: &Server, name: &str) -> Vec<String> {
     let answer = ask(relay.address(), format!("FIND {name}\n").as_bytes());
     if answer == "NOTFOUND\n" {
@@ -13,7 +13,7 @@ pub fn holders(relay: &Server, name: &str) -> Vec<String> {
     list(&answer, "HOLDERS ")
 }
 
-/// The files whose names contain a text: `size hash holders name` each.
+/// The files whose names contain `text`, each as `size hash holders name`.
 pub fn files(relay: &Server, text: &str) -> Vec<String> {
     let answer = ask(relay.address(), format!("SEARCH {text}\n").as_bytes());
     list(&answer, "FILES ")
@@ -29,14 +29,14 @@ fn list(answer: &str, head: &str) -> Vec<String> {
     lines
 }
 
-/// Waits until the relay's index has so many names.
+/// Waits until the relay's index has `count` names.
 #[track_caller]
-pub fn until_known(relay: &Server, count: u64) {
+pub fn wait_for_names(relay: &Server, count: u64) {
     let what = format!("{count} names in the index");
     eventually(&what, || relay.stat("names ") == count);
 }
 
-/// Has the relay believe that this node has this file.
+/// Registers a node and announces a file for it.
 pub fn announce(relay: &Server, node: SocketAddr, size: u64, name: &str) {
     let (ip, port) = (node.ip(), node.port());
     let lines = format!("REGISTER {ip} {port}\nSHARE {size} - {name}\n");

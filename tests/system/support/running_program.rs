@@ -1,4 +1,4 @@
-//! A program whose pipes a test holds itself, while it runs.
+//! A running program whose pipes belong to the test.
 
 use std::process::{Child, Command};
 
@@ -7,12 +7,12 @@ use wait_timeout::ChildExt;
 
 use crate::support::DEADLINE;
 
-/// A program that is killed when this is dropped, if it still runs.
-pub struct Running {
+/// A running program. It is killed when this is dropped.
+pub struct RunningProgram {
     pub child: Child,
 }
 
-impl Running {
+impl RunningProgram {
     pub fn start(command: &mut Command) -> Self {
         let child = command.spawn().expect("the program starts");
         Self { child }
@@ -23,18 +23,18 @@ impl Running {
         kill_process(pid, signal).expect("the process is there");
     }
 
-    /// Waits for the end; returns the exit code, unless a signal ended it.
+    /// Waits for the exit. Returns the exit code, or None if a signal ended the program.
     #[track_caller]
-    pub fn end(&mut self) -> Option<i32> {
+    pub fn wait(&mut self) -> Option<i32> {
         let status = self.child.wait_timeout(DEADLINE);
         let status = status.expect("the child can be waited for");
         status.expect("it ends in time").code()
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
-        // If it has ended, all is well.
+        // Errors mean that it has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

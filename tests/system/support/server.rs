@@ -15,51 +15,51 @@ use wait_timeout::ChildExt;
 
 use crate::support::{DEADLINE, ask};
 
-/// A server that runs until it is dropped.
+/// A running server. It is killed when this is dropped.
 pub struct Server {
     child: Child,
     address: SocketAddr,
     /// The first line on stdout.
-    pub greeting: String,
-    /// If nobody reads it yet.
+    pub first_line: String,
+    /// None while a thread reads it.
     stderr: Option<ChildStderr>,
     log: Arc<Log>,
-    /// Kept open: a closed pipe is something else to test.
+    /// Kept open: a server with a closed stdout is another test.
     stdout: BufReader<ChildStdout>,
 }
 
-/// What a program has written to stderr.
+/// The output of a program on stderr.
 #[derive(Default)]
 struct Log {
     text: Mutex<String>,
     grown: Condvar,
 }
 
-/// A relay on a port that the system chose.
+/// Starts a relay on a free port.
 pub fn relay(args: &[&str]) -> Server {
     Server::start(relay_command(args))
 }
 
-/// A relay's command line.
+/// The command line of a relay.
 pub fn relay_command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
     command.arg("0").args(args);
     command
 }
 
-/// A node that shares `folder`; the relay lists it already.
+/// Starts a node that shares `folder`, and waits until it is registered.
 pub fn node(relay: &Server, folder: &Path, args: &[&str]) -> Server {
     let node = unlisted_node(relay.address(), folder, args);
     node.log_until("registered as");
     node
 }
 
-/// A node whose relay need not be there.
+/// Starts a node and does not wait for its registration.
 pub fn unlisted_node(relay: SocketAddr, folder: &Path, args: &[&str]) -> Server {
     Server::start(node_command(relay, folder, args))
 }
 
-/// A node's command line.
+/// The command line of a node.
 pub fn node_command(relay: SocketAddr, folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
     command
@@ -67,7 +67,7 @@ pub fn node_command(relay: SocketAddr, folder: &Path, args: &[&str]) -> Command 
         .arg(relay.port().to_string())
         .arg("--share")
         .arg(folder)
-        // When a hash is known is chance; the tests of hashes wait for them.
+        // The time at which a hash is known is random. Tests of hashes wait for it.
         .arg("--no-hashes")
         .args(args);
     command
@@ -79,13 +79,13 @@ impl Server {
         Self::start_with(command, Stdio::null(), true)
     }
 
-    /// Starts one that may be told something by [`Server::enter`].
-    pub fn start_obeying(command: Command) -> Self {
+    /// Starts a server whose stdin is a pipe, for [`Server::enter`].
+    pub fn start_with_stdin(command: Command) -> Self {
         Self::start_with(command, Stdio::piped(), true)
     }
 
-    /// Starts one whose log nobody reads before [`Server::read_log`].
-    pub fn start_unread(command: Command, stdin: Stdio) -> Self {
+    /// Starts a server whose log is not read before [`Server::start_reading_log`].
+    pub fn start_without_log_reader(command: Command, stdin: Stdio) -> Self {
         Self::start_with(command, stdin, false)
     }
 
@@ -101,18 +101,18 @@ impl Server {
             log.follow(stderr.take().expect("stderr is a pipe"));
         }
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
-        let mut greeting = String::new();
-        stdout.read_line(&mut greeting).expect("a first line");
-        let address = greeting
+        let mut first_line = String::new();
+        stdout.read_line(&mut first_line).expect("a first line");
+        let address = first_line
             .split("listening on ")
             .nth(1)
             .and_then(|rest| rest.split([',', '\n']).next())
             .and_then(|address| address.parse().ok())
-            .unwrap_or_else(|| panic!("no address in {greeting:?}; log: {}", log.text()));
+            .unwrap_or_else(|| panic!("no address in {first_line:?}; log: {}", log.text()));
         Self {
             child,
             address,
-            greeting,
+            first_line,
             stderr,
             log,
             stdout,
@@ -132,7 +132,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Writes a line into the pipe that it reads.
+    /// Writes a line to its stdin.
     pub fn enter(&mut self, line: &str) {
         let stdin = self.child.stdin.as_mut().expect("it reads from a pipe");
         stdin
@@ -140,12 +140,12 @@ impl Server {
             .expect("it reads");
     }
 
-    /// Closes that pipe.
-    pub fn end_input(&mut self) {
+    /// Closes its stdin.
+    pub fn close_stdin(&mut self) {
         drop(self.child.stdin.take());
     }
 
-    /// The next line on stdout, without its end.
+    /// The next line on stdout, without the newline.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("a line");
@@ -153,8 +153,8 @@ impl Server {
         line
     }
 
-    /// From now on somebody reads the log.
-    pub fn read_log(&mut self) {
+    /// Starts to read the log.
+    pub fn start_reading_log(&mut self) {
         let stderr = self.stderr.take().expect("nobody reads it yet");
         self.log.follow(stderr);
     }
@@ -164,7 +164,7 @@ impl Server {
         self.log.until(|log| log.contains(text), text)
     }
 
-    /// Waits until the log contains `text` so many times.
+    /// Waits until the log contains `text` `count` times.
     pub fn log_until_count(&self, text: &str, count: usize) -> String {
         self.log
             .until(|log| log.matches(text).count() >= count, text)
@@ -180,7 +180,7 @@ impl Server {
         kill_process(pid, signal).expect("the process is there");
     }
 
-    /// Waits for the end of the program.
+    /// Waits for the exit.
     pub fn wait(&mut self) -> ExitStatus {
         self.child
             .wait_timeout(DEADLINE)
@@ -188,19 +188,19 @@ impl Server {
             .unwrap_or_else(|| panic!("it still runs; log: {}", self.log()))
     }
 
-    /// Whether it still runs after so long.
-    pub fn runs_on_for(&mut self, time: Duration) -> bool {
+    /// Whether the program still runs after `time`.
+    pub fn is_running_after(&mut self, time: Duration) -> bool {
         let status = self.child.wait_timeout(time);
         status.expect("the child can be waited for").is_none()
     }
 
-    /// SIGTERM, and its exit code.
+    /// Sends SIGTERM. Returns the exit code.
     pub fn stop(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);
         self.wait().code()
     }
 
-    /// A figure of its `STATS`.
+    /// A value of its `STATS`.
     pub fn stat(&self, name: &str) -> u64 {
         let stats = ask(self.address, b"STATS\n");
         stats
@@ -212,11 +212,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // SIGKILL also ends a stopped process; if it has ended, all is well.
+        // SIGKILL ends a stopped process too. Errors mean that it has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("--- log of {}\n{}", self.greeting.trim(), self.log.text());
+            eprintln!("--- log of {}\n{}", self.first_line.trim(), self.log.text());
         }
     }
 }
@@ -238,14 +238,14 @@ impl Log {
         self.text.lock().expect("no holder has failed").clone()
     }
 
-    fn until(&self, found: impl Fn(&str) -> bool, what: &str) -> String {
+    fn until(&self, is_complete: impl Fn(&str) -> bool, what: &str) -> String {
         let text = self.text.lock().expect("no holder has failed");
         let (guard, timeout) = self
             .grown
-            .wait_timeout_while(text, DEADLINE, |text| !found(text))
+            .wait_timeout_while(text, DEADLINE, |text| !is_complete(text))
             .expect("no holder has failed");
         let text = guard.clone();
-        // Without the lock: whoever fails below shows the log once more.
+        // The lock is released: a failed assertion reads the log again.
         drop(guard);
         assert!(
             !timeout.timed_out(),
@@ -255,7 +255,7 @@ impl Log {
     }
 }
 
-/// A node that shares `folder`, and the relay that it needs.
+/// Starts a relay, and a node that shares `folder`.
 pub fn node_with_relay(folder: &Path, args: &[&str]) -> (Server, Server) {
     let relay = relay(&[]);
     let node = node(&relay, folder, args);

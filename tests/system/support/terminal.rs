@@ -1,4 +1,4 @@
-//! A program on a pseudo-terminal, and the person before it.
+//! A program on a pseudo-terminal.
 
 use std::fs::File;
 use std::process::Command;
@@ -12,11 +12,11 @@ use tempfile::TempDir;
 
 use crate::support::eventually;
 
-/// A program that runs on a terminal of its own, without echo. It is killed when
-/// this is dropped.
+/// A program on a pseudo-terminal of its own, without echo. It is killed when this is
+/// dropped.
 pub struct Terminal {
     session: OsSession,
-    /// Its user has no history but this one.
+    /// The state folder, with the history.
     _state: TempDir,
 }
 
@@ -38,11 +38,11 @@ impl Terminal {
         }
     }
 
-    /// Waits until `text` is shown; returns what was shown before it.
+    /// Waits until `text` is shown. Returns the output before it.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
         let mut before = String::new();
-        // Not the crate's own `expect`, which spins without giving way.
+        // The `expect` of the crate spins without a yield.
         eventually(text, || match self.session.check(text) {
             Ok(shown) if shown.is_empty() => false,
             Ok(shown) => {
@@ -54,7 +54,7 @@ impl Terminal {
         before
     }
 
-    /// Types keys, without the one that ends the line.
+    /// Types keys without a newline.
     pub fn keys(&mut self, keys: &str) {
         self.session.send(keys).expect("the terminal is there");
     }
@@ -70,7 +70,7 @@ impl Terminal {
         self.at("peerline> ", line);
     }
 
-    /// Waits for this prompt and types a line.
+    /// Waits for `prompt` and types a line.
     #[track_caller]
     pub fn at(&mut self, prompt: &str, line: &str) {
         self.expect(prompt);
@@ -88,16 +88,15 @@ impl Terminal {
         kill_process(pid.expect("a process"), signal).expect("the process is there");
     }
 
-    /// The device, which outlives the program.
+    /// The terminal device, which outlives the program.
     pub fn device(&self) -> Device {
         let file = self.session.get_process().get_raw_handle();
         Device(file.expect("a descriptor"))
     }
 
-    /// Waits for the end of the program; returns what was still shown, and the
-    /// exit code.
+    /// Waits for the exit. Returns the remaining output and the exit code.
     #[track_caller]
-    pub fn end(mut self) -> (String, i32) {
+    pub fn wait(mut self) -> (String, i32) {
         let mut shown = String::new();
         eventually("the end of what is shown", || {
             let rest = self.session.check(Eof).expect("a terminal");
@@ -105,7 +104,7 @@ impl Terminal {
             !rest.is_empty()
         });
         let mut code = None;
-        // The terminal is closed a moment before the program is gone.
+        // The terminal is closed a moment before the program exits.
         eventually("the end of the program", || {
             match self.session.get_process().status() {
                 Ok(WaitStatus::Exited(_, status)) => code = Some(status),
@@ -118,7 +117,7 @@ impl Terminal {
     }
 }
 
-/// A terminal without its program.
+/// A terminal device.
 pub struct Device(File);
 
 impl Device {

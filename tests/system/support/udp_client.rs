@@ -1,23 +1,23 @@
-//! Talks in datagrams, as `nc -u` would.
+//! A UDP client of a relay, used like `nc -u`.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use crate::support::DEADLINE;
 
-/// A socket for datagrams to one server.
-pub struct Datagrams {
+/// A UDP socket that is connected to one server.
+pub struct UdpClient {
     socket: UdpSocket,
     cookie: String,
 }
 
-impl Datagrams {
-    pub fn to(address: SocketAddr) -> Self {
-        Self::from(address.ip(), address)
+impl UdpClient {
+    pub fn connect(address: SocketAddr) -> Self {
+        Self::connect_from(address.ip(), address)
     }
 
-    /// From another address of this machine, as if it were another machine.
-    pub fn from(source: IpAddr, address: SocketAddr) -> Self {
+    /// Sends from another address of this machine.
+    pub fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
         let socket = UdpSocket::bind((source, 0)).expect("an address of this machine");
         socket.connect(address).expect("an address");
         socket.set_read_timeout(Some(DEADLINE)).expect("an option");
@@ -25,7 +25,7 @@ impl Datagrams {
         Self { socket, cookie }
     }
 
-    /// The last cookie that came, or `-`.
+    /// The last received cookie, or `-`.
     pub fn cookie(&self) -> String {
         self.cookie.clone()
     }
@@ -34,7 +34,7 @@ impl Datagrams {
         self.socket.send(datagram.as_ref()).expect("it is sent");
     }
 
-    /// The next datagram that comes. It is text of whole lines.
+    /// The next datagram. It must consist of complete lines.
     pub fn receive(&mut self) -> String {
         let mut buffer = [0; 65_536];
         let length = self.socket.recv(&mut buffer).expect("a datagram comes");
@@ -52,7 +52,7 @@ impl Datagrams {
         self.receive()
     }
 
-    /// Asks behind a cookie, after having got one.
+    /// Sends lines with a cookie, which is requested first if there is none.
     pub fn ask_with_cookie(&mut self, lines: &str) -> String {
         if self.cookie == "-" {
             self.ask("PING\n");
@@ -60,9 +60,9 @@ impl Datagrams {
         self.ask(format!("COOKIE {} {lines}", self.cookie))
     }
 
-    /// What comes before the answer to a request that is sent now: the relay takes
-    /// datagrams in order, and nothing is lost on loopback.
-    pub fn until_now(&mut self) -> Vec<String> {
+    /// Receives all datagrams that the relay has sent so far: those before the reply to a
+    /// request that is sent now. Loopback neither loses nor reorders datagrams.
+    pub fn drain(&mut self) -> Vec<String> {
         self.send("COOKIE -.now PING\n");
         let mut before = Vec::new();
         loop {
@@ -73,7 +73,7 @@ impl Datagrams {
         }
     }
 
-    /// Whether the other side's system says that nobody takes datagrams there.
+    /// Whether the port of the server is closed (ICMP port unreachable).
     pub fn is_refused(&self, datagram: &str) -> bool {
         self.send(datagram);
         let answer = self.socket.recv(&mut [0]);

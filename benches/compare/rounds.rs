@@ -1,28 +1,28 @@
-//! Rounds in which the contenders take turns, and what they amount to: what a
-//! shared machine does to one round it does to all who run in it, so ratios of
-//! one round say more than figures of different ones.
+//! Rounds in which the contenders take turns. Other load on the machine affects all
+//! contenders of a round, so a ratio within one round says more than figures from
+//! different rounds.
 
 use std::io;
 use std::time::Duration;
 
-use crate::load::{Load, Sample, Until};
 use crate::process::Server;
+use crate::tcp_load::{Sample, StopWhen, TcpLoad};
 
-/// One of those who are compared; ours comes first.
+/// A program to compare. Ours is the first contender.
 pub(crate) struct Contender<'a> {
     pub(crate) name: &'static str,
     /// Runs one round.
-    act: Box<dyn FnMut() -> io::Result<Round> + 'a>,
+    run_once: Box<dyn FnMut() -> io::Result<RoundResult> + 'a>,
 }
 
-/// What one contender did in one round.
-pub(crate) struct Round {
+/// The result of one contender in one round.
+pub(crate) struct RoundResult {
     /// In the unit of the comparison.
     pub(crate) figure: f64,
-    /// How many of what the server's processor time is told for.
+    /// What the processor time was used for, such as the number of requests.
     pub(crate) units: f64,
     pub(crate) processor: Duration,
-    /// Answers that were wrong or did not come.
+    /// Wrong and missing replies.
     pub(crate) faults: u64,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// Nothing yet.
+    /// A series without rounds.
     pub(crate) fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -47,7 +47,7 @@ impl Series {
         }
     }
 
-    /// What need not be measured again: it is the same each time.
+    /// A series of one figure that is the same in each round.
     pub(crate) fn once(name: &'static str, figure: f64) -> Self {
         Self {
             figures: vec![figure],
@@ -57,31 +57,34 @@ impl Series {
 }
 
 impl<'a> Contender<'a> {
-    pub(crate) fn new(name: &'static str, act: impl FnMut() -> io::Result<Round> + 'a) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        run_once: impl FnMut() -> io::Result<RoundResult> + 'a,
+    ) -> Self {
         Self {
             name,
-            act: Box::new(act),
+            run_once: Box::new(run_once),
         }
     }
 
-    /// A server under a load: replies a second.
-    pub(crate) fn loaded(
+    /// A server under TCP load. The figure is replies a second.
+    pub(crate) fn under_load(
         name: &'static str,
         server: &'a Server,
-        mut load: Load,
+        mut load: TcpLoad,
         time: Duration,
     ) -> Self {
         Self::new(name, move || {
             let before = server.processor_time();
-            let samples = load.run(Until::Time(time))?;
+            let samples = load.run(StopWhen::Elapsed(time))?;
             let processor = server.processor_time() - before;
-            Ok(Round::of(&samples, processor))
+            Ok(RoundResult::from_samples(&samples, processor))
         })
     }
 }
 
-impl Round {
-    pub(crate) fn of(samples: &[Sample], processor: Duration) -> Self {
+impl RoundResult {
+    pub(crate) fn from_samples(samples: &[Sample], processor: Duration) -> Self {
         let replies = samples.iter().map(|sample| sample.replies).sum::<u64>() as f64;
         let seconds = samples
             .first()
@@ -98,9 +101,9 @@ impl Round {
     }
 }
 
-/// Each contender runs once to warm up, then `rounds` times, in an order that
-/// turns with each round.
-pub(crate) fn alternate(
+/// Runs each contender once to warm up, then `rounds` times. The order rotates with
+/// each round.
+pub(crate) fn run_rounds(
     rounds: usize,
     mut contenders: Vec<Contender<'_>>,
 ) -> io::Result<Vec<Series>> {
@@ -112,7 +115,7 @@ pub(crate) fn alternate(
     for round in 0..=rounds {
         for turn in 0..count {
             let which = (round + turn) % count;
-            let done = (contenders[which].act)()
+            let done = (contenders[which].run_once)()
                 .map_err(|error| io::Error::other(format!("{}: {error}", all[which].name)))?;
             let series = &mut all[which];
             series.faults += done.faults;
@@ -126,7 +129,7 @@ pub(crate) fn alternate(
     Ok(all)
 }
 
-/// The one below which a part of all figures lies.
+/// The figure below which the given part of all figures lies.
 pub(crate) fn quantile(figures: &[f64], part: f64) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -137,7 +140,7 @@ pub(crate) fn quantile(figures: &[f64], part: f64) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// The middle one.
+/// The median.
 pub(crate) fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,16 +1,15 @@
-//! Answers datagrams: checks nothing of a cookie, repeats the tag, and answers
-//! with the same text; only the digits of the number that is asked for differ.
+//! Answers datagrams with a template, behind the tag. The cookie is not checked.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::{fs, io};
 
-use super::memory::number_in;
-use crate::exchange::Template;
+use super::template_reply::number_in;
+use crate::request_spec::Template;
 
-/// The cookie that everybody gets.
+/// The cookie for every client.
 const COOKIE: &[u8] = b"COOKIE abcdefg\n";
 
-/// `reply` is the file that holds the template.
+/// `reply` is the path of the template.
 pub(super) fn run(reply: &str) -> io::Result<()> {
     let reply = Template::new(fs::read(reply)?);
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;

@@ -1,5 +1,5 @@
-//! The loop of those who answer lines: read once, answer every whole line, write
-//! once. What is not whole, or not taken, is kept for its connection alone.
+//! A loop that answers lines: one read, a reply to each complete line, one write. Only
+//! incomplete lines and unsent replies are kept for a connection.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,13 +13,13 @@ const LISTENER: Token = Token(usize::MAX);
 
 struct Connection {
     stream: TcpStream,
-    /// The beginning of a line.
+    /// An incomplete line.
     input: Vec<u8>,
-    /// What the socket did not take.
+    /// Unsent replies.
     output: Vec<u8>,
 }
 
-/// Answers lines until the process is ended.
+/// Answers lines until the process is killed.
 pub(super) fn serve(mut answer: impl FnMut(&[u8], &mut Vec<u8>)) -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut listener = listen()?;
@@ -55,9 +55,8 @@ pub(super) fn serve(mut answer: impl FnMut(&[u8], &mut Vec<u8>)) -> io::Result<(
     }
 }
 
-/// Listens, and says where. bbr paces what it sends by timers, which costs half
-/// of the rate where nothing can be congested: where the system allows it, its
-/// connections use reno.
+/// Listens and prints the address. bbr paces by timers, which costs half of the rate on
+/// loopback: connections use reno if the system allows it.
 pub(super) fn listen() -> io::Result<TcpListener> {
     let listener = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let _ = sockopt::set_tcp_congestion(&listener, "reno");
@@ -110,7 +109,7 @@ impl Connection {
     }
 }
 
-/// Writes once; returns how much was taken.
+/// Writes once. Returns the number of bytes that were sent.
 pub(super) fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     match stream.write(bytes) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),

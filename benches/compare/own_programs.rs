@@ -1,4 +1,4 @@
-//! Our own programs, as they are built for release, and the limit programs.
+//! Our programs in release builds, and the limit programs.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -13,18 +13,18 @@ use crate::process::Server;
 /// The client program.
 pub(crate) const CLIENT: &str = env!("CARGO_BIN_EXE_peer-client");
 
-/// No node needs longer to be listed.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest time for a node to be listed.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A relay. It logs warnings only, as the peers do.
+/// Starts a relay. Like the other servers it logs warnings only.
 pub(crate) fn relay(args: &[&str]) -> io::Result<Server> {
     let mut all = vec!["0", "--log-level", "warn"];
     all.extend(args);
-    Server::that_tells(env!("CARGO_BIN_EXE_relay-server"), &all)
+    Server::start_reporting_address(env!("CARGO_BIN_EXE_relay-server"), &all)
 }
 
-/// A node that shares `folder` and is listed by `relay`. It computes no hashes:
-/// that is another work than serving.
+/// Starts a node that shares `folder`, and waits until `relay` lists it. It computes no
+/// hashes.
 pub(crate) fn node(relay: &Server, folder: &Path) -> io::Result<Server> {
     let node = unlisted_node(relay, folder)?;
     let address = format!("{} {}\n", node.address.ip(), node.address.port());
@@ -32,12 +32,12 @@ pub(crate) fn node(relay: &Server, folder: &Path) -> io::Result<Server> {
     Ok(node)
 }
 
-/// The same, but it computes the hashes of its files.
+/// Starts a node that computes the hashes of its files.
 pub(crate) fn hashing_node(relay: &Server, folder: &Path) -> io::Result<Server> {
     start_node(relay, folder, "--no-hash-cache")
 }
 
-/// The hash of a file, as soon as the relay knows it.
+/// Waits until the relay knows the hash of a file.
 pub(crate) fn hash_of(relay: &Server, name: &str) -> io::Result<String> {
     let hash = |line: &str| {
         line.split(' ')
@@ -54,7 +54,7 @@ pub(crate) fn hash_of(relay: &Server, name: &str) -> io::Result<String> {
         .ok_or_else(|| io::Error::other("no hash"))
 }
 
-/// A node that may not be listed yet, and computes no hashes.
+/// Starts a node without hashes, and does not wait until it is listed.
 pub(crate) fn unlisted_node(relay: &Server, folder: &Path) -> io::Result<Server> {
     start_node(relay, folder, "--no-hashes")
 }
@@ -71,33 +71,33 @@ fn start_node(relay: &Server, folder: &Path, hashes: &str) -> io::Result<Server>
         "--log-level",
         "warn",
     ];
-    Server::that_tells(env!("CARGO_BIN_EXE_peer-node"), &args)
+    Server::start_reporting_address(env!("CARGO_BIN_EXE_peer-node"), &args)
 }
 
-/// Asks again until the answer is the one that is waited for.
+/// Repeats a request until the reply is accepted.
 fn ask_until(relay: &Server, request: &str, found: impl Fn(&str) -> bool) -> io::Result<String> {
-    let begun = Instant::now();
+    let start = Instant::now();
     loop {
         let answer = ask(relay.address, request)?;
         if found(&answer) {
             return Ok(answer);
         }
-        if begun.elapsed() > PATIENCE {
+        if start.elapsed() > TIMEOUT {
             return Err(io::Error::other(format!("still {answer:?}")));
         }
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// A limit program: this very program under another name.
+/// Starts a limit program: this program with other arguments.
 pub(crate) fn limit(name: &str, args: &[&str]) -> io::Result<Server> {
     let this = env::current_exe()?;
     let mut all = vec![limit::WORD, name];
     all.extend(args);
-    Server::that_tells(&this.to_string_lossy(), &all)
+    Server::start_reporting_address(&this.to_string_lossy(), &all)
 }
 
-/// Asks as `nc -N` does: the whole answer.
+/// Sends a request, half-closes, and reads the whole reply, as `nc -N` does.
 pub(crate) fn ask(address: SocketAddr, request: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.write_all(request.as_bytes())?;

@@ -1,4 +1,5 @@
-//! A hundred thousand leases that end at once: nobody else should notice.
+//! A hundred thousand leases that end at once, and the latency of another client
+//! meanwhile.
 
 use std::io;
 use std::sync::Arc;
@@ -7,23 +8,23 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Bench;
-use super::served::fill;
-use crate::exchange::Exchange;
-use crate::load::{Group, Load, Until};
-use crate::ours;
+use super::ScratchFolders;
+use super::server_under_load::fill;
+use crate::own_programs;
 use crate::process::Server;
-use crate::report::{Outcome, Unit};
-use crate::series::{Series, median};
+use crate::report::{Comparison, Unit};
+use crate::request_spec::RequestSpec;
+use crate::rounds::{Series, median};
+use crate::tcp_load::{ConnectionGroup, StopWhen, TcpLoad};
 
 const NODES: u32 = 100_000;
-/// A node's address.
+/// The address of a node.
 const NODE: &str = "10.1#0.1#1.1#2 4000";
-/// How often it happens.
+/// Number of repetitions.
 const TIMES: usize = 5;
-/// The relay is held for so long that all leases are over when it goes on.
+/// How long the relay is stopped, so that all leases have ended when it continues.
 const HELD: Duration = Duration::from_millis(2500);
-/// How long others ask it then.
+/// How long the other client sends requests.
 const WATCHED: Duration = Duration::from_secs(1);
 
 const LATENCY: Unit = Unit {
@@ -32,11 +33,11 @@ const LATENCY: Unit = Unit {
     each: "second",
 };
 
-pub(super) fn run(_: &Bench) -> io::Result<Vec<Outcome>> {
-    let relay = ours::relay(&["--lease", "2"])?;
+pub(super) fn run(_: &ScratchFolders) -> io::Result<Vec<Comparison>> {
+    let relay = own_programs::relay(&["--lease", "2"])?;
     let mut longest = Series::new("longest PING");
     for _ in 0..TIMES {
-        let register = Exchange::exact(
+        let register = RequestSpec::exact(
             format!("REGISTER {NODE}\n"),
             format!("OK 2 {NODE} 0\n"),
             NODES,
@@ -44,15 +45,15 @@ pub(super) fn run(_: &Bench) -> io::Result<Vec<Outcome>> {
         fill(&relay, register)?;
         send_signal(&relay, Signal::STOP)?;
         thread::sleep(HELD);
-        let ping = Group {
-            exchange: Arc::new(Exchange::exact("PING\n", "PONG\n", 1)),
+        let ping = ConnectionGroup {
+            spec: Arc::new(RequestSpec::exact("PING\n", "PONG\n", 1)),
             connections: 1,
             in_flight: 1,
         };
-        let mut load = Load::new(relay.address, vec![ping])?;
+        let mut load = TcpLoad::new(relay.address, vec![ping])?;
         send_signal(&relay, Signal::CONT)?;
-        let samples = load.run(Until::Time(WATCHED))?;
-        let left = ours::ask(relay.address, "LIST\n")?;
+        let samples = load.run(StopWhen::Elapsed(WATCHED))?;
+        let left = own_programs::ask(relay.address, "LIST\n")?;
         let latency = samples[0].latencies.iter().max().copied();
         let latency = latency.unwrap_or(WATCHED).as_secs_f64() * 1e3;
         longest.figures.push(latency);
@@ -61,7 +62,7 @@ pub(super) fn run(_: &Bench) -> io::Result<Vec<Outcome>> {
     let middle = median(&longest.figures);
     let title = "100,000 leases are over at once, while another client sends PING";
     Ok(vec![
-        Outcome::new("leases", title, LATENCY, vec![longest]).at_most(
+        Comparison::new("leases", title, LATENCY, vec![longest]).at_most(
             "the median of the longest, milliseconds,",
             5.0,
             middle,

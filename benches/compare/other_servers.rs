@@ -1,5 +1,5 @@
-//! The servers that ours are compared with, each as fast as it can be set up for
-//! what it is asked here. All are packages of Debian.
+//! The servers to compare with, configured for the best rate in these workloads. All
+//! are Debian packages.
 
 use std::fs;
 use std::io;
@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use crate::process::{Server, free_address};
 
-/// Programs, and the packages that have them.
-const PEERS: [(&str, &str); 6] = [
+/// Programs and their packages.
+const OTHER_SERVERS: [(&str, &str); 6] = [
     ("nginx", "nginx-light"),
     ("redis-server", "redis-server"),
     ("memcached", "memcached"),
@@ -18,9 +18,12 @@ const PEERS: [(&str, &str); 6] = [
     ("b3sum", "b3sum"),
 ];
 
-/// Says which peers are not installed, and how to install them.
+/// A message about the programs that are not installed.
 pub(crate) fn missing() -> Option<String> {
-    let missing: Vec<_> = PEERS.iter().filter(|(program, _)| !has(program)).collect();
+    let missing: Vec<_> = OTHER_SERVERS
+        .iter()
+        .filter(|(program, _)| !has(program))
+        .collect();
     if missing.is_empty() {
         return None;
     }
@@ -46,8 +49,9 @@ pub(crate) fn has(program: &str) -> bool {
     found.is_ok()
 }
 
-/// nginx over a folder: one worker, sendfile, open files cached, no log. With
-/// `tcp_nopush` it holds the first segment back, which costs a third.
+/// Starts nginx for a folder: one worker, sendfile, a cache of open files, no log.
+/// `tcp_nopush` is off: it would delay the first segment, which costs a third of the
+/// rate.
 pub(crate) fn nginx(scratch: &Path, root: &Path) -> io::Result<Option<Server>> {
     if !has("nginx") {
         return Ok(None);
@@ -76,10 +80,10 @@ pub(crate) fn nginx(scratch: &Path, root: &Path) -> io::Result<Option<Server>> {
     fs::write(&file, settings)?;
     let file = file.to_string_lossy();
     let prefix = folder.to_string_lossy();
-    Server::at(address, "nginx", &["-p", &prefix, "-c", &file]).map(Some)
+    Server::start_at(address, "nginx", &["-p", &prefix, "-c", &file]).map(Some)
 }
 
-/// Redis without anything on disk.
+/// Starts Redis without persistence.
 pub(crate) fn redis() -> io::Result<Option<Server>> {
     if !has("redis-server") {
         return Ok(None);
@@ -90,10 +94,10 @@ pub(crate) fn redis() -> io::Result<Option<Server>> {
                 --tcp-backlog 4096 --loglevel warning --port";
     let mut args: Vec<&str> = args.split_whitespace().collect();
     args.extend([port.as_str(), "--save", ""]);
-    Server::at(address, "redis-server", &args).map(Some)
+    Server::start_at(address, "redis-server", &args).map(Some)
 }
 
-/// memcached with one thread and room for a million entries.
+/// Starts memcached with one thread and memory for a million entries.
 pub(crate) fn memcached() -> io::Result<Option<Server>> {
     if !has("memcached") {
         return Ok(None);
@@ -103,5 +107,5 @@ pub(crate) fn memcached() -> io::Result<Option<Server>> {
     let args = "-l 127.0.0.1 -U 0 -t 1 -m 1024 -c 12000 -b 4096 -R 1000 -u root -p";
     let mut args: Vec<&str> = args.split_whitespace().collect();
     args.push(&port);
-    Server::at(address, "memcached", &args).map(Some)
+    Server::start_at(address, "memcached", &args).map(Some)
 }

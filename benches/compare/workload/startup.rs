@@ -1,26 +1,25 @@
-//! What it takes to begin: a client that fetches one small file, and a node with
-//! many files that is to serve the first one.
+//! Start-up times: a client that fetches one small file, and a node with many files.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::Bench;
+use super::ScratchFolders;
 use crate::process::{self, Server};
-use crate::report::{Outcome, Unit};
-use crate::series::{Contender, Round, alternate, median};
-use crate::{ours, peers};
+use crate::report::{Comparison, Unit};
+use crate::rounds::{Contender, RoundResult, median, run_rounds};
+use crate::{other_servers, own_programs};
 
-/// What the small file holds.
+/// The content of each file.
 const CONTENT: &str = "Hello, Peerline!\n";
-/// How often a client is started.
+/// Number of client starts.
 const CLIENTS: usize = 40;
 
 /// Files of the large share, and of each of its folders.
 const FILES: usize = 100_000;
 const A_FOLDER: usize = 1000;
-/// How often the node is started.
+/// Number of node starts.
 const NODES: usize = 5;
 
 const TIME: Unit = Unit {
@@ -29,27 +28,27 @@ const TIME: Unit = Unit {
     each: "start",
 };
 
-/// The whole program: start, ask the relay, ask the node, print, end.
-pub(super) fn client(bench: &Bench) -> io::Result<Vec<Outcome>> {
-    let folder = bench.disk().join("one");
+/// The whole client: start, ask the relay, ask the node, print, exit.
+pub(super) fn client(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
+    let folder = scratch.disk().join("one");
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("hello.txt"), CONTENT)?;
-    let relay = ours::relay(&[])?;
-    let node = ours::node(&relay, &folder)?;
+    let relay = own_programs::relay(&[])?;
+    let node = own_programs::node(&relay, &folder)?;
     let (ip, port) = (relay.address.ip().to_string(), relay.address.port());
     let port = port.to_string();
     let get = [&*ip, &*port, "--quiet", "get", "hello.txt"];
-    let nginx = peers::nginx(bench.disk(), &folder)?;
+    let nginx = other_servers::nginx(scratch.disk(), &folder)?;
     let url;
-    let mut contenders = vec![starting("peer-client", &node, ours::CLIENT, &get)];
-    if let Some(nginx) = nginx.as_ref().filter(|_| peers::has("curl")) {
+    let mut contenders = vec![starting("peer-client", &node, own_programs::CLIENT, &get)];
+    if let Some(nginx) = nginx.as_ref().filter(|_| other_servers::has("curl")) {
         url = format!("http://{}/hello.txt", nginx.address);
         contenders.push(starting("nginx+curl", nginx, "curl", &["-s", &url]));
     }
     let title = "a small file, the whole program: list, ask, print";
-    let series = alternate(CLIENTS, contenders)?;
+    let series = run_rounds(CLIENTS, contenders)?;
     Ok(vec![
-        Outcome::new("client", title, TIME, series).at_least(1.0, "nginx+curl"),
+        Comparison::new("client", title, TIME, series).at_least(1.0, "nginx+curl"),
     ])
 }
 
@@ -63,8 +62,8 @@ fn starting<'a>(
     Contender::new(name, move || {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let before = server.processor_time();
-        let (printed, time) = process::output_of(client, &args)?;
-        Ok(Round {
+        let (printed, time) = process::run_with_output(client, &args)?;
+        Ok(RoundResult {
             figure: milliseconds(time),
             units: 1.0,
             processor: server.processor_time() - before,
@@ -73,25 +72,25 @@ fn starting<'a>(
     })
 }
 
-/// From the start of the node until it has served a file.
-pub(super) fn node(bench: &Bench) -> io::Result<Vec<Outcome>> {
-    let folder = make_files(&bench.disk().join("many"))?;
-    let relay = ours::relay(&[])?;
+/// The time from the start of a node to the first served file.
+pub(super) fn node(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
+    let folder = make_files(&scratch.disk().join("many"))?;
+    let relay = own_programs::relay(&[])?;
     let contender = Contender::new("peer-node", || {
-        let begun = Instant::now();
-        let node = ours::unlisted_node(&relay, &folder)?;
-        let answer = ours::ask(node.address, "GET 99/999.txt\n")?;
-        Ok(Round {
-            figure: milliseconds(begun.elapsed()),
+        let start = Instant::now();
+        let node = own_programs::unlisted_node(&relay, &folder)?;
+        let answer = own_programs::ask(node.address, "GET 99/999.txt\n")?;
+        Ok(RoundResult {
+            figure: milliseconds(start.elapsed()),
             units: 1.0,
             processor: node.processor_time(),
             faults: u64::from(answer != format!("FOUND {}\n{CONTENT}", CONTENT.len())),
         })
     });
-    let series = alternate(NODES, vec![contender])?;
+    let series = run_rounds(NODES, vec![contender])?;
     let middle = median(&series[0].figures);
     let title = "a share of 100,000 files, from the start until the first one was served";
-    Ok(vec![Outcome::new("share", title, TIME, series).at_most(
+    Ok(vec![Comparison::new("share", title, TIME, series).at_most(
         "milliseconds",
         1000.0,
         middle,

@@ -1,4 +1,4 @@
-//! What is compared: one file a subject.
+//! The workloads, one file for each subject.
 
 mod directory;
 mod get;
@@ -6,8 +6,8 @@ mod idle;
 mod leases;
 mod list;
 mod search;
-mod served;
-mod start;
+mod server_under_load;
+mod startup;
 mod stream;
 
 use std::path::Path;
@@ -19,25 +19,25 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tempfile::TempDir;
 
-use crate::report::{Outcome, Unit};
+use crate::report::{Comparison, Unit};
 
-/// A subject.
+/// A workload.
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
-    pub(crate) run: fn(&Bench) -> io::Result<Vec<Outcome>>,
+    pub(crate) run: fn(&ScratchFolders) -> io::Result<Vec<Comparison>>,
 }
 
-/// All of them, in the order in which they run.
+/// All workloads, in the order in which they run.
 pub(crate) const WORKLOADS: &[Workload] = &[
     Workload {
         name: "get",
-        about: "files of 1 KiB: many connections, pipelined, one by one, anew each time",
+        about: "files of 1 KiB: many connections, pipelined, one by one, one connection each",
         run: get::run,
     },
     Workload {
         name: "stream",
-        about: "a file of 1 GiB that the client forgets, also under reno",
+        about: "a file of 1 GiB to /dev/null, also under reno",
         run: stream::discarded,
     },
     Workload {
@@ -67,49 +67,49 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "leases",
-        about: "100,000 leases that end at once",
+        about: "100,000 leases that expire together",
         run: leases::run,
     },
     Workload {
         name: "idle",
-        about: "ten thousand connections that say nothing",
+        about: "ten thousand idle connections",
         run: idle::run,
     },
     Workload {
         name: "client",
         about: "a small file, from the start of the client to its end",
-        run: start::client,
+        run: startup::client,
     },
     Workload {
         name: "share",
         about: "a node with 100,000 files, until it has served the first one",
-        run: start::node,
+        run: startup::node,
     },
 ];
 
-/// How long one contender is under load in one round.
+/// The time of one contender in one round.
 const TIME: Duration = Duration::from_millis(500);
 /// Rounds of each comparison.
 const ROUNDS: usize = 7;
 
-/// What a server does under load.
+/// The unit for servers under load.
 const REQUESTS: Unit = Unit {
     name: "requests/s",
     more_is_better: true,
     each: "request",
 };
 
-/// Where files are put while it runs.
-pub(crate) struct Bench {
+/// Temporary folders for files of the benchmark.
+pub(crate) struct ScratchFolders {
     disk: TempDir,
     memory: TempDir,
 }
 
-impl Bench {
-    /// Makes the folders. They are cleared away even if a signal ends us.
+impl ScratchFolders {
+    /// Creates the folders. They are removed even if a signal ends the benchmark.
     pub(crate) fn new() -> io::Result<Self> {
         let shm = Path::new("/dev/shm");
-        let bench = Self {
+        let scratch = Self {
             disk: TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?,
             memory: if shm.is_dir() {
                 TempDir::new_in(shm)?
@@ -117,16 +117,16 @@ impl Bench {
                 TempDir::new_in(env::temp_dir())?
             },
         };
-        let folders = [bench.disk().to_owned(), bench.memory().to_owned()];
+        let folders = [scratch.disk().to_owned(), scratch.memory().to_owned()];
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         thread::spawn(move || {
             if signals.forever().next().is_some() {
-                // What is not removed is not ours any more.
+                // Errors cannot be handled here.
                 let _ = folders.map(fs::remove_dir_all);
                 process::exit(i32::from(Exit::Interrupted as u8));
             }
         });
-        Ok(bench)
+        Ok(scratch)
     }
 
     /// A folder on disk.
@@ -134,7 +134,7 @@ impl Bench {
         self.disk.path()
     }
 
-    /// A folder in memory, where there is such a file system.
+    /// A folder in memory, if there is /dev/shm.
     pub(crate) fn memory(&self) -> &Path {
         self.memory.path()
     }

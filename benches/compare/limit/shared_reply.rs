@@ -1,5 +1,5 @@
-//! Answers each line with the same bytes, which are never copied: for replies
-//! that are larger than any socket's buffer.
+//! Answers each line with the same bytes without copying them, for replies that are
+//! larger than the socket buffers.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read};
@@ -8,17 +8,17 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
-use super::lines::{listen, write};
+use super::line_server::{listen, write};
 
 const LISTENER: Token = Token(usize::MAX);
 
 struct Connection {
     stream: TcpStream,
-    /// Bytes that wait to be sent: one reply for each line.
+    /// Bytes left to send: one reply for each line.
     left: usize,
 }
 
-/// `reply` is the file that holds the bytes.
+/// `reply` is the path of the reply.
 pub(super) fn run(reply: &str) -> io::Result<()> {
     let reply = fs::read(reply)?;
     let mut poll = Poll::new()?;
@@ -60,7 +60,7 @@ impl Connection {
             Err(error) => return Err(error),
         }
         while self.left > 0 {
-            // The first reply may have been sent in part.
+            // A part of the first reply may have been sent.
             let from = (reply.len() - self.left % reply.len()) % reply.len();
             let sent = write(&mut self.stream, &reply[from..])?;
             if sent == 0 {

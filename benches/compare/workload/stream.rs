@@ -1,21 +1,21 @@
-//! One large file over one connection: to a client that forgets it, and into
-//! files. Whole programs, from their start to their end.
+//! One large file over one connection, to /dev/null and into files. The clients are
+//! whole programs, from start to exit.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::Bench;
-use crate::machine::{congestion_control, set_congestion_control};
+use super::ScratchFolders;
+use crate::host::{congestion_control, set_congestion_control};
 use crate::process::{self, Server};
-use crate::report::{Outcome, Unit};
-use crate::series::{Contender, Round, Series, alternate};
-use crate::{limit, ours, peers};
+use crate::report::{Comparison, Unit};
+use crate::rounds::{Contender, RoundResult, Series, run_rounds};
+use crate::{limit, other_servers, own_programs};
 
 const ROUNDS: usize = 5;
-/// The file's name.
+/// The name of the file.
 const NAME: &str = "large.bin";
-/// Its size in pieces of 1 MiB.
+/// Its size in MiB.
 const PIECES: u64 = 1024;
 
 const RATE: Unit = Unit {
@@ -24,23 +24,23 @@ const RATE: Unit = Unit {
     each: "GiB",
 };
 
-/// To a client that forgets what it gets.
-pub(super) fn discarded(bench: &Bench) -> io::Result<Vec<Outcome>> {
+/// Transfers whose content is discarded.
+pub(super) fn discarded(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
     let usual = congestion_control();
-    let title = format!("1 GiB in one stream, forgotten by the client, under {usual}");
+    let title = format!("1 GiB in one stream to /dev/null, under {usual}");
     let target = Target::Nothing;
-    let outcome = Outcome::new("stream", title, RATE, compare(bench, &target)?)
+    let outcome = Comparison::new("stream", title, RATE, compare(scratch, &target)?)
         .at_least(1.0, "nginx+curl")
         .at_least(0.9, "limit")
         .processor_at_most(1.1, "nginx+curl");
-    let mut outcomes = vec![outcome];
+    let mut comparisons = vec![outcome];
     match set_congestion_control("reno") {
         Ok(()) => {
             let title = "the same under reno: the code rather than the kernel's timers";
-            let series = compare(bench, &target);
+            let series = compare(scratch, &target);
             set_congestion_control(&usual)?;
-            outcomes.push(
-                Outcome::new("stream-reno", title, RATE, series?)
+            comparisons.push(
+                Comparison::new("stream-reno", title, RATE, series?)
                     .at_least(1.2, "nginx+curl")
                     .at_least(0.9, "limit")
                     .processor_at_most(1.1, "nginx+curl"),
@@ -48,72 +48,74 @@ pub(super) fn discarded(bench: &Bench) -> io::Result<Vec<Outcome>> {
         }
         Err(error) => eprintln!("stream-reno is left out: reno cannot be chosen: {error}"),
     }
-    Ok(outcomes)
+    Ok(comparisons)
 }
 
-/// Into files.
-pub(super) fn stored(bench: &Bench) -> io::Result<Vec<Outcome>> {
+/// Transfers into files.
+pub(super) fn stored(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
     let file = |folder: &Path, checked| Target::File {
         path: folder.join("got"),
         checked,
     };
-    let memory = compare(bench, &file(bench.memory(), false))?;
-    let disk = compare(bench, &file(bench.disk(), false))?;
-    let checked = compare(bench, &file(bench.memory(), true))?;
+    let memory = compare(scratch, &file(scratch.memory(), false))?;
+    let disk = compare(scratch, &file(scratch.disk(), false))?;
+    let checked = compare(scratch, &file(scratch.memory(), true))?;
     let by_hash = "1 GiB into a file on tmpfs, checked by its BLAKE3 hash";
     Ok(vec![
-        Outcome::new("file-tmpfs", "1 GiB into a file on tmpfs", RATE, memory)
+        Comparison::new("file-tmpfs", "1 GiB into a file on tmpfs", RATE, memory)
             .at_least(1.3, "nginx+curl")
             .at_least(0.85, "limit"),
-        Outcome::new("file-disk", "1 GiB into a file on disk", RATE, disk)
+        Comparison::new("file-disk", "1 GiB into a file on disk", RATE, disk)
             .at_least(2.0, "nginx+curl")
             .at_least(0.85, "limit"),
-        Outcome::new("file-checked", by_hash, RATE, checked),
+        Comparison::new("file-checked", by_hash, RATE, checked),
     ])
 }
 
-/// Where the client puts it.
+/// Where the client writes the content.
 enum Target {
     Nothing,
     File {
         path: PathBuf,
-        /// The client compares the hash of what it gets.
+        /// The client verifies the hash of the content.
         checked: bool,
     },
 }
 
-fn compare(bench: &Bench, target: &Target) -> io::Result<Vec<Series>> {
-    let folder = bench.memory().join("large");
+fn compare(scratch: &ScratchFolders, target: &Target) -> io::Result<Vec<Series>> {
+    let folder = scratch.memory().join("large");
     let file = make_file(&folder)?;
-    let relay = ours::relay(&[])?;
-    let limit = ours::limit("stream", &[&folder.to_string_lossy()])?;
-    let nginx = peers::nginx(bench.disk(), &folder)?;
+    let relay = own_programs::relay(&[])?;
+    let limit = own_programs::limit("file-server", &[&folder.to_string_lossy()])?;
+    let nginx = other_servers::nginx(scratch.disk(), &folder)?;
     let path = target.path();
     let (ip, port) = (relay.address.ip().to_string(), relay.address.port());
     let port = port.to_string();
     let mut get = vec![&*ip, &*port, "--quiet", "get", NAME, "-o", &*path];
     let (node, hash);
     if target.is_checked() {
-        node = ours::hashing_node(&relay, &folder)?;
-        hash = ours::hash_of(&relay, NAME)?;
+        node = own_programs::hashing_node(&relay, &folder)?;
+        hash = own_programs::hash_of(&relay, NAME)?;
         get.extend(["--hash", &*hash]);
     } else {
-        node = ours::node(&relay, &folder)?;
+        node = own_programs::node(&relay, &folder)?;
     }
     let fetching = |name, server, client: &str, args: &[&str]| {
         fetching(name, server, client, args, &file, target)
     };
-    let mut contenders = vec![fetching("peerline", &node, ours::CLIENT, &get)];
+    let mut contenders = vec![fetching("peerline", &node, own_programs::CLIENT, &get)];
     if let Some(nginx) = &nginx {
         let url = format!("http://{}/{NAME}", nginx.address);
         let curl = ["-s", "-o", &*path, &*url];
         match target {
-            Target::File { checked: true, .. } if peers::has("curl") && peers::has("b3sum") => {
+            Target::File { checked: true, .. }
+                if other_servers::has("curl") && other_servers::has("b3sum") =>
+            {
                 let both = "curl -s -o \"$0\" \"$1\" && b3sum --num-threads 1 \"$0\"";
                 let args = ["-c", both, &*path, &*url];
                 contenders.push(fetching("nginx+curl+b3sum", nginx, "sh", &args));
             }
-            Target::Nothing | Target::File { checked: false, .. } if peers::has("curl") => {
+            Target::Nothing | Target::File { checked: false, .. } if other_servers::has("curl") => {
                 contenders.push(fetching("nginx+curl", nginx, "curl", &curl));
             }
             _ => {}
@@ -122,7 +124,7 @@ fn compare(bench: &Bench, target: &Target) -> io::Result<Vec<Series>> {
             path,
             checked: false,
         } = target
-            && peers::has("aria2c")
+            && other_servers::has("aria2c")
         {
             let folder = path.parent().unwrap_or(path).to_string_lossy();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -140,7 +142,7 @@ fn compare(bench: &Bench, target: &Target) -> io::Result<Vec<Series>> {
     };
     let args = [limit::WORD, mode, &*address, NAME, &*path];
     contenders.push(fetching("limit", &limit, &this.to_string_lossy(), &args));
-    alternate(ROUNDS, contenders)
+    run_rounds(ROUNDS, contenders)
 }
 
 /// A client program that fetches the file from a server.
@@ -161,7 +163,7 @@ fn fetching<'a>(
         let time = process::run(&client, &args)?;
         let processor = server.processor_time() - before;
         let is_right = target.check(file, &mut is_checked)?;
-        Ok(Round {
+        Ok(RoundResult {
             figure: (PIECES as f64 / 1024.0) / time.as_secs_f64(),
             units: PIECES as f64 / 1024.0,
             processor,
@@ -182,23 +184,23 @@ impl Target {
         matches!(self, Self::File { checked: true, .. })
     }
 
-    /// Whether what was stored is the file: its length each time, its bytes once.
-    /// Takes it away, and gives the disk time to forget it.
+    /// Whether the saved file equals the original: its length each time, its bytes
+    /// once. Removes the file.
     fn check(&self, file: &Path, is_checked: &mut bool) -> io::Result<bool> {
         let Self::File { path, .. } = self else {
-            // The client's exit code has said that all has come.
+            // The exit code of the client was checked.
             return Ok(true);
         };
         let mut is_right = fs::metadata(path)?.len() == fs::metadata(file)?.len();
         if !std::mem::replace(is_checked, true) {
-            is_right &= hold_the_same(path, file)?;
+            is_right &= have_equal_content(path, file)?;
         }
         fs::remove_file(path)?;
         Ok(is_right)
     }
 }
 
-fn hold_the_same(one: &Path, other: &Path) -> io::Result<bool> {
+fn have_equal_content(one: &Path, other: &Path) -> io::Result<bool> {
     let (mut one, mut other) = (File::open(one)?, File::open(other)?);
     let (mut here, mut there) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     loop {
@@ -213,7 +215,7 @@ fn hold_the_same(one: &Path, other: &Path) -> io::Result<bool> {
     }
 }
 
-/// Makes the file, unless it is there; no two of its pieces are alike.
+/// Creates the file, unless it exists. All of its pieces differ.
 fn make_file(folder: &Path) -> io::Result<PathBuf> {
     let path = folder.join(NAME);
     if !path.exists() {

@@ -1,22 +1,22 @@
-//! Searching among a million names, and whether others have to wait meanwhile.
+//! SEARCH among a million names, and the latency of another client meanwhile.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Bench, directory};
-use crate::exchange::Exchange;
-use crate::load::{Group, Load, Until};
-use crate::ours;
+use super::{ScratchFolders, directory};
+use crate::own_programs;
 use crate::process::Server;
-use crate::report::{Outcome, Unit};
-use crate::series::{Series, quantile};
+use crate::report::{Comparison, Unit};
+use crate::request_spec::RequestSpec;
+use crate::rounds::{Series, quantile};
+use crate::tcp_load::{ConnectionGroup, StopWhen, TcpLoad};
 
 const NAMES: u32 = 1_000_000;
-/// How long is searched for each text.
+/// The time for each text.
 const TIME: Duration = Duration::from_secs(3);
 
-/// What is searched for, and how many names have it.
+/// The number of names that match, and the text.
 const TEXTS: [(&str, &str); 4] = [
     ("in no name", "trumpet"),
     ("in one name", "album 12/disc 34/track 56"),
@@ -24,7 +24,7 @@ const TEXTS: [(&str, &str); 4] = [
     ("in all", "music"),
 ];
 
-/// The last of them, for the limit program.
+/// The search for the limit program.
 const LONGEST: (&str, &str) = ("limit, in all", "music");
 
 const LATENCY: Unit = Unit {
@@ -33,19 +33,19 @@ const LATENCY: Unit = Unit {
     each: "search",
 };
 
-pub(super) fn run(_: &Bench) -> io::Result<Vec<Outcome>> {
-    let relay = ours::relay(&["--lease", "86400"])?;
-    let limit = ours::limit("search", &[])?;
-    directory::share(&relay, NAMES)?;
-    directory::share(&limit, NAMES)?;
+pub(super) fn run(_: &ScratchFolders) -> io::Result<Vec<Comparison>> {
+    let relay = own_programs::relay(&["--lease", "86400"])?;
+    let limit = own_programs::limit("search", &[])?;
+    directory::share_files(&relay, NAMES)?;
+    directory::share_files(&limit, NAMES)?;
     let mut all = Vec::new();
     let mut pings = Series::new("PING meanwhile");
     for (name, text) in TEXTS {
-        // What the relay says at first must be what both always say.
+        // All replies must equal the first one.
         let request = format!("SEARCH {text}\n");
-        let reply = ours::ask(relay.address, &request)?;
-        let exchanges = [(request.as_str(), reply.as_str()), ("PING\n", "PONG\n")];
-        let [search, ping] = one_by_one(name, &relay, exchanges)?;
+        let reply = own_programs::ask(relay.address, &request)?;
+        let specs = [(request.as_str(), reply.as_str()), ("PING\n", "PONG\n")];
+        let [search, ping] = measure_latency(name, &relay, specs)?;
         all.push(search);
         pings.figures.extend(ping.figures);
         pings.faults += ping.faults;
@@ -56,12 +56,12 @@ pub(super) fn run(_: &Bench) -> io::Result<Vec<Outcome>> {
     all.push(pings);
     let (name, text) = LONGEST;
     let request = format!("SEARCH {text}\n");
-    let reply = ours::ask(relay.address, &request)?;
-    let [search] = one_by_one(name, &limit, [(&request, &reply)])?;
+    let reply = own_programs::ask(relay.address, &request)?;
+    let [search] = measure_latency(name, &limit, [(&request, &reply)])?;
     all.push(search);
     let title = "SEARCH among a million names, while another client sends PING";
     Ok(vec![
-        Outcome::new("search", title, LATENCY, all)
+        Comparison::new("search", title, LATENCY, all)
             .at_most(
                 "99th percentile of the slowest, milliseconds,",
                 10.0,
@@ -75,20 +75,20 @@ pub(super) fn run(_: &Bench) -> io::Result<Vec<Outcome>> {
     ])
 }
 
-/// How long each answer takes, in milliseconds, if each request is sent by a
-/// connection of its own, again and again.
-fn one_by_one<const N: usize>(
+/// The latencies in milliseconds. Each request is sent again and again on a connection
+/// of its own.
+fn measure_latency<const N: usize>(
     name: &'static str,
     server: &Server,
-    exchanges: [(&str, &str); N],
+    specs: [(&str, &str); N],
 ) -> io::Result<[Series; N]> {
-    let groups = exchanges.map(|(request, reply)| Group {
-        exchange: Arc::new(Exchange::exact(request, reply, 1)),
+    let groups = specs.map(|(request, reply)| ConnectionGroup {
+        spec: Arc::new(RequestSpec::exact(request, reply, 1)),
         connections: 1,
         in_flight: 1,
     });
     let before = server.processor_time();
-    let samples = Load::new(server.address, groups.into())?.run(Until::Time(TIME))?;
+    let samples = TcpLoad::new(server.address, groups.into())?.run(StopWhen::Elapsed(TIME))?;
     let processor = server.processor_time() - before;
     Ok(std::array::from_fn(|nth| {
         let sample = &samples[nth];

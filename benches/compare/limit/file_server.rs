@@ -1,4 +1,4 @@
-//! Sends a file to whoever asks for it by `GET name`, by sendfile.
+//! Serves files by `GET name`, with sendfile(2).
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -10,15 +10,15 @@ use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
 use slab::Slab;
 
-use super::lines::listen;
+use super::line_server::listen;
 
 const LISTENER: Token = Token(usize::MAX);
-/// Bytes sent at once.
+/// Bytes in a sendfile call.
 const PIECE: u64 = 1024 * 1024;
 
 struct Connection {
     stream: TcpStream,
-    /// What is sent, from where on, and how much is left.
+    /// The file, the offset, and the bytes left.
     file: Option<(File, u64, u64)>,
 }
 
@@ -57,7 +57,7 @@ impl Connection {
         let mut line = [0; 256];
         match self.stream.read(&mut line) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            // A request is so short that it comes whole.
+            // A request is short enough to arrive in one read.
             Ok(length) => self.begin(folder, &line[..length])?,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
