@@ -18,7 +18,7 @@ use crate::node::{
 use crate::protocol::Port;
 use crate::reactor::{Reactor, ReactorSettings};
 use crate::session::udp_requests::UdpRequests;
-use crate::share::{Finding, Folder, FolderSettings, Hasher, Scanner};
+use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker, ShareUpdate};
 use crate::terminal::{Screen, prompt};
 
 /// What a node that is ready prints: its address and its share.
@@ -102,7 +102,7 @@ pub(super) fn prepare(
         },
         folder: folder.path().to_owned(),
     };
-    let (changes, workers) = (folder.changes(), folder.workers());
+    let (changes, workers) = (folder.inotify_fd(), folder.take_workers());
     // The relay lists the source address of the node's requests, so it must be one
     // on which the node listens.
     let sources: Vec<IpAddr> = ips.into_iter().filter(|ip| !ip.is_unspecified()).collect();
@@ -127,8 +127,8 @@ pub(super) fn prepare(
     for socket in sockets {
         reactor.exchange(socket).map_err(system)?;
     }
-    if let Some((scanner, hasher)) = workers {
-        start_workers(&reactor, args, scanner, hasher).map_err(system)?;
+    if let Some((scan_worker, hash_worker)) = workers {
+        start_workers(&reactor, args, scan_worker, hash_worker).map_err(system)?;
     }
     if let Some(changes) = changes {
         reactor.watch_outside(changes).map_err(system)?;
@@ -140,7 +140,7 @@ fn open_folder(args: &NodeArgs) -> Result<Folder, StartupError> {
     let settings = FolderSettings {
         hidden: args.hidden,
         max_files: args.max_files,
-        max_kept: args.max_kept,
+        max_cached: args.max_kept,
     };
     Folder::open(&args.share, settings).map_err(|error| {
         let path = args.share.display();
@@ -173,15 +173,16 @@ fn with_console_and_messages(
 fn start_workers(
     reactor: &Reactor<Node<Folder>>,
     args: &NodeArgs,
-    scanner: Scanner,
-    hasher: Hasher,
+    scan_worker: ScanWorker,
+    hash_worker: HashWorker,
 ) -> io::Result<()> {
     let handle = reactor.handle();
-    scanner.start(move |walked| handle.tell(NodeMessage::Share(Finding::Walked(walked))))?;
+    let on_scan = move |result| handle.tell(NodeMessage::Share(ShareUpdate::Scan(result)));
+    scan_worker.start(on_scan)?;
     if !args.no_hashes {
         let handle = reactor.handle();
-        let on_hash = move |hashed| handle.tell(NodeMessage::Share(Finding::Hashed(hashed)));
-        hasher.start(args.hash_cache_path(), on_hash)?;
+        let on_hash = move |result| handle.tell(NodeMessage::Share(ShareUpdate::Hash(result)));
+        hash_worker.start(args.hash_cache_path(), on_hash)?;
     }
     Ok(())
 }

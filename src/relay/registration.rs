@@ -34,7 +34,7 @@ impl Relay {
         self.registrations = number;
         if self.directory.len(true) > before {
             self.journal
-                .tell(now, format_args!("node {address} registered by {seen}"));
+                .log(now, format_args!("node {address} registered by {seen}"));
         }
         Ok(Registered {
             lease,
@@ -68,7 +68,7 @@ impl Relay {
         // loop takes them out.
         self.forget_left(1);
         self.journal
-            .tell(now, format_args!("node {address} unregistered by {seen}"));
+            .log(now, format_args!("node {address} unregistered by {seen}"));
         Ok(())
     }
 

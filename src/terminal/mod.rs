@@ -59,7 +59,7 @@ impl User for Screen {
     fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError> {
         self.listing_printer
             .print(&listing)
-            .map_err(|error| download::failed(&error))
+            .map_err(|error| download::stdout_error(&error))
     }
 
     fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {

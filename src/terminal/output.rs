@@ -12,8 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::counted::Counted;
-use crate::logging::LogQueue;
-use crate::logging::{AsyncLogWriter, LogWriterShared};
+use crate::logging::{AsyncLogWriter, LogQueue, LogWriterHandle};
 
 /// How long the editor may take from acquiring the terminal to its first draw.
 const EDITOR_START_TIMEOUT: Duration = Duration::from_secs(1);
@@ -32,7 +31,7 @@ struct SharedOutput {
     /// Signals that the editor has left [`EditorState::Starting`].
     editor_changed: Condvar,
     /// The thread that writes to stderr instead of the caller, if there is one.
-    log_writer: Option<Arc<LogWriterShared>>,
+    log_writer: Option<LogWriterHandle>,
 }
 
 #[derive(Default)]
@@ -77,7 +76,7 @@ impl TerminalOutput {
         }
         let writer = AsyncLogWriter::start(io::stderr())?;
         let shared = SharedOutput {
-            log_writer: Some(writer.desk()),
+            log_writer: Some(writer.handle()),
             ..SharedOutput::default()
         };
         Ok((Self(Arc::new(shared)), Some(writer)))
@@ -213,7 +212,7 @@ impl SharedOutput {
             (Stream::Stdout, _) => io::stdout().write_all(bytes),
             (Stream::Stderr, None) => io::stderr().write_all(bytes),
             (Stream::Stderr, Some(writer)) => {
-                writer.put(bytes);
+                writer.write(bytes);
                 Ok(())
             }
         }
@@ -272,7 +271,7 @@ impl Write for StreamOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logging::MAX_WAITING;
+    use crate::logging::MAX_QUEUED;
     use std::sync::mpsc;
 
     #[test]
@@ -297,7 +296,7 @@ mod tests {
     fn a_full_queue_drops_lines_and_counts_them() {
         let output = TerminalOutput::default();
         assert!(output.acquire_for_editor());
-        let long = "x".repeat(MAX_WAITING / 4 - 1);
+        let long = "x".repeat(MAX_QUEUED / 4 - 1);
         (0..6).for_each(|_| output.eprintln(&long));
         let drawn = output.take_pending_lines();
         assert!(drawn.ends_with("x\n(2 lines omitted)\n"));

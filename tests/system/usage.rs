@@ -2,14 +2,14 @@
 
 use std::process::Command;
 
-use crate::support::{Done, client, folder, node, node_command, relay, run};
+use crate::support::{ProgramOutput, Server, client, folder, node, node_command, relay, run};
 
 const RELAY: &str = env!("CARGO_BIN_EXE_relay-server");
 const NODE: &str = env!("CARGO_BIN_EXE_peer-node");
 const CLIENT: &str = env!("CARGO_BIN_EXE_peer-client");
 const DEMO: &str = env!("CARGO_BIN_EXE_peerline");
 
-fn start(program: &str, line: &str) -> Done {
+fn start(program: &str, line: &str) -> ProgramOutput {
     let mut command = Command::new(program);
     // A quoted part is one word.
     for (index, part) in line.split('\'').enumerate() {
@@ -26,11 +26,11 @@ fn start(program: &str, line: &str) -> Done {
 fn assert_refused(program: &str, table: &[(&str, &str)]) {
     let name = program.rsplit('/').next().unwrap_or(program);
     for (line, text) in table {
-        let done = start(program, line);
-        assert_eq!(done.code, Some(2), "{name} {line}: {}", done.stderr);
-        assert_eq!(done.text(), "", "{name} {line}");
+        let output = start(program, line);
+        assert_eq!(output.code, Some(2), "{name} {line}: {}", output.stderr);
+        assert_eq!(output.text(), "", "{name} {line}");
         let expected = format!("{name}: {text}");
-        let first_line = done.stderr.lines().next().unwrap_or_default();
+        let first_line = output.stderr.lines().next().unwrap_or_default();
         assert_eq!(first_line, expected, "{name} {line}");
     }
 }
@@ -309,8 +309,8 @@ fn peer_client() {
             ),
             (
                 "a:1 get ../x",
-                "invalid value '../x' for NAME: a file name is relative, its parts separated by \
-                 one /, none of them . or ..",
+                "invalid value '../x' for NAME: a file name must be relative, and no part may be \
+                 empty, . or ..",
             ),
             (
                 "a:1 get --hash abc x",
@@ -365,7 +365,7 @@ fn peer_client() {
             ),
             (
                 "a:1 send 127.0.0.1 9001 ''",
-                "invalid value '' for TEXT: a text is missing",
+                "invalid value '' for TEXT: the text is missing",
             ),
             ("a:1 chat 127.0.0.1", "missing PORT: write: chat IP PORT"),
             (
@@ -400,8 +400,8 @@ fn a_relay_is_one_word_or_two() {
         format!("::1 {port}"),
         format!("[::1] {port}"),
     ] {
-        let done = start(CLIENT, &format!("{address} -q get hello.txt")).expect_code(0);
-        assert_eq!(done.text(), "hello", "{address}");
+        let output = start(CLIENT, &format!("{address} -q get hello.txt")).expect_code(0);
+        assert_eq!(output.text(), "hello", "{address}");
     }
     assert_eq!(client(&relay, &["-q", "get", "hello.txt"]).text(), "hello");
 }
@@ -414,7 +414,7 @@ fn a_node_takes_the_relay_as_one_word() {
     let mut one_word = Command::new(NODE);
     one_word.arg(relay.address().to_string());
     one_word.args(command.get_args().skip(2));
-    let node = crate::support::Server::start(one_word);
+    let node = Server::start(one_word);
     node.log_until("registered as");
 }
 
@@ -424,7 +424,7 @@ fn usage_errors_name_the_help() {
         (RELAY, "", "For help: relay-server --help"),
         (CLIENT, "a:1 get", "For help: peer-client get --help"),
     ] {
-        let done = start(program, line).expect_code(2);
-        assert_eq!(done.stderr.lines().nth(1), Some(help));
+        let output = start(program, line).expect_code(2);
+        assert_eq!(output.stderr.lines().nth(1), Some(help));
     }
 }
