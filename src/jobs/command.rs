@@ -17,21 +17,21 @@ pub const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// The answer to `help`.
 pub const HELP: &str = "\
-NAME        fetch the file of that name and show it
-get NAME    the same; needed for names that start with a command
+NAME        fetch the file NAME and print it
+get NAME    the same, for a name that starts like a command
 get --hash HASH NAME
-            the same, for one of several files with that name
+            fetch the content with this hash
 ls          list all files that the nodes have announced
-search TEXT list the files whose names contain the text
-find NAME   list the nodes that have the file
+search TEXT list the files whose names contain TEXT
+find NAME   list the nodes that have the file NAME
 nodes       list the nodes that are registered with the relay
 send IP PORT TEXT
-            send a message to that address
+            send a message to this address
 chat [IP PORT]
-            send each line to that address, or to the sender of the last
-            message; /quit ends the chat
-help        show this list
-quit        end the program (so does the end of input)";
+            send each line that you type to this address, or to the sender of
+            the last message; /quit ends the chat
+help        list the commands
+quit        end the program; the end of input does the same";
 
 /// A command of the prompt.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -20,21 +20,21 @@ const MAX_QUEUED: usize = 1000;
 
 /// The reply to `help` at the console.
 pub const HELP: &str = "\
-NAME        fetch the file of that name into the share
-get NAME    the same; needed for names that start with a command
+NAME        fetch the file NAME into the shared folder
+get NAME    the same, for a name that starts like a command
 get --hash HASH NAME
-            the same, for one of several files with that name
-share PATH  share a file or a folder in place
+            fetch the content with this hash
+share PATH  share a file, or a folder with all its files, without copying it
 unshare NAME
-            stop sharing a file or a folder; nothing is deleted
+            stop sharing it; no file is deleted
 ls          list all files that the nodes have announced
-search TEXT list the files whose names contain the text
-find NAME   list the nodes that have the file
+search TEXT list the files whose names contain TEXT
+find NAME   list the nodes that have the file NAME
 nodes       list the nodes that are registered with the relay
 send IP PORT TEXT
-            send a message to that address
-reply TEXT  send a message to the sender of the last one
-help        show this list
+            send a message to this address
+reply TEXT  send a message to the sender of the last message
+help        list the commands
 quit        stop the node";
 
 /// Executes the commands that a person or a program types at a node.

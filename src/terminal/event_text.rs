@@ -26,24 +26,27 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
         }
         UserEvent::RelayFailed(Query::Holders(name), failure) => no_list_for(name, failure),
         UserEvent::RelayFailed(Query::Message(..), failure) => {
-            format!("not sent by the relay: {failure}{}", advice(failure))
+            format!("not sent: {failure}{}", advice(failure))
         }
         UserEvent::Missing { name, nodes: 0, .. } => {
-            format!("{}: the relay lists no node", escaped(name))
+            format!("{}: the relay lists no nodes", escaped(name))
         }
         UserEvent::Missing {
             name,
             nodes,
             failed: 0,
-        } => format!("{}: not found, {nodes} asked", escaped(name)),
+        } => {
+            let nodes = Counted(*nodes as u64, "node");
+            format!("{}: not found, {nodes} asked", escaped(name))
+        }
         UserEvent::Missing {
             name,
             nodes,
             failed,
-        } => format!(
-            "{}: not found, {failed} of {nodes} could not be asked",
-            escaped(name)
-        ),
+        } => {
+            let nodes = Counted(*nodes as u64, "node");
+            format!("{}: not found, {failed} of {nodes} failed", escaped(name))
+        }
         UserEvent::SeveralContents {
             name,
             offers,
@@ -56,22 +59,21 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::StoreError { name, error } => format!("{}: {error}", escaped(name)),
         UserEvent::InvalidCommand(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
         UserEvent::UnexpectedArgument { word, line } => format!(
-            "{word} takes nothing; get {} fetches a file of that name",
+            "{word} takes no argument; to fetch a file of that name: get {}",
             Escaped::text(line)
         ),
         UserEvent::UnavailableCommand(word) => format!(
-            "{word}: only the console of a node can; get {word} fetches a file of that name"
+            "{word} is a command for the console of a node; to fetch a file of that name: get {word}"
         ),
         UserEvent::Help(text) => (*text).to_owned(),
         UserEvent::NodeFailed(node, failure) => format!("  {}: {failure}", node_text(*node)),
         UserEvent::NotListening(failure) => {
-            let advice = advice(failure);
-            format!("no messages arrive from the relay: {failure}{advice}")
+            format!("cannot receive messages: {failure}{}", advice(failure))
         }
         UserEvent::NoRecipient => {
             "not sent: nobody has written yet, and no address was given".to_owned()
         }
-        UserEvent::NoReply(wait) => format!("no answer in {} s", wait.as_secs_f64()),
+        UserEvent::NoReply(wait) => format!("no answer within {} s", wait.as_secs_f64()),
         UserEvent::MessageSent
         | UserEvent::Listening(_)
         | UserEvent::Nodes(_)
@@ -87,11 +89,11 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
 pub(super) fn progress(event: &UserEvent<'_>) -> Option<String> {
     Some(match event {
         UserEvent::MessageSent => "sent".to_owned(),
-        UserEvent::Listening(address) => format!("you are reached at {}", node_text(*address)),
+        UserEvent::Listening(address) => format!("receiving messages at {}", node_text(*address)),
         UserEvent::TryingNode {
             number, of, node, ..
         } => format!("asking node {number} of {of}: {}", node_text(*node)),
-        UserEvent::NotFound(_) => "  not found there".to_owned(),
+        UserEvent::NotFound(_) => "  not found".to_owned(),
         UserEvent::Found { size, .. } => format!("  found: {}", DecimalBytes(*size)),
         UserEvent::Fetched {
             name,
@@ -129,14 +131,14 @@ pub(super) fn no_list_for(name: &FileName<'_>, failure: &Failure<'_>) -> String 
 }
 
 fn no_list(failure: &Failure<'_>) -> String {
-    format!("the relay gives no list: {failure}{}", advice(failure))
+    format!("no list from the relay: {failure}{}", advice(failure))
 }
 
 /// Advice for a relay that did not answer.
 fn advice(failure: &Failure<'_>) -> &'static str {
     match failure {
         Failure::Ended(reason) if !matches!(reason, CloseReason::Replaced) => {
-            "; is it running, and is the address right?"
+            "; is the relay running, and is its address right?"
         }
         _ => "",
     }
@@ -145,9 +147,9 @@ fn advice(failure: &Failure<'_>) -> &'static str {
 fn which_content(name: &FileName<'_>, offers: &[Offer], numbered: bool) -> String {
     let name = escaped(name);
     let mut text = match (offers, numbered) {
-        ([], _) => format!("{name}: no node has announced that content"),
-        (_, true) => format!("{name}: choose a content by its number, or none by an empty line"),
-        (_, false) => format!("{name}: choose a content with get --hash HASH {name}"),
+        ([], _) => format!("{name}: no node has the content with this hash"),
+        (_, true) => format!("{name}: several contents; type a number, or nothing for none"),
+        (_, false) => format!("{name}: several contents; choose one: get --hash HASH {name}"),
     };
     for (index, offer) in offers.iter().enumerate() {
         let number = match numbered {

@@ -49,9 +49,7 @@ fn no_result_has_an_exit_code() {
     assert_eq!(output.text(), "");
     let output = client(&relay, &["send", NOBODY, "9", "hello"]).expect_code(1);
     assert!(
-        output
-            .stderr
-            .starts_with("not sent by the relay: it says 404 "),
+        output.stderr.starts_with("not sent: it says 404 "),
         "{}",
         output.stderr
     );
@@ -216,7 +214,7 @@ fn the_prompt_has_every_query() {
     terminal.at_prompt("find nothing");
     terminal.expect("nothing: no node has announced it");
     terminal.at_prompt("ls everything");
-    terminal.expect("ls takes nothing; get ls everything fetches");
+    terminal.expect("ls takes no argument; to fetch a file of that name: get ls everything");
     terminal.at_prompt("help");
     terminal.expect("search TEXT");
     terminal.at_prompt("hello.txt");
