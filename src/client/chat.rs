@@ -31,7 +31,7 @@ pub(super) struct Chat {
     /// How long to show messages after the last one was sent, and until when.
     wait: Duration,
     deadline: Option<Instant>,
-    /// The connection is about to close, and the user was told why.
+    /// The connection is about to close, and the user knows the reason.
     is_closing: bool,
     result: TaskResult,
     /// The user can type the next message.
@@ -124,7 +124,7 @@ impl Chat {
     ) -> ReadNext {
         let (next, event) = self.subscription.on_input(context.out, conn, input);
         match event {
-            // The user is told when the connection has closed.
+            // The reason is reported when the connection has closed.
             None | Some(SubscriptionEvent::Replaced) => {}
             Some(SubscriptionEvent::Open(address)) => {
                 user.on_event(UserEvent::Listening(address));
@@ -210,7 +210,7 @@ impl Chat {
         if self.is_closing {
             return true;
         }
-        if self.subscription.address().is_none() && self.relay.failed().pause.is_zero() {
+        if self.subscription.address().is_none() && self.relay.on_failure().pause.is_zero() {
             self.subscription = MessageSubscription::new(None);
             self.connect(out);
             return false;
@@ -244,7 +244,7 @@ impl Chat {
             (line, Some(to)) => match Text::parse(line) {
                 Ok(text) => {
                     self.pending = Some(Query::Message(to, text.into_owned()));
-                    // Without a connection, its end tells that nothing was sent.
+                    // Without a connection, its end is reported.
                     self.send_pending(out);
                     return;
                 }

@@ -1,5 +1,4 @@
-//! The client: asks the relay, closes, then asks one node at a time, and stops
-//! at the first that has the file. It runs one job at a time, or one chat.
+//! The client: runs one job at a time, or one chat, for its user.
 
 mod chat;
 mod mode;
@@ -21,7 +20,7 @@ use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::connector::Connector;
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
 
-/// The client's part.
+/// The role of the client.
 pub struct Client {
     jobs: JobRunner,
     mode: Mode,
@@ -50,7 +49,7 @@ impl fmt::Display for ClientSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Job(session) => session.fmt(f),
-            Self::MessageSubscription => f.write_str("our mailbox"),
+            Self::MessageSubscription => f.write_str("message subscription"),
         }
     }
 }
@@ -132,8 +131,8 @@ impl Client {
                 self.prompt();
                 return None;
             }
-            // Without a list there is no node to ask; and after a part of a file nothing
-            // more is printed.
+            // Without a list there is no node to try. After a part of a file nothing more is
+            // printed.
             Mode::Get { .. } if matches!(result, TaskResult::Relay | TaskResult::Incomplete) => {}
             Mode::Get { names, hash, .. } => {
                 if let Some(name) = names.pop_front() {

@@ -1,5 +1,6 @@
-//! The job that fetches a file: it asks the relay for the nodes and the holders of
-//! the file, then asks one node at a time, the holders first, until one sends it.
+//! The job that fetches a file: it queries the relay for the nodes and the holders of
+//! the file, then tries one node after the other, the holders first, until one sends
+//! the file.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -22,11 +23,11 @@ pub(super) struct Fetch {
     name: FileName<'static>,
     /// The content that is wanted, if not any will do.
     wanted: Option<WantedContent>,
-    /// The nodes to ask, in this order.
+    /// The nodes to try, in this order.
     candidates: Vec<NodeAddress>,
-    /// How many candidates were asked.
+    /// How many candidates were tried.
     attempts: usize,
-    /// How many of them could not answer.
+    /// How many of them failed.
     failures: usize,
 }
 
@@ -75,7 +76,7 @@ impl Fetch {
         failure: &Failure<'_>,
     ) -> JobStep {
         if let Query::Holders(_) = query {
-            // Without the relay's help the nodes are asked in the order of the list.
+            // Without the relay's help the nodes are tried in the order of the list.
             return self.choose_candidates(context, &[]);
         }
         context.user.on_event(UserEvent::NoNodes {
@@ -85,7 +86,7 @@ impl Fetch {
         TaskResult::Relay.into()
     }
 
-    /// The nodes are known: asks the relay which of them have the file.
+    /// The nodes are known: queries the relay for those that have the file.
     pub(super) fn find_holders(&mut self, context: &mut JobContext) -> JobStep {
         if context.nodes.len() > 1 || self.wanted.is_some() {
             return JobStep::Query(Query::Holders(self.name.clone()));
@@ -94,8 +95,8 @@ impl Fetch {
         self.choose_candidates(context, &[])
     }
 
-    /// Chooses the nodes to ask: the holders first, then all others. If one content
-    /// is wanted, only the holders of that content are asked.
+    /// Chooses the nodes to try: the holders first, then all others. If one content
+    /// is wanted, only the holders of that content are tried.
     fn choose_candidates(&mut self, context: &mut JobContext, holders: &[HolderItem]) -> JobStep {
         let hash = self.wanted.as_ref().map(|wanted| wanted.hash);
         let offers = offers(holders);
@@ -127,10 +128,10 @@ impl Fetch {
         }
         self.candidates
             .retain(|node| Some(*node) != context.own_address);
-        self.ask_next_candidate(context)
+        self.try_next_candidate(context)
     }
 
-    fn ask_next_candidate(&mut self, context: &mut JobContext) -> JobStep {
+    fn try_next_candidate(&mut self, context: &mut JobContext) -> JobStep {
         let Some(node) = self.candidates.get(self.attempts).copied() else {
             context.user.on_event(UserEvent::Missing {
                 name: &self.name,
@@ -259,7 +260,7 @@ impl Fetch {
             }
             AttemptResult::NotFound => {
                 context.user.on_event(UserEvent::NotFound(node));
-                self.ask_next_candidate(context)
+                self.try_next_candidate(context)
             }
             AttemptResult::Error(code, text) => {
                 self.on_node_failure(context, node, &Failure::Error(code, text))
@@ -296,7 +297,7 @@ impl Fetch {
         if shown == 0 {
             return self.on_node_failure(context, node, failure);
         }
-        // Bytes that were printed cannot be taken back: other nodes are no help.
+        // The printed bytes stay: another node would send them again.
         context.user.on_event(UserEvent::NodeFailed(node, failure));
         context.user.on_event(UserEvent::Incomplete {
             name: &self.name,
@@ -314,6 +315,6 @@ impl Fetch {
     ) -> JobStep {
         context.user.on_event(UserEvent::NodeFailed(node, failure));
         self.failures += 1;
-        self.ask_next_candidate(context)
+        self.try_next_candidate(context)
     }
 }

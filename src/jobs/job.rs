@@ -1,5 +1,5 @@
-//! Jobs: what a user can start, and the state machines that do it. A job is told
-//! what came of its last step, and returns the next one.
+//! Jobs: the tasks that a user can start, and the state machines that perform them.
+//! A job gets the result of its last step, and returns the next step.
 
 use crate::jobs::choice::Choice;
 use crate::jobs::completion::Completion;

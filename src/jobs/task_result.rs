@@ -13,7 +13,7 @@ pub enum TaskResult {
     Relay,
     /// The download failed after a part of the file was printed.
     Incomplete,
-    /// The file was not found, and some nodes could not be asked.
+    /// The file was not found, and some nodes failed.
     NodesFailed,
     /// The content could not be stored.
     StoreError,

@@ -118,7 +118,7 @@ pub enum UserEvent<'a> {
     NoRecipient,
     /// No message arrived in this time.
     NoReply(Duration),
-    /// A node is asked for the file.
+    /// The file is requested from a node.
     TryingNode {
         /// The file.
         name: &'a FileName<'a>,
