@@ -5,6 +5,7 @@ mod client;
 mod client_args;
 mod console;
 mod demo;
+pub mod exit;
 mod logging;
 mod node;
 mod node_args;
@@ -31,7 +32,7 @@ pub use relay::RelayArgs;
 pub use startup_error::StartupError;
 pub use usage::{Mistake, MistakeKind};
 
-pub use crate::exit::Exit;
+pub use crate::cli::exit::Exit;
 use crate::logging::AsyncLogWriter;
 use crate::reactor::LoopOutcome;
 pub use crate::terminal::HistoryArgs;

@@ -8,16 +8,15 @@ use std::time::Instant;
 
 use log::LevelFilter;
 
+use crate::cli::exit::Exit;
 use crate::cli::node_args::NodeArgs;
 use crate::cli::sockets::{bind_tcp, node_addresses, udp_routes};
 use crate::cli::{SERVER_READ_SIZE, StartupError, console, print_line, server_exit, server_output};
-use crate::exit::Exit;
 use crate::node::{
     Console, HELP, MessageListener, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals,
 };
 use crate::protocol::Port;
 use crate::reactor::{Reactor, ReactorSettings};
-use crate::role::UdpPeer;
 use crate::session::udp_requests::UdpRequests;
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker, ShareUpdate};
 use crate::terminal::{Screen, prompt};
@@ -120,7 +119,7 @@ pub(super) fn prepare(
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
     let node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event)
         .with_udp(UdpRequests::new(&routes, fastrand::u64(..)));
-    let node = with_console_and_messages(node, args, port, relay, &routes, user);
+    let node = with_console_and_messages(node, args, port, relay, user);
     let mut reactor = Reactor::new(node, settings, now).map_err(system)?;
     for listener in listeners {
         reactor.listen(listener).map_err(system)?;
@@ -155,7 +154,6 @@ fn with_console_and_messages(
     args: &NodeArgs,
     port: Port,
     relay: Vec<SocketAddr>,
-    routes: &[UdpPeer],
     user: Option<Screen>,
 ) -> Node<Folder> {
     if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
@@ -165,8 +163,7 @@ fn with_console_and_messages(
     if let Some(user) = user {
         let can_choose = console::is_interactive();
         let (max_nodes, max_downloads) = (args.console.max_nodes, args.console.max_downloads);
-        let console = Console::new(user, can_choose, relay, max_nodes, max_downloads)
-            .with_udp(UdpRequests::new(routes, fastrand::u64(..)));
+        let console = Console::new(user, can_choose, relay, max_nodes, max_downloads);
         node = node.with_console(console);
     }
     node

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use log::LevelFilter;
 
+use crate::cli::exit::Exit;
 use crate::cli::sockets::{bind_tcp, bind_udp};
 use crate::cli::usage::{Mistake, MistakeKind};
 use crate::cli::{
     LogArgs, Program, SERVER_READ_SIZE, StartupError, print_line, server_exit, server_output,
     values,
 };
-use crate::exit::Exit;
 use crate::limits::{Limits, Timeouts};
 use crate::quantity::{bytes, lease, whole_number};
 use crate::reactor::{DatagramSocket, ListeningSocket, Reactor, ReactorSettings};
