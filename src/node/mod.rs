@@ -16,8 +16,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use log::debug;
-
 pub use announcer::{AnnounceStep, Announcer};
 pub use console::{Console, HELP};
 pub use event::NodeEvent;
@@ -25,10 +23,11 @@ pub use message_listener::MessageListener;
 pub use registrar::Registrar;
 pub use relay_record::IndexChange;
 pub use relay_update::{RelayUpdate, UpdateRequest};
-pub use share::{AddError, Added, FileContent, Removed, Share, ShareTotals, Unavailable};
+pub use share::{
+    AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Unavailable,
+};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
-use crate::escaped::Escaped;
 use crate::jobs;
 use crate::protocol::{NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
@@ -54,8 +53,7 @@ pub struct Node<S: Share> {
     on_event: Box<dyn FnMut(&NodeEvent<'_>)>,
     max_unknown: u16,
     started: Instant,
-    gets: u64,
-    found: u64,
+    counters: requests::Counters,
 }
 
 /// One connection of a node.
@@ -133,8 +131,7 @@ impl<S: Share> Node<S> {
             on_event: Box::new(on_event),
             max_unknown,
             started: now,
-            gets: 0,
-            found: 0,
+            counters: requests::Counters::default(),
         }
     }
 
@@ -245,7 +242,7 @@ impl<S: Share> Role for Node<S> {
         &mut self,
         context: &mut Context<'_, Self>,
         conn: ConnId,
-        _: SocketAddr,
+        peer: SocketAddr,
         session: &mut NodeSession,
         input: Input<'_>,
     ) -> ReadNext {
@@ -266,13 +263,7 @@ impl<S: Share> Role for Node<S> {
                 };
             }
         };
-        match session.request(input, self.max_unknown, text) {
-            Ok(request) => {
-                debug!("request: {}", Escaped::text(&request.to_string()));
-                self.answer(context, conn, last_listed, request)
-            }
-            Err(next) => next,
-        }
+        self.on_client_input(context, (conn, peer), session, last_listed, input)
     }
 
     fn on_close(

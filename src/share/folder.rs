@@ -10,7 +10,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use crate::escaped::Escaped;
-use crate::node::{AddError, Added, FileContent, Removed, Share, Unavailable};
+use crate::node::{AddError, AddSummary, FileContent, RemoveSummary, Share, Unavailable};
 use crate::protocol::{FileItem, FileName, FileStat, MaybeHash};
 use crate::share::catalog::Catalog;
 use crate::share::content_reader::{ContentReader, unavailable};
@@ -241,7 +241,7 @@ impl Share for Folder {
         self.catalog.bytes()
     }
 
-    fn add(&mut self, path: &str) -> Result<Added, AddError> {
+    fn add(&mut self, path: &str) -> Result<AddSummary, AddError> {
         let mut roots = Roots::clone(&self.roots);
         let name = roots.add(path)?;
         let walk = Walk {
@@ -261,13 +261,13 @@ impl Share for Folder {
             return Err(add_error(path, &why));
         }
         self.set_roots(roots, files, &name);
-        let extent = self.catalog.totals(name.as_str());
-        Ok(Added { name, extent })
+        let totals = self.catalog.totals(name.as_str());
+        Ok(AddSummary { name, totals })
     }
 
-    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, AddError> {
-        let extent = self.catalog.totals(name.as_str());
-        let is_shared = extent.files > 0 || self.roots.is_added(name);
+    fn remove(&mut self, name: &FileName<'_>) -> Result<RemoveSummary, AddError> {
+        let totals = self.catalog.totals(name.as_str());
+        let is_shared = totals.files > 0 || self.roots.is_added(name);
         // A shared file may be missing in the list.
         if !is_shared && self.roots.open(name).is_err() {
             let name = Escaped::text(name.as_str());
@@ -277,6 +277,6 @@ impl Share for Folder {
         roots.remove(name);
         self.set_roots(roots, WalkResult::default(), name);
         let name = name.clone().into_owned();
-        Ok(Removed { name, extent })
+        Ok(RemoveSummary { name, totals })
     }
 }

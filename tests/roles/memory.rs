@@ -7,7 +7,9 @@ use std::ops::Bound;
 use std::rc::Rc;
 use std::time::Duration;
 
-use peerline::node::{AddError, Added, FileContent, Removed, Share, ShareTotals, Unavailable};
+use peerline::node::{
+    AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Unavailable,
+};
 use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash};
 
 /// The delay between a change and the announcement that it requests.
@@ -124,7 +126,7 @@ impl Share for Memory {
                 file: name.to_string(),
             }),
             Some(Entry::Forbidden) => Err(Unavailable::NotAllowed),
-            Some(Entry::Busy) => Err(Unavailable::Busy("too many open files".into())),
+            Some(Entry::Busy) => Err(Unavailable::Busy),
             Some(Entry::Broken) => Err(Unavailable::Failed("the disk is broken".into())),
         }
     }
@@ -176,7 +178,7 @@ impl Share for Memory {
     }
 
     /// There is a file at every path. Its content is the path.
-    fn add(&mut self, path: &str) -> Result<Added, AddError> {
+    fn add(&mut self, path: &str) -> Result<AddSummary, AddError> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let name = FileName::parse(name).map_err(|why| AddError(why.to_string()))?;
         let mut files = self.files.borrow_mut();
@@ -187,14 +189,20 @@ impl Share for Memory {
         let extent = entry.extent();
         files.change(|entries| entries.insert(name.to_string(), entry));
         let name = name.into_owned();
-        Ok(Added { name, extent })
+        Ok(AddSummary {
+            name,
+            totals: extent,
+        })
     }
 
-    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, AddError> {
+    fn remove(&mut self, name: &FileName<'_>) -> Result<RemoveSummary, AddError> {
         let mut files = self.files.borrow_mut();
         let removed = files.change(|entries| entries.remove(name.as_str()));
         let entry = removed.ok_or_else(|| AddError(format!("{name} is not shared here")))?;
         let (name, extent) = (name.clone().into_owned(), entry.extent());
-        Ok(Removed { name, extent })
+        Ok(RemoveSummary {
+            name,
+            totals: extent,
+        })
     }
 }

@@ -69,15 +69,15 @@ fn only_changes_are_announced() {
     let share = folder(&[("one", b"1"), ("two", b"2")]);
     let _node = node(&relay, share.path(), &[]);
     wait_for_names(&relay, 2);
-    relay.log_until_count("asks: REGISTER", 4);
+    relay.log_until_count("request: REGISTER", 4);
     // In one step: a file that is seen half-written is announced twice.
     let hidden = share.path().join(".three");
     fs::write(&hidden, b"3").expect("a file");
     fs::rename(&hidden, share.path().join("three")).expect("a name");
     wait_for_names(&relay, 3);
-    let log = relay.log_until_count("asks: REGISTER", 7);
-    assert_eq!(log.matches("asks: SHARE").count(), 3, "{log}");
-    assert!(!log.contains("asks: UNSHARE"), "{log}");
+    let log = relay.log_until_count("request: REGISTER", 7);
+    assert_eq!(log.matches("request: SHARE").count(), 3, "{log}");
+    assert!(!log.contains("request: UNSHARE"), "{log}");
 }
 
 /// A relay at an address that no other test uses, so that its port is still free at the
@@ -111,8 +111,8 @@ fn a_restarted_relay_gets_all_files_with_one_registration() {
         holders(&relay, "two"),
         [format!("{} 2 -", node.wire_address())]
     );
-    let log = relay.log_until("asks: REGISTER");
-    assert_eq!(log.matches("asks: REGISTER").count(), 1);
+    let log = relay.log_until("request: REGISTER");
+    assert_eq!(log.matches("request: REGISTER").count(), 1);
 }
 
 const COUNT: u64 = 20_000;
@@ -154,8 +154,8 @@ fn a_lease_is_renewed_during_a_long_announcement() {
     let share = folder_of_empty_files(COUNT);
     let _node = node(&relay, share.path(), &[]);
     wait_for_names(&relay, COUNT);
-    let registrations = relay.log().matches("asks: REGISTER").count();
-    relay.log_until_count("asks: REGISTER", registrations + 3);
+    let registrations = relay.log().matches("request: REGISTER").count();
+    relay.log_until_count("request: REGISTER", registrations + 3);
     wait_for_names(&relay, COUNT);
     assert_eq!(files(&relay, "").len(), 1000, "a page of them");
 }
@@ -176,8 +176,8 @@ fn a_relay_restart_during_a_long_announcement() {
         );
     }
     assert_eq!(files(&relay, "12345").len(), 1);
-    let log = relay.log_until("asks: REGISTER");
-    assert_eq!(log.matches("asks: REGISTER").count(), 1);
+    let log = relay.log_until("request: REGISTER");
+    assert_eq!(log.matches("request: REGISTER").count(), 1);
     assert!(!node.log().contains("another node"), "{}", node.log());
 }
 
