@@ -36,7 +36,7 @@ struct NodeEntry {
     address: NodeAddress,
     /// The address that registered the node; only this address may unregister it.
     source: IpAddr,
-    /// The registration that created the entry.
+    /// The number of the registration that created the entry.
     first_registration: u64,
     /// The newest registration that announced files; older connections are stale.
     last_announcer: u64,

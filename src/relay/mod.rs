@@ -75,8 +75,8 @@ pub struct Relay {
     cookies: Cookies,
     log: RateLimitedLog,
     counters: Counters,
-    /// The epoch of a node's record is this number plus the number of the
-    /// registration that created the record.
+    /// The epoch of an entry is this number plus the number of the registration that
+    /// created the entry.
     first_epoch: u64,
 }
 
