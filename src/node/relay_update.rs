@@ -22,7 +22,7 @@ pub struct RelayUpdate {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum UpdateState {
+pub(super) enum UpdateState {
     /// The relay has not answered `REGISTER`.
     Registering,
     /// The files are being announced.
