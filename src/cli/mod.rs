@@ -32,7 +32,7 @@ pub use relay::RelayArgs;
 pub use startup_error::StartupError;
 pub use usage::{Mistake, MistakeKind};
 
-use crate::cli::exit::Exit;
+pub use crate::cli::exit::Exit;
 use crate::logging::AsyncLogWriter;
 use crate::reactor::LoopOutcome;
 pub use crate::terminal::HistoryArgs;
