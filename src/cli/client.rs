@@ -230,15 +230,15 @@ pub(super) fn work(args: &ClientArgs, voice: &TerminalOutput) -> Result<Exit, St
         .by_datagrams(UdpRequests::new(&routes, fastrand::u64(..)));
     let settings = ReactorSettings {
         limits: Limits::default(),
-        patience: args.patience.clone(),
+        timeouts: args.patience.clone(),
         read_size: READ_SIZE,
-        sources: Vec::new(),
+        source_addresses: Vec::new(),
     };
     let mut reactor = Reactor::new(client, settings, Instant::now())
         .map_err(|error| StartupError::system("the loop cannot start", &error))?;
     for socket in sockets {
         reactor
-            .exchange(socket)
+            .add_datagram_socket(socket)
             .map_err(|error| StartupError::system("UDP", &error))?;
     }
     reactor
@@ -265,7 +265,7 @@ pub(super) fn work(args: &ClientArgs, voice: &TerminalOutput) -> Result<Exit, St
         .map_err(|error| StartupError::system("poll", &error))?;
     Ok(match outcome {
         LoopOutcome::Finished => client.exit(),
-        LoopOutcome::Drained | LoopOutcome::Cut(_) => Exit::Interrupted,
+        LoopOutcome::Drained | LoopOutcome::Aborted(_) => Exit::Interrupted,
     })
 }
 

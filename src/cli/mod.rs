@@ -85,8 +85,8 @@ fn server_voice() -> Result<(TerminalOutput, Option<AsyncLogWriter>), StartupErr
 /// A server that was stopped has done its work, unless something was cut.
 fn server_exit(outcome: LoopOutcome) -> Exit {
     match outcome {
-        LoopOutcome::Finished | LoopOutcome::Drained | LoopOutcome::Cut(0) => Exit::Success,
-        LoopOutcome::Cut(connections) => {
+        LoopOutcome::Finished | LoopOutcome::Drained | LoopOutcome::Aborted(0) => Exit::Success,
+        LoopOutcome::Aborted(connections) => {
             log::warn!("connections cut before all was sent: {connections}");
             Exit::Cut
         }

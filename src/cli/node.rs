@@ -177,29 +177,29 @@ pub fn prepare(
     }
     let settings = ReactorSettings {
         limits: args.limits.clone(),
-        patience: args.patience.clone(),
+        timeouts: args.patience.clone(),
         read_size: SERVER_READ_SIZE,
-        sources,
+        source_addresses: sources,
     };
     let mut reactor = Reactor::new(node, settings, now).map_err(system)?;
     for listener in listeners {
         reactor.listen(listener).map_err(system)?;
     }
     for socket in sockets {
-        reactor.exchange(socket).map_err(system)?;
+        reactor.add_datagram_socket(socket).map_err(system)?;
     }
     if let Some((scanner, hasher)) = workers {
         let handle = reactor.handle();
-        let walked = move |walked| handle.tell(NodeMessage::Found(Finding::Walked(walked)));
+        let walked = move |walked| handle.send(NodeMessage::Found(Finding::Walked(walked)));
         scanner.start(walked).map_err(system)?;
         if !args.no_hashes {
             let handle = reactor.handle();
-            let hashed = move |hashed| handle.tell(NodeMessage::Found(Finding::Hashed(hashed)));
+            let hashed = move |hashed| handle.send(NodeMessage::Found(Finding::Hashed(hashed)));
             hasher.start(hash_cache(args), hashed).map_err(system)?;
         }
     }
     if let Some(changes) = changes {
-        reactor.watch_outside(changes).map_err(system)?;
+        reactor.watch_external(changes).map_err(system)?;
     }
     Ok((reactor, serving))
 }

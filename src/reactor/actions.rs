@@ -1,10 +1,10 @@
-//! Does what the role wants.
+//! Carries out the actions that the role requests.
 
 use std::os::fd::AsFd;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Connection, Phase, Silence, Waiting};
+use crate::reactor::connection::{Connection, IdlePolicy, Phase, RoleWait};
 use crate::reactor::shutdown::{LoopOutcome, Stopping};
 use crate::role::{Action, ConnId, Context, Role};
 
@@ -13,26 +13,26 @@ where
     R::File: AsFd,
 {
     pub(super) fn call_role(&mut self, call: impl FnOnce(&mut R, &mut Context<'_, R>)) {
-        let mut turn = Context {
+        let mut context = Context {
             now: self.now,
             traffic: &self.traffic,
             out: &mut self.out,
         };
-        call(&mut self.role, &mut turn);
+        call(&mut self.role, &mut context);
         self.apply();
     }
 
-    /// Does what the role wants.
+    /// Carries out the requested actions, in order.
     pub(super) fn apply(&mut self) {
         if self.out.is_empty() {
             return;
         }
-        let (text, mut steps) = self.out.take();
-        let mut rest = steps.drain(..).peekable();
+        let (text, mut actions) = self.out.take();
+        let mut rest = actions.drain(..).peekable();
         let mut sent = 0;
         let mut stops = false;
-        while let Some(step) = rest.next() {
-            let result = match step {
+        while let Some(action) = rest.next() {
+            let result = match action {
                 Action::Text {
                     to,
                     end,
@@ -42,9 +42,9 @@ where
                     sent = end;
                     let more = rest.peek().is_some_and(|next| next.to() == Some(to));
                     if unsolicited {
-                        self.tell(to, bytes)
+                        self.send_unsolicited(to, bytes)
                     } else {
-                        self.recipient(to, |conn| conn.send(bytes, more))
+                        self.with_connection(to, |conn| conn.send(bytes, more))
                     }
                 }
                 Action::Datagram { to, end } => {
@@ -53,40 +53,42 @@ where
                     self.send_datagram(to, bytes);
                     None
                 }
-                Action::AllowIdle { conn } => self.recipient(conn, |conn| {
-                    conn.keep();
+                Action::AllowIdle { conn } => self.with_connection(conn, |conn| {
+                    conn.allow_idle();
                     Ok(())
                 }),
                 Action::ExpectReply { conn } => {
-                    let expecting = self.recipient(conn, |conn| {
-                        if conn.silence == Silence::Kept {
-                            conn.silence = Silence::Owing;
+                    let expecting = self.with_connection(conn, |conn| {
+                        if conn.idle_policy == IdlePolicy::Unlimited {
+                            conn.idle_policy = IdlePolicy::ReplyExpected;
                         }
                         Ok(())
                     });
-                    // Its own turn sets its deadline.
+                    // The connection's own turn sets its deadline.
                     self.enqueue(conn.slot as usize);
                     expecting
                 }
                 Action::Resume { conn } => {
-                    let resumed = self.recipient(conn, |conn| {
-                        conn.waiting = Waiting::Over;
+                    let resumed = self.with_connection(conn, |conn| {
+                        conn.role_wait = RoleWait::Over;
                         Ok(())
                     });
                     self.enqueue(conn.slot as usize);
                     resumed
                 }
-                Action::Close { conn, end } => {
-                    self.dismiss(conn, end);
+                Action::Close { conn, reason } => {
+                    self.close_connection(conn, reason);
                     None
                 }
-                Action::Shared { to, bytes } => self.recipient(to, |conn| conn.send_shared(bytes)),
+                Action::Shared { to, bytes } => {
+                    self.with_connection(to, |conn| conn.send_shared(bytes))
+                }
                 Action::File {
                     to,
                     file,
                     offset,
                     length,
-                } => self.recipient(to, |conn| conn.send_file(file, offset, length)),
+                } => self.with_connection(to, |conn| conn.send_file(file, offset, length)),
                 Action::Dial { address, session } => {
                     self.dial(address, session);
                     None
@@ -100,23 +102,23 @@ where
                     None
                 }
             };
-            if let Some((slot, end)) = result {
-                self.end(slot, end);
+            if let Some((slot, reason)) = result {
+                self.mark_closed(slot, reason);
             }
         }
         drop(rest);
-        self.out.recycle(text, steps);
+        self.out.recycle(text, actions);
         if stops {
             self.stop();
         }
     }
 
-    /// Sends something to a connection, if it is still there. Returns how it
-    /// ended, if it did.
-    pub(super) fn recipient(
+    /// Calls `act` with a connection, if it is still open. Returns the reason to close
+    /// it, if there is one.
+    pub(super) fn with_connection(
         &mut self,
         to: ConnId,
-        send: impl FnOnce(&mut Connection<R::Session, R::File>) -> Result<(), CloseReason>,
+        act: impl FnOnce(&mut Connection<R::Session, R::File>) -> Result<(), CloseReason>,
     ) -> Option<(usize, CloseReason)> {
         let slot = to.slot as usize;
         let conn = self.connections.get_mut(slot)?;
@@ -124,30 +126,30 @@ where
             return None;
         }
         let before = conn.bytes_out;
-        let result = send(conn);
+        let result = act(conn);
         self.traffic.bytes_out += conn.bytes_out - before;
-        result.err().map(|end| (slot, end))
+        result.err().map(|reason| (slot, reason))
     }
 
-    /// Sends something that was not asked for. Whoever lets it pile up is cut
-    /// off, so that nobody else notices.
-    fn tell(&mut self, to: ConnId, bytes: &[u8]) -> Option<(usize, CloseReason)> {
+    /// Sends text that answers no request. A peer that lets such text pile up is
+    /// disconnected, so that it does not hold up the others.
+    fn send_unsolicited(&mut self, to: ConnId, bytes: &[u8]) -> Option<(usize, CloseReason)> {
         let max_queue = self.settings.limits.max_queue as u64;
-        let result = self.recipient(to, |conn| conn.tell(bytes, max_queue));
-        // Its own turn sets its deadline.
+        let result = self.with_connection(to, |conn| conn.send_unsolicited(bytes, max_queue));
+        // The connection's own turn sets its deadline.
         self.enqueue(to.slot as usize);
         result
     }
 
-    /// Closes a connection that is not being heard just now.
-    fn dismiss(&mut self, id: ConnId, end: CloseReason) {
+    /// Closes a connection whose input is not being handled.
+    fn close_connection(&mut self, id: ConnId, reason: CloseReason) {
         let slot = id.slot as usize;
         if self
             .connections
             .get(slot)
             .is_some_and(|conn| conn.serial == id.serial)
         {
-            self.close(slot, end);
+            self.close(slot, reason);
             self.enqueue(slot);
         }
     }

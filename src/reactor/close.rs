@@ -1,4 +1,4 @@
-//! How a connection comes to its end: nothing more is heard, what waits is sent,
+//! How a connection comes to its end: nothing more is input, what waits is sent,
 //! and the last words are given time to arrive.
 
 use std::os::fd::AsFd;
@@ -16,59 +16,59 @@ where
     R::File: AsFd,
 {
     /// Hears nothing more from a connection: what waits is sent, then it ends.
-    pub(super) fn close(&mut self, slot: usize, end: CloseReason) {
+    pub(super) fn close(&mut self, slot: usize, reason: CloseReason) {
         let conn = &mut self.connections[slot];
         if conn.phase == Phase::Open {
             conn.phase = Phase::Closing;
-            conn.end = Some(Box::new(end));
+            conn.close_reason = Some(Box::new(reason));
         }
     }
 
     /// Ends a closing connection whose answers are all sent. Input that nobody
     /// reads would make the kernel reset the connection and take back the tail
     /// of the answer, so we shut our side and listen for the peer's end: the next
-    /// turn does, for which [`Reactor::after_turn`] queues it.
-    pub(super) fn close_if_sent(&mut self, slot: usize) {
+    /// turn does, for which [`Reactor::finish_turn`] queues it.
+    pub(super) fn shut_down_if_flushed(&mut self, slot: usize) {
         let conn = &mut self.connections[slot];
         if conn.phase != Phase::Closing || !conn.outbox.is_empty() {
             return;
         }
-        if conn.origin == Origin::Dialled || conn.ended_input {
-            let end = conn.take_end();
-            self.end(slot, end);
+        if conn.origin == Origin::Outbound || conn.is_at_eof {
+            let reason = conn.take_close_reason();
+            self.mark_closed(slot, reason);
         } else {
-            conn.shut();
+            conn.shut_down_write();
             conn.phase = Phase::Lingering;
         }
     }
 
     /// Reads and forgets what comes after our goodbye.
-    pub(super) fn listen_for_end(&mut self, slot: usize, scratch: &mut [u8]) {
+    pub(super) fn linger(&mut self, slot: usize, read_buffer: &mut [u8]) {
         let conn = &mut self.connections[slot];
-        let mut heard = 0;
+        let mut input = 0;
         while conn.readable {
-            match conn.receive(scratch) {
-                Ok(Received::Bytes(length)) => heard += length as u64,
+            match conn.receive(read_buffer) {
+                Ok(Received::Bytes(length)) => input += length as u64,
                 Ok(Received::Nothing) => break,
-                Ok(Received::EndOfInput) | Err(_) => heard = u64::MAX,
+                Ok(Received::EndOfInput) | Err(_) => input = u64::MAX,
             }
-            if heard > LINGER_BYTES {
-                let end = conn.take_end();
-                return self.end(slot, end);
+            if input > LINGER_BYTES {
+                let reason = conn.take_close_reason();
+                return self.mark_closed(slot, reason);
             }
         }
     }
 
     /// A connection is over. It is taken out at the end of the round.
-    pub(super) fn end(&mut self, slot: usize, end: CloseReason) {
+    pub(super) fn mark_closed(&mut self, slot: usize, reason: CloseReason) {
         let conn = &mut self.connections[slot];
-        if conn.phase != Phase::Ended {
-            conn.phase = Phase::Ended;
+        if conn.phase != Phase::Closed {
+            conn.phase = Phase::Closed;
             // What it was closing for is the reason, unless not all could be sent.
-            if conn.end.is_none() || !conn.outbox.is_empty() {
-                conn.end = Some(Box::new(end));
+            if conn.close_reason.is_none() || !conn.outbox.is_empty() {
+                conn.close_reason = Some(Box::new(reason));
             }
-            self.ended.push(slot);
+            self.closed.push(slot);
         }
     }
 }

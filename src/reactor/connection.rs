@@ -13,7 +13,7 @@ use mio::net::TcpStream;
 use rustix::net::sockopt;
 
 use crate::close_reason::CloseReason;
-use crate::reactor::outbox::{self, Outbox, Sent};
+use crate::reactor::outbox::{self, FlushStatus, Outbox};
 use crate::session::inbox::Inbox;
 
 /// Bytes sent to one peer before the others have their turn.
@@ -28,20 +28,20 @@ const PROBES: u32 = 3;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
     /// We connect; the other side has not answered yet.
-    Dialling,
+    Connecting,
     /// Both sides may talk.
     Open,
-    /// Nothing more is heard; what waits is sent.
+    /// Nothing more is input; what waits is sent.
     Closing,
     /// All is sent and our side is shut; the peer may have words in flight.
     Lingering,
     /// Over; it is taken away at the end of the loop's round.
-    Ended,
+    Closed,
 }
 
 /// Whether the role works on an answer that takes longer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Waiting {
+pub(super) enum RoleWait {
     No,
     Yes,
     /// It is complete; the role will be called back.
@@ -51,29 +51,29 @@ pub(super) enum Waiting {
 /// Who began it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Origin {
-    Accepted,
-    Dialled,
+    Inbound,
+    Outbound,
 }
 
 /// How long the other side may say nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Silence {
+pub(super) enum IdlePolicy {
     /// As long as the limits say.
     Limited,
     /// As long as it is alive.
-    Kept,
+    Unlimited,
     /// Likewise, but an answer is due.
-    Owing,
+    ReplyExpected,
 }
 
-/// Whether a whole line has been heard.
+/// Whether a whole line has been input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Spoke {
+pub(super) enum LineSeen {
     Never,
     /// Not since the deadline was set.
-    Before,
+    Earlier,
     /// Since the deadline was set.
-    Lately,
+    ThisTurn,
 }
 
 /// The other side's address, smaller than a `SocketAddr`.
@@ -115,24 +115,24 @@ pub(super) struct Connection<S, F> {
     pub(super) writable: bool,
     /// The peer's end of input is on its way: read on until it is reached, for
     /// no other event will tell.
-    pub(super) ending: bool,
+    pub(super) is_read_closed: bool,
     /// The end of input was reached.
-    pub(super) ended_input: bool,
+    pub(super) is_at_eof: bool,
     /// It waits in the run queue.
-    pub(super) queued: bool,
+    pub(super) is_queued: bool,
     /// Whole requests wait in the inbox, because too many answers wait already.
-    pub(super) held: bool,
-    /// The role works on its answer; until then nothing more is heard.
-    pub(super) waiting: Waiting,
-    pub(super) silence: Silence,
-    pub(super) spoke: Spoke,
+    pub(super) has_backlog: bool,
+    /// The role works on its answer; until then nothing more is input.
+    pub(super) role_wait: RoleWait,
+    pub(super) idle_policy: IdlePolicy,
+    pub(super) line_seen: LineSeen,
     pub(super) inbox: Inbox,
     pub(super) outbox: Outbox<F>,
     /// When it began: nanoseconds after the loop did.
-    pub(super) since: u64,
+    pub(super) opened_at: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
-    pub(super) end: Option<Box<CloseReason>>,
+    pub(super) close_reason: Option<Box<CloseReason>>,
 }
 
 /// What a read gave.
@@ -149,7 +149,7 @@ impl<S, F: AsFd> Connection<S, F> {
         origin: Origin,
         session: Option<S>,
         serial: u32,
-        since: u64,
+        opened_at: u64,
     ) -> Self {
         Self {
             stream,
@@ -157,42 +157,42 @@ impl<S, F: AsFd> Connection<S, F> {
             peer: peer.into(),
             origin,
             phase: match origin {
-                Origin::Accepted => Phase::Open,
-                Origin::Dialled => Phase::Dialling,
+                Origin::Inbound => Phase::Open,
+                Origin::Outbound => Phase::Connecting,
             },
             session,
             // An accepted socket can be tried at once: its events may have passed.
-            readable: origin == Origin::Accepted,
-            writable: origin == Origin::Accepted,
-            ending: false,
-            ended_input: false,
-            queued: false,
-            held: false,
-            waiting: Waiting::No,
-            silence: Silence::Limited,
-            spoke: Spoke::Never,
+            readable: origin == Origin::Inbound,
+            writable: origin == Origin::Inbound,
+            is_read_closed: false,
+            is_at_eof: false,
+            is_queued: false,
+            has_backlog: false,
+            role_wait: RoleWait::No,
+            idle_policy: IdlePolicy::Limited,
+            line_seen: LineSeen::Never,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
-            since,
+            opened_at,
             bytes_in: 0,
             bytes_out: 0,
-            end: None,
+            close_reason: None,
         }
     }
 
     /// Remembers what an event says.
-    pub(super) fn note(&mut self, event: &Event) {
-        let ending = event.is_read_closed() || event.is_error();
-        self.readable |= event.is_readable() || ending;
+    pub(super) fn record_event(&mut self, event: &Event) {
+        let is_closed = event.is_read_closed() || event.is_error();
+        self.readable |= event.is_readable() || is_closed;
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-        self.ending |= ending;
+        self.is_read_closed |= is_closed;
     }
 
     /// Whether the dial has an outcome.
     ///
     /// # Errors
     /// The dial failed.
-    pub(super) fn dialled(&mut self) -> Result<bool, CloseReason> {
+    pub(super) fn connect_result(&mut self) -> Result<bool, CloseReason> {
         let failed = |error| CloseReason::ConnectFailed(error);
         if let Some(error) = self.stream.take_error().map_err(failed)? {
             return Err(CloseReason::ConnectFailed(error));
@@ -214,10 +214,10 @@ impl<S, F: AsFd> Connection<S, F> {
         (self.bytes_in, self.bytes_out)
     }
 
-    /// Whether more may be heard, and something may be there.
+    /// Whether more may be input, and something may be there.
     pub(super) fn may_receive(&self) -> bool {
-        let may_hear = self.phase == Phase::Open && self.waiting == Waiting::No;
-        may_hear && !self.held && !self.ended_input && self.readable
+        let is_open = self.phase == Phase::Open && self.role_wait == RoleWait::No;
+        is_open && !self.has_backlog && !self.is_at_eof && self.readable
     }
 
     /// Reads once.
@@ -229,13 +229,13 @@ impl<S, F: AsFd> Connection<S, F> {
             match self.stream.read(buffer) {
                 Ok(0) => {
                     self.readable = false;
-                    self.ended_input = true;
+                    self.is_at_eof = true;
                     return Ok(Received::EndOfInput);
                 }
                 Ok(length) => {
                     // A short read means empty (epoll(7), question 9), unless
                     // the end follows: it came with the same event.
-                    if length < buffer.len() && !self.ending {
+                    if length < buffer.len() && !self.is_read_closed {
                         self.readable = false;
                     }
                     self.bytes_in += length as u64;
@@ -263,7 +263,7 @@ impl<S, F: AsFd> Connection<S, F> {
         let sent = self
             .outbox
             .flush(&self.stream, WRITE_BUDGET, |n| *bytes_out += n)?;
-        if let Sent::Blocked = sent {
+        if let FlushStatus::Blocked = sent {
             self.writable = false;
         }
         Ok(())
@@ -292,7 +292,7 @@ impl<S, F: AsFd> Connection<S, F> {
     ///
     /// # Errors
     /// The connection is lost, or the peer does not read.
-    pub(super) fn tell(&mut self, bytes: &[u8], most: u64) -> Result<(), CloseReason> {
+    pub(super) fn send_unsolicited(&mut self, bytes: &[u8], most: u64) -> Result<(), CloseReason> {
         let (queued, unsolicited) = (self.outbox.queued(), self.outbox.unsolicited());
         if unsolicited + bytes.len() as u64 > most {
             return Err(CloseReason::SlowReceiver);
@@ -328,8 +328,8 @@ impl<S, F: AsFd> Connection<S, F> {
 
     /// From now on it may be silent; the kernel asks whether the other side is
     /// still there.
-    pub(super) fn keep(&mut self) {
-        if std::mem::replace(&mut self.silence, Silence::Kept) == Silence::Limited
+    pub(super) fn allow_idle(&mut self) {
+        if std::mem::replace(&mut self.idle_policy, IdlePolicy::Unlimited) == IdlePolicy::Limited
             && let Err(error) = set_keepalive(&self.stream)
         {
             log::warn!("{}: keepalive: {error}", SocketAddr::from(self.peer));
@@ -337,12 +337,14 @@ impl<S, F: AsFd> Connection<S, F> {
     }
 
     /// Why it is over, unless that was taken already.
-    pub(super) fn take_end(&mut self) -> CloseReason {
-        self.end.take().map_or(CloseReason::EndOfInput, |end| *end)
+    pub(super) fn take_close_reason(&mut self) -> CloseReason {
+        self.close_reason
+            .take()
+            .map_or(CloseReason::EndOfInput, |end| *end)
     }
 
     /// Says that nothing more will be sent.
-    pub(super) fn shut(&self) {
+    pub(super) fn shut_down_write(&self) {
         // If the peer is gone already, there is nobody to tell.
         let _ = self.stream.shutdown(Shutdown::Write);
     }
@@ -350,20 +352,20 @@ impl<S, F: AsFd> Connection<S, F> {
 
 impl<S: fmt::Display, F> Connection<S, F> {
     /// One line for each connection that others made; our own are told by the role.
-    pub(super) fn log_end(&self, end: &CloseReason, now: u64) {
+    pub(super) fn log_close(&self, reason: &CloseReason, now: u64) {
         let level = match self.origin {
-            Origin::Accepted => log::Level::Info,
-            Origin::Dialled => log::Level::Debug,
+            Origin::Inbound => log::Level::Info,
+            Origin::Outbound => log::Level::Debug,
         };
         let (bytes_in, bytes_out) = (self.bytes_in, self.bytes_out);
         let peer = SocketAddr::from(self.peer);
-        let ms = now.saturating_sub(self.since) / 1_000_000;
+        let ms = now.saturating_sub(self.opened_at) / 1_000_000;
         match &self.session {
             Some(session) => log::log!(
                 level,
-                "{peer}: {session}, {bytes_in} B in, {bytes_out} B out, {ms} ms, {end}"
+                "{peer}: {session}, {bytes_in} B in, {bytes_out} B out, {ms} ms, {reason}"
             ),
-            None => log::log!(level, "{peer}: {end}"),
+            None => log::log!(level, "{peer}: {reason}"),
         }
     }
 }

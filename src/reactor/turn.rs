@@ -7,19 +7,19 @@ use std::os::fd::AsFd;
 use crate::close_reason::CloseReason;
 use crate::protocol::TLS_FIRST_BYTE;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Phase, Received, Spoke, Waiting};
+use crate::reactor::connection::{LineSeen, Phase, Received, RoleWait};
 use crate::reactor::shutdown::Stopping;
 use crate::role::{ConnId, Context, FramingError, Input, ReadNext, Role};
 use crate::session::inbox::Piece;
 
 /// Pieces of input that one connection may have handled in one turn.
-const PIECES: usize = 4096;
+const PIECES_PER_TURN: usize = 4096;
 /// So many bytes of answers count as one more piece.
-const BYTES_A_PIECE: u64 = 1024;
+const BYTES_PER_PIECE: u64 = 1024;
 /// Connections whose turns are taken together.
-const TOGETHER: usize = 64;
+const BATCH: usize = 64;
 /// No read has less room: else those that are left have their turns in the next batch.
-const LEAST_READ: usize = 4096;
+const MIN_READ: usize = 4096;
 
 /// A turn of which the answers are still to come.
 pub(super) struct PendingTurn {
@@ -39,59 +39,59 @@ where
     /// that the role can look ahead, or outside, once for all of them.
     pub(super) fn take_turns(&mut self) {
         // Out of `self` while the role hears.
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let mut begun = std::mem::take(&mut self.begun);
+        let mut read_buffer = std::mem::take(&mut self.read_buffer);
+        let mut turns = std::mem::take(&mut self.turns);
         let mut left = self.run_queue.len();
         while left > 0 {
             let mut read = 0;
-            while left > 0 && begun.len() < TOGETHER && scratch.len() - read >= LEAST_READ {
+            while left > 0 && turns.len() < BATCH && read_buffer.len() - read >= MIN_READ {
                 left -= 1;
                 // Who has ended since it was queued has no turn, nor has the next
                 // one in its place a second one.
                 if let Some(slot) = self.run_queue.pop_front()
-                    && let Some(conn) = self.connections.get(slot).filter(|conn| conn.queued)
+                    && let Some(conn) = self.connections.get(slot).filter(|conn| conn.is_queued)
                 {
                     let before = conn.moved();
-                    let length = self.begin_turn(slot, &mut scratch[read..]);
+                    let length = self.flush_and_read(slot, &mut read_buffer[read..]);
                     let arrived = read..read + length;
                     read = arrived.end;
-                    begun.push(PendingTurn {
+                    turns.push(PendingTurn {
                         slot,
                         arrived,
                         before,
                     });
                 }
             }
-            self.role.prefetch(begun.iter().map(|turn| {
+            self.role.prefetch(turns.iter().map(|turn| {
                 let peer = self.connections[turn.slot].peer;
-                (peer.into(), &scratch[turn.arrived.clone()])
+                (peer.into(), &read_buffer[turn.arrived.clone()])
             }));
-            for turn in begun.drain(..) {
-                self.answer(turn.slot, &scratch[turn.arrived]);
-                self.after_turn(turn.slot, turn.before);
+            for turn in turns.drain(..) {
+                self.handle_context(turn.slot, &read_buffer[turn.arrived]);
+                self.finish_turn(turn.slot, turn.before);
             }
         }
-        self.begun = begun;
-        self.scratch = scratch;
+        self.turns = turns;
+        self.read_buffer = read_buffer;
     }
 
     /// Writes what waits and reads once. Returns how many bytes there are to hear.
-    fn begin_turn(&mut self, slot: usize, scratch: &mut [u8]) -> usize {
+    fn flush_and_read(&mut self, slot: usize, read_buffer: &mut [u8]) -> usize {
         let conn = &mut self.connections[slot];
-        conn.queued = false;
+        conn.is_queued = false;
         let before = conn.bytes_out;
         let flushed = match conn.phase {
             Phase::Open | Phase::Closing => conn.flush(),
             Phase::Lingering => {
-                self.listen_for_end(slot, scratch);
+                self.linger(slot, read_buffer);
                 return 0;
             }
-            Phase::Dialling | Phase::Ended => return 0,
+            Phase::Connecting | Phase::Closed => return 0,
         };
         self.traffic.bytes_out += conn.bytes_out - before;
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
         let received = match flushed {
-            Ok(()) if has_room && conn.may_receive() => conn.receive(scratch),
+            Ok(()) if has_room && conn.may_receive() => conn.receive(read_buffer),
             other => other.map(|()| Received::Nothing),
         };
         match received {
@@ -100,37 +100,37 @@ where
                 return length;
             }
             Ok(Received::Nothing | Received::EndOfInput) => {}
-            Err(end) => self.end(slot, end),
+            Err(reason) => self.mark_closed(slot, reason),
         }
         0
     }
 
-    /// Lets the role hear what arrived, and what waited to be heard.
-    fn answer(&mut self, slot: usize, arrived: &[u8]) {
+    /// Lets the role hear what arrived, and what waited to be input.
+    fn handle_context(&mut self, slot: usize, arrived: &[u8]) {
         let conn = &self.connections[slot];
         match conn.phase {
-            Phase::Dialling => self.finish_dial(slot),
-            Phase::Open if conn.waiting == Waiting::Over => self.resume(slot),
-            Phase::Open | Phase::Closing | Phase::Lingering | Phase::Ended => {}
+            Phase::Connecting => self.finish_connect(slot),
+            Phase::Open if conn.role_wait == RoleWait::Over => self.resume(slot),
+            Phase::Open | Phase::Closing | Phase::Lingering | Phase::Closed => {}
         }
         let conn = &self.connections[slot];
         debug_assert!(
-            arrived.is_empty() || conn.phase != Phase::Open || conn.waiting == Waiting::No,
+            arrived.is_empty() || conn.phase != Phase::Open || conn.role_wait == RoleWait::No,
             "what a peer said is lost"
         );
-        if conn.phase == Phase::Open && conn.waiting == Waiting::No {
-            if conn.held || !arrived.is_empty() {
-                self.hear_input(slot, arrived);
-            } else if conn.ended_input {
-                self.input_ended(slot);
+        if conn.phase == Phase::Open && conn.role_wait == RoleWait::No {
+            if conn.has_backlog || !arrived.is_empty() {
+                self.handle_input(slot, arrived);
+            } else if conn.is_at_eof {
+                self.on_end_of_input(slot);
             }
         }
-        self.close_if_sent(slot);
+        self.shut_down_if_flushed(slot);
     }
 
     /// Counts what was moved since `before`, sets the connection's deadline and
     /// queues it again if there is more to do.
-    pub(super) fn after_turn(&mut self, slot: usize, before: (u64, u64)) {
+    pub(super) fn finish_turn(&mut self, slot: usize, before: (u64, u64)) {
         let Some(conn) = self.connections.get_mut(slot) else {
             return;
         };
@@ -139,12 +139,12 @@ where
         self.traffic.bytes_in += moved.0;
         let may_write = conn.writable && !conn.outbox.is_empty();
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
-        let may_read = conn.readable || conn.held || conn.ended_input;
+        let may_read = conn.readable || conn.has_backlog || conn.is_at_eof;
         let again = match conn.phase {
-            Phase::Open => may_write || (has_room && may_read && conn.waiting == Waiting::No),
+            Phase::Open => may_write || (has_room && may_read && conn.role_wait == RoleWait::No),
             Phase::Closing => may_write,
             Phase::Lingering => conn.readable,
-            Phase::Dialling | Phase::Ended => false,
+            Phase::Connecting | Phase::Closed => false,
         };
         if again {
             self.enqueue(slot);
@@ -152,17 +152,17 @@ where
         self.set_deadline(slot, moved);
     }
 
-    fn finish_dial(&mut self, slot: usize) {
+    fn finish_connect(&mut self, slot: usize) {
         let conn = &mut self.connections[slot];
-        match conn.dialled() {
-            Err(end) => self.end(slot, end),
+        match conn.connect_result() {
+            Err(reason) => self.mark_closed(slot, reason),
             Ok(false) => {}
             Ok(true) => {
                 conn.writable = true;
-                let next = self.hear(slot, Input::Connected);
+                let next = self.on_input(slot, Input::Connected);
                 self.apply();
-                if let ReadNext::Close(end) = next {
-                    self.close(slot, end);
+                if let ReadNext::Close(reason) = next {
+                    self.close(slot, reason);
                 }
             }
         }
@@ -170,59 +170,59 @@ where
 
     /// Cuts what arrived into pieces and lets the role hear each, as long as not
     /// too many answers wait.
-    fn hear_input(&mut self, slot: usize, arrived: &[u8]) {
-        let mut pieces = PIECES;
+    fn handle_input(&mut self, slot: usize, arrived: &[u8]) {
+        let mut pieces = PIECES_PER_TURN;
         let max_line = self.settings.limits.max_line;
         let max_queue = self.settings.limits.max_queue as u64;
         let mut unread = self.connections[slot].inbox.open(arrived);
-        let mut held = true;
+        let mut has_backlog = true;
         let mut close = None;
         while pieces > 0 && self.connections[slot].outbox.queued() < max_queue {
-            held = false;
+            has_backlog = false;
             // One batch: its answers leave together.
             while close.is_none() {
                 if pieces == 0 || self.out.queued() >= max_queue {
-                    held = true;
+                    has_backlog = true;
                     break;
                 }
                 pieces -= 1;
-                let is_tls = self.connections[slot].spoke == Spoke::Never
+                let is_tls = self.connections[slot].line_seen == LineSeen::Never
                     && unread.unfinished().first() == Some(&TLS_FIRST_BYTE);
-                let heard = match unread.next(max_line) {
+                let input = match unread.next(max_line) {
                     // TLS has no lines: who waits for the end of one waits in vain.
                     _ if is_tls => Input::Line(&[TLS_FIRST_BYTE]),
                     None => break,
                     Some(Piece::Line(line)) => {
                         let conn = &mut self.connections[slot];
-                        conn.spoke = Spoke::Lately;
+                        conn.line_seen = LineSeen::ThisTurn;
                         Input::Line(line)
                     }
                     Some(Piece::Body(bytes)) => Input::Body(bytes),
                     Some(Piece::TooLong) => Input::FramingError(FramingError::LineTooLong),
                 };
-                match self.hear(slot, heard) {
+                match self.on_input(slot, input) {
                     ReadNext::Line => {}
                     ReadNext::Body(length) => unread.expect_body(length),
                     ReadNext::Wait => {
-                        self.connections[slot].waiting = Waiting::Yes;
-                        held = true;
+                        self.connections[slot].role_wait = RoleWait::Yes;
+                        has_backlog = true;
                         break;
                     }
-                    ReadNext::Close(end) => close = Some(end),
+                    ReadNext::Close(reason) => close = Some(reason),
                 }
             }
             // Long answers take their share of the turn as well.
-            pieces = pieces.saturating_sub((self.out.queued() / BYTES_A_PIECE) as usize);
+            pieces = pieces.saturating_sub((self.out.queued() / BYTES_PER_PIECE) as usize);
             self.apply();
             let conn = &self.connections[slot];
-            if !held || conn.waiting != Waiting::No || conn.phase != Phase::Open {
+            if !has_backlog || conn.role_wait != RoleWait::No || conn.phase != Phase::Open {
                 break;
             }
         }
         let conn = &mut self.connections[slot];
-        conn.held = held && !unread.is_empty();
-        if let Some(end) = close {
-            self.close(slot, end);
+        conn.has_backlog = has_backlog && !unread.is_empty();
+        if let Some(reason) = close {
+            self.close(slot, reason);
         } else {
             conn.inbox.keep(unread);
         }
@@ -230,11 +230,11 @@ where
 
     /// The role has the answer that the peer waits for.
     fn resume(&mut self, slot: usize) {
-        self.connections[slot].waiting = Waiting::No;
-        let next = self.hear(slot, Input::Resumed);
+        self.connections[slot].role_wait = RoleWait::No;
+        let next = self.on_input(slot, Input::Resumed);
         self.apply();
         match next {
-            ReadNext::Close(end) => self.close(slot, end),
+            ReadNext::Close(reason) => self.close(slot, reason),
             ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait => {
                 if !matches!(self.stopping, Stopping::No) {
                     self.close(slot, CloseReason::Shutdown);
@@ -243,27 +243,27 @@ where
         }
     }
 
-    /// The peer will say no more, and everything it said was heard.
-    pub(super) fn input_ended(&mut self, slot: usize) {
+    /// The peer will say no more, and everything it said was input.
+    pub(super) fn on_end_of_input(&mut self, slot: usize) {
         if self.connections[slot].inbox.is_empty() {
             self.close(slot, CloseReason::EndOfInput);
         } else {
-            self.break_input(slot, FramingError::UnexpectedEof);
+            self.on_framing_error(slot, FramingError::UnexpectedEof);
         }
     }
 
-    pub(super) fn break_input(&mut self, slot: usize, fault: FramingError) {
-        let next = self.hear(slot, Input::FramingError(fault));
+    pub(super) fn on_framing_error(&mut self, slot: usize, fault: FramingError) {
+        let next = self.on_input(slot, Input::FramingError(fault));
         self.apply();
-        let end = match next {
-            ReadNext::Close(end) => end,
+        let reason = match next {
+            ReadNext::Close(reason) => reason,
             ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait => CloseReason::EndOfInput,
         };
-        self.close(slot, end);
-        self.close_if_sent(slot);
+        self.close(slot, reason);
+        self.shut_down_if_flushed(slot);
     }
 
-    pub(super) fn hear(&mut self, slot: usize, heard: Input<'_>) -> ReadNext {
+    pub(super) fn on_input(&mut self, slot: usize, input: Input<'_>) -> ReadNext {
         let conn = &mut self.connections[slot];
         let id = ConnId {
             slot: slot as u32,
@@ -272,12 +272,12 @@ where
         let Some(session) = &mut conn.session else {
             return ReadNext::Close(CloseReason::EndOfInput);
         };
-        let mut turn = Context {
+        let mut context = Context {
             now: self.now,
             traffic: &self.traffic,
             out: &mut self.out,
         };
         self.role
-            .on_input(&mut turn, id, conn.peer.into(), session, heard)
+            .on_input(&mut context, id, conn.peer.into(), session, input)
     }
 }

@@ -130,12 +130,12 @@ where
                 )
             });
             match lines.next(wanted) {
-                PromptInput::Line(line) => program.tell(TerminalEvent::Typed(line).into()),
+                PromptInput::Line(line) => program.send(TerminalEvent::Typed(line).into()),
                 PromptInput::End if settings.at_end == AtEnd::GoesOn && !lines.terminal => {
                     return;
                 }
-                PromptInput::End => return program.tell(TerminalEvent::EndOfInput.into()),
-                PromptInput::Interrupt => program.tell(TerminalEvent::Interrupt.into()),
+                PromptInput::End => return program.send(TerminalEvent::EndOfInput.into()),
+                PromptInput::Interrupt => program.send(TerminalEvent::Interrupt.into()),
             }
         }
     };
@@ -147,7 +147,7 @@ where
 fn names<M: From<TerminalEvent>>(program: &Handle<M>, prefix: &str) -> Vec<String> {
     let (answer, names) = mpsc::channel();
     let prefix = prefix.to_owned();
-    program.tell(TerminalEvent::Complete { prefix, answer }.into());
+    program.send(TerminalEvent::Complete { prefix, answer }.into());
     names.recv_timeout(PATIENCE).unwrap_or_default()
 }
 

@@ -302,8 +302,8 @@ impl<R: Role, W: Observer<R::File>> Machine<R, W> {
                     resumed.push(conn.slot);
                     continue;
                 }
-                Action::Close { conn, end } => {
-                    closed.push((conn.slot, end));
+                Action::Close { conn, reason } => {
+                    closed.push((conn.slot, reason));
                     continue;
                 }
             };
