@@ -20,8 +20,8 @@ where
 {
     /// Starts to connect to `address`.
     pub(super) fn dial(&mut self, address: SocketAddr, session: R::Session) {
-        let result =
-            connect(address, &self.settings.source_addresses).and_then(|stream| self.register(stream));
+        let result = connect(address, &self.settings.source_addresses)
+            .and_then(|stream| self.register(stream));
         match result {
             Ok(stream) => {
                 let slot = self.insert(stream, address, Origin::Outbound, Some(session));
