@@ -1,65 +1,66 @@
-//! How a connection ends: always for exactly one reason, with a name.
+//! Why a connection is closed: each ends for exactly one named reason.
 
 use std::fmt;
 use std::io;
 
-use crate::protocol::OtherProtocol;
+use crate::protocol::{OtherProtocol, Rejection};
 
-/// Why a connection is over. It prints as the reason in the log.
+/// The reason for which a connection is closed. It prints as the term that
+/// stands in the log, and keeps that term: operators search for it.
 #[derive(Debug)]
 pub enum CloseReason {
-    /// All that was asked was answered, and the peer said goodbye.
+    /// The peer ended its input, and every request was answered.
     EndOfInput,
-    /// The peer said `QUIT`.
+    /// The peer sent `QUIT`.
     Quit,
-    /// We had what we wanted.
+    /// We dialled, and our request was answered.
     Completed,
-    /// There was no place for it.
+    /// A limit left no room for the connection or its request.
     LimitReached(ResourceLimit),
-    /// Nothing came at all.
+    /// No request arrived within the time for the first line.
     NoRequest,
-    /// Nothing was asked for too long.
+    /// No further request arrived within the idle limit.
     IdleTimeout,
-    /// A line was begun and not ended in time.
+    /// The rest of a line did not arrive in time.
     LineTimeout,
-    /// The input ended in mid-line.
+    /// The input ended within a line.
     UnexpectedEof,
-    /// The peer did not take what we sent.
+    /// The peer takes nothing of the data that is sent to it.
     WriteTimeout,
-    /// It did not read what others said to it.
+    /// The peer listens for messages and does not read them.
     SlowReceiver,
-    /// Another connection listens in its place.
+    /// A newer connection listens at the same address.
     Replaced,
-    /// A line had more bytes than allowed.
+    /// A line is longer than the limit.
     LineTooLong,
-    /// Too many lines with unknown verbs.
+    /// The peer sent too many unknown verbs.
     TooManyUnknownCommands,
-    /// It spoke another protocol.
+    /// The peer speaks another protocol.
     OtherProtocol(OtherProtocol),
     /// The file became shorter while it was sent.
     FileTruncated,
-    /// The file could not be read on.
+    /// Reading the file failed while it was sent.
     FileReadError(io::Error),
-    /// The connection broke.
+    /// An established connection failed.
     ConnectionLost(io::Error),
-    /// Nobody answered the dial, or it was refused.
+    /// The connection could not be established.
     ConnectFailed(io::Error),
-    /// The dial took too long.
+    /// The connection was not established in time.
     ConnectTimeout,
-    /// The other side sent nothing for too long.
+    /// The peer that we dialled sent nothing for too long.
     ReadTimeout,
-    /// The other side's answer was none.
+    /// The peer that we dialled sent a line that is not a valid reply.
     ProtocolError,
-    /// We are stopping.
+    /// The program stops.
     Shutdown,
-    /// We are stopping, and there was no time left to finish.
+    /// The program stops, and the time to finish has run out.
     Aborted,
 }
 
-/// What there was no place for.
+/// A resource of a server whose limit is reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ResourceLimit {
-    /// Connections in all.
+    /// All connections of the server.
     Connections,
     /// Connections from one address.
     ConnectionsPerAddress,
@@ -69,43 +70,86 @@ pub enum ResourceLimit {
     OpenFiles,
 }
 
+impl From<ResourceLimit> for Rejection {
+    fn from(limit: ResourceLimit) -> Self {
+        match limit {
+            ResourceLimit::Connections => Self::TooManyConnections,
+            ResourceLimit::ConnectionsPerAddress => Self::TooManyConnectionsFromAddress,
+            ResourceLimit::Nodes => Self::TooManyNodes,
+            ResourceLimit::OpenFiles => Self::TooManyOpenFiles,
+        }
+    }
+}
+
 impl fmt::Display for ResourceLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Connections => "too many connections",
-            Self::ConnectionsPerAddress => "too many connections from your address",
-            Self::Nodes => "the directory is full",
-            Self::OpenFiles => "too many open files",
+            Self::Connections => "connection limit",
+            Self::ConnectionsPerAddress => "connection limit for this address",
+            Self::Nodes => "node limit",
+            Self::OpenFiles => "open file limit",
         })
+    }
+}
+
+impl CloseReason {
+    /// The name of the variant.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::EndOfInput => "EndOfInput",
+            Self::Quit => "Quit",
+            Self::Completed => "Completed",
+            Self::LimitReached(_) => "LimitReached",
+            Self::NoRequest => "NoRequest",
+            Self::IdleTimeout => "IdleTimeout",
+            Self::LineTimeout => "LineTimeout",
+            Self::UnexpectedEof => "UnexpectedEof",
+            Self::WriteTimeout => "WriteTimeout",
+            Self::SlowReceiver => "SlowReceiver",
+            Self::Replaced => "Replaced",
+            Self::LineTooLong => "LineTooLong",
+            Self::TooManyUnknownCommands => "TooManyUnknownCommands",
+            Self::OtherProtocol(_) => "OtherProtocol",
+            Self::FileTruncated => "FileTruncated",
+            Self::FileReadError(_) => "FileReadError",
+            Self::ConnectionLost(_) => "ConnectionLost",
+            Self::ConnectFailed(_) => "ConnectFailed",
+            Self::ConnectTimeout => "ConnectTimeout",
+            Self::ReadTimeout => "ReadTimeout",
+            Self::ProtocolError => "ProtocolError",
+            Self::Shutdown => "Shutdown",
+            Self::Aborted => "Aborted",
+        }
     }
 }
 
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EndOfInput => f.write_str("done"),
-            Self::Quit => f.write_str("quit"),
-            Self::Completed => f.write_str("satisfied"),
-            Self::LimitReached(what) => write!(f, "refused: {what}"),
-            Self::NoRequest => f.write_str("it never said anything"),
-            Self::IdleTimeout => f.write_str("idle"),
-            Self::LineTimeout => f.write_str("a line not ended in time"),
-            Self::UnexpectedEof => f.write_str("the input ended in mid-line"),
-            Self::WriteTimeout => f.write_str("stalled: it took nothing"),
-            Self::SlowReceiver => f.write_str("it did not read its messages"),
-            Self::Replaced => f.write_str("another connection listens in its place"),
-            Self::LineTooLong => f.write_str("line too long"),
-            Self::TooManyUnknownCommands => f.write_str("too many unknown commands"),
-            Self::OtherProtocol(language) => write!(f, "it speaks {language}"),
-            Self::FileTruncated => f.write_str("the file shrank while it was sent"),
-            Self::FileReadError(error) => write!(f, "the file could not be read: {error}"),
-            Self::ConnectionLost(error) => write!(f, "lost: {error}"),
-            Self::ConnectFailed(error) => write!(f, "not reached: {error}"),
-            Self::ConnectTimeout => f.write_str("no answer to the connection in time"),
-            Self::ReadTimeout => f.write_str("no progress: it sent nothing in time"),
-            Self::ProtocolError => f.write_str("its answer is none of this protocol"),
-            Self::Shutdown => f.write_str("stopping"),
-            Self::Aborted => f.write_str("cut: stopping, and time was up"),
-        }
+        f.write_str(match self {
+            Self::EndOfInput => "end of input",
+            Self::Quit => "quit",
+            Self::Completed => "completed",
+            Self::LimitReached(limit) => return write!(f, "refused: {limit}"),
+            Self::NoRequest => "no request received",
+            Self::IdleTimeout => "idle timeout",
+            Self::LineTimeout => "line timeout",
+            Self::UnexpectedEof => "unexpected end of input",
+            Self::WriteTimeout => "slow reader",
+            Self::SlowReceiver => "slow receiver",
+            Self::Replaced => "replaced by a newer listener",
+            Self::LineTooLong => "line too long",
+            Self::TooManyUnknownCommands => "too many unknown commands",
+            Self::OtherProtocol(protocol) => return write!(f, "other protocol: {protocol}"),
+            Self::FileTruncated => "file truncated while sending",
+            Self::FileReadError(error) => return write!(f, "file read error: {error}"),
+            Self::ConnectionLost(error) => return write!(f, "connection lost: {error}"),
+            Self::ConnectFailed(error) => return write!(f, "connect failed: {error}"),
+            Self::ConnectTimeout => "connect timeout",
+            Self::ReadTimeout => "read timeout",
+            Self::ProtocolError => "protocol error",
+            Self::Shutdown => "shutdown",
+            Self::Aborted => "aborted at shutdown",
+        })
     }
 }

@@ -1,6 +1,5 @@
 //! Every limit of the two servers, with its default and its flag.
 
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -132,17 +131,4 @@ fn line_length(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|length| (64..=65_536).contains(length))
         .ok_or_else(|| "from 64 to 65536 bytes".into())
-}
-
-/// What counts as one address in the limit on connections: an IPv6 host has a
-/// whole /64 to choose from (RFC 7721, 2.1).
-#[must_use]
-pub fn address_group(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) => {
-            let prefix = u128::from(v6) & (u128::MAX << 64);
-            IpAddr::V6(prefix.into())
-        }
-        v4 => v4,
-    }
 }

@@ -1,33 +1,34 @@
-//! How often something may happen.
+//! A limit on events per second.
 
 use std::time::Instant;
 
-/// What is left of so many things a second. Unused allowance is kept for one second.
+/// A token bucket with a capacity of one second.
 pub(crate) struct RateLimiter {
-    left: f64,
-    at: Instant,
+    tokens: f64,
+    /// When tokens were last added.
+    refilled: Instant,
 }
 
 impl RateLimiter {
-    /// Nothing has happened until `now`.
+    /// A full bucket for `rate` events per second.
     pub(crate) fn new(rate: u32, now: Instant) -> Self {
         Self {
-            left: f64::from(rate),
-            at: now,
+            tokens: f64::from(rate),
+            refilled: now,
         }
     }
 
-    /// Whether one more may happen at `now`.
+    /// Takes a token, if there is one. `rate` may change from call to call.
     pub(crate) fn allows(&mut self, rate: u32, now: Instant) -> bool {
         let rate = f64::from(rate);
-        let since = now.saturating_duration_since(self.at).as_secs_f64();
-        self.left = (self.left + since * rate).min(rate);
-        self.at = now;
-        let allowed = self.left >= 1.0;
-        if allowed {
-            self.left -= 1.0;
+        let elapsed = now.saturating_duration_since(self.refilled).as_secs_f64();
+        self.tokens = (self.tokens + elapsed * rate).min(rate);
+        self.refilled = now;
+        let is_allowed = self.tokens >= 1.0;
+        if is_allowed {
+            self.tokens -= 1.0;
         }
-        allowed
+        is_allowed
     }
 }
 
@@ -39,11 +40,11 @@ mod tests {
     #[test]
     fn each_second_has_its_rate_and_no_more() {
         let start = Instant::now();
-        let mut pace = RateLimiter::new(50, start);
+        let mut limiter = RateLimiter::new(50, start);
         let allowed =
-            |pace: &mut RateLimiter, at| (0..1000).filter(|_| pace.allows(50, at)).count();
-        assert_eq!(allowed(&mut pace, start), 50);
-        assert_eq!(allowed(&mut pace, start + Duration::from_millis(100)), 5);
-        assert_eq!(allowed(&mut pace, start + Duration::from_secs(3600)), 50);
+            |limiter: &mut RateLimiter, at| (0..1000).filter(|_| limiter.allows(50, at)).count();
+        assert_eq!(allowed(&mut limiter, start), 50);
+        assert_eq!(allowed(&mut limiter, start + Duration::from_millis(100)), 5);
+        assert_eq!(allowed(&mut limiter, start + Duration::from_secs(3600)), 50);
     }
 }

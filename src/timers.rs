@@ -1,37 +1,39 @@
-//! Deadlines, in order: set, clear, next, take what is due.
+//! Deadlines in order: set, clear, find the next, take those that are due.
 //!
-//! A server waits for thousands of things that all take equally long: every
-//! lease, every idle connection. Deadlines of one kind therefore arrive nearly
-//! in order, and a sorted list that is searched from its end sets, moves and
-//! clears one in constant time. Each kind is a [`TimerKind`]; a key has at most one
-//! deadline, in one lane.
+//! Thousands of timers of a server run equally long, such as the leases or the
+//! idle limits. Deadlines of one kind are therefore set nearly in order, and a
+//! sorted list that is searched from its end sets, moves and clears a deadline in
+//! constant time. Each [`TimerKind`] has a list of its own. A key has at most one
+//! deadline, of one kind.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// A kind of deadline: the number of its list.
+/// A kind of deadline, from 0 on.
 pub type TimerKind = u8;
 
-/// Keys for which there is room from the start: beyond it the table grows by
-/// moving pages, not by copying and leaving holes behind (malloc(3), M_MMAP_THRESHOLD).
-const FIRST_KEYS: usize = 16 * 1024;
+/// Initial capacity in keys. An allocation of this size grows by moving pages, not
+/// by copying them and fragmenting the heap (malloc(3), M_MMAP_THRESHOLD).
+const INITIAL_KEYS: usize = 16 * 1024;
 /// No entry: the end of a list.
 const NONE: u32 = u32::MAX;
-/// The lane of a key without a deadline: what is left for it beside [`DUE_BITS`].
+/// The kind of a key without a deadline: the highest that fits beside [`DUE_BITS`].
 const UNSET: TimerKind = 15;
-/// Bits of a deadline's nanoseconds: they last for 36 years.
+/// Bits of a deadline's nanoseconds, enough for 36 years.
 const DUE_BITS: u32 = 60;
 
-/// Deadlines of things that are known by small numbers, such as the keys of a slab.
+/// Deadlines of keys that are small numbers, such as the keys of a slab.
 pub struct Timers {
-    /// Deadlines are kept as nanoseconds after this.
+    /// Deadlines are stored as nanoseconds after this time.
     origin: Instant,
-    lanes: Vec<List>,
+    /// For each kind, its deadlines in order.
+    lists: Vec<TimerList>,
+    /// For each key, its place in a list.
     entries: Vec<TimerEntry>,
 }
 
 #[derive(Clone, Copy)]
-struct List {
+struct TimerList {
     first: u32,
     last: u32,
 }
@@ -43,19 +45,19 @@ struct TimerEntry {
     next: u32,
 }
 
-/// A lane and a time in one number, since there may be a million of them.
+/// A kind and a time in one number: there may be a million deadlines.
 #[derive(Clone, Copy)]
 struct Deadline(u64);
 
 impl Deadline {
     const NONE: Self = Self((UNSET as u64) << DUE_BITS);
 
-    fn new(lane: TimerKind, due: u64) -> Self {
-        Self(u64::from(lane) << DUE_BITS | due)
+    fn new(kind: TimerKind, due: u64) -> Self {
+        Self(u64::from(kind) << DUE_BITS | due)
     }
 
-    fn lane(self) -> TimerKind {
-        // Four bits are left.
+    fn kind(self) -> TimerKind {
+        // The remaining four bits.
         (self.0 >> DUE_BITS) as TimerKind
     }
 
@@ -66,22 +68,22 @@ impl Deadline {
 }
 
 impl Timers {
-    /// No deadlines yet, in at most 15 lanes; `origin` is not later than any to come.
+    /// Makes timers of at most 15 kinds. No deadline may be before `origin`.
     #[must_use]
-    pub fn new(origin: Instant, lanes: TimerKind) -> Self {
-        let empty = List {
+    pub fn new(origin: Instant, kinds: TimerKind) -> Self {
+        let empty = TimerList {
             first: NONE,
             last: NONE,
         };
         Self {
             origin,
-            lanes: vec![empty; usize::from(lanes)],
-            entries: Vec::with_capacity(FIRST_KEYS),
+            lists: vec![empty; usize::from(kinds)],
+            entries: Vec::with_capacity(INITIAL_KEYS),
         }
     }
 
-    /// Sets the deadline of `key`; an earlier one is forgotten.
-    pub fn set(&mut self, key: usize, lane: TimerKind, due: Instant) {
+    /// Sets the deadline of `key` and replaces an earlier one.
+    pub fn set(&mut self, key: usize, kind: TimerKind, due: Instant) {
         self.clear(key);
         if key >= self.entries.len() {
             let unset = TimerEntry {
@@ -92,24 +94,24 @@ impl Timers {
             self.entries.resize(key + 1, unset);
         }
         let due = self.nanos(due);
-        let mut previous = self.lanes[usize::from(lane)].last;
+        let mut previous = self.lists[usize::from(kind)].last;
         while previous != NONE && self.entries[previous as usize].deadline.due() > due {
             previous = self.entries[previous as usize].previous;
         }
         let next = match previous {
-            NONE => self.lanes[usize::from(lane)].first,
+            NONE => self.lists[usize::from(kind)].first,
             previous => self.entries[previous as usize].next,
         };
         self.entries[key] = TimerEntry {
-            deadline: Deadline::new(lane, due),
+            deadline: Deadline::new(kind, due),
             previous,
             next,
         };
-        self.join(lane, previous, Some(key), next);
+        self.link(kind, previous, Some(key), next);
     }
 
-    /// Brings what [`Timers::set`] will look at into the processor's cache, for all
-    /// these keys at once.
+    /// Loads the entries that [`Timers::set`] of these keys reads into the CPU cache,
+    /// all at once.
     pub fn prefetch(&self, keys: impl Iterator<Item = usize>) {
         for entry in keys.filter_map(|key| self.entries.get(key)) {
             let neighbour = |key: u32| self.entries.get(key as usize).map(|entry| entry.next);
@@ -117,7 +119,7 @@ impl Timers {
         }
     }
 
-    /// Forgets the deadline of `key`, if it has one.
+    /// Removes the deadline of `key`, if it has one.
     pub fn clear(&mut self, key: usize) {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
@@ -127,27 +129,27 @@ impl Timers {
             previous,
             next,
         } = *entry;
-        if deadline.lane() != UNSET {
+        if deadline.kind() != UNSET {
             entry.deadline = Deadline::NONE;
-            self.join(deadline.lane(), previous, None, next);
+            self.link(deadline.kind(), previous, None, next);
         }
     }
 
-    /// The lane in which `key` waits.
+    /// The kind of the deadline of `key`, if it has one.
     #[must_use]
-    pub fn lane(&self, key: usize) -> Option<TimerKind> {
-        let lane = self.entries.get(key)?.deadline.lane();
-        (lane != UNSET).then_some(lane)
+    pub fn kind(&self, key: usize) -> Option<TimerKind> {
+        let kind = self.entries.get(key)?.deadline.kind();
+        (kind != UNSET).then_some(kind)
     }
 
-    /// The earliest deadline of all.
+    /// The earliest deadline.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
         let due = self.firsts().map(|(due, _)| due).min()?;
         Some(self.origin + Duration::from_nanos(due))
     }
 
-    /// Takes out one key whose deadline is not after `now`, the earliest first.
+    /// Removes the earliest deadline if it is not after `now`, and returns its key.
     pub fn take_due(&mut self, now: Instant) -> Option<usize> {
         let now = self.nanos(now);
         let (_, key) = self.firsts().filter(|(due, _)| *due <= now).min()?;
@@ -155,9 +157,9 @@ impl Timers {
         Some(key)
     }
 
-    /// The first deadline of each lane.
+    /// The first deadline of each kind, with its key.
     fn firsts(&self) -> impl Iterator<Item = (u64, usize)> {
-        self.lanes
+        self.lists
             .iter()
             .filter(|list| list.first != NONE)
             .map(|list| {
@@ -166,11 +168,11 @@ impl Timers {
             })
     }
 
-    /// Makes `previous`, perhaps `key`, and `next` neighbours.
-    fn join(&mut self, lane: TimerKind, previous: u32, key: Option<usize>, next: u32) {
-        // A slab of connections or nodes never has four thousand million entries.
+    /// Links `previous`, `key` if there is one, and `next` in the list of `kind`.
+    fn link(&mut self, kind: TimerKind, previous: u32, key: Option<usize>, next: u32) {
+        // A slab of connections or nodes never has 2^32 entries.
         let key = key.map(|key| key as u32);
-        let list = &mut self.lanes[usize::from(lane)];
+        let list = &mut self.lists[usize::from(kind)];
         let after = key.unwrap_or(next);
         match previous {
             NONE => list.first = after,
@@ -196,7 +198,7 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn the_earliest_comes_first_whatever_its_lane() {
+    fn the_earliest_comes_first_whatever_its_kind() {
         let origin = Instant::now();
         let at = |seconds| origin + Duration::from_secs(seconds);
         let mut timers = Timers::new(origin, 2);
@@ -208,22 +210,22 @@ mod tests {
         assert_eq!(timers.take_due(at(25)), Some(3));
         assert_eq!(timers.take_due(at(25)), Some(4));
         assert_eq!(timers.take_due(at(25)), None);
-        assert_eq!(timers.lane(7), Some(0));
+        assert_eq!(timers.kind(7), Some(0));
         timers.clear(7);
         assert_eq!(timers.next(), None);
     }
 
     proptest! {
         #[test]
-        fn they_equal_a_table_of_deadlines(
+        fn timers_equal_a_table_of_deadlines(
             steps in prop::collection::vec((0_usize..8, 0_u8..3, 0_u64..50, any::<bool>()), 0..200)
         ) {
             let origin = Instant::now();
             let mut timers = Timers::new(origin, 3);
             let mut model: HashMap<usize, u64> = HashMap::new();
-            for (key, lane, seconds, set) in steps {
+            for (key, kind, seconds, set) in steps {
                 if set {
-                    timers.set(key, lane, origin + Duration::from_secs(seconds));
+                    timers.set(key, kind, origin + Duration::from_secs(seconds));
                     model.insert(key, seconds);
                 } else {
                     let now = origin + Duration::from_secs(seconds / 4);

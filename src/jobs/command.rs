@@ -168,7 +168,7 @@ impl<'a> Typed<'a> {
         let line = format!("{} {fields}", Verb::Send.word());
         match Request::parse(line.as_bytes()) {
             Ok(Request::Send(to, text)) => Self::Ask(Query::Message(to, text.into_owned())),
-            Ok(_) => Self::Wrong(format!("use: {}", Verb::Send.form())),
+            Ok(_) => Self::Wrong(format!("use: {}", Verb::Send.usage())),
             Err(error) => Self::Wrong(error.to_string().replace("SEND", "send")),
         }
     }

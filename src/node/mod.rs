@@ -23,7 +23,7 @@ pub use event::NodeEvent;
 pub use message_listener::MessageListener;
 pub use registrar::{Contact, Registrar};
 pub use relay_exchange::RelayExchange;
-pub use share::{AddError, Added, FileContent, Removed, Share, ShareTotals, Stat, Unavailable};
+pub use share::{AddError, Added, FileContent, Removed, Share, ShareTotals, Unavailable};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;

@@ -6,7 +6,7 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
 use crate::node::Node;
 use crate::node::share::{FileContent, Share, Unavailable};
-use crate::protocol::{Code, FileName, MAX_LISTED_FILES, Reply, Request, Verb};
+use crate::protocol::{Banner, Code, FileName, MAX_LISTED_FILES, Reply, Request, Verb};
 use crate::role::{ConnId, Context, ReadNext};
 use crate::session::server::{self, Help, say};
 
@@ -33,10 +33,13 @@ impl<S: Share> Node<S> {
     ) -> ReadNext {
         let reply = context.out.text(conn);
         match request {
-            Request::Banner => say(reply, self.banner()),
+            Request::Banner => {
+                let files = self.share.count(None);
+                say(reply, Banner::Node { files });
+            }
             Request::Get(name) => return self.get(context, conn, &name),
             Request::Stat(name) => match self.share.stat(&name) {
-                Ok(stat) => say(reply, stat),
+                Ok(stat) => say(reply, Reply::Stat(stat)),
                 Err(why) => return unavailable(reply, &name, &why),
             },
             Request::List => {
@@ -120,12 +123,6 @@ impl<S: Share> Node<S> {
         if shown > 0 {
             *listed = Some(last.into());
         }
-    }
-
-    fn banner(&mut self) -> Reply<'static> {
-        let files = self.share.count(None);
-        let plural = if files == 1 { "" } else { "s" };
-        Reply::Ok(format!("peerline node, {files} file{plural}; HELP lists the commands").into())
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::DecimalBytes;
 
 use crate::escaped::Escaped;
-use crate::protocol::{FileItem, FileName, MaybeHash};
+use crate::protocol::{FileItem, FileName, FileStat};
 
 /// A collection of files. Only what is behind it touches a disk.
 pub trait Share {
@@ -34,7 +34,7 @@ pub trait Share {
     ///
     /// # Errors
     /// Why there is nothing to say about it.
-    fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable>;
+    fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable>;
 
     /// Something was found out. If that changes the list, it says how long to
     /// wait before it is looked at.
@@ -127,24 +127,6 @@ pub struct AddError(pub String);
 impl fmt::Display for AddError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// What is known of a file: it prints as the answer to `STAT`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stat {
-    /// In bytes.
-    pub size: u64,
-    /// The content's hash.
-    pub hash: MaybeHash,
-    /// When it was changed, in seconds since 1970.
-    pub mtime: i64,
-}
-
-impl fmt::Display for Stat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, hash, mtime } = self;
-        write!(f, "STAT {size} {hash} {mtime}")
     }
 }
 

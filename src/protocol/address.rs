@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 
 use nom::{IResult, Parser};
 
-use crate::protocol::blank::field;
+use crate::protocol::fields::{field, number};
 
 /// A port that can be connected to: 1 to 65535.
 pub type Port = NonZeroU16;
@@ -152,21 +152,23 @@ pub(super) fn claim(input: &str) -> IResult<&str, (ClaimedIp, Port)> {
             .map(|ip| ClaimedIp::Is(canonical(ip)))
             .map_err(|_| AddressError::Form),
     });
-    // A number of decimal digits only: u16's parser would accept a sign.
-    let port = field.map_res(|text: &str| {
-        text.bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| text.parse())
-            .and_then(Result::ok)
-            .ok_or(AddressError::Form)
-    });
-    (ip, port).parse(input)
+    (ip, number).parse(input)
 }
 
 /// The one form in which an address is compared and printed.
 #[must_use]
 pub fn canonical(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
+}
+
+/// The address that limits per address count: IPv6 addresses of one /64 network
+/// are one, since a single host may use all of them (RFC 7721, 2.1).
+#[must_use]
+pub fn address_group(ip: IpAddr) -> IpAddr {
+    match canonical(ip) {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & (u128::MAX << 64)).into()),
+        v4 => v4,
+    }
 }
 
 fn host(ip: IpAddr) -> Result<IpAddr, AddressError> {
@@ -192,9 +194,9 @@ pub enum AddressError {
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Form => "an address is an IPv4 or IPv6 address and a port from 1 to 65535",
+            Self::Form => "an IP address and a port from 1 to 65535 are needed",
             Self::NotAHost => {
-                "an unspecified, multicast, broadcast or link-local address is no node's address"
+                "the address must identify one host: not unspecified, multicast, broadcast or link-local"
             }
         })
     }

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::protocol::blank::is_blank;
+use crate::protocol::fields::is_blank;
 
 /// The longest datagram that we send, in bytes: it passes every usual network whole.
 pub const MAX_DATAGRAM: usize = 1200;

@@ -58,7 +58,7 @@ pub struct HashError;
 
 impl fmt::Display for HashError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a hash is 64 hex digits, or - where it is not known")
+        f.write_str("a hash is 64 hexadecimal digits, or - if it is not known")
     }
 }
 

@@ -1,11 +1,11 @@
-//! The lines of lists of files and of their holders.
+//! The lines of lists. A list of nodes has a [`NodeAddress`] in each line.
 
 use std::fmt;
 
 use nom::Parser;
 
 use crate::protocol::address::{ClaimedIp, NodeAddress, claim};
-use crate::protocol::blank::{hash, last, number, trim};
+use crate::protocol::fields::{field, hash, last, number, trim};
 use crate::protocol::hash::MaybeHash;
 use crate::protocol::name::FileName;
 
@@ -14,19 +14,19 @@ use crate::protocol::name::FileName;
 pub struct FileItem<'a> {
     /// In bytes.
     pub size: u64,
-    /// The content's hash.
+    /// The hash of the content.
     pub hash: MaybeHash,
-    /// How many nodes have it.
+    /// Nodes that have this content under this name.
     pub holders: u64,
-    /// The name, last because it may hold blanks.
+    /// The last field, because a name may contain blanks.
     pub name: FileName<'a>,
 }
 
 impl<'a> FileItem<'a> {
-    /// Reads one line without its end.
+    /// Parses one line without its end.
     ///
     /// # Errors
-    /// It is not of that form, or the name is none.
+    /// The line does not have this form, or the name is not valid.
     pub fn parse(line: &'a str) -> Result<Self, ItemError> {
         let (_, (size, hash, holders, name)) = (number, hash, number, last)
             .parse(trim(line))
@@ -60,15 +60,15 @@ pub struct HolderItem {
     pub node: NodeAddress,
     /// In bytes.
     pub size: u64,
-    /// The content's hash.
+    /// The hash of the content.
     pub hash: MaybeHash,
 }
 
 impl HolderItem {
-    /// Reads one line without its end. Fields after those known are ignored.
+    /// Parses one line without its end. Ignores fields after the known ones.
     ///
     /// # Errors
-    /// It is not of that form.
+    /// The line does not have this form.
     pub fn parse(line: &str) -> Result<Self, ItemError> {
         let (_, ((ip, port), size, hash)) = (claim, number, hash)
             .parse(trim(line))
@@ -92,13 +92,69 @@ impl fmt::Display for HolderItem {
     }
 }
 
-/// The line is no item of a list.
+/// One line of the reply to `STATS`: `name value`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StatsItem<'a> {
+    /// One word.
+    pub name: &'a str,
+    /// A count, or an amount in the unit that the name says.
+    pub value: u64,
+}
+
+impl<'a> StatsItem<'a> {
+    /// Parses one line without its end. Ignores fields after the known ones.
+    ///
+    /// # Errors
+    /// The line does not have this form.
+    pub fn parse(line: &'a str) -> Result<Self, ItemError> {
+        let (_, (name, value)) = (field, number).parse(line).map_err(|_| ItemError)?;
+        Ok(Self { name, value })
+    }
+}
+
+/// As on the wire.
+impl fmt::Display for StatsItem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.value)
+    }
+}
+
+/// One line of the reply to `HELP`: the form of a request, two or more blanks,
+/// and its meaning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HelpItem<'a> {
+    /// See [`Verb::usage`](super::Verb::usage).
+    pub usage: &'a str,
+    /// For people.
+    pub meaning: &'a str,
+}
+
+impl<'a> HelpItem<'a> {
+    /// Parses one line without its end.
+    ///
+    /// # Errors
+    /// The line does not have this form.
+    pub fn parse(line: &'a str) -> Result<Self, ItemError> {
+        let (usage, meaning) = trim(line).split_once("  ").ok_or(ItemError)?;
+        let meaning = trim(meaning);
+        Ok(Self { usage, meaning })
+    }
+}
+
+/// As on the wire, in two columns: no usage is longer than 20 characters.
+impl fmt::Display for HelpItem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<20}  {}", self.usage, self.meaning)
+    }
+}
+
+/// The line is not an item of the expected list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ItemError;
 
 impl fmt::Display for ItemError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the line is no item of this list")
+        f.write_str("the line does not belong to this list")
     }
 }
 

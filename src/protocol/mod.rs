@@ -10,26 +10,32 @@
 //! This module never does I/O and knows no connection.
 
 mod address;
-mod blank;
+mod code;
 mod datagram;
+mod fields;
 mod hash;
 mod item;
 mod name;
+mod ok_reply;
 mod other_protocol;
+mod rejection;
 mod reply;
 mod request;
 mod text;
 
-pub use address::{AddressError, ClaimedIp, NodeAddress, Port, canonical};
+pub use address::{AddressError, ClaimedIp, NodeAddress, Port, address_group, canonical};
+pub use code::Code;
 pub use datagram::{
     Cookie, DatagramHeader, MAX_AMPLIFICATION, MAX_DATAGRAM, Requests, Tag, Word, WordError,
 };
 pub use hash::{ContentHash, HashError, MaybeHash};
-pub use item::{FileItem, HolderItem, ItemError};
+pub use item::{FileItem, HelpItem, HolderItem, ItemError, StatsItem};
 pub use name::{FileName, NameError};
+pub use ok_reply::{Banner, Listening};
 pub use other_protocol::{OtherProtocol, TLS_FIRST_BYTE};
-pub use reply::{Code, Count, Registered, Reply, ReplyError};
-pub use request::{Request, RequestError, Verb};
+pub use rejection::{Rejection, RequestError};
+pub use reply::{Count, FileStat, Registered, Reply, ReplyError};
+pub use request::{Request, Verb};
 pub use text::{Delivery, Text, TextError};
 
 /// The longest line with its end, in bytes, unless a program is told otherwise.

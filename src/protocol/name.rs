@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::escaped::is_bidi_control;
 use crate::protocol::MAX_NAME;
-use crate::protocol::blank::is_blank;
+use crate::protocol::fields::is_blank;
 
 /// A relative file name that is safe to look up below a folder and to print on
 /// one line: 1 to 1,024 bytes of UTF-8, parts separated by `/`, no part empty,
@@ -109,13 +109,11 @@ pub enum NameError {
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Empty => "a file name is missing",
+            Self::Empty => "the file name is missing",
             Self::TooLong => "a file name has at most 1024 bytes",
-            Self::BlankAtEnd => "a file name does not start or end with a blank",
-            Self::Character => "a file name has no control character and no backslash",
-            Self::Parts => {
-                "a file name is relative, its parts separated by one /, none of them . or .."
-            }
+            Self::BlankAtEnd => "a file name must not start or end with a blank",
+            Self::Character => "a file name must not contain control characters or backslashes",
+            Self::Parts => "a file name must be relative, and no part may be empty, . or ..",
         })
     }
 }

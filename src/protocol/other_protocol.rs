@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::protocol::blank::is_blank;
+use crate::protocol::fields::is_blank;
 
 /// The first byte of a TLS connection: a handshake record (RFC 8446, 5.1).
 pub const TLS_FIRST_BYTE: u8 = 0x16;

@@ -1,4 +1,4 @@
-//! The first line of every answer.
+//! Replies: the first line of every answer to a request.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,84 +7,18 @@ use std::time::Duration;
 use nom::{IResult, Parser};
 
 use crate::protocol::address::{ClaimedIp, NodeAddress, claim};
-use crate::protocol::blank::{field, number, trim};
+use crate::protocol::code::Code;
 use crate::protocol::datagram::{Cookie, Tag};
+use crate::protocol::fields::{field, hash, number, signed_number, trim};
+use crate::protocol::hash::MaybeHash;
 
-/// The classes of errors. The numbers are HTTP's (RFC 9110, section 15).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Code {
-    /// 400: the line is not of the right form.
-    Syntax,
-    /// 403: you may not do this.
-    NotAllowed,
-    /// 404: there is no such node.
-    NoSuchNode,
-    /// 408: a line was begun and not ended in time. The connection closes.
-    TooSlow,
-    /// 409: it is another one now.
-    Changed,
-    /// 413: a limit of yours is reached.
-    LimitReached,
-    /// 429: too often; slow down.
-    SlowDown,
-    /// 431: the line is too long. The connection closes.
-    LineTooLong,
-    /// 500: our fault.
-    Internal,
-    /// 501: nobody here knows this verb.
-    UnknownVerb,
-    /// 503: full, come back later. The connection closes.
-    Full,
-    /// A code that this version does not know.
-    Other(u16),
-}
-
-impl Code {
-    /// The number on the wire.
-    #[must_use]
-    pub fn number(self) -> u16 {
-        match self {
-            Self::Syntax => 400,
-            Self::NotAllowed => 403,
-            Self::NoSuchNode => 404,
-            Self::TooSlow => 408,
-            Self::Changed => 409,
-            Self::LimitReached => 413,
-            Self::SlowDown => 429,
-            Self::LineTooLong => 431,
-            Self::Internal => 500,
-            Self::UnknownVerb => 501,
-            Self::Full => 503,
-            Self::Other(number) => number,
-        }
-    }
-}
-
-impl From<u16> for Code {
-    fn from(number: u16) -> Self {
-        match number {
-            400 => Self::Syntax,
-            403 => Self::NotAllowed,
-            404 => Self::NoSuchNode,
-            408 => Self::TooSlow,
-            409 => Self::Changed,
-            413 => Self::LimitReached,
-            429 => Self::SlowDown,
-            431 => Self::LineTooLong,
-            500 => Self::Internal,
-            501 => Self::UnknownVerb,
-            503 => Self::Full,
-            other => Self::Other(other),
-        }
-    }
-}
-
-/// The head of an answer. What follows it, and how much, is in its counts.
+/// The first line of an answer. Its counts say how many lines or bytes follow.
 ///
-/// It prints without the end of line.
+/// Prints the line without its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reply<'a> {
-    /// `OK`, and fields or a text
+    /// `OK`, followed by fields or a text: see [`super::Registered`],
+    /// [`super::Listening`] and [`super::Banner`].
     Ok(Cow<'a, str>),
     /// `PONG`
     Pong,
@@ -92,48 +26,60 @@ pub enum Reply<'a> {
     Nodes(Count),
     /// `HOLDERS n`: n lines follow, each a [`super::HolderItem`].
     Holders(Count),
-    /// `FOUND size`: so many bytes follow.
+    /// `FOUND size`: as many bytes follow.
     Found(u64),
+    /// `STAT size hash mtime`
+    Stat(FileStat),
     /// `NOTFOUND`
     NotFound,
     /// `FILES n total`: n lines follow, each a [`super::FileItem`].
     Files {
-        /// How many follow.
+        /// Lines that follow.
         shown: u64,
-        /// How many there are.
+        /// Lines of the whole list.
         total: u64,
     },
-    /// `STATS n`: n lines `name value` follow.
+    /// `STATS n`: n lines follow, each a [`super::StatsItem`].
     Stats(u64),
-    /// `HELP n`: n lines of text follow.
+    /// `HELP n`: n lines follow, each a [`super::HelpItem`].
     Help(u64),
     /// `ERROR code text`
     Error(Code, Cow<'a, str>),
-    /// `TAG tag`: the answers that follow in this datagram are for the requests
-    /// that had this tag.
+    /// `TAG tag`: the other replies of this datagram answer the requests that had
+    /// this tag.
     Tag(Tag),
-    /// `COOKIE c`: nothing was done; ask again with this cookie.
+    /// `COOKIE c`: nothing was executed; the client repeats the request with this
+    /// cookie.
     Cookie(Cookie),
 }
 
+impl Reply<'static> {
+    /// `OK`: the request was executed.
+    pub const DONE: Self = Self::Ok(Cow::Borrowed(""));
+
+    /// The reply to `QUIT`.
+    pub const BYE: Self = Self::Ok(Cow::Borrowed("bye"));
+}
+
 impl<'a> Reply<'a> {
-    /// Reads one line without its end. Fields after those known are ignored:
+    /// Parses one line without its end. Ignores fields after the known ones:
     /// later versions may add some.
     ///
     /// # Errors
-    /// The line is none of the answers above.
+    /// The line is not a reply.
     pub fn parse(line: &'a [u8]) -> Result<Self, ReplyError> {
         let line = trim(std::str::from_utf8(line).map_err(|_| ReplyError)?);
         let (fields, word) = field(line).map_err(|_| ReplyError)?;
         let count = || number(fields).map(|(_, n)| n).map_err(|_| ReplyError);
         let list = || Count::parse(fields).map_err(|_| ReplyError);
-        let mark = || field(fields).map(|(_, mark)| mark).map_err(|_| ReplyError);
+        let token = || field(fields).map(|(_, word)| word).map_err(|_| ReplyError);
         Ok(match word {
             "OK" => Self::Ok(trim(fields).into()),
             "PONG" => Self::Pong,
             "NODES" => Self::Nodes(list()?),
             "HOLDERS" => Self::Holders(list()?),
             "FOUND" => Self::Found(count()?),
+            "STAT" => Self::Stat(FileStat::parse(fields)?),
             "NOTFOUND" => Self::NotFound,
             "FILES" => {
                 let (_, (shown, total)) = (number, number).parse(fields).map_err(|_| ReplyError)?;
@@ -145,17 +91,15 @@ impl<'a> Reply<'a> {
                 let (text, code) = code(fields).map_err(|_| ReplyError)?;
                 Self::Error(code, trim(text).into())
             }
-            "TAG" => Self::Tag(mark()?.parse().map_err(|_| ReplyError)?),
-            "COOKIE" => Self::Cookie(mark()?.parse().map_err(|_| ReplyError)?),
+            "TAG" => Self::Tag(token()?.parse().map_err(|_| ReplyError)?),
+            "COOKIE" => Self::Cookie(token()?.parse().map_err(|_| ReplyError)?),
             _ => return Err(ReplyError),
         })
     }
 }
 
 fn code(input: &str) -> IResult<&str, Code> {
-    number
-        .map_res(|n| u16::try_from(n).map(Code::from))
-        .parse(input)
+    number.map(|code: u16| Code::from(code)).parse(input)
 }
 
 impl fmt::Display for Reply<'_> {
@@ -167,6 +111,7 @@ impl fmt::Display for Reply<'_> {
             Self::Nodes(count) => write!(f, "NODES {count}"),
             Self::Holders(count) => write!(f, "HOLDERS {count}"),
             Self::Found(size) => write!(f, "FOUND {size}"),
+            Self::Stat(FileStat { size, hash, mtime }) => write!(f, "STAT {size} {hash} {mtime}"),
             Self::NotFound => f.write_str("NOTFOUND"),
             Self::Files { shown, total } => write!(f, "FILES {shown} {total}"),
             Self::Stats(count) => write!(f, "STATS {count}"),
@@ -178,8 +123,8 @@ impl fmt::Display for Reply<'_> {
     }
 }
 
-/// How many lines a list has. A list that was cut to fit into a datagram tells
-/// how many there are: `60 201`.
+/// The number of lines in a list. If the list was truncated to fit into a
+/// datagram, the length of the whole list follows: `60 201`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Count {
     shown: u64,
@@ -187,7 +132,7 @@ pub struct Count {
 }
 
 impl Count {
-    /// All of them.
+    /// A whole list.
     #[must_use]
     pub fn all(count: u64) -> Self {
         Self {
@@ -196,20 +141,20 @@ impl Count {
         }
     }
 
-    /// Only the first `shown`.
+    /// The first `shown` lines of a list of `total` lines.
     #[must_use]
-    pub fn cut(shown: u64, total: u64) -> Self {
+    pub fn truncated(shown: u64, total: u64) -> Self {
         let total = total.max(shown);
         Self { shown, total }
     }
 
-    /// How many follow.
+    /// Lines that follow.
     #[must_use]
     pub fn shown(self) -> u64 {
         self.shown
     }
 
-    /// How many there are, at least as many as follow.
+    /// Lines of the whole list, at least as many as follow.
     #[must_use]
     pub fn total(self) -> u64 {
         self.total
@@ -217,9 +162,9 @@ impl Count {
 
     fn parse(fields: &str) -> Result<Self, nom::Err<nom::error::Error<&str>>> {
         let (rest, shown) = number(fields)?;
-        // A later version may have put something else there.
+        // A later version may have another field here.
         let total = number(rest).map_or(shown, |(_, total)| total);
-        Ok(Self::cut(shown, total))
+        Ok(Self::truncated(shown, total))
     }
 }
 
@@ -233,22 +178,42 @@ impl fmt::Display for Count {
     }
 }
 
-/// The answer to `REGISTER`: `OK lease ip port files`.
+/// What is known of a file without its content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileStat {
+    /// In bytes.
+    pub size: u64,
+    /// The hash of the content.
+    pub hash: MaybeHash,
+    /// Time of the last change, in seconds since 1970; negative before.
+    pub mtime: i64,
+}
+
+impl FileStat {
+    fn parse(fields: &str) -> Result<Self, ReplyError> {
+        let (_, (size, hash, mtime)) = (number, hash, signed_number)
+            .parse(fields)
+            .map_err(|_| ReplyError)?;
+        Ok(Self { size, hash, mtime })
+    }
+}
+
+/// The reply to `REGISTER`: `OK lease ip port files`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Registered {
-    /// How long the entry lives unless it is renewed, in whole seconds.
+    /// Time after which the entry expires unless it is renewed, in whole seconds.
     pub lease: Duration,
-    /// The address as it is listed.
+    /// The address under which the relay lists the node.
     pub address: NodeAddress,
-    /// How many files the relay has for this node.
+    /// The number of files of this node in the relay's index.
     pub files: u64,
 }
 
 impl Registered {
-    /// Reads the text after `OK`.
+    /// Parses the text after `OK`.
     ///
     /// # Errors
-    /// It is something else.
+    /// The fields are not those of this reply.
     pub fn parse(text: &str) -> Result<Self, ReplyError> {
         let (_, (lease, (ip, port), files)) = (number, claim, number)
             .parse(text)
@@ -272,13 +237,13 @@ impl fmt::Display for Registered {
     }
 }
 
-/// The line is no answer of this protocol.
+/// The line is not a reply of this protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReplyError;
 
 impl fmt::Display for ReplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer is none of this protocol")
+        f.write_str("the line is not a reply of this protocol")
     }
 }
 

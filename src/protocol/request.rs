@@ -6,13 +6,12 @@ use nom::bytes::complete::take_till1;
 use nom::combinator::all_consuming;
 use nom::{IResult, Parser};
 
-use crate::escaped::Escaped;
-use crate::protocol::address::{AddressError, ClaimedIp, NodeAddress, Port, claim};
-use crate::protocol::blank::{hash, is_blank, last, number, trim};
+use crate::protocol::address::{ClaimedIp, NodeAddress, Port, claim};
+use crate::protocol::fields::{hash, is_blank, last, number, trim};
 use crate::protocol::hash::MaybeHash;
-use crate::protocol::name::{FileName, NameError};
-use crate::protocol::reply::Code;
-use crate::protocol::text::{Text, TextError};
+use crate::protocol::name::FileName;
+use crate::protocol::rejection::RequestError;
+use crate::protocol::text::Text;
 
 /// The words that start a request. On input their case does not matter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,7 +96,7 @@ impl Verb {
 
     /// The right form of the whole line.
     #[must_use]
-    pub fn form(self) -> &'static str {
+    pub fn usage(self) -> &'static str {
         match self {
             Self::Register => "REGISTER ip port",
             Self::Unregister => "UNREGISTER ip port",
@@ -292,67 +291,6 @@ impl fmt::Display for Request<'_> {
             | Self::Stats
             | Self::Help
             | Self::Quit => Ok(()),
-        }
-    }
-}
-
-/// Why a line is no request. It prints as the text of the answer, which says
-/// what to do instead.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum RequestError<'a> {
-    /// The line is no UTF-8.
-    NotUtf8,
-    /// Nobody knows this word.
-    UnknownVerb(&'a str),
-    /// The fields are not those of the verb.
-    Form(Verb),
-    /// The address cannot be a node's.
-    Address(Verb, AddressError),
-    /// The name cannot be a file's.
-    Name(Verb, NameError),
-    /// The text cannot be a message.
-    Text(Verb, TextError),
-}
-
-impl RequestError<'_> {
-    /// What it was meant to be, as far as that is known.
-    #[must_use]
-    pub fn verb(&self) -> Option<Verb> {
-        match self {
-            Self::NotUtf8 | Self::UnknownVerb(_) => None,
-            Self::Form(verb) | Self::Address(verb, _) | Self::Name(verb, _) => Some(*verb),
-            Self::Text(verb, _) => Some(*verb),
-        }
-    }
-
-    /// The class of the error.
-    #[must_use]
-    pub fn code(&self) -> Code {
-        match self {
-            Self::UnknownVerb(_) => Code::UnknownVerb,
-            Self::Text(_, TextError::TooLong) => Code::LimitReached,
-            Self::NotUtf8 | Self::Form(_) | Self::Address(..) | Self::Name(..) | Self::Text(..) => {
-                Code::Syntax
-            }
-        }
-    }
-}
-
-impl fmt::Display for RequestError<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// As much of an unknown word as is shown.
-        const SHOWN: usize = 32;
-        match self {
-            Self::NotUtf8 => f.write_str("a line is UTF-8 text"),
-            Self::UnknownVerb(word) => {
-                let shown: String = word.chars().take(SHOWN).collect();
-                let word = Escaped::text(&shown);
-                write!(f, "unknown command {word}; HELP lists the commands")
-            }
-            Self::Form(verb) => write!(f, "use: {}", verb.form()),
-            Self::Address(verb, why) => write!(f, "use: {}; {why}", verb.form()),
-            Self::Name(verb, why) => write!(f, "use: {}; {why}", verb.form()),
-            Self::Text(verb, why) => write!(f, "use: {}; {why}", verb.form()),
         }
     }
 }

@@ -8,7 +8,7 @@ use nom::Parser;
 use crate::escaped::is_bidi_control;
 use crate::protocol::MAX_TEXT;
 use crate::protocol::address::{ClaimedIp, NodeAddress, claim};
-use crate::protocol::blank::last;
+use crate::protocol::fields::last;
 
 /// A message: 1 to 1,024 bytes of UTF-8 on one line, without control characters
 /// and bidi controls.
@@ -66,9 +66,9 @@ pub enum TextError {
 impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Empty => "a text is missing",
+            Self::Empty => "the text is missing",
             Self::TooLong => "a text has at most 1024 bytes",
-            Self::Character => "a text has no control characters",
+            Self::Character => "a text must not contain control characters",
         })
     }
 }

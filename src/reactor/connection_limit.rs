@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::close_reason::ResourceLimit;
-use crate::limits::address_group;
+use crate::protocol::address_group;
 
 /// Counts the accepted connections.
 pub(super) struct ConnectionLimiter {

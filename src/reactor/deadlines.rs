@@ -57,7 +57,7 @@ where
             }
             (_, Origin::Inbound) => (IDLE, limits.idle, has_line),
         };
-        if progress || self.timers.lane(slot) != Some(kind) {
+        if progress || self.timers.kind(slot) != Some(kind) {
             let since = match kind {
                 // What was received may have taken long to put away: that is
                 // not the other side's fault.

@@ -106,8 +106,8 @@ fn cut(begin: usize, room: usize, reply: &mut Vec<u8>) {
     let lines = &lines[..memrchr(b'\n', lines).map_or(0, |end| end + 1)];
     let shown = memchr_iter(b'\n', lines).count() as u64;
     match Reply::parse(&list[..head]) {
-        Ok(Reply::Nodes(all)) => say(reply, Reply::Nodes(Count::cut(shown, all.total()))),
-        Ok(Reply::Holders(all)) => say(reply, Reply::Holders(Count::cut(shown, all.total()))),
+        Ok(Reply::Nodes(all)) => say(reply, Reply::Nodes(Count::truncated(shown, all.total()))),
+        Ok(Reply::Holders(all)) => say(reply, Reply::Holders(Count::truncated(shown, all.total()))),
         // No other answer is as long as a datagram.
         other => debug_assert!(false, "{other:?} is too long"),
     }

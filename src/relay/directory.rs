@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::limits::address_group;
-use crate::protocol::{Count, NodeAddress, Reply};
+use crate::protocol::{Count, NodeAddress, Reply, address_group};
 use crate::relay::table::{Keyed, SlotId, Table};
 use crate::session::server::say;
 use crate::timers::{TimerKind, Timers};

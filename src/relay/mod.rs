@@ -23,7 +23,7 @@ pub use trust::{Network, Trust};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::logging::RateLimitedLog;
-use crate::protocol::{Code, Reply, Request, Verb};
+use crate::protocol::{Banner, Code, Listening, Reply, Request, Verb};
 use crate::relay::cookie::Cookies;
 use crate::relay::directory::Directory;
 use crate::relay::files::{Pending, SearchBudget};
@@ -125,16 +125,11 @@ impl Relay {
         }
     }
 
-    fn banner(&self, on_loopback: bool) -> Reply<'static> {
-        let nodes = self.directory.len(on_loopback);
-        let nodes_plural = if nodes == 1 { "" } else { "s" };
-        let names = self.index.len();
-        let names_plural = if names == 1 { "" } else { "s" };
-        let text = format!(
-            "peerline relay, {nodes} node{nodes_plural}, {names} file{names_plural}; \
-             HELP lists the commands"
-        );
-        Reply::Ok(text.into())
+    fn banner(&self, on_loopback: bool) -> Banner {
+        Banner::Relay {
+            nodes: self.directory.len(on_loopback) as u64,
+            files: self.index.len() as u64,
+        }
     }
 
     fn answer(
@@ -165,10 +160,7 @@ impl Relay {
             },
             Request::Listen => match self.listen(context, conn, caller) {
                 Ok(address) => {
-                    say(
-                        context.out.text(conn),
-                        Reply::Ok(address.to_string().into()),
-                    );
+                    say(context.out.text(conn), Listening(address));
                     context.out.allow_idle(conn);
                 }
                 Err(refused) => say(context.out.text(conn), done(Err(refused))),
@@ -355,7 +347,7 @@ impl Role for Relay {
 /// The answer to a request that only succeeds or fails.
 fn done(result: Result<(), Rejection>) -> Reply<'static> {
     match result {
-        Ok(()) => Reply::Ok("".into()),
+        Ok(()) => Reply::DONE,
         Err((code, text)) => Reply::Error(code, text.into()),
     }
 }

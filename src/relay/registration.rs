@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::close_reason::ResourceLimit;
-use crate::protocol::{ClaimedIp, Code, NodeAddress, Port, Registered};
+use crate::protocol::{self, ClaimedIp, Code, NodeAddress, Port, Registered};
 use crate::relay::directory::Refusal;
 use crate::relay::{Rejection, Relay, RelaySettings};
 
@@ -108,9 +107,6 @@ fn refused(refusal: Refusal, address: NodeAddress) -> Rejection {
             Code::LimitReached,
             "too many nodes of your address; UNREGISTER some".into(),
         ),
-        Refusal::Full => (
-            Code::Full,
-            format!("{}; try again later", ResourceLimit::Nodes),
-        ),
+        Refusal::Full => (Code::Full, protocol::Rejection::TooManyNodes.to_string()),
     }
 }

@@ -6,7 +6,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
-use crate::protocol::{Code, OtherProtocol, Reply, Request, RequestError, Verb};
+use crate::protocol::{
+    Code, HelpItem, OtherProtocol, Rejection, Reply, Request, RequestError, StatsItem, Verb,
+};
 use crate::role::{FramingError, Input, ReadNext, Traffic};
 
 /// One command in the answer to `HELP`, with what it does.
@@ -115,7 +117,7 @@ pub(crate) fn pong(reply: &mut Vec<u8>) -> ReadNext {
 
 /// The answer to `QUIT`.
 pub(crate) fn bye(reply: &mut Vec<u8>) -> ReadNext {
-    say(reply, Reply::Ok("bye".into()));
+    say(reply, Reply::BYE);
     ReadNext::Close(CloseReason::Quit)
 }
 
@@ -123,7 +125,8 @@ pub(crate) fn bye(reply: &mut Vec<u8>) -> ReadNext {
 pub(crate) fn help(reply: &mut Vec<u8>, commands: &[Help]) -> ReadNext {
     say(reply, Reply::Help(commands.len() as u64));
     for (verb, meaning) in commands {
-        say(reply, format_args!("{:<22}{meaning}", verb.form()));
+        let usage = verb.usage();
+        say(reply, HelpItem { usage, meaning });
     }
     ReadNext::Line
 }
@@ -144,16 +147,13 @@ pub(crate) fn stats(
         ("bytes_out", traffic.bytes_out),
     ];
     say(reply, Reply::Stats((common.len() + own.len()) as u64));
-    for (name, value) in common.iter().chain(own) {
-        say(reply, format_args!("{name} {value}"));
+    for &(name, value) in common.iter().chain(own) {
+        say(reply, StatsItem { name, value });
     }
     ReadNext::Line
 }
 
 /// `ERROR 503`: the only line that is said without being asked.
 pub(crate) fn refuse(reply: &mut Vec<u8>, full: ResourceLimit) {
-    say(
-        reply,
-        Reply::Error(Code::Full, format!("{full}; try again later").into()),
-    );
+    say(reply, Rejection::from(full).reply());
 }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use rustix::io::{Errno, pread};
 
 use crate::escaped::Escaped;
-use crate::node::{AddError, Added, FileContent, Removed, Share, Stat, Unavailable};
-use crate::protocol::{FileItem, FileName, MaybeHash};
+use crate::node::{AddError, Added, FileContent, Removed, Share, Unavailable};
+use crate::protocol::{FileItem, FileName, FileStat, MaybeHash};
 use crate::share::catalog::Catalog;
 use crate::share::content_cache::ContentCache;
 use crate::share::hasher::{HashJob, Hashed, Hasher};
@@ -275,11 +275,11 @@ impl Share for Folder {
         self.seen
     }
 
-    fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable> {
+    fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable> {
         let identity = self.open_shared(name)?.identity;
         let listed = self.catalog.find(name.as_str());
         let known = listed.filter(|file| file.identity == identity);
-        Ok(Stat {
+        Ok(FileStat {
             size: identity.size,
             hash: known.map_or(MaybeHash(None), |file| file.hash),
             mtime: identity.mtime,

@@ -112,11 +112,11 @@ fn a_cut_list_tells_its_total() {
         Ok(Reply::Nodes(count)) => count,
         other => panic!("{line}: {other:?}"),
     };
-    assert_eq!(nodes("NODES 60 201"), Count::cut(60, 201));
-    assert_eq!(nodes("NODES 60 201 x"), Count::cut(60, 201));
+    assert_eq!(nodes("NODES 60 201"), Count::truncated(60, 201));
+    assert_eq!(nodes("NODES 60 201 x"), Count::truncated(60, 201));
     assert_eq!(nodes("NODES 60"), Count::all(60));
     // Fewer than there are cannot be a total.
     assert_eq!(nodes("NODES 60 5"), Count::all(60));
-    assert_eq!(Count::cut(60, 201).to_string(), "60 201");
+    assert_eq!(Count::truncated(60, 201).to_string(), "60 201");
     assert_eq!(Count::all(60).to_string(), "60");
 }

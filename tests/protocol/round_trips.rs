@@ -1,14 +1,15 @@
 //! Printing and parsing are inverse; nothing from outside breaks a parser.
 
 use peerline::protocol::{
-    ContentHash, Delivery, FileItem, FileName, HolderItem, MAX_LINE, MAX_TEXT, MaybeHash,
-    NodeAddress, OtherProtocol, Registered, Reply, Request, Text,
+    Banner, ContentHash, Delivery, FileItem, FileName, HelpItem, HolderItem, Listening, MAX_LINE,
+    MAX_TEXT, MaybeHash, NodeAddress, OtherProtocol, Registered, Reply, Request, StatsItem, Text,
+    Verb,
 };
 use peerline::session::inbox::{Inbox, Piece};
 use proptest::prelude::*;
 
 use crate::values::{
-    addresses, content_hashes, deliveries, hashes, holders, item, items, messages, names,
+    addresses, banners, content_hashes, deliveries, hashes, holders, item, items, messages, names,
     near_misses, registrations, replies, requests,
 };
 
@@ -23,6 +24,18 @@ fn over_the_wire(printed: &str) -> Vec<u8> {
     };
     assert!(unread.is_empty(), "{printed:?} is more than one line");
     line
+}
+
+fn utf8(line: &[u8]) -> &str {
+    std::str::from_utf8(line).expect("what we print is UTF-8")
+}
+
+/// The text after `OK`.
+fn ok_text(line: &[u8]) -> String {
+    match Reply::parse(line) {
+        Ok(Reply::Ok(text)) => text.into_owned(),
+        other => panic!("{other:?} is not an OK"),
+    }
 }
 
 proptest! {
@@ -41,26 +54,55 @@ proptest! {
     #[test]
     fn an_address_is_read_as_it_was_printed(address in addresses()) {
         let line = over_the_wire(&address.to_string());
-        let line = std::str::from_utf8(&line).expect("what we print is UTF-8");
-        prop_assert_eq!(NodeAddress::parse(line), Ok(address));
+        prop_assert_eq!(NodeAddress::parse(utf8(&line)), Ok(address));
         prop_assert_eq!(address.ip().to_canonical(), address.ip(), "IPv4 is unwrapped");
     }
 
     #[test]
     fn a_registration_is_read_as_it_was_printed(registered in registrations()) {
         let line = over_the_wire(&registered.to_string());
-        let Ok(Reply::Ok(text)) = Reply::parse(&line) else {
-            panic!("{registered} is no OK");
-        };
-        prop_assert_eq!(Registered::parse(&text), Ok(registered));
+        prop_assert_eq!(Registered::parse(&ok_text(&line)), Ok(registered));
+    }
+
+    #[test]
+    fn a_listening_address_is_read_as_it_was_printed(address in addresses()) {
+        let listening = Listening(address);
+        let line = over_the_wire(&listening.to_string());
+        prop_assert_eq!(Listening::parse(&ok_text(&line)), Ok(listening));
+    }
+
+    #[test]
+    fn a_banner_is_read_as_it_was_printed(banner in banners()) {
+        let line = over_the_wire(&banner.to_string());
+        prop_assert_eq!(Banner::parse(&ok_text(&line)), Ok(banner));
+    }
+
+    #[test]
+    fn a_line_of_statistics_is_read_as_it_was_printed_whatever_follows(
+        name in "[!-~]{1,20}",
+        value: u64,
+        later in "( [!-~]{1,8}){0,2}",
+    ) {
+        let item = StatsItem { name: &name, value };
+        let line = over_the_wire(&format!("{item}{later}"));
+        prop_assert_eq!(StatsItem::parse(utf8(&line)), Ok(item));
+    }
+
+    #[test]
+    fn a_line_of_help_is_read_as_it_was_printed(
+        verb in prop::sample::select(&Verb::ALL[..]),
+        meaning in "[!-~]([ -~]{0,40}[!-~])?",
+    ) {
+        let item = HelpItem { usage: verb.usage(), meaning: &meaning };
+        let line = over_the_wire(&item.to_string());
+        prop_assert_eq!(HelpItem::parse(utf8(&line)), Ok(item));
     }
 
     #[test]
     fn an_item_is_read_as_it_was_printed(fields in items()) {
         let item = item(&fields);
         let line = over_the_wire(&item.to_string());
-        let line = std::str::from_utf8(&line).expect("what we print is UTF-8");
-        prop_assert_eq!(FileItem::parse(line), Ok(item));
+        prop_assert_eq!(FileItem::parse(utf8(&line)), Ok(item));
     }
 
     #[test]
@@ -69,16 +111,14 @@ proptest! {
         later in "( [!-~]{1,8}){0,2}",
     ) {
         let line = over_the_wire(&format!("{holder}{later}"));
-        let line = std::str::from_utf8(&line).expect("what we print is UTF-8");
-        prop_assert_eq!(HolderItem::parse(line), Ok(holder));
+        prop_assert_eq!(HolderItem::parse(utf8(&line)), Ok(holder));
     }
 
     #[test]
     fn a_delivery_is_read_as_it_was_printed_and_is_no_answer(delivery in deliveries()) {
         let line = over_the_wire(&delivery.to_string());
         prop_assert!(Reply::parse(&line).is_err());
-        let line = std::str::from_utf8(&line).expect("what we print is UTF-8");
-        prop_assert_eq!(Delivery::parse(line), Some(delivery));
+        prop_assert_eq!(Delivery::parse(utf8(&line)), Some(delivery));
     }
 
     #[test]
@@ -159,6 +199,15 @@ proptest! {
         if let Some(delivery) = Delivery::parse(text.trim_end_matches([' ', '\t'])) {
             let printed = delivery.to_string();
             prop_assert_eq!(Delivery::parse(&printed), Some(delivery));
+        }
+        if let Ok(item) = StatsItem::parse(&text) {
+            let printed = item.to_string();
+            prop_assert_eq!(StatsItem::parse(&printed), Ok(item));
+        }
+        if let Ok(banner) = Banner::parse(&text) {
+            let printed = banner.to_string();
+            let text = printed.strip_prefix("OK ").expect("it is an OK");
+            prop_assert_eq!(Banner::parse(text), Ok(banner));
         }
         if let Ok(hash) = text.parse::<MaybeHash>() {
             prop_assert_eq!(hash.to_string().parse(), Ok(hash));

@@ -1,9 +1,9 @@
 //! The rules of protocol.md for lines and values, one test each.
 
 use peerline::protocol::{
-    AddressError, ClaimedIp, Code, Count, Delivery, FileItem, FileName, HolderItem, MAX_LINE,
-    MAX_NAME, MAX_TEXT, MaybeHash, NameError, NodeAddress, OtherProtocol, Port, Registered, Reply,
-    Request, RequestError, Text, TextError, Verb,
+    AddressError, ClaimedIp, Code, Count, Delivery, FileItem, FileName, FileStat, HelpItem,
+    HolderItem, MAX_LINE, MAX_NAME, MAX_TEXT, MaybeHash, NameError, NodeAddress, OtherProtocol,
+    Port, Registered, Reply, ReplyError, Request, RequestError, StatsItem, Text, TextError, Verb,
 };
 
 fn get(name: &str) -> Request<'_> {
@@ -110,15 +110,15 @@ fn an_unknown_verb_is_501_and_shown_harmless_and_short() {
 #[test]
 fn an_error_of_a_known_verb_shows_its_form() {
     for (line, form) in [
-        ("REGISTER", "use: REGISTER ip port"),
-        ("UNREGISTER ::1", "use: UNREGISTER ip port"),
-        ("GET", "use: GET name"),
-        ("PING x", "use: PING"),
-        ("SHARE 1 a", "use: SHARE size hash name"),
-        ("UNSHARE", "use: UNSHARE name"),
-        ("FIND ", "use: FIND name"),
-        ("LISTEN here", "use: LISTEN"),
-        ("SEND 192.0.2.7 80", "use: SEND ip port text"),
+        ("REGISTER", "usage: REGISTER ip port"),
+        ("UNREGISTER ::1", "usage: UNREGISTER ip port"),
+        ("GET", "usage: GET name"),
+        ("PING x", "usage: PING"),
+        ("SHARE 1 a", "usage: SHARE size hash name"),
+        ("UNSHARE", "usage: UNSHARE name"),
+        ("FIND ", "usage: FIND name"),
+        ("LISTEN here", "usage: LISTEN"),
+        ("SEND 192.0.2.7 80", "usage: SEND ip port text"),
     ] {
         let error = Request::parse(line.as_bytes()).expect_err(line);
         assert_eq!(error.code(), Code::Syntax);
@@ -574,4 +574,40 @@ fn a_holder_is_a_host_with_a_size_and_a_hash() {
     ] {
         assert!(HolderItem::parse(line).is_err(), "{line}");
     }
+}
+
+#[test]
+fn a_stat_has_a_size_a_hash_and_a_time_that_may_be_before_1970() {
+    fn stat(line: &str) -> Result<Reply<'_>, ReplyError> {
+        Reply::parse(line.as_bytes())
+    }
+    let (size, mtime) = (17, -1);
+    let hash = MaybeHash(None);
+    let expected = Ok(Reply::Stat(FileStat { size, hash, mtime }));
+    assert_eq!(stat("STAT 17 - -1"), expected);
+    assert_eq!(stat("STAT  17\t-  -1 later fields"), expected);
+    for line in [
+        "STAT",
+        "STAT 17 -",
+        "STAT -1 - 0",
+        "STAT 17 x 0",
+        "STAT 17 - +1",
+        "STAT 17 - --1",
+        "STAT 17 - -",
+        "STAT 17 - 9223372036854775808",
+    ] {
+        assert!(stat(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn a_list_of_statistics_or_help_has_two_columns() {
+    for line in ["", "names", "names x", "names -1"] {
+        assert!(StatsItem::parse(line).is_err(), "{line}");
+    }
+    for line in ["", "PING", "PING answers PONG"] {
+        assert!(HelpItem::parse(line).is_err(), "{line}");
+    }
+    // Only as long as every form fits in its column, two blanks separate them.
+    assert!(Verb::ALL.iter().all(|verb| verb.usage().len() <= 20));
 }

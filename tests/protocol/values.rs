@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use peerline::protocol::{
-    ClaimedIp, Code, ContentHash, Count, Delivery, FileItem, FileName, HolderItem, MaybeHash,
-    NodeAddress, Port, Registered, Reply, Request, Text,
+    Banner, ClaimedIp, Code, ContentHash, Count, Delivery, FileItem, FileName, FileStat,
+    HolderItem, MaybeHash, NodeAddress, Port, Registered, Reply, Request, Text,
 };
 use proptest::prelude::*;
 
@@ -117,7 +117,23 @@ fn texts() -> impl Strategy<Value = String> {
 }
 
 fn counts() -> impl Strategy<Value = Count> {
-    any::<(u64, u64)>().prop_map(|(shown, total)| Count::cut(shown, total))
+    any::<(u64, u64)>().prop_map(|(shown, total)| Count::truncated(shown, total))
+}
+
+fn stats() -> impl Strategy<Value = FileStat> {
+    (any::<u64>(), hashes(), any::<i64>()).prop_map(|(size, hash, mtime)| FileStat {
+        size,
+        hash,
+        mtime,
+    })
+}
+
+pub fn banners() -> impl Strategy<Value = Banner> {
+    prop_oneof![
+        any::<(u64, u64)>().prop_map(|(nodes, files)| Banner::Relay { nodes, files }),
+        any::<u64>().prop_map(|files| Banner::Node { files }),
+        (0..3_u64, 0..3_u64).prop_map(|(nodes, files)| Banner::Relay { nodes, files }),
+    ]
 }
 
 pub fn replies() -> impl Strategy<Value = Reply<'static>> {
@@ -128,6 +144,7 @@ pub fn replies() -> impl Strategy<Value = Reply<'static>> {
         counts().prop_map(Reply::Nodes),
         counts().prop_map(Reply::Holders),
         any::<u64>().prop_map(Reply::Found),
+        stats().prop_map(Reply::Stat),
         any::<(u64, u64)>().prop_map(|(shown, total)| Reply::Files { shown, total }),
         any::<u64>().prop_map(Reply::Stats),
         any::<u64>().prop_map(Reply::Help),

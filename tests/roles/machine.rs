@@ -57,8 +57,8 @@ pub enum Event<F> {
         address: SocketAddr,
         session: String,
     },
-    /// The connection is over on this side, after what was sent. `how` tells the
-    /// reason and the session, as they print.
+    /// The connection is over on this side, after what was sent. `how` tells the name
+    /// of the reason, and the session as it prints.
     Over { number: u32, how: String },
     /// It wants the program to stop. It is told so behind all this.
     Stops,
@@ -207,7 +207,7 @@ impl<R: Role, W: Observer<R::File>> Machine<R, W> {
     /// The connection is over.
     pub fn over(&mut self, number: u32, end: &CloseReason) -> Known {
         let peer = self.peers.remove(&number).ok_or(UNKNOWN)?;
-        let how = format!("{end} ({})", peer.session);
+        let how = format!("{} ({})", end.name(), peer.session);
         self.witness.see(Event::Over { number, how });
         self.call(|role, context| role.on_close(context, peer.session, end));
         Ok(())

@@ -7,10 +7,8 @@ use std::ops::Bound;
 use std::rc::Rc;
 use std::time::Duration;
 
-use peerline::node::{
-    AddError, Added, FileContent, Removed, Share, ShareTotals, Stat, Unavailable,
-};
-use peerline::protocol::{ContentHash, FileItem, FileName, MaybeHash};
+use peerline::node::{AddError, Added, FileContent, Removed, Share, ShareTotals, Unavailable};
+use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash};
 
 /// From a change that is noticed until it is looked at.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -142,12 +140,12 @@ impl Share for Memory {
         }
     }
 
-    fn stat(&mut self, name: &FileName<'_>) -> Result<Stat, Unavailable> {
+    fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable> {
         let size = match self.open(name, 0)? {
             FileContent::Small(content) => content.len() as u64,
             FileContent::Large { size, .. } => size,
         };
-        Ok(Stat {
+        Ok(FileStat {
             size,
             hash: MaybeHash(None),
             mtime: -1,

@@ -126,7 +126,7 @@ fn the_end_of_a_pipe_leaves_the_node_serving() {
     // Neither an empty line nor one of nonsense ends it.
     node.enter("");
     node.enter("../x");
-    node.log_until("a file name is relative");
+    node.log_until("a file name must be relative");
     node.enter("hello.txt");
     node.end_input();
     node.log_until("hello.txt: 17 B in ");

@@ -164,7 +164,7 @@ fn what_is_logged_while_a_line_is_typed_stands_above_it() {
     as_typed(hello);
     // Above the line, which is drawn anew and can be typed on.
     terminal.expect(" last GET, ");
-    terminal.expect("done\r\n");
+    terminal.expect("end of input\r\n");
     terminal.expect("peerline> two gen");
     terminal.keys("erals");
     shown.clear();
@@ -207,7 +207,7 @@ fn what_none_of_its_nodes_has_is_not_found() {
     assert!(done.stderr.contains(says), "{}", done.stderr);
     let done = demo(&["../Cargo.toml"]).expect_code(2);
     assert!(
-        done.stderr.contains("a file name is relative"),
+        done.stderr.contains("a file name must be relative"),
         "{}",
         done.stderr
     );

@@ -143,7 +143,7 @@ fn what_nobody_can_dial_is_refused() {
     for address in addresses {
         let reply = nc.ask(&format!("REGISTER {address} 9"));
         assert!(
-            reply.starts_with("ERROR 400 use: REGISTER ip port"),
+            reply.starts_with("ERROR 400 usage: REGISTER ip port"),
             "{address}: {reply}"
         );
     }
@@ -160,7 +160,7 @@ fn what_nobody_can_dial_is_refused() {
     ];
     for port in ports {
         let reply = nc.ask(&format!("REGISTER 127.0.0.1 {port}"));
-        assert_eq!(reply, "ERROR 400 use: REGISTER ip port", "{port}");
+        assert_eq!(reply, "ERROR 400 usage: REGISTER ip port", "{port}");
     }
     assert_listed(&relay, &[]);
     assert_eq!(nc.ask("REGISTER * 65535"), "OK 60 127.0.0.1 65535 0");

@@ -116,7 +116,7 @@ fn a_dead_node_is_passed_over() {
     let relay = Fake::relay(&[dead, node.address()]);
     let done = get_hello(relay.address()).expect_code(0);
     assert_eq!(done.stdout, HELLO);
-    assert!(done.stderr.contains("not reached: "), "{}", done.stderr);
+    assert!(done.stderr.contains("connect failed: "), "{}", done.stderr);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_node_that_cannot_be_reached_is_passed_over() {
     let args = ["get", "hello.txt", "--connect-timeout", "0.5"];
     let done = client_at(relay.address(), &args).expect_code(0);
     assert_eq!(done.stdout, HELLO);
-    let says = "no answer to the connection in time";
+    let says = "connect timeout";
     assert!(done.stderr.contains(says), "{}", done.stderr);
 }
 
@@ -142,7 +142,7 @@ fn a_frozen_node_is_passed_over() {
     frozen.signal(Signal::STOP);
     let done = get_hello(relay.address()).expect_code(0);
     assert_eq!(done.stdout, HELLO);
-    assert!(done.stderr.contains("no progress"), "{}", done.stderr);
+    assert!(done.stderr.contains("read timeout"), "{}", done.stderr);
 }
 
 #[test]
@@ -150,28 +150,16 @@ fn a_node_that_answers_nonsense_is_passed_over() {
     let half_a_line = "x".repeat(3000);
     let scripts: [(&[u8], &str); 14] = [
         (b"", "it closed the connection too early"),
-        (b"FOUND 1", "its answer is none of this protocol"),
-        (b"\n", "its answer is none of this protocol"),
-        (b"FOUND\n", "its answer is none of this protocol"),
-        (b"FOUND -17\n", "its answer is none of this protocol"),
-        (
-            b"FOUND 18446744073709551616\n",
-            "its answer is none of this protocol",
-        ),
-        (b"found 17\n", "its answer is none of this protocol"),
-        (b"OK\n", "its answer is none of this protocol"),
-        (
-            b"\0\xff\xfe\x1b[2J\r\n",
-            "its answer is none of this protocol",
-        ),
-        (
-            b"HTTP/1.1 200 OK\r\n\r\nhello",
-            "its answer is none of this protocol",
-        ),
-        (
-            half_a_line.as_bytes(),
-            "its answer is none of this protocol",
-        ),
+        (b"FOUND 1", "protocol error"),
+        (b"\n", "protocol error"),
+        (b"FOUND\n", "protocol error"),
+        (b"FOUND -17\n", "protocol error"),
+        (b"FOUND 18446744073709551616\n", "protocol error"),
+        (b"found 17\n", "protocol error"),
+        (b"OK\n", "protocol error"),
+        (b"\0\xff\xfe\x1b[2J\r\n", "protocol error"),
+        (b"HTTP/1.1 200 OK\r\n\r\nhello", "protocol error"),
+        (half_a_line.as_bytes(), "protocol error"),
         (
             b"ERROR 500 the disk failed\n",
             "it says 500 the disk failed",
@@ -189,7 +177,11 @@ fn a_node_that_answers_nonsense_is_passed_over() {
     let relay = Fake::relay(&nodes);
     let done = get_hello(relay.address()).expect_code(0);
     assert_eq!(done.stdout, HELLO);
-    let complaints: Vec<&str> = done.stderr.lines().filter(|l| l.contains(": it")).collect();
+    let complaints: Vec<&str> = done
+        .stderr
+        .lines()
+        .filter(|l| l.starts_with("  127.0.0.1 port "))
+        .collect();
     assert_eq!(complaints.len(), bad.len(), "{}", done.stderr);
     for ((fake, why), complaint) in bad.iter().zip(complaints) {
         assert_eq!(fake.calls(), 1);
@@ -253,10 +245,10 @@ fn a_relay_that_gives_no_list_is_named_as_the_trouble() {
         (says("NODES 2\n127.0.0.1 9\n"), "too early"),
         (says("NODES 99999999999\n"), "99999999999 lines"),
         (says("ERROR 503 full\n"), "it says 503 full"),
-        (says("NODES x\n"), "none of this protocol"),
-        (says("NOTFOUND\n"), "none of this protocol"),
-        (says(&"x".repeat(5000)), "none of this protocol"),
-        (Fake::stuck_after("NODES 1\n127.0."), "no progress"),
+        (says("NODES x\n"), "protocol error"),
+        (says("NOTFOUND\n"), "protocol error"),
+        (says(&"x".repeat(5000)), "protocol error"),
+        (Fake::stuck_after("NODES 1\n127.0."), "read timeout"),
         (Fake::new(Caller::reset), "reset by peer"),
     ];
     for (relay, why) in relays {
@@ -297,7 +289,7 @@ fn nodes_that_cannot_even_be_dialled_are_passed_over() {
     ));
     let done = get_hello(relay.address()).expect_code(0);
     assert_eq!(done.stdout, HELLO);
-    assert_eq!(done.stderr.matches("not reached").count(), 3);
+    assert_eq!(done.stderr.matches("connect failed").count(), 3);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn an_http_request_is_answered_once_and_not_read_on() {
         nc.send(format!("{request}\r\nREGISTER 127.0.0.1 9\r\n\r\n"));
         assert_eq!(nc.rest_text(), NO_HTTP, "{request}");
     }
-    relay.log_until("it speaks HTTP");
+    relay.log_until("other protocol: HTTP");
     assert_nobody_registered(&relay);
 }
 
@@ -77,7 +77,7 @@ fn a_tls_client_is_turned_away_at_its_first_byte() {
         nc.send([&b"\x16\x03\x01"[..], &[7; 5000]].concat());
         assert_eq!(nc.rest_text(), NO_TLS);
         drop(nc);
-        server.log_until_count("it speaks TLS", 4);
+        server.log_until_count("other protocol: TLS", 4);
         // Later it is a character like others.
         let mut nc = Nc::connect(server.address());
         assert_eq!(nc.ask("PING"), "PONG");

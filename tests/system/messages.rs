@@ -59,7 +59,7 @@ fn a_node_is_reached_at_its_address_and_a_second_listener_replaces_the_first() {
     assert_eq!(sender.ask("SEND 127.0.0.1 40001 two"), "OK");
     assert_eq!(second.line(), format!("FROM {from} two"));
     drop(first);
-    relay.log_until("another connection listens in its place");
+    relay.log_until("replaced by a newer listener");
     assert_eq!(sender.ask("SEND 127.0.0.1 40001 three"), "OK");
     assert_eq!(second.line(), format!("FROM {from} three"));
 }
@@ -131,8 +131,8 @@ fn a_listener_that_does_not_read_is_cut_off_and_nobody_else_notices() {
         assert_eq!(bystander.ask("PING"), "PONG");
         answer.starts_with(&nobody)
     });
-    let log = relay.log_until("it did not read its messages");
-    assert_eq!(log.matches("did not read").count(), 1, "{log}");
+    let log = relay.log_until("slow receiver");
+    assert_eq!(log.matches("slow receiver").count(), 1, "{log}");
     assert!(log.contains(&deaf.local().to_string()), "{log}");
     assert_eq!(relay.stat("listeners"), 1);
     drop(deaf);

@@ -53,9 +53,9 @@ fn what_cannot_be_done_is_said_and_the_prompt_goes_on() {
     terminal.at_prompt("missing.txt");
     terminal.expect("missing.txt: not found, 1 asked");
     terminal.at_prompt("../etc/passwd");
-    terminal.expect("a file name is relative");
+    terminal.expect("a file name must be relative");
     terminal.at_prompt("get");
-    terminal.expect("a file name is missing");
+    terminal.expect("the file name is missing");
     terminal.at_prompt("chat hello");
     terminal.expect("use: chat IP PORT, or chat");
     terminal.at_prompt("hello.txt");
@@ -112,7 +112,7 @@ fn a_relay_that_goes_away_does_not_end_the_prompt() {
     terminal.expect("peerline> ");
     relay.stop();
     terminal.enter("hello.txt");
-    terminal.expect("the relay gives no list: not reached: ");
+    terminal.expect("the relay gives no list: connect failed: ");
     terminal.at_prompt("nodes");
     terminal.expect("the relay gives no list: ");
     terminal.at_prompt("help");

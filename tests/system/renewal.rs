@@ -95,7 +95,7 @@ fn without_its_relay_a_node_serves_on_and_says_so_once() {
     relay.signal(Signal::KILL);
     relay.wait();
     // Two tries at least, with a pause between them.
-    let log = node.log_until_count("not reached: ", 3);
+    let log = node.log_until_count("connect failed: ", 3);
     let said = log.matches("WARN").count();
     assert_eq!(said, 1, "{log}");
     assert!(log.contains("serving on, and trying again"), "{log}");

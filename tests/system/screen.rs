@@ -121,10 +121,10 @@ fn failures_come_as_json_too() {
 #[test]
 fn a_relay_that_is_not_there_is_one_line() {
     let (_socket, dead) = nobody();
-    let no_list = "the relay gives no list: not reached: ";
+    let no_list = "the relay gives no list: connect failed: ";
     let of_x = format!("x: {no_list}");
-    let not_sent = "not sent by the relay: not reached: ";
-    let no_messages = "no messages arrive from the relay: not reached: ";
+    let not_sent = "not sent by the relay: connect failed: ";
+    let no_messages = "no messages arrive from the relay: connect failed: ";
     for (args, says) in [
         (&["get", "x"][..], no_list),
         (&["nodes"], no_list),

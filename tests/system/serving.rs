@@ -90,7 +90,7 @@ fn a_name_has_at_most_1024_bytes() {
     let reply = get(&node, &format!("{longest}x"));
     assert_eq!(
         String::from_utf8_lossy(&reply),
-        "ERROR 400 use: GET name; a file name has at most 1024 bytes\n"
+        "ERROR 400 usage: GET name; a file name has at most 1024 bytes\n"
     );
     // A part that no file system has.
     assert_not_found(&node, &"n".repeat(256));
@@ -117,7 +117,7 @@ fn no_name_leads_out_of_the_folder() {
     ] {
         let reply = String::from_utf8(get(&node, name)).expect("text");
         assert!(
-            reply.starts_with("ERROR 400 use: GET name; "),
+            reply.starts_with("ERROR 400 usage: GET name; "),
             "{name}: {reply}"
         );
     }
@@ -201,7 +201,7 @@ fn a_file_that_shrinks_in_mid_body_ends_the_connection_early() {
     file.expect("a file").set_len(2000).expect("a size");
     let rest = nc.rest().len() as u64;
     assert!(rest + 1000 < size, "{rest} bytes more came");
-    node.log_until("the file shrank while it was sent");
+    node.log_until("file truncated while sending");
     assert_served(&node, "small", b"small\n");
 }
 

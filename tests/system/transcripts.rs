@@ -71,7 +71,7 @@ fn the_contract_shows_every_verb_at_work() {
         assert!(shown.contains(&verb), "{} is in no transcript", verb.word());
         let heading = format!("### {}\n", verb.word());
         assert!(CONTRACT.contains(&heading), "no section {heading:?}");
-        let form = format!("\n    {}\n", verb.form());
+        let form = format!("\n    {}\n", verb.usage());
         assert!(CONTRACT.contains(&form), "the form {form:?} is missing");
     }
 }

@@ -155,17 +155,17 @@ fn a_wrong_line_is_answered_by_the_right_form_and_the_connection_goes_on() {
     for address in addresses(&relay, &node) {
         let mut nc = Nc::connect(address);
         for (line, answer) in [
-            ("GET", "ERROR 400 use: GET name"),
-            ("REGISTER", "ERROR 400 use: REGISTER ip port"),
-            ("REGISTER 127.0.0.1", "ERROR 400 use: REGISTER ip port"),
-            ("UNREGISTER 1 2 3", "ERROR 400 use: UNREGISTER ip port"),
-            ("LIST all", "ERROR 400 use: LIST"),
-            ("QUIT now", "ERROR 400 use: QUIT"),
+            ("GET", "ERROR 400 usage: GET name"),
+            ("REGISTER", "ERROR 400 usage: REGISTER ip port"),
+            ("REGISTER 127.0.0.1", "ERROR 400 usage: REGISTER ip port"),
+            ("UNREGISTER 1 2 3", "ERROR 400 usage: UNREGISTER ip port"),
+            ("LIST all", "ERROR 400 usage: LIST"),
+            ("QUIT now", "ERROR 400 usage: QUIT"),
             ("LIST\0", "ERROR 501 unknown command "),
-            ("GET a\0b", "ERROR 400 use: GET name; "),
-            ("GET a\u{85}b", "ERROR 400 use: GET name; "),
-            ("GET a\u{202e}b", "ERROR 400 use: GET name; "),
-            ("GET a\rb", "ERROR 400 use: GET name; "),
+            ("GET a\0b", "ERROR 400 usage: GET name; "),
+            ("GET a\u{85}b", "ERROR 400 usage: GET name; "),
+            ("GET a\u{202e}b", "ERROR 400 usage: GET name; "),
+            ("GET a\rb", "ERROR 400 usage: GET name; "),
             ("\u{feff}PING", "ERROR 501 unknown command "),
             ("hello there", "ERROR 501 unknown command hello; HELP "),
             ("\x1b[2J", "ERROR 501 unknown command "),
@@ -175,7 +175,7 @@ fn a_wrong_line_is_answered_by_the_right_form_and_the_connection_goes_on() {
             assert!(!reply.contains(char::is_control), "{line:?}: {reply:?}");
         }
         nc.send(b"GET \xff\xfe\n");
-        assert_eq!(nc.line(), "ERROR 400 a line is UTF-8 text");
+        assert_eq!(nc.line(), "ERROR 400 the line is not valid UTF-8");
         assert_eq!(nc.ask("PING"), "PONG");
     }
 }
@@ -187,7 +187,7 @@ fn a_line_that_was_cut_is_not_executed() {
     let reply = ask(relay.address(), b"PING\nREGISTER 127.0.0.1 90");
     assert_eq!(reply, "PONG\nERROR 400 line not ended\n");
     assert_eq!(ask(relay.address(), b"LIST\n"), "NODES 0\n");
-    relay.log_until("the input ended in mid-line");
+    relay.log_until("unexpected end of input");
 }
 
 #[test]

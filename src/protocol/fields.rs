@@ -1,0 +1,56 @@
+//! The fields of a line and the blanks between them. A blank is a space or a tab.
+
+use std::str::FromStr;
+
+use nom::bytes::complete::{take_till1, take_while, take_while1};
+use nom::combinator::{map_opt, map_res};
+use nom::sequence::preceded;
+use nom::{IResult, Parser};
+
+use crate::protocol::hash::MaybeHash;
+
+pub(super) fn is_blank(c: char) -> bool {
+    c == ' ' || c == '\t'
+}
+
+/// Removes the blanks at both ends.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches(is_blank)
+}
+
+/// The next field: skips blanks and takes all characters up to the next blank.
+pub(super) fn field(input: &str) -> IResult<&str, &str> {
+    preceded(take_while(is_blank), take_till1(is_blank)).parse(input)
+}
+
+/// The next field as an unsigned decimal number.
+pub(super) fn number<N: FromStr>(input: &str) -> IResult<&str, N> {
+    map_opt(field, |text| decimal(text, text)).parse(input)
+}
+
+/// The next field as a decimal number that may be negative.
+pub(super) fn signed_number(input: &str) -> IResult<&str, i64> {
+    map_opt(field, |text| {
+        decimal(text, text.strip_prefix('-').unwrap_or(text))
+    })
+    .parse(input)
+}
+
+/// The next field as a hash.
+pub(super) fn hash(input: &str) -> IResult<&str, MaybeHash> {
+    map_res(field, str::parse).parse(input)
+}
+
+/// The last field: skips blanks and takes the rest of the line, which must have
+/// been trimmed.
+pub(super) fn last(input: &str) -> IResult<&str, &str> {
+    let (rest, _) = take_while1(is_blank).parse(input)?;
+    Ok(("", rest))
+}
+
+/// Parses `text` if `digits`, its part after a sign, holds nothing but digits:
+/// the standard parsers also accept `+`.
+fn decimal<N: FromStr>(text: &str, digits: &str) -> Option<N> {
+    let is_decimal = digits.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_decimal)
+}

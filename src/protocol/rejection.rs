@@ -1,0 +1,252 @@
+//! Why a request is answered with `ERROR code text`. Programs look at the code;
+//! the texts are for people, say what to do, and stand here only.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::escaped::Escaped;
+use crate::protocol::address::{AddressError, NodeAddress, Port};
+use crate::protocol::code::Code;
+use crate::protocol::name::NameError;
+use crate::protocol::other_protocol::OtherProtocol;
+use crate::protocol::reply::Reply;
+use crate::protocol::request::Verb;
+use crate::protocol::text::TextError;
+
+/// Why a line is not a request. Prints as the text of the reply.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RequestError<'a> {
+    /// The line is not UTF-8.
+    NotUtf8,
+    /// No server knows this word.
+    UnknownVerb(&'a str),
+    /// The fields do not fit the verb.
+    Form(Verb),
+    /// The address cannot be a node's.
+    Address(Verb, AddressError),
+    /// The name is not a valid file name.
+    Name(Verb, NameError),
+    /// The text is not a valid message.
+    Text(Verb, TextError),
+}
+
+impl RequestError<'_> {
+    /// The verb of the line, if it is known.
+    #[must_use]
+    pub fn verb(&self) -> Option<Verb> {
+        match self {
+            Self::NotUtf8 | Self::UnknownVerb(_) => None,
+            Self::Form(verb) | Self::Address(verb, _) | Self::Name(verb, _) => Some(*verb),
+            Self::Text(verb, _) => Some(*verb),
+        }
+    }
+
+    /// The class of the error.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::UnknownVerb(_) => Code::UnknownVerb,
+            Self::Text(_, TextError::TooLong) => Code::LimitReached,
+            Self::NotUtf8 | Self::Form(_) | Self::Address(..) | Self::Name(..) | Self::Text(..) => {
+                Code::Syntax
+            }
+        }
+    }
+
+    /// The reply to the line.
+    #[must_use]
+    pub fn reply(&self) -> Reply<'static> {
+        Reply::Error(self.code(), self.to_string().into())
+    }
+}
+
+impl fmt::Display for RequestError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// The most characters of an unknown verb that are shown.
+        const MAX_SHOWN: usize = 32;
+        match self {
+            Self::NotUtf8 => f.write_str("the line is not valid UTF-8"),
+            Self::UnknownVerb(word) => {
+                let shown: String = word.chars().take(MAX_SHOWN).collect();
+                let word = Escaped::text(&shown);
+                write!(f, "unknown command {word}; HELP lists the commands")
+            }
+            Self::Form(verb) => write!(f, "usage: {}", verb.usage()),
+            Self::Address(verb, why) => write!(f, "usage: {}; {why}", verb.usage()),
+            Self::Name(verb, why) => write!(f, "usage: {}; {why}", verb.usage()),
+            Self::Text(verb, why) => write!(f, "usage: {}; {why}", verb.usage()),
+        }
+    }
+}
+
+/// Why a server does not read on, or does not execute a request. Prints as the text
+/// of the reply.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Rejection {
+    /// The line is longer than the limit.
+    LineTooLong,
+    /// The input ended within the line.
+    IncompleteLine,
+    /// The rest of the line did not arrive in time.
+    LineTimeout,
+    /// The line belongs to another protocol.
+    OtherProtocol(OtherProtocol),
+    /// A relay does not execute this verb.
+    OnlyNode,
+    /// A node does not execute this verb.
+    OnlyRelay,
+    /// The verb is not available over UDP.
+    OnlyTcp,
+    /// The client has no address that a node can have.
+    Address(AddressError),
+    /// The client may not register this address: it is not its own.
+    NotYourAddress {
+        /// The address at which the relay sees the client.
+        seen: IpAddr,
+        /// The port that it wants to register.
+        port: Port,
+    },
+    /// No node is registered at the address.
+    NotRegistered(NodeAddress),
+    /// The node was registered from another address.
+    NotYourNode(NodeAddress),
+    /// One address has too many nodes.
+    TooManyNodesAtAddress,
+    /// The connection acts for no node.
+    RegisterFirst,
+    /// A node has announced too many files, or too many bytes of names.
+    TooManyFilesOfNode {
+        /// The limit on files.
+        files: u64,
+        /// The limit on bytes of names.
+        bytes: u64,
+    },
+    /// All nodes together have announced too many files; the limit.
+    TooManyFiles(u64),
+    /// A newer connection listens at the address of this one.
+    Replaced,
+    /// A node listens at the address of this connection.
+    NodeListens(NodeAddress),
+    /// The client has no address to which others can reply.
+    NoReplyAddress,
+    /// No connection listens at the address.
+    NoListener(NodeAddress),
+    /// The client sends more messages per second than this.
+    TooManyMessages(u32),
+    /// The node has no permission to read the file.
+    FileForbidden,
+    /// The node failed to read the file: the system's error.
+    FileReadFailed(String),
+    /// The server has too many connections.
+    TooManyConnections,
+    /// The server has too many connections from the client's address.
+    TooManyConnectionsFromAddress,
+    /// The relay has too many nodes.
+    TooManyNodes,
+    /// The node cannot open another file.
+    TooManyOpenFiles,
+}
+
+impl Rejection {
+    /// The class of the error.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::IncompleteLine | Self::Address(_) => Code::Syntax,
+            Self::NotYourAddress { .. }
+            | Self::NotYourNode(_)
+            | Self::RegisterFirst
+            | Self::NodeListens(_)
+            | Self::NoReplyAddress
+            | Self::FileForbidden => Code::NotAllowed,
+            Self::NotRegistered(_) | Self::NoListener(_) => Code::NoSuchNode,
+            Self::LineTimeout => Code::TooSlow,
+            Self::Replaced => Code::Changed,
+            Self::TooManyNodesAtAddress
+            | Self::TooManyFilesOfNode { .. }
+            | Self::TooManyFiles(_) => Code::LimitReached,
+            Self::TooManyMessages(_) => Code::SlowDown,
+            Self::LineTooLong => Code::LineTooLong,
+            Self::FileReadFailed(_) => Code::Internal,
+            Self::OtherProtocol(_) | Self::OnlyNode | Self::OnlyRelay | Self::OnlyTcp => {
+                Code::UnknownVerb
+            }
+            Self::TooManyConnections
+            | Self::TooManyConnectionsFromAddress
+            | Self::TooManyNodes
+            | Self::TooManyOpenFiles => Code::Full,
+        }
+    }
+
+    /// The reply to the request.
+    #[must_use]
+    pub fn reply(&self) -> Reply<'static> {
+        Reply::Error(self.code(), self.to_string().into())
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LineTooLong => "line too long",
+            Self::IncompleteLine => "incomplete line; end every line with a newline",
+            Self::LineTimeout => "line timeout; send each line without a pause",
+            Self::OtherProtocol(protocol) => {
+                return write!(f, "{protocol} is not supported; type HELP and press Enter");
+            }
+            Self::OnlyNode => "only a node answers this; LIST lists the nodes",
+            Self::OnlyRelay => "only a relay answers this; this is a node",
+            Self::OnlyTcp => "not available over UDP; use TCP",
+            Self::Address(why) => return why.fmt(f),
+            Self::NotYourAddress { seen, port } => {
+                return write!(
+                    f,
+                    "your address is {seen}; use REGISTER * {port} or REGISTER {seen} {port}"
+                );
+            }
+            Self::NotRegistered(node) => return write!(f, "no node is registered at {node}"),
+            Self::NotYourNode(node) => {
+                return write!(f, "{node} was registered from another address");
+            }
+            Self::TooManyNodesAtAddress => "too many nodes at your address; UNREGISTER some",
+            Self::RegisterFirst => "REGISTER first",
+            Self::TooManyFilesOfNode { files, bytes } => {
+                return write!(
+                    f,
+                    "a node may share at most {files} files and {bytes} bytes of names"
+                );
+            }
+            Self::TooManyFiles(files) => {
+                return write!(f, "all nodes together may share at most {files} files");
+            }
+            Self::Replaced => "replaced by a newer listener",
+            Self::NodeListens(node) => {
+                return write!(
+                    f,
+                    "the node {node} listens here; REGISTER first if you are this node"
+                );
+            }
+            Self::NoReplyAddress => "your address cannot receive replies",
+            Self::NoListener(address) => {
+                return write!(
+                    f,
+                    "nobody listens at {address}; the receiver must send LISTEN first"
+                );
+            }
+            Self::TooManyMessages(rate) => {
+                return write!(
+                    f,
+                    "at most {rate} messages per second; wait before the next one"
+                );
+            }
+            Self::FileForbidden => "no permission to read the file",
+            Self::FileReadFailed(why) => return write!(f, "the file cannot be read: {why}"),
+            Self::TooManyConnections => "too many connections; try again later",
+            Self::TooManyConnectionsFromAddress => {
+                "too many connections from your address; try again later"
+            }
+            Self::TooManyNodes => "the directory is full; try again later",
+            Self::TooManyOpenFiles => "too many open files; try again later",
+        })
+    }
+}
