@@ -96,7 +96,13 @@ pub trait Role: Sized {
     /// When to call [`Role::on_timer`].
     fn next_deadline(&self) -> Option<Instant>;
 
-    /// The deadline has passed; the next one is later.
+    /// Whether work waits that needs no event: the loop then does not block, and calls
+    /// [`Role::on_timer`] in each round.
+    fn has_work(&self) -> bool {
+        false
+    }
+
+    /// The deadline has passed, or work waits. The next deadline is later.
     fn on_timer(&mut self, context: &mut Context<'_, Self>);
 
     /// The file descriptor that the program watches became readable.

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use log::{debug, warn};
+use mio::Token;
 use mio::net::TcpStream;
-use mio::{Interest, Token};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Connection, Origin, set_nodelay};
+use crate::reactor::connection::{Connection, Origin};
+use crate::reactor::transport::{Transport, set_nodelay};
 use crate::role::Role;
 
 /// Connections accepted in one round.
@@ -18,7 +19,7 @@ const ACCEPTS: usize = 64;
 /// Refused connections that may be open at once.
 const MAX_REFUSALS: usize = 64;
 
-impl<R: Role> Reactor<R>
+impl<R: Role> Reactor<R, TcpStream>
 where
     R::File: AsFd,
 {
@@ -33,6 +34,7 @@ where
                 let Some((stream, peer)) = listener.accept(self.now) else {
                     break;
                 };
+                set_nodelay(&stream);
                 match self.register(stream) {
                     Ok(stream) => self.admit(stream, peer),
                     Err(error) => warn!("{peer}: cannot register the connection: {error}"),
@@ -40,25 +42,27 @@ where
             }
         }
     }
+}
 
-    pub(super) fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        set_nodelay(&stream);
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
+    /// Adds an accepted connection, or refuses it.
+    pub(super) fn admit(&mut self, transport: T, peer: SocketAddr) {
         match self.limiter.enter(peer.ip()) {
             Ok(()) => {
                 self.traffic.accepted += 1;
                 self.traffic.open = self.limiter.open() as u64;
                 let session = self.role.on_accept(peer);
-                let slot = self.insert(stream, peer, Origin::Inbound, Some(session));
-                // Its first line is usually there already.
+                let slot = self.insert(transport, peer, Origin::Inbound, Some(session));
+                // The first line has usually arrived already.
                 self.enqueue(slot);
             }
-            Err(limit) => self.refuse(stream, peer, limit),
+            Err(limit) => self.refuse(transport, peer, limit),
         }
     }
 
     /// Sends the role's refusal, and lingers so that it arrives: a connection that is
     /// closed with unread input is reset, and the text may be lost.
-    pub(super) fn refuse(&mut self, stream: TcpStream, peer: SocketAddr, limit: ResourceLimit) {
+    fn refuse(&mut self, transport: T, peer: SocketAddr, limit: ResourceLimit) {
         self.traffic.refused += 1;
         if self.open_refusals == MAX_REFUSALS {
             return debug!("{peer}: refused without a reply: {limit}");
@@ -66,31 +70,27 @@ where
         self.open_refusals += 1;
         let mut text = Vec::new();
         self.role.on_refuse(limit, &mut text);
-        let slot = self.insert(stream, peer, Origin::Inbound, None);
+        let slot = self.insert(transport, peer, Origin::Inbound, None);
         match self.connections[slot].send(&text, false) {
             Ok(()) => {
                 self.close(slot, CloseReason::LimitReached(limit));
                 self.shut_down_if_flushed(slot);
-                self.finish_turn(slot, (0, 0));
+                self.finish_turn(slot, (0, 0), false);
             }
             Err(reason) => self.mark_closed(slot, reason),
         }
     }
 
-    /// Registers a socket under the slot of the next connection, once for both interests.
-    pub(super) fn register(&self, mut stream: TcpStream) -> io::Result<TcpStream> {
+    /// Registers a stream under the slot of the next connection.
+    pub(super) fn register(&self, mut transport: T) -> io::Result<T> {
         let token = Token(self.connections.vacant_key());
-        self.poll.registry().register(
-            &mut stream,
-            token,
-            Interest::READABLE | Interest::WRITABLE,
-        )?;
-        Ok(stream)
+        transport.register(self.poll.registry(), token)?;
+        Ok(transport)
     }
 
     pub(super) fn insert(
         &mut self,
-        stream: TcpStream,
+        transport: T,
         peer: SocketAddr,
         origin: Origin,
         session: Option<R::Session>,
@@ -98,7 +98,7 @@ where
         let serial = self.next_serial;
         self.next_serial = serial.wrapping_add(1);
         let opened_at = self.age();
-        let conn = Connection::new(stream, peer, origin, session, serial, opened_at);
+        let conn = Connection::new(transport, peer, origin, session, serial, opened_at);
         self.connections.insert(conn)
     }
 }

@@ -1,17 +1,13 @@
 //! Carries out the actions that the role requests.
 
-use std::os::fd::AsFd;
-
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Connection, IdlePolicy, Phase, RoleWait};
+use crate::reactor::connection::Connection;
 use crate::reactor::shutdown::{LoopOutcome, Stopping};
+use crate::reactor::transport::Transport;
 use crate::role::{Action, ConnId, Context, Role};
 
-impl<R: Role> Reactor<R>
-where
-    R::File: AsFd,
-{
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     pub(super) fn call_role(&mut self, call: impl FnOnce(&mut R, &mut Context<'_, R>)) {
         let mut context = Context {
             now: self.now,
@@ -29,59 +25,27 @@ where
         }
         let (text, mut actions) = self.out.take();
         let mut rest = actions.drain(..).peekable();
-        let mut sent = 0;
+        let mut start = 0;
         let mut stops = false;
         while let Some(action) = rest.next() {
-            let result = match action {
+            match action {
                 Action::Text {
                     to,
                     end,
                     unsolicited,
                 } => {
-                    let bytes = &text[sent..end];
-                    sent = end;
+                    let bytes = &text[std::mem::replace(&mut start, end)..end];
                     let more = rest.peek().is_some_and(|next| next.to() == Some(to));
-                    if unsolicited {
-                        self.send_unsolicited(to, bytes)
-                    } else {
-                        self.with_connection(to, |conn| conn.send(bytes, more))
+                    match unsolicited {
+                        true => self.send_unsolicited(to, bytes),
+                        false => self.with_connection(to, |conn| conn.send(bytes, more)),
                     }
                 }
                 Action::Datagram { to, end } => {
-                    let bytes = &text[sent..end];
-                    sent = end;
-                    self.send_datagram(to, bytes);
-                    None
-                }
-                Action::AllowIdle { conn } => self.with_connection(conn, |conn| {
-                    conn.allow_idle();
-                    Ok(())
-                }),
-                Action::ExpectReply { conn } => {
-                    let expecting = self.with_connection(conn, |conn| {
-                        if conn.idle_policy == IdlePolicy::Unlimited {
-                            conn.idle_policy = IdlePolicy::ReplyExpected;
-                        }
-                        Ok(())
-                    });
-                    // The connection's own turn sets its deadline.
-                    self.enqueue(conn.slot as usize);
-                    expecting
-                }
-                Action::Resume { conn } => {
-                    let resumed = self.with_connection(conn, |conn| {
-                        conn.role_wait = RoleWait::Over;
-                        Ok(())
-                    });
-                    self.enqueue(conn.slot as usize);
-                    resumed
-                }
-                Action::Close { conn, reason } => {
-                    self.close_connection(conn, reason);
-                    None
+                    self.send_datagram(to, &text[std::mem::replace(&mut start, end)..end]);
                 }
                 Action::Shared { to, bytes } => {
-                    self.with_connection(to, |conn| conn.send_shared(bytes))
+                    self.with_connection(to, |conn| conn.send_shared(bytes));
                 }
                 Action::File {
                     to,
@@ -89,21 +53,16 @@ where
                     offset,
                     length,
                 } => self.with_connection(to, |conn| conn.send_file(file, offset, length)),
-                Action::Dial { address, session } => {
-                    self.dial(address, session);
-                    None
-                }
-                Action::ShutDown => {
-                    stops = true;
-                    None
-                }
-                Action::StopLoop => {
-                    self.stopping = Stopping::Now(LoopOutcome::Finished);
-                    None
-                }
-            };
-            if let Some((slot, reason)) = result {
-                self.mark_closed(slot, reason);
+                Action::AllowIdle { conn } => self.with_connection(conn, |conn| {
+                    conn.allow_idle();
+                    Ok(())
+                }),
+                Action::ExpectReply { conn } => self.expect_reply(conn),
+                Action::Resume { conn } => self.resume(conn),
+                Action::Close { conn, reason } => self.close_connection(conn, reason),
+                Action::Dial { address, session } => self.dial(address, session),
+                Action::ShutDown => stops = true,
+                Action::StopLoop => self.stopping = Stopping::Now(LoopOutcome::Finished),
             }
         }
         drop(rest);
@@ -113,32 +72,54 @@ where
         }
     }
 
-    /// Calls `act` with a connection, if it is still open. Returns the reason to close
-    /// it, if there is one.
-    pub(super) fn with_connection(
+    /// Calls `act` with a connection, if bytes may be sent to it, and closes the connection
+    /// if that fails.
+    fn with_connection(
         &mut self,
-        to: ConnId,
-        act: impl FnOnce(&mut Connection<R::Session, R::File>) -> Result<(), CloseReason>,
-    ) -> Option<(usize, CloseReason)> {
-        let slot = to.slot as usize;
-        let conn = self.connections.get_mut(slot)?;
-        if conn.serial != to.serial || !matches!(conn.phase, Phase::Open | Phase::Closing) {
-            return None;
+        id: ConnId,
+        act: impl FnOnce(&mut Connection<R::Session, R::File, T>) -> Result<(), CloseReason>,
+    ) {
+        let slot = id.slot as usize;
+        let Some(conn) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if conn.serial != id.serial || !conn.may_send() {
+            return;
         }
         let before = conn.bytes_out;
         let result = act(conn);
         self.traffic.bytes_out += conn.bytes_out - before;
-        result.err().map(|reason| (slot, reason))
+        if let Err(reason) = result {
+            self.mark_closed(slot, reason);
+        }
     }
 
     /// Sends text that answers no request. A peer that lets such text pile up is
     /// disconnected, so that it does not hold up the others.
-    fn send_unsolicited(&mut self, to: ConnId, bytes: &[u8]) -> Option<(usize, CloseReason)> {
+    fn send_unsolicited(&mut self, to: ConnId, bytes: &[u8]) {
         let max_queue = self.settings.limits.max_queue as u64;
-        let result = self.with_connection(to, |conn| conn.send_unsolicited(bytes, max_queue));
+        self.with_connection(to, |conn| conn.send_unsolicited(bytes, max_queue));
         // The connection's own turn sets its deadline.
         self.enqueue(to.slot as usize);
-        result
+    }
+
+    fn expect_reply(&mut self, id: ConnId) {
+        self.with_connection(id, |conn| {
+            conn.expect_reply();
+            Ok(())
+        });
+        // The connection's own turn sets its deadline.
+        self.enqueue(id.slot as usize);
+    }
+
+    fn resume(&mut self, id: ConnId) {
+        self.with_connection(id, |conn| {
+            if let Some(driver) = conn.driver() {
+                driver.resume();
+            }
+            Ok(())
+        });
+        self.enqueue(id.slot as usize);
     }
 
     /// Closes a connection whose input is not being handled.

@@ -1,73 +1,59 @@
-//! How a connection comes to its end: nothing more is input, what waits is sent,
-//! and the last words are given time to arrive.
-
-use std::os::fd::AsFd;
+//! Closing a connection: no more input is handled, the outbox is flushed, and the last
+//! bytes get time to arrive.
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Origin, Phase, Received};
+use crate::reactor::transport::Transport;
 use crate::role::Role;
 
-/// How much of what comes after our goodbye to listen to.
+/// The most bytes of input that a lingering connection discards.
 const LINGER_BYTES: u64 = 1024 * 1024;
 
-impl<R: Role> Reactor<R>
-where
-    R::File: AsFd,
-{
-    /// Hears nothing more from a connection: what waits is sent, then it ends.
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
+    /// Closes a connection once its outbox is flushed.
     pub(super) fn close(&mut self, slot: usize, reason: CloseReason) {
-        let conn = &mut self.connections[slot];
-        if conn.phase == Phase::Open {
-            conn.phase = Phase::Closing;
-            conn.close_reason = Some(Box::new(reason));
-        }
+        self.connections[slot].close(reason);
     }
 
-    /// Ends a closing connection whose answers are all sent. Input that nobody
-    /// reads would make the kernel reset the connection and take back the tail
-    /// of the answer, so we shut our side and listen for the peer's end: the next
-    /// turn does, for which [`Reactor::finish_turn`] queues it.
+    /// Ends a closing connection whose outbox is flushed. Unread input would make the
+    /// kernel reset the connection, and the peer might lose the tail of the answer. So
+    /// our side is shut down first, and the connection lingers until the peer's end of
+    /// input; [`Reactor::finish_turn`] queues it for that.
     pub(super) fn shut_down_if_flushed(&mut self, slot: usize) {
         let conn = &mut self.connections[slot];
-        if conn.phase != Phase::Closing || !conn.outbox.is_empty() {
+        if !conn.outbox.is_empty() {
             return;
         }
-        if conn.origin == Origin::Outbound || conn.is_at_eof {
-            let reason = conn.take_close_reason();
-            self.mark_closed(slot, reason);
+        let Phase::Closing { is_at_eof, .. } = conn.phase else {
+            return;
+        };
+        if conn.origin == Origin::Outbound || is_at_eof {
+            self.mark_closed(slot, CloseReason::EndOfInput);
         } else {
-            conn.shut_down_write();
-            conn.phase = Phase::Lingering;
+            conn.start_lingering();
         }
     }
 
-    /// Reads and forgets what comes after our goodbye.
+    /// Reads and discards the input of a lingering connection.
     pub(super) fn linger(&mut self, slot: usize, read_buffer: &mut [u8]) {
         let conn = &mut self.connections[slot];
-        let mut input = 0;
-        while conn.readable {
+        let mut discarded = 0;
+        while conn.readiness.readable {
             match conn.receive(read_buffer) {
-                Ok(Received::Bytes(length)) => input += length as u64,
+                Ok(Received::Bytes(length)) => discarded += length as u64,
                 Ok(Received::Nothing) => break,
-                Ok(Received::EndOfInput) | Err(_) => input = u64::MAX,
+                Ok(Received::EndOfInput) | Err(_) => discarded = u64::MAX,
             }
-            if input > LINGER_BYTES {
-                let reason = conn.take_close_reason();
-                return self.mark_closed(slot, reason);
+            if discarded > LINGER_BYTES {
+                return self.mark_closed(slot, CloseReason::EndOfInput);
             }
         }
     }
 
-    /// A connection is over. It is taken out at the end of the round.
+    /// Closes a connection at once; it is removed at the end of the round.
     pub(super) fn mark_closed(&mut self, slot: usize, reason: CloseReason) {
-        let conn = &mut self.connections[slot];
-        if conn.phase != Phase::Closed {
-            conn.phase = Phase::Closed;
-            // What it was closing for is the reason, unless not all could be sent.
-            if conn.close_reason.is_none() || !conn.outbox.is_empty() {
-                conn.close_reason = Some(Box::new(reason));
-            }
+        if self.connections[slot].finish(reason) {
             self.closed.push(slot);
         }
     }

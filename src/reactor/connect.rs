@@ -1,55 +1,42 @@
 //! Outgoing connections.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
-
-use mio::net::TcpStream;
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use std::net::SocketAddr;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::Origin;
-use crate::reactor::deadlines::CONNECT;
+use crate::reactor::connection::{Origin, Phase};
+use crate::reactor::deadlines::TurnProgress;
+use crate::reactor::transport::Transport;
 use crate::role::Role;
+use crate::session::driver::InputDriver;
 
-impl<R: Role> Reactor<R>
-where
-    R::File: AsFd,
-{
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Starts to connect to `address`.
     pub(super) fn dial(&mut self, address: SocketAddr, session: R::Session) {
-        let result = connect(address, &self.settings.source_addresses)
-            .and_then(|stream| self.register(stream));
+        let result = T::connect_from(&self.settings.source_addresses, address)
+            .and_then(|transport| self.register(transport));
         match result {
-            Ok(stream) => {
-                let slot = self.insert(stream, address, Origin::Outbound, Some(session));
-                let due = self.now + self.settings.timeouts.connect_timeout;
-                self.timers.set(slot, CONNECT, due);
+            Ok(transport) => {
+                let slot = self.insert(transport, address, Origin::Outbound, Some(session));
+                self.set_deadline(slot, &TurnProgress::default());
             }
             Err(error) => self
                 .failed_connects
                 .push((session, CloseReason::ConnectFailed(error))),
         }
     }
-}
 
-/// Starts to connect, from the source address of the same family if there is one.
-fn connect(address: SocketAddr, sources: &[IpAddr]) -> io::Result<TcpStream> {
-    let mut sources = sources.iter().copied();
-    let Some(source) = sources.find(|source| source.is_ipv4() == address.is_ipv4()) else {
-        return TcpStream::connect(address);
-    };
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    rustix::net::bind(&socket, &SocketAddr::new(source, 0))?;
-    match rustix::net::connect(&socket, &address) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(TcpStream::from_std(socket.into())),
-        Err(error) => Err(error.into()),
+    /// Checks whether a connection attempt has a result, and reports success to the role.
+    pub(super) fn finish_connect(&mut self, slot: usize) {
+        let conn = &mut self.connections[slot];
+        match conn.transport.is_established() {
+            Err(error) => self.mark_closed(slot, CloseReason::ConnectFailed(error)),
+            Ok(false) => {}
+            Ok(true) => {
+                conn.phase = Phase::Open(InputDriver::default());
+                conn.readiness.writable = true;
+                InputDriver::on_connected(&mut self.host(slot));
+            }
+        }
     }
 }

@@ -3,13 +3,14 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use log::debug;
 use mio::net::UdpSocket;
 use mio::{Interest, Token};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
+use crate::reactor::transport::Transport;
 use crate::reactor::{FIRST_SOCKET, Reactor};
 use crate::role::{Role, UdpPeer};
 
@@ -109,10 +110,7 @@ fn socket(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-impl<R: Role> Reactor<R>
-where
-    R::File: AsFd,
-{
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Adds a socket for datagrams. The index of a socket is the number of those added
     /// before.
     ///

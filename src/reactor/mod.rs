@@ -28,8 +28,10 @@ mod descriptors;
 mod handle;
 mod listener;
 mod outbox;
+mod round;
 mod shutdown;
 mod timer_fd;
+mod transport;
 mod turn;
 
 use std::collections::VecDeque;
@@ -38,11 +40,11 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use log::warn;
+use mio::net::TcpStream;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
@@ -52,13 +54,14 @@ pub use descriptors::{connections_within, raise_limit};
 pub use handle::Handle;
 pub use listener::ListeningSocket;
 pub use shutdown::LoopOutcome;
+pub use transport::Transport;
 
 use crate::close_reason::CloseReason;
 use crate::limits::{Limits, Timeouts};
-use crate::reactor::connection::{Connection, Origin};
+use crate::reactor::connection::Connection;
 use crate::reactor::connection_limit::ConnectionLimiter;
 use crate::reactor::datagrams::MAX_DATAGRAM;
-use crate::reactor::deadlines::KINDS;
+use crate::reactor::deadlines::TIMER_KINDS;
 use crate::reactor::handle::ReactorCommand;
 use crate::reactor::shutdown::Stopping;
 use crate::reactor::timer_fd::TimerFd;
@@ -83,10 +86,6 @@ const LAST_SOCKET: usize = usize::MAX - 2048;
 /// Connections for which the table has room from the start; a larger table is moved
 /// page by page when it grows, as in [`Timers`].
 const FIRST_CONNECTIONS: usize = 2048;
-/// Events fetched by one poll.
-const EVENT_CAPACITY: usize = 1024;
-/// The most deadlines, and the most commands, handled in one round.
-const MAX_PER_ROUND: usize = 1024;
 
 /// The settings of a loop.
 #[derive(Clone, Debug)]
@@ -101,15 +100,8 @@ pub struct ReactorSettings {
     pub source_addresses: Vec<IpAddr>,
 }
 
-/// Events of a round that do not belong to a socket.
-#[derive(Clone, Copy, Default)]
-struct PendingEvents {
-    signal: bool,
-    external: bool,
-}
-
 /// An event loop and its role.
-pub struct Reactor<R: Role> {
+pub struct Reactor<R: Role, T = TcpStream> {
     role: R,
     settings: ReactorSettings,
     poll: Poll,
@@ -120,7 +112,7 @@ pub struct Reactor<R: Role> {
     external: Option<OwnedFd>,
     commands: Receiver<ReactorCommand<R::Message>>,
     handle: Handle<R::Message>,
-    connections: Slab<Connection<R::Session, R::File>>,
+    connections: Slab<Connection<R::Session, R::File, T>>,
     next_serial: u32,
     limiter: ConnectionLimiter,
     /// Open connections that are being refused.
@@ -141,7 +133,7 @@ pub struct Reactor<R: Role> {
     stopping: Stopping,
 }
 
-impl<R: Role> Reactor<R>
+impl<R: Role> Reactor<R, TcpStream>
 where
     R::File: AsFd,
 {
@@ -150,6 +142,12 @@ where
     /// # Errors
     /// The system provides no poll, waker or timer.
     pub fn new(role: R, settings: ReactorSettings, now: Instant) -> io::Result<Self> {
+        Self::create(role, settings, now)
+    }
+}
+
+impl<R: Role, T> Reactor<R, T> {
+    fn create(role: R, settings: ReactorSettings, now: Instant) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let timer = TimerFd::new(poll.registry(), TIMER)?;
@@ -176,7 +174,7 @@ where
             next_serial: 0,
             limiter: ConnectionLimiter::new(max, settings.limits.max_per_address),
             open_refusals: 0,
-            timers: Timers::new(now, KINDS),
+            timers: Timers::new(now, TIMER_KINDS),
             run_queue: VecDeque::new(),
             turns: Vec::new(),
             closed: Vec::new(),
@@ -235,146 +233,6 @@ where
         self.handle.clone()
     }
 
-    /// Runs until the role finishes or the loop is stopped.
-    ///
-    /// # Errors
-    /// The system's poll fails.
-    pub fn run(mut self) -> io::Result<(R, LoopOutcome)> {
-        let mut events = Events::with_capacity(EVENT_CAPACITY);
-        self.now = Instant::now();
-        self.call_role(R::start);
-        self.reap();
-        loop {
-            if let Some(outcome) = self.outcome() {
-                return Ok((self.role, outcome));
-            }
-            let timeout = self.poll_timeout();
-            match self.poll.poll(&mut events, timeout) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => other?,
-            }
-            self.now = Instant::now();
-            let pending = self.record_events(&events);
-            self.act(pending);
-            self.reap();
-        }
-    }
-
-    /// The timeout of the next poll; `None` waits for an event.
-    fn poll_timeout(&mut self) -> Option<Duration> {
-        let accepting = self.listeners.iter().any(|l| l.may_accept(self.now));
-        // Failures caused by the last reap wait for the next one, so that a long row
-        // of failures does not hold up the loop.
-        let to_reap = !self.closed.is_empty() || !self.failed_connects.is_empty();
-        let arriving = self.sockets.iter().any(DatagramSocket::is_ready);
-        if !self.run_queue.is_empty() || accepting || arriving || to_reap {
-            return Some(Duration::ZERO);
-        }
-        let drain = match self.stopping {
-            Stopping::Draining(until, _) => Some(until),
-            Stopping::No | Stopping::Now(_) => None,
-        };
-        let retry = self.listeners.iter().filter_map(|l| l.retry_at).min();
-        let due = [self.timers.next(), self.role.next_deadline(), retry, drain]
-            .into_iter()
-            .flatten()
-            .min()?;
-        self.timer.set(due)
-    }
-
-    /// Records what the events report, and does nothing else.
-    fn record_events(&mut self, events: &Events) -> PendingEvents {
-        let mut pending = PendingEvents::default();
-        for event in events {
-            match event.token() {
-                WAKER => {}
-                SIGNALS => pending.signal = true,
-                EXTERNAL => pending.external = true,
-                TIMER => self.timer.on_fired(),
-                Token(token) if token > LAST_LISTENER => {
-                    if let Some(listener) = self.listeners.get_mut(FIRST_LISTENER - token) {
-                        listener.ready = true;
-                    }
-                }
-                Token(token) if token > LAST_SOCKET => {
-                    if let Some(socket) = self.sockets.get_mut(FIRST_SOCKET - token) {
-                        socket.mark_ready();
-                    }
-                }
-                Token(slot) => {
-                    if let Some(conn) = self.connections.get_mut(slot) {
-                        conn.record_event(event);
-                        self.enqueue(slot);
-                    }
-                }
-            }
-        }
-        pending
-    }
-
-    fn act(&mut self, pending: PendingEvents) {
-        self.accept();
-        self.take_turns();
-        self.read_datagrams();
-        for _ in 0..MAX_PER_ROUND {
-            let Some(slot) = self.timers.take_due(self.now) else {
-                break;
-            };
-            self.on_deadline(slot);
-        }
-        if self.role.next_deadline().is_some_and(|due| due <= self.now) {
-            self.call_role(R::on_timer);
-        }
-        self.read_commands();
-        if pending.external {
-            self.call_role(R::on_external_event);
-        }
-        if pending.signal {
-            self.read_signals();
-        }
-        if let Stopping::Draining(until, _) = self.stopping
-            && until <= self.now
-        {
-            self.abort_all();
-        }
-    }
-
-    /// Removes the closed connections, and calls the role for each.
-    fn reap(&mut self) {
-        let mut freed = false;
-        while let Some(slot) = self.closed.pop() {
-            let Some(mut conn) = self.connections.try_remove(slot) else {
-                continue;
-            };
-            freed = true;
-            self.timers.clear(slot);
-            if conn.origin == Origin::Inbound {
-                if conn.session.is_some() {
-                    self.limiter.leave(conn.peer.ip);
-                } else {
-                    self.open_refusals -= 1;
-                }
-                self.traffic.open = self.limiter.open() as u64;
-            }
-            let reason = conn.take_close_reason();
-            conn.log_close(&reason, self.age());
-            let session = conn.session.take();
-            // The descriptor must be free before the role opens another one.
-            drop(conn);
-            if let Some(session) = session {
-                self.call_role(|role, context| role.on_close(context, session, &reason));
-            }
-        }
-        for (session, reason) in std::mem::take(&mut self.failed_connects) {
-            self.call_role(|role, context| role.on_close(context, session, &reason));
-        }
-        if freed {
-            self.listeners
-                .iter_mut()
-                .for_each(ListeningSocket::retry_now);
-        }
-    }
-
     /// Nanoseconds since the loop started: 64 bits last for 584 years.
     fn age(&self) -> u64 {
         self.now.saturating_duration_since(self.started).as_nanos() as u64
@@ -386,22 +244,6 @@ where
         {
             conn.is_queued = true;
             self.run_queue.push_back(slot);
-        }
-    }
-
-    fn read_commands(&mut self) {
-        for _ in 0..MAX_PER_ROUND {
-            match self.commands.try_recv() {
-                Ok(ReactorCommand::Message(message)) => {
-                    self.call_role(|role, context| role.on_message(context, message));
-                }
-                Ok(ReactorCommand::Stop) => self.stop(),
-                Err(_) => return,
-            }
-        }
-        // More commands may wait, and the event of the waker is already consumed.
-        if let Err(error) = self.handle.wake() {
-            warn!("cannot wake the loop: {error}");
         }
     }
 }

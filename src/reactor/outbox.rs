@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::net::SendFlags;
 
 use crate::close_reason::CloseReason;
+use crate::reactor::transport::Transport;
 
 /// The most bytes of a file that one system call sends, so that no call holds up the
 /// loop for long.
@@ -52,7 +51,7 @@ impl<F> Default for Outbox<F> {
     }
 }
 
-impl<F: AsFd> Outbox<F> {
+impl<F> Outbox<F> {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
@@ -111,14 +110,14 @@ impl<F: AsFd> Outbox<F> {
         queue
     }
 
-    /// Sends until everything is sent, the socket accepts no more or `budget` bytes are
+    /// Sends until everything is sent, the stream accepts no more or `budget` bytes are
     /// sent. Calls `count` with the size of each piece.
     ///
     /// # Errors
     /// The reason to close the connection.
-    pub(super) fn flush(
+    pub(super) fn flush<T: Transport<F>>(
         &mut self,
-        socket: &impl AsFd,
+        transport: &mut T,
         mut budget: u64,
         mut count: impl FnMut(u64),
     ) -> Result<FlushStatus, CloseReason> {
@@ -131,20 +130,20 @@ impl<F: AsFd> Outbox<F> {
                 return Ok(FlushStatus::BudgetSpent);
             }
             let more = segments_left > 1;
-            let step = match segment {
-                Segment::Own { bytes, at } => send_from(socket, bytes, at, more),
-                Segment::Shared { bytes, at } => send_from(socket, bytes, at, more),
+            let progress = match segment {
+                Segment::Own { bytes, at } => send_from(transport, bytes, at, more),
+                Segment::Shared { bytes, at } => send_from(transport, bytes, at, more),
                 Segment::File { file, offset, left } => {
-                    send_file(socket, file, offset, left, budget)
+                    send_file(transport, file, offset, left, budget)
                 }
             }?;
-            budget = budget.saturating_sub(step.sent);
-            queue.queued -= step.sent;
-            count(step.sent);
-            if step.blocked {
+            budget = budget.saturating_sub(progress.sent);
+            queue.queued -= progress.sent;
+            count(progress.sent);
+            if progress.blocked {
                 return Ok(FlushStatus::Blocked);
             }
-            if step.complete {
+            if progress.complete {
                 queue.segments.pop_front();
                 segments_left -= 1;
             }
@@ -163,28 +162,33 @@ struct SendProgress {
 }
 
 /// Sends bytes; with `more` the kernel holds back a partial packet for the bytes that
-/// follow. Returns the number of bytes that it accepted; fewer than given means that it
-/// accepts no more for now.
-pub(super) fn send(socket: &impl AsFd, bytes: &[u8], more: bool) -> Result<usize, CloseReason> {
-    let mut flags = SendFlags::NOSIGNAL;
-    flags.set(SendFlags::MORE, more);
+/// follow. Returns the number of bytes that the stream accepted; fewer than given means
+/// that it accepts no more for now.
+///
+/// # Errors
+/// The connection is lost.
+pub(super) fn send<F>(
+    transport: &mut impl Transport<F>,
+    bytes: &[u8],
+    more: bool,
+) -> Result<usize, CloseReason> {
     loop {
-        match rustix::net::send(socket, bytes, flags) {
+        match transport.send(bytes, more) {
             Ok(sent) => return Ok(sent),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return Ok(0),
-            Err(error) => return Err(CloseReason::ConnectionLost(error.into())),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) => return Err(CloseReason::ConnectionLost(error)),
         }
     }
 }
 
-fn send_from(
-    socket: &impl AsFd,
+fn send_from<F>(
+    transport: &mut impl Transport<F>,
     bytes: &[u8],
     at: &mut usize,
     more: bool,
 ) -> Result<SendProgress, CloseReason> {
-    let sent = send(socket, &bytes[*at..], more)?;
+    let sent = send(transport, &bytes[*at..], more)?;
     *at += sent;
     let complete = *at == bytes.len();
     Ok(SendProgress {
@@ -194,47 +198,43 @@ fn send_from(
     })
 }
 
-fn send_file(
-    socket: &impl AsFd,
-    file: &impl AsFd,
+fn send_file<F>(
+    transport: &mut impl Transport<F>,
+    file: &F,
     offset: &mut u64,
     left: &mut u64,
     budget: u64,
 ) -> Result<SendProgress, CloseReason> {
-    if *left == 0 {
-        return Ok(SendProgress {
-            sent: 0,
-            complete: true,
-            blocked: false,
-        });
-    }
-    let piece = (*left).min(FILE_PIECE).min(budget);
-    // At most 1 MiB: it fits any usize.
-    let sent = loop {
-        match rustix::fs::sendfile(socket, file, Some(offset), piece as usize) {
-            Err(Errno::INTR) => {}
-            other => break other,
-        }
+    let done = |sent, left| SendProgress {
+        sent,
+        complete: left == 0,
+        blocked: sent == 0 && left > 0,
     };
-    match sent {
-        // The file is shorter than announced: the peer must see the connection break.
-        Ok(0) => Err(CloseReason::FileTruncated),
-        Ok(sent) => {
-            *left -= sent as u64;
-            Ok(SendProgress {
-                sent: sent as u64,
-                complete: *left == 0,
-                blocked: false,
-            })
-        }
-        Err(Errno::AGAIN) => Ok(SendProgress {
-            sent: 0,
-            complete: false,
-            blocked: true,
-        }),
-        Err(error @ (Errno::IO | Errno::STALE | Errno::INVAL | Errno::NOMEM)) => {
-            Err(CloseReason::FileReadError(io::Error::from(error)))
-        }
-        Err(error) => Err(CloseReason::ConnectionLost(error.into())),
+    if *left == 0 {
+        return Ok(done(0, 0));
     }
+    // At most 1 MiB, which fits any usize.
+    let piece = (*left).min(FILE_PIECE).min(budget) as usize;
+    loop {
+        match transport.send_file(file, offset, piece) {
+            // The file is shorter than announced: the peer must see the connection break.
+            Ok(0) => return Err(CloseReason::FileTruncated),
+            Ok(sent) => {
+                *left -= sent as u64;
+                return Ok(done(sent as u64, *left));
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(done(0, *left)),
+            Err(error) if is_file_error(&error) => return Err(CloseReason::FileReadError(error)),
+            Err(error) => return Err(CloseReason::ConnectionLost(error)),
+        }
+    }
+}
+
+/// Whether sendfile(2) failed because of the file, not of the connection.
+fn is_file_error(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::IO | Errno::STALE | Errno::INVAL | Errno::NOMEM)
+    )
 }

@@ -1,14 +1,15 @@
 //! Graceful shutdown: finish the requests in progress, then end the loop.
 
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use log::info;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Origin, Phase, RoleWait};
+use crate::reactor::connection::{Origin, Phase};
+use crate::reactor::transport::Transport;
 use crate::role::Role;
+use crate::session::driver::ReadState;
 
 /// How a loop ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,10 +31,7 @@ pub(super) enum Stopping {
     Now(LoopOutcome),
 }
 
-impl<R: Role> Reactor<R>
-where
-    R::File: AsFd,
-{
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// The outcome, once the loop may end.
     pub(super) fn outcome(&self) -> Option<LoopOutcome> {
         match self.stopping {
@@ -80,15 +78,14 @@ where
             .collect();
         for slot in accepted {
             let conn = &mut self.connections[slot];
-            if conn.phase == Phase::Open && conn.role_wait != RoleWait::No {
-                // It ends when it has its answer.
+            let Phase::Open(driver) = &conn.phase else {
                 continue;
-            }
-            if conn.phase == Phase::Open && !conn.outbox.is_empty() {
-                conn.close_reason = Some(Box::new(CloseReason::Shutdown));
-                conn.phase = Phase::Closing;
-            } else if conn.phase == Phase::Open {
-                self.mark_closed(slot, CloseReason::Shutdown);
+            };
+            match driver.state() {
+                // The connection closes after the answer.
+                ReadState::AwaitingRole | ReadState::Resumable => {}
+                _ if conn.outbox.is_empty() => self.mark_closed(slot, CloseReason::Shutdown),
+                _ => conn.close(CloseReason::Shutdown),
             }
         }
         self.call_role(R::drain);

@@ -152,7 +152,7 @@ impl Relay {
     }
 
     /// Whether files of nodes that left or searches wait for [`Relay::work_on`].
-    pub(super) fn has_work(&self) -> bool {
+    pub(super) fn has_pending_work(&self) -> bool {
         self.directory.left().is_some() || self.searches.iter().any(|pending| !pending.done)
     }
 

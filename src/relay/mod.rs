@@ -321,10 +321,11 @@ impl Role for Relay {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        if self.has_work() {
-            return Some(self.started);
-        }
         self.directory.next_deadline()
+    }
+
+    fn has_work(&self) -> bool {
+        self.has_pending_work()
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {

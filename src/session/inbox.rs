@@ -82,6 +82,7 @@ impl Inbox {
 }
 
 /// Input that is being split into pieces.
+#[derive(Default)]
 pub struct Unread<'a> {
     bytes: Cow<'a, [u8]>,
     start: usize,

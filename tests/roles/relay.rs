@@ -373,5 +373,6 @@ fn a_node_that_leaves_without_files_leaves_no_work_behind() {
     let mut relay = relay(defaults(), now);
     let answer = in_a_datagram(&mut relay, now, "REGISTER * 9\nUNREGISTER * 9\n");
     assert_eq!(answer, "OK 60 192.0.2.7 9 0\nOK\n");
+    assert!(!relay.has_work());
     assert_eq!(relay.next_deadline(), None);
 }
