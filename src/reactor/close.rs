@@ -3,7 +3,7 @@
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Origin, Phase, Received};
+use crate::reactor::connection::{EndOfInput, Origin, Phase, Received};
 use crate::reactor::transport::Transport;
 use crate::role::Role;
 
@@ -22,12 +22,10 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// input; [`Reactor::finish_turn`] queues it for that.
     pub(super) fn shut_down_if_flushed(&mut self, slot: usize) {
         let conn = &mut self.connections[slot];
-        if !conn.outbox.is_empty() {
+        if !matches!(conn.phase, Phase::Closing(_)) || !conn.outbox.is_empty() {
             return;
         }
-        let Phase::Closing { is_at_eof, .. } = conn.phase else {
-            return;
-        };
+        let is_at_eof = conn.readiness.end_of_input == EndOfInput::Reached;
         if conn.origin == Origin::Outbound || is_at_eof {
             self.mark_closed(slot, CloseReason::EndOfInput);
         } else {

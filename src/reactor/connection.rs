@@ -23,10 +23,7 @@ pub(super) enum Phase {
     /// Both sides may send.
     Open(InputDriver),
     /// No more input is handled; the outbox is being flushed.
-    Closing {
-        reason: Box<CloseReason>,
-        is_at_eof: bool,
-    },
+    Closing(Box<CloseReason>),
     /// Everything is sent and our side is shut down; input is discarded.
     Lingering(Box<CloseReason>),
     /// Nothing is left to do; the connection is removed at the end of the round.
@@ -61,9 +58,19 @@ pub(super) struct Readiness {
     pub(super) readable: bool,
     /// Sending may be accepted. Set and cleared likewise.
     pub(super) writable: bool,
-    /// The end of input is on its way: read on until it is reached, because no other
-    /// event announces it.
-    pub(super) read_closed: bool,
+    pub(super) end_of_input: EndOfInput,
+}
+
+/// Whether the peer has ended its side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum EndOfInput {
+    #[default]
+    Unknown,
+    /// An event announced the end: read on until it is reached, because no other event
+    /// follows.
+    Announced,
+    /// A read reached the end.
+    Reached,
 }
 
 /// The peer's address, smaller than a `SocketAddr`.
@@ -121,7 +128,9 @@ impl Readiness {
         let is_closed = event.is_read_closed() || event.is_error();
         self.readable |= event.is_readable() || is_closed;
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-        self.read_closed |= is_closed;
+        if is_closed && self.end_of_input == EndOfInput::Unknown {
+            self.end_of_input = EndOfInput::Announced;
+        }
     }
 }
 
@@ -145,7 +154,7 @@ impl<S, F, T> Connection<S, F, T> {
             readiness: Readiness {
                 readable: is_open,
                 writable: is_open,
-                read_closed: false,
+                end_of_input: EndOfInput::Unknown,
             },
             is_queued: false,
             phase: match is_open {
@@ -164,15 +173,13 @@ impl<S, F, T> Connection<S, F, T> {
     pub(super) fn driver(&mut self) -> Option<&mut InputDriver> {
         match &mut self.phase {
             Phase::Open(driver) => Some(driver),
-            Phase::Connecting | Phase::Closing { .. } | Phase::Lingering(_) | Phase::Closed(_) => {
-                None
-            }
+            Phase::Connecting | Phase::Closing(_) | Phase::Lingering(_) | Phase::Closed(_) => None,
         }
     }
 
     /// Whether bytes may be sent to the peer.
     pub(super) fn may_send(&self) -> bool {
-        matches!(self.phase, Phase::Open(_) | Phase::Closing { .. })
+        matches!(self.phase, Phase::Open(_) | Phase::Closing(_))
     }
 
     /// Whether input can be handled, and some may have arrived.
@@ -181,9 +188,7 @@ impl<S, F, T> Connection<S, F, T> {
             Phase::Open(driver) => {
                 self.readiness.readable && driver.state() == ReadState::NeedsInput
             }
-            Phase::Connecting | Phase::Closing { .. } | Phase::Lingering(_) | Phase::Closed(_) => {
-                false
-            }
+            Phase::Connecting | Phase::Closing(_) | Phase::Lingering(_) | Phase::Closed(_) => false,
         }
     }
 
@@ -194,11 +199,8 @@ impl<S, F, T> Connection<S, F, T> {
 
     /// Stops handling input: the outbox is flushed, then the connection closes.
     pub(super) fn close(&mut self, reason: CloseReason) {
-        if let Phase::Open(driver) = &self.phase {
-            self.phase = Phase::Closing {
-                is_at_eof: driver.state() == ReadState::AtEof,
-                reason: Box::new(reason),
-            };
+        if let Phase::Open(_) = self.phase {
+            self.phase = Phase::Closing(Box::new(reason));
         }
     }
 
@@ -207,12 +209,12 @@ impl<S, F, T> Connection<S, F, T> {
     pub(super) fn finish(&mut self, reason: CloseReason) -> bool {
         let is_flushed = self.outbox.is_empty();
         let reason = match std::mem::replace(&mut self.phase, Phase::Connecting) {
-            Phase::Closing { reason: first, .. } | Phase::Lingering(first) if is_flushed => first,
+            Phase::Closing(first) | Phase::Lingering(first) if is_flushed => first,
             Phase::Closed(first) => {
                 self.phase = Phase::Closed(first);
                 return false;
             }
-            Phase::Connecting | Phase::Open(_) | Phase::Closing { .. } | Phase::Lingering(_) => {
+            Phase::Connecting | Phase::Open(_) | Phase::Closing(_) | Phase::Lingering(_) => {
                 Box::new(reason)
             }
         };
@@ -225,7 +227,7 @@ impl<S, F, T: Transport<F>> Connection<S, F, T> {
     /// Ends our side of a closing connection.
     pub(super) fn start_lingering(&mut self) {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Connecting) {
-            Phase::Closing { reason, .. } => {
+            Phase::Closing(reason) => {
                 self.transport.shut_down_write();
                 Phase::Lingering(reason)
             }
@@ -242,12 +244,13 @@ impl<S, F, T: Transport<F>> Connection<S, F, T> {
             match self.transport.receive(buffer) {
                 Ok(0) => {
                     self.readiness.readable = false;
+                    self.readiness.end_of_input = EndOfInput::Reached;
                     return Ok(Received::EndOfInput);
                 }
                 Ok(length) => {
                     // A short read means empty (epoll(7), question 9), unless the
                     // same event announced the end of input.
-                    if length < buffer.len() && !self.readiness.read_closed {
+                    if length < buffer.len() && self.readiness.end_of_input == EndOfInput::Unknown {
                         self.readiness.readable = false;
                     }
                     self.bytes_in += length as u64;
@@ -366,7 +369,7 @@ impl<S: fmt::Display, F, T> Connection<S, F, T> {
     pub(super) fn into_session(mut self, now: u64) -> (Option<S>, CloseReason) {
         let reason = match std::mem::replace(&mut self.phase, Phase::Connecting) {
             Phase::Closed(reason) => *reason,
-            Phase::Connecting | Phase::Open(_) | Phase::Closing { .. } | Phase::Lingering(_) => {
+            Phase::Connecting | Phase::Open(_) | Phase::Closing(_) | Phase::Lingering(_) => {
                 unreachable!("only closed connections are removed")
             }
         };

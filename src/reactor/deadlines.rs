@@ -51,7 +51,7 @@ impl<S, F, T> Connection<S, F, T> {
     pub(super) fn awaited(&self) -> Option<Awaited> {
         let driver = match &self.phase {
             Phase::Connecting => return Some(Awaited::Established),
-            Phase::Closing { .. } => return Some(Awaited::Writable),
+            Phase::Closing(_) => return Some(Awaited::Writable),
             Phase::Lingering(_) => return Some(Awaited::PeerShutdown),
             Phase::Closed(_) => return None,
             Phase::Open(_) if !self.outbox.is_empty() => return Some(Awaited::Writable),

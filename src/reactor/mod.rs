@@ -30,6 +30,8 @@ mod listener;
 mod outbox;
 mod round;
 mod shutdown;
+#[cfg(test)]
+mod tests;
 mod timer_fd;
 mod transport;
 mod turn;

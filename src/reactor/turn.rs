@@ -74,7 +74,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         conn.is_queued = false;
         let before = conn.bytes_out;
         let flushed = match conn.phase {
-            Phase::Open(_) | Phase::Closing { .. } => conn.flush(),
+            Phase::Open(_) | Phase::Closing(_) => conn.flush(),
             Phase::Lingering(_) => {
                 self.linger(slot, read_buffer);
                 return 0;
@@ -112,7 +112,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 false
             }
             Phase::Open(_) => InputDriver::run(&mut self.host(slot), arrived),
-            Phase::Closing { .. } | Phase::Lingering(_) | Phase::Closed(_) => false,
+            Phase::Closing(_) | Phase::Lingering(_) | Phase::Closed(_) => false,
         };
         self.shut_down_if_flushed(slot);
         has_line
@@ -143,7 +143,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 };
                 may_write || (has_room && may_read)
             }
-            Phase::Closing { .. } => may_write,
+            Phase::Closing(_) => may_write,
             Phase::Lingering(_) => conn.readiness.readable,
             Phase::Connecting | Phase::Closed(_) => false,
         };
