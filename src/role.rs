@@ -102,7 +102,8 @@ pub trait Role: Sized {
         false
     }
 
-    /// The deadline has passed, or work waits. The next deadline is later.
+    /// The deadline has passed, or work waits: a bounded part of it is done. Afterwards
+    /// the next deadline is later, unless more than a bounded part was due.
     fn on_timer(&mut self, context: &mut Context<'_, Self>);
 
     /// The file descriptor that the program watches became readable.

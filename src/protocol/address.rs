@@ -1,4 +1,4 @@
-//! Addresses of nodes: an IP address and a port that somebody may dial.
+//! Addresses of nodes.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,8 +11,9 @@ use crate::protocol::fields::{field, number};
 /// A port that can be connected to: 1 to 65535.
 pub type Port = NonZeroU16;
 
-/// Where a node can be reached. The address is canonical: an IPv4 address that
-/// came wrapped in IPv6 (RFC 4291, 2.5.5.2) is unwrapped.
+/// The IP address and the port to which one connects to reach a node. The IP address
+/// is canonical: an IPv4 address mapped into IPv6 (RFC 4291, 2.5.5.2) is stored as
+/// IPv4.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NodeAddress {
     ip: IpAddr,
@@ -20,22 +21,22 @@ pub struct NodeAddress {
 }
 
 impl NodeAddress {
-    /// Joins the two.
+    /// Makes an address.
     ///
     /// # Errors
-    /// [`AddressError::NotAHost`] if `ip` does not name one host.
+    /// [`AddressError::NotAHost`] if `ip` does not identify one host.
     pub fn new(ip: IpAddr, port: Port) -> Result<Self, AddressError> {
         Ok(Self {
-            ip: host(ip)?,
+            ip: host_ip(ip)?,
             port,
         })
     }
 
-    /// Reads `ip port`, as in a list of nodes. Fields after them are ignored:
-    /// later versions may add some.
+    /// Parses `ip port`, a line of a list of nodes. Ignores fields after them: later
+    /// versions may add some.
     ///
     /// # Errors
-    /// What is wrong with the line.
+    /// The rule that the line breaks.
     pub fn parse(line: &str) -> Result<Self, AddressError> {
         let (_, (ip, port)) = claim(line).map_err(|_| AddressError::Form)?;
         match ip {
@@ -44,7 +45,7 @@ impl NodeAddress {
         }
     }
 
-    /// The address.
+    /// The IP address.
     #[must_use]
     pub fn ip(&self) -> IpAddr {
         self.ip
@@ -56,7 +57,7 @@ impl NodeAddress {
         self.port
     }
 
-    /// Whether only programs on the same machine can reach it.
+    /// Whether only programs on the same host can reach the node.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.ip.is_loopback()
@@ -69,43 +70,43 @@ impl From<NodeAddress> for SocketAddr {
     }
 }
 
-/// As on the wire: `ip port`, the address in the form of RFC 5952.
+/// As on the wire: `ip port`, with the IP address in the form of RFC 5952.
 impl fmt::Display for NodeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.ip {
-            IpAddr::V4(ip) => f.write_str(Dotted::new(ip, self.port).as_str()),
+            IpAddr::V4(ip) => f.write_str(Ipv4Text::new(ip, self.port).as_str()),
             IpAddr::V6(ip) => write!(f, "{ip} {}", self.port),
         }
     }
 }
 
-/// An IPv4 address and a port in one piece. Lists hold very many, and number by
-/// number the library takes five times as long.
-struct Dotted {
-    text: [u8; Self::LONGEST],
-    /// It is written from its end to its beginning, which is here.
+/// An IPv4 address and a port as text. Lists contain many of them, and the standard
+/// library takes five times as long to print the five numbers.
+struct Ipv4Text {
+    text: [u8; Self::MAX_LEN],
+    /// Where the text begins: it is written from its end to its beginning.
     start: usize,
 }
 
-impl Dotted {
-    const LONGEST: usize = "255.255.255.255 65535".len();
+impl Ipv4Text {
+    const MAX_LEN: usize = "255.255.255.255 65535".len();
 
     fn new(ip: Ipv4Addr, port: Port) -> Self {
         let mut text = Self {
-            text: [0; Self::LONGEST],
-            start: Self::LONGEST,
+            text: [0; Self::MAX_LEN],
+            start: Self::MAX_LEN,
         };
-        text.put_number(port.get());
-        for (octet, after) in ip.octets().into_iter().zip(*b"... ").rev() {
-            text.put(after);
-            text.put_number(octet.into());
+        text.prepend_number(port.get());
+        for (octet, separator) in ip.octets().into_iter().zip(*b"... ").rev() {
+            text.prepend(separator);
+            text.prepend_number(octet.into());
         }
         text
     }
 
-    fn put_number(&mut self, mut number: u16) {
+    fn prepend_number(&mut self, mut number: u16) {
         loop {
-            self.put(b'0' + (number % 10) as u8);
+            self.prepend(b'0' + (number % 10) as u8);
             number /= 10;
             if number == 0 {
                 return;
@@ -113,23 +114,23 @@ impl Dotted {
         }
     }
 
-    fn put(&mut self, byte: u8) {
+    fn prepend(&mut self, byte: u8) {
         self.start -= 1;
         self.text[self.start] = byte;
     }
 
     fn as_str(&self) -> &str {
-        // Digits, dots and a blank.
+        // The text is digits, dots and a blank.
         str::from_utf8(&self.text[self.start..]).unwrap_or_default()
     }
 }
 
-/// The address that a node says it has.
+/// The IP address that a client wants to register.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ClaimedIp {
-    /// `*`: the one that the relay sees it at.
+    /// `*`: the address at which the relay sees the client.
     Seen,
-    /// This one.
+    /// A given address.
     Is(IpAddr),
 }
 
@@ -142,8 +143,8 @@ impl fmt::Display for ClaimedIp {
     }
 }
 
-/// Reads a claimed address and a port. Whether the address may be used is for
-/// [`NodeAddress::new`] to say.
+/// Parses an IP address or `*`, and a port. [`NodeAddress::new`] checks whether a node
+/// can have the address.
 pub(super) fn claim(input: &str) -> IResult<&str, (ClaimedIp, Port)> {
     let ip = field.map_res(|text: &str| match text {
         "*" => Ok(ClaimedIp::Seen),
@@ -155,7 +156,7 @@ pub(super) fn claim(input: &str) -> IResult<&str, (ClaimedIp, Port)> {
     (ip, number).parse(input)
 }
 
-/// The one form in which an address is compared and printed.
+/// The form in which addresses are compared and printed.
 #[must_use]
 pub fn canonical(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
@@ -171,7 +172,7 @@ pub fn address_group(ip: IpAddr) -> IpAddr {
     }
 }
 
-fn host(ip: IpAddr) -> Result<IpAddr, AddressError> {
+fn host_ip(ip: IpAddr) -> Result<IpAddr, AddressError> {
     let ip = canonical(ip);
     let link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
     let broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
@@ -184,10 +185,10 @@ fn host(ip: IpAddr) -> Result<IpAddr, AddressError> {
 /// Why a text is not the address of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AddressError {
-    /// It is not `ip port`.
+    /// The text is not `ip port`.
     Form,
     /// Unspecified, multicast, broadcast and IPv6 link-local addresses do not
-    /// name one host that everybody can dial.
+    /// identify one host to which everybody can connect.
     NotAHost,
 }
 
@@ -212,9 +213,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_is_printed_as_the_library_does(ip: Ipv4Addr, port: Port) {
-            let dotted = Dotted::new(ip, port);
-            prop_assert_eq!(dotted.as_str(), format!("{ip} {port}"));
+        fn an_ipv4_address_is_printed_as_by_the_standard_library(ip: Ipv4Addr, port: Port) {
+            let text = Ipv4Text::new(ip, port);
+            prop_assert_eq!(text.as_str(), format!("{ip} {port}"));
         }
     }
 }

@@ -1,57 +1,58 @@
-//! Datagrams: request lines behind a cookie, `COOKIE c.tag REQUEST`.
+//! Datagrams of requests: lines after a cookie, `COOKIE c.tag REQUEST`.
 //!
-//! Anybody can write any sender on a datagram. The cookie shows that who sent
-//! this one also receives what is sent to that address; the tag tells which
-//! request an answer is for, for datagrams come late, twice, or not at all.
+//! The sender of a datagram can forge its source address. The cookie proves that
+//! the sender receives datagrams at this address. The tag says which request a reply
+//! belongs to, since datagrams may be delayed, duplicated or lost.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::protocol::fields::is_blank;
 
-/// The longest datagram that we send, in bytes: it passes every usual network whole.
+/// The longest datagram that the programs send, in bytes: common networks do not
+/// fragment it.
 pub const MAX_DATAGRAM: usize = 1200;
 
-/// Without a valid cookie an answer is at most so many times as long as its
-/// request, so that nobody can turn us against a third party.
+/// A reply to a request without a valid cookie has at most this many times the
+/// length of the request: a forged source address must not amplify traffic.
 pub const MAX_AMPLIFICATION: usize = 3;
 
-/// What a server gives to an address, and wants to see again. Only the server
-/// knows what it means.
-pub type Cookie = Word<16>;
+/// A token that a server sends to an address and expects back from it. Opaque to
+/// clients.
+pub type Cookie = Token<16>;
 
-/// What a sender marks a datagram by.
-pub type Tag = Word<8>;
+/// A token by which a client recognises the reply to a datagram.
+pub type Tag = Token<8>;
 
-/// Stands for a cookie that the sender does not have yet.
+/// Stands for the cookie of a sender that has none yet.
 const NO_COOKIE: &str = "-";
 
-/// The word that a datagram begins with.
+/// The first word of a datagram with a cookie.
 const COOKIE: &str = "COOKIE";
 
 /// One to `MAX` ASCII letters or digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Word<const MAX: usize> {
+pub struct Token<const MAX: usize> {
     bytes: [u8; MAX],
     length: u8,
 }
 
-impl<const MAX: usize> Word<MAX> {
+impl<const MAX: usize> Token<MAX> {
     /// The letters and digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only ASCII is ever let in.
+        // The parser accepts ASCII only.
         std::str::from_utf8(&self.bytes[..self.length.into()]).unwrap_or_default()
     }
 }
 
-impl<const MAX: usize> FromStr for Word<MAX> {
-    type Err = WordError;
+impl<const MAX: usize> FromStr for Token<MAX> {
+    type Err = TokenError;
 
-    fn from_str(text: &str) -> Result<Self, WordError> {
+    fn from_str(text: &str) -> Result<Self, TokenError> {
         let is_short = (1..=MAX).contains(&text.len());
         if !is_short || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(WordError);
+            return Err(TokenError);
         }
         let mut bytes = [0; MAX];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
@@ -66,52 +67,57 @@ impl From<u32> for Tag {
     /// Eight hex digits.
     fn from(number: u32) -> Self {
         let mut bytes = [0; 8];
-        for (place, byte) in bytes.iter_mut().enumerate() {
-            let digit = number >> (28 - 4 * place) & 0xf;
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            let digit = number >> (28 - 4 * index) & 0xf;
             *byte = b"0123456789abcdef"[digit as usize];
         }
         Self { bytes, length: 8 }
     }
 }
 
-impl<const MAX: usize> fmt::Display for Word<MAX> {
+impl<const MAX: usize> fmt::Display for Token<MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl<const MAX: usize> fmt::Debug for Word<MAX> {
+impl<const MAX: usize> fmt::Debug for Token<MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-/// The text is no such word.
+/// The text is not a cookie or a tag.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct WordError;
+pub struct TokenError;
 
-impl fmt::Display for WordError {
+impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a cookie has 1 to 16 letters or digits, a tag 1 to 8")
     }
 }
 
-impl std::error::Error for WordError {}
+impl std::error::Error for TokenError {}
 
-/// What stands before the first request of a datagram: `COOKIE c.tag`.
+/// The text before the first request of a datagram: `COOKIE c.tag`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct DatagramHeader {
-    /// What the server gave us, if it did.
+    /// The cookie that the server sent, if it has sent one.
     pub cookie: Option<Cookie>,
-    /// The answer is to bear this.
+    /// The tag that the reply is to repeat.
     pub tag: Option<Tag>,
 }
 
-impl FromStr for DatagramHeader {
-    type Err = WordError;
+impl DatagramHeader {
+    /// The longest header with the blank after it, in bytes.
+    pub const MAX_LEN: usize = COOKIE.len() + " . ".len() + 16 + 8;
+}
 
-    /// Reads what follows `COOKIE`.
-    fn from_str(text: &str) -> Result<Self, WordError> {
+impl FromStr for DatagramHeader {
+    type Err = TokenError;
+
+    /// Parses the text after `COOKIE`.
+    fn from_str(text: &str) -> Result<Self, TokenError> {
         let (cookie, tag) = match text.split_once('.') {
             Some((cookie, tag)) => (cookie, Some(tag.parse()?)),
             None => (text, None),
@@ -127,7 +133,7 @@ impl FromStr for DatagramHeader {
 /// As on the wire.
 impl fmt::Display for DatagramHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cookie = self.cookie.as_ref().map_or(NO_COOKIE, Word::as_str);
+        let cookie = self.cookie.as_ref().map_or(NO_COOKIE, Token::as_str);
         write!(f, "{COOKIE} {cookie}")?;
         match &self.tag {
             Some(tag) => write!(f, ".{tag}"),
@@ -138,54 +144,54 @@ impl fmt::Display for DatagramHeader {
 
 /// A datagram of requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Requests<'a> {
-    /// What it begins with; that of a datagram which begins with no stamp, or with a
-    /// broken one, is empty.
-    pub stamp: DatagramHeader,
-    /// The lines; the end of the last one may be missing.
+pub struct RequestDatagram<'a> {
+    /// Empty if the datagram has no header, or a malformed one.
+    pub header: DatagramHeader,
+    /// The lines; the last one may lack its end.
     pub lines: &'a [u8],
 }
 
-impl<'a> Requests<'a> {
-    /// Reads a datagram, unless it is one of other people's: ours begin with a letter.
+impl<'a> RequestDatagram<'a> {
+    /// Parses a datagram. Returns `None` for one of another protocol: a datagram of
+    /// this protocol starts with a letter.
     #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         bytes.first().filter(|byte| byte.is_ascii_alphabetic())?;
-        Some(Self::stamped(bytes).unwrap_or(Self {
-            stamp: DatagramHeader::default(),
+        Some(Self::with_header(bytes).unwrap_or(Self {
+            header: DatagramHeader::default(),
             lines: bytes,
         }))
     }
 
-    fn stamped(bytes: &'a [u8]) -> Option<Self> {
+    fn with_header(bytes: &'a [u8]) -> Option<Self> {
         let (word, rest) = bytes.split_at_checked(COOKIE.len())?;
         if !word.eq_ignore_ascii_case(COOKIE.as_bytes()) {
             return None;
         }
-        // Bytes, not text: what follows the stamp may be anything.
+        // Bytes, not text: the lines need not be UTF-8.
         let (blanks, rest) = span(rest, is_blank);
-        let (stamp, rest) = span(rest, |c| !is_blank(c) && !matches!(c, '\r' | '\n'));
+        let (header, rest) = span(rest, |c| !is_blank(c) && !matches!(c, '\r' | '\n'));
         let (_, lines) = span(rest, is_blank);
-        let stamp = std::str::from_utf8(stamp).ok()?.parse().ok()?;
-        (!blanks.is_empty()).then_some(Self { stamp, lines })
+        let header = std::str::from_utf8(header).ok()?.parse().ok()?;
+        (!blanks.is_empty()).then_some(Self { header, lines })
     }
 
-    /// Its lines without their ends.
+    /// The lines without their ends.
     pub fn lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let lines = self.lines.strip_suffix(b"\n").unwrap_or(self.lines);
         let lines = lines.split(|byte| *byte == b'\n');
         lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line))
     }
 
-    /// Appends it to `datagram`.
-    pub fn write(&self, datagram: &mut Vec<u8>) {
-        datagram.extend_from_slice(self.stamp.to_string().as_bytes());
-        datagram.push(b' ');
-        datagram.extend_from_slice(self.lines);
+    /// Appends the datagram to `buffer`.
+    pub fn write(&self, buffer: &mut Vec<u8>) {
+        buffer.extend_from_slice(self.header.to_string().as_bytes());
+        buffer.push(b' ');
+        buffer.extend_from_slice(self.lines);
     }
 }
 
-/// Splits off the bytes at the beginning for which this is true.
+/// Splits `bytes` before the first byte for which `is_in` is false.
 fn span(bytes: &[u8], is_in: impl Fn(char) -> bool) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|byte| !is_in(char::from(*byte)));
     bytes.split_at(end.unwrap_or(bytes.len()))

@@ -1,9 +1,9 @@
-//! The hash of a file's content.
+//! Hashes of the content of files.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A BLAKE3 hash: the very value that `b3sum` prints, as 64 hex digits.
+/// A BLAKE3 hash. Prints as `b3sum` does, as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash(pub [u8; 32]);
 
@@ -28,7 +28,7 @@ impl fmt::Debug for ContentHash {
     }
 }
 
-/// A hash that may not be known yet: then it is written `-`.
+/// A hash, or `-` if the hash is not known yet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MaybeHash(pub Option<ContentHash>);
 
@@ -52,7 +52,7 @@ impl fmt::Display for MaybeHash {
     }
 }
 
-/// The text is no hash.
+/// The text is not a hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HashError;
 
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_has_64_hex_digits_or_is_not_known() {
+    fn a_hash_has_64_hexadecimal_digits_or_is_unknown() {
         let text = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
         let hash: MaybeHash = text.parse().unwrap();
         assert_eq!(hash.to_string(), text);

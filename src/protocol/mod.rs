@@ -1,13 +1,17 @@
-//! The language of Peerline: every value that may stand on the wire, how it is
-//! read and how it is printed. `protocol.md` is the contract in prose.
+//! The values of the wire protocol, their parsers and their printers: all text that
+//! is sent. `protocol.md` specifies it in prose.
 //!
-//! A message is one line of UTF-8 text. [`Request`] is what a client may ask,
-//! [`Reply`] the first line of every answer, [`Code`] the classes of errors.
-//! Lines are parsed whole, into values that cannot be wrong: a [`FileName`] is
-//! a name that may be looked up, a [`NodeAddress`] one that may be dialled.
-//! Printing and parsing are inverse.
+//! A [`Request`] is one line. A [`Reply`] is the first line of the answer; a
+//! [`FileItem`], [`HolderItem`], [`NodeAddress`], [`StatsItem`] or [`HelpItem`] is a
+//! line of the list that may follow. A [`Delivery`] is a message that arrives between
+//! replies. A [`RequestDatagram`] is a datagram of requests. [`RequestError`] and
+//! [`Rejection`] are the errors with which a server replies.
 //!
-//! This module never does I/O and knows no connection.
+//! A line is parsed as a whole into values that are valid by construction: a
+//! [`FileName`] may be looked up, a [`NodeAddress`] may be connected to. Parsing a
+//! printed value gives the same value.
+//!
+//! This module does no I/O and knows no connections.
 
 mod address;
 mod code;
@@ -26,7 +30,8 @@ mod text;
 pub use address::{AddressError, ClaimedIp, NodeAddress, Port, address_group, canonical};
 pub use code::Code;
 pub use datagram::{
-    Cookie, DatagramHeader, MAX_AMPLIFICATION, MAX_DATAGRAM, Requests, Tag, Word, WordError,
+    Cookie, DatagramHeader, MAX_AMPLIFICATION, MAX_DATAGRAM, RequestDatagram, Tag, Token,
+    TokenError,
 };
 pub use hash::{ContentHash, HashError, MaybeHash};
 pub use item::{FileItem, HelpItem, HolderItem, ItemError, StatsItem};
@@ -38,14 +43,14 @@ pub use reply::{Count, FileStat, Registered, Reply, ReplyError};
 pub use request::{Request, Verb};
 pub use text::{Delivery, Text, TextError};
 
-/// The longest line with its end, in bytes, unless a program is told otherwise.
+/// The default limit on the length of a line, with its end, in bytes.
 pub const MAX_LINE: usize = 4096;
 
-/// The longest file name, in bytes.
+/// The limit on the length of a file name, in bytes.
 pub const MAX_NAME: usize = 1024;
 
-/// The longest message, in bytes.
+/// The limit on the length of a message, in bytes.
 pub const MAX_TEXT: usize = 1024;
 
-/// The most lines in one list of files; `MORE` goes on after them.
+/// The limit on the lines of one list of files; `MORE` requests the next.
 pub const MAX_LISTED_FILES: usize = 1000;

@@ -1,4 +1,4 @@
-//! File names: what may be asked for, listed and shared.
+//! File names, as they are requested, listed and shared.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,17 +7,17 @@ use crate::escaped::is_bidi_control;
 use crate::protocol::MAX_NAME;
 use crate::protocol::fields::is_blank;
 
-/// A relative file name that is safe to look up below a folder and to print on
+/// A relative file name that is safe to look up below a directory and to print on
 /// one line: 1 to 1,024 bytes of UTF-8, parts separated by `/`, no part empty,
 /// `.` or `..`, no control character, no backslash, no bidi control, no blank
 /// at either end.
 ///
-/// Bytes are compared as they are; nothing is normalised.
+/// Names are compared byte by byte and never normalised.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FileName<'a>(Cow<'a, str>);
 
 impl<'a> FileName<'a> {
-    /// Takes `text` as a name.
+    /// Parses a name.
     ///
     /// # Errors
     /// The first rule that `text` breaks.
@@ -32,7 +32,7 @@ impl<'a> FileName<'a> {
             return Err(NameError::BlankAtEnd);
         }
         if !is_plain(text.as_bytes()) {
-            look_closer(text)?;
+            check_rules(text)?;
         }
         Ok(Self(Cow::Borrowed(text)))
     }
@@ -43,33 +43,33 @@ impl<'a> FileName<'a> {
         &self.0
     }
 
-    /// Whether a part of it starts with a dot.
+    /// Whether a part of the name starts with a dot.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
         self.0.split('/').any(|part| part.starts_with('.'))
     }
 
-    /// The same name, kept beyond the line it stood in.
+    /// A copy of the name that outlives the line.
     #[must_use]
     pub fn into_owned(self) -> FileName<'static> {
         FileName(Cow::Owned(self.0.into_owned()))
     }
 }
 
-/// Whether nothing in a name is near to breaking a rule, as in most of them: only
-/// others need a closer look. No byte ends it early, so that the processor can
-/// look at many of them at once.
+/// Whether a name needs no further check, as most names. A name that is not plain
+/// may still be valid. The loops have no early exit, so that the compiler can
+/// vectorise them.
 fn is_plain(name: &[u8]) -> bool {
-    let odd = |byte: u8| !(b' '..=b'~').contains(&byte) || byte == b'\\';
-    let odd_part = |slash: u8, next: u8| slash == b'/' && (next == b'/' || next == b'.');
+    let is_special = |byte: u8| !(b' '..=b'~').contains(&byte) || byte == b'\\';
+    let is_special_part = |slash: u8, next: u8| slash == b'/' && (next == b'/' || next == b'.');
     let pairs = name.iter().zip(name.iter().skip(1));
-    let is_odd = name.iter().fold(false, |any, byte| any | odd(*byte))
-        | pairs.fold(false, |any, (a, b)| any | odd_part(*a, *b));
+    let has_special = name.iter().fold(false, |any, byte| any | is_special(*byte))
+        | pairs.fold(false, |any, (a, b)| any | is_special_part(*a, *b));
     let ends = (name.first(), name.last());
-    !is_odd && !matches!(ends, (Some(b'/' | b'.'), _) | (_, Some(b'/')))
+    !has_special && !matches!(ends, (Some(b'/' | b'.'), _) | (_, Some(b'/')))
 }
 
-fn look_closer(name: &str) -> Result<(), NameError> {
+fn check_rules(name: &str) -> Result<(), NameError> {
     if name
         .chars()
         .any(|c| c.is_control() || c == '\\' || is_bidi_control(c))
@@ -94,15 +94,15 @@ impl fmt::Display for FileName<'_> {
 /// Why a text is not a file name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NameError {
-    /// There is nothing.
+    /// The text is empty.
     Empty,
-    /// It has more than 1,024 bytes.
+    /// The text has more than 1,024 bytes.
     TooLong,
-    /// It starts or ends with a blank.
+    /// The text starts or ends with a blank.
     BlankAtEnd,
-    /// A control character, a backslash or a bidi control is in it.
+    /// The text contains a control character, a backslash or a bidi control.
     Character,
-    /// It is absolute, or a part of it is empty, `.` or `..`.
+    /// The text is absolute, or a part of it is empty, `.` or `..`.
     Parts,
 }
 
@@ -128,8 +128,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plain_name_needs_no_closer_look(name in "[a./\\\\ \\x00-\\x7f\u{e9}\u{202e}]{1,6}") {
-            prop_assert!(!is_plain(name.as_bytes()) || look_closer(&name) == Ok(()));
+        fn a_plain_name_is_valid(name in "[a./\\\\ \\x00-\\x7f\u{e9}\u{202e}]{1,6}") {
+            prop_assert!(!is_plain(name.as_bytes()) || check_rules(&name) == Ok(()));
         }
 
         #[test]

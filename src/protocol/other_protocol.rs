@@ -1,37 +1,37 @@
-//! Other languages that reach our port by mistake or by malice.
+//! Detection of lines of other protocols.
 //!
-//! A browser can be made to send us bytes by any web page. Such a request must
-//! not become a command, so its first lines end the connection.
+//! A web page can make a browser send bytes to any port. No part of such a request
+//! may be executed, so a line of another protocol closes the connection.
 
 use std::fmt;
 
 use crate::protocol::fields::is_blank;
 
-/// The first byte of a TLS connection: a handshake record (RFC 8446, 5.1).
+/// The first byte of a TLS connection, the type of a handshake record (RFC 8446, 5.1).
 pub const TLS_FIRST_BYTE: u8 = 0x16;
 
-/// A language that is not ours.
+/// A protocol that a server recognises and does not support.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OtherProtocol {
-    /// HTTP, of whatever version.
+    /// HTTP of any version.
     Http,
     /// A TLS handshake.
     Tls,
 }
 
 impl OtherProtocol {
-    /// Decides from one whole line, and whether it is the connection's first.
+    /// The protocol to which a whole line belongs, if it is not this one. `is_first`
+    /// says whether the line is the first of its connection.
     ///
-    /// A first line is HTTP's if it has exactly three fields, the second starts
-    /// with `/` and the third is `HTTP/x.y`: no file name of ours starts with
-    /// `/`. Any line is HTTP's if it starts with `Host:`, `POST`, `PUT` or
-    /// `OPTIONS`.
+    /// A first line is HTTP if it has exactly three fields, the second starts with
+    /// `/` and the third is `HTTP/x.y`: no valid file name starts with `/`. Any line
+    /// is HTTP if it starts with `Host:`, `POST`, `PUT` or `OPTIONS`.
     #[must_use]
     pub fn detect(line: &[u8], is_first: bool) -> Option<Self> {
         if is_first && line.first() == Some(&TLS_FIRST_BYTE) {
             return Some(Self::Tls);
         }
-        // Bytes, not text: a line that is no UTF-8 can be HTTP's.
+        // Bytes, not text: a line of HTTP need not be UTF-8.
         let is_blank = |byte: &u8| is_blank(char::from(*byte));
         let mut fields = line.split(is_blank).filter(|field| !field.is_empty());
         let first = fields.next()?;
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_whole_first_line_decides() {
+    fn a_request_line_of_http_is_detected_as_first_line_only() {
         let http = Some(OtherProtocol::Http);
         assert_eq!(OtherProtocol::detect(b"GET / HTTP/1.1", true), http);
         assert_eq!(OtherProtocol::detect(b"HEAD /a HTTP/1.0", true), http);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_web_page_can_send_is_detected_on_any_line() {
+    fn headers_and_methods_of_a_web_page_are_detected_on_any_line() {
         for line in [
             "POST x",
             "put x",

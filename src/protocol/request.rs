@@ -1,4 +1,4 @@
-//! What a client may ask: one line, `VERB field field … last`.
+//! Requests: one line, `VERB field field … last`.
 
 use std::fmt;
 
@@ -13,45 +13,45 @@ use crate::protocol::name::FileName;
 use crate::protocol::rejection::RequestError;
 use crate::protocol::text::Text;
 
-/// The words that start a request. On input their case does not matter.
+/// The first word of a request. Parsed without regard to case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verb {
-    /// A node says where it is, and again before its lease ends.
+    /// Registers a node at the relay, or renews its lease.
     Register,
-    /// A node leaves.
+    /// Removes a node from the relay.
     Unregister,
-    /// The relay lists its nodes, a node its files.
+    /// Lists the nodes of a relay, or the files of a node.
     List,
-    /// A node has a file.
+    /// Announces a file of a node.
     Share,
-    /// A node has it no longer.
+    /// Withdraws a file of a node.
     Unshare,
-    /// Who has a file of exactly this name?
+    /// Lists the nodes that have a file of this name.
     Find,
-    /// Which files have names with this in it?
+    /// Lists the files whose names contain a text.
     Search,
-    /// The last list goes on.
+    /// Continues the last list of files.
     More,
-    /// A node sends a file.
+    /// Downloads a file.
     Get,
-    /// What a node knows of a file.
+    /// Describes a file.
     Stat,
-    /// This connection receives messages.
+    /// Makes the connection receive messages.
     Listen,
-    /// A message to somebody who listens.
+    /// Sends a message to a connection that listens.
     Send,
-    /// Is anybody there?
+    /// Tests whether the server responds.
     Ping,
-    /// Figures about the server.
+    /// Shows statistics of the server.
     Stats,
-    /// The commands of the server.
+    /// Lists the commands of the server.
     Help,
-    /// Goodbye.
+    /// Closes the connection.
     Quit,
 }
 
 impl Verb {
-    /// All of them, in the order in which they are explained.
+    /// All verbs.
     pub const ALL: [Self; 16] = [
         Self::Register,
         Self::Unregister,
@@ -94,7 +94,7 @@ impl Verb {
         }
     }
 
-    /// The right form of the whole line.
+    /// The form of the whole line, for error texts and `HELP`.
     #[must_use]
     pub fn usage(self) -> &'static str {
         match self {
@@ -124,10 +124,10 @@ impl Verb {
     }
 }
 
-/// One request, parsed.
+/// A request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Request<'a> {
-    /// An empty line: who is there?
+    /// An empty line: asks for the banner.
     Banner,
     /// `REGISTER ip port`
     Register(ClaimedIp, Port),
@@ -141,7 +141,7 @@ pub enum Request<'a> {
     Unshare(FileName<'a>),
     /// `FIND name`
     Find(FileName<'a>),
-    /// `SEARCH text`; without a text, everything.
+    /// `SEARCH text`; an empty text matches every file.
     Search(&'a str),
     /// `MORE`
     More,
@@ -164,21 +164,21 @@ pub enum Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads one line without its end.
+    /// Parses one line without its end.
     ///
     /// # Errors
-    /// What is wrong with it; [`RequestError`] prints as the answer to give.
+    /// The rule that the line breaks.
     pub fn parse(line: &'a [u8]) -> Result<Self, RequestError<'a>> {
         let line = trim(std::str::from_utf8(line).map_err(|_| RequestError::NotUtf8)?);
         if line.is_empty() {
             return Ok(Self::Banner);
         }
-        let (fields, word) = word(line).map_err(|_| RequestError::UnknownVerb(line))?;
+        let (fields, word) = first_word(line).map_err(|_| RequestError::UnknownVerb(line))?;
         let verb = Verb::parse(word).ok_or(RequestError::UnknownVerb(word))?;
-        Self::with_fields(verb, fields)
+        Self::parse_fields(verb, fields)
     }
 
-    /// Its verb; an empty line has none.
+    /// The verb; an empty line has none.
     #[must_use]
     pub fn verb(&self) -> Option<Verb> {
         Some(match self {
@@ -202,10 +202,10 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// The verb is known: from here on an error shows that verb's form.
-    fn with_fields(verb: Verb, fields: &'a str) -> Result<Self, RequestError<'a>> {
+    /// Parses the fields of a request whose verb is known.
+    fn parse_fields(verb: Verb, fields: &'a str) -> Result<Self, RequestError<'a>> {
         let form = |_: nom::Err<nom::error::Error<&str>>| RequestError::Form(verb);
-        let alone = |request: Self| {
+        let without_fields = |request: Self| {
             if fields.is_empty() {
                 Ok(request)
             } else {
@@ -251,23 +251,23 @@ impl<'a> Request<'a> {
                     .map(|text| Self::Send(address, text))
                     .map_err(|why| RequestError::Text(verb, why))
             }
-            Verb::Listen => alone(Self::Listen),
-            Verb::List => alone(Self::List),
-            Verb::More => alone(Self::More),
-            Verb::Ping => alone(Self::Ping),
-            Verb::Stats => alone(Self::Stats),
-            Verb::Help => alone(Self::Help),
-            Verb::Quit => alone(Self::Quit),
+            Verb::Listen => without_fields(Self::Listen),
+            Verb::List => without_fields(Self::List),
+            Verb::More => without_fields(Self::More),
+            Verb::Ping => without_fields(Self::Ping),
+            Verb::Stats => without_fields(Self::Stats),
+            Verb::Help => without_fields(Self::Help),
+            Verb::Quit => without_fields(Self::Quit),
         }
     }
 }
 
 /// The first field of a trimmed line.
-fn word(line: &str) -> IResult<&str, &str> {
+fn first_word(line: &str) -> IResult<&str, &str> {
     take_till1(is_blank).parse(line)
 }
 
-/// As on the wire; parsing it again gives the same request.
+/// As on the wire, without the end of the line.
 impl fmt::Display for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(verb) = self.verb() else {

@@ -1,4 +1,4 @@
-//! What people and programs say to each other through the relay.
+//! Messages that the relay forwards.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,13 +10,13 @@ use crate::protocol::MAX_TEXT;
 use crate::protocol::address::{ClaimedIp, NodeAddress, claim};
 use crate::protocol::fields::last;
 
-/// A message: 1 to 1,024 bytes of UTF-8 on one line, without control characters
-/// and bidi controls.
+/// The text of a message: 1 to 1,024 bytes of UTF-8 without control characters and
+/// bidi controls.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Text<'a>(Cow<'a, str>);
 
 impl<'a> Text<'a> {
-    /// Takes `text` as a message.
+    /// Parses a text.
     ///
     /// # Errors
     /// The first rule that `text` breaks.
@@ -33,13 +33,13 @@ impl<'a> Text<'a> {
         Ok(Self(Cow::Borrowed(text)))
     }
 
-    /// The message itself.
+    /// The text itself.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The same message, kept beyond the line it stood in.
+    /// A copy of the text that outlives the line.
     #[must_use]
     pub fn into_owned(self) -> Text<'static> {
         Text(Cow::Owned(self.0.into_owned()))
@@ -52,14 +52,14 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// Why a text is no message.
+/// Why a text is not a valid message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TextError {
-    /// There is nothing.
+    /// The text is empty.
     Empty,
-    /// It has more than 1,024 bytes.
+    /// The text has more than 1,024 bytes.
     TooLong,
-    /// A control character or a bidi control is in it.
+    /// The text contains a control character or a bidi control.
     Character,
 }
 
@@ -75,18 +75,18 @@ impl fmt::Display for TextError {
 
 impl std::error::Error for TextError {}
 
-/// A message that arrives: `FROM ip port text`. No reply begins with `FROM`, so
-/// it may stand between any two of them.
+/// A message that a listening connection receives: `FROM ip port text`. No reply
+/// starts with `FROM`, so the line may stand between any two replies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Delivery<'a> {
-    /// Who said it, and where to answer.
+    /// The address to which the receiver can reply.
     pub from: NodeAddress,
-    /// What was said.
+    /// The message.
     pub text: Text<'a>,
 }
 
 impl<'a> Delivery<'a> {
-    /// Reads one line without its end, if it is a delivery at all.
+    /// Parses one line without its end. Returns `None` for any other line.
     #[must_use]
     pub fn parse(line: &'a str) -> Option<Self> {
         let fields = line.strip_prefix("FROM ")?;

@@ -140,6 +140,11 @@ impl<R: Role> Output<R> {
         &mut self.text
     }
 
+    /// The buffer of the last datagram, to append to it.
+    pub fn datagram_text(&mut self) -> &mut Vec<u8> {
+        &mut self.text
+    }
+
     /// Lifts the idle timeout of a connection.
     pub fn allow_idle(&mut self, conn: ConnId) {
         self.push(Action::AllowIdle { conn });

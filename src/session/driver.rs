@@ -6,9 +6,10 @@
 //! together, and no batch starts while too many bytes wait to be sent to the peer.
 
 use crate::close_reason::CloseReason;
-use crate::protocol::TLS_FIRST_BYTE;
+use crate::protocol::{OtherProtocol, TLS_FIRST_BYTE};
 use crate::role::{FramingError, Input, ReadNext};
 use crate::session::inbox::{Inbox, Piece, Unread};
+use crate::session::language::{self, Language};
 
 /// Pieces of input that one turn of a connection handles.
 const PIECES_PER_TURN: usize = 4096;
@@ -261,6 +262,10 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    fn is_tls(&self) -> bool {
+        language::detect(self.unread.unfinished()) == Language::Rejected(OtherProtocol::Tls)
+    }
+
     /// Passes pieces to the role until their answers are to be sent.
     fn run_batch<H: DriverHost>(&mut self, host: &mut H, limits: &TurnLimits) -> BatchEnd {
         loop {
@@ -268,8 +273,7 @@ impl Turn<'_> {
                 return BatchEnd::OutOfBudget;
             }
             self.pieces_left -= 1;
-            let is_first_line = self.awaits_first_line && !self.has_line;
-            let is_tls = is_first_line && self.unread.unfinished().first() == Some(&TLS_FIRST_BYTE);
+            let is_tls = self.awaits_first_line && !self.has_line && self.is_tls();
             let input = match self.unread.next(limits.max_line) {
                 // TLS has no lines, so its first byte stands for one.
                 _ if is_tls => Input::Line(&[TLS_FIRST_BYTE]),

@@ -1,7 +1,12 @@
 //! Bytes into requests and responses, on both sides. No I/O, no clock.
 
+pub(crate) mod datagram_budget;
 pub mod driver;
 pub mod inbox;
+pub mod language;
+pub(crate) mod line_codec;
+pub mod requests;
+pub(crate) mod responder;
 pub(crate) mod server;
 pub mod udp_requests;
 

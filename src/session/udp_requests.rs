@@ -13,7 +13,7 @@ use log::debug;
 use memchr::{memchr, memchr_iter};
 
 use crate::close_reason::CloseReason;
-use crate::protocol::{Cookie, DatagramHeader, MAX_DATAGRAM, Reply, Requests, Tag};
+use crate::protocol::{Cookie, DatagramHeader, MAX_DATAGRAM, Reply, RequestDatagram, Tag};
 use crate::role::{Output, ReadNext, Role, UdpPeer};
 
 /// A datagram is sent again at these times after the first time, and given up at
@@ -276,12 +276,10 @@ impl<S> UdpRequest<S> {
 
     /// Decides which lines go together: as many as fit, at least one.
     fn pack(&mut self) {
-        /// The longest stamp, and the blank behind it.
-        const STAMP: usize = "COOKIE . ".len() + 16 + 8;
         self.introduced =
             self.introduction.is_some() && self.introduction.as_ref() != self.lines.front();
         let introduction = self.introduction.as_ref().filter(|_| self.introduced);
-        let mut length = STAMP + introduction.map_or(0, |line| line.len());
+        let mut length = DatagramHeader::MAX_LEN + introduction.map_or(0, |line| line.len());
         let lengths = self.lines.iter().map(|line| line.len());
         let fits = |line: &usize| {
             length += line;
@@ -297,12 +295,12 @@ impl<S> UdpRequest<S> {
         let introduction = self.introduction.iter().filter(|_| self.introduced);
         let lines = introduction.chain(self.lines.iter().take(self.sent));
         let lines: Vec<u8> = lines.flatten().copied().collect();
-        let stamp = DatagramHeader {
+        let header = DatagramHeader {
             cookie: *cookie,
             tag: Some(self.tag),
         };
         let lines = &lines;
-        Requests { stamp, lines }.write(out.datagram(*to));
+        RequestDatagram { header, lines }.write(out.datagram(*to));
     }
 
     /// Counts the answers. Nothing if they cannot be those that are waited for.

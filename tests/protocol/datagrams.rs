@@ -1,9 +1,9 @@
-//! Datagrams: cookie, tag and lines.
+//! Datagrams of requests: header and lines.
 
-use peerline::protocol::{Cookie, Count, DatagramHeader, Reply, Requests, Tag};
+use peerline::protocol::{Cookie, Count, DatagramHeader, Reply, RequestDatagram, Tag};
 use proptest::prelude::*;
 
-fn stamps() -> impl Strategy<Value = DatagramHeader> {
+fn headers() -> impl Strategy<Value = DatagramHeader> {
     let cookie = prop::option::of("[a-zA-Z0-9]{1,16}");
     let tag = prop::option::of("[a-zA-Z0-9]{1,8}");
     (cookie, tag).prop_map(|(cookie, tag)| DatagramHeader {
@@ -14,27 +14,27 @@ fn stamps() -> impl Strategy<Value = DatagramHeader> {
 
 proptest! {
     #[test]
-    fn requests_are_read_as_they_were_printed(
-        stamp in stamps(),
+    fn datagrams_round_trip(
+        header in headers(),
         lines in prop::collection::vec(any::<u8>(), 0..64),
     ) {
-        // Blanks behind the stamp are not the line's.
+        // Blanks after the header do not belong to the line.
         let lines = lines.trim_ascii_start();
-        let requests = Requests { stamp, lines };
+        let requests = RequestDatagram { header, lines };
         let mut datagram = Vec::new();
         requests.write(&mut datagram);
-        prop_assert_eq!(Requests::parse(&datagram), Some(requests));
+        prop_assert_eq!(RequestDatagram::parse(&datagram), Some(requests));
     }
 
     #[test]
-    fn nothing_that_comes_breaks_the_parser(
+    fn arbitrary_bytes_do_not_break_the_parser(
         bytes in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..64),
             "(COOKIE|cookie|LIST)[ \t]{0,2}[-a-z.\r\n ]{0,12}".prop_map(String::into_bytes),
         ],
     ) {
         let begins_with_a_letter = bytes.first().is_some_and(u8::is_ascii_alphabetic);
-        let requests = Requests::parse(&bytes);
+        let requests = RequestDatagram::parse(&bytes);
         prop_assert_eq!(requests.is_some(), begins_with_a_letter);
         if let Some(requests) = requests {
             prop_assert!(requests.lines().all(|line| !line.contains(&b'\n')));
@@ -44,16 +44,16 @@ proptest! {
 }
 
 fn lines(datagram: &str) -> (DatagramHeader, Vec<&str>) {
-    let requests = Requests::parse(datagram.as_bytes()).expect(datagram);
+    let requests = RequestDatagram::parse(datagram.as_bytes()).expect(datagram);
     let lines = requests.lines();
     let text = |line| std::str::from_utf8(line).expect("it was text");
-    (requests.stamp, lines.map(text).collect())
+    (requests.header, lines.map(text).collect())
 }
 
 #[test]
-fn a_datagram_is_a_stamp_and_lines() {
-    let stamp = |text: &str| text.parse::<DatagramHeader>().expect(text);
-    for (datagram, expected, said) in [
+fn a_datagram_is_a_header_and_lines() {
+    let header = |text: &str| text.parse::<DatagramHeader>().expect(text);
+    for (datagram, expected, expected_lines) in [
         ("LIST\n", "-", &["LIST"][..]),
         ("LIST", "-", &["LIST"]),
         ("COOKIE abc LIST\r\nPING\r\n", "abc", &["LIST", "PING"]),
@@ -68,14 +68,14 @@ fn a_datagram_is_a_stamp_and_lines() {
     ] {
         assert_eq!(
             lines(datagram),
-            (stamp(expected), said.to_vec()),
+            (header(expected), expected_lines.to_vec()),
             "{datagram:?}"
         );
     }
 }
 
 #[test]
-fn a_broken_stamp_is_none_and_says_nothing_of_the_lines() {
+fn a_malformed_header_is_empty() {
     for datagram in [
         "COOKIE\n",
         "COOKIE  \n",
@@ -91,12 +91,16 @@ fn a_broken_stamp_is_none_and_says_nothing_of_the_lines() {
         assert_eq!(lines(datagram).0, DatagramHeader::default(), "{datagram:?}");
     }
     for datagram in ["", "\n", " LIST\n", "1 LIST\n", "\u{16}\u{3}", "ä"] {
-        assert_eq!(Requests::parse(datagram.as_bytes()), None, "{datagram:?}");
+        assert_eq!(
+            RequestDatagram::parse(datagram.as_bytes()),
+            None,
+            "{datagram:?}"
+        );
     }
 }
 
 #[test]
-fn what_a_datagram_is_answered_by_can_be_told_apart() {
+fn tag_and_cookie_replies_are_parsed() {
     let tag: Tag = "7".parse().expect("a tag");
     let cookie: Cookie = "abcdefg".parse().expect("a cookie");
     assert_eq!(Reply::parse(b"TAG 7"), Ok(Reply::Tag(tag)));
@@ -107,7 +111,7 @@ fn what_a_datagram_is_answered_by_can_be_told_apart() {
 }
 
 #[test]
-fn a_cut_list_tells_its_total() {
+fn a_truncated_list_states_its_total() {
     let nodes = |line: &str| match Reply::parse(line.as_bytes()) {
         Ok(Reply::Nodes(count)) => count,
         other => panic!("{line}: {other:?}"),
@@ -115,7 +119,7 @@ fn a_cut_list_tells_its_total() {
     assert_eq!(nodes("NODES 60 201"), Count::truncated(60, 201));
     assert_eq!(nodes("NODES 60 201 x"), Count::truncated(60, 201));
     assert_eq!(nodes("NODES 60"), Count::all(60));
-    // Fewer than there are cannot be a total.
+    // A total cannot be less than the lines that follow.
     assert_eq!(nodes("NODES 60 5"), Count::all(60));
     assert_eq!(Count::truncated(60, 201).to_string(), "60 201");
     assert_eq!(Count::all(60).to_string(), "60");

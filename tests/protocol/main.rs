@@ -1,11 +1,10 @@
-//! The rules of the wire, each as a test: what is printed is read again as the
-//! same, what comes from outside never breaks the parsers, and a stream means
-//! the same however it is cut into pieces.
+//! Tests of the wire protocol: the rules of protocol.md, round trips through
+//! printer and parser, and the framing of a stream.
 
 #![allow(missing_docs, unreachable_pub)]
 
 mod datagrams;
-mod pieces;
+mod framing;
 mod round_trips;
 mod rules;
 mod values;

@@ -1,4 +1,5 @@
-//! Printing and parsing are inverse; nothing from outside breaks a parser.
+//! Round trips: a printed value is parsed as the same value, and arbitrary bytes do
+//! not break a parser.
 
 use peerline::protocol::{
     Banner, ContentHash, Delivery, FileItem, FileName, HelpItem, HolderItem, Listening, MAX_LINE,
@@ -13,7 +14,7 @@ use crate::values::{
     near_misses, registrations, replies, requests,
 };
 
-/// The line as the other side gets it: through the framing.
+/// The printed line after framing, as the peer receives it.
 fn over_the_wire(printed: &str) -> Vec<u8> {
     let bytes = format!("{printed}\n");
     let mut inbox = Inbox::default();
@@ -27,7 +28,7 @@ fn over_the_wire(printed: &str) -> Vec<u8> {
 }
 
 fn utf8(line: &[u8]) -> &str {
-    std::str::from_utf8(line).expect("what we print is UTF-8")
+    std::str::from_utf8(line).expect("printed lines are UTF-8")
 }
 
 /// The text after `OK`.
@@ -40,45 +41,45 @@ fn ok_text(line: &[u8]) -> String {
 
 proptest! {
     #[test]
-    fn a_request_is_read_as_it_was_printed(request in requests()) {
+    fn requests_round_trip(request in requests()) {
         let line = over_the_wire(&request.to_string());
         prop_assert_eq!(Request::parse(&line), Ok(request));
     }
 
     #[test]
-    fn a_reply_is_read_as_it_was_printed(reply in replies()) {
+    fn replies_round_trip(reply in replies()) {
         let line = over_the_wire(&reply.to_string());
         prop_assert_eq!(Reply::parse(&line), Ok(reply));
     }
 
     #[test]
-    fn an_address_is_read_as_it_was_printed(address in addresses()) {
+    fn addresses_round_trip(address in addresses()) {
         let line = over_the_wire(&address.to_string());
         prop_assert_eq!(NodeAddress::parse(utf8(&line)), Ok(address));
         prop_assert_eq!(address.ip().to_canonical(), address.ip(), "IPv4 is unwrapped");
     }
 
     #[test]
-    fn a_registration_is_read_as_it_was_printed(registered in registrations()) {
+    fn registrations_round_trip(registered in registrations()) {
         let line = over_the_wire(&registered.to_string());
         prop_assert_eq!(Registered::parse(&ok_text(&line)), Ok(registered));
     }
 
     #[test]
-    fn a_listening_address_is_read_as_it_was_printed(address in addresses()) {
+    fn listening_addresses_round_trip(address in addresses()) {
         let listening = Listening(address);
         let line = over_the_wire(&listening.to_string());
         prop_assert_eq!(Listening::parse(&ok_text(&line)), Ok(listening));
     }
 
     #[test]
-    fn a_banner_is_read_as_it_was_printed(banner in banners()) {
+    fn banners_round_trip(banner in banners()) {
         let line = over_the_wire(&banner.to_string());
         prop_assert_eq!(Banner::parse(&ok_text(&line)), Ok(banner));
     }
 
     #[test]
-    fn a_line_of_statistics_is_read_as_it_was_printed_whatever_follows(
+    fn lines_of_statistics_round_trip_with_later_fields(
         name in "[!-~]{1,20}",
         value: u64,
         later in "( [!-~]{1,8}){0,2}",
@@ -89,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn a_line_of_help_is_read_as_it_was_printed(
+    fn lines_of_help_round_trip(
         verb in prop::sample::select(&Verb::ALL[..]),
         meaning in "[!-~]([ -~]{0,40}[!-~])?",
     ) {
@@ -99,14 +100,14 @@ proptest! {
     }
 
     #[test]
-    fn an_item_is_read_as_it_was_printed(fields in items()) {
+    fn file_items_round_trip(fields in items()) {
         let item = item(&fields);
         let line = over_the_wire(&item.to_string());
         prop_assert_eq!(FileItem::parse(utf8(&line)), Ok(item));
     }
 
     #[test]
-    fn a_holder_is_read_as_it_was_printed_whatever_follows(
+    fn holder_items_round_trip_with_later_fields(
         holder in holders(),
         later in "( [!-~]{1,8}){0,2}",
     ) {
@@ -115,34 +116,34 @@ proptest! {
     }
 
     #[test]
-    fn a_delivery_is_read_as_it_was_printed_and_is_no_answer(delivery in deliveries()) {
+    fn deliveries_round_trip_and_are_not_replies(delivery in deliveries()) {
         let line = over_the_wire(&delivery.to_string());
         prop_assert!(Reply::parse(&line).is_err());
         prop_assert_eq!(Delivery::parse(utf8(&line)), Some(delivery));
     }
 
     #[test]
-    fn no_answer_is_a_delivery(reply in replies()) {
+    fn no_reply_is_a_delivery(reply in replies()) {
         let printed = reply.to_string();
         prop_assert_eq!(Delivery::parse(&printed), None);
     }
 
     #[test]
-    fn a_hash_is_read_as_it_was_printed_in_either_case(hash in hashes(), known in content_hashes()) {
+    fn hashes_round_trip_in_either_case(hash in hashes(), known in content_hashes()) {
         prop_assert_eq!(hash.to_string().parse::<MaybeHash>(), Ok(hash));
         prop_assert_eq!(known.to_string().to_uppercase().parse::<ContentHash>(), Ok(known));
         prop_assert_eq!(MaybeHash(Some(known)).to_string(), known.to_string());
     }
 
     #[test]
-    fn a_message_is_read_as_it_was_printed_and_may_be_kept(text in messages()) {
+    fn messages_round_trip_and_can_be_owned(text in messages()) {
         let printed = text.to_string();
         prop_assert_eq!(Text::parse(&printed), Ok(text.clone()));
         prop_assert_eq!(text.clone().into_owned(), text);
     }
 
     #[test]
-    fn an_accepted_message_can_do_no_harm(
+    fn accepted_messages_are_safe(
         text in prop_oneof!["\\PC{0,20}", ".{0,20}", "[a \t\r\n\u{0}\u{7f}\u{9b}\u{202e}]{0,9}"]
     ) {
         if let Ok(message) = Text::parse(&text) {
@@ -155,14 +156,14 @@ proptest! {
     }
 
     #[test]
-    fn a_name_is_read_as_it_was_printed_and_may_be_kept(name in names()) {
+    fn names_round_trip_and_can_be_owned(name in names()) {
         let parsed = FileName::parse(&name).expect("valid names only");
         prop_assert_eq!(parsed.to_string(), &*name);
         prop_assert_eq!(parsed.clone().into_owned(), parsed);
     }
 
     #[test]
-    fn whatever_parses_as_a_request_prints_to_the_same(
+    fn parsed_requests_round_trip(
         line in prop_oneof![near_misses(), prop::collection::vec(any::<u8>(), 0..64)]
     ) {
         match Request::parse(&line) {
@@ -172,13 +173,13 @@ proptest! {
                 prop_assert_eq!(again.as_ref(), Ok(&request));
                 prop_assert_eq!(again.expect("just compared").to_string(), &*printed);
             }
-            // The answer is one line, whatever the mistake was.
+            // The reply must be one line.
             Err(error) => prop_assert!(!error.to_string().contains(char::is_control)),
         }
     }
 
     #[test]
-    fn whatever_parses_as_an_answer_prints_to_the_same(
+    fn parsed_replies_round_trip(
         line in prop_oneof![near_misses(), prop::collection::vec(any::<u8>(), 0..64)]
     ) {
         if let Ok(reply) = Reply::parse(&line) {
@@ -228,7 +229,7 @@ proptest! {
         let printed = request.to_string();
         let (verb, fields) = printed.split_once(' ').unwrap_or((&printed, ""));
         let verb = if upper { verb.to_owned() } else { verb.to_ascii_lowercase() };
-        // Only those between fields: the blanks of a name or a text belong to it.
+        // Only the blanks between fields: those inside a name or a text are kept.
         let before_last = match request {
             Request::Get(_)
             | Request::Stat(_)
@@ -244,7 +245,7 @@ proptest! {
     }
 
     #[test]
-    fn an_accepted_name_can_do_no_harm(
+    fn accepted_names_are_safe(
         text in prop_oneof!["\\PC{0,20}", ".{0,20}", "[a./\\\\ \t\u{0}\u{7f}\u{9b}\u{202e}-]{0,12}"]
     ) {
         if let Ok(name) = FileName::parse(&text) {
@@ -260,19 +261,19 @@ proptest! {
     }
 
     #[test]
-    fn no_line_breaks_the_detection_of_other_protocols(
+    fn arbitrary_lines_do_not_break_the_detection_of_other_protocols(
         line in prop_oneof![near_misses(), prop::collection::vec(any::<u8>(), 0..64)],
         is_first in any::<bool>(),
     ) {
-        let found = OtherProtocol::detect(&line, is_first);
-        if !is_first && found.is_some() {
-            // What any line is refused for, the first is refused for as well.
+        let detected = OtherProtocol::detect(&line, is_first);
+        if !is_first && detected.is_some() {
+            // The rules for any line apply to the first line, too.
             prop_assert!(OtherProtocol::detect(&line, true).is_some());
         }
     }
 
     #[test]
-    fn what_we_send_is_never_taken_for_another_protocol(request in requests()) {
+    fn requests_are_never_detected_as_another_protocol(request in requests()) {
         let line = request.to_string();
         prop_assert_eq!(OtherProtocol::detect(line.as_bytes(), true), None);
     }

@@ -18,7 +18,7 @@ fn register(ip: &str, port: u16) -> Request<'static> {
     Request::Register(ip, Port::new(port).expect("not zero"))
 }
 
-/// The line is refused as one that has not the form of its verb.
+/// Asserts that the line is rejected with code 400.
 #[track_caller]
 fn assert_syntax(line: &str) {
     let error = Request::parse(line.as_bytes()).expect_err(line);
@@ -30,7 +30,7 @@ fn a_blank_is_a_space_or_a_tab_and_nothing_else() {
     for line in ["GET a b", " GET a b", "GET\ta b", "\t GET \t a b \t"] {
         assert_eq!(Request::parse(line.as_bytes()), Ok(get("a b")), "{line:?}");
     }
-    // No-break space, thin space, ideographic space: letters of a name.
+    // A no-break, thin or ideographic space is a character of the name.
     let name = "\u{a0}a\u{2009}b\u{3000}";
     assert_eq!(
         Request::parse(format!("GET {name}").as_bytes()),
@@ -56,19 +56,19 @@ fn blanks_inside_a_name_are_kept() {
 fn the_case_of_a_verb_does_not_matter_but_that_of_a_name_does() {
     assert_eq!(Request::parse(b"gEt A"), Ok(get("A")));
     assert_ne!(Request::parse(b"gEt A"), Ok(get("a")));
-    // Answers are in upper case.
+    // Replies are in upper case only.
     assert!(Reply::parse(b"pong").is_err());
 }
 
 #[test]
-fn a_line_of_nothing_but_blanks_asks_for_the_banner() {
+fn a_line_without_a_verb_asks_for_the_banner() {
     for line in ["", " ", "\t \t"] {
         assert_eq!(Request::parse(line.as_bytes()), Ok(Request::Banner));
     }
 }
 
 #[test]
-fn a_verb_without_fields_has_none() {
+fn a_verb_without_fields_rejects_fields() {
     for verb in [
         Verb::List,
         Verb::More,
@@ -88,7 +88,7 @@ fn a_verb_without_fields_has_none() {
 fn a_line_is_utf_8() {
     assert_eq!(Request::parse(b"GET \xff"), Err(RequestError::NotUtf8));
     assert_eq!(Request::parse(b"GET \xc3"), Err(RequestError::NotUtf8));
-    // Surrogates and overlong forms are none.
+    // Surrogates and overlong forms are not UTF-8.
     assert_eq!(
         Request::parse(b"GET \xed\xa0\x80"),
         Err(RequestError::NotUtf8)
@@ -98,7 +98,7 @@ fn a_line_is_utf_8() {
 }
 
 #[test]
-fn an_unknown_verb_is_501_and_shown_harmless_and_short() {
+fn an_unknown_verb_is_501_and_is_shown_escaped_and_shortened() {
     let error = Request::parse("\u{1b}[2J".as_bytes()).expect_err("no verb");
     assert_eq!(error.code(), Code::UnknownVerb);
     assert!(error.to_string().contains("\\u{1b}[2J"), "{error}");
@@ -108,8 +108,8 @@ fn an_unknown_verb_is_501_and_shown_harmless_and_short() {
 }
 
 #[test]
-fn an_error_of_a_known_verb_shows_its_form() {
-    for (line, form) in [
+fn an_error_of_a_known_verb_shows_its_usage() {
+    for (line, usage) in [
         ("REGISTER", "usage: REGISTER ip port"),
         ("UNREGISTER ::1", "usage: UNREGISTER ip port"),
         ("GET", "usage: GET name"),
@@ -122,7 +122,7 @@ fn an_error_of_a_known_verb_shows_its_form() {
     ] {
         let error = Request::parse(line.as_bytes()).expect_err(line);
         assert_eq!(error.code(), Code::Syntax);
-        assert!(error.to_string().starts_with(form), "{line}: {error}");
+        assert!(error.to_string().starts_with(usage), "{line}: {error}");
     }
 }
 
@@ -139,7 +139,7 @@ fn a_port_is_1_to_65535_in_digits() {
         Request::parse(b"REGISTER * 65535"),
         Ok(register("*", 65535))
     );
-    // Zeros before a number change nothing; it is printed without them.
+    // Leading zeros are accepted and not printed.
     let request = Request::parse(b"REGISTER * 080").expect("a decimal number");
     assert_eq!(request.to_string(), "REGISTER * 80");
 }
@@ -163,7 +163,7 @@ fn an_address_is_a_literal_without_brackets_and_zone() {
         assert_syntax(&format!("REGISTER {ip} 80"));
         assert!(NodeAddress::parse(&format!("{ip} 80")).is_err(), "{ip}");
     }
-    // Nobody sees anybody in a list.
+    // `*` is for requests only.
     assert_eq!(NodeAddress::parse("* 80"), Err(AddressError::Form));
 }
 
@@ -186,7 +186,7 @@ fn an_address_has_one_form() {
 }
 
 #[test]
-fn an_address_that_names_no_host_is_refused() {
+fn an_address_that_does_not_identify_a_host_is_rejected() {
     for ip in [
         "0.0.0.0",
         "::",
@@ -204,7 +204,7 @@ fn an_address_that_names_no_host_is_refused() {
         let refused = NodeAddress::parse(&format!("{ip} 80"));
         assert_eq!(refused, Err(AddressError::NotAHost), "{ip}");
     }
-    // IPv4 has link-local addresses that work without a zone; fc00::/7 is local, but routed.
+    // Link-local addresses of IPv4 need no zone. Addresses in fc00::/7 are local but routed.
     for ip in ["169.254.1.1", "fec0::1", "fd00::1", "10.0.0.1"] {
         assert!(NodeAddress::parse(&format!("{ip} 80")).is_ok(), "{ip}");
     }
@@ -312,7 +312,7 @@ fn numbers_are_decimal_without_a_sign_and_of_64_bits() {
 }
 
 #[test]
-fn fields_after_those_known_are_ignored() {
+fn unknown_fields_are_ignored() {
     for (line, known) in [
         ("FOUND 1 x y", Reply::Found(1)),
         ("NODES 1 x", Reply::Nodes(Count::all(1))),
@@ -325,9 +325,13 @@ fn fields_after_those_known_are_ignored() {
     ] {
         assert_eq!(Reply::parse(line.as_bytes()), Ok(known), "{line}");
     }
-    let registered = Registered::parse("60 192.0.2.7 80 3 x y").expect("known fields");
+    let registered = Registered::parse("60 192.0.2.7 80 3 4 x y").expect("known fields");
+    assert_eq!(registered.to_string(), "OK 60 192.0.2.7 80 3 4");
+    // A relay of an older version sends no epoch.
+    let registered = Registered::parse("60 192.0.2.7 80 3").expect("all fields but the last");
+    assert_eq!(registered.epoch, None);
     assert_eq!(registered.to_string(), "OK 60 192.0.2.7 80 3");
-    // An item that does not end by a name may get new fields as well.
+    // An item that does not end with a name may also get new fields.
     let address = NodeAddress::parse("192.0.2.7 80 x y").expect("known fields");
     assert_eq!(address.to_string(), "192.0.2.7 80");
     let holder = HolderItem::parse("192.0.2.7 80 5 - x y").expect("known fields");
@@ -335,7 +339,7 @@ fn fields_after_those_known_are_ignored() {
 }
 
 #[test]
-fn a_registration_names_a_host() {
+fn a_register_reply_has_the_address_of_a_host() {
     for text in [
         "",
         "60",
@@ -349,7 +353,7 @@ fn a_registration_names_a_host() {
 }
 
 #[test]
-fn codes_keep_their_numbers_known_or_not() {
+fn known_and_unknown_codes_keep_their_numbers() {
     for number in 0..=u16::MAX {
         assert_eq!(Code::from(number).number(), number);
     }
@@ -372,7 +376,7 @@ fn codes_keep_their_numbers_known_or_not() {
 }
 
 #[test]
-fn another_protocol_is_known_by_its_whole_first_line() {
+fn another_protocol_is_detected_by_its_whole_first_line() {
     let http = Some(OtherProtocol::Http);
     for line in [
         "GET / HTTP/1.1",
@@ -406,7 +410,7 @@ fn another_protocol_is_known_by_its_whole_first_line() {
 }
 
 #[test]
-fn what_a_web_page_can_send_is_refused_on_any_line_whatever_else_stands_in_it() {
+fn headers_and_methods_of_a_web_page_are_detected_on_any_line() {
     for line in [
         &b"Host: x"[..],
         b"host:x",
@@ -431,7 +435,7 @@ fn what_a_web_page_can_send_is_refused_on_any_line_whatever_else_stands_in_it() 
 const HASH: &str = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
 
 #[test]
-fn a_file_is_shared_with_its_size_its_hash_and_a_name_that_may_hold_blanks() {
+fn share_has_a_size_a_hash_and_a_name_that_may_contain_blanks() {
     let name = FileName::parse("a  b").expect("a valid name");
     for hash in ["-", HASH, &HASH.to_uppercase()] {
         let line = format!("share  5\t{hash}   a  b ");
@@ -464,7 +468,7 @@ fn a_file_is_shared_with_its_size_its_hash_and_a_name_that_may_hold_blanks() {
 }
 
 #[test]
-fn a_search_takes_any_text_and_drops_the_blanks_around_it() {
+fn search_takes_any_text_and_removes_blanks_around_it() {
     for (line, text) in [
         ("SEARCH", ""),
         ("SEARCH  ", ""),
@@ -525,7 +529,7 @@ fn a_message_has_at_most_1024_bytes_and_fits_in_a_line() {
 }
 
 #[test]
-fn a_message_goes_to_a_host() {
+fn a_message_is_sent_to_a_host() {
     for line in [
         "SEND",
         "SEND a",
@@ -608,6 +612,6 @@ fn a_list_of_statistics_or_help_has_two_columns() {
     for line in ["", "PING", "PING answers PONG"] {
         assert!(HelpItem::parse(line).is_err(), "{line}");
     }
-    // Only as long as every form fits in its column, two blanks separate them.
+    // The columns are separated by two blanks only if every form fits into the first.
     assert!(Verb::ALL.iter().all(|verb| verb.usage().len() <= 20));
 }

@@ -1,4 +1,4 @@
-//! Arbitrary valid values of the wire.
+//! Strategies for valid values of the protocol.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use peerline::protocol::{
 };
 use proptest::prelude::*;
 
-/// Names of all kinds: with blanks inside, of several parts, in any script.
+/// File names with blanks inside, of several parts, in any script.
 pub fn names() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         "[a-zA-Z0-9._ -]{1,12}",
@@ -27,7 +27,7 @@ pub fn ips() -> impl Strategy<Value = IpAddr> {
         any::<u32>().prop_map(|bits| Ipv4Addr::from(bits).into()),
         any::<u128>().prop_map(|bits| Ipv6Addr::from(bits).into()),
         any::<u32>().prop_map(|bits| Ipv4Addr::from(bits).to_ipv6_mapped().into()),
-        // Many zeros: where the short form is not obvious.
+        // Many zeros: several ways to shorten the text form.
         (any::<u16>(), 0_u32..8, any::<u16>())
             .prop_map(|(a, at, b)| Ipv6Addr::from((u128::from(a) << (16 * at)) | u128::from(b)))
             .prop_map(IpAddr::from),
@@ -91,7 +91,7 @@ pub fn hashes() -> impl Strategy<Value = MaybeHash> {
     prop::option::of(content_hashes()).prop_map(MaybeHash)
 }
 
-/// Messages as they can arrive: the blanks at their ends are lost on the way.
+/// Messages as they arrive, without blanks at their ends.
 pub fn messages() -> impl Strategy<Value = Text<'static>> {
     "\\PC{1,40}"
         .prop_map(|text| text.trim_matches([' ', '\t']).to_owned())
@@ -111,7 +111,7 @@ pub fn holders() -> impl Strategy<Value = HolderItem> {
     })
 }
 
-/// A text for people, as it stands behind `OK` or a code.
+/// Texts for people, as after `OK` or an error code.
 fn texts() -> impl Strategy<Value = String> {
     "\\PC{0,40}".prop_map(|text| text.trim_matches([' ', '\t']).to_owned())
 }
@@ -156,19 +156,26 @@ pub fn replies() -> impl Strategy<Value = Reply<'static>> {
 }
 
 pub fn registrations() -> impl Strategy<Value = Registered> {
-    (any::<u64>(), addresses(), any::<u64>()).prop_map(|(seconds, address, files)| Registered {
+    let fields = (
+        any::<u64>(),
+        addresses(),
+        any::<u64>(),
+        any::<Option<u64>>(),
+    );
+    fields.prop_map(|(seconds, address, files, epoch)| Registered {
         lease: Duration::from_secs(seconds),
         address,
         files,
+        epoch,
     })
 }
 
-/// The fields of an item of a list of files; see [`item`].
+/// The fields of a [`FileItem`], for [`item`].
 pub fn items() -> impl Strategy<Value = (u64, MaybeHash, u64, String)> {
     (any::<u64>(), hashes(), any::<u64>(), names())
 }
 
-/// The item with these fields.
+/// Makes the item of these fields.
 pub fn item((size, hash, holders, name): &(u64, MaybeHash, u64, String)) -> FileItem<'_> {
     FileItem {
         size: *size,
@@ -178,8 +185,8 @@ pub fn item((size, hash, holders, name): &(u64, MaybeHash, u64, String)) -> File
     }
 }
 
-/// Lines that are nearly right: the words of the protocol in any order, with
-/// blanks that are none and numbers at the edge.
+/// Nearly valid lines: the words of the protocol in any order, with characters that
+/// look like blanks and numbers at the limits.
 pub fn near_misses() -> impl Strategy<Value = Vec<u8>> {
     let word = prop_oneof![
         prop::sample::select(vec![

@@ -35,10 +35,10 @@ pub fn defaults() -> RelaySettings {
     RelaySettings {
         lease: Duration::from_secs(60),
         max_nodes: 1_000_000,
-        max_of_host: 1024,
+        max_nodes_per_address: 1024,
         max_line: MAX_LINE,
         max_unknown: 10,
-        wrong_cookies: 10_000,
+        wrong_cookie_rate: 10_000,
         message_rate: 50,
         log_rate: 100,
         quota: Quota {
@@ -72,9 +72,9 @@ impl Play {
             match key {
                 "lease" => settings.lease = time(value)?,
                 "max-nodes" => settings.max_nodes = value.parse()?,
-                "max-of-host" => settings.max_of_host = value.parse()?,
+                "max-of-host" => settings.max_nodes_per_address = value.parse()?,
                 "max-line" => settings.max_line = value.parse()?,
-                "wrong-cookies" => settings.wrong_cookies = value.parse()?,
+                "wrong-cookies" => settings.wrong_cookie_rate = value.parse()?,
                 "max-unknown" => settings.max_unknown = value.parse()?,
                 "message-rate" => settings.message_rate = value.parse()?,
                 "max-shared" => settings.quota.files = value.parse()?,
@@ -298,7 +298,7 @@ proptest! {
                     messages = messages.wrapping_sub(sent.count());
                 } else {
                     // All that others may hear besides messages: they are replaced.
-                    let replaced = |reply: &Reply<'_>| reply.to_string() == "ERROR 409 replaced";
+                    let replaced = |reply: &Reply<'_>| reply.to_string() == "ERROR 409 replaced by a newer listener";
                     prop_assert!(replies.iter().all(replaced), "{:?}: {}", said, seen);
                     prop_assert_eq!(stage.is_connected(to), replies.is_empty());
                 }
@@ -333,7 +333,7 @@ fn a_list_in_a_datagram_costs_no_more_than_what_is_shown() {
     let now = Instant::now();
     let mut relay = relay(
         RelaySettings {
-            max_of_host: usize::MAX,
+            max_nodes_per_address: usize::MAX,
             ..defaults()
         },
         now,
@@ -348,9 +348,10 @@ fn a_list_in_a_datagram_costs_no_more_than_what_is_shown() {
     let began = Instant::now();
     for _ in 0..500 {
         let changed = "UNREGISTER * 20000\nREGISTER * 20000\n";
-        assert_eq!(
-            in_a_datagram(&mut relay, now, changed),
-            "OK\nOK 60 192.0.2.7 20000 0\n"
+        let replies = in_a_datagram(&mut relay, now, changed);
+        assert!(
+            replies.starts_with("OK\nOK 60 192.0.2.7 20000 0 "),
+            "{replies}"
         );
         let list = in_a_datagram(&mut relay, now, "LIST\n");
         assert!(
@@ -372,7 +373,8 @@ fn a_node_that_leaves_without_files_leaves_no_work_behind() {
     let now = Instant::now();
     let mut relay = relay(defaults(), now);
     let answer = in_a_datagram(&mut relay, now, "REGISTER * 9\nUNREGISTER * 9\n");
-    assert_eq!(answer, "OK 60 192.0.2.7 9 0\nOK\n");
+    assert!(answer.starts_with("OK 60 192.0.2.7 9 0 "), "{answer}");
+    assert!(answer.ends_with("\nOK\n"), "{answer}");
     assert!(!relay.has_work());
     assert_eq!(relay.next_deadline(), None);
 }

@@ -88,10 +88,10 @@ impl<R: Role> Plays for Machine<R, Vec<Event<R::File>>> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        match self.role().has_work() {
-            true => Some(self.now),
-            false => self.role().next_deadline(),
+        if self.role().has_work() {
+            return Some(self.now);
         }
+        self.role().next_deadline()
     }
 
     fn on_timer(&mut self) {
