@@ -210,7 +210,7 @@ fn what_cannot_be_shared_is_refused_with_what_to_do() {
         ),
         (
             "b\\c",
-            "a file name has no control character and no backslash",
+            "a file name must not contain control characters or backslashes",
         ),
         (
             "else/own",
