@@ -14,7 +14,7 @@
 //! - [`role`]: what the loop and the three programs agree on.
 //! - [`logging`], [`limits`], [`exit`]: log lines, limits, exit codes.
 //! - [`close_reason`], [`protocol`]: why a connection ends, and all text on the wire.
-//! - [`timers`], [`rate_limiter`], [`escaped`], [`xdg`]: deadlines in order,
+//! - [`timers`], `rate_limiter`, [`escaped`], [`xdg`]: deadlines in order,
 //!   events a second, how foreign text is shown, the user's folders.
 
 pub mod cli;

@@ -199,10 +199,7 @@ impl fmt::Display for Rejection {
             Self::OnlyTcp => "not available over UDP; use TCP",
             Self::Address(why) => return why.fmt(f),
             Self::NotYourAddress { seen, port } => {
-                return write!(
-                    f,
-                    "your address is {seen}; use REGISTER * {port} or REGISTER {seen} {port}"
-                );
+                return write!(f, "your address is {seen}; use REGISTER * {port}");
             }
             Self::NotRegistered(node) => return write!(f, "no node is registered at {node}"),
             Self::NotYourNode(node) => {
@@ -221,23 +218,14 @@ impl fmt::Display for Rejection {
             }
             Self::Replaced => "replaced by a newer listener",
             Self::NodeListens(node) => {
-                return write!(
-                    f,
-                    "the node {node} listens here; REGISTER first if you are this node"
-                );
+                return write!(f, "{node} listens here; REGISTER first if it is yours");
             }
             Self::NoReplyAddress => "your address cannot receive replies",
-            Self::NoListener(address) => {
-                return write!(
-                    f,
-                    "nobody listens at {address}; the receiver must send LISTEN first"
-                );
+            Self::NoListener(at) => {
+                return write!(f, "nobody listens at {at}; the receiver must LISTEN first");
             }
             Self::TooManyMessages(rate) => {
-                return write!(
-                    f,
-                    "at most {rate} messages per second; wait before the next one"
-                );
+                return write!(f, "at most {rate} messages per second; wait a moment");
             }
             Self::FileForbidden => "no permission to read the file",
             Self::FileReadFailed(why) => return write!(f, "the file cannot be read: {why}"),
