@@ -155,10 +155,10 @@ impl Stage {
         let settings = RelaySettings {
             lease: Duration::from_secs(86_400),
             max_nodes: 1 << 20,
-            max_of_host: 1024,
+            max_nodes_per_address: 1024,
             max_line: MAX_LINE,
             max_unknown: 10,
-            wrong_cookies: 1000,
+            wrong_cookie_rate: 1000,
             quota: Quota {
                 files: 1 << 20,
                 bytes: 1 << 30,

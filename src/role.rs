@@ -51,9 +51,8 @@ pub trait Role: Sized {
     /// There is no place for somebody who connected: what to tell them.
     fn on_refuse(&self, full: ResourceLimit, text: &mut Vec<u8>);
 
-    /// This is what is about to be heard, of many connections together, each with
-    /// its peer: raw, perhaps with half a line at either end. What their answers
-    /// need can be brought nearer all at once; nothing may be decided yet.
+    /// Optional CPU-cache prefetch. Receives the raw, unparsed input of a batch of
+    /// connections before any of it is handled. Must not change state.
     fn prefetch<'a>(&self, _arrived: impl Iterator<Item = (SocketAddr, &'a [u8])>) {}
 
     /// Something was heard on a connection with `peer`. Answers written to it
@@ -90,10 +89,16 @@ pub trait Role: Sized {
     /// Another thread sent a message.
     fn on_message(&mut self, context: &mut Context<'_, Self>, message: Self::Message);
 
+    /// Whether work waits that needs no event: the loop then does not block.
+    fn has_work(&self) -> bool {
+        false
+    }
+
     /// When to call [`Role::on_timer`].
     fn next_deadline(&self) -> Option<Instant>;
 
-    /// The deadline has passed. Afterwards the next one is later.
+    /// The deadline has passed, or work waits: a bounded part of it is done. Afterwards
+    /// the next deadline is later, unless more than a bounded part was due.
     fn on_timer(&mut self, context: &mut Context<'_, Self>);
 
     /// Something outside that the role's program watches has changed.
@@ -299,6 +304,11 @@ impl<R: Role> Output<R> {
     pub fn datagram(&mut self, to: UdpPeer) -> &mut Vec<u8> {
         // Its end is set when the next step begins.
         self.push(Action::Datagram { to, end: 0 });
+        &mut self.text
+    }
+
+    /// The buffer of the datagram that was begun last, to append to it.
+    pub fn datagram_text(&mut self) -> &mut Vec<u8> {
         &mut self.text
     }
 

@@ -92,10 +92,10 @@ pub fn prepare(args: &RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr>), St
         RelaySettings {
             lease: args.lease,
             max_nodes: args.max_nodes,
-            max_of_host: args.max_nodes_per_address,
+            max_nodes_per_address: args.max_nodes_per_address,
             max_line: args.limits.max_line,
             max_unknown: args.limits.max_unknown,
-            wrong_cookies: args.wrong_cookies,
+            wrong_cookie_rate: args.wrong_cookies,
             quota: Quota {
                 files: args.max_shared,
                 bytes: args.max_shared_bytes,

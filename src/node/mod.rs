@@ -15,18 +15,17 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use log::debug;
-
 pub use announcer::Announcer;
 pub use console::{Console, HELP};
 pub use event::NodeEvent;
 pub use message_listener::MessageListener;
 pub use registrar::{Contact, Registrar};
 pub use relay_exchange::RelayExchange;
-pub use share::{AddError, Added, FileContent, Removed, Share, ShareTotals, Unavailable};
+pub use share::{
+    AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Unavailable,
+};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
-use crate::escaped::Escaped;
 use crate::jobs;
 use crate::protocol::{NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
@@ -52,8 +51,7 @@ pub struct Node<S: Share> {
     news: Box<dyn FnMut(&NodeEvent<'_>)>,
     max_unknown: u16,
     started: Instant,
-    gets: u64,
-    found: u64,
+    counters: requests::Counters,
 }
 
 /// One connection of a node.
@@ -125,8 +123,7 @@ impl<S: Share> Node<S> {
             news: Box::new(news),
             max_unknown,
             started: now,
-            gets: 0,
-            found: 0,
+            counters: requests::Counters::default(),
         }
     }
 
@@ -229,7 +226,7 @@ impl<S: Share> Role for Node<S> {
         &mut self,
         context: &mut Context<'_, Self>,
         conn: ConnId,
-        _: SocketAddr,
+        peer: SocketAddr,
         session: &mut NodeSession,
         heard: Input<'_>,
     ) -> ReadNext {
@@ -245,13 +242,7 @@ impl<S: Share> Role for Node<S> {
                 };
             }
         };
-        match visitor.request(heard, self.max_unknown, reply) {
-            Ok(request) => {
-                debug!("asked: {}", Escaped::text(&request.to_string()));
-                self.answer(context, conn, listed, request)
-            }
-            Err(next) => next,
-        }
+        self.on_client_input(context, (conn, peer), visitor, listed, heard)
     }
 
     fn on_close(

@@ -1,4 +1,6 @@
-//! What a node answers to those who ask for files.
+//! The requests that a node answers to its clients.
+
+use std::net::SocketAddr;
 
 use log::debug;
 
@@ -6,12 +8,14 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
 use crate::node::Node;
 use crate::node::share::{FileContent, Share, Unavailable};
-use crate::protocol::{Banner, Code, FileName, MAX_LISTED_FILES, Reply, Request, Verb};
-use crate::role::{ConnId, Context, ReadNext};
-use crate::session::server::{self, Help, say};
+use crate::protocol::{Banner, Code, FileName, MAX_LISTED_FILES, Request, Verb};
+use crate::role::{ConnId, Context, Input, ReadNext};
+use crate::session::ServerSession;
+use crate::session::responder::{Responder, VerbHelp};
+use crate::session::server::{self, RequestContext};
 
-/// What the node answers to `HELP`.
-const COMMANDS: [Help; 8] = [
+/// The verbs of a node.
+const VERBS: [VerbHelp; 8] = [
     (Verb::Get, "FOUND size and so many bytes, or NOTFOUND"),
     (Verb::Stat, "STAT size hash mtime, or NOTFOUND"),
     (Verb::List, "the files, each as: size hash 1 name"),
@@ -22,49 +26,58 @@ const COMMANDS: [Help; 8] = [
     (Verb::Quit, "goodbye"),
 ];
 
+/// Requests since the start.
+#[derive(Default)]
+pub(super) struct Counters {
+    gets: u64,
+    gets_found: u64,
+}
+
 impl<S: Share> Node<S> {
-    /// Answers one request. `listed` is the last name of a list that was cut.
-    pub(super) fn answer(
+    /// Reads one request of a client and answers it. `last_listed` is the last name
+    /// of the client's last list, for `MORE`.
+    pub(super) fn on_client_input(
         &mut self,
         context: &mut Context<'_, Self>,
-        conn: ConnId,
-        listed: &mut Option<Box<str>>,
-        request: Request<'_>,
+        (conn, peer): (ConnId, SocketAddr),
+        session: &mut ServerSession,
+        last_listed: &mut Option<Box<str>>,
+        input: Input<'_>,
     ) -> ReadNext {
-        let reply = context.out.text(conn);
+        let reply = &mut Responder::to_connection(context.out, conn);
+        let context = &RequestContext::new(context.now, context.traffic, peer, Some(conn));
+        let request = match session.read(input, self.max_unknown, reply) {
+            Ok(request) => request,
+            Err(next) => return next,
+        };
+        debug!(
+            "{}: request: {}",
+            context.ip,
+            Escaped::text(&request.to_string())
+        );
         match request {
             Request::Banner => {
                 let files = self.share.count(None);
-                say(reply, Banner::Node { files });
+                reply.banner(Banner::Node { files })
             }
-            Request::Get(name) => return self.get(context, conn, &name),
+            Request::Get(name) => self.get(context, &name, reply),
             Request::Stat(name) => match self.share.stat(&name) {
-                Ok(stat) => say(reply, Reply::Stat(stat)),
-                Err(why) => return unavailable(reply, &name, &why),
+                Ok(stat) => reply.stat(stat),
+                Err(error) => unavailable(&name, &error, reply),
             },
             Request::List => {
-                *listed = None;
-                self.list(reply, listed);
+                *last_listed = None;
+                self.list(last_listed, reply)
             }
             // Without a list before it there is nothing more.
-            Request::More if listed.is_none() => {
-                let total = self.share.count(None);
-                say(reply, Reply::Files { shown: 0, total });
+            Request::More if last_listed.is_none() => {
+                reply.files(0, self.share.count(None), |_| {})
             }
-            Request::More => self.list(reply, listed),
-            Request::Ping => return server::pong(reply),
-            Request::Stats => {
-                let uptime = context.now.saturating_duration_since(self.started);
-                let own = [
-                    ("files", self.share.count(None)),
-                    ("files_bytes", self.share.bytes()),
-                    ("gets", self.gets),
-                    ("gets_found", self.found),
-                ];
-                return server::stats(reply, uptime, context.traffic, &own);
-            }
-            Request::Help => return server::help(reply, &COMMANDS),
-            Request::Quit => return server::bye(reply),
+            Request::More => self.list(last_listed, reply),
+            Request::Ping => reply.pong(),
+            Request::Stats => self.stats(context, reply),
+            Request::Help => reply.help(&VERBS),
+            Request::Quit => reply.bye(),
             Request::Register(..)
             | Request::Unregister(..)
             | Request::Share(..)
@@ -72,75 +85,79 @@ impl<S: Share> Node<S> {
             | Request::Find(_)
             | Request::Search(_)
             | Request::Listen
-            | Request::Send(..) => {
-                return server::not_here(reply, "a relay answers that; this is a node");
-            }
+            | Request::Send(..) => reply.not_here("a relay answers that; this is a node"),
         }
-        ReadNext::Line
     }
 
     fn get(
         &mut self,
-        context: &mut Context<'_, Self>,
-        conn: ConnId,
+        context: &RequestContext<'_>,
         name: &FileName<'_>,
+        reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
-        self.gets += 1;
-        let reply = context.out.text(conn);
-        match self.share.open(name, context.traffic.reads) {
-            Ok(content) => {
-                self.found += 1;
-                match content {
-                    // Head and body leave with one write.
-                    FileContent::Small(bytes) => {
-                        say(reply, Reply::Found(bytes.len() as u64));
-                        reply.extend_from_slice(bytes);
-                    }
-                    FileContent::Large { size, file } => {
-                        say(reply, Reply::Found(size));
-                        context.out.file(conn, file, 0, size);
-                    }
-                }
-            }
-            Err(why) => return unavailable(reply, name, &why),
+        self.counters.gets += 1;
+        let content = match self.share.open(name, context.traffic.reads) {
+            Ok(content) => content,
+            Err(error) => return unavailable(name, &error, reply),
+        };
+        self.counters.gets_found += 1;
+        match content {
+            FileContent::Small(bytes) => reply.found_bytes(bytes),
+            FileContent::Large { size, file } => reply.found(size, file),
         }
-        ReadNext::Line
     }
 
-    /// At most so many files as one list may have, from where the last one was cut.
-    fn list(&mut self, reply: &mut Vec<u8>, listed: &mut Option<Box<str>>) {
-        let after = listed.clone();
+    /// Lists one page of files, from the one after `last_listed` on.
+    fn list(
+        &mut self,
+        last_listed: &mut Option<Box<str>>,
+        reply: &mut Responder<'_, Self>,
+    ) -> ReadNext {
+        let after = last_listed.take();
         let total = self.share.count(None);
-        let left = self.share.count(after.as_deref());
-        let shown = left.min(MAX_LISTED_FILES as u64);
-        say(reply, Reply::Files { shown, total });
+        let count = self
+            .share
+            .count(after.as_deref())
+            .min(MAX_LISTED_FILES as u64);
         let mut last = String::new();
-        self.share
-            .list(after.as_deref(), MAX_LISTED_FILES, &mut |item| {
-                say(reply, item);
-                item.name.as_str().clone_into(&mut last);
-            });
-        if shown > 0 {
-            *listed = Some(last.into());
-        }
+        let next = reply.files(count, total, |visit| {
+            self.share
+                .list(after.as_deref(), MAX_LISTED_FILES, &mut |item| {
+                    visit(item);
+                    item.name.as_str().clone_into(&mut last);
+                });
+        });
+        *last_listed = if count > 0 { Some(last.into()) } else { after };
+        next
+    }
+
+    fn stats(&mut self, context: &RequestContext<'_>, reply: &mut Responder<'_, Self>) -> ReadNext {
+        let figures = [
+            ("files", self.share.count(None)),
+            ("files_bytes", self.share.bytes()),
+            ("gets", self.counters.gets),
+            ("gets_found", self.counters.gets_found),
+        ];
+        server::stats(context, self.started, &figures, reply)
     }
 }
 
-/// The answer if a file cannot be given.
-fn unavailable(reply: &mut Vec<u8>, name: &FileName<'_>, why: &Unavailable) -> ReadNext {
-    let code = match why {
-        Unavailable::NotFound => {
-            say(reply, Reply::NotFound);
-            return ReadNext::Line;
-        }
+/// The reply if a file cannot be sent.
+fn unavailable<S: Share>(
+    name: &FileName<'_>,
+    error: &Unavailable,
+    reply: &mut Responder<'_, Node<S>>,
+) -> ReadNext {
+    let code = match error {
+        Unavailable::NotFound => return reply.not_found(),
         Unavailable::NotAllowed => Code::NotAllowed,
         Unavailable::Busy(_) => Code::Full,
         Unavailable::Failed(_) => Code::Internal,
     };
-    debug!("{}: {why}", Escaped::text(name.as_str()));
-    say(reply, Reply::Error(code, why.to_string().into()));
-    match code {
-        Code::Full => ReadNext::Close(CloseReason::LimitReached(ResourceLimit::OpenFiles)),
-        _ => ReadNext::Line,
+    debug!("{}: {error}", Escaped::text(name.as_str()));
+    if code == Code::Full {
+        let reason = CloseReason::LimitReached(ResourceLimit::OpenFiles);
+        return reply.error_and_close(code, error.to_string(), reason);
     }
+    reply.error(code, error.to_string())
 }

@@ -1,4 +1,4 @@
-//! What a node shares, as the node sees it: names to look up and to list.
+//! The interface between a node and its shared files.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,107 +8,108 @@ use indicatif::DecimalBytes;
 use crate::escaped::Escaped;
 use crate::protocol::{FileItem, FileName, FileStat};
 
-/// A collection of files. Only what is behind it touches a disk.
+/// A collection of shared files. Only implementations access a disk.
 pub trait Share {
-    /// A file that is open.
+    /// An open file.
     type File;
-    /// What is found out in another thread: which files there are, and about them.
+    /// A result of another thread: changed names, or a file's hash.
     type Finding: Send + 'static;
 
-    /// Looks a name up and opens it. `arrival` names the read that brought the
-    /// request: what was changed before that must be seen.
+    /// Looks a name up and opens the file. `arrival` is the number of the read that
+    /// received the request: changes on disk before that read must be seen.
     ///
     /// # Errors
-    /// Why it cannot be given.
+    /// Why the file cannot be sent.
     fn open(
         &mut self,
         name: &FileName<'_>,
         arrival: u64,
     ) -> Result<FileContent<'_, Self::File>, Unavailable>;
 
-    /// At most `most` files in the order of their names, from the one after
-    /// `after` on; each is handed to `each`.
-    fn list(&mut self, after: Option<&str>, most: usize, each: &mut dyn FnMut(&FileItem<'_>));
+    /// Calls `visit` for at most `max` files in name order, from the one after
+    /// `after` on.
+    fn list(&mut self, after: Option<&str>, max: usize, visit: &mut dyn FnMut(&FileItem<'_>));
 
     /// Looks a name up.
     ///
     /// # Errors
-    /// Why there is nothing to say about it.
+    /// Why nothing is known of the file.
     fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable>;
 
-    /// Something was found out. If that changes the list, it says how long to
-    /// wait before it is looked at.
-    fn on_message(&mut self, finding: Self::Finding) -> Option<Duration>;
+    /// Handles a result of another thread. If the list of files changes, returns how
+    /// long to wait before the changes are announced.
+    fn on_message(&mut self, message: Self::Finding) -> Option<Duration>;
 
-    /// A number that changes when the list does.
+    /// A number that changes whenever the list of files changes.
     fn revision(&mut self) -> u64;
 
-    /// Something may have changed outside: a look at it may be wanted, of which
-    /// [`Share::on_message`] hears. If the list has changed since its revision was asked
-    /// for, it says how long to wait before it is looked at.
+    /// Handles a change notification of the file system. A scan that this starts
+    /// ends in [`Share::on_message`]. If the list of files has changed since the last
+    /// call of [`Share::revision`], returns how long to wait before the changes are
+    /// announced.
     fn on_external_event(&mut self) -> Option<Duration>;
 
-    /// How many files there are from the one after `after` on.
+    /// Number of files from the one after `after` on.
     fn count(&mut self, after: Option<&str>) -> u64;
 
-    /// How many bytes they have together.
+    /// Size of all files together, in bytes.
     fn bytes(&self) -> u64;
 
-    /// Shares what lies at `path` as well, where it lies: a file under its own
-    /// name, a folder with all that is in it under `NAME/…`. What was removed is
-    /// shared again by its path. [`Share::on_external_event`] tells when to look at the list.
+    /// Shares the file or folder at `path` in place: a file under its own name, a
+    /// folder with all its files under `NAME/…`. Also shares again a file that was
+    /// removed. [`Share::on_external_event`] reports the change of the list.
     ///
     /// # Errors
-    /// Why not, and what to do.
-    fn add(&mut self, path: &str) -> Result<Added, AddError>;
+    /// Why the path is not shared, and what to do.
+    fn add(&mut self, path: &str) -> Result<AddSummary, AddError>;
 
-    /// Shares a file no longer, or a folder with all that is in it. Nothing is
-    /// deleted. [`Share::on_external_event`] tells when to look at the list.
+    /// Stops sharing a file, or a folder with all its files. Deletes nothing.
+    /// [`Share::on_external_event`] reports the change of the list.
     ///
     /// # Errors
-    /// Why not, and what to do.
-    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, AddError>;
+    /// Why the name is still shared, and what to do.
+    fn remove(&mut self, name: &FileName<'_>) -> Result<RemoveSummary, AddError>;
 }
 
-/// What [`Share::add`] has done, in a line for people.
+/// The result of [`Share::add`]; prints as a line for people.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Added {
-    /// Under which name: that of a file, or what its files' names begin with.
+pub struct AddSummary {
+    /// The name of the file, or the prefix of the names of the folder's files.
     pub name: FileName<'static>,
-    /// What is shared under it now.
-    pub extent: ShareTotals,
+    /// The files now shared under the name.
+    pub totals: ShareTotals,
 }
 
-impl fmt::Display for Added {
+impl fmt::Display for AddSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, extent } = self;
-        write!(f, "sharing {extent} as {}", Escaped::text(name.as_str()))
+        let Self { name, totals } = self;
+        write!(f, "sharing {totals} as {}", Escaped::text(name.as_str()))
     }
 }
 
-/// What [`Share::remove`] has done, in a line for people.
+/// The result of [`Share::remove`]; prints as a line for people.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Removed {
-    /// What nobody gets any more.
+pub struct RemoveSummary {
+    /// The name that is no longer shared.
     pub name: FileName<'static>,
-    /// What was listed under it.
-    pub extent: ShareTotals,
+    /// The files that were shared under the name.
+    pub totals: ShareTotals,
 }
 
-impl fmt::Display for Removed {
+impl fmt::Display for RemoveSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, extent } = self;
+        let Self { name, totals } = self;
         let name = Escaped::text(name.as_str());
-        write!(f, "no longer sharing {name}: {extent}")
+        write!(f, "no longer sharing {name}: {totals}")
     }
 }
 
-/// How much some files are together: `3 files (12.35 kB)`.
+/// Number and size of files: `3 files (12.35 kB)`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct ShareTotals {
-    /// How many.
+    /// Number of files.
     pub files: u64,
-    /// Of all of them.
+    /// Size of all of them.
     pub bytes: u64,
 }
 
@@ -120,7 +121,7 @@ impl fmt::Display for ShareTotals {
     }
 }
 
-/// Why something is not shared, or still is, and what to do, in a line for people.
+/// Why adding or removing failed, and what to do; a line for people.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AddError(pub String);
 
@@ -130,28 +131,28 @@ impl fmt::Display for AddError {
     }
 }
 
-/// What is in a file.
+/// The content of a file.
 #[derive(Debug)]
 pub enum FileContent<'a, F> {
-    /// All of it: it is small.
+    /// All bytes of a small file.
     Small(&'a [u8]),
-    /// Where to read it.
+    /// The open file.
     Large {
-        /// Its size when it was opened.
+        /// Size in bytes when the file was opened.
         size: u64,
         /// The open file.
         file: F,
     },
 }
 
-/// Why a file cannot be given.
+/// Why a file cannot be sent.
 #[derive(Debug)]
 pub enum Unavailable {
-    /// There is no such file here, or it is not shared.
+    /// The file does not exist or is not shared.
     NotFound,
-    /// It is here, but must not be read.
+    /// The file exists but may not be read.
     NotAllowed,
-    /// The system is short of something; it may work later.
+    /// The system lacks a resource; a later request may succeed.
     Busy(String),
     /// Reading failed.
     Failed(String),
@@ -162,8 +163,8 @@ impl fmt::Display for Unavailable {
         match self {
             Self::NotFound => f.write_str("there is no such file here"),
             Self::NotAllowed => f.write_str("the file may not be read"),
-            Self::Busy(why) => write!(f, "{why}; try again later"),
-            Self::Failed(why) => write!(f, "the file cannot be read: {why}"),
+            Self::Busy(reason) => write!(f, "{reason}; try again later"),
+            Self::Failed(reason) => write!(f, "the file cannot be read: {reason}"),
         }
     }
 }

@@ -266,7 +266,8 @@ where
         // that a long row of failures does not hold the loop.
         let to_reap = !self.ended.is_empty() || !self.failed_dials.is_empty();
         let arriving = self.sockets.iter().any(DatagramSocket::is_ready);
-        if !self.run_queue.is_empty() || accepting || arriving || to_reap {
+        let has_work = self.role.has_work();
+        if !self.run_queue.is_empty() || accepting || arriving || to_reap || has_work {
             return Some(Duration::ZERO);
         }
         let drain = match self.stopping {
@@ -321,7 +322,8 @@ where
             };
             self.too_late(slot);
         }
-        if self.role.next_deadline().is_some_and(|due| due <= self.now) {
+        let is_due = |due| due <= self.now;
+        if self.role.has_work() || self.role.next_deadline().is_some_and(is_due) {
             self.call_role(R::on_timer);
         }
         self.read_letters();

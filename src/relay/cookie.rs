@@ -1,8 +1,8 @@
-//! Cookies: whoever sends one back receives what is sent to his address.
+//! Cookies: a client that returns its cookie receives datagrams at its address.
 //!
-//! A cookie is a keyed hash over address and port, so that the relay need not
-//! remember anybody. The key changes, and the one before it is good for as long
-//! again.
+//! A cookie is a keyed hash over address and port, so that the relay stores
+//! nothing per client. The key rotates; the previous key stays valid for one more
+//! epoch.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -10,94 +10,94 @@ use std::time::{Duration, Instant};
 use crate::protocol::{Cookie, canonical};
 use crate::rate_limiter::RateLimiter;
 
-/// How often the key changes: a cookie is good for this time at least, and for
-/// twice this time at most.
+/// How often the key rotates: a cookie is valid for at least this time and at most
+/// twice this time.
 const EPOCH: Duration = Duration::from_secs(120);
 
-/// So short that even `PING` is answered by a cookie within three times its
-/// length. That is 35 bits, and two keys are good: who writes somebody else's
-/// address hits one in 2^34 times and does not see when. A million datagrams a
-/// second are five hours for one of them.
+/// Letters of a cookie. Short enough that even the reply to `PING` stays within three
+/// times the request. 35 bits, with two valid keys: a sender with a forged address
+/// guesses right once in 2^34 attempts and does not learn which one; at a million
+/// datagrams per second that takes five hours.
 const LENGTH: usize = 7;
 
-/// RFC 4648, section 6, in small letters.
+/// The base32 alphabet (RFC 4648, section 6) in lower case.
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 type Key = [u8; blake3::KEY_LEN];
 
-/// Gives cookies out and knows them again.
+/// Issues and verifies cookies.
 pub(super) struct Cookies {
     secret: Key,
-    began: Instant,
+    started: Instant,
     epoch: u64,
-    /// The key of this epoch, and the one before.
+    /// The keys of this epoch and of the one before.
     keys: [Key; 2],
     /// Wrong ones that are answered in a second.
-    rate: u32,
-    pace: RateLimiter,
-    wrong: u64,
+    wrong_rate: u32,
+    wrong_limiter: RateLimiter,
+    wrong_count: u64,
 }
 
 impl Cookies {
-    pub(super) fn new(secret: Key, rate: u32, now: Instant) -> Self {
+    pub(super) fn new(secret: Key, wrong_rate: u32, now: Instant) -> Self {
         let mut cookies = Self {
             secret,
-            began: now,
+            started: now,
             epoch: 0,
             keys: [[0; blake3::KEY_LEN]; 2],
-            rate,
-            pace: RateLimiter::new(rate, now),
-            wrong: 0,
+            wrong_rate,
+            wrong_limiter: RateLimiter::new(wrong_rate, now),
+            wrong_count: 0,
         };
-        cookies.renew();
+        cookies.derive_keys();
         cookies
     }
 
-    /// The cookie of whoever is at this address.
-    pub(super) fn give(&mut self, now: Instant, to: SocketAddr) -> Cookie {
-        self.turn_to(now);
-        let letters = letters(&self.keys[0], to);
-        // Seven letters of the alphabet are a cookie.
+    /// The cookie for a client address.
+    pub(super) fn issue(&mut self, now: Instant, to: SocketAddr) -> Cookie {
+        self.rotate_keys(now);
+        let letters = encode(&self.keys[0], to);
+        // Seven letters of the alphabet are a valid cookie.
         let text = std::str::from_utf8(&letters).unwrap_or_default();
         text.parse().expect("letters and digits")
     }
 
-    /// Whether this cookie was given to that address, and lately.
-    pub(super) fn knows(&mut self, now: Instant, from: SocketAddr, cookie: &Cookie) -> bool {
-        self.turn_to(now);
-        let given = number(cookie.as_str().as_bytes());
-        let is_of = |key| number(&letters(key, from)) == given;
+    /// Whether this cookie was recently issued to that address.
+    pub(super) fn verify(&mut self, now: Instant, from: SocketAddr, cookie: &Cookie) -> bool {
+        self.rotate_keys(now);
+        let given = as_integer(cookie.as_str().as_bytes());
+        let is_of = |key| as_integer(&encode(key, from)) == given;
         self.keys.iter().any(is_of)
     }
 
-    /// A wrong one came. Returns whether to answer: a flood of them is dropped.
-    pub(super) fn count_wrong(&mut self, now: Instant) -> bool {
-        self.wrong += 1;
-        self.pace.allows(self.rate, now)
+    /// Counts a wrong cookie. Returns whether to reply: a flood is dropped.
+    pub(super) fn allow_wrong(&mut self, now: Instant) -> bool {
+        self.wrong_count += 1;
+        self.wrong_limiter.allows(self.wrong_rate, now)
     }
 
-    /// How many wrong ones came.
-    pub(super) fn wrong(&self) -> u64 {
-        self.wrong
+    /// Number of wrong cookies received.
+    pub(super) fn wrong_count(&self) -> u64 {
+        self.wrong_count
     }
 
-    fn turn_to(&mut self, now: Instant) {
-        let epoch = now.saturating_duration_since(self.began).as_secs() / EPOCH.as_secs();
+    fn rotate_keys(&mut self, now: Instant) {
+        let epoch = now.saturating_duration_since(self.started).as_secs() / EPOCH.as_secs();
         if epoch != self.epoch {
             self.epoch = epoch;
-            self.renew();
+            self.derive_keys();
         }
     }
 
-    fn renew(&mut self) {
-        // Epochs begin with 1, so that there is one before the first.
+    fn derive_keys(&mut self) {
+        // Keys are numbered from 1, so that the first epoch has a previous key.
         let key = |number: u64| *blake3::keyed_hash(&self.secret, &number.to_le_bytes()).as_bytes();
         self.keys = [key(self.epoch + 1), key(self.epoch)];
     }
 }
 
-/// The cookie that a key makes for an address.
-fn letters(key: &Key, to: SocketAddr) -> [u8; LENGTH] {
+/// The cookie of an address under a key.
+fn encode(key: &Key, to: SocketAddr) -> [u8; LENGTH] {
     let mut input = [0; 18];
     let ip = match canonical(to.ip()) {
         IpAddr::V4(ip) => ip.to_ipv6_mapped(),
@@ -113,8 +113,8 @@ fn letters(key: &Key, to: SocketAddr) -> [u8; LENGTH] {
     letters
 }
 
-/// As one number, so that to compare two takes always the same time.
-fn number(letters: &[u8]) -> u128 {
+/// The letters as one number, so that comparing two takes constant time.
+fn as_integer(letters: &[u8]) -> u128 {
     let shifted = letters.iter().map(|letter| u128::from(*letter));
     shifted.fold(0, |number, letter| number << 8 | letter)
 }
@@ -128,32 +128,32 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_good_for_its_address_and_port_only() {
+    fn a_cookie_is_valid_for_its_address_and_port_only() {
         let now = Instant::now();
         let mut cookies = Cookies::new([7; 32], 1, now);
-        let cookie = cookies.give(now, at("192.0.2.1:5"));
+        let cookie = cookies.issue(now, at("192.0.2.1:5"));
         assert_eq!(cookie.as_str().len(), LENGTH);
-        assert!(cookies.knows(now, at("192.0.2.1:5"), &cookie));
-        assert!(cookies.knows(now, at("[::ffff:192.0.2.1]:5"), &cookie));
+        assert!(cookies.verify(now, at("192.0.2.1:5"), &cookie));
+        assert!(cookies.verify(now, at("[::ffff:192.0.2.1]:5"), &cookie));
         for other in ["192.0.2.1:6", "192.0.2.2:5", "[2001:db8::1]:5"] {
-            assert!(!cookies.knows(now, at(other), &cookie), "{other}");
+            assert!(!cookies.verify(now, at(other), &cookie), "{other}");
         }
         let longer: Cookie = format!("a{cookie}").parse().expect("a word");
-        assert!(!cookies.knows(now, at("192.0.2.1:5"), &longer));
+        assert!(!cookies.verify(now, at("192.0.2.1:5"), &longer));
         let mut others = Cookies::new([8; 32], 1, now);
-        assert!(!others.knows(now, at("192.0.2.1:5"), &cookie));
+        assert!(!others.verify(now, at("192.0.2.1:5"), &cookie));
     }
 
     #[test]
-    fn a_cookie_is_good_for_two_minutes_and_not_for_ever() {
-        let began = Instant::now();
+    fn a_cookie_is_valid_for_two_to_four_minutes() {
+        let started = Instant::now();
         let from = at("192.0.2.1:5");
         for given in [0, 1, 60, 119, 120, 1000] {
-            let mut cookies = Cookies::new([7; 32], 1, began);
-            let given = began + Duration::from_secs(given);
-            let cookie = cookies.give(given, from);
-            assert!(cookies.knows(given + EPOCH, from, &cookie));
-            assert!(!cookies.knows(given + 2 * EPOCH, from, &cookie));
+            let mut cookies = Cookies::new([7; 32], 1, started);
+            let given = started + Duration::from_secs(given);
+            let cookie = cookies.issue(given, from);
+            assert!(cookies.verify(given + EPOCH, from, &cookie));
+            assert!(!cookies.verify(given + 2 * EPOCH, from, &cookie));
         }
     }
 
@@ -161,8 +161,8 @@ mod tests {
     fn a_flood_of_wrong_cookies_is_dropped() {
         let now = Instant::now();
         let mut cookies = Cookies::new([7; 32], 5, now);
-        let answered = (0..100).filter(|_| cookies.count_wrong(now)).count();
-        assert_eq!((answered, cookies.wrong()), (5, 100));
-        assert!(cookies.count_wrong(now + Duration::from_secs(1)));
+        let answered = (0..100).filter(|_| cookies.allow_wrong(now)).count();
+        assert_eq!((answered, cookies.wrong_count()), (5, 100));
+        assert!(cookies.allow_wrong(now + Duration::from_secs(1)));
     }
 }

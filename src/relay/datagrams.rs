@@ -1,28 +1,17 @@
-//! Datagrams: the same lines, behind a cookie.
+//! Requests in datagrams: the same lines, after a cookie.
 //!
-//! Without a valid cookie nothing changes, and the answer is never longer than
-//! three times the request: who writes somebody else's address on a datagram
-//! gains nothing.
+//! Without a valid cookie nothing is executed, and the reply is at most three times
+//! as long as the request: a forged sender address gains nothing.
 
-use std::time::Instant;
-
-use memchr::{memchr, memchr_iter, memrchr};
-
-use crate::protocol::{Count, MAX_AMPLIFICATION, MAX_DATAGRAM, Reply, RequestDatagram};
-use crate::relay::session::{RelaySession, RequestContext};
-use crate::relay::{Context, Relay};
-use crate::role::{FramingError, Input, ReadNext, UdpPeer};
-use crate::session::server::say;
-
-/// No request that changes anything has a longer answer. While there is less room
-/// in the reply, the next line is left for another datagram.
-const LONGEST_ANSWER: usize = 200;
-
-/// The longest head of a list that was cut, with its end.
-const LONGEST_HEAD: usize = "HOLDERS  \n".len() + 2 * 20;
+use crate::protocol::{MAX_AMPLIFICATION, RequestDatagram};
+use crate::relay::Relay;
+use crate::relay::session::RelaySession;
+use crate::role::{Context, FramingError, Input, ReadNext, UdpPeer};
+use crate::session::responder::Responder;
+use crate::session::server::RequestContext;
 
 impl Relay {
-    pub(super) fn read_datagram(
+    pub(super) fn answer_datagram(
         &mut self,
         context: &mut Context<'_, Self>,
         from: UdpPeer,
@@ -31,85 +20,44 @@ impl Relay {
         let Some(requests) = RequestDatagram::parse(bytes) else {
             return;
         };
+        let now = context.now;
         let header = requests.header;
-        let reply = context.out.datagram(from);
-        let start = reply.len();
-        if let Some(tag) = header.tag {
-            say(reply, Reply::Tag(tag));
-        }
         if let Some(cookie) = header.cookie {
-            if self.cookies.knows(context.now, from.address, &cookie) {
-                return self.answer_lines(context.now, from, &requests, start, reply);
+            if self.cookies.verify(now, from.address, &cookie) {
+                let mut reply = Responder::to_datagram(context.out, from, header.tag);
+                let context = RequestContext::new(now, context.traffic, from.address, None);
+                return self.answer_requests(&context, &requests, &mut reply);
             }
-            if !self.cookies.count_wrong(context.now) {
-                return reply.truncate(start);
-            }
-        }
-        say(
-            reply,
-            Reply::Cookie(self.cookies.give(context.now, from.address)),
-        );
-        if reply.len() - start > MAX_AMPLIFICATION * bytes.len() {
-            reply.truncate(start);
-        }
-    }
-
-    /// Carries out the lines in order until the reply, which begins at `start`,
-    /// is full. Whoever sent them counts the answers.
-    fn answer_lines(
-        &mut self,
-        now: Instant,
-        from: UdpPeer,
-        requests: &RequestDatagram<'_>,
-        start: usize,
-        reply: &mut Vec<u8>,
-    ) {
-        let mut session = RelaySession::default();
-        let mut caller = RequestContext::new(from.address, &mut session);
-        let first = reply.len();
-        for line in requests.lines() {
-            let begin = reply.len();
-            let room = MAX_DATAGRAM - (begin - start);
-            if room < LONGEST_ANSWER {
+            if !self.cookies.allow_wrong(now) {
                 return;
             }
-            let heard = if line.len() < self.settings.max_line {
+        }
+        let cookie = self.cookies.issue(now, from.address);
+        let max_bytes = MAX_AMPLIFICATION * bytes.len();
+        Responder::to_datagram(context.out, from, header.tag).cookie(cookie, max_bytes);
+    }
+
+    /// Executes the requests in order until the datagram of replies is full.
+    fn answer_requests(
+        &mut self,
+        context: &RequestContext<'_>,
+        requests: &RequestDatagram<'_>,
+        reply: &mut Responder<'_, Self>,
+    ) {
+        let mut session = RelaySession::default();
+        for line in requests.lines() {
+            if !reply.begin_reply() {
+                return;
+            }
+            let input = if line.len() < self.settings.max_line {
                 Input::Line(line)
             } else {
                 Input::FramingError(FramingError::LineTooLong)
             };
-            let next = match caller.request(heard, self.settings.max_unknown, reply) {
-                Ok(request) => self.answer_briefly(now, &mut caller, request, room, reply),
-                Err(next) => next,
-            };
-            if reply.len() - begin > room {
-                // It may have a datagram of its own. Only if that is not
-                // enough either, it is cut.
-                if begin > first {
-                    return reply.truncate(begin);
-                }
-                return cut(begin, room, reply);
-            }
-            if let ReadNext::Close(_) = next {
+            let next = self.answer(context, &mut session, input, reply);
+            if !reply.end_reply() || matches!(next, ReadNext::Close(_)) {
                 return;
             }
         }
     }
-}
-
-/// Shortens a list to those lines that fit, and tells how many there are.
-fn cut(begin: usize, room: usize, reply: &mut Vec<u8>) {
-    let list = reply.split_off(begin);
-    let head = memchr(b'\n', &list).unwrap_or(list.len());
-    let lines = list.get(head + 1..).unwrap_or_default();
-    let lines = &lines[..lines.len().min(room - LONGEST_HEAD)];
-    let lines = &lines[..memrchr(b'\n', lines).map_or(0, |end| end + 1)];
-    let shown = memchr_iter(b'\n', lines).count() as u64;
-    match Reply::parse(&list[..head]) {
-        Ok(Reply::Nodes(all)) => say(reply, Reply::Nodes(Count::truncated(shown, all.total()))),
-        Ok(Reply::Holders(all)) => say(reply, Reply::Holders(Count::truncated(shown, all.total()))),
-        // No other answer is as long as a datagram.
-        other => debug_assert!(false, "{other:?} is too long"),
-    }
-    reply.extend_from_slice(lines);
 }

@@ -1,43 +1,44 @@
-//! The nodes that the relay knows, each for as long as its lease lasts.
+//! The directory of registered nodes. An entry lives as long as its lease.
 
 use std::hint::black_box;
 use std::iter;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
-use crate::protocol::{Count, NodeAddress, Reply, address_group};
+use crate::protocol::{NodeAddress, address_group};
 use crate::relay::table::{Keyed, SlotId, Table};
-use crate::session::server::say;
+use crate::session::line_codec::RenderedReply;
 use crate::timers::{TimerKind, Timers};
 
-/// All leases are equally long: one lane holds them in the order of their ends.
-const LEASES: TimerKind = 0;
-/// No node: the end of the list.
-const NONE: SlotId = SlotId::MAX;
+/// All leases have the same length: one timer kind holds them in order of expiry.
+const LEASE: TimerKind = 0;
+/// No slot: the end of the linked list.
+const NIL: SlotId = SlotId::MAX;
 
-/// Addresses of live nodes, in the order of their first registration.
+/// Live nodes, in the order of their first registration.
 pub(super) struct Directory {
-    /// Those that left stay, hidden, until their files are taken out of the index.
+    /// Includes, hidden, the departed nodes.
     nodes: Table<NodeEntry>,
-    left: Vec<SlotId>,
+    /// Nodes that left and whose files may still be in the index.
+    departed: Vec<SlotId>,
     hosts: Table<Host>,
     leases: Timers,
-    /// The ends of the list in the order of first registration.
+    /// The ends of the linked list in order of first registration.
     first: SlotId,
     last: SlotId,
     loopback_nodes: usize,
-    /// The list as clients elsewhere and clients on loopback see it, until it changes.
-    rendered: [Option<Arc<[u8]>>; 2],
+    /// The reply to `LIST` for clients elsewhere and for clients on loopback, until
+    /// the directory changes.
+    rendered_lists: [Option<RenderedReply>; 2],
 }
 
 struct NodeEntry {
     address: NodeAddress,
-    /// Who registered it: nobody else may take it away.
+    /// The address that registered the node; only this address may unregister it.
     source: IpAddr,
-    /// Which registration was the last whose connection told its files.
+    /// The newest registration that announced files; older connections are stale.
     last_announcer: u64,
-    /// Its neighbours in the order of first registration.
+    /// The neighbours in the linked list.
     previous: SlotId,
     next: SlotId,
     is_live: bool,
@@ -51,9 +52,9 @@ impl Keyed for NodeEntry {
     }
 }
 
-/// A host that has nodes.
+/// A host with at least one node.
 struct Host {
-    /// What counts as one host, see [`address_group`].
+    /// See [`address_group`].
     group: IpAddr,
     nodes: u32,
 }
@@ -66,36 +67,36 @@ impl Keyed for Host {
     }
 }
 
-/// Why an entry was not made or not taken away.
+/// Why a node was not registered or not unregistered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Refusal {
-    /// There is no such node.
-    Unknown,
-    /// Somebody else registered it.
-    NotYours,
-    /// The directory has as many nodes as it may have.
-    Full,
-    /// The host has as many nodes as one may have.
+pub(super) enum DirectoryError {
+    /// The node is not registered.
+    UnknownNode,
+    /// Another source address registered the node.
+    NotOwner,
+    /// The directory has reached its limit of nodes.
+    DirectoryFull,
+    /// The host has reached the limit of nodes per address.
     HostFull,
 }
 
 impl Directory {
-    /// An empty directory; no deadline in it will be before `now`.
+    /// An empty directory. All its deadlines are later than `now`.
     #[must_use]
     pub(super) fn new(now: Instant) -> Self {
         Self {
             nodes: Table::default(),
-            left: Vec::new(),
+            departed: Vec::new(),
             hosts: Table::default(),
             leases: Timers::new(now, 1),
-            first: NONE,
-            last: NONE,
+            first: NIL,
+            last: NIL,
             loopback_nodes: 0,
-            rendered: [None, None],
+            rendered_lists: [None, None],
         }
     }
 
-    /// How many nodes `on_loopback` clients, or others, see.
+    /// Number of nodes visible to clients on loopback, or to others.
     #[must_use]
     pub(super) fn len(&self, on_loopback: bool) -> usize {
         if on_loopback {
@@ -105,12 +106,12 @@ impl Directory {
         }
     }
 
-    /// Adds a node until `end`, or renews its lease. Registrations are numbered:
-    /// this one is `number`.
+    /// Adds a node with a lease until `end`, or renews its lease. `number` is the
+    /// serial number of this registration.
     ///
     /// # Errors
-    /// [`Refusal::Full`] if it is new and there are `max` already, and
-    /// [`Refusal::HostFull`] if its host has `max_of_host`.
+    /// [`DirectoryError::DirectoryFull`] if the node is new and there are `max` nodes,
+    /// [`DirectoryError::HostFull`] if its host has `max_per_host`.
     pub(super) fn register(
         &mut self,
         address: NodeAddress,
@@ -118,128 +119,125 @@ impl Directory {
         number: u64,
         end: Instant,
         max: usize,
-        max_of_host: usize,
-    ) -> Result<SlotId, Refusal> {
-        let place = match self.nodes.find(&address) {
-            Some(place) => {
-                self.nodes[place].source = source;
-                place
+        max_per_host: usize,
+    ) -> Result<SlotId, DirectoryError> {
+        let slot = match self.nodes.find(&address) {
+            Some(slot) => {
+                self.nodes[slot].source = source;
+                slot
             }
-            None if self.nodes.len() >= max => return Err(Refusal::Full),
-            None => self.add(address, source, number, max_of_host)?,
+            None if self.nodes.len() >= max => return Err(DirectoryError::DirectoryFull),
+            None => self.add(address, source, number, max_per_host)?,
         };
-        self.leases.set(place as usize, LEASES, end);
-        Ok(place)
+        self.leases.set(slot as usize, LEASE, end);
+        Ok(slot)
     }
 
-    /// Brings what [`Directory::register`] will look at into the processor's cache.
+    /// Loads the memory that [`Directory::register`] reads into the CPU cache.
     pub(super) fn prefetch(&self, addresses: &[NodeAddress]) {
-        let places = self.nodes.prefetch(addresses.iter());
-        for place in &places {
+        let slots = self.nodes.prefetch(addresses.iter());
+        for slot in &slots {
             black_box(
                 self.nodes
-                    .get(*place)
+                    .get(*slot)
                     .map(|node| (node.address.port(), node.next)),
             );
         }
         self.leases
-            .prefetch(places.into_iter().map(|place| place as usize));
+            .prefetch(slots.into_iter().map(|slot| slot as usize));
     }
 
-    /// Where the node is, if it is there and was registered by `source`.
-    pub(super) fn place(&self, address: &NodeAddress, source: IpAddr) -> Option<SlotId> {
-        let place = self.nodes.find(address)?;
-        (self.nodes[place].source == source).then_some(place)
+    /// The slot of a live node, if `source` registered it.
+    pub(super) fn registered_slot(&self, address: &NodeAddress, source: IpAddr) -> Option<SlotId> {
+        let slot = self.nodes.find(address)?;
+        (self.nodes[slot].source == source).then_some(slot)
     }
 
-    /// Whether the connection that made the registration `number` may tell the
-    /// node's files. Once a later one has told any, what an earlier one still
-    /// says has come late, and is not true any more.
-    pub(super) fn may_tell(&mut self, place: SlotId, number: u64) -> bool {
-        let node = &mut self.nodes[place];
+    /// Whether the connection of the registration `number` may change the node's
+    /// files. After a later registration has announced files, requests from earlier
+    /// connections are stale.
+    pub(super) fn accept_announcer(&mut self, slot: SlotId, number: u64) -> bool {
+        let node = &mut self.nodes[slot];
         node.last_announcer = node.last_announcer.max(number);
         node.last_announcer == number
     }
 
-    /// The node at a place, unless it has left or is hidden from the asker.
-    pub(super) fn seen(&self, place: SlotId, on_loopback: bool) -> Option<NodeAddress> {
-        let node = self.nodes.get(place)?;
+    /// The address of a node, unless the node has left or is not visible to the
+    /// requester.
+    pub(super) fn visible_address(&self, slot: SlotId, on_loopback: bool) -> Option<NodeAddress> {
+        let node = self.nodes.get(slot)?;
         (node.is_live && (on_loopback || !node.address.is_loopback())).then_some(node.address)
     }
 
-    /// Whether the asker sees every node of which there may be files.
-    pub(super) fn all_seen(&self, on_loopback: bool) -> bool {
-        self.left.is_empty() && (on_loopback || self.loopback_nodes == 0)
+    /// Whether every node with files in the index is visible to the requester.
+    pub(super) fn is_everyone_visible(&self, on_loopback: bool) -> bool {
+        self.departed.is_empty() && (on_loopback || self.loopback_nodes == 0)
     }
 
-    /// A node that has left and whose files may still be in the index.
-    pub(super) fn left(&self) -> Option<SlotId> {
-        self.left.last().copied()
+    /// One of the departed nodes.
+    pub(super) fn next_departed(&self) -> Option<SlotId> {
+        self.departed.last().copied()
     }
 
-    /// Its files are out of the index: the place may be used again.
-    pub(super) fn release_left(&mut self) {
-        if let Some(place) = self.left.pop() {
-            self.nodes.remove(place);
+    /// Frees the slot of [`Directory::next_departed`], whose files are removed.
+    pub(super) fn release_departed(&mut self) {
+        if let Some(slot) = self.departed.pop() {
+            self.nodes.remove(slot);
         }
     }
 
-    /// Takes a node out. `source` must be who registered it, or `may_all`.
+    /// Removes a node. `source` must have registered the node, or be trusted.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`] or [`Refusal::NotYours`].
+    /// [`DirectoryError::UnknownNode`] or [`DirectoryError::NotOwner`].
     pub(super) fn unregister(
         &mut self,
         address: &NodeAddress,
         source: IpAddr,
-        may_all: bool,
-    ) -> Result<(), Refusal> {
-        let place = self.nodes.find(address).ok_or(Refusal::Unknown)?;
-        if self.nodes[place].source != source && !may_all {
-            return Err(Refusal::NotYours);
+        is_trusted: bool,
+    ) -> Result<(), DirectoryError> {
+        let slot = self
+            .nodes
+            .find(address)
+            .ok_or(DirectoryError::UnknownNode)?;
+        if self.nodes[slot].source != source && !is_trusted {
+            return Err(DirectoryError::NotOwner);
         }
-        self.leases.clear(place as usize);
-        self.remove(place);
+        self.leases.clear(slot as usize);
+        self.remove(slot);
         Ok(())
     }
 
-    /// When the next lease ends.
+    /// When the next lease expires.
     #[must_use]
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.leases.next()
     }
 
-    /// Takes out one node whose lease has ended.
+    /// Removes one node whose lease has expired.
     pub(super) fn expire_one(&mut self, now: Instant) -> Option<NodeAddress> {
-        let place = self.leases.take_due(now)?;
-        Some(self.remove(place as SlotId))
+        let slot = self.leases.take_due(now)?;
+        Some(self.remove(slot as SlotId))
     }
 
-    /// The whole answer to `LIST`, made once for each change of the directory.
-    pub(super) fn list(&mut self, on_loopback: bool) -> Arc<[u8]> {
-        if let Some(list) = &self.rendered[usize::from(on_loopback)] {
-            return Arc::clone(list);
+    /// The reply to `LIST`, rendered once per change of the directory.
+    pub(super) fn rendered_list(&mut self, on_loopback: bool) -> RenderedReply {
+        if let Some(list) = &self.rendered_lists[usize::from(on_loopback)] {
+            return list.clone();
         }
-        let mut text = Vec::new();
-        self.write_list(&mut text, on_loopback, usize::MAX);
-        let list: Arc<[u8]> = text.into();
-        self.rendered[usize::from(on_loopback)] = Some(Arc::clone(&list));
+        let nodes = self.visible_nodes(on_loopback);
+        let list = RenderedReply::nodes(self.len(on_loopback), nodes);
+        self.rendered_lists[usize::from(on_loopback)] = Some(list.clone());
         list
     }
 
-    /// Appends the answer to `LIST`. It stops where it is longer than `room` bytes:
-    /// whoever has little room must not cost more.
-    pub(super) fn write_list(&self, text: &mut Vec<u8>, on_loopback: bool, room: usize) {
-        let start = text.len();
-        say(text, Reply::Nodes(Count::all(self.len(on_loopback) as u64)));
-        let place = |place: SlotId| (place != NONE).then_some(place);
-        let in_order = iter::successors(place(self.first), |at| place(self.nodes[*at].next));
-        for node in in_order.filter_map(|place| self.seen(place, on_loopback)) {
-            say(text, node);
-            if text.len() - start > room {
-                break;
-            }
-        }
+    /// The nodes visible to clients on loopback, or to others.
+    pub(super) fn visible_nodes(&self, on_loopback: bool) -> impl Iterator<Item = NodeAddress> {
+        let occupied = |slot: SlotId| (slot != NIL).then_some(slot);
+        let slots = iter::successors(occupied(self.first), move |slot| {
+            occupied(self.nodes[*slot].next)
+        });
+        slots.filter_map(move |slot| self.visible_address(slot, on_loopback))
     }
 
     fn add(
@@ -247,40 +245,40 @@ impl Directory {
         address: NodeAddress,
         source: IpAddr,
         number: u64,
-        max_of_host: usize,
-    ) -> Result<SlotId, Refusal> {
+        max_per_host: usize,
+    ) -> Result<SlotId, DirectoryError> {
         let group = address_group(address.ip());
         match self.hosts.find(&group) {
-            Some(host) if self.hosts[host].nodes as usize >= max_of_host => {
-                return Err(Refusal::HostFull);
+            Some(host) if self.hosts[host].nodes as usize >= max_per_host => {
+                return Err(DirectoryError::HostFull);
             }
             Some(host) => self.hosts[host].nodes += 1,
             None => {
                 self.hosts.insert(Host { group, nodes: 1 });
             }
         }
-        let place = self.nodes.insert(NodeEntry {
+        let slot = self.nodes.insert(NodeEntry {
             address,
             source,
             last_announcer: number,
             previous: self.last,
-            next: NONE,
+            next: NIL,
             is_live: true,
         });
-        self.join(self.last, place);
-        self.join(place, NONE);
+        self.link(self.last, slot);
+        self.link(slot, NIL);
         self.loopback_nodes += usize::from(address.is_loopback());
-        self.rendered = [None, None];
-        Ok(place)
+        self.rendered_lists = [None, None];
+        Ok(slot)
     }
 
-    fn remove(&mut self, place: SlotId) -> NodeAddress {
-        self.nodes.hide(place);
-        self.left.push(place);
-        let node = &mut self.nodes[place];
+    fn remove(&mut self, slot: SlotId) -> NodeAddress {
+        self.nodes.hide(slot);
+        self.departed.push(slot);
+        let node = &mut self.nodes[slot];
         node.is_live = false;
         let (address, previous, next) = (node.address, node.previous, node.next);
-        self.join(previous, next);
+        self.link(previous, next);
         if let Some(host) = self.hosts.find(&address_group(address.ip())) {
             self.hosts[host].nodes -= 1;
             if self.hosts[host].nodes == 0 {
@@ -288,18 +286,18 @@ impl Directory {
             }
         }
         self.loopback_nodes -= usize::from(address.is_loopback());
-        self.rendered = [None, None];
+        self.rendered_lists = [None, None];
         address
     }
 
-    /// Makes two nodes neighbours, or one the end of the list.
-    fn join(&mut self, previous: SlotId, next: SlotId) {
+    /// Links two neighbours, or makes one node the end of the list.
+    fn link(&mut self, previous: SlotId, next: SlotId) {
         match previous {
-            NONE => self.first = next,
+            NIL => self.first = next,
             previous => self.nodes[previous].next = next,
         }
         match next {
-            NONE => self.last = previous,
+            NIL => self.last = previous,
             next => self.nodes[next].previous = previous,
         }
     }
@@ -313,7 +311,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_list_is_in_the_order_of_first_registration_whoever_leaves(
+        fn the_list_is_in_order_of_first_registration(
             steps in prop::collection::vec((1..9_u16, any::<bool>()), 0..60)
         ) {
             let now = Instant::now();
@@ -330,13 +328,13 @@ mod tests {
                     }
                 } else if directory.unregister(&address, source, false).is_ok() {
                     model.retain(|other| *other != line);
-                    // The place may be another's.
-                    directory.release_left();
+                    // The slot may be reused.
+                    directory.release_departed();
                 }
                 let mut expected = format!("NODES {}\n", model.len());
                 expected.extend(model.iter().map(|line| format!("{line}\n")));
-                let list = directory.list(false);
-                prop_assert_eq!(std::str::from_utf8(&list), Ok(expected.as_str()));
+                let list = directory.rendered_list(false);
+                prop_assert_eq!(std::str::from_utf8(list.bytes()), Ok(expected.as_str()));
             }
         }
     }

@@ -1,68 +1,67 @@
-//! Files of the nodes: sharing, finding, searching.
+//! `SHARE`, `UNSHARE`, `FIND`: the files of the nodes.
 
-use std::time::Instant;
-
-use log::debug;
-
-use crate::protocol::{Code, Count, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Reply};
-use crate::relay::index::{Holder, PAGES_AT_ONCE, Quota, Search, Seen};
-use crate::relay::session::{RequestContext, Subject};
+use crate::protocol::{Code, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash};
+use crate::relay::index::{Holder, Quota};
+use crate::relay::session::Registration;
 use crate::relay::table::SlotId;
-use crate::relay::{Rejection, Relay};
-use crate::role::{ConnId, Context, ReadNext};
-use crate::session::server::say;
+use crate::relay::{Relay, RelaySession};
+use crate::role::ReadNext;
+use crate::session::responder::{Rejection, Responder};
+use crate::session::server::RequestContext;
 
-/// Files of nodes that left which are taken out in one go.
-const FORGOTTEN_AT_ONCE: usize = 2000;
-
-/// What was looked through in one round of the loop.
-pub(super) struct SearchBudget {
-    round: Instant,
-    pages: usize,
-}
-
-/// A search that takes more than one step, and who waits for it.
-pub(super) struct Pending {
-    conn: ConnId,
-    on_loopback: bool,
-    search: Search,
-    /// All was looked at; the asker will take it.
-    done: bool,
-}
+/// Files of departed nodes that are removed in one turn of the loop.
+const MAX_REMOVED_PER_TURN: usize = 2000;
 
 impl Relay {
-    /// The place of the node for which this connection speaks.
-    pub(super) fn subject(&self, caller: &RequestContext<'_>) -> Result<SlotId, Rejection> {
-        match caller.session.subject() {
-            Subject::Node(address, _) => self.directory.place(&address, caller.ip),
-            Subject::Never | Subject::Refused => None,
+    /// The node that this connection registered, while its lease lasts.
+    pub(super) fn registered_node(
+        &self,
+        context: &RequestContext<'_>,
+        session: &RelaySession,
+    ) -> Result<SlotId, Rejection> {
+        match session.registration() {
+            Registration::Active(address, _) => {
+                self.directory.registered_slot(&address, context.ip)
+            }
+            Registration::None | Registration::Rejected => None,
         }
         .ok_or_else(register_first)
     }
 
-    /// Likewise, if this connection may tell its files.
-    pub(super) fn announcing_node(
+    /// The node that this connection registered, if the connection may change its files.
+    fn announcing_node(
         &mut self,
-        caller: &RequestContext<'_>,
+        context: &RequestContext<'_>,
+        session: &RelaySession,
     ) -> Result<SlotId, Rejection> {
-        let place = self.subject(caller)?;
-        match caller.session.subject() {
-            Subject::Node(_, number) if self.directory.may_tell(place, number) => Ok(place),
-            Subject::Node(..) | Subject::Never | Subject::Refused => Err(register_first()),
+        let slot = self.registered_node(context, session)?;
+        match session.registration() {
+            Registration::Active(_, number) if self.directory.accept_announcer(slot, number) => {
+                Ok(slot)
+            }
+            Registration::Active(..) | Registration::None | Registration::Rejected => {
+                Err(register_first())
+            }
         }
     }
 
     pub(super) fn share(
         &mut self,
-        caller: &RequestContext<'_>,
-        size: u64,
-        hash: MaybeHash,
-        name: &FileName<'_>,
-    ) -> Result<(), Rejection> {
-        let node = self.announcing_node(caller)?;
+        context: &RequestContext<'_>,
+        session: &RelaySession,
+        (size, hash, name): (u64, MaybeHash, FileName<'_>),
+        reply: &mut Responder<'_, Self>,
+    ) -> ReadNext {
         let quota = self.settings.quota;
-        if self.index.share(name, Holder::new(node, size, hash), quota) {
-            return Ok(());
+        let node = match self.announcing_node(context, session) {
+            Ok(node) => node,
+            Err(rejection) => return reply.reject(rejection),
+        };
+        if self
+            .index
+            .insert(&name, Holder::new(node, size, hash), quota)
+        {
+            return reply.ok();
         }
         let Quota { files, bytes, all } = quota;
         let text = if self.index.is_full(quota) {
@@ -70,166 +69,76 @@ impl Relay {
         } else {
             format!("a node shares at most {files} files and {bytes} bytes of names")
         };
-        Err((Code::LimitReached, text))
+        reply.error(Code::LimitReached, text)
     }
 
-    /// The answer to `FIND`. It stops where it is longer than `room` bytes.
+    pub(super) fn unshare(
+        &mut self,
+        context: &RequestContext<'_>,
+        session: &RelaySession,
+        name: &FileName<'_>,
+        reply: &mut Responder<'_, Self>,
+    ) -> ReadNext {
+        match self.announcing_node(context, session) {
+            Ok(node) if self.index.remove(node, name) => reply.ok(),
+            Ok(_) => reply.not_found(),
+            Err(rejection) => reply.reject(rejection),
+        }
+    }
+
     pub(super) fn find(
         &mut self,
-        reply: &mut Vec<u8>,
+        context: &RequestContext<'_>,
         name: &FileName<'_>,
-        on_loopback: bool,
-        room: usize,
-    ) {
-        let all = self.index.find(name);
-        // Not everybody is to ask the same one first.
-        let turns = (self.finds % all.len().max(1) as u64) as usize;
-        let (last, first) = all.split_at(turns);
-        let holders = first.iter().chain(last).filter_map(|holder| {
+        reply: &mut Responder<'_, Self>,
+    ) -> ReadNext {
+        let all = self.index.holders(name);
+        // Spreads the load: successive replies begin with different holders.
+        let rotation = (self.counters.finds % all.len().max(1) as u64) as usize;
+        let (last, first) = all.split_at(rotation);
+        let on_loopback = context.is_loopback();
+        let visible = first.iter().chain(last).filter_map(|holder| {
             Some(HolderItem {
-                node: self.directory.seen(holder.node, on_loopback)?,
+                node: self.directory.visible_address(holder.node, on_loopback)?,
                 size: holder.size,
                 hash: holder.hash(),
             })
         });
-        // Of a file that everybody has, no more who are seen are looked at than shown.
-        let holders = holders.take(MAX_LISTED_FILES);
-        let shown = holders.clone().count();
-        if shown == 0 {
-            return say(reply, Reply::NotFound);
+        // Bounds the work for a file that every node has.
+        let holders = visible.take(MAX_LISTED_FILES);
+        let count = holders.clone().count();
+        if count == 0 {
+            return reply.not_found();
         }
-        let start = reply.len();
-        say(reply, Reply::Holders(Count::all(shown as u64)));
-        for holder in holders {
-            say(reply, holder);
-            if reply.len() - start > room {
-                break;
-            }
-        }
-        self.finds = self.finds.wrapping_add(1);
+        let next = reply.holders(count, holders);
+        self.counters.finds = self.counters.finds.wrapping_add(1);
+        next
     }
 
-    /// Answers at once if one step is enough, nobody waits and not too much was
-    /// looked through in this round; else the asker waits.
-    pub(super) fn search(
-        &mut self,
-        context: &mut Context<'_, Self>,
-        conn: ConnId,
-        caller: &mut RequestContext<'_>,
-        mut search: Search,
-    ) -> ReadNext {
-        let on_loopback = caller.ip.is_loopback();
-        let may_look = self.searches.is_empty() && self.looked.has_room(context.now);
-        if may_look && self.look(&mut search, on_loopback) {
-            answer(context, conn, caller, search);
-            return ReadNext::Line;
-        }
-        caller.session.extended().searches = Some(conn);
-        self.searches.push_back(Pending {
-            conn,
-            on_loopback,
-            search,
-            done: false,
-        });
-        ReadNext::Wait
+    /// Whether files of departed nodes wait for [`Relay::remove_departed_files`].
+    pub(super) fn has_departed_files(&self) -> bool {
+        self.directory.next_departed().is_some()
     }
 
-    /// The connection whose search is done gets its answer.
-    pub(super) fn searched(
-        &mut self,
-        context: &mut Context<'_, Self>,
-        conn: ConnId,
-        caller: &mut RequestContext<'_>,
-    ) {
-        caller.session.extended().searches = None;
-        let at = self
-            .searches
-            .iter()
-            .position(|pending| pending.conn == conn);
-        if let Some(pending) = at.and_then(|at| self.searches.remove(at)) {
-            answer(context, conn, caller, pending.search);
-        }
+    /// Removes files of departed nodes, a bounded number at a time.
+    pub(super) fn remove_departed_files(&mut self) {
+        self.remove_departed(MAX_REMOVED_PER_TURN);
     }
 
-    /// Whether files of nodes that left or searches wait for [`Relay::work_on`].
-    pub(super) fn has_work(&self) -> bool {
-        self.directory.left().is_some() || self.searches.iter().any(|pending| !pending.done)
-    }
-
-    /// Does a bounded part of the work that waits.
-    pub(super) fn work_on(&mut self, context: &mut Context<'_, Self>) {
-        self.forget_left(FORGOTTEN_AT_ONCE);
-        let waiting = self.searches.iter().position(|pending| !pending.done);
-        if let Some(mut pending) = waiting.and_then(|at| self.searches.remove(at)) {
-            pending.done = self.look(&mut pending.search, pending.on_loopback);
-            if pending.done {
-                context.out.resume(pending.conn);
-                self.searches.push_back(pending);
-            } else {
-                self.searches.push_front(pending);
-            }
-        }
-    }
-
-    /// Takes out at most so many files of nodes that left.
-    pub(super) fn forget_left(&mut self, mut at_most: usize) {
-        while at_most > 0
-            && let Some(place) = self.directory.left()
+    /// Removes at most `max` files of departed nodes.
+    pub(super) fn remove_departed(&mut self, mut max: usize) {
+        while max > 0
+            && let Some(slot) = self.directory.next_departed()
         {
-            // A node without files is some work, too.
-            at_most -= self.index.forget(place, at_most).max(1);
-            if self.index.files(place) == 0 {
-                self.directory.release_left();
+            // A node without files counts as one file, because it is work, too.
+            max -= self.index.remove_files(slot, max).max(1);
+            if self.index.file_count(slot) == 0 {
+                self.directory.release_departed();
             }
         }
-    }
-
-    /// Nobody waits for the search of this connection any more.
-    pub(super) fn forget_search(&mut self, conn: ConnId) {
-        self.searches.retain(|pending| pending.conn != conn);
-    }
-
-    /// Looks a step further. Returns true when all was looked at.
-    fn look(&mut self, search: &mut Search, on_loopback: bool) -> bool {
-        let is_seen = |place| self.directory.seen(place, on_loopback).is_some();
-        let seen = Seen {
-            all: self.directory.all_seen(on_loopback),
-            node: &is_seen,
-        };
-        search.step(&self.index, &seen, &mut self.looked.pages)
-    }
-}
-
-impl SearchBudget {
-    pub(super) fn new(now: Instant) -> Self {
-        Self {
-            round: now,
-            pages: 0,
-        }
-    }
-
-    /// Whether one more search may be answered in the round of `now`: many short
-    /// ones together hold the loop as long as a long one.
-    fn has_room(&mut self, now: Instant) -> bool {
-        if self.round != now {
-            *self = Self::new(now);
-        }
-        self.pages < PAGES_AT_ONCE
     }
 }
 
 fn register_first() -> Rejection {
     (Code::NotAllowed, "REGISTER first".into())
-}
-
-fn answer(
-    context: &mut Context<'_, Relay>,
-    conn: ConnId,
-    caller: &mut RequestContext<'_>,
-    search: Search,
-) {
-    let found = search.found();
-    debug!("{} bytes found for {}", found.answer.len(), caller.ip);
-    context.out.text(conn).extend_from_slice(&found.answer);
-    caller.session.extended().more = found.more.map(Box::new);
 }

@@ -1,11 +1,11 @@
-//! Who receives messages.
+//! Which connection receives the messages of an address.
 
 use std::collections::HashMap;
 
 use crate::protocol::NodeAddress;
 use crate::role::ConnId;
 
-/// Which connection receives what is sent to an address. One listener an address.
+/// The listeners, at most one per address.
 #[derive(Default)]
 pub(super) struct MessageListeners {
     by_address: HashMap<NodeAddress, RegisteredListener>,
@@ -14,55 +14,59 @@ pub(super) struct MessageListeners {
 #[derive(Clone, Copy)]
 struct RegisteredListener {
     conn: ConnId,
-    /// The address is a registered node's, not just the connection's own.
-    registered: bool,
+    /// The address is that of a registered node, not only the connection's own.
+    is_registered: bool,
 }
 
-/// What became of a wish to listen.
+/// The result of [`MessageListeners::insert`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ListenResult {
-    /// It listens now; the connection that did before does no longer.
-    Instead(ConnId),
-    /// It listens now.
-    Now,
-    /// The address is a registered node's, and its node listens.
+    /// The connection listens in place of this one.
+    Replaced(ConnId),
+    /// The connection listens.
+    Added,
+    /// The node that registered the address listens; the connection does not.
     Taken,
 }
 
 impl MessageListeners {
-    /// `conn` receives from now on what is sent to `address`. A registered
-    /// address wins over a connection's own.
-    pub(super) fn listen(
+    /// Makes `conn` receive the messages to `address`. A connection whose node
+    /// registered the address has precedence over one whose own address it is.
+    pub(super) fn insert(
         &mut self,
         address: NodeAddress,
         conn: ConnId,
-        registered: bool,
+        is_registered: bool,
     ) -> ListenResult {
-        let listener = RegisteredListener { conn, registered };
+        let listener = RegisteredListener {
+            conn,
+            is_registered,
+        };
         match self.by_address.get(&address) {
-            Some(earlier) if earlier.registered && !registered => ListenResult::Taken,
+            Some(earlier) if earlier.is_registered && !is_registered => ListenResult::Taken,
             earlier => {
                 let earlier = earlier.map(|earlier| earlier.conn);
                 self.by_address.insert(address, listener);
                 earlier
                     .filter(|earlier| *earlier != conn)
-                    .map_or(ListenResult::Now, ListenResult::Instead)
+                    .map_or(ListenResult::Added, ListenResult::Replaced)
             }
         }
     }
 
-    /// The connection that receives what is sent to `address`.
-    pub(super) fn at(&self, address: &NodeAddress) -> Option<ConnId> {
+    /// The connection that receives the messages to `address`.
+    pub(super) fn get(&self, address: &NodeAddress) -> Option<ConnId> {
         self.by_address.get(address).map(|listener| listener.conn)
     }
 
-    /// `conn` is gone. Somebody who listens in its place goes on.
-    pub(super) fn leave(&mut self, address: &NodeAddress, conn: ConnId) {
-        if self.at(address) == Some(conn) {
+    /// Removes `conn`. A connection that listens in its place is not affected.
+    pub(super) fn remove(&mut self, address: &NodeAddress, conn: ConnId) {
+        if self.get(address) == Some(conn) {
             self.by_address.remove(address);
         }
     }
 
+    /// Number of listeners.
     pub(super) fn len(&self) -> usize {
         self.by_address.len()
     }

@@ -1,90 +1,88 @@
-//! Messages from one connection to another.
+//! `LISTEN` and `SEND`: messages from one connection to another.
 
-use crate::close_reason::CloseReason;
-use crate::protocol::{Code, Delivery, NodeAddress, Reply, Text};
+use crate::protocol::{Code, Delivery, Listening, NodeAddress, Text};
 use crate::relay::message_listeners::ListenResult;
-use crate::relay::session::{RequestContext, Subject};
-use crate::relay::{Rejection, Relay};
-use crate::role::{ConnId, Context};
-use crate::session::server::say;
+use crate::relay::session::Registration;
+use crate::relay::{Relay, RelaySession};
+use crate::role::{ConnId, ReadNext};
+use crate::session::responder::{Rejection, Responder};
+use crate::session::server::RequestContext;
 
 impl Relay {
-    /// Makes the connection the one that receives what is sent to its address.
+    /// Makes the connection receive the messages to its address.
     pub(super) fn listen(
         &mut self,
-        context: &mut Context<'_, Self>,
+        context: &RequestContext<'_>,
+        session: &mut RelaySession,
         conn: ConnId,
-        caller: &mut RequestContext<'_>,
-    ) -> Result<NodeAddress, Rejection> {
-        let (address, registered) = self.speaker(caller)?;
-        if let Some((earlier, conn)) = caller.session.extended().listens.take() {
-            self.listeners.leave(&earlier, conn);
+        reply: &mut Responder<'_, Self>,
+    ) -> ReadNext {
+        let (address, is_registered) = match self.reply_address(context, session) {
+            Ok(address) => address,
+            Err(rejection) => return reply.reject(rejection),
+        };
+        if let Some((previous, conn)) = session.extended().listens_at.take() {
+            self.listeners.remove(&previous, conn);
         }
-        match self.listeners.listen(address, conn, registered) {
-            ListenResult::Now => {}
-            ListenResult::Instead(earlier) => {
-                let error = Reply::Error(Code::Changed, "replaced".into());
-                say(context.out.unsolicited(earlier), error);
-                context.out.close(earlier, CloseReason::Replaced);
-            }
+        match self.listeners.insert(address, conn, is_registered) {
+            ListenResult::Added => {}
+            ListenResult::Replaced(previous) => reply.replaced(previous),
             ListenResult::Taken => {
-                return Err((
-                    Code::NotAllowed,
-                    format!("the node {address} listens there; REGISTER first if it is you"),
-                ));
+                let text = format!("the node {address} listens there; REGISTER first if it is you");
+                return reply.error(Code::NotAllowed, text);
             }
         }
-        caller.session.extended().listens = Some((address, conn));
-        Ok(address)
+        session.extended().listens_at = Some((address, conn));
+        reply.listening(Listening(address))
     }
 
     pub(super) fn send(
         &mut self,
-        context: &mut Context<'_, Self>,
-        caller: &mut RequestContext<'_>,
+        context: &RequestContext<'_>,
+        session: &mut RelaySession,
         to: &NodeAddress,
         text: Text<'_>,
-    ) -> Result<(), Rejection> {
+        reply: &mut Responder<'_, Self>,
+    ) -> ReadNext {
         let rate = self.settings.message_rate;
-        if !caller
-            .session
-            .pace(rate, context.now)
-            .allows(rate, context.now)
-        {
-            return Err((
-                Code::SlowDown,
-                format!("at most {rate} messages a second; wait a little"),
-            ));
+        let limiter = session.message_limiter(rate, context.now);
+        if !limiter.allows(rate, context.now) {
+            let text = format!("at most {rate} messages a second; wait a little");
+            return reply.error(Code::SlowDown, text);
         }
-        let (from, _) = self.speaker(caller)?;
-        let listener = self.listeners.at(to).ok_or_else(|| {
-            (
-                Code::NoSuchNode,
-                format!("nobody listens at {to}; whoever is there types LISTEN first"),
-            )
-        })?;
-        self.messages += 1;
-        say(context.out.unsolicited(listener), Delivery { from, text });
-        Ok(())
+        let from = match self.reply_address(context, session) {
+            Ok((from, _)) => from,
+            Err(rejection) => return reply.reject(rejection),
+        };
+        let Some(listener) = self.listeners.get(to) else {
+            let text = format!("nobody listens at {to}; whoever is there types LISTEN first");
+            return reply.error(Code::NoSuchNode, text);
+        };
+        self.counters.messages += 1;
+        reply.message(listener, &Delivery { from, text });
+        reply.ok()
     }
 
-    /// The address at which others answer to what is said on this connection,
-    /// and whether it is a registered one.
-    pub(super) fn speaker(
+    /// The address to which others reply to messages of this connection, and whether
+    /// it is that of a registered node.
+    fn reply_address(
         &self,
-        caller: &RequestContext<'_>,
+        context: &RequestContext<'_>,
+        session: &RelaySession,
     ) -> Result<(NodeAddress, bool), Rejection> {
-        let refused = |why: &str| (Code::NotAllowed, why.to_owned());
-        match caller.session.subject() {
-            Subject::Node(address, _) => {
-                self.subject(caller)?;
+        match session.registration() {
+            Registration::Active(address, _) => {
+                self.registered_node(context, session)?;
                 Ok((address, true))
             }
-            Subject::Refused => Err(refused("REGISTER first")),
-            Subject::Never => caller
-                .own()
-                .map(|own| (own, false))
-                .ok_or_else(|| refused("your address cannot be answered to")),
+            Registration::Rejected => Err((Code::NotAllowed, "REGISTER first".into())),
+            Registration::None => match context.peer_address() {
+                Some(address) => Ok((address, false)),
+                None => Err((
+                    Code::NotAllowed,
+                    "your address cannot be answered to".into(),
+                )),
+            },
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The relay: the directory of live nodes. It never dials anybody.
+//! The relay: a directory of nodes and their files, and messages between clients.
+//! It never connects to anyone.
 
 mod cookie;
 mod datagrams;
@@ -9,255 +10,140 @@ mod message_listeners;
 mod messages;
 mod prefetch;
 mod registration;
+mod search;
 mod session;
+mod stats;
 mod table;
 mod trust;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+use log::debug;
 
 pub use index::Quota;
 pub use session::RelaySession;
 pub use trust::{Network, Trust};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::escaped::Escaped;
 use crate::logging::RateLimitedLog;
-use crate::protocol::{Banner, Code, Listening, Reply, Request, Verb};
+use crate::protocol::Request;
 use crate::relay::cookie::Cookies;
 use crate::relay::directory::Directory;
-use crate::relay::files::{Pending, SearchBudget};
 use crate::relay::index::{Index, Search};
 use crate::relay::message_listeners::MessageListeners;
-use crate::relay::session::{RequestContext, Subject};
+use crate::relay::search::SearchQueue;
+use crate::relay::stats::{Counters, VERBS};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
-use crate::session::server::{self, Help, say};
+use crate::session::responder::Responder;
+use crate::session::server::{self, RequestContext};
 
-/// What the relay answers to `HELP`.
-const COMMANDS: [Help; 14] = [
-    (Verb::Register, "a node enters or renews; ip may be *"),
-    (Verb::Unregister, "a node leaves"),
-    (Verb::List, "the nodes, each as: ip port"),
-    (Verb::Share, "the node registered here has this file"),
-    (Verb::Unshare, "it has it no longer"),
-    (Verb::Find, "who has it: ip port size hash"),
-    (Verb::Search, "names with text in them, or all"),
-    (Verb::More, "the list of names goes on"),
-    (Verb::Listen, "this connection receives: FROM ip port text"),
-    (Verb::Send, "a message to who listens there"),
-    (Verb::Ping, "answers PONG"),
-    (Verb::Stats, "figures"),
-    (Verb::Help, "this"),
-    (Verb::Quit, "goodbye"),
-];
-
-/// A list up to this size is copied into the answer; a longer one is shared.
-const COPIED_LIST: usize = 16 * 1024;
-
-/// Leases that end in one go; the rest waits for the next turn of the loop.
-const EXPIRED_AT_ONCE: usize = 1000;
-
-/// What the relay's user may set.
+/// The settings of a relay.
 #[derive(Clone, Debug)]
 pub struct RelaySettings {
     /// How long an entry lives unless it is renewed; whole seconds.
     pub lease: Duration,
-    /// The most nodes in the directory.
+    /// Nodes in the directory.
     pub max_nodes: usize,
-    /// The most nodes of one address; who is trusted has no such limit.
-    pub max_of_host: usize,
+    /// Nodes per address; trusted addresses have no such limit.
+    pub max_nodes_per_address: usize,
     /// Bytes of a line in a datagram, with its end.
     pub max_line: usize,
     /// Unknown commands until a connection is closed.
     pub max_unknown: u16,
-    /// Datagrams with a wrong cookie that are answered in a second.
-    pub wrong_cookies: u32,
-    /// What one node may share.
+    /// Datagrams with a wrong cookie that are answered per second.
+    pub wrong_cookie_rate: u32,
+    /// How much nodes may share.
     pub quota: Quota,
-    /// Messages that one connection may send in a second.
+    /// Messages per second and connection.
     pub message_rate: u32,
-    /// Lines in the log about nodes in a second.
+    /// Log lines about nodes per second.
     pub log_rate: u32,
-    /// Who may register addresses that are not their own.
+    /// Which clients may register addresses other than their own.
     pub trust: Trust,
 }
 
-/// Why a request is not granted.
-type Rejection = (Code, String);
-
-/// The relay's part.
+/// The role of the relay.
 pub struct Relay {
     settings: RelaySettings,
     started: Instant,
     directory: Directory,
     index: Index,
-    searches: VecDeque<Pending>,
-    looked: SearchBudget,
+    searches: SearchQueue,
     listeners: MessageListeners,
     cookies: Cookies,
-    journal: RateLimitedLog,
-    finds: u64,
-    messages: u64,
-    registrations: u64,
-    lists: u64,
-    expired: u64,
+    log: RateLimitedLog,
+    counters: Counters,
 }
 
 impl Relay {
-    /// A relay that knows nobody, started at `now`. Nobody else knows the `secret`.
+    /// An empty relay, started at `now`. The `secret` must be random and unknown to others.
     #[must_use]
     pub fn new(settings: RelaySettings, secret: [u8; 32], now: Instant) -> Self {
         Self {
-            cookies: Cookies::new(secret, settings.wrong_cookies, now),
-            journal: RateLimitedLog::new(settings.log_rate, now),
+            cookies: Cookies::new(secret, settings.wrong_cookie_rate, now),
+            log: RateLimitedLog::new(settings.log_rate, now),
             settings,
             started: now,
             directory: Directory::new(now),
             index: Index::default(),
-            searches: VecDeque::new(),
-            looked: SearchBudget::new(now),
+            searches: SearchQueue::new(now),
             listeners: MessageListeners::default(),
-            finds: 0,
-            messages: 0,
-            registrations: 0,
-            lists: 0,
-            expired: 0,
+            counters: Counters::default(),
         }
     }
 
-    fn banner(&self, on_loopback: bool) -> Banner {
-        Banner::Relay {
-            nodes: self.directory.len(on_loopback) as u64,
-            files: self.index.len() as u64,
-        }
-    }
-
+    /// Reads one request from a connection or datagram and answers it.
     fn answer(
         &mut self,
-        context: &mut Context<'_, Self>,
-        conn: ConnId,
-        caller: &mut RequestContext<'_>,
-        request: Request<'_>,
+        context: &RequestContext<'_>,
+        session: &mut RelaySession,
+        input: Input<'_>,
+        reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
-        let reply = context.out.text(conn);
-        match request {
-            Request::List => {
-                self.lists += 1;
-                let list = self.directory.list(caller.ip.is_loopback());
-                if list.len() <= COPIED_LIST {
-                    reply.extend_from_slice(&list);
-                } else {
-                    context.out.shared(conn, list);
-                }
+        let request = match session.read(input, self.settings.max_unknown, reply) {
+            Ok(request) => request,
+            Err(next) => return next,
+        };
+        let ip = context.ip;
+        debug!("{ip}: request: {}", Escaped::text(&request.to_string()));
+        match (request, context.conn) {
+            (Request::Banner, _) => reply.banner(self.banner(context)),
+            (Request::Register(ip, port), _) => self.register(context, session, ip, port, reply),
+            (Request::Unregister(ip, port), _) => self.unregister(context, ip, port, reply),
+            (Request::List, _) => self.list(context, reply),
+            (Request::Share(size, hash, name), _) => {
+                self.share(context, session, (size, hash, name), reply)
             }
-            Request::Search(text) => {
-                caller.session.extended().more = None;
-                return self.search(context, conn, caller, Search::new(text));
+            (Request::Unshare(name), _) => self.unshare(context, session, &name, reply),
+            (Request::Find(name), _) => self.find(context, &name, reply),
+            (Request::Ping, _) => reply.pong(),
+            (Request::Search(text), Some(conn)) => {
+                self.search(context, session, conn, Search::new(text), reply)
             }
-            Request::More => match caller.session.extended().more.take() {
-                Some(search) => return self.search(context, conn, caller, *search),
-                None => say(reply, Reply::Files { shown: 0, total: 0 }),
-            },
-            Request::Listen => match self.listen(context, conn, caller) {
-                Ok(address) => {
-                    say(context.out.text(conn), Listening(address));
-                    context.out.allow_idle(conn);
-                }
-                Err(refused) => say(context.out.text(conn), done(Err(refused))),
-            },
-            Request::Send(to, text) => {
-                let result = self.send(context, caller, &to, text);
-                say(context.out.text(conn), done(result));
+            (Request::More, Some(conn)) => self.more(context, session, conn, reply),
+            (Request::Listen, Some(conn)) => self.listen(context, session, conn, reply),
+            (Request::Send(to, text), Some(_)) => self.send(context, session, &to, text, reply),
+            (Request::Stats, Some(_)) => self.stats(context, reply),
+            (Request::Help, Some(_)) => reply.help(&VERBS),
+            (Request::Quit, Some(_)) => reply.bye(),
+            (Request::Get(_) | Request::Stat(_), Some(_)) => {
+                reply.not_here("a node answers that; LIST names the nodes")
             }
-            Request::Stats => {
-                let uptime = context.now.saturating_duration_since(self.started);
-                let own = [
-                    ("nodes", self.directory.len(caller.ip.is_loopback()) as u64),
-                    ("nodes_expired", self.expired),
-                    ("registrations", self.registrations),
-                    ("lists", self.lists),
-                    ("names", self.index.len() as u64),
-                    ("finds", self.finds),
-                    ("listeners", self.listeners.len() as u64),
-                    ("messages", self.messages),
-                    ("datagrams", context.traffic.datagrams),
-                    ("datagrams_lost", context.traffic.datagrams_lost),
-                    ("cookies_wrong", self.cookies.wrong()),
-                ];
-                return server::stats(reply, uptime, context.traffic, &own);
-            }
-            Request::Help => return server::help(reply, &COMMANDS),
-            Request::Quit => return server::bye(reply),
-            Request::Get(_) | Request::Stat(_) => {
-                return server::not_here(reply, "a node answers that; LIST names the nodes");
-            }
-            Request::Banner
-            | Request::Register(..)
-            | Request::Unregister(..)
-            | Request::Share(..)
-            | Request::Unshare(_)
-            | Request::Find(_)
-            | Request::Ping => {
-                return self.answer_briefly(context.now, caller, request, usize::MAX, reply);
-            }
+            (
+                Request::Search(_)
+                | Request::More
+                | Request::Listen
+                | Request::Send(..)
+                | Request::Stats
+                | Request::Help
+                | Request::Quit
+                | Request::Get(_)
+                | Request::Stat(_),
+                None,
+            ) => reply.not_here("use that over TCP"),
         }
-        ReadNext::Line
-    }
-
-    /// Answers what may stand in a datagram as well. A list stops where it is
-    /// longer than `room` bytes.
-    fn answer_briefly(
-        &mut self,
-        now: Instant,
-        caller: &mut RequestContext<'_>,
-        request: Request<'_>,
-        room: usize,
-        reply: &mut Vec<u8>,
-    ) -> ReadNext {
-        let seen = caller.ip;
-        match request {
-            Request::Banner => say(reply, self.banner(seen.is_loopback())),
-            Request::Register(ip, port) => match self.register(now, seen, ip, port) {
-                Ok(registered) => {
-                    caller.session.extended().subject =
-                        Subject::Node(registered.address, self.registrations);
-                    say(reply, registered);
-                }
-                Err((code, text)) => {
-                    caller.session.extended().subject = Subject::Refused;
-                    say(reply, Reply::Error(code, text.into()));
-                    if code == Code::Full {
-                        return ReadNext::Close(CloseReason::LimitReached(ResourceLimit::Nodes));
-                    }
-                }
-            },
-            Request::Unregister(ip, port) => say(reply, done(self.unregister(now, seen, ip, port))),
-            Request::List => {
-                self.lists += 1;
-                self.directory.write_list(reply, seen.is_loopback(), room);
-            }
-            Request::Share(size, hash, name) => {
-                let result = self.share(caller, size, hash, &name);
-                say(reply, done(result));
-            }
-            Request::Unshare(name) => match self.announcing_node(caller) {
-                Ok(place) if self.index.unshare(place, &name) => say(reply, done(Ok(()))),
-                Ok(_) => say(reply, Reply::NotFound),
-                Err(refused) => say(reply, done(Err(refused))),
-            },
-            Request::Find(name) => self.find(reply, &name, seen.is_loopback(), room),
-            Request::Ping => return server::pong(reply),
-            Request::Search(_)
-            | Request::More
-            | Request::Get(_)
-            | Request::Stat(_)
-            | Request::Listen
-            | Request::Send(..)
-            | Request::Stats
-            | Request::Help
-            | Request::Quit => return server::not_here(reply, "use that over TCP"),
-        }
-        ReadNext::Line
     }
 }
 
@@ -265,7 +151,7 @@ impl Role for Relay {
     type Session = RelaySession;
     /// The relay sends no files.
     type File = std::os::fd::OwnedFd;
-    /// Nobody tells it anything.
+    /// No other thread sends messages to the relay.
     type Message = std::convert::Infallible;
 
     fn start(&mut self, _: &mut Context<'_, Self>) {}
@@ -274,12 +160,12 @@ impl Role for Relay {
         RelaySession::default()
     }
 
-    fn on_refuse(&self, full: ResourceLimit, text: &mut Vec<u8>) {
-        server::refuse(text, full);
+    fn on_refuse(&self, limit: ResourceLimit, text: &mut Vec<u8>) {
+        server::refuse(text, limit);
     }
 
-    fn prefetch<'a>(&self, arrived: impl Iterator<Item = (SocketAddr, &'a [u8])>) {
-        self.look_ahead(arrived);
+    fn prefetch<'a>(&self, batch: impl Iterator<Item = (SocketAddr, &'a [u8])>) {
+        self.prefetch_batch(batch);
     }
 
     fn on_input(
@@ -288,31 +174,27 @@ impl Role for Relay {
         conn: ConnId,
         peer: SocketAddr,
         session: &mut RelaySession,
-        heard: Input<'_>,
+        input: Input<'_>,
     ) -> ReadNext {
-        let mut caller = RequestContext::new(peer, session);
-        if heard == Input::Resumed {
-            self.searched(context, conn, &mut caller);
-            return ReadNext::Line;
+        let mut reply = Responder::to_connection(context.out, conn);
+        let context = RequestContext::new(context.now, context.traffic, peer, Some(conn));
+        if input == Input::Resumed {
+            return self.finish_search(session, conn, &mut reply);
         }
-        let max_unknown = self.settings.max_unknown;
-        match caller.request(heard, max_unknown, context.out.text(conn)) {
-            Ok(request) => self.answer(context, conn, &mut caller, request),
-            Err(next) => next,
-        }
+        self.answer(&context, session, input, &mut reply)
     }
 
     fn on_datagram(&mut self, context: &mut Context<'_, Self>, from: UdpPeer, bytes: &[u8]) {
-        self.read_datagram(context, from, bytes);
+        self.answer_datagram(context, from, bytes);
     }
 
     fn on_close(&mut self, _: &mut Context<'_, Self>, session: RelaySession, _: &CloseReason) {
         let extended = session.into_extended();
-        if let Some((address, conn)) = extended.listens {
-            self.listeners.leave(&address, conn);
+        if let Some((address, conn)) = extended.listens_at {
+            self.listeners.remove(&address, conn);
         }
-        if let Some(conn) = extended.searches {
-            self.forget_search(conn);
+        if let Some(conn) = extended.pending_search {
+            self.searches.cancel(conn);
         }
     }
 
@@ -320,34 +202,19 @@ impl Role for Relay {
         match message {}
     }
 
+    fn has_work(&self) -> bool {
+        self.has_departed_files() || self.searches.has_work()
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
-        if self.has_work() {
-            return Some(self.started);
-        }
         self.directory.next_deadline()
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
-        for _ in 0..EXPIRED_AT_ONCE {
-            let Some(address) = self.directory.expire_one(context.now) else {
-                break;
-            };
-            self.expired += 1;
-            self.journal.tell(
-                context.now,
-                format_args!("node {address} did not renew its lease"),
-            );
-        }
-        self.work_on(context);
+        self.expire_leases(context.now);
+        self.remove_departed_files();
+        self.continue_search(context.out);
     }
 
     fn drain(&mut self, _: &mut Context<'_, Self>) {}
-}
-
-/// The answer to a request that only succeeds or fails.
-fn done(result: Result<(), Rejection>) -> Reply<'static> {
-    match result {
-        Ok(()) => Reply::DONE,
-        Err((code, text)) => Reply::Error(code, text.into()),
-    }
 }

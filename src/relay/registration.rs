@@ -1,112 +1,195 @@
-//! Who may be in the directory, and under which address.
+//! `REGISTER`, `UNREGISTER`, `LIST`: which nodes are in the directory, and under
+//! which address.
 
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::protocol::{self, ClaimedIp, Code, NodeAddress, Port, Registered};
-use crate::relay::directory::Refusal;
-use crate::relay::{Rejection, Relay, RelaySettings};
+use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::protocol::{ClaimedIp, Code, NodeAddress, Port, Registered};
+use crate::relay::directory::DirectoryError;
+use crate::relay::session::Registration;
+use crate::relay::{Relay, RelaySession, RelaySettings};
+use crate::role::ReadNext;
+use crate::session::responder::{Rejection, Responder};
+use crate::session::server::RequestContext;
+
+/// Leases that expire in one turn of the loop; the others follow in the next turn.
+const MAX_EXPIRED_PER_TURN: usize = 1000;
 
 impl Relay {
     pub(super) fn register(
         &mut self,
-        now: Instant,
-        seen: IpAddr,
+        context: &RequestContext<'_>,
+        session: &mut RelaySession,
+        ip: ClaimedIp,
+        port: Port,
+        reply: &mut Responder<'_, Self>,
+    ) -> ReadNext {
+        match self.add_node(context, ip, port) {
+            Ok(registered) => {
+                let number = self.counters.registrations;
+                session.extended().registration = Registration::Active(registered.address, number);
+                reply.registered(&registered)
+            }
+            Err((code, text)) => {
+                session.extended().registration = Registration::Rejected;
+                if code == Code::Full {
+                    let reason = CloseReason::LimitReached(ResourceLimit::Nodes);
+                    return reply.error_and_close(code, text, reason);
+                }
+                reply.error(code, text)
+            }
+        }
+    }
+
+    fn add_node(
+        &mut self,
+        context: &RequestContext<'_>,
         ip: ClaimedIp,
         port: Port,
     ) -> Result<Registered, Rejection> {
-        let address = self.claimed(seen, ip, port)?;
+        let (now, source) = (context.now, context.ip);
+        let address = self.resolve_claim(source, ip, port)?;
         let lease = self.settings.lease;
-        let before = self.directory.len(true);
-        let number = self.registrations + 1;
+        let nodes_before = self.directory.len(true);
+        let number = self.counters.registrations + 1;
         let RelaySettings {
             max_nodes,
-            mut max_of_host,
+            max_nodes_per_address,
+            ref trust,
             ..
         } = self.settings;
-        if self.settings.trust.includes(seen) {
-            max_of_host = max_nodes;
-        }
-        let place = self
+        let max_per_host = if trust.contains(source) {
+            max_nodes
+        } else {
+            max_nodes_per_address
+        };
+        let end = now + lease;
+        let slot = self
             .directory
-            .register(address, seen, number, now + lease, max_nodes, max_of_host)
-            .map_err(|refusal| refused(refusal, address))?;
-        self.registrations = number;
-        if self.directory.len(true) > before {
-            self.journal
-                .tell(now, format_args!("node {address} registered by {seen}"));
+            .register(address, source, number, end, max_nodes, max_per_host)
+            .map_err(|error| rejection(error, address))?;
+        self.counters.registrations = number;
+        if self.directory.len(true) > nodes_before {
+            let line = format_args!("node {address} registered by {source}");
+            self.log.tell(now, line);
         }
         Ok(Registered {
             lease,
             address,
-            files: self.index.files(place),
+            files: self.index.file_count(slot),
         })
     }
 
     pub(super) fn unregister(
         &mut self,
-        now: Instant,
-        seen: IpAddr,
+        context: &RequestContext<'_>,
+        ip: ClaimedIp,
+        port: Port,
+        reply: &mut Responder<'_, Self>,
+    ) -> ReadNext {
+        reply.ok_or_error(self.remove_node(context, ip, port))
+    }
+
+    fn remove_node(
+        &mut self,
+        context: &RequestContext<'_>,
         ip: ClaimedIp,
         port: Port,
     ) -> Result<(), Rejection> {
+        let source = context.ip;
         let address = match ip {
-            ClaimedIp::Seen => self.claimed(seen, ip, port)?,
-            // The directory knows who registered it.
+            ClaimedIp::Seen => self.resolve_claim(source, ip, port)?,
+            // The directory knows which source registered the node.
             ClaimedIp::Is(ip) => node_address(ip, port)?,
         };
-        let trusted = self.settings.trust.includes(seen);
-        if address.is_loopback() && !seen.is_loopback() && !trusted {
-            // Nobody elsewhere learns what is registered on loopback.
-            return Err(refused(Refusal::Unknown, address));
+        let is_trusted = self.settings.trust.contains(source);
+        if address.is_loopback() && !context.is_loopback() && !is_trusted {
+            // Nodes on loopback are not disclosed to clients elsewhere.
+            return Err(rejection(DirectoryError::UnknownNode, address));
         }
         self.directory
-            .unregister(&address, seen, trusted)
-            .map_err(|refusal| refused(refusal, address))?;
-        // One without files is gone at once: they could come faster than the
-        // loop takes them out.
-        self.forget_left(1);
-        self.journal
-            .tell(now, format_args!("node {address} unregistered by {seen}"));
+            .unregister(&address, source, is_trusted)
+            .map_err(|error| rejection(error, address))?;
+        // Removes a node without files at once: such nodes could arrive faster than
+        // the loop removes them.
+        self.remove_departed(1);
+        let line = format_args!("node {address} unregistered by {source}");
+        self.log.tell(context.now, line);
         Ok(())
     }
 
-    /// The address that a node asks to be listed under, if it may have it:
-    /// a relay that believed every claim would be a tool to attack others.
-    pub(super) fn claimed(
+    pub(super) fn list(
+        &mut self,
+        context: &RequestContext<'_>,
+        reply: &mut Responder<'_, Self>,
+    ) -> ReadNext {
+        self.counters.lists += 1;
+        let on_loopback = context.is_loopback();
+        if context.conn.is_some() {
+            return reply.rendered(&self.directory.rendered_list(on_loopback));
+        }
+        // A datagram has room for a few nodes only: rendering all would cost more.
+        let nodes = self.directory.visible_nodes(on_loopback);
+        reply.nodes(self.directory.len(on_loopback), nodes)
+    }
+
+    /// Removes nodes whose leases have expired, a bounded number at a time.
+    pub(super) fn expire_leases(&mut self, now: Instant) {
+        for _ in 0..MAX_EXPIRED_PER_TURN {
+            let Some(address) = self.directory.expire_one(now) else {
+                break;
+            };
+            self.counters.expired += 1;
+            let line = format_args!("node {address} did not renew its lease");
+            self.log.tell(now, line);
+        }
+    }
+
+    /// The address under which a node is listed, if it may claim it: a relay that
+    /// accepted every claim could be used to attack others.
+    fn resolve_claim(
         &self,
-        seen: IpAddr,
+        source: IpAddr,
         ip: ClaimedIp,
         port: Port,
     ) -> Result<NodeAddress, Rejection> {
         match ip {
-            ClaimedIp::Seen => node_address(seen, port),
-            ClaimedIp::Is(ip) if ip == seen || self.settings.trust.includes(seen) => {
+            ClaimedIp::Seen => node_address(source, port),
+            ClaimedIp::Is(ip) if ip == source || self.settings.trust.contains(source) => {
                 node_address(ip, port)
             }
-            ClaimedIp::Is(_) => Err((
-                Code::NotAllowed,
-                format!("you are seen at {seen}: use REGISTER * {port} or REGISTER {seen} {port}"),
-            )),
+            ClaimedIp::Is(_) => {
+                let text = format!(
+                    "you are seen at {source}: use REGISTER * {port} or REGISTER {source} {port}"
+                );
+                Err((Code::NotAllowed, text.into()))
+            }
         }
     }
 }
 
 fn node_address(ip: IpAddr, port: Port) -> Result<NodeAddress, Rejection> {
-    NodeAddress::new(ip, port).map_err(|why| (Code::Syntax, why.to_string()))
+    NodeAddress::new(ip, port).map_err(|error| (Code::Syntax, error.to_string().into()))
 }
 
-fn refused(refusal: Refusal, address: NodeAddress) -> Rejection {
-    match refusal {
-        Refusal::Unknown => (Code::NoSuchNode, format!("no node {address} is registered")),
-        Refusal::NotYours => (
-            Code::NotAllowed,
-            format!("{address} was registered by somebody else"),
+fn rejection(error: DirectoryError, address: NodeAddress) -> Rejection {
+    match error {
+        DirectoryError::UnknownNode => (
+            Code::NoSuchNode,
+            format!("no node {address} is registered").into(),
         ),
-        Refusal::HostFull => (
+        DirectoryError::NotOwner => (
+            Code::NotAllowed,
+            format!("{address} was registered by somebody else").into(),
+        ),
+        DirectoryError::HostFull => (
             Code::LimitReached,
             "too many nodes of your address; UNREGISTER some".into(),
         ),
-        Refusal::Full => (Code::Full, protocol::Rejection::TooManyNodes.to_string()),
+        DirectoryError::DirectoryFull => (
+            Code::Full,
+            crate::protocol::Rejection::TooManyNodes.to_string().into(),
+        ),
     }
 }

@@ -1,121 +1,87 @@
-//! Somebody who talks to the relay.
+//! The state of one connection to the relay.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use log::debug;
-
-use crate::escaped::Escaped;
-use crate::protocol::{NodeAddress, Port, Request, Verb, canonical};
+use crate::protocol::{NodeAddress, Request, Verb};
 use crate::rate_limiter::RateLimiter;
+use crate::relay::Relay;
 use crate::relay::index::Search;
 use crate::role::{ConnId, Input, ReadNext};
 use crate::session::ServerSession;
+use crate::session::responder::Responder;
 
-/// What is remembered of one connection of the relay, or of one datagram.
+/// The state of one connection to the relay, or of one datagram.
 #[derive(Default)]
 pub struct RelaySession {
-    visitor: ServerSession,
+    server: ServerSession,
     extended: Option<Box<ExtendedState>>,
 }
 
-/// What goes on at few connections. It lies elsewhere, so that the many stay small.
+/// Uncommon per-connection state, boxed so that an idle session stays small.
 #[derive(Default)]
 pub(super) struct ExtendedState {
-    /// Whom they speak for.
-    pub(super) subject: Subject,
-    /// The address whose messages they receive.
-    pub(super) listens: Option<(NodeAddress, ConnId)>,
-    /// Whether a search of theirs goes on.
-    pub(super) searches: Option<ConnId>,
-    /// What goes on with their last list of files, if that was cut.
-    pub(super) more: Option<Box<Search>>,
-    /// How fast they may send.
-    pace: Option<RateLimiter>,
+    pub(super) registration: Registration,
+    /// The address whose messages the connection receives.
+    pub(super) listens_at: Option<(NodeAddress, ConnId)>,
+    /// Set while the connection waits for a search.
+    pub(super) pending_search: Option<ConnId>,
+    /// The search for the next page, for `MORE`.
+    pub(super) next_page: Option<Box<Search>>,
+    message_limiter: Option<RateLimiter>,
 }
 
-/// The node for which a connection speaks: the one of its last `REGISTER`.
+/// The result of the connection's last `REGISTER`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(super) enum Subject {
-    /// It never sent `REGISTER`.
+pub(super) enum Registration {
+    /// The connection sent no `REGISTER`.
     #[default]
-    Never,
-    /// This one, as long as its lease lasts; and which registration that was.
-    Node(NodeAddress, u64),
-    /// Its last `REGISTER` failed, be it by its form.
-    Refused,
-}
-
-/// Somebody who is being answered.
-pub(super) struct RequestContext<'a> {
-    /// The address at which the relay sees them.
-    pub(super) ip: IpAddr,
-    port: u16,
-    pub(super) session: &'a mut RelaySession,
-}
-
-impl<'a> RequestContext<'a> {
-    pub(super) fn new(peer: SocketAddr, session: &'a mut RelaySession) -> Self {
-        Self {
-            ip: canonical(peer.ip()),
-            port: peer.port(),
-            session,
-        }
-    }
-
-    /// The connection's own address, if that can be anybody's.
-    pub(super) fn own(&self) -> Option<NodeAddress> {
-        NodeAddress::new(self.ip, Port::new(self.port)?).ok()
-    }
-
-    /// Reads a request; see [`ServerSession::request`].
-    pub(super) fn request<'r>(
-        &mut self,
-        heard: Input<'r>,
-        max_unknown: u16,
-        reply: &mut Vec<u8>,
-    ) -> Result<Request<'r>, ReadNext> {
-        let visitor = &mut self.session.visitor;
-        let request = visitor.request(heard, max_unknown, reply);
-        match &request {
-            Ok(request) => debug!("{} asks: {}", self.ip, Escaped::text(&request.to_string())),
-            Err(_) if visitor.malformed == Some(Verb::Register) => {
-                self.session.extended().subject = Subject::Refused;
-            }
-            Err(_) => {}
-        }
-        request
-    }
+    None,
+    /// The node's address, while its lease lasts, and the number of the registration.
+    Active(NodeAddress, u64),
+    /// The request was malformed or rejected.
+    Rejected,
 }
 
 impl RelaySession {
-    /// Whom they speak for.
-    pub(super) fn subject(&self) -> Subject {
-        self.extended
-            .as_ref()
-            .map_or(Subject::Never, |extended| extended.subject)
+    /// Reads a request; see [`ServerSession::read`].
+    pub(super) fn read<'i>(
+        &mut self,
+        input: Input<'i>,
+        max_unknown: u16,
+        reply: &mut Responder<'_, Relay>,
+    ) -> Result<Request<'i>, ReadNext> {
+        let request = self.server.read(input, max_unknown, reply);
+        if request.is_err() && self.server.malformed == Some(Verb::Register) {
+            self.extended().registration = Registration::Rejected;
+        }
+        request
     }
 
-    /// What goes on here that rarely does.
+    pub(super) fn registration(&self) -> Registration {
+        self.extended
+            .as_ref()
+            .map_or(Registration::None, |extended| extended.registration)
+    }
+
     pub(super) fn extended(&mut self) -> &mut ExtendedState {
         self.extended.get_or_insert_default()
     }
 
-    /// The connection is over: what still goes on.
+    /// The state to clean up when the connection is closed.
     pub(super) fn into_extended(self) -> ExtendedState {
         self.extended.map(|extended| *extended).unwrap_or_default()
     }
 
-    pub(super) fn pace(&mut self, rate: u32, now: Instant) -> &mut RateLimiter {
+    pub(super) fn message_limiter(&mut self, rate: u32, now: Instant) -> &mut RateLimiter {
         self.extended()
-            .pace
+            .message_limiter
             .get_or_insert_with(|| RateLimiter::new(rate, now))
     }
 }
 
 impl fmt::Display for RelaySession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.visitor.fmt(f)
+        self.server.fmt(f)
     }
 }

@@ -1,18 +1,18 @@
-//! Who may register addresses that are not their own.
+//! Which clients may register addresses other than their own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::protocol::canonical;
 
-/// The networks whose word on an address is believed.
+/// The networks whose clients may register any address.
 #[derive(Clone, Debug)]
 pub struct Trust(Vec<Network>);
 
 impl Trust {
-    /// Trusts these networks; with none given, loopback: that is the operator.
-    /// Behind a proxy, a tunnel or in a container everybody comes from loopback,
-    /// so naming a network replaces it.
+    /// Trusts these networks, or loopback (the operator) if none is given. A named
+    /// network replaces loopback, because behind a proxy, behind a tunnel or in a
+    /// container every client appears to be on loopback.
     #[must_use]
     pub fn new(networks: Vec<Network>) -> Self {
         if networks.is_empty() {
@@ -22,14 +22,14 @@ impl Trust {
         }
     }
 
-    /// Whether `ip` is in one of them.
+    /// Whether `ip` is in one of the networks.
     #[must_use]
-    pub fn includes(&self, ip: IpAddr) -> bool {
-        self.0.iter().any(|network| network.includes(ip))
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(ip))
     }
 }
 
-/// Addresses that begin with the same bits: `10.0.0.0/8`, `fd00::/8`, or one address.
+/// A network in CIDR notation, such as `10.0.0.0/8` or `fd00::/8`, or one address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Network {
     address: IpAddr,
@@ -50,7 +50,7 @@ impl Network {
         ]
     }
 
-    fn includes(&self, ip: IpAddr) -> bool {
+    fn contains(&self, ip: IpAddr) -> bool {
         match (self.address, canonical(ip)) {
             (IpAddr::V4(network), IpAddr::V4(ip)) => {
                 let mask = u32::MAX.checked_shl(32 - self.prefix).unwrap_or(0);
@@ -75,10 +75,14 @@ impl FromStr for Network {
             None => (text, None),
         };
         let address: IpAddr = address.parse().map_err(|_| FORM)?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
+        let max_bits = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match bits {
-            None => most,
-            Some(bits) => bits.parse().ok().filter(|bits| *bits <= most).ok_or(FORM)?,
+            None => max_bits,
+            Some(bits) => bits
+                .parse()
+                .ok()
+                .filter(|bits| *bits <= max_bits)
+                .ok_or(FORM)?,
         };
         Ok(Self { address, prefix })
     }
@@ -92,28 +96,28 @@ mod tests {
         Trust::new(networks.iter().map(|n| n.parse().unwrap()).collect())
     }
 
-    fn includes(trust: &Trust, ip: &str) -> bool {
-        trust.includes(ip.parse().unwrap())
+    fn contains(trust: &Trust, ip: &str) -> bool {
+        trust.contains(ip.parse().unwrap())
     }
 
     #[test]
     fn loopback_is_trusted_until_a_network_is_named() {
         let default = trust(&[]);
-        assert!(includes(&default, "127.3.2.1"));
-        assert!(includes(&default, "::1"));
-        assert!(includes(&default, "::ffff:127.0.0.1"));
-        assert!(!includes(&default, "10.0.0.1"));
+        assert!(contains(&default, "127.3.2.1"));
+        assert!(contains(&default, "::1"));
+        assert!(contains(&default, "::ffff:127.0.0.1"));
+        assert!(!contains(&default, "10.0.0.1"));
         let named = trust(&["10.0.0.0/8", "fd00::/8"]);
-        assert!(includes(&named, "10.255.0.1"));
-        assert!(includes(&named, "fdff::1"));
-        assert!(!includes(&named, "11.0.0.1"));
-        assert!(!includes(&named, "127.0.0.1"));
+        assert!(contains(&named, "10.255.0.1"));
+        assert!(contains(&named, "fdff::1"));
+        assert!(!contains(&named, "11.0.0.1"));
+        assert!(!contains(&named, "127.0.0.1"));
     }
 
     #[test]
-    fn a_network_of_no_bits_is_everybody_and_nonsense_is_refused() {
-        assert!(includes(&trust(&["0.0.0.0/0"]), "203.0.113.9"));
-        assert!(includes(&trust(&["::/0"]), "2001:db8::1"));
+    fn a_prefix_of_0_bits_contains_all_and_malformed_networks_are_rejected() {
+        assert!(contains(&trust(&["0.0.0.0/0"]), "203.0.113.9"));
+        assert!(contains(&trust(&["::/0"]), "2001:db8::1"));
         for text in ["", "10.0.0.0/33", "10.0.0.0/x", "::/129", "relay"] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }

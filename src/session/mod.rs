@@ -1,6 +1,10 @@
 //! Bytes into requests and responses, on both sides. No I/O, no clock.
 
+pub(crate) mod datagram_budget;
 pub mod inbox;
+pub mod language;
+pub(crate) mod line_codec;
+pub(crate) mod responder;
 pub(crate) mod server;
 pub mod udp_requests;
 

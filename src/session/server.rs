@@ -1,90 +1,139 @@
-//! What relay and node have in common towards those who talk to them: reading a
-//! request, answering what is no request, and the verbs that every server has.
+//! The server side of a connection: input into requests. Answers what is not a
+//! request, and knows nothing of what the requests do.
 
 use std::fmt;
-use std::io::Write;
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::protocol::{
-    Code, HelpItem, OtherProtocol, Rejection, Reply, Request, RequestError, StatsItem, Verb,
+    Code, NodeAddress, OtherProtocol, Port, Rejection, Request, RequestError, StatsItem, Verb,
+    canonical,
 };
-use crate::role::{FramingError, Input, ReadNext, Traffic};
+use crate::role::{ConnId, FramingError, Input, ReadNext, Role, Traffic};
+pub(crate) use crate::session::line_codec::write_line as say;
+use crate::session::responder::Responder;
 
-/// One command in the answer to `HELP`, with what it does.
-pub(crate) type Help = (Verb, &'static str);
+/// What a handler knows about a request besides its values.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestContext<'a> {
+    /// The time.
+    pub(crate) now: Instant,
+    /// Figures about the loop.
+    pub(crate) traffic: &'a Traffic,
+    /// The client's address as the server sees it, in canonical form.
+    pub(crate) ip: IpAddr,
+    port: u16,
+    /// The connection; none if the request came in a datagram.
+    pub(crate) conn: Option<ConnId>,
+}
 
-/// Somebody who connected to us.
+impl<'a> RequestContext<'a> {
+    pub(crate) fn new(
+        now: Instant,
+        traffic: &'a Traffic,
+        peer: SocketAddr,
+        conn: Option<ConnId>,
+    ) -> Self {
+        Self {
+            now,
+            traffic,
+            ip: canonical(peer.ip()),
+            port: peer.port(),
+            conn,
+        }
+    }
+
+    /// Whether the client is on the server's machine, and sees its loopback nodes.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.ip.is_loopback()
+    }
+
+    /// The client's own address, if it is one that a node can have.
+    pub(crate) fn peer_address(&self) -> Option<NodeAddress> {
+        NodeAddress::new(self.ip, Port::new(self.port)?).ok()
+    }
+}
+
+/// The state of one connection to a server, or of one datagram.
 #[derive(Default)]
 pub struct ServerSession {
     requests: u32,
-    unknown: u16,
-    /// The last verb.
-    last: Option<Verb>,
-    /// What the last line was meant to be, if its form was wrong.
+    unknown_commands: u16,
+    last_verb: Option<Verb>,
+    /// The verb of the last request, if its form was wrong.
     pub(crate) malformed: Option<Verb>,
 }
 
 impl ServerSession {
-    /// Reads a request. What is none is answered here, and the error says how
-    /// the connection goes on.
+    /// Reads a request. Input that is not a request is answered here.
     ///
     /// # Errors
-    /// What to listen for next, where there is nothing more to answer.
-    pub(crate) fn request<'a>(
+    /// There is no request to execute: how to read on.
+    pub(crate) fn read<'i, R: Role>(
         &mut self,
-        heard: Input<'a>,
+        input: Input<'i>,
         max_unknown: u16,
-        reply: &mut Vec<u8>,
-    ) -> Result<Request<'a>, ReadNext> {
-        let line = match heard {
+        reply: &mut Responder<'_, R>,
+    ) -> Result<Request<'i>, ReadNext> {
+        let line = match input {
             Input::Line(line) => line,
-            Input::FramingError(fault) => return Err(broken(fault, reply)),
+            Input::FramingError(error) => return Err(framing_error(error, reply)),
             Input::Connected | Input::Resumed | Input::Body(_) => return Err(ReadNext::Line),
         };
         let is_first = self.requests == 0;
         self.requests = self.requests.saturating_add(1);
-        if let Some(language) = OtherProtocol::detect(line, is_first) {
-            let text = format!("{language} is not spoken here; type HELP and a newline");
-            say(reply, Reply::Error(Code::UnknownVerb, text.into()));
-            return Err(ReadNext::Close(CloseReason::OtherProtocol(language)));
+        if let Some(protocol) = OtherProtocol::detect(line, is_first) {
+            return Err(other_protocol(protocol, reply));
         }
         match Request::parse(line) {
             Ok(request) => {
                 self.malformed = None;
-                self.last = request.verb();
+                self.last_verb = request.verb();
                 Ok(request)
             }
-            Err(error) => {
-                self.malformed = error.verb();
-                say(reply, Reply::Error(error.code(), error.to_string().into()));
-                if let RequestError::UnknownVerb(_) = error {
-                    self.unknown += 1;
-                }
-                Err(if self.unknown >= max_unknown {
-                    ReadNext::Close(CloseReason::TooManyUnknownCommands)
-                } else {
-                    ReadNext::Line
-                })
-            }
+            Err(error) => Err(self.answer_malformed(&error, max_unknown, reply)),
         }
+    }
+
+    fn answer_malformed<R: Role>(
+        &mut self,
+        error: &RequestError<'_>,
+        max_unknown: u16,
+        reply: &mut Responder<'_, R>,
+    ) -> ReadNext {
+        self.malformed = error.verb();
+        if let RequestError::UnknownVerb(_) = error {
+            self.unknown_commands += 1;
+        }
+        let (code, text) = (error.code(), error.to_string());
+        if self.unknown_commands < max_unknown {
+            return reply.error(code, text);
+        }
+        reply.error_and_close(code, text, CloseReason::TooManyUnknownCommands)
     }
 }
 
-/// What was done: `3 requests, last GET`.
+/// The requests so far, for the log: `3 requests, last GET`.
 impl fmt::Display for ServerSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.requests == 1 { "" } else { "s" };
         write!(f, "{} request{plural}", self.requests)?;
-        match self.last {
+        match self.last_verb {
             Some(verb) => write!(f, ", last {}", verb.word()),
             None => Ok(()),
         }
     }
 }
 
-fn broken(fault: FramingError, reply: &mut Vec<u8>) -> ReadNext {
-    let (code, text, end) = match fault {
+fn other_protocol<R: Role>(protocol: OtherProtocol, reply: &mut Responder<'_, R>) -> ReadNext {
+    let text = format!("{protocol} is not spoken here; type HELP and a newline");
+    let reason = CloseReason::OtherProtocol(protocol);
+    reply.error_and_close(Code::UnknownVerb, text, reason)
+}
+
+fn framing_error<R: Role>(error: FramingError, reply: &mut Responder<'_, R>) -> ReadNext {
+    let (code, text, reason) = match error {
         FramingError::LineTooLong => (Code::LineTooLong, "line too long", CloseReason::LineTooLong),
         FramingError::UnexpectedEof => (Code::Syntax, "line not ended", CloseReason::UnexpectedEof),
         FramingError::LineTimeout => (
@@ -93,51 +142,18 @@ fn broken(fault: FramingError, reply: &mut Vec<u8>) -> ReadNext {
             CloseReason::LineTimeout,
         ),
     };
-    say(reply, Reply::Error(code, text.into()));
-    ReadNext::Close(end)
+    reply.error_and_close(code, text, reason)
 }
 
-/// Appends one line.
-pub(crate) fn say(reply: &mut Vec<u8>, line: impl fmt::Display) {
-    // Writing to a Vec cannot fail.
-    let _ = writeln!(reply, "{line}");
-}
-
-/// `ERROR 501`: the verb exists, but others answer it.
-pub(crate) fn not_here(reply: &mut Vec<u8>, advice: &'static str) -> ReadNext {
-    say(reply, Reply::Error(Code::UnknownVerb, advice.into()));
-    ReadNext::Line
-}
-
-/// The answer to `PING`.
-pub(crate) fn pong(reply: &mut Vec<u8>) -> ReadNext {
-    say(reply, Reply::Pong);
-    ReadNext::Line
-}
-
-/// The answer to `QUIT`.
-pub(crate) fn bye(reply: &mut Vec<u8>) -> ReadNext {
-    say(reply, Reply::BYE);
-    ReadNext::Close(CloseReason::Quit)
-}
-
-/// The answer to `HELP`.
-pub(crate) fn help(reply: &mut Vec<u8>, commands: &[Help]) -> ReadNext {
-    say(reply, Reply::Help(commands.len() as u64));
-    for (verb, meaning) in commands {
-        let usage = verb.usage();
-        say(reply, HelpItem { usage, meaning });
-    }
-    ReadNext::Line
-}
-
-/// The answer to `STATS`: what every server counts, and the role's `own` figures.
-pub(crate) fn stats(
-    reply: &mut Vec<u8>,
-    uptime: Duration,
-    traffic: &Traffic,
-    own: &[(&str, u64)],
+/// Answers `STATS`: figures that every server has, then those of the role.
+pub(crate) fn stats<R: Role>(
+    context: &RequestContext<'_>,
+    started: Instant,
+    figures: &[(&str, u64)],
+    reply: &mut Responder<'_, R>,
 ) -> ReadNext {
+    let uptime = context.now.saturating_duration_since(started);
+    let traffic = context.traffic;
     let common = [
         ("uptime_seconds", uptime.as_secs()),
         ("connections", traffic.open),
@@ -146,14 +162,12 @@ pub(crate) fn stats(
         ("bytes_in", traffic.bytes_in),
         ("bytes_out", traffic.bytes_out),
     ];
-    say(reply, Reply::Stats((common.len() + own.len()) as u64));
-    for &(name, value) in common.iter().chain(own) {
-        say(reply, StatsItem { name, value });
-    }
-    ReadNext::Line
+    let all = common.iter().chain(figures);
+    let items = all.map(|&(name, value)| StatsItem { name, value });
+    reply.stats(common.len() + figures.len(), items)
 }
 
-/// `ERROR 503`: the only line that is said without being asked.
-pub(crate) fn refuse(reply: &mut Vec<u8>, full: ResourceLimit) {
-    say(reply, Rejection::from(full).reply());
+/// `ERROR 503`: the only reply that is sent without a request.
+pub(crate) fn refuse(text: &mut Vec<u8>, limit: ResourceLimit) {
+    say(text, Rejection::from(limit).reply());
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::io::{Errno, pread};
 
 use crate::escaped::Escaped;
-use crate::node::{AddError, Added, FileContent, Removed, Share, Unavailable};
+use crate::node::{AddError, AddSummary, FileContent, RemoveSummary, Share, Unavailable};
 use crate::protocol::{FileItem, FileName, FileStat, MaybeHash};
 use crate::share::catalog::Catalog;
 use crate::share::content_cache::ContentCache;
@@ -318,7 +318,7 @@ impl Share for Folder {
         self.catalog.bytes()
     }
 
-    fn add(&mut self, path: &str) -> Result<Added, AddError> {
+    fn add(&mut self, path: &str) -> Result<AddSummary, AddError> {
         let refused = |why: &dyn fmt::Display| {
             let path = Escaped::text(path);
             AddError(format!("cannot share {path}: {why}"))
@@ -344,10 +344,13 @@ impl Share for Folder {
         }
         self.rearrange(roots, found, &name);
         let extent = self.catalog.extent(name.as_str());
-        Ok(Added { name, extent })
+        Ok(AddSummary {
+            name,
+            totals: extent,
+        })
     }
 
-    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, AddError> {
+    fn remove(&mut self, name: &FileName<'_>) -> Result<RemoveSummary, AddError> {
         let extent = self.catalog.extent(name.as_str());
         let is_shared = extent.files > 0 || self.roots.is_added(name);
         // Not everything that is shared is listed.
@@ -359,7 +362,10 @@ impl Share for Folder {
         roots.remove(name);
         self.rearrange(roots, Found::default(), name);
         let name = name.clone().into_owned();
-        Ok(Removed { name, extent })
+        Ok(RemoveSummary {
+            name,
+            totals: extent,
+        })
     }
 }
 

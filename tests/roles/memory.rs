@@ -7,7 +7,9 @@ use std::ops::Bound;
 use std::rc::Rc;
 use std::time::Duration;
 
-use peerline::node::{AddError, Added, FileContent, Removed, Share, ShareTotals, Unavailable};
+use peerline::node::{
+    AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Unavailable,
+};
 use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash};
 
 /// From a change that is noticed until it is looked at.
@@ -176,7 +178,7 @@ impl Share for Memory {
     }
 
     /// Every path leads to a file, with the path as its content.
-    fn add(&mut self, path: &str) -> Result<Added, AddError> {
+    fn add(&mut self, path: &str) -> Result<AddSummary, AddError> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let name = FileName::parse(name).map_err(|why| AddError(why.to_string()))?;
         let mut files = self.files.borrow_mut();
@@ -187,14 +189,20 @@ impl Share for Memory {
         let extent = entry.extent();
         files.change(|entries| entries.insert(name.to_string(), entry));
         let name = name.into_owned();
-        Ok(Added { name, extent })
+        Ok(AddSummary {
+            name,
+            totals: extent,
+        })
     }
 
-    fn remove(&mut self, name: &FileName<'_>) -> Result<Removed, AddError> {
+    fn remove(&mut self, name: &FileName<'_>) -> Result<RemoveSummary, AddError> {
         let mut files = self.files.borrow_mut();
         let removed = files.change(|entries| entries.remove(name.as_str()));
         let entry = removed.ok_or_else(|| AddError(format!("{name} is not shared here")))?;
         let (name, extent) = (name.clone().into_owned(), entry.extent());
-        Ok(Removed { name, extent })
+        Ok(RemoveSummary {
+            name,
+            totals: extent,
+        })
     }
 }

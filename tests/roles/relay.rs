@@ -35,10 +35,10 @@ pub fn defaults() -> RelaySettings {
     RelaySettings {
         lease: Duration::from_secs(60),
         max_nodes: 1_000_000,
-        max_of_host: 1024,
+        max_nodes_per_address: 1024,
         max_line: MAX_LINE,
         max_unknown: 10,
-        wrong_cookies: 10_000,
+        wrong_cookie_rate: 10_000,
         message_rate: 50,
         log_rate: 100,
         quota: Quota {
@@ -72,9 +72,9 @@ impl Play {
             match key {
                 "lease" => settings.lease = time(value)?,
                 "max-nodes" => settings.max_nodes = value.parse()?,
-                "max-of-host" => settings.max_of_host = value.parse()?,
+                "max-of-host" => settings.max_nodes_per_address = value.parse()?,
                 "max-line" => settings.max_line = value.parse()?,
-                "wrong-cookies" => settings.wrong_cookies = value.parse()?,
+                "wrong-cookies" => settings.wrong_cookie_rate = value.parse()?,
                 "max-unknown" => settings.max_unknown = value.parse()?,
                 "message-rate" => settings.message_rate = value.parse()?,
                 "max-shared" => settings.quota.files = value.parse()?,
@@ -333,7 +333,7 @@ fn a_list_in_a_datagram_costs_no_more_than_what_is_shown() {
     let now = Instant::now();
     let mut relay = relay(
         RelaySettings {
-            max_of_host: usize::MAX,
+            max_nodes_per_address: usize::MAX,
             ..defaults()
         },
         now,

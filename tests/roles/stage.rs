@@ -196,6 +196,9 @@ impl<R: Role> Stage<R> {
 
     /// How far away the next deadline is.
     fn away(&self) -> Option<Duration> {
+        if self.role().has_work() {
+            return Some(Duration::ZERO);
+        }
         let due = self.role().next_deadline()?;
         Some(due.saturating_duration_since(self.machine.now))
     }

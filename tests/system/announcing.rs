@@ -69,15 +69,15 @@ fn only_what_changed_is_told() {
     let share = folder(&[("one", b"1"), ("two", b"2")]);
     let _node = node(&relay, share.path(), &[]);
     until_known(&relay, 2);
-    relay.log_until_count("asks: REGISTER", 4);
+    relay.log_until_count("request: REGISTER", 4);
     // In one step: a file that is seen while it is written is told twice.
     let hidden = share.path().join(".three");
     fs::write(&hidden, b"3").expect("a file");
     fs::rename(&hidden, share.path().join("three")).expect("a name");
     until_known(&relay, 3);
-    let log = relay.log_until_count("asks: REGISTER", 7);
-    assert_eq!(log.matches("asks: SHARE").count(), 3, "{log}");
-    assert!(!log.contains("asks: UNSHARE"), "{log}");
+    let log = relay.log_until_count("request: REGISTER", 7);
+    assert_eq!(log.matches("request: SHARE").count(), 3, "{log}");
+    assert!(!log.contains("request: UNSHARE"), "{log}");
 }
 
 /// The address is nobody else's, so that the port is still free at the restart.
@@ -110,8 +110,8 @@ fn a_relay_that_was_started_again_gets_everything_with_one_registration() {
         holders(&relay, "two"),
         [format!("{} 2 -", node.wire_address())]
     );
-    let log = relay.log_until("asks: REGISTER");
-    assert_eq!(log.matches("asks: REGISTER").count(), 1);
+    let log = relay.log_until("request: REGISTER");
+    assert_eq!(log.matches("request: REGISTER").count(), 1);
 }
 
 const COUNT: u64 = 20_000;
@@ -153,8 +153,8 @@ fn a_node_renews_its_lease_while_it_announces_thousands_of_files() {
     let share = thousands(COUNT);
     let _node = node(&relay, share.path(), &[]);
     until_known(&relay, COUNT);
-    let registrations = relay.log().matches("asks: REGISTER").count();
-    relay.log_until_count("asks: REGISTER", registrations + 3);
+    let registrations = relay.log().matches("request: REGISTER").count();
+    relay.log_until_count("request: REGISTER", registrations + 3);
     until_known(&relay, COUNT);
     assert_eq!(files(&relay, "").len(), 1000, "a page of them");
 }
@@ -175,8 +175,8 @@ fn a_relay_may_be_started_again_while_thousands_of_files_are_announced() {
         );
     }
     assert_eq!(files(&relay, "12345").len(), 1);
-    let log = relay.log_until("asks: REGISTER");
-    assert_eq!(log.matches("asks: REGISTER").count(), 1);
+    let log = relay.log_until("request: REGISTER");
+    assert_eq!(log.matches("request: REGISTER").count(), 1);
     assert!(!node.log().contains("another node"), "{}", node.log());
 }
 

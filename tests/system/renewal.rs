@@ -20,7 +20,7 @@ fn a_node_stays_listed_beyond_its_lease() {
     let share = folder(&[]);
     let node = node(&relay, share.path(), &[]);
     // A third of the lease each: the first lease is over.
-    let log = relay.log_until_count("asks: REGISTER", 5);
+    let log = relay.log_until_count("request: REGISTER", 5);
     assert!(!log.contains("did not renew"), "{log}");
     assert_eq!(log.matches(" registered by ").count(), 1, "once: {log}");
     assert_eq!(list(&relay), listed(&node));

@@ -1,26 +1,26 @@
-//! Who has a file of one name. Mostly that is one node; but a name that every
-//! node has must not make the index slow.
+//! The holders of one file name. Most names have one holder; a name that every
+//! node shares must not make the index slow.
 
 use std::collections::HashMap;
 
 use crate::protocol::{ContentHash, MaybeHash};
 use crate::relay::index::SlotId;
 
-/// So many holders are looked through one by one.
-const FEW: usize = 32;
+/// Longer lists of holders get an index; shorter ones are searched linearly.
+const MAX_LINEAR: usize = 32;
 
-/// One node's file under a name. Packed, since there are millions of them: without
-/// it eight bytes of each would be empty.
+/// One node's file under a name. Packed, because there are millions of them:
+/// alignment would add eight bytes of padding to each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(Rust, packed(4))]
 pub(in crate::relay) struct Holder {
     pub(in crate::relay) node: SlotId,
     pub(in crate::relay) size: u64,
-    /// All zero where the hash is not known: no content is known to have that.
+    /// All zeros if the hash is not known yet.
     hash: [u8; 32],
 }
 
-/// What tells a content from others: its size and hash.
+/// Identifies a content: size and hash.
 type ContentKey = (u64, [u8; 32]);
 
 impl Holder {
@@ -38,26 +38,26 @@ impl Holder {
     }
 }
 
-/// The holders of one name, each node once, at least one. Most names have one.
+/// The holders of one name: at least one, each node at most once.
 pub(super) enum Holders {
     One(Holder),
-    Several(Box<Several>),
+    Several(Box<HolderList>),
 }
 
 /// Two holders or more.
 #[derive(Default)]
-pub(super) struct Several {
+pub(super) struct HolderList {
     list: Vec<Holder>,
-    /// Only of more than a few.
-    many: Option<Many>,
+    /// Present if the list is longer than [`MAX_LINEAR`].
+    index: Option<HolderIndex>,
 }
 
-/// What makes a long list quick.
+/// Finds entries of a long list without a search.
 #[derive(Default)]
-struct Many {
-    /// Where each node stands in the list.
-    places: HashMap<SlotId, usize>,
-    /// How many have each content.
+struct HolderIndex {
+    /// The position of each node in the list.
+    positions: HashMap<SlotId, usize>,
+    /// How many holders have each content.
     contents: HashMap<ContentKey, usize>,
 }
 
@@ -69,7 +69,7 @@ impl Holders {
         }
     }
 
-    /// Whether there are different contents.
+    /// Whether the holders have different contents.
     pub(super) fn is_ambiguous(&self) -> bool {
         match self {
             Self::One(_) => false,
@@ -77,12 +77,12 @@ impl Holders {
         }
     }
 
-    /// Adds a holder, or replaces what its node had.
+    /// Adds a holder, or replaces the entry of the same node.
     pub(super) fn put(&mut self, holder: Holder) {
         match self {
             Self::One(only) if only.node == holder.node => *only = holder,
             Self::One(only) => {
-                let mut several = Box::<Several>::default();
+                let mut several = Box::<HolderList>::default();
                 several.put(*only);
                 several.put(holder);
                 *self = Self::Several(several);
@@ -91,8 +91,8 @@ impl Holders {
         }
     }
 
-    /// Takes a node out, if it is there. Returns false if it was the last: then
-    /// the name is to go as well.
+    /// Removes a node, if it is in the list. Returns false if the node is the only
+    /// holder: the caller then removes the name.
     pub(super) fn remove(&mut self, node: SlotId) -> bool {
         match self {
             Self::One(only) => return only.node != node,
@@ -106,21 +106,21 @@ impl Holders {
         true
     }
 
-    /// The different contents of the holders that are seen, each with one who
-    /// has it and with how many there are.
-    pub(super) fn contents(&self, is_seen: impl Fn(SlotId) -> bool) -> Vec<(Holder, u64)> {
-        let is_long = self.list().len() > FEW;
+    /// The different contents among the visible holders, each with one of its
+    /// holders and their number.
+    pub(super) fn contents(&self, is_visible: impl Fn(SlotId) -> bool) -> Vec<(Holder, u64)> {
+        let is_long = self.list().len() > MAX_LINEAR;
         let mut contents: Vec<(Holder, u64)> = Vec::new();
-        let mut places: HashMap<ContentKey, usize> = HashMap::new();
-        for holder in self.list().iter().filter(|holder| is_seen(holder.node)) {
+        let mut positions: HashMap<ContentKey, usize> = HashMap::new();
+        for holder in self.list().iter().filter(|holder| is_visible(holder.node)) {
             let content = holder.content();
-            let place = if is_long {
-                *places.entry(content).or_insert(contents.len())
+            let position = if is_long {
+                *positions.entry(content).or_insert(contents.len())
             } else {
                 let same = contents.iter().position(|(c, _)| c.content() == content);
                 same.unwrap_or(contents.len())
             };
-            match contents.get_mut(place) {
+            match contents.get_mut(position) {
                 Some((_, count)) => *count += 1,
                 None => contents.push((*holder, 1)),
             }
@@ -129,10 +129,10 @@ impl Holders {
     }
 }
 
-impl Several {
+impl HolderList {
     fn is_ambiguous(&self) -> bool {
-        match &self.many {
-            Some(many) => many.contents.len() > 1,
+        match &self.index {
+            Some(index) => index.contents.len() > 1,
             None => {
                 let mut contents = self.list.iter().map(Holder::content);
                 let first = contents.next();
@@ -142,62 +142,62 @@ impl Several {
     }
 
     fn put(&mut self, holder: Holder) {
-        if let Some(place) = self.place(holder.node) {
-            let earlier = std::mem::replace(&mut self.list[place], holder);
-            if let Some(many) = &mut self.many {
-                many.leave(&earlier);
-                many.enter(&holder, place);
+        if let Some(position) = self.position(holder.node) {
+            let previous = std::mem::replace(&mut self.list[position], holder);
+            if let Some(index) = &mut self.index {
+                index.remove(&previous);
+                index.insert(&holder, position);
             }
             return;
         }
-        let place = self.list.len();
+        let position = self.list.len();
         self.list.push(holder);
-        if let Some(many) = &mut self.many {
-            many.enter(&holder, place);
-        } else if place >= FEW {
-            let many = self.many.insert(Many::default());
-            for (place, holder) in self.list.iter().enumerate() {
-                many.enter(holder, place);
+        if let Some(index) = &mut self.index {
+            index.insert(&holder, position);
+        } else if position >= MAX_LINEAR {
+            let index = self.index.insert(HolderIndex::default());
+            for (position, holder) in self.list.iter().enumerate() {
+                index.insert(holder, position);
             }
         }
     }
 
-    /// A few keep their order, many do not.
+    /// A short list keeps its order, a long one does not.
     fn remove(&mut self, node: SlotId) {
-        let Some(place) = self.place(node) else {
+        let Some(position) = self.position(node) else {
             return;
         };
-        let Some(many) = &mut self.many else {
-            self.list.remove(place);
+        let Some(index) = &mut self.index else {
+            self.list.remove(position);
             return;
         };
-        let holder = self.list.swap_remove(place);
-        many.leave(&holder);
-        if let Some(moved) = self.list.get(place) {
-            many.places.insert(moved.node, place);
+        let holder = self.list.swap_remove(position);
+        index.remove(&holder);
+        if let Some(moved) = self.list.get(position) {
+            index.positions.insert(moved.node, position);
         }
-        if self.list.len() <= FEW / 2 {
-            self.many = None;
+        if self.list.len() <= MAX_LINEAR / 2 {
+            self.index = None;
             self.list.shrink_to_fit();
         }
     }
 
-    fn place(&self, node: SlotId) -> Option<usize> {
-        match &self.many {
-            Some(many) => many.places.get(&node).copied(),
+    fn position(&self, node: SlotId) -> Option<usize> {
+        match &self.index {
+            Some(index) => index.positions.get(&node).copied(),
             None => self.list.iter().position(|holder| holder.node == node),
         }
     }
 }
 
-impl Many {
-    fn enter(&mut self, holder: &Holder, place: usize) {
-        self.places.insert(holder.node, place);
+impl HolderIndex {
+    fn insert(&mut self, holder: &Holder, position: usize) {
+        self.positions.insert(holder.node, position);
         *self.contents.entry(holder.content()).or_default() += 1;
     }
 
-    fn leave(&mut self, holder: &Holder) {
-        self.places.remove(&holder.node);
+    fn remove(&mut self, holder: &Holder) {
+        self.positions.remove(&holder.node);
         if let Some(count) = self.contents.get_mut(&holder.content()) {
             *count -= 1;
             if *count == 0 {
@@ -215,22 +215,22 @@ mod tests {
 
     use super::*;
 
-    /// A node that never leaves.
-    const LASTING: SlotId = 999;
+    /// A node that is never removed.
+    const PERMANENT: SlotId = 999;
 
     proptest! {
-        /// Few and many, over and over: some nodes come, some leave.
+        /// The list grows and shrinks across the limit many times.
         #[test]
-        fn holders_are_those_of_a_plain_map(
+        fn holders_match_a_plain_map(
             steps in prop::collection::vec((0..120_u32, 0..3_u64, 0..40_u32), 1..300)
         ) {
-            let lasting = Holder::new(LASTING, 0, MaybeHash(None));
-            let mut holders = Holders::One(lasting);
-            let mut map = BTreeMap::from([(LASTING, 0)]);
-            for (node, size, leaving) in steps {
+            let permanent = Holder::new(PERMANENT, 0, MaybeHash(None));
+            let mut holders = Holders::One(permanent);
+            let mut map = BTreeMap::from([(PERMANENT, 0)]);
+            for (node, size, removal) in steps {
                 holders.put(Holder::new(node, size, MaybeHash(None)));
                 map.insert(node, size);
-                if leaving >= 35 {
+                if removal >= 35 {
                     for node in (node % 2..120).step_by(2) {
                         prop_assert!(holders.remove(node));
                         map.remove(&node);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_every_node_has_is_no_slower_than_others() {
+    fn a_name_with_100000_holders_is_not_slow() {
         let mut holders = Holders::One(Holder::new(0, 0, MaybeHash(None)));
         for node in 0..100_000 {
             holders.put(Holder::new(node, u64::from(node), MaybeHash(None)));

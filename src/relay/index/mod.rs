@@ -1,8 +1,9 @@
-//! Which files the nodes have: exact look-up by name, and search by a part of it.
+//! The index of shared files: exact look-up by name and search by a part of it.
 //!
-//! A file lives as long as its node's lease. When a node goes, its files are
-//! taken out little by little: [`Index::forget`] does a bounded part of the work.
+//! An entry lives as long as its node's lease. When a node leaves, its files are
+//! removed in bounded steps by [`Index::remove_files`].
 
+mod found;
 mod holders;
 #[cfg(test)]
 mod model;
@@ -14,30 +15,30 @@ use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
 
 pub(super) use holders::Holder;
-pub(super) use search::{PAGES_AT_ONCE, Search, Seen};
+pub(super) use search::{PAGES_PER_STEP, Search, SearchPage, Visibility};
 
 use crate::protocol::FileName;
 use crate::relay::index::holders::Holders;
 use crate::relay::index::pages::Pages;
 use crate::relay::table::{Keyed, SlotId, Table};
 
-/// A name's place in the index.
+/// The number of a name in the index.
 type NameId = SlotId;
 
-/// Names, who has them, and in which order they are listed.
+/// File names, their holders, and the names in byte order.
 #[derive(Default)]
 pub(super) struct Index {
     entries: Table<NameEntry>,
     pages: Pages,
-    /// By the node's place in the directory.
-    shares: HashMap<SlotId, SharedFile>,
-    /// The files of all shares.
-    files: u64,
-    /// Names under which there are different contents.
-    ambiguous: usize,
+    /// By the node's slot in the directory.
+    shares: HashMap<SlotId, NodeFiles>,
+    /// Files of all nodes together.
+    file_count: u64,
+    /// Names whose holders have different contents.
+    ambiguous_names: usize,
 }
 
-/// A name and who has it; at least one has.
+/// A name and its holders.
 struct NameEntry {
     name: Box<str>,
     holders: Holders,
@@ -51,56 +52,55 @@ impl Keyed for NameEntry {
     }
 }
 
-/// What one node has.
+/// The files of one node.
 #[derive(Default)]
-struct SharedFile {
+struct NodeFiles {
     names: HashSet<NameId>,
-    /// The length of all its names together.
+    /// Length of all its names together.
     bytes: u64,
 }
 
-/// How much one node may share.
+/// How much nodes may share.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
-    /// Files.
+    /// Files per node.
     pub files: u64,
-    /// Bytes of their names.
+    /// Bytes of file names per node.
     pub bytes: u64,
     /// Files of all nodes together.
     pub all: u64,
 }
 
 impl Index {
-    /// How many names are known.
+    /// Number of names.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// How many files a node has.
-    pub(super) fn files(&self, node: SlotId) -> u64 {
+    /// Number of files of one node.
+    pub(super) fn file_count(&self, node: SlotId) -> u64 {
         self.shares
             .get(&node)
             .map_or(0, |share| share.names.len() as u64)
     }
 
-    /// Whether all nodes together have as many files as they may have.
+    /// Whether all nodes together have reached their limit of files.
     pub(super) fn is_full(&self, quota: Quota) -> bool {
-        self.files >= quota.all
+        self.file_count >= quota.all
     }
 
-    /// Who has a file of this name.
-    pub(super) fn find(&self, name: &FileName<'_>) -> &[Holder] {
+    /// The holders of the file with exactly this name.
+    pub(super) fn holders(&self, name: &FileName<'_>) -> &[Holder] {
         self.entries
             .find(name.as_str())
             .map_or(&[], |id| self.entries[id].holders.list())
     }
 
-    /// Brings what [`Index::find`] will look at into the processor's cache.
+    /// Loads the memory that [`Index::holders`] reads into the CPU cache.
     pub(super) fn prefetch(&self, names: &[FileName<'_>]) {
         for id in self.entries.prefetch(names.iter().map(FileName::as_str)) {
             if let Some(entry) = self.entries.get(id) {
-                // A name may begin in one line of the cache and end in the next, and
-                // so may an entry.
+                // A name or an entry may span two cache lines.
                 let name = entry.name.as_bytes();
                 let size = entry.holders.list().last().map(|holder| holder.size);
                 black_box((name.first().copied(), name.last().copied(), size));
@@ -108,16 +108,16 @@ impl Index {
         }
     }
 
-    /// Adds a file, or replaces what its node had under the name. Returns false
-    /// if that would be more than the node may have.
-    pub(super) fn share(&mut self, name: &FileName<'_>, holder: Holder, quota: Quota) -> bool {
+    /// Adds a file, or replaces the node's entry under this name. Returns false
+    /// if a new entry would exceed the quota.
+    pub(super) fn insert(&mut self, name: &FileName<'_>, holder: Holder, quota: Quota) -> bool {
         let name = name.as_str();
         let known = self.entries.find(name);
         let share = self.shares.entry(holder.node).or_default();
         if known.is_none_or(|id| !share.names.contains(&id)) {
             let bytes = share.bytes + name.len() as u64;
             let is_full = share.names.len() as u64 >= quota.files || bytes > quota.bytes;
-            if is_full || self.files >= quota.all {
+            if is_full || self.file_count >= quota.all {
                 return false;
             }
             share.bytes = bytes;
@@ -125,21 +125,22 @@ impl Index {
         let id = match known {
             Some(id) => {
                 let holders = &mut self.entries[id].holders;
-                let was = holders.is_ambiguous();
+                let was_ambiguous = holders.is_ambiguous();
                 holders.put(holder);
-                let is = holders.is_ambiguous();
-                self.ambiguous = self.ambiguous + usize::from(is) - usize::from(was);
+                let is_ambiguous = holders.is_ambiguous();
+                self.ambiguous_names =
+                    self.ambiguous_names + usize::from(is_ambiguous) - usize::from(was_ambiguous);
                 id
             }
             None => self.add(name, holder),
         };
         let share = self.shares.entry(holder.node).or_default();
-        self.files += u64::from(share.names.insert(id));
+        self.file_count += u64::from(share.names.insert(id));
         true
     }
 
-    /// Takes a node's file out. Returns false if it had none of that name.
-    pub(super) fn unshare(&mut self, node: SlotId, name: &FileName<'_>) -> bool {
+    /// Removes a file of a node. Returns false if the node has no such file.
+    pub(super) fn remove(&mut self, node: SlotId, name: &FileName<'_>) -> bool {
         let Some(id) = self.entries.find(name.as_str()) else {
             return false;
         };
@@ -150,22 +151,22 @@ impl Index {
             return false;
         }
         share.bytes -= name.as_str().len() as u64;
-        self.files -= 1;
+        self.file_count -= 1;
         self.remove_holder(id, node);
         true
     }
 
-    /// Takes out at most so many files of a node that is gone. Returns how many
-    /// that were.
-    pub(super) fn forget(&mut self, node: SlotId, at_most: usize) -> usize {
+    /// Removes at most `max` files of a node that has left. Returns the number of
+    /// files removed.
+    pub(super) fn remove_files(&mut self, node: SlotId, max: usize) -> usize {
         let Some(share) = self.shares.get_mut(&node) else {
             return 0;
         };
-        let ids: Vec<NameId> = share.names.iter().copied().take(at_most).collect();
+        let ids: Vec<NameId> = share.names.iter().copied().take(max).collect();
         for id in &ids {
             share.names.remove(id);
         }
-        self.files -= ids.len() as u64;
+        self.file_count -= ids.len() as u64;
         if share.names.is_empty() {
             self.shares.remove(&node);
         }
@@ -188,10 +189,11 @@ impl Index {
 
     fn remove_holder(&mut self, id: NameId, node: SlotId) {
         let entry = &mut self.entries[id];
-        let was = entry.holders.is_ambiguous();
+        let was_ambiguous = entry.holders.is_ambiguous();
         if entry.holders.remove(node) {
-            let is = entry.holders.is_ambiguous();
-            self.ambiguous = self.ambiguous + usize::from(is) - usize::from(was);
+            let is_ambiguous = entry.holders.is_ambiguous();
+            self.ambiguous_names =
+                self.ambiguous_names + usize::from(is_ambiguous) - usize::from(was_ambiguous);
             return;
         }
         let entries = &self.entries;

@@ -1,18 +1,19 @@
-//! The index against a plain map: whatever nodes share, take back and forget,
-//! both tell the same.
+//! Property test: the index agrees with a plain map, whatever nodes share,
+//! unshare and leave behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use crate::protocol::{ContentHash, FileName, MAX_LISTED_FILES, MaybeHash};
-use crate::relay::index::{Holder, Index, Quota, Search, Seen, SlotId};
+use crate::relay::index::found::FoundFiles;
+use crate::relay::index::{Holder, Index, Quota, Search, SlotId, Visibility};
 
-/// Few nodes, so that they meet under the same names.
+/// Few nodes, so that several share the same names.
 const NODES: SlotId = 5;
-/// From this one on, they are hidden from askers elsewhere.
+/// From this one on, nodes are visible to requesters on loopback only.
 const FIRST_ON_LOOPBACK: SlotId = 3;
-/// Names that differ in case, in script, and in what is a part of what.
+/// Names that differ in case and script, some contained in others.
 const NAMES: [&str; 12] = [
     "a",
     "A",
@@ -34,11 +35,11 @@ const TEXTS: [&str; 11] = [
 #[derive(Clone, Debug)]
 enum ModelStep {
     Share(SlotId, String, u64, MaybeHash),
-    /// So many numbered names from this one on.
+    /// First number and count of numbered names.
     ShareMany(SlotId, u32, u32),
     Unshare(SlotId, String),
-    /// It leaves, and so many of its files are taken out.
-    Forget(SlotId, usize),
+    /// The node leaves, and this many of its files are removed.
+    Leave(SlotId, usize),
     Search(&'static str, bool),
 }
 
@@ -62,7 +63,7 @@ fn steps() -> impl Strategy<Value = ModelStep> {
         1 => (node.clone(), 0_u32..2000, 0_u32..800)
             .prop_map(|(node, first, count)| ModelStep::ShareMany(node, first, count)),
         6 => (node.clone(), names()).prop_map(|(node, name)| ModelStep::Unshare(node, name)),
-        1 => (node, 0_usize..1500).prop_map(|(node, most)| ModelStep::Forget(node, most)),
+        1 => (node, 0_usize..1500).prop_map(|(node, most)| ModelStep::Leave(node, most)),
         4 => (prop::sample::select(&TEXTS[..]), any::<bool>())
             .prop_map(|(text, on_loopback)| ModelStep::Search(text, on_loopback)),
     ]
@@ -76,16 +77,16 @@ fn file_name(text: &str) -> FileName<'_> {
     FileName::parse(text).expect("valid names only")
 }
 
-/// What a node has under a name.
+/// A node's content under a name.
 type ModelContent = (u64, MaybeHash);
 
-/// The index as one would write it down.
+/// The reference implementation.
 #[derive(Default)]
 struct Model {
-    /// In the order in which they shared it.
+    /// Holders in the order in which they shared the name.
     names: BTreeMap<String, Vec<(SlotId, ModelContent)>>,
-    /// Left, but not all of their files are taken out.
-    gone: BTreeSet<SlotId>,
+    /// Nodes that left and whose files are not all removed.
+    departed: BTreeSet<SlotId>,
 }
 
 impl Model {
@@ -104,7 +105,7 @@ impl Model {
     fn put(&mut self, node: SlotId, name: &str, content: ModelContent) {
         let holders = self.names.entry(name.to_owned()).or_default();
         match holders.iter_mut().find(|(holder, _)| *holder == node) {
-            Some((_, earlier)) => *earlier = content,
+            Some((_, previous)) => *previous = content,
             None => holders.push((node, content)),
         }
     }
@@ -115,9 +116,9 @@ impl Model {
         };
         let before = holders.len();
         holders.retain(|(holder, _)| *holder != node);
-        let did = holders.len() < before;
+        let is_removed = holders.len() < before;
         self.names.retain(|_, holders| !holders.is_empty());
-        did
+        is_removed
     }
 
     fn has(&self, node: SlotId) -> impl Iterator<Item = &str> {
@@ -126,20 +127,22 @@ impl Model {
         names.map(|(name, _)| name.as_str())
     }
 
-    fn sees(&self, node: SlotId, on_loopback: bool) -> bool {
-        !self.gone.contains(&node) && (on_loopback || node < FIRST_ON_LOOPBACK)
+    fn is_visible(&self, node: SlotId, on_loopback: bool) -> bool {
+        !self.departed.contains(&node) && (on_loopback || node < FIRST_ON_LOOPBACK)
     }
 
-    /// The lines that a search shows in all.
+    /// All lines that a search lists.
     fn search(&self, text: &str, on_loopback: bool) -> Vec<String> {
         let mut lines = Vec::new();
         for (name, holders) in &self.names {
             if !without_case(name).contains(&without_case(text)) {
                 continue;
             }
-            let seen = holders.iter().filter(|(h, _)| self.sees(*h, on_loopback));
+            let visible = holders
+                .iter()
+                .filter(|(h, _)| self.is_visible(*h, on_loopback));
             let mut contents: Vec<(ModelContent, u64)> = Vec::new();
-            for (_, content) in seen {
+            for (_, content) in visible {
                 match contents.iter_mut().find(|(other, _)| other == content) {
                     Some((_, count)) => *count += 1,
                     None => contents.push((*content, 1)),
@@ -158,39 +161,36 @@ fn without_case(text: &str) -> String {
     upper.chars().flat_map(char::to_lowercase).collect()
 }
 
+/// The items of a page, as on the wire.
+fn lines(files: &FoundFiles) -> Vec<String> {
+    let lines: Vec<String> = files.items().map(|item| item.to_string()).collect();
+    assert_eq!(lines.len(), files.len());
+    lines
+}
+
 /// All pages of a search, each as `(total, lines)`; the last one has no lines.
 fn pages(index: &Index, model: &Model, text: &str, on_loopback: bool) -> Vec<(u64, Vec<String>)> {
-    let sees = |node| model.sees(node, on_loopback);
-    let seen = Seen {
-        all: (0..NODES).all(|node| model.has(node).next().is_none() || sees(node)),
-        node: &sees,
+    let is_visible = |node| model.is_visible(node, on_loopback);
+    let visibility = Visibility {
+        everyone: (0..NODES).all(|node| model.has(node).next().is_none() || is_visible(node)),
+        is_visible: &is_visible,
     };
     let mut pages = Vec::new();
     let mut search = Search::new(text);
     loop {
-        while !search.step(index, &seen, &mut 0) {}
-        let found = search.found();
-        let answer = String::from_utf8(found.answer).expect("answers are text");
-        let mut lines = answer.lines();
-        let head = lines.next().expect("a head");
-        let counts: Vec<u64> = head
-            .strip_prefix("FILES ")
-            .expect("a list of files")
-            .split(' ')
-            .map(|count| count.parse().expect("a number"))
-            .collect();
-        let lines: Vec<String> = lines.map(str::to_owned).collect();
-        assert_eq!(counts[0], lines.len() as u64);
+        while !search.step(index, &visibility, &mut 0) {}
+        let page = search.into_page();
+        let lines = lines(&page.files);
         let is_last = lines.is_empty();
-        pages.push((counts[1], lines));
-        match found.more {
-            Some(more) if !is_last => search = more,
+        pages.push((page.total, lines));
+        match page.next {
+            Some(next) if !is_last => search = next,
             Some(_) | None => return pages,
         }
     }
 }
 
-/// Both tell the same.
+/// Compares all pages of a search with the model's lines.
 fn compare(index: &Index, model: &Model, text: &str, on_loopback: bool) {
     let expected = model.search(text, on_loopback);
     let pages = pages(index, model, text, on_loopback);
@@ -215,11 +215,11 @@ fn compare(index: &Index, model: &Model, text: &str, on_loopback: bool) {
 fn check(index: &Index, model: &Model) {
     assert_eq!(index.len(), model.names.len());
     for node in 0..NODES {
-        assert_eq!(index.files(node), model.has(node).count() as u64);
+        assert_eq!(index.file_count(node), model.has(node).count() as u64);
     }
     for (name, holders) in &model.names {
         let found: Vec<(SlotId, ModelContent)> = index
-            .find(&file_name(name))
+            .holders(&file_name(name))
             .iter()
             .map(|holder| (holder.node, (holder.size, holder.hash())))
             .collect();
@@ -228,14 +228,14 @@ fn check(index: &Index, model: &Model) {
     let several =
         |holders: &&Vec<(SlotId, ModelContent)>| holders.iter().any(|h| h.1 != holders[0].1);
     let ambiguous = model.names.values().filter(several).count();
-    assert_eq!(index.ambiguous, ambiguous);
+    assert_eq!(index.ambiguous_names, ambiguous);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn the_index_tells_what_a_plain_map_tells(
+    fn the_index_agrees_with_a_plain_map(
         steps in prop::collection::vec(steps(), 1..80),
         files in prop_oneof![1_u64..8, 1_u64..2500],
         bytes in prop_oneof![1_u64..30, 1_u64..20_000],
@@ -251,9 +251,9 @@ proptest! {
             match step {
                 // Nobody speaks for a node that has left.
                 ModelStep::Share(node, ..) | ModelStep::ShareMany(node, ..) | ModelStep::Unshare(node, _)
-                    if model.gone.contains(&node) => {}
+                    if model.departed.contains(&node) => {}
                 ModelStep::Share(node, name, size, hash) => {
-                    let did = index.share(&file_name(&name), Holder::new(node, size, hash), quota);
+                    let did = index.insert(&file_name(&name), Holder::new(node, size, hash), quota);
                     prop_assert_eq!(did, model.share(node, &name, (size, hash), quota));
                 }
                 ModelStep::ShareMany(node, first, count) => {
@@ -265,23 +265,23 @@ proptest! {
                     };
                     for name in (first..first + count).map(numbered) {
                         let holder = Holder::new(node, 1, MaybeHash(None));
-                        prop_assert!(index.share(&file_name(&name), holder, unlimited));
+                        prop_assert!(index.insert(&file_name(&name), holder, unlimited));
                         model.put(node, &name, (1, MaybeHash(None)));
                     }
                 }
                 ModelStep::Unshare(node, name) => {
-                    let did = index.unshare(node, &file_name(&name));
+                    let did = index.remove(node, &file_name(&name));
                     prop_assert_eq!(did, model.unshare(node, &name));
                 }
-                ModelStep::Forget(node, most) => {
-                    let before = index.files(node);
-                    let taken = index.forget(node, most) as u64;
+                ModelStep::Leave(node, most) => {
+                    let before = index.file_count(node);
+                    let taken = index.remove_files(node, most) as u64;
                     prop_assert_eq!(taken, before.min(most as u64));
-                    prop_assert_eq!(index.files(node), before - taken);
-                    model.gone.insert(node);
+                    prop_assert_eq!(index.file_count(node), before - taken);
+                    model.departed.insert(node);
                     // Which ones are left is for the index to choose.
                     let left = |name: &str| {
-                        let holders = index.find(&file_name(name));
+                        let holders = index.holders(&file_name(name));
                         holders.iter().any(|holder| holder.node == node)
                     };
                     let forgotten: Vec<String> =
@@ -289,8 +289,8 @@ proptest! {
                     for name in forgotten {
                         model.unshare(node, &name);
                     }
-                    if index.files(node) == 0 {
-                        model.gone.remove(&node);
+                    if index.file_count(node) == 0 {
+                        model.departed.remove(&node);
                     }
                 }
                 ModelStep::Search(text, on_loopback) => compare(&index, &model, text, on_loopback),
@@ -304,8 +304,8 @@ proptest! {
     }
 }
 
-/// What a search finds, page by page, when everybody is seen.
-fn all_of(index: &Index, text: &str) -> Vec<(u64, Vec<String>)> {
+/// All pages of a search to which every node is visible.
+fn all_pages(index: &Index, text: &str) -> Vec<(u64, Vec<String>)> {
     let mut model = Model::default();
     model.put(0, "somebody has a file", (0, MaybeHash(None)));
     pages(index, &model, text, true)
@@ -318,11 +318,11 @@ fn share(index: &mut Index, node: SlotId, name: &str, size: u64) {
         all: u64::MAX,
     };
     let holder = Holder::new(node, size, MaybeHash(None));
-    assert!(index.share(&file_name(name), holder, quota));
+    assert!(index.insert(&file_name(name), holder, quota));
 }
 
 #[test]
-fn case_does_not_matter_in_any_script() {
+fn search_ignores_case_in_every_script() {
     for (name, text) in [
         ("README.md", "readme"),
         ("readme.md", "README"),
@@ -337,60 +337,64 @@ fn case_does_not_matter_in_any_script() {
     ] {
         let mut index = Index::default();
         share(&mut index, 0, name, 1);
-        assert_eq!(all_of(&index, text)[0].0, 1, "{text} is in {name}");
+        assert_eq!(all_pages(&index, text)[0].0, 1, "{text} is in {name}");
     }
 }
 
 #[test]
-fn a_name_with_more_contents_than_a_list_has_lines_stands_in_nobodys_way() {
+fn a_name_with_more_contents_than_a_page_does_not_hide_later_names() {
     let mut index = Index::default();
     share(&mut index, 0, "a", 0);
     for node in 0..1500 {
         share(&mut index, node, "b", u64::from(node));
     }
     share(&mut index, 0, "c", 0);
-    let pages = all_of(&index, "");
+    let pages = all_pages(&index, "");
     let shown: Vec<usize> = pages.iter().map(|(_, lines)| lines.len()).collect();
     assert_eq!(shown, [1, 1000, 1, 0]);
     assert!(pages.iter().all(|(total, _)| *total == 1502));
 }
 
 #[test]
-fn a_search_in_steps_sees_what_stays_exactly_once_whatever_comes_and_goes() {
+fn a_search_in_steps_lists_a_lasting_name_exactly_once_while_others_change() {
     let names = 50_000;
     let name = |number: u32| format!("{number:07}");
     let mut index = Index::default();
     for number in (0..names).map(|number| number * 10) {
         share(&mut index, 0, &name(number), 1);
     }
-    let seen = Seen {
-        all: true,
-        node: &|_| true,
+    let visibility = Visibility {
+        everyone: true,
+        is_visible: &|_| true,
     };
     let mut search = Search::new("5");
     let mut steps = 0;
-    let mut looked = 0;
-    while !search.step(&index, &seen, &mut looked) {
+    let mut scanned_pages = 0;
+    while !search.step(&index, &visibility, &mut scanned_pages) {
         steps += 1;
-        // Where it has been, where it is going to be, and where it stands.
+        // Before, behind and at the position of the search.
         for number in (0..names * 10).step_by(7_001) {
             if number % 10 == 0 {
-                index.unshare(0, &file_name(&name(number)));
+                index.remove(0, &file_name(&name(number)));
             } else if number % 10 != 5 {
                 share(&mut index, 0, &name(number), 1);
             }
         }
     }
-    assert!(steps >= 1, "{names} names are looked at in {looked} pages");
-    let answer = String::from_utf8(search.found().answer).expect("answers are text");
+    assert!(
+        steps >= 1,
+        "{names} names are scanned in one step of {scanned_pages} pages"
+    );
+    let found = lines(&search.into_page().files);
     let stays = |number: &u32| !number.is_multiple_of(7_001) && name(*number).contains('5');
     let expected: Vec<u32> = (0..names).map(|n| n * 10).filter(stays).take(500).collect();
     for number in expected {
-        let line = format!("1 - 1 {}\n", name(number));
-        assert_eq!(answer.matches(&line).count(), 1, "{number}");
+        let line = format!("1 - 1 {}", name(number));
+        let count = found.iter().filter(|found| **found == line).count();
+        assert_eq!(count, 1, "{number}");
     }
-    // When all is quiet, each is counted and listed once.
-    let pages = all_of(&index, "");
+    // Without changes each name is counted and listed once.
+    let pages = all_pages(&index, "");
     assert!(pages.iter().all(|(total, _)| *total == index.len() as u64));
     let listed: Vec<&String> = pages.iter().flat_map(|(_, lines)| lines).collect();
     assert_eq!(listed.len(), index.len());

@@ -1,25 +1,25 @@
-//! Finding a text in the names of a page.
+//! Searches for a text in the names of one page, ignoring case.
 
 use memchr::memmem::Finder;
 
-use crate::relay::index::pages::{Page, folded};
+use crate::relay::index::pages::{Page, fold_case};
 
-/// Bytes that are compared in one step.
-const WORD: usize = size_of::<u64>();
+/// Bytes compared in one step.
+const WORD_SIZE: usize = size_of::<u64>();
 
-/// A text to find, whatever the case.
+/// The text of a search.
 pub(super) struct Needle {
-    /// Without case.
+    /// Case-folded.
     text: Box<[u8]>,
     finder: Finder<'static>,
-    /// Its first bytes, and which bits of a word they are.
+    /// The first bytes of the text, and the mask of the bits that they fill.
     head: u64,
     mask: u64,
 }
 
-/// Where in a name a text was found. Neighbours are much alike: the next one
-/// mostly has it there as well, and needs no search. It is of use in one page only,
-/// from its beginning to its end.
+/// The offset of the last match within its name. Neighbouring names are similar:
+/// the next one is compared at the same offset before it is searched. Valid
+/// within one page.
 #[derive(Default)]
 pub(super) struct NeedleOffset {
     from_start: usize,
@@ -28,10 +28,10 @@ pub(super) struct NeedleOffset {
 
 impl Needle {
     pub(super) fn new(text: &str) -> Self {
-        let text = folded(text).into_bytes();
-        let length = text.len().min(WORD);
-        let mut head = [0; WORD];
-        let mut mask = [0; WORD];
+        let text = fold_case(text).into_bytes();
+        let length = text.len().min(WORD_SIZE);
+        let mut head = [0; WORD_SIZE];
+        let mut mask = [0; WORD_SIZE];
         head[..length].copy_from_slice(&text[..length]);
         mask[..length].fill(0xff);
         Self {
@@ -42,38 +42,43 @@ impl Needle {
         }
     }
 
-    /// Whether it is in every name.
+    /// Whether the text is empty: every name then matches.
     pub(super) fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// The first name of a page, from this line on, that contains it. `spot` is where
-    /// the one before had it.
-    pub(super) fn find(&self, page: &Page, line: usize, spot: &mut NeedleOffset) -> Option<usize> {
-        // No text at all would be found behind the last one, too.
+    /// The first line of the page, from `line` on, whose name contains the text.
+    /// `last_offset` is the offset of the previous match; it is updated.
+    pub(super) fn find(
+        &self,
+        page: &Page,
+        line: usize,
+        last_offset: &mut NeedleOffset,
+    ) -> Option<usize> {
+        // An empty text would also match behind the last name.
         page.ids().get(line)?;
-        let (start, end) = (page.start(line), page.start(line + 1));
-        let is_in = |place: usize| place >= start && place + self.text.len() < end;
-        let is_at = |place: usize| is_in(place) && self.is_at(page.text(), place);
-        if is_at(start + spot.from_start) || is_at(end - spot.from_end) {
+        let (start, end) = (page.line_start(line), page.line_start(line + 1));
+        let is_in = |offset: usize| offset >= start && offset + self.text.len() < end;
+        let is_at = |offset: usize| is_in(offset) && self.is_at(page.text(), offset);
+        if is_at(start + last_offset.from_start) || is_at(end - last_offset.from_end) {
             return Some(line);
         }
         let hit = start + self.finder.find(&page.text()[start..])?;
-        let line = page.line(line, hit);
-        *spot = NeedleOffset {
-            from_start: hit - page.start(line),
-            from_end: page.start(line + 1) - hit,
+        let line = page.line_at(line, hit);
+        *last_offset = NeedleOffset {
+            from_start: hit - page.line_start(line),
+            from_end: page.line_start(line + 1) - hit,
         };
         Some(line)
     }
 
-    /// Whether it is at this place of a page, which is long enough.
-    fn is_at(&self, page: &[u8], place: usize) -> bool {
-        let here = &page[place..];
-        let Some((head, tail)) = here.split_first_chunk::<WORD>() else {
-            return here.starts_with(&self.text);
+    /// Whether the text is at this offset of a page that is long enough.
+    fn is_at(&self, page: &[u8], offset: usize) -> bool {
+        let bytes_at_offset = &page[offset..];
+        let Some((head, tail)) = bytes_at_offset.split_first_chunk::<WORD_SIZE>() else {
+            return bytes_at_offset.starts_with(&self.text);
         };
         let differs = (u64::from_ne_bytes(*head) ^ self.head) & self.mask != 0;
-        !differs && (self.text.len() <= WORD || tail.starts_with(&self.text[WORD..]))
+        !differs && (self.text.len() <= WORD_SIZE || tail.starts_with(&self.text[WORD_SIZE..]))
     }
 }

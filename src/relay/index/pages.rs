@@ -1,29 +1,29 @@
-//! Names in order, packed for searching: each page holds some hundred names
-//! without their case, one behind the other, so that a search runs over plain
-//! memory and an insertion moves no more than a page.
+//! All names in byte order, packed for searching. Each page holds up to 512
+//! case-folded names in one contiguous text, so that a search scans plain memory
+//! and an insertion moves at most one page.
 
 use std::hint::black_box;
 
 use crate::relay::index::NameId;
 
-/// A page with more names than this is cut in two.
-const PAGE: usize = 512;
+/// A page with more names is split in two.
+const MAX_NAMES_PER_PAGE: usize = 512;
 
-/// Bytes that come into the processor's cache together.
+/// Bytes of one CPU cache line.
 const CACHE_LINE: usize = 64;
 
-/// All names, in the order of their bytes.
+/// All names in byte order.
 #[derive(Default)]
 pub(super) struct Pages(Vec<Page>);
 
-/// Neighbouring names, at least one.
+/// Neighbouring names; at least one.
 #[derive(Default)]
 pub(super) struct Page {
-    /// Without case, each ended by a newline.
+    /// Case-folded names, each terminated by a newline.
     text: String,
-    /// Where each begins in the text.
-    starts: Vec<u32>,
-    /// Which they are, in the same order.
+    /// The offset of each name in the text.
+    line_starts: Vec<u32>,
+    /// The ids of the names, in the same order.
     ids: Vec<NameId>,
 }
 
@@ -36,74 +36,74 @@ impl Page {
         &self.ids
     }
 
-    /// Brings the text into the processor's cache. A search waits for one piece of
-    /// memory after the other; here none is waited for, so that many come at once.
-    pub(super) fn fetch(&self) {
+    /// Loads the text into the CPU cache. These reads do not depend on each other,
+    /// so that the memory accesses overlap; those of a search would wait in turn.
+    pub(super) fn prefetch(&self) {
         let pieces = self.text.as_bytes().iter().step_by(CACHE_LINE);
-        // Nothing is done with the sum.
+        // The sum is not used; it keeps the reads from being optimised away.
         black_box(pieces.fold(0, |sum: u8, byte| sum ^ byte));
     }
 
-    /// Where a line begins in the text; the one after the last begins at its end.
-    pub(super) fn start(&self, line: usize) -> usize {
-        self.starts
+    /// The offset of a line in the text; for the line after the last, the text's end.
+    pub(super) fn line_start(&self, line: usize) -> usize {
+        self.line_starts
             .get(line)
             .map_or(self.text.len(), |start| *start as usize)
     }
 
-    /// The line, from `first` on, in which this place of the text is.
-    pub(super) fn line(&self, first: usize, place: usize) -> usize {
-        let begin_before = |start: &&u32| **start as usize <= place;
-        // Mostly it is one of the next.
+    /// The line, searched from `first` on, that contains this offset of the text.
+    pub(super) fn line_at(&self, first: usize, offset: usize) -> usize {
+        let begin_before = |start: &&u32| **start as usize <= offset;
+        // It is usually one of the next lines.
         first
-            + self.starts[first + 1..]
+            + self.line_starts[first + 1..]
                 .iter()
                 .take_while(begin_before)
                 .count()
     }
 
     fn insert(&mut self, line: usize, name: &str, id: NameId) {
-        let start = self.start(line);
-        let mut text = folded(name);
+        let start = self.line_start(line);
+        let mut text = fold_case(name);
         text.push('\n');
         self.text.insert_str(start, &text);
-        // A page is much shorter than four thousand million bytes.
-        self.starts.insert(line, start as u32);
-        for later in &mut self.starts[line + 1..] {
+        // A page is much shorter than 4 GiB.
+        self.line_starts.insert(line, start as u32);
+        for later in &mut self.line_starts[line + 1..] {
             *later += text.len() as u32;
         }
         self.ids.insert(line, id);
     }
 
     fn remove(&mut self, line: usize) {
-        let (start, end) = (self.start(line), self.start(line + 1));
+        let (start, end) = (self.line_start(line), self.line_start(line + 1));
         self.text.replace_range(start..end, "");
-        self.starts.remove(line);
-        for later in &mut self.starts[line..] {
+        self.line_starts.remove(line);
+        for later in &mut self.line_starts[line..] {
             *later -= (end - start) as u32;
         }
         self.ids.remove(line);
     }
 
-    /// Takes the second half off.
+    /// Splits off the second half.
     fn split(&mut self) -> Self {
         let half = self.ids.len() / 2;
-        let start = self.start(half);
+        let start = self.line_start(half);
         let second = Self {
             text: self.text.split_off(start),
-            starts: self.starts.split_off(half),
+            line_starts: self.line_starts.split_off(half),
             ids: self.ids.split_off(half),
         };
-        // Names that come in order leave the first half as it is for ever.
+        // If names are inserted in order, the first half never grows again.
         self.text.shrink_to_fit();
-        self.starts.shrink_to_fit();
+        self.line_starts.shrink_to_fit();
         self.ids.shrink_to_fit();
-        second.starting_at(start)
+        second.rebased(start)
     }
 
-    /// With places counted from this one on.
-    fn starting_at(mut self, start: usize) -> Self {
-        for line in &mut self.starts {
+    /// The page with its offsets reduced by `start`.
+    fn rebased(mut self, start: usize) -> Self {
+        for line in &mut self.line_starts {
             *line -= start as u32;
         }
         self
@@ -111,13 +111,13 @@ impl Page {
 }
 
 impl Pages {
-    /// The pages from the one on in which names after `name` begin.
+    /// The pages from the first one on that may contain names after `name`.
     pub(super) fn from<'a>(
         &self,
         name: Option<&str>,
         name_of: impl Fn(NameId) -> &'a str,
     ) -> &[Page] {
-        let first = name.map_or(0, |name| self.page(name, name_of));
+        let first = name.map_or(0, |name| self.page_index(name, name_of));
         &self.0[first..]
     }
 
@@ -130,19 +130,19 @@ impl Pages {
         if self.0.is_empty() {
             self.0.push(Page::default());
         }
-        let at = self.page(name, &name_of);
+        let at = self.page_index(name, &name_of);
         let page = &mut self.0[at];
         let line = page.ids.partition_point(|other| name_of(*other) < name);
         page.insert(line, name, id);
-        if page.ids.len() > PAGE {
+        if page.ids.len() > MAX_NAMES_PER_PAGE {
             let second = page.split();
             self.0.insert(at + 1, second);
         }
     }
 
-    /// Takes out a name that is in it.
+    /// Removes a name; the name must be in a page.
     pub(super) fn remove<'a>(&mut self, name: &str, name_of: impl Fn(NameId) -> &'a str) {
-        let at = self.page(name, &name_of);
+        let at = self.page_index(name, &name_of);
         let page = &mut self.0[at];
         let line = page.ids.partition_point(|other| name_of(*other) < name);
         page.remove(line);
@@ -151,17 +151,18 @@ impl Pages {
         }
     }
 
-    /// The page in which `name` is, or belongs.
-    fn page<'a>(&self, name: &str, name_of: impl Fn(NameId) -> &'a str) -> usize {
+    /// The index of the page that contains `name`, or into which it belongs.
+    fn page_index<'a>(&self, name: &str, name_of: impl Fn(NameId) -> &'a str) -> usize {
         self.0
             .partition_point(|page| page.ids.first().is_some_and(|id| name_of(*id) <= name))
             .saturating_sub(1)
     }
 }
 
-/// The text without its case, letter by letter: a part of a name must stay a
-/// part of it, and `str::to_lowercase` knows two small sigmas.
-pub(super) fn folded(text: &str) -> String {
+/// The case-folded text. Folds each character on its own, because a part of a name
+/// must stay a part of the folded name; `str::to_lowercase` has two lowercase
+/// sigmas, depending on the position in the word.
+pub(super) fn fold_case(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }

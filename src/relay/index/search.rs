@@ -1,189 +1,174 @@
-//! Searching the names, a bounded part at a time.
+//! A search over all names, in bounded steps.
 
-use std::io::Write;
-
-use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, Reply};
+use crate::protocol::MAX_LISTED_FILES;
+use crate::relay::index::found::FoundFiles;
 use crate::relay::index::needle::{Needle, NeedleOffset};
 use crate::relay::index::pages::Page;
 use crate::relay::index::{Index, NameId, SlotId};
 
-/// Pages that one step looks through: about 65,000 names, well below a millisecond.
-pub(in crate::relay) const PAGES_AT_ONCE: usize = 128;
+/// Pages scanned in one step: about 65,000 names, well below a millisecond.
+pub(in crate::relay) const PAGES_PER_STEP: usize = 128;
 
-/// Holders looked at in one step: as much work again.
-const HOLDERS_AT_ONCE: usize = 32 * 1024;
-/// So many of them count as one more page.
-const HOLDERS_A_PAGE: usize = 1024;
+/// Holders examined in one step: about as much work as the pages.
+const HOLDERS_PER_STEP: usize = 32 * 1024;
+/// This many holders count as one page.
+const HOLDERS_PER_PAGE: usize = 1024;
 
-/// A search that may take several steps.
+/// A search in progress. It may take several steps.
 pub(in crate::relay) struct Search {
-    text: Needle,
-    /// Lines begin after this name.
+    needle: Needle,
+    /// Only names after this one are listed.
     after: Option<Box<str>>,
-    /// Everything up to this name has been looked at.
-    looked: Option<Box<str>>,
-    lines: Vec<u8>,
-    /// Holders that were looked at in this step.
-    holders: usize,
-    shown: u64,
-    /// There is no place for the next name's lines.
-    full: bool,
+    /// Names up to this one, inclusive, have been scanned.
+    scanned_to: Option<Box<str>>,
+    found: FoundFiles,
+    /// Holders examined in the current step.
+    scanned_holders: usize,
+    /// The page has no room for the next name.
+    is_full: bool,
     total: u64,
-    /// The last name that is shown.
-    last: Option<Box<str>>,
 }
 
-/// What the asker may see.
-pub(in crate::relay) struct Seen<'a> {
-    /// Everybody who has a file is seen.
-    pub(in crate::relay) all: bool,
-    /// Whether this node is seen.
-    pub(in crate::relay) node: &'a dyn Fn(SlotId) -> bool,
+/// Which nodes the requester may see.
+pub(in crate::relay) struct Visibility<'a> {
+    /// Every node with files is visible.
+    pub(in crate::relay) everyone: bool,
+    /// Whether one node is visible.
+    pub(in crate::relay) is_visible: &'a dyn Fn(SlotId) -> bool,
 }
 
-/// What a search has found.
-pub(in crate::relay) struct Found {
-    /// The whole answer.
-    pub(in crate::relay) answer: Vec<u8>,
-    /// What to go on with, if anything was listed.
-    pub(in crate::relay) more: Option<Search>,
+/// The result of a finished search.
+pub(in crate::relay) struct SearchPage {
+    /// The files of this page.
+    pub(in crate::relay) files: FoundFiles,
+    /// Number of files on all pages.
+    pub(in crate::relay) total: u64,
+    /// The search for the names that follow, if any name was listed.
+    pub(in crate::relay) next: Option<Search>,
 }
 
 impl Search {
-    /// Looks for names that contain `text`, whatever the case.
+    /// A search for names that contain `text`, ignoring case.
     pub(in crate::relay) fn new(text: &str) -> Self {
         Self::after(Needle::new(text), None)
     }
 
-    fn after(text: Needle, after: Option<Box<str>>) -> Self {
+    fn after(needle: Needle, after: Option<Box<str>>) -> Self {
         Self {
-            text,
+            needle,
             after,
-            looked: None,
-            lines: Vec::new(),
-            holders: 0,
-            shown: 0,
-            full: false,
+            scanned_to: None,
+            found: FoundFiles::default(),
+            scanned_holders: 0,
+            is_full: false,
             total: 0,
-            last: None,
         }
     }
 
-    /// Looks a little further, and counts the pages. Returns true when all was
-    /// looked at.
+    /// Scans a bounded number of pages and adds them to `scanned_pages`. Returns
+    /// true when all pages are scanned.
     pub(in crate::relay) fn step(
         &mut self,
         index: &Index,
-        seen: &Seen<'_>,
-        looked: &mut usize,
+        visibility: &Visibility<'_>,
+        scanned_pages: &mut usize,
     ) -> bool {
         let name_of = |id: NameId| &*index.entries[id].name;
-        let pages = index.pages.from(self.looked.as_deref(), name_of);
-        let step = &pages[..pages.len().min(PAGES_AT_ONCE)];
-        // The last step ended in the middle of the first page, if names came in since.
-        let mut first = match (&self.looked, step.first()) {
-            (Some(looked), Some(page)) => {
-                page.ids().partition_point(|id| name_of(*id) <= &**looked)
-            }
+        let pages = index.pages.from(self.scanned_to.as_deref(), name_of);
+        let step = &pages[..pages.len().min(PAGES_PER_STEP)];
+        // If names were inserted since, the last step may have ended within the first page.
+        let mut first = match (&self.scanned_to, step.first()) {
+            (Some(scanned_to), Some(page)) => page
+                .ids()
+                .partition_point(|id| name_of(*id) <= &**scanned_to),
             _ => 0,
         };
-        self.holders = 0;
+        self.scanned_holders = 0;
         for (number, page) in step.iter().enumerate() {
-            let before = self.holders;
-            let stopped = self.look(page, first, index, seen);
+            let before = self.scanned_holders;
+            let stopped = self.scan_page(page, first, index, visibility);
             first = 0;
-            *looked += 1 + (self.holders - before) / HOLDERS_A_PAGE;
+            *scanned_pages += 1 + (self.scanned_holders - before) / HOLDERS_PER_PAGE;
             let is_last = number + 1 == step.len();
             if let Some(at) = stopped.or(page.ids().last().copied().filter(|_| is_last)) {
-                self.looked = Some(name_of(at).into());
+                self.scanned_to = Some(name_of(at).into());
             }
             if stopped.is_some() {
                 return false;
             }
         }
-        pages.len() <= PAGES_AT_ONCE
+        pages.len() <= PAGES_PER_STEP
     }
 
-    /// The answer, once all was looked at.
-    pub(in crate::relay) fn found(self) -> Found {
-        let (shown, total) = (self.shown, self.total);
-        let mut answer = format!("{}\n", Reply::Files { shown, total }).into_bytes();
-        answer.extend_from_slice(&self.lines);
-        let after = self.last.or(self.after);
-        let more = after.map(|after| Self::after(self.text, Some(after)));
-        Found { answer, more }
+    /// The result, after the last step.
+    pub(in crate::relay) fn into_page(self) -> SearchPage {
+        let last_name = self.found.last_name().map(Box::from);
+        let after = last_name.or(self.after);
+        SearchPage {
+            files: self.found,
+            total: self.total,
+            next: after.map(|after| Self::after(self.needle, Some(after))),
+        }
     }
 
-    /// Looks through a page from the line `first` on. If its names have so many
-    /// holders that this is enough for one step, returns the last that was looked at.
-    fn look(
+    /// Scans a page from the line `first` on. If its names have so many holders that
+    /// the step must end within the page, returns the last name scanned.
+    fn scan_page(
         &mut self,
         page: &Page,
         first: usize,
         index: &Index,
-        seen: &Seen<'_>,
+        visibility: &Visibility<'_>,
     ) -> Option<NameId> {
-        let plain = seen.all && index.ambiguous == 0;
-        if self.text.is_empty() && plain && self.full {
+        let is_plain = visibility.everyone && index.ambiguous_names == 0;
+        if self.needle.is_empty() && is_plain && self.is_full {
             self.total += (page.ids().len() - first) as u64;
             return None;
         }
-        page.fetch();
+        page.prefetch();
         let mut line = first;
-        let mut spot = NeedleOffset::default();
-        while let Some(hit) = self.text.find(page, line, &mut spot) {
-            // A name that contains it twice is one name.
+        let mut offset = NeedleOffset::default();
+        while let Some(hit) = self.needle.find(page, line, &mut offset) {
+            // A name that contains the text twice counts once.
             line = hit + 1;
-            if plain && self.full {
+            if is_plain && self.is_full {
                 self.total += 1;
                 continue;
             }
             let id = page.ids()[hit];
-            self.add(id, index, seen, plain);
-            if self.holders > HOLDERS_AT_ONCE {
+            self.add(id, index, visibility, is_plain);
+            if self.scanned_holders > HOLDERS_PER_STEP {
                 return Some(id);
             }
         }
         None
     }
 
-    /// One name: a line for each content that is seen under it.
-    fn add(&mut self, id: NameId, index: &Index, seen: &Seen<'_>, plain: bool) {
+    /// Adds one name: a file for each visible content.
+    fn add(&mut self, id: NameId, index: &Index, visibility: &Visibility<'_>, is_plain: bool) {
         let entry = &index.entries[id];
         let is_next = self
             .after
             .as_deref()
             .is_none_or(|after| *entry.name > *after);
-        if plain && !is_next {
+        if is_plain && !is_next {
             self.total += 1;
             return;
         }
-        let is_seen = |node| seen.all || (seen.node)(node);
-        let contents = entry.holders.contents(is_seen);
-        self.holders += entry.holders.list().len();
+        let is_visible = |node| visibility.everyone || (visibility.is_visible)(node);
+        let contents = entry.holders.contents(is_visible);
+        self.scanned_holders += entry.holders.list().len();
         self.total += contents.len() as u64;
-        let room = MAX_LISTED_FILES - self.shown as usize;
-        self.full |= is_next && self.shown > 0 && contents.len() > room;
-        if !is_next || self.full {
+        let room = MAX_LISTED_FILES - self.found.len();
+        self.is_full |= is_next && self.found.len() > 0 && contents.len() > room;
+        if !is_next || self.is_full {
             return;
         }
-        let Ok(name) = FileName::parse(&entry.name) else {
-            return;
-        };
-        // A name with more contents than a list has lines is cut: it would stand
-        // in the way of all that follow.
+        // A name with more contents than one page may list is cut: otherwise the
+        // names after it could never be listed.
         for (holder, holders) in contents.into_iter().take(MAX_LISTED_FILES) {
-            let item = FileItem {
-                size: holder.size,
-                hash: holder.hash(),
-                holders,
-                name: name.clone(),
-            };
-            // Writing to a Vec cannot fail.
-            let _ = writeln!(self.lines, "{item}");
-            self.shown += 1;
-            self.last = Some(entry.name.clone());
+            self.found.push(&entry.name, holder, holders);
         }
-        self.full = self.shown as usize >= MAX_LISTED_FILES;
+        self.is_full = self.found.len() >= MAX_LISTED_FILES;
     }
 }

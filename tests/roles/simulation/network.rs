@@ -88,6 +88,9 @@ impl<R: Role> Plays for Machine<R, Vec<Event<R::File>>> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
+        if self.role().has_work() {
+            return Some(self.now);
+        }
         self.role().next_deadline()
     }
 

@@ -1,0 +1,67 @@
+//! The files that a search lists, packed: a page of them needs two allocations.
+
+use crate::protocol::{FileItem, FileName};
+use crate::relay::index::Holder;
+
+/// Files in name order, one per content of a name.
+#[derive(Default)]
+pub(in crate::relay) struct FoundFiles {
+    files: Vec<FoundFile>,
+    /// The names, without anything between them.
+    names: String,
+}
+
+struct FoundFile {
+    /// One of the holders of the content.
+    holder: Holder,
+    holders: u64,
+    /// Where the name ends in the text of all names.
+    name_end: usize,
+}
+
+impl FoundFiles {
+    /// Appends a file.
+    pub(super) fn push(&mut self, name: &str, holder: Holder, holders: u64) {
+        self.names.push_str(name);
+        self.files.push(FoundFile {
+            holder,
+            holders,
+            name_end: self.names.len(),
+        });
+    }
+
+    /// Number of files.
+    pub(in crate::relay) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// The name of the last file.
+    pub(super) fn last_name(&self) -> Option<&str> {
+        self.names().last()
+    }
+
+    /// The files as items of a list.
+    pub(in crate::relay) fn items(&self) -> impl Iterator<Item = FileItem<'_>> {
+        self.files
+            .iter()
+            .zip(self.names())
+            .filter_map(|(file, name)| {
+                Some(FileItem {
+                    size: file.holder.size,
+                    hash: file.holder.hash(),
+                    holders: file.holders,
+                    // The index contains valid names only.
+                    name: FileName::parse(name).ok()?,
+                })
+            })
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.files.iter().map(move |file| {
+            let name = &self.names[start..file.name_end];
+            start = file.name_end;
+            name
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! Prints replies as lines of text: the only code that appends lines to a reply.
+
+use std::fmt;
+use std::io::Write;
+use std::sync::Arc;
+
+use memchr::{memchr_iter, memrchr};
+
+use crate::protocol::{Count, NodeAddress, Reply};
+
+/// The longest first line of a truncated list, with its end.
+const MAX_LIST_HEAD: usize = "HOLDERS  \n".len() + 2 * 20;
+
+/// Appends one line, such as a request, a reply or an item of a list.
+pub(crate) fn write_line(text: &mut Vec<u8>, line: impl fmt::Display) {
+    // Writing to a Vec cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+/// Appends a list: the first line, then one line per item. The `total` items are
+/// truncated if they need more than `max_bytes`. Returns whether all were written.
+pub(crate) fn write_list<T: fmt::Display>(
+    text: &mut Vec<u8>,
+    head: fn(Count) -> Reply<'static>,
+    total: usize,
+    items: impl Iterator<Item = T>,
+    max_bytes: usize,
+) -> bool {
+    let start = text.len();
+    write_line(text, head(Count::all(total as u64)));
+    let first_item = text.len();
+    for item in items {
+        write_line(text, item);
+        if text.len() - start > max_bytes {
+            let max_items = max_bytes.saturating_sub(MAX_LIST_HEAD);
+            let items = &text[first_item..];
+            let items = &items[..items.len().min(max_items)];
+            let items = &items[..memrchr(b'\n', items).map_or(0, |end| end + 1)];
+            let shown = memchr_iter(b'\n', items).count() as u64;
+            let end = first_item + items.len();
+            text.truncate(end);
+            let mut new_head = Vec::new();
+            write_line(&mut new_head, head(Count::truncated(shown, total as u64)));
+            text.splice(start..first_item, new_head);
+            return false;
+        }
+    }
+    true
+}
+
+/// A printed reply that is sent to many connections.
+#[derive(Clone)]
+pub(crate) struct RenderedReply(Arc<[u8]>);
+
+impl RenderedReply {
+    /// The reply to `LIST`.
+    pub(crate) fn nodes(total: usize, nodes: impl Iterator<Item = NodeAddress>) -> Self {
+        let mut text = Vec::new();
+        write_list(&mut text, Reply::Nodes, total, nodes, usize::MAX);
+        Self(text.into())
+    }
+
+    /// The lines.
+    pub(crate) fn bytes(&self) -> &Arc<[u8]> {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(max_bytes: usize) -> (String, bool) {
+        let mut text = b"PONG\n".to_vec();
+        let items = (10..20).map(|number| format!("192.0.2.1 {number}"));
+        let is_whole = write_list(&mut text, Reply::Nodes, 10, items, max_bytes);
+        (String::from_utf8(text).expect("text"), is_whole)
+    }
+
+    #[test]
+    fn a_list_is_truncated_to_whole_items_and_shows_its_total() {
+        let (text, is_whole) = list(usize::MAX);
+        assert!(is_whole);
+        let whole = text.strip_prefix("PONG\n").expect("it is appended");
+        assert_eq!(list(whole.len()), (text.clone(), true));
+        let (text, is_whole) = list(whole.len() - 1);
+        assert!(!is_whole);
+        let shown = text.lines().count() - 2;
+        assert!(text.starts_with(&format!("PONG\nNODES {shown} 10\n192.0.2.1 10\n")));
+        assert!(text.len() < whole.len() + "PONG\n".len());
+        assert_eq!(list(0), ("PONG\nNODES 0 10\n".into(), false));
+    }
+}

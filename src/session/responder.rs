@@ -1,0 +1,299 @@
+//! The replies of a server, as typed calls.
+//!
+//! A handler answers each request by one call of a [`Responder`] and returns its
+//! result: how to read on. The line codec prints the calls. A codec for HTTP can
+//! render the same calls, because they carry values, never text of the wire: a
+//! [`Responder`] will then choose by the language of its connection.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::close_reason::CloseReason;
+use crate::protocol::{
+    Banner, Code, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem, Listening,
+    NodeAddress, Registered, Reply, StatsItem, Tag, Verb,
+};
+use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
+use crate::session::datagram_budget::DatagramBudget;
+use crate::session::line_codec::{RenderedReply, write_line, write_list};
+
+/// A verb and its meaning, for `HELP`.
+pub(crate) type VerbHelp = (Verb, &'static str);
+
+/// Why a request is not executed.
+pub(crate) type Rejection = (Code, Cow<'static, str>);
+
+/// A rendered reply up to this size is copied; a longer one is shared.
+const MAX_COPIED: usize = 16 * 1024;
+
+/// Answers the requests of one connection or of one datagram.
+pub(crate) struct Responder<'o, R: Role> {
+    out: &'o mut Output<R>,
+    destination: Destination,
+}
+
+enum Destination {
+    Connection(ConnId),
+    Datagram(DatagramBudget),
+}
+
+/// The replies.
+impl<'o, R: Role> Responder<'o, R> {
+    /// Answers on a connection.
+    pub(crate) fn to_connection(out: &'o mut Output<R>, conn: ConnId) -> Self {
+        let destination = Destination::Connection(conn);
+        Self { out, destination }
+    }
+
+    /// `OK`: the request was executed.
+    pub(crate) fn ok(&mut self) -> ReadNext {
+        self.line(Reply::DONE)
+    }
+
+    /// The result of a request that succeeds without a value.
+    pub(crate) fn ok_or_error(&mut self, result: Result<(), Rejection>) -> ReadNext {
+        match result {
+            Ok(()) => self.ok(),
+            Err(rejection) => self.reject(rejection),
+        }
+    }
+
+    /// The request is not executed.
+    pub(crate) fn reject(&mut self, (code, text): Rejection) -> ReadNext {
+        self.error(code, text)
+    }
+
+    /// Another kind of server answers this request.
+    pub(crate) fn not_here(&mut self, advice: &'static str) -> ReadNext {
+        self.error(Code::UnknownVerb, advice)
+    }
+
+    /// What kind of server this is.
+    pub(crate) fn banner(&mut self, banner: Banner) -> ReadNext {
+        self.line(banner)
+    }
+
+    /// A node is registered.
+    pub(crate) fn registered(&mut self, registered: &Registered) -> ReadNext {
+        self.line(registered)
+    }
+
+    /// There is no such file.
+    pub(crate) fn not_found(&mut self) -> ReadNext {
+        self.line(Reply::NotFound)
+    }
+
+    /// A whole file.
+    pub(crate) fn found(&mut self, size: u64, file: R::File) -> ReadNext {
+        self.line(Reply::Found(size));
+        match self.destination {
+            Destination::Connection(conn) => self.out.file(conn, file, 0, size),
+            Destination::Datagram(_) => debug_assert!(false, "a file in a datagram"),
+        }
+        ReadNext::Line
+    }
+
+    /// A whole file that is in memory: first line and content leave with one write.
+    pub(crate) fn found_bytes(&mut self, content: &[u8]) -> ReadNext {
+        let text = self.text();
+        write_line(text, Reply::Found(content.len() as u64));
+        text.extend_from_slice(content);
+        ReadNext::Line
+    }
+
+    /// Metadata of a file.
+    pub(crate) fn stat(&mut self, stat: FileStat) -> ReadNext {
+        self.line(Reply::Stat(stat))
+    }
+
+    /// Nodes of a directory.
+    pub(crate) fn nodes(
+        &mut self,
+        count: usize,
+        nodes: impl Iterator<Item = NodeAddress>,
+    ) -> ReadNext {
+        self.list(Reply::Nodes, count, nodes)
+    }
+
+    /// Nodes that have a file.
+    pub(crate) fn holders(
+        &mut self,
+        count: usize,
+        holders: impl Iterator<Item = HolderItem>,
+    ) -> ReadNext {
+        self.list(Reply::Holders, count, holders)
+    }
+
+    /// One page of a list of `total` files: `visit` passes each of its `count` items.
+    pub(crate) fn files(
+        &mut self,
+        count: u64,
+        total: u64,
+        visit: impl FnOnce(&mut dyn FnMut(&FileItem<'_>)),
+    ) -> ReadNext {
+        let text = self.text();
+        let shown = count;
+        write_line(text, Reply::Files { shown, total });
+        visit(&mut |item| write_line(text, item));
+        ReadNext::Line
+    }
+
+    /// A reply that was rendered before.
+    pub(crate) fn rendered(&mut self, reply: &RenderedReply) -> ReadNext {
+        match self.destination {
+            Destination::Connection(conn) if reply.bytes().len() > MAX_COPIED => {
+                self.out.shared(conn, reply.bytes().clone());
+            }
+            Destination::Connection(_) | Destination::Datagram(_) => {
+                self.text().extend_from_slice(reply.bytes());
+            }
+        }
+        ReadNext::Line
+    }
+
+    /// Figures about the server.
+    pub(crate) fn stats<'s>(
+        &mut self,
+        count: usize,
+        figures: impl Iterator<Item = StatsItem<'s>>,
+    ) -> ReadNext {
+        let text = self.text();
+        write_line(text, Reply::Stats(count as u64));
+        figures.for_each(|figure| write_line(text, figure));
+        ReadNext::Line
+    }
+
+    /// The verbs of the server.
+    pub(crate) fn help(&mut self, verbs: &[VerbHelp]) -> ReadNext {
+        let text = self.text();
+        write_line(text, Reply::Help(verbs.len() as u64));
+        for (verb, meaning) in verbs {
+            let usage = verb.usage();
+            write_line(text, HelpItem { usage, meaning });
+        }
+        ReadNext::Line
+    }
+
+    /// The server is alive.
+    pub(crate) fn pong(&mut self) -> ReadNext {
+        self.line(Reply::Pong)
+    }
+
+    /// The connection closes at the client's request.
+    pub(crate) fn bye(&mut self) -> ReadNext {
+        self.line(Reply::BYE);
+        ReadNext::Close(CloseReason::Quit)
+    }
+
+    /// The request is not executed.
+    pub(crate) fn error(&mut self, code: Code, text: impl Into<Cow<'static, str>>) -> ReadNext {
+        self.line(Reply::Error(code, text.into()))
+    }
+
+    /// The request is not executed, and the connection closes.
+    pub(crate) fn error_and_close(
+        &mut self,
+        code: Code,
+        text: impl Into<Cow<'static, str>>,
+        reason: CloseReason,
+    ) -> ReadNext {
+        self.line(Reply::Error(code, text.into()));
+        ReadNext::Close(reason)
+    }
+
+    /// The connection receives messages from now on, and may be idle.
+    pub(crate) fn listening(&mut self, listening: Listening) -> ReadNext {
+        self.line(listening);
+        if let Destination::Connection(conn) = self.destination {
+            self.out.allow_idle(conn);
+        }
+        ReadNext::Line
+    }
+}
+
+/// What other connections receive.
+impl<R: Role> Responder<'_, R> {
+    /// Delivers a message to a listening connection.
+    pub(crate) fn message(&mut self, listener: ConnId, message: &Delivery<'_>) {
+        write_line(self.out.unsolicited(listener), message);
+    }
+
+    /// Closes a listening connection in whose place another one listens.
+    pub(crate) fn replaced(&mut self, listener: ConnId) {
+        let error = Reply::Error(Code::Changed, "replaced".into());
+        write_line(self.out.unsolicited(listener), error);
+        self.out.close(listener, CloseReason::Replaced);
+    }
+}
+
+/// Datagrams: many replies in one, within a budget of bytes.
+impl<'o, R: Role> Responder<'o, R> {
+    /// Answers in one datagram. There is none if no reply is written.
+    pub(crate) fn to_datagram(out: &'o mut Output<R>, to: UdpPeer, tag: Option<Tag>) -> Self {
+        let text = out.datagram(to);
+        let start = text.len();
+        if let Some(tag) = tag {
+            write_line(text, Reply::Tag(tag));
+        }
+        let budget = DatagramBudget::new(start, text.len());
+        let destination = Destination::Datagram(budget);
+        Self { out, destination }
+    }
+
+    /// The cookie of the client; unless the datagram is longer than `max_bytes` with
+    /// it: then there is no datagram.
+    pub(crate) fn cookie(&mut self, cookie: Cookie, max_bytes: usize) {
+        self.line(Reply::Cookie(cookie));
+        if let Destination::Datagram(budget) = &self.destination {
+            budget.discard_if_longer(self.out.datagram_text(), max_bytes);
+        }
+    }
+
+    /// Whether the datagram has room for the reply to one more request.
+    pub(crate) fn begin_reply(&mut self) -> bool {
+        match &mut self.destination {
+            Destination::Connection(_) => true,
+            Destination::Datagram(budget) => budget.begin_reply(self.out.datagram_text().len()),
+        }
+    }
+
+    /// Removes the reply to the last request if it does not fit. Returns whether it fits.
+    pub(crate) fn end_reply(&mut self) -> bool {
+        match &self.destination {
+            Destination::Connection(_) => true,
+            Destination::Datagram(budget) => budget.end_reply(self.out.datagram_text()),
+        }
+    }
+}
+
+impl<R: Role> Responder<'_, R> {
+    fn text(&mut self) -> &mut Vec<u8> {
+        match self.destination {
+            Destination::Connection(conn) => self.out.text(conn),
+            Destination::Datagram(_) => self.out.datagram_text(),
+        }
+    }
+
+    fn line(&mut self, line: impl fmt::Display) -> ReadNext {
+        write_line(self.text(), line);
+        ReadNext::Line
+    }
+
+    fn list<T: fmt::Display>(
+        &mut self,
+        head: fn(Count) -> Reply<'static>,
+        count: usize,
+        items: impl Iterator<Item = T>,
+    ) -> ReadNext {
+        match &mut self.destination {
+            Destination::Connection(conn) => {
+                write_list(self.out.text(*conn), head, count, items, usize::MAX);
+            }
+            Destination::Datagram(budget) => {
+                let text = self.out.datagram_text();
+                budget.is_truncated = !write_list(text, head, count, items, budget.room());
+            }
+        }
+        ReadNext::Line
+    }
+}
