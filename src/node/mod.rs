@@ -51,7 +51,7 @@ pub struct Node<S: Share> {
     news: Box<dyn FnMut(&NodeEvent<'_>)>,
     max_unknown: u16,
     started: Instant,
-    counters: requests::Counters,
+    counters: requests::NodeCounters,
 }
 
 /// One connection of a node.
@@ -123,7 +123,7 @@ impl<S: Share> Node<S> {
             news: Box::new(news),
             max_unknown,
             started: now,
-            counters: requests::Counters::default(),
+            counters: requests::NodeCounters::default(),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
 use crate::node::Node;
 use crate::node::share::{FileContent, Share, Unavailable};
-use crate::protocol::{Banner, Code, FileName, MAX_LISTED_FILES, Request, Verb};
+use crate::protocol::{Banner, FileName, MAX_LISTED_FILES, Rejection, Request, Verb};
 use crate::role::{ConnId, Context, Input, ReadNext};
 use crate::session::ServerSession;
 use crate::session::responder::{Responder, VerbHelp};
@@ -28,7 +28,7 @@ const VERBS: [VerbHelp; 8] = [
 
 /// Requests since the start.
 #[derive(Default)]
-pub(super) struct Counters {
+pub(super) struct NodeCounters {
     gets: u64,
     gets_found: u64,
 }
@@ -85,7 +85,7 @@ impl<S: Share> Node<S> {
             | Request::Find(_)
             | Request::Search(_)
             | Request::Listen
-            | Request::Send(..) => reply.not_here("a relay answers that; this is a node"),
+            | Request::Send(..) => reply.reject(&Rejection::OnlyRelay),
         }
     }
 
@@ -148,16 +148,16 @@ fn unavailable<S: Share>(
     error: &Unavailable,
     reply: &mut Responder<'_, Node<S>>,
 ) -> ReadNext {
-    let code = match error {
+    let rejection = match error {
         Unavailable::NotFound => return reply.not_found(),
-        Unavailable::NotAllowed => Code::NotAllowed,
-        Unavailable::Busy(_) => Code::Full,
-        Unavailable::Failed(_) => Code::Internal,
+        Unavailable::NotAllowed => Rejection::FileForbidden,
+        Unavailable::Busy => Rejection::TooManyOpenFiles,
+        Unavailable::Failed(why) => Rejection::FileReadFailed(why.clone()),
     };
-    debug!("{}: {error}", Escaped::text(name.as_str()));
-    if code == Code::Full {
+    debug!("{}: {rejection}", Escaped::text(name.as_str()));
+    if rejection == Rejection::TooManyOpenFiles {
         let reason = CloseReason::LimitReached(ResourceLimit::OpenFiles);
-        return reply.error_and_close(code, error.to_string(), reason);
+        return reply.reject_and_close(&rejection, reason);
     }
-    reply.error(code, error.to_string())
+    reply.reject(&rejection)
 }

@@ -152,19 +152,8 @@ pub enum Unavailable {
     NotFound,
     /// The file exists but may not be read.
     NotAllowed,
-    /// The system lacks a resource; a later request may succeed.
-    Busy(String),
-    /// Reading failed.
+    /// Too many files are open; a later request may succeed.
+    Busy,
+    /// Opening or reading failed: the system's error.
     Failed(String),
-}
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound => f.write_str("there is no such file here"),
-            Self::NotAllowed => f.write_str("the file may not be read"),
-            Self::Busy(reason) => write!(f, "{reason}; try again later"),
-            Self::Failed(reason) => write!(f, "the file cannot be read: {reason}"),
-        }
-    }
 }

@@ -1,12 +1,12 @@
 //! `SHARE`, `UNSHARE`, `FIND`: the files of the nodes.
 
-use crate::protocol::{Code, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash};
+use crate::protocol::{FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Rejection};
 use crate::relay::index::{Holder, Quota};
 use crate::relay::session::Registration;
 use crate::relay::table::SlotId;
 use crate::relay::{Relay, RelaySession};
 use crate::role::ReadNext;
-use crate::session::responder::{Rejection, Responder};
+use crate::session::responder::Responder;
 use crate::session::server::RequestContext;
 
 /// Files of departed nodes that are removed in one turn of the loop.
@@ -25,7 +25,7 @@ impl Relay {
             }
             Registration::None | Registration::Rejected => None,
         }
-        .ok_or_else(register_first)
+        .ok_or(Rejection::RegisterFirst)
     }
 
     /// The node that this connection registered, if the connection may change its files.
@@ -40,7 +40,7 @@ impl Relay {
                 Ok(slot)
             }
             Registration::Active(..) | Registration::None | Registration::Rejected => {
-                Err(register_first())
+                Err(Rejection::RegisterFirst)
             }
         }
     }
@@ -55,7 +55,7 @@ impl Relay {
         let quota = self.settings.quota;
         let node = match self.announcing_node(context, session) {
             Ok(node) => node,
-            Err(rejection) => return reply.reject(rejection),
+            Err(rejection) => return reply.reject(&rejection),
         };
         if self
             .index
@@ -64,12 +64,11 @@ impl Relay {
             return reply.ok();
         }
         let Quota { files, bytes, all } = quota;
-        let text = if self.index.is_full(quota) {
-            format!("all nodes together share at most {all} files")
+        reply.reject(&if self.index.is_full(quota) {
+            Rejection::TooManyFiles(all)
         } else {
-            format!("a node shares at most {files} files and {bytes} bytes of names")
-        };
-        reply.error(Code::LimitReached, text)
+            Rejection::TooManyFilesOfNode { files, bytes }
+        })
     }
 
     pub(super) fn unshare(
@@ -82,7 +81,7 @@ impl Relay {
         match self.announcing_node(context, session) {
             Ok(node) if self.index.remove(node, name) => reply.ok(),
             Ok(_) => reply.not_found(),
-            Err(rejection) => reply.reject(rejection),
+            Err(rejection) => reply.reject(&rejection),
         }
     }
 
@@ -137,8 +136,4 @@ impl Relay {
             }
         }
     }
-}
-
-fn register_first() -> Rejection {
-    (Code::NotAllowed, "REGISTER first".into())
 }

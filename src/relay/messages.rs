@@ -1,11 +1,11 @@
 //! `LISTEN` and `SEND`: messages from one connection to another.
 
-use crate::protocol::{Code, Delivery, Listening, NodeAddress, Text};
+use crate::protocol::{Delivery, Listening, NodeAddress, Rejection, Text};
 use crate::relay::message_listeners::ListenResult;
 use crate::relay::session::Registration;
 use crate::relay::{Relay, RelaySession};
 use crate::role::{ConnId, ReadNext};
-use crate::session::responder::{Rejection, Responder};
+use crate::session::responder::Responder;
 use crate::session::server::RequestContext;
 
 impl Relay {
@@ -19,7 +19,7 @@ impl Relay {
     ) -> ReadNext {
         let (address, is_registered) = match self.reply_address(context, session) {
             Ok(address) => address,
-            Err(rejection) => return reply.reject(rejection),
+            Err(rejection) => return reply.reject(&rejection),
         };
         if let Some((previous, conn)) = session.extended().listens_at.take() {
             self.listeners.remove(&previous, conn);
@@ -27,10 +27,7 @@ impl Relay {
         match self.listeners.insert(address, conn, is_registered) {
             ListenResult::Added => {}
             ListenResult::Replaced(previous) => reply.replaced(previous),
-            ListenResult::Taken => {
-                let text = format!("the node {address} listens there; REGISTER first if it is you");
-                return reply.error(Code::NotAllowed, text);
-            }
+            ListenResult::Taken => return reply.reject(&Rejection::NodeListens(address)),
         }
         session.extended().listens_at = Some((address, conn));
         reply.listening(Listening(address))
@@ -47,16 +44,14 @@ impl Relay {
         let rate = self.settings.message_rate;
         let limiter = session.message_limiter(rate, context.now);
         if !limiter.allows(rate, context.now) {
-            let text = format!("at most {rate} messages a second; wait a little");
-            return reply.error(Code::SlowDown, text);
+            return reply.reject(&Rejection::TooManyMessages(rate));
         }
         let from = match self.reply_address(context, session) {
             Ok((from, _)) => from,
-            Err(rejection) => return reply.reject(rejection),
+            Err(rejection) => return reply.reject(&rejection),
         };
         let Some(listener) = self.listeners.get(to) else {
-            let text = format!("nobody listens at {to}; whoever is there types LISTEN first");
-            return reply.error(Code::NoSuchNode, text);
+            return reply.reject(&Rejection::NoListener(*to));
         };
         self.counters.messages += 1;
         reply.message(listener, &Delivery { from, text });
@@ -75,13 +70,10 @@ impl Relay {
                 self.registered_node(context, session)?;
                 Ok((address, true))
             }
-            Registration::Rejected => Err((Code::NotAllowed, "REGISTER first".into())),
+            Registration::Rejected => Err(Rejection::RegisterFirst),
             Registration::None => match context.peer_address() {
                 Some(address) => Ok((address, false)),
-                None => Err((
-                    Code::NotAllowed,
-                    "your address cannot be answered to".into(),
-                )),
+                None => Err(Rejection::NoReplyAddress),
             },
         }
     }

@@ -28,13 +28,13 @@ pub use trust::{Network, Trust};
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
 use crate::logging::RateLimitedLog;
-use crate::protocol::Request;
+use crate::protocol::{Rejection, Request};
 use crate::relay::cookie::Cookies;
 use crate::relay::directory::Directory;
 use crate::relay::index::{Index, Search};
 use crate::relay::message_listeners::MessageListeners;
 use crate::relay::search::SearchQueue;
-use crate::relay::stats::{Counters, VERBS};
+use crate::relay::stats::{RelayCounters, VERBS};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::responder::Responder;
 use crate::session::server::{self, RequestContext};
@@ -74,7 +74,7 @@ pub struct Relay {
     listeners: MessageListeners,
     cookies: Cookies,
     log: RateLimitedLog,
-    counters: Counters,
+    counters: RelayCounters,
 }
 
 impl Relay {
@@ -90,7 +90,7 @@ impl Relay {
             index: Index::default(),
             searches: SearchQueue::new(now),
             listeners: MessageListeners::default(),
-            counters: Counters::default(),
+            counters: RelayCounters::default(),
         }
     }
 
@@ -128,9 +128,7 @@ impl Relay {
             (Request::Stats, Some(_)) => self.stats(context, reply),
             (Request::Help, Some(_)) => reply.help(&VERBS),
             (Request::Quit, Some(_)) => reply.bye(),
-            (Request::Get(_) | Request::Stat(_), Some(_)) => {
-                reply.not_here("a node answers that; LIST names the nodes")
-            }
+            (Request::Get(_) | Request::Stat(_), Some(_)) => reply.reject(&Rejection::OnlyNode),
             (
                 Request::Search(_)
                 | Request::More
@@ -142,7 +140,7 @@ impl Relay {
                 | Request::Get(_)
                 | Request::Stat(_),
                 None,
-            ) => reply.not_here("use that over TCP"),
+            ) => reply.reject(&Rejection::OnlyTcp),
         }
     }
 }

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
-use crate::protocol::{ClaimedIp, Code, NodeAddress, Port, Registered};
+use crate::protocol::{ClaimedIp, NodeAddress, Port, Registered, Rejection};
 use crate::relay::directory::DirectoryError;
 use crate::relay::session::Registration;
 use crate::relay::{Relay, RelaySession, RelaySettings};
 use crate::role::ReadNext;
-use crate::session::responder::{Rejection, Responder};
+use crate::session::responder::Responder;
 use crate::session::server::RequestContext;
 
 /// Leases that expire in one turn of the loop; the others follow in the next turn.
@@ -31,13 +31,13 @@ impl Relay {
                 session.extended().registration = Registration::Active(registered.address, number);
                 reply.registered(&registered)
             }
-            Err((code, text)) => {
+            Err(rejection) => {
                 session.extended().registration = Registration::Rejected;
-                if code == Code::Full {
+                if rejection == Rejection::TooManyNodes {
                     let reason = CloseReason::LimitReached(ResourceLimit::Nodes);
-                    return reply.error_and_close(code, text, reason);
+                    return reply.reject_and_close(&rejection, reason);
                 }
-                reply.error(code, text)
+                reply.reject(&rejection)
             }
         }
     }
@@ -159,37 +159,20 @@ impl Relay {
             ClaimedIp::Is(ip) if ip == source || self.settings.trust.contains(source) => {
                 node_address(ip, port)
             }
-            ClaimedIp::Is(_) => {
-                let text = format!(
-                    "you are seen at {source}: use REGISTER * {port} or REGISTER {source} {port}"
-                );
-                Err((Code::NotAllowed, text.into()))
-            }
+            ClaimedIp::Is(_) => Err(Rejection::NotYourAddress { seen: source, port }),
         }
     }
 }
 
 fn node_address(ip: IpAddr, port: Port) -> Result<NodeAddress, Rejection> {
-    NodeAddress::new(ip, port).map_err(|error| (Code::Syntax, error.to_string().into()))
+    NodeAddress::new(ip, port).map_err(Rejection::Address)
 }
 
 fn rejection(error: DirectoryError, address: NodeAddress) -> Rejection {
     match error {
-        DirectoryError::UnknownNode => (
-            Code::NoSuchNode,
-            format!("no node {address} is registered").into(),
-        ),
-        DirectoryError::NotOwner => (
-            Code::NotAllowed,
-            format!("{address} was registered by somebody else").into(),
-        ),
-        DirectoryError::HostFull => (
-            Code::LimitReached,
-            "too many nodes of your address; UNREGISTER some".into(),
-        ),
-        DirectoryError::DirectoryFull => (
-            Code::Full,
-            crate::protocol::Rejection::TooManyNodes.to_string().into(),
-        ),
+        DirectoryError::UnknownNode => Rejection::NotRegistered(address),
+        DirectoryError::NotOwner => Rejection::NotYourNode(address),
+        DirectoryError::HostFull => Rejection::TooManyNodesAtAddress,
+        DirectoryError::DirectoryFull => Rejection::TooManyNodes,
     }
 }

@@ -5,13 +5,12 @@
 //! render the same calls, because they carry values, never text of the wire: a
 //! [`Responder`] will then choose by the language of its connection.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use crate::close_reason::CloseReason;
 use crate::protocol::{
-    Banner, Code, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem, Listening,
-    NodeAddress, Registered, Reply, StatsItem, Tag, Verb,
+    Banner, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem, Listening,
+    NodeAddress, Registered, Rejection, Reply, RequestError, StatsItem, Tag, Verb,
 };
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
@@ -20,19 +19,16 @@ use crate::session::line_codec::{RenderedReply, write_line, write_list};
 /// A verb and its meaning, for `HELP`.
 pub(crate) type VerbHelp = (Verb, &'static str);
 
-/// Why a request is not executed.
-pub(crate) type Rejection = (Code, Cow<'static, str>);
-
 /// A rendered reply up to this size is copied; a longer one is shared.
 const MAX_COPIED: usize = 16 * 1024;
 
 /// Answers the requests of one connection or of one datagram.
 pub(crate) struct Responder<'o, R: Role> {
     out: &'o mut Output<R>,
-    destination: Destination,
+    destination: ReplyDestination,
 }
 
-enum Destination {
+enum ReplyDestination {
     Connection(ConnId),
     Datagram(DatagramBudget),
 }
@@ -41,7 +37,7 @@ enum Destination {
 impl<'o, R: Role> Responder<'o, R> {
     /// Answers on a connection.
     pub(crate) fn to_connection(out: &'o mut Output<R>, conn: ConnId) -> Self {
-        let destination = Destination::Connection(conn);
+        let destination = ReplyDestination::Connection(conn);
         Self { out, destination }
     }
 
@@ -54,18 +50,28 @@ impl<'o, R: Role> Responder<'o, R> {
     pub(crate) fn ok_or_error(&mut self, result: Result<(), Rejection>) -> ReadNext {
         match result {
             Ok(()) => self.ok(),
-            Err(rejection) => self.reject(rejection),
+            Err(rejection) => self.reject(&rejection),
         }
     }
 
     /// The request is not executed.
-    pub(crate) fn reject(&mut self, (code, text): Rejection) -> ReadNext {
-        self.error(code, text)
+    pub(crate) fn reject(&mut self, rejection: &Rejection) -> ReadNext {
+        self.line(rejection.reply())
     }
 
-    /// Another kind of server answers this request.
-    pub(crate) fn not_here(&mut self, advice: &'static str) -> ReadNext {
-        self.error(Code::UnknownVerb, advice)
+    /// The request is not executed, and the connection closes.
+    pub(crate) fn reject_and_close(
+        &mut self,
+        rejection: &Rejection,
+        reason: CloseReason,
+    ) -> ReadNext {
+        self.reject(rejection);
+        ReadNext::Close(reason)
+    }
+
+    /// The line is not a request.
+    pub(crate) fn malformed(&mut self, error: &RequestError<'_>) -> ReadNext {
+        self.line(error.reply())
     }
 
     /// What kind of server this is.
@@ -87,8 +93,8 @@ impl<'o, R: Role> Responder<'o, R> {
     pub(crate) fn found(&mut self, size: u64, file: R::File) -> ReadNext {
         self.line(Reply::Found(size));
         match self.destination {
-            Destination::Connection(conn) => self.out.file(conn, file, 0, size),
-            Destination::Datagram(_) => debug_assert!(false, "a file in a datagram"),
+            ReplyDestination::Connection(conn) => self.out.file(conn, file, 0, size),
+            ReplyDestination::Datagram(_) => debug_assert!(false, "a file in a datagram"),
         }
         ReadNext::Line
     }
@@ -141,10 +147,10 @@ impl<'o, R: Role> Responder<'o, R> {
     /// A reply that was rendered before.
     pub(crate) fn rendered(&mut self, reply: &RenderedReply) -> ReadNext {
         match self.destination {
-            Destination::Connection(conn) if reply.bytes().len() > MAX_COPIED => {
+            ReplyDestination::Connection(conn) if reply.bytes().len() > MAX_COPIED => {
                 self.out.shared(conn, reply.bytes().clone());
             }
-            Destination::Connection(_) | Destination::Datagram(_) => {
+            ReplyDestination::Connection(_) | ReplyDestination::Datagram(_) => {
                 self.text().extend_from_slice(reply.bytes());
             }
         }
@@ -185,26 +191,10 @@ impl<'o, R: Role> Responder<'o, R> {
         ReadNext::Close(CloseReason::Quit)
     }
 
-    /// The request is not executed.
-    pub(crate) fn error(&mut self, code: Code, text: impl Into<Cow<'static, str>>) -> ReadNext {
-        self.line(Reply::Error(code, text.into()))
-    }
-
-    /// The request is not executed, and the connection closes.
-    pub(crate) fn error_and_close(
-        &mut self,
-        code: Code,
-        text: impl Into<Cow<'static, str>>,
-        reason: CloseReason,
-    ) -> ReadNext {
-        self.line(Reply::Error(code, text.into()));
-        ReadNext::Close(reason)
-    }
-
     /// The connection receives messages from now on, and may be idle.
     pub(crate) fn listening(&mut self, listening: Listening) -> ReadNext {
         self.line(listening);
-        if let Destination::Connection(conn) = self.destination {
+        if let ReplyDestination::Connection(conn) = self.destination {
             self.out.allow_idle(conn);
         }
         ReadNext::Line
@@ -220,8 +210,7 @@ impl<R: Role> Responder<'_, R> {
 
     /// Closes a listening connection in whose place another one listens.
     pub(crate) fn replaced(&mut self, listener: ConnId) {
-        let error = Reply::Error(Code::Changed, "replaced".into());
-        write_line(self.out.unsolicited(listener), error);
+        write_line(self.out.unsolicited(listener), Rejection::Replaced.reply());
         self.out.close(listener, CloseReason::Replaced);
     }
 }
@@ -236,7 +225,7 @@ impl<'o, R: Role> Responder<'o, R> {
             write_line(text, Reply::Tag(tag));
         }
         let budget = DatagramBudget::new(start, text.len());
-        let destination = Destination::Datagram(budget);
+        let destination = ReplyDestination::Datagram(budget);
         Self { out, destination }
     }
 
@@ -244,7 +233,7 @@ impl<'o, R: Role> Responder<'o, R> {
     /// it: then there is no datagram.
     pub(crate) fn cookie(&mut self, cookie: Cookie, max_bytes: usize) {
         self.line(Reply::Cookie(cookie));
-        if let Destination::Datagram(budget) = &self.destination {
+        if let ReplyDestination::Datagram(budget) = &self.destination {
             budget.discard_if_longer(self.out.datagram_text(), max_bytes);
         }
     }
@@ -252,16 +241,18 @@ impl<'o, R: Role> Responder<'o, R> {
     /// Whether the datagram has room for the reply to one more request.
     pub(crate) fn begin_reply(&mut self) -> bool {
         match &mut self.destination {
-            Destination::Connection(_) => true,
-            Destination::Datagram(budget) => budget.begin_reply(self.out.datagram_text().len()),
+            ReplyDestination::Connection(_) => true,
+            ReplyDestination::Datagram(budget) => {
+                budget.begin_reply(self.out.datagram_text().len())
+            }
         }
     }
 
     /// Removes the reply to the last request if it does not fit. Returns whether it fits.
     pub(crate) fn end_reply(&mut self) -> bool {
         match &self.destination {
-            Destination::Connection(_) => true,
-            Destination::Datagram(budget) => budget.end_reply(self.out.datagram_text()),
+            ReplyDestination::Connection(_) => true,
+            ReplyDestination::Datagram(budget) => budget.end_reply(self.out.datagram_text()),
         }
     }
 }
@@ -269,8 +260,8 @@ impl<'o, R: Role> Responder<'o, R> {
 impl<R: Role> Responder<'_, R> {
     fn text(&mut self) -> &mut Vec<u8> {
         match self.destination {
-            Destination::Connection(conn) => self.out.text(conn),
-            Destination::Datagram(_) => self.out.datagram_text(),
+            ReplyDestination::Connection(conn) => self.out.text(conn),
+            ReplyDestination::Datagram(_) => self.out.datagram_text(),
         }
     }
 
@@ -286,10 +277,10 @@ impl<R: Role> Responder<'_, R> {
         items: impl Iterator<Item = T>,
     ) -> ReadNext {
         match &mut self.destination {
-            Destination::Connection(conn) => {
+            ReplyDestination::Connection(conn) => {
                 write_list(self.out.text(*conn), head, count, items, usize::MAX);
             }
-            Destination::Datagram(budget) => {
+            ReplyDestination::Datagram(budget) => {
                 let text = self.out.datagram_text();
                 budget.is_truncated = !write_list(text, head, count, items, budget.room());
             }

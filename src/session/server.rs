@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::protocol::{
-    Code, NodeAddress, OtherProtocol, Port, Rejection, Request, RequestError, StatsItem, Verb,
-    canonical,
+    NodeAddress, OtherProtocol, Port, Rejection, Request, RequestError, StatsItem, Verb, canonical,
 };
 use crate::role::{ConnId, FramingError, Input, ReadNext, Role, Traffic};
 pub(crate) use crate::session::line_codec::write_line as say;
@@ -106,11 +105,11 @@ impl ServerSession {
         if let RequestError::UnknownVerb(_) = error {
             self.unknown_commands += 1;
         }
-        let (code, text) = (error.code(), error.to_string());
+        let next = reply.malformed(error);
         if self.unknown_commands < max_unknown {
-            return reply.error(code, text);
+            return next;
         }
-        reply.error_and_close(code, text, CloseReason::TooManyUnknownCommands)
+        ReadNext::Close(CloseReason::TooManyUnknownCommands)
     }
 }
 
@@ -127,22 +126,17 @@ impl fmt::Display for ServerSession {
 }
 
 fn other_protocol<R: Role>(protocol: OtherProtocol, reply: &mut Responder<'_, R>) -> ReadNext {
-    let text = format!("{protocol} is not spoken here; type HELP and a newline");
     let reason = CloseReason::OtherProtocol(protocol);
-    reply.error_and_close(Code::UnknownVerb, text, reason)
+    reply.reject_and_close(&Rejection::OtherProtocol(protocol), reason)
 }
 
 fn framing_error<R: Role>(error: FramingError, reply: &mut Responder<'_, R>) -> ReadNext {
-    let (code, text, reason) = match error {
-        FramingError::LineTooLong => (Code::LineTooLong, "line too long", CloseReason::LineTooLong),
-        FramingError::UnexpectedEof => (Code::Syntax, "line not ended", CloseReason::UnexpectedEof),
-        FramingError::LineTimeout => (
-            Code::TooSlow,
-            "line not ended in time",
-            CloseReason::LineTimeout,
-        ),
+    let (rejection, reason) = match error {
+        FramingError::LineTooLong => (Rejection::LineTooLong, CloseReason::LineTooLong),
+        FramingError::UnexpectedEof => (Rejection::IncompleteLine, CloseReason::UnexpectedEof),
+        FramingError::LineTimeout => (Rejection::LineTimeout, CloseReason::LineTimeout),
     };
-    reply.error_and_close(code, text, reason)
+    reply.reject_and_close(&rejection, reason)
 }
 
 /// Answers `STATS`: figures that every server has, then those of the role.

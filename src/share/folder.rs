@@ -383,9 +383,7 @@ fn unavailable(error: &io::Error) -> Unavailable {
             | Errno::NODEV,
         ) => Unavailable::NotFound,
         Some(Errno::ACCESS | Errno::PERM) => Unavailable::NotAllowed,
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
-            Unavailable::Busy("too many open files".into())
-        }
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => Unavailable::Busy,
         _ => Unavailable::Failed(error.to_string()),
     }
 }

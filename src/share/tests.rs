@@ -105,7 +105,7 @@ impl Home {
             Ok(FileContent::Small(bytes)) => Some(String::from_utf8(bytes.to_vec()).unwrap()),
             Ok(FileContent::Large { .. }) => panic!("it is small"),
             Err(Unavailable::NotFound) => None,
-            Err(why) => panic!("{why}"),
+            Err(why) => panic!("{why:?}"),
         }
     }
 }

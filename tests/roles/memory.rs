@@ -126,7 +126,7 @@ impl Share for Memory {
                 file: name.to_string(),
             }),
             Some(Entry::Forbidden) => Err(Unavailable::NotAllowed),
-            Some(Entry::Busy) => Err(Unavailable::Busy("too many open files".into())),
+            Some(Entry::Busy) => Err(Unavailable::Busy),
             Some(Entry::Broken) => Err(Unavailable::Failed("the disk is broken".into())),
         }
     }

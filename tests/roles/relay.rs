@@ -298,7 +298,7 @@ proptest! {
                     messages = messages.wrapping_sub(sent.count());
                 } else {
                     // All that others may hear besides messages: they are replaced.
-                    let replaced = |reply: &Reply<'_>| reply.to_string() == "ERROR 409 replaced";
+                    let replaced = |reply: &Reply<'_>| reply.to_string() == "ERROR 409 replaced by a newer listener";
                     prop_assert!(replies.iter().all(replaced), "{:?}: {}", said, seen);
                     prop_assert_eq!(stage.is_connected(to), replies.is_empty());
                 }

@@ -56,7 +56,7 @@ fn an_address_is_listed_in_its_one_form() {
     assert_eq!(nc.ask("UNREGISTER 2001:db8::0001 7"), "OK");
     assert_eq!(
         nc.ask("UNREGISTER 2001:db8::1 7"),
-        "ERROR 404 no node 2001:db8::1 7 is registered"
+        "ERROR 404 no node is registered at 2001:db8::1 7"
     );
 }
 
@@ -70,7 +70,7 @@ fn star_is_the_address_that_the_relay_sees() {
     assert_eq!(nc.ask("UNREGISTER * 9"), "OK");
     assert_eq!(
         nc.ask("UNREGISTER * 9"),
-        "ERROR 404 no node 127.0.0.2 9 is registered"
+        "ERROR 404 no node is registered at 127.0.0.2 9"
     );
     assert_listed(&relay, &["127.0.0.2 10"]);
 }
@@ -82,7 +82,7 @@ fn nobody_may_claim_the_address_of_another() {
     for claimed in ["127.0.0.3", "192.0.2.1", "::1"] {
         assert_eq!(
             nc.ask(&format!("REGISTER {claimed} 9")),
-            "ERROR 403 you are seen at 127.0.0.2: use REGISTER * 9 or REGISTER 127.0.0.2 9"
+            "ERROR 403 your address is 127.0.0.2; use REGISTER * 9"
         );
     }
     assert_listed(&relay, &[]);
@@ -111,7 +111,7 @@ fn only_who_registered_a_node_may_take_it_out() {
     let mut owner = Nc::connect_from("127.0.0.2", relay.address());
     assert_eq!(owner.ask("REGISTER * 9"), "OK 60 127.0.0.2 9 0");
     let mut other = Nc::connect_from("127.0.0.3", relay.address());
-    let refusal = "ERROR 403 127.0.0.2 9 was registered by somebody else";
+    let refusal = "ERROR 403 127.0.0.2 9 was registered from another address";
     assert_eq!(other.ask("UNREGISTER 127.0.0.2 9"), refusal);
     assert_listed(&relay, &["127.0.0.2 9"]);
     // From the same address, but over another connection.
@@ -180,7 +180,7 @@ fn one_address_has_so_many_nodes_and_those_that_it_has_stay() {
     assert_eq!(
         answers,
         "OK 60 127.0.0.1 40001 0\nOK 60 127.0.0.1 40002 0\nOK\n\
-         ERROR 413 too many nodes of your address; UNREGISTER some\n\
+         ERROR 413 too many nodes at your address; UNREGISTER some\n\
          ERROR 403 REGISTER first\nOK 60 127.0.0.1 40002 1\n"
     );
     assert_listed(&relay, &["127.0.0.1 40001", "127.0.0.1 40002"]);
@@ -195,7 +195,7 @@ fn a_lease_that_runs_out_is_the_end_of_the_entry() {
     relay.log_until("node 192.0.2.1 9 did not renew its lease");
     assert_listed(&relay, &[]);
     assert_eq!(relay.stat("nodes_expired"), 1);
-    let gone = "ERROR 404 no node 192.0.2.1 9 is registered";
+    let gone = "ERROR 404 no node is registered at 192.0.2.1 9";
     assert_eq!(nc.ask("UNREGISTER 192.0.2.1 9"), gone);
 }
 

@@ -199,7 +199,7 @@ fn two_nodes_have_the_same_file_and_one_leaves() {
 #[test]
 fn the_flags_of_the_quota_are_kept_and_what_was_accepted_stays() {
     let relay = relay(&["--max-shared", "2", "--max-shared-bytes", "8"]);
-    let refused = "ERROR 413 a node shares at most 2 files and 8 bytes of names\n";
+    let refused = "ERROR 413 too many files or bytes of names; the limits of a node are 2 and 8\n";
     let answers = ask(
         relay.address(),
         b"REGISTER * 40001\nSHARE 1 - 123456789\nSHARE 1 - a\nSHARE 1 - b\nSHARE 1 - c\nSEARCH\n",
@@ -217,7 +217,7 @@ fn what_all_nodes_together_share_is_limited_and_what_was_accepted_stays() {
     one.send("REGISTER * 40001\nSHARE 1 - a\nSHARE 1 - b\n");
     assert_eq!(one.line(), "OK 60 127.0.0.1 40001 0");
     assert_eq!((one.line(), one.line()), ("OK".into(), "OK".into()));
-    let refused = "ERROR 413 all nodes together share at most 3 files\n";
+    let refused = "ERROR 413 too many files of all nodes; the limit is 3\n";
     assert_eq!(
         ask(
             relay.address(),

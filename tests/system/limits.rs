@@ -120,7 +120,10 @@ fn first_line_is_an_end_that_single_bytes_do_not_put_off() {
     while nc.is_silent_for(pause) {
         nc.send("S");
     }
-    assert_eq!(nc.rest_text(), "ERROR 408 line not ended in time\n");
+    assert_eq!(
+        nc.rest_text(),
+        "ERROR 408 line timeout; send each line at once\n"
+    );
     drop(nc);
     relay.log_until("line timeout");
 }
@@ -136,7 +139,10 @@ fn idle_closes_who_asks_nothing_more() {
     // Part of a line is no request.
     let mut nc = Nc::connect(relay.address());
     nc.send("PING\nLIS");
-    assert_eq!(nc.rest_text(), "PONG\nERROR 408 line not ended in time\n");
+    assert_eq!(
+        nc.rest_text(),
+        "PONG\nERROR 408 line timeout; send each line at once\n"
+    );
 }
 
 #[test]

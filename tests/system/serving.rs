@@ -182,7 +182,10 @@ fn a_file_that_may_not_be_read_is_refused() {
     }
     let (node, _relay) = serve(share.path(), &[]);
     let mut nc = Nc::connect(node.address());
-    assert_eq!(nc.ask("GET closed"), "ERROR 403 the file may not be read");
+    assert_eq!(
+        nc.ask("GET closed"),
+        "ERROR 403 no permission to read the file"
+    );
     assert_eq!(nc.ask("GET open"), "FOUND 1");
 }
 

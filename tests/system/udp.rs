@@ -55,7 +55,7 @@ fn every_verb_that_udp_knows_is_carried_out() {
         ("UNREGISTER * 9\n", "OK\n"),
         (
             "UNREGISTER * 9\n",
-            "ERROR 404 no node 127.0.0.1 9 is registered\n",
+            "ERROR 404 no node is registered at 127.0.0.1 9\n",
         ),
     ] {
         assert_eq!(nc.ask_with_cookie(lines), answers, "{lines:?}");

@@ -149,7 +149,7 @@ impl Model {
         if self.nodes.len() < before {
             "OK".to_owned()
         } else {
-            format!("ERROR 404 no node {address} is registered")
+            format!("ERROR 404 no node is registered at {address}")
         }
     }
 
