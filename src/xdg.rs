@@ -1,15 +1,16 @@
-//! The user's folders, by the XDG Base Directory Specification.
+//! Folders of the user by the XDG Base Directory Specification.
 
 use std::path::PathBuf;
 
-/// Our folder among those of the user (XDG Base Directory Specification): of the
-/// kind that the variable names, which is else in `home`.
-pub fn user_folder(variable: &str, home: &str) -> Option<PathBuf> {
+/// The folder `peerline` in a base directory of the user: the one that `variable`
+/// names (such as `XDG_CACHE_HOME`), or else `default` in the home folder. None if
+/// neither is known. Relative paths are ignored, as the specification demands.
+pub fn user_folder(variable: &str, default: &str) -> Option<PathBuf> {
     let absolute = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
-    let kind = absolute(variable).or_else(|| Some(absolute("HOME")?.join(home)))?;
-    Some(kind.join("peerline"))
+    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(default)))?;
+    Some(base.join("peerline"))
 }

@@ -1,28 +1,28 @@
-//! Peerline side by side with other servers and with what the machine leaves to
-//! reach: `cargo bench --bench compare`.
+//! Compares Peerline with other servers and with the limits of this machine:
+//! `cargo bench --bench compare`.
 //!
-//! The real programs, those that are installed of nginx, Redis, memcached, curl
-//! and aria2, and a *limit* program that does nothing but the transfer take turns
-//! within one run. Servers have one processor, the load another one; every reply
-//! is checked, and a wrong or lost one makes the run fail.
+//! The real programs, the installed ones of nginx, Redis, memcached, curl and aria2, and
+//! a *limit* program that does nothing but the transfer take turns within one run.
+//! Servers run on one processor, the load on another one. Every reply is checked; a wrong
+//! or missing one fails the run.
 //!
-//! - [`work`]: what is compared, and what is demanded.
-//! - [`peers`], [`ours`], [`limit`]: who is compared.
-//! - [`load`], [`datagrams`], [`exchange`]: the load, and what must be answered.
-//! - [`series`], [`report`]: rounds, and what is printed of them.
-//! - [`process`], [`machine`]: programs, processors, the network.
+//! - [`workload`]: what is compared, and the demands.
+//! - [`own_programs`], [`other_servers`], [`limit`]: the contenders.
+//! - [`tcp_load`], [`udp_load`], [`request_spec`]: the load, and the expected replies.
+//! - [`rounds`], [`report`]: the rounds, and the report of them.
+//! - [`process`], [`host`]: programs, processors, the network.
 
-mod datagrams;
-mod exchange;
+mod host;
 mod limit;
-mod load;
-mod machine;
-mod ours;
-mod peers;
+mod other_servers;
+mod own_programs;
 mod process;
 mod report;
-mod series;
-mod work;
+mod request_spec;
+mod rounds;
+mod tcp_load;
+mod udp_load;
+mod workload;
 
 use std::env;
 use std::io;
@@ -30,8 +30,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::machine::Side;
-use crate::work::{Bench, WORKLOADS, Workload};
+use crate::host::CpuRole;
+use crate::workload::{ScratchFolders, WORKLOADS, Workload};
 
 /// Compares Peerline with other servers and with what the machine can do.
 #[derive(Parser)]
@@ -48,7 +48,7 @@ struct Args {
     /// Stay in the network of this machine
     #[arg(long)]
     here: bool,
-    /// What cargo says to every benchmark
+    /// Ignored; cargo passes it to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what was asked for; returns whether all answers were right.
+/// Runs the chosen workloads. Returns whether all replies were right.
 fn compare(args: &Args, own: &[String]) -> io::Result<bool> {
     if args.list {
         for Workload { name, about, .. } in WORKLOADS {
@@ -80,7 +80,7 @@ fn compare(args: &Args, own: &[String]) -> io::Result<bool> {
     }
     if !args.here {
         let inside = [own, &["--here".to_owned()]].concat();
-        let error = machine::enter_own_network(&inside);
+        let error = host::enter_network_namespace(&inside);
         eprintln!("no network of our own, so nothing runs under reno: {error}");
     }
     let chosen: Vec<&Workload> = WORKLOADS
@@ -92,28 +92,28 @@ fn compare(args: &Args, own: &[String]) -> io::Result<bool> {
     if chosen.is_empty() {
         return Err(io::Error::other("no such workload; --list lists them"));
     }
-    eprintln!("{}", machine::describe());
-    if let Some(missing) = peers::missing() {
+    eprintln!("{}", host::describe());
+    if let Some(missing) = other_servers::missing() {
         eprintln!("{missing}");
     }
-    machine::settle(Side::Load)?;
-    // Ten thousand connections are open files.
+    host::pin_to_cpu(CpuRole::Load)?;
+    // Ten thousand connections need as many descriptors.
     peerline::reactor::raise_limit();
-    let bench = Bench::new()?;
+    let scratch = ScratchFolders::new()?;
     let (mut reached, mut demanded, mut faults) = (0, 0, 0);
     for work in chosen {
-        let outcomes = (work.run)(&bench)
+        let comparisons = (work.run)(&scratch)
             .map_err(|error| io::Error::other(format!("{}: {error}", work.name)))?;
-        for outcome in outcomes {
+        for outcome in comparisons {
             if args.json {
                 println!("{}", outcome.json());
             } else {
                 print!("{}", outcome.table());
             }
-            demanded += outcome.verdicts.len();
-            let verdicts = outcome.verdicts.iter();
-            reached += verdicts
-                .filter(|verdict| verdict.is_reached == Some(true))
+            demanded += outcome.demands.len();
+            let demands = outcome.demands.iter();
+            reached += demands
+                .filter(|demand| demand.is_reached == Some(true))
                 .count();
             faults += outcome.faults();
         }

@@ -1,5 +1,5 @@
-//! Programs that run while something is measured. Each is stopped by its
-//! process id, also when the benchmark fails or is killed.
+//! The programs under test. Each is stopped by its process id, also if the benchmark
+//! fails or is killed.
 
 use std::env;
 use std::io::{self, BufRead, BufReader};
@@ -11,27 +11,29 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use crate::machine::{self, Side};
+use crate::host::{self, CpuRole};
 
-/// The hidden word that makes this program another one, see [`launch`].
+/// The hidden argument that calls [`launch`].
 pub(crate) const LAUNCH: &str = "launch";
 
-/// No server needs longer to start.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest time for a server to start.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A server that runs until it is dropped.
+/// A running server. It is killed when this is dropped.
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
-    /// Kept open: who prints to a closed pipe dies.
+    /// Kept open: a write to a closed pipe would end the server.
     _stdout: Option<BufReader<ChildStdout>>,
 }
 
 impl Server {
-    /// Starts a program whose first line says `listening on` and the address.
-    pub(crate) fn that_tells(program: &str, args: &[&str]) -> io::Result<Self> {
-        let mut child = on_its_core(program, args).stdout(Stdio::piped()).spawn()?;
+    /// Starts a program that prints `listening on` and its address as the first line.
+    pub(crate) fn start_reporting_address(program: &str, args: &[&str]) -> io::Result<Self> {
+        let mut child = pinned_command(program, args)
+            .stdout(Stdio::piped())
+            .spawn()?;
         let stdout = child.stdout.take().expect("stdout is a pipe");
         let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
@@ -40,7 +42,7 @@ impl Server {
             .split("listening on ")
             .nth(1)
             .and_then(|rest| rest.split([',', '\n']).next()?.parse().ok());
-        // Whatever it is, it stops when this is dropped.
+        // From here on an error stops the program by drop.
         let mut server = Self {
             child,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -51,20 +53,22 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts a program that listens at `address` without a word.
-    pub(crate) fn at(address: SocketAddr, program: &str, args: &[&str]) -> io::Result<Self> {
-        let child = on_its_core(program, args).stdout(Stdio::null()).spawn()?;
+    /// Starts a program that listens on `address` and prints nothing.
+    pub(crate) fn start_at(address: SocketAddr, program: &str, args: &[&str]) -> io::Result<Self> {
+        let child = pinned_command(program, args)
+            .stdout(Stdio::null())
+            .spawn()?;
         let mut server = Self {
             child,
             address,
             _stdout: None,
         };
-        let begun = Instant::now();
+        let start = Instant::now();
         while TcpStream::connect(address).is_err() {
             if let Some(status) = server.child.try_wait()? {
                 return Err(io::Error::other(format!("{program}: {status}")));
             }
-            if begun.elapsed() > PATIENCE {
+            if start.elapsed() > TIMEOUT {
                 return Err(io::Error::other(format!("{program} does not listen")));
             }
             thread::sleep(Duration::from_millis(5));
@@ -76,27 +80,28 @@ impl Server {
         self.child.id()
     }
 
-    /// The processor time that it has used so far.
+    /// The processor time so far.
     pub(crate) fn processor_time(&self) -> Duration {
-        machine::processor_time(self.pid()).unwrap_or_default()
+        host::processor_time(self.pid()).unwrap_or_default()
     }
 
-    /// Bytes of memory that are its own.
+    /// Private memory in bytes.
     pub(crate) fn memory(&self) -> io::Result<u64> {
-        machine::own_memory(self.pid())
+        host::private_memory(self.pid())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // If it has ended by itself, all is well.
+        // Errors mean that it has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A server's command: on its processor, and it does not outlive us.
-fn on_its_core(program: &str, args: &[&str]) -> Command {
+/// The command line of a server: it runs on its own processor and ends with this
+/// process.
+fn pinned_command(program: &str, args: &[&str]) -> Command {
     let this = env::current_exe().expect("a program has a path");
     let mut command = Command::new(this);
     command.arg(LAUNCH).arg(program).args(args);
@@ -104,10 +109,10 @@ fn on_its_core(program: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Becomes the program that is named first, on the processor of the servers.
-/// It is ended with the process that started it.
+/// Replaces this process by the program in the first argument, on the processor of the
+/// servers. The program ends with its parent process.
 pub(crate) fn launch(args: &[String]) -> io::Error {
-    let prepared = machine::settle(Side::Server)
+    let prepared = host::pin_to_cpu(CpuRole::Server)
         .and_then(|()| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
     match (prepared, args) {
         (Err(error), _) => error,
@@ -116,25 +121,27 @@ pub(crate) fn launch(args: &[String]) -> io::Error {
     }
 }
 
-/// Runs a program to its end, on the processor of the load; it must succeed.
+/// Runs a program to its end, on the processor of the load. Fails if the program fails.
 pub(crate) fn run(program: &str, args: &[&str]) -> io::Result<Duration> {
-    let begun = Instant::now();
-    let status = quiet(program, args).status()?;
-    let time = begun.elapsed();
-    succeeded(program, status)?;
+    let start = Instant::now();
+    let status = quiet_command(program, args).status()?;
+    let time = start.elapsed();
+    check_status(program, status)?;
     Ok(time)
 }
 
-/// The same, and returns what it printed.
-pub(crate) fn output_of(program: &str, args: &[&str]) -> io::Result<(Vec<u8>, Duration)> {
-    let begun = Instant::now();
-    let output = quiet(program, args).stdout(Stdio::piped()).output()?;
-    let time = begun.elapsed();
-    succeeded(program, output.status)?;
+/// The same, with the output.
+pub(crate) fn run_with_output(program: &str, args: &[&str]) -> io::Result<(Vec<u8>, Duration)> {
+    let start = Instant::now();
+    let output = quiet_command(program, args)
+        .stdout(Stdio::piped())
+        .output()?;
+    let time = start.elapsed();
+    check_status(program, output.status)?;
     Ok((output.stdout, time))
 }
 
-fn quiet(program: &str, args: &[&str]) -> Command {
+fn quiet_command(program: &str, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args);
     command
@@ -144,14 +151,14 @@ fn quiet(program: &str, args: &[&str]) -> Command {
     command
 }
 
-fn succeeded(program: &str, status: ExitStatus) -> io::Result<()> {
+fn check_status(program: &str, status: ExitStatus) -> io::Result<()> {
     if status.success() {
         return Ok(());
     }
     Err(io::Error::other(format!("{program}: {status}")))
 }
 
-/// An address at which nobody listens at the moment.
+/// An address with a port that is free at the moment.
 pub(crate) fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

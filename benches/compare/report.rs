@@ -1,41 +1,41 @@
-//! What is printed: a table for people or a line of JSON for programs, with what
-//! was demanded and whether it was reached.
+//! The report: a table for people or lines of JSON for programs, with the demands and
+//! whether they are reached.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::series::{Series, median};
+use crate::rounds::{Series, median};
 
-/// What the figures are.
+/// The unit of the figures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Unit {
     pub(crate) name: &'static str,
-    /// Otherwise less is better.
+    /// Otherwise lower is better.
     pub(crate) more_is_better: bool,
-    /// What the processor time is told for, such as `request`.
+    /// What processor time is divided by, such as `request`.
     pub(crate) each: &'static str,
 }
 
 /// One comparison.
-pub(crate) struct Outcome {
+pub(crate) struct Comparison {
     pub(crate) name: String,
     pub(crate) title: String,
     pub(crate) unit: Unit,
-    /// Ours comes first.
+    /// Our program is the first.
     pub(crate) series: Vec<Series>,
-    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) demands: Vec<DemandResult>,
 }
 
-/// A demand, and what became of it.
-pub(crate) struct Verdict {
+/// A demand and its result.
+pub(crate) struct DemandResult {
     pub(crate) demand: String,
     pub(crate) measured: Option<f64>,
     pub(crate) is_reached: Option<bool>,
 }
 
-impl Outcome {
+impl Comparison {
     pub(crate) fn new(
         name: impl Into<String>,
         title: impl Into<String>,
@@ -47,14 +47,14 @@ impl Outcome {
             title: title.into(),
             unit,
             series,
-            verdicts: Vec::new(),
+            demands: Vec::new(),
         }
     }
 
-    /// Demands that ours is at least so many times as good as another.
+    /// Demands that ours is at least `times` times as good as another.
     pub(crate) fn at_least(mut self, times: f64, other: &'static str) -> Self {
         let ratio = self.ratios(other).map(|ratios| median(&ratios));
-        self.verdicts.push(Verdict {
+        self.demands.push(DemandResult {
             demand: format!("at least {times} times {other}"),
             measured: ratio,
             is_reached: ratio.map(|ratio| ratio >= times),
@@ -62,13 +62,14 @@ impl Outcome {
         self
     }
 
-    /// Demands that our server's processor time is at most so many times another's.
+    /// Demands that our server's processor time is at most `times` times that of
+    /// another.
     pub(crate) fn processor_at_most(mut self, times: f64, other: &'static str) -> Self {
         let cost = |series: &Series| series.processor.as_secs_f64() / series.units;
         let ratio = self
             .find(other)
             .map(|other| cost(&self.series[0]) / cost(other));
-        self.verdicts.push(Verdict {
+        self.demands.push(DemandResult {
             demand: format!("server's processor time at most {times} times {other}'s"),
             measured: ratio,
             is_reached: ratio.map(|ratio| ratio <= times),
@@ -76,9 +77,9 @@ impl Outcome {
         self
     }
 
-    /// Demands something of a figure of its own.
+    /// Demands a maximum for a figure.
     pub(crate) fn at_most(mut self, what: &str, most: f64, measured: f64) -> Self {
-        self.verdicts.push(Verdict {
+        self.demands.push(DemandResult {
             demand: format!("{what} at most {most}"),
             measured: Some(measured),
             is_reached: Some(measured <= most),
@@ -86,7 +87,7 @@ impl Outcome {
         self
     }
 
-    /// Answers that were wrong or did not come.
+    /// Wrong and missing replies.
     pub(crate) fn faults(&self) -> u64 {
         self.series.iter().map(|series| series.faults).sum()
     }
@@ -99,7 +100,7 @@ impl Outcome {
     fn ratios(&self, other: &str) -> Option<Vec<f64>> {
         let (ours, other) = (self.series.first()?, self.find(other)?);
         if ours.figures.len() != other.figures.len() {
-            // They did not take turns.
+            // The rounds of the two do not correspond.
             return None;
         }
         let pairs = ours.figures.iter().zip(&other.figures);
@@ -116,7 +117,7 @@ impl Outcome {
         )
     }
 
-    /// For people.
+    /// The table for people.
     pub(crate) fn table(&self) -> String {
         let Unit {
             name: unit, each, ..
@@ -144,18 +145,18 @@ impl Outcome {
                 series.faults
             );
         }
-        for verdict in &self.verdicts {
-            let (measured, is_reached) = match (verdict.measured, verdict.is_reached) {
+        for demand in &self.demands {
+            let (measured, is_reached) = match (demand.measured, demand.is_reached) {
                 (Some(measured), Some(true)) => (figure(measured), "reached"),
                 (Some(measured), _) => (figure(measured), "NOT REACHED"),
                 (None, _) => ("-".into(), "not measured: there is nobody to compare with"),
             };
-            let _ = writeln!(text, "  {}: {measured}, {is_reached}", verdict.demand);
+            let _ = writeln!(text, "  {}: {measured}, {is_reached}", demand.demand);
         }
         text
     }
 
-    /// For programs.
+    /// The JSON object for programs.
     pub(crate) fn json(&self) -> Value {
         let series: Vec<Value> = self
             .series
@@ -174,13 +175,13 @@ impl Outcome {
             })
             .collect();
         let demands: Vec<Value> = self
-            .verdicts
+            .demands
             .iter()
-            .map(|verdict| {
+            .map(|demand| {
                 json!({
-                    "demand": verdict.demand,
-                    "measured": verdict.measured,
-                    "reached": verdict.is_reached,
+                    "demand": demand.demand,
+                    "measured": demand.measured,
+                    "reached": demand.is_reached,
                 })
             })
             .collect();
@@ -208,7 +209,7 @@ fn spread(ratios: &[f64]) -> String {
     format!("{median:.2} ({least:.2}…{most:.2})")
 }
 
-/// With as many digits as say something.
+/// Prints three significant digits.
 fn figure(figure: f64) -> String {
     let digits = match figure.abs() {
         size if size >= 100.0 => 0,
@@ -219,7 +220,7 @@ fn figure(figure: f64) -> String {
     format!("{figure:.digits$}")
 }
 
-/// The server's processor time for each of what it did.
+/// The server's processor time for each unit of work.
 fn cost(series: &Series, each: &str) -> String {
     if series.units == 0.0 || series.processor == Duration::ZERO {
         return "-".into();

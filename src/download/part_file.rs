@@ -1,5 +1,5 @@
-//! PartFile a file: written aside under a name that ends by `.part`, and given its
-//! own name only when it is whole.
+//! A file under a temporary name that ends with `.part`. It gets its own name when
+//! it is complete.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,12 +12,12 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// The longest name of a file on the usual file systems (NAME_MAX).
+/// The longest file name of the usual file systems, in bytes (NAME_MAX).
 const NAME_MAX: usize = 255;
-/// PartNaming of one name that may stand side by side.
-const PARTS: u32 = 100;
+/// The most part files of one name in a folder.
+const MAX_PARTS: u32 = 100;
 
-/// How parts are called.
+/// How part files are named.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PartNaming {
     /// `NAME.part`.
@@ -26,40 +26,40 @@ pub(crate) enum PartNaming {
     Hidden,
 }
 
-/// A file that is being written. Dropped before [`PartFile::commit`], it leaves
-/// nothing behind.
+/// A part file that is being written. It is deleted if it is dropped before
+/// [`PartFile::commit`].
 pub(crate) struct PartFile {
     folder: OwnedFd,
-    part: OsString,
+    part_name: OsString,
     name: OsString,
     file: File,
     replace: bool,
-    committed: bool,
+    is_committed: bool,
 }
 
 impl PartFile {
-    /// Starts to write `name` into `folder`; `replace` allows to replace a file
-    /// that is there already.
+    /// Creates a part file for `name` in `folder`; `replace` allows that `name`
+    /// exists.
     ///
     /// # Errors
-    /// `AlreadyExists`, or what the system says.
+    /// `AlreadyExists`, or an error of the system.
     pub(crate) fn create(
         folder: OwnedFd,
         name: &OsStr,
         replace: bool,
-        parts: PartNaming,
+        naming: PartNaming,
     ) -> io::Result<Self> {
         if !replace && statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(Errno::EXIST.into());
         }
-        let (file, part) = create(&folder, name, parts)?;
+        let (file, part_name) = create_part(&folder, name, naming)?;
         Ok(Self {
             folder,
-            part,
+            part_name,
             name: name.to_owned(),
             file: file.into(),
             replace,
-            committed: false,
+            is_committed: false,
         })
     }
 
@@ -67,17 +67,17 @@ impl PartFile {
         self.file.write_all(bytes)
     }
 
-    /// Gives the file its name.
+    /// Renames the part file to its own name.
     ///
     /// # Errors
-    /// `AlreadyExists` if somebody else was faster, or what the system says.
+    /// `AlreadyExists` if the name was taken meanwhile, or an error of the system.
     pub(crate) fn commit(mut self) -> io::Result<()> {
-        let (folder, part, name) = (&self.folder, &self.part, &self.name);
+        let (folder, part, name) = (&self.folder, &self.part_name, &self.name);
         if self.replace {
             renameat(folder, part, folder, name)?;
         } else {
             match renameat_with(folder, part, folder, name, RenameFlags::NOREPLACE) {
-                // Some file systems cannot do it in one step.
+                // Some file systems have no NOREPLACE.
                 Err(Errno::INVAL | Errno::NOSYS) => {
                     if statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
                         return Err(Errno::EXIST.into());
@@ -87,50 +87,53 @@ impl PartFile {
                 result => result?,
             }
         }
-        self.committed = true;
+        self.is_committed = true;
         Ok(())
     }
 }
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        if !self.committed
-            && let Err(error) = unlinkat(&self.folder, &self.part, AtFlags::empty())
+        if !self.is_committed
+            && let Err(error) = unlinkat(&self.folder, &self.part_name, AtFlags::empty())
         {
-            log::warn!("{}: cannot be removed: {error}", self.part.display());
+            log::warn!("cannot remove {}: {error}", self.part_name.display());
         }
     }
 }
 
-/// Makes a part under the first name that is free: a file of that name may be
-/// the user's own, another client's, or left behind by one that was killed.
-fn create(folder: &OwnedFd, name: &OsStr, parts: PartNaming) -> io::Result<(OwnedFd, OsString)> {
+/// Creates a part file under the first free name. An existing one may be a file of
+/// the user, of another client, or of a client that was killed.
+fn create_part(
+    folder: &OwnedFd,
+    name: &OsStr,
+    naming: PartNaming,
+) -> io::Result<(OwnedFd, OsString)> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    for number in 0..PARTS {
-        let part = part_name(name, number, parts);
+    for number in 0..MAX_PARTS {
+        let part = part_name(name, number, naming);
         match openat(folder, &part, flags, Mode::from_raw_mode(0o666)) {
             Err(Errno::EXIST) => {}
             result => return Ok((result?, part)),
         }
     }
-    Err(io::Error::other(
-        "too many of its parts were left behind; remove them",
-    ))
+    let message = format!("{MAX_PARTS} part files of it exist already; remove them");
+    Err(io::Error::other(message))
 }
 
 /// `NAME.part`, `NAME.1.part` and so on.
-fn part_name(name: &OsStr, number: u32, parts: PartNaming) -> OsString {
+fn part_name(name: &OsStr, number: u32, naming: PartNaming) -> OsString {
     let suffix = match number {
         0 => ".part".to_owned(),
         number => format!(".{number}.part"),
     };
-    let mut part = OsString::from(match parts {
+    let mut part = OsString::from(match naming {
         PartNaming::Visible => "",
         PartNaming::Hidden => ".",
     });
     let bytes = name.as_bytes();
     let length = bytes.len().min(NAME_MAX - part.len() - suffix.len());
-    // Cut, it may end in mid-character, which no file system here minds.
+    // This may cut a character in two. File systems of Linux accept any bytes.
     part.push(OsStr::from_bytes(&bytes[..length]));
     part.push(suffix);
     part
@@ -142,102 +145,58 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    fn folder(path: &Path) -> OwnedFd {
-        File::open(path).unwrap().into()
+    fn create(folder: &Path, name: &str, replace: bool) -> io::Result<PartFile> {
+        let folder = File::open(folder).unwrap().into();
+        PartFile::create(folder, OsStr::new(name), replace, PartNaming::Visible)
     }
 
     #[test]
-    fn a_file_has_its_name_only_when_it_is_whole() {
+    fn commit_renames_and_drop_deletes() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        let mut saving = PartFile::create(
-            folder(dir.path()),
-            OsStr::new("a"),
-            false,
-            PartNaming::Visible,
-        )
-        .unwrap();
-        saving.write(b"half").unwrap();
+        let mut part = create(dir.path(), "a", false).unwrap();
+        part.write(b"half").unwrap();
         assert!(at("a.part").exists() && !at("a").exists());
-        drop(saving);
+        drop(part);
         assert!(!at("a.part").exists());
-        let mut saving = PartFile::create(
-            folder(dir.path()),
-            OsStr::new("a"),
-            false,
-            PartNaming::Visible,
-        )
-        .unwrap();
-        saving.write(b"whole").unwrap();
-        saving.commit().unwrap();
+        let mut part = create(dir.path(), "a", false).unwrap();
+        part.write(b"whole").unwrap();
+        part.commit().unwrap();
         assert_eq!(fs::read(at("a")).unwrap(), b"whole");
         assert!(!at("a.part").exists());
     }
 
     #[test]
-    fn what_is_there_is_not_replaced_unasked() {
+    fn an_existing_file_is_replaced_only_on_request() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        let mut early = PartFile::create(
-            folder(dir.path()),
-            OsStr::new("a"),
-            false,
-            PartNaming::Visible,
-        )
-        .unwrap();
-        early.write(b"new").unwrap();
+        let mut part = create(dir.path(), "a", false).unwrap();
+        part.write(b"new").unwrap();
         fs::write(&path, "old").unwrap();
-        let late = PartFile::create(
-            folder(dir.path()),
-            OsStr::new("a"),
-            false,
-            PartNaming::Visible,
-        );
-        assert_eq!(late.err().unwrap().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(
-            early.commit().unwrap_err().kind(),
-            io::ErrorKind::AlreadyExists
-        );
+        let error = create(dir.path(), "a", false).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        let error = part.commit().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        let mut forced = PartFile::create(
-            folder(dir.path()),
-            OsStr::new("a"),
-            true,
-            PartNaming::Visible,
-        )
-        .unwrap();
-        forced.write(b"new").unwrap();
-        forced.commit().unwrap();
+        let mut part = create(dir.path(), "a", true).unwrap();
+        part.write(b"new").unwrap();
+        part.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
     }
 
     #[test]
-    fn a_part_that_is_there_is_left_alone() {
+    fn an_existing_part_file_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("a.part"), "the user's own").unwrap();
-        let mut first = PartFile::create(
-            folder(dir.path()),
-            OsStr::new("a"),
-            false,
-            PartNaming::Visible,
-        )
-        .unwrap();
-        let second = PartFile::create(
-            folder(dir.path()),
-            OsStr::new("a"),
-            false,
-            PartNaming::Visible,
-        )
-        .unwrap();
-        assert!(dir.path().join("a.1.part").exists() && dir.path().join("a.2.part").exists());
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("a.part"), "the user's own").unwrap();
+        let mut first = create(dir.path(), "a", false).unwrap();
+        let second = create(dir.path(), "a", false).unwrap();
+        assert!(at("a.1.part").exists() && at("a.2.part").exists());
         first.write(b"short").unwrap();
         first.commit().unwrap();
         drop(second);
-        assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"short");
-        assert_eq!(
-            fs::read(dir.path().join("a.part")).unwrap(),
-            b"the user's own"
-        );
+        assert_eq!(fs::read(at("a")).unwrap(), b"short");
+        assert_eq!(fs::read(at("a.part")).unwrap(), b"the user's own");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
@@ -245,14 +204,7 @@ mod tests {
     fn the_longest_name_can_be_saved() {
         let dir = tempfile::tempdir().unwrap();
         let name = "n".repeat(NAME_MAX);
-        let saving = PartFile::create(
-            folder(dir.path()),
-            OsStr::new(&name),
-            false,
-            PartNaming::Visible,
-        )
-        .unwrap();
-        saving.commit().unwrap();
+        create(dir.path(), &name, false).unwrap().commit().unwrap();
         assert!(dir.path().join(name).exists());
     }
 }

@@ -5,123 +5,130 @@ use std::io::{self, IsTerminal, Write};
 use crate::escaped::EscapedStream;
 use crate::jobs::StoreError;
 
-/// So much is held back until it has arrived: a source that breaks off before
-/// leaves nothing behind, and another can be asked.
-const HELD_BACK: usize = 1024 * 1024;
+/// The first bytes of a file are buffered up to this size: if the source fails
+/// before, nothing was printed and another source can be used.
+const MAX_BUFFERED: usize = 1024 * 1024;
 
-/// Prints files on stdout, as they are, or on a terminal with their control
-/// characters made visible.
+/// Prints files to stdout: as they are or, on a terminal, with control characters
+/// escaped.
 pub struct Printer {
-    /// Show control characters instead of sending them to the terminal.
-    careful: bool,
-    held: Vec<u8>,
-    /// Nothing is held back any more.
-    released: bool,
-    shown: u64,
-    visible: EscapedStream,
-    ends_line: bool,
+    escapes: bool,
+    buffer: Vec<u8>,
+    /// Whether the buffer was printed; from then on content is not buffered.
+    is_flushed: bool,
+    /// Bytes of the content that were printed.
+    printed: u64,
+    escaped: EscapedStream,
+    is_at_line_start: bool,
 }
 
 impl Printer {
-    /// Prints raw bytes if asked to or if stdout is no terminal.
+    /// Escapes control characters if stdout is a terminal, unless `raw` is set.
     #[must_use]
     pub(crate) fn new(raw: bool) -> Self {
         Self {
-            careful: !raw && io::stdout().is_terminal(),
-            held: Vec::new(),
-            released: false,
-            shown: 0,
-            visible: EscapedStream::default(),
-            ends_line: true,
+            escapes: !raw && io::stdout().is_terminal(),
+            buffer: Vec::new(),
+            is_flushed: false,
+            printed: 0,
+            escaped: EscapedStream::default(),
+            is_at_line_start: true,
         }
     }
 
+    /// Starts another content.
     pub(crate) fn open(&mut self) {
-        self.held.clear();
-        self.released = false;
-        self.shown = 0;
-        self.visible = EscapedStream::default();
-        self.ends_line = true;
+        self.buffer.clear();
+        self.is_flushed = false;
+        self.printed = 0;
+        self.escaped = EscapedStream::default();
+        self.is_at_line_start = true;
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.released {
+        if self.is_flushed {
             return self.print(bytes);
         }
-        self.held.extend_from_slice(bytes);
-        if self.held.len() >= HELD_BACK {
-            self.release()?;
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= MAX_BUFFERED {
+            self.flush_buffer()?;
         }
         Ok(())
     }
 
+    /// The content is complete.
     pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
-        if !self.released {
-            self.release()?;
+        if !self.is_flushed {
+            self.flush_buffer()?;
         }
-        if self.careful {
+        if self.escapes {
             let mut rest = String::new();
-            self.visible.finish(&mut rest);
-            // The prompt starts on a line of its own.
-            if !self.ends_line || !rest.is_empty() {
+            self.escaped.finish(&mut rest);
+            // The prompt starts at the beginning of a line.
+            if !self.is_at_line_start || !rest.is_empty() {
                 rest.push('\n');
             }
-            write(rest.as_bytes())?;
+            write_stdout(rest.as_bytes())?;
         }
-        io::stdout().flush().map_err(|error| failed(&error))
+        io::stdout().flush().map_err(|error| stdout_error(&error))
     }
 
+    /// The content stays incomplete. Returns how many bytes were printed.
     pub(crate) fn discard(&mut self) -> u64 {
-        self.held.clear();
-        if self.careful && !std::mem::replace(&mut self.ends_line, true) {
-            // What is said next starts on a line of its own.
-            let _ = write(b"\n");
+        self.buffer.clear();
+        if self.escapes && !std::mem::replace(&mut self.is_at_line_start, true) {
+            // The next message starts at the beginning of a line.
+            let _ = write_stdout(b"\n");
         }
-        std::mem::take(&mut self.shown)
+        std::mem::take(&mut self.printed)
     }
 
-    fn release(&mut self) -> Result<(), StoreError> {
-        self.released = true;
-        let held = std::mem::take(&mut self.held);
-        if self.careful && is_binary(&held) {
+    fn flush_buffer(&mut self) -> Result<(), StoreError> {
+        self.is_flushed = true;
+        let bytes = std::mem::take(&mut self.buffer);
+        if self.escapes && is_binary(&bytes) {
             return Err(StoreError {
-                why: "it is no text: on the command line get NAME -o FILE saves it, and --raw prints it"
+                why: "binary content is not printed on a terminal: on the command line, \
+                      get NAME -o FILE saves it and --raw prints it"
                     .into(),
                 reader_gone: false,
             });
         }
-        self.print(&held)
+        self.print(&bytes)
     }
 
     fn print(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.careful {
+        if self.escapes {
             let mut text = String::new();
-            self.visible.push(bytes, &mut text);
-            write(text.as_bytes())?;
+            self.escaped.push(bytes, &mut text);
+            write_stdout(text.as_bytes())?;
         } else {
-            write(bytes)?;
+            write_stdout(bytes)?;
         }
-        self.shown += bytes.len() as u64;
-        self.ends_line = bytes.last().map_or(self.ends_line, |last| *last == b'\n');
+        self.printed += bytes.len() as u64;
+        if let Some(last) = bytes.last() {
+            self.is_at_line_start = *last == b'\n';
+        }
         Ok(())
     }
 }
 
-/// A text has no NUL and, but for a character that the end cuts, is UTF-8.
+/// Whether `bytes` hold a NUL or are not UTF-8. An incomplete character at the end
+/// is allowed.
 fn is_binary(bytes: &[u8]) -> bool {
     bytes.contains(&0) || std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some())
 }
 
-fn write(bytes: &[u8]) -> Result<(), StoreError> {
+fn write_stdout(bytes: &[u8]) -> Result<(), StoreError> {
     io::stdout()
         .lock()
         .write_all(bytes)
-        .map_err(|error| failed(&error))
+        .map_err(|error| stdout_error(&error))
 }
 
-pub(crate) fn failed(error: &io::Error) -> StoreError {
+pub(crate) fn stdout_error(error: &io::Error) -> StoreError {
     StoreError {
-        why: format!("stdout cannot be written: {error}"),
+        why: format!("cannot write to stdout: {error}"),
         reader_gone: error.kind() == io::ErrorKind::BrokenPipe,
     }
 }

@@ -1,6 +1,6 @@
-//! Writes what a server says, in a thread of its own: who serves others never
-//! waits for whoever reads its log. What nobody reads waits, up to a limit;
-//! beyond it lines are lost, and one line in their place tells how many.
+//! Writes a server's log in a thread of its own, so that a slow reader of stderr
+//! never blocks the loop. Lines wait in a bounded queue; if the queue is full,
+//! lines are dropped and one line in their place gives their number.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,107 +9,116 @@ use std::time::Duration;
 
 use crate::logging::LogQueue;
 
-/// How long the end of a program waits for a reader.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+/// How long the drop of a writer waits for a slow reader.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The thread that writes. When this is dropped, all that was said before is
-/// written, unless nobody reads it.
-pub struct AsyncLogWriter(Arc<LogWriterShared>);
+/// Owns the writer thread. Dropping it waits until the queue is written, for a
+/// second at most.
+pub struct AsyncLogWriter(LogWriterHandle);
 
-/// Where lines are put for the scribe.
+/// Queues text for the writer thread.
+#[derive(Clone, Default)]
+pub(crate) struct LogWriterHandle(Arc<SharedLogState>);
+
 #[derive(Default)]
-pub(crate) struct LogWriterShared {
-    work: Mutex<Work>,
-    /// There is something to write, or all has been written.
+struct SharedLogState {
+    state: Mutex<LogWriterState>,
+    /// Text was queued, or the queue was written.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Work {
-    backlog: LogQueue,
-    /// The scribe writes what it has taken.
+struct LogWriterState {
+    queue: LogQueue,
+    /// The thread writes text that it has removed from the queue.
     is_writing: bool,
 }
 
 impl AsyncLogWriter {
-    /// Starts the thread. It ends with the process: it may be in the middle of a
-    /// write that nothing else can end.
+    /// Starts the thread. It ends with the process and is never joined: it may be
+    /// blocked in a write that nothing else can end.
     pub(crate) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let scribe = Self(Arc::default());
-        let desk = scribe.desk();
-        let body = move || desk.write_on(out);
-        thread::Builder::new().name("scribe".into()).spawn(body)?;
-        Ok(scribe)
+        let handle = LogWriterHandle::default();
+        let writer = Self(handle.clone());
+        let body = move || handle.run(out);
+        thread::Builder::new().name("log".into()).spawn(body)?;
+        Ok(writer)
     }
 
-    pub(crate) fn desk(&self) -> Arc<LogWriterShared> {
-        Arc::clone(&self.0)
+    pub(crate) fn handle(&self) -> LogWriterHandle {
+        self.0.clone()
     }
 }
 
 impl Drop for AsyncLogWriter {
     fn drop(&mut self) {
-        let LogWriterShared { changed, .. } = &*self.0;
-        let is_busy = |work: &mut Work| work.is_writing || !work.backlog.is_empty();
-        // What nobody reads until then is lost.
-        let _ = changed.wait_timeout_while(self.0.lock(), LAST_WAIT, is_busy);
+        let is_busy = |state: &mut LogWriterState| state.is_writing || !state.queue.is_empty();
+        // What the reader has not taken by then is lost.
+        let changed = &self.0.0.changed;
+        let _ = changed.wait_timeout_while(self.0.lock(), FLUSH_TIMEOUT, is_busy);
     }
 }
 
-impl LogWriterShared {
-    /// Returns at once.
-    pub(crate) fn put(&self, bytes: &[u8]) {
-        let mut work = self.lock();
-        work.backlog.push(bytes);
-        // Who writes looks for more before it sleeps.
-        if !work.is_writing {
-            self.changed.notify_all();
+impl LogWriterHandle {
+    /// Queues text. Never blocks on the output.
+    pub(crate) fn write(&self, bytes: &[u8]) {
+        let mut state = self.lock();
+        state.queue.push(bytes);
+        // A thread that is writing checks the queue again before it waits.
+        if !state.is_writing {
+            self.0.changed.notify_all();
         }
     }
 
-    fn write_on(&self, mut out: impl Write) {
-        let mut work = self.lock();
+    /// The thread: writes what is queued, for ever.
+    fn run(&self, mut out: impl Write) {
+        let mut state = self.lock();
         loop {
-            work = self
+            state = self
+                .0
                 .changed
-                .wait_while(work, |work| work.backlog.is_empty())
+                .wait_while(state, |state| state.queue.is_empty())
                 .unwrap_or_else(PoisonError::into_inner);
-            let (mut text, lost) = work.backlog.take_all();
-            work.is_writing = true;
-            drop(work);
-            if lost > 0 {
-                text.push_str(&format!("lines lost, as nobody read them: {lost}\n"));
+            let (mut text, dropped) = state.queue.take_all();
+            state.is_writing = true;
+            drop(state);
+            if dropped > 0 {
+                text.push_str(&format!("log lines dropped (slow reader): {dropped}\n"));
             }
-            // If the reader is gone, the work goes on all the same.
+            // A server goes on without a reader of its log.
             let _ = out.write_all(text.as_bytes());
-            work = self.lock();
-            work.is_writing = false;
-            self.changed.notify_all();
+            state = self.lock();
+            state.is_writing = false;
+            self.0.changed.notify_all();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Work> {
-        // No step leaves it in pieces.
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LogWriterState> {
+        // The state is consistent whenever the lock is released, also by a panic.
+        let state = self.0.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logging::MAX_WAITING;
+    use crate::logging::MAX_QUEUED;
     use std::sync::mpsc::{self, Receiver, Sender};
     use std::time::Instant;
 
-    /// A pipe that takes each piece when it is read.
-    struct Pipe(Sender<String>, Receiver<()>);
+    /// An output whose every write blocks until the test allows it to return.
+    struct BlockingOutput {
+        writes: Sender<String>,
+        permits: Receiver<()>,
+    }
 
-    impl Write for Pipe {
+    impl Write for BlockingOutput {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let text = String::from_utf8_lossy(bytes).into_owned();
-            let gone = |_| io::ErrorKind::BrokenPipe;
-            self.0.send(text).map_err(|_| io::ErrorKind::BrokenPipe)?;
-            self.1.recv().map_err(gone)?;
+            let broken_pipe = io::ErrorKind::BrokenPipe;
+            self.writes.send(text).map_err(|_| broken_pipe)?;
+            self.permits.recv().map_err(|_| broken_pipe)?;
             Ok(bytes.len())
         }
 
@@ -118,48 +127,52 @@ mod tests {
         }
     }
 
-    /// A scribe, what it writes, and the way to let its write succeed.
-    fn scribe() -> (AsyncLogWriter, Receiver<String>, Sender<()>) {
-        let (written, begun) = mpsc::channel();
-        let (read, may_end) = mpsc::channel();
-        let scribe = AsyncLogWriter::start(Pipe(written, may_end)).expect("a thread");
-        (scribe, begun, read)
+    /// A writer, its writes as they begin, and the permits for them to return.
+    fn start_writer() -> (AsyncLogWriter, Receiver<String>, Sender<()>) {
+        let (sender, writes) = mpsc::channel();
+        let (permit, permits) = mpsc::channel();
+        let output = BlockingOutput {
+            writes: sender,
+            permits,
+        };
+        let writer = AsyncLogWriter::start(output).expect("a thread");
+        (writer, writes, permit)
     }
 
     #[test]
-    fn what_nobody_reads_is_lost_and_counted_in_its_place() {
-        let (scribe, begun, read) = scribe();
-        let desk = scribe.desk();
-        desk.put(b"first\n");
-        assert_eq!(begun.recv().as_deref(), Ok("first\n"));
-        // Nobody reads it, so all this waits.
-        let long = format!("{}\n", "x".repeat(MAX_WAITING / 2 - 1));
-        (0..4).for_each(|_| desk.put(long.as_bytes()));
-        desk.put(b"short\n");
-        read.send(()).expect("it waits");
-        let lost = "lines lost, as nobody read them: 3\n";
-        let waited = begun.recv().expect("the next");
-        assert!(waited == format!("{long}{long}{lost}"));
-        desk.put(b"room again\n");
-        read.send(()).expect("it waits");
-        assert_eq!(begun.recv().as_deref(), Ok("room again\n"));
-        read.send(()).expect("it waits");
+    fn a_full_queue_drops_lines_and_logs_their_number() {
+        let (writer, writes, permit) = start_writer();
+        let handle = writer.handle();
+        handle.write(b"first\n");
+        assert_eq!(writes.recv().as_deref(), Ok("first\n"));
+        // The thread is blocked, so the following lines are queued.
+        let long = format!("{}\n", "x".repeat(MAX_QUEUED / 2 - 1));
+        (0..4).for_each(|_| handle.write(long.as_bytes()));
+        handle.write(b"short\n");
+        permit.send(()).expect("the thread waits");
+        let dropped = "log lines dropped (slow reader): 3\n";
+        let queued = writes.recv().expect("the next write");
+        assert!(queued == format!("{long}{long}{dropped}"));
+        handle.write(b"room again\n");
+        permit.send(()).expect("the thread waits");
+        assert_eq!(writes.recv().as_deref(), Ok("room again\n"));
+        permit.send(()).expect("the thread waits");
     }
 
     #[test]
-    fn the_end_waits_for_a_reader_but_not_for_ever() {
-        let (scribe, begun, read) = scribe();
-        scribe.desk().put(b"one\n");
-        begun.recv().expect("the first");
-        scribe.desk().put(b"two\n");
-        (0..2).for_each(|_| read.send(()).expect("it waits"));
-        drop(scribe);
-        assert_eq!(begun.try_recv().as_deref(), Ok("two\n"));
+    fn drop_flushes_but_not_for_ever() {
+        let (writer, writes, permit) = start_writer();
+        writer.handle().write(b"one\n");
+        writes.recv().expect("the first write");
+        writer.handle().write(b"two\n");
+        (0..2).for_each(|_| permit.send(()).expect("the thread waits"));
+        drop(writer);
+        assert_eq!(writes.try_recv().as_deref(), Ok("two\n"));
 
-        let (scribe, _begun, _read) = super::tests::scribe();
-        scribe.desk().put(b"one\n");
+        let (writer, _writes, _permit) = start_writer();
+        writer.handle().write(b"one\n");
         let start = Instant::now();
-        drop(scribe);
-        assert!(start.elapsed() >= LAST_WAIT);
+        drop(writer);
+        assert!(start.elapsed() >= FLUSH_TIMEOUT);
     }
 }

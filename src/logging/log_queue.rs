@@ -1,48 +1,50 @@
-//! What was said and is not written yet, up to a limit.
+//! Text that waits to be written to the log or the terminal, up to a limit.
 
-/// Bytes that may wait. Beyond it lines are left out.
-pub(crate) const MAX_WAITING: usize = 1024 * 1024;
+/// The most bytes in a queue. Lines beyond it are dropped.
+pub(crate) const MAX_QUEUED: usize = 1024 * 1024;
 
-/// Lines that wait for whoever writes them.
+/// A bounded queue of lines. When it is full, it counts the lines it drops.
 #[derive(Default)]
 pub(crate) struct LogQueue {
     text: String,
-    /// Lines for which there was no room: they came after those that wait.
-    left_out: u64,
+    /// Lines that were dropped. All of them came after `text`.
+    dropped: u64,
 }
 
 impl LogQueue {
+    /// Appends `bytes`, or drops them if they do not fit.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        // A shorter line may still fit, but the gap must stay in its place.
-        if self.left_out > 0 || self.text.len() + bytes.len() > MAX_WAITING {
-            self.left_out += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        // After the first dropped line even a shorter one is dropped, so that the
+        // count stands where the gap is.
+        if self.dropped > 0 || self.text.len() + bytes.len() > MAX_QUEUED {
+            self.dropped += memchr::memchr_iter(b'\n', bytes).count() as u64;
         } else {
             self.text.push_str(&String::from_utf8_lossy(bytes));
         }
     }
 
-    /// Whether nothing waits, and no line was left out.
+    /// Whether no text is queued and no line was dropped.
     pub(crate) fn is_empty(&self) -> bool {
-        self.left_out == 0 && self.text.is_empty()
+        self.dropped == 0 && self.text.is_empty()
     }
 
-    /// What waits, up to the end of its last line, and how many lines were left
-    /// out after it.
+    /// Removes the complete lines. Returns them and the number of lines that were
+    /// dropped after them.
     pub(crate) fn take_lines(&mut self) -> (String, u64) {
         let end = self.text.rfind('\n').map_or(0, |last| last + 1);
         let rest = self.text.split_off(end);
         let lines = std::mem::replace(&mut self.text, rest);
-        (lines, std::mem::take(&mut self.left_out))
+        (lines, std::mem::take(&mut self.dropped))
     }
 
-    /// All that waits, and how many lines were left out after it; if any, it ends
-    /// with the end of a line.
+    /// Removes all text. Returns it and the number of lines that were dropped after
+    /// it; if there are any, the text ends with a newline.
     pub(crate) fn take_all(&mut self) -> (String, u64) {
-        let left_out = std::mem::take(&mut self.left_out);
+        let dropped = std::mem::take(&mut self.dropped);
         let mut text = std::mem::take(&mut self.text);
-        if left_out > 0 && !text.is_empty() && !text.ends_with('\n') {
+        if dropped > 0 && !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
-        (text, left_out)
+        (text, dropped)
     }
 }

@@ -1,5 +1,5 @@
-//! What the log tells of nodes. Strangers make them come and go: they must
-//! neither fill a disk nor keep the loop busy with it.
+//! A limit on log lines a second, for events that strangers cause: they must
+//! neither fill the disk nor keep the loop busy.
 
 use std::fmt;
 use std::time::Instant;
@@ -8,33 +8,34 @@ use log::info;
 
 use crate::rate_limiter::RateLimiter;
 
+/// Logs lines at level info, at most `rate` a second.
 pub(crate) struct RateLimitedLog {
-    /// Lines in a second.
+    /// Lines a second.
     rate: u32,
-    pace: RateLimiter,
-    /// Lines that were left out since the last one.
-    left_out: u64,
+    limiter: RateLimiter,
+    /// Lines that were suppressed since the last logged line.
+    suppressed: u64,
 }
 
 impl RateLimitedLog {
     pub(crate) fn new(rate: u32, now: Instant) -> Self {
         Self {
             rate,
-            pace: RateLimiter::new(rate, now),
-            left_out: 0,
+            limiter: RateLimiter::new(rate, now),
+            suppressed: 0,
         }
     }
 
-    /// Logs a line, unless there were too many lately: then only their number is
-    /// told, before the next one.
-    pub(crate) fn tell(&mut self, now: Instant, line: fmt::Arguments<'_>) {
-        if !self.pace.allows(self.rate, now) {
-            self.left_out += 1;
+    /// Logs a line, or suppresses it if the rate is exceeded. The number of
+    /// suppressed lines is logged before the next line.
+    pub(crate) fn log(&mut self, now: Instant, line: fmt::Arguments<'_>) {
+        if !self.limiter.allows(self.rate, now) {
+            self.suppressed += 1;
             return;
         }
-        match std::mem::take(&mut self.left_out) {
+        match std::mem::take(&mut self.suppressed) {
             0 => {}
-            lines => info!("lines about nodes left out: {lines}"),
+            lines => info!("node log lines suppressed: {lines}"),
         }
         info!("{line}");
     }

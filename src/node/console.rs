@@ -1,7 +1,6 @@
-//! The node's console: the commands of the client's prompt, typed at a node that
-//! runs. Questions are answered one at a time. Files are fetched into the share,
-//! beside each other and beside all that the node serves, and the next command
-//! may come at once.
+//! The node's console: the commands of the client's prompt, typed at a running node.
+//! Queries are answered one at a time. Several files are downloaded into the share
+//! at once, while the node serves files and the user types the next command.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -17,43 +16,42 @@ use crate::protocol::{ContentHash, FileName, NodeAddress};
 use crate::role::{Context, Input, ReadNext, UdpPeer};
 use crate::session::udp_requests::UdpRequests;
 
-/// Files that may wait until others are fetched. With so many the next command
-/// waits as well.
-const MAX_WAITING: usize = 1000;
+/// The most queued downloads. When the queue is full, the prompt waits.
+const MAX_QUEUED: usize = 1000;
 
-/// The answer to `help` at a console.
+/// The reply to `help` at the console.
 pub const HELP: &str = "\
 NAME        fetch the file of that name into the share
-get NAME    the same, for names that start with a command's word
+get NAME    the same; needed for names that start with a command
 get --hash HASH NAME
-            the same, if there are several contents of that name
-share PATH  share a file, or a folder with all that is in it, where it lies
+            the same, for one of several files with that name
+share PATH  share a file or a folder in place
 unshare NAME
-            share it no longer; nothing is deleted
-ls          all files that the nodes have announced
-search TEXT those whose names contain the text
-find NAME   who has the file of that name
-nodes       the nodes that the relay knows
+            stop sharing a file or a folder; nothing is deleted
+ls          list all files that the nodes have announced
+search TEXT list the files whose names contain the text
+find NAME   list the nodes that have the file
+nodes       list the nodes that are registered with the relay
 send IP PORT TEXT
-            a message to whoever listens there
-reply TEXT  the same, to whoever wrote last
-help        this
+            send a message to that address
+reply TEXT  send a message to the sender of the last one
+help        show this list
 quit        stop the node";
 
-/// The person or program that types at a node.
+/// Executes the commands that a person or a program types at a node.
 pub struct Console {
     jobs: JobRunner,
     choices: Choices,
-    /// Files that may be fetched at once.
+    /// The most concurrent downloads.
     max_downloads: usize,
-    /// Those that are fetched when there is a place for them.
-    waiting: VecDeque<(FileName<'static>, Option<ContentHash>)>,
-    /// The next command waits, too.
-    is_held: bool,
+    /// Downloads that start when others have ended.
+    queued: VecDeque<(FileName<'static>, Option<ContentHash>)>,
+    /// Whether the prompt is due once the queue has room.
+    is_prompt_due: bool,
 }
 
 impl Console {
-    /// A console for `user`, who can be asked to choose if they `may_choose`.
+    /// A console for `user`, who can choose between files if `may_choose` is set.
     /// `relay` is not empty.
     #[must_use]
     pub fn new(
@@ -69,37 +67,39 @@ impl Console {
             jobs,
             choices: Choices::default(),
             max_downloads,
-            waiting: VecDeque::new(),
-            is_held: false,
+            queued: VecDeque::new(),
+            is_prompt_due: false,
         }
     }
 
-    /// The next command may come.
-    pub(super) fn ready(&mut self) {
-        let wanted = self.choices.wanted();
-        self.jobs.user().prompt(wanted);
+    /// Prompts for the next command.
+    pub(super) fn prompt(&mut self) {
+        let kind = self.choices.wanted();
+        self.jobs.user().prompt(kind);
     }
 
-    /// What was ordered is done, and this is what to say about it.
-    pub(super) fn answer(&mut self, news: UserEvent<'_>) {
-        self.jobs.user().on_event(news);
-        self.ready();
+    /// Reports the result of a command.
+    pub(super) fn answer(&mut self, event: UserEvent<'_>) {
+        self.jobs.user().on_event(event);
+        self.prompt();
     }
 
-    /// The relay lists us under this address: nothing is fetched from there.
-    pub(super) fn listed(&mut self, address: NodeAddress) {
+    /// Sets the address under which the relay lists this node. Nothing is downloaded
+    /// from there.
+    pub(super) fn set_own_address(&mut self, address: NodeAddress) {
         self.jobs.is_us(address);
     }
 
-    /// The user typed a line. Returns what is to be done about it elsewhere.
-    pub(super) fn typed<'a>(
+    /// Handles a line that the user typed. Returns the command if it concerns the
+    /// node itself.
+    pub(super) fn on_line<'a>(
         &mut self,
         context: &mut Context<'_, impl RunsJobs>,
         line: &'a str,
     ) -> Option<ConsoleCommand<'a>> {
         match self.choices.typed(line, self.jobs.user()) {
-            Some(Chosen::Content(name, hash)) => self.get(context, name, Some(hash)),
-            Some(Chosen::Nothing | Chosen::NotYet) => self.ready(),
+            Some(Chosen::Content(name, hash)) => self.download(context, name, Some(hash)),
+            Some(Chosen::Nothing | Chosen::NotYet) => self.prompt(),
             None => match Typed::parse(line) {
                 Typed::Get(name, hash) => return Some(ConsoleCommand::Get(name, hash)),
                 Typed::Share(path) => return Some(ConsoleCommand::Share(path)),
@@ -109,51 +109,52 @@ impl Console {
                     return Some(ConsoleCommand::Send(to, text));
                 }
                 Typed::Reply(text) => return Some(ConsoleCommand::Reply(text)),
-                Typed::Ask(question) => self.ask(context, question),
+                Typed::Ask(query) => self.query(context, query),
                 Typed::Chat(_) => self.answer(UserEvent::Wrong(
-                    "use: send IP PORT TEXT; what is answered is shown, and reply TEXT goes on",
+                    "use: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
                 )),
                 other => {
                     other.explain(line, HELP, self.jobs.user());
-                    self.ready();
+                    self.prompt();
                 }
             },
         }
         None
     }
 
-    /// The user does not want to choose now. Returns whether there was a choice.
-    pub(super) fn give_up(&mut self) -> bool {
-        let was_choosing = self.choices.give_up(self.jobs.user());
-        if was_choosing {
-            self.ready();
+    /// The user cancels the choice between several files. Returns whether there was
+    /// one.
+    pub(super) fn cancel_choice(&mut self) -> bool {
+        let had_choice = self.choices.give_up(self.jobs.user());
+        if had_choice {
+            self.prompt();
         }
-        was_choosing
+        had_choice
     }
 
-    /// Asks the relay. The next command may come when it has answered.
-    pub(super) fn ask(&mut self, context: &mut Context<'_, impl RunsJobs>, question: Query) {
-        self.begin(context, Job::Ask(question));
+    /// Sends a query to the relay. The prompt waits for the reply.
+    pub(super) fn query(&mut self, context: &mut Context<'_, impl RunsJobs>, query: Query) {
+        self.start_job(context, Job::Ask(query));
     }
 
-    /// Whether this file is being fetched, or waits for that.
-    pub(super) fn is_coming(&self, name: &FileName<'_>) -> bool {
-        self.jobs.is_fetching(name) || self.waiting.iter().any(|(waits, _)| waits == name)
+    /// Whether this file is being downloaded or queued.
+    pub(super) fn is_downloading(&self, name: &FileName<'_>) -> bool {
+        self.jobs.is_fetching(name) || self.queued.iter().any(|(queued, _)| queued == name)
     }
 
-    /// Fetches a file as soon as there is a place for it.
-    pub(super) fn get(
+    /// Queues a download.
+    pub(super) fn download(
         &mut self,
         context: &mut Context<'_, impl RunsJobs>,
         name: FileName<'static>,
         hash: Option<ContentHash>,
     ) {
-        self.waiting.push_back((name, hash));
-        self.is_held = true;
-        self.go_on(context);
+        self.queued.push_back((name, hash));
+        self.is_prompt_due = true;
+        self.start_downloads(context);
     }
 
-    /// Collects file names that start with `prefix`.
+    /// Collects the file names that start with `prefix`.
     pub(super) fn complete(
         &mut self,
         context: &mut Context<'_, impl RunsJobs>,
@@ -163,57 +164,58 @@ impl Console {
         self.jobs.complete(context, prefix, answer);
     }
 
-    /// Something was heard on a connection of ours.
+    /// Handles input on a connection of the console.
     pub(super) fn on_input(
         &mut self,
         session: &mut JobConnection,
-        heard: Input<'_>,
-        reply: &mut Vec<u8>,
+        input: Input<'_>,
+        requests: &mut Vec<u8>,
     ) -> ReadNext {
-        self.jobs.on_input(session, heard, reply)
+        self.jobs.on_input(session, input, requests)
     }
 
-    /// A connection of ours is over.
+    /// A connection of the console has ended.
     pub(super) fn on_close(
         &mut self,
         context: &mut Context<'_, impl RunsJobs>,
         session: JobConnection,
-        end: &CloseReason,
+        reason: &CloseReason,
     ) {
-        if let Some(done) = self.jobs.on_close(context, session, end) {
-            self.done(context, done);
+        if let Some(done) = self.jobs.on_close(context, session, reason) {
+            self.on_job_done(context, done);
         }
     }
 
-    /// What is asked of the relay goes there in datagrams where it can.
+    /// Sends queries over UDP first, and over TCP where UDP fails.
     #[must_use]
-    pub fn by_datagrams(mut self, exchanges: UdpRequests<JobConnection>) -> Self {
-        self.jobs.by_datagrams(exchanges);
+    pub fn with_udp(mut self, udp: UdpRequests<JobConnection>) -> Self {
+        self.jobs.by_datagrams(udp);
         self
     }
 
-    /// A datagram came, perhaps for us.
-    pub(super) fn datagram(
+    /// Handles a datagram, which may be a reply to a query.
+    pub(super) fn on_datagram(
         &mut self,
         context: &mut Context<'_, impl RunsJobs>,
         from: UdpPeer,
         bytes: &[u8],
     ) {
         let done = self.jobs.datagram(context, from, bytes);
-        self.all_done(context, done);
+        self.on_jobs_done(context, done);
     }
 
-    /// Nobody takes datagrams at the other end of a socket.
+    /// The system reports that no program receives datagrams at the other end of a
+    /// socket.
     pub(super) fn on_udp_unreachable(
         &mut self,
         context: &mut Context<'_, impl RunsJobs>,
         socket: u32,
     ) {
         let done = self.jobs.on_udp_unreachable(context, socket);
-        self.all_done(context, done);
+        self.on_jobs_done(context, done);
     }
 
-    /// Whether it talks to the relay in datagrams.
+    /// Whether requests over UDP are outstanding.
     pub(super) fn has_open_requests(&self) -> bool {
         self.jobs.has_open_requests()
     }
@@ -223,66 +225,66 @@ impl Console {
         self.jobs.next_deadline()
     }
 
-    /// Asks again what was not answered.
+    /// Retransmits the datagrams that are due.
     pub(super) fn on_timer(&mut self, context: &mut Context<'_, impl RunsJobs>) {
         let done = self.jobs.on_timer(context);
-        self.all_done(context, done);
+        self.on_jobs_done(context, done);
     }
 
-    fn all_done(&mut self, context: &mut Context<'_, impl RunsJobs>, done: Vec<Done>) {
+    fn on_jobs_done(&mut self, context: &mut Context<'_, impl RunsJobs>, done: Vec<Done>) {
         for done in done {
-            self.done(context, done);
+            self.on_job_done(context, done);
         }
     }
 
-    /// The node stops: what has begun may be finished, nothing new is begun.
-    pub(super) fn leave(&mut self) {
-        let left_out = self.waiting.len();
-        self.waiting.clear();
-        self.note(left_out, "will not be fetched: the node stops");
-        let under_way = self.jobs.fetching();
-        self.note(under_way, "may still arrive; ctrl-C ends that");
+    /// The node stops: downloads in progress may finish, and no download starts.
+    pub(super) fn stop(&mut self) {
+        let queued = self.queued.len();
+        self.queued.clear();
+        self.report_files(queued, "will not be fetched: the node stops");
+        let in_progress = self.jobs.fetching();
+        self.report_files(in_progress, "may still arrive; ctrl-C ends that");
     }
 
-    /// Says something about so many files, if there are any.
-    fn note(&mut self, files: usize, what: &str) {
+    /// Reports a text about a number of files, if there are any.
+    fn report_files(&mut self, files: usize, text: &str) {
         let plural = match files {
             0 => return,
             1 => "",
             _ => "s",
         };
-        let text = format!("{files} file{plural} {what}");
+        let text = format!("{files} file{plural} {text}");
         self.jobs.user().on_event(UserEvent::Note(&text));
     }
 
-    fn begin(&mut self, context: &mut Context<'_, impl RunsJobs>, job: Job) {
+    fn start_job(&mut self, context: &mut Context<'_, impl RunsJobs>, job: Job) {
         if let Some(done) = self.jobs.begin(context, job) {
-            self.done(context, done);
+            self.on_job_done(context, done);
         }
     }
 
-    fn done(&mut self, context: &mut Context<'_, impl RunsJobs>, done: Done) {
+    fn on_job_done(&mut self, context: &mut Context<'_, impl RunsJobs>, done: Done) {
         if let Some(choice) = done.choice {
-            // The next command may come already: it is the choice.
+            // The user may be typing already: the next line is the choice.
             self.choices.add(choice, self.jobs.user());
         }
         if done.fetched {
-            self.go_on(context);
+            self.start_downloads(context);
         } else {
-            self.ready();
+            self.prompt();
         }
     }
 
-    /// Begins to fetch as many files as there are places for.
-    fn go_on(&mut self, context: &mut Context<'_, impl RunsJobs>) {
+    /// Starts as many queued downloads as may run.
+    fn start_downloads(&mut self, context: &mut Context<'_, impl RunsJobs>) {
         while self.jobs.fetching() < self.max_downloads
-            && let Some((name, hash)) = self.waiting.pop_front()
+            && let Some((name, hash)) = self.queued.pop_front()
         {
-            self.begin(context, Job::Get(name, hash));
+            self.start_job(context, Job::Get(name, hash));
         }
-        if self.is_held && self.waiting.len() < MAX_WAITING {
-            self.is_held = false;
-            self.ready();
+        if self.is_prompt_due && self.queued.len() < MAX_QUEUED {
+            self.is_prompt_due = false;
+            self.prompt();
         }
     }
 }

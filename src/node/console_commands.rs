@@ -1,4 +1,4 @@
-//! Does what is typed at the console and concerns the node itself.
+//! Console commands that concern the node itself.
 
 use crate::escaped::Escaped;
 use crate::jobs::{Query, TerminalEvent, UserEvent};
@@ -7,59 +7,65 @@ use crate::node::{MessageListener, Node};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
 use crate::role::{Context, Role};
 
-/// What the console cannot do by itself.
+/// A command that the console cannot execute alone.
 pub(super) enum ConsoleCommand<'a> {
-    /// Fetch this file, unless it is here or on its way.
+    /// Download this file, unless the node shares or downloads it already.
     Get(FileName<'a>, Option<ContentHash>),
-    /// Share what lies here.
+    /// Share the file or the folder at this path.
     Share(&'a str),
-    /// Share this no longer.
+    /// Stop sharing this file or folder.
     Unshare(FileName<'a>),
-    /// Send a message.
+    /// Send a message to this address.
     Send(NodeAddress, Text<'static>),
-    /// Send one to whoever wrote last.
+    /// Send a message to the sender of the last one.
     Reply(Text<'static>),
     /// Stop the node.
     Stop,
 }
 
 impl<S: Share> Node<S> {
-    /// Something was typed at the console.
-    pub(super) fn handle(&mut self, context: &mut Context<'_, Self>, message: TerminalEvent) {
+    /// Handles an event of the terminal.
+    pub(super) fn on_terminal_event(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        event: TerminalEvent,
+    ) {
         let Some(console) = &mut self.console else {
             return;
         };
-        match message {
-            // Nothing new is begun.
+        match event {
+            // A node that stops starts nothing new.
             TerminalEvent::Typed(_) | TerminalEvent::Complete { .. }
-                if self.registrar.is_leaving() => {}
+                if self.registrar.is_stopping() => {}
             TerminalEvent::Typed(line) => {
-                if let Some(order) = console.typed(context, &line) {
-                    self.execute(context, order);
+                if let Some(command) = console.on_line(context, &line) {
+                    self.execute(context, command);
                 }
             }
             TerminalEvent::Complete { prefix, answer } => console.complete(context, prefix, answer),
             TerminalEvent::EndOfInput => context.out.shut_down(),
             TerminalEvent::Interrupt => {
-                let was_choosing = !self.registrar.is_leaving() && console.give_up();
-                if !was_choosing {
+                let had_choice = !self.registrar.is_stopping() && console.cancel_choice();
+                if !had_choice {
                     context.out.shut_down();
                 }
             }
         }
     }
 
-    fn execute(&mut self, context: &mut Context<'_, Self>, order: ConsoleCommand<'_>) {
+    fn execute(&mut self, context: &mut Context<'_, Self>, command: ConsoleCommand<'_>) {
         let Some(console) = &mut self.console else {
             return;
         };
-        match order {
-            ConsoleCommand::Get(name, _) if console.is_coming(&name) => {
+        match command {
+            ConsoleCommand::Get(name, _) if console.is_downloading(&name) => {
                 let name = Escaped::text(name.as_str());
-                console.answer(UserEvent::Wrong(&format!("{name} is on its way already")));
+                console.answer(UserEvent::Wrong(&format!(
+                    "{name} is being fetched already"
+                )));
             }
             ConsoleCommand::Get(name, hash) => match self.share.stat(&name) {
-                Err(Unavailable::NotFound) => console.get(context, name.into_owned(), hash),
+                Err(Unavailable::NotFound) => console.download(context, name.into_owned(), hash),
                 Ok(_) | Err(_) => {
                     let name = Escaped::text(name.as_str());
                     console.answer(UserEvent::Wrong(&format!(
@@ -70,25 +76,29 @@ impl<S: Share> Node<S> {
             ConsoleCommand::Share(path) => {
                 match self.share.add(path) {
                     Ok(added) => console.answer(UserEvent::Note(&added.to_string())),
-                    Err(why) => console.answer(UserEvent::Wrong(&why.to_string())),
+                    Err(error) => console.answer(UserEvent::Wrong(&error.to_string())),
                 }
                 self.on_external_event(context);
             }
             ConsoleCommand::Unshare(name) => {
                 match self.share.remove(&name) {
                     Ok(removed) => console.answer(UserEvent::Note(&removed.to_string())),
-                    Err(why) => console.answer(UserEvent::Wrong(&why.to_string())),
+                    Err(error) => console.answer(UserEvent::Wrong(&error.to_string())),
                 }
                 self.on_external_event(context);
             }
-            // Said from our own address it can be answered.
+            // The receiver can reply to a message that comes from the node's address.
             ConsoleCommand::Send(to, text) if self.listener.is_some() => {
-                self.say(context, to, text)
+                self.send_message(context, to, text);
             }
-            ConsoleCommand::Send(to, text) => console.ask(context, Query::Message(to, text)),
+            ConsoleCommand::Send(to, text) => console.query(context, Query::Message(to, text)),
             ConsoleCommand::Reply(text) => {
-                match self.listener.as_ref().and_then(MessageListener::last) {
-                    Some(to) => self.say(context, to, text),
+                let sender = self
+                    .listener
+                    .as_ref()
+                    .and_then(MessageListener::last_sender);
+                match sender {
+                    Some(to) => self.send_message(context, to, text),
                     None => console.answer(UserEvent::NobodyYet),
                 }
             }

@@ -1,34 +1,36 @@
-//! What the user of a node wants to know.
+//! The events that a node reports to its user.
 
 use std::fmt;
 
 use crate::escaped::Escaped;
 use crate::protocol::{Delivery, NodeAddress, Registered};
 
-/// Something that the user of a node wants to know.
+/// An event that a node reports to its user. It prints as one line, with control
+/// characters from the network escaped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NodeEvent<'a> {
-    /// The relay lists us now.
+    /// The relay has registered the node, at this address or again after a failure.
     Registered(Registered),
-    /// The relay does not; we go on trying. Said once until it works again.
-    RelayAway(String),
-    /// The relay has taken us out, as we asked.
+    /// The node cannot register, for this reason, and retries. Reported once, until
+    /// a registration succeeds.
+    RegistrationFailed(String),
+    /// The relay has removed the node, as the node requested.
     Unregistered,
-    /// Messages to this address reach us now.
+    /// The node receives the messages that are sent to this address.
     Listening(NodeAddress),
-    /// They do not; we go on trying. Said once until it works again.
-    Unheard(String),
-    /// They do not, and we do not try again.
-    Replaced,
-    /// Somebody says something.
+    /// The node cannot receive messages, for this reason, and retries. Reported
+    /// once, until it can listen again.
+    ListenFailed(String),
+    /// Another connection receives the messages now. The node does not retry.
+    ListenerReplaced,
+    /// A message arrived.
     Message(Delivery<'a>),
-    /// What we said was passed on to whoever listens there.
-    Sent(NodeAddress),
-    /// It was not, or nobody knows.
-    NotSent(NodeAddress, String),
+    /// The relay has forwarded a message of the node to this address.
+    MessageSent(NodeAddress),
+    /// The relay has not forwarded a message, or may not have, for this reason.
+    MessageNotSent(NodeAddress, String),
 }
 
-/// With what came from the network made visible.
 impl fmt::Display for NodeEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -36,20 +38,20 @@ impl fmt::Display for NodeEvent<'_> {
                 let seconds = lease.as_secs();
                 write!(f, "registered as {address}, lease {seconds} s")
             }
-            Self::RelayAway(why) => {
-                write!(f, "not registered: {why}; serving on, and trying again")
+            Self::RegistrationFailed(reason) => {
+                write!(f, "not registered: {reason}; still serving files, retrying")
             }
             Self::Unregistered => f.write_str("unregistered"),
             Self::Listening(address) => write!(f, "messages to {address} arrive here"),
-            Self::Unheard(why) => write!(f, "no messages arrive: {why}; trying again"),
-            Self::Replaced => {
-                f.write_str("no more messages arrive: another one listens at our address")
-            }
+            Self::ListenFailed(reason) => write!(f, "no messages arrive: {reason}; retrying"),
+            Self::ListenerReplaced => f.write_str(
+                "no more messages arrive: another connection listens at the address of this node",
+            ),
             Self::Message(Delivery { from, text }) => {
                 write!(f, "message from {from}: {}", Escaped::text(text.as_str()))
             }
-            Self::Sent(to) => write!(f, "sent to {to}"),
-            Self::NotSent(to, why) => write!(f, "not sent to {to}: {why}"),
+            Self::MessageSent(to) => write!(f, "sent to {to}"),
+            Self::MessageNotSent(to, reason) => write!(f, "not sent to {to}: {reason}"),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Keeps a mailbox open at the node's address: from the first registration on,
-//! and again with growing pauses after it was lost. Who is replaced gives up.
+//! Receives the messages that are sent to the node's address: listens from the
+//! first registration on, and reconnects with backoff after a failure. If another
+//! connection replaces it, it stops.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,112 +13,116 @@ use crate::relay_link::{Backoff, BackoffState, LONGEST_PAUSE};
 use crate::relay_link::{MessageSubscription, SubscriptionEvent};
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
 
-/// A mailbox that was open for so long works: what follows is a new trouble.
-const PROVEN: Duration = LONGEST_PAUSE;
+/// A subscription that lasted this long resets the backoff.
+const STABLE_AFTER: Duration = LONGEST_PAUSE;
 
-/// The node's ear.
+/// The node's subscription to messages.
 pub struct MessageListener {
-    relay: Backoff,
+    backoff: Backoff,
     ip: ClaimedIp,
     port: Port,
     state: ListenerState,
-    /// Who wrote last.
-    last: Option<NodeAddress>,
+    /// The sender of the last message.
+    last_sender: Option<NodeAddress>,
 }
 
 enum ListenerState {
     /// The node is not registered yet.
-    Asleep,
-    /// Nothing to do before this.
+    Unregistered,
+    /// The next attempt is due at this time.
     Waiting(Instant),
-    /// A connection is there, or about to be; open since.
-    Talking(MessageSubscription, Option<Instant>),
-    /// It was replaced, or the node stops.
-    Over,
+    /// A connection is open or being opened. The time is since when it listens.
+    Connected(MessageSubscription, Option<Instant>),
+    /// Another connection has replaced it, or the node stops.
+    Stopped,
 }
 
 impl MessageListener {
-    /// Will listen at the address under which the node is listed. `relay` is not
+    /// A listener for the address under which the node registers. `relay` is not
     /// empty.
     #[must_use]
     pub fn new(relay: Vec<SocketAddr>, ip: ClaimedIp, port: Port, seed: u64) -> Self {
         Self {
-            relay: Backoff::new(relay, seed),
+            backoff: Backoff::new(relay, seed),
             ip,
             port,
-            state: ListenerState::Asleep,
-            last: None,
+            state: ListenerState::Unregistered,
+            last_sender: None,
         }
     }
 
-    /// The node is registered: from now on it may listen.
-    pub(super) fn wake(&mut self, now: Instant) {
-        if let ListenerState::Asleep = self.state {
+    /// The node is registered, so the listener may connect.
+    pub(super) fn enable(&mut self, now: Instant) {
+        if let ListenerState::Unregistered = self.state {
             self.state = ListenerState::Waiting(now);
         }
     }
 
-    /// When [`MessageListener::dial`] has something to do.
+    /// When [`MessageListener::dial`] returns an address.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         match self.state {
             ListenerState::Waiting(until) => Some(until),
-            ListenerState::Asleep | ListenerState::Talking(..) | ListenerState::Over => None,
+            ListenerState::Unregistered | ListenerState::Connected(..) | ListenerState::Stopped => {
+                None
+            }
         }
     }
 
-    /// The address to connect to now, if it is time.
+    /// The address to connect to, if an attempt is due.
     pub(super) fn dial(&mut self, now: Instant) -> Option<SocketAddr> {
         if self.next_deadline().is_none_or(|due| due > now) {
             return None;
         }
-        let mailbox = MessageSubscription::new(Some((self.ip, self.port)));
-        self.state = ListenerState::Talking(mailbox, None);
-        Some(self.relay.address())
+        let subscription = MessageSubscription::new(Some((self.ip, self.port)));
+        self.state = ListenerState::Connected(subscription, None);
+        Some(self.backoff.address())
     }
 
-    /// Something was heard from the relay.
+    /// Handles input from the relay.
     pub(super) fn on_input<'a, R: Role>(
         &mut self,
         out: &mut Output<R>,
         now: Instant,
         conn: ConnId,
-        heard: Input<'a>,
+        input: Input<'a>,
     ) -> (ReadNext, Option<NodeEvent<'a>>) {
-        let ListenerState::Talking(mailbox, since) = &mut self.state else {
+        let ListenerState::Connected(subscription, since) = &mut self.state else {
             // The node stops.
             return (ReadNext::Close(CloseReason::Completed), None);
         };
-        let (next, mail) = mailbox.on_input(out, conn, heard);
-        let news = match mail {
+        let (next, event) = subscription.on_input(out, conn, input);
+        let event = match event {
             None => None,
             Some(SubscriptionEvent::Open(address)) => {
                 *since = Some(now);
                 Some(NodeEvent::Listening(address))
             }
-            Some(SubscriptionEvent::Refused(code, text)) => self.lost(now, said(code, &text)),
+            Some(SubscriptionEvent::Refused(code, text)) => {
+                self.schedule_retry(now, relay_error(code, &text))
+            }
             Some(SubscriptionEvent::Replaced) => {
-                self.state = ListenerState::Over;
-                Some(NodeEvent::Replaced)
+                self.state = ListenerState::Stopped;
+                Some(NodeEvent::ListenerReplaced)
             }
             Some(SubscriptionEvent::Message(delivery)) => {
-                self.last = Some(delivery.from);
+                self.last_sender = Some(delivery.from);
                 Some(NodeEvent::Message(delivery))
             }
-            Some(SubscriptionEvent::Sent(to)) => Some(NodeEvent::Sent(to)),
+            Some(SubscriptionEvent::Sent(to)) => Some(NodeEvent::MessageSent(to)),
             Some(SubscriptionEvent::NotSent(to, code, text)) => {
-                Some(NodeEvent::NotSent(to, said(code, &text)))
+                Some(NodeEvent::MessageNotSent(to, relay_error(code, &text)))
             }
         };
-        (next, news)
+        (next, event)
     }
 
-    /// Who wrote last.
-    pub(super) fn last(&self) -> Option<NodeAddress> {
-        self.last
+    /// The sender of the last message.
+    pub(super) fn last_sender(&self) -> Option<NodeAddress> {
+        self.last_sender
     }
 
-    /// Says something to whoever listens at `to`, who can answer to our address.
-    /// Returns false if nothing can be said now.
+    /// Sends a message from the node's address. Returns false if the listener is
+    /// not connected.
     pub(super) fn send<R: Role>(
         &mut self,
         out: &mut Output<R>,
@@ -125,54 +130,63 @@ impl MessageListener {
         text: Text<'static>,
     ) -> bool {
         match &mut self.state {
-            ListenerState::Talking(mailbox, _) => mailbox.send(out, to, text),
-            ListenerState::Asleep | ListenerState::Waiting(_) | ListenerState::Over => false,
+            ListenerState::Connected(subscription, _) => subscription.send(out, to, text),
+            ListenerState::Unregistered | ListenerState::Waiting(_) | ListenerState::Stopped => {
+                false
+            }
         }
     }
 
-    /// The connection is over. Returns what the user wants to know.
-    pub(super) fn on_close(&mut self, now: Instant, end: &CloseReason) -> Vec<NodeEvent<'static>> {
-        let ListenerState::Talking(mailbox, since) = &mut self.state else {
+    /// The connection has ended. Returns the events to report.
+    pub(super) fn on_close(
+        &mut self,
+        now: Instant,
+        reason: &CloseReason,
+    ) -> Vec<NodeEvent<'static>> {
+        let ListenerState::Connected(subscription, since) = &mut self.state else {
             return Vec::new();
         };
-        if since.is_some_and(|since| now.saturating_duration_since(since) >= PROVEN) {
-            self.relay.worked();
+        if since.is_some_and(|since| now.saturating_duration_since(since) >= STABLE_AFTER) {
+            self.backoff.worked();
         }
-        let in_doubt =
-            |to| NodeEvent::NotSent(to, "the connection broke; it may have arrived".into());
-        let mut news: Vec<NodeEvent<'_>> = mailbox.unanswered().map(in_doubt).collect();
-        let relay = self.relay.address();
-        let why = match end {
-            CloseReason::EndOfInput => "it closed the connection".to_owned(),
-            end => end.to_string(),
+        let unanswered = |to| {
+            let reason = "the connection broke; it may have arrived".into();
+            NodeEvent::MessageNotSent(to, reason)
         };
-        news.extend(self.lost(now, format!("relay {relay}: {why}")));
-        news
+        let mut events: Vec<NodeEvent<'_>> = subscription.unanswered().map(unanswered).collect();
+        let relay = self.backoff.address();
+        let reason = match reason {
+            CloseReason::EndOfInput => "it closed the connection".to_owned(),
+            reason => reason.to_string(),
+        };
+        events.extend(self.schedule_retry(now, format!("relay {relay}: {reason}")));
+        events
     }
 
-    /// The node stops. Returns false as long as the relay may still register it
-    /// for our sake: this is called again when something has changed.
-    pub(super) fn leave<R: Role>(&mut self, out: &mut Output<R>) -> bool {
-        if let ListenerState::Talking(mailbox, _) = &self.state {
-            if mailbox.is_registering() {
+    /// The node stops. Returns false while a `REGISTER` of this connection has no
+    /// reply: the relay may still register the node. The caller then tries again
+    /// later.
+    pub(super) fn stop<R: Role>(&mut self, out: &mut Output<R>) -> bool {
+        if let ListenerState::Connected(subscription, _) = &self.state {
+            if subscription.is_registering() {
                 return false;
             }
-            if let Some(conn) = mailbox.conn() {
+            if let Some(conn) = subscription.conn() {
                 out.close(conn, CloseReason::Shutdown);
             }
         }
-        self.state = ListenerState::Over;
+        self.state = ListenerState::Stopped;
         true
     }
 
-    fn lost(&mut self, now: Instant, why: String) -> Option<NodeEvent<'static>> {
-        let BackoffState { pause, is_news } = self.relay.failed();
+    fn schedule_retry(&mut self, now: Instant, reason: String) -> Option<NodeEvent<'static>> {
+        let BackoffState { pause, is_news } = self.backoff.failed();
         self.state = ListenerState::Waiting(now + pause);
-        is_news.then_some(NodeEvent::Unheard(why))
+        is_news.then_some(NodeEvent::ListenFailed(reason))
     }
 }
 
-/// An error of the relay, for people.
-fn said(code: Code, text: &str) -> String {
+/// An error reply of the relay, for people.
+fn relay_error(code: Code, text: &str) -> String {
     format!("the relay says {} {}", code.number(), Escaped::text(text))
 }

@@ -1,5 +1,5 @@
-//! The node: serves the files of a share, stays in the relay's directory, and, if
-//! it is told to, receives messages and obeys a console.
+//! The node: serves the files of a share, keeps itself registered with the relay and
+//! announces its files there. Optionally it receives messages and has a console.
 
 mod announcer;
 mod console;
@@ -7,7 +7,8 @@ mod console_commands;
 mod event;
 mod message_listener;
 mod registrar;
-mod relay_exchange;
+mod relay_record;
+mod relay_update;
 mod requests;
 mod share;
 
@@ -15,12 +16,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-pub use announcer::Announcer;
+pub use announcer::{AnnounceStep, Announcer};
 pub use console::{Console, HELP};
 pub use event::NodeEvent;
 pub use message_listener::MessageListener;
-pub use registrar::{Contact, Registrar};
-pub use relay_exchange::RelayExchange;
+pub use registrar::Registrar;
+pub use relay_record::IndexChange;
+pub use relay_update::{RelayUpdate, UpdateRequest};
 pub use share::{
     AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Unavailable,
 };
@@ -33,22 +35,22 @@ use crate::session::ServerSession;
 use crate::session::server;
 use crate::session::udp_requests::UdpRequests;
 
-/// What changed while the relay was told of the files is told after this time.
-const SETTLE: Duration = Duration::from_secs(1);
+/// Changes during an update are announced this long after the update.
+const ANNOUNCE_DELAY: Duration = Duration::from_secs(1);
 
-/// The node's part.
+/// The role of the node.
 pub struct Node<S: Share> {
     share: S,
     registrar: Registrar,
     announcer: Announcer,
-    /// None of them if the relay is to be reached over TCP only.
-    exchanges: UdpRequests<RelayExchange>,
-    /// If it is to receive messages.
+    /// Updates over UDP. It has no routes if the node uses only TCP.
+    udp: UdpRequests<RelayUpdate>,
+    /// Set if the node receives messages.
     listener: Option<MessageListener>,
-    /// If somebody types commands.
+    /// Set if the node has a console.
     console: Option<Console>,
-    /// Tells the node's user.
-    news: Box<dyn FnMut(&NodeEvent<'_>)>,
+    /// Reports an event to the user.
+    on_event: Box<dyn FnMut(&NodeEvent<'_>)>,
     max_unknown: u16,
     started: Instant,
     counters: requests::NodeCounters,
@@ -56,48 +58,54 @@ pub struct Node<S: Share> {
 
 /// One connection of a node.
 pub enum NodeSession {
-    /// Somebody who asks for files.
-    ServerSession {
-        /// What they did.
-        visitor: ServerSession,
-        /// The last name of a list that was cut, for `MORE`.
-        listed: Option<Box<str>>,
+    /// A client that requests files.
+    Client {
+        /// The requests so far.
+        session: ServerSession,
+        /// The last name of a truncated list, for `MORE`.
+        last_listed: Option<Box<str>>,
     },
-    /// Our contact with the relay.
-    Relay(Box<RelayExchange>),
-    /// Where messages arrive.
-    MessageSubscription,
-    /// For somebody at the console.
+    /// An update of the relay.
+    RelayUpdate(Box<RelayUpdate>),
+    /// The connection on which messages arrive.
+    Messages,
+    /// A job of the console.
     Job(Box<jobs::JobConnection>),
 }
 
-/// What other threads tell a node.
+/// A message of another thread.
 pub enum NodeMessage<F> {
-    /// What was found out about the share.
-    Found(F),
-    /// What is typed at the console.
-    Console(jobs::TerminalEvent),
+    /// A result about the share.
+    Share(F),
+    /// An event of the terminal.
+    Terminal(jobs::TerminalEvent),
 }
 
 impl<F> From<jobs::TerminalEvent> for NodeMessage<F> {
-    fn from(message: jobs::TerminalEvent) -> Self {
-        Self::Console(message)
+    fn from(event: jobs::TerminalEvent) -> Self {
+        Self::Terminal(event)
     }
 }
 
 impl From<jobs::JobConnection> for NodeSession {
     fn from(session: jobs::JobConnection) -> Self {
-        // There may be many visitors: they are small.
+        // Boxed, because sessions of clients are many and small.
         Self::Job(Box::new(session))
+    }
+}
+
+impl From<RelayUpdate> for NodeSession {
+    fn from(update: RelayUpdate) -> Self {
+        Self::RelayUpdate(Box::new(update))
     }
 }
 
 impl fmt::Display for NodeSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ServerSession { visitor, .. } => visitor.fmt(f),
-            Self::Relay(_) => f.write_str("our relay"),
-            Self::MessageSubscription => f.write_str("our mailbox"),
+            Self::Client { session, .. } => session.fmt(f),
+            Self::RelayUpdate(_) => f.write_str("our relay"),
+            Self::Messages => f.write_str("message subscription"),
             Self::Job(session) => session.fmt(f),
         }
     }
@@ -111,90 +119,98 @@ impl<S: Share> Node<S> {
         registrar: Registrar,
         max_unknown: u16,
         now: Instant,
-        news: impl FnMut(&NodeEvent<'_>) + 'static,
+        on_event: impl FnMut(&NodeEvent<'_>) + 'static,
     ) -> Self {
         Self {
             share,
             registrar,
             announcer: Announcer::default(),
-            exchanges: UdpRequests::default(),
+            udp: UdpRequests::default(),
             listener: None,
             console: None,
-            news: Box::new(news),
+            on_event: Box::new(on_event),
             max_unknown,
             started: now,
             counters: requests::NodeCounters::default(),
         }
     }
 
-    /// It receives messages as well.
+    /// Lets the node receive messages.
     #[must_use]
-    pub fn listening(mut self, listener: MessageListener) -> Self {
+    pub fn with_message_listener(mut self, listener: MessageListener) -> Self {
         self.listener = Some(listener);
         self
     }
 
-    /// It obeys a console as well.
+    /// Gives the node a console.
     #[must_use]
-    pub fn obeying(mut self, console: Console) -> Self {
+    pub fn with_console(mut self, console: Console) -> Self {
         self.console = Some(console);
         self
     }
 
-    /// Says something to whoever listens at `to`, who can answer to our address.
-    fn say(&mut self, context: &mut Context<'_, Self>, to: NodeAddress, text: Text<'static>) {
+    /// Sends a message from the node's address.
+    fn send_message(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        to: NodeAddress,
+        text: Text<'static>,
+    ) {
         let listener = self.listener.as_mut();
         if !listener.is_some_and(|listener| listener.send(context.out, to, text)) {
-            let why = "no messages arrive here".into();
-            self.tell([NodeEvent::NotSent(to, why)]);
+            let reason = "no messages arrive here".into();
+            self.report([NodeEvent::MessageNotSent(to, reason)]);
         }
     }
 
-    fn tell<'a>(&mut self, news: impl IntoIterator<Item = NodeEvent<'a>>) {
-        for news in news {
-            (self.news)(&news);
-            // What was said has its answer: the next command may come.
-            if let (NodeEvent::Sent(_) | NodeEvent::NotSent(..), Some(console)) =
-                (news, &mut self.console)
+    /// Reports events to the user.
+    fn report<'a>(&mut self, events: impl IntoIterator<Item = NodeEvent<'a>>) {
+        for event in events {
+            (self.on_event)(&event);
+            // The command that sent the message has its result.
+            if let (NodeEvent::MessageSent(_) | NodeEvent::MessageNotSent(..), Some(console)) =
+                (event, &mut self.console)
             {
-                console.ready();
+                console.prompt();
             }
         }
     }
 
-    /// Who stops does not want to know what became of the mailbox.
-    fn tell_unless_leaving<'a>(&mut self, news: impl IntoIterator<Item = NodeEvent<'a>>) {
-        if !self.registrar.is_leaving() {
-            self.tell(news);
+    /// Reports events of the message listener, which do not matter when the node
+    /// stops.
+    fn report_unless_stopping<'a>(&mut self, events: impl IntoIterator<Item = NodeEvent<'a>>) {
+        if !self.registrar.is_stopping() {
+            self.report(events);
         }
     }
 
-    /// If the node stops: tells the relay, as soon as it may.
-    fn say_goodbye(&mut self, context: &mut Context<'_, Self>) {
-        if !self.registrar.is_leaving() {
+    /// Unregisters the node if it stops and no request of it can register it again.
+    fn unregister_if_stopping(&mut self, context: &mut Context<'_, Self>) {
+        if !self.registrar.is_stopping() {
             return;
         }
-        let may_be_registered = match &mut self.listener {
-            Some(listener) => !listener.leave(context.out),
+        let is_registering = match &mut self.listener {
+            Some(listener) => !listener.stop(context.out),
             None => false,
         };
-        if !may_be_registered && let Some(relay) = self.registrar.goodbye() {
-            self.talk(context, relay, Contact::unregister());
+        if !is_registering && let Some(relay) = self.registrar.dial_to_unregister() {
+            self.start_unregister(context, relay);
         }
     }
 
-    fn mail(
+    /// Handles input on the connection on which messages arrive.
+    fn on_listener_input(
         &mut self,
         context: &mut Context<'_, Self>,
         conn: ConnId,
-        heard: Input<'_>,
+        input: Input<'_>,
     ) -> ReadNext {
         let Some(listener) = &mut self.listener else {
             return ReadNext::Close(CloseReason::Completed);
         };
-        let (next, news) = listener.on_input(context.out, context.now, conn, heard);
-        self.tell_unless_leaving(news);
-        self.say_goodbye(context);
+        let (next, event) = listener.on_input(context.out, context.now, conn, input);
+        self.report_unless_stopping(event);
+        self.unregister_if_stopping(context);
         next
     }
 }
@@ -207,14 +223,14 @@ impl<S: Share> Role for Node<S> {
     fn start(&mut self, context: &mut Context<'_, Self>) {
         self.on_timer(context);
         if let Some(console) = &mut self.console {
-            console.ready();
+            console.prompt();
         }
     }
 
     fn on_accept(&mut self, _: SocketAddr) -> NodeSession {
-        NodeSession::ServerSession {
-            visitor: ServerSession::default(),
-            listed: None,
+        NodeSession::Client {
+            session: ServerSession::default(),
+            last_listed: None,
         }
     }
 
@@ -228,69 +244,74 @@ impl<S: Share> Role for Node<S> {
         conn: ConnId,
         peer: SocketAddr,
         session: &mut NodeSession,
-        heard: Input<'_>,
+        input: Input<'_>,
     ) -> ReadNext {
-        let reply = context.out.text(conn);
-        let (visitor, listed) = match session {
-            NodeSession::ServerSession { visitor, listed } => (visitor, listed),
-            NodeSession::Relay(talk) => return self.relay_said(context.now, talk, heard, reply),
-            NodeSession::MessageSubscription => return self.mail(context, conn, heard),
+        let text = context.out.text(conn);
+        let (session, last_listed) = match session {
+            NodeSession::Client {
+                session,
+                last_listed,
+            } => (session, last_listed),
+            NodeSession::RelayUpdate(update) => {
+                return self.on_relay_input(context.now, update, input, text);
+            }
+            NodeSession::Messages => return self.on_listener_input(context, conn, input),
             NodeSession::Job(session) => {
                 return match &mut self.console {
-                    Some(console) => console.on_input(session, heard, reply),
+                    Some(console) => console.on_input(session, input, text),
                     None => ReadNext::Close(CloseReason::Completed),
                 };
             }
         };
-        self.on_client_input(context, (conn, peer), visitor, listed, heard)
+        self.on_client_input(context, (conn, peer), session, last_listed, input)
     }
 
     fn on_close(
         &mut self,
         context: &mut Context<'_, Self>,
         session: NodeSession,
-        end: &CloseReason,
+        reason: &CloseReason,
     ) {
         match session {
-            NodeSession::ServerSession { .. } => return,
+            NodeSession::Client { .. } => return,
             NodeSession::Job(session) => {
                 if let Some(console) = &mut self.console {
-                    console.on_close(context, *session, end);
+                    console.on_close(context, *session, reason);
                 }
                 return;
             }
-            NodeSession::Relay(talk) => self.talked(context.now, *talk, end),
-            NodeSession::MessageSubscription => {
+            NodeSession::RelayUpdate(update) => self.on_update_end(context.now, *update, reason),
+            NodeSession::Messages => {
                 if let Some(listener) = &mut self.listener {
-                    let news = listener.on_close(context.now, end);
-                    self.tell_unless_leaving(news);
+                    let events = listener.on_close(context.now, reason);
+                    self.report_unless_stopping(events);
                 }
             }
         }
-        self.say_goodbye(context);
+        self.unregister_if_stopping(context);
     }
 
     fn on_datagram(&mut self, context: &mut Context<'_, Self>, from: UdpPeer, bytes: &[u8]) {
-        self.read_datagram(context, from, bytes);
+        self.on_relay_datagram(context, from, bytes);
     }
 
     fn on_udp_unreachable(&mut self, context: &mut Context<'_, Self>, socket: u32) {
-        self.lost(context, socket);
+        self.on_relay_unreachable(context, socket);
     }
 
     fn has_open_requests(&self) -> bool {
         let console = self.console.as_ref();
-        !self.exchanges.is_empty() || console.is_some_and(Console::has_open_requests)
+        !self.udp.is_empty() || console.is_some_and(Console::has_open_requests)
     }
 
     fn on_message(&mut self, context: &mut Context<'_, Self>, message: NodeMessage<S::Finding>) {
         match message {
-            NodeMessage::Found(finding) => {
-                if let Some(pause) = self.share.on_message(finding) {
-                    self.registrar.soon(context.now, pause);
+            NodeMessage::Share(finding) => {
+                if let Some(delay) = self.share.on_message(finding) {
+                    self.registrar.renew_within(context.now, delay);
                 }
             }
-            NodeMessage::Console(message) => self.handle(context, message),
+            NodeMessage::Terminal(event) => self.on_terminal_event(context, event),
         }
     }
 
@@ -300,34 +321,34 @@ impl<S: Share> Role for Node<S> {
             .as_ref()
             .and_then(MessageListener::next_deadline);
         let console = self.console.as_ref().and_then(Console::next_deadline);
-        let exchanges = self.exchanges.next_deadline();
+        let udp = self.udp.next_deadline();
         let registrar = self.registrar.next_deadline();
-        let all = [registrar, listener, console, exchanges];
+        let all = [registrar, listener, console, udp];
         all.into_iter().flatten().min()
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
         if let Some(relay) = self.registrar.dial(context.now) {
-            self.talk(context, relay, Contact::register());
+            self.start_register(context, relay);
         }
-        self.repeat(context);
+        self.on_udp_timer(context);
         let listener = self.listener.as_mut();
         if let Some(relay) = listener.and_then(|listener| listener.dial(context.now)) {
-            context.out.dial(relay, NodeSession::MessageSubscription);
+            context.out.dial(relay, NodeSession::Messages);
         }
     }
 
     fn on_external_event(&mut self, context: &mut Context<'_, Self>) {
-        if let Some(pause) = self.share.on_external_event() {
-            self.registrar.soon(context.now, pause);
+        if let Some(delay) = self.share.on_external_event() {
+            self.registrar.renew_within(context.now, delay);
         }
     }
 
     fn drain(&mut self, context: &mut Context<'_, Self>) {
         if let Some(console) = &mut self.console {
-            console.leave();
+            console.stop();
         }
-        self.registrar.leave();
-        self.say_goodbye(context);
+        self.registrar.stop();
+        self.unregister_if_stopping(context);
     }
 }

@@ -1,8 +1,5 @@
-//! Keeps the node in the relay's directory: registers, renews at a third of the
-//! lease, tries again with growing pauses while the relay is away, and takes
-//! the node out when it stops.
-//!
-//! Each contact is one short conversation: connect, one line, its answer, close.
+//! Decides when the node registers with the relay, renews its lease after a third of
+//! it, retries with backoff after a failure, and unregisters when the node stops.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,295 +7,182 @@ use std::time::{Duration, Instant};
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::node::event::NodeEvent;
-use crate::protocol::{ClaimedIp, Port, Registered, Reply, ReplyError, Request};
+use crate::protocol::{ClaimedIp, Code, Port, Registered, Request};
 use crate::relay_link::{Backoff, BackoffState};
-use crate::role::{Input, ReadNext};
-use crate::session::server::say;
 
-/// Leases that make sense: a relay's word does not keep us busy, or away for ever.
-const SHORTEST_LEASE: Duration = Duration::from_secs(1);
-const LONGEST_LEASE: Duration = Duration::from_secs(86_400);
+/// The bounds for the lease that the relay states: it can make the node neither busy
+/// nor silent for ever.
+const MIN_LEASE: Duration = Duration::from_secs(1);
+const MAX_LEASE: Duration = Duration::from_secs(86_400);
 
-/// The node's side of its registration.
+/// The schedule of the node's registration.
 pub struct Registrar {
-    relay: Backoff,
+    backoff: Backoff,
     ip: ClaimedIp,
     port: Port,
-    state: RegistrationState,
-    /// There is news for the relay since the conversation began.
-    hurry: Option<Duration>,
-    listed: Option<Registered>,
+    state: RegistrarState,
+    /// Set if the next renewal was requested early while an attempt was in progress.
+    early_renewal: Option<Duration>,
+    /// The last registration that succeeded.
+    registration: Option<Registered>,
 }
 
-enum RegistrationState {
-    /// Nothing to do before this.
+enum RegistrarState {
+    /// The next attempt is due at this time.
     Waiting(Instant),
-    /// A conversation is going on.
-    Talking,
-    /// The node stops. It is `listed`, or may be in a moment, until it has
-    /// begun to say goodbye; not before a conversation that goes on is over.
-    Leaving { listed: bool, talking: bool },
-}
-
-/// One conversation with the relay.
-#[derive(Debug)]
-pub struct Contact {
-    purpose: ContactPurpose,
-    answered: bool,
-    /// How many files of ours the relay has, once it has registered us.
-    files: Option<u64>,
-    restart: Restart,
-}
-
-/// Whether the relay forgets us before it registers us.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Restart {
-    No,
-    /// The next answer is that to an `UNREGISTER` before the `REGISTER`.
-    Asked,
-    /// It has answered that.
-    Done,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum ContactPurpose {
-    Register,
-    Unregister,
-}
-
-impl Contact {
-    /// To be listed, or to stay so.
-    #[must_use]
-    pub fn register() -> Self {
-        Self {
-            purpose: ContactPurpose::Register,
-            answered: false,
-            files: None,
-            restart: Restart::No,
-        }
-    }
-
-    /// How many files of ours the relay has, once it has registered us.
-    #[must_use]
-    pub fn files(&self) -> Option<u64> {
-        self.files
-    }
-
-    /// The same purpose, from the beginning.
-    #[must_use]
-    pub fn again(&self) -> Self {
-        match self.purpose {
-            ContactPurpose::Register => Self::register(),
-            ContactPurpose::Unregister => Self::unregister(),
-        }
-    }
-
-    /// Whether it is to leave.
-    #[must_use]
-    pub fn is_goodbye(&self) -> bool {
-        self.purpose == ContactPurpose::Unregister
-    }
-
-    /// Whether the relay was asked to forget us before that, and has answered.
-    #[must_use]
-    pub fn is_restarted(&self) -> bool {
-        self.restart == Restart::Done
-    }
-
-    /// To be listed no longer.
-    #[must_use]
-    pub fn unregister() -> Self {
-        Self {
-            purpose: ContactPurpose::Unregister,
-            answered: false,
-            files: None,
-            restart: Restart::No,
-        }
-    }
+    /// An attempt is in progress.
+    InProgress,
+    /// The node stops. It unregisters once no attempt is in progress, unless it
+    /// certainly is not registered.
+    Stopping {
+        may_be_registered: bool,
+        is_in_progress: bool,
+    },
 }
 
 impl Registrar {
-    /// Will register the port at the relay, from `now` on. `relay` is not empty.
+    /// A registrar that registers the port with the relay, from `now` on. `relay` is
+    /// not empty.
     #[must_use]
     pub fn new(relay: Vec<SocketAddr>, ip: ClaimedIp, port: Port, seed: u64, now: Instant) -> Self {
         Self {
-            relay: Backoff::new(relay, seed),
+            backoff: Backoff::new(relay, seed),
             ip,
             port,
-            state: RegistrationState::Waiting(now),
-            hurry: None,
-            listed: None,
+            state: RegistrarState::Waiting(now),
+            early_renewal: None,
+            registration: None,
         }
     }
 
-    /// When [`Registrar::dial`] has something to do.
+    /// When [`Registrar::dial`] returns an address.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.state {
-            RegistrationState::Waiting(until) => Some(until),
-            RegistrationState::Talking | RegistrationState::Leaving { .. } => None,
+            RegistrarState::Waiting(until) => Some(until),
+            RegistrarState::InProgress | RegistrarState::Stopping { .. } => None,
         }
     }
 
-    /// The address to connect to now, if it is time.
+    /// The address to connect to, if an attempt is due.
     pub fn dial(&mut self, now: Instant) -> Option<SocketAddr> {
         if self.next_deadline().is_none_or(|due| due > now) {
             return None;
         }
-        self.state = RegistrationState::Talking;
-        Some(self.relay.address())
+        self.state = RegistrarState::InProgress;
+        Some(self.backoff.address())
     }
 
-    /// There is news for the relay: turn to it after `pause` at the latest.
-    pub fn soon(&mut self, now: Instant, pause: Duration) {
+    /// Requests a renewal within `delay`, because the files have changed.
+    pub fn renew_within(&mut self, now: Instant, delay: Duration) {
         match &mut self.state {
-            // While the relay is away the pauses are there for a reason.
-            RegistrationState::Waiting(until) if !self.relay.is_away() => {
-                *until = (*until).min(now + pause)
+            // A failing relay is not contacted before the backoff allows it.
+            RegistrarState::Waiting(until) if !self.backoff.is_away() => {
+                *until = (*until).min(now + delay);
             }
-            RegistrationState::Waiting(_) | RegistrationState::Leaving { .. } => {}
-            RegistrationState::Talking => self.hurry = Some(pause),
+            RegistrarState::Waiting(_) | RegistrarState::Stopping { .. } => {}
+            RegistrarState::InProgress => self.early_renewal = Some(delay),
         }
     }
 
-    /// The node stops; [`Registrar::goodbye`] is next.
-    pub fn leave(&mut self) {
-        let talking = matches!(self.state, RegistrationState::Talking);
-        let listed = self.listed.is_some() || talking;
-        self.state = RegistrationState::Leaving { listed, talking };
+    /// The node stops; [`Registrar::dial_to_unregister`] is next.
+    pub fn stop(&mut self) {
+        let is_in_progress = matches!(self.state, RegistrarState::InProgress);
+        self.state = RegistrarState::Stopping {
+            may_be_registered: self.registration.is_some() || is_in_progress,
+            is_in_progress,
+        };
     }
 
     /// Whether the node stops.
     #[must_use]
-    pub fn is_leaving(&self) -> bool {
-        matches!(self.state, RegistrationState::Leaving { .. })
+    pub fn is_stopping(&self) -> bool {
+        matches!(self.state, RegistrarState::Stopping { .. })
     }
 
-    /// The address at which to say goodbye, if the node stops and the relay lists
-    /// us; not as long as the relay might hear that and `REGISTER` in the wrong
-    /// order.
-    pub fn goodbye(&mut self) -> Option<SocketAddr> {
-        let RegistrationState::Leaving {
-            listed: listed @ true,
-            talking: false,
+    /// The address to connect to in order to unregister, if the node stops and may
+    /// be registered. There is none while an attempt is in progress, because the
+    /// relay might execute `REGISTER` after `UNREGISTER`.
+    pub fn dial_to_unregister(&mut self) -> Option<SocketAddr> {
+        let RegistrarState::Stopping {
+            may_be_registered: may_be_registered @ true,
+            is_in_progress: false,
         } = &mut self.state
         else {
             return None;
         };
-        *listed = false;
-        Some(self.relay.address())
+        *may_be_registered = false;
+        Some(self.backoff.address())
     }
 
-    /// Something was heard from the relay.
-    pub fn on_input(
+    /// The request that registers the node or renews its lease.
+    #[must_use]
+    pub fn register(&self) -> Request<'static> {
+        Request::Register(self.ip, self.port)
+    }
+
+    /// The request that unregisters the node.
+    #[must_use]
+    pub fn unregister(&self) -> Request<'static> {
+        Request::Unregister(self.ip, self.port)
+    }
+
+    /// `REGISTER` is sent once more in the attempt that has just succeeded.
+    pub(super) fn start_attempt(&mut self) {
+        self.state = RegistrarState::InProgress;
+    }
+
+    /// The relay has registered the node.
+    pub fn on_registered(
         &mut self,
         now: Instant,
-        contact: &mut Contact,
-        heard: Input<'_>,
-        reply: &mut Vec<u8>,
-    ) -> (ReadNext, Option<NodeEvent<'static>>) {
-        let line = match heard {
-            Input::Connected => {
-                let (ip, port) = (self.ip, self.port);
-                match contact.purpose {
-                    ContactPurpose::Register => say(reply, Request::Register(ip, port)),
-                    ContactPurpose::Unregister => say(reply, Request::Unregister(ip, port)),
-                }
-                return (ReadNext::Line, None);
-            }
-            Input::Line(line) => line,
-            Input::Resumed => return (ReadNext::Line, None),
-            Input::Body(_) | Input::FramingError(_) => {
-                return (ReadNext::Close(CloseReason::ProtocolError), None);
-            }
-        };
-        if contact.restart == Restart::Asked {
-            contact.restart = Restart::Done;
-            // If it has forgotten us by itself, so much the better.
-            return (ReadNext::Line, None);
-        }
-        contact.answered = true;
-        self.over();
-        let news = match (contact.purpose, Reply::parse(line)) {
-            (ContactPurpose::Unregister, Ok(Reply::Ok(_))) => Some(NodeEvent::Unregistered),
-            // It forgot us already, or it will when the lease ends.
-            (ContactPurpose::Unregister, _) => None,
-            (ContactPurpose::Register, Ok(Reply::Ok(text))) => match Registered::parse(&text) {
-                Ok(registered) => {
-                    contact.files = Some(registered.files);
-                    self.registered(now, registered)
-                }
-                Err(error) => self.failed(now, error.to_string()),
-            },
-            (ContactPurpose::Register, Ok(Reply::Error(code, text))) => {
-                let text = Escaped::text(&text);
-                self.failed(now, format!("the relay says {} {text}", code.number()))
-            }
-            (ContactPurpose::Register, Ok(_) | Err(_)) => self.failed(now, ReplyError.to_string()),
-        };
-        (ReadNext::Close(CloseReason::Completed), news)
-    }
-
-    /// The relay, which has just registered us, is to forget all that it knows of
-    /// us and register us anew. Both in one piece: nobody misses us in a list.
-    pub fn start_over(&mut self, contact: &mut Contact, reply: &mut Vec<u8>) -> ReadNext {
-        let (ip, port) = (self.ip, self.port);
-        say(reply, Request::Unregister(ip, port));
-        say(reply, Request::Register(ip, port));
-        *contact = Contact {
-            restart: Restart::Asked,
-            ..Contact::register()
-        };
-        self.state = RegistrationState::Talking;
-        ReadNext::Line
-    }
-
-    /// A conversation is over.
-    pub fn on_close(
-        &mut self,
-        now: Instant,
-        contact: Contact,
-        end: &CloseReason,
+        registered: Registered,
     ) -> Option<NodeEvent<'static>> {
-        if contact.answered || contact.purpose == ContactPurpose::Unregister {
-            return None;
-        }
-        self.over();
-        let relay = self.relay.address();
-        let why = match end {
+        let third = registered.lease.clamp(MIN_LEASE, MAX_LEASE) / 3;
+        let pause = self.backoff.earlier(third, 0.1);
+        let early = self.early_renewal.take().unwrap_or(pause);
+        self.finish_attempt(now + pause.min(early));
+        let was_away = self.backoff.worked();
+        let previous = self.registration.replace(registered);
+        let is_new = previous.map(|previous| previous.address) != Some(registered.address);
+        (was_away || is_new).then_some(NodeEvent::Registered(registered))
+    }
+
+    /// The relay has answered `REGISTER` with an error.
+    pub(super) fn on_rejected(
+        &mut self,
+        now: Instant,
+        code: Code,
+        text: &str,
+    ) -> Option<NodeEvent<'static>> {
+        let text = Escaped::text(text);
+        self.schedule_retry(now, format!("the relay says {} {text}", code.number()))
+    }
+
+    /// The connection has ended without a reply to `REGISTER`.
+    pub fn on_failure(&mut self, now: Instant, reason: &CloseReason) -> Option<NodeEvent<'static>> {
+        let relay = self.backoff.address();
+        let reason = match reason {
             CloseReason::EndOfInput => "it closed the connection too early".to_owned(),
-            end => end.to_string(),
+            reason => reason.to_string(),
         };
-        self.failed(now, format!("relay {relay}: {why}"))
+        self.schedule_retry(now, format!("relay {relay}: {reason}"))
     }
 
-    fn registered(&mut self, now: Instant, registered: Registered) -> Option<NodeEvent<'static>> {
-        let third = registered.lease.clamp(SHORTEST_LEASE, LONGEST_LEASE) / 3;
-        let pause = self.relay.earlier(third, 0.1);
-        let hurry = self.hurry.take().unwrap_or(pause);
-        self.wait_until(now + pause.min(hurry));
-        let was_away = self.relay.worked();
-        let was = self.listed.replace(registered).map(|was| was.address);
-        (was_away || was != Some(registered.address)).then_some(NodeEvent::Registered(registered))
+    fn schedule_retry(&mut self, now: Instant, reason: String) -> Option<NodeEvent<'static>> {
+        let BackoffState { pause, is_news } = self.backoff.failed();
+        self.finish_attempt(now + pause);
+        // A node that stops does not retry.
+        (is_news && !self.is_stopping()).then_some(NodeEvent::RegistrationFailed(reason))
     }
 
-    fn failed(&mut self, now: Instant, why: String) -> Option<NodeEvent<'static>> {
-        let BackoffState { pause, is_news } = self.relay.failed();
-        self.wait_until(now + pause);
-        // Who leaves does not try again. It may list us still, until the lease ends.
-        (is_news && !self.is_leaving()).then_some(NodeEvent::RelayAway(why))
-    }
-
-    /// The relay has said what it had to say, or will not.
-    fn over(&mut self) {
-        if let RegistrationState::Leaving { talking, .. } = &mut self.state {
-            *talking = false;
-        }
-    }
-
-    fn wait_until(&mut self, until: Instant) {
-        if let RegistrationState::Talking = self.state {
-            self.state = RegistrationState::Waiting(until);
+    /// The attempt has succeeded or failed. The next one is due at `next`, unless the
+    /// node stops.
+    fn finish_attempt(&mut self, next: Instant) {
+        match &mut self.state {
+            RegistrarState::InProgress => self.state = RegistrarState::Waiting(next),
+            RegistrarState::Stopping { is_in_progress, .. } => *is_in_progress = false,
+            RegistrarState::Waiting(_) => {}
         }
     }
 }

@@ -85,7 +85,7 @@ impl<S: Share> Node<S> {
             | Request::Find(_)
             | Request::Search(_)
             | Request::Listen
-            | Request::Send(..) => reply.reject(&Rejection::OnlyRelay),
+            | Request::Send(..) => reply.reject(Rejection::OnlyRelay),
         }
     }
 
@@ -155,9 +155,9 @@ fn unavailable<S: Share>(
         Unavailable::Failed(why) => Rejection::FileReadFailed(why.clone()),
     };
     debug!("{}: {rejection}", Escaped::text(name.as_str()));
-    if rejection == Rejection::TooManyOpenFiles {
+    if let Unavailable::Busy = error {
         let reason = CloseReason::LimitReached(ResourceLimit::OpenFiles);
-        return reply.reject_and_close(&rejection, reason);
+        return reply.reject_and_close(rejection, reason);
     }
-    reply.reject(&rejection)
+    reply.reject(rejection)
 }

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use indicatif::DecimalBytes;
-
 use crate::escaped::Escaped;
 use crate::protocol::{FileItem, FileName, FileStat};
 
@@ -104,21 +102,14 @@ impl fmt::Display for RemoveSummary {
     }
 }
 
-/// Number and size of files: `3 files (12.35 kB)`.
+/// The number and the total size of some files. The terminal prints it for people, as
+/// `3 files (12.35 kB)`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct ShareTotals {
     /// Number of files.
     pub files: u64,
     /// Size of all of them.
     pub bytes: u64,
-}
-
-impl fmt::Display for ShareTotals {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { files, bytes } = *self;
-        let plural = if files == 1 { "" } else { "s" };
-        write!(f, "{files} file{plural} ({})", DecimalBytes(bytes))
-    }
 }
 
 /// Why adding or removing failed, and what to do; a line for people.
@@ -152,8 +143,8 @@ pub enum Unavailable {
     NotFound,
     /// The file exists but may not be read.
     NotAllowed,
-    /// Too many files are open; a later request may succeed.
+    /// The system lacks a resource; a later request may succeed.
     Busy,
-    /// Opening or reading failed: the system's error.
+    /// Reading failed.
     Failed(String),
 }

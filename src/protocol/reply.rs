@@ -198,7 +198,7 @@ impl FileStat {
     }
 }
 
-/// The reply to `REGISTER`: `OK lease ip port files`.
+/// The reply to `REGISTER`: `OK lease ip port files epoch`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Registered {
     /// Time after which the entry expires unless it is renewed, in whole seconds.
@@ -207,6 +207,9 @@ pub struct Registered {
     pub address: NodeAddress,
     /// The number of files of this node in the relay's index.
     pub files: u64,
+    /// Identifies the relay's record of the node: a new record has another epoch.
+    /// Relays of older versions send none.
+    pub epoch: Option<u64>,
 }
 
 impl Registered {
@@ -215,9 +218,10 @@ impl Registered {
     /// # Errors
     /// The fields are not those of this reply.
     pub fn parse(text: &str) -> Result<Self, ReplyError> {
-        let (_, (lease, (ip, port), files)) = (number, claim, number)
+        let (rest, (lease, (ip, port), files)) = (number, claim, number)
             .parse(text)
             .map_err(|_| ReplyError)?;
+        let epoch = number(rest).ok().map(|(_, epoch)| epoch);
         let ClaimedIp::Is(ip) = ip else {
             return Err(ReplyError);
         };
@@ -225,6 +229,7 @@ impl Registered {
             lease: Duration::from_secs(lease),
             address: NodeAddress::new(ip, port).map_err(|_| ReplyError)?,
             files,
+            epoch,
         })
     }
 }
@@ -233,7 +238,11 @@ impl Registered {
 impl fmt::Display for Registered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.lease.as_secs();
-        write!(f, "OK {seconds} {} {}", self.address, self.files)
+        write!(f, "OK {seconds} {} {}", self.address, self.files)?;
+        match self.epoch {
+            Some(epoch) => write!(f, " {epoch}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -257,9 +266,9 @@ mod tests {
     fn fields_after_those_known_are_ignored() {
         let found = Reply::parse(b"FOUND 17 hash=abc").unwrap();
         assert_eq!(found, Reply::Found(17));
-        let ok = Registered::parse("60 10.0.0.1 9000 3 new-field").unwrap();
-        assert_eq!(ok.files, 3);
-        assert_eq!(ok.to_string(), "OK 60 10.0.0.1 9000 3");
+        let ok = Registered::parse("60 10.0.0.1 9000 3 7 new-field").unwrap();
+        assert_eq!((ok.files, ok.epoch), (3, Some(7)));
+        assert_eq!(ok.to_string(), "OK 60 10.0.0.1 9000 3 7");
     }
 
     #[test]

@@ -36,6 +36,8 @@ struct NodeEntry {
     address: NodeAddress,
     /// The address that registered the node; only this address may unregister it.
     source: IpAddr,
+    /// The number of the registration that created the entry.
+    first_registration: u64,
     /// The newest registration that announced files; older connections are stale.
     last_announcer: u64,
     /// The neighbours in the linked list.
@@ -162,6 +164,11 @@ impl Directory {
         node.last_announcer == number
     }
 
+    /// The number of the registration that created an entry.
+    pub(super) fn first_registration(&self, slot: SlotId) -> u64 {
+        self.nodes[slot].first_registration
+    }
+
     /// The address of a node, unless the node has left or is not visible to the
     /// requester.
     pub(super) fn visible_address(&self, slot: SlotId, on_loopback: bool) -> Option<NodeAddress> {
@@ -260,6 +267,7 @@ impl Directory {
         let slot = self.nodes.insert(NodeEntry {
             address,
             source,
+            first_registration: number,
             last_announcer: number,
             previous: self.last,
             next: NIL,

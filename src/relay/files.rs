@@ -55,7 +55,7 @@ impl Relay {
         let quota = self.settings.quota;
         let node = match self.announcing_node(context, session) {
             Ok(node) => node,
-            Err(rejection) => return reply.reject(&rejection),
+            Err(rejection) => return reply.reject(rejection),
         };
         if self
             .index
@@ -64,9 +64,10 @@ impl Relay {
             return reply.ok();
         }
         let Quota { files, bytes, all } = quota;
-        reply.reject(&if self.index.is_full(quota) {
-            Rejection::TooManyFiles(all)
+        reply.reject(if self.index.is_full(quota) {
+            Rejection::TooManyFiles(all as u64)
         } else {
+            let (files, bytes) = (files as u64, bytes as u64);
             Rejection::TooManyFilesOfNode { files, bytes }
         })
     }
@@ -81,7 +82,7 @@ impl Relay {
         match self.announcing_node(context, session) {
             Ok(node) if self.index.remove(node, name) => reply.ok(),
             Ok(_) => reply.not_found(),
-            Err(rejection) => reply.reject(&rejection),
+            Err(rejection) => reply.reject(rejection),
         }
     }
 

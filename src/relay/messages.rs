@@ -19,7 +19,7 @@ impl Relay {
     ) -> ReadNext {
         let (address, is_registered) = match self.reply_address(context, session) {
             Ok(address) => address,
-            Err(rejection) => return reply.reject(&rejection),
+            Err(rejection) => return reply.reject(rejection),
         };
         if let Some((previous, conn)) = session.extended().listens_at.take() {
             self.listeners.remove(&previous, conn);
@@ -27,7 +27,9 @@ impl Relay {
         match self.listeners.insert(address, conn, is_registered) {
             ListenResult::Added => {}
             ListenResult::Replaced(previous) => reply.replaced(previous),
-            ListenResult::Taken => return reply.reject(&Rejection::NodeListens(address)),
+            ListenResult::Taken => {
+                return reply.reject(Rejection::NodeListens(address));
+            }
         }
         session.extended().listens_at = Some((address, conn));
         reply.listening(Listening(address))
@@ -44,14 +46,14 @@ impl Relay {
         let rate = self.settings.message_rate;
         let limiter = session.message_limiter(rate, context.now);
         if !limiter.allows(rate, context.now) {
-            return reply.reject(&Rejection::TooManyMessages(rate));
+            return reply.reject(Rejection::TooManyMessages(rate));
         }
         let from = match self.reply_address(context, session) {
             Ok((from, _)) => from,
-            Err(rejection) => return reply.reject(&rejection),
+            Err(rejection) => return reply.reject(rejection),
         };
         let Some(listener) = self.listeners.get(to) else {
-            return reply.reject(&Rejection::NoListener(*to));
+            return reply.reject(Rejection::NoListener(*to));
         };
         self.counters.messages += 1;
         reply.message(listener, &Delivery { from, text });

@@ -75,6 +75,9 @@ pub struct Relay {
     cookies: Cookies,
     log: RateLimitedLog,
     counters: RelayCounters,
+    /// The epoch of an entry is this number plus the number of the registration that
+    /// created the entry.
+    first_epoch: u64,
 }
 
 impl Relay {
@@ -82,6 +85,7 @@ impl Relay {
     #[must_use]
     pub fn new(settings: RelaySettings, secret: [u8; 32], now: Instant) -> Self {
         Self {
+            first_epoch: first_epoch(&secret),
             cookies: Cookies::new(secret, settings.wrong_cookie_rate, now),
             log: RateLimitedLog::new(settings.log_rate, now),
             settings,
@@ -128,7 +132,7 @@ impl Relay {
             (Request::Stats, Some(_)) => self.stats(context, reply),
             (Request::Help, Some(_)) => reply.help(&VERBS),
             (Request::Quit, Some(_)) => reply.bye(),
-            (Request::Get(_) | Request::Stat(_), Some(_)) => reply.reject(&Rejection::OnlyNode),
+            (Request::Get(_) | Request::Stat(_), Some(_)) => reply.reject(Rejection::OnlyNode),
             (
                 Request::Search(_)
                 | Request::More
@@ -140,7 +144,7 @@ impl Relay {
                 | Request::Get(_)
                 | Request::Stat(_),
                 None,
-            ) => reply.reject(&Rejection::OnlyTcp),
+            ) => reply.reject(Rejection::OnlyTcp),
         }
     }
 }
@@ -215,4 +219,11 @@ impl Role for Relay {
     }
 
     fn drain(&mut self, _: &mut Context<'_, Self>) {}
+}
+
+/// A number that is different in each process, of at most ten digits, so that a
+/// person can read the epochs. It reveals nothing about the `secret`.
+fn first_epoch(secret: &[u8; 32]) -> u64 {
+    let [a, b, c, d, ..] = blake3::derive_key("peerline 2026 epoch of a registration", secret);
+    u32::from_le_bytes([a, b, c, d]).into()
 }

@@ -35,9 +35,9 @@ impl Relay {
                 session.extended().registration = Registration::Rejected;
                 if rejection == Rejection::TooManyNodes {
                     let reason = CloseReason::LimitReached(ResourceLimit::Nodes);
-                    return reply.reject_and_close(&rejection, reason);
+                    return reply.reject_and_close(rejection, reason);
                 }
-                reply.reject(&rejection)
+                reply.reject(rejection)
             }
         }
     }
@@ -72,12 +72,13 @@ impl Relay {
         self.counters.registrations = number;
         if self.directory.len(true) > nodes_before {
             let line = format_args!("node {address} registered by {source}");
-            self.log.tell(now, line);
+            self.log.log(now, line);
         }
         Ok(Registered {
             lease,
             address,
             files: self.index.file_count(slot),
+            epoch: Some(self.first_epoch + self.directory.first_registration(slot)),
         })
     }
 
@@ -115,7 +116,7 @@ impl Relay {
         // the loop removes them.
         self.remove_departed(1);
         let line = format_args!("node {address} unregistered by {source}");
-        self.log.tell(context.now, line);
+        self.log.log(context.now, line);
         Ok(())
     }
 
@@ -142,7 +143,7 @@ impl Relay {
             };
             self.counters.expired += 1;
             let line = format_args!("node {address} did not renew its lease");
-            self.log.tell(now, line);
+            self.log.log(now, line);
         }
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod datagram_budget;
 pub mod inbox;
 pub mod language;
 pub(crate) mod line_codec;
+pub mod requests;
 pub(crate) mod responder;
 pub(crate) mod server;
 pub mod udp_requests;

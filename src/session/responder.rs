@@ -50,22 +50,22 @@ impl<'o, R: Role> Responder<'o, R> {
     pub(crate) fn ok_or_error(&mut self, result: Result<(), Rejection>) -> ReadNext {
         match result {
             Ok(()) => self.ok(),
-            Err(rejection) => self.reject(&rejection),
+            Err(rejection) => self.reject(rejection),
         }
     }
 
     /// The request is not executed.
-    pub(crate) fn reject(&mut self, rejection: &Rejection) -> ReadNext {
+    pub(crate) fn reject(&mut self, rejection: Rejection) -> ReadNext {
         self.line(rejection.reply())
     }
 
     /// The request is not executed, and the connection closes.
     pub(crate) fn reject_and_close(
         &mut self,
-        rejection: &Rejection,
+        rejection: Rejection,
         reason: CloseReason,
     ) -> ReadNext {
-        self.reject(rejection);
+        self.line(rejection.reply());
         ReadNext::Close(reason)
     }
 

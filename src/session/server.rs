@@ -127,7 +127,7 @@ impl fmt::Display for ServerSession {
 
 fn other_protocol<R: Role>(protocol: OtherProtocol, reply: &mut Responder<'_, R>) -> ReadNext {
     let reason = CloseReason::OtherProtocol(protocol);
-    reply.reject_and_close(&Rejection::OtherProtocol(protocol), reason)
+    reply.reject_and_close(Rejection::OtherProtocol(protocol), reason)
 }
 
 fn framing_error<R: Role>(error: FramingError, reply: &mut Responder<'_, R>) -> ReadNext {
@@ -136,7 +136,7 @@ fn framing_error<R: Role>(error: FramingError, reply: &mut Responder<'_, R>) -> 
         FramingError::UnexpectedEof => (Rejection::IncompleteLine, CloseReason::UnexpectedEof),
         FramingError::LineTimeout => (Rejection::LineTimeout, CloseReason::LineTimeout),
     };
-    reply.reject_and_close(&rejection, reason)
+    reply.reject_and_close(rejection, reason)
 }
 
 /// Answers `STATS`: figures that every server has, then those of the role.

@@ -1,4 +1,4 @@
-//! Which files are shared, in the order of their names.
+//! The list of shared files, sorted by name.
 
 use std::mem;
 
@@ -7,72 +7,72 @@ use log::warn;
 use crate::escaped::Escaped;
 use crate::node::ShareTotals;
 use crate::protocol::MaybeHash;
-use crate::share::hasher::Hashed;
-use crate::share::identity::Identity;
+use crate::share::file_identity::FileIdentity;
+use crate::share::hash_worker::HashResult;
 use crate::share::roots::is_within;
-use crate::share::walk::{Found, LeftOut};
+use crate::share::walk::{SkippedEntries, WalkResult};
 
-/// The files of one walk.
+/// The files of the last walk.
 #[derive(Default)]
 pub(super) struct Catalog {
-    /// In the order of the names' bytes.
-    files: Vec<Listed>,
+    /// By name, in byte order.
+    files: Vec<CatalogEntry>,
     bytes: u64,
-    /// How often there was something else than before.
+    /// Number of changes.
     revision: u64,
-    /// What is not shared has been said.
-    warned: bool,
+    /// Whether the warning about skipped entries was logged.
+    has_warned: bool,
 }
 
-/// One file.
-pub(super) struct Listed {
+/// A shared file.
+pub(super) struct CatalogEntry {
     pub(super) name: String,
-    pub(super) identity: Identity,
+    pub(super) identity: FileIdentity,
     pub(super) hash: MaybeHash,
-    /// It was asked for in vain: the next walk asks again.
-    failed: bool,
+    /// The file could not be hashed. The next walk requests the hash again.
+    has_failed: bool,
 }
 
-impl Listed {
-    fn new(name: String, identity: Identity) -> Self {
+impl CatalogEntry {
+    fn new(name: String, identity: FileIdentity) -> Self {
         Self {
             name,
             identity,
             hash: MaybeHash(None),
-            failed: false,
+            has_failed: false,
         }
     }
 }
 
 impl Catalog {
-    /// What was found takes the place of all that was there, or of what was
-    /// `within` a name. `each_content` is told of each file that is new, or another
-    /// one now. No more than a comparison a file: the loop waits.
-    pub(super) fn put(
+    /// Replaces all entries, or those `within` a name, by the files of a walk. Calls
+    /// `request_hash` for each file that is new or changed. Compares each file once,
+    /// because the loop waits.
+    pub(super) fn update(
         &mut self,
-        found: Found,
+        walk: WalkResult,
         within: Option<&str>,
-        mut each_content: impl FnMut(&Listed),
+        mut request_hash: impl FnMut(&CatalogEntry),
     ) {
-        let earlier = mem::take(&mut self.files);
-        let (earlier, mut files) = match within {
-            None => (earlier, Vec::new()),
-            Some(name) => earlier
+        let all = mem::take(&mut self.files);
+        let (old, mut files) = match within {
+            None => (all, Vec::new()),
+            Some(name) => all
                 .into_iter()
                 .partition(|file| is_within(&file.name, name)),
         };
-        let (before, after) = (earlier.len(), found.files.len());
+        let (old_count, new_count) = (old.len(), walk.files.len());
         let mut unchanged = 0;
-        let mut earlier = earlier.into_iter().peekable();
-        files.reserve(after);
-        for (name, identity) in found.files {
-            while earlier.next_if(|file| file.name < name).is_some() {}
-            let same = earlier.next_if(|file| file.name == name && file.identity == identity);
+        let mut old = old.into_iter().peekable();
+        files.reserve(new_count);
+        for (name, identity) in walk.files {
+            while old.next_if(|file| file.name < name).is_some() {}
+            let same = old.next_if(|file| file.name == name && file.identity == identity);
             unchanged += usize::from(same.is_some());
-            // Its hash is known, or on its way.
-            let file = same.filter(|file| !file.failed).unwrap_or_else(|| {
-                let file = Listed::new(name, identity);
-                each_content(&file);
+            // Such an entry has its hash, or the hash was requested.
+            let file = same.filter(|file| !file.has_failed).unwrap_or_else(|| {
+                let file = CatalogEntry::new(name, identity);
+                request_hash(&file);
                 file
             });
             files.push(file);
@@ -80,25 +80,24 @@ impl Catalog {
         if within.is_some() {
             files.sort_by(|a, b| a.name.cmp(&b.name));
         }
-        self.revision += u64::from(unchanged != before || unchanged != after);
+        self.revision += u64::from(unchanged != old_count || unchanged != new_count);
         self.bytes = files.iter().map(|file| file.identity.size).sum();
         self.files = files;
-        self.warn_once(&found.left_out);
+        self.warn_once(&walk.skipped);
     }
 
-    fn warn_once(&mut self, left_out: &LeftOut) {
-        if left_out.count > 0 && !mem::replace(&mut self.warned, true) {
+    fn warn_once(&mut self, skipped: &SkippedEntries) {
+        if skipped.count > 0 && !mem::replace(&mut self.has_warned, true) {
             warn!(
-                "{} not listed: names that cannot be shared, unreadable folders, or more than \
-                 --max-files; the first is {}",
-                left_out.count,
-                Escaped::text(&left_out.first)
+                "{} not shared (invalid name, unreadable folder, or over --max-files); first: {}",
+                skipped.count,
+                Escaped::text(&skipped.first)
             );
         }
     }
 
-    /// The files after the one of this name.
-    pub(super) fn after(&self, name: Option<&str>) -> &[Listed] {
+    /// The files after `name`, or all.
+    pub(super) fn after(&self, name: Option<&str>) -> &[CatalogEntry] {
         let start = match name {
             None => 0,
             Some(name) => self
@@ -108,25 +107,23 @@ impl Catalog {
         &self.files[start..]
     }
 
-    pub(super) fn find(&self, name: &str) -> Option<&Listed> {
-        let place = self.place(name)?;
-        self.files.get(place)
+    pub(super) fn find(&self, name: &str) -> Option<&CatalogEntry> {
+        self.files.get(self.index_of(name)?)
     }
 
-    /// The hash of a content has been found, or not. What is not listed any more
-    /// needs none.
-    pub(super) fn put_hash(&mut self, hashed: Hashed) {
-        let file = self.place(&hashed.name);
-        let file = file.and_then(|place| self.files.get_mut(place));
-        if let Some(file) = file.filter(|file| file.identity == hashed.identity) {
-            file.failed = hashed.hash.is_none();
-            file.hash = MaybeHash(hashed.hash);
-            self.revision += u64::from(!file.failed);
+    /// Stores the hash of a file, unless the file was removed or changed.
+    pub(super) fn set_hash(&mut self, result: &HashResult) {
+        let index = self.index_of(&result.name);
+        let file = index.and_then(|index| self.files.get_mut(index));
+        if let Some(file) = file.filter(|file| file.identity == result.identity) {
+            file.has_failed = result.hash.is_none();
+            file.hash = MaybeHash(result.hash);
+            self.revision += u64::from(!file.has_failed);
         }
     }
 
-    fn place(&self, name: &str) -> Option<usize> {
-        let by_name = |file: &Listed| file.name.as_str().cmp(name);
+    fn index_of(&self, name: &str) -> Option<usize> {
+        let by_name = |file: &CatalogEntry| file.name.as_str().cmp(name);
         self.files.binary_search_by(by_name).ok()
     }
 
@@ -134,21 +131,22 @@ impl Catalog {
         self.revision
     }
 
+    /// The size of all files together.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The file of this name, and those in the folder of this name.
-    pub(super) fn extent(&self, name: &str) -> ShareTotals {
+    /// The totals of the file of this name, or of the folder of this name.
+    pub(super) fn totals(&self, name: &str) -> ShareTotals {
         let folder = format!("{name}/");
         let start = self.files.partition_point(|file| file.name < folder);
         let inside = self.files[start..].iter();
         let inside = inside.take_while(|file| file.name.starts_with(&folder));
-        let mut extent = ShareTotals::default();
+        let mut totals = ShareTotals::default();
         for file in self.find(name).into_iter().chain(inside) {
-            extent.files += 1;
-            extent.bytes += file.identity.size;
+            totals.files += 1;
+            totals.bytes += file.identity.size;
         }
-        extent
+        totals
     }
 }

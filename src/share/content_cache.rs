@@ -1,15 +1,15 @@
-//! ContentCache of small files that were asked for a moment ago, so that the next
-//! one who asks costs no look at the disk.
+//! Small files in memory, so that a request for one needs no access to the disk.
 //!
 //! The rule that must not break: a change that was complete before a request was
-//! sent is seen by its answer. The kernel queues an event before the call that
-//! made the change returns (inotify(7)), so it is enough to take in what is
-//! queued after a request was read and before it is answered; one look is enough
-//! for all requests that were read before the first of them is answered. What
-//! makes no event in the folders on the way to the file (a mapped page, a hard
-//! link, another mount) is seen when the content is read again, [`LIFETIME`]
-//! later. File systems that other hosts write to give no events: there nothing is
-//! kept.
+//! sent is seen by the answer. The kernel queues an event before the call that made
+//! the change returns (inotify(7)). So it is enough to read the queue after a request
+//! was read and before it is answered, once for all requests that came with the same
+//! read.
+//!
+//! Some changes make no event in the folders on the path of the file: those by a
+//! mapped page, a hard link or another mount. They are seen when the content is read
+//! again, [`MAX_AGE`] later. File systems that other hosts write to report no changes
+//! at all: their files are not cached.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -22,14 +22,14 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 
 use crate::protocol::FileName;
 
-/// How long a content is given without reading it again.
-const LIFETIME: Duration = Duration::from_secs(1);
+/// How long a content is used before it is read again.
+const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// Folders that are watched at most, each with those above it.
-const FOLDERS: usize = 1024;
+/// The most watched folders, including the parents of each.
+const MAX_FOLDERS: usize = 1024;
 
-/// All that can change what a name gives.
-const CHANGES: WatchFlags = WatchFlags::MODIFY
+/// Every event that can change the content of a name.
+const EVENTS: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::ATTRIB)
     .union(WatchFlags::MOVE)
     .union(WatchFlags::DELETE)
@@ -38,8 +38,8 @@ const CHANGES: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::ONLYDIR)
     .union(WatchFlags::DONT_FOLLOW);
 
-/// File systems whose changes are all made, and told, on this machine.
-const LOCAL: [u64; 8] = [
+/// Magic numbers of file systems that only this machine can change (statfs(2)).
+const LOCAL_FILE_SYSTEMS: [u64; 8] = [
     0xEF53,      // ext2, ext3, ext4
     0x5846_5342, // xfs
     0x9123_683E, // btrfs
@@ -50,199 +50,206 @@ const LOCAL: [u64; 8] = [
     0x794C_7630, // overlayfs
 ];
 
-/// Room for many events at once.
-const BUFFER: usize = 4096;
+/// Size of the read buffer, for many events.
+const BUFFER_SIZE: usize = 4096;
 
-/// ContentCache by name.
+/// Content by file name.
 pub(super) struct ContentCache {
     inotify: OwnedFd,
-    /// The folder that names are below, as a path.
+    /// The path of the folder, with a `/` at its end.
     root: String,
-    /// By name.
-    kept: HashTable<CachedContent>,
+    entries: HashTable<CachedContent>,
     hasher: RandomState,
-    /// The folders that are watched: what their names in the share begin with.
+    /// The watched folders by watch descriptor. A folder is named by the prefix of its
+    /// files' names, such as `a/b/`.
     folders: HashMap<i32, Box<str>>,
     watched: HashSet<Box<str>>,
+    /// Memory of all entries.
     bytes: usize,
     max_bytes: usize,
-    /// The read whose requests may be answered, and when it was looked.
-    looked: Option<(u64, Instant)>,
+    /// The last read whose requests were looked up, and when the events were read.
+    last_arrival: Option<(u64, Instant)>,
 }
 
-/// A name and, in the same place of memory, what it gives: to look elsewhere is
-/// what takes most of the time.
+/// A file's name and content, in one allocation: a second cache miss would take most
+/// of the time of a look-up.
 struct CachedContent {
-    text: Box<[u8]>,
-    /// How much of the text is the name.
-    name: usize,
-    read: Instant,
+    name_and_content: Box<[u8]>,
+    name_length: usize,
+    /// When the content was read from disk.
+    read_time: Instant,
 }
 
 impl CachedContent {
     fn name(&self) -> &[u8] {
-        &self.text[..self.name]
+        &self.name_and_content[..self.name_length]
     }
 
-    /// The memory that it takes.
+    fn content(&self) -> &[u8] {
+        &self.name_and_content[self.name_length..]
+    }
+
+    /// Its memory, in bytes.
     fn size(&self) -> usize {
-        mem::size_of::<Self>() + self.text.len()
+        mem::size_of::<Self>() + self.name_and_content.len()
     }
 }
 
 impl ContentCache {
-    /// Keeps contents of files below the open folder `root`, `max_bytes` in all;
-    /// nothing if changes there are not told.
+    /// A cache of at most `max_bytes` for the open folder `root`. None if the file
+    /// system does not report all changes.
     pub(super) fn new(root: &OwnedFd, max_bytes: usize) -> Option<Self> {
         #[allow(
             clippy::cast_sign_loss,
             reason = "the type of f_type differs by platform"
         )]
         let kind = rustix::fs::fstatfs(root).ok()?.f_type as u64;
-        if max_bytes == 0 || !LOCAL.contains(&kind) {
+        if max_bytes == 0 || !LOCAL_FILE_SYSTEMS.contains(&kind) {
             return None;
         }
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
-        let mut contents = Self {
+        let mut cache = Self {
             inotify,
             root: format!("/proc/self/fd/{}/", root.as_raw_fd()),
-            kept: HashTable::new(),
+            entries: HashTable::new(),
             hasher: RandomState::new(),
             folders: HashMap::new(),
             watched: HashSet::new(),
             bytes: 0,
             max_bytes,
-            looked: None,
+            last_arrival: None,
         };
-        contents.watch_folder("").then_some(contents)
+        cache.watch_folder("").then_some(cache)
     }
 
-    /// Finds what is kept of a file, for [`ContentCache::bytes`]. `arrival` is
-    /// the number of the last read.
+    /// Looks a file up. Returns an index for [`ContentCache::bytes`]. `arrival` is the
+    /// number of the read that received the request.
     pub(super) fn find(&mut self, name: &FileName<'_>, arrival: u64) -> Option<usize> {
-        let now = match self.looked {
-            Some((read, at)) if read == arrival => at,
+        let now = match self.last_arrival {
+            Some((last, time)) if last == arrival => time,
             _ => {
-                self.take_changes();
+                self.handle_events();
                 let now = Instant::now();
-                self.looked = Some((arrival, now));
+                self.last_arrival = Some((arrival, now));
                 now
             }
         };
         let name = name.as_str().as_bytes();
-        let is_it = |kept: &CachedContent| kept.name() == name;
-        let place = self
-            .kept
-            .find_bucket_index(self.hasher.hash_one(name), is_it)?;
-        let read = self.kept.get_bucket(place)?.read;
-        (now.saturating_duration_since(read) < LIFETIME).then_some(place)
+        let has_name = |entry: &CachedContent| entry.name() == name;
+        let hash = self.hasher.hash_one(name);
+        let index = self.entries.find_bucket_index(hash, has_name)?;
+        let read_time = self.entries.get_bucket(index)?.read_time;
+        (now.saturating_duration_since(read_time) < MAX_AGE).then_some(index)
     }
 
-    /// What [`ContentCache::find`] has found.
-    pub(super) fn bytes(&self, place: usize) -> &[u8] {
-        self.kept
-            .get_bucket(place)
-            .map_or(&[], |kept| &kept.text[kept.name..])
+    /// The content at an index of [`ContentCache::find`].
+    pub(super) fn bytes(&self, index: usize) -> &[u8] {
+        let entry = self.entries.get_bucket(index);
+        entry.map_or(&[], CachedContent::content)
     }
 
-    /// Before a file is opened: makes sure that its changes are noticed from now
-    /// on. Returns false if they cannot be.
+    /// Watches the folders on the path of a file. To be called before the file is
+    /// opened. Returns false if changes would go unnoticed.
     pub(super) fn watch(&mut self, name: &FileName<'_>) -> bool {
         let name = name.as_str();
-        if self.watched.len() + name.matches('/').count() >= FOLDERS {
-            self.forget_folders();
+        if self.watched.len() + name.matches('/').count() >= MAX_FOLDERS {
+            self.remove_watches();
         }
-        // From the top down: a folder that is exchanged afterwards is noticed.
+        // From the top down, so that a later replacement of a folder makes an event.
         let folders = name.match_indices('/').map(|(at, _)| &name[..=at]);
         std::iter::once("")
             .chain(folders)
             .all(|folder| self.watched.contains(folder) || self.watch_folder(folder))
     }
 
-    /// Keeps a content that was read, since `since`, after [`ContentCache::watch`].
-    pub(super) fn keep(&mut self, name: &FileName<'_>, bytes: &[u8], since: Instant) {
+    /// Inserts a content that was read at `read_time`, after [`ContentCache::watch`].
+    pub(super) fn insert(&mut self, name: &FileName<'_>, bytes: &[u8], read_time: Instant) {
         let name = name.as_str().as_bytes();
-        self.forget(name);
-        let kept = CachedContent {
-            text: [name, bytes].concat().into(),
-            name: name.len(),
-            read: since,
+        self.remove(name);
+        let entry = CachedContent {
+            name_and_content: [name, bytes].concat().into(),
+            name_length: name.len(),
+            read_time,
         };
-        if self.bytes + kept.size() > self.max_bytes {
-            self.forget_all();
+        if self.bytes + entry.size() > self.max_bytes {
+            self.clear();
         }
-        if kept.size() <= self.max_bytes {
-            self.bytes += kept.size();
+        if entry.size() <= self.max_bytes {
+            self.bytes += entry.size();
             let hasher = &self.hasher;
-            let hash = |kept: &CachedContent| hasher.hash_one(kept.name());
-            self.kept.insert_unique(hash(&kept), kept, hash);
+            let hash = |entry: &CachedContent| hasher.hash_one(entry.name());
+            self.entries.insert_unique(hash(&entry), entry, hash);
         }
     }
 
-    pub(super) fn forget_all(&mut self) {
-        self.kept.clear();
+    /// Removes all entries.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
         self.bytes = 0;
     }
 
-    fn forget(&mut self, name: &[u8]) {
-        let is_it = |kept: &CachedContent| kept.name() == name;
-        if let Ok(entry) = self.kept.find_entry(self.hasher.hash_one(name), is_it) {
-            let (kept, _) = entry.remove();
-            self.bytes -= kept.size();
+    fn remove(&mut self, name: &[u8]) {
+        let has_name = |entry: &CachedContent| entry.name() == name;
+        let hash = self.hasher.hash_one(name);
+        if let Ok(entry) = self.entries.find_entry(hash, has_name) {
+            let (entry, _) = entry.remove();
+            self.bytes -= entry.size();
         }
     }
 
-    /// Takes in what has changed.
-    fn take_changes(&mut self) {
-        // Mostly nothing has. To ask for its size costs less than to read nothing.
+    /// Reads the queued events and removes the entries that have changed.
+    fn handle_events(&mut self) {
+        // The queue is empty most of the time. FIONREAD costs less than a read that
+        // fails.
         if rustix::io::ioctl_fionread(&self.inotify) == Ok(0) {
             return;
         }
-        let mut buffer = [MaybeUninit::uninit(); BUFFER];
+        let mut buffer = [MaybeUninit::uninit(); BUFFER_SIZE];
         let mut names = Vec::new();
-        let mut all = false;
+        let mut affects_all = false;
         let mut events = Reader::new(&self.inotify, &mut buffer);
         while let Ok(event) = events.next() {
-            // Of a folder: what is below it has other names now, or none. Lost
-            // events may have been about anything.
+            // If a folder was moved or deleted, the names of its files are void. An
+            // overflow has lost events about unknown files.
             let name = event.file_name().and_then(|name| name.to_str().ok());
-            let many = ReadFlags::ISDIR | ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED;
+            let many_files = ReadFlags::ISDIR | ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED;
             match (self.folders.get(&event.wd()), name) {
-                (Some(folder), Some(name)) if !event.events().intersects(many) => {
+                (Some(folder), Some(name)) if !event.events().intersects(many_files) => {
                     names.push(format!("{folder}{name}"));
                 }
                 (None, _) if !event.events().contains(ReadFlags::QUEUE_OVERFLOW) => {}
-                _ => all = true,
+                _ => affects_all = true,
             }
         }
-        if all {
-            self.forget_folders();
+        if affects_all {
+            self.remove_watches();
         }
         for name in names {
-            self.forget(name.as_bytes());
+            self.remove(name.as_bytes());
         }
     }
 
     fn watch_folder(&mut self, folder: &str) -> bool {
         let path = format!("{}{folder}", self.root);
-        match inotify::add_watch(&self.inotify, path.as_str(), CHANGES) {
-            // Seen under another name, by a bind mount: events tell only one.
+        match inotify::add_watch(&self.inotify, path.as_str(), EVENTS) {
+            // A bind mount has shown the same folder under another name: events would
+            // name only one of them.
             Ok(watch) if self.folders.contains_key(&watch) => false,
             Ok(watch) => {
                 self.folders.insert(watch, folder.into());
                 self.watched.insert(folder.into());
                 true
             }
-            // A link, or no more watches.
+            // The folder is a symbolic link, or there are no more watches.
             Err(_) => false,
         }
     }
 
-    fn forget_folders(&mut self) {
-        self.forget_all();
+    fn remove_watches(&mut self) {
+        self.clear();
         self.watched.clear();
         for (watch, _) in self.folders.drain() {
-            // It may be gone already.
+            // This fails if the folder was deleted.
             let _ = inotify::remove_watch(&self.inotify, watch);
         }
     }

@@ -1,6 +1,6 @@
-//! The share that is on this machine: a folder, and what is added to it.
+//! The node's folder as a [`Share`], with the files and folders that are added to
+//! it at run time.
 
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,155 +9,145 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use rustix::io::{Errno, pread};
-
 use crate::escaped::Escaped;
 use crate::node::{AddError, AddSummary, FileContent, RemoveSummary, Share, Unavailable};
 use crate::protocol::{FileItem, FileName, FileStat, MaybeHash};
 use crate::share::catalog::Catalog;
-use crate::share::content_cache::ContentCache;
-use crate::share::hasher::{HashJob, Hashed, Hasher};
-use crate::share::open_beneath::Opened;
+use crate::share::content_reader::{ContentReader, unavailable};
+use crate::share::hash_worker::{HashRequest, HashResult, HashWorker};
 use crate::share::root::Root;
-use crate::share::roots::Roots;
-use crate::share::scanner::{PAUSE, Scanner, Walked};
-use crate::share::walk::{Found, Walk};
-use crate::share::watch::Watch;
+use crate::share::roots::{Roots, add_error};
+use crate::share::scan_worker::{SCAN_DELAY, ScanResult, ScanWorker};
+use crate::share::walk::{Walk, WalkResult};
+use crate::share::watch::FolderWatch;
 
-/// A list is made anew after this time even if no change was noticed: other
-/// hosts of a network file system are not.
-const TRUSTED: Duration = Duration::from_secs(60);
+/// A list of files older than this is made again even without an event: inotify
+/// reports no changes by other hosts of a network file system.
+const MAX_LIST_AGE: Duration = Duration::from_secs(60);
 
-/// Files up to this size leave in one write together with their header.
-const SMALL: usize = 64 * 1024;
-
-/// What is found out beside the loop.
-pub enum Finding {
-    /// What is there.
-    Walked(Walked),
-    /// What is in a file.
-    Hashed(Hashed),
+/// A result of a worker thread.
+pub enum ShareUpdate {
+    /// The files of the share.
+    Scan(ScanResult),
+    /// The hash of a file.
+    Hash(HashResult),
 }
 
-/// What to share of a folder.
+/// The settings of a share.
 #[derive(Clone, Copy, Debug)]
 pub struct FolderSettings {
-    /// Files and folders whose names start with a dot as well.
+    /// Shares files and folders whose names start with a dot.
     pub hidden: bool,
-    /// The most files in a list.
+    /// The most files in the list.
     pub max_files: usize,
-    /// The most bytes of small files to keep in memory.
-    pub max_kept: usize,
+    /// The most bytes of small files in memory.
+    pub max_cached: usize,
 }
 
-/// A folder and its sub-folders, and what is shared beside it.
+/// A folder with its sub-folders, and what was added to it.
 pub struct Folder {
     roots: Arc<Roots>,
     max_files: usize,
     catalog: Catalog,
-    /// The revision when it was last asked for.
-    seen: u64,
-    watch: Arc<Watch>,
-    /// Walks are wanted here.
-    walks: Sender<Arc<Roots>>,
-    /// One is wanted, and has not been heard of.
-    is_walking: bool,
-    /// When one was heard of.
-    walked: Instant,
-    /// Hashes are wanted here.
-    jobs: Sender<HashJob>,
+    /// The revision at the last call of [`Share::revision`].
+    last_revision: u64,
+    watch: Arc<FolderWatch>,
+    scan_requests: Sender<Arc<Roots>>,
+    /// A scan was requested and has no result yet.
+    is_scan_pending: bool,
+    /// When the last scan ended.
+    last_scan: Instant,
+    hash_requests: Sender<HashRequest>,
     /// Until they are started.
-    workers: Option<(Scanner, Hasher)>,
-    /// Small files of the node's own folder that were asked for lately, if changes
-    /// are told.
-    contents: Option<ContentCache>,
-    /// The last small file's content; one byte more than the largest.
-    small: Box<[u8]>,
+    workers: Option<(ScanWorker, HashWorker)>,
+    reader: ContentReader,
 }
 
 impl Folder {
     /// Shares the folder at `path`.
     ///
     /// # Errors
-    /// It is no folder, or cannot be read.
+    /// It is not a folder, or cannot be read.
     pub fn open(path: &Path, settings: FolderSettings) -> io::Result<Self> {
-        let own = Root::folder(path, None)?;
-        let watch = Arc::new(Watch::new());
-        let (walks, scanner) = Scanner::new(settings.max_files, Arc::clone(&watch));
-        let (jobs, hasher) = Hasher::new();
-        let contents = ContentCache::new(own.opened(), settings.max_kept);
-        let roots = Arc::new(Roots::new(own, settings.hidden));
-        let first = scanner.walk(Arc::clone(&roots));
+        let main = Root::folder(path, None)?;
+        let watch = Arc::new(FolderWatch::new());
+        let (scan_requests, scan_worker) = ScanWorker::new(settings.max_files, Arc::clone(&watch));
+        let (hash_requests, hash_worker) = HashWorker::new();
+        let reader = ContentReader::new(&main, settings.max_cached);
+        let roots = Arc::new(Roots::new(main, settings.hidden));
+        let first_scan = scan_worker.scan(Arc::clone(&roots));
         let mut folder = Self {
             roots,
             max_files: settings.max_files,
             catalog: Catalog::default(),
-            seen: 0,
+            last_revision: 0,
             watch,
-            walks,
-            is_walking: false,
-            walked: Instant::now(),
-            jobs,
-            workers: Some((scanner, hasher)),
-            contents,
-            small: vec![0; SMALL + 1].into(),
+            scan_requests,
+            is_scan_pending: false,
+            last_scan: Instant::now(),
+            hash_requests,
+            workers: Some((scan_worker, hash_worker)),
+            reader,
         };
-        folder.take_in(first);
+        folder.on_scan_result(first_scan);
         Ok(folder)
     }
 
-    /// Where it is.
+    /// The path of the node's folder.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.roots.own().path()
+        self.roots.main().location()
     }
 
-    /// What looks at the disk beside the loop, to be started; what is found is for
+    /// The worker threads, to be started once. Their results are for
     /// [`Share::on_message`].
-    pub fn workers(&mut self) -> Option<(Scanner, Hasher)> {
+    pub fn take_workers(&mut self) -> Option<(ScanWorker, HashWorker)> {
         self.workers.take()
     }
 
-    /// Something to wait on: when it is readable, tell [`Share::on_external_event`].
+    /// A descriptor to poll. When it is readable, call [`Share::on_external_event`].
     #[must_use]
-    pub fn changes(&self) -> Option<OwnedFd> {
-        self.watch.descriptor()
+    pub fn inotify_fd(&self) -> Option<OwnedFd> {
+        self.watch.inotify_fd()
     }
 
-    /// Asks for a walk if the list may be wrong.
+    /// Requests a scan if the list of files may be out of date.
     fn refresh(&mut self) {
-        if self.watch.has_changed() || !self.watch.works() || self.walked.elapsed() >= TRUSTED {
-            self.ask();
+        if self.watch.has_changed()
+            || !self.watch.is_complete()
+            || self.last_scan.elapsed() >= MAX_LIST_AGE
+        {
+            self.request_scan();
         }
     }
 
-    fn ask(&mut self) {
-        if !self.is_walking {
-            self.is_walking = self.walks.send(Arc::clone(&self.roots)).is_ok();
+    fn request_scan(&mut self) {
+        if !self.is_scan_pending {
+            self.is_scan_pending = self.scan_requests.send(Arc::clone(&self.roots)).is_ok();
         }
     }
 
-    /// A walk is over. If it failed, the list is the one of before, which is nearer
-    /// to the truth than a part of this one.
-    fn take_in(&mut self, walked: Walked) {
-        self.walked = Instant::now();
-        self.is_walking = false;
-        match walked.found {
-            Ok(found) if Arc::ptr_eq(&walked.roots, &self.roots) => self.put(found, None),
-            Ok(_) | Err(_) => self.watch.note(),
+    /// After a failed scan the list stays: it is closer to the truth than a part of
+    /// the new one.
+    fn on_scan_result(&mut self, result: ScanResult) {
+        self.last_scan = Instant::now();
+        self.is_scan_pending = false;
+        match result.files {
+            Ok(files) if Arc::ptr_eq(&result.roots, &self.roots) => self.update(files, None),
+            Ok(_) | Err(_) => self.watch.mark_changed(),
         }
         if self.watch.has_changed() {
-            self.ask();
+            self.request_scan();
         }
     }
 
-    /// Lists what was found, and asks for the hashes.
-    fn put(&mut self, found: Found, within: Option<&str>) {
-        let (roots, jobs) = (&self.roots, &self.jobs);
-        self.catalog.put(found, within, |file| {
-            if let Some(root) = roots.owner(&file.name) {
-                // If nobody computes hashes, there are none.
-                let _ = jobs.send(HashJob {
+    /// Updates the list within a name, or all of it, and requests missing hashes.
+    fn update(&mut self, files: WalkResult, within: Option<&str>) {
+        let (roots, hash_requests) = (&self.roots, &self.hash_requests);
+        self.catalog.update(files, within, |file| {
+            if let Some(root) = roots.root_of(&file.name) {
+                // Without a hash worker there are no hashes.
+                let _ = hash_requests.send(HashRequest {
                     root: Arc::downgrade(root),
                     name: file.name.clone(),
                     identity: file.identity,
@@ -166,100 +156,32 @@ impl Folder {
         });
     }
 
-    /// Other places are shared now than before; the difference is what is `found`
-    /// within a name.
-    fn rearrange(&mut self, roots: Roots, found: Found, name: &FileName<'_>) {
+    /// Replaces the roots; `files` are now shared within `name`.
+    fn set_roots(&mut self, roots: Roots, files: WalkResult, name: &FileName<'_>) {
         self.roots = Arc::new(roots);
-        self.put(found, Some(name.as_str()));
-        if let Some(contents) = &mut self.contents {
-            contents.forget_all();
-        }
-        // There may be room for others now.
-        self.watch.note();
-    }
-
-    fn open_shared(&self, name: &FileName<'_>) -> Result<Opened, Unavailable> {
-        self.roots
-            .find(name)
-            .ok_or(Unavailable::NotFound)?
-            .open(name.as_str())
-            .map_err(|error| unavailable(&error))
-    }
-
-    /// Reads a file that was small when it was opened. Returns nothing if it is
-    /// not small any more.
-    fn read_small(&mut self, file: &File, expected: u64) -> Result<Option<usize>, Errno> {
-        let mut length = 0;
-        while length < self.small.len() {
-            match pread(file, &mut self.small[length..], length as u64) {
-                Ok(0) => return Ok(Some(length)),
-                Ok(read) => length += read,
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(error),
-            }
-            // The whole file as it was: no need to ask for its end.
-            if length as u64 == expected {
-                return Ok(Some(length));
-            }
-        }
-        Ok(None)
+        self.update(files, Some(name.as_str()));
+        self.reader.clear_cache();
+        // A truncated list may have room for other files now.
+        self.watch.mark_changed();
     }
 }
 
 impl Share for Folder {
     type File = File;
-    type Finding = Finding;
+    type Finding = ShareUpdate;
 
     fn open(
         &mut self,
         name: &FileName<'_>,
         arrival: u64,
     ) -> Result<FileContent<'_, File>, Unavailable> {
-        let kept = self.contents.as_mut();
-        if let Some(place) = kept.and_then(|contents| contents.find(name, arrival)) {
-            let bytes = self
-                .contents
-                .as_ref()
-                .map_or(&[][..], |contents| contents.bytes(place));
-            return Ok(FileContent::Small(bytes));
-        }
-        let since = Instant::now();
-        let kept = self.contents.as_mut().filter(|_| self.roots.is_own(name));
-        let may_keep = kept.is_some_and(|contents| contents.watch(name));
-        let Opened {
-            file,
-            identity,
-            is_direct,
-        } = self.open_shared(name)?;
-        let size = identity.size;
-        if size > SMALL as u64 {
-            return Ok(FileContent::Large { size, file });
-        }
-        match self
-            .read_small(&file, size)
-            .map_err(|error| unavailable(&error.into()))?
-        {
-            Some(length) => {
-                let bytes = &self.small[..length];
-                if let Some(contents) = &mut self.contents
-                    && may_keep
-                    && is_direct
-                {
-                    contents.keep(name, bytes, since);
-                }
-                Ok(FileContent::Small(bytes))
-            }
-            None => {
-                let size = file.metadata().map_err(|error| unavailable(&error))?.len();
-                Ok(FileContent::Large { size, file })
-            }
-        }
+        self.reader.open(&self.roots, name, arrival)
     }
 
-    fn list(&mut self, after: Option<&str>, most: usize, each: &mut dyn FnMut(&FileItem<'_>)) {
-        for file in self.catalog.after(after).iter().take(most) {
+    fn list(&mut self, after: Option<&str>, max: usize, visit: &mut dyn FnMut(&FileItem<'_>)) {
+        for file in self.catalog.after(after).iter().take(max) {
             if let Ok(name) = FileName::parse(&file.name) {
-                each(&FileItem {
+                visit(&FileItem {
                     size: file.identity.size,
                     hash: file.hash,
                     holders: 1,
@@ -271,40 +193,41 @@ impl Share for Folder {
 
     fn revision(&mut self) -> u64 {
         self.refresh();
-        self.seen = self.catalog.revision();
-        self.seen
+        self.last_revision = self.catalog.revision();
+        self.last_revision
     }
 
     fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable> {
-        let identity = self.open_shared(name)?.identity;
-        let listed = self.catalog.find(name.as_str());
-        let known = listed.filter(|file| file.identity == identity);
+        let file = self.roots.open(name).map_err(|error| unavailable(&error))?;
+        let identity = file.identity;
+        let entry = self.catalog.find(name.as_str());
+        let entry = entry.filter(|entry| entry.identity == identity);
         Ok(FileStat {
             size: identity.size,
-            hash: known.map_or(MaybeHash(None), |file| file.hash),
+            hash: entry.map_or(MaybeHash(None), |entry| entry.hash),
             mtime: identity.mtime,
         })
     }
 
-    fn on_message(&mut self, finding: Finding) -> Option<Duration> {
+    fn on_message(&mut self, update: ShareUpdate) -> Option<Duration> {
         let before = self.catalog.revision();
-        let pause = match finding {
-            // It has waited already.
-            Finding::Walked(walked) => {
-                self.take_in(walked);
+        let delay = match update {
+            // The worker has waited already.
+            ShareUpdate::Scan(result) => {
+                self.on_scan_result(result);
                 Duration::ZERO
             }
-            Finding::Hashed(hashed) => {
-                self.catalog.put_hash(hashed);
-                PAUSE
+            ShareUpdate::Hash(result) => {
+                self.catalog.set_hash(&result);
+                SCAN_DELAY
             }
         };
-        (self.catalog.revision() != before).then_some(pause)
+        (self.catalog.revision() != before).then_some(delay)
     }
 
     fn on_external_event(&mut self) -> Option<Duration> {
         self.refresh();
-        (self.catalog.revision() != self.seen).then_some(PAUSE)
+        (self.catalog.revision() != self.last_revision).then_some(SCAN_DELAY)
     }
 
     fn count(&mut self, after: Option<&str>) -> u64 {
@@ -319,10 +242,6 @@ impl Share for Folder {
     }
 
     fn add(&mut self, path: &str) -> Result<AddSummary, AddError> {
-        let refused = |why: &dyn fmt::Display| {
-            let path = Escaped::text(path);
-            AddError(format!("cannot share {path}: {why}"))
-        };
         let mut roots = Roots::clone(&self.roots);
         let name = roots.add(path)?;
         let walk = Walk {
@@ -330,60 +249,34 @@ impl Share for Folder {
             max_files: self.max_files,
             watch: &self.watch,
         };
-        // Who asks wants to know how many files that makes.
-        let found = walk
+        // The walk is done here and not by the worker: the reply has the totals.
+        let files = walk
             .within(&name)
-            .map_err(|_| refused(&"too many open files; try again later"))?;
-        let listed = self.catalog.after(None).len() as u64;
-        let others = listed - self.catalog.extent(name.as_str()).files;
-        if found.is_cut || others + found.files.len() as u64 > self.max_files as u64 {
-            let most = self.max_files;
-            return Err(refused(&format_args!(
-                "it makes more than {most} files; see --max-files"
-            )));
+            .map_err(|_| add_error(path, &"too many open files; try again later"))?;
+        let total = self.catalog.after(None).len() as u64;
+        let others = total - self.catalog.totals(name.as_str()).files;
+        if files.is_truncated || others + files.files.len() as u64 > self.max_files as u64 {
+            let max = self.max_files;
+            let why = format_args!("it makes more than {max} files; see --max-files");
+            return Err(add_error(path, &why));
         }
-        self.rearrange(roots, found, &name);
-        let extent = self.catalog.extent(name.as_str());
-        Ok(AddSummary {
-            name,
-            totals: extent,
-        })
+        self.set_roots(roots, files, &name);
+        let totals = self.catalog.totals(name.as_str());
+        Ok(AddSummary { name, totals })
     }
 
     fn remove(&mut self, name: &FileName<'_>) -> Result<RemoveSummary, AddError> {
-        let extent = self.catalog.extent(name.as_str());
-        let is_shared = extent.files > 0 || self.roots.is_added(name);
-        // Not everything that is shared is listed.
-        if !is_shared && self.open_shared(name).is_err() {
+        let totals = self.catalog.totals(name.as_str());
+        let is_shared = totals.files > 0 || self.roots.is_added(name);
+        // A shared file may be missing in the list.
+        if !is_shared && self.roots.open(name).is_err() {
             let name = Escaped::text(name.as_str());
             return Err(AddError(format!("{name} is not shared here")));
         }
         let mut roots = Roots::clone(&self.roots);
         roots.remove(name);
-        self.rearrange(roots, Found::default(), name);
+        self.set_roots(roots, WalkResult::default(), name);
         let name = name.clone().into_owned();
-        Ok(RemoveSummary {
-            name,
-            totals: extent,
-        })
-    }
-}
-
-fn unavailable(error: &io::Error) -> Unavailable {
-    match Errno::from_io_error(error) {
-        // Among them: a link that leads out, a part that is no folder, a socket.
-        Some(
-            Errno::NOENT
-            | Errno::NOTDIR
-            | Errno::XDEV
-            | Errno::LOOP
-            | Errno::NXIO
-            | Errno::ISDIR
-            | Errno::NAMETOOLONG
-            | Errno::NODEV,
-        ) => Unavailable::NotFound,
-        Some(Errno::ACCESS | Errno::PERM) => Unavailable::NotAllowed,
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => Unavailable::Busy,
-        _ => Unavailable::Failed(error.to_string()),
+        Ok(RemoveSummary { name, totals })
     }
 }

@@ -1,8 +1,8 @@
-//! Hashes that were computed once, kept on disk so that a restart computes none
-//! again. One line a content: its identity, then its hash.
+//! Hashes on disk, so that a restart does not compute them again. The file has a
+//! line for each content: its identity, then its hash.
 //!
-//! Each line is appended as soon as it is known, with one write: whatever ends the
-//! program, and whoever else keeps hashes in the same file, no line is lost.
+//! Each line is appended with one write as soon as the hash is known. So no line is
+//! lost if the program is killed or several programs use the same file.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -12,99 +12,102 @@ use std::path::{Path, PathBuf};
 use log::{debug, warn};
 
 use crate::protocol::ContentHash;
-use crate::share::identity::Identity;
+use crate::share::file_identity::FileIdentity;
 
-/// Lines that are kept; beyond it, only those that were used since the start.
-const MAX_CONTENTS: usize = 1_000_000;
+/// The most lines in the file. If there are more, only the entries that were used
+/// since the start stay.
+const MAX_ENTRIES: usize = 1_000_000;
 
-/// What is known, and where it is kept.
+/// Hashes by identity, in memory and on disk.
 pub(super) struct HashCache {
-    /// As it was at the start.
-    known: HashMap<Identity, ContentHash>,
-    /// What was asked for or found since.
-    used: HashMap<Identity, ContentHash>,
-    kept: Option<CachedHash>,
+    /// The content of the file at the start.
+    loaded: HashMap<FileIdentity, ContentHash>,
+    /// Entries that were looked up or inserted since the start.
+    used: HashMap<FileIdentity, ContentHash>,
+    /// None if there is no file, or writing to it has failed.
+    file: Option<HashCacheFile>,
 }
 
-/// The file, and how many lines it has.
-struct CachedHash {
+/// The open file.
+struct HashCacheFile {
     path: PathBuf,
     file: File,
+    /// Number of its lines.
     lines: usize,
 }
 
 impl HashCache {
-    /// Reads the cache; without a path nothing is kept.
+    /// Reads the file. Without a path the cache is in memory only.
     pub(super) fn load(path: Option<PathBuf>) -> Self {
-        let loaded = path.and_then(|path| match CachedHash::open(&path) {
-            Ok(loaded) => Some(loaded),
+        let opened = path.and_then(|path| match HashCacheFile::open(&path) {
+            Ok(opened) => Some(opened),
             Err(error) => {
-                warn!("hashes are not kept in {}: {error}", path.display());
+                warn!("cannot open hash cache {}: {error}", path.display());
                 None
             }
         });
-        let (kept, known) = loaded.unzip();
+        let (file, loaded) = opened.unzip();
         Self {
-            known: known.unwrap_or_default(),
+            loaded: loaded.unwrap_or_default(),
             used: HashMap::new(),
-            kept,
+            file,
         }
     }
 
-    pub(super) fn get(&mut self, identity: &Identity) -> Option<ContentHash> {
+    pub(super) fn get(&mut self, identity: &FileIdentity) -> Option<ContentHash> {
         let hash = *self
             .used
             .get(identity)
-            .or_else(|| self.known.get(identity))?;
+            .or_else(|| self.loaded.get(identity))?;
         self.used.insert(*identity, hash);
         Some(hash)
     }
 
-    pub(super) fn put(&mut self, identity: Identity, hash: ContentHash) {
-        // ContentCache that change for months are not all of use.
-        if self.used.len() >= MAX_CONTENTS {
+    pub(super) fn insert(&mut self, identity: FileIdentity, hash: ContentHash) {
+        // A node that runs for months must not collect old versions of its files.
+        if self.used.len() >= MAX_ENTRIES {
             self.used.clear();
         }
         self.used.insert(identity, hash);
-        self.keep(|kept, _| kept.append(identity, hash));
+        self.with_file(|file, _| file.append(identity, hash));
     }
 
-    /// Whether this is the file that the cache itself is in: it would be another
-    /// one as soon as its hash is kept.
-    pub(super) fn is_in(&self, identity: &Identity) -> bool {
-        let kept = self.kept.as_ref();
-        let metadata = kept.and_then(|kept| kept.file.metadata().ok());
-        metadata.is_some_and(|own| Identity::from(&own).is_same_file(identity))
+    /// Whether this is the cache file itself. Each new entry changes that file, so its
+    /// hash would never be up to date.
+    pub(super) fn is_stored_in(&self, identity: &FileIdentity) -> bool {
+        let file = self.file.as_ref();
+        let metadata = file.and_then(|file| file.file.metadata().ok());
+        metadata.is_some_and(|own| FileIdentity::from(&own).is_same_file(identity))
     }
 
-    /// Nothing is asked for just now: time to throw away what is too much.
-    pub(super) fn tidy(&mut self) {
-        self.keep(|kept, used| match kept.lines {
-            0..=MAX_CONTENTS => Ok(()),
-            _ => kept.replace(used),
+    /// Removes unused entries from a file that is too long. To be called when idle.
+    pub(super) fn compact(&mut self) {
+        self.with_file(|file, used| match file.lines {
+            0..=MAX_ENTRIES => Ok(()),
+            _ => file.rewrite(used),
         });
     }
 
-    /// If it fails, nothing is kept any more.
-    fn keep(
+    /// Writes to the file, if there is one. After an error it is not used again.
+    fn with_file(
         &mut self,
-        act: impl FnOnce(&mut CachedHash, &HashMap<Identity, ContentHash>) -> io::Result<()>,
+        write: impl FnOnce(&mut HashCacheFile, &HashMap<FileIdentity, ContentHash>) -> io::Result<()>,
     ) {
-        let Some(kept) = &mut self.kept else { return };
-        if let Err(error) = act(kept, &self.used) {
-            warn!("hashes cannot be kept in {}: {error}", kept.path.display());
-            self.kept = None;
+        let Some(file) = &mut self.file else { return };
+        if let Err(error) = write(file, &self.used) {
+            warn!("cannot write hash cache {}: {error}", file.path.display());
+            self.file = None;
         }
     }
 }
 
-impl CachedHash {
-    /// Opens the file, or makes it, and reads what is in it. If it cannot be read,
-    /// or a line of it, that is as good as none.
-    fn open(path: &Path) -> io::Result<(Self, HashMap<Identity, ContentHash>)> {
-        // /dev/null is not to be filled, and a FIFO would not open.
+impl HashCacheFile {
+    /// Opens or creates the file, and reads it. Invalid lines, and a file that cannot
+    /// be read, are ignored.
+    fn open(path: &Path) -> io::Result<(Self, HashMap<FileIdentity, ContentHash>)> {
+        // The open of a FIFO would block.
         if path.exists() && !path.is_file() {
-            return Err(io::Error::other("it is no file"));
+            return Err(io::Error::other("not a regular file"));
         }
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -114,28 +117,32 @@ impl CachedHash {
             let (identity, hash) = line.rsplit_once(' ')?;
             Some((identity.parse().ok()?, hash.parse().ok()?))
         });
-        let known: HashMap<_, _> = lines.collect();
-        let mut kept = Self {
+        let loaded: HashMap<_, _> = lines.collect();
+        let mut opened = Self {
             path: path.to_owned(),
             file: OpenOptions::new().append(true).create(true).open(path)?,
             lines: text.lines().count(),
         };
         if !text.is_empty() && !text.ends_with('\n') {
-            // The disk was full: what follows is not to be a part of that line.
-            kept.file.write_all(b"\n")?;
+            // The last line is incomplete, perhaps because the disk was full.
+            opened.file.write_all(b"\n")?;
         }
-        debug!("{} hashes are known from {}", known.len(), path.display());
-        Ok((kept, known))
+        debug!(
+            "hash cache {}: {} entries loaded",
+            path.display(),
+            loaded.len()
+        );
+        Ok((opened, loaded))
     }
 
-    fn append(&mut self, identity: Identity, hash: ContentHash) -> io::Result<()> {
+    fn append(&mut self, identity: FileIdentity, hash: ContentHash) -> io::Result<()> {
         self.lines += 1;
         self.file
             .write_all(format!("{identity} {hash}\n").as_bytes())
     }
 
-    /// In its place: whoever else appends to it goes on to do so.
-    fn replace(&mut self, all: &HashMap<Identity, ContentHash>) -> io::Result<()> {
+    /// Rewrites the file in place: other programs may have it open to append.
+    fn rewrite(&mut self, all: &HashMap<FileIdentity, ContentHash>) -> io::Result<()> {
         self.file.set_len(0)?;
         self.lines = all.len();
         let mut file = BufWriter::new(&self.file);
@@ -150,49 +157,49 @@ impl CachedHash {
 mod tests {
     use super::*;
 
-    fn identity(ctime: u32) -> Identity {
+    fn identity(ctime: u32) -> FileIdentity {
         format!("1 2 3 4 5 {ctime}").parse().unwrap()
     }
 
     #[test]
-    fn what_was_kept_is_known_again_and_what_is_broken_is_not() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("deep/hashes");
+    fn a_reload_keeps_valid_lines_and_ignores_broken_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/hashes");
         let hash = ContentHash(*blake3::hash(b"content").as_bytes());
-        // Two at once, and each line is there as soon as it is known.
+        // Two caches append to the file at the same time.
         let mut cache = HashCache::load(Some(path.clone()));
         let mut other = HashCache::load(Some(path.clone()));
-        cache.put(identity(1), hash);
-        other.put(identity(2), hash);
+        cache.insert(identity(1), hash);
+        other.insert(identity(2), hash);
         let mut text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, format!("1 2 3 4 5 1 {hash}\n1 2 3 4 5 2 {hash}\n"));
         text.push_str("1 2 3 4 5 6 nonsense\n\n7 8\n1 2 3 4 5 3 cut");
         fs::write(&path, text).unwrap();
         let mut cache = HashCache::load(Some(path.clone()));
-        assert_eq!(cache.known.len(), 2);
+        assert_eq!(cache.loaded.len(), 2);
         assert_eq!(cache.get(&identity(1)), Some(hash));
         assert_eq!(cache.get(&identity(2)), Some(hash));
         assert_eq!(cache.get(&identity(3)), None);
-        cache.put(identity(3), hash);
-        assert_eq!(HashCache::load(Some(path)).known.len(), 3);
+        cache.insert(identity(3), hash);
+        assert_eq!(HashCache::load(Some(path)).loaded.len(), 3);
     }
 
     #[test]
-    fn too_much_is_thrown_away_and_what_is_in_use_stays() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("hashes");
+    fn compact_removes_unused_entries_from_a_file_that_is_too_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hashes");
         let hash = ContentHash(*blake3::hash(b"content").as_bytes());
         let mut cache = HashCache::load(Some(path.clone()));
-        cache.put(identity(1), hash);
-        cache.put(identity(2), hash);
+        cache.insert(identity(1), hash);
+        cache.insert(identity(2), hash);
         let mut cache = HashCache::load(Some(path.clone()));
         assert_eq!(cache.get(&identity(2)), Some(hash));
-        cache.tidy();
-        assert_eq!(HashCache::load(Some(path.clone())).known.len(), 2);
-        let kept = cache.kept.as_mut().unwrap();
-        kept.lines = MAX_CONTENTS + 1;
-        cache.tidy();
-        cache.put(identity(3), hash);
+        cache.compact();
+        assert_eq!(HashCache::load(Some(path.clone())).loaded.len(), 2);
+        let file = cache.file.as_mut().unwrap();
+        file.lines = MAX_ENTRIES + 1;
+        cache.compact();
+        cache.insert(identity(3), hash);
         let mut cache = HashCache::load(Some(path));
         assert_eq!(cache.get(&identity(1)), None);
         assert_eq!(cache.get(&identity(2)), Some(hash));

@@ -1,26 +1,34 @@
-//! A folder as a node's share, and what is added to it at run time.
+//! A folder as a node's share, and the files and folders that are added to it at
+//! run time.
 //!
-//! Names come from anybody, so nothing here follows one out of the places that
-//! are shared: `beneath` opens, a `root` is one such place and `roots` are all,
-//! `contents` keeps what was small, `walk` and `catalog` list what is there,
-//! `watch` notices changes, [`Scanner`] walks and [`Hasher`] computes hashes, each
-//! in a thread of its own, [`Folder`] joins them.
+//! - [`Folder`] implements [`Share`](crate::node::Share) and joins the parts below.
+//! - `roots`, `root`: the places that are shared, and the names of their files.
+//! - `open_beneath`: opens a file by a name from the network, and never one outside
+//!   of the root.
+//! - `content_reader`, `content_cache`: the bytes of a file, and those of small
+//!   files in memory.
+//! - `catalog`: the list of all files with sizes and hashes.
+//! - [`ScanWorker`], `walk`, `watch`: a thread that lists all files again when
+//!   inotify(7) reports a change.
+//! - [`HashWorker`], `hash_cache`: a thread that computes hashes, and the hashes
+//!   on disk.
 
 mod catalog;
 mod content_cache;
+mod content_reader;
+mod file_identity;
 mod folder;
 mod hash_cache;
-mod hasher;
-mod identity;
+mod hash_worker;
 mod open_beneath;
 mod root;
 mod roots;
-mod scanner;
+mod scan_worker;
 #[cfg(test)]
 mod tests;
 mod walk;
 mod watch;
 
-pub use folder::{Finding, Folder, FolderSettings};
-pub use hasher::{Hashed, Hasher};
-pub use scanner::{Scanner, Walked};
+pub use folder::{Folder, FolderSettings, ShareUpdate};
+pub use hash_worker::{HashResult, HashWorker};
+pub use scan_worker::{ScanResult, ScanWorker};

@@ -1,5 +1,5 @@
-//! A place on this machine that is shared: a folder with all that is in it, or
-//! one file. What was opened counts, whatever the place is called by now.
+//! One place on disk that is shared: a folder with all its files, or a single file.
+//! The folder is opened once; a later rename of it has no effect.
 
 use std::borrow::Cow;
 use std::io;
@@ -9,121 +9,124 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::share::open_beneath::{Opened, READ, Resolver};
+use crate::share::open_beneath::{READ_FLAGS, RegularFile, Resolver};
 
-/// A folder that was opened, and which of its files are shared under which names.
+/// An open folder, and the mapping between shared names and paths in the folder.
+/// Paths are relative to the folder; its own path is empty.
 pub(super) struct Root {
-    path: PathBuf,
+    location: PathBuf,
     folder: OwnedFd,
     resolver: Resolver,
-    names: Names,
+    names: NameMapping,
 }
 
-enum Names {
-    /// All files, under their names in the folder.
-    AsInside,
-    /// All files, with this and a `/` before their names.
-    Below(String),
-    /// This file.
-    One(String),
+enum NameMapping {
+    /// All files. The name is the path.
+    Same,
+    /// All files. The name is this prefix, a `/` and the path.
+    Prefix(String),
+    /// Only this file. The name is the path.
+    SingleFile(String),
 }
 
 impl Root {
-    /// All files of a folder. Their names are those inside, below `name` if there
-    /// is one.
-    pub(super) fn folder(path: &Path, name: Option<&str>) -> io::Result<Self> {
-        let folder = open_folder(path)?;
+    /// Shares all files of a folder, under names that begin with `prefix`.
+    pub(super) fn folder(location: &Path, prefix: Option<&str>) -> io::Result<Self> {
+        let folder = open_folder(location)?;
+        let prefix = prefix.map(str::to_owned);
         Ok(Self {
-            path: path.canonicalize()?,
+            location: location.canonicalize()?,
             resolver: Resolver::detect(&folder),
             folder,
-            names: name.map_or(Names::AsInside, |name| Names::Below(name.to_owned())),
+            names: prefix.map_or(NameMapping::Same, NameMapping::Prefix),
         })
     }
 
-    /// The file of this name in a folder, and nothing else that is there.
+    /// Shares a single file of a folder.
     pub(super) fn file(folder: &Path, name: &str) -> io::Result<Self> {
         Ok(Self {
-            path: folder.to_owned(),
+            location: folder.to_owned(),
             folder: open_folder(folder)?,
-            // A link that takes its place may lead to what is not shared.
-            resolver: Resolver::PartByPart,
-            names: Names::One(name.to_owned()),
+            // The other files of the folder are not shared: a link to one of them
+            // must not be followed.
+            resolver: Resolver::Componentwise,
+            names: NameMapping::SingleFile(name.to_owned()),
         })
     }
 
-    /// Where it is, or the one file's folder.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// The path of the folder when it was opened.
+    pub(super) fn location(&self) -> &Path {
+        &self.location
     }
 
-    /// The folder that was opened.
-    pub(super) fn opened(&self) -> &OwnedFd {
+    /// The open folder.
+    pub(super) fn fd(&self) -> &OwnedFd {
         &self.folder
     }
 
-    /// Opens a file by the name that it is shared under.
-    pub(super) fn open(&self, name: &str) -> io::Result<Opened> {
-        let inside = self.inside(name).ok_or(Errno::NOENT)?;
-        self.resolver.open(&self.folder, inside)
+    /// Opens a file by its shared name.
+    pub(super) fn open(&self, name: &str) -> io::Result<RegularFile> {
+        let path = self.path_of(name).ok_or(Errno::NOENT)?;
+        self.resolver.open(&self.folder, path)
     }
 
-    /// Opens a folder by its name inside, to list it; the empty name is the root's own.
-    pub(super) fn open_folder(&self, inside: &str) -> Result<OwnedFd, Errno> {
-        let path = if inside.is_empty() { "." } else { inside };
+    /// Opens a folder by its path, to list it.
+    pub(super) fn open_folder(&self, path: &str) -> Result<OwnedFd, Errno> {
+        let path = if path.is_empty() { "." } else { path };
         self.resolver.open_folder(&self.folder, path)
     }
 
-    /// What has this name is called so inside; the root's own name is empty there.
-    pub(super) fn inside<'n>(&self, name: &'n str) -> Option<&'n str> {
+    /// The path of a shared name.
+    pub(super) fn path_of<'n>(&self, name: &'n str) -> Option<&'n str> {
         match &self.names {
-            Names::AsInside => Some(name),
-            Names::Below(first) if name == first => Some(""),
-            Names::Below(first) => name.strip_prefix(first.as_str())?.strip_prefix('/'),
-            Names::One(only) => (name == only).then_some(name),
+            NameMapping::Same => Some(name),
+            NameMapping::Prefix(prefix) if name == prefix => Some(""),
+            NameMapping::Prefix(prefix) => name.strip_prefix(prefix.as_str())?.strip_prefix('/'),
+            NameMapping::SingleFile(file) => (name == file).then_some(name),
         }
     }
 
-    /// The name under which it shares what has this name inside.
-    pub(super) fn outside<'n>(&self, inside: &'n str) -> Cow<'n, str> {
+    /// The shared name of a path.
+    pub(super) fn name_of<'p>(&self, path: &'p str) -> Cow<'p, str> {
         match &self.names {
-            Names::AsInside | Names::One(_) => inside.into(),
-            Names::Below(first) => format!("{first}/{inside}").into(),
+            NameMapping::Same | NameMapping::SingleFile(_) => path.into(),
+            NameMapping::Prefix(prefix) => format!("{prefix}/{path}").into(),
         }
     }
 
-    /// If one file is all that there is: its name.
-    pub(super) fn only(&self) -> Option<&str> {
+    /// The name of the file if this root is a single file.
+    pub(super) fn single_file(&self) -> Option<&str> {
         match &self.names {
-            Names::One(only) => Some(only),
-            Names::AsInside | Names::Below(_) => None,
+            NameMapping::SingleFile(file) => Some(file),
+            NameMapping::Same | NameMapping::Prefix(_) => None,
         }
     }
 
-    /// The name of what lies at `place`, if that is in here; empty if it is the
-    /// whole folder and has none.
-    pub(super) fn name_of(&self, place: &Path) -> Option<String> {
-        let inside = place.strip_prefix(&self.path).ok()?.to_str()?;
+    /// The shared name of the canonical path `location`, if it belongs to this root;
+    /// empty for the node's folder itself.
+    pub(super) fn name_of_location(&self, location: &Path) -> Option<String> {
+        let path = location.strip_prefix(&self.location).ok()?.to_str()?;
         match &self.names {
-            Names::Below(first) if inside.is_empty() => Some(first.clone()),
-            Names::One(only) if only != inside => None,
-            _ => Some(self.outside(inside).into_owned()),
+            NameMapping::Prefix(prefix) if path.is_empty() => Some(prefix.clone()),
+            NameMapping::SingleFile(file) if file != path => None,
+            _ => Some(self.name_of(path).into_owned()),
         }
     }
 
-    /// The way to the folder that was opened: what is listed must be what is served.
-    pub(super) fn opened_path(&self) -> PathBuf {
+    /// A path to the open folder, by its descriptor: the watched folder must be the
+    /// one that is served, even after a rename.
+    pub(super) fn fd_path(&self) -> PathBuf {
         let path = format!("/proc/self/fd/{}", self.folder.as_raw_fd());
         if Path::new(&path).is_dir() {
             path.into()
         } else {
-            // Without /proc there is only the name.
-            self.path.clone()
+            // /proc is not mounted.
+            self.location.clone()
         }
     }
 }
 
 fn open_folder(path: &Path) -> io::Result<OwnedFd> {
-    let folder = rustix::fs::open(path, READ | OFlags::DIRECTORY, Mode::empty())?;
+    let folder = rustix::fs::open(path, READ_FLAGS | OFlags::DIRECTORY, Mode::empty())?;
     Ok(folder)
 }

@@ -1,196 +1,208 @@
-//! All places that are shared: the node's folder, and what was added at run time.
+//! All roots of a share: the node's folder, and what was added at run time.
 //!
-//! The first part of a name decides where it belongs, so no name is in two places.
+//! The first component of a name decides its root, so a name has only one root.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
+use std::io;
 use std::sync::Arc;
+
+use rustix::io::Errno;
 
 use crate::escaped::Escaped;
 use crate::node::AddError;
 use crate::protocol::FileName;
+use crate::share::open_beneath::RegularFile;
 use crate::share::root::Root;
 
-/// Where each name belongs. Who looks at one while it is changed keeps what it was.
+/// The root of each shared name. A change makes another value, so a scan in progress
+/// keeps the one it began with.
 #[derive(Clone)]
 pub(super) struct Roots {
-    own: RootPath,
-    /// By the first part of their names.
-    added: BTreeMap<String, RootPath>,
-    /// Names that start with a dot are shared as well.
-    hidden: bool,
+    /// The node's folder.
+    main: PartialRoot,
+    /// By the first component of their names.
+    added: BTreeMap<String, PartialRoot>,
+    /// Whether hidden files are shared: a component of their name starts with a dot.
+    shares_hidden: bool,
 }
 
-/// A root, and what is not shared of it.
+/// A root without some of its files.
 #[derive(Clone)]
-struct RootPath {
+struct PartialRoot {
     root: Arc<Root>,
-    /// Files, and folders with all that is in them.
-    withheld: BTreeSet<String>,
+    /// The names of files and of whole folders that are not shared.
+    excluded: BTreeSet<String>,
 }
 
 impl Roots {
     /// The node's folder alone.
-    pub(super) fn new(own: Root, hidden: bool) -> Self {
+    pub(super) fn new(main: Root, shares_hidden: bool) -> Self {
         Self {
-            own: own.into(),
+            main: main.into(),
             added: BTreeMap::new(),
-            hidden,
+            shares_hidden,
         }
     }
 
     /// The node's folder.
-    pub(super) fn own(&self) -> &Root {
-        &self.own.root
+    pub(super) fn main(&self) -> &Root {
+        &self.main.root
     }
 
-    /// The node's folder first.
+    /// All roots, the node's folder first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Root>> {
-        let places = std::iter::once(&self.own).chain(self.added.values());
-        places.map(|place| &place.root)
+        let roots = std::iter::once(&self.main).chain(self.added.values());
+        roots.map(|partial| &partial.root)
     }
 
-    /// Whether what is called so on the disk is left out: it is hidden, or, as
-    /// `.NAME.part`, a file that is still being fetched into the share.
-    pub(super) fn leaves_out(&self, name: &[u8]) -> bool {
-        name.starts_with(b".") && (!self.hidden || name.ends_with(b".part"))
+    /// Whether files and folders with this component in their name are never shared:
+    /// hidden ones, and `.NAME.part`, a file that is being fetched into the share.
+    pub(super) fn skips(&self, component: &[u8]) -> bool {
+        component.starts_with(b".") && (!self.shares_hidden || component.ends_with(b".part"))
     }
 
-    /// Where a file of this name would be, if it may be shared.
-    pub(super) fn find(&self, name: &FileName<'_>) -> Option<&Arc<Root>> {
-        let mut parts = name.as_str().split('/');
-        let may_be = !parts.any(|part| self.leaves_out(part.as_bytes()));
-        self.owner(name.as_str()).filter(|_| may_be)
+    /// Opens a file by a name from the network.
+    pub(super) fn open(&self, name: &FileName<'_>) -> io::Result<RegularFile> {
+        let mut components = name.as_str().split('/');
+        let is_skipped = components.any(|component| self.skips(component.as_bytes()));
+        self.root_of(name.as_str())
+            .filter(|_| !is_skipped)
+            .ok_or(Errno::NOENT)?
+            .open(name.as_str())
     }
 
-    /// Where a file or folder of this name would be, unless it is withheld.
-    pub(super) fn owner(&self, name: &str) -> Option<&Arc<Root>> {
-        let place = self.added.get(first_part(name)).unwrap_or(&self.own);
-        (!place.withholds(name)).then_some(&place.root)
+    /// The root of a file or folder, unless it is excluded.
+    pub(super) fn root_of(&self, name: &str) -> Option<&Arc<Root>> {
+        let partial = self.added.get(first_component(name)).unwrap_or(&self.main);
+        (!partial.excludes(name)).then_some(&partial.root)
     }
 
-    /// Whether a file of this name would be in the node's folder.
-    pub(super) fn is_own(&self, name: &FileName<'_>) -> bool {
-        !self.added.contains_key(first_part(name.as_str()))
+    /// Whether the name belongs to the node's folder.
+    pub(super) fn is_in_main(&self, name: &FileName<'_>) -> bool {
+        !self.added.contains_key(first_component(name.as_str()))
     }
 
-    /// Whether it was added under this name.
+    /// Whether a root was added under this name.
     pub(super) fn is_added(&self, name: &FileName<'_>) -> bool {
         self.added.contains_key(name.as_str())
     }
 
-    /// Shares what lies at `path`, and tells its name.
+    /// Shares the file or folder at `path`. Returns its name.
     pub(super) fn add(&mut self, path: &str) -> Result<FileName<'static>, AddError> {
-        let refused = |why: &dyn fmt::Display| {
-            let path = Escaped::text(path);
-            AddError(format!("cannot share {path}: {why}"))
-        };
-        let place = fs::canonicalize(path).map_err(|error| refused(&error))?;
-        let metadata = place.metadata().map_err(|error| refused(&error))?;
+        let error = |why: &dyn fmt::Display| add_error(path, why);
+        let location = fs::canonicalize(path).map_err(|why| error(&why))?;
+        let metadata = location.metadata().map_err(|why| error(&why))?;
         if !metadata.is_file() && !metadata.is_dir() {
-            return Err(refused(&"it is neither a file nor a folder"));
+            return Err(error(&"it is neither a file nor a folder"));
         }
-        let known = self.iter().find_map(|root| root.name_of(&place));
-        let name = match &known {
+        let existing = self
+            .iter()
+            .find_map(|root| root.name_of_location(&location));
+        let name = match &existing {
             Some(name) if name.is_empty() => {
-                return Err(refused(&"it is the node's folder, which is shared already"));
+                return Err(error(&"it is the node's folder, which is shared already"));
             }
             Some(name) => name,
-            None => place
+            None => location
                 .file_name()
                 .and_then(|name| name.to_str())
-                .ok_or_else(|| refused(&"it has no name that can be shared"))?,
+                .ok_or_else(|| error(&"it has no name that can be shared"))?,
         };
-        let name = FileName::parse(name).map_err(|why| refused(&why))?;
-        if name.is_hidden() && !self.hidden {
-            return Err(refused(
+        let name = FileName::parse(name).map_err(|why| error(&why))?;
+        if name.is_hidden() && !self.shares_hidden {
+            return Err(error(
                 &"names that start with a dot are shared with --hidden only",
             ));
         }
-        if known.is_some() {
-            self.restore(name.as_str()).map_err(|why| refused(&why))?;
+        if existing.is_some() {
+            self.include(name.as_str()).map_err(|why| error(&why))?;
             return Ok(name.into_owned());
         }
         if self.is_taken(&name) {
-            return Err(refused(&format_args!(
+            return Err(error(&format_args!(
                 "{name} is shared already; unshare that first, or give this another name"
             )));
         }
-        let root = match place.parent() {
+        let root = match location.parent() {
             Some(folder) if metadata.is_file() => Root::file(folder, name.as_str()),
-            _ => Root::folder(&place, Some(name.as_str())),
+            _ => Root::folder(&location, Some(name.as_str())),
         };
-        let root = root.map_err(|error| refused(&error))?;
+        let root = root.map_err(|why| error(&why))?;
         self.added.insert(name.to_string(), root.into());
         Ok(name.into_owned())
     }
 
     fn is_taken(&self, name: &FileName<'_>) -> bool {
-        self.is_added(name) || (self.owner(name.as_str()).is_some() && self.own.has(name))
+        self.is_added(name) || (self.root_of(name.as_str()).is_some() && self.main.has(name))
     }
 
-    /// What was withheld is shared again.
-    fn restore(&mut self, name: &str) -> Result<(), String> {
-        let place = self.place(name);
-        if let Some(folder) = parents(name).find(|folder| place.withheld.contains(*folder)) {
+    /// Shares a name again that was excluded.
+    fn include(&mut self, name: &str) -> Result<(), String> {
+        let partial = self.partial_mut(name);
+        if let Some(folder) = ancestors(name).find(|folder| partial.excluded.contains(*folder)) {
             return Err(format!(
                 "it is in {folder}, which is not shared; share that first"
             ));
         }
-        let before = place.withheld.len();
-        place.withheld.retain(|other| !is_within(other, name));
-        if place.withheld.len() == before {
+        let before = partial.excluded.len();
+        partial.excluded.retain(|other| !is_within(other, name));
+        if partial.excluded.len() == before {
             return Err(format!("it is shared already, as {name}"));
         }
         Ok(())
     }
 
-    /// Shares a name no longer, with all that is below it.
+    /// Stops sharing a file, or a folder with all its files.
     pub(super) fn remove(&mut self, name: &FileName<'_>) {
-        // What has come into the folder under this name does not take its place
-        // unsolicited.
-        if self.added.remove(name.as_str()).is_none() || self.own.has(name) {
-            let place = self.place(name.as_str());
-            place.withheld.insert(name.to_string());
+        // A file of the same name in the node's folder is not shared instead, unless
+        // the user asks for it.
+        if self.added.remove(name.as_str()).is_none() || self.main.has(name) {
+            let partial = self.partial_mut(name.as_str());
+            partial.excluded.insert(name.to_string());
         }
     }
 
-    fn place(&mut self, name: &str) -> &mut RootPath {
+    fn partial_mut(&mut self, name: &str) -> &mut PartialRoot {
         self.added
-            .get_mut(first_part(name))
-            .unwrap_or(&mut self.own)
+            .get_mut(first_component(name))
+            .unwrap_or(&mut self.main)
     }
 }
 
-impl From<Root> for RootPath {
+impl From<Root> for PartialRoot {
     fn from(root: Root) -> Self {
         Self {
             root: Arc::new(root),
-            withheld: BTreeSet::new(),
+            excluded: BTreeSet::new(),
         }
     }
 }
 
-impl RootPath {
-    fn withholds(&self, name: &str) -> bool {
-        let mut names = parents(name).chain([name]);
-        !self.withheld.is_empty() && names.any(|name| self.withheld.contains(name))
+impl PartialRoot {
+    fn excludes(&self, name: &str) -> bool {
+        let mut names = ancestors(name).chain([name]);
+        !self.excluded.is_empty() && names.any(|name| self.excluded.contains(name))
     }
 
-    /// Whether anything has this name there.
+    /// Whether a file or folder of this name exists on disk.
     fn has(&self, name: &FileName<'_>) -> bool {
-        let path = self.root.opened_path().join(name.as_str());
+        let path = self.root.fd_path().join(name.as_str());
         path.symlink_metadata().is_ok()
     }
 }
 
-fn first_part(name: &str) -> &str {
+pub(super) fn add_error(path: &str, why: &dyn fmt::Display) -> AddError {
+    AddError(format!("cannot share {}: {why}", Escaped::text(path)))
+}
+
+fn first_component(name: &str) -> &str {
     name.split('/').next().unwrap_or(name)
 }
 
-/// The folders that a name is in: `a`, then `a/b` for `a/b/c`.
-fn parents(name: &str) -> impl Iterator<Item = &str> {
+/// The folders that contain a name: `a`, then `a/b` for `a/b/c`.
+fn ancestors(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('/').map(|(end, _)| &name[..end])
 }
 

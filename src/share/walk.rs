@@ -1,4 +1,4 @@
-//! Walks through all that is shared, to list it.
+//! Lists the files of a share by walking through its folders.
 
 use std::sync::Arc;
 
@@ -6,166 +6,180 @@ use rustix::fs::{AtFlags, Dir, DirEntry, FileType, statat};
 use rustix::io::Errno;
 
 use crate::protocol::FileName;
-use crate::share::identity::Identity;
+use crate::share::file_identity::FileIdentity;
 use crate::share::root::Root;
 use crate::share::roots::Roots;
-use crate::share::watch::Watch;
+use crate::share::watch::FolderWatch;
 
-/// What to walk through.
+/// The settings of a walk.
 pub(super) struct Walk<'a> {
     pub(super) roots: &'a Roots,
-    /// The most files to find.
+    /// The most files in the result.
     pub(super) max_files: usize,
-    /// Watches each folder before its files are listed.
-    pub(super) watch: &'a Watch,
+    /// Watches each folder before the folder is listed.
+    pub(super) watch: &'a FolderWatch,
 }
 
-/// What was found.
+/// The files of a walk.
 #[derive(Default)]
-pub(super) struct Found {
-    /// In the order of the names' bytes.
-    pub(super) files: Vec<(String, Identity)>,
-    pub(super) left_out: LeftOut,
-    /// There are more files than may be found.
-    pub(super) is_cut: bool,
+pub(super) struct WalkResult {
+    /// By name, in byte order.
+    pub(super) files: Vec<(String, FileIdentity)>,
+    pub(super) skipped: SkippedEntries,
+    /// There are more than `max_files` files.
+    pub(super) is_truncated: bool,
 }
 
-/// What the user should know about.
+/// Files and folders that cannot be shared or read, for a warning.
 #[derive(Default)]
-pub(super) struct LeftOut {
+pub(super) struct SkippedEntries {
     pub(super) count: usize,
     pub(super) first: String,
 }
 
-/// Descriptors ran out: that says nothing about the files.
-pub(super) struct Short;
+/// The system is out of descriptors or memory. A walk that fails so says nothing
+/// about the files.
+pub(super) struct OutOfResources;
 
 impl Walk<'_> {
-    /// Finds all files that are there.
-    pub(super) fn everywhere(&self) -> Result<Found, Short> {
-        let mut found = Found::default();
+    /// Lists all files.
+    pub(super) fn all(&self) -> Result<WalkResult, OutOfResources> {
+        let mut result = WalkResult::default();
         for root in self.roots.iter() {
-            match root.only() {
-                Some(name) => self.one(root, name, &mut found)?,
-                None => self.folder(root, "", &mut found)?,
+            match root.single_file() {
+                Some(name) => self.add_single_file(root, name, &mut result)?,
+                None => self.add_folder(root, "", &mut result)?,
             }
-            if found.is_cut {
+            if result.is_truncated {
                 break;
             }
         }
-        Ok(found.in_order())
+        Ok(result.sorted())
     }
 
-    /// Finds the file of this name, or those in the folder of this name.
-    pub(super) fn within(&self, name: &FileName<'_>) -> Result<Found, Short> {
-        let mut found = Found::default();
+    /// Lists the file of this name, or the files in the folder of this name.
+    pub(super) fn within(&self, name: &FileName<'_>) -> Result<WalkResult, OutOfResources> {
+        let mut result = WalkResult::default();
         let name = name.as_str();
-        if let Some(root) = self.roots.owner(name) {
-            if root.only().is_some() {
-                self.one(root, name, &mut found)?;
-            } else if let Some(identity) = opened_identity(root, name)? {
-                found.add(name.to_owned(), identity, self.max_files);
-            } else if let Some(folder) = root.inside(name) {
-                self.folder(root, folder, &mut found)?;
+        if let Some(root) = self.roots.root_of(name) {
+            if root.single_file().is_some() {
+                self.add_single_file(root, name, &mut result)?;
+            } else if let Some(identity) = file_identity(root, name)? {
+                result.add(name.to_owned(), identity, self.max_files);
+            } else if let Some(path) = root.path_of(name) {
+                self.add_folder(root, path, &mut result)?;
             }
         }
-        Ok(found.in_order())
+        Ok(result.sorted())
     }
 
-    fn one(&self, root: &Arc<Root>, name: &str, found: &mut Found) -> Result<(), Short> {
-        // By its folder a file is noticed that is replaced, or comes back.
-        self.watch.add(&root.opened_path());
-        if let Some(identity) = opened_identity(root, name)? {
-            found.add(name.to_owned(), identity, self.max_files);
+    fn add_single_file(
+        &self,
+        root: &Arc<Root>,
+        name: &str,
+        result: &mut WalkResult,
+    ) -> Result<(), OutOfResources> {
+        // The folder is watched, not the file: it may be replaced or come back.
+        self.watch.add(&root.fd_path());
+        if let Some(identity) = file_identity(root, name)? {
+            result.add(name.to_owned(), identity, self.max_files);
         }
         Ok(())
     }
 
-    fn folder(&self, root: &Arc<Root>, start: &str, found: &mut Found) -> Result<(), Short> {
-        let path = root.opened_path();
-        // Those inside that are still to be listed.
-        let mut folders = vec![start.to_owned()];
-        while let Some(folder) = folders.pop()
-            && !found.is_cut
+    /// Adds the files of a folder and its sub-folders.
+    fn add_folder(
+        &self,
+        root: &Arc<Root>,
+        path: &str,
+        result: &mut WalkResult,
+    ) -> Result<(), OutOfResources> {
+        let fd_path = root.fd_path();
+        let mut pending = vec![path.to_owned()];
+        while let Some(folder) = pending.pop()
+            && !result.is_truncated
         {
-            self.watch.add(&path.join(&folder));
+            self.watch.add(&fd_path.join(&folder));
             match root.open_folder(&folder).and_then(Dir::new) {
-                Ok(entries) => self.list(root, &folder, entries, &mut folders, found)?,
-                Err(error) if is_short(error) => return Err(Short),
-                Err(error) => found.left_out.note(&format!("{folder}: {error}")),
+                Ok(entries) => self.add_entries(root, &folder, entries, &mut pending, result)?,
+                Err(error) if is_out_of_resources(error) => return Err(OutOfResources),
+                Err(error) => result.skipped.add(&format!("{folder}: {error}")),
             }
         }
         Ok(())
     }
 
-    /// Adds the files of one folder to those found, and its folders to the others.
-    fn list(
+    /// Adds the files of one folder to the result, and its sub-folders to `pending`.
+    fn add_entries(
         &self,
         root: &Arc<Root>,
         folder: &str,
         mut entries: Dir,
-        folders: &mut Vec<String>,
-        found: &mut Found,
-    ) -> Result<(), Short> {
+        pending: &mut Vec<String>,
+        result: &mut WalkResult,
+    ) -> Result<(), OutOfResources> {
         while let Some(entry) = entries.read()
-            && !found.is_cut
+            && !result.is_truncated
         {
             let entry = match entry {
                 Ok(entry) => entry,
-                Err(error) if is_short(error) => return Err(Short),
+                Err(error) if is_out_of_resources(error) => return Err(OutOfResources),
                 Err(error) => {
-                    found.left_out.note(&format!("{folder}: {error}"));
+                    result.skipped.add(&format!("{folder}: {error}"));
                     break;
                 }
             };
             let entry_name = entry.file_name();
             if matches!(entry_name.to_bytes(), b"." | b"..")
-                || self.roots.leaves_out(entry_name.to_bytes())
+                || self.roots.skips(entry_name.to_bytes())
             {
                 continue;
             }
-            let inside = match entry_name.to_str() {
+            let path = match entry_name.to_str() {
                 Ok(name) if folder.is_empty() => name.to_owned(),
                 Ok(name) => format!("{folder}/{name}"),
                 Err(_) => {
-                    found.left_out.note(&entry_name.to_string_lossy());
+                    result.skipped.add(&entry_name.to_string_lossy());
                     continue;
                 }
             };
-            let name = root.outside(&inside);
-            let owner = self.roots.owner(&name);
+            let name = root.name_of(&path);
+            // Another root may have this name, or the name is excluded.
+            let owner = self.roots.root_of(&name);
             if !owner.is_some_and(|owner| Arc::ptr_eq(owner, root)) {
                 continue;
             }
-            match what_is(root, &name, &entries, &entry)? {
-                There::Folder => folders.push(inside),
-                _ if FileName::parse(&name).is_err() => found.left_out.note(&name),
-                There::File(identity) => found.add(name.into_owned(), identity, self.max_files),
-                There::Nothing => {}
+            match classify(root, &name, &entries, &entry)? {
+                EntryKind::Folder => pending.push(path),
+                _ if FileName::parse(&name).is_err() => result.skipped.add(&name),
+                EntryKind::File(identity) => {
+                    result.add(name.into_owned(), identity, self.max_files);
+                }
+                EntryKind::Other => {}
             }
         }
         Ok(())
     }
 }
 
-impl Found {
-    fn in_order(mut self) -> Self {
+impl WalkResult {
+    fn sorted(mut self) -> Self {
         self.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         self
     }
 
-    fn add(&mut self, name: String, identity: Identity, max_files: usize) {
+    fn add(&mut self, name: String, identity: FileIdentity, max_files: usize) {
         if self.files.len() == max_files {
-            self.left_out.note(&name);
-            self.is_cut = true;
+            self.skipped.add(&name);
+            self.is_truncated = true;
         } else {
             self.files.push((name, identity));
         }
     }
 }
 
-impl LeftOut {
-    fn note(&mut self, name: &str) {
+impl SkippedEntries {
+    fn add(&mut self, name: &str) {
         if self.count == 0 {
             name.clone_into(&mut self.first);
         }
@@ -173,47 +187,54 @@ impl LeftOut {
     }
 }
 
-/// What an entry of a folder leads to.
-enum There {
+/// A folder's entry, after its symbolic link was followed.
+enum EntryKind {
     Folder,
-    File(Identity),
-    /// It is gone already, or nothing that can be shared.
-    Nothing,
+    File(FileIdentity),
+    /// Nothing that can be shared, or deleted meanwhile.
+    Other,
 }
 
-fn what_is(root: &Root, name: &str, folder: &Dir, entry: &DirEntry) -> Result<There, Short> {
+fn classify(
+    root: &Root,
+    name: &str,
+    folder: &Dir,
+    entry: &DirEntry,
+) -> Result<EntryKind, OutOfResources> {
     let mut kind = entry.file_type();
     let mut stat = None;
     if matches!(kind, FileType::RegularFile | FileType::Unknown) {
-        // By its folder a file is found faster than by its whole name.
+        // A look-up in its folder is faster than one of the whole path.
         let found = folder
             .fd()
             .and_then(|folder| statat(folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW));
         let Ok(found) = found else {
-            return Ok(There::Nothing);
+            return Ok(EntryKind::Other);
         };
         kind = FileType::from_raw_mode(found.st_mode);
         stat = Some(found);
     }
     let identity = match kind {
-        FileType::Directory => return Ok(There::Folder),
-        FileType::RegularFile => stat.as_ref().map(Identity::from),
-        // What it leads to, if that is a file inside.
-        FileType::Symlink => opened_identity(root, name)?,
+        FileType::Directory => return Ok(EntryKind::Folder),
+        FileType::RegularFile => stat.as_ref().map(FileIdentity::from),
+        // Only a link to a file inside the root can be opened.
+        FileType::Symlink => file_identity(root, name)?,
         _ => None,
     };
-    Ok(identity.map_or(There::Nothing, There::File))
+    Ok(identity.map_or(EntryKind::Other, EntryKind::File))
 }
 
-/// The file that a name leads to. What cannot be opened is not there.
-fn opened_identity(root: &Root, name: &str) -> Result<Option<Identity>, Short> {
+/// The identity of the file of this name, if it can be opened.
+fn file_identity(root: &Root, name: &str) -> Result<Option<FileIdentity>, OutOfResources> {
     match root.open(name) {
-        Ok(opened) => Ok(Some(opened.identity)),
-        Err(error) if Errno::from_io_error(&error).is_some_and(is_short) => Err(Short),
+        Ok(file) => Ok(Some(file.identity)),
+        Err(error) if Errno::from_io_error(&error).is_some_and(is_out_of_resources) => {
+            Err(OutOfResources)
+        }
         Err(_) => Ok(None),
     }
 }
 
-fn is_short(error: Errno) -> bool {
+fn is_out_of_resources(error: Errno) -> bool {
     matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
 }

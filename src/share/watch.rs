@@ -1,5 +1,5 @@
-//! Notices that something in the folder changes (inotify(7)), without looking at
-//! what: the next scan finds out.
+//! Watches the shared folders for changes (inotify(7)). Which file changed does not
+//! matter: the next scan finds out.
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -10,8 +10,8 @@ use log::warn;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 
-/// Names that come and go, contents that are complete, and who may read them.
-const CHANGES: WatchFlags = WatchFlags::CREATE
+/// Files that appear or disappear, complete writes, and changes of permissions.
+const EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::MOVED_TO)
@@ -19,24 +19,25 @@ const CHANGES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::ATTRIB)
     .union(WatchFlags::ONLYDIR);
 
-/// Room for many events at once; what they say does not matter.
-const BUFFER: usize = 16 * 1024;
+/// Size of the read buffer, for many events.
+const BUFFER_SIZE: usize = 16 * 1024;
 
-/// Watches folders, if the system lets us. The loop and the scanner share it.
-pub(super) struct Watch {
+/// Watches folders as far as the system allows. The loop and the scan worker share
+/// it.
+pub(super) struct FolderWatch {
     inotify: Option<OwnedFd>,
     /// Not all folders are watched.
     is_partial: AtomicBool,
-    /// Something has changed since the last walk began.
+    /// There was a change since the last scan began.
     has_changed: AtomicBool,
 }
 
-impl Watch {
+impl FolderWatch {
     pub(super) fn new() -> Self {
         let inotify = match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
             Ok(inotify) => Some(inotify),
             Err(error) => {
-                warn!("changes of the share are found by looking now and then: {error}");
+                warn!("inotify unavailable: {error}; falling back to rescans of the share");
                 None
             }
         };
@@ -47,65 +48,65 @@ impl Watch {
         }
     }
 
-    /// Whether all changes are noticed.
-    pub(super) fn works(&self) -> bool {
+    /// Whether all folders are watched.
+    pub(super) fn is_complete(&self) -> bool {
         !self.is_partial.load(Ordering::Relaxed)
     }
 
-    /// Watches a folder, too. Watching one again changes nothing.
+    /// Adds a folder. Adding it again has no effect.
     pub(super) fn add(&self, folder: &Path) {
-        let Some(inotify) = self.inotify.as_ref().filter(|_| self.works()) else {
+        let Some(inotify) = self.inotify.as_ref().filter(|_| self.is_complete()) else {
             return;
         };
-        match inotify::add_watch(inotify, folder, CHANGES) {
-            // It may be gone already: then its own folder has noticed that.
+        match inotify::add_watch(inotify, folder, EVENTS) {
+            // If it was removed, the watch of its parent reports that.
             Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
             Err(error) => {
                 warn!(
-                    "not all folders can be watched ({error}; see fs.inotify.max_user_watches): \
-                     changes are found by looking now and then"
+                    "inotify watch failed: {error} (see fs.inotify.max_user_watches); falling \
+                     back to rescans of the share"
                 );
                 self.is_partial.store(true, Ordering::Relaxed);
             }
         }
     }
 
-    /// Something to wait on: it is readable when something has changed.
-    pub(super) fn descriptor(&self) -> Option<OwnedFd> {
+    /// A descriptor to poll. It is readable when there are changes.
+    pub(super) fn inotify_fd(&self) -> Option<OwnedFd> {
         self.inotify.as_ref()?.try_clone().ok()
     }
 
-    /// Whether something has changed since the last walk began.
+    /// Whether there was a change since the last scan began.
     pub(super) fn has_changed(&self) -> bool {
-        if self.take() {
-            self.note();
+        if self.drain_events() {
+            self.mark_changed();
         }
         self.has_changed.load(Ordering::SeqCst)
     }
 
-    /// Another walk is needed, whatever is noticed.
-    pub(super) fn note(&self) {
+    /// Makes another scan necessary, even without an event.
+    pub(super) fn mark_changed(&self) {
         self.has_changed.store(true, Ordering::SeqCst);
     }
 
-    /// A walk begins: it sees all that has changed so far.
-    pub(super) fn begin(&self) {
-        self.take();
+    /// Forgets all changes so far. To be called when a scan begins.
+    pub(super) fn reset(&self) {
+        self.drain_events();
         self.has_changed.store(false, Ordering::SeqCst);
     }
 
-    /// Takes in all that was noticed. Returns whether it was anything.
-    fn take(&self) -> bool {
+    /// Reads all queued events. Returns whether there were any.
+    fn drain_events(&self) -> bool {
         let Some(inotify) = &self.inotify else {
             return false;
         };
-        let mut buffer = [MaybeUninit::uninit(); BUFFER];
-        let mut any = false;
+        let mut buffer = [MaybeUninit::uninit(); BUFFER_SIZE];
+        let mut has_events = false;
         loop {
             match rustix::io::read(inotify, &mut buffer) {
-                Ok((events, _)) if !events.is_empty() => any = true,
+                Ok((events, _)) if !events.is_empty() => has_events = true,
                 Err(Errno::INTR) => {}
-                Ok(_) | Err(_) => return any,
+                Ok(_) | Err(_) => return has_events,
             }
         }
     }

@@ -8,6 +8,7 @@ mod listing;
 mod output;
 pub mod prompt;
 mod reporter;
+mod share_totals;
 
 pub use history::HistoryArgs;
 pub use output::TerminalOutput;
@@ -56,7 +57,7 @@ impl User for Screen {
     fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError> {
         self.lister
             .show(&listing)
-            .map_err(|error| download::failed(&error))
+            .map_err(|error| download::stdout_error(&error))
     }
 
     fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::logging::LogQueue;
-use crate::logging::{AsyncLogWriter, LogWriterShared};
+use crate::logging::{AsyncLogWriter, LogWriterHandle};
 
 /// How long an editor may need to take the terminal.
 const TAKING: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ struct SharedOutput {
     /// The editor has taken the terminal.
     taken: Condvar,
     /// For whoever writes on stderr in our stead.
-    desk: Option<Arc<LogWriterShared>>,
+    desk: Option<LogWriterHandle>,
 }
 
 #[derive(Default)]
@@ -75,7 +75,7 @@ impl TerminalOutput {
         }
         let scribe = AsyncLogWriter::start(io::stderr())?;
         let stage = SharedOutput {
-            desk: Some(scribe.desk()),
+            desk: Some(scribe.handle()),
             ..SharedOutput::default()
         };
         Ok((Self(Arc::new(stage)), Some(scribe)))
@@ -205,7 +205,7 @@ impl SharedOutput {
             (Stream::Stdout, _) => io::stdout().write_all(bytes),
             (Stream::Stderr, None) => io::stderr().write_all(bytes),
             (Stream::Stderr, Some(desk)) => {
-                desk.put(bytes);
+                desk.write(bytes);
                 Ok(())
             }
         }
@@ -265,7 +265,7 @@ impl Write for StreamOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logging::MAX_WAITING;
+    use crate::logging::MAX_QUEUED;
     use std::sync::mpsc;
 
     #[test]
@@ -290,7 +290,7 @@ mod tests {
     fn when_there_is_no_room_lines_are_left_out_and_counted() {
         let voice = TerminalOutput::default();
         assert!(voice.give_way());
-        let long = "x".repeat(MAX_WAITING / 4 - 1);
+        let long = "x".repeat(MAX_QUEUED / 4 - 1);
         (0..6).for_each(|_| voice.say(&long));
         let drawn = voice.drawing();
         assert!(drawn.ends_with("x\n(2 more lines were left out)\n"));

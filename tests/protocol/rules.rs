@@ -325,7 +325,11 @@ fn unknown_fields_are_ignored() {
     ] {
         assert_eq!(Reply::parse(line.as_bytes()), Ok(known), "{line}");
     }
-    let registered = Registered::parse("60 192.0.2.7 80 3 x y").expect("known fields");
+    let registered = Registered::parse("60 192.0.2.7 80 3 4 x y").expect("known fields");
+    assert_eq!(registered.to_string(), "OK 60 192.0.2.7 80 3 4");
+    // A relay of an older version sends no epoch.
+    let registered = Registered::parse("60 192.0.2.7 80 3").expect("all fields but the last");
+    assert_eq!(registered.epoch, None);
     assert_eq!(registered.to_string(), "OK 60 192.0.2.7 80 3");
     // An item that does not end with a name may also get new fields.
     let address = NodeAddress::parse("192.0.2.7 80 x y").expect("known fields");

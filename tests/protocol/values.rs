@@ -156,10 +156,17 @@ pub fn replies() -> impl Strategy<Value = Reply<'static>> {
 }
 
 pub fn registrations() -> impl Strategy<Value = Registered> {
-    (any::<u64>(), addresses(), any::<u64>()).prop_map(|(seconds, address, files)| Registered {
+    let fields = (
+        any::<u64>(),
+        addresses(),
+        any::<u64>(),
+        any::<Option<u64>>(),
+    );
+    fields.prop_map(|(seconds, address, files, epoch)| Registered {
         lease: Duration::from_secs(seconds),
         address,
         files,
+        epoch,
     })
 }
 

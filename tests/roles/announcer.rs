@@ -1,47 +1,59 @@
-//! Whatever has changed in a share of several pages, the relay is told of that,
-//! and of nothing else.
+//! The announcer sends exactly the changes of a share, however many pages it has.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 
-use peerline::node::Announcer;
-use peerline::protocol::Request;
-use peerline::role::ReadNext;
+use peerline::node::{AnnounceStep, Announcer, UpdateRequest};
+use peerline::protocol::{Registered, Reply, Request};
+use peerline::role::{Input, ReadNext};
+use peerline::session::requests::{RequestQueue, ResponseEvent};
 
 use crate::memory::{Entry, Files, Memory};
 
-/// A relay that takes everything, and what it was told.
+/// An announcer and a relay that accepts everything.
 #[derive(Default)]
-struct Told {
+struct Announcement {
     announcer: Announcer,
+    /// What the relay has recorded.
     names: BTreeSet<String>,
-    lines: usize,
+    /// How many requests the last update took.
+    requests: usize,
 }
 
-impl Told {
-    /// A conversation.
-    fn hears(&mut self, share: &mut Memory) {
-        self.lines = 0;
-        let files = self.names.len() as u64;
-        let mut said = Vec::new();
-        let mut next = self.announcer.begin(share, files, &mut said);
+impl Announcement {
+    fn update(&mut self, share: &mut Memory) {
+        self.requests = 0;
+        let registered = format!("60 192.0.2.7 9 {} 1", self.names.len());
+        let registered = Registered::parse(&registered).expect("a reply");
+        let step = self.announcer.compare_record(&registered);
+        assert_eq!(step, AnnounceStep::SendChanges);
+        let (mut queue, mut out) = (RequestQueue::default(), Vec::new());
+        let mut next = self.announcer.start(share, &mut queue, &mut out);
         loop {
-            for line in std::mem::take(&mut said).split_inclusive(|byte| *byte == b'\n') {
-                self.lines += 1;
-                self.does(line.trim_ascii_end());
-                next = self.announcer.answered(share, b"OK", &mut said);
+            for line in std::mem::take(&mut out).split_inclusive(|byte| *byte == b'\n') {
+                self.requests += 1;
+                self.execute(line.trim_ascii_end());
+                let Ok(Some(ResponseEvent::Response(_, Some(UpdateRequest::Change(change))))) =
+                    queue.on_input(Input::Line(b"OK"))
+                else {
+                    panic!("there is a request");
+                };
+                let reply = Reply::DONE;
+                next = self
+                    .announcer
+                    .on_reply(share, change, reply, &mut queue, &mut out);
             }
             match next {
-                ReadNext::Line => assert!(!said.is_empty(), "it waits for nothing"),
+                ReadNext::Line => assert!(!out.is_empty(), "no request is outstanding"),
                 _ => break,
             }
         }
-        self.announcer.over();
+        self.announcer.on_close([].into_iter());
     }
 
-    fn does(&mut self, line: &[u8]) {
+    fn execute(&mut self, line: &[u8]) {
         match Request::parse(line) {
             Ok(Request::Share(_, _, name)) => self.names.insert(name.to_string()),
             Ok(Request::Unshare(name)) => self.names.remove(name.as_str()),
@@ -58,7 +70,7 @@ fn name(number: u32) -> String {
 fn pages_are_compared_wherever_they_are_cut() {
     let files = Rc::new(RefCell::new(Files::default()));
     let mut share = Memory::new(Rc::clone(&files));
-    let mut told = Told::default();
+    let mut announcement = Announcement::default();
     let rounds: [[Range<u32>; 2]; 13] = [
         [0..1000, 0..0],
         [0..2000, 0..0],
@@ -83,11 +95,11 @@ fn pages_are_compared_wherever_they_are_cut() {
                 entries.entry(name.clone()).or_insert_with(entry);
             }
         });
-        let difference = told.names.symmetric_difference(&names).count();
-        told.hears(&mut share);
-        assert!(told.names == names, "{numbers:?}");
-        assert_eq!(told.lines, difference, "{numbers:?}");
-        told.hears(&mut share);
-        assert_eq!(told.lines, 0, "{numbers:?}");
+        let difference = announcement.names.symmetric_difference(&names).count();
+        announcement.update(&mut share);
+        assert!(announcement.names == names, "{numbers:?}");
+        assert_eq!(announcement.requests, difference, "{numbers:?}");
+        announcement.update(&mut share);
+        assert_eq!(announcement.requests, 0, "{numbers:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A share that touches no disk. Whoever made it holds the other end.
+//! A share in memory. The test changes it through [`Files`].
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,25 +12,25 @@ use peerline::node::{
 };
 use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash};
 
-/// From a change that is noticed until it is looked at.
-const PAUSE: Duration = Duration::from_millis(500);
+/// The delay between a change and the announcement that it requests.
+const ANNOUNCE_DELAY: Duration = Duration::from_millis(500);
 
 pub struct Memory {
     files: Rc<RefCell<Files>>,
-    /// The content that was opened last.
+    /// The content of the file that was opened last.
     opened: String,
 }
 
 #[derive(Default)]
 pub struct Files {
     entries: BTreeMap<String, Entry>,
-    /// Those that are known.
+    /// The known hashes.
     hashes: BTreeMap<String, ContentHash>,
     revision: u64,
-    /// Nobody has looked since the last change. Files that are not watched are
-    /// looked at with each renewal.
-    changed: bool,
-    watched: bool,
+    /// Whether there was a change since the last external event.
+    has_changed: bool,
+    /// Whether changes cause external events. If not, only renewals find them.
+    is_watched: bool,
 }
 
 #[derive(Clone)]
@@ -58,29 +58,29 @@ impl Entry {
 }
 
 impl Files {
-    /// None yet, and changes are noticed.
+    /// No files yet; changes cause external events.
     pub fn watched() -> Self {
         Self {
-            watched: true,
+            is_watched: true,
             ..Self::default()
         }
     }
 
-    /// Changes what is there; hashes that were known are those of before.
-    pub fn change<T>(&mut self, act: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
+    /// Changes the files. The hashes stay those of the previous contents.
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
         self.revision += 1;
-        self.changed = true;
-        act(&mut self.entries)
+        self.has_changed = true;
+        change(&mut self.entries)
     }
 
-    /// The hash of what has this name now has been found, or is none.
+    /// Sets the hash of a file, or removes it.
     pub fn put_hash(&mut self, name: &str, hash: MaybeHash) {
         match hash.0 {
             Some(hash) => self.hashes.insert(name.to_owned(), hash),
             None => self.hashes.remove(name),
         };
         self.revision += 1;
-        self.changed = true;
+        self.has_changed = true;
     }
 
     /// The files as they are listed: name, size, hash.
@@ -104,9 +104,9 @@ impl Memory {
 }
 
 impl Share for Memory {
-    /// Its name.
+    /// The name of the file.
     type File = String;
-    /// Nothing is found out elsewhere.
+    /// No thread computes anything.
     type Finding = Infallible;
 
     fn open(
@@ -164,8 +164,8 @@ impl Share for Memory {
 
     fn on_external_event(&mut self) -> Option<Duration> {
         let mut files = self.files.borrow_mut();
-        let changed = std::mem::take(&mut files.changed);
-        (changed && files.watched).then_some(PAUSE)
+        let has_changed = std::mem::take(&mut files.has_changed);
+        (has_changed && files.is_watched).then_some(ANNOUNCE_DELAY)
     }
 
     fn count(&mut self, after: Option<&str>) -> u64 {

@@ -1,18 +1,17 @@
-//! The node on its stage, with a share in memory. Its own commands:
+//! Runs the node's scripts, with a share in memory. Besides the commands of
+//! [`Stage`] and [`Keyboard`] there are these:
 //!
-//! - `file NAME content=TEXT`, `file NAME size=BYTES` (a large one, sent from
-//!   the disk), `file NAME fails=forbidden|busy|broken`; `files COUNT`: so many
-//!   with numbers as names. `gone NAME`, `all-gone`. They may come before the
-//!   next one, and while the node runs:
-//! - `node relay=IP:PORT… seed=N advertise=IP`: it starts, on port 40001. The
-//!   next node begins with no files. `node messages=yes`: it receives messages.
-//!   `node downloads=N`: it has a console, and fetches so many files at once. What
-//!   is fetched is written down, and not in the share.
-//! - those of [`Keyboard`]. `type-numbered LINE count=TIMES`: each has its number,
-//!   from 1 on, behind it. Only the number of times is shown that the next command
-//!   may come.
-//! - `brief N LINE count=TIMES`: as `say`, but of a long answer only the ends are
-//!   shown.
+//! - `file NAME content=TEXT`, `file NAME size=BYTES` (a large file, sent from the
+//!   disk), `file NAME fails=forbidden|busy|broken`; `files COUNT`: files with
+//!   numbers as names. `gone NAME`, `all-gone`: removes files. These commands are
+//!   allowed before `node` and after it.
+//! - `node relay=IP:PORT… seed=N advertise=IP`: starts a node on port 40001. A second
+//!   node starts without files. `node messages=yes`: the node receives messages.
+//!   `node downloads=N`: the node has a console and at most so many concurrent
+//!   downloads. Downloaded content is shown, and not added to the share.
+//! - `type-numbered LINE count=TIMES`: types the line several times, with a number
+//!   from 1 on appended. Shows only how many prompts followed.
+//! - `brief N LINE count=TIMES`: as `say`, but shows only the ends of a long output.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,9 +22,9 @@ use std::time::{Duration, Instant};
 use goldenscript::{Command, Context};
 use peerline::close_reason::CloseReason;
 use peerline::jobs;
-use peerline::node::{Console, Contact, MessageListener, Node, NodeMessage, Registrar};
-use peerline::protocol::{ClaimedIp, Port, canonical};
-use peerline::role::{Input, Role};
+use peerline::node::{Console, MessageListener, Node, NodeMessage, Registrar};
+use peerline::protocol::{ClaimedIp, Port, Registered, canonical};
+use peerline::role::Role;
 
 use crate::keyboard::Keyboard;
 use crate::memory::{Entry, Files, Memory};
@@ -72,21 +71,21 @@ impl Play {
         args.reject_next()
     }
 
-    fn change<T>(&mut self, act: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
-        self.files.borrow_mut().change(act)
+    fn change<T>(&mut self, change: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
+        self.files.borrow_mut().change(change)
     }
 
     fn start(&mut self, command: &Command) -> Outcome {
         let mut args = command.consume_args();
         let (mut relay, mut seed, mut advertise) = (Vec::new(), 1, ClaimedIp::Seen);
-        let (mut listens, mut downloads) = (false, 0);
+        let (mut receives_messages, mut downloads) = (false, 0);
         while let Some((key, value)) = args.next_key() {
             match key {
                 "relay" => relay.push(value.parse()?),
                 "seed" => seed = value.parse()?,
                 "advertise" => advertise = ClaimedIp::Is(canonical(value.parse()?)),
                 "downloads" => downloads = value.parse()?,
-                "messages" => listens = value == "yes",
+                "messages" => receives_messages = value == "yes",
                 key => return Err(format!("a node has no {key}").into()),
             }
         }
@@ -98,24 +97,24 @@ impl Play {
             self.files = Rc::default();
         }
         let share = Memory::new(Rc::clone(&self.files));
-        let began = Instant::now();
+        let now = Instant::now();
         let port = Port::new(40_001).ok_or("a port is not zero")?;
         let listener = MessageListener::new(relay.clone(), advertise, port, seed);
-        let registrar = Registrar::new(relay.clone(), advertise, port, seed, began);
-        let (told, news) = channel();
-        let mut notes = Notes::new(told.clone());
+        let registrar = Registrar::new(relay.clone(), advertise, port, seed, now);
+        let (sender, events) = channel();
+        let mut notes = Notes::new(sender.clone());
         notes.several = true;
-        let mut node = Node::new(share, registrar, 10, began, move |news| {
-            // Nobody listens any more when the play is over.
-            let _ = told.send(format!("news: {news}"));
+        let mut node = Node::new(share, registrar, 10, now, move |event| {
+            // At the end of the script the receiver is dropped first.
+            let _ = sender.send(format!("event: {event}"));
         });
-        if listens {
-            node = node.listening(listener);
+        if receives_messages {
+            node = node.with_message_listener(listener);
         }
         if downloads > 0 {
-            node = node.obeying(Console::new(notes, true, relay, 100, downloads));
+            node = node.with_console(Console::new(notes, true, relay, 100, downloads));
         }
-        self.stage = Some(Stage::new(node, began, news, String::clone));
+        self.stage = Some(Stage::new(node, now, events, String::clone));
         args.reject_next()
     }
 }
@@ -124,9 +123,9 @@ impl goldenscript::Runner for Play {
     type Command = Command;
 
     fn run(&mut self, command: &Command, _: &Context) -> Outcome<String> {
-        if let Some(message) = self.keyboard.press(command)? {
+        if let Some(event) = self.keyboard.press(command)? {
             let stage = self.stage.as_mut().ok_or("start with: node")?;
-            stage.call(|node, context| node.on_message(context, NodeMessage::Console(message)));
+            stage.call(|node, context| node.on_message(context, NodeMessage::Terminal(event)));
             return Ok(stage.seen() + &self.keyboard.completed());
         }
         match command.name.as_str() {
@@ -143,11 +142,11 @@ impl goldenscript::Runner for Play {
                 for number in 1..=count {
                     let typed = jobs::TerminalEvent::Typed(format!("{line}{number}"));
                     stage.call(|node, context| {
-                        node.on_message(context, NodeMessage::Console(typed))
+                        node.on_message(context, NodeMessage::Terminal(typed))
                     });
                 }
-                let ready = stage.seen().lines().filter(|line| *line == "ready").count();
-                return Ok(format!("ready {ready} times"));
+                let prompts = stage.seen().lines().filter(|line| *line == "ready").count();
+                return Ok(format!("ready {prompts} times"));
             }
             "brief" => {
                 let mut args = command.consume_args();
@@ -169,26 +168,26 @@ impl goldenscript::Runner for Play {
     }
 }
 
-/// A registrar that has begun its first conversation.
-fn talking(seed: u64, now: Instant) -> Registrar {
+/// A registrar whose first attempt is in progress.
+fn connecting_registrar(seed: u64, now: Instant) -> Registrar {
     let relay = vec![([192, 0, 2, 1], 4000).into()];
     let mut registrar = Registrar::new(relay, ClaimedIp::Seen, Port::MIN, seed, now);
     assert!(registrar.dial(now).is_some());
     registrar
 }
 
-/// How long it waits until it dials again.
+/// The time until the next attempt.
 fn pause(registrar: &Registrar, now: Instant) -> Duration {
-    registrar.next_deadline().expect("it goes on") - now
+    registrar.next_deadline().expect("an attempt is due") - now
 }
 
 #[test]
-fn renewals_of_many_nodes_spread_within_their_bounds() {
+fn renewals_of_many_nodes_are_spread_within_bounds() {
     let now = Instant::now();
     let pauses = (0..1000).map(|seed| {
-        let mut registrar = talking(seed, now);
-        let answer = Input::Line(b"OK 60 198.51.100.9 1 0");
-        registrar.on_input(now, &mut Contact::register(), answer, &mut Vec::new());
+        let mut registrar = connecting_registrar(seed, now);
+        let registered = Registered::parse("60 198.51.100.9 1 0").expect("a reply");
+        registrar.on_registered(now, registered);
         pause(&registrar, now)
     });
     let (least, most) = extremes(pauses);
@@ -197,16 +196,16 @@ fn renewals_of_many_nodes_spread_within_their_bounds() {
 }
 
 #[test]
-fn pauses_of_many_nodes_spread_within_their_bounds() {
+fn retries_of_many_nodes_are_spread_within_bounds() {
     for (failures, seconds) in [1, 2, 4, 8, 16, 30, 30].into_iter().enumerate() {
         let pauses = (0..1000).map(|seed| {
             let mut now = Instant::now();
-            let mut registrar = talking(seed, now);
-            registrar.on_close(now, Contact::register(), &CloseReason::ConnectTimeout);
+            let mut registrar = connecting_registrar(seed, now);
+            registrar.on_failure(now, &CloseReason::ConnectTimeout);
             for _ in 0..failures {
                 now += pause(&registrar, now);
                 assert!(registrar.dial(now).is_some());
-                registrar.on_close(now, Contact::register(), &CloseReason::ConnectTimeout);
+                registrar.on_failure(now, &CloseReason::ConnectTimeout);
             }
             pause(&registrar, now)
         });

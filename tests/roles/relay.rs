@@ -348,9 +348,10 @@ fn a_list_in_a_datagram_costs_no_more_than_what_is_shown() {
     let began = Instant::now();
     for _ in 0..500 {
         let changed = "UNREGISTER * 20000\nREGISTER * 20000\n";
-        assert_eq!(
-            in_a_datagram(&mut relay, now, changed),
-            "OK\nOK 60 192.0.2.7 20000 0\n"
+        let replies = in_a_datagram(&mut relay, now, changed);
+        assert!(
+            replies.starts_with("OK\nOK 60 192.0.2.7 20000 0 "),
+            "{replies}"
         );
         let list = in_a_datagram(&mut relay, now, "LIST\n");
         assert!(
@@ -372,6 +373,7 @@ fn a_node_that_leaves_without_files_leaves_no_work_behind() {
     let now = Instant::now();
     let mut relay = relay(defaults(), now);
     let answer = in_a_datagram(&mut relay, now, "REGISTER * 9\nUNREGISTER * 9\n");
-    assert_eq!(answer, "OK 60 192.0.2.7 9 0\nOK\n");
+    assert!(answer.starts_with("OK 60 192.0.2.7 9 0 "), "{answer}");
+    assert!(answer.ends_with("\nOK\n"), "{answer}");
     assert_eq!(relay.next_deadline(), None);
 }

@@ -1,18 +1,19 @@
-//! Conversations with the client: `chat`, and `send --wait`.
+//! The client's `chat` and `send --wait`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 use std::thread;
 
-use crate::fake::Fake;
 use crate::messages::listener;
-use crate::running::Running;
-use crate::support::{Done, Nc, Server, client, client_command, folder, node, relay, run};
-use crate::terminal::Terminal;
+use crate::support::fake_server::FakeServer;
+use crate::support::{
+    Nc, ProgramOutput, RunningProgram, Server, Terminal, client, client_command, folder, node,
+    relay, run,
+};
 
-/// Plays somebody who answers each message that he gets by `answer` and its text,
-/// until there have been so many, and all of his were passed on.
-fn echo(mut nc: Nc, answer: &'static str, count: usize) -> thread::JoinHandle<Nc> {
+/// Replies to `count` messages with `answer` and their text, in a thread. Ends when the
+/// relay has accepted all replies.
+fn reply_to_messages(mut nc: Nc, answer: &'static str, count: usize) -> thread::JoinHandle<Nc> {
     thread::spawn(move || {
         let mut passed_on = 0;
         while passed_on < count {
@@ -28,26 +29,26 @@ fn echo(mut nc: Nc, answer: &'static str, count: usize) -> thread::JoinHandle<Nc
     })
 }
 
-/// The address as two arguments, between others.
+/// Command-line arguments with an address between others.
 fn with_address<'a>(before: &[&'a str], address: &'a str, after: &[&'a str]) -> Vec<&'a str> {
     let (ip, port) = address.split_once(' ').expect("two fields");
     [before, &[ip, port], after].concat()
 }
 
-/// The client with these lines on stdin.
-fn piped(relay: &Server, args: &[&str], input: &str) -> Done {
+/// Runs the client with `input` on stdin.
+fn piped(relay: &Server, args: &[&str], input: &str) -> ProgramOutput {
     run(client_command(relay.address(), args), input.as_bytes())
 }
 
 #[test]
-fn who_sends_and_waits_gets_the_answers() {
+fn send_wait_prints_replies() {
     let relay = relay(&[]);
     let (nc, to) = listener(&relay);
-    let answering = echo(nc, "Yes, ", 1);
+    let answering = reply_to_messages(nc, "Yes, ", 1);
     let args = with_address(&["send"], &to, &["Grüße!", "--wait", "2"]);
-    let done = client(&relay, &args).expect_code(0);
-    assert_eq!(done.text(), format!("{to} Yes, Grüße!\n"));
-    let stderr = &done.stderr;
+    let output = client(&relay, &args).expect_code(0);
+    assert_eq!(output.text(), format!("{to} Yes, Grüße!\n"));
+    let stderr = &output.stderr;
     assert!(
         stderr.contains("you are reached at 127.0.0.1 port "),
         "{stderr}"
@@ -57,56 +58,56 @@ fn who_sends_and_waits_gets_the_answers() {
 }
 
 #[test]
-fn answers_are_given_as_json() {
-    let relay = Fake::new(|mut caller| {
-        caller.line();
-        caller.say("OK 127.0.0.1 9\n");
-        caller.line();
-        caller.say("FROM ::1 7 it's \"me\"\nOK\n");
-        // However it ends.
-        let _ = caller.until_end();
+fn send_wait_prints_json() {
+    let relay = FakeServer::new(|mut connection| {
+        connection.line();
+        connection.send("OK 127.0.0.1 9\n");
+        connection.line();
+        connection.send("FROM ::1 7 it's \"me\"\nOK\n");
+        // The way the connection ends does not matter.
+        let _ = connection.read_to_end();
     });
     let args = ["--json", "send", "127.0.0.1", "7", "x", "--wait", "0.1"];
-    let done = run(client_command(relay.address(), &args), b"").expect_code(0);
+    let output = run(client_command(relay.address(), &args), b"").expect_code(0);
     let message = r#"{"ip":"::1","port":7,"text":"it's \"me\""}"#;
-    assert_eq!(done.text(), format!("{message}\n"));
-    let talk = "{\"listening\":{\"ip\":\"127.0.0.1\",\"port\":9}}\n{\"sent\":true}\n";
-    assert_eq!(done.stderr, talk);
+    assert_eq!(output.text(), format!("{message}\n"));
+    let events = "{\"listening\":{\"ip\":\"127.0.0.1\",\"port\":9}}\n{\"sent\":true}\n";
+    assert_eq!(output.stderr, events);
 }
 
 #[test]
-fn who_waits_in_vain_is_told() {
+fn send_wait_without_a_reply_fails() {
     let relay = relay(&[]);
     let (mut nc, to) = listener(&relay);
     let args = with_address(&["send"], &to, &["hello", "--wait", "0.1"]);
-    let done = client(&relay, &args).expect_code(1);
+    let output = client(&relay, &args).expect_code(1);
     assert!(
-        done.stderr.contains("no answer in 0.1 s"),
+        output.stderr.contains("no answer in 0.1 s"),
         "{}",
-        done.stderr
+        output.stderr
     );
     assert!(nc.line().ends_with(" hello"));
     drop(nc);
-    let done = client(&relay, &["send", "127.0.0.1", "9", "hello", "--wait", "9"]);
-    let done = done.expect_code(1);
+    let output = client(&relay, &["send", "127.0.0.1", "9", "hello", "--wait", "9"]);
+    let output = output.expect_code(1);
     assert!(
-        done.stderr.contains("it says 404 nobody listens"),
+        output.stderr.contains("it says 404 nobody listens"),
         "{}",
-        done.stderr
+        output.stderr
     );
-    let done = client(&relay, &["send", "127.0.0.1", "9", "hello", "--wait", "0"]);
-    done.expect_code(2);
+    let output = client(&relay, &["send", "127.0.0.1", "9", "hello", "--wait", "0"]);
+    output.expect_code(2);
 }
 
 #[test]
-fn a_conversation_through_pipes() {
+fn chat_through_pipes() {
     let relay = relay(&[]);
     let (nc, to) = listener(&relay);
-    let answering = echo(nc, "heard: ", 3);
+    let answering = reply_to_messages(nc, "heard: ", 3);
     let args = with_address(&["chat"], &to, &["--wait", "2"]);
-    let done = piped(&relay, &args, "one\n\n  two words \nthree").expect_code(0);
+    let output = piped(&relay, &args, "one\n\n  two words \nthree").expect_code(0);
     let expected = ["one", "two words", "three"].map(|text| format!("{to} heard: {text}\n"));
-    assert_eq!(done.text(), expected.concat());
+    assert_eq!(output.text(), expected.concat());
     answering.join().expect("it heard all");
 }
 
@@ -133,7 +134,7 @@ fn ten_thousand_lines_from_a_pipe_arrive_in_order() {
 }
 
 #[test]
-fn two_clients_talk_and_the_second_answers_whoever_writes() {
+fn chat_without_an_address_replies_to_the_last_sender() {
     let relay = relay(&[]);
     let start = |args: &[&str]| {
         let mut command = client_command(relay.address(), args);
@@ -141,7 +142,7 @@ fn two_clients_talk_and_the_second_answers_whoever_writes() {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut running = Running::start(&mut command);
+        let mut running = RunningProgram::start(&mut command);
         let stdin = running.child.stdin.take().expect("a pipe");
         let stdout = BufReader::new(running.child.stdout.take().expect("a pipe"));
         let mut stderr = BufReader::new(running.child.stderr.take().expect("a pipe"));
@@ -171,13 +172,13 @@ fn two_clients_talk_and_the_second_answers_whoever_writes() {
         assert_eq!(line(&mut annas_out), format!("{to_bert} pong {round}\n"));
     }
     writeln!(annas_in, "/quit").expect("she reads");
-    assert_eq!(anna.end(), Some(0));
+    assert_eq!(anna.wait(), Some(0));
     drop(berts_in);
-    assert_eq!(bert.end(), Some(0));
+    assert_eq!(bert.wait(), Some(0));
 }
 
 #[test]
-fn a_conversation_at_a_terminal() {
+fn chat_at_a_terminal() {
     let relay = relay(&["--message-rate", "1"]);
     let mut terminal = Terminal::start(client_command(relay.address(), &["chat"]));
     let shown = terminal.expect("you are reached at 127.0.0.1 port ");
@@ -197,19 +198,19 @@ fn a_conversation_at_a_terminal() {
     assert_eq!(nc.line(), format!("FROM 127.0.0.1 {port} hello"));
     terminal.at("reply> ", &"x".repeat(1025));
     terminal.expect("a text has at most 1024 bytes");
-    // What is too fast for the relay is said a little later.
+    // A message over the rate limit is sent a little later.
     for word in ["two", "three"] {
         terminal.at("reply> ", word);
         assert_eq!(nc.line(), format!("FROM 127.0.0.1 {port} {word}"));
     }
     terminal.at("reply> ", "/quit");
-    let (_, code) = terminal.end();
-    // The first failure counts: nobody had written yet.
+    let (_, code) = terminal.wait();
+    // The first failure counts: there was no sender to reply to.
     assert_eq!(code, 1);
 }
 
 #[test]
-fn what_arrives_while_one_types_stands_above_the_line() {
+fn messages_are_shown_above_the_edited_line() {
     let relay = relay(&[]);
     let (mut nc, to) = listener(&relay);
     let client = with_address(&["chat"], &to, &[]);
@@ -223,35 +224,35 @@ fn what_arrives_while_one_types_stands_above_the_line() {
     assert_eq!(nc.ask(&format!("SEND 127.0.0.1 {port} Wait!")), "OK");
     terminal.expect(&format!("{to} Wait!\r\n"));
     terminal.expect(&format!("{prompt}half a"));
-    // No line is a command, so there is nothing to be completed.
+    // Lines of a chat are no commands, so nothing is completed.
     terminal.keys("\t line\r");
     assert_eq!(nc.line(), format!("FROM 127.0.0.1 {port} half a line"));
     terminal.at(&prompt, "/quit");
-    assert_eq!(terminal.end().1, 0);
+    assert_eq!(terminal.wait().1, 0);
 }
 
 #[test]
-fn ctrl_d_ends_a_conversation_and_ctrl_c_interrupts_it() {
+fn ctrl_d_ends_a_chat_and_ctrl_c_interrupts_it() {
     let relay = relay(&[]);
     for (key, code) in [('d', 0), ('c', 130)] {
         let mut terminal = Terminal::start(client_command(relay.address(), &["chat"]));
         terminal.expect("reply> ");
         terminal.ctrl(key);
-        assert_eq!(terminal.end().1, code);
+        assert_eq!(terminal.wait().1, code);
     }
 }
 
 #[test]
-fn at_the_prompt_a_conversation_comes_and_goes() {
+fn chat_at_the_prompt_returns_to_the_prompt() {
     let share = folder(&[("hello.txt", b"Hello, Peerline!\n")]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
     let (mut nc, to) = listener(&relay);
-    let kept = share.path().join(".history");
-    let history = ["--history", kept.to_str().expect("a text")];
-    let mut terminal = Terminal::start(client_command(relay.address(), &history));
+    let history_file = share.path().join(".history");
+    let flags = ["--history", history_file.to_str().expect("a text")];
+    let mut terminal = Terminal::start(client_command(relay.address(), &flags));
     terminal.at_prompt(&format!("chat {to}"));
-    // The TAB key would make "help" or "hello.txt" of it.
+    // At the prompt TAB would complete this to "help" or "hello.txt".
     let prompt = format!("{to}> ");
     terminal.at(&prompt, "he\tllo.txt");
     assert!(nc.line().ends_with(" hello.txt"));
@@ -259,14 +260,14 @@ fn at_the_prompt_a_conversation_comes_and_goes() {
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.at_prompt("quit");
-    assert_eq!(terminal.end().1, 0);
-    // What was said is nobody else's business.
-    let kept = std::fs::read_to_string(kept).expect("a history");
-    assert_eq!(kept, format!("chat {to}\nhello.txt\nquit\n"));
+    assert_eq!(terminal.wait().1, 0);
+    // Lines of a chat are not in the history.
+    let history = std::fs::read_to_string(history_file).expect("a history");
+    assert_eq!(history, format!("chat {to}\nhello.txt\nquit\n"));
 }
 
 #[test]
-fn when_the_relay_ends_a_conversation_the_prompt_is_back() {
+fn the_prompt_returns_when_the_relay_ends_a_chat() {
     let mut relay = relay(&[]);
     let mut terminal = Terminal::start(client_command(relay.address(), &[]));
     terminal.at_prompt("chat ::1 7");
@@ -275,23 +276,23 @@ fn when_the_relay_ends_a_conversation_the_prompt_is_back() {
     terminal.expect("half a");
     relay.stop();
     terminal.expect("no messages arrive from the relay: ");
-    // What was meant for somebody is no command.
+    // Lines that were meant for the chat are not executed as commands.
     terminal.at("::1 7> half a", " line");
     terminal.expect("not sent: the conversation is over");
     terminal.at_prompt("quit");
-    assert_eq!(terminal.end().1, 3);
+    assert_eq!(terminal.wait().1, 3);
 }
 
 #[test]
-fn a_hostile_relay_cannot_write_on_the_terminal() {
-    let relay = Fake::new(|mut caller| {
-        caller.line();
-        caller.say("OK 127.0.0.1 9\nFROM 127.0.0.1 7 \x1b[2J\nFROM 127.0.0.1 7\n");
-        caller.say("FROM 127.0.0.1 7 harmless\n");
-        caller.line();
-        caller.say("ERROR 404 \x1b[31mred\n");
-        caller.line();
-        caller.say("FROM 127.0.0.1 7 bye\nERROR 409 \x1b[31mreplaced\n");
+fn text_from_a_hostile_relay_is_escaped() {
+    let relay = FakeServer::new(|mut connection| {
+        connection.line();
+        connection.send("OK 127.0.0.1 9\nFROM 127.0.0.1 7 \x1b[2J\nFROM 127.0.0.1 7\n");
+        connection.send("FROM 127.0.0.1 7 harmless\n");
+        connection.line();
+        connection.send("ERROR 404 \x1b[31mred\n");
+        connection.line();
+        connection.send("FROM 127.0.0.1 7 bye\nERROR 409 \x1b[31mreplaced\n");
     });
     let mut terminal =
         Terminal::start(client_command(relay.address(), &["chat", "127.0.0.1", "7"]));
@@ -300,7 +301,7 @@ fn a_hostile_relay_cannot_write_on_the_terminal() {
     shown += &terminal.expect("it says 404 \\u{1b}[31mred");
     terminal.enter("two");
     shown += &terminal.expect("127.0.0.1 7 bye");
-    let (rest, code) = terminal.end();
+    let (rest, code) = terminal.wait();
     assert!(
         rest.contains("not sent by the relay: replaced by a newer listener"),
         "{rest}"
@@ -318,17 +319,17 @@ fn a_hostile_relay_cannot_write_on_the_terminal() {
 }
 
 #[test]
-fn a_relay_that_does_not_answer_is_given_up() {
-    let silent = Fake::stuck_after("");
-    let deaf = Fake::stuck_after("OK 127.0.0.1 9\n");
-    for relay in [&silent, &deaf] {
+fn an_unresponsive_relay_times_out() {
+    let silent = FakeServer::hanging_after("");
+    let unresponsive = FakeServer::hanging_after("OK 127.0.0.1 9\n");
+    for relay in [&silent, &unresponsive] {
         for args in [
             &["send", "127.0.0.1", "7", "hello", "--wait", "60"][..],
             &["chat", "127.0.0.1", "7"],
         ] {
             let args = [&["--timeout", "0.2"], args].concat();
-            let done = run(client_command(relay.address(), &args), b"hello\n").expect_code(3);
-            assert!(done.stderr.contains("read timeout"), "{}", done.stderr);
+            let output = run(client_command(relay.address(), &args), b"hello\n").expect_code(3);
+            assert!(output.stderr.contains("read timeout"), "{}", output.stderr);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Files that appear, change and vanish while they are fetched.
+//! Files that are created, changed and deleted while they are fetched.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,30 +8,30 @@ use std::thread;
 
 use fastrand::Rng;
 
-use crate::index::files;
+use crate::support::relay_index::files;
 use crate::support::{Nc, client_command, eventually, folder, node, relay, run};
 
 const FILES: u32 = 1000;
-/// How many changes there are while they are fetched.
+/// Changes during the fetches.
 const CHANGES: u32 = 3000;
-/// Some are small; of some so much is sent that the disk takes part.
+/// Lines in a file: some files are small, some are sent with sendfile(2).
 const LINES: [usize; 3] = [1, 40, 5000];
 
 fn name(number: u32) -> String {
     format!("file {number:04}.txt")
 }
 
-/// One version of a file: every line of it tells which.
+/// One version of a file. Each of its lines names the version.
 fn content(name: &str, version: u32, lines: usize) -> String {
     format!("{name} in version {version} of {lines} lines\n").repeat(lines)
 }
 
-/// Puts another version into its place in one step, or takes the file away.
+/// Replaces a file atomically by another version, or deletes it.
 fn change(share: &Path, rng: &mut Rng, version: u32) {
     let name = name(rng.u32(0..FILES));
     let path = share.join(&name);
     if rng.u8(0..3) == 0 {
-        // It may be gone already.
+        // The file may not exist.
         let _ = fs::remove_file(path);
         return;
     }
@@ -41,7 +41,7 @@ fn change(share: &Path, rng: &mut Rng, version: u32) {
     fs::rename(&aside, path).expect("a new name");
 }
 
-/// Fails unless this is one version of the file, and all of it.
+/// Fails unless the content is exactly one version of the file.
 fn assert_one_version(name: &str, got: &[u8]) {
     let got = std::str::from_utf8(got).expect("all versions are text");
     let first = got.lines().next().expect("no version is empty");
@@ -54,7 +54,7 @@ fn assert_one_version(name: &str, got: &[u8]) {
 }
 
 #[test]
-fn each_fetch_gets_one_whole_version_or_none_and_the_index_is_the_folder_afterwards() {
+fn a_fetch_during_changes_gets_one_version_or_none() {
     let relay = relay(&[]);
     let share = folder(&[]);
     let mut rng = Rng::with_seed(1);
@@ -62,13 +62,13 @@ fn each_fetch_gets_one_whole_version_or_none_and_the_index_is_the_folder_afterwa
         change(share.path(), &mut rng, version);
     }
     let node = node(&relay, share.path(), &[]);
-    let done = AtomicBool::new(false);
+    let output = AtomicBool::new(false);
     let (found, missing) = thread::scope(|scope| {
         let fetch = |seed| {
             let mut rng = Rng::with_seed(seed);
             let mut nc = Nc::connect(node.address());
             let (mut found, mut missing) = (0, 0);
-            while !done.load(Ordering::Relaxed) {
+            while !output.load(Ordering::Relaxed) {
                 let name = name(rng.u32(0..FILES));
                 let answer = nc.ask(&format!("GET {name}"));
                 let Some(size) = answer.strip_prefix("FOUND ") else {
@@ -84,7 +84,7 @@ fn each_fetch_gets_one_whole_version_or_none_and_the_index_is_the_folder_afterwa
         };
         let client = || {
             let mut rng = Rng::with_seed(0);
-            while !done.load(Ordering::Relaxed) {
+            while !output.load(Ordering::Relaxed) {
                 let name = name(rng.u32(0..FILES));
                 let got = run(client_command(relay.address(), &["get", &name]), b"");
                 match got.code {
@@ -100,7 +100,7 @@ fn each_fetch_gets_one_whole_version_or_none_and_the_index_is_the_folder_afterwa
         for version in FILES..FILES + CHANGES {
             change(share.path(), &mut rng, version);
         }
-        done.store(true, Ordering::Relaxed);
+        output.store(true, Ordering::Relaxed);
         let counts = fetchers.drain(..).map(|f| f.join().expect("it went well"));
         counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
     });

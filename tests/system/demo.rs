@@ -1,4 +1,4 @@
-//! The one-process `peerline`: a whole network that a newcomer tries first.
+//! `peerline`, the demo: a relay, three nodes and a prompt in one process.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -6,23 +6,21 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{Done, ask, folder, run};
-use crate::terminal::Terminal;
+use crate::support::{ProgramOutput, Terminal, ask, folder, run};
 
-/// `peerline` where a newcomer runs it: in the project's folder.
+/// The demo in the project's folder.
 fn peerline(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peerline"));
     command.args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
     command
 }
 
-fn demo(args: &[&str]) -> Done {
+fn demo(args: &[&str]) -> ProgramOutput {
     run(peerline(args), b"")
 }
 
-/// The files that the project comes with: each one's name in the network, and
-/// its path.
-fn files() -> Vec<(String, PathBuf)> {
+/// The sample files of the project: the shared name and the path of each.
+fn sample_files() -> Vec<(String, PathBuf)> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("files");
     let mut files = Vec::new();
     for share in fs::read_dir(root).expect("the files").map(Result::unwrap) {
@@ -40,61 +38,62 @@ fn files() -> Vec<(String, PathBuf)> {
 }
 
 #[test]
-fn the_first_command_that_is_tried_prints_the_file() {
-    let done = demo(&["hello.txt"]).expect_code(0);
+fn the_first_command_prints_the_file() {
+    let output = demo(&["hello.txt"]).expect_code(0);
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("files/peer1/hello.txt");
-    assert_eq!(done.stdout, fs::read(path).expect("the file"));
+    assert_eq!(output.stdout, fs::read(path).expect("the file"));
     assert!(
-        done.stderr.contains("the relay lists 3 nodes"),
+        output.stderr.contains("the relay lists 3 nodes"),
         "{}",
-        done.stderr
+        output.stderr
     );
 }
 
 #[test]
-fn talk_and_content_keep_their_order_in_one_pipe() {
+fn messages_and_content_keep_their_order_in_one_pipe() {
     for _ in 0..10 {
         let mut command = Command::new("sh");
         let program = env!("CARGO_BIN_EXE_peerline");
         command
             .args(["-c", "exec \"$0\" 2>&1", program])
             .current_dir(env!("CARGO_MANIFEST_DIR"));
-        let done = run(command, b"hello.txt\nnodes\nnowhere\n");
-        let text = String::from_utf8(done.stdout).expect("UTF-8");
-        let said = [
+        let output = run(command, b"hello.txt\nnodes\nnowhere\n");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let messages = [
             "found: 17 B",
             "Hello, Peerline!",
             "received 17 bytes",
             "nowhere: not found",
         ];
-        let places = said.map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}")));
+        let places =
+            messages.map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}")));
         assert!(places.is_sorted(), "{text}");
     }
 }
 
 #[test]
-fn every_file_of_the_project_comes_byte_for_byte() {
-    let files = files();
+fn every_sample_file_arrives_byte_for_byte() {
+    let files = sample_files();
     for (name, path) in &files {
-        let done = demo(&["-q", "--", name]).expect_code(0);
-        assert!(done.stdout == fs::read(path).expect("the file"), "{name}");
-        assert_eq!(done.stderr, "", "{name}");
+        let output = demo(&["-q", "--", name]).expect_code(0);
+        assert!(output.stdout == fs::read(path).expect("the file"), "{name}");
+        assert_eq!(output.stderr, "", "{name}");
     }
-    // All in one go, as arguments and as lines of a pipe.
+    // All files in one run, as arguments and as lines of a pipe.
     let all = files
         .iter()
         .map(|(_, path)| fs::read(path).expect("a file"));
     let all = all.collect::<Vec<_>>().concat();
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    let done = demo(&[&["--"], &names[..]].concat()).expect_code(0);
-    assert!(done.stdout == all, "{}", done.stderr);
-    let done = run(peerline(&[]), names.join("\n").as_bytes()).expect_code(0);
-    assert!(done.stdout == all, "{}", done.stderr);
+    let output = demo(&[&["--"], &names[..]].concat()).expect_code(0);
+    assert!(output.stdout == all, "{}", output.stderr);
+    let output = run(peerline(&[]), names.join("\n").as_bytes()).expect_code(0);
+    assert!(output.stdout == all, "{}", output.stderr);
 }
 
 #[test]
-fn the_files_are_spread_evenly_and_each_is_on_one_node() {
-    let files = files();
+fn sample_files_are_spread_evenly_over_three_nodes() {
+    let files = sample_files();
     let mut names: Vec<&String> = files.iter().map(|(name, _)| name).collect();
     names.sort();
     names.dedup();
@@ -111,8 +110,8 @@ fn the_files_are_spread_evenly_and_each_is_on_one_node() {
     assert_eq!(counts.iter().max(), counts.iter().min());
 }
 
-/// What `printf '…\n' | nc -N ip port` would do.
-fn as_typed(line: &str) -> String {
+/// Does what the suggested line `printf '…\n' | nc -N ip port` would do.
+fn run_suggestion(line: &str) -> String {
     let (request, place) = line
         .trim()
         .strip_prefix("printf '")
@@ -125,11 +124,11 @@ fn as_typed(line: &str) -> String {
 }
 
 #[test]
-fn the_lines_that_it_proposes_work_while_it_waits_at_the_prompt() {
+fn suggested_commands_work_while_the_prompt_waits() {
     let mut terminal = Terminal::start(peerline(&[]));
     let welcome = terminal.expect("peerline> ");
     let lines: Vec<&str> = welcome.lines().filter(|l| l.contains("nc -N")).collect();
-    let answers: Vec<String> = lines.iter().map(|line| as_typed(line)).collect();
+    let answers: Vec<String> = lines.iter().map(|line| run_suggestion(line)).collect();
     let [nodes, share, hello] = &answers[..] else {
         panic!("{welcome}");
     };
@@ -142,18 +141,18 @@ fn the_lines_that_it_proposes_work_while_it_waits_at_the_prompt() {
     terminal.enter("two generals.txt");
     terminal.expect("two generals.txt: ");
     terminal.at_prompt("pictures/three-peers.png");
-    terminal.expect("it is no text: on the command line");
+    terminal.expect("binary content is not printed on a terminal");
     terminal.at_prompt("nodes");
-    let listed = terminal.expect("peerline> ");
+    let list = terminal.expect("peerline> ");
     for node in nodes.lines().skip(1) {
-        assert!(listed.contains(node), "{listed}");
+        assert!(list.contains(node), "{list}");
     }
     terminal.enter("quit");
-    assert_eq!(terminal.end().1, 6);
+    assert_eq!(terminal.wait().1, 6);
 }
 
 #[test]
-fn what_is_logged_while_a_line_is_typed_stands_above_it() {
+fn log_lines_are_shown_above_the_edited_line() {
     let mut terminal = Terminal::start(peerline(&["--log-level", "info"]));
     let mut shown = terminal.expect("peerline> ");
     let lines: Vec<String> = shown.lines().map(str::to_owned).collect();
@@ -161,22 +160,22 @@ fn what_is_logged_while_a_line_is_typed_stands_above_it() {
     let hello = hello.expect("a line to be typed");
     terminal.keys("two gen");
     terminal.expect("two gen");
-    as_typed(hello);
-    // Above the line, which is drawn anew and can be typed on.
+    run_suggestion(hello);
+    // The log line is above the edited line, which is drawn again.
     terminal.expect(" last GET, ");
     terminal.expect("end of input\r\n");
     terminal.expect("peerline> two gen");
     terminal.keys("erals");
     shown.clear();
     for _ in 0..50 {
-        as_typed(hello);
+        run_suggestion(hello);
     }
     terminal.keys(".txt\r");
-    // The line was whole, and so is all that was said meanwhile.
+    // Neither the typed line nor a log line is damaged.
     shown.push_str(&terminal.expect("two generals.txt: 1"));
     shown.push_str(&terminal.expect("peerline> "));
     terminal.enter("quit");
-    let (rest, code) = terminal.end();
+    let (rest, code) = terminal.wait();
     shown.push_str(&rest);
     assert_eq!(code, 0);
     let others = shown
@@ -186,8 +185,8 @@ fn what_is_logged_while_a_line_is_typed_stands_above_it() {
 }
 
 #[test]
-fn it_ends_by_itself_and_at_once_when_its_work_is_done() {
-    // The limit of a drain is 10 s: none of the threads waits for it.
+fn the_demo_exits_at_once_when_done() {
+    // The drain limit is 10 s: no thread may wait for it.
     let soon = Duration::from_secs(8);
     let start = Instant::now();
     demo(&["hello.txt", "café.txt"]).expect_code(0);
@@ -195,29 +194,29 @@ fn it_ends_by_itself_and_at_once_when_its_work_is_done() {
     let mut terminal = Terminal::start(peerline(&[]));
     terminal.expect("peerline> ");
     terminal.ctrl('c');
-    assert_eq!(terminal.end().1, 130);
+    assert_eq!(terminal.wait().1, 130);
     assert!(start.elapsed() < soon, "{:?}", start.elapsed());
 }
 
 #[test]
-fn what_none_of_its_nodes_has_is_not_found() {
-    let done = demo(&["missing.txt", "hello.txt"]).expect_code(1);
-    assert_eq!(done.text(), "Hello, Peerline!\n");
-    let says = "missing.txt: not found, 3 asked";
-    assert!(done.stderr.contains(says), "{}", done.stderr);
-    let done = demo(&["../Cargo.toml"]).expect_code(2);
+fn a_missing_file_is_not_found() {
+    let output = demo(&["missing.txt", "hello.txt"]).expect_code(1);
+    assert_eq!(output.text(), "Hello, Peerline!\n");
+    let message = "missing.txt: not found, 3 asked";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
+    let output = demo(&["../Cargo.toml"]).expect_code(2);
     assert!(
-        done.stderr.contains("a file name must be relative"),
+        output.stderr.contains("a file name must be relative"),
         "{}",
-        done.stderr
+        output.stderr
     );
-    let done = demo(&["missing.txt", "--json"]).expect_code(1);
-    let json: serde_json::Value = serde_json::from_str(&done.stderr).expect("JSON");
+    let output = demo(&["missing.txt", "--json"]).expect_code(1);
+    let json: serde_json::Value = serde_json::from_str(&output.stderr).expect("JSON");
     assert_eq!(json["nodes"], 3);
 }
 
 #[test]
-fn other_files_than_the_projects_can_be_shared() {
+fn files_flag_shares_other_folders() {
     let own = folder(&[
         ("b/second.txt", b"2"),
         ("a/first.txt", b"1"),
@@ -228,20 +227,24 @@ fn other_files_than_the_projects_can_be_shared() {
     let path = own.path().to_str().expect("a text");
     let names = ["first.txt", "second.txt", "third file.txt", "fourth.txt"];
     let args = [&["--files", path][..], &names].concat();
-    let done = demo(&args).expect_code(0);
-    assert_eq!(done.text(), "1234");
+    let output = demo(&args).expect_code(0);
+    assert_eq!(output.text(), "1234");
     demo(&["--files", path, "beside them.txt"]).expect_code(1);
 }
 
 #[test]
-fn without_a_folder_to_share_it_says_what_to_do() {
+fn a_missing_files_folder_is_explained() {
     let empty = folder(&[("file.txt", b"no folder")]);
     let empty = empty.path().to_str().expect("a text");
     let missing = format!("{empty}/missing");
     let file = format!("{empty}/file.txt");
     for files in [empty, &missing, &file] {
-        let done = demo(&["--files", files, "hello.txt"]).expect_code(8);
-        assert!(done.stderr.contains("give --files DIR"), "{}", done.stderr);
-        assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+        let output = demo(&["--files", files, "hello.txt"]).expect_code(8);
+        assert!(
+            output.stderr.contains("give --files DIR"),
+            "{}",
+            output.stderr
+        );
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
     }
 }

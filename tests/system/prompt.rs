@@ -1,27 +1,27 @@
-//! The client's prompt: a person at a terminal, or lines from a pipe.
+//! The client's prompt, at a terminal and from a pipe.
 
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-use crate::fake::{Fake, nobody};
-use crate::running::Running;
-use crate::support::{Done, Server, client_command, folder, node, relay, run};
-use crate::terminal::Terminal;
+use crate::support::fake_server::{FakeServer, closed_port};
+use crate::support::{
+    ProgramOutput, RunningProgram, Server, Terminal, client_command, folder, node, relay, run,
+};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
-/// The client at a terminal.
+/// Starts the client at a terminal.
 fn prompt(relay: &Server) -> Terminal {
     Terminal::start(client_command(relay.address(), &[]))
 }
 
-/// The client with these lines on stdin.
-fn piped(relay: &Server, input: impl AsRef<[u8]>) -> Done {
+/// Runs the client with `input` on stdin.
+fn piped(relay: &Server, input: impl AsRef<[u8]>) -> ProgramOutput {
     run(client_command(relay.address(), &[]), input.as_ref())
 }
 
 #[test]
-fn a_person_asks_for_one_file_after_the_other() {
+fn files_are_fetched_one_by_one() {
     let share = folder(&[("hello.txt", HELLO), ("two words.txt", b"no end of line")]);
     let relay = relay(&[]);
     let node = node(&relay, share.path(), &[]);
@@ -31,7 +31,7 @@ fn a_person_asks_for_one_file_after_the_other() {
     terminal.enter("hello.txt");
     terminal.expect("\nHello, Peerline!\r\n");
     terminal.at_prompt("  two words.txt ");
-    // The next prompt stands on a line of its own.
+    // The next prompt starts at the beginning of a line.
     terminal.expect("\nno end of line\r\n");
     terminal.at_prompt("");
     terminal.at_prompt("nodes");
@@ -39,13 +39,13 @@ fn a_person_asks_for_one_file_after_the_other() {
     terminal.at_prompt("help");
     terminal.expect("get NAME");
     terminal.at_prompt("quit");
-    let (rest, code) = terminal.end();
+    let (rest, code) = terminal.wait();
     assert!(rest.ends_with("quit\r\n"), "{rest:?}");
     assert_eq!(code, 0);
 }
 
 #[test]
-fn what_cannot_be_done_is_said_and_the_prompt_goes_on() {
+fn the_prompt_continues_after_errors() {
     let relay = relay(&[]);
     let share = folder(&[("hello.txt", HELLO)]);
     let _node = node(&relay, share.path(), &[]);
@@ -63,36 +63,39 @@ fn what_cannot_be_done_is_said_and_the_prompt_goes_on() {
     terminal.expect("peerline> ");
     terminal.ctrl('d');
     // The first failure counts: not found.
-    assert_eq!(terminal.end().1, 1);
+    assert_eq!(terminal.wait().1, 1);
 }
 
 #[test]
-fn a_name_that_starts_with_a_command_is_fetched_with_get() {
+fn get_fetches_names_that_start_with_a_command() {
     let names = ["help", "nodes of mine.txt", "get", "quit"];
     let share = folder(&names.map(|name| (name, name.as_bytes())));
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
     let input = names.map(|name| format!("get {name}\n")).concat();
-    let done = piped(&relay, input).expect_code(0);
-    assert_eq!(done.text(), names.concat());
+    let output = piped(&relay, input).expect_code(0);
+    assert_eq!(output.text(), names.concat());
 }
 
 #[test]
-fn binary_content_at_the_prompt_leaves_the_terminal_alone() {
+fn binary_content_is_not_printed_at_the_prompt() {
     let share = folder(&[("picture", b"\x89PNG\0\x01"), ("hello.txt", HELLO)]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
     let mut terminal = prompt(&relay);
     terminal.at_prompt("picture");
-    terminal.expect("picture: it is no text: on the command line get NAME -o FILE saves it");
+    terminal.expect(
+        "picture: binary content is not printed on a terminal: on the command line, get NAME \
+         -o FILE saves it",
+    );
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.at_prompt("quit");
-    assert_eq!(terminal.end().1, 6);
+    assert_eq!(terminal.wait().1, 6);
 }
 
 #[test]
-fn each_command_asks_the_relay_anew() {
+fn each_command_asks_the_relay_again() {
     let relay = relay(&[]);
     let mut terminal = prompt(&relay);
     let welcome = terminal.expect("peerline> ");
@@ -102,11 +105,11 @@ fn each_command_asks_the_relay_anew() {
     terminal.enter("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.at_prompt("quit");
-    assert_eq!(terminal.end().1, 0);
+    assert_eq!(terminal.wait().1, 0);
 }
 
 #[test]
-fn a_relay_that_goes_away_does_not_end_the_prompt() {
+fn a_stopped_relay_does_not_end_the_prompt() {
     let mut relay = relay(&[]);
     let mut terminal = prompt(&relay);
     terminal.expect("peerline> ");
@@ -118,21 +121,21 @@ fn a_relay_that_goes_away_does_not_end_the_prompt() {
     terminal.at_prompt("help");
     terminal.expect("get NAME");
     terminal.at_prompt("quit");
-    assert_eq!(terminal.end().1, 3);
+    assert_eq!(terminal.wait().1, 3);
 }
 
 #[test]
-fn without_a_relay_there_is_no_prompt() {
-    let (_socket, dead) = nobody();
-    let (shown, code) = Terminal::start(client_command(dead, &[])).end();
+fn the_prompt_needs_a_relay_at_start() {
+    let (_socket, dead) = closed_port();
+    let (shown, code) = Terminal::start(client_command(dead, &[])).wait();
     assert!(!shown.contains("peerline>"), "{shown}");
     assert_eq!(code, 3);
 }
 
 #[test]
-fn ctrl_c_ends_the_prompt_and_what_is_under_way() {
-    let stuck = Fake::stuck_after("FOUND 17\nHello");
-    let relay = Fake::relay(&[stuck.address()]);
+fn ctrl_c_ends_the_prompt_and_a_running_fetch() {
+    let stuck = FakeServer::hanging_after("FOUND 17\nHello");
+    let relay = FakeServer::relay(&[stuck.address()]);
     for name in [None, Some("hello.txt")] {
         let mut terminal = Terminal::start(client_command(relay.address(), &[]));
         terminal.expect("peerline> ");
@@ -141,14 +144,14 @@ fn ctrl_c_ends_the_prompt_and_what_is_under_way() {
             terminal.expect("found: 17 B");
         }
         terminal.ctrl('c');
-        let (rest, code) = terminal.end();
+        let (rest, code) = terminal.wait();
         assert_eq!(code, 130, "{rest}");
         assert!(!rest.contains("Hello"), "{rest}");
     }
 }
 
 #[test]
-fn names_from_a_pipe_end_with_the_input_or_an_empty_line() {
+fn piped_names_end_at_an_empty_line_or_end_of_input() {
     let share = folder(&[("one", b"1"), ("two", b"2"), ("größe", b"3")]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
@@ -160,19 +163,19 @@ fn names_from_a_pipe_end_with_the_input_or_an_empty_line() {
     assert_eq!(out("one\n\ntwo\n"), "1");
     assert_eq!(out("one\nquit\ntwo\n"), "1");
     assert_eq!(out(""), "");
-    let done = piped(&relay, "one\n").expect_code(0);
-    assert!(!done.stderr.contains("peerline>"), "{}", done.stderr);
+    let output = piped(&relay, "one\n").expect_code(0);
+    assert!(!output.stderr.contains("peerline>"), "{}", output.stderr);
 }
 
 #[test]
-fn the_exit_code_of_names_from_a_pipe_is_the_first_failures() {
+fn the_exit_code_is_that_of_the_first_failure() {
     let share = folder(&[("one", b"1")]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
     let code = |input: &str| {
-        let done = piped(&relay, format!("{input}one\n"));
-        assert_eq!(done.text(), "1", "{}", done.stderr);
-        done.code
+        let output = piped(&relay, format!("{input}one\n"));
+        assert_eq!(output.text(), "1", "{}", output.stderr);
+        output.code
     };
     assert_eq!(code(""), Some(0));
     assert_eq!(code("missing\n../x\n"), Some(1));
@@ -181,23 +184,23 @@ fn the_exit_code_of_names_from_a_pipe_is_the_first_failures() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_one_bad_name() {
+fn a_line_that_is_too_long_is_one_invalid_name() {
     let share = folder(&[("one", b"1")]);
     let relay = relay(&[]);
     let node = node(&relay, share.path(), &[]);
-    // Its end looks like a name.
+    // The end of the line looks like a name.
     let long = format!("{}one\none\n", "x".repeat(4096));
-    let done = piped(&relay, long).expect_code(2);
-    assert_eq!(done.text(), "1");
-    assert_eq!(done.stderr.matches("at most 1024 bytes").count(), 1);
+    let output = piped(&relay, long).expect_code(2);
+    assert_eq!(output.text(), "1");
+    assert_eq!(output.stderr.matches("at most 1024 bytes").count(), 1);
     assert_eq!(node.stat("gets"), 1);
 }
 
 #[test]
-fn a_program_can_lead_a_dialogue_through_pipes() {
-    let node = Fake::saying("FOUND 1\n1");
-    let relay = Fake::relay(&[node.address()]);
-    let mut client = Running::start(
+fn a_program_can_use_the_prompt_through_pipes() {
+    let node = FakeServer::replying("FOUND 1\n1");
+    let relay = FakeServer::relay(&[node.address()]);
+    let mut client = RunningProgram::start(
         client_command(relay.address(), &["-q"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped()),
@@ -205,12 +208,12 @@ fn a_program_can_lead_a_dialogue_through_pipes() {
     let mut stdin = client.child.stdin.take().expect("it is a pipe");
     let mut stdout = client.child.stdout.take().expect("it is a pipe");
     for _ in 0..3 {
-        // Each line waits for the whole answer to the one before.
+        // Each line is written after the whole reply to the previous one.
         stdin.write_all(b"one\n").expect("it reads");
         let mut one = [0];
         stdout.read_exact(&mut one).expect("an answer");
         assert_eq!(&one, b"1");
     }
     drop(stdin);
-    assert_eq!(client.end(), Some(0));
+    assert_eq!(client.wait(), Some(0));
 }

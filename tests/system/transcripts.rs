@@ -1,17 +1,15 @@
-//! Types every transcript of `protocol.md` into a real server: line by line,
-//! and, where one person types, once more all at once with the input ended
-//! behind it. What is written in the contract is what happens.
+//! Runs every transcript of `protocol.md` against a real server: line by line, and, if
+//! it has one connection, again as one write with a half-close.
 
 use std::net::{SocketAddr, TcpListener};
 
 use peerline::protocol::{Request, Verb};
 
-use crate::datagrams::Datagrams;
-use crate::support::{Nc, Server, ask, folder, relay, unlisted_node};
+use crate::support::{Nc, Server, UdpClient, ask, folder, relay, unlisted_node};
 
-const CONTRACT: &str = include_str!("../../protocol.md");
+const SPECIFICATION: &str = include_str!("../../protocol.md");
 
-/// The files that the node of every transcript shares, as the contract says.
+/// The files that the node of every transcript shares, as the specification says.
 const SAMPLES: [(&str, &[u8]); 5] = [
     ("empty.txt", b""),
     ("five.txt", b"Hello"),
@@ -20,42 +18,49 @@ const SAMPLES: [(&str, &[u8]); 5] = [
     ("two words.txt", b"a name may hold blanks\n"),
 ];
 
-/// What cookies look like in the contract.
-const SHOWN_COOKIE: &str = "abcdefg";
+/// The cookie in the specification.
+const SAMPLE_COOKIE: &str = "abcdefg";
 
-/// Marks a typed line.
+/// The prefix of a request line.
 const TYPED: &str = "> ";
-/// Marks what a second person types, and what he is answered.
+/// The prefixes of requests and replies on a second connection.
 const SECOND_TYPED: &str = "2> ";
-const SECOND_HEARD: &str = "2< ";
-/// Stands for anything inside a line.
-const ANYTHING: char = '…';
+const SECOND_RECEIVED: &str = "2< ";
+/// Matches any text inside a line.
+const WILDCARD: char = '…';
 
 #[test]
-fn every_transcript_of_the_contract_is_true() {
+fn every_transcript_of_the_specification_runs() {
     for transcript in transcripts() {
         let at = format!("protocol.md:{}", transcript.line);
-        let stage = Stage::new(transcript.server);
-        if let Kind::RelayOverUdp = transcript.server {
+        let stage = TestServer::new(transcript.server);
+        if let ServerKind::RelayOverUdp = transcript.server {
             transcript.send_datagrams(stage.address(), &at);
             continue;
         }
-        let heard = transcript.type_line_by_line(stage.address(), &at);
-        for (who, heard) in [Who::First, Who::Second].into_iter().zip(heard) {
-            transcript.check(who, &heard, &format!("{at}, typed line by line, {who:?}"));
+        let received = transcript.type_line_by_line(stage.address(), &at);
+        for (connection, received) in [Connection::First, Connection::Second]
+            .into_iter()
+            .zip(received)
+        {
+            transcript.check(
+                connection,
+                &received,
+                &format!("{at}, typed line by line, {connection:?}"),
+            );
         }
-        if transcript.people() > 1 {
-            // What is sent at once on two connections comes in any order.
+        if transcript.connections() > 1 {
+            // The order of lines on two connections is not defined.
             continue;
         }
-        let stage = Stage::new(transcript.server);
+        let stage = TestServer::new(transcript.server);
         let answers = ask(stage.address(), transcript.input().as_bytes());
-        transcript.check(Who::First, &answers, &format!("{at}, sent at once"));
+        transcript.check(Connection::First, &answers, &format!("{at}, sent at once"));
     }
 }
 
 #[test]
-fn the_contract_shows_every_verb_at_work() {
+fn every_verb_has_a_transcript() {
     let transcripts = transcripts();
     assert!(
         transcripts.len() >= 12,
@@ -70,45 +75,48 @@ fn the_contract_shows_every_verb_at_work() {
     for verb in Verb::ALL {
         assert!(shown.contains(&verb), "{} is in no transcript", verb.word());
         let heading = format!("### {}\n", verb.word());
-        assert!(CONTRACT.contains(&heading), "no section {heading:?}");
+        assert!(SPECIFICATION.contains(&heading), "no section {heading:?}");
         let form = format!("\n    {}\n", verb.usage());
-        assert!(CONTRACT.contains(&form), "the form {form:?} is missing");
+        assert!(
+            SPECIFICATION.contains(&form),
+            "the form {form:?} is missing"
+        );
     }
 }
 
 #[test]
-fn the_samples_of_the_contract_are_those_of_the_test() {
+fn the_specification_lists_the_sample_files() {
     for (name, content) in SAMPLES {
         let row = format!("| `{name}` | {} |", content.len());
-        assert!(CONTRACT.contains(&row), "no row {row}");
+        assert!(SPECIFICATION.contains(&row), "no row {row}");
     }
 }
 
-/// The kind of server that a transcript talks to.
+/// The kind of server that a transcript needs.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ServerKind {
     Relay,
     UntrustingRelay,
     RelayOverUdp,
     Node,
 }
 
-/// A fresh server, and what it needs to live.
-struct Stage {
+/// A new server, and what it needs.
+struct TestServer {
     server: Server,
     _share: tempfile::TempDir,
-    /// Takes the node's connections and never answers: the node is alone.
+    /// Accepts connections of the node and never replies, so the node is not registered.
     _silent_relay: TcpListener,
 }
 
-impl Stage {
-    fn new(kind: Kind) -> Self {
+impl TestServer {
+    fn new(kind: ServerKind) -> Self {
         let share = folder(&SAMPLES);
         let silent_relay = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let server = match kind {
-            Kind::Relay | Kind::RelayOverUdp => relay(&["--lease", "60"]),
-            Kind::UntrustingRelay => relay(&["--lease", "60", "--trust", "10.0.0.0/8"]),
-            Kind::Node => {
+            ServerKind::Relay | ServerKind::RelayOverUdp => relay(&["--lease", "60"]),
+            ServerKind::UntrustingRelay => relay(&["--lease", "60", "--trust", "10.0.0.0/8"]),
+            ServerKind::Node => {
                 let relay = silent_relay.local_addr().expect("it is bound");
                 unlisted_node(relay, share.path(), &[])
             }
@@ -125,24 +133,24 @@ impl Stage {
     }
 }
 
-/// One fenced block of the contract.
+/// One fenced block of the specification.
 struct Transcript {
-    /// Where it starts.
+    /// The line number of its start.
     line: usize,
-    server: Kind,
+    server: ServerKind,
     steps: Vec<Step>,
 }
 
-/// A typed line and the lines that answer it, on whichever connection.
+/// A request and the reply lines, on either connection.
 struct Step {
-    who: Who,
+    connection: Connection,
     typed: String,
-    answers: Vec<(Who, String)>,
+    answers: Vec<(Connection, String)>,
 }
 
-/// One of the two people of a transcript.
+/// A connection of a transcript.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Who {
+enum Connection {
     First,
     Second,
 }
@@ -153,42 +161,45 @@ impl Transcript {
         lines.collect()
     }
 
-    /// How many type.
-    fn people(&self) -> usize {
-        let second = self.steps.iter().any(|step| step.who == Who::Second);
+    /// Number of connections.
+    fn connections(&self) -> usize {
+        let second = self
+            .steps
+            .iter()
+            .any(|step| step.connection == Connection::Second);
         1 + usize::from(second)
     }
 
-    /// Types each line after the answer to the one before it has come. Returns
-    /// what each of the two has heard.
+    /// Sends each line after the reply to the previous one. Returns the text that each
+    /// connection has received.
     fn type_line_by_line(&self, address: SocketAddr, at: &str) -> [String; 2] {
-        let people = 0..self.people();
-        let mut people: Vec<Nc> = people.map(|_| Nc::connect(address)).collect();
-        let mut heard = [String::new(), String::new()];
+        let connections = 0..self.connections();
+        let mut connections: Vec<Nc> = connections.map(|_| Nc::connect(address)).collect();
+        let mut received = [String::new(), String::new()];
         for step in &self.steps {
-            people[step.who as usize].send(format!("{}\n", step.typed));
-            for (who, expected) in &step.answers {
-                let line = people[*who as usize].line();
+            connections[step.connection as usize].send(format!("{}\n", step.typed));
+            for (connection, expected) in &step.answers {
+                let line = connections[*connection as usize].line();
                 assert!(
                     matches(expected, &line),
-                    "{at}: {who:?} hears {line:?} where {expected:?} is expected after {:?}",
+                    "{at}: {connection:?} hears {line:?} where {expected:?} is expected after {:?}",
                     step.typed
                 );
-                heard[*who as usize].push_str(&line);
-                heard[*who as usize].push('\n');
+                received[*connection as usize].push_str(&line);
+                received[*connection as usize].push('\n');
             }
         }
-        for (nc, heard) in people.iter_mut().zip(&mut heard) {
+        for (nc, received) in connections.iter_mut().zip(&mut received) {
             nc.half_close();
-            heard.push_str(&nc.rest_text());
+            received.push_str(&nc.rest_text());
         }
-        heard
+        received
     }
 
-    /// Sends each block of typed lines as one datagram. Where the contract shows a
-    /// cookie, the real one is put in.
+    /// Sends consecutive requests as one datagram. Replaces the sample cookie by the real
+    /// one.
     fn send_datagrams(&self, address: SocketAddr, at: &str) {
-        let mut socket = Datagrams::to(address);
+        let mut socket = UdpClient::connect(address);
         let mut typed = String::new();
         for step in &self.steps {
             typed.push_str(&step.typed);
@@ -196,88 +207,95 @@ impl Transcript {
             if step.answers.is_empty() {
                 continue;
             }
-            let heard = socket.ask(typed.replace(SHOWN_COOKIE, &socket.cookie()));
-            let heard = heard.replace(&socket.cookie(), SHOWN_COOKIE);
-            let lines: Vec<&str> = heard.lines().collect();
+            let received = socket.ask(typed.replace(SAMPLE_COOKIE, &socket.cookie()));
+            let received = received.replace(&socket.cookie(), SAMPLE_COOKIE);
+            let lines: Vec<&str> = received.lines().collect();
             let expected = step.answers.iter().map(|(_, expected)| expected);
             let same = expected.len() == lines.len()
                 && expected
                     .zip(&lines)
                     .all(|(expected, line)| matches(expected, line));
-            assert!(same, "{at}: {typed:?} is answered by {heard:?}");
+            assert!(same, "{at}: {typed:?} is answered by {received:?}");
             typed.clear();
         }
     }
 
-    fn check(&self, who: Who, heard: &str, at: &str) {
+    fn check(&self, connection: Connection, received: &str, at: &str) {
         let answers = self.steps.iter().flat_map(|step| &step.answers);
         let expected: Vec<&String> = answers
-            .filter(|(whose, _)| *whose == who)
+            .filter(|(connection_of_line, _)| *connection_of_line == connection)
             .map(|(_, expected)| expected)
             .collect();
-        let lines: Vec<&str> = heard.lines().collect();
+        let lines: Vec<&str> = received.lines().collect();
         let same = expected.len() == lines.len()
             && expected
                 .iter()
                 .zip(&lines)
                 .all(|(expected, line)| matches(expected, line));
-        assert!(same, "{at}: expected\n{expected:#?}\nbut heard\n{lines:#?}");
-        let is_whole = heard.is_empty() || heard.ends_with('\n');
+        assert!(
+            same,
+            "{at}: expected\n{expected:#?}\nbut received\n{lines:#?}"
+        );
+        let is_whole = received.is_empty() || received.ends_with('\n');
         assert!(is_whole, "{at}: the last line is not ended");
     }
 }
 
-/// Whether a line is as expected.
+/// Whether a line matches the expected one.
 fn matches(expected: &str, line: &str) -> bool {
-    let Some((start, rest)) = expected.split_once(ANYTHING) else {
+    let Some((start, rest)) = expected.split_once(WILDCARD) else {
         return expected == line;
     };
-    assert!(!rest.contains(ANYTHING), "one … a line: {expected:?}");
+    assert!(!rest.contains(WILDCARD), "one … a line: {expected:?}");
     line.len() >= start.len() + rest.len() && line.starts_with(start) && line.ends_with(rest)
 }
 
-/// Reads the contract.
+/// Reads the transcripts from the specification.
 fn transcripts() -> Vec<Transcript> {
-    let mut found = Vec::new();
-    let mut lines = CONTRACT.lines().zip(1..);
+    let mut transcripts = Vec::new();
+    let mut lines = SPECIFICATION.lines().zip(1..);
     while let Some((text, line)) = lines.next() {
         let Some(tag) = text.strip_prefix("```") else {
             continue;
         };
         let server = match tag {
-            "relay" => Kind::Relay,
-            "relay-untrusting" => Kind::UntrustingRelay,
-            "relay-udp" => Kind::RelayOverUdp,
-            "node" => Kind::Node,
-            tag => panic!("protocol.md:{line}: nobody types a block tagged {tag:?}"),
+            "relay" => ServerKind::Relay,
+            "relay-untrusting" => ServerKind::UntrustingRelay,
+            "relay-udp" => ServerKind::RelayOverUdp,
+            "node" => ServerKind::Node,
+            tag => panic!("protocol.md:{line}: unknown tag {tag:?}"),
         };
         let mut steps: Vec<Step> = Vec::new();
         for (text, line) in lines.by_ref().take_while(|(text, _)| *text != "```") {
-            // An editor drops the blank of an empty line.
+            // Editors remove the blank at the end of an empty request.
             let text = if text == TYPED.trim() { TYPED } else { text };
-            let typed = text.strip_prefix(TYPED).map(|typed| (Who::First, typed));
-            let typed = typed.or_else(|| Some((Who::Second, text.strip_prefix(SECOND_TYPED)?)));
-            if let Some((who, typed)) = typed {
+            let typed = text
+                .strip_prefix(TYPED)
+                .map(|typed| (Connection::First, typed));
+            let typed =
+                typed.or_else(|| Some((Connection::Second, text.strip_prefix(SECOND_TYPED)?)));
+            if let Some((connection, typed)) = typed {
                 steps.push(Step {
-                    who,
+                    connection,
                     typed: typed.to_owned(),
                     answers: Vec::new(),
                 });
             } else {
                 let step = steps.last_mut();
-                let step = step.unwrap_or_else(|| panic!("protocol.md:{line}: nothing was typed"));
-                let answer = match text.strip_prefix(SECOND_HEARD) {
-                    Some(text) => (Who::Second, text.to_owned()),
-                    None => (Who::First, text.to_owned()),
+                let step =
+                    step.unwrap_or_else(|| panic!("protocol.md:{line}: a reply without a request"));
+                let answer = match text.strip_prefix(SECOND_RECEIVED) {
+                    Some(text) => (Connection::Second, text.to_owned()),
+                    None => (Connection::First, text.to_owned()),
                 };
                 step.answers.push(answer);
             }
         }
-        found.push(Transcript {
+        transcripts.push(Transcript {
             line,
             server,
             steps,
         });
     }
-    found
+    transcripts
 }

@@ -1,4 +1,4 @@
-//! Requests over UDP, typed as with `nc -u`.
+//! Requests to the relay over UDP, as with `nc -u`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -6,17 +6,16 @@ use std::process::{Command, Stdio};
 use peerline::protocol::{MAX_AMPLIFICATION, MAX_DATAGRAM, Verb};
 use rustix::process::Signal;
 
-use crate::datagrams::Datagrams;
-use crate::netcat::there_is_no_nc;
-use crate::support::{Nc, Server, ask, relay, run};
+use crate::netcat::nc_is_missing;
+use crate::support::{Nc, Server, UdpClient, ask, relay, run, without_epochs};
 
-/// What changes when a request is carried out.
-fn state(relay: &Server) -> String {
+/// The state that requests change.
+fn list_and_search(relay: &Server) -> String {
     ask(relay.address(), b"LIST\nSEARCH\n")
 }
 
-/// Each verb with fields that make it complete.
-fn complete(verb: Verb) -> &'static str {
+/// A complete request for each verb.
+fn example_of(verb: Verb) -> &'static str {
     match verb {
         Verb::Register => "REGISTER * 40001",
         Verb::Unregister => "UNREGISTER * 9",
@@ -38,9 +37,9 @@ fn complete(verb: Verb) -> &'static str {
 }
 
 #[test]
-fn every_verb_that_udp_knows_is_carried_out() {
+fn every_udp_verb_is_executed() {
     let relay = relay(&[]);
-    let mut nc = Datagrams::to(relay.address());
+    let mut nc = UdpClient::connect(relay.address());
     for (lines, answers) in [
         ("REGISTER * 9\n", "OK 60 127.0.0.1 9 0\n"),
         ("LIST\n", "NODES 1\n127.0.0.1 9\n"),
@@ -58,15 +57,16 @@ fn every_verb_that_udp_knows_is_carried_out() {
             "ERROR 404 no node is registered at 127.0.0.1 9\n",
         ),
     ] {
-        assert_eq!(nc.ask_with_cookie(lines), answers, "{lines:?}");
+        let replies = nc.ask_with_cookie(lines);
+        assert_eq!(without_epochs(&replies), answers, "{lines:?}");
     }
     assert_eq!(relay.stat("datagrams"), 10);
     assert_eq!(relay.stat("cookies_wrong"), 0);
 }
 
 #[test]
-fn the_real_nc_gets_a_cookie_and_is_served() {
-    if there_is_no_nc() {
+fn nc_gets_a_cookie_and_is_served() {
+    if nc_is_missing() {
         return;
     }
     let relay = relay(&[]);
@@ -88,10 +88,10 @@ fn the_real_nc_gets_a_cookie_and_is_served() {
     input.write_all(b"LIST\n").expect("nc reads");
     let cookie = line();
     let cookie = cookie.strip_prefix("COOKIE ").expect("a cookie").trim();
-    // What is pasted goes out in one datagram.
+    // nc sends pasted lines in one datagram.
     let pasted = format!("COOKIE {cookie} REGISTER * 9\nLIST\n");
     input.write_all(pasted.as_bytes()).expect("nc reads");
-    assert_eq!(line(), "OK 60 127.0.0.1 9 0\n");
+    assert_eq!(without_epochs(&line()), "OK 60 127.0.0.1 9 0\n");
     assert_eq!(line(), "NODES 1\n");
     assert_eq!(line(), "127.0.0.1 9\n");
     nc.kill().expect("it runs");
@@ -99,17 +99,17 @@ fn the_real_nc_gets_a_cookie_and_is_served() {
 }
 
 #[test]
-fn without_a_valid_cookie_nothing_changes_and_no_answer_is_longer_than_three_times_its_request() {
+fn without_a_cookie_nothing_changes_and_replies_are_short() {
     let relay = relay(&[]);
     let shared = ask(relay.address(), b"REGISTER * 9\nSHARE 5 - file\n");
-    assert_eq!(shared, "OK 60 127.0.0.1 9 0\nOK\n");
-    let before = state(&relay);
+    assert_eq!(without_epochs(&shared), "OK 60 127.0.0.1 9 0\nOK\n");
+    let before = list_and_search(&relay);
     let mut requests: Vec<Vec<u8>> = Vec::new();
     for line in Verb::ALL
         .iter()
-        .flat_map(|verb| [verb.word(), complete(*verb)])
+        .flat_map(|verb| [verb.word(), example_of(*verb)])
     {
-        for stamp in [
+        for prefix in [
             "",
             "COOKIE ",
             "COOKIE - ",
@@ -118,7 +118,7 @@ fn without_a_valid_cookie_nothing_changes_and_no_answer_is_longer_than_three_tim
             "COOKIE aaaaaaa.tag45678 ",
         ] {
             for end in ["", "\n", "\r\n"] {
-                requests.push(format!("{stamp}{line}{end}").into_bytes());
+                requests.push(format!("{prefix}{line}{end}").into_bytes());
             }
         }
     }
@@ -135,11 +135,11 @@ fn without_a_valid_cookie_nothing_changes_and_no_answer_is_longer_than_three_tim
     ];
     requests.extend(odd.map(|odd| odd.as_bytes().to_vec()));
     requests.extend([b"LIST\n".repeat(1000), vec![b'x'; 60_000], vec![0xff; 1000]]);
-    let mut nc = Datagrams::to(relay.address());
+    let mut nc = UdpClient::connect(relay.address());
     let mut answered = 0;
     for request in requests {
         nc.send(&request);
-        let answers = nc.until_now();
+        let answers = nc.drain();
         let bytes: usize = answers.iter().map(String::len).sum();
         let most = MAX_AMPLIFICATION * request.len();
         let shown = String::from_utf8_lossy(&request);
@@ -151,13 +151,13 @@ fn without_a_valid_cookie_nothing_changes_and_no_answer_is_longer_than_three_tim
         }
     }
     assert!(answered > 500, "only {answered} were answered");
-    assert_eq!(state(&relay), before);
+    assert_eq!(list_and_search(&relay), before);
 }
 
 #[test]
-fn what_is_too_short_for_a_cookie_or_none_of_ours_gets_no_answer() {
+fn short_or_foreign_datagrams_get_no_reply() {
     let relay = relay(&[]);
-    let mut nc = Datagrams::to(relay.address());
+    let mut nc = UdpClient::connect(relay.address());
     for silent in [
         "",
         "PING",
@@ -168,9 +168,9 @@ fn what_is_too_short_for_a_cookie_or_none_of_ours_gets_no_answer() {
         "\u{16}\u{3}\u{1}LIST\n",
     ] {
         nc.send(silent);
-        assert_eq!(nc.until_now(), Vec::<String>::new(), "{silent:?}");
+        assert_eq!(nc.drain(), Vec::<String>::new(), "{silent:?}");
     }
-    // The shortest that one can type.
+    // The shortest request.
     let cookie = nc.ask("PING\n");
     assert!(
         cookie.starts_with("COOKIE ") && cookie.len() == 15,
@@ -179,15 +179,15 @@ fn what_is_too_short_for_a_cookie_or_none_of_ours_gets_no_answer() {
 }
 
 #[test]
-fn a_cookie_is_good_for_one_address_and_port() {
+fn a_cookie_is_bound_to_address_and_port() {
     let relay = relay(&[]);
-    let mut mine = Datagrams::to(relay.address());
+    let mut mine = UdpClient::connect(relay.address());
     mine.ask("PING\n");
     let forged = format!("COOKIE {} REGISTER * 9\n", mine.cookie());
     let elsewhere = "127.0.0.2".parse().expect("an address");
     let mut others = [
-        Datagrams::to(relay.address()),
-        Datagrams::from(elsewhere, relay.address()),
+        UdpClient::connect(relay.address()),
+        UdpClient::connect_from(elsewhere, relay.address()),
     ];
     for other in &mut others {
         assert!(other.ask(&forged).starts_with("COOKIE "));
@@ -195,28 +195,29 @@ fn a_cookie_is_good_for_one_address_and_port() {
     }
     assert_eq!(ask(relay.address(), b"LIST\n"), "NODES 0\n");
     assert_eq!(relay.stat("cookies_wrong"), 2);
-    assert_eq!(mine.ask(&forged), "OK 60 127.0.0.1 9 0\n");
+    let registered = mine.ask(&forged);
+    assert_eq!(without_epochs(&registered), "OK 60 127.0.0.1 9 0\n");
 }
 
 #[test]
-fn lines_that_do_not_fit_are_not_carried_out() {
+fn lines_whose_reply_does_not_fit_are_not_executed() {
     let relay = relay(&[]);
-    let mut nc = Datagrams::to(relay.address());
+    let mut nc = UdpClient::connect(relay.address());
     let lines: String = (1..=100)
         .map(|port| format!("REGISTER * {port}\n"))
         .collect();
     let answer = nc.ask_with_cookie(&lines);
     assert!(answer.len() <= MAX_DATAGRAM, "{}", answer.len());
-    let done = answer.lines().count();
-    assert!((20..100).contains(&done), "{answer}");
+    let output = answer.lines().count();
+    assert!((20..100).contains(&output), "{answer}");
     assert!(
         answer.lines().all(|line| line.starts_with("OK 60 ")),
         "{answer}"
     );
     let list = ask(relay.address(), b"LIST\n");
-    assert_eq!(list.lines().count(), 1 + done, "{list}");
-    // The rest, as a program would.
-    let mut left: Vec<&str> = lines.lines().skip(done).collect();
+    assert_eq!(list.lines().count(), 1 + output, "{list}");
+    // The rest is sent again, as a client does.
+    let mut left: Vec<&str> = lines.lines().skip(output).collect();
     while !left.is_empty() {
         let answer = nc.ask_with_cookie(&left.join("\n"));
         left.drain(..answer.lines().count());
@@ -226,7 +227,7 @@ fn lines_that_do_not_fit_are_not_carried_out() {
 }
 
 #[test]
-fn a_list_that_does_not_fit_is_cut_and_tells_its_total() {
+fn a_list_that_does_not_fit_is_truncated_with_its_total() {
     let relay = relay(&[]);
     let hash = "a".repeat(64);
     let both = |port: u32| format!("REGISTER * {port}\nSHARE 5 {hash} file\n");
@@ -236,7 +237,7 @@ fn a_list_that_does_not_fit_is_cut_and_tells_its_total() {
         .map(|port| format!("REGISTER * {port}\n"))
         .collect();
     ask(relay.address(), other.as_bytes());
-    let mut nc = Datagrams::to(relay.address());
+    let mut nc = UdpClient::connect(relay.address());
     for (request, word, total) in [("LIST", "NODES", 201), ("FIND file", "HOLDERS", 40)] {
         let answer = nc.ask_with_cookie(&format!("{request}\n"));
         let (head, lines) = answer.split_once('\n').expect("a head");
@@ -251,7 +252,7 @@ fn a_list_that_does_not_fit_is_cut_and_tells_its_total() {
         let whole = ask(relay.address(), format!("{request}\n").as_bytes());
         assert!(whole.starts_with(&format!("{word} {total}\n")), "{whole}");
         assert!(lines.lines().all(|line| whole.contains(line)), "{answer}");
-        // Behind another answer it waits for a datagram of its own.
+        // Behind another reply it does not fit: the client sends it again.
         assert_eq!(
             nc.ask_with_cookie(&format!("PING\n{request}\nPING\n")),
             "PONG\n"
@@ -262,7 +263,7 @@ fn a_list_that_does_not_fit_is_cut_and_tells_its_total() {
 #[test]
 fn a_long_line_ends_the_datagram() {
     let relay = relay(&["--max-line", "64"]);
-    let mut nc = Datagrams::to(relay.address());
+    let mut nc = UdpClient::connect(relay.address());
     let answer = nc.ask_with_cookie(&format!("PING\n{:63}\n{:64}\nPING\n", "PING", "PING"));
     assert_eq!(answer, "PONG\nPONG\nERROR 431 line too long\n");
     let answer = nc.ask_with_cookie(&"what?\n".repeat(30));
@@ -270,13 +271,13 @@ fn a_long_line_ends_the_datagram() {
 }
 
 #[test]
-fn a_flood_of_wrong_cookies_is_dropped_and_others_are_served() {
+fn a_flood_of_wrong_cookies_is_dropped() {
     let relay = relay(&["--wrong-cookies", "1"]);
-    let mut nc = Datagrams::to(relay.address());
+    let mut nc = UdpClient::connect(relay.address());
     let mut answers = 0;
     for _ in 0..1000 {
         nc.send("COOKIE aaaaaaa PING\n");
-        answers += nc.until_now().len();
+        answers += nc.drain().len();
     }
     assert!(
         (1..500).contains(&answers),
@@ -287,9 +288,9 @@ fn a_flood_of_wrong_cookies_is_dropped_and_others_are_served() {
 }
 
 #[test]
-fn whoever_connects_need_not_wait_until_a_burst_of_full_datagrams_is_over() {
+fn a_burst_of_datagrams_does_not_delay_connections() {
     let relay = relay(&[]);
-    let mut nc = Datagrams::to(relay.address());
+    let mut nc = UdpClient::connect(relay.address());
     nc.ask("PING\n");
     let full = format!("COOKIE {} {}", nc.cookie(), "PING\n".repeat(230));
     relay.signal(Signal::STOP);
@@ -311,14 +312,14 @@ fn whoever_connects_need_not_wait_until_a_burst_of_full_datagrams_is_over() {
 #[test]
 fn no_udp_leaves_the_port_closed() {
     let relay = relay(&["--no-udp"]);
-    assert!(!relay.greeting.contains("UDP"), "{}", relay.greeting);
-    let nc = Datagrams::to(relay.address());
+    assert!(!relay.first_line.contains("UDP"), "{}", relay.first_line);
+    let nc = UdpClient::connect(relay.address());
     assert!(nc.is_refused("PING\n"));
     assert_eq!(relay.stat("datagrams"), 0);
 }
 
 #[test]
-fn each_address_answers_from_itself() {
+fn replies_leave_from_the_requested_address() {
     let relay = relay(&[
         "--listen",
         "127.0.0.1",
@@ -330,22 +331,22 @@ fn each_address_answers_from_itself() {
     let port = relay.address().port();
     for ip in ["127.0.0.1", "127.0.0.5", "::1"] {
         let ip: std::net::IpAddr = ip.parse().expect("an address");
-        // A connected socket hears nobody else.
-        let mut nc = Datagrams::to((ip, port).into());
+        // A connected socket receives datagrams from this address only.
+        let mut nc = UdpClient::connect((ip, port).into());
         assert_eq!(nc.ask_with_cookie("PING\n"), "PONG\n");
     }
 }
 
 #[test]
-fn a_port_that_is_taken_for_udp_is_told() {
-    // Of an address that no other test listens on.
+fn a_udp_port_in_use_is_reported() {
+    // An address that no other test uses.
     let taken = std::net::UdpSocket::bind("127.0.0.78:0").expect("a port");
     let port = taken.local_addr().expect("it is bound").port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
     command
         .arg(port.to_string())
         .args(["--listen", "127.0.0.78"]);
-    let done = run(command, b"").expect_code(7);
-    assert!(done.stderr.contains("over UDP "), "{}", done.stderr);
-    assert!(done.stderr.contains("--no-udp"), "{}", done.stderr);
+    let output = run(command, b"").expect_code(7);
+    assert!(output.stderr.contains("over UDP "), "{}", output.stderr);
+    assert!(output.stderr.contains("--no-udp"), "{}", output.stderr);
 }

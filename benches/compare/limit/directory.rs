@@ -1,4 +1,4 @@
-//! Nodes and files with ends of leases, in two hash tables.
+//! Nodes and files with leases, in two hash tables.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -6,12 +6,12 @@ use std::net::Ipv4Addr;
 use std::str;
 use std::time::Instant;
 
-use super::lines;
+use super::line_server;
 
-/// Seconds.
+/// In seconds.
 const LEASE: u32 = 86_400;
 
-/// Addresses are printed as they came.
+/// An address, printed as it arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Node {
     ip: Ipv4Addr,
@@ -24,15 +24,15 @@ struct File {
     ends: u32,
 }
 
-/// Understands `REGISTER`, `SHARE` and `FIND` as the contract has them.
+/// Answers `REGISTER`, `SHARE` and `FIND`.
 pub(super) fn run() -> io::Result<()> {
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut nodes: HashMap<Node, u32> = HashMap::new();
     let mut files: HashMap<Box<[u8]>, File> = HashMap::new();
     let mut subject = None;
-    lines::serve(move |line, reply| {
-        let ends = begun.elapsed().as_secs() as u32 + LEASE;
-        // Writing to a Vec cannot fail.
+    line_server::serve(move |line, reply| {
+        let ends = start.elapsed().as_secs() as u32 + LEASE;
+        // A write to a Vec cannot fail.
         let _ = match fields(line) {
             Some(("REGISTER", ip, port)) => {
                 let node = Node {

@@ -1,14 +1,15 @@
-//! Fetches one file and stores it: reads until the buffer is full, writes it,
-//! and perhaps hashes it while it is hot.
+//! Fetches one file and saves it: reads until the buffer is full, hashes it if wanted,
+//! writes it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-/// Longer writes make the kernel look for memory in one piece, which can be slow.
+/// Longer writes need contiguous kernel memory, which can be slow.
 const BUFFER: usize = 256 * 1024;
 
-/// Fetches `name` from `address` into `target`, perhaps hashing it on its way.
+/// Fetches `name` from `address` into `target`, and prints its hash if `hasher` is
+/// given.
 pub(super) fn run(
     address: &str,
     name: &str,

@@ -1,31 +1,30 @@
-//! Programs that do nothing but the transfer: no checks, no limits, no errors
-//! that anybody could learn from. What they reach is what this machine and this
-//! kernel leave to reach.
+//! Limit programs: they do only the transfer, without checks, limits and error
+//! handling. Their rates are the upper bound for this machine and kernel.
 
-mod datagrams;
 mod directory;
 mod fetch;
-mod lines;
-mod memory;
-mod same;
+mod file_server;
+mod line_server;
 mod search;
-mod stream;
+mod shared_reply;
+mod template_reply;
+mod udp_server;
 
 use std::io;
 
-/// The hidden word that makes this program one of them.
+/// The hidden argument that calls [`run`].
 pub(crate) const WORD: &str = "limit";
 
-/// Runs the one that is named first, until it is ended.
+/// Runs the program that the first argument names, until it is killed.
 pub(crate) fn run(args: &[String]) -> io::Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
-        ["memory", reply] => memory::run(reply),
-        ["same", reply] => same::run(reply),
-        ["datagrams", reply] => datagrams::run(reply),
+        ["template-reply", reply] => template_reply::run(reply),
+        ["shared-reply", reply] => shared_reply::run(reply),
+        ["udp-server", reply] => udp_server::run(reply),
         ["directory"] => directory::run(),
         ["search"] => search::run(),
-        ["stream", folder] => stream::run(folder),
+        ["file-server", folder] => file_server::run(folder),
         ["fetch", address, name, target] => fetch::run(address, name, target, None),
         ["fetch-checked", address, name, target] => {
             fetch::run(address, name, target, Some(blake3::Hasher::new()))

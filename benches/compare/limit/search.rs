@@ -1,4 +1,4 @@
-//! Names in one piece of memory, searched from its beginning to its end.
+//! Names in one buffer that is searched from start to end.
 
 use std::io::{self, Write};
 use std::str;
@@ -6,18 +6,18 @@ use std::str;
 use memchr::memmem::Finder;
 use memchr::{memchr, memrchr};
 
-use super::lines;
+use super::line_server;
 
-/// The most lines of an answer.
+/// The most lines of a reply.
 const MOST: usize = 1000;
 
-/// Understands `REGISTER`, `SHARE` and `SEARCH` as the contract has them, as long
-/// as there is one node, names come in their order and are ASCII.
+/// Answers `REGISTER`, `SHARE` and `SEARCH`, for one node whose names are ASCII and
+/// arrive in order.
 pub(super) fn run() -> io::Result<()> {
     let (mut names, mut folded) = (b"\n".to_vec(), b"\n".to_vec());
     let mut found = Vec::new();
-    lines::serve(move |line, reply| {
-        // Writing to a Vec cannot fail.
+    line_server::serve(move |line, reply| {
+        // A write to a Vec cannot fail.
         let _ = if let Some(text) = line.strip_prefix(b"SEARCH ") {
             found.clear();
             let total = search(&names, &folded, &text.to_ascii_lowercase(), &mut found);
@@ -36,7 +36,8 @@ pub(super) fn run() -> io::Result<()> {
     })
 }
 
-/// Appends the first lines of those names that hold `text`; returns how many do.
+/// Appends lines for the first names that contain `text`. Returns the number of all
+/// that do.
 fn search(names: &[u8], folded: &[u8], text: &[u8], lines: &mut Vec<u8>) -> usize {
     let finder = Finder::new(text);
     let (mut total, mut at) = (0, 0);

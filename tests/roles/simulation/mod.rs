@@ -36,7 +36,7 @@ use peerline::node::{Node, Registrar};
 use peerline::protocol::{ClaimedIp, ContentHash, FileName, MaybeHash, NodeAddress, Port};
 use peerline::relay::Relay;
 
-use self::model::Model;
+use self::model::{Model, PastEpochs};
 use self::network::{HostId, Network, Weather};
 use self::reader::{History, Reader};
 use self::watched::Watched;
@@ -82,6 +82,7 @@ struct World {
     network: Network,
     history: Rc<RefCell<History>>,
     relay: Option<(HostId, Rc<RefCell<Model>>)>,
+    past_epochs: PastEpochs,
     sites: Vec<Site>,
     clients: Vec<HostId>,
     /// Nodes that were told to stop, and the end of their patience.
@@ -127,6 +128,7 @@ impl World {
             rng: Rng::with_seed(seed),
             history: Rc::new(RefCell::new(History::new(clock))),
             relay: None,
+            past_epochs: PastEpochs::default(),
             sites: sites.collect(),
             clients: Vec::new(),
             leaving: Vec::new(),
@@ -191,9 +193,13 @@ impl World {
     fn relay_starts(&mut self) {
         let now = self.network.now();
         let settings = defaults();
-        let model = Rc::new(RefCell::new(Model::new(settings.lease)));
-        let relay = Relay::new(settings, [7; 32], now);
-        let relay = Watched::new(relay, Rc::clone(&model), now, &NAMES);
+        let model = Model::new(settings.lease, Rc::clone(&self.past_epochs));
+        let model = Rc::new(RefCell::new(model));
+        let secret = std::array::from_fn(|_| self.rng.u8(..));
+        let relay = Relay::new(settings, secret, now);
+        // Some relays are of an older version.
+        let has_epochs = self.rng.bool();
+        let relay = Watched::new(relay, Rc::clone(&model), has_epochs, now, &NAMES);
         let host = self.network.add(RELAY.ip(), Some(RELAY.port()), relay);
         self.relay = Some((host, model));
     }

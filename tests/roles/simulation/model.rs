@@ -2,8 +2,10 @@
 //! list of nodes, each with its files. It shares no code with the relay and is
 //! as slow as it likes.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub struct Model {
@@ -11,7 +13,11 @@ pub struct Model {
     /// In the order in which they first registered.
     nodes: Vec<Node>,
     registrations: u64,
+    past_epochs: PastEpochs,
 }
+
+/// All epochs that any relay has sent, each with the node's address.
+pub type PastEpochs = Rc<RefCell<BTreeSet<(String, String)>>>;
 
 struct Node {
     /// `ip port`.
@@ -22,6 +28,8 @@ struct Node {
     last_announcer: u64,
     /// Size and hash by name.
     files: BTreeMap<String, String>,
+    /// Known once the relay has sent it.
+    epoch: Option<String>,
 }
 
 /// Somebody who asks.
@@ -38,12 +46,28 @@ impl PromptHandle {
 }
 
 impl Model {
-    pub fn new(lease: Duration) -> Self {
+    pub fn new(lease: Duration, past_epochs: PastEpochs) -> Self {
         Self {
             lease,
             nodes: Vec::new(),
             registrations: 0,
+            past_epochs,
         }
+    }
+
+    /// Checks the epoch that the relay sent to a node that it has just registered: a
+    /// renewal has the epoch of the record, and a new record has a new one.
+    pub fn check_epoch(&mut self, address: &str, sent: &str) {
+        let past_epochs = Rc::clone(&self.past_epochs);
+        let node = self.node(address).expect("it is registered");
+        let epoch = node.epoch.get_or_insert_with(|| {
+            let is_new = past_epochs
+                .borrow_mut()
+                .insert((address.to_owned(), sent.to_owned()));
+            assert!(is_new, "{address} has had the epoch {sent} before");
+            sent.to_owned()
+        });
+        assert_eq!(epoch, sent, "the record of {address} is the same");
     }
 
     /// What the nodes share: size and hash by `ip port` and name.
@@ -135,6 +159,7 @@ impl Model {
                     until,
                     last_announcer: number,
                     files: BTreeMap::new(),
+                    epoch: None,
                 });
                 0
             }

@@ -32,6 +32,8 @@ pub struct Watched {
     /// Something was said since they asked that may have changed something.
     changed: bool,
     wishes: Vec<Wish>,
+    /// Whether it sends epochs, as relays of older versions do not.
+    has_epochs: bool,
 }
 
 struct Conversation {
@@ -42,7 +44,13 @@ struct Conversation {
 
 impl Watched {
     /// A relay that has just started. `names` are those that nodes may share.
-    pub fn new(relay: Relay, model: Rc<RefCell<Model>>, now: Instant, names: &[&str]) -> Self {
+    pub fn new(
+        relay: Relay,
+        model: Rc<RefCell<Model>>,
+        has_epochs: bool,
+        now: Instant,
+        names: &[&str],
+    ) -> Self {
         let mut watched = Self {
             relay: Machine::new(relay, now, Vec::new()),
             model,
@@ -50,6 +58,7 @@ impl Watched {
             questions: "LIST\nSEARCH\nSEARCH E\n".to_owned(),
             changed: true,
             wishes: Vec::new(),
+            has_epochs,
         };
         let finds = names.iter().map(|name| format!("FIND {name}\n"));
         watched.questions.extend(finds);
@@ -71,7 +80,7 @@ impl Watched {
     /// Lets both hear the lines; returns what the relay says.
     fn ask(&mut self, number: u32, bytes: &[u8]) -> Vec<Wish> {
         Plays::arrive(&mut self.relay, number, bytes);
-        let said = Plays::wishes(&mut self.relay);
+        let mut said = Plays::wishes(&mut self.relay);
         let now = self.relay.now;
         let Conversation { asker, begun } = self.askers.get_mut(&number).expect("it is there");
         begun.extend_from_slice(bytes);
@@ -82,18 +91,28 @@ impl Watched {
         let rest = begun.split_off(whole);
         let lines = String::from_utf8(mem::replace(begun, rest)).expect("all here is text");
         let mut answers = Vec::new();
-        for wish in &said {
+        for wish in &mut said {
             if let Wish::Send(to, bytes) = wish {
                 assert_eq!(*to, number, "nobody listens here");
                 answers.extend_from_slice(bytes);
+                if !self.has_epochs {
+                    *bytes = without_epochs(bytes);
+                }
             }
         }
         let answers = String::from_utf8(answers).expect("answers are text");
         let mut answers = answers.lines();
         for line in lines.lines() {
             self.changed |= may_change(line);
-            let expected = self.model.borrow_mut().answer(now, asker, line);
-            let answer: Vec<&str> = answers.by_ref().take(expected.len()).collect();
+            let mut model = self.model.borrow_mut();
+            let expected = model.answer(now, asker, line);
+            let mut answer: Vec<&str> = answers.by_ref().take(expected.len()).collect();
+            if let [head] = answer.as_mut_slice()
+                && let Some((registered, address, epoch)) = split_epoch(head)
+            {
+                model.check_epoch(&address, epoch);
+                *head = registered;
+            }
             assert_eq!(sorted(line, answer), sorted(line, expected), "{line}");
         }
         assert_eq!(answers.next(), None, "more than what was asked");
@@ -120,6 +139,27 @@ impl Watched {
             self.look();
         }
     }
+}
+
+/// Splits the reply to `REGISTER` into the known fields, the address among them, and
+/// the epoch.
+fn split_epoch(line: &str) -> Option<(&str, String, &str)> {
+    let fields: Vec<&str> = line.split(' ').collect();
+    let ["OK", _, ip, port, _, epoch] = fields.as_slice() else {
+        return None;
+    };
+    let registered = &line[..line.len() - epoch.len() - 1];
+    Some((registered, format!("{ip} {port}"), epoch))
+}
+
+/// Removes the epochs from replies.
+fn without_epochs(replies: &[u8]) -> Vec<u8> {
+    let replies = std::str::from_utf8(replies).expect("replies are text");
+    let lines = replies.lines().map(|line| {
+        let registered = split_epoch(line).map_or(line, |(registered, ..)| registered);
+        format!("{registered}\n")
+    });
+    lines.collect::<String>().into_bytes()
 }
 
 /// Of most lists the order is not what is looked at here.

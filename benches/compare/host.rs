@@ -1,0 +1,114 @@
+//! The machine: processors, a network namespace, and the resources of processes.
+
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::param::clock_ticks_per_second;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// The congestion control of new connections in this network namespace.
+const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+
+/// Which processor a process runs on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CpuRole {
+    /// The first allowed processor.
+    Server,
+    /// The second one, or the first if there is only one.
+    Load,
+}
+
+/// Binds this thread, and the processes that it starts from now on, to a processor.
+pub(crate) fn pin_to_cpu(role: CpuRole) -> io::Result<()> {
+    let allowed = sched_getaffinity(None)?;
+    let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+    let first = cores.next();
+    let core = match role {
+        CpuRole::Server => first,
+        CpuRole::Load => cores.next().or(first),
+    };
+    let mut only = CpuSet::new();
+    only.set(core.ok_or_else(|| io::Error::other("no processor"))?);
+    Ok(sched_setaffinity(None, &only)?)
+}
+
+/// Restarts this program in a network namespace with only loopback. There the
+/// congestion control may be changed and all ports are free. Returns only if the system
+/// does not allow it.
+pub(crate) fn enter_network_namespace(args: &[String]) -> io::Error {
+    let enter = "ip link set lo up && exec \"$0\" \"$@\"";
+    let this = match std::env::current_exe() {
+        Ok(this) => this,
+        Err(error) => return error,
+    };
+    let probe = Command::new("unshare")
+        .args(["--map-root-user", "--net", "sh", "-c", enter, "true"])
+        .output();
+    match probe {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => return io::Error::other(String::from_utf8_lossy(&output.stderr).trim()),
+        Err(error) => return error,
+    }
+    Command::new("unshare")
+        .args(["--map-root-user", "--net", "sh", "-c", enter])
+        .arg(this)
+        .args(args)
+        .exec()
+}
+
+/// The congestion control of new connections.
+pub(crate) fn congestion_control() -> String {
+    let name = fs::read_to_string(CONGESTION_CONTROL).unwrap_or_default();
+    name.trim().to_owned()
+}
+
+/// Sets the congestion control of new connections.
+pub(crate) fn set_congestion_control(name: &str) -> io::Result<()> {
+    fs::write(CONGESTION_CONTROL, name)
+}
+
+/// The processor time of all threads of a process (proc(5)).
+pub(crate) fn processor_time(pid: u32) -> io::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in brackets may contain blanks and brackets.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = |nth: usize| -> u64 {
+        let field = fields.split_whitespace().nth(nth);
+        field.and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+    };
+    // Fields 14 and 15 (utime, stime); the first field after the name is number 3.
+    let ticks = ticks(11) + ticks(12);
+    Ok(Duration::from_secs_f64(
+        ticks as f64 / clock_ticks_per_second() as f64,
+    ))
+}
+
+/// Private memory of a process in bytes, without files and shared memory.
+pub(crate) fn private_memory(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.map(|kib| kib * 1024)
+        .ok_or_else(|| io::Error::other("no RssAnon in proc status"))
+}
+
+/// A description of the machine.
+pub(crate) fn describe() -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find(|line| line.starts_with("model name"));
+    let model = model
+        .and_then(|line| line.split(": ").nth(1))
+        .unwrap_or("?");
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "{model}, {cores} processors, Linux {}, {} by default",
+        kernel.trim(),
+        congestion_control()
+    )
+}

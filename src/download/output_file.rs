@@ -1,0 +1,128 @@
+//! A file that receives content: a part file, or a device that is written directly.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::io::Errno;
+
+use crate::download::part_file::{PartFile, PartNaming};
+use crate::protocol::FileName;
+
+/// A file that is being written.
+pub struct OutputFile {
+    /// Its path when it is complete.
+    path: PathBuf,
+    sink: OutputSink,
+}
+
+enum OutputSink {
+    /// A regular file, under another name until it is complete.
+    Part(PartFile),
+    /// A device, a FIFO or a terminal.
+    Device {
+        file: File,
+        /// Bytes so far.
+        written: u64,
+    },
+}
+
+impl OutputFile {
+    /// Opens the file at `path`.
+    pub(crate) fn open(path: &Path, replace: bool) -> io::Result<Self> {
+        let sink = match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => return Err(Errno::ISDIR.into()),
+            // /dev/stdout may lead to a regular file: it must not be replaced.
+            Ok(metadata) if !metadata.is_file() || is_link_in_dev(path) => OutputSink::Device {
+                file: OpenOptions::new().write(true).open(path)?,
+                written: 0,
+            },
+            // No file is the usual case; other errors come again below.
+            Ok(_) | Err(_) => {
+                let name = path.file_name().ok_or(Errno::ISDIR)?;
+                let folder = match path.parent() {
+                    Some(parent) if parent != Path::new("") => parent,
+                    Some(_) | None => Path::new("."),
+                };
+                let folder = File::open(folder)?.into();
+                let part = PartFile::create(folder, name, replace, PartNaming::Visible)?;
+                OutputSink::Part(part)
+            }
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            sink,
+        })
+    }
+
+    /// Opens the file `name` below `folder`. Missing folders are created. Symbolic
+    /// links are not followed, so nothing is written outside of `folder`.
+    pub(crate) fn open_below(
+        folder: &Path,
+        name: &FileName<'_>,
+        replace: bool,
+        naming: PartNaming,
+    ) -> io::Result<Self> {
+        std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
+            // A file has the folder's name. AlreadyExists would suggest --force.
+            io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
+            _ => error,
+        })?;
+        let mut parent: OwnedFd = File::open(folder)?.into();
+        let (folders, leaf) = match name.as_str().rsplit_once('/') {
+            Some((folders, leaf)) => (Some(folders), leaf),
+            None => (None, name.as_str()),
+        };
+        for component in folders.into_iter().flat_map(|folders| folders.split('/')) {
+            match mkdirat(&parent, component, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            parent = openat(&parent, component, flags, Mode::empty())?;
+        }
+        let part = PartFile::create(parent, OsStr::new(leaf), replace, naming)?;
+        Ok(Self {
+            path: folder.join(name.as_str()),
+            sink: OutputSink::Part(part),
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.sink {
+            OutputSink::Part(part) => part.write(bytes),
+            OutputSink::Device { file, written } => {
+                *written += bytes.len() as u64;
+                file.write_all(bytes)
+            }
+        }
+    }
+
+    /// The content is complete: a part file gets its name.
+    pub(crate) fn commit(self) -> io::Result<()> {
+        match self.sink {
+            OutputSink::Part(part) => part.commit(),
+            OutputSink::Device { .. } => Ok(()),
+        }
+    }
+
+    /// Removes a part file. Returns how many bytes a device has received.
+    pub(crate) fn discard(self) -> u64 {
+        match self.sink {
+            OutputSink::Part(_) => 0,
+            OutputSink::Device { written, .. } => written,
+        }
+    }
+}
+
+/// Whether `path` is a link such as /dev/stdout.
+fn is_link_in_dev(path: &Path) -> bool {
+    path.starts_with("/dev") && path.is_symlink()
+}

@@ -1,0 +1,299 @@
+//! Updates of the relay: a connection, or a series of datagrams, that registers the
+//! node and then announces its files, or that unregisters the node.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::close_reason::CloseReason;
+use crate::node::announcer::AnnounceStep;
+use crate::node::relay_record::IndexChange;
+use crate::node::share::Share;
+use crate::node::{ANNOUNCE_DELAY, Node, NodeEvent};
+use crate::protocol::{Registered, Reply};
+use crate::role::{Context, Input, ReadNext, UdpPeer};
+use crate::session::requests::{RequestQueue, ResponseEvent, ResponsePart};
+use crate::session::udp_requests::{UdpOutcome, UdpRequests};
+
+/// One update of the relay.
+#[derive(Debug)]
+pub struct RelayUpdate {
+    state: UpdateState,
+    requests: RequestQueue<UpdateRequest>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum UpdateState {
+    /// The relay has not answered `REGISTER`.
+    Registering,
+    /// The files are being announced.
+    Announcing,
+    /// The node stops, and the relay has not answered `UNREGISTER`.
+    Unregistering,
+    /// The relay has answered `REGISTER`, and no files are to be announced.
+    Done,
+}
+
+/// A request of an update.
+#[derive(Debug)]
+pub enum UpdateRequest {
+    /// `REGISTER`
+    Register,
+    /// `UNREGISTER`
+    Unregister,
+    /// `SHARE` or `UNSHARE`
+    Change(IndexChange),
+}
+
+impl RelayUpdate {
+    fn new(state: UpdateState) -> Self {
+        let requests = RequestQueue::default();
+        Self { state, requests }
+    }
+
+    /// The changes that the relay has not answered.
+    fn take_changes(&mut self) -> impl Iterator<Item = IndexChange> + use<> {
+        self.requests
+            .take_tags()
+            .filter_map(|request| match request {
+                UpdateRequest::Change(change) => Some(change),
+                UpdateRequest::Register | UpdateRequest::Unregister => None,
+            })
+    }
+}
+
+impl<S: Share> Node<S> {
+    /// Sends updates over UDP first, and over TCP where UDP fails.
+    #[must_use]
+    pub fn with_udp(mut self, udp: UdpRequests<RelayUpdate>) -> Self {
+        self.udp = udp;
+        self
+    }
+
+    /// Starts to register the node or to renew its lease.
+    pub(super) fn start_register(&mut self, context: &mut Context<'_, Self>, relay: SocketAddr) {
+        self.start_update(context, relay, UpdateState::Registering);
+    }
+
+    /// Starts to unregister the node.
+    pub(super) fn start_unregister(&mut self, context: &mut Context<'_, Self>, relay: SocketAddr) {
+        self.start_update(context, relay, UpdateState::Unregistering);
+    }
+
+    fn start_update(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        relay: SocketAddr,
+        state: UpdateState,
+    ) {
+        let mut udp = std::mem::take(&mut self.udp);
+        let update = RelayUpdate::new(state);
+        let started = udp.begin(context.out, context.now, relay, update, |update, out| {
+            self.on_relay_input(context.now, update, Input::Connected, out);
+        });
+        self.udp = udp;
+        if let Err(update) = started {
+            context.out.dial(relay, update.into());
+        }
+    }
+
+    /// Handles input from the relay.
+    pub(super) fn on_relay_input(
+        &mut self,
+        now: Instant,
+        update: &mut RelayUpdate,
+        input: Input<'_>,
+        out: &mut Vec<u8>,
+    ) -> ReadNext {
+        if input == Input::Connected {
+            let (request, tag) = match update.state {
+                UpdateState::Unregistering => {
+                    (self.registrar.unregister(), UpdateRequest::Unregister)
+                }
+                _ => (self.registrar.register(), UpdateRequest::Register),
+            };
+            update.requests.send(&request, tag, out);
+        }
+        match update.requests.on_input(input) {
+            Ok(None) => ReadNext::Line,
+            Ok(Some(ResponseEvent::Response(ResponsePart::Head(reply), Some(request)))) => {
+                self.on_relay_reply(now, update, request, reply, out)
+            }
+            Ok(Some(_)) | Err(_) => ReadNext::Close(CloseReason::ProtocolError),
+        }
+    }
+
+    fn on_relay_reply(
+        &mut self,
+        now: Instant,
+        update: &mut RelayUpdate,
+        request: UpdateRequest,
+        reply: Reply<'_>,
+        out: &mut Vec<u8>,
+    ) -> ReadNext {
+        match (request, reply) {
+            (UpdateRequest::Unregister, reply) if update.state == UpdateState::Unregistering => {
+                if let Reply::Ok(_) = reply {
+                    self.report([NodeEvent::Unregistered]);
+                }
+                // Otherwise the relay has removed the node, or will when the lease expires.
+                ReadNext::Close(CloseReason::Completed)
+            }
+            // An error means that the relay has no record of the node.
+            (UpdateRequest::Unregister, _) => {
+                self.announcer.on_record_reset();
+                ReadNext::Line
+            }
+            (UpdateRequest::Register, Reply::Error(code, text)) => {
+                update.state = UpdateState::Done;
+                let event = self.registrar.on_rejected(now, code, &text);
+                self.report(event);
+                ReadNext::Close(CloseReason::Completed)
+            }
+            (UpdateRequest::Register, Reply::Ok(text)) => match Registered::parse(&text) {
+                Ok(registered) => self.on_registered(now, update, registered, out),
+                Err(_) => ReadNext::Close(CloseReason::ProtocolError),
+            },
+            (UpdateRequest::Change(change), reply) if !self.registrar.is_stopping() => {
+                let requests = &mut update.requests;
+                self.announcer
+                    .on_reply(&mut self.share, change, reply, requests, out)
+            }
+            (UpdateRequest::Change(_), _) => ReadNext::Close(CloseReason::Completed),
+            (UpdateRequest::Register, _) => ReadNext::Close(CloseReason::ProtocolError),
+        }
+    }
+
+    /// Announces the files after the registration, unless an earlier update still
+    /// announces them: then this one only renews the lease.
+    fn on_registered(
+        &mut self,
+        now: Instant,
+        update: &mut RelayUpdate,
+        registered: Registered,
+        out: &mut Vec<u8>,
+    ) -> ReadNext {
+        let event = self.registrar.on_registered(now, registered);
+        if event.is_some() {
+            if let Some(listener) = &mut self.listener {
+                listener.enable(now);
+            }
+            if let Some(console) = &mut self.console {
+                console.set_own_address(registered.address);
+            }
+        }
+        self.report(event);
+        let requests = &mut update.requests;
+        if self.registrar.is_stopping() || self.announcer.is_busy() {
+            update.state = UpdateState::Done;
+            return ReadNext::Close(CloseReason::Completed);
+        }
+        match self.announcer.compare_record(&registered) {
+            AnnounceStep::SendChanges => {
+                update.state = UpdateState::Announcing;
+                self.announcer.start(&mut self.share, requests, out)
+            }
+            AnnounceStep::ResetRecord => {
+                // Both requests arrive together, so no list is without the node.
+                let unregister = self.registrar.unregister();
+                requests.send(&unregister, UpdateRequest::Unregister, out);
+                let register = self.registrar.register();
+                requests.send(&register, UpdateRequest::Register, out);
+                self.registrar.start_attempt();
+                ReadNext::Line
+            }
+        }
+    }
+
+    /// An update has ended.
+    pub(super) fn on_update_end(
+        &mut self,
+        now: Instant,
+        mut update: RelayUpdate,
+        reason: &CloseReason,
+    ) {
+        match update.state {
+            UpdateState::Registering => {
+                let event = self.registrar.on_failure(now, reason);
+                self.report(event);
+            }
+            UpdateState::Announcing => {
+                self.announcer.on_close(update.take_changes());
+                if self.announcer.is_outdated(&mut self.share) {
+                    self.registrar.renew_within(now, ANNOUNCE_DELAY);
+                }
+            }
+            UpdateState::Unregistering | UpdateState::Done => {}
+        }
+    }
+
+    /// Handles a datagram from the relay.
+    pub(super) fn on_relay_datagram(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        from: UdpPeer,
+        bytes: &[u8],
+    ) {
+        let now = context.now;
+        let mut udp = std::mem::take(&mut self.udp);
+        let outcome = udp.receive(context.out, now, from, bytes, |update, line, out| {
+            self.on_relay_input(now, update, Input::Line(line), out)
+        });
+        self.udp = udp;
+        self.on_udp_outcomes(context, outcome);
+        if let Some(console) = &mut self.console {
+            console.on_datagram(context, from, bytes);
+        }
+    }
+
+    /// The system reports that no program receives datagrams at the other end of a
+    /// socket.
+    pub(super) fn on_relay_unreachable(&mut self, context: &mut Context<'_, Self>, socket: u32) {
+        let outcomes = self.udp.on_udp_unreachable(socket);
+        self.on_udp_outcomes(context, outcomes);
+        if let Some(console) = &mut self.console {
+            console.on_udp_unreachable(context, socket);
+        }
+    }
+
+    /// Retransmits the datagrams that are due.
+    pub(super) fn on_udp_timer(&mut self, context: &mut Context<'_, Self>) {
+        let outcomes = self.udp.on_timer(context.out, context.now);
+        self.on_udp_outcomes(context, outcomes);
+        if let Some(console) = &mut self.console {
+            console.on_timer(context);
+        }
+    }
+
+    fn on_udp_outcomes(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        outcomes: impl IntoIterator<Item = UdpOutcome<RelayUpdate>>,
+    ) {
+        for outcome in outcomes {
+            match outcome {
+                UdpOutcome::Ended(update, end) => {
+                    self.on_update_end(context.now, update, &end);
+                    self.unregister_if_stopping(context);
+                }
+                // A node that stops need not register.
+                UdpOutcome::FallBack(_, update)
+                    if self.registrar.is_stopping()
+                        && update.state != UpdateState::Unregistering =>
+                {
+                    self.on_update_end(context.now, update, &CloseReason::ReadTimeout);
+                    self.unregister_if_stopping(context);
+                }
+                UdpOutcome::FallBack(relay, mut update) => {
+                    let state = match update.state {
+                        UpdateState::Announcing => {
+                            self.announcer.on_close(update.take_changes());
+                            UpdateState::Registering
+                        }
+                        state => state,
+                    };
+                    context.out.dial(relay, RelayUpdate::new(state).into());
+                }
+            }
+        }
+    }
+}

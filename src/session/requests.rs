@@ -1,0 +1,460 @@
+//! The client side of a connection: requests that were sent, in order, and the
+//! responses to them, in the same order. No I/O.
+//!
+//! A [`RequestQueue`] prints each request, remembers which responses its verb
+//! allows, and reads the responses: the first line as a [`Reply`], then the items
+//! of a list or the bytes of a body. Each request has a tag: what its sender needs
+//! to continue once the response is complete. A message (`FROM …`) may come
+//! between two responses.
+//!
+//! The reader of a list follows the rules by which the protocol grows: an item
+//! that cannot be understood counts as an item and is skipped.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::Write;
+
+use crate::close_reason::CloseReason;
+use crate::protocol::{
+    Code, Delivery, FileItem, HolderItem, MAX_LISTED_FILES, NodeAddress, Reply, Request, Verb,
+};
+use crate::role::{FramingError, Input, ReadNext};
+
+/// The outstanding requests of one connection. `T` is the tag of a request.
+///
+/// The default takes no list of nodes or holders.
+#[derive(Debug)]
+pub struct RequestQueue<T> {
+    /// The oldest first. The one whose response is being read is the first.
+    outstanding: VecDeque<OutstandingRequest<T>>,
+    expected: ExpectedInput,
+    max_items: u64,
+}
+
+#[derive(Debug)]
+struct OutstandingRequest<T> {
+    /// An empty line has none.
+    verb: Option<Verb>,
+    tag: T,
+}
+
+/// The part of the oldest request's response that comes next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum ExpectedInput {
+    Head,
+    /// At least one item.
+    Items(ItemKind, u64),
+    /// At least one byte.
+    Body(u64),
+}
+
+/// The items of a list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ItemKind {
+    Node,
+    Holder,
+    File,
+    /// A line for people, or a name and a figure.
+    Text,
+}
+
+/// A piece of input, read.
+#[derive(PartialEq, Eq, Debug)]
+pub enum ResponseEvent<'a, T> {
+    /// A part of the response to the oldest request. With the last part of the
+    /// response comes the tag of the request, which is no longer outstanding.
+    Response(ResponsePart<'a>, Option<T>),
+    /// A message that a listening connection receives.
+    Message(Delivery<'a>),
+    /// A message in a form that this version does not know.
+    UnreadableMessage(&'a [u8]),
+    /// An error although no request is outstanding: the server is about to close
+    /// the connection.
+    UnsolicitedError(Code, Cow<'a, str>),
+}
+
+/// A part of a response.
+#[derive(PartialEq, Eq, Debug)]
+pub enum ResponsePart<'a> {
+    /// The first line, which the verb of the request allows.
+    Head(Reply<'a>),
+    /// An item of `NODES`.
+    Node(NodeAddress),
+    /// An item of `HOLDERS`.
+    Holder(HolderItem),
+    /// An item of `FILES`.
+    File(FileItem<'a>),
+    /// A line of `STATS` or `HELP`.
+    Text(&'a str),
+    /// An item in a form that this version does not know.
+    UnknownItem(&'a [u8]),
+    /// Bytes of the body after `FOUND`.
+    Body(&'a [u8]),
+}
+
+/// The input is no response. The connection cannot be used any longer, and the
+/// request remains outstanding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ResponseError {
+    /// The line is no response of this protocol.
+    Unreadable,
+    /// The line is a response, but not to the oldest request.
+    Unexpected,
+    /// A list of so many items, more than the caller takes.
+    TooManyItems(u64),
+    /// The input is not a sequence of lines.
+    Framing(FramingError),
+}
+
+impl From<ResponseError> for CloseReason {
+    fn from(_: ResponseError) -> Self {
+        Self::ProtocolError
+    }
+}
+
+impl fmt::Display for ResponseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable | Self::Framing(_) => {
+                f.write_str("the answer is none of this protocol")
+            }
+            Self::Unexpected => f.write_str("the answer does not belong to the request"),
+            Self::TooManyItems(count) => write!(f, "the list has {count} lines, too many"),
+        }
+    }
+}
+
+impl std::error::Error for ResponseError {}
+
+impl<T> Default for RequestQueue<T> {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+impl<T> RequestQueue<T> {
+    /// A queue without requests. A list of nodes or holders may have up to
+    /// `max_items` items; the protocol itself limits a list of files.
+    #[must_use]
+    pub fn new(max_items: u64) -> Self {
+        Self {
+            outstanding: VecDeque::new(),
+            expected: ExpectedInput::Head,
+            max_items,
+        }
+    }
+
+    /// Appends the request to `out`, and expects its response.
+    pub fn send(&mut self, request: &Request<'_>, tag: T, out: &mut Vec<u8>) {
+        // Writing to a Vec cannot fail.
+        let _ = writeln!(out, "{request}");
+        let verb = request.verb();
+        self.outstanding.push_back(OutstandingRequest { verb, tag });
+    }
+
+    /// Whether every request has its whole response.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.outstanding.is_empty()
+    }
+
+    /// The number of outstanding requests.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.outstanding.len()
+    }
+
+    /// The tags of the outstanding requests, the oldest first.
+    pub fn tags(&self) -> impl Iterator<Item = &T> {
+        self.outstanding.iter().map(|request| &request.tag)
+    }
+
+    /// Takes the tags of the outstanding requests, the oldest first: the connection
+    /// is over.
+    pub fn take_tags(&mut self) -> impl Iterator<Item = T> + use<T> {
+        self.expected = ExpectedInput::Head;
+        let outstanding = std::mem::take(&mut self.outstanding);
+        outstanding.into_iter().map(|request| request.tag)
+    }
+
+    /// The input to read next.
+    #[must_use]
+    pub fn read_next(&self) -> ReadNext {
+        match self.expected {
+            ExpectedInput::Head | ExpectedInput::Items(..) => ReadNext::Line,
+            ExpectedInput::Body(left) => ReadNext::Body(left),
+        }
+    }
+
+    /// Reads a piece of input. There is no event for input without content, such
+    /// as [`Input::Connected`].
+    ///
+    /// # Errors
+    /// The input is no response to the oldest request.
+    pub fn on_input<'a>(
+        &mut self,
+        input: Input<'a>,
+    ) -> Result<Option<ResponseEvent<'a, T>>, ResponseError> {
+        let (part, expected) = match (input, self.expected) {
+            (Input::Connected | Input::Resumed, _) => return Ok(None),
+            (Input::FramingError(error), _) => return Err(ResponseError::Framing(error)),
+            (Input::Line(line), ExpectedInput::Head) if line.starts_with(b"FROM ") => {
+                let message = std::str::from_utf8(line).ok().and_then(Delivery::parse);
+                return Ok(Some(match message {
+                    Some(message) => ResponseEvent::Message(message),
+                    None => ResponseEvent::UnreadableMessage(line),
+                }));
+            }
+            (Input::Line(line), ExpectedInput::Head) => {
+                let reply = Reply::parse(line).map_err(|_| ResponseError::Unreadable)?;
+                let verb = match (self.outstanding.front(), &reply) {
+                    (Some(request), _) => request.verb,
+                    (None, Reply::Error(..)) => return Ok(unsolicited_error(reply)),
+                    (None, _) => return Err(ResponseError::Unexpected),
+                };
+                if !is_response_to(verb, &reply) {
+                    return Err(ResponseError::Unexpected);
+                }
+                let rest = self.within_limit(rest_of(&reply))?;
+                (ResponsePart::Head(reply), rest)
+            }
+            (Input::Line(line), ExpectedInput::Items(kind, left)) => {
+                let rest = (left > 1).then(|| ExpectedInput::Items(kind, left - 1));
+                (item(kind, line), rest)
+            }
+            (Input::Body(bytes), ExpectedInput::Body(left)) => {
+                let left = left.saturating_sub(bytes.len() as u64);
+                let rest = (left > 0).then_some(ExpectedInput::Body(left));
+                (ResponsePart::Body(bytes), rest)
+            }
+            (Input::Line(_), ExpectedInput::Body(_)) | (Input::Body(_), _) => {
+                return Err(ResponseError::Unexpected);
+            }
+        };
+        let is_complete = expected.is_none();
+        self.expected = expected.unwrap_or(ExpectedInput::Head);
+        let completed = is_complete.then(|| self.outstanding.pop_front()).flatten();
+        let tag = completed.map(|request| request.tag);
+        Ok(Some(ResponseEvent::Response(part, tag)))
+    }
+
+    fn within_limit(&self, rest: Rest) -> Result<Option<ExpectedInput>, ResponseError> {
+        let (kind, count) = match rest {
+            Rest::Items(_, 0) | Rest::Body(0) | Rest::Nothing => return Ok(None),
+            Rest::Body(size) => return Ok(Some(ExpectedInput::Body(size))),
+            Rest::Items(kind, count) => (kind, count),
+        };
+        let limit = match kind {
+            ItemKind::Node | ItemKind::Holder => self.max_items,
+            ItemKind::File | ItemKind::Text => MAX_LISTED_FILES as u64,
+        };
+        if count > limit {
+            return Err(ResponseError::TooManyItems(count));
+        }
+        Ok(Some(ExpectedInput::Items(kind, count)))
+    }
+}
+
+/// The part of a response after its first line.
+pub(super) enum Rest {
+    Nothing,
+    Items(ItemKind, u64),
+    Body(u64),
+}
+
+/// The part of a response after this first line.
+pub(super) fn rest_of(head: &Reply<'_>) -> Rest {
+    match head {
+        Reply::Nodes(count) => Rest::Items(ItemKind::Node, count.shown()),
+        Reply::Holders(count) => Rest::Items(ItemKind::Holder, count.shown()),
+        Reply::Files { shown, .. } => Rest::Items(ItemKind::File, *shown),
+        Reply::Stats(count) | Reply::Help(count) => Rest::Items(ItemKind::Text, *count),
+        Reply::Found(size) => Rest::Body(*size),
+        _ => Rest::Nothing,
+    }
+}
+
+/// Whether this may be the first line of the response to a request of this verb.
+fn is_response_to(verb: Option<Verb>, reply: &Reply<'_>) -> bool {
+    let Some(verb) = verb else {
+        return matches!(reply, Reply::Ok(_) | Reply::Error(..));
+    };
+    match reply {
+        Reply::Error(..) => true,
+        Reply::Ok(_) => matches!(
+            verb,
+            Verb::Register
+                | Verb::Unregister
+                | Verb::Share
+                | Verb::Unshare
+                | Verb::Listen
+                | Verb::Send
+                | Verb::Quit
+        ),
+        Reply::NotFound => matches!(verb, Verb::Find | Verb::Get | Verb::Stat | Verb::Unshare),
+        Reply::Nodes(_) => verb == Verb::List,
+        Reply::Holders(_) => verb == Verb::Find,
+        Reply::Files { .. } => matches!(verb, Verb::List | Verb::Search | Verb::More),
+        Reply::Found(_) => verb == Verb::Get,
+        Reply::Pong => verb == Verb::Ping,
+        Reply::Stats(_) => verb == Verb::Stats,
+        Reply::Help(_) => verb == Verb::Help,
+        _ => false,
+    }
+}
+
+fn unsolicited_error<'a, T>(reply: Reply<'a>) -> Option<ResponseEvent<'a, T>> {
+    match reply {
+        Reply::Error(code, text) => Some(ResponseEvent::UnsolicitedError(code, text)),
+        _ => None,
+    }
+}
+
+fn item(kind: ItemKind, line: &[u8]) -> ResponsePart<'_> {
+    let text = std::str::from_utf8(line).ok();
+    let part = text.and_then(|text| match kind {
+        ItemKind::Node => NodeAddress::parse(text).ok().map(ResponsePart::Node),
+        ItemKind::Holder => HolderItem::parse(text).ok().map(ResponsePart::Holder),
+        ItemKind::File => FileItem::parse(text).ok().map(ResponsePart::File),
+        ItemKind::Text => Some(ResponsePart::Text(text)),
+    });
+    part.unwrap_or(ResponsePart::UnknownItem(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{ClaimedIp, Count, FileName, Port};
+
+    /// A queue after these requests, whose tags count from 0.
+    fn queue_of(requests: &[Request<'_>]) -> RequestQueue<usize> {
+        let mut queue = RequestQueue::new(10);
+        let mut out = Vec::new();
+        for (tag, request) in requests.iter().enumerate() {
+            queue.send(request, tag, &mut out);
+        }
+        assert_eq!(
+            out.iter().filter(|byte| **byte == b'\n').count(),
+            queue.len()
+        );
+        queue
+    }
+
+    fn read<'a>(
+        queue: &mut RequestQueue<usize>,
+        line: &'a str,
+    ) -> Result<Option<ResponseEvent<'a, usize>>, ResponseError> {
+        queue.on_input(Input::Line(line.as_bytes()))
+    }
+
+    fn response<'a>(
+        queue: &mut RequestQueue<usize>,
+        line: &'a str,
+    ) -> (ResponsePart<'a>, Option<usize>) {
+        match read(queue, line) {
+            Ok(Some(ResponseEvent::Response(part, tag))) => (part, tag),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn name(text: &str) -> FileName<'_> {
+        FileName::parse(text).unwrap()
+    }
+
+    #[test]
+    fn responses_belong_to_requests_in_order() {
+        let ip = ClaimedIp::Is("10.0.0.1".parse().unwrap());
+        let register = Request::Register(ip, Port::new(9000).unwrap());
+        let mut queue = queue_of(&[register, Request::Unshare(name("a")), Request::Ping]);
+        let ok = ResponsePart::Head(Reply::Ok("60 10.0.0.1 9000 0".into()));
+        assert_eq!(response(&mut queue, "OK 60 10.0.0.1 9000 0"), (ok, Some(0)));
+        let (part, tag) = response(&mut queue, "NOTFOUND");
+        assert_eq!((part, tag), (ResponsePart::Head(Reply::NotFound), Some(1)));
+        assert!(queue.tags().eq([&2]));
+        // The next line answers `PING`.
+        assert_eq!(read(&mut queue, "NOTFOUND"), Err(ResponseError::Unexpected));
+        assert!(queue.take_tags().eq([2]));
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_item_counts_and_is_skipped() {
+        let mut queue = queue_of(&[Request::List, Request::Ping]);
+        let head = ResponsePart::Head(Reply::Nodes(Count::all(3)));
+        assert_eq!(response(&mut queue, "NODES 3"), (head, None));
+        let node = NodeAddress::parse("10.0.0.1 1").unwrap();
+        // Fields may have been added.
+        let (part, tag) = response(&mut queue, "10.0.0.1 1 new-field");
+        assert_eq!((part, tag), (ResponsePart::Node(node), None));
+        let onion = "abc.onion 1";
+        let unknown = ResponsePart::UnknownItem(onion.as_bytes());
+        assert_eq!(response(&mut queue, onion), (unknown, None));
+        // Inside a list no line is a message.
+        let text = "FROM 10.0.0.1 1 hi";
+        let unknown = ResponsePart::UnknownItem(text.as_bytes());
+        assert_eq!(response(&mut queue, text), (unknown, Some(0)));
+        let pong = ResponsePart::Head(Reply::Pong);
+        assert_eq!(response(&mut queue, "PONG"), (pong, Some(1)));
+    }
+
+    #[test]
+    fn items_of_files_and_holders_are_read() {
+        let mut queue = queue_of(&[Request::Search("a"), Request::Find(name("a b"))]);
+        response(&mut queue, "FILES 1 7");
+        let (part, tag) = response(&mut queue, "3 - 2 a b");
+        assert!(matches!(part, ResponsePart::File(file) if file.name == name("a b")));
+        assert_eq!(tag, Some(0));
+        response(&mut queue, "HOLDERS 1");
+        let (part, tag) = response(&mut queue, "10.0.0.1 1 3 -");
+        assert!(matches!(part, ResponsePart::Holder(holder) if holder.size == 3));
+        assert_eq!(tag, Some(1));
+    }
+
+    #[test]
+    fn a_list_has_a_limit() {
+        let mut queue = queue_of(&[Request::List]);
+        let too_many = Err(ResponseError::TooManyItems(11));
+        assert_eq!(read(&mut queue, "NODES 11"), too_many);
+        let mut queue = queue_of(&[Request::More]);
+        let too_many = Err(ResponseError::TooManyItems(1001));
+        assert_eq!(read(&mut queue, "FILES 1001 5000"), too_many);
+        // An empty list is complete with its first line.
+        assert_eq!(response(&mut queue, "FILES 0 5000").1, Some(0));
+    }
+
+    #[test]
+    fn a_body_comes_in_chunks() {
+        let mut queue = queue_of(&[Request::Get(name("a")), Request::Get(name("b"))]);
+        response(&mut queue, "FOUND 5");
+        assert!(matches!(queue.read_next(), ReadNext::Body(5)));
+        let chunk = |bytes, tag| {
+            Ok(Some(ResponseEvent::Response(
+                ResponsePart::Body(bytes),
+                tag,
+            )))
+        };
+        assert_eq!(queue.on_input(Input::Body(b"FRO")), chunk(b"FRO", None));
+        assert!(matches!(queue.read_next(), ReadNext::Body(2)));
+        assert_eq!(queue.on_input(Input::Body(b"M ")), chunk(b"M ", Some(0)));
+        assert!(matches!(queue.read_next(), ReadNext::Line));
+        assert_eq!(response(&mut queue, "FOUND 0").1, Some(1));
+        let late = queue.on_input(Input::Body(b"x"));
+        assert_eq!(late, Err(ResponseError::Unexpected));
+    }
+
+    #[test]
+    fn messages_and_errors_may_come_unasked() {
+        let mut queue = queue_of(&[Request::Listen]);
+        let message = read(&mut queue, "FROM 10.0.0.1 1 hi").unwrap();
+        assert!(matches!(message, Some(ResponseEvent::Message(_))));
+        let line = "FROM abc.onion 1 hi";
+        let unreadable = ResponseEvent::UnreadableMessage(line.as_bytes());
+        assert_eq!(read(&mut queue, line), Ok(Some(unreadable)));
+        assert_eq!(response(&mut queue, "OK 10.0.0.2 2").1, Some(0));
+        let replaced = ResponseEvent::UnsolicitedError(Code::Changed, "replaced".into());
+        assert_eq!(read(&mut queue, "ERROR 409 replaced"), Ok(Some(replaced)));
+        assert_eq!(read(&mut queue, "OK"), Err(ResponseError::Unexpected));
+        assert_eq!(read(&mut queue, "what?"), Err(ResponseError::Unreadable));
+    }
+}

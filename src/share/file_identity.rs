@@ -1,0 +1,106 @@
+//! Recognises an unchanged file without reading it: by device, inode, size and times.
+
+use std::fmt;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use rustix::fs::Stat;
+
+/// A version of a file's content. No program can set the time of the last change
+/// (ctime, stat(2)), so a write changes the identity even if the mtime is set back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct FileIdentity {
+    device: u64,
+    inode: u64,
+    pub(super) size: u64,
+    /// Seconds since 1970.
+    pub(super) mtime: i64,
+    ctime: i64,
+    ctime_nanos: i64,
+}
+
+impl FileIdentity {
+    /// Whether it is the same file; the content may differ.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    /// The time of the last change, since 1970.
+    pub(super) fn ctime(&self) -> Duration {
+        let seconds = u64::try_from(self.ctime).unwrap_or(0);
+        let nanos = u32::try_from(self.ctime_nanos).unwrap_or(0);
+        Duration::new(seconds, nanos)
+    }
+}
+
+impl From<&Metadata> for FileIdentity {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            mtime: metadata.mtime(),
+            ctime: metadata.ctime(),
+            ctime_nanos: metadata.ctime_nsec(),
+        }
+    }
+}
+
+#[allow(
+    clippy::cast_sign_loss,
+    clippy::unnecessary_cast,
+    clippy::useless_conversion,
+    reason = "the types of the fields differ by platform"
+)]
+impl From<&Stat> for FileIdentity {
+    fn from(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev.into(),
+            inode: stat.st_ino.into(),
+            size: stat.st_size as u64,
+            mtime: stat.st_mtime as i64,
+            ctime: stat.st_ctime as i64,
+            ctime_nanos: stat.st_ctime_nsec as i64,
+        }
+    }
+}
+
+/// Prints six numbers separated by spaces, as in the hash cache.
+impl fmt::Display for FileIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            device,
+            inode,
+            size,
+            mtime,
+            ctime,
+            ctime_nanos,
+        } = self;
+        write!(f, "{device} {inode} {size} {mtime} {ctime} {ctime_nanos}")
+    }
+}
+
+impl FromStr for FileIdentity {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        fn next<T: FromStr>(fields: &mut std::str::Split<'_, char>) -> Result<T, ()> {
+            fields.next().and_then(|field| field.parse().ok()).ok_or(())
+        }
+        let mut fields = text.split(' ');
+        let identity = Self {
+            device: next(&mut fields)?,
+            inode: next(&mut fields)?,
+            size: next(&mut fields)?,
+            mtime: next(&mut fields)?,
+            ctime: next(&mut fields)?,
+            ctime_nanos: next(&mut fields)?,
+        };
+        match fields.next() {
+            None => Ok(identity),
+            Some(_) => Err(()),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A thread that lists the files of a share, so that the loop never waits for the
+//! folders of a large share to be read.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::share::roots::Roots;
+use crate::share::walk::{OutOfResources, Walk, WalkResult};
+use crate::share::watch::FolderWatch;
+
+/// The shortest time between the request for a scan and its begin, so that one scan
+/// sees changes that come together. After a scan that took longer, the thread pauses
+/// for as long as the scan took.
+pub(super) const SCAN_DELAY: Duration = Duration::from_millis(500);
+
+/// The result of a scan.
+pub struct ScanResult {
+    /// The roots that were scanned; the share may have others by now.
+    pub(super) roots: Arc<Roots>,
+    pub(super) files: Result<WalkResult, OutOfResources>,
+}
+
+/// Scans a share in a thread of its own.
+pub struct ScanWorker {
+    pub(super) requests: Receiver<Arc<Roots>>,
+    max_files: usize,
+    watch: Arc<FolderWatch>,
+}
+
+impl ScanWorker {
+    /// A worker, and the sender for scan requests.
+    pub(super) fn new(max_files: usize, watch: Arc<FolderWatch>) -> (Sender<Arc<Roots>>, Self) {
+        let (sender, requests) = channel();
+        let worker = Self {
+            requests,
+            max_files,
+            watch,
+        };
+        (sender, worker)
+    }
+
+    /// Starts the thread. It calls `on_result` after each scan, and ends when the
+    /// share is dropped.
+    ///
+    /// # Errors
+    /// The system cannot create a thread.
+    pub fn start(self, on_result: impl Fn(ScanResult) + Send + 'static) -> io::Result<()> {
+        let body = move || {
+            let mut pause_end = Instant::now();
+            while let Ok(roots) = self.requests.recv() {
+                let pause = pause_end.saturating_duration_since(Instant::now());
+                thread::sleep(SCAN_DELAY.max(pause));
+                let start = Instant::now();
+                let result = self.scan(roots);
+                pause_end = Instant::now() + start.elapsed();
+                on_result(result);
+            }
+        };
+        thread::Builder::new()
+            .name("scan".into())
+            .spawn(body)
+            .map(drop)
+    }
+
+    pub(super) fn scan(&self, roots: Arc<Roots>) -> ScanResult {
+        // Changes from now on make another scan necessary.
+        self.watch.reset();
+        let walk = Walk {
+            roots: &roots,
+            max_files: self.max_files,
+            watch: &self.watch,
+        };
+        let files = walk.all();
+        ScanResult { roots, files }
+    }
+}

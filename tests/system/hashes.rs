@@ -1,0 +1,322 @@
+//! Hashes of files: computed in a thread, announced, cached on disk.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::support::{
+    Server, Terminal, ask, client, client_command, eventually, folder, node_command, relay, run,
+};
+
+const HELLO: &[u8] = b"Hello, Peerline!\n";
+
+fn hash(content: &[u8]) -> String {
+    blake3::hash(content).to_hex().to_string()
+}
+
+/// A node that computes hashes.
+fn node(relay: &Server, share: &Path, args: &[&str]) -> Server {
+    let SocketAddr::V4(address) = relay.address() else {
+        unreachable!("tests use IPv4");
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
+    command
+        .arg(address.ip().to_string())
+        .arg(address.port().to_string())
+        .arg("--share")
+        .arg(share)
+        .args(args);
+    Server::start(command)
+}
+
+/// The hash in the reply to `STAT`.
+fn stat(node: &Server, name: &str) -> String {
+    let answer = ask(node.address(), format!("STAT {name}\n").as_bytes());
+    let mut fields = answer.split(' ');
+    assert_eq!(fields.next(), Some("STAT"), "{answer}");
+    fields.nth(1).expect("a hash").to_owned()
+}
+
+/// Sets an old mtime.
+fn set_old_mtime(path: &Path) {
+    let file = File::options().append(true).open(path).expect("a file");
+    let then = SystemTime::now() - Duration::from_secs(3600);
+    file.set_modified(then).expect("a time");
+}
+
+#[test]
+fn hashes_equal_b3sum_in_every_reply() {
+    let large: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let share = folder(&[("hello.txt", HELLO), ("empty", b""), ("sub/large", &large)]);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &["--no-hash-cache"]);
+    for (name, content) in [("hello.txt", HELLO), ("empty", b""), ("sub/large", &large)] {
+        eventually("its hash is known", || stat(&node, name) == hash(content));
+    }
+    let list = ask(node.address(), b"LIST\n");
+    assert!(list.contains(&format!("\n17 {} 1 hello.txt\n", hash(HELLO))));
+    let find = format!("HOLDERS 1\n{} 17 {}\n", node.wire_address(), hash(HELLO));
+    eventually("the relay knows it", || {
+        ask(relay.address(), b"FIND hello.txt\n") == find
+    });
+    let search = format!("FILES 1 1\n3000000 {} 1 sub/large\n", hash(&large));
+    eventually("a search shows it", || {
+        ask(relay.address(), b"SEARCH LARGE\n") == search
+    });
+    // The published BLAKE3 hash of the empty input.
+    assert!(hash(b"").starts_with("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9"));
+}
+
+#[test]
+fn a_changed_file_gets_a_new_hash() {
+    let share = folder(&[("a", b"one")]);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &["--no-hash-cache"]);
+    eventually("the first", || stat(&node, "a") == hash(b"one"));
+    fs::write(share.path().join("a"), "another").expect("a file");
+    fs::write(share.path().join("b"), "new").expect("a file");
+    let is_announced = |name: &str, size, content| {
+        let answer = ask(relay.address(), format!("FIND {name}\n").as_bytes());
+        answer.ends_with(&format!(" {size} {}\n", hash(content)))
+    };
+    eventually("the second", || is_announced("a", 7, b"another"));
+    eventually("the new one", || is_announced("b", 3, b"new"));
+    assert_eq!(stat(&node, "a"), hash(b"another"));
+    fs::remove_file(share.path().join("b")).expect("a file");
+    eventually("it is gone", || {
+        ask(relay.address(), b"FIND b\n") == "NOTFOUND\n"
+    });
+    assert_eq!(ask(node.address(), b"STAT b\n"), "NOTFOUND\n");
+}
+
+#[test]
+fn a_restart_reads_hashes_from_the_cache() {
+    let share = folder(&[("a", b"content")]);
+    set_old_mtime(&share.path().join("a"));
+    let home = folder(&[]);
+    let cache = home.path().join("deep/hashes");
+    let args = ["--hash-cache", cache.to_str().expect("a text")];
+    let relay = relay(&[]);
+    let mut first = node(&relay, share.path(), &args);
+    eventually("it is kept", || stat(&first, "a") == hash(b"content"));
+    assert_eq!(first.stop(), Some(0));
+    // The file cannot be read now, so its hash comes from the cache.
+    let text = fs::read_to_string(&cache).expect("a text");
+    let other = hash(b"never shared");
+    let text = text.replace(&hash(b"content"), &other);
+    fs::write(&cache, format!("no line of ours\n{text}")).expect("a file");
+    let second = node(&relay, share.path(), &args);
+    eventually("it is known", || stat(&second, "a") == other);
+    // A changed file is hashed again.
+    fs::write(share.path().join("a"), "changed").expect("a file");
+    eventually("it is new", || stat(&second, "a") == hash(b"changed"));
+}
+
+/// Regression: a node that was killed lost the hashes of half a minute.
+#[test]
+fn cached_hashes_survive_sigkill() {
+    let share = folder(&[("a", b"content"), ("b", b"more")]);
+    let home = folder(&[]);
+    let cache = home.path().join("hashes");
+    let args = ["--hash-cache", cache.to_str().expect("a text")];
+    let relay = relay(&[]);
+    let mut node = node(&relay, share.path(), &args);
+    eventually("the first", || stat(&node, "a") == hash(b"content"));
+    eventually("the second", || stat(&node, "b") == hash(b"more"));
+    node.signal(Signal::KILL);
+    node.wait();
+    let cache_text = fs::read_to_string(&cache).expect("a text");
+    assert_eq!(cache_text.lines().count(), 2, "{cache_text}");
+    for content in [&b"content"[..], b"more"] {
+        assert!(
+            cache_text.contains(&format!(" {}\n", hash(content))),
+            "{cache_text}"
+        );
+    }
+}
+
+/// Regression: each hash of the cache file changed the cache file, without end.
+#[test]
+fn a_hash_cache_in_the_share_is_not_hashed() {
+    let share = folder(&[("a", b"content")]);
+    let cache = share.path().join("hashes");
+    let args = ["--hash-cache", cache.to_str().expect("a text")];
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &args);
+    eventually("it is kept", || stat(&node, "a") == hash(b"content"));
+    // The cache file is scanned now. A file that is hashed next is hashed after it.
+    fs::remove_file(share.path().join("a")).expect("it is there");
+    eventually("it is gone", || {
+        !ask(node.address(), b"LIST\n").contains(" 1 a\n")
+    });
+    fs::write(share.path().join("b"), "more").expect("a file");
+    eventually("it is kept", || {
+        ask(node.address(), b"LIST\n").contains(&hash(b"more"))
+    });
+    let list = ask(node.address(), b"LIST\n");
+    assert!(list.contains(" - 1 hashes\n"), "{list}");
+    let cache_text = fs::read_to_string(&cache).expect("a text");
+    assert_eq!(cache_text.lines().count(), 2, "{cache_text}");
+}
+
+/// Archivers and copies that preserve times make such changes, even in the same inode.
+#[test]
+fn a_change_that_keeps_size_and_mtime_is_hashed_again() {
+    let share = folder(&[("a", b"first")]);
+    let path = share.path().join("a");
+    set_old_mtime(&path);
+    let mtime = path.metadata().and_then(|m| m.modified()).expect("a time");
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &["--no-hash-cache"]);
+    eventually("the first", || stat(&node, "a") == hash(b"first"));
+    let file = File::options().write(true).open(&path).expect("a file");
+    (&file).write_all(b"other").expect("as long as the first");
+    file.set_modified(mtime).expect("a time");
+    drop(file);
+    assert_ne!(stat(&node, "a"), hash(b"first"));
+    eventually("the other", || stat(&node, "a") == hash(b"other"));
+}
+
+/// A list request can see a deletion before inotify reports it.
+#[test]
+fn deletions_are_announced_under_constant_list_requests() {
+    let share = folder(&[("a", b"1"), ("b", b"2")]);
+    let relay = relay(&["--lease", "600"]);
+    let node = node(&relay, share.path(), &["--no-hashes"]);
+    let knows = |name: &str| {
+        let answer = ask(relay.address(), format!("FIND {name}\n").as_bytes());
+        answer.starts_with("HOLDERS")
+    };
+    eventually("both are known", || knows("a") && knows("b"));
+    for name in ["a", "b"] {
+        fs::remove_file(share.path().join(name)).expect("it is there");
+        eventually("it is gone", || {
+            ask(node.address(), b"LIST\n");
+            !knows(name)
+        });
+    }
+}
+
+#[test]
+fn a_hash_cache_that_is_not_a_regular_file_is_not_used() {
+    let share = folder(&[("a", b"content")]);
+    let home = folder(&[]);
+    let fifo = home.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).expect("a FIFO");
+    let relay = relay(&[]);
+    let cache = fifo.to_str().expect("a text");
+    let node = node(&relay, share.path(), &["--hash-cache", cache]);
+    eventually("it works without", || stat(&node, "a") == hash(b"content"));
+    node.log_until("cannot open hash cache");
+    assert!(!fifo.metadata().expect("it is there").is_file());
+}
+
+/// A relay with two nodes that share different contents as `a`.
+fn two_contents() -> (Server, [(Server, TempDir); 2]) {
+    let relay = relay(&[]);
+    let nodes = [&b"one"[..], b"another"].map(|content| {
+        let share = folder(&[("a", content)]);
+        let node = node(&relay, share.path(), &["--no-hash-cache"]);
+        eventually("the relay knows it", || {
+            ask(relay.address(), b"FIND a\n").contains(&hash(content))
+        });
+        (node, share)
+    });
+    (relay, nodes)
+}
+
+#[test]
+fn the_user_chooses_between_contents_of_one_name() {
+    let (relay, _nodes) = two_contents();
+    let output = client(&relay, &["get", "a"]).expect_code(12);
+    assert!(output.stdout.is_empty());
+    for (content, size) in [(&b"one"[..], "3 B"), (b"another", "7 B")] {
+        let line = format!("{}  {size}, 1 node\n", hash(content));
+        assert!(output.stderr.contains(&line), "{}", output.stderr);
+        let chosen = client(&relay, &["get", "a", "--hash", &hash(content)]).expect_code(0);
+        assert_eq!(chosen.stdout, content);
+        let typed = format!("get --hash {} a\n", hash(content));
+        let typed = run(client_command(relay.address(), &[]), typed.as_bytes());
+        assert_eq!(typed.expect_code(0).stdout, content);
+    }
+    let none = client(&relay, &["get", "a", "--hash", &hash(b"none")]).expect_code(12);
+    assert!(none.stdout.is_empty());
+    client(&relay, &["get", "a", "--hash", "12"]).expect_code(2);
+}
+
+#[test]
+fn a_content_is_chosen_by_number_at_a_terminal() {
+    let (relay, _nodes) = two_contents();
+    // Sorted by hash.
+    let mut contents = ["one", "another"];
+    contents.sort_by_key(|content| hash(content.as_bytes()));
+    let [first, second] = contents;
+    let mut prompt = Terminal::start(client_command(relay.address(), &[]));
+    prompt.at_prompt("a");
+    prompt.expect(&format!("  2: {}", hash(second.as_bytes())));
+    prompt.at_prompt("3");
+    prompt.expect("a number from 1 to 2");
+    prompt.at_prompt("2");
+    prompt.expect(&format!("\n{second}\r\n"));
+    prompt.at_prompt("a");
+    prompt.expect("  2: ");
+    prompt.at_prompt("");
+    prompt.at_prompt("quit");
+    assert_eq!(prompt.wait().1, 12, "nothing was chosen");
+    // The same on the command line.
+    let mut get = Terminal::start(client_command(relay.address(), &["get", "a"]));
+    get.expect("  2: ");
+    get.at_prompt("1");
+    get.expect(&format!("\n{first}\r\n"));
+    assert_eq!(get.wait().1, 0);
+    let mut get = Terminal::start(client_command(relay.address(), &["get", "a"]));
+    get.expect("  2: ");
+    get.expect("peerline> ");
+    get.ctrl('d');
+    assert_eq!(get.wait().1, 12);
+}
+
+#[test]
+fn ctrl_c_cancels_a_choice() {
+    let (relay, nodes) = two_contents();
+    let own = folder(&[]);
+    let mut console = node_command(relay.address(), own.path(), &["--no-history"]);
+    console.arg("--console");
+    let programs = [client_command(relay.address(), &[]), console];
+    for (command, code) in programs.into_iter().zip([130, 0]) {
+        let mut prompt = Terminal::start(command);
+        prompt.at_prompt("a");
+        prompt.expect("  2: ");
+        prompt.expect("peerline> ");
+        prompt.ctrl('c');
+        prompt.expect("a: not fetched\r\n");
+        prompt.at_prompt("nodes");
+        prompt.expect(&nodes[0].0.wire_address());
+        prompt.expect("peerline> ");
+        prompt.ctrl('c');
+        assert_eq!(prompt.wait().1, code);
+    }
+    assert!(!own.path().join("a").exists());
+    // On the command line the program ends.
+    let mut get = Terminal::start(client_command(relay.address(), &["get", "a"]));
+    get.expect("  2: ");
+    get.expect("peerline> ");
+    get.ctrl('c');
+    assert_eq!(get.wait().1, 130);
+}
+
+#[test]
+fn no_hashes_computes_no_hashes() {
+    let share = folder(&[("a", b"content")]);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &["--no-hashes"]);
+    node.log_until("registered as");
+    assert_eq!(stat(&node, "a"), "-");
+    assert_eq!(ask(node.address(), b"LIST\n"), "FILES 1 1\n7 - 1 a\n");
+}

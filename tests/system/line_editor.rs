@@ -1,0 +1,274 @@
+//! The line editor of the prompt, and the state of the terminal after exit.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::support::fake_server::FakeServer;
+use crate::support::{self, Server, Terminal, client_command, folder, node, relay};
+
+const HELLO: &[u8] = b"Hello, Peerline!\n";
+
+/// The client at a terminal.
+fn prompt(relay: &Server) -> Terminal {
+    Terminal::start(client_command(relay.address(), &[]))
+}
+
+#[test]
+fn ctrl_c_clears_the_line_and_then_ends_the_prompt() {
+    let share = folder(&[("hello.txt", HELLO)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let mut terminal = prompt(&relay);
+    terminal.expect("peerline> ");
+    terminal.keys("never mi");
+    terminal.expect("never mi");
+    terminal.ctrl('c');
+    terminal.at_prompt("hello.txt");
+    terminal.expect("Hello, Peerline!");
+    terminal.expect("peerline> ");
+    // The cleared line was not executed.
+    terminal.keys("x\x7f");
+    terminal.expect("x");
+    terminal.ctrl('c');
+    let (rest, code) = terminal.wait();
+    assert_eq!(code, 130, "{rest:?}");
+}
+
+#[test]
+fn each_pasted_line_is_a_command() {
+    let share = folder(&[("one", b"1\n"), ("two words", b"2\n")]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let mut terminal = prompt(&relay);
+    terminal.expect("peerline> ");
+    terminal.keys("one\rtwo wordz\x7fs\rquit\r");
+    terminal.expect("\n1\r\n");
+    terminal.expect("\n2\r\n");
+    assert_eq!(terminal.wait().1, 0);
+}
+
+#[test]
+fn terminal_settings_are_restored_at_exit() {
+    // Settings of a terminal whose program does not change them.
+    let untouched = Terminal::start(Command::new("cat")).device().settings();
+    let endings = [
+        ("ctrl-C", "\x15\x03", 130),
+        ("ctrl-D", "\x15\x04", 0),
+        ("quit", "\x15quit\r", 0),
+        ("SIGTERM", "", 130),
+    ];
+    let relay = relay(&[]);
+    for (what, keys, expected) in endings {
+        let mut terminal = prompt(&relay);
+        terminal.expect("peerline> ");
+        terminal.keys("half a li");
+        terminal.expect("half a li");
+        let device = terminal.device();
+        assert_ne!(device.settings(), untouched, "a line is being edited");
+        if keys.is_empty() {
+            terminal.signal(Signal::TERM);
+        }
+        terminal.keys(keys);
+        let (rest, code) = terminal.wait();
+        assert_eq!(code, expected, "{what}: {rest:?}");
+        assert_eq!(device.settings(), untouched, "{what}");
+        // The next output starts at the beginning of a line.
+        assert!(rest.ends_with("\r\n"), "{what}: {rest:?}");
+    }
+}
+
+#[test]
+fn redirected_content_has_no_editor_output() {
+    let share = folder(&[("hello.txt", HELLO)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let home = folder(&[]);
+    let out = home.path().join("out");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "exec \"$0\" \"$@\" > \"$OUT\""])
+        .env("OUT", &out);
+    let client = client_command(relay.address(), &[]);
+    command.arg(client.get_program()).args(client.get_args());
+    let mut terminal = Terminal::start(command);
+    terminal.at_prompt("hello.txt");
+    terminal.expect("hello.txt: 17 B in ");
+    terminal.at_prompt("quit");
+    assert_eq!(terminal.wait().1, 0);
+    assert_eq!(fs::read(out).expect("a file"), HELLO);
+}
+
+/// The terminal output of a short session.
+#[track_caller]
+fn session(command: Command) -> String {
+    let mut terminal = Terminal::start(command);
+    let mut shown = terminal.expect("peerline> ");
+    terminal.enter("hello.txt");
+    shown.push_str(&terminal.expect("peerline> "));
+    terminal.ctrl('d');
+    let (rest, code) = terminal.wait();
+    shown.push_str(&rest);
+    assert_eq!(code, 0, "{shown:?}");
+    assert!(shown.contains("\nHello, Peerline!\r\n"), "{shown:?}");
+    shown
+}
+
+#[test]
+fn a_dumb_terminal_has_no_line_editor() {
+    let share = folder(&[("hello.txt", HELLO)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let client = || client_command(relay.address(), &[]);
+    assert!(session(client()).contains('\x1b'));
+    // A terminal that cannot move its cursor.
+    let mut dumb = client();
+    dumb.env("TERM", "dumb");
+    // Descriptor numbers that select(2) does not support.
+    let mut crowded = Command::new("bash");
+    let script = "for n in {3..1010}; do eval \"exec $n</dev/null\"; done; exec \"$@\"";
+    crowded.args(["-c", script, "bash"]);
+    crowded
+        .arg(client().get_program())
+        .args(client().get_args());
+    for command in [dumb, crowded] {
+        let shown = session(command);
+        assert!(!shown.contains('\x1b'), "{shown:?}");
+    }
+}
+
+#[test]
+fn tab_completes_commands_and_names() {
+    let share = folder(&[
+        ("help.txt", b"help yourself\n"),
+        ("two generals.txt", b"attack\n"),
+        ("two words.txt", b"at dawn\n"),
+    ]);
+    let mut relay = relay(&[]);
+    let node = node(&relay, share.path(), &[]);
+    let mut terminal = prompt(&relay);
+    terminal.expect("peerline> ");
+    // A name with a blank, after a command and alone.
+    terminal.keys("fi\ttwo g\t\r");
+    terminal.expect("find two generals.txt");
+    terminal.expect(&format!("{} 7 -", node.wire_address()));
+    terminal.expect("peerline> ");
+    terminal.keys("two \tw\t\r");
+    terminal.expect("\nat dawn\r\n");
+    terminal.expect("peerline> ");
+    // First the common prefix, then all candidates.
+    terminal.keys("get \t\t");
+    terminal.expect("help.txt          two generals.txt  two words.txt");
+    terminal.keys("h\t\r");
+    terminal.expect("\nhelp yourself\r\n");
+    // Without a relay no names are completed and the prompt continues.
+    relay.stop();
+    terminal.expect("peerline> ");
+    terminal.keys("two\t\x15qu\t\r");
+    assert_eq!(terminal.wait().1, 0);
+}
+
+#[test]
+fn an_unresponsive_relay_does_not_block_completion() {
+    let mut silent = Vec::new();
+    let relay = FakeServer::new(move |mut connection| {
+        if connection.line().starts_with("SEARCH") {
+            silent.push(connection);
+        } else {
+            connection.send(b"NODES 0\n");
+            let _ = connection.read_to_end();
+        }
+    });
+    let mut terminal = Terminal::start(client_command(relay.address(), &[]));
+    terminal.expect("peerline> ");
+    terminal.keys("na\tme\r");
+    terminal.expect("name: the relay lists no node");
+    terminal.at_prompt("quit");
+    terminal.wait();
+}
+
+/// Starts the client with flags and a state folder.
+fn prompt_with(relay: &Server, flags: &[&str], state: &Path) -> Terminal {
+    let mut command = client_command(relay.address(), flags);
+    command.env("XDG_STATE_HOME", state);
+    Terminal::start(command)
+}
+
+#[test]
+fn arrow_keys_recall_history() {
+    const UP: &str = "\x1b[A";
+    let share = folder(&[("hello.txt", HELLO)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let home = folder(&[]);
+    let state = home.path();
+    let mut terminal = prompt_with(&relay, &[], state);
+    terminal.at_prompt("hello.txt");
+    terminal.expect("\nHello, Peerline!\r\n");
+    terminal.at_prompt("nodes");
+    terminal.expect("peerline> ");
+    terminal.keys(&format!("{UP}{UP}\r"));
+    terminal.expect("\nHello, Peerline!\r\n");
+    terminal.at_prompt("quit");
+    assert_eq!(terminal.wait().1, 0);
+    let file = state.join("peerline/history");
+    let history = || fs::read_to_string(&file).expect("a history");
+    assert_eq!(history(), "hello.txt\nnodes\nhello.txt\nquit\n");
+    let mode = file.metadata().expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // In the next session, and in another program at the same time.
+    let mut terminal = prompt_with(&relay, &[], state);
+    terminal.expect("peerline> ");
+    let mut other = prompt_with(&relay, &[], state);
+    other.at_prompt("help");
+    other.expect("peerline> ");
+    terminal.keys(&format!("{UP}{UP}\r"));
+    terminal.expect("\nHello, Peerline!\r\n");
+    terminal.expect("peerline> ");
+    terminal.ctrl('d');
+    assert_eq!(terminal.wait().1, 0);
+    assert!(
+        history().ends_with("quit\nhelp\nhello.txt\n"),
+        "{}",
+        history()
+    );
+}
+
+#[test]
+fn history_file_and_no_history() {
+    let relay = relay(&[]);
+    let home = folder(&[("no folder", b"")]);
+    let state = home.path();
+    let run = |flags: &[&str]| {
+        let mut terminal = prompt_with(&relay, flags, state);
+        let mut shown = String::new();
+        for line in ["help", "nodes", "quit"] {
+            shown.push_str(&terminal.expect("peerline> "));
+            terminal.enter(line);
+        }
+        let (rest, code) = terminal.wait();
+        assert_eq!(code, 0, "{rest}");
+        shown + &rest
+    };
+    let own = state.join("lines");
+    run(&["--history", own.to_str().expect("a text")]);
+    assert_eq!(fs::read(&own).expect("a file"), b"help\nnodes\nquit\n");
+    run(&["--no-history"]);
+    assert!(!state.join("peerline").exists());
+    // A history that cannot be saved is reported once.
+    let bad = state.join("no folder/lines");
+    let shown = run(&["--history", bad.to_str().expect("a text")]);
+    assert_eq!(
+        shown.matches("no history is kept in ").count(),
+        1,
+        "{shown}"
+    );
+    // Lines from a pipe are not saved either.
+    let mut command = client_command(relay.address(), &[]);
+    command.env("XDG_STATE_HOME", state);
+    support::run(command, b"help\nquit\n").expect_code(0);
+    assert!(!state.join("peerline").exists());
+}

@@ -1,0 +1,176 @@
+//! Start-up of the servers: the first line, and one error line with an exit code.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{ProgramOutput, ask, folder, node, relay, run, without_epochs};
+
+const RELAY: &str = env!("CARGO_BIN_EXE_relay-server");
+const NODE: &str = env!("CARGO_BIN_EXE_peer-node");
+
+fn start(program: &str, args: &[&str]) -> ProgramOutput {
+    let mut command = Command::new(program);
+    command.args(args);
+    run(command, b"")
+}
+
+/// Fails unless the program exits with `code` and one line on stderr that contains `why`.
+#[track_caller]
+fn assert_fails(program: &str, args: &[&str], code: i32, why: &str) {
+    let output = start(program, args).expect_code(code);
+    assert_eq!(output.text(), "", "no first line");
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    assert!(output.stderr.contains(why), "{}", output.stderr);
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a temporary folder's name is text")
+}
+
+#[test]
+fn a_port_in_use_is_reported() {
+    let relay = relay(&[]);
+    let port = relay.address().port().to_string();
+    let why = "another program has it; choose another port, or 0";
+    assert_fails(RELAY, &[&port], 7, why);
+    let share = folder(&[]);
+    let share = text(share.path());
+    let args = ["127.0.0.1", "9", "--port", &port, "--share", share];
+    assert_fails(NODE, &args, 7, why);
+}
+
+#[test]
+fn an_address_of_another_machine_is_reported() {
+    let why = "it is no address of this machine";
+    assert_fails(RELAY, &["0", "--listen", "192.0.2.1"], 7, why);
+}
+
+#[test]
+fn a_share_that_is_not_a_folder_is_reported() {
+    let folder = folder(&[("file", b"")]);
+    for share in [folder.path().join("none"), folder.path().join("file")] {
+        let args = ["127.0.0.1", "9", "--share", text(&share)];
+        assert_fails(NODE, &args, 8, "--share takes a folder");
+    }
+}
+
+#[test]
+fn an_unresolvable_relay_name_is_reported() {
+    // The domain "invalid" is reserved (RFC 6761, 6.4).
+    let why = "name.invalid does not resolve";
+    assert_fails(NODE, &["name.invalid", "9"], 9, why);
+}
+
+#[test]
+fn an_unreachable_listen_address_is_refused() {
+    // The relay is on another machine, so its clients cannot reach a loopback address.
+    // The check sends no packet.
+    for listen in ["127.0.0.1", "::1"] {
+        let args = ["192.0.2.1", "9", "--listen", listen];
+        assert_fails(NODE, &args, 2, "--listen");
+    }
+}
+
+#[test]
+fn invalid_command_lines_are_usage_errors() {
+    let relay: &[&[&str]] = &[
+        &[],
+        &["port"],
+        &["65536"],
+        &["0", "0"],
+        &["0", "--listen", "localhost"],
+        &["0", "--lease", "0"],
+        &["0", "--lease", "1.5"],
+        &["0", "--trust", "10.0.0.0/33"],
+        &["0", "--max-line", "10"],
+        &["0", "--max-connections", "0"],
+        &["0", "--idle", "0"],
+        &["0", "--stall", "-1"],
+        &["0", "--drain", "nan"],
+        &["0", "--no-such-flag"],
+    ];
+    let node: &[&[&str]] = &[
+        &[],
+        &["127.0.0.1"],
+        &["127.0.0.1", "0"],
+        &["127.0.0.1", "9", "--advertise", "me"],
+        &["127.0.0.1", "9", "--max-files", "0"],
+    ];
+    for (program, lines) in [(RELAY, relay), (NODE, node)] {
+        for args in lines {
+            let output = start(program, args);
+            assert_eq!(output.code, Some(2), "{args:?}: {}", output.stderr);
+            assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
+            assert_eq!(output.text(), "");
+        }
+    }
+}
+
+#[test]
+fn help_names_every_limit_and_an_example() {
+    for program in [RELAY, NODE] {
+        let help = start(program, &["--help"]).expect_code(0).text();
+        for flag in [
+            "--max-connections",
+            "--max-line",
+            "--max-unknown",
+            "--max-queue",
+            "--first-line",
+            "--idle",
+            "--stall",
+            "--drain",
+            "| nc -N 127.0.0.1 PORT",
+        ] {
+            assert!(help.contains(flag), "{flag} is not in {help}");
+        }
+        let version = start(program, &["--version"]).expect_code(0).text();
+        assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+    }
+}
+
+#[test]
+fn the_first_line_names_the_address() {
+    let relay = relay(&[]);
+    let address = relay.address();
+    assert_eq!(
+        relay.first_line,
+        format!("relay-server listening on {address}, also over UDP\n")
+    );
+    let share = folder(&[("a", b"12"), ("b", b"345")]);
+    let node = node(&relay, share.path(), &[]);
+    let folder = share.path().canonicalize().expect("it is there");
+    let expected = format!(
+        "peer-node listening on {}, sharing 2 files (5 B) from {}\n",
+        node.address(),
+        folder.display()
+    );
+    assert_eq!(node.first_line, expected);
+}
+
+#[test]
+fn a_node_is_listed_under_the_address_it_listens_on() {
+    let relay = relay(&[]);
+    let share = folder(&[]);
+    let node = node(&relay, share.path(), &["--listen", "127.0.0.2"]);
+    let list = ask(relay.address(), b"LIST\n");
+    assert_eq!(list, format!("NODES 1\n{}\n", node.wire_address()));
+    assert!(node.wire_address().starts_with("127.0.0.2 "));
+}
+
+#[test]
+fn undialable_addresses_cannot_be_advertised() {
+    for address in ["0.0.0.0", "224.0.0.1", "relay"] {
+        let output = start(NODE, &["127.0.0.1", "1", "--advertise", address]).expect_code(2);
+        assert!(output.stderr.contains("--advertise"), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn a_relay_listens_on_several_addresses_with_one_port() {
+    let relay = relay(&["--listen", "127.0.0.1", "--listen", "127.0.0.5"]);
+    let mut other = relay.address();
+    other.set_ip([127, 0, 0, 5].into());
+    let registered = ask(other, b"REGISTER * 9\n");
+    assert_eq!(without_epochs(&registered), "OK 60 127.0.0.1 9 0\n");
+    assert_eq!(ask(relay.address(), b"LIST\n"), "NODES 1\n127.0.0.1 9\n");
+}

@@ -1,0 +1,40 @@
+//! What the tests have in common: the real programs, fake servers, and clients of
+//! both. Everything that waits has a deadline; nothing sleeps.
+
+pub mod fake_server;
+mod files;
+pub mod lossy_proxy;
+mod nc;
+mod program;
+pub mod relay_index;
+mod running_program;
+mod server;
+pub mod terminal;
+mod udp_client;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use files::{folder, large_file, noise};
+pub use nc::{Nc, ask, ask_bytes, without_epochs};
+pub use program::{ProgramOutput, client, client_command, run};
+pub use running_program::RunningProgram;
+pub use server::{
+    Server, node, node_command, node_with_relay, relay, relay_command, unlisted_node,
+};
+pub use terminal::Terminal;
+pub use udp_client::UdpClient;
+
+/// The longest time that a test waits for one thing.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Polls until `is_done` returns true: for changes in another program that no log line
+/// shows.
+#[track_caller]
+pub fn eventually(what: &str, mut is_done: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !is_done() {
+        assert!(Instant::now() < end, "never: {what}");
+        thread::yield_now();
+    }
+}
