@@ -29,6 +29,7 @@ pub use share::{
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs;
+use crate::node::relay_update::UpdateState;
 use crate::protocol::{NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::ServerSession;
@@ -195,7 +196,7 @@ impl<S: Share> Node<S> {
             None => false,
         };
         if !is_registering && let Some(relay) = self.registrar.dial_to_unregister() {
-            self.start_unregister(context, relay);
+            self.start_update(context, relay, UpdateState::Unregistering);
         }
     }
 
@@ -368,7 +369,7 @@ impl<S: Share> Role for Node<S> {
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
         if let Some(relay) = self.registrar.dial(context.now) {
-            self.start_register(context, relay);
+            self.start_update(context, relay, UpdateState::Registering);
         }
         let outcomes = self.udp.on_timer(context.out, context.now);
         self.on_udp_outcomes(context, outcomes);

@@ -22,7 +22,7 @@ pub struct RelayUpdate {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum UpdateState {
+pub(super) enum UpdateState {
     /// The relay has not answered `REGISTER`.
     Registering,
     /// The files are being announced.
@@ -62,17 +62,8 @@ impl RelayUpdate {
 }
 
 impl<S: Share> Node<S> {
-    /// Starts to register the node or to renew its lease.
-    pub(super) fn start_register(&mut self, context: &mut Context<'_, Self>, relay: SocketAddr) {
-        self.start_update(context, relay, UpdateState::Registering);
-    }
-
-    /// Starts to unregister the node.
-    pub(super) fn start_unregister(&mut self, context: &mut Context<'_, Self>, relay: SocketAddr) {
-        self.start_update(context, relay, UpdateState::Unregistering);
-    }
-
-    fn start_update(
+    /// Starts an update, which is to register the node or to unregister it.
+    pub(super) fn start_update(
         &mut self,
         context: &mut Context<'_, Self>,
         relay: SocketAddr,
