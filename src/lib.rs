@@ -12,7 +12,7 @@
 //! - [`jobs`], [`relay_link`]: what node and client have in common.
 //! - [`session`]: bytes into requests and responses. No I/O.
 //! - [`role`]: what the loop and the three programs agree on.
-//! - [`logging`], [`limits`], [`exit`]: log lines, limits, exit codes.
+//! - [`logging`], [`limits`]: log lines, limits.
 //! - [`close_reason`], [`protocol`]: why a connection ends, and all text on the wire.
 //! - [`timers`], [`rate_limiter`], [`escaped`], [`counted`], [`xdg`]: deadlines in
 //!   order, events a second, how foreign text is shown, a number with its noun, the
@@ -24,7 +24,6 @@ pub mod close_reason;
 pub mod counted;
 pub mod download;
 pub mod escaped;
-pub mod exit;
 pub mod jobs;
 pub mod limits;
 pub mod logging;

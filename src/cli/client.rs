@@ -12,10 +12,10 @@ use signal_hook::flag;
 use crate::cli::StartupError;
 use crate::cli::client_args::{ClientArgs, ClientCommand, GetArgs, ReporterArgs};
 use crate::cli::console::is_interactive;
+use crate::cli::exit::Exit;
 use crate::cli::sockets::udp_routes;
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer, Target};
-use crate::exit::Exit;
 use crate::jobs::{HELP, Query};
 use crate::limits::Limits;
 use crate::protocol::{NodeAddress, Port};
@@ -42,7 +42,7 @@ pub(super) fn run_client(args: &ClientArgs, output: &TerminalOutput) -> Result<E
         Task::Prompt | Task::Chat(..) => true,
         // The user may have to choose one of several contents.
         Task::Get(..) => can_choose,
-        Task::Ask(_) | Task::SendAndWait(..) => false,
+        Task::Query(_) | Task::SendAndWait(..) => false,
     };
     let style = style(&args.reporter, destination.is_some());
     let destination =
@@ -52,19 +52,19 @@ pub(super) fn run_client(args: &ClientArgs, output: &TerminalOutput) -> Result<E
     let screen = Screen::new(reporter, destination, move |kind| prompt.request_line(kind));
     let (sockets, routes) = udp_routes(if args.udp { &relay } else { &[] }, &[]);
     let client = Client::new(screen, relay, args.max_nodes, task)
-        .asking(can_choose)
-        .by_datagrams(UdpRequests::new(&routes, fastrand::u64(..)));
+        .with_choices(can_choose)
+        .with_udp(UdpRequests::new(&routes, fastrand::u64(..)));
     let settings = ReactorSettings {
         limits: Limits::default(),
-        patience: args.timeouts.clone(),
+        timeouts: args.timeouts.clone(),
         read_size: READ_SIZE,
-        sources: Vec::new(),
+        source_addresses: Vec::new(),
     };
     let mut reactor = Reactor::new(client, settings, Instant::now())
         .map_err(|error| StartupError::system("cannot start the loop", &error))?;
     for socket in sockets {
         reactor
-            .exchange(socket)
+            .add_datagram_socket(socket)
             .map_err(|error| StartupError::system("cannot use UDP", &error))?;
     }
     reactor
@@ -80,8 +80,8 @@ pub(super) fn run_client(args: &ClientArgs, output: &TerminalOutput) -> Result<E
         .run()
         .map_err(|error| StartupError::system("poll", &error))?;
     Ok(match outcome {
-        LoopOutcome::Finished => client.exit(),
-        LoopOutcome::Drained | LoopOutcome::Cut(_) => Exit::Interrupted,
+        LoopOutcome::Finished => client.result().into(),
+        LoopOutcome::Drained | LoopOutcome::Aborted(_) => Exit::Interrupted,
     })
 }
 
@@ -89,12 +89,12 @@ pub(super) fn run_client(args: &ClientArgs, output: &TerminalOutput) -> Result<E
 fn task(command: Option<&ClientCommand>) -> Result<(Task, Option<Destination>), StartupError> {
     let task = match command {
         None => Task::Prompt,
-        Some(ClientCommand::Nodes) => Task::Ask(Query::Nodes),
-        Some(ClientCommand::Ls) => Task::Ask(Query::Files(String::new())),
+        Some(ClientCommand::Nodes) => Task::Query(Query::Nodes),
+        Some(ClientCommand::Ls) => Task::Query(Query::Files(String::new())),
         Some(ClientCommand::Search { text }) => {
-            Task::Ask(Query::files(text).map_err(StartupError::usage)?)
+            Task::Query(Query::files(text).map_err(StartupError::usage)?)
         }
-        Some(ClientCommand::Find { name }) => Task::Ask(Query::Holders(name.clone())),
+        Some(ClientCommand::Find { name }) => Task::Query(Query::Holders(name.clone())),
         Some(ClientCommand::Send {
             ip,
             port,
@@ -104,7 +104,7 @@ fn task(command: Option<&ClientCommand>) -> Result<(Task, Option<Destination>), 
             let (to, text) = (receiver(*ip, *port)?, text.clone());
             match wait {
                 Some(wait) => Task::SendAndWait(to, text, *wait),
-                None => Task::Ask(Query::Message(to, text)),
+                None => Task::Query(Query::Message(to, text)),
             }
         }
         Some(ClientCommand::Chat { ip, port, wait }) => {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
 
+use crate::cli::exit::Exit;
 use crate::cli::relay_address::{RELAY_FLAGS, RelayAddressArgs, has_port};
 use crate::cli::usage::{Mistake, MistakeKind};
 use crate::cli::{HistoryArgs, LogArgs, Program, StartupError, client, values};
-use crate::exit::Exit;
 use crate::limits::Timeouts;
 use crate::protocol::{ContentHash, FileName, Port, Text};
 use crate::quantity;

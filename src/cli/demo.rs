@@ -15,12 +15,12 @@ use clap::Parser;
 
 use crate::cli::client::run_client;
 use crate::cli::client_args::{ClientCommand, GetArgs, ReporterArgs};
+use crate::cli::exit::Exit;
 use crate::cli::usage::Mistake;
 use crate::cli::{
     ClientArgs, HistoryArgs, LogArgs, NodeArgs, Program, RelayArgs, StartupError, node, relay,
     values,
 };
-use crate::exit::Exit;
 use crate::node::NodeEvent;
 use crate::protocol::FileName;
 use crate::reactor::Reactor;

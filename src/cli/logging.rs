@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use log::LevelFilter;
 use simplelog::{Config, ConfigBuilder, WriteLogger};
 
+use crate::cli::exit::Exit;
 use crate::cli::{StartupError, values};
-use crate::exit::Exit;
 use crate::terminal::TerminalOutput;
 
 /// The flags of the log.

@@ -8,16 +8,15 @@ use std::time::Instant;
 
 use log::LevelFilter;
 
+use crate::cli::exit::Exit;
 use crate::cli::node_args::NodeArgs;
 use crate::cli::sockets::{bind_tcp, node_addresses, udp_routes};
 use crate::cli::{SERVER_READ_SIZE, StartupError, console, print_line, server_exit, server_output};
-use crate::exit::Exit;
 use crate::node::{
     Console, HELP, MessageListener, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals,
 };
 use crate::protocol::Port;
 use crate::reactor::{Reactor, ReactorSettings};
-use crate::role::UdpPeer;
 use crate::session::udp_requests::UdpRequests;
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker, ShareUpdate};
 use crate::terminal::{Screen, prompt};
@@ -112,27 +111,27 @@ pub(super) fn prepare(
         .ok_or_else(|| StartupError::new(Exit::System, "the system chose no port"))?;
     let settings = ReactorSettings {
         limits: args.limits.clone(),
-        patience: args.timeouts.clone(),
+        timeouts: args.timeouts.clone(),
         read_size: SERVER_READ_SIZE,
-        sources,
+        source_addresses: sources,
     };
     let now = Instant::now();
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
     let node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event)
         .with_udp(UdpRequests::new(&routes, fastrand::u64(..)));
-    let node = with_console_and_messages(node, args, port, relay, &routes, user);
+    let node = with_console_and_messages(node, args, port, relay, user);
     let mut reactor = Reactor::new(node, settings, now).map_err(system)?;
     for listener in listeners {
         reactor.listen(listener).map_err(system)?;
     }
     for socket in sockets {
-        reactor.exchange(socket).map_err(system)?;
+        reactor.add_datagram_socket(socket).map_err(system)?;
     }
     if let Some((scan_worker, hash_worker)) = workers {
         start_workers(&reactor, args, scan_worker, hash_worker).map_err(system)?;
     }
     if let Some(changes) = changes {
-        reactor.watch_outside(changes).map_err(system)?;
+        reactor.watch_external(changes).map_err(system)?;
     }
     Ok((reactor, serving))
 }
@@ -155,7 +154,6 @@ fn with_console_and_messages(
     args: &NodeArgs,
     port: Port,
     relay: Vec<SocketAddr>,
-    routes: &[UdpPeer],
     user: Option<Screen>,
 ) -> Node<Folder> {
     if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
@@ -165,8 +163,7 @@ fn with_console_and_messages(
     if let Some(user) = user {
         let can_choose = console::is_interactive();
         let (max_nodes, max_downloads) = (args.console.max_nodes, args.console.max_downloads);
-        let console = Console::new(user, can_choose, relay, max_nodes, max_downloads)
-            .with_udp(UdpRequests::new(routes, fastrand::u64(..)));
+        let console = Console::new(user, can_choose, relay, max_nodes, max_downloads);
         node = node.with_console(console);
     }
     node
@@ -180,11 +177,11 @@ fn start_workers(
     hash_worker: HashWorker,
 ) -> io::Result<()> {
     let handle = reactor.handle();
-    let on_scan = move |result| handle.tell(NodeMessage::Share(ShareUpdate::Scan(result)));
+    let on_scan = move |result| handle.send(NodeMessage::Share(ShareUpdate::Scan(result)));
     scan_worker.start(on_scan)?;
     if !args.no_hashes {
         let handle = reactor.handle();
-        let on_hash = move |result| handle.tell(NodeMessage::Share(ShareUpdate::Hash(result)));
+        let on_hash = move |result| handle.send(NodeMessage::Share(ShareUpdate::Hash(result)));
         hash_worker.start(args.hash_cache_path(), on_hash)?;
     }
     Ok(())

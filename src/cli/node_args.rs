@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::cli::exit::Exit;
 use crate::cli::relay_address::{RELAY_FLAGS, RelayAddressArgs};
 use crate::cli::usage::{Mistake, MistakeKind};
 use crate::cli::{ConsoleArgs, HistoryArgs, LogArgs, Program, StartupError, node, values};
-use crate::exit::Exit;
 use crate::limits::{Limits, Timeouts};
 use crate::protocol::ClaimedIp;
 use crate::quantity;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use log::LevelFilter;
 
+use crate::cli::exit::Exit;
 use crate::cli::sockets::{bind_tcp, bind_udp};
 use crate::cli::usage::{Mistake, MistakeKind};
 use crate::cli::{
     LogArgs, Program, SERVER_READ_SIZE, StartupError, print_line, server_exit, server_output,
     values,
 };
-use crate::exit::Exit;
 use crate::limits::{Limits, Timeouts};
 use crate::quantity::{bytes, lease, whole_number};
 use crate::reactor::{DatagramSocket, ListeningSocket, Reactor, ReactorSettings};
@@ -177,16 +177,16 @@ pub(super) fn prepare(args: &RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAdd
     );
     let settings = ReactorSettings {
         limits: args.limits.clone(),
-        patience: Timeouts::default(),
+        timeouts: Timeouts::default(),
         read_size: SERVER_READ_SIZE,
-        sources: Vec::new(),
+        source_addresses: Vec::new(),
     };
     let mut reactor = Reactor::new(relay, settings, now).map_err(system)?;
     for listener in listeners {
         reactor.listen(listener).map_err(system)?;
     }
     for socket in sockets {
-        reactor.exchange(socket).map_err(system)?;
+        reactor.add_datagram_socket(socket).map_err(system)?;
     }
     Ok((reactor, addresses))
 }

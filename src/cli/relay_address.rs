@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
+use crate::cli::exit::Exit;
 use crate::cli::{StartupError, values};
-use crate::exit::Exit;
 use crate::protocol::Port;
 
 /// The relay's address: `HOST:PORT` as one word, or `HOST PORT` as two.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use crate::cli::StartupError;
-use crate::exit::Exit;
+use crate::cli::exit::Exit;
 use crate::protocol::canonical;
 use crate::reactor::{DatagramSocket, ListeningSocket};
 use crate::role::UdpPeer;

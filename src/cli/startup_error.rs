@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::exit::Exit;
+use crate::cli::exit::Exit;
 
 /// Why a program cannot start or run: an exit code, and a line that says what to do.
 #[derive(Debug)]

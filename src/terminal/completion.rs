@@ -4,7 +4,7 @@
 
 use rustyline::completion::Pair;
 
-use crate::jobs::{BLANKS, WORDS};
+use crate::jobs::{BLANKS, COMMAND_WORDS};
 
 /// Returns the file names that begin with a prefix.
 pub(crate) type FindNames = Box<dyn Fn(&str) -> Vec<String>>;
@@ -30,7 +30,7 @@ impl LineCompleter {
             }
             return (start, pairs);
         };
-        if !WORDS.contains(&word) {
+        if !COMMAND_WORDS.contains(&word) {
             return (start, self.bare_names(line).collect());
         }
         let name = skip_hash_option(rest.trim_start_matches(BLANKS));
@@ -47,7 +47,7 @@ impl LineCompleter {
         let lines = self.help.lines();
         lines
             .filter_map(move |line| Some((line, first_word(line)?)))
-            .filter(|(_, word)| WORDS.contains(word))
+            .filter(|(_, word)| COMMAND_WORDS.contains(word))
     }
 
     fn commands(&self, typed: &str) -> Vec<Pair> {
@@ -74,7 +74,8 @@ impl LineCompleter {
     /// Names that can be typed without `get`: their first word is not a command.
     fn bare_names(&self, typed: &str) -> impl Iterator<Item = Pair> {
         let names = (self.find_names)(typed).into_iter();
-        let is_command = |name: &str| WORDS.contains(&name.split(BLANKS).next().unwrap_or(name));
+        let is_command =
+            |name: &str| COMMAND_WORDS.contains(&name.split(BLANKS).next().unwrap_or(name));
         names.filter(move |name| !is_command(name)).map(pair)
     }
 }

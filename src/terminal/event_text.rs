@@ -20,9 +20,7 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
     Some(match event {
         UserEvent::NotShown(why) => why.to_string(),
         UserEvent::RelayFailed(Query::Nodes | Query::Files(_), failure)
-        | UserEvent::NoNodes {
-            trouble: failure, ..
-        } => no_list(failure),
+        | UserEvent::NoNodes { failure, .. } => no_list(failure),
         UserEvent::RelayFailed(Query::Holders(name), failure @ Failure::NoHolder) => {
             format!("{}: {failure}", escaped(name))
         }
@@ -35,22 +33,22 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
             nodes,
             failed,
         } => missing(name, *nodes, *failed),
-        UserEvent::WhichContent {
+        UserEvent::SeveralContents {
             name,
             offers,
-            numbered,
-        } => which_content(name, offers, *numbered),
+            is_numbered,
+        } => which_content(name, offers, *is_numbered),
         UserEvent::Incomplete { name, shown, size } => format!(
             "{}: incomplete: {shown} of {size} bytes were printed",
             escaped(name)
         ),
-        UserEvent::StoreError { name, why } => format!("{}: {why}", escaped(name)),
-        UserEvent::Wrong(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
-        UserEvent::Surplus { word, line } => format!(
+        UserEvent::StoreError { name, error } => format!("{}: {error}", escaped(name)),
+        UserEvent::InvalidCommand(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
+        UserEvent::UnexpectedArgument { word, line } => format!(
             "{word} takes no argument; to fetch a file of that name: get {}",
             Escaped::text(line)
         ),
-        UserEvent::NotHere(word) => format!(
+        UserEvent::UnavailableCommand(word) => format!(
             "{word} is a command for the console of a node; to fetch a file of that name: get {word}"
         ),
         UserEvent::Help(text) => (*text).to_owned(),
@@ -58,14 +56,14 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::NotListening(failure) => {
             format!("cannot receive messages: {failure}{}", advice(failure))
         }
-        UserEvent::NobodyYet => {
+        UserEvent::NoRecipient => {
             "not sent: nobody has written yet, and no address was given".to_owned()
         }
-        UserEvent::NoAnswer(wait) => format!("no answer within {} s", wait.as_secs_f64()),
-        UserEvent::Sent
+        UserEvent::NoReply(wait) => format!("no answer within {} s", wait.as_secs_f64()),
+        UserEvent::MessageSent
         | UserEvent::Listening(_)
         | UserEvent::Nodes(_)
-        | UserEvent::RelayQuery { .. }
+        | UserEvent::TryingNode { .. }
         | UserEvent::NotFound(_)
         | UserEvent::Found { .. }
         | UserEvent::Progress { .. }
@@ -76,9 +74,9 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
 /// The text of a progress report.
 pub(super) fn progress(event: &UserEvent<'_>) -> Option<String> {
     Some(match event {
-        UserEvent::Sent => "sent".to_owned(),
+        UserEvent::MessageSent => "sent".to_owned(),
         UserEvent::Listening(address) => format!("receiving messages at {}", node_text(*address)),
-        UserEvent::RelayQuery {
+        UserEvent::TryingNode {
             number, of, node, ..
         } => format!("asking node {number} of {of}: {}", node_text(*node)),
         UserEvent::NotFound(_) => "  not found".to_owned(),

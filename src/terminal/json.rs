@@ -11,11 +11,11 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::RelayFailed(Query::Holders(name), Failure::NoHolder) => {
             json!({"name": name.as_str(), "error": "not found"})
         }
-        UserEvent::RelayFailed(Query::Message(..), trouble) => {
-            json!({"error": "not sent", "why": trouble.to_string()})
+        UserEvent::RelayFailed(Query::Message(..), failure) => {
+            json!({"error": "not sent", "why": failure.to_string()})
         }
-        UserEvent::RelayFailed(_, trouble) | UserEvent::NoNodes { trouble, .. } => {
-            json!({"error": "relay", "why": trouble.to_string()})
+        UserEvent::RelayFailed(_, failure) | UserEvent::NoNodes { failure, .. } => {
+            json!({"error": "relay", "why": failure.to_string()})
         }
         UserEvent::Fetched {
             name,
@@ -36,29 +36,31 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         } => {
             json!({"name": name.as_str(), "error": "not found", "nodes": nodes, "failed": failed})
         }
-        UserEvent::WhichContent { name, offers, .. } => {
+        UserEvent::SeveralContents { name, offers, .. } => {
             let hashes: Vec<String> = offers.iter().map(|offer| offer.hash.to_string()).collect();
             json!({"name": name.as_str(), "error": "which content", "hashes": hashes})
         }
         UserEvent::Incomplete { name, shown, size } => {
             json!({"name": name.as_str(), "error": "incomplete", "shown": shown, "size": size})
         }
-        UserEvent::StoreError { name, why } => {
-            json!({"name": name.as_str(), "error": "not stored", "why": why.to_string()})
+        UserEvent::StoreError { name, error } => {
+            json!({"name": name.as_str(), "error": "not stored", "why": error.to_string()})
         }
         UserEvent::NotShown(why) => json!({"error": "not shown", "why": why.to_string()}),
-        UserEvent::Surplus { word, .. } => json!({"error": "unknown command", "why": word}),
-        UserEvent::Wrong(why) => json!({"error": "wrong command", "why": why}),
-        UserEvent::Sent => json!({"sent": true}),
-        UserEvent::NotHere(word) => json!({"error": "unknown command", "why": word}),
+        UserEvent::UnexpectedArgument { word, .. } => {
+            json!({"error": "unknown command", "why": word})
+        }
+        UserEvent::InvalidCommand(why) => json!({"error": "wrong command", "why": why}),
+        UserEvent::MessageSent => json!({"sent": true}),
+        UserEvent::UnavailableCommand(word) => json!({"error": "unknown command", "why": word}),
         UserEvent::Listening(node) => json!({"listening": address(*node)}),
         UserEvent::NotListening(trouble) => {
             json!({"error": "not listening", "why": trouble.to_string()})
         }
-        UserEvent::NobodyYet => json!({"error": "nobody has written yet"}),
-        UserEvent::NoAnswer(_) => json!({"error": "no answer"}),
+        UserEvent::NoRecipient => json!({"error": "nobody has written yet"}),
+        UserEvent::NoReply(_) => json!({"error": "no answer"}),
         UserEvent::Nodes(_)
-        | UserEvent::RelayQuery { .. }
+        | UserEvent::TryingNode { .. }
         | UserEvent::NotFound(_)
         | UserEvent::NodeFailed(..)
         | UserEvent::Found { .. }

@@ -68,7 +68,7 @@ impl ListingPrinter {
                 }
                 return Ok(());
             }
-            Listing::BrokenOff => {}
+            Listing::Truncated => {}
             Listing::Message(Delivery { from, text }) if is_json => {
                 let mut line = json::address(*from);
                 line["text"] = json!(text.as_str());

@@ -25,9 +25,9 @@ const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) fn prompt_text(kind: PromptKind) -> String {
     match kind {
         PromptKind::Command | PromptKind::Choice => "peerline> ".into(),
-        PromptKind::Words(Some(to)) => format!("{to}> "),
+        PromptKind::Message(Some(to)) => format!("{to}> "),
         // The receiver may change while the line is typed.
-        PromptKind::Words(None) => "reply> ".into(),
+        PromptKind::Message(None) => "reply> ".into(),
     }
 }
 
@@ -118,15 +118,15 @@ where
             let source =
                 source.get_or_insert_with(|| LineSource::open(&settings, &program, output.clone()));
             match source.read_line(kind) {
-                PromptInput::Line(line) => program.tell(TerminalEvent::Typed(line).into()),
+                PromptInput::Line(line) => program.send(TerminalEvent::Typed(line).into()),
                 PromptInput::End
                     if settings.on_end_of_input == OnEndOfInput::Continue
                         && !source.is_terminal =>
                 {
                     return;
                 }
-                PromptInput::End => return program.tell(TerminalEvent::EndOfInput.into()),
-                PromptInput::Interrupt => program.tell(TerminalEvent::Interrupt.into()),
+                PromptInput::End => return program.send(TerminalEvent::EndOfInput.into()),
+                PromptInput::Interrupt => program.send(TerminalEvent::Interrupt.into()),
             }
         }
     };
@@ -137,9 +137,13 @@ where
 /// Returns the file names that begin with `prefix`, or none if the answer takes too
 /// long.
 fn find_names<M: From<TerminalEvent>>(program: &Handle<M>, prefix: &str) -> Vec<String> {
-    let (answer, names) = mpsc::channel();
+    let (sender, names) = mpsc::channel();
     let prefix = prefix.to_owned();
-    program.tell(TerminalEvent::Complete { prefix, answer }.into());
+    let callback = Box::new(move |names| {
+        // Nobody waits for names that come too late.
+        let _ = sender.send(names);
+    });
+    program.send(TerminalEvent::Complete { prefix, callback }.into());
     names.recv_timeout(COMPLETION_TIMEOUT).unwrap_or_default()
 }
 

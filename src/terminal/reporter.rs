@@ -97,11 +97,11 @@ impl Reporter {
 
     fn print_at_console(&mut self, event: &UserEvent<'_>) {
         match event {
-            UserEvent::Sent | UserEvent::Fetched { .. } => self.print_progress(event),
+            UserEvent::MessageSent | UserEvent::Fetched { .. } => self.print_progress(event),
             // The result is reported when all nodes have been tried.
             UserEvent::NodeFailed(..) => {}
-            UserEvent::NoNodes { name, trouble } => {
-                self.output.eprintln(event_text::no_list_for(name, trouble));
+            UserEvent::NoNodes { name, failure } => {
+                self.output.eprintln(event_text::no_list_for(name, failure));
             }
             event => {
                 if let Some(text) = event_text::result(event) {
