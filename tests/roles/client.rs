@@ -56,22 +56,22 @@ impl Play {
             relay.push(([192, 0, 2, 1], 4000).into());
         }
         let task = match args.next_pos().ok_or("what is it to do?")? {
-            "nodes" => Task::Ask(Query::Nodes),
-            "ls" => Task::Ask(Query::Files(String::new())),
+            "nodes" => Task::Query(Query::Nodes),
+            "ls" => Task::Query(Query::Files(String::new())),
             "search" => {
                 let text = args.next_pos().unwrap_or_default();
-                Task::Ask(Query::files(text)?)
+                Task::Query(Query::files(text)?)
             }
             "find" => {
                 let name = args.next_pos().ok_or("which name?")?;
-                Task::Ask(Query::Holders(FileName::parse(name)?.into_owned()))
+                Task::Query(Query::Holders(FileName::parse(name)?.into_owned()))
             }
             "send" => {
                 let to = address(&mut args)?.ok_or("to whom?")?;
                 let text = Text::parse(args.next_pos().ok_or("which text?")?)?.into_owned();
                 match wait {
                     Some(wait) => Task::SendAndWait(to, text, wait),
-                    None => Task::Ask(Query::Message(to, text)),
+                    None => Task::Query(Query::Message(to, text)),
                 }
             }
             "chat" => Task::Chat(address(&mut args)?, wait.unwrap_or_default()),
@@ -83,7 +83,7 @@ impl Play {
             }
             other => return Err(format!("no client can {other}").into()),
         };
-        let client = Client::new(notes, relay, max_nodes, task).asking(asks);
+        let client = Client::new(notes, relay, max_nodes, task).with_choices(asks);
         let show_file = |_: &_| unreachable!("a client sends no files");
         self.stage = Some(Stage::new(client, Instant::now(), news, show_file));
         args.reject_next()
@@ -113,7 +113,7 @@ impl goldenscript::Runner for Play {
         }
         match command.name.as_str() {
             "client" => {}
-            "exit" => return Ok(format!("{:?}", stage.role().exit())),
+            "exit" => return Ok(format!("{:?}", stage.role().result())),
             _ => stage.run(command)?,
         }
         Ok(stage.seen() + &self.keyboard.completed())

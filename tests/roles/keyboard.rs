@@ -26,9 +26,10 @@ impl Keyboard {
             "interrupt" => TerminalEvent::Interrupt,
             "complete" => {
                 let prefix = args.next_pos().unwrap_or_default().to_owned();
-                let (answer, completed) = channel();
+                let (sender, completed) = channel();
                 self.completed = Some(completed);
-                TerminalEvent::Complete { prefix, answer }
+                let callback = Box::new(move |names| sender.send(names).unwrap_or_default());
+                TerminalEvent::Complete { prefix, callback }
             }
             _ => return Ok(None),
         };

@@ -9,7 +9,6 @@
 
 mod announcer;
 mod client;
-mod exchange;
 mod keyboard;
 mod machine;
 mod memory;
@@ -18,6 +17,7 @@ mod notes;
 mod relay;
 mod simulation;
 mod stage;
+mod udp_requests;
 mod warnings;
 
 use std::path::{Path, PathBuf};

@@ -51,8 +51,8 @@ impl Notes {
     fn may(&self, step: Fails) -> Result<(), StoreError> {
         match self.fails {
             Some(fails) if fails == step => Err(StoreError {
-                why: "the disk is full".into(),
-                reader_gone: step == Fails::Reader,
+                reason: "the disk is full".into(),
+                is_reader_gone: step == Fails::Reader,
             }),
             _ => Ok(()),
         }
@@ -64,18 +64,18 @@ impl User for Notes {
         self.note(match news {
             UserEvent::Nodes(nodes) => format!("{} nodes", nodes.len()),
             UserEvent::NotShown(why) => format!("not shown: {why}"),
-            UserEvent::RelayFailed(question, trouble) => {
-                format!("the relay failed: {trouble} ({question:?})")
+            UserEvent::RelayFailed(query, failure) => {
+                format!("the relay failed: {failure} ({query:?})")
             }
-            UserEvent::NoNodes { name, trouble } => {
-                format!("no list of nodes for {name}: {trouble}")
+            UserEvent::NoNodes { name, failure } => {
+                format!("no list of nodes for {name}: {failure}")
             }
-            UserEvent::Sent => "sent".to_owned(),
+            UserEvent::MessageSent => "sent".to_owned(),
             UserEvent::Listening(address) => format!("reached at {address}"),
             UserEvent::NotListening(trouble) => format!("not reached: {trouble}"),
-            UserEvent::NobodyYet => "nobody has written yet".to_owned(),
-            UserEvent::NoAnswer(wait) => format!("no answer in {wait:?}"),
-            UserEvent::RelayQuery {
+            UserEvent::NoRecipient => "nobody has written yet".to_owned(),
+            UserEvent::NoReply(wait) => format!("no answer in {wait:?}"),
+            UserEvent::TryingNode {
                 name,
                 number,
                 of,
@@ -100,23 +100,23 @@ impl User for Notes {
                 nodes,
                 failed,
             } => format!("nobody has {name}: {nodes} nodes, {failed} of them failed"),
-            UserEvent::WhichContent {
+            UserEvent::SeveralContents {
                 name,
                 offers,
-                numbered,
+                is_numbered,
             } => {
-                let by = if numbered { " by its number" } else { "" };
+                let by = if is_numbered { " by its number" } else { "" };
                 let nodes: Vec<usize> = offers.iter().map(|offer| offer.nodes).collect();
                 format!("which content of {name}{by}? nodes that have each: {nodes:?}")
             }
             UserEvent::Incomplete { name, shown, size } => {
                 format!("{name} is incomplete: {shown} of {size} bytes were shown")
             }
-            UserEvent::StoreError { name, why } => format!("{name} is not stored: {why}"),
-            UserEvent::Surplus { word, line } => format!("{word} takes nothing: {line}"),
-            UserEvent::Wrong(why) => format!("that is wrong: {why}"),
+            UserEvent::StoreError { name, error } => format!("{name} is not stored: {error}"),
+            UserEvent::UnexpectedArgument { word, line } => format!("{word} takes nothing: {line}"),
+            UserEvent::InvalidCommand(why) => format!("that is wrong: {why}"),
             UserEvent::Note(text) => format!("note: {text}"),
-            UserEvent::NotHere(word) => format!("{word} is not for here"),
+            UserEvent::UnavailableCommand(word) => format!("{word} is not for here"),
             UserEvent::Help(text) => format!("help of {} lines", text.lines().count()),
         });
     }
@@ -125,8 +125,8 @@ impl User for Notes {
         self.note(match wanted {
             PromptKind::Command => "ready".to_owned(),
             PromptKind::Choice => "ready for a choice".to_owned(),
-            PromptKind::Words(None) => "ready for words".to_owned(),
-            PromptKind::Words(Some(to)) => format!("ready for words to {to}"),
+            PromptKind::Message(None) => "ready for words".to_owned(),
+            PromptKind::Message(Some(to)) => format!("ready for words to {to}"),
         });
     }
 
@@ -139,7 +139,7 @@ impl User for Notes {
             Listing::Nodes(nodes) => format!("nodes: {}", joined(nodes)),
             Listing::Holders(holders) => format!("holders: {}", joined(holders)),
             Listing::File(file) => format!("file: {file}"),
-            Listing::BrokenOff => "the list broke off".to_owned(),
+            Listing::Truncated => "the list broke off".to_owned(),
             Listing::Message(delivery) => format!("message: {delivery}"),
             Listing::EndOfFiles(count) => format!("{count} files"),
         });
