@@ -56,15 +56,15 @@ pub(super) fn run_client(args: &ClientArgs, output: &TerminalOutput) -> Result<E
         .with_udp(UdpRequests::new(&routes, fastrand::u64(..)));
     let settings = ReactorSettings {
         limits: Limits::default(),
-        patience: args.timeouts.clone(),
+        timeouts: args.timeouts.clone(),
         read_size: READ_SIZE,
-        sources: Vec::new(),
+        source_addresses: Vec::new(),
     };
     let mut reactor = Reactor::new(client, settings, Instant::now())
         .map_err(|error| StartupError::system("cannot start the loop", &error))?;
     for socket in sockets {
         reactor
-            .exchange(socket)
+            .add_datagram_socket(socket)
             .map_err(|error| StartupError::system("cannot use UDP", &error))?;
     }
     reactor
@@ -81,7 +81,7 @@ pub(super) fn run_client(args: &ClientArgs, output: &TerminalOutput) -> Result<E
         .map_err(|error| StartupError::system("poll", &error))?;
     Ok(match outcome {
         LoopOutcome::Finished => client.result().into(),
-        LoopOutcome::Drained | LoopOutcome::Cut(_) => Exit::Interrupted,
+        LoopOutcome::Drained | LoopOutcome::Aborted(_) => Exit::Interrupted,
     })
 }
 

@@ -32,7 +32,7 @@ pub use relay::RelayArgs;
 pub use startup_error::StartupError;
 pub use usage::{Mistake, MistakeKind};
 
-use crate::cli::exit::Exit;
+pub use crate::cli::exit::Exit;
 use crate::logging::AsyncLogWriter;
 use crate::reactor::LoopOutcome;
 pub use crate::terminal::HistoryArgs;
@@ -92,8 +92,8 @@ fn server_output() -> Result<(TerminalOutput, Option<AsyncLogWriter>), StartupEr
 /// A server that was stopped has succeeded, unless transfers were aborted.
 fn server_exit(outcome: LoopOutcome) -> Exit {
     match outcome {
-        LoopOutcome::Finished | LoopOutcome::Drained | LoopOutcome::Cut(0) => Exit::Success,
-        LoopOutcome::Cut(connections) => {
+        LoopOutcome::Finished | LoopOutcome::Drained | LoopOutcome::Aborted(0) => Exit::Success,
+        LoopOutcome::Aborted(connections) => {
             log::warn!("connections closed before all data was sent: {connections}");
             Exit::Cut
         }

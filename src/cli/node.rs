@@ -111,9 +111,9 @@ pub(super) fn prepare(
         .ok_or_else(|| StartupError::new(Exit::System, "the system chose no port"))?;
     let settings = ReactorSettings {
         limits: args.limits.clone(),
-        patience: args.timeouts.clone(),
+        timeouts: args.timeouts.clone(),
         read_size: SERVER_READ_SIZE,
-        sources,
+        source_addresses: sources,
     };
     let now = Instant::now();
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
@@ -125,13 +125,13 @@ pub(super) fn prepare(
         reactor.listen(listener).map_err(system)?;
     }
     for socket in sockets {
-        reactor.exchange(socket).map_err(system)?;
+        reactor.add_datagram_socket(socket).map_err(system)?;
     }
     if let Some((scan_worker, hash_worker)) = workers {
         start_workers(&reactor, args, scan_worker, hash_worker).map_err(system)?;
     }
     if let Some(changes) = changes {
-        reactor.watch_outside(changes).map_err(system)?;
+        reactor.watch_external(changes).map_err(system)?;
     }
     Ok((reactor, serving))
 }
@@ -177,11 +177,11 @@ fn start_workers(
     hash_worker: HashWorker,
 ) -> io::Result<()> {
     let handle = reactor.handle();
-    let on_scan = move |result| handle.tell(NodeMessage::Share(ShareUpdate::Scan(result)));
+    let on_scan = move |result| handle.send(NodeMessage::Share(ShareUpdate::Scan(result)));
     scan_worker.start(on_scan)?;
     if !args.no_hashes {
         let handle = reactor.handle();
-        let on_hash = move |result| handle.tell(NodeMessage::Share(ShareUpdate::Hash(result)));
+        let on_hash = move |result| handle.send(NodeMessage::Share(ShareUpdate::Hash(result)));
         hash_worker.start(args.hash_cache_path(), on_hash)?;
     }
     Ok(())

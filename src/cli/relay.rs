@@ -177,16 +177,16 @@ pub(super) fn prepare(args: &RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAdd
     );
     let settings = ReactorSettings {
         limits: args.limits.clone(),
-        patience: Timeouts::default(),
+        timeouts: Timeouts::default(),
         read_size: SERVER_READ_SIZE,
-        sources: Vec::new(),
+        source_addresses: Vec::new(),
     };
     let mut reactor = Reactor::new(relay, settings, now).map_err(system)?;
     for listener in listeners {
         reactor.listen(listener).map_err(system)?;
     }
     for socket in sockets {
-        reactor.exchange(socket).map_err(system)?;
+        reactor.add_datagram_socket(socket).map_err(system)?;
     }
     Ok((reactor, addresses))
 }

@@ -169,6 +169,9 @@ fn flag_hint(
     error: &clap::Error,
 ) -> Option<String> {
     let flag = context(error, ContextKind::InvalidArg);
+    if flag.trim_start_matches('-').parse::<f64>().is_ok() {
+        return Some("a value cannot be negative".into());
+    }
     let has_flag = |command: &Command| {
         command.get_arguments().any(|arg| {
             arg.get_long() == flag.strip_prefix("--")

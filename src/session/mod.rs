@@ -2,6 +2,7 @@
 
 pub mod connector;
 pub(crate) mod datagram_budget;
+pub mod driver;
 pub mod inbox;
 pub mod language;
 pub(crate) mod line_codec;

@@ -28,25 +28,11 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::RelayFailed(Query::Message(..), failure) => {
             format!("not sent: {failure}{}", advice(failure))
         }
-        UserEvent::Missing { name, nodes: 0, .. } => {
-            format!("{}: the relay lists no nodes", escaped(name))
-        }
-        UserEvent::Missing {
-            name,
-            nodes,
-            failed: 0,
-        } => {
-            let nodes = Counted(*nodes as u64, "node");
-            format!("{}: not found, {nodes} asked", escaped(name))
-        }
         UserEvent::Missing {
             name,
             nodes,
             failed,
-        } => {
-            let nodes = Counted(*nodes as u64, "node");
-            format!("{}: not found, {failed} of {nodes} failed", escaped(name))
-        }
+        } => missing(name, *nodes, *failed),
         UserEvent::SeveralContents {
             name,
             offers,
@@ -141,6 +127,16 @@ fn advice(failure: &Failure<'_>) -> &'static str {
             "; is the relay running, and is its address right?"
         }
         _ => "",
+    }
+}
+
+fn missing(name: &FileName<'_>, nodes: usize, failed: usize) -> String {
+    let name = escaped(name);
+    let counted = Counted(nodes as u64, "node");
+    match (nodes, failed) {
+        (0, _) => format!("{name}: the relay lists no nodes"),
+        (_, 0) => format!("{name}: not found, {counted} asked"),
+        (_, failed) => format!("{name}: not found, {failed} of {counted} failed"),
     }
 }
 

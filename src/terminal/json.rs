@@ -22,39 +22,30 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
             node,
             size,
             took,
-        } => json!({
-            "name": name.as_str(),
-            "size": size,
-            "ip": node.ip().to_string(),
-            "port": node.port().get(),
-            "seconds": took.as_secs_f64(),
-        }),
+        } => {
+            let mut result = json!({"name": name.as_str(), "size": size});
+            result["ip"] = json!(node.ip().to_string());
+            result["port"] = json!(node.port().get());
+            result["seconds"] = json!(took.as_secs_f64());
+            result
+        }
         UserEvent::Missing {
             name,
             nodes,
             failed,
-        } => json!({
-            "name": name.as_str(),
-            "error": "not found",
-            "nodes": nodes,
-            "failed": failed,
-        }),
-        UserEvent::SeveralContents { name, offers, .. } => json!({
-            "name": name.as_str(),
-            "error": "which content",
-            "hashes": offers.iter().map(|offer| offer.hash.to_string()).collect::<Vec<_>>(),
-        }),
-        UserEvent::Incomplete { name, shown, size } => json!({
-            "name": name.as_str(),
-            "error": "incomplete",
-            "shown": shown,
-            "size": size,
-        }),
-        UserEvent::StoreError { name, error } => json!({
-            "name": name.as_str(),
-            "error": "not stored",
-            "why": error.to_string(),
-        }),
+        } => {
+            json!({"name": name.as_str(), "error": "not found", "nodes": nodes, "failed": failed})
+        }
+        UserEvent::SeveralContents { name, offers, .. } => {
+            let hashes: Vec<String> = offers.iter().map(|offer| offer.hash.to_string()).collect();
+            json!({"name": name.as_str(), "error": "which content", "hashes": hashes})
+        }
+        UserEvent::Incomplete { name, shown, size } => {
+            json!({"name": name.as_str(), "error": "incomplete", "shown": shown, "size": size})
+        }
+        UserEvent::StoreError { name, error } => {
+            json!({"name": name.as_str(), "error": "not stored", "why": error.to_string()})
+        }
         UserEvent::NotShown(why) => json!({"error": "not shown", "why": why.to_string()}),
         UserEvent::UnexpectedArgument { word, .. } => {
             json!({"error": "unknown command", "why": word})

@@ -118,15 +118,15 @@ where
             let source =
                 source.get_or_insert_with(|| LineSource::open(&settings, &program, output.clone()));
             match source.read_line(kind) {
-                PromptInput::Line(line) => program.tell(TerminalEvent::Typed(line).into()),
+                PromptInput::Line(line) => program.send(TerminalEvent::Typed(line).into()),
                 PromptInput::End
                     if settings.on_end_of_input == OnEndOfInput::Continue
                         && !source.is_terminal =>
                 {
                     return;
                 }
-                PromptInput::End => return program.tell(TerminalEvent::EndOfInput.into()),
-                PromptInput::Interrupt => program.tell(TerminalEvent::Interrupt.into()),
+                PromptInput::End => return program.send(TerminalEvent::EndOfInput.into()),
+                PromptInput::Interrupt => program.send(TerminalEvent::Interrupt.into()),
             }
         }
     };
@@ -143,7 +143,7 @@ fn find_names<M: From<TerminalEvent>>(program: &Handle<M>, prefix: &str) -> Vec<
         // Nobody waits for names that come too late.
         let _ = sender.send(names);
     });
-    program.tell(TerminalEvent::Complete { prefix, callback }.into());
+    program.send(TerminalEvent::Complete { prefix, callback }.into());
     names.recv_timeout(COMPLETION_TIMEOUT).unwrap_or_default()
 }
 

@@ -13,7 +13,7 @@ mod keyboard;
 mod machine;
 mod memory;
 mod node;
-mod notes;
+mod recording_user;
 mod relay;
 mod simulation;
 mod stage;

@@ -1,4 +1,4 @@
-//! A user who writes everything down.
+//! A user that records every call.
 
 use std::fmt::Display;
 use std::sync::mpsc::Sender;
@@ -6,64 +6,65 @@ use std::sync::mpsc::Sender;
 use peerline::jobs::{JobId, Listing, PromptKind, StoreError, User, UserEvent};
 use peerline::protocol::FileName;
 
-/// Writes down what it is told.
-pub struct Notes {
-    notes: Sender<String>,
-    /// Whether to write down which job it is: there are several.
-    pub several: bool,
-    /// So many bytes of a file cannot be taken back.
-    pub shows: u64,
-    pub fails: Option<Fails>,
+/// Sends a line for each call.
+pub struct RecordingUser {
+    lines: Sender<String>,
+    /// Whether the lines name the job: there are several.
+    pub names_jobs: bool,
+    /// How many bytes of a discarded file count as printed.
+    pub printed: u64,
+    pub failing_call: Option<FailingCall>,
 }
 
-/// Where storing fails.
+/// The call that fails.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Fails {
+pub enum FailingCall {
     Show,
-    Begin,
-    Take,
-    Finish,
+    Open,
+    Write,
+    Commit,
+    /// Every call that prints: the reader of the output is gone.
     Reader,
 }
 
-impl Notes {
-    pub fn new(notes: Sender<String>) -> Self {
+impl RecordingUser {
+    pub fn new(lines: Sender<String>) -> Self {
         Self {
-            notes,
-            several: false,
-            shows: 0,
-            fails: None,
+            lines,
+            names_jobs: false,
+            printed: 0,
+            failing_call: None,
         }
     }
 
-    fn note(&self, text: impl Into<String>) {
-        // Nobody listens any more when the play is over.
-        let _ = self.notes.send(text.into());
+    fn record(&self, line: impl Into<String>) {
+        // The receiver is gone when the script is over.
+        let _ = self.lines.send(line.into());
     }
 
-    fn note_of(&self, job: JobId, text: impl Display) {
-        self.note(match self.several {
+    fn record_job(&self, job: JobId, text: impl Display) {
+        self.record(match self.names_jobs {
             true => format!("{job:?}: {text}"),
             false => text.to_string(),
         });
     }
 
-    fn may(&self, step: Fails) -> Result<(), StoreError> {
-        match self.fails {
-            Some(fails) if fails == step => Err(StoreError {
+    fn check(&self, call: FailingCall) -> Result<(), StoreError> {
+        match self.failing_call {
+            Some(failing) if failing == call => Err(StoreError {
                 reason: "the disk is full".into(),
-                is_reader_gone: step == Fails::Reader,
+                is_reader_gone: call == FailingCall::Reader,
             }),
             _ => Ok(()),
         }
     }
 }
 
-impl User for Notes {
-    fn on_event(&mut self, news: UserEvent<'_>) {
-        self.note(match news {
+impl User for RecordingUser {
+    fn on_event(&mut self, event: UserEvent<'_>) {
+        self.record(match event {
             UserEvent::Nodes(nodes) => format!("{} nodes", nodes.len()),
-            UserEvent::NotShown(why) => format!("not shown: {why}"),
+            UserEvent::NotShown(error) => format!("not shown: {error}"),
             UserEvent::RelayFailed(query, failure) => {
                 format!("the relay failed: {failure} ({query:?})")
             }
@@ -72,7 +73,7 @@ impl User for Notes {
             }
             UserEvent::MessageSent => "sent".to_owned(),
             UserEvent::Listening(address) => format!("reached at {address}"),
-            UserEvent::NotListening(trouble) => format!("not reached: {trouble}"),
+            UserEvent::NotListening(failure) => format!("not reached: {failure}"),
             UserEvent::NoRecipient => "nobody has written yet".to_owned(),
             UserEvent::NoReply(wait) => format!("no answer in {wait:?}"),
             UserEvent::TryingNode {
@@ -82,13 +83,13 @@ impl User for Notes {
                 node,
             } => format!("asking {node} for {name} ({number} of {of})"),
             UserEvent::NotFound(node) => format!("{node} does not have it"),
-            UserEvent::NodeFailed(node, trouble) => format!("{node} failed: {trouble}"),
+            UserEvent::NodeFailed(node, failure) => format!("{node} failed: {failure}"),
             UserEvent::Found { node, size } => format!("{node} has it, {size} bytes"),
             UserEvent::Progress {
                 job,
                 received,
                 size,
-            } => return self.note_of(job, format_args!("{received} of {size} bytes")),
+            } => return self.record_job(job, format_args!("{received} of {size} bytes")),
             UserEvent::Fetched {
                 name,
                 node,
@@ -114,15 +115,15 @@ impl User for Notes {
             }
             UserEvent::StoreError { name, error } => format!("{name} is not stored: {error}"),
             UserEvent::UnexpectedArgument { word, line } => format!("{word} takes nothing: {line}"),
-            UserEvent::InvalidCommand(why) => format!("that is wrong: {why}"),
+            UserEvent::InvalidCommand(advice) => format!("that is wrong: {advice}"),
             UserEvent::Note(text) => format!("note: {text}"),
             UserEvent::UnavailableCommand(word) => format!("{word} is not for here"),
             UserEvent::Help(text) => format!("help of {} lines", text.lines().count()),
         });
     }
 
-    fn prompt(&mut self, wanted: PromptKind) {
-        self.note(match wanted {
+    fn prompt(&mut self, kind: PromptKind) {
+        self.record(match kind {
             PromptKind::Command => "ready".to_owned(),
             PromptKind::Choice => "ready for a choice".to_owned(),
             PromptKind::Message(None) => "ready for words".to_owned(),
@@ -135,7 +136,7 @@ impl User for Notes {
             let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
             lines.join(", ")
         }
-        self.note(match listing {
+        self.record(match listing {
             Listing::Nodes(nodes) => format!("nodes: {}", joined(nodes)),
             Listing::Holders(holders) => format!("holders: {}", joined(holders)),
             Listing::File(file) => format!("file: {file}"),
@@ -143,28 +144,28 @@ impl User for Notes {
             Listing::Message(delivery) => format!("message: {delivery}"),
             Listing::EndOfFiles(count) => format!("{count} files"),
         });
-        self.may(Fails::Show)?;
-        self.may(Fails::Reader)
+        self.check(FailingCall::Show)?;
+        self.check(FailingCall::Reader)
     }
 
     fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
-        self.note_of(job, format_args!("begin {name}, {size} bytes"));
-        self.may(Fails::Begin)
+        self.record_job(job, format_args!("open {name}, {size} bytes"));
+        self.check(FailingCall::Open)
     }
 
     fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
-        self.note_of(job, format_args!("take {}", bytes.escape_ascii()));
-        self.may(Fails::Take)?;
-        self.may(Fails::Reader)
+        self.record_job(job, format_args!("write {}", bytes.escape_ascii()));
+        self.check(FailingCall::Write)?;
+        self.check(FailingCall::Reader)
     }
 
     fn commit(&mut self, job: JobId) -> Result<(), StoreError> {
-        self.note_of(job, "finish");
-        self.may(Fails::Finish)
+        self.record_job(job, "commit");
+        self.check(FailingCall::Commit)
     }
 
     fn discard(&mut self, job: JobId) -> u64 {
-        self.note_of(job, "abandon");
-        self.shows
+        self.record_job(job, "discard");
+        self.printed
     }
 }
