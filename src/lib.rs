@@ -14,7 +14,7 @@
 //! - [`role`]: what the loop and the three programs agree on.
 //! - [`logging`], [`limits`]: log lines, limits.
 //! - [`close_reason`], [`protocol`]: why a connection ends, and all text on the wire.
-//! - [`timers`], [`rate_limiter`], [`escaped`], [`counted`], [`xdg`]: deadlines in
+//! - [`timers`], `rate_limiter`, [`escaped`], [`counted`], [`xdg`]: deadlines in
 //!   order, events a second, how foreign text is shown, a number with its noun, the
 //!   user's folders.
 

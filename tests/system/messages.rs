@@ -218,7 +218,7 @@ fn messages_over_the_rate_limit_are_refused() {
     let (mut listener, address) = listener(&relay);
     let request = format!("SEND {address} hello\n");
     let answers = ask(relay.address(), request.repeat(3).as_bytes());
-    let refused = "ERROR 429 at most 2 messages per second; wait before the next one\n";
+    let refused = "ERROR 429 too many messages; the limit is 2 per second\n";
     assert_eq!(answers, format!("OK\nOK\n{refused}"));
     assert!(listener.line().starts_with("FROM "));
     assert!(listener.line().starts_with("FROM "));
