@@ -108,9 +108,9 @@ impl CheckingUser {
 }
 
 impl User for CheckingUser {
-    fn on_event(&mut self, news: UserEvent<'_>) {
+    fn on_event(&mut self, event: UserEvent<'_>) {
         let mut history = self.history.borrow_mut();
-        match news {
+        match event {
             UserEvent::RelayQuery { name, node, .. } => {
                 self.attempt = Some((node, name.to_string(), history.now()));
             }
