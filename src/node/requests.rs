@@ -28,7 +28,7 @@ const VERBS: [VerbHelp; 8] = [
 
 /// Requests since the start.
 #[derive(Default)]
-pub(super) struct Counters {
+pub(super) struct NodeCounters {
     gets: u64,
     gets_found: u64,
 }

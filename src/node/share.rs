@@ -148,14 +148,3 @@ pub enum Unavailable {
     /// Reading failed.
     Failed(String),
 }
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound => f.write_str("there is no such file here"),
-            Self::NotAllowed => f.write_str("the file may not be read"),
-            Self::Busy => f.write_str("too many open files; try again later"),
-            Self::Failed(reason) => write!(f, "the file cannot be read: {reason}"),
-        }
-    }
-}

@@ -190,7 +190,7 @@ impl fmt::Display for Rejection {
         f.write_str(match self {
             Self::LineTooLong => "line too long",
             Self::IncompleteLine => "incomplete line; end every line with a newline",
-            Self::LineTimeout => "line timeout; send each line without a pause",
+            Self::LineTimeout => "line timeout; send each line at once",
             Self::OtherProtocol(protocol) => {
                 return write!(f, "{protocol} is not supported; type HELP and press Enter");
             }
@@ -199,10 +199,7 @@ impl fmt::Display for Rejection {
             Self::OnlyTcp => "not available over UDP; use TCP",
             Self::Address(why) => return why.fmt(f),
             Self::NotYourAddress { seen, port } => {
-                return write!(
-                    f,
-                    "your address is {seen}; use REGISTER * {port} or REGISTER {seen} {port}"
-                );
+                return write!(f, "your address is {seen}; use REGISTER * {port}");
             }
             Self::NotRegistered(node) => return write!(f, "no node is registered at {node}"),
             Self::NotYourNode(node) => {
@@ -213,31 +210,22 @@ impl fmt::Display for Rejection {
             Self::TooManyFilesOfNode { files, bytes } => {
                 return write!(
                     f,
-                    "a node may share at most {files} files and {bytes} bytes of names"
+                    "too many files or bytes of names; the limits of a node are {files} and {bytes}"
                 );
             }
             Self::TooManyFiles(files) => {
-                return write!(f, "all nodes together may share at most {files} files");
+                return write!(f, "too many files of all nodes; the limit is {files}");
             }
             Self::Replaced => "replaced by a newer listener",
             Self::NodeListens(node) => {
-                return write!(
-                    f,
-                    "the node {node} listens here; REGISTER first if you are this node"
-                );
+                return write!(f, "a node listens at {node}; REGISTER first if it is yours");
             }
             Self::NoReplyAddress => "your address cannot receive replies",
-            Self::NoListener(address) => {
-                return write!(
-                    f,
-                    "nobody listens at {address}; the receiver must send LISTEN first"
-                );
+            Self::NoListener(at) => {
+                return write!(f, "nobody listens at {at}; the receiver must LISTEN first");
             }
             Self::TooManyMessages(rate) => {
-                return write!(
-                    f,
-                    "at most {rate} messages per second; wait before the next one"
-                );
+                return write!(f, "too many messages; the limit is {rate} per second");
             }
             Self::FileForbidden => "no permission to read the file",
             Self::FileReadFailed(why) => return write!(f, "the file cannot be read: {why}"),

@@ -34,7 +34,7 @@ use crate::relay::directory::Directory;
 use crate::relay::index::{Index, Search};
 use crate::relay::message_listeners::MessageListeners;
 use crate::relay::search::SearchQueue;
-use crate::relay::stats::{Counters, VERBS};
+use crate::relay::stats::{RelayCounters, VERBS};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::responder::Responder;
 use crate::session::server::{self, RequestContext};
@@ -74,7 +74,7 @@ pub struct Relay {
     listeners: MessageListeners,
     cookies: Cookies,
     log: RateLimitedLog,
-    counters: Counters,
+    counters: RelayCounters,
     /// The epoch of an entry is this number plus the number of the registration that
     /// created the entry.
     first_epoch: u64,
@@ -94,7 +94,7 @@ impl Relay {
             index: Index::default(),
             searches: SearchQueue::new(now),
             listeners: MessageListeners::default(),
-            counters: Counters::default(),
+            counters: RelayCounters::default(),
         }
     }
 
@@ -221,9 +221,9 @@ impl Role for Relay {
     fn drain(&mut self, _: &mut Context<'_, Self>) {}
 }
 
-/// A number that is different in each process, of at most ten digits, so that a
-/// person can read the epochs. It reveals nothing about the `secret`.
+/// A number of ten digits that is different in each process. It reveals nothing about
+/// the `secret`.
 fn first_epoch(secret: &[u8; 32]) -> u64 {
     let [a, b, c, d, ..] = blake3::derive_key("peerline 2026 epoch of a registration", secret);
-    u32::from_le_bytes([a, b, c, d]).into()
+    1_000_000_000 + u64::from(u32::from_le_bytes([a, b, c, d]))
 }

@@ -26,7 +26,7 @@ pub(super) const VERBS: [VerbHelp; 14] = [
 
 /// Events since the start.
 #[derive(Default)]
-pub(super) struct Counters {
+pub(super) struct RelayCounters {
     /// Successful requests `FIND`.
     pub(super) finds: u64,
     /// Messages passed on.
@@ -52,7 +52,7 @@ impl Relay {
         context: &RequestContext<'_>,
         reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
-        let Counters {
+        let RelayCounters {
             finds,
             messages,
             registrations,

@@ -1,5 +1,6 @@
 //! Bytes into requests and responses, on both sides. No I/O, no clock.
 
+pub mod connector;
 pub(crate) mod datagram_budget;
 pub mod driver;
 pub mod inbox;
@@ -7,6 +8,7 @@ pub mod language;
 pub(crate) mod line_codec;
 pub mod requests;
 pub(crate) mod responder;
+mod response;
 pub(crate) mod server;
 pub mod udp_requests;
 

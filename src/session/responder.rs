@@ -25,10 +25,10 @@ const MAX_COPIED: usize = 16 * 1024;
 /// Answers the requests of one connection or of one datagram.
 pub(crate) struct Responder<'o, R: Role> {
     out: &'o mut Output<R>,
-    destination: Destination,
+    destination: ReplyDestination,
 }
 
-enum Destination {
+enum ReplyDestination {
     Connection(ConnId),
     Datagram(DatagramBudget),
 }
@@ -37,7 +37,7 @@ enum Destination {
 impl<'o, R: Role> Responder<'o, R> {
     /// Answers on a connection.
     pub(crate) fn to_connection(out: &'o mut Output<R>, conn: ConnId) -> Self {
-        let destination = Destination::Connection(conn);
+        let destination = ReplyDestination::Connection(conn);
         Self { out, destination }
     }
 
@@ -71,7 +71,7 @@ impl<'o, R: Role> Responder<'o, R> {
 
     /// The line is not a request.
     pub(crate) fn malformed(&mut self, error: &RequestError<'_>) -> ReadNext {
-        self.line(Reply::Error(error.code(), error.to_string().into()))
+        self.line(error.reply())
     }
 
     /// What kind of server this is.
@@ -93,8 +93,8 @@ impl<'o, R: Role> Responder<'o, R> {
     pub(crate) fn found(&mut self, size: u64, file: R::File) -> ReadNext {
         self.line(Reply::Found(size));
         match self.destination {
-            Destination::Connection(conn) => self.out.file(conn, file, 0, size),
-            Destination::Datagram(_) => debug_assert!(false, "a file in a datagram"),
+            ReplyDestination::Connection(conn) => self.out.file(conn, file, 0, size),
+            ReplyDestination::Datagram(_) => debug_assert!(false, "a file in a datagram"),
         }
         ReadNext::Line
     }
@@ -147,10 +147,10 @@ impl<'o, R: Role> Responder<'o, R> {
     /// A reply that was rendered before.
     pub(crate) fn rendered(&mut self, reply: &RenderedReply) -> ReadNext {
         match self.destination {
-            Destination::Connection(conn) if reply.bytes().len() > MAX_COPIED => {
+            ReplyDestination::Connection(conn) if reply.bytes().len() > MAX_COPIED => {
                 self.out.shared(conn, reply.bytes().clone());
             }
-            Destination::Connection(_) | Destination::Datagram(_) => {
+            ReplyDestination::Connection(_) | ReplyDestination::Datagram(_) => {
                 self.text().extend_from_slice(reply.bytes());
             }
         }
@@ -194,7 +194,7 @@ impl<'o, R: Role> Responder<'o, R> {
     /// The connection receives messages from now on, and may be idle.
     pub(crate) fn listening(&mut self, listening: Listening) -> ReadNext {
         self.line(listening);
-        if let Destination::Connection(conn) = self.destination {
+        if let ReplyDestination::Connection(conn) = self.destination {
             self.out.allow_idle(conn);
         }
         ReadNext::Line
@@ -225,7 +225,7 @@ impl<'o, R: Role> Responder<'o, R> {
             write_line(text, Reply::Tag(tag));
         }
         let budget = DatagramBudget::new(start, text.len());
-        let destination = Destination::Datagram(budget);
+        let destination = ReplyDestination::Datagram(budget);
         Self { out, destination }
     }
 
@@ -233,7 +233,7 @@ impl<'o, R: Role> Responder<'o, R> {
     /// it: then there is no datagram.
     pub(crate) fn cookie(&mut self, cookie: Cookie, max_bytes: usize) {
         self.line(Reply::Cookie(cookie));
-        if let Destination::Datagram(budget) = &self.destination {
+        if let ReplyDestination::Datagram(budget) = &self.destination {
             budget.discard_if_longer(self.out.datagram_text(), max_bytes);
         }
     }
@@ -241,16 +241,18 @@ impl<'o, R: Role> Responder<'o, R> {
     /// Whether the datagram has room for the reply to one more request.
     pub(crate) fn begin_reply(&mut self) -> bool {
         match &mut self.destination {
-            Destination::Connection(_) => true,
-            Destination::Datagram(budget) => budget.begin_reply(self.out.datagram_text().len()),
+            ReplyDestination::Connection(_) => true,
+            ReplyDestination::Datagram(budget) => {
+                budget.begin_reply(self.out.datagram_text().len())
+            }
         }
     }
 
     /// Removes the reply to the last request if it does not fit. Returns whether it fits.
     pub(crate) fn end_reply(&mut self) -> bool {
         match &self.destination {
-            Destination::Connection(_) => true,
-            Destination::Datagram(budget) => budget.end_reply(self.out.datagram_text()),
+            ReplyDestination::Connection(_) => true,
+            ReplyDestination::Datagram(budget) => budget.end_reply(self.out.datagram_text()),
         }
     }
 }
@@ -258,8 +260,8 @@ impl<'o, R: Role> Responder<'o, R> {
 impl<R: Role> Responder<'_, R> {
     fn text(&mut self) -> &mut Vec<u8> {
         match self.destination {
-            Destination::Connection(conn) => self.out.text(conn),
-            Destination::Datagram(_) => self.out.datagram_text(),
+            ReplyDestination::Connection(conn) => self.out.text(conn),
+            ReplyDestination::Datagram(_) => self.out.datagram_text(),
         }
     }
 
@@ -275,10 +277,10 @@ impl<R: Role> Responder<'_, R> {
         items: impl Iterator<Item = T>,
     ) -> ReadNext {
         match &mut self.destination {
-            Destination::Connection(conn) => {
+            ReplyDestination::Connection(conn) => {
                 write_list(self.out.text(*conn), head, count, items, usize::MAX);
             }
-            Destination::Datagram(budget) => {
+            ReplyDestination::Datagram(budget) => {
                 let text = self.out.datagram_text();
                 budget.is_truncated = !write_list(text, head, count, items, budget.room());
             }

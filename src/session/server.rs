@@ -161,7 +161,7 @@ pub(crate) fn stats<R: Role>(
     reply.stats(common.len() + figures.len(), items)
 }
 
-/// `ERROR 503`: the only line that is said without being asked.
-pub(crate) fn refuse(reply: &mut Vec<u8>, full: ResourceLimit) {
-    say(reply, Rejection::from(full).reply());
+/// `ERROR 503`: the only reply that is sent without a request.
+pub(crate) fn refuse(text: &mut Vec<u8>, limit: ResourceLimit) {
+    say(text, Rejection::from(limit).reply());
 }

@@ -56,7 +56,7 @@ fn addresses_are_listed_in_canonical_form() {
     assert_eq!(nc.ask("UNREGISTER 2001:db8::0001 7"), "OK");
     assert_eq!(
         nc.ask("UNREGISTER 2001:db8::1 7"),
-        "ERROR 404 no node 2001:db8::1 7 is registered"
+        "ERROR 404 no node is registered at 2001:db8::1 7"
     );
 }
 
@@ -72,7 +72,7 @@ fn star_registers_the_source_address() {
     assert_eq!(nc.ask("UNREGISTER * 9"), "OK");
     assert_eq!(
         nc.ask("UNREGISTER * 9"),
-        "ERROR 404 no node 127.0.0.2 9 is registered"
+        "ERROR 404 no node is registered at 127.0.0.2 9"
     );
     assert_listed(&relay, &["127.0.0.2 10"]);
 }
@@ -84,7 +84,7 @@ fn registering_another_address_is_refused() {
     for claimed in ["127.0.0.3", "192.0.2.1", "::1"] {
         assert_eq!(
             nc.ask(&format!("REGISTER {claimed} 9")),
-            "ERROR 403 you are seen at 127.0.0.2: use REGISTER * 9 or REGISTER 127.0.0.2 9"
+            "ERROR 403 your address is 127.0.0.2; use REGISTER * 9"
         );
     }
     assert_listed(&relay, &[]);
@@ -115,7 +115,7 @@ fn only_the_registrant_may_unregister() {
     let registered = owner.ask("REGISTER * 9");
     assert_eq!(without_epochs(&registered), "OK 60 127.0.0.2 9 0");
     let mut other = Nc::connect_from("127.0.0.3", relay.address());
-    let refusal = "ERROR 403 127.0.0.2 9 was registered by somebody else";
+    let refusal = "ERROR 403 127.0.0.2 9 was registered from another address";
     assert_eq!(other.ask("UNREGISTER 127.0.0.2 9"), refusal);
     assert_listed(&relay, &["127.0.0.2 9"]);
     // From the same address over another connection.
@@ -189,7 +189,7 @@ fn nodes_per_address_are_limited() {
     assert_eq!(
         without_epochs(&answers),
         "OK 60 127.0.0.1 40001 0\nOK 60 127.0.0.1 40002 0\nOK\n\
-         ERROR 413 too many nodes of your address; UNREGISTER some\n\
+         ERROR 413 too many nodes at your address; UNREGISTER some\n\
          ERROR 403 REGISTER first\nOK 60 127.0.0.1 40002 1\n"
     );
     assert_listed(&relay, &["127.0.0.1 40001", "127.0.0.1 40002"]);
@@ -205,7 +205,7 @@ fn an_expired_lease_removes_the_node() {
     relay.log_until("node 192.0.2.1 9 did not renew its lease");
     assert_listed(&relay, &[]);
     assert_eq!(relay.stat("nodes_expired"), 1);
-    let gone = "ERROR 404 no node 192.0.2.1 9 is registered";
+    let gone = "ERROR 404 no node is registered at 192.0.2.1 9";
     assert_eq!(nc.ask("UNREGISTER 192.0.2.1 9"), gone);
 }
 

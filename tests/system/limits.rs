@@ -119,7 +119,10 @@ fn first_line_is_not_extended_by_single_bytes() {
     while nc.is_silent_for(pause) {
         nc.send("S");
     }
-    assert_eq!(nc.rest_text(), "ERROR 408 line not ended in time\n");
+    assert_eq!(
+        nc.rest_text(),
+        "ERROR 408 line timeout; send each line at once\n"
+    );
     drop(nc);
     relay.log_until("line timeout");
 }
@@ -135,7 +138,10 @@ fn idle_closes_inactive_connections() {
     // A part of a line is not a request.
     let mut nc = Nc::connect(relay.address());
     nc.send("PING\nLIS");
-    assert_eq!(nc.rest_text(), "PONG\nERROR 408 line not ended in time\n");
+    assert_eq!(
+        nc.rest_text(),
+        "PONG\nERROR 408 line timeout; send each line at once\n"
+    );
 }
 
 #[test]

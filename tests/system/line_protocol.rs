@@ -129,11 +129,11 @@ fn both_servers_answer_ping_stats_help_and_quit() {
 fn verbs_of_the_other_server_are_refused_with_advice() {
     let (relay, node, _share) = relay_and_node();
     let mut nc = Nc::connect(relay.address());
-    let advice = "ERROR 501 a node answers that; LIST names the nodes";
+    let advice = "ERROR 501 only a node answers this; LIST lists the nodes";
     assert_eq!(nc.ask("GET hello.txt"), advice);
     assert_eq!(nc.ask("PING"), "PONG");
     let mut nc = Nc::connect(node.address());
-    let advice = "ERROR 501 a relay answers that; this is a node";
+    let advice = "ERROR 501 only a relay answers this; this is a node";
     for request in [
         "REGISTER * 9000",
         "UNREGISTER * 9000",
@@ -185,7 +185,10 @@ fn an_unterminated_line_is_not_executed() {
     // The line may be a prefix of another one: 90 of 9000.
     let relay = relay(&[]);
     let reply = ask(relay.address(), b"PING\nREGISTER 127.0.0.1 90");
-    assert_eq!(reply, "PONG\nERROR 400 line not ended\n");
+    assert_eq!(
+        reply,
+        "PONG\nERROR 400 incomplete line; end every line with a newline\n"
+    );
     assert_eq!(ask(relay.address(), b"LIST\n"), "NODES 0\n");
     relay.log_until("unexpected end of input");
 }

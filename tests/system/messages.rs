@@ -62,7 +62,10 @@ fn a_second_listener_replaces_the_first() {
     second.send("REGISTER * 40001\nLISTEN\n");
     assert_eq!(without_epochs(&second.line()), "OK 60 127.0.0.1 40001 0");
     assert_eq!(second.line(), "OK 127.0.0.1 40001");
-    assert_eq!(first.rest_text(), "ERROR 409 replaced\n");
+    assert_eq!(
+        first.rest_text(),
+        "ERROR 409 replaced by a newer listener\n"
+    );
     assert_eq!(sender.ask("SEND 127.0.0.1 40001 two"), "OK");
     assert_eq!(second.line(), format!("FROM {from} two"));
     drop(first);
@@ -215,7 +218,7 @@ fn messages_over_the_rate_limit_are_refused() {
     let (mut listener, address) = listener(&relay);
     let request = format!("SEND {address} hello\n");
     let answers = ask(relay.address(), request.repeat(3).as_bytes());
-    let refused = "ERROR 429 at most 2 messages a second; wait a little\n";
+    let refused = "ERROR 429 too many messages; the limit is 2 per second\n";
     assert_eq!(answers, format!("OK\nOK\n{refused}"));
     assert!(listener.line().starts_with("FROM "));
     assert!(listener.line().starts_with("FROM "));

@@ -164,7 +164,10 @@ fn an_unreadable_file_is_refused() {
     }
     let (node, _relay) = node_with_relay(share.path(), &[]);
     let mut nc = Nc::connect(node.address());
-    assert_eq!(nc.ask("GET closed"), "ERROR 403 the file may not be read");
+    assert_eq!(
+        nc.ask("GET closed"),
+        "ERROR 403 no permission to read the file"
+    );
     assert_eq!(nc.ask("GET open"), "FOUND 1");
 }
 

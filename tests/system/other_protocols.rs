@@ -3,8 +3,8 @@
 use crate::support::{Nc, Server, ask, folder, node, relay};
 
 /// The reply to HTTP and to TLS.
-const NO_HTTP: &str = "ERROR 501 HTTP is not spoken here; type HELP and a newline\n";
-const NO_TLS: &str = "ERROR 501 TLS is not spoken here; type HELP and a newline\n";
+const NO_HTTP: &str = "ERROR 501 HTTP is not supported; type HELP and press Enter\n";
+const NO_TLS: &str = "ERROR 501 TLS is not supported; type HELP and press Enter\n";
 
 fn assert_nobody_registered(relay: &Server) {
     assert_eq!(ask(relay.address(), b"LIST\n"), "NODES 0\n");

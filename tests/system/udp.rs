@@ -54,7 +54,7 @@ fn every_udp_verb_is_executed() {
         ("UNREGISTER * 9\n", "OK\n"),
         (
             "UNREGISTER * 9\n",
-            "ERROR 404 no node 127.0.0.1 9 is registered\n",
+            "ERROR 404 no node is registered at 127.0.0.1 9\n",
         ),
     ] {
         let replies = nc.ask_with_cookie(lines);

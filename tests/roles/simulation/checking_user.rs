@@ -111,7 +111,7 @@ impl User for CheckingUser {
     fn on_event(&mut self, event: UserEvent<'_>) {
         let mut history = self.history.borrow_mut();
         match event {
-            UserEvent::RelayQuery { name, node, .. } => {
+            UserEvent::TryingNode { name, node, .. } => {
                 self.attempt = Some((node, name.to_string(), history.now()));
             }
             UserEvent::NotFound(node) => {
@@ -121,7 +121,7 @@ impl User for CheckingUser {
                 assert!(!has_had, "{node} has {name} and replies NOTFOUND");
             }
             UserEvent::Missing { .. }
-            | UserEvent::WhichContent { .. }
+            | UserEvent::SeveralContents { .. }
             | UserEvent::NoNodes { .. }
             | UserEvent::RelayFailed(..) => {
                 history.refused += 1;
