@@ -9,8 +9,6 @@ use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use crate::protocol::canonical;
-
 /// The delay before the next attempt to accept when the system lacks a resource.
 /// Without a retry, no event would come until another peer connects.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -48,7 +46,7 @@ impl ListeningSocket {
             sockopt::set_ipv6_v6only(&socket, v6_only)?;
         }
         rustix::net::bind(&socket, &address)?;
-        if canonical(address.ip()).is_loopback() {
+        if address.ip().to_canonical().is_loopback() {
             use_reno(&socket);
         }
         rustix::net::listen(&socket, BACKLOG)?;

@@ -20,7 +20,7 @@ use peerline::role::Role;
 
 use crate::keyboard::Keyboard;
 use crate::recording_user::{FailingCall, RecordingUser};
-use crate::stage::{self, Outcome, Stage};
+use crate::stage::{self, Stage, StageResult};
 
 #[derive(Default)]
 pub struct Play {
@@ -29,7 +29,7 @@ pub struct Play {
 }
 
 impl Play {
-    fn start(&mut self, command: &Command) -> Outcome {
+    fn start(&mut self, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         let (sender, events) = channel();
         let mut user = RecordingUser::new(sender);
@@ -90,7 +90,7 @@ impl Play {
 }
 
 /// `IP PORT`, if there is more.
-fn address(args: &mut ArgumentConsumer<'_>) -> Outcome<Option<NodeAddress>> {
+fn address(args: &mut ArgumentConsumer<'_>) -> StageResult<Option<NodeAddress>> {
     let Some(ip) = args.next_pos() else {
         return Ok(None);
     };
@@ -101,20 +101,20 @@ fn address(args: &mut ArgumentConsumer<'_>) -> Outcome<Option<NodeAddress>> {
 impl goldenscript::Runner for Play {
     type Command = Command;
 
-    fn run(&mut self, command: &Command, _: &Context) -> Outcome<String> {
+    fn run(&mut self, command: &Command, _: &Context) -> StageResult<String> {
         if command.name == "client" {
             self.start(command)?;
         }
         let stage = self.stage.as_mut().ok_or("start with: client")?;
         if let Some(message) = self.keyboard.press(command)? {
             stage.call(|client, context| client.on_message(context, message));
-            return Ok(stage.seen() + &self.keyboard.completed());
+            return Ok(stage.take_text() + &self.keyboard.completed());
         }
         match command.name.as_str() {
             "client" => {}
             "exit" => return Ok(format!("{:?}", stage.role().result())),
             _ => stage.run(command)?,
         }
-        Ok(stage.seen() + &self.keyboard.completed())
+        Ok(stage.take_text() + &self.keyboard.completed())
     }
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use goldenscript::Command;
 use peerline::jobs::TerminalEvent;
 
-use crate::stage::Outcome;
+use crate::stage::StageResult;
 
 #[derive(Default)]
 pub struct Keyboard {
@@ -18,7 +18,7 @@ pub struct Keyboard {
 
 impl Keyboard {
     /// The event of a command, if it is one of the above.
-    pub fn press(&mut self, command: &Command) -> Outcome<Option<TerminalEvent>> {
+    pub fn press(&mut self, command: &Command) -> StageResult<Option<TerminalEvent>> {
         let mut args = command.consume_args();
         let message = match command.name.as_str() {
             "type" => TerminalEvent::Typed(args.next_pos().ok_or("which line?")?.to_owned()),

@@ -1,9 +1,8 @@
-//! The roles under a virtual clock: who says what to whom, and what is seen.
+//! Tests of the roles under a virtual clock, without sockets, threads and sleeps.
 //!
-//! Each file under `scripts/` is such a story: commands, then below `---` what
-//! the role did. The script is the specification; with `UPDATE_GOLDENFILES=1`
-//! it is written anew, to be read before it is believed. No socket, no thread
-//! and no sleep takes part.
+//! Each file under `scripts/` has commands, and below `---` what the role did. The
+//! scripts are the specification. `UPDATE_GOLDENFILES=1` rewrites their results; read
+//! the difference before you accept it.
 
 #![allow(missing_docs, unreachable_pub)]
 
@@ -22,8 +21,8 @@ mod warnings;
 
 use std::path::{Path, PathBuf};
 
-/// Plays every script in a folder, each on a stage of its own.
-fn play<R: goldenscript::Runner + Default>(folder: &str) {
+/// Runs every script in a folder, each with a role of its own.
+fn run_scripts<R: goldenscript::Runner + Default>(folder: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/roles/scripts")
         .join(folder);
@@ -36,8 +35,8 @@ fn play<R: goldenscript::Runner + Default>(folder: &str) {
     assert!(!scripts.is_empty(), "no script in {}", folder.display());
     for script in scripts {
         let name = script.file_name().unwrap_or_default().to_string_lossy();
-        // The last one that is named is the one that failed.
-        eprintln!("playing {name}");
+        // The last printed name is the script that failed.
+        eprintln!("running {name}");
         if let Err(error) = goldenscript::run(&mut R::default(), &script) {
             panic!("{name}: {error}");
         }
@@ -46,15 +45,15 @@ fn play<R: goldenscript::Runner + Default>(folder: &str) {
 
 #[test]
 fn relay_scripts() {
-    play::<relay::Play>("relay");
+    run_scripts::<relay::Play>("relay");
 }
 
 #[test]
 fn node_scripts() {
-    play::<node::Play>("node");
+    run_scripts::<node::Play>("node");
 }
 
 #[test]
 fn client_scripts() {
-    play::<client::Play>("client");
+    run_scripts::<client::Play>("client");
 }

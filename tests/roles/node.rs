@@ -29,7 +29,7 @@ use peerline::role::Role;
 use crate::keyboard::Keyboard;
 use crate::memory::{Entry, Files, Memory};
 use crate::recording_user::RecordingUser;
-use crate::stage::{Outcome, Stage, brief};
+use crate::stage::{Stage, StageResult, abbreviate};
 
 #[derive(Default)]
 pub struct Play {
@@ -39,7 +39,7 @@ pub struct Play {
 }
 
 impl Play {
-    fn file(&mut self, command: &Command) -> Outcome {
+    fn file(&mut self, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         let name = args.next_pos().ok_or("which name?")?;
         let entry = match args.next_key().ok_or("what is in it?")? {
@@ -54,7 +54,7 @@ impl Play {
         args.reject_next()
     }
 
-    fn files(&mut self, command: &Command) -> Outcome {
+    fn files(&mut self, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         let count: u32 = args.next_pos().ok_or("how many?")?.parse()?;
         let names = (1..=count).map(|number| format!("{number:05}"));
@@ -63,7 +63,7 @@ impl Play {
         args.reject_next()
     }
 
-    fn gone(&mut self, command: &Command) -> Outcome {
+    fn gone(&mut self, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         let name = args.next_pos().ok_or("which name?")?;
         self.change(|entries| entries.remove(name))
@@ -75,7 +75,7 @@ impl Play {
         self.files.borrow_mut().change(change)
     }
 
-    fn start(&mut self, command: &Command) -> Outcome {
+    fn start(&mut self, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         let (mut relay, mut seed, mut advertise) = (Vec::new(), 1, ClaimedIp::Seen);
         let (mut receives_messages, mut downloads) = (false, 0);
@@ -122,11 +122,11 @@ impl Play {
 impl goldenscript::Runner for Play {
     type Command = Command;
 
-    fn run(&mut self, command: &Command, _: &Context) -> Outcome<String> {
+    fn run(&mut self, command: &Command, _: &Context) -> StageResult<String> {
         if let Some(event) = self.keyboard.press(command)? {
             let stage = self.stage.as_mut().ok_or("start with: node")?;
             stage.call(|node, context| node.on_message(context, NodeMessage::Terminal(event)));
-            return Ok(stage.seen() + &self.keyboard.completed());
+            return Ok(stage.take_text() + &self.keyboard.completed());
         }
         match command.name.as_str() {
             "file" => self.file(command)?,
@@ -145,7 +145,11 @@ impl goldenscript::Runner for Play {
                         node.on_message(context, NodeMessage::Terminal(typed));
                     });
                 }
-                let prompts = stage.seen().lines().filter(|line| *line == "ready").count();
+                let prompts = stage
+                    .take_text()
+                    .lines()
+                    .filter(|line| *line == "ready")
+                    .count();
                 return Ok(format!("ready {prompts} times"));
             }
             "brief" => {
@@ -155,7 +159,7 @@ impl goldenscript::Runner for Play {
                 let count = args.take_key("count").map_or(Ok(1), str::parse)?;
                 let stage = self.stage.as_mut().ok_or("start with: node")?;
                 stage.arrive(conn, format!("{line}\n").repeat(count).as_bytes())?;
-                return Ok(brief(&stage.seen()));
+                return Ok(abbreviate(&stage.take_text()));
             }
             _ => self
                 .stage
@@ -163,7 +167,11 @@ impl goldenscript::Runner for Play {
                 .ok_or("start with: node")?
                 .run(command)?,
         }
-        let seen = self.stage.as_mut().map(Stage::seen).unwrap_or_default();
+        let seen = self
+            .stage
+            .as_mut()
+            .map(Stage::take_text)
+            .unwrap_or_default();
         Ok(seen + &self.keyboard.completed())
     }
 }

@@ -23,7 +23,7 @@ use peerline::role::{Context, Output, Role, Traffic, UdpPeer};
 
 use proptest::prelude::*;
 
-use crate::stage::{Outcome, Stage, brief, time};
+use crate::stage::{Stage, StageResult, abbreviate, time};
 
 #[derive(Default)]
 pub struct Play {
@@ -64,7 +64,7 @@ fn stage(settings: RelaySettings) -> Stage<Relay> {
 }
 
 impl Play {
-    fn start(&mut self, command: &Command) -> Outcome {
+    fn start(&mut self, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         let mut settings = defaults();
         let mut trusted = Vec::new();
@@ -89,14 +89,14 @@ impl Play {
         args.reject_next()
     }
 
-    fn register_many(stage: &mut Stage<Relay>, command: &Command) -> Outcome {
+    fn register_many(stage: &mut Stage<Relay>, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         let conn = args.next_pos().ok_or("which connection?")?.parse()?;
         let count: u16 = args.next_pos().ok_or("how many?")?.parse()?;
         for port in 1..=count {
             stage.arrive(conn, format!("REGISTER * {port}\n").as_bytes())?;
         }
-        let answers = stage.seen();
+        let answers = stage.take_text();
         let registered = answers.matches("< OK ").count();
         assert_eq!(registered, usize::from(count), "{answers}");
         Ok(())
@@ -104,7 +104,7 @@ impl Play {
 }
 
 impl Play {
-    fn share_many(stage: &mut Stage<Relay>, command: &Command) -> Outcome {
+    fn share_many(stage: &mut Stage<Relay>, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         let conn = args.next_pos().ok_or("which connection?")?.parse()?;
         let port = args.next_pos().ok_or("which port?")?;
@@ -112,19 +112,19 @@ impl Play {
         stage.arrive(conn, format!("REGISTER * {port}\n").as_bytes())?;
         let shares = (1..=count).map(|number| format!("SHARE 1 - f{number:05}\n"));
         stage.arrive(conn, shares.collect::<String>().as_bytes())?;
-        let accepted = stage.seen().matches("< OK").count();
+        let accepted = stage.take_text().matches("< OK").count();
         assert_eq!(accepted, count as usize + 1);
         args.reject_next()
     }
 
-    fn repeat(stage: &mut Stage<Relay>, command: &Command) -> Outcome<String> {
+    fn repeat(stage: &mut Stage<Relay>, command: &Command) -> StageResult<String> {
         let mut args = command.consume_args();
         let conn = args.next_pos().ok_or("which connection?")?.parse()?;
         let count: usize = args.next_pos().ok_or("how often?")?.parse()?;
         let line = args.next_pos().ok_or("which line?")?;
         args.reject_next()?;
         stage.arrive(conn, format!("{line}\n").repeat(count).as_bytes())?;
-        let seen = stage.seen();
+        let seen = stage.take_text();
         let lines: Vec<&str> = seen.lines().collect();
         let same = lines.chunk_by(|line, next| line == next);
         Ok(same
@@ -132,7 +132,7 @@ impl Play {
             .collect())
     }
 
-    fn pad(stage: &mut Stage<Relay>, command: &Command) -> Outcome<String> {
+    fn pad(stage: &mut Stage<Relay>, command: &Command) -> StageResult<String> {
         let mut args = command.consume_args();
         let conn = args.next_pos().ok_or("which connection?")?.parse()?;
         let count: usize = args.next_pos().ok_or("how many?")?.parse()?;
@@ -141,24 +141,24 @@ impl Play {
         let letters = "x".repeat(count);
         stage.arrive(conn, format!("{line}{letters}\n").as_bytes())?;
         Ok(stage
-            .seen()
+            .take_text()
             .replace(&letters, &format!("({count} letters)")))
     }
 
-    fn brief(stage: &mut Stage<Relay>, command: &Command) -> Outcome<String> {
+    fn brief(stage: &mut Stage<Relay>, command: &Command) -> StageResult<String> {
         let mut args = command.consume_args();
         let conn = args.next_pos().ok_or("which connection?")?.parse()?;
         let line = args.next_pos().ok_or("which line?")?;
         args.reject_next()?;
         stage.arrive(conn, format!("{line}\n").as_bytes())?;
-        Ok(brief(&stage.seen()))
+        Ok(abbreviate(&stage.take_text()))
     }
 }
 
 impl goldenscript::Runner for Play {
     type Command = Command;
 
-    fn run(&mut self, command: &Command, _: &ScriptContext) -> Outcome<String> {
+    fn run(&mut self, command: &Command, _: &ScriptContext) -> StageResult<String> {
         if command.name == "relay" {
             self.start(command)?;
         }
@@ -172,7 +172,7 @@ impl goldenscript::Runner for Play {
             "brief" => return Self::brief(stage, command),
             _ => stage.run(command)?,
         }
-        Ok(stage.seen())
+        Ok(stage.take_text())
     }
 }
 
@@ -270,7 +270,7 @@ proptest! {
             let (peer, sent_lines) = match event {
                 Event::Lines(peer, lines) => (peer, lines),
                 Event::Lose(peer) => {
-                    stage.lose(peer).expect("it is connected");
+                    stage.reset(peer).expect("it is connected");
                     continue;
                 }
                 Event::Advance(millis) => {
@@ -278,10 +278,10 @@ proptest! {
                     continue;
                 }
             };
-            stage.seen();
+            stage.take_text();
             let text: String = sent_lines.iter().map(|line| format!("{line}\n")).collect();
             stage.arrive(peer, text.as_bytes()).expect("it is connected");
-            let seen = stage.seen();
+            let seen = stage.take_text();
             let mut received: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
             for (to, line) in seen.lines().filter_map(|line| line.split_once(" < ")) {
                 received.entry(to.parse().expect("a number")).or_default().push(line);

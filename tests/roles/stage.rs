@@ -1,22 +1,22 @@
-//! Where a role is played, with a clock that only moves when the script says so.
+//! Runs a role by the commands of a script, with a clock that only the script moves.
 //!
 //! Commands that every role understands:
 //!
-//! - `connect N from=IP`: somebody connects.
-//! - `say N LINE…`: lines arrive together. `send N TEXT`: bytes arrive, with no
-//!   end of line added. `pad=COUNT` adds so many blanks to either. `send-hex N
-//!   HEX`: bytes that are no text.
-//! - `end N`: the input ends. `late N`: a line was not ended in time.
-//!   `lose N`, `stall N`: the connection breaks.
-//! - `reached N`, `unreached N`, `unanswered N`: how a dial went. Dials are
-//!   numbered on from the highest number.
-//! - `datagram from=IP:PORT LINE…`: these lines come in one datagram.
-//! - `advance TIME`: the clock moves, and deadlines are met on the way.
-//!   An answer that the role needs deadlines for comes with `advance 0s`.
-//! - `wake from=TIME to=TIME`: the clock moves to the next deadline, which must
-//!   be so far away. `deadline`: how far it is.
-//! - `turn-away WHY`: there is no place for a connection.
-//! - `stop`: the program is told to stop.
+//! - `connect N from=IP`: a peer connects.
+//! - `say N LINE…`: lines arrive together. `send N TEXT`: bytes arrive, without a line
+//!   ending. `pad=COUNT` adds this many blanks to either. `send-hex N HEX`: bytes that
+//!   are not text.
+//! - `end-input N`: the input ends. `line-timeout N`: the rest of a line did not arrive
+//!   in time. `reset N`, `read-timeout N`: the connection fails.
+//! - `connected N`, `connect-failed N`, `connect-timeout N`: the result of an outgoing
+//!   connection. Its number is the next one after the highest.
+//! - `datagram from=IP:PORT LINE…`: the lines arrive in one datagram.
+//! - `advance TIME`: the clock moves, and timers fire on the way. `advance 0s` lets the
+//!   role do the work that waits.
+//! - `wake from=TIME to=TIME`: the clock moves to the next deadline, which must be in
+//!   this range. `deadline`: shows the time until then.
+//! - `refuse LIMIT`: a connection is refused.
+//! - `stop`: the program stops gracefully.
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
@@ -32,37 +32,37 @@ use peerline::role::{Context, FramingError, Role, UdpPeer};
 use crate::machine::{Event, Machine, Observer};
 use crate::warnings;
 
-pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+pub type StageResult<T = ()> = Result<T, Box<dyn Error>>;
 
-/// A role does not meet one deadline more often than this.
-const TICKS_AT_ONCE: usize = 100;
+/// The most times that timers may fire without the clock moving.
+const MAX_FIRED: usize = 100;
 
 pub struct Stage<R: Role> {
     machine: Machine<R, Transcript<R::File>>,
 }
 
-/// Writes down what the role does.
+/// Prints what the role does.
 struct Transcript<F> {
     show_file: fn(&F) -> String,
-    /// What the role tells its user.
-    news: Receiver<String>,
-    /// What was seen since the last command.
-    seen: String,
+    /// The lines of the role's user.
+    user_lines: Receiver<String>,
+    /// Everything since the last command.
+    text: String,
 }
 
 impl<R: Role> Stage<R> {
-    /// Puts a role on the stage. `started` is the time that it was made at.
+    /// A stage for a role that was created at the time `started`.
     pub fn new(
         role: R,
         started: Instant,
-        news: Receiver<String>,
+        user_lines: Receiver<String>,
         show_file: fn(&R::File) -> String,
     ) -> Self {
-        warnings::keep();
+        warnings::install();
         let transcript = Transcript {
             show_file,
-            news,
-            seen: String::new(),
+            user_lines,
+            text: String::new(),
         };
         Self {
             machine: Machine::new(role, started, transcript),
@@ -73,14 +73,14 @@ impl<R: Role> Stage<R> {
         self.machine.role()
     }
 
-    /// What was seen since the last time.
-    pub fn seen(&mut self) -> String {
+    /// Takes everything that the role did since the last call.
+    pub fn take_text(&mut self) -> String {
         self.machine.observer.append_user_events();
-        std::mem::take(&mut self.machine.observer.seen)
+        std::mem::take(&mut self.machine.observer.text)
     }
 
-    /// Carries out one of the commands above.
-    pub fn run(&mut self, command: &Command) -> Outcome {
+    /// Executes one of the commands above.
+    pub fn run(&mut self, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         match command.name.as_str() {
             "connect" => {
@@ -98,33 +98,33 @@ impl<R: Role> Stage<R> {
             "send" => {
                 let number = number(&mut args)?;
                 let pad = padding(&mut args)?;
-                let text = args.next_pos().ok_or("what is sent?")?;
+                let text = args.next_pos().ok_or("the text is missing")?;
                 self.arrive(number, format!("{text}{pad}").as_bytes())?;
             }
             "send-hex" => {
                 let number = number(&mut args)?;
-                let hex = args.next_pos().ok_or("what is sent?")?;
+                let hex = args.next_pos().ok_or("the text is missing")?;
                 let bytes = hex.split(' ').map(|byte| u8::from_str_radix(byte, 16));
                 self.arrive(number, &bytes.collect::<Result<Vec<u8>, _>>()?)?;
             }
-            "end" => {
+            "end-input" => {
                 let number = number(&mut args)?;
                 self.machine.end_input(number)?;
             }
-            "late" => self
+            "line-timeout" => self
                 .machine
                 .on_framing_error(number(&mut args)?, FramingError::LineTimeout)?,
-            "lose" => self.lose(number(&mut args)?)?,
-            "stall" => self
+            "reset" => self.reset(number(&mut args)?)?,
+            "read-timeout" => self
                 .machine
                 .close(number(&mut args)?, &CloseReason::ReadTimeout)?,
-            "reached" => self.machine.on_connected(number(&mut args)?)?,
-            "unreached" => {
+            "connected" => self.machine.on_connected(number(&mut args)?)?,
+            "connect-failed" => {
                 let refused = io::ErrorKind::ConnectionRefused.into();
                 self.machine
                     .close(number(&mut args)?, &CloseReason::ConnectFailed(refused))?;
             }
-            "unanswered" => self
+            "connect-timeout" => self
                 .machine
                 .close(number(&mut args)?, &CloseReason::ConnectTimeout)?,
             "datagram" => {
@@ -136,54 +136,54 @@ impl<R: Role> Stage<R> {
                 let text: String = lines.map(|line| format!("{line}{pad}\n")).collect();
                 self.call(|role, context| role.on_datagram(context, from, text.as_bytes()));
             }
-            "advance" => self.advance(time(args.next_pos().ok_or("how far?")?)?),
+            "advance" => self.advance(time(args.next_pos().ok_or("the time is missing")?)?),
             "wake" => {
                 let from = time(key(&mut args, "from")?)?;
                 let to = time(key(&mut args, "to")?)?;
-                let away = self.away().ok_or("there is no deadline")?;
-                if !(from..=to).contains(&away) {
-                    return Err(format!("the deadline is in {away:?}").into());
+                let left = self.time_left().ok_or("there is no deadline")?;
+                if !(from..=to).contains(&left) {
+                    return Err(format!("the deadline is in {left:?}").into());
                 }
-                self.advance(away);
+                self.advance(left);
             }
-            "deadline" => match self.away() {
-                Some(away) => writeln!(self.machine.observer.seen, "in {away:?}")?,
-                None => writeln!(self.machine.observer.seen, "none")?,
+            "deadline" => match self.time_left() {
+                Some(left) => writeln!(self.machine.observer.text, "in {left:?}")?,
+                None => writeln!(self.machine.observer.text, "none")?,
             },
-            "turn-away" => {
-                let full = match args.next_pos().ok_or("why?")? {
+            "refuse" => {
+                let full = match args.next_pos().ok_or("the limit is missing")? {
                     "connections" => ResourceLimit::Connections,
                     "address" => ResourceLimit::ConnectionsPerAddress,
-                    other => return Err(format!("{other} is no reason").into()),
+                    other => return Err(format!("{other} is not a limit").into()),
                 };
                 let mut text = Vec::new();
                 self.role().on_refuse(full, &mut text);
                 self.machine.observer.show(0, &text);
             }
             "stop" => self.call(R::drain),
-            other => return Err(format!("{other} is no command of this stage").into()),
+            other => return Err(format!("unknown command {other}").into()),
         }
         args.reject_next()
     }
 
-    /// Lets the role do something that is no matter of one connection.
+    /// Calls the role.
     pub fn call(&mut self, act: impl FnOnce(&mut R, &mut Context<'_, R>)) {
         self.machine.call(act);
     }
 
-    /// Somebody connects.
-    pub fn connect(&mut self, number: u32, from: IpAddr) -> Outcome {
+    /// A peer connects.
+    pub fn connect(&mut self, number: u32, from: IpAddr) -> StageResult {
         let port = 50_000 + u16::try_from(number)?;
         Ok(self.machine.accept(number, SocketAddr::new(from, port))?)
     }
 
     /// Bytes arrive.
-    pub fn arrive(&mut self, number: u32, bytes: &[u8]) -> Outcome {
+    pub fn arrive(&mut self, number: u32, bytes: &[u8]) -> StageResult {
         Ok(self.machine.receive(number, bytes)?)
     }
 
-    /// A connection breaks.
-    pub fn lose(&mut self, number: u32) -> Outcome {
+    /// A connection is reset.
+    pub fn reset(&mut self, number: u32) -> StageResult {
         let reset = io::ErrorKind::ConnectionReset.into();
         Ok(self
             .machine
@@ -194,8 +194,8 @@ impl<R: Role> Stage<R> {
         self.machine.is_connected(number)
     }
 
-    /// How far away the next deadline is.
-    fn away(&self) -> Option<Duration> {
+    /// The time until the next deadline; zero if work waits.
+    fn time_left(&self) -> Option<Duration> {
         if self.role().has_work() {
             return Some(Duration::ZERO);
         }
@@ -205,12 +205,15 @@ impl<R: Role> Stage<R> {
 
     pub fn advance(&mut self, by: Duration) {
         let end = self.machine.now + by;
-        let mut ticks = 0;
-        while let Some(away) = self.away().filter(|away| self.machine.now + *away <= end) {
-            ticks = if away.is_zero() { ticks + 1 } else { 1 };
-            assert!(ticks <= TICKS_AT_ONCE, "a deadline is never met");
-            self.machine.now += away;
-            self.machine.observer.seen.push_str("tick\n");
+        let mut fired = 0;
+        while let Some(left) = self
+            .time_left()
+            .filter(|left| self.machine.now + *left <= end)
+        {
+            fired = if left.is_zero() { fired + 1 } else { 1 };
+            assert!(fired <= MAX_FIRED, "timers fire for ever");
+            self.machine.now += left;
+            self.machine.observer.text.push_str("timer\n");
             self.call(R::on_timer);
         }
         self.machine.now = end;
@@ -235,66 +238,69 @@ impl<F> Observer<F> for Transcript<F> {
                 let file = (self.show_file)(&file);
                 format!("{to} < {length} bytes of {file} from {offset}")
             }
-            Event::IdleAllowed { number } => format!("{number} is kept"),
-            Event::ReplyExpected { number } => format!("{number} owes an answer"),
+            Event::IdleAllowed { number } => format!("{number} may idle"),
+            Event::ReplyExpected { number } => format!("{number} expects a reply"),
             Event::Connecting {
                 number,
                 address,
                 session,
-            } => format!("{number} dials {address} ({session})"),
+            } => format!("{number} connects to {address} ({session})"),
             Event::Closed {
                 number,
                 reason,
                 session,
-            } => format!("{number} is over: {reason} ({session})"),
-            Event::ShutDown => "stops".to_owned(),
-            Event::LoopStopped => "finished".to_owned(),
+            } => format!("{number} closed: {reason} ({session})"),
+            Event::ShutDown => "shuts down".to_owned(),
+            Event::LoopStopped => "loop stops".to_owned(),
         };
-        self.seen.push_str(&line);
-        self.seen.push('\n');
+        self.text.push_str(&line);
+        self.text.push('\n');
     }
 }
 
 impl<F> Transcript<F> {
-    /// What the role has told its user comes before what it wants next.
+    /// Appends the lines of the user: they come before the next action.
     fn append_user_events(&mut self) {
         // Writing to a String cannot fail.
         for warning in warnings::take() {
-            let _ = writeln!(self.seen, "warning: {warning}");
+            let _ = writeln!(self.text, "warning: {warning}");
         }
-        for news in self.news.try_iter() {
-            let _ = writeln!(self.seen, "{news}");
+        for line in self.user_lines.try_iter() {
+            let _ = writeln!(self.text, "{line}");
         }
     }
 
-    /// Shows what a connection is sent; what has no end of line is quoted.
+    /// Prints bytes that are sent; a line without a line ending is quoted.
     fn show(&mut self, to: impl fmt::Display, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         for line in text.split_inclusive('\n') {
             let _ = match line.strip_suffix('\n') {
-                Some(line) => writeln!(self.seen, "{to} < {line}"),
-                None => writeln!(self.seen, "{to} < {line:?}"),
+                Some(line) => writeln!(self.text, "{to} < {line}"),
+                None => writeln!(self.text, "{to} < {line:?}"),
             };
         }
     }
 }
 
-fn number(args: &mut ArgumentConsumer<'_>) -> Outcome<u32> {
-    Ok(args.next_pos().ok_or("which connection?")?.parse()?)
+fn number(args: &mut ArgumentConsumer<'_>) -> StageResult<u32> {
+    Ok(args
+        .next_pos()
+        .ok_or("the connection is missing")?
+        .parse()?)
 }
 
-fn padding(args: &mut ArgumentConsumer<'_>) -> Outcome<String> {
+fn padding(args: &mut ArgumentConsumer<'_>) -> StageResult<String> {
     let count = args.take_key("pad").map_or(Ok(0), str::parse)?;
     Ok(" ".repeat(count))
 }
 
-fn key<'a>(args: &mut ArgumentConsumer<'a>, key: &str) -> Outcome<&'a str> {
+fn key<'a>(args: &mut ArgumentConsumer<'a>, key: &str) -> StageResult<&'a str> {
     args.take_key(key)
         .ok_or_else(|| format!("{key} is missing").into())
 }
 
 /// Reads `20s`, `59.999s` or `1ms`.
-pub fn time(text: &str) -> Outcome<Duration> {
+pub fn time(text: &str) -> StageResult<Duration> {
     if let Some(millis) = text.strip_suffix("ms") {
         return Ok(Duration::from_millis(millis.parse()?));
     }
@@ -302,8 +308,8 @@ pub fn time(text: &str) -> Outcome<Duration> {
     Ok(Duration::try_from_secs_f64(seconds.parse()?)?)
 }
 
-/// Of a long answer the first two lines and the last one.
-pub fn brief(answer: &str) -> String {
+/// The first two lines and the last line of a long answer.
+pub fn abbreviate(answer: &str) -> String {
     let lines: Vec<&str> = answer.lines().collect();
     match lines.as_slice() {
         [head, first, .., last] => format!("{head}\n{first}\n... {}\n{last}", lines.len() - 3),

@@ -1,36 +1,36 @@
-//! What a role warns of is a part of the story.
+//! The warnings of a role, as a part of its script.
 
 use std::cell::RefCell;
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-/// Keeps warnings for the thread that they were made on: that of the script.
-struct Keeper;
+/// Stores warnings by thread, and with it by script.
+struct WarningLog;
 
 thread_local! {
-    static KEPT: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static WARNINGS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Log for Keeper {
+impl Log for WarningLog {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn log(&self, record: &Record<'_>) {
-        KEPT.with_borrow_mut(|kept| kept.push(record.args().to_string()));
+        WARNINGS.with_borrow_mut(|warnings| warnings.push(record.args().to_string()));
     }
 
     fn flush(&self) {}
 }
 
-/// From now on warnings are kept.
-pub fn keep() {
-    // Another script has done it already, perhaps.
-    let _ = log::set_logger(&Keeper);
+/// Stores the warnings from now on.
+pub fn install() {
+    // It fails if another script has done it already.
+    let _ = log::set_logger(&WarningLog);
     log::set_max_level(LevelFilter::Warn);
 }
 
-/// Those since the last time.
+/// Takes the warnings since the last call.
 pub fn take() -> Vec<String> {
-    KEPT.take()
+    WARNINGS.take()
 }

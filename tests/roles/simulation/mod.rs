@@ -1,29 +1,32 @@
-//! The large simulation: many nodes and clients and a relay on the virtual
-//! clock, while peers come and go, relays die and connections break.
+//! The large simulation: many nodes, many clients and a relay on a virtual clock, while
+//! peers come and go, relays fail and connections break.
 //!
-//! - [`network`] joins the machines; there are no sockets.
-//! - [`watched`] is the relay beside its [`model`]: after everything that it
-//!   hears its directory and its index must be those of the model.
-//! - [`reader`] is a client's user, who gets a content that the node had, or a
-//!   clear word that he gets none.
-//! - Here is what happens at random. When all has calmed down the index must be
-//!   whole: the files of the living nodes, no more and no less.
+//! - [`network`] connects the machines, without sockets.
+//! - [`checked_relay`] is the relay beside its [`model`]: after each request, its
+//!   directory and its index must equal those of the model.
+//! - [`checking_user`] is a client's user, who must get a content that the node had, or
+//!   a definite failure.
+//! - This file has the random steps. After each lossy phase the network recovers, and
+//!   the index must hold exactly the files of the running nodes.
 //!
-//! All comes from one seed, which is printed if it fails. To play it again, or
-//! to play many for as long as one likes:
+//! Everything follows from one seed, which is printed on failure. To repeat a seed, or to
+//! run many:
 //!
 //! ```sh
 //! PEERLINE_SEEDS=7 cargo test --test roles simulation
 //! PEERLINE_SEEDS=100..1000 cargo test --test roles simulation::the -- --nocapture
 //! ```
 
+mod checked_relay;
+mod checking_user;
+mod checks;
+mod host;
+mod link;
 mod model;
 mod network;
-mod reader;
-mod watched;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::rc::Rc;
@@ -36,19 +39,20 @@ use peerline::node::{Node, Registrar};
 use peerline::protocol::{ClaimedIp, ContentHash, FileName, MaybeHash, NodeAddress, Port};
 use peerline::relay::Relay;
 
+use self::checked_relay::CheckedRelay;
+use self::checking_user::{CheckingUser, History};
+use self::link::{Conditions, HostId};
 use self::model::{Model, PastEpochs};
-use self::network::{HostId, Network, Weather};
-use self::reader::{History, Reader};
-use self::watched::Watched;
+use self::network::Network;
 use crate::machine::Machine;
 use crate::memory::{Entry, Files, Memory};
 use crate::relay::defaults;
 
 const RELAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 4000);
-/// The default of the relay.
+/// The relay's default lease.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// All that nodes may share.
+/// All names that nodes may share.
 const NAMES: [&str; 8] = [
     "a",
     "bee",
@@ -60,21 +64,21 @@ const NAMES: [&str; 8] = [
     "ß",
 ];
 
-const STORM: Weather = Weather {
+const LOSSY: Conditions = Conditions {
     delay: Duration::from_millis(200),
-    late: 0.01,
-    cut: 0.2,
-    lost: 0.05,
+    late_chance: 0.01,
+    break_chance: 0.2,
+    lost_chance: 0.05,
 };
-const CALM: Weather = Weather {
+const GOOD: Conditions = Conditions {
     delay: Duration::from_millis(20),
-    late: 0.0,
-    cut: 0.0,
-    lost: 0.0,
+    late_chance: 0.0,
+    break_chance: 0.0,
+    lost_chance: 0.0,
 };
 
-/// How often it storms, and how much happens at random each time.
-const STORMS: u32 = 5;
+/// The number of lossy phases, and of random steps in each.
+const PHASES: u32 = 5;
 const STEPS: u32 = 80;
 
 struct World {
@@ -85,11 +89,11 @@ struct World {
     past_epochs: PastEpochs,
     sites: Vec<Site>,
     clients: Vec<HostId>,
-    /// Nodes that were told to stop, and the end of their patience.
+    /// Stopping nodes, and when they are removed at the latest.
     leaving: Vec<(HostId, Instant)>,
 }
 
-/// Where a node may run. Its folder outlives the process.
+/// A place where a node may run. Its files outlive the process.
 struct Site {
     address: NodeAddress,
     node: Option<HostId>,
@@ -97,10 +101,10 @@ struct Site {
     contents: BTreeMap<&'static str, String>,
 }
 
-/// What a play came to.
+/// The counts of one run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Tally {
-    happenings: u64,
+struct Summary {
+    events: u64,
     fetched: u64,
     refused: u64,
 }
@@ -124,7 +128,7 @@ impl World {
         });
         let clock = Rc::new(Cell::new(Instant::now()));
         Self {
-            network: Network::new(Rc::clone(&clock), seed, STORM),
+            network: Network::new(Rc::clone(&clock), seed, LOSSY),
             rng: Rng::with_seed(seed),
             history: Rc::new(RefCell::new(History::new(clock))),
             relay: None,
@@ -135,18 +139,18 @@ impl World {
         }
     }
 
-    /// Plays storms, each with the calm after it.
-    fn play(&mut self) -> Tally {
-        for _ in 0..STORMS {
-            self.network.weather = STORM;
+    /// Runs the lossy phases, each with a recovery.
+    fn run(&mut self) -> Summary {
+        for _ in 0..PHASES {
+            self.network.conditions = LOSSY;
             for _ in 0..STEPS {
                 self.step();
             }
-            self.calm_down();
+            self.settle_network();
         }
         let history = self.history.borrow();
-        Tally {
-            happenings: self.network.happenings(),
+        Summary {
+            events: self.network.event_count(),
             fetched: history.fetched,
             refused: history.refused,
         }
@@ -156,11 +160,11 @@ impl World {
         let site = self.rng.usize(0..self.sites.len());
         match self.rng.u32(0..100) {
             0..10 if self.relay.is_none() => self.relay_starts(),
-            0..2 => self.relay_dies(),
+            0..2 => self.relay_crashes(),
             2..12 => self.node_starts(site),
-            12..15 => self.node_leaves(site),
-            15..18 => self.node_dies(site),
-            18..22 => self.node_comes_back(site),
+            12..15 => self.node_stops(site),
+            15..18 => self.node_crashes(site),
+            18..22 => self.node_restarts(site),
             22..55 => self.file_changes(site),
             55..70 => self.client_starts(),
             _ => {
@@ -182,7 +186,7 @@ impl World {
             goes_on
         });
         self.leaving.retain(|(node, until)| {
-            let goes_on = !network.is_alone(*node) && network.now() < *until;
+            let goes_on = !network.has_no_connections(*node) && network.now() < *until;
             if !goes_on {
                 network.remove(*node, true);
             }
@@ -199,15 +203,15 @@ impl World {
         let relay = Relay::new(settings, secret, now);
         // Some relays are of an older version.
         let has_epochs = self.rng.bool();
-        let relay = Watched::new(relay, Rc::clone(&model), has_epochs, now, &NAMES);
+        let relay = CheckedRelay::new(relay, Rc::clone(&model), has_epochs, now, &NAMES);
         let host = self.network.add(RELAY.ip(), Some(RELAY.port()), relay);
         self.relay = Some((host, model));
     }
 
-    fn relay_dies(&mut self) {
+    fn relay_crashes(&mut self) {
         if let Some((relay, _)) = self.relay.take() {
-            let says_so = self.rng.bool();
-            self.network.remove(relay, says_so);
+            let is_graceful = self.rng.bool();
+            self.network.remove(relay, is_graceful);
         }
     }
 
@@ -230,7 +234,7 @@ impl World {
         site.node = Some(self.network.add(ip, Some(port.get()), machine));
     }
 
-    fn node_leaves(&mut self, site: usize) {
+    fn node_stops(&mut self, site: usize) {
         let site = &mut self.sites[site];
         if let Some(node) = site.node.take() {
             self.history.borrow_mut().lose(site.address);
@@ -240,7 +244,7 @@ impl World {
         }
     }
 
-    fn node_dies(&mut self, site: usize) {
+    fn node_crashes(&mut self, site: usize) {
         let site = &mut self.sites[site];
         if let Some(node) = site.node.take() {
             self.history.borrow_mut().lose(site.address);
@@ -248,10 +252,9 @@ impl World {
         }
     }
 
-    /// It dies and is started again, perhaps with other files, before the relay
-    /// has forgotten it.
-    fn node_comes_back(&mut self, site: usize) {
-        self.node_dies(site);
+    /// A node crashes and restarts, perhaps with other files, before its lease ends.
+    fn node_restarts(&mut self, site: usize) {
+        self.node_crashes(site);
         for _ in 0..self.rng.u32(0..4) {
             self.file_changes(site);
         }
@@ -260,7 +263,7 @@ impl World {
         self.node_starts(site);
     }
 
-    /// A file appears, becomes another one or vanishes, or its hash is found.
+    /// A file appears, changes or vanishes, or its hash becomes known.
     fn file_changes(&mut self, site: usize) {
         let site = &mut self.sites[site];
         let name = self.rng.choice(NAMES).expect("there are names");
@@ -290,7 +293,7 @@ impl World {
             }
             // Some changes are only seen at the next renewal.
             if self.rng.f64() < 0.8 {
-                self.network.notice(node);
+                self.network.notify_external(node);
             }
         }
     }
@@ -312,8 +315,8 @@ impl World {
     }
 
     fn start_client(&mut self, task: Task) {
-        let reader = Reader::new(Rc::clone(&self.history));
-        let client = Client::new(reader, vec![RELAY], 100, task);
+        let checking_user = CheckingUser::new(Rc::clone(&self.history));
+        let client = Client::new(checking_user, vec![RELAY], 100, task);
         let ip = match self.rng.u8(0..4) {
             0 => Ipv4Addr::LOCALHOST,
             number => Ipv4Addr::new(198, 51, 100, number),
@@ -322,72 +325,13 @@ impl World {
         let host = self.network.add(ip.into(), None, machine);
         self.clients.push(host);
     }
-
-    /// No connection breaks any more, and nobody comes or goes.
-    fn calm_down(&mut self) {
-        self.network.weather = CALM;
-        if self.relay.is_none() {
-            self.relay_starts();
-        }
-        // What was late has arrived, and who was away has tried again.
-        self.pass(Duration::from_secs(65));
-        assert_eq!(self.clients, [], "all clients have come to an end");
-        // One renewal.
-        self.pass(LEASE / 3 + Duration::from_secs(1));
-        let (known, shared) = (self.known(), self.shared());
-        for (node, files) in &shared {
-            assert_eq!(known.get(node), Some(files), "the files of {node}");
-        }
-        // The dead are forgotten, be it that their last word came late.
-        self.pass(2 * LEASE);
-        assert_eq!(self.known(), shared);
-        self.all_can_be_fetched();
-    }
-
-    /// What the relay knows.
-    fn known(&self) -> BTreeMap<String, BTreeMap<String, String>> {
-        let (_, model) = self.relay.as_ref().expect("it runs");
-        model.borrow().index()
-    }
-
-    /// What there is.
-    fn shared(&self) -> BTreeMap<String, BTreeMap<String, String>> {
-        let living = self.sites.iter().filter(|site| site.node.is_some());
-        let of = |site: &Site| {
-            let files = site.files.borrow();
-            let files = files.after(None);
-            let files = files.map(|(name, size, hash)| (name.to_owned(), format!("{size} {hash}")));
-            (site.address.to_string(), files.collect())
-        };
-        living.map(of).collect()
-    }
-
-    fn all_can_be_fetched(&mut self) {
-        let mut contents: BTreeMap<String, BTreeSet<ContentHash>> = BTreeMap::new();
-        // On loopback the relay is not believed.
-        let believed = |site: &&Site| site.node.is_some() && !site.address.is_loopback();
-        for site in self.sites.iter().filter(believed) {
-            for (name, _, hash) in site.files.borrow().after(None) {
-                contents.entry(name.to_owned()).or_default().extend(hash.0);
-            }
-        }
-        for (name, hashes) in contents {
-            let wanted = hashes.first().copied().filter(|_| hashes.len() > 1);
-            let name = FileName::parse(&name).expect("a name").into_owned();
-            let before = self.history.borrow().fetched;
-            self.start_client(Task::Get([name.clone()].into(), wanted));
-            self.pass(Duration::from_secs(10));
-            let fetched = self.history.borrow().fetched;
-            assert_eq!(fetched, before + 1, "{name} is fetched");
-        }
-    }
 }
 
 fn hash(content: &str) -> ContentHash {
     ContentHash(*blake3::hash(content.as_bytes()).as_bytes())
 }
 
-/// Says which seed it was.
+/// Prints the seed when a test fails.
 struct Seed(u64);
 
 impl Drop for Seed {
@@ -398,9 +342,9 @@ impl Drop for Seed {
     }
 }
 
-fn play(seed: u64) -> Tally {
+fn run(seed: u64) -> Summary {
     let seed = Seed(seed);
-    World::new(seed.0).play()
+    World::new(seed.0).run()
 }
 
 /// `7`, or `100..200`.
@@ -413,25 +357,25 @@ fn seeds(text: &str) -> Range<u64> {
 }
 
 #[test]
-fn the_index_is_always_that_of_the_model_and_whole_when_all_is_calm() {
+fn the_index_equals_the_model_and_is_complete_after_recovery() {
     match std::env::var("PEERLINE_SEEDS") {
         Ok(text) => {
             for seed in seeds(&text) {
-                let began = Instant::now();
-                let tally = play(seed);
-                eprintln!("{seed}: {tally:?} in {:?}", began.elapsed());
+                let started = Instant::now();
+                let summary = run(seed);
+                eprintln!("{seed}: {summary:?} in {:?}", started.elapsed());
             }
         }
         Err(_) => {
             (0..6).for_each(|seed| {
-                play(seed);
+                run(seed);
             });
-            play(fastrand::u64(..));
+            run(fastrand::u64(..));
         }
     }
 }
 
 #[test]
-fn a_seed_is_the_whole_story() {
-    assert_eq!(play(1), play(1));
+fn a_seed_determines_the_run() {
+    assert_eq!(run(1), run(1));
 }

@@ -1,6 +1,6 @@
-//! What a relay must answer, as `protocol.md` has it and in the plainest way: a
-//! list of nodes, each with its files. It shares no code with the relay and is
-//! as slow as it likes.
+//! A model of the relay as `protocol.md` specifies it, in the simplest form: a list of
+//! nodes, each with its files. The model shares no code with the relay, and need not be
+//! fast.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 pub struct Model {
     lease: Duration,
-    /// In the order in which they first registered.
+    /// In the order of their first registration.
     nodes: Vec<Node>,
     registrations: u64,
     past_epochs: PastEpochs,
@@ -24,7 +24,7 @@ struct Node {
     address: String,
     on_loopback: bool,
     until: Instant,
-    /// Which registration was the last whose asker told its files.
+    /// The newest registration whose connection announced files.
     last_announcer: u64,
     /// Size and hash by name.
     files: BTreeMap<String, String>,
@@ -32,14 +32,14 @@ struct Node {
     epoch: Option<String>,
 }
 
-/// Somebody who asks.
-pub struct PromptHandle {
+/// A connection to the relay.
+pub struct ModelClient {
     pub ip: IpAddr,
-    /// The node for which he speaks, and by which registration.
+    /// The node that this connection registered, and the number of the registration.
     subject: Option<(String, u64)>,
 }
 
-impl PromptHandle {
+impl ModelClient {
     pub fn new(ip: IpAddr) -> Self {
         Self { ip, subject: None }
     }
@@ -78,31 +78,31 @@ impl Model {
             .collect()
     }
 
-    /// The lines of the answer. Of those below a list's head the order is open,
-    /// but for `LIST`.
-    pub fn answer(&mut self, now: Instant, asker: &mut PromptHandle, line: &str) -> Vec<String> {
+    /// The lines of the reply. Below the head of a list their order is open, except for
+    /// `LIST`.
+    pub fn answer(&mut self, now: Instant, client: &mut ModelClient, line: &str) -> Vec<String> {
         self.nodes.retain(|node| node.until > now);
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         match verb {
-            "REGISTER" => vec![self.register(now, asker, rest)],
-            "UNREGISTER" => vec![self.unregister(asker, rest)],
+            "REGISTER" => vec![self.register(now, client, rest)],
+            "UNREGISTER" => vec![self.unregister(client, rest)],
             "SHARE" => {
                 let mut fields = rest.splitn(3, ' ');
                 let mut field = || fields.next().expect("size, hash and name").to_owned();
                 let content = format!("{} {}", field(), field());
                 let name = field();
-                vec![self.change(asker, |files| {
+                vec![self.change(client, |files| {
                     files.insert(name, content);
                     true
                 })]
             }
-            "UNSHARE" => vec![self.change(asker, |files| files.remove(rest).is_some())],
+            "UNSHARE" => vec![self.change(client, |files| files.remove(rest).is_some())],
             "LIST" => {
-                let nodes = self.seen_by(asker).map(|node| node.address.clone());
+                let nodes = self.seen_by(client).map(|node| node.address.clone());
                 list("NODES", "", nodes.collect())
             }
             "FIND" => {
-                let holders = self.seen_by(asker).filter_map(|node| {
+                let holders = self.seen_by(client).filter_map(|node| {
                     let content = node.files.get(rest)?;
                     Some(format!("{} {content}", node.address))
                 });
@@ -114,7 +114,7 @@ impl Model {
             "SEARCH" => {
                 let mut found: BTreeMap<(&str, &str), u32> = BTreeMap::new();
                 let text = rest.to_lowercase();
-                for (name, content) in self.seen_by(asker).flat_map(|node| &node.files) {
+                for (name, content) in self.seen_by(client).flat_map(|node| &node.files) {
                     if name.to_lowercase().contains(&text) {
                         *found.entry((name, content)).or_default() += 1;
                     }
@@ -126,12 +126,12 @@ impl Model {
                 let total = format!(" {}", lines.len());
                 list("FILES", &total, lines)
             }
-            _ => panic!("nobody here asks {line:?}"),
+            _ => panic!("unexpected request {line:?}"),
         }
     }
 
-    fn seen_by(&self, asker: &PromptHandle) -> impl Iterator<Item = &Node> {
-        let on_loopback = asker.ip.is_loopback();
+    fn seen_by(&self, client: &ModelClient) -> impl Iterator<Item = &Node> {
+        let on_loopback = client.ip.is_loopback();
         self.nodes
             .iter()
             .filter(move |node| on_loopback || !node.on_loopback)
@@ -141,12 +141,12 @@ impl Model {
         self.nodes.iter_mut().find(|node| node.address == address)
     }
 
-    fn register(&mut self, now: Instant, asker: &mut PromptHandle, claim: &str) -> String {
+    fn register(&mut self, now: Instant, client: &mut ModelClient, claim: &str) -> String {
         let (lease, until) = (self.lease.as_secs(), now + self.lease);
-        let address = claimed(asker, claim);
+        let address = claimed(client, claim);
         self.registrations += 1;
         let number = self.registrations;
-        asker.subject = Some((address.clone(), number));
+        client.subject = Some((address.clone(), number));
         let files = match self.node(&address) {
             Some(node) => {
                 node.until = until;
@@ -155,7 +155,7 @@ impl Model {
             None => {
                 self.nodes.push(Node {
                     address: address.clone(),
-                    on_loopback: asker.ip.is_loopback(),
+                    on_loopback: client.ip.is_loopback(),
                     until,
                     last_announcer: number,
                     files: BTreeMap::new(),
@@ -167,8 +167,8 @@ impl Model {
         format!("OK {lease} {address} {files}")
     }
 
-    fn unregister(&mut self, asker: &PromptHandle, claim: &str) -> String {
-        let address = claimed(asker, claim);
+    fn unregister(&mut self, client: &ModelClient, claim: &str) -> String {
+        let address = claimed(client, claim);
         let before = self.nodes.len();
         self.nodes.retain(|node| node.address != address);
         if self.nodes.len() < before {
@@ -180,10 +180,10 @@ impl Model {
 
     fn change(
         &mut self,
-        asker: &PromptHandle,
+        client: &ModelClient,
         act: impl FnOnce(&mut BTreeMap<String, String>) -> bool,
     ) -> String {
-        let (subject, number) = asker.subject.clone().unwrap_or_default();
+        let (subject, number) = client.subject.clone().unwrap_or_default();
         let announcing_node = self
             .node(&subject)
             .filter(|node| node.last_announcer <= number);
@@ -199,15 +199,15 @@ impl Model {
     }
 }
 
-/// Whether a line is no mere question.
+/// Whether a request may change the directory or the index.
 pub fn may_change(line: &str) -> bool {
     let verbs = ["REGISTER", "UNREGISTER", "SHARE", "UNSHARE"];
     verbs.iter().any(|verb| line.starts_with(verb))
 }
 
-/// Everybody here registers `* port`.
-fn claimed(asker: &PromptHandle, claim: &str) -> String {
-    claim.replace('*', &asker.ip.to_string())
+/// The address of a registration; all of them here are `* port`.
+fn claimed(client: &ModelClient, claim: &str) -> String {
+    claim.replace('*', &client.ip.to_string())
 }
 
 fn list(word: &str, total: &str, lines: Vec<String>) -> Vec<String> {

@@ -1,6 +1,6 @@
-//! The relay beside its model. Whatever it is asked, the model is asked as well,
-//! and both must say the same; and whenever it may have changed, two observers
-//! look at all of it.
+//! The relay beside its model. Each request goes to both, and their replies must be
+//! equal. After each request that may have changed something, two observers compare all
+//! lists.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,37 +13,37 @@ use std::time::Instant;
 use peerline::close_reason::CloseReason;
 use peerline::relay::Relay;
 
-use super::model::{Model, PromptHandle, may_change};
-use super::network::{Plays, Wish};
+use super::host::{Host, HostAction};
+use super::model::{Model, ModelClient, may_change};
 use crate::machine::{Event, Machine};
 
-/// One who sees nodes on loopback, and one who does not.
+/// One observer sees the nodes on loopback, the other does not.
 const OBSERVERS: [(u32, IpAddr); 2] = [
     (1, IpAddr::V4(Ipv4Addr::LOCALHOST)),
     (2, IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1))),
 ];
 
-pub struct Watched {
+pub struct CheckedRelay {
     relay: Machine<Relay, Vec<Event<OwnedFd>>>,
     model: Rc<RefCell<Model>>,
-    askers: BTreeMap<u32, Conversation>,
-    /// What observers ask.
-    questions: String,
-    /// Something was said since they asked that may have changed something.
-    changed: bool,
-    wishes: Vec<Wish>,
+    clients: BTreeMap<u32, ClientState>,
+    /// The requests of the observers.
+    queries: String,
+    /// A request since the last comparison may have changed something.
+    may_have_changed: bool,
+    actions: Vec<HostAction>,
     /// Whether it sends epochs, as relays of older versions do not.
     has_epochs: bool,
 }
 
-struct Conversation {
-    asker: PromptHandle,
-    /// The last line, as far as it has come.
-    begun: Vec<u8>,
+struct ClientState {
+    client: ModelClient,
+    /// The beginning of a line whose end has not arrived.
+    unfinished: Vec<u8>,
 }
 
-impl Watched {
-    /// A relay that has just started. `names` are those that nodes may share.
+impl CheckedRelay {
+    /// A relay that has just started. `names` are all names that nodes may share.
     pub fn new(
         relay: Relay,
         model: Rc<RefCell<Model>>,
@@ -51,49 +51,50 @@ impl Watched {
         now: Instant,
         names: &[&str],
     ) -> Self {
-        let mut watched = Self {
+        let mut checked_relay = Self {
             relay: Machine::new(relay, now, Vec::new()),
             model,
-            askers: BTreeMap::new(),
-            questions: "LIST\nSEARCH\nSEARCH E\n".to_owned(),
-            changed: true,
-            wishes: Vec::new(),
+            clients: BTreeMap::new(),
+            queries: "LIST\nSEARCH\nSEARCH E\n".to_owned(),
+            may_have_changed: true,
+            actions: Vec::new(),
             has_epochs,
         };
         let finds = names.iter().map(|name| format!("FIND {name}\n"));
-        watched.questions.extend(finds);
+        checked_relay.queries.extend(finds);
         for (number, ip) in OBSERVERS {
-            watched.connect(number, SocketAddr::new(ip, 50_000));
+            checked_relay.connect(number, SocketAddr::new(ip, 50_000));
         }
-        watched
+        checked_relay
     }
 
     fn connect(&mut self, number: u32, from: SocketAddr) {
         self.relay.accept(number, from).expect("a new number");
-        let conversation = Conversation {
-            asker: PromptHandle::new(from.ip()),
-            begun: Vec::new(),
+        let state = ClientState {
+            client: ModelClient::new(from.ip()),
+            unfinished: Vec::new(),
         };
-        self.askers.insert(number, conversation);
+        self.clients.insert(number, state);
     }
 
-    /// Lets both hear the lines; returns what the relay says.
-    fn ask(&mut self, number: u32, bytes: &[u8]) -> Vec<Wish> {
-        Plays::arrive(&mut self.relay, number, bytes);
-        let mut said = Plays::wishes(&mut self.relay);
+    /// Sends lines to both; returns the actions of the relay.
+    fn query(&mut self, number: u32, bytes: &[u8]) -> Vec<HostAction> {
+        Host::receive(&mut self.relay, number, bytes);
+        let mut replies = Host::take_actions(&mut self.relay);
         let now = self.relay.now;
-        let Conversation { asker, begun } = self.askers.get_mut(&number).expect("it is there");
-        begun.extend_from_slice(bytes);
-        let whole = begun
+        let ClientState { client, unfinished } =
+            self.clients.get_mut(&number).expect("it is there");
+        unfinished.extend_from_slice(bytes);
+        let whole = unfinished
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |at| at + 1);
-        let rest = begun.split_off(whole);
-        let lines = String::from_utf8(mem::replace(begun, rest)).expect("all here is text");
+        let rest = unfinished.split_off(whole);
+        let lines = String::from_utf8(mem::replace(unfinished, rest)).expect("all here is text");
         let mut answers = Vec::new();
-        for wish in &mut said {
-            if let Wish::Send(to, bytes) = wish {
-                assert_eq!(*to, number, "nobody listens here");
+        for action in &mut replies {
+            if let HostAction::Send(to, bytes) = action {
+                assert_eq!(*to, number, "no connection listens here");
                 answers.extend_from_slice(bytes);
                 if !self.has_epochs {
                     *bytes = without_epochs(bytes);
@@ -103,9 +104,9 @@ impl Watched {
         let answers = String::from_utf8(answers).expect("answers are text");
         let mut answers = answers.lines();
         for line in lines.lines() {
-            self.changed |= may_change(line);
+            self.may_have_changed |= may_change(line);
             let mut model = self.model.borrow_mut();
-            let expected = model.answer(now, asker, line);
+            let expected = model.answer(now, client, line);
             let mut answer: Vec<&str> = answers.by_ref().take(expected.len()).collect();
             if let [head] = answer.as_mut_slice()
                 && let Some((registered, address, epoch)) = split_epoch(head)
@@ -115,28 +116,28 @@ impl Watched {
             }
             assert_eq!(sorted(line, answer), sorted(line, expected), "{line}");
         }
-        assert_eq!(answers.next(), None, "more than what was asked");
-        said
+        assert_eq!(answers.next(), None, "a reply to no request");
+        replies
     }
 
-    /// Both are asked for all that they know.
-    fn look(&mut self) {
-        let questions = mem::take(&mut self.questions);
+    /// Compares all lists of both.
+    fn compare_all(&mut self) {
+        let queries = mem::take(&mut self.queries);
         for (number, _) in OBSERVERS {
-            self.ask(number, questions.as_bytes());
+            self.query(number, queries.as_bytes());
         }
-        self.questions = questions;
-        self.changed = false;
+        self.queries = queries;
+        self.may_have_changed = false;
     }
 
-    /// What is behind in the index is done, and looked at before and after.
+    /// Lets the relay finish the work on its index, and compares before and after.
     fn settle(&mut self) {
-        if self.changed {
-            self.look();
+        if self.may_have_changed {
+            self.compare_all();
         }
-        while Plays::next_deadline(&self.relay).is_some_and(|due| due <= self.relay.now) {
-            Plays::on_timer(&mut self.relay);
-            self.look();
+        while Host::next_deadline(&self.relay).is_some_and(|due| due <= self.relay.now) {
+            Host::on_timer(&mut self.relay);
+            self.compare_all();
         }
     }
 }
@@ -162,7 +163,7 @@ fn without_epochs(replies: &[u8]) -> Vec<u8> {
     lines.collect::<String>().into_bytes()
 }
 
-/// Of most lists the order is not what is looked at here.
+/// Sorts a list whose order does not matter here.
 fn sorted(line: &str, answer: Vec<impl Into<String>>) -> Vec<String> {
     let mut answer: Vec<String> = answer.into_iter().map(Into::into).collect();
     if line != "LIST" && !answer.is_empty() {
@@ -171,9 +172,9 @@ fn sorted(line: &str, answer: Vec<impl Into<String>>) -> Vec<String> {
     answer
 }
 
-impl Plays for Watched {
+impl Host for CheckedRelay {
     fn set_time(&mut self, now: Instant) {
-        Plays::set_time(&mut self.relay, now);
+        Host::set_time(&mut self.relay, now);
     }
 
     fn accept(&mut self, from: SocketAddr) -> u32 {
@@ -182,42 +183,42 @@ impl Plays for Watched {
         number
     }
 
-    fn reached(&mut self, _: u32) {
+    fn on_connected(&mut self, _: u32) {
         unreachable!("a relay dials nobody");
     }
 
-    fn arrive(&mut self, number: u32, bytes: &[u8]) {
-        let said = self.ask(number, bytes);
-        self.wishes.extend(said);
+    fn receive(&mut self, number: u32, bytes: &[u8]) {
+        let replies = self.query(number, bytes);
+        self.actions.extend(replies);
         self.settle();
     }
 
-    fn end(&mut self, number: u32) {
-        Plays::end(&mut self.relay, number);
+    fn end_input(&mut self, number: u32) {
+        Host::end_input(&mut self.relay, number);
     }
 
-    fn over(&mut self, number: u32, end: &CloseReason) {
-        Plays::over(&mut self.relay, number, end);
+    fn close(&mut self, number: u32, reason: &CloseReason) {
+        Host::close(&mut self.relay, number, reason);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        Plays::next_deadline(&self.relay)
+        Host::next_deadline(&self.relay)
     }
 
     fn on_timer(&mut self) {
-        Plays::on_timer(&mut self.relay);
+        Host::on_timer(&mut self.relay);
         self.settle();
     }
 
     fn on_external_event(&mut self) {}
 
     fn drain(&mut self) {
-        Plays::drain(&mut self.relay);
+        Host::drain(&mut self.relay);
     }
 
-    fn wishes(&mut self) -> Vec<Wish> {
-        let mut wishes = mem::take(&mut self.wishes);
-        wishes.extend(Plays::wishes(&mut self.relay));
-        wishes
+    fn take_actions(&mut self) -> Vec<HostAction> {
+        let mut actions = mem::take(&mut self.actions);
+        actions.extend(Host::take_actions(&mut self.relay));
+        actions
     }
 }

@@ -1,5 +1,5 @@
-//! The user of a client: believes nothing, and compares what he gets with what
-//! there was.
+//! The user of a client, who compares each received content with those that the node
+//! had.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,11 +11,11 @@ use peerline::protocol::{FileName, NodeAddress};
 
 use super::network::Clock;
 
-/// What was ever in a share: by node and name.
+/// All contents that were ever shared, by node and name.
 pub struct History {
     clock: Clock,
     versions: BTreeMap<(NodeAddress, String), Vec<Version>>,
-    /// Files that came, and clear answers that none will come.
+    /// The number of received files, and of definite failures.
     pub fetched: u64,
     pub refused: u64,
 }
@@ -40,7 +40,7 @@ impl History {
         self.clock.get()
     }
 
-    /// From now on the node has this content under the name, or none.
+    /// Records the node's content under a name from now on, or that there is none.
     pub fn put(&mut self, node: NodeAddress, name: &str, content: Option<&str>) {
         let now = self.now();
         let versions = self.versions.entry((node, name.to_owned())).or_default();
@@ -54,7 +54,7 @@ impl History {
         }));
     }
 
-    /// The node is no more.
+    /// Records that a node is gone.
     pub fn lose(&mut self, node: NodeAddress) {
         let now = self.now();
         let its = self.versions.iter_mut().filter(|((of, _), _)| *of == node);
@@ -68,14 +68,14 @@ impl History {
         self.versions.get(&key).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether the node had this content at some time since.
+    /// Whether the node had this content at some time from `since` on.
     fn had(&self, node: NodeAddress, name: &str, content: &str, since: Instant) -> bool {
         let versions = self.versions(node, name).iter();
         let mut since_then = versions.filter(|version| version.to.is_none_or(|to| to >= since));
         since_then.any(|version| version.content == content)
     }
 
-    /// Whether the node has had the file all the time since.
+    /// Whether the node has had the file all the time from `since` on.
     fn has_had(&self, node: NodeAddress, name: &str, since: Instant) -> bool {
         let mut covered = since;
         for version in self.versions(node, name) {
@@ -89,36 +89,36 @@ impl History {
     }
 }
 
-pub struct Reader {
+pub struct CheckingUser {
     pub history: Rc<RefCell<History>>,
-    asked: Option<(NodeAddress, String, Instant)>,
+    attempt: Option<(NodeAddress, String, Instant)>,
     received: Vec<u8>,
     size: u64,
 }
 
-impl Reader {
+impl CheckingUser {
     pub fn new(history: Rc<RefCell<History>>) -> Self {
         Self {
             history,
-            asked: None,
+            attempt: None,
             received: Vec::new(),
             size: 0,
         }
     }
 }
 
-impl User for Reader {
-    fn on_event(&mut self, news: UserEvent<'_>) {
+impl User for CheckingUser {
+    fn on_event(&mut self, event: UserEvent<'_>) {
         let mut history = self.history.borrow_mut();
-        match news {
+        match event {
             UserEvent::TryingNode { name, node, .. } => {
-                self.asked = Some((node, name.to_string(), history.now()));
+                self.attempt = Some((node, name.to_string(), history.now()));
             }
             UserEvent::NotFound(node) => {
-                let (asked, name, since) = self.asked.as_ref().expect("somebody was asked");
-                assert_eq!(*asked, node);
+                let (node_of_attempt, name, since) = self.attempt.as_ref().expect("an attempt");
+                assert_eq!(*node_of_attempt, node);
                 let has_had = history.has_had(node, name, *since);
-                assert!(!has_had, "{node} has {name} and said NOTFOUND");
+                assert!(!has_had, "{node} has {name} and replies NOTFOUND");
             }
             UserEvent::Missing { .. }
             | UserEvent::SeveralContents { .. }
@@ -152,7 +152,7 @@ impl User for Reader {
 
     fn commit(&mut self, _: JobId) -> Result<(), StoreError> {
         let mut history = self.history.borrow_mut();
-        let (node, name, since) = self.asked.as_ref().expect("somebody was asked");
+        let (node, name, since) = self.attempt.as_ref().expect("an attempt");
         assert_eq!(self.received.len() as u64, self.size, "{name} is whole");
         let content = std::str::from_utf8(&self.received).expect("all here is text");
         let had = history.had(*node, name, content, *since);
