@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::protocol::address::{AddressError, NodeAddress, Port};
 use crate::protocol::code::Code;
@@ -211,13 +212,12 @@ impl fmt::Display for Rejection {
             Self::TooManyNodesAtAddress => "too many nodes at your address; UNREGISTER some",
             Self::RegisterFirst => "REGISTER first",
             Self::TooManyFilesOfNode { files, bytes } => {
-                return write!(
-                    f,
-                    "a node may share at most {files} files and {bytes} bytes of names"
-                );
+                let (files, bytes) = (Counted(*files, "file"), Counted(*bytes, "byte"));
+                return write!(f, "a node may share at most {files} and {bytes} of names");
             }
             Self::TooManyFiles(files) => {
-                return write!(f, "all nodes together may share at most {files} files");
+                let files = Counted(*files, "file");
+                return write!(f, "all nodes together may share at most {files}");
             }
             Self::Replaced => "replaced by a newer listener",
             Self::NodeListens(node) => {
@@ -234,10 +234,8 @@ impl fmt::Display for Rejection {
                 );
             }
             Self::TooManyMessages(rate) => {
-                return write!(
-                    f,
-                    "at most {rate} messages per second; wait before the next one"
-                );
+                let messages = Counted((*rate).into(), "message");
+                return write!(f, "at most {messages} per second; wait before the next one");
             }
             Self::FileForbidden => "no permission to read the file",
             Self::FileReadFailed(why) => return write!(f, "the file cannot be read: {why}"),
