@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::counted::Counted;
 use crate::protocol::address::NodeAddress;
 use crate::protocol::reply::ReplyError;
 
@@ -75,10 +76,9 @@ impl Banner {
 /// The whole line, without its end.
 impl fmt::Display for Banner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = |count: u64| if count == 1 { "" } else { "s" };
         let files = match *self {
             Self::Relay { nodes, files } => {
-                write!(f, "OK peerline relay, {nodes} node{}", plural(nodes))?;
+                write!(f, "OK peerline relay, {}", Counted(nodes, "node"))?;
                 files
             }
             Self::Node { files } => {
@@ -86,6 +86,6 @@ impl fmt::Display for Banner {
                 files
             }
         };
-        write!(f, ", {files} file{}{END}", plural(files))
+        write!(f, ", {}{END}", Counted(files, "file"))
     }
 }

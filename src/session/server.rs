@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::counted::Counted;
 use crate::protocol::{
     NodeAddress, OtherProtocol, Port, Rejection, Request, RequestError, StatsItem, Verb, canonical,
 };
@@ -123,8 +124,7 @@ impl ServerSession {
 /// The requests so far, for the log: `3 requests, last GET`.
 impl fmt::Display for ServerSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.requests == 1 { "" } else { "s" };
-        write!(f, "{} request{plural}", self.requests)?;
+        Counted(self.requests.into(), "request").fmt(f)?;
         match self.last_verb {
             Some(verb) => write!(f, ", last {}", verb.word()),
             None => Ok(()),
