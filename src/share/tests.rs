@@ -217,7 +217,7 @@ fn add_refuses_what_cannot_be_shared_with_a_reason() {
         ),
         (
             "b\\c",
-            "a file name has no control character and no backslash",
+            "a file name must not contain control characters or backslashes",
         ),
         (
             "else/own",
