@@ -38,7 +38,7 @@ fn parse_request(line: &str) -> Request<'_> {
     Request::parse(black_box(line).as_bytes()).expect("a good line")
 }
 
-#[divan::bench(args = ["PONG", "FOUND 1024", "OK 60 203.0.113.7 40001 0"])]
+#[divan::bench(args = ["PONG", "FOUND 1024", "OK 60 203.0.113.7 40001 0 1111111111"])]
 fn parse_reply(line: &str) -> Reply<'_> {
     Reply::parse(black_box(line).as_bytes()).expect("a good line")
 }

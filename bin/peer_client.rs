@@ -1,10 +1,9 @@
-//! A client of a Peerline network. See `peerline::cli::client`.
+//! A client of a Peerline network.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use peerline::cli::{client, exit_code};
+use peerline::cli::{self, ClientArgs};
 
 fn main() -> ExitCode {
-    exit_code("peer-client", client::run(&client::ClientArgs::parse()))
+    cli::main::<ClientArgs>()
 }

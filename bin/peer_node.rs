@@ -1,10 +1,9 @@
-//! A node of a Peerline network. See `peerline::cli::node`.
+//! A node of a Peerline network.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use peerline::cli::{exit_code, node};
+use peerline::cli::{self, NodeArgs};
 
 fn main() -> ExitCode {
-    exit_code("peer-node", node::run(&node::NodeArgs::parse()))
+    cli::main::<NodeArgs>()
 }

@@ -1,10 +1,9 @@
-//! A whole Peerline network in one process. See `peerline::cli::demo`.
+//! A whole Peerline network in one process.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use peerline::cli::{demo, exit_code};
+use peerline::cli::{self, DemoArgs};
 
 fn main() -> ExitCode {
-    exit_code("peerline", demo::run(&demo::DemoArgs::parse()))
+    cli::main::<DemoArgs>()
 }

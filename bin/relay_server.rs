@@ -1,10 +1,9 @@
-//! The relay of a Peerline network. See `peerline::cli::relay`.
+//! The relay of a Peerline network.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use peerline::cli::{exit_code, relay};
+use peerline::cli::{self, RelayArgs};
 
 fn main() -> ExitCode {
-    exit_code("relay-server", relay::run(&relay::RelayArgs::parse()))
+    cli::main::<RelayArgs>()
 }

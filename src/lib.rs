@@ -12,22 +12,24 @@
 //! - [`jobs`], [`relay_link`]: what node and client have in common.
 //! - [`session`]: bytes into requests and responses. No I/O.
 //! - [`role`]: what the loop and the three programs agree on.
-//! - [`logging`], [`limits`], [`exit`]: log lines, limits, exit codes.
+//! - [`logging`], [`limits`]: log lines, limits.
 //! - [`close_reason`], [`protocol`]: why a connection ends, and all text on the wire.
-//! - [`timers`], `rate_limiter`, [`escaped`], [`xdg`]: deadlines in order,
-//!   events a second, how foreign text is shown, the user's folders.
+//! - [`timers`], `rate_limiter`, [`escaped`], [`counted`], [`xdg`]: deadlines in
+//!   order, events a second, how foreign text is shown, a number with its noun, the
+//!   user's folders.
 
 pub mod cli;
 pub mod client;
 pub mod close_reason;
+pub mod counted;
 pub mod download;
 pub mod escaped;
-pub mod exit;
 pub mod jobs;
 pub mod limits;
 pub mod logging;
 pub mod node;
 pub mod protocol;
+pub mod quantity;
 pub(crate) mod rate_limiter;
 pub mod reactor;
 pub mod relay;

@@ -1,87 +1,91 @@
-//! Roles: what a relay, a node and a client decide. No I/O, no clock.
+//! The interface between the loop and the program that it runs. No I/O, no clock.
 //!
-//! A role is told what happened (a connection came, a line was heard, a
-//! deadline passed) and the time, and answers by writing to an [`Output`]. It
-//! owns no socket and opens no file, so that a test can drive it through a day
-//! in a millisecond. The one loop that really listens, in `reactor`, is generic
-//! over [`Role`].
+//! A [`Role`] receives events (a connection was accepted, a line arrived, a
+//! deadline passed) with the current time, and appends the actions that follow to
+//! an [`Output`]. A role owns no socket and opens no file, so a test can run a day
+//! of it in a millisecond. The loop in `reactor` is generic over the role.
+
+mod output;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
+
+pub use output::{Action, Output};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 
-/// A connection, for as long as the process runs: slots are used again,
-/// serials are not, so an old name never meets a new connection.
+/// Identifies a connection for the lifetime of the process: slots are reused,
+/// serials are not, so an outdated identifier never matches a newer connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ConnId {
-    /// The place in the table of connections.
+    /// The index in the table of connections.
     pub slot: u32,
-    /// How many connections there were before it.
+    /// The number of connections made before this one.
     pub serial: u32,
 }
 
-/// Somebody with whom datagrams are exchanged.
+/// The remote end of a datagram, and the local socket that reaches it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct UdpPeer {
-    /// Through which of our sockets.
+    /// The index of the local socket.
     pub socket: u32,
-    /// Where they are.
+    /// The remote address.
     pub address: SocketAddr,
 }
 
-/// The part that one program plays. The loop calls it; it never blocks.
+/// What one program decides. The loop calls a role; a role never blocks.
 pub trait Role: Sized {
-    /// What the role remembers of one connection. It prints as what was done
-    /// there, for the log.
+    /// The role's state of one connection. It prints as a summary of what the
+    /// connection did, for the log.
     type Session: fmt::Display;
     /// An open file that the loop can send.
     type File;
-    /// What other threads may tell the role.
+    /// What other threads may send to the role.
     type Message: Send + 'static;
 
     /// The loop starts.
     fn start(&mut self, context: &mut Context<'_, Self>);
 
-    /// Somebody connected.
+    /// A peer connected.
     fn on_accept(&mut self, peer: SocketAddr) -> Self::Session;
 
-    /// There is no place for somebody who connected: what to tell them.
-    fn on_refuse(&self, full: ResourceLimit, text: &mut Vec<u8>);
+    /// A peer connected and a limit leaves no room: appends the text to send before
+    /// the connection is closed.
+    fn on_refuse(&self, limit: ResourceLimit, text: &mut Vec<u8>);
 
     /// Optional CPU-cache prefetch. Receives the raw, unparsed input of a batch of
-    /// connections before any of it is handled. Must not change state.
+    /// peers before any of it is handled: a piece may begin and end within a line.
+    /// Must not change state.
     fn prefetch<'a>(&self, _arrived: impl Iterator<Item = (SocketAddr, &'a [u8])>) {}
 
-    /// Something was heard on a connection with `peer`. Answers written to it
-    /// leave together. Returns what to listen for next.
+    /// A piece of input arrived from `peer`. Answers to the pieces of one turn are
+    /// sent together. Returns what to read next.
     fn on_input(
         &mut self,
         context: &mut Context<'_, Self>,
         conn: ConnId,
         peer: SocketAddr,
         session: &mut Self::Session,
-        heard: Input<'_>,
+        input: Input<'_>,
     ) -> ReadNext;
 
-    /// A connection is over, or a dial failed.
+    /// A connection is closed, or could not be established.
     fn on_close(
         &mut self,
         context: &mut Context<'_, Self>,
         session: Self::Session,
-        end: &CloseReason,
+        reason: &CloseReason,
     );
 
-    /// A datagram came. Answer with [`Output::datagram`], or not at all.
-    fn on_datagram(&mut self, _turn: &mut Context<'_, Self>, _from: UdpPeer, _bytes: &[u8]) {}
+    /// A datagram arrived. The answer, if any, goes to [`Output::datagram`].
+    fn on_datagram(&mut self, _context: &mut Context<'_, Self>, _from: UdpPeer, _bytes: &[u8]) {}
 
-    /// Nobody takes datagrams at the other end of a socket that is connected.
-    fn on_udp_unreachable(&mut self, _turn: &mut Context<'_, Self>, _socket: u32) {}
+    /// The remote end of a connected datagram socket reports its port as closed.
+    fn on_udp_unreachable(&mut self, _context: &mut Context<'_, Self>, _socket: u32) {}
 
-    /// Whether there are conversations of ours beside those on connections: a loop
-    /// that stops lets them come to their end.
+    /// Whether requests of the role wait for responses outside of connections: a
+    /// loop that stops waits for them.
     fn has_open_requests(&self) -> bool {
         false
     }
@@ -89,85 +93,86 @@ pub trait Role: Sized {
     /// Another thread sent a message.
     fn on_message(&mut self, context: &mut Context<'_, Self>, message: Self::Message);
 
-    /// Whether work waits that needs no event: the loop then does not block.
+    /// When to call [`Role::on_timer`].
+    fn next_deadline(&self) -> Option<Instant>;
+
+    /// Whether work waits that needs no event: the loop then does not block, and calls
+    /// [`Role::on_timer`] in each round.
     fn has_work(&self) -> bool {
         false
     }
-
-    /// When to call [`Role::on_timer`].
-    fn next_deadline(&self) -> Option<Instant>;
 
     /// The deadline has passed, or work waits: a bounded part of it is done. Afterwards
     /// the next deadline is later, unless more than a bounded part was due.
     fn on_timer(&mut self, context: &mut Context<'_, Self>);
 
-    /// Something outside that the role's program watches has changed.
-    fn on_external_event(&mut self, _turn: &mut Context<'_, Self>) {}
+    /// The file descriptor that the program watches became readable.
+    fn on_external_event(&mut self, _context: &mut Context<'_, Self>) {}
 
-    /// The program is to stop: finish what is begun, begin nothing new.
+    /// The program stops: finish the requests in progress, start none.
     fn drain(&mut self, context: &mut Context<'_, Self>);
 }
 
-/// What a role hears on a connection.
+/// One piece of input of a connection.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Input<'a> {
-    /// The dial succeeded.
+    /// The outgoing connection is established.
     Connected,
-    /// The answer that [`ReadNext::Wait`] waited for is complete.
+    /// The role called [`Output::resume`] after [`ReadNext::Wait`].
     Resumed,
-    /// A whole line, without its end.
+    /// A complete line, without its line ending.
     Line(&'a [u8]),
-    /// Bytes of the body that was asked for with [`ReadNext::Body`].
+    /// Bytes of the body that [`ReadNext::Body`] announced.
     Body(&'a [u8]),
-    /// The input is broken and cannot be read on.
+    /// The input cannot be split into lines any further.
     FramingError(FramingError),
 }
 
-/// How input is broken.
+/// Why input cannot be split into lines any further.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FramingError {
-    /// The line has more bytes than allowed.
+    /// The line is longer than the limit.
     LineTooLong,
-    /// The input ended in mid-line.
+    /// The input ended within a line.
     UnexpectedEof,
-    /// A line was begun and not ended in time.
+    /// The rest of a line did not arrive in time.
     LineTimeout,
 }
 
-/// What to listen for on a connection.
+/// What to read next from a connection.
 #[derive(Debug)]
 pub enum ReadNext {
     /// A line.
     Line,
-    /// So many bytes, at least one, and then a line.
+    /// This many bytes, at least one, then a line.
     Body(u64),
-    /// Nothing until [`Output::resume`]: the answer takes longer.
+    /// Nothing until the role calls [`Output::resume`].
     Wait,
-    /// Nothing: send what was written, then close.
+    /// Nothing: send the answers so far, then close.
     Close(CloseReason),
 }
 
-/// What a role sees and may do while it is called.
+/// The surroundings of one call of a role.
 pub struct Context<'a, R: Role> {
-    /// The time.
+    /// The current time.
     pub now: Instant,
-    /// Figures about the loop.
+    /// Counters of the loop.
     pub traffic: &'a Traffic,
-    /// What it wants done.
+    /// The actions to carry out after the call.
     pub out: &'a mut Output<R>,
 }
 
-/// What passed through a loop since it started.
+/// Counters of a loop since its start.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Traffic {
     /// Connections open now.
     pub open: u64,
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections turned away because there was no place.
+    /// Connections refused because of a limit.
     pub refused: u64,
-    /// Times that something was received. What is read together is counted before
-    /// the first of it is heard.
+    /// Reads that returned bytes. The reads of a batch are counted before its input
+    /// is handled.
     pub reads: u64,
     /// Bytes received.
     pub bytes_in: u64,
@@ -175,256 +180,6 @@ pub struct Traffic {
     pub bytes_out: u64,
     /// Datagrams received.
     pub datagrams: u64,
-    /// Datagrams that could not be sent: they count as lost on the way.
+    /// Datagrams that the system did not accept for sending.
     pub datagrams_lost: u64,
-}
-
-/// What a role wants done, in order. The texts of one connection lie together
-/// in one buffer, so that a turn's answers leave with one write.
-pub struct Output<R: Role> {
-    text: Vec<u8>,
-    steps: Vec<Action<R>>,
-    /// Bytes to send that do not lie in `text`.
-    elsewhere: u64,
-}
-
-/// One thing to do.
-pub enum Action<R: Role> {
-    /// Send the text from where the text before it ended.
-    Text {
-        /// Who gets it.
-        to: ConnId,
-        /// Where it ends.
-        end: usize,
-        /// Nobody asked for it: who does not take such text is cut off.
-        unsolicited: bool,
-    },
-    /// Send a datagram: the text from where the text before it ended. Without
-    /// bytes there is none.
-    Datagram {
-        /// Who gets it.
-        to: UdpPeer,
-        /// Where it ends.
-        end: usize,
-    },
-    /// The connection waits for what others say: it may be silent for ever, as
-    /// long as the other side is alive.
-    AllowIdle {
-        /// Which.
-        conn: ConnId,
-    },
-    /// A connection that is kept waits for an answer: until it is kept again, it
-    /// must come in time.
-    ExpectReply {
-        /// Which.
-        conn: ConnId,
-    },
-    /// The answer that a connection waited for is complete.
-    Resume {
-        /// Which.
-        conn: ConnId,
-    },
-    /// Ends a connection after what was sent to it.
-    Close {
-        /// Which.
-        conn: ConnId,
-        /// Why.
-        end: CloseReason,
-    },
-    /// Send bytes that many may share.
-    Shared {
-        /// Who gets them.
-        to: ConnId,
-        /// The bytes.
-        bytes: Arc<[u8]>,
-    },
-    /// Send `length` bytes of a file from `offset` on.
-    File {
-        /// Who gets them.
-        to: ConnId,
-        /// The open file.
-        file: R::File,
-        /// The first byte.
-        offset: u64,
-        /// How many.
-        length: u64,
-    },
-    /// Connect to somebody.
-    Dial {
-        /// Where they listen.
-        address: SocketAddr,
-        /// What to remember about it.
-        session: R::Session,
-    },
-    /// The program is to stop, as if it had been told to from outside.
-    ShutDown,
-    /// The role's work is done: stop the loop.
-    StopLoop,
-}
-
-impl<R: Role> Default for Output<R> {
-    fn default() -> Self {
-        Self {
-            text: Vec::new(),
-            steps: Vec::new(),
-            elsewhere: 0,
-        }
-    }
-}
-
-impl<R: Role> Output<R> {
-    /// The buffer to append an answer to `to` to. Only append.
-    pub fn text(&mut self, to: ConnId) -> &mut Vec<u8> {
-        self.append(to, false)
-    }
-
-    /// The buffer to append text to that `to` gets without having asked.
-    pub fn unsolicited(&mut self, to: ConnId) -> &mut Vec<u8> {
-        self.append(to, true)
-    }
-
-    fn append(&mut self, to: ConnId, unsolicited: bool) -> &mut Vec<u8> {
-        let goes_on = matches!(
-            self.steps.last(),
-            Some(Action::Text { to: last, unsolicited: was, .. }) if *last == to && *was == unsolicited
-        );
-        if !goes_on {
-            // Its end is set when the next step begins.
-            let end = 0;
-            self.push(Action::Text {
-                to,
-                end,
-                unsolicited,
-            });
-        }
-        &mut self.text
-    }
-
-    /// The buffer to append a datagram to `to` to. Each call begins another one.
-    pub fn datagram(&mut self, to: UdpPeer) -> &mut Vec<u8> {
-        // Its end is set when the next step begins.
-        self.push(Action::Datagram { to, end: 0 });
-        &mut self.text
-    }
-
-    /// The buffer of the datagram that was begun last, to append to it.
-    pub fn datagram_text(&mut self) -> &mut Vec<u8> {
-        &mut self.text
-    }
-
-    /// Lets a connection be silent for as long as the other side is alive.
-    pub fn allow_idle(&mut self, conn: ConnId) {
-        self.push(Action::AllowIdle { conn });
-    }
-
-    /// Lets a connection be silent no longer: an answer is due.
-    pub fn expect_reply(&mut self, conn: ConnId) {
-        self.push(Action::ExpectReply { conn });
-    }
-
-    /// Calls back a connection that waits: it hears [`Input::Resumed`].
-    pub fn resume(&mut self, conn: ConnId) {
-        self.push(Action::Resume { conn });
-    }
-
-    /// Ends a connection after what was sent to it; for the one that is heard
-    /// just now, return [`ReadNext::Close`].
-    pub fn close(&mut self, conn: ConnId, end: CloseReason) {
-        self.push(Action::Close { conn, end });
-    }
-
-    /// Sends bytes that others may be sent as well.
-    pub fn shared(&mut self, to: ConnId, bytes: Arc<[u8]>) {
-        self.elsewhere += bytes.len() as u64;
-        self.push(Action::Shared { to, bytes });
-    }
-
-    /// Sends a part of a file.
-    pub fn file(&mut self, to: ConnId, file: R::File, offset: u64, length: u64) {
-        self.elsewhere += length;
-        self.push(Action::File {
-            to,
-            file,
-            offset,
-            length,
-        });
-    }
-
-    /// Connects; [`Input::Connected`] or [`Role::on_close`] tells how it went.
-    pub fn dial(&mut self, address: SocketAddr, session: R::Session) {
-        self.push(Action::Dial { address, session });
-    }
-
-    /// Stops the program as SIGTERM does.
-    pub fn shut_down(&mut self) {
-        self.push(Action::ShutDown);
-    }
-
-    /// Stops the loop.
-    pub fn stop_loop(&mut self) {
-        self.push(Action::StopLoop);
-    }
-
-    /// Whether nothing is wanted.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
-    }
-
-    /// How many bytes wait to be sent.
-    #[must_use]
-    pub fn queued(&self) -> u64 {
-        self.text.len() as u64 + self.elsewhere
-    }
-
-    /// Takes everything out: the text, and what to do. [`Output::recycle`] gives
-    /// the buffers back.
-    pub fn take(&mut self) -> (Vec<u8>, Vec<Action<R>>) {
-        self.end_text();
-        self.elsewhere = 0;
-        (
-            std::mem::take(&mut self.text),
-            std::mem::take(&mut self.steps),
-        )
-    }
-
-    /// Gives the buffers of [`Output::take`] back, to be used again.
-    pub fn recycle(&mut self, mut text: Vec<u8>, mut steps: Vec<Action<R>>) {
-        if self.is_empty() {
-            text.clear();
-            steps.clear();
-            self.text = text;
-            self.steps = steps;
-        }
-    }
-
-    fn push(&mut self, step: Action<R>) {
-        self.end_text();
-        self.steps.push(step);
-    }
-
-    fn end_text(&mut self) {
-        if let Some(Action::Text { end, .. } | Action::Datagram { end, .. }) = self.steps.last_mut()
-        {
-            *end = self.text.len();
-        }
-    }
-}
-
-impl<R: Role> Action<R> {
-    /// The connection that it is for.
-    #[must_use]
-    pub fn to(&self) -> Option<ConnId> {
-        match self {
-            Self::Text { to, .. } | Self::Shared { to, .. } | Self::File { to, .. } => Some(*to),
-            Self::Datagram { .. }
-            | Self::AllowIdle { .. }
-            | Self::ExpectReply { .. }
-            | Self::Resume { .. }
-            | Self::Close { .. }
-            | Self::Dial { .. }
-            | Self::ShutDown
-            | Self::StopLoop => None,
-        }
-    }
 }

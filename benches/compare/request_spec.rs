@@ -1,8 +1,11 @@
 //! Requests and the expected replies. Both are templates in which only a number
 //! differs, so that each reply can be checked byte for byte at full rate.
 
+/// The epoch in a reply to `REGISTER`.
+pub(crate) const EPOCH: &str = "#3#3#3#3#3";
+
 /// A text with placeholders for the digits of a number below a million: `#0`, `#1` and
-/// `#2` stand for the first, middle and last two digits.
+/// `#2` stand for the first, middle and last two digits, and `#3` for any two digits.
 pub(crate) struct Template {
     text: Vec<u8>,
     /// The offset and the pair of digits of each placeholder, in order.
@@ -13,7 +16,7 @@ impl Template {
     pub(crate) fn new(text: impl Into<Vec<u8>>) -> Self {
         let text = text.into();
         let pair = |at: usize| match text.get(at..at + 2) {
-            Some([b'#', pair @ b'0'..=b'2']) => Some((at, usize::from(pair - b'0'))),
+            Some([b'#', pair @ b'0'..=b'3']) => Some((at, usize::from(pair - b'0'))),
             _ => None,
         };
         let placeholders = memchr::memchr_iter(b'#', &text).filter_map(pair).collect();
@@ -56,7 +59,9 @@ impl Template {
                 if (checked..end).contains(&digit_position) {
                     let before = self.text[checked..digit_position]
                         == bytes[checked - position..digit_position - position];
-                    if !before || bytes[digit_position - position] != digit {
+                    let byte = bytes[digit_position - position];
+                    let is_any = *pair == ANY_DIGITS && byte.is_ascii_digit();
+                    if !before || !(is_any || byte == digit) {
                         return false;
                     }
                     checked = digit_position + 1;
@@ -67,10 +72,18 @@ impl Template {
     }
 }
 
-/// The digits of a number in pairs.
-fn pairs(number: u32) -> [[u8; 2]; 3] {
+/// The placeholder for two digits that do not depend on the number.
+const ANY_DIGITS: usize = 3;
+
+/// The digits of a number in pairs, and those to print for [`ANY_DIGITS`].
+fn pairs(number: u32) -> [[u8; 2]; 4] {
     let pair = |n: u32| [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8];
-    [pair(number / 10_000), pair(number / 100), pair(number)]
+    [
+        pair(number / 10_000),
+        pair(number / 100),
+        pair(number),
+        *b"11",
+    ]
 }
 
 /// The format of replies.

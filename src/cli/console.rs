@@ -1,4 +1,4 @@
-//! The console of a node: its flags, and the user behind it.
+//! The console of a node: its flags, and its user.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -7,57 +7,55 @@ use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 
 use crate::download::{Destination, Target};
-use crate::limits::at_least_one;
 use crate::node::NodeEvent;
+use crate::quantity::whole_number;
 use crate::terminal::prompt::PromptHandle;
 use crate::terminal::{Reporter, Screen, Style, TerminalOutput};
 
-/// Whether there is a console, and what it may do.
+/// The flags of the console.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Console")]
 pub struct ConsoleArgs {
-    /// Obey commands, as at the client's prompt [default: at a terminal]
+    /// Read commands from stdin, as at the client's prompt [default: at a terminal]
     #[arg(long, overrides_with = "no_console")]
     pub console: bool,
-    /// Obey no commands
+    /// Read no commands
     #[arg(long)]
     pub no_console: bool,
-    /// Files that are fetched at once; others wait
-    #[arg(long, value_name = "N", default_value = "8", value_parser = at_least_one)]
+    /// Maximum number of files to fetch at the same time; others wait
+    #[arg(long, value_name = "N", default_value = "8", value_parser = whole_number::<usize>(1..))]
     pub max_downloads: usize,
-    /// Nodes that the relay may list for the console
-    #[arg(long, value_name = "N", default_value = "1000000")]
+    /// Maximum number of nodes to accept from the relay
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = whole_number::<u64>(0..))]
     pub max_nodes: u64,
 }
 
 impl ConsoleArgs {
-    /// Whether there is to be a console.
-    pub(super) fn is_wanted(&self) -> bool {
-        self.console || (!self.no_console && is_before_us())
+    pub(super) fn is_enabled(&self) -> bool {
+        self.console || (!self.no_console && is_in_foreground() && is_interactive())
     }
 }
 
-/// Whether there is a person at a terminal who types to us: in the background we
-/// would be stopped for reading what is typed to others.
-fn is_before_us() -> bool {
-    let foreground = tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp());
-    foreground && has_terminal()
+/// Whether we are in the foreground of the terminal. Reading it in the background
+/// would stop the process.
+fn is_in_foreground() -> bool {
+    tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp())
 }
 
-/// Whether the user is at a terminal, for input and for talk.
-pub(super) fn has_terminal() -> bool {
+/// Whether a person is at a terminal, for input and for reports.
+pub(super) fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// The user at the console of a node that shares `folder`.
-pub(super) fn screen(folder: &Path, voice: &TerminalOutput, asker: PromptHandle) -> Screen {
+pub(super) fn screen(folder: &Path, output: &TerminalOutput, prompt: PromptHandle) -> Screen {
     let destination = Destination::save(Target::Share(folder.to_owned()), false);
-    let talk = Reporter::new(Style::Console, voice.clone());
-    Screen::new(talk, destination, move |wanted| asker.ask(wanted))
+    let reporter = Reporter::new(Style::Console, output.clone());
+    Screen::new(reporter, destination, move |kind| prompt.request_line(kind))
 }
 
-/// Tells the user at the console how the node is.
-pub(super) fn announcing_node(voice: &TerminalOutput) -> impl FnMut(&NodeEvent<'_>) + 'static {
-    let voice = voice.clone();
-    move |news| voice.say(news)
+/// Prints the events of the node at its console.
+pub(super) fn event_printer(output: &TerminalOutput) -> impl FnMut(&NodeEvent<'_>) + 'static {
+    let output = output.clone();
+    move |event| output.eprintln(event)
 }

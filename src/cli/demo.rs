@@ -1,6 +1,6 @@
-//! `peerline`: a whole network in one process, to be tried with nothing to set
-//! up. Each role runs its own loop in its own thread, the same code as in the
-//! programs of their own.
+//! `peerline`: a whole network in one process, to try Peerline without any set-up.
+//! Each role runs its own loop in its own thread, with the same code as in the
+//! separate programs.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -13,32 +13,45 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::cli::{HistoryArgs, LogArgs, StartupError, client, node, relay};
-use crate::exit::Exit;
+use crate::cli::client::run_client;
+use crate::cli::client_args::{ClientCommand, GetArgs, ReporterArgs};
+use crate::cli::exit::Exit;
+use crate::cli::usage::Mistake;
+use crate::cli::{
+    ClientArgs, HistoryArgs, LogArgs, NodeArgs, Program, RelayArgs, StartupError, node, relay,
+    values,
+};
 use crate::node::NodeEvent;
 use crate::protocol::FileName;
 use crate::reactor::Reactor;
 use crate::role::Role;
 use crate::terminal::TerminalOutput;
 
-/// How long the nodes may take to be listed: all is on this machine.
-const START: Duration = Duration::from_secs(10);
+/// How long a node may take to register. All parts are on this machine.
+const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A relay, three nodes over files/peer1 to peer3, and a client: a whole
-/// Peerline network on loopback.
+const ABOUT: &str = "\
+Runs a whole Peerline network in one process: a relay, three nodes and a client.
+
+  peerline
+  peerline hello.txt
+
+The nodes share the folders files/peer1 to files/peer3.";
+
+/// The command line of `peerline`.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "peerline", version, max_term_width = 100)]
+#[command(name = "peerline", version, about = ABOUT, max_term_width = 100)]
 pub struct DemoArgs {
-    /// Fetch these files and end; without a name, a prompt
-    #[arg(value_name = "NAME", value_parser = client::file_name)]
+    /// Fetch these files and end; without a name, show a prompt
+    #[arg(value_name = "NAME", value_parser = values::file_name)]
     pub names: Vec<FileName<'static>>,
-    /// The folder whose sub-folders are shared, one node each
+    /// Folder whose sub-folders are shared, one node per sub-folder
     #[arg(long, value_name = "DIR")]
     pub files: Option<PathBuf>,
-    /// How to talk.
+    /// How to report.
     #[command(flatten)]
-    pub talk: client::ReporterArgs,
-    /// What is kept of the prompt.
+    pub reporter: ReporterArgs,
+    /// The history of the prompt.
     #[command(flatten)]
     pub history: HistoryArgs,
     /// The log.
@@ -46,55 +59,58 @@ pub struct DemoArgs {
     pub log: LogArgs,
 }
 
-/// Starts the network and runs the client in it.
-///
-/// # Errors
-/// A part of it cannot start.
-pub fn run(args: &DemoArgs) -> Result<Exit, StartupError> {
-    // The client's: it waits for its reader, and loses nothing.
-    let voice = TerminalOutput::default();
-    args.log.start(args.talk.log_level(), &voice)?;
-    let shares = shares(args.files.as_deref())?;
-    let (relay, relay_address) = start_relay()?;
-    let mut nodes = Vec::new();
-    for share in &shares {
-        nodes.push(start_node(relay_address, share)?);
+impl Program for DemoArgs {
+    fn run(&self) -> Result<Exit, StartupError> {
+        // Like a client, and unlike a server, it may wait for its reader.
+        let output = TerminalOutput::default();
+        self.log.start(self.reporter.log_level(), &output)?;
+        let folders = folders(self.files.as_deref())?;
+        let (relay, relay_address) = start_relay()?;
+        let mut nodes = Vec::new();
+        for folder in &folders {
+            nodes.push(start_node(relay_address, folder)?);
+        }
+        if self.names.is_empty() && !self.reporter.quiet && !self.reporter.json {
+            output.eprintln(Welcome {
+                relay: relay_address,
+                node: nodes.first().map(|(_, address)| *address),
+            });
+        }
+        let result = run_client(&client_args(self, relay_address), &output);
+        for (node, _) in nodes {
+            node.stop();
+        }
+        relay.stop();
+        result
     }
-    if args.names.is_empty() && !args.talk.quiet && !args.talk.json {
-        voice.say(Welcome {
-            relay: relay_address,
-            node: nodes.first().map(|(_, address)| *address),
-        });
+
+    fn hint(_: &Mistake<'_>) -> Option<String> {
+        None
     }
-    let result = client::work(&client_args(args, relay_address), &voice);
-    for (node, _) in nodes {
-        node.stop();
-    }
-    relay.stop();
-    result
 }
 
 /// A role that runs in its own thread.
-struct Running {
+struct RoleThread {
     stop: Box<dyn FnOnce()>,
     thread: JoinHandle<()>,
 }
 
-impl Running {
-    /// Waits until it has said goodbye.
+impl RoleThread {
+    /// Shuts the role down and waits for its end.
     fn stop(self) {
         (self.stop)();
         if self.thread.join().is_err() {
-            log::error!("a part of the network has failed");
+            log::error!("a thread of the network has failed");
         }
     }
 }
 
-/// RunsJobs in a new thread what `prepare` makes there; a loop never changes threads.
-fn start<R, S>(
+/// Starts a thread that calls `prepare` and runs the reactor. A reactor cannot move to
+/// another thread. Returns the value that `prepare` returns beside the reactor.
+fn start_role<R, S>(
     name: &str,
     prepare: impl FnOnce() -> Result<(Reactor<R>, S), StartupError> + Send + 'static,
-) -> Result<(Running, S), StartupError>
+) -> Result<(RoleThread, S), StartupError>
 where
     R: Role,
     R::File: AsFd,
@@ -102,56 +118,55 @@ where
 {
     let (sender, receiver) = mpsc::channel();
     let body = move || match prepare() {
-        Ok((reactor, facts)) => {
+        Ok((reactor, value)) => {
             let handle = reactor.handle();
-            if sender.send(Ok((handle, facts))).is_ok()
+            if sender.send(Ok((handle, value))).is_ok()
                 && let Err(error) = reactor.run()
             {
                 log::error!("poll: {error}");
             }
         }
-        // If nobody waits for it, there is nobody to tell.
-        Err(failure) => drop(sender.send(Err(failure))),
+        // Without a receiver, the program has ended.
+        Err(error) => drop(sender.send(Err(error))),
     };
     let thread = thread::Builder::new()
         .name(name.into())
         .spawn(body)
-        .map_err(|error| StartupError::system("a thread cannot start", &error))?;
-    let (handle, facts) = receiver
+        .map_err(|error| StartupError::system("cannot start a thread", &error))?;
+    let (handle, value) = receiver
         .recv()
-        .map_err(|_| StartupError::new(Exit::System, "a part of the network has failed"))??;
+        .map_err(|_| StartupError::new(Exit::System, "a thread of the network has failed"))??;
     let stop = Box::new(move || handle.stop());
-    Ok((Running { stop, thread }, facts))
+    Ok((RoleThread { stop, thread }, value))
 }
 
-fn start_relay() -> Result<(Running, SocketAddr), StartupError> {
-    start("relay", || {
-        let args = relay::RelayArgs::parse_from(["relay-server", "0"]);
+fn start_relay() -> Result<(RoleThread, SocketAddr), StartupError> {
+    start_role("relay", || {
+        let args = RelayArgs::parse_from(["relay-server", "0"]);
         let (reactor, addresses) = relay::prepare(&args)?;
         Ok((reactor, addresses[0]))
     })
 }
 
 /// Starts a node and waits until the relay lists it.
-fn start_node(relay: SocketAddr, share: &Path) -> Result<(Running, SocketAddr), StartupError> {
-    let (ip, port) = (relay.ip().to_string(), relay.port().to_string());
-    let share = share.as_os_str().to_owned();
+fn start_node(relay: SocketAddr, folder: &Path) -> Result<(RoleThread, SocketAddr), StartupError> {
+    let relay = relay.to_string();
+    let folder = folder.as_os_str().to_owned();
     let (sender, registered) = mpsc::channel();
-    let (running, address) = start("node", move || {
+    let (thread, address) = start_role("node", move || {
         let args = [
             OsStr::new("peer-node"),
-            ip.as_ref(),
-            port.as_ref(),
+            relay.as_ref(),
             "--share".as_ref(),
-            &share,
+            &folder,
             "--no-hash-cache".as_ref(),
         ];
-        let args = node::NodeArgs::parse_from(args);
+        let args = NodeArgs::parse_from(args);
         let (reactor, serving) = node::prepare(
             &args,
-            move |news| {
-                if let NodeEvent::Registered(_) = news {
-                    // Only the first one is waited for.
+            move |event| {
+                if let NodeEvent::Registered(_) = event {
+                    // Only the first registration has a receiver.
                     let _ = sender.send(());
                 }
             },
@@ -159,22 +174,18 @@ fn start_node(relay: SocketAddr, share: &Path) -> Result<(Running, SocketAddr), 
         )?;
         Ok((reactor, serving.addresses[0]))
     })?;
-    registered.recv_timeout(START).map_err(|_| {
-        StartupError::new(
-            Exit::System,
-            "a node of this process does not reach its relay",
-        )
-    })?;
-    Ok((running, address))
+    registered
+        .recv_timeout(REGISTRATION_TIMEOUT)
+        .map_err(|_| StartupError::new(Exit::System, "a node cannot register with its relay"))?;
+    Ok((thread, address))
 }
 
-fn client_args(args: &DemoArgs, relay: SocketAddr) -> client::ClientArgs {
-    let (ip, port) = (relay.ip().to_string(), relay.port().to_string());
-    let mut client = client::ClientArgs::parse_from(["peer-client", &ip, &port]);
-    client.talk = args.talk.clone();
+fn client_args(args: &DemoArgs, relay: SocketAddr) -> ClientArgs {
+    let mut client = ClientArgs::parse_from(["peer-client", &relay.to_string()]);
+    client.reporter = args.reporter.clone();
     client.history = args.history.clone();
     if !args.names.is_empty() {
-        client.command = Some(client::ClientCommand::Get(client::GetArgs {
+        client.command = Some(ClientCommand::Get(GetArgs {
             names: args.names.clone(),
             hash: None,
             output: None,
@@ -186,37 +197,35 @@ fn client_args(args: &DemoArgs, relay: SocketAddr) -> client::ClientArgs {
 }
 
 /// The folders to share: the sub-folders of `files`, in the order of their names.
-fn shares(files: Option<&Path>) -> Result<Vec<PathBuf>, StartupError> {
+fn folders(files: Option<&Path>) -> Result<Vec<PathBuf>, StartupError> {
     let files = match files {
         Some(files) => files.to_owned(),
-        // Under `cargo run` it need not be the current folder.
+        // `cargo run` may be called in another folder of the project.
         None => match std::env::var_os("CARGO_MANIFEST_DIR") {
             Some(project) if !Path::new("files").is_dir() => Path::new(&project).join("files"),
             Some(_) | None => "files".into(),
         },
     };
-    let failed = |why: &str| {
-        StartupError::new(
-            Exit::Share,
-            format!(
-                "{}: {why}; run it where files/peer1 to files/peer3 are, or give --files DIR",
-                files.display()
-            ),
-        )
+    let error = |reason: &str| {
+        let files = files.display();
+        let text = format!(
+            "{files}: {reason}; change to the folder that contains files/peer1, or write --files DIR"
+        );
+        StartupError::new(Exit::Share, text)
     };
-    let mut shares: Vec<PathBuf> = std::fs::read_dir(&files)
-        .map_err(|error| failed(&error.to_string()))?
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(&files)
+        .map_err(|reason| error(&reason.to_string()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.is_dir())
         .collect();
-    shares.sort();
-    if shares.is_empty() {
-        return Err(failed("no folder to share in it"));
+    folders.sort();
+    if folders.is_empty() {
+        return Err(error("no sub-folder to share"));
     }
-    Ok(shares)
+    Ok(folders)
 }
 
-/// What one can type in a second terminal.
+/// Commands to try in a second terminal.
 struct Welcome {
     relay: SocketAddr,
     node: Option<SocketAddr>,
@@ -226,7 +235,7 @@ impl fmt::Display for Welcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "A Peerline network runs in this process. In a second terminal, try:"
+            "A Peerline network runs in this process. Try in a second terminal:"
         )?;
         let (ip, port) = (self.relay.ip(), self.relay.port());
         writeln!(f, "  printf 'LIST\\n' | nc -N {ip} {port}")?;
@@ -237,7 +246,7 @@ impl fmt::Display for Welcome {
         }
         write!(
             f,
-            "Here, type the name of a file, such as hello.txt, or help."
+            "Type the name of a file here, such as hello.txt, or help."
         )
     }
 }

@@ -1,4 +1,4 @@
-//! Starts the log: one line an event, on stderr or in a file.
+//! Starts the log: one line per event, on stderr or in a file.
 
 use std::fs::OpenOptions;
 use std::io::LineWriter;
@@ -7,37 +7,38 @@ use std::path::PathBuf;
 use log::LevelFilter;
 use simplelog::{Config, ConfigBuilder, WriteLogger};
 
-use crate::cli::StartupError;
-use crate::exit::Exit;
+use crate::cli::exit::Exit;
+use crate::cli::{StartupError, values};
 use crate::terminal::TerminalOutput;
 
-/// Where the log goes and how much it says.
+/// The flags of the log.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
     /// Append the log to this file instead of stderr
     #[arg(long, value_name = "FILE", global = true)]
     pub log_file: Option<PathBuf>,
-    /// How much to log: off, error, warn, info, debug [default: by program]
-    #[arg(long, value_name = "LEVEL", global = true)]
+    /// Log level: off, error, warn, info or debug
+    /// [default: info in servers, warn in clients and consoles]
+    #[arg(long, value_name = "LEVEL", global = true, value_parser = values::log_level)]
     pub log_level: Option<LevelFilter>,
 }
 
 impl LogArgs {
-    /// Starts the log; `default` is the level without a flag. Without a file it
-    /// is a part of what `voice` says.
+    /// Starts the log. `default` is the level without a flag. Without a file, the
+    /// log goes to stderr through `output`.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn start(&self, default: LevelFilter, voice: &TerminalOutput) -> Result<(), StartupError> {
+    /// The file cannot be opened for writing.
+    pub fn start(&self, default: LevelFilter, output: &TerminalOutput) -> Result<(), StartupError> {
         let level = self.log_level.unwrap_or(default);
         let result = match &self.log_file {
-            None => WriteLogger::init(level, config(), voice.log()),
+            None => WriteLogger::init(level, config(), output.log_writer()),
             Some(path) => {
                 let file = OpenOptions::new().create(true).append(true).open(path);
                 let file = file.map_err(|error| {
                     let path = path.display();
-                    StartupError::new(Exit::System, format!("log file {path}: {error}"))
+                    StartupError::system(&format!("cannot open the log file {path}"), &error)
                 })?;
                 WriteLogger::init(level, config(), LineWriter::new(file))
             }
@@ -52,7 +53,7 @@ fn config() -> Config {
         .set_thread_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
-        // It tells each key, and would tell what it draws.
+        // The editor logs each key, and would log the output that it draws.
         .add_filter_ignore_str("rustyline")
         .build()
 }

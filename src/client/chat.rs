@@ -1,310 +1,297 @@
-//! Conversations: the client listens, says what its user wants to say on the
-//! same connection, and shows what arrives. One line is on its way at a time:
-//! the next one is asked for when the relay has answered.
+//! A chat: the client listens for messages, sends messages on the same connection,
+//! and shows the messages that arrive. One message is outstanding at a time: the
+//! user can type the next one when the relay has answered.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, ClientSession};
 use crate::close_reason::CloseReason;
-use crate::exit::Exit;
-use crate::jobs::{BLANKS, Failure, Listing, PromptKind, Query, UserEvent};
-use crate::protocol::{Code, NodeAddress, Text};
-use crate::relay_link::Backoff;
-use crate::relay_link::{MessageSubscription, SubscriptionEvent};
-use crate::role::{ConnId, Context, Input, ReadNext};
+use crate::jobs::{BLANKS, Failure, Listing, PromptKind, Query, TaskResult, User, UserEvent};
+use crate::protocol::{Code, Delivery, NodeAddress, Text};
+use crate::relay_link::{Backoff, MessageSubscription, SubscriptionEvent};
+use crate::role::{ConnId, Context, Input, Output, ReadNext};
 
-/// Who was too fast says it once more after this time: any relay allows one
-/// message a second.
+/// A message that was refused as too fast is sent again after this time: every
+/// relay allows one message a second.
 const SLOW_DOWN: Duration = Duration::from_secs(1);
 
-/// What ends a conversation.
-const QUIT: &str = "/quit";
+/// The line that ends a chat.
+pub(super) const QUIT: &str = "/quit";
 
-/// A conversation.
+/// A chat.
 pub(super) struct Chat {
     relay: Backoff,
-    mailbox: MessageSubscription,
-    words: Words,
-    /// What has no answer yet, or is not even sent.
-    said: Option<Query>,
-    haste: Haste,
-    /// Who spoke last.
-    last: Option<NodeAddress>,
-    /// How long to listen on after the last word, and until when that is.
+    subscription: MessageSubscription,
+    source: MessageSource,
+    /// The message that the relay has not answered, or that is not sent yet.
+    pending: Option<Query>,
+    resend: Resend,
+    last_sender: Option<NodeAddress>,
+    /// How long to show messages after the last one was sent, and until when.
     wait: Duration,
-    until: Option<Instant>,
-    /// All is said; only the connection is still there.
-    over: bool,
+    deadline: Option<Instant>,
+    /// The connection is about to close, and the user knows the reason.
+    is_closing: bool,
+    result: TaskResult,
+    /// The user can type the next message.
+    needs_prompt: bool,
 }
 
-/// Whether what was said came too fast for the relay.
+/// Whether the pending message is sent again, because it came too fast.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Haste {
-    /// It has not said so.
-    None,
-    /// It did: it is said once more at this time.
-    Until(Instant),
-    /// It was said once more.
-    Over,
+enum Resend {
+    NotNeeded,
+    At(Instant),
+    /// It was sent again. There is no third time.
+    Done,
 }
 
-/// Where words come from.
-enum Words {
-    /// The user types them, for this one or for whoever spoke last.
-    Typed(Option<NodeAddress>),
-    /// There are no others.
-    Given,
+/// Where the messages to send come from.
+enum MessageSource {
+    /// The user types them, to this address or to the last sender.
+    User(Option<NodeAddress>),
+    /// There is one message only.
+    Single,
 }
 
 impl Chat {
-    /// What the user types is said to `to`, or to whoever spoke last. `relay` is
-    /// not empty.
-    pub(super) fn typed(relay: Vec<SocketAddr>, to: Option<NodeAddress>, wait: Duration) -> Self {
+    /// A chat with `to`, or with the last sender. `relay` is not empty.
+    pub(super) fn new(relay: Vec<SocketAddr>, to: Option<NodeAddress>, wait: Duration) -> Self {
         Self {
             relay: Backoff::new(relay, 0),
-            mailbox: MessageSubscription::new(None),
-            words: Words::Typed(to),
-            said: None,
-            haste: Haste::None,
-            last: None,
+            subscription: MessageSubscription::new(None),
+            source: MessageSource::User(to),
+            pending: None,
+            resend: Resend::NotNeeded,
+            last_sender: None,
             wait,
-            until: None,
-            over: false,
+            deadline: None,
+            is_closing: false,
+            result: TaskResult::Success,
+            needs_prompt: false,
         }
     }
 
-    /// This is said, and then there is only to wait for answers.
-    pub(super) fn given(
+    /// Sends one message, and shows the messages that arrive in the time `wait`.
+    pub(super) fn with_message(
         relay: Vec<SocketAddr>,
         to: NodeAddress,
         text: Text<'static>,
         wait: Duration,
     ) -> Self {
         Self {
-            words: Words::Given,
-            said: Some(Query::Message(to, text)),
-            ..Self::typed(relay, None, wait)
+            source: MessageSource::Single,
+            pending: Some(Query::Message(to, text)),
+            ..Self::new(relay, None, wait)
         }
     }
 
-    /// When [`Client::chat_due`] has something to do.
+    pub(super) fn connect(&self, out: &mut Output<Client>) {
+        out.dial(self.relay.address(), ClientSession::MessageSubscription);
+    }
+
+    /// When to call [`Chat::on_timer`].
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        match self.haste {
-            Haste::Until(again) => Some(again),
-            Haste::None | Haste::Over => self.until,
+        match self.resend {
+            _ if self.is_closing => None,
+            Resend::At(time) => Some(time),
+            Resend::NotNeeded | Resend::Done => self.deadline,
         }
     }
 
-    /// There will be no more words.
-    pub(super) fn listen_on(&mut self, now: Instant) {
-        self.until = Some(now + self.wait);
-    }
-
-    /// What the next line is to be.
-    pub(super) fn wanted(&self) -> PromptKind {
-        PromptKind::Words(match self.words {
-            Words::Typed(to) => to,
-            Words::Given => None,
+    pub(super) fn prompt_kind(&self) -> PromptKind {
+        PromptKind::Message(match self.source {
+            MessageSource::User(to) => to,
+            MessageSource::Single => None,
         })
     }
 
-    /// Whoever is to hear what is typed.
-    fn partner(&self) -> Option<NodeAddress> {
-        match self.words {
-            Words::Typed(Some(to)) => Some(to),
-            Words::Typed(None) | Words::Given => self.last,
-        }
-    }
-}
-
-impl Client {
-    pub(super) fn begin_chat(&mut self, context: &mut Context<'_, Self>, chat: Chat) {
-        context
-            .out
-            .dial(chat.relay.address(), ClientSession::MessageSubscription);
-        self.chat = Some(chat);
+    /// The first failure since the last call, and whether the user is to be
+    /// prompted.
+    pub(super) fn take_update(&mut self) -> (TaskResult, bool) {
+        let result = std::mem::replace(&mut self.result, TaskResult::Success);
+        (result, std::mem::take(&mut self.needs_prompt))
     }
 
-    /// Something was heard from the relay.
-    pub(super) fn chat_heard(
+    /// Reads input from the relay.
+    pub(super) fn on_input(
         &mut self,
-        context: &mut Context<'_, Self>,
+        context: &mut Context<'_, Client>,
         conn: ConnId,
-        heard: Input<'_>,
+        user: &mut dyn User,
+        input: Input<'_>,
     ) -> ReadNext {
-        let Some(chat) = &mut self.chat else {
-            return ReadNext::Close(CloseReason::Completed);
-        };
-        let user = self.jobs.user();
-        let (next, mail) = chat.mailbox.on_input(context.out, conn, heard);
-        match mail {
-            // What became of it is told when the connection has ended.
+        let (next, event) = self.subscription.on_input(context.out, conn, input);
+        match event {
+            // The reason is reported when the connection has closed.
             None | Some(SubscriptionEvent::Replaced) => {}
             Some(SubscriptionEvent::Open(address)) => {
                 user.on_event(UserEvent::Listening(address));
-                match &chat.said {
-                    Some(Query::Message(to, text)) => {
-                        chat.mailbox.send(context.out, *to, text.clone());
-                    }
-                    _ => self.ready(),
-                }
+                self.needs_prompt = !self.send_pending(context.out);
             }
             Some(SubscriptionEvent::Refused(code, text)) => {
-                self.chat_failed(&Failure::Error(code, text.into_owned()));
+                self.fail(user, &Failure::Error(code, text.into_owned()));
             }
-            Some(SubscriptionEvent::Message(delivery)) => {
-                chat.last = Some(delivery.from);
-                if let Err(why) = user.show(Listing::Message(&delivery)) {
-                    chat.over = true;
-                    if !why.reader_gone {
-                        user.on_event(UserEvent::NotShown(&why));
-                        self.exit = self.exit.or(Exit::StoreError);
-                    }
+            Some(SubscriptionEvent::Message(message)) => {
+                if !self.on_message(user, &message) {
                     return ReadNext::Close(CloseReason::Completed);
                 }
             }
-            Some(SubscriptionEvent::Sent(_)) => {
-                chat.said = None;
-                chat.haste = Haste::None;
-                match chat.words {
-                    Words::Typed(_) => self.ready(),
-                    Words::Given => {
-                        chat.listen_on(context.now);
-                        user.on_event(UserEvent::Sent);
-                    }
-                }
-            }
-            Some(SubscriptionEvent::NotSent(_, Code::SlowDown, _)) if chat.haste == Haste::None => {
-                chat.haste = Haste::Until(context.now + SLOW_DOWN);
+            Some(SubscriptionEvent::Sent(_)) => self.on_sent(user, context.now),
+            Some(SubscriptionEvent::NotSent(_, Code::SlowDown, _))
+                if self.resend == Resend::NotNeeded =>
+            {
+                self.resend = Resend::At(context.now + SLOW_DOWN);
             }
             Some(SubscriptionEvent::NotSent(_, code, text)) => {
-                return self.not_sent(code, text.into_owned());
+                return self.on_not_sent(user, code, text.into_owned());
             }
         }
         next
     }
 
-    /// The relay did not pass on what was said.
-    fn not_sent(&mut self, code: Code, text: String) -> ReadNext {
-        let Some(chat) = &mut self.chat else {
-            return ReadNext::Close(CloseReason::Completed);
+    /// Returns false if the message cannot be shown.
+    fn on_message(&mut self, user: &mut dyn User, message: &Delivery<'_>) -> bool {
+        self.last_sender = Some(message.from);
+        let Err(error) = user.show(Listing::Message(message)) else {
+            return true;
         };
-        chat.haste = Haste::None;
-        let user = self.jobs.user();
-        if let Some(question) = chat.said.take() {
-            user.on_event(UserEvent::RelayFailed(
-                &question,
-                &Failure::Error(code, text),
-            ));
+        self.is_closing = true;
+        if !error.is_reader_gone {
+            user.on_event(UserEvent::NotShown(&error));
+            self.result = self.result.or(TaskResult::StoreError);
         }
-        self.exit = self.exit.or(match code {
-            Code::NoSuchNode => Exit::NotFound,
-            _ => Exit::Relay,
+        false
+    }
+
+    fn on_sent(&mut self, user: &mut dyn User, now: Instant) {
+        self.pending = None;
+        self.resend = Resend::NotNeeded;
+        match self.source {
+            MessageSource::User(_) => self.needs_prompt = true,
+            MessageSource::Single => {
+                self.start_wait(now);
+                user.on_event(UserEvent::MessageSent);
+            }
+        }
+    }
+
+    fn on_not_sent(&mut self, user: &mut dyn User, code: Code, text: String) -> ReadNext {
+        self.resend = Resend::NotNeeded;
+        if let Some(query) = self.pending.take() {
+            let failure = Failure::Error(code, text);
+            user.on_event(UserEvent::RelayFailed(&query, &failure));
+        }
+        self.result = self.result.or(match code {
+            Code::NoSuchNode => TaskResult::NotFound,
+            _ => TaskResult::Relay,
         });
-        match chat.words {
-            Words::Typed(_) => {
-                self.ready();
+        match self.source {
+            MessageSource::User(_) => {
+                self.needs_prompt = true;
                 ReadNext::Line
             }
-            Words::Given => {
-                chat.over = true;
+            MessageSource::Single => {
+                self.is_closing = true;
                 ReadNext::Close(CloseReason::Completed)
             }
         }
     }
 
-    /// The connection is over, or there was none.
-    pub(super) fn chat_ended(&mut self, context: &mut Context<'_, Self>, end: &CloseReason) {
-        let Some(chat) = &mut self.chat else { return };
-        if !chat.over {
-            if chat.mailbox.address().is_none() && chat.relay.failed().pause.is_zero() {
-                chat.mailbox = MessageSubscription::new(None);
-                return context
-                    .out
-                    .dial(chat.relay.address(), ClientSession::MessageSubscription);
-            }
-            self.chat_failed(&Failure::Ended(end));
+    /// The connection has closed, or the dial has failed. Returns whether the chat
+    /// is over.
+    pub(super) fn on_close(
+        &mut self,
+        out: &mut Output<Client>,
+        user: &mut dyn User,
+        reason: &CloseReason,
+    ) -> bool {
+        if self.is_closing {
+            return true;
         }
-        self.chat = None;
-        self.over(context, Exit::Success);
+        if self.subscription.address().is_none() && self.relay.on_failure().pause.is_zero() {
+            self.subscription = MessageSubscription::new(None);
+            self.connect(out);
+            return false;
+        }
+        self.fail(user, &Failure::Ended(reason));
+        true
     }
 
-    fn chat_failed(&mut self, trouble: &Failure<'_>) {
-        let Some(chat) = &mut self.chat else { return };
-        chat.over = true;
-        self.jobs.user().on_event(match &chat.said {
-            Some(question) => UserEvent::RelayFailed(question, trouble),
-            None => UserEvent::NotListening(trouble),
+    fn fail(&mut self, user: &mut dyn User, failure: &Failure<'_>) {
+        self.is_closing = true;
+        user.on_event(match &self.pending {
+            Some(query) => UserEvent::RelayFailed(query, failure),
+            None => UserEvent::NotListening(failure),
         });
-        self.exit = self.exit.or(Exit::Relay);
+        self.result = self.result.or(TaskResult::Relay);
     }
 
     /// The user has typed a line.
-    pub(super) fn chat_typed(&mut self, context: &mut Context<'_, Self>, line: &str) {
-        let Some(chat) = &mut self.chat else { return };
-        let user = self.jobs.user();
-        match (line.trim_matches(BLANKS), chat.partner()) {
+    pub(super) fn on_line(&mut self, out: &mut Output<Client>, user: &mut dyn User, line: &str) {
+        let recipient = match self.source {
+            MessageSource::User(Some(to)) => Some(to),
+            MessageSource::User(None) | MessageSource::Single => self.last_sender,
+        };
+        match (line.trim_matches(BLANKS), recipient) {
             ("", _) => {}
-            (QUIT, _) => return self.end_chat(context),
+            (QUIT, _) => return self.close(out),
             (_, None) => {
-                user.on_event(UserEvent::NobodyYet);
-                self.exit = self.exit.or(Exit::NotFound);
+                user.on_event(UserEvent::NoRecipient);
+                self.result = self.result.or(TaskResult::NotFound);
             }
             (line, Some(to)) => match Text::parse(line) {
                 Ok(text) => {
-                    let text = text.into_owned();
-                    chat.said = Some(Query::Message(to, text.clone()));
-                    // It is open, or else its end says that nothing was sent.
-                    chat.mailbox.send(context.out, to, text);
+                    self.pending = Some(Query::Message(to, text.into_owned()));
+                    // Without a connection, its end is reported.
+                    self.send_pending(out);
                     return;
                 }
-                Err(why) => {
-                    user.on_event(UserEvent::Wrong(&why.to_string()));
-                    self.exit = self.exit.or(Exit::Usage);
+                Err(error) => {
+                    user.on_event(UserEvent::InvalidCommand(&error.to_string()));
+                    self.result = self.result.or(TaskResult::Usage);
                 }
             },
         }
-        self.ready();
+        self.needs_prompt = true;
     }
 
-    /// The user has typed a line for a conversation that had ended meanwhile: it is
-    /// no command.
-    pub(super) fn said_too_late(&mut self, line: &str) {
-        if !matches!(line.trim_matches(BLANKS), "" | QUIT) {
-            let user = self.jobs.user();
-            user.on_event(UserEvent::Wrong("not sent: the conversation is over"));
-            self.exit = self.exit.or(Exit::Relay);
-        }
-        self.ready();
+    /// The user will type no more lines.
+    pub(super) fn start_wait(&mut self, now: Instant) {
+        self.deadline = Some(now + self.wait);
     }
 
-    /// If it is time, what came too fast is said once more, or there is nothing more
-    /// to wait for.
-    pub(super) fn chat_due(&mut self, context: &mut Context<'_, Self>) {
-        let Some(chat) = &mut self.chat else { return };
-        if chat.next_deadline().is_none_or(|due| due > context.now) {
+    /// At the deadline: sends a message again that came too fast, or ends the wait.
+    pub(super) fn on_timer(&mut self, context: &mut Context<'_, Client>, user: &mut dyn User) {
+        if self.next_deadline().is_none_or(|due| due > context.now) {
             return;
         }
-        if let (Haste::Until(_), Some(Query::Message(to, text))) = (chat.haste, &chat.said) {
-            chat.haste = Haste::Over;
-            chat.mailbox.send(context.out, *to, text.clone());
+        if let Resend::At(_) = self.resend {
+            self.resend = Resend::Done;
+            self.send_pending(context.out);
             return;
         }
-        if let (Words::Given, None) = (&chat.words, chat.last) {
-            let wait = chat.wait;
-            self.jobs.user().on_event(UserEvent::NoAnswer(wait));
-            self.exit = self.exit.or(Exit::NotFound);
+        if let (MessageSource::Single, None) = (&self.source, self.last_sender) {
+            user.on_event(UserEvent::NoReply(self.wait));
+            self.result = self.result.or(TaskResult::NotFound);
         }
-        self.end_chat(context);
+        self.close(context.out);
     }
 
-    fn end_chat(&mut self, context: &mut Context<'_, Self>) {
-        let Some(chat) = &mut self.chat else { return };
-        chat.over = true;
-        chat.until = None;
-        if let Some(conn) = chat.mailbox.conn() {
-            context.out.close(conn, CloseReason::Completed);
+    /// Returns false if there is nothing to send.
+    fn send_pending(&mut self, out: &mut Output<Client>) -> bool {
+        let Some(Query::Message(to, text)) = &self.pending else {
+            return false;
+        };
+        self.subscription.send(out, *to, text.clone());
+        true
+    }
+
+    fn close(&mut self, out: &mut Output<Client>) {
+        self.is_closing = true;
+        if let Some(conn) = self.subscription.conn() {
+            out.close(conn, CloseReason::Completed);
         }
     }
 }

@@ -1,60 +1,41 @@
-//! The client: asks the relay, closes, then asks one node at a time, and stops
-//! at the first that has the file. It runs one job at a time, or leads one
-//! conversation.
+//! The client: runs one job at a time, or one chat, for its user.
 
 mod chat;
+mod mode;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::client::chat::Chat;
-use crate::close_reason::{CloseReason, ResourceLimit};
-use crate::exit::Exit;
-use crate::jobs::{
-    Choices, Chosen, Done, HELP, Job, JobConnection, JobRunner, PromptKind, Query, TerminalEvent,
-    Typed, User,
-};
-use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
-use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
-use crate::session::udp_requests::UdpRequests;
+pub use mode::Task;
 
-/// The client's part.
+use crate::client::chat::Chat;
+use crate::client::mode::Mode;
+use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::jobs::{
+    BLANKS, ChoiceResult, FinishedJob, HELP, Job, JobConnection, JobResult, JobRunner,
+    PromptCommand, PromptKind, TaskResult, TerminalEvent, User, UserEvent,
+};
+use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
+use crate::session::connector::Connector;
+use crate::session::udp_requests::{UdpOutcome, UdpRequests};
+
+/// The role of the client.
 pub struct Client {
     jobs: JobRunner,
-    choices: Choices,
-    /// The conversation that is led.
-    chat: Option<Chat>,
-    task: Task,
-    /// The relay was there at the start: commands come one by one from the user.
-    prompting: bool,
-    /// The user was asked for a line, and meant it to be this.
-    asked: Option<PromptKind>,
-    exit: Exit,
-}
-
-/// What the client is asked to do.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Task {
-    /// See whether the relay is there, then wait for commands.
-    Prompt,
-    /// Show the answer.
-    Ask(Query),
-    /// Fetch these files; with a hash, only the content that has it.
-    Get(VecDeque<FileName<'static>>, Option<ContentHash>),
-    /// Send a message, and show what arrives for so long.
-    SendAndWait(NodeAddress, Text<'static>, Duration),
-    /// Lead a conversation with this one, or with whoever speaks last, and listen
-    /// on for so long after the end of input.
-    Chat(Option<NodeAddress>, Duration),
+    mode: Mode,
+    /// The line for which the user was prompted.
+    prompted: Option<PromptKind>,
+    result: TaskResult,
+    /// Without routes if queries go over TCP only.
+    udp: UdpRequests<ClientSession>,
 }
 
 /// One connection of a client.
 pub enum ClientSession {
-    /// An job's.
+    /// For a job.
     Job(Box<JobConnection>),
-    /// Where messages arrive.
+    /// For messages.
     MessageSubscription,
 }
 
@@ -68,7 +49,7 @@ impl fmt::Display for ClientSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Job(session) => session.fmt(f),
-            Self::MessageSubscription => f.write_str("our mailbox"),
+            Self::MessageSubscription => f.write_str("message subscription"),
         }
     }
 }
@@ -83,162 +64,211 @@ impl Client {
         task: Task,
     ) -> Self {
         Self {
+            mode: Mode::new(task, &relay),
             jobs: JobRunner::new(user, relay, max_nodes),
-            choices: Choices::default(),
-            chat: None,
-            task,
-            prompting: false,
-            asked: None,
-            exit: Exit::Success,
+            prompted: None,
+            result: TaskResult::Success,
+            udp: UdpRequests::default(),
         }
     }
 
-    /// If the user `may` be asked which one of several contents is meant, the next
-    /// line that is typed is the answer.
+    /// If `may_choose`, the user is prompted to choose one of several contents.
     #[must_use]
-    pub fn asking(mut self, may: bool) -> Self {
-        self.jobs.may_ask(may);
+    pub fn with_choices(mut self, may_choose: bool) -> Self {
+        self.jobs.set_may_choose(may_choose);
         self
     }
 
-    /// Asks the relay in datagrams where it can.
+    /// Sends queries over UDP first, and over TCP where UDP fails.
     #[must_use]
-    pub fn by_datagrams(mut self, exchanges: UdpRequests<JobConnection>) -> Self {
-        self.jobs.by_datagrams(exchanges);
+    pub fn with_udp(mut self, udp: UdpRequests<ClientSession>) -> Self {
+        self.udp = udp;
         self
     }
 
-    /// How it went.
+    /// The result of the task.
     #[must_use]
-    pub fn exit(&self) -> Exit {
-        self.exit
+    pub fn result(&self) -> TaskResult {
+        self.result
     }
 
-    /// Begins an job, and deals with it if it is done at once.
-    fn begin(&mut self, context: &mut Context<'_, Self>, job: Job) {
+    /// Starts a job, and the jobs that follow if it is done at once.
+    fn start_job(&mut self, context: &mut Context<'_, Self>, job: Job) {
         let mut next = Some(job);
         while let Some(job) = next.take() {
-            if let Some(done) = self.jobs.begin(context, job) {
-                next = self.after(context, done);
+            let mut connector = Connector::new(context, &mut self.udp);
+            if let Some(finished) = self.jobs.start(&mut connector, job) {
+                next = self.on_finished_job(context, finished);
             }
         }
     }
 
-    /// JobRunner are done: begins what comes next.
-    fn go_on(&mut self, context: &mut Context<'_, Self>, done: impl IntoIterator<Item = Done>) {
-        for done in done {
-            if let Some(job) = self.after(context, done) {
-                self.begin(context, job);
+    /// Returns the next job.
+    fn on_finished_job(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        finished: FinishedJob,
+    ) -> Option<Job> {
+        match finished.result {
+            JobResult::Task(result) => return self.on_result(context, result),
+            JobResult::Choice(choice) => {
+                if let Some(choices) = self.mode.choices_mut() {
+                    choices.add(choice, self.jobs.user());
+                }
+                self.prompt();
             }
+            JobResult::ReaderGone => context.out.stop_loop(),
         }
+        None
     }
 
-    /// An job is done: says what comes next.
-    fn after(&mut self, context: &mut Context<'_, Self>, done: Done) -> Option<Job> {
-        if let Some(choice) = done.choice {
-            self.choices.add(choice, self.jobs.user());
-            self.ready();
-            return None;
-        }
-        if done.reader_gone {
-            context.out.stop_loop();
-            return None;
-        }
-        self.over(context, done.exit)
-    }
-
-    /// A command, or one of the files to fetch, is over: says what comes next.
-    fn over(&mut self, context: &mut Context<'_, Self>, exit: Exit) -> Option<Job> {
-        self.exit = self.exit.or(exit);
-        match &mut self.task {
-            Task::Prompt if self.prompting || exit == Exit::Success => {
-                self.prompting = true;
-                self.ready();
+    /// A command, or one of the files to fetch, is done. Returns the next job.
+    fn on_result(&mut self, context: &mut Context<'_, Self>, result: TaskResult) -> Option<Job> {
+        self.result = self.result.or(result);
+        match &mut self.mode {
+            Mode::Prompt { is_ready, .. } if *is_ready || result == TaskResult::Success => {
+                *is_ready = true;
+                self.prompt();
                 return None;
             }
-            // Without a list there is nobody to ask; and what was shown in part is
-            // not to be followed by more.
-            Task::Get(..) if matches!(exit, Exit::Relay | Exit::Incomplete) => {}
-            Task::Get(names, hash) => {
+            // Without a list there is no node to try. After a part of a file nothing more is
+            // printed.
+            Mode::Get { .. } if matches!(result, TaskResult::Relay | TaskResult::Incomplete) => {}
+            Mode::Get { names, hash, .. } => {
                 if let Some(name) = names.pop_front() {
-                    return Some(Job::GetAmongKnown(name, *hash));
+                    return Some(Job::GetFromKnownNodes(name, *hash));
                 }
             }
-            Task::Prompt | Task::Ask(_) | Task::SendAndWait(..) | Task::Chat(..) => {}
+            Mode::Prompt { .. } | Mode::Query(_) | Mode::Chat(_) => {}
         }
         context.out.stop_loop();
         None
     }
 
-    fn input_ended(&mut self, context: &mut Context<'_, Self>) {
-        if let (Task::Chat(..), Some(chat)) = (&self.task, &mut self.chat) {
-            chat.listen_on(context.now);
-        } else if let Task::Get(..) = self.task {
-            // It was to be a choice. The other files are fetched without asking.
-            self.jobs.may_ask(false);
-            self.typed(context, "");
-        } else {
-            self.give_up_choice();
-            context.out.stop_loop();
+    /// Prompts the user for one line.
+    fn prompt(&mut self) {
+        if self.prompted.is_none() {
+            let kind = self.mode.prompt_kind();
+            self.prompted = Some(kind);
+            self.jobs.user().prompt(kind);
         }
     }
 
-    /// At the prompt that is the end of a choice, and of all where there is none.
-    fn interrupted(&mut self, context: &mut Context<'_, Self>) {
-        self.asked = None;
-        if self.task == Task::Prompt && self.give_up_choice() {
-            self.ready();
+    fn on_line(&mut self, context: &mut Context<'_, Self>, line: &str) {
+        let user = self.jobs.user();
+        if let Some(chat) = self.mode.chat_mut() {
+            chat.on_line(context.out, user, line);
+            return self.after_chat_event();
+        }
+        let choices = self.mode.choices_mut();
+        let result = match choices.and_then(|choices| choices.on_line(line, user)) {
+            Some(ChoiceResult::Content(name, hash)) => {
+                return self.start_job(context, Job::GetFromKnownNodes(name, Some(hash)));
+            }
+            Some(ChoiceResult::Cancelled) => TaskResult::SeveralContents,
+            Some(ChoiceResult::Invalid) => return self.prompt(),
+            None => match PromptCommand::parse(line) {
+                PromptCommand::Get(name, hash) => {
+                    return self.start_job(context, Job::Get(name.into_owned(), hash));
+                }
+                PromptCommand::Query(query) => return self.start_job(context, Job::Query(query)),
+                PromptCommand::Chat(to) => {
+                    let new_chat = Chat::new(self.jobs.relay(), to, Duration::ZERO);
+                    new_chat.connect(context.out);
+                    if let Mode::Prompt { chat, .. } = &mut self.mode {
+                        *chat = Some(new_chat.into());
+                    }
+                    return;
+                }
+                PromptCommand::Quit => return context.out.stop_loop(),
+                other => other.report(line, HELP, user),
+            },
+        };
+        if let Some(job) = self.on_result(context, result) {
+            self.start_job(context, job);
+        }
+    }
+
+    /// The user has typed a message for a chat that was over by then: the line is no
+    /// command.
+    fn on_late_message(&mut self, line: &str) {
+        if !matches!(line.trim_matches(BLANKS), "" | chat::QUIT) {
+            let event = UserEvent::InvalidCommand("not sent: the conversation is over");
+            self.jobs.user().on_event(event);
+            self.result = self.result.or(TaskResult::Relay);
+        }
+        self.prompt();
+    }
+
+    fn on_end_of_input(&mut self, context: &mut Context<'_, Self>) {
+        match &mut self.mode {
+            Mode::Chat(chat) => chat.start_wait(context.now),
+            Mode::Get { .. } => {
+                // A choice was expected. The other files are fetched without choices.
+                self.jobs.set_may_choose(false);
+                self.on_line(context, "");
+            }
+            Mode::Prompt { .. } | Mode::Query(_) => {
+                self.cancel_choice();
+                context.out.stop_loop();
+            }
+        }
+    }
+
+    /// At the prompt this ends a choice, or the program if there is none.
+    fn on_interrupt(&mut self, context: &mut Context<'_, Self>) {
+        self.prompted = None;
+        if matches!(self.mode, Mode::Prompt { .. }) && self.cancel_choice() {
+            self.prompt();
         } else {
             context.out.shut_down();
         }
     }
 
-    /// The user does not want to choose now. Returns whether there was a choice.
-    fn give_up_choice(&mut self) -> bool {
-        let was_choosing = self.choices.give_up(self.jobs.user());
-        if was_choosing {
-            self.exit = self.exit.or(Exit::WhichContent);
+    /// The user does not make the next choice. Returns whether there was one.
+    fn cancel_choice(&mut self) -> bool {
+        let choices = self.mode.choices_mut();
+        let had_choice = choices.is_some_and(|choices| choices.cancel(self.jobs.user()));
+        if had_choice {
+            self.result = self.result.or(TaskResult::SeveralContents);
         }
-        was_choosing
+        had_choice
     }
 
-    fn typed(&mut self, context: &mut Context<'_, Self>, line: &str) {
-        if self.chat.is_some() {
-            return self.chat_typed(context, line);
-        }
-        let exit = match self.choices.typed(line, self.jobs.user()) {
-            Some(Chosen::Content(name, hash)) => {
-                return self.begin(context, Job::GetAmongKnown(name, Some(hash)));
-            }
-            Some(Chosen::Nothing) => Exit::WhichContent,
-            Some(Chosen::NotYet) => return self.ready(),
-            None => match Typed::parse(line) {
-                Typed::Get(name, hash) => {
-                    return self.begin(context, Job::Get(name.into_owned(), hash));
-                }
-                Typed::Ask(question) => return self.begin(context, Job::Ask(question)),
-                Typed::Chat(to) => {
-                    let chat = Chat::typed(self.jobs.relay(), to, Duration::ZERO);
-                    return self.begin_chat(context, chat);
-                }
-                Typed::Quit => return context.out.stop_loop(),
-                other => other.explain(line, HELP, self.jobs.user()),
-            },
+    fn on_chat_close(&mut self, context: &mut Context<'_, Self>, reason: &CloseReason) {
+        let Some(chat) = self.mode.chat_mut() else {
+            return;
         };
-        if let Some(job) = self.over(context, exit) {
-            self.begin(context, job);
+        let is_over = chat.on_close(context.out, self.jobs.user(), reason);
+        self.after_chat_event();
+        if is_over {
+            if let Mode::Prompt { chat, .. } = &mut self.mode {
+                *chat = None;
+            }
+            self.on_result(context, TaskResult::Success);
         }
     }
 
-    /// Asks the user for one line.
-    fn ready(&mut self) {
-        if self.asked.is_none() {
-            let wanted = match &self.chat {
-                Some(chat) => chat.wanted(),
-                None => self.choices.wanted(),
-            };
-            self.asked = Some(wanted);
-            self.jobs.user().prompt(wanted);
+    fn on_udp_outcomes(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        outcomes: impl IntoIterator<Item = UdpOutcome<ClientSession>>,
+    ) {
+        for outcome in outcomes {
+            match outcome {
+                UdpOutcome::Ended(session, reason) => self.on_close(context, session, &reason),
+                UdpOutcome::FallBack(relay, session) => context.out.dial(relay, session),
+            }
+        }
+    }
+
+    fn after_chat_event(&mut self) {
+        if let Some(chat) = self.mode.chat_mut() {
+            let (result, needs_prompt) = chat.take_update();
+            self.result = self.result.or(result);
+            if needs_prompt {
+                self.prompt();
+            }
         }
     }
 }
@@ -250,23 +280,16 @@ impl Role for Client {
     type Message = TerminalEvent;
 
     fn start(&mut self, context: &mut Context<'_, Self>) {
-        let job = match &mut self.task {
-            Task::Prompt => Job::Look,
-            Task::Ask(question) => Job::Ask(question.clone()),
-            Task::Get(names, hash) => match names.pop_front() {
+        let job = match &mut self.mode {
+            Mode::Prompt { .. } => Job::CheckRelay,
+            Mode::Query(query) => Job::Query(query.clone()),
+            Mode::Get { names, hash, .. } => match names.pop_front() {
                 Some(name) => Job::Get(name, *hash),
                 None => return context.out.stop_loop(),
             },
-            Task::SendAndWait(to, text, wait) => {
-                let chat = Chat::given(self.jobs.relay(), *to, text.clone(), *wait);
-                return self.begin_chat(context, chat);
-            }
-            Task::Chat(to, wait) => {
-                let chat = Chat::typed(self.jobs.relay(), *to, *wait);
-                return self.begin_chat(context, chat);
-            }
+            Mode::Chat(chat) => return chat.connect(context.out),
         };
-        self.begin(context, job);
+        self.start_job(context, job);
     }
 
     fn on_accept(&mut self, _: SocketAddr) -> ClientSession {
@@ -280,77 +303,93 @@ impl Role for Client {
         context: &mut Context<'_, Self>,
         conn: ConnId,
         _: SocketAddr,
-        connection: &mut ClientSession,
-        heard: Input<'_>,
+        session: &mut ClientSession,
+        input: Input<'_>,
     ) -> ReadNext {
-        match connection {
-            ClientSession::Job(session) => {
-                self.jobs.on_input(session, heard, context.out.text(conn))
-            }
-            ClientSession::MessageSubscription => self.chat_heard(context, conn, heard),
+        if let ClientSession::Job(connection) = session {
+            let out = context.out.text(conn);
+            return self.jobs.on_input(connection, input, out);
         }
+        let Some(chat) = self.mode.chat_mut() else {
+            return ReadNext::Close(CloseReason::Completed);
+        };
+        let next = chat.on_input(context, conn, self.jobs.user(), input);
+        self.after_chat_event();
+        next
     }
 
     fn on_close(
         &mut self,
         context: &mut Context<'_, Self>,
-        connection: ClientSession,
-        end: &CloseReason,
+        session: ClientSession,
+        reason: &CloseReason,
     ) {
-        let session = match connection {
-            ClientSession::Job(session) => *session,
-            ClientSession::MessageSubscription => return self.chat_ended(context, end),
-        };
-        let done = self.jobs.on_close(context, session, end);
-        self.go_on(context, done);
+        match session {
+            ClientSession::Job(connection) => {
+                let mut connector = Connector::new(context, &mut self.udp);
+                let finished = self.jobs.on_close(&mut connector, *connection, reason);
+                let next = finished.and_then(|finished| self.on_finished_job(context, finished));
+                if let Some(job) = next {
+                    self.start_job(context, job);
+                }
+            }
+            ClientSession::MessageSubscription => self.on_chat_close(context, reason),
+        }
     }
 
     fn on_datagram(&mut self, context: &mut Context<'_, Self>, from: UdpPeer, bytes: &[u8]) {
-        let done = self.jobs.datagram(context, from, bytes);
-        self.go_on(context, done);
+        let (out, now) = (&mut *context.out, context.now);
+        let on_line = |session: &mut ClientSession, line: &[u8], more: &mut Vec<u8>| match session {
+            ClientSession::Job(connection) => {
+                self.jobs.on_input(connection, Input::Line(line), more)
+            }
+            ClientSession::MessageSubscription => ReadNext::Close(CloseReason::Completed),
+        };
+        let outcome = self.udp.on_datagram(out, now, from, bytes, on_line);
+        self.on_udp_outcomes(context, outcome);
     }
 
     fn on_udp_unreachable(&mut self, context: &mut Context<'_, Self>, socket: u32) {
-        let done = self.jobs.on_udp_unreachable(context, socket);
-        self.go_on(context, done);
+        let outcomes = self.udp.on_unreachable(socket);
+        self.on_udp_outcomes(context, outcomes);
     }
 
     fn on_message(&mut self, context: &mut Context<'_, Self>, message: TerminalEvent) {
+        let is_chatting = self.mode.chat().is_some();
         match message {
-            TerminalEvent::Typed(line) => {
-                let meant = self.asked.take();
-                if matches!(meant, Some(PromptKind::Words(_))) && self.chat.is_none() {
-                    return self.said_too_late(&line);
-                }
-                self.typed(context, &line);
+            TerminalEvent::Typed(line) => match self.prompted.take() {
+                Some(PromptKind::Message(_)) if !is_chatting => self.on_late_message(&line),
+                _ => self.on_line(context, &line),
+            },
+            // A message is no file name.
+            TerminalEvent::Complete { .. } if is_chatting => {}
+            TerminalEvent::Complete { prefix, callback } => {
+                let mut connector = Connector::new(context, &mut self.udp);
+                self.jobs.complete(&mut connector, prefix, callback);
             }
-            // What is said is no file name.
-            TerminalEvent::Complete { .. } if self.chat.is_some() => {}
-            TerminalEvent::Complete { prefix, answer } => {
-                self.jobs.complete(context, prefix, answer)
-            }
-            TerminalEvent::EndOfInput => self.input_ended(context),
-            TerminalEvent::Interrupt => self.interrupted(context),
+            TerminalEvent::EndOfInput => self.on_end_of_input(context),
+            TerminalEvent::Interrupt => self.on_interrupt(context),
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let chat = self.chat.as_ref().and_then(Chat::next_deadline);
-        [chat, self.jobs.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let chat = self.mode.chat().and_then(Chat::next_deadline);
+        let deadlines = [chat, self.udp.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
-        self.chat_due(context);
-        let done = self.jobs.on_timer(context);
-        self.go_on(context, done);
+        if let Some(chat) = self.mode.chat_mut() {
+            chat.on_timer(context, self.jobs.user());
+            self.after_chat_event();
+        }
+        let outcomes = self.udp.on_timer(context.out, context.now);
+        self.on_udp_outcomes(context, outcomes);
     }
 
     fn drain(&mut self, context: &mut Context<'_, Self>) {
-        self.jobs.abandon();
-        self.exit = Exit::Interrupted;
+        self.jobs.abort();
+        self.result = TaskResult::Interrupted;
         context.out.stop_loop();
     }
 }

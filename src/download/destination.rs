@@ -133,8 +133,8 @@ impl Target {
             _ => format!("cannot write {path}: {error}"),
         };
         StoreError {
-            why,
-            reader_gone: false,
+            reason: why,
+            is_reader_gone: false,
         }
     }
 }

@@ -88,10 +88,10 @@ impl Printer {
         let bytes = std::mem::take(&mut self.buffer);
         if self.escapes && is_binary(&bytes) {
             return Err(StoreError {
-                why: "binary content is not printed on a terminal: on the command line, \
+                reason: "binary content is not printed on a terminal: on the command line, \
                       get NAME -o FILE saves it and --raw prints it"
                     .into(),
-                reader_gone: false,
+                is_reader_gone: false,
             });
         }
         self.print(&bytes)
@@ -128,7 +128,7 @@ fn write_stdout(bytes: &[u8]) -> Result<(), StoreError> {
 
 pub(crate) fn stdout_error(error: &io::Error) -> StoreError {
     StoreError {
-        why: format!("cannot write to stdout: {error}"),
-        reader_gone: error.kind() == io::ErrorKind::BrokenPipe,
+        reason: format!("cannot write to stdout: {error}"),
+        is_reader_gone: error.kind() == io::ErrorKind::BrokenPipe,
     }
 }

@@ -1,4 +1,4 @@
-//! Several contents under one name: which one is meant?
+//! The choice between several contents under one name.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,7 +9,7 @@ use crate::protocol::{ContentHash, FileName, HolderItem};
 /// One of the contents that nodes have under a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Offer {
-    /// Its hash.
+    /// The hash of the content.
     pub hash: ContentHash,
     /// In bytes.
     pub size: u64,
@@ -17,7 +17,7 @@ pub struct Offer {
     pub nodes: usize,
 }
 
-/// The contents whose hashes are known, in the order of those.
+/// The contents whose hashes are known, sorted by hash.
 pub(super) fn offers(holders: &[HolderItem]) -> Vec<Offer> {
     let mut offers = BTreeMap::new();
     for holder in holders {
@@ -30,7 +30,7 @@ pub(super) fn offers(holders: &[HolderItem]) -> Vec<Offer> {
     offers.into_values().collect()
 }
 
-/// A file of which the user is to choose a content.
+/// A file of which the user is to choose one content.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Choice {
     pub(super) name: FileName<'static>,
@@ -38,70 +38,70 @@ pub struct Choice {
 }
 
 impl Choice {
-    fn tell(&self, user: &mut dyn User) {
-        user.on_event(UserEvent::WhichContent {
+    fn show(&self, user: &mut dyn User) {
+        user.on_event(UserEvent::SeveralContents {
             name: &self.name,
             offers: &self.offers,
-            numbered: true,
+            is_numbered: true,
         });
     }
 }
 
-/// The choices that the user is still to make, one at a time.
+/// The choices that the user is to make, one at a time.
 #[derive(Default)]
 pub struct Choices(VecDeque<Choice>);
 
-/// What became of a choice.
+/// The line that the user typed for a choice.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Chosen {
-    /// This content of the file.
+pub enum ChoiceResult {
+    /// This content of the file is chosen.
     Content(FileName<'static>, ContentHash),
-    /// None of them.
-    Nothing,
-    /// It is still to be made: what was typed is no number of an offer.
-    NotYet,
+    /// No content is chosen.
+    Cancelled,
+    /// The line is no number of an offer: the choice is still to be made.
+    Invalid,
 }
 
 impl Choices {
-    /// One more. It is told when it is its turn.
+    /// Adds a choice. It is shown when the ones before it are made.
     pub fn add(&mut self, choice: Choice, user: &mut dyn User) {
         if self.0.is_empty() {
-            choice.tell(user);
+            choice.show(user);
         }
         self.0.push_back(choice);
     }
 
-    /// What the next line is to be.
+    /// The kind of the line that the user is to type next.
     #[must_use]
-    pub fn wanted(&self) -> PromptKind {
+    pub fn prompt_kind(&self) -> PromptKind {
         match self.0.front() {
             Some(_) => PromptKind::Choice,
             None => PromptKind::Command,
         }
     }
 
-    /// The user has typed a line: if a choice is to be made, that is it.
-    pub fn typed(&mut self, line: &str, user: &mut dyn User) -> Option<Chosen> {
+    /// Reads a line that the user typed, if there is a choice to make.
+    pub fn on_line(&mut self, line: &str, user: &mut dyn User) -> Option<ChoiceResult> {
         let choice = self.0.front()?;
         let line = line.trim_matches(BLANKS);
         let number = line.parse().ok().and_then(|n: usize| n.checked_sub(1));
-        let chosen = match number.and_then(|index| choice.offers.get(index)) {
-            Some(offer) => Chosen::Content(choice.name.clone(), offer.hash),
-            None if line.is_empty() => Chosen::Nothing,
+        let result = match number.and_then(|index| choice.offers.get(index)) {
+            Some(offer) => ChoiceResult::Content(choice.name.clone(), offer.hash),
+            None if line.is_empty() => ChoiceResult::Cancelled,
             None => {
-                let most = choice.offers.len();
-                user.on_event(UserEvent::Wrong(&format!(
-                    "a number from 1 to {most}, or an empty line for none"
+                let last = choice.offers.len();
+                user.on_event(UserEvent::InvalidCommand(&format!(
+                    "a number from 1 to {last}, or an empty line for none"
                 )));
-                return Some(Chosen::NotYet);
+                return Some(ChoiceResult::Invalid);
             }
         };
         self.advance(user);
-        Some(chosen)
+        Some(result)
     }
 
-    /// The user does not want to make this choice. Returns whether there was one.
-    pub fn give_up(&mut self, user: &mut dyn User) -> bool {
+    /// Cancels the first choice. Returns whether there was one.
+    pub fn cancel(&mut self, user: &mut dyn User) -> bool {
         let Some(choice) = self.0.front() else {
             return false;
         };
@@ -110,11 +110,11 @@ impl Choices {
         true
     }
 
-    /// The first one is over, and the next one has its turn.
+    /// Removes the first choice, and shows the next one.
     fn advance(&mut self, user: &mut dyn User) {
         self.0.pop_front();
         if let Some(choice) = self.0.front() {
-            choice.tell(user);
+            choice.show(user);
         }
     }
 }

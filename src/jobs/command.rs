@@ -1,66 +1,67 @@
-//! What a person types at the prompt.
+//! The commands of the prompt: one line each.
 
-use crate::exit::Exit;
 use crate::jobs::query::Query;
+use crate::jobs::task_result::TaskResult;
 use crate::jobs::user::{User, UserEvent};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Request, Text, Verb};
 
-/// The words that are commands; a line that starts with another is a file name.
-pub const WORDS: [&str; 12] = [
+/// The words that begin a command. A line that begins with another word is a file
+/// name.
+pub const COMMAND_WORDS: [&str; 12] = [
     "ls", "search", "find", "get", "nodes", "send", "reply", "chat", "share", "unshare", "help",
     "quit",
 ];
 
-/// What separates words, as on the wire, and what ends a line.
+/// The characters between words, as on the wire, and at the end of a line.
 pub const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// The answer to `help`.
 pub const HELP: &str = "\
-NAME        fetch the file of that name and show it
-get NAME    the same, for names that start with a command's word
+NAME        fetch the file NAME and print it
+get NAME    the same, for a name that starts like a command
 get --hash HASH NAME
-            the same, if there are several contents of that name
-ls          all files that the nodes have announced
-search TEXT those whose names contain the text
-find NAME   who has the file of that name
-nodes       the nodes that the relay knows
+            fetch the content with this hash
+ls          list all files that the nodes have announced
+search TEXT list the files whose names contain TEXT
+find NAME   list the nodes that have the file NAME
+nodes       list the nodes that are registered with the relay
 send IP PORT TEXT
-            a message to whoever listens there
+            send a message to this address
 chat [IP PORT]
-            a conversation: each line goes there, or to whoever wrote last; /quit
-            ends it
-help        this
-quit        goodbye (so is the end of input)";
+            send each line that you type to this address, or to the sender of
+            the last message; /quit ends the chat
+help        list the commands
+quit        end the program; the end of input does the same";
 
-/// One line, understood.
+/// A command of the prompt.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Typed<'a> {
-    /// Nothing.
+pub enum PromptCommand<'a> {
+    /// An empty line.
     Empty,
     /// Fetch a file; with a hash, only the content that has it.
     Get(FileName<'a>, Option<ContentHash>),
-    /// Ask the relay something.
-    Ask(Query),
-    /// Say this to whoever wrote last. Only a node can.
+    /// Send a query to the relay, and show the answer.
+    Query(Query),
+    /// Send this text to the last sender. Only a node can.
     Reply(Text<'static>),
-    /// Lead a conversation, with this one or with whoever speaks last.
+    /// Chat with this node, or with the last sender.
     Chat(Option<NodeAddress>),
     /// Show the commands.
     Help,
-    /// Leave.
+    /// End the program.
     Quit,
-    /// Share what lies at this path. Only a node can.
+    /// Share the file or folder at this path. Only a node can.
     Share(&'a str),
-    /// Share this no longer. Only a node can.
+    /// Stop sharing this file or folder. Only a node can.
     Unshare(FileName<'a>),
-    /// A command that takes nothing was given something.
-    Surplus(&'a str),
-    /// It is not of the right form; for people.
-    Wrong(String),
+    /// A command without arguments was given one.
+    UnexpectedArgument(&'a str),
+    /// A command of the wrong form: how to write it.
+    Invalid(String),
 }
 
-impl<'a> Typed<'a> {
-    /// Understands a line.
+impl<'a> PromptCommand<'a> {
+    /// Parses a line.
     #[must_use]
     pub fn parse(line: &'a str) -> Self {
         let line = line.trim_matches(BLANKS);
@@ -68,33 +69,28 @@ impl<'a> Typed<'a> {
             Some((word, rest)) => (word, rest.trim_start_matches(BLANKS)),
             None => (line, ""),
         };
+        let invalid = |error: &dyn ToString| Self::Invalid(error.to_string());
         match word {
             "" => Self::Empty,
             "get" => match rest.strip_prefix("--hash ") {
                 Some(fields) => Self::get_content(fields.trim_start_matches(BLANKS)),
                 None => Self::get(rest, None),
             },
-            "nodes" | "ls" | "help" | "quit" if !rest.is_empty() => Self::Surplus(word),
-            "nodes" => Self::Ask(Query::Nodes),
-            "ls" => Self::Ask(Query::Files(String::new())),
-            "search" => match Query::files(rest) {
-                Ok(question) => Self::Ask(question),
-                Err(why) => Self::Wrong(why.to_string()),
-            },
+            "nodes" | "ls" | "help" | "quit" if !rest.is_empty() => Self::UnexpectedArgument(word),
+            "nodes" => Self::Query(Query::Nodes),
+            "ls" => Self::Query(Query::Files(String::new())),
+            "search" => Query::files(rest).map_or_else(|error| invalid(&error), Self::Query),
             "find" => match FileName::parse(rest) {
-                Ok(name) => Self::Ask(Query::Holders(name.into_owned())),
-                Err(why) => Self::Wrong(why.to_string()),
+                Ok(name) => Self::Query(Query::Holders(name.into_owned())),
+                Err(error) => invalid(&error),
             },
             "send" => Self::send(rest),
-            "share" if rest.is_empty() => Self::Wrong("use: share PATH".into()),
+            "share" if rest.is_empty() => invalid(&"use: share PATH"),
             "share" => Self::Share(rest),
-            "unshare" => match FileName::parse(rest) {
-                Ok(name) => Self::Unshare(name),
-                Err(why) => Self::Wrong(why.to_string()),
-            },
+            "unshare" => FileName::parse(rest).map_or_else(|error| invalid(&error), Self::Unshare),
             "reply" => match Text::parse(rest) {
                 Ok(text) => Self::Reply(text.into_owned()),
-                Err(why) => Self::Wrong(why.to_string()),
+                Err(error) => invalid(&error),
             },
             "chat" => Self::chat(rest),
             "help" => Self::Help,
@@ -103,73 +99,66 @@ impl<'a> Typed<'a> {
         }
     }
 
-    /// Tells the user about what asks for nothing else: `help`, or what cannot be
-    /// done here. Returns whether something is wrong with it.
-    pub fn explain(&self, line: &str, help: &'static str, user: &mut dyn User) -> Exit {
+    /// Executes a command that needs only the user: shows the help, or reports why
+    /// the line is no command here.
+    pub fn report(&self, line: &str, help: &'static str, user: &mut dyn User) -> TaskResult {
         let line = line.trim_matches(BLANKS);
-        match self {
-            Self::Empty => return Exit::Success,
+        user.on_event(match self {
+            Self::Empty => return TaskResult::Success,
             Self::Help => {
                 user.on_event(UserEvent::Help(help));
-                return Exit::Success;
+                return TaskResult::Success;
             }
-            Self::Surplus(word) => user.on_event(UserEvent::Surplus { word, line }),
-            Self::Wrong(why) => user.on_event(UserEvent::Wrong(why)),
+            Self::UnexpectedArgument(word) => UserEvent::UnexpectedArgument { word, line },
+            Self::Invalid(error) => UserEvent::InvalidCommand(error),
             Self::Get(..)
-            | Self::Ask(_)
+            | Self::Query(_)
             | Self::Reply(_)
             | Self::Chat(_)
             | Self::Share(_)
             | Self::Unshare(_)
             | Self::Quit => {
-                user.on_event(UserEvent::NotHere(
-                    line.split(BLANKS).next().unwrap_or_default(),
-                ));
+                UserEvent::UnavailableCommand(line.split(BLANKS).next().unwrap_or_default())
             }
-        }
-        Exit::Usage
+        });
+        TaskResult::Usage
     }
 
     fn get(name: &'a str, hash: Option<ContentHash>) -> Self {
         match FileName::parse(name) {
             Ok(name) => Self::Get(name, hash),
-            Err(why) => Self::Wrong(why.to_string()),
+            Err(error) => Self::Invalid(error.to_string()),
         }
     }
 
-    /// `--hash HASH NAME`: which of several contents.
+    /// `get --hash HASH NAME`
     fn get_content(fields: &'a str) -> Self {
         let (hash, name) = fields.split_once(BLANKS).unwrap_or((fields, ""));
         match hash.parse() {
             Ok(hash) => Self::get(name.trim_start_matches(BLANKS), Some(hash)),
-            Err(_) => Self::Wrong("use: get --hash HASH NAME; a hash is 64 hex digits".into()),
+            Err(_) => Self::Invalid("use: get --hash HASH NAME; a hash is 64 hex digits".into()),
         }
     }
 
     fn chat(fields: &str) -> Self {
+        if fields.is_empty() {
+            return Self::Chat(None);
+        }
+        // The parser of addresses ignores further fields. Here they are a message.
+        let words = fields.split(BLANKS).filter(|word| !word.is_empty()).count();
         match NodeAddress::parse(fields) {
-            _ if fields.is_empty() => Self::Chat(None),
-            // Whatever came after the address was meant for somebody.
-            Ok(to)
-                if fields
-                    .split(BLANKS)
-                    .filter(|field| !field.is_empty())
-                    .nth(2)
-                    .is_none() =>
-            {
-                Self::Chat(Some(to))
-            }
-            Ok(_) | Err(_) => Self::Wrong("use: chat IP PORT, or chat".into()),
+            Ok(to) if words == 2 => Self::Chat(Some(to)),
+            Ok(_) | Err(_) => Self::Invalid("use: chat IP PORT, or chat".into()),
         }
     }
 
-    /// The fields are those of the wire's own `SEND`.
+    /// `send IP PORT TEXT`, with the fields of `SEND` on the wire.
     fn send(fields: &str) -> Self {
         let line = format!("{} {fields}", Verb::Send.word());
         match Request::parse(line.as_bytes()) {
-            Ok(Request::Send(to, text)) => Self::Ask(Query::Message(to, text.into_owned())),
-            Ok(_) => Self::Wrong(format!("use: {}", Verb::Send.usage())),
-            Err(error) => Self::Wrong(error.to_string().replace("SEND", "send")),
+            Ok(Request::Send(to, text)) => Self::Query(Query::Message(to, text.into_owned())),
+            Ok(_) => Self::Invalid(format!("use: {}", Verb::Send.usage())),
+            Err(error) => Self::Invalid(error.to_string().replace("SEND", "send")),
         }
     }
 }
@@ -180,36 +169,57 @@ mod tests {
 
     #[test]
     fn a_line_is_a_file_name_unless_it_starts_with_a_command() {
-        let get = |name| Typed::Get(FileName::parse(name).unwrap(), None);
-        assert_eq!(Typed::parse("hello.txt"), get("hello.txt"));
-        assert_eq!(Typed::parse("two generals.txt"), get("two generals.txt"));
-        assert_eq!(Typed::parse("  get   send.txt "), get("send.txt"));
-        assert_eq!(Typed::parse("get help"), get("help"));
-        assert_eq!(Typed::parse("helpful"), get("helpful"));
-        assert_eq!(Typed::parse("quit smoking.txt"), Typed::Surplus("quit"));
+        let get = |name| PromptCommand::Get(FileName::parse(name).unwrap(), None);
+        assert_eq!(PromptCommand::parse("hello.txt"), get("hello.txt"));
+        assert_eq!(
+            PromptCommand::parse("two generals.txt"),
+            get("two generals.txt")
+        );
+        assert_eq!(PromptCommand::parse("  get   send.txt "), get("send.txt"));
+        assert_eq!(PromptCommand::parse("get help"), get("help"));
+        assert_eq!(PromptCommand::parse("helpful"), get("helpful"));
+        assert_eq!(
+            PromptCommand::parse("quit smoking.txt"),
+            PromptCommand::UnexpectedArgument("quit")
+        );
         // Only blanks of the protocol are blanks.
-        assert_eq!(Typed::parse("\u{a0}x\n"), get("\u{a0}x"));
-        assert_eq!(Typed::parse("chat"), Typed::Chat(None));
+        assert_eq!(PromptCommand::parse("\u{a0}x\n"), get("\u{a0}x"));
+        assert_eq!(PromptCommand::parse("chat"), PromptCommand::Chat(None));
         let to = NodeAddress::parse("1.2.3.4 5").unwrap();
-        assert_eq!(Typed::parse("chat  1.2.3.4  5 "), Typed::Chat(Some(to)));
+        assert_eq!(
+            PromptCommand::parse("chat  1.2.3.4  5 "),
+            PromptCommand::Chat(Some(to))
+        );
         let hash = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
         let name = FileName::parse("a b").unwrap();
-        let chosen = Typed::Get(name, Some(hash.parse().unwrap()));
-        assert_eq!(Typed::parse(&format!("get --hash {hash} a b")), chosen);
-        assert!(matches!(Typed::parse("get --hash 12 a"), Typed::Wrong(_)));
-        let files = |text: &str| Typed::Ask(Query::Files(text.into()));
-        assert_eq!(Typed::parse("search a b"), files("a b"));
-        assert_eq!(Typed::parse("ls"), files(""));
-        assert_eq!(Typed::parse(" \t"), Typed::Empty);
+        let chosen = PromptCommand::Get(name, Some(hash.parse().unwrap()));
+        assert_eq!(
+            PromptCommand::parse(&format!("get --hash {hash} a b")),
+            chosen
+        );
+        assert!(matches!(
+            PromptCommand::parse("get --hash 12 a"),
+            PromptCommand::Invalid(_)
+        ));
+        let files = |text: &str| PromptCommand::Query(Query::Files(text.into()));
+        assert_eq!(PromptCommand::parse("search a b"), files("a b"));
+        assert_eq!(PromptCommand::parse("ls"), files(""));
+        assert_eq!(PromptCommand::parse(" \t"), PromptCommand::Empty);
         for line in ["get", "../x", "find", "find /x", "send", "send 1.2.3.4 5"] {
-            assert!(matches!(Typed::parse(line), Typed::Wrong(_)), "{line}");
+            assert!(
+                matches!(PromptCommand::parse(line), PromptCommand::Invalid(_)),
+                "{line}"
+            );
         }
         for line in ["chat x", "chat 1.2.3.4", "chat 1.2.3.4 5 hi"] {
-            assert!(matches!(Typed::parse(line), Typed::Wrong(_)), "{line}");
+            assert!(
+                matches!(PromptCommand::parse(line), PromptCommand::Invalid(_)),
+                "{line}"
+            );
         }
         assert!(matches!(
-            Typed::parse("send 1.2.3.4 5 hi you"),
-            Typed::Ask(_)
+            PromptCommand::parse("send 1.2.3.4 5 hi you"),
+            PromptCommand::Query(_)
         ));
     }
 }

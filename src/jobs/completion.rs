@@ -1,50 +1,57 @@
-//! Completing a file name: the names that begin with what was typed so far.
+//! The job that completes a file name: the names that begin with what was typed.
 
-use std::sync::mpsc::Sender;
+use crate::jobs::job::JobStep;
 
-/// Names that are offered at once.
+/// The most names that are offered at once.
 const MAX_NAMES: usize = 100;
-/// Files that are looked at: a search also finds names that only contain the text.
+/// The most files that are examined: a search also finds names that only contain
+/// the text.
 const MAX_FILES: usize = 10_000;
 
-/// Names that are collected from a search for their beginning.
+/// Receives the names that complete a prefix: not all if there are many, none if
+/// the relay gives no list. Without an answer it is dropped.
+pub type NamesCallback = Box<dyn FnOnce(Vec<String>) + Send>;
+
+/// Collects the names that begin with a prefix from a search for it.
 pub(super) struct Completion {
     prefix: String,
     names: Vec<String>,
-    /// How many files were looked at.
-    seen: usize,
-    answer: Sender<Vec<String>>,
+    examined_files: usize,
+    /// Until it was called.
+    callback: Option<NamesCallback>,
 }
 
 impl Completion {
-    pub(super) fn new(prefix: String, answer: Sender<Vec<String>>) -> Self {
+    pub(super) fn new(prefix: String, callback: NamesCallback) -> Self {
         Self {
             prefix,
             names: Vec::new(),
-            seen: 0,
-            answer,
+            examined_files: 0,
+            callback: Some(callback),
         }
     }
 
-    /// Takes the next name of the list, which is in order. Says whether more are
-    /// wanted.
-    pub(super) fn take(&mut self, name: &str) -> bool {
-        self.seen += 1;
+    /// Takes the next name of the list, which is sorted. Returns whether more names
+    /// are wanted.
+    pub(super) fn on_name(&mut self, name: &str) -> bool {
+        self.examined_files += 1;
         if !name.starts_with(&self.prefix) {
-            // Names that begin with it stand together.
-            return self.seen < MAX_FILES && *name < *self.prefix;
+            // Names that begin with the prefix stand together.
+            return self.examined_files < MAX_FILES && *name < *self.prefix;
         }
-        // Several contents of one name are several lines.
+        // Several contents of one name are several items.
         if self.names.last().is_none_or(|last| last != name) {
             self.names.push(name.to_owned());
         }
-        self.seen < MAX_FILES && self.names.len() < MAX_NAMES
+        self.examined_files < MAX_FILES && self.names.len() < MAX_NAMES
     }
 
-    /// Hands over what there is.
-    pub(super) fn finish(self) {
-        // Whoever asked may have typed on meanwhile.
-        let _ = self.answer.send(self.names);
+    /// Hands over the names that came, if the list is complete or not.
+    pub(super) fn finish(&mut self) -> JobStep {
+        if let Some(callback) = self.callback.take() {
+            callback(std::mem::take(&mut self.names));
+        }
+        JobStep::FinishSilently
     }
 }
 
@@ -53,31 +60,32 @@ mod tests {
     use super::*;
     use std::sync::mpsc::channel;
 
-    /// The names that are offered, and how many of the list were looked at.
-    fn completed(prefix: &str, list: &[String]) -> (Vec<String>, usize) {
-        let (sender, answer) = channel();
-        let mut completion = Completion::new(prefix.to_owned(), sender);
-        let looked = list.iter().position(|name| !completion.take(name));
+    /// The names that are offered, and how many of the list were examined.
+    fn complete(prefix: &str, list: &[String]) -> (Vec<String>, usize) {
+        let (sender, names) = channel();
+        let callback = Box::new(move |names| sender.send(names).unwrap());
+        let mut completion = Completion::new(prefix.to_owned(), callback);
+        let last = list.iter().position(|name| !completion.on_name(name));
         completion.finish();
-        let looked = looked.map_or(list.len(), |last| last + 1);
-        (answer.recv().unwrap(), looked)
+        let examined = last.map_or(list.len(), |last| last + 1);
+        (names.recv().unwrap(), examined)
     }
 
     #[test]
-    fn names_that_begin_with_it_are_offered_once_each() {
+    fn names_that_begin_with_the_prefix_are_offered_once_each() {
         let list = ["a hell", "hell", "hello", "hello", "hey", "shell"].map(String::from);
-        let (names, looked) = completed("hel", &list);
+        let (names, examined) = complete("hel", &list);
         assert_eq!(names, ["hell", "hello"]);
-        // Behind the last one there can be no other.
-        assert_eq!(looked, 5);
-        assert_eq!(completed("x", &list).0, [""; 0]);
+        // After the last one there can be no other.
+        assert_eq!(examined, 5);
+        assert_eq!(complete("x", &list).0, [""; 0]);
     }
 
     #[test]
-    fn there_is_an_end_to_it() {
+    fn names_and_examined_files_are_limited() {
         let many: Vec<String> = (0..MAX_NAMES * 2).map(|n| format!("{n:05}")).collect();
-        assert_eq!(completed("", &many).0.len(), MAX_NAMES);
+        assert_eq!(complete("", &many).0.len(), MAX_NAMES);
         let others: Vec<String> = (0..MAX_FILES * 2).map(|n| format!("{n:05}z")).collect();
-        assert_eq!(completed("z", &others).1, MAX_FILES);
+        assert_eq!(complete("z", &others).1, MAX_FILES);
     }
 }

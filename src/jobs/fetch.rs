@@ -1,312 +1,320 @@
-//! Fetching one file: the nodes that are said to have it first, then all others
-//! in the order of the list, one at a time, until one gives it.
+//! The job that fetches a file: it queries the relay for the nodes and the holders of
+//! the file, then tries one node after the other, the holders first, until one sends
+//! the file.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use crate::close_reason::CloseReason;
-use crate::exit::Exit;
+use crate::jobs::attempt::{Attempt, AttemptResult};
 use crate::jobs::choice::{Choice, offers};
-use crate::jobs::connection::{Attempt, AttemptResult, JobConnection, With};
+use crate::jobs::job::{JobContext, JobId, JobResult, JobStep};
 use crate::jobs::query::Query;
-use crate::jobs::runner::{Done, JobId, JobPurpose, JobRunner, RunsJobs};
-use crate::jobs::user::{Failure, User, UserEvent};
+use crate::jobs::relay_query::RelayAnswer;
+use crate::jobs::task_result::TaskResult;
+use crate::jobs::user::{Failure, StoreError, User, UserEvent};
 use crate::protocol::{ContentHash, FileName, HolderItem, NodeAddress, Reply, Request};
-use crate::role::{Context, ReadNext};
-use crate::session::server::say;
+use crate::role::{Input, ReadNext};
+use crate::session::requests::{ResponseEvent, ResponsePart};
 
-/// The search for one file.
+/// Fetches one file.
 pub(super) struct Fetch {
-    pub(super) name: FileName<'static>,
+    id: JobId,
+    name: FileName<'static>,
     /// The content that is wanted, if not any will do.
     wanted: Option<WantedContent>,
-    /// Whom to ask, in this order.
-    nodes: Vec<NodeAddress>,
-    /// How many of them were asked.
-    asked: usize,
-    /// How many of them could not answer.
-    failed: usize,
+    /// The nodes to try, in this order.
+    candidates: Vec<NodeAddress>,
+    /// How many candidates were tried.
+    attempts: usize,
+    /// How many of them failed.
+    failures: usize,
 }
 
 /// A content that is known by its hash.
 struct WantedContent {
     hash: ContentHash,
-    /// What has arrived, to be compared with that.
-    seen: Box<blake3::Hasher>,
+    /// Hashes the content that arrives.
+    hasher: Box<blake3::Hasher>,
 }
 
 impl Fetch {
-    pub(super) fn new(name: FileName<'static>, hash: Option<ContentHash>) -> Self {
+    pub(super) fn new(id: JobId, name: FileName<'static>, hash: Option<ContentHash>) -> Self {
         let wanted = hash.map(|hash| WantedContent {
             hash,
-            seen: Box::default(),
+            hasher: Box::default(),
         });
         Self {
+            id,
             name,
             wanted,
-            nodes: Vec::new(),
-            asked: 0,
-            failed: 0,
+            candidates: Vec::new(),
+            attempts: 0,
+            failures: 0,
         }
     }
 
-    /// Writes the question to a node.
-    pub(super) fn ask(&self, line: &mut Vec<u8>) -> ReadNext {
-        say(line, Request::Get(self.name.clone()));
-        ReadNext::Line
+    pub(super) fn name(&self) -> &FileName<'static> {
+        &self.name
     }
 
-    /// A node has answered.
-    pub(super) fn answered(
-        &mut self,
-        job: JobId,
-        visit: &mut Attempt,
-        line: &[u8],
-        user: &mut dyn User,
-    ) -> ReadNext {
-        match Reply::parse(line) {
-            Ok(Reply::Found(size)) => {
-                let node = visit.node;
-                user.on_event(UserEvent::Found { node, size });
-                visit.body = Some((size, 0));
-                if let Some(wanted) = &mut self.wanted {
-                    wanted.seen.reset();
-                }
-                if let Err(why) = user.open(job, &self.name, size) {
-                    visit.outcome = AttemptResult::StoreError(why);
-                } else if size == 0 {
-                    visit.outcome = self.complete(job, user);
-                } else {
-                    return ReadNext::Body(size);
-                }
+    pub(super) fn on_response(&mut self, context: &mut JobContext, answer: RelayAnswer) -> JobStep {
+        match answer {
+            RelayAnswer::Nodes(nodes) => {
+                context.set_nodes(nodes);
+                self.find_holders(context)
             }
-            Ok(Reply::NotFound) => visit.outcome = AttemptResult::NotFound,
-            Ok(Reply::Error(code, text)) => {
-                visit.outcome = AttemptResult::Error(code, text.into_owned())
-            }
-            Ok(_) | Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
+            RelayAnswer::Holders(holders) => self.choose_candidates(context, &holders),
+            RelayAnswer::EndOfFiles | RelayAnswer::Sent => TaskResult::Relay.into(),
         }
-        ReadNext::Close(CloseReason::Completed)
     }
 
-    /// More of the file has come.
-    pub(super) fn received(
+    pub(super) fn on_failure(
         &mut self,
-        job: JobId,
-        visit: &mut Attempt,
-        bytes: &[u8],
-        user: &mut dyn User,
-    ) -> ReadNext {
-        let Some((size, received)) = &mut visit.body else {
-            return ReadNext::Close(CloseReason::ProtocolError);
-        };
-        if let Err(why) = user.write(job, bytes) {
-            visit.outcome = AttemptResult::StoreError(why);
-            return ReadNext::Close(CloseReason::Completed);
+        context: &mut JobContext,
+        query: &Query,
+        failure: &Failure<'_>,
+    ) -> JobStep {
+        if let Query::Holders(_) = query {
+            // Without the relay's help the nodes are tried in the order of the list.
+            return self.choose_candidates(context, &[]);
         }
-        if let Some(wanted) = &mut self.wanted {
-            wanted.seen.update(bytes);
-        }
-        *received += bytes.len() as u64;
-        user.on_event(UserEvent::Progress {
-            job,
-            received: *received,
-            size: *size,
+        context.user.on_event(UserEvent::NoNodes {
+            name: &self.name,
+            failure,
         });
-        if received < size {
-            return ReadNext::Line;
-        }
-        visit.outcome = self.complete(job, user);
-        ReadNext::Close(CloseReason::Completed)
+        TaskResult::Relay.into()
     }
 
-    fn complete(&self, job: JobId, user: &mut dyn User) -> AttemptResult {
-        if let Some(wanted) = &self.wanted
-            && *wanted.seen.finalize().as_bytes() != wanted.hash.0
-        {
-            return AttemptResult::OtherContent;
+    /// The nodes are known: queries the relay for those that have the file.
+    pub(super) fn find_holders(&mut self, context: &mut JobContext) -> JobStep {
+        if context.nodes.len() > 1 || self.wanted.is_some() {
+            return JobStep::Query(Query::Holders(self.name.clone()));
         }
-        match user.commit(job) {
-            Ok(()) => AttemptResult::Complete,
-            Err(why) => AttemptResult::StoreError(why),
-        }
-    }
-}
-
-impl JobRunner {
-    /// The nodes are known: asks who has the file.
-    pub(super) fn ask_for_holders<R: RunsJobs>(
-        &mut self,
-        context: &mut Context<'_, R>,
-        job: JobId,
-        fetch: Fetch,
-    ) -> Option<Done> {
-        if self.nodes.len() > 1 || fetch.wanted.is_some() {
-            let question = Query::Holders(fetch.name.clone());
-            self.ask(context, job, question, JobPurpose::Fetch(fetch));
-            return None;
-        }
-        // There is nobody to choose from.
-        self.search_among(context, job, fetch, &[])
+        // There is no choice.
+        self.choose_candidates(context, &[])
     }
 
-    /// Searches for the file: at its `holders` first, then at all others. If one
-    /// content is wanted, only those are asked that say they have it.
-    pub(super) fn search_among<R: RunsJobs>(
-        &mut self,
-        context: &mut Context<'_, R>,
-        job: JobId,
-        mut fetch: Fetch,
-        holders: &[HolderItem],
-    ) -> Option<Done> {
-        let hash = fetch.wanted.as_ref().map(|wanted| wanted.hash);
+    /// Chooses the nodes to try: the holders first, then all others. If one content
+    /// is wanted, only the holders of that content are tried.
+    fn choose_candidates(&mut self, context: &mut JobContext, holders: &[HolderItem]) -> JobStep {
+        let hash = self.wanted.as_ref().map(|wanted| wanted.hash);
         let offers = offers(holders);
         match hash {
-            None if offers.len() > 1 && self.may_ask => {
-                let name = fetch.name;
-                return Some(Done {
-                    choice: Some(Choice { name, offers }),
-                    ..self.done(job, Exit::WhichContent)
-                });
-            }
             None if offers.len() < 2 => {}
             Some(hash) if offers.iter().any(|offer| offer.hash == hash) => {}
+            None if context.may_choose => {
+                let name = self.name.clone();
+                return JobStep::Finish(JobResult::Choice(Choice { name, offers }));
+            }
             _ => {
-                self.user.on_event(UserEvent::WhichContent {
-                    name: &fetch.name,
+                context.user.on_event(UserEvent::SeveralContents {
+                    name: &self.name,
                     offers: &offers,
-                    numbered: false,
+                    is_numbered: false,
                 });
-                return Some(self.done(job, Exit::WhichContent));
+                return TaskResult::SeveralContents.into();
             }
         }
-        let mut first = BTreeSet::new();
-        let right = holders
+        let mut known = BTreeSet::new();
+        let holders = holders
             .iter()
             .filter(|holder| hash.is_none() || holder.hash.0 == hash)
             .map(|holder| holder.node);
-        fetch.nodes = right.filter(|holder| first.insert(*holder)).collect();
+        self.candidates = holders.filter(|holder| known.insert(*holder)).collect();
         if hash.is_none() {
-            let others = self.nodes.iter().filter(|node| !first.contains(node));
-            fetch.nodes.extend(others);
+            let others = context.nodes.iter().filter(|node| !known.contains(node));
+            self.candidates.extend(others);
         }
-        fetch.nodes.retain(|node| Some(*node) != self.us);
-        self.ask_next_node(context, job, fetch)
+        self.candidates
+            .retain(|node| Some(*node) != context.own_address);
+        self.try_next_candidate(context)
     }
 
-    fn ask_next_node<R: RunsJobs>(
-        &mut self,
-        context: &mut Context<'_, R>,
-        job: JobId,
-        mut fetch: Fetch,
-    ) -> Option<Done> {
-        let Some(node) = fetch.nodes.get(fetch.asked).copied() else {
-            self.user.on_event(UserEvent::Missing {
-                name: &fetch.name,
-                nodes: fetch.nodes.len(),
-                failed: fetch.failed,
+    fn try_next_candidate(&mut self, context: &mut JobContext) -> JobStep {
+        let Some(node) = self.candidates.get(self.attempts).copied() else {
+            context.user.on_event(UserEvent::Missing {
+                name: &self.name,
+                nodes: self.candidates.len(),
+                failed: self.failures,
             });
-            let exit = match fetch.failed {
-                0 => Exit::NotFound,
-                _ => Exit::NodesFailed,
+            return match self.failures {
+                0 => TaskResult::NotFound.into(),
+                _ => TaskResult::NodesFailed.into(),
             };
-            return Some(self.done(job, exit));
         };
-        fetch.asked += 1;
-        self.user.on_event(UserEvent::RelayQuery {
-            name: &fetch.name,
-            number: fetch.asked,
-            of: fetch.nodes.len(),
+        self.attempts += 1;
+        context.user.on_event(UserEvent::TryingNode {
+            name: &self.name,
+            number: self.attempts,
+            of: self.candidates.len(),
             node,
         });
-        let visit = Attempt {
-            node,
-            asked: context.now,
-            body: None,
-            outcome: AttemptResult::Open,
+        JobStep::Connect(node)
+    }
+
+    /// Reads input from a node.
+    pub(super) fn on_node_input(
+        &mut self,
+        user: &mut dyn User,
+        attempt: &mut Attempt,
+        input: Input<'_>,
+        out: &mut Vec<u8>,
+    ) -> ReadNext {
+        if let Input::Connected = input {
+            let request = Request::Get(self.name.clone());
+            attempt.requests.send(&request, (), out);
+            return ReadNext::Line;
+        }
+        let (part, completed) = match attempt.requests.on_input(input) {
+            Ok(Some(ResponseEvent::Response(part, completed))) => (part, completed),
+            Ok(None) => return ReadNext::Line,
+            Ok(Some(_)) => return ReadNext::Close(CloseReason::ProtocolError),
+            Err(error) => return ReadNext::Close(error.into()),
         };
-        let with = With::Node(visit, fetch);
-        context
-            .out
-            .dial(node.into(), JobConnection { job, with }.into());
-        None
+        let stored = match part {
+            ResponsePart::Head(Reply::Found(size)) => self.on_found(user, attempt, size),
+            ResponsePart::Body(bytes) => self.on_content(user, attempt, bytes),
+            ResponsePart::Head(Reply::NotFound) => {
+                attempt.result = AttemptResult::NotFound;
+                return ReadNext::Close(CloseReason::Completed);
+            }
+            ResponsePart::Head(Reply::Error(code, text)) => {
+                attempt.result = AttemptResult::Error(code, text.into_owned());
+                return ReadNext::Close(CloseReason::Completed);
+            }
+            _ => return ReadNext::Close(CloseReason::ProtocolError),
+        };
+        attempt.result = match (stored, completed) {
+            (Ok(()), None) => return attempt.requests.read_next(),
+            (Ok(()), Some(())) => self.on_end_of_content(user),
+            (Err(error), _) => AttemptResult::StoreError(error),
+        };
+        ReadNext::Close(CloseReason::Completed)
     }
 
-    fn node_failed<R: RunsJobs>(
+    fn on_found(
         &mut self,
-        context: &mut Context<'_, R>,
-        job: JobId,
-        node: NodeAddress,
-        mut fetch: Fetch,
-        trouble: &Failure<'_>,
-    ) -> Option<Done> {
-        self.user.on_event(UserEvent::NodeFailed(node, trouble));
-        fetch.failed += 1;
-        self.ask_next_node(context, job, fetch)
+        user: &mut dyn User,
+        attempt: &mut Attempt,
+        size: u64,
+    ) -> Result<(), StoreError> {
+        let node = attempt.node;
+        user.on_event(UserEvent::Found { node, size });
+        attempt.size = size;
+        if let Some(wanted) = &mut self.wanted {
+            wanted.hasher.reset();
+        }
+        user.open(self.id, &self.name, size)
     }
 
-    /// The connection to a node is over.
-    pub(super) fn node_ended<R: RunsJobs>(
+    fn on_content(
         &mut self,
-        context: &mut Context<'_, R>,
-        job: JobId,
-        visit: Attempt,
-        fetch: Fetch,
-        end: &CloseReason,
-    ) -> Option<Done> {
-        let Attempt { node, body, .. } = visit;
-        match visit.outcome {
+        user: &mut dyn User,
+        attempt: &mut Attempt,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        user.write(self.id, bytes)?;
+        if let Some(wanted) = &mut self.wanted {
+            wanted.hasher.update(bytes);
+        }
+        attempt.received += bytes.len() as u64;
+        user.on_event(UserEvent::Progress {
+            job: self.id,
+            received: attempt.received,
+            size: attempt.size,
+        });
+        Ok(())
+    }
+
+    fn on_end_of_content(&self, user: &mut dyn User) -> AttemptResult {
+        if let Some(wanted) = &self.wanted
+            && *wanted.hasher.finalize().as_bytes() != wanted.hash.0
+        {
+            return AttemptResult::OtherContent;
+        }
+        match user.commit(self.id) {
+            Ok(()) => AttemptResult::Complete,
+            Err(error) => AttemptResult::StoreError(error),
+        }
+    }
+
+    /// The connection to a node has ended for `reason`.
+    pub(super) fn on_node_close(
+        &mut self,
+        context: &mut JobContext,
+        attempt: Attempt,
+        reason: &CloseReason,
+        now: Instant,
+    ) -> JobStep {
+        let node = attempt.node;
+        match attempt.result {
             AttemptResult::Complete => {
-                self.user.on_event(UserEvent::Fetched {
-                    name: &fetch.name,
+                context.user.on_event(UserEvent::Fetched {
+                    name: &self.name,
                     node,
-                    size: body.map_or(0, |(size, _)| size),
-                    took: context.now.saturating_duration_since(visit.asked),
+                    size: attempt.size,
+                    took: now.saturating_duration_since(attempt.started),
                 });
-                Some(self.done(job, Exit::Success))
+                TaskResult::Success.into()
             }
             AttemptResult::NotFound => {
-                self.user.on_event(UserEvent::NotFound(node));
-                self.ask_next_node(context, job, fetch)
+                context.user.on_event(UserEvent::NotFound(node));
+                self.try_next_candidate(context)
             }
             AttemptResult::Error(code, text) => {
-                let trouble = Failure::Error(code, text);
-                self.node_failed(context, job, node, fetch, &trouble)
+                self.on_node_failure(context, node, &Failure::Error(code, text))
             }
-            AttemptResult::StoreError(why) => {
-                self.user.discard(job);
-                if why.reader_gone {
-                    return Some(self.reader_gone(job));
+            AttemptResult::StoreError(error) => {
+                context.user.discard(self.id);
+                if error.is_reader_gone {
+                    return JobStep::Finish(JobResult::ReaderGone);
                 }
-                self.user.on_event(UserEvent::StoreError {
-                    name: &fetch.name,
-                    why: &why,
+                context.user.on_event(UserEvent::StoreError {
+                    name: &self.name,
+                    error: &error,
                 });
-                Some(self.done(job, Exit::StoreError))
+                TaskResult::StoreError.into()
             }
-            AttemptResult::Open | AttemptResult::OtherContent => {
-                let shown = self.user.discard(job);
-                let (size, received) = body.unwrap_or_default();
-                let trouble = match (visit.outcome, received) {
-                    (AttemptResult::OtherContent, _) => Failure::OtherContent,
-                    (_, 0) => Failure::Ended(end),
-                    _ => Failure::Broken {
-                        received,
-                        size,
-                        end,
-                    },
-                };
-                if shown == 0 {
-                    return self.node_failed(context, job, node, fetch, &trouble);
-                }
-                // What was shown cannot be taken back: asking others is no help.
-                self.user.on_event(UserEvent::NodeFailed(node, &trouble));
-                self.user.on_event(UserEvent::Incomplete {
-                    name: &fetch.name,
-                    shown,
-                    size,
-                });
-                Some(self.done(job, Exit::Incomplete))
+            AttemptResult::OtherContent => {
+                self.on_incomplete(context, &attempt, &Failure::OtherContent)
+            }
+            AttemptResult::Open => {
+                let failure = attempt.broken_off(reason);
+                self.on_incomplete(context, &attempt, &failure)
             }
         }
+    }
+
+    fn on_incomplete(
+        &mut self,
+        context: &mut JobContext,
+        attempt: &Attempt,
+        failure: &Failure<'_>,
+    ) -> JobStep {
+        let Attempt { node, size, .. } = *attempt;
+        let shown = context.user.discard(self.id);
+        if shown == 0 {
+            return self.on_node_failure(context, node, failure);
+        }
+        // The printed bytes stay: another node would send them again.
+        context.user.on_event(UserEvent::NodeFailed(node, failure));
+        context.user.on_event(UserEvent::Incomplete {
+            name: &self.name,
+            shown,
+            size,
+        });
+        TaskResult::Incomplete.into()
+    }
+
+    fn on_node_failure(
+        &mut self,
+        context: &mut JobContext,
+        node: NodeAddress,
+        failure: &Failure<'_>,
+    ) -> JobStep {
+        context.user.on_event(UserEvent::NodeFailed(node, failure));
+        self.failures += 1;
+        self.try_next_candidate(context)
     }
 }

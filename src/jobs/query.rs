@@ -1,37 +1,37 @@
-//! What a relay can be asked.
+//! Queries to the relay.
 
 use crate::protocol::{FileName, NodeAddress, Text, TextError};
 
-/// What a relay can be asked.
+/// A query to the relay.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Query {
     /// The nodes.
     Nodes,
-    /// The files whose names contain this.
+    /// The files whose names contain this text.
     Files(String),
-    /// Who has this file.
+    /// The nodes that have this file.
     Holders(FileName<'static>),
-    /// To pass a message on.
+    /// Pass a message on to this address.
     Message(NodeAddress, Text<'static>),
 }
 
 impl Query {
-    /// Whether question and answer fit into a datagram each, mostly.
-    pub(super) fn is_brief(&self) -> bool {
+    /// Whether request and response mostly fit into a datagram each.
+    pub(super) fn fits_datagram(&self) -> bool {
         match self {
             Self::Nodes | Self::Holders(_) => true,
             Self::Files(_) | Self::Message(..) => false,
         }
     }
 
-    /// A search for a part of a name; an empty text is in all of them.
+    /// The files whose names contain `text`. Every name contains the empty text.
     ///
     /// # Errors
     /// The text does not fit on a line.
     pub fn files(text: &str) -> Result<Self, TextError> {
         match Text::parse(text) {
             Ok(_) | Err(TextError::Empty) => Ok(Self::Files(text.to_owned())),
-            Err(why) => Err(why),
+            Err(error) => Err(error),
         }
     }
 }

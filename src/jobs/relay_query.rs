@@ -1,212 +1,209 @@
-//! One question to the relay: a short conversation, its answer, close.
+//! A query to one address of the relay: a request, `MORE` until the list is
+//! complete, close.
 
 use log::Level;
 
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::jobs::query::Query;
-use crate::jobs::user::StoreError;
-use crate::protocol::{Code, FileItem, HolderItem, MAX_LISTED_FILES, NodeAddress, Reply, Request};
-use crate::role::ReadNext;
-use crate::session::server::say;
+use crate::jobs::user::Failure;
+use crate::protocol::{Code, FileItem, HolderItem, NodeAddress, Reply, Request};
+use crate::role::{Input, ReadNext};
+use crate::session::requests::{RequestQueue, ResponseError, ResponseEvent, ResponsePart};
 
-/// A question that is being answered.
+/// A query that is being answered.
 pub(super) struct RelayQuery {
-    /// What was asked.
-    pub(super) question: Query,
-    /// Which of the relay's addresses is asked.
+    pub(super) query: Query,
+    /// The index of the relay's address.
     pub(super) address: usize,
-    /// How many of them were, with this one.
-    pub(super) tried: usize,
-    /// How it went.
-    pub(super) answer: Answer,
-    /// How many lines are still to come of the list, once its head has come.
-    left: Option<u64>,
-    /// The nodes that came.
-    pub(super) nodes: Vec<NodeAddress>,
-    /// The holders that came.
-    pub(super) holders: Vec<HolderItem>,
-    /// How many lines of files came, and how many there are.
-    files: (u64, u64),
-    /// How many lines of the list were not understood.
-    skipped: u64,
-    /// The question was written.
-    asked: bool,
+    /// How many addresses were tried, with this one.
+    attempts: usize,
+    requests: RequestQueue<()>,
+    was_sent: bool,
+    state: QueryState,
+    nodes: Vec<NodeAddress>,
+    holders: Vec<HolderItem>,
+    /// How many files the relay has listed, and how many there are.
+    listed_files: u64,
+    all_files: u64,
+    has_unknown_items: bool,
 }
 
-/// How a question went.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// The answer has not come, or not all of it.
+enum QueryState {
+    /// The answer is not complete.
     Open,
-    /// All of it has come.
     Complete,
-    /// Nobody has the file.
-    NotFound,
-    /// It was an error.
     Error(Code, String),
-    /// The list is too long.
-    TooMany(u64),
-    /// It could not be shown to our user.
-    NotShown(StoreError),
+    /// The list has so many items, which are too many.
+    TooManyItems(u64),
+}
+
+/// The relay's complete answer. The files of a list were handed over one by one.
+pub(super) enum RelayAnswer {
+    Nodes(Vec<NodeAddress>),
+    Holders(Vec<HolderItem>),
+    EndOfFiles,
+    Sent,
 }
 
 impl RelayQuery {
-    pub(super) fn new(question: Query, address: usize) -> Self {
+    /// A query to the relay's address of this index. A list of nodes or holders may
+    /// have `max_items`.
+    pub(super) fn new(query: Query, address: usize, max_items: u64) -> Self {
         Self {
-            question,
+            query,
             address,
-            tried: 1,
-            answer: Answer::Open,
-            left: None,
+            attempts: 1,
+            requests: RequestQueue::new(max_items),
+            was_sent: false,
+            state: QueryState::Open,
             nodes: Vec::new(),
             holders: Vec::new(),
-            files: (0, 0),
-            skipped: 0,
-            asked: false,
+            listed_files: 0,
+            all_files: 0,
+            has_unknown_items: false,
         }
     }
 
-    /// The same question at the next one of `all` addresses.
-    pub(super) fn again(self, all: usize) -> Self {
-        Self {
-            tried: self.tried + 1,
-            ..Self::new(self.question, (self.address + 1) % all)
-        }
-    }
-
-    /// Writes the question.
-    pub(super) fn ask(&mut self, line: &mut Vec<u8>) -> ReadNext {
-        self.asked = true;
-        match &self.question {
-            Query::Nodes => say(line, Request::List),
-            Query::Files(text) => say(line, Request::Search(text)),
-            Query::Holders(name) => say(line, Request::Find(name.clone())),
-            Query::Message(to, text) => say(line, Request::Send(*to, text.clone())),
-        }
-        ReadNext::Line
-    }
-
-    /// Whether it may be asked again at another address: a message must not come
-    /// twice, and a list not be shown twice.
-    pub(super) fn may_be_repeated(&self) -> bool {
-        match self.question {
+    /// Whether the query failed, and may be sent to the next one of `addresses`: a
+    /// message must not arrive twice, and no file be listed twice.
+    pub(super) fn may_be_retried(&self, addresses: usize) -> bool {
+        let is_repeatable = match self.query {
             Query::Nodes | Query::Holders(_) => true,
-            Query::Files(_) => self.files.0 == 0,
-            Query::Message(..) => !self.asked,
+            Query::Files(_) => self.listed_files == 0,
+            Query::Message(..) => !self.was_sent,
+        };
+        matches!(self.state, QueryState::Open) && self.attempts < addresses && is_repeatable
+    }
+
+    /// The same query to the next one of `addresses`.
+    pub(super) fn retry(self, addresses: usize, max_items: u64) -> Self {
+        Self {
+            attempts: self.attempts + 1,
+            ..Self::new(self.query, (self.address + 1) % addresses, max_items)
         }
     }
 
-    /// How many files were shown.
-    pub(super) fn shown(&self) -> u64 {
-        self.files.0 - self.skipped
-    }
-
-    /// Whether it was a search, and no file was shown.
-    pub(super) fn found_nothing(&self) -> bool {
-        matches!(&self.question, Query::Files(text) if !text.is_empty()) && self.shown() == 0
-    }
-
-    /// One line of the answer. Each file of a list is handed to `each`, which says
-    /// whether more are wanted. Lists that were cut are asked for again through
-    /// `more`.
+    /// Reads input from the relay. `on_file` gets each file of a list, and returns
+    /// whether more files are wanted.
     pub(super) fn on_input(
         &mut self,
-        line: &[u8],
-        max_lines: u64,
-        each: impl FnMut(&FileItem<'_>) -> Result<bool, StoreError>,
-        more: &mut Vec<u8>,
+        input: Input<'_>,
+        on_file: impl FnOnce(&FileItem<'_>) -> bool,
+        out: &mut Vec<u8>,
     ) -> ReadNext {
-        match self.left {
-            None => match self.head(line, max_lines) {
-                Ok(left) => self.left = left,
-                Err(end) => return ReadNext::Close(end),
-            },
-            Some(left) => {
-                self.item(line, each);
-                self.left = Some(left.saturating_sub(1));
-            }
+        if let Input::Connected = input {
+            self.send(out);
+            return ReadNext::Line;
         }
-        let Answer::Open = self.answer else {
-            return ReadNext::Close(CloseReason::Completed);
-        };
-        if self.left == Some(0) {
-            let (shown, total) = self.files;
-            if shown < total {
-                self.left = None;
-                say(more, Request::More);
-            } else {
-                self.answer = Answer::Complete;
+        let (part, completed) = match self.requests.on_input(input) {
+            Ok(Some(ResponseEvent::Response(part, completed))) => (part, completed),
+            Ok(None) => return ReadNext::Line,
+            Ok(Some(_)) => return ReadNext::Close(CloseReason::ProtocolError),
+            Err(ResponseError::TooManyItems(count)) => {
+                self.state = QueryState::TooManyItems(count);
                 return ReadNext::Close(CloseReason::Completed);
             }
+            Err(error) => return ReadNext::Close(error.into()),
+        };
+        match part {
+            ResponsePart::Head(head) => {
+                if let Err(reason) = self.on_head(head) {
+                    return ReadNext::Close(reason);
+                }
+            }
+            ResponsePart::Node(node) => self.nodes.push(node),
+            ResponsePart::Holder(holder) => self.holders.push(holder),
+            ResponsePart::File(file) => {
+                self.listed_files += 1;
+                if !on_file(&file) {
+                    self.state = QueryState::Complete;
+                }
+            }
+            ResponsePart::UnknownItem(line) => self.on_unknown_item(line),
+            ResponsePart::Text(_) | ResponsePart::Body(_) => {}
         }
-        ReadNext::Line
+        if let (QueryState::Open, Some(())) = (&self.state, completed) {
+            if self.listed_files < self.all_files {
+                self.requests.send(&Request::More, (), out);
+            } else {
+                self.state = QueryState::Complete;
+            }
+        }
+        match self.state {
+            QueryState::Open => self.requests.read_next(),
+            _ => ReadNext::Close(CloseReason::Completed),
+        }
     }
 
-    /// The first line of the answer; returns how many follow.
-    fn head(&mut self, line: &[u8], max_lines: u64) -> Result<Option<u64>, CloseReason> {
-        let reply = Reply::parse(line).map_err(|_| CloseReason::ProtocolError)?;
-        let count = match (&self.question, reply) {
-            (_, Reply::Error(code, text)) => {
-                self.answer = Answer::Error(code, text.into_owned());
-                return Ok(None);
-            }
-            (Query::Holders(_), Reply::NotFound) => {
-                self.answer = Answer::NotFound;
-                return Ok(None);
-            }
-            (Query::Message(..), Reply::Ok(_)) => 0,
-            (Query::Nodes, Reply::Nodes(count)) => count.shown(),
-            (Query::Holders(_), Reply::Holders(count)) => count.shown(),
-            (Query::Files(_), Reply::Files { shown, total }) => {
-                // The list ends where nothing follows, whatever changed meanwhile.
-                self.files.1 = if shown == 0 { self.files.0 } else { total };
-                shown
-            }
-            (_, _) => return Err(CloseReason::ProtocolError),
-        };
-        let most = match self.question {
-            Query::Files(_) => MAX_LISTED_FILES as u64,
-            Query::Nodes | Query::Holders(_) | Query::Message(..) => max_lines,
-        };
-        if count > most {
-            self.answer = Answer::TooMany(count);
-        }
-        Ok(Some(count))
-    }
-
-    fn item(
+    /// The connection has ended for `reason`: the answer, or the failure.
+    pub(super) fn finish<'a>(
         &mut self,
-        line: &[u8],
-        mut each: impl FnMut(&FileItem<'_>) -> Result<bool, StoreError>,
-    ) {
-        let text = std::str::from_utf8(line).ok();
-        let understood = match &self.question {
-            Query::Nodes => text
-                .and_then(|text| NodeAddress::parse(text).ok())
-                .map(|node| self.nodes.push(node)),
-            Query::Holders(_) => text
-                .and_then(|text| HolderItem::parse(text).ok())
-                .map(|holder| self.holders.push(holder)),
-            Query::Files(_) => {
-                self.files.0 += 1;
-                text.and_then(|text| FileItem::parse(text).ok())
-                    .map(|item| match each(&item) {
-                        Ok(true) => {}
-                        Ok(false) => self.answer = Answer::Complete,
-                        Err(why) => self.answer = Answer::NotShown(why),
-                    })
-            }
-            Query::Message(..) => None,
+        reason: &'a CloseReason,
+    ) -> Result<RelayAnswer, Failure<'a>> {
+        match std::mem::replace(&mut self.state, QueryState::Open) {
+            QueryState::Open => Err(Failure::Ended(reason)),
+            QueryState::Error(code, text) => Err(Failure::Error(code, text)),
+            QueryState::TooManyItems(count) => Err(Failure::TooMany(count)),
+            QueryState::Complete => Ok(match self.query {
+                Query::Nodes => RelayAnswer::Nodes(std::mem::take(&mut self.nodes)),
+                Query::Holders(_) => RelayAnswer::Holders(std::mem::take(&mut self.holders)),
+                Query::Files(_) => RelayAnswer::EndOfFiles,
+                Query::Message(..) => RelayAnswer::Sent,
+            }),
+        }
+    }
+
+    fn send(&mut self, out: &mut Vec<u8>) {
+        self.was_sent = true;
+        let request = match &self.query {
+            Query::Nodes => Request::List,
+            Query::Files(text) => Request::Search(text),
+            Query::Holders(name) => Request::Find(name.clone()),
+            Query::Message(to, text) => Request::Send(*to, text.clone()),
         };
-        if understood.is_none() {
-            // The rest of the list is of use; a hostile one must not flood the terminal.
-            let level = match self.skipped {
-                0 => Level::Warn,
-                _ => Level::Debug,
-            };
-            self.skipped += 1;
-            log::log!(level, "the relay lists {}", Escaped(line));
+        // Requests that were sent as datagrams are sent again over TCP.
+        drop(self.requests.take_tags());
+        self.requests.send(&request, (), out);
+    }
+
+    fn on_head(&mut self, head: Reply<'_>) -> Result<(), CloseReason> {
+        match (&self.query, head) {
+            (_, Reply::Error(code, text)) => {
+                self.state = QueryState::Error(code, text.into_owned());
+            }
+            (Query::Files(_), Reply::Files { shown, total }) => {
+                // An empty page is the last one, whatever has changed meanwhile.
+                self.all_files = if shown == 0 { self.listed_files } else { total };
+            }
+            // This is a node.
+            (_, Reply::Files { .. }) => return Err(CloseReason::ProtocolError),
+            (_, _) => {}
+        }
+        Ok(())
+    }
+
+    fn on_unknown_item(&mut self, line: &[u8]) {
+        if let Query::Files(_) = self.query {
+            self.listed_files += 1;
+        }
+        // The rest of the list is of use; a hostile one must not flood the terminal.
+        let level = match std::mem::replace(&mut self.has_unknown_items, true) {
+            false => Level::Warn,
+            true => Level::Debug,
+        };
+        log::log!(level, "the relay lists {}", Escaped(line));
+    }
+}
+
+impl RelayAnswer {
+    /// Leaves out the nodes at a loopback address: what a relay on another machine
+    /// says about ours is not to be trusted.
+    pub(super) fn remove_loopback(&mut self) {
+        match self {
+            Self::Nodes(nodes) => nodes.retain(|node| !node.is_loopback()),
+            Self::Holders(holders) => holders.retain(|holder| !holder.node.is_loopback()),
+            Self::EndOfFiles | Self::Sent => {}
         }
     }
 }

@@ -1,22 +1,20 @@
-//! What the thread of a prompt tells the loop.
+//! Events of the terminal, from the thread of a prompt.
 
-use std::sync::mpsc::Sender;
+use crate::jobs::completion::NamesCallback;
 
-/// What other threads tell a client, or a node with a console.
-#[derive(Clone, Debug)]
+/// An event of the terminal, for a client or a node with a console.
 pub enum TerminalEvent {
     /// The user typed a line.
     Typed(String),
-    /// The user types a file name that starts so: which ones are there?
+    /// The user wants to complete a file name.
     Complete {
-        /// What was typed.
+        /// The part that was typed.
         prefix: String,
-        /// Gets names that start with it: not all if there are many, none if the
-        /// relay gives no list.
-        answer: Sender<Vec<String>>,
+        /// Gets the names that begin with the prefix.
+        callback: NamesCallback,
     },
     /// There will be no more lines.
     EndOfInput,
-    /// The user interrupts us where there is no line to be thrown away.
+    /// The user interrupts the program where there is no line to discard.
     Interrupt,
 }

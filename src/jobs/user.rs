@@ -1,81 +1,81 @@
-//! The person or program that a client works for.
+//! The user of a client or of a node's console: a person or a program.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::close_reason::CloseReason;
+use crate::escaped::Escaped;
 use crate::jobs::choice::Offer;
+use crate::jobs::job::JobId;
 use crate::jobs::query::Query;
-use crate::jobs::runner::JobId;
 use crate::protocol::{Code, Delivery, FileItem, FileName, HolderItem, NodeAddress};
 
-/// Gets told what happens, and gets the content. Only what is behind it touches
-/// a terminal or a disk.
+/// The user. Gets events and content; only its implementations use a terminal or a
+/// disk.
 pub trait User {
-    /// Something happened.
-    fn on_event(&mut self, news: UserEvent<'_>);
+    /// An event happened.
+    fn on_event(&mut self, event: UserEvent<'_>);
 
-    /// The next line may come.
-    fn prompt(&mut self, wanted: PromptKind);
+    /// The user can type the next line.
+    fn prompt(&mut self, kind: PromptKind);
 
-    /// Something was asked for: show it.
+    /// Shows a part of an answer.
     ///
     /// # Errors
-    /// Why it cannot be shown.
+    /// It cannot be shown.
     fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError>;
 
-    /// A file was found: prepare the place where it goes. Several jobs may be
-    /// fetching a file each.
+    /// A node sends a file: opens the place where its content goes. Several jobs may
+    /// each fetch a file.
     ///
     /// # Errors
-    /// Why there is none; then nothing of the file will follow.
+    /// There is no place; no content will follow.
     fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError>;
 
-    /// More of the content.
+    /// Writes more of the content.
     ///
     /// # Errors
-    /// Why it cannot be taken.
+    /// It cannot be written.
     fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError>;
 
-    /// The file is complete.
+    /// The content is complete: moves it to its final place.
     ///
     /// # Errors
-    /// Why it cannot be given its final place.
+    /// It cannot be moved there.
     fn commit(&mut self, job: JobId) -> Result<(), StoreError>;
 
-    /// The file, if one was begun, will not be completed: forget what can be
-    /// forgotten. Returns how many bytes have been shown already and cannot be
-    /// taken back.
+    /// The content, if any came, will not be complete: deletes it where possible.
+    /// Returns how many bytes were printed already.
     fn discard(&mut self, job: JobId) -> u64;
 }
 
-/// What the next line is to be.
+/// The kind of line that a user is to type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PromptKind {
     /// A command.
     Command,
-    /// Which one of several contents.
+    /// The number of one of several contents.
     Choice,
-    /// What is said to this one in a conversation, or to whoever wrote last.
-    Words(Option<NodeAddress>),
+    /// A message to this node, or to the last sender.
+    Message(Option<NodeAddress>),
 }
 
-/// Why content cannot be put where it should go. It prints as what to do.
+/// Why content cannot be shown or stored. Prints as advice.
 #[derive(Debug)]
 pub struct StoreError {
     /// For people.
-    pub why: String,
-    /// Nobody reads what we print any more: that is no failure of ours.
-    pub reader_gone: bool,
+    pub reason: String,
+    /// The reader of the output has closed it, which is no failure of the program.
+    pub is_reader_gone: bool,
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
+        f.write_str(&self.reason)
     }
 }
 
-/// What was asked for.
+/// A part of an answer.
 #[derive(Debug)]
 pub enum Listing<'a> {
     /// The nodes.
@@ -84,54 +84,54 @@ pub enum Listing<'a> {
     Holders(&'a [HolderItem]),
     /// One of the files.
     File(&'a FileItem<'a>),
-    /// There are so many files, and all were shown.
+    /// The list of files is complete. It had this many.
     EndOfFiles(u64),
-    /// The list broke off.
-    BrokenOff,
-    /// Somebody says something.
+    /// The list of files is not complete.
+    Truncated,
+    /// A message.
     Message(&'a Delivery<'a>),
 }
 
-/// What happened.
+/// An event for the user.
 #[derive(Debug)]
 pub enum UserEvent<'a> {
-    /// The relay gave its list of nodes.
+    /// The relay has sent its list of nodes.
     Nodes(&'a [NodeAddress]),
-    /// What was asked for cannot be shown.
+    /// An answer cannot be shown.
     NotShown(&'a StoreError),
-    /// The relay did not answer the question.
+    /// The relay has not answered the query.
     RelayFailed(&'a Query, &'a Failure<'a>),
-    /// The relay did not say which nodes there are that may have a file.
+    /// The relay has not sent its list of nodes, so the file cannot be fetched.
     NoNodes {
         /// The file.
         name: &'a FileName<'a>,
-        /// What went wrong.
-        trouble: &'a Failure<'a>,
+        /// Why there is no list.
+        failure: &'a Failure<'a>,
     },
-    /// The message was passed on.
-    Sent,
-    /// Messages to this address reach us now.
+    /// The relay has passed the message on.
+    MessageSent,
+    /// Messages to this address arrive here.
     Listening(NodeAddress),
-    /// They do not.
+    /// No messages arrive here.
     NotListening(&'a Failure<'a>),
-    /// Something was typed for whoever spoke last, and nobody has spoken yet.
-    NobodyYet,
-    /// Nobody has said anything in this time.
-    NoAnswer(Duration),
-    /// A node is asked.
-    RelayQuery {
+    /// A message has no recipient: nobody has sent one yet.
+    NoRecipient,
+    /// No message arrived in this time.
+    NoReply(Duration),
+    /// The file is requested from a node.
+    TryingNode {
         /// The file.
         name: &'a FileName<'a>,
-        /// Its place in the list, from 1 on.
+        /// The position of the node in the list, from 1 on.
         number: usize,
-        /// How many nodes there are.
+        /// The length of the list.
         of: usize,
         /// The node.
         node: NodeAddress,
     },
     /// The node does not have the file.
     NotFound(NodeAddress),
-    /// The node gave no proper answer.
+    /// The node has not sent the file.
     NodeFailed(NodeAddress, &'a Failure<'a>),
     /// The node has the file.
     Found {
@@ -140,124 +140,124 @@ pub enum UserEvent<'a> {
         /// In bytes.
         size: u64,
     },
-    /// More of it has arrived.
+    /// More of the file has arrived.
     Progress {
-        /// Which fetches it.
+        /// The job that fetches the file.
         job: JobId,
-        /// So many bytes.
+        /// In bytes.
         received: u64,
-        /// Of so many.
+        /// In bytes.
         size: u64,
     },
     /// A file is complete.
     Fetched {
         /// The file.
         name: &'a FileName<'a>,
-        /// The node that gave it.
+        /// The node that sent it.
         node: NodeAddress,
         /// In bytes.
         size: u64,
-        /// From the question to the last byte.
+        /// From the request to the last byte.
         took: Duration,
     },
-    /// No node gave the file.
+    /// No node has sent the file.
     Missing {
         /// The file.
         name: &'a FileName<'a>,
         /// How many nodes there are.
         nodes: usize,
-        /// How many of them could not be asked.
+        /// How many of them failed.
         failed: usize,
     },
-    /// It is not clear which content is meant, or nobody has the one that is wanted.
-    WhichContent {
+    /// Nodes have several contents under the name, or none has the wanted one.
+    SeveralContents {
         /// The file.
         name: &'a FileName<'a>,
-        /// What there is of that name.
+        /// The contents.
         offers: &'a [Offer],
         /// Whether the user is to choose one by its number, from 1 on.
-        numbered: bool,
+        is_numbered: bool,
     },
-    /// A file broke off after a part of it had been shown.
+    /// A file is not complete, and a part of it was printed.
     Incomplete {
         /// The file.
         name: &'a FileName<'a>,
-        /// So many bytes were shown.
+        /// In bytes.
         shown: u64,
-        /// Of so many.
+        /// In bytes.
         size: u64,
     },
-    /// The content cannot be put where it should go.
+    /// The content of a file cannot be stored.
     StoreError {
         /// The file.
         name: &'a FileName<'a>,
-        /// What is wrong.
-        why: &'a StoreError,
+        /// Why.
+        error: &'a StoreError,
     },
-    /// What was typed is not of the right form.
-    Wrong(&'a str),
-    /// A command that takes nothing was given something.
-    Surplus {
+    /// A command has the wrong form. This is how to write it.
+    InvalidCommand(&'a str),
+    /// A command without arguments was given one.
+    UnexpectedArgument {
         /// The command.
         word: &'a str,
         /// The whole line.
         line: &'a str,
     },
-    /// A command that others understand, such as a node's console.
-    NotHere(&'a str),
-    /// What was asked for is done, for people.
+    /// A command of another program, such as a node's console.
+    UnavailableCommand(&'a str),
+    /// A result, for people.
     Note(&'a str),
     /// The commands.
     Help(&'static str),
 }
 
-/// What went wrong with another program.
+/// The failure of a relay or a node.
 #[derive(Debug)]
 pub enum Failure<'a> {
-    /// It answered with an error.
+    /// The reply is an error.
     Error(Code, String),
-    /// The connection ended too early.
+    /// The connection ended before the reply.
     Ended(&'a CloseReason),
-    /// The connection ended in mid-body.
+    /// The connection ended in the middle of the content.
     Broken {
-        /// So many bytes had come.
+        /// In bytes.
         received: u64,
-        /// Of so many.
+        /// In bytes.
         size: u64,
-        /// How it ended.
-        end: &'a CloseReason,
+        /// Why it ended.
+        reason: &'a CloseReason,
     },
     /// No node has announced the file.
     NoHolder,
-    /// The content has another hash than the one that is wanted.
+    /// The content has another hash than the wanted one.
     OtherContent,
-    /// It lists more than we are ready to take.
+    /// The list is longer than `--max-nodes`.
     TooMany(u64),
 }
 
-/// With what came from the network made visible.
+/// Text from the network is escaped.
 impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Error(code, text) => {
-                let text = crate::escaped::Escaped::text(text);
+                let text = Escaped::text(text);
                 write!(f, "it says {} {text}", code.number())
             }
             Self::Ended(CloseReason::EndOfInput) => {
                 f.write_str("it closed the connection too early")
             }
-            Self::Ended(end) => end.fmt(f),
+            Self::Ended(reason) => reason.fmt(f),
             Self::Broken {
                 received,
                 size,
-                end,
+                reason,
             } => {
                 let remaining = size - received;
                 write!(
                     f,
                     "broken off: received {received} bytes, {remaining} remaining: "
                 )?;
-                Failure::Ended(end).fmt(f)
+                Failure::Ended(reason).fmt(f)
             }
             Self::OtherContent => f.write_str("its content has another hash than the wanted one"),
             Self::NoHolder => f.write_str("no node has announced it"),

@@ -6,6 +6,7 @@ use crate::node::share::{Share, Unavailable};
 use crate::node::{MessageListener, Node};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
 use crate::role::{Context, Role};
+use crate::session::connector::Connector;
 
 /// A command that the console cannot execute alone.
 pub(super) enum ConsoleCommand<'a> {
@@ -33,16 +34,19 @@ impl<S: Share> Node<S> {
         let Some(console) = &mut self.console else {
             return;
         };
+        let mut connector = Connector::new(context, &mut self.udp);
         match event {
             // A node that stops starts nothing new.
             TerminalEvent::Typed(_) | TerminalEvent::Complete { .. }
                 if self.registrar.is_stopping() => {}
             TerminalEvent::Typed(line) => {
-                if let Some(command) = console.on_line(context, &line) {
+                if let Some(command) = console.on_line(&mut connector, &line) {
                     self.execute(context, command);
                 }
             }
-            TerminalEvent::Complete { prefix, answer } => console.complete(context, prefix, answer),
+            TerminalEvent::Complete { prefix, callback } => {
+                console.complete(&mut connector, prefix, callback);
+            }
             TerminalEvent::EndOfInput => context.out.shut_down(),
             TerminalEvent::Interrupt => {
                 let had_choice = !self.registrar.is_stopping() && console.cancel_choice();
@@ -57,18 +61,21 @@ impl<S: Share> Node<S> {
         let Some(console) = &mut self.console else {
             return;
         };
+        let mut connector = Connector::new(context, &mut self.udp);
         match command {
             ConsoleCommand::Get(name, _) if console.is_downloading(&name) => {
                 let name = Escaped::text(name.as_str());
-                console.answer(UserEvent::Wrong(&format!(
+                console.answer(UserEvent::InvalidCommand(&format!(
                     "{name} is being fetched already"
                 )));
             }
             ConsoleCommand::Get(name, hash) => match self.share.stat(&name) {
-                Err(Unavailable::NotFound) => console.download(context, name.into_owned(), hash),
+                Err(Unavailable::NotFound) => {
+                    console.download(&mut connector, name.into_owned(), hash);
+                }
                 Ok(_) | Err(_) => {
                     let name = Escaped::text(name.as_str());
-                    console.answer(UserEvent::Wrong(&format!(
+                    console.answer(UserEvent::InvalidCommand(&format!(
                         "{name} is shared here already; move it away or unshare it to fetch another"
                     )));
                 }
@@ -76,14 +83,14 @@ impl<S: Share> Node<S> {
             ConsoleCommand::Share(path) => {
                 match self.share.add(path) {
                     Ok(added) => console.answer(UserEvent::Note(&added.to_string())),
-                    Err(error) => console.answer(UserEvent::Wrong(&error.to_string())),
+                    Err(error) => console.answer(UserEvent::InvalidCommand(&error.to_string())),
                 }
                 self.on_external_event(context);
             }
             ConsoleCommand::Unshare(name) => {
                 match self.share.remove(&name) {
                     Ok(removed) => console.answer(UserEvent::Note(&removed.to_string())),
-                    Err(error) => console.answer(UserEvent::Wrong(&error.to_string())),
+                    Err(error) => console.answer(UserEvent::InvalidCommand(&error.to_string())),
                 }
                 self.on_external_event(context);
             }
@@ -91,7 +98,9 @@ impl<S: Share> Node<S> {
             ConsoleCommand::Send(to, text) if self.listener.is_some() => {
                 self.send_message(context, to, text);
             }
-            ConsoleCommand::Send(to, text) => console.query(context, Query::Message(to, text)),
+            ConsoleCommand::Send(to, text) => {
+                console.query(&mut connector, Query::Message(to, text));
+            }
             ConsoleCommand::Reply(text) => {
                 let sender = self
                     .listener
@@ -99,7 +108,7 @@ impl<S: Share> Node<S> {
                     .and_then(MessageListener::last_sender);
                 match sender {
                     Some(to) => self.send_message(context, to, text),
-                    None => console.answer(UserEvent::NobodyYet),
+                    None => console.answer(UserEvent::NoRecipient),
                 }
             }
             ConsoleCommand::Stop => context.out.shut_down(),

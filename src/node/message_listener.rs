@@ -147,7 +147,7 @@ impl MessageListener {
             return Vec::new();
         };
         if since.is_some_and(|since| now.saturating_duration_since(since) >= STABLE_AFTER) {
-            self.backoff.worked();
+            self.backoff.on_success();
         }
         let unanswered = |to| {
             let reason = "the connection broke; it may have arrived".into();
@@ -180,9 +180,12 @@ impl MessageListener {
     }
 
     fn schedule_retry(&mut self, now: Instant, reason: String) -> Option<NodeEvent<'static>> {
-        let BackoffState { pause, is_news } = self.backoff.failed();
+        let BackoffState {
+            pause,
+            is_first_failure,
+        } = self.backoff.on_failure();
         self.state = ListenerState::Waiting(now + pause);
-        is_news.then_some(NodeEvent::ListenFailed(reason))
+        is_first_failure.then_some(NodeEvent::ListenFailed(reason))
     }
 }
 

@@ -29,11 +29,13 @@ pub use share::{
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs;
+use crate::node::relay_update::UpdateState;
 use crate::protocol::{NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::ServerSession;
+use crate::session::connector::Connector;
 use crate::session::server;
-use crate::session::udp_requests::UdpRequests;
+use crate::session::udp_requests::{UdpOutcome, UdpRequests};
 
 /// Changes during an update are announced this long after the update.
 const ANNOUNCE_DELAY: Duration = Duration::from_secs(1);
@@ -43,8 +45,8 @@ pub struct Node<S: Share> {
     share: S,
     registrar: Registrar,
     announcer: Announcer,
-    /// Updates over UDP. It has no routes if the node uses only TCP.
-    udp: UdpRequests<RelayUpdate>,
+    /// Updates and queries over UDP. It has no routes if the node uses only TCP.
+    udp: UdpRequests<NodeSession>,
     /// Set if the node receives messages.
     listener: Option<MessageListener>,
     /// Set if the node has a console.
@@ -194,7 +196,30 @@ impl<S: Share> Node<S> {
             None => false,
         };
         if !is_registering && let Some(relay) = self.registrar.dial_to_unregister() {
-            self.start_unregister(context, relay);
+            self.start_update(context, relay, UpdateState::Unregistering);
+        }
+    }
+
+    /// Sends updates and queries over UDP first, and over TCP where UDP fails.
+    #[must_use]
+    pub fn with_udp(mut self, udp: UdpRequests<NodeSession>) -> Self {
+        self.udp = udp;
+        self
+    }
+
+    fn on_udp_outcomes(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        outcomes: impl IntoIterator<Item = UdpOutcome<NodeSession>>,
+    ) {
+        for outcome in outcomes {
+            match outcome {
+                UdpOutcome::Ended(session, reason) => self.on_close(context, session, &reason),
+                UdpOutcome::FallBack(relay, NodeSession::RelayUpdate(update)) => {
+                    self.repeat_update(context, relay, *update);
+                }
+                UdpOutcome::FallBack(relay, session) => context.out.dial(relay, session),
+            }
         }
     }
 
@@ -276,7 +301,8 @@ impl<S: Share> Role for Node<S> {
             NodeSession::Client { .. } => return,
             NodeSession::Job(session) => {
                 if let Some(console) = &mut self.console {
-                    console.on_close(context, *session, reason);
+                    let mut connector = Connector::new(context, &mut self.udp);
+                    console.on_close(&mut connector, *session, reason);
                 }
                 return;
             }
@@ -292,16 +318,31 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn on_datagram(&mut self, context: &mut Context<'_, Self>, from: UdpPeer, bytes: &[u8]) {
-        self.on_relay_datagram(context, from, bytes);
+        let mut udp = std::mem::take(&mut self.udp);
+        let (out, now) = (&mut *context.out, context.now);
+        let outcome = udp.on_datagram(out, now, from, bytes, |session, line, more| {
+            let input = Input::Line(line);
+            match (session, &mut self.console) {
+                (NodeSession::RelayUpdate(update), _) => {
+                    self.on_relay_input(now, update, input, more)
+                }
+                (NodeSession::Job(session), Some(console)) => {
+                    console.on_input(session, input, more)
+                }
+                (_, _) => ReadNext::Close(CloseReason::Completed),
+            }
+        });
+        self.udp = udp;
+        self.on_udp_outcomes(context, outcome);
     }
 
     fn on_udp_unreachable(&mut self, context: &mut Context<'_, Self>, socket: u32) {
-        self.on_relay_unreachable(context, socket);
+        let outcomes = self.udp.on_unreachable(socket);
+        self.on_udp_outcomes(context, outcomes);
     }
 
     fn has_open_requests(&self) -> bool {
-        let console = self.console.as_ref();
-        !self.udp.is_empty() || console.is_some_and(Console::has_open_requests)
+        !self.udp.is_empty()
     }
 
     fn on_message(&mut self, context: &mut Context<'_, Self>, message: NodeMessage<S::Finding>) {
@@ -320,18 +361,18 @@ impl<S: Share> Role for Node<S> {
             .listener
             .as_ref()
             .and_then(MessageListener::next_deadline);
-        let console = self.console.as_ref().and_then(Console::next_deadline);
         let udp = self.udp.next_deadline();
         let registrar = self.registrar.next_deadline();
-        let all = [registrar, listener, console, udp];
+        let all = [registrar, listener, udp];
         all.into_iter().flatten().min()
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
         if let Some(relay) = self.registrar.dial(context.now) {
-            self.start_register(context, relay);
+            self.start_update(context, relay, UpdateState::Registering);
         }
-        self.on_udp_timer(context);
+        let outcomes = self.udp.on_timer(context.out, context.now);
+        self.on_udp_outcomes(context, outcomes);
         let listener = self.listener.as_mut();
         if let Some(relay) = listener.and_then(|listener| listener.dial(context.now)) {
             context.out.dial(relay, NodeSession::Messages);

@@ -77,7 +77,7 @@ impl Registrar {
     pub fn renew_within(&mut self, now: Instant, delay: Duration) {
         match &mut self.state {
             // A failing relay is not contacted before the backoff allows it.
-            RegistrarState::Waiting(until) if !self.backoff.is_away() => {
+            RegistrarState::Waiting(until) if !self.backoff.has_failed() => {
                 *until = (*until).min(now + delay);
             }
             RegistrarState::Waiting(_) | RegistrarState::Stopping { .. } => {}
@@ -139,10 +139,10 @@ impl Registrar {
         registered: Registered,
     ) -> Option<NodeEvent<'static>> {
         let third = registered.lease.clamp(MIN_LEASE, MAX_LEASE) / 3;
-        let pause = self.backoff.earlier(third, 0.1);
+        let pause = self.backoff.jitter(third, 0.1);
         let early = self.early_renewal.take().unwrap_or(pause);
         self.finish_attempt(now + pause.min(early));
-        let was_away = self.backoff.worked();
+        let was_away = self.backoff.on_success();
         let previous = self.registration.replace(registered);
         let is_new = previous.map(|previous| previous.address) != Some(registered.address);
         (was_away || is_new).then_some(NodeEvent::Registered(registered))
@@ -170,10 +170,13 @@ impl Registrar {
     }
 
     fn schedule_retry(&mut self, now: Instant, reason: String) -> Option<NodeEvent<'static>> {
-        let BackoffState { pause, is_news } = self.backoff.failed();
+        let BackoffState {
+            pause,
+            is_first_failure,
+        } = self.backoff.on_failure();
         self.finish_attempt(now + pause);
         // A node that stops does not retry.
-        (is_news && !self.is_stopping()).then_some(NodeEvent::RegistrationFailed(reason))
+        (is_first_failure && !self.is_stopping()).then_some(NodeEvent::RegistrationFailed(reason))
     }
 
     /// The attempt has succeeded or failed. The next one is due at `next`, unless the

@@ -10,9 +10,9 @@ use crate::node::relay_record::IndexChange;
 use crate::node::share::Share;
 use crate::node::{ANNOUNCE_DELAY, Node, NodeEvent};
 use crate::protocol::{Registered, Reply};
-use crate::role::{Context, Input, ReadNext, UdpPeer};
+use crate::role::{Context, Input, ReadNext};
+use crate::session::connector::Connector;
 use crate::session::requests::{RequestQueue, ResponseEvent, ResponsePart};
-use crate::session::udp_requests::{UdpOutcome, UdpRequests};
 
 /// One update of the relay.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct RelayUpdate {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum UpdateState {
+pub(super) enum UpdateState {
     /// The relay has not answered `REGISTER`.
     Registering,
     /// The files are being announced.
@@ -62,38 +62,21 @@ impl RelayUpdate {
 }
 
 impl<S: Share> Node<S> {
-    /// Sends updates over UDP first, and over TCP where UDP fails.
-    #[must_use]
-    pub fn with_udp(mut self, udp: UdpRequests<RelayUpdate>) -> Self {
-        self.udp = udp;
-        self
-    }
-
-    /// Starts to register the node or to renew its lease.
-    pub(super) fn start_register(&mut self, context: &mut Context<'_, Self>, relay: SocketAddr) {
-        self.start_update(context, relay, UpdateState::Registering);
-    }
-
-    /// Starts to unregister the node.
-    pub(super) fn start_unregister(&mut self, context: &mut Context<'_, Self>, relay: SocketAddr) {
-        self.start_update(context, relay, UpdateState::Unregistering);
-    }
-
-    fn start_update(
+    /// Starts an update, which registers or unregisters the node.
+    pub(super) fn start_update(
         &mut self,
         context: &mut Context<'_, Self>,
         relay: SocketAddr,
         state: UpdateState,
     ) {
-        let mut udp = std::mem::take(&mut self.udp);
         let update = RelayUpdate::new(state);
-        let started = udp.begin(context.out, context.now, relay, update, |update, out| {
-            self.on_relay_input(context.now, update, Input::Connected, out);
+        let mut udp = std::mem::take(&mut self.udp);
+        let mut connector = Connector::new(context, &mut udp);
+        let now = connector.now;
+        connector.request(relay, update, |update, out| {
+            self.on_relay_input(now, update, Input::Connected, out);
         });
         self.udp = udp;
-        if let Err(update) = started {
-            context.out.dial(relay, update.into());
-        }
     }
 
     /// Handles input from the relay.
@@ -226,74 +209,25 @@ impl<S: Share> Node<S> {
         }
     }
 
-    /// Handles a datagram from the relay.
-    pub(super) fn on_relay_datagram(
+    /// Repeats over TCP an update that failed over UDP.
+    pub(super) fn repeat_update(
         &mut self,
         context: &mut Context<'_, Self>,
-        from: UdpPeer,
-        bytes: &[u8],
+        relay: SocketAddr,
+        mut update: RelayUpdate,
     ) {
-        let now = context.now;
-        let mut udp = std::mem::take(&mut self.udp);
-        let outcome = udp.receive(context.out, now, from, bytes, |update, line, out| {
-            self.on_relay_input(now, update, Input::Line(line), out)
-        });
-        self.udp = udp;
-        self.on_udp_outcomes(context, outcome);
-        if let Some(console) = &mut self.console {
-            console.on_datagram(context, from, bytes);
+        // A node that stops need not register.
+        if self.registrar.is_stopping() && update.state != UpdateState::Unregistering {
+            self.on_update_end(context.now, update, &CloseReason::ReadTimeout);
+            return self.unregister_if_stopping(context);
         }
-    }
-
-    /// The system reports that no program receives datagrams at the other end of a
-    /// socket.
-    pub(super) fn on_relay_unreachable(&mut self, context: &mut Context<'_, Self>, socket: u32) {
-        let outcomes = self.udp.on_udp_unreachable(socket);
-        self.on_udp_outcomes(context, outcomes);
-        if let Some(console) = &mut self.console {
-            console.on_udp_unreachable(context, socket);
-        }
-    }
-
-    /// Retransmits the datagrams that are due.
-    pub(super) fn on_udp_timer(&mut self, context: &mut Context<'_, Self>) {
-        let outcomes = self.udp.on_timer(context.out, context.now);
-        self.on_udp_outcomes(context, outcomes);
-        if let Some(console) = &mut self.console {
-            console.on_timer(context);
-        }
-    }
-
-    fn on_udp_outcomes(
-        &mut self,
-        context: &mut Context<'_, Self>,
-        outcomes: impl IntoIterator<Item = UdpOutcome<RelayUpdate>>,
-    ) {
-        for outcome in outcomes {
-            match outcome {
-                UdpOutcome::Ended(update, end) => {
-                    self.on_update_end(context.now, update, &end);
-                    self.unregister_if_stopping(context);
-                }
-                // A node that stops need not register.
-                UdpOutcome::FallBack(_, update)
-                    if self.registrar.is_stopping()
-                        && update.state != UpdateState::Unregistering =>
-                {
-                    self.on_update_end(context.now, update, &CloseReason::ReadTimeout);
-                    self.unregister_if_stopping(context);
-                }
-                UdpOutcome::FallBack(relay, mut update) => {
-                    let state = match update.state {
-                        UpdateState::Announcing => {
-                            self.announcer.on_close(update.take_changes());
-                            UpdateState::Registering
-                        }
-                        state => state,
-                    };
-                    context.out.dial(relay, RelayUpdate::new(state).into());
-                }
+        let state = match update.state {
+            UpdateState::Announcing => {
+                self.announcer.on_close(update.take_changes());
+                UpdateState::Registering
             }
-        }
+            state => state,
+        };
+        context.out.dial(relay, RelayUpdate::new(state).into());
     }
 }

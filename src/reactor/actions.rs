@@ -1,153 +1,136 @@
-//! Does what the role wants.
-
-use std::os::fd::AsFd;
+//! Carries out the actions that the role requests.
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Connection, Phase, Silence, Waiting};
+use crate::reactor::connection::Connection;
 use crate::reactor::shutdown::{LoopOutcome, Stopping};
+use crate::reactor::transport::Transport;
 use crate::role::{Action, ConnId, Context, Role};
 
-impl<R: Role> Reactor<R>
-where
-    R::File: AsFd,
-{
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     pub(super) fn call_role(&mut self, call: impl FnOnce(&mut R, &mut Context<'_, R>)) {
-        let mut turn = Context {
+        let mut context = Context {
             now: self.now,
             traffic: &self.traffic,
             out: &mut self.out,
         };
-        call(&mut self.role, &mut turn);
+        call(&mut self.role, &mut context);
         self.apply();
     }
 
-    /// Does what the role wants.
+    /// Carries out the requested actions, in order.
     pub(super) fn apply(&mut self) {
         if self.out.is_empty() {
             return;
         }
-        let (text, mut steps) = self.out.take();
-        let mut rest = steps.drain(..).peekable();
-        let mut sent = 0;
+        let (text, mut actions) = self.out.take();
+        let mut rest = actions.drain(..).peekable();
+        let mut start = 0;
         let mut stops = false;
-        while let Some(step) = rest.next() {
-            let result = match step {
+        while let Some(action) = rest.next() {
+            match action {
                 Action::Text {
                     to,
                     end,
                     unsolicited,
                 } => {
-                    let bytes = &text[sent..end];
-                    sent = end;
+                    let bytes = &text[std::mem::replace(&mut start, end)..end];
                     let more = rest.peek().is_some_and(|next| next.to() == Some(to));
-                    if unsolicited {
-                        self.tell(to, bytes)
-                    } else {
-                        self.recipient(to, |conn| conn.send(bytes, more))
+                    match unsolicited {
+                        true => self.send_unsolicited(to, bytes),
+                        false => self.with_connection(to, |conn| conn.send(bytes, more)),
                     }
                 }
                 Action::Datagram { to, end } => {
-                    let bytes = &text[sent..end];
-                    sent = end;
-                    self.send_datagram(to, bytes);
-                    None
+                    self.send_datagram(to, &text[std::mem::replace(&mut start, end)..end]);
                 }
-                Action::AllowIdle { conn } => self.recipient(conn, |conn| {
-                    conn.keep();
-                    Ok(())
-                }),
-                Action::ExpectReply { conn } => {
-                    let expecting = self.recipient(conn, |conn| {
-                        if conn.silence == Silence::Kept {
-                            conn.silence = Silence::Owing;
-                        }
-                        Ok(())
-                    });
-                    // Its own turn sets its deadline.
-                    self.enqueue(conn.slot as usize);
-                    expecting
+                Action::Shared { to, bytes } => {
+                    self.with_connection(to, |conn| conn.send_shared(bytes));
                 }
-                Action::Resume { conn } => {
-                    let resumed = self.recipient(conn, |conn| {
-                        conn.waiting = Waiting::Over;
-                        Ok(())
-                    });
-                    self.enqueue(conn.slot as usize);
-                    resumed
-                }
-                Action::Close { conn, end } => {
-                    self.dismiss(conn, end);
-                    None
-                }
-                Action::Shared { to, bytes } => self.recipient(to, |conn| conn.send_shared(bytes)),
                 Action::File {
                     to,
                     file,
                     offset,
                     length,
-                } => self.recipient(to, |conn| conn.send_file(file, offset, length)),
-                Action::Dial { address, session } => {
-                    self.dial(address, session);
-                    None
-                }
-                Action::ShutDown => {
-                    stops = true;
-                    None
-                }
-                Action::StopLoop => {
-                    self.stopping = Stopping::Now(LoopOutcome::Finished);
-                    None
-                }
-            };
-            if let Some((slot, end)) = result {
-                self.end(slot, end);
+                } => self.with_connection(to, |conn| conn.send_file(file, offset, length)),
+                Action::AllowIdle { conn } => self.with_connection(conn, |conn| {
+                    conn.allow_idle();
+                    Ok(())
+                }),
+                Action::ExpectReply { conn } => self.expect_reply(conn),
+                Action::Resume { conn } => self.resume(conn),
+                Action::Close { conn, reason } => self.close_connection(conn, reason),
+                Action::Dial { address, session } => self.dial(address, session),
+                Action::ShutDown => stops = true,
+                Action::StopLoop => self.stopping = Stopping::Now(LoopOutcome::Finished),
             }
         }
         drop(rest);
-        self.out.recycle(text, steps);
+        self.out.recycle(text, actions);
         if stops {
             self.stop();
         }
     }
 
-    /// Sends something to a connection, if it is still there. Returns how it
-    /// ended, if it did.
-    pub(super) fn recipient(
+    /// Calls `act` with a connection, if bytes may be sent to it, and closes the connection
+    /// if that fails.
+    fn with_connection(
         &mut self,
-        to: ConnId,
-        send: impl FnOnce(&mut Connection<R::Session, R::File>) -> Result<(), CloseReason>,
-    ) -> Option<(usize, CloseReason)> {
-        let slot = to.slot as usize;
-        let conn = self.connections.get_mut(slot)?;
-        if conn.serial != to.serial || !matches!(conn.phase, Phase::Open | Phase::Closing) {
-            return None;
+        id: ConnId,
+        act: impl FnOnce(&mut Connection<R::Session, R::File, T>) -> Result<(), CloseReason>,
+    ) {
+        let slot = id.slot as usize;
+        let Some(conn) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if conn.serial != id.serial || !conn.may_send() {
+            return;
         }
         let before = conn.bytes_out;
-        let result = send(conn);
+        let result = act(conn);
         self.traffic.bytes_out += conn.bytes_out - before;
-        result.err().map(|end| (slot, end))
+        if let Err(reason) = result {
+            self.mark_closed(slot, reason);
+        }
     }
 
-    /// Sends something that was not asked for. Whoever lets it pile up is cut
-    /// off, so that nobody else notices.
-    fn tell(&mut self, to: ConnId, bytes: &[u8]) -> Option<(usize, CloseReason)> {
+    /// Sends text that answers no request. A peer that lets such text pile up is
+    /// disconnected, so that it does not hold up the others.
+    fn send_unsolicited(&mut self, to: ConnId, bytes: &[u8]) {
         let max_queue = self.settings.limits.max_queue as u64;
-        let result = self.recipient(to, |conn| conn.tell(bytes, max_queue));
-        // Its own turn sets its deadline.
+        self.with_connection(to, |conn| conn.send_unsolicited(bytes, max_queue));
+        // The connection's own turn sets its deadline.
         self.enqueue(to.slot as usize);
-        result
     }
 
-    /// Closes a connection that is not being heard just now.
-    fn dismiss(&mut self, id: ConnId, end: CloseReason) {
+    fn expect_reply(&mut self, id: ConnId) {
+        self.with_connection(id, |conn| {
+            conn.expect_reply();
+            Ok(())
+        });
+        // The connection's own turn sets its deadline.
+        self.enqueue(id.slot as usize);
+    }
+
+    fn resume(&mut self, id: ConnId) {
+        self.with_connection(id, |conn| {
+            if let Some(driver) = conn.driver() {
+                driver.resume();
+            }
+            Ok(())
+        });
+        self.enqueue(id.slot as usize);
+    }
+
+    /// Closes a connection whose input is not being handled.
+    fn close_connection(&mut self, id: ConnId, reason: CloseReason) {
         let slot = id.slot as usize;
         if self
             .connections
             .get(slot)
             .is_some_and(|conn| conn.serial == id.serial)
         {
-            self.close(slot, end);
+            self.close(slot, reason);
             self.enqueue(slot);
         }
     }

@@ -1,82 +1,79 @@
-//! One connection: its socket, what is known of its readiness, what has come in
-//! and what waits to go out.
+//! One connection: its stream with the recorded readiness, its phase, and its output
+//! queue.
 
 use std::fmt;
-use std::io::{self, Read};
-use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::os::fd::AsFd;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use mio::event::Event;
-use mio::net::TcpStream;
-use rustix::net::sockopt;
 
 use crate::close_reason::CloseReason;
-use crate::reactor::outbox::{self, Outbox, Sent};
-use crate::session::inbox::Inbox;
+use crate::reactor::outbox::{self, FlushStatus, Outbox};
+use crate::reactor::transport::Transport;
+use crate::session::driver::{InputDriver, ReadState};
 
 /// Bytes sent to one peer before the others have their turn.
 const WRITE_BUDGET: u64 = 4 * 1024 * 1024;
 
-/// How long a kept connection is silent before the kernel probes it, and between probes.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-/// Probes without an answer that end it.
-const PROBES: u32 = 3;
-
 /// Where a connection is in its life.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
-    /// We connect; the other side has not answered yet.
-    Dialling,
-    /// Both sides may talk.
-    Open,
-    /// Nothing more is heard; what waits is sent.
-    Closing,
-    /// All is sent and our side is shut; the peer may have words in flight.
-    Lingering,
-    /// Over; it is taken away at the end of the loop's round.
-    Ended,
+    /// Our connection attempt has no result yet.
+    Connecting,
+    /// Both sides may send.
+    Open(InputDriver),
+    /// No more input is handled; the outbox is being flushed.
+    Closing(Box<CloseReason>),
+    /// Everything is sent and our side is shut down; input is discarded.
+    Lingering(Box<CloseReason>),
+    /// Nothing is left to do; the connection is removed at the end of the round.
+    Closed(Box<CloseReason>),
 }
 
-/// Whether the role works on an answer that takes longer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Waiting {
-    No,
-    Yes,
-    /// It is complete; the role will be called back.
-    Over,
-}
-
-/// Who began it.
+/// Which side opened the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Origin {
-    Accepted,
-    Dialled,
+    /// The peer.
+    Inbound,
+    /// We.
+    Outbound,
 }
 
-/// How long the other side may say nothing.
+/// Whether the peer may be silent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Silence {
-    /// As long as the limits say.
+pub(super) enum IdlePolicy {
+    /// As long as the limits allow.
     Limited,
-    /// As long as it is alive.
-    Kept,
-    /// Likewise, but an answer is due.
-    Owing,
+    /// As long as it answers TCP keepalive probes.
+    Unlimited,
+    /// As long as a reply may take; TCP keepalive is set already.
+    ReplyExpected,
 }
 
-/// Whether a whole line has been heard.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Spoke {
-    Never,
-    /// Not since the deadline was set.
-    Before,
-    /// Since the deadline was set.
-    Lately,
+/// What the events have reported, and operations have not disproved.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Readiness {
+    /// Reading may return bytes. Set by an event, cleared by the read that finds the
+    /// stream empty.
+    pub(super) readable: bool,
+    /// Sending may be accepted. Set and cleared likewise.
+    pub(super) writable: bool,
+    pub(super) end_of_input: EndOfInput,
 }
 
-/// The other side's address, smaller than a `SocketAddr`.
+/// Whether the peer has ended its side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum EndOfInput {
+    #[default]
+    Unknown,
+    /// An event announced the end: read on until it is reached, because no other event
+    /// follows.
+    Announced,
+    /// A read reached the end.
+    Reached,
+}
+
+/// The peer's address, smaller than a `SocketAddr`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
     pub(super) ip: IpAddr,
@@ -98,126 +95,144 @@ impl From<Peer> for SocketAddr {
     }
 }
 
-/// Who is connected. There may be very many that say nothing: what most of them
-/// have no use for lies elsewhere.
-pub(super) struct Connection<S, F> {
-    pub(super) stream: TcpStream,
+/// A connection. Most of very many are idle, so state that they do not need is boxed.
+pub(super) struct Connection<S, F, T> {
+    pub(super) transport: T,
     pub(super) serial: u32,
     pub(super) peer: Peer,
     pub(super) origin: Origin,
+    pub(super) idle_policy: IdlePolicy,
+    pub(super) readiness: Readiness,
+    /// The connection is in the run queue.
+    pub(super) is_queued: bool,
     pub(super) phase: Phase,
-    /// None only for somebody who was turned away.
+    /// The role's state; none for a refused connection.
     pub(super) session: Option<S>,
-    /// Reading may give something. Set by an event, cleared by the read that
-    /// finds the socket empty.
-    pub(super) readable: bool,
-    /// Writing may be accepted. Likewise.
-    pub(super) writable: bool,
-    /// The peer's end of input is on its way: read on until it is reached, for
-    /// no other event will tell.
-    pub(super) ending: bool,
-    /// The end of input was reached.
-    pub(super) ended_input: bool,
-    /// It waits in the run queue.
-    pub(super) queued: bool,
-    /// Whole requests wait in the inbox, because too many answers wait already.
-    pub(super) held: bool,
-    /// The role works on its answer; until then nothing more is heard.
-    pub(super) waiting: Waiting,
-    pub(super) silence: Silence,
-    pub(super) spoke: Spoke,
-    pub(super) inbox: Inbox,
     pub(super) outbox: Outbox<F>,
-    /// When it began: nanoseconds after the loop did.
-    pub(super) since: u64,
+    /// When the connection was opened, in nanoseconds since the start of the loop.
+    pub(super) opened_at: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
-    pub(super) end: Option<Box<CloseReason>>,
 }
 
-/// What a read gave.
+/// The result of a read.
 pub(super) enum Received {
     Bytes(usize),
     Nothing,
     EndOfInput,
 }
 
-impl<S, F: AsFd> Connection<S, F> {
+impl Readiness {
+    /// Records what an event reports.
+    pub(super) fn record(&mut self, event: &Event) {
+        let is_closed = event.is_read_closed() || event.is_error();
+        self.readable |= event.is_readable() || is_closed;
+        self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        if is_closed && self.end_of_input == EndOfInput::Unknown {
+            self.end_of_input = EndOfInput::Announced;
+        }
+    }
+}
+
+impl<S, F, T> Connection<S, F, T> {
     pub(super) fn new(
-        stream: TcpStream,
+        transport: T,
         peer: SocketAddr,
         origin: Origin,
         session: Option<S>,
         serial: u32,
-        since: u64,
+        opened_at: u64,
     ) -> Self {
+        let is_open = origin == Origin::Inbound;
         Self {
-            stream,
+            transport,
             serial,
             peer: peer.into(),
             origin,
-            phase: match origin {
-                Origin::Accepted => Phase::Open,
-                Origin::Dialled => Phase::Dialling,
+            idle_policy: IdlePolicy::Limited,
+            // The first events of an accepted socket may have passed.
+            readiness: Readiness {
+                readable: is_open,
+                writable: is_open,
+                end_of_input: EndOfInput::Unknown,
+            },
+            is_queued: false,
+            phase: match is_open {
+                true => Phase::Open(InputDriver::default()),
+                false => Phase::Connecting,
             },
             session,
-            // An accepted socket can be tried at once: its events may have passed.
-            readable: origin == Origin::Accepted,
-            writable: origin == Origin::Accepted,
-            ending: false,
-            ended_input: false,
-            queued: false,
-            held: false,
-            waiting: Waiting::No,
-            silence: Silence::Limited,
-            spoke: Spoke::Never,
-            inbox: Inbox::default(),
             outbox: Outbox::default(),
-            since,
+            opened_at,
             bytes_in: 0,
             bytes_out: 0,
-            end: None,
         }
     }
 
-    /// Remembers what an event says.
-    pub(super) fn note(&mut self, event: &Event) {
-        let ending = event.is_read_closed() || event.is_error();
-        self.readable |= event.is_readable() || ending;
-        self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-        self.ending |= ending;
+    /// The driver of the input, as long as input is handled.
+    pub(super) fn driver(&mut self) -> Option<&mut InputDriver> {
+        match &mut self.phase {
+            Phase::Open(driver) => Some(driver),
+            Phase::Connecting | Phase::Closing(_) | Phase::Lingering(_) | Phase::Closed(_) => None,
+        }
     }
 
-    /// Whether the dial has an outcome.
-    ///
-    /// # Errors
-    /// The dial failed.
-    pub(super) fn dialled(&mut self) -> Result<bool, CloseReason> {
-        let failed = |error| CloseReason::ConnectFailed(error);
-        if let Some(error) = self.stream.take_error().map_err(failed)? {
-            return Err(CloseReason::ConnectFailed(error));
-        }
-        match self.stream.peer_addr() {
-            Ok(_) => {
-                set_nodelay(&self.stream);
-                self.phase = Phase::Open;
-                Ok(true)
+    /// Whether bytes may be sent to the peer.
+    pub(super) fn may_send(&self) -> bool {
+        matches!(self.phase, Phase::Open(_) | Phase::Closing(_))
+    }
+
+    /// Whether input can be handled, and some may have arrived.
+    pub(super) fn may_receive(&self) -> bool {
+        match &self.phase {
+            Phase::Open(driver) => {
+                self.readiness.readable && driver.state() == ReadState::NeedsInput
             }
-            // A spurious event: the answer is still to come.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(error) => Err(CloseReason::ConnectFailed(error)),
+            Phase::Connecting | Phase::Closing(_) | Phase::Lingering(_) | Phase::Closed(_) => false,
         }
     }
 
-    /// Bytes that have come in and gone out so far.
-    pub(super) fn moved(&self) -> (u64, u64) {
+    /// The bytes received and sent so far.
+    pub(super) fn bytes_moved(&self) -> (u64, u64) {
         (self.bytes_in, self.bytes_out)
     }
 
-    /// Whether more may be heard, and something may be there.
-    pub(super) fn may_receive(&self) -> bool {
-        let may_hear = self.phase == Phase::Open && self.waiting == Waiting::No;
-        may_hear && !self.held && !self.ended_input && self.readable
+    /// Stops handling input: the outbox is flushed, then the connection closes.
+    pub(super) fn close(&mut self, reason: CloseReason) {
+        if let Phase::Open(_) = self.phase {
+            self.phase = Phase::Closing(Box::new(reason));
+        }
+    }
+
+    /// Closes the connection at once; the reason for which it was closing already
+    /// remains, unless bytes are left unsent. Returns false if it is closed already.
+    pub(super) fn finish(&mut self, reason: CloseReason) -> bool {
+        let is_flushed = self.outbox.is_empty();
+        let reason = match std::mem::replace(&mut self.phase, Phase::Connecting) {
+            Phase::Closing(first) | Phase::Lingering(first) if is_flushed => first,
+            Phase::Closed(first) => {
+                self.phase = Phase::Closed(first);
+                return false;
+            }
+            Phase::Connecting | Phase::Open(_) | Phase::Closing(_) | Phase::Lingering(_) => {
+                Box::new(reason)
+            }
+        };
+        self.phase = Phase::Closed(reason);
+        true
+    }
+}
+
+impl<S, F, T: Transport<F>> Connection<S, F, T> {
+    /// Ends our side of a closing connection.
+    pub(super) fn start_lingering(&mut self) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Connecting) {
+            Phase::Closing(reason) => {
+                self.transport.shut_down_write();
+                Phase::Lingering(reason)
+            }
+            other => other,
+        };
     }
 
     /// Reads once.
@@ -226,24 +241,24 @@ impl<S, F: AsFd> Connection<S, F> {
     /// The connection is lost.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Received, CloseReason> {
         loop {
-            match self.stream.read(buffer) {
+            match self.transport.receive(buffer) {
                 Ok(0) => {
-                    self.readable = false;
-                    self.ended_input = true;
+                    self.readiness.readable = false;
+                    self.readiness.end_of_input = EndOfInput::Reached;
                     return Ok(Received::EndOfInput);
                 }
                 Ok(length) => {
-                    // A short read means empty (epoll(7), question 9), unless
-                    // the end follows: it came with the same event.
-                    if length < buffer.len() && !self.ending {
-                        self.readable = false;
+                    // A short read means empty (epoll(7), question 9), unless the
+                    // same event announced the end of input.
+                    if length < buffer.len() && self.readiness.end_of_input == EndOfInput::Unknown {
+                        self.readiness.readable = false;
                     }
                     self.bytes_in += length as u64;
                     return Ok(Received::Bytes(length));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readable = false;
+                    self.readiness.readable = false;
                     return Ok(Received::Nothing);
                 }
                 Err(error) => return Err(CloseReason::ConnectionLost(error)),
@@ -251,35 +266,35 @@ impl<S, F: AsFd> Connection<S, F> {
         }
     }
 
-    /// Sends what waits, within the budget of a turn.
+    /// Sends the content of the outbox, within the budget of a turn.
     ///
     /// # Errors
-    /// How the connection ended.
+    /// The reason to close the connection.
     pub(super) fn flush(&mut self) -> Result<(), CloseReason> {
-        if !self.writable || self.outbox.is_empty() {
+        if !self.readiness.writable || self.outbox.is_empty() {
             return Ok(());
         }
         let bytes_out = &mut self.bytes_out;
-        let sent = self
+        let status = self
             .outbox
-            .flush(&self.stream, WRITE_BUDGET, |n| *bytes_out += n)?;
-        if let Sent::Blocked = sent {
-            self.writable = false;
+            .flush(&mut self.transport, WRITE_BUDGET, |n| *bytes_out += n)?;
+        if let FlushStatus::Blocked = status {
+            self.readiness.writable = false;
         }
         Ok(())
     }
 
-    /// Sends bytes at once as far as the socket takes them; the rest waits.
-    /// `more` says that more follows in the same breath.
+    /// Sends bytes at once as far as the stream accepts them, and queues the rest.
+    /// `more` announces that more bytes follow at once.
     ///
     /// # Errors
     /// The connection is lost.
     pub(super) fn send(&mut self, bytes: &[u8], more: bool) -> Result<(), CloseReason> {
         let mut sent = 0;
-        if self.writable && self.outbox.is_empty() && !bytes.is_empty() {
-            sent = outbox::send(&self.stream, bytes, more)?;
+        if self.readiness.writable && self.outbox.is_empty() && !bytes.is_empty() {
+            sent = outbox::send(&mut self.transport, bytes, more)?;
             self.bytes_out += sent as u64;
-            self.writable = sent == bytes.len();
+            self.readiness.writable = sent == bytes.len();
         }
         if sent < bytes.len() {
             self.outbox.push_bytes(&bytes[sent..]);
@@ -287,23 +302,27 @@ impl<S, F: AsFd> Connection<S, F> {
         Ok(())
     }
 
-    /// Sends bytes that were not asked for, if of such bytes no more than `most`
-    /// wait. A long answer that waits as well is no fault of the peer.
+    /// Sends bytes that answer no request, if no more than `max_queued` of them wait.
+    /// A long answer that waits as well is no fault of the peer.
     ///
     /// # Errors
     /// The connection is lost, or the peer does not read.
-    pub(super) fn tell(&mut self, bytes: &[u8], most: u64) -> Result<(), CloseReason> {
+    pub(super) fn send_unsolicited(
+        &mut self,
+        bytes: &[u8],
+        max_queued: u64,
+    ) -> Result<(), CloseReason> {
         let (queued, unsolicited) = (self.outbox.queued(), self.outbox.unsolicited());
-        if unsolicited + bytes.len() as u64 > most {
+        if unsolicited + bytes.len() as u64 > max_queued {
             return Err(CloseReason::SlowReceiver);
         }
         self.send(bytes, false)?;
-        let more = self.outbox.queued() - queued;
-        self.outbox.set_unsolicited(unsolicited + more);
+        let added = self.outbox.queued() - queued;
+        self.outbox.set_unsolicited(unsolicited + added);
         Ok(())
     }
 
-    /// Sends bytes that others are sent as well.
+    /// Sends bytes that several receivers share.
     ///
     /// # Errors
     /// The connection is lost.
@@ -315,7 +334,7 @@ impl<S, F: AsFd> Connection<S, F> {
     /// Sends a part of a file.
     ///
     /// # Errors
-    /// The connection is lost, or the file.
+    /// The connection is lost, or the file cannot be read.
     pub(super) fn send_file(
         &mut self,
         file: F,
@@ -326,61 +345,53 @@ impl<S, F: AsFd> Connection<S, F> {
         self.flush()
     }
 
-    /// From now on it may be silent; the kernel asks whether the other side is
-    /// still there.
-    pub(super) fn keep(&mut self) {
-        if std::mem::replace(&mut self.silence, Silence::Kept) == Silence::Limited
-            && let Err(error) = set_keepalive(&self.stream)
+    /// Lifts the idle timeout; the kernel probes whether the peer is alive.
+    pub(super) fn allow_idle(&mut self) {
+        let policy = std::mem::replace(&mut self.idle_policy, IdlePolicy::Unlimited);
+        if policy == IdlePolicy::Limited
+            && let Err(error) = self.transport.set_keepalive()
         {
             log::warn!("{}: keepalive: {error}", SocketAddr::from(self.peer));
         }
     }
 
-    /// Why it is over, unless that was taken already.
-    pub(super) fn take_end(&mut self) -> CloseReason {
-        self.end.take().map_or(CloseReason::EndOfInput, |end| *end)
-    }
-
-    /// Says that nothing more will be sent.
-    pub(super) fn shut(&self) {
-        // If the peer is gone already, there is nobody to tell.
-        let _ = self.stream.shutdown(Shutdown::Write);
-    }
-}
-
-impl<S: fmt::Display, F> Connection<S, F> {
-    /// One line for each connection that others made; our own are told by the role.
-    pub(super) fn log_end(&self, end: &CloseReason, now: u64) {
-        let level = match self.origin {
-            Origin::Accepted => log::Level::Info,
-            Origin::Dialled => log::Level::Debug,
-        };
-        let (bytes_in, bytes_out) = (self.bytes_in, self.bytes_out);
-        let peer = SocketAddr::from(self.peer);
-        let ms = now.saturating_sub(self.since) / 1_000_000;
-        match &self.session {
-            Some(session) => log::log!(
-                level,
-                "{peer}: {session}, {bytes_in} B in, {bytes_out} B out, {ms} ms, {end}"
-            ),
-            None => log::log!(level, "{peer}: {end}"),
+    /// Demands the next reply in time, if the idle timeout is lifted.
+    pub(super) fn expect_reply(&mut self) {
+        if self.idle_policy == IdlePolicy::Unlimited {
+            self.idle_policy = IdlePolicy::ReplyExpected;
         }
     }
 }
 
-/// Notices a peer that has vanished within two minutes (tcp(7)).
-fn set_keepalive(stream: &TcpStream) -> rustix::io::Result<()> {
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, KEEPALIVE)?;
-    sockopt::set_tcp_keepintvl(stream, KEEPALIVE)?;
-    sockopt::set_tcp_keepcnt(stream, PROBES)?;
-    let patience = KEEPALIVE * (PROBES + 1);
-    sockopt::set_tcp_user_timeout(stream, patience.as_millis() as u32)
-}
+impl<S: fmt::Display, F, T> Connection<S, F, T> {
+    /// Drops a closed connection and logs its end. Returns the role's state and the
+    /// reason.
+    pub(super) fn into_session(mut self, now: u64) -> (Option<S>, CloseReason) {
+        let reason = match std::mem::replace(&mut self.phase, Phase::Connecting) {
+            Phase::Closed(reason) => *reason,
+            Phase::Connecting | Phase::Open(_) | Phase::Closing(_) | Phase::Lingering(_) => {
+                unreachable!("only closed connections are removed")
+            }
+        };
+        self.log_close(&reason, now);
+        (self.session, reason)
+    }
 
-/// Answers are small and complete: they must not wait for an acknowledgement.
-pub(super) fn set_nodelay(stream: &TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        log::debug!("TCP_NODELAY: {error}");
+    /// Logs one line for each accepted connection; the role reports outgoing ones.
+    fn log_close(&self, reason: &CloseReason, now: u64) {
+        let level = match self.origin {
+            Origin::Inbound => log::Level::Info,
+            Origin::Outbound => log::Level::Debug,
+        };
+        let (bytes_in, bytes_out) = (self.bytes_in, self.bytes_out);
+        let peer = SocketAddr::from(self.peer);
+        let ms = now.saturating_sub(self.opened_at) / 1_000_000;
+        match &self.session {
+            Some(session) => log::log!(
+                level,
+                "{peer}: {session}, {bytes_in} B in, {bytes_out} B out, {ms} ms, {reason}"
+            ),
+            None => log::log!(level, "{peer}: {reason}"),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Who may come in: how many connections there may be, in all and from one address.
+//! The limits on accepted connections: in all, and from one address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::close_reason::ResourceLimit;
 use crate::protocol::address_group;
 
-/// Counts who is in.
+/// Counts the accepted connections.
 pub(super) struct ConnectionLimiter {
     max: usize,
     max_per_address: usize,
@@ -28,7 +28,10 @@ impl ConnectionLimiter {
         self.open
     }
 
-    /// Lets somebody in, or says what there is no place for.
+    /// Counts a new connection.
+    ///
+    /// # Errors
+    /// The limit that leaves no room.
     pub(super) fn enter(&mut self, ip: IpAddr) -> Result<(), ResourceLimit> {
         if self.open >= self.max {
             return Err(ResourceLimit::Connections);
@@ -44,7 +47,7 @@ impl ConnectionLimiter {
         Ok(())
     }
 
-    /// Somebody who was let in has left.
+    /// A counted connection is closed.
     pub(super) fn leave(&mut self, ip: IpAddr) {
         self.open -= 1;
         if is_loopback(ip) {
@@ -73,32 +76,35 @@ mod tests {
     }
 
     #[test]
-    fn one_address_cannot_take_all_places_but_loopback_can() {
-        let mut gate = ConnectionLimiter::new(5, 2);
-        assert_eq!(gate.enter(ip("192.0.2.1")), Ok(()));
-        assert_eq!(gate.enter(ip("::ffff:192.0.2.1")), Ok(()));
+    fn one_address_cannot_take_all_connections_but_loopback_can() {
+        let mut limiter = ConnectionLimiter::new(5, 2);
+        assert_eq!(limiter.enter(ip("192.0.2.1")), Ok(()));
+        assert_eq!(limiter.enter(ip("::ffff:192.0.2.1")), Ok(()));
         assert_eq!(
-            gate.enter(ip("192.0.2.1")),
+            limiter.enter(ip("192.0.2.1")),
             Err(ResourceLimit::ConnectionsPerAddress)
         );
-        assert_eq!(gate.enter(ip("127.0.0.1")), Ok(()));
-        assert_eq!(gate.enter(ip("127.0.0.1")), Ok(()));
-        assert_eq!(gate.enter(ip("::1")), Ok(()));
-        assert_eq!(gate.enter(ip("127.0.0.1")), Err(ResourceLimit::Connections));
-        gate.leave(ip("192.0.2.1"));
-        assert_eq!(gate.enter(ip("192.0.2.1")), Ok(()));
+        assert_eq!(limiter.enter(ip("127.0.0.1")), Ok(()));
+        assert_eq!(limiter.enter(ip("127.0.0.1")), Ok(()));
+        assert_eq!(limiter.enter(ip("::1")), Ok(()));
+        assert_eq!(
+            limiter.enter(ip("127.0.0.1")),
+            Err(ResourceLimit::Connections)
+        );
+        limiter.leave(ip("192.0.2.1"));
+        assert_eq!(limiter.enter(ip("192.0.2.1")), Ok(()));
     }
 
     #[test]
     fn an_ipv6_network_of_one_host_counts_as_one_address() {
-        let mut gate = ConnectionLimiter::new(5, 1);
-        assert_eq!(gate.enter(ip("2001:db8::1")), Ok(()));
+        let mut limiter = ConnectionLimiter::new(5, 1);
+        assert_eq!(limiter.enter(ip("2001:db8::1")), Ok(()));
         assert_eq!(
-            gate.enter(ip("2001:db8::2:1")),
+            limiter.enter(ip("2001:db8::2:1")),
             Err(ResourceLimit::ConnectionsPerAddress)
         );
-        assert_eq!(gate.enter(ip("2001:db8:0:1::1")), Ok(()));
-        gate.leave(ip("2001:db8::1"));
-        assert!(gate.by_address.len() == 1);
+        assert_eq!(limiter.enter(ip("2001:db8:0:1::1")), Ok(()));
+        limiter.leave(ip("2001:db8::1"));
+        assert!(limiter.by_address.len() == 1);
     }
 }

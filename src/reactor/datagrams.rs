@@ -1,59 +1,60 @@
-//! Sockets for datagrams: one read and one write for each, and nothing is kept of
-//! it from one round to the next.
+//! UDP sockets: one read or write a datagram, and no state between two rounds.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use log::debug;
 use mio::net::UdpSocket;
 use mio::{Interest, Token};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
+use crate::reactor::transport::Transport;
 use crate::reactor::{FIRST_SOCKET, Reactor};
 use crate::role::{Role, UdpPeer};
 
-/// Reads from one socket before others have their turn.
-const AT_ONCE: usize = 256;
-/// And their bytes: a full one may hold a hundred requests.
-const BYTES_AT_ONCE: usize = 64 * 1024;
-/// Datagrams received before the first of them is read.
-const TOGETHER: usize = 64;
-/// No datagram is longer (RFC 768): one for which there is no room would be cut.
-pub(super) const LONGEST: usize = 65_535;
-/// Bytes of datagrams that may wait in the kernel while the loop is elsewhere; it
-/// caps this by net.core.rmem_max.
+/// Reads from one socket before the others have their turn.
+const READS_PER_TURN: usize = 256;
+/// Bytes read from one socket before the others have their turn: a full datagram may
+/// hold a hundred requests.
+const BYTES_PER_TURN: usize = 64 * 1024;
+/// Datagrams received before the first of them is handled.
+const BATCH: usize = 64;
+/// The longest datagram (RFC 768): the kernel truncates one that finds no room.
+pub(super) const MAX_DATAGRAM: usize = 65_535;
+/// Bytes of datagrams that the kernel queues while the loop is busy, capped by
+/// net.core.rmem_max.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 
-/// A socket through which datagrams come and go.
+/// A UDP socket, bound or connected.
 pub struct DatagramSocket {
     socket: UdpSocket,
-    /// Something may have come. Set by an event, cleared by the read that finds
-    /// nothing.
+    /// Datagrams may be waiting. Set by an event, cleared by a read that finds none.
     ready: bool,
-    /// It is connected, and the other side's system says that nobody is there.
-    refused: bool,
+    /// The socket is connected, and the remote system reported the port as closed.
+    is_unreachable: bool,
 }
 
 impl DatagramSocket {
-    /// Takes what is sent to `address`; see [`super::ListeningSocket::bind`].
+    /// Receives the datagrams for `address`; see [`super::ListeningSocket::bind`].
     ///
     /// # Errors
-    /// The address is not ours, or the port is taken.
+    /// The address is not local, or the port is taken.
     pub fn bind(address: SocketAddr, v6_only: bool) -> io::Result<Self> {
         let socket = socket(address)?;
         if address.is_ipv6() {
             sockopt::set_ipv6_v6only(&socket, v6_only)?;
         }
         rustix::net::bind(&socket, &address)?;
-        Ok(Self::over(socket))
+        Ok(Self::from_fd(socket))
     }
 
-    /// Talks to `address` only, from the source of the same family if there is one.
+    /// Exchanges datagrams with `address` only, from the source address of the same
+    /// family if there is one.
     ///
     /// # Errors
-    /// There is no way there.
+    /// There is no route to the address.
     pub fn connect(address: SocketAddr, sources: &[IpAddr]) -> io::Result<Self> {
         let socket = socket(address)?;
         let mut sources = sources.iter().copied();
@@ -61,40 +62,40 @@ impl DatagramSocket {
             rustix::net::bind(&socket, &SocketAddr::new(source, 0))?;
         }
         rustix::net::connect(&socket, &address)?;
-        Ok(Self::over(socket))
+        Ok(Self::from_fd(socket))
     }
 
-    fn over(socket: OwnedFd) -> Self {
+    fn from_fd(socket: OwnedFd) -> Self {
         Self {
             socket: UdpSocket::from_std(socket.into()),
             ready: false,
-            refused: false,
+            is_unreachable: false,
         }
     }
 
-    /// Whether there is something for the role.
+    /// Whether the role may have something to handle.
     pub(super) fn is_ready(&self) -> bool {
-        self.ready || self.refused
+        self.ready || self.is_unreachable
     }
 
-    pub(super) fn note(&mut self) {
+    pub(super) fn mark_ready(&mut self) {
         self.ready = true;
     }
 
-    /// The next datagram, if one waits.
+    /// Receives the next datagram, if one is waiting.
     fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
         match self.socket.recv_from(buffer) {
             Ok(received) => return Some(received),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready = false,
-            // It is about something that was sent before; what has come is behind it.
-            Err(error) => self.failed(&error),
+            // The error concerns an earlier datagram that was sent; received ones queue behind it.
+            Err(error) => self.on_error(&error),
         }
         None
     }
 
-    fn failed(&mut self, error: &io::Error) {
-        debug!("a datagram did not arrive: {error}");
-        self.refused |= error.kind() == io::ErrorKind::ConnectionRefused;
+    fn on_error(&mut self, error: &io::Error) {
+        debug!("datagram: {error}");
+        self.is_unreachable |= error.kind() == io::ErrorKind::ConnectionRefused;
     }
 }
 
@@ -109,16 +110,13 @@ fn socket(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-impl<R: Role> Reactor<R>
-where
-    R::File: AsFd,
-{
-    /// Lets the role exchange datagrams through `socket`. Sockets are numbered
-    /// in the order in which they are given here.
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
+    /// Adds a socket for datagrams. The index of a socket is the number of those added
+    /// before.
     ///
     /// # Errors
-    /// It cannot be watched.
-    pub fn exchange(&mut self, mut socket: DatagramSocket) -> io::Result<()> {
+    /// The socket cannot be registered.
+    pub fn add_datagram_socket(&mut self, mut socket: DatagramSocket) -> io::Result<()> {
         let token = Token(FIRST_SOCKET - self.sockets.len());
         self.poll
             .registry()
@@ -127,42 +125,43 @@ where
         Ok(())
     }
 
-    /// Lets the role read what has come: many are received before the first is read.
+    /// Receives the waiting datagrams in batches, and passes them to the role.
     pub(super) fn read_datagrams(&mut self) {
         for index in 0..self.sockets.len() {
-            let mut left = AT_ONCE;
-            let mut bytes_left = BYTES_AT_ONCE;
+            let mut left = READS_PER_TURN;
+            let mut bytes_left = BYTES_PER_TURN;
             while left > 0 && bytes_left > 0 && self.sockets.get(index).is_some_and(|s| s.ready) {
-                // Out of `self` while the role reads.
-                let mut scratch = std::mem::take(&mut self.scratch);
-                let received = self.receive_datagrams(index, &mut scratch, bytes_left);
+                // Moved out of `self` while the role borrows it.
+                let mut read_buffer = std::mem::take(&mut self.read_buffer);
+                let received = self.receive_datagrams(index, &mut read_buffer, bytes_left);
                 let each = || {
                     received
                         .iter()
-                        .map(|(from, at)| (*from, &scratch[at.clone()]))
+                        .map(|(from, at)| (*from, &read_buffer[at.clone()]))
                 };
                 self.role
                     .prefetch(each().map(|(from, bytes)| (from.address, bytes)));
                 for (from, bytes) in each() {
                     bytes_left = bytes_left.saturating_sub(bytes.len());
-                    self.call_role(|role, turn| role.on_datagram(turn, from, bytes));
+                    self.call_role(|role, context| role.on_datagram(context, from, bytes));
                 }
-                left = left.saturating_sub(TOGETHER);
-                self.scratch = scratch;
+                left = left.saturating_sub(BATCH);
+                self.read_buffer = read_buffer;
             }
-            let refused = |socket: &mut DatagramSocket| std::mem::take(&mut socket.refused);
-            if self.sockets.get_mut(index).is_some_and(refused) {
-                self.call_role(|role, turn| role.on_udp_unreachable(turn, index as u32));
+            let take_unreachable =
+                |socket: &mut DatagramSocket| std::mem::take(&mut socket.is_unreachable);
+            if self.sockets.get_mut(index).is_some_and(take_unreachable) {
+                self.call_role(|role, context| role.on_udp_unreachable(context, index as u32));
             }
         }
     }
 
-    /// Receives some datagrams, one behind the other, until they have so many bytes.
-    /// Returns from whom each is, and where it lies.
+    /// Receives a batch of datagrams one behind the other, until they have `bytes` bytes.
+    /// Returns the sender and the position in the buffer of each.
     fn receive_datagrams(
         &mut self,
         index: usize,
-        scratch: &mut [u8],
+        read_buffer: &mut [u8],
         bytes: usize,
     ) -> Vec<(UdpPeer, Range<usize>)> {
         let mut received = Vec::new();
@@ -170,11 +169,11 @@ where
             return received;
         };
         let mut end = 0;
-        for _ in 0..TOGETHER {
-            if !socket.ready || end >= bytes || scratch.len() - end < LONGEST {
+        for _ in 0..BATCH {
+            if !socket.ready || end >= bytes || read_buffer.len() - end < MAX_DATAGRAM {
                 break;
             }
-            let Some((length, address)) = socket.receive(&mut scratch[end..]) else {
+            let Some((length, address)) = socket.receive(&mut read_buffer[end..]) else {
                 continue;
             };
             self.traffic.datagrams += 1;
@@ -189,7 +188,7 @@ where
         received
     }
 
-    /// Sends a datagram. One that the system does not take is lost, as it may be
+    /// Sends a datagram. One that the system does not accept is lost, as it might be
     /// anywhere on its way.
     pub(super) fn send_datagram(&mut self, to: UdpPeer, bytes: &[u8]) {
         if bytes.is_empty() {
@@ -202,7 +201,7 @@ where
             Ok(length) => self.traffic.bytes_out += length as u64,
             Err(error) => {
                 self.traffic.datagrams_lost += 1;
-                socket.failed(&error);
+                socket.on_error(&error);
             }
         }
     }

@@ -1,96 +1,146 @@
-//! What each connection waits for, and what happens when it waits in vain.
+//! What each connection waits for, and what happens when that does not come in time.
+//!
+//! A connection waits for one thing at a time. [`Connection::awaited`] alone decides
+//! for which, from the state of the connection; setting a deadline and missing it both
+//! start there.
 
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Origin, Phase, Silence, Spoke, Waiting};
+use crate::reactor::connection::{Connection, IdlePolicy, Origin, Phase};
+use crate::reactor::transport::Transport;
 use crate::role::{FramingError, Role};
+use crate::session::driver::ReadState;
 use crate::timers::TimerKind;
 
-/// What a connection can wait for; each has its deadline in a lane of its own.
-pub(super) const DIAL: TimerKind = 0;
-pub(super) const FIRST_LINE: TimerKind = 1;
-pub(super) const IDLE: TimerKind = 2;
-pub(super) const STALL: TimerKind = 3;
-pub(super) const PROGRESS: TimerKind = 4;
-pub(super) const LINGER: TimerKind = 5;
-pub(super) const LANES: TimerKind = 6;
-
-/// How long to listen for the peer's end after our own goodbye.
+/// How long a lingering connection waits for the peer's end of input.
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
-impl<R: Role> Reactor<R>
-where
-    R::File: AsFd,
-{
-    /// Each connection waits for one thing at a time.
-    pub(super) fn set_deadline(&mut self, slot: usize, moved: (u64, u64)) {
-        let Some(conn) = self.connections.get_mut(slot) else {
-            return;
+/// What a connection waits for; the timers of each kind have a list of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Awaited {
+    /// The result of our connection attempt.
+    Established,
+    /// The first line of a peer that connected to us.
+    FirstLine,
+    /// The next line of a peer that connected to us.
+    NextLine,
+    /// Input of a peer that we connected to.
+    Reply,
+    /// The peer accepts bytes of the outbox.
+    Writable,
+    /// The peer's end of input after our own.
+    PeerShutdown,
+}
+
+/// The number of kinds of timers.
+pub(super) const TIMER_KINDS: TimerKind = Awaited::PeerShutdown as TimerKind + 1;
+
+/// What a connection did in one turn.
+#[derive(Clone, Copy, Default)]
+pub(super) struct TurnProgress {
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    /// A complete line arrived.
+    pub(super) has_line: bool,
+}
+
+impl<S, F, T> Connection<S, F, T> {
+    /// What the connection waits for, if its time is limited.
+    pub(super) fn awaited(&self) -> Option<Awaited> {
+        let driver = match &self.phase {
+            Phase::Connecting => return Some(Awaited::Established),
+            Phase::Closing(_) => return Some(Awaited::Writable),
+            Phase::Lingering(_) => return Some(Awaited::PeerShutdown),
+            Phase::Closed(_) => return None,
+            Phase::Open(_) if !self.outbox.is_empty() => return Some(Awaited::Writable),
+            Phase::Open(driver) => driver,
         };
-        let heard_line = conn.spoke == Spoke::Lately;
-        if heard_line {
-            conn.spoke = Spoke::Before;
-        }
-        let limits = &self.settings.limits;
-        let (lane, time, progress) = match (conn.phase, conn.origin) {
-            (Phase::Dialling | Phase::Ended, _) => return,
-            (Phase::Lingering, _) => (LINGER, LINGER_TIME, false),
-            (Phase::Open | Phase::Closing, _) if !conn.outbox.is_empty() => {
-                (STALL, limits.stall, moved.1 > 0)
-            }
-            // Keepalive finds out whether the other side is still there.
-            (_, _) if conn.silence == Silence::Kept => return self.timers.clear(slot),
-            // Bytes of a line that never ends are no progress.
-            (_, Origin::Dialled) => {
-                let progress = conn.spoke != Spoke::Never && moved.0 > 0;
-                (PROGRESS, self.settings.patience.timeout, progress)
-            }
-            (_, Origin::Accepted) if conn.spoke == Spoke::Never => {
-                (FIRST_LINE, limits.first_line, false)
-            }
-            // It waits for us.
-            (_, Origin::Accepted) if conn.waiting != Waiting::No => {
-                return self.timers.clear(slot);
-            }
-            (_, Origin::Accepted) => (IDLE, limits.idle, heard_line),
-        };
-        if progress || self.timers.kind(slot) != Some(lane) {
-            let since = match lane {
-                // What was received may have taken long to put away: that is
-                // not the other side's fault.
-                PROGRESS => Instant::now(),
-                FIRST_LINE => self.started + Duration::from_nanos(conn.since),
-                _ => self.now,
-            };
-            self.timers.set(slot, lane, since + time);
+        match (self.idle_policy, self.origin) {
+            // TCP keepalive detects a vanished peer.
+            (IdlePolicy::Unlimited, _) => None,
+            (_, Origin::Outbound) => Some(Awaited::Reply),
+            (_, Origin::Inbound) if !driver.has_received_line() => Some(Awaited::FirstLine),
+            (_, Origin::Inbound) => match driver.state() {
+                // The peer waits for us.
+                ReadState::AwaitingRole | ReadState::Resumable => None,
+                ReadState::NeedsInput | ReadState::Backlogged | ReadState::AtEof => {
+                    Some(Awaited::NextLine)
+                }
+            },
         }
     }
 
+    /// Whether an awaited thing came in part, so that its time starts anew.
+    fn is_progress(&self, awaited: Awaited, progress: &TurnProgress) -> bool {
+        match awaited {
+            Awaited::Established | Awaited::FirstLine | Awaited::PeerShutdown => false,
+            Awaited::NextLine => progress.has_line,
+            Awaited::Writable => progress.bytes_out > 0,
+            // Bytes of a line that never ends are no progress.
+            Awaited::Reply => {
+                let has_received_line = match &self.phase {
+                    Phase::Open(driver) => driver.has_received_line(),
+                    _ => false,
+                };
+                has_received_line && progress.bytes_in > 0
+            }
+        }
+    }
+}
+
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
+    /// Sets the deadline of a connection after its turn.
+    pub(super) fn set_deadline(&mut self, slot: usize, progress: &TurnProgress) {
+        let conn = &self.connections[slot];
+        let Some(awaited) = conn.awaited() else {
+            return self.timers.clear(slot);
+        };
+        let kind = awaited as TimerKind;
+        if self.timers.kind(slot) == Some(kind) && !conn.is_progress(awaited, progress) {
+            return;
+        }
+        let (limits, timeouts) = (&self.settings.limits, &self.settings.timeouts);
+        let due = match awaited {
+            Awaited::Established => self.now + timeouts.connect_timeout,
+            Awaited::FirstLine => {
+                self.started + Duration::from_nanos(conn.opened_at) + limits.first_line
+            }
+            Awaited::NextLine => self.now + limits.idle,
+            // Storing the received bytes may have taken long, which is not the peer's fault.
+            Awaited::Reply => Instant::now() + timeouts.timeout,
+            Awaited::Writable => self.now + limits.stall,
+            Awaited::PeerShutdown => self.now + LINGER_TIME,
+        };
+        self.timers.set(slot, kind, due);
+    }
+
     /// A connection's deadline has passed.
-    pub(super) fn too_late(&mut self, slot: usize) {
+    pub(super) fn on_deadline(&mut self, slot: usize) {
         let Some(conn) = self.connections.get_mut(slot) else {
             return;
         };
-        // The lane is gone with the deadline; the state tells what was waited for.
-        let end = match (conn.phase, conn.origin) {
-            (Phase::Ended, _) => return,
-            (Phase::Dialling, _) => CloseReason::ConnectTimeout,
-            (Phase::Lingering, _) => return self.end(slot, CloseReason::EndOfInput),
-            (Phase::Open | Phase::Closing, _) if !conn.outbox.is_empty() => {
-                CloseReason::WriteTimeout
-            }
-            (_, Origin::Dialled) => CloseReason::ReadTimeout,
-            (_, Origin::Accepted) if !conn.inbox.is_empty() => {
-                let before = conn.moved();
-                self.break_input(slot, FramingError::LineTimeout);
-                return self.after_turn(slot, before);
-            }
-            (_, Origin::Accepted) if conn.spoke == Spoke::Never => CloseReason::NoRequest,
-            (_, Origin::Accepted) => CloseReason::IdleTimeout,
+        let Some(awaited) = conn.awaited() else {
+            return;
         };
-        self.end(slot, end);
+        let has_unfinished_line = conn
+            .driver()
+            .is_some_and(|driver| driver.has_unhandled_bytes());
+        let reason = match awaited {
+            Awaited::FirstLine | Awaited::NextLine if has_unfinished_line => {
+                let before = conn.bytes_moved();
+                self.on_framing_error(slot, FramingError::LineTimeout);
+                return self.finish_turn(slot, before, false);
+            }
+            Awaited::Established => CloseReason::ConnectTimeout,
+            Awaited::FirstLine => CloseReason::NoRequest,
+            Awaited::NextLine => CloseReason::IdleTimeout,
+            Awaited::Reply => CloseReason::ReadTimeout,
+            Awaited::Writable => CloseReason::WriteTimeout,
+            // The reason for lingering remains.
+            Awaited::PeerShutdown => CloseReason::EndOfInput,
+        };
+        self.mark_closed(slot, reason);
     }
 }

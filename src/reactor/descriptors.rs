@@ -1,12 +1,12 @@
-//! The limit on open files decides how many connections there can be.
+//! The limit on open files, and the number of connections that it allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that are kept free of connections: for files that are being
-/// sent, for dials, for the loop itself.
+/// Descriptors reserved for other uses than accepted connections: files being sent,
+/// outgoing connections, the loop itself.
 const RESERVE: u64 = 256;
 
-/// Raises the limit on open files to the hard limit; returns what it is then.
+/// Raises the limit on open files to the hard limit; returns the new limit.
 pub fn raise_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
@@ -15,14 +15,14 @@ pub fn raise_limit() -> u64 {
             maximum,
         };
         if let Err(error) = setrlimit(Resource::Nofile, raised) {
-            log::warn!("the limit on open files stays as it is: {error}");
+            log::warn!("cannot raise the limit on open files: {error}");
         }
     }
-    // No limit at all: connections need some number nevertheless.
+    // Without any limit, connections still need a number.
     getrlimit(Resource::Nofile).current.unwrap_or(1 << 20)
 }
 
-/// How many connections that leaves.
+/// The number of connections that a limit on open files allows.
 #[must_use]
 pub fn connections_within(limit: u64) -> usize {
     let reserve = RESERVE.min(limit / 4);

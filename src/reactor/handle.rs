@@ -1,50 +1,50 @@
-//! How other threads reach a loop: a channel and something that wakes it.
+//! How other threads reach a loop: a channel and a waker.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use mio::Waker;
 
-/// What another thread sends.
+/// A command from another thread.
 pub(super) enum ReactorCommand<M> {
-    /// For the role.
+    /// A message for the role.
     Message(M),
-    /// As the first SIGTERM.
+    /// Stop as at the first SIGTERM.
     Stop,
 }
 
-/// A way to reach a running loop.
+/// Sends messages to a running loop.
 pub struct Handle<M> {
-    pub(super) letters: Sender<ReactorCommand<M>>,
+    pub(super) commands: Sender<ReactorCommand<M>>,
     pub(super) waker: Arc<Waker>,
 }
 
 impl<M> Clone for Handle<M> {
     fn clone(&self) -> Self {
         Self {
-            letters: self.letters.clone(),
+            commands: self.commands.clone(),
             waker: Arc::clone(&self.waker),
         }
     }
 }
 
 impl<M> Handle<M> {
-    /// Tells the role something. If the loop has ended, nobody hears it.
-    pub fn tell(&self, message: M) {
-        self.send(ReactorCommand::Message(message));
+    /// Sends a message to the role. Does nothing once the loop has ended.
+    pub fn send(&self, message: M) {
+        self.send_command(ReactorCommand::Message(message));
     }
 
-    /// Asks the loop to finish what is begun and to end.
+    /// Tells the loop to finish the requests in progress and to end.
     pub fn stop(&self) {
-        self.send(ReactorCommand::Stop);
+        self.send_command(ReactorCommand::Stop);
     }
 
     pub(super) fn wake(&self) -> std::io::Result<()> {
         self.waker.wake()
     }
 
-    fn send(&self, letter: ReactorCommand<M>) {
-        if self.letters.send(letter).is_ok()
+    fn send_command(&self, command: ReactorCommand<M>) {
+        if self.commands.send(command).is_ok()
             && let Err(error) = self.wake()
         {
             log::error!("the loop cannot be woken: {error}");

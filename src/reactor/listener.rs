@@ -1,4 +1,4 @@
-//! Listening sockets, and stepping back when descriptors run out.
+//! Listening sockets, with a retry timer for when the system runs out of descriptors.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,22 +11,22 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::protocol::canonical;
 
-/// How long to wait before the next try when the system is short of something.
-/// Without a try of our own no event would come until somebody else connects.
-const STEP_BACK: Duration = Duration::from_millis(50);
-/// Connections that the kernel completes while we are busy; it caps this by
+/// The delay before the next attempt to accept when the system lacks a resource.
+/// Without a retry, no event would come until another peer connects.
+const RETRY_DELAY: Duration = Duration::from_millis(50);
+/// Connections that the kernel completes while the loop is busy, capped by
 /// net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
-/// A socket on which others can connect to us.
+/// A socket that accepts connections.
 pub struct ListeningSocket {
     pub(super) socket: TcpListener,
-    /// Somebody may be waiting. Set by an event, cleared when nobody is.
+    /// Connections may be waiting. Set by an event, cleared when none is left.
     pub(super) ready: bool,
-    /// No try before this.
+    /// No attempt before this time.
     pub(super) retry_at: Option<Instant>,
-    /// The shortage has been logged.
-    short: bool,
+    /// The current shortage is already logged.
+    shortage_logged: bool,
 }
 
 impl ListeningSocket {
@@ -34,7 +34,7 @@ impl ListeningSocket {
     /// the address `::` leaves IPv4 to another listener.
     ///
     /// # Errors
-    /// The address is not ours, or the port is taken.
+    /// The address is not local, or the port is taken.
     pub fn bind(address: SocketAddr, v6_only: bool) -> io::Result<Self> {
         let family = match address {
             SocketAddr::V4(_) => AddressFamily::INET,
@@ -42,7 +42,7 @@ impl ListeningSocket {
         };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-        // A server that is started again need not wait for its old connections.
+        // A restarted server need not wait for its previous connections.
         sockopt::set_socket_reuseaddr(&socket, true)?;
         if address.is_ipv6() {
             sockopt::set_ipv6_v6only(&socket, v6_only)?;
@@ -56,34 +56,34 @@ impl ListeningSocket {
             socket: TcpListener::from_std(socket.into()),
             ready: false,
             retry_at: None,
-            short: false,
+            shortage_logged: false,
         })
     }
 
-    /// The address that it listens on.
+    /// The local address.
     ///
     /// # Errors
-    /// The system does not tell.
+    /// The system does not report it.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Whether a try makes sense now.
+    /// Whether an attempt to accept makes sense now.
     pub(super) fn may_accept(&self, now: Instant) -> bool {
         self.ready && self.retry_at.is_none_or(|at| at <= now)
     }
 
-    /// Something was freed: the next try need not wait.
+    /// A resource was freed: the next attempt need not wait.
     pub(super) fn retry_now(&mut self) {
         self.retry_at = None;
     }
 
-    /// The next who waits, if anybody does and the system allows it.
+    /// The next waiting connection, if there is one and the system has the resources.
     pub(super) fn accept(&mut self, now: Instant) -> Option<(TcpStream, SocketAddr)> {
         loop {
             match self.socket.accept() {
                 Ok(accepted) => {
-                    if std::mem::take(&mut self.short) {
+                    if std::mem::take(&mut self.shortage_logged) {
                         log::warn!("accepting connections again");
                     }
                     self.retry_at = None;
@@ -91,16 +91,16 @@ impl ListeningSocket {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.ready = false;
-                    // The shortage may have ended without anybody waiting: a
-                    // retry that is never due again would wake the loop for ever.
+                    // The shortage may have ended with no connection waiting: a retry
+                    // time that stays in the past would wake the loop for ever.
                     self.retry_at = None;
                     return None;
                 }
-                // Whoever it was is gone already (accept(2), "Error handling").
-                Err(error) if is_passing(&error) => log::debug!("accept: {error}"),
+                // The peer is gone already (accept(2), "Error handling").
+                Err(error) if is_transient(&error) => log::debug!("accept: {error}"),
                 Err(error) => {
-                    self.retry_at = Some(now + STEP_BACK);
-                    if !std::mem::replace(&mut self.short, true) {
+                    self.retry_at = Some(now + RETRY_DELAY);
+                    if !std::mem::replace(&mut self.shortage_logged, true) {
                         log::warn!("cannot accept connections for now: {error}");
                     }
                     return None;
@@ -110,18 +110,18 @@ impl ListeningSocket {
     }
 }
 
-/// Without a network there is nothing to pace: bbr, where the system prefers it,
-/// would only spend timers (half the throughput was seen). Accepted connections
-/// inherit it (tcp(7), TCP_CONGESTION).
+/// Selects reno on loopback, where pacing is useless: bbr as the system's default
+/// spends timers and halved the measured throughput. Accepted connections inherit
+/// the choice (tcp(7), TCP_CONGESTION).
 fn use_reno(listener: &impl AsFd) {
     if let Err(error) = sockopt::set_tcp_congestion(listener, "reno") {
         log::debug!("TCP_CONGESTION: {error}");
     }
 }
 
-/// Whether the error is about one connection only. All others, descriptors that
-/// ran out above all, would meet the next one as well.
-fn is_passing(error: &io::Error) -> bool {
+/// Whether the error concerns one connection only. Any other error, above all a lack
+/// of descriptors, would hit the next connection as well.
+fn is_transient(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
         Some(Errno::CONNABORTED | Errno::INTR | Errno::PROTO)

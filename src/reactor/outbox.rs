@@ -1,33 +1,31 @@
-//! What waits to be sent to one peer, in order: bytes of its own, bytes that
-//! many share, parts of files.
+//! The output queue of a connection: own bytes, shared bytes and parts of files, in order.
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::net::SendFlags;
 
 use crate::close_reason::CloseReason;
+use crate::reactor::transport::Transport;
 
-/// A file goes out in pieces of at most this size, so that one call never holds
-/// the loop for long.
+/// The most bytes of a file that one system call sends, so that no call holds up the
+/// loop for long.
 const FILE_PIECE: u64 = 1024 * 1024;
 
-/// Bytes of its own are joined to those before them up to this size: a segment
-/// is freed as a whole, and the last one must not grow while it is sent.
-const JOINED: usize = 64 * 1024;
+/// The size up to which own bytes are appended to the segment before them: a segment is
+/// freed as a whole, and the last one must not grow for ever.
+const MAX_MERGED: usize = 64 * 1024;
 
-/// Segments that wait; mostly none.
+/// The segments to send; mostly none.
 pub(super) struct Outbox<F>(Option<Box<SegmentQueue<F>>>);
 
-/// At least one segment.
+/// A queue with at least one segment.
 struct SegmentQueue<F> {
     segments: VecDeque<Segment<F>>,
-    /// How many bytes they have.
+    /// The number of bytes in the segments.
     queued: u64,
-    /// At most so many of the bytes were not asked for.
+    /// The upper bound of the unsolicited bytes among them.
     unsolicited: u64,
 }
 
@@ -37,14 +35,14 @@ enum Segment<F> {
     File { file: F, offset: u64, left: u64 },
 }
 
-/// What became of an attempt to send.
-pub(super) enum Sent {
-    /// All of it.
-    All,
-    /// The socket takes no more for now.
+/// The result of flushing an outbox.
+pub(super) enum FlushStatus {
+    /// Everything is sent.
+    Complete,
+    /// The socket accepts no more for now.
     Blocked,
-    /// The budget is used up; the socket may take more.
-    Budget,
+    /// The budget is spent; the socket may accept more.
+    BudgetSpent,
 }
 
 impl<F> Default for Outbox<F> {
@@ -53,23 +51,23 @@ impl<F> Default for Outbox<F> {
     }
 }
 
-impl<F: AsFd> Outbox<F> {
+impl<F> Outbox<F> {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Bytes that wait.
+    /// The number of bytes to send.
     pub(super) fn queued(&self) -> u64 {
         self.0.as_ref().map_or(0, |queue| queue.queued)
     }
 
-    /// At most so many of them were not asked for.
+    /// The upper bound of the unsolicited bytes among them.
     pub(super) fn unsolicited(&self) -> u64 {
         let unsolicited = |queue: &SegmentQueue<F>| queue.unsolicited.min(queue.queued);
         self.0.as_deref().map_or(0, unsolicited)
     }
 
-    /// Now so many of them were not.
+    /// Sets the number of unsolicited bytes.
     pub(super) fn set_unsolicited(&mut self, bytes: u64) {
         if let Some(queue) = &mut self.0 {
             queue.unsolicited = bytes;
@@ -77,9 +75,9 @@ impl<F: AsFd> Outbox<F> {
     }
 
     pub(super) fn push_bytes(&mut self, new: &[u8]) {
-        let queue = self.growing_by(new.len() as u64);
+        let queue = self.queue_for(new.len() as u64);
         if let Some(Segment::Own { bytes, .. }) = queue.segments.back_mut()
-            && bytes.len() + new.len() <= JOINED
+            && bytes.len() + new.len() <= MAX_MERGED
         {
             bytes.extend_from_slice(new);
         } else {
@@ -89,18 +87,18 @@ impl<F: AsFd> Outbox<F> {
     }
 
     pub(super) fn push_shared(&mut self, bytes: Arc<[u8]>) {
-        let queue = self.growing_by(bytes.len() as u64);
+        let queue = self.queue_for(bytes.len() as u64);
         queue.segments.push_back(Segment::Shared { bytes, at: 0 });
     }
 
     pub(super) fn push_file(&mut self, file: F, offset: u64, left: u64) {
-        let queue = self.growing_by(left);
+        let queue = self.queue_for(left);
         queue
             .segments
             .push_back(Segment::File { file, offset, left });
     }
 
-    fn growing_by(&mut self, bytes: u64) -> &mut SegmentQueue<F> {
+    fn queue_for(&mut self, bytes: u64) -> &mut SegmentQueue<F> {
         let queue = self.0.get_or_insert_with(|| {
             Box::new(SegmentQueue {
                 segments: VecDeque::new(),
@@ -112,79 +110,85 @@ impl<F: AsFd> Outbox<F> {
         queue
     }
 
-    /// Sends until all is sent, the socket takes no more or `budget` bytes are
-    /// through. `count` is told of each piece.
+    /// Sends until everything is sent, the stream accepts no more or `budget` bytes are
+    /// sent. Calls `count` with the size of each piece.
     ///
     /// # Errors
-    /// How the connection ended.
-    pub(super) fn flush(
+    /// The reason to close the connection.
+    pub(super) fn flush<T: Transport<F>>(
         &mut self,
-        socket: &impl AsFd,
+        transport: &mut T,
         mut budget: u64,
         mut count: impl FnMut(u64),
-    ) -> Result<Sent, CloseReason> {
+    ) -> Result<FlushStatus, CloseReason> {
         let Some(queue) = &mut self.0 else {
-            return Ok(Sent::All);
+            return Ok(FlushStatus::Complete);
         };
         let mut segments_left = queue.segments.len();
         while let Some(segment) = queue.segments.front_mut() {
             if budget == 0 {
-                return Ok(Sent::Budget);
+                return Ok(FlushStatus::BudgetSpent);
             }
             let more = segments_left > 1;
-            let step = match segment {
-                Segment::Own { bytes, at } => send_from(socket, bytes, at, more),
-                Segment::Shared { bytes, at } => send_from(socket, bytes, at, more),
+            let progress = match segment {
+                Segment::Own { bytes, at } => send_from(transport, bytes, at, more),
+                Segment::Shared { bytes, at } => send_from(transport, bytes, at, more),
                 Segment::File { file, offset, left } => {
-                    send_file(socket, file, offset, left, budget)
+                    send_file(transport, file, offset, left, budget)
                 }
             }?;
-            budget = budget.saturating_sub(step.sent);
-            queue.queued -= step.sent;
-            count(step.sent);
-            if step.blocked {
-                return Ok(Sent::Blocked);
+            budget = budget.saturating_sub(progress.sent);
+            queue.queued -= progress.sent;
+            count(progress.sent);
+            if progress.blocked {
+                return Ok(FlushStatus::Blocked);
             }
-            if step.complete {
+            if progress.complete {
                 queue.segments.pop_front();
                 segments_left -= 1;
             }
         }
         // An idle connection owns no buffer.
         self.0 = None;
-        Ok(Sent::All)
+        Ok(FlushStatus::Complete)
     }
 }
 
-/// What one system call did.
+/// The effect of one system call.
 struct SendProgress {
     sent: u64,
     complete: bool,
     blocked: bool,
 }
 
-/// Sends bytes; with `more` the kernel waits for what follows to fill a segment.
-/// Returns how many it took; fewer than given means that it takes no more.
-pub(super) fn send(socket: &impl AsFd, bytes: &[u8], more: bool) -> Result<usize, CloseReason> {
-    let mut flags = SendFlags::NOSIGNAL;
-    flags.set(SendFlags::MORE, more);
+/// Sends bytes; with `more` the kernel holds back a partial packet for the bytes that
+/// follow. Returns the number of bytes that the stream accepted; fewer than given means
+/// that it accepts no more for now.
+///
+/// # Errors
+/// The connection is lost.
+pub(super) fn send<F>(
+    transport: &mut impl Transport<F>,
+    bytes: &[u8],
+    more: bool,
+) -> Result<usize, CloseReason> {
     loop {
-        match rustix::net::send(socket, bytes, flags) {
+        match transport.send(bytes, more) {
             Ok(sent) => return Ok(sent),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return Ok(0),
-            Err(error) => return Err(CloseReason::ConnectionLost(error.into())),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) => return Err(CloseReason::ConnectionLost(error)),
         }
     }
 }
 
-fn send_from(
-    socket: &impl AsFd,
+fn send_from<F>(
+    transport: &mut impl Transport<F>,
     bytes: &[u8],
     at: &mut usize,
     more: bool,
 ) -> Result<SendProgress, CloseReason> {
-    let sent = send(socket, &bytes[*at..], more)?;
+    let sent = send(transport, &bytes[*at..], more)?;
     *at += sent;
     let complete = *at == bytes.len();
     Ok(SendProgress {
@@ -194,47 +198,43 @@ fn send_from(
     })
 }
 
-fn send_file(
-    socket: &impl AsFd,
-    file: &impl AsFd,
+fn send_file<F>(
+    transport: &mut impl Transport<F>,
+    file: &F,
     offset: &mut u64,
     left: &mut u64,
     budget: u64,
 ) -> Result<SendProgress, CloseReason> {
-    if *left == 0 {
-        return Ok(SendProgress {
-            sent: 0,
-            complete: true,
-            blocked: false,
-        });
-    }
-    let piece = (*left).min(FILE_PIECE).min(budget);
-    // At most 1 MiB: it fits any usize.
-    let sent = loop {
-        match rustix::fs::sendfile(socket, file, Some(offset), piece as usize) {
-            Err(Errno::INTR) => {}
-            other => break other,
-        }
+    let done = |sent, left| SendProgress {
+        sent,
+        complete: left == 0,
+        blocked: sent == 0 && left > 0,
     };
-    match sent {
-        // The promised size cannot be kept: the only honest answer is to end.
-        Ok(0) => Err(CloseReason::FileTruncated),
-        Ok(sent) => {
-            *left -= sent as u64;
-            Ok(SendProgress {
-                sent: sent as u64,
-                complete: *left == 0,
-                blocked: false,
-            })
-        }
-        Err(Errno::AGAIN) => Ok(SendProgress {
-            sent: 0,
-            complete: false,
-            blocked: true,
-        }),
-        Err(error @ (Errno::IO | Errno::STALE | Errno::INVAL | Errno::NOMEM)) => {
-            Err(CloseReason::FileReadError(io::Error::from(error)))
-        }
-        Err(error) => Err(CloseReason::ConnectionLost(error.into())),
+    if *left == 0 {
+        return Ok(done(0, 0));
     }
+    // At most 1 MiB, which fits any usize.
+    let piece = (*left).min(FILE_PIECE).min(budget) as usize;
+    loop {
+        match transport.send_file(file, offset, piece) {
+            // The file is shorter than announced: the peer must see the connection break.
+            Ok(0) => return Err(CloseReason::FileTruncated),
+            Ok(sent) => {
+                *left -= sent as u64;
+                return Ok(done(sent as u64, *left));
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(done(0, *left)),
+            Err(error) if is_file_error(&error) => return Err(CloseReason::FileReadError(error)),
+            Err(error) => return Err(CloseReason::ConnectionLost(error)),
+        }
+    }
+}
+
+/// Whether sendfile(2) failed because of the file, not of the connection.
+fn is_file_error(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::IO | Errno::STALE | Errno::INVAL | Errno::NOMEM)
+    )
 }

@@ -1,40 +1,38 @@
-//! How the loop comes to its end.
+//! Graceful shutdown: finish the requests in progress, then end the loop.
 
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use log::info;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Origin, Phase, Waiting};
+use crate::reactor::connection::{Origin, Phase};
+use crate::reactor::transport::Transport;
 use crate::role::Role;
+use crate::session::driver::ReadState;
 
 /// How a loop ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LoopOutcome {
-    /// The role's work is done.
+    /// The role finished its work.
     Finished,
-    /// It was told to stop, and finished what was begun.
+    /// The loop was stopped, and every connection was finished.
     Drained,
-    /// It was told to stop, and cut so many connections that were not finished.
-    Cut(usize),
+    /// The loop was stopped, and this many connections were aborted.
+    Aborted(usize),
 }
 
-/// Whether the loop is to end.
+/// Whether the loop is stopping.
 pub(super) enum Stopping {
     No,
-    /// Until then there is time to finish; so many were cut.
+    /// Connections may finish until this time; this many were aborted.
     Draining(Instant, usize),
-    /// At once.
+    /// The loop ends at once.
     Now(LoopOutcome),
 }
 
-impl<R: Role> Reactor<R>
-where
-    R::File: AsFd,
-{
-    /// Whether the loop is over.
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
+    /// The outcome, once the loop may end.
     pub(super) fn outcome(&self) -> Option<LoopOutcome> {
         match self.stopping {
             Stopping::Now(outcome) => Some(outcome),
@@ -42,8 +40,8 @@ where
                 None
             }
             Stopping::Draining(_, 0) if self.connections.is_empty() => Some(LoopOutcome::Drained),
-            Stopping::Draining(_, cut) if self.connections.is_empty() => {
-                Some(LoopOutcome::Cut(cut))
+            Stopping::Draining(_, aborted) if self.connections.is_empty() => {
+                Some(LoopOutcome::Aborted(aborted))
             }
             Stopping::No | Stopping::Draining(..) => None,
         }
@@ -59,11 +57,11 @@ where
         }
     }
 
-    /// The first time: finish what is begun. The second time: end.
+    /// The first call starts to drain; the second one aborts all connections.
     pub(super) fn stop(&mut self) {
         match self.stopping {
             Stopping::No => self.drain(),
-            Stopping::Draining(..) => self.cut_all(),
+            Stopping::Draining(..) => self.abort_all(),
             Stopping::Now(_) => {}
         }
     }
@@ -75,32 +73,31 @@ where
         let accepted: Vec<usize> = self
             .connections
             .iter()
-            .filter(|(_, conn)| conn.origin == Origin::Accepted)
+            .filter(|(_, conn)| conn.origin == Origin::Inbound)
             .map(|(slot, _)| slot)
             .collect();
         for slot in accepted {
             let conn = &mut self.connections[slot];
-            if conn.phase == Phase::Open && conn.waiting != Waiting::No {
-                // It ends when it has its answer.
+            let Phase::Open(driver) = &conn.phase else {
                 continue;
-            }
-            if conn.phase == Phase::Open && !conn.outbox.is_empty() {
-                conn.end = Some(Box::new(CloseReason::Shutdown));
-                conn.phase = Phase::Closing;
-            } else if conn.phase == Phase::Open {
-                self.end(slot, CloseReason::Shutdown);
+            };
+            match driver.state() {
+                // The connection closes after the answer.
+                ReadState::AwaitingRole | ReadState::Resumable => {}
+                _ if conn.outbox.is_empty() => self.mark_closed(slot, CloseReason::Shutdown),
+                _ => conn.close(CloseReason::Shutdown),
             }
         }
         self.call_role(R::drain);
     }
 
-    pub(super) fn cut_all(&mut self) {
+    pub(super) fn abort_all(&mut self) {
         let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
-        let mut cut = 0;
+        let mut aborted = 0;
         for slot in slots {
-            cut += usize::from(!self.connections[slot].outbox.is_empty());
-            self.end(slot, CloseReason::Aborted);
+            aborted += usize::from(!self.connections[slot].outbox.is_empty());
+            self.mark_closed(slot, CloseReason::Aborted);
         }
-        self.stopping = Stopping::Draining(self.now, cut);
+        self.stopping = Stopping::Draining(self.now, aborted);
     }
 }

@@ -1,8 +1,8 @@
-//! Wakes the loop at a deadline.
+//! A timer that wakes the loop at a deadline.
 //!
-//! A poll with a timeout sets a timer and takes it back each time, although most
+//! A poll with a timeout sets and cancels a kernel timer each time, although most
 //! deadlines only move away while there is traffic. This timer stays set: it is
-//! moved when a deadline is nearer, and one that rings too early is set anew.
+//! moved when a deadline is nearer, and set again when it fired too early.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -16,18 +16,18 @@ use rustix::time::{
     timerfd_settime,
 };
 
-/// A timer that a poll can wait for.
+/// A timer file descriptor (timerfd_create(2)) in a poll.
 pub(super) struct TimerFd {
     timer: OwnedFd,
-    /// When it will ring, if it is set.
+    /// When the timer fires, if it is set.
     at: Option<Instant>,
 }
 
 impl TimerFd {
-    /// One that is heard under `token`.
+    /// Creates a timer whose events have `token`.
     ///
     /// # Errors
-    /// The system gives no timer.
+    /// The system provides no timer.
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -35,8 +35,8 @@ impl TimerFd {
         Ok(Self { timer, at: None })
     }
 
-    /// Makes sure that it rings at `due` or earlier. Returns how long a poll may
-    /// wait at most.
+    /// Makes sure that the timer fires at `due` or earlier. Returns the timeout for the
+    /// poll: `None` if the timer suffices.
     pub(super) fn set(&mut self, due: Instant) -> Option<Duration> {
         if self.at.is_some_and(|at| at <= due) {
             return None;
@@ -46,7 +46,7 @@ impl TimerFd {
             return Some(wait);
         }
         let Ok(it_value) = Timespec::try_from(wait) else {
-            // In thousands of millions of years.
+            // The deadline is billions of years away.
             return None;
         };
         let once = Itimerspec {
@@ -62,8 +62,8 @@ impl TimerFd {
         }
     }
 
-    /// It has rung.
-    pub(super) fn rang(&mut self) {
+    /// The timer has fired.
+    pub(super) fn on_fired(&mut self) {
         self.at = None;
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A cookie is a keyed hash over address and port, so that the relay stores
 //! nothing per client. The key rotates; the previous key stays valid for one more
-//! epoch.
+//! period.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::rate_limiter::RateLimiter;
 
 /// How often the key rotates: a cookie is valid for at least this time and at most
 /// twice this time.
-const EPOCH: Duration = Duration::from_secs(120);
+const KEY_PERIOD: Duration = Duration::from_secs(120);
 
 /// Letters of a cookie. Short enough that even the reply to `PING` stays within three
 /// times the request. 35 bits, with two valid keys: a sender with a forged address
@@ -29,8 +29,8 @@ type Key = [u8; blake3::KEY_LEN];
 pub(super) struct Cookies {
     secret: Key,
     started: Instant,
-    epoch: u64,
-    /// The keys of this epoch and of the one before.
+    period: u64,
+    /// The keys of this period and of the one before.
     keys: [Key; 2],
     /// Wrong ones that are answered in a second.
     wrong_rate: u32,
@@ -43,7 +43,7 @@ impl Cookies {
         let mut cookies = Self {
             secret,
             started: now,
-            epoch: 0,
+            period: 0,
             keys: [[0; blake3::KEY_LEN]; 2],
             wrong_rate,
             wrong_limiter: RateLimiter::new(wrong_rate, now),
@@ -82,17 +82,17 @@ impl Cookies {
     }
 
     fn rotate_keys(&mut self, now: Instant) {
-        let epoch = now.saturating_duration_since(self.started).as_secs() / EPOCH.as_secs();
-        if epoch != self.epoch {
-            self.epoch = epoch;
+        let period = now.saturating_duration_since(self.started).as_secs() / KEY_PERIOD.as_secs();
+        if period != self.period {
+            self.period = period;
             self.derive_keys();
         }
     }
 
     fn derive_keys(&mut self) {
-        // Keys are numbered from 1, so that the first epoch has a previous key.
+        // Keys are numbered from 1, so that the first period has a previous key.
         let key = |number: u64| *blake3::keyed_hash(&self.secret, &number.to_le_bytes()).as_bytes();
-        self.keys = [key(self.epoch + 1), key(self.epoch)];
+        self.keys = [key(self.period + 1), key(self.period)];
     }
 }
 
@@ -152,8 +152,8 @@ mod tests {
             let mut cookies = Cookies::new([7; 32], 1, started);
             let given = started + Duration::from_secs(given);
             let cookie = cookies.issue(given, from);
-            assert!(cookies.verify(given + EPOCH, from, &cookie));
-            assert!(!cookies.verify(given + 2 * EPOCH, from, &cookie));
+            assert!(cookies.verify(given + KEY_PERIOD, from, &cookie));
+            assert!(!cookies.verify(given + 2 * KEY_PERIOD, from, &cookie));
         }
     }
 

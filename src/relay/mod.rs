@@ -221,9 +221,9 @@ impl Role for Relay {
     fn drain(&mut self, _: &mut Context<'_, Self>) {}
 }
 
-/// A number that is different in each process, of at most ten digits, so that a
-/// person can read the epochs. It reveals nothing about the `secret`.
+/// A number of ten digits that is different in each process. It reveals nothing about
+/// the `secret`.
 fn first_epoch(secret: &[u8; 32]) -> u64 {
     let [a, b, c, d, ..] = blake3::derive_key("peerline 2026 epoch of a registration", secret);
-    u32::from_le_bytes([a, b, c, d]).into()
+    1_000_000_000 + u64::from(u32::from_le_bytes([a, b, c, d]))
 }

@@ -1,4 +1,4 @@
-//! How to come back to a relay that does not answer: its other addresses at
+//! When and where to retry a relay that does not answer: its other addresses at
 //! once, then all of them again after growing pauses.
 
 use std::net::SocketAddr;
@@ -11,24 +11,25 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// The addresses of a relay, and how often it has failed.
+/// The addresses of a relay, and its failures.
 pub(crate) struct Backoff {
     /// Tried in turn; not empty.
     addresses: Vec<SocketAddr>,
+    /// The index of the address to try.
     next: usize,
-    /// How many of them failed in a row.
-    tried: usize,
-    /// How many times all of them did.
+    /// How many addresses failed in a row.
+    failed_addresses: usize,
+    /// How many times all addresses failed.
     failures: u32,
     rng: Rng,
 }
 
-/// What follows from a failure.
+/// The result of a failure.
 pub(crate) struct BackoffState {
-    /// Try again after this.
+    /// The time until the next attempt.
     pub(crate) pause: Duration,
-    /// The relay is away, and it was not before.
-    pub(crate) is_news: bool,
+    /// Whether this is the first failure of all addresses.
+    pub(crate) is_first_failure: bool,
 }
 
 impl Backoff {
@@ -37,7 +38,7 @@ impl Backoff {
         Self {
             addresses,
             next: 0,
-            tried: 0,
+            failed_addresses: 0,
             failures: 0,
             rng: Rng::with_seed(seed),
         }
@@ -48,39 +49,42 @@ impl Backoff {
         self.addresses[self.next]
     }
 
-    /// Whether none of the addresses has worked of late.
-    pub(crate) fn is_away(&self) -> bool {
+    /// Whether all addresses have failed, and none has worked since.
+    pub(crate) fn has_failed(&self) -> bool {
         self.failures > 0
     }
 
-    /// The address works. Returns whether the relay was away.
-    pub(crate) fn worked(&mut self) -> bool {
-        self.tried = 0;
+    /// The address works. Returns whether the relay had failed.
+    pub(crate) fn on_success(&mut self) -> bool {
+        self.failed_addresses = 0;
         std::mem::take(&mut self.failures) > 0
     }
 
-    /// The address does not work: the next one is tried at once; when none is
-    /// left, after a pause.
-    pub(crate) fn failed(&mut self) -> BackoffState {
+    /// The address does not work. The next one is tried at once; after the last one
+    /// there is a pause.
+    pub(crate) fn on_failure(&mut self) -> BackoffState {
         self.next = (self.next + 1) % self.addresses.len();
-        self.tried += 1;
-        if self.tried < self.addresses.len() {
+        self.failed_addresses += 1;
+        if self.failed_addresses < self.addresses.len() {
             return BackoffState {
                 pause: Duration::ZERO,
-                is_news: false,
+                is_first_failure: false,
             };
         }
-        self.tried = 0;
+        self.failed_addresses = 0;
         let doubled = FIRST_PAUSE * 2_u32.pow(self.failures.min(5));
-        let pause = self.earlier(doubled.min(LONGEST_PAUSE), 0.25);
-        let is_news = self.failures == 0;
+        let pause = self.jitter(doubled.min(LONGEST_PAUSE), 0.25);
+        let is_first_failure = self.failures == 0;
         self.failures = self.failures.saturating_add(1);
-        BackoffState { pause, is_news }
+        BackoffState {
+            pause,
+            is_first_failure,
+        }
     }
 
-    /// Up to this part of the time earlier, at random: those that were started
-    /// together do not come back together.
-    pub(crate) fn earlier(&mut self, time: Duration, part: f64) -> Duration {
+    /// Shortens the time at random by up to this part: nodes that started together do
+    /// not retry together.
+    pub(crate) fn jitter(&mut self, time: Duration, part: f64) -> Duration {
         time.mul_f64(1.0 - part + part * self.rng.f64())
     }
 }

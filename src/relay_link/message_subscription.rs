@@ -1,73 +1,71 @@
-//! Our end of a connection that listens for messages: it asks the relay to let
-//! it listen, takes the `FROM` lines that come between the answers, and sends
-//! on the same connection, so that the receiver sees where we can be answered.
+//! The client side of a connection that listens for messages: it asks the relay to
+//! let it listen, reads the `FROM` lines that come between the responses, and sends
+//! messages on the same connection, so that the receiver sees the address to answer.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 
 use log::Level;
 
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::protocol::{
-    ClaimedIp, Code, Delivery, NodeAddress, Port, Reply, ReplyError, Request, Text,
+    ClaimedIp, Code, Delivery, Listening, NodeAddress, Port, Reply, Request, Text,
 };
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
-use crate::session::server::say;
+use crate::session::requests::{RequestQueue, ResponseEvent, ResponsePart};
 
 /// One connection that listens, or is about to.
 pub(crate) struct MessageSubscription {
-    /// The node at whose address it listens; else it does so at its own.
+    /// The node at whose address it listens; else the connection's own address is used.
     node: Option<(ClaimedIp, Port)>,
     /// Known once the dial has succeeded.
     conn: Option<ConnId>,
-    /// Where it listens, once it does.
+    /// The address at which it listens, once it does.
     address: Option<NodeAddress>,
-    /// What was asked and not answered yet, in order.
-    asked: VecDeque<Asked>,
-    /// A message that cannot be read was told.
-    warned: bool,
+    requests: RequestQueue<SubscriptionRequest>,
+    /// Whether an unreadable message was logged.
+    has_warned: bool,
 }
 
-/// A request that waits for its answer.
-enum Asked {
+/// A request of a subscription.
+enum SubscriptionRequest {
     Register,
     Listen,
     Send(NodeAddress),
 }
 
-/// What comes out of a mailbox.
+/// An event of a subscription.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum SubscriptionEvent<'a> {
     /// It listens at this address now.
     Open(NodeAddress),
-    /// The relay does not let us listen. The connection closes.
+    /// The relay does not let it listen. The connection closes.
     Refused(Code, Cow<'a, str>),
-    /// Another connection listens in our place. The connection closes.
+    /// Another connection listens in its place. The connection closes.
     Replaced,
-    /// Somebody says something.
+    /// A message arrived.
     Message(Delivery<'a>),
-    /// What we said was passed on to whoever listens there.
+    /// A message was passed on to the listener at this address.
     Sent(NodeAddress),
-    /// It was not.
+    /// A message was not passed on.
     NotSent(NodeAddress, Code, Cow<'a, str>),
 }
 
 impl MessageSubscription {
-    /// A mailbox for whoever answers the dial. If it is that of a node, it
-    /// registers first: so it listens at the node's address.
+    /// A subscription without a connection. That of a node registers first, and so
+    /// listens at the node's address.
     #[must_use]
     pub(crate) fn new(node: Option<(ClaimedIp, Port)>) -> Self {
         Self {
             node,
             conn: None,
             address: None,
-            asked: VecDeque::new(),
-            warned: false,
+            requests: RequestQueue::default(),
+            has_warned: false,
         }
     }
 
-    /// Where it listens, if it does.
+    /// The address at which it listens, if it does.
     #[must_use]
     pub(crate) fn address(&self) -> Option<NodeAddress> {
         self.address
@@ -79,34 +77,29 @@ impl MessageSubscription {
         self.conn
     }
 
-    /// Something was heard on its connection.
+    /// Reads input on its connection.
     pub(crate) fn on_input<'a, R: Role>(
         &mut self,
         out: &mut Output<R>,
         conn: ConnId,
-        heard: Input<'a>,
+        input: Input<'a>,
     ) -> (ReadNext, Option<SubscriptionEvent<'a>>) {
-        let line = match heard {
-            Input::Connected => {
-                self.conn = Some(conn);
-                let text = out.text(conn);
-                if let Some((ip, port)) = self.node {
-                    self.ask(text, &Request::Register(ip, port), Asked::Register);
-                }
-                self.ask(text, &Request::Listen, Asked::Listen);
-                return (ReadNext::Line, None);
-            }
-            Input::Line(line) => line,
-            Input::Resumed => return (ReadNext::Line, None),
-            Input::Body(_) | Input::FramingError(_) => {
-                return (ReadNext::Close(CloseReason::ProtocolError), None);
-            }
+        if let Input::Connected = input {
+            self.conn = Some(conn);
+            self.send_first_requests(out.text(conn));
+            return (ReadNext::Line, None);
+        }
+        let was_waiting = !self.requests.is_empty();
+        let event = match self.requests.on_input(input) {
+            Ok(Some(event)) => self.on_response(event),
+            Ok(None) => return (ReadNext::Line, None),
+            Err(error) => Err(error.into()),
         };
-        let awaited = self.asked.len();
-        let Ok(mail) = self.line(line) else {
-            return (ReadNext::Close(CloseReason::ProtocolError), None);
+        let event = match event {
+            Ok(event) => event,
+            Err(reason) => return (ReadNext::Close(reason), None),
         };
-        let next = match mail {
+        let next = match event {
             Some(SubscriptionEvent::Replaced) => ReadNext::Close(CloseReason::Replaced),
             Some(SubscriptionEvent::Refused(..)) => ReadNext::Close(CloseReason::Completed),
             None
@@ -117,14 +110,14 @@ impl MessageSubscription {
                 | SubscriptionEvent::NotSent(..),
             ) => ReadNext::Line,
         };
-        if awaited > 0 && self.asked.is_empty() && self.address.is_some() {
+        if was_waiting && self.requests.is_empty() && self.address.is_some() {
             out.allow_idle(conn);
         }
-        (next, mail)
+        (next, event)
     }
 
-    /// Says something to whoever listens at `to`. Returns false if it does not
-    /// listen itself yet.
+    /// Sends a message to the listener at `to`. Returns false if the subscription is
+    /// not open yet.
     pub(crate) fn send<R: Role>(
         &mut self,
         out: &mut Output<R>,
@@ -134,68 +127,85 @@ impl MessageSubscription {
         let (Some(conn), Some(_)) = (self.conn, self.address) else {
             return false;
         };
-        if self.asked.is_empty() {
+        if self.requests.is_empty() {
             out.expect_reply(conn);
         }
-        self.ask(out.text(conn), &Request::Send(to, text), Asked::Send(to));
+        let (request, tag) = (Request::Send(to, text), SubscriptionRequest::Send(to));
+        self.requests.send(&request, tag, out.text(conn));
         true
     }
 
-    /// To whom something may or may not have been passed on.
+    /// The recipients of messages that may or may not have been passed on.
     pub(crate) fn unanswered(&self) -> impl Iterator<Item = NodeAddress> {
-        self.asked.iter().filter_map(|asked| match asked {
-            Asked::Send(to) => Some(*to),
-            Asked::Register | Asked::Listen => None,
+        self.requests.tags().filter_map(|request| match request {
+            SubscriptionRequest::Send(to) => Some(*to),
+            SubscriptionRequest::Register | SubscriptionRequest::Listen => None,
         })
     }
 
-    /// Whether it has asked to be registered, and has no answer yet.
+    /// Whether `REGISTER` is outstanding.
     #[must_use]
     pub(crate) fn is_registering(&self) -> bool {
-        matches!(self.asked.front(), Some(Asked::Register))
+        matches!(
+            self.requests.tags().next(),
+            Some(SubscriptionRequest::Register)
+        )
     }
 
-    fn ask(&mut self, text: &mut Vec<u8>, request: &Request<'_>, asked: Asked) {
-        say(text, request);
-        self.asked.push_back(asked);
-    }
-
-    /// One line: a message, or the answer to what was asked first.
-    fn line<'a>(&mut self, line: &'a [u8]) -> Result<Option<SubscriptionEvent<'a>>, ReplyError> {
-        if line.starts_with(b"FROM ") {
-            let delivery = std::str::from_utf8(line).ok().and_then(Delivery::parse);
-            if delivery.is_none() {
-                self.skip(line);
-            }
-            return Ok(delivery.map(SubscriptionEvent::Message));
+    fn send_first_requests(&mut self, out: &mut Vec<u8>) {
+        if let Some((ip, port)) = self.node {
+            let request = Request::Register(ip, port);
+            self.requests
+                .send(&request, SubscriptionRequest::Register, out);
         }
-        let reply = match Reply::parse(line)? {
-            // No answer of ours has this code.
-            Reply::Error(Code::Changed, _) => return Ok(Some(SubscriptionEvent::Replaced)),
-            reply => reply,
+        let request = Request::Listen;
+        self.requests
+            .send(&request, SubscriptionRequest::Listen, out);
+    }
+
+    fn on_response<'a>(
+        &mut self,
+        event: ResponseEvent<'a, SubscriptionRequest>,
+    ) -> Result<Option<SubscriptionEvent<'a>>, CloseReason> {
+        let (reply, request) = match event {
+            ResponseEvent::Message(message) => {
+                return Ok(Some(SubscriptionEvent::Message(message)));
+            }
+            ResponseEvent::UnreadableMessage(line) => {
+                self.log_unreadable(line);
+                return Ok(None);
+            }
+            // No request of ours gets this code.
+            ResponseEvent::UnsolicitedError(Code::Changed, _)
+            | ResponseEvent::Response(ResponsePart::Head(Reply::Error(Code::Changed, _)), _) => {
+                return Ok(Some(SubscriptionEvent::Replaced));
+            }
+            ResponseEvent::Response(ResponsePart::Head(reply), Some(request)) => (reply, request),
+            ResponseEvent::Response(..) | ResponseEvent::UnsolicitedError(..) => {
+                return Err(CloseReason::ProtocolError);
+            }
         };
-        Ok(Some(match (self.asked.pop_front(), reply) {
-            (Some(Asked::Register), Reply::Ok(_)) => return Ok(None),
-            (Some(Asked::Listen), Reply::Ok(text)) => {
-                let address = NodeAddress::parse(&text).map_err(|_| ReplyError)?;
+        Ok(Some(match (request, reply) {
+            (SubscriptionRequest::Register, Reply::Ok(_)) => return Ok(None),
+            (SubscriptionRequest::Listen, Reply::Ok(text)) => {
+                let Listening(address) =
+                    Listening::parse(&text).map_err(|_| CloseReason::ProtocolError)?;
                 self.address = Some(address);
                 SubscriptionEvent::Open(address)
             }
-            (Some(Asked::Register | Asked::Listen), Reply::Error(code, text)) => {
-                SubscriptionEvent::Refused(code, text)
-            }
-            (Some(Asked::Send(to)), Reply::Ok(_)) => SubscriptionEvent::Sent(to),
-            (Some(Asked::Send(to)), Reply::Error(code, text)) => {
+            (SubscriptionRequest::Send(to), Reply::Ok(_)) => SubscriptionEvent::Sent(to),
+            (SubscriptionRequest::Send(to), Reply::Error(code, text)) => {
                 SubscriptionEvent::NotSent(to, code, text)
             }
-            (_, _) => return Err(ReplyError),
+            (_, Reply::Error(code, text)) => SubscriptionEvent::Refused(code, text),
+            (_, _) => return Err(CloseReason::ProtocolError),
         }))
     }
 
-    /// A message may come from somebody whose address is of a later kind. A
+    /// The sender's address may be of a kind that this version does not know. A
     /// hostile relay must not flood the log.
-    fn skip(&mut self, line: &[u8]) {
-        let level = if std::mem::replace(&mut self.warned, true) {
+    fn log_unreadable(&mut self, line: &[u8]) {
+        let level = if std::mem::replace(&mut self.has_warned, true) {
             Level::Debug
         } else {
             Level::Warn

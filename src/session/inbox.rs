@@ -1,41 +1,42 @@
-//! Arrived bytes become whole lines or counted bytes of a body. No I/O.
+//! Splits received bytes into lines and counted bodies. No I/O.
 //!
-//! Bytes are handed on from where they were read; only what cannot be used yet
-//! (an unfinished line, requests that must wait) is kept here, so that an idle
-//! connection owns no buffer. A newline is searched once in each byte, however
+//! Pieces are slices of the read buffer; only bytes that cannot be used yet (an
+//! unfinished line, requests that must wait) are copied into the inbox, so an idle
+//! connection owns no buffer. Each byte is searched for a newline once, however
 //! small the pieces are in which a line arrives.
 
 use std::borrow::Cow;
 
-/// What is kept of a connection's input between two turns: mostly nothing.
+/// The unparsed input of a connection between two turns; mostly empty.
 #[derive(Default)]
 pub struct Inbox(Option<Box<UnparsedInput>>);
 
 #[derive(Default)]
 struct UnparsedInput {
     bytes: Vec<u8>,
-    /// So many of the bytes hold no newline.
+    /// The number of leading bytes without a newline.
     searched: usize,
-    /// So many bytes are still to come of a body.
+    /// The number of bytes that a body still lacks.
     body_left: u64,
 }
 
 /// A piece of input.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Piece<'a> {
-    /// A line without its end.
+    /// A line without its line ending.
     Line(&'a [u8]),
-    /// The line has more bytes than allowed; where the next one starts is lost.
+    /// The line is longer than the limit; the start of the next one is unknown.
     TooLong,
     /// Bytes of a body.
     Body(&'a [u8]),
 }
 
 impl Inbox {
-    /// Puts `arrived` behind what was kept. Hand the rest back with [`Inbox::keep`].
+    /// Appends `arrived` to the stored bytes, and takes all of them out. Return the rest
+    /// with [`Inbox::keep`].
     pub fn open<'a>(&mut self, arrived: &'a [u8]) -> Unread<'a> {
-        let kept = self.0.take().unwrap_or_default();
-        let mut bytes = kept.bytes;
+        let stored = self.0.take().unwrap_or_default();
+        let mut bytes = stored.bytes;
         let bytes = if bytes.is_empty() {
             Cow::Borrowed(arrived)
         } else {
@@ -45,12 +46,12 @@ impl Inbox {
         Unread {
             bytes,
             start: 0,
-            searched: kept.searched,
-            body_left: kept.body_left,
+            searched: stored.searched,
+            body_left: stored.body_left,
         }
     }
 
-    /// Takes back what was not used.
+    /// Stores the bytes that were not used.
     pub fn keep(&mut self, unread: Unread<'_>) {
         let Unread {
             bytes,
@@ -63,7 +64,7 @@ impl Inbox {
         }
         let bytes = match bytes {
             Cow::Owned(bytes) if start == 0 => bytes,
-            // What is left of a long read must not keep its memory.
+            // The rest of a long read must not hold on to the memory of all of it.
             bytes => bytes[start..].to_vec(),
         };
         self.0 = Some(Box::new(UnparsedInput {
@@ -73,18 +74,19 @@ impl Inbox {
         }));
     }
 
-    /// Whether nothing is kept.
+    /// Whether no bytes are stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|kept| kept.bytes.is_empty())
+        self.0.as_ref().is_none_or(|stored| stored.bytes.is_empty())
     }
 }
 
-/// Input that is being read, piece by piece.
+/// Input that is being split into pieces.
+#[derive(Default)]
 pub struct Unread<'a> {
     bytes: Cow<'a, [u8]>,
     start: usize,
-    /// So many bytes from `start` on hold no newline.
+    /// The number of bytes from `start` on without a newline.
     searched: usize,
     body_left: u64,
 }
@@ -96,14 +98,14 @@ impl Unread<'_> {
         self.searched = 0;
     }
 
-    /// Whether everything was read.
+    /// Whether all bytes are used.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
     }
 
-    /// The next piece, or `None` until more arrives. A line with its end has at
-    /// most `max_line` bytes.
+    /// The next piece, or `None` until more bytes arrive. A line has at most `max_line`
+    /// bytes with its line ending.
     pub fn next(&mut self, max_line: usize) -> Option<Piece<'_>> {
         let rest = &self.bytes[self.start..];
         if rest.is_empty() {
@@ -127,7 +129,7 @@ impl Unread<'_> {
         Some(Piece::Line(line.strip_suffix(b"\r").unwrap_or(line)))
     }
 
-    /// Bytes of a line whose end has not come.
+    /// The bytes that are not used yet.
     #[must_use]
     pub fn unfinished(&self) -> &[u8] {
         &self.bytes[self.start..]
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_ends_by_newline_and_loses_one_carriage_return() {
+    fn a_line_ends_with_a_newline_and_one_carriage_return_is_dropped() {
         let mut inbox = Inbox::default();
         assert_eq!(
             lines_of(&mut inbox, b"a\r\nb\n\nc\r\r\nd"),
@@ -168,17 +170,17 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_keeps_no_more_memory_than_it_needs() {
+    fn stored_bytes_hold_no_excess_memory() {
         let mut inbox = Inbox::default();
         assert!(lines_of(&mut inbox, b"a").is_empty());
         let mut long = "b\n".repeat(10_000);
         long.push('c');
         assert_eq!(lines_of(&mut inbox, long.as_bytes()).len(), 10_000);
-        assert!(inbox.0.is_some_and(|kept| kept.bytes.capacity() < 100));
+        assert!(inbox.0.is_some_and(|stored| stored.bytes.capacity() < 100));
     }
 
     #[test]
-    fn the_end_of_the_line_counts_towards_its_length() {
+    fn the_line_ending_counts_towards_the_length() {
         let mut inbox = Inbox::default();
         assert_eq!(
             lines_of(&mut inbox, b"123456789012345\n"),
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_counted_and_lines_go_on_after_it() {
+    fn a_body_is_counted_and_lines_follow() {
         let mut inbox = Inbox::default();
         let mut unread = inbox.open(b"FOUND 5\nab");
         assert_eq!(unread.next(16), Some(Piece::Line(b"FOUND 5")));

@@ -16,10 +16,10 @@ use std::fmt;
 use std::io::Write;
 
 use crate::close_reason::CloseReason;
-use crate::protocol::{
-    Code, Delivery, FileItem, HolderItem, MAX_LISTED_FILES, NodeAddress, Reply, Request, Verb,
-};
+use crate::protocol::{Code, Delivery, MAX_LISTED_FILES, Reply, ReplyError, Request, Verb};
 use crate::role::{FramingError, Input, ReadNext};
+pub use crate::session::response::ResponsePart;
+use crate::session::response::{ExpectedInput, ItemKind, input_after, is_response_to, item};
 
 /// The outstanding requests of one connection. `T` is the tag of a request.
 ///
@@ -39,26 +39,6 @@ struct OutstandingRequest<T> {
     tag: T,
 }
 
-/// The part of the oldest request's response that comes next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum ExpectedInput {
-    Head,
-    /// At least one item.
-    Items(ItemKind, u64),
-    /// At least one byte.
-    Body(u64),
-}
-
-/// The items of a list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum ItemKind {
-    Node,
-    Holder,
-    File,
-    /// A line for people, or a name and a figure.
-    Text,
-}
-
 /// A piece of input, read.
 #[derive(PartialEq, Eq, Debug)]
 pub enum ResponseEvent<'a, T> {
@@ -72,25 +52,6 @@ pub enum ResponseEvent<'a, T> {
     /// An error although no request is outstanding: the server is about to close
     /// the connection.
     UnsolicitedError(Code, Cow<'a, str>),
-}
-
-/// A part of a response.
-#[derive(PartialEq, Eq, Debug)]
-pub enum ResponsePart<'a> {
-    /// The first line, which the verb of the request allows.
-    Head(Reply<'a>),
-    /// An item of `NODES`.
-    Node(NodeAddress),
-    /// An item of `HOLDERS`.
-    Holder(HolderItem),
-    /// An item of `FILES`.
-    File(FileItem<'a>),
-    /// A line of `STATS` or `HELP`.
-    Text(&'a str),
-    /// An item in a form that this version does not know.
-    UnknownItem(&'a [u8]),
-    /// Bytes of the body after `FOUND`.
-    Body(&'a [u8]),
 }
 
 /// The input is no response. The connection cannot be used any longer, and the
@@ -116,10 +77,8 @@ impl From<ResponseError> for CloseReason {
 impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable | Self::Framing(_) => {
-                f.write_str("the answer is none of this protocol")
-            }
-            Self::Unexpected => f.write_str("the answer does not belong to the request"),
+            Self::Unreadable | Self::Framing(_) => ReplyError.fmt(f),
+            Self::Unexpected => f.write_str("the reply does not belong to the request"),
             Self::TooManyItems(count) => write!(f, "the list has {count} lines, too many"),
         }
     }
@@ -196,7 +155,7 @@ impl<T> RequestQueue<T> {
         &mut self,
         input: Input<'a>,
     ) -> Result<Option<ResponseEvent<'a, T>>, ResponseError> {
-        let (part, expected) = match (input, self.expected) {
+        let (part, rest) = match (input, self.expected) {
             (Input::Connected | Input::Resumed, _) => return Ok(None),
             (Input::FramingError(error), _) => return Err(ResponseError::Framing(error)),
             (Input::Line(line), ExpectedInput::Head) if line.starts_with(b"FROM ") => {
@@ -208,15 +167,23 @@ impl<T> RequestQueue<T> {
             }
             (Input::Line(line), ExpectedInput::Head) => {
                 let reply = Reply::parse(line).map_err(|_| ResponseError::Unreadable)?;
-                let verb = match (self.outstanding.front(), &reply) {
-                    (Some(request), _) => request.verb,
-                    (None, Reply::Error(..)) => return Ok(unsolicited_error(reply)),
-                    (None, _) => return Err(ResponseError::Unexpected),
+                let Some(request) = self.outstanding.front() else {
+                    return match reply {
+                        Reply::Error(code, text) => {
+                            Ok(Some(ResponseEvent::UnsolicitedError(code, text)))
+                        }
+                        _ => Err(ResponseError::Unexpected),
+                    };
                 };
-                if !is_response_to(verb, &reply) {
+                if !is_response_to(request.verb, &reply) {
                     return Err(ResponseError::Unexpected);
                 }
-                let rest = self.within_limit(rest_of(&reply))?;
+                let rest = input_after(&reply);
+                if let Some(ExpectedInput::Items(kind, count)) = rest
+                    && count > self.limit(kind)
+                {
+                    return Err(ResponseError::TooManyItems(count));
+                }
                 (ResponsePart::Head(reply), rest)
             }
             (Input::Line(line), ExpectedInput::Items(kind, left)) => {
@@ -232,100 +199,27 @@ impl<T> RequestQueue<T> {
                 return Err(ResponseError::Unexpected);
             }
         };
-        let is_complete = expected.is_none();
-        self.expected = expected.unwrap_or(ExpectedInput::Head);
-        let completed = is_complete.then(|| self.outstanding.pop_front()).flatten();
+        self.expected = rest.unwrap_or(ExpectedInput::Head);
+        let completed = match rest {
+            Some(_) => None,
+            None => self.outstanding.pop_front(),
+        };
         let tag = completed.map(|request| request.tag);
         Ok(Some(ResponseEvent::Response(part, tag)))
     }
 
-    fn within_limit(&self, rest: Rest) -> Result<Option<ExpectedInput>, ResponseError> {
-        let (kind, count) = match rest {
-            Rest::Items(_, 0) | Rest::Body(0) | Rest::Nothing => return Ok(None),
-            Rest::Body(size) => return Ok(Some(ExpectedInput::Body(size))),
-            Rest::Items(kind, count) => (kind, count),
-        };
-        let limit = match kind {
+    fn limit(&self, kind: ItemKind) -> u64 {
+        match kind {
             ItemKind::Node | ItemKind::Holder => self.max_items,
             ItemKind::File | ItemKind::Text => MAX_LISTED_FILES as u64,
-        };
-        if count > limit {
-            return Err(ResponseError::TooManyItems(count));
         }
-        Ok(Some(ExpectedInput::Items(kind, count)))
     }
-}
-
-/// The part of a response after its first line.
-pub(super) enum Rest {
-    Nothing,
-    Items(ItemKind, u64),
-    Body(u64),
-}
-
-/// The part of a response after this first line.
-pub(super) fn rest_of(head: &Reply<'_>) -> Rest {
-    match head {
-        Reply::Nodes(count) => Rest::Items(ItemKind::Node, count.shown()),
-        Reply::Holders(count) => Rest::Items(ItemKind::Holder, count.shown()),
-        Reply::Files { shown, .. } => Rest::Items(ItemKind::File, *shown),
-        Reply::Stats(count) | Reply::Help(count) => Rest::Items(ItemKind::Text, *count),
-        Reply::Found(size) => Rest::Body(*size),
-        _ => Rest::Nothing,
-    }
-}
-
-/// Whether this may be the first line of the response to a request of this verb.
-fn is_response_to(verb: Option<Verb>, reply: &Reply<'_>) -> bool {
-    let Some(verb) = verb else {
-        return matches!(reply, Reply::Ok(_) | Reply::Error(..));
-    };
-    match reply {
-        Reply::Error(..) => true,
-        Reply::Ok(_) => matches!(
-            verb,
-            Verb::Register
-                | Verb::Unregister
-                | Verb::Share
-                | Verb::Unshare
-                | Verb::Listen
-                | Verb::Send
-                | Verb::Quit
-        ),
-        Reply::NotFound => matches!(verb, Verb::Find | Verb::Get | Verb::Stat | Verb::Unshare),
-        Reply::Nodes(_) => verb == Verb::List,
-        Reply::Holders(_) => verb == Verb::Find,
-        Reply::Files { .. } => matches!(verb, Verb::List | Verb::Search | Verb::More),
-        Reply::Found(_) => verb == Verb::Get,
-        Reply::Pong => verb == Verb::Ping,
-        Reply::Stats(_) => verb == Verb::Stats,
-        Reply::Help(_) => verb == Verb::Help,
-        _ => false,
-    }
-}
-
-fn unsolicited_error<'a, T>(reply: Reply<'a>) -> Option<ResponseEvent<'a, T>> {
-    match reply {
-        Reply::Error(code, text) => Some(ResponseEvent::UnsolicitedError(code, text)),
-        _ => None,
-    }
-}
-
-fn item(kind: ItemKind, line: &[u8]) -> ResponsePart<'_> {
-    let text = std::str::from_utf8(line).ok();
-    let part = text.and_then(|text| match kind {
-        ItemKind::Node => NodeAddress::parse(text).ok().map(ResponsePart::Node),
-        ItemKind::Holder => HolderItem::parse(text).ok().map(ResponsePart::Holder),
-        ItemKind::File => FileItem::parse(text).ok().map(ResponsePart::File),
-        ItemKind::Text => Some(ResponsePart::Text(text)),
-    });
-    part.unwrap_or(ResponsePart::UnknownItem(line))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ClaimedIp, Count, FileName, Port};
+    use crate::protocol::{ClaimedIp, Count, FileName, NodeAddress, Port};
 
     /// A queue after these requests, whose tags count from 0.
     fn queue_of(requests: &[Request<'_>]) -> RequestQueue<usize> {

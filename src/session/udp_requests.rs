@@ -1,8 +1,8 @@
-//! Conversations over datagrams. Whoever talks writes lines and hears lines, as on
-//! a connection; here they are packed behind a cookie, sent again when no answer
-//! comes, and each answer is taken for what it answers, once.
+//! The client side of datagrams. A session writes request lines and reads response
+//! lines, as on a connection. Here its lines are packed behind a cookie and a tag,
+//! sent again while no response comes, and each response is used once.
 //!
-//! What does not go well over datagrams is handed back, to be said over TCP.
+//! A session that fails over UDP is handed back, to be repeated over TCP.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -15,82 +15,83 @@ use memchr::{memchr, memchr_iter};
 use crate::close_reason::CloseReason;
 use crate::protocol::{Cookie, DatagramHeader, MAX_DATAGRAM, Reply, RequestDatagram, Tag};
 use crate::role::{Output, ReadNext, Role, UdpPeer};
+use crate::session::response::{ExpectedInput, input_after};
 
-/// A datagram is sent again at these times after the first time, and given up at
-/// the last one.
-const REPEATS: [Duration; 4] = [
+/// A datagram is sent again at these times after the first time. At the last one
+/// the session fails.
+const TIMEOUTS: [Duration; 4] = [
     Duration::from_millis(500),
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
 
-/// For so long nothing is sent to who has not answered.
+/// A server that has not answered gets no datagrams for this time.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(300);
 
-/// Cookies that are taken as an answer to one datagram.
-const COOKIES: u32 = 3;
+/// The most cookies that are accepted as the response to one datagram.
+const MAX_COOKIES: u32 = 3;
 
-/// All conversations with one server. `S` is what their owner remembers of each.
+/// All sessions with one server. `S` is the state that their owner keeps for each.
 pub struct UdpRequests<S> {
     routes: Vec<Route>,
     open: Vec<UdpRequest<S>>,
-    /// The next tag. No other datagram of late has it.
-    next_tag: u32,
+    /// The tag of the last datagram. No other recent datagram has the next one.
+    last_tag: u32,
 }
 
 /// One address of the server.
 struct Route {
     to: UdpPeer,
     cookie: Option<Cookie>,
-    /// It did not answer: nothing is sent there before this.
+    /// It did not answer: nothing is sent there before this time.
     unavailable_until: Option<Instant>,
 }
 
-/// One conversation. A datagram of it is on its way, always.
+/// One session. One datagram of it is always outstanding.
 struct UdpRequest<S> {
     session: S,
     route: usize,
-    /// Lines that have no answer yet, with their ends.
+    /// The request lines without a response, with their ends.
     lines: VecDeque<Box<[u8]>>,
-    /// The `REGISTER` line with which it began. A server remembers nothing, so each
-    /// datagram begins with it.
-    introduction: Option<Box<[u8]>>,
+    /// The `REGISTER` line with which the session began. The server keeps no state
+    /// between datagrams, so each of them begins with this line.
+    register: Option<Box<[u8]>>,
     tag: Tag,
-    /// The cookie that was sent last: one that comes may answer what was sent before.
+    /// The cookie that was sent last. The response to an earlier datagram may bring
+    /// the same one again.
     cookie: Option<Cookie>,
-    /// So many of the lines are on their way.
+    /// How many of the lines are in the outstanding datagram.
     sent: usize,
-    /// Behind the introduction, whose answer is not theirs.
-    introduced: bool,
-    /// When it was sent for the first time.
-    since: Instant,
-    /// How often it was sent again.
-    repeats: usize,
-    /// How many cookies came as an answer to it.
+    /// Whether `register` stands before them.
+    repeats_register: bool,
+    /// When the datagram was sent for the first time.
+    sent_at: Instant,
+    retransmissions: usize,
+    /// How many cookies came as a response to it.
     cookies: u32,
 }
 
-/// A conversation is over here.
+/// A session has left the [`UdpRequests`].
 #[derive(Debug)]
 pub enum UdpOutcome<S> {
-    /// As on a connection.
+    /// It has ended, as on a connection.
     Ended(S, CloseReason),
-    /// To be held again over TCP, from its beginning.
+    /// It is to be repeated over TCP, from its start.
     FallBack(SocketAddr, S),
 }
 
-/// The answers in one datagram.
-struct Answers<'a> {
-    /// All but the one to the introduction.
+/// The responses in one datagram.
+struct Responses<'a> {
+    /// Without the response to the repeated `REGISTER`.
     lines: &'a [u8],
-    /// How many they are; each may have several lines.
+    /// The number of responses; each may have several lines.
     count: usize,
-    /// One of them is a list that was cut.
+    /// One of them is a list without its end.
     is_cut: bool,
 }
 
-/// Nobody can be reached in datagrams.
+/// No server can be reached.
 impl<S> Default for UdpRequests<S> {
     fn default() -> Self {
         Self::new(&[], 0)
@@ -98,7 +99,7 @@ impl<S> Default for UdpRequests<S> {
 }
 
 impl<S> UdpRequests<S> {
-    /// No conversations yet. `routes` are the addresses to which datagrams can be sent.
+    /// No sessions yet. `routes` are the addresses of the server.
     #[must_use]
     pub fn new(routes: &[UdpPeer], seed: u64) -> Self {
         let route = |to: &UdpPeer| Route {
@@ -109,142 +110,147 @@ impl<S> UdpRequests<S> {
         Self {
             routes: routes.iter().map(route).collect(),
             open: Vec::new(),
-            next_tag: Rng::with_seed(seed).u32(..),
+            last_tag: Rng::with_seed(seed).u32(..),
         }
     }
 
-    /// Whether there is any conversation.
+    /// Whether there is no session.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Begins a conversation with what `write` says first.
+    /// Starts a session with the request lines that `write` appends, at least one.
     ///
     /// # Errors
-    /// No datagrams go to that address.
-    pub fn begin<R: Role>(
+    /// No datagrams go to that address now.
+    pub fn start<R: Role, C: Into<S>>(
         &mut self,
         out: &mut Output<R>,
         now: Instant,
         address: SocketAddr,
-        mut session: S,
-        write: impl FnOnce(&mut S, &mut Vec<u8>),
-    ) -> Result<(), S> {
+        mut session: C,
+        write: impl FnOnce(&mut C, &mut Vec<u8>),
+    ) -> Result<(), C> {
         let Some(route) = self.route(now, address) else {
             return Err(session);
         };
         let mut text = Vec::new();
         write(&mut session, &mut text);
-        let mut exchange = UdpRequest::new(session, route, now);
-        exchange.write(&text);
+        let mut request = UdpRequest::new(session.into(), route, now);
+        request.lines.extend(lines(&text).map(Box::from));
         if text.starts_with(b"REGISTER ") {
-            exchange.introduction = exchange.lines.front().cloned();
+            request.register = request.lines.front().cloned();
         }
-        self.post_next(out, now, exchange)
-            .map_err(|open| open.session)
+        self.send_next(out, now, request);
+        Ok(())
     }
 
-    /// A datagram came. The lines of the answers go to `hear`, which says what else
-    /// it wants to say.
-    pub fn receive<R: Role>(
+    /// Reads a datagram. `on_line` gets the lines of the responses, and appends more
+    /// requests.
+    pub fn on_datagram<R: Role>(
         &mut self,
         out: &mut Output<R>,
         now: Instant,
         from: UdpPeer,
         bytes: &[u8],
-        mut hear: impl FnMut(&mut S, &[u8], &mut Vec<u8>) -> ReadNext,
+        mut on_line: impl FnMut(&mut S, &[u8], &mut Vec<u8>) -> ReadNext,
     ) -> Option<UdpOutcome<S>> {
-        let (tag, body) = tagged(bytes)?;
+        let (tag, body) = split_tag(bytes)?;
         let routes = &self.routes;
-        let is_for = |open: &UdpRequest<S>| open.tag == tag && routes[open.route].to == from;
-        let place = self.open.iter().position(is_for)?;
-        let exchange = &mut self.open[place];
-        if let Some(cookie) = only_cookie(body) {
-            if exchange.cookie != Some(cookie) && exchange.cookies < COOKIES {
-                self.routes[exchange.route].cookie = Some(cookie);
-                exchange.cookies += 1;
-                exchange.tag = next(&mut self.next_tag);
-                exchange.post(out, &self.routes);
+        let is_for =
+            |request: &UdpRequest<S>| request.tag == tag && routes[request.route].to == from;
+        let index = self.open.iter().position(is_for)?;
+        let request = &mut self.open[index];
+        if let Some(cookie) = read_cookie(body) {
+            if request.cookie != Some(cookie) && request.cookies < MAX_COOKIES {
+                self.routes[request.route].cookie = Some(cookie);
+                request.cookies += 1;
+                request.tag = next_tag(&mut self.last_tag);
+                request.send(out, &self.routes);
             }
             return None;
         }
-        let answers = exchange.answers(body)?;
-        let mut exchange = self.open.swap_remove(place);
-        if answers.is_cut {
-            return Some(UdpOutcome::FallBack(from.address, exchange.session));
+        let responses = request.responses(body)?;
+        let mut request = self.open.swap_remove(index);
+        if responses.is_cut {
+            return Some(UdpOutcome::FallBack(from.address, request.session));
         }
-        exchange.lines.drain(..answers.count);
+        request.lines.drain(..responses.count);
         let mut more = Vec::new();
-        for line in lines(answers.lines) {
+        for line in lines(responses.lines) {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            if let ReadNext::Close(end) = hear(&mut exchange.session, line, &mut more) {
-                return Some(UdpOutcome::Ended(exchange.session, end));
+            if let ReadNext::Close(reason) = on_line(&mut request.session, line, &mut more) {
+                return Some(UdpOutcome::Ended(request.session, reason));
             }
         }
-        exchange.write(&more);
-        // Who has heard all and says nothing waits in vain.
-        let stuck = self.post_next(out, now, exchange).err();
-        stuck.map(|open| UdpOutcome::Ended(open.session, CloseReason::EndOfInput))
+        request.lines.extend(lines(&more).map(Box::from));
+        if request.lines.is_empty() {
+            // A session without outstanding requests would wait for ever.
+            return Some(UdpOutcome::Ended(request.session, CloseReason::EndOfInput));
+        }
+        self.send_next(out, now, request);
+        None
     }
 
-    /// Nobody takes datagrams at the other end of a socket: what was said there.
-    pub fn on_udp_unreachable(&mut self, socket: u32) -> Vec<UdpOutcome<S>> {
-        self.give_up(|_, route| route.to.socket == socket)
+    /// No program receives datagrams at the other end of a socket: its sessions fail.
+    pub fn on_unreachable(&mut self, socket: u32) -> Vec<UdpOutcome<S>> {
+        self.fail(|_, route| route.to.socket == socket)
     }
 
     /// When to call [`UdpRequests::on_timer`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.open.iter().map(UdpRequest::due).min()
+        self.open.iter().map(UdpRequest::deadline).min()
     }
 
-    /// Sends again what was not answered in time.
+    /// Sends datagrams again whose response is late.
     pub fn on_timer<R: Role>(&mut self, out: &mut Output<R>, now: Instant) -> Vec<UdpOutcome<S>> {
-        for open in self.open.iter_mut().filter(|open| open.due() <= now) {
-            open.repeats += 1;
-            if open.repeats < REPEATS.len() {
-                open.post(out, &self.routes);
+        for request in &mut self.open {
+            if request.deadline() > now {
+                continue;
+            }
+            request.retransmissions += 1;
+            if request.retransmissions < TIMEOUTS.len() {
+                request.send(out, &self.routes);
             } else {
-                let route = &mut self.routes[open.route];
+                let route = &mut self.routes[request.route];
                 debug!("{} answers no datagrams", route.to.address);
                 route.unavailable_until = Some(now + UNAVAILABLE_FOR);
             }
         }
-        self.give_up(|open, _| open.repeats >= REPEATS.len())
+        self.fail(|request, _| request.retransmissions >= TIMEOUTS.len())
     }
 
     fn route(&self, now: Instant, address: SocketAddr) -> Option<usize> {
-        let is_open = |route: &Route| route.unavailable_until.is_none_or(|until| until <= now);
+        let is_available = |route: &Route| route.unavailable_until.is_none_or(|until| until <= now);
         let mut routes = self.routes.iter();
-        routes.position(|route| route.to.address == address && is_open(route))
+        routes.position(|route| route.to.address == address && is_available(route))
     }
 
-    /// Sends the next lines, if there are any.
-    fn post_next<R: Role>(
+    /// Sends the next lines, at least one.
+    fn send_next<R: Role>(
         &mut self,
         out: &mut Output<R>,
         now: Instant,
-        mut exchange: UdpRequest<S>,
-    ) -> Result<(), UdpRequest<S>> {
-        if exchange.lines.is_empty() {
-            return Err(exchange);
-        }
-        exchange.tag = next(&mut self.next_tag);
-        exchange.pack();
-        (exchange.since, exchange.repeats, exchange.cookies) = (now, 0, 0);
-        exchange.post(out, &self.routes);
-        self.open.push(exchange);
-        Ok(())
+        mut request: UdpRequest<S>,
+    ) {
+        request.tag = next_tag(&mut self.last_tag);
+        request.choose_lines();
+        request.sent_at = now;
+        (request.retransmissions, request.cookies) = (0, 0);
+        request.send(out, &self.routes);
+        self.open.push(request);
     }
 
-    fn give_up(&mut self, is_over: impl Fn(&UdpRequest<S>, &Route) -> bool) -> Vec<UdpOutcome<S>> {
+    fn fail(&mut self, has_failed: impl Fn(&UdpRequest<S>, &Route) -> bool) -> Vec<UdpOutcome<S>> {
         let routes = &self.routes;
-        let is_over = |open: &mut UdpRequest<S>| is_over(open, &routes[open.route]);
-        let over = self.open.extract_if(.., is_over);
-        let fall_back =
-            |open: UdpRequest<S>| UdpOutcome::FallBack(routes[open.route].to.address, open.session);
-        over.map(fall_back).collect()
+        let has_failed = |request: &mut UdpRequest<S>| has_failed(request, &routes[request.route]);
+        let failed = self.open.extract_if(.., has_failed);
+        let fall_back = |request: UdpRequest<S>| {
+            UdpOutcome::FallBack(routes[request.route].to.address, request.session)
+        };
+        failed.map(fall_back).collect()
     }
 }
 
@@ -254,32 +260,27 @@ impl<S> UdpRequest<S> {
             session,
             route,
             lines: VecDeque::new(),
-            introduction: None,
+            register: None,
             tag: Tag::from(0),
             cookie: None,
             sent: 0,
-            introduced: false,
-            since: now,
-            repeats: 0,
+            repeats_register: false,
+            sent_at: now,
+            retransmissions: 0,
             cookies: 0,
         }
     }
 
-    /// Takes whole lines.
-    fn write(&mut self, text: &[u8]) {
-        self.lines.extend(lines(text).map(Box::from));
+    fn deadline(&self) -> Instant {
+        self.sent_at + TIMEOUTS[self.retransmissions.min(TIMEOUTS.len() - 1)]
     }
 
-    fn due(&self) -> Instant {
-        self.since + REPEATS[self.repeats.min(REPEATS.len() - 1)]
-    }
-
-    /// Decides which lines go together: as many as fit, at least one.
-    fn pack(&mut self) {
-        self.introduced =
-            self.introduction.is_some() && self.introduction.as_ref() != self.lines.front();
-        let introduction = self.introduction.as_ref().filter(|_| self.introduced);
-        let mut length = DatagramHeader::MAX_LEN + introduction.map_or(0, |line| line.len());
+    /// Chooses the lines of the next datagram: as many as fit, at least one.
+    fn choose_lines(&mut self) {
+        self.repeats_register =
+            self.register.is_some() && self.register.as_ref() != self.lines.front();
+        let register = self.register.as_ref().filter(|_| self.repeats_register);
+        let mut length = DatagramHeader::MAX_LEN + register.map_or(0, |line| line.len());
         let lengths = self.lines.iter().map(|line| line.len());
         let fits = |line: &usize| {
             length += line;
@@ -288,12 +289,12 @@ impl<S> UdpRequest<S> {
         self.sent = lengths.take_while(fits).count().max(1);
     }
 
-    /// Sends the lines that are on their way, once more if they are already.
-    fn post<R: Role>(&mut self, out: &mut Output<R>, routes: &[Route]) {
+    /// Sends the chosen lines, for the first time or again.
+    fn send<R: Role>(&mut self, out: &mut Output<R>, routes: &[Route]) {
         let Route { to, cookie, .. } = &routes[self.route];
         self.cookie = *cookie;
-        let introduction = self.introduction.iter().filter(|_| self.introduced);
-        let lines = introduction.chain(self.lines.iter().take(self.sent));
+        let register = self.register.iter().filter(|_| self.repeats_register);
+        let lines = register.chain(self.lines.iter().take(self.sent));
         let lines: Vec<u8> = lines.flatten().copied().collect();
         let header = DatagramHeader {
             cookie: *cookie,
@@ -303,32 +304,34 @@ impl<S> UdpRequest<S> {
         RequestDatagram { header, lines }.write(out.datagram(*to));
     }
 
-    /// Counts the answers. Nothing if they cannot be those that are waited for.
-    fn answers<'a>(&self, body: &'a [u8]) -> Option<Answers<'a>> {
-        let mut answers = Answers {
+    /// Counts the responses in a datagram. None if they cannot be those to the
+    /// outstanding lines.
+    fn responses<'a>(&self, body: &'a [u8]) -> Option<Responses<'a>> {
+        let mut responses = Responses {
             lines: body,
             count: 0,
             is_cut: false,
         };
         let mut rest = body;
-        if self.introduced {
-            rest = answer(rest)?.1;
-            answers.lines = rest;
+        if self.repeats_register {
+            rest = split_response(rest)?.1;
+            responses.lines = rest;
         }
         while !rest.is_empty() {
-            let (is_cut, left) = answer(rest)?;
-            answers.is_cut |= is_cut;
-            answers.count += 1;
-            rest = left;
+            let (is_cut, after) = split_response(rest)?;
+            responses.is_cut |= is_cut;
+            responses.count += 1;
+            rest = after;
         }
-        (1..=self.sent).contains(&answers.count).then_some(answers)
+        (1..=self.sent)
+            .contains(&responses.count)
+            .then_some(responses)
     }
 }
 
-/// The next tag, and one later for the next time.
-fn next(tag: &mut u32) -> Tag {
-    *tag = tag.wrapping_add(1);
-    Tag::from(*tag)
+fn next_tag(last: &mut u32) -> Tag {
+    *last = last.wrapping_add(1);
+    Tag::from(*last)
 }
 
 /// Splits text into lines, each with its end.
@@ -337,41 +340,44 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Splits off the first line, without its end.
-fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr(b'\n', text)?;
     Some((&text[..end], &text[end + 1..]))
 }
 
-/// The tag of a datagram, and what follows it.
-fn tagged(datagram: &[u8]) -> Option<(Tag, &[u8])> {
-    let (head, body) = line(datagram)?;
+/// Splits off the tag of a datagram.
+fn split_tag(datagram: &[u8]) -> Option<(Tag, &[u8])> {
+    let (head, body) = split_line(datagram)?;
     match Reply::parse(head) {
         Ok(Reply::Tag(tag)) => Some((tag, body)),
         Ok(_) | Err(_) => None,
     }
 }
 
-/// The cookie, if nothing else came.
-fn only_cookie(body: &[u8]) -> Option<Cookie> {
-    match Reply::parse(line(body)?.0) {
+/// The cookie, if the response is one.
+fn read_cookie(body: &[u8]) -> Option<Cookie> {
+    match Reply::parse(split_line(body)?.0) {
         Ok(Reply::Cookie(cookie)) => Some(cookie),
         Ok(_) | Err(_) => None,
     }
 }
 
-/// Splits off one whole answer: whether it is a list that was cut, and what follows.
-fn answer(body: &[u8]) -> Option<(bool, &[u8])> {
-    let (head, rest) = line(body)?;
-    let (items, is_cut) = match Reply::parse(head) {
-        Ok(Reply::Nodes(count) | Reply::Holders(count)) => {
-            (count.shown(), count.shown() < count.total())
-        }
-        // No other list comes in datagrams.
-        Ok(_) | Err(_) => (0, false),
+/// Splits off one whole response: whether it is a list without its end, and the
+/// bytes after it.
+fn split_response(body: &[u8]) -> Option<(bool, &[u8])> {
+    let (head, rest) = split_line(body)?;
+    // The session reads an unreadable line as well, and ends.
+    let Ok(head) = Reply::parse(head) else {
+        return Some((false, rest));
     };
-    let Some(last) = usize::try_from(items).ok()?.checked_sub(1) else {
+    let is_cut = match &head {
+        Reply::Nodes(count) | Reply::Holders(count) => count.shown() < count.total(),
+        _ => false,
+    };
+    let Some(ExpectedInput::Items(_, items)) = input_after(&head) else {
         return Some((is_cut, rest));
     };
+    let last = usize::try_from(items - 1).ok()?;
     let end = memchr_iter(b'\n', rest).nth(last)?;
     Some((is_cut, &rest[end + 1..]))
 }

@@ -1,6 +1,6 @@
-//! The lines that were typed at a prompt, kept in a file for the next time: one
-//! a line, the last one at the end. Several programs may do so at once: each
-//! adds its lines to the file, and only shortens it while nobody else has it.
+//! The history file of the prompt: one command per line, the newest last. Several
+//! programs may use the file at the same time: each of them locks the file before
+//! it appends to it or shortens it.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use log::warn;
 use rustix::fs::OFlags;
 
-/// Lines that are known again at the next start. The file may have twice as many
-/// before it is shortened.
+/// Lines that are loaded at the next start. The file is shortened when it holds
+/// more than twice as many.
 pub(crate) const MAX_LINES: usize = 1000;
 
-/// Where typed lines are kept.
+/// The flags of the history file.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Prompt")]
 pub struct HistoryArgs {
@@ -32,13 +32,13 @@ impl HistoryArgs {
         if self.no_history {
             return None;
         }
-        let own =
+        let default =
             || Some(crate::xdg::user_folder("XDG_STATE_HOME", ".local/state")?.join("history"));
-        self.history.clone().or_else(own)
+        self.history.clone().or_else(default)
     }
 }
 
-/// A file of lines; without one, nothing is kept.
+/// The history file. Without a path, it is empty and stores nothing.
 pub(crate) struct History {
     path: Option<PathBuf>,
 }
@@ -48,27 +48,27 @@ impl History {
         Self { path }
     }
 
-    /// The lines that are kept, at most [`MAX_LINES`].
-    pub(crate) fn lines(&mut self) -> Vec<String> {
-        self.with_file(read).unwrap_or_default()
+    /// The newest lines, at most [`MAX_LINES`].
+    pub(crate) fn load(&mut self) -> Vec<String> {
+        self.with_locked_file(read).unwrap_or_default()
     }
 
-    /// Keeps one more line.
-    pub(crate) fn keep(&mut self, line: &str) {
-        if may_stand(line) {
-            self.with_file(|file| file.write_all(format!("{line}\n").as_bytes()));
+    /// Appends a line.
+    pub(crate) fn append(&mut self, line: &str) {
+        if is_storable(line) {
+            self.with_locked_file(|file| file.write_all(format!("{line}\n").as_bytes()));
         }
     }
 
-    /// Does something with the file, as the only one. If it cannot be done, that
-    /// is told once, and it is not tried again.
-    fn with_file<T>(&mut self, work: impl FnOnce(&mut File) -> io::Result<T>) -> Option<T> {
+    /// Calls `work` with the locked file. A failure is logged once and ends the use
+    /// of the file.
+    fn with_locked_file<T>(&mut self, work: impl FnOnce(&mut File) -> io::Result<T>) -> Option<T> {
         let path = self.path.as_deref()?;
         match open(path).and_then(|mut file| work(&mut file)) {
             Ok(result) => Some(result),
             Err(error) => {
                 let path = path.display();
-                warn!("no history is kept in {path}: {error}; --no-history asks for none");
+                warn!("cannot use the history file {path}: {error}; --no-history disables it");
                 self.path = None;
                 None
             }
@@ -76,10 +76,10 @@ impl History {
     }
 }
 
-/// Opens it for reading and for writing at its end. The lock goes with the file.
+/// Opens the file for reading and appending, and locks it. Closing it unlocks it.
 fn open(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
-        // Nobody else needs to know what was fetched.
+        // The history is private: it names the files that were fetched.
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -87,11 +87,11 @@ fn open(path: &Path) -> io::Result<File> {
     }
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
-    // A FIFO would be waited for.
+    // Opening a FIFO would block.
     options.custom_flags(OFlags::NONBLOCK.bits() as i32);
     let file = options.open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("not a regular file"));
     }
     file.lock()?;
     Ok(file)
@@ -108,12 +108,13 @@ fn read(file: &mut File) -> io::Result<Vec<String>> {
         file.set_len(0)?;
         file.write_all((lines.join("\n") + "\n").as_bytes())?;
     }
-    // Whoever wrote the file: what is drawn must not play with the terminal.
-    lines.retain(|line| may_stand(line));
+    // Another program may have written the file: control characters must not reach
+    // the terminal.
+    lines.retain(|line| is_storable(line));
     Ok(lines)
 }
 
-fn may_stand(line: &str) -> bool {
+fn is_storable(line: &str) -> bool {
     !line.trim().is_empty() && !line.contains(char::is_control)
 }
 
@@ -128,51 +129,51 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_known_again_and_only_to_their_user() {
+    fn lines_survive_and_are_private() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("state/peerline/history");
-        assert_eq!(history(&path).lines(), [""; 0]);
-        // Two programs at once.
+        assert_eq!(history(&path).load(), [""; 0]);
+        // Two programs at the same time.
         let (mut one, mut other) = (history(&path), history(&path));
-        one.keep("ls");
-        other.keep("two words.txt");
-        one.keep(" \t");
-        one.keep("a\u{1b}[2Jb");
-        one.keep("größe");
-        assert_eq!(history(&path).lines(), ["ls", "two words.txt", "größe"]);
+        one.append("ls");
+        other.append("two words.txt");
+        one.append(" \t");
+        one.append("a\u{1b}[2Jb");
+        one.append("größe");
+        assert_eq!(history(&path).load(), ["ls", "two words.txt", "größe"]);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         fs::write(&path, b"good\n\x1b[31m\n\n\xff\n").unwrap();
-        assert_eq!(history(&path).lines(), ["good", "\u{fffd}"]);
+        assert_eq!(history(&path).load(), ["good", "\u{fffd}"]);
     }
 
     #[test]
-    fn the_last_lines_stay() {
+    fn the_newest_lines_are_kept() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("history");
         let count = || fs::read_to_string(&path).unwrap().lines().count();
         let text: String = (0..2 * MAX_LINES).map(|n| format!("{n}\n")).collect();
         fs::write(&path, text).unwrap();
         let last = (2 * MAX_LINES - 1).to_string();
-        assert_eq!(history(&path).lines().last(), Some(&last));
+        assert_eq!(history(&path).load().last(), Some(&last));
         assert_eq!(count(), 2 * MAX_LINES);
-        history(&path).keep("one too many");
-        let lines = history(&path).lines();
+        history(&path).append("one too many");
+        let lines = history(&path).load();
         assert_eq!(lines.last().map(String::as_str), Some("one too many"));
         assert_eq!((lines.len(), count()), (MAX_LINES, MAX_LINES));
-        history(&path).keep("goes on");
+        history(&path).append("goes on");
         assert_eq!(count(), MAX_LINES + 1);
     }
 
     #[test]
-    fn what_cannot_be_kept_is_not_tried_again() {
+    fn an_unusable_file_is_not_tried_again() {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("file"), b"").unwrap();
-        for place in ["", "file/history", "/dev/null"] {
-            let mut history = history(&home.path().join(place));
-            assert_eq!(history.lines(), [""; 0]);
-            assert_eq!(history.path, None, "{place}");
-            history.keep("x");
+        for name in ["", "file/history", "/dev/null"] {
+            let mut history = history(&home.path().join(name));
+            assert_eq!(history.load(), [""; 0]);
+            assert_eq!(history.path, None, "{name}");
+            history.append("x");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The line editor of the prompt, on the controlling terminal, so that content
-//! on stdout meets nothing of it.
+//! The line editor of the prompt. It uses the controlling terminal, so that it
+//! never writes into the content on stdout.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -19,31 +19,35 @@ use rustyline::{Behavior, ColorMode, CompletionType, Config, Context, ExternalPr
 
 use crate::jobs::PromptKind;
 use crate::terminal::TerminalOutput;
-use crate::terminal::completion::Offers;
+use crate::terminal::completion::LineCompleter;
 use crate::terminal::history::{History, MAX_LINES};
-use crate::terminal::prompt::{PromptInput, prompt};
+use crate::terminal::prompt::{PromptInput, prompt_text};
 
-/// Terminals without a cursor that could be moved; the crate's own list.
+/// Terminals whose cursor cannot be moved. The list is rustyline's.
 const PLAIN_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
 
-/// The editor waits by select(2), which sees no descriptor from 1024 on. It
-/// needs a few below that.
-const HIGHEST_DESCRIPTOR: i32 = 1000;
+/// The editor waits with select(2), which supports descriptors below 1024 only. It
+/// opens a few more itself.
+const MAX_DESCRIPTOR: i32 = 1000;
 
-/// Makes the editor draw its line once more: it ends the line that it is to
-/// print above, so there must be one to be ended.
-const NUDGE: &str = "\x1b[A\n";
+/// Printed through the editor, makes it redraw its line: the editor expects a line
+/// to print above the edited one, so this moves up and ends that line again.
+const REDRAW: &str = "\x1b[A\n";
 
-/// Lets a person edit a line.
+/// Reads lines from a terminal, with editing, history and completion.
 pub(crate) struct LineEditor {
-    inner: rustyline::Editor<Assistant, MemHistory>,
-    voice: TerminalOutput,
+    inner: rustyline::Editor<EditorHelper, MemHistory>,
+    output: TerminalOutput,
     history: History,
 }
 
 impl LineEditor {
-    /// An editor, if the terminal is one for it.
-    pub(crate) fn new(voice: TerminalOutput, offers: Offers, history: History) -> Option<Self> {
+    /// Returns none if the terminal does not support editing.
+    pub(crate) fn new(
+        output: TerminalOutput,
+        completer: LineCompleter,
+        history: History,
+    ) -> Option<Self> {
         let term = std::env::var("TERM").unwrap_or_default();
         let is_plain = PLAIN_TERMINALS
             .iter()
@@ -53,81 +57,68 @@ impl LineEditor {
         if is_plain || (tty.is_err() && !io::stdout().is_terminal()) {
             return None;
         }
-        match Self::on_terminal(voice, offers, history) {
+        match Self::open(output, completer, history) {
             Ok(editor) => Some(editor),
             Err(error) => {
-                log::warn!("lines cannot be edited: {error}");
+                log::warn!("no line editing: {error}");
                 None
             }
         }
     }
 
-    fn on_terminal(
-        voice: TerminalOutput,
-        offers: Offers,
+    fn open(
+        output: TerminalOutput,
+        completer: LineCompleter,
         mut history: History,
     ) -> rustyline::Result<Self> {
         let config = Config::builder()
             .behavior(Behavior::PreferTerm)
             .max_history_size(MAX_LINES)?
-            // As shells do it: as far as it is clear, then a list.
+            // Like a shell: complete the common prefix, then list.
             .completion_type(CompletionType::List)
-            // Each pasted line is a command, as if it was typed.
+            // Each pasted line is a command, as if it were typed.
             .bracketed_paste(false)
-            // Not for colours: what waits to be said is drawn by the same means.
+            // No colours, but the highlighter draws the pending output.
             .color_mode(ColorMode::Forced)
             .build();
-        let known = MemHistory::with_config(&config);
-        let mut inner = rustyline::Editor::with_history(config, known)?;
-        for line in history.lines() {
+        let entries = MemHistory::with_config(&config);
+        let mut inner = rustyline::Editor::with_history(config, entries)?;
+        for line in history.load() {
             inner.add_history_entry(line)?;
         }
-        inner.set_helper(Some(Assistant {
-            voice: voice.clone(),
-            offers,
-            wanted: Cell::new(PromptKind::Command),
+        inner.set_helper(Some(EditorHelper {
+            output: output.clone(),
+            completer,
+            kind: Cell::new(PromptKind::Command),
             is_empty: Cell::new(true),
         }));
-        let mut printer = inner.create_external_printer()?;
-        let (nudge, nudged) = mpsc::channel();
-        voice.nudge_by(nudge);
-        let listener = voice.clone();
-        // The editor may be slow to take a nudge, and nobody else should wait.
-        let body = move || {
-            while nudged.recv().is_ok() {
-                while nudged.try_recv().is_ok() {}
-                if listener.is_away() && printer.print(NUDGE.into()).is_err() {
-                    return;
-                }
-            }
-        };
-        thread::Builder::new().name("nudge".into()).spawn(body)?;
+        start_redraw_thread(&output, inner.create_external_printer()?)?;
         Ok(Self {
             inner,
-            voice,
+            output,
             history,
         })
     }
 
-    /// Whether there are descriptors with which the editor can work. A busy
-    /// server may have none; then a line is read without being edited.
-    pub(crate) fn has_room() -> bool {
+    /// Whether the next descriptor is low enough for select(2). On a busy server it
+    /// may not be. Then lines are read without editing.
+    pub(crate) fn has_usable_descriptors() -> bool {
         let next = io::stdin().as_fd().try_clone_to_owned();
-        next.is_ok_and(|next| next.as_raw_fd() < HIGHEST_DESCRIPTOR)
+        next.is_ok_and(|next| next.as_raw_fd() < MAX_DESCRIPTOR)
     }
 
-    /// The next line.
-    pub(crate) fn next(&mut self, wanted: PromptKind) -> PromptInput {
-        if let Some(assistant) = self.inner.helper() {
-            assistant.wanted.set(wanted);
+    /// Blocks until the user enters a line or ends the input.
+    pub(crate) fn read_line(&mut self, kind: PromptKind) -> PromptInput {
+        if let Some(helper) = self.inner.helper() {
+            helper.kind.set(kind);
         }
-        let prompt = prompt(wanted);
-        while self.voice.give_way() {
+        let prompt = prompt_text(kind);
+        while self.output.acquire_for_editor() {
             let result = self.inner.readline(&prompt);
-            self.voice.come_back();
+            self.output.release_from_editor();
             match result {
                 Ok(line) => {
-                    self.remember(&line, wanted);
+                    self.add_to_history(&line, kind);
                     return PromptInput::Line(line);
                 }
                 Err(ReadlineError::Interrupted) if self.is_empty() => {
@@ -136,7 +127,7 @@ impl LineEditor {
                 Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => return PromptInput::End,
                 Err(error) => {
-                    log::debug!("the terminal cannot be read: {error}");
+                    log::debug!("cannot read the terminal: {error}");
                     return PromptInput::End;
                 }
             }
@@ -144,19 +135,19 @@ impl LineEditor {
         PromptInput::End
     }
 
-    /// What was said can be brought back, but commands only are kept.
-    fn remember(&mut self, line: &str, wanted: PromptKind) {
-        if wanted == PromptKind::Choice {
+    /// Chat lines stay in memory. Only commands are stored in the file.
+    fn add_to_history(&mut self, line: &str, kind: PromptKind) {
+        if kind == PromptKind::Choice {
             return;
         }
-        // The same line once more is no news.
+        // False if the line equals the previous one.
         let is_new = matches!(self.inner.add_history_entry(line), Ok(true));
-        if is_new && wanted == PromptKind::Command {
-            self.history.keep(line);
+        if is_new && kind == PromptKind::Command {
+            self.history.append(line);
         }
     }
 
-    /// Whether nothing stood on the line in the end.
+    /// Whether the line was empty when it was last drawn.
     fn is_empty(&self) -> bool {
         self.inner
             .helper()
@@ -164,21 +155,42 @@ impl LineEditor {
     }
 }
 
-/// What the editor calls while a line is edited.
-struct Assistant {
-    voice: TerminalOutput,
-    offers: Offers,
-    /// What the line is to be.
-    wanted: Cell<PromptKind>,
-    /// Whether nothing stands on the line.
+/// Passes redraw requests to the editor. The editor may be slow to take one, so a
+/// thread of its own waits for it.
+fn start_redraw_thread(
+    output: &TerminalOutput,
+    mut printer: impl ExternalPrinter + Send + 'static,
+) -> io::Result<()> {
+    let (sender, requests) = mpsc::channel();
+    output.set_redraw_sender(sender);
+    let output = output.clone();
+    let body = move || {
+        while requests.recv().is_ok() {
+            while requests.try_recv().is_ok() {}
+            if output.is_held_by_editor() && printer.print(REDRAW.into()).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().name("redraw".into()).spawn(body)?;
+    Ok(())
+}
+
+/// The callbacks of the editor.
+struct EditorHelper {
+    output: TerminalOutput,
+    completer: LineCompleter,
+    /// The kind of line that is being edited.
+    kind: Cell<PromptKind>,
+    /// Whether the edited line is empty.
     is_empty: Cell<bool>,
 }
 
-impl Helper for Assistant {}
+impl Helper for EditorHelper {}
 
-impl Validator for Assistant {}
+impl Validator for EditorHelper {}
 
-impl Completer for Assistant {
+impl Completer for EditorHelper {
     type Candidate = Pair;
 
     fn complete(
@@ -187,15 +199,15 @@ impl Completer for Assistant {
         cursor: usize,
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        Ok(match self.wanted.get() {
-            PromptKind::Command => self.offers.instead_of(&line[..cursor]),
-            PromptKind::Choice | PromptKind::Words(_) => (cursor, Vec::new()),
+        Ok(match self.kind.get() {
+            PromptKind::Command => self.completer.complete(&line[..cursor]),
+            PromptKind::Choice | PromptKind::Message(_) => (cursor, Vec::new()),
         })
     }
 }
 
-/// Gives no hints, but is told about each change.
-impl Hinter for Assistant {
+/// Gives no hints. The editor calls it after each change of the line.
+impl Hinter for EditorHelper {
     type Hint = String;
 
     fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
@@ -204,11 +216,11 @@ impl Hinter for Assistant {
     }
 }
 
-/// Colours nothing, but is called each time before the prompt is drawn, at the
-/// beginning of an empty line.
-impl Highlighter for Assistant {
+/// Adds no colours. The editor calls it before it draws the prompt, with the cursor
+/// at the start of an empty line: there the pending output is inserted.
+impl Highlighter for EditorHelper {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
-        let lines = self.voice.drawing();
+        let lines = self.output.take_pending_lines();
         if lines.is_empty() {
             prompt.into()
         } else {

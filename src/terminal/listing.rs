@@ -1,39 +1,40 @@
-//! Lists that were asked for, on stdout: results, not talk.
+//! Prints lists to stdout.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
+use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::Listing;
-use crate::protocol::{Delivery, HolderItem, NodeAddress};
+use crate::protocol::Delivery;
 use crate::terminal::output::StreamOutput;
-use crate::terminal::{Style, TerminalOutput};
+use crate::terminal::{Style, TerminalOutput, json};
 
-/// Writes lists: for people on a terminal, as on the wire into a pipe, as JSON
-/// for programs.
+/// Prints lists: for people on a terminal, in the form of the wire into a pipe, or
+/// as JSON.
 pub(crate) struct ListingPrinter {
     out: BufWriter<StreamOutput>,
     style: Style,
-    terminal: bool,
+    is_terminal: bool,
 }
 
 impl ListingPrinter {
-    pub(crate) fn new(style: Style, voice: &TerminalOutput) -> Self {
+    pub(crate) fn new(style: Style, output: &TerminalOutput) -> Self {
         Self {
-            out: BufWriter::new(voice.results()),
+            out: BufWriter::new(output.stdout()),
             style,
-            terminal: io::stdout().is_terminal(),
+            is_terminal: io::stdout().is_terminal(),
         }
     }
 
-    pub(crate) fn show(&mut self, listing: &Listing<'_>) -> io::Result<()> {
+    pub(crate) fn print(&mut self, listing: &Listing<'_>) -> io::Result<()> {
         let is_json = matches!(self.style, Style::Json { .. });
         let out = &mut self.out;
         match listing {
             Listing::Nodes(nodes) if is_json => {
-                let nodes: Vec<Value> = nodes.iter().map(|node| address_as_json(*node)).collect();
+                let nodes: Vec<Value> = nodes.iter().map(|node| json::address(*node)).collect();
                 writeln!(out, "{}", json!({ "nodes": nodes }))?;
             }
             Listing::Nodes(nodes) => {
@@ -42,7 +43,7 @@ impl ListingPrinter {
                 }
             }
             Listing::Holders(holders) if is_json => {
-                let holders: Vec<Value> = holders.iter().map(holder_as_json).collect();
+                let holders: Vec<Value> = holders.iter().map(json::holder).collect();
                 writeln!(out, "{}", json!({ "holders": holders }))?;
             }
             Listing::Holders(holders) => {
@@ -50,22 +51,16 @@ impl ListingPrinter {
                     writeln!(out, "{holder}")?;
                 }
             }
-            // The end comes with the last one.
+            // Flushed at the end of the list.
             Listing::File(file) => {
                 if is_json {
-                    let line = json!({
-                        "name": file.name.as_str(),
-                        "size": file.size,
-                        "hash": file.hash.0.map(|hash| hash.to_string()),
-                        "holders": file.holders,
-                    });
-                    writeln!(out, "{line}")?;
-                } else if self.terminal {
+                    writeln!(out, "{}", json::file(file))?;
+                } else if self.is_terminal {
                     let size = DecimalBytes(file.size).to_string();
                     let name = Escaped::text(file.name.as_str());
                     let holders = match file.holders {
                         1 => String::new(),
-                        holders => format!("  ({holders} nodes)"),
+                        holders => format!("  ({})", Counted(holders, "node")),
                     };
                     writeln!(out, "{size:>10}  {name}{holders}")?;
                 } else {
@@ -73,36 +68,22 @@ impl ListingPrinter {
                 }
                 return Ok(());
             }
-            Listing::BrokenOff => {}
+            Listing::Truncated => {}
             Listing::Message(Delivery { from, text }) if is_json => {
-                let mut line = address_as_json(*from);
+                let mut line = json::address(*from);
                 line["text"] = json!(text.as_str());
                 writeln!(out, "{line}")?;
             }
-            Listing::Message(Delivery { from, text }) if self.terminal => {
+            Listing::Message(Delivery { from, text }) if self.is_terminal => {
                 writeln!(out, "{from} {}", Escaped::text(text.as_str()))?;
             }
             Listing::Message(Delivery { from, text }) => writeln!(out, "{from} {text}")?,
             Listing::EndOfFiles(count) => {
-                if self.terminal && !is_json {
-                    let plural = if *count == 1 { "" } else { "s" };
-                    writeln!(out, "{count} file{plural}")?;
+                if self.is_terminal && !is_json {
+                    writeln!(out, "{}", Counted(*count, "file"))?;
                 }
             }
         }
         self.out.flush()
     }
-}
-
-pub(crate) fn address_as_json(node: NodeAddress) -> Value {
-    json!({"ip": node.ip().to_string(), "port": node.port().get()})
-}
-
-fn holder_as_json(holder: &HolderItem) -> Value {
-    json!({
-        "ip": holder.node.ip().to_string(),
-        "port": holder.node.port().get(),
-        "size": holder.size,
-        "hash": holder.hash.0.map(|hash| hash.to_string()),
-    })
 }

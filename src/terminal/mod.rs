@@ -1,8 +1,10 @@
-//! The client's user, as a program has one: talk on stderr, content on stdout
-//! or in files.
+//! The terminal: the prompt on its input side, the reports, lists and contents on
+//! its output side. Reports go to stderr, results to stdout or into files.
 
 mod completion;
+mod event_text;
 mod history;
+mod json;
 mod line_editor;
 mod listing;
 mod output;
@@ -19,49 +21,49 @@ use crate::jobs::{JobId, Listing, PromptKind, StoreError, User, UserEvent};
 use crate::protocol::FileName;
 use crate::terminal::listing::ListingPrinter;
 
-/// A terminal, a pipe or a folder with a person or a program behind it.
+/// The [`User`] of a program: a person or a script at a terminal, pipes and files.
 pub struct Screen {
-    talk: Reporter,
-    lister: ListingPrinter,
+    reporter: Reporter,
+    listing_printer: ListingPrinter,
     destination: Destination,
-    ready: Box<dyn FnMut(PromptKind)>,
+    request_line: Box<dyn FnMut(PromptKind)>,
 }
 
 impl Screen {
-    /// Talks through `talk` and puts content into `destination`. `ready` is
-    /// called when the next line may come.
+    /// Reports with `reporter` and stores contents in `destination`. `request_line`
+    /// is called when the program can take the next line.
     #[must_use]
     pub fn new(
-        talk: Reporter,
+        reporter: Reporter,
         destination: Destination,
-        ready: impl FnMut(PromptKind) + 'static,
+        request_line: impl FnMut(PromptKind) + 'static,
     ) -> Self {
         Self {
-            lister: ListingPrinter::new(talk.style(), talk.voice()),
-            talk,
+            listing_printer: ListingPrinter::new(reporter.style(), reporter.output()),
+            reporter,
             destination,
-            ready: Box::new(ready),
+            request_line: Box::new(request_line),
         }
     }
 }
 
 impl User for Screen {
-    fn on_event(&mut self, news: UserEvent<'_>) {
-        self.talk.tell(&news);
+    fn on_event(&mut self, event: UserEvent<'_>) {
+        self.reporter.on_event(&event);
     }
 
-    fn prompt(&mut self, wanted: PromptKind) {
-        (self.ready)(wanted);
+    fn prompt(&mut self, kind: PromptKind) {
+        (self.request_line)(kind);
     }
 
     fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError> {
-        self.lister
-            .show(&listing)
+        self.listing_printer
+            .print(&listing)
             .map_err(|error| download::stdout_error(&error))
     }
 
     fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
-        self.talk.open(job, size);
+        self.reporter.start_progress(job, size);
         self.destination.open(job, name)
     }
 
@@ -70,12 +72,12 @@ impl User for Screen {
     }
 
     fn commit(&mut self, job: JobId) -> Result<(), StoreError> {
-        self.talk.end_of_content(job);
+        self.reporter.end_progress(job);
         self.destination.commit(job)
     }
 
     fn discard(&mut self, job: JobId) -> u64 {
-        self.talk.end_of_content(job);
+        self.reporter.end_progress(job);
         self.destination.discard(job)
     }
 }

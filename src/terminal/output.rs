@@ -1,9 +1,9 @@
-//! The one way to the terminal for what a program says, whatever thread it is
-//! in: no line comes in the middle of another one, nor of one that is typed.
+//! The terminal output of a program. All threads print through one
+//! [`TerminalOutput`], so that no line appears inside another one.
 //!
-//! While a line editor has the terminal, nobody else may write there. What is
-//! said waits meanwhile, for a moment: the editor is nudged, and draws it above
-//! the line that is being edited.
+//! While the line editor holds the terminal, nobody else may write to it. Lines
+//! that are printed meanwhile are queued. A redraw request makes the editor draw
+//! them above the line that is being edited.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -11,50 +11,51 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::logging::LogQueue;
-use crate::logging::{AsyncLogWriter, LogWriterHandle};
+use crate::counted::Counted;
+use crate::logging::{AsyncLogWriter, LogQueue, LogWriterHandle};
 
-/// How long an editor may need to take the terminal.
-const TAKING: Duration = Duration::from_secs(1);
+/// How long the editor may take from acquiring the terminal to its first draw.
+const EDITOR_START_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Longer lines of the log come in pieces, of which some may be lost.
-const LONG_LINE: usize = 64 * 1024;
+/// Buffer size of the log writer. A longer log line is written in pieces, and
+/// some of them may be lost.
+const LOG_BUFFER_SIZE: usize = 64 * 1024;
 
-/// A way to speak on stderr. All clones are the same voice.
+/// Prints to stdout and stderr. All clones share one state.
 #[derive(Clone, Default)]
 pub struct TerminalOutput(Arc<SharedOutput>);
 
 #[derive(Default)]
 struct SharedOutput {
     state: Mutex<OutputState>,
-    /// The editor has taken the terminal.
-    taken: Condvar,
-    /// For whoever writes on stderr in our stead.
-    desk: Option<LogWriterHandle>,
+    /// Signals that the editor has left [`EditorState::Starting`].
+    editor_changed: Condvar,
+    /// The thread that writes to stderr instead of the caller, if there is one.
+    log_writer: Option<LogWriterHandle>,
 }
 
 #[derive(Default)]
 struct OutputState {
     editor: EditorState,
-    /// What waits for the editor: it draws nothing while it asks its user
-    /// something.
-    waiting: LogQueue,
-    /// Tells the editor that something waits.
-    nudge: Option<Sender<()>>,
+    /// Output for the editor to draw. It may stay here for a while: the editor
+    /// draws nothing while it waits for an answer from the user.
+    pending: LogQueue,
+    /// Asks the editor to draw the pending output.
+    redraw: Option<Sender<()>>,
 }
 
-/// What a line editor does.
+/// Whether the line editor holds the terminal.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum EditorState {
-    /// Nothing: whoever speaks writes.
+    /// It does not. Output is written at once.
     #[default]
     Absent,
-    /// It takes the terminal, but has not drawn anything.
-    Comes,
-    /// It has the terminal.
-    Edits,
-    /// The program ends, and no editor may come any more.
-    Banned,
+    /// It has acquired the terminal, but has drawn nothing yet.
+    Starting,
+    /// It has drawn its line.
+    Active,
+    /// The program ends. The editor may not acquire the terminal again.
+    Closed,
 }
 
 #[derive(Clone, Copy)]
@@ -64,192 +65,197 @@ enum Stream {
 }
 
 impl TerminalOutput {
-    /// The voice of a server. It waits for no reader of stderr, unless that is a
-    /// terminal: there who writes takes turns with the line editor.
+    /// The output of a server. It does not block on a slow reader of stderr, unless
+    /// stderr is a terminal: there, output is synchronised with the line editor.
     ///
     /// # Errors
-    /// The system gives no thread.
-    pub fn of_server() -> io::Result<(Self, Option<AsyncLogWriter>)> {
+    /// The system cannot start a thread.
+    pub fn for_server() -> io::Result<(Self, Option<AsyncLogWriter>)> {
         if io::stderr().is_terminal() {
             return Ok((Self::default(), None));
         }
-        let scribe = AsyncLogWriter::start(io::stderr())?;
-        let stage = SharedOutput {
-            desk: Some(scribe.handle()),
+        let writer = AsyncLogWriter::start(io::stderr())?;
+        let shared = SharedOutput {
+            log_writer: Some(writer.handle()),
             ..SharedOutput::default()
         };
-        Ok((Self(Arc::new(stage)), Some(scribe)))
+        Ok((Self(Arc::new(shared)), Some(writer)))
     }
 
-    /// Says a line, or several, on stderr. If nobody reads there any more, the
-    /// work goes on all the same.
-    pub fn say(&self, line: impl fmt::Display) {
-        let _ = self.put(Stream::Stderr, format!("{line}\n").as_bytes());
+    /// Prints a line, or several, on stderr. Write errors are ignored: the program
+    /// goes on if nobody reads its stderr.
+    pub fn eprintln(&self, line: impl fmt::Display) {
+        let _ = self.write(Stream::Stderr, format!("{line}\n").as_bytes());
     }
 
     /// Likewise on stdout.
-    pub fn show(&self, line: impl fmt::Display) {
-        let _ = writeln!(self.results(), "{line}");
+    pub fn println(&self, line: impl fmt::Display) {
+        let _ = writeln!(self.stdout(), "{line}");
     }
 
-    /// Writes a prompt on stderr: what is typed stands behind it.
-    pub fn prompt(&self, prompt: impl fmt::Display) {
-        let _ = self.put(Stream::Stderr, prompt.to_string().as_bytes());
+    /// Prints on stderr without a line end: a prompt.
+    pub fn eprint(&self, text: impl fmt::Display) {
+        let _ = self.write(Stream::Stderr, text.to_string().as_bytes());
     }
 
-    /// For the log, on stderr.
+    /// A writer for the log, to stderr.
     #[must_use]
-    pub fn log(&self) -> impl Write + Send + 'static {
+    pub fn log_writer(&self) -> impl Write + Send + 'static {
         let output = StreamOutput {
-            voice: self.clone(),
+            output: self.clone(),
             stream: Stream::Stderr,
-            may_wait: true,
+            is_terminal: true,
         };
-        io::LineWriter::with_capacity(LONG_LINE, output)
+        io::LineWriter::with_capacity(LOG_BUFFER_SIZE, output)
     }
 
-    /// For results, on stdout. Into a pipe or a file they go without waiting.
-    pub(crate) fn results(&self) -> StreamOutput {
+    /// A writer for results, to stdout. If stdout is a pipe or a file, it does not
+    /// wait for the editor.
+    pub(crate) fn stdout(&self) -> StreamOutput {
         StreamOutput {
-            voice: self.clone(),
+            output: self.clone(),
             stream: Stream::Stdout,
-            may_wait: io::stdout().is_terminal(),
+            is_terminal: io::stdout().is_terminal(),
         }
     }
 
-    /// Whenever something waits for the editor, `nudge` is sent something.
-    pub fn nudge_by(&self, nudge: Sender<()>) {
-        self.lock().nudge = Some(nudge);
+    /// From now on, each output that waits for the editor also sends a redraw request.
+    pub fn set_redraw_sender(&self, redraw: Sender<()>) {
+        self.lock().redraw = Some(redraw);
     }
 
-    /// An editor wants to take the terminal. Returns whether it may.
+    /// Gives the terminal to the editor. Returns false if the program ends.
     #[must_use]
-    pub fn give_way(&self) -> bool {
+    pub fn acquire_for_editor(&self) -> bool {
         let mut state = self.lock();
-        if state.editor == EditorState::Banned {
+        if state.editor == EditorState::Closed {
             return false;
         }
-        state.editor = EditorState::Comes;
+        state.editor = EditorState::Starting;
         true
     }
 
-    /// Whether an editor has the terminal.
+    /// Whether the editor holds the terminal.
     #[must_use]
-    pub fn is_away(&self) -> bool {
-        matches!(self.lock().editor, EditorState::Comes | EditorState::Edits)
+    pub fn is_held_by_editor(&self) -> bool {
+        matches!(
+            self.lock().editor,
+            EditorState::Starting | EditorState::Active
+        )
     }
 
-    /// The editor has the terminal and draws: whole lines that it has to draw
-    /// above its own.
+    /// Called by the editor when it draws. Returns the whole lines to be drawn above
+    /// the edited line.
     #[must_use]
-    pub fn drawing(&self) -> String {
+    pub fn take_pending_lines(&self) -> String {
         let mut state = self.lock();
-        if state.editor == EditorState::Comes {
-            state.editor = EditorState::Edits;
-            self.0.taken.notify_all();
+        if state.editor == EditorState::Starting {
+            state.editor = EditorState::Active;
+            self.0.editor_changed.notify_all();
         }
-        with_gap(state.waiting.take_lines())
+        with_omission_note(state.pending.take_lines())
     }
 
-    /// The editor has left the terminal as it was.
-    pub fn come_back(&self) {
+    /// The editor has restored the terminal.
+    pub fn release_from_editor(&self) {
         let mut state = self.lock();
-        if state.editor != EditorState::Banned {
+        if state.editor != EditorState::Closed {
             state.editor = EditorState::Absent;
-            self.0.taken.notify_all();
+            self.0.editor_changed.notify_all();
         }
-        self.0.catch_up(&mut state);
+        self.0.flush_pending(&mut state);
     }
 
-    /// The program ends. Returns whether an editor has the terminal: it will not
-    /// give it back by itself.
+    /// The program ends. Returns whether the editor still holds the terminal: then
+    /// the caller has to restore it.
     #[must_use]
-    pub fn end(&self) -> bool {
+    pub fn close(&self) -> bool {
         let state = self.lock();
-        // What it is about to take cannot be given back before.
+        // An editor that is starting has yet to change the terminal.
         let (mut state, _) = self
             .0
-            .taken
-            .wait_timeout_while(state, TAKING, |state| state.editor == EditorState::Comes)
+            .editor_changed
+            .wait_timeout_while(state, EDITOR_START_TIMEOUT, |state| {
+                state.editor == EditorState::Starting
+            })
             .unwrap_or_else(PoisonError::into_inner);
-        let was_away =
-            std::mem::replace(&mut state.editor, EditorState::Banned) == EditorState::Edits;
-        if was_away {
-            // The line that was being edited stays as it is.
+        let was_active =
+            std::mem::replace(&mut state.editor, EditorState::Closed) == EditorState::Active;
+        if was_active {
+            // The line that was being edited stays visible.
             let _ = self.0.write(Stream::Stderr, b"\n");
         }
-        self.0.catch_up(&mut state);
-        was_away
+        self.0.flush_pending(&mut state);
+        was_active
     }
 
-    fn put(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+    fn write(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
         match state.editor {
-            EditorState::Absent | EditorState::Banned => self.0.write(stream, bytes),
-            EditorState::Comes | EditorState::Edits => {
-                state.wait(bytes);
+            EditorState::Absent | EditorState::Closed => self.0.write(stream, bytes),
+            EditorState::Starting | EditorState::Active => {
+                state.enqueue(bytes);
                 Ok(())
             }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, OutputState> {
-        // No step below leaves it in pieces.
+        // A panic leaves the state valid: each change below is a single step.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl SharedOutput {
     fn write(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
-        match (stream, &self.desk) {
+        match (stream, &self.log_writer) {
             (Stream::Stdout, _) => io::stdout().write_all(bytes),
             (Stream::Stderr, None) => io::stderr().write_all(bytes),
-            (Stream::Stderr, Some(desk)) => {
-                desk.write(bytes);
+            (Stream::Stderr, Some(writer)) => {
+                writer.write(bytes);
                 Ok(())
             }
         }
     }
 
-    /// Says what still waits for an editor.
-    fn catch_up(&self, state: &mut OutputState) {
-        let rest = with_gap(state.waiting.take_all());
+    fn flush_pending(&self, state: &mut OutputState) {
+        let rest = with_omission_note(state.pending.take_all());
         let _ = self.write(Stream::Stderr, rest.as_bytes());
     }
 }
 
 impl OutputState {
-    fn wait(&mut self, bytes: &[u8]) {
-        self.waiting.push(bytes);
-        if let Some(nudge) = &self.nudge {
-            // If the editor has gone, its lines come when the terminal is back.
-            let _ = nudge.send(());
+    fn enqueue(&mut self, bytes: &[u8]) {
+        self.pending.push(bytes);
+        if let Some(redraw) = &self.redraw {
+            // Without an editor, the lines are written when the terminal is released.
+            let _ = redraw.send(());
         }
     }
 }
 
-/// Text, and a line about those that were left out after it.
-fn with_gap((mut text, left_out): (String, u64)) -> String {
-    if left_out > 0 {
-        text.push_str(&format!("({left_out} more lines were left out)\n"));
+/// The text, and a line with the number of lines that were dropped after it.
+fn with_omission_note((mut text, omitted): (String, u64)) -> String {
+    if omitted > 0 {
+        text.push_str(&format!("({} omitted)\n", Counted(omitted, "line")));
     }
     text
 }
 
-/// A stream that gives way to the editor.
+/// A writer to one of the streams.
 pub(crate) struct StreamOutput {
-    voice: TerminalOutput,
+    output: TerminalOutput,
     stream: Stream,
-    /// Whether it leads to the terminal.
-    may_wait: bool,
+    /// Whether the stream may be the terminal, so that the editor has priority.
+    is_terminal: bool,
 }
 
 impl Write for StreamOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.may_wait {
-            self.voice.put(self.stream, bytes)?;
+        if self.is_terminal {
+            self.output.write(self.stream, bytes)?;
         } else {
-            self.voice.0.write(self.stream, bytes)?;
+            self.output.0.write(self.stream, bytes)?;
         }
         Ok(bytes.len())
     }
@@ -269,46 +275,46 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
-    fn what_is_said_while_a_line_is_edited_waits_for_the_editor() {
-        let voice = TerminalOutput::default();
-        let (nudge, nudged) = mpsc::channel();
-        voice.nudge_by(nudge);
-        assert!(voice.give_way());
-        voice.say("one");
-        voice.say("two");
-        assert_eq!(nudged.try_iter().count(), 2);
-        assert_eq!(voice.drawing(), "one\ntwo\n");
-        assert_eq!(voice.drawing(), "");
-        // Half a line is drawn when the other half has come.
-        let _ = voice.put(Stream::Stderr, b"three\nfo");
-        assert_eq!(voice.drawing(), "three\n");
-        let _ = voice.put(Stream::Stderr, b"ur\n");
-        assert_eq!(voice.drawing(), "four\n");
+    fn output_during_editing_waits_for_the_editor() {
+        let output = TerminalOutput::default();
+        let (redraw, redraws) = mpsc::channel();
+        output.set_redraw_sender(redraw);
+        assert!(output.acquire_for_editor());
+        output.eprintln("one");
+        output.eprintln("two");
+        assert_eq!(redraws.try_iter().count(), 2);
+        assert_eq!(output.take_pending_lines(), "one\ntwo\n");
+        assert_eq!(output.take_pending_lines(), "");
+        // An incomplete line is drawn when its end has arrived.
+        let _ = output.write(Stream::Stderr, b"three\nfo");
+        assert_eq!(output.take_pending_lines(), "three\n");
+        let _ = output.write(Stream::Stderr, b"ur\n");
+        assert_eq!(output.take_pending_lines(), "four\n");
     }
 
     #[test]
-    fn when_there_is_no_room_lines_are_left_out_and_counted() {
-        let voice = TerminalOutput::default();
-        assert!(voice.give_way());
+    fn a_full_queue_drops_lines_and_counts_them() {
+        let output = TerminalOutput::default();
+        assert!(output.acquire_for_editor());
         let long = "x".repeat(MAX_QUEUED / 4 - 1);
-        (0..6).for_each(|_| voice.say(&long));
-        let drawn = voice.drawing();
-        assert!(drawn.ends_with("x\n(2 more lines were left out)\n"));
+        (0..6).for_each(|_| output.eprintln(&long));
+        let drawn = output.take_pending_lines();
+        assert!(drawn.ends_with("x\n(2 lines omitted)\n"));
         assert_eq!(drawn.lines().count(), 5);
-        voice.say("room again");
-        assert_eq!(voice.drawing(), "room again\n");
+        output.eprintln("room again");
+        assert_eq!(output.take_pending_lines(), "room again\n");
     }
 
     #[test]
-    fn at_the_end_no_editor_may_come_any_more() {
-        let voice = TerminalOutput::default();
-        assert!(voice.give_way());
-        let _ = voice.drawing();
-        assert!(voice.is_away());
-        assert!(voice.end(), "it had the terminal");
-        assert!(!voice.give_way());
-        voice.come_back();
-        assert!(!voice.give_way(), "not even after it has left");
-        assert!(!voice.end());
+    fn the_editor_cannot_acquire_a_closed_terminal() {
+        let output = TerminalOutput::default();
+        assert!(output.acquire_for_editor());
+        let _ = output.take_pending_lines();
+        assert!(output.is_held_by_editor());
+        assert!(output.close(), "the editor held the terminal");
+        assert!(!output.acquire_for_editor());
+        output.release_from_editor();
+        assert!(!output.acquire_for_editor(), "not even after a release");
+        assert!(!output.close());
     }
 }

@@ -1,5 +1,5 @@
-//! The user's lines. Reading a terminal, a pipe or a file blocks, so it happens
-//! in a thread of its own that only hands lines over, one each time it is asked.
+//! Reads the user's lines. Reading a terminal, a pipe or a file blocks, so a thread
+//! of its own does it. The thread reads one line per request.
 
 use std::io::{self, BufRead, IsTerminal, Read, StdinLock};
 use std::path::PathBuf;
@@ -13,129 +13,120 @@ use crate::jobs::{PromptKind, TerminalEvent};
 use crate::protocol::MAX_LINE;
 use crate::reactor::Handle;
 use crate::terminal::TerminalOutput;
-use crate::terminal::completion::Offers;
+use crate::terminal::completion::LineCompleter;
 use crate::terminal::history::History;
 use crate::terminal::line_editor::LineEditor;
 
-/// How long a user waits for names after the TAB key.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the TAB key waits for file names.
+const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What stands before the line. In a conversation it names who will hear the line,
-/// so that no command is sent to a person by mistake.
-pub(crate) fn prompt(wanted: PromptKind) -> String {
-    match wanted {
+/// The prompt before a line. In a chat it names the receiver of the line, so that
+/// the user does not send a command to a person by mistake.
+pub(crate) fn prompt_text(kind: PromptKind) -> String {
+    match kind {
         PromptKind::Command | PromptKind::Choice => "peerline> ".into(),
-        PromptKind::Words(Some(to)) => format!("{to}> "),
-        // That may become another one while the line is typed.
-        PromptKind::Words(None) => "reply> ".into(),
+        PromptKind::Message(Some(to)) => format!("{to}> "),
+        // The receiver may change while the line is typed.
+        PromptKind::Message(None) => "reply> ".into(),
     }
 }
 
-/// Asks the thread for the next line.
+/// Sends requests for lines to the thread.
 pub(crate) struct PromptHandle(Sender<PromptKind>);
 
 impl PromptHandle {
-    pub(crate) fn ask(&self, wanted: PromptKind) {
-        // If the thread is gone, the end of input has been told already.
-        let _ = self.0.send(wanted);
+    pub(crate) fn request_line(&self, kind: PromptKind) {
+        // A thread that has ended has reported the end of input.
+        let _ = self.0.send(kind);
     }
 }
 
-/// Prepares the two ends: one asks, the other waits to be asked.
+/// Makes a handle for requests, and their receiver for [`start`].
 pub(crate) fn channel() -> (PromptHandle, Receiver<PromptKind>) {
     let (sender, receiver) = mpsc::channel();
     (PromptHandle(sender), receiver)
 }
 
-/// What the user did.
+/// An input of the user.
 pub(crate) enum PromptInput {
-    /// Entered a line.
     Line(String),
-    /// Ended the input.
+    /// The end of input.
     End,
-    /// Pressed ctrl-C where there was no line to be thrown away.
+    /// Ctrl-C on an empty line.
     Interrupt,
 }
 
-/// What the program does when a pipe of commands has ended.
+/// What the program does at the end of input, if that is not a terminal.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AtEnd {
-    /// It ends as well; so it does at an empty line, as the programs did that
-    /// Peerline descends from.
-    Ends,
-    /// It is told. An empty line is one like any other.
-    IsTold,
-    /// It goes on.
-    GoesOn,
+pub(crate) enum OnEndOfInput {
+    /// The program ends. It also ends at an empty line: scripts for the programs from
+    /// which Peerline descends rely on it.
+    Exit,
+    /// The program is told, and decides. An empty line is a line like any other.
+    Report,
+    /// The program goes on.
+    Continue,
 }
 
-/// The prompt of a running program. When this is dropped, the terminal is given
-/// back as it was: the thread may still be in the middle of a line.
+/// The prompt of a running program. Dropping it restores the terminal: the thread
+/// may still be editing a line.
 pub(crate) struct Prompt {
-    voice: TerminalOutput,
-    /// How the terminal was, if there is one.
-    found: Option<Termios>,
+    output: TerminalOutput,
+    /// The terminal settings at the start, if stdin is a terminal.
+    original: Option<Termios>,
 }
 
 impl Drop for Prompt {
     fn drop(&mut self) {
-        if self.voice.end()
-            && let Some(found) = &self.found
+        if self.output.close()
+            && let Some(original) = &self.original
         {
-            // A terminal that is gone needs nothing.
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, found);
+            // The terminal may be gone.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, original);
         }
     }
 }
 
-/// How a prompt differs from others.
+/// The settings of a prompt.
 pub(crate) struct PromptSettings {
-    /// The commands, as they are explained, one a line.
+    /// The help text: one command per line.
     pub(crate) help: &'static str,
-    /// Where lines are kept for the next time.
+    /// The history file, if there is one.
     pub(crate) history: Option<PathBuf>,
-    /// What happens at the end of a pipe.
-    pub(crate) at_end: AtEnd,
+    pub(crate) on_end_of_input: OnEndOfInput,
 }
 
 /// Starts the thread. It ends with the process.
 pub(crate) fn start<M>(
-    asked: Receiver<PromptKind>,
+    requests: Receiver<PromptKind>,
     program: Handle<M>,
-    voice: &TerminalOutput,
+    output: &TerminalOutput,
     settings: PromptSettings,
 ) -> io::Result<Prompt>
 where
     M: From<TerminalEvent> + Send + 'static,
 {
     let prompt = Prompt {
-        voice: voice.clone(),
-        found: tcgetattr(io::stdin()).ok(),
+        output: output.clone(),
+        original: tcgetattr(io::stdin()).ok(),
     };
-    let voice = voice.clone();
+    let output = output.clone();
     let body = move || {
-        let mut lines = None;
-        while let Ok(wanted) = asked.recv() {
-            // Not before: a client that saves a file may never ask.
-            let lines = lines.get_or_insert_with(|| {
-                let program = program.clone();
-                let names = Box::new(move |prefix: &str| names(&program, prefix));
-                let help = settings.help;
-                let history = History::new(settings.history.clone());
-                Lines::new(
-                    voice.clone(),
-                    Offers { help, names },
-                    history,
-                    settings.at_end,
-                )
-            });
-            match lines.next(wanted) {
-                PromptInput::Line(line) => program.tell(TerminalEvent::Typed(line).into()),
-                PromptInput::End if settings.at_end == AtEnd::GoesOn && !lines.terminal => {
+        // Opened at the first request: a client that saves a file may never make one.
+        let mut source = None;
+        while let Ok(kind) = requests.recv() {
+            let source =
+                source.get_or_insert_with(|| LineSource::open(&settings, &program, output.clone()));
+            match source.read_line(kind) {
+                PromptInput::Line(line) => program.send(TerminalEvent::Typed(line).into()),
+                PromptInput::End
+                    if settings.on_end_of_input == OnEndOfInput::Continue
+                        && !source.is_terminal =>
+                {
                     return;
                 }
-                PromptInput::End => return program.tell(TerminalEvent::EndOfInput.into()),
-                PromptInput::Interrupt => program.tell(TerminalEvent::Interrupt.into()),
+                PromptInput::End => return program.send(TerminalEvent::EndOfInput.into()),
+                PromptInput::Interrupt => program.send(TerminalEvent::Interrupt.into()),
             }
         }
     };
@@ -143,69 +134,81 @@ where
     Ok(prompt)
 }
 
-/// The names of files that begin so. None, if the answer takes too long.
-fn names<M: From<TerminalEvent>>(program: &Handle<M>, prefix: &str) -> Vec<String> {
-    let (answer, names) = mpsc::channel();
+/// Returns the file names that begin with `prefix`, or none if the answer takes too
+/// long.
+fn find_names<M: From<TerminalEvent>>(program: &Handle<M>, prefix: &str) -> Vec<String> {
+    let (sender, names) = mpsc::channel();
     let prefix = prefix.to_owned();
-    program.tell(TerminalEvent::Complete { prefix, answer }.into());
-    names.recv_timeout(PATIENCE).unwrap_or_default()
+    let callback = Box::new(move |names| {
+        // Nobody waits for names that come too late.
+        let _ = sender.send(names);
+    });
+    program.send(TerminalEvent::Complete { prefix, callback }.into());
+    names.recv_timeout(COMPLETION_TIMEOUT).unwrap_or_default()
 }
 
-/// Where lines come from.
-struct Lines {
+/// The input of the prompt: a terminal, with or without line editor, or a pipe.
+struct LineSource {
     stdin: StdinLock<'static>,
-    /// Whether a person is there.
-    terminal: bool,
-    voice: TerminalOutput,
-    at_end: AtEnd,
+    is_terminal: bool,
+    output: TerminalOutput,
+    on_end_of_input: OnEndOfInput,
     editor: Option<LineEditor>,
 }
 
-impl Lines {
-    fn new(voice: TerminalOutput, offers: Offers, history: History, at_end: AtEnd) -> Self {
-        let terminal = io::stdin().is_terminal();
-        let editor = if terminal && io::stderr().is_terminal() && LineEditor::has_room() {
-            LineEditor::new(voice.clone(), offers, history)
-        } else {
-            None
+impl LineSource {
+    fn open<M>(settings: &PromptSettings, program: &Handle<M>, output: TerminalOutput) -> Self
+    where
+        M: From<TerminalEvent> + Send + 'static,
+    {
+        let is_terminal = io::stdin().is_terminal();
+        let can_edit =
+            is_terminal && io::stderr().is_terminal() && LineEditor::has_usable_descriptors();
+        let new_editor = || {
+            let program = program.clone();
+            let completer = LineCompleter {
+                help: settings.help,
+                find_names: Box::new(move |prefix: &str| find_names(&program, prefix)),
+            };
+            let history = History::new(settings.history.clone());
+            LineEditor::new(output.clone(), completer, history)
         };
         Self {
             stdin: io::stdin().lock(),
-            terminal,
-            voice,
-            at_end,
-            editor,
+            is_terminal,
+            editor: can_edit.then(new_editor).flatten(),
+            output,
+            on_end_of_input: settings.on_end_of_input,
         }
     }
 
-    fn next(&mut self, wanted: PromptKind) -> PromptInput {
+    fn read_line(&mut self, kind: PromptKind) -> PromptInput {
         if let Some(editor) = &mut self.editor
-            && LineEditor::has_room()
+            && LineEditor::has_usable_descriptors()
         {
-            return editor.next(wanted);
+            return editor.read_line(kind);
         }
-        if self.terminal {
-            self.voice.prompt(prompt(wanted));
+        if self.is_terminal {
+            self.output.eprint(prompt_text(kind));
         }
-        match next_line(&mut self.stdin) {
-            Some(line) if !self.is_end(&line) => PromptInput::Line(line),
+        match read_line(&mut self.stdin) {
+            Some(line) if !self.ends_input(&line) => PromptInput::Line(line),
             Some(_) | None => {
-                if self.terminal {
-                    self.voice.say("");
+                if self.is_terminal {
+                    self.output.eprintln("");
                 }
                 PromptInput::End
             }
         }
     }
 
-    /// Whether this line ends the input.
-    fn is_end(&self, line: &str) -> bool {
-        self.at_end == AtEnd::Ends && !self.terminal && line.trim().is_empty()
+    fn ends_input(&self, line: &str) -> bool {
+        self.on_end_of_input == OnEndOfInput::Exit && !self.is_terminal && line.trim().is_empty()
     }
 }
 
-/// One line; what is no UTF-8 in it cannot be a file name anyway.
-fn next_line(input: &mut impl BufRead) -> Option<String> {
+/// Reads one line. Bytes that are not UTF-8 are replaced: no file name contains them.
+fn read_line(input: &mut impl BufRead) -> Option<String> {
     let mut line = Vec::new();
     let length = input
         .by_ref()
@@ -213,7 +216,7 @@ fn next_line(input: &mut impl BufRead) -> Option<String> {
         .read_until(b'\n', &mut line)
         .ok()?;
     if length == MAX_LINE && !line.ends_with(b"\n") {
-        // The rest of a line that is too long is no command of its own.
+        // The rest of a line that is too long must not become a command.
         input.skip_until(b'\n').ok()?;
     }
     (length > 0).then(|| String::from_utf8_lossy(&line).into_owned())

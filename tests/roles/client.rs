@@ -1,14 +1,13 @@
-//! The client on its stage, with a user who writes everything down. Its own
-//! commands:
+//! Scripts of the client, with a user that records every call. Commands of their own:
 //!
 //! - `client get NAME…`, `client nodes`, `client ls`, `client search TEXT`, `client
 //!   find NAME`, `client send IP PORT TEXT`, `client chat [IP PORT]`, `client
-//!   prompt`: it starts. Keys: `relay=IP:PORT` (repeatable); `wait=TIME`: for what
-//!   is said to it; `max-nodes=N`; `shows=BYTES`: so many bytes
-//!   of a file that is broken off were shown; `fails=show|begin|take|finish|reader`:
-//!   where storing fails; `asks=yes`: the user can be asked to choose.
-//! - those of [`Keyboard`].
-//! - `exit`: the exit code.
+//!   prompt`: starts the client. Keys: `relay=IP:PORT` (repeatable); `wait=TIME`: how
+//!   long to wait for messages; `max-nodes=N`; `shows=BYTES`: how many bytes of a
+//!   discarded file count as printed; `fails=show|open|write|commit|reader`: the call
+//!   that fails; `chooses=yes`: the user can choose one of several contents.
+//! - the commands of [`Keyboard`].
+//! - `exit`: prints the result of the task.
 
 use std::sync::mpsc::channel;
 use std::time::Instant;
@@ -20,7 +19,7 @@ use peerline::protocol::{FileName, NodeAddress, Text};
 use peerline::role::Role;
 
 use crate::keyboard::Keyboard;
-use crate::notes::{Fails, Notes};
+use crate::recording_user::{FailingCall, RecordingUser};
 use crate::stage::{self, Outcome, Stage};
 
 #[derive(Default)]
@@ -32,23 +31,23 @@ pub struct Play {
 impl Play {
     fn start(&mut self, command: &Command) -> Outcome {
         let mut args = command.consume_args();
-        let (told, news) = channel();
-        let mut notes = Notes::new(told);
-        let (mut relay, mut max_nodes, mut wanted, mut asks) = (Vec::new(), 100, None, false);
+        let (sender, events) = channel();
+        let mut user = RecordingUser::new(sender);
+        let (mut relay, mut max_nodes, mut hash, mut chooses) = (Vec::new(), 100, None, false);
         let mut wait = None;
         while let Some((key, value)) = args.next_key() {
             match (key, value) {
                 ("relay", address) => relay.push(address.parse()?),
-                ("hash", hash) => wanted = Some(hash.parse()?),
+                ("hash", value) => hash = Some(value.parse()?),
                 ("wait", time) => wait = Some(stage::time(time)?),
                 ("max-nodes", count) => max_nodes = count.parse()?,
-                ("asks", "yes") => asks = true,
-                ("shows", bytes) => notes.shows = bytes.parse()?,
-                ("fails", "show") => notes.fails = Some(Fails::Show),
-                ("fails", "begin") => notes.fails = Some(Fails::Begin),
-                ("fails", "take") => notes.fails = Some(Fails::Take),
-                ("fails", "finish") => notes.fails = Some(Fails::Finish),
-                ("fails", "reader") => notes.fails = Some(Fails::Reader),
+                ("chooses", "yes") => chooses = true,
+                ("shows", bytes) => user.printed = bytes.parse()?,
+                ("fails", "show") => user.failing_call = Some(FailingCall::Show),
+                ("fails", "open") => user.failing_call = Some(FailingCall::Open),
+                ("fails", "write") => user.failing_call = Some(FailingCall::Write),
+                ("fails", "commit") => user.failing_call = Some(FailingCall::Commit),
+                ("fails", "reader") => user.failing_call = Some(FailingCall::Reader),
                 (key, value) => return Err(format!("no client has {key}={value}").into()),
             }
         }
@@ -56,22 +55,22 @@ impl Play {
             relay.push(([192, 0, 2, 1], 4000).into());
         }
         let task = match args.next_pos().ok_or("what is it to do?")? {
-            "nodes" => Task::Ask(Query::Nodes),
-            "ls" => Task::Ask(Query::Files(String::new())),
+            "nodes" => Task::Query(Query::Nodes),
+            "ls" => Task::Query(Query::Files(String::new())),
             "search" => {
                 let text = args.next_pos().unwrap_or_default();
-                Task::Ask(Query::files(text)?)
+                Task::Query(Query::files(text)?)
             }
             "find" => {
                 let name = args.next_pos().ok_or("which name?")?;
-                Task::Ask(Query::Holders(FileName::parse(name)?.into_owned()))
+                Task::Query(Query::Holders(FileName::parse(name)?.into_owned()))
             }
             "send" => {
                 let to = address(&mut args)?.ok_or("to whom?")?;
                 let text = Text::parse(args.next_pos().ok_or("which text?")?)?.into_owned();
                 match wait {
                     Some(wait) => Task::SendAndWait(to, text, wait),
-                    None => Task::Ask(Query::Message(to, text)),
+                    None => Task::Query(Query::Message(to, text)),
                 }
             }
             "chat" => Task::Chat(address(&mut args)?, wait.unwrap_or_default()),
@@ -79,13 +78,13 @@ impl Play {
             "get" => {
                 let names = std::iter::from_fn(|| args.next_pos());
                 let names = names.map(|name| FileName::parse(name).map(FileName::into_owned));
-                Task::Get(names.collect::<Result<_, _>>()?, wanted)
+                Task::Get(names.collect::<Result<_, _>>()?, hash)
             }
             other => return Err(format!("no client can {other}").into()),
         };
-        let client = Client::new(notes, relay, max_nodes, task).asking(asks);
+        let client = Client::new(user, relay, max_nodes, task).with_choices(chooses);
         let show_file = |_: &_| unreachable!("a client sends no files");
-        self.stage = Some(Stage::new(client, Instant::now(), news, show_file));
+        self.stage = Some(Stage::new(client, Instant::now(), events, show_file));
         args.reject_next()
     }
 }
@@ -113,7 +112,7 @@ impl goldenscript::Runner for Play {
         }
         match command.name.as_str() {
             "client" => {}
-            "exit" => return Ok(format!("{:?}", stage.role().exit())),
+            "exit" => return Ok(format!("{:?}", stage.role().result())),
             _ => stage.run(command)?,
         }
         Ok(stage.seen() + &self.keyboard.completed())

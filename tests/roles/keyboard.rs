@@ -1,7 +1,7 @@
-//! What is typed at a prompt or a console. Its commands:
+//! The events of a prompt or a console, as commands of a script:
 //!
 //! - `type LINE`; `type-end`: the end of input; `interrupt`: ctrl-C on an empty line.
-//! - `complete PREFIX`: a file name is begun.
+//! - `complete PREFIX`: the user wants to complete a file name.
 
 use std::sync::mpsc::{Receiver, channel};
 
@@ -12,12 +12,12 @@ use crate::stage::Outcome;
 
 #[derive(Default)]
 pub struct Keyboard {
-    /// Where names are to come that complete what was begun.
+    /// Receives the names that complete a prefix.
     completed: Option<Receiver<Vec<String>>>,
 }
 
 impl Keyboard {
-    /// What the role is told by a command, if it is one of the above.
+    /// The event of a command, if it is one of the above.
     pub fn press(&mut self, command: &Command) -> Outcome<Option<TerminalEvent>> {
         let mut args = command.consume_args();
         let message = match command.name.as_str() {
@@ -26,9 +26,10 @@ impl Keyboard {
             "interrupt" => TerminalEvent::Interrupt,
             "complete" => {
                 let prefix = args.next_pos().unwrap_or_default().to_owned();
-                let (answer, completed) = channel();
+                let (sender, completed) = channel();
                 self.completed = Some(completed);
-                TerminalEvent::Complete { prefix, answer }
+                let callback = Box::new(move |names| sender.send(names).unwrap_or_default());
+                TerminalEvent::Complete { prefix, callback }
             }
             _ => return Ok(None),
         };
@@ -36,7 +37,7 @@ impl Keyboard {
         Ok(Some(message))
     }
 
-    /// The names that have come since.
+    /// The names that were received.
     pub fn completed(&self) -> String {
         let names = self
             .completed

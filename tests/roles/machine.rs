@@ -1,7 +1,8 @@
-//! A role without its loop: bytes go in, and what the role wants comes out as
-//! [`Event`]s. Connections are only numbers, and the clock is set from outside.
+//! A role without its loop: bytes go in, and the actions that the role requests come
+//! out as [`Event`]s. The input runs through the same [`InputDriver`] as in the loop.
+//! Connections are only numbers, and the test sets the clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -11,89 +12,98 @@ use peerline::protocol::MAX_LINE;
 use peerline::role::{
     Action, ConnId, Context, FramingError, Input, Output, ReadNext, Role, Traffic, UdpPeer,
 };
-use peerline::session::inbox::{Inbox, Piece};
+use peerline::session::driver::{DriverHost, InputDriver, ReadState, TurnLimits};
 
-pub struct Machine<R: Role, W: Observer<R::File>> {
+/// The default limit of the programs.
+const MAX_QUEUE: u64 = 262_144;
+
+pub struct Machine<R: Role, O: Observer<R::File>> {
     role: R,
     pub now: Instant,
-    pub witness: W,
+    pub observer: O,
     traffic: Traffic,
     out: Output<R>,
-    peers: BTreeMap<u32, Peer<R::Session>>,
+    connections: BTreeMap<u32, Connection<R::Session>>,
+    /// Connections that have a turn before control returns to the test.
+    run_queue: VecDeque<u32>,
     /// The highest number of a connection so far.
-    last: u32,
+    last_number: u32,
 }
 
-struct Peer<S> {
+struct Connection<S> {
     address: SocketAddr,
     session: S,
-    inbox: Inbox,
-    /// The role works on its answer: what arrives stays in the inbox.
-    waits: bool,
-    /// The input has ended behind what is in the inbox.
-    ended: bool,
+    driver: InputDriver,
+    /// What a socket would hold: bytes that are not read yet, and the end of input.
+    unread: Vec<u8>,
+    is_at_eof: bool,
 }
 
-/// What the role wants of the world.
+/// An action that the role requests.
 pub enum Event<F> {
-    /// Bytes for a connection.
+    /// Bytes are sent to a connection.
     Sent { to: u32, bytes: Vec<u8> },
-    /// A datagram.
+    /// A datagram is sent.
     Datagram { to: UdpPeer, bytes: Vec<u8> },
-    /// A part of a file for a connection.
+    /// A part of a file is sent to a connection.
     File {
         to: u32,
         file: F,
         offset: u64,
         length: u64,
     },
-    /// The connection may be silent.
-    Kept { number: u32 },
-    /// It may not: an answer is due.
-    Owes { number: u32 },
-    /// It connects; the connection has this number from now on.
-    Dialled {
+    /// The idle timeout of a connection is lifted.
+    IdleAllowed { number: u32 },
+    /// The next reply of a connection must come in time.
+    ReplyExpected { number: u32 },
+    /// An outgoing connection is started and gets this number.
+    Connecting {
         number: u32,
         address: SocketAddr,
         session: String,
     },
-    /// The connection is over on this side, after what was sent. `how` tells the name
-    /// of the reason, and the session as it prints.
-    Over { number: u32, how: String },
-    /// It wants the program to stop. It is told so behind all this.
-    Stops,
-    /// Its work is done.
-    Finished,
+    /// A connection is closed after everything that was sent to it.
+    Closed {
+        number: u32,
+        /// The name of the reason.
+        reason: &'static str,
+        session: String,
+    },
+    /// The program stops gracefully; [`Role::drain`] follows.
+    ShutDown,
+    /// The loop stops.
+    LoopStopped,
 }
 
-/// Sees all that a role wants, in order.
+/// Receives all actions that a role requests, in order.
 pub trait Observer<F> {
-    fn see(&mut self, event: Event<F>);
+    fn observe(&mut self, event: Event<F>);
 }
 
-/// Keeps it for later.
+/// Stores the events.
 impl<F> Observer<F> for Vec<Event<F>> {
-    fn see(&mut self, event: Event<F>) {
+    fn observe(&mut self, event: Event<F>) {
         self.push(event);
     }
 }
 
-/// Whether there is such a connection.
-pub type Known<T = ()> = Result<T, &'static str>;
+/// Fails if there is no such connection.
+pub type MachineResult<T = ()> = Result<T, &'static str>;
 
-const UNKNOWN: &str = "it is not connected";
+const NOT_CONNECTED: &str = "it is not connected";
 
-impl<R: Role, W: Observer<R::File>> Machine<R, W> {
-    /// A role that starts `now`.
-    pub fn new(role: R, now: Instant, witness: W) -> Self {
+impl<R: Role, O: Observer<R::File>> Machine<R, O> {
+    /// Starts a role at the time `now`.
+    pub fn new(role: R, now: Instant, observer: O) -> Self {
         let mut machine = Self {
             role,
             now,
-            witness,
+            observer,
             traffic: Traffic::default(),
             out: Output::default(),
-            peers: BTreeMap::new(),
-            last: 0,
+            connections: BTreeMap::new(),
+            run_queue: VecDeque::new(),
+            last_number: 0,
         };
         machine.call(R::start);
         machine
@@ -103,161 +113,148 @@ impl<R: Role, W: Observer<R::File>> Machine<R, W> {
         &self.role
     }
 
-    /// Lets the role do something that is no matter of one connection.
+    /// Calls the role, and carries out what follows.
     pub fn call(&mut self, act: impl FnOnce(&mut R, &mut Context<'_, R>)) {
-        self.turn(act);
-        self.apply();
+        self.call_role(act);
+        self.take_turns();
     }
 
-    fn turn<T>(&mut self, act: impl FnOnce(&mut R, &mut Context<'_, R>) -> T) -> T {
-        let mut context = Context {
-            now: self.now,
-            traffic: &self.traffic,
-            out: &mut self.out,
-        };
-        act(&mut self.role, &mut context)
-    }
-
-    /// Somebody connects, and gets this number.
-    pub fn connect(&mut self, number: u32, from: SocketAddr) -> Known {
+    /// A peer connects; the connection gets this number.
+    pub fn accept(&mut self, number: u32, from: SocketAddr) -> MachineResult {
         let session = self.role.on_accept(from);
         self.add(number, from, session)
     }
 
     /// A number that no connection has had.
-    pub fn fresh(&self) -> u32 {
-        self.last + 1
+    pub fn next_number(&self) -> u32 {
+        self.last_number + 1
     }
 
     pub fn is_connected(&self, number: u32) -> bool {
-        self.peers.contains_key(&number)
+        self.connections.contains_key(&number)
     }
 
-    fn add(&mut self, number: u32, address: SocketAddr, session: R::Session) -> Known {
-        let peer = Peer {
-            address,
-            session,
-            inbox: Inbox::default(),
-            waits: false,
-            ended: false,
-        };
-        if self.peers.insert(number, peer).is_some() {
-            return Err("that connection is still there");
-        }
-        self.last = self.last.max(number);
+    /// An outgoing connection is established.
+    pub fn on_connected(&mut self, number: u32) -> MachineResult {
+        self.connection(number)?;
+        InputDriver::on_connected(&mut self.host(number));
+        self.take_turns();
         Ok(())
     }
 
-    /// A dial succeeded.
-    pub fn reached(&mut self, number: u32) -> Known {
-        let next = self.hear(number, Input::Connected)?;
-        self.apply();
-        self.close(number, next)
-    }
-
-    /// Bytes arrive; the answers to all that is whole leave together.
-    pub fn arrive(&mut self, number: u32, bytes: &[u8]) -> Known {
-        let peer = self.peers.get_mut(&number).ok_or(UNKNOWN)?;
-        let mut inbox = mem::take(&mut peer.inbox);
-        let mut unread = inbox.open(bytes);
-        let mut waits = peer.waits;
-        let mut close = None;
-        while close.is_none() && !waits {
-            let heard = match unread.next(MAX_LINE) {
-                None => break,
-                Some(Piece::Line(line)) => Input::Line(line),
-                Some(Piece::Body(bytes)) => Input::Body(bytes),
-                Some(Piece::TooLong) => Input::FramingError(FramingError::LineTooLong),
-            };
-            match self.hear(number, heard)? {
-                ReadNext::Line => {}
-                ReadNext::Body(length) => unread.expect_body(length),
-                ReadNext::Wait => waits = true,
-                end @ ReadNext::Close(_) => close = Some(end),
-            }
-        }
-        inbox.keep(unread);
-        let peer = self.peers.get_mut(&number).ok_or(UNKNOWN)?;
-        let cut = !inbox.is_empty();
-        peer.inbox = inbox;
-        peer.waits = waits;
-        let ended = peer.ended && !waits;
-        self.apply();
-        match close {
-            Some(close) => self.close(number, close),
-            None if ended && cut => self.broken(number, FramingError::UnexpectedEof),
-            None if ended => self.over(number, &CloseReason::EndOfInput),
-            None => Ok(()),
-        }
+    /// Bytes arrive.
+    pub fn receive(&mut self, number: u32, bytes: &[u8]) -> MachineResult {
+        self.connection(number)?.unread.extend_from_slice(bytes);
+        self.run_queue.push_back(number);
+        self.take_turns();
+        Ok(())
     }
 
     /// The input ends.
-    pub fn end(&mut self, number: u32) -> Known {
-        self.peers.get_mut(&number).ok_or(UNKNOWN)?.ended = true;
-        self.arrive(number, b"")
-    }
-
-    /// The input cannot be read on.
-    pub fn broken(&mut self, number: u32, fault: FramingError) -> Known {
-        let next = self.hear(number, Input::FramingError(fault))?;
-        self.apply();
-        self.close(number, next)
-    }
-
-    /// The connection is over.
-    pub fn over(&mut self, number: u32, end: &CloseReason) -> Known {
-        let peer = self.peers.remove(&number).ok_or(UNKNOWN)?;
-        let how = format!("{} ({})", end.name(), peer.session);
-        self.witness.see(Event::Over { number, how });
-        self.call(|role, context| role.on_close(context, peer.session, end));
+    pub fn end_input(&mut self, number: u32) -> MachineResult {
+        self.connection(number)?.is_at_eof = true;
+        self.run_queue.push_back(number);
+        self.take_turns();
         Ok(())
     }
 
-    fn close(&mut self, number: u32, next: ReadNext) -> Known {
-        match next {
-            ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait => Ok(()),
-            ReadNext::Close(end) => self.over(number, &end),
+    /// The input cannot be split into lines any further.
+    pub fn on_framing_error(&mut self, number: u32, error: FramingError) -> MachineResult {
+        self.connection(number)?;
+        InputDriver::on_framing_error(&mut self.host(number), error);
+        self.take_turns();
+        Ok(())
+    }
+
+    /// The connection is closed.
+    pub fn close(&mut self, number: u32, reason: &CloseReason) -> MachineResult {
+        self.remove(number, reason)?;
+        self.take_turns();
+        Ok(())
+    }
+
+    fn connection(&mut self, number: u32) -> MachineResult<&mut Connection<R::Session>> {
+        self.connections.get_mut(&number).ok_or(NOT_CONNECTED)
+    }
+
+    fn host(&mut self, number: u32) -> DrivenConnection<'_, R, O> {
+        DrivenConnection {
+            machine: self,
+            number,
         }
     }
 
-    fn hear(&mut self, number: u32, heard: Input<'_>) -> Known<ReadNext> {
-        let mut peer = self.peers.remove(&number).ok_or(UNKNOWN)?;
-        let conn = ConnId {
-            slot: number,
-            serial: number,
+    fn add(&mut self, number: u32, address: SocketAddr, session: R::Session) -> MachineResult {
+        let connection = Connection {
+            address,
+            session,
+            driver: InputDriver::default(),
+            unread: Vec::new(),
+            is_at_eof: false,
         };
-        let next = self.turn(|role, context| {
-            role.on_input(context, conn, peer.address, &mut peer.session, heard)
+        if self.connections.insert(number, connection).is_some() {
+            return Err("that connection is still there");
+        }
+        self.last_number = self.last_number.max(number);
+        Ok(())
+    }
+
+    fn remove(&mut self, number: u32, reason: &CloseReason) -> MachineResult {
+        let connection = self.connections.remove(&number).ok_or(NOT_CONNECTED)?;
+        self.observer.observe(Event::Closed {
+            number,
+            reason: reason.name(),
+            session: connection.session.to_string(),
         });
-        self.peers.insert(number, peer);
-        Ok(next)
-    }
-
-    /// The answer that a connection waits for is complete.
-    fn resume(&mut self, number: u32) -> Known {
-        let Some(peer) = self.peers.get_mut(&number) else {
-            return Ok(());
-        };
-        peer.waits = false;
-        let next = self.hear(number, Input::Resumed)?;
-        self.apply();
-        self.close(number, next)?;
-        if self.is_connected(number) {
-            // What has waited in its inbox.
-            self.arrive(number, b"")?;
-        }
+        self.call_role(|role, context| role.on_close(context, connection.session, reason));
         Ok(())
     }
 
-    /// Lets the witness see what the role wants, and does what can be done here.
+    fn call_role(&mut self, act: impl FnOnce(&mut R, &mut Context<'_, R>)) {
+        let mut context = Context {
+            now: self.now,
+            traffic: &self.traffic,
+            out: &mut self.out,
+        };
+        act(&mut self.role, &mut context);
+        self.apply();
+    }
+
+    /// Gives the queued connections their turns, until none has more to do.
+    fn take_turns(&mut self) {
+        while let Some(number) = self.run_queue.pop_front() {
+            let Some(connection) = self.connections.get_mut(&number) else {
+                continue;
+            };
+            let mut arrived = Vec::new();
+            if connection.driver.state() == ReadState::NeedsInput {
+                arrived = mem::take(&mut connection.unread);
+                if arrived.is_empty() && connection.is_at_eof {
+                    connection.driver.end_input();
+                }
+            }
+            InputDriver::run(&mut self.host(number), &arrived);
+            if let Some(connection) = self.connections.get(&number) {
+                let has_more = match connection.driver.state() {
+                    ReadState::NeedsInput => connection.is_at_eof || !connection.unread.is_empty(),
+                    ReadState::Backlogged | ReadState::AtEof => true,
+                    ReadState::AwaitingRole | ReadState::Resumable => false,
+                };
+                if has_more {
+                    self.run_queue.push_back(number);
+                }
+            }
+        }
+    }
+
+    /// Reports the requested actions, and carries out those that are possible here.
     fn apply(&mut self) {
-        let (text, steps) = self.out.take();
+        let (text, actions) = self.out.take();
         let mut start = 0;
-        // These may have more to say, and it comes behind all this.
-        let (mut resumed, mut closed, mut stops) = (Vec::new(), Vec::new(), false);
-        for step in steps {
-            let event = match step {
-                // What is sent tells by itself whether it was asked for.
+        // These may request more actions, which come after all of these.
+        let (mut closed, mut stops) = (Vec::new(), false);
+        for action in actions {
+            let event = match action {
                 Action::Text { to, end, .. } => Event::Sent {
                     to: to.slot,
                     bytes: text[mem::replace(&mut start, end)..end].to_vec(),
@@ -281,13 +278,13 @@ impl<R: Role, W: Observer<R::File>> Machine<R, W> {
                     offset,
                     length,
                 },
-                Action::AllowIdle { conn } => Event::Kept { number: conn.slot },
-                Action::ExpectReply { conn } => Event::Owes { number: conn.slot },
+                Action::AllowIdle { conn } => Event::IdleAllowed { number: conn.slot },
+                Action::ExpectReply { conn } => Event::ReplyExpected { number: conn.slot },
                 Action::Dial { address, session } => {
-                    let number = self.fresh();
+                    let number = self.next_number();
                     let shown = session.to_string();
                     self.add(number, address, session).expect("a new number");
-                    Event::Dialled {
+                    Event::Connecting {
                         number,
                         address,
                         session: shown,
@@ -295,28 +292,86 @@ impl<R: Role, W: Observer<R::File>> Machine<R, W> {
                 }
                 Action::ShutDown => {
                     stops = true;
-                    Event::Stops
+                    Event::ShutDown
                 }
-                Action::StopLoop => Event::Finished,
+                Action::StopLoop => Event::LoopStopped,
                 Action::Resume { conn } => {
-                    resumed.push(conn.slot);
+                    if let Some(connection) = self.connections.get_mut(&conn.slot) {
+                        connection.driver.resume();
+                        self.run_queue.push_back(conn.slot);
+                    }
                     continue;
                 }
-                Action::Close { conn, end } => {
-                    closed.push((conn.slot, end));
+                Action::Close { conn, reason } => {
+                    closed.push((conn.slot, reason));
                     continue;
                 }
             };
-            self.witness.see(event);
+            self.observer.observe(event);
         }
-        for (number, end) in closed {
-            self.over(number, &end).expect("it is connected");
-        }
-        for number in resumed {
-            self.resume(number).expect("it is connected");
+        for (number, reason) in closed {
+            self.remove(number, &reason).expect("it is connected");
         }
         if stops {
-            self.call(R::drain);
+            self.call_role(R::drain);
         }
+    }
+}
+
+/// A connection as its driver sees it.
+struct DrivenConnection<'a, R: Role, O: Observer<R::File>> {
+    machine: &'a mut Machine<R, O>,
+    number: u32,
+}
+
+impl<R: Role, O: Observer<R::File>> DriverHost for DrivenConnection<'_, R, O> {
+    fn limits(&self) -> TurnLimits {
+        TurnLimits {
+            max_line: MAX_LINE,
+            max_queue: MAX_QUEUE,
+            is_draining: false,
+        }
+    }
+
+    fn driver(&mut self) -> Option<&mut InputDriver> {
+        let connection = self.machine.connections.get_mut(&self.number);
+        connection.map(|connection| &mut connection.driver)
+    }
+
+    fn on_input(&mut self, input: Input<'_>) -> ReadNext {
+        let machine = &mut *self.machine;
+        let connection = machine.connections.get_mut(&self.number);
+        let connection = connection.expect("a connection with a driver");
+        let conn = ConnId {
+            slot: self.number,
+            serial: self.number,
+        };
+        let mut context = Context {
+            now: machine.now,
+            traffic: &machine.traffic,
+            out: &mut machine.out,
+        };
+        let (address, session) = (connection.address, &mut connection.session);
+        machine
+            .role
+            .on_input(&mut context, conn, address, session, input)
+    }
+
+    fn unapplied_bytes(&self) -> u64 {
+        self.machine.out.queued()
+    }
+
+    fn apply(&mut self) {
+        self.machine.apply();
+    }
+
+    fn queued_bytes(&self) -> u64 {
+        // The peer reads everything at once.
+        0
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        // An action may have closed it already.
+        let _ = self.machine.remove(self.number, &reason);
     }
 }

@@ -9,15 +9,15 @@
 
 mod announcer;
 mod client;
-mod exchange;
 mod keyboard;
 mod machine;
 mod memory;
 mod node;
-mod notes;
+mod recording_user;
 mod relay;
 mod simulation;
 mod stage;
+mod udp_requests;
 mod warnings;
 
 use std::path::{Path, PathBuf};

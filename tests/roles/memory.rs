@@ -177,7 +177,7 @@ impl Share for Memory {
         files.entries.values().map(Entry::size).sum()
     }
 
-    /// Every path leads to a file, with the path as its content.
+    /// There is a file at every path. Its content is the path.
     fn add(&mut self, path: &str) -> Result<AddSummary, AddError> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let name = FileName::parse(name).map_err(|why| AddError(why.to_string()))?;

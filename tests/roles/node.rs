@@ -28,7 +28,7 @@ use peerline::role::Role;
 
 use crate::keyboard::Keyboard;
 use crate::memory::{Entry, Files, Memory};
-use crate::notes::Notes;
+use crate::recording_user::RecordingUser;
 use crate::stage::{Outcome, Stage, brief};
 
 #[derive(Default)]
@@ -102,8 +102,8 @@ impl Play {
         let listener = MessageListener::new(relay.clone(), advertise, port, seed);
         let registrar = Registrar::new(relay.clone(), advertise, port, seed, now);
         let (sender, events) = channel();
-        let mut notes = Notes::new(sender.clone());
-        notes.several = true;
+        let mut user = RecordingUser::new(sender.clone());
+        user.names_jobs = true;
         let mut node = Node::new(share, registrar, 10, now, move |event| {
             // At the end of the script the receiver is dropped first.
             let _ = sender.send(format!("event: {event}"));
@@ -112,7 +112,7 @@ impl Play {
             node = node.with_message_listener(listener);
         }
         if downloads > 0 {
-            node = node.with_console(Console::new(notes, true, relay, 100, downloads));
+            node = node.with_console(Console::new(user, true, relay, 100, downloads));
         }
         self.stage = Some(Stage::new(node, now, events, String::clone));
         args.reject_next()

@@ -375,5 +375,6 @@ fn a_node_that_leaves_without_files_leaves_no_work_behind() {
     let answer = in_a_datagram(&mut relay, now, "REGISTER * 9\nUNREGISTER * 9\n");
     assert!(answer.starts_with("OK 60 192.0.2.7 9 0 "), "{answer}");
     assert!(answer.ends_with("\nOK\n"), "{answer}");
+    assert!(!relay.has_work());
     assert_eq!(relay.next_deadline(), None);
 }

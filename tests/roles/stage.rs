@@ -38,11 +38,11 @@ pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 const TICKS_AT_ONCE: usize = 100;
 
 pub struct Stage<R: Role> {
-    machine: Machine<R, Show<R::File>>,
+    machine: Machine<R, Transcript<R::File>>,
 }
 
 /// Writes down what the role does.
-struct Show<F> {
+struct Transcript<F> {
     show_file: fn(&F) -> String,
     /// What the role tells its user.
     news: Receiver<String>,
@@ -51,21 +51,21 @@ struct Show<F> {
 }
 
 impl<R: Role> Stage<R> {
-    /// Puts a role on the stage. `began` is the time that it was made at.
+    /// Puts a role on the stage. `started` is the time that it was made at.
     pub fn new(
         role: R,
-        began: Instant,
+        started: Instant,
         news: Receiver<String>,
         show_file: fn(&R::File) -> String,
     ) -> Self {
         warnings::keep();
-        let show = Show {
+        let transcript = Transcript {
             show_file,
             news,
             seen: String::new(),
         };
         Self {
-            machine: Machine::new(role, began, show),
+            machine: Machine::new(role, started, transcript),
         }
     }
 
@@ -75,8 +75,8 @@ impl<R: Role> Stage<R> {
 
     /// What was seen since the last time.
     pub fn seen(&mut self) -> String {
-        self.machine.witness.note_told();
-        std::mem::take(&mut self.machine.witness.seen)
+        self.machine.observer.append_user_events();
+        std::mem::take(&mut self.machine.observer.seen)
     }
 
     /// Carries out one of the commands above.
@@ -109,24 +109,24 @@ impl<R: Role> Stage<R> {
             }
             "end" => {
                 let number = number(&mut args)?;
-                self.machine.end(number)?;
+                self.machine.end_input(number)?;
             }
             "late" => self
                 .machine
-                .broken(number(&mut args)?, FramingError::LineTimeout)?,
+                .on_framing_error(number(&mut args)?, FramingError::LineTimeout)?,
             "lose" => self.lose(number(&mut args)?)?,
             "stall" => self
                 .machine
-                .over(number(&mut args)?, &CloseReason::ReadTimeout)?,
-            "reached" => self.machine.reached(number(&mut args)?)?,
+                .close(number(&mut args)?, &CloseReason::ReadTimeout)?,
+            "reached" => self.machine.on_connected(number(&mut args)?)?,
             "unreached" => {
                 let refused = io::ErrorKind::ConnectionRefused.into();
                 self.machine
-                    .over(number(&mut args)?, &CloseReason::ConnectFailed(refused))?;
+                    .close(number(&mut args)?, &CloseReason::ConnectFailed(refused))?;
             }
             "unanswered" => self
                 .machine
-                .over(number(&mut args)?, &CloseReason::ConnectTimeout)?,
+                .close(number(&mut args)?, &CloseReason::ConnectTimeout)?,
             "datagram" => {
                 let socket = args.take_key("socket").map_or(Ok(0), str::parse)?;
                 let address = key(&mut args, "from")?.parse()?;
@@ -147,8 +147,8 @@ impl<R: Role> Stage<R> {
                 self.advance(away);
             }
             "deadline" => match self.away() {
-                Some(away) => writeln!(self.machine.witness.seen, "in {away:?}")?,
-                None => writeln!(self.machine.witness.seen, "none")?,
+                Some(away) => writeln!(self.machine.observer.seen, "in {away:?}")?,
+                None => writeln!(self.machine.observer.seen, "none")?,
             },
             "turn-away" => {
                 let full = match args.next_pos().ok_or("why?")? {
@@ -158,7 +158,7 @@ impl<R: Role> Stage<R> {
                 };
                 let mut text = Vec::new();
                 self.role().on_refuse(full, &mut text);
-                self.machine.witness.show(0, &text);
+                self.machine.observer.show(0, &text);
             }
             "stop" => self.call(R::drain),
             other => return Err(format!("{other} is no command of this stage").into()),
@@ -174,12 +174,12 @@ impl<R: Role> Stage<R> {
     /// Somebody connects.
     pub fn connect(&mut self, number: u32, from: IpAddr) -> Outcome {
         let port = 50_000 + u16::try_from(number)?;
-        Ok(self.machine.connect(number, SocketAddr::new(from, port))?)
+        Ok(self.machine.accept(number, SocketAddr::new(from, port))?)
     }
 
     /// Bytes arrive.
     pub fn arrive(&mut self, number: u32, bytes: &[u8]) -> Outcome {
-        Ok(self.machine.arrive(number, bytes)?)
+        Ok(self.machine.receive(number, bytes)?)
     }
 
     /// A connection breaks.
@@ -187,7 +187,7 @@ impl<R: Role> Stage<R> {
         let reset = io::ErrorKind::ConnectionReset.into();
         Ok(self
             .machine
-            .over(number, &CloseReason::ConnectionLost(reset))?)
+            .close(number, &CloseReason::ConnectionLost(reset))?)
     }
 
     pub fn is_connected(&self, number: u32) -> bool {
@@ -210,16 +210,16 @@ impl<R: Role> Stage<R> {
             ticks = if away.is_zero() { ticks + 1 } else { 1 };
             assert!(ticks <= TICKS_AT_ONCE, "a deadline is never met");
             self.machine.now += away;
-            self.machine.witness.seen.push_str("tick\n");
+            self.machine.observer.seen.push_str("tick\n");
             self.call(R::on_timer);
         }
         self.machine.now = end;
     }
 }
 
-impl<F> Observer<F> for Show<F> {
-    fn see(&mut self, event: Event<F>) {
-        self.note_told();
+impl<F> Observer<F> for Transcript<F> {
+    fn observe(&mut self, event: Event<F>) {
+        self.append_user_events();
         let line = match event {
             Event::Sent { to, bytes } => return self.show(to, &bytes),
             Event::Datagram { to, bytes } => {
@@ -235,25 +235,29 @@ impl<F> Observer<F> for Show<F> {
                 let file = (self.show_file)(&file);
                 format!("{to} < {length} bytes of {file} from {offset}")
             }
-            Event::Kept { number } => format!("{number} is kept"),
-            Event::Owes { number } => format!("{number} owes an answer"),
-            Event::Dialled {
+            Event::IdleAllowed { number } => format!("{number} is kept"),
+            Event::ReplyExpected { number } => format!("{number} owes an answer"),
+            Event::Connecting {
                 number,
                 address,
                 session,
             } => format!("{number} dials {address} ({session})"),
-            Event::Over { number, how } => format!("{number} is over: {how}"),
-            Event::Stops => "stops".to_owned(),
-            Event::Finished => "finished".to_owned(),
+            Event::Closed {
+                number,
+                reason,
+                session,
+            } => format!("{number} is over: {reason} ({session})"),
+            Event::ShutDown => "stops".to_owned(),
+            Event::LoopStopped => "finished".to_owned(),
         };
         self.seen.push_str(&line);
         self.seen.push('\n');
     }
 }
 
-impl<F> Show<F> {
+impl<F> Transcript<F> {
     /// What the role has told its user comes before what it wants next.
-    fn note_told(&mut self) {
+    fn append_user_events(&mut self) {
         // Writing to a String cannot fail.
         for warning in warnings::take() {
             let _ = writeln!(self.seen, "warning: {warning}");

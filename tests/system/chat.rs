@@ -50,7 +50,7 @@ fn send_wait_prints_replies() {
     assert_eq!(output.text(), format!("{to} Yes, Grüße!\n"));
     let stderr = &output.stderr;
     assert!(
-        stderr.contains("you are reached at 127.0.0.1 port "),
+        stderr.contains("receiving messages at 127.0.0.1 port "),
         "{stderr}"
     );
     assert!(stderr.ends_with("sent\n"), "{stderr}");
@@ -82,7 +82,7 @@ fn send_wait_without_a_reply_fails() {
     let args = with_address(&["send"], &to, &["hello", "--wait", "0.1"]);
     let output = client(&relay, &args).expect_code(1);
     assert!(
-        output.stderr.contains("no answer in 0.1 s"),
+        output.stderr.contains("no answer within 0.1 s"),
         "{}",
         output.stderr
     );
@@ -152,7 +152,7 @@ fn chat_without_an_address_replies_to_the_last_sender() {
             .expect("it says where it is reached");
         let address = first
             .trim_end()
-            .split_once("reached at ")
+            .split_once("messages at ")
             .expect("an address")
             .1;
         (running, stdin, stdout, address.replace(" port ", " "))
@@ -181,7 +181,7 @@ fn chat_without_an_address_replies_to_the_last_sender() {
 fn chat_at_a_terminal() {
     let relay = relay(&["--message-rate", "1"]);
     let mut terminal = Terminal::start(client_command(relay.address(), &["chat"]));
-    let shown = terminal.expect("you are reached at 127.0.0.1 port ");
+    let shown = terminal.expect("receiving messages at 127.0.0.1 port ");
     assert!(!shown.contains("> "), "it asks when it listens: {shown}");
     let port = terminal.expect("\r\n");
     terminal.at("reply> ", "anybody?");
@@ -215,7 +215,7 @@ fn messages_are_shown_above_the_edited_line() {
     let (mut nc, to) = listener(&relay);
     let client = with_address(&["chat"], &to, &[]);
     let mut terminal = Terminal::start(client_command(relay.address(), &client));
-    terminal.expect("you are reached at 127.0.0.1 port ");
+    terminal.expect("receiving messages at 127.0.0.1 port ");
     let port = terminal.expect("\r\n");
     let prompt = format!("{to}> ");
     terminal.expect(&prompt);
@@ -275,7 +275,7 @@ fn the_prompt_returns_when_the_relay_ends_a_chat() {
     terminal.keys("half a");
     terminal.expect("half a");
     relay.stop();
-    terminal.expect("no messages arrive from the relay: ");
+    terminal.expect("cannot receive messages: ");
     // Lines that were meant for the chat are not executed as commands.
     terminal.at("::1 7> half a", " line");
     terminal.expect("not sent: the conversation is over");
@@ -303,7 +303,7 @@ fn text_from_a_hostile_relay_is_escaped() {
     shown += &terminal.expect("127.0.0.1 7 bye");
     let (rest, code) = terminal.wait();
     assert!(
-        rest.contains("not sent by the relay: replaced by a newer listener"),
+        rest.contains("not sent: replaced by a newer listener"),
         "{rest}"
     );
     assert_eq!(code, 1);

@@ -44,7 +44,7 @@ fn quiet_prints_only_errors() {
     let output = client(&relay, &["-q", "get", "hello.txt"]).expect_code(0);
     assert_eq!((&output.stdout[..], &output.stderr[..]), (HELLO, ""));
     let output = client(&relay, &["get", "missing", "-q"]).expect_code(1);
-    assert_eq!(output.stderr, "missing: not found, 1 asked\n");
+    assert_eq!(output.stderr, "missing: not found, 1 node asked\n");
 }
 
 #[test]
@@ -126,10 +126,10 @@ fn json_failures() {
 #[test]
 fn an_unreachable_relay_is_reported_in_one_line() {
     let (_socket, dead) = closed_port();
-    let no_list = "the relay gives no list: connect failed: ";
+    let no_list = "no list from the relay: connect failed: ";
     let of_x = format!("x: {no_list}");
-    let not_sent = "not sent by the relay: connect failed: ";
-    let no_messages = "no messages arrive from the relay: connect failed: ";
+    let not_sent = "not sent: connect failed: ";
+    let no_messages = "cannot receive messages: connect failed: ";
     for (args, message) in [
         (&["get", "x"][..], no_list),
         (&["nodes"], no_list),
@@ -141,7 +141,7 @@ fn an_unreachable_relay_is_reported_in_one_line() {
         let output = run(client_command(dead, args), b"x\n").expect_code(3);
         assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
         assert!(output.stderr.starts_with(message), "{}", output.stderr);
-        let advice = "; is it running, and is the address right?\n";
+        let advice = "; is the relay running, and is its address right?\n";
         assert!(output.stderr.ends_with(advice), "{}", output.stderr);
         assert!(output.stdout.is_empty());
     }
@@ -179,7 +179,7 @@ fn the_relay_host_may_be_a_name() {
     let output = get_at("localhost", &relay).expect_code(0);
     assert_eq!(output.stdout, HELLO);
     let output = get_at("name.invalid", &relay).expect_code(9);
-    let message = "peer-client: name.invalid does not resolve: ";
+    let message = "peer-client: cannot resolve name.invalid: ";
     assert!(output.stderr.starts_with(message), "{}", output.stderr);
     assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
 }

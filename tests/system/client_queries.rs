@@ -49,9 +49,7 @@ fn no_result_has_an_exit_code() {
     assert_eq!(output.text(), "");
     let output = client(&relay, &["send", NOBODY, "9", "hello"]).expect_code(1);
     assert!(
-        output
-            .stderr
-            .starts_with("not sent by the relay: it says 404 "),
+        output.stderr.starts_with("not sent: it says 404 "),
         "{}",
         output.stderr
     );
@@ -205,7 +203,7 @@ fn the_prompt_has_every_query() {
     terminal.at_prompt("ls");
     terminal.expect("1.50 MB  large");
     terminal.expect("3 files");
-    terminal.at_prompt("search WORDS");
+    terminal.at_prompt("search COMMAND_WORDS");
     terminal.expect("2 B  Two Words.txt");
     terminal.expect("1 file\r\n");
     terminal.at_prompt("find hello.txt");
@@ -216,7 +214,7 @@ fn the_prompt_has_every_query() {
     terminal.at_prompt("find nothing");
     terminal.expect("nothing: no node has announced it");
     terminal.at_prompt("ls everything");
-    terminal.expect("ls takes nothing; get ls everything fetches");
+    terminal.expect("ls takes no argument; to fetch a file of that name: get ls everything");
     terminal.at_prompt("help");
     terminal.expect("search TEXT");
     terminal.at_prompt("hello.txt");

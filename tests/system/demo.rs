@@ -202,7 +202,7 @@ fn the_demo_exits_at_once_when_done() {
 fn a_missing_file_is_not_found() {
     let output = demo(&["missing.txt", "hello.txt"]).expect_code(1);
     assert_eq!(output.text(), "Hello, Peerline!\n");
-    let message = "missing.txt: not found, 3 asked";
+    let message = "missing.txt: not found, 3 nodes asked";
     assert!(output.stderr.contains(message), "{}", output.stderr);
     let output = demo(&["../Cargo.toml"]).expect_code(2);
     assert!(
@@ -241,7 +241,7 @@ fn a_missing_files_folder_is_explained() {
     for files in [empty, &missing, &file] {
         let output = demo(&["--files", files, "hello.txt"]).expect_code(8);
         assert!(
-            output.stderr.contains("give --files DIR"),
+            output.stderr.contains("write --files DIR"),
             "{}",
             output.stderr
         );

@@ -72,7 +72,7 @@ fn nodes_are_asked_in_list_order_until_one_has_the_file() {
         "the relay lists 4 nodes".to_owned(),
         format!("  node 4: {}", place(never.address())),
         format!("asking node 1 of 4: {}", place(first.address())),
-        "  not found there".to_owned(),
+        "  not found".to_owned(),
         format!("asking node 2 of 4: {}", place(second.address())),
         "  found: 17 B".to_owned(),
         "  received 17 bytes, 0 remaining".to_owned(),
@@ -88,11 +88,19 @@ fn nodes_are_asked_in_list_order_until_one_has_the_file() {
 fn a_file_on_no_node_is_not_found() {
     let relay = relay(&[]);
     let output = client(&relay, &["get", "hello.txt"]).expect_code(1);
-    assert!(output.stderr.contains("hello.txt: the relay lists no node"));
+    assert!(
+        output
+            .stderr
+            .contains("hello.txt: the relay lists no nodes")
+    );
     let empty = folder(&[]);
     let nodes = [(); 2].map(|()| node(&relay, empty.path(), &[]));
     let output = client(&relay, &["get", "hello.txt"]).expect_code(1);
-    assert!(output.stderr.contains("hello.txt: not found, 2 asked"));
+    assert!(
+        output
+            .stderr
+            .contains("hello.txt: not found, 2 nodes asked")
+    );
     assert!(output.stdout.is_empty());
     assert_eq!(nodes.map(|node| node.stat("gets")), [1, 1]);
     // Only the first nodes are shown, but all are asked.
@@ -114,7 +122,7 @@ fn a_dead_node_is_skipped() {
     let relay = relay(&[]);
     register(&relay, dead);
     let output = get_hello(relay.address()).expect_code(5);
-    let message = "hello.txt: not found, 1 of 1 could not be asked";
+    let message = "hello.txt: not found, 1 of 1 node failed";
     assert!(output.stderr.contains(message), "{}", output.stderr);
     let share = folder(&[("hello.txt", HELLO)]);
     let node = node(&relay, share.path(), &[]);
@@ -265,7 +273,7 @@ fn a_failed_relay_list_is_reported() {
     ];
     for (relay, why) in relays {
         let output = get_hello(relay.address()).expect_code(3);
-        assert!(output.stderr.starts_with("the relay gives no list: "));
+        assert!(output.stderr.starts_with("no list from the relay: "));
         assert!(output.stderr.contains(why), "{}", output.stderr);
         assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
     }

@@ -185,7 +185,7 @@ fn an_unresponsive_relay_does_not_block_completion() {
     let mut terminal = Terminal::start(client_command(relay.address(), &[]));
     terminal.expect("peerline> ");
     terminal.keys("na\tme\r");
-    terminal.expect("name: the relay lists no node");
+    terminal.expect("name: the relay lists no nodes");
     terminal.at_prompt("quit");
     terminal.wait();
 }
@@ -262,7 +262,7 @@ fn history_file_and_no_history() {
     let bad = state.join("no folder/lines");
     let shown = run(&["--history", bad.to_str().expect("a text")]);
     assert_eq!(
-        shown.matches("no history is kept in ").count(),
+        shown.matches("cannot use the history file ").count(),
         1,
         "{shown}"
     );

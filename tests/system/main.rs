@@ -80,3 +80,4 @@ mod transfer;
 mod udp;
 mod udp_programs;
 mod unread_log;
+mod usage;

@@ -106,7 +106,7 @@ fn a_client_and_a_node_console_exchange_messages() {
     let (mut node, to_node) = console(&relay, share.path());
     let (ip, port) = to_node.split_once(' ').expect("two fields");
     let mut chat = Terminal::start(client_command(relay.address(), &["chat", ip, port]));
-    chat.expect("you are reached at 127.0.0.1 port ");
+    chat.expect("receiving messages at 127.0.0.1 port ");
     let to_chat = format!("127.0.0.1 {}", chat.expect("\r\n"));
     chat.at(&format!("{to_node}> "), "Who is there?");
     node.expect(&format!("message from {to_chat}: Who is there?"));

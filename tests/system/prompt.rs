@@ -51,7 +51,7 @@ fn the_prompt_continues_after_errors() {
     let _node = node(&relay, share.path(), &[]);
     let mut terminal = prompt(&relay);
     terminal.at_prompt("missing.txt");
-    terminal.expect("missing.txt: not found, 1 asked");
+    terminal.expect("missing.txt: not found, 1 node asked");
     terminal.at_prompt("../etc/passwd");
     terminal.expect("a file name must be relative");
     terminal.at_prompt("get");
@@ -115,9 +115,9 @@ fn a_stopped_relay_does_not_end_the_prompt() {
     terminal.expect("peerline> ");
     relay.stop();
     terminal.enter("hello.txt");
-    terminal.expect("the relay gives no list: connect failed: ");
+    terminal.expect("no list from the relay: connect failed: ");
     terminal.at_prompt("nodes");
-    terminal.expect("the relay gives no list: ");
+    terminal.expect("no list from the relay: ");
     terminal.at_prompt("help");
     terminal.expect("get NAME");
     terminal.at_prompt("quit");

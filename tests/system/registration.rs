@@ -123,6 +123,6 @@ fn a_refused_advertised_address_is_reported() {
     let share = folder(&[]);
     let args = ["--advertise", "192.0.2.5"];
     let node = unlisted_node(relay.address(), share.path(), &args);
-    node.log_until("not registered: the relay says 403 you are seen at 127.0.0.1: use ");
+    node.log_until("not registered: the relay says 403 your address is 127.0.0.1; use ");
     assert_eq!(list(&relay), "NODES 0\n");
 }

@@ -61,7 +61,7 @@ fn a_body_is_completed_before_exit() {
 fn a_stalled_reader_is_closed_after_the_drain_time() {
     let (mut nc, mut node, _relay, _share) = client_mid_body(&["--drain", "1"]);
     assert_eq!(node.stop(), Some(10));
-    let log = node.log_until("cut before all was sent: 1");
+    let log = node.log_until("closed before all data was sent: 1");
     assert!(log.contains("aborted at shutdown"), "{log}");
     assert!((nc.rest().len() as u64) < LARGE, "its end can be seen");
 }

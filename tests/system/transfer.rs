@@ -57,7 +57,8 @@ fn every_size_arrives_byte_for_byte() {
         let output = client(&relay, &["get", name]).expect_code(0);
         // assert_eq would print megabytes.
         assert!(output.stdout == *content, "{name}: {}", output.stderr);
-        let message = format!("received {name} bytes, 0 remaining");
+        let plural = if name == "1" { "" } else { "s" };
+        let message = format!("received {name} byte{plural}, 0 remaining");
         assert!(output.stderr.contains(&message), "{}", output.stderr);
     }
     // Several files are printed as one stream.

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::line_server;
 
 /// In seconds.
+const EPOCH: u64 = 1_111_111_111;
 const LEASE: u32 = 86_400;
 
 /// An address, printed as it arrived.
@@ -41,7 +42,7 @@ pub(super) fn run() -> io::Result<()> {
                 };
                 nodes.insert(node, ends);
                 subject = Some(node);
-                writeln!(reply, "OK {LEASE} {} {} 0", node.ip, node.port)
+                writeln!(reply, "OK {LEASE} {} {} 0 {EPOCH}", node.ip, node.port)
             }
             Some(("SHARE", size, rest)) => {
                 let name = rest.split_once(' ').expect("hash and name").1;

@@ -7,7 +7,7 @@ use super::server_under_load::{ServerUnderLoad, fill, run_tcp, udp_contender};
 use super::{REQUESTS, ROUNDS, ScratchFolders};
 use crate::process::Server;
 use crate::report::{Comparison, Unit};
-use crate::request_spec::{ReplyFormat, RequestSpec};
+use crate::request_spec::{EPOCH, ReplyFormat, RequestSpec};
 use crate::rounds::{Series, run_rounds};
 use crate::tcp_load::TcpLoad;
 use crate::udp_load::UdpLoad;
@@ -56,7 +56,7 @@ pub(super) fn register(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> 
         name: "register",
         about: "renewals among a million nodes",
         request: format!("REGISTER {NODE}\n"),
-        reply: format!("OK 86400 {NODE} 0\n"),
+        reply: format!("OK 86400 {NODE} 0 {EPOCH}\n"),
         fill: register_nodes,
         pipelined_at_least: 1.4,
     };
@@ -193,7 +193,7 @@ fn compare_udp(
 
 /// Registers the nodes with numbers below `numbers`.
 fn register_nodes(server: &Server, numbers: u32) -> io::Result<()> {
-    let reply = format!("OK 86400 {NODE} 0\n");
+    let reply = format!("OK 86400 {NODE} 0 {EPOCH}\n");
     fill(
         server,
         RequestSpec::exact(format!("REGISTER {NODE}\n"), reply, numbers),

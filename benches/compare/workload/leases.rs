@@ -13,7 +13,7 @@ use super::server_under_load::fill;
 use crate::own_programs;
 use crate::process::Server;
 use crate::report::{Comparison, Unit};
-use crate::request_spec::RequestSpec;
+use crate::request_spec::{EPOCH, RequestSpec};
 use crate::rounds::{Series, median};
 use crate::tcp_load::{ConnectionGroup, StopWhen, TcpLoad};
 
@@ -39,7 +39,7 @@ pub(super) fn run(_: &ScratchFolders) -> io::Result<Vec<Comparison>> {
     for _ in 0..TIMES {
         let register = RequestSpec::exact(
             format!("REGISTER {NODE}\n"),
-            format!("OK 2 {NODE} 0\n"),
+            format!("OK 2 {NODE} 0 {EPOCH}\n"),
             NODES,
         );
         fill(&relay, register)?;

@@ -7,7 +7,7 @@ use std::io;
 use super::server_under_load::{ServerUnderLoad, fill, run_tcp};
 use super::{REQUESTS, ScratchFolders};
 use crate::report::Comparison;
-use crate::request_spec::RequestSpec;
+use crate::request_spec::{EPOCH, RequestSpec};
 use crate::{other_servers, own_programs};
 
 /// The address of a node.
@@ -55,7 +55,7 @@ fn long(scratch: &ScratchFolders) -> io::Result<Comparison> {
 
 fn ours(nodes: u32) -> io::Result<ServerUnderLoad> {
     let relay = own_programs::relay(&["--lease", "86400"])?;
-    let reply = format!("OK 86400 {NODE} 0\n");
+    let reply = format!("OK 86400 {NODE} 0 {EPOCH}\n");
     fill(
         &relay,
         RequestSpec::exact(format!("REGISTER {NODE}\n"), reply, nodes),

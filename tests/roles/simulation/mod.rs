@@ -303,9 +303,9 @@ impl World {
             .into_iter();
         let mut names = names.map(|name| FileName::parse(name).expect("a name"));
         let task = match kind {
-            0 => Task::Ask(Query::Nodes),
-            1 => Task::Ask(Query::Files("E".into())),
-            2 => Task::Ask(Query::Holders(names.next().expect("it is one"))),
+            0 => Task::Query(Query::Nodes),
+            1 => Task::Query(Query::Files("E".into())),
+            2 => Task::Query(Query::Holders(names.next().expect("it is one"))),
             _ => Task::Get(names.collect(), None),
         };
         self.start_client(task);

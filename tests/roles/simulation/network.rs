@@ -66,25 +66,25 @@ impl<R: Role> Plays for Machine<R, Vec<Event<R::File>>> {
     }
 
     fn accept(&mut self, from: SocketAddr) -> u32 {
-        let number = self.fresh();
-        self.connect(number, from).expect("a new number");
+        let number = self.next_number();
+        Machine::accept(self, number, from).expect("a new number");
         number
     }
 
     fn reached(&mut self, number: u32) {
-        Machine::reached(self, number).expect("it is connected");
+        Machine::on_connected(self, number).expect("it is connected");
     }
 
     fn arrive(&mut self, number: u32, bytes: &[u8]) {
-        Machine::arrive(self, number, bytes).expect("it is connected");
+        Machine::receive(self, number, bytes).expect("it is connected");
     }
 
     fn end(&mut self, number: u32) {
-        Machine::end(self, number).expect("it is connected");
+        Machine::end_input(self, number).expect("it is connected");
     }
 
     fn over(&mut self, number: u32, end: &CloseReason) {
-        Machine::over(self, number, end).expect("it is connected");
+        Machine::close(self, number, end).expect("it is connected");
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -107,14 +107,14 @@ impl<R: Role> Plays for Machine<R, Vec<Event<R::File>>> {
     }
 
     fn wishes(&mut self) -> Vec<Wish> {
-        let events = mem::take(&mut self.witness).into_iter();
+        let events = mem::take(&mut self.observer).into_iter();
         let wishes = events.filter_map(|event| match event {
             Event::Sent { to, bytes } => Some(Wish::Send(to, bytes)),
-            Event::Dialled {
+            Event::Connecting {
                 number, address, ..
             } => Some(Wish::Dial(number, address)),
-            Event::Over { number, .. } => Some(Wish::End(number)),
-            Event::Finished => Some(Wish::Finish),
+            Event::Closed { number, .. } => Some(Wish::End(number)),
+            Event::LoopStopped => Some(Wish::Finish),
             Event::File { .. } => unreachable!("files here are small"),
             _ => None,
         });

@@ -111,7 +111,7 @@ impl User for Reader {
     fn on_event(&mut self, news: UserEvent<'_>) {
         let mut history = self.history.borrow_mut();
         match news {
-            UserEvent::RelayQuery { name, node, .. } => {
+            UserEvent::TryingNode { name, node, .. } => {
                 self.asked = Some((node, name.to_string(), history.now()));
             }
             UserEvent::NotFound(node) => {
@@ -121,7 +121,7 @@ impl User for Reader {
                 assert!(!has_had, "{node} has {name} and said NOTFOUND");
             }
             UserEvent::Missing { .. }
-            | UserEvent::WhichContent { .. }
+            | UserEvent::SeveralContents { .. }
             | UserEvent::NoNodes { .. }
             | UserEvent::RelayFailed(..) => {
                 history.refused += 1;

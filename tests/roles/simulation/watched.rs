@@ -69,7 +69,7 @@ impl Watched {
     }
 
     fn connect(&mut self, number: u32, from: SocketAddr) {
-        self.relay.connect(number, from).expect("a new number");
+        self.relay.accept(number, from).expect("a new number");
         let conversation = Conversation {
             asker: PromptHandle::new(from.ip()),
             begun: Vec::new(),
@@ -177,7 +177,7 @@ impl Plays for Watched {
     }
 
     fn accept(&mut self, from: SocketAddr) -> u32 {
-        let number = self.relay.fresh();
+        let number = self.relay.next_number();
         self.connect(number, from);
         number
     }

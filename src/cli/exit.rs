@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::jobs::TaskResult;
+
 /// How a program ends. The README lists the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -37,11 +39,19 @@ pub enum Exit {
     Interrupted = 130,
 }
 
-impl Exit {
-    /// The first failure counts.
-    #[must_use]
-    pub fn or(self, later: Self) -> Self {
-        if self == Self::Success { later } else { self }
+impl From<TaskResult> for Exit {
+    fn from(result: TaskResult) -> Self {
+        match result {
+            TaskResult::Success => Self::Success,
+            TaskResult::NotFound => Self::NotFound,
+            TaskResult::Usage => Self::Usage,
+            TaskResult::Relay => Self::Relay,
+            TaskResult::Incomplete => Self::Incomplete,
+            TaskResult::NodesFailed => Self::NodesFailed,
+            TaskResult::StoreError => Self::StoreError,
+            TaskResult::SeveralContents => Self::WhichContent,
+            TaskResult::Interrupted => Self::Interrupted,
+        }
     }
 }
 

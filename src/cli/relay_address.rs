@@ -1,0 +1,161 @@
+//! The relay's address on a command line.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+
+use crate::cli::exit::Exit;
+use crate::cli::{StartupError, values};
+use crate::protocol::Port;
+
+/// The relay's address: `HOST:PORT` as one word, or `HOST PORT` as two.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RelayAddressArgs {
+    /// The relay: HOST:PORT, or HOST and PORT as two words
+    #[arg(value_name = "RELAY", value_parser = relay_host)]
+    pub relay: RelayHost,
+    /// The relay's port, if RELAY does not contain it
+    #[arg(value_name = "PORT", value_parser = values::port)]
+    pub relay_port: Option<Port>,
+}
+
+/// The first word of a relay's address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RelayHost {
+    /// A host name or an IP address, without brackets.
+    pub host: String,
+    /// The port, if the word contains it.
+    pub port: Option<Port>,
+}
+
+impl RelayAddressArgs {
+    /// Looks up the host. Returns all its addresses, at least one.
+    pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, StartupError> {
+        let host = self.relay.host.as_str();
+        let port = match (self.relay.port, self.relay_port) {
+            (Some(port), None) | (None, Some(port)) => port.get(),
+            (Some(first), Some(second)) => {
+                let text = format!("the relay's port is given twice: {first} and {second}");
+                return Err(StartupError::usage(text));
+            }
+            (None, None) => return Err(StartupError::usage(missing_port(host))),
+        };
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let unresolved = |reason: &str| {
+            let reason = reason.trim_start_matches("failed to lookup address information: ");
+            let text = format!("cannot resolve {host}: {reason}; write a known name or an address");
+            StartupError::new(Exit::Host, text)
+        };
+        let addresses: Vec<SocketAddr> = (host, port)
+            .to_socket_addrs()
+            .map_err(|error| unresolved(&error.to_string()))?
+            .collect();
+        if addresses.is_empty() {
+            return Err(unresolved("it has no address"));
+        }
+        Ok(addresses)
+    }
+}
+
+fn missing_port(host: &str) -> String {
+    // The last group of an IPv6 address may be meant as the port.
+    let example = match host.rsplit_once(':') {
+        Some((ip, port)) if ip.parse::<IpAddr>().is_ok() && values::port(port).is_ok() => {
+            format!("[{ip}]:{port}")
+        }
+        Some(_) => format!("[{host}]:8888"),
+        None => format!("{host}:8888"),
+    };
+    format!("the relay's port is missing; write host and port, such as {example}")
+}
+
+fn relay_host(text: &str) -> Result<RelayHost, String> {
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let rest = rest.split('/').next().unwrap_or(rest);
+        return Err(format!("write the address without {scheme}://: {rest}"));
+    }
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((host, "")) => (host, None),
+            Some((host, rest)) if rest.starts_with(':') => (host, Some(&rest[1..])),
+            Some(_) | None => return Err(BRACKETS.into()),
+        },
+        None => match text.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') => (host, Some(port)),
+            // Without brackets, an IPv6 address has no port. A zone may follow it.
+            Some(_) if text.contains('%') || text.parse::<IpAddr>().is_ok() => (text, None),
+            Some(_) => return Err(BRACKETS.into()),
+            None => (text, None),
+        },
+    };
+    if host.is_empty() || host.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("write the host before the port, such as 127.0.0.1:8888".into());
+    }
+    Ok(RelayHost {
+        host: host.into(),
+        port: port.map(values::port).transpose()?,
+    })
+}
+
+const BRACKETS: &str = "write an IPv6 address with a port as [::1]:8888";
+
+/// Whether a word of a command line is `HOST:PORT`.
+pub(super) fn has_port(word: &str) -> bool {
+    relay_host(word).is_ok_and(|relay| relay.port.is_some())
+}
+
+/// Flags by which other programs take the address of a server.
+pub(super) const RELAY_FLAGS: [&str; 9] = [
+    "-p",
+    "--port",
+    "-H",
+    "--host",
+    "--ip",
+    "--addr",
+    "--address",
+    "--relay",
+    "--server",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_port_are_one_word_or_two() {
+        let parse = |text| {
+            let RelayHost { host, port } = relay_host(text).expect("an address");
+            (host, port.map_or(0, Port::get))
+        };
+        for (text, host, port) in [
+            ("127.0.0.1", "127.0.0.1", 0),
+            ("127.0.0.1:8888", "127.0.0.1", 8888),
+            ("relay.example:1", "relay.example", 1),
+            ("localhost", "localhost", 0),
+            ("::1", "::1", 0),
+            ("[::1]", "::1", 0),
+            ("[::1]:65535", "::1", 65535),
+            ("fe80::1%lo", "fe80::1%lo", 0),
+            ("[fe80::1%lo]:9", "fe80::1%lo", 9),
+        ] {
+            assert_eq!(parse(text), (host.to_owned(), port), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_missing_port_is_asked_for_by_an_example() {
+        let example = |host| {
+            missing_port(host)
+                .rsplit_once(' ')
+                .map(|(_, word)| word.to_owned())
+        };
+        for (host, word) in [
+            ("localhost", "localhost:8888"),
+            ("::1", "[::1]:8888"),
+            ("::1:7777", "[::1]:7777"),
+            ("2001:db8::2", "[2001:db8::2]:8888"),
+        ] {
+            assert_eq!(example(host).as_deref(), Some(word), "{host}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The sockets of the programs: where they listen, and from where they send.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use crate::cli::StartupError;
+use crate::cli::exit::Exit;
+use crate::protocol::canonical;
+use crate::reactor::{DatagramSocket, ListeningSocket};
+use crate::role::UdpPeer;
+
+/// Listens on all these addresses with one port. Port 0 means a port that the system
+/// chooses.
+pub(super) fn bind_tcp(
+    ips: &[IpAddr],
+    port: u16,
+) -> Result<(Vec<ListeningSocket>, Vec<SocketAddr>), StartupError> {
+    let mut listeners = Vec::new();
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    // Without an IPv4 address beside it, :: accepts IPv4 as well.
+    let v6_only = ips.iter().any(IpAddr::is_ipv4);
+    for ip in ips {
+        let port = addresses.first().map_or(port, SocketAddr::port);
+        let requested = SocketAddr::new(*ip, port);
+        let bound = ListeningSocket::bind(requested, v6_only).and_then(|listener| {
+            let address = listener.address()?;
+            Ok((listener, address))
+        });
+        let (listener, address) = bound.map_err(|error| bind_error(requested, "", &error))?;
+        listeners.push(listener);
+        addresses.push(address);
+    }
+    Ok((listeners, addresses))
+}
+
+/// Binds one UDP socket per address, so that each reply leaves from the address to
+/// which the request was sent.
+pub(super) fn bind_udp(addresses: &[SocketAddr]) -> Result<Vec<DatagramSocket>, StartupError> {
+    let v6_only = addresses.iter().any(SocketAddr::is_ipv4);
+    let bound = addresses.iter().map(|address| {
+        DatagramSocket::bind(*address, v6_only)
+            .map_err(|error| bind_error(*address, " over UDP (--no-udp disables it)", &error))
+    });
+    bound.collect()
+}
+
+/// Opens one UDP socket per address of the relay. Without any, requests use TCP.
+pub(super) fn udp_routes(
+    relay: &[SocketAddr],
+    sources: &[IpAddr],
+) -> (Vec<DatagramSocket>, Vec<UdpPeer>) {
+    let (mut sockets, mut routes) = (Vec::new(), Vec::new());
+    for address in relay {
+        match DatagramSocket::connect(*address, sources) {
+            Ok(socket) => {
+                routes.push(UdpPeer {
+                    socket: sockets.len() as u32,
+                    address: *address,
+                });
+                sockets.push(socket);
+            }
+            Err(error) => log::warn!("cannot send UDP to {address}: {error}"),
+        }
+    }
+    (sockets, routes)
+}
+
+/// The addresses on which a node listens: the one of `--listen`, else the local
+/// addresses from which the relay is reached. So the node of a relay on loopback
+/// cannot be reached from other machines.
+pub(super) fn node_addresses(
+    listen: Option<IpAddr>,
+    relay: &[SocketAddr],
+) -> Result<Vec<IpAddr>, StartupError> {
+    let is_remote = relay
+        .iter()
+        .all(|relay| !canonical(relay.ip()).is_loopback());
+    if let Some(ip) = listen {
+        if canonical(ip).is_loopback() && is_remote {
+            return Err(StartupError::usage(format_args!(
+                "--listen {ip} accepts connections from this machine only, but the relay is on \
+                 another one; omit --listen, or write an address of the network"
+            )));
+        }
+        return Ok(vec![ip]);
+    }
+    let mut sources = Vec::new();
+    for source in relay.iter().filter_map(|relay| source_address(*relay)) {
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    if sources.is_empty() {
+        return Err(StartupError::new(
+            Exit::Listen,
+            "no route to the relay; choose an address with --listen",
+        ));
+    }
+    Ok(sources)
+}
+
+/// Connecting a UDP socket sends nothing, but makes the system choose the address.
+fn source_address(relay: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = match relay {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(relay).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+fn bind_error(address: SocketAddr, over: &str, error: &io::Error) -> StartupError {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "another program uses it; choose another port, or 0",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have the address",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose another",
+        _ => "choose another address or port",
+    };
+    StartupError::new(
+        Exit::Listen,
+        format!("cannot listen on {address}{over}: {error}; {advice}"),
+    )
+}

@@ -1,0 +1,97 @@
+//! Parses the values of a command line. The error of each parser is the second half
+//! of a sentence for the user: it says what to write instead.
+
+use std::net::{IpAddr, SocketAddr};
+
+use log::LevelFilter;
+
+use crate::protocol::{ClaimedIp, ContentHash, FileName, NodeAddress, Port, Text};
+use crate::relay::Network;
+
+/// Digits of a content hash.
+const HASH_DIGITS: usize = 64;
+
+/// A port to connect to.
+pub(super) fn port(text: &str) -> Result<Port, &'static str> {
+    let error = "a port is a whole number from 1 to 65535";
+    listen_port(text).ok().and_then(Port::new).ok_or(error)
+}
+
+/// A port to listen on.
+pub(super) fn listen_port(text: &str) -> Result<u16, &'static str> {
+    let error = "a port is a whole number from 0 to 65535";
+    text.parse().map_err(|_| error)
+}
+
+pub(super) fn ip(text: &str) -> Result<IpAddr, String> {
+    if let Ok(ip) = text.trim_matches(['[', ']']).parse() {
+        return Ok(ip);
+    }
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Err(format!(
+            "write the address without a port: {}",
+            address.ip()
+        ));
+    }
+    Err(match text {
+        "localhost" => "write the address instead of the name: 127.0.0.1".into(),
+        "*" => "write 0.0.0.0 for all IPv4 addresses, :: for all addresses".into(),
+        _ => "write an IPv4 or IPv6 address, such as 192.0.2.1 or ::1".into(),
+    })
+}
+
+/// The address of somebody who receives messages. The port is the next word.
+pub(super) fn receiver_ip(text: &str) -> Result<IpAddr, String> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        let (ip, port) = (address.ip(), address.port());
+        return Err(format!("write address and port as two words: {ip} {port}"));
+    }
+    ip(text)
+}
+
+/// An address under which a node asks to be listed.
+pub(super) fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {
+    if text == "*" {
+        return Ok(ClaimedIp::Seen);
+    }
+    // Only the address is checked, so any port will do.
+    let address = NodeAddress::new(ip(text)?, Port::MIN).map_err(|error| error.to_string())?;
+    Ok(ClaimedIp::Is(address.ip()))
+}
+
+pub(super) fn network(text: &str) -> Result<Network, String> {
+    text.parse()
+}
+
+pub(super) fn content_hash(text: &str) -> Result<ContentHash, String> {
+    text.parse().map_err(|_| {
+        let digits = text.chars().count();
+        match text.chars().find(|c| !c.is_ascii_hexdigit()) {
+            Some(c) => format!("a hash has {HASH_DIGITS} hex digits, and {c:?} is no hex digit"),
+            None => format!("a hash has {HASH_DIGITS} hex digits, not {digits}"),
+        }
+    })
+}
+
+pub(super) fn message_text(text: &str) -> Result<Text<'static>, String> {
+    let text = Text::parse(text).map_err(|error| error.to_string())?;
+    Ok(text.into_owned())
+}
+
+pub(super) fn file_name(text: &str) -> Result<FileName<'static>, String> {
+    let name = FileName::parse(text).map_err(|error| error.to_string())?;
+    Ok(name.into_owned())
+}
+
+pub(super) fn log_level(text: &str) -> Result<LevelFilter, String> {
+    text.parse().map_err(|_| {
+        let near = match text.to_ascii_lowercase().as_str() {
+            "warning" => "; write warn",
+            "err" | "fatal" | "critical" => "; write error",
+            "verbose" | "all" => "; write debug",
+            "none" | "quiet" | "silent" => "; write off",
+            _ => "",
+        };
+        format!("the levels are off, error, warn, info and debug{near}")
+    })
+}

@@ -1,0 +1,78 @@
+//! The job that shows the user the relay's answer to a query.
+
+use crate::jobs::job::{JobContext, JobResult, JobStep};
+use crate::jobs::query::Query;
+use crate::jobs::relay_query::RelayAnswer;
+use crate::jobs::task_result::TaskResult;
+use crate::jobs::user::{Failure, Listing, StoreError, UserEvent};
+use crate::protocol::{Code, FileItem};
+
+/// Shows the files of a list as they come, and everything else at the end.
+#[derive(Default)]
+pub(super) struct Show {
+    shown_files: u64,
+    /// Why a file could not be shown.
+    error: Option<StoreError>,
+}
+
+impl Show {
+    pub(super) fn on_file(&mut self, context: &mut JobContext, file: &FileItem<'_>) -> bool {
+        self.shown_files += 1;
+        self.error = context.user.show(Listing::File(file)).err();
+        self.error.is_none()
+    }
+
+    pub(super) fn on_response(
+        &mut self,
+        context: &mut JobContext,
+        query: &Query,
+        answer: RelayAnswer,
+    ) -> JobStep {
+        let user = &mut context.user;
+        let shown = match (answer, self.error.take()) {
+            (_, Some(error)) => Err(error),
+            (RelayAnswer::Nodes(nodes), _) => user.show(Listing::Nodes(&nodes)),
+            (RelayAnswer::Holders(holders), _) if holders.is_empty() => {
+                user.on_event(UserEvent::RelayFailed(query, &Failure::NoHolder));
+                return TaskResult::NotFound.into();
+            }
+            (RelayAnswer::Holders(holders), _) => user.show(Listing::Holders(&holders)),
+            (RelayAnswer::EndOfFiles, _) => user.show(Listing::EndOfFiles(self.shown_files)),
+            (RelayAnswer::Sent, _) => {
+                user.on_event(UserEvent::MessageSent);
+                Ok(())
+            }
+        };
+        let is_search = matches!(query, Query::Files(text) if !text.is_empty());
+        match shown {
+            Ok(()) if is_search && self.shown_files == 0 => TaskResult::NotFound.into(),
+            Ok(()) => TaskResult::Success.into(),
+            Err(error) if error.is_reader_gone => JobStep::Finish(JobResult::ReaderGone),
+            Err(error) => {
+                user.on_event(UserEvent::NotShown(&error));
+                TaskResult::StoreError.into()
+            }
+        }
+    }
+
+    pub(super) fn on_failure(
+        &mut self,
+        context: &mut JobContext,
+        query: &Query,
+        failure: &Failure<'_>,
+    ) -> JobStep {
+        let user = &mut context.user;
+        if let Query::Files(_) = query {
+            // Files that came are shown before the failure is reported. If they cannot
+            // be shown, the failure still can be reported.
+            let _ = user.show(Listing::Truncated);
+        }
+        user.on_event(UserEvent::RelayFailed(query, failure));
+        match (query, failure) {
+            (Query::Message(..), Failure::Error(Code::NoSuchNode, _)) => {
+                TaskResult::NotFound.into()
+            }
+            _ => TaskResult::Relay.into(),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Outgoing connections.
+
+use std::net::SocketAddr;
+
+use crate::close_reason::CloseReason;
+use crate::reactor::Reactor;
+use crate::reactor::connection::{Origin, Phase};
+use crate::reactor::deadlines::TurnProgress;
+use crate::reactor::transport::Transport;
+use crate::role::Role;
+use crate::session::driver::InputDriver;
+
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
+    /// Starts to connect to `address`.
+    pub(super) fn dial(&mut self, address: SocketAddr, session: R::Session) {
+        let result = T::connect_from(&self.settings.source_addresses, address)
+            .and_then(|transport| self.register(transport));
+        match result {
+            Ok(transport) => {
+                let slot = self.insert(transport, address, Origin::Outbound, Some(session));
+                self.set_deadline(slot, &TurnProgress::default());
+            }
+            Err(error) => self
+                .failed_connects
+                .push((session, CloseReason::ConnectFailed(error))),
+        }
+    }
+
+    /// Checks whether a connection attempt has a result, and reports success to the role.
+    pub(super) fn finish_connect(&mut self, slot: usize) {
+        let conn = &mut self.connections[slot];
+        match conn.transport.is_established() {
+            Err(error) => self.mark_closed(slot, CloseReason::ConnectFailed(error)),
+            Ok(false) => {}
+            Ok(true) => {
+                conn.phase = Phase::Open(InputDriver::default());
+                conn.readiness.writable = true;
+                InputDriver::on_connected(&mut self.host(slot));
+            }
+        }
+    }
+}

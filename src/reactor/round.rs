@@ -1,0 +1,199 @@
+//! The rounds of the loop: wait, record, act, reap.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use mio::net::TcpStream;
+use mio::{Events, Token};
+
+use crate::reactor::connection::Origin;
+use crate::reactor::handle::ReactorCommand;
+use crate::reactor::shutdown::{LoopOutcome, Stopping};
+use crate::reactor::transport::Transport;
+use crate::reactor::{
+    DatagramSocket, EXTERNAL, FIRST_LISTENER, FIRST_SOCKET, LAST_LISTENER, LAST_SOCKET,
+    ListeningSocket, Reactor, SIGNALS, TIMER, WAKER,
+};
+use crate::role::Role;
+
+/// Events fetched by one poll.
+const EVENT_CAPACITY: usize = 1024;
+/// The most deadlines, and the most commands, handled in one round.
+const MAX_PER_ROUND: usize = 1024;
+
+/// Events of a round that do not belong to a socket.
+#[derive(Clone, Copy, Default)]
+struct PendingEvents {
+    signal: bool,
+    external: bool,
+}
+
+impl<R: Role> Reactor<R, TcpStream>
+where
+    R::File: AsFd,
+{
+    /// Runs until the role finishes or the loop is stopped.
+    ///
+    /// # Errors
+    /// The system's poll fails.
+    pub fn run(mut self) -> io::Result<(R, LoopOutcome)> {
+        let mut events = Events::with_capacity(EVENT_CAPACITY);
+        self.now = Instant::now();
+        self.call_role(R::start);
+        self.reap();
+        loop {
+            if let Some(outcome) = self.outcome() {
+                return Ok((self.role, outcome));
+            }
+            let timeout = self.poll_timeout();
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other?,
+            }
+            self.now = Instant::now();
+            let pending = self.record_events(&events);
+            self.act(pending);
+            self.reap();
+        }
+    }
+
+    /// Gives everything that has happened its turn.
+    fn act(&mut self, pending: PendingEvents) {
+        self.accept();
+        self.take_turns();
+        self.read_datagrams();
+        self.fire_deadlines();
+        let is_due = |due| due <= self.now;
+        if self.role.has_work() || self.role.next_deadline().is_some_and(is_due) {
+            self.call_role(R::on_timer);
+        }
+        self.read_commands();
+        if pending.external {
+            self.call_role(R::on_external_event);
+        }
+        if pending.signal {
+            self.read_signals();
+        }
+        if let Stopping::Draining(until, _) = self.stopping
+            && until <= self.now
+        {
+            self.abort_all();
+        }
+    }
+}
+
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
+    /// The timeout of the next poll; `None` waits for an event.
+    fn poll_timeout(&mut self) -> Option<Duration> {
+        let accepting = self.listeners.iter().any(|l| l.may_accept(self.now));
+        // Failures caused by the last reap wait for the next one, so that a long row
+        // of failures does not hold up the loop.
+        let to_reap = !self.closed.is_empty() || !self.failed_connects.is_empty();
+        let arriving = self.sockets.iter().any(DatagramSocket::is_ready);
+        let has_work = !self.run_queue.is_empty() || self.role.has_work();
+        if has_work || accepting || arriving || to_reap {
+            return Some(Duration::ZERO);
+        }
+        let drain = match self.stopping {
+            Stopping::Draining(until, _) => Some(until),
+            Stopping::No | Stopping::Now(_) => None,
+        };
+        let retry = self.listeners.iter().filter_map(|l| l.retry_at).min();
+        let due = [self.timers.next(), self.role.next_deadline(), retry, drain]
+            .into_iter()
+            .flatten()
+            .min()?;
+        self.timer.set(due)
+    }
+
+    /// Records what the events report, and does nothing else.
+    fn record_events(&mut self, events: &Events) -> PendingEvents {
+        let mut pending = PendingEvents::default();
+        for event in events {
+            match event.token() {
+                WAKER => {}
+                SIGNALS => pending.signal = true,
+                EXTERNAL => pending.external = true,
+                TIMER => self.timer.on_fired(),
+                Token(token) if token > LAST_LISTENER => {
+                    if let Some(listener) = self.listeners.get_mut(FIRST_LISTENER - token) {
+                        listener.ready = true;
+                    }
+                }
+                Token(token) if token > LAST_SOCKET => {
+                    if let Some(socket) = self.sockets.get_mut(FIRST_SOCKET - token) {
+                        socket.mark_ready();
+                    }
+                }
+                Token(slot) => {
+                    if let Some(conn) = self.connections.get_mut(slot) {
+                        conn.readiness.record(event);
+                        self.enqueue(slot);
+                    }
+                }
+            }
+        }
+        pending
+    }
+
+    /// Closes the connections whose deadline has passed, a bounded number a round.
+    pub(super) fn fire_deadlines(&mut self) {
+        for _ in 0..MAX_PER_ROUND {
+            let Some(slot) = self.timers.take_due(self.now) else {
+                break;
+            };
+            self.on_deadline(slot);
+        }
+    }
+
+    /// Removes the closed connections, and calls the role for each.
+    pub(super) fn reap(&mut self) {
+        let mut freed = false;
+        while let Some(slot) = self.closed.pop() {
+            let Some(conn) = self.connections.try_remove(slot) else {
+                continue;
+            };
+            freed = true;
+            self.timers.clear(slot);
+            if conn.origin == Origin::Inbound {
+                if conn.session.is_some() {
+                    self.limiter.leave(conn.peer.ip);
+                } else {
+                    self.open_refusals -= 1;
+                }
+                self.traffic.open = self.limiter.open() as u64;
+            }
+            // The descriptor must be free before the role opens another one.
+            let (session, reason) = conn.into_session(self.age());
+            if let Some(session) = session {
+                self.call_role(|role, context| role.on_close(context, session, &reason));
+            }
+        }
+        for (session, reason) in std::mem::take(&mut self.failed_connects) {
+            self.call_role(|role, context| role.on_close(context, session, &reason));
+        }
+        if freed {
+            self.listeners
+                .iter_mut()
+                .for_each(ListeningSocket::retry_now);
+        }
+    }
+
+    fn read_commands(&mut self) {
+        for _ in 0..MAX_PER_ROUND {
+            match self.commands.try_recv() {
+                Ok(ReactorCommand::Message(message)) => {
+                    self.call_role(|role, context| role.on_message(context, message));
+                }
+                Ok(ReactorCommand::Stop) => self.stop(),
+                Err(_) => return,
+            }
+        }
+        // More commands may wait, and the event of the waker is already consumed.
+        if let Err(error) = self.handle.wake() {
+            warn!("cannot wake the loop: {error}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The byte stream below a connection.
+
+use std::io::{self, Read};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sockopt};
+
+/// How long a connection is silent before the kernel probes it, and between probes.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Unanswered probes after which the connection is lost.
+const PROBES: u32 = 3;
+
+/// A non-blocking byte stream that can also send parts of a file `F`.
+///
+/// The loop uses TCP; its tests use a script. TLS would be a third implementation: one
+/// that encrypts files instead of leaving them to the kernel, and that reports which
+/// readiness a blocked operation waits for, since reading may need to write first.
+pub trait Transport<F>: Sized {
+    /// Starts to connect to `address`, from the address of the same family in `sources`
+    /// if there is one.
+    ///
+    /// # Errors
+    /// The system refuses at once.
+    fn connect_from(sources: &[IpAddr], address: SocketAddr) -> io::Result<Self>;
+
+    /// Registers the stream for edge-triggered events.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
+
+    /// Whether an outgoing connection is established.
+    ///
+    /// # Errors
+    /// It failed.
+    fn is_established(&mut self) -> io::Result<bool>;
+
+    /// Reads once; 0 bytes are the end of input.
+    ///
+    /// # Errors
+    /// `WouldBlock`, `Interrupted`, or the connection is lost.
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Sends once; with `more` the kernel holds back a partial packet for the bytes that
+    /// follow. Returns the number of bytes that it accepted.
+    ///
+    /// # Errors
+    /// `WouldBlock`, `Interrupted`, or the connection is lost.
+    fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize>;
+
+    /// Sends at most `length` bytes of a file from `offset` on, and advances `offset`;
+    /// 0 bytes are the end of the file.
+    ///
+    /// # Errors
+    /// `WouldBlock`, `Interrupted`, the connection is lost, or the file is unreadable.
+    fn send_file(&mut self, file: &F, offset: &mut u64, length: usize) -> io::Result<usize>;
+
+    /// Ends our side of the stream.
+    fn shut_down_write(&mut self);
+
+    /// Makes the kernel detect a vanished peer within two minutes (tcp(7)).
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn set_keepalive(&mut self) -> io::Result<()>;
+}
+
+impl<F: AsFd> Transport<F> for TcpStream {
+    fn connect_from(sources: &[IpAddr], address: SocketAddr) -> io::Result<Self> {
+        let mut sources = sources.iter().copied();
+        let Some(source) = sources.find(|source| source.is_ipv4() == address.is_ipv4()) else {
+            return Self::connect(address);
+        };
+        let family = match address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        rustix::net::bind(&socket, &SocketAddr::new(source, 0))?;
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) | Err(Errno::INPROGRESS) => Ok(Self::from_std(socket.into())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(self, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn is_established(&mut self) -> io::Result<bool> {
+        if let Some(error) = self.take_error()? {
+            return Err(error);
+        }
+        match self.peer_addr() {
+            Ok(_) => {
+                set_nodelay(self);
+                Ok(true)
+            }
+            // A spurious event: the result is still to come.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read(buffer)
+    }
+
+    fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        let mut flags = SendFlags::NOSIGNAL;
+        flags.set(SendFlags::MORE, more);
+        Ok(rustix::net::send(&*self, bytes, flags)?)
+    }
+
+    fn send_file(&mut self, file: &F, offset: &mut u64, length: usize) -> io::Result<usize> {
+        Ok(rustix::fs::sendfile(&*self, file, Some(offset), length)?)
+    }
+
+    fn shut_down_write(&mut self) {
+        // An error means that the peer is gone already.
+        let _ = self.shutdown(Shutdown::Write);
+    }
+
+    fn set_keepalive(&mut self) -> io::Result<()> {
+        sockopt::set_socket_keepalive(&*self, true)?;
+        sockopt::set_tcp_keepidle(&*self, KEEPALIVE)?;
+        sockopt::set_tcp_keepintvl(&*self, KEEPALIVE)?;
+        sockopt::set_tcp_keepcnt(&*self, PROBES)?;
+        let timeout = KEEPALIVE * (PROBES + 1);
+        sockopt::set_tcp_user_timeout(&*self, timeout.as_millis() as u32)?;
+        Ok(())
+    }
+}
+
+/// Turns Nagle's algorithm off: answers are complete, and must not wait for an
+/// acknowledgement.
+pub(super) fn set_nodelay(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        log::debug!("TCP_NODELAY: {error}");
+    }
+}

@@ -1,0 +1,263 @@
+//! The actions that a role requests of the loop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::close_reason::CloseReason;
+use crate::role::{ConnId, Role, UdpPeer};
+
+/// The actions that a role requests, in order. Consecutive texts for one connection
+/// lie together in one buffer, so the answers of a turn leave with one write.
+pub struct Output<R: Role> {
+    text: Vec<u8>,
+    actions: Vec<Action<R>>,
+    /// Bytes to send that are not in `text`.
+    external_bytes: u64,
+}
+
+/// One action that a role requests.
+pub enum Action<R: Role> {
+    /// Send the text that starts where the previous one ends.
+    Text {
+        /// The receiver.
+        to: ConnId,
+        /// The offset of its end.
+        end: usize,
+        /// The text answers no request: a peer that lets such text pile up is
+        /// disconnected.
+        unsolicited: bool,
+    },
+    /// Send the text that starts where the previous one ends as a datagram, unless
+    /// it is empty.
+    Datagram {
+        /// The receiver.
+        to: UdpPeer,
+        /// The offset of its end.
+        end: usize,
+    },
+    /// Lift the idle timeout of a connection that waits for messages of others: TCP
+    /// keepalive alone decides whether the peer is alive.
+    AllowIdle {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Demand the reply to a request in time on a connection without idle timeout,
+    /// until the timeout is lifted again.
+    ExpectReply {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Read on a connection that waits since [`ReadNext::Wait`](super::ReadNext::Wait).
+    Resume {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Close a connection after everything that was sent to it.
+    Close {
+        /// The connection.
+        conn: ConnId,
+        /// The reason.
+        reason: CloseReason,
+    },
+    /// Send bytes that several receivers share.
+    Shared {
+        /// The receiver.
+        to: ConnId,
+        /// The bytes.
+        bytes: Arc<[u8]>,
+    },
+    /// Send `length` bytes of a file from `offset` on.
+    File {
+        /// The receiver.
+        to: ConnId,
+        /// The open file.
+        file: R::File,
+        /// The first byte.
+        offset: u64,
+        /// The number of bytes.
+        length: u64,
+    },
+    /// Connect to an address.
+    Dial {
+        /// The address.
+        address: SocketAddr,
+        /// The state of the new connection.
+        session: R::Session,
+    },
+    /// Stop the program gracefully, as SIGTERM does.
+    ShutDown,
+    /// Stop the loop at once: the role has finished.
+    StopLoop,
+}
+
+impl<R: Role> Default for Output<R> {
+    fn default() -> Self {
+        Self {
+            text: Vec::new(),
+            actions: Vec::new(),
+            external_bytes: 0,
+        }
+    }
+}
+
+impl<R: Role> Output<R> {
+    /// The buffer to which an answer for `to` is appended. Only append.
+    pub fn text(&mut self, to: ConnId) -> &mut Vec<u8> {
+        self.append(to, false)
+    }
+
+    /// The buffer to which text that answers no request of `to` is appended.
+    pub fn unsolicited(&mut self, to: ConnId) -> &mut Vec<u8> {
+        self.append(to, true)
+    }
+
+    fn append(&mut self, to: ConnId, unsolicited: bool) -> &mut Vec<u8> {
+        let continues = match self.actions.last() {
+            Some(Action::Text {
+                to: last,
+                unsolicited: kind,
+                ..
+            }) => (*last, *kind) == (to, unsolicited),
+            _ => false,
+        };
+        if !continues {
+            // Its end is set when the next action begins.
+            let end = 0;
+            self.push(Action::Text {
+                to,
+                end,
+                unsolicited,
+            });
+        }
+        &mut self.text
+    }
+
+    /// The buffer to which a datagram for `to` is appended. Each call begins another
+    /// datagram.
+    pub fn datagram(&mut self, to: UdpPeer) -> &mut Vec<u8> {
+        // Its end is set when the next action begins.
+        self.push(Action::Datagram { to, end: 0 });
+        &mut self.text
+    }
+
+    /// The buffer of the last datagram, to append to it.
+    pub fn datagram_text(&mut self) -> &mut Vec<u8> {
+        &mut self.text
+    }
+
+    /// Lifts the idle timeout of a connection.
+    pub fn allow_idle(&mut self, conn: ConnId) {
+        self.push(Action::AllowIdle { conn });
+    }
+
+    /// Demands the reply to a request in time; see [`Action::ExpectReply`].
+    pub fn expect_reply(&mut self, conn: ConnId) {
+        self.push(Action::ExpectReply { conn });
+    }
+
+    /// Ends a [`ReadNext::Wait`](super::ReadNext::Wait): [`Role::on_input`] gets [`Input::Resumed`](super::Input::Resumed).
+    pub fn resume(&mut self, conn: ConnId) {
+        self.push(Action::Resume { conn });
+    }
+
+    /// Closes a connection after everything that was sent to it. For the connection
+    /// whose input is being handled, return [`ReadNext::Close`](super::ReadNext::Close) instead.
+    pub fn close(&mut self, conn: ConnId, reason: CloseReason) {
+        self.push(Action::Close { conn, reason });
+    }
+
+    /// Sends bytes that several receivers share.
+    pub fn shared(&mut self, to: ConnId, bytes: Arc<[u8]>) {
+        self.external_bytes += bytes.len() as u64;
+        self.push(Action::Shared { to, bytes });
+    }
+
+    /// Sends a part of a file.
+    pub fn file(&mut self, to: ConnId, file: R::File, offset: u64, length: u64) {
+        self.external_bytes += length;
+        self.push(Action::File {
+            to,
+            file,
+            offset,
+            length,
+        });
+    }
+
+    /// Connects; [`Input::Connected`](super::Input::Connected) or [`Role::on_close`] reports the result.
+    pub fn dial(&mut self, address: SocketAddr, session: R::Session) {
+        self.push(Action::Dial { address, session });
+    }
+
+    /// Stops the program gracefully, as SIGTERM does.
+    pub fn shut_down(&mut self) {
+        self.push(Action::ShutDown);
+    }
+
+    /// Stops the loop at once.
+    pub fn stop_loop(&mut self) {
+        self.push(Action::StopLoop);
+    }
+
+    /// Whether no action is requested.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// The number of bytes to send.
+    #[must_use]
+    pub fn queued(&self) -> u64 {
+        self.text.len() as u64 + self.external_bytes
+    }
+
+    /// Takes out the text and the actions. [`Output::recycle`] returns the buffers.
+    pub fn take(&mut self) -> (Vec<u8>, Vec<Action<R>>) {
+        self.end_text();
+        self.external_bytes = 0;
+        (
+            std::mem::take(&mut self.text),
+            std::mem::take(&mut self.actions),
+        )
+    }
+
+    /// Returns the buffers of [`Output::take`] for reuse.
+    pub fn recycle(&mut self, mut text: Vec<u8>, mut actions: Vec<Action<R>>) {
+        if self.is_empty() {
+            text.clear();
+            actions.clear();
+            self.text = text;
+            self.actions = actions;
+        }
+    }
+
+    fn push(&mut self, action: Action<R>) {
+        self.end_text();
+        self.actions.push(action);
+    }
+
+    fn end_text(&mut self) {
+        if let Some(Action::Text { end, .. } | Action::Datagram { end, .. }) =
+            self.actions.last_mut()
+        {
+            *end = self.text.len();
+        }
+    }
+}
+
+impl<R: Role> Action<R> {
+    /// The receiver, if the action sends to a connection.
+    #[must_use]
+    pub fn to(&self) -> Option<ConnId> {
+        match self {
+            Self::Text { to, .. } | Self::Shared { to, .. } | Self::File { to, .. } => Some(*to),
+            Self::Datagram { .. }
+            | Self::AllowIdle { .. }
+            | Self::ExpectReply { .. }
+            | Self::Resume { .. }
+            | Self::Close { .. }
+            | Self::Dial { .. }
+            | Self::ShutDown
+            | Self::StopLoop => None,
+        }
+    }
+}

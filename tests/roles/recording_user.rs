@@ -1,0 +1,171 @@
+//! A user that records every call.
+
+use std::fmt::Display;
+use std::sync::mpsc::Sender;
+
+use peerline::jobs::{JobId, Listing, PromptKind, StoreError, User, UserEvent};
+use peerline::protocol::FileName;
+
+/// Sends a line for each call.
+pub struct RecordingUser {
+    lines: Sender<String>,
+    /// Whether the lines name the job: there are several.
+    pub names_jobs: bool,
+    /// How many bytes of a discarded file count as printed.
+    pub printed: u64,
+    pub failing_call: Option<FailingCall>,
+}
+
+/// The call that fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum FailingCall {
+    Show,
+    Open,
+    Write,
+    Commit,
+    /// Every call that prints: the reader of the output is gone.
+    Reader,
+}
+
+impl RecordingUser {
+    pub fn new(lines: Sender<String>) -> Self {
+        Self {
+            lines,
+            names_jobs: false,
+            printed: 0,
+            failing_call: None,
+        }
+    }
+
+    fn record(&self, line: impl Into<String>) {
+        // The receiver is gone when the script is over.
+        let _ = self.lines.send(line.into());
+    }
+
+    fn record_job(&self, job: JobId, text: impl Display) {
+        self.record(match self.names_jobs {
+            true => format!("{job:?}: {text}"),
+            false => text.to_string(),
+        });
+    }
+
+    fn check(&self, call: FailingCall) -> Result<(), StoreError> {
+        match self.failing_call {
+            Some(failing) if failing == call => Err(StoreError {
+                reason: "the disk is full".into(),
+                is_reader_gone: call == FailingCall::Reader,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl User for RecordingUser {
+    fn on_event(&mut self, event: UserEvent<'_>) {
+        self.record(match event {
+            UserEvent::Nodes(nodes) => format!("{} nodes", nodes.len()),
+            UserEvent::NotShown(error) => format!("not shown: {error}"),
+            UserEvent::RelayFailed(query, failure) => {
+                format!("the relay failed: {failure} ({query:?})")
+            }
+            UserEvent::NoNodes { name, failure } => {
+                format!("no list of nodes for {name}: {failure}")
+            }
+            UserEvent::MessageSent => "sent".to_owned(),
+            UserEvent::Listening(address) => format!("reached at {address}"),
+            UserEvent::NotListening(failure) => format!("not reached: {failure}"),
+            UserEvent::NoRecipient => "nobody has written yet".to_owned(),
+            UserEvent::NoReply(wait) => format!("no answer in {wait:?}"),
+            UserEvent::TryingNode {
+                name,
+                number,
+                of,
+                node,
+            } => format!("asking {node} for {name} ({number} of {of})"),
+            UserEvent::NotFound(node) => format!("{node} does not have it"),
+            UserEvent::NodeFailed(node, failure) => format!("{node} failed: {failure}"),
+            UserEvent::Found { node, size } => format!("{node} has it, {size} bytes"),
+            UserEvent::Progress {
+                job,
+                received,
+                size,
+            } => return self.record_job(job, format_args!("{received} of {size} bytes")),
+            UserEvent::Fetched {
+                name,
+                node,
+                size,
+                took,
+            } => format!("got {name} from {node}, {size} bytes in {took:?}"),
+            UserEvent::Missing {
+                name,
+                nodes,
+                failed,
+            } => format!("nobody has {name}: {nodes} nodes, {failed} of them failed"),
+            UserEvent::SeveralContents {
+                name,
+                offers,
+                is_numbered,
+            } => {
+                let by = if is_numbered { " by its number" } else { "" };
+                let nodes: Vec<usize> = offers.iter().map(|offer| offer.nodes).collect();
+                format!("which content of {name}{by}? nodes that have each: {nodes:?}")
+            }
+            UserEvent::Incomplete { name, shown, size } => {
+                format!("{name} is incomplete: {shown} of {size} bytes were shown")
+            }
+            UserEvent::StoreError { name, error } => format!("{name} is not stored: {error}"),
+            UserEvent::UnexpectedArgument { word, line } => format!("{word} takes nothing: {line}"),
+            UserEvent::InvalidCommand(advice) => format!("that is wrong: {advice}"),
+            UserEvent::Note(text) => format!("note: {text}"),
+            UserEvent::UnavailableCommand(word) => format!("{word} is not for here"),
+            UserEvent::Help(text) => format!("help of {} lines", text.lines().count()),
+        });
+    }
+
+    fn prompt(&mut self, kind: PromptKind) {
+        self.record(match kind {
+            PromptKind::Command => "ready".to_owned(),
+            PromptKind::Choice => "ready for a choice".to_owned(),
+            PromptKind::Message(None) => "ready for words".to_owned(),
+            PromptKind::Message(Some(to)) => format!("ready for words to {to}"),
+        });
+    }
+
+    fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError> {
+        fn joined(lines: &[impl ToString]) -> String {
+            let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+            lines.join(", ")
+        }
+        self.record(match listing {
+            Listing::Nodes(nodes) => format!("nodes: {}", joined(nodes)),
+            Listing::Holders(holders) => format!("holders: {}", joined(holders)),
+            Listing::File(file) => format!("file: {file}"),
+            Listing::Truncated => "the list broke off".to_owned(),
+            Listing::Message(delivery) => format!("message: {delivery}"),
+            Listing::EndOfFiles(count) => format!("{count} files"),
+        });
+        self.check(FailingCall::Show)?;
+        self.check(FailingCall::Reader)
+    }
+
+    fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
+        self.record_job(job, format_args!("open {name}, {size} bytes"));
+        self.check(FailingCall::Open)
+    }
+
+    fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
+        self.record_job(job, format_args!("write {}", bytes.escape_ascii()));
+        self.check(FailingCall::Write)?;
+        self.check(FailingCall::Reader)
+    }
+
+    fn commit(&mut self, job: JobId) -> Result<(), StoreError> {
+        self.record_job(job, "commit");
+        self.check(FailingCall::Commit)
+    }
+
+    fn discard(&mut self, job: JobId) -> u64 {
+        self.record_job(job, "discard");
+        self.printed
+    }
+}
