@@ -140,7 +140,7 @@ fn open_folder(args: &NodeArgs) -> Result<Folder, StartupError> {
     let settings = FolderSettings {
         hidden: args.hidden,
         max_files: args.max_files,
-        max_cached: args.max_kept,
+        max_cached: args.max_cached,
     };
     Folder::open(&args.share, settings).map_err(|error| {
         let path = args.share.display();

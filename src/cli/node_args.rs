@@ -48,9 +48,9 @@ pub struct NodeArgs {
           value_parser = quantity::whole_number::<usize>(1..))]
     pub max_files: usize,
     /// Memory for the content of small files; 0 disables this cache
-    #[arg(long, value_name = "BYTES", default_value = "16777216",
+    #[arg(long = "max-kept", value_name = "BYTES", default_value = "16777216",
           value_parser = quantity::bytes::<usize>(0..))]
-    pub max_kept: usize,
+    pub max_cached: usize,
     /// Address to listen on [default: the local address from which the relay is reached]
     #[arg(long, value_name = "ADDR", value_parser = values::ip)]
     pub listen: Option<IpAddr>,

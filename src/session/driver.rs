@@ -205,7 +205,7 @@ impl InputDriver {
         let Some(driver) = host.driver() else {
             return false;
         };
-        let mut turn = Turn {
+        let mut turn = InputTurn {
             awaits_first_line: !driver.has_received_line,
             unread: driver.inbox.open(arrived),
             pieces_left: PIECES_PER_TURN,
@@ -238,7 +238,7 @@ impl InputDriver {
     }
 
     /// Stores the input that a turn has left over.
-    fn store(&mut self, turn: &mut Turn<'_>, end: &BatchEnd) {
+    fn store(&mut self, turn: &mut InputTurn<'_>, end: &BatchEnd) {
         self.has_received_line |= turn.has_line;
         let unread = std::mem::take(&mut turn.unread);
         match end {
@@ -252,7 +252,7 @@ impl InputDriver {
 }
 
 /// The state of one turn.
-struct Turn<'a> {
+struct InputTurn<'a> {
     unread: Unread<'a>,
     pieces_left: usize,
     /// No complete line has arrived before this turn.
@@ -261,7 +261,7 @@ struct Turn<'a> {
     has_line: bool,
 }
 
-impl Turn<'_> {
+impl InputTurn<'_> {
     fn is_tls(&self) -> bool {
         language::detect(self.unread.unfinished()) == Language::Rejected(OtherProtocol::Tls)
     }

@@ -23,11 +23,9 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
             size,
             took,
         } => {
-            let mut result = json!({"name": name.as_str(), "size": size});
-            result["ip"] = json!(node.ip().to_string());
-            result["port"] = json!(node.port().get());
-            result["seconds"] = json!(took.as_secs_f64());
-            result
+            let (ip, port) = (node.ip().to_string(), node.port().get());
+            let (name, seconds) = (name.as_str(), took.as_secs_f64());
+            json!({"name": name, "size": size, "ip": ip, "port": port, "seconds": seconds})
         }
         UserEvent::Missing {
             name,
@@ -47,15 +45,14 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
             json!({"name": name.as_str(), "error": "not stored", "why": error.to_string()})
         }
         UserEvent::NotShown(why) => json!({"error": "not shown", "why": why.to_string()}),
-        UserEvent::UnexpectedArgument { word, .. } => {
+        UserEvent::UnexpectedArgument { word, .. } | UserEvent::UnavailableCommand(word) => {
             json!({"error": "unknown command", "why": word})
         }
         UserEvent::InvalidCommand(why) => json!({"error": "wrong command", "why": why}),
         UserEvent::MessageSent => json!({"sent": true}),
-        UserEvent::UnavailableCommand(word) => json!({"error": "unknown command", "why": word}),
         UserEvent::Listening(node) => json!({"listening": address(*node)}),
-        UserEvent::NotListening(trouble) => {
-            json!({"error": "not listening", "why": trouble.to_string()})
+        UserEvent::NotListening(failure) => {
+            json!({"error": "not listening", "why": failure.to_string()})
         }
         UserEvent::NoRecipient => json!({"error": "nobody has written yet"}),
         UserEvent::NoReply(_) => json!({"error": "no answer"}),

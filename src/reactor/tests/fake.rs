@@ -12,7 +12,7 @@ use crate::reactor::transport::Transport;
 
 /// What one call of the stream does instead of succeeding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Fault {
+pub(super) enum InjectedFault {
     WouldBlock,
     Interrupted,
     Reset,
@@ -34,7 +34,7 @@ pub(super) struct Wire {
     tail: Tail,
     pub(super) sent: Vec<u8>,
     /// By the number of the call, counting sends and receives from 0.
-    pub(super) faults: BTreeMap<usize, Fault>,
+    pub(super) faults: BTreeMap<usize, InjectedFault>,
     pub(super) calls: usize,
     /// The connection attempt has a result.
     pub(super) established: Option<Result<(), ErrorKind>>,
@@ -82,7 +82,7 @@ impl Wire {
         self.raise_readable = true;
     }
 
-    fn fault(&mut self) -> Option<Fault> {
+    fn fault(&mut self) -> Option<InjectedFault> {
         let call = self.calls;
         self.calls += 1;
         self.faults.remove(&call)
@@ -94,10 +94,10 @@ impl Wire {
         let length = match self.fault() {
             None if self.tail == Tail::Reset => return Err(ErrorKind::ConnectionReset.into()),
             None => bytes.len(),
-            Some(Fault::Short(most)) if most > 0 => most.min(bytes.len()),
-            Some(Fault::Short(_) | Fault::WouldBlock) => 0,
-            Some(Fault::Interrupted) => return Err(ErrorKind::Interrupted.into()),
-            Some(Fault::Reset) => {
+            Some(InjectedFault::Short(most)) if most > 0 => most.min(bytes.len()),
+            Some(InjectedFault::Short(_) | InjectedFault::WouldBlock) => 0,
+            Some(InjectedFault::Interrupted) => return Err(ErrorKind::Interrupted.into()),
+            Some(InjectedFault::Reset) => {
                 self.tail = Tail::Reset;
                 return Err(ErrorKind::ConnectionReset.into());
             }
@@ -132,16 +132,16 @@ impl Transport<Rc<[u8]>> for FakeStream {
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut wire = self.0.borrow_mut();
         match wire.fault() {
-            Some(Fault::WouldBlock) => {
+            Some(InjectedFault::WouldBlock) => {
                 wire.raise_readable = true;
                 return Err(ErrorKind::WouldBlock.into());
             }
-            Some(Fault::Interrupted) => return Err(ErrorKind::Interrupted.into()),
-            Some(Fault::Reset) => {
+            Some(InjectedFault::Interrupted) => return Err(ErrorKind::Interrupted.into()),
+            Some(InjectedFault::Reset) => {
                 wire.tail = Tail::Reset;
                 return Err(ErrorKind::ConnectionReset.into());
             }
-            Some(Fault::Short(_)) | None => {}
+            Some(InjectedFault::Short(_)) | None => {}
         }
         if wire.arrived.is_empty() {
             return match wire.tail {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use self::fake::{Fault, SharedWire, Tail};
+use self::fake::{InjectedFault, SharedWire, Tail};
 use self::world::{World, answer};
 use crate::reactor::connection::{Connection, Phase};
 
@@ -50,7 +50,7 @@ fn finish(world: &mut World, wire: &SharedWire) {
 }
 
 /// Sends all requests to a loop whose stream has these faults.
-fn play(max_queue: usize, faults: &[(usize, Fault)]) -> (World, SharedWire) {
+fn play(max_queue: usize, faults: &[(usize, InjectedFault)]) -> (World, SharedWire) {
     let mut world = World::new(max_queue);
     let wire = world.accept(PORT);
     wire.borrow_mut().faults = faults.iter().copied().collect();
@@ -95,7 +95,7 @@ fn a_write_may_be_cut_at_every_byte() {
         let calls = wire.borrow().calls;
         for call in 0..calls {
             for length in 0..output(&REQUESTS).len() {
-                let (world, wire) = play(max_queue, &[(call, Fault::Short(length))]);
+                let (world, wire) = play(max_queue, &[(call, InjectedFault::Short(length))]);
                 check_complete(&world, &wire);
             }
         }
@@ -106,7 +106,9 @@ fn a_write_may_be_cut_at_every_byte() {
 fn all_writes_may_be_short() {
     for max_queue in QUEUES {
         for length in 1..12 {
-            let faults: Vec<_> = (0..500).map(|call| (call, Fault::Short(length))).collect();
+            let faults: Vec<_> = (0..500)
+                .map(|call| (call, InjectedFault::Short(length)))
+                .collect();
             let (world, wire) = play(max_queue, &faults);
             check_complete(&world, &wire);
         }
@@ -115,7 +117,11 @@ fn all_writes_may_be_short() {
 
 #[test]
 fn every_two_calls_may_block_or_be_interrupted() {
-    let faults = [Fault::WouldBlock, Fault::Interrupted, Fault::Short(1)];
+    let faults = [
+        InjectedFault::WouldBlock,
+        InjectedFault::Interrupted,
+        InjectedFault::Short(1),
+    ];
     for max_queue in QUEUES {
         let calls = play(max_queue, &[]).1.borrow().calls + 2;
         for first in 0..calls {
@@ -137,7 +143,7 @@ fn every_call_may_find_the_connection_reset() {
     for max_queue in QUEUES {
         let calls = play(max_queue, &[]).1.borrow().calls;
         for call in 0..calls {
-            let (world, wire) = play(max_queue, &[(call, Fault::Reset)]);
+            let (world, wire) = play(max_queue, &[(call, InjectedFault::Reset)]);
             check_prefix(&world, &wire, PORT, &REQUESTS);
             let end = world.events(PORT).pop();
             // What is sent is sent: a reset after that changes nothing.
@@ -146,7 +152,10 @@ fn every_call_may_find_the_connection_reset() {
             assert_eq!(end, Some(format!("closed: {reason}")), "call {call}");
             // A blocked write before, so that answers are queued when the reset comes.
             for blocked in 0..call {
-                let faults = [(blocked, Fault::Short(2)), (call, Fault::Reset)];
+                let faults = [
+                    (blocked, InjectedFault::Short(2)),
+                    (call, InjectedFault::Reset),
+                ];
                 let (world, wire) = play(max_queue, &faults);
                 check_prefix(&world, &wire, PORT, &REQUESTS);
             }
@@ -260,12 +269,12 @@ fn an_outgoing_connection_is_established_once_or_fails_once() {
     assert!(silent.borrow().is_dropped);
 }
 
-fn fault() -> impl Strategy<Value = Fault> {
+fn fault() -> impl Strategy<Value = InjectedFault> {
     prop_oneof![
-        4 => (1_usize..9).prop_map(Fault::Short),
-        3 => Just(Fault::WouldBlock),
-        2 => Just(Fault::Interrupted),
-        1 => Just(Fault::Reset),
+        4 => (1_usize..9).prop_map(InjectedFault::Short),
+        3 => Just(InjectedFault::WouldBlock),
+        2 => Just(InjectedFault::Interrupted),
+        1 => Just(InjectedFault::Reset),
     ]
 }
 
@@ -285,7 +294,7 @@ proptest! {
         for (port, (kinds, cuts, faults)) in (1..).zip(plans) {
             let requests: Vec<&str> = kinds.iter().map(|kind| REQUESTS[*kind]).collect();
             let quit = requests.iter().position(|request| *request == "quit");
-            let is_reset = faults.values().any(|fault| *fault == Fault::Reset);
+            let is_reset = faults.values().any(|fault| *fault == InjectedFault::Reset);
             let wire = world.accept(port);
             wire.borrow_mut().faults = faults;
             let handled = requests[..quit.map_or(requests.len(), |at| at + 1)].to_vec();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fake::{Fault, SharedWire, Tail};
+use super::fake::{InjectedFault, SharedWire, Tail};
 use super::world::World;
 use super::{PORT, output};
 
@@ -43,7 +43,7 @@ impl Incident {
                 let mut wire = wire.borrow_mut();
                 let call = wire.calls;
                 wire.faults
-                    .extend((call..call + 3).map(|call| (call, Fault::Short(3))));
+                    .extend((call..call + 3).map(|call| (call, InjectedFault::Short(3))));
             }
             Self::Resume => world.resume_all(),
             Self::LineTimeout => world.advance(Duration::from_secs(11)),

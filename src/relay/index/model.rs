@@ -32,6 +32,12 @@ const TEXTS: [&str; 11] = [
     "", "a", "A", "grö", "ÖSSE", "σα", "ΑΣ", "  ", "本", "SS", "name 1",
 ];
 
+const UNLIMITED: Quota = Quota {
+    files: u64::MAX,
+    bytes: u64::MAX,
+    all: u64::MAX,
+};
+
 #[derive(Clone, Debug)]
 enum ModelStep {
     Share(SlotId, String, u64, MaybeHash),
@@ -231,6 +237,23 @@ fn check(index: &Index, model: &Model) {
     assert_eq!(index.ambiguous_names, ambiguous);
 }
 
+/// Removes from the model the files of a departed node that the index has removed. The
+/// index chooses their order.
+fn follow_removals(index: &Index, model: &mut Model, node: SlotId) {
+    let is_left = |name: &str| {
+        let holders = index.holders(&file_name(name));
+        holders.iter().any(|holder| holder.node == node)
+    };
+    let names = model.has(node).filter(|name| !is_left(name));
+    let removed: Vec<String> = names.map(str::to_owned).collect();
+    for name in removed {
+        model.unshare(node, &name);
+    }
+    if index.file_count(node) == 0 {
+        model.departed.remove(&node);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
@@ -258,14 +281,9 @@ proptest! {
                 }
                 ModelStep::ShareMany(node, first, count) => {
                     // The model would count all of them for each.
-                    let unlimited = Quota {
-                        files: u64::MAX,
-                        bytes: u64::MAX,
-                        all: u64::MAX,
-                    };
                     for name in (first..first + count).map(numbered) {
                         let holder = Holder::new(node, 1, MaybeHash(None));
-                        prop_assert!(index.insert(&file_name(&name), holder, unlimited));
+                        prop_assert!(index.insert(&file_name(&name), holder, UNLIMITED));
                         model.put(node, &name, (1, MaybeHash(None)));
                     }
                 }
@@ -279,19 +297,7 @@ proptest! {
                     prop_assert_eq!(taken, before.min(most as u64));
                     prop_assert_eq!(index.file_count(node), before - taken);
                     model.departed.insert(node);
-                    // Which ones are left is for the index to choose.
-                    let left = |name: &str| {
-                        let holders = index.holders(&file_name(name));
-                        holders.iter().any(|holder| holder.node == node)
-                    };
-                    let forgotten: Vec<String> =
-                        model.has(node).filter(|name| !left(name)).map(str::to_owned).collect();
-                    for name in forgotten {
-                        model.unshare(node, &name);
-                    }
-                    if index.file_count(node) == 0 {
-                        model.departed.remove(&node);
-                    }
+                    follow_removals(&index, &mut model, node);
                 }
                 ModelStep::Search(text, on_loopback) => compare(&index, &model, text, on_loopback),
             }
@@ -312,13 +318,8 @@ fn all_pages(index: &Index, text: &str) -> Vec<(u64, Vec<String>)> {
 }
 
 fn share(index: &mut Index, node: SlotId, name: &str, size: u64) {
-    let quota = Quota {
-        files: u64::MAX,
-        bytes: u64::MAX,
-        all: u64::MAX,
-    };
     let holder = Holder::new(node, size, MaybeHash(None));
-    assert!(index.insert(&file_name(name), holder, quota));
+    assert!(index.insert(&file_name(name), holder, UNLIMITED));
 }
 
 #[test]
@@ -381,10 +382,7 @@ fn a_search_in_steps_lists_a_lasting_name_exactly_once_while_others_change() {
             }
         }
     }
-    assert!(
-        steps >= 1,
-        "{names} names are scanned in one step of {scanned_pages} pages"
-    );
+    assert!(steps >= 1, "one step scanned {scanned_pages} pages");
     let found = lines(&search.into_page().files);
     let stays = |number: &u32| !number.is_multiple_of(7_001) && name(*number).contains('5');
     let expected: Vec<u32> = (0..names).map(|n| n * 10).filter(stays).take(500).collect();
