@@ -20,7 +20,7 @@ pub enum Reply<'a> {
     Ok(Cow<'a, str>),
     /// `PONG`
     Pong,
-    /// `NODES n`: n lines follow, each a [`NodeAddress`].
+    /// `NODES n`: n lines follow, each a [`super::NodeAddress`].
     Nodes(Count),
     /// `HOLDERS n`: n lines follow, each a [`super::HolderItem`].
     Holders(Count),
