@@ -111,7 +111,7 @@ impl Console {
                 PromptCommand::Reply(text) => return Some(ConsoleCommand::Reply(text)),
                 PromptCommand::Query(query) => self.query(connector, query),
                 PromptCommand::Chat(_) => self.answer(UserEvent::InvalidCommand(
-                    "use: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
+                    "usage: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
                 )),
                 other => {
                     other.report(line, HELP, self.jobs.user());
