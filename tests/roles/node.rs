@@ -142,7 +142,7 @@ impl goldenscript::Runner for Play {
                 for number in 1..=count {
                     let typed = jobs::TerminalEvent::Typed(format!("{line}{number}"));
                     stage.call(|node, context| {
-                        node.on_message(context, NodeMessage::Terminal(typed))
+                        node.on_message(context, NodeMessage::Terminal(typed));
                     });
                 }
                 let prompts = stage.seen().lines().filter(|line| *line == "ready").count();
