@@ -1,5 +1,4 @@
-//! Nanoseconds of the small things that every request is made of:
-//! `cargo bench --bench micro`.
+//! Nanoseconds of the parts of a request: `cargo bench --bench micro`.
 
 use std::io::Write;
 use std::iter;
@@ -14,12 +13,12 @@ use peerline::role::{ConnId, Context, Input, Output, Role, Traffic};
 use peerline::session::inbox::Inbox;
 use peerline::timers::Timers;
 
-/// Entries of the small and of the large directory.
+/// Entries of a small and of a large directory.
 const ENTRIES: [u32; 2] = [1_000, 1_000_000];
-/// Entries are met in an order that jumps about: this is prime.
+/// Distance between successive entries; a prime, so that the order defeats the caches.
 const STRIDE: u32 = 611_953;
 
-/// What is typed, or sent by programs.
+/// Typical request lines.
 const LINES: [&str; 6] = [
     "PING",
     "GET music/album 12/disc 34/track 56.flac",
@@ -35,12 +34,12 @@ fn main() {
 
 #[divan::bench(args = LINES)]
 fn parse_request(line: &str) -> Request<'_> {
-    Request::parse(black_box(line).as_bytes()).expect("a good line")
+    Request::parse(black_box(line).as_bytes()).expect("a valid line")
 }
 
 #[divan::bench(args = ["PONG", "FOUND 1024", "OK 60 203.0.113.7 40001 0 1111111111"])]
 fn parse_reply(line: &str) -> Reply<'_> {
-    Reply::parse(black_box(line).as_bytes()).expect("a good line")
+    Reply::parse(black_box(line).as_bytes()).expect("a valid line")
 }
 
 #[divan::bench]
@@ -62,13 +61,13 @@ fn print_address(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Sixteen lines that arrive together.
+/// Sixteen lines in one read.
 #[divan::bench]
 fn split_sixteen_lines(bencher: Bencher<'_, '_>) {
-    let arrived = "GET music/album 12/disc 34/track 56.flac\n".repeat(16);
+    let received = "GET music/album 12/disc 34/track 56.flac\n".repeat(16);
     let mut inbox = Inbox::default();
     bencher.bench_local(|| {
-        let mut unread = inbox.open(black_box(arrived.as_bytes()));
+        let mut unread = inbox.open(black_box(received.as_bytes()));
         while let Some(piece) = unread.next(MAX_LINE) {
             black_box(piece);
         }
@@ -76,57 +75,57 @@ fn split_sixteen_lines(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A lease that is renewed among so many.
+/// Renews one lease among this many.
 #[divan::bench(args = ENTRIES)]
 fn set_timer(bencher: Bencher<'_, '_>, entries: u32) {
     let origin = Instant::now();
     let mut timers = Timers::new(origin, 1);
-    let mut turn: u32 = 0;
+    let mut count: u32 = 0;
     let mut set = || {
-        let key = turn.wrapping_mul(STRIDE) % entries;
-        turn += 1;
-        timers.set(key as usize, 0, origin + Duration::from_nanos(turn.into()));
+        let key = count.wrapping_mul(STRIDE) % entries;
+        count += 1;
+        timers.set(key as usize, 0, origin + Duration::from_nanos(count.into()));
     };
     (0..entries).for_each(|_| set());
     bencher.bench_local(set);
 }
 
-/// A line in, a line out, the whole role between them: a renewal.
+/// Renews a registration: the whole role, from the request line to the reply.
 #[divan::bench(args = ENTRIES)]
 fn register(bencher: Bencher<'_, '_>, entries: u32) {
-    let mut stage = Stage::new();
-    (0..entries).for_each(|number| stage.say(&register_line(number)));
-    let lines = in_leaps(entries, register_line);
+    let mut bench = RelayBench::new();
+    (0..entries).for_each(|number| bench.send(&register_line(number)));
+    let lines = strided_lines(entries, register_line);
     let mut lines = lines.iter().cycle();
-    bencher.bench_local(|| stage.say(lines.next().expect("it goes round")));
+    bencher.bench_local(|| bench.send(lines.next().expect("a cycle has no end")));
 }
 
-/// The same: who has a file?
+/// Finds the holders of a file.
 #[divan::bench(args = ENTRIES)]
 fn find(bencher: Bencher<'_, '_>, entries: u32) {
-    let mut stage = Stage::with_files(entries);
-    let lines = in_leaps(entries, |number| format!("FIND {}", name(number)));
+    let mut bench = RelayBench::with_files(entries);
+    let lines = strided_lines(entries, |number| format!("FIND {}", name(number)));
     let mut lines = lines.iter().cycle();
-    bencher.bench_local(|| stage.say(lines.next().expect("it goes round")));
+    bencher.bench_local(|| bench.send(lines.next().expect("a cycle has no end")));
 }
 
-/// Thirty-two of these that came together: the role looks ahead.
+/// Finds the holders of 32 files whose requests arrive together and are prefetched.
 #[divan::bench(args = ENTRIES)]
 fn find_thirty_two(bencher: Bencher<'_, '_>, entries: u32) {
-    let mut stage = Stage::with_files(entries);
-    let lines = in_leaps(entries, |number| format!("FIND {}", name(number)));
+    let mut bench = RelayBench::with_files(entries);
+    let lines = strided_lines(entries, |number| format!("FIND {}", name(number)));
     let batch = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect();
     let batches: Vec<String> = lines.chunks_exact(32).map(batch).collect();
     let mut batches = batches.iter().cycle();
     bencher.counter(ItemsCount::new(32_u32)).bench_local(|| {
-        let batch = batches.next().expect("it goes round");
-        stage.show(batch);
-        batch.lines().for_each(|line| stage.say(line));
+        let batch = batches.next().expect("a cycle has no end");
+        bench.prefetch(batch);
+        batch.lines().for_each(|line| bench.send(line));
     });
 }
 
-/// So many lines that ask for entries far from each other.
-fn in_leaps(entries: u32, line: impl Fn(u32) -> String) -> Vec<String> {
+/// Lines for entries that are far from each other.
+fn strided_lines(entries: u32, line: impl Fn(u32) -> String) -> Vec<String> {
     let numbers = (0..10_000_u32).map(|n| n.wrapping_mul(STRIDE) % entries);
     numbers.map(line).collect()
 }
@@ -140,8 +139,8 @@ fn name(number: u32) -> String {
     format!("music/album {}/track {number}.flac", number % 1000)
 }
 
-/// A relay without a loop around it, and one connection.
-struct Stage {
+/// A relay without a loop, and one connection.
+struct RelayBench {
     relay: Relay,
     peer: SocketAddr,
     session: <Relay as Role>::Session,
@@ -149,7 +148,7 @@ struct Stage {
     now: Instant,
 }
 
-impl Stage {
+impl RelayBench {
     fn new() -> Self {
         let now = Instant::now();
         let settings = RelaySettings {
@@ -180,35 +179,36 @@ impl Stage {
         }
     }
 
-    /// One whose peer has shared so many files.
+    /// A relay with one node that shares this many files.
     fn with_files(entries: u32) -> Self {
-        let mut stage = Self::new();
-        stage.say("REGISTER 203.0.113.7 40001");
+        let mut bench = Self::new();
+        bench.send("REGISTER 203.0.113.7 40001");
         let share = |number| format!("SHARE 17 - {}", name(number));
-        (0..entries).for_each(|number| stage.say(&share(number)));
-        stage
+        (0..entries).for_each(|number| bench.send(&share(number)));
+        bench
     }
 
-    /// What is about to be said.
-    fn show(&self, lines: &str) {
+    /// Prefetches a batch of lines.
+    fn prefetch(&self, lines: &str) {
         self.relay
             .prefetch(iter::once((self.peer, lines.as_bytes())));
     }
 
-    fn say(&mut self, line: &str) {
+    /// Sends one request line and discards the reply.
+    fn send(&mut self, line: &str) {
         let conn = ConnId { slot: 0, serial: 0 };
         let mut context = Context {
             now: self.now,
             traffic: &Traffic::default(),
             out: &mut self.out,
         };
-        let heard = Input::Line(line.as_bytes());
+        let input = Input::Line(line.as_bytes());
         black_box(
             self.relay
-                .on_input(&mut context, conn, self.peer, &mut self.session, heard),
+                .on_input(&mut context, conn, self.peer, &mut self.session, input),
         );
-        let (text, steps) = self.out.take();
+        let (text, actions) = self.out.take();
         debug_assert!(!text.starts_with(b"ERROR"), "{line} was refused");
-        self.out.recycle(text, steps);
+        self.out.recycle(text, actions);
     }
 }

@@ -12,10 +12,11 @@
 //! - [`jobs`], [`relay_link`]: what node and client have in common.
 //! - [`session`]: bytes into requests and responses. No I/O.
 //! - [`role`]: what the loop and the three programs agree on.
-//! - [`logging`], [`limits`]: log lines, limits.
+//! - [`logging`], [`limits`], [`quantity`]: log lines, limits, and how their values
+//!   are written on a command line.
 //! - [`close_reason`], [`protocol`]: why a connection ends, and all text on the wire.
 //! - [`timers`], `rate_limiter`, [`escaped`], [`counted`], [`xdg`]: deadlines in
-//!   order, events a second, how foreign text is shown, a number with its noun, the
+//!   order, events per second, how foreign text is shown, a number with its noun, the
 //!   user's folders.
 
 pub mod cli;

@@ -14,6 +14,7 @@ use std::time::Instant;
 pub use output::{Action, Output};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::protocol::OtherProtocol;
 
 /// Identifies a connection for the lifetime of the process: slots are reused,
 /// serials are not, so an outdated identifier never matches a newer connection.
@@ -137,6 +138,8 @@ pub enum FramingError {
     UnexpectedEof,
     /// The rest of a line did not arrive in time.
     LineTimeout,
+    /// The connection does not speak the language of lines.
+    OtherProtocol(OtherProtocol),
 }
 
 /// What to read next from a connection.

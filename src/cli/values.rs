@@ -52,11 +52,11 @@ pub(super) fn receiver_ip(text: &str) -> Result<IpAddr, String> {
 /// An address under which a node asks to be listed.
 pub(super) fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {
     if text == "*" {
-        return Ok(ClaimedIp::Seen);
+        return Ok(ClaimedIp::Source);
     }
     // Only the address is checked, so any port will do.
     let address = NodeAddress::new(ip(text)?, Port::MIN).map_err(|error| error.to_string())?;
-    Ok(ClaimedIp::Is(address.ip()))
+    Ok(ClaimedIp::Address(address.ip()))
 }
 
 pub(super) fn network(text: &str) -> Result<Network, String> {

@@ -85,7 +85,7 @@ impl<'a> PromptCommand<'a> {
                 Err(error) => invalid(&error),
             },
             "send" => Self::send(rest),
-            "share" if rest.is_empty() => invalid(&"use: share PATH"),
+            "share" if rest.is_empty() => invalid(&"usage: share PATH"),
             "share" => Self::Share(rest),
             "unshare" => FileName::parse(rest).map_or_else(|error| invalid(&error), Self::Unshare),
             "reply" => match Text::parse(rest) {
@@ -136,7 +136,7 @@ impl<'a> PromptCommand<'a> {
         let (hash, name) = fields.split_once(BLANKS).unwrap_or((fields, ""));
         match hash.parse() {
             Ok(hash) => Self::get(name.trim_start_matches(BLANKS), Some(hash)),
-            Err(_) => Self::Invalid("use: get --hash HASH NAME; a hash is 64 hex digits".into()),
+            Err(_) => Self::Invalid("usage: get --hash HASH NAME; a hash is 64 hex digits".into()),
         }
     }
 
@@ -148,7 +148,7 @@ impl<'a> PromptCommand<'a> {
         let words = fields.split(BLANKS).filter(|word| !word.is_empty()).count();
         match NodeAddress::parse(fields) {
             Ok(to) if words == 2 => Self::Chat(Some(to)),
-            Ok(_) | Err(_) => Self::Invalid("use: chat IP PORT, or chat".into()),
+            Ok(_) | Err(_) => Self::Invalid("usage: chat IP PORT, or chat".into()),
         }
     }
 
@@ -157,7 +157,7 @@ impl<'a> PromptCommand<'a> {
         let line = format!("{} {fields}", Verb::Send.word());
         match Request::parse(line.as_bytes()) {
             Ok(Request::Send(to, text)) => Self::Query(Query::Message(to, text.into_owned())),
-            Ok(_) => Self::Invalid(format!("use: {}", Verb::Send.usage())),
+            Ok(_) => Self::Invalid(format!("usage: {}", Verb::Send.usage())),
             Err(error) => Self::Invalid(error.to_string().replace("SEND", "send")),
         }
     }

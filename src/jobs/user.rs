@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::close_reason::CloseReason;
+use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::choice::Offer;
 use crate::jobs::job::JobId;
@@ -253,15 +254,19 @@ impl fmt::Display for Failure<'_> {
                 reason,
             } => {
                 let remaining = size - received;
+                let received = Counted(*received, "byte");
                 write!(
                     f,
-                    "broken off: received {received} bytes, {remaining} remaining: "
+                    "broken off: received {received}, {remaining} remaining: "
                 )?;
                 Failure::Ended(reason).fmt(f)
             }
             Self::OtherContent => f.write_str("its content has another hash than the wanted one"),
             Self::NoHolder => f.write_str("no node has announced it"),
-            Self::TooMany(count) => write!(f, "it lists {count} lines, more than --max-nodes"),
+            Self::TooMany(count) => {
+                let lines = Counted(*count, "line");
+                write!(f, "it lists {lines}, more than --max-nodes")
+            }
         }
     }
 }

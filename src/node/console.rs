@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::close_reason::CloseReason;
+use crate::counted::Counted;
 use crate::jobs::{
     ChoiceResult, Choices, FinishedJob, Job, JobConnection, JobResult, JobRunner, NamesCallback,
     PromptCommand, Query, RunsJobs, User, UserEvent,
@@ -110,7 +111,7 @@ impl Console {
                 PromptCommand::Reply(text) => return Some(ConsoleCommand::Reply(text)),
                 PromptCommand::Query(query) => self.query(connector, query),
                 PromptCommand::Chat(_) => self.answer(UserEvent::InvalidCommand(
-                    "use: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
+                    "usage: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
                 )),
                 other => {
                     other.report(line, HELP, self.jobs.user());
@@ -197,13 +198,10 @@ impl Console {
 
     /// Reports a text about a number of files, if there are any.
     fn report_files(&mut self, files: usize, text: &str) {
-        let plural = match files {
-            0 => return,
-            1 => "",
-            _ => "s",
-        };
-        let text = format!("{files} file{plural} {text}");
-        self.jobs.user().on_event(UserEvent::Note(&text));
+        if files > 0 {
+            let text = format!("{} {text}", Counted(files as u64, "file"));
+            self.jobs.user().on_event(UserEvent::Note(&text));
+        }
     }
 
     fn start_job(&mut self, connector: &mut Connector<'_, impl RunsJobs>, job: Job) {

@@ -55,7 +55,7 @@ pub struct Node<S: Share> {
     on_event: Box<dyn FnMut(&NodeEvent<'_>)>,
     max_unknown: u16,
     started: Instant,
-    counters: requests::NodeCounters,
+    counters: requests::RequestCounters,
 }
 
 /// One connection of a node.
@@ -133,7 +133,7 @@ impl<S: Share> Node<S> {
             on_event: Box::new(on_event),
             max_unknown,
             started: now,
-            counters: requests::NodeCounters::default(),
+            counters: requests::RequestCounters::default(),
         }
     }
 

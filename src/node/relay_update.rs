@@ -62,7 +62,7 @@ impl RelayUpdate {
 }
 
 impl<S: Share> Node<S> {
-    /// Starts an update, which registers or unregisters the node.
+    /// Starts an update, which is to register the node or to unregister it.
     pub(super) fn start_update(
         &mut self,
         context: &mut Context<'_, Self>,

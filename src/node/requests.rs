@@ -28,7 +28,7 @@ const VERBS: [VerbHelp; 8] = [
 
 /// Requests since the start.
 #[derive(Default)]
-pub(super) struct NodeCounters {
+pub(super) struct RequestCounters {
     gets: u64,
     gets_found: u64,
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 
+use nom::combinator::map_opt;
 use nom::{IResult, Parser};
 
 use crate::protocol::fields::{field, number};
@@ -38,10 +39,9 @@ impl NodeAddress {
     /// # Errors
     /// The rule that the line breaks.
     pub fn parse(line: &str) -> Result<Self, AddressError> {
-        let (_, (ip, port)) = claim(line).map_err(|_| AddressError::Form)?;
-        match ip {
-            ClaimedIp::Is(ip) => Self::new(ip, port),
-            ClaimedIp::Seen => Err(AddressError::Form),
+        match claim(line) {
+            Ok((_, (ClaimedIp::Address(ip), port))) => Self::new(ip, port),
+            Ok((_, (ClaimedIp::Source, _))) | Err(_) => Err(AddressError::Form),
         }
     }
 
@@ -129,16 +129,16 @@ impl Ipv4Text {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ClaimedIp {
     /// `*`: the address at which the relay sees the client.
-    Seen,
+    Source,
     /// A given address.
-    Is(IpAddr),
+    Address(IpAddr),
 }
 
 impl fmt::Display for ClaimedIp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Seen => f.write_str("*"),
-            Self::Is(ip) => ip.fmt(f),
+            Self::Source => f.write_str("*"),
+            Self::Address(ip) => ip.fmt(f),
         }
     }
 }
@@ -147,13 +147,22 @@ impl fmt::Display for ClaimedIp {
 /// can have the address.
 pub(super) fn claim(input: &str) -> IResult<&str, (ClaimedIp, Port)> {
     let ip = field.map_res(|text: &str| match text {
-        "*" => Ok(ClaimedIp::Seen),
+        "*" => Ok(ClaimedIp::Source),
         literal => literal
             .parse()
-            .map(|ip| ClaimedIp::Is(canonical(ip)))
+            .map(|ip| ClaimedIp::Address(canonical(ip)))
             .map_err(|_| AddressError::Form),
     });
     (ip, number).parse(input)
+}
+
+/// Parses the address of a node.
+pub(super) fn node_address(input: &str) -> IResult<&str, NodeAddress> {
+    map_opt(claim, |(ip, port)| match ip {
+        ClaimedIp::Address(ip) => NodeAddress::new(ip, port).ok(),
+        ClaimedIp::Source => None,
+    })
+    .parse(input)
 }
 
 /// The form in which addresses are compared and printed.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use nom::Parser;
 
-use crate::protocol::address::{ClaimedIp, NodeAddress, claim};
+use crate::protocol::address::{NodeAddress, node_address};
 use crate::protocol::fields::{field, hash, last, number, trim};
 use crate::protocol::hash::MaybeHash;
 use crate::protocol::name::FileName;
@@ -70,17 +70,10 @@ impl HolderItem {
     /// # Errors
     /// The line does not have this form.
     pub fn parse(line: &str) -> Result<Self, ItemError> {
-        let (_, ((ip, port), size, hash)) = (claim, number, hash)
+        let (_, (node, size, hash)) = (node_address, number, hash)
             .parse(trim(line))
             .map_err(|_| ItemError)?;
-        let ClaimedIp::Is(ip) = ip else {
-            return Err(ItemError);
-        };
-        Ok(Self {
-            node: NodeAddress::new(ip, port).map_err(|_| ItemError)?,
-            size,
-            hash,
-        })
+        Ok(Self { node, size, hash })
     }
 }
 

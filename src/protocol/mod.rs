@@ -36,10 +36,11 @@ pub use datagram::{
 pub use hash::{ContentHash, HashError, MaybeHash};
 pub use item::{FileItem, HelpItem, HolderItem, ItemError, StatsItem};
 pub use name::{FileName, NameError};
-pub use ok_reply::{Banner, Listening};
-pub use other_protocol::{OtherProtocol, TLS_FIRST_BYTE};
+pub use ok_reply::{Banner, Listening, Registered};
+pub use other_protocol::OtherProtocol;
+pub(crate) use other_protocol::TLS_FIRST_BYTE;
 pub use rejection::{Rejection, RequestError};
-pub use reply::{Count, FileStat, Registered, Reply, ReplyError};
+pub use reply::{Count, FileStat, Reply, ReplyError};
 pub use request::{Request, Verb};
 pub use text::{Delivery, Text, TextError};
 

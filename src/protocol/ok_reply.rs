@@ -1,9 +1,59 @@
 //! `OK` replies with values of their own.
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::protocol::address::NodeAddress;
+use nom::Parser;
+use nom::combinator::opt;
+
+use crate::counted::Counted;
+use crate::protocol::address::{NodeAddress, node_address};
+use crate::protocol::fields::number;
 use crate::protocol::reply::ReplyError;
+
+/// The reply to `REGISTER`: `OK lease ip port files epoch`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Registered {
+    /// Time after which the entry expires unless it is renewed, in whole seconds.
+    pub lease: Duration,
+    /// The address under which the relay lists the node.
+    pub address: NodeAddress,
+    /// The number of files of this node in the relay's index.
+    pub files: u64,
+    /// Identifies the relay's record of the node: a new record has another epoch.
+    /// Relays of older versions send none.
+    pub epoch: Option<u64>,
+}
+
+impl Registered {
+    /// Parses the text after `OK`.
+    ///
+    /// # Errors
+    /// The fields are not those of this reply.
+    pub fn parse(text: &str) -> Result<Self, ReplyError> {
+        let (_, (lease, address, files, epoch)) = (number, node_address, number, opt(number))
+            .parse(text)
+            .map_err(|_| ReplyError)?;
+        Ok(Self {
+            lease: Duration::from_secs(lease),
+            address,
+            files,
+            epoch,
+        })
+    }
+}
+
+/// The whole line, without its end.
+impl fmt::Display for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.lease.as_secs();
+        write!(f, "OK {seconds} {} {}", self.address, self.files)?;
+        match self.epoch {
+            Some(epoch) => write!(f, " {epoch}"),
+            None => Ok(()),
+        }
+    }
+}
 
 /// The reply to `LISTEN`: `OK ip port`, the address whose messages the connection
 /// receives.
@@ -75,10 +125,9 @@ impl Banner {
 /// The whole line, without its end.
 impl fmt::Display for Banner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = |count: u64| if count == 1 { "" } else { "s" };
         let files = match *self {
             Self::Relay { nodes, files } => {
-                write!(f, "OK peerline relay, {nodes} node{}", plural(nodes))?;
+                write!(f, "OK peerline relay, {}", Counted(nodes, "node"))?;
                 files
             }
             Self::Node { files } => {
@@ -86,6 +135,18 @@ impl fmt::Display for Banner {
                 files
             }
         };
-        write!(f, ", {files} file{}{END}", plural(files))
+        write!(f, ", {}{END}", Counted(files, "file"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_are_ignored() {
+        let registered = Registered::parse("60 10.0.0.1 9000 3 7 new-field").unwrap();
+        assert_eq!((registered.files, registered.epoch), (3, Some(7)));
+        assert_eq!(registered.to_string(), "OK 60 10.0.0.1 9000 3 7");
     }
 }

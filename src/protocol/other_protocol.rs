@@ -8,7 +8,7 @@ use std::fmt;
 use crate::protocol::fields::is_blank;
 
 /// The first byte of a TLS connection, the type of a handshake record (RFC 8446, 5.1).
-pub const TLS_FIRST_BYTE: u8 = 0x16;
+pub(crate) const TLS_FIRST_BYTE: u8 = 0x16;
 
 /// A protocol that a server recognises and does not support.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Duration;
 
 use nom::{IResult, Parser};
 
-use crate::protocol::address::{ClaimedIp, NodeAddress, claim};
 use crate::protocol::code::Code;
 use crate::protocol::datagram::{Cookie, Tag};
 use crate::protocol::fields::{field, hash, number, signed_number, trim};
@@ -22,7 +20,7 @@ pub enum Reply<'a> {
     Ok(Cow<'a, str>),
     /// `PONG`
     Pong,
-    /// `NODES n`: n lines follow, each a [`NodeAddress`].
+    /// `NODES n`: n lines follow, each a [`super::NodeAddress`].
     Nodes(Count),
     /// `HOLDERS n`: n lines follow, each a [`super::HolderItem`].
     Holders(Count),
@@ -132,6 +130,9 @@ pub struct Count {
 }
 
 impl Count {
+    /// The longest first line of a truncated list, with its end, in bytes.
+    pub const MAX_LINE: usize = "HOLDERS  \n".len() + 2 * 20;
+
     /// A whole list.
     #[must_use]
     pub fn all(count: u64) -> Self {
@@ -198,54 +199,6 @@ impl FileStat {
     }
 }
 
-/// The reply to `REGISTER`: `OK lease ip port files epoch`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Registered {
-    /// Time after which the entry expires unless it is renewed, in whole seconds.
-    pub lease: Duration,
-    /// The address under which the relay lists the node.
-    pub address: NodeAddress,
-    /// The number of files of this node in the relay's index.
-    pub files: u64,
-    /// Identifies the relay's record of the node: a new record has another epoch.
-    /// Relays of older versions send none.
-    pub epoch: Option<u64>,
-}
-
-impl Registered {
-    /// Parses the text after `OK`.
-    ///
-    /// # Errors
-    /// The fields are not those of this reply.
-    pub fn parse(text: &str) -> Result<Self, ReplyError> {
-        let (rest, (lease, (ip, port), files)) = (number, claim, number)
-            .parse(text)
-            .map_err(|_| ReplyError)?;
-        let epoch = number(rest).ok().map(|(_, epoch)| epoch);
-        let ClaimedIp::Is(ip) = ip else {
-            return Err(ReplyError);
-        };
-        Ok(Self {
-            lease: Duration::from_secs(lease),
-            address: NodeAddress::new(ip, port).map_err(|_| ReplyError)?,
-            files,
-            epoch,
-        })
-    }
-}
-
-/// The whole line, without its end.
-impl fmt::Display for Registered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.lease.as_secs();
-        write!(f, "OK {seconds} {} {}", self.address, self.files)?;
-        match self.epoch {
-            Some(epoch) => write!(f, " {epoch}"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// The line is not a reply of this protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReplyError;
@@ -266,9 +219,6 @@ mod tests {
     fn fields_after_those_known_are_ignored() {
         let found = Reply::parse(b"FOUND 17 hash=abc").unwrap();
         assert_eq!(found, Reply::Found(17));
-        let ok = Registered::parse("60 10.0.0.1 9000 3 7 new-field").unwrap();
-        assert_eq!((ok.files, ok.epoch), (3, Some(7)));
-        assert_eq!(ok.to_string(), "OK 60 10.0.0.1 9000 3 7");
     }
 
     #[test]

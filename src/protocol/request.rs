@@ -216,7 +216,7 @@ impl<'a> Request<'a> {
         match verb {
             Verb::Register | Verb::Unregister => {
                 let (_, (ip, port)) = all_consuming(claim).parse(fields).map_err(form)?;
-                if let ClaimedIp::Is(ip) = ip {
+                if let ClaimedIp::Address(ip) = ip {
                     NodeAddress::new(ip, port).map_err(|why| RequestError::Address(verb, why))?;
                 }
                 Ok(if verb == Verb::Register {
@@ -242,7 +242,7 @@ impl<'a> Request<'a> {
             Verb::Search => Ok(Self::Search(trim(fields))),
             Verb::Send => {
                 let (_, ((ip, port), text)) = (claim, last).parse(fields).map_err(form)?;
-                let ClaimedIp::Is(ip) = ip else {
+                let ClaimedIp::Address(ip) = ip else {
                     return Err(RequestError::Form(verb));
                 };
                 let address =

@@ -7,7 +7,7 @@ use nom::Parser;
 
 use crate::escaped::is_bidi_control;
 use crate::protocol::MAX_TEXT;
-use crate::protocol::address::{ClaimedIp, NodeAddress, claim};
+use crate::protocol::address::{NodeAddress, node_address};
 use crate::protocol::fields::last;
 
 /// The text of a message: 1 to 1,024 bytes of UTF-8 without control characters and
@@ -86,22 +86,27 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
+    const KEYWORD: &'static str = "FROM ";
+
+    /// Whether the line is a delivery, even one that this version cannot parse.
+    #[must_use]
+    pub fn is_delivery(line: &[u8]) -> bool {
+        line.starts_with(Self::KEYWORD.as_bytes())
+    }
+
     /// Parses one line without its end. Returns `None` for any other line.
     #[must_use]
     pub fn parse(line: &'a str) -> Option<Self> {
-        let fields = line.strip_prefix("FROM ")?;
-        let (_, ((ip, port), text)) = (claim, last).parse(fields).ok()?;
-        let ClaimedIp::Is(ip) = ip else { return None };
-        Some(Self {
-            from: NodeAddress::new(ip, port).ok()?,
-            text: Text::parse(text).ok()?,
-        })
+        let fields = line.strip_prefix(Self::KEYWORD)?;
+        let (_, (from, text)) = (node_address, last).parse(fields).ok()?;
+        let text = Text::parse(text).ok()?;
+        Some(Self { from, text })
     }
 }
 
 /// As on the wire.
 impl fmt::Display for Delivery<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FROM {} {}", self.from, self.text)
+        write!(f, "{}{} {}", Self::KEYWORD, self.from, self.text)
     }
 }

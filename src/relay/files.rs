@@ -65,9 +65,8 @@ impl Relay {
         }
         let Quota { files, bytes, all } = quota;
         reply.reject(if self.index.is_full(quota) {
-            Rejection::TooManyFiles(all as u64)
+            Rejection::TooManyFiles(all)
         } else {
-            let (files, bytes) = (files as u64, bytes as u64);
             Rejection::TooManyFilesOfNode { files, bytes }
         })
     }

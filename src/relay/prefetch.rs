@@ -48,8 +48,8 @@ impl<'a> PrefetchKeys<'a> {
                 Ok(Request::Find(name) | Request::Share(_, _, name)) => self.names.push(name),
                 Ok(Request::Register(ip, port)) => {
                     let ip = match ip {
-                        ClaimedIp::Seen => peer_ip,
-                        ClaimedIp::Is(ip) => ip,
+                        ClaimedIp::Source => peer_ip,
+                        ClaimedIp::Address(ip) => ip,
                     };
                     self.nodes.extend(NodeAddress::new(ip, port));
                 }

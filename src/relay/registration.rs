@@ -100,9 +100,9 @@ impl Relay {
     ) -> Result<(), Rejection> {
         let source = context.ip;
         let address = match ip {
-            ClaimedIp::Seen => self.resolve_claim(source, ip, port)?,
+            ClaimedIp::Source => self.resolve_claim(source, ip, port)?,
             // The directory knows which source registered the node.
-            ClaimedIp::Is(ip) => node_address(ip, port)?,
+            ClaimedIp::Address(ip) => node_address(ip, port)?,
         };
         let is_trusted = self.settings.trust.contains(source);
         if address.is_loopback() && !context.is_loopback() && !is_trusted {
@@ -156,11 +156,11 @@ impl Relay {
         port: Port,
     ) -> Result<NodeAddress, Rejection> {
         match ip {
-            ClaimedIp::Seen => node_address(source, port),
-            ClaimedIp::Is(ip) if ip == source || self.settings.trust.contains(source) => {
+            ClaimedIp::Source => node_address(source, port),
+            ClaimedIp::Address(ip) if ip == source || self.settings.trust.contains(source) => {
                 node_address(ip, port)
             }
-            ClaimedIp::Is(_) => Err(Rejection::NotYourAddress { seen: source, port }),
+            ClaimedIp::Address(_) => Err(Rejection::NotYourAddress { seen: source, port }),
         }
     }
 }

@@ -6,7 +6,6 @@
 //! together, and no batch starts while too many bytes wait to be sent to the peer.
 
 use crate::close_reason::CloseReason;
-use crate::protocol::{OtherProtocol, TLS_FIRST_BYTE};
 use crate::role::{FramingError, Input, ReadNext};
 use crate::session::inbox::{Inbox, Piece, Unread};
 use crate::session::language::{self, Language};
@@ -262,8 +261,17 @@ struct InputTurn<'a> {
 }
 
 impl InputTurn<'_> {
-    fn is_tls(&self) -> bool {
-        language::detect(self.unread.unfinished()) == Language::Rejected(OtherProtocol::Tls)
+    /// Whether the peer speaks another protocol, as far as a first line of at most
+    /// `max_line` bytes shows.
+    fn other_protocol(&self, max_line: usize) -> Option<FramingError> {
+        if !self.awaits_first_line || self.has_line {
+            return None;
+        }
+        let received = self.unread.unfinished();
+        match language::detect(&received[..received.len().min(max_line)]) {
+            Language::Rejected(protocol) => Some(FramingError::OtherProtocol(protocol)),
+            Language::Unknown | Language::Lines => None,
+        }
     }
 
     /// Passes pieces to the role until their answers are to be sent.
@@ -273,10 +281,11 @@ impl InputTurn<'_> {
                 return BatchEnd::OutOfBudget;
             }
             self.pieces_left -= 1;
-            let is_tls = self.awaits_first_line && !self.has_line && self.is_tls();
+            if let Some(error) = self.other_protocol(limits.max_line) {
+                let next = host.on_input(Input::FramingError(error));
+                return BatchEnd::Close(reason_after_error(next));
+            }
             let input = match self.unread.next(limits.max_line) {
-                // TLS has no lines, so its first byte stands for one.
-                _ if is_tls => Input::Line(&[TLS_FIRST_BYTE]),
                 None => return BatchEnd::NeedsInput,
                 Some(Piece::Line(line)) => {
                     self.has_line = true;

@@ -8,9 +8,6 @@ use memchr::{memchr_iter, memrchr};
 
 use crate::protocol::{Count, NodeAddress, Reply};
 
-/// The longest first line of a truncated list, with its end.
-const MAX_LIST_HEAD: usize = "HOLDERS  \n".len() + 2 * 20;
-
 /// Appends one line, such as a request, a reply or an item of a list.
 pub(crate) fn write_line(text: &mut Vec<u8>, line: impl fmt::Display) {
     // Writing to a Vec cannot fail.
@@ -32,7 +29,7 @@ pub(crate) fn write_list<T: fmt::Display>(
     for item in items {
         write_line(text, item);
         if text.len() - start > max_bytes {
-            let max_items = max_bytes.saturating_sub(MAX_LIST_HEAD);
+            let max_items = max_bytes.saturating_sub(Count::MAX_LINE);
             let items = &text[first_item..];
             let items = &items[..items.len().min(max_items)];
             let items = &items[..memrchr(b'\n', items).map_or(0, |end| end + 1)];

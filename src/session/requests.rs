@@ -158,7 +158,7 @@ impl<T> RequestQueue<T> {
         let (part, rest) = match (input, self.expected) {
             (Input::Connected | Input::Resumed, _) => return Ok(None),
             (Input::FramingError(error), _) => return Err(ResponseError::Framing(error)),
-            (Input::Line(line), ExpectedInput::Head) if line.starts_with(b"FROM ") => {
+            (Input::Line(line), ExpectedInput::Head) if Delivery::is_delivery(line) => {
                 let message = std::str::from_utf8(line).ok().and_then(Delivery::parse);
                 return Ok(Some(match message {
                     Some(message) => ResponseEvent::Message(message),
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn responses_belong_to_requests_in_order() {
-        let ip = ClaimedIp::Is("10.0.0.1".parse().unwrap());
+        let ip = ClaimedIp::Address("10.0.0.1".parse().unwrap());
         let register = Request::Register(ip, Port::new(9000).unwrap());
         let mut queue = queue_of(&[register, Request::Unshare(name("a")), Request::Ping]);
         let ok = ResponsePart::Head(Reply::Ok("60 10.0.0.1 9000 0".into()));

@@ -6,11 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::counted::Counted;
 use crate::protocol::{
     NodeAddress, OtherProtocol, Port, Rejection, Request, RequestError, StatsItem, Verb, canonical,
 };
 use crate::role::{ConnId, FramingError, Input, ReadNext, Role, Traffic};
-pub(crate) use crate::session::line_codec::write_line as say;
+use crate::session::line_codec::write_line;
 use crate::session::responder::Responder;
 
 /// What a handler knows about a request besides its values.
@@ -77,13 +78,20 @@ impl ServerSession {
     ) -> Result<Request<'i>, ReadNext> {
         let line = match input {
             Input::Line(line) => line,
-            Input::FramingError(error) => return Err(framing_error(error, reply)),
+            Input::FramingError(error) => {
+                if let FramingError::OtherProtocol(_) = error {
+                    self.requests = self.requests.saturating_add(1);
+                }
+                return Err(framing_error(error, reply));
+            }
             Input::Connected | Input::Resumed | Input::Body(_) => return Err(ReadNext::Line),
         };
+        // The driver of a connection detects the language before the first line. Other
+        // lines, and the lines of datagrams, are checked here.
         let is_first = self.requests == 0;
         self.requests = self.requests.saturating_add(1);
         if let Some(protocol) = OtherProtocol::detect(line, is_first) {
-            return Err(other_protocol(protocol, reply));
+            return Err(framing_error(FramingError::OtherProtocol(protocol), reply));
         }
         match Request::parse(line) {
             Ok(request) => {
@@ -116,8 +124,7 @@ impl ServerSession {
 /// The requests so far, for the log: `3 requests, last GET`.
 impl fmt::Display for ServerSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.requests == 1 { "" } else { "s" };
-        write!(f, "{} request{plural}", self.requests)?;
+        Counted(self.requests.into(), "request").fmt(f)?;
         match self.last_verb {
             Some(verb) => write!(f, ", last {}", verb.word()),
             None => Ok(()),
@@ -125,16 +132,15 @@ impl fmt::Display for ServerSession {
     }
 }
 
-fn other_protocol<R: Role>(protocol: OtherProtocol, reply: &mut Responder<'_, R>) -> ReadNext {
-    let reason = CloseReason::OtherProtocol(protocol);
-    reply.reject_and_close(Rejection::OtherProtocol(protocol), reason)
-}
-
 fn framing_error<R: Role>(error: FramingError, reply: &mut Responder<'_, R>) -> ReadNext {
     let (rejection, reason) = match error {
         FramingError::LineTooLong => (Rejection::LineTooLong, CloseReason::LineTooLong),
         FramingError::UnexpectedEof => (Rejection::IncompleteLine, CloseReason::UnexpectedEof),
         FramingError::LineTimeout => (Rejection::LineTimeout, CloseReason::LineTimeout),
+        FramingError::OtherProtocol(protocol) => (
+            Rejection::OtherProtocol(protocol),
+            CloseReason::OtherProtocol(protocol),
+        ),
     };
     reply.reject_and_close(rejection, reason)
 }
@@ -163,5 +169,5 @@ pub(crate) fn stats<R: Role>(
 
 /// `ERROR 503`: the only reply that is sent without a request.
 pub(crate) fn refuse(text: &mut Vec<u8>, limit: ResourceLimit) {
-    say(text, Rejection::from(limit).reply());
+    write_line(text, Rejection::from(limit).reply());
 }

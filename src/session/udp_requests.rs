@@ -13,7 +13,7 @@ use log::debug;
 use memchr::{memchr, memchr_iter};
 
 use crate::close_reason::CloseReason;
-use crate::protocol::{Cookie, DatagramHeader, MAX_DATAGRAM, Reply, RequestDatagram, Tag};
+use crate::protocol::{Cookie, DatagramHeader, MAX_DATAGRAM, Reply, RequestDatagram, Tag, Verb};
 use crate::role::{Output, ReadNext, Role, UdpPeer};
 use crate::session::response::{ExpectedInput, input_after};
 
@@ -139,7 +139,7 @@ impl<S> UdpRequests<S> {
         write(&mut session, &mut text);
         let mut request = UdpRequest::new(session.into(), route, now);
         request.lines.extend(lines(&text).map(Box::from));
-        if text.starts_with(b"REGISTER ") {
+        if text.starts_with(Verb::Register.word().as_bytes()) {
             request.register = request.lines.front().cloned();
         }
         self.send_next(out, now, request);

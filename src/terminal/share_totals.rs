@@ -4,12 +4,12 @@ use std::fmt;
 
 use indicatif::DecimalBytes;
 
+use crate::counted::Counted;
 use crate::node::ShareTotals;
 
 impl fmt::Display for ShareTotals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { files, bytes } = *self;
-        let plural = if files == 1 { "" } else { "s" };
-        write!(f, "{files} file{plural} ({})", DecimalBytes(bytes))
+        write!(f, "{} ({})", Counted(files, "file"), DecimalBytes(bytes))
     }
 }

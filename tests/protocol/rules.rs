@@ -12,8 +12,8 @@ fn get(name: &str) -> Request<'_> {
 
 fn register(ip: &str, port: u16) -> Request<'static> {
     let ip = match ip {
-        "*" => ClaimedIp::Seen,
-        ip => ClaimedIp::Is(ip.parse().expect("an address")),
+        "*" => ClaimedIp::Source,
+        ip => ClaimedIp::Address(ip.parse().expect("an address")),
     };
     Request::Register(ip, Port::new(port).expect("not zero"))
 }

@@ -45,8 +45,8 @@ pub fn addresses() -> impl Strategy<Value = NodeAddress> {
 
 fn claims() -> impl Strategy<Value = ClaimedIp> {
     prop_oneof![
-        Just(ClaimedIp::Seen),
-        addresses().prop_map(|address| ClaimedIp::Is(address.ip())),
+        Just(ClaimedIp::Source),
+        addresses().prop_map(|address| ClaimedIp::Address(address.ip())),
     ]
 }
 

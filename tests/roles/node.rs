@@ -77,13 +77,13 @@ impl Play {
 
     fn start(&mut self, command: &Command) -> StageResult {
         let mut args = command.consume_args();
-        let (mut relay, mut seed, mut advertise) = (Vec::new(), 1, ClaimedIp::Seen);
+        let (mut relay, mut seed, mut advertise) = (Vec::new(), 1, ClaimedIp::Source);
         let (mut receives_messages, mut downloads) = (false, 0);
         while let Some((key, value)) = args.next_key() {
             match key {
                 "relay" => relay.push(value.parse()?),
                 "seed" => seed = value.parse()?,
-                "advertise" => advertise = ClaimedIp::Is(canonical(value.parse()?)),
+                "advertise" => advertise = ClaimedIp::Address(canonical(value.parse()?)),
                 "downloads" => downloads = value.parse()?,
                 "messages" => receives_messages = value == "yes",
                 key => return Err(format!("a node has no {key}").into()),
@@ -142,7 +142,7 @@ impl goldenscript::Runner for Play {
                 for number in 1..=count {
                     let typed = jobs::TerminalEvent::Typed(format!("{line}{number}"));
                     stage.call(|node, context| {
-                        node.on_message(context, NodeMessage::Terminal(typed))
+                        node.on_message(context, NodeMessage::Terminal(typed));
                     });
                 }
                 let prompts = stage
@@ -179,7 +179,7 @@ impl goldenscript::Runner for Play {
 /// A registrar whose first attempt is in progress.
 fn connecting_registrar(seed: u64, now: Instant) -> Registrar {
     let relay = vec![([192, 0, 2, 1], 4000).into()];
-    let mut registrar = Registrar::new(relay, ClaimedIp::Seen, Port::MIN, seed, now);
+    let mut registrar = Registrar::new(relay, ClaimedIp::Source, Port::MIN, seed, now);
     assert!(registrar.dial(now).is_some());
     registrar
 }

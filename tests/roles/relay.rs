@@ -1,15 +1,15 @@
-//! The relay on its stage. Its own commands:
+//! Scripts for the relay. Commands beside those of the stage:
 //!
 //! - `relay lease=TIME max-nodes=N max-line=N max-unknown=N wrong-cookies=N trust=NETWORK… message-rate=N
-//!   max-shared=N max-shared-bytes=N`: it starts.
-//! - `crowd N COUNT`: over connection N so many nodes register.
-//! - `pile N PORT COUNT`: over connection N a node registers and shares so many
-//!   files of one byte, with numbers as names.
-//! - `storm N COUNT LINE`: the line is said so often, in one go; of the answers
-//!   only those that differ from the one before are shown, with their number.
-//! - `letters N COUNT LINE`: the line and so many letters; they are shown by
+//!   max-shared=N max-shared-bytes=N`: starts the relay.
+//! - `register-many N COUNT`: registers COUNT nodes over connection N.
+//! - `share-many N PORT COUNT`: registers a node over connection N and shares COUNT
+//!   files of 1 byte, with numbers as names.
+//! - `repeat N COUNT LINE`: sends the line COUNT times in one go. Equal replies in
+//!   sequence are shown once, with their number.
+//! - `pad N COUNT LINE`: sends the line and COUNT letters; the letters are shown by
 //!   their number.
-//! - `brief N LINE`: as `say`, but of a long answer only the ends are shown.
+//! - `brief N LINE`: as `say`, but shows only the ends of a long reply.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -30,7 +30,7 @@ pub struct Play {
     stage: Option<Stage<Relay>>,
 }
 
-/// As without any flag.
+/// The settings without any flag.
 pub fn defaults() -> RelaySettings {
     RelaySettings {
         lease: Duration::from_secs(60),
@@ -50,7 +50,7 @@ pub fn defaults() -> RelaySettings {
     }
 }
 
-/// A relay whose cookies are always the same.
+/// A relay with a fixed secret: its cookies are always the same.
 pub fn relay(settings: RelaySettings, began: Instant) -> Relay {
     Relay::new(settings, [7; 32], began)
 }
@@ -89,7 +89,7 @@ impl Play {
         args.reject_next()
     }
 
-    fn crowd(stage: &mut Stage<Relay>, command: &Command) -> StageResult {
+    fn register_many(stage: &mut Stage<Relay>, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         let conn = args.next_pos().ok_or("which connection?")?.parse()?;
         let count: u16 = args.next_pos().ok_or("how many?")?.parse()?;
@@ -104,7 +104,7 @@ impl Play {
 }
 
 impl Play {
-    fn pile(stage: &mut Stage<Relay>, command: &Command) -> StageResult {
+    fn share_many(stage: &mut Stage<Relay>, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         let conn = args.next_pos().ok_or("which connection?")?.parse()?;
         let port = args.next_pos().ok_or("which port?")?;
@@ -117,7 +117,7 @@ impl Play {
         args.reject_next()
     }
 
-    fn storm(stage: &mut Stage<Relay>, command: &Command) -> StageResult<String> {
+    fn repeat(stage: &mut Stage<Relay>, command: &Command) -> StageResult<String> {
         let mut args = command.consume_args();
         let conn = args.next_pos().ok_or("which connection?")?.parse()?;
         let count: usize = args.next_pos().ok_or("how often?")?.parse()?;
@@ -132,7 +132,7 @@ impl Play {
             .collect())
     }
 
-    fn letters(stage: &mut Stage<Relay>, command: &Command) -> StageResult<String> {
+    fn pad(stage: &mut Stage<Relay>, command: &Command) -> StageResult<String> {
         let mut args = command.consume_args();
         let conn = args.next_pos().ok_or("which connection?")?.parse()?;
         let count: usize = args.next_pos().ok_or("how many?")?.parse()?;
@@ -165,10 +165,10 @@ impl goldenscript::Runner for Play {
         let stage = self.stage.as_mut().ok_or("start with: relay")?;
         match command.name.as_str() {
             "relay" => {}
-            "crowd" => Self::crowd(stage, command)?,
-            "pile" => Self::pile(stage, command)?,
-            "storm" => return Self::storm(stage, command),
-            "letters" => return Self::letters(stage, command),
+            "register-many" => Self::register_many(stage, command)?,
+            "share-many" => Self::share_many(stage, command)?,
+            "repeat" => return Self::repeat(stage, command),
+            "pad" => return Self::pad(stage, command),
             "brief" => return Self::brief(stage, command),
             _ => stage.run(command)?,
         }
@@ -176,16 +176,16 @@ impl goldenscript::Runner for Play {
     }
 }
 
-/// What happens on one of a few connections.
+/// An event on one of a few connections.
 #[derive(Clone, Debug)]
 enum Event {
     /// Lines arrive together.
-    Say(u32, Vec<&'static str>),
+    Lines(u32, Vec<&'static str>),
     Lose(u32),
     Advance(u64),
 }
 
-/// The second one comes from loopback, the first and the third are neighbours.
+/// The second one is on loopback; the first and the third have the same address.
 const PEERS: [&str; 4] = ["192.0.2.7", "127.0.0.1", "192.0.2.7", "2001:db8::5"];
 
 const LINES: [&str; 26] = [
@@ -221,13 +221,13 @@ fn events() -> impl Strategy<Value = Event> {
     let peer = 0..PEERS.len() as u32;
     let lines = prop::collection::vec(prop::sample::select(&LINES[..]), 1..6);
     prop_oneof![
-        8 => (peer.clone(), lines).prop_map(|(peer, lines)| Event::Say(peer, lines)),
+        8 => (peer.clone(), lines).prop_map(|(peer, lines)| Event::Lines(peer, lines)),
         1 => peer.prop_map(Event::Lose),
         1 => prop::sample::select(&[0, 1, 400, 3000][..]).prop_map(Event::Advance),
     ]
 }
 
-/// Takes the answers out of what a connection has heard: their heads, and the
+/// Splits what a connection received into the first lines of the replies and the
 /// messages between them.
 fn answers<'a>(mut lines: impl Iterator<Item = &'a str>) -> (Vec<Reply<'a>>, Vec<Delivery<'a>>) {
     let (mut replies, mut messages) = (Vec::new(), Vec::new());
@@ -255,7 +255,7 @@ fn answers<'a>(mut lines: impl Iterator<Item = &'a str>) -> (Vec<Reply<'a>>, Vec
 
 proptest! {
     #[test]
-    fn each_request_has_one_answer_and_each_accepted_message_is_heard_once(
+    fn each_request_has_one_reply_and_each_accepted_message_is_delivered_once(
         events in prop::collection::vec(events(), 1..40),
     ) {
         let lease = Duration::from_secs(2);
@@ -267,8 +267,8 @@ proptest! {
                     stage.connect(peer, ip).expect("it is not connected");
                 }
             }
-            let (peer, said) = match event {
-                Event::Say(peer, lines) => (peer, lines),
+            let (peer, sent_lines) = match event {
+                Event::Lines(peer, lines) => (peer, lines),
                 Event::Lose(peer) => {
                     stage.reset(peer).expect("it is connected");
                     continue;
@@ -279,36 +279,36 @@ proptest! {
                 }
             };
             stage.take_text();
-            let text: String = said.iter().map(|line| format!("{line}\n")).collect();
+            let text: String = sent_lines.iter().map(|line| format!("{line}\n")).collect();
             stage.arrive(peer, text.as_bytes()).expect("it is connected");
             let seen = stage.take_text();
-            let mut heard: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+            let mut received: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
             for (to, line) in seen.lines().filter_map(|line| line.split_once(" < ")) {
-                heard.entry(to.parse().expect("a number")).or_default().push(line);
+                received.entry(to.parse().expect("a number")).or_default().push(line);
             }
             let mut messages = 0_usize;
-            for (to, lines) in heard {
+            for (to, lines) in received {
                 let (replies, here) = answers(lines.into_iter());
                 messages = messages.wrapping_add(here.len());
                 if to == peer {
-                    prop_assert_eq!(replies.len(), said.len(), "{:?}: {}", said, seen);
-                    let sent = said.iter().zip(&replies).filter(|(line, reply)| {
+                    prop_assert_eq!(replies.len(), sent_lines.len(), "{:?}: {}", sent_lines, seen);
+                    let sent = sent_lines.iter().zip(&replies).filter(|(line, reply)| {
                         line.starts_with("SEND") && **reply == Reply::Ok("".into())
                     });
                     messages = messages.wrapping_sub(sent.count());
                 } else {
-                    // All that others may hear besides messages: they are replaced.
+                    // Besides messages others receive only that they are replaced.
                     let replaced = |reply: &Reply<'_>| reply.to_string() == "ERROR 409 replaced by a newer listener";
-                    prop_assert!(replies.iter().all(replaced), "{:?}: {}", said, seen);
+                    prop_assert!(replies.iter().all(replaced), "{:?}: {}", sent_lines, seen);
                     prop_assert_eq!(stage.is_connected(to), replies.is_empty());
                 }
             }
-            prop_assert_eq!(messages, 0, "{:?}: {}", said, seen);
+            prop_assert_eq!(messages, 0, "{:?}: {}", sent_lines, seen);
         }
     }
 }
 
-/// What a relay answers to lines in a datagram, behind the right cookie.
+/// The relay's replies to lines in a datagram with a valid cookie.
 fn in_a_datagram(relay: &mut Relay, now: Instant, lines: &str) -> String {
     let address = "192.0.2.7:5000".parse().expect("an address");
     let from = UdpPeer { socket: 0, address };
@@ -327,9 +327,9 @@ fn in_a_datagram(relay: &mut Relay, now: Instant, lines: &str) -> String {
     answer(&format!("{} {lines}", cookie.trim()))
 }
 
-/// A stranger must not hold up all others with a few small datagrams.
+/// A client must not hold up all others with a few small datagrams.
 #[test]
-fn a_list_in_a_datagram_costs_no_more_than_what_is_shown() {
+fn a_list_in_a_datagram_costs_no_more_than_it_shows() {
     let now = Instant::now();
     let mut relay = relay(
         RelaySettings {
@@ -359,7 +359,7 @@ fn a_list_in_a_datagram_costs_no_more_than_what_is_shown() {
             "{list}"
         );
     }
-    // Each whole list takes some milliseconds.
+    // Each complete list would take some milliseconds.
     assert!(
         began.elapsed() < Duration::from_secs(1),
         "{:?}",
@@ -367,7 +367,7 @@ fn a_list_in_a_datagram_costs_no_more_than_what_is_shown() {
     );
 }
 
-/// Nodes that come and go in one breath must not pile up behind the loop.
+/// Nodes that register and unregister at once must not accumulate.
 #[test]
 fn a_node_that_leaves_without_files_leaves_no_work_behind() {
     let now = Instant::now();

@@ -26,7 +26,7 @@ fn a_node_announces_its_files() {
         "17 - 1 hello.txt",
     ];
     assert_eq!(files(&relay, ""), all);
-    assert_eq!(files(&relay, "COMMAND_WORDS"), all[..1]);
+    assert_eq!(files(&relay, "WORDS"), all[..1]);
     let holder = |size: u64| [format!("{} {size} -", node.wire_address())];
     assert_eq!(holders(&relay, "hello.txt"), holder(17));
     assert_eq!(holders(&relay, "a folder/two words.txt"), holder(2));

@@ -203,7 +203,7 @@ fn the_prompt_has_every_query() {
     terminal.at_prompt("ls");
     terminal.expect("1.50 MB  large");
     terminal.expect("3 files");
-    terminal.at_prompt("search COMMAND_WORDS");
+    terminal.at_prompt("search WORDS");
     terminal.expect("2 B  Two Words.txt");
     terminal.expect("1 file\r\n");
     terminal.at_prompt("find hello.txt");

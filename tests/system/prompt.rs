@@ -57,7 +57,7 @@ fn the_prompt_continues_after_errors() {
     terminal.at_prompt("get");
     terminal.expect("the file name is missing");
     terminal.at_prompt("chat hello");
-    terminal.expect("use: chat IP PORT, or chat");
+    terminal.expect("usage: chat IP PORT, or chat");
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.expect("peerline> ");

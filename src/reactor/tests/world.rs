@@ -84,6 +84,7 @@ impl Role for EchoRole {
                     FramingError::LineTooLong => CloseReason::LineTooLong,
                     FramingError::UnexpectedEof => CloseReason::UnexpectedEof,
                     FramingError::LineTimeout => CloseReason::LineTimeout,
+                    FramingError::OtherProtocol(protocol) => CloseReason::OtherProtocol(protocol),
                 });
             }
             Input::Connected => {

@@ -10,6 +10,8 @@ mod model;
 mod needle;
 mod pages;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::hint::black_box;

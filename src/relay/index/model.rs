@@ -32,12 +32,6 @@ const TEXTS: [&str; 11] = [
     "", "a", "A", "grö", "ÖSSE", "σα", "ΑΣ", "  ", "本", "SS", "name 1",
 ];
 
-const UNLIMITED: Quota = Quota {
-    files: u64::MAX,
-    bytes: u64::MAX,
-    all: u64::MAX,
-};
-
 #[derive(Clone, Debug)]
 enum ModelStep {
     Share(SlotId, String, u64, MaybeHash),
@@ -79,7 +73,7 @@ fn hash(byte: u8) -> ContentHash {
     ContentHash([byte; 32])
 }
 
-fn file_name(text: &str) -> FileName<'_> {
+pub(super) fn file_name(text: &str) -> FileName<'_> {
     FileName::parse(text).expect("valid names only")
 }
 
@@ -88,7 +82,7 @@ type ModelContent = (u64, MaybeHash);
 
 /// The reference implementation.
 #[derive(Default)]
-struct Model {
+pub(super) struct Model {
     /// Holders in the order in which they shared the name.
     names: BTreeMap<String, Vec<(SlotId, ModelContent)>>,
     /// Nodes that left and whose files are not all removed.
@@ -108,7 +102,7 @@ impl Model {
         true
     }
 
-    fn put(&mut self, node: SlotId, name: &str, content: ModelContent) {
+    pub(super) fn put(&mut self, node: SlotId, name: &str, content: ModelContent) {
         let holders = self.names.entry(name.to_owned()).or_default();
         match holders.iter_mut().find(|(holder, _)| *holder == node) {
             Some((_, previous)) => *previous = content,
@@ -168,14 +162,19 @@ fn without_case(text: &str) -> String {
 }
 
 /// The items of a page, as on the wire.
-fn lines(files: &FoundFiles) -> Vec<String> {
+pub(super) fn lines(files: &FoundFiles) -> Vec<String> {
     let lines: Vec<String> = files.items().map(|item| item.to_string()).collect();
     assert_eq!(lines.len(), files.len());
     lines
 }
 
 /// All pages of a search, each as `(total, lines)`; the last one has no lines.
-fn pages(index: &Index, model: &Model, text: &str, on_loopback: bool) -> Vec<(u64, Vec<String>)> {
+pub(super) fn pages(
+    index: &Index,
+    model: &Model,
+    text: &str,
+    on_loopback: bool,
+) -> Vec<(u64, Vec<String>)> {
     let is_visible = |node| model.is_visible(node, on_loopback);
     let visibility = Visibility {
         everyone: (0..NODES).all(|node| model.has(node).next().is_none() || is_visible(node)),
@@ -237,14 +236,19 @@ fn check(index: &Index, model: &Model) {
     assert_eq!(index.ambiguous_names, ambiguous);
 }
 
-/// Removes from the model the files of a departed node that the index has removed. The
-/// index chooses their order.
-fn follow_removals(index: &Index, model: &mut Model, node: SlotId) {
-    let is_left = |name: &str| {
+/// Removes at most `max` files of a node that has left.
+fn leave(index: &mut Index, model: &mut Model, node: SlotId, max: usize) {
+    let before = index.file_count(node);
+    let removed = index.remove_files(node, max) as u64;
+    assert_eq!(removed, before.min(max as u64));
+    assert_eq!(index.file_count(node), before - removed);
+    model.departed.insert(node);
+    // The index chooses which files remain.
+    let remains = |name: &str| {
         let holders = index.holders(&file_name(name));
         holders.iter().any(|holder| holder.node == node)
     };
-    let names = model.has(node).filter(|name| !is_left(name));
+    let names = model.has(node).filter(|name| !remains(name));
     let removed: Vec<String> = names.map(str::to_owned).collect();
     for name in removed {
         model.unshare(node, &name);
@@ -252,6 +256,17 @@ fn follow_removals(index: &Index, model: &mut Model, node: SlotId) {
     if index.file_count(node) == 0 {
         model.departed.remove(&node);
     }
+}
+
+/// Shares a file without a quota.
+pub(super) fn share(index: &mut Index, node: SlotId, name: &str, size: u64) {
+    let quota = Quota {
+        files: u64::MAX,
+        bytes: u64::MAX,
+        all: u64::MAX,
+    };
+    let holder = Holder::new(node, size, MaybeHash(None));
+    assert!(index.insert(&file_name(name), holder, quota));
 }
 
 proptest! {
@@ -272,33 +287,26 @@ proptest! {
         let mut model = Model::default();
         for step in steps {
             match step {
-                // Nobody speaks for a node that has left.
+                // A node that has left shares nothing.
                 ModelStep::Share(node, ..) | ModelStep::ShareMany(node, ..) | ModelStep::Unshare(node, _)
                     if model.departed.contains(&node) => {}
                 ModelStep::Share(node, name, size, hash) => {
-                    let did = index.insert(&file_name(&name), Holder::new(node, size, hash), quota);
-                    prop_assert_eq!(did, model.share(node, &name, (size, hash), quota));
+                    let holder = Holder::new(node, size, hash);
+                    let is_accepted = index.insert(&file_name(&name), holder, quota);
+                    prop_assert_eq!(is_accepted, model.share(node, &name, (size, hash), quota));
                 }
                 ModelStep::ShareMany(node, first, count) => {
-                    // The model would count all of them for each.
+                    // Without a quota: the model would count all names for each of them.
                     for name in (first..first + count).map(numbered) {
-                        let holder = Holder::new(node, 1, MaybeHash(None));
-                        prop_assert!(index.insert(&file_name(&name), holder, UNLIMITED));
+                        share(&mut index, node, &name, 1);
                         model.put(node, &name, (1, MaybeHash(None)));
                     }
                 }
                 ModelStep::Unshare(node, name) => {
-                    let did = index.remove(node, &file_name(&name));
-                    prop_assert_eq!(did, model.unshare(node, &name));
+                    let is_removed = index.remove(node, &file_name(&name));
+                    prop_assert_eq!(is_removed, model.unshare(node, &name));
                 }
-                ModelStep::Leave(node, most) => {
-                    let before = index.file_count(node);
-                    let taken = index.remove_files(node, most) as u64;
-                    prop_assert_eq!(taken, before.min(most as u64));
-                    prop_assert_eq!(index.file_count(node), before - taken);
-                    model.departed.insert(node);
-                    follow_removals(&index, &mut model, node);
-                }
+                ModelStep::Leave(node, max) => leave(&mut index, &mut model, node, max),
                 ModelStep::Search(text, on_loopback) => compare(&index, &model, text, on_loopback),
             }
         }
@@ -308,93 +316,4 @@ proptest! {
             compare(&index, &model, text, false);
         }
     }
-}
-
-/// All pages of a search to which every node is visible.
-fn all_pages(index: &Index, text: &str) -> Vec<(u64, Vec<String>)> {
-    let mut model = Model::default();
-    model.put(0, "somebody has a file", (0, MaybeHash(None)));
-    pages(index, &model, text, true)
-}
-
-fn share(index: &mut Index, node: SlotId, name: &str, size: u64) {
-    let holder = Holder::new(node, size, MaybeHash(None));
-    assert!(index.insert(&file_name(name), holder, UNLIMITED));
-}
-
-#[test]
-fn search_ignores_case_in_every_script() {
-    for (name, text) in [
-        ("README.md", "readme"),
-        ("readme.md", "README"),
-        ("GRÖSSE", "größe"),
-        ("Größe", "GRÖSSE"),
-        ("ΟΔΟΣ", "οδος"),
-        ("οδός", "ΔΌΣ"),
-        ("ΣΑΣΑ", "ας"),
-        ("ДОМ", "дом"),
-        ("ǅ", "ǆ"),
-        ("ﬁle", "FI"),
-    ] {
-        let mut index = Index::default();
-        share(&mut index, 0, name, 1);
-        assert_eq!(all_pages(&index, text)[0].0, 1, "{text} is in {name}");
-    }
-}
-
-#[test]
-fn a_name_with_more_contents_than_a_page_does_not_hide_later_names() {
-    let mut index = Index::default();
-    share(&mut index, 0, "a", 0);
-    for node in 0..1500 {
-        share(&mut index, node, "b", u64::from(node));
-    }
-    share(&mut index, 0, "c", 0);
-    let pages = all_pages(&index, "");
-    let shown: Vec<usize> = pages.iter().map(|(_, lines)| lines.len()).collect();
-    assert_eq!(shown, [1, 1000, 1, 0]);
-    assert!(pages.iter().all(|(total, _)| *total == 1502));
-}
-
-#[test]
-fn a_search_in_steps_lists_a_lasting_name_exactly_once_while_others_change() {
-    let names = 50_000;
-    let name = |number: u32| format!("{number:07}");
-    let mut index = Index::default();
-    for number in (0..names).map(|number| number * 10) {
-        share(&mut index, 0, &name(number), 1);
-    }
-    let visibility = Visibility {
-        everyone: true,
-        is_visible: &|_| true,
-    };
-    let mut search = Search::new("5");
-    let mut steps = 0;
-    let mut scanned_pages = 0;
-    while !search.step(&index, &visibility, &mut scanned_pages) {
-        steps += 1;
-        // Before, behind and at the position of the search.
-        for number in (0..names * 10).step_by(7_001) {
-            if number % 10 == 0 {
-                index.remove(0, &file_name(&name(number)));
-            } else if number % 10 != 5 {
-                share(&mut index, 0, &name(number), 1);
-            }
-        }
-    }
-    assert!(steps >= 1, "one step scanned {scanned_pages} pages");
-    let found = lines(&search.into_page().files);
-    let stays = |number: &u32| !number.is_multiple_of(7_001) && name(*number).contains('5');
-    let expected: Vec<u32> = (0..names).map(|n| n * 10).filter(stays).take(500).collect();
-    for number in expected {
-        let line = format!("1 - 1 {}", name(number));
-        let count = found.iter().filter(|found| **found == line).count();
-        assert_eq!(count, 1, "{number}");
-    }
-    // Without changes each name is counted and listed once.
-    let pages = all_pages(&index, "");
-    assert!(pages.iter().all(|(total, _)| *total == index.len() as u64));
-    let listed: Vec<&String> = pages.iter().flat_map(|(_, lines)| lines).collect();
-    assert_eq!(listed.len(), index.len());
-    assert!(listed.is_sorted());
 }

@@ -223,7 +223,7 @@ impl World {
         }
         let (ip, port) = (site.address.ip(), site.address.port());
         let share = Memory::new(Rc::clone(&site.files));
-        let registrar = Registrar::new(vec![RELAY], ClaimedIp::Seen, port, seed, now);
+        let registrar = Registrar::new(vec![RELAY], ClaimedIp::Source, port, seed, now);
         let node = Node::new(share, registrar, 10, now, |_| {});
         for (name, content) in &site.contents {
             self.history

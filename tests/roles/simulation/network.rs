@@ -248,7 +248,7 @@ impl Network {
                 let now = self.now();
                 self.link(link).endpoint(side).last_received = now;
                 self.with_endpoint(link, side, |machine, number| {
-                    machine.receive(number, &bytes)
+                    machine.receive(number, &bytes);
                 });
             }
             NetworkEvent::Eof(link, side) => self.with_endpoint(link, side, Host::end_input),
