@@ -47,7 +47,7 @@ where
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Adds an accepted connection, or refuses it.
     pub(super) fn admit(&mut self, transport: T, peer: SocketAddr) {
-        match self.limiter.enter(peer.ip()) {
+        match self.limiter.acquire(peer.ip()) {
             Ok(()) => {
                 self.traffic.accepted += 1;
                 self.traffic.open = self.limiter.open() as u64;

@@ -32,7 +32,7 @@ impl ConnectionLimiter {
     ///
     /// # Errors
     /// The limit that leaves no room.
-    pub(super) fn enter(&mut self, ip: IpAddr) -> Result<(), ResourceLimit> {
+    pub(super) fn acquire(&mut self, ip: IpAddr) -> Result<(), ResourceLimit> {
         if self.open >= self.max {
             return Err(ResourceLimit::Connections);
         }
@@ -48,7 +48,7 @@ impl ConnectionLimiter {
     }
 
     /// A counted connection is closed.
-    pub(super) fn leave(&mut self, ip: IpAddr) {
+    pub(super) fn release(&mut self, ip: IpAddr) {
         self.open -= 1;
         if is_loopback(ip) {
             return;
@@ -78,33 +78,33 @@ mod tests {
     #[test]
     fn one_address_cannot_take_all_connections_but_loopback_can() {
         let mut limiter = ConnectionLimiter::new(5, 2);
-        assert_eq!(limiter.enter(ip("192.0.2.1")), Ok(()));
-        assert_eq!(limiter.enter(ip("::ffff:192.0.2.1")), Ok(()));
+        assert_eq!(limiter.acquire(ip("192.0.2.1")), Ok(()));
+        assert_eq!(limiter.acquire(ip("::ffff:192.0.2.1")), Ok(()));
         assert_eq!(
-            limiter.enter(ip("192.0.2.1")),
+            limiter.acquire(ip("192.0.2.1")),
             Err(ResourceLimit::ConnectionsPerAddress)
         );
-        assert_eq!(limiter.enter(ip("127.0.0.1")), Ok(()));
-        assert_eq!(limiter.enter(ip("127.0.0.1")), Ok(()));
-        assert_eq!(limiter.enter(ip("::1")), Ok(()));
+        assert_eq!(limiter.acquire(ip("127.0.0.1")), Ok(()));
+        assert_eq!(limiter.acquire(ip("127.0.0.1")), Ok(()));
+        assert_eq!(limiter.acquire(ip("::1")), Ok(()));
         assert_eq!(
-            limiter.enter(ip("127.0.0.1")),
+            limiter.acquire(ip("127.0.0.1")),
             Err(ResourceLimit::Connections)
         );
-        limiter.leave(ip("192.0.2.1"));
-        assert_eq!(limiter.enter(ip("192.0.2.1")), Ok(()));
+        limiter.release(ip("192.0.2.1"));
+        assert_eq!(limiter.acquire(ip("192.0.2.1")), Ok(()));
     }
 
     #[test]
     fn an_ipv6_network_of_one_host_counts_as_one_address() {
         let mut limiter = ConnectionLimiter::new(5, 1);
-        assert_eq!(limiter.enter(ip("2001:db8::1")), Ok(()));
+        assert_eq!(limiter.acquire(ip("2001:db8::1")), Ok(()));
         assert_eq!(
-            limiter.enter(ip("2001:db8::2:1")),
+            limiter.acquire(ip("2001:db8::2:1")),
             Err(ResourceLimit::ConnectionsPerAddress)
         );
-        assert_eq!(limiter.enter(ip("2001:db8:0:1::1")), Ok(()));
-        limiter.leave(ip("2001:db8::1"));
+        assert_eq!(limiter.acquire(ip("2001:db8:0:1::1")), Ok(()));
+        limiter.release(ip("2001:db8::1"));
         assert!(limiter.by_address.len() == 1);
     }
 }

@@ -159,7 +159,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             self.timers.clear(slot);
             if conn.origin == Origin::Inbound {
                 if conn.session.is_some() {
-                    self.limiter.leave(conn.peer.ip);
+                    self.limiter.release(conn.peer.ip);
                 } else {
                     self.open_refusals -= 1;
                 }

@@ -18,7 +18,7 @@ pub enum LoopOutcome {
     Finished,
     /// The loop was stopped, and every connection was finished.
     Drained,
-    /// The loop was stopped, and this many connections were aborted.
+    /// The loop was stopped, and this many connections were aborted with unsent bytes.
     Aborted(usize),
 }
 

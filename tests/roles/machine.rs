@@ -247,6 +247,17 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
         }
     }
 
+    fn dial(&mut self, address: SocketAddr, session: R::Session) -> Event<R::File> {
+        let number = self.next_number();
+        let shown = session.to_string();
+        self.add(number, address, session).expect("a new number");
+        Event::Connecting {
+            number,
+            address,
+            session: shown,
+        }
+    }
+
     /// Reports the requested actions, and carries out those that are possible here.
     fn apply(&mut self) {
         let (text, actions) = self.out.take();
@@ -280,16 +291,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
                 },
                 Action::AllowIdle { conn } => Event::IdleAllowed { number: conn.slot },
                 Action::ExpectReply { conn } => Event::ReplyExpected { number: conn.slot },
-                Action::Dial { address, session } => {
-                    let number = self.next_number();
-                    let shown = session.to_string();
-                    self.add(number, address, session).expect("a new number");
-                    Event::Connecting {
-                        number,
-                        address,
-                        session: shown,
-                    }
-                }
+                Action::Dial { address, session } => self.dial(address, session),
                 Action::ShutDown => {
                     stops = true;
                     Event::ShutDown

@@ -88,52 +88,12 @@ impl<R: Role> Stage<R> {
                 let from: IpAddr = key(&mut args, "from")?.parse()?;
                 self.connect(number, from)?;
             }
-            "say" => {
-                let number = number(&mut args)?;
-                let pad = padding(&mut args)?;
-                let lines = std::iter::from_fn(|| args.next_pos());
-                let text: String = lines.map(|line| format!("{line}{pad}\n")).collect();
-                self.arrive(number, text.as_bytes())?;
-            }
-            "send" => {
-                let number = number(&mut args)?;
-                let pad = padding(&mut args)?;
-                let text = args.next_pos().ok_or("the text is missing")?;
-                self.arrive(number, format!("{text}{pad}").as_bytes())?;
-            }
-            "send-hex" => {
-                let number = number(&mut args)?;
-                let hex = args.next_pos().ok_or("the text is missing")?;
-                let bytes = hex.split(' ').map(|byte| u8::from_str_radix(byte, 16));
-                self.arrive(number, &bytes.collect::<Result<Vec<u8>, _>>()?)?;
-            }
-            "end-input" => {
-                let number = number(&mut args)?;
-                self.machine.end_input(number)?;
-            }
-            "line-timeout" => self
-                .machine
-                .on_framing_error(number(&mut args)?, FramingError::LineTimeout)?,
-            "reset" => self.reset(number(&mut args)?)?,
-            "read-timeout" => self
-                .machine
-                .close(number(&mut args)?, &CloseReason::ReadTimeout)?,
-            "connected" => self.machine.on_connected(number(&mut args)?)?,
-            "connect-failed" => {
-                let refused = io::ErrorKind::ConnectionRefused.into();
-                self.machine
-                    .close(number(&mut args)?, &CloseReason::ConnectFailed(refused))?;
-            }
-            "connect-timeout" => self
-                .machine
-                .close(number(&mut args)?, &CloseReason::ConnectTimeout)?,
+            "say" | "send" | "send-hex" => self.run_input(&command.name, &mut args)?,
             "datagram" => {
                 let socket = args.take_key("socket").map_or(Ok(0), str::parse)?;
                 let address = key(&mut args, "from")?.parse()?;
                 let from = UdpPeer { socket, address };
-                let pad = padding(&mut args)?;
-                let lines = std::iter::from_fn(|| args.next_pos());
-                let text: String = lines.map(|line| format!("{line}{pad}\n")).collect();
+                let text = lines(&mut args)?;
                 self.call(|role, context| role.on_datagram(context, from, text.as_bytes()));
             }
             "advance" => self.advance(time(args.next_pos().ok_or("the time is missing")?)?),
@@ -151,19 +111,60 @@ impl<R: Role> Stage<R> {
                 None => writeln!(self.machine.observer.text, "none")?,
             },
             "refuse" => {
-                let full = match args.next_pos().ok_or("the limit is missing")? {
+                let limit = match args.next_pos().ok_or("the limit is missing")? {
                     "connections" => ResourceLimit::Connections,
                     "address" => ResourceLimit::ConnectionsPerAddress,
                     other => return Err(format!("{other} is not a limit").into()),
                 };
                 let mut text = Vec::new();
-                self.role().on_refuse(full, &mut text);
+                self.role().on_refuse(limit, &mut text);
                 self.machine.observer.show(0, &text);
             }
             "stop" => self.call(R::drain),
-            other => return Err(format!("unknown command {other}").into()),
+            other => {
+                let number = number(&mut args)?;
+                self.run_incident(other, number)?;
+            }
         }
         args.reject_next()
+    }
+
+    /// Executes a command that sends bytes to a connection.
+    fn run_input(&mut self, name: &str, args: &mut ArgumentConsumer<'_>) -> StageResult {
+        let number = number(args)?;
+        let bytes = match name {
+            "say" => lines(args)?.into_bytes(),
+            "send" => {
+                let pad = padding(args)?;
+                let text = args.next_pos().ok_or("the text is missing")?;
+                format!("{text}{pad}").into_bytes()
+            }
+            _ => {
+                let hex = args.next_pos().ok_or("the bytes are missing")?;
+                let bytes = hex.split(' ').map(|byte| u8::from_str_radix(byte, 16));
+                bytes.collect::<Result<_, _>>()?
+            }
+        };
+        self.arrive(number, &bytes)
+    }
+
+    /// Executes a command that names only a connection and what happens to it.
+    fn run_incident(&mut self, name: &str, number: u32) -> StageResult {
+        let machine = &mut self.machine;
+        match name {
+            "connected" => machine.on_connected(number)?,
+            "connect-failed" => {
+                let refused = io::ErrorKind::ConnectionRefused.into();
+                machine.close(number, &CloseReason::ConnectFailed(refused))?;
+            }
+            "connect-timeout" => machine.close(number, &CloseReason::ConnectTimeout)?,
+            "end-input" => machine.end_input(number)?,
+            "line-timeout" => machine.on_framing_error(number, FramingError::LineTimeout)?,
+            "read-timeout" => machine.close(number, &CloseReason::ReadTimeout)?,
+            "reset" => self.reset(number)?,
+            other => return Err(format!("unknown command {other}").into()),
+        }
+        Ok(())
     }
 
     /// Calls the role.
@@ -287,6 +288,13 @@ fn number(args: &mut ArgumentConsumer<'_>) -> StageResult<u32> {
         .next_pos()
         .ok_or("the connection is missing")?
         .parse()?)
+}
+
+/// The positional arguments as lines, each with its padding.
+fn lines(args: &mut ArgumentConsumer<'_>) -> StageResult<String> {
+    let pad = padding(args)?;
+    let lines = std::iter::from_fn(|| args.next_pos());
+    Ok(lines.map(|line| format!("{line}{pad}\n")).collect())
 }
 
 fn padding(args: &mut ArgumentConsumer<'_>) -> StageResult<String> {
