@@ -4,38 +4,38 @@ use std::process::ExitCode;
 
 use crate::jobs::TaskResult;
 
-/// How a program ends. The README lists the same.
+/// How a program ends. `docs/exit-codes.md` explains the codes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exit {
-    /// All that was asked was done.
+    /// The program did everything that the user asked for.
     Success = 0,
-    /// Every node was asked, and none has the file; nobody listens, or nobody
-    /// answers.
+    /// All nodes were asked and none has the file, a search or `find` has no result, or
+    /// no receiver listens or answers.
     NotFound = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// The relay could not be reached, or gave no list.
+    /// The relay cannot be reached, or sends no list.
     Relay = 3,
-    /// The file broke off after a part of it had been printed.
+    /// The transfer broke off after a part of the file had been printed.
     Incomplete = 4,
     /// The file was not found, but some nodes could not be asked.
     NodesFailed = 5,
-    /// The content could not be put where it should go.
+    /// The content cannot be saved or printed.
     StoreError = 6,
-    /// The address or port cannot be listened on.
+    /// The program cannot listen on the address or port.
     Listen = 7,
-    /// What is to be shared is no folder that can be read.
+    /// The path to share is not a readable folder.
     Share = 8,
     /// A host name does not resolve.
     Host = 9,
-    /// Stopped before everything that was being sent had been sent.
+    /// A server was stopped before it had sent everything.
     Cut = 10,
-    /// The system refuses something that every program needs.
+    /// The operating system refuses a resource that every program needs.
     System = 11,
-    /// There are several contents under the name, or not the one that is wanted.
+    /// Nodes have several contents under the name, or none has the chosen content.
     WhichContent = 12,
-    /// Interrupted by a signal (128 + SIGINT, as a shell counts).
+    /// Interrupted by a signal (128 + SIGINT, as in a shell).
     Interrupted = 130,
 }
 
