@@ -16,14 +16,20 @@ use crate::session::server::{self, RequestContext};
 
 /// The verbs of a node.
 const VERBS: [VerbHelp; 8] = [
-    (Verb::Get, "FOUND size and so many bytes, or NOTFOUND"),
-    (Verb::Stat, "STAT size hash mtime, or NOTFOUND"),
-    (Verb::List, "the files, each as: size hash 1 name"),
-    (Verb::More, "the list goes on"),
+    (
+        Verb::Get,
+        "sends a file: FOUND size, then its bytes; or NOTFOUND",
+    ),
+    (
+        Verb::Stat,
+        "describes a file: STAT size hash mtime; or NOTFOUND",
+    ),
+    (Verb::List, "lists the files: size hash 1 name"),
+    (Verb::More, "lists the next files"),
     (Verb::Ping, "answers PONG"),
-    (Verb::Stats, "figures"),
-    (Verb::Help, "this"),
-    (Verb::Quit, "goodbye"),
+    (Verb::Stats, "lists figures about this node"),
+    (Verb::Help, "lists the commands"),
+    (Verb::Quit, "closes the connection"),
 ];
 
 /// Requests since the start.

@@ -8,20 +8,35 @@ use crate::session::server::{self, RequestContext};
 
 /// The verbs of the relay.
 pub(super) const VERBS: [VerbHelp; 14] = [
-    (Verb::Register, "a node enters or renews; ip may be *"),
-    (Verb::Unregister, "a node leaves"),
-    (Verb::List, "the nodes, each as: ip port"),
-    (Verb::Share, "the node registered here has this file"),
-    (Verb::Unshare, "it has it no longer"),
-    (Verb::Find, "who has it: ip port size hash"),
-    (Verb::Search, "names with text in them, or all"),
-    (Verb::More, "the list of names goes on"),
-    (Verb::Listen, "this connection receives: FROM ip port text"),
-    (Verb::Send, "a message to who listens there"),
+    (
+        Verb::Register,
+        "registers a node or renews its lease; * is your address",
+    ),
+    (Verb::Unregister, "removes a node"),
+    (Verb::List, "lists the nodes: ip port"),
+    (Verb::Share, "announces a file of the node registered here"),
+    (
+        Verb::Unshare,
+        "withdraws a file of the node registered here",
+    ),
+    (
+        Verb::Find,
+        "lists the nodes that have a file: ip port size hash",
+    ),
+    (
+        Verb::Search,
+        "lists the files with text in their names, or all files",
+    ),
+    (Verb::More, "lists the next files"),
+    (
+        Verb::Listen,
+        "receives messages here, each as: FROM ip port text",
+    ),
+    (Verb::Send, "sends a message to a listener"),
     (Verb::Ping, "answers PONG"),
-    (Verb::Stats, "figures"),
-    (Verb::Help, "this"),
-    (Verb::Quit, "goodbye"),
+    (Verb::Stats, "lists figures about this relay"),
+    (Verb::Help, "lists the commands"),
+    (Verb::Quit, "closes the connection"),
 ];
 
 /// Events since the start.
