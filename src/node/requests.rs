@@ -16,14 +16,8 @@ use crate::session::server::{self, RequestContext};
 
 /// The verbs of a node.
 const VERBS: [VerbHelp; 8] = [
-    (
-        Verb::Get,
-        "sends a file: FOUND size, then its bytes; or NOTFOUND",
-    ),
-    (
-        Verb::Stat,
-        "describes a file: STAT size hash mtime; or NOTFOUND",
-    ),
+    (Verb::Get, "sends a file: FOUND size and its bytes"),
+    (Verb::Stat, "describes a file: STAT size hash mtime"),
     (Verb::List, "lists the files: size hash 1 name"),
     (Verb::More, "lists the next files"),
     (Verb::Ping, "answers PONG"),

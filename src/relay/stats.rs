@@ -8,30 +8,15 @@ use crate::session::server::{self, RequestContext};
 
 /// The verbs of the relay.
 pub(super) const VERBS: [VerbHelp; 14] = [
-    (
-        Verb::Register,
-        "registers a node or renews its lease; * is your address",
-    ),
+    (Verb::Register, "registers a node; ip * is your address"),
     (Verb::Unregister, "removes a node"),
     (Verb::List, "lists the nodes: ip port"),
-    (Verb::Share, "announces a file of the node registered here"),
-    (
-        Verb::Unshare,
-        "withdraws a file of the node registered here",
-    ),
-    (
-        Verb::Find,
-        "lists the nodes that have a file: ip port size hash",
-    ),
-    (
-        Verb::Search,
-        "lists the files with text in their names, or all files",
-    ),
+    (Verb::Share, "announces a file of your node"),
+    (Verb::Unshare, "withdraws a file of your node"),
+    (Verb::Find, "lists who has a file: ip port size hash"),
+    (Verb::Search, "lists files with text in the name, or all"),
     (Verb::More, "lists the next files"),
-    (
-        Verb::Listen,
-        "receives messages here, each as: FROM ip port text",
-    ),
+    (Verb::Listen, "receives messages: FROM ip port text"),
     (Verb::Send, "sends a message to a listener"),
     (Verb::Ping, "answers PONG"),
     (Verb::Stats, "lists figures about this relay"),
