@@ -1,23 +1,36 @@
 //! Peerline: a relay-based peer-to-peer file network whose every message is a
 //! line of text that a person can type into `nc`.
 //!
-//! The map, in reading order; imports point down this list only:
+//! # The map
 //!
-//! - [`cli`]: how each of the programs starts: flags, log, loop, exit code.
-//! - [`terminal`]: the prompt, its line editor, and what people see.
-//! - [`download`]: where fetched content goes.
-//! - [`share`]: a folder as a node's share.
-//! - [`reactor`]: the one poll loop. All sockets are here.
-//! - [`relay`], [`node`], [`client`]: what each program decides. No I/O, no clock.
-//! - [`jobs`], [`relay_link`]: what node and client have in common.
-//! - [`session`]: bytes into requests and responses. No I/O.
-//! - [`role`]: what the loop and the three programs agree on.
-//! - [`logging`], [`limits`], [`quantity`]: log lines, limits, and how their values
-//!   are written on a command line.
-//! - [`close_reason`], [`protocol`]: why a connection ends, and all text on the wire.
-//! - [`timers`], `rate_limiter`, [`escaped`], [`counted`], [`xdg`]: deadlines in
-//!   order, events per second, how foreign text is shown, a number with its noun, the
-//!   user's folders.
+//! In reading order; imports point down this list only.
+//!
+//! | Module | Contents |
+//! |---|---|
+//! | [`cli`] | command lines, start-up and exit codes of the programs |
+//! | [`terminal`] | the prompt, its line editor, and what people see |
+//! | [`download`] | where fetched content goes: stdout or a file |
+//! | [`share`] | a folder as a share: walk, watch, hash, open safely |
+//! | [`reactor`] | the one poll loop; all sockets are here |
+//! | [`relay`], [`node`], [`client`] | what each program decides, without I/O and clock |
+//! | [`jobs`], [`relay_link`] | what node and client have in common: queries, downloads, commands, retries |
+//! | [`session`] | bytes into typed requests and responses, on both sides, without I/O |
+//! | [`role`] | the contract between the loop and the programs |
+//! | [`logging`], [`limits`], [`quantity`] | log lines; limits and how a command line writes them |
+//! | [`close_reason`], [`protocol`] | why a connection closes; all text on the wire |
+//! | [`timers`], `rate_limiter`, [`escaped`], [`counted`], [`xdg`] | deadlines, events per second, foreign text, plurals, user folders |
+//!
+//! # Where to look
+//!
+//! | Question | Place |
+//! |---|---|
+//! | Where is the loop? | [`reactor::Reactor::run`]: wait, note, act, reap |
+//! | Where is `GET` parsed? | [`protocol::Request::parse`], from bytes cut by [`session::driver`] |
+//! | Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
+//! | Where does the relay forget a node? | `relay/registration.rs`: `UNREGISTER`, and leases that expire |
+//! | Where does a client choose the next node? | `jobs/fetch.rs` |
+//! | Where is a byte written to disk? | `download/part_file.rs` |
+//! | Where is a verb added? | `protocol/request.rs` (its form), `relay/mod.rs` or `node/requests.rs` (its handler), `session/responder.rs` (a new form of reply), protocol.md |
 
 pub mod cli;
 pub mod client;
