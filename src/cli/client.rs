@@ -9,28 +9,25 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::cli::StartupError;
 use crate::cli::client_args::{ClientArgs, ClientCommand, GetArgs, ReporterArgs};
-use crate::cli::console::is_interactive;
-use crate::cli::exit::Exit;
-use crate::cli::sockets::udp_routes;
+use crate::cli::sockets::udp_requests;
+use crate::cli::{Exit, StartupError, build_reactor, is_interactive};
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer, Target};
 use crate::jobs::{HELP, Query};
 use crate::limits::Limits;
 use crate::protocol::{NodeAddress, Port};
-use crate::reactor::{LoopOutcome, Reactor, ReactorSettings};
-use crate::session::udp_requests::UdpRequests;
+use crate::reactor::{LoopOutcome, ReactorSettings};
 use crate::terminal::{Reporter, Screen, Style, TerminalOutput, prompt};
 
 /// Bytes per read. Contents are long, so the buffer is large.
 const READ_SIZE: usize = 1024 * 1024;
 
 /// Starts the log and runs the client.
-pub(super) fn run(args: &ClientArgs) -> Result<Exit, StartupError> {
+pub(super) fn run(args: ClientArgs) -> Result<Exit, StartupError> {
     let output = TerminalOutput::default();
     args.log.start(args.reporter.log_level(), &output)?;
-    run_client(args, &output)
+    run_client(&args, &output)
 }
 
 /// Runs the client until its task is done. The log has been started.
@@ -50,35 +47,27 @@ pub(super) fn run_client(args: &ClientArgs, output: &TerminalOutput) -> Result<E
     let (prompt, requests) = prompt::channel();
     let reporter = Reporter::new(style, output.clone());
     let screen = Screen::new(reporter, destination, move |kind| prompt.request_line(kind));
-    let (sockets, routes) = udp_routes(if args.udp { &relay } else { &[] }, &[]);
+    let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &[]);
     let client = Client::new(screen, relay, args.max_nodes, task)
         .with_choices(can_choose)
-        .with_udp(UdpRequests::new(&routes, fastrand::u64(..)));
+        .with_udp(udp);
     let settings = ReactorSettings {
         limits: Limits::default(),
         timeouts: args.timeouts.clone(),
         read_size: READ_SIZE,
         source_addresses: Vec::new(),
     };
-    let mut reactor = Reactor::new(client, settings, Instant::now())
-        .map_err(|error| StartupError::system("cannot start the loop", &error))?;
-    for socket in sockets {
-        reactor
-            .add_datagram_socket(socket)
-            .map_err(|error| StartupError::system("cannot use UDP", &error))?;
-    }
+    let mut reactor = build_reactor(client, settings, Vec::new(), sockets, Instant::now())?;
     reactor
         .stop_on_signals()
         .and_then(|()| end_on_second_signal())
-        .map_err(|error| StartupError::system("cannot handle signals", &error))?;
+        .map_err(StartupError::system("cannot handle signals"))?;
     let start = || prompt::start(requests, reactor.handle(), output, prompt_settings(args));
     let _prompt = reads_lines
         .then(start)
         .transpose()
-        .map_err(|error| StartupError::system("cannot start the prompt", &error))?;
-    let (client, outcome) = reactor
-        .run()
-        .map_err(|error| StartupError::system("poll", &error))?;
+        .map_err(StartupError::system("cannot start the prompt"))?;
+    let (client, outcome) = reactor.run().map_err(StartupError::system("poll"))?;
     Ok(match outcome {
         LoopOutcome::Finished => client.result().into(),
         LoopOutcome::Drained | LoopOutcome::Aborted(_) => Exit::Interrupted,

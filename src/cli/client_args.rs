@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
 
-use crate::cli::exit::Exit;
-use crate::cli::relay_address::{RELAY_FLAGS, RelayAddressArgs, has_port};
-use crate::cli::usage::{Mistake, MistakeKind};
-use crate::cli::{HistoryArgs, LogArgs, Program, StartupError, client, values};
+use crate::cli::logging::LogArgs;
+use crate::cli::relay_address::RelayAddressArgs;
+use crate::cli::values;
 use crate::limits::Timeouts;
 use crate::protocol::{ContentHash, FileName, Port, Text};
 use crate::quantity;
+use crate::terminal::HistoryArgs;
 
 const ABOUT: &str = "\
 Fetches files by name from a Peerline network.
@@ -24,68 +24,81 @@ Fetches files by name from a Peerline network.
 The client gets the list of nodes from the relay. Then it asks one node after the other for the \
 file. Without a command, it shows a prompt, where `help` lists the commands.";
 
+/// See [`crate::cli::usage::parse`].
+pub(super) const HINTS: &str = "\
+unknown flag | -p --port -H --host --ip --addr --address --relay --server | \
+    the relay's address is an argument: peer-client 127.0.0.1:8888 ls
+missing | no-command | write its address: peer-client 127.0.0.1:8888 ls
+missing | RELAY | write its address before the command: peer-client {words}
+missing | find | write the name of a file: find hello.txt
+missing | get | write the name of a file: get hello.txt
+missing | chat | write: chat IP PORT
+missing | send | write: send IP PORT 'TEXT'
+unexpected word | send | write the message in quotes
+unexpected word | search find | write a text with blanks in quotes
+unexpected word | chat | chat reads messages from its input
+unexpected word | ls | to search for a text: search {subject}
+unexpected word | no-command | to fetch a file of that name: get {subject}
+unknown command | list dir files | the command is ls
+unknown command | download fetch cat wget curl | the command is get NAME
+unknown command | peers node | the command is nodes
+unknown command | grep locate | the command is search TEXT";
+
 /// The command line of `peer-client`.
-#[derive(Clone, Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "peer-client", version, about = ABOUT, max_term_width = 100)]
-pub struct ClientArgs {
-    /// The relay's address.
+pub(super) struct ClientArgs {
     #[command(flatten)]
-    pub relay: RelayAddressArgs,
-    /// What to do. Without a command: a prompt.
+    pub(super) relay: RelayAddressArgs,
     #[command(subcommand)]
-    pub command: Option<ClientCommand>,
-    /// How to report.
+    pub(super) command: Option<ClientCommand>,
     #[command(flatten)]
-    pub reporter: ReporterArgs,
+    pub(super) reporter: ReporterArgs,
     /// Maximum number of nodes to accept from the relay
     #[arg(long, value_name = "N", default_value = "1000000", global = true,
           value_parser = quantity::whole_number::<u64>(0..))]
-    pub max_nodes: u64,
+    pub(super) max_nodes: u64,
     /// Query the relay over UDP; use TCP if UDP fails or the answer is too long
     #[arg(long, global = true)]
-    pub udp: bool,
-    /// How long to wait for relay and nodes.
+    pub(super) udp: bool,
     #[command(flatten)]
-    pub timeouts: Timeouts,
-    /// The history of the prompt.
+    pub(super) timeouts: Timeouts,
     #[command(flatten)]
-    pub history: HistoryArgs,
-    /// The log.
+    pub(super) history: HistoryArgs,
     #[command(flatten)]
-    pub log: LogArgs,
+    pub(super) log: LogArgs,
 }
 
 /// How a client reports to its user.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ReporterArgs {
+#[derive(clap::Args)]
+pub(super) struct ReporterArgs {
     /// Print only results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
-    pub quiet: bool,
+    pub(super) quiet: bool,
     /// Log at level debug
     #[arg(short, long, global = true)]
-    pub verbose: bool,
+    pub(super) verbose: bool,
     /// Print results as JSON, one object per line: to stdout, or to stderr if file contents
     /// go to stdout
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(super) json: bool,
     /// Print control characters and binary content on a terminal as they are
     #[arg(long, global = true)]
-    pub raw: bool,
+    pub(super) raw: bool,
 }
 
 impl ReporterArgs {
     pub(super) fn log_level(&self) -> LevelFilter {
-        if self.verbose {
-            LevelFilter::Debug
-        } else {
-            LevelFilter::Warn
+        match self.verbose {
+            true => LevelFilter::Debug,
+            false => LevelFilter::Warn,
         }
     }
 }
 
 /// What a client is to do.
-#[derive(Clone, Debug, Subcommand)]
-pub enum ClientCommand {
+#[derive(Subcommand)]
+pub(super) enum ClientCommand {
     /// Fetch files, and print or save them
     Get(GetArgs),
     /// List the nodes that are registered with the relay
@@ -135,95 +148,21 @@ pub enum ClientCommand {
 }
 
 /// What to fetch, and where to store it.
-#[derive(Clone, Debug, clap::Args)]
-pub struct GetArgs {
+#[derive(Default, clap::Args)]
+pub(super) struct GetArgs {
     /// The names of the files
     #[arg(value_name = "NAME", required = true, value_parser = values::file_name)]
-    pub names: Vec<FileName<'static>>,
+    pub(super) names: Vec<FileName<'static>>,
     /// Accept only the content with this BLAKE3 hash
     #[arg(long, value_name = "HASH", value_parser = values::content_hash)]
-    pub hash: Option<ContentHash>,
+    pub(super) hash: Option<ContentHash>,
     /// Save to this file; - is stdout
     #[arg(short, long, value_name = "FILE", conflicts_with = "dir")]
-    pub output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     /// Save into this folder, under the names of the files
     #[arg(short, long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
+    pub(super) dir: Option<PathBuf>,
     /// Replace existing files
     #[arg(short, long)]
-    pub force: bool,
-}
-
-/// Commands of other programs that do the same.
-const SYNONYMS: [(&[&str], &str); 4] = [
-    (&["list", "dir", "files"], "ls"),
-    (&["download", "fetch", "cat", "wget", "curl"], "get NAME"),
-    (&["peers", "node"], "nodes"),
-    (&["grep", "locate"], "search TEXT"),
-];
-
-impl Program for ClientArgs {
-    fn run(&self) -> Result<Exit, StartupError> {
-        client::run(self)
-    }
-
-    fn hint(mistake: &Mistake<'_>) -> Option<String> {
-        let subject = mistake.subject;
-        let has = |command: &str| mistake.words.iter().any(|word| word == command);
-        Some(match mistake.kind {
-            MistakeKind::UnknownFlag if mistake.is_about(&RELAY_FLAGS) => {
-                "the relay's address is an argument: peer-client 127.0.0.1:8888 ls".into()
-            }
-            MistakeKind::Missing if subject == "RELAY" => match mistake.words {
-                [] => "write its address: peer-client 127.0.0.1:8888 ls".into(),
-                words => {
-                    let words = address_first(words).join(" ");
-                    format!("write its address before the command: peer-client {words}")
-                }
-            },
-            MistakeKind::Missing if has("find") => {
-                "write the name of a file: find hello.txt".into()
-            }
-            MistakeKind::Missing if has("chat") => "write: chat IP PORT".into(),
-            MistakeKind::Missing if has("get") => "write the name of a file: get hello.txt".into(),
-            MistakeKind::Missing if has("send") => "write: send IP PORT 'TEXT'".into(),
-            MistakeKind::UnexpectedWord if has("send") => "write the message in quotes".into(),
-            MistakeKind::UnexpectedWord if has("search") || has("find") => {
-                "write a text with blanks in quotes".into()
-            }
-            MistakeKind::UnexpectedWord if has("chat") => {
-                "chat reads messages from its input".into()
-            }
-            MistakeKind::UnexpectedWord if has("ls") => {
-                format!("to search for a text: search {subject}")
-            }
-            MistakeKind::UnknownCommand => {
-                let (_, command) = SYNONYMS
-                    .iter()
-                    .find(|(words, _)| words.contains(&subject))?;
-                format!("the command is {command}")
-            }
-            MistakeKind::UnexpectedWord if !has("nodes") => {
-                format!("to fetch a file of that name: get {subject}")
-            }
-            _ => return None,
-        })
-    }
-}
-
-/// The words with the relay's address at the front, or with an example of one.
-fn address_first(words: &[String]) -> Vec<&str> {
-    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let is_host = |word: &str| word == "localhost" || word.parse::<IpAddr>().is_ok();
-    let pair = words
-        .windows(2)
-        .position(|pair| is_host(pair[0]) && values::port(pair[1]).is_ok());
-    if let Some(host) = pair {
-        words[..host + 2].rotate_right(2);
-    } else if let Some(address) = words.iter().position(|word| has_port(word)) {
-        words[..=address].rotate_right(1);
-    } else {
-        words.insert(0, "127.0.0.1:8888");
-    }
-    words
+    pub(super) force: bool,
 }

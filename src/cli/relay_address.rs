@@ -2,28 +2,26 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-use crate::cli::exit::Exit;
-use crate::cli::{StartupError, values};
+use crate::cli::{Exit, StartupError, values};
 use crate::protocol::Port;
 
 /// The relay's address: `HOST:PORT` as one word, or `HOST PORT` as two.
-#[derive(Clone, Debug, clap::Args)]
-pub struct RelayAddressArgs {
+#[derive(clap::Args)]
+pub(super) struct RelayAddressArgs {
     /// The relay: HOST:PORT, or HOST and PORT as two words
     #[arg(value_name = "RELAY", value_parser = relay_host)]
-    pub relay: RelayHost,
+    relay: RelayHost,
     /// The relay's port, if RELAY does not contain it
     #[arg(value_name = "PORT", value_parser = values::port)]
-    pub relay_port: Option<Port>,
+    relay_port: Option<Port>,
 }
 
 /// The first word of a relay's address.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RelayHost {
+#[derive(Clone)]
+struct RelayHost {
     /// A host name or an IP address, without brackets.
-    pub host: String,
-    /// The port, if the word contains it.
-    pub port: Option<Port>,
+    host: String,
+    port: Option<Port>,
 }
 
 impl RelayAddressArgs {
@@ -103,19 +101,6 @@ const BRACKETS: &str = "write an IPv6 address with a port as [::1]:8888";
 pub(super) fn has_port(word: &str) -> bool {
     relay_host(word).is_ok_and(|relay| relay.port.is_some())
 }
-
-/// Flags by which other programs take the address of a server.
-pub(super) const RELAY_FLAGS: [&str; 9] = [
-    "-p",
-    "--port",
-    "-H",
-    "--host",
-    "--ip",
-    "--addr",
-    "--address",
-    "--relay",
-    "--server",
-];
 
 #[cfg(test)]
 mod tests {

@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use log::LevelFilter;
 
-use crate::protocol::{ClaimedIp, ContentHash, FileName, NodeAddress, Port, Text};
-use crate::relay::Network;
+use crate::protocol::{
+    ClaimedIp, ContentHash, FileName, NameError, NodeAddress, Port, Text, TextError,
+};
 
 /// Digits of a content hash.
 const HASH_DIGITS: usize = 64;
@@ -28,10 +29,8 @@ pub(super) fn ip(text: &str) -> Result<IpAddr, String> {
         return Ok(ip);
     }
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return Err(format!(
-            "write the address without a port: {}",
-            address.ip()
-        ));
+        let ip = address.ip();
+        return Err(format!("write the address without a port: {ip}"));
     }
     Err(match text {
         "localhost" => "write the address instead of the name: 127.0.0.1".into(),
@@ -59,10 +58,6 @@ pub(super) fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {
     Ok(ClaimedIp::Address(address.ip()))
 }
 
-pub(super) fn network(text: &str) -> Result<Network, String> {
-    text.parse()
-}
-
 pub(super) fn content_hash(text: &str) -> Result<ContentHash, String> {
     text.parse().map_err(|_| {
         let digits = text.chars().count();
@@ -73,14 +68,12 @@ pub(super) fn content_hash(text: &str) -> Result<ContentHash, String> {
     })
 }
 
-pub(super) fn message_text(text: &str) -> Result<Text<'static>, String> {
-    let text = Text::parse(text).map_err(|error| error.to_string())?;
-    Ok(text.into_owned())
+pub(super) fn message_text(text: &str) -> Result<Text<'static>, TextError> {
+    Text::parse(text).map(Text::into_owned)
 }
 
-pub(super) fn file_name(text: &str) -> Result<FileName<'static>, String> {
-    let name = FileName::parse(text).map_err(|error| error.to_string())?;
-    Ok(name.into_owned())
+pub(super) fn file_name(text: &str) -> Result<FileName<'static>, NameError> {
+    FileName::parse(text).map(FileName::into_owned)
 }
 
 pub(super) fn log_level(text: &str) -> Result<LevelFilter, String> {
