@@ -2,7 +2,6 @@
 //! Each role runs its own loop in its own thread, with the same code as in the
 //! separate programs.
 
-use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -12,8 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::cli::client::run_client;
-use crate::cli::client_args::{ClientArgs, ClientCommand, GetArgs, ReporterArgs};
+use crate::cli::client::{self, ClientArgs, ClientCommand, GetArgs, ReporterArgs};
 use crate::cli::logging::LogArgs;
 use crate::cli::node::{self, NodeArgs};
 use crate::cli::relay::{self, RelayArgs};
@@ -59,7 +57,10 @@ pub(super) fn run(args: DemoArgs) -> Result<Exit, StartupError> {
     let output = TerminalOutput::default();
     args.log.start(args.reporter.log_level(), &output)?;
     let folders = folders(args.files.as_deref())?;
-    let (stop_relay, relay) = start_relay()?;
+    let (stop_relay, relay) = start_role("relay", || {
+        let (reactor, addresses) = relay::prepare(RelayArgs::parse_from(["relay-server", "0"]))?;
+        Ok((reactor, addresses[0]))
+    })?;
     let (mut stop_nodes, mut nodes) = (Vec::new(), Vec::new());
     for folder in &folders {
         let (stop, address) = start_node(relay, folder)?;
@@ -69,7 +70,7 @@ pub(super) fn run(args: DemoArgs) -> Result<Exit, StartupError> {
     if args.names.is_empty() && !args.reporter.quiet && !args.reporter.json {
         output.eprintln(welcome(relay, nodes[0]));
     }
-    let result = run_client(&client_args(args, relay), &output);
+    let result = client::run_client(client_args(args, relay), &output);
     for stop in stop_nodes {
         stop();
     }
@@ -120,41 +121,26 @@ where
     Ok((Box::new(stop), value))
 }
 
-fn start_relay() -> Result<(StopRole, SocketAddr), StartupError> {
-    start_role("relay", || {
-        let args = RelayArgs::parse_from(["relay-server", "0"]);
-        let (reactor, addresses) = relay::prepare(args)?;
-        Ok((reactor, addresses[0]))
-    })
-}
-
 /// Starts a node and waits until the relay lists it.
 fn start_node(relay: SocketAddr, folder: &Path) -> Result<(StopRole, SocketAddr), StartupError> {
-    let relay = relay.to_string();
-    let folder = folder.as_os_str().to_owned();
+    let folder = folder.to_owned();
     let (sender, registered) = mpsc::channel();
-    let (thread, address) = start_role("node", move || {
-        let args = [
-            OsStr::new("peer-node"),
-            relay.as_ref(),
-            "--share".as_ref(),
-            &folder,
-            "--no-hash-cache".as_ref(),
-        ];
-        let args = NodeArgs::parse_from(args);
+    let node = start_role("node", move || {
+        let mut args = NodeArgs::parse_from(["peer-node", &relay.to_string(), "--no-hash-cache"]);
+        args.share = folder;
         let on_event = move |event: &NodeEvent<'_>| {
             if let NodeEvent::Registered(_) = event {
                 // Only the first registration has a receiver.
                 let _ = sender.send(());
             }
         };
-        let (reactor, addresses, _) = node::prepare(&args, on_event, None)?;
-        Ok((reactor, addresses[0]))
+        let node = node::prepare(&args, on_event, None)?;
+        Ok((node.reactor, node.addresses[0]))
     })?;
     registered
         .recv_timeout(REGISTRATION_TIMEOUT)
         .map_err(|_| StartupError::new(Exit::System, "a node cannot register with its relay"))?;
-    Ok((thread, address))
+    Ok(node)
 }
 
 fn client_args(args: DemoArgs, relay: SocketAddr) -> ClientArgs {
@@ -180,21 +166,19 @@ fn folders(files: Option<&Path>) -> Result<Vec<PathBuf>, StartupError> {
             Some(_) | None => "files".into(),
         },
     };
-    let error = |reason: &str| {
-        let files = files.display();
-        let text = format!(
-            "{files}: {reason}; change to the folder that contains files/peer1, or write --files DIR"
-        );
-        StartupError::new(Exit::Share, text)
+    let error = |reason: String| {
+        let path = files.display();
+        let advice = "change to the folder that contains files/peer1, or write --files DIR";
+        StartupError::new(Exit::Share, format!("{path}: {reason}; {advice}"))
     };
     let mut folders: Vec<PathBuf> = std::fs::read_dir(&files)
-        .map_err(|reason| error(&reason.to_string()))?
+        .map_err(|reason| error(reason.to_string()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.is_dir())
         .collect();
     folders.sort();
     if folders.is_empty() {
-        return Err(error("no sub-folder to share"));
+        return Err(error("no sub-folder to share".into()));
     }
     Ok(folders)
 }

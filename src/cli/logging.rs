@@ -1,11 +1,11 @@
 //! Starts the log: one line per event, on stderr or in a file.
 
 use std::fs::OpenOptions;
-use std::io::LineWriter;
+use std::io::{LineWriter, Write};
 use std::path::PathBuf;
 
 use log::LevelFilter;
-use simplelog::{Config, ConfigBuilder, WriteLogger};
+use simplelog::{ConfigBuilder, WriteLogger};
 
 use crate::cli::{Exit, StartupError, values};
 use crate::terminal::TerminalOutput;
@@ -32,28 +32,26 @@ impl LogArgs {
         output: &TerminalOutput,
     ) -> Result<(), StartupError> {
         let level = self.log_level.unwrap_or(default);
-        let result = match &self.log_file {
-            None => WriteLogger::init(level, config(), output.log_writer()),
+        let writer: Box<dyn Write + Send> = match &self.log_file {
+            None => Box::new(output.log_writer()),
             Some(path) => {
                 let file = OpenOptions::new().create(true).append(true).open(path);
                 let file = file.map_err(|error| {
                     let text = format!("cannot open the log file {}: {error}", path.display());
                     StartupError::new(Exit::System, text)
                 })?;
-                WriteLogger::init(level, config(), LineWriter::new(file))
+                Box::new(LineWriter::new(file))
             }
         };
-        result.map_err(|error| StartupError::new(Exit::System, error))
+        let config = ConfigBuilder::new()
+            .set_time_format_rfc3339()
+            .set_thread_level(LevelFilter::Off)
+            .set_target_level(LevelFilter::Off)
+            .set_location_level(LevelFilter::Off)
+            // The editor logs each key, and would log the output that it draws.
+            .add_filter_ignore_str("rustyline")
+            .build();
+        WriteLogger::init(level, config, writer)
+            .map_err(|error| StartupError::new(Exit::System, error))
     }
-}
-
-fn config() -> Config {
-    ConfigBuilder::new()
-        .set_time_format_rfc3339()
-        .set_thread_level(LevelFilter::Off)
-        .set_target_level(LevelFilter::Off)
-        .set_location_level(LevelFilter::Off)
-        // The editor logs each key, and would log the output that it draws.
-        .add_filter_ignore_str("rustyline")
-        .build()
 }

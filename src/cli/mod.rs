@@ -2,9 +2,8 @@
 //! the loop and the parts around them. The files in `bin/` only name a program.
 
 mod client;
-mod client_args;
 mod demo;
-pub mod exit;
+mod exit;
 mod logging;
 mod node;
 mod relay;
@@ -21,10 +20,10 @@ use std::time::Instant;
 
 use clap::Parser;
 
-pub use crate::cli::exit::Exit;
 use crate::cli::startup_error::StartupError;
 use crate::reactor::{DatagramSocket, ListeningSocket, LoopOutcome, Reactor, ReactorSettings};
 use crate::role::Role;
+pub use exit::Exit;
 
 /// Bytes per read of a server. Requests are short, but many are read together, and
 /// there is room for the longest datagram.
@@ -45,7 +44,7 @@ pub fn peer_node() -> ExitCode {
 /// Runs `peer-client`.
 #[must_use]
 pub fn peer_client() -> ExitCode {
-    run_program(client::run, client_args::HINTS)
+    run_program(client::run, client::HINTS)
 }
 
 /// Runs `peerline`, a whole network in one process.
@@ -67,8 +66,9 @@ fn run_program<P: Parser>(run: fn(P) -> Result<Exit, StartupError>, hints: &str)
             Exit::Usage => format!("\nFor help: {}", usage::help_command::<P>(&words)),
             _ => String::new(),
         };
+        let name = P::command().get_name().to_owned();
         // If stderr is closed, only the exit code remains.
-        let _ = writeln!(io::stderr(), "{}: {error}{help}", P::command().get_name());
+        let _ = writeln!(io::stderr(), "{name}: {}{help}", error.text);
         error.exit
     });
     exit.into()
@@ -108,7 +108,7 @@ where
         LoopOutcome::Finished | LoopOutcome::Drained | LoopOutcome::Aborted(0) => Exit::Success,
         LoopOutcome::Aborted(connections) => {
             log::warn!("connections closed before all data was sent: {connections}");
-            Exit::Cut
+            Exit::Aborted
         }
     })
 }

@@ -52,7 +52,7 @@ pub(super) struct NodeArgs {
     relay: RelayAddressArgs,
     /// Folder to share, with its sub-folders
     #[arg(long, value_name = "DIR", default_value = ".")]
-    share: PathBuf,
+    pub(super) share: PathBuf,
     /// Also share files and folders whose names start with a dot
     #[arg(long)]
     hidden: bool,
@@ -141,7 +141,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     };
     args.log.start(level, &output)?;
     let (prompt, requests) = prompt::channel();
-    let (mut reactor, addresses, share) = if has_console {
+    let node = if has_console {
         let destination = Destination::save(Target::Share(args.share.clone()), false);
         let reporter = Reporter::new(Style::Console, output.clone());
         let user = Screen::new(reporter, destination, move |kind| prompt.request_line(kind));
@@ -150,6 +150,11 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     } else {
         prepare(&args, log_event, None)?
     };
+    let PreparedNode {
+        mut reactor,
+        addresses,
+        share,
+    } = node;
     reactor
         .stop_on_signals()
         .map_err(StartupError::system("cannot handle signals"))?;
@@ -172,15 +177,23 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     run_server(reactor)
 }
 
+/// A node that is ready to run.
+pub(super) struct PreparedNode {
+    pub(super) reactor: Reactor<Node<Folder>>,
+    /// The addresses on which it listens, at least one, all with the same port.
+    pub(super) addresses: Vec<SocketAddr>,
+    /// What it shares, such as `2 files (5 B) from /tmp`.
+    share: String,
+}
+
 /// Binds the sockets, reads the folder and builds the node. `on_event` receives the
 /// events of registration and messages. `user` is the user of the console, if there
-/// is a console. Returns the addresses on which the node listens, at least one, and a
-/// text about the share.
+/// is a console.
 pub(super) fn prepare(
     args: &NodeArgs,
     on_event: impl FnMut(&NodeEvent<'_>) + 'static,
     user: Option<Screen>,
-) -> Result<(Reactor<Node<Folder>>, Vec<SocketAddr>, String), StartupError> {
+) -> Result<PreparedNode, StartupError> {
     let system = StartupError::system("cannot start the loop");
     let relay = args.relay.resolve()?;
     let ips = node_addresses(args.listen, &relay)?;
@@ -226,7 +239,11 @@ pub(super) fn prepare(
     if let Some(changes) = changes {
         reactor.watch_external(changes).map_err(system)?;
     }
-    Ok((reactor, addresses, share))
+    Ok(PreparedNode {
+        reactor,
+        addresses,
+        share,
+    })
 }
 
 fn open_folder(args: &NodeArgs) -> Result<Folder, StartupError> {

@@ -15,7 +15,7 @@ use crate::reactor::{Reactor, ReactorSettings};
 use crate::relay::{Network, Quota, Relay, RelaySettings, Trust};
 use crate::terminal::TerminalOutput;
 
-/// How many ports of the system's choice are tried until one is free for UDP, too.
+/// How often the system may choose a port until one is also free for UDP.
 const MAX_PORT_ATTEMPTS: u32 = 16;
 
 const ABOUT: &str = "\

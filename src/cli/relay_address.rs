@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_port_is_asked_for_by_an_example() {
+    fn the_error_for_a_missing_port_has_an_example() {
         let example = |host| {
             missing_port(host)
                 .rsplit_once(' ')

@@ -20,13 +20,10 @@ pub(super) fn bind_tcp(
     // Without an IPv4 address beside it, :: accepts IPv4 as well.
     let v6_only = ips.iter().any(IpAddr::is_ipv4);
     for ip in ips {
-        let port = addresses.first().map_or(port, SocketAddr::port);
-        let requested = SocketAddr::new(*ip, port);
-        let bound = ListeningSocket::bind(requested, v6_only).and_then(|listener| {
-            let address = listener.address()?;
-            Ok((listener, address))
-        });
-        let (listener, address) = bound.map_err(|error| bind_error(requested, "", &error))?;
+        let requested = SocketAddr::new(*ip, addresses.first().map_or(port, SocketAddr::port));
+        let (address, listener) = ListeningSocket::bind(requested, v6_only)
+            .and_then(|listener| Ok((listener.address()?, listener)))
+            .map_err(|error| bind_error(requested, "", &error))?;
         listeners.push(listener);
         addresses.push(address);
     }

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::io;
 
-use crate::cli::exit::Exit;
+use crate::cli::Exit;
 
 /// Why a program cannot start or run: an exit code, and a line that says what to do.
-#[derive(Debug)]
 pub(super) struct StartupError {
     pub(super) exit: Exit,
-    text: String,
+    pub(super) text: String,
 }
 
 impl StartupError {
@@ -27,11 +26,5 @@ impl StartupError {
     /// system's error.
     pub(super) fn system(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::new(Exit::System, format_args!("{operation}: {error}"))
-    }
-}
-
-impl fmt::Display for StartupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }

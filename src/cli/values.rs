@@ -9,9 +9,6 @@ use crate::protocol::{
     ClaimedIp, ContentHash, FileName, NameError, NodeAddress, Port, Text, TextError,
 };
 
-/// Digits of a content hash.
-const HASH_DIGITS: usize = 64;
-
 /// A port to connect to.
 pub(super) fn port(text: &str) -> Result<Port, &'static str> {
     let error = "a port is a whole number from 1 to 65535";
@@ -39,7 +36,7 @@ pub(super) fn ip(text: &str) -> Result<IpAddr, String> {
     })
 }
 
-/// The address of somebody who receives messages. The port is the next word.
+/// The address of a message receiver. The port is the next word.
 pub(super) fn receiver_ip(text: &str) -> Result<IpAddr, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         let (ip, port) = (address.ip(), address.port());
@@ -59,13 +56,11 @@ pub(super) fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {
 }
 
 pub(super) fn content_hash(text: &str) -> Result<ContentHash, String> {
-    text.parse().map_err(|_| {
-        let digits = text.chars().count();
-        match text.chars().find(|c| !c.is_ascii_hexdigit()) {
-            Some(c) => format!("a hash has {HASH_DIGITS} hex digits, and {c:?} is no hex digit"),
-            None => format!("a hash has {HASH_DIGITS} hex digits, not {digits}"),
-        }
-    })
+    text.parse()
+        .map_err(|_| match text.chars().find(|c| !c.is_ascii_hexdigit()) {
+            Some(c) => format!("a hash has 64 hex digits, and {c:?} is no hex digit"),
+            None => format!("a hash has 64 hex digits, not {}", text.len()),
+        })
 }
 
 pub(super) fn message_text(text: &str) -> Result<Text<'static>, TextError> {
@@ -78,13 +73,13 @@ pub(super) fn file_name(text: &str) -> Result<FileName<'static>, NameError> {
 
 pub(super) fn log_level(text: &str) -> Result<LevelFilter, String> {
     text.parse().map_err(|_| {
-        let near = match text.to_ascii_lowercase().as_str() {
+        let advice = match text.to_ascii_lowercase().as_str() {
             "warning" => "; write warn",
             "err" | "fatal" | "critical" => "; write error",
             "verbose" | "all" => "; write debug",
             "none" | "quiet" | "silent" => "; write off",
             _ => "",
         };
-        format!("the levels are off, error, warn, info and debug{near}")
+        format!("the levels are off, error, warn, info and debug{advice}")
     })
 }
