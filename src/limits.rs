@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::protocol::MAX_LINE;
 use crate::quantity::{bytes, seconds, seconds_or_zero, whole_number};
 
-/// The limit of a line must hold our own requests, and must not waste memory.
+/// The accepted limits of a line: our own requests must fit, and memory is not wasted.
 const LINE_LENGTHS: RangeInclusive<u64> = 64..=65_536;
 
 /// How much time and memory of a server one peer may use.
@@ -24,7 +24,7 @@ pub struct Limits {
     #[arg(long, value_name = "N", default_value = "512", value_parser = whole_number::<usize>(1..))]
     pub max_per_address: usize,
     /// Maximum length of a request line, with its line end
-    #[arg(long, value_name = "BYTES", default_value_t = MAX_LINE, 
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_LINE,
           value_parser = bytes::<usize>(LINE_LENGTHS))]
     pub max_line: usize,
     /// Close a connection after this many unknown commands

@@ -4,38 +4,37 @@ use std::process::ExitCode;
 
 use crate::jobs::TaskResult;
 
-/// How a program ends. The README lists the same.
+/// How a program ends. `docs/exit-codes.md` lists the same codes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exit {
-    /// All that was asked was done.
+    /// Every request was fulfilled.
     Success = 0,
-    /// Every node was asked, and none has the file; nobody listens, or nobody
-    /// answers.
+    /// No node has the file, no program listens at the address, or no reply came.
     NotFound = 1,
-    /// The command line is wrong.
+    /// The command line or a command is wrong.
     Usage = 2,
-    /// The relay could not be reached, or gave no list.
+    /// The relay could not be reached, or refused the request.
     Relay = 3,
-    /// The file broke off after a part of it had been printed.
+    /// The download failed after a part of the file was printed.
     Incomplete = 4,
-    /// The file was not found, but some nodes could not be asked.
+    /// The file was not found, and some nodes failed.
     NodesFailed = 5,
-    /// The content could not be put where it should go.
+    /// The content could not be stored.
     StoreError = 6,
-    /// The address or port cannot be listened on.
+    /// The program cannot listen on an address or port.
     Listen = 7,
-    /// What is to be shared is no folder that can be read.
+    /// The folder to share cannot be read.
     Share = 8,
-    /// A host name does not resolve.
+    /// A host name cannot be resolved.
     Host = 9,
-    /// Stopped before everything that was being sent had been sent.
-    Cut = 10,
+    /// The server was stopped before all data was sent.
+    Aborted = 10,
     /// The system refuses something that every program needs.
     System = 11,
-    /// There are several contents under the name, or not the one that is wanted.
-    WhichContent = 12,
-    /// Interrupted by a signal (128 + SIGINT, as a shell counts).
+    /// Nodes have several contents under the name, or none has the wanted one.
+    SeveralContents = 12,
+    /// A signal or the user interrupted the program (128 + SIGINT, as in a shell).
     Interrupted = 130,
 }
 
@@ -49,7 +48,7 @@ impl From<TaskResult> for Exit {
             TaskResult::Incomplete => Self::Incomplete,
             TaskResult::NodesFailed => Self::NodesFailed,
             TaskResult::StoreError => Self::StoreError,
-            TaskResult::SeveralContents => Self::WhichContent,
+            TaskResult::SeveralContents => Self::SeveralContents,
             TaskResult::Interrupted => Self::Interrupted,
         }
     }
