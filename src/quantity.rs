@@ -62,7 +62,7 @@ pub fn seconds_or_zero(text: &str) -> Result<Duration, String> {
 /// The accepted form.
 pub fn lease(text: &str) -> Result<Duration, String> {
     let range = 1..=MAX_LEASE;
-    if let Some(seconds) = parse_whole(text, &range) {
+    if let Some(seconds) = parse_integer(text, &range) {
         return Ok(Duration::from_secs(seconds));
     }
     let seconds = without_unit(text, &TIME_UNITS).map(|seconds| seconds as u64);
@@ -72,15 +72,15 @@ pub fn lease(text: &str) -> Result<Duration, String> {
     })
 }
 
-/// A parser of whole numbers in a range.
-pub fn whole_number<T: TryFrom<u64>>(
+/// A parser of integers in a range.
+pub fn integer<T: TryFrom<u64>>(
     range: impl RangeBounds<u64> + Clone + Send + Sync,
 ) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync {
     move |text: &str| {
-        if let Some(number) = parse_whole(text, &range) {
+        if let Some(number) = parse_integer(text, &range) {
             return T::try_from(number).map_err(|_| "the number is too large".into());
         }
-        if let Some(number) = parse_whole(&text.replace(['_', ',', '\''], ""), &range) {
+        if let Some(number) = parse_integer(&text.replace(['_', ',', '\''], ""), &range) {
             return Err(format!("write the number in digits only: {number}"));
         }
         let min = match range.start_bound() {
@@ -102,7 +102,7 @@ pub fn bytes<T: TryFrom<u64>>(
         Some(number) if range.contains(&number) => {
             Err(format!("write the bytes without a unit: {number}"))
         }
-        _ => whole_number(range.clone())(text),
+        _ => integer(range.clone())(text),
     }
 }
 
@@ -117,7 +117,7 @@ fn without_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     (0.0..u64::MAX as f64).contains(&value).then_some(value)
 }
 
-fn parse_whole(text: &str, range: &impl RangeBounds<u64>) -> Option<u64> {
+fn parse_integer(text: &str, range: &impl RangeBounds<u64>) -> Option<u64> {
     text.parse().ok().filter(|number| range.contains(number))
 }
 
@@ -155,21 +155,18 @@ mod tests {
 
     #[test]
     fn numbers_and_bytes() {
-        assert_eq!(whole_number::<u16>(1..)("65535"), Ok(65535));
+        assert_eq!(integer::<u16>(1..)("65535"), Ok(65535));
         assert_eq!(
-            error(whole_number::<u16>(1..)("65536")),
+            error(integer::<u16>(1..)("65536")),
             "the number is too large"
         );
         let digits = "write the number in digits only";
         for text in ["1_000", "1,000", "1'000"] {
-            assert_eq!(
-                error(whole_number::<u16>(1..)(text)),
-                format!("{digits}: 1000")
-            );
+            assert_eq!(error(integer::<u16>(1..)(text)), format!("{digits}: 1000"));
         }
         let form = "write a whole number from 1 up";
         for text in ["", "0", "-1", "1.5", "many"] {
-            assert_eq!(error(whole_number::<u16>(1..)(text)), form, "{text}");
+            assert_eq!(error(integer::<u16>(1..)(text)), form, "{text}");
         }
         let unit = "write the bytes without a unit";
         for (text, number) in [("64k", 65536), ("64kB", 64000), ("64 KiB", 65536)] {

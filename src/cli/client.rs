@@ -21,7 +21,7 @@ use crate::download::{Destination, Printer, Target};
 use crate::jobs::{HELP, Query};
 use crate::limits::{Limits, Timeouts};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
-use crate::quantity::{seconds, seconds_or_zero, whole_number};
+use crate::quantity::{integer, seconds, seconds_or_zero};
 use crate::reactor::{LoopOutcome, ReactorSettings};
 use crate::terminal::prompt::{self, OnEndOfInput, PromptSettings};
 use crate::terminal::{HistoryArgs, Reporter, Screen, Style, TerminalOutput};
@@ -70,7 +70,7 @@ pub(super) struct ClientArgs {
     pub(super) reporter: ReporterArgs,
     /// Maximum number of nodes to accept from the relay
     #[arg(long, value_name = "N", default_value = "1000000", global = true,
-          value_parser = whole_number::<u64>(0..))]
+          value_parser = integer::<u64>(0..))]
     pub(super) max_nodes: u64,
     /// Query the relay over UDP; use TCP if UDP fails or the answer is too long
     #[arg(long, global = true)]
@@ -155,8 +155,7 @@ pub(super) enum ClientCommand {
         #[arg(value_parser = values::port)]
         port: Option<Port>,
         /// How long to go on receiving after the end of input that is not a terminal
-        #[arg(long, value_name = "SECONDS", default_value = "1",
-              value_parser = seconds_or_zero)]
+        #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds_or_zero)]
         wait: Duration,
     },
 }

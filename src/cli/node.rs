@@ -22,7 +22,7 @@ use crate::node::{
     Console, HELP, MessageListener, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals,
 };
 use crate::protocol::{ClaimedIp, Port};
-use crate::quantity::{bytes, whole_number};
+use crate::quantity::{bytes, integer};
 use crate::reactor::{Reactor, ReactorSettings};
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker, ShareUpdate};
 use crate::terminal::{HistoryArgs, Reporter, Screen, Style, TerminalOutput, prompt};
@@ -66,8 +66,7 @@ pub(super) struct NodeArgs {
     #[arg(long, conflicts_with = "hash_cache")]
     no_hash_cache: bool,
     /// Maximum number of files to share
-    #[arg(long, value_name = "N", default_value = "1000000",
-          value_parser = whole_number::<usize>(1..))]
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<usize>(1..))]
     max_files: usize,
     /// Memory for the content of small files; 0 disables this cache
     #[arg(long = "max-kept", value_name = "BYTES", default_value = "16777216",
@@ -114,10 +113,10 @@ struct ConsoleArgs {
     #[arg(long)]
     no_console: bool,
     /// Maximum number of files to fetch at the same time; others wait
-    #[arg(long, value_name = "N", default_value = "8", value_parser = whole_number::<usize>(1..))]
+    #[arg(long, value_name = "N", default_value = "8", value_parser = integer::<usize>(1..))]
     max_downloads: usize,
     /// Maximum number of nodes to accept from the relay
-    #[arg(long, value_name = "N", default_value = "1000000", value_parser = whole_number::<u64>(0..))]
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<u64>(0..))]
     max_nodes: u64,
 }
 

@@ -10,7 +10,7 @@ use crate::cli::logging::LogArgs;
 use crate::cli::sockets::{bind_tcp, bind_udp};
 use crate::cli::{Exit, SERVER_READ_SIZE, StartupError, build_reactor, run_server, values};
 use crate::limits::{Limits, Timeouts};
-use crate::quantity::{bytes, lease, whole_number};
+use crate::quantity::{bytes, integer, lease};
 use crate::reactor::{Reactor, ReactorSettings};
 use crate::relay::{Network, Quota, Relay, RelaySettings, Trust};
 use crate::terminal::TerminalOutput;
@@ -53,19 +53,16 @@ pub(super) struct RelayArgs {
     #[arg(long, value_name = "NETWORK")]
     trust: Vec<Network>,
     /// Maximum number of nodes
-    #[arg(long, value_name = "N", default_value = "1000000",
-          value_parser = whole_number::<usize>(1..))]
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<usize>(1..))]
     max_nodes: usize,
     /// Maximum number of nodes at one address; trusted networks are exempt
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = whole_number::<usize>(1..))]
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = integer::<usize>(1..))]
     max_nodes_per_address: usize,
     /// Maximum number of files of one node
-    #[arg(long, value_name = "N", default_value = "1000000",
-          value_parser = whole_number::<u64>(0..))]
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<u64>(0..))]
     max_shared: u64,
     /// Maximum number of files of all nodes together
-    #[arg(long, value_name = "N", default_value = "10000000",
-          value_parser = whole_number::<u64>(0..))]
+    #[arg(long, value_name = "N", default_value = "10000000", value_parser = integer::<u64>(0..))]
     max_shared_in_all: u64,
     /// Maximum total length of the file names of one node
     #[arg(long, value_name = "BYTES", default_value = "268435456", value_parser = bytes::<u64>(0..))]
@@ -74,13 +71,13 @@ pub(super) struct RelayArgs {
     #[arg(long)]
     no_udp: bool,
     /// Maximum number of datagrams with a wrong cookie that are answered per second
-    #[arg(long, value_name = "N", default_value = "10000", value_parser = whole_number::<u32>(1..))]
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = integer::<u32>(1..))]
     wrong_cookies: u32,
     /// Maximum number of messages per second from one connection
-    #[arg(long, value_name = "N", default_value = "50", value_parser = whole_number::<u32>(1..))]
+    #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<u32>(1..))]
     message_rate: u32,
     /// Maximum number of join and leave log lines per second; the excess is summarised
-    #[arg(long, value_name = "N", default_value = "100", value_parser = whole_number::<u32>(1..))]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = integer::<u32>(1..))]
     log_rate: u32,
     #[command(flatten)]
     limits: Limits,

@@ -11,14 +11,14 @@ use clap::{Command, Parser};
 use crate::cli::relay_address::has_port;
 use crate::cli::{StartupError, values};
 
-/// Parses the command line, whose words after the name of the program are `words`.
-/// Exits if the user asks for help or version.
+/// Parses the command line of the process. `words` are its words without the name of
+/// the program. If the user asks for help or version, the process exits.
 ///
-/// `hints` is a table of `problem | subjects | hint` with the right forms of wrong
-/// command lines. The first line that applies is used. The problem is the beginning of
-/// the error. A subject is a flag, a word, the name of a value or the command on the
-/// command line; `no-command` and `any` are also possible. For the placeholders of a
-/// hint see [`fill`].
+/// `hints` is a table of `problem | subjects | hint`, one line per hint. The hint says
+/// what to write instead; see [`fill`] for its placeholders. The problem is the
+/// beginning of the error, such as `unknown flag`. The subjects are separated by blanks.
+/// Each is a flag, a word, the name of a value, the command on the command line,
+/// `no-command` or `any`. The first line that applies is used.
 ///
 /// # Errors
 /// The sentence for the user.
@@ -28,10 +28,10 @@ pub(super) fn parse<P: Parser>(words: &[String], hints: &str) -> Result<P, Start
         Err(error) if error.use_stderr() => error,
         Err(help) => help.exit(),
     };
-    // After HOST:PORT, a word is a command, not a second port that is wrong.
-    let is_second = context(&error, ContextKind::InvalidArg) == "PORT"
+    // The word after HOST:PORT is a command, although clap takes it for the port.
+    let is_command = context(&error, ContextKind::InvalidArg) == "PORT"
         && !has_port(&context(&error, ContextKind::InvalidValue));
-    let error = match split_address::<P>(words).filter(|_| is_second) {
+    let error = match split_address::<P>(words).filter(|_| is_command) {
         Some(words) => P::try_parse_from(words).err().unwrap_or(error),
         None => error,
     };
@@ -70,50 +70,48 @@ fn explain<P: Parser>(error: &clap::Error, words: &[String], hints: &str) -> Str
         subject if subject.is_empty() => context(error, ContextKind::InvalidSubcommand),
         subject => subject,
     };
-    let hint = |problem| {
-        let command = command.map_or("no-command", Command::get_name);
-        find_hint(hints, problem, [&subject, command], words)
-    };
-    let (problem, hint) = match error.kind() {
-        ErrorKind::ValueValidation => (
-            format!("invalid value '{value}' for {subject}"),
-            hint("invalid value").or_else(|| Some(error.source()?.to_string())),
-        ),
-        ErrorKind::InvalidValue => (format!("{subject} needs a value"), None),
-        ErrorKind::MissingRequiredArgument => (format!("missing {subject}"), hint("missing")),
-        ErrorKind::UnknownArgument if subject.starts_with('-') => (
-            format!("unknown flag {subject}"),
-            hint("unknown flag").or_else(|| flag_hint(&program, command, &subject, error)),
-        ),
-        ErrorKind::UnknownArgument if program.has_subcommands() && command.is_none() => (
-            format!("unknown command '{subject}'"),
-            hint("unknown command").or_else(|| hint("unexpected word")),
-        ),
-        ErrorKind::UnknownArgument => (
-            format!("unexpected word '{subject}'"),
-            hint("unexpected word"),
-        ),
-        ErrorKind::InvalidSubcommand => (
-            format!("unknown command '{subject}'"),
-            hint("unknown command").or_else(|| similar(error, ContextKind::SuggestedSubcommand)),
-        ),
+    let is_flag = subject.starts_with('-');
+    let (problem, rest) = match error.kind() {
+        ErrorKind::ValueValidation => ("invalid value", format!("'{value}' for {subject}")),
+        ErrorKind::MissingRequiredArgument => ("missing", subject.clone()),
+        ErrorKind::UnknownArgument if is_flag => ("unknown flag", subject.clone()),
+        ErrorKind::UnknownArgument if command.is_some() || !program.has_subcommands() => {
+            ("unexpected word", format!("'{subject}'"))
+        }
+        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
+            ("unknown command", format!("'{subject}'"))
+        }
+        ErrorKind::InvalidValue => return format!("{subject} needs a value"),
         ErrorKind::ArgumentConflict => match context(error, ContextKind::PriorArg) {
             prior if prior == subject || prior.is_empty() => {
-                (format!("{subject} may be given only once"), None)
+                return format!("{subject} may be given only once");
             }
-            prior => (format!("{subject} and {prior} exclude each other"), None),
+            prior => return format!("{subject} and {prior} exclude each other"),
         },
-        ErrorKind::TooManyValues => (
-            format!("{subject} takes no value, but '{value}' was given"),
-            None,
-        ),
-        ErrorKind::InvalidUtf8 => (
-            "the command line contains a word that is not UTF-8".into(),
-            None,
-        ),
-        _ => ("wrong command line".into(), None),
+        ErrorKind::TooManyValues => {
+            return format!("{subject} takes no value, but '{value}' was given");
+        }
+        ErrorKind::InvalidUtf8 => {
+            return "the command line contains a word that is not UTF-8".into();
+        }
+        _ => return "wrong command line".into(),
     };
-    hint.map_or(problem.clone(), |hint| format!("{problem}: {hint}"))
+    let about = [
+        subject.as_str(),
+        command.map_or("no-command", Command::get_name),
+    ];
+    let other_hint = || match error.kind() {
+        ErrorKind::ValueValidation => Some(error.source()?.to_string()),
+        ErrorKind::UnknownArgument if is_flag => flag_hint(&program, command, &subject, error),
+        // Perhaps the word is not meant as a command.
+        ErrorKind::UnknownArgument => find_hint(hints, "unexpected word", about, words),
+        ErrorKind::InvalidSubcommand => similar(error, ContextKind::SuggestedSubcommand),
+        _ => None,
+    };
+    match find_hint(hints, problem, about, words).or_else(other_hint) {
+        Some(hint) => format!("{problem} {rest}: {hint}"),
+        None => format!("{problem} {rest}"),
+    }
 }
 
 /// The hint for a problem about a subject and a command.
@@ -127,9 +125,9 @@ fn find_hint(hints: &str, problem: &str, about: [&str; 2], words: &[String]) -> 
     })
 }
 
-/// Replaces the placeholders `{subject}`, `{port}` (the first port among the words, or
-/// 8888), `{address}` (the first IP address) and `{words}` (the words with the relay's
-/// address at the front). Returns none if an address is wanted and there is none.
+/// Replaces the placeholders of a hint: `{subject}`, `{port}` (the first port among the
+/// words, or 8888), `{address}` (the first IP address) and `{words}` (the words with the
+/// relay's address at the front). Returns none if the words contain no `{address}`.
 fn fill(hint: &str, subject: &str, words: &[String]) -> Option<String> {
     let mut values = words
         .iter()

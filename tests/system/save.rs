@@ -240,7 +240,7 @@ fn a_name_that_leaves_the_folder_is_invalid() {
     assert!(fixture.names().is_empty());
     let args = ["hello.txt", "large", "-o", "file"];
     let output = fixture.get(&args).expect_code(2);
-    assert!(output.stderr.contains("use -d DIR"), "{}", output.stderr);
+    assert!(output.stderr.contains("write -d DIR"), "{}", output.stderr);
     fixture
         .get(&["x", "-o", "file", "-d", "dir"])
         .expect_code(2);
