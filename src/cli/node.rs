@@ -193,7 +193,6 @@ pub(super) fn prepare(
     on_event: impl FnMut(&NodeEvent<'_>) + 'static,
     user: Option<Screen>,
 ) -> Result<PreparedNode, StartupError> {
-    let system = StartupError::system("cannot start the loop");
     let relay = args.relay.resolve()?;
     let ips = node_addresses(args.listen, &relay)?;
     let (listeners, addresses) = bind_tcp(&ips, args.port)?;
@@ -236,7 +235,8 @@ pub(super) fn prepare(
             .map_err(StartupError::system("cannot start a thread"))?;
     }
     if let Some(changes) = changes {
-        reactor.watch_external(changes).map_err(system)?;
+        let result = reactor.watch_external(changes);
+        result.map_err(StartupError::system("cannot watch the folder"))?;
     }
     Ok(PreparedNode {
         reactor,
