@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use peerline::cli::{self, ClientArgs};
-
 fn main() -> ExitCode {
-    cli::main::<ClientArgs>()
+    peerline::cli::peer_client()
 }

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use peerline::cli::{self, NodeArgs};
-
 fn main() -> ExitCode {
-    cli::main::<NodeArgs>()
+    peerline::cli::peer_node()
 }

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use peerline::cli::{self, DemoArgs};
-
 fn main() -> ExitCode {
-    cli::main::<DemoArgs>()
+    peerline::cli::peerline()
 }

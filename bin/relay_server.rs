@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use peerline::cli::{self, RelayArgs};
-
 fn main() -> ExitCode {
-    cli::main::<RelayArgs>()
+    peerline::cli::relay_server()
 }

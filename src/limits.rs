@@ -8,9 +8,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::protocol::MAX_LINE;
-use crate::quantity::{bytes, seconds, seconds_or_zero, whole_number};
+use crate::quantity::{bytes, integer, seconds, seconds_or_zero};
 
-/// The limit of a line must hold our own requests, and must not waste memory.
+/// The accepted limits of a line: our own requests must fit, and memory is not wasted.
 const LINE_LENGTHS: RangeInclusive<u64> = 64..=65_536;
 
 /// How much time and memory of a server one peer may use.
@@ -18,17 +18,17 @@ const LINE_LENGTHS: RangeInclusive<u64> = 64..=65_536;
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
     /// Maximum number of connections [default: from the limit on open files]
-    #[arg(long, value_name = "N", value_parser = whole_number::<usize>(1..))]
+    #[arg(long, value_name = "N", value_parser = integer::<usize>(1..))]
     pub max_connections: Option<usize>,
     /// Maximum number of connections from one address; loopback is exempt
-    #[arg(long, value_name = "N", default_value = "512", value_parser = whole_number::<usize>(1..))]
+    #[arg(long, value_name = "N", default_value = "512", value_parser = integer::<usize>(1..))]
     pub max_per_address: usize,
     /// Maximum length of a request line, with its line end
-    #[arg(long, value_name = "BYTES", default_value_t = MAX_LINE, 
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_LINE,
           value_parser = bytes::<usize>(LINE_LENGTHS))]
     pub max_line: usize,
     /// Close a connection after this many unknown commands
-    #[arg(long, value_name = "N", default_value = "10", value_parser = whole_number::<u16>(1..))]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = integer::<u16>(1..))]
     pub max_unknown: u16,
     /// Read no more requests from a peer while more than this is queued for it
     #[arg(long, value_name = "BYTES", default_value = "262144", value_parser = bytes::<usize>(1..))]
@@ -48,7 +48,6 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// The limits without any flag.
     fn default() -> Self {
         without_flags()
     }
@@ -59,8 +58,7 @@ impl Default for Limits {
 #[command(next_help_heading = "Timeouts")]
 pub struct Timeouts {
     /// Give up a connection that is not established within this time
-    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds,
-          global = true)]
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds, global = true)]
     pub connect_timeout: Duration,
     /// Give up a relay or a node that sends nothing for this time
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds,
@@ -69,7 +67,6 @@ pub struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// The timeouts without any flag.
     fn default() -> Self {
         without_flags()
     }

@@ -1,15 +1,34 @@
 //! Parses the quantities of a command line: numbers, bytes, times. A quantity with
 //! a unit is an error whose text contains the right form.
 
-use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::time::Duration;
 
-/// The longest time of a flag: a year.
+/// The longest time of a flag, in seconds: a year.
 const MAX_SECONDS: f64 = 366.0 * 86_400.0;
 
-/// The longest lease: a day.
+/// The longest lease, in seconds: a day.
 const MAX_LEASE: u64 = 86_400;
+
+/// Names of a unit, and its seconds.
+const TIME_UNITS: [(&str, f64); 5] = [
+    ("ms", 0.001),
+    ("s sec secs second seconds", 1.0),
+    ("m min mins minute minutes", 60.0),
+    ("h hour hours", 3600.0),
+    ("d day days", 86_400.0),
+];
+
+/// Names of a unit, and its bytes.
+const BYTE_UNITS: [(&str, f64); 7] = [
+    ("b byte bytes", 1.0),
+    ("kb", 1e3),
+    ("mb", 1e6),
+    ("gb", 1e9),
+    ("k ki kib", 1024.0),
+    ("m mi mib", 1_048_576.0),
+    ("g gi gib", 1_073_741_824.0),
+];
 
 /// Parses a time in seconds above zero. Fractions are allowed.
 ///
@@ -31,10 +50,10 @@ pub fn seconds_or_zero(text: &str) -> Result<Duration, String> {
     if let Some(seconds) = text.parse().ok().filter(in_range) {
         return Ok(Duration::from_secs_f64(seconds));
     }
-    match without_time_unit(text).filter(in_range) {
-        Some(seconds) => Err(format!("write the seconds without a unit: {seconds}")),
-        None => Err("write a number of seconds up to one year, such as 0.5 or 60".into()),
-    }
+    Err(match without_unit(text, &TIME_UNITS).filter(in_range) {
+        Some(seconds) => format!("write the seconds without a unit: {seconds}"),
+        None => "write a number of seconds up to one year, such as 0.5 or 60".into(),
+    })
 }
 
 /// Parses a lease: whole seconds, as on the wire.
@@ -42,46 +61,36 @@ pub fn seconds_or_zero(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// The accepted form.
 pub fn lease(text: &str) -> Result<Duration, String> {
-    let in_range = |seconds: &u64| (1..=MAX_LEASE).contains(seconds);
-    if let Some(seconds) = text.parse().ok().filter(in_range) {
+    let range = 1..=MAX_LEASE;
+    if let Some(seconds) = parse_integer(text, &range) {
         return Ok(Duration::from_secs(seconds));
     }
-    match without_time_unit(text).map(|seconds| seconds as u64) {
-        Some(seconds) if in_range(&seconds) && text.parse::<f64>().is_err() => {
-            Err(format!("write the seconds without a unit: {seconds}"))
-        }
-        _ => Err(format!(
-            "write whole seconds from 1 to {MAX_LEASE} (one day)"
-        )),
-    }
+    let seconds = without_unit(text, &TIME_UNITS).map(|seconds| seconds as u64);
+    Err(match seconds.filter(|seconds| range.contains(seconds)) {
+        Some(seconds) => format!("write the seconds without a unit: {seconds}"),
+        None => format!("write whole seconds from 1 to {MAX_LEASE} (one day)"),
+    })
 }
 
-/// `1.5m` is 90 seconds.
-fn without_time_unit(text: &str) -> Option<f64> {
-    let (number, unit) = split_unit(text);
-    let factor = match unit {
-        "ms" => 0.001,
-        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
-        "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
-        "h" | "hour" | "hours" => 3600.0,
-        "d" | "day" | "days" => 86_400.0,
-        _ => return None,
-    };
-    Some(number.parse::<f64>().ok()? * factor)
-}
-
-/// A parser of whole numbers in a range.
-pub fn whole_number<T: TryFrom<u64>>(
+/// A parser of integers in a range.
+pub fn integer<T: TryFrom<u64>>(
     range: impl RangeBounds<u64> + Clone + Send + Sync,
 ) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync {
-    move |text: &str| match parse_whole(text, &range) {
-        Some(number) => T::try_from(number).map_err(|_| "the number is too large".into()),
-        None => Err(
-            match parse_whole(&text.replace(['_', ',', '\''], ""), &range) {
-                Some(number) => format!("write the number in digits only: {number}"),
-                None => format!("write a whole number {}", RangeText(&range)),
-            },
-        ),
+    move |text: &str| {
+        if let Some(number) = parse_integer(text, &range) {
+            return T::try_from(number).map_err(|_| "the number is too large".into());
+        }
+        if let Some(number) = parse_integer(&text.replace(['_', ',', '\''], ""), &range) {
+            return Err(format!("write the number in digits only: {number}"));
+        }
+        let min = match range.start_bound() {
+            Bound::Included(min) => *min,
+            Bound::Excluded(_) | Bound::Unbounded => 0,
+        };
+        Err(match range.end_bound() {
+            Bound::Included(max) => format!("write a whole number from {min} to {max}"),
+            Bound::Excluded(_) | Bound::Unbounded => format!("write a whole number from {min} up"),
+        })
     }
 }
 
@@ -89,55 +98,26 @@ pub fn whole_number<T: TryFrom<u64>>(
 pub fn bytes<T: TryFrom<u64>>(
     range: impl RangeBounds<u64> + Clone + Send + Sync,
 ) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync {
-    move |text: &str| match without_byte_unit(text) {
+    move |text: &str| match without_unit(text, &BYTE_UNITS).map(|bytes| bytes as u64) {
         Some(number) if range.contains(&number) => {
             Err(format!("write the bytes without a unit: {number}"))
         }
-        _ => whole_number(range.clone())(text),
+        _ => integer(range.clone())(text),
     }
 }
 
-/// `from 1 up`, `from 64 to 65536`.
-struct RangeText<'a, R>(&'a R);
-
-impl<R: RangeBounds<u64>> fmt::Display for RangeText<'_, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.start_bound() {
-            Bound::Included(min) => write!(f, "from {min}")?,
-            Bound::Excluded(_) | Bound::Unbounded => f.write_str("from 0")?,
-        }
-        match self.0.end_bound() {
-            Bound::Included(max) => write!(f, " to {max}"),
-            Bound::Excluded(_) | Bound::Unbounded => f.write_str(" up"),
-        }
-    }
-}
-
-/// `64k` is 65536 bytes, `64kB` is 64000 bytes.
-fn without_byte_unit(text: &str) -> Option<u64> {
-    let (number, unit) = split_unit(text);
-    let unit = unit.to_ascii_lowercase();
-    let base: u64 = match unit.as_str() {
-        "kb" | "mb" | "gb" => 1000,
-        _ => 1024,
-    };
-    let exponent = match unit.as_str() {
-        "b" | "byte" | "bytes" => 0,
-        "k" | "kb" | "ki" | "kib" => 1,
-        "m" | "mb" | "mi" | "mib" => 2,
-        "g" | "gb" | "gi" | "gib" => 3,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(base.pow(exponent))
-}
-
-/// Splits `10 s` or `10s` into number and unit.
-fn split_unit(text: &str) -> (&str, &str) {
+/// `1.5m` and `1.5 min` are 90 seconds, `64k` is 65536 bytes, `64kB` is 64000 bytes.
+fn without_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    (number.trim_end(), &text[number.len()..])
+    let unit = text[number.len()..].to_ascii_lowercase();
+    let (_, factor) = units
+        .iter()
+        .find(|(names, _)| names.split(' ').any(|name| name == unit))?;
+    let value = number.trim_end().parse::<f64>().ok()? * factor;
+    (0.0..u64::MAX as f64).contains(&value).then_some(value)
 }
 
-fn parse_whole(text: &str, range: &impl RangeBounds<u64>) -> Option<u64> {
+fn parse_integer(text: &str, range: &impl RangeBounds<u64>) -> Option<u64> {
     text.parse().ok().filter(|number| range.contains(number))
 }
 
@@ -175,21 +155,18 @@ mod tests {
 
     #[test]
     fn numbers_and_bytes() {
-        assert_eq!(whole_number::<u16>(1..)("65535"), Ok(65535));
+        assert_eq!(integer::<u16>(1..)("65535"), Ok(65535));
         assert_eq!(
-            error(whole_number::<u16>(1..)("65536")),
+            error(integer::<u16>(1..)("65536")),
             "the number is too large"
         );
         let digits = "write the number in digits only";
         for text in ["1_000", "1,000", "1'000"] {
-            assert_eq!(
-                error(whole_number::<u16>(1..)(text)),
-                format!("{digits}: 1000")
-            );
+            assert_eq!(error(integer::<u16>(1..)(text)), format!("{digits}: 1000"));
         }
         let form = "write a whole number from 1 up";
         for text in ["", "0", "-1", "1.5", "many"] {
-            assert_eq!(error(whole_number::<u16>(1..)(text)), form, "{text}");
+            assert_eq!(error(integer::<u16>(1..)(text)), form, "{text}");
         }
         let unit = "write the bytes without a unit";
         for (text, number) in [("64k", 65536), ("64kB", 64000), ("64 KiB", 65536)] {

@@ -122,9 +122,9 @@ fn is_exit_code(code: u8) -> bool {
         Exit::Listen,
         Exit::Share,
         Exit::Host,
-        Exit::Cut,
+        Exit::Aborted,
         Exit::System,
-        Exit::WhichContent,
+        Exit::SeveralContents,
         Exit::Interrupted,
     ];
     all.into_iter().any(|exit| match exit {
@@ -138,9 +138,9 @@ fn is_exit_code(code: u8) -> bool {
         | Exit::Listen
         | Exit::Share
         | Exit::Host
-        | Exit::Cut
+        | Exit::Aborted
         | Exit::System
-        | Exit::WhichContent
+        | Exit::SeveralContents
         | Exit::Interrupted => exit as u8 == code,
     })
 }

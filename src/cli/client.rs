@@ -1,41 +1,205 @@
-//! Starts `peer-client`.
+//! `peer-client`: its command line, and its start.
 
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use clap::{Parser, Subcommand};
+use log::LevelFilter;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::cli::StartupError;
-use crate::cli::client_args::{ClientArgs, ClientCommand, GetArgs, ReporterArgs};
-use crate::cli::console::is_interactive;
-use crate::cli::exit::Exit;
-use crate::cli::sockets::udp_routes;
+use crate::cli::logging::LogArgs;
+use crate::cli::relay_address::RelayAddressArgs;
+use crate::cli::sockets::udp_requests;
+use crate::cli::{Exit, StartupError, build_reactor, is_interactive, values};
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer, Target};
 use crate::jobs::{HELP, Query};
-use crate::limits::Limits;
-use crate::protocol::{NodeAddress, Port};
-use crate::reactor::{LoopOutcome, Reactor, ReactorSettings};
-use crate::session::udp_requests::UdpRequests;
-use crate::terminal::{Reporter, Screen, Style, TerminalOutput, prompt};
+use crate::limits::{Limits, Timeouts};
+use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
+use crate::quantity::{integer, seconds, seconds_or_zero};
+use crate::reactor::{LoopOutcome, ReactorSettings};
+use crate::terminal::prompt::{self, OnEndOfInput, PromptSettings};
+use crate::terminal::{HistoryArgs, Reporter, Screen, Style, TerminalOutput};
 
 /// Bytes per read. Contents are long, so the buffer is large.
 const READ_SIZE: usize = 1024 * 1024;
 
+const ABOUT: &str = "\
+Fetches files by name from a Peerline network.
+
+  peer-client 127.0.0.1:8888 ls
+  peer-client 127.0.0.1:8888 get hello.txt -o copy.txt
+
+The client gets the list of nodes from the relay. Then it asks one node after the other for the \
+file. Without a command, it shows a prompt, where `help` lists the commands.";
+
+/// See [`crate::cli::usage::parse`].
+pub(super) const HINTS: &str = "\
+unknown flag | -p --port -H --host --ip --addr --address --relay --server | \
+    the relay's address is an argument: peer-client 127.0.0.1:8888 ls
+missing | no-command | write its address: peer-client 127.0.0.1:8888 ls
+missing | RELAY | write its address before the command: peer-client {words}
+missing | find | write the name of a file: find hello.txt
+missing | get | write the name of a file: get hello.txt
+missing | chat | write: chat IP PORT
+missing | send | write: send IP PORT 'TEXT'
+unexpected word | send | write the message in quotes
+unexpected word | search find | write a text with blanks in quotes
+unexpected word | chat | chat reads messages from its input
+unexpected word | ls | to search for a text: search {subject}
+unexpected word | no-command | to fetch a file of that name: get {subject}
+unknown command | list dir files | the command is ls
+unknown command | download fetch cat wget curl | the command is get NAME
+unknown command | peers node | the command is nodes
+unknown command | grep locate | the command is search TEXT";
+
+/// The command line of `peer-client`.
+#[derive(Parser)]
+#[command(name = "peer-client", version, about = ABOUT, max_term_width = 100)]
+pub(super) struct ClientArgs {
+    #[command(flatten)]
+    pub(super) relay: RelayAddressArgs,
+    #[command(subcommand)]
+    pub(super) command: Option<ClientCommand>,
+    #[command(flatten)]
+    pub(super) reporter: ReporterArgs,
+    /// Maximum number of nodes to accept from the relay
+    #[arg(long, value_name = "N", default_value = "1000000", global = true,
+          value_parser = integer::<u64>(0..))]
+    pub(super) max_nodes: u64,
+    /// Query the relay over UDP; use TCP if UDP fails or the answer is too long
+    #[arg(long, global = true)]
+    pub(super) udp: bool,
+    #[command(flatten)]
+    pub(super) timeouts: Timeouts,
+    #[command(flatten)]
+    pub(super) history: HistoryArgs,
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+}
+
+/// How a client reports to its user.
+#[derive(clap::Args)]
+pub(super) struct ReporterArgs {
+    /// Print only results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Log at level debug
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+    /// Print results as JSON, one object per line: to stdout, or to stderr if file contents
+    /// go to stdout
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Print control characters and binary content on a terminal as they are
+    #[arg(long, global = true)]
+    pub(super) raw: bool,
+}
+
+impl ReporterArgs {
+    pub(super) fn log_level(&self) -> LevelFilter {
+        match self.verbose {
+            true => LevelFilter::Debug,
+            false => LevelFilter::Warn,
+        }
+    }
+}
+
+/// What a client is to do.
+#[derive(Subcommand)]
+pub(super) enum ClientCommand {
+    /// Fetch files, and print or save them
+    Get(GetArgs),
+    /// List the nodes that are registered with the relay
+    Nodes,
+    /// List all files that the nodes have announced
+    Ls,
+    /// List the files whose names contain a text, ignoring case
+    Search {
+        /// The text; without it, all files are listed
+        #[arg(default_value = "", hide_default_value = true)]
+        text: String,
+    },
+    /// List the nodes that have a file of exactly this name: ip port size hash
+    Find {
+        /// The name of the file
+        #[arg(value_parser = values::file_name)]
+        name: FileName<'static>,
+    },
+    /// Send a message to the node or client that receives messages at an address
+    Send {
+        /// The receiver's IP address
+        #[arg(value_parser = values::receiver_ip)]
+        ip: IpAddr,
+        /// The receiver's port
+        #[arg(value_parser = values::port)]
+        port: Port,
+        /// The message, in quotes if it contains blanks
+        #[arg(value_parser = values::message_text)]
+        text: Text<'static>,
+        /// Also receive messages for this long, and print them: ip port text
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        wait: Option<Duration>,
+    },
+    /// Chat: send each line that is typed, print each message that arrives; /quit ends it
+    Chat {
+        /// The receiver's IP address; without it, the sender of the last message
+        #[arg(requires = "port", value_parser = values::receiver_ip)]
+        ip: Option<IpAddr>,
+        /// The receiver's port
+        #[arg(value_parser = values::port)]
+        port: Option<Port>,
+        /// How long to go on receiving after the end of input that is not a terminal
+        #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds_or_zero)]
+        wait: Duration,
+    },
+}
+
+/// What to fetch, and where to store it.
+#[derive(Default, clap::Args)]
+pub(super) struct GetArgs {
+    /// The names of the files
+    #[arg(value_name = "NAME", required = true, value_parser = values::file_name)]
+    pub(super) names: Vec<FileName<'static>>,
+    /// Accept only the content with this BLAKE3 hash
+    #[arg(long, value_name = "HASH", value_parser = values::content_hash)]
+    pub(super) hash: Option<ContentHash>,
+    /// Save to this file; - is stdout
+    #[arg(short, long, value_name = "FILE", conflicts_with = "dir")]
+    pub(super) output: Option<PathBuf>,
+    /// Save into this folder, under the names of the files
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Replace existing files
+    #[arg(short, long)]
+    pub(super) force: bool,
+}
+
 /// Starts the log and runs the client.
-pub(super) fn run(args: &ClientArgs) -> Result<Exit, StartupError> {
+pub(super) fn run(args: ClientArgs) -> Result<Exit, StartupError> {
     let output = TerminalOutput::default();
     args.log.start(args.reporter.log_level(), &output)?;
     run_client(args, &output)
 }
 
 /// Runs the client until its task is done. The log has been started.
-pub(super) fn run_client(args: &ClientArgs, output: &TerminalOutput) -> Result<Exit, StartupError> {
-    let (task, destination) = task(args.command.as_ref())?;
+pub(super) fn run_client(args: ClientArgs, output: &TerminalOutput) -> Result<Exit, StartupError> {
+    // The history holds commands only.
+    let (history, on_end_of_input) = match args.command {
+        None => (args.history.path(), OnEndOfInput::Exit),
+        Some(_) => (None, OnEndOfInput::Report),
+    };
+    let prompt_settings = PromptSettings {
+        help: HELP,
+        history,
+        on_end_of_input,
+    };
+    let (task, destination) = task(args.command)?;
     let relay = args.relay.resolve()?;
     let can_choose = !args.reporter.json && is_interactive();
     let reads_lines = match &task {
@@ -50,35 +214,26 @@ pub(super) fn run_client(args: &ClientArgs, output: &TerminalOutput) -> Result<E
     let (prompt, requests) = prompt::channel();
     let reporter = Reporter::new(style, output.clone());
     let screen = Screen::new(reporter, destination, move |kind| prompt.request_line(kind));
-    let (sockets, routes) = udp_routes(if args.udp { &relay } else { &[] }, &[]);
+    let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &[]);
     let client = Client::new(screen, relay, args.max_nodes, task)
         .with_choices(can_choose)
-        .with_udp(UdpRequests::new(&routes, fastrand::u64(..)));
+        .with_udp(udp);
     let settings = ReactorSettings {
         limits: Limits::default(),
-        timeouts: args.timeouts.clone(),
+        timeouts: args.timeouts,
         read_size: READ_SIZE,
         source_addresses: Vec::new(),
     };
-    let mut reactor = Reactor::new(client, settings, Instant::now())
-        .map_err(|error| StartupError::system("cannot start the loop", &error))?;
-    for socket in sockets {
-        reactor
-            .add_datagram_socket(socket)
-            .map_err(|error| StartupError::system("cannot use UDP", &error))?;
-    }
+    let mut reactor = build_reactor(client, settings, Vec::new(), sockets, Instant::now())?;
     reactor
         .stop_on_signals()
         .and_then(|()| end_on_second_signal())
-        .map_err(|error| StartupError::system("cannot handle signals", &error))?;
-    let start = || prompt::start(requests, reactor.handle(), output, prompt_settings(args));
+        .map_err(StartupError::system("cannot handle signals"))?;
     let _prompt = reads_lines
-        .then(start)
+        .then(|| prompt::start(requests, reactor.handle(), output, prompt_settings))
         .transpose()
-        .map_err(|error| StartupError::system("cannot start the prompt", &error))?;
-    let (client, outcome) = reactor
-        .run()
-        .map_err(|error| StartupError::system("poll", &error))?;
+        .map_err(StartupError::system("cannot start the prompt"))?;
+    let (client, outcome) = reactor.run().map_err(StartupError::system("poll"))?;
     Ok(match outcome {
         LoopOutcome::Finished => client.result().into(),
         LoopOutcome::Drained | LoopOutcome::Aborted(_) => Exit::Interrupted,
@@ -86,39 +241,39 @@ pub(super) fn run_client(args: &ClientArgs, output: &TerminalOutput) -> Result<E
 }
 
 /// The task, and where the contents go unless they are printed.
-fn task(command: Option<&ClientCommand>) -> Result<(Task, Option<Destination>), StartupError> {
+fn task(command: Option<ClientCommand>) -> Result<(Task, Option<Destination>), StartupError> {
     let task = match command {
         None => Task::Prompt,
         Some(ClientCommand::Nodes) => Task::Query(Query::Nodes),
         Some(ClientCommand::Ls) => Task::Query(Query::Files(String::new())),
         Some(ClientCommand::Search { text }) => {
-            Task::Query(Query::files(text).map_err(StartupError::usage)?)
+            Task::Query(Query::files(&text).map_err(StartupError::usage)?)
         }
-        Some(ClientCommand::Find { name }) => Task::Query(Query::Holders(name.clone())),
+        Some(ClientCommand::Find { name }) => Task::Query(Query::Holders(name)),
         Some(ClientCommand::Send {
             ip,
             port,
             text,
             wait,
         }) => {
-            let (to, text) = (receiver(*ip, *port)?, text.clone());
+            let to = receiver(ip, port)?;
             match wait {
-                Some(wait) => Task::SendAndWait(to, text, *wait),
+                Some(wait) => Task::SendAndWait(to, text, wait),
                 None => Task::Query(Query::Message(to, text)),
             }
         }
         Some(ClientCommand::Chat { ip, port, wait }) => {
-            let to = ip.zip(*port).map(|(ip, port)| receiver(ip, port));
+            let to = ip.zip(port).map(|(ip, port)| receiver(ip, port));
             // A person who ends the input expects no more messages.
             let wait = match io::stdin().is_terminal() {
                 true => Duration::ZERO,
-                false => *wait,
+                false => wait,
             };
             Task::Chat(to.transpose()?, wait)
         }
         Some(ClientCommand::Get(get)) => {
-            let names = get.names.iter().cloned().collect();
-            return Ok((Task::Get(names, get.hash), destination(get)?));
+            let destination = destination(&get)?;
+            return Ok((Task::Get(get.names.into(), get.hash), destination));
         }
     };
     Ok((task, None))
@@ -154,19 +309,6 @@ fn style(args: &ReporterArgs, saves_files: bool) -> Style {
         quiet: args.quiet,
         // A progress bar would mix with content on the same terminal.
         progress: !args.quiet && (saves_files || !io::stdout().is_terminal()),
-    }
-}
-
-fn prompt_settings(args: &ClientArgs) -> prompt::PromptSettings {
-    let is_command_prompt = args.command.is_none();
-    prompt::PromptSettings {
-        help: HELP,
-        // The history holds commands only.
-        history: args.history.path().filter(|_| is_command_prompt),
-        on_end_of_input: match is_command_prompt {
-            true => prompt::OnEndOfInput::Exit,
-            false => prompt::OnEndOfInput::Report,
-        },
     }
 }
 

@@ -4,38 +4,37 @@ use std::process::ExitCode;
 
 use crate::jobs::TaskResult;
 
-/// How a program ends. `docs/exit-codes.md` explains the codes.
+/// How a program ends. `docs/exit-codes.md` lists the same codes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exit {
-    /// The program did everything that the user asked for.
+    /// Every request was fulfilled.
     Success = 0,
-    /// All nodes were asked and none has the file, a search or `find` has no result, or
-    /// no receiver listens or answers.
+    /// No node has the file, no program listens at the address, or no reply came.
     NotFound = 1,
-    /// The command line is wrong.
+    /// The command line or a command is wrong.
     Usage = 2,
-    /// The relay cannot be reached, or sends no list.
+    /// The relay could not be reached, or refused the request.
     Relay = 3,
-    /// The transfer broke off after a part of the file had been printed.
+    /// The download failed after a part of the file was printed.
     Incomplete = 4,
-    /// The file was not found, but some nodes could not be asked.
+    /// The file was not found, and some nodes failed.
     NodesFailed = 5,
-    /// The content cannot be saved or printed.
+    /// The content could not be stored.
     StoreError = 6,
-    /// The program cannot listen on the address or port.
+    /// The program cannot listen on an address or port.
     Listen = 7,
-    /// The path to share is not a readable folder.
+    /// The folder to share cannot be read.
     Share = 8,
-    /// A host name does not resolve.
+    /// A host name cannot be resolved.
     Host = 9,
-    /// A server was stopped before it had sent everything.
-    Cut = 10,
-    /// The operating system refuses a resource that every program needs.
+    /// The server was stopped before all data was sent.
+    Aborted = 10,
+    /// The system refuses something that every program needs.
     System = 11,
-    /// Nodes have several contents under the name, or none has the chosen content.
-    WhichContent = 12,
-    /// Interrupted by a signal (128 + SIGINT, as in a shell).
+    /// Nodes have several contents under the name, or none has the wanted one.
+    SeveralContents = 12,
+    /// A signal or the user interrupted the program (128 + SIGINT, as in a shell).
     Interrupted = 130,
 }
 
@@ -49,7 +48,7 @@ impl From<TaskResult> for Exit {
             TaskResult::Incomplete => Self::Incomplete,
             TaskResult::NodesFailed => Self::NodesFailed,
             TaskResult::StoreError => Self::StoreError,
-            TaskResult::SeveralContents => Self::WhichContent,
+            TaskResult::SeveralContents => Self::SeveralContents,
             TaskResult::Interrupted => Self::Interrupted,
         }
     }

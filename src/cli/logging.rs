@@ -1,59 +1,57 @@
 //! Starts the log: one line per event, on stderr or in a file.
 
 use std::fs::OpenOptions;
-use std::io::LineWriter;
+use std::io::{LineWriter, Write};
 use std::path::PathBuf;
 
 use log::LevelFilter;
-use simplelog::{Config, ConfigBuilder, WriteLogger};
+use simplelog::{ConfigBuilder, WriteLogger};
 
-use crate::cli::exit::Exit;
-use crate::cli::{StartupError, values};
+use crate::cli::{Exit, StartupError, values};
 use crate::terminal::TerminalOutput;
 
 /// The flags of the log.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(clap::Args)]
 #[command(next_help_heading = "Log")]
-pub struct LogArgs {
+pub(super) struct LogArgs {
     /// Append the log to this file instead of stderr
     #[arg(long, value_name = "FILE", global = true)]
-    pub log_file: Option<PathBuf>,
+    log_file: Option<PathBuf>,
     /// Log level: off, error, warn, info or debug
     /// [default: info in servers, warn in clients and consoles]
     #[arg(long, value_name = "LEVEL", global = true, value_parser = values::log_level)]
-    pub log_level: Option<LevelFilter>,
+    log_level: Option<LevelFilter>,
 }
 
 impl LogArgs {
     /// Starts the log. `default` is the level without a flag. Without a file, the
     /// log goes to stderr through `output`.
-    ///
-    /// # Errors
-    /// The file cannot be opened for writing.
-    pub fn start(&self, default: LevelFilter, output: &TerminalOutput) -> Result<(), StartupError> {
+    pub(super) fn start(
+        &self,
+        default: LevelFilter,
+        output: &TerminalOutput,
+    ) -> Result<(), StartupError> {
         let level = self.log_level.unwrap_or(default);
-        let result = match &self.log_file {
-            None => WriteLogger::init(level, config(), output.log_writer()),
+        let writer: Box<dyn Write + Send> = match &self.log_file {
+            None => Box::new(output.log_writer()),
             Some(path) => {
                 let file = OpenOptions::new().create(true).append(true).open(path);
                 let file = file.map_err(|error| {
-                    let path = path.display();
-                    StartupError::system(&format!("cannot open the log file {path}"), &error)
+                    let text = format!("cannot open the log file {}: {error}", path.display());
+                    StartupError::new(Exit::System, text)
                 })?;
-                WriteLogger::init(level, config(), LineWriter::new(file))
+                Box::new(LineWriter::new(file))
             }
         };
-        result.map_err(|error| StartupError::new(Exit::System, error.to_string()))
+        let config = ConfigBuilder::new()
+            .set_time_format_rfc3339()
+            .set_thread_level(LevelFilter::Off)
+            .set_target_level(LevelFilter::Off)
+            .set_location_level(LevelFilter::Off)
+            // The editor logs each key, and would log the output that it draws.
+            .add_filter_ignore_str("rustyline")
+            .build();
+        WriteLogger::init(level, config, writer)
+            .map_err(|error| StartupError::new(Exit::System, error))
     }
-}
-
-fn config() -> Config {
-    ConfigBuilder::new()
-        .set_time_format_rfc3339()
-        .set_thread_level(LevelFilter::Off)
-        .set_target_level(LevelFilter::Off)
-        .set_location_level(LevelFilter::Off)
-        // The editor logs each key, and would log the output that it draws.
-        .add_filter_ignore_str("rustyline")
-        .build()
 }

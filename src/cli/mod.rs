@@ -2,13 +2,10 @@
 //! the loop and the parts around them. The files in `bin/` only name a program.
 
 mod client;
-mod client_args;
-mod console;
 mod demo;
-pub mod exit;
+mod exit;
 mod logging;
 mod node;
-mod node_args;
 mod relay;
 mod relay_address;
 mod sockets;
@@ -16,93 +13,107 @@ mod startup_error;
 mod usage;
 mod values;
 
-use std::ffi::OsString;
-use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 
-pub use client_args::ClientArgs;
-pub use console::ConsoleArgs;
-pub use demo::DemoArgs;
-pub use logging::LogArgs;
-pub use node_args::NodeArgs;
-pub use relay::RelayArgs;
-pub use startup_error::StartupError;
-pub use usage::{Mistake, MistakeKind};
-
-pub use crate::cli::exit::Exit;
-use crate::logging::AsyncLogWriter;
-use crate::reactor::LoopOutcome;
-pub use crate::terminal::HistoryArgs;
-use crate::terminal::TerminalOutput;
+use crate::cli::startup_error::StartupError;
+use crate::reactor::{DatagramSocket, ListeningSocket, LoopOutcome, Reactor, ReactorSettings};
+use crate::role::Role;
+pub use exit::Exit;
 
 /// Bytes per read of a server. Requests are short, but many are read together, and
 /// there is room for the longest datagram.
 const SERVER_READ_SIZE: usize = 128 * 1024;
 
-/// A program, as its parsed command line.
-pub trait Program: Parser {
-    /// Runs the program to its end.
-    ///
-    /// # Errors
-    /// The program cannot start, or the system's poll fails.
-    fn run(&self) -> Result<Exit, StartupError>;
-
-    /// The right form of a wrong command line, if it is known.
-    fn hint(mistake: &Mistake<'_>) -> Option<String>;
-}
-
-/// Runs a program. Prints an error on stderr and returns the exit code.
+/// Runs `relay-server`.
 #[must_use]
-pub fn main<P: Program>() -> ExitCode {
-    let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let result = match usage::parse::<P>(&words) {
-        Ok(Some(args)) => args.run(),
-        Ok(None) => Ok(Exit::Success),
-        Err(error) => Err(error),
-    };
-    match result {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            // If stderr is closed, only the exit code remains.
-            let _ = print_error::<P>(&error, &words);
-            error.exit.into()
+pub fn relay_server() -> ExitCode {
+    run_program(relay::run, relay::HINTS)
+}
+
+/// Runs `peer-node`.
+#[must_use]
+pub fn peer_node() -> ExitCode {
+    run_program(node::run, node::HINTS)
+}
+
+/// Runs `peer-client`.
+#[must_use]
+pub fn peer_client() -> ExitCode {
+    run_program(client::run, client::HINTS)
+}
+
+/// Runs `peerline`, a whole network in one process.
+#[must_use]
+pub fn peerline() -> ExitCode {
+    run_program(demo::run, "")
+}
+
+/// Parses the command line and runs a program. Prints an error on stderr. See
+/// [`usage::parse`] for `hints`.
+fn run_program<P: Parser>(run: fn(P) -> Result<Exit, StartupError>, hints: &str) -> ExitCode {
+    let words: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let result = usage::parse(&words, hints).and_then(run);
+    let exit = result.unwrap_or_else(|error| {
+        let help = match error.exit {
+            Exit::Usage => format!("\nFor help: {}", usage::help_command::<P>(&words)),
+            _ => String::new(),
+        };
+        let name = P::command().get_name().to_owned();
+        // If stderr is closed, only the exit code remains.
+        let _ = writeln!(io::stderr(), "{name}: {}{help}", error.text);
+        error.exit
+    });
+    exit.into()
+}
+
+/// Builds the loop of a role.
+fn build_reactor<R: Role>(
+    role: R,
+    settings: ReactorSettings,
+    listeners: Vec<ListeningSocket>,
+    sockets: Vec<DatagramSocket>,
+    now: Instant,
+) -> Result<Reactor<R>, StartupError>
+where
+    R::File: AsFd,
+{
+    let build = || {
+        let mut reactor = Reactor::new(role, settings, now)?;
+        for listener in listeners {
+            reactor.listen(listener)?;
         }
-    }
+        for socket in sockets {
+            reactor.add_datagram_socket(socket)?;
+        }
+        Ok(reactor)
+    };
+    build().map_err(StartupError::system("cannot start the loop"))
 }
 
-fn print_error<P: Program>(error: &StartupError, words: &[OsString]) -> io::Result<()> {
-    let mut stderr = io::stderr().lock();
-    writeln!(stderr, "{}: {error}", P::command().get_name())?;
-    if error.exit == Exit::Usage {
-        writeln!(stderr, "For help: {}", usage::help_command::<P>(words))?;
-    }
-    Ok(())
-}
-
-/// The output of a server, and the writer thread behind it. Dropping the writer
-/// writes the last lines.
-fn server_output() -> Result<(TerminalOutput, Option<AsyncLogWriter>), StartupError> {
-    TerminalOutput::for_server()
-        .map_err(|error| StartupError::system("cannot start a thread", &error))
-}
-
-/// A server that was stopped has succeeded, unless transfers were aborted.
-fn server_exit(outcome: LoopOutcome) -> Exit {
-    match outcome {
+/// Runs a server until it is stopped. That is a success, unless transfers were aborted.
+fn run_server<R: Role>(reactor: Reactor<R>) -> Result<Exit, StartupError>
+where
+    R::File: AsFd,
+{
+    let (_, outcome) = reactor.run().map_err(StartupError::system("poll"))?;
+    Ok(match outcome {
         LoopOutcome::Finished | LoopOutcome::Drained | LoopOutcome::Aborted(0) => Exit::Success,
         LoopOutcome::Aborted(connections) => {
             log::warn!("connections closed before all data was sent: {connections}");
-            Exit::Cut
+            Exit::Aborted
         }
-    }
+    })
 }
 
-/// Prints a line on stdout and flushes it. Ignores a closed stdout.
-fn print_line(line: impl fmt::Display) {
-    let mut stdout = io::stdout().lock();
-    let _ = writeln!(stdout, "{line}");
-    let _ = stdout.flush();
+/// Whether a person is at a terminal, for input and for reports.
+fn is_interactive() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }

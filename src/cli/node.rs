@@ -1,50 +1,137 @@
-//! Starts `peer-node`.
+//! `peer-node`: its command line, and its start.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::Parser;
 use log::LevelFilter;
+use rustix::process::getpgrp;
+use rustix::termios::tcgetpgrp;
 
-use crate::cli::exit::Exit;
-use crate::cli::node_args::NodeArgs;
-use crate::cli::sockets::{bind_tcp, node_addresses, udp_routes};
-use crate::cli::{SERVER_READ_SIZE, StartupError, console, print_line, server_exit, server_output};
+use crate::cli::logging::LogArgs;
+use crate::cli::relay_address::RelayAddressArgs;
+use crate::cli::sockets::{bind_tcp, node_addresses, udp_requests};
+use crate::cli::{
+    Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, run_server, values,
+};
+use crate::download::{Destination, Target};
+use crate::limits::{Limits, Timeouts};
 use crate::node::{
     Console, HELP, MessageListener, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals,
 };
-use crate::protocol::Port;
+use crate::protocol::{ClaimedIp, Port};
+use crate::quantity::{bytes, integer};
 use crate::reactor::{Reactor, ReactorSettings};
-use crate::session::udp_requests::UdpRequests;
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker, ShareUpdate};
-use crate::terminal::{Screen, prompt};
+use crate::terminal::{HistoryArgs, Reporter, Screen, Style, TerminalOutput, prompt};
 
-/// What a node that is ready prints: its address and its share.
-#[derive(Clone, Debug)]
-pub(super) struct Serving {
-    /// The addresses on which it listens, at least one, all with the same port.
-    pub(super) addresses: Vec<SocketAddr>,
-    totals: ShareTotals,
-    folder: PathBuf,
+const ABOUT: &str = "\
+Shares a folder in a Peerline network.
+
+  peer-node 127.0.0.1:8888 --share DIR --port 9001
+  printf 'GET hello.txt\\n' | nc -N 127.0.0.1 9001
+
+The node registers with the relay. Then it serves files to everybody who connects.";
+
+/// See [`crate::cli::usage::parse`].
+pub(super) const HINTS: &str = "\
+unknown flag | -p | write --port PORT
+unknown flag | -d --dir --directory --folder -s --path | write --share DIR
+unknown flag | --port -H --host --ip --addr --address --relay --server | \
+    the relay's address is an argument: peer-node 127.0.0.1:8888
+missing | any | write its address: peer-node 127.0.0.1:8888 --share DIR
+unexpected word | any | to share a folder: --share {subject}";
+
+/// The command line of `peer-node`.
+#[derive(Parser)]
+#[command(name = "peer-node", version, about = ABOUT, max_term_width = 100)]
+pub(super) struct NodeArgs {
+    #[command(flatten)]
+    relay: RelayAddressArgs,
+    /// Folder to share, with its sub-folders
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) share: PathBuf,
+    /// Also share files and folders whose names start with a dot
+    #[arg(long)]
+    hidden: bool,
+    /// Compute no hashes; lists then show - instead of each hash
+    #[arg(long)]
+    no_hashes: bool,
+    /// Keep computed hashes in this file [default: peerline/hashes in the user's cache folder]
+    #[arg(long, value_name = "FILE")]
+    hash_cache: Option<PathBuf>,
+    /// Do not keep hashes; each start computes them again
+    #[arg(long, conflicts_with = "hash_cache")]
+    no_hash_cache: bool,
+    /// Maximum number of files to share
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<usize>(1..))]
+    max_files: usize,
+    /// Memory for the content of small files; 0 disables this cache
+    #[arg(long = "max-kept", value_name = "BYTES", default_value = "16777216",
+          value_parser = bytes::<usize>(0..))]
+    max_cached: usize,
+    /// Address to listen on [default: the local address from which the relay is reached]
+    #[arg(long, value_name = "ADDR", value_parser = values::ip)]
+    listen: Option<IpAddr>,
+    /// Port to listen on; 0 lets the system choose
+    #[arg(long, value_name = "PORT", default_value = "0", value_parser = values::listen_port)]
+    port: u16,
+    /// Address under which the relay lists the node; * is the address that the relay sees
+    #[arg(long, value_name = "IP", default_value = "*", value_parser = values::claimed_ip)]
+    advertise: ClaimedIp,
+    /// Receive messages that are sent to the node's address [default: with a console]
+    #[arg(long, overrides_with = "no_listen_messages")]
+    listen_messages: bool,
+    /// Receive no messages
+    #[arg(long)]
+    no_listen_messages: bool,
+    /// Use UDP for requests to the relay, and TCP only if UDP fails
+    #[arg(long)]
+    udp: bool,
+    #[command(flatten)]
+    console: ConsoleArgs,
+    #[command(flatten)]
+    history: HistoryArgs,
+    #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
+    timeouts: Timeouts,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
-impl fmt::Display for Serving {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            addresses,
-            totals,
-            folder,
-        } = self;
-        let (address, folder) = (addresses[0], folder.display());
-        write!(f, "listening on {address}, sharing {totals} from {folder}")
+/// The flags of the console.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Console")]
+struct ConsoleArgs {
+    /// Read commands from stdin, as at the client's prompt [default: at a terminal]
+    #[arg(long, overrides_with = "no_console")]
+    console: bool,
+    /// Read no commands
+    #[arg(long)]
+    no_console: bool,
+    /// Maximum number of files to fetch at the same time; others wait
+    #[arg(long, value_name = "N", default_value = "8", value_parser = integer::<usize>(1..))]
+    max_downloads: usize,
+    /// Maximum number of nodes to accept from the relay
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<u64>(0..))]
+    max_nodes: u64,
+}
+
+impl ConsoleArgs {
+    fn is_enabled(&self) -> bool {
+        // Reading the terminal in the background would stop the process.
+        let is_in_foreground = || tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp());
+        self.console || (!self.no_console && is_in_foreground() && is_interactive())
     }
 }
 
 /// Runs the node until it is stopped.
-pub(super) fn run(args: &NodeArgs) -> Result<Exit, StartupError> {
-    let (output, _log_writer) = server_output()?;
+pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
+    let (output, _log_writer) =
+        TerminalOutput::for_server().map_err(StartupError::system("cannot start a thread"))?;
     let has_console = args.console.is_enabled();
     // A person at the console wants results, not a line per connection.
     let level = match has_console {
@@ -53,18 +140,29 @@ pub(super) fn run(args: &NodeArgs) -> Result<Exit, StartupError> {
     };
     args.log.start(level, &output)?;
     let (prompt, requests) = prompt::channel();
-    let (mut reactor, serving) = if has_console {
-        let user = console::screen(&args.share, &output, prompt);
-        prepare(args, console::event_printer(&output), Some(user))?
+    let node = if has_console {
+        let destination = Destination::save(Target::Share(args.share.clone()), false);
+        let reporter = Reporter::new(Style::Console, output.clone());
+        let user = Screen::new(reporter, destination, move |kind| prompt.request_line(kind));
+        let event_output = output.clone();
+        prepare(&args, move |event| event_output.eprintln(event), Some(user))?
     } else {
-        prepare(args, log_event, None)?
+        prepare(&args, log_event, None)?
     };
+    let PreparedNode {
+        mut reactor,
+        addresses,
+        share,
+    } = node;
     reactor
         .stop_on_signals()
-        .map_err(|error| StartupError::system("cannot handle signals", &error))?;
-    print_line(format_args!("peer-node {serving}"));
-    for address in &serving.addresses[1..] {
-        print_line(format_args!("peer-node listening on {address}"));
+        .map_err(StartupError::system("cannot handle signals"))?;
+    output.println(format_args!(
+        "peer-node listening on {}, sharing {share}",
+        addresses[0]
+    ));
+    for address in &addresses[1..] {
+        output.println(format_args!("peer-node listening on {address}"));
     }
     let settings = prompt::PromptSettings {
         help: HELP,
@@ -74,11 +172,17 @@ pub(super) fn run(args: &NodeArgs) -> Result<Exit, StartupError> {
     let _prompt = has_console
         .then(|| prompt::start(requests, reactor.handle(), &output, settings))
         .transpose()
-        .map_err(|error| StartupError::system("cannot start the console", &error))?;
-    let (_, outcome) = reactor
-        .run()
-        .map_err(|error| StartupError::system("poll", &error))?;
-    Ok(server_exit(outcome))
+        .map_err(StartupError::system("cannot start the console"))?;
+    run_server(reactor)
+}
+
+/// A node that is ready to run.
+pub(super) struct PreparedNode {
+    pub(super) reactor: Reactor<Node<Folder>>,
+    /// The addresses on which it listens, at least one, all with the same port.
+    pub(super) addresses: Vec<SocketAddr>,
+    /// What it shares, such as `2 files (5 B) from /tmp`.
+    share: String,
 }
 
 /// Binds the sockets, reads the folder and builds the node. `on_event` receives the
@@ -88,26 +192,22 @@ pub(super) fn prepare(
     args: &NodeArgs,
     on_event: impl FnMut(&NodeEvent<'_>) + 'static,
     user: Option<Screen>,
-) -> Result<(Reactor<Node<Folder>>, Serving), StartupError> {
-    let system = |error| StartupError::system("cannot start the loop", &error);
+) -> Result<PreparedNode, StartupError> {
     let relay = args.relay.resolve()?;
     let ips = node_addresses(args.listen, &relay)?;
     let (listeners, addresses) = bind_tcp(&ips, args.port)?;
     let mut folder = open_folder(args)?;
-    let serving = Serving {
-        addresses,
-        totals: ShareTotals {
-            files: folder.count(None),
-            bytes: folder.bytes(),
-        },
-        folder: folder.path().to_owned(),
+    let totals = ShareTotals {
+        files: folder.count(None),
+        bytes: folder.bytes(),
     };
+    let share = format!("{totals} from {}", folder.path().display());
     let (changes, workers) = (folder.inotify_fd(), folder.take_workers());
     // The relay lists the source address of the node's requests, so it must be one
     // on which the node listens.
     let sources: Vec<IpAddr> = ips.into_iter().filter(|ip| !ip.is_unspecified()).collect();
-    let (sockets, routes) = udp_routes(if args.udp { &relay } else { &[] }, &sources);
-    let port = Port::new(serving.addresses[0].port())
+    let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &sources);
+    let port = Port::new(addresses[0].port())
         .ok_or_else(|| StartupError::new(Exit::System, "the system chose no port"))?;
     let settings = ReactorSettings {
         limits: args.limits.clone(),
@@ -117,23 +217,32 @@ pub(super) fn prepare(
     };
     let now = Instant::now();
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
-    let node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event)
-        .with_udp(UdpRequests::new(&routes, fastrand::u64(..)));
-    let node = with_console_and_messages(node, args, port, relay, user);
-    let mut reactor = Reactor::new(node, settings, now).map_err(system)?;
-    for listener in listeners {
-        reactor.listen(listener).map_err(system)?;
+    let mut node =
+        Node::new(folder, registrar, args.limits.max_unknown, now, on_event).with_udp(udp);
+    if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
+        let seed = fastrand::u64(..);
+        let listener = MessageListener::new(relay.clone(), args.advertise, port, seed);
+        node = node.with_message_listener(listener);
     }
-    for socket in sockets {
-        reactor.add_datagram_socket(socket).map_err(system)?;
+    if let Some(user) = user {
+        let (max_nodes, max_downloads) = (args.console.max_nodes, args.console.max_downloads);
+        let console = Console::new(user, is_interactive(), relay, max_nodes, max_downloads);
+        node = node.with_console(console);
     }
+    let mut reactor = build_reactor(node, settings, listeners, sockets, now)?;
     if let Some((scan_worker, hash_worker)) = workers {
-        start_workers(&reactor, args, scan_worker, hash_worker).map_err(system)?;
+        start_workers(&reactor, args, scan_worker, hash_worker)
+            .map_err(StartupError::system("cannot start a thread"))?;
     }
     if let Some(changes) = changes {
-        reactor.watch_external(changes).map_err(system)?;
+        let result = reactor.watch_external(changes);
+        result.map_err(StartupError::system("cannot watch the folder"))?;
     }
-    Ok((reactor, serving))
+    Ok(PreparedNode {
+        reactor,
+        addresses,
+        share,
+    })
 }
 
 fn open_folder(args: &NodeArgs) -> Result<Folder, StartupError> {
@@ -149,26 +258,6 @@ fn open_folder(args: &NodeArgs) -> Result<Folder, StartupError> {
     })
 }
 
-fn with_console_and_messages(
-    mut node: Node<Folder>,
-    args: &NodeArgs,
-    port: Port,
-    relay: Vec<SocketAddr>,
-    user: Option<Screen>,
-) -> Node<Folder> {
-    if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
-        let listener = MessageListener::new(relay.clone(), args.advertise, port, fastrand::u64(..));
-        node = node.with_message_listener(listener);
-    }
-    if let Some(user) = user {
-        let can_choose = console::is_interactive();
-        let (max_nodes, max_downloads) = (args.console.max_nodes, args.console.max_downloads);
-        let console = Console::new(user, can_choose, relay, max_nodes, max_downloads);
-        node = node.with_console(console);
-    }
-    node
-}
-
 /// Starts the threads that walk the folder and compute hashes.
 fn start_workers(
     reactor: &Reactor<Node<Folder>>,
@@ -177,28 +266,32 @@ fn start_workers(
     hash_worker: HashWorker,
 ) -> io::Result<()> {
     let handle = reactor.handle();
-    let on_scan = move |result| handle.send(NodeMessage::Share(ShareUpdate::Scan(result)));
-    scan_worker.start(on_scan)?;
-    if !args.no_hashes {
-        let handle = reactor.handle();
-        let on_hash = move |result| handle.send(NodeMessage::Share(ShareUpdate::Hash(result)));
-        hash_worker.start(args.hash_cache_path(), on_hash)?;
+    scan_worker.start(move |result| handle.send(NodeMessage::Share(ShareUpdate::Scan(result))))?;
+    if args.no_hashes {
+        return Ok(());
     }
-    Ok(())
+    let default = || Some(crate::xdg::user_folder("XDG_CACHE_HOME", ".cache")?.join("hashes"));
+    let cache = match args.no_hash_cache {
+        true => None,
+        false => args.hash_cache.clone().or_else(default),
+    };
+    let handle = reactor.handle();
+    hash_worker.start(cache, move |result| {
+        handle.send(NodeMessage::Share(ShareUpdate::Hash(result)));
+    })
 }
 
 fn log_event(event: &NodeEvent<'_>) {
-    match event {
+    let level = match event {
         NodeEvent::RegistrationFailed(_)
         | NodeEvent::ListenFailed(_)
         | NodeEvent::ListenerReplaced
-        | NodeEvent::MessageNotSent(..) => {
-            log::warn!("{event}");
-        }
+        | NodeEvent::MessageNotSent(..) => log::Level::Warn,
         NodeEvent::Registered(_)
         | NodeEvent::Unregistered
         | NodeEvent::Listening(_)
         | NodeEvent::Message(_)
-        | NodeEvent::MessageSent(_) => log::info!("{event}"),
-    }
+        | NodeEvent::MessageSent(_) => log::Level::Info,
+    };
+    log::log!(level, "{event}");
 }

@@ -2,35 +2,25 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-use crate::cli::exit::Exit;
-use crate::cli::{StartupError, values};
+use crate::cli::{Exit, StartupError, values};
 use crate::protocol::Port;
 
 /// The relay's address: `HOST:PORT` as one word, or `HOST PORT` as two.
-#[derive(Clone, Debug, clap::Args)]
-pub struct RelayAddressArgs {
+#[derive(clap::Args)]
+pub(super) struct RelayAddressArgs {
     /// The relay: HOST:PORT, or HOST and PORT as two words
     #[arg(value_name = "RELAY", value_parser = relay_host)]
-    pub relay: RelayHost,
+    relay: (String, Option<Port>),
     /// The relay's port, if RELAY does not contain it
     #[arg(value_name = "PORT", value_parser = values::port)]
-    pub relay_port: Option<Port>,
-}
-
-/// The first word of a relay's address.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RelayHost {
-    /// A host name or an IP address, without brackets.
-    pub host: String,
-    /// The port, if the word contains it.
-    pub port: Option<Port>,
+    relay_port: Option<Port>,
 }
 
 impl RelayAddressArgs {
     /// Looks up the host. Returns all its addresses, at least one.
     pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, StartupError> {
-        let host = self.relay.host.as_str();
-        let port = match (self.relay.port, self.relay_port) {
+        let (host, port) = &self.relay;
+        let port = match (*port, self.relay_port) {
             (Some(port), None) | (None, Some(port)) => port.get(),
             (Some(first), Some(second)) => {
                 let text = format!("the relay's port is given twice: {first} and {second}");
@@ -38,15 +28,12 @@ impl RelayAddressArgs {
             }
             (None, None) => return Err(StartupError::usage(missing_port(host))),
         };
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, port)]);
-        }
         let unresolved = |reason: &str| {
             let reason = reason.trim_start_matches("failed to lookup address information: ");
             let text = format!("cannot resolve {host}: {reason}; write a known name or an address");
             StartupError::new(Exit::Host, text)
         };
-        let addresses: Vec<SocketAddr> = (host, port)
+        let addresses: Vec<SocketAddr> = (host.as_str(), port)
             .to_socket_addrs()
             .map_err(|error| unresolved(&error.to_string()))?
             .collect();
@@ -69,7 +56,9 @@ fn missing_port(host: &str) -> String {
     format!("the relay's port is missing; write host and port, such as {example}")
 }
 
-fn relay_host(text: &str) -> Result<RelayHost, String> {
+/// Splits the first word of a relay's address into the host, without brackets, and the
+/// port, if the word contains it.
+fn relay_host(text: &str) -> Result<(String, Option<Port>), String> {
     if let Some((scheme, rest)) = text.split_once("://") {
         let rest = rest.split('/').next().unwrap_or(rest);
         return Err(format!("write the address without {scheme}://: {rest}"));
@@ -91,31 +80,15 @@ fn relay_host(text: &str) -> Result<RelayHost, String> {
     if host.is_empty() || host.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("write the host before the port, such as 127.0.0.1:8888".into());
     }
-    Ok(RelayHost {
-        host: host.into(),
-        port: port.map(values::port).transpose()?,
-    })
+    Ok((host.into(), port.map(values::port).transpose()?))
 }
 
 const BRACKETS: &str = "write an IPv6 address with a port as [::1]:8888";
 
 /// Whether a word of a command line is `HOST:PORT`.
 pub(super) fn has_port(word: &str) -> bool {
-    relay_host(word).is_ok_and(|relay| relay.port.is_some())
+    relay_host(word).is_ok_and(|(_, port)| port.is_some())
 }
-
-/// Flags by which other programs take the address of a server.
-pub(super) const RELAY_FLAGS: [&str; 9] = [
-    "-p",
-    "--port",
-    "-H",
-    "--host",
-    "--ip",
-    "--addr",
-    "--address",
-    "--relay",
-    "--server",
-];
 
 #[cfg(test)]
 mod tests {
@@ -124,7 +97,7 @@ mod tests {
     #[test]
     fn host_and_port_are_one_word_or_two() {
         let parse = |text| {
-            let RelayHost { host, port } = relay_host(text).expect("an address");
+            let (host, port) = relay_host(text).expect("an address");
             (host, port.map_or(0, Port::get))
         };
         for (text, host, port) in [
@@ -143,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_port_is_asked_for_by_an_example() {
+    fn the_error_for_a_missing_port_has_an_example() {
         let example = |host| {
             missing_port(host)
                 .rsplit_once(' ')

@@ -3,11 +3,11 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use crate::cli::StartupError;
-use crate::cli::exit::Exit;
+use crate::cli::{Exit, StartupError};
 use crate::protocol::canonical;
 use crate::reactor::{DatagramSocket, ListeningSocket};
 use crate::role::UdpPeer;
+use crate::session::udp_requests::UdpRequests;
 
 /// Listens on all these addresses with one port. Port 0 means a port that the system
 /// chooses.
@@ -20,13 +20,10 @@ pub(super) fn bind_tcp(
     // Without an IPv4 address beside it, :: accepts IPv4 as well.
     let v6_only = ips.iter().any(IpAddr::is_ipv4);
     for ip in ips {
-        let port = addresses.first().map_or(port, SocketAddr::port);
-        let requested = SocketAddr::new(*ip, port);
-        let bound = ListeningSocket::bind(requested, v6_only).and_then(|listener| {
-            let address = listener.address()?;
-            Ok((listener, address))
-        });
-        let (listener, address) = bound.map_err(|error| bind_error(requested, "", &error))?;
+        let requested = SocketAddr::new(*ip, addresses.first().map_or(port, SocketAddr::port));
+        let (address, listener) = ListeningSocket::bind(requested, v6_only)
+            .and_then(|listener| Ok((listener.address()?, listener)))
+            .map_err(|error| bind_error(requested, "", &error))?;
         listeners.push(listener);
         addresses.push(address);
     }
@@ -45,24 +42,22 @@ pub(super) fn bind_udp(addresses: &[SocketAddr]) -> Result<Vec<DatagramSocket>, 
 }
 
 /// Opens one UDP socket per address of the relay. Without any, requests use TCP.
-pub(super) fn udp_routes(
+pub(super) fn udp_requests<R>(
     relay: &[SocketAddr],
     sources: &[IpAddr],
-) -> (Vec<DatagramSocket>, Vec<UdpPeer>) {
+) -> (Vec<DatagramSocket>, UdpRequests<R>) {
     let (mut sockets, mut routes) = (Vec::new(), Vec::new());
-    for address in relay {
-        match DatagramSocket::connect(*address, sources) {
-            Ok(socket) => {
-                routes.push(UdpPeer {
-                    socket: sockets.len() as u32,
-                    address: *address,
-                });
-                sockets.push(socket);
+    for &address in relay {
+        match DatagramSocket::connect(address, sources) {
+            Ok(opened) => {
+                let socket = sockets.len() as u32;
+                routes.push(UdpPeer { socket, address });
+                sockets.push(opened);
             }
             Err(error) => log::warn!("cannot send UDP to {address}: {error}"),
         }
     }
-    (sockets, routes)
+    (sockets, UdpRequests::new(&routes, fastrand::u64(..)))
 }
 
 /// The addresses on which a node listens: the one of `--listen`, else the local
@@ -91,10 +86,8 @@ pub(super) fn node_addresses(
         }
     }
     if sources.is_empty() {
-        return Err(StartupError::new(
-            Exit::Listen,
-            "no route to the relay; choose an address with --listen",
-        ));
+        let text = "no route to the relay; choose an address with --listen";
+        return Err(StartupError::new(Exit::Listen, text));
     }
     Ok(sources)
 }
@@ -117,8 +110,6 @@ fn bind_error(address: SocketAddr, over: &str, error: &io::Error) -> StartupErro
         io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose another",
         _ => "choose another address or port",
     };
-    StartupError::new(
-        Exit::Listen,
-        format!("cannot listen on {address}{over}: {error}; {advice}"),
-    )
+    let text = format!("cannot listen on {address}{over}: {error}; {advice}");
+    StartupError::new(Exit::Listen, text)
 }

@@ -3,38 +3,28 @@
 use std::fmt;
 use std::io;
 
-use crate::cli::exit::Exit;
+use crate::cli::Exit;
 
 /// Why a program cannot start or run: an exit code, and a line that says what to do.
-#[derive(Debug)]
-pub struct StartupError {
+pub(super) struct StartupError {
     pub(super) exit: Exit,
-    text: String,
+    pub(super) text: String,
 }
 
 impl StartupError {
-    pub(super) fn new(exit: Exit, text: impl Into<String>) -> Self {
-        Self {
-            exit,
-            text: text.into(),
-        }
+    pub(super) fn new(exit: Exit, text: impl fmt::Display) -> Self {
+        let text = text.to_string();
+        Self { exit, text }
     }
 
     /// The command line is wrong.
     pub(super) fn usage(text: impl fmt::Display) -> Self {
-        Self::new(Exit::Usage, text.to_string())
+        Self::new(Exit::Usage, text)
     }
 
-    /// `operation` failed with a system error.
-    pub(super) fn system(operation: &str, error: &io::Error) -> Self {
-        Self::new(Exit::System, format!("{operation}: {error}"))
-    }
-}
-
-impl fmt::Display for StartupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+    /// Makes the error of an operation, such as `cannot start a thread`, from the
+    /// system's error.
+    pub(super) fn system(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::new(Exit::System, format_args!("{operation}: {error}"))
     }
 }
-
-impl std::error::Error for StartupError {}

@@ -2,191 +2,196 @@
 //! what to write instead, never the text of a library.
 
 use std::error::Error as _;
-use std::ffi::OsString;
+use std::iter;
+use std::net::IpAddr;
 
-use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, Parser};
 
 use crate::cli::relay_address::has_port;
-use crate::cli::{Program, StartupError};
+use crate::cli::{StartupError, values};
 
-/// What is wrong with a command line.
-pub struct Mistake<'a> {
-    /// The kind of the mistake.
-    pub kind: MistakeKind,
-    /// The flag, the word or the name of the value that it is about: `--lease`.
-    pub subject: &'a str,
-    /// All words after the name of the program.
-    pub words: &'a [String],
-}
-
-/// The mistakes for which a program may know what the user means.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MistakeKind {
-    /// The program has no such flag.
-    UnknownFlag,
-    /// The program has no such command.
-    UnknownCommand,
-    /// A word too many.
-    UnexpectedWord,
-    /// A word is missing.
-    Missing,
-    /// A value is not of the right form. The subject is the value's name.
-    InvalidValue,
-}
-
-impl Mistake<'_> {
-    /// Whether the subject is one of these.
-    pub(super) fn is_about(&self, subjects: &[&str]) -> bool {
-        subjects.contains(&self.subject)
-    }
-
-    /// The first word that is a port.
-    pub(super) fn port(&self) -> Option<&str> {
-        let words = self.words.iter();
-        let mut values = words.map(|word| word.rsplit(['=', ':']).next().unwrap_or(word));
-        values.find(|word| word.parse::<u16>().is_ok())
-    }
-}
-
-/// Parses the words after the name of the program. Returns none if the user asked for
-/// help or version, which has been printed.
-pub(super) fn parse<P: Program>(words: &[OsString]) -> Result<Option<P>, StartupError> {
-    let program = OsString::from(P::command().get_name());
-    let parse = |words: &[OsString]| {
-        P::command().try_get_matches_from(std::iter::once(&program).chain(words))
-    };
-    let matches = parse(words);
-    let error = match matches.and_then(|mut matches| P::from_arg_matches_mut(&mut matches)) {
-        Ok(args) => return Ok(Some(args)),
+/// Parses the command line of the process. `words` are its words without the name of
+/// the program. If the user asks for help or version, the process exits.
+///
+/// `hints` is a table of `problem | subjects | hint`, one line per hint. The hint says
+/// what to write instead; see [`fill`] for its placeholders. The problem is the
+/// beginning of the error, such as `unknown flag`. The subjects are separated by blanks.
+/// Each is a flag, a word, the name of a value, the command on the command line,
+/// `no-command` or `any`. The first line that applies is used.
+///
+/// # Errors
+/// The sentence for the user.
+pub(super) fn parse<P: Parser>(words: &[String], hints: &str) -> Result<P, StartupError> {
+    let error = match P::try_parse() {
+        Ok(args) => return Ok(args),
         Err(error) if error.use_stderr() => error,
-        Err(help) => {
-            // A closed stdout is not an error.
-            let _ = help.print();
-            return Ok(None);
-        }
+        Err(help) => help.exit(),
     };
-    let words: Vec<String> = words
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    // After HOST:PORT, a word is a command, not a second port that is wrong.
-    let is_second = context(&error, ContextKind::InvalidArg) == "PORT"
+    // The word after HOST:PORT is a command, although clap takes it for the port.
+    let is_command = context(&error, ContextKind::InvalidArg) == "PORT"
         && !has_port(&context(&error, ContextKind::InvalidValue));
-    let error = match split_address(&words).filter(|_| is_second) {
-        Some(words) => parse(&words).err().unwrap_or(error),
+    let error = match split_address::<P>(words).filter(|_| is_command) {
+        Some(words) => P::try_parse_from(words).err().unwrap_or(error),
         None => error,
     };
-    Err(StartupError::usage(explain::<P>(&error, &words)))
+    Err(StartupError::usage(explain::<P>(&error, words, hints)))
 }
 
-/// The words with the first HOST:PORT as two words.
-fn split_address(words: &[String]) -> Option<Vec<OsString>> {
+/// The whole command line with the first HOST:PORT as two words.
+fn split_address<P: Parser>(words: &[String]) -> Option<Vec<String>> {
     let index = words.iter().position(|word| has_port(word))?;
     let (host, port) = words[index].rsplit_once(':')?;
-    let mut words: Vec<OsString> = words.iter().map(OsString::from).collect();
-    words.splice(index..=index, [host.into(), port.into()]);
+    let program = P::command().get_name().to_owned();
+    let mut words: Vec<String> = iter::once(program).chain(words.iter().cloned()).collect();
+    words.splice(index + 1..=index + 1, [host.into(), port.into()]);
     Some(words)
 }
 
 /// The command that prints the help about the words.
-pub(super) fn help_command<P: Program>(words: &[OsString]) -> String {
-    let command = P::command();
-    let subcommand = words.iter().find_map(|word| command.find_subcommand(word));
-    let topic = subcommand.map_or(String::new(), |command| format!(" {}", command.get_name()));
-    format!("{}{topic} --help", command.get_name())
+pub(super) fn help_command<P: Parser>(words: &[String]) -> String {
+    let program = P::command();
+    match find_command(&program, words) {
+        Some(command) => format!("{} {} --help", program.get_name(), command.get_name()),
+        None => format!("{} --help", program.get_name()),
+    }
+}
+
+fn find_command<'a>(program: &'a Command, words: &[String]) -> Option<&'a Command> {
+    words.iter().find_map(|word| program.find_subcommand(word))
 }
 
 /// The sentence for the user.
-fn explain<P: Program>(error: &clap::Error, words: &[String]) -> String {
-    let command = P::command();
-    let subcommand = words.iter().find_map(|word| command.find_subcommand(word));
+fn explain<P: Parser>(error: &clap::Error, words: &[String], hints: &str) -> String {
+    let program = P::command();
+    let command = find_command(&program, words);
     let value = context(error, ContextKind::InvalidValue);
     let subject = match context(error, ContextKind::InvalidArg) {
         subject if subject.is_empty() => context(error, ContextKind::InvalidSubcommand),
         subject => subject,
     };
-    let hint = |kind| {
-        let mistake = Mistake {
-            kind,
-            subject: &subject,
-            words,
-        };
-        P::hint(&mistake)
-    };
-    match error.kind() {
-        ErrorKind::ValueValidation => {
-            let reason = hint(MistakeKind::InvalidValue)
-                .or_else(|| Some(error.source()?.to_string()))
-                .unwrap_or_default();
-            format!("invalid value '{value}' for {subject}: {reason}")
+    let is_flag = subject.starts_with('-');
+    let (problem, rest) = match error.kind() {
+        ErrorKind::ValueValidation => ("invalid value", format!("'{value}' for {subject}")),
+        ErrorKind::MissingRequiredArgument => ("missing", subject.clone()),
+        ErrorKind::UnknownArgument if is_flag => ("unknown flag", subject.clone()),
+        ErrorKind::UnknownArgument if command.is_some() || !program.has_subcommands() => {
+            ("unexpected word", format!("'{subject}'"))
         }
-        ErrorKind::InvalidValue => format!("{subject} needs a value"),
-        ErrorKind::MissingRequiredArgument => {
-            let hint = hint(MistakeKind::Missing);
-            format!("missing {subject}{}", after_colon(hint))
+        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
+            ("unknown command", format!("'{subject}'"))
         }
-        ErrorKind::UnknownArgument if subject.starts_with('-') => {
-            let hint =
-                hint(MistakeKind::UnknownFlag).or_else(|| flag_hint(&command, subcommand, error));
-            format!("unknown flag {subject}{}", after_colon(hint))
-        }
-        ErrorKind::UnknownArgument if command.has_subcommands() && subcommand.is_none() => {
-            let hint =
-                hint(MistakeKind::UnknownCommand).or_else(|| hint(MistakeKind::UnexpectedWord));
-            format!("unknown command '{subject}'{}", after_colon(hint))
-        }
-        ErrorKind::UnknownArgument => {
-            let hint = hint(MistakeKind::UnexpectedWord);
-            format!("unexpected word '{subject}'{}", after_colon(hint))
-        }
-        ErrorKind::InvalidSubcommand => {
-            let hint = hint(MistakeKind::UnknownCommand)
-                .or_else(|| similar(error, ContextKind::SuggestedSubcommand));
-            format!("unknown command '{subject}'{}", after_colon(hint))
-        }
+        ErrorKind::InvalidValue => return format!("{subject} needs a value"),
         ErrorKind::ArgumentConflict => match context(error, ContextKind::PriorArg) {
             prior if prior == subject || prior.is_empty() => {
-                format!("{subject} may be given only once")
+                return format!("{subject} may be given only once");
             }
-            prior => format!("{subject} and {prior} exclude each other"),
+            prior => return format!("{subject} and {prior} exclude each other"),
         },
-        ErrorKind::TooManyValues => format!("{subject} takes no value, but '{value}' was given"),
-        ErrorKind::InvalidUtf8 => "the command line contains a word that is not UTF-8".into(),
-        _ => "wrong command line".into(),
+        ErrorKind::TooManyValues => {
+            return format!("{subject} takes no value, but '{value}' was given");
+        }
+        ErrorKind::InvalidUtf8 => {
+            return "the command line contains a word that is not UTF-8".into();
+        }
+        _ => return "wrong command line".into(),
+    };
+    let about = [
+        subject.as_str(),
+        command.map_or("no-command", Command::get_name),
+    ];
+    let other_hint = || match error.kind() {
+        ErrorKind::ValueValidation => Some(error.source()?.to_string()),
+        ErrorKind::UnknownArgument if is_flag => flag_hint(&program, command, &subject, error),
+        // Perhaps the word is not meant as a command.
+        ErrorKind::UnknownArgument => find_hint(hints, "unexpected word", about, words),
+        ErrorKind::InvalidSubcommand => similar(error, ContextKind::SuggestedSubcommand),
+        _ => None,
+    };
+    match find_hint(hints, problem, about, words).or_else(other_hint) {
+        Some(hint) => format!("{problem} {rest}: {hint}"),
+        None => format!("{problem} {rest}"),
     }
 }
 
-fn after_colon(hint: Option<String>) -> String {
-    hint.map_or(String::new(), |hint| format!(": {hint}"))
+/// The hint for a problem about a subject and a command.
+fn find_hint(hints: &str, problem: &str, about: [&str; 2], words: &[String]) -> Option<String> {
+    hints.lines().find_map(|line| {
+        let (first, rest) = line.split_once(" | ")?;
+        let (subjects, hint) = rest.split_once(" | ")?;
+        let is_about = |subject| subject == "any" || about.contains(&subject);
+        let applies = first == problem && subjects.split(' ').any(is_about);
+        applies.then(|| fill(hint, about[0], words)).flatten()
+    })
+}
+
+/// Replaces the placeholders of a hint: `{subject}`, `{port}` (the first port among the
+/// words, or 8888), `{address}` (the first IP address) and `{words}` (the words with the
+/// relay's address at the front). Returns none if the words contain no `{address}`.
+fn fill(hint: &str, subject: &str, words: &[String]) -> Option<String> {
+    let mut values = words
+        .iter()
+        .map(|word| word.rsplit(['=', ':']).next().unwrap_or(word));
+    let port = values.find(|word| word.parse::<u16>().is_ok());
+    let hint = hint.replace("{port}", port.unwrap_or("8888"));
+    let hint = match hint.contains("{address}") {
+        true => hint.replace("{address}", words.iter().find_map(|word| address(word))?),
+        false => hint,
+    };
+    let words = address_first(words).join(" ");
+    Some(
+        hint.replace("{words}", &words)
+            .replace("{subject}", subject),
+    )
+}
+
+/// The IP address in a word such as `localhost:8888`.
+fn address(word: &str) -> Option<&str> {
+    match word.rsplit_once(':').map_or(word, |(host, _)| host) {
+        "localhost" => Some("127.0.0.1"),
+        host => values::ip(host).is_ok().then_some(host),
+    }
+}
+
+/// The words with the relay's address at the front, or with an example of one.
+fn address_first(words: &[String]) -> Vec<&str> {
+    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let is_host = |word: &str| word == "localhost" || word.parse::<IpAddr>().is_ok();
+    let pair = words
+        .windows(2)
+        .position(|pair| is_host(pair[0]) && values::port(pair[1]).is_ok());
+    if let Some(host) = pair {
+        words[..host + 2].rotate_right(2);
+    } else if let Some(address) = words.iter().position(|word| has_port(word)) {
+        words[..=address].rotate_right(1);
+    } else {
+        words.insert(0, "127.0.0.1:8888");
+    }
+    words
 }
 
 /// The hint for a flag that is misspelled, or that stands on the wrong side of the
 /// command.
 fn flag_hint(
-    command: &Command,
-    subcommand: Option<&Command>,
+    program: &Command,
+    command: Option<&Command>,
+    flag: &str,
     error: &clap::Error,
 ) -> Option<String> {
-    let flag = context(error, ContextKind::InvalidArg);
     if flag.trim_start_matches('-').parse::<f64>().is_ok() {
         return Some("a value cannot be negative".into());
     }
     let has_flag = |command: &Command| {
         command.get_arguments().any(|arg| {
-            arg.get_long() == flag.strip_prefix("--")
-                || arg
-                    .get_short()
-                    .is_some_and(|short| flag == format!("-{short}"))
+            let long = arg.get_long().map(|long| format!("--{long}"));
+            let short = arg.get_short().map(|short| format!("-{short}"));
+            long.as_deref() == Some(flag) || short.as_deref() == Some(flag)
         })
     };
-    let owner = command.get_subcommands().find(|command| has_flag(command));
-    match owner {
-        Some(owner) => {
-            let name = owner.get_name();
-            Some(format!("it is a flag of {name}; write it after {name}"))
-        }
-        None if has_flag(command) => Some(format!("write it before {}", subcommand?.get_name())),
+    let owner = program.get_subcommands().find(|command| has_flag(command));
+    match owner.map(Command::get_name) {
+        Some(owner) => Some(format!("it is a flag of {owner}; write it after {owner}")),
+        None if has_flag(program) => Some(format!("write it before {}", command?.get_name())),
         None => similar(error, ContextKind::SuggestedArg),
     }
 }

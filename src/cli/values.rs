@@ -5,11 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use log::LevelFilter;
 
-use crate::protocol::{ClaimedIp, ContentHash, FileName, NodeAddress, Port, Text};
-use crate::relay::Network;
-
-/// Digits of a content hash.
-const HASH_DIGITS: usize = 64;
+use crate::protocol::{
+    ClaimedIp, ContentHash, FileName, NameError, NodeAddress, Port, Text, TextError,
+};
 
 /// A port to connect to.
 pub(super) fn port(text: &str) -> Result<Port, &'static str> {
@@ -28,10 +26,8 @@ pub(super) fn ip(text: &str) -> Result<IpAddr, String> {
         return Ok(ip);
     }
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return Err(format!(
-            "write the address without a port: {}",
-            address.ip()
-        ));
+        let ip = address.ip();
+        return Err(format!("write the address without a port: {ip}"));
     }
     Err(match text {
         "localhost" => "write the address instead of the name: 127.0.0.1".into(),
@@ -40,7 +36,7 @@ pub(super) fn ip(text: &str) -> Result<IpAddr, String> {
     })
 }
 
-/// The address of somebody who receives messages. The port is the next word.
+/// The address of a message receiver. The port is the next word.
 pub(super) fn receiver_ip(text: &str) -> Result<IpAddr, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         let (ip, port) = (address.ip(), address.port());
@@ -59,39 +55,31 @@ pub(super) fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {
     Ok(ClaimedIp::Address(address.ip()))
 }
 
-pub(super) fn network(text: &str) -> Result<Network, String> {
-    text.parse()
-}
-
 pub(super) fn content_hash(text: &str) -> Result<ContentHash, String> {
-    text.parse().map_err(|_| {
-        let digits = text.chars().count();
-        match text.chars().find(|c| !c.is_ascii_hexdigit()) {
-            Some(c) => format!("a hash has {HASH_DIGITS} hex digits, and {c:?} is no hex digit"),
-            None => format!("a hash has {HASH_DIGITS} hex digits, not {digits}"),
-        }
-    })
+    text.parse()
+        .map_err(|_| match text.chars().find(|c| !c.is_ascii_hexdigit()) {
+            Some(c) => format!("a hash has 64 hex digits, and {c:?} is no hex digit"),
+            None => format!("a hash has 64 hex digits, not {}", text.len()),
+        })
 }
 
-pub(super) fn message_text(text: &str) -> Result<Text<'static>, String> {
-    let text = Text::parse(text).map_err(|error| error.to_string())?;
-    Ok(text.into_owned())
+pub(super) fn message_text(text: &str) -> Result<Text<'static>, TextError> {
+    Text::parse(text).map(Text::into_owned)
 }
 
-pub(super) fn file_name(text: &str) -> Result<FileName<'static>, String> {
-    let name = FileName::parse(text).map_err(|error| error.to_string())?;
-    Ok(name.into_owned())
+pub(super) fn file_name(text: &str) -> Result<FileName<'static>, NameError> {
+    FileName::parse(text).map(FileName::into_owned)
 }
 
 pub(super) fn log_level(text: &str) -> Result<LevelFilter, String> {
     text.parse().map_err(|_| {
-        let near = match text.to_ascii_lowercase().as_str() {
+        let advice = match text.to_ascii_lowercase().as_str() {
             "warning" => "; write warn",
             "err" | "fatal" | "critical" => "; write error",
             "verbose" | "all" => "; write debug",
             "none" | "quiet" | "silent" => "; write off",
             _ => "",
         };
-        format!("the levels are off, error, warn, info and debug{near}")
+        format!("the levels are off, error, warn, info and debug{advice}")
     })
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::{env, fs, io, process, thread};
 
-use peerline::cli::exit::Exit;
+use peerline::cli::Exit;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tempfile::TempDir;
