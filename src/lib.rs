@@ -24,13 +24,13 @@
 //!
 //! | Question | Place |
 //! |---|---|
-//! | Where is the loop? | [`reactor::Reactor::run`]: wait, note, act, reap |
+//! | Where is the loop? | [`reactor::Reactor::run`]: wait, record, act, reap |
 //! | Where is `GET` parsed? | [`protocol::Request::parse`], from bytes cut by [`session::driver`] |
 //! | Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
 //! | Where does the relay forget a node? | `relay/registration.rs`: `UNREGISTER`, and leases that expire |
 //! | Where does a client choose the next node? | `jobs/fetch.rs` |
 //! | Where is a byte written to disk? | `download/part_file.rs` |
-//! | Where is a verb added? | `protocol/request.rs` (its form), `relay/mod.rs` or `node/requests.rs` (its handler), `session/responder.rs` (a new form of reply), protocol.md |
+//! | Where is a verb added? | `protocol/request.rs` (its form), the dispatch and `VERBS` of `relay/` or `node/requests.rs` (its handler), protocol.md; a new form of reply also in `protocol/reply.rs`, `session/responder.rs` and `session/response.rs` |
 
 pub mod cli;
 pub mod client;

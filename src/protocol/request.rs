@@ -74,46 +74,33 @@ impl Verb {
     /// The word on the wire.
     #[must_use]
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Register => "REGISTER",
-            Self::Unregister => "UNREGISTER",
-            Self::List => "LIST",
-            Self::Share => "SHARE",
-            Self::Unshare => "UNSHARE",
-            Self::Find => "FIND",
-            Self::Search => "SEARCH",
-            Self::More => "MORE",
-            Self::Get => "GET",
-            Self::Stat => "STAT",
-            Self::Listen => "LISTEN",
-            Self::Send => "SEND",
-            Self::Ping => "PING",
-            Self::Stats => "STATS",
-            Self::Help => "HELP",
-            Self::Quit => "QUIT",
-        }
+        self.word_and_usage().0
     }
 
     /// The form of the whole line, for error texts and `HELP`.
     #[must_use]
     pub fn usage(self) -> &'static str {
+        self.word_and_usage().1
+    }
+
+    fn word_and_usage(self) -> (&'static str, &'static str) {
         match self {
-            Self::Register => "REGISTER ip port",
-            Self::Unregister => "UNREGISTER ip port",
-            Self::Share => "SHARE size hash name",
-            Self::Unshare => "UNSHARE name",
-            Self::Find => "FIND name",
-            Self::Search => "SEARCH text",
-            Self::Get => "GET name",
-            Self::Stat => "STAT name",
-            Self::Send => "SEND ip port text",
-            Self::List
-            | Self::More
-            | Self::Listen
-            | Self::Ping
-            | Self::Stats
-            | Self::Help
-            | Self::Quit => self.word(),
+            Self::Register => ("REGISTER", "REGISTER ip port"),
+            Self::Unregister => ("UNREGISTER", "UNREGISTER ip port"),
+            Self::List => ("LIST", "LIST"),
+            Self::Share => ("SHARE", "SHARE size hash name"),
+            Self::Unshare => ("UNSHARE", "UNSHARE name"),
+            Self::Find => ("FIND", "FIND name"),
+            Self::Search => ("SEARCH", "SEARCH text"),
+            Self::More => ("MORE", "MORE"),
+            Self::Get => ("GET", "GET name"),
+            Self::Stat => ("STAT", "STAT name"),
+            Self::Listen => ("LISTEN", "LISTEN"),
+            Self::Send => ("SEND", "SEND ip port text"),
+            Self::Ping => ("PING", "PING"),
+            Self::Stats => ("STATS", "STATS"),
+            Self::Help => ("HELP", "HELP"),
+            Self::Quit => ("QUIT", "QUIT"),
         }
     }
 
@@ -205,14 +192,12 @@ impl<'a> Request<'a> {
     /// Parses the fields of a request whose verb is known.
     fn parse_fields(verb: Verb, fields: &'a str) -> Result<Self, RequestError<'a>> {
         let form = |_: nom::Err<nom::error::Error<&str>>| RequestError::Form(verb);
-        let without_fields = |request: Self| {
-            if fields.is_empty() {
-                Ok(request)
-            } else {
-                Err(RequestError::Form(verb))
-            }
+        let without_fields = |request: Self| match fields {
+            "" => Ok(request),
+            _ => Err(RequestError::Form(verb)),
         };
         let name = |text| FileName::parse(text).map_err(|why| RequestError::Name(verb, why));
+        let only_name = || name(last(fields).map_err(form)?.1);
         match verb {
             Verb::Register | Verb::Unregister => {
                 let (_, (ip, port)) = all_consuming(claim).parse(fields).map_err(form)?;
@@ -225,16 +210,10 @@ impl<'a> Request<'a> {
                     Self::Unregister(ip, port)
                 })
             }
-            Verb::Get | Verb::Stat | Verb::Find | Verb::Unshare => {
-                let (_, text) = last(fields).map_err(form)?;
-                let name = name(text)?;
-                Ok(match verb {
-                    Verb::Stat => Self::Stat(name),
-                    Verb::Find => Self::Find(name),
-                    Verb::Unshare => Self::Unshare(name),
-                    _ => Self::Get(name),
-                })
-            }
+            Verb::Get => only_name().map(Self::Get),
+            Verb::Stat => only_name().map(Self::Stat),
+            Verb::Find => only_name().map(Self::Find),
+            Verb::Unshare => only_name().map(Self::Unshare),
             Verb::Share => {
                 let (_, (size, hash, text)) = (number, hash, last).parse(fields).map_err(form)?;
                 Ok(Self::Share(size, hash, name(text)?))

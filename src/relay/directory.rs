@@ -15,9 +15,10 @@ const LEASE: TimerKind = 0;
 /// No slot: the end of the linked list.
 const NIL: SlotId = SlotId::MAX;
 
-/// Live nodes, in the order of their first registration.
+/// The nodes, in the order of their first registration.
 pub(super) struct Directory {
-    /// Includes, hidden, the departed nodes.
+    /// Also holds departed nodes until their files are removed; `find` does not see
+    /// these.
     nodes: Table<NodeEntry>,
     /// Nodes that left and whose files may still be in the index.
     departed: Vec<SlotId>,
@@ -27,8 +28,8 @@ pub(super) struct Directory {
     first: SlotId,
     last: SlotId,
     loopback_nodes: usize,
-    /// The reply to `LIST` for clients elsewhere and for clients on loopback, until
-    /// the directory changes.
+    /// Cached replies to `LIST`: for clients elsewhere, and for clients on loopback.
+    /// None after a change.
     rendered_lists: [Option<RenderedReply>; 2],
 }
 
@@ -155,10 +156,9 @@ impl Directory {
         (self.nodes[slot].source == source).then_some(slot)
     }
 
-    /// Whether the connection of the registration `number` may change the node's
-    /// files. After a later registration has announced files, requests from earlier
-    /// connections are stale.
-    pub(super) fn accept_announcer(&mut self, slot: SlotId, number: u64) -> bool {
+    /// Claims the node's files for the connection of the registration `number`. Returns
+    /// false if a later registration has claimed them: then the connection is stale.
+    pub(super) fn claim_files(&mut self, slot: SlotId, number: u64) -> bool {
         let node = &mut self.nodes[slot];
         node.last_announcer = node.last_announcer.max(number);
         node.last_announcer == number

@@ -14,7 +14,7 @@ const MAX_REMOVED_PER_TURN: usize = 2000;
 
 impl Relay {
     /// The node that this connection registered, while its lease lasts.
-    pub(super) fn registered_node(
+    pub(super) fn registered_slot(
         &self,
         context: &RequestContext<'_>,
         session: &RelaySession,
@@ -29,16 +29,14 @@ impl Relay {
     }
 
     /// The node that this connection registered, if the connection may change its files.
-    fn announcing_node(
+    fn announcing_slot(
         &mut self,
         context: &RequestContext<'_>,
         session: &RelaySession,
     ) -> Result<SlotId, Rejection> {
-        let slot = self.registered_node(context, session)?;
+        let slot = self.registered_slot(context, session)?;
         match session.registration() {
-            Registration::Active(_, number) if self.directory.accept_announcer(slot, number) => {
-                Ok(slot)
-            }
+            Registration::Active(_, number) if self.directory.claim_files(slot, number) => Ok(slot),
             Registration::Active(..) | Registration::None | Registration::Rejected => {
                 Err(Rejection::RegisterFirst)
             }
@@ -53,7 +51,7 @@ impl Relay {
         reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
         let quota = self.settings.quota;
-        let node = match self.announcing_node(context, session) {
+        let node = match self.announcing_slot(context, session) {
             Ok(node) => node,
             Err(rejection) => return reply.reject(rejection),
         };
@@ -78,7 +76,7 @@ impl Relay {
         name: &FileName<'_>,
         reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
-        match self.announcing_node(context, session) {
+        match self.announcing_slot(context, session) {
             Ok(node) if self.index.remove(node, name) => reply.ok(),
             Ok(_) => reply.not_found(),
             Err(rejection) => reply.reject(rejection),
@@ -103,7 +101,7 @@ impl Relay {
                 hash: holder.hash(),
             })
         });
-        // Bounds the work for a file that every node has.
+        // Bounds the reply for a file that every node has.
         let holders = visible.take(MAX_LISTED_FILES);
         let count = holders.clone().count();
         if count == 0 {

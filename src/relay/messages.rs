@@ -69,7 +69,7 @@ impl Relay {
     ) -> Result<(NodeAddress, bool), Rejection> {
         match session.registration() {
             Registration::Active(address, _) => {
-                self.registered_node(context, session)?;
+                self.registered_slot(context, session)?;
                 Ok((address, true))
             }
             Registration::Rejected => Err(Rejection::RegisterFirst),

@@ -112,8 +112,8 @@ impl Relay {
         self.directory
             .unregister(&address, source, is_trusted)
             .map_err(|error| rejection(error, address))?;
-        // Removes a node without files at once: such nodes could arrive faster than
-        // the loop removes them.
+        // Frees the slot of a node without files now: REGISTER and UNREGISTER in a row
+        // could outrun the clean-up on the timer.
         self.remove_departed(1);
         let line = format_args!("node {address} unregistered by {source}");
         self.log.log(context.now, line);

@@ -208,7 +208,7 @@ impl<R: Role> Responder<'_, R> {
         write_line(self.out.unsolicited(listener), message);
     }
 
-    /// Closes a listening connection in whose place another one listens.
+    /// Closes a listening connection that a newer one replaces.
     pub(crate) fn replaced(&mut self, listener: ConnId) {
         write_line(self.out.unsolicited(listener), Rejection::Replaced.reply());
         self.out.close(listener, CloseReason::Replaced);
@@ -229,8 +229,7 @@ impl<'o, R: Role> Responder<'o, R> {
         Self { out, destination }
     }
 
-    /// The cookie of the client; unless the datagram is longer than `max_bytes` with
-    /// it: then there is no datagram.
+    /// Sends the client's cookie, or nothing if the datagram would exceed `max_bytes`.
     pub(crate) fn cookie(&mut self, cookie: Cookie, max_bytes: usize) {
         self.line(Reply::Cookie(cookie));
         if let ReplyDestination::Datagram(budget) = &self.destination {
