@@ -16,7 +16,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-pub use announcer::{AnnounceStep, Announcer};
+pub use announcer::Announcer;
 pub use console::{Console, HELP};
 pub use event::NodeEvent;
 pub use message_listener::MessageListener;

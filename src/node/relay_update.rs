@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
-use crate::node::announcer::AnnounceStep;
 use crate::node::relay_record::IndexChange;
 use crate::node::share::Share;
 use crate::node::{ANNOUNCE_DELAY, Node, NodeEvent};
@@ -48,16 +47,6 @@ impl RelayUpdate {
     fn new(state: UpdateState) -> Self {
         let requests = RequestQueue::default();
         Self { state, requests }
-    }
-
-    /// The changes that the relay has not answered.
-    fn take_changes(&mut self) -> impl Iterator<Item = IndexChange> + use<> {
-        self.requests
-            .take_tags()
-            .filter_map(|request| match request {
-                UpdateRequest::Change(change) => Some(change),
-                UpdateRequest::Register | UpdateRequest::Unregister => None,
-            })
     }
 }
 
@@ -170,21 +159,17 @@ impl<S: Share> Node<S> {
             update.state = UpdateState::Done;
             return ReadNext::Close(CloseReason::Completed);
         }
-        match self.announcer.compare_record(&registered) {
-            AnnounceStep::SendChanges => {
-                update.state = UpdateState::Announcing;
-                self.announcer.start(&mut self.share, requests, out)
-            }
-            AnnounceStep::ResetRecord => {
-                // Both requests arrive together, so no list is without the node.
-                let unregister = self.registrar.unregister();
-                requests.send(&unregister, UpdateRequest::Unregister, out);
-                let register = self.registrar.register();
-                requests.send(&register, UpdateRequest::Register, out);
-                self.registrar.start_attempt();
-                ReadNext::Line
-            }
+        if !self.announcer.compare_record(&registered) {
+            update.state = UpdateState::Announcing;
+            return self.announcer.start(&mut self.share, requests, out);
         }
+        // Both requests arrive together, so no list is without the node.
+        let unregister = self.registrar.unregister();
+        requests.send(&unregister, UpdateRequest::Unregister, out);
+        let register = self.registrar.register();
+        requests.send(&register, UpdateRequest::Register, out);
+        self.registrar.start_attempt();
+        ReadNext::Line
     }
 
     /// An update has ended.
@@ -200,7 +185,7 @@ impl<S: Share> Node<S> {
                 self.report(event);
             }
             UpdateState::Announcing => {
-                self.announcer.on_close(update.take_changes());
+                self.announcer.on_close(update.requests.take_tags());
                 if self.announcer.is_outdated(&mut self.share) {
                     self.registrar.renew_within(now, ANNOUNCE_DELAY);
                 }
@@ -223,7 +208,7 @@ impl<S: Share> Node<S> {
         }
         let state = match update.state {
             UpdateState::Announcing => {
-                self.announcer.on_close(update.take_changes());
+                self.announcer.on_close(update.requests.take_tags());
                 UpdateState::Registering
             }
             state => state,
