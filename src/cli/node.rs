@@ -117,9 +117,9 @@ pub(super) fn prepare(
     };
     let now = Instant::now();
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
-    let node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event)
-        .with_udp(UdpRequests::new(&routes, fastrand::u64(..)));
-    let node = with_console_and_messages(node, args, port, relay, user);
+    let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event);
+    node.udp = UdpRequests::new(&routes, fastrand::u64(..));
+    add_console_and_messages(&mut node, args, port, relay, user);
     let mut reactor = Reactor::new(node, settings, now).map_err(system)?;
     for listener in listeners {
         reactor.listen(listener).map_err(system)?;
@@ -149,24 +149,23 @@ fn open_folder(args: &NodeArgs) -> Result<Folder, StartupError> {
     })
 }
 
-fn with_console_and_messages(
-    mut node: Node<Folder>,
+fn add_console_and_messages(
+    node: &mut Node<Folder>,
     args: &NodeArgs,
     port: Port,
     relay: Vec<SocketAddr>,
     user: Option<Screen>,
-) -> Node<Folder> {
+) {
     if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
         let listener = MessageListener::new(relay.clone(), args.advertise, port, fastrand::u64(..));
-        node = node.with_message_listener(listener);
+        node.listener = Some(listener);
     }
     if let Some(user) = user {
         let can_choose = console::is_interactive();
         let (max_nodes, max_downloads) = (args.console.max_nodes, args.console.max_downloads);
         let console = Console::new(user, can_choose, relay, max_nodes, max_downloads);
-        node = node.with_console(console);
+        node.console = Some(console);
     }
-    node
 }
 
 /// Starts the threads that walk the folder and compute hashes.

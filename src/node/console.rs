@@ -8,12 +8,10 @@ use std::net::SocketAddr;
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::jobs::{
-    ChoiceResult, Choices, FinishedJob, Job, JobConnection, JobResult, JobRunner, NamesCallback,
-    PromptCommand, Query, RunsJobs, User, UserEvent,
+    ChoiceResult, Choices, FinishedJob, Job, JobConnection, JobResult, JobRunner, PromptCommand,
+    RunsJobs, User, UserEvent,
 };
-use crate::node::console_commands::ConsoleCommand;
-use crate::protocol::{ContentHash, FileName, NodeAddress};
-use crate::role::{Input, ReadNext};
+use crate::protocol::{ContentHash, FileName};
 use crate::session::connector::Connector;
 
 /// The most queued downloads. When the queue is full, the prompt waits.
@@ -40,7 +38,7 @@ quit        stop the node";
 
 /// Executes the commands that a person or a program types at a node.
 pub struct Console {
-    jobs: JobRunner,
+    pub(super) jobs: JobRunner,
     choices: Choices,
     /// The most concurrent downloads.
     max_downloads: usize,
@@ -84,40 +82,25 @@ impl Console {
         self.prompt();
     }
 
-    /// Sets the address under which the relay lists this node. Nothing is downloaded
-    /// from there.
-    pub(super) fn set_own_address(&mut self, address: NodeAddress) {
-        self.jobs.set_own_address(address);
+    /// Reports the result of a command, or why the node does not execute the command.
+    pub(super) fn answer_with(&mut self, result: Result<String, String>) {
+        match result {
+            Ok(text) => self.answer(UserEvent::Note(&text)),
+            Err(text) => self.answer(UserEvent::InvalidCommand(&text)),
+        }
     }
 
-    /// Handles a line that the user typed. Returns the command if it concerns the
-    /// node itself.
+    /// Handles a line that the user typed. Returns the command, unless the line was a
+    /// choice.
     pub(super) fn on_line<'a>(
         &mut self,
         connector: &mut Connector<'_, impl RunsJobs>,
         line: &'a str,
-    ) -> Option<ConsoleCommand<'a>> {
+    ) -> Option<PromptCommand<'a>> {
         match self.choices.on_line(line, self.jobs.user()) {
             Some(ChoiceResult::Content(name, hash)) => self.download(connector, name, Some(hash)),
             Some(ChoiceResult::Cancelled | ChoiceResult::Invalid) => self.prompt(),
-            None => match PromptCommand::parse(line) {
-                PromptCommand::Get(name, hash) => return Some(ConsoleCommand::Get(name, hash)),
-                PromptCommand::Share(path) => return Some(ConsoleCommand::Share(path)),
-                PromptCommand::Unshare(name) => return Some(ConsoleCommand::Unshare(name)),
-                PromptCommand::Quit => return Some(ConsoleCommand::Stop),
-                PromptCommand::Query(Query::Message(to, text)) => {
-                    return Some(ConsoleCommand::Send(to, text));
-                }
-                PromptCommand::Reply(text) => return Some(ConsoleCommand::Reply(text)),
-                PromptCommand::Query(query) => self.query(connector, query),
-                PromptCommand::Chat(_) => self.answer(UserEvent::InvalidCommand(
-                    "usage: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
-                )),
-                other => {
-                    other.report(line, HELP, self.jobs.user());
-                    self.prompt();
-                }
-            },
+            None => return Some(PromptCommand::parse(line)),
         }
         None
     }
@@ -130,11 +113,6 @@ impl Console {
             self.prompt();
         }
         had_choice
-    }
-
-    /// Sends a query to the relay. The prompt waits for the reply.
-    pub(super) fn query(&mut self, connector: &mut Connector<'_, impl RunsJobs>, query: Query) {
-        self.start_job(connector, Job::Query(query));
     }
 
     /// Whether this file is being downloaded or queued.
@@ -153,26 +131,6 @@ impl Console {
         self.queued.push_back((name, hash));
         self.is_prompt_due = true;
         self.start_downloads(connector);
-    }
-
-    /// Collects the file names that start with `prefix`.
-    pub(super) fn complete(
-        &mut self,
-        connector: &mut Connector<'_, impl RunsJobs>,
-        prefix: String,
-        callback: NamesCallback,
-    ) {
-        self.jobs.complete(connector, prefix, callback);
-    }
-
-    /// Handles input on a connection of the console.
-    pub(super) fn on_input(
-        &mut self,
-        session: &mut JobConnection,
-        input: Input<'_>,
-        requests: &mut Vec<u8>,
-    ) -> ReadNext {
-        self.jobs.on_input(session, input, requests)
     }
 
     /// A connection of the console has ended.
@@ -204,7 +162,8 @@ impl Console {
         }
     }
 
-    fn start_job(&mut self, connector: &mut Connector<'_, impl RunsJobs>, job: Job) {
+    /// Starts a job. If it is a query, the prompt waits for the reply.
+    pub(super) fn start_job(&mut self, connector: &mut Connector<'_, impl RunsJobs>, job: Job) {
         if let Some(done) = self.jobs.start(connector, job) {
             self.on_job_done(connector, done);
         }

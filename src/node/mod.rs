@@ -23,9 +23,7 @@ pub use message_listener::MessageListener;
 pub use registrar::Registrar;
 pub use relay_record::IndexChange;
 pub use relay_update::{RelayUpdate, UpdateRequest};
-pub use share::{
-    AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Unavailable,
-};
+pub use share::{FileContent, Share, ShareTotals, Unavailable};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs;
@@ -46,11 +44,11 @@ pub struct Node<S: Share> {
     registrar: Registrar,
     announcer: Announcer,
     /// Updates and queries over UDP. It has no routes if the node uses only TCP.
-    udp: UdpRequests<NodeSession>,
+    pub udp: UdpRequests<NodeSession>,
     /// Set if the node receives messages.
-    listener: Option<MessageListener>,
+    pub listener: Option<MessageListener>,
     /// Set if the node has a console.
-    console: Option<Console>,
+    pub console: Option<Console>,
     /// Reports an event to the user.
     on_event: Box<dyn FnMut(&NodeEvent<'_>)>,
     max_unknown: u16,
@@ -114,7 +112,8 @@ impl fmt::Display for NodeSession {
 }
 
 impl<S: Share> Node<S> {
-    /// A node that serves `share` from `now` on.
+    /// A node that serves `share` from `now` on, over TCP only, without messages and
+    /// without a console.
     #[must_use]
     pub fn new(
         share: S,
@@ -135,20 +134,6 @@ impl<S: Share> Node<S> {
             started: now,
             counters: requests::RequestCounters::default(),
         }
-    }
-
-    /// Lets the node receive messages.
-    #[must_use]
-    pub fn with_message_listener(mut self, listener: MessageListener) -> Self {
-        self.listener = Some(listener);
-        self
-    }
-
-    /// Gives the node a console.
-    #[must_use]
-    pub fn with_console(mut self, console: Console) -> Self {
-        self.console = Some(console);
-        self
     }
 
     /// Sends a message from the node's address.
@@ -198,13 +183,6 @@ impl<S: Share> Node<S> {
         if !is_registering && let Some(relay) = self.registrar.dial_to_unregister() {
             self.start_update(context, relay, UpdateState::Unregistering);
         }
-    }
-
-    /// Sends updates and queries over UDP first, and over TCP where UDP fails.
-    #[must_use]
-    pub fn with_udp(mut self, udp: UdpRequests<NodeSession>) -> Self {
-        self.udp = udp;
-        self
     }
 
     fn on_udp_outcomes(
@@ -283,7 +261,7 @@ impl<S: Share> Role for Node<S> {
             NodeSession::Messages => return self.on_listener_input(context, conn, input),
             NodeSession::Job(session) => {
                 return match &mut self.console {
-                    Some(console) => console.on_input(session, input, text),
+                    Some(console) => console.jobs.on_input(session, input, text),
                     None => ReadNext::Close(CloseReason::Completed),
                 };
             }
@@ -327,7 +305,7 @@ impl<S: Share> Role for Node<S> {
                     self.on_relay_input(now, update, input, more)
                 }
                 (NodeSession::Job(session), Some(console)) => {
-                    console.on_input(session, input, more)
+                    console.jobs.on_input(session, input, more)
                 }
                 (_, _) => ReadNext::Close(CloseReason::Completed),
             }

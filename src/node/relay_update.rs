@@ -150,7 +150,7 @@ impl<S: Share> Node<S> {
                 listener.enable(now);
             }
             if let Some(console) = &mut self.console {
-                console.set_own_address(registered.address);
+                console.jobs.set_own_address(registered.address);
             }
         }
         self.report(event);
