@@ -12,12 +12,11 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::fmt;
-use std::io::Write;
 
 use crate::close_reason::CloseReason;
-use crate::protocol::{Code, Delivery, MAX_LISTED_FILES, Reply, ReplyError, Request, Verb};
-use crate::role::{FramingError, Input, ReadNext};
+use crate::protocol::{Code, Delivery, MAX_LISTED_FILES, Reply, Request, Verb};
+use crate::role::{Input, ReadNext};
+use crate::session::line_codec::write_line;
 pub use crate::session::response::ResponsePart;
 use crate::session::response::{ExpectedInput, ItemKind, input_after, is_response_to, item};
 
@@ -26,17 +25,11 @@ use crate::session::response::{ExpectedInput, ItemKind, input_after, is_response
 /// The default takes no list of nodes or holders.
 #[derive(Debug)]
 pub struct RequestQueue<T> {
-    /// The oldest first. The one whose response is being read is the first.
-    outstanding: VecDeque<OutstandingRequest<T>>,
+    /// The verb and the tag of each, the oldest first. Its response is being read. An
+    /// empty line has no verb.
+    outstanding: VecDeque<(Option<Verb>, T)>,
     expected: ExpectedInput,
     max_items: u64,
-}
-
-#[derive(Debug)]
-struct OutstandingRequest<T> {
-    /// An empty line has none.
-    verb: Option<Verb>,
-    tag: T,
 }
 
 /// A piece of input, read.
@@ -58,14 +51,12 @@ pub enum ResponseEvent<'a, T> {
 /// request remains outstanding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ResponseError {
-    /// The line is no response of this protocol.
+    /// No line, or no response of this protocol.
     Unreadable,
     /// The line is a response, but not to the oldest request.
     Unexpected,
     /// A list of so many items, more than the caller takes.
     TooManyItems(u64),
-    /// The input is not a sequence of lines.
-    Framing(FramingError),
 }
 
 impl From<ResponseError> for CloseReason {
@@ -73,18 +64,6 @@ impl From<ResponseError> for CloseReason {
         Self::ProtocolError
     }
 }
-
-impl fmt::Display for ResponseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable | Self::Framing(_) => ReplyError.fmt(f),
-            Self::Unexpected => f.write_str("the reply does not belong to the request"),
-            Self::TooManyItems(count) => write!(f, "the list has {count} lines, too many"),
-        }
-    }
-}
-
-impl std::error::Error for ResponseError {}
 
 impl<T> Default for RequestQueue<T> {
     fn default() -> Self {
@@ -106,10 +85,8 @@ impl<T> RequestQueue<T> {
 
     /// Appends the request to `out`, and expects its response.
     pub fn send(&mut self, request: &Request<'_>, tag: T, out: &mut Vec<u8>) {
-        // Writing to a Vec cannot fail.
-        let _ = writeln!(out, "{request}");
-        let verb = request.verb();
-        self.outstanding.push_back(OutstandingRequest { verb, tag });
+        write_line(out, request);
+        self.outstanding.push_back((request.verb(), tag));
     }
 
     /// Whether every request has its whole response.
@@ -126,7 +103,7 @@ impl<T> RequestQueue<T> {
 
     /// The tags of the outstanding requests, the oldest first.
     pub fn tags(&self) -> impl Iterator<Item = &T> {
-        self.outstanding.iter().map(|request| &request.tag)
+        self.outstanding.iter().map(|(_, tag)| tag)
     }
 
     /// Takes the tags of the outstanding requests, the oldest first: the connection
@@ -134,7 +111,7 @@ impl<T> RequestQueue<T> {
     pub fn take_tags(&mut self) -> impl Iterator<Item = T> + use<T> {
         self.expected = ExpectedInput::Head;
         let outstanding = std::mem::take(&mut self.outstanding);
-        outstanding.into_iter().map(|request| request.tag)
+        outstanding.into_iter().map(|(_, tag)| tag)
     }
 
     /// The input to read next.
@@ -157,7 +134,7 @@ impl<T> RequestQueue<T> {
     ) -> Result<Option<ResponseEvent<'a, T>>, ResponseError> {
         let (part, rest) = match (input, self.expected) {
             (Input::Connected | Input::Resumed, _) => return Ok(None),
-            (Input::FramingError(error), _) => return Err(ResponseError::Framing(error)),
+            (Input::FramingError(_), _) => return Err(ResponseError::Unreadable),
             (Input::Line(line), ExpectedInput::Head) if Delivery::is_delivery(line) => {
                 let message = std::str::from_utf8(line).ok().and_then(Delivery::parse);
                 return Ok(Some(match message {
@@ -167,7 +144,7 @@ impl<T> RequestQueue<T> {
             }
             (Input::Line(line), ExpectedInput::Head) => {
                 let reply = Reply::parse(line).map_err(|_| ResponseError::Unreadable)?;
-                let Some(request) = self.outstanding.front() else {
+                let Some((verb, _)) = self.outstanding.front() else {
                     return match reply {
                         Reply::Error(code, text) => {
                             Ok(Some(ResponseEvent::UnsolicitedError(code, text)))
@@ -175,7 +152,7 @@ impl<T> RequestQueue<T> {
                         _ => Err(ResponseError::Unexpected),
                     };
                 };
-                if !is_response_to(request.verb, &reply) {
+                if !is_response_to(*verb, &reply) {
                     return Err(ResponseError::Unexpected);
                 }
                 let rest = input_after(&reply);
@@ -204,7 +181,7 @@ impl<T> RequestQueue<T> {
             Some(_) => None,
             None => self.outstanding.pop_front(),
         };
-        let tag = completed.map(|request| request.tag);
+        let tag = completed.map(|(_, tag)| tag);
         Ok(Some(ResponseEvent::Response(part, tag)))
     }
 
