@@ -2,9 +2,9 @@
 
 use crate::escaped::Escaped;
 use crate::jobs::{Job, PromptCommand, Query, TerminalEvent, UserEvent};
+use crate::node::Node;
 use crate::node::console::HELP;
 use crate::node::share::{Share, Unavailable};
-use crate::node::{MessageListener, Node};
 use crate::role::{Context, Role};
 use crate::session::connector::Connector;
 
@@ -71,11 +71,8 @@ impl<S: Share> Node<S> {
             }
             PromptCommand::Query(query) => console.start_job(&mut connector, Job::Query(query)),
             PromptCommand::Reply(text) => {
-                match self
-                    .listener
-                    .as_ref()
-                    .and_then(MessageListener::last_sender)
-                {
+                let listener = self.listener.as_ref();
+                match listener.and_then(|listener| listener.last_sender) {
                     Some(to) => self.send_message(context, to, text),
                     None => console.answer(UserEvent::NoRecipient),
                 }

@@ -176,10 +176,8 @@ impl<S: Share> Node<S> {
         if !self.registrar.is_stopping() {
             return;
         }
-        let is_registering = match &mut self.listener {
-            Some(listener) => !listener.stop(context.out),
-            None => false,
-        };
+        let listener = self.listener.as_mut();
+        let is_registering = listener.is_some_and(|listener| !listener.stop(context.out));
         if !is_registering && let Some(relay) = self.registrar.dial_to_unregister() {
             self.start_update(context, relay, UpdateState::Unregistering);
         }
@@ -249,24 +247,25 @@ impl<S: Share> Role for Node<S> {
         session: &mut NodeSession,
         input: Input<'_>,
     ) -> ReadNext {
-        let text = context.out.text(conn);
-        let (session, last_listed) = match session {
-            NodeSession::Client {
-                session,
-                last_listed,
-            } => (session, last_listed),
-            NodeSession::RelayUpdate(update) => {
-                return self.on_relay_input(context.now, update, input, text);
+        match (session, &mut self.console) {
+            (
+                NodeSession::Client {
+                    session,
+                    last_listed,
+                },
+                _,
+            ) => self.on_client_input(context, (conn, peer), session, last_listed, input),
+            (NodeSession::RelayUpdate(update), _) => {
+                self.on_relay_input(context.now, update, input, context.out.text(conn))
             }
-            NodeSession::Messages => return self.on_listener_input(context, conn, input),
-            NodeSession::Job(session) => {
-                return match &mut self.console {
-                    Some(console) => console.jobs.on_input(session, input, text),
-                    None => ReadNext::Close(CloseReason::Completed),
-                };
+            (NodeSession::Messages, _) => self.on_listener_input(context, conn, input),
+            (NodeSession::Job(session), Some(console)) => {
+                console
+                    .jobs
+                    .on_input(session, input, context.out.text(conn))
             }
-        };
-        self.on_client_input(context, (conn, peer), session, last_listed, input)
+            (NodeSession::Job(_), None) => ReadNext::Close(CloseReason::Completed),
+        }
     }
 
     fn on_close(
@@ -335,14 +334,10 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let listener = self
-            .listener
-            .as_ref()
-            .and_then(MessageListener::next_deadline);
-        let udp = self.udp.next_deadline();
-        let registrar = self.registrar.next_deadline();
-        let all = [registrar, listener, udp];
-        all.into_iter().flatten().min()
+        let listener = self.listener.as_ref();
+        let listener = listener.and_then(MessageListener::next_deadline);
+        let (registrar, udp) = (self.registrar.next_deadline(), self.udp.next_deadline());
+        [registrar, listener, udp].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {

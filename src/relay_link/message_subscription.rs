@@ -71,10 +71,11 @@ impl MessageSubscription {
         self.address
     }
 
-    /// The connection, once there is one.
-    #[must_use]
-    pub(crate) fn conn(&self) -> Option<ConnId> {
-        self.conn
+    /// Closes the connection, if there is one.
+    pub(crate) fn close<R: Role>(&self, out: &mut Output<R>, reason: CloseReason) {
+        if let Some(conn) = self.conn {
+            out.close(conn, reason);
+        }
     }
 
     /// Reads input on its connection.
@@ -86,29 +87,19 @@ impl MessageSubscription {
     ) -> (ReadNext, Option<SubscriptionEvent<'a>>) {
         if let Input::Connected = input {
             self.conn = Some(conn);
-            self.send_first_requests(out.text(conn));
+            let (requests, text) = (&mut self.requests, out.text(conn));
+            if let Some((ip, port)) = self.node {
+                let request = Request::Register(ip, port);
+                requests.send(&request, SubscriptionRequest::Register, text);
+            }
+            requests.send(&Request::Listen, SubscriptionRequest::Listen, text);
             return (ReadNext::Line, None);
         }
         let was_waiting = !self.requests.is_empty();
-        let event = match self.requests.on_input(input) {
+        let (next, event) = match self.requests.on_input(input) {
             Ok(Some(event)) => self.on_response(event),
-            Ok(None) => return (ReadNext::Line, None),
-            Err(error) => Err(error.into()),
-        };
-        let event = match event {
-            Ok(event) => event,
-            Err(reason) => return (ReadNext::Close(reason), None),
-        };
-        let next = match event {
-            Some(SubscriptionEvent::Replaced) => ReadNext::Close(CloseReason::Replaced),
-            Some(SubscriptionEvent::Refused(..)) => ReadNext::Close(CloseReason::Completed),
-            None
-            | Some(
-                SubscriptionEvent::Open(_)
-                | SubscriptionEvent::Message(_)
-                | SubscriptionEvent::Sent(_)
-                | SubscriptionEvent::NotSent(..),
-            ) => ReadNext::Line,
+            Ok(None) => (ReadNext::Line, None),
+            Err(error) => (ReadNext::Close(error.into()), None),
         };
         if was_waiting && self.requests.is_empty() && self.address.is_some() {
             out.allow_idle(conn);
@@ -152,44 +143,36 @@ impl MessageSubscription {
         )
     }
 
-    fn send_first_requests(&mut self, out: &mut Vec<u8>) {
-        if let Some((ip, port)) = self.node {
-            let request = Request::Register(ip, port);
-            self.requests
-                .send(&request, SubscriptionRequest::Register, out);
-        }
-        let request = Request::Listen;
-        self.requests
-            .send(&request, SubscriptionRequest::Listen, out);
-    }
-
     fn on_response<'a>(
         &mut self,
         event: ResponseEvent<'a, SubscriptionRequest>,
-    ) -> Result<Option<SubscriptionEvent<'a>>, CloseReason> {
+    ) -> (ReadNext, Option<SubscriptionEvent<'a>>) {
+        let protocol_error = (ReadNext::Close(CloseReason::ProtocolError), None);
         let (reply, request) = match event {
             ResponseEvent::Message(message) => {
-                return Ok(Some(SubscriptionEvent::Message(message)));
+                return (ReadNext::Line, Some(SubscriptionEvent::Message(message)));
             }
             ResponseEvent::UnreadableMessage(line) => {
                 self.log_unreadable(line);
-                return Ok(None);
+                return (ReadNext::Line, None);
             }
             // No request of ours gets this code.
             ResponseEvent::UnsolicitedError(Code::Changed, _)
             | ResponseEvent::Response(ResponsePart::Head(Reply::Error(Code::Changed, _)), _) => {
-                return Ok(Some(SubscriptionEvent::Replaced));
+                let next = ReadNext::Close(CloseReason::Replaced);
+                return (next, Some(SubscriptionEvent::Replaced));
             }
             ResponseEvent::Response(ResponsePart::Head(reply), Some(request)) => (reply, request),
             ResponseEvent::Response(..) | ResponseEvent::UnsolicitedError(..) => {
-                return Err(CloseReason::ProtocolError);
+                return protocol_error;
             }
         };
-        Ok(Some(match (request, reply) {
-            (SubscriptionRequest::Register, Reply::Ok(_)) => return Ok(None),
+        let event = match (request, reply) {
+            (SubscriptionRequest::Register, Reply::Ok(_)) => return (ReadNext::Line, None),
             (SubscriptionRequest::Listen, Reply::Ok(text)) => {
-                let Listening(address) =
-                    Listening::parse(&text).map_err(|_| CloseReason::ProtocolError)?;
+                let Ok(Listening(address)) = Listening::parse(&text) else {
+                    return protocol_error;
+                };
                 self.address = Some(address);
                 SubscriptionEvent::Open(address)
             }
@@ -197,9 +180,13 @@ impl MessageSubscription {
             (SubscriptionRequest::Send(to), Reply::Error(code, text)) => {
                 SubscriptionEvent::NotSent(to, code, text)
             }
-            (_, Reply::Error(code, text)) => SubscriptionEvent::Refused(code, text),
-            (_, _) => return Err(CloseReason::ProtocolError),
-        }))
+            (_, Reply::Error(code, text)) => {
+                let next = ReadNext::Close(CloseReason::Completed);
+                return (next, Some(SubscriptionEvent::Refused(code, text)));
+            }
+            (_, _) => return protocol_error,
+        };
+        (ReadNext::Line, Some(event))
     }
 
     /// The sender's address may be of a kind that this version does not know. A
