@@ -147,18 +147,16 @@ impl Console {
 
     /// The node stops: downloads in progress may finish, and no download starts.
     pub(super) fn stop(&mut self) {
-        let queued = self.queued.len();
-        self.queued.clear();
-        self.report_files(queued, "will not be fetched: the node stops");
-        let in_progress = self.jobs.fetched_names().count();
-        self.report_files(in_progress, "may still arrive; ctrl-C ends that");
-    }
-
-    /// Reports a text about a number of files, if there are any.
-    fn report_files(&mut self, files: usize, text: &str) {
-        if files > 0 {
-            let text = format!("{} {text}", Counted(files as u64, "file"));
-            self.jobs.user().on_event(UserEvent::Note(&text));
+        let queued = std::mem::take(&mut self.queued).len();
+        let fetched = self.jobs.fetched_names().count();
+        for (files, text) in [
+            (queued, "will not be fetched: the node stops"),
+            (fetched, "may still arrive; ctrl-C ends that"),
+        ] {
+            if files > 0 {
+                let text = format!("{} {text}", Counted(files as u64, "file"));
+                self.jobs.user().on_event(UserEvent::Note(&text));
+            }
         }
     }
 

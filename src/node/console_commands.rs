@@ -18,21 +18,19 @@ impl<S: Share> Node<S> {
         let Some(console) = &mut self.console else {
             return;
         };
-        let mut connector = Connector::new(context, &mut self.udp);
+        let is_stopping = self.registrar.is_stopping();
         match event {
+            TerminalEvent::EndOfInput => context.out.shut_down(),
+            TerminalEvent::Interrupt if is_stopping || !console.cancel_choice() => {
+                context.out.shut_down();
+            }
+            TerminalEvent::Interrupt => {}
             // A node that stops starts nothing new.
-            TerminalEvent::Typed(_) | TerminalEvent::Complete { .. }
-                if self.registrar.is_stopping() => {}
+            TerminalEvent::Typed(_) | TerminalEvent::Complete { .. } if is_stopping => {}
             TerminalEvent::Typed(line) => self.on_line(context, &line),
             TerminalEvent::Complete { prefix, callback } => {
+                let mut connector = Connector::new(context, &mut self.udp);
                 console.jobs.complete(&mut connector, prefix, callback);
-            }
-            TerminalEvent::EndOfInput => context.out.shut_down(),
-            TerminalEvent::Interrupt => {
-                let had_choice = !self.registrar.is_stopping() && console.cancel_choice();
-                if !had_choice {
-                    context.out.shut_down();
-                }
             }
         }
     }

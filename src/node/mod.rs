@@ -53,7 +53,9 @@ pub struct Node<S: Share> {
     on_event: Box<dyn FnMut(&NodeEvent<'_>)>,
     max_unknown: u16,
     started: Instant,
-    counters: requests::RequestCounters,
+    /// The number of `GET` requests, and of those whose file was found.
+    gets: u64,
+    gets_found: u64,
 }
 
 /// One connection of a node.
@@ -132,7 +134,8 @@ impl<S: Share> Node<S> {
             on_event: Box::new(on_event),
             max_unknown,
             started: now,
-            counters: requests::RequestCounters::default(),
+            gets: 0,
+            gets_found: 0,
         }
     }
 
@@ -274,17 +277,16 @@ impl<S: Share> Role for Node<S> {
         session: NodeSession,
         reason: &CloseReason,
     ) {
-        match session {
-            NodeSession::Client { .. } => return,
-            NodeSession::Job(session) => {
-                if let Some(console) = &mut self.console {
-                    let mut connector = Connector::new(context, &mut self.udp);
-                    console.on_close(&mut connector, *session, reason);
-                }
-                return;
+        match (session, &mut self.console) {
+            (NodeSession::Client { .. }, _) | (NodeSession::Job(_), None) => return,
+            (NodeSession::Job(session), Some(console)) => {
+                let mut connector = Connector::new(context, &mut self.udp);
+                return console.on_close(&mut connector, *session, reason);
             }
-            NodeSession::RelayUpdate(update) => self.on_update_end(context.now, *update, reason),
-            NodeSession::Messages => {
+            (NodeSession::RelayUpdate(update), _) => {
+                self.on_update_end(context.now, *update, reason);
+            }
+            (NodeSession::Messages, _) => {
                 if let Some(listener) = &mut self.listener {
                     let events = listener.on_close(context.now, reason);
                     self.report_unless_stopping(events);

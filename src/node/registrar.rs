@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
-use crate::node::event::{NodeEvent, relay_error, relay_failure};
-use crate::protocol::{ClaimedIp, Code, Port, Registered, Request};
+use crate::node::event::{NodeEvent, relay_failure};
+use crate::protocol::{ClaimedIp, Port, Registered, Request};
 use crate::relay_link::Backoff;
 
 /// The bounds for the lease that the relay states: it can make the node neither busy
@@ -124,22 +124,17 @@ impl Registrar {
         (was_away || is_new).then_some(NodeEvent::Registered(registered))
     }
 
-    /// The relay has answered `REGISTER` with an error.
-    pub(super) fn on_rejected(
-        &mut self,
-        now: Instant,
-        code: Code,
-        text: &str,
-    ) -> Option<NodeEvent<'static>> {
-        self.schedule_retry(now, relay_error(code, text))
-    }
-
     /// The connection has ended without a reply to `REGISTER`.
     pub fn on_failure(&mut self, now: Instant, reason: &CloseReason) -> Option<NodeEvent<'static>> {
         self.schedule_retry(now, relay_failure(self.backoff.address(), reason))
     }
 
-    fn schedule_retry(&mut self, now: Instant, reason: String) -> Option<NodeEvent<'static>> {
+    /// An attempt has failed, for this reason.
+    pub(super) fn schedule_retry(
+        &mut self,
+        now: Instant,
+        reason: String,
+    ) -> Option<NodeEvent<'static>> {
         let pause = self.backoff.on_failure();
         self.due.get_or_insert(now + pause);
         // A node that stops does not retry.

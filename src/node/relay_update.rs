@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
+use crate::node::event::relay_error;
 use crate::node::relay_record::IndexChange;
 use crate::node::share::Share;
 use crate::node::{ANNOUNCE_DELAY, Node, NodeEvent};
@@ -117,7 +118,7 @@ impl<S: Share> Node<S> {
             }
             (UpdateRequest::Register, Reply::Error(code, text)) => {
                 update.state = UpdateState::Done;
-                let event = self.registrar.on_rejected(now, code, &text);
+                let event = self.registrar.schedule_retry(now, relay_error(code, &text));
                 self.report(event);
                 ReadNext::Close(CloseReason::Completed)
             }

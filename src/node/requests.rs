@@ -26,13 +26,6 @@ const VERBS: [VerbHelp; 8] = [
     (Verb::Quit, "goodbye"),
 ];
 
-/// Requests since the start.
-#[derive(Default)]
-pub(super) struct RequestCounters {
-    gets: u64,
-    gets_found: u64,
-}
-
 impl<S: Share> Node<S> {
     /// Reads one request of a client and answers it. `last_listed` is the last name
     /// of the client's last list, for `MORE`.
@@ -95,12 +88,12 @@ impl<S: Share> Node<S> {
         name: &FileName<'_>,
         reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
-        self.counters.gets += 1;
+        self.gets += 1;
         let content = match self.share.open(name, context.traffic.reads) {
             Ok(content) => content,
             Err(error) => return unavailable(name, &error, reply),
         };
-        self.counters.gets_found += 1;
+        self.gets_found += 1;
         match content {
             FileContent::Small(bytes) => reply.found_bytes(bytes),
             FileContent::Large { size, file } => reply.found(size, file),
@@ -135,8 +128,8 @@ impl<S: Share> Node<S> {
         let figures = [
             ("files", self.share.count(None)),
             ("files_bytes", self.share.bytes()),
-            ("gets", self.counters.gets),
-            ("gets_found", self.counters.gets_found),
+            ("gets", self.gets),
+            ("gets_found", self.gets_found),
         ];
         server::stats(context, self.started, &figures, reply)
     }

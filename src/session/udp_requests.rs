@@ -131,21 +131,8 @@ impl<S> UdpRequests<S> {
         write(&mut session, &mut text);
         let lines: VecDeque<Box<[u8]>> = lines(&text).map(Box::from).collect();
         let is_register = |line: &&Box<[u8]>| line.starts_with(Verb::Register.word().as_bytes());
-        let request = UdpRequest {
-            session: session.into(),
-            route,
-            register: lines.front().filter(is_register).cloned(),
-            lines,
-            tag: Tag::from(0),
-            cookie: None,
-            text: Vec::new(),
-            sent: 0,
-            repeats_register: false,
-            sent_at: now,
-            retransmissions: 0,
-            cookies: 0,
-        };
-        self.send_next(out, now, request);
+        let register = lines.front().filter(is_register).cloned();
+        self.send_next(out, now, session.into(), route, register, lines);
         Ok(())
     }
 
@@ -177,24 +164,30 @@ impl<S> UdpRequests<S> {
             return None;
         }
         let (count, responses, is_cut) = request.responses(body)?;
-        let mut request = self.open.swap_remove(index);
+        let UdpRequest {
+            mut session,
+            route,
+            register,
+            lines: mut unanswered,
+            ..
+        } = self.open.swap_remove(index);
         if is_cut {
-            return Some(UdpOutcome::FallBack(from.address, request.session));
+            return Some(UdpOutcome::FallBack(from.address, session));
         }
-        request.lines.drain(..count);
+        unanswered.drain(..count);
         let mut more = Vec::new();
         for line in lines(responses) {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            if let ReadNext::Close(reason) = on_line(&mut request.session, line, &mut more) {
-                return Some(UdpOutcome::Ended(request.session, reason));
+            if let ReadNext::Close(reason) = on_line(&mut session, line, &mut more) {
+                return Some(UdpOutcome::Ended(session, reason));
             }
         }
-        request.lines.extend(lines(&more).map(Box::from));
-        if request.lines.is_empty() {
+        unanswered.extend(lines(&more).map(Box::from));
+        if unanswered.is_empty() {
             // A session without outstanding requests would wait for ever.
-            return Some(UdpOutcome::Ended(request.session, CloseReason::EndOfInput));
+            return Some(UdpOutcome::Ended(session, CloseReason::EndOfInput));
         }
-        self.send_next(out, now, request);
+        self.send_next(out, now, session, route, register, unanswered);
         None
     }
 
@@ -227,17 +220,42 @@ impl<S> UdpRequests<S> {
         self.fail(|request, _| request.retransmissions >= MAX_SENDS)
     }
 
-    /// Sends the next lines, at least one.
+    /// Sends as many of the lines as fit into a datagram, at least one.
     fn send_next<R: Role>(
         &mut self,
         out: &mut Output<R>,
         now: Instant,
-        mut request: UdpRequest<S>,
+        session: S,
+        route: usize,
+        register: Option<Box<[u8]>>,
+        lines: VecDeque<Box<[u8]>>,
     ) {
-        request.tag = next_tag(&mut self.last_tag);
-        request.choose_lines();
-        request.sent_at = now;
-        (request.retransmissions, request.cookies) = (0, 0);
+        let repeated = register.as_ref();
+        let repeated = repeated.filter(|line| lines.front() != Some(line));
+        let mut text = repeated.map_or(Vec::new(), |line| line.to_vec());
+        let mut sent = 0;
+        for line in &lines {
+            let length = DatagramHeader::MAX_LEN + text.len() + line.len();
+            if sent > 0 && length > MAX_DATAGRAM {
+                break;
+            }
+            text.extend_from_slice(line);
+            sent += 1;
+        }
+        let mut request = UdpRequest {
+            session,
+            route,
+            repeats_register: repeated.is_some(),
+            register,
+            lines,
+            text,
+            sent,
+            tag: next_tag(&mut self.last_tag),
+            cookie: None,
+            sent_at: now,
+            retransmissions: 0,
+            cookies: 0,
+        };
         request.send(out, &self.routes);
         self.open.push(request);
     }
@@ -258,24 +276,7 @@ impl<S> UdpRequest<S> {
         self.sent_at + FIRST_TIMEOUT * 2_u32.pow(self.retransmissions)
     }
 
-    /// Chooses the lines of the next datagram: as many as fit, at least one.
-    fn choose_lines(&mut self) {
-        let register = self.register.as_ref();
-        let register = register.filter(|line| self.lines.front() != Some(line));
-        self.repeats_register = register.is_some();
-        self.text = register.map_or(Vec::new(), |line| line.to_vec());
-        self.sent = 0;
-        for line in &self.lines {
-            let length = DatagramHeader::MAX_LEN + self.text.len() + line.len();
-            if self.sent > 0 && length > MAX_DATAGRAM {
-                break;
-            }
-            self.text.extend_from_slice(line);
-            self.sent += 1;
-        }
-    }
-
-    /// Sends the chosen lines, for the first time or again.
+    /// Sends the text, for the first time or again.
     fn send<R: Role>(&mut self, out: &mut Output<R>, routes: &[Route]) {
         let Route { to, cookie, .. } = routes[self.route];
         self.cookie = cookie;
