@@ -12,7 +12,7 @@ use crate::node::{ANNOUNCE_DELAY, Node, NodeEvent};
 use crate::protocol::{Registered, Reply};
 use crate::role::{Context, Input, ReadNext};
 use crate::session::connector::Connector;
-use crate::session::requests::{RequestQueue, ResponseEvent, ResponsePart};
+use crate::session::requests::{RequestQueue, ResponsePart};
 
 /// One update of the relay.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl<S: Share> Node<S> {
         }
         match update.requests.on_input(input) {
             Ok(None) => ReadNext::Line,
-            Ok(Some(ResponseEvent::Response(ResponsePart::Head(reply), Some(request)))) => {
+            Ok(Some((ResponsePart::Head(reply), Some(request)))) => {
                 self.on_relay_reply(now, update, request, reply, out)
             }
             Ok(Some(_)) | Err(_) => ReadNext::Close(CloseReason::ProtocolError),

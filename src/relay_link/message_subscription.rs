@@ -12,7 +12,7 @@ use crate::protocol::{
     ClaimedIp, Code, Delivery, Listening, NodeAddress, Port, Reply, Request, Text,
 };
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
-use crate::session::requests::{RequestQueue, ResponseEvent, ResponsePart};
+use crate::session::requests::{RequestQueue, ResponsePart};
 
 /// One connection that listens, or is about to.
 pub(crate) struct MessageSubscription {
@@ -97,7 +97,7 @@ impl MessageSubscription {
         }
         let was_waiting = !self.requests.is_empty();
         let (next, event) = match self.requests.on_input(input) {
-            Ok(Some(event)) => self.on_response(event),
+            Ok(Some((part, request))) => self.on_response(part, request),
             Ok(None) => (ReadNext::Line, None),
             Err(error) => (ReadNext::Close(error.into()), None),
         };
@@ -145,27 +145,25 @@ impl MessageSubscription {
 
     fn on_response<'a>(
         &mut self,
-        event: ResponseEvent<'a, SubscriptionRequest>,
+        part: ResponsePart<'a>,
+        request: Option<SubscriptionRequest>,
     ) -> (ReadNext, Option<SubscriptionEvent<'a>>) {
         let protocol_error = (ReadNext::Close(CloseReason::ProtocolError), None);
-        let (reply, request) = match event {
-            ResponseEvent::Message(message) => {
+        let (reply, request) = match (part, request) {
+            (ResponsePart::Message(message), _) => {
                 return (ReadNext::Line, Some(SubscriptionEvent::Message(message)));
             }
-            ResponseEvent::UnreadableMessage(line) => {
+            (ResponsePart::UnreadableMessage(line), _) => {
                 self.log_unreadable(line);
                 return (ReadNext::Line, None);
             }
             // No request of ours gets this code.
-            ResponseEvent::UnsolicitedError(Code::Changed, _)
-            | ResponseEvent::Response(ResponsePart::Head(Reply::Error(Code::Changed, _)), _) => {
+            (ResponsePart::Head(Reply::Error(Code::Changed, _)), _) => {
                 let next = ReadNext::Close(CloseReason::Replaced);
                 return (next, Some(SubscriptionEvent::Replaced));
             }
-            ResponseEvent::Response(ResponsePart::Head(reply), Some(request)) => (reply, request),
-            ResponseEvent::Response(..) | ResponseEvent::UnsolicitedError(..) => {
-                return protocol_error;
-            }
+            (ResponsePart::Head(reply), Some(request)) => (reply, request),
+            (_, _) => return protocol_error,
         };
         let event = match (request, reply) {
             (SubscriptionRequest::Register, Reply::Ok(_)) => return (ReadNext::Line, None),

@@ -10,11 +10,10 @@
 //! The reader of a list follows the rules by which the protocol grows: an item
 //! that cannot be understood counts as an item and is skipped.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use crate::close_reason::CloseReason;
-use crate::protocol::{Code, Delivery, MAX_LISTED_FILES, Reply, Request, Verb};
+use crate::protocol::{Delivery, MAX_LISTED_FILES, Reply, Request, Verb};
 use crate::role::{Input, ReadNext};
 use crate::session::line_codec::write_line;
 pub use crate::session::response::ResponsePart;
@@ -30,21 +29,6 @@ pub struct RequestQueue<T> {
     outstanding: VecDeque<(Option<Verb>, T)>,
     expected: ExpectedInput,
     max_items: u64,
-}
-
-/// A piece of input, read.
-#[derive(PartialEq, Eq, Debug)]
-pub enum ResponseEvent<'a, T> {
-    /// A part of the response to the oldest request. With the last part of the
-    /// response comes the tag of the request, which is no longer outstanding.
-    Response(ResponsePart<'a>, Option<T>),
-    /// A message that a listening connection receives.
-    Message(Delivery<'a>),
-    /// A message in a form that this version does not know.
-    UnreadableMessage(&'a [u8]),
-    /// An error although no request is outstanding: the server is about to close
-    /// the connection.
-    UnsolicitedError(Code, Cow<'a, str>),
 }
 
 /// The input is no response. The connection cannot be used any longer, and the
@@ -123,36 +107,32 @@ impl<T> RequestQueue<T> {
         }
     }
 
-    /// Reads a piece of input. There is no event for input without content, such
-    /// as [`Input::Connected`].
+    /// Reads a piece of input. With the last part of a response comes the tag of its
+    /// request, which is no longer outstanding. Input without content, such as
+    /// [`Input::Connected`], is no part.
     ///
     /// # Errors
     /// The input is no response to the oldest request.
     pub fn on_input<'a>(
         &mut self,
         input: Input<'a>,
-    ) -> Result<Option<ResponseEvent<'a, T>>, ResponseError> {
+    ) -> Result<Option<(ResponsePart<'a>, Option<T>)>, ResponseError> {
         let (part, rest) = match (input, self.expected) {
             (Input::Connected | Input::Resumed, _) => return Ok(None),
             (Input::FramingError(_), _) => return Err(ResponseError::Unreadable),
             (Input::Line(line), ExpectedInput::Head) if Delivery::is_delivery(line) => {
                 let message = std::str::from_utf8(line).ok().and_then(Delivery::parse);
-                return Ok(Some(match message {
-                    Some(message) => ResponseEvent::Message(message),
-                    None => ResponseEvent::UnreadableMessage(line),
-                }));
+                let unreadable = ResponsePart::UnreadableMessage(line);
+                let part = message.map_or(unreadable, ResponsePart::Message);
+                return Ok(Some((part, None)));
             }
             (Input::Line(line), ExpectedInput::Head) => {
                 let reply = Reply::parse(line).map_err(|_| ResponseError::Unreadable)?;
-                let Some((verb, _)) = self.outstanding.front() else {
-                    return match reply {
-                        Reply::Error(code, text) => {
-                            Ok(Some(ResponseEvent::UnsolicitedError(code, text)))
-                        }
-                        _ => Err(ResponseError::Unexpected),
-                    };
+                let is_expected = match self.outstanding.front() {
+                    Some((verb, _)) => is_response_to(*verb, &reply),
+                    None => matches!(reply, Reply::Error(..)),
                 };
-                if !is_response_to(*verb, &reply) {
+                if !is_expected {
                     return Err(ResponseError::Unexpected);
                 }
                 let rest = input_after(&reply);
@@ -182,7 +162,7 @@ impl<T> RequestQueue<T> {
             None => self.outstanding.pop_front(),
         };
         let tag = completed.map(|(_, tag)| tag);
-        Ok(Some(ResponseEvent::Response(part, tag)))
+        Ok(Some((part, tag)))
     }
 
     fn limit(&self, kind: ItemKind) -> u64 {
@@ -196,7 +176,7 @@ impl<T> RequestQueue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ClaimedIp, Count, FileName, NodeAddress, Port};
+    use crate::protocol::{ClaimedIp, Code, Count, FileName, NodeAddress, Port};
 
     /// A queue after these requests, whose tags count from 0.
     fn queue_of(requests: &[Request<'_>]) -> RequestQueue<usize> {
@@ -215,7 +195,7 @@ mod tests {
     fn read<'a>(
         queue: &mut RequestQueue<usize>,
         line: &'a str,
-    ) -> Result<Option<ResponseEvent<'a, usize>>, ResponseError> {
+    ) -> Result<Option<(ResponsePart<'a>, Option<usize>)>, ResponseError> {
         queue.on_input(Input::Line(line.as_bytes()))
     }
 
@@ -224,7 +204,7 @@ mod tests {
         line: &'a str,
     ) -> (ResponsePart<'a>, Option<usize>) {
         match read(queue, line) {
-            Ok(Some(ResponseEvent::Response(part, tag))) => (part, tag),
+            Ok(Some(response)) => response,
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -299,12 +279,7 @@ mod tests {
         let mut queue = queue_of(&[Request::Get(name("a")), Request::Get(name("b"))]);
         response(&mut queue, "FOUND 5");
         assert!(matches!(queue.read_next(), ReadNext::Body(5)));
-        let chunk = |bytes, tag| {
-            Ok(Some(ResponseEvent::Response(
-                ResponsePart::Body(bytes),
-                tag,
-            )))
-        };
+        let chunk = |bytes, tag| Ok(Some((ResponsePart::Body(bytes), tag)));
         assert_eq!(queue.on_input(Input::Body(b"FRO")), chunk(b"FRO", None));
         assert!(matches!(queue.read_next(), ReadNext::Body(2)));
         assert_eq!(queue.on_input(Input::Body(b"M ")), chunk(b"M ", Some(0)));
@@ -318,12 +293,13 @@ mod tests {
     fn messages_and_errors_may_come_unasked() {
         let mut queue = queue_of(&[Request::Listen]);
         let message = read(&mut queue, "FROM 10.0.0.1 1 hi").unwrap();
-        assert!(matches!(message, Some(ResponseEvent::Message(_))));
+        assert!(matches!(message, Some((ResponsePart::Message(_), None))));
         let line = "FROM abc.onion 1 hi";
-        let unreadable = ResponseEvent::UnreadableMessage(line.as_bytes());
+        let unreadable = (ResponsePart::UnreadableMessage(line.as_bytes()), None);
         assert_eq!(read(&mut queue, line), Ok(Some(unreadable)));
         assert_eq!(response(&mut queue, "OK 10.0.0.2 2").1, Some(0));
-        let replaced = ResponseEvent::UnsolicitedError(Code::Changed, "replaced".into());
+        let error = Reply::Error(Code::Changed, "replaced".into());
+        let replaced = (ResponsePart::Head(error), None);
         assert_eq!(read(&mut queue, "ERROR 409 replaced"), Ok(Some(replaced)));
         assert_eq!(read(&mut queue, "OK"), Err(ResponseError::Unexpected));
         assert_eq!(read(&mut queue, "what?"), Err(ResponseError::Unreadable));

@@ -1,11 +1,12 @@
 //! The form of a response: the part after its first line, and the items of lists.
 
-use crate::protocol::{FileItem, HolderItem, NodeAddress, Reply, Verb};
+use crate::protocol::{Delivery, FileItem, HolderItem, NodeAddress, Reply, Verb};
 
-/// A part of a response.
+/// A part of a response, or a message.
 #[derive(PartialEq, Eq, Debug)]
 pub enum ResponsePart<'a> {
-    /// The first line, which the verb of the request allows.
+    /// The first line, which the verb of the request allows. An error may come without
+    /// a request, when the server is about to close the connection.
     Head(Reply<'a>),
     /// An item of `NODES`.
     Node(NodeAddress),
@@ -19,6 +20,10 @@ pub enum ResponsePart<'a> {
     UnknownItem(&'a [u8]),
     /// Bytes of the body after `FOUND`.
     Body(&'a [u8]),
+    /// A message that a listening connection receives.
+    Message(Delivery<'a>),
+    /// A message in a form that this version does not know.
+    UnreadableMessage(&'a [u8]),
 }
 
 /// The items of a list.

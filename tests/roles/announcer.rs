@@ -8,7 +8,7 @@ use std::rc::Rc;
 use peerline::node::{Announcer, UpdateRequest};
 use peerline::protocol::{Registered, Reply, Request};
 use peerline::role::{Input, ReadNext};
-use peerline::session::requests::{RequestQueue, ResponseEvent};
+use peerline::session::requests::RequestQueue;
 
 use crate::memory::{Entry, Files, Memory};
 
@@ -34,7 +34,7 @@ impl Announcement {
             for line in std::mem::take(&mut out).split_inclusive(|byte| *byte == b'\n') {
                 self.requests += 1;
                 self.execute(line.trim_ascii_end());
-                let Ok(Some(ResponseEvent::Response(_, Some(UpdateRequest::Change(change))))) =
+                let Ok(Some((_, Some(UpdateRequest::Change(change))))) =
                     queue.on_input(Input::Line(b"OK"))
                 else {
                     panic!("there is a request");
