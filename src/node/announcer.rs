@@ -27,15 +27,13 @@ const MAX_MISMATCHES: u32 = 64;
 pub struct Announcer {
     record: RelayRecord,
     /// The revision of the share that the relay has acknowledged completely.
-    complete_revision: Option<Revision>,
+    complete_revision: Option<u64>,
     progress: AnnounceProgress,
     /// How many times in a row the relay's file count was wrong.
     mismatches: u32,
     stale_entries: StaleEntries,
     has_warned_of_limit: bool,
 }
-
-type Revision = u64;
 
 /// Entries that an earlier process of this node has left at the relay.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -56,16 +54,15 @@ enum AnnounceProgress {
     /// No update is in progress.
     #[default]
     Idle,
-    /// Sending changes. The names up to this one have been compared.
-    Comparing(ComparePass, Option<Box<str>>, Revision),
-    /// All changes have been sent.
-    Sent(Revision),
+    /// The names up to this one, of this revision of the share, have been compared.
+    Comparing(ComparePass, Option<Box<str>>, u64),
+    /// All changes up to this revision have been sent.
+    Sent(u64),
 }
 
 impl Announcer {
     /// Whether an update is in progress.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         !matches!(self.progress, AnnounceProgress::Idle)
     }
 
@@ -173,7 +170,8 @@ impl Announcer {
     }
 
     fn forget_record(&mut self, epoch: Option<u64>) {
-        self.record = RelayRecord::new(epoch);
+        self.record = RelayRecord::default();
+        self.record.epoch = epoch;
         self.complete_revision = None;
     }
 

@@ -7,11 +7,15 @@ use std::net::SocketAddr;
 
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
+use crate::escaped::Escaped;
 use crate::jobs::{
     ChoiceResult, Choices, FinishedJob, Job, JobConnection, JobResult, JobRunner, PromptCommand,
-    RunsJobs, User, UserEvent,
+    Query, RunsJobs, TerminalEvent, User, UserEvent,
 };
+use crate::node::Node;
+use crate::node::share::{Share, Unavailable};
 use crate::protocol::{ContentHash, FileName};
+use crate::role::{Context, Role};
 use crate::session::connector::Connector;
 
 /// The most queued downloads. When the queue is full, the prompt waits.
@@ -77,37 +81,22 @@ impl Console {
     }
 
     /// Reports the result of a command.
-    pub(super) fn answer(&mut self, event: UserEvent<'_>) {
+    fn answer(&mut self, event: UserEvent<'_>) {
         self.jobs.user().on_event(event);
         self.prompt();
     }
 
     /// Reports the result of a command, or why the node does not execute the command.
-    pub(super) fn answer_with(&mut self, result: Result<String, String>) {
+    fn answer_with(&mut self, result: Result<String, String>) {
         match result {
             Ok(text) => self.answer(UserEvent::Note(&text)),
             Err(text) => self.answer(UserEvent::InvalidCommand(&text)),
         }
     }
 
-    /// Handles a line that the user typed. Returns the command, unless the line was a
-    /// choice.
-    pub(super) fn on_line<'a>(
-        &mut self,
-        connector: &mut Connector<'_, impl RunsJobs>,
-        line: &'a str,
-    ) -> Option<PromptCommand<'a>> {
-        match self.choices.on_line(line, self.jobs.user()) {
-            Some(ChoiceResult::Content(name, hash)) => self.download(connector, name, Some(hash)),
-            Some(ChoiceResult::Cancelled | ChoiceResult::Invalid) => self.prompt(),
-            None => return Some(PromptCommand::parse(line)),
-        }
-        None
-    }
-
     /// The user cancels the choice between several files. Returns whether there was
     /// one.
-    pub(super) fn cancel_choice(&mut self) -> bool {
+    fn cancel_choice(&mut self) -> bool {
         let had_choice = self.choices.cancel(self.jobs.user());
         if had_choice {
             self.prompt();
@@ -116,13 +105,13 @@ impl Console {
     }
 
     /// Whether this file is being downloaded or queued.
-    pub(super) fn is_downloading(&self, name: &FileName<'_>) -> bool {
+    fn is_downloading(&self, name: &FileName<'_>) -> bool {
         self.jobs.fetched_names().any(|fetched| fetched == name)
             || self.queued.iter().any(|(queued, _)| queued == name)
     }
 
     /// Queues a download.
-    pub(super) fn download(
+    fn download(
         &mut self,
         connector: &mut Connector<'_, impl RunsJobs>,
         name: FileName<'static>,
@@ -161,7 +150,7 @@ impl Console {
     }
 
     /// Starts a job. If it is a query, the prompt waits for the reply.
-    pub(super) fn start_job(&mut self, connector: &mut Connector<'_, impl RunsJobs>, job: Job) {
+    fn start_job(&mut self, connector: &mut Connector<'_, impl RunsJobs>, job: Job) {
         if let Some(done) = self.jobs.start(connector, job) {
             self.on_job_done(connector, done);
         }
@@ -189,6 +178,89 @@ impl Console {
         if self.is_prompt_due && self.queued.len() < MAX_QUEUED {
             self.is_prompt_due = false;
             self.prompt();
+        }
+    }
+}
+
+impl<S: Share> Node<S> {
+    /// Handles an event of the terminal.
+    pub(super) fn on_terminal_event(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        event: TerminalEvent,
+    ) {
+        let Some(console) = &mut self.console else {
+            return;
+        };
+        let is_stopping = self.registrar.is_stopping;
+        match event {
+            TerminalEvent::EndOfInput => context.out.shut_down(),
+            TerminalEvent::Interrupt if is_stopping || !console.cancel_choice() => {
+                context.out.shut_down();
+            }
+            TerminalEvent::Interrupt => {}
+            // A node that stops starts nothing new.
+            TerminalEvent::Typed(_) | TerminalEvent::Complete { .. } if is_stopping => {}
+            TerminalEvent::Typed(line) => self.on_line(context, &line),
+            TerminalEvent::Complete { prefix, callback } => {
+                let mut connector = Connector::new(context, &mut self.udp);
+                console.jobs.complete(&mut connector, prefix, callback);
+            }
+        }
+    }
+
+    fn on_line(&mut self, context: &mut Context<'_, Self>, line: &str) {
+        let Some(console) = &mut self.console else {
+            return;
+        };
+        let mut connector = Connector::new(context, &mut self.udp);
+        let command = match console.choices.on_line(line, console.jobs.user()) {
+            Some(ChoiceResult::Content(name, hash)) => {
+                return console.download(&mut connector, name, Some(hash));
+            }
+            Some(ChoiceResult::Cancelled | ChoiceResult::Invalid) => return console.prompt(),
+            None => PromptCommand::parse(line),
+        };
+        match command {
+            PromptCommand::Get(name, hash) => {
+                let reason = if console.is_downloading(&name) {
+                    "is being fetched already"
+                } else if let Err(Unavailable::NotFound) = self.share.stat(&name) {
+                    return console.download(&mut connector, name.into_owned(), hash);
+                } else {
+                    "is shared here already; move it away or unshare it to fetch another"
+                };
+                let name = Escaped::text(name.as_str());
+                console.answer_with(Err(format!("{name} {reason}")));
+            }
+            PromptCommand::Share(path) => {
+                console.answer_with(self.share.add(path));
+                self.on_external_event(context);
+            }
+            PromptCommand::Unshare(name) => {
+                console.answer_with(self.share.remove(&name));
+                self.on_external_event(context);
+            }
+            // The receiver can reply to a message that comes from the node's address.
+            PromptCommand::Query(Query::Message(to, text)) if self.listener.is_some() => {
+                self.send_message(context, to, text);
+            }
+            PromptCommand::Query(query) => console.start_job(&mut connector, Job::Query(query)),
+            PromptCommand::Reply(text) => {
+                let listener = self.listener.as_ref();
+                match listener.and_then(|listener| listener.last_sender) {
+                    Some(to) => self.send_message(context, to, text),
+                    None => console.answer(UserEvent::NoRecipient),
+                }
+            }
+            PromptCommand::Chat(_) => console.answer(UserEvent::InvalidCommand(
+                "usage: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
+            )),
+            PromptCommand::Quit => context.out.shut_down(),
+            other => {
+                other.report(line, HELP, console.jobs.user());
+                console.prompt();
+            }
         }
     }
 }

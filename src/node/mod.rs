@@ -3,7 +3,6 @@
 
 mod announcer;
 mod console;
-mod console_commands;
 mod event;
 mod message_listener;
 mod registrar;
@@ -169,14 +168,14 @@ impl<S: Share> Node<S> {
     /// Reports events of the message listener, which do not matter when the node
     /// stops.
     fn report_unless_stopping<'a>(&mut self, events: impl IntoIterator<Item = NodeEvent<'a>>) {
-        if !self.registrar.is_stopping() {
+        if !self.registrar.is_stopping {
             self.report(events);
         }
     }
 
     /// Unregisters the node if it stops and no request of it can register it again.
     fn unregister_if_stopping(&mut self, context: &mut Context<'_, Self>) {
-        if !self.registrar.is_stopping() {
+        if !self.registrar.is_stopping {
             return;
         }
         let listener = self.listener.as_mut();
@@ -200,22 +199,6 @@ impl<S: Share> Node<S> {
                 UdpOutcome::FallBack(relay, session) => context.out.dial(relay, session),
             }
         }
-    }
-
-    /// Handles input on the connection on which messages arrive.
-    fn on_listener_input(
-        &mut self,
-        context: &mut Context<'_, Self>,
-        conn: ConnId,
-        input: Input<'_>,
-    ) -> ReadNext {
-        let Some(listener) = &mut self.listener else {
-            return ReadNext::Close(CloseReason::Completed);
-        };
-        let (next, event) = listener.on_input(context.out, context.now, conn, input);
-        self.report_unless_stopping(event);
-        self.unregister_if_stopping(context);
-        next
     }
 }
 
@@ -261,7 +244,15 @@ impl<S: Share> Role for Node<S> {
             (NodeSession::RelayUpdate(update), _) => {
                 self.on_relay_input(context.now, update, input, context.out.text(conn))
             }
-            (NodeSession::Messages, _) => self.on_listener_input(context, conn, input),
+            (NodeSession::Messages, _) => {
+                let Some(listener) = &mut self.listener else {
+                    return ReadNext::Close(CloseReason::Completed);
+                };
+                let (next, event) = listener.on_input(context.out, context.now, conn, input);
+                self.report_unless_stopping(event);
+                self.unregister_if_stopping(context);
+                next
+            }
             (NodeSession::Job(session), Some(console)) => {
                 console
                     .jobs

@@ -24,7 +24,7 @@ pub struct Registrar {
     /// repeats `REGISTER` after a success, the result does not change this time.
     due: Option<Instant>,
     /// No attempt starts any more.
-    is_stopping: bool,
+    pub(super) is_stopping: bool,
     /// The node stops, and the relay may still have a record of the node.
     must_unregister: bool,
     /// Set if the next renewal was requested early while an attempt was in progress.
@@ -77,12 +77,6 @@ impl Registrar {
     pub fn stop(&mut self) {
         self.is_stopping = true;
         self.must_unregister = self.registration.is_some() || self.due.is_none();
-    }
-
-    /// Whether the node stops.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.is_stopping
     }
 
     /// The address to connect to in order to unregister, if the node stops and may
@@ -138,7 +132,7 @@ impl Registrar {
         let pause = self.backoff.on_failure();
         self.due.get_or_insert(now + pause);
         // A node that stops does not retry.
-        let is_reported = self.backoff.is_first_failure() && !self.is_stopping();
+        let is_reported = self.backoff.is_first_failure() && !self.is_stopping;
         is_reported.then_some(NodeEvent::RegistrationFailed(reason))
     }
 }

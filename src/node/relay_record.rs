@@ -42,14 +42,6 @@ pub(super) enum ComparePass {
 }
 
 impl RelayRecord {
-    /// A record without files.
-    pub(super) fn new(epoch: Option<u64>) -> Self {
-        Self {
-            epoch,
-            ..Self::default()
-        }
-    }
-
     /// How many files the relay may have recorded.
     pub(super) fn file_count(&self) -> RangeInclusive<u64> {
         let most = self.files.len() as u64;

@@ -126,7 +126,7 @@ impl<S: Share> Node<S> {
                 Ok(registered) => self.on_registered(now, update, registered, out),
                 Err(_) => ReadNext::Close(CloseReason::ProtocolError),
             },
-            (UpdateRequest::Change(change), reply) if !self.registrar.is_stopping() => {
+            (UpdateRequest::Change(change), reply) if !self.registrar.is_stopping => {
                 let requests = &mut update.requests;
                 self.announcer
                     .on_reply(&mut self.share, change, reply, requests, out)
@@ -156,7 +156,7 @@ impl<S: Share> Node<S> {
         }
         self.report(event);
         let requests = &mut update.requests;
-        if self.registrar.is_stopping() || self.announcer.is_busy() {
+        if self.registrar.is_stopping || self.announcer.is_busy() {
             update.state = UpdateState::Done;
             return ReadNext::Close(CloseReason::Completed);
         }
@@ -203,7 +203,7 @@ impl<S: Share> Node<S> {
         mut update: RelayUpdate,
     ) {
         // A node that stops need not register.
-        if self.registrar.is_stopping() && update.state != UpdateState::Unregistering {
+        if self.registrar.is_stopping && update.state != UpdateState::Unregistering {
             self.on_update_end(context.now, update, &CloseReason::ReadTimeout);
             return self.unregister_if_stopping(context);
         }
