@@ -169,7 +169,7 @@ impl Fetch {
         let (part, completed) = match attempt.requests.on_input(input) {
             Ok(Some(response)) => response,
             Ok(None) => return ReadNext::Line,
-            Err(error) => return ReadNext::Close(error.into()),
+            Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
         };
         let stored = match part {
             ResponsePart::Head(Reply::Found(size)) => self.on_found(user, attempt, size),

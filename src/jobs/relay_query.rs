@@ -103,7 +103,7 @@ impl RelayQuery {
                 self.state = QueryState::TooManyItems(count);
                 return ReadNext::Close(CloseReason::Completed);
             }
-            Err(error) => return ReadNext::Close(error.into()),
+            Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
         };
         match part {
             ResponsePart::Head(head) => {

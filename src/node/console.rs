@@ -94,16 +94,6 @@ impl Console {
         }
     }
 
-    /// The user cancels the choice between several files. Returns whether there was
-    /// one.
-    fn cancel_choice(&mut self) -> bool {
-        let had_choice = self.choices.cancel(self.jobs.user());
-        if had_choice {
-            self.prompt();
-        }
-        had_choice
-    }
-
     /// Whether this file is being downloaded or queued.
     fn is_downloading(&self, name: &FileName<'_>) -> bool {
         self.jobs.fetched_names().any(|fetched| fetched == name)
@@ -194,11 +184,12 @@ impl<S: Share> Node<S> {
         };
         let is_stopping = self.registrar.is_stopping;
         match event {
-            TerminalEvent::EndOfInput => context.out.shut_down(),
-            TerminalEvent::Interrupt if is_stopping || !console.cancel_choice() => {
-                context.out.shut_down();
+            TerminalEvent::Interrupt
+                if !is_stopping && console.choices.cancel(console.jobs.user()) =>
+            {
+                console.prompt();
             }
-            TerminalEvent::Interrupt => {}
+            TerminalEvent::EndOfInput | TerminalEvent::Interrupt => context.out.shut_down(),
             // A node that stops starts nothing new.
             TerminalEvent::Typed(_) | TerminalEvent::Complete { .. } if is_stopping => {}
             TerminalEvent::Typed(line) => self.on_line(context, &line),

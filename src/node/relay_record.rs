@@ -81,34 +81,29 @@ impl RelayRecord {
             return None;
         }
         let (mut compared, mut last) = (0, None);
-        let mut compare =
-            |name: &str, recorded: Option<FileVersion>, shared: Option<&FileItem<'_>>| {
-                if compared == MAX_LISTED_FILES {
-                    return;
-                }
-                match (pass, shared) {
-                    (ComparePass::Removals, None) => {
-                        // A share has only valid names.
-                        if let Ok(request) = FileName::parse(name).map(Request::Unshare) {
-                            send(request, IndexChange::Unshare(name.into()));
-                        }
+        let mut compare = |name: &str, old: Option<FileVersion>, file: Option<&FileItem<'_>>| {
+            if compared == MAX_LISTED_FILES {
+                return;
+            }
+            match (pass, file) {
+                (ComparePass::Removals, None) => {
+                    // A share has only valid names.
+                    if let Ok(request) = FileName::parse(name).map(Request::Unshare) {
+                        send(request, IndexChange::Unshare(name.into()));
                     }
-                    (ComparePass::Additions, Some(file))
-                        if recorded != Some((file.size, file.hash)) =>
-                    {
-                        let request = Request::Share(file.size, file.hash, file.name.clone());
-                        send(
-                            request,
-                            IndexChange::Share(name.into(), (file.size, file.hash)),
-                        );
-                    }
-                    (_, _) => {}
                 }
-                compared += 1;
-                if compared == MAX_LISTED_FILES {
-                    last = Some(name.into());
+                (ComparePass::Additions, Some(file)) if old != Some((file.size, file.hash)) => {
+                    let change = IndexChange::Share(name.into(), (file.size, file.hash));
+                    let request = Request::Share(file.size, file.hash, file.name.clone());
+                    send(request, change);
                 }
-            };
+                (_, _) => {}
+            }
+            compared += 1;
+            if compared == MAX_LISTED_FILES {
+                last = Some(name.into());
+            }
+        };
         share.list(after, MAX_LISTED_FILES, &mut |file| {
             let name = file.name.as_str();
             while let Some((other, _)) = recorded.next_if(|(other, _)| ***other < *name) {

@@ -43,11 +43,8 @@ impl<S: Share> Node<S> {
             Ok(request) => request,
             Err(next) => return next,
         };
-        debug!(
-            "{}: request: {}",
-            context.ip,
-            Escaped::text(&request.to_string())
-        );
+        let ip = context.ip;
+        debug!("{ip}: request: {}", Escaped::text(&request.to_string()));
         match request {
             Request::Banner => {
                 let files = self.share.count(None);
@@ -108,17 +105,14 @@ impl<S: Share> Node<S> {
     ) -> ReadNext {
         let after = last_listed.take();
         let total = self.share.count(None);
-        let count = self
-            .share
-            .count(after.as_deref())
-            .min(MAX_LISTED_FILES as u64);
-        let mut last = String::new();
+        let remaining = self.share.count(after.as_deref());
+        let count = remaining.min(MAX_LISTED_FILES as u64);
+        let (share, mut last) = (&mut self.share, String::new());
         let next = reply.files(count, total, |visit| {
-            self.share
-                .list(after.as_deref(), MAX_LISTED_FILES, &mut |item| {
-                    visit(item);
-                    item.name.as_str().clone_into(&mut last);
-                });
+            share.list(after.as_deref(), MAX_LISTED_FILES, &mut |item| {
+                visit(item);
+                item.name.as_str().clone_into(&mut last);
+            });
         });
         *last_listed = if count > 0 { Some(last.into()) } else { after };
         next

@@ -99,7 +99,7 @@ impl MessageSubscription {
         let (next, event) = match self.requests.on_input(input) {
             Ok(Some((part, request))) => self.on_response(part, request),
             Ok(None) => (ReadNext::Line, None),
-            Err(error) => (ReadNext::Close(error.into()), None),
+            Err(_) => (ReadNext::Close(CloseReason::ProtocolError), None),
         };
         if was_waiting && self.requests.is_empty() && self.address.is_some() {
             out.allow_idle(conn);
@@ -137,10 +137,8 @@ impl MessageSubscription {
     /// Whether `REGISTER` is outstanding.
     #[must_use]
     pub(crate) fn is_registering(&self) -> bool {
-        matches!(
-            self.requests.tags().next(),
-            Some(SubscriptionRequest::Register)
-        )
+        let first = self.requests.tags().next();
+        matches!(first, Some(SubscriptionRequest::Register))
     }
 
     fn on_response<'a>(
@@ -154,7 +152,13 @@ impl MessageSubscription {
                 return (ReadNext::Line, Some(SubscriptionEvent::Message(message)));
             }
             (ResponsePart::UnreadableMessage(line), _) => {
-                self.log_unreadable(line);
+                // The sender's address may be of a kind that this version does not know. A
+                // hostile relay must not flood the log.
+                let level = match std::mem::replace(&mut self.has_warned, true) {
+                    false => Level::Warn,
+                    true => Level::Debug,
+                };
+                log::log!(level, "the relay passes on {}", Escaped(line));
                 return (ReadNext::Line, None);
             }
             // No request of ours gets this code.
@@ -185,16 +189,5 @@ impl MessageSubscription {
             (_, _) => return protocol_error,
         };
         (ReadNext::Line, Some(event))
-    }
-
-    /// The sender's address may be of a kind that this version does not know. A
-    /// hostile relay must not flood the log.
-    fn log_unreadable(&mut self, line: &[u8]) {
-        let level = if std::mem::replace(&mut self.has_warned, true) {
-            Level::Debug
-        } else {
-            Level::Warn
-        };
-        log::log!(level, "the relay passes on {}", Escaped(line));
     }
 }

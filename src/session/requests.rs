@@ -12,7 +12,6 @@
 
 use std::collections::VecDeque;
 
-use crate::close_reason::CloseReason;
 use crate::protocol::{Delivery, MAX_LISTED_FILES, Reply, Request, Verb};
 use crate::role::{Input, ReadNext};
 use crate::session::line_codec::write_line;
@@ -41,12 +40,6 @@ pub enum ResponseError {
     Unexpected,
     /// A list of so many items, more than the caller takes.
     TooManyItems(u64),
-}
-
-impl From<ResponseError> for CloseReason {
-    fn from(_: ResponseError) -> Self {
-        Self::ProtocolError
-    }
 }
 
 impl<T> Default for RequestQueue<T> {
@@ -136,10 +129,14 @@ impl<T> RequestQueue<T> {
                     return Err(ResponseError::Unexpected);
                 }
                 let rest = input_after(&reply);
-                if let Some(ExpectedInput::Items(kind, count)) = rest
-                    && count > self.limit(kind)
-                {
-                    return Err(ResponseError::TooManyItems(count));
+                if let Some(ExpectedInput::Items(kind, count)) = rest {
+                    let max_items = match kind {
+                        ItemKind::Node | ItemKind::Holder => self.max_items,
+                        ItemKind::File | ItemKind::Text => MAX_LISTED_FILES as u64,
+                    };
+                    if count > max_items {
+                        return Err(ResponseError::TooManyItems(count));
+                    }
                 }
                 (ResponsePart::Head(reply), rest)
             }
@@ -163,13 +160,6 @@ impl<T> RequestQueue<T> {
         };
         let tag = completed.map(|(_, tag)| tag);
         Ok(Some((part, tag)))
-    }
-
-    fn limit(&self, kind: ItemKind) -> u64 {
-        match kind {
-            ItemKind::Node | ItemKind::Holder => self.max_items,
-            ItemKind::File | ItemKind::Text => MAX_LISTED_FILES as u64,
-        }
     }
 }
 
