@@ -163,8 +163,13 @@ fn add_console_and_messages(
     if let Some(user) = user {
         let can_choose = console::is_interactive();
         let (max_nodes, max_downloads) = (args.console.max_nodes, args.console.max_downloads);
-        let console = Console::new(user, can_choose, relay, max_nodes, max_downloads);
-        node.console = Some(console);
+        node.console = Some(Console::new(
+            user,
+            can_choose,
+            relay,
+            max_nodes,
+            max_downloads,
+        ));
     }
 }
 

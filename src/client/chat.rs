@@ -210,7 +210,7 @@ impl Chat {
         if self.is_closing {
             return true;
         }
-        if self.subscription.address().is_none() && self.relay.on_failure().is_zero() {
+        if self.subscription.address.is_none() && self.relay.on_failure().is_zero() {
             self.subscription = MessageSubscription::new(None);
             self.connect(out);
             return false;

@@ -137,7 +137,15 @@ impl Announcer {
             }
             (IndexChange::Share(name, _), Reply::Error(Code::LimitReached, text)) => {
                 // The relay keeps what it accepted, and would reject all that follows.
-                self.on_limit(&name, &text);
+                if let AnnounceProgress::Comparing(ComparePass::Additions, _, revision) =
+                    self.progress
+                {
+                    self.progress = AnnounceProgress::Sent(revision);
+                }
+                if !mem::replace(&mut self.has_warned_of_limit, true) {
+                    let (name, text) = (Escaped::text(&name), Escaped::text(&text));
+                    warn!("the relay does not list {name} and what follows: {text}");
+                }
             }
             (_, Reply::Error(Code::UnknownVerb, _)) => {
                 debug!("the relay keeps no index");
@@ -225,15 +233,5 @@ impl Announcer {
             };
         }
         ReadNext::Line
-    }
-
-    fn on_limit(&mut self, name: &str, text: &str) {
-        if let AnnounceProgress::Comparing(ComparePass::Additions, _, revision) = self.progress {
-            self.progress = AnnounceProgress::Sent(revision);
-        }
-        if !mem::replace(&mut self.has_warned_of_limit, true) {
-            let (name, text) = (Escaped::text(name), Escaped::text(text));
-            warn!("the relay does not list {name} and what follows: {text}");
-        }
     }
 }

@@ -74,13 +74,11 @@ impl Console {
         }
     }
 
-    /// Prompts for the next command.
     pub(super) fn prompt(&mut self) {
         let kind = self.choices.prompt_kind();
         self.jobs.user().prompt(kind);
     }
 
-    /// Reports the result of a command.
     fn answer(&mut self, event: UserEvent<'_>) {
         self.jobs.user().on_event(event);
         self.prompt();
@@ -100,7 +98,6 @@ impl Console {
             || self.queued.iter().any(|(queued, _)| queued == name)
     }
 
-    /// Queues a download.
     fn download(
         &mut self,
         connector: &mut Connector<'_, impl RunsJobs>,
@@ -112,7 +109,6 @@ impl Console {
         self.start_downloads(connector);
     }
 
-    /// A connection of the console has ended.
     pub(super) fn on_close(
         &mut self,
         connector: &mut Connector<'_, impl RunsJobs>,
@@ -173,7 +169,6 @@ impl Console {
 }
 
 impl<S: Share> Node<S> {
-    /// Handles an event of the terminal.
     pub(super) fn on_terminal_event(
         &mut self,
         context: &mut Context<'_, Self>,

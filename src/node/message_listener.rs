@@ -74,7 +74,6 @@ impl MessageListener {
         Some(self.backoff.address())
     }
 
-    /// Handles input from the relay.
     pub(super) fn on_input<'a, R: Role>(
         &mut self,
         out: &mut Output<R>,
@@ -126,7 +125,7 @@ impl MessageListener {
         }
     }
 
-    /// The connection has ended. Returns the events to report.
+    /// Returns the events to report.
     pub(super) fn on_close(
         &mut self,
         now: Instant,

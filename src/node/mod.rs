@@ -42,7 +42,7 @@ pub struct Node<S: Share> {
     share: S,
     registrar: Registrar,
     announcer: Announcer,
-    /// Updates and queries over UDP. It has no routes if the node uses only TCP.
+    /// Updates and queries over UDP. Without routes the node uses only TCP.
     pub udp: UdpRequests<NodeSession>,
     /// Set if the node receives messages.
     pub listener: Option<MessageListener>,
@@ -59,13 +59,8 @@ pub struct Node<S: Share> {
 
 /// One connection of a node.
 pub enum NodeSession {
-    /// A client that requests files.
-    Client {
-        /// The requests so far.
-        session: ServerSession,
-        /// The last name of a truncated list, for `MORE`.
-        last_listed: Option<Box<str>>,
-    },
+    /// A client that requests files, and the last name of its last list, for `MORE`.
+    Client(ServerSession, Option<Box<str>>),
     /// An update of the relay.
     RelayUpdate(Box<RelayUpdate>),
     /// The connection on which messages arrive.
@@ -104,7 +99,7 @@ impl From<RelayUpdate> for NodeSession {
 impl fmt::Display for NodeSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Client { session, .. } => session.fmt(f),
+            Self::Client(session, _) => session.fmt(f),
             Self::RelayUpdate(_) => f.write_str("our relay"),
             Self::Messages => f.write_str("message subscription"),
             Self::Job(session) => session.fmt(f),
@@ -146,13 +141,12 @@ impl<S: Share> Node<S> {
         text: Text<'static>,
     ) {
         let listener = self.listener.as_mut();
-        if !listener.is_some_and(|listener| listener.send(context.out, to, text)) {
+        if listener.is_none_or(|listener| !listener.send(context.out, to, text)) {
             let reason = "no messages arrive here".into();
             self.report([NodeEvent::MessageNotSent(to, reason)]);
         }
     }
 
-    /// Reports events to the user.
     fn report<'a>(&mut self, events: impl IntoIterator<Item = NodeEvent<'a>>) {
         for event in events {
             (self.on_event)(&event);
@@ -162,14 +156,6 @@ impl<S: Share> Node<S> {
             {
                 console.prompt();
             }
-        }
-    }
-
-    /// Reports events of the message listener, which do not matter when the node
-    /// stops.
-    fn report_unless_stopping<'a>(&mut self, events: impl IntoIterator<Item = NodeEvent<'a>>) {
-        if !self.registrar.is_stopping {
-            self.report(events);
         }
     }
 
@@ -215,10 +201,7 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn on_accept(&mut self, _: SocketAddr) -> NodeSession {
-        NodeSession::Client {
-            session: ServerSession::default(),
-            last_listed: None,
-        }
+        NodeSession::Client(ServerSession::default(), None)
     }
 
     fn on_refuse(&self, full: ResourceLimit, text: &mut Vec<u8>) {
@@ -234,13 +217,9 @@ impl<S: Share> Role for Node<S> {
         input: Input<'_>,
     ) -> ReadNext {
         match (session, &mut self.console) {
-            (
-                NodeSession::Client {
-                    session,
-                    last_listed,
-                },
-                _,
-            ) => self.on_client_input(context, (conn, peer), session, last_listed, input),
+            (NodeSession::Client(session, last_listed), _) => {
+                self.on_client_input(context, (conn, peer), session, last_listed, input)
+            }
             (NodeSession::RelayUpdate(update), _) => {
                 self.on_relay_input(context.now, update, input, context.out.text(conn))
             }
@@ -249,14 +228,14 @@ impl<S: Share> Role for Node<S> {
                     return ReadNext::Close(CloseReason::Completed);
                 };
                 let (next, event) = listener.on_input(context.out, context.now, conn, input);
-                self.report_unless_stopping(event);
+                // Messages do not matter to a node that stops.
+                self.report(event.filter(|_| !self.registrar.is_stopping));
                 self.unregister_if_stopping(context);
                 next
             }
             (NodeSession::Job(session), Some(console)) => {
-                console
-                    .jobs
-                    .on_input(session, input, context.out.text(conn))
+                let text = context.out.text(conn);
+                console.jobs.on_input(session, input, text)
             }
             (NodeSession::Job(_), None) => ReadNext::Close(CloseReason::Completed),
         }
@@ -269,7 +248,7 @@ impl<S: Share> Role for Node<S> {
         reason: &CloseReason,
     ) {
         match (session, &mut self.console) {
-            (NodeSession::Client { .. }, _) | (NodeSession::Job(_), None) => return,
+            (NodeSession::Client(..), _) | (NodeSession::Job(_), None) => return,
             (NodeSession::Job(session), Some(console)) => {
                 let mut connector = Connector::new(context, &mut self.udp);
                 return console.on_close(&mut connector, *session, reason);
@@ -278,9 +257,10 @@ impl<S: Share> Role for Node<S> {
                 self.on_update_end(context.now, *update, reason);
             }
             (NodeSession::Messages, _) => {
-                if let Some(listener) = &mut self.listener {
-                    let events = listener.on_close(context.now, reason);
-                    self.report_unless_stopping(events);
+                let listener = self.listener.as_mut();
+                let events = listener.map(|listener| listener.on_close(context.now, reason));
+                if !self.registrar.is_stopping {
+                    self.report(events.unwrap_or_default());
                 }
             }
         }

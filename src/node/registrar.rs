@@ -20,8 +20,7 @@ pub struct Registrar {
     backoff: Backoff,
     ip: ClaimedIp,
     port: Port,
-    /// When the next attempt is due; none while an attempt is in progress. If an update
-    /// repeats `REGISTER` after a success, the result does not change this time.
+    /// When the next attempt is due; none while an attempt is in progress.
     due: Option<Instant>,
     /// No attempt starts any more.
     pub(super) is_stopping: bool,
@@ -92,7 +91,6 @@ impl Registrar {
         Request::Register(self.ip, self.port)
     }
 
-    /// The request that unregisters the node.
     pub(super) fn unregister(&self) -> Request<'static> {
         Request::Unregister(self.ip, self.port)
     }
@@ -111,6 +109,7 @@ impl Registrar {
         let third = registered.lease.clamp(MIN_LEASE, MAX_LEASE) / 3;
         let pause = self.backoff.jitter(third, 0.1);
         let early = self.early_renewal.take().unwrap_or(pause);
+        // A repeated `REGISTER` does not move the next attempt.
         self.due.get_or_insert(now + pause.min(early));
         let was_away = self.backoff.on_success();
         let previous = self.registration.replace(registered);

@@ -48,7 +48,6 @@ impl RelayRecord {
         most - self.uncertain..=most
     }
 
-    /// The relay has executed a change.
     pub(super) fn confirm(&mut self, change: IndexChange) {
         let previous = match change {
             IndexChange::Share(name, version) => self.files.insert(name, Some(version)),

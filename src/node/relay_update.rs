@@ -69,7 +69,6 @@ impl<S: Share> Node<S> {
         self.udp = udp;
     }
 
-    /// Handles input from the relay.
     pub(super) fn on_relay_input(
         &mut self,
         now: Instant,
@@ -173,7 +172,6 @@ impl<S: Share> Node<S> {
         ReadNext::Line
     }
 
-    /// An update has ended.
     pub(super) fn on_update_end(
         &mut self,
         now: Instant,
@@ -207,13 +205,12 @@ impl<S: Share> Node<S> {
             self.on_update_end(context.now, update, &CloseReason::ReadTimeout);
             return self.unregister_if_stopping(context);
         }
-        let state = match update.state {
-            UpdateState::Announcing => {
-                self.announcer.on_close(update.requests.take_tags());
-                UpdateState::Registering
-            }
-            state => state,
-        };
-        context.out.dial(relay, RelayUpdate::new(state).into());
+        if update.state == UpdateState::Announcing {
+            self.announcer.on_close(update.requests.take_tags());
+            update.state = UpdateState::Registering;
+        }
+        context
+            .out
+            .dial(relay, RelayUpdate::new(update.state).into());
     }
 }

@@ -53,16 +53,14 @@ pub trait Share {
 
     /// Shares the file or folder at `path` in place: a file under its own name, a
     /// folder with all its files under `NAME/…`. Also shares again a file that was
-    /// removed. [`Share::on_external_event`] reports the change of the list. Returns the
-    /// result, as a line for people.
+    /// removed. [`Share::on_external_event`] reports the change. Returns a line for people.
     ///
     /// # Errors
     /// Why the path is not shared, and what to do, as a line for people.
     fn add(&mut self, path: &str) -> Result<String, String>;
 
     /// Stops sharing a file, or a folder with all its files. Deletes nothing.
-    /// [`Share::on_external_event`] reports the change of the list. Returns the result, as
-    /// a line for people.
+    /// [`Share::on_external_event`] reports the change. Returns a line for people.
     ///
     /// # Errors
     /// Why nothing was removed, as a line for people.

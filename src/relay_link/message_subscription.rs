@@ -16,12 +16,12 @@ use crate::session::requests::{RequestQueue, ResponsePart};
 
 /// One connection that listens, or is about to.
 pub(crate) struct MessageSubscription {
-    /// The node at whose address it listens; else the connection's own address is used.
+    /// The node at whose address it listens, instead of the connection's own address.
     node: Option<(ClaimedIp, Port)>,
     /// Known once the dial has succeeded.
     conn: Option<ConnId>,
     /// The address at which it listens, once it does.
-    address: Option<NodeAddress>,
+    pub(crate) address: Option<NodeAddress>,
     requests: RequestQueue<SubscriptionRequest>,
     /// Whether an unreadable message was logged.
     has_warned: bool,
@@ -52,9 +52,7 @@ pub(crate) enum SubscriptionEvent<'a> {
 }
 
 impl MessageSubscription {
-    /// A subscription without a connection. That of a node registers first, and so
-    /// listens at the node's address.
-    #[must_use]
+    /// A subscription without a connection. With a `node`, it registers the node first.
     pub(crate) fn new(node: Option<(ClaimedIp, Port)>) -> Self {
         Self {
             node,
@@ -65,12 +63,6 @@ impl MessageSubscription {
         }
     }
 
-    /// The address at which it listens, if it does.
-    #[must_use]
-    pub(crate) fn address(&self) -> Option<NodeAddress> {
-        self.address
-    }
-
     /// Closes the connection, if there is one.
     pub(crate) fn close<R: Role>(&self, out: &mut Output<R>, reason: CloseReason) {
         if let Some(conn) = self.conn {
@@ -78,7 +70,6 @@ impl MessageSubscription {
         }
     }
 
-    /// Reads input on its connection.
     pub(crate) fn on_input<'a, R: Role>(
         &mut self,
         out: &mut Output<R>,
@@ -135,7 +126,6 @@ impl MessageSubscription {
     }
 
     /// Whether `REGISTER` is outstanding.
-    #[must_use]
     pub(crate) fn is_registering(&self) -> bool {
         let first = self.requests.tags().next();
         matches!(first, Some(SubscriptionRequest::Register))

@@ -154,12 +154,9 @@ impl<T> RequestQueue<T> {
             }
         };
         self.expected = rest.unwrap_or(ExpectedInput::Head);
-        let completed = match rest {
-            Some(_) => None,
-            None => self.outstanding.pop_front(),
-        };
-        let tag = completed.map(|(_, tag)| tag);
-        Ok(Some((part, tag)))
+        let is_complete = rest.is_none();
+        let completed = is_complete.then(|| self.outstanding.pop_front());
+        Ok(Some((part, completed.flatten().map(|(_, tag)| tag))))
     }
 }
 

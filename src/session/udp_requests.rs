@@ -130,8 +130,9 @@ impl<S> UdpRequests<S> {
         let mut text = Vec::new();
         write(&mut session, &mut text);
         let lines: VecDeque<Box<[u8]>> = lines(&text).map(Box::from).collect();
-        let is_register = |line: &&Box<[u8]>| line.starts_with(Verb::Register.word().as_bytes());
-        let register = lines.front().filter(is_register).cloned();
+        let register = Verb::Register.word().as_bytes();
+        let register = lines.front().filter(|line| line.starts_with(register));
+        let register = register.cloned();
         self.send_next(out, now, session.into(), route, register, lines);
         Ok(())
     }
@@ -164,13 +165,8 @@ impl<S> UdpRequests<S> {
             return None;
         }
         let (count, responses, is_cut) = request.responses(body)?;
-        let UdpRequest {
-            mut session,
-            route,
-            register,
-            lines: mut unanswered,
-            ..
-        } = self.open.swap_remove(index);
+        let request = self.open.swap_remove(index);
+        let (mut session, mut unanswered) = (request.session, request.lines);
         if is_cut {
             return Some(UdpOutcome::FallBack(from.address, session));
         }
@@ -187,7 +183,14 @@ impl<S> UdpRequests<S> {
             // A session without outstanding requests would wait for ever.
             return Some(UdpOutcome::Ended(session, CloseReason::EndOfInput));
         }
-        self.send_next(out, now, session, route, register, unanswered);
+        self.send_next(
+            out,
+            now,
+            session,
+            request.route,
+            request.register,
+            unanswered,
+        );
         None
     }
 
@@ -204,10 +207,8 @@ impl<S> UdpRequests<S> {
 
     /// Sends datagrams again whose response is late.
     pub fn on_timer<R: Role>(&mut self, out: &mut Output<R>, now: Instant) -> Vec<UdpOutcome<S>> {
-        for request in &mut self.open {
-            if request.deadline() > now {
-                continue;
-            }
+        let open = self.open.iter_mut();
+        for request in open.filter(|request| request.deadline() <= now) {
             request.retransmissions += 1;
             if request.retransmissions < MAX_SENDS {
                 request.send(out, &self.routes);
