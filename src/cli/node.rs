@@ -217,17 +217,17 @@ pub(super) fn prepare(
     };
     let now = Instant::now();
     let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
-    let mut node =
-        Node::new(folder, registrar, args.limits.max_unknown, now, on_event).with_udp(udp);
+    let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event);
+    node.udp = udp;
     if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
         let seed = fastrand::u64(..);
         let listener = MessageListener::new(relay.clone(), args.advertise, port, seed);
-        node = node.with_message_listener(listener);
+        node.listener = Some(listener);
     }
     if let Some(user) = user {
         let (max_nodes, max_downloads) = (args.console.max_nodes, args.console.max_downloads);
         let console = Console::new(user, is_interactive(), relay, max_nodes, max_downloads);
-        node = node.with_console(console);
+        node.console = Some(console);
     }
     let mut reactor = build_reactor(node, settings, listeners, sockets, now)?;
     if let Some((scan_worker, hash_worker)) = workers {

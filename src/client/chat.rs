@@ -210,7 +210,7 @@ impl Chat {
         if self.is_closing {
             return true;
         }
-        if self.subscription.address().is_none() && self.relay.on_failure().pause.is_zero() {
+        if self.subscription.address.is_none() && self.relay.on_failure().is_zero() {
             self.subscription = MessageSubscription::new(None);
             self.connect(out);
             return false;
@@ -290,8 +290,6 @@ impl Chat {
 
     fn close(&mut self, out: &mut Output<Client>) {
         self.is_closing = true;
-        if let Some(conn) = self.subscription.conn() {
-            out.close(conn, CloseReason::Completed);
-        }
+        self.subscription.close(out, CloseReason::Completed);
     }
 }

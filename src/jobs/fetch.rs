@@ -15,7 +15,7 @@ use crate::jobs::task_result::TaskResult;
 use crate::jobs::user::{Failure, StoreError, User, UserEvent};
 use crate::protocol::{ContentHash, FileName, HolderItem, NodeAddress, Reply, Request};
 use crate::role::{Input, ReadNext};
-use crate::session::requests::{ResponseEvent, ResponsePart};
+use crate::session::requests::ResponsePart;
 
 /// Fetches one file.
 pub(super) struct Fetch {
@@ -167,10 +167,9 @@ impl Fetch {
             return ReadNext::Line;
         }
         let (part, completed) = match attempt.requests.on_input(input) {
-            Ok(Some(ResponseEvent::Response(part, completed))) => (part, completed),
+            Ok(Some(response)) => response,
             Ok(None) => return ReadNext::Line,
-            Ok(Some(_)) => return ReadNext::Close(CloseReason::ProtocolError),
-            Err(error) => return ReadNext::Close(error.into()),
+            Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
         };
         let stored = match part {
             ResponsePart::Head(Reply::Found(size)) => self.on_found(user, attempt, size),

@@ -9,7 +9,7 @@ use crate::jobs::query::Query;
 use crate::jobs::user::Failure;
 use crate::protocol::{Code, FileItem, HolderItem, NodeAddress, Reply, Request};
 use crate::role::{Input, ReadNext};
-use crate::session::requests::{RequestQueue, ResponseError, ResponseEvent, ResponsePart};
+use crate::session::requests::{RequestQueue, ResponseError, ResponsePart};
 
 /// A query that is being answered.
 pub(super) struct RelayQuery {
@@ -97,14 +97,13 @@ impl RelayQuery {
             return ReadNext::Line;
         }
         let (part, completed) = match self.requests.on_input(input) {
-            Ok(Some(ResponseEvent::Response(part, completed))) => (part, completed),
+            Ok(Some(response)) => response,
             Ok(None) => return ReadNext::Line,
-            Ok(Some(_)) => return ReadNext::Close(CloseReason::ProtocolError),
             Err(ResponseError::TooManyItems(count)) => {
                 self.state = QueryState::TooManyItems(count);
                 return ReadNext::Close(CloseReason::Completed);
             }
-            Err(error) => return ReadNext::Close(error.into()),
+            Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
         };
         match part {
             ResponsePart::Head(head) => {
@@ -122,6 +121,9 @@ impl RelayQuery {
             }
             ResponsePart::UnknownItem(line) => self.on_unknown_item(line),
             ResponsePart::Text(_) | ResponsePart::Body(_) => {}
+            ResponsePart::Message(_) | ResponsePart::UnreadableMessage(_) => {
+                return ReadNext::Close(CloseReason::ProtocolError);
+            }
         }
         if let (QueryState::Open, Some(())) = (&self.state, completed) {
             if self.listed_files < self.all_files {

@@ -8,7 +8,7 @@ use log::{debug, warn};
 
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
-use crate::node::relay_record::{IndexChange, RelayRecord};
+use crate::node::relay_record::{ComparePass, IndexChange, RelayRecord};
 use crate::node::relay_update::UpdateRequest;
 use crate::node::share::Share;
 use crate::protocol::{Code, MAX_LISTED_FILES, Registered, Reply, Request};
@@ -27,15 +27,13 @@ const MAX_MISMATCHES: u32 = 64;
 pub struct Announcer {
     record: RelayRecord,
     /// The revision of the share that the relay has acknowledged completely.
-    complete_revision: Option<Revision>,
+    complete_revision: Option<u64>,
     progress: AnnounceProgress,
     /// How many times in a row the relay's file count was wrong.
     mismatches: u32,
     stale_entries: StaleEntries,
     has_warned_of_limit: bool,
 }
-
-type Revision = u64;
 
 /// Entries that an earlier process of this node has left at the relay.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -56,36 +54,24 @@ enum AnnounceProgress {
     /// No update is in progress.
     #[default]
     Idle,
-    /// Sending `UNSHARE` for removed files, up to this name. This comes first,
-    /// because it makes room for others.
-    Removals(Option<Box<str>>, Revision),
-    /// Sending `SHARE` for new and changed files, up to this name.
-    Additions(Option<Box<str>>, Revision),
-    /// All changes have been sent.
-    Sent(Revision),
-}
-
-/// The first step of an announcement.
-#[derive(PartialEq, Eq, Debug)]
-pub enum AnnounceStep {
-    /// Send the changes.
-    SendChanges,
-    /// Make the relay drop its record of the node, and register again.
-    ResetRecord,
+    /// The names up to this one, of this revision of the share, have been compared.
+    Comparing(ComparePass, Option<Box<str>>, u64),
+    /// All changes up to this revision have been sent.
+    Sent(u64),
 }
 
 impl Announcer {
     /// Whether an update is in progress.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         !matches!(self.progress, AnnounceProgress::Idle)
     }
 
     /// Compares the relay's record, as the reply to `REGISTER` describes it, with the
-    /// acknowledged files. If it is not the same, all files will be sent.
-    pub fn compare_record(&mut self, registered: &Registered) -> AnnounceStep {
+    /// acknowledged files. If they differ, all files will be sent. Returns whether the
+    /// node must first make the relay drop its record, and register again.
+    pub fn compare_record(&mut self, registered: &Registered) -> bool {
         let Registered { epoch, files, .. } = *registered;
-        if epoch != self.record.epoch() {
+        if epoch != self.record.epoch {
             self.forget_record(epoch);
             self.mismatches = 0;
         }
@@ -99,7 +85,7 @@ impl Announcer {
         };
         if expected.contains(&files) {
             self.mismatches = 0;
-            return AnnounceStep::SendChanges;
+            return false;
         }
         if epoch.is_none() && files == 0 {
             // An older relay was restarted, or the lease had expired.
@@ -108,11 +94,11 @@ impl Announcer {
             // Clients can use old entries until all files are announced.
         } else if has_surplus && self.stale_entries == StaleEntries::Suspected {
             self.forget_record(epoch);
-            return AnnounceStep::ResetRecord;
+            return true;
         } else {
             self.on_mismatch(registered);
         }
-        AnnounceStep::SendChanges
+        false
     }
 
     /// The relay has dropped its record of the node.
@@ -131,7 +117,7 @@ impl Announcer {
         self.progress = if self.complete_revision == Some(revision) {
             AnnounceProgress::Sent(revision)
         } else {
-            AnnounceProgress::Removals(None, revision)
+            AnnounceProgress::Comparing(ComparePass::Removals, None, revision)
         };
         self.send_changes(share, requests, out)
     }
@@ -151,7 +137,15 @@ impl Announcer {
             }
             (IndexChange::Share(name, _), Reply::Error(Code::LimitReached, text)) => {
                 // The relay keeps what it accepted, and would reject all that follows.
-                self.on_limit(&name, &text);
+                if let AnnounceProgress::Comparing(ComparePass::Additions, _, revision) =
+                    self.progress
+                {
+                    self.progress = AnnounceProgress::Sent(revision);
+                }
+                if !mem::replace(&mut self.has_warned_of_limit, true) {
+                    let (name, text) = (Escaped::text(&name), Escaped::text(&text));
+                    warn!("the relay does not list {name} and what follows: {text}");
+                }
             }
             (_, Reply::Error(Code::UnknownVerb, _)) => {
                 debug!("the relay keeps no index");
@@ -165,10 +159,14 @@ impl Announcer {
     }
 
     /// The update has ended. The relay may have executed the changes that it has not
-    /// answered: the next update sends these files again, whatever has changed.
-    pub fn on_close(&mut self, unanswered: impl Iterator<Item = IndexChange>) {
+    /// answered: the next update sends these files again.
+    pub fn on_close(&mut self, unanswered: impl Iterator<Item = UpdateRequest>) {
         self.progress = AnnounceProgress::Idle;
-        unanswered.for_each(|change| self.record.mark_uncertain(change));
+        for request in unanswered {
+            if let UpdateRequest::Change(change) = request {
+                self.record.mark_uncertain(change);
+            }
+        }
     }
 
     /// Whether an update should follow soon: the share has changed since it was
@@ -180,7 +178,8 @@ impl Announcer {
     }
 
     fn forget_record(&mut self, epoch: Option<u64>) {
-        self.record = RelayRecord::new(epoch);
+        self.record = RelayRecord::default();
+        self.record.epoch = epoch;
         self.complete_revision = None;
     }
 
@@ -210,28 +209,8 @@ impl Announcer {
         out: &mut Vec<u8>,
     ) -> ReadNext {
         while requests.len() < MAX_OUTSTANDING {
-            let mut send = |request: Request<'_>, change| {
-                requests.send(&request, UpdateRequest::Change(change), out);
-            };
-            self.progress = match mem::take(&mut self.progress) {
-                AnnounceProgress::Removals(after, revision) => {
-                    match self
-                        .record
-                        .send_removals(share, after.as_deref(), &mut send)
-                    {
-                        None => AnnounceProgress::Additions(None, revision),
-                        last => AnnounceProgress::Removals(last, revision),
-                    }
-                }
-                AnnounceProgress::Additions(after, revision) => {
-                    match self
-                        .record
-                        .send_additions(share, after.as_deref(), &mut send)
-                    {
-                        None => AnnounceProgress::Sent(revision),
-                        last => AnnounceProgress::Additions(last, revision),
-                    }
-                }
+            let (pass, after, revision) = match mem::take(&mut self.progress) {
+                AnnounceProgress::Comparing(pass, after, revision) => (pass, after, revision),
                 AnnounceProgress::Sent(revision) if requests.is_empty() => {
                     self.complete_revision = Some(revision);
                     return ReadNext::Close(CloseReason::Completed);
@@ -241,17 +220,18 @@ impl Announcer {
                     break;
                 }
             };
+            let send = |request: Request<'_>, change| {
+                requests.send(&request, UpdateRequest::Change(change), out);
+            };
+            let last = self.record.send_page(pass, share, after.as_deref(), send);
+            self.progress = match (last, pass) {
+                (Some(last), _) => AnnounceProgress::Comparing(pass, Some(last), revision),
+                (None, ComparePass::Removals) => {
+                    AnnounceProgress::Comparing(ComparePass::Additions, None, revision)
+                }
+                (None, ComparePass::Additions) => AnnounceProgress::Sent(revision),
+            };
         }
         ReadNext::Line
-    }
-
-    fn on_limit(&mut self, name: &str, text: &str) {
-        if let AnnounceProgress::Additions(_, revision) = self.progress {
-            self.progress = AnnounceProgress::Sent(revision);
-        }
-        if !mem::replace(&mut self.has_warned_of_limit, true) {
-            let (name, text) = (Escaped::text(name), Escaped::text(text));
-            warn!("the relay does not list {name} and what follows: {text}");
-        }
     }
 }

@@ -7,13 +7,15 @@ use std::net::SocketAddr;
 
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
+use crate::escaped::Escaped;
 use crate::jobs::{
-    ChoiceResult, Choices, FinishedJob, Job, JobConnection, JobResult, JobRunner, NamesCallback,
-    PromptCommand, Query, RunsJobs, User, UserEvent,
+    ChoiceResult, Choices, FinishedJob, Job, JobConnection, JobResult, JobRunner, PromptCommand,
+    Query, RunsJobs, TerminalEvent, User, UserEvent,
 };
-use crate::node::console_commands::ConsoleCommand;
-use crate::protocol::{ContentHash, FileName, NodeAddress};
-use crate::role::{Input, ReadNext};
+use crate::node::Node;
+use crate::node::share::{Share, Unavailable};
+use crate::protocol::{ContentHash, FileName};
+use crate::role::{Context, Role};
 use crate::session::connector::Connector;
 
 /// The most queued downloads. When the queue is full, the prompt waits.
@@ -40,7 +42,7 @@ quit        stop the node";
 
 /// Executes the commands that a person or a program types at a node.
 pub struct Console {
-    jobs: JobRunner,
+    pub(super) jobs: JobRunner,
     choices: Choices,
     /// The most concurrent downloads.
     max_downloads: usize,
@@ -72,79 +74,31 @@ impl Console {
         }
     }
 
-    /// Prompts for the next command.
     pub(super) fn prompt(&mut self) {
         let kind = self.choices.prompt_kind();
         self.jobs.user().prompt(kind);
     }
 
-    /// Reports the result of a command.
-    pub(super) fn answer(&mut self, event: UserEvent<'_>) {
+    fn answer(&mut self, event: UserEvent<'_>) {
         self.jobs.user().on_event(event);
         self.prompt();
     }
 
-    /// Sets the address under which the relay lists this node. Nothing is downloaded
-    /// from there.
-    pub(super) fn set_own_address(&mut self, address: NodeAddress) {
-        self.jobs.set_own_address(address);
-    }
-
-    /// Handles a line that the user typed. Returns the command if it concerns the
-    /// node itself.
-    pub(super) fn on_line<'a>(
-        &mut self,
-        connector: &mut Connector<'_, impl RunsJobs>,
-        line: &'a str,
-    ) -> Option<ConsoleCommand<'a>> {
-        match self.choices.on_line(line, self.jobs.user()) {
-            Some(ChoiceResult::Content(name, hash)) => self.download(connector, name, Some(hash)),
-            Some(ChoiceResult::Cancelled | ChoiceResult::Invalid) => self.prompt(),
-            None => match PromptCommand::parse(line) {
-                PromptCommand::Get(name, hash) => return Some(ConsoleCommand::Get(name, hash)),
-                PromptCommand::Share(path) => return Some(ConsoleCommand::Share(path)),
-                PromptCommand::Unshare(name) => return Some(ConsoleCommand::Unshare(name)),
-                PromptCommand::Quit => return Some(ConsoleCommand::Stop),
-                PromptCommand::Query(Query::Message(to, text)) => {
-                    return Some(ConsoleCommand::Send(to, text));
-                }
-                PromptCommand::Reply(text) => return Some(ConsoleCommand::Reply(text)),
-                PromptCommand::Query(query) => self.query(connector, query),
-                PromptCommand::Chat(_) => self.answer(UserEvent::InvalidCommand(
-                    "usage: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
-                )),
-                other => {
-                    other.report(line, HELP, self.jobs.user());
-                    self.prompt();
-                }
-            },
+    /// Reports the result of a command, or why the node does not execute the command.
+    fn answer_with(&mut self, result: Result<String, String>) {
+        match result {
+            Ok(text) => self.answer(UserEvent::Note(&text)),
+            Err(text) => self.answer(UserEvent::InvalidCommand(&text)),
         }
-        None
-    }
-
-    /// The user cancels the choice between several files. Returns whether there was
-    /// one.
-    pub(super) fn cancel_choice(&mut self) -> bool {
-        let had_choice = self.choices.cancel(self.jobs.user());
-        if had_choice {
-            self.prompt();
-        }
-        had_choice
-    }
-
-    /// Sends a query to the relay. The prompt waits for the reply.
-    pub(super) fn query(&mut self, connector: &mut Connector<'_, impl RunsJobs>, query: Query) {
-        self.start_job(connector, Job::Query(query));
     }
 
     /// Whether this file is being downloaded or queued.
-    pub(super) fn is_downloading(&self, name: &FileName<'_>) -> bool {
+    fn is_downloading(&self, name: &FileName<'_>) -> bool {
         self.jobs.fetched_names().any(|fetched| fetched == name)
             || self.queued.iter().any(|(queued, _)| queued == name)
     }
 
-    /// Queues a download.
-    pub(super) fn download(
+    fn download(
         &mut self,
         connector: &mut Connector<'_, impl RunsJobs>,
         name: FileName<'static>,
@@ -155,27 +109,6 @@ impl Console {
         self.start_downloads(connector);
     }
 
-    /// Collects the file names that start with `prefix`.
-    pub(super) fn complete(
-        &mut self,
-        connector: &mut Connector<'_, impl RunsJobs>,
-        prefix: String,
-        callback: NamesCallback,
-    ) {
-        self.jobs.complete(connector, prefix, callback);
-    }
-
-    /// Handles input on a connection of the console.
-    pub(super) fn on_input(
-        &mut self,
-        session: &mut JobConnection,
-        input: Input<'_>,
-        requests: &mut Vec<u8>,
-    ) -> ReadNext {
-        self.jobs.on_input(session, input, requests)
-    }
-
-    /// A connection of the console has ended.
     pub(super) fn on_close(
         &mut self,
         connector: &mut Connector<'_, impl RunsJobs>,
@@ -189,21 +122,20 @@ impl Console {
 
     /// The node stops: downloads in progress may finish, and no download starts.
     pub(super) fn stop(&mut self) {
-        let queued = self.queued.len();
-        self.queued.clear();
-        self.report_files(queued, "will not be fetched: the node stops");
-        let in_progress = self.jobs.fetched_names().count();
-        self.report_files(in_progress, "may still arrive; ctrl-C ends that");
-    }
-
-    /// Reports a text about a number of files, if there are any.
-    fn report_files(&mut self, files: usize, text: &str) {
-        if files > 0 {
-            let text = format!("{} {text}", Counted(files as u64, "file"));
-            self.jobs.user().on_event(UserEvent::Note(&text));
+        let queued = std::mem::take(&mut self.queued).len();
+        let fetched = self.jobs.fetched_names().count();
+        for (files, text) in [
+            (queued, "will not be fetched: the node stops"),
+            (fetched, "may still arrive; ctrl-C ends that"),
+        ] {
+            if files > 0 {
+                let text = format!("{} {text}", Counted(files as u64, "file"));
+                self.jobs.user().on_event(UserEvent::Note(&text));
+            }
         }
     }
 
+    /// Starts a job. If it is a query, the prompt waits for the reply.
     fn start_job(&mut self, connector: &mut Connector<'_, impl RunsJobs>, job: Job) {
         if let Some(done) = self.jobs.start(connector, job) {
             self.on_job_done(connector, done);
@@ -232,6 +164,89 @@ impl Console {
         if self.is_prompt_due && self.queued.len() < MAX_QUEUED {
             self.is_prompt_due = false;
             self.prompt();
+        }
+    }
+}
+
+impl<S: Share> Node<S> {
+    pub(super) fn on_terminal_event(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        event: TerminalEvent,
+    ) {
+        let Some(console) = &mut self.console else {
+            return;
+        };
+        let is_stopping = self.registrar.is_stopping;
+        match event {
+            TerminalEvent::Interrupt
+                if !is_stopping && console.choices.cancel(console.jobs.user()) =>
+            {
+                console.prompt();
+            }
+            TerminalEvent::EndOfInput | TerminalEvent::Interrupt => context.out.shut_down(),
+            // A node that stops starts nothing new.
+            TerminalEvent::Typed(_) | TerminalEvent::Complete { .. } if is_stopping => {}
+            TerminalEvent::Typed(line) => self.on_line(context, &line),
+            TerminalEvent::Complete { prefix, callback } => {
+                let mut connector = Connector::new(context, &mut self.udp);
+                console.jobs.complete(&mut connector, prefix, callback);
+            }
+        }
+    }
+
+    fn on_line(&mut self, context: &mut Context<'_, Self>, line: &str) {
+        let Some(console) = &mut self.console else {
+            return;
+        };
+        let mut connector = Connector::new(context, &mut self.udp);
+        let command = match console.choices.on_line(line, console.jobs.user()) {
+            Some(ChoiceResult::Content(name, hash)) => {
+                return console.download(&mut connector, name, Some(hash));
+            }
+            Some(ChoiceResult::Cancelled | ChoiceResult::Invalid) => return console.prompt(),
+            None => PromptCommand::parse(line),
+        };
+        match command {
+            PromptCommand::Get(name, hash) => {
+                let reason = if console.is_downloading(&name) {
+                    "is being fetched already"
+                } else if let Err(Unavailable::NotFound) = self.share.stat(&name) {
+                    return console.download(&mut connector, name.into_owned(), hash);
+                } else {
+                    "is shared here already; move it away or unshare it to fetch another"
+                };
+                let name = Escaped::text(name.as_str());
+                console.answer_with(Err(format!("{name} {reason}")));
+            }
+            PromptCommand::Share(path) => {
+                console.answer_with(self.share.add(path));
+                self.on_external_event(context);
+            }
+            PromptCommand::Unshare(name) => {
+                console.answer_with(self.share.remove(&name));
+                self.on_external_event(context);
+            }
+            // The receiver can reply to a message that comes from the node's address.
+            PromptCommand::Query(Query::Message(to, text)) if self.listener.is_some() => {
+                self.send_message(context, to, text);
+            }
+            PromptCommand::Query(query) => console.start_job(&mut connector, Job::Query(query)),
+            PromptCommand::Reply(text) => {
+                let listener = self.listener.as_ref();
+                match listener.and_then(|listener| listener.last_sender) {
+                    Some(to) => self.send_message(context, to, text),
+                    None => console.answer(UserEvent::NoRecipient),
+                }
+            }
+            PromptCommand::Chat(_) => console.answer(UserEvent::InvalidCommand(
+                "usage: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
+            )),
+            PromptCommand::Quit => context.out.shut_down(),
+            other => {
+                other.report(line, HELP, console.jobs.user());
+                console.prompt();
+            }
         }
     }
 }

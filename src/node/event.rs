@@ -1,9 +1,12 @@
 //! The events that a node reports to its user.
 
 use std::fmt;
+use std::net::SocketAddr;
 
+use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
-use crate::protocol::{Delivery, NodeAddress, Registered};
+use crate::jobs::Failure;
+use crate::protocol::{Code, Delivery, NodeAddress, Registered};
 
 /// An event that a node reports to its user. It prints as one line, with control
 /// characters from the network escaped.
@@ -54,4 +57,14 @@ impl fmt::Display for NodeEvent<'_> {
             Self::MessageNotSent(to, reason) => write!(f, "not sent to {to}: {reason}"),
         }
     }
+}
+
+/// An error reply of the relay, for people.
+pub(super) fn relay_error(code: Code, text: &str) -> String {
+    format!("the relay says {} {}", code.number(), Escaped::text(text))
+}
+
+/// Why a connection to the relay has ended, for people.
+pub(super) fn relay_failure(relay: SocketAddr, reason: &CloseReason) -> String {
+    format!("relay {relay}: {}", Failure::Ended(reason))
 }

@@ -6,11 +6,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
-use crate::escaped::Escaped;
-use crate::node::event::NodeEvent;
-use crate::protocol::{ClaimedIp, Code, NodeAddress, Port, Text};
-use crate::relay_link::{Backoff, BackoffState, LONGEST_PAUSE};
-use crate::relay_link::{MessageSubscription, SubscriptionEvent};
+use crate::node::event::{NodeEvent, relay_error, relay_failure};
+use crate::protocol::{ClaimedIp, NodeAddress, Port, Text};
+use crate::relay_link::{Backoff, LONGEST_PAUSE, MessageSubscription, SubscriptionEvent};
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
 
 /// A subscription that lasted this long resets the backoff.
@@ -23,7 +21,7 @@ pub struct MessageListener {
     port: Port,
     state: ListenerState,
     /// The sender of the last message.
-    last_sender: Option<NodeAddress>,
+    pub(super) last_sender: Option<NodeAddress>,
 }
 
 enum ListenerState {
@@ -62,9 +60,7 @@ impl MessageListener {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         match self.state {
             ListenerState::Waiting(until) => Some(until),
-            ListenerState::Unregistered | ListenerState::Connected(..) | ListenerState::Stopped => {
-                None
-            }
+            _ => None,
         }
     }
 
@@ -78,7 +74,6 @@ impl MessageListener {
         Some(self.backoff.address())
     }
 
-    /// Handles input from the relay.
     pub(super) fn on_input<'a, R: Role>(
         &mut self,
         out: &mut Output<R>,
@@ -116,11 +111,6 @@ impl MessageListener {
         (next, event)
     }
 
-    /// The sender of the last message.
-    pub(super) fn last_sender(&self) -> Option<NodeAddress> {
-        self.last_sender
-    }
-
     /// Sends a message from the node's address. Returns false if the listener is
     /// not connected.
     pub(super) fn send<R: Role>(
@@ -131,13 +121,11 @@ impl MessageListener {
     ) -> bool {
         match &mut self.state {
             ListenerState::Connected(subscription, _) => subscription.send(out, to, text),
-            ListenerState::Unregistered | ListenerState::Waiting(_) | ListenerState::Stopped => {
-                false
-            }
+            _ => false,
         }
     }
 
-    /// The connection has ended. Returns the events to report.
+    /// Returns the events to report.
     pub(super) fn on_close(
         &mut self,
         now: Instant,
@@ -154,12 +142,8 @@ impl MessageListener {
             NodeEvent::MessageNotSent(to, reason)
         };
         let mut events: Vec<NodeEvent<'_>> = subscription.unanswered().map(unanswered).collect();
-        let relay = self.backoff.address();
-        let reason = match reason {
-            CloseReason::EndOfInput => "it closed the connection".to_owned(),
-            reason => reason.to_string(),
-        };
-        events.extend(self.schedule_retry(now, format!("relay {relay}: {reason}")));
+        let reason = relay_failure(self.backoff.address(), reason);
+        events.extend(self.schedule_retry(now, reason));
         events
     }
 
@@ -171,25 +155,15 @@ impl MessageListener {
             if subscription.is_registering() {
                 return false;
             }
-            if let Some(conn) = subscription.conn() {
-                out.close(conn, CloseReason::Shutdown);
-            }
+            subscription.close(out, CloseReason::Shutdown);
         }
         self.state = ListenerState::Stopped;
         true
     }
 
     fn schedule_retry(&mut self, now: Instant, reason: String) -> Option<NodeEvent<'static>> {
-        let BackoffState {
-            pause,
-            is_first_failure,
-        } = self.backoff.on_failure();
-        self.state = ListenerState::Waiting(now + pause);
-        is_first_failure.then_some(NodeEvent::ListenFailed(reason))
+        self.state = ListenerState::Waiting(now + self.backoff.on_failure());
+        let is_reported = self.backoff.is_first_failure();
+        is_reported.then_some(NodeEvent::ListenFailed(reason))
     }
-}
-
-/// An error reply of the relay, for people.
-fn relay_error(code: Code, text: &str) -> String {
-    format!("the relay says {} {}", code.number(), Escaped::text(text))
 }

@@ -3,7 +3,6 @@
 
 mod announcer;
 mod console;
-mod console_commands;
 mod event;
 mod message_listener;
 mod registrar;
@@ -16,16 +15,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-pub use announcer::{AnnounceStep, Announcer};
+pub use announcer::Announcer;
 pub use console::{Console, HELP};
 pub use event::NodeEvent;
 pub use message_listener::MessageListener;
 pub use registrar::Registrar;
 pub use relay_record::IndexChange;
 pub use relay_update::{RelayUpdate, UpdateRequest};
-pub use share::{
-    AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Unavailable,
-};
+pub use share::{FileContent, Share, ShareTotals, Unavailable};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs;
@@ -45,28 +42,25 @@ pub struct Node<S: Share> {
     share: S,
     registrar: Registrar,
     announcer: Announcer,
-    /// Updates and queries over UDP. It has no routes if the node uses only TCP.
-    udp: UdpRequests<NodeSession>,
+    /// Updates and queries over UDP. Without routes the node uses only TCP.
+    pub udp: UdpRequests<NodeSession>,
     /// Set if the node receives messages.
-    listener: Option<MessageListener>,
+    pub listener: Option<MessageListener>,
     /// Set if the node has a console.
-    console: Option<Console>,
+    pub console: Option<Console>,
     /// Reports an event to the user.
     on_event: Box<dyn FnMut(&NodeEvent<'_>)>,
     max_unknown: u16,
     started: Instant,
-    counters: requests::RequestCounters,
+    /// The number of `GET` requests, and of those whose file was found.
+    gets: u64,
+    gets_found: u64,
 }
 
 /// One connection of a node.
 pub enum NodeSession {
-    /// A client that requests files.
-    Client {
-        /// The requests so far.
-        session: ServerSession,
-        /// The last name of a truncated list, for `MORE`.
-        last_listed: Option<Box<str>>,
-    },
+    /// A client that requests files, and the last name of its last list, for `MORE`.
+    Client(ServerSession, Option<Box<str>>),
     /// An update of the relay.
     RelayUpdate(Box<RelayUpdate>),
     /// The connection on which messages arrive.
@@ -105,7 +99,7 @@ impl From<RelayUpdate> for NodeSession {
 impl fmt::Display for NodeSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Client { session, .. } => session.fmt(f),
+            Self::Client(session, _) => session.fmt(f),
             Self::RelayUpdate(_) => f.write_str("our relay"),
             Self::Messages => f.write_str("message subscription"),
             Self::Job(session) => session.fmt(f),
@@ -114,7 +108,8 @@ impl fmt::Display for NodeSession {
 }
 
 impl<S: Share> Node<S> {
-    /// A node that serves `share` from `now` on.
+    /// A node that serves `share` from `now` on, over TCP only, without messages and
+    /// without a console.
     #[must_use]
     pub fn new(
         share: S,
@@ -133,22 +128,9 @@ impl<S: Share> Node<S> {
             on_event: Box::new(on_event),
             max_unknown,
             started: now,
-            counters: requests::RequestCounters::default(),
+            gets: 0,
+            gets_found: 0,
         }
-    }
-
-    /// Lets the node receive messages.
-    #[must_use]
-    pub fn with_message_listener(mut self, listener: MessageListener) -> Self {
-        self.listener = Some(listener);
-        self
-    }
-
-    /// Gives the node a console.
-    #[must_use]
-    pub fn with_console(mut self, console: Console) -> Self {
-        self.console = Some(console);
-        self
     }
 
     /// Sends a message from the node's address.
@@ -159,13 +141,12 @@ impl<S: Share> Node<S> {
         text: Text<'static>,
     ) {
         let listener = self.listener.as_mut();
-        if !listener.is_some_and(|listener| listener.send(context.out, to, text)) {
+        if listener.is_none_or(|listener| !listener.send(context.out, to, text)) {
             let reason = "no messages arrive here".into();
             self.report([NodeEvent::MessageNotSent(to, reason)]);
         }
     }
 
-    /// Reports events to the user.
     fn report<'a>(&mut self, events: impl IntoIterator<Item = NodeEvent<'a>>) {
         for event in events {
             (self.on_event)(&event);
@@ -178,33 +159,16 @@ impl<S: Share> Node<S> {
         }
     }
 
-    /// Reports events of the message listener, which do not matter when the node
-    /// stops.
-    fn report_unless_stopping<'a>(&mut self, events: impl IntoIterator<Item = NodeEvent<'a>>) {
-        if !self.registrar.is_stopping() {
-            self.report(events);
-        }
-    }
-
     /// Unregisters the node if it stops and no request of it can register it again.
     fn unregister_if_stopping(&mut self, context: &mut Context<'_, Self>) {
-        if !self.registrar.is_stopping() {
+        if !self.registrar.is_stopping {
             return;
         }
-        let is_registering = match &mut self.listener {
-            Some(listener) => !listener.stop(context.out),
-            None => false,
-        };
+        let listener = self.listener.as_mut();
+        let is_registering = listener.is_some_and(|listener| !listener.stop(context.out));
         if !is_registering && let Some(relay) = self.registrar.dial_to_unregister() {
             self.start_update(context, relay, UpdateState::Unregistering);
         }
-    }
-
-    /// Sends updates and queries over UDP first, and over TCP where UDP fails.
-    #[must_use]
-    pub fn with_udp(mut self, udp: UdpRequests<NodeSession>) -> Self {
-        self.udp = udp;
-        self
     }
 
     fn on_udp_outcomes(
@@ -222,22 +186,6 @@ impl<S: Share> Node<S> {
             }
         }
     }
-
-    /// Handles input on the connection on which messages arrive.
-    fn on_listener_input(
-        &mut self,
-        context: &mut Context<'_, Self>,
-        conn: ConnId,
-        input: Input<'_>,
-    ) -> ReadNext {
-        let Some(listener) = &mut self.listener else {
-            return ReadNext::Close(CloseReason::Completed);
-        };
-        let (next, event) = listener.on_input(context.out, context.now, conn, input);
-        self.report_unless_stopping(event);
-        self.unregister_if_stopping(context);
-        next
-    }
 }
 
 impl<S: Share> Role for Node<S> {
@@ -253,10 +201,7 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn on_accept(&mut self, _: SocketAddr) -> NodeSession {
-        NodeSession::Client {
-            session: ServerSession::default(),
-            last_listed: None,
-        }
+        NodeSession::Client(ServerSession::default(), None)
     }
 
     fn on_refuse(&self, full: ResourceLimit, text: &mut Vec<u8>) {
@@ -271,24 +216,29 @@ impl<S: Share> Role for Node<S> {
         session: &mut NodeSession,
         input: Input<'_>,
     ) -> ReadNext {
-        let text = context.out.text(conn);
-        let (session, last_listed) = match session {
-            NodeSession::Client {
-                session,
-                last_listed,
-            } => (session, last_listed),
-            NodeSession::RelayUpdate(update) => {
-                return self.on_relay_input(context.now, update, input, text);
+        match (session, &mut self.console) {
+            (NodeSession::Client(session, last_listed), _) => {
+                self.on_client_input(context, (conn, peer), session, last_listed, input)
             }
-            NodeSession::Messages => return self.on_listener_input(context, conn, input),
-            NodeSession::Job(session) => {
-                return match &mut self.console {
-                    Some(console) => console.on_input(session, input, text),
-                    None => ReadNext::Close(CloseReason::Completed),
+            (NodeSession::RelayUpdate(update), _) => {
+                self.on_relay_input(context.now, update, input, context.out.text(conn))
+            }
+            (NodeSession::Messages, _) => {
+                let Some(listener) = &mut self.listener else {
+                    return ReadNext::Close(CloseReason::Completed);
                 };
+                let (next, event) = listener.on_input(context.out, context.now, conn, input);
+                // Messages do not matter to a node that stops.
+                self.report(event.filter(|_| !self.registrar.is_stopping));
+                self.unregister_if_stopping(context);
+                next
             }
-        };
-        self.on_client_input(context, (conn, peer), session, last_listed, input)
+            (NodeSession::Job(session), Some(console)) => {
+                let text = context.out.text(conn);
+                console.jobs.on_input(session, input, text)
+            }
+            (NodeSession::Job(_), None) => ReadNext::Close(CloseReason::Completed),
+        }
     }
 
     fn on_close(
@@ -297,20 +247,20 @@ impl<S: Share> Role for Node<S> {
         session: NodeSession,
         reason: &CloseReason,
     ) {
-        match session {
-            NodeSession::Client { .. } => return,
-            NodeSession::Job(session) => {
-                if let Some(console) = &mut self.console {
-                    let mut connector = Connector::new(context, &mut self.udp);
-                    console.on_close(&mut connector, *session, reason);
-                }
-                return;
+        match (session, &mut self.console) {
+            (NodeSession::Client(..), _) | (NodeSession::Job(_), None) => return,
+            (NodeSession::Job(session), Some(console)) => {
+                let mut connector = Connector::new(context, &mut self.udp);
+                return console.on_close(&mut connector, *session, reason);
             }
-            NodeSession::RelayUpdate(update) => self.on_update_end(context.now, *update, reason),
-            NodeSession::Messages => {
-                if let Some(listener) = &mut self.listener {
-                    let events = listener.on_close(context.now, reason);
-                    self.report_unless_stopping(events);
+            (NodeSession::RelayUpdate(update), _) => {
+                self.on_update_end(context.now, *update, reason);
+            }
+            (NodeSession::Messages, _) => {
+                let listener = self.listener.as_mut();
+                let events = listener.map(|listener| listener.on_close(context.now, reason));
+                if !self.registrar.is_stopping {
+                    self.report(events.unwrap_or_default());
                 }
             }
         }
@@ -327,7 +277,7 @@ impl<S: Share> Role for Node<S> {
                     self.on_relay_input(now, update, input, more)
                 }
                 (NodeSession::Job(session), Some(console)) => {
-                    console.on_input(session, input, more)
+                    console.jobs.on_input(session, input, more)
                 }
                 (_, _) => ReadNext::Close(CloseReason::Completed),
             }
@@ -357,14 +307,10 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let listener = self
-            .listener
-            .as_ref()
-            .and_then(MessageListener::next_deadline);
-        let udp = self.udp.next_deadline();
-        let registrar = self.registrar.next_deadline();
-        let all = [registrar, listener, udp];
-        all.into_iter().flatten().min()
+        let listener = self.listener.as_ref();
+        let listener = listener.and_then(MessageListener::next_deadline);
+        let (registrar, udp) = (self.registrar.next_deadline(), self.udp.next_deadline());
+        [registrar, listener, udp].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {

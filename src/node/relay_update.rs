@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
-use crate::node::announcer::AnnounceStep;
+use crate::node::event::relay_error;
 use crate::node::relay_record::IndexChange;
 use crate::node::share::Share;
 use crate::node::{ANNOUNCE_DELAY, Node, NodeEvent};
 use crate::protocol::{Registered, Reply};
 use crate::role::{Context, Input, ReadNext};
 use crate::session::connector::Connector;
-use crate::session::requests::{RequestQueue, ResponseEvent, ResponsePart};
+use crate::session::requests::{RequestQueue, ResponsePart};
 
 /// One update of the relay.
 #[derive(Debug)]
@@ -49,16 +49,6 @@ impl RelayUpdate {
         let requests = RequestQueue::default();
         Self { state, requests }
     }
-
-    /// The changes that the relay has not answered.
-    fn take_changes(&mut self) -> impl Iterator<Item = IndexChange> + use<> {
-        self.requests
-            .take_tags()
-            .filter_map(|request| match request {
-                UpdateRequest::Change(change) => Some(change),
-                UpdateRequest::Register | UpdateRequest::Unregister => None,
-            })
-    }
 }
 
 impl<S: Share> Node<S> {
@@ -79,7 +69,6 @@ impl<S: Share> Node<S> {
         self.udp = udp;
     }
 
-    /// Handles input from the relay.
     pub(super) fn on_relay_input(
         &mut self,
         now: Instant,
@@ -98,7 +87,7 @@ impl<S: Share> Node<S> {
         }
         match update.requests.on_input(input) {
             Ok(None) => ReadNext::Line,
-            Ok(Some(ResponseEvent::Response(ResponsePart::Head(reply), Some(request)))) => {
+            Ok(Some((ResponsePart::Head(reply), Some(request)))) => {
                 self.on_relay_reply(now, update, request, reply, out)
             }
             Ok(Some(_)) | Err(_) => ReadNext::Close(CloseReason::ProtocolError),
@@ -128,7 +117,7 @@ impl<S: Share> Node<S> {
             }
             (UpdateRequest::Register, Reply::Error(code, text)) => {
                 update.state = UpdateState::Done;
-                let event = self.registrar.on_rejected(now, code, &text);
+                let event = self.registrar.schedule_retry(now, relay_error(code, &text));
                 self.report(event);
                 ReadNext::Close(CloseReason::Completed)
             }
@@ -136,7 +125,7 @@ impl<S: Share> Node<S> {
                 Ok(registered) => self.on_registered(now, update, registered, out),
                 Err(_) => ReadNext::Close(CloseReason::ProtocolError),
             },
-            (UpdateRequest::Change(change), reply) if !self.registrar.is_stopping() => {
+            (UpdateRequest::Change(change), reply) if !self.registrar.is_stopping => {
                 let requests = &mut update.requests;
                 self.announcer
                     .on_reply(&mut self.share, change, reply, requests, out)
@@ -161,33 +150,28 @@ impl<S: Share> Node<S> {
                 listener.enable(now);
             }
             if let Some(console) = &mut self.console {
-                console.set_own_address(registered.address);
+                console.jobs.set_own_address(registered.address);
             }
         }
         self.report(event);
         let requests = &mut update.requests;
-        if self.registrar.is_stopping() || self.announcer.is_busy() {
+        if self.registrar.is_stopping || self.announcer.is_busy() {
             update.state = UpdateState::Done;
             return ReadNext::Close(CloseReason::Completed);
         }
-        match self.announcer.compare_record(&registered) {
-            AnnounceStep::SendChanges => {
-                update.state = UpdateState::Announcing;
-                self.announcer.start(&mut self.share, requests, out)
-            }
-            AnnounceStep::ResetRecord => {
-                // Both requests arrive together, so no list is without the node.
-                let unregister = self.registrar.unregister();
-                requests.send(&unregister, UpdateRequest::Unregister, out);
-                let register = self.registrar.register();
-                requests.send(&register, UpdateRequest::Register, out);
-                self.registrar.start_attempt();
-                ReadNext::Line
-            }
+        if !self.announcer.compare_record(&registered) {
+            update.state = UpdateState::Announcing;
+            return self.announcer.start(&mut self.share, requests, out);
         }
+        // Both requests arrive together, so no list is without the node.
+        let unregister = self.registrar.unregister();
+        requests.send(&unregister, UpdateRequest::Unregister, out);
+        let register = self.registrar.register();
+        requests.send(&register, UpdateRequest::Register, out);
+        self.registrar.start_attempt();
+        ReadNext::Line
     }
 
-    /// An update has ended.
     pub(super) fn on_update_end(
         &mut self,
         now: Instant,
@@ -200,7 +184,7 @@ impl<S: Share> Node<S> {
                 self.report(event);
             }
             UpdateState::Announcing => {
-                self.announcer.on_close(update.take_changes());
+                self.announcer.on_close(update.requests.take_tags());
                 if self.announcer.is_outdated(&mut self.share) {
                     self.registrar.renew_within(now, ANNOUNCE_DELAY);
                 }
@@ -217,17 +201,16 @@ impl<S: Share> Node<S> {
         mut update: RelayUpdate,
     ) {
         // A node that stops need not register.
-        if self.registrar.is_stopping() && update.state != UpdateState::Unregistering {
+        if self.registrar.is_stopping && update.state != UpdateState::Unregistering {
             self.on_update_end(context.now, update, &CloseReason::ReadTimeout);
             return self.unregister_if_stopping(context);
         }
-        let state = match update.state {
-            UpdateState::Announcing => {
-                self.announcer.on_close(update.take_changes());
-                UpdateState::Registering
-            }
-            state => state,
-        };
-        context.out.dial(relay, RelayUpdate::new(state).into());
+        if update.state == UpdateState::Announcing {
+            self.announcer.on_close(update.requests.take_tags());
+            update.state = UpdateState::Registering;
+        }
+        context
+            .out
+            .dial(relay, RelayUpdate::new(update.state).into());
     }
 }

@@ -26,13 +26,6 @@ const VERBS: [VerbHelp; 8] = [
     (Verb::Quit, "closes the connection"),
 ];
 
-/// Requests since the start.
-#[derive(Default)]
-pub(super) struct RequestCounters {
-    gets: u64,
-    gets_found: u64,
-}
-
 impl<S: Share> Node<S> {
     /// Reads one request of a client and answers it. `last_listed` is the last name
     /// of the client's last list, for `MORE`.
@@ -50,11 +43,8 @@ impl<S: Share> Node<S> {
             Ok(request) => request,
             Err(next) => return next,
         };
-        debug!(
-            "{}: request: {}",
-            context.ip,
-            Escaped::text(&request.to_string())
-        );
+        let ip = context.ip;
+        debug!("{ip}: request: {}", Escaped::text(&request.to_string()));
         match request {
             Request::Banner => {
                 let files = self.share.count(None);
@@ -95,12 +85,12 @@ impl<S: Share> Node<S> {
         name: &FileName<'_>,
         reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
-        self.counters.gets += 1;
+        self.gets += 1;
         let content = match self.share.open(name, context.traffic.reads) {
             Ok(content) => content,
             Err(error) => return unavailable(name, &error, reply),
         };
-        self.counters.gets_found += 1;
+        self.gets_found += 1;
         match content {
             FileContent::Small(bytes) => reply.found_bytes(bytes),
             FileContent::Large { size, file } => reply.found(size, file),
@@ -115,17 +105,14 @@ impl<S: Share> Node<S> {
     ) -> ReadNext {
         let after = last_listed.take();
         let total = self.share.count(None);
-        let count = self
-            .share
-            .count(after.as_deref())
-            .min(MAX_LISTED_FILES as u64);
-        let mut last = String::new();
+        let remaining = self.share.count(after.as_deref());
+        let count = remaining.min(MAX_LISTED_FILES as u64);
+        let (share, mut last) = (&mut self.share, String::new());
         let next = reply.files(count, total, |visit| {
-            self.share
-                .list(after.as_deref(), MAX_LISTED_FILES, &mut |item| {
-                    visit(item);
-                    item.name.as_str().clone_into(&mut last);
-                });
+            share.list(after.as_deref(), MAX_LISTED_FILES, &mut |item| {
+                visit(item);
+                item.name.as_str().clone_into(&mut last);
+            });
         });
         *last_listed = if count > 0 { Some(last.into()) } else { after };
         next
@@ -135,8 +122,8 @@ impl<S: Share> Node<S> {
         let figures = [
             ("files", self.share.count(None)),
             ("files_bytes", self.share.bytes()),
-            ("gets", self.counters.gets),
-            ("gets_found", self.counters.gets_found),
+            ("gets", self.gets),
+            ("gets_found", self.gets_found),
         ];
         server::stats(context, self.started, &figures, reply)
     }

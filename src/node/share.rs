@@ -1,9 +1,7 @@
 //! The interface between a node and its shared files.
 
-use std::fmt;
 use std::time::Duration;
 
-use crate::escaped::Escaped;
 use crate::protocol::{FileItem, FileName, FileStat};
 
 /// A collection of shared files. Only implementations access a disk.
@@ -55,51 +53,18 @@ pub trait Share {
 
     /// Shares the file or folder at `path` in place: a file under its own name, a
     /// folder with all its files under `NAME/…`. Also shares again a file that was
-    /// removed. [`Share::on_external_event`] reports the change of the list.
+    /// removed. [`Share::on_external_event`] reports the change. Returns a line for people.
     ///
     /// # Errors
-    /// Why the path is not shared, and what to do.
-    fn add(&mut self, path: &str) -> Result<AddSummary, AddError>;
+    /// Why the path is not shared, and what to do, as a line for people.
+    fn add(&mut self, path: &str) -> Result<String, String>;
 
     /// Stops sharing a file, or a folder with all its files. Deletes nothing.
-    /// [`Share::on_external_event`] reports the change of the list.
+    /// [`Share::on_external_event`] reports the change. Returns a line for people.
     ///
     /// # Errors
-    /// Why the name is still shared, and what to do.
-    fn remove(&mut self, name: &FileName<'_>) -> Result<RemoveSummary, AddError>;
-}
-
-/// The result of [`Share::add`]; prints as a line for people.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AddSummary {
-    /// The name of the file, or the prefix of the names of the folder's files.
-    pub name: FileName<'static>,
-    /// The files now shared under the name.
-    pub totals: ShareTotals,
-}
-
-impl fmt::Display for AddSummary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, totals } = self;
-        write!(f, "sharing {totals} as {}", Escaped::text(name.as_str()))
-    }
-}
-
-/// The result of [`Share::remove`]; prints as a line for people.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RemoveSummary {
-    /// The name that is no longer shared.
-    pub name: FileName<'static>,
-    /// The files that were shared under the name.
-    pub totals: ShareTotals,
-}
-
-impl fmt::Display for RemoveSummary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, totals } = self;
-        let name = Escaped::text(name.as_str());
-        write!(f, "no longer sharing {name}: {totals}")
-    }
+    /// Why nothing was removed, as a line for people.
+    fn remove(&mut self, name: &FileName<'_>) -> Result<String, String>;
 }
 
 /// The number and the total size of some files. The terminal prints it for people, as
@@ -110,16 +75,6 @@ pub struct ShareTotals {
     pub files: u64,
     /// Size of all of them.
     pub bytes: u64,
-}
-
-/// Why adding or removing failed, and what to do; a line for people.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AddError(pub String);
-
-impl fmt::Display for AddError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// The content of a file.

@@ -24,14 +24,6 @@ pub(crate) struct Backoff {
     rng: Rng,
 }
 
-/// The result of a failure.
-pub(crate) struct BackoffState {
-    /// The time until the next attempt.
-    pub(crate) pause: Duration,
-    /// Whether this is the first failure of all addresses.
-    pub(crate) is_first_failure: bool,
-}
-
 impl Backoff {
     /// A relay that has not failed yet. `addresses` is not empty.
     pub(crate) fn new(addresses: Vec<SocketAddr>, seed: u64) -> Self {
@@ -61,25 +53,22 @@ impl Backoff {
     }
 
     /// The address does not work. The next one is tried at once; after the last one
-    /// there is a pause.
-    pub(crate) fn on_failure(&mut self) -> BackoffState {
+    /// there is a pause. Returns the time until the next attempt.
+    pub(crate) fn on_failure(&mut self) -> Duration {
         self.next = (self.next + 1) % self.addresses.len();
         self.failed_addresses += 1;
         if self.failed_addresses < self.addresses.len() {
-            return BackoffState {
-                pause: Duration::ZERO,
-                is_first_failure: false,
-            };
+            return Duration::ZERO;
         }
         self.failed_addresses = 0;
         let doubled = FIRST_PAUSE * 2_u32.pow(self.failures.min(5));
-        let pause = self.jitter(doubled.min(LONGEST_PAUSE), 0.25);
-        let is_first_failure = self.failures == 0;
         self.failures = self.failures.saturating_add(1);
-        BackoffState {
-            pause,
-            is_first_failure,
-        }
+        self.jitter(doubled.min(LONGEST_PAUSE), 0.25)
+    }
+
+    /// Whether the last failure was the first one of all addresses.
+    pub(crate) fn is_first_failure(&self) -> bool {
+        self.failures == 1 && self.failed_addresses == 0
     }
 
     /// Shortens the time at random by up to this part: nodes that started together do

@@ -12,16 +12,16 @@ use crate::protocol::{
     ClaimedIp, Code, Delivery, Listening, NodeAddress, Port, Reply, Request, Text,
 };
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
-use crate::session::requests::{RequestQueue, ResponseEvent, ResponsePart};
+use crate::session::requests::{RequestQueue, ResponsePart};
 
 /// One connection that listens, or is about to.
 pub(crate) struct MessageSubscription {
-    /// The node at whose address it listens; else the connection's own address is used.
+    /// The node at whose address it listens, instead of the connection's own address.
     node: Option<(ClaimedIp, Port)>,
     /// Known once the dial has succeeded.
     conn: Option<ConnId>,
     /// The address at which it listens, once it does.
-    address: Option<NodeAddress>,
+    pub(crate) address: Option<NodeAddress>,
     requests: RequestQueue<SubscriptionRequest>,
     /// Whether an unreadable message was logged.
     has_warned: bool,
@@ -52,9 +52,7 @@ pub(crate) enum SubscriptionEvent<'a> {
 }
 
 impl MessageSubscription {
-    /// A subscription without a connection. That of a node registers first, and so
-    /// listens at the node's address.
-    #[must_use]
+    /// A subscription without a connection. With a `node`, it registers the node first.
     pub(crate) fn new(node: Option<(ClaimedIp, Port)>) -> Self {
         Self {
             node,
@@ -65,19 +63,13 @@ impl MessageSubscription {
         }
     }
 
-    /// The address at which it listens, if it does.
-    #[must_use]
-    pub(crate) fn address(&self) -> Option<NodeAddress> {
-        self.address
+    /// Closes the connection, if there is one.
+    pub(crate) fn close<R: Role>(&self, out: &mut Output<R>, reason: CloseReason) {
+        if let Some(conn) = self.conn {
+            out.close(conn, reason);
+        }
     }
 
-    /// The connection, once there is one.
-    #[must_use]
-    pub(crate) fn conn(&self) -> Option<ConnId> {
-        self.conn
-    }
-
-    /// Reads input on its connection.
     pub(crate) fn on_input<'a, R: Role>(
         &mut self,
         out: &mut Output<R>,
@@ -86,29 +78,19 @@ impl MessageSubscription {
     ) -> (ReadNext, Option<SubscriptionEvent<'a>>) {
         if let Input::Connected = input {
             self.conn = Some(conn);
-            self.send_first_requests(out.text(conn));
+            let (requests, text) = (&mut self.requests, out.text(conn));
+            if let Some((ip, port)) = self.node {
+                let request = Request::Register(ip, port);
+                requests.send(&request, SubscriptionRequest::Register, text);
+            }
+            requests.send(&Request::Listen, SubscriptionRequest::Listen, text);
             return (ReadNext::Line, None);
         }
         let was_waiting = !self.requests.is_empty();
-        let event = match self.requests.on_input(input) {
-            Ok(Some(event)) => self.on_response(event),
-            Ok(None) => return (ReadNext::Line, None),
-            Err(error) => Err(error.into()),
-        };
-        let event = match event {
-            Ok(event) => event,
-            Err(reason) => return (ReadNext::Close(reason), None),
-        };
-        let next = match event {
-            Some(SubscriptionEvent::Replaced) => ReadNext::Close(CloseReason::Replaced),
-            Some(SubscriptionEvent::Refused(..)) => ReadNext::Close(CloseReason::Completed),
-            None
-            | Some(
-                SubscriptionEvent::Open(_)
-                | SubscriptionEvent::Message(_)
-                | SubscriptionEvent::Sent(_)
-                | SubscriptionEvent::NotSent(..),
-            ) => ReadNext::Line,
+        let (next, event) = match self.requests.on_input(input) {
+            Ok(Some((part, request))) => self.on_response(part, request),
+            Ok(None) => (ReadNext::Line, None),
+            Err(_) => (ReadNext::Close(CloseReason::ProtocolError), None),
         };
         if was_waiting && self.requests.is_empty() && self.address.is_some() {
             out.allow_idle(conn);
@@ -144,52 +126,45 @@ impl MessageSubscription {
     }
 
     /// Whether `REGISTER` is outstanding.
-    #[must_use]
     pub(crate) fn is_registering(&self) -> bool {
-        matches!(
-            self.requests.tags().next(),
-            Some(SubscriptionRequest::Register)
-        )
-    }
-
-    fn send_first_requests(&mut self, out: &mut Vec<u8>) {
-        if let Some((ip, port)) = self.node {
-            let request = Request::Register(ip, port);
-            self.requests
-                .send(&request, SubscriptionRequest::Register, out);
-        }
-        let request = Request::Listen;
-        self.requests
-            .send(&request, SubscriptionRequest::Listen, out);
+        let first = self.requests.tags().next();
+        matches!(first, Some(SubscriptionRequest::Register))
     }
 
     fn on_response<'a>(
         &mut self,
-        event: ResponseEvent<'a, SubscriptionRequest>,
-    ) -> Result<Option<SubscriptionEvent<'a>>, CloseReason> {
-        let (reply, request) = match event {
-            ResponseEvent::Message(message) => {
-                return Ok(Some(SubscriptionEvent::Message(message)));
+        part: ResponsePart<'a>,
+        request: Option<SubscriptionRequest>,
+    ) -> (ReadNext, Option<SubscriptionEvent<'a>>) {
+        let protocol_error = (ReadNext::Close(CloseReason::ProtocolError), None);
+        let (reply, request) = match (part, request) {
+            (ResponsePart::Message(message), _) => {
+                return (ReadNext::Line, Some(SubscriptionEvent::Message(message)));
             }
-            ResponseEvent::UnreadableMessage(line) => {
-                self.log_unreadable(line);
-                return Ok(None);
+            (ResponsePart::UnreadableMessage(line), _) => {
+                // The sender's address may be of a kind that this version does not know. A
+                // hostile relay must not flood the log.
+                let level = match std::mem::replace(&mut self.has_warned, true) {
+                    false => Level::Warn,
+                    true => Level::Debug,
+                };
+                log::log!(level, "the relay passes on {}", Escaped(line));
+                return (ReadNext::Line, None);
             }
             // No request of ours gets this code.
-            ResponseEvent::UnsolicitedError(Code::Changed, _)
-            | ResponseEvent::Response(ResponsePart::Head(Reply::Error(Code::Changed, _)), _) => {
-                return Ok(Some(SubscriptionEvent::Replaced));
+            (ResponsePart::Head(Reply::Error(Code::Changed, _)), _) => {
+                let next = ReadNext::Close(CloseReason::Replaced);
+                return (next, Some(SubscriptionEvent::Replaced));
             }
-            ResponseEvent::Response(ResponsePart::Head(reply), Some(request)) => (reply, request),
-            ResponseEvent::Response(..) | ResponseEvent::UnsolicitedError(..) => {
-                return Err(CloseReason::ProtocolError);
-            }
+            (ResponsePart::Head(reply), Some(request)) => (reply, request),
+            (_, _) => return protocol_error,
         };
-        Ok(Some(match (request, reply) {
-            (SubscriptionRequest::Register, Reply::Ok(_)) => return Ok(None),
+        let event = match (request, reply) {
+            (SubscriptionRequest::Register, Reply::Ok(_)) => return (ReadNext::Line, None),
             (SubscriptionRequest::Listen, Reply::Ok(text)) => {
-                let Listening(address) =
-                    Listening::parse(&text).map_err(|_| CloseReason::ProtocolError)?;
+                let Ok(Listening(address)) = Listening::parse(&text) else {
+                    return protocol_error;
+                };
                 self.address = Some(address);
                 SubscriptionEvent::Open(address)
             }
@@ -197,19 +172,12 @@ impl MessageSubscription {
             (SubscriptionRequest::Send(to), Reply::Error(code, text)) => {
                 SubscriptionEvent::NotSent(to, code, text)
             }
-            (_, Reply::Error(code, text)) => SubscriptionEvent::Refused(code, text),
-            (_, _) => return Err(CloseReason::ProtocolError),
-        }))
-    }
-
-    /// The sender's address may be of a kind that this version does not know. A
-    /// hostile relay must not flood the log.
-    fn log_unreadable(&mut self, line: &[u8]) {
-        let level = if std::mem::replace(&mut self.has_warned, true) {
-            Level::Debug
-        } else {
-            Level::Warn
+            (_, Reply::Error(code, text)) => {
+                let next = ReadNext::Close(CloseReason::Completed);
+                return (next, Some(SubscriptionEvent::Refused(code, text)));
+            }
+            (_, _) => return protocol_error,
         };
-        log::log!(level, "the relay passes on {}", Escaped(line));
+        (ReadNext::Line, Some(event))
     }
 }

@@ -10,14 +10,11 @@
 //! The reader of a list follows the rules by which the protocol grows: an item
 //! that cannot be understood counts as an item and is skipped.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::fmt;
-use std::io::Write;
 
-use crate::close_reason::CloseReason;
-use crate::protocol::{Code, Delivery, MAX_LISTED_FILES, Reply, ReplyError, Request, Verb};
-use crate::role::{FramingError, Input, ReadNext};
+use crate::protocol::{Delivery, MAX_LISTED_FILES, Reply, Request, Verb};
+use crate::role::{Input, ReadNext};
+use crate::session::line_codec::write_line;
 pub use crate::session::response::ResponsePart;
 use crate::session::response::{ExpectedInput, ItemKind, input_after, is_response_to, item};
 
@@ -26,65 +23,24 @@ use crate::session::response::{ExpectedInput, ItemKind, input_after, is_response
 /// The default takes no list of nodes or holders.
 #[derive(Debug)]
 pub struct RequestQueue<T> {
-    /// The oldest first. The one whose response is being read is the first.
-    outstanding: VecDeque<OutstandingRequest<T>>,
+    /// The verb and the tag of each, the oldest first. Its response is being read. An
+    /// empty line has no verb.
+    outstanding: VecDeque<(Option<Verb>, T)>,
     expected: ExpectedInput,
     max_items: u64,
-}
-
-#[derive(Debug)]
-struct OutstandingRequest<T> {
-    /// An empty line has none.
-    verb: Option<Verb>,
-    tag: T,
-}
-
-/// A piece of input, read.
-#[derive(PartialEq, Eq, Debug)]
-pub enum ResponseEvent<'a, T> {
-    /// A part of the response to the oldest request. With the last part of the
-    /// response comes the tag of the request, which is no longer outstanding.
-    Response(ResponsePart<'a>, Option<T>),
-    /// A message that a listening connection receives.
-    Message(Delivery<'a>),
-    /// A message in a form that this version does not know.
-    UnreadableMessage(&'a [u8]),
-    /// An error although no request is outstanding: the server is about to close
-    /// the connection.
-    UnsolicitedError(Code, Cow<'a, str>),
 }
 
 /// The input is no response. The connection cannot be used any longer, and the
 /// request remains outstanding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ResponseError {
-    /// The line is no response of this protocol.
+    /// No line, or no response of this protocol.
     Unreadable,
     /// The line is a response, but not to the oldest request.
     Unexpected,
     /// A list of so many items, more than the caller takes.
     TooManyItems(u64),
-    /// The input is not a sequence of lines.
-    Framing(FramingError),
 }
-
-impl From<ResponseError> for CloseReason {
-    fn from(_: ResponseError) -> Self {
-        Self::ProtocolError
-    }
-}
-
-impl fmt::Display for ResponseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable | Self::Framing(_) => ReplyError.fmt(f),
-            Self::Unexpected => f.write_str("the reply does not belong to the request"),
-            Self::TooManyItems(count) => write!(f, "the list has {count} lines, too many"),
-        }
-    }
-}
-
-impl std::error::Error for ResponseError {}
 
 impl<T> Default for RequestQueue<T> {
     fn default() -> Self {
@@ -106,10 +62,8 @@ impl<T> RequestQueue<T> {
 
     /// Appends the request to `out`, and expects its response.
     pub fn send(&mut self, request: &Request<'_>, tag: T, out: &mut Vec<u8>) {
-        // Writing to a Vec cannot fail.
-        let _ = writeln!(out, "{request}");
-        let verb = request.verb();
-        self.outstanding.push_back(OutstandingRequest { verb, tag });
+        write_line(out, request);
+        self.outstanding.push_back((request.verb(), tag));
     }
 
     /// Whether every request has its whole response.
@@ -126,7 +80,7 @@ impl<T> RequestQueue<T> {
 
     /// The tags of the outstanding requests, the oldest first.
     pub fn tags(&self) -> impl Iterator<Item = &T> {
-        self.outstanding.iter().map(|request| &request.tag)
+        self.outstanding.iter().map(|(_, tag)| tag)
     }
 
     /// Takes the tags of the outstanding requests, the oldest first: the connection
@@ -134,7 +88,7 @@ impl<T> RequestQueue<T> {
     pub fn take_tags(&mut self) -> impl Iterator<Item = T> + use<T> {
         self.expected = ExpectedInput::Head;
         let outstanding = std::mem::take(&mut self.outstanding);
-        outstanding.into_iter().map(|request| request.tag)
+        outstanding.into_iter().map(|(_, tag)| tag)
     }
 
     /// The input to read next.
@@ -146,43 +100,43 @@ impl<T> RequestQueue<T> {
         }
     }
 
-    /// Reads a piece of input. There is no event for input without content, such
-    /// as [`Input::Connected`].
+    /// Reads a piece of input. With the last part of a response comes the tag of its
+    /// request, which is no longer outstanding. Input without content, such as
+    /// [`Input::Connected`], is no part.
     ///
     /// # Errors
     /// The input is no response to the oldest request.
     pub fn on_input<'a>(
         &mut self,
         input: Input<'a>,
-    ) -> Result<Option<ResponseEvent<'a, T>>, ResponseError> {
+    ) -> Result<Option<(ResponsePart<'a>, Option<T>)>, ResponseError> {
         let (part, rest) = match (input, self.expected) {
             (Input::Connected | Input::Resumed, _) => return Ok(None),
-            (Input::FramingError(error), _) => return Err(ResponseError::Framing(error)),
+            (Input::FramingError(_), _) => return Err(ResponseError::Unreadable),
             (Input::Line(line), ExpectedInput::Head) if Delivery::is_delivery(line) => {
                 let message = std::str::from_utf8(line).ok().and_then(Delivery::parse);
-                return Ok(Some(match message {
-                    Some(message) => ResponseEvent::Message(message),
-                    None => ResponseEvent::UnreadableMessage(line),
-                }));
+                let unreadable = ResponsePart::UnreadableMessage(line);
+                let part = message.map_or(unreadable, ResponsePart::Message);
+                return Ok(Some((part, None)));
             }
             (Input::Line(line), ExpectedInput::Head) => {
                 let reply = Reply::parse(line).map_err(|_| ResponseError::Unreadable)?;
-                let Some(request) = self.outstanding.front() else {
-                    return match reply {
-                        Reply::Error(code, text) => {
-                            Ok(Some(ResponseEvent::UnsolicitedError(code, text)))
-                        }
-                        _ => Err(ResponseError::Unexpected),
-                    };
+                let is_expected = match self.outstanding.front() {
+                    Some((verb, _)) => is_response_to(*verb, &reply),
+                    None => matches!(reply, Reply::Error(..)),
                 };
-                if !is_response_to(request.verb, &reply) {
+                if !is_expected {
                     return Err(ResponseError::Unexpected);
                 }
                 let rest = input_after(&reply);
-                if let Some(ExpectedInput::Items(kind, count)) = rest
-                    && count > self.limit(kind)
-                {
-                    return Err(ResponseError::TooManyItems(count));
+                if let Some(ExpectedInput::Items(kind, count)) = rest {
+                    let max_items = match kind {
+                        ItemKind::Node | ItemKind::Holder => self.max_items,
+                        ItemKind::File | ItemKind::Text => MAX_LISTED_FILES as u64,
+                    };
+                    if count > max_items {
+                        return Err(ResponseError::TooManyItems(count));
+                    }
                 }
                 (ResponsePart::Head(reply), rest)
             }
@@ -200,26 +154,16 @@ impl<T> RequestQueue<T> {
             }
         };
         self.expected = rest.unwrap_or(ExpectedInput::Head);
-        let completed = match rest {
-            Some(_) => None,
-            None => self.outstanding.pop_front(),
-        };
-        let tag = completed.map(|request| request.tag);
-        Ok(Some(ResponseEvent::Response(part, tag)))
-    }
-
-    fn limit(&self, kind: ItemKind) -> u64 {
-        match kind {
-            ItemKind::Node | ItemKind::Holder => self.max_items,
-            ItemKind::File | ItemKind::Text => MAX_LISTED_FILES as u64,
-        }
+        let is_complete = rest.is_none();
+        let completed = is_complete.then(|| self.outstanding.pop_front());
+        Ok(Some((part, completed.flatten().map(|(_, tag)| tag))))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ClaimedIp, Count, FileName, NodeAddress, Port};
+    use crate::protocol::{ClaimedIp, Code, Count, FileName, NodeAddress, Port};
 
     /// A queue after these requests, whose tags count from 0.
     fn queue_of(requests: &[Request<'_>]) -> RequestQueue<usize> {
@@ -238,7 +182,7 @@ mod tests {
     fn read<'a>(
         queue: &mut RequestQueue<usize>,
         line: &'a str,
-    ) -> Result<Option<ResponseEvent<'a, usize>>, ResponseError> {
+    ) -> Result<Option<(ResponsePart<'a>, Option<usize>)>, ResponseError> {
         queue.on_input(Input::Line(line.as_bytes()))
     }
 
@@ -247,7 +191,7 @@ mod tests {
         line: &'a str,
     ) -> (ResponsePart<'a>, Option<usize>) {
         match read(queue, line) {
-            Ok(Some(ResponseEvent::Response(part, tag))) => (part, tag),
+            Ok(Some(response)) => response,
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -322,12 +266,7 @@ mod tests {
         let mut queue = queue_of(&[Request::Get(name("a")), Request::Get(name("b"))]);
         response(&mut queue, "FOUND 5");
         assert!(matches!(queue.read_next(), ReadNext::Body(5)));
-        let chunk = |bytes, tag| {
-            Ok(Some(ResponseEvent::Response(
-                ResponsePart::Body(bytes),
-                tag,
-            )))
-        };
+        let chunk = |bytes, tag| Ok(Some((ResponsePart::Body(bytes), tag)));
         assert_eq!(queue.on_input(Input::Body(b"FRO")), chunk(b"FRO", None));
         assert!(matches!(queue.read_next(), ReadNext::Body(2)));
         assert_eq!(queue.on_input(Input::Body(b"M ")), chunk(b"M ", Some(0)));
@@ -341,12 +280,13 @@ mod tests {
     fn messages_and_errors_may_come_unasked() {
         let mut queue = queue_of(&[Request::Listen]);
         let message = read(&mut queue, "FROM 10.0.0.1 1 hi").unwrap();
-        assert!(matches!(message, Some(ResponseEvent::Message(_))));
+        assert!(matches!(message, Some((ResponsePart::Message(_), None))));
         let line = "FROM abc.onion 1 hi";
-        let unreadable = ResponseEvent::UnreadableMessage(line.as_bytes());
+        let unreadable = (ResponsePart::UnreadableMessage(line.as_bytes()), None);
         assert_eq!(read(&mut queue, line), Ok(Some(unreadable)));
         assert_eq!(response(&mut queue, "OK 10.0.0.2 2").1, Some(0));
-        let replaced = ResponseEvent::UnsolicitedError(Code::Changed, "replaced".into());
+        let error = Reply::Error(Code::Changed, "replaced".into());
+        let replaced = (ResponsePart::Head(error), None);
         assert_eq!(read(&mut queue, "ERROR 409 replaced"), Ok(Some(replaced)));
         assert_eq!(read(&mut queue, "OK"), Err(ResponseError::Unexpected));
         assert_eq!(read(&mut queue, "what?"), Err(ResponseError::Unreadable));

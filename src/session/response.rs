@@ -1,11 +1,12 @@
 //! The form of a response: the part after its first line, and the items of lists.
 
-use crate::protocol::{FileItem, HolderItem, NodeAddress, Reply, Verb};
+use crate::protocol::{Delivery, FileItem, HolderItem, NodeAddress, Reply, Verb};
 
-/// A part of a response.
+/// A part of a response, or a message.
 #[derive(PartialEq, Eq, Debug)]
 pub enum ResponsePart<'a> {
-    /// The first line, which the verb of the request allows.
+    /// The first line, which the verb of the request allows. An error may come without
+    /// a request, when the server is about to close the connection.
     Head(Reply<'a>),
     /// An item of `NODES`.
     Node(NodeAddress),
@@ -19,6 +20,10 @@ pub enum ResponsePart<'a> {
     UnknownItem(&'a [u8]),
     /// Bytes of the body after `FOUND`.
     Body(&'a [u8]),
+    /// A message that a listening connection receives.
+    Message(Delivery<'a>),
+    /// A message in a form that this version does not know.
+    UnreadableMessage(&'a [u8]),
 }
 
 /// The items of a list.
@@ -63,31 +68,30 @@ pub(super) fn input_after(head: &Reply<'_>) -> Option<ExpectedInput> {
 
 /// Whether this may be the first line of the response to a request of this verb.
 pub(super) fn is_response_to(verb: Option<Verb>, reply: &Reply<'_>) -> bool {
+    if let Reply::Error(..) = reply {
+        return true;
+    }
     let Some(verb) = verb else {
-        return matches!(reply, Reply::Ok(_) | Reply::Error(..));
+        return matches!(reply, Reply::Ok(_));
     };
-    match reply {
-        Reply::Error(..) => true,
-        Reply::Ok(_) => matches!(
-            verb,
-            Verb::Register
-                | Verb::Unregister
-                | Verb::Share
-                | Verb::Unshare
-                | Verb::Listen
-                | Verb::Send
-                | Verb::Quit
-        ),
-        Reply::NotFound => matches!(verb, Verb::Find | Verb::Get | Verb::Stat | Verb::Unshare),
-        Reply::Nodes(_) => verb == Verb::List,
-        Reply::Holders(_) => verb == Verb::Find,
-        Reply::Files { .. } => matches!(verb, Verb::List | Verb::Search | Verb::More),
-        Reply::Found(_) => verb == Verb::Get,
-        Reply::Pong => verb == Verb::Ping,
-        Reply::Stats(_) => verb == Verb::Stats,
-        Reply::Help(_) => verb == Verb::Help,
-        Reply::Stat(_) => verb == Verb::Stat,
-        Reply::Tag(_) | Reply::Cookie(_) => false,
+    match verb {
+        Verb::Register
+        | Verb::Unregister
+        | Verb::Share
+        | Verb::Listen
+        | Verb::Send
+        | Verb::Quit => {
+            matches!(reply, Reply::Ok(_))
+        }
+        Verb::Unshare => matches!(reply, Reply::Ok(_) | Reply::NotFound),
+        Verb::List => matches!(reply, Reply::Nodes(_) | Reply::Files { .. }),
+        Verb::Search | Verb::More => matches!(reply, Reply::Files { .. }),
+        Verb::Find => matches!(reply, Reply::Holders(_) | Reply::NotFound),
+        Verb::Get => matches!(reply, Reply::Found(_) | Reply::NotFound),
+        Verb::Stat => matches!(reply, Reply::Stat(_) | Reply::NotFound),
+        Verb::Ping => matches!(reply, Reply::Pong),
+        Verb::Stats => matches!(reply, Reply::Stats(_)),
+        Verb::Help => matches!(reply, Reply::Help(_)),
     }
 }
 

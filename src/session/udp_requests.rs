@@ -13,18 +13,17 @@ use log::debug;
 use memchr::{memchr, memchr_iter};
 
 use crate::close_reason::CloseReason;
-use crate::protocol::{Cookie, DatagramHeader, MAX_DATAGRAM, Reply, RequestDatagram, Tag, Verb};
+use crate::protocol::{
+    Cookie, DatagramHeader, MAX_DATAGRAM, Reply, ReplyError, RequestDatagram, Tag, Verb,
+};
 use crate::role::{Output, ReadNext, Role, UdpPeer};
 use crate::session::response::{ExpectedInput, input_after};
 
-/// A datagram is sent again at these times after the first time. At the last one
-/// the session fails.
-const TIMEOUTS: [Duration; 4] = [
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-];
+/// A datagram is sent again after this time; then the time doubles.
+const FIRST_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// When a datagram has been sent this many times, the session fails at the next timeout.
+const MAX_SENDS: u32 = 4;
 
 /// A server that has not answered gets no datagrams for this time.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(300);
@@ -61,13 +60,14 @@ struct UdpRequest<S> {
     /// The cookie that was sent last. The response to an earlier datagram may bring
     /// the same one again.
     cookie: Option<Cookie>,
-    /// How many of the lines are in the outstanding datagram.
+    /// The text of the outstanding datagram: so many of the lines.
+    text: Vec<u8>,
     sent: usize,
     /// Whether `register` stands before them.
     repeats_register: bool,
     /// When the datagram was sent for the first time.
     sent_at: Instant,
-    retransmissions: usize,
+    retransmissions: u32,
     /// How many cookies came as a response to it.
     cookies: u32,
 }
@@ -79,16 +79,6 @@ pub enum UdpOutcome<S> {
     Ended(S, CloseReason),
     /// It is to be repeated over TCP, from its start.
     FallBack(SocketAddr, S),
-}
-
-/// The responses in one datagram.
-struct Responses<'a> {
-    /// Without the response to the repeated `REGISTER`.
-    lines: &'a [u8],
-    /// The number of responses; each may have several lines.
-    count: usize,
-    /// One of them is a list without its end.
-    is_cut: bool,
 }
 
 /// No server can be reached.
@@ -132,17 +122,18 @@ impl<S> UdpRequests<S> {
         mut session: C,
         write: impl FnOnce(&mut C, &mut Vec<u8>),
     ) -> Result<(), C> {
-        let Some(route) = self.route(now, address) else {
+        let is_available = |route: &Route| route.unavailable_until.is_none_or(|until| until <= now);
+        let is_route = |route: &Route| route.to.address == address && is_available(route);
+        let Some(route) = self.routes.iter().position(is_route) else {
             return Err(session);
         };
         let mut text = Vec::new();
         write(&mut session, &mut text);
-        let mut request = UdpRequest::new(session.into(), route, now);
-        request.lines.extend(lines(&text).map(Box::from));
-        if text.starts_with(Verb::Register.word().as_bytes()) {
-            request.register = request.lines.front().cloned();
-        }
-        self.send_next(out, now, request);
+        let lines: VecDeque<Box<[u8]>> = lines(&text).map(Box::from).collect();
+        let register = Verb::Register.word().as_bytes();
+        let register = lines.front().filter(|line| line.starts_with(register));
+        let register = register.cloned();
+        self.send_next(out, now, session.into(), route, register, lines);
         Ok(())
     }
 
@@ -156,13 +147,15 @@ impl<S> UdpRequests<S> {
         bytes: &[u8],
         mut on_line: impl FnMut(&mut S, &[u8], &mut Vec<u8>) -> ReadNext,
     ) -> Option<UdpOutcome<S>> {
-        let (tag, body) = split_tag(bytes)?;
+        let (Ok(Reply::Tag(tag)), body) = split_reply(bytes)? else {
+            return None;
+        };
         let routes = &self.routes;
         let is_for =
             |request: &UdpRequest<S>| request.tag == tag && routes[request.route].to == from;
         let index = self.open.iter().position(is_for)?;
         let request = &mut self.open[index];
-        if let Some(cookie) = read_cookie(body) {
+        if let Some((Ok(Reply::Cookie(cookie)), _)) = split_reply(body) {
             if request.cookie != Some(cookie) && request.cookies < MAX_COOKIES {
                 self.routes[request.route].cookie = Some(cookie);
                 request.cookies += 1;
@@ -171,25 +164,33 @@ impl<S> UdpRequests<S> {
             }
             return None;
         }
-        let responses = request.responses(body)?;
-        let mut request = self.open.swap_remove(index);
-        if responses.is_cut {
-            return Some(UdpOutcome::FallBack(from.address, request.session));
+        let (count, responses, is_cut) = request.responses(body)?;
+        let request = self.open.swap_remove(index);
+        let (mut session, mut unanswered) = (request.session, request.lines);
+        if is_cut {
+            return Some(UdpOutcome::FallBack(from.address, session));
         }
-        request.lines.drain(..responses.count);
+        unanswered.drain(..count);
         let mut more = Vec::new();
-        for line in lines(responses.lines) {
+        for line in lines(responses) {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            if let ReadNext::Close(reason) = on_line(&mut request.session, line, &mut more) {
-                return Some(UdpOutcome::Ended(request.session, reason));
+            if let ReadNext::Close(reason) = on_line(&mut session, line, &mut more) {
+                return Some(UdpOutcome::Ended(session, reason));
             }
         }
-        request.lines.extend(lines(&more).map(Box::from));
-        if request.lines.is_empty() {
+        unanswered.extend(lines(&more).map(Box::from));
+        if unanswered.is_empty() {
             // A session without outstanding requests would wait for ever.
-            return Some(UdpOutcome::Ended(request.session, CloseReason::EndOfInput));
+            return Some(UdpOutcome::Ended(session, CloseReason::EndOfInput));
         }
-        self.send_next(out, now, request);
+        self.send_next(
+            out,
+            now,
+            session,
+            request.route,
+            request.register,
+            unanswered,
+        );
         None
     }
 
@@ -206,12 +207,10 @@ impl<S> UdpRequests<S> {
 
     /// Sends datagrams again whose response is late.
     pub fn on_timer<R: Role>(&mut self, out: &mut Output<R>, now: Instant) -> Vec<UdpOutcome<S>> {
-        for request in &mut self.open {
-            if request.deadline() > now {
-                continue;
-            }
+        let open = self.open.iter_mut();
+        for request in open.filter(|request| request.deadline() <= now) {
             request.retransmissions += 1;
-            if request.retransmissions < TIMEOUTS.len() {
+            if request.retransmissions < MAX_SENDS {
                 request.send(out, &self.routes);
             } else {
                 let route = &mut self.routes[request.route];
@@ -219,26 +218,45 @@ impl<S> UdpRequests<S> {
                 route.unavailable_until = Some(now + UNAVAILABLE_FOR);
             }
         }
-        self.fail(|request, _| request.retransmissions >= TIMEOUTS.len())
+        self.fail(|request, _| request.retransmissions >= MAX_SENDS)
     }
 
-    fn route(&self, now: Instant, address: SocketAddr) -> Option<usize> {
-        let is_available = |route: &Route| route.unavailable_until.is_none_or(|until| until <= now);
-        let mut routes = self.routes.iter();
-        routes.position(|route| route.to.address == address && is_available(route))
-    }
-
-    /// Sends the next lines, at least one.
+    /// Sends as many of the lines as fit into a datagram, at least one.
     fn send_next<R: Role>(
         &mut self,
         out: &mut Output<R>,
         now: Instant,
-        mut request: UdpRequest<S>,
+        session: S,
+        route: usize,
+        register: Option<Box<[u8]>>,
+        lines: VecDeque<Box<[u8]>>,
     ) {
-        request.tag = next_tag(&mut self.last_tag);
-        request.choose_lines();
-        request.sent_at = now;
-        (request.retransmissions, request.cookies) = (0, 0);
+        let repeated = register.as_ref();
+        let repeated = repeated.filter(|line| lines.front() != Some(line));
+        let mut text = repeated.map_or(Vec::new(), |line| line.to_vec());
+        let mut sent = 0;
+        for line in &lines {
+            let length = DatagramHeader::MAX_LEN + text.len() + line.len();
+            if sent > 0 && length > MAX_DATAGRAM {
+                break;
+            }
+            text.extend_from_slice(line);
+            sent += 1;
+        }
+        let mut request = UdpRequest {
+            session,
+            route,
+            repeats_register: repeated.is_some(),
+            register,
+            lines,
+            text,
+            sent,
+            tag: next_tag(&mut self.last_tag),
+            cookie: None,
+            sent_at: now,
+            retransmissions: 0,
+            cookies: 0,
+        };
         request.send(out, &self.routes);
         self.open.push(request);
     }
@@ -255,77 +273,36 @@ impl<S> UdpRequests<S> {
 }
 
 impl<S> UdpRequest<S> {
-    fn new(session: S, route: usize, now: Instant) -> Self {
-        Self {
-            session,
-            route,
-            lines: VecDeque::new(),
-            register: None,
-            tag: Tag::from(0),
-            cookie: None,
-            sent: 0,
-            repeats_register: false,
-            sent_at: now,
-            retransmissions: 0,
-            cookies: 0,
-        }
-    }
-
     fn deadline(&self) -> Instant {
-        self.sent_at + TIMEOUTS[self.retransmissions.min(TIMEOUTS.len() - 1)]
+        self.sent_at + FIRST_TIMEOUT * 2_u32.pow(self.retransmissions)
     }
 
-    /// Chooses the lines of the next datagram: as many as fit, at least one.
-    fn choose_lines(&mut self) {
-        self.repeats_register =
-            self.register.is_some() && self.register.as_ref() != self.lines.front();
-        let register = self.register.as_ref().filter(|_| self.repeats_register);
-        let mut length = DatagramHeader::MAX_LEN + register.map_or(0, |line| line.len());
-        let lengths = self.lines.iter().map(|line| line.len());
-        let fits = |line: &usize| {
-            length += line;
-            length <= MAX_DATAGRAM
-        };
-        self.sent = lengths.take_while(fits).count().max(1);
-    }
-
-    /// Sends the chosen lines, for the first time or again.
+    /// Sends the text, for the first time or again.
     fn send<R: Role>(&mut self, out: &mut Output<R>, routes: &[Route]) {
-        let Route { to, cookie, .. } = &routes[self.route];
-        self.cookie = *cookie;
-        let register = self.register.iter().filter(|_| self.repeats_register);
-        let lines = register.chain(self.lines.iter().take(self.sent));
-        let lines: Vec<u8> = lines.flatten().copied().collect();
-        let header = DatagramHeader {
-            cookie: *cookie,
-            tag: Some(self.tag),
-        };
-        let lines = &lines;
-        RequestDatagram { header, lines }.write(out.datagram(*to));
+        let Route { to, cookie, .. } = routes[self.route];
+        self.cookie = cookie;
+        let tag = Some(self.tag);
+        let (header, lines) = (DatagramHeader { cookie, tag }, &self.text);
+        RequestDatagram { header, lines }.write(out.datagram(to));
     }
 
-    /// Counts the responses in a datagram. None if they cannot be those to the
-    /// outstanding lines.
-    fn responses<'a>(&self, body: &'a [u8]) -> Option<Responses<'a>> {
-        let mut responses = Responses {
-            lines: body,
-            count: 0,
-            is_cut: false,
+    /// Counts the responses in a datagram, without the one to a repeated `REGISTER`.
+    /// Returns their number, their lines, and whether one of them is a list without its
+    /// end. None if they cannot be those to the outstanding lines.
+    fn responses<'a>(&self, body: &'a [u8]) -> Option<(usize, &'a [u8], bool)> {
+        let lines = match self.repeats_register {
+            true => split_response(body)?.1,
+            false => body,
         };
-        let mut rest = body;
-        if self.repeats_register {
-            rest = split_response(rest)?.1;
-            responses.lines = rest;
-        }
+        let (mut rest, mut count, mut is_any_cut) = (lines, 0, false);
         while !rest.is_empty() {
             let (is_cut, after) = split_response(rest)?;
-            responses.is_cut |= is_cut;
-            responses.count += 1;
+            is_any_cut |= is_cut;
+            count += 1;
             rest = after;
         }
-        (1..=self.sent)
-            .contains(&responses.count)
-            .then_some(responses)
+        let is_valid = (1..=self.sent).contains(&count);
+        is_valid.then_some((count, lines, is_any_cut))
     }
 }
 
@@ -339,35 +316,18 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|byte| *byte == b'\n')
 }
 
-/// Splits off the first line, without its end.
-fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+/// Splits off the first line, which is a reply or unreadable.
+fn split_reply(text: &[u8]) -> Option<(Result<Reply<'_>, ReplyError>, &[u8])> {
     let end = memchr(b'\n', text)?;
-    Some((&text[..end], &text[end + 1..]))
-}
-
-/// Splits off the tag of a datagram.
-fn split_tag(datagram: &[u8]) -> Option<(Tag, &[u8])> {
-    let (head, body) = split_line(datagram)?;
-    match Reply::parse(head) {
-        Ok(Reply::Tag(tag)) => Some((tag, body)),
-        Ok(_) | Err(_) => None,
-    }
-}
-
-/// The cookie, if the response is one.
-fn read_cookie(body: &[u8]) -> Option<Cookie> {
-    match Reply::parse(split_line(body)?.0) {
-        Ok(Reply::Cookie(cookie)) => Some(cookie),
-        Ok(_) | Err(_) => None,
-    }
+    Some((Reply::parse(&text[..end]), &text[end + 1..]))
 }
 
 /// Splits off one whole response: whether it is a list without its end, and the
 /// bytes after it.
 fn split_response(body: &[u8]) -> Option<(bool, &[u8])> {
-    let (head, rest) = split_line(body)?;
+    let (head, rest) = split_reply(body)?;
     // The session reads an unreadable line as well, and ends.
-    let Ok(head) = Reply::parse(head) else {
+    let Ok(head) = head else {
         return Some((false, rest));
     };
     let is_cut = match &head {

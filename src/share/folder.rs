@@ -10,7 +10,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use crate::escaped::Escaped;
-use crate::node::{AddError, AddSummary, FileContent, RemoveSummary, Share, Unavailable};
+use crate::node::{FileContent, Share, Unavailable};
 use crate::protocol::{FileItem, FileName, FileStat, MaybeHash};
 use crate::share::catalog::Catalog;
 use crate::share::content_reader::{ContentReader, unavailable};
@@ -241,7 +241,7 @@ impl Share for Folder {
         self.catalog.bytes()
     }
 
-    fn add(&mut self, path: &str) -> Result<AddSummary, AddError> {
+    fn add(&mut self, path: &str) -> Result<String, String> {
         let mut roots = Roots::clone(&self.roots);
         let name = roots.add(path)?;
         let walk = Walk {
@@ -262,21 +262,21 @@ impl Share for Folder {
         }
         self.set_roots(roots, files, &name);
         let totals = self.catalog.totals(name.as_str());
-        Ok(AddSummary { name, totals })
+        let name = Escaped::text(name.as_str());
+        Ok(format!("sharing {totals} as {name}"))
     }
 
-    fn remove(&mut self, name: &FileName<'_>) -> Result<RemoveSummary, AddError> {
+    fn remove(&mut self, name: &FileName<'_>) -> Result<String, String> {
         let totals = self.catalog.totals(name.as_str());
         let is_shared = totals.files > 0 || self.roots.is_added(name);
         // A shared file may be missing in the list.
+        let shown_name = Escaped::text(name.as_str());
         if !is_shared && self.roots.open(name).is_err() {
-            let name = Escaped::text(name.as_str());
-            return Err(AddError(format!("{name} is not shared here")));
+            return Err(format!("{shown_name} is not shared here"));
         }
         let mut roots = Roots::clone(&self.roots);
         roots.remove(name);
         self.set_roots(roots, WalkResult::default(), name);
-        let name = name.clone().into_owned();
-        Ok(RemoveSummary { name, totals })
+        Ok(format!("no longer sharing {shown_name}: {totals}"))
     }
 }

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::escaped::Escaped;
-use crate::node::AddError;
 use crate::protocol::FileName;
 use crate::share::open_beneath::RegularFile;
 use crate::share::root::Root;
@@ -90,7 +89,7 @@ impl Roots {
     }
 
     /// Shares the file or folder at `path`. Returns its name.
-    pub(super) fn add(&mut self, path: &str) -> Result<FileName<'static>, AddError> {
+    pub(super) fn add(&mut self, path: &str) -> Result<FileName<'static>, String> {
         let error = |why: &dyn fmt::Display| add_error(path, why);
         let location = fs::canonicalize(path).map_err(|why| error(&why))?;
         let metadata = location.metadata().map_err(|why| error(&why))?;
@@ -193,8 +192,8 @@ impl PartialRoot {
     }
 }
 
-pub(super) fn add_error(path: &str, why: &dyn fmt::Display) -> AddError {
-    AddError(format!("cannot share {}: {why}", Escaped::text(path)))
+pub(super) fn add_error(path: &str, why: &dyn fmt::Display) -> String {
+    format!("cannot share {}: {why}", Escaped::text(path))
 }
 
 fn first_component(name: &str) -> &str {

@@ -7,9 +7,7 @@ use std::ops::Bound;
 use std::rc::Rc;
 use std::time::Duration;
 
-use peerline::node::{
-    AddError, AddSummary, FileContent, RemoveSummary, Share, ShareTotals, Unavailable,
-};
+use peerline::node::{FileContent, Share, ShareTotals, Unavailable};
 use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash};
 
 /// The delay between a change and the announcement that it requests.
@@ -178,31 +176,23 @@ impl Share for Memory {
     }
 
     /// There is a file at every path. Its content is the path.
-    fn add(&mut self, path: &str) -> Result<AddSummary, AddError> {
+    fn add(&mut self, path: &str) -> Result<String, String> {
         let name = path.rsplit('/').next().unwrap_or(path);
-        let name = FileName::parse(name).map_err(|why| AddError(why.to_string()))?;
+        let name = FileName::parse(name).map_err(|why| why.to_string())?;
         let mut files = self.files.borrow_mut();
         if files.entries.contains_key(name.as_str()) {
-            return Err(AddError(format!("{name} is shared already")));
+            return Err(format!("{name} is shared already"));
         }
         let entry = Entry::Small(path.to_owned());
         let extent = entry.extent();
         files.change(|entries| entries.insert(name.to_string(), entry));
-        let name = name.into_owned();
-        Ok(AddSummary {
-            name,
-            totals: extent,
-        })
+        Ok(format!("sharing {extent} as {name}"))
     }
 
-    fn remove(&mut self, name: &FileName<'_>) -> Result<RemoveSummary, AddError> {
+    fn remove(&mut self, name: &FileName<'_>) -> Result<String, String> {
         let mut files = self.files.borrow_mut();
         let removed = files.change(|entries| entries.remove(name.as_str()));
-        let entry = removed.ok_or_else(|| AddError(format!("{name} is not shared here")))?;
-        let (name, extent) = (name.clone().into_owned(), entry.extent());
-        Ok(RemoveSummary {
-            name,
-            totals: extent,
-        })
+        let entry = removed.ok_or_else(|| format!("{name} is not shared here"))?;
+        Ok(format!("no longer sharing {name}: {}", entry.extent()))
     }
 }

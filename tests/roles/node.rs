@@ -109,10 +109,10 @@ impl Play {
             let _ = sender.send(format!("event: {event}"));
         });
         if receives_messages {
-            node = node.with_message_listener(listener);
+            node.listener = Some(listener);
         }
         if downloads > 0 {
-            node = node.with_console(Console::new(user, true, relay, 100, downloads));
+            node.console = Some(Console::new(user, true, relay, 100, downloads));
         }
         self.stage = Some(Stage::new(node, now, events, String::clone));
         args.reject_next()
