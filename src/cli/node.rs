@@ -18,7 +18,7 @@ use crate::node::{
 use crate::protocol::Port;
 use crate::reactor::{Reactor, ReactorSettings};
 use crate::session::udp_requests::UdpRequests;
-use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker, ShareUpdate};
+use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::terminal::{Screen, prompt};
 
 /// What a node that is ready prints: its address and its share.
@@ -177,12 +177,10 @@ fn start_workers(
     hash_worker: HashWorker,
 ) -> io::Result<()> {
     let handle = reactor.handle();
-    let on_scan = move |result| handle.send(NodeMessage::Share(ShareUpdate::Scan(result)));
-    scan_worker.start(on_scan)?;
+    let on_update = move |update| handle.send(NodeMessage::Share(update));
+    scan_worker.start(on_update.clone())?;
     if !args.no_hashes {
-        let handle = reactor.handle();
-        let on_hash = move |result| handle.send(NodeMessage::Share(ShareUpdate::Hash(result)));
-        hash_worker.start(args.hash_cache_path(), on_hash)?;
+        hash_worker.start(args.hash_cache_path(), on_update)?;
     }
     Ok(())
 }

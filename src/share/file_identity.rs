@@ -1,8 +1,6 @@
 //! Recognises an unchanged file without reading it: by device, inode, size and times.
 
 use std::fmt;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -32,19 +30,6 @@ impl FileIdentity {
         let seconds = u64::try_from(self.ctime).unwrap_or(0);
         let nanos = u32::try_from(self.ctime_nanos).unwrap_or(0);
         Duration::new(seconds, nanos)
-    }
-}
-
-impl From<&Metadata> for FileIdentity {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.len(),
-            mtime: metadata.mtime(),
-            ctime: metadata.ctime(),
-            ctime_nanos: metadata.ctime_nsec(),
-        }
     }
 }
 

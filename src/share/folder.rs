@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::escaped::Escaped;
@@ -71,11 +71,17 @@ impl Folder {
     pub fn open(path: &Path, settings: FolderSettings) -> io::Result<Self> {
         let main = Root::folder(path, None)?;
         let watch = Arc::new(FolderWatch::new());
-        let (scan_requests, scan_worker) = ScanWorker::new(settings.max_files, Arc::clone(&watch));
-        let (hash_requests, hash_worker) = HashWorker::new();
+        let (scan_requests, requests) = channel();
+        let scan_worker = ScanWorker {
+            requests,
+            max_files: settings.max_files,
+            watch: Arc::clone(&watch),
+        };
+        let (hash_requests, requests) = channel();
+        let workers = (scan_worker, HashWorker(requests));
         let reader = ContentReader::new(&main, settings.max_cached);
         let roots = Arc::new(Roots::new(main, settings.hidden));
-        let first_scan = scan_worker.scan(Arc::clone(&roots));
+        let first_scan = workers.0.scan(Arc::clone(&roots));
         let mut folder = Self {
             roots,
             max_files: settings.max_files,
@@ -86,7 +92,7 @@ impl Folder {
             is_scan_pending: false,
             last_scan: Instant::now(),
             hash_requests,
-            workers: Some((scan_worker, hash_worker)),
+            workers: Some(workers),
             reader,
         };
         folder.on_scan_result(first_scan);
@@ -96,7 +102,7 @@ impl Folder {
     /// The path of the node's folder.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.roots.main().location()
+        &self.roots.main().location
     }
 
     /// The worker threads, to be started once. Their results are for
@@ -193,7 +199,7 @@ impl Share for Folder {
 
     fn revision(&mut self) -> u64 {
         self.refresh();
-        self.last_revision = self.catalog.revision();
+        self.last_revision = self.catalog.revision;
         self.last_revision
     }
 
@@ -210,7 +216,7 @@ impl Share for Folder {
     }
 
     fn on_message(&mut self, update: ShareUpdate) -> Option<Duration> {
-        let before = self.catalog.revision();
+        let before = self.catalog.revision;
         let delay = match update {
             // The worker has waited already.
             ShareUpdate::Scan(result) => {
@@ -222,12 +228,12 @@ impl Share for Folder {
                 SCAN_DELAY
             }
         };
-        (self.catalog.revision() != before).then_some(delay)
+        (self.catalog.revision != before).then_some(delay)
     }
 
     fn on_external_event(&mut self) -> Option<Duration> {
         self.refresh();
-        (self.catalog.revision() != self.last_revision).then_some(SCAN_DELAY)
+        (self.catalog.revision != self.last_revision).then_some(SCAN_DELAY)
     }
 
     fn count(&mut self, after: Option<&str>) -> u64 {
@@ -238,19 +244,14 @@ impl Share for Folder {
     }
 
     fn bytes(&self) -> u64 {
-        self.catalog.bytes()
+        self.catalog.bytes
     }
 
     fn add(&mut self, path: &str) -> Result<AddSummary, AddError> {
         let mut roots = Roots::clone(&self.roots);
         let name = roots.add(path)?;
-        let walk = Walk {
-            roots: &roots,
-            max_files: self.max_files,
-            watch: &self.watch,
-        };
         // The walk is done here and not by the worker: the reply has the totals.
-        let files = walk
+        let files = Walk::new(&roots, self.max_files, &self.watch)
             .within(&name)
             .map_err(|_| add_error(path, &"too many open files; try again later"))?;
         let total = self.catalog.after(None).len() as u64;

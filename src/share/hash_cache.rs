@@ -75,9 +75,8 @@ impl HashCache {
     /// Whether this is the cache file itself. Each new entry changes that file, so its
     /// hash would never be up to date.
     pub(super) fn is_stored_in(&self, identity: &FileIdentity) -> bool {
-        let file = self.file.as_ref();
-        let metadata = file.and_then(|file| file.file.metadata().ok());
-        metadata.is_some_and(|own| FileIdentity::from(&own).is_same_file(identity))
+        let stat = self.file.as_ref().map(|file| rustix::fs::fstat(&file.file));
+        matches!(stat, Some(Ok(own)) if FileIdentity::from(&own).is_same_file(identity))
     }
 
     /// Removes unused entries from a file that is too long. To be called when idle.

@@ -14,8 +14,9 @@ use crate::share::open_beneath::{READ_FLAGS, RegularFile, Resolver};
 /// An open folder, and the mapping between shared names and paths in the folder.
 /// Paths are relative to the folder; its own path is empty.
 pub(super) struct Root {
-    location: PathBuf,
-    folder: OwnedFd,
+    /// The path of the folder when it was opened.
+    pub(super) location: PathBuf,
+    pub(super) folder: OwnedFd,
     resolver: Resolver,
     names: NameMapping,
 }
@@ -52,16 +53,6 @@ impl Root {
             resolver: Resolver::Componentwise,
             names: NameMapping::SingleFile(name.to_owned()),
         })
-    }
-
-    /// The path of the folder when it was opened.
-    pub(super) fn location(&self) -> &Path {
-        &self.location
-    }
-
-    /// The open folder.
-    pub(super) fn fd(&self) -> &OwnedFd {
-        &self.folder
     }
 
     /// Opens a file by its shared name.

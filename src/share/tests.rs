@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use crate::node::{FileContent, Share, Unavailable};
 use crate::protocol::FileName;
-use crate::share::{Folder, FolderSettings, HashWorker, ScanResult, ScanWorker, ShareUpdate};
+use crate::share::scan_worker::{ScanResult, ScanWorker};
+use crate::share::{Folder, FolderSettings, HashWorker, ShareUpdate};
 
 /// A temporary folder with the node's folder `share`, which holds the file `own`, and
 /// other files beside it.
