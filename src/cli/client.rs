@@ -2,8 +2,8 @@
 
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -21,7 +21,7 @@ use crate::limits::Limits;
 use crate::protocol::{NodeAddress, Port};
 use crate::reactor::{LoopOutcome, Reactor, ReactorSettings};
 use crate::session::udp_requests::UdpRequests;
-use crate::terminal::{Reporter, Screen, Style, TerminalOutput, prompt};
+use crate::terminal::{Screen, Style, TerminalOutput, prompt};
 
 /// Bytes per read. Contents are long, so the buffer is large.
 const READ_SIZE: usize = 1024 * 1024;
@@ -47,9 +47,8 @@ pub(super) fn run_client(args: &ClientArgs, output: &TerminalOutput) -> Result<E
     let style = style(&args.reporter, destination.is_some());
     let destination =
         destination.unwrap_or_else(|| Destination::Print(Printer::new(args.reporter.raw)));
-    let (prompt, requests) = prompt::channel();
-    let reporter = Reporter::new(style, output.clone());
-    let screen = Screen::new(reporter, destination, move |kind| prompt.request_line(kind));
+    let (line_requests, requests) = mpsc::channel();
+    let screen = Screen::new(style, output, destination, line_requests);
     let (sockets, routes) = udp_routes(if args.udp { &relay } else { &[] }, &[]);
     let client = Client::new(screen, relay, args.max_nodes, task)
         .with_choices(can_choose)

@@ -2,15 +2,16 @@
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use std::sync::mpsc::Sender;
 
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 
 use crate::download::{Destination, Target};
+use crate::jobs::PromptKind;
 use crate::node::NodeEvent;
 use crate::quantity::whole_number;
-use crate::terminal::prompt::PromptHandle;
-use crate::terminal::{Reporter, Screen, Style, TerminalOutput};
+use crate::terminal::{Screen, Style, TerminalOutput};
 
 /// The flags of the console.
 #[derive(Clone, Debug, clap::Args)]
@@ -48,10 +49,13 @@ pub(super) fn is_interactive() -> bool {
 }
 
 /// The user at the console of a node that shares `folder`.
-pub(super) fn screen(folder: &Path, output: &TerminalOutput, prompt: PromptHandle) -> Screen {
+pub(super) fn screen(
+    folder: &Path,
+    output: &TerminalOutput,
+    line_requests: Sender<PromptKind>,
+) -> Screen {
     let destination = Destination::save(Target::Share(folder.to_owned()), false);
-    let reporter = Reporter::new(Style::Console, output.clone());
-    Screen::new(reporter, destination, move |kind| prompt.request_line(kind))
+    Screen::new(Style::Console, output, destination, line_requests)
 }
 
 /// Prints the events of the node at its console.

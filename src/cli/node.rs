@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::time::Instant;
 
 use log::LevelFilter;
@@ -52,9 +53,9 @@ pub(super) fn run(args: &NodeArgs) -> Result<Exit, StartupError> {
         false => LevelFilter::Info,
     };
     args.log.start(level, &output)?;
-    let (prompt, requests) = prompt::channel();
+    let (line_requests, requests) = mpsc::channel();
     let (mut reactor, serving) = if has_console {
-        let user = console::screen(&args.share, &output, prompt);
+        let user = console::screen(&args.share, &output, line_requests);
         prepare(args, console::event_printer(&output), Some(user))?
     } else {
         prepare(args, log_event, None)?

@@ -1,9 +1,9 @@
-//! Results and failures as JSON objects, for `--json`.
+//! Results, failures and lists as JSON objects, for `--json`.
 
 use serde_json::{Value, json};
 
-use crate::jobs::{Failure, Query, UserEvent};
-use crate::protocol::{FileItem, HolderItem, NodeAddress};
+use crate::jobs::{Failure, Listing, Query, UserEvent};
+use crate::protocol::{Delivery, HolderItem, NodeAddress};
 
 /// Returns none for an event that is only of interest to a person.
 pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
@@ -67,24 +67,39 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
     })
 }
 
-pub(super) fn address(node: NodeAddress) -> Value {
+/// Returns none for a part of a list that is only of interest to a person.
+pub(super) fn listing(listing: &Listing<'_>) -> Option<Value> {
+    Some(match listing {
+        Listing::Nodes(nodes) => {
+            let nodes: Vec<Value> = nodes.iter().map(|node| address(*node)).collect();
+            json!({ "nodes": nodes })
+        }
+        Listing::Holders(holders) => {
+            let holders: Vec<Value> = holders.iter().map(holder).collect();
+            json!({ "holders": holders })
+        }
+        Listing::File(file) => json!({
+            "name": file.name.as_str(),
+            "size": file.size,
+            "hash": file.hash.0.map(|hash| hash.to_string()),
+            "holders": file.holders,
+        }),
+        Listing::Message(Delivery { from, text }) => {
+            let mut message = address(*from);
+            message["text"] = json!(text.as_str());
+            message
+        }
+        Listing::Truncated | Listing::EndOfFiles(_) => return None,
+    })
+}
+
+fn address(node: NodeAddress) -> Value {
     json!({"ip": node.ip().to_string(), "port": node.port().get()})
 }
 
-pub(super) fn holder(holder: &HolderItem) -> Value {
-    json!({
-        "ip": holder.node.ip().to_string(),
-        "port": holder.node.port().get(),
-        "size": holder.size,
-        "hash": holder.hash.0.map(|hash| hash.to_string()),
-    })
-}
-
-pub(super) fn file(file: &FileItem<'_>) -> Value {
-    json!({
-        "name": file.name.as_str(),
-        "size": file.size,
-        "hash": file.hash.0.map(|hash| hash.to_string()),
-        "holders": file.holders,
-    })
+fn holder(holder: &HolderItem) -> Value {
+    let mut value = address(holder.node);
+    value["size"] = json!(holder.size);
+    value["hash"] = json!(holder.hash.0.map(|hash| hash.to_string()));
+    value
 }

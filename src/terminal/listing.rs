@@ -3,7 +3,6 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use indicatif::DecimalBytes;
-use serde_json::{Value, json};
 
 use crate::counted::Counted;
 use crate::escaped::Escaped;
@@ -30,60 +29,43 @@ impl ListingPrinter {
     }
 
     pub(crate) fn print(&mut self, listing: &Listing<'_>) -> io::Result<()> {
-        let is_json = matches!(self.style, Style::Json { .. });
+        if !matches!(self.style, Style::Json { .. }) {
+            self.print_text(listing)?;
+        } else if let Some(value) = json::listing(listing) {
+            writeln!(self.out, "{value}")?;
+        }
+        match listing {
+            // Flushed at the end of the list.
+            Listing::File(_) => Ok(()),
+            _ => self.out.flush(),
+        }
+    }
+
+    fn print_text(&mut self, listing: &Listing<'_>) -> io::Result<()> {
         let out = &mut self.out;
         match listing {
-            Listing::Nodes(nodes) if is_json => {
-                let nodes: Vec<Value> = nodes.iter().map(|node| json::address(*node)).collect();
-                writeln!(out, "{}", json!({ "nodes": nodes }))?;
-            }
-            Listing::Nodes(nodes) => {
-                for node in *nodes {
-                    writeln!(out, "{node}")?;
-                }
-            }
-            Listing::Holders(holders) if is_json => {
-                let holders: Vec<Value> = holders.iter().map(json::holder).collect();
-                writeln!(out, "{}", json!({ "holders": holders }))?;
-            }
+            Listing::Nodes(nodes) => nodes.iter().try_for_each(|node| writeln!(out, "{node}")),
             Listing::Holders(holders) => {
-                for holder in *holders {
-                    writeln!(out, "{holder}")?;
-                }
+                holders.iter().try_for_each(|item| writeln!(out, "{item}"))
             }
-            // Flushed at the end of the list.
-            Listing::File(file) => {
-                if is_json {
-                    writeln!(out, "{}", json::file(file))?;
-                } else if self.is_terminal {
-                    let size = DecimalBytes(file.size).to_string();
-                    let name = Escaped::text(file.name.as_str());
-                    let holders = match file.holders {
-                        1 => String::new(),
-                        holders => format!("  ({})", Counted(holders, "node")),
-                    };
-                    writeln!(out, "{size:>10}  {name}{holders}")?;
-                } else {
-                    writeln!(out, "{file}")?;
-                }
-                return Ok(());
+            Listing::File(file) if self.is_terminal => {
+                let size = DecimalBytes(file.size).to_string();
+                let name = Escaped::text(file.name.as_str());
+                let holders = match file.holders {
+                    1 => String::new(),
+                    holders => format!("  ({})", Counted(holders, "node")),
+                };
+                writeln!(out, "{size:>10}  {name}{holders}")
             }
-            Listing::Truncated => {}
-            Listing::Message(Delivery { from, text }) if is_json => {
-                let mut line = json::address(*from);
-                line["text"] = json!(text.as_str());
-                writeln!(out, "{line}")?;
-            }
+            Listing::File(file) => writeln!(out, "{file}"),
             Listing::Message(Delivery { from, text }) if self.is_terminal => {
-                writeln!(out, "{from} {}", Escaped::text(text.as_str()))?;
+                writeln!(out, "{from} {}", Escaped::text(text.as_str()))
             }
-            Listing::Message(Delivery { from, text }) => writeln!(out, "{from} {text}")?,
-            Listing::EndOfFiles(count) => {
-                if self.is_terminal && !is_json {
-                    writeln!(out, "{}", Counted(*count, "file"))?;
-                }
+            Listing::Message(Delivery { from, text }) => writeln!(out, "{from} {text}"),
+            Listing::EndOfFiles(count) if self.is_terminal => {
+                writeln!(out, "{}", Counted(*count, "file"))
             }
+            Listing::EndOfFiles(_) | Listing::Truncated => Ok(()),
         }
-        self.out.flush()
     }
 }

@@ -88,11 +88,6 @@ impl TerminalOutput {
         let _ = self.write(Stream::Stderr, format!("{line}\n").as_bytes());
     }
 
-    /// Likewise on stdout.
-    pub fn println(&self, line: impl fmt::Display) {
-        let _ = writeln!(self.stdout(), "{line}");
-    }
-
     /// Prints on stderr without a line end: a prompt.
     pub fn eprint(&self, text: impl fmt::Display) {
         let _ = self.write(Stream::Stderr, text.to_string().as_bytes());
@@ -194,7 +189,11 @@ impl TerminalOutput {
         match state.editor {
             EditorState::Absent | EditorState::Closed => self.0.write(stream, bytes),
             EditorState::Starting | EditorState::Active => {
-                state.enqueue(bytes);
+                state.pending.push(bytes);
+                if let Some(redraw) = &state.redraw {
+                    // Without an editor, the text is written when the terminal is released.
+                    let _ = redraw.send(());
+                }
                 Ok(())
             }
         }
@@ -221,16 +220,6 @@ impl SharedOutput {
     fn flush_pending(&self, state: &mut OutputState) {
         let rest = with_omission_note(state.pending.take_all());
         let _ = self.write(Stream::Stderr, rest.as_bytes());
-    }
-}
-
-impl OutputState {
-    fn enqueue(&mut self, bytes: &[u8]) {
-        self.pending.push(bytes);
-        if let Some(redraw) = &self.redraw {
-            // Without an editor, the lines are written when the terminal is released.
-            let _ = redraw.send(());
-        }
     }
 }
 
