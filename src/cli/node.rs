@@ -94,7 +94,7 @@ pub(super) fn prepare(
     let relay = args.relay.resolve()?;
     let ips = node_addresses(args.listen, &relay)?;
     let (listeners, addresses) = bind_tcp(&ips, args.port)?;
-    let mut folder = open_folder(args)?;
+    let (mut folder, scan_worker, hash_worker) = open_folder(args)?;
     let serving = Serving {
         addresses,
         totals: ShareTotals {
@@ -103,7 +103,7 @@ pub(super) fn prepare(
         },
         folder: folder.path().to_owned(),
     };
-    let (changes, workers) = (folder.inotify_fd(), folder.take_workers());
+    let changes = folder.inotify_fd();
     // The relay lists the source address of the node's requests, so it must be one
     // on which the node listens.
     let sources: Vec<IpAddr> = ips.into_iter().filter(|ip| !ip.is_unspecified()).collect();
@@ -128,16 +128,14 @@ pub(super) fn prepare(
     for socket in sockets {
         reactor.add_datagram_socket(socket).map_err(system)?;
     }
-    if let Some((scan_worker, hash_worker)) = workers {
-        start_workers(&reactor, args, scan_worker, hash_worker).map_err(system)?;
-    }
+    start_workers(&reactor, args, scan_worker, hash_worker).map_err(system)?;
     if let Some(changes) = changes {
         reactor.watch_external(changes).map_err(system)?;
     }
     Ok((reactor, serving))
 }
 
-fn open_folder(args: &NodeArgs) -> Result<Folder, StartupError> {
+fn open_folder(args: &NodeArgs) -> Result<(Folder, ScanWorker, HashWorker), StartupError> {
     let settings = FolderSettings {
         hidden: args.hidden,
         max_files: args.max_files,

@@ -58,17 +58,19 @@ pub struct Folder {
     /// When the last scan ended.
     last_scan: Instant,
     hash_requests: Sender<HashRequest>,
-    /// Until they are started.
-    workers: Option<(ScanWorker, HashWorker)>,
     reader: ContentReader,
 }
 
 impl Folder {
-    /// Shares the folder at `path`.
+    /// Shares the folder at `path`. Also returns the worker threads, to be started
+    /// once. Their results are for [`Share::on_message`].
     ///
     /// # Errors
     /// It is not a folder, or cannot be read.
-    pub fn open(path: &Path, settings: FolderSettings) -> io::Result<Self> {
+    pub fn open(
+        path: &Path,
+        settings: FolderSettings,
+    ) -> io::Result<(Self, ScanWorker, HashWorker)> {
         let main = Root::folder(path, None)?;
         let watch = Arc::new(FolderWatch::new());
         let (scan_requests, requests) = channel();
@@ -78,10 +80,10 @@ impl Folder {
             watch: Arc::clone(&watch),
         };
         let (hash_requests, requests) = channel();
-        let workers = (scan_worker, HashWorker(requests));
+        let hash_worker = HashWorker(requests);
         let reader = ContentReader::new(&main, settings.max_cached);
         let roots = Arc::new(Roots::new(main, settings.hidden));
-        let first_scan = workers.0.scan(Arc::clone(&roots));
+        let first_scan = scan_worker.scan(Arc::clone(&roots));
         let mut folder = Self {
             roots,
             max_files: settings.max_files,
@@ -92,11 +94,10 @@ impl Folder {
             is_scan_pending: false,
             last_scan: Instant::now(),
             hash_requests,
-            workers: Some(workers),
             reader,
         };
         folder.on_scan_result(first_scan);
-        Ok(folder)
+        Ok((folder, scan_worker, hash_worker))
     }
 
     /// The path of the node's folder.
@@ -105,16 +106,10 @@ impl Folder {
         &self.roots.main().location
     }
 
-    /// The worker threads, to be started once. Their results are for
-    /// [`Share::on_message`].
-    pub fn take_workers(&mut self) -> Option<(ScanWorker, HashWorker)> {
-        self.workers.take()
-    }
-
     /// A descriptor to poll. When it is readable, call [`Share::on_external_event`].
     #[must_use]
     pub fn inotify_fd(&self) -> Option<OwnedFd> {
-        self.watch.inotify_fd()
+        self.watch.inotify.as_ref()?.try_clone().ok()
     }
 
     /// Requests a scan if the list of files may be out of date.

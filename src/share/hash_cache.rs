@@ -114,7 +114,7 @@ impl HashCacheFile {
         let text = fs::read_to_string(path).unwrap_or_default();
         let lines = text.lines().filter_map(|line| {
             let (identity, hash) = line.rsplit_once(' ')?;
-            Some((identity.parse().ok()?, hash.parse().ok()?))
+            Some((FileIdentity::parse(identity)?, hash.parse().ok()?))
         });
         let loaded: HashMap<_, _> = lines.collect();
         let mut opened = Self {
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn identity(ctime: u32) -> FileIdentity {
-        format!("1 2 3 4 5 {ctime}").parse().unwrap()
+        FileIdentity::parse(&format!("1 2 3 4 5 {ctime}")).unwrap()
     }
 
     #[test]

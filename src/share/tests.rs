@@ -40,8 +40,8 @@ impl Fixture {
             max_files,
             max_cached: 1000,
         };
-        let mut folder = Folder::open(&dir.path().join("share"), settings).unwrap();
-        let (scan_worker, hash_worker) = folder.take_workers().unwrap();
+        let path = dir.path().join("share");
+        let (folder, scan_worker, hash_worker) = Folder::open(&path, settings).unwrap();
         Self {
             dir,
             folder,

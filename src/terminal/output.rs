@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::counted::Counted;
-use crate::logging::{AsyncLogWriter, LogQueue, LogWriterHandle};
+use crate::logging::{AsyncLogWriter, LogBuffer, LogQueue};
 
 /// How long the editor may take from acquiring the terminal to its first draw.
 const EDITOR_START_TIMEOUT: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ struct SharedOutput {
     /// Signals that the editor has left [`EditorState::Starting`].
     editor_changed: Condvar,
     /// The thread that writes to stderr instead of the caller, if there is one.
-    log_writer: Option<LogWriterHandle>,
+    log_writer: Option<Arc<LogBuffer>>,
 }
 
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl TerminalOutput {
         }
         let writer = AsyncLogWriter::start(io::stderr())?;
         let shared = SharedOutput {
-            log_writer: Some(writer.handle()),
+            log_writer: Some(writer.buffer()),
             ..SharedOutput::default()
         };
         Ok((Self(Arc::new(shared)), Some(writer)))
@@ -211,7 +211,7 @@ impl SharedOutput {
             (Stream::Stdout, _) => io::stdout().write_all(bytes),
             (Stream::Stderr, None) => io::stderr().write_all(bytes),
             (Stream::Stderr, Some(writer)) => {
-                writer.write(bytes);
+                writer.push(bytes);
                 Ok(())
             }
         }
