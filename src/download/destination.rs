@@ -91,8 +91,8 @@ impl Destination {
         }
     }
 
-    /// The content stays incomplete. Returns how many of its bytes cannot be taken
-    /// back: another attempt must not write them again.
+    /// The content stays incomplete. Returns how many of its bytes were printed or
+    /// written to a device: another attempt must not write them again.
     pub(crate) fn discard(&mut self, job: JobId) -> u64 {
         match self {
             Self::Print(printer) => printer.discard(),

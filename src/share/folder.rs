@@ -21,8 +21,8 @@ use crate::share::scan_worker::{SCAN_DELAY, ScanResult, ScanWorker};
 use crate::share::walk::{Walk, WalkResult};
 use crate::share::watch::FolderWatch;
 
-/// A list of files older than this is made again even without an event: inotify
-/// reports no changes by other hosts of a network file system.
+/// After this time the files are listed again even without an event: inotify reports
+/// no changes by other hosts of a network file system.
 const MAX_LIST_AGE: Duration = Duration::from_secs(60);
 
 /// A result of a worker thread.
@@ -128,8 +128,8 @@ impl Folder {
         }
     }
 
-    /// After a failed scan the list stays: it is closer to the truth than a part of
-    /// the new one.
+    /// Updates the list of files. After a failed scan the old list stays: an incomplete
+    /// new one would be worse.
     fn on_scan_result(&mut self, result: ScanResult) {
         self.last_scan = Instant::now();
         self.is_scan_pending = false;

@@ -79,7 +79,7 @@ impl HashCache {
         matches!(stat, Some(Ok(own)) if FileIdentity::from(&own).is_same_file(identity))
     }
 
-    /// Removes unused entries from a file that is too long. To be called when idle.
+    /// Removes unused entries from a file that is too long. This can take a while.
     pub(super) fn compact(&mut self) {
         self.with_file(|file, used| match file.lines {
             0..=MAX_ENTRIES => Ok(()),

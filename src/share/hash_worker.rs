@@ -24,7 +24,7 @@ const QUIET_TIME: Duration = Duration::from_millis(100);
 
 /// A request for the hash of a file.
 pub(super) struct HashRequest {
-    /// If the root is dropped, the request is void.
+    /// When the share has dropped the root, the request is ignored.
     pub(super) root: Weak<Root>,
     pub(super) name: String,
     pub(super) identity: FileIdentity,

@@ -48,8 +48,8 @@ impl Root {
         Ok(Self {
             location: folder.to_owned(),
             folder: open_folder(folder)?,
-            // The other files of the folder are not shared: a link to one of them
-            // must not be followed.
+            // A link to another file of the folder, which is not shared, must not be
+            // followed.
             resolver: Resolver::Componentwise,
             names: NameMapping::SingleFile(name.to_owned()),
         })

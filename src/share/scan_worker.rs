@@ -12,14 +12,14 @@ use crate::share::roots::Roots;
 use crate::share::walk::{OutOfResources, Walk, WalkResult};
 use crate::share::watch::FolderWatch;
 
-/// The shortest time between the request for a scan and its begin, so that one scan
-/// sees changes that come together. After a scan that took longer, the thread pauses
-/// for as long as the scan took.
+/// The shortest time between the request for a scan and its start, so that one scan
+/// sees changes that come together. After a longer scan, the thread pauses for as long
+/// as the scan took.
 pub(super) const SCAN_DELAY: Duration = Duration::from_millis(500);
 
 /// The result of a scan.
 pub struct ScanResult {
-    /// The roots that were scanned; the share may have others by now.
+    /// The roots that were scanned. The share may have other roots by now.
     pub(super) roots: Arc<Roots>,
     pub(super) files: Result<WalkResult, OutOfResources>,
 }

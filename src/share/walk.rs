@@ -31,7 +31,7 @@ pub(super) struct WalkResult {
     pub(super) is_truncated: bool,
 }
 
-/// Files and folders that cannot be shared or read, for a warning.
+/// Files and folders that cannot be shared or read. The user is warned about them.
 #[derive(Default)]
 pub(super) struct SkippedEntries {
     pub(super) count: usize,

@@ -138,7 +138,7 @@ fn which_content(name: &FileName<'_>, offers: &[Offer], numbered: bool) -> Strin
     let name = escaped(name);
     let mut text = match (offers, numbered) {
         ([], _) => format!("{name}: no node has the content with this hash"),
-        (_, true) => format!("{name}: several contents; type a number, or nothing for none"),
+        (_, true) => format!("{name}: several contents; type a number, or press Enter for none"),
         (_, false) => format!("{name}: several contents; choose one: get --hash HASH {name}"),
     };
     for (index, offer) in offers.iter().enumerate() {

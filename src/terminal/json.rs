@@ -1,5 +1,7 @@
 //! Results, failures and lists as JSON objects, for `--json`.
 
+use std::fmt;
+
 use serde_json::{Value, json};
 
 use crate::jobs::{Failure, Listing, Query, UserEvent};
@@ -11,11 +13,9 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::RelayFailed(Query::Holders(name), Failure::NoHolder) => {
             json!({"name": name.as_str(), "error": "not found"})
         }
-        UserEvent::RelayFailed(Query::Message(..), failure) => {
-            json!({"error": "not sent", "why": failure.to_string()})
-        }
+        UserEvent::RelayFailed(Query::Message(..), failure) => error("not sent", failure),
         UserEvent::RelayFailed(_, failure) | UserEvent::NoNodes { failure, .. } => {
-            json!({"error": "relay", "why": failure.to_string()})
+            error("relay", failure)
         }
         UserEvent::Fetched {
             name,
@@ -44,16 +44,14 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::StoreError { name, error } => {
             json!({"name": name.as_str(), "error": "not stored", "why": error.to_string()})
         }
-        UserEvent::NotShown(why) => json!({"error": "not shown", "why": why.to_string()}),
+        UserEvent::NotShown(why) => error("not shown", why),
         UserEvent::UnexpectedArgument { word, .. } | UserEvent::UnavailableCommand(word) => {
-            json!({"error": "unknown command", "why": word})
+            error("unknown command", word)
         }
-        UserEvent::InvalidCommand(why) => json!({"error": "wrong command", "why": why}),
+        UserEvent::InvalidCommand(why) => error("wrong command", why),
         UserEvent::MessageSent => json!({"sent": true}),
         UserEvent::Listening(node) => json!({"listening": address(*node)}),
-        UserEvent::NotListening(failure) => {
-            json!({"error": "not listening", "why": failure.to_string()})
-        }
+        UserEvent::NotListening(failure) => error("not listening", failure),
         UserEvent::NoRecipient => json!({"error": "nobody has written yet"}),
         UserEvent::NoReply(_) => json!({"error": "no answer"}),
         UserEvent::Nodes(_)
@@ -65,6 +63,10 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         | UserEvent::Note(_)
         | UserEvent::Help(_) => return None,
     })
+}
+
+fn error(kind: &str, why: impl fmt::Display) -> Value {
+    json!({"error": kind, "why": why.to_string()})
 }
 
 /// Returns none for a part of a list that is only of interest to a person.

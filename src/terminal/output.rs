@@ -47,12 +47,12 @@ struct OutputState {
 /// Whether the line editor holds the terminal.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum EditorState {
-    /// It does not. Output is written at once.
+    /// The editor does not hold the terminal. Output is written at once.
     #[default]
     Absent,
-    /// It has acquired the terminal, but has drawn nothing yet.
+    /// The editor has acquired the terminal, but has drawn nothing yet.
     Starting,
-    /// It has drawn its line.
+    /// The editor has drawn its line.
     Active,
     /// The program ends. The editor may not acquire the terminal again.
     Closed,
@@ -139,7 +139,7 @@ impl TerminalOutput {
         )
     }
 
-    /// Called by the editor when it draws. Returns the whole lines to be drawn above
+    /// The editor calls this when it draws. Returns the complete lines to draw above
     /// the edited line.
     #[must_use]
     pub fn take_pending_lines(&self) -> String {
@@ -151,7 +151,7 @@ impl TerminalOutput {
         with_omission_note(state.pending.take_lines())
     }
 
-    /// The editor has restored the terminal.
+    /// Takes the terminal back from the editor, which has restored it.
     pub fn release_from_editor(&self) {
         let mut state = self.lock();
         if state.editor != EditorState::Closed {
@@ -166,7 +166,7 @@ impl TerminalOutput {
     #[must_use]
     pub fn close(&self) -> bool {
         let state = self.lock();
-        // An editor that is starting has yet to change the terminal.
+        // An editor that is starting will still change the terminal: wait for that.
         let (mut state, _) = self
             .0
             .editor_changed

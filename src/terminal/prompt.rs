@@ -37,7 +37,7 @@ pub(crate) enum OnEndOfInput {
     /// The program ends. It also ends at an empty line: scripts for the programs from
     /// which Peerline descends rely on it.
     Exit,
-    /// The program is told, and decides. An empty line is a line like any other.
+    /// The program receives the event and decides. An empty line is not special.
     Report,
     /// The program goes on.
     Continue,
