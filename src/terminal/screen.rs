@@ -1,7 +1,7 @@
 //! The user at a terminal: events become lines for people or JSON, and content is
 //! printed or saved.
 
-use std::io::Write;
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::mpsc::Sender;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,8 +10,8 @@ use crate::counted::Counted;
 use crate::download::{self, Destination};
 use crate::jobs::{JobId, Listing, PromptKind, StoreError, User, UserEvent};
 use crate::protocol::FileName;
-use crate::terminal::listing::ListingPrinter;
-use crate::terminal::{TerminalOutput, event_text, json};
+use crate::terminal::output::StreamOutput;
+use crate::terminal::{TerminalOutput, event_text, json, listing};
 
 /// The form of the reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +40,9 @@ pub struct Screen {
     /// The progress bar, and the job that it belongs to: the first of several.
     bar: Option<(JobId, ProgressBar)>,
     has_listed_nodes: bool,
-    listing_printer: ListingPrinter,
+    /// Where lists are printed.
+    stdout: BufWriter<StreamOutput>,
+    stdout_is_terminal: bool,
     destination: Destination,
     line_requests: Sender<PromptKind>,
 }
@@ -60,7 +62,8 @@ impl Screen {
             output: output.clone(),
             bar: None,
             has_listed_nodes: false,
-            listing_printer: ListingPrinter::new(style, output),
+            stdout: BufWriter::new(output.stdout()),
+            stdout_is_terminal: io::stdout().is_terminal(),
             destination,
             line_requests,
         }
@@ -82,6 +85,19 @@ impl Screen {
     fn end_progress(&mut self, job: JobId) {
         if let Some((_, bar)) = self.bar.take_if(|(owner, _)| *owner == job) {
             bar.finish_and_clear();
+        }
+    }
+
+    fn print_listing(&mut self, listing: &Listing<'_>) -> io::Result<()> {
+        if !matches!(self.style, Style::Json { .. }) {
+            listing::write(&mut self.stdout, listing, self.stdout_is_terminal)?;
+        } else if let Some(value) = json::listing(listing) {
+            writeln!(self.stdout, "{value}")?;
+        }
+        match listing {
+            // Flushed at the end of the list.
+            Listing::File(_) => Ok(()),
+            _ => self.stdout.flush(),
         }
     }
 
@@ -143,8 +159,7 @@ impl User for Screen {
     }
 
     fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError> {
-        self.listing_printer
-            .print(&listing)
+        self.print_listing(&listing)
             .map_err(|error| download::stdout_error(&error))
     }
 
