@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
@@ -24,7 +24,7 @@ use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
 use crate::quantity::{integer, seconds, seconds_or_zero};
 use crate::reactor::{LoopOutcome, ReactorSettings};
 use crate::terminal::prompt::{self, OnEndOfInput, PromptSettings};
-use crate::terminal::{HistoryArgs, Reporter, Screen, Style, TerminalOutput};
+use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput};
 
 /// Bytes per read. Contents are long, so the buffer is large.
 const READ_SIZE: usize = 1024 * 1024;
@@ -211,9 +211,8 @@ pub(super) fn run_client(args: ClientArgs, output: &TerminalOutput) -> Result<Ex
     let style = style(&args.reporter, destination.is_some());
     let destination =
         destination.unwrap_or_else(|| Destination::Print(Printer::new(args.reporter.raw)));
-    let (prompt, requests) = prompt::channel();
-    let reporter = Reporter::new(style, output.clone());
-    let screen = Screen::new(reporter, destination, move |kind| prompt.request_line(kind));
+    let (line_requests, requests) = mpsc::channel();
+    let screen = Screen::new(style, output, destination, line_requests);
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &[]);
     let client = Client::new(screen, relay, args.max_nodes, task)
         .with_choices(can_choose)

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::time::Instant;
 
 use clap::Parser;
@@ -24,8 +25,8 @@ use crate::node::{
 use crate::protocol::{ClaimedIp, Port};
 use crate::quantity::{bytes, integer};
 use crate::reactor::{Reactor, ReactorSettings};
-use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker, ShareUpdate};
-use crate::terminal::{HistoryArgs, Reporter, Screen, Style, TerminalOutput, prompt};
+use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
+use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput, prompt};
 
 const ABOUT: &str = "\
 Shares a folder in a Peerline network.
@@ -139,11 +140,10 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         false => LevelFilter::Info,
     };
     args.log.start(level, &output)?;
-    let (prompt, requests) = prompt::channel();
+    let (line_requests, requests) = mpsc::channel();
     let node = if has_console {
         let destination = Destination::save(Target::Share(args.share.clone()), false);
-        let reporter = Reporter::new(Style::Console, output.clone());
-        let user = Screen::new(reporter, destination, move |kind| prompt.request_line(kind));
+        let user = Screen::new(Style::Console, &output, destination, line_requests);
         let event_output = output.clone();
         prepare(&args, move |event| event_output.eprintln(event), Some(user))?
     } else {
@@ -196,13 +196,13 @@ pub(super) fn prepare(
     let relay = args.relay.resolve()?;
     let ips = node_addresses(args.listen, &relay)?;
     let (listeners, addresses) = bind_tcp(&ips, args.port)?;
-    let mut folder = open_folder(args)?;
+    let (mut folder, scan_worker, hash_worker) = open_folder(args)?;
     let totals = ShareTotals {
         files: folder.count(None),
         bytes: folder.bytes(),
     };
     let share = format!("{totals} from {}", folder.path().display());
-    let (changes, workers) = (folder.inotify_fd(), folder.take_workers());
+    let changes = folder.inotify_fd();
     // The relay lists the source address of the node's requests, so it must be one
     // on which the node listens.
     let sources: Vec<IpAddr> = ips.into_iter().filter(|ip| !ip.is_unspecified()).collect();
@@ -230,10 +230,8 @@ pub(super) fn prepare(
         node.console = Some(console);
     }
     let mut reactor = build_reactor(node, settings, listeners, sockets, now)?;
-    if let Some((scan_worker, hash_worker)) = workers {
-        start_workers(&reactor, args, scan_worker, hash_worker)
-            .map_err(StartupError::system("cannot start a thread"))?;
-    }
+    start_workers(&reactor, args, scan_worker, hash_worker)
+        .map_err(StartupError::system("cannot start a thread"))?;
     if let Some(changes) = changes {
         let result = reactor.watch_external(changes);
         result.map_err(StartupError::system("cannot watch the folder"))?;
@@ -245,7 +243,7 @@ pub(super) fn prepare(
     })
 }
 
-fn open_folder(args: &NodeArgs) -> Result<Folder, StartupError> {
+fn open_folder(args: &NodeArgs) -> Result<(Folder, ScanWorker, HashWorker), StartupError> {
     let settings = FolderSettings {
         hidden: args.hidden,
         max_files: args.max_files,
@@ -266,7 +264,8 @@ fn start_workers(
     hash_worker: HashWorker,
 ) -> io::Result<()> {
     let handle = reactor.handle();
-    scan_worker.start(move |result| handle.send(NodeMessage::Share(ShareUpdate::Scan(result))))?;
+    let on_update = move |update| handle.send(NodeMessage::Share(update));
+    scan_worker.start(on_update.clone())?;
     if args.no_hashes {
         return Ok(());
     }
@@ -275,10 +274,7 @@ fn start_workers(
         true => None,
         false => args.hash_cache.clone().or_else(default),
     };
-    let handle = reactor.handle();
-    hash_worker.start(cache, move |result| {
-        handle.send(NodeMessage::Share(ShareUpdate::Hash(result)));
-    })
+    hash_worker.start(cache, on_update)
 }
 
 fn log_event(event: &NodeEvent<'_>) {

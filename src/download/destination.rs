@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use crate::download::Printer;
 use crate::download::output_file::OutputFile;
-use crate::download::part_file::PartNaming;
 use crate::jobs::{JobId, StoreError};
 use crate::protocol::FileName;
 
@@ -69,9 +68,10 @@ impl Destination {
         match self {
             Self::Print(printer) => printer.write(bytes),
             Self::Save { target, open, .. } => match open.get_mut(&job) {
-                Some(file) => file
-                    .write(bytes)
-                    .map_err(|error| target.error(file.path(), &error)),
+                Some(file) => {
+                    let result = file.write(bytes);
+                    result.map_err(|error| target.error(&file.path, &error))
+                }
                 None => Ok(()),
             },
         }
@@ -83,7 +83,7 @@ impl Destination {
             Self::Print(printer) => printer.commit(),
             Self::Save { target, open, .. } => match open.remove(&job) {
                 Some(file) => {
-                    let path = file.path().to_owned();
+                    let path = file.path.clone();
                     file.commit().map_err(|error| target.error(&path, &error))
                 }
                 None => Ok(()),
@@ -91,8 +91,8 @@ impl Destination {
         }
     }
 
-    /// The content stays incomplete. Returns how many of its bytes cannot be taken
-    /// back: another attempt must not write them again.
+    /// The content stays incomplete. Returns how many of its bytes were printed or
+    /// written to a device: another attempt must not write them again.
     pub(crate) fn discard(&mut self, job: JobId) -> u64 {
         match self {
             Self::Print(printer) => printer.discard(),
@@ -103,23 +103,21 @@ impl Destination {
 
 impl Target {
     fn open(&self, name: &FileName<'_>, replace: bool) -> Result<OutputFile, StoreError> {
-        let (path, file) = match self {
-            Self::File(path) => (path.clone(), OutputFile::open(path, replace)),
-            Self::Folder(folder) => (
-                folder.join(name.as_str()),
-                OutputFile::open_below(folder, name, replace, PartNaming::Visible),
-            ),
-            Self::Share(folder) => (
-                folder.join(name.as_str()),
-                OutputFile::open_below(folder, name, replace, PartNaming::Hidden),
-            ),
+        let (folder, prefix) = match self {
+            Self::File(path) => {
+                let file = OutputFile::open(path, replace);
+                return file.map_err(|error| self.error(path, &error));
+            }
+            Self::Folder(folder) => (folder, ""),
+            Self::Share(folder) => (folder, "."),
         };
-        file.map_err(|error| self.error(&path, &error))
+        OutputFile::open_below(folder, name, replace, prefix)
+            .map_err(|error| self.error(&folder.join(name.as_str()), &error))
     }
 
     fn error(&self, path: &Path, error: &io::Error) -> StoreError {
         let path = crate::escaped::Escaped(path.as_os_str().as_encoded_bytes());
-        let why = match error.kind() {
+        let reason = match error.kind() {
             io::ErrorKind::AlreadyExists => match self {
                 Self::Share(_) => format!("{path} exists already; move it away to fetch another"),
                 Self::File(_) | Self::Folder(_) => {
@@ -133,7 +131,7 @@ impl Target {
             _ => format!("cannot write {path}: {error}"),
         };
         StoreError {
-            reason: why,
+            reason,
             is_reader_gone: false,
         }
     }

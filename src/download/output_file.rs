@@ -1,4 +1,5 @@
-//! A file that receives content: a part file, or a device that is written directly.
+//! A file that receives content: a regular file under the name of a part file, or a
+//! device that is written directly.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -9,37 +10,30 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
-use crate::download::part_file::{PartFile, PartNaming};
+use crate::download::part_file::PartFile;
 use crate::protocol::FileName;
 
 /// A file that is being written.
 pub struct OutputFile {
     /// Its path when it is complete.
-    path: PathBuf,
-    sink: OutputSink,
-}
-
-enum OutputSink {
-    /// A regular file, under another name until it is complete.
-    Part(PartFile),
-    /// A device, a FIFO or a terminal.
-    Device {
-        file: File,
-        /// Bytes so far.
-        written: u64,
-    },
+    pub(crate) path: PathBuf,
+    file: File,
+    /// The other name of a regular file until it is complete. None for a device, a
+    /// FIFO or a terminal.
+    part: Option<PartFile>,
+    /// Bytes so far.
+    written: u64,
 }
 
 impl OutputFile {
     /// Opens the file at `path`.
     pub(crate) fn open(path: &Path, replace: bool) -> io::Result<Self> {
-        let sink = match path.metadata() {
+        let (file, part) = match path.metadata() {
             Ok(metadata) if metadata.is_dir() => return Err(Errno::ISDIR.into()),
             // /dev/stdout may lead to a regular file: it must not be replaced.
-            Ok(metadata) if !metadata.is_file() || is_link_in_dev(path) => OutputSink::Device {
-                file: OpenOptions::new().write(true).open(path)?,
-                written: 0,
-            },
+            Ok(metadata) if !metadata.is_file() || is_link_in_dev(path) => {
+                (OpenOptions::new().write(true).open(path)?, None)
+            }
             // No file is the usual case; other errors come again below.
             Ok(_) | Err(_) => {
                 let name = path.file_name().ok_or(Errno::ISDIR)?;
@@ -48,23 +42,26 @@ impl OutputFile {
                     Some(_) | None => Path::new("."),
                 };
                 let folder = File::open(folder)?.into();
-                let part = PartFile::create(folder, name, replace, PartNaming::Visible)?;
-                OutputSink::Part(part)
+                let (file, part) = PartFile::create(folder, name, replace, "")?;
+                (file, Some(part))
             }
         };
         Ok(Self {
             path: path.to_owned(),
-            sink,
+            file,
+            part,
+            written: 0,
         })
     }
 
     /// Opens the file `name` below `folder`. Missing folders are created. Symbolic
-    /// links are not followed, so nothing is written outside of `folder`.
+    /// links are not followed, so nothing is written outside of `folder`. The name of
+    /// the part file begins with `prefix`.
     pub(crate) fn open_below(
         folder: &Path,
         name: &FileName<'_>,
         replace: bool,
-        naming: PartNaming,
+        prefix: &str,
     ) -> io::Result<Self> {
         std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
             // A file has the folder's name. AlreadyExists would suggest --force.
@@ -84,40 +81,30 @@ impl OutputFile {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             parent = openat(&parent, component, flags, Mode::empty())?;
         }
-        let part = PartFile::create(parent, OsStr::new(leaf), replace, naming)?;
+        let (file, part) = PartFile::create(parent, OsStr::new(leaf), replace, prefix)?;
         Ok(Self {
             path: folder.join(name.as_str()),
-            sink: OutputSink::Part(part),
+            file,
+            part: Some(part),
+            written: 0,
         })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.sink {
-            OutputSink::Part(part) => part.write(bytes),
-            OutputSink::Device { file, written } => {
-                *written += bytes.len() as u64;
-                file.write_all(bytes)
-            }
-        }
+        self.written += bytes.len() as u64;
+        self.file.write_all(bytes)
     }
 
     /// The content is complete: a part file gets its name.
     pub(crate) fn commit(self) -> io::Result<()> {
-        match self.sink {
-            OutputSink::Part(part) => part.commit(),
-            OutputSink::Device { .. } => Ok(()),
-        }
+        self.part.map_or(Ok(()), PartFile::commit)
     }
 
     /// Removes a part file. Returns how many bytes a device has received.
     pub(crate) fn discard(self) -> u64 {
-        match self.sink {
-            OutputSink::Part(_) => 0,
-            OutputSink::Device { written, .. } => written,
+        match self.part {
+            Some(_) => 0,
+            None => self.written,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -17,29 +17,20 @@ const NAME_MAX: usize = 255;
 /// The most part files of one name in a folder.
 const MAX_PARTS: u32 = 100;
 
-/// How part files are named.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PartNaming {
-    /// `NAME.part`.
-    Visible,
-    /// `.NAME.part`, which no node shares.
-    Hidden,
-}
-
-/// A part file that is being written. It is deleted if it is dropped before
+/// The name of a file that is being written. The file is deleted if this is dropped before
 /// [`PartFile::commit`].
 pub(crate) struct PartFile {
     folder: OwnedFd,
     part_name: OsString,
     name: OsString,
-    file: File,
     replace: bool,
     is_committed: bool,
 }
 
 impl PartFile {
-    /// Creates a part file for `name` in `folder`; `replace` allows that `name`
-    /// exists.
+    /// Creates a part file for `name` in `folder`, under a name that begins with
+    /// `prefix`: no node shares a file whose name begins with a dot and ends with
+    /// `.part`. `replace` allows that `name` exists.
     ///
     /// # Errors
     /// `AlreadyExists`, or an error of the system.
@@ -47,24 +38,20 @@ impl PartFile {
         folder: OwnedFd,
         name: &OsStr,
         replace: bool,
-        naming: PartNaming,
-    ) -> io::Result<Self> {
+        prefix: &str,
+    ) -> io::Result<(File, Self)> {
         if !replace && statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(Errno::EXIST.into());
         }
-        let (file, part_name) = create_part(&folder, name, naming)?;
-        Ok(Self {
+        let (file, part_name) = create_part(&folder, name, prefix)?;
+        let part = Self {
             folder,
             part_name,
             name: name.to_owned(),
-            file: file.into(),
             replace,
             is_committed: false,
-        })
-    }
-
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        };
+        Ok((file.into(), part))
     }
 
     /// Renames the part file to its own name.
@@ -104,14 +91,10 @@ impl Drop for PartFile {
 
 /// Creates a part file under the first free name. An existing one may be a file of
 /// the user, of another client, or of a client that was killed.
-fn create_part(
-    folder: &OwnedFd,
-    name: &OsStr,
-    naming: PartNaming,
-) -> io::Result<(OwnedFd, OsString)> {
+fn create_part(folder: &OwnedFd, name: &OsStr, prefix: &str) -> io::Result<(OwnedFd, OsString)> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     for number in 0..MAX_PARTS {
-        let part = part_name(name, number, naming);
+        let part = part_name(name, number, prefix);
         match openat(folder, &part, flags, Mode::from_raw_mode(0o666)) {
             Err(Errno::EXIST) => {}
             result => return Ok((result?, part)),
@@ -121,16 +104,13 @@ fn create_part(
     Err(io::Error::other(message))
 }
 
-/// `NAME.part`, `NAME.1.part` and so on.
-fn part_name(name: &OsStr, number: u32, naming: PartNaming) -> OsString {
+/// `NAME.part`, `NAME.1.part` and so on, after `prefix`.
+fn part_name(name: &OsStr, number: u32, prefix: &str) -> OsString {
     let suffix = match number {
         0 => ".part".to_owned(),
         number => format!(".{number}.part"),
     };
-    let mut part = OsString::from(match naming {
-        PartNaming::Visible => "",
-        PartNaming::Hidden => ".",
-    });
+    let mut part = OsString::from(prefix);
     let bytes = name.as_bytes();
     let length = bytes.len().min(NAME_MAX - part.len() - suffix.len());
     // This may cut a character in two. File systems of Linux accept any bytes.
@@ -143,24 +123,25 @@ fn part_name(name: &OsStr, number: u32, naming: PartNaming) -> OsString {
 mod tests {
     use super::*;
     use std::fs;
+    use std::io::Write;
     use std::path::Path;
 
-    fn create(folder: &Path, name: &str, replace: bool) -> io::Result<PartFile> {
+    fn create(folder: &Path, name: &str, replace: bool) -> io::Result<(File, PartFile)> {
         let folder = File::open(folder).unwrap().into();
-        PartFile::create(folder, OsStr::new(name), replace, PartNaming::Visible)
+        PartFile::create(folder, OsStr::new(name), replace, "")
     }
 
     #[test]
     fn commit_renames_and_drop_deletes() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        let mut part = create(dir.path(), "a", false).unwrap();
-        part.write(b"half").unwrap();
+        let (mut file, part) = create(dir.path(), "a", false).unwrap();
+        file.write_all(b"half").unwrap();
         assert!(at("a.part").exists() && !at("a").exists());
         drop(part);
         assert!(!at("a.part").exists());
-        let mut part = create(dir.path(), "a", false).unwrap();
-        part.write(b"whole").unwrap();
+        let (mut file, part) = create(dir.path(), "a", false).unwrap();
+        file.write_all(b"whole").unwrap();
         part.commit().unwrap();
         assert_eq!(fs::read(at("a")).unwrap(), b"whole");
         assert!(!at("a.part").exists());
@@ -170,16 +151,16 @@ mod tests {
     fn an_existing_file_is_replaced_only_on_request() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        let mut part = create(dir.path(), "a", false).unwrap();
-        part.write(b"new").unwrap();
+        let (mut file, part) = create(dir.path(), "a", false).unwrap();
+        file.write_all(b"new").unwrap();
         fs::write(&path, "old").unwrap();
         let error = create(dir.path(), "a", false).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         let error = part.commit().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        let mut part = create(dir.path(), "a", true).unwrap();
-        part.write(b"new").unwrap();
+        let (mut file, part) = create(dir.path(), "a", true).unwrap();
+        file.write_all(b"new").unwrap();
         part.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
     }
@@ -189,10 +170,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         fs::write(at("a.part"), "the user's own").unwrap();
-        let mut first = create(dir.path(), "a", false).unwrap();
+        let (mut file, first) = create(dir.path(), "a", false).unwrap();
         let second = create(dir.path(), "a", false).unwrap();
         assert!(at("a.1.part").exists() && at("a.2.part").exists());
-        first.write(b"short").unwrap();
+        file.write_all(b"short").unwrap();
         first.commit().unwrap();
         drop(second);
         assert_eq!(fs::read(at("a")).unwrap(), b"short");
@@ -204,7 +185,8 @@ mod tests {
     fn the_longest_name_can_be_saved() {
         let dir = tempfile::tempdir().unwrap();
         let name = "n".repeat(NAME_MAX);
-        create(dir.path(), &name, false).unwrap().commit().unwrap();
+        let (_, part) = create(dir.path(), &name, false).unwrap();
+        part.commit().unwrap();
         assert!(dir.path().join(name).exists());
     }
 }

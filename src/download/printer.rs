@@ -26,8 +26,12 @@ impl Printer {
     /// Escapes control characters if stdout is a terminal, unless `raw` is set.
     #[must_use]
     pub(crate) fn new(raw: bool) -> Self {
+        Self::empty(!raw && io::stdout().is_terminal())
+    }
+
+    fn empty(escapes: bool) -> Self {
         Self {
-            escapes: !raw && io::stdout().is_terminal(),
+            escapes,
             buffer: Vec::new(),
             is_flushed: false,
             printed: 0,
@@ -38,11 +42,7 @@ impl Printer {
 
     /// Starts another content.
     pub(crate) fn open(&mut self) {
-        self.buffer.clear();
-        self.is_flushed = false;
-        self.printed = 0;
-        self.escaped = EscapedStream::default();
-        self.is_at_line_start = true;
+        *self = Self::empty(self.escapes);
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {

@@ -14,14 +14,11 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Owns the writer thread. Dropping it waits until the queue is written, for a
 /// second at most.
-pub struct AsyncLogWriter(LogWriterHandle);
+pub struct AsyncLogWriter(Arc<LogBuffer>);
 
-/// Queues text for the writer thread.
-#[derive(Clone, Default)]
-pub(crate) struct LogWriterHandle(Arc<SharedLogState>);
-
+/// Text on its way to the writer thread.
 #[derive(Default)]
-struct SharedLogState {
+pub(crate) struct LogBuffer {
     state: Mutex<LogWriterState>,
     /// Text was queued, or the queue was written.
     changed: Condvar,
@@ -38,15 +35,15 @@ impl AsyncLogWriter {
     /// Starts the thread. It ends with the process and is never joined: it may be
     /// blocked in a write that nothing else can end.
     pub(crate) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let handle = LogWriterHandle::default();
-        let writer = Self(handle.clone());
-        let body = move || handle.run(out);
+        let writer = Self(Arc::default());
+        let buffer = writer.buffer();
+        let body = move || buffer.write_all(out);
         thread::Builder::new().name("log".into()).spawn(body)?;
         Ok(writer)
     }
 
-    pub(crate) fn handle(&self) -> LogWriterHandle {
-        self.0.clone()
+    pub(crate) fn buffer(&self) -> Arc<LogBuffer> {
+        Arc::clone(&self.0)
     }
 }
 
@@ -54,29 +51,28 @@ impl Drop for AsyncLogWriter {
     fn drop(&mut self) {
         let is_busy = |state: &mut LogWriterState| state.is_writing || !state.queue.is_empty();
         // What the reader has not taken by then is lost.
-        let changed = &self.0.0.changed;
+        let changed = &self.0.changed;
         let _ = changed.wait_timeout_while(self.0.lock(), FLUSH_TIMEOUT, is_busy);
     }
 }
 
-impl LogWriterHandle {
+impl LogBuffer {
     /// Queues text. Never blocks on the output.
-    pub(crate) fn write(&self, bytes: &[u8]) {
+    pub(crate) fn push(&self, bytes: &[u8]) {
         let mut state = self.lock();
         state.queue.push(bytes);
         // A thread that is writing checks the queue again before it waits.
         if !state.is_writing {
-            self.0.changed.notify_all();
+            self.changed.notify_all();
         }
     }
 
-    /// The thread: writes what is queued, for ever.
-    fn run(&self, mut out: impl Write) {
+    /// The thread: writes the queued text, without end.
+    fn write_all(&self, mut out: impl Write) {
         let mut state = self.lock();
         loop {
-            state = self
-                .0
-                .changed
+            let changed = &self.changed;
+            state = changed
                 .wait_while(state, |state| state.queue.is_empty())
                 .unwrap_or_else(PoisonError::into_inner);
             let (mut text, dropped) = state.queue.take_all();
@@ -89,14 +85,13 @@ impl LogWriterHandle {
             let _ = out.write_all(text.as_bytes());
             state = self.lock();
             state.is_writing = false;
-            self.0.changed.notify_all();
+            self.changed.notify_all();
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, LogWriterState> {
         // The state is consistent whenever the lock is released, also by a panic.
-        let state = self.0.state.lock();
-        state.unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,18 +137,18 @@ mod tests {
     #[test]
     fn a_full_queue_drops_lines_and_logs_their_number() {
         let (writer, writes, permit) = start_writer();
-        let handle = writer.handle();
-        handle.write(b"first\n");
+        let buffer = writer.buffer();
+        buffer.push(b"first\n");
         assert_eq!(writes.recv().as_deref(), Ok("first\n"));
         // The thread is blocked, so the following lines are queued.
         let long = format!("{}\n", "x".repeat(MAX_QUEUED / 2 - 1));
-        (0..4).for_each(|_| handle.write(long.as_bytes()));
-        handle.write(b"short\n");
+        (0..4).for_each(|_| buffer.push(long.as_bytes()));
+        buffer.push(b"short\n");
         permit.send(()).expect("the thread waits");
         let dropped = "log lines dropped (slow reader): 3\n";
         let queued = writes.recv().expect("the next write");
         assert!(queued == format!("{long}{long}{dropped}"));
-        handle.write(b"room again\n");
+        buffer.push(b"room again\n");
         permit.send(()).expect("the thread waits");
         assert_eq!(writes.recv().as_deref(), Ok("room again\n"));
         permit.send(()).expect("the thread waits");
@@ -162,15 +157,15 @@ mod tests {
     #[test]
     fn drop_flushes_but_not_for_ever() {
         let (writer, writes, permit) = start_writer();
-        writer.handle().write(b"one\n");
+        writer.buffer().push(b"one\n");
         writes.recv().expect("the first write");
-        writer.handle().write(b"two\n");
+        writer.buffer().push(b"two\n");
         (0..2).for_each(|_| permit.send(()).expect("the thread waits"));
         drop(writer);
         assert_eq!(writes.try_recv().as_deref(), Ok("two\n"));
 
         let (writer, _writes, _permit) = start_writer();
-        writer.handle().write(b"one\n");
+        writer.buffer().push(b"one\n");
         let start = Instant::now();
         drop(writer);
         assert!(start.elapsed() >= FLUSH_TIMEOUT);

@@ -5,7 +5,7 @@ mod log_queue;
 mod rate_limited_log;
 
 pub use async_log_writer::AsyncLogWriter;
-pub(crate) use async_log_writer::LogWriterHandle;
+pub(crate) use async_log_writer::LogBuffer;
 pub(crate) use log_queue::LogQueue;
 #[cfg(test)]
 pub(crate) use log_queue::MAX_QUEUED;

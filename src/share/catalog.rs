@@ -17,9 +17,10 @@ use crate::share::walk::{SkippedEntries, WalkResult};
 pub(super) struct Catalog {
     /// By name, in byte order.
     files: Vec<CatalogEntry>,
-    bytes: u64,
+    /// The size of all files together.
+    pub(super) bytes: u64,
     /// Number of changes.
-    revision: u64,
+    pub(super) revision: u64,
     /// Whether the warning about skipped entries was logged.
     has_warned: bool,
 }
@@ -31,17 +32,6 @@ pub(super) struct CatalogEntry {
     pub(super) hash: MaybeHash,
     /// The file could not be hashed. The next walk requests the hash again.
     has_failed: bool,
-}
-
-impl CatalogEntry {
-    fn new(name: String, identity: FileIdentity) -> Self {
-        Self {
-            name,
-            identity,
-            hash: MaybeHash(None),
-            has_failed: false,
-        }
-    }
 }
 
 impl Catalog {
@@ -71,7 +61,13 @@ impl Catalog {
             unchanged += usize::from(same.is_some());
             // Such an entry has its hash, or the hash was requested.
             let file = same.filter(|file| !file.has_failed).unwrap_or_else(|| {
-                let file = CatalogEntry::new(name, identity);
+                let (hash, has_failed) = (MaybeHash(None), false);
+                let file = CatalogEntry {
+                    name,
+                    identity,
+                    hash,
+                    has_failed,
+                };
                 request_hash(&file);
                 file
             });
@@ -125,15 +121,6 @@ impl Catalog {
     fn index_of(&self, name: &str) -> Option<usize> {
         let by_name = |file: &CatalogEntry| file.name.as_str().cmp(name);
         self.files.binary_search_by(by_name).ok()
-    }
-
-    pub(super) fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    /// The size of all files together.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     /// The totals of the file of this name, or of the folder of this name.

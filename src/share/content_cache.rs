@@ -1,10 +1,9 @@
 //! Small files in memory, so that a request for one needs no access to the disk.
 //!
-//! The rule that must not break: a change that was complete before a request was
-//! sent is seen by the answer. The kernel queues an event before the call that made
-//! the change returns (inotify(7)). So it is enough to read the queue after a request
-//! was read and before it is answered, once for all requests that came with the same
-//! read.
+//! The rule that must not break: the answer to a request shows every change that was
+//! complete before the request was sent. The kernel queues an event before the call
+//! that made the change returns (inotify(7)). So one read of the queue, after requests
+//! were read and before they are answered, is enough.
 //!
 //! Some changes make no event in the folders on the path of the file: those by a
 //! mapped page, a hard link or another mount. They are seen when the content is read
@@ -148,7 +147,7 @@ impl ContentCache {
         entry.map_or(&[], CachedContent::content)
     }
 
-    /// Watches the folders on the path of a file. To be called before the file is
+    /// Watches the folders on the path of a file. Must be called before the file is
     /// opened. Returns false if changes would go unnoticed.
     pub(super) fn watch(&mut self, name: &FileName<'_>) -> bool {
         let name = name.as_str();

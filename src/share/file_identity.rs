@@ -1,9 +1,7 @@
 //! Recognises an unchanged file without reading it: by device, inode, size and times.
 
 use std::fmt;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
-use std::str::FromStr;
+use std::str::{FromStr, Split};
 use std::time::Duration;
 
 use rustix::fs::Stat;
@@ -22,6 +20,23 @@ pub(super) struct FileIdentity {
 }
 
 impl FileIdentity {
+    /// Parses a printed identity.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        fn next<T: FromStr>(fields: &mut Split<'_, char>) -> Option<T> {
+            fields.next()?.parse().ok()
+        }
+        let mut fields = text.split(' ');
+        let identity = Self {
+            device: next(&mut fields)?,
+            inode: next(&mut fields)?,
+            size: next(&mut fields)?,
+            mtime: next(&mut fields)?,
+            ctime: next(&mut fields)?,
+            ctime_nanos: next(&mut fields)?,
+        };
+        fields.next().is_none().then_some(identity)
+    }
+
     /// Whether it is the same file; the content may differ.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
@@ -32,19 +47,6 @@ impl FileIdentity {
         let seconds = u64::try_from(self.ctime).unwrap_or(0);
         let nanos = u32::try_from(self.ctime_nanos).unwrap_or(0);
         Duration::new(seconds, nanos)
-    }
-}
-
-impl From<&Metadata> for FileIdentity {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.len(),
-            mtime: metadata.mtime(),
-            ctime: metadata.ctime(),
-            ctime_nanos: metadata.ctime_nsec(),
-        }
     }
 }
 
@@ -79,28 +81,5 @@ impl fmt::Display for FileIdentity {
             ctime_nanos,
         } = self;
         write!(f, "{device} {inode} {size} {mtime} {ctime} {ctime_nanos}")
-    }
-}
-
-impl FromStr for FileIdentity {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        fn next<T: FromStr>(fields: &mut std::str::Split<'_, char>) -> Result<T, ()> {
-            fields.next().and_then(|field| field.parse().ok()).ok_or(())
-        }
-        let mut fields = text.split(' ');
-        let identity = Self {
-            device: next(&mut fields)?,
-            inode: next(&mut fields)?,
-            size: next(&mut fields)?,
-            mtime: next(&mut fields)?,
-            ctime: next(&mut fields)?,
-            ctime_nanos: next(&mut fields)?,
-        };
-        match fields.next() {
-            None => Ok(identity),
-            Some(_) => Err(()),
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::escaped::Escaped;
@@ -21,8 +21,8 @@ use crate::share::scan_worker::{SCAN_DELAY, ScanResult, ScanWorker};
 use crate::share::walk::{Walk, WalkResult};
 use crate::share::watch::FolderWatch;
 
-/// A list of files older than this is made again even without an event: inotify
-/// reports no changes by other hosts of a network file system.
+/// After this time the files are listed again even without an event: inotify reports
+/// no changes by other hosts of a network file system.
 const MAX_LIST_AGE: Duration = Duration::from_secs(60);
 
 /// A result of a worker thread.
@@ -58,21 +58,29 @@ pub struct Folder {
     /// When the last scan ended.
     last_scan: Instant,
     hash_requests: Sender<HashRequest>,
-    /// Until they are started.
-    workers: Option<(ScanWorker, HashWorker)>,
     reader: ContentReader,
 }
 
 impl Folder {
-    /// Shares the folder at `path`.
+    /// Shares the folder at `path`. Also returns the worker threads, to be started
+    /// once. Their results are for [`Share::on_message`].
     ///
     /// # Errors
     /// It is not a folder, or cannot be read.
-    pub fn open(path: &Path, settings: FolderSettings) -> io::Result<Self> {
+    pub fn open(
+        path: &Path,
+        settings: FolderSettings,
+    ) -> io::Result<(Self, ScanWorker, HashWorker)> {
         let main = Root::folder(path, None)?;
         let watch = Arc::new(FolderWatch::new());
-        let (scan_requests, scan_worker) = ScanWorker::new(settings.max_files, Arc::clone(&watch));
-        let (hash_requests, hash_worker) = HashWorker::new();
+        let (scan_requests, requests) = channel();
+        let scan_worker = ScanWorker {
+            requests,
+            max_files: settings.max_files,
+            watch: Arc::clone(&watch),
+        };
+        let (hash_requests, requests) = channel();
+        let hash_worker = HashWorker(requests);
         let reader = ContentReader::new(&main, settings.max_cached);
         let roots = Arc::new(Roots::new(main, settings.hidden));
         let first_scan = scan_worker.scan(Arc::clone(&roots));
@@ -86,29 +94,22 @@ impl Folder {
             is_scan_pending: false,
             last_scan: Instant::now(),
             hash_requests,
-            workers: Some((scan_worker, hash_worker)),
             reader,
         };
         folder.on_scan_result(first_scan);
-        Ok(folder)
+        Ok((folder, scan_worker, hash_worker))
     }
 
     /// The path of the node's folder.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.roots.main().location()
-    }
-
-    /// The worker threads, to be started once. Their results are for
-    /// [`Share::on_message`].
-    pub fn take_workers(&mut self) -> Option<(ScanWorker, HashWorker)> {
-        self.workers.take()
+        &self.roots.main().location
     }
 
     /// A descriptor to poll. When it is readable, call [`Share::on_external_event`].
     #[must_use]
     pub fn inotify_fd(&self) -> Option<OwnedFd> {
-        self.watch.inotify_fd()
+        self.watch.inotify.as_ref()?.try_clone().ok()
     }
 
     /// Requests a scan if the list of files may be out of date.
@@ -127,8 +128,8 @@ impl Folder {
         }
     }
 
-    /// After a failed scan the list stays: it is closer to the truth than a part of
-    /// the new one.
+    /// Updates the list of files. After a failed scan the old list stays: an incomplete
+    /// new one would be worse.
     fn on_scan_result(&mut self, result: ScanResult) {
         self.last_scan = Instant::now();
         self.is_scan_pending = false;
@@ -193,7 +194,7 @@ impl Share for Folder {
 
     fn revision(&mut self) -> u64 {
         self.refresh();
-        self.last_revision = self.catalog.revision();
+        self.last_revision = self.catalog.revision;
         self.last_revision
     }
 
@@ -210,7 +211,7 @@ impl Share for Folder {
     }
 
     fn on_message(&mut self, update: ShareUpdate) -> Option<Duration> {
-        let before = self.catalog.revision();
+        let before = self.catalog.revision;
         let delay = match update {
             // The worker has waited already.
             ShareUpdate::Scan(result) => {
@@ -222,12 +223,12 @@ impl Share for Folder {
                 SCAN_DELAY
             }
         };
-        (self.catalog.revision() != before).then_some(delay)
+        (self.catalog.revision != before).then_some(delay)
     }
 
     fn on_external_event(&mut self) -> Option<Duration> {
         self.refresh();
-        (self.catalog.revision() != self.last_revision).then_some(SCAN_DELAY)
+        (self.catalog.revision != self.last_revision).then_some(SCAN_DELAY)
     }
 
     fn count(&mut self, after: Option<&str>) -> u64 {
@@ -238,19 +239,14 @@ impl Share for Folder {
     }
 
     fn bytes(&self) -> u64 {
-        self.catalog.bytes()
+        self.catalog.bytes
     }
 
     fn add(&mut self, path: &str) -> Result<String, String> {
         let mut roots = Roots::clone(&self.roots);
         let name = roots.add(path)?;
-        let walk = Walk {
-            roots: &roots,
-            max_files: self.max_files,
-            watch: &self.watch,
-        };
         // The walk is done here and not by the worker: the reply has the totals.
-        let files = walk
+        let files = Walk::new(&roots, self.max_files, &self.watch)
             .within(&name)
             .map_err(|_| add_error(path, &"too many open files; try again later"))?;
         let total = self.catalog.after(None).len() as u64;

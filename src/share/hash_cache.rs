@@ -75,12 +75,11 @@ impl HashCache {
     /// Whether this is the cache file itself. Each new entry changes that file, so its
     /// hash would never be up to date.
     pub(super) fn is_stored_in(&self, identity: &FileIdentity) -> bool {
-        let file = self.file.as_ref();
-        let metadata = file.and_then(|file| file.file.metadata().ok());
-        metadata.is_some_and(|own| FileIdentity::from(&own).is_same_file(identity))
+        let stat = self.file.as_ref().map(|file| rustix::fs::fstat(&file.file));
+        matches!(stat, Some(Ok(own)) if FileIdentity::from(&own).is_same_file(identity))
     }
 
-    /// Removes unused entries from a file that is too long. To be called when idle.
+    /// Removes unused entries from a file that is too long. This can take a while.
     pub(super) fn compact(&mut self) {
         self.with_file(|file, used| match file.lines {
             0..=MAX_ENTRIES => Ok(()),
@@ -115,7 +114,7 @@ impl HashCacheFile {
         let text = fs::read_to_string(path).unwrap_or_default();
         let lines = text.lines().filter_map(|line| {
             let (identity, hash) = line.rsplit_once(' ')?;
-            Some((identity.parse().ok()?, hash.parse().ok()?))
+            Some((FileIdentity::parse(identity)?, hash.parse().ok()?))
         });
         let loaded: HashMap<_, _> = lines.collect();
         let mut opened = Self {
@@ -158,7 +157,7 @@ mod tests {
     use super::*;
 
     fn identity(ctime: u32) -> FileIdentity {
-        format!("1 2 3 4 5 {ctime}").parse().unwrap()
+        FileIdentity::parse(&format!("1 2 3 4 5 {ctime}")).unwrap()
     }
 
     #[test]

@@ -30,5 +30,5 @@ mod walk;
 mod watch;
 
 pub use folder::{Folder, FolderSettings, ShareUpdate};
-pub use hash_worker::{HashResult, HashWorker};
-pub use scan_worker::{ScanResult, ScanWorker};
+pub use hash_worker::HashWorker;
+pub use scan_worker::ScanWorker;

@@ -7,9 +7,8 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::Errno;
 
 use crate::share::file_identity::FileIdentity;
@@ -63,15 +62,14 @@ impl Resolver {
             // The path may have crossed into another file system.
             Self::Componentwise => (open_componentwise(root, name, OFlags::empty())?, false),
         };
-        let file = File::from(file);
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
+        let stat = fstat(&file)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Errno::NOENT.into());
         }
         Ok(RegularFile {
-            file,
-            identity: FileIdentity::from(&metadata),
-            has_single_path: is_direct && metadata.nlink() == 1,
+            file: file.into(),
+            identity: FileIdentity::from(&stat),
+            has_single_path: is_direct && stat.st_nlink == 1,
         })
     }
 }
@@ -146,10 +144,7 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, share.join("fifo"), Mode::RUSR).unwrap();
         let root: OwnedFd = File::open(&share).unwrap().into();
         for resolver in [Resolver::Openat2, Resolver::Componentwise] {
-            let open = |name| {
-                let file = resolver.open(&root, name);
-                file.map(|file| file.identity.size)
-            };
+            let open = |name| Ok::<_, io::Error>(resolver.open(&root, name)?.identity.size);
             assert_eq!(open("sub/inside").unwrap(), 6);
             for name in ["out", "up/secret", "sub", "fifo", "none", "sub/inside/x"] {
                 assert!(open(name).is_err(), "{name} {resolver:?}");

@@ -14,8 +14,9 @@ use crate::share::open_beneath::{READ_FLAGS, RegularFile, Resolver};
 /// An open folder, and the mapping between shared names and paths in the folder.
 /// Paths are relative to the folder; its own path is empty.
 pub(super) struct Root {
-    location: PathBuf,
-    folder: OwnedFd,
+    /// The path of the folder when it was opened.
+    pub(super) location: PathBuf,
+    pub(super) folder: OwnedFd,
     resolver: Resolver,
     names: NameMapping,
 }
@@ -47,21 +48,11 @@ impl Root {
         Ok(Self {
             location: folder.to_owned(),
             folder: open_folder(folder)?,
-            // The other files of the folder are not shared: a link to one of them
-            // must not be followed.
+            // A link to another file of the folder, which is not shared, must not be
+            // followed.
             resolver: Resolver::Componentwise,
             names: NameMapping::SingleFile(name.to_owned()),
         })
-    }
-
-    /// The path of the folder when it was opened.
-    pub(super) fn location(&self) -> &Path {
-        &self.location
-    }
-
-    /// The open folder.
-    pub(super) fn fd(&self) -> &OwnedFd {
-        &self.folder
     }
 
     /// Opens a file by its shared name.

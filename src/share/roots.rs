@@ -15,8 +15,8 @@ use crate::protocol::FileName;
 use crate::share::open_beneath::RegularFile;
 use crate::share::root::Root;
 
-/// The root of each shared name. A change makes another value, so a scan in progress
-/// keeps the one it began with.
+/// The root of each shared name. A change creates a new value, so that a scan in
+/// progress keeps its own.
 #[derive(Clone)]
 pub(super) struct Roots {
     /// The node's folder.
@@ -155,8 +155,8 @@ impl Roots {
 
     /// Stops sharing a file, or a folder with all its files.
     pub(super) fn remove(&mut self, name: &FileName<'_>) {
-        // A file of the same name in the node's folder is not shared instead, unless
-        // the user asks for it.
+        // A file of the same name in the node's folder does not take its place, unless
+        // the user adds that file.
         if self.added.remove(name.as_str()).is_none() || self.main.has(name) {
             let partial = self.partial_mut(name.as_str());
             partial.excluded.insert(name.to_string());

@@ -3,22 +3,23 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::share::folder::ShareUpdate;
 use crate::share::roots::Roots;
 use crate::share::walk::{OutOfResources, Walk, WalkResult};
 use crate::share::watch::FolderWatch;
 
-/// The shortest time between the request for a scan and its begin, so that one scan
-/// sees changes that come together. After a scan that took longer, the thread pauses
-/// for as long as the scan took.
+/// The shortest time between the request for a scan and its start, so that one scan
+/// sees changes that come together. After a longer scan, the thread pauses for as long
+/// as the scan took.
 pub(super) const SCAN_DELAY: Duration = Duration::from_millis(500);
 
 /// The result of a scan.
 pub struct ScanResult {
-    /// The roots that were scanned; the share may have others by now.
+    /// The roots that were scanned. The share may have other roots by now.
     pub(super) roots: Arc<Roots>,
     pub(super) files: Result<WalkResult, OutOfResources>,
 }
@@ -26,28 +27,17 @@ pub struct ScanResult {
 /// Scans a share in a thread of its own.
 pub struct ScanWorker {
     pub(super) requests: Receiver<Arc<Roots>>,
-    max_files: usize,
-    watch: Arc<FolderWatch>,
+    pub(super) max_files: usize,
+    pub(super) watch: Arc<FolderWatch>,
 }
 
 impl ScanWorker {
-    /// A worker, and the sender for scan requests.
-    pub(super) fn new(max_files: usize, watch: Arc<FolderWatch>) -> (Sender<Arc<Roots>>, Self) {
-        let (sender, requests) = channel();
-        let worker = Self {
-            requests,
-            max_files,
-            watch,
-        };
-        (sender, worker)
-    }
-
-    /// Starts the thread. It calls `on_result` after each scan, and ends when the
+    /// Starts the thread. It calls `on_update` after each scan, and ends when the
     /// share is dropped.
     ///
     /// # Errors
     /// The system cannot create a thread.
-    pub fn start(self, on_result: impl Fn(ScanResult) + Send + 'static) -> io::Result<()> {
+    pub fn start(self, on_update: impl Fn(ShareUpdate) + Send + 'static) -> io::Result<()> {
         let body = move || {
             let mut pause_end = Instant::now();
             while let Ok(roots) = self.requests.recv() {
@@ -56,24 +46,17 @@ impl ScanWorker {
                 let start = Instant::now();
                 let result = self.scan(roots);
                 pause_end = Instant::now() + start.elapsed();
-                on_result(result);
+                on_update(ShareUpdate::Scan(result));
             }
         };
-        thread::Builder::new()
-            .name("scan".into())
-            .spawn(body)
-            .map(drop)
+        thread::Builder::new().name("scan".into()).spawn(body)?;
+        Ok(())
     }
 
     pub(super) fn scan(&self, roots: Arc<Roots>) -> ScanResult {
         // Changes from now on make another scan necessary.
         self.watch.reset();
-        let walk = Walk {
-            roots: &roots,
-            max_files: self.max_files,
-            watch: &self.watch,
-        };
-        let files = walk.all();
+        let files = Walk::new(&roots, self.max_files, &self.watch).all();
         ScanResult { roots, files }
     }
 }

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use crate::node::{FileContent, Share, Unavailable};
 use crate::protocol::FileName;
-use crate::share::{Folder, FolderSettings, HashWorker, ScanResult, ScanWorker, ShareUpdate};
+use crate::share::scan_worker::{ScanResult, ScanWorker};
+use crate::share::{Folder, FolderSettings, HashWorker, ShareUpdate};
 
 /// A temporary folder with the node's folder `share`, which holds the file `own`, and
 /// other files beside it.
@@ -39,8 +40,8 @@ impl Fixture {
             max_files,
             max_cached: 1000,
         };
-        let mut folder = Folder::open(&dir.path().join("share"), settings).unwrap();
-        let (scan_worker, hash_worker) = folder.take_workers().unwrap();
+        let path = dir.path().join("share");
+        let (folder, scan_worker, hash_worker) = Folder::open(&path, settings).unwrap();
         Self {
             dir,
             folder,
@@ -99,10 +100,8 @@ impl Fixture {
     /// The content of a shared file.
     fn get(&mut self, name: &str) -> Option<String> {
         self.arrivals += 1;
-        match self
-            .folder
-            .open(&FileName::parse(name).unwrap(), self.arrivals)
-        {
+        let name = FileName::parse(name).unwrap();
+        match self.folder.open(&name, self.arrivals) {
             Ok(FileContent::Small(bytes)) => Some(String::from_utf8(bytes.to_vec()).unwrap()),
             Ok(FileContent::Large { .. }) => panic!("not a small file"),
             Err(Unavailable::NotFound) => None,
@@ -138,10 +137,8 @@ fn add_shares_a_single_file_under_its_own_name() {
         fixture.remove("file"),
         "no longer sharing file: 1 file (4 B)"
     );
-    assert_eq!(
-        (fixture.list(), fixture.get("file")),
-        (vec!["own".into()], None)
-    );
+    assert_eq!(fixture.list(), ["own"]);
+    assert_eq!(fixture.get("file"), None);
     assert!(fs::exists(fixture.path("else/file")).unwrap());
 }
 
@@ -245,19 +242,15 @@ fn a_name_has_one_file() {
     assert_eq!(fixture.get("file").as_deref(), Some("file"));
     // The later file of that name is not shared instead, unless it is added.
     fixture.remove("file");
-    assert_eq!(
-        (fixture.list(), fixture.get("file")),
-        (vec!["own".into()], None)
-    );
+    assert_eq!(fixture.list(), ["own"]);
+    assert_eq!(fixture.get("file"), None);
     assert_eq!(fixture.add("share/file"), "sharing 1 file (7 B) as file");
     // When a file of the node's folder is removed, its name is free.
     fixture.remove("own");
     assert_eq!(fixture.add("else/own"), "sharing 1 file (3 B) as own");
     fixture.remove("own");
-    assert_eq!(
-        (fixture.list(), fixture.get("own")),
-        (vec!["file".into()], None)
-    );
+    assert_eq!(fixture.list(), ["file"]);
+    assert_eq!(fixture.get("own"), None);
 }
 
 #[test]
@@ -313,12 +306,8 @@ fn a_change_during_a_scan_requests_another_scan() {
     assert_eq!(pause, Some(Duration::ZERO));
     assert_eq!(fixture.current_list(), ["first", "own"]);
     let result = fixture.scan().unwrap();
-    assert!(
-        fixture
-            .folder
-            .on_message(ShareUpdate::Scan(result))
-            .is_some()
-    );
+    let pause = fixture.folder.on_message(ShareUpdate::Scan(result));
+    assert!(pause.is_some());
     assert_eq!(fixture.current_list(), ["first", "own", "second"]);
     assert!(fixture.scan().is_none(), "that was all");
 }

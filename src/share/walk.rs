@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Dir, DirEntry, FileType, statat};
+use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Stat, statat};
 use rustix::io::Errno;
 
 use crate::protocol::FileName;
@@ -11,13 +11,14 @@ use crate::share::root::Root;
 use crate::share::roots::Roots;
 use crate::share::watch::FolderWatch;
 
-/// The settings of a walk.
+/// A walk through the folders of a share.
 pub(super) struct Walk<'a> {
-    pub(super) roots: &'a Roots,
+    roots: &'a Roots,
     /// The most files in the result.
-    pub(super) max_files: usize,
+    max_files: usize,
     /// Watches each folder before the folder is listed.
-    pub(super) watch: &'a FolderWatch,
+    watch: &'a FolderWatch,
+    result: WalkResult,
 }
 
 /// The files of a walk.
@@ -30,80 +31,80 @@ pub(super) struct WalkResult {
     pub(super) is_truncated: bool,
 }
 
-/// Files and folders that cannot be shared or read, for a warning.
+/// Files and folders that cannot be shared or read. The user is warned about them.
 #[derive(Default)]
 pub(super) struct SkippedEntries {
     pub(super) count: usize,
     pub(super) first: String,
 }
 
-/// The system is out of descriptors or memory. A walk that fails so says nothing
-/// about the files.
+/// The system is out of descriptors or memory. The list of files is incomplete.
 pub(super) struct OutOfResources;
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    pub(super) fn new(roots: &'a Roots, max_files: usize, watch: &'a FolderWatch) -> Self {
+        Self {
+            roots,
+            max_files,
+            watch,
+            result: WalkResult::default(),
+        }
+    }
+
     /// Lists all files.
-    pub(super) fn all(&self) -> Result<WalkResult, OutOfResources> {
-        let mut result = WalkResult::default();
+    pub(super) fn all(mut self) -> Result<WalkResult, OutOfResources> {
         for root in self.roots.iter() {
             match root.single_file() {
-                Some(name) => self.add_single_file(root, name, &mut result)?,
-                None => self.add_folder(root, "", &mut result)?,
+                Some(name) => self.add_single_file(root, name)?,
+                None => self.add_folder(root, "")?,
             }
-            if result.is_truncated {
+            if self.result.is_truncated {
                 break;
             }
         }
-        Ok(result.sorted())
+        Ok(self.sorted_result())
     }
 
     /// Lists the file of this name, or the files in the folder of this name.
-    pub(super) fn within(&self, name: &FileName<'_>) -> Result<WalkResult, OutOfResources> {
-        let mut result = WalkResult::default();
+    pub(super) fn within(mut self, name: &FileName<'_>) -> Result<WalkResult, OutOfResources> {
         let name = name.as_str();
         if let Some(root) = self.roots.root_of(name) {
             if root.single_file().is_some() {
-                self.add_single_file(root, name, &mut result)?;
+                self.add_single_file(root, name)?;
             } else if let Some(identity) = file_identity(root, name)? {
-                result.add(name.to_owned(), identity, self.max_files);
+                self.add(name.to_owned(), identity);
             } else if let Some(path) = root.path_of(name) {
-                self.add_folder(root, path, &mut result)?;
+                self.add_folder(root, path)?;
             }
         }
-        Ok(result.sorted())
+        Ok(self.sorted_result())
     }
 
-    fn add_single_file(
-        &self,
-        root: &Arc<Root>,
-        name: &str,
-        result: &mut WalkResult,
-    ) -> Result<(), OutOfResources> {
+    fn sorted_result(mut self) -> WalkResult {
+        self.result.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        self.result
+    }
+
+    fn add_single_file(&mut self, root: &Root, name: &str) -> Result<(), OutOfResources> {
         // The folder is watched, not the file: it may be replaced or come back.
         self.watch.add(&root.fd_path());
         if let Some(identity) = file_identity(root, name)? {
-            result.add(name.to_owned(), identity, self.max_files);
+            self.add(name.to_owned(), identity);
         }
         Ok(())
     }
 
     /// Adds the files of a folder and its sub-folders.
-    fn add_folder(
-        &self,
-        root: &Arc<Root>,
-        path: &str,
-        result: &mut WalkResult,
-    ) -> Result<(), OutOfResources> {
+    fn add_folder(&mut self, root: &Arc<Root>, path: &str) -> Result<(), OutOfResources> {
         let fd_path = root.fd_path();
         let mut pending = vec![path.to_owned()];
         while let Some(folder) = pending.pop()
-            && !result.is_truncated
+            && !self.result.is_truncated
         {
             self.watch.add(&fd_path.join(&folder));
             match root.open_folder(&folder).and_then(Dir::new) {
-                Ok(entries) => self.add_entries(root, &folder, entries, &mut pending, result)?,
-                Err(error) if is_out_of_resources(error) => return Err(OutOfResources),
-                Err(error) => result.skipped.add(&format!("{folder}: {error}")),
+                Ok(entries) => self.add_entries(root, &folder, entries, &mut pending)?,
+                Err(error) => self.skip_folder(&folder, error)?,
             }
         }
         Ok(())
@@ -111,35 +112,28 @@ impl Walk<'_> {
 
     /// Adds the files of one folder to the result, and its sub-folders to `pending`.
     fn add_entries(
-        &self,
+        &mut self,
         root: &Arc<Root>,
         folder: &str,
         mut entries: Dir,
         pending: &mut Vec<String>,
-        result: &mut WalkResult,
     ) -> Result<(), OutOfResources> {
         while let Some(entry) = entries.read()
-            && !result.is_truncated
+            && !self.result.is_truncated
         {
             let entry = match entry {
                 Ok(entry) => entry,
-                Err(error) if is_out_of_resources(error) => return Err(OutOfResources),
-                Err(error) => {
-                    result.skipped.add(&format!("{folder}: {error}"));
-                    break;
-                }
+                Err(error) => return self.skip_folder(folder, error),
             };
-            let entry_name = entry.file_name();
-            if matches!(entry_name.to_bytes(), b"." | b"..")
-                || self.roots.skips(entry_name.to_bytes())
-            {
+            let leaf = entry.file_name();
+            if matches!(leaf.to_bytes(), b"." | b"..") || self.roots.skips(leaf.to_bytes()) {
                 continue;
             }
-            let path = match entry_name.to_str() {
-                Ok(name) if folder.is_empty() => name.to_owned(),
-                Ok(name) => format!("{folder}/{name}"),
+            let path = match leaf.to_str() {
+                Ok(leaf) if folder.is_empty() => leaf.to_owned(),
+                Ok(leaf) => format!("{folder}/{leaf}"),
                 Err(_) => {
-                    result.skipped.add(&entry_name.to_string_lossy());
+                    self.result.skipped.add(&leaf.to_string_lossy());
                     continue;
                 }
             };
@@ -149,32 +143,42 @@ impl Walk<'_> {
             if !owner.is_some_and(|owner| Arc::ptr_eq(owner, root)) {
                 continue;
             }
-            match classify(root, &name, &entries, &entry)? {
-                EntryKind::Folder => pending.push(path),
-                _ if FileName::parse(&name).is_err() => result.skipped.add(&name),
-                EntryKind::File(identity) => {
-                    result.add(name.into_owned(), identity, self.max_files);
+            let (kind, stat) = kind_and_stat(&entries, &entry);
+            let identity = match kind {
+                FileType::Directory => {
+                    pending.push(path);
+                    continue;
                 }
-                EntryKind::Other => {}
+                FileType::RegularFile => stat.as_ref().map(FileIdentity::from),
+                // Only a link to a file inside the root can be opened.
+                FileType::Symlink => file_identity(root, &name)?,
+                _ => None,
+            };
+            match identity {
+                _ if FileName::parse(&name).is_err() => self.result.skipped.add(&name),
+                Some(identity) => self.add(name.into_owned(), identity),
+                None => {}
             }
         }
         Ok(())
     }
-}
 
-impl WalkResult {
-    fn sorted(mut self) -> Self {
-        self.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        self
+    fn add(&mut self, name: String, identity: FileIdentity) {
+        if self.result.files.len() == self.max_files {
+            self.result.skipped.add(&name);
+            self.result.is_truncated = true;
+        } else {
+            self.result.files.push((name, identity));
+        }
     }
 
-    fn add(&mut self, name: String, identity: FileIdentity, max_files: usize) {
-        if self.files.len() == max_files {
-            self.skipped.add(&name);
-            self.is_truncated = true;
-        } else {
-            self.files.push((name, identity));
+    /// Counts a folder that cannot be read.
+    fn skip_folder(&mut self, folder: &str, error: Errno) -> Result<(), OutOfResources> {
+        if is_out_of_resources(error) {
+            return Err(OutOfResources);
         }
+        self.result.skipped.add(&format!("{folder}: {error}"));
+        Ok(())
     }
 }
 
@@ -187,41 +191,19 @@ impl SkippedEntries {
     }
 }
 
-/// A folder's entry, after its symbolic link was followed.
-enum EntryKind {
-    Folder,
-    File(FileIdentity),
-    /// Nothing that can be shared, or deleted meanwhile.
-    Other,
-}
-
-fn classify(
-    root: &Root,
-    name: &str,
-    folder: &Dir,
-    entry: &DirEntry,
-) -> Result<EntryKind, OutOfResources> {
-    let mut kind = entry.file_type();
-    let mut stat = None;
-    if matches!(kind, FileType::RegularFile | FileType::Unknown) {
-        // A look-up in its folder is faster than one of the whole path.
-        let found = folder
-            .fd()
-            .and_then(|folder| statat(folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW));
-        let Ok(found) = found else {
-            return Ok(EntryKind::Other);
-        };
-        kind = FileType::from_raw_mode(found.st_mode);
-        stat = Some(found);
+/// The type of an entry, and its status if it is a regular file.
+fn kind_and_stat(folder: &Dir, entry: &DirEntry) -> (FileType, Option<Stat>) {
+    let kind = entry.file_type();
+    if !matches!(kind, FileType::RegularFile | FileType::Unknown) {
+        return (kind, None);
     }
-    let identity = match kind {
-        FileType::Directory => return Ok(EntryKind::Folder),
-        FileType::RegularFile => stat.as_ref().map(FileIdentity::from),
-        // Only a link to a file inside the root can be opened.
-        FileType::Symlink => file_identity(root, name)?,
-        _ => None,
-    };
-    Ok(identity.map_or(EntryKind::Other, EntryKind::File))
+    // A look-up in its folder is faster than one of the whole path.
+    let folder = folder.fd();
+    match folder.and_then(|folder| statat(folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)) {
+        Ok(stat) => (FileType::from_raw_mode(stat.st_mode), Some(stat)),
+        // The entry was deleted meanwhile.
+        Err(_) => (FileType::Unknown, None),
+    }
 }
 
 /// The identity of the file of this name, if it can be opened.

@@ -25,7 +25,7 @@ const BUFFER_SIZE: usize = 16 * 1024;
 /// Watches folders as far as the system allows. The loop and the scan worker share
 /// it.
 pub(super) struct FolderWatch {
-    inotify: Option<OwnedFd>,
+    pub(super) inotify: Option<OwnedFd>,
     /// Not all folders are watched.
     is_partial: AtomicBool,
     /// There was a change since the last scan began.
@@ -69,11 +69,6 @@ impl FolderWatch {
                 self.is_partial.store(true, Ordering::Relaxed);
             }
         }
-    }
-
-    /// A descriptor to poll. It is readable when there are changes.
-    pub(super) fn inotify_fd(&self) -> Option<OwnedFd> {
-        self.inotify.as_ref()?.try_clone().ok()
     }
 
     /// Whether there was a change since the last scan began.

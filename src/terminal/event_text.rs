@@ -1,6 +1,5 @@
 //! Events as lines for people.
 
-use std::fmt;
 use std::time::Duration;
 
 use indicatif::DecimalBytes;
@@ -14,20 +13,27 @@ use crate::protocol::{FileName, NodeAddress};
 /// Nodes of the relay's list that are printed.
 const MAX_PRINTED_NODES: usize = 16;
 
-/// The text of a result or a failure. It is printed even if the user wants no
-/// progress reports, for which this returns none.
-pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
+/// Whether an event is a step of a task or its success, which a quiet user does not
+/// see.
+pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
+    matches!(
+        event,
+        UserEvent::MessageSent
+            | UserEvent::Listening(_)
+            | UserEvent::Nodes(_)
+            | UserEvent::TryingNode { .. }
+            | UserEvent::NotFound(_)
+            | UserEvent::Found { .. }
+            | UserEvent::Fetched { .. }
+    )
+}
+
+/// The text of an event, or none if it is not printed or depends on earlier events.
+pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
     Some(match event {
         UserEvent::NotShown(why) => why.to_string(),
-        UserEvent::RelayFailed(Query::Nodes | Query::Files(_), failure)
-        | UserEvent::NoNodes { failure, .. } => no_list(failure),
-        UserEvent::RelayFailed(Query::Holders(name), failure @ Failure::NoHolder) => {
-            format!("{}: {failure}", escaped(name))
-        }
-        UserEvent::RelayFailed(Query::Holders(name), failure) => no_list_for(name, failure),
-        UserEvent::RelayFailed(Query::Message(..), failure) => {
-            format!("not sent: {failure}{}", advice(failure))
-        }
+        UserEvent::RelayFailed(query, failure) => relay_failed(query, failure),
+        UserEvent::NoNodes { failure, .. } => no_list(failure),
         UserEvent::Missing {
             name,
             nodes,
@@ -57,44 +63,23 @@ pub(super) fn result(event: &UserEvent<'_>) -> Option<String> {
             format!("cannot receive messages: {failure}{}", advice(failure))
         }
         UserEvent::NoRecipient => {
-            "not sent: nobody has written yet, and no address was given".to_owned()
+            "not sent: nobody has written yet, and no address was given".into()
         }
         UserEvent::NoReply(wait) => format!("no answer within {} s", wait.as_secs_f64()),
-        UserEvent::MessageSent
-        | UserEvent::Listening(_)
-        | UserEvent::Nodes(_)
-        | UserEvent::TryingNode { .. }
-        | UserEvent::NotFound(_)
-        | UserEvent::Found { .. }
-        | UserEvent::Progress { .. }
-        | UserEvent::Fetched { .. } => return None,
-    })
-}
-
-/// The text of a progress report.
-pub(super) fn progress(event: &UserEvent<'_>) -> Option<String> {
-    Some(match event {
-        UserEvent::MessageSent => "sent".to_owned(),
+        UserEvent::MessageSent => "sent".into(),
         UserEvent::Listening(address) => format!("receiving messages at {}", node_text(*address)),
         UserEvent::TryingNode {
             number, of, node, ..
         } => format!("asking node {number} of {of}: {}", node_text(*node)),
-        UserEvent::NotFound(_) => "  not found".to_owned(),
+        UserEvent::NotFound(_) => "  not found".into(),
         UserEvent::Found { size, .. } => format!("  found: {}", DecimalBytes(*size)),
         UserEvent::Fetched {
             name,
             node,
             size,
             took,
-        } => format!(
-            "{}: {} in {} ({}/s) from {}",
-            escaped(name),
-            DecimalBytes(*size),
-            Elapsed(*took),
-            DecimalBytes(bytes_per_second(*size, *took)),
-            node_text(*node)
-        ),
-        _ => return None,
+        } => fetched(name, *node, *size, *took),
+        UserEvent::Nodes(_) | UserEvent::Progress { .. } => return None,
     })
 }
 
@@ -114,6 +99,15 @@ pub(super) fn node_list(nodes: &[NodeAddress], with_nodes: bool) -> String {
 
 pub(super) fn no_list_for(name: &FileName<'_>, failure: &Failure<'_>) -> String {
     format!("{}: {}", escaped(name), no_list(failure))
+}
+
+fn relay_failed(query: &Query, failure: &Failure<'_>) -> String {
+    match (query, failure) {
+        (Query::Nodes | Query::Files(_), _) => no_list(failure),
+        (Query::Holders(name), Failure::NoHolder) => format!("{}: {failure}", escaped(name)),
+        (Query::Holders(name), _) => no_list_for(name, failure),
+        (Query::Message(..), _) => format!("not sent: {failure}{}", advice(failure)),
+    }
 }
 
 fn no_list(failure: &Failure<'_>) -> String {
@@ -144,7 +138,7 @@ fn which_content(name: &FileName<'_>, offers: &[Offer], numbered: bool) -> Strin
     let name = escaped(name);
     let mut text = match (offers, numbered) {
         ([], _) => format!("{name}: no node has the content with this hash"),
-        (_, true) => format!("{name}: several contents; type a number, or nothing for none"),
+        (_, true) => format!("{name}: several contents; type a number, or press Enter for none"),
         (_, false) => format!("{name}: several contents; choose one: get --hash HASH {name}"),
     };
     for (index, offer) in offers.iter().enumerate() {
@@ -167,20 +161,17 @@ fn node_text(node: NodeAddress) -> String {
     format!("{} port {}", node.ip(), node.port())
 }
 
-fn bytes_per_second(size: u64, took: Duration) -> u64 {
-    (size as f64 / took.as_secs_f64().max(1e-6)) as u64
-}
-
-/// A duration for people: `0.8 ms`, `3.2 s`.
-struct Elapsed(Duration);
-
-impl fmt::Display for Elapsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs_f64();
-        if seconds < 1.0 {
-            write!(f, "{:.1} ms", seconds * 1000.0)
-        } else {
-            write!(f, "{seconds:.1} s")
-        }
-    }
+/// With the duration as `0.8 ms` or `3.2 s`.
+fn fetched(name: &FileName<'_>, node: NodeAddress, size: u64, took: Duration) -> String {
+    let (name, node) = (escaped(name), node_text(node));
+    let seconds = took.as_secs_f64();
+    let rate = DecimalBytes((size as f64 / seconds.max(1e-6)) as u64);
+    let took = match seconds < 1.0 {
+        true => format!("{:.1} ms", seconds * 1000.0),
+        false => format!("{seconds:.1} s"),
+    };
+    format!(
+        "{name}: {} in {took} ({rate}/s) from {node}",
+        DecimalBytes(size)
+    )
 }

@@ -1,9 +1,11 @@
-//! Results and failures as JSON objects, for `--json`.
+//! Results, failures and lists as JSON objects, for `--json`.
+
+use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::jobs::{Failure, Query, UserEvent};
-use crate::protocol::{FileItem, HolderItem, NodeAddress};
+use crate::jobs::{Failure, Listing, Query, UserEvent};
+use crate::protocol::{Delivery, HolderItem, NodeAddress};
 
 /// Returns none for an event that is only of interest to a person.
 pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
@@ -11,11 +13,9 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::RelayFailed(Query::Holders(name), Failure::NoHolder) => {
             json!({"name": name.as_str(), "error": "not found"})
         }
-        UserEvent::RelayFailed(Query::Message(..), failure) => {
-            json!({"error": "not sent", "why": failure.to_string()})
-        }
+        UserEvent::RelayFailed(Query::Message(..), failure) => error("not sent", failure),
         UserEvent::RelayFailed(_, failure) | UserEvent::NoNodes { failure, .. } => {
-            json!({"error": "relay", "why": failure.to_string()})
+            error("relay", failure)
         }
         UserEvent::Fetched {
             name,
@@ -44,16 +44,14 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::StoreError { name, error } => {
             json!({"name": name.as_str(), "error": "not stored", "why": error.to_string()})
         }
-        UserEvent::NotShown(why) => json!({"error": "not shown", "why": why.to_string()}),
+        UserEvent::NotShown(why) => error("not shown", why),
         UserEvent::UnexpectedArgument { word, .. } | UserEvent::UnavailableCommand(word) => {
-            json!({"error": "unknown command", "why": word})
+            error("unknown command", word)
         }
-        UserEvent::InvalidCommand(why) => json!({"error": "wrong command", "why": why}),
+        UserEvent::InvalidCommand(why) => error("wrong command", why),
         UserEvent::MessageSent => json!({"sent": true}),
         UserEvent::Listening(node) => json!({"listening": address(*node)}),
-        UserEvent::NotListening(failure) => {
-            json!({"error": "not listening", "why": failure.to_string()})
-        }
+        UserEvent::NotListening(failure) => error("not listening", failure),
         UserEvent::NoRecipient => json!({"error": "nobody has written yet"}),
         UserEvent::NoReply(_) => json!({"error": "no answer"}),
         UserEvent::Nodes(_)
@@ -67,24 +65,43 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
     })
 }
 
-pub(super) fn address(node: NodeAddress) -> Value {
+fn error(kind: &str, why: impl fmt::Display) -> Value {
+    json!({"error": kind, "why": why.to_string()})
+}
+
+/// Returns none for a part of a list that is only of interest to a person.
+pub(super) fn listing(listing: &Listing<'_>) -> Option<Value> {
+    Some(match listing {
+        Listing::Nodes(nodes) => {
+            let nodes: Vec<Value> = nodes.iter().map(|node| address(*node)).collect();
+            json!({ "nodes": nodes })
+        }
+        Listing::Holders(holders) => {
+            let holders: Vec<Value> = holders.iter().map(holder).collect();
+            json!({ "holders": holders })
+        }
+        Listing::File(file) => json!({
+            "name": file.name.as_str(),
+            "size": file.size,
+            "hash": file.hash.0.map(|hash| hash.to_string()),
+            "holders": file.holders,
+        }),
+        Listing::Message(Delivery { from, text }) => {
+            let mut message = address(*from);
+            message["text"] = json!(text.as_str());
+            message
+        }
+        Listing::Truncated | Listing::EndOfFiles(_) => return None,
+    })
+}
+
+fn address(node: NodeAddress) -> Value {
     json!({"ip": node.ip().to_string(), "port": node.port().get()})
 }
 
-pub(super) fn holder(holder: &HolderItem) -> Value {
-    json!({
-        "ip": holder.node.ip().to_string(),
-        "port": holder.node.port().get(),
-        "size": holder.size,
-        "hash": holder.hash.0.map(|hash| hash.to_string()),
-    })
-}
-
-pub(super) fn file(file: &FileItem<'_>) -> Value {
-    json!({
-        "name": file.name.as_str(),
-        "size": file.size,
-        "hash": file.hash.0.map(|hash| hash.to_string()),
-        "holders": file.holders,
-    })
+fn holder(holder: &HolderItem) -> Value {
+    let mut value = address(holder.node);
+    value["size"] = json!(holder.size);
+    value["hash"] = json!(holder.hash.0.map(|hash| hash.to_string()));
+    value
 }

@@ -17,11 +17,11 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{Behavior, ColorMode, CompletionType, Config, Context, ExternalPrinter, Helper};
 
-use crate::jobs::PromptKind;
+use crate::jobs::{PromptKind, TerminalEvent};
 use crate::terminal::TerminalOutput;
 use crate::terminal::completion::LineCompleter;
 use crate::terminal::history::{History, MAX_LINES};
-use crate::terminal::prompt::{PromptInput, prompt_text};
+use crate::terminal::prompt::prompt_text;
 
 /// Terminals whose cursor cannot be moved. The list is rustyline's.
 const PLAIN_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
@@ -108,7 +108,7 @@ impl LineEditor {
     }
 
     /// Blocks until the user enters a line or ends the input.
-    pub(crate) fn read_line(&mut self, kind: PromptKind) -> PromptInput {
+    pub(crate) fn read_line(&mut self, kind: PromptKind) -> TerminalEvent {
         if let Some(helper) = self.inner.helper() {
             helper.kind.set(kind);
         }
@@ -119,20 +119,20 @@ impl LineEditor {
             match result {
                 Ok(line) => {
                     self.add_to_history(&line, kind);
-                    return PromptInput::Line(line);
+                    return TerminalEvent::Typed(line);
                 }
                 Err(ReadlineError::Interrupted) if self.is_empty() => {
-                    return PromptInput::Interrupt;
+                    return TerminalEvent::Interrupt;
                 }
                 Err(ReadlineError::Interrupted) => {}
-                Err(ReadlineError::Eof) => return PromptInput::End,
+                Err(ReadlineError::Eof) => return TerminalEvent::EndOfInput,
                 Err(error) => {
                     log::debug!("cannot read the terminal: {error}");
-                    return PromptInput::End;
+                    return TerminalEvent::EndOfInput;
                 }
             }
         }
-        PromptInput::End
+        TerminalEvent::EndOfInput
     }
 
     /// Chat lines stay in memory. Only commands are stored in the file.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::counted::Counted;
-use crate::logging::{AsyncLogWriter, LogQueue, LogWriterHandle};
+use crate::logging::{AsyncLogWriter, LogBuffer, LogQueue};
 
 /// How long the editor may take from acquiring the terminal to its first draw.
 const EDITOR_START_TIMEOUT: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ struct SharedOutput {
     /// Signals that the editor has left [`EditorState::Starting`].
     editor_changed: Condvar,
     /// The thread that writes to stderr instead of the caller, if there is one.
-    log_writer: Option<LogWriterHandle>,
+    log_writer: Option<Arc<LogBuffer>>,
 }
 
 #[derive(Default)]
@@ -47,12 +47,12 @@ struct OutputState {
 /// Whether the line editor holds the terminal.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum EditorState {
-    /// It does not. Output is written at once.
+    /// The editor does not hold the terminal. Output is written at once.
     #[default]
     Absent,
-    /// It has acquired the terminal, but has drawn nothing yet.
+    /// The editor has acquired the terminal, but has drawn nothing yet.
     Starting,
-    /// It has drawn its line.
+    /// The editor has drawn its line.
     Active,
     /// The program ends. The editor may not acquire the terminal again.
     Closed,
@@ -76,7 +76,7 @@ impl TerminalOutput {
         }
         let writer = AsyncLogWriter::start(io::stderr())?;
         let shared = SharedOutput {
-            log_writer: Some(writer.handle()),
+            log_writer: Some(writer.buffer()),
             ..SharedOutput::default()
         };
         Ok((Self(Arc::new(shared)), Some(writer)))
@@ -144,7 +144,7 @@ impl TerminalOutput {
         )
     }
 
-    /// Called by the editor when it draws. Returns the whole lines to be drawn above
+    /// The editor calls this when it draws. Returns the complete lines to draw above
     /// the edited line.
     #[must_use]
     pub fn take_pending_lines(&self) -> String {
@@ -156,7 +156,7 @@ impl TerminalOutput {
         with_omission_note(state.pending.take_lines())
     }
 
-    /// The editor has restored the terminal.
+    /// Takes the terminal back from the editor, which has restored it.
     pub fn release_from_editor(&self) {
         let mut state = self.lock();
         if state.editor != EditorState::Closed {
@@ -171,7 +171,7 @@ impl TerminalOutput {
     #[must_use]
     pub fn close(&self) -> bool {
         let state = self.lock();
-        // An editor that is starting has yet to change the terminal.
+        // An editor that is starting will still change the terminal: wait for that.
         let (mut state, _) = self
             .0
             .editor_changed
@@ -194,7 +194,11 @@ impl TerminalOutput {
         match state.editor {
             EditorState::Absent | EditorState::Closed => self.0.write(stream, bytes),
             EditorState::Starting | EditorState::Active => {
-                state.enqueue(bytes);
+                state.pending.push(bytes);
+                if let Some(redraw) = &state.redraw {
+                    // Without an editor, the text is written when the terminal is released.
+                    let _ = redraw.send(());
+                }
                 Ok(())
             }
         }
@@ -212,7 +216,7 @@ impl SharedOutput {
             (Stream::Stdout, _) => io::stdout().write_all(bytes),
             (Stream::Stderr, None) => io::stderr().write_all(bytes),
             (Stream::Stderr, Some(writer)) => {
-                writer.write(bytes);
+                writer.push(bytes);
                 Ok(())
             }
         }
@@ -221,16 +225,6 @@ impl SharedOutput {
     fn flush_pending(&self, state: &mut OutputState) {
         let rest = with_omission_note(state.pending.take_all());
         let _ = self.write(Stream::Stderr, rest.as_bytes());
-    }
-}
-
-impl OutputState {
-    fn enqueue(&mut self, bytes: &[u8]) {
-        self.pending.push(bytes);
-        if let Some(redraw) = &self.redraw {
-            // Without an editor, the lines are written when the terminal is released.
-            let _ = redraw.send(());
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Read, StdinLock};
 use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
@@ -31,38 +31,13 @@ pub(crate) fn prompt_text(kind: PromptKind) -> String {
     }
 }
 
-/// Sends requests for lines to the thread.
-pub(crate) struct PromptHandle(Sender<PromptKind>);
-
-impl PromptHandle {
-    pub(crate) fn request_line(&self, kind: PromptKind) {
-        // A thread that has ended has reported the end of input.
-        let _ = self.0.send(kind);
-    }
-}
-
-/// Makes a handle for requests, and their receiver for [`start`].
-pub(crate) fn channel() -> (PromptHandle, Receiver<PromptKind>) {
-    let (sender, receiver) = mpsc::channel();
-    (PromptHandle(sender), receiver)
-}
-
-/// An input of the user.
-pub(crate) enum PromptInput {
-    Line(String),
-    /// The end of input.
-    End,
-    /// Ctrl-C on an empty line.
-    Interrupt,
-}
-
 /// What the program does at the end of input, if that is not a terminal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnEndOfInput {
     /// The program ends. It also ends at an empty line: scripts for the programs from
     /// which Peerline descends rely on it.
     Exit,
-    /// The program is told, and decides. An empty line is a line like any other.
+    /// The program receives the event and decides. An empty line is not special.
     Report,
     /// The program goes on.
     Continue,
@@ -96,7 +71,8 @@ pub(crate) struct PromptSettings {
     pub(crate) on_end_of_input: OnEndOfInput,
 }
 
-/// Starts the thread. It ends with the process.
+/// Starts the thread. It reads a line for each of `requests`, and ends with the
+/// process.
 pub(crate) fn start<M>(
     requests: Receiver<PromptKind>,
     program: Handle<M>,
@@ -118,15 +94,14 @@ where
             let source =
                 source.get_or_insert_with(|| LineSource::open(&settings, &program, output.clone()));
             match source.read_line(kind) {
-                PromptInput::Line(line) => program.send(TerminalEvent::Typed(line).into()),
-                PromptInput::End
+                TerminalEvent::EndOfInput
                     if settings.on_end_of_input == OnEndOfInput::Continue
                         && !source.is_terminal =>
                 {
                     return;
                 }
-                PromptInput::End => return program.send(TerminalEvent::EndOfInput.into()),
-                PromptInput::Interrupt => program.send(TerminalEvent::Interrupt.into()),
+                event @ TerminalEvent::EndOfInput => return program.send(event.into()),
+                event => program.send(event.into()),
             }
         }
     };
@@ -182,7 +157,7 @@ impl LineSource {
         }
     }
 
-    fn read_line(&mut self, kind: PromptKind) -> PromptInput {
+    fn read_line(&mut self, kind: PromptKind) -> TerminalEvent {
         if let Some(editor) = &mut self.editor
             && LineEditor::has_usable_descriptors()
         {
@@ -192,12 +167,12 @@ impl LineSource {
             self.output.eprint(prompt_text(kind));
         }
         match read_line(&mut self.stdin) {
-            Some(line) if !self.ends_input(&line) => PromptInput::Line(line),
+            Some(line) if !self.ends_input(&line) => TerminalEvent::Typed(line),
             Some(_) | None => {
                 if self.is_terminal {
                     self.output.eprintln("");
                 }
-                PromptInput::End
+                TerminalEvent::EndOfInput
             }
         }
     }

@@ -1,0 +1,184 @@
+//! The user at a terminal: events become lines for people or JSON, and content is
+//! printed or saved.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::sync::mpsc::Sender;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::counted::Counted;
+use crate::download::{self, Destination};
+use crate::jobs::{JobId, Listing, PromptKind, StoreError, User, UserEvent};
+use crate::protocol::FileName;
+use crate::terminal::output::StreamOutput;
+use crate::terminal::{TerminalOutput, event_text, json, listing};
+
+/// The form of the reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Style {
+    /// Lines on stderr.
+    Human {
+        /// Only failures.
+        quiet: bool,
+        /// A progress bar, if stderr is a terminal.
+        progress: bool,
+    },
+    /// For the console of a node: results, and one line at the end of each file.
+    /// Several files may be in progress at the same time.
+    Console,
+    /// One JSON object per result.
+    Json {
+        /// On stdout, as no content goes there. Else on stderr.
+        on_stdout: bool,
+    },
+}
+
+/// The [`User`] of a program: a person or a script at a terminal, pipes and files.
+pub struct Screen {
+    style: Style,
+    output: TerminalOutput,
+    /// The progress bar, and the job that it belongs to: the first of several.
+    bar: Option<(JobId, ProgressBar)>,
+    has_listed_nodes: bool,
+    /// Where lists are printed.
+    stdout: BufWriter<StreamOutput>,
+    stdout_is_terminal: bool,
+    destination: Destination,
+    line_requests: Sender<PromptKind>,
+}
+
+impl Screen {
+    /// Reports in this style, through this output, and stores contents in
+    /// `destination`. Each of `line_requests` makes the prompt read a line.
+    #[must_use]
+    pub fn new(
+        style: Style,
+        output: &TerminalOutput,
+        destination: Destination,
+        line_requests: Sender<PromptKind>,
+    ) -> Self {
+        Self {
+            style,
+            output: output.clone(),
+            bar: None,
+            has_listed_nodes: false,
+            stdout: BufWriter::new(output.stdout()),
+            stdout_is_terminal: io::stdout().is_terminal(),
+            destination,
+            line_requests,
+        }
+    }
+
+    /// A transfer of `size` bytes starts.
+    fn start_progress(&mut self, job: JobId, size: u64) {
+        if let (Style::Human { progress: true, .. }, None) = (self.style, &self.bar) {
+            const TEMPLATE: &str = "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+            let bar = ProgressBar::new(size);
+            if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+                bar.set_style(style);
+            }
+            self.bar = Some((job, bar));
+        }
+    }
+
+    /// A transfer has succeeded or failed.
+    fn end_progress(&mut self, job: JobId) {
+        if let Some((_, bar)) = self.bar.take_if(|(owner, _)| *owner == job) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn print_listing(&mut self, listing: &Listing<'_>) -> io::Result<()> {
+        if !matches!(self.style, Style::Json { .. }) {
+            listing::write(&mut self.stdout, listing, self.stdout_is_terminal)?;
+        } else if let Some(value) = json::listing(listing) {
+            writeln!(self.stdout, "{value}")?;
+        }
+        match listing {
+            // Flushed at the end of the list.
+            Listing::File(_) => Ok(()),
+            _ => self.stdout.flush(),
+        }
+    }
+
+    fn print_event(&mut self, event: &UserEvent<'_>) {
+        let is_console = self.style == Style::Console;
+        let text = match event {
+            UserEvent::Nodes(nodes) => {
+                let is_first = !std::mem::replace(&mut self.has_listed_nodes, true);
+                Some(event_text::node_list(nodes, is_first))
+            }
+            UserEvent::NoNodes { name, failure } if is_console => {
+                Some(event_text::no_list_for(name, failure))
+            }
+            event => event_text::text(event),
+        };
+        if let UserEvent::Fetched { size, .. } = event
+            && !is_console
+        {
+            let received = Counted(*size, "byte");
+            self.output
+                .eprintln(format_args!("  received {received}, 0 remaining"));
+        }
+        if let Some(text) = text {
+            self.output.eprintln(text);
+        }
+    }
+}
+
+impl User for Screen {
+    fn on_event(&mut self, event: UserEvent<'_>) {
+        if let (Some((owner, bar)), UserEvent::Progress { job, received, .. }) = (&self.bar, &event)
+            && owner == job
+        {
+            bar.set_position(*received);
+        }
+        let is_progress = event_text::is_progress(&event);
+        let is_printed = match (self.style, &event) {
+            (Style::Json { on_stdout }, event) => {
+                return match json::event(event) {
+                    Some(value) if on_stdout => drop(writeln!(self.output.stdout(), "{value}")),
+                    Some(value) => self.output.eprintln(value),
+                    None => {}
+                };
+            }
+            (Style::Human { quiet, .. }, _) => !(quiet && is_progress),
+            (Style::Console, UserEvent::MessageSent | UserEvent::Fetched { .. }) => true,
+            // The result is reported when all nodes have been tried.
+            (Style::Console, UserEvent::NodeFailed(..)) => false,
+            (Style::Console, _) => !is_progress,
+        };
+        if is_printed {
+            self.print_event(&event);
+        }
+    }
+
+    fn prompt(&mut self, kind: PromptKind) {
+        // A prompt that has ended has reported the end of input.
+        let _ = self.line_requests.send(kind);
+    }
+
+    fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError> {
+        self.print_listing(&listing)
+            .map_err(|error| download::stdout_error(&error))
+    }
+
+    fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
+        self.start_progress(job, size);
+        self.destination.open(job, name)
+    }
+
+    fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
+        self.destination.write(job, bytes)
+    }
+
+    fn commit(&mut self, job: JobId) -> Result<(), StoreError> {
+        self.end_progress(job);
+        self.destination.commit(job)
+    }
+
+    fn discard(&mut self, job: JobId) -> u64 {
+        self.end_progress(job);
+        self.destination.discard(job)
+    }
+}
