@@ -60,7 +60,7 @@ pub(super) fn run_client(args: &ClientArgs, output: &TerminalOutput) -> Result<E
         read_size: READ_SIZE,
         source_addresses: Vec::new(),
     };
-    let mut reactor = Reactor::new(client, settings, Instant::now())
+    let mut reactor: Reactor<_> = Reactor::new(client, settings, Instant::now())
         .map_err(|error| StartupError::system("cannot start the loop", &error))?;
     for socket in sockets {
         reactor

@@ -6,11 +6,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use mio::event::Event;
-
 use crate::close_reason::CloseReason;
 use crate::reactor::outbox::{self, FlushStatus, Outbox};
-use crate::reactor::transport::Transport;
+use crate::reactor::transport::{StreamEvent, Transport};
 use crate::session::driver::{InputDriver, ReadState};
 
 /// Bytes sent to one peer before the others have their turn.
@@ -124,11 +122,10 @@ pub(super) enum Received {
 
 impl Readiness {
     /// Records what an event reports.
-    pub(super) fn record(&mut self, event: &Event) {
-        let is_closed = event.is_read_closed() || event.is_error();
-        self.readable |= event.is_readable() || is_closed;
-        self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-        if is_closed && self.end_of_input == EndOfInput::Unknown {
+    pub(super) fn record(&mut self, event: StreamEvent) {
+        self.readable |= event.is_readable;
+        self.writable |= event.is_writable;
+        if event.is_closed && self.end_of_input == EndOfInput::Unknown {
             self.end_of_input = EndOfInput::Announced;
         }
     }
@@ -362,6 +359,10 @@ impl<S, F, T: Transport<F>> Connection<S, F, T> {
         }
     }
 }
+
+// There may be very many connections; a session and a timer come on top.
+const _: () = assert!(size_of::<Phase>() == 16);
+const _: () = assert!(size_of::<Connection<(), (), ()>>() <= 88);
 
 impl<S: fmt::Display, F, T> Connection<S, F, T> {
     /// Drops a closed connection and logs its end. Returns the role's state and the

@@ -30,8 +30,6 @@ mod listener;
 mod outbox;
 mod round;
 mod shutdown;
-#[cfg(test)]
-mod tests;
 mod timer_fd;
 mod transport;
 mod turn;
@@ -39,7 +37,7 @@ mod turn;
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
@@ -56,7 +54,7 @@ pub use descriptors::{connections_within, raise_limit};
 pub use handle::Handle;
 pub use listener::ListeningSocket;
 pub use shutdown::LoopOutcome;
-pub use transport::Transport;
+pub use transport::{StreamEvent, Transport};
 
 use crate::close_reason::CloseReason;
 use crate::limits::{Limits, Timeouts};
@@ -102,7 +100,11 @@ pub struct ReactorSettings {
     pub source_addresses: Vec<IpAddr>,
 }
 
-/// An event loop and its role.
+/// An event loop and its role, over TCP or another transport.
+///
+/// A program calls [`Reactor::run`]. A test without sockets passes streams, events and the
+/// time by [`Reactor::accept_stream`], [`Reactor::record_event`] and
+/// [`Reactor::run_round`].
 pub struct Reactor<R: Role, T = TcpStream> {
     role: R,
     settings: ReactorSettings,
@@ -112,6 +114,8 @@ pub struct Reactor<R: Role, T = TcpStream> {
     sockets: Vec<DatagramSocket>,
     signals: Option<Signals>,
     external: Option<OwnedFd>,
+    is_signal_pending: bool,
+    is_external_ready: bool,
     commands: Receiver<ReactorCommand<R::Message>>,
     handle: Handle<R::Message>,
     connections: Slab<Connection<R::Session, R::File, T>>,
@@ -135,21 +139,12 @@ pub struct Reactor<R: Role, T = TcpStream> {
     stopping: Stopping,
 }
 
-impl<R: Role> Reactor<R, TcpStream>
-where
-    R::File: AsFd,
-{
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Creates a loop for `role`.
     ///
     /// # Errors
     /// The system provides no poll, waker or timer.
     pub fn new(role: R, settings: ReactorSettings, now: Instant) -> io::Result<Self> {
-        Self::create(role, settings, now)
-    }
-}
-
-impl<R: Role, T> Reactor<R, T> {
-    fn create(role: R, settings: ReactorSettings, now: Instant) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let timer = TimerFd::new(poll.registry(), TIMER)?;
@@ -167,6 +162,8 @@ impl<R: Role, T> Reactor<R, T> {
             sockets: Vec::new(),
             signals: None,
             external: None,
+            is_signal_pending: false,
+            is_external_ready: false,
             commands,
             handle: Handle {
                 commands: sender,

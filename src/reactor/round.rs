@@ -1,17 +1,15 @@
 //! The rounds of the loop: wait, record, act, reap.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use log::warn;
-use mio::net::TcpStream;
 use mio::{Events, Token};
 
 use crate::reactor::connection::Origin;
 use crate::reactor::handle::ReactorCommand;
 use crate::reactor::shutdown::{LoopOutcome, Stopping};
-use crate::reactor::transport::Transport;
+use crate::reactor::transport::{StreamEvent, Transport};
 use crate::reactor::{
     DatagramSocket, EXTERNAL, FIRST_LISTENER, FIRST_SOCKET, LAST_LISTENER, LAST_SOCKET,
     ListeningSocket, Reactor, SIGNALS, TIMER, WAKER,
@@ -23,17 +21,7 @@ const EVENT_CAPACITY: usize = 1024;
 /// The most deadlines, and the most commands, handled in one round.
 const MAX_PER_ROUND: usize = 1024;
 
-/// Events of a round that do not belong to a socket.
-#[derive(Clone, Copy, Default)]
-struct PendingEvents {
-    signal: bool,
-    external: bool,
-}
-
-impl<R: Role> Reactor<R, TcpStream>
-where
-    R::File: AsFd,
-{
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Runs until the role finishes or the loop is stopped.
     ///
     /// # Errors
@@ -52,15 +40,15 @@ where
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
-            self.now = Instant::now();
-            let pending = self.record_events(&events);
-            self.act(pending);
-            self.reap();
+            self.record_events(&events);
+            self.run_round(Instant::now());
         }
     }
 
-    /// Gives everything that has happened its turn.
-    fn act(&mut self, pending: PendingEvents) {
+    /// Acts on everything that the recorded events and the time `now` allow, and reaps the
+    /// closed connections. Does not wait.
+    pub fn run_round(&mut self, now: Instant) {
+        self.now = now;
         self.accept();
         self.take_turns();
         self.read_datagrams();
@@ -70,10 +58,10 @@ where
             self.call_role(R::on_timer);
         }
         self.read_commands();
-        if pending.external {
+        if std::mem::take(&mut self.is_external_ready) {
             self.call_role(R::on_external_event);
         }
-        if pending.signal {
+        if std::mem::take(&mut self.is_signal_pending) {
             self.read_signals();
         }
         if let Stopping::Draining(until, _) = self.stopping
@@ -81,19 +69,24 @@ where
         {
             self.abort_all();
         }
+        self.reap();
     }
-}
 
-impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
-    /// The timeout of the next poll; `None` waits for an event.
-    fn poll_timeout(&mut self) -> Option<Duration> {
-        let accepting = self.listeners.iter().any(|l| l.may_accept(self.now));
+    /// Whether another round has work to do at the same time, without another event.
+    pub fn has_work(&self) -> bool {
         // Failures caused by the last reap wait for the next one, so that a long row
         // of failures does not hold up the loop.
         let to_reap = !self.closed.is_empty() || !self.failed_connects.is_empty();
-        let arriving = self.sockets.iter().any(DatagramSocket::is_ready);
-        let has_work = !self.run_queue.is_empty() || self.role.has_work();
-        if has_work || accepting || arriving || to_reap {
+        to_reap
+            || !self.run_queue.is_empty()
+            || self.role.has_work()
+            || self.listeners.iter().any(|l| l.may_accept(self.now))
+            || self.sockets.iter().any(DatagramSocket::is_ready)
+    }
+
+    /// The timeout of the next poll; `None` waits for an event.
+    fn poll_timeout(&mut self) -> Option<Duration> {
+        if self.has_work() {
             return Some(Duration::ZERO);
         }
         let drain = match self.stopping {
@@ -109,13 +102,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     }
 
     /// Records what the events report, and does nothing else.
-    fn record_events(&mut self, events: &Events) -> PendingEvents {
-        let mut pending = PendingEvents::default();
+    fn record_events(&mut self, events: &Events) {
         for event in events {
             match event.token() {
                 WAKER => {}
-                SIGNALS => pending.signal = true,
-                EXTERNAL => pending.external = true,
+                SIGNALS => self.is_signal_pending = true,
+                EXTERNAL => self.is_external_ready = true,
                 TIMER => self.timer.on_fired(),
                 Token(token) if token > LAST_LISTENER => {
                     if let Some(listener) = self.listeners.get_mut(FIRST_LISTENER - token) {
@@ -127,15 +119,18 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                         socket.mark_ready();
                     }
                 }
-                Token(slot) => {
-                    if let Some(conn) = self.connections.get_mut(slot) {
-                        conn.readiness.record(event);
-                        self.enqueue(slot);
-                    }
-                }
+                connection => self.record_event(connection, event.into()),
             }
         }
-        pending
+    }
+
+    /// Records what an event reports about the connection that was registered with this
+    /// token, and queues its turn.
+    pub fn record_event(&mut self, Token(slot): Token, event: StreamEvent) {
+        if let Some(conn) = self.connections.get_mut(slot) {
+            conn.readiness.record(event);
+            self.enqueue(slot);
+        }
     }
 
     /// Closes the connections whose deadline has passed, a bounded number a round.

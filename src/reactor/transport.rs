@@ -5,6 +5,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
@@ -17,10 +18,11 @@ const PROBES: u32 = 3;
 
 /// A non-blocking byte stream that can also send parts of a file `F`.
 ///
-/// The loop uses TCP; its tests use a script. TLS would be a third implementation: one
-/// that encrypts files instead of leaving them to the kernel, and that reports which
-/// readiness a blocked operation waits for, since reading may need to write first.
-pub trait Transport<F>: Sized {
+/// The programs use TCP; the tests of the loop use a scripted stream. TLS would be a third
+/// implementation: one that encrypts files instead of leaving them to the kernel, and that
+/// reports which readiness a blocked operation waits for, since reading may need to write
+/// first. An accepted TCP connection becomes a transport by [`From`].
+pub trait Transport<F>: From<TcpStream> {
     /// Starts to connect to `address`, from the address of the same family in `sources`
     /// if there is one.
     ///
@@ -68,6 +70,28 @@ pub trait Transport<F>: Sized {
     /// # Errors
     /// The system refuses.
     fn set_keepalive(&mut self) -> io::Result<()>;
+}
+
+/// What an event reports about a stream.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct StreamEvent {
+    /// A read may succeed.
+    pub is_readable: bool,
+    /// A send may be accepted.
+    pub is_writable: bool,
+    /// The peer has ended its side, or the stream has failed: no other event follows.
+    pub is_closed: bool,
+}
+
+impl From<&Event> for StreamEvent {
+    fn from(event: &Event) -> Self {
+        let is_closed = event.is_read_closed() || event.is_error();
+        Self {
+            is_readable: event.is_readable() || is_closed,
+            is_writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+            is_closed,
+        }
+    }
 }
 
 impl<F: AsFd> Transport<F> for TcpStream {
