@@ -66,7 +66,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let slot = self.insert(transport, peer, Origin::Inbound, None);
         match self.connections[slot].send(&text, false) {
             Ok(()) => {
-                self.close(slot, CloseReason::LimitReached(limit));
+                self.connections[slot].close(CloseReason::LimitReached(limit));
                 self.shut_down_if_flushed(slot);
                 self.finish_turn(slot, (0, 0), false);
             }

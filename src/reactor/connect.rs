@@ -13,11 +13,8 @@ use crate::session::driver::InputDriver;
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Starts to connect to `address`.
     pub(super) fn dial(&mut self, address: SocketAddr, session: R::Session) {
-        let result =
-            T::connect_from(&self.settings.source_addresses, address).and_then(|mut transport| {
-                self.register(&mut transport)?;
-                Ok(transport)
-            });
+        let mut result = T::connect_from(&self.settings.source_addresses, address);
+        result = result.and_then(|mut transport| self.register(&mut transport).map(|()| transport));
         match result {
             Ok(transport) => {
                 let slot = self.insert(transport, address, Origin::Outbound, Some(session));

@@ -30,6 +30,7 @@ mod listener;
 mod outbox;
 mod round;
 mod shutdown;
+mod sockets;
 mod timer_fd;
 mod transport;
 mod turn;
@@ -50,7 +51,7 @@ use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
 pub use datagrams::DatagramSocket;
-pub use descriptors::{connections_within, raise_limit};
+pub use descriptors::raise_limit;
 pub use handle::Handle;
 pub use listener::ListeningSocket;
 pub use shutdown::LoopOutcome;
@@ -150,10 +151,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let timer = TimerFd::new(poll.registry(), TIMER)?;
         let (sender, commands) = mpsc::channel();
         let files = raise_limit();
-        let max = settings
-            .limits
-            .max_connections
-            .unwrap_or_else(|| connections_within(files));
+        let max_connections = settings.limits.max_connections;
+        let max = max_connections.unwrap_or_else(|| descriptors::connections_within(files));
         Ok(Self {
             role,
             poll,

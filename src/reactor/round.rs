@@ -11,8 +11,8 @@ use crate::reactor::handle::ReactorCommand;
 use crate::reactor::shutdown::{LoopOutcome, Stopping};
 use crate::reactor::transport::{StreamEvent, Transport};
 use crate::reactor::{
-    DatagramSocket, EXTERNAL, FIRST_LISTENER, FIRST_SOCKET, LAST_LISTENER, LAST_SOCKET,
-    ListeningSocket, Reactor, SIGNALS, TIMER, WAKER,
+    DatagramSocket, EXTERNAL, FIRST_LISTENER, FIRST_SOCKET, LAST_LISTENER, LAST_SOCKET, Reactor,
+    SIGNALS, TIMER, WAKER,
 };
 use crate::role::Role;
 
@@ -116,7 +116,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 }
                 Token(token) if token > LAST_SOCKET => {
                     if let Some(socket) = self.sockets.get_mut(FIRST_SOCKET - token) {
-                        socket.mark_ready();
+                        socket.ready = true;
                     }
                 }
                 connection => self.record_event(connection, event.into()),
@@ -170,9 +170,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             self.call_role(|role, context| role.on_close(context, session, &reason));
         }
         if freed {
-            self.listeners
-                .iter_mut()
-                .for_each(ListeningSocket::retry_now);
+            // The next attempt to accept need not wait.
+            self.listeners.iter_mut().for_each(|l| l.retry_at = None);
         }
     }
 

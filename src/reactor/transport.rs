@@ -9,7 +9,9 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{SendFlags, SocketType, sockopt};
+
+use crate::reactor::sockets;
 
 /// How long a connection is silent before the kernel probes it, and between probes.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -96,17 +98,7 @@ impl From<&Event> for StreamEvent {
 
 impl<F: AsFd> Transport<F> for TcpStream {
     fn connect_from(sources: &[IpAddr], address: SocketAddr) -> io::Result<Self> {
-        let mut sources = sources.iter().copied();
-        let Some(source) = sources.find(|source| source.is_ipv4() == address.is_ipv4()) else {
-            return Self::connect(address);
-        };
-        let family = match address {
-            SocketAddr::V4(_) => AddressFamily::INET,
-            SocketAddr::V6(_) => AddressFamily::INET6,
-        };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-        rustix::net::bind(&socket, &SocketAddr::new(source, 0))?;
+        let socket = sockets::open_from(sources, SocketType::STREAM, address)?;
         match rustix::net::connect(&socket, &address) {
             Ok(()) | Err(Errno::INPROGRESS) => Ok(Self::from_std(socket.into())),
             Err(error) => Err(error.into()),
@@ -159,6 +151,21 @@ impl<F: AsFd> Transport<F> for TcpStream {
         let timeout = KEEPALIVE * (PROBES + 1);
         sockopt::set_tcp_user_timeout(&*self, timeout.as_millis() as u32)?;
         Ok(())
+    }
+}
+
+/// Repeats a call that a signal interrupts. Returns `None` if the call would block.
+///
+/// # Errors
+/// The call fails otherwise.
+pub(super) fn unless_blocked<V>(mut call: impl FnMut() -> io::Result<V>) -> io::Result<Option<V>> {
+    loop {
+        match call() {
+            Ok(value) => return Ok(Some(value)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        }
     }
 }
 

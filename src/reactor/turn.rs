@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Phase, Received};
+use crate::reactor::connection::Phase;
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::shutdown::Stopping;
 use crate::reactor::transport::Transport;
@@ -85,19 +85,19 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
         let received = match flushed {
             Ok(()) if has_room && conn.may_receive() => conn.receive(read_buffer),
-            other => other.map(|()| Received::Nothing),
+            other => other.map(|()| None),
         };
         match received {
-            Ok(Received::Bytes(length)) => {
-                self.traffic.reads += 1;
-                return length;
-            }
-            Ok(Received::EndOfInput) => {
+            Ok(None) => {}
+            Ok(Some(0)) => {
                 if let Some(driver) = conn.driver() {
                     driver.end_input();
                 }
             }
-            Ok(Received::Nothing) => {}
+            Ok(Some(length)) => {
+                self.traffic.reads += 1;
+                return length;
+            }
             Err(reason) => self.mark_closed(slot, reason),
         }
         0
@@ -221,6 +221,6 @@ impl<R: Role, T: Transport<R::File>> DriverHost for DrivenConnection<'_, R, T> {
     }
 
     fn close(&mut self, reason: CloseReason) {
-        self.reactor.close(self.slot, reason);
+        self.reactor.connections[self.slot].close(reason);
     }
 }
