@@ -7,7 +7,7 @@ use crate::reactor::Reactor;
 use crate::reactor::connection::{Origin, Phase};
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::transport::Transport;
-use crate::role::Role;
+use crate::role::{Input, Role};
 use crate::session::driver::InputDriver;
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
@@ -35,7 +35,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Ok(true) => {
                 conn.phase = Phase::Open(InputDriver::default());
                 conn.readiness.writable = true;
-                InputDriver::on_connected(&mut self.host(slot));
+                InputDriver::notify(&mut self.host(slot), Input::Connected);
             }
         }
     }

@@ -97,7 +97,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// # Errors
     /// The socket cannot be registered.
     pub fn add_datagram_socket(&mut self, mut socket: DatagramSocket) -> io::Result<()> {
-        let token = Token(FIRST_SOCKET - self.sockets.len());
+        let token = Token(FIRST_SOCKET + self.sockets.len());
         self.poll
             .registry()
             .register(&mut socket.socket, token, Interest::READABLE)?;

@@ -11,7 +11,7 @@ use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, IdlePolicy, Origin, Phase};
 use crate::reactor::transport::Transport;
 use crate::role::{FramingError, Role};
-use crate::session::driver::ReadState;
+use crate::session::driver::{InputDriver, ReadState};
 use crate::timers::TimerKind;
 
 /// How long a lingering connection waits for the peer's end of input.
@@ -123,7 +123,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let reason = match awaited {
             Awaited::FirstLine | Awaited::NextLine if has_unfinished_line => {
                 let before = conn.bytes_moved();
-                self.on_framing_error(slot, FramingError::LineTimeout);
+                InputDriver::on_framing_error(&mut self.host(slot), FramingError::LineTimeout);
+                self.shut_down_if_flushed(slot);
                 return self.finish_turn(slot, before, false);
             }
             Awaited::Established => CloseReason::ConnectTimeout,

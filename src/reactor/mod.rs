@@ -72,17 +72,13 @@ use crate::timers::Timers;
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
-/// Listeners count down from here; connections count up from 0.
-const FIRST_LISTENER: usize = usize::MAX - 2;
-/// The lowest token that may be a listener's.
-const LAST_LISTENER: usize = usize::MAX - 1024;
 /// The file descriptor that the program watches for its role.
-const EXTERNAL: Token = Token(usize::MAX - 1025);
-const TIMER: Token = Token(usize::MAX - 1026);
-/// UDP sockets count down from here.
-const FIRST_SOCKET: usize = usize::MAX - 1027;
-/// The lowest token that may be a UDP socket's.
-const LAST_SOCKET: usize = usize::MAX - 2048;
+const EXTERNAL: Token = Token(usize::MAX - 2);
+const TIMER: Token = Token(usize::MAX - 3);
+/// The token of the first listener; the tokens of connections start at 0.
+const FIRST_LISTENER: usize = usize::MAX - 1024;
+/// The token of the first UDP socket.
+const FIRST_SOCKET: usize = usize::MAX - 2048;
 
 /// Connections for which the table has room from the start; a larger table is moved
 /// page by page when it grows, as in [`Timers`].
@@ -192,7 +188,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// # Errors
     /// The listener cannot be registered.
     pub fn listen(&mut self, mut listener: ListeningSocket) -> io::Result<()> {
-        let token = Token(FIRST_LISTENER - self.listeners.len());
+        let token = Token(FIRST_LISTENER + self.listeners.len());
         self.poll
             .registry()
             .register(&mut listener.socket, token, Interest::READABLE)?;

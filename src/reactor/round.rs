@@ -11,8 +11,7 @@ use crate::reactor::handle::ReactorCommand;
 use crate::reactor::shutdown::{LoopOutcome, Stopping};
 use crate::reactor::transport::{StreamEvent, Transport};
 use crate::reactor::{
-    DatagramSocket, EXTERNAL, FIRST_LISTENER, FIRST_SOCKET, LAST_LISTENER, LAST_SOCKET, Reactor,
-    SIGNALS, TIMER, WAKER,
+    DatagramSocket, EXTERNAL, FIRST_LISTENER, FIRST_SOCKET, Reactor, SIGNALS, TIMER, WAKER,
 };
 use crate::role::Role;
 
@@ -109,13 +108,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 SIGNALS => self.is_signal_pending = true,
                 EXTERNAL => self.is_external_ready = true,
                 TIMER => self.timer.on_fired(),
-                Token(token) if token > LAST_LISTENER => {
-                    if let Some(listener) = self.listeners.get_mut(FIRST_LISTENER - token) {
+                Token(token) if token >= FIRST_LISTENER => {
+                    if let Some(listener) = self.listeners.get_mut(token - FIRST_LISTENER) {
                         listener.ready = true;
                     }
                 }
-                Token(token) if token > LAST_SOCKET => {
-                    if let Some(socket) = self.sockets.get_mut(FIRST_SOCKET - token) {
+                Token(token) if token >= FIRST_SOCKET => {
+                    if let Some(socket) = self.sockets.get_mut(token - FIRST_SOCKET) {
                         socket.ready = true;
                     }
                 }

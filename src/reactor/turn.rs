@@ -9,7 +9,7 @@ use crate::reactor::connection::Phase;
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::shutdown::Stopping;
 use crate::reactor::transport::Transport;
-use crate::role::{ConnId, Context, FramingError, Input, ReadNext, Role};
+use crate::role::{ConnId, Context, Input, ReadNext, Role};
 use crate::session::driver::{DriverHost, InputDriver, ReadState, TurnLimits};
 
 /// Connections whose turns form a batch.
@@ -151,12 +151,6 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             self.enqueue(slot);
         }
         self.set_deadline(slot, &progress);
-    }
-
-    /// Reports input that cannot be split into lines, and closes the connection.
-    pub(super) fn on_framing_error(&mut self, slot: usize, error: FramingError) {
-        InputDriver::on_framing_error(&mut self.host(slot), error);
-        self.shut_down_if_flushed(slot);
     }
 
     pub(super) fn host(&mut self, slot: usize) -> DrivenConnection<'_, R, T> {

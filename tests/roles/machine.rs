@@ -137,7 +137,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
     /// An outgoing connection is established.
     pub fn on_connected(&mut self, number: u32) -> MachineResult {
         self.connection(number)?;
-        InputDriver::on_connected(&mut self.host(number));
+        InputDriver::notify(&mut self.host(number), Input::Connected);
         self.take_turns();
         Ok(())
     }
