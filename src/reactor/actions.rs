@@ -84,12 +84,10 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         act: impl FnOnce(&mut Connection<R::Session, R::File, T>) -> Result<(), CloseReason>,
     ) {
         let slot = id.slot as usize;
-        let Some(conn) = self.connections.get_mut(slot) else {
+        let conn = self.connections.get_mut(slot);
+        let Some(conn) = conn.filter(|conn| conn.serial == id.serial && conn.may_send()) else {
             return;
         };
-        if conn.serial != id.serial || !conn.may_send() {
-            return;
-        }
         let before = conn.bytes_out;
         let result = act(conn);
         self.traffic.bytes_out += conn.bytes_out - before;

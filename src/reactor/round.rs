@@ -160,8 +160,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 self.traffic.open = self.limiter.open() as u64;
             }
             // The descriptor must be free before the role opens another one.
-            let (session, reason) = conn.into_session(self.age());
-            if let Some(session) = session {
+            if let (Some(session), reason) = conn.into_session(self.age()) {
                 self.call_role(|role, context| role.on_close(context, session, &reason));
             }
         }
@@ -185,7 +184,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             }
         }
         // More commands may wait, and the event of the waker is already consumed.
-        if let Err(error) = self.handle.wake() {
+        if let Err(error) = self.handle.waker.wake() {
             warn!("cannot wake the loop: {error}");
         }
     }

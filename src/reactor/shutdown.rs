@@ -63,7 +63,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
     }
 
-    pub(super) fn drain(&mut self) {
+    fn drain(&mut self) {
         info!("stopping");
         self.stopping = Stopping::Draining(self.now + self.settings.limits.drain, 0);
         self.listeners.clear();

@@ -45,12 +45,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                     && let Some(conn) = self.connections.get(slot).filter(|conn| conn.is_queued)
                 {
                     let before = conn.bytes_moved();
-                    let length = self.flush_and_read(slot, &mut read_buffer[read..]);
-                    let arrived = read..read + length;
-                    read = arrived.end;
+                    let start = read;
+                    read += self.flush_and_read(slot, &mut read_buffer[start..]);
                     turns.push(PendingTurn {
                         slot,
-                        arrived,
+                        arrived: start..read,
                         before,
                     });
                 }

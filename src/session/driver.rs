@@ -137,9 +137,9 @@ impl InputDriver {
 
     fn on_resumed<H: DriverHost>(host: &mut H) {
         if let Some(driver) = host.driver() {
-            driver.state = match driver.inbox.is_empty() {
-                true => ReadState::NeedsInput,
-                false => ReadState::Backlogged,
+            driver.state = match driver.has_unhandled_bytes() {
+                true => ReadState::Backlogged,
+                false => ReadState::NeedsInput,
             };
         }
         Self::notify(host, Input::Resumed);
