@@ -15,8 +15,6 @@ pub type TimerKind = u8;
 /// Initial capacity in keys. An allocation of this size grows by moving pages, not
 /// by copying them and fragmenting the heap (malloc(3), M_MMAP_THRESHOLD).
 const INITIAL_KEYS: usize = 16 * 1024;
-/// No entry: the end of a list.
-const NONE: u32 = u32::MAX;
 /// The kind of a key without a deadline: the highest that fits beside [`DUE_BITS`].
 const UNSET: TimerKind = 15;
 /// Bits of a deadline's nanoseconds, enough for 36 years.
@@ -26,16 +24,11 @@ const DUE_BITS: u32 = 60;
 pub struct Timers {
     /// Deadlines are stored as nanoseconds after this time.
     origin: Instant,
-    /// For each kind, its deadlines in order.
-    lists: Vec<TimerList>,
-    /// For each key, its place in a list.
+    /// The number of kinds.
+    kinds: usize,
+    /// For each kind, the head of a circular list of its deadlines in order. Behind the
+    /// heads, for each key, its place in a list.
     entries: Vec<TimerEntry>,
-}
-
-#[derive(Clone, Copy)]
-struct TimerList {
-    first: u32,
-    last: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -50,8 +43,6 @@ struct TimerEntry {
 struct Deadline(u64);
 
 impl Deadline {
-    const NONE: Self = Self((UNSET as u64) << DUE_BITS);
-
     fn new(kind: TimerKind, due: u64) -> Self {
         Self(u64::from(kind) << DUE_BITS | due)
     }
@@ -71,118 +62,100 @@ impl Timers {
     /// Makes timers of at most 15 kinds. No deadline may be before `origin`.
     #[must_use]
     pub fn new(origin: Instant, kinds: TimerKind) -> Self {
-        let empty = TimerList {
-            first: NONE,
-            last: NONE,
-        };
+        let mut entries = Vec::with_capacity(INITIAL_KEYS);
+        // A head is before every deadline of its list.
+        entries.extend((0..kinds).map(|kind| TimerEntry {
+            deadline: Deadline::new(kind, 0),
+            previous: kind.into(),
+            next: kind.into(),
+        }));
         Self {
             origin,
-            lists: vec![empty; usize::from(kinds)],
-            entries: Vec::with_capacity(INITIAL_KEYS),
+            kinds: kinds.into(),
+            entries,
         }
     }
 
     /// Sets the deadline of `key` and replaces an earlier one.
     pub fn set(&mut self, key: usize, kind: TimerKind, due: Instant) {
         self.clear(key);
-        if key >= self.entries.len() {
+        let index = self.kinds + key;
+        if index >= self.entries.len() {
             let unset = TimerEntry {
-                deadline: Deadline::NONE,
-                previous: NONE,
-                next: NONE,
+                deadline: Deadline::new(UNSET, 0),
+                previous: 0,
+                next: 0,
             };
-            self.entries.resize(key + 1, unset);
+            self.entries.resize(index + 1, unset);
         }
         let due = self.nanos(due);
-        let mut previous = self.lists[usize::from(kind)].last;
-        while previous != NONE && self.entries[previous as usize].deadline.due() > due {
+        let head = usize::from(kind);
+        let mut previous = self.entries[head].previous;
+        while self.entries[previous as usize].deadline.due() > due {
             previous = self.entries[previous as usize].previous;
         }
-        let next = match previous {
-            NONE => self.lists[usize::from(kind)].first,
-            previous => self.entries[previous as usize].next,
-        };
-        self.entries[key] = TimerEntry {
+        let next = self.entries[previous as usize].next;
+        self.entries[index] = TimerEntry {
             deadline: Deadline::new(kind, due),
             previous,
             next,
         };
-        self.link(kind, previous, Some(key), next);
+        // A slab of connections or nodes never has 2^32 entries.
+        self.entries[previous as usize].next = index as u32;
+        self.entries[next as usize].previous = index as u32;
     }
 
     /// Loads the entries that [`Timers::set`] of these keys reads into the CPU cache,
     /// all at once.
     pub fn prefetch(&self, keys: impl Iterator<Item = usize>) {
-        for entry in keys.filter_map(|key| self.entries.get(key)) {
-            let neighbour = |key: u32| self.entries.get(key as usize).map(|entry| entry.next);
+        for entry in keys.filter_map(|key| self.entries.get(self.kinds + key)) {
+            let neighbour = |index: u32| self.entries[index as usize].next;
             black_box((neighbour(entry.previous), neighbour(entry.next)));
         }
     }
 
     /// Removes the deadline of `key`, if it has one.
     pub fn clear(&mut self, key: usize) {
-        let Some(entry) = self.entries.get_mut(key) else {
-            return;
-        };
-        let TimerEntry {
-            deadline,
-            previous,
-            next,
-        } = *entry;
-        if deadline.kind() != UNSET {
-            entry.deadline = Deadline::NONE;
-            self.link(deadline.kind(), previous, None, next);
+        if self.kind(key).is_some() {
+            let entry = &mut self.entries[self.kinds + key];
+            entry.deadline = Deadline::new(UNSET, 0);
+            let (previous, next) = (entry.previous, entry.next);
+            self.entries[previous as usize].next = next;
+            self.entries[next as usize].previous = previous;
         }
     }
 
     /// The kind of the deadline of `key`, if it has one.
     #[must_use]
     pub fn kind(&self, key: usize) -> Option<TimerKind> {
-        let kind = self.entries.get(key)?.deadline.kind();
+        let kind = self.entries.get(self.kinds + key)?.deadline.kind();
         (kind != UNSET).then_some(kind)
     }
 
     /// The earliest deadline.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
-        let due = self.firsts().map(|(due, _)| due).min()?;
+        let (due, _) = self.earliest()?;
         Some(self.origin + Duration::from_nanos(due))
     }
 
     /// Removes the earliest deadline if it is not after `now`, and returns its key.
     pub fn take_due(&mut self, now: Instant) -> Option<usize> {
         let now = self.nanos(now);
-        let (_, key) = self.firsts().filter(|(due, _)| *due <= now).min()?;
+        let (_, key) = self.earliest().filter(|(due, _)| *due <= now)?;
         self.clear(key);
         Some(key)
     }
 
-    /// The first deadline of each kind, with its key.
-    fn firsts(&self) -> impl Iterator<Item = (u64, usize)> {
-        self.lists
-            .iter()
-            .filter(|list| list.first != NONE)
-            .map(|list| {
-                let key = list.first as usize;
-                (self.entries[key].deadline.due(), key)
-            })
-    }
-
-    /// Links `previous`, `key` if there is one, and `next` in the list of `kind`.
-    fn link(&mut self, kind: TimerKind, previous: u32, key: Option<usize>, next: u32) {
-        // A slab of connections or nodes never has 2^32 entries.
-        let key = key.map(|key| key as u32);
-        let list = &mut self.lists[usize::from(kind)];
-        let after = key.unwrap_or(next);
-        match previous {
-            NONE => list.first = after,
-            previous => self.entries[previous as usize].next = after,
-        }
-        let before = key.unwrap_or(previous);
-        match next {
-            NONE => list.last = before,
-            next => self.entries[next as usize].previous = before,
-        }
+    /// The earliest deadline, with its key.
+    fn earliest(&self) -> Option<(u64, usize)> {
+        let firsts = self.entries[..self.kinds].iter().filter_map(|head| {
+            let first = head.next as usize;
+            // The head of an empty list is followed by itself.
+            let key = first.checked_sub(self.kinds)?;
+            Some((self.entries[first].deadline.due(), key))
+        });
+        firsts.min()
     }
 
     fn nanos(&self, at: Instant) -> u64 {

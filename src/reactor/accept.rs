@@ -2,11 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 
 use log::{debug, warn};
 use mio::Token;
-use mio::net::TcpStream;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::reactor::Reactor;
@@ -19,10 +17,7 @@ const ACCEPTS: usize = 64;
 /// Refused connections that may be open at once.
 const MAX_REFUSALS: usize = 64;
 
-impl<R: Role> Reactor<R, TcpStream>
-where
-    R::File: AsFd,
-{
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Accepts waiting connections, a bounded number a round.
     pub(super) fn accept(&mut self) {
         for index in 0..self.listeners.len() {
@@ -35,18 +30,16 @@ where
                     break;
                 };
                 set_nodelay(&stream);
-                match self.register(stream) {
-                    Ok(stream) => self.admit(stream, peer),
-                    Err(error) => warn!("{peer}: cannot register the connection: {error}"),
-                }
+                self.accept_stream(T::from(stream), peer);
             }
         }
     }
-}
 
-impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
-    /// Adds an accepted connection, or refuses it.
-    pub(super) fn admit(&mut self, transport: T, peer: SocketAddr) {
+    /// Adds the connection of a peer, or refuses it if a limit is reached.
+    pub fn accept_stream(&mut self, mut transport: T, peer: SocketAddr) {
+        if let Err(error) = self.register(&mut transport) {
+            return warn!("{peer}: cannot register the connection: {error}");
+        }
         match self.limiter.acquire(peer.ip()) {
             Ok(()) => {
                 self.traffic.accepted += 1;
@@ -73,7 +66,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let slot = self.insert(transport, peer, Origin::Inbound, None);
         match self.connections[slot].send(&text, false) {
             Ok(()) => {
-                self.close(slot, CloseReason::LimitReached(limit));
+                self.connections[slot].close(CloseReason::LimitReached(limit));
                 self.shut_down_if_flushed(slot);
                 self.finish_turn(slot, (0, 0), false);
             }
@@ -82,10 +75,9 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     }
 
     /// Registers a stream under the slot of the next connection.
-    pub(super) fn register(&self, mut transport: T) -> io::Result<T> {
+    pub(super) fn register(&self, transport: &mut T) -> io::Result<()> {
         let token = Token(self.connections.vacant_key());
-        transport.register(self.poll.registry(), token)?;
-        Ok(transport)
+        transport.register(self.poll.registry(), token)
     }
 
     pub(super) fn insert(

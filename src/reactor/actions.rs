@@ -35,32 +35,36 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                     unsolicited,
                 } => {
                     let bytes = &text[std::mem::replace(&mut start, end)..end];
-                    let more = rest.peek().is_some_and(|next| next.to() == Some(to));
-                    match unsolicited {
-                        true => self.send_unsolicited(to, bytes),
-                        false => self.with_connection(to, |conn| conn.send(bytes, more)),
+                    if unsolicited {
+                        self.send_unsolicited(to, bytes);
+                    } else {
+                        let more = rest.peek().is_some_and(|next| next.sends_to(to));
+                        self.with_connection(to, |conn| conn.send(bytes, more));
                     }
                 }
                 Action::Datagram { to, end } => {
                     self.send_datagram(to, &text[std::mem::replace(&mut start, end)..end]);
                 }
-                Action::Shared { to, bytes } => {
-                    self.with_connection(to, |conn| conn.send_shared(bytes));
-                }
-                Action::File {
-                    to,
-                    file,
-                    offset,
-                    length,
-                } => self.with_connection(to, |conn| conn.send_file(file, offset, length)),
-                Action::AllowIdle { conn } => self.with_connection(conn, |conn| {
+                Action::Shared(to, bytes) => self.with_connection(to, |conn| {
+                    conn.outbox.push_shared(bytes);
+                    conn.flush()
+                }),
+                Action::File(to, file, range) => self.with_connection(to, |conn| {
+                    conn.outbox.push_file(file, range);
+                    conn.flush()
+                }),
+                Action::AllowIdle(to) => self.with_connection(to, |conn| {
                     conn.allow_idle();
                     Ok(())
                 }),
-                Action::ExpectReply { conn } => self.expect_reply(conn),
-                Action::Resume { conn } => self.resume(conn),
-                Action::Close { conn, reason } => self.close_connection(conn, reason),
-                Action::Dial { address, session } => self.dial(address, session),
+                Action::ExpectReply(to) => self.update(to, Connection::expect_reply),
+                Action::Resume(to) => self.update(to, |conn| {
+                    if let Some(driver) = conn.driver() {
+                        driver.resume();
+                    }
+                }),
+                Action::Close(to, reason) => self.update(to, |conn| conn.close(reason)),
+                Action::Dial(address, session) => self.dial(address, session),
                 Action::ShutDown => stops = true,
                 Action::StopLoop => self.stopping = Stopping::Now(LoopOutcome::Finished),
             }
@@ -80,12 +84,10 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         act: impl FnOnce(&mut Connection<R::Session, R::File, T>) -> Result<(), CloseReason>,
     ) {
         let slot = id.slot as usize;
-        let Some(conn) = self.connections.get_mut(slot) else {
+        let conn = self.connections.get_mut(slot);
+        let Some(conn) = conn.filter(|conn| conn.serial == id.serial && conn.may_send()) else {
             return;
         };
-        if conn.serial != id.serial || !conn.may_send() {
-            return;
-        }
         let before = conn.bytes_out;
         let result = act(conn);
         self.traffic.bytes_out += conn.bytes_out - before;
@@ -99,39 +101,16 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     fn send_unsolicited(&mut self, to: ConnId, bytes: &[u8]) {
         let max_queue = self.settings.limits.max_queue as u64;
         self.with_connection(to, |conn| conn.send_unsolicited(bytes, max_queue));
-        // The connection's own turn sets its deadline.
+        // The connection's own turn sets the deadline.
         self.enqueue(to.slot as usize);
     }
 
-    fn expect_reply(&mut self, id: ConnId) {
+    /// Changes what a connection waits for, and queues the turn that acts on that.
+    fn update(&mut self, id: ConnId, change: impl FnOnce(&mut Connection<R::Session, R::File, T>)) {
         self.with_connection(id, |conn| {
-            conn.expect_reply();
-            Ok(())
-        });
-        // The connection's own turn sets its deadline.
-        self.enqueue(id.slot as usize);
-    }
-
-    fn resume(&mut self, id: ConnId) {
-        self.with_connection(id, |conn| {
-            if let Some(driver) = conn.driver() {
-                driver.resume();
-            }
+            change(conn);
             Ok(())
         });
         self.enqueue(id.slot as usize);
-    }
-
-    /// Closes a connection whose input is not being handled.
-    fn close_connection(&mut self, id: ConnId, reason: CloseReason) {
-        let slot = id.slot as usize;
-        if self
-            .connections
-            .get(slot)
-            .is_some_and(|conn| conn.serial == id.serial)
-        {
-            self.close(slot, reason);
-            self.enqueue(slot);
-        }
     }
 }

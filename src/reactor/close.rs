@@ -3,7 +3,7 @@
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{EndOfInput, Origin, Phase, Received};
+use crate::reactor::connection::{EndOfInput, Origin, Phase};
 use crate::reactor::transport::Transport;
 use crate::role::Role;
 
@@ -11,11 +11,6 @@ use crate::role::Role;
 const LINGER_BYTES: u64 = 1024 * 1024;
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
-    /// Closes a connection once its outbox is flushed.
-    pub(super) fn close(&mut self, slot: usize, reason: CloseReason) {
-        self.connections[slot].close(reason);
-    }
-
     /// Ends a closing connection whose outbox is flushed. Unread input would make the
     /// kernel reset the connection, and the peer might lose the tail of the answer. So
     /// our side is shut down first, and the connection lingers until the peer's end of
@@ -39,9 +34,9 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let mut discarded = 0;
         while conn.readiness.readable {
             match conn.receive(read_buffer) {
-                Ok(Received::Bytes(length)) => discarded += length as u64,
-                Ok(Received::Nothing) => break,
-                Ok(Received::EndOfInput) | Err(_) => discarded = u64::MAX,
+                Ok(None) => break,
+                Ok(Some(0)) | Err(_) => discarded = u64::MAX,
+                Ok(Some(length)) => discarded += length as u64,
             }
             if discarded > LINGER_BYTES {
                 return self.mark_closed(slot, CloseReason::EndOfInput);

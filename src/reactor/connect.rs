@@ -7,14 +7,14 @@ use crate::reactor::Reactor;
 use crate::reactor::connection::{Origin, Phase};
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::transport::Transport;
-use crate::role::Role;
+use crate::role::{Input, Role};
 use crate::session::driver::InputDriver;
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Starts to connect to `address`.
     pub(super) fn dial(&mut self, address: SocketAddr, session: R::Session) {
-        let result = T::connect_from(&self.settings.source_addresses, address)
-            .and_then(|transport| self.register(transport));
+        let mut result = T::connect_from(&self.settings.source_addresses, address);
+        result = result.and_then(|mut transport| self.register(&mut transport).map(|()| transport));
         match result {
             Ok(transport) => {
                 let slot = self.insert(transport, address, Origin::Outbound, Some(session));
@@ -35,7 +35,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Ok(true) => {
                 conn.phase = Phase::Open(InputDriver::default());
                 conn.readiness.writable = true;
-                InputDriver::on_connected(&mut self.host(slot));
+                InputDriver::notify(&mut self.host(slot), Input::Connected);
             }
         }
     }

@@ -2,15 +2,11 @@
 //! queue.
 
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-
-use mio::event::Event;
 
 use crate::close_reason::CloseReason;
-use crate::reactor::outbox::{self, FlushStatus, Outbox};
-use crate::reactor::transport::Transport;
+use crate::reactor::outbox::{self, Outbox};
+use crate::reactor::transport::{StreamEvent, Transport, unless_blocked};
 use crate::session::driver::{InputDriver, ReadState};
 
 /// Bytes sent to one peer before the others have their turn.
@@ -115,20 +111,12 @@ pub(super) struct Connection<S, F, T> {
     pub(super) bytes_out: u64,
 }
 
-/// The result of a read.
-pub(super) enum Received {
-    Bytes(usize),
-    Nothing,
-    EndOfInput,
-}
-
 impl Readiness {
     /// Records what an event reports.
-    pub(super) fn record(&mut self, event: &Event) {
-        let is_closed = event.is_read_closed() || event.is_error();
-        self.readable |= event.is_readable() || is_closed;
-        self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-        if is_closed && self.end_of_input == EndOfInput::Unknown {
+    pub(super) fn record(&mut self, event: StreamEvent) {
+        self.readable |= event.is_readable;
+        self.writable |= event.is_writable;
+        if event.is_closed && self.end_of_input == EndOfInput::Unknown {
             self.end_of_input = EndOfInput::Announced;
         }
     }
@@ -173,7 +161,7 @@ impl<S, F, T> Connection<S, F, T> {
     pub(super) fn driver(&mut self) -> Option<&mut InputDriver> {
         match &mut self.phase {
             Phase::Open(driver) => Some(driver),
-            Phase::Connecting | Phase::Closing(_) | Phase::Lingering(_) | Phase::Closed(_) => None,
+            _ => None,
         }
     }
 
@@ -184,12 +172,9 @@ impl<S, F, T> Connection<S, F, T> {
 
     /// Whether input can be handled, and some may have arrived.
     pub(super) fn may_receive(&self) -> bool {
-        match &self.phase {
-            Phase::Open(driver) => {
-                self.readiness.readable && driver.state() == ReadState::NeedsInput
-            }
-            Phase::Connecting | Phase::Closing(_) | Phase::Lingering(_) | Phase::Closed(_) => false,
-        }
+        let needs_input =
+            matches!(&self.phase, Phase::Open(driver) if driver.state() == ReadState::NeedsInput);
+        needs_input && self.readiness.readable
     }
 
     /// The bytes received and sent so far.
@@ -214,9 +199,7 @@ impl<S, F, T> Connection<S, F, T> {
                 self.phase = Phase::Closed(first);
                 return false;
             }
-            Phase::Connecting | Phase::Open(_) | Phase::Closing(_) | Phase::Lingering(_) => {
-                Box::new(reason)
-            }
+            _ => Box::new(reason),
         };
         self.phase = Phase::Closed(reason);
         true
@@ -226,44 +209,33 @@ impl<S, F, T> Connection<S, F, T> {
 impl<S, F, T: Transport<F>> Connection<S, F, T> {
     /// Ends our side of a closing connection.
     pub(super) fn start_lingering(&mut self) {
+        self.transport.shut_down_write();
         self.phase = match std::mem::replace(&mut self.phase, Phase::Connecting) {
-            Phase::Closing(reason) => {
-                self.transport.shut_down_write();
-                Phase::Lingering(reason)
-            }
+            Phase::Closing(reason) => Phase::Lingering(reason),
             other => other,
         };
     }
 
-    /// Reads once.
+    /// Reads once. Returns the number of bytes, 0 at the end of input, or `None` if the
+    /// stream is empty.
     ///
     /// # Errors
     /// The connection is lost.
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Received, CloseReason> {
-        loop {
-            match self.transport.receive(buffer) {
-                Ok(0) => {
-                    self.readiness.readable = false;
-                    self.readiness.end_of_input = EndOfInput::Reached;
-                    return Ok(Received::EndOfInput);
-                }
-                Ok(length) => {
-                    // A short read means empty (epoll(7), question 9), unless the
-                    // same event announced the end of input.
-                    if length < buffer.len() && self.readiness.end_of_input == EndOfInput::Unknown {
-                        self.readiness.readable = false;
-                    }
-                    self.bytes_in += length as u64;
-                    return Ok(Received::Bytes(length));
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.readable = false;
-                    return Ok(Received::Nothing);
-                }
-                Err(error) => return Err(CloseReason::ConnectionLost(error)),
-            }
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, CloseReason> {
+        let received = unless_blocked(|| self.transport.receive(buffer));
+        let received = received.map_err(CloseReason::ConnectionLost)?;
+        if received == Some(0) {
+            self.readiness.end_of_input = EndOfInput::Reached;
         }
+        let length = received.unwrap_or(0);
+        // A short read means empty (epoll(7), question 9), unless the same event announced
+        // the end of input.
+        let is_short = length < buffer.len();
+        if length == 0 || (is_short && self.readiness.end_of_input == EndOfInput::Unknown) {
+            self.readiness.readable = false;
+        }
+        self.bytes_in += length as u64;
+        Ok(received)
     }
 
     /// Sends the content of the outbox, within the budget of a turn.
@@ -274,13 +246,10 @@ impl<S, F, T: Transport<F>> Connection<S, F, T> {
         if !self.readiness.writable || self.outbox.is_empty() {
             return Ok(());
         }
-        let bytes_out = &mut self.bytes_out;
-        let status = self
-            .outbox
-            .flush(&mut self.transport, WRITE_BUDGET, |n| *bytes_out += n)?;
-        if let FlushStatus::Blocked = status {
-            self.readiness.writable = false;
-        }
+        let before = self.outbox.queued();
+        let result = self.outbox.flush(&mut self.transport, WRITE_BUDGET);
+        self.bytes_out += before - self.outbox.queued();
+        self.readiness.writable = result?;
         Ok(())
     }
 
@@ -322,29 +291,6 @@ impl<S, F, T: Transport<F>> Connection<S, F, T> {
         Ok(())
     }
 
-    /// Sends bytes that several receivers share.
-    ///
-    /// # Errors
-    /// The connection is lost.
-    pub(super) fn send_shared(&mut self, bytes: Arc<[u8]>) -> Result<(), CloseReason> {
-        self.outbox.push_shared(bytes);
-        self.flush()
-    }
-
-    /// Sends a part of a file.
-    ///
-    /// # Errors
-    /// The connection is lost, or the file cannot be read.
-    pub(super) fn send_file(
-        &mut self,
-        file: F,
-        offset: u64,
-        length: u64,
-    ) -> Result<(), CloseReason> {
-        self.outbox.push_file(file, offset, length);
-        self.flush()
-    }
-
     /// Lifts the idle timeout; the kernel probes whether the peer is alive.
     pub(super) fn allow_idle(&mut self) {
         let policy = std::mem::replace(&mut self.idle_policy, IdlePolicy::Unlimited);
@@ -363,22 +309,19 @@ impl<S, F, T: Transport<F>> Connection<S, F, T> {
     }
 }
 
+// There may be very many connections; a session and a timer come on top.
+const _: () = assert!(size_of::<Phase>() == 16);
+const _: () = assert!(size_of::<Connection<(), (), ()>>() <= 88);
+
 impl<S: fmt::Display, F, T> Connection<S, F, T> {
     /// Drops a closed connection and logs its end. Returns the role's state and the
     /// reason.
     pub(super) fn into_session(mut self, now: u64) -> (Option<S>, CloseReason) {
         let reason = match std::mem::replace(&mut self.phase, Phase::Connecting) {
             Phase::Closed(reason) => *reason,
-            Phase::Connecting | Phase::Open(_) | Phase::Closing(_) | Phase::Lingering(_) => {
-                unreachable!("only closed connections are removed")
-            }
+            _ => unreachable!("only closed connections are removed"),
         };
-        self.log_close(&reason, now);
-        (self.session, reason)
-    }
-
-    /// Logs one line for each accepted connection; the role reports outgoing ones.
-    fn log_close(&self, reason: &CloseReason, now: u64) {
+        // The role reports outgoing connections.
         let level = match self.origin {
             Origin::Inbound => log::Level::Info,
             Origin::Outbound => log::Level::Debug,
@@ -393,5 +336,6 @@ impl<S: fmt::Display, F, T> Connection<S, F, T> {
             ),
             None => log::log!(level, "{peer}: {reason}"),
         }
+        (self.session, reason)
     }
 }

@@ -8,8 +8,9 @@ use std::os::fd::OwnedFd;
 use log::debug;
 use mio::net::UdpSocket;
 use mio::{Interest, Token};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::{SocketType, sockopt};
 
+use crate::reactor::sockets;
 use crate::reactor::transport::Transport;
 use crate::reactor::{FIRST_SOCKET, Reactor};
 use crate::role::{Role, UdpPeer};
@@ -31,7 +32,7 @@ const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 pub struct DatagramSocket {
     socket: UdpSocket,
     /// Datagrams may be waiting. Set by an event, cleared by a read that finds none.
-    ready: bool,
+    pub(super) ready: bool,
     /// The socket is connected, and the remote system reported the port as closed.
     is_unreachable: bool,
 }
@@ -42,12 +43,9 @@ impl DatagramSocket {
     /// # Errors
     /// The address is not local, or the port is taken.
     pub fn bind(address: SocketAddr, v6_only: bool) -> io::Result<Self> {
-        let socket = socket(address)?;
-        if address.is_ipv6() {
-            sockopt::set_ipv6_v6only(&socket, v6_only)?;
-        }
-        rustix::net::bind(&socket, &address)?;
-        Ok(Self::from_fd(socket))
+        let socket = sockets::open(SocketType::DGRAM, address)?;
+        sockets::bind_local(&socket, address, v6_only)?;
+        Self::from_fd(socket)
     }
 
     /// Exchanges datagrams with `address` only, from the source address of the same
@@ -56,30 +54,23 @@ impl DatagramSocket {
     /// # Errors
     /// There is no route to the address.
     pub fn connect(address: SocketAddr, sources: &[IpAddr]) -> io::Result<Self> {
-        let socket = socket(address)?;
-        let mut sources = sources.iter().copied();
-        if let Some(source) = sources.find(|source| source.is_ipv4() == address.is_ipv4()) {
-            rustix::net::bind(&socket, &SocketAddr::new(source, 0))?;
-        }
+        let socket = sockets::open_from(sources, SocketType::DGRAM, address)?;
         rustix::net::connect(&socket, &address)?;
-        Ok(Self::from_fd(socket))
+        Self::from_fd(socket)
     }
 
-    fn from_fd(socket: OwnedFd) -> Self {
-        Self {
+    fn from_fd(socket: OwnedFd) -> io::Result<Self> {
+        sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
+        Ok(Self {
             socket: UdpSocket::from_std(socket.into()),
             ready: false,
             is_unreachable: false,
-        }
+        })
     }
 
     /// Whether the role may have something to handle.
     pub(super) fn is_ready(&self) -> bool {
         self.ready || self.is_unreachable
-    }
-
-    pub(super) fn mark_ready(&mut self) {
-        self.ready = true;
     }
 
     /// Receives the next datagram, if one is waiting.
@@ -99,17 +90,6 @@ impl DatagramSocket {
     }
 }
 
-fn socket(address: SocketAddr) -> io::Result<OwnedFd> {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
-    sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
-    Ok(socket)
-}
-
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Adds a socket for datagrams. The index of a socket is the number of those added
     /// before.
@@ -117,7 +97,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// # Errors
     /// The socket cannot be registered.
     pub fn add_datagram_socket(&mut self, mut socket: DatagramSocket) -> io::Result<()> {
-        let token = Token(FIRST_SOCKET - self.sockets.len());
+        let token = Token(FIRST_SOCKET + self.sockets.len());
         self.poll
             .registry()
             .register(&mut socket.socket, token, Interest::READABLE)?;
@@ -134,23 +114,21 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 // Moved out of `self` while the role borrows it.
                 let mut read_buffer = std::mem::take(&mut self.read_buffer);
                 let received = self.receive_datagrams(index, &mut read_buffer, bytes_left);
-                let each = || {
-                    received
-                        .iter()
-                        .map(|(from, at)| (*from, &read_buffer[at.clone()]))
-                };
-                self.role
-                    .prefetch(each().map(|(from, bytes)| (from.address, bytes)));
-                for (from, bytes) in each() {
+                self.role.prefetch(received.iter().map(|(from, at)| {
+                    let bytes = &read_buffer[at.clone()];
+                    (from.address, bytes)
+                }));
+                for (from, at) in received {
+                    let bytes = &read_buffer[at];
                     bytes_left = bytes_left.saturating_sub(bytes.len());
                     self.call_role(|role, context| role.on_datagram(context, from, bytes));
                 }
                 left = left.saturating_sub(BATCH);
                 self.read_buffer = read_buffer;
             }
-            let take_unreachable =
-                |socket: &mut DatagramSocket| std::mem::take(&mut socket.is_unreachable);
-            if self.sockets.get_mut(index).is_some_and(take_unreachable) {
+            if let Some(socket) = self.sockets.get_mut(index)
+                && std::mem::take(&mut socket.is_unreachable)
+            {
                 self.call_role(|role, context| role.on_udp_unreachable(context, index as u32));
             }
         }

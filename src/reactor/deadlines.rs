@@ -11,7 +11,7 @@ use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, IdlePolicy, Origin, Phase};
 use crate::reactor::transport::Transport;
 use crate::role::{FramingError, Role};
-use crate::session::driver::ReadState;
+use crate::session::driver::{InputDriver, ReadState};
 use crate::timers::TimerKind;
 
 /// How long a lingering connection waits for the peer's end of input.
@@ -80,11 +80,8 @@ impl<S, F, T> Connection<S, F, T> {
             Awaited::Writable => progress.bytes_out > 0,
             // Bytes of a line that never ends are no progress.
             Awaited::Reply => {
-                let has_received_line = match &self.phase {
-                    Phase::Open(driver) => driver.has_received_line(),
-                    _ => false,
-                };
-                has_received_line && progress.bytes_in > 0
+                progress.bytes_in > 0
+                    && matches!(&self.phase, Phase::Open(driver) if driver.has_received_line())
             }
         }
     }
@@ -118,19 +115,16 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
 
     /// A connection's deadline has passed.
     pub(super) fn on_deadline(&mut self, slot: usize) {
-        let Some(conn) = self.connections.get_mut(slot) else {
+        let conn = self.connections.get_mut(slot);
+        let Some((awaited, conn)) = conn.and_then(|conn| Some((conn.awaited()?, conn))) else {
             return;
         };
-        let Some(awaited) = conn.awaited() else {
-            return;
-        };
-        let has_unfinished_line = conn
-            .driver()
-            .is_some_and(|driver| driver.has_unhandled_bytes());
+        let has_unfinished_line = conn.driver().is_some_and(|d| d.has_unhandled_bytes());
         let reason = match awaited {
             Awaited::FirstLine | Awaited::NextLine if has_unfinished_line => {
                 let before = conn.bytes_moved();
-                self.on_framing_error(slot, FramingError::LineTimeout);
+                InputDriver::on_framing_error(&mut self.host(slot), FramingError::LineTimeout);
+                self.shut_down_if_flushed(slot);
                 return self.finish_turn(slot, before, false);
             }
             Awaited::Established => CloseReason::ConnectTimeout,

@@ -23,8 +23,7 @@ pub fn raise_limit() -> u64 {
 }
 
 /// The number of connections that a limit on open files allows.
-#[must_use]
-pub fn connections_within(limit: u64) -> usize {
+pub(super) fn connections_within(limit: u64) -> usize {
     let reserve = RESERVE.min(limit / 4);
     usize::try_from(limit - reserve)
         .unwrap_or(usize::MAX)

@@ -39,13 +39,9 @@ impl<M> Handle<M> {
         self.send_command(ReactorCommand::Stop);
     }
 
-    pub(super) fn wake(&self) -> std::io::Result<()> {
-        self.waker.wake()
-    }
-
     fn send_command(&self, command: ReactorCommand<M>) {
         if self.commands.send(command).is_ok()
-            && let Err(error) = self.wake()
+            && let Err(error) = self.waker.wake()
         {
             log::error!("the loop cannot be woken: {error}");
         }

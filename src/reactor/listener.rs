@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::{SocketType, sockopt};
+
+use crate::reactor::sockets;
 
 /// The delay before the next attempt to accept when the system lacks a resource.
 /// Without a retry, no event would come until another peer connects.
@@ -34,18 +36,10 @@ impl ListeningSocket {
     /// # Errors
     /// The address is not local, or the port is taken.
     pub fn bind(address: SocketAddr, v6_only: bool) -> io::Result<Self> {
-        let family = match address {
-            SocketAddr::V4(_) => AddressFamily::INET,
-            SocketAddr::V6(_) => AddressFamily::INET6,
-        };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        let socket = sockets::open(SocketType::STREAM, address)?;
         // A restarted server need not wait for its previous connections.
         sockopt::set_socket_reuseaddr(&socket, true)?;
-        if address.is_ipv6() {
-            sockopt::set_ipv6_v6only(&socket, v6_only)?;
-        }
-        rustix::net::bind(&socket, &address)?;
+        sockets::bind_local(&socket, address, v6_only)?;
         if address.ip().to_canonical().is_loopback() {
             use_reno(&socket);
         }
@@ -69,11 +63,6 @@ impl ListeningSocket {
     /// Whether an attempt to accept makes sense now.
     pub(super) fn may_accept(&self, now: Instant) -> bool {
         self.ready && self.retry_at.is_none_or(|at| at <= now)
-    }
-
-    /// A resource was freed: the next attempt need not wait.
-    pub(super) fn retry_now(&mut self) {
-        self.retry_at = None;
     }
 
     /// The next waiting connection, if there is one and the system has the resources.

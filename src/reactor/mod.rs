@@ -30,8 +30,7 @@ mod listener;
 mod outbox;
 mod round;
 mod shutdown;
-#[cfg(test)]
-mod tests;
+mod sockets;
 mod timer_fd;
 mod transport;
 mod turn;
@@ -39,7 +38,7 @@ mod turn;
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
@@ -52,11 +51,11 @@ use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
 pub use datagrams::DatagramSocket;
-pub use descriptors::{connections_within, raise_limit};
+pub use descriptors::raise_limit;
 pub use handle::Handle;
 pub use listener::ListeningSocket;
 pub use shutdown::LoopOutcome;
-pub use transport::Transport;
+pub use transport::{StreamEvent, Transport};
 
 use crate::close_reason::CloseReason;
 use crate::limits::{Limits, Timeouts};
@@ -73,17 +72,13 @@ use crate::timers::Timers;
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
-/// Listeners count down from here; connections count up from 0.
-const FIRST_LISTENER: usize = usize::MAX - 2;
-/// The lowest token that may be a listener's.
-const LAST_LISTENER: usize = usize::MAX - 1024;
 /// The file descriptor that the program watches for its role.
-const EXTERNAL: Token = Token(usize::MAX - 1025);
-const TIMER: Token = Token(usize::MAX - 1026);
-/// UDP sockets count down from here.
-const FIRST_SOCKET: usize = usize::MAX - 1027;
-/// The lowest token that may be a UDP socket's.
-const LAST_SOCKET: usize = usize::MAX - 2048;
+const EXTERNAL: Token = Token(usize::MAX - 2);
+const TIMER: Token = Token(usize::MAX - 3);
+/// The token of the first listener; the tokens of connections start at 0.
+const FIRST_LISTENER: usize = usize::MAX - 1024;
+/// The token of the first UDP socket.
+const FIRST_SOCKET: usize = usize::MAX - 2048;
 
 /// Connections for which the table has room from the start; a larger table is moved
 /// page by page when it grows, as in [`Timers`].
@@ -102,7 +97,11 @@ pub struct ReactorSettings {
     pub source_addresses: Vec<IpAddr>,
 }
 
-/// An event loop and its role.
+/// An event loop and its role, over TCP or another transport.
+///
+/// A program calls [`Reactor::run`]. A test without sockets passes streams, events and the
+/// time by [`Reactor::accept_stream`], [`Reactor::record_event`] and
+/// [`Reactor::run_round`].
 pub struct Reactor<R: Role, T = TcpStream> {
     role: R,
     settings: ReactorSettings,
@@ -112,6 +111,8 @@ pub struct Reactor<R: Role, T = TcpStream> {
     sockets: Vec<DatagramSocket>,
     signals: Option<Signals>,
     external: Option<OwnedFd>,
+    is_signal_pending: bool,
+    is_external_ready: bool,
     commands: Receiver<ReactorCommand<R::Message>>,
     handle: Handle<R::Message>,
     connections: Slab<Connection<R::Session, R::File, T>>,
@@ -135,30 +136,19 @@ pub struct Reactor<R: Role, T = TcpStream> {
     stopping: Stopping,
 }
 
-impl<R: Role> Reactor<R, TcpStream>
-where
-    R::File: AsFd,
-{
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Creates a loop for `role`.
     ///
     /// # Errors
     /// The system provides no poll, waker or timer.
     pub fn new(role: R, settings: ReactorSettings, now: Instant) -> io::Result<Self> {
-        Self::create(role, settings, now)
-    }
-}
-
-impl<R: Role, T> Reactor<R, T> {
-    fn create(role: R, settings: ReactorSettings, now: Instant) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let timer = TimerFd::new(poll.registry(), TIMER)?;
         let (sender, commands) = mpsc::channel();
         let files = raise_limit();
-        let max = settings
-            .limits
-            .max_connections
-            .unwrap_or_else(|| connections_within(files));
+        let max_connections = settings.limits.max_connections;
+        let max = max_connections.unwrap_or_else(|| descriptors::connections_within(files));
         Ok(Self {
             role,
             poll,
@@ -167,6 +157,8 @@ impl<R: Role, T> Reactor<R, T> {
             sockets: Vec::new(),
             signals: None,
             external: None,
+            is_signal_pending: false,
+            is_external_ready: false,
             commands,
             handle: Handle {
                 commands: sender,
@@ -196,7 +188,7 @@ impl<R: Role, T> Reactor<R, T> {
     /// # Errors
     /// The listener cannot be registered.
     pub fn listen(&mut self, mut listener: ListeningSocket) -> io::Result<()> {
-        let token = Token(FIRST_LISTENER - self.listeners.len());
+        let token = Token(FIRST_LISTENER + self.listeners.len());
         self.poll
             .registry()
             .register(&mut listener.socket, token, Interest::READABLE)?;

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use crate::close_reason::CloseReason;
-use crate::reactor::transport::Transport;
+use crate::reactor::transport::{Transport, unless_blocked};
 
 /// The most bytes of a file that one system call sends, so that no call holds up the
 /// loop for long.
@@ -29,20 +30,18 @@ struct SegmentQueue<F> {
     unsolicited: u64,
 }
 
-enum Segment<F> {
-    Own { bytes: Vec<u8>, at: usize },
-    Shared { bytes: Arc<[u8]>, at: usize },
-    File { file: F, offset: u64, left: u64 },
+/// Bytes that are sent in one piece or in several.
+struct Segment<F> {
+    source: SegmentSource<F>,
+    /// The position of the next byte to send.
+    at: u64,
+    left: u64,
 }
 
-/// The result of flushing an outbox.
-pub(super) enum FlushStatus {
-    /// Everything is sent.
-    Complete,
-    /// The socket accepts no more for now.
-    Blocked,
-    /// The budget is spent; the socket may accept more.
-    BudgetSpent,
+enum SegmentSource<F> {
+    Own(Vec<u8>),
+    Shared(Arc<[u8]>),
+    File(F),
 }
 
 impl<F> Default for Outbox<F> {
@@ -75,30 +74,29 @@ impl<F> Outbox<F> {
     }
 
     pub(super) fn push_bytes(&mut self, new: &[u8]) {
-        let queue = self.queue_for(new.len() as u64);
-        if let Some(Segment::Own { bytes, .. }) = queue.segments.back_mut()
+        if let Some(queue) = &mut self.0
+            && let Some(segment) = queue.segments.back_mut()
+            && let SegmentSource::Own(bytes) = &mut segment.source
             && bytes.len() + new.len() <= MAX_MERGED
         {
             bytes.extend_from_slice(new);
+            segment.left += new.len() as u64;
+            queue.queued += new.len() as u64;
         } else {
-            let bytes = new.to_vec();
-            queue.segments.push_back(Segment::Own { bytes, at: 0 });
+            self.push(SegmentSource::Own(new.to_vec()), 0..new.len() as u64);
         }
     }
 
     pub(super) fn push_shared(&mut self, bytes: Arc<[u8]>) {
-        let queue = self.queue_for(bytes.len() as u64);
-        queue.segments.push_back(Segment::Shared { bytes, at: 0 });
+        let range = 0..bytes.len() as u64;
+        self.push(SegmentSource::Shared(bytes), range);
     }
 
-    pub(super) fn push_file(&mut self, file: F, offset: u64, left: u64) {
-        let queue = self.queue_for(left);
-        queue
-            .segments
-            .push_back(Segment::File { file, offset, left });
+    pub(super) fn push_file(&mut self, file: F, range: Range<u64>) {
+        self.push(SegmentSource::File(file), range);
     }
 
-    fn queue_for(&mut self, bytes: u64) -> &mut SegmentQueue<F> {
+    fn push(&mut self, source: SegmentSource<F>, range: Range<u64>) {
         let queue = self.0.get_or_insert_with(|| {
             Box::new(SegmentQueue {
                 segments: VecDeque::new(),
@@ -106,12 +104,13 @@ impl<F> Outbox<F> {
                 unsolicited: 0,
             })
         });
-        queue.queued += bytes;
-        queue
+        let (at, left) = (range.start, range.end - range.start);
+        queue.queued += left;
+        queue.segments.push_back(Segment { source, at, left });
     }
 
     /// Sends until everything is sent, the stream accepts no more or `budget` bytes are
-    /// sent. Calls `count` with the size of each piece.
+    /// sent. Returns whether the stream may accept more.
     ///
     /// # Errors
     /// The reason to close the connection.
@@ -119,46 +118,59 @@ impl<F> Outbox<F> {
         &mut self,
         transport: &mut T,
         mut budget: u64,
-        mut count: impl FnMut(u64),
-    ) -> Result<FlushStatus, CloseReason> {
+    ) -> Result<bool, CloseReason> {
         let Some(queue) = &mut self.0 else {
-            return Ok(FlushStatus::Complete);
+            return Ok(true);
         };
         let mut segments_left = queue.segments.len();
         while let Some(segment) = queue.segments.front_mut() {
             if budget == 0 {
-                return Ok(FlushStatus::BudgetSpent);
+                return Ok(true);
             }
-            let more = segments_left > 1;
-            let progress = match segment {
-                Segment::Own { bytes, at } => send_from(transport, bytes, at, more),
-                Segment::Shared { bytes, at } => send_from(transport, bytes, at, more),
-                Segment::File { file, offset, left } => {
-                    send_file(transport, file, offset, left, budget)
-                }
-            }?;
-            budget = budget.saturating_sub(progress.sent);
-            queue.queued -= progress.sent;
-            count(progress.sent);
-            if progress.blocked {
-                return Ok(FlushStatus::Blocked);
+            let left = segment.left;
+            let is_blocked = left > 0 && segment.send(transport, budget, segments_left > 1)?;
+            let sent = left - segment.left;
+            budget = budget.saturating_sub(sent);
+            queue.queued -= sent;
+            if is_blocked {
+                return Ok(false);
             }
-            if progress.complete {
+            if segment.left == 0 {
                 queue.segments.pop_front();
                 segments_left -= 1;
             }
         }
         // An idle connection owns no buffer.
         self.0 = None;
-        Ok(FlushStatus::Complete)
+        Ok(true)
     }
 }
 
-/// The effect of one system call.
-struct SendProgress {
-    sent: u64,
-    complete: bool,
-    blocked: bool,
+impl<F> Segment<F> {
+    /// Sends once, at most `budget` bytes of a file. Returns whether the stream accepts no
+    /// more for now.
+    fn send<T: Transport<F>>(
+        &mut self,
+        transport: &mut T,
+        budget: u64,
+        more: bool,
+    ) -> Result<bool, CloseReason> {
+        let bytes: &[u8] = match &self.source {
+            SegmentSource::Own(bytes) => bytes,
+            SegmentSource::Shared(bytes) => bytes,
+            SegmentSource::File(file) => {
+                // At most 1 MiB, which fits any usize.
+                let piece = self.left.min(FILE_PIECE).min(budget) as usize;
+                let sent = send_file(transport, file, &mut self.at, piece)?;
+                self.left -= sent as u64;
+                return Ok(sent == 0);
+            }
+        };
+        let sent = send(transport, &bytes[self.at as usize..], more)? as u64;
+        self.at += sent;
+        self.left -= sent;
+        Ok(self.left > 0)
+    }
 }
 
 /// Sends bytes; with `more` the kernel holds back a partial packet for the bytes that
@@ -172,62 +184,27 @@ pub(super) fn send<F>(
     bytes: &[u8],
     more: bool,
 ) -> Result<usize, CloseReason> {
-    loop {
-        match transport.send(bytes, more) {
-            Ok(sent) => return Ok(sent),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-            Err(error) => return Err(CloseReason::ConnectionLost(error)),
-        }
-    }
+    let sent = unless_blocked(|| transport.send(bytes, more));
+    Ok(sent.map_err(CloseReason::ConnectionLost)?.unwrap_or(0))
 }
 
-fn send_from<F>(
-    transport: &mut impl Transport<F>,
-    bytes: &[u8],
-    at: &mut usize,
-    more: bool,
-) -> Result<SendProgress, CloseReason> {
-    let sent = send(transport, &bytes[*at..], more)?;
-    *at += sent;
-    let complete = *at == bytes.len();
-    Ok(SendProgress {
-        sent: sent as u64,
-        complete,
-        blocked: !complete,
-    })
-}
-
+/// Sends at most `length` bytes of a file, and advances `offset`. Returns the number of
+/// bytes that the stream accepted, 0 if it accepts none for now.
+///
+/// # Errors
+/// The connection is lost, or the file cannot be read as far as announced.
 fn send_file<F>(
     transport: &mut impl Transport<F>,
     file: &F,
     offset: &mut u64,
-    left: &mut u64,
-    budget: u64,
-) -> Result<SendProgress, CloseReason> {
-    let done = |sent, left| SendProgress {
-        sent,
-        complete: left == 0,
-        blocked: sent == 0 && left > 0,
-    };
-    if *left == 0 {
-        return Ok(done(0, 0));
-    }
-    // At most 1 MiB, which fits any usize.
-    let piece = (*left).min(FILE_PIECE).min(budget) as usize;
-    loop {
-        match transport.send_file(file, offset, piece) {
-            // The file is shorter than announced: the peer must see the connection break.
-            Ok(0) => return Err(CloseReason::FileTruncated),
-            Ok(sent) => {
-                *left -= sent as u64;
-                return Ok(done(sent as u64, *left));
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(done(0, *left)),
-            Err(error) if is_file_error(&error) => return Err(CloseReason::FileReadError(error)),
-            Err(error) => return Err(CloseReason::ConnectionLost(error)),
-        }
+    length: usize,
+) -> Result<usize, CloseReason> {
+    match unless_blocked(|| transport.send_file(file, offset, length)) {
+        // The file is shorter than announced: the peer must see the connection break.
+        Ok(Some(0)) => Err(CloseReason::FileTruncated),
+        Ok(sent) => Ok(sent.unwrap_or(0)),
+        Err(error) if is_file_error(&error) => Err(CloseReason::FileReadError(error)),
+        Err(error) => Err(CloseReason::ConnectionLost(error)),
     }
 }
 

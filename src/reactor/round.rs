@@ -1,20 +1,17 @@
 //! The rounds of the loop: wait, record, act, reap.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use log::warn;
-use mio::net::TcpStream;
 use mio::{Events, Token};
 
 use crate::reactor::connection::Origin;
 use crate::reactor::handle::ReactorCommand;
 use crate::reactor::shutdown::{LoopOutcome, Stopping};
-use crate::reactor::transport::Transport;
+use crate::reactor::transport::{StreamEvent, Transport};
 use crate::reactor::{
-    DatagramSocket, EXTERNAL, FIRST_LISTENER, FIRST_SOCKET, LAST_LISTENER, LAST_SOCKET,
-    ListeningSocket, Reactor, SIGNALS, TIMER, WAKER,
+    DatagramSocket, EXTERNAL, FIRST_LISTENER, FIRST_SOCKET, Reactor, SIGNALS, TIMER, WAKER,
 };
 use crate::role::Role;
 
@@ -23,17 +20,7 @@ const EVENT_CAPACITY: usize = 1024;
 /// The most deadlines, and the most commands, handled in one round.
 const MAX_PER_ROUND: usize = 1024;
 
-/// Events of a round that do not belong to a socket.
-#[derive(Clone, Copy, Default)]
-struct PendingEvents {
-    signal: bool,
-    external: bool,
-}
-
-impl<R: Role> Reactor<R, TcpStream>
-where
-    R::File: AsFd,
-{
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Runs until the role finishes or the loop is stopped.
     ///
     /// # Errors
@@ -52,15 +39,15 @@ where
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
-            self.now = Instant::now();
-            let pending = self.record_events(&events);
-            self.act(pending);
-            self.reap();
+            self.record_events(&events);
+            self.run_round(Instant::now());
         }
     }
 
-    /// Gives everything that has happened its turn.
-    fn act(&mut self, pending: PendingEvents) {
+    /// Acts on everything that the recorded events and the time `now` allow, and reaps the
+    /// closed connections. Does not wait.
+    pub fn run_round(&mut self, now: Instant) {
+        self.now = now;
         self.accept();
         self.take_turns();
         self.read_datagrams();
@@ -70,10 +57,10 @@ where
             self.call_role(R::on_timer);
         }
         self.read_commands();
-        if pending.external {
+        if std::mem::take(&mut self.is_external_ready) {
             self.call_role(R::on_external_event);
         }
-        if pending.signal {
+        if std::mem::take(&mut self.is_signal_pending) {
             self.read_signals();
         }
         if let Stopping::Draining(until, _) = self.stopping
@@ -81,19 +68,24 @@ where
         {
             self.abort_all();
         }
+        self.reap();
     }
-}
 
-impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
-    /// The timeout of the next poll; `None` waits for an event.
-    fn poll_timeout(&mut self) -> Option<Duration> {
-        let accepting = self.listeners.iter().any(|l| l.may_accept(self.now));
+    /// Whether another round has work to do at the same time, without another event.
+    pub fn has_work(&self) -> bool {
         // Failures caused by the last reap wait for the next one, so that a long row
         // of failures does not hold up the loop.
         let to_reap = !self.closed.is_empty() || !self.failed_connects.is_empty();
-        let arriving = self.sockets.iter().any(DatagramSocket::is_ready);
-        let has_work = !self.run_queue.is_empty() || self.role.has_work();
-        if has_work || accepting || arriving || to_reap {
+        to_reap
+            || !self.run_queue.is_empty()
+            || self.role.has_work()
+            || self.listeners.iter().any(|l| l.may_accept(self.now))
+            || self.sockets.iter().any(DatagramSocket::is_ready)
+    }
+
+    /// The timeout of the next poll; `None` waits for an event.
+    fn poll_timeout(&mut self) -> Option<Duration> {
+        if self.has_work() {
             return Some(Duration::ZERO);
         }
         let drain = match self.stopping {
@@ -109,33 +101,35 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     }
 
     /// Records what the events report, and does nothing else.
-    fn record_events(&mut self, events: &Events) -> PendingEvents {
-        let mut pending = PendingEvents::default();
+    fn record_events(&mut self, events: &Events) {
         for event in events {
             match event.token() {
                 WAKER => {}
-                SIGNALS => pending.signal = true,
-                EXTERNAL => pending.external = true,
+                SIGNALS => self.is_signal_pending = true,
+                EXTERNAL => self.is_external_ready = true,
                 TIMER => self.timer.on_fired(),
-                Token(token) if token > LAST_LISTENER => {
-                    if let Some(listener) = self.listeners.get_mut(FIRST_LISTENER - token) {
+                Token(token) if token >= FIRST_LISTENER => {
+                    if let Some(listener) = self.listeners.get_mut(token - FIRST_LISTENER) {
                         listener.ready = true;
                     }
                 }
-                Token(token) if token > LAST_SOCKET => {
-                    if let Some(socket) = self.sockets.get_mut(FIRST_SOCKET - token) {
-                        socket.mark_ready();
+                Token(token) if token >= FIRST_SOCKET => {
+                    if let Some(socket) = self.sockets.get_mut(token - FIRST_SOCKET) {
+                        socket.ready = true;
                     }
                 }
-                Token(slot) => {
-                    if let Some(conn) = self.connections.get_mut(slot) {
-                        conn.readiness.record(event);
-                        self.enqueue(slot);
-                    }
-                }
+                connection => self.record_event(connection, event.into()),
             }
         }
-        pending
+    }
+
+    /// Records what an event reports about the connection that was registered with this
+    /// token, and queues its turn.
+    pub fn record_event(&mut self, Token(slot): Token, event: StreamEvent) {
+        if let Some(conn) = self.connections.get_mut(slot) {
+            conn.readiness.record(event);
+            self.enqueue(slot);
+        }
     }
 
     /// Closes the connections whose deadline has passed, a bounded number a round.
@@ -166,8 +160,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 self.traffic.open = self.limiter.open() as u64;
             }
             // The descriptor must be free before the role opens another one.
-            let (session, reason) = conn.into_session(self.age());
-            if let Some(session) = session {
+            if let (Some(session), reason) = conn.into_session(self.age()) {
                 self.call_role(|role, context| role.on_close(context, session, &reason));
             }
         }
@@ -175,9 +168,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             self.call_role(|role, context| role.on_close(context, session, &reason));
         }
         if freed {
-            self.listeners
-                .iter_mut()
-                .for_each(ListeningSocket::retry_now);
+            // The next attempt to accept need not wait.
+            self.listeners.iter_mut().for_each(|l| l.retry_at = None);
         }
     }
 
@@ -192,7 +184,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             }
         }
         // More commands may wait, and the event of the waker is already consumed.
-        if let Err(error) = self.handle.wake() {
+        if let Err(error) = self.handle.waker.wake() {
             warn!("cannot wake the loop: {error}");
         }
     }

@@ -34,24 +34,21 @@ pub(super) enum Stopping {
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// The outcome, once the loop may end.
     pub(super) fn outcome(&self) -> Option<LoopOutcome> {
-        match self.stopping {
-            Stopping::Now(outcome) => Some(outcome),
-            Stopping::Draining(until, _) if self.role.has_open_requests() && self.now < until => {
-                None
-            }
-            Stopping::Draining(_, 0) if self.connections.is_empty() => Some(LoopOutcome::Drained),
-            Stopping::Draining(_, aborted) if self.connections.is_empty() => {
-                Some(LoopOutcome::Aborted(aborted))
-            }
-            Stopping::No | Stopping::Draining(..) => None,
+        let (until, aborted) = match self.stopping {
+            Stopping::No => return None,
+            Stopping::Draining(until, aborted) => (until, aborted),
+            Stopping::Now(outcome) => return Some(outcome),
+        };
+        let has_requests = self.role.has_open_requests() && self.now < until;
+        match aborted {
+            _ if has_requests || !self.connections.is_empty() => None,
+            0 => Some(LoopOutcome::Drained),
+            aborted => Some(LoopOutcome::Aborted(aborted)),
         }
     }
 
     pub(super) fn read_signals(&mut self) {
-        let Some(signals) = &mut self.signals else {
-            return;
-        };
-        let count = signals.pending().count();
+        let count = self.signals.as_mut().map_or(0, |s| s.pending().count());
         for _ in 0..count {
             self.stop();
         }
@@ -66,7 +63,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
     }
 
-    pub(super) fn drain(&mut self) {
+    fn drain(&mut self) {
         info!("stopping");
         self.stopping = Stopping::Draining(self.now + self.settings.limits.drain, 0);
         self.listeners.clear();

@@ -5,10 +5,13 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{SendFlags, SocketType, sockopt};
+
+use crate::reactor::sockets;
 
 /// How long a connection is silent before the kernel probes it, and between probes.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -17,10 +20,11 @@ const PROBES: u32 = 3;
 
 /// A non-blocking byte stream that can also send parts of a file `F`.
 ///
-/// The loop uses TCP; its tests use a script. TLS would be a third implementation: one
-/// that encrypts files instead of leaving them to the kernel, and that reports which
-/// readiness a blocked operation waits for, since reading may need to write first.
-pub trait Transport<F>: Sized {
+/// The programs use TCP; the tests of the loop use a scripted stream. TLS would be a third
+/// implementation: one that encrypts files instead of leaving them to the kernel, and that
+/// reports which readiness a blocked operation waits for, since reading may need to write
+/// first. An accepted TCP connection becomes a transport by [`From`].
+pub trait Transport<F>: From<TcpStream> {
     /// Starts to connect to `address`, from the address of the same family in `sources`
     /// if there is one.
     ///
@@ -70,19 +74,31 @@ pub trait Transport<F>: Sized {
     fn set_keepalive(&mut self) -> io::Result<()>;
 }
 
+/// What an event reports about a stream.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct StreamEvent {
+    /// A read may succeed.
+    pub is_readable: bool,
+    /// A send may be accepted.
+    pub is_writable: bool,
+    /// The peer has ended its side, or the stream has failed: no other event follows.
+    pub is_closed: bool,
+}
+
+impl From<&Event> for StreamEvent {
+    fn from(event: &Event) -> Self {
+        let is_closed = event.is_read_closed() || event.is_error();
+        Self {
+            is_readable: event.is_readable() || is_closed,
+            is_writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+            is_closed,
+        }
+    }
+}
+
 impl<F: AsFd> Transport<F> for TcpStream {
     fn connect_from(sources: &[IpAddr], address: SocketAddr) -> io::Result<Self> {
-        let mut sources = sources.iter().copied();
-        let Some(source) = sources.find(|source| source.is_ipv4() == address.is_ipv4()) else {
-            return Self::connect(address);
-        };
-        let family = match address {
-            SocketAddr::V4(_) => AddressFamily::INET,
-            SocketAddr::V6(_) => AddressFamily::INET6,
-        };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-        rustix::net::bind(&socket, &SocketAddr::new(source, 0))?;
+        let socket = sockets::open_from(sources, SocketType::STREAM, address)?;
         match rustix::net::connect(&socket, &address) {
             Ok(()) | Err(Errno::INPROGRESS) => Ok(Self::from_std(socket.into())),
             Err(error) => Err(error.into()),
@@ -135,6 +151,21 @@ impl<F: AsFd> Transport<F> for TcpStream {
         let timeout = KEEPALIVE * (PROBES + 1);
         sockopt::set_tcp_user_timeout(&*self, timeout.as_millis() as u32)?;
         Ok(())
+    }
+}
+
+/// Repeats a call that a signal interrupts. Returns `None` if the call would block.
+///
+/// # Errors
+/// The call fails otherwise.
+pub(super) fn unless_blocked<V>(mut call: impl FnMut() -> io::Result<V>) -> io::Result<Option<V>> {
+    loop {
+        match call() {
+            Ok(value) => return Ok(Some(value)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        }
     }
 }
 

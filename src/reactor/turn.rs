@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Phase, Received};
+use crate::reactor::connection::Phase;
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::shutdown::Stopping;
 use crate::reactor::transport::Transport;
-use crate::role::{ConnId, Context, FramingError, Input, ReadNext, Role};
+use crate::role::{ConnId, Context, Input, ReadNext, Role};
 use crate::session::driver::{DriverHost, InputDriver, ReadState, TurnLimits};
 
 /// Connections whose turns form a batch.
@@ -45,12 +45,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                     && let Some(conn) = self.connections.get(slot).filter(|conn| conn.is_queued)
                 {
                     let before = conn.bytes_moved();
-                    let length = self.flush_and_read(slot, &mut read_buffer[read..]);
-                    let arrived = read..read + length;
-                    read = arrived.end;
+                    let start = read;
+                    read += self.flush_and_read(slot, &mut read_buffer[start..]);
                     turns.push(PendingTurn {
                         slot,
-                        arrived,
+                        arrived: start..read,
                         before,
                     });
                 }
@@ -85,19 +84,19 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
         let received = match flushed {
             Ok(()) if has_room && conn.may_receive() => conn.receive(read_buffer),
-            other => other.map(|()| Received::Nothing),
+            other => other.map(|()| None),
         };
         match received {
-            Ok(Received::Bytes(length)) => {
-                self.traffic.reads += 1;
-                return length;
-            }
-            Ok(Received::EndOfInput) => {
+            Ok(None) => {}
+            Ok(Some(0)) => {
                 if let Some(driver) = conn.driver() {
                     driver.end_input();
                 }
             }
-            Ok(Received::Nothing) => {}
+            Ok(Some(length)) => {
+                self.traffic.reads += 1;
+                return length;
+            }
             Err(reason) => self.mark_closed(slot, reason),
         }
         0
@@ -151,12 +150,6 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             self.enqueue(slot);
         }
         self.set_deadline(slot, &progress);
-    }
-
-    /// Reports input that cannot be split into lines, and closes the connection.
-    pub(super) fn on_framing_error(&mut self, slot: usize, error: FramingError) {
-        InputDriver::on_framing_error(&mut self.host(slot), error);
-        self.shut_down_if_flushed(slot);
     }
 
     pub(super) fn host(&mut self, slot: usize) -> DrivenConnection<'_, R, T> {
@@ -221,6 +214,6 @@ impl<R: Role, T: Transport<R::File>> DriverHost for DrivenConnection<'_, R, T> {
     }
 
     fn close(&mut self, reason: CloseReason) {
-        self.reactor.close(self.slot, reason);
+        self.reactor.connections[self.slot].close(reason);
     }
 }

@@ -1,6 +1,7 @@
 //! The actions that a role requests of the loop.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::close_reason::CloseReason;
@@ -37,53 +38,20 @@ pub enum Action<R: Role> {
     },
     /// Lift the idle timeout of a connection that waits for messages of others: TCP
     /// keepalive alone decides whether the peer is alive.
-    AllowIdle {
-        /// The connection.
-        conn: ConnId,
-    },
+    AllowIdle(ConnId),
     /// Demand the reply to a request in time on a connection without idle timeout,
     /// until the timeout is lifted again.
-    ExpectReply {
-        /// The connection.
-        conn: ConnId,
-    },
+    ExpectReply(ConnId),
     /// Read on a connection that waits since [`ReadNext::Wait`](super::ReadNext::Wait).
-    Resume {
-        /// The connection.
-        conn: ConnId,
-    },
+    Resume(ConnId),
     /// Close a connection after everything that was sent to it.
-    Close {
-        /// The connection.
-        conn: ConnId,
-        /// The reason.
-        reason: CloseReason,
-    },
+    Close(ConnId, CloseReason),
     /// Send bytes that several receivers share.
-    Shared {
-        /// The receiver.
-        to: ConnId,
-        /// The bytes.
-        bytes: Arc<[u8]>,
-    },
-    /// Send `length` bytes of a file from `offset` on.
-    File {
-        /// The receiver.
-        to: ConnId,
-        /// The open file.
-        file: R::File,
-        /// The first byte.
-        offset: u64,
-        /// The number of bytes.
-        length: u64,
-    },
-    /// Connect to an address.
-    Dial {
-        /// The address.
-        address: SocketAddr,
-        /// The state of the new connection.
-        session: R::Session,
-    },
+    Shared(ConnId, Arc<[u8]>),
+    /// Send the bytes of a file in this range.
+    File(ConnId, R::File, Range<u64>),
+    /// Connect to an address; the new connection has this state.
+    Dial(SocketAddr, R::Session),
     /// Stop the program gracefully, as SIGTERM does.
     ShutDown,
     /// Stop the loop at once: the role has finished.
@@ -112,20 +80,15 @@ impl<R: Role> Output<R> {
     }
 
     fn append(&mut self, to: ConnId, unsolicited: bool) -> &mut Vec<u8> {
-        let continues = match self.actions.last() {
-            Some(Action::Text {
-                to: last,
-                unsolicited: kind,
-                ..
-            }) => (*last, *kind) == (to, unsolicited),
-            _ => false,
-        };
+        let continues = matches!(
+            self.actions.last(),
+            Some(Action::Text { to: last, unsolicited: kind, .. }) if (*last, *kind) == (to, unsolicited)
+        );
         if !continues {
-            // Its end is set when the next action begins.
-            let end = 0;
+            // The end is set when the next action begins.
             self.push(Action::Text {
                 to,
-                end,
+                end: 0,
                 unsolicited,
             });
         }
@@ -135,7 +98,7 @@ impl<R: Role> Output<R> {
     /// The buffer to which a datagram for `to` is appended. Each call begins another
     /// datagram.
     pub fn datagram(&mut self, to: UdpPeer) -> &mut Vec<u8> {
-        // Its end is set when the next action begins.
+        // The end is set when the next action begins.
         self.push(Action::Datagram { to, end: 0 });
         &mut self.text
     }
@@ -147,45 +110,41 @@ impl<R: Role> Output<R> {
 
     /// Lifts the idle timeout of a connection.
     pub fn allow_idle(&mut self, conn: ConnId) {
-        self.push(Action::AllowIdle { conn });
+        self.push(Action::AllowIdle(conn));
     }
 
     /// Demands the reply to a request in time; see [`Action::ExpectReply`].
     pub fn expect_reply(&mut self, conn: ConnId) {
-        self.push(Action::ExpectReply { conn });
+        self.push(Action::ExpectReply(conn));
     }
 
-    /// Ends a [`ReadNext::Wait`](super::ReadNext::Wait): [`Role::on_input`] gets [`Input::Resumed`](super::Input::Resumed).
+    /// Ends a [`ReadNext::Wait`](super::ReadNext::Wait): [`Role::on_input`] gets
+    /// [`Input::Resumed`](super::Input::Resumed).
     pub fn resume(&mut self, conn: ConnId) {
-        self.push(Action::Resume { conn });
+        self.push(Action::Resume(conn));
     }
 
     /// Closes a connection after everything that was sent to it. For the connection
     /// whose input is being handled, return [`ReadNext::Close`](super::ReadNext::Close) instead.
     pub fn close(&mut self, conn: ConnId, reason: CloseReason) {
-        self.push(Action::Close { conn, reason });
+        self.push(Action::Close(conn, reason));
     }
 
     /// Sends bytes that several receivers share.
     pub fn shared(&mut self, to: ConnId, bytes: Arc<[u8]>) {
         self.external_bytes += bytes.len() as u64;
-        self.push(Action::Shared { to, bytes });
+        self.push(Action::Shared(to, bytes));
     }
 
     /// Sends a part of a file.
     pub fn file(&mut self, to: ConnId, file: R::File, offset: u64, length: u64) {
         self.external_bytes += length;
-        self.push(Action::File {
-            to,
-            file,
-            offset,
-            length,
-        });
+        self.push(Action::File(to, file, offset..offset + length));
     }
 
     /// Connects; [`Input::Connected`](super::Input::Connected) or [`Role::on_close`] reports the result.
     pub fn dial(&mut self, address: SocketAddr, session: R::Session) {
-        self.push(Action::Dial { address, session });
+        self.push(Action::Dial(address, session));
     }
 
     /// Stops the program gracefully, as SIGTERM does.
@@ -245,19 +204,12 @@ impl<R: Role> Output<R> {
 }
 
 impl<R: Role> Action<R> {
-    /// The receiver, if the action sends to a connection.
+    /// Whether the action sends to this connection.
     #[must_use]
-    pub fn to(&self) -> Option<ConnId> {
+    pub fn sends_to(&self, conn: ConnId) -> bool {
         match self {
-            Self::Text { to, .. } | Self::Shared { to, .. } | Self::File { to, .. } => Some(*to),
-            Self::Datagram { .. }
-            | Self::AllowIdle { .. }
-            | Self::ExpectReply { .. }
-            | Self::Resume { .. }
-            | Self::Close { .. }
-            | Self::Dial { .. }
-            | Self::ShutDown
-            | Self::StopLoop => None,
+            Self::Text { to, .. } | Self::Shared(to, _) | Self::File(to, ..) => *to == conn,
+            _ => false,
         }
     }
 }

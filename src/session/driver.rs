@@ -7,7 +7,7 @@
 
 use crate::close_reason::CloseReason;
 use crate::role::{FramingError, Input, ReadNext};
-use crate::session::inbox::{Inbox, Piece, Unread};
+use crate::session::inbox::{Inbox, Unread};
 use crate::session::language::{self, Language};
 
 /// Pieces of input that one turn of a connection handles.
@@ -74,14 +74,6 @@ pub trait DriverHost {
     fn close(&mut self, reason: CloseReason);
 }
 
-/// Why a batch of pieces ended.
-enum BatchEnd {
-    NeedsInput,
-    OutOfBudget,
-    AwaitingRole,
-    Close(CloseReason),
-}
-
 impl InputDriver {
     /// What has to happen before more input is handled.
     #[must_use]
@@ -126,21 +118,14 @@ impl InputDriver {
             "input of a peer is lost"
         );
         match state {
-            Some(ReadState::NeedsInput) if !arrived.is_empty() => Self::handle(host, arrived),
-            Some(ReadState::Backlogged) => Self::handle(host, arrived),
-            Some(ReadState::AtEof) => {
-                Self::on_end_of_input(host);
-                false
+            Some(ReadState::NeedsInput) if arrived.is_empty() => {}
+            Some(ReadState::NeedsInput | ReadState::Backlogged) => {
+                return Self::handle(host, arrived);
             }
-            Some(ReadState::NeedsInput | ReadState::AwaitingRole | ReadState::Resumable) | None => {
-                false
-            }
+            Some(ReadState::AtEof) => Self::on_end_of_input(host),
+            Some(ReadState::AwaitingRole | ReadState::Resumable) | None => {}
         }
-    }
-
-    /// Reports an established outgoing connection to the role.
-    pub fn on_connected<H: DriverHost>(host: &mut H) {
-        Self::notify(host, Input::Connected);
+        false
     }
 
     /// Reports input that cannot be split into lines, and closes the connection.
@@ -152,9 +137,9 @@ impl InputDriver {
 
     fn on_resumed<H: DriverHost>(host: &mut H) {
         if let Some(driver) = host.driver() {
-            driver.state = match driver.inbox.is_empty() {
-                true => ReadState::NeedsInput,
-                false => ReadState::Backlogged,
+            driver.state = match driver.has_unhandled_bytes() {
+                true => ReadState::Backlogged,
+                false => ReadState::NeedsInput,
             };
         }
         Self::notify(host, Input::Resumed);
@@ -164,35 +149,29 @@ impl InputDriver {
     }
 
     fn on_end_of_input<H: DriverHost>(host: &mut H) {
-        if host
-            .driver()
-            .is_some_and(|driver| driver.has_unhandled_bytes())
-        {
+        if host.driver().is_some_and(|d| d.has_unhandled_bytes()) {
             Self::on_framing_error(host, FramingError::UnexpectedEof);
         } else {
             host.close(CloseReason::EndOfInput);
         }
     }
 
-    /// Passes to the role an event that has no bytes.
-    fn notify<H: DriverHost>(host: &mut H, input: Input<'_>) {
-        let next = host.on_input(input);
-        let close = match (next, host.driver()) {
-            (ReadNext::Close(reason), _) => Some(reason),
+    /// Passes to the role an input that has no bytes: [`Input::Connected`] or
+    /// [`Input::Resumed`].
+    pub fn notify<H: DriverHost>(host: &mut H, input: Input<'_>) {
+        let mut reason = None;
+        match (host.on_input(input), host.driver()) {
+            (ReadNext::Close(close), _) => reason = Some(close),
             (ReadNext::Body(length), Some(driver)) => {
                 let mut unread = driver.inbox.open(b"");
                 unread.expect_body(length);
                 driver.inbox.keep(unread);
-                None
             }
-            (ReadNext::Wait, Some(driver)) => {
-                driver.state = ReadState::AwaitingRole;
-                None
-            }
-            (ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait, _) => None,
-        };
+            (ReadNext::Wait, Some(driver)) => driver.state = ReadState::AwaitingRole,
+            (ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait, _) => {}
+        }
         host.apply();
-        if let Some(reason) = close {
+        if let Some(reason) = reason {
             host.close(reason);
         }
     }
@@ -210,12 +189,10 @@ impl InputDriver {
             pieces_left: PIECES_PER_TURN,
             has_line: false,
         };
-        let mut end = BatchEnd::OutOfBudget;
+        let mut end = Ok(ReadState::Backlogged);
         while turn.pieces_left > 0 && host.queued_bytes() < limits.max_queue {
             end = turn.run_batch(host, &limits);
-            if matches!(end, BatchEnd::AwaitingRole)
-                && let Some(driver) = host.driver()
-            {
+            if let (Ok(ReadState::AwaitingRole), Some(driver)) = (&end, host.driver()) {
                 // Before the actions: one of them may resume this connection.
                 driver.state = ReadState::AwaitingRole;
             }
@@ -223,30 +200,29 @@ impl InputDriver {
             let answers = (host.unapplied_bytes() / BYTES_PER_PIECE) as usize;
             turn.pieces_left = turn.pieces_left.saturating_sub(answers);
             host.apply();
-            if !matches!(end, BatchEnd::OutOfBudget) || host.driver().is_none() {
+            if !matches!(end, Ok(ReadState::Backlogged)) || host.driver().is_none() {
                 break;
             }
         }
-        if let Some(driver) = host.driver() {
-            driver.store(&mut turn, &end);
+        let has_line = turn.has_line;
+        match (end, host.driver()) {
+            (Ok(state), Some(driver)) => driver.store(turn, state),
+            (Ok(_), None) => {}
+            (Err(reason), _) => host.close(reason),
         }
-        if let BatchEnd::Close(reason) = end {
-            host.close(reason);
-        }
-        turn.has_line
+        has_line
     }
 
     /// Stores the input that a turn has left over.
-    fn store(&mut self, turn: &mut InputTurn<'_>, end: &BatchEnd) {
+    fn store(&mut self, turn: InputTurn<'_>, state: ReadState) {
         self.has_received_line |= turn.has_line;
-        let unread = std::mem::take(&mut turn.unread);
-        match end {
-            BatchEnd::OutOfBudget if !unread.is_empty() => self.state = ReadState::Backlogged,
-            BatchEnd::OutOfBudget | BatchEnd::NeedsInput => self.state = ReadState::NeedsInput,
-            BatchEnd::AwaitingRole => {}
-            BatchEnd::Close(_) => return,
-        }
-        self.inbox.keep(unread);
+        self.state = match state {
+            // An action may have resumed the connection already.
+            ReadState::AwaitingRole => self.state,
+            ReadState::Backlogged if turn.unread.is_empty() => ReadState::NeedsInput,
+            state => state,
+        };
+        self.inbox.keep(turn.unread);
     }
 }
 
@@ -261,49 +237,46 @@ struct InputTurn<'a> {
 }
 
 impl InputTurn<'_> {
-    /// Whether the peer speaks another protocol, as far as a first line of at most
-    /// `max_line` bytes shows.
-    fn other_protocol(&self, max_line: usize) -> Option<FramingError> {
-        if !self.awaits_first_line || self.has_line {
-            return None;
+    /// The next piece, unless more bytes must arrive first. A first line of another
+    /// protocol is an error, as far as `max_line` bytes show that.
+    fn next_input(&mut self, max_line: usize) -> Option<Input<'_>> {
+        if self.awaits_first_line && !self.has_line {
+            let received = self.unread.unfinished();
+            let start = &received[..received.len().min(max_line)];
+            if let Language::Rejected(protocol) = language::detect(start) {
+                return Some(Input::FramingError(FramingError::OtherProtocol(protocol)));
+            }
         }
-        let received = self.unread.unfinished();
-        match language::detect(&received[..received.len().min(max_line)]) {
-            Language::Rejected(protocol) => Some(FramingError::OtherProtocol(protocol)),
-            Language::Unknown | Language::Lines => None,
-        }
+        let input = self.unread.next(max_line)?;
+        self.has_line |= matches!(input, Input::Line(_));
+        Some(input)
     }
 
-    /// Passes pieces to the role until their answers are to be sent.
-    fn run_batch<H: DriverHost>(&mut self, host: &mut H, limits: &TurnLimits) -> BatchEnd {
-        loop {
-            if self.pieces_left == 0 || host.unapplied_bytes() >= limits.max_queue {
-                return BatchEnd::OutOfBudget;
-            }
+    /// Passes pieces to the role until their answers are to be sent. Returns the state
+    /// that follows.
+    ///
+    /// # Errors
+    /// The reason to close the connection.
+    fn run_batch<H: DriverHost>(
+        &mut self,
+        host: &mut H,
+        limits: &TurnLimits,
+    ) -> Result<ReadState, CloseReason> {
+        while self.pieces_left > 0 && host.unapplied_bytes() < limits.max_queue {
             self.pieces_left -= 1;
-            if let Some(error) = self.other_protocol(limits.max_line) {
-                let next = host.on_input(Input::FramingError(error));
-                return BatchEnd::Close(reason_after_error(next));
-            }
-            let input = match self.unread.next(limits.max_line) {
-                None => return BatchEnd::NeedsInput,
-                Some(Piece::Line(line)) => {
-                    self.has_line = true;
-                    Input::Line(line)
-                }
-                Some(Piece::Body(bytes)) => Input::Body(bytes),
-                Some(Piece::TooLong) => {
-                    let error = Input::FramingError(FramingError::LineTooLong);
-                    return BatchEnd::Close(reason_after_error(host.on_input(error)));
-                }
+            let Some(input) = self.next_input(limits.max_line) else {
+                return Ok(ReadState::NeedsInput);
             };
+            let is_error = matches!(input, Input::FramingError(_));
             match host.on_input(input) {
+                next if is_error => return Err(reason_after_error(next)),
                 ReadNext::Line => {}
                 ReadNext::Body(length) => self.unread.expect_body(length),
-                ReadNext::Wait => return BatchEnd::AwaitingRole,
-                ReadNext::Close(reason) => return BatchEnd::Close(reason),
+                ReadNext::Wait => return Ok(ReadState::AwaitingRole),
+                ReadNext::Close(reason) => return Err(reason),
             }
         }
+        Ok(ReadState::Backlogged)
     }
 }
 

@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use crate::role::{FramingError, Input};
+
 /// The unparsed input of a connection between two turns; mostly empty.
 #[derive(Default)]
 pub struct Inbox(Option<Box<UnparsedInput>>);
@@ -18,17 +20,6 @@ struct UnparsedInput {
     searched: usize,
     /// The number of bytes that a body still lacks.
     body_left: u64,
-}
-
-/// A piece of input.
-#[derive(PartialEq, Eq, Debug)]
-pub enum Piece<'a> {
-    /// A line without its line ending.
-    Line(&'a [u8]),
-    /// The line is longer than the limit; the start of the next one is unknown.
-    TooLong,
-    /// Bytes of a body.
-    Body(&'a [u8]),
 }
 
 impl Inbox {
@@ -104,9 +95,10 @@ impl Unread<'_> {
         self.start == self.bytes.len()
     }
 
-    /// The next piece, or `None` until more bytes arrive. A line has at most `max_line`
-    /// bytes with its line ending.
-    pub fn next(&mut self, max_line: usize) -> Option<Piece<'_>> {
+    /// The next line or piece of a body, or `None` until more bytes arrive. A line has at
+    /// most `max_line` bytes with its line ending. Behind a longer one, the start of the
+    /// next line is unknown.
+    pub fn next(&mut self, max_line: usize) -> Option<Input<'_>> {
         let rest = &self.bytes[self.start..];
         if rest.is_empty() {
             return None;
@@ -115,18 +107,18 @@ impl Unread<'_> {
             let length = usize::try_from(self.body_left).map_or(rest.len(), |n| n.min(rest.len()));
             self.start += length;
             self.body_left -= length as u64;
-            return Some(Piece::Body(&rest[..length]));
+            return Some(Input::Body(&rest[..length]));
         }
         let window = rest.len().min(max_line);
         let from = self.searched.min(window);
         let Some(newline) = memchr::memchr(b'\n', &rest[from..window]) else {
             self.searched = window;
-            return (window == max_line).then_some(Piece::TooLong);
+            return (window == max_line).then_some(Input::FramingError(FramingError::LineTooLong));
         };
         let line = &rest[..from + newline];
         self.start += line.len() + 1;
         self.searched = 0;
-        Some(Piece::Line(line.strip_suffix(b"\r").unwrap_or(line)))
+        Some(Input::Line(line.strip_suffix(b"\r").unwrap_or(line)))
     }
 
     /// The bytes that are not used yet.
@@ -145,12 +137,12 @@ mod tests {
         let mut lines = Vec::new();
         while let Some(piece) = unread.next(16) {
             match piece {
-                Piece::Line(line) => lines.push(String::from_utf8_lossy(line).into_owned()),
-                Piece::TooLong => {
+                Input::Line(line) => lines.push(String::from_utf8_lossy(line).into_owned()),
+                Input::FramingError(_) => {
                     lines.push("too long".into());
                     break;
                 }
-                Piece::Body(_) => unreachable!(),
+                _ => unreachable!(),
             }
         }
         inbox.keep(unread);
@@ -198,14 +190,14 @@ mod tests {
     fn a_body_is_counted_and_lines_follow() {
         let mut inbox = Inbox::default();
         let mut unread = inbox.open(b"FOUND 5\nab");
-        assert_eq!(unread.next(16), Some(Piece::Line(b"FOUND 5")));
+        assert_eq!(unread.next(16), Some(Input::Line(b"FOUND 5")));
         unread.expect_body(5);
-        assert_eq!(unread.next(16), Some(Piece::Body(b"ab")));
+        assert_eq!(unread.next(16), Some(Input::Body(b"ab")));
         assert_eq!(unread.next(16), None);
         inbox.keep(unread);
         let mut unread = inbox.open(b"\n\ncOK\n");
-        assert_eq!(unread.next(16), Some(Piece::Body(b"\n\nc")));
-        assert_eq!(unread.next(16), Some(Piece::Line(b"OK")));
+        assert_eq!(unread.next(16), Some(Input::Body(b"\n\nc")));
+        assert_eq!(unread.next(16), Some(Input::Line(b"OK")));
         assert!(unread.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! The framing of a stream gives the same lines and bodies however it is split.
 
-use peerline::session::inbox::{Inbox, Piece};
+use peerline::role::{FramingError, Input};
+use peerline::session::inbox::Inbox;
 use proptest::prelude::*;
 
 /// A short limit, so that arbitrary lines exceed it.
@@ -26,21 +27,22 @@ fn read(pieces: &[&[u8]]) -> (Vec<Frame>, Vec<u8>) {
             let mut body = 0;
             match unread.next(MAX_LINE) {
                 None => break,
-                Some(Piece::TooLong) => {
+                Some(Input::FramingError(FramingError::LineTooLong)) => {
                     all.push(Frame::TooLong);
                     return (all, Vec::new());
                 }
-                Some(Piece::Line(line)) => {
+                Some(Input::Line(line)) => {
                     let text = String::from_utf8_lossy(line);
                     if let Some(size) = text.strip_prefix("FOUND ") {
                         body = size.parse().unwrap_or(0);
                     }
                     all.push(Frame::Line(line.to_vec()));
                 }
-                Some(Piece::Body(bytes)) => match all.last_mut() {
+                Some(Input::Body(bytes)) => match all.last_mut() {
                     Some(Frame::Body(body)) => body.extend_from_slice(bytes),
                     _ => all.push(Frame::Body(bytes.to_vec())),
                 },
+                Some(other) => unreachable!("{other:?}"),
             }
             if body > 0 {
                 unread.expect_body(body);

@@ -6,7 +6,8 @@ use peerline::protocol::{
     MAX_TEXT, MaybeHash, NodeAddress, OtherProtocol, Registered, Reply, Request, StatsItem, Text,
     Verb,
 };
-use peerline::session::inbox::{Inbox, Piece};
+use peerline::role::Input;
+use peerline::session::inbox::Inbox;
 use proptest::prelude::*;
 
 use crate::values::{
@@ -20,7 +21,7 @@ fn over_the_wire(printed: &str) -> Vec<u8> {
     let mut inbox = Inbox::default();
     let mut unread = inbox.open(bytes.as_bytes());
     let line = match unread.next(MAX_LINE) {
-        Some(Piece::Line(line)) => line.to_vec(),
+        Some(Input::Line(line)) => line.to_vec(),
         other => panic!("{printed:?} arrives as {other:?}"),
     };
     assert!(unread.is_empty(), "{printed:?} is more than one line");

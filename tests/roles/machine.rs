@@ -137,7 +137,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
     /// An outgoing connection is established.
     pub fn on_connected(&mut self, number: u32) -> MachineResult {
         self.connection(number)?;
-        InputDriver::on_connected(&mut self.host(number));
+        InputDriver::notify(&mut self.host(number), Input::Connected);
         self.take_turns();
         Ok(())
     }
@@ -274,37 +274,32 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
                     to,
                     bytes: text[mem::replace(&mut start, end)..end].to_vec(),
                 },
-                Action::Shared { to, bytes } => Event::Sent {
+                Action::Shared(to, bytes) => Event::Sent {
                     to: to.slot,
                     bytes: bytes.to_vec(),
                 },
-                Action::File {
-                    to,
-                    file,
-                    offset,
-                    length,
-                } => Event::File {
+                Action::File(to, file, range) => Event::File {
                     to: to.slot,
                     file,
-                    offset,
-                    length,
+                    offset: range.start,
+                    length: range.end - range.start,
                 },
-                Action::AllowIdle { conn } => Event::IdleAllowed { number: conn.slot },
-                Action::ExpectReply { conn } => Event::ReplyExpected { number: conn.slot },
-                Action::Dial { address, session } => self.dial(address, session),
+                Action::AllowIdle(conn) => Event::IdleAllowed { number: conn.slot },
+                Action::ExpectReply(conn) => Event::ReplyExpected { number: conn.slot },
+                Action::Dial(address, session) => self.dial(address, session),
                 Action::ShutDown => {
                     stops = true;
                     Event::ShutDown
                 }
                 Action::StopLoop => Event::LoopStopped,
-                Action::Resume { conn } => {
+                Action::Resume(conn) => {
                     if let Some(connection) = self.connections.get_mut(&conn.slot) {
                         connection.driver.resume();
                         self.run_queue.push_back(conn.slot);
                     }
                     continue;
                 }
-                Action::Close { conn, reason } => {
+                Action::Close(conn, reason) => {
                     closed.push((conn.slot, reason));
                     continue;
                 }

@@ -4,30 +4,38 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use super::fake::{FakeStream, SharedWire, Tail, Wire};
-use crate::close_reason::{CloseReason, ResourceLimit};
-use crate::limits::{Limits, Timeouts};
-use crate::reactor::connection::{EndOfInput, Origin, Phase};
-use crate::reactor::deadlines::TurnProgress;
-use crate::reactor::{Reactor, ReactorSettings};
-use crate::role::{ConnId, Context, FramingError, Input, ReadNext, Role};
+use peerline::close_reason::{CloseReason, ResourceLimit};
+use peerline::limits::{Limits, Timeouts};
+use peerline::reactor::{Handle, Reactor, ReactorSettings};
+use peerline::role::{ConnId, Context, FramingError, Input, ReadNext, Role};
+
+use crate::fake_stream::{FakeStream, SharedWire, last_connected};
 
 /// Answers each line with its own text, sent in the way that the first letter says:
 /// `t`ext, `s`hared, `f`ile, `w`ait, `q`uit.
 #[derive(Default)]
-pub(super) struct EchoRole {
-    /// What happened on the connection of a peer, by its port.
-    pub(super) events: BTreeMap<u16, Vec<String>>,
-    pub(super) waiting: Vec<(ConnId, String)>,
+struct EchoRole {
+    events: SharedEvents,
+    waiting: Vec<ConnId>,
 }
 
-pub(super) struct EchoSession {
+/// What happened on the connection of a peer, by its port.
+type SharedEvents = Rc<RefCell<BTreeMap<u16, Vec<String>>>>;
+
+/// What the test tells the role to do.
+enum EchoCommand {
+    /// Connect to this port on loopback.
+    Connect(u16),
+    /// Complete all answers that are awaited.
+    Resume,
+}
+
+struct EchoSession {
     port: u16,
     waits_with: String,
 }
@@ -39,14 +47,14 @@ impl fmt::Display for EchoSession {
 }
 
 /// The answer to a line.
-pub(super) fn answer(line: &str) -> String {
+pub fn answer(line: &str) -> String {
     format!("<{line}>\n")
 }
 
 impl Role for EchoRole {
     type Session = EchoSession;
     type File = Rc<[u8]>;
-    type Message = ();
+    type Message = EchoCommand;
 
     fn start(&mut self, _: &mut Context<'_, Self>) {}
 
@@ -69,7 +77,8 @@ impl Role for EchoRole {
         session: &mut EchoSession,
         input: Input<'_>,
     ) -> ReadNext {
-        let events = self.events.entry(peer.port()).or_default();
+        let mut events = self.events.borrow_mut();
+        let events = events.entry(peer.port()).or_default();
         let line = match input {
             Input::Line(line) => String::from_utf8_lossy(line).into_owned(),
             Input::Resumed => {
@@ -102,8 +111,8 @@ impl Role for EchoRole {
                 context.out.file(conn, Rc::from(reply), 0, length);
             }
             Some(b'w') => {
-                session.waits_with = line.clone();
-                self.waiting.push((conn, line));
+                session.waits_with = line;
+                self.waiting.push(conn);
                 return ReadNext::Wait;
             }
             Some(b'q') => {
@@ -116,11 +125,25 @@ impl Role for EchoRole {
     }
 
     fn on_close(&mut self, _: &mut Context<'_, Self>, session: EchoSession, reason: &CloseReason) {
-        let events = self.events.entry(session.port).or_default();
+        let mut events = self.events.borrow_mut();
+        let events = events.entry(session.port).or_default();
         events.push(format!("closed: {}", reason.name()));
     }
 
-    fn on_message(&mut self, _: &mut Context<'_, Self>, (): ()) {}
+    fn on_message(&mut self, context: &mut Context<'_, Self>, command: EchoCommand) {
+        match command {
+            EchoCommand::Connect(port) => {
+                let address = loopback(port);
+                let session = self.on_accept(address);
+                context.out.dial(address, session);
+            }
+            EchoCommand::Resume => {
+                for conn in self.waiting.drain(..) {
+                    context.out.resume(conn);
+                }
+            }
+        }
+    }
 
     fn next_deadline(&self) -> Option<Instant> {
         None
@@ -131,14 +154,21 @@ impl Role for EchoRole {
     fn drain(&mut self, _: &mut Context<'_, Self>) {}
 }
 
-/// The loop with scripted streams.
-pub(super) struct World {
-    pub(super) reactor: Reactor<EchoRole, FakeStream>,
-    wires: Vec<(usize, SharedWire)>,
+fn loopback(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+/// The loop with scripted streams, events and time.
+pub struct World {
+    reactor: Reactor<EchoRole, FakeStream>,
+    handle: Handle<EchoCommand>,
+    events: SharedEvents,
+    wires: Vec<SharedWire>,
+    now: Instant,
 }
 
 impl World {
-    pub(super) fn new(max_queue: usize) -> Self {
+    pub fn new(max_queue: usize) -> Self {
         // The defaults are parsed, which takes longer than most plays.
         static DEFAULTS: LazyLock<(Limits, Timeouts)> = LazyLock::new(Default::default);
         let (limits, timeouts) = DEFAULTS.clone();
@@ -153,100 +183,94 @@ impl World {
             read_size: 0,
             source_addresses: Vec::new(),
         };
-        let reactor = Reactor::create(EchoRole::default(), settings, Instant::now());
+        let now = Instant::now();
+        let role = EchoRole::default();
+        let events = Rc::clone(&role.events);
+        let reactor = Reactor::new(role, settings, now).expect("the system has a poll");
         Self {
-            reactor: reactor.expect("the system has a poll"),
+            handle: reactor.handle(),
+            reactor,
+            events,
             wires: Vec::new(),
+            now,
         }
     }
 
     /// A peer connects from a port on loopback.
-    pub(super) fn accept(&mut self, port: u16) -> SharedWire {
-        let wire = Rc::new(RefCell::new(Wire::new()));
-        let slot = self.reactor.connections.vacant_key();
-        self.wires.push((slot, Rc::clone(&wire)));
+    pub fn accept(&mut self, port: u16) -> SharedWire {
+        let wire = SharedWire::default();
+        self.wires.push(Rc::clone(&wire));
         let stream = FakeStream(Rc::clone(&wire));
-        self.reactor.admit(stream, ([127, 0, 0, 1], port).into());
+        self.reactor.accept_stream(stream, loopback(port));
         wire
     }
 
     /// We connect to a port on loopback.
-    pub(super) fn connect(&mut self, port: u16) -> SharedWire {
-        let wire = Rc::new(RefCell::new(Wire::new()));
-        let peer = ([127, 0, 0, 1], port).into();
-        let session = self.reactor.role.on_accept(peer);
-        let stream = FakeStream(Rc::clone(&wire));
-        let slot = self
-            .reactor
-            .insert(stream, peer, Origin::Outbound, Some(session));
-        self.reactor.set_deadline(slot, &TurnProgress::default());
-        self.wires.push((slot, Rc::clone(&wire)));
+    pub fn connect(&mut self, port: u16) -> SharedWire {
+        self.handle.send(EchoCommand::Connect(port));
+        self.run_round();
+        let wire = last_connected();
+        self.wires.push(Rc::clone(&wire));
         wire
     }
 
-    /// The connection attempt gets its result.
-    pub(super) fn establish(&mut self, wire: &SharedWire, result: Result<(), ErrorKind>) {
-        wire.borrow_mut().established = Some(result);
-        wire.borrow_mut().raise_writable = true;
+    /// The role completes all answers that are awaited, in the next round.
+    pub fn resume_all(&mut self) {
+        self.handle.send(EchoCommand::Resume);
     }
 
-    /// The role completes all answers that it has been awaited for.
-    pub(super) fn resume_all(&mut self) {
-        self.reactor.call_role(|role, context| {
-            for (conn, _) in role.waiting.drain(..) {
-                context.out.resume(conn);
-            }
-        });
+    /// The loop is stopped, in the next round.
+    pub fn stop(&mut self) {
+        self.handle.stop();
+    }
+
+    /// Runs one round without new events.
+    pub fn run_round(&mut self) {
+        self.reactor.run_round(self.now);
     }
 
     /// Runs rounds until nothing is left to do without another event.
-    pub(super) fn run(&mut self) {
+    pub fn run(&mut self) {
         for _ in 0..10_000 {
-            self.raise_events();
-            if self.reactor.run_queue.is_empty() && self.reactor.closed.is_empty() {
+            self.record_events();
+            self.run_round();
+            if !self.reactor.has_work() && !self.wires.iter().any(|w| w.borrow().has_event()) {
                 return;
             }
-            self.reactor.take_turns();
-            self.reactor.reap();
         }
         panic!("the loop spins");
     }
 
-    fn raise_events(&mut self) {
-        for (slot, wire) in &self.wires {
+    fn record_events(&mut self) {
+        for wire in &self.wires {
             let mut wire = wire.borrow_mut();
-            let (readable, writable) = (wire.raise_readable, wire.raise_writable);
-            wire.raise_readable = false;
-            wire.raise_writable = false;
-            if wire.is_dropped || !(readable || writable) {
-                continue;
+            if let Some(token) = wire.token
+                && wire.has_event()
+            {
+                self.reactor.record_event(token, wire.take_event());
             }
-            let conn = &mut self.reactor.connections[*slot];
-            conn.readiness.readable |= readable;
-            conn.readiness.writable |= writable;
-            if wire.tail() != Tail::Open && conn.readiness.end_of_input == EndOfInput::Unknown {
-                conn.readiness.end_of_input = EndOfInput::Announced;
-            }
-            self.reactor.enqueue(*slot);
         }
     }
 
-    /// The clock moves, and deadlines pass.
-    pub(super) fn advance(&mut self, time: Duration) {
-        self.reactor.now += time;
-        self.reactor.fire_deadlines();
+    /// The clock moves, and deadlines pass before anything else happens.
+    pub fn advance(&mut self, time: Duration) {
+        self.now += time;
+        self.run_round();
         self.run();
     }
 
     /// What happened on the connection of a port.
-    pub(super) fn events(&self, port: u16) -> Vec<String> {
-        let events = self.reactor.role.events.get(&port);
-        events.cloned().unwrap_or_default()
+    pub fn events(&self, port: u16) -> Vec<String> {
+        let events = self.events.borrow();
+        events.get(&port).cloned().unwrap_or_default()
     }
 
-    /// Whether the connection only discards input.
-    pub(super) fn is_lingering(&self) -> bool {
-        let mut connections = self.reactor.connections.iter();
-        connections.any(|(_, conn)| matches!(conn.phase, Phase::Lingering(_)))
+    /// Whether a connection only discards input: our side is shut down, and the stream is
+    /// still open.
+    pub fn is_lingering(&self) -> bool {
+        self.wires.iter().any(|wire| {
+            let wire = wire.borrow();
+            wire.is_shut_down && !wire.is_dropped
+        })
     }
 }

@@ -6,13 +6,13 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
+use mio::net::TcpStream;
 use mio::{Registry, Token};
-
-use crate::reactor::transport::Transport;
+use peerline::reactor::{StreamEvent, Transport};
 
 /// What one call of the stream does instead of succeeding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum InjectedFault {
+pub enum InjectedFault {
     WouldBlock,
     Interrupted,
     Reset,
@@ -22,32 +22,51 @@ pub(super) enum InjectedFault {
 
 /// What comes behind the input that has arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Tail {
+pub enum Tail {
     Open,
     Eof,
     Reset,
 }
 
 /// The kernel's side of a stream.
-pub(super) struct Wire {
+pub struct Wire {
+    /// The token under which the loop has registered the stream.
+    pub token: Option<Token>,
     arrived: Vec<u8>,
     tail: Tail,
-    pub(super) sent: Vec<u8>,
+    pub sent: Vec<u8>,
     /// By the number of the call, counting sends and receives from 0.
-    pub(super) faults: BTreeMap<usize, InjectedFault>,
-    pub(super) calls: usize,
+    pub faults: BTreeMap<usize, InjectedFault>,
+    pub calls: usize,
     /// The connection attempt has a result.
-    pub(super) established: Option<Result<(), ErrorKind>>,
-    pub(super) is_shut_down: bool,
-    pub(super) is_dropped: bool,
-    /// Events to raise before the next round.
-    pub(super) raise_readable: bool,
-    pub(super) raise_writable: bool,
+    established: Option<Result<(), ErrorKind>>,
+    pub is_shut_down: bool,
+    pub is_dropped: bool,
+    /// Events that the loop has not seen yet.
+    raise_readable: bool,
+    raise_writable: bool,
 }
 
-pub(super) type SharedWire = Rc<RefCell<Wire>>;
+pub type SharedWire = Rc<RefCell<Wire>>;
 
-pub(super) struct FakeStream(pub(super) SharedWire);
+pub struct FakeStream(pub SharedWire);
+
+thread_local! {
+    /// The streams of outgoing connections of this test, the newest last.
+    static CONNECTED: RefCell<Vec<SharedWire>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Takes the stream of the newest outgoing connection.
+pub fn last_connected() -> SharedWire {
+    let wire = CONNECTED.with_borrow_mut(Vec::pop);
+    wire.expect("an outgoing connection")
+}
+
+impl From<TcpStream> for FakeStream {
+    fn from(_: TcpStream) -> Self {
+        unreachable!("the loop has no listener")
+    }
+}
 
 impl Drop for FakeStream {
     fn drop(&mut self) {
@@ -55,9 +74,10 @@ impl Drop for FakeStream {
     }
 }
 
-impl Wire {
-    pub(super) fn new() -> Self {
+impl Default for Wire {
+    fn default() -> Self {
         Self {
+            token: None,
             arrived: Vec::new(),
             tail: Tail::Open,
             sent: Vec::new(),
@@ -70,13 +90,35 @@ impl Wire {
             raise_writable: false,
         }
     }
+}
 
-    pub(super) fn tail(&self) -> Tail {
+impl Wire {
+    pub fn tail(&self) -> Tail {
         self.tail
     }
 
+    /// The event that the loop has not seen yet.
+    pub fn take_event(&mut self) -> StreamEvent {
+        StreamEvent {
+            is_readable: std::mem::take(&mut self.raise_readable),
+            is_writable: std::mem::take(&mut self.raise_writable),
+            is_closed: self.tail != Tail::Open,
+        }
+    }
+
+    /// Whether there is such an event.
+    pub fn has_event(&self) -> bool {
+        !self.is_dropped && (self.raise_readable || self.raise_writable)
+    }
+
+    /// The connection attempt gets its result.
+    pub fn establish(&mut self, result: Result<(), ErrorKind>) {
+        self.established = Some(result);
+        self.raise_writable = true;
+    }
+
     /// Input arrives.
-    pub(super) fn deliver(&mut self, bytes: &[u8], tail: Tail) {
+    pub fn deliver(&mut self, bytes: &[u8], tail: Tail) {
         self.arrived.extend_from_slice(bytes);
         self.tail = tail;
         self.raise_readable = true;
@@ -114,10 +156,13 @@ impl Wire {
 
 impl Transport<Rc<[u8]>> for FakeStream {
     fn connect_from(_: &[IpAddr], _: SocketAddr) -> io::Result<Self> {
-        Err(ErrorKind::Unsupported.into())
+        let wire = SharedWire::default();
+        CONNECTED.with_borrow_mut(|connected| connected.push(Rc::clone(&wire)));
+        Ok(Self(wire))
     }
 
-    fn register(&mut self, _: &Registry, _: Token) -> io::Result<()> {
+    fn register(&mut self, _: &Registry, token: Token) -> io::Result<()> {
+        self.0.borrow_mut().token = Some(token);
         Ok(())
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::fake::{InjectedFault, SharedWire, Tail};
-use super::world::World;
-use super::{PORT, output};
+use crate::fake_stream::{InjectedFault, SharedWire, Tail};
+use crate::world::World;
+use crate::{PORT, output};
 
 /// What may happen to a connection, each once, in any order.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ impl Incident {
             }
             Self::Resume => world.resume_all(),
             Self::LineTimeout => world.advance(Duration::from_secs(11)),
-            Self::Stop => world.reactor.stop(),
+            Self::Stop => world.stop(),
         }
     }
 }
@@ -70,15 +70,15 @@ fn whatever_the_order_a_connection_ends_once() {
     let mut orders = 0;
     permute(&mut Vec::new(), &Incident::ALL, &mut |order| {
         orders += 1;
-        // In one round each, or all between two rounds.
-        for runs_between in [true, false] {
+        // With rounds between the incidents, with rounds that see no event until all have
+        // happened, and all before one round.
+        let waits: [fn(&mut World); 3] = [World::run, World::run_round, |_| {}];
+        for wait in waits {
             let mut world = World::new(8);
             let wire = world.accept(PORT);
             for incident in order {
                 incident.happen(&mut world, &wire);
-                if runs_between {
-                    world.run();
-                }
+                wait(&mut world);
             }
             world.run();
             world.resume_all();

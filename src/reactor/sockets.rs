@@ -1,0 +1,41 @@
+//! Opens sockets: non-blocking, and closed in child processes.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
+
+/// Opens a socket for the family of `address`.
+pub(super) fn open(kind: SocketType, address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(socket_with(family, kind, flags, None)?)
+}
+
+/// Opens a socket that reaches `address`, bound to the address of the same family in
+/// `sources` if there is one.
+pub(super) fn open_from(
+    sources: &[IpAddr],
+    kind: SocketType,
+    address: SocketAddr,
+) -> io::Result<OwnedFd> {
+    let socket = open(kind, address)?;
+    let mut sources = sources.iter();
+    if let Some(source) = sources.find(|source| source.is_ipv4() == address.is_ipv4()) {
+        bind(&socket, &SocketAddr::new(*source, 0))?;
+    }
+    Ok(socket)
+}
+
+/// Binds a socket to a local address. With `v6_only` the address `::` leaves IPv4 to
+/// another socket.
+pub(super) fn bind_local(socket: &impl AsFd, address: SocketAddr, v6_only: bool) -> io::Result<()> {
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(socket, v6_only)?;
+    }
+    Ok(bind(socket, &address)?)
+}
