@@ -27,7 +27,7 @@ get --hash HASH NAME
             fetch the content with this hash
 share PATH  share a file, or a folder with all its files, without copying it
 unshare NAME
-            stop sharing it; no file is deleted
+            stop sharing NAME; no file is deleted
 ls          list all files that the nodes have announced
 search TEXT list the files whose names contain TEXT
 find NAME   list the nodes that have the file NAME
@@ -193,7 +193,7 @@ impl Console {
         self.queued.clear();
         self.report_files(queued, "will not be fetched: the node stops");
         let in_progress = self.jobs.fetched_names().count();
-        self.report_files(in_progress, "may still arrive; ctrl-C ends that");
+        self.report_files(in_progress, "may still arrive; ctrl-C stops the node now");
     }
 
     /// Reports a text about a number of files, if there are any.

@@ -156,7 +156,7 @@ impl MessageListener {
         let mut events: Vec<NodeEvent<'_>> = subscription.unanswered().map(unanswered).collect();
         let relay = self.backoff.address();
         let reason = match reason {
-            CloseReason::EndOfInput => "it closed the connection".to_owned(),
+            CloseReason::EndOfInput => "the connection was closed".to_owned(),
             reason => reason.to_string(),
         };
         events.extend(self.schedule_retry(now, format!("relay {relay}: {reason}")));

@@ -163,7 +163,7 @@ impl Registrar {
     pub fn on_failure(&mut self, now: Instant, reason: &CloseReason) -> Option<NodeEvent<'static>> {
         let relay = self.backoff.address();
         let reason = match reason {
-            CloseReason::EndOfInput => "it closed the connection too early".to_owned(),
+            CloseReason::EndOfInput => "the connection was closed too early".to_owned(),
             reason => reason.to_string(),
         };
         self.schedule_retry(now, format!("relay {relay}: {reason}"))
