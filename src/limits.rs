@@ -57,10 +57,10 @@ impl Default for Limits {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Timeouts")]
 pub struct Timeouts {
-    /// Give up a connection that is not established within this time
+    /// Give up on a connection that is not established within this time
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds, global = true)]
     pub connect_timeout: Duration,
-    /// Give up a relay or a node that sends nothing for this time
+    /// Give up on a relay or a node that sends nothing for this time
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds,
           global = true)]
     pub timeout: Duration,

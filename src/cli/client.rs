@@ -146,7 +146,7 @@ pub(super) enum ClientCommand {
         #[arg(long, value_name = "SECONDS", value_parser = seconds)]
         wait: Option<Duration>,
     },
-    /// Chat: send each line that is typed, print each message that arrives; /quit ends it
+    /// Chat: send each line that you type, and print each message that arrives; /quit ends it
     Chat {
         /// The receiver's IP address; without it, the sender of the last message
         #[arg(requires = "port", value_parser = values::receiver_ip)]
@@ -154,7 +154,7 @@ pub(super) enum ClientCommand {
         /// The receiver's port
         #[arg(value_parser = values::port)]
         port: Option<Port>,
-        /// How long to go on receiving after the end of input that is not a terminal
+        /// How long to go on receiving after piped input has ended
         #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds_or_zero)]
         wait: Duration,
     },

@@ -26,12 +26,12 @@ Keeps the directory of a Peerline network: its nodes and their files.
 
 /// See [`crate::cli::usage::parse`].
 pub(super) const HINTS: &str = "\
-unknown flag | -p --port | the port is the argument: relay-server {port}
+unknown flag | -p --port | the port is an argument: relay-server {port}
 unknown flag | --host --address --addr --bind --ip | write --listen ADDR
 missing | any | write it first: relay-server {port}
-invalid value | PORT | the port is the argument, the address a flag: \
+invalid value | PORT | the port is an argument, and the address is a flag: \
     relay-server {port} --listen {address}
-unexpected word | any | the port is the argument, the address a flag: \
+unexpected word | any | the port is an argument, and the address is a flag: \
     relay-server {port} --listen {address}
 unexpected word | any | the relay listens on one port";
 
@@ -42,13 +42,13 @@ pub(super) struct RelayArgs {
     /// Port to listen on; 0 lets the system choose
     #[arg(value_parser = values::listen_port)]
     port: u16,
-    /// Address to listen on, may be repeated; 0.0.0.0 opens the relay to the network
+    /// Address to listen on; may be repeated; 0.0.0.0 opens the relay to the network
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1", value_parser = values::ip)]
     listen: Vec<IpAddr>,
     /// Remove a node that does not register again within this time
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = lease)]
     lease: Duration,
-    /// Network whose nodes may register addresses that are not their own, may be repeated
+    /// Network whose nodes may register addresses that are not their own; may be repeated
     /// [default: loopback]
     #[arg(long, value_name = "NETWORK")]
     trust: Vec<Network>,
@@ -76,7 +76,7 @@ pub(super) struct RelayArgs {
     /// Maximum number of messages per second from one connection
     #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<u32>(1..))]
     message_rate: u32,
-    /// Maximum number of join and leave log lines per second; the excess is summarised
+    /// Maximum number of log lines per second about nodes that join and leave; the rest is counted
     #[arg(long, value_name = "N", default_value = "100", value_parser = integer::<u32>(1..))]
     log_rate: u32,
     #[command(flatten)]

@@ -86,7 +86,7 @@ fn explain<P: Parser>(error: &clap::Error, words: &[String], hints: &str) -> Str
             prior if prior == subject || prior.is_empty() => {
                 return format!("{subject} may be given only once");
             }
-            prior => return format!("{subject} and {prior} exclude each other"),
+            prior => return format!("{subject} and {prior} cannot be used together"),
         },
         ErrorKind::TooManyValues => {
             return format!("{subject} takes no value, but '{value}' was given");

@@ -58,7 +58,7 @@ pub(super) fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {
 pub(super) fn content_hash(text: &str) -> Result<ContentHash, String> {
     text.parse()
         .map_err(|_| match text.chars().find(|c| !c.is_ascii_hexdigit()) {
-            Some(c) => format!("a hash has 64 hex digits, and {c:?} is no hex digit"),
+            Some(c) => format!("a hash has 64 hex digits, and {c:?} is not a hex digit"),
             None => format!("a hash has 64 hex digits, not {}", text.len()),
         })
 }

@@ -242,10 +242,10 @@ impl fmt::Display for Failure<'_> {
         match self {
             Self::Error(code, text) => {
                 let text = Escaped::text(text);
-                write!(f, "it says {} {text}", code.number())
+                write!(f, "error {}: {text}", code.number())
             }
             Self::Ended(CloseReason::EndOfInput) => {
-                f.write_str("it closed the connection too early")
+                f.write_str("the connection was closed too early")
             }
             Self::Ended(reason) => reason.fmt(f),
             Self::Broken {
@@ -261,11 +261,11 @@ impl fmt::Display for Failure<'_> {
                 )?;
                 Failure::Ended(reason).fmt(f)
             }
-            Self::OtherContent => f.write_str("its content has another hash than the wanted one"),
+            Self::OtherContent => f.write_str("the content does not have the requested hash"),
             Self::NoHolder => f.write_str("no node has announced it"),
             Self::TooMany(count) => {
                 let lines = Counted(*count, "line");
-                write!(f, "it lists {lines}, more than --max-nodes")
+                write!(f, "its list has {lines}, more than --max-nodes allows")
             }
         }
     }

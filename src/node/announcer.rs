@@ -144,7 +144,7 @@ impl Announcer {
                 }
                 if !mem::replace(&mut self.has_warned_of_limit, true) {
                     let (name, text) = (Escaped::text(&name), Escaped::text(&text));
-                    warn!("the relay does not list {name} and what follows: {text}");
+                    warn!("the relay does not list {name} and the files after it: {text}");
                 }
             }
             (_, Reply::Error(Code::UnknownVerb, _)) => {

@@ -29,7 +29,7 @@ get --hash HASH NAME
             fetch the content with this hash
 share PATH  share a file, or a folder with all its files, without copying it
 unshare NAME
-            stop sharing it; no file is deleted
+            stop sharing NAME; no file is deleted
 ls          list all files that the nodes have announced
 search TEXT list the files whose names contain TEXT
 find NAME   list the nodes that have the file NAME
@@ -126,7 +126,7 @@ impl Console {
         let fetched = self.jobs.fetched_names().count();
         for (files, text) in [
             (queued, "will not be fetched: the node stops"),
-            (fetched, "may still arrive; ctrl-C ends that"),
+            (fetched, "may still arrive; ctrl-C stops the node now"),
         ] {
             if files > 0 {
                 let text = format!("{} {text}", Counted(files as u64, "file"));

@@ -195,7 +195,7 @@ impl fmt::Display for Rejection {
                 return write!(f, "{protocol} is not supported; type HELP and press Enter");
             }
             Self::OnlyNode => "only a node answers this; LIST lists the nodes",
-            Self::OnlyRelay => "only a relay answers this; this is a node",
+            Self::OnlyRelay => "only a relay answers this; you are connected to a node",
             Self::OnlyTcp => "not available over UDP; use TCP",
             Self::Address(why) => return why.fmt(f),
             Self::NotYourAddress { seen, port } => {
@@ -210,11 +210,11 @@ impl fmt::Display for Rejection {
             Self::TooManyFilesOfNode { files, bytes } => {
                 return write!(
                     f,
-                    "too many files or bytes of names; the limits of a node are {files} and {bytes}"
+                    "your node shares too many files (limit {files}) or bytes of file names (limit {bytes})"
                 );
             }
             Self::TooManyFiles(files) => {
-                return write!(f, "too many files of all nodes; the limit is {files}");
+                return write!(f, "all nodes together share too many files; the limit is {files}");
             }
             Self::Replaced => "replaced by a newer listener",
             Self::NodeListens(node) => {

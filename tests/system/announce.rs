@@ -215,7 +215,7 @@ fn files_over_the_relay_limit_are_served_but_not_listed() {
     let relay = relay(&["--lease", "3", "--max-shared", "2"]);
     let share = folder(&[("a", b"1"), ("b", b"2"), ("c", b"3"), ("d", b"4")]);
     let node = node(&relay, share.path(), &[]);
-    let log = node.log_until("the relay does not list c and what follows");
+    let log = node.log_until("the relay does not list c and the files after it");
     assert_eq!(files(&relay, ""), ["1 - 1 a", "1 - 1 b"], "{log}");
     assert_eq!(ask(node.address(), b"GET d\n"), "FOUND 1\n4");
     // A removed file makes room for another one.

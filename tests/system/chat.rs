@@ -91,7 +91,7 @@ fn send_wait_without_a_reply_fails() {
     let output = client(&relay, &["send", "127.0.0.1", "9", "hello", "--wait", "9"]);
     let output = output.expect_code(1);
     assert!(
-        output.stderr.contains("it says 404 nobody listens"),
+        output.stderr.contains("error 404: nobody listens"),
         "{}",
         output.stderr
     );
@@ -298,7 +298,7 @@ fn text_from_a_hostile_relay_is_escaped() {
         Terminal::start(client_command(relay.address(), &["chat", "127.0.0.1", "7"]));
     let mut shown = terminal.expect("127.0.0.1 7 harmless");
     terminal.enter("one");
-    shown += &terminal.expect("it says 404 \\u{1b}[31mred");
+    shown += &terminal.expect("error 404: \\u{1b}[31mred");
     terminal.enter("two");
     shown += &terminal.expect("127.0.0.1 7 bye");
     let (rest, code) = terminal.wait();

@@ -27,7 +27,7 @@ fn text_from_a_node_is_escaped() {
     let relay = relay(&[]);
     register(&relay, rude.address());
     let output = client(&relay, &["get", "x"]).expect_code(5);
-    let message = "it says 500 \\u{1b}[31mred\\u{7} \\u{202e}\\u{9b}2J\n";
+    let message = "error 500: \\u{1b}[31mred\\u{7} \\u{202e}\\u{9b}2J\n";
     assert!(output.stderr.contains(message), "{}", output.stderr);
     assert!(
         !output

@@ -49,7 +49,7 @@ fn no_result_has_an_exit_code() {
     assert_eq!(output.text(), "");
     let output = client(&relay, &["send", NOBODY, "9", "hello"]).expect_code(1);
     assert!(
-        output.stderr.starts_with("not sent: it says 404 "),
+        output.stderr.starts_with("not sent: error 404: "),
         "{}",
         output.stderr
     );

@@ -166,7 +166,7 @@ fn a_frozen_node_is_skipped() {
 fn a_node_with_invalid_replies_is_skipped() {
     let half_a_line = "x".repeat(3000);
     let scripts: [(&[u8], &str); 14] = [
-        (b"", "it closed the connection too early"),
+        (b"", "the connection was closed too early"),
         (b"FOUND 1", "protocol error"),
         (b"\n", "protocol error"),
         (b"FOUND\n", "protocol error"),
@@ -177,14 +177,11 @@ fn a_node_with_invalid_replies_is_skipped() {
         (b"\0\xff\xfe\x1b[2J\r\n", "protocol error"),
         (b"HTTP/1.1 200 OK\r\n\r\nhello", "protocol error"),
         (half_a_line.as_bytes(), "protocol error"),
-        (
-            b"ERROR 500 the disk failed\n",
-            "it says 500 the disk failed",
-        ),
-        (b"ERROR 503\n", "it says 503 "),
+        (b"ERROR 500 the disk failed\n", "error 500: the disk failed"),
+        (b"ERROR 503\n", "error 503: "),
         (
             b"FOUND 100\nonly so much",
-            "it closed the connection too early",
+            "the connection was closed too early",
         ),
     ];
     let good = FakeServer::replying([b"FOUND 17\n", HELLO].concat());
@@ -264,7 +261,7 @@ fn a_failed_relay_list_is_reported() {
         (replying(""), "too early"),
         (replying("NODES 2\n127.0.0.1 9\n"), "too early"),
         (replying("NODES 99999999999\n"), "99999999999 lines"),
-        (replying("ERROR 503 full\n"), "it says 503 full"),
+        (replying("ERROR 503 full\n"), "error 503: full"),
         (replying("NODES x\n"), "protocol error"),
         (replying("NOTFOUND\n"), "protocol error"),
         (replying(&"x".repeat(5000)), "protocol error"),

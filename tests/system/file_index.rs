@@ -201,7 +201,8 @@ fn unregister_removes_one_of_two_holders() {
 #[test]
 fn files_per_node_are_limited() {
     let relay = relay(&["--max-shared", "2", "--max-shared-bytes", "8"]);
-    let refused = "ERROR 413 too many files or bytes of names; the limits of a node are 2 and 8\n";
+    let refused =
+        "ERROR 413 your node shares too many files (limit 2) or bytes of file names (limit 8)\n";
     let answers = ask(
         relay.address(),
         b"REGISTER * 40001\nSHARE 1 - 123456789\nSHARE 1 - a\nSHARE 1 - b\nSHARE 1 - c\nSEARCH\n",
@@ -219,7 +220,7 @@ fn files_of_all_nodes_are_limited() {
     one.send("REGISTER * 40001\nSHARE 1 - a\nSHARE 1 - b\n");
     assert_eq!(without_epochs(&one.line()), "OK 60 127.0.0.1 40001 0");
     assert_eq!((one.line(), one.line()), ("OK".into(), "OK".into()));
-    let refused = "ERROR 413 too many files of all nodes; the limit is 3\n";
+    let refused = "ERROR 413 all nodes together share too many files; the limit is 3\n";
     let replies = ask(
         relay.address(),
         b"REGISTER * 40002\nSHARE 1 - a\nSHARE 1 - c\nSHARE 2 - a\nREGISTER * 40002\n",

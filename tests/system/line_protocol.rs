@@ -133,7 +133,7 @@ fn verbs_of_the_other_server_are_refused_with_advice() {
     assert_eq!(nc.ask("GET hello.txt"), advice);
     assert_eq!(nc.ask("PING"), "PONG");
     let mut nc = Nc::connect(node.address());
-    let advice = "ERROR 501 only a relay answers this; this is a node";
+    let advice = "ERROR 501 only a relay answers this; you are connected to a node";
     for request in [
         "REGISTER * 9000",
         "UNREGISTER * 9000",
