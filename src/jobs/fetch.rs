@@ -21,7 +21,7 @@ use crate::session::requests::ResponsePart;
 pub(super) struct Fetch {
     id: JobId,
     name: FileName<'static>,
-    /// The content that is wanted, if not any will do.
+    /// The wanted content, or none if any content will do.
     wanted: Option<WantedContent>,
     /// The nodes to try, in this order.
     candidates: Vec<NodeAddress>,
@@ -91,7 +91,7 @@ impl Fetch {
         if context.nodes.len() > 1 || self.wanted.is_some() {
             return JobStep::Query(Query::Holders(self.name.clone()));
         }
-        // There is no choice.
+        // With one node at most, the holders would not change the order.
         self.choose_candidates(context, &[])
     }
 

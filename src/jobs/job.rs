@@ -45,7 +45,7 @@ pub(super) enum JobStep {
     Connect(NodeAddress),
     /// The job is done.
     Finish(JobResult),
-    /// The job is done, and was none that the user started.
+    /// The job is done. The user did not start it and gets no report.
     FinishSilently,
 }
 

@@ -8,7 +8,6 @@ mod completion;
 mod connection;
 mod fetch;
 mod job;
-
 mod query;
 mod relay_check;
 mod relay_query;

@@ -150,7 +150,7 @@ impl<S: Share> Node<S> {
     fn report<'a>(&mut self, events: impl IntoIterator<Item = NodeEvent<'a>>) {
         for event in events {
             (self.on_event)(&event);
-            // The command that sent the message has its result.
+            // The `send` of the console is complete: prompt again.
             if let (NodeEvent::MessageSent(_) | NodeEvent::MessageNotSent(..), Some(console)) =
                 (event, &mut self.console)
             {
@@ -159,7 +159,7 @@ impl<S: Share> Node<S> {
         }
     }
 
-    /// Unregisters the node if it stops and no request of it can register it again.
+    /// Unregisters a stopping node once none of its own REGISTER requests is unanswered.
     fn unregister_if_stopping(&mut self, context: &mut Context<'_, Self>) {
         if !self.registrar.is_stopping {
             return;

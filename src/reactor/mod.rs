@@ -80,8 +80,8 @@ const FIRST_LISTENER: usize = usize::MAX - 1024;
 /// The token of the first UDP socket.
 const FIRST_SOCKET: usize = usize::MAX - 2048;
 
-/// Connections for which the table has room from the start; a larger table is moved
-/// page by page when it grows, as in [`Timers`].
+/// The initial capacity of the table of connections. A larger table is moved page by
+/// page when it grows, as in [`Timers`].
 const FIRST_CONNECTIONS: usize = 2048;
 
 /// The settings of a loop.
@@ -91,7 +91,8 @@ pub struct ReactorSettings {
     pub limits: Limits,
     /// For outgoing connections.
     pub timeouts: Timeouts,
-    /// The size of the read buffer of a batch, in bytes; at least a datagram's 65,535.
+    /// The size of the read buffer of a batch, in bytes. A smaller value is raised to
+    /// 65,535, the longest datagram.
     pub read_size: usize,
     /// The local addresses for outgoing connections, at most one of each family.
     pub source_addresses: Vec<IpAddr>,

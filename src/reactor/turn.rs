@@ -27,9 +27,9 @@ pub(super) struct PendingTurn {
 }
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
-    /// Gives each connection in the run queue its turn. All reads of a batch come, and
-    /// are counted, before the first of its input is handled, so that the role can
-    /// prefetch for all of it.
+    /// Gives each connection in the run queue its turn. Reads for a whole batch of
+    /// connections first, and handles the input afterwards, so that the role can
+    /// prefetch for the batch.
     pub(super) fn take_turns(&mut self) {
         // Moved out of `self` while the role borrows them.
         let mut read_buffer = std::mem::take(&mut self.read_buffer);
@@ -39,8 +39,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             let mut read = 0;
             while left > 0 && turns.len() < BATCH && read_buffer.len() - read >= MIN_READ {
                 left -= 1;
-                // A connection that was removed since has no turn, nor has the next one
-                // in its slot a second one.
+                // Skips entries of removed connections. A new connection in the slot has
+                // one turn only: the turn clears `is_queued`.
                 if let Some(slot) = self.run_queue.pop_front()
                     && let Some(conn) = self.connections.get(slot).filter(|conn| conn.is_queued)
                 {
@@ -102,8 +102,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         0
     }
 
-    /// Handles the input that arrived, and that waited. Returns whether it had a complete
-    /// line.
+    /// Handles `arrived`, and the input that earlier turns have stored. Returns whether
+    /// there was a complete line.
     fn handle_turn(&mut self, slot: usize, arrived: &[u8]) -> bool {
         let has_line = match self.connections[slot].phase {
             Phase::Connecting => {

@@ -37,10 +37,10 @@ struct NodeEntry {
     address: NodeAddress,
     /// The address that registered the node; only this address may unregister it.
     source: IpAddr,
-    /// The number of the registration that created the entry.
-    first_registration: u64,
+    /// The number of the registration that created the entry, modulo 2^32.
+    first_registration: u32,
     /// The newest registration that announced files; older connections are stale.
-    last_announcer: u64,
+    last_announcer: u32,
     /// The neighbours in the linked list.
     previous: SlotId,
     next: SlotId,
@@ -160,12 +160,16 @@ impl Directory {
     /// false if a later registration has claimed them: then the connection is stale.
     pub(super) fn claim_files(&mut self, slot: SlotId, number: u64) -> bool {
         let node = &mut self.nodes[slot];
-        node.last_announcer = node.last_announcer.max(number);
+        let number = number as u32;
+        // Serial number arithmetic (RFC 1982): the numbers wrap around.
+        if number.wrapping_sub(node.last_announcer).cast_signed() > 0 {
+            node.last_announcer = number;
+        }
         node.last_announcer == number
     }
 
     /// The number of the registration that created an entry.
-    pub(super) fn first_registration(&self, slot: SlotId) -> u64 {
+    pub(super) fn first_registration(&self, slot: SlotId) -> u32 {
         self.nodes[slot].first_registration
     }
 
@@ -267,8 +271,8 @@ impl Directory {
         let slot = self.nodes.insert(NodeEntry {
             address,
             source,
-            first_registration: number,
-            last_announcer: number,
+            first_registration: number as u32,
+            last_announcer: number as u32,
             previous: self.last,
             next: NIL,
             is_live: true,

@@ -78,7 +78,7 @@ impl Relay {
             lease,
             address,
             files: self.index.file_count(slot),
-            epoch: Some(self.first_epoch + self.directory.first_registration(slot)),
+            epoch: Some(self.first_epoch + u64::from(self.directory.first_registration(slot))),
         })
     }
 

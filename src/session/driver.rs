@@ -44,7 +44,7 @@ pub struct InputDriver {
 pub struct TurnLimits {
     /// The most bytes of a line, with its line ending.
     pub max_line: usize,
-    /// The number of bytes to send from which on no more input is handled.
+    /// No input is handled while this many bytes or more wait to be sent.
     pub max_queue: u64,
     /// The program is stopping: no request is handled after the current one.
     pub is_draining: bool,
@@ -93,7 +93,7 @@ impl InputDriver {
         !self.inbox.is_empty()
     }
 
-    /// Records that the role has completed the answer that it is awaited for.
+    /// Records that the awaited answer of the role is complete.
     pub fn resume(&mut self) {
         if self.state == ReadState::AwaitingRole {
             self.state = ReadState::Resumable;
@@ -193,7 +193,7 @@ impl InputDriver {
         while turn.pieces_left > 0 && host.queued_bytes() < limits.max_queue {
             end = turn.run_batch(host, &limits);
             if let (Ok(ReadState::AwaitingRole), Some(driver)) = (&end, host.driver()) {
-                // Before the actions: one of them may resume this connection.
+                // Must precede `apply`: an action may resume this connection.
                 driver.state = ReadState::AwaitingRole;
             }
             // Long answers take their share of the turn as well.

@@ -157,7 +157,7 @@ impl Folder {
         });
     }
 
-    /// Replaces the roots; `files` are now shared within `name`.
+    /// Replaces the roots, and the list below `name` with `files`.
     fn set_roots(&mut self, roots: Roots, files: WalkResult, name: &FileName<'_>) {
         self.roots = Arc::new(roots);
         self.update(files, Some(name.as_str()));

@@ -171,7 +171,8 @@ impl TerminalOutput {
     #[must_use]
     pub fn close(&self) -> bool {
         let state = self.lock();
-        // An editor that is starting will still change the terminal: wait for that.
+        // Waits for an editor that is starting: it would change the terminal after the
+        // caller has restored it.
         let (mut state, _) = self
             .0
             .editor_changed
@@ -196,7 +197,7 @@ impl TerminalOutput {
             EditorState::Starting | EditorState::Active => {
                 state.pending.push(bytes);
                 if let Some(redraw) = &state.redraw {
-                    // Without an editor, the text is written when the terminal is released.
+                    // If the editor has just ended, `release_from_editor` writes the text.
                     let _ = redraw.send(());
                 }
                 Ok(())
@@ -228,7 +229,7 @@ impl SharedOutput {
     }
 }
 
-/// The text, and a line with the number of lines that were dropped after it.
+/// Appends a line that says how many later lines were dropped.
 fn with_omission_note((mut text, omitted): (String, u64)) -> String {
     if omitted > 0 {
         text.push_str(&format!("({} omitted)\n", Counted(omitted, "line")));
