@@ -264,7 +264,7 @@ fn start_workers(
     hash_worker: HashWorker,
 ) -> io::Result<()> {
     let handle = reactor.handle();
-    let on_update = move |update| handle.send(NodeMessage::Share(update));
+    let on_update = move |update| handle.send(NodeMessage::ShareUpdate(update));
     scan_worker.start(on_update.clone())?;
     if args.no_hashes {
         return Ok(());

@@ -70,14 +70,14 @@ pub enum NodeSession {
 }
 
 /// A message of another thread.
-pub enum NodeMessage<F> {
+pub enum NodeMessage<U> {
     /// A result about the share.
-    Share(F),
+    ShareUpdate(U),
     /// An event of the terminal.
     Terminal(jobs::TerminalEvent),
 }
 
-impl<F> From<jobs::TerminalEvent> for NodeMessage<F> {
+impl<U> From<jobs::TerminalEvent> for NodeMessage<U> {
     fn from(event: jobs::TerminalEvent) -> Self {
         Self::Terminal(event)
     }
@@ -191,7 +191,7 @@ impl<S: Share> Node<S> {
 impl<S: Share> Role for Node<S> {
     type Session = NodeSession;
     type File = S::File;
-    type Message = NodeMessage<S::Finding>;
+    type Message = NodeMessage<S::Update>;
 
     fn start(&mut self, context: &mut Context<'_, Self>) {
         self.on_timer(context);
@@ -295,10 +295,10 @@ impl<S: Share> Role for Node<S> {
         !self.udp.is_empty()
     }
 
-    fn on_message(&mut self, context: &mut Context<'_, Self>, message: NodeMessage<S::Finding>) {
+    fn on_message(&mut self, context: &mut Context<'_, Self>, message: NodeMessage<S::Update>) {
         match message {
-            NodeMessage::Share(finding) => {
-                if let Some(delay) = self.share.on_message(finding) {
+            NodeMessage::ShareUpdate(update) => {
+                if let Some(delay) = self.share.on_message(update) {
                     self.registrar.renew_within(context.now, delay);
                 }
             }

@@ -9,7 +9,7 @@ pub trait Share {
     /// An open file.
     type File;
     /// A result of another thread: changed names, or a file's hash.
-    type Finding: Send + 'static;
+    type Update: Send + 'static;
 
     /// Looks a name up and opens the file. `arrival` is the number of the read that
     /// received the request: changes on disk before that read must be seen.
@@ -34,7 +34,7 @@ pub trait Share {
 
     /// Handles a result of another thread. If the list of files changes, returns how
     /// long to wait before the changes are announced.
-    fn on_message(&mut self, message: Self::Finding) -> Option<Duration>;
+    fn on_message(&mut self, update: Self::Update) -> Option<Duration>;
 
     /// A number that changes whenever the list of files changes.
     fn revision(&mut self) -> u64;

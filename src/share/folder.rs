@@ -133,8 +133,8 @@ impl Folder {
     fn on_scan_result(&mut self, result: ScanResult) {
         self.last_scan = Instant::now();
         self.is_scan_pending = false;
-        match result.files {
-            Ok(files) if Arc::ptr_eq(&result.roots, &self.roots) => self.update(files, None),
+        match result.walk {
+            Ok(walk) if Arc::ptr_eq(&result.roots, &self.roots) => self.update(walk, None),
             Ok(_) | Err(_) => self.watch.mark_changed(),
         }
         if self.watch.has_changed() {
@@ -143,9 +143,9 @@ impl Folder {
     }
 
     /// Updates the list within a name, or all of it, and requests missing hashes.
-    fn update(&mut self, files: WalkResult, within: Option<&str>) {
+    fn update(&mut self, walk: WalkResult, within: Option<&str>) {
         let (roots, hash_requests) = (&self.roots, &self.hash_requests);
-        self.catalog.update(files, within, |file| {
+        self.catalog.update(walk, within, |file| {
             if let Some(root) = roots.root_of(&file.name) {
                 // Without a hash worker there are no hashes.
                 let _ = hash_requests.send(HashRequest {
@@ -157,10 +157,10 @@ impl Folder {
         });
     }
 
-    /// Replaces the roots, and the list below `name` with `files`.
-    fn set_roots(&mut self, roots: Roots, files: WalkResult, name: &FileName<'_>) {
+    /// Replaces the roots, and the list below `name` with the files of a walk.
+    fn set_roots(&mut self, roots: Roots, walk: WalkResult, name: &FileName<'_>) {
         self.roots = Arc::new(roots);
-        self.update(files, Some(name.as_str()));
+        self.update(walk, Some(name.as_str()));
         self.reader.clear_cache();
         // A truncated list may have room for other files now.
         self.watch.mark_changed();
@@ -169,7 +169,7 @@ impl Folder {
 
 impl Share for Folder {
     type File = File;
-    type Finding = ShareUpdate;
+    type Update = ShareUpdate;
 
     fn open(
         &mut self,
@@ -246,17 +246,17 @@ impl Share for Folder {
         let mut roots = Roots::clone(&self.roots);
         let name = roots.add(path)?;
         // The walk is done here and not by the worker: the reply has the totals.
-        let files = Walk::new(&roots, self.max_files, &self.watch)
+        let walk = Walk::new(&roots, self.max_files, &self.watch)
             .within(&name)
             .map_err(|_| add_error(path, &"too many open files; try again later"))?;
         let total = self.catalog.after(None).len() as u64;
         let others = total - self.catalog.totals(name.as_str()).files;
-        if files.is_truncated || others + files.files.len() as u64 > self.max_files as u64 {
+        if walk.is_truncated || others + walk.files.len() as u64 > self.max_files as u64 {
             let max = self.max_files;
             let why = format_args!("it makes more than {max} files; see --max-files");
             return Err(add_error(path, &why));
         }
-        self.set_roots(roots, files, &name);
+        self.set_roots(roots, walk, &name);
         let totals = self.catalog.totals(name.as_str());
         let name = Escaped::text(name.as_str());
         Ok(format!("sharing {totals} as {name}"))

@@ -24,8 +24,6 @@ mod open_beneath;
 mod root;
 mod roots;
 mod scan_worker;
-#[cfg(test)]
-mod tests;
 mod walk;
 mod watch;
 

@@ -21,7 +21,7 @@ pub(super) const SCAN_DELAY: Duration = Duration::from_millis(500);
 pub struct ScanResult {
     /// The roots that were scanned. The share may have other roots by now.
     pub(super) roots: Arc<Roots>,
-    pub(super) files: Result<WalkResult, OutOfResources>,
+    pub(super) walk: Result<WalkResult, OutOfResources>,
 }
 
 /// Scans a share in a thread of its own.
@@ -53,10 +53,17 @@ impl ScanWorker {
         Ok(())
     }
 
+    /// Scans at once, without a thread, if a scan is requested.
+    #[must_use]
+    pub fn scan_if_requested(&self) -> Option<ShareUpdate> {
+        let roots = self.requests.try_recv().ok()?;
+        Some(ShareUpdate::Scan(self.scan(roots)))
+    }
+
     pub(super) fn scan(&self, roots: Arc<Roots>) -> ScanResult {
         // Changes from now on make another scan necessary.
         self.watch.reset();
-        let files = Walk::new(&roots, self.max_files, &self.watch).all();
-        ScanResult { roots, files }
+        let walk = Walk::new(&roots, self.max_files, &self.watch).all();
+        ScanResult { roots, walk }
     }
 }

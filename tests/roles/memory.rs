@@ -105,7 +105,7 @@ impl Share for Memory {
     /// The name of the file.
     type File = String;
     /// No thread computes anything.
-    type Finding = Infallible;
+    type Update = Infallible;
 
     fn open(
         &mut self,
@@ -152,8 +152,8 @@ impl Share for Memory {
         })
     }
 
-    fn on_message(&mut self, finding: Infallible) -> Option<Duration> {
-        match finding {}
+    fn on_message(&mut self, update: Infallible) -> Option<Duration> {
+        match update {}
     }
 
     fn revision(&mut self) -> u64 {

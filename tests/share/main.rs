@@ -1,17 +1,18 @@
-//! Files and folders that are added to a share at run time, and removed again.
+//! A share as its node sees it: files and folders that are added at run time, and
+//! scans.
+
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
+use peerline::node::{FileContent, Share, Unavailable};
+use peerline::protocol::{FileItem, FileName};
+use peerline::share::{Folder, FolderSettings, HashWorker, ScanWorker, ShareUpdate};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
-
-use crate::node::{FileContent, Share, Unavailable};
-use crate::protocol::FileName;
-use crate::share::scan_worker::{ScanResult, ScanWorker};
-use crate::share::{Folder, FolderSettings, HashWorker, ShareUpdate};
 
 /// A temporary folder with the node's folder `share`, which holds the file `own`, and
 /// other files beside it.
@@ -74,16 +75,15 @@ impl Fixture {
     }
 
     /// Runs a scan, if one is requested.
-    fn scan(&mut self) -> Option<ScanResult> {
+    fn scan(&mut self) -> Option<ShareUpdate> {
         self.folder.on_external_event();
-        let roots = self.scan_worker.requests.try_recv().ok()?;
-        Some(self.scan_worker.scan(roots))
+        self.scan_worker.scan_if_requested()
     }
 
     /// The listed names after all requested scans.
     fn list(&mut self) -> Vec<String> {
         while let Some(result) = self.scan() {
-            self.folder.on_message(ShareUpdate::Scan(result));
+            self.folder.on_message(result);
         }
         self.current_list()
     }
@@ -91,7 +91,7 @@ impl Fixture {
     /// The listed names without another scan.
     fn current_list(&mut self) -> Vec<String> {
         let mut names = Vec::new();
-        let mut each = |item: &crate::protocol::FileItem<'_>| names.push(item.name.to_string());
+        let mut each = |item: &FileItem<'_>| names.push(item.name.to_string());
         self.folder.list(None, 1000, &mut each);
         assert_eq!(self.folder.count(None), names.len() as u64);
         names
@@ -289,7 +289,7 @@ fn a_scan_of_old_roots_is_ignored() {
     let result = fixture.scan().unwrap();
     assert_eq!(fixture.remove("own"), "no longer sharing own: 1 file (3 B)");
     assert_eq!(fixture.add("else/file"), "sharing 1 file (4 B) as file");
-    assert_eq!(fixture.folder.on_message(ShareUpdate::Scan(result)), None);
+    assert_eq!(fixture.folder.on_message(result), None);
     assert_eq!(fixture.current_list(), ["file", "second"]);
     assert_eq!(fixture.list(), ["file", "new", "second"]);
 }
@@ -302,11 +302,11 @@ fn a_change_during_a_scan_requests_another_scan() {
     let result = fixture.scan().unwrap();
     write(&fixture.dir.path().join("share/second"));
     assert!(fixture.scan().is_none(), "one at a time");
-    let pause = fixture.folder.on_message(ShareUpdate::Scan(result));
+    let pause = fixture.folder.on_message(result);
     assert_eq!(pause, Some(Duration::ZERO));
     assert_eq!(fixture.current_list(), ["first", "own"]);
     let result = fixture.scan().unwrap();
-    let pause = fixture.folder.on_message(ShareUpdate::Scan(result));
+    let pause = fixture.folder.on_message(result);
     assert!(pause.is_some());
     assert_eq!(fixture.current_list(), ["first", "own", "second"]);
     assert!(fixture.scan().is_none(), "that was all");
