@@ -27,10 +27,10 @@
 //! | Where is the loop? | [`reactor::Reactor::run`]: wait, record, act, reap |
 //! | Where is `GET` parsed? | [`protocol::Request::parse`], from bytes cut by [`session::driver`] |
 //! | Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
-//! | Where does the relay forget a node? | `relay/registration.rs`: `UNREGISTER`, and leases that expire |
+//! | Where does the relay forget a node? | `relay/registration.rs` decides (`UNREGISTER`, and leases that expire); `relay/directory.rs` removes the entry |
 //! | Where does a client choose the next node? | `jobs/fetch.rs` |
-//! | Where is a byte written to disk? | `download/part_file.rs` |
-//! | Where is a verb added? | `protocol/request.rs` (its form), the dispatch and `VERBS` of `relay/` or `node/requests.rs` (its handler), protocol.md; a new form of reply also in `protocol/reply.rs`, `session/responder.rs` and `session/response.rs` |
+//! | Where is a byte written to disk? | `download/output_file.rs`; `download/part_file.rs` gives the file its name |
+//! | Where is a verb added? | `protocol/request.rs` (its form), `session/response.rs` (which replies may answer it), `relay/mod.rs` and `node/requests.rs` (who answers it), `VERBS` (its line in `HELP`), protocol.md; a new form of reply also in `protocol/reply.rs` and `session/responder.rs` |
 
 pub mod cli;
 pub mod client;
