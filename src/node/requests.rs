@@ -26,6 +26,9 @@ const VERBS: [VerbHelp; 8] = [
     (Verb::Quit, "closes the connection"),
 ];
 
+/// A request of a client.
+type NodeRequest<'a, S> = RequestContext<'a, Node<S>, ServerSession>;
+
 impl<S: Share> Node<S> {
     /// Reads one request of a client and answers it. `last_listed` is the last name
     /// of the client's last list, for `MORE`.
@@ -37,20 +40,20 @@ impl<S: Share> Node<S> {
         last_listed: &mut Option<Box<str>>,
         input: Input<'_>,
     ) -> ReadNext {
-        let reply = &mut Responder::to_connection(context.out, conn);
-        let context = &RequestContext::new(context.now, context.traffic, peer, Some(conn));
-        let request = match session.read(input, self.max_unknown, reply) {
-            Ok(request) => request,
+        let request = &mut RequestContext::of_connection(context, conn, peer, session);
+        let reply = &mut request.reply;
+        let parsed = match request.session.read(input, self.max_unknown, reply) {
+            Ok(parsed) => parsed,
             Err(next) => return next,
         };
-        let ip = context.ip;
-        debug!("{ip}: request: {}", Escaped::text(&request.to_string()));
-        match request {
+        let ip = request.ip;
+        debug!("{ip}: request: {}", Escaped::text(&parsed.to_string()));
+        match parsed {
             Request::Banner => {
                 let files = self.share.count(None);
                 reply.banner(Banner::Node { files })
             }
-            Request::Get(name) => self.get(context, &name, reply),
+            Request::Get(name) => self.get(request, &name),
             Request::Stat(name) => match self.share.stat(&name) {
                 Ok(stat) => reply.stat(stat),
                 Err(error) => unavailable(&name, &error, reply),
@@ -65,7 +68,7 @@ impl<S: Share> Node<S> {
             }
             Request::More => self.list(last_listed, reply),
             Request::Ping => reply.pong(),
-            Request::Stats => self.stats(context, reply),
+            Request::Stats => self.stats(request),
             Request::Help => reply.help(&VERBS),
             Request::Quit => reply.bye(),
             Request::Register(..)
@@ -79,21 +82,16 @@ impl<S: Share> Node<S> {
         }
     }
 
-    fn get(
-        &mut self,
-        context: &RequestContext<'_>,
-        name: &FileName<'_>,
-        reply: &mut Responder<'_, Self>,
-    ) -> ReadNext {
+    fn get(&mut self, request: &mut NodeRequest<'_, S>, name: &FileName<'_>) -> ReadNext {
         self.gets += 1;
-        let content = match self.share.open(name, context.traffic.reads) {
+        let content = match self.share.open(name, request.arrival()) {
             Ok(content) => content,
-            Err(error) => return unavailable(name, &error, reply),
+            Err(error) => return unavailable(name, &error, &mut request.reply),
         };
         self.gets_found += 1;
         match content {
-            FileContent::Small(bytes) => reply.found_bytes(bytes),
-            FileContent::Large { size, file } => reply.found(size, file),
+            FileContent::Small(bytes) => request.reply.found_bytes(bytes),
+            FileContent::Large { size, file } => request.reply.found(size, file),
         }
     }
 
@@ -118,14 +116,14 @@ impl<S: Share> Node<S> {
         next
     }
 
-    fn stats(&mut self, context: &RequestContext<'_>, reply: &mut Responder<'_, Self>) -> ReadNext {
+    fn stats(&mut self, request: &mut NodeRequest<'_, S>) -> ReadNext {
         let figures = [
             ("files", self.share.count(None)),
             ("files_bytes", self.share.bytes()),
             ("gets", self.gets),
             ("gets_found", self.gets_found),
         ];
-        server::stats(context, self.started, &figures, reply)
+        server::stats(request, self.started, &figures)
     }
 }
 

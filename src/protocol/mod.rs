@@ -25,6 +25,7 @@ mod other_protocol;
 mod rejection;
 mod reply;
 mod request;
+mod reverse_text;
 mod text;
 
 pub use address::{AddressError, ClaimedIp, NodeAddress, Port, address_group, canonical};

@@ -10,6 +10,7 @@ use crate::counted::Counted;
 use crate::protocol::address::{NodeAddress, node_address};
 use crate::protocol::fields::number;
 use crate::protocol::reply::ReplyError;
+use crate::protocol::reverse_text::ReverseText;
 
 /// The reply to `REGISTER`: `OK lease ip port files epoch`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,12 +47,20 @@ impl Registered {
 /// The whole line, without its end.
 impl fmt::Display for Registered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.lease.as_secs();
-        write!(f, "OK {seconds} {} {}", self.address, self.files)?;
-        match self.epoch {
-            Some(epoch) => write!(f, " {epoch}"),
-            None => Ok(()),
+        let mut lease = ReverseText::<21>::new();
+        lease.prepend(b' ');
+        lease.prepend_number(self.lease.as_secs());
+        let mut rest = ReverseText::<42>::new();
+        if let Some(epoch) = self.epoch {
+            rest.prepend_number(epoch);
+            rest.prepend(b' ');
         }
+        rest.prepend_number(self.files);
+        rest.prepend(b' ');
+        f.write_str("OK ")?;
+        f.write_str(lease.as_str())?;
+        self.address.fmt(f)?;
+        f.write_str(rest.as_str())
     }
 }
 

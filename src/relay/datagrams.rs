@@ -4,11 +4,10 @@
 //! as long as the request: a forged sender address gains nothing.
 
 use crate::protocol::{MAX_AMPLIFICATION, RequestDatagram};
-use crate::relay::Relay;
 use crate::relay::session::RelaySession;
+use crate::relay::{Relay, RelayRequest};
 use crate::role::{Context, FramingError, Input, ReadNext, UdpPeer};
 use crate::session::responder::Responder;
-use crate::session::server::RequestContext;
 
 impl Relay {
     pub(super) fn answer_datagram(
@@ -24,9 +23,10 @@ impl Relay {
         let header = requests.header;
         if let Some(cookie) = header.cookie {
             if self.cookies.verify(now, from.address, &cookie) {
-                let mut reply = Responder::to_datagram(context.out, from, header.tag);
-                let context = RequestContext::new(now, context.traffic, from.address, None);
-                return self.answer_requests(&context, &requests, &mut reply);
+                let mut session = RelaySession::default();
+                let mut request =
+                    RelayRequest::of_datagram(context, from, header.tag, &mut session);
+                return self.answer_requests(&mut request, &requests);
             }
             if !self.cookies.allow_wrong(now) {
                 return;
@@ -38,15 +38,9 @@ impl Relay {
     }
 
     /// Executes the requests in order until the datagram of replies is full.
-    fn answer_requests(
-        &mut self,
-        context: &RequestContext<'_>,
-        requests: &RequestDatagram<'_>,
-        reply: &mut Responder<'_, Self>,
-    ) {
-        let mut session = RelaySession::default();
+    fn answer_requests(&mut self, request: &mut RelayRequest<'_>, requests: &RequestDatagram<'_>) {
         for line in requests.lines() {
-            if !reply.begin_reply() {
+            if !request.reply.begin_reply() {
                 return;
             }
             let input = if line.len() < self.settings.max_line {
@@ -54,8 +48,8 @@ impl Relay {
             } else {
                 Input::FramingError(FramingError::LineTooLong)
             };
-            let next = self.answer(context, &mut session, input, reply);
-            if !reply.end_reply() || matches!(next, ReadNext::Close(_)) {
+            let next = self.answer(request, input);
+            if !request.reply.end_reply() || matches!(next, ReadNext::Close(_)) {
                 return;
             }
         }

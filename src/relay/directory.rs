@@ -22,7 +22,7 @@ pub(super) struct Directory {
     nodes: Table<NodeEntry>,
     /// Nodes that left and whose files may still be in the index.
     departed: Vec<SlotId>,
-    hosts: Table<Host>,
+    addresses: Table<AddressNodes>,
     leases: Timers,
     /// The ends of the linked list in order of first registration.
     first: SlotId,
@@ -55,14 +55,14 @@ impl Keyed for NodeEntry {
     }
 }
 
-/// A host with at least one node.
-struct Host {
+/// An address with at least one node.
+struct AddressNodes {
     /// See [`address_group`].
     group: IpAddr,
     nodes: u32,
 }
 
-impl Keyed for Host {
+impl Keyed for AddressNodes {
     type Key = IpAddr;
 
     fn key(&self) -> &IpAddr {
@@ -79,8 +79,8 @@ pub(super) enum DirectoryError {
     NotOwner,
     /// The directory has reached its limit of nodes.
     DirectoryFull,
-    /// The host has reached the limit of nodes per address.
-    HostFull,
+    /// The address has reached its limit of nodes.
+    AddressFull,
 }
 
 impl Directory {
@@ -90,7 +90,7 @@ impl Directory {
         Self {
             nodes: Table::default(),
             departed: Vec::new(),
-            hosts: Table::default(),
+            addresses: Table::default(),
             leases: Timers::new(now, 1),
             first: NIL,
             last: NIL,
@@ -114,15 +114,13 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::DirectoryFull`] if the node is new and there are `max` nodes,
-    /// [`DirectoryError::HostFull`] if its host has `max_per_host`.
+    /// [`DirectoryError::AddressFull`] if there are `max_per_address` at its address.
     pub(super) fn register(
         &mut self,
-        address: NodeAddress,
-        source: IpAddr,
-        number: u64,
+        (address, source, number): (NodeAddress, IpAddr, u64),
         end: Instant,
         max: usize,
-        max_per_host: usize,
+        max_per_address: usize,
     ) -> Result<SlotId, DirectoryError> {
         let slot = match self.nodes.find(&address) {
             Some(slot) => {
@@ -130,7 +128,7 @@ impl Directory {
                 slot
             }
             None if self.nodes.len() >= max => return Err(DirectoryError::DirectoryFull),
-            None => self.add(address, source, number, max_per_host)?,
+            None => self.add(address, source, number, max_per_address)?,
         };
         self.leases.set(slot as usize, LEASE, end);
         Ok(slot)
@@ -256,16 +254,16 @@ impl Directory {
         address: NodeAddress,
         source: IpAddr,
         number: u64,
-        max_per_host: usize,
+        max_per_address: usize,
     ) -> Result<SlotId, DirectoryError> {
         let group = address_group(address.ip());
-        match self.hosts.find(&group) {
-            Some(host) if self.hosts[host].nodes as usize >= max_per_host => {
-                return Err(DirectoryError::HostFull);
+        match self.addresses.find(&group) {
+            Some(at) if self.addresses[at].nodes as usize >= max_per_address => {
+                return Err(DirectoryError::AddressFull);
             }
-            Some(host) => self.hosts[host].nodes += 1,
+            Some(at) => self.addresses[at].nodes += 1,
             None => {
-                self.hosts.insert(Host { group, nodes: 1 });
+                self.addresses.insert(AddressNodes { group, nodes: 1 });
             }
         }
         let slot = self.nodes.insert(NodeEntry {
@@ -285,16 +283,16 @@ impl Directory {
     }
 
     fn remove(&mut self, slot: SlotId) -> NodeAddress {
-        self.nodes.hide(slot);
+        self.nodes.remove_key(slot);
         self.departed.push(slot);
         let node = &mut self.nodes[slot];
         node.is_live = false;
         let (address, previous, next) = (node.address, node.previous, node.next);
         self.link(previous, next);
-        if let Some(host) = self.hosts.find(&address_group(address.ip())) {
-            self.hosts[host].nodes -= 1;
-            if self.hosts[host].nodes == 0 {
-                self.hosts.remove(host);
+        if let Some(at) = self.addresses.find(&address_group(address.ip())) {
+            self.addresses[at].nodes -= 1;
+            if self.addresses[at].nodes == 0 {
+                self.addresses.remove(at);
             }
         }
         self.loopback_nodes -= usize::from(address.is_loopback());
@@ -334,7 +332,7 @@ mod tests {
                 let line = format!("{source} {port}");
                 let address = NodeAddress::parse(&line).expect("an address");
                 if stays {
-                    directory.register(address, source, 1, now, 9, 9).expect("room");
+                    directory.register((address, source, 1), now, 9, 9).expect("room");
                     if !model.contains(&line) {
                         model.push(line);
                     }

@@ -4,24 +4,18 @@ use crate::protocol::{FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Rejecti
 use crate::relay::index::{Holder, Quota};
 use crate::relay::session::Registration;
 use crate::relay::table::SlotId;
-use crate::relay::{Relay, RelaySession};
+use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
-use crate::session::responder::Responder;
-use crate::session::server::RequestContext;
 
 /// Files of departed nodes that are removed in one turn of the loop.
 const MAX_REMOVED_PER_TURN: usize = 2000;
 
 impl Relay {
     /// The node that this connection registered, while its lease lasts.
-    pub(super) fn registered_slot(
-        &self,
-        context: &RequestContext<'_>,
-        session: &RelaySession,
-    ) -> Result<SlotId, Rejection> {
-        match session.registration() {
+    pub(super) fn registered_slot(&self, request: &RelayRequest<'_>) -> Result<SlotId, Rejection> {
+        match request.session.registration() {
             Registration::Active(address, _) => {
-                self.directory.registered_slot(&address, context.ip)
+                self.directory.registered_slot(&address, request.ip)
             }
             Registration::None | Registration::Rejected => None,
         }
@@ -29,13 +23,9 @@ impl Relay {
     }
 
     /// The node that this connection registered, if the connection may change its files.
-    fn announcing_slot(
-        &mut self,
-        context: &RequestContext<'_>,
-        session: &RelaySession,
-    ) -> Result<SlotId, Rejection> {
-        let slot = self.registered_slot(context, session)?;
-        match session.registration() {
+    fn announcing_slot(&mut self, request: &RelayRequest<'_>) -> Result<SlotId, Rejection> {
+        let slot = self.registered_slot(request)?;
+        match request.session.registration() {
             Registration::Active(_, number) if self.directory.claim_files(slot, number) => Ok(slot),
             Registration::Active(..) | Registration::None | Registration::Rejected => {
                 Err(Rejection::RegisterFirst)
@@ -45,24 +35,24 @@ impl Relay {
 
     pub(super) fn share(
         &mut self,
-        context: &RequestContext<'_>,
-        session: &RelaySession,
-        (size, hash, name): (u64, MaybeHash, FileName<'_>),
-        reply: &mut Responder<'_, Self>,
+        request: &mut RelayRequest<'_>,
+        size: u64,
+        hash: MaybeHash,
+        name: &FileName<'_>,
     ) -> ReadNext {
         let quota = self.settings.quota;
-        let node = match self.announcing_slot(context, session) {
+        let node = match self.announcing_slot(request) {
             Ok(node) => node,
-            Err(rejection) => return reply.reject(rejection),
+            Err(rejection) => return request.reply.reject(rejection),
         };
         if self
             .index
-            .insert(&name, Holder::new(node, size, hash), quota)
+            .insert(name, Holder::new(node, size, hash), quota)
         {
-            return reply.ok();
+            return request.reply.ok();
         }
         let Quota { files, bytes, all } = quota;
-        reply.reject(if self.index.is_full(quota) {
+        request.reply.reject(if self.index.is_full(quota) {
             Rejection::TooManyFiles(all)
         } else {
             Rejection::TooManyFilesOfNode { files, bytes }
@@ -71,29 +61,21 @@ impl Relay {
 
     pub(super) fn unshare(
         &mut self,
-        context: &RequestContext<'_>,
-        session: &RelaySession,
+        request: &mut RelayRequest<'_>,
         name: &FileName<'_>,
-        reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
-        match self.announcing_slot(context, session) {
-            Ok(node) if self.index.remove(node, name) => reply.ok(),
-            Ok(_) => reply.not_found(),
-            Err(rejection) => reply.reject(rejection),
+        match self.announcing_slot(request) {
+            Ok(node) if self.index.remove(node, name) => request.reply.ok(),
+            Ok(_) => request.reply.not_found(),
+            Err(rejection) => request.reply.reject(rejection),
         }
     }
 
-    pub(super) fn find(
-        &mut self,
-        context: &RequestContext<'_>,
-        name: &FileName<'_>,
-        reply: &mut Responder<'_, Self>,
-    ) -> ReadNext {
+    pub(super) fn find(&mut self, request: &mut RelayRequest<'_>, name: &FileName<'_>) -> ReadNext {
         let all = self.index.holders(name);
         // Spreads the load: successive replies begin with different holders.
-        let rotation = (self.counters.finds % all.len().max(1) as u64) as usize;
-        let (last, first) = all.split_at(rotation);
-        let on_loopback = context.is_loopback();
+        let (last, first) = all.split_at(self.next_rotation % all.len().max(1));
+        let on_loopback = request.is_loopback();
         let visible = first.iter().chain(last).filter_map(|holder| {
             Some(HolderItem {
                 node: self.directory.visible_address(holder.node, on_loopback)?,
@@ -105,11 +87,11 @@ impl Relay {
         let holders = visible.take(MAX_LISTED_FILES);
         let count = holders.clone().count();
         if count == 0 {
-            return reply.not_found();
+            return request.reply.not_found();
         }
-        let next = reply.holders(count, holders);
-        self.counters.finds = self.counters.finds.wrapping_add(1);
-        next
+        self.counters.finds += 1;
+        self.next_rotation = self.next_rotation.wrapping_add(1);
+        request.reply.holders(count, holders)
     }
 
     /// Whether files of departed nodes wait for [`Relay::remove_departed_files`].

@@ -3,77 +3,63 @@
 use crate::protocol::{Delivery, Listening, NodeAddress, Rejection, Text};
 use crate::relay::message_listeners::ListenResult;
 use crate::relay::session::Registration;
-use crate::relay::{Relay, RelaySession};
+use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, ReadNext};
-use crate::session::responder::Responder;
-use crate::session::server::RequestContext;
 
 impl Relay {
     /// Makes the connection receive the messages to its address.
-    pub(super) fn listen(
-        &mut self,
-        context: &RequestContext<'_>,
-        session: &mut RelaySession,
-        conn: ConnId,
-        reply: &mut Responder<'_, Self>,
-    ) -> ReadNext {
-        let (address, is_registered) = match self.reply_address(context, session) {
+    pub(super) fn listen(&mut self, request: &mut RelayRequest<'_>, conn: ConnId) -> ReadNext {
+        let (address, is_registered) = match self.reply_address(request) {
             Ok(address) => address,
-            Err(rejection) => return reply.reject(rejection),
+            Err(rejection) => return request.reply.reject(rejection),
         };
-        if let Some((previous, conn)) = session.extended().listens_at.take() {
-            self.listeners.remove(&previous, conn);
+        if let Some((previous, conn)) = request.session.extended().listens_at.take() {
+            self.message_listeners.remove(&previous, conn);
         }
-        match self.listeners.insert(address, conn, is_registered) {
+        match self.message_listeners.insert(address, conn, is_registered) {
             ListenResult::Added => {}
-            ListenResult::Replaced(previous) => reply.replaced(previous),
+            ListenResult::Replaced(previous) => request.reply.replaced(previous),
             ListenResult::Taken => {
-                return reply.reject(Rejection::NodeListens(address));
+                return request.reply.reject(Rejection::NodeListens(address));
             }
         }
-        session.extended().listens_at = Some((address, conn));
-        reply.listening(Listening(address))
+        request.session.extended().listens_at = Some((address, conn));
+        request.reply.listening(Listening(address))
     }
 
     pub(super) fn send(
         &mut self,
-        context: &RequestContext<'_>,
-        session: &mut RelaySession,
+        request: &mut RelayRequest<'_>,
         to: &NodeAddress,
         text: Text<'_>,
-        reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
         let rate = self.settings.message_rate;
-        let limiter = session.message_limiter(rate, context.now);
-        if !limiter.allows(rate, context.now) {
-            return reply.reject(Rejection::TooManyMessages(rate));
+        let limiter = request.session.message_limiter(rate, request.now);
+        if !limiter.allows(rate, request.now) {
+            return request.reply.reject(Rejection::TooManyMessages(rate));
         }
-        let from = match self.reply_address(context, session) {
+        let from = match self.reply_address(request) {
             Ok((from, _)) => from,
-            Err(rejection) => return reply.reject(rejection),
+            Err(rejection) => return request.reply.reject(rejection),
         };
-        let Some(listener) = self.listeners.get(to) else {
-            return reply.reject(Rejection::NoListener(*to));
+        let Some(listener) = self.message_listeners.get(to) else {
+            return request.reply.reject(Rejection::NoListener(*to));
         };
         self.counters.messages += 1;
-        reply.message(listener, &Delivery { from, text });
-        reply.ok()
+        request.reply.message(listener, &Delivery { from, text });
+        request.reply.ok()
     }
 
     /// The address to which others reply to messages of this connection, and whether
     /// it is that of a registered node.
-    fn reply_address(
-        &self,
-        context: &RequestContext<'_>,
-        session: &RelaySession,
-    ) -> Result<(NodeAddress, bool), Rejection> {
-        match session.registration() {
+    fn reply_address(&self, request: &RelayRequest<'_>) -> Result<(NodeAddress, bool), Rejection> {
+        match request.session.registration() {
             Registration::Active(address, _) => {
-                self.registered_slot(context, session)?;
+                self.registered_slot(request)?;
                 Ok((address, true))
             }
             Registration::Rejected => Err(Rejection::RegisterFirst),
-            Registration::None => match context.peer_address() {
+            Registration::None => match request.peer_address() {
                 Some(address) => Ok((address, false)),
                 None => Err(Rejection::NoReplyAddress),
             },

@@ -36,7 +36,6 @@ use crate::relay::message_listeners::MessageListeners;
 use crate::relay::search::SearchQueue;
 use crate::relay::stats::{RelayCounters, VERBS};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
-use crate::session::responder::Responder;
 use crate::session::server::{self, RequestContext};
 
 /// The settings of a relay.
@@ -64,6 +63,9 @@ pub struct RelaySettings {
     pub trust: Trust,
 }
 
+/// A request to the relay.
+type RelayRequest<'a> = RequestContext<'a, Relay, RelaySession>;
+
 /// The role of the relay.
 pub struct Relay {
     settings: RelaySettings,
@@ -71,10 +73,14 @@ pub struct Relay {
     directory: Directory,
     index: Index,
     searches: SearchQueue,
-    listeners: MessageListeners,
+    message_listeners: MessageListeners,
     cookies: Cookies,
     log: RateLimitedLog,
     counters: RelayCounters,
+    /// The number of the newest registration or renewal.
+    last_registration: u64,
+    /// With which of its holders the next reply to `FIND` starts.
+    next_rotation: usize,
     /// The epoch of an entry is this number plus the number of the registration that
     /// created the entry.
     first_epoch: u64,
@@ -93,46 +99,41 @@ impl Relay {
             directory: Directory::new(now),
             index: Index::default(),
             searches: SearchQueue::new(now),
-            listeners: MessageListeners::default(),
+            message_listeners: MessageListeners::default(),
             counters: RelayCounters::default(),
+            last_registration: 0,
+            next_rotation: 0,
         }
     }
 
     /// Reads one request from a connection or datagram and answers it.
-    fn answer(
-        &mut self,
-        context: &RequestContext<'_>,
-        session: &mut RelaySession,
-        input: Input<'_>,
-        reply: &mut Responder<'_, Self>,
-    ) -> ReadNext {
-        let request = match session.read(input, self.settings.max_unknown, reply) {
-            Ok(request) => request,
+    fn answer(&mut self, request: &mut RelayRequest<'_>, input: Input<'_>) -> ReadNext {
+        let max_unknown = self.settings.max_unknown;
+        let parsed = match request.session.read(input, max_unknown, &mut request.reply) {
+            Ok(parsed) => parsed,
             Err(next) => return next,
         };
-        let ip = context.ip;
-        debug!("{ip}: request: {}", Escaped::text(&request.to_string()));
-        match (request, context.conn) {
-            (Request::Banner, _) => reply.banner(self.banner(context)),
-            (Request::Register(ip, port), _) => self.register(context, session, ip, port, reply),
-            (Request::Unregister(ip, port), _) => self.unregister(context, ip, port, reply),
-            (Request::List, _) => self.list(context, reply),
-            (Request::Share(size, hash, name), _) => {
-                self.share(context, session, (size, hash, name), reply)
+        let ip = request.ip;
+        debug!("{ip}: request: {}", Escaped::text(&parsed.to_string()));
+        match (parsed, request.conn) {
+            (Request::Banner, _) => self.banner(request),
+            (Request::Register(ip, port), _) => self.register(request, ip, port),
+            (Request::Unregister(ip, port), _) => self.unregister(request, ip, port),
+            (Request::List, _) => self.list(request),
+            (Request::Share(size, hash, name), _) => self.share(request, size, hash, &name),
+            (Request::Unshare(name), _) => self.unshare(request, &name),
+            (Request::Find(name), _) => self.find(request, &name),
+            (Request::Ping, _) => request.reply.pong(),
+            (Request::Search(text), Some(conn)) => self.search(request, conn, Search::new(text)),
+            (Request::More, Some(conn)) => self.more(request, conn),
+            (Request::Listen, Some(conn)) => self.listen(request, conn),
+            (Request::Send(to, text), Some(_)) => self.send(request, &to, text),
+            (Request::Stats, Some(_)) => self.stats(request),
+            (Request::Help, Some(_)) => request.reply.help(&VERBS),
+            (Request::Quit, Some(_)) => request.reply.bye(),
+            (Request::Get(_) | Request::Stat(_), Some(_)) => {
+                request.reply.reject(Rejection::OnlyNode)
             }
-            (Request::Unshare(name), _) => self.unshare(context, session, &name, reply),
-            (Request::Find(name), _) => self.find(context, &name, reply),
-            (Request::Ping, _) => reply.pong(),
-            (Request::Search(text), Some(conn)) => {
-                self.search(context, session, conn, Search::new(text), reply)
-            }
-            (Request::More, Some(conn)) => self.more(context, session, conn, reply),
-            (Request::Listen, Some(conn)) => self.listen(context, session, conn, reply),
-            (Request::Send(to, text), Some(_)) => self.send(context, session, &to, text, reply),
-            (Request::Stats, Some(_)) => self.stats(context, reply),
-            (Request::Help, Some(_)) => reply.help(&VERBS),
-            (Request::Quit, Some(_)) => reply.bye(),
-            (Request::Get(_) | Request::Stat(_), Some(_)) => reply.reject(Rejection::OnlyNode),
             (
                 Request::Search(_)
                 | Request::More
@@ -144,7 +145,7 @@ impl Relay {
                 | Request::Get(_)
                 | Request::Stat(_),
                 None,
-            ) => reply.reject(Rejection::OnlyTcp),
+            ) => request.reply.reject(Rejection::OnlyTcp),
         }
     }
 }
@@ -178,12 +179,11 @@ impl Role for Relay {
         session: &mut RelaySession,
         input: Input<'_>,
     ) -> ReadNext {
-        let mut reply = Responder::to_connection(context.out, conn);
-        let context = RequestContext::new(context.now, context.traffic, peer, Some(conn));
+        let mut request = RelayRequest::of_connection(context, conn, peer, session);
         if input == Input::Resumed {
-            return self.finish_search(session, conn, &mut reply);
+            return self.finish_search(&mut request, conn);
         }
-        self.answer(&context, session, input, &mut reply)
+        self.answer(&mut request, input)
     }
 
     fn on_datagram(&mut self, context: &mut Context<'_, Self>, from: UdpPeer, bytes: &[u8]) {
@@ -193,7 +193,7 @@ impl Role for Relay {
     fn on_close(&mut self, _: &mut Context<'_, Self>, session: RelaySession, _: &CloseReason) {
         let extended = session.into_extended();
         if let Some((address, conn)) = extended.listens_at {
-            self.listeners.remove(&address, conn);
+            self.message_listeners.remove(&address, conn);
         }
         if let Some(conn) = extended.pending_search {
             self.searches.cancel(conn);

@@ -8,10 +8,8 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, Registered, Rejection};
 use crate::relay::directory::DirectoryError;
 use crate::relay::session::Registration;
-use crate::relay::{Relay, RelaySession, RelaySettings};
+use crate::relay::{Relay, RelayRequest, RelaySettings};
 use crate::role::ReadNext;
-use crate::session::responder::Responder;
-use crate::session::server::RequestContext;
 
 /// Leases that expire in one turn of the loop; the others follow in the next turn.
 const MAX_EXPIRED_PER_TURN: usize = 1000;
@@ -19,57 +17,60 @@ const MAX_EXPIRED_PER_TURN: usize = 1000;
 impl Relay {
     pub(super) fn register(
         &mut self,
-        context: &RequestContext<'_>,
-        session: &mut RelaySession,
+        request: &mut RelayRequest<'_>,
         ip: ClaimedIp,
         port: Port,
-        reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
-        match self.add_node(context, ip, port) {
+        match self.add_node(request.now, request.ip, ip, port) {
             Ok(registered) => {
-                let number = self.counters.registrations;
-                session.extended().registration = Registration::Active(registered.address, number);
-                reply.registered(&registered)
+                let number = self.last_registration;
+                request.session.extended().registration =
+                    Registration::Active(registered.address, number);
+                request.reply.registered(&registered)
             }
             Err(rejection) => {
-                session.extended().registration = Registration::Rejected;
+                request.session.extended().registration = Registration::Rejected;
                 if rejection == Rejection::TooManyNodes {
                     let reason = CloseReason::LimitReached(ResourceLimit::Nodes);
-                    return reply.reject_and_close(rejection, reason);
+                    return request.reply.reject_and_close(rejection, reason);
                 }
-                reply.reject(rejection)
+                request.reply.reject(rejection)
             }
         }
     }
 
     fn add_node(
         &mut self,
-        context: &RequestContext<'_>,
+        now: Instant,
+        source: IpAddr,
         ip: ClaimedIp,
         port: Port,
     ) -> Result<Registered, Rejection> {
-        let (now, source) = (context.now, context.ip);
         let address = self.resolve_claim(source, ip, port)?;
-        let lease = self.settings.lease;
         let nodes_before = self.directory.len(true);
-        let number = self.counters.registrations + 1;
+        let number = self.last_registration + 1;
         let RelaySettings {
+            lease,
             max_nodes,
             max_nodes_per_address,
             ref trust,
             ..
         } = self.settings;
-        let max_per_host = if trust.contains(source) {
+        let max_per_address = if trust.contains(source) {
             max_nodes
         } else {
             max_nodes_per_address
         };
-        let end = now + lease;
         let slot = self
             .directory
-            .register(address, source, number, end, max_nodes, max_per_host)
+            .register(
+                (address, source, number),
+                now + lease,
+                max_nodes,
+                max_per_address,
+            )
             .map_err(|error| rejection(error, address))?;
-        self.counters.registrations = number;
+        self.last_registration = number;
         if self.directory.len(true) > nodes_before {
             let line = format_args!("node {address} registered by {source}");
             self.log.log(now, line);
@@ -84,28 +85,28 @@ impl Relay {
 
     pub(super) fn unregister(
         &mut self,
-        context: &RequestContext<'_>,
+        request: &mut RelayRequest<'_>,
         ip: ClaimedIp,
         port: Port,
-        reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
-        reply.ok_or_error(self.remove_node(context, ip, port))
+        let result = self.remove_node(request.now, request.ip, ip, port);
+        request.reply.ok_or_error(result)
     }
 
     fn remove_node(
         &mut self,
-        context: &RequestContext<'_>,
+        now: Instant,
+        source: IpAddr,
         ip: ClaimedIp,
         port: Port,
     ) -> Result<(), Rejection> {
-        let source = context.ip;
         let address = match ip {
             ClaimedIp::Source => self.resolve_claim(source, ip, port)?,
             // The directory knows which source registered the node.
             ClaimedIp::Address(ip) => node_address(ip, port)?,
         };
         let is_trusted = self.settings.trust.contains(source);
-        if address.is_loopback() && !context.is_loopback() && !is_trusted {
+        if address.is_loopback() && !source.is_loopback() && !is_trusted {
             // Nodes on loopback are not disclosed to clients elsewhere.
             return Err(rejection(DirectoryError::UnknownNode, address));
         }
@@ -116,23 +117,20 @@ impl Relay {
         // could outrun the clean-up on the timer.
         self.remove_departed(1);
         let line = format_args!("node {address} unregistered by {source}");
-        self.log.log(context.now, line);
+        self.log.log(now, line);
         Ok(())
     }
 
-    pub(super) fn list(
-        &mut self,
-        context: &RequestContext<'_>,
-        reply: &mut Responder<'_, Self>,
-    ) -> ReadNext {
+    pub(super) fn list(&mut self, request: &mut RelayRequest<'_>) -> ReadNext {
         self.counters.lists += 1;
-        let on_loopback = context.is_loopback();
-        if context.conn.is_some() {
-            return reply.rendered(&self.directory.rendered_list(on_loopback));
+        let on_loopback = request.is_loopback();
+        if request.conn.is_some() {
+            let list = self.directory.rendered_list(on_loopback);
+            return request.reply.rendered(&list);
         }
         // A datagram has room for a few nodes only: rendering all would cost more.
         let nodes = self.directory.visible_nodes(on_loopback);
-        reply.nodes(self.directory.len(on_loopback), nodes)
+        request.reply.nodes(self.directory.len(on_loopback), nodes)
     }
 
     /// Removes nodes whose leases have expired, a bounded number at a time.
@@ -173,7 +171,7 @@ fn rejection(error: DirectoryError, address: NodeAddress) -> Rejection {
     match error {
         DirectoryError::UnknownNode => Rejection::NotRegistered(address),
         DirectoryError::NotOwner => Rejection::NotYourNode(address),
-        DirectoryError::HostFull => Rejection::TooManyNodesAtAddress,
+        DirectoryError::AddressFull => Rejection::TooManyNodesAtAddress,
         DirectoryError::DirectoryFull => Rejection::TooManyNodes,
     }
 }

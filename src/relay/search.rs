@@ -7,10 +7,8 @@ use std::time::Instant;
 use log::debug;
 
 use crate::relay::index::{PAGES_PER_STEP, Search, SearchPage, Visibility};
-use crate::relay::{Relay, RelaySession};
+use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Output, ReadNext};
-use crate::session::responder::Responder;
-use crate::session::server::RequestContext;
 
 /// Searches that take more than one step, and the budget of the current turn.
 pub(super) struct SearchQueue {
@@ -68,18 +66,16 @@ impl SearchQueue {
 impl Relay {
     pub(super) fn search(
         &mut self,
-        context: &RequestContext<'_>,
-        session: &mut RelaySession,
+        request: &mut RelayRequest<'_>,
         conn: ConnId,
         mut search: Search,
-        reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
-        session.extended().next_page = None;
-        let on_loopback = context.is_loopback();
-        if self.searches.may_run(context.now) && self.search_step(&mut search, on_loopback) {
-            return send_page(session, search, reply);
+        request.session.extended().next_page = None;
+        let on_loopback = request.is_loopback();
+        if self.searches.may_run(request.now) && self.search_step(&mut search, on_loopback) {
+            return send_page(request, search);
         }
-        session.extended().pending_search = Some(conn);
+        request.session.extended().pending_search = Some(conn);
         self.searches.pending.push_back(PendingSearch {
             conn,
             on_loopback,
@@ -89,29 +85,22 @@ impl Relay {
         ReadNext::Wait
     }
 
-    pub(super) fn more(
-        &mut self,
-        context: &RequestContext<'_>,
-        session: &mut RelaySession,
-        conn: ConnId,
-        reply: &mut Responder<'_, Self>,
-    ) -> ReadNext {
-        match session.extended().next_page.take() {
-            Some(search) => self.search(context, session, conn, *search, reply),
-            None => reply.files(0, 0, |_| {}),
+    pub(super) fn more(&mut self, request: &mut RelayRequest<'_>, conn: ConnId) -> ReadNext {
+        match request.session.extended().next_page.take() {
+            Some(search) => self.search(request, conn, *search),
+            None => request.reply.files(0, 0, |_| {}),
         }
     }
 
     /// Sends the result of the connection's finished search.
     pub(super) fn finish_search(
         &mut self,
-        session: &mut RelaySession,
+        request: &mut RelayRequest<'_>,
         conn: ConnId,
-        reply: &mut Responder<'_, Self>,
     ) -> ReadNext {
-        session.extended().pending_search = None;
+        request.session.extended().pending_search = None;
         match self.searches.take(conn) {
-            Some(pending) => send_page(session, pending.search, reply),
+            Some(pending) => send_page(request, pending.search),
             None => ReadNext::Line,
         }
     }
@@ -144,15 +133,11 @@ impl Relay {
     }
 }
 
-fn send_page(
-    session: &mut RelaySession,
-    search: Search,
-    reply: &mut Responder<'_, Relay>,
-) -> ReadNext {
+fn send_page(request: &mut RelayRequest<'_>, search: Search) -> ReadNext {
     let SearchPage { files, total, next } = search.into_page();
     debug!("{} of {total} files found", files.len());
-    session.extended().next_page = next.map(Box::new);
-    reply.files(files.len() as u64, total, |visit| {
+    request.session.extended().next_page = next.map(Box::new);
+    request.reply.files(files.len() as u64, total, |visit| {
         files.items().for_each(|item| visit(&item));
     })
 }

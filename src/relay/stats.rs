@@ -1,10 +1,10 @@
 //! What the relay tells about itself: `STATS`, `HELP` and the banner.
 
 use crate::protocol::{Banner, Verb};
-use crate::relay::Relay;
+use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
-use crate::session::responder::{Responder, VerbHelp};
-use crate::session::server::{self, RequestContext};
+use crate::session::responder::VerbHelp;
+use crate::session::server;
 
 /// The verbs of the relay.
 pub(super) const VERBS: [VerbHelp; 14] = [
@@ -31,8 +31,6 @@ pub(super) struct RelayCounters {
     pub(super) finds: u64,
     /// Messages passed on.
     pub(super) messages: u64,
-    /// Registrations and renewals.
-    pub(super) registrations: u64,
     /// Requests `LIST`.
     pub(super) lists: u64,
     /// Leases that expired.
@@ -40,38 +38,32 @@ pub(super) struct RelayCounters {
 }
 
 impl Relay {
-    pub(super) fn banner(&self, context: &RequestContext<'_>) -> Banner {
-        Banner::Relay {
-            nodes: self.directory.len(context.is_loopback()) as u64,
-            files: self.index.len() as u64,
-        }
+    pub(super) fn banner(&self, request: &mut RelayRequest<'_>) -> ReadNext {
+        let nodes = self.directory.len(request.is_loopback()) as u64;
+        let files = self.index.len() as u64;
+        request.reply.banner(Banner::Relay { nodes, files })
     }
 
-    pub(super) fn stats(
-        &self,
-        context: &RequestContext<'_>,
-        reply: &mut Responder<'_, Self>,
-    ) -> ReadNext {
+    pub(super) fn stats(&self, request: &mut RelayRequest<'_>) -> ReadNext {
         let RelayCounters {
             finds,
             messages,
-            registrations,
             lists,
             expired,
         } = self.counters;
         let figures = [
-            ("nodes", self.directory.len(context.is_loopback()) as u64),
+            ("nodes", self.directory.len(request.is_loopback()) as u64),
             ("nodes_expired", expired),
-            ("registrations", registrations),
+            ("registrations", self.last_registration),
             ("lists", lists),
             ("names", self.index.len() as u64),
             ("finds", finds),
-            ("listeners", self.listeners.len() as u64),
+            ("listeners", self.message_listeners.len() as u64),
             ("messages", messages),
-            ("datagrams", context.traffic.datagrams),
-            ("datagrams_lost", context.traffic.datagrams_lost),
+            ("datagrams", request.traffic.datagrams),
+            ("datagrams_lost", request.traffic.datagrams_lost),
             ("cookies_wrong", self.cookies.wrong_count()),
         ];
-        server::stats(context, self.started, &figures, reply)
+        server::stats(request, self.started, &figures)
     }
 }

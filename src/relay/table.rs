@@ -74,16 +74,16 @@ impl<T: Keyed> Table<T> {
     }
 
     /// Removes the entry from the key index; it stays accessible by its slot.
-    pub(super) fn hide(&mut self, slot: SlotId) {
+    pub(super) fn remove_key(&mut self, slot: SlotId) {
         let hash = self.hasher.hash_one(self[slot].key());
         if let Ok(occupied) = self.by_key.find_entry(hash, |other| *other == slot) {
             occupied.remove();
         }
     }
 
-    /// Removes an entry, hidden or not.
+    /// Removes an entry, with or without its key.
     pub(super) fn remove(&mut self, slot: SlotId) {
-        self.hide(slot);
+        self.remove_key(slot);
         self.entries.remove(slot as usize);
     }
 

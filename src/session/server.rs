@@ -8,15 +8,16 @@ use std::time::Instant;
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::counted::Counted;
 use crate::protocol::{
-    NodeAddress, OtherProtocol, Port, Rejection, Request, RequestError, StatsItem, Verb, canonical,
+    NodeAddress, OtherProtocol, Port, Rejection, Request, RequestError, StatsItem, Tag, Verb,
+    canonical,
 };
-use crate::role::{ConnId, FramingError, Input, ReadNext, Role, Traffic};
+use crate::role::{ConnId, Context, FramingError, Input, ReadNext, Role, Traffic, UdpPeer};
 use crate::session::line_codec::write_line;
 use crate::session::responder::Responder;
 
-/// What a handler knows about a request besides its values.
-#[derive(Clone, Copy)]
-pub(crate) struct RequestContext<'a> {
+/// A request that is being handled: its client, the state of the connection, and where
+/// the reply goes.
+pub(crate) struct RequestContext<'a, R: Role, S> {
     /// The time.
     pub(crate) now: Instant,
     /// Figures about the loop.
@@ -26,14 +27,56 @@ pub(crate) struct RequestContext<'a> {
     port: u16,
     /// The connection; none if the request came in a datagram.
     pub(crate) conn: Option<ConnId>,
+    /// The state of the connection or datagram.
+    pub(crate) session: &'a mut S,
+    /// Answers the request.
+    pub(crate) reply: Responder<'a, R>,
 }
 
-impl<'a> RequestContext<'a> {
-    pub(crate) fn new(
+impl<'a, R: Role, S> RequestContext<'a, R, S> {
+    /// For input of a connection.
+    pub(crate) fn of_connection(
+        context: &'a mut Context<'_, R>,
+        conn: ConnId,
+        peer: SocketAddr,
+        session: &'a mut S,
+    ) -> Self {
+        let reply = Responder::to_connection(context.out, conn);
+        Self::new(
+            context.now,
+            context.traffic,
+            peer,
+            Some(conn),
+            session,
+            reply,
+        )
+    }
+
+    /// For the requests in a datagram.
+    pub(crate) fn of_datagram(
+        context: &'a mut Context<'_, R>,
+        from: UdpPeer,
+        tag: Option<Tag>,
+        session: &'a mut S,
+    ) -> Self {
+        let reply = Responder::to_datagram(context.out, from, tag);
+        Self::new(
+            context.now,
+            context.traffic,
+            from.address,
+            None,
+            session,
+            reply,
+        )
+    }
+
+    fn new(
         now: Instant,
         traffic: &'a Traffic,
         peer: SocketAddr,
         conn: Option<ConnId>,
+        session: &'a mut S,
+        reply: Responder<'a, R>,
     ) -> Self {
         Self {
             now,
@@ -41,7 +84,15 @@ impl<'a> RequestContext<'a> {
             ip: canonical(peer.ip()),
             port: peer.port(),
             conn,
+            session,
+            reply,
         }
+    }
+
+    /// The number of the read that received the request, or of a later one in the same
+    /// batch.
+    pub(crate) fn arrival(&self) -> u64 {
+        self.traffic.reads
     }
 
     /// Whether the client is on the server's machine, and sees its loopback nodes.
@@ -146,14 +197,13 @@ fn framing_error<R: Role>(error: FramingError, reply: &mut Responder<'_, R>) -> 
 }
 
 /// Answers `STATS`: figures that every server has, then those of the role.
-pub(crate) fn stats<R: Role>(
-    context: &RequestContext<'_>,
+pub(crate) fn stats<R: Role, S>(
+    request: &mut RequestContext<'_, R, S>,
     started: Instant,
     figures: &[(&str, u64)],
-    reply: &mut Responder<'_, R>,
 ) -> ReadNext {
-    let uptime = context.now.saturating_duration_since(started);
-    let traffic = context.traffic;
+    let uptime = request.now.saturating_duration_since(started);
+    let traffic = request.traffic;
     let common = [
         ("uptime_seconds", uptime.as_secs()),
         ("connections", traffic.open),
@@ -164,7 +214,7 @@ pub(crate) fn stats<R: Role>(
     ];
     let all = common.iter().chain(figures);
     let items = all.map(|&(name, value)| StatsItem { name, value });
-    reply.stats(common.len() + figures.len(), items)
+    request.reply.stats(common.len() + figures.len(), items)
 }
 
 /// `ERROR 503`: the only reply that is sent without a request.

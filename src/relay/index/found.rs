@@ -6,7 +6,7 @@ use crate::relay::index::Holder;
 /// Files in name order, one per content of a name.
 #[derive(Default)]
 pub(in crate::relay) struct FoundFiles {
-    files: Vec<FoundFile>,
+    entries: Vec<FoundFile>,
     /// The names, without anything between them.
     names: String,
 }
@@ -23,7 +23,7 @@ impl FoundFiles {
     /// Appends a file.
     pub(super) fn push(&mut self, name: &str, holder: Holder, holders: u64) {
         self.names.push_str(name);
-        self.files.push(FoundFile {
+        self.entries.push(FoundFile {
             holder,
             holders,
             name_end: self.names.len(),
@@ -32,7 +32,7 @@ impl FoundFiles {
 
     /// Number of files.
     pub(in crate::relay) fn len(&self) -> usize {
-        self.files.len()
+        self.entries.len()
     }
 
     /// The name of the last file.
@@ -42,7 +42,7 @@ impl FoundFiles {
 
     /// The files as items of a list.
     pub(in crate::relay) fn items(&self) -> impl Iterator<Item = FileItem<'_>> {
-        self.files
+        self.entries
             .iter()
             .zip(self.names())
             .filter_map(|(file, name)| {
@@ -58,9 +58,9 @@ impl FoundFiles {
 
     fn names(&self) -> impl Iterator<Item = &str> {
         let mut start = 0;
-        self.files.iter().map(move |file| {
-            let name = &self.names[start..file.name_end];
-            start = file.name_end;
+        self.entries.iter().map(move |entry| {
+            let name = &self.names[start..entry.name_end];
+            start = entry.name_end;
             name
         })
     }
