@@ -18,7 +18,7 @@ use crate::cli::sockets::udp_requests;
 use crate::cli::{Exit, StartupError, build_reactor, is_interactive, values};
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer, Target};
-use crate::jobs::{HELP, Query};
+use crate::jobs::{HELP, JobRunner, Query};
 use crate::limits::{Limits, Timeouts};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
 use crate::quantity::{integer, seconds, seconds_or_zero};
@@ -214,9 +214,10 @@ pub(super) fn run_client(args: ClientArgs, output: &TerminalOutput) -> Result<Ex
     let (line_requests, requests) = mpsc::channel();
     let screen = Screen::new(style, output, destination, line_requests);
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &[]);
-    let client = Client::new(screen, relay, args.max_nodes, task)
-        .with_choices(can_choose)
-        .with_udp(udp);
+    let mut jobs = JobRunner::new(screen, relay, args.max_nodes);
+    jobs.set_may_choose(can_choose);
+    let mut client = Client::new(jobs, task);
+    client.udp = udp;
     let settings = ReactorSettings {
         limits: Limits::default(),
         timeouts: args.timeouts,

@@ -18,6 +18,7 @@ use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, run_server, values,
 };
 use crate::download::{Destination, Target};
+use crate::jobs::JobRunner;
 use crate::limits::{Limits, Timeouts};
 use crate::node::{
     Console, HELP, MessageListener, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals,
@@ -225,9 +226,9 @@ pub(super) fn prepare(
         node.listener = Some(listener);
     }
     if let Some(user) = user {
-        let (max_nodes, max_downloads) = (args.console.max_nodes, args.console.max_downloads);
-        let console = Console::new(user, is_interactive(), relay, max_nodes, max_downloads);
-        node.console = Some(console);
+        let mut jobs = JobRunner::new(user, relay, args.console.max_nodes);
+        jobs.set_may_choose(is_interactive());
+        node.console = Some(Console::new(jobs, args.console.max_downloads));
     }
     let mut reactor = build_reactor(node, settings, listeners, sockets, now)?;
     start_workers(&reactor, args, scan_worker, hash_worker)

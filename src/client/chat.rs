@@ -23,7 +23,10 @@ pub(super) const QUIT: &str = "/quit";
 pub(super) struct Chat {
     relay: Backoff,
     subscription: MessageSubscription,
-    source: MessageSource,
+    /// Whether the user types messages; else there is one message only.
+    is_typed: bool,
+    /// Where typed messages go, instead of to the last sender.
+    to: Option<NodeAddress>,
     /// The message that the relay has not answered, or that is not sent yet.
     pending: Option<Query>,
     resend: Resend,
@@ -47,21 +50,14 @@ enum Resend {
     Done,
 }
 
-/// Where the messages to send come from.
-enum MessageSource {
-    /// The user types them, to this address or to the last sender.
-    User(Option<NodeAddress>),
-    /// There is one message only.
-    Single,
-}
-
 impl Chat {
     /// A chat with `to`, or with the last sender. `relay` is not empty.
     pub(super) fn new(relay: Vec<SocketAddr>, to: Option<NodeAddress>, wait: Duration) -> Self {
         Self {
             relay: Backoff::new(relay, 0),
             subscription: MessageSubscription::new(None),
-            source: MessageSource::User(to),
+            is_typed: true,
+            to,
             pending: None,
             resend: Resend::NotNeeded,
             last_sender: None,
@@ -81,7 +77,7 @@ impl Chat {
         wait: Duration,
     ) -> Self {
         Self {
-            source: MessageSource::Single,
+            is_typed: false,
             pending: Some(Query::Message(to, text)),
             ..Self::new(relay, None, wait)
         }
@@ -101,10 +97,7 @@ impl Chat {
     }
 
     pub(super) fn prompt_kind(&self) -> PromptKind {
-        PromptKind::Message(match self.source {
-            MessageSource::User(to) => to,
-            MessageSource::Single => None,
-        })
+        PromptKind::Message(self.to)
     }
 
     /// The first failure since the last call, and whether the user is to be
@@ -168,12 +161,11 @@ impl Chat {
     fn on_sent(&mut self, user: &mut dyn User, now: Instant) {
         self.pending = None;
         self.resend = Resend::NotNeeded;
-        match self.source {
-            MessageSource::User(_) => self.needs_prompt = true,
-            MessageSource::Single => {
-                self.start_wait(now);
-                user.on_event(UserEvent::MessageSent);
-            }
+        if self.is_typed {
+            self.needs_prompt = true;
+        } else {
+            self.start_wait(now);
+            user.on_event(UserEvent::MessageSent);
         }
     }
 
@@ -187,16 +179,12 @@ impl Chat {
             Code::NoSuchNode => TaskResult::NotFound,
             _ => TaskResult::Relay,
         });
-        match self.source {
-            MessageSource::User(_) => {
-                self.needs_prompt = true;
-                ReadNext::Line
-            }
-            MessageSource::Single => {
-                self.is_closing = true;
-                ReadNext::Close(CloseReason::Completed)
-            }
+        if self.is_typed {
+            self.needs_prompt = true;
+            return ReadNext::Line;
         }
+        self.is_closing = true;
+        ReadNext::Close(CloseReason::Completed)
     }
 
     /// The connection has closed, or the dial has failed. Returns whether the chat
@@ -230,11 +218,7 @@ impl Chat {
 
     /// The user has typed a line.
     pub(super) fn on_line(&mut self, out: &mut Output<Client>, user: &mut dyn User, line: &str) {
-        let recipient = match self.source {
-            MessageSource::User(Some(to)) => Some(to),
-            MessageSource::User(None) | MessageSource::Single => self.last_sender,
-        };
-        match (line.trim_matches(BLANKS), recipient) {
+        match (line.trim_matches(BLANKS), self.to.or(self.last_sender)) {
             ("", _) => {}
             (QUIT, _) => return self.close(out),
             (_, None) => {
@@ -272,7 +256,7 @@ impl Chat {
             self.send_pending(context.out);
             return;
         }
-        if let (MessageSource::Single, None) = (&self.source, self.last_sender) {
+        if !self.is_typed && self.last_sender.is_none() {
             user.on_event(UserEvent::NoReply(self.wait));
             self.result = self.result.or(TaskResult::NotFound);
         }

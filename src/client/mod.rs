@@ -1,34 +1,56 @@
 //! The client: runs one job at a time, or one chat, for its user.
 
 mod chat;
-mod mode;
+mod input;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-pub use mode::Task;
-
 use crate::client::chat::Chat;
-use crate::client::mode::Mode;
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs::{
-    BLANKS, ChoiceResult, FinishedJob, HELP, Job, JobConnection, JobResult, JobRunner,
-    PromptCommand, PromptKind, TaskResult, TerminalEvent, User, UserEvent,
+    Choices, FinishedJob, Job, JobConnection, JobResult, JobRunner, PromptKind, Query, TaskResult,
+    TerminalEvent,
 };
+use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::connector::Connector;
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
 
+/// The task of a client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// See whether the relay is there, then execute the user's commands.
+    Prompt,
+    /// Show the answer to a query.
+    Query(Query),
+    /// Fetch these files; with a hash, only the content that has it.
+    Get(VecDeque<FileName<'static>>, Option<ContentHash>),
+    /// Send a message, and show the messages that arrive in this time.
+    SendAndWait(NodeAddress, Text<'static>, Duration),
+    /// Chat with this node, or with the last sender, and show messages for this time
+    /// after the end of input.
+    Chat(Option<NodeAddress>, Duration),
+}
+
 /// The role of the client.
 pub struct Client {
     jobs: JobRunner,
-    mode: Mode,
+    /// The task, with the files that are not fetched yet.
+    task: Task,
+    /// At the prompt: whether the relay was there at the start.
+    is_ready: bool,
+    choices: Choices,
+    /// The chat that is going on.
+    chat: Option<Box<Chat>>,
     /// The line for which the user was prompted.
     prompted: Option<PromptKind>,
     result: TaskResult,
-    /// Without routes if queries go over TCP only.
-    udp: UdpRequests<ClientSession>,
+    /// Queries over UDP, which go over TCP where UDP fails. Without routes all go over
+    /// TCP.
+    pub udp: UdpRequests<ClientSession>,
 }
 
 /// One connection of a client.
@@ -55,35 +77,19 @@ impl fmt::Display for ClientSession {
 }
 
 impl Client {
-    /// A client that does `task` for `user`. `relay` is not empty.
+    /// A client that does `task` for the user of `jobs`.
     #[must_use]
-    pub fn new(
-        user: impl User + 'static,
-        relay: Vec<SocketAddr>,
-        max_nodes: u64,
-        task: Task,
-    ) -> Self {
+    pub fn new(jobs: JobRunner, task: Task) -> Self {
         Self {
-            mode: Mode::new(task, &relay),
-            jobs: JobRunner::new(user, relay, max_nodes),
+            jobs,
+            task,
+            is_ready: false,
+            choices: Choices::default(),
+            chat: None,
             prompted: None,
             result: TaskResult::Success,
             udp: UdpRequests::default(),
         }
-    }
-
-    /// If `may_choose`, the user is prompted to choose one of several contents.
-    #[must_use]
-    pub fn with_choices(mut self, may_choose: bool) -> Self {
-        self.jobs.set_may_choose(may_choose);
-        self
-    }
-
-    /// Sends queries over UDP first, and over TCP where UDP fails.
-    #[must_use]
-    pub fn with_udp(mut self, udp: UdpRequests<ClientSession>) -> Self {
-        self.udp = udp;
-        self
     }
 
     /// The result of the task.
@@ -112,9 +118,7 @@ impl Client {
         match finished.result {
             JobResult::Task(result) => return self.on_result(context, result),
             JobResult::Choice(choice) => {
-                if let Some(choices) = self.mode.choices_mut() {
-                    choices.add(choice, self.jobs.user());
-                }
+                self.choices.add(choice, self.jobs.user());
                 self.prompt();
             }
             JobResult::ReaderGone => context.out.stop_loop(),
@@ -125,126 +129,39 @@ impl Client {
     /// A command, or one of the files to fetch, is done. Returns the next job.
     fn on_result(&mut self, context: &mut Context<'_, Self>, result: TaskResult) -> Option<Job> {
         self.result = self.result.or(result);
-        match &mut self.mode {
-            Mode::Prompt { is_ready, .. } if *is_ready || result == TaskResult::Success => {
-                *is_ready = true;
+        match &mut self.task {
+            Task::Prompt if self.is_ready || result == TaskResult::Success => {
+                self.is_ready = true;
                 self.prompt();
                 return None;
             }
             // Without a list there is no node to try. After a part of a file nothing more is
             // printed.
-            Mode::Get { .. } if matches!(result, TaskResult::Relay | TaskResult::Incomplete) => {}
-            Mode::Get { names, hash, .. } => {
+            Task::Get(..) if matches!(result, TaskResult::Relay | TaskResult::Incomplete) => {}
+            Task::Get(names, hash) => {
                 if let Some(name) = names.pop_front() {
                     return Some(Job::GetFromKnownNodes(name, *hash));
                 }
             }
-            Mode::Prompt { .. } | Mode::Query(_) | Mode::Chat(_) => {}
+            _ => {}
         }
         context.out.stop_loop();
         None
     }
 
-    /// Prompts the user for one line.
-    fn prompt(&mut self) {
-        if self.prompted.is_none() {
-            let kind = self.mode.prompt_kind();
-            self.prompted = Some(kind);
-            self.jobs.user().prompt(kind);
-        }
-    }
-
-    fn on_line(&mut self, context: &mut Context<'_, Self>, line: &str) {
-        let user = self.jobs.user();
-        if let Some(chat) = self.mode.chat_mut() {
-            chat.on_line(context.out, user, line);
-            return self.after_chat_event();
-        }
-        let choices = self.mode.choices_mut();
-        let result = match choices.and_then(|choices| choices.on_line(line, user)) {
-            Some(ChoiceResult::Content(name, hash)) => {
-                return self.start_job(context, Job::GetFromKnownNodes(name, Some(hash)));
-            }
-            Some(ChoiceResult::Cancelled) => TaskResult::SeveralContents,
-            Some(ChoiceResult::Invalid) => return self.prompt(),
-            None => match PromptCommand::parse(line) {
-                PromptCommand::Get(name, hash) => {
-                    return self.start_job(context, Job::Get(name.into_owned(), hash));
-                }
-                PromptCommand::Query(query) => return self.start_job(context, Job::Query(query)),
-                PromptCommand::Chat(to) => {
-                    let new_chat = Chat::new(self.jobs.relay(), to, Duration::ZERO);
-                    new_chat.connect(context.out);
-                    if let Mode::Prompt { chat, .. } = &mut self.mode {
-                        *chat = Some(new_chat.into());
-                    }
-                    return;
-                }
-                PromptCommand::Quit => return context.out.stop_loop(),
-                other => other.report(line, HELP, user),
-            },
-        };
-        if let Some(job) = self.on_result(context, result) {
-            self.start_job(context, job);
-        }
-    }
-
-    /// The user has typed a message for a chat that was over by then: the line is no
-    /// command.
-    fn on_late_message(&mut self, line: &str) {
-        if !matches!(line.trim_matches(BLANKS), "" | chat::QUIT) {
-            let event = UserEvent::InvalidCommand("not sent: the conversation is over");
-            self.jobs.user().on_event(event);
-            self.result = self.result.or(TaskResult::Relay);
-        }
-        self.prompt();
-    }
-
-    fn on_end_of_input(&mut self, context: &mut Context<'_, Self>) {
-        match &mut self.mode {
-            Mode::Chat(chat) => chat.start_wait(context.now),
-            Mode::Get { .. } => {
-                // A choice was expected. The other files are fetched without choices.
-                self.jobs.set_may_choose(false);
-                self.on_line(context, "");
-            }
-            Mode::Prompt { .. } | Mode::Query(_) => {
-                self.cancel_choice();
-                context.out.stop_loop();
-            }
-        }
-    }
-
-    /// At the prompt this ends a choice, or the program if there is none.
-    fn on_interrupt(&mut self, context: &mut Context<'_, Self>) {
-        self.prompted = None;
-        if matches!(self.mode, Mode::Prompt { .. }) && self.cancel_choice() {
-            self.prompt();
-        } else {
-            context.out.shut_down();
-        }
-    }
-
-    /// The user does not make the next choice. Returns whether there was one.
-    fn cancel_choice(&mut self) -> bool {
-        let choices = self.mode.choices_mut();
-        let had_choice = choices.is_some_and(|choices| choices.cancel(self.jobs.user()));
-        if had_choice {
-            self.result = self.result.or(TaskResult::SeveralContents);
-        }
-        had_choice
+    fn start_chat(&mut self, context: &mut Context<'_, Self>, chat: Chat) {
+        let chat = self.chat.insert(chat.into());
+        chat.connect(context.out);
     }
 
     fn on_chat_close(&mut self, context: &mut Context<'_, Self>, reason: &CloseReason) {
-        let Some(chat) = self.mode.chat_mut() else {
+        let Some(chat) = &mut self.chat else {
             return;
         };
         let is_over = chat.on_close(context.out, self.jobs.user(), reason);
         self.after_chat_event();
         if is_over {
-            if let Mode::Prompt { chat, .. } = &mut self.mode {
-                *chat = None;
-            }
+            self.chat = None;
             self.on_result(context, TaskResult::Success);
         }
     }
@@ -263,7 +180,7 @@ impl Client {
     }
 
     fn after_chat_event(&mut self) {
-        if let Some(chat) = self.mode.chat_mut() {
+        if let Some(chat) = &mut self.chat {
             let (result, needs_prompt) = chat.take_update();
             self.result = self.result.or(result);
             if needs_prompt {
@@ -280,14 +197,21 @@ impl Role for Client {
     type Message = TerminalEvent;
 
     fn start(&mut self, context: &mut Context<'_, Self>) {
-        let job = match &mut self.mode {
-            Mode::Prompt { .. } => Job::CheckRelay,
-            Mode::Query(query) => Job::Query(query.clone()),
-            Mode::Get { names, hash, .. } => match names.pop_front() {
+        let job = match &mut self.task {
+            Task::Prompt => Job::CheckRelay,
+            Task::Query(query) => Job::Show(query.clone()),
+            Task::Get(names, hash) => match names.pop_front() {
                 Some(name) => Job::Get(name, *hash),
                 None => return context.out.stop_loop(),
             },
-            Mode::Chat(chat) => return chat.connect(context.out),
+            Task::SendAndWait(to, text, wait) => {
+                let chat = Chat::with_message(self.jobs.relay(), *to, text.clone(), *wait);
+                return self.start_chat(context, chat);
+            }
+            Task::Chat(to, wait) => {
+                let chat = Chat::new(self.jobs.relay(), *to, *wait);
+                return self.start_chat(context, chat);
+            }
         };
         self.start_job(context, job);
     }
@@ -310,7 +234,7 @@ impl Role for Client {
             let out = context.out.text(conn);
             return self.jobs.on_input(connection, input, out);
         }
-        let Some(chat) = self.mode.chat_mut() else {
+        let Some(chat) = &mut self.chat else {
             return ReadNext::Close(CloseReason::Completed);
         };
         let next = chat.on_input(context, conn, self.jobs.user(), input);
@@ -355,31 +279,17 @@ impl Role for Client {
     }
 
     fn on_message(&mut self, context: &mut Context<'_, Self>, message: TerminalEvent) {
-        let is_chatting = self.mode.chat().is_some();
-        match message {
-            TerminalEvent::Typed(line) => match self.prompted.take() {
-                Some(PromptKind::Message(_)) if !is_chatting => self.on_late_message(&line),
-                _ => self.on_line(context, &line),
-            },
-            // A message is no file name.
-            TerminalEvent::Complete { .. } if is_chatting => {}
-            TerminalEvent::Complete { prefix, callback } => {
-                let mut connector = Connector::new(context, &mut self.udp);
-                self.jobs.complete(&mut connector, prefix, callback);
-            }
-            TerminalEvent::EndOfInput => self.on_end_of_input(context),
-            TerminalEvent::Interrupt => self.on_interrupt(context),
-        }
+        self.on_terminal_event(context, message);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let chat = self.mode.chat().and_then(Chat::next_deadline);
+        let chat = self.chat.as_ref().and_then(|chat| chat.next_deadline());
         let deadlines = [chat, self.udp.next_deadline()];
         deadlines.into_iter().flatten().min()
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
-        if let Some(chat) = self.mode.chat_mut() {
+        if let Some(chat) = &mut self.chat {
             chat.on_timer(context, self.jobs.user());
             self.after_chat_event();
         }

@@ -1,57 +1,137 @@
-//! One node's answer to `GET`.
+//! The attempt to fetch a file from one node, which answers `GET`.
 
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
-use crate::jobs::user::{Failure, StoreError};
-use crate::protocol::{Code, NodeAddress};
-use crate::session::requests::RequestQueue;
+use crate::jobs::job::JobId;
+use crate::jobs::user::{Failure, StoreError, User, UserEvent};
+use crate::protocol::{ContentHash, FileName, NodeAddress, Reply, Request};
+use crate::role::{Input, ReadNext};
+use crate::session::requests::{RequestQueue, ResponsePart};
 
 /// The attempt to fetch a file from one node.
 pub(super) struct Attempt {
+    job: JobId,
     pub(super) node: NodeAddress,
     pub(super) started: Instant,
-    pub(super) requests: RequestQueue<()>,
+    requests: RequestQueue<()>,
+    /// The hash that the content must have, and its hash so far.
+    hash: Option<(ContentHash, Box<blake3::Hasher>)>,
     /// The size of the file, once it was found, and how much of it has arrived.
     pub(super) size: u64,
-    pub(super) received: u64,
-    pub(super) result: AttemptResult,
+    received: u64,
+    /// None as long as the answer is not complete.
+    result: Option<AttemptResult<'static>>,
 }
 
 /// The result of an attempt.
-#[derive(Debug)]
-pub(super) enum AttemptResult {
-    /// The file is not complete.
-    Open,
+pub(super) enum AttemptResult<'a> {
     Complete,
     NotFound,
-    /// The file is complete, and has another hash than the wanted one.
-    OtherContent,
-    Error(Code, String),
-    StoreError(StoreError),
+    Failed(Failure<'a>),
+    NotStored(StoreError),
 }
 
 impl Attempt {
-    pub(super) fn new(node: NodeAddress, now: Instant) -> Self {
+    /// An attempt of a job. The content must have this hash, if one is given.
+    pub(super) fn new(
+        job: JobId,
+        node: NodeAddress,
+        hash: Option<ContentHash>,
+        now: Instant,
+    ) -> Self {
         Self {
+            job,
             node,
             started: now,
             requests: RequestQueue::default(),
+            hash: hash.map(|hash| (hash, Box::default())),
             size: 0,
             received: 0,
-            result: AttemptResult::Open,
+            result: None,
         }
     }
 
-    /// Why the file is not complete, after the connection has ended for `reason`.
-    pub(super) fn broken_off<'a>(&self, reason: &'a CloseReason) -> Failure<'a> {
-        match self.received {
-            0 => Failure::Ended(reason),
-            received => Failure::Broken {
-                received,
-                size: self.size,
-                reason,
-            },
+    /// Reads input from the node.
+    pub(super) fn on_input(
+        &mut self,
+        user: &mut dyn User,
+        name: &FileName<'static>,
+        input: Input<'_>,
+        out: &mut Vec<u8>,
+    ) -> ReadNext {
+        if let Input::Connected = input {
+            self.requests.send(&Request::Get(name.clone()), (), out);
+            return ReadNext::Line;
         }
+        let (part, is_last) = match self.requests.on_input(input) {
+            Ok(Some((part, tag))) => (part, tag.is_some()),
+            Ok(None) => return ReadNext::Line,
+            Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
+        };
+        let stored = match part {
+            ResponsePart::Head(Reply::Found(size)) => {
+                self.size = size;
+                let node = self.node;
+                user.on_event(UserEvent::Found { node, size });
+                user.open(self.job, name, size)
+            }
+            ResponsePart::Body(bytes) => self.on_content(user, bytes),
+            ResponsePart::Head(Reply::NotFound) => return self.end(AttemptResult::NotFound),
+            ResponsePart::Head(Reply::Error(code, text)) => {
+                let failure = Failure::Error(code, text.into_owned());
+                return self.end(AttemptResult::Failed(failure));
+            }
+            _ => return ReadNext::Close(CloseReason::ProtocolError),
+        };
+        let result = match stored {
+            Ok(()) if !is_last => return self.requests.read_next(),
+            Ok(()) if !self.has_right_hash() => AttemptResult::Failed(Failure::OtherContent),
+            Ok(()) => match user.commit(self.job) {
+                Ok(()) => AttemptResult::Complete,
+                Err(error) => AttemptResult::NotStored(error),
+            },
+            Err(error) => AttemptResult::NotStored(error),
+        };
+        self.end(result)
+    }
+
+    fn on_content(&mut self, user: &mut dyn User, bytes: &[u8]) -> Result<(), StoreError> {
+        user.write(self.job, bytes)?;
+        if let Some((_, hasher)) = &mut self.hash {
+            hasher.update(bytes);
+        }
+        self.received += bytes.len() as u64;
+        user.on_event(UserEvent::Progress {
+            job: self.job,
+            received: self.received,
+            size: self.size,
+        });
+        Ok(())
+    }
+
+    fn has_right_hash(&self) -> bool {
+        let hash = self.hash.as_ref();
+        hash.is_none_or(|(hash, hasher)| *hasher.finalize().as_bytes() == hash.0)
+    }
+
+    fn end(&mut self, result: AttemptResult<'static>) -> ReadNext {
+        self.result = Some(result);
+        ReadNext::Close(CloseReason::Completed)
+    }
+
+    /// The result, after the connection has ended for `reason`.
+    pub(super) fn finish<'a>(&mut self, reason: &'a CloseReason) -> AttemptResult<'a> {
+        let (received, size) = (self.received, self.size);
+        self.result
+            .take()
+            .unwrap_or(AttemptResult::Failed(match received {
+                0 => Failure::Ended(reason),
+                received => Failure::Broken {
+                    received,
+                    size,
+                    reason,
+                },
+            }))
     }
 }

@@ -1,7 +1,7 @@
 //! The commands of the prompt: one line each.
 
-use crate::jobs::query::Query;
-use crate::jobs::task_result::TaskResult;
+use crate::jobs::job::TaskResult;
+use crate::jobs::relay_query::Query;
 use crate::jobs::user::{User, UserEvent};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Request, Text, Verb};
 
@@ -54,8 +54,8 @@ pub enum PromptCommand<'a> {
     Share(&'a str),
     /// Stop sharing this file or folder. Only a node can.
     Unshare(FileName<'a>),
-    /// A command without arguments was given one.
-    UnexpectedArgument(&'a str),
+    /// This command takes no argument, and was given one.
+    UnexpectedArgument,
     /// A command of the wrong form: how to write it.
     Invalid(String),
 }
@@ -76,7 +76,7 @@ impl<'a> PromptCommand<'a> {
                 Some(fields) => Self::get_content(fields.trim_start_matches(BLANKS)),
                 None => Self::get(rest, None),
             },
-            "nodes" | "ls" | "help" | "quit" if !rest.is_empty() => Self::UnexpectedArgument(word),
+            "nodes" | "ls" | "help" | "quit" if !rest.is_empty() => Self::UnexpectedArgument,
             "nodes" => Self::Query(Query::Nodes),
             "ls" => Self::Query(Query::Files(String::new())),
             "search" => Query::files(rest).map_or_else(|error| invalid(&error), Self::Query),
@@ -103,25 +103,20 @@ impl<'a> PromptCommand<'a> {
     /// the line is no command here.
     pub fn report(&self, line: &str, help: &'static str, user: &mut dyn User) -> TaskResult {
         let line = line.trim_matches(BLANKS);
-        user.on_event(match self {
+        let word = line.split(BLANKS).next().unwrap_or_default();
+        let unknown = |reason| UserEvent::UnknownCommand { word, reason, line };
+        let (event, result) = match self {
             Self::Empty => return TaskResult::Success,
-            Self::Help => {
-                user.on_event(UserEvent::Help(help));
-                return TaskResult::Success;
-            }
-            Self::UnexpectedArgument(word) => UserEvent::UnexpectedArgument { word, line },
-            Self::Invalid(error) => UserEvent::InvalidCommand(error),
-            Self::Get(..)
-            | Self::Query(_)
-            | Self::Reply(_)
-            | Self::Chat(_)
-            | Self::Share(_)
-            | Self::Unshare(_)
-            | Self::Quit => {
-                UserEvent::UnavailableCommand(line.split(BLANKS).next().unwrap_or_default())
-            }
-        });
-        TaskResult::Usage
+            Self::Help => (UserEvent::Help(help), TaskResult::Success),
+            Self::UnexpectedArgument => (unknown("takes no argument"), TaskResult::Usage),
+            Self::Invalid(error) => (UserEvent::InvalidCommand(error), TaskResult::Usage),
+            _ => (
+                unknown("is a command for the console of a node"),
+                TaskResult::Usage,
+            ),
+        };
+        user.on_event(event);
+        result
     }
 
     fn get(name: &'a str, hash: Option<ContentHash>) -> Self {
@@ -180,7 +175,7 @@ mod tests {
         assert_eq!(PromptCommand::parse("helpful"), get("helpful"));
         assert_eq!(
             PromptCommand::parse("quit smoking.txt"),
-            PromptCommand::UnexpectedArgument("quit")
+            PromptCommand::UnexpectedArgument
         );
         // Only blanks of the protocol are blanks.
         assert_eq!(PromptCommand::parse("\u{a0}x\n"), get("\u{a0}x"));

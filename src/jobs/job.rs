@@ -2,13 +2,10 @@
 //! A job gets the result of its last step, and returns the next step.
 
 use crate::jobs::choice::Choice;
-use crate::jobs::completion::Completion;
 use crate::jobs::fetch::Fetch;
-use crate::jobs::query::Query;
-use crate::jobs::relay_check::RelayCheck;
-use crate::jobs::relay_query::RelayAnswer;
+use crate::jobs::name_search::{NameSearch, NamesCallback};
+use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
-use crate::jobs::task_result::TaskResult;
 use crate::jobs::user::{Failure, User, UserEvent};
 use crate::protocol::{ContentHash, FileItem, FileName, NodeAddress};
 
@@ -17,32 +14,33 @@ use crate::protocol::{ContentHash, FileItem, FileName, NodeAddress};
 pub struct JobId(pub(super) u64);
 
 /// A job to start.
-#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Job {
     /// Check that the relay is there, and list its nodes.
     CheckRelay,
-    /// Show the answer to a query.
-    Query(Query),
+    /// Show the relay's answer to a query.
+    Show(Query),
     /// Fetch a file; with a hash, only the content that has it.
     Get(FileName<'static>, Option<ContentHash>),
     /// Likewise, from the nodes that were listed last, without another `LIST`.
     GetFromKnownNodes(FileName<'static>, Option<ContentHash>),
+    /// Collect file names that begin with a prefix. The user gets no report.
+    FindNames(String, NamesCallback),
 }
 
 /// A job that is running. Each kind has a file of its own.
 pub(super) enum ActiveJob {
-    CheckRelay(RelayCheck),
+    CheckRelay,
     Show(Show),
     Fetch(Fetch),
-    Complete(Completion),
+    FindNames(NameSearch),
 }
 
 /// The next step of a job.
 pub(super) enum JobStep {
     /// Send this query to the relay.
     Query(Query),
-    /// Connect to this node.
-    Connect(NodeAddress),
+    /// Fetch the file from this node; with a hash, only the content that has it.
+    Connect(NodeAddress, Option<ContentHash>),
     /// The job is done.
     Finish(JobResult),
     /// The job is done. The user did not start it and gets no report.
@@ -69,6 +67,43 @@ pub enum JobResult {
     ReaderGone,
 }
 
+/// The result of a task. The program turns it into its exit code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TaskResult {
+    /// Every request was fulfilled.
+    Success,
+    /// No node has the file, no program listens at the address, or no reply came.
+    NotFound,
+    /// A command has the wrong form.
+    Usage,
+    /// The relay could not be reached, or refused the request.
+    Relay,
+    /// The download failed after a part of the file was printed.
+    Incomplete,
+    /// The file was not found, and some nodes failed.
+    NodesFailed,
+    /// The content could not be stored.
+    StoreError,
+    /// Nodes have several contents under the name, or none has the wanted one.
+    SeveralContents,
+    /// The user or a signal stopped the task.
+    Interrupted,
+}
+
+impl TaskResult {
+    /// The first failure of a sequence of tasks.
+    #[must_use]
+    pub fn or(self, later: Self) -> Self {
+        if self == Self::Success { later } else { self }
+    }
+}
+
+impl From<TaskResult> for JobStep {
+    fn from(result: TaskResult) -> Self {
+        Self::Finish(JobResult::Task(result))
+    }
+}
+
 /// What the jobs of one user share.
 pub(super) struct JobContext {
     pub(super) user: Box<dyn User>,
@@ -87,18 +122,35 @@ impl JobContext {
     }
 }
 
-impl From<TaskResult> for JobStep {
-    fn from(result: TaskResult) -> Self {
-        Self::Finish(JobResult::Task(result))
-    }
-}
-
 impl ActiveJob {
+    /// Starts a job: its state, and its first step.
+    pub(super) fn start(context: &mut JobContext, id: JobId, job: Job) -> (Self, JobStep) {
+        match job {
+            Job::CheckRelay => (Self::CheckRelay, JobStep::Query(Query::Nodes)),
+            Job::Show(query) => (Self::Show(Show::default()), JobStep::Query(query)),
+            Job::Get(name, hash) => {
+                let fetch = Fetch::new(id, name, hash);
+                (Self::Fetch(fetch), JobStep::Query(Query::Nodes))
+            }
+            Job::GetFromKnownNodes(name, hash) => {
+                let mut fetch = Fetch::new(id, name, hash);
+                let step = fetch.find_holders(context);
+                (Self::Fetch(fetch), step)
+            }
+            Job::FindNames(prefix, callback) => {
+                // No name begins with a prefix that is no text.
+                let query = Query::files(&prefix);
+                let step = query.map_or(JobStep::FinishSilently, JobStep::Query);
+                (Self::FindNames(NameSearch::new(prefix, callback)), step)
+            }
+        }
+    }
+
     /// The name of the file that it fetches.
     pub(super) fn fetched_name(&self) -> Option<&FileName<'static>> {
         match self {
             Self::Fetch(fetch) => Some(fetch.name()),
-            Self::CheckRelay(_) | Self::Show(_) | Self::Complete(_) => None,
+            Self::CheckRelay | Self::Show(_) | Self::FindNames(_) => None,
         }
     }
 
@@ -106,38 +158,27 @@ impl ActiveJob {
     pub(super) fn on_file(&mut self, context: &mut JobContext, file: &FileItem<'_>) -> bool {
         match self {
             Self::Show(show) => show.on_file(context, file),
-            Self::Complete(completion) => completion.on_name(file.name.as_str()),
-            Self::CheckRelay(_) | Self::Fetch(_) => true,
+            Self::FindNames(search) => search.on_name(file.name.as_str()),
+            Self::CheckRelay | Self::Fetch(_) => true,
         }
     }
 
-    /// The relay has answered a query of the job.
-    pub(super) fn on_response(
+    /// The relay has answered a query of the job, or has failed to.
+    pub(super) fn on_answer(
         &mut self,
         context: &mut JobContext,
         query: &Query,
-        answer: RelayAnswer,
+        answer: Result<RelayAnswer, Failure<'_>>,
     ) -> JobStep {
-        match self {
-            Self::CheckRelay(check) => check.on_response(context, answer),
-            Self::Show(show) => show.on_response(context, query, answer),
-            Self::Fetch(fetch) => fetch.on_response(context, answer),
-            Self::Complete(completion) => completion.finish(),
-        }
-    }
-
-    /// The relay has not answered a query of the job.
-    pub(super) fn on_failure(
-        &mut self,
-        context: &mut JobContext,
-        query: &Query,
-        failure: &Failure<'_>,
-    ) -> JobStep {
-        match self {
-            Self::CheckRelay(check) => check.on_failure(context, query, failure),
-            Self::Show(show) => show.on_failure(context, query, failure),
-            Self::Fetch(fetch) => fetch.on_failure(context, query, failure),
-            Self::Complete(completion) => completion.finish(),
+        match (self, answer) {
+            (Self::CheckRelay, Ok(RelayAnswer::Nodes(nodes))) => {
+                context.set_nodes(nodes);
+                TaskResult::Success.into()
+            }
+            (Self::CheckRelay, answer) => Show::default().on_answer(context, query, answer),
+            (Self::Show(show), answer) => show.on_answer(context, query, answer),
+            (Self::Fetch(fetch), answer) => fetch.on_answer(context, query, answer),
+            (Self::FindNames(search), _) => search.finish(),
         }
     }
 }

@@ -5,40 +5,66 @@ use log::Level;
 
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
-use crate::jobs::query::Query;
 use crate::jobs::user::Failure;
-use crate::protocol::{Code, FileItem, HolderItem, NodeAddress, Reply, Request};
+use crate::protocol::{
+    FileItem, FileName, HolderItem, NodeAddress, Reply, Request, Text, TextError,
+};
 use crate::role::{Input, ReadNext};
 use crate::session::requests::{RequestQueue, ResponseError, ResponsePart};
 
-/// A query that is being answered.
-pub(super) struct RelayQuery {
-    pub(super) query: Query,
-    /// The index of the relay's address.
-    pub(super) address: usize,
-    /// How many addresses were tried, with this one.
-    attempts: usize,
-    requests: RequestQueue<()>,
-    was_sent: bool,
-    state: QueryState,
-    nodes: Vec<NodeAddress>,
-    holders: Vec<HolderItem>,
-    /// How many files the relay has listed, and how many there are.
-    listed_files: u64,
-    all_files: u64,
-    has_unknown_items: bool,
+/// A query to the relay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Query {
+    /// The nodes.
+    Nodes,
+    /// The files whose names contain this text.
+    Files(String),
+    /// The nodes that have this file.
+    Holders(FileName<'static>),
+    /// Pass a message on to this address.
+    Message(NodeAddress, Text<'static>),
 }
 
-enum QueryState {
-    /// The answer is not complete.
-    Open,
-    Complete,
-    Error(Code, String),
-    /// The list has so many items, which are too many.
-    TooManyItems(u64),
+impl Query {
+    /// The files whose names contain `text`. Every name contains the empty text.
+    ///
+    /// # Errors
+    /// The text does not fit on a line.
+    pub fn files(text: &str) -> Result<Self, TextError> {
+        match Text::parse(text) {
+            Ok(_) | Err(TextError::Empty) => Ok(Self::Files(text.to_owned())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether request and reply mostly fit into a datagram each.
+    pub(super) fn fits_datagram(&self) -> bool {
+        match self {
+            Self::Nodes | Self::Holders(_) => true,
+            Self::Files(_) | Self::Message(..) => false,
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
+        match self {
+            Self::Nodes => Request::List,
+            Self::Files(text) => Request::Search(text),
+            Self::Holders(name) => Request::Find(name.clone()),
+            Self::Message(to, text) => Request::Send(*to, text.clone()),
+        }
+    }
+
+    fn empty_answer(&self) -> RelayAnswer {
+        match self {
+            Self::Nodes => RelayAnswer::Nodes(Vec::new()),
+            Self::Files(_) => RelayAnswer::EndOfFiles,
+            Self::Holders(_) => RelayAnswer::Holders(Vec::new()),
+            Self::Message(..) => RelayAnswer::Sent,
+        }
+    }
 }
 
-/// The relay's complete answer. The files of a list were handed over one by one.
+/// The relay's answer to a query. The files of a list were handed over one by one.
 pub(super) enum RelayAnswer {
     Nodes(Vec<NodeAddress>),
     Holders(Vec<HolderItem>),
@@ -46,22 +72,52 @@ pub(super) enum RelayAnswer {
     Sent,
 }
 
+impl RelayAnswer {
+    /// Leaves out the nodes at a loopback address: what a relay on another machine
+    /// says about ours is not to be trusted.
+    pub(super) fn remove_loopback(&mut self) {
+        match self {
+            Self::Nodes(nodes) => nodes.retain(|node| !node.is_loopback()),
+            Self::Holders(holders) => holders.retain(|holder| !holder.node.is_loopback()),
+            Self::EndOfFiles | Self::Sent => {}
+        }
+    }
+}
+
+/// A query that is being answered.
+pub(super) struct RelayQuery {
+    pub(super) query: Query,
+    /// The index of the relay's address.
+    pub(super) relay: usize,
+    /// How many addresses were tried, with this one.
+    tries: usize,
+    requests: RequestQueue<()>,
+    was_sent: bool,
+    /// The answer so far.
+    answer: RelayAnswer,
+    /// How the answer ended: complete, or with a failure. None as long as it goes on.
+    end: Option<Result<(), Failure<'static>>>,
+    /// How many files the relay has listed, and how many there are.
+    listed_files: u64,
+    all_files: u64,
+    has_unknown_items: bool,
+}
+
 impl RelayQuery {
     /// A query to the relay's address of this index. A list of nodes or holders may
     /// have `max_items`.
-    pub(super) fn new(query: Query, address: usize, max_items: u64) -> Self {
+    pub(super) fn new(query: Query, relay: usize, max_items: u64) -> Self {
         Self {
-            query,
-            address,
-            attempts: 1,
+            relay,
+            tries: 1,
             requests: RequestQueue::new(max_items),
             was_sent: false,
-            state: QueryState::Open,
-            nodes: Vec::new(),
-            holders: Vec::new(),
+            answer: query.empty_answer(),
+            end: None,
             listed_files: 0,
             all_files: 0,
             has_unknown_items: false,
+            query,
         }
     }
 
@@ -73,14 +129,14 @@ impl RelayQuery {
             Query::Files(_) => self.listed_files == 0,
             Query::Message(..) => !self.was_sent,
         };
-        matches!(self.state, QueryState::Open) && self.attempts < addresses && is_repeatable
+        self.end.is_none() && self.tries < addresses && is_repeatable
     }
 
     /// The same query to the next one of `addresses`.
     pub(super) fn retry(self, addresses: usize, max_items: u64) -> Self {
         Self {
-            attempts: self.attempts + 1,
-            ..Self::new(self.query, (self.address + 1) % addresses, max_items)
+            tries: self.tries + 1,
+            ..Self::new(self.query, (self.relay + 1) % addresses, max_items)
         }
     }
 
@@ -93,96 +149,77 @@ impl RelayQuery {
         out: &mut Vec<u8>,
     ) -> ReadNext {
         if let Input::Connected = input {
-            self.send(out);
+            self.was_sent = true;
+            // Requests that were sent as datagrams are sent again over TCP.
+            drop(self.requests.take_tags());
+            self.requests.send(&self.query.request(), (), out);
             return ReadNext::Line;
         }
-        let (part, completed) = match self.requests.on_input(input) {
-            Ok(Some(response)) => response,
-            Ok(None) => return ReadNext::Line,
-            Err(ResponseError::TooManyItems(count)) => {
-                self.state = QueryState::TooManyItems(count);
-                return ReadNext::Close(CloseReason::Completed);
-            }
-            Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
-        };
-        match part {
-            ResponsePart::Head(head) => {
-                if let Err(reason) = self.on_head(head) {
+        match self.requests.on_input(input) {
+            Ok(Some((part, completed))) => {
+                if let Err(reason) = self.on_part(part, on_file) {
                     return ReadNext::Close(reason);
                 }
-            }
-            ResponsePart::Node(node) => self.nodes.push(node),
-            ResponsePart::Holder(holder) => self.holders.push(holder),
-            ResponsePart::File(file) => {
-                self.listed_files += 1;
-                if !on_file(&file) {
-                    self.state = QueryState::Complete;
+                if completed.is_some() && self.end.is_none() {
+                    if self.listed_files < self.all_files {
+                        self.requests.send(&Request::More, (), out);
+                    } else {
+                        self.end = Some(Ok(()));
+                    }
                 }
             }
-            ResponsePart::UnknownItem(line) => self.on_unknown_item(line),
-            ResponsePart::Text(_) | ResponsePart::Body(_) => {}
-            ResponsePart::Message(_) | ResponsePart::UnreadableMessage(_) => {
-                return ReadNext::Close(CloseReason::ProtocolError);
+            Ok(None) => {}
+            Err(ResponseError::TooManyItems(count)) => {
+                self.end = Some(Err(Failure::TooMany(count)));
             }
+            Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
         }
-        if let (QueryState::Open, Some(())) = (&self.state, completed) {
-            if self.listed_files < self.all_files {
-                self.requests.send(&Request::More, (), out);
-            } else {
-                self.state = QueryState::Complete;
-            }
-        }
-        match self.state {
-            QueryState::Open => self.requests.read_next(),
-            _ => ReadNext::Close(CloseReason::Completed),
+        match self.end {
+            None => self.requests.read_next(),
+            Some(_) => ReadNext::Close(CloseReason::Completed),
         }
     }
 
-    /// The connection has ended for `reason`: the answer, or the failure.
-    pub(super) fn finish<'a>(
+    fn on_part(
         &mut self,
-        reason: &'a CloseReason,
-    ) -> Result<RelayAnswer, Failure<'a>> {
-        match std::mem::replace(&mut self.state, QueryState::Open) {
-            QueryState::Open => Err(Failure::Ended(reason)),
-            QueryState::Error(code, text) => Err(Failure::Error(code, text)),
-            QueryState::TooManyItems(count) => Err(Failure::TooMany(count)),
-            QueryState::Complete => Ok(match self.query {
-                Query::Nodes => RelayAnswer::Nodes(std::mem::take(&mut self.nodes)),
-                Query::Holders(_) => RelayAnswer::Holders(std::mem::take(&mut self.holders)),
-                Query::Files(_) => RelayAnswer::EndOfFiles,
-                Query::Message(..) => RelayAnswer::Sent,
-            }),
-        }
-    }
-
-    fn send(&mut self, out: &mut Vec<u8>) {
-        self.was_sent = true;
-        let request = match &self.query {
-            Query::Nodes => Request::List,
-            Query::Files(text) => Request::Search(text),
-            Query::Holders(name) => Request::Find(name.clone()),
-            Query::Message(to, text) => Request::Send(*to, text.clone()),
-        };
-        // Requests that were sent as datagrams are sent again over TCP.
-        drop(self.requests.take_tags());
-        self.requests.send(&request, (), out);
-    }
-
-    fn on_head(&mut self, head: Reply<'_>) -> Result<(), CloseReason> {
-        match (&self.query, head) {
-            (_, Reply::Error(code, text)) => {
-                self.state = QueryState::Error(code, text.into_owned());
+        part: ResponsePart<'_>,
+        on_file: impl FnOnce(&FileItem<'_>) -> bool,
+    ) -> Result<(), CloseReason> {
+        match (part, &mut self.answer) {
+            (ResponsePart::Head(Reply::Error(code, text)), _) => {
+                self.end = Some(Err(Failure::Error(code, text.into_owned())));
             }
-            (Query::Files(_), Reply::Files { shown, total }) => {
+            (ResponsePart::Head(Reply::Files { shown, total }), RelayAnswer::EndOfFiles) => {
                 // An empty page is the last one, whatever has changed meanwhile.
                 self.all_files = if shown == 0 { self.listed_files } else { total };
             }
             // This is a node.
-            (_, Reply::Files { .. }) => return Err(CloseReason::ProtocolError),
-            (_, _) => {}
+            (ResponsePart::Head(Reply::Files { .. }), _) => return Err(CloseReason::ProtocolError),
+            (ResponsePart::Node(node), RelayAnswer::Nodes(nodes)) => nodes.push(node),
+            (ResponsePart::Holder(holder), RelayAnswer::Holders(holders)) => holders.push(holder),
+            (ResponsePart::File(file), _) => {
+                self.listed_files += 1;
+                if !on_file(&file) {
+                    self.end = Some(Ok(()));
+                }
+            }
+            (ResponsePart::UnknownItem(line), _) => self.on_unknown_item(line),
+            (ResponsePart::Message(_) | ResponsePart::UnreadableMessage(_), _) => {
+                return Err(CloseReason::ProtocolError);
+            }
+            _ => {}
         }
         Ok(())
+    }
+
+    /// The answer, or the failure, after the connection has ended for `reason`.
+    pub(super) fn finish(self, reason: &CloseReason) -> (Query, Result<RelayAnswer, Failure<'_>>) {
+        let answer = match self.end {
+            Some(Ok(())) => Ok(self.answer),
+            Some(Err(failure)) => Err(failure),
+            None => Err(Failure::Ended(reason)),
+        };
+        (self.query, answer)
     }
 
     fn on_unknown_item(&mut self, line: &[u8]) {
@@ -195,17 +232,5 @@ impl RelayQuery {
             true => Level::Debug,
         };
         log::log!(level, "the relay lists {}", Escaped(line));
-    }
-}
-
-impl RelayAnswer {
-    /// Leaves out the nodes at a loopback address: what a relay on another machine
-    /// says about ours is not to be trusted.
-    pub(super) fn remove_loopback(&mut self) {
-        match self {
-            Self::Nodes(nodes) => nodes.retain(|node| !node.is_loopback()),
-            Self::Holders(holders) => holders.retain(|holder| !holder.node.is_loopback()),
-            Self::EndOfFiles | Self::Sent => {}
-        }
     }
 }

@@ -3,23 +3,39 @@
 //! job at a time, the console of a node as many as it allows.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::attempt::Attempt;
-use crate::jobs::completion::{Completion, NamesCallback};
-use crate::jobs::connection::{JobConnection, JobPeer};
-use crate::jobs::fetch::Fetch;
-use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep};
-use crate::jobs::query::Query;
-use crate::jobs::relay_check::RelayCheck;
+use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep, TaskResult};
 use crate::jobs::relay_query::RelayQuery;
-use crate::jobs::show::Show;
-use crate::jobs::task_result::TaskResult;
 use crate::jobs::user::User;
 use crate::protocol::{FileName, NodeAddress, canonical};
 use crate::role::{Input, ReadNext, Role};
 use crate::session::connector::Connector;
+
+/// One connection of a job: the number of the job, and the request. The job itself
+/// stays with its runner.
+pub struct JobConnection {
+    job: JobId,
+    peer: JobPeer,
+}
+
+/// The other side of a job's connection.
+enum JobPeer {
+    Relay(RelayQuery),
+    Node(Attempt),
+}
+
+impl fmt::Display for JobConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.peer {
+            JobPeer::Relay(_) => f.write_str("our relay"),
+            JobPeer::Node(attempt) => write!(f, "node {}", attempt.node),
+        }
+    }
+}
 
 /// A role that runs jobs.
 pub trait RunsJobs: Role<Session: From<JobConnection>> {}
@@ -30,11 +46,12 @@ impl<R: Role<Session: From<JobConnection>>> RunsJobs for R {}
 pub struct JobRunner {
     context: JobContext,
     jobs: BTreeMap<JobId, ActiveJob>,
-    last_id: JobId,
+    /// The number of jobs that were started.
+    started: u64,
     /// The relay's addresses, tried in turn; not empty.
     relay: Vec<SocketAddr>,
     /// The index of the address that answered last: the next query goes there.
-    working_address: usize,
+    relay_index: usize,
     /// The most items of a list of nodes or holders.
     max_nodes: u64,
 }
@@ -51,9 +68,9 @@ impl JobRunner {
                 nodes: Vec::new(),
             },
             jobs: BTreeMap::new(),
-            last_id: JobId(0),
+            started: 0,
             relay,
-            working_address: 0,
+            relay_index: 0,
             max_nodes,
         }
     }
@@ -82,7 +99,7 @@ impl JobRunner {
     #[must_use]
     pub fn relay(&self) -> Vec<SocketAddr> {
         let mut relay = self.relay.clone();
-        relay.rotate_left(self.working_address);
+        relay.rotate_left(self.relay_index);
         relay
     }
 
@@ -92,41 +109,10 @@ impl JobRunner {
         connector: &mut Connector<'_, R>,
         job: Job,
     ) -> Option<FinishedJob> {
-        let id = self.next_id();
-        let (job, step) = match job {
-            Job::CheckRelay => (
-                ActiveJob::CheckRelay(RelayCheck),
-                JobStep::Query(Query::Nodes),
-            ),
-            Job::Query(query) => (ActiveJob::Show(Show::default()), JobStep::Query(query)),
-            Job::Get(name, hash) => {
-                let fetch = Fetch::new(id, name, hash);
-                (ActiveJob::Fetch(fetch), JobStep::Query(Query::Nodes))
-            }
-            Job::GetFromKnownNodes(name, hash) => {
-                let mut fetch = Fetch::new(id, name, hash);
-                let step = fetch.find_holders(&mut self.context);
-                (ActiveJob::Fetch(fetch), step)
-            }
-        };
+        self.started += 1;
+        let id = JobId(self.started);
+        let (job, step) = ActiveJob::start(&mut self.context, id, job);
         self.execute(connector, id, job, step)
-    }
-
-    /// Starts to collect file names that begin with `prefix`.
-    pub fn complete<R: RunsJobs>(
-        &mut self,
-        connector: &mut Connector<'_, R>,
-        prefix: String,
-        callback: NamesCallback,
-    ) {
-        let query = Query::files(&prefix);
-        let mut completion = Completion::new(prefix, callback);
-        let step = match query {
-            Ok(query) => JobStep::Query(query),
-            Err(_) => completion.finish(),
-        };
-        let id = self.next_id();
-        self.execute(connector, id, ActiveJob::Complete(completion), step);
     }
 
     /// Discards the files that were fetched in part: the program ends.
@@ -151,7 +137,7 @@ impl JobRunner {
                 query.on_input(input, |file| job.on_file(context, file), out)
             }
             (JobPeer::Node(attempt), Some(ActiveJob::Fetch(fetch))) => {
-                fetch.on_node_input(&mut *context.user, attempt, input, out)
+                attempt.on_input(&mut *context.user, fetch.name(), input, out)
             }
             (_, _) => ReadNext::Close(CloseReason::Completed),
         }
@@ -178,27 +164,23 @@ impl JobRunner {
                 self.send_query(connector, id, query);
                 return None;
             }
-            (JobPeer::Relay(mut query), job) => match query.finish(reason) {
-                Ok(mut answer) => {
-                    if !canonical(self.relay[query.address].ip()).is_loopback() {
+            (JobPeer::Relay(query), job) => {
+                let relay = query.relay;
+                let (query, mut answer) = query.finish(reason);
+                if let Ok(answer) = &mut answer {
+                    self.relay_index = relay;
+                    if !canonical(self.relay[relay].ip()).is_loopback() {
                         answer.remove_loopback();
                     }
-                    self.working_address = query.address;
-                    job.on_response(&mut self.context, &query.query, answer)
                 }
-                Err(failure) => job.on_failure(&mut self.context, &query.query, &failure),
-            },
+                job.on_answer(&mut self.context, &query, answer)
+            }
             (JobPeer::Node(attempt), ActiveJob::Fetch(fetch)) => {
-                fetch.on_node_close(&mut self.context, attempt, reason, connector.now)
+                fetch.on_attempt_end(&mut self.context, attempt, reason, connector.now)
             }
             (JobPeer::Node(_), _) => JobStep::FinishSilently,
         };
         self.execute(connector, id, job, step)
-    }
-
-    fn next_id(&mut self) -> JobId {
-        self.last_id.0 += 1;
-        self.last_id
     }
 
     fn execute<R: RunsJobs>(
@@ -211,12 +193,13 @@ impl JobRunner {
         match step {
             JobStep::Query(query) => {
                 self.jobs.insert(id, job);
-                let query = RelayQuery::new(query, self.working_address, self.max_nodes);
+                let query = RelayQuery::new(query, self.relay_index, self.max_nodes);
                 self.send_query(connector, id, query);
             }
-            JobStep::Connect(node) => {
+            JobStep::Connect(node, hash) => {
                 self.jobs.insert(id, job);
-                let peer = JobPeer::Node(Attempt::new(node, connector.now));
+                let attempt = Attempt::new(id, node, hash, connector.now);
+                let peer = JobPeer::Node(attempt);
                 connector.dial(node.into(), JobConnection { job: id, peer });
             }
             JobStep::Finish(result) => {
@@ -234,7 +217,7 @@ impl JobRunner {
         job: JobId,
         query: RelayQuery,
     ) {
-        let address = self.relay[query.address];
+        let address = self.relay[query.relay];
         let fits_datagram = query.query.fits_datagram();
         let peer = JobPeer::Relay(query);
         let connection = JobConnection { job, peer };

@@ -1,9 +1,7 @@
 //! The job that shows the user the relay's answer to a query.
 
-use crate::jobs::job::{JobContext, JobResult, JobStep};
-use crate::jobs::query::Query;
-use crate::jobs::relay_query::RelayAnswer;
-use crate::jobs::task_result::TaskResult;
+use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
+use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::user::{Failure, Listing, StoreError, UserEvent};
 use crate::protocol::{Code, FileItem};
 
@@ -22,23 +20,37 @@ impl Show {
         self.error.is_none()
     }
 
-    pub(super) fn on_response(
+    pub(super) fn on_answer(
         &mut self,
         context: &mut JobContext,
         query: &Query,
-        answer: RelayAnswer,
+        answer: Result<RelayAnswer, Failure<'_>>,
     ) -> JobStep {
         let user = &mut context.user;
         let shown = match (answer, self.error.take()) {
-            (_, Some(error)) => Err(error),
-            (RelayAnswer::Nodes(nodes), _) => user.show(Listing::Nodes(&nodes)),
-            (RelayAnswer::Holders(holders), _) if holders.is_empty() => {
+            (Err(failure), _) => {
+                if let Query::Files(_) = query {
+                    // Files that came are shown before the failure is reported. If they
+                    // cannot be shown, the failure still can be reported.
+                    let _ = user.show(Listing::Truncated);
+                }
+                user.on_event(UserEvent::RelayFailed(query, &failure));
+                return match (query, failure) {
+                    (Query::Message(..), Failure::Error(Code::NoSuchNode, _)) => {
+                        TaskResult::NotFound.into()
+                    }
+                    _ => TaskResult::Relay.into(),
+                };
+            }
+            (Ok(_), Some(error)) => Err(error),
+            (Ok(RelayAnswer::Nodes(nodes)), _) => user.show(Listing::Nodes(&nodes)),
+            (Ok(RelayAnswer::Holders(holders)), _) if holders.is_empty() => {
                 user.on_event(UserEvent::RelayFailed(query, &Failure::NoHolder));
                 return TaskResult::NotFound.into();
             }
-            (RelayAnswer::Holders(holders), _) => user.show(Listing::Holders(&holders)),
-            (RelayAnswer::EndOfFiles, _) => user.show(Listing::EndOfFiles(self.shown_files)),
-            (RelayAnswer::Sent, _) => {
+            (Ok(RelayAnswer::Holders(holders)), _) => user.show(Listing::Holders(&holders)),
+            (Ok(RelayAnswer::EndOfFiles), _) => user.show(Listing::EndOfFiles(self.shown_files)),
+            (Ok(RelayAnswer::Sent), _) => {
                 user.on_event(UserEvent::MessageSent);
                 Ok(())
             }
@@ -52,27 +64,6 @@ impl Show {
                 user.on_event(UserEvent::NotShown(&error));
                 TaskResult::StoreError.into()
             }
-        }
-    }
-
-    pub(super) fn on_failure(
-        &mut self,
-        context: &mut JobContext,
-        query: &Query,
-        failure: &Failure<'_>,
-    ) -> JobStep {
-        let user = &mut context.user;
-        if let Query::Files(_) = query {
-            // Files that came are shown before the failure is reported. If they cannot
-            // be shown, the failure still can be reported.
-            let _ = user.show(Listing::Truncated);
-        }
-        user.on_event(UserEvent::RelayFailed(query, failure));
-        match (query, failure) {
-            (Query::Message(..), Failure::Error(Code::NoSuchNode, _)) => {
-                TaskResult::NotFound.into()
-            }
-            _ => TaskResult::Relay.into(),
         }
     }
 }

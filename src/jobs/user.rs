@@ -8,7 +8,8 @@ use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::choice::Offer;
 use crate::jobs::job::JobId;
-use crate::jobs::query::Query;
+use crate::jobs::name_search::NamesCallback;
+use crate::jobs::relay_query::Query;
 use crate::protocol::{Code, Delivery, FileItem, FileName, HolderItem, NodeAddress};
 
 /// The user. Gets events and content; only its implementations use a terminal or a
@@ -48,6 +49,24 @@ pub trait User {
     /// The content, if any came, will not be complete: deletes it where possible.
     /// Returns how many bytes were printed already.
     fn discard(&mut self, job: JobId) -> u64;
+}
+
+/// An event of the terminal, from the thread of a prompt, for a client or a node with
+/// a console.
+pub enum TerminalEvent {
+    /// The user typed a line.
+    Typed(String),
+    /// The user wants to complete a file name.
+    Complete {
+        /// The part that was typed.
+        prefix: String,
+        /// Gets the names that begin with the prefix.
+        callback: NamesCallback,
+    },
+    /// There will be no more lines.
+    EndOfInput,
+    /// The user interrupts the program where there is no line to discard.
+    Interrupt,
 }
 
 /// The kind of line that a user is to type.
@@ -197,15 +216,15 @@ pub enum UserEvent<'a> {
     },
     /// A command has the wrong form. This is how to write it.
     InvalidCommand(&'a str),
-    /// A command without arguments was given one.
-    UnexpectedArgument {
+    /// The line begins with a command, and is none here.
+    UnknownCommand {
         /// The command.
         word: &'a str,
+        /// Why, such as `takes no argument`.
+        reason: &'a str,
         /// The whole line.
         line: &'a str,
     },
-    /// A command of another program, such as a node's console.
-    UnavailableCommand(&'a str),
     /// A result, for people.
     Note(&'a str),
     /// The commands.

@@ -3,14 +3,13 @@
 //! at once, while the node serves files and the user types the next command.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::{
     ChoiceResult, Choices, FinishedJob, Job, JobConnection, JobResult, JobRunner, PromptCommand,
-    Query, RunsJobs, TerminalEvent, User, UserEvent,
+    Query, RunsJobs, TerminalEvent, UserEvent,
 };
 use crate::node::Node;
 use crate::node::share::{Share, Unavailable};
@@ -53,18 +52,9 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console for `user`, who can choose between files if `may_choose` is set.
-    /// `relay` is not empty.
+    /// A console for the user of `jobs`.
     #[must_use]
-    pub fn new(
-        user: impl User + 'static,
-        may_choose: bool,
-        relay: Vec<SocketAddr>,
-        max_nodes: u64,
-        max_downloads: usize,
-    ) -> Self {
-        let mut jobs = JobRunner::new(user, relay, max_nodes);
-        jobs.set_may_choose(may_choose);
+    pub fn new(jobs: JobRunner, max_downloads: usize) -> Self {
         Self {
             jobs,
             choices: Choices::default(),
@@ -190,7 +180,8 @@ impl<S: Share> Node<S> {
             TerminalEvent::Typed(line) => self.on_line(context, &line),
             TerminalEvent::Complete { prefix, callback } => {
                 let mut connector = Connector::new(context, &mut self.udp);
-                console.jobs.complete(&mut connector, prefix, callback);
+                let job = Job::FindNames(prefix, callback);
+                console.jobs.start(&mut connector, job);
             }
         }
     }
@@ -231,7 +222,7 @@ impl<S: Share> Node<S> {
             PromptCommand::Query(Query::Message(to, text)) if self.listener.is_some() => {
                 self.send_message(context, to, text);
             }
-            PromptCommand::Query(query) => console.start_job(&mut connector, Job::Query(query)),
+            PromptCommand::Query(query) => console.start_job(&mut connector, Job::Show(query)),
             PromptCommand::Reply(text) => {
                 let listener = self.listener.as_ref();
                 match listener.and_then(|listener| listener.last_sender) {

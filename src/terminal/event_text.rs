@@ -50,12 +50,9 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
         ),
         UserEvent::StoreError { name, error } => format!("{}: {error}", escaped(name)),
         UserEvent::InvalidCommand(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
-        UserEvent::UnexpectedArgument { word, line } => format!(
-            "{word} takes no argument; to fetch a file of that name: get {}",
+        UserEvent::UnknownCommand { word, reason, line } => format!(
+            "{word} {reason}; to fetch a file of that name: get {}",
             Escaped::text(line)
-        ),
-        UserEvent::UnavailableCommand(word) => format!(
-            "{word} is a command for the console of a node; to fetch a file of that name: get {word}"
         ),
         UserEvent::Help(text) => (*text).to_owned(),
         UserEvent::NodeFailed(node, failure) => format!("  {}: {failure}", node_text(*node)),

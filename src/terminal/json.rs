@@ -45,9 +45,7 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
             json!({"name": name.as_str(), "error": "not stored", "why": error.to_string()})
         }
         UserEvent::NotShown(why) => error("not shown", why),
-        UserEvent::UnexpectedArgument { word, .. } | UserEvent::UnavailableCommand(word) => {
-            error("unknown command", word)
-        }
+        UserEvent::UnknownCommand { word, .. } => error("unknown command", word),
         UserEvent::InvalidCommand(why) => error("wrong command", why),
         UserEvent::MessageSent => json!({"sent": true}),
         UserEvent::Listening(node) => json!({"listening": address(*node)}),

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use goldenscript::{ArgumentConsumer, Command, Context};
 use peerline::client::{Client, Task};
-use peerline::jobs::Query;
+use peerline::jobs::{JobRunner, Query};
 use peerline::protocol::{FileName, NodeAddress, Text};
 use peerline::role::Role;
 
@@ -82,7 +82,9 @@ impl Play {
             }
             other => return Err(format!("no client can {other}").into()),
         };
-        let client = Client::new(user, relay, max_nodes, task).with_choices(chooses);
+        let mut jobs = JobRunner::new(user, relay, max_nodes);
+        jobs.set_may_choose(chooses);
+        let client = Client::new(jobs, task);
         let show_file = |_: &_| unreachable!("a client sends no files");
         self.stage = Some(Stage::new(client, Instant::now(), events, show_file));
         args.reject_next()

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context};
 use peerline::close_reason::CloseReason;
-use peerline::jobs;
+use peerline::jobs::{self, JobRunner};
 use peerline::node::{Console, MessageListener, Node, NodeMessage, Registrar};
 use peerline::protocol::{ClaimedIp, Port, Registered, canonical};
 use peerline::role::Role;
@@ -112,7 +112,9 @@ impl Play {
             node.listener = Some(listener);
         }
         if downloads > 0 {
-            node.console = Some(Console::new(user, true, relay, 100, downloads));
+            let mut jobs = JobRunner::new(user, relay, 100);
+            jobs.set_may_choose(true);
+            node.console = Some(Console::new(jobs, downloads));
         }
         self.stage = Some(Stage::new(node, now, events, String::clone));
         args.reject_next()

@@ -114,10 +114,9 @@ impl User for RecordingUser {
                 format!("{name} is incomplete: {shown} of {size} bytes were shown")
             }
             UserEvent::StoreError { name, error } => format!("{name} is not stored: {error}"),
-            UserEvent::UnexpectedArgument { word, line } => format!("{word} takes nothing: {line}"),
             UserEvent::InvalidCommand(advice) => format!("that is wrong: {advice}"),
             UserEvent::Note(text) => format!("note: {text}"),
-            UserEvent::UnavailableCommand(word) => format!("{word} is not for here"),
+            UserEvent::UnknownCommand { word, reason, line } => format!("{word} {reason}: {line}"),
             UserEvent::Help(text) => format!("help of {} lines", text.lines().count()),
         });
     }

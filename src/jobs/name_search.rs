@@ -1,4 +1,4 @@
-//! The job that completes a file name: the names that begin with what was typed.
+//! The job that finds file names that begin with a prefix, to complete what was typed.
 
 use crate::jobs::job::JobStep;
 
@@ -8,12 +8,12 @@ const MAX_NAMES: usize = 100;
 /// the text.
 const MAX_FILES: usize = 10_000;
 
-/// Receives the names that complete a prefix: not all if there are many, none if
-/// the relay gives no list. Without an answer it is dropped.
+/// Receives names that begin with a prefix: not all if there are many, none if the
+/// relay gives no list. Without an answer it is dropped.
 pub type NamesCallback = Box<dyn FnOnce(Vec<String>) + Send>;
 
 /// Collects the names that begin with a prefix from a search for it.
-pub(super) struct Completion {
+pub(super) struct NameSearch {
     prefix: String,
     names: Vec<String>,
     examined_files: usize,
@@ -21,7 +21,7 @@ pub(super) struct Completion {
     callback: Option<NamesCallback>,
 }
 
-impl Completion {
+impl NameSearch {
     pub(super) fn new(prefix: String, callback: NamesCallback) -> Self {
         Self {
             prefix,
@@ -61,12 +61,12 @@ mod tests {
     use std::sync::mpsc::channel;
 
     /// The names that are offered, and how many of the list were examined.
-    fn complete(prefix: &str, list: &[String]) -> (Vec<String>, usize) {
+    fn find(prefix: &str, list: &[String]) -> (Vec<String>, usize) {
         let (sender, names) = channel();
         let callback = Box::new(move |names| sender.send(names).unwrap());
-        let mut completion = Completion::new(prefix.to_owned(), callback);
-        let last = list.iter().position(|name| !completion.on_name(name));
-        completion.finish();
+        let mut search = NameSearch::new(prefix.to_owned(), callback);
+        let last = list.iter().position(|name| !search.on_name(name));
+        search.finish();
         let examined = last.map_or(list.len(), |last| last + 1);
         (names.recv().unwrap(), examined)
     }
@@ -74,18 +74,18 @@ mod tests {
     #[test]
     fn names_that_begin_with_the_prefix_are_offered_once_each() {
         let list = ["a hell", "hell", "hello", "hello", "hey", "shell"].map(String::from);
-        let (names, examined) = complete("hel", &list);
+        let (names, examined) = find("hel", &list);
         assert_eq!(names, ["hell", "hello"]);
         // After the last one there can be no other.
         assert_eq!(examined, 5);
-        assert_eq!(complete("x", &list).0, [""; 0]);
+        assert_eq!(find("x", &list).0, [""; 0]);
     }
 
     #[test]
     fn names_and_examined_files_are_limited() {
         let many: Vec<String> = (0..MAX_NAMES * 2).map(|n| format!("{n:05}")).collect();
-        assert_eq!(complete("", &many).0.len(), MAX_NAMES);
+        assert_eq!(find("", &many).0.len(), MAX_NAMES);
         let others: Vec<String> = (0..MAX_FILES * 2).map(|n| format!("{n:05}z")).collect();
-        assert_eq!(complete("z", &others).1, MAX_FILES);
+        assert_eq!(find("z", &others).1, MAX_FILES);
     }
 }
