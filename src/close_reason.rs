@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::protocol::{OtherProtocol, Rejection};
+use crate::system_error::Reason;
 
 /// The reason for which a connection is closed. It prints as the term that
 /// stands in the log, and keeps that term: operators search for it.
@@ -142,9 +143,9 @@ impl fmt::Display for CloseReason {
             Self::TooManyUnknownCommands => "too many unknown commands",
             Self::OtherProtocol(protocol) => return write!(f, "other protocol: {protocol}"),
             Self::FileTruncated => "file truncated while sending",
-            Self::FileReadError(error) => return write!(f, "file read error: {error}"),
-            Self::ConnectionLost(error) => return write!(f, "connection lost: {error}"),
-            Self::ConnectFailed(error) => return write!(f, "connect failed: {error}"),
+            Self::FileReadError(error) => return write!(f, "file read error: {}", Reason(error)),
+            Self::ConnectionLost(error) => return write!(f, "connection lost: {}", Reason(error)),
+            Self::ConnectFailed(error) => return write!(f, "connect failed: {}", Reason(error)),
             Self::ConnectTimeout => "connect timeout",
             Self::ReadTimeout => "read timeout",
             Self::ProtocolError => "protocol error",

@@ -20,6 +20,7 @@ use crate::node::NodeEvent;
 use crate::protocol::FileName;
 use crate::reactor::Reactor;
 use crate::role::Role;
+use crate::system_error::Reason;
 use crate::terminal::{HistoryArgs, TerminalOutput};
 
 /// How long a node may take to register. All parts are on this machine.
@@ -172,7 +173,7 @@ fn folders(files: Option<&Path>) -> Result<Vec<PathBuf>, StartupError> {
         StartupError::new(Exit::Share, format!("{path}: {reason}; {advice}"))
     };
     let mut folders: Vec<PathBuf> = std::fs::read_dir(&files)
-        .map_err(|reason| error(reason.to_string()))?
+        .map_err(|reason| error(Reason(&reason).to_string()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.is_dir())
         .collect();

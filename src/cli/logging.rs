@@ -8,6 +8,7 @@ use log::LevelFilter;
 use simplelog::{ConfigBuilder, WriteLogger};
 
 use crate::cli::{Exit, StartupError, values};
+use crate::system_error::Reason;
 use crate::terminal::TerminalOutput;
 
 /// The flags of the log.
@@ -37,7 +38,8 @@ impl LogArgs {
             Some(path) => {
                 let file = OpenOptions::new().create(true).append(true).open(path);
                 let file = file.map_err(|error| {
-                    let text = format!("cannot open the log file {}: {error}", path.display());
+                    let (path, reason) = (path.display(), Reason(&error));
+                    let text = format!("cannot open the log file {path}: {reason}");
                     StartupError::new(Exit::System, text)
                 })?;
                 Box::new(LineWriter::new(file))

@@ -24,9 +24,10 @@ use crate::node::{
     Console, HELP, MessageListener, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals,
 };
 use crate::protocol::{ClaimedIp, Port};
-use crate::quantity::{bytes, integer};
+use crate::quantity::integer;
 use crate::reactor::{Reactor, ReactorSettings};
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
+use crate::system_error::Reason;
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput, prompt};
 
 const ABOUT: &str = "\
@@ -55,9 +56,8 @@ pub(super) struct NodeArgs {
     /// Folder to share, with its sub-folders
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(super) share: PathBuf,
-    /// Also share files and folders whose names start with a dot
-    #[arg(long)]
-    hidden: bool,
+    #[command(flatten)]
+    folder: FolderSettings,
     /// Compute no hashes; lists then show - instead of each hash
     #[arg(long)]
     no_hashes: bool,
@@ -67,13 +67,6 @@ pub(super) struct NodeArgs {
     /// Do not keep hashes; each start computes them again
     #[arg(long, conflicts_with = "hash_cache")]
     no_hash_cache: bool,
-    /// Maximum number of files to share
-    #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<usize>(1..))]
-    max_files: usize,
-    /// Memory for the content of small files; 0 disables this cache
-    #[arg(long = "max-kept", value_name = "BYTES", default_value = "16777216",
-          value_parser = bytes::<usize>(0..))]
-    max_cached: usize,
     /// Address to listen on [default: the local address from which the relay is reached]
     #[arg(long, value_name = "ADDR", value_parser = values::ip)]
     listen: Option<IpAddr>,
@@ -245,14 +238,9 @@ pub(super) fn prepare(
 }
 
 fn open_folder(args: &NodeArgs) -> Result<(Folder, ScanWorker, HashWorker), StartupError> {
-    let settings = FolderSettings {
-        hidden: args.hidden,
-        max_files: args.max_files,
-        max_cached: args.max_cached,
-    };
-    Folder::open(&args.share, settings).map_err(|error| {
-        let path = args.share.display();
-        let text = format!("cannot share {path}: {error}; --share takes a readable folder");
+    Folder::open(&args.share, args.folder).map_err(|error| {
+        let (path, reason) = (args.share.display(), Reason(&error));
+        let text = format!("cannot share {path}: {reason}; --share takes a readable folder");
         StartupError::new(Exit::Share, text)
     })
 }

@@ -28,7 +28,7 @@ Keeps the directory of a Peerline network: its nodes and their files.
 pub(super) const HINTS: &str = "\
 unknown flag | -p --port | the port is an argument: relay-server {port}
 unknown flag | --host --address --addr --bind --ip | write --listen ADDR
-missing | any | write it first: relay-server {port}
+missing | any | write the port to listen on: relay-server {port}
 invalid value | PORT | the port is an argument, and the address is a flag: \
     relay-server {port} --listen {address}
 unexpected word | any | the port is an argument, and the address is a flag: \

@@ -8,6 +8,7 @@ use crate::protocol::canonical;
 use crate::reactor::{DatagramSocket, ListeningSocket};
 use crate::role::UdpPeer;
 use crate::session::udp_requests::UdpRequests;
+use crate::system_error::Reason;
 
 /// Listens on all these addresses with one port. Port 0 means a port that the system
 /// chooses.
@@ -54,7 +55,7 @@ pub(super) fn udp_requests<R>(
                 routes.push(UdpPeer { socket, address });
                 sockets.push(opened);
             }
-            Err(error) => log::warn!("cannot send UDP to {address}: {error}"),
+            Err(error) => log::warn!("cannot send UDP to {address}: {}", Reason(&error)),
         }
     }
     (sockets, UdpRequests::new(&routes, fastrand::u64(..)))
@@ -110,6 +111,9 @@ fn bind_error(address: SocketAddr, over: &str, error: &io::Error) -> StartupErro
         io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose another",
         _ => "choose another address or port",
     };
-    let text = format!("cannot listen on {address}{over}: {error}; {advice}");
+    let text = format!(
+        "cannot listen on {address}{over}: {}; {advice}",
+        Reason(error)
+    );
     StartupError::new(Exit::Listen, text)
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::cli::Exit;
+use crate::system_error::Reason;
 
 /// Why a program cannot start or run: an exit code, and a line that says what to do.
 pub(super) struct StartupError {
@@ -25,6 +26,11 @@ impl StartupError {
     /// Makes the error of an operation, such as `cannot start a thread`, from the
     /// system's error.
     pub(super) fn system(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |error| Self::new(Exit::System, format_args!("{operation}: {error}"))
+        move |error| {
+            Self::new(
+                Exit::System,
+                format_args!("{operation}: {}", Reason(&error)),
+            )
+        }
     }
 }

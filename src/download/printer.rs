@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::escaped::EscapedStream;
 use crate::jobs::StoreError;
+use crate::system_error::Reason;
 
 /// The first bytes of a file are buffered up to this size: if the source fails
 /// before, nothing was printed and another source can be used.
@@ -128,7 +129,7 @@ fn write_stdout(bytes: &[u8]) -> Result<(), StoreError> {
 
 pub(crate) fn stdout_error(error: &io::Error) -> StoreError {
     StoreError {
-        reason: format!("cannot write to stdout: {error}"),
+        reason: format!("cannot write to stdout: {}", Reason(error)),
         is_reader_gone: error.kind() == io::ErrorKind::BrokenPipe,
     }
 }

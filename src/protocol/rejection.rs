@@ -190,7 +190,7 @@ impl fmt::Display for Rejection {
         f.write_str(match self {
             Self::LineTooLong => "line too long",
             Self::IncompleteLine => "incomplete line; end every line with a newline",
-            Self::LineTimeout => "line timeout; send each line at once",
+            Self::LineTimeout => "line timeout; send each line in one piece",
             Self::OtherProtocol(protocol) => {
                 return write!(f, "{protocol} is not supported; type HELP and press Enter");
             }

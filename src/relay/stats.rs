@@ -14,7 +14,10 @@ pub(super) const VERBS: [VerbHelp; 14] = [
     (Verb::Share, "announces a file of your node"),
     (Verb::Unshare, "withdraws a file of your node"),
     (Verb::Find, "lists who has a file: ip port size hash"),
-    (Verb::Search, "lists files with text in the name, or all"),
+    (
+        Verb::Search,
+        "lists all files, or those whose names contain text",
+    ),
     (Verb::More, "lists the next files"),
     (Verb::Listen, "receives messages: FROM ip port text"),
     (Verb::Send, "sends a message to a listener"),

@@ -13,6 +13,7 @@ use crate::share::content_cache::ContentCache;
 use crate::share::open_beneath::RegularFile;
 use crate::share::root::Root;
 use crate::share::roots::Roots;
+use crate::system_error::Reason;
 
 /// Files up to this size are sent in one write together with their header.
 const MAX_SMALL: usize = 64 * 1024;
@@ -123,6 +124,6 @@ pub(super) fn unavailable(error: &io::Error) -> Unavailable {
         ) => Unavailable::NotFound,
         Some(Errno::ACCESS | Errno::PERM) => Unavailable::NotAllowed,
         Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => Unavailable::Busy,
-        _ => Unavailable::Failed(error.to_string()),
+        _ => Unavailable::Failed(Reason(error).to_string()),
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::escaped::Escaped;
 use crate::node::{FileContent, Share, Unavailable};
 use crate::protocol::{FileItem, FileName, FileStat, MaybeHash};
+use crate::quantity::{bytes, integer};
 use crate::share::catalog::Catalog;
 use crate::share::content_reader::{ContentReader, unavailable};
 use crate::share::hash_worker::{HashRequest, HashResult, HashWorker};
@@ -33,14 +34,18 @@ pub enum ShareUpdate {
     Hash(HashResult),
 }
 
-/// The settings of a share.
-#[derive(Clone, Copy, Debug)]
+/// What a folder shares, and the memory for it.
+#[derive(Clone, Copy, Debug, clap::Args)]
 pub struct FolderSettings {
-    /// Shares files and folders whose names start with a dot.
+    /// Also share files and folders whose names start with a dot
+    #[arg(long)]
     pub hidden: bool,
-    /// The most files in the list.
+    /// Maximum number of files to share
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<usize>(1..))]
     pub max_files: usize,
-    /// The most bytes of small files in memory.
+    /// Memory for the content of small files; 0 disables this cache
+    #[arg(long = "max-kept", value_name = "BYTES", default_value = "16777216",
+          value_parser = bytes::<usize>(0..))]
     pub max_cached: usize,
 }
 

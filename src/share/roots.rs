@@ -14,6 +14,7 @@ use crate::escaped::Escaped;
 use crate::protocol::FileName;
 use crate::share::open_beneath::RegularFile;
 use crate::share::root::Root;
+use crate::system_error::Reason;
 
 /// The root of each shared name. A change creates a new value, so that a scan in
 /// progress keeps its own.
@@ -91,8 +92,8 @@ impl Roots {
     /// Shares the file or folder at `path`. Returns its name.
     pub(super) fn add(&mut self, path: &str) -> Result<FileName<'static>, String> {
         let error = |why: &dyn fmt::Display| add_error(path, why);
-        let location = fs::canonicalize(path).map_err(|why| error(&why))?;
-        let metadata = location.metadata().map_err(|why| error(&why))?;
+        let location = fs::canonicalize(path).map_err(|why| error(&Reason(&why)))?;
+        let metadata = location.metadata().map_err(|why| error(&Reason(&why)))?;
         if !metadata.is_file() && !metadata.is_dir() {
             return Err(error(&"it is neither a file nor a folder"));
         }
@@ -128,7 +129,7 @@ impl Roots {
             Some(folder) if metadata.is_file() => Root::file(folder, name.as_str()),
             _ => Root::folder(&location, Some(name.as_str())),
         };
-        let root = root.map_err(|why| error(&why))?;
+        let root = root.map_err(|why| error(&Reason(&why)))?;
         self.added.insert(name.to_string(), root.into());
         Ok(name.into_owned())
     }

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use log::warn;
 use rustix::fs::OFlags;
 
+use crate::system_error::Reason;
+
 /// Lines that are loaded at the next start. The file is shortened when it holds
 /// more than twice as many.
 pub(crate) const MAX_LINES: usize = 1000;
@@ -67,8 +69,8 @@ impl History {
         match open(path).and_then(|mut file| work(&mut file)) {
             Ok(result) => Some(result),
             Err(error) => {
-                let path = path.display();
-                warn!("cannot use the history file {path}: {error}; --no-history disables it");
+                let (path, reason) = (path.display(), Reason(&error));
+                warn!("cannot use the history file {path}: {reason}; --no-history disables it");
                 self.path = None;
                 None
             }

@@ -121,7 +121,7 @@ fn first_line_is_not_extended_by_single_bytes() {
     }
     assert_eq!(
         nc.rest_text(),
-        "ERROR 408 line timeout; send each line at once\n"
+        "ERROR 408 line timeout; send each line in one piece\n"
     );
     drop(nc);
     relay.log_until("line timeout");
@@ -140,7 +140,7 @@ fn idle_closes_inactive_connections() {
     nc.send("PING\nLIS");
     assert_eq!(
         nc.rest_text(),
-        "PONG\nERROR 408 line timeout; send each line at once\n"
+        "PONG\nERROR 408 line timeout; send each line in one piece\n"
     );
 }
 
