@@ -8,6 +8,7 @@ use crate::download::Printer;
 use crate::download::output_file::OutputFile;
 use crate::jobs::{JobId, StoreError};
 use crate::protocol::FileName;
+use crate::system_error::Reason;
 
 /// A file or folder to save into.
 #[derive(Clone, Debug)]
@@ -16,8 +17,7 @@ pub enum Target {
     File(PathBuf),
     /// A file of the content's name below this folder.
     Folder(PathBuf),
-    /// The same for a folder that a node shares: part files are hidden, so that the
-    /// node does not share them.
+    /// The same for a folder that a node shares.
     Share(PathBuf),
 }
 
@@ -103,16 +103,15 @@ impl Destination {
 
 impl Target {
     fn open(&self, name: &FileName<'_>, replace: bool) -> Result<OutputFile, StoreError> {
-        let (folder, prefix) = match self {
+        match self {
             Self::File(path) => {
-                let file = OutputFile::open(path, replace);
-                return file.map_err(|error| self.error(path, &error));
+                OutputFile::open(path, replace).map_err(|error| self.error(path, &error))
             }
-            Self::Folder(folder) => (folder, ""),
-            Self::Share(folder) => (folder, "."),
-        };
-        OutputFile::open_below(folder, name, replace, prefix)
-            .map_err(|error| self.error(&folder.join(name.as_str()), &error))
+            Self::Folder(folder) | Self::Share(folder) => {
+                OutputFile::open_below(folder, name, replace)
+                    .map_err(|error| self.error(&folder.join(name.as_str()), &error))
+            }
+        }
     }
 
     fn error(&self, path: &Path, error: &io::Error) -> StoreError {
@@ -124,11 +123,11 @@ impl Target {
                     format!("{path} exists already; --force replaces it")
                 }
             },
-            io::ErrorKind::IsADirectory => format!("{path} is a folder; use -d to save into it"),
+            io::ErrorKind::IsADirectory => format!("{path} names a folder; use -d to save into it"),
             io::ErrorKind::NotADirectory => {
                 format!("cannot write {path}: a parent is not a folder, or is a symbolic link")
             }
-            _ => format!("cannot write {path}: {error}"),
+            _ => format!("cannot write {path}: {}", Reason(error)),
         };
         StoreError {
             reason,

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
@@ -12,6 +13,9 @@ use rustix::io::Errno;
 
 use crate::download::part_file::PartFile;
 use crate::protocol::FileName;
+
+/// The most links from a path to a file, as in the kernel.
+const MAX_LINKS: u32 = 40;
 
 /// A file that is being written.
 pub struct OutputFile {
@@ -26,8 +30,13 @@ pub struct OutputFile {
 }
 
 impl OutputFile {
-    /// Opens the file at `path`.
+    /// Opens the file at `path`. If `replace` is set and `path` is a link, the file that
+    /// it leads to is replaced.
     pub(crate) fn open(path: &Path, replace: bool) -> io::Result<Self> {
+        let mut components = path.as_os_str().as_bytes().rsplit(|byte| *byte == b'/');
+        if let Some(b"" | b"." | b"..") = components.next() {
+            return Err(Errno::ISDIR.into());
+        }
         let (file, part) = match path.metadata() {
             Ok(metadata) if metadata.is_dir() => return Err(Errno::ISDIR.into()),
             // /dev/stdout may lead to a regular file: it must not be replaced.
@@ -36,13 +45,13 @@ impl OutputFile {
             }
             // No file is the usual case; other errors come again below.
             Ok(_) | Err(_) => {
+                if !replace && path.is_symlink() {
+                    return Err(Errno::EXIST.into());
+                }
+                let path = follow_links(path)?;
                 let name = path.file_name().ok_or(Errno::ISDIR)?;
-                let folder = match path.parent() {
-                    Some(parent) if parent != Path::new("") => parent,
-                    Some(_) | None => Path::new("."),
-                };
-                let folder = File::open(folder)?.into();
-                let (file, part) = PartFile::create(folder, name, replace, "")?;
+                let folder = File::open(folder_of(&path))?.into();
+                let (file, part) = PartFile::create(folder, name, replace)?;
                 (file, Some(part))
             }
         };
@@ -55,13 +64,11 @@ impl OutputFile {
     }
 
     /// Opens the file `name` below `folder`. Missing folders are created. Symbolic
-    /// links are not followed, so nothing is written outside of `folder`. The name of
-    /// the part file begins with `prefix`.
+    /// links are not followed, so nothing is written outside of `folder`.
     pub(crate) fn open_below(
         folder: &Path,
         name: &FileName<'_>,
         replace: bool,
-        prefix: &str,
     ) -> io::Result<Self> {
         std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
             // A file has the folder's name. AlreadyExists would suggest --force.
@@ -81,7 +88,7 @@ impl OutputFile {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             parent = openat(&parent, component, flags, Mode::empty())?;
         }
-        let (file, part) = PartFile::create(parent, OsStr::new(leaf), replace, prefix)?;
+        let (file, part) = PartFile::create(parent, OsStr::new(leaf), replace)?;
         Ok(Self {
             path: folder.join(name.as_str()),
             file,
@@ -106,6 +113,25 @@ impl OutputFile {
             Some(_) => 0,
             None => self.written,
         }
+    }
+}
+
+/// The path that `path` leads to if it is a symbolic link. No file need be there.
+fn follow_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match path.read_link() {
+            Ok(target) => path = folder_of(&path).join(target),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(Errno::LOOP.into())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
     }
 }
 

@@ -2,7 +2,8 @@
 //! never outside of the folder that the user named.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -134,7 +135,9 @@ fn write_errors_are_explained() {
     let fixture = SaveFixture::new();
     fs::create_dir(fixture.home.path().join("folder")).expect("a folder");
     fs::write(fixture.home.path().join("file"), "mine").expect("a file");
-    fixture.assert_fails(&["hello.txt", "-o", "folder"], "is a folder; use -d");
+    for folder in ["folder", "new/", "new/.", "."] {
+        fixture.assert_fails(&["hello.txt", "-o", folder], "names a folder; use -d");
+    }
     fixture.assert_fails(
         &["hello.txt", "-o", "missing/x"],
         "No such file or directory",
@@ -174,20 +177,93 @@ fn devices_and_fifos_are_written_directly() {
 }
 
 #[test]
+fn a_replaced_file_keeps_its_owner_and_permissions() {
+    let fixture = SaveFixture::new();
+    let path = fixture.home.path().join("hello.txt");
+    for mode in [0o600, 0o640, 0o777, 0o444] {
+        fs::write(&path, "mine").expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("it is ours");
+        if geteuid().is_root() {
+            chown(&path, Some(1234), Some(4321)).expect("root may do so");
+        }
+        let before = fs::metadata(&path).expect("a file");
+        for target in ["-ohello.txt", "-d."] {
+            fixture.get(&["hello.txt", "-f", target]).expect_code(0);
+            fixture.assert_content("hello.txt", HELLO);
+            let after = fs::metadata(&path).expect("a file");
+            assert_eq!(after.mode(), before.mode(), "{mode:o} {target}");
+            assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
+        }
+        fs::remove_file(&path).expect("a file");
+    }
+}
+
+#[test]
+fn only_a_regular_file_is_replaced() {
+    let fixture = SaveFixture::new();
+    let home = fixture.home.path();
+    let path = home.join("hello.txt");
+    let refused = || fixture.assert_fails(&["hello.txt", "-d.", "-f"], "only a regular file");
+    mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+    refused();
+    assert!(path.metadata().expect("it is there").file_type().is_fifo());
+    fs::remove_file(&path).expect("a FIFO");
+    let _socket = UnixListener::bind(&path).expect("a socket");
+    refused();
+    fs::remove_file(&path).expect("a socket");
+    fs::create_dir(&path).expect("a folder");
+    refused();
+    fs::remove_dir(&path).expect("a folder");
+    symlink("target", &path).expect("a link");
+    refused();
+    assert_eq!(fixture.names(), ["hello.txt"]);
+}
+
+#[test]
+fn output_writes_through_a_link() {
+    let fixture = SaveFixture::new();
+    let home = fixture.home.path();
+    fs::create_dir(home.join("sub")).expect("a folder");
+    symlink("sub/second", home.join("link")).expect("a link");
+    symlink("target", home.join("sub/second")).expect("a link");
+    // The target is created, and then replaced.
+    for content in ["", "old"] {
+        if !content.is_empty() {
+            fs::write(home.join("sub/target"), content).expect("a file");
+        }
+        fixture.assert_fails(&["hello.txt", "-olink"], "exists already");
+        fixture.get(&["hello.txt", "-olink", "-f"]).expect_code(0);
+        fixture.assert_content("sub/target", HELLO);
+        assert!(home.join("link").is_symlink() && home.join("sub/second").is_symlink());
+    }
+    symlink("loop", home.join("loop")).expect("a link");
+    fixture.assert_fails(&["hello.txt", "-oloop", "-f"], "symbolic links");
+    assert_eq!(names(&home.join("sub")), ["second", "target"]);
+}
+
+#[test]
 fn a_write_error_does_not_stop_other_files() {
     let lone = relay(&[]);
-    let share = folder(&[("x", b"x"), ("x.part", b"a file of its own"), ("y", b"y")]);
+    let longest = "n".repeat(255);
+    let longest = longest.as_str();
+    let share = folder(&[
+        ("x", b"x"),
+        (".x.part", b"not shared"),
+        ("y", b"y"),
+        (longest, b"n"),
+    ]);
     let _node = node(&lone, share.path(), &[]);
-    let home = folder(&[("d/y", b"mine")]);
+    let home = folder(&[("d/y", b"mine"), ("d/.x.part", b"a file of the user")]);
     let dir = home.path().join("d");
     let dir = dir.to_str().expect("a text");
-    let output = client(&lone, &["get", "y", "x.part", "x", "-d", dir]).expect_code(6);
+    let output = client(&lone, &["get", "y", longest, "x", "-d", dir]).expect_code(6);
     assert!(
         output.stderr.contains("exists already"),
         "{}",
         output.stderr
     );
-    for (name, content) in [("x", "x"), ("x.part", "a file of its own"), ("y", "mine")] {
+    let user_file = (".x.part", "a file of the user");
+    for (name, content) in [("x", "x"), user_file, ("y", "mine"), (longest, "n")] {
         let path = home.path().join("d").join(name);
         assert_eq!(fs::read_to_string(path).expect("a text"), content);
     }
@@ -203,24 +279,21 @@ fn links_are_not_followed_out_of_the_folder() {
     fixture.assert_fails(&["a/b/deep.txt", "-d", "into", "-f"], "is a symbolic link");
     let path = outside.path().join("b/deep.txt");
     assert_eq!(fs::read(&path).expect("a file"), b"mine");
-    // A link with the name of the file is replaced; one with the name of the part file
-    // is left alone.
+    // Links with the name of the file and of the part file are left alone.
     fs::remove_file(into.join("a")).expect("a link");
     fs::create_dir_all(into.join("a/b")).expect("a folder");
     symlink(&path, into.join("a/b/deep.txt")).expect("a link");
-    fixture
-        .get(&["a/b/deep.txt", "-d", "into", "-f"])
-        .expect_code(0);
-    fixture.assert_content("into/a/b/deep.txt", "deep");
-    assert_eq!(fs::read(&path).expect("a file"), b"mine");
+    let advice = "only a regular file is replaced";
+    fixture.assert_fails(&["a/b/deep.txt", "-d", "into", "-f"], advice);
+    assert!(into.join("a/b/deep.txt").is_symlink());
     let new = outside.path().join("new");
     for target in [&path, &new] {
-        symlink(target, into.join("hello.txt.part")).expect("a link");
+        symlink(target, into.join(".hello.txt.part")).expect("a link");
         fixture
             .get(&["hello.txt", "-d", "into", "-f"])
             .expect_code(0);
         fixture.assert_content("into/hello.txt", HELLO);
-        fs::remove_file(into.join("hello.txt.part")).expect("a link");
+        fs::remove_file(into.join(".hello.txt.part")).expect("a link");
     }
     assert_eq!(fs::read(&path).expect("a file"), b"mine");
     assert!(!new.exists());
@@ -281,7 +354,7 @@ fn client_mid_body(relay: &Server, path: &Path) -> RunningProgram {
             .stdout(Stdio::null())
             .stderr(Stdio::null()),
     );
-    let part = path.with_file_name("hello.txt.part");
+    let part = path.with_file_name(".hello.txt.part");
     eventually("a part is saved", || {
         fs::metadata(&part).is_ok_and(|metadata| metadata.len() == 40)
     });
@@ -313,7 +386,7 @@ fn sigint_removes_the_part_file_and_sigkill_leaves_it() {
         .get(&["hello.txt", "-o", target, "-f"])
         .expect_code(0);
     assert_eq!(fs::read_to_string(&path).expect("a file"), HELLO);
-    assert_eq!(names(home.path()), ["hello.txt", "hello.txt.part"]);
-    let part = fs::read_to_string(home.path().join("hello.txt.part"));
+    assert_eq!(names(home.path()), [".hello.txt.part", "hello.txt"]);
+    let part = fs::read_to_string(home.path().join(".hello.txt.part"));
     assert_eq!(part.expect("a file").len(), 40);
 }
