@@ -164,7 +164,6 @@ impl RelayBench {
                 all: 1 << 20,
             },
             message_rate: 50,
-            log_rate: 100,
             trust: Trust::new(Vec::new()),
         };
         let mut relay = Relay::new(settings, [0; 32], now);

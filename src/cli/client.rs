@@ -183,7 +183,7 @@ pub(super) struct GetArgs {
 /// Starts the log and runs the client.
 pub(super) fn run(args: ClientArgs) -> Result<Exit, StartupError> {
     let output = TerminalOutput::default();
-    args.log.start(args.reporter.log_level(), &output)?;
+    let _log_file = args.log.start(args.reporter.log_level(), &output)?;
     run_client(args, &output)
 }
 

@@ -56,7 +56,7 @@ pub(super) struct DemoArgs {
 pub(super) fn run(args: DemoArgs) -> Result<Exit, StartupError> {
     // Like a client, and unlike a server, it may wait for its reader.
     let output = TerminalOutput::default();
-    args.log.start(args.reporter.log_level(), &output)?;
+    let _log_file = args.log.start(args.reporter.log_level(), &output)?;
     let folders = folders(args.files.as_deref())?;
     let (stop_relay, relay) = start_role("relay", || {
         let (reactor, addresses) = relay::prepare(RelayArgs::parse_from(["relay-server", "0"]))?;

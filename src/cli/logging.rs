@@ -1,6 +1,5 @@
 //! Starts the log: one line per event, on stderr or in a file.
 
-use std::fs::OpenOptions;
 use std::io::{LineWriter, Write};
 use std::path::PathBuf;
 
@@ -8,6 +7,8 @@ use log::LevelFilter;
 use simplelog::{ConfigBuilder, WriteLogger};
 
 use crate::cli::{Exit, StartupError, values};
+use crate::logging::{AsyncLogWriter, LogFile, RateLimitedLogger};
+use crate::quantity::integer;
 use crate::system_error::Reason;
 use crate::terminal::TerminalOutput;
 
@@ -22,27 +23,32 @@ pub(super) struct LogArgs {
     /// [default: info in servers, warn in clients and consoles]
     #[arg(long, value_name = "LEVEL", global = true, value_parser = values::log_level)]
     log_level: Option<LevelFilter>,
+    /// Maximum number of log lines per second, for each level; the rest is counted
+    #[arg(long, value_name = "N", default_value = "100", global = true,
+          value_parser = integer::<u32>(1..))]
+    log_rate: u32,
 }
 
 impl LogArgs {
     /// Starts the log. `default` is the level without a flag. Without a file, the
-    /// log goes to stderr through `output`.
+    /// log goes to stderr through `output`. Returns the writer of the file.
     pub(super) fn start(
         &self,
         default: LevelFilter,
         output: &TerminalOutput,
-    ) -> Result<(), StartupError> {
+    ) -> Result<Option<AsyncLogWriter>, StartupError> {
         let level = self.log_level.unwrap_or(default);
-        let writer: Box<dyn Write + Send> = match &self.log_file {
-            None => Box::new(output.log_writer()),
+        let (lines, writer): (Box<dyn Write + Send>, _) = match &self.log_file {
+            None => (Box::new(output.log_writer()), None),
             Some(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(path);
-                let file = file.map_err(|error| {
+                let file = LogFile::open(path.clone()).map_err(|error| {
                     let (path, reason) = (path.display(), Reason(&error));
                     let text = format!("cannot open the log file {path}: {reason}");
                     StartupError::new(Exit::System, text)
                 })?;
-                Box::new(LineWriter::new(file))
+                let writer = AsyncLogWriter::start(file)
+                    .map_err(StartupError::system("cannot start a thread"))?;
+                (Box::new(LineWriter::new(writer.buffer())), Some(writer))
             }
         };
         let config = ConfigBuilder::new()
@@ -53,7 +59,10 @@ impl LogArgs {
             // The editor logs each key, and would log the output that it draws.
             .add_filter_ignore_str("rustyline")
             .build();
-        WriteLogger::init(level, config, writer)
-            .map_err(|error| StartupError::new(Exit::System, error))
+        let logger = RateLimitedLogger::new(WriteLogger::new(level, config, lines), self.log_rate);
+        log::set_boxed_logger(Box::new(logger))
+            .map_err(|error| StartupError::new(Exit::System, error))?;
+        log::set_max_level(level);
+        Ok(writer)
     }
 }

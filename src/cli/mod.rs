@@ -21,6 +21,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::cli::startup_error::StartupError;
+use crate::logging::OPERATOR;
 use crate::reactor::{DatagramSocket, ListeningSocket, LoopOutcome, Reactor, ReactorSettings};
 use crate::role::Role;
 pub use exit::Exit;
@@ -61,6 +62,7 @@ fn run_program<P: Parser>(run: fn(P) -> Result<Exit, StartupError>, hints: &str)
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let result = usage::parse(&words, hints).and_then(run);
+    log::logger().flush();
     let exit = result.unwrap_or_else(|error| {
         let help = match error.exit {
             Exit::Usage => format!("\nFor help: {}", usage::help_command::<P>(&words)),
@@ -107,7 +109,7 @@ where
     Ok(match outcome {
         LoopOutcome::Finished | LoopOutcome::Drained | LoopOutcome::Aborted(0) => Exit::Success,
         LoopOutcome::Aborted(connections) => {
-            log::warn!("connections closed before all data was sent: {connections}");
+            log::warn!(target: OPERATOR, "connections closed before all data was sent: {connections}");
             Exit::Aborted
         }
     })

@@ -125,15 +125,15 @@ impl ConsoleArgs {
 
 /// Runs the node until it is stopped.
 pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
-    let (output, _log_writer) =
-        TerminalOutput::for_server().map_err(StartupError::system("cannot start a thread"))?;
     let has_console = args.console.is_enabled();
+    let (output, _log_writer) = TerminalOutput::for_server(has_console)
+        .map_err(StartupError::system("cannot start a thread"))?;
     // A person at the console wants results, not a line per connection.
     let level = match has_console {
         true => LevelFilter::Warn,
         false => LevelFilter::Info,
     };
-    args.log.start(level, &output)?;
+    let _log_file = args.log.start(level, &output)?;
     let (line_requests, requests) = mpsc::channel();
     let node = if has_console {
         let destination = Destination::save(Target::Share(args.share.clone()), false);

@@ -76,9 +76,6 @@ pub(super) struct RelayArgs {
     /// Maximum number of messages per second from one connection
     #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<u32>(1..))]
     message_rate: u32,
-    /// Maximum number of log lines per second about nodes that join and leave; the rest is counted
-    #[arg(long, value_name = "N", default_value = "100", value_parser = integer::<u32>(1..))]
-    log_rate: u32,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -88,8 +85,8 @@ pub(super) struct RelayArgs {
 /// Runs the relay until it is stopped.
 pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
     let (output, _log_writer) =
-        TerminalOutput::for_server().map_err(StartupError::system("cannot start a thread"))?;
-    args.log.start(LevelFilter::Info, &output)?;
+        TerminalOutput::for_server(false).map_err(StartupError::system("cannot start a thread"))?;
+    let _log_file = args.log.start(LevelFilter::Info, &output)?;
     let udp = if args.no_udp { "" } else { ", also over UDP" };
     let (mut reactor, addresses) = prepare(args)?;
     reactor
@@ -138,7 +135,6 @@ pub(super) fn prepare(args: RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr
             all: args.max_shared_in_all,
         },
         message_rate: args.message_rate,
-        log_rate: args.log_rate,
         trust: Trust::new(args.trust),
     };
     let now = Instant::now();

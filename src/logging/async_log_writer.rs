@@ -1,6 +1,6 @@
-//! Writes a server's log in a thread of its own, so that a slow reader of stderr
-//! never blocks the loop. Lines wait in a bounded queue; if the queue is full,
-//! lines are dropped and one line in their place gives their number.
+//! Writes a log in a thread of its own, so that a slow reader never blocks the program.
+//! Lines wait in a bounded queue. If the queue is full, lines are dropped, and one line in
+//! their place gives their number; likewise if the output fails.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,17 +8,28 @@ use std::thread;
 use std::time::Duration;
 
 use crate::logging::LogQueue;
+use crate::logging::log_queue::count_lines;
 
 /// How long the drop of a writer waits for a slow reader.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// When no line has come for this time, the logger is flushed: it logs how many lines it
+/// has dropped. A rate limiter drops lines only within a second of one that it passes on.
+const QUIET_TIME: Duration = Duration::from_secs(2);
+
+/// How long an output that is not ready is left alone.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
 /// Owns the writer thread. Dropping it waits until the queue is written, for a
 /// second at most.
-pub struct AsyncLogWriter(Arc<LogBuffer>);
+pub struct AsyncLogWriter(LogBuffer);
 
-/// Text on its way to the writer thread.
+/// Text on its way to the writer thread. All clones are the same buffer.
+#[derive(Clone, Default)]
+pub(crate) struct LogBuffer(Arc<SharedBuffer>);
+
 #[derive(Default)]
-pub(crate) struct LogBuffer {
+struct SharedBuffer {
     state: Mutex<LogWriterState>,
     /// Text was queued, or the queue was written.
     changed: Condvar,
@@ -34,24 +45,28 @@ struct LogWriterState {
 impl AsyncLogWriter {
     /// Starts the thread. It ends with the process and is never joined: it may be
     /// blocked in a write that nothing else can end.
-    pub(crate) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let writer = Self(Arc::default());
+    ///
+    /// # Errors
+    /// The system cannot start a thread.
+    pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
+        let writer = Self(LogBuffer::default());
         let buffer = writer.buffer();
-        let body = move || buffer.write_all(out);
+        let body = move || buffer.run(out);
         thread::Builder::new().name("log".into()).spawn(body)?;
         Ok(writer)
     }
 
-    pub(crate) fn buffer(&self) -> Arc<LogBuffer> {
-        Arc::clone(&self.0)
+    pub(crate) fn buffer(&self) -> LogBuffer {
+        self.0.clone()
     }
 }
 
 impl Drop for AsyncLogWriter {
     fn drop(&mut self) {
+        log::logger().flush();
         let is_busy = |state: &mut LogWriterState| state.is_writing || !state.queue.is_empty();
         // What the reader has not taken by then is lost.
-        let changed = &self.0.changed;
+        let changed = &self.0.0.changed;
         let _ = changed.wait_timeout_while(self.0.lock(), FLUSH_TIMEOUT, is_busy);
     }
 }
@@ -63,35 +78,110 @@ impl LogBuffer {
         state.queue.push(bytes);
         // A thread that is writing checks the queue again before it waits.
         if !state.is_writing {
-            self.changed.notify_all();
+            self.0.changed.notify_all();
         }
     }
 
     /// The thread: writes the queued text, without end.
-    fn write_all(&self, mut out: impl Write) {
-        let mut state = self.lock();
+    fn run(&self, out: impl Write) {
+        let mut out = LossyWriter {
+            out,
+            lost: 0,
+            is_cut: false,
+        };
         loop {
-            let changed = &self.changed;
-            state = changed
-                .wait_while(state, |state| state.queue.is_empty())
-                .unwrap_or_else(PoisonError::into_inner);
-            let (mut text, dropped) = state.queue.take_all();
-            state.is_writing = true;
-            drop(state);
+            let (mut text, dropped) = self.next_text();
             if dropped > 0 {
                 text.push_str(&format!("log lines dropped (slow reader): {dropped}\n"));
             }
-            // A server goes on without a reader of its log.
-            let _ = out.write_all(text.as_bytes());
-            state = self.lock();
+            out.write_lines(&text);
+            let mut state = self.lock();
             state.is_writing = false;
-            self.changed.notify_all();
+            self.0.changed.notify_all();
+            let is_quiet = |state: &mut LogWriterState| state.queue.is_empty();
+            let waited = self
+                .0
+                .changed
+                .wait_timeout_while(state, QUIET_TIME, is_quiet);
+            let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            drop(state);
+            if timeout.timed_out() {
+                log::logger().flush();
+            }
         }
+    }
+
+    /// Waits for text. Returns it and the number of lines that were dropped after it.
+    fn next_text(&self) -> (String, u64) {
+        let is_empty = |state: &mut LogWriterState| state.queue.is_empty();
+        let waited = self.0.changed.wait_while(self.lock(), is_empty);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_writing = true;
+        state.queue.take_all()
     }
 
     fn lock(&self) -> MutexGuard<'_, LogWriterState> {
         // The state is consistent whenever the lock is released, also by a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Queues the bytes; never blocks.
+impl Write for LogBuffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes lines to an output that may fail. The number of lost lines is written once the
+/// output works again.
+struct LossyWriter<W> {
+    out: W,
+    lost: u64,
+    /// The last line was written in part.
+    is_cut: bool,
+}
+
+impl<W: Write> LossyWriter<W> {
+    fn write_lines(&mut self, lines: &str) {
+        let mut gap = String::new();
+        if self.lost > 0 {
+            let end = if self.is_cut { "\n" } else { "" };
+            gap = format!("{end}log lines dropped (write error): {}\n", self.lost);
+        }
+        if self.write(&gap) == gap.len() {
+            self.lost = 0;
+            let written = self.write(lines);
+            self.lost = count_lines(&lines.as_bytes()[written..]);
+        } else {
+            self.lost += count_lines(lines.as_bytes());
+        }
+    }
+
+    /// Writes as much as possible. Returns the number of bytes that were written.
+    fn write(&mut self, text: &str) -> usize {
+        let (text, mut written) = (text.as_bytes(), 0);
+        while written < text.len() {
+            match self.out.write(&text[written..]) {
+                Ok(0) => break,
+                Ok(bytes) => written += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Another program has made the shared stderr non-blocking.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    thread::sleep(RETRY_PAUSE);
+                }
+                Err(_) => break,
+            }
+        }
+        if let Some(last) = written.checked_sub(1) {
+            self.is_cut = text[last] != b'\n';
+        }
+        written
     }
 }
 
@@ -152,6 +242,44 @@ mod tests {
         permit.send(()).expect("the thread waits");
         assert_eq!(writes.recv().as_deref(), Ok("room again\n"));
         permit.send(()).expect("the thread waits");
+    }
+
+    /// A disk with room for so many bytes.
+    struct FullDisk<'a>(&'a mut Vec<u8>, usize);
+
+    impl Write for FullDisk<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let room = self.1 - self.0.len();
+            if room == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let part = &bytes[..bytes.len().min(room)];
+            self.0.extend_from_slice(part);
+            Ok(part.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_loses_are_counted() {
+        let mut file = Vec::new();
+        let mut writer = LossyWriter {
+            out: FullDisk(&mut file, 9),
+            lost: 0,
+            is_cut: false,
+        };
+        writer.write_lines("first\n");
+        writer.write_lines("second\nthird\n");
+        writer.write_lines("fourth\n");
+        writer.out.1 = 1000;
+        writer.write_lines("fifth\n");
+        writer.write_lines("sixth\n");
+        let dropped = "log lines dropped (write error): 3\n";
+        let text = format!("first\nsec\n{dropped}fifth\nsixth\n");
+        assert_eq!(String::from_utf8_lossy(&file), text);
     }
 
     #[test]

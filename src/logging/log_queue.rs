@@ -3,6 +3,11 @@
 /// The most bytes in a queue. Lines beyond it are dropped.
 pub(crate) const MAX_QUEUED: usize = 1024 * 1024;
 
+/// The number of line ends in `text`.
+pub(super) fn count_lines(text: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', text).count() as u64
+}
+
 /// A bounded queue of lines. When it is full, it counts the lines it drops.
 #[derive(Default)]
 pub(crate) struct LogQueue {
@@ -17,7 +22,7 @@ impl LogQueue {
         // After the first dropped line even a shorter one is dropped, so that the
         // count stands where the gap is.
         if self.dropped > 0 || self.text.len() + bytes.len() > MAX_QUEUED {
-            self.dropped += memchr::memchr_iter(b'\n', bytes).count() as u64;
+            self.dropped += count_lines(bytes);
         } else {
             self.text.push_str(&String::from_utf8_lossy(bytes));
         }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use log::info;
 
 use crate::close_reason::CloseReason;
+use crate::logging::OPERATOR;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Origin, Phase};
 use crate::reactor::transport::Transport;
@@ -64,7 +65,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     }
 
     fn drain(&mut self) {
-        info!("stopping");
+        info!(target: OPERATOR, "stopping");
         self.stopping = Stopping::Draining(self.now + self.settings.limits.drain, 0);
         self.listeners.clear();
         let accepted: Vec<usize> = self

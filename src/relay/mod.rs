@@ -27,7 +27,6 @@ pub use trust::{Network, Trust};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
-use crate::logging::RateLimitedLog;
 use crate::protocol::{Rejection, Request};
 use crate::relay::cookie::Cookies;
 use crate::relay::directory::Directory;
@@ -57,8 +56,6 @@ pub struct RelaySettings {
     pub quota: Quota,
     /// Messages per second and connection.
     pub message_rate: u32,
-    /// Log lines about nodes per second.
-    pub log_rate: u32,
     /// Which clients may register addresses other than their own.
     pub trust: Trust,
 }
@@ -75,7 +72,6 @@ pub struct Relay {
     searches: SearchQueue,
     message_listeners: MessageListeners,
     cookies: Cookies,
-    log: RateLimitedLog,
     counters: RelayCounters,
     /// The number of the newest registration or renewal.
     last_registration: u64,
@@ -93,7 +89,6 @@ impl Relay {
         Self {
             first_epoch: first_epoch(&secret),
             cookies: Cookies::new(secret, settings.wrong_cookie_rate, now),
-            log: RateLimitedLog::new(settings.log_rate, now),
             settings,
             started: now,
             directory: Directory::new(now),

@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use log::info;
+
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, Registered, Rejection};
 use crate::relay::directory::DirectoryError;
@@ -72,8 +74,7 @@ impl Relay {
             .map_err(|error| rejection(error, address))?;
         self.last_registration = number;
         if self.directory.len(true) > nodes_before {
-            let line = format_args!("node {address} registered by {source}");
-            self.log.log(now, line);
+            info!("node {address} registered by {source}");
         }
         Ok(Registered {
             lease,
@@ -116,8 +117,7 @@ impl Relay {
         // Frees the slot of a node without files now: REGISTER and UNREGISTER in a row
         // could outrun the clean-up on the timer.
         self.remove_departed(1);
-        let line = format_args!("node {address} unregistered by {source}");
-        self.log.log(now, line);
+        info!("node {address} unregistered by {source}");
         Ok(())
     }
 
@@ -140,8 +140,7 @@ impl Relay {
                 break;
             };
             self.counters.expired += 1;
-            let line = format_args!("node {address} did not renew its lease");
-            self.log.log(now, line);
+            info!("node {address} did not renew its lease");
         }
     }
 

@@ -4,8 +4,6 @@
 
 use std::borrow::Cow;
 
-use log::Level;
-
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::protocol::{
@@ -23,8 +21,6 @@ pub(crate) struct MessageSubscription {
     /// The address at which it listens, once it does.
     pub(crate) address: Option<NodeAddress>,
     requests: RequestQueue<SubscriptionRequest>,
-    /// Whether an unreadable message was logged.
-    has_warned: bool,
 }
 
 /// A request of a subscription.
@@ -59,7 +55,6 @@ impl MessageSubscription {
             conn: None,
             address: None,
             requests: RequestQueue::default(),
-            has_warned: false,
         }
     }
 
@@ -142,13 +137,8 @@ impl MessageSubscription {
                 return (ReadNext::Line, Some(SubscriptionEvent::Message(message)));
             }
             (ResponsePart::UnreadableMessage(line), _) => {
-                // The sender's address may be of a kind that this version does not know. A
-                // hostile relay must not flood the log.
-                let level = match std::mem::replace(&mut self.has_warned, true) {
-                    false => Level::Warn,
-                    true => Level::Debug,
-                };
-                log::log!(level, "the relay passes on {}", Escaped(line));
+                // The sender's address may be of a kind that this version does not know.
+                log::warn!("the relay passes on {}", Escaped(line));
                 return (ReadNext::Line, None);
             }
             // No request of ours gets this code.

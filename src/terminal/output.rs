@@ -31,7 +31,7 @@ struct SharedOutput {
     /// Signals that the editor has left [`EditorState::Starting`].
     editor_changed: Condvar,
     /// The thread that writes to stderr instead of the caller, if there is one.
-    log_writer: Option<Arc<LogBuffer>>,
+    log_writer: Option<LogBuffer>,
 }
 
 #[derive(Default)]
@@ -65,13 +65,13 @@ enum Stream {
 }
 
 impl TerminalOutput {
-    /// The output of a server. It does not block on a slow reader of stderr, unless
-    /// stderr is a terminal: there, output is synchronised with the line editor.
+    /// The output of a server. It does not block on a slow reader of stderr, unless it
+    /// `may_edit` lines at a terminal: there, output is synchronised with the line editor.
     ///
     /// # Errors
     /// The system cannot start a thread.
-    pub fn for_server() -> io::Result<(Self, Option<AsyncLogWriter>)> {
-        if io::stderr().is_terminal() {
+    pub fn for_server(may_edit: bool) -> io::Result<(Self, Option<AsyncLogWriter>)> {
+        if may_edit && io::stderr().is_terminal() {
             return Ok((Self::default(), None));
         }
         let writer = AsyncLogWriter::start(io::stderr())?;

@@ -40,7 +40,6 @@ pub fn defaults() -> RelaySettings {
         max_unknown: 10,
         wrong_cookie_rate: 10_000,
         message_rate: 50,
-        log_rate: 100,
         quota: Quota {
             files: 1_000_000,
             bytes: 1 << 28,

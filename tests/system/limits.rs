@@ -198,16 +198,3 @@ fn max_files_limits_the_list_but_not_get() {
     let files = ask(node.address(), b"GET a\nGET b\nGET c\n");
     assert_eq!(files, "FOUND 1\naFOUND 1\nbFOUND 1\nc");
 }
-
-#[test]
-fn join_and_leave_log_lines_are_rate_limited() {
-    let relay = relay(&["--log-rate", "1"]);
-    let pair = "REGISTER * 9\nUNREGISTER * 9\n";
-    ask(relay.address(), pair.repeat(500).as_bytes());
-    eventually("their number is told", || {
-        ask(relay.address(), pair.as_bytes());
-        relay.log().contains("node log lines suppressed: ")
-    });
-    let count = relay.log().matches("] node 127.0.0.1 9 ").count();
-    assert!((1..50).contains(&count), "{count} lines");
-}

@@ -60,6 +60,7 @@ mod limits;
 mod line_editor;
 mod line_protocol;
 mod list_files;
+mod log;
 mod messages;
 mod netcat;
 mod node_console;

@@ -1,10 +1,12 @@
-//! Servers whose stderr is a full pipe: they keep serving, they stop on a signal, and the
-//! log contains the number of dropped lines.
+//! Servers whose log is a full pipe, on stderr or by name: they keep serving, they stop on a
+//! signal, and the log contains the number of dropped lines.
 
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 use crate::support::{Nc, Server, ask, eventually, folder, node_command, relay, relay_command};
 
@@ -15,7 +17,7 @@ const LONG: usize = 1000;
 const DROPPED: &str = "log lines dropped (slow reader): ";
 
 fn start_unread(mut command: Command) -> Server {
-    command.args(["--log-level", "debug"]);
+    command.args(["--log-level", "debug", "--log-rate", "1000000"]);
     Server::start_without_log_reader(command, Stdio::null())
 }
 
@@ -100,4 +102,26 @@ fn a_server_with_an_unread_log_stops_in_time() {
         let took = start.elapsed();
         assert!(took < Duration::from_secs(5), "{took:?}");
     }
+}
+
+#[test]
+fn a_log_file_that_nobody_reads_does_not_block() {
+    let folder = folder(&[]);
+    let path = folder.path().join("fifo");
+    mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+    let name = path.to_str().expect("text");
+    let args = [
+        "--log-file",
+        name,
+        "--log-level",
+        "debug",
+        "--log-rate",
+        "1000000",
+    ];
+    let mut relay = relay(&args);
+    fill_log(&relay, "FIND");
+    let start = Instant::now();
+    assert_eq!(relay.stop(), Some(0));
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }

@@ -1,0 +1,104 @@
+//! Limits the log to so many lines a second of each level. Strangers cause most lines,
+//! and must neither fill the disk nor keep the loop busy.
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use log::{Level, Log, Metadata, Record};
+use simplelog::WriteLogger;
+
+use crate::rate_limiter::RateLimiter;
+
+/// The log target of lines that no stranger can cause: no limit applies to them.
+pub(crate) const OPERATOR: &str = "operator";
+
+/// A logger that passes on at most `rate` lines a second of each level. The number of the
+/// others is logged before the next line of their level.
+pub struct RateLimitedLogger<W: Write + Send + 'static> {
+    inner: Box<WriteLogger<W>>,
+    rate: u32,
+    levels: Mutex<Vec<LevelLimit>>,
+}
+
+struct LevelLimit {
+    level: Level,
+    limiter: RateLimiter,
+    /// Lines that were dropped since the last logged line.
+    dropped: u64,
+}
+
+impl<W: Write + Send + 'static> RateLimitedLogger<W> {
+    /// Limits the lines that go to `inner`.
+    #[must_use]
+    pub fn new(inner: Box<WriteLogger<W>>, rate: u32) -> Self {
+        let now = Instant::now();
+        let limit = |level| LevelLimit {
+            level,
+            limiter: RateLimiter::new(rate, now),
+            dropped: 0,
+        };
+        let levels = Mutex::new(Level::iter().map(limit).collect());
+        Self {
+            inner,
+            rate,
+            levels,
+        }
+    }
+
+    /// Returns how many lines were dropped before a line of this level, or none if this
+    /// line is dropped as well.
+    fn admit(&self, level: Level) -> Option<u64> {
+        let mut levels = self.lock();
+        let limit = levels.iter_mut().find(|limit| limit.level == level)?;
+        if !limit.limiter.allows(self.rate, Instant::now()) {
+            limit.dropped += 1;
+            return None;
+        }
+        Some(std::mem::take(&mut limit.dropped))
+    }
+
+    fn log_dropped(&self, level: Level, dropped: u64) {
+        if dropped > 0 {
+            let line = format_args!("log lines dropped (rate limit): {dropped}");
+            let record = Record::builder().level(level).args(line).build();
+            self.inner.log(&record);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<LevelLimit>> {
+        // The limits are valid after each step.
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<W: Write + Send + 'static> Log for RateLimitedLogger<W> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.inner.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        if record.target() != OPERATOR {
+            let Some(dropped) = self.admit(record.level()) else {
+                return;
+            };
+            self.log_dropped(record.level(), dropped);
+        }
+        self.inner.log(record);
+    }
+
+    /// Logs the numbers of the dropped lines.
+    fn flush(&self) {
+        for level in Level::iter() {
+            let mut levels = self.lock();
+            let limit = levels.iter_mut().find(|limit| limit.level == level);
+            let dropped = limit.map_or(0, |limit| std::mem::take(&mut limit.dropped));
+            drop(levels);
+            self.log_dropped(level, dropped);
+        }
+        self.inner.flush();
+    }
+}

@@ -1,0 +1,114 @@
+//! The log: what strangers cause is limited, with a count of the rest; a log file may be
+//! moved away or be full.
+
+use std::fs;
+use std::time::Instant;
+
+use crate::support::fake_server::FakeServer;
+use crate::support::{Nc, ask, eventually, folder, relay, unlisted_node};
+
+const DROPPED: &str = "log lines dropped (rate limit): ";
+/// The default of `--log-rate`.
+const RATE: u64 = 100;
+
+/// The numbers of dropped lines that a log states, together.
+fn dropped(log: &str) -> u64 {
+    let counts = log.lines().filter_map(|line| line.split_once(DROPPED));
+    counts
+        .map(|(_, count)| count.parse::<u64>().expect("a number"))
+        .sum()
+}
+
+/// The most lines that may be logged in the time since `start`.
+fn most_since(start: Instant) -> u64 {
+    RATE * (start.elapsed().as_secs() + 2)
+}
+
+#[test]
+fn a_flood_of_connections_is_logged_in_part_and_counted() {
+    const CONNECTIONS: u64 = 3000;
+    let (mut relay, start) = (relay(&[]), Instant::now());
+    for _ in 0..CONNECTIONS {
+        Nc::connect(relay.address()).send("QUIT\n");
+    }
+    // The count comes although no other line follows.
+    relay.log_until(DROPPED);
+    let most = most_since(start);
+    assert_eq!(relay.stop(), Some(0));
+    let log = relay.log_until("stopping");
+    let logged = log.matches("INFO] 127.0.0.1:").count() as u64;
+    assert!(
+        (RATE..=most).contains(&logged),
+        "{logged} lines, not {most}"
+    );
+    assert_eq!(logged + dropped(&log), CONNECTIONS);
+}
+
+#[test]
+fn joins_and_leaves_are_limited_and_counted() {
+    let mut relay = relay(&["--log-rate", "1"]);
+    let pair = "REGISTER * 9\nUNREGISTER * 9\n";
+    ask(relay.address(), pair.repeat(500).as_bytes());
+    assert_eq!(relay.stop(), Some(0));
+    let log = relay.log_until("stopping");
+    let logged = log.matches("] node 127.0.0.1 9 ").count() as u64;
+    assert!((1..50).contains(&logged), "{logged} lines");
+    // One more line is that of the connection.
+    assert_eq!(logged + dropped(&log), 1001);
+}
+
+#[test]
+fn messages_of_a_lying_relay_do_not_fill_the_log() {
+    const MESSAGES: usize = 200_000;
+    let relay = FakeServer::new(|mut relay| {
+        relay.line();
+        relay.send("OK 60 127.0.0.1 9 0\n");
+        if relay.line() == "LISTEN\n" {
+            relay.send("OK 127.0.0.1 9\n");
+            let message = format!("FROM 127.0.0.1 9 {}\n", "x".repeat(1000));
+            relay.send(message.repeat(MESSAGES));
+            let _ = relay.read_to_end();
+        }
+    });
+    let (share, start) = (folder(&[]), Instant::now());
+    let mut node = unlisted_node(relay.address(), share.path(), &["--listen-messages"]);
+    node.log_until(DROPPED);
+    assert_eq!(ask(node.address(), b"PING\n"), "PONG\n");
+    let most = most_since(start);
+    assert_eq!(node.stop(), Some(0));
+    let logged = node.log().matches("message from").count() as u64;
+    assert!(
+        (RATE..=most).contains(&logged),
+        "{logged} lines, not {most}"
+    );
+}
+
+#[test]
+fn a_log_file_that_was_moved_away_is_created_again() {
+    let folder = folder(&[]);
+    let (path, moved) = (folder.path().join("log"), folder.path().join("log.1"));
+    let relay = relay(&["--log-file", path.to_str().expect("text")]);
+    let contains = |path, text| fs::read_to_string(path).is_ok_and(|log| log.contains(text));
+    ask(relay.address(), b"REGISTER * 9\n");
+    eventually("the first line", || {
+        contains(&path, "node 127.0.0.1 9 registered")
+    });
+    fs::rename(&path, &moved).expect("a new name");
+    ask(relay.address(), b"REGISTER * 10\n");
+    eventually("a new file", || {
+        contains(&path, "node 127.0.0.1 10 registered")
+    });
+    assert!(!contains(&moved, "node 127.0.0.1 10 "));
+}
+
+#[test]
+fn a_full_log_file_is_reported_once_on_stderr() {
+    let mut relay = relay(&["--log-file", "/dev/full"]);
+    let text = "cannot write the log to /dev/full: No space left on device";
+    for _ in 0..3 {
+        ask(relay.address(), b"PING\n");
+        relay.log_until(text);
+    }
+    assert_eq!(relay.stop(), Some(0));
+    assert_eq!(relay.log().matches(text).count(), 1, "{}", relay.log());
+}
