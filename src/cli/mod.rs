@@ -22,7 +22,9 @@ use clap::Parser;
 
 use crate::cli::startup_error::StartupError;
 use crate::logging::OPERATOR;
-use crate::reactor::{DatagramSocket, ListeningSocket, LoopOutcome, Reactor, ReactorSettings};
+use crate::reactor::{
+    Clock, DatagramSocket, ListeningSocket, LoopOutcome, Reactor, ReactorSettings,
+};
 use crate::role::Role;
 pub use exit::Exit;
 
@@ -88,7 +90,7 @@ where
     R::File: AsFd,
 {
     let build = || {
-        let mut reactor = Reactor::new(role, settings, now)?;
+        let mut reactor = Reactor::new(role, settings, Clock::system(now))?;
         for listener in listeners {
             reactor.listen(listener)?;
         }

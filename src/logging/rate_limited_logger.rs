@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::{Level, Log, Metadata, Record};
 use simplelog::WriteLogger;
@@ -13,8 +13,11 @@ use crate::rate_limiter::RateLimiter;
 /// The log target of lines that no stranger can cause: no limit applies to them.
 pub(crate) const OPERATOR: &str = "operator";
 
+/// How often the number of dropped lines is logged at most.
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A logger that passes on at most `rate` lines a second of each level. The number of the
-/// others is logged before the next line of their level.
+/// others is logged before a later line of their level, once a second.
 pub struct RateLimitedLogger<W: Write + Send + 'static> {
     inner: Box<WriteLogger<W>>,
     rate: u32,
@@ -24,8 +27,10 @@ pub struct RateLimitedLogger<W: Write + Send + 'static> {
 struct LevelLimit {
     level: Level,
     limiter: RateLimiter,
-    /// Lines that were dropped since the last logged line.
+    /// Lines that were dropped and not counted in the log yet.
     dropped: u64,
+    /// When their number may be logged.
+    next_count: Instant,
 }
 
 impl<W: Write + Send + 'static> RateLimitedLogger<W> {
@@ -37,6 +42,7 @@ impl<W: Write + Send + 'static> RateLimitedLogger<W> {
             level,
             limiter: RateLimiter::new(rate, now),
             dropped: 0,
+            next_count: now,
         };
         let levels = Mutex::new(Level::iter().map(limit).collect());
         Self {
@@ -46,15 +52,19 @@ impl<W: Write + Send + 'static> RateLimitedLogger<W> {
         }
     }
 
-    /// Returns how many lines were dropped before a line of this level, or none if this
-    /// line is dropped as well.
+    /// Returns the number of dropped lines to log before a line of this level, or none if
+    /// this line is dropped as well.
     fn admit(&self, level: Level) -> Option<u64> {
-        let mut levels = self.lock();
+        let (mut levels, now) = (self.lock(), Instant::now());
         let limit = levels.iter_mut().find(|limit| limit.level == level)?;
-        if !limit.limiter.allows(self.rate, Instant::now()) {
+        if !limit.limiter.allows(self.rate, now) {
             limit.dropped += 1;
             return None;
         }
+        if limit.dropped == 0 || now < limit.next_count {
+            return Some(0);
+        }
+        limit.next_count = now + COUNT_INTERVAL;
         Some(std::mem::take(&mut limit.dropped))
     }
 

@@ -4,7 +4,7 @@
 //! for which, from the state of the connection; setting a deadline and missing it both
 //! start there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
@@ -106,7 +106,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             }
             Awaited::NextLine => self.now + limits.idle,
             // Storing the received bytes may have taken long, which is not the peer's fault.
-            Awaited::Reply => Instant::now() + timeouts.timeout,
+            Awaited::Reply => self.clock.now() + timeouts.timeout,
             Awaited::Writable => self.now + limits.stall,
             Awaited::PeerShutdown => self.now + LINGER_TIME,
         };

@@ -18,6 +18,7 @@
 
 mod accept;
 mod actions;
+mod clock;
 mod close;
 mod connect;
 mod connection;
@@ -50,6 +51,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
+pub use clock::Clock;
 pub use datagrams::DatagramSocket;
 pub use descriptors::raise_limit;
 pub use handle::Handle;
@@ -106,6 +108,7 @@ pub struct ReactorSettings {
 pub struct Reactor<R: Role, T = TcpStream> {
     role: R,
     settings: ReactorSettings,
+    clock: Clock,
     poll: Poll,
     timer: TimerFd,
     listeners: Vec<ListeningSocket>,
@@ -142,7 +145,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     ///
     /// # Errors
     /// The system provides no poll, waker or timer.
-    pub fn new(role: R, settings: ReactorSettings, now: Instant) -> io::Result<Self> {
+    pub fn new(role: R, settings: ReactorSettings, clock: Clock) -> io::Result<Self> {
+        let now = clock.now();
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let timer = TimerFd::new(poll.registry(), TIMER)?;
@@ -152,6 +156,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let max = max_connections.unwrap_or_else(|| descriptors::connections_within(files));
         Ok(Self {
             role,
+            clock,
             poll,
             timer,
             listeners: Vec::new(),

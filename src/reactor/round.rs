@@ -27,7 +27,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// The system's poll fails.
     pub fn run(mut self) -> io::Result<(R, LoopOutcome)> {
         let mut events = Events::with_capacity(EVENT_CAPACITY);
-        self.now = Instant::now();
+        self.now = self.clock.now();
         self.call_role(R::start);
         self.reap();
         loop {
@@ -40,7 +40,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 other => other?,
             }
             self.record_events(&events);
-            self.run_round(Instant::now());
+            self.run_round(self.clock.now());
         }
     }
 
@@ -97,7 +97,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             .into_iter()
             .flatten()
             .min()?;
-        self.timer.set(due)
+        self.timer.set(due, self.clock.now())
     }
 
     /// Records what the events report, and does nothing else.

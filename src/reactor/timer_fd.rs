@@ -30,18 +30,19 @@ impl TimerFd {
     /// The system provides no timer.
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
         SourceFd(&timer.as_raw_fd()).register(registry, token, Interest::READABLE)?;
         Ok(Self { timer, at: None })
     }
 
-    /// Makes sure that the timer fires at `due` or earlier. Returns the timeout for the
+    /// Makes sure that the timer fires at `due` or earlier, or at once after a suspend
+    /// during which that time has passed. Returns the timeout for the
     /// poll: `None` if the timer suffices.
-    pub(super) fn set(&mut self, due: Instant) -> Option<Duration> {
+    pub(super) fn set(&mut self, due: Instant, now: Instant) -> Option<Duration> {
         if self.at.is_some_and(|at| at <= due) {
             return None;
         }
-        let wait = due.saturating_duration_since(Instant::now());
+        let wait = due.saturating_duration_since(now);
         if wait.is_zero() {
             return Some(wait);
         }

@@ -8,6 +8,7 @@
 
 mod fake_stream;
 mod orders;
+mod suspend;
 mod world;
 
 use std::io::ErrorKind;

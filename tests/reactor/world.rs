@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use peerline::close_reason::{CloseReason, ResourceLimit};
 use peerline::limits::{Limits, Timeouts};
-use peerline::reactor::{Handle, Reactor, ReactorSettings};
+use peerline::reactor::{Clock, Handle, Reactor, ReactorSettings};
 use peerline::role::{ConnId, Context, FramingError, Input, ReadNext, Role};
 
 use crate::fake_stream::{FakeStream, SharedWire, last_connected};
@@ -186,7 +186,8 @@ impl World {
         let now = Instant::now();
         let role = EchoRole::default();
         let events = Rc::clone(&role.events);
-        let reactor = Reactor::new(role, settings, now).expect("the system has a poll");
+        let reactor =
+            Reactor::new(role, settings, Clock::system(now)).expect("the system has a poll");
         Self {
             handle: reactor.handle(),
             reactor,

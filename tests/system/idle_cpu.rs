@@ -1,14 +1,15 @@
 //! A server that waits uses no processor time.
 
+use std::fs;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Nc, Server, large_file, node_with_relay};
+use crate::support::{Nc, Server, folder, large_file, node_with_relay};
 
 /// The processor time that a process has used, in hundredths of a second.
 fn cpu_time(server: &Server) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid()));
+    let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid()));
     let stat = stat.expect("it runs");
     // The fields after the name, which may contain blanks (proc(5)).
     let fields = stat.rsplit(')').next().expect("a part").split_whitespace();
@@ -68,4 +69,25 @@ fn waiting_connections_use_no_cpu_time() {
     assert_does_not_spin(&mut node);
     drop(connections);
     assert_eq!(node.wait().code(), Some(0), "nobody is left to be cut");
+}
+
+/// CLOCK_BOOTTIME, which runs during a suspend.
+const BOOT_TIME: &str = "clockid: 7";
+
+#[test]
+fn servers_wait_by_a_clock_that_runs_during_a_suspend() {
+    let share = folder(&[]);
+    let (node, relay) = node_with_relay(share.path(), &[]);
+    for server in [&node, &relay] {
+        let timers = fs::read_dir(format!("/proc/{}/fdinfo", server.pid()))
+            .expect("it runs")
+            .filter_map(|entry| fs::read_to_string(entry.expect("a descriptor").path()).ok())
+            .filter(|info| info.contains("clockid: "));
+        let timers: Vec<String> = timers.collect();
+        assert!(!timers.is_empty());
+        assert!(
+            timers.iter().all(|info| info.contains(BOOT_TIME)),
+            "{timers:?}"
+        );
+    }
 }
