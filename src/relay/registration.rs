@@ -90,17 +90,11 @@ impl Relay {
         ip: ClaimedIp,
         port: Port,
     ) -> ReadNext {
-        let result = self.remove_node(request.now, request.ip, ip, port);
+        let result = self.remove_node(request.ip, ip, port);
         request.reply.ok_or_error(result)
     }
 
-    fn remove_node(
-        &mut self,
-        now: Instant,
-        source: IpAddr,
-        ip: ClaimedIp,
-        port: Port,
-    ) -> Result<(), Rejection> {
+    fn remove_node(&mut self, source: IpAddr, ip: ClaimedIp, port: Port) -> Result<(), Rejection> {
         let address = match ip {
             ClaimedIp::Source => self.resolve_claim(source, ip, port)?,
             // The directory knows which source registered the node.
