@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Client, ClientSession};
 use crate::close_reason::CloseReason;
 use crate::jobs::{BLANKS, Failure, Listing, PromptKind, Query, TaskResult, User, UserEvent};
-use crate::protocol::{Code, Delivery, NodeAddress, Text};
+use crate::protocol::{Delivery, ErrorCode, NodeAddress, Text};
 use crate::relay_link::{Backoff, MessageSubscription, SubscriptionEvent};
 use crate::role::{ConnId, Context, Input, Output, ReadNext};
 
@@ -132,7 +132,7 @@ impl Chat {
                 }
             }
             Some(SubscriptionEvent::Sent(_)) => self.on_sent(user, context.now),
-            Some(SubscriptionEvent::NotSent(_, Code::SlowDown, _))
+            Some(SubscriptionEvent::NotSent(_, ErrorCode::SLOW_DOWN, _))
                 if self.resend == Resend::NotNeeded =>
             {
                 self.resend = Resend::At(context.now + SLOW_DOWN);
@@ -169,14 +169,14 @@ impl Chat {
         }
     }
 
-    fn on_not_sent(&mut self, user: &mut dyn User, code: Code, text: String) -> ReadNext {
+    fn on_not_sent(&mut self, user: &mut dyn User, code: ErrorCode, text: String) -> ReadNext {
         self.resend = Resend::NotNeeded;
         if let Some(query) = self.pending.take() {
             let failure = Failure::Error(code, text);
             user.on_event(UserEvent::RelayFailed(&query, &failure));
         }
         self.result = self.result.or(match code {
-            Code::NoSuchNode => TaskResult::NotFound,
+            ErrorCode::NO_SUCH_NODE => TaskResult::NotFound,
             _ => TaskResult::Relay,
         });
         if self.is_typed {

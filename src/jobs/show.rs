@@ -3,7 +3,7 @@
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::user::{Failure, Listing, StoreError, UserEvent};
-use crate::protocol::{Code, FileItem};
+use crate::protocol::{ErrorCode, FileItem};
 
 /// Shows the files of a list as they come, and everything else at the end.
 #[derive(Default)]
@@ -36,7 +36,7 @@ impl Show {
                 }
                 user.on_event(UserEvent::RelayFailed(query, &failure));
                 return match (query, failure) {
-                    (Query::Message(..), Failure::Error(Code::NoSuchNode, _)) => {
+                    (Query::Message(..), Failure::Error(ErrorCode::NO_SUCH_NODE, _)) => {
                         TaskResult::NotFound.into()
                     }
                     _ => TaskResult::Relay.into(),

@@ -10,7 +10,7 @@ use crate::jobs::choice::Offer;
 use crate::jobs::job::JobId;
 use crate::jobs::name_search::NamesCallback;
 use crate::jobs::relay_query::Query;
-use crate::protocol::{Code, Delivery, FileItem, FileName, HolderItem, NodeAddress};
+use crate::protocol::{Delivery, ErrorCode, FileItem, FileName, HolderItem, NodeAddress};
 
 /// The user. Gets events and content; only its implementations use a terminal or a
 /// disk.
@@ -235,7 +235,7 @@ pub enum UserEvent<'a> {
 #[derive(Debug)]
 pub enum Failure<'a> {
     /// The reply is an error.
-    Error(Code, String),
+    Error(ErrorCode, String),
     /// The connection ended before the reply.
     Ended(&'a CloseReason),
     /// The connection ended in the middle of the content.
@@ -261,7 +261,7 @@ impl fmt::Display for Failure<'_> {
         match self {
             Self::Error(code, text) => {
                 let text = Escaped::text(text);
-                write!(f, "error {}: {text}", code.number())
+                write!(f, "error {code}: {text}")
             }
             Self::Ended(CloseReason::EndOfInput) => {
                 f.write_str("the connection was closed too early")

@@ -11,7 +11,7 @@ use crate::escaped::Escaped;
 use crate::node::relay_record::{ComparePass, IndexChange, RelayRecord};
 use crate::node::relay_update::UpdateRequest;
 use crate::node::share::Share;
-use crate::protocol::{Code, MAX_LISTED_FILES, Registered, Reply, Request};
+use crate::protocol::{ErrorCode, MAX_LISTED_FILES, Registered, Reply, Request};
 use crate::role::ReadNext;
 use crate::session::requests::RequestQueue;
 
@@ -135,7 +135,7 @@ impl Announcer {
             (change, Reply::Ok(_)) | (change @ IndexChange::Unshare(_), Reply::NotFound) => {
                 self.record.confirm(change);
             }
-            (IndexChange::Share(name, _), Reply::Error(Code::LimitReached, text)) => {
+            (IndexChange::Share(name, _), Reply::Error(ErrorCode::LIMIT_REACHED, text)) => {
                 // The relay keeps what it accepted, and would reject all that follows.
                 if let AnnounceProgress::Comparing(ComparePass::Additions, _, revision) =
                     self.progress
@@ -147,7 +147,7 @@ impl Announcer {
                     warn!("the relay does not list {name} and the files after it: {text}");
                 }
             }
-            (_, Reply::Error(Code::UnknownVerb, _)) => {
+            (_, Reply::Error(ErrorCode::UNKNOWN_VERB, _)) => {
                 debug!("the relay keeps no index");
                 return ReadNext::Close(CloseReason::Completed);
             }

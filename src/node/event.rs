@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::jobs::Failure;
-use crate::protocol::{Code, Delivery, NodeAddress, Registered};
+use crate::protocol::{Delivery, ErrorCode, NodeAddress, Registered};
 
 /// An event that a node reports to its user. It prints as one line, with control
 /// characters from the network escaped.
@@ -60,8 +60,8 @@ impl fmt::Display for NodeEvent<'_> {
 }
 
 /// An error reply of the relay, for people.
-pub(super) fn relay_error(code: Code, text: &str) -> String {
-    format!("the relay says {} {}", code.number(), Escaped::text(text))
+pub(super) fn relay_error(code: ErrorCode, text: &str) -> String {
+    format!("the relay says {code} {}", Escaped::text(text))
 }
 
 /// Why a connection to the relay has ended, for people.

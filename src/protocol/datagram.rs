@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::protocol::fields::is_blank;
+use crate::protocol::fields::{ParseError, is_blank};
 
 /// The longest datagram that the programs send, in bytes: common networks do not
 /// fragment it.
@@ -47,12 +47,12 @@ impl<const MAX: usize> Token<MAX> {
 }
 
 impl<const MAX: usize> FromStr for Token<MAX> {
-    type Err = TokenError;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, TokenError> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let is_short = (1..=MAX).contains(&text.len());
         if !is_short || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(TokenError);
+            return Err(ParseError);
         }
         let mut bytes = [0; MAX];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
@@ -87,18 +87,6 @@ impl<const MAX: usize> fmt::Debug for Token<MAX> {
     }
 }
 
-/// The text is not a cookie or a tag.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TokenError;
-
-impl fmt::Display for TokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a cookie has 1 to 16 letters or digits, a tag 1 to 8")
-    }
-}
-
-impl std::error::Error for TokenError {}
-
 /// The text before the first request of a datagram: `COOKIE c.tag`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct DatagramHeader {
@@ -114,10 +102,10 @@ impl DatagramHeader {
 }
 
 impl FromStr for DatagramHeader {
-    type Err = TokenError;
+    type Err = ParseError;
 
     /// Parses the text after `COOKIE`.
-    fn from_str(text: &str) -> Result<Self, TokenError> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let (cookie, tag) = match text.split_once('.') {
             Some((cookie, tag)) => (cookie, Some(tag.parse()?)),
             None => (text, None),

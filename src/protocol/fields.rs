@@ -1,5 +1,6 @@
 //! The fields of a line and the blanks between them. A blank is a space or a tab.
 
+use std::fmt;
 use std::str::FromStr;
 
 use nom::bytes::complete::{take_till1, take_while, take_while1};
@@ -7,6 +8,7 @@ use nom::combinator::{map_opt, map_res};
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
+use crate::protocol::datagram::Token;
 use crate::protocol::hash::MaybeHash;
 
 pub(super) fn is_blank(c: char) -> bool {
@@ -41,6 +43,11 @@ pub(super) fn hash(input: &str) -> IResult<&str, MaybeHash> {
     map_res(field, str::parse).parse(input)
 }
 
+/// The next field as a cookie or a tag.
+pub(super) fn token<const MAX: usize>(input: &str) -> IResult<&str, Token<MAX>> {
+    map_res(field, str::parse).parse(input)
+}
+
 /// The last field: skips blanks and takes the rest of the line, which must have
 /// been trimmed.
 pub(super) fn last(input: &str) -> IResult<&str, &str> {
@@ -54,3 +61,21 @@ fn decimal<N: FromStr>(text: &str, digits: &str) -> Option<N> {
     let is_decimal = digits.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_decimal)
 }
+
+/// A line is not a reply, or not an item of its list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ParseError;
+
+impl<E> From<nom::Err<E>> for ParseError {
+    fn from(_: nom::Err<E>) -> Self {
+        Self
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the line is not a reply of this protocol")
+    }
+}
+
+impl std::error::Error for ParseError {}

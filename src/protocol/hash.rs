@@ -63,26 +63,3 @@ impl fmt::Display for HashError {
 }
 
 impl std::error::Error for HashError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hash_has_64_hexadecimal_digits_or_is_unknown() {
-        let text = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
-        let hash: MaybeHash = text.parse().unwrap();
-        assert_eq!(hash.to_string(), text);
-        assert_eq!(text.to_uppercase().parse(), Ok(hash));
-        assert_eq!("-".parse(), Ok(MaybeHash(None)));
-        for wrong in [
-            "",
-            &text[1..],
-            &text[..62],
-            &format!("{text}00"),
-            &text.replace('a', "g"),
-        ] {
-            assert!(wrong.parse::<MaybeHash>().is_err(), "{wrong}");
-        }
-    }
-}

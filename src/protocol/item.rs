@@ -5,7 +5,7 @@ use std::fmt;
 use nom::Parser;
 
 use crate::protocol::address::{NodeAddress, node_address};
-use crate::protocol::fields::{field, hash, last, number, trim};
+use crate::protocol::fields::{ParseError, field, hash, last, number, trim};
 use crate::protocol::hash::MaybeHash;
 use crate::protocol::name::FileName;
 
@@ -27,15 +27,13 @@ impl<'a> FileItem<'a> {
     ///
     /// # Errors
     /// The line does not have this form, or the name is not valid.
-    pub fn parse(line: &'a str) -> Result<Self, ItemError> {
-        let (_, (size, hash, holders, name)) = (number, hash, number, last)
-            .parse(trim(line))
-            .map_err(|_| ItemError)?;
+    pub fn parse(line: &'a str) -> Result<Self, ParseError> {
+        let (_, (size, hash, holders, name)) = (number, hash, number, last).parse(trim(line))?;
         Ok(Self {
             size,
             hash,
             holders,
-            name: FileName::parse(name).map_err(|_| ItemError)?,
+            name: FileName::parse(name).map_err(|_| ParseError)?,
         })
     }
 }
@@ -43,13 +41,11 @@ impl<'a> FileItem<'a> {
 /// As on the wire.
 impl fmt::Display for FileItem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            size,
-            hash,
-            holders,
-            name,
-        } = self;
-        write!(f, "{size} {hash} {holders} {name}")
+        write!(
+            f,
+            "{} {} {} {}",
+            self.size, self.hash, self.holders, self.name
+        )
     }
 }
 
@@ -69,10 +65,8 @@ impl HolderItem {
     ///
     /// # Errors
     /// The line does not have this form.
-    pub fn parse(line: &str) -> Result<Self, ItemError> {
-        let (_, (node, size, hash)) = (node_address, number, hash)
-            .parse(trim(line))
-            .map_err(|_| ItemError)?;
+    pub fn parse(line: &str) -> Result<Self, ParseError> {
+        let (_, (node, size, hash)) = (node_address, number, hash).parse(trim(line))?;
         Ok(Self { node, size, hash })
     }
 }
@@ -80,8 +74,7 @@ impl HolderItem {
 /// As on the wire.
 impl fmt::Display for HolderItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { node, size, hash } = self;
-        write!(f, "{node} {size} {hash}")
+        write!(f, "{} {} {}", self.node, self.size, self.hash)
     }
 }
 
@@ -99,8 +92,8 @@ impl<'a> StatsItem<'a> {
     ///
     /// # Errors
     /// The line does not have this form.
-    pub fn parse(line: &'a str) -> Result<Self, ItemError> {
-        let (_, (name, value)) = (field, number).parse(line).map_err(|_| ItemError)?;
+    pub fn parse(line: &'a str) -> Result<Self, ParseError> {
+        let (_, (name, value)) = (field, number).parse(line)?;
         Ok(Self { name, value })
     }
 }
@@ -127,8 +120,8 @@ impl<'a> HelpItem<'a> {
     ///
     /// # Errors
     /// The line does not have this form.
-    pub fn parse(line: &'a str) -> Result<Self, ItemError> {
-        let (usage, meaning) = trim(line).split_once("  ").ok_or(ItemError)?;
+    pub fn parse(line: &'a str) -> Result<Self, ParseError> {
+        let (usage, meaning) = trim(line).split_once("  ").ok_or(ParseError)?;
         let meaning = trim(meaning);
         Ok(Self { usage, meaning })
     }
@@ -140,15 +133,3 @@ impl fmt::Display for HelpItem<'_> {
         write!(f, "{:<20}  {}", self.usage, self.meaning)
     }
 }
-
-/// The line is not an item of the expected list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ItemError;
-
-impl fmt::Display for ItemError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the line does not belong to this list")
-    }
-}
-
-impl std::error::Error for ItemError {}

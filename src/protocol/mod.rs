@@ -14,8 +14,8 @@
 //! This module does no I/O and knows no connections.
 
 mod address;
-mod code;
 mod datagram;
+mod error_code;
 mod fields;
 mod hash;
 mod item;
@@ -29,19 +29,19 @@ mod reverse_text;
 mod text;
 
 pub use address::{AddressError, ClaimedIp, NodeAddress, Port, address_group, canonical};
-pub use code::Code;
 pub use datagram::{
     Cookie, DatagramHeader, MAX_AMPLIFICATION, MAX_DATAGRAM, RequestDatagram, Tag, Token,
-    TokenError,
 };
+pub use error_code::ErrorCode;
+pub use fields::ParseError;
 pub use hash::{ContentHash, HashError, MaybeHash};
-pub use item::{FileItem, HelpItem, HolderItem, ItemError, StatsItem};
+pub use item::{FileItem, HelpItem, HolderItem, StatsItem};
 pub use name::{FileName, NameError};
 pub use ok_reply::{Banner, Listening, Registered};
 pub use other_protocol::OtherProtocol;
 pub(crate) use other_protocol::TLS_FIRST_BYTE;
 pub use rejection::{Rejection, RequestError};
-pub use reply::{Count, FileStat, Reply, ReplyError};
+pub use reply::{Count, FileStat, Reply};
 pub use request::{Request, Verb};
 pub use text::{Delivery, Text, TextError};
 

@@ -8,8 +8,7 @@ use nom::combinator::opt;
 
 use crate::counted::Counted;
 use crate::protocol::address::{NodeAddress, node_address};
-use crate::protocol::fields::number;
-use crate::protocol::reply::ReplyError;
+use crate::protocol::fields::{ParseError, number};
 use crate::protocol::reverse_text::ReverseText;
 
 /// The reply to `REGISTER`: `OK lease ip port files epoch`.
@@ -31,10 +30,9 @@ impl Registered {
     ///
     /// # Errors
     /// The fields are not those of this reply.
-    pub fn parse(text: &str) -> Result<Self, ReplyError> {
-        let (_, (lease, address, files, epoch)) = (number, node_address, number, opt(number))
-            .parse(text)
-            .map_err(|_| ReplyError)?;
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let (_, (lease, address, files, epoch)) =
+            (number, node_address, number, opt(number)).parse(text)?;
         Ok(Self {
             lease: Duration::from_secs(lease),
             address,
@@ -74,8 +72,8 @@ impl Listening {
     ///
     /// # Errors
     /// The fields are not those of this reply.
-    pub fn parse(text: &str) -> Result<Self, ReplyError> {
-        NodeAddress::parse(text).map(Self).map_err(|_| ReplyError)
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        Ok(Self(node_address(text)?.1))
     }
 }
 
@@ -110,13 +108,13 @@ impl Banner {
     ///
     /// # Errors
     /// The text is not a banner of this version.
-    pub fn parse(text: &str) -> Result<Self, ReplyError> {
-        let text = text.strip_suffix(END).ok_or(ReplyError)?;
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let text = text.strip_suffix(END).ok_or(ParseError)?;
         let counts: Vec<&str> = text.split(", ").collect();
         let count = |text: &str, noun: &str| {
-            let (count, rest) = text.split_once(' ').ok_or(ReplyError)?;
+            let (count, rest) = text.split_once(' ').ok_or(ParseError)?;
             let is_noun = rest.strip_suffix('s').unwrap_or(rest) == noun;
-            count.parse().ok().filter(|_| is_noun).ok_or(ReplyError)
+            count.parse().ok().filter(|_| is_noun).ok_or(ParseError)
         };
         match counts[..] {
             ["peerline relay", nodes, files] => Ok(Self::Relay {
@@ -126,7 +124,7 @@ impl Banner {
             ["peerline node", files] => Ok(Self::Node {
                 files: count(files, "file")?,
             }),
-            _ => Err(ReplyError),
+            _ => Err(ParseError),
         }
     }
 }
@@ -145,17 +143,5 @@ impl fmt::Display for Banner {
             }
         };
         write!(f, ", {}{END}", Counted(files, "file"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_fields_are_ignored() {
-        let registered = Registered::parse("60 10.0.0.1 9000 3 7 new-field").unwrap();
-        assert_eq!((registered.files, registered.epoch), (3, Some(7)));
-        assert_eq!(registered.to_string(), "OK 60 10.0.0.1 9000 3 7");
     }
 }

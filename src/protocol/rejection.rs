@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::escaped::Escaped;
 use crate::protocol::address::{AddressError, NodeAddress, Port};
-use crate::protocol::code::Code;
+use crate::protocol::error_code::ErrorCode;
 use crate::protocol::name::NameError;
 use crate::protocol::other_protocol::OtherProtocol;
 use crate::protocol::reply::Reply;
@@ -43,12 +43,12 @@ impl RequestError<'_> {
 
     /// The class of the error.
     #[must_use]
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::UnknownVerb(_) => Code::UnknownVerb,
-            Self::Text(_, TextError::TooLong) => Code::LimitReached,
+            Self::UnknownVerb(_) => ErrorCode::UNKNOWN_VERB,
+            Self::Text(_, TextError::TooLong) => ErrorCode::LIMIT_REACHED,
             Self::NotUtf8 | Self::Form(_) | Self::Address(..) | Self::Name(..) | Self::Text(..) => {
-                Code::Syntax
+                ErrorCode::SYNTAX
             }
         }
     }
@@ -150,31 +150,31 @@ pub enum Rejection {
 impl Rejection {
     /// The class of the error.
     #[must_use]
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::IncompleteLine | Self::Address(_) => Code::Syntax,
+            Self::IncompleteLine | Self::Address(_) => ErrorCode::SYNTAX,
             Self::NotYourAddress { .. }
             | Self::NotYourNode(_)
             | Self::RegisterFirst
             | Self::NodeListens(_)
             | Self::NoReplyAddress
-            | Self::FileForbidden => Code::NotAllowed,
-            Self::NotRegistered(_) | Self::NoListener(_) => Code::NoSuchNode,
-            Self::LineTimeout => Code::TooSlow,
-            Self::Replaced => Code::Changed,
+            | Self::FileForbidden => ErrorCode::NOT_ALLOWED,
+            Self::NotRegistered(_) | Self::NoListener(_) => ErrorCode::NO_SUCH_NODE,
+            Self::LineTimeout => ErrorCode::TOO_SLOW,
+            Self::Replaced => ErrorCode::CHANGED,
             Self::TooManyNodesAtAddress
             | Self::TooManyFilesOfNode { .. }
-            | Self::TooManyFiles(_) => Code::LimitReached,
-            Self::TooManyMessages(_) => Code::SlowDown,
-            Self::LineTooLong => Code::LineTooLong,
-            Self::FileReadFailed(_) => Code::Internal,
+            | Self::TooManyFiles(_) => ErrorCode::LIMIT_REACHED,
+            Self::TooManyMessages(_) => ErrorCode::SLOW_DOWN,
+            Self::LineTooLong => ErrorCode::LINE_TOO_LONG,
+            Self::FileReadFailed(_) => ErrorCode::INTERNAL,
             Self::OtherProtocol(_) | Self::OnlyNode | Self::OnlyRelay | Self::OnlyTcp => {
-                Code::UnknownVerb
+                ErrorCode::UNKNOWN_VERB
             }
             Self::TooManyConnections
             | Self::TooManyConnectionsFromAddress
             | Self::TooManyNodes
-            | Self::TooManyOpenFiles => Code::Full,
+            | Self::TooManyOpenFiles => ErrorCode::FULL,
         }
     }
 

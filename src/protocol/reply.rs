@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use nom::{IResult, Parser};
+use nom::Parser;
 
-use crate::protocol::code::Code;
 use crate::protocol::datagram::{Cookie, Tag};
-use crate::protocol::fields::{field, hash, number, signed_number, trim};
+use crate::protocol::error_code::ErrorCode;
+use crate::protocol::fields::{ParseError, field, hash, number, signed_number, token, trim};
 use crate::protocol::hash::MaybeHash;
 
 /// The first line of an answer. Its counts say how many lines or bytes follow.
@@ -42,7 +42,7 @@ pub enum Reply<'a> {
     /// `HELP n`: n lines follow, each a [`super::HelpItem`].
     Help(u64),
     /// `ERROR code text`
-    Error(Code, Cow<'a, str>),
+    Error(ErrorCode, Cow<'a, str>),
     /// `TAG tag`: the other replies of this datagram answer the requests that had
     /// this tag.
     Tag(Tag),
@@ -65,39 +65,32 @@ impl<'a> Reply<'a> {
     ///
     /// # Errors
     /// The line is not a reply.
-    pub fn parse(line: &'a [u8]) -> Result<Self, ReplyError> {
-        let line = trim(std::str::from_utf8(line).map_err(|_| ReplyError)?);
-        let (fields, word) = field(line).map_err(|_| ReplyError)?;
-        let count = || number(fields).map(|(_, n)| n).map_err(|_| ReplyError);
-        let list = || Count::parse(fields).map_err(|_| ReplyError);
-        let token = || field(fields).map(|(_, word)| word).map_err(|_| ReplyError);
+    pub fn parse(line: &'a [u8]) -> Result<Self, ParseError> {
+        let line = trim(std::str::from_utf8(line).map_err(|_| ParseError)?);
+        let (fields, word) = field(line)?;
         Ok(match word {
             "OK" => Self::Ok(trim(fields).into()),
             "PONG" => Self::Pong,
-            "NODES" => Self::Nodes(list()?),
-            "HOLDERS" => Self::Holders(list()?),
-            "FOUND" => Self::Found(count()?),
+            "NODES" => Self::Nodes(Count::parse(fields)?),
+            "HOLDERS" => Self::Holders(Count::parse(fields)?),
+            "FOUND" => Self::Found(number(fields)?.1),
             "STAT" => Self::Stat(FileStat::parse(fields)?),
             "NOTFOUND" => Self::NotFound,
             "FILES" => {
-                let (_, (shown, total)) = (number, number).parse(fields).map_err(|_| ReplyError)?;
+                let (_, (shown, total)) = (number, number).parse(fields)?;
                 Self::Files { shown, total }
             }
-            "STATS" => Self::Stats(count()?),
-            "HELP" => Self::Help(count()?),
+            "STATS" => Self::Stats(number(fields)?.1),
+            "HELP" => Self::Help(number(fields)?.1),
             "ERROR" => {
-                let (text, code) = code(fields).map_err(|_| ReplyError)?;
-                Self::Error(code, trim(text).into())
+                let (text, code) = number(fields)?;
+                Self::Error(ErrorCode(code), trim(text).into())
             }
-            "TAG" => Self::Tag(token()?.parse().map_err(|_| ReplyError)?),
-            "COOKIE" => Self::Cookie(token()?.parse().map_err(|_| ReplyError)?),
-            _ => return Err(ReplyError),
+            "TAG" => Self::Tag(token(fields)?.1),
+            "COOKIE" => Self::Cookie(token(fields)?.1),
+            _ => return Err(ParseError),
         })
     }
-}
-
-fn code(input: &str) -> IResult<&str, Code> {
-    number.map(|code: u16| Code::from(code)).parse(input)
 }
 
 impl fmt::Display for Reply<'_> {
@@ -114,7 +107,7 @@ impl fmt::Display for Reply<'_> {
             Self::Files { shown, total } => write!(f, "FILES {shown} {total}"),
             Self::Stats(count) => write!(f, "STATS {count}"),
             Self::Help(count) => write!(f, "HELP {count}"),
-            Self::Error(code, text) => write!(f, "ERROR {} {text}", code.number()),
+            Self::Error(code, text) => write!(f, "ERROR {code} {text}"),
             Self::Tag(tag) => write!(f, "TAG {tag}"),
             Self::Cookie(cookie) => write!(f, "COOKIE {cookie}"),
         }
@@ -161,7 +154,7 @@ impl Count {
         self.total
     }
 
-    fn parse(fields: &str) -> Result<Self, nom::Err<nom::error::Error<&str>>> {
+    fn parse(fields: &str) -> Result<Self, ParseError> {
         let (rest, shown) = number(fields)?;
         // A later version may have another field here.
         let total = number(rest).map_or(shown, |(_, total)| total);
@@ -191,48 +184,8 @@ pub struct FileStat {
 }
 
 impl FileStat {
-    fn parse(fields: &str) -> Result<Self, ReplyError> {
-        let (_, (size, hash, mtime)) = (number, hash, signed_number)
-            .parse(fields)
-            .map_err(|_| ReplyError)?;
+    fn parse(fields: &str) -> Result<Self, ParseError> {
+        let (_, (size, hash, mtime)) = (number, hash, signed_number).parse(fields)?;
         Ok(Self { size, hash, mtime })
-    }
-}
-
-/// The line is not a reply of this protocol.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ReplyError;
-
-impl fmt::Display for ReplyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the line is not a reply of this protocol")
-    }
-}
-
-impl std::error::Error for ReplyError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_after_those_known_are_ignored() {
-        let found = Reply::parse(b"FOUND 17 hash=abc").unwrap();
-        assert_eq!(found, Reply::Found(17));
-    }
-
-    #[test]
-    fn a_size_is_a_plain_decimal_number_of_64_bits() {
-        for line in [
-            "FOUND",
-            "FOUND -1",
-            "FOUND +1",
-            "FOUND 1e3",
-            "FOUND 18446744073709551616",
-        ] {
-            assert_eq!(Reply::parse(line.as_bytes()), Err(ReplyError), "{line}");
-        }
-        let largest = Reply::parse(b"FOUND 18446744073709551615").unwrap();
-        assert_eq!(largest, Reply::Found(u64::MAX));
     }
 }

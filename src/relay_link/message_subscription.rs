@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::protocol::{
-    ClaimedIp, Code, Delivery, Listening, NodeAddress, Port, Reply, Request, Text,
+    ClaimedIp, Delivery, ErrorCode, Listening, NodeAddress, Port, Reply, Request, Text,
 };
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
 use crate::session::requests::{RequestQueue, ResponsePart};
@@ -36,7 +36,7 @@ pub(crate) enum SubscriptionEvent<'a> {
     /// It listens at this address now.
     Open(NodeAddress),
     /// The relay does not let it listen. The connection closes.
-    Refused(Code, Cow<'a, str>),
+    Refused(ErrorCode, Cow<'a, str>),
     /// Another connection listens in its place. The connection closes.
     Replaced,
     /// A message arrived.
@@ -44,7 +44,7 @@ pub(crate) enum SubscriptionEvent<'a> {
     /// A message was passed on to the listener at this address.
     Sent(NodeAddress),
     /// A message was not passed on.
-    NotSent(NodeAddress, Code, Cow<'a, str>),
+    NotSent(NodeAddress, ErrorCode, Cow<'a, str>),
 }
 
 impl MessageSubscription {
@@ -142,7 +142,7 @@ impl MessageSubscription {
                 return (ReadNext::Line, None);
             }
             // No request of ours gets this code.
-            (ResponsePart::Head(Reply::Error(Code::Changed, _)), _) => {
+            (ResponsePart::Head(Reply::Error(ErrorCode::CHANGED, _)), _) => {
                 let next = ReadNext::Close(CloseReason::Replaced);
                 return (next, Some(SubscriptionEvent::Replaced));
             }

@@ -163,7 +163,7 @@ impl<T> RequestQueue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ClaimedIp, Code, Count, FileName, NodeAddress, Port};
+    use crate::protocol::{ClaimedIp, Count, ErrorCode, FileName, NodeAddress, Port};
 
     /// A queue after these requests, whose tags count from 0.
     fn queue_of(requests: &[Request<'_>]) -> RequestQueue<usize> {
@@ -285,7 +285,7 @@ mod tests {
         let unreadable = (ResponsePart::UnreadableMessage(line.as_bytes()), None);
         assert_eq!(read(&mut queue, line), Ok(Some(unreadable)));
         assert_eq!(response(&mut queue, "OK 10.0.0.2 2").1, Some(0));
-        let error = Reply::Error(Code::Changed, "replaced".into());
+        let error = Reply::Error(ErrorCode::CHANGED, "replaced".into());
         let replaced = (ResponsePart::Head(error), None);
         assert_eq!(read(&mut queue, "ERROR 409 replaced"), Ok(Some(replaced)));
         assert_eq!(read(&mut queue, "OK"), Err(ResponseError::Unexpected));

@@ -14,7 +14,7 @@ use memchr::{memchr, memchr_iter};
 
 use crate::close_reason::CloseReason;
 use crate::protocol::{
-    Cookie, DatagramHeader, MAX_DATAGRAM, Reply, ReplyError, RequestDatagram, Tag, Verb,
+    Cookie, DatagramHeader, MAX_DATAGRAM, ParseError, Reply, RequestDatagram, Tag, Verb,
 };
 use crate::role::{Output, ReadNext, Role, UdpPeer};
 use crate::session::response::{ExpectedInput, input_after};
@@ -317,7 +317,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Splits off the first line, which is a reply or unreadable.
-fn split_reply(text: &[u8]) -> Option<(Result<Reply<'_>, ReplyError>, &[u8])> {
+fn split_reply(text: &[u8]) -> Option<(Result<Reply<'_>, ParseError>, &[u8])> {
     let end = memchr(b'\n', text)?;
     Some((Reply::parse(&text[..end]), &text[end + 1..]))
 }

@@ -1,9 +1,9 @@
 //! The rules of protocol.md for lines and values, one test each.
 
 use peerline::protocol::{
-    AddressError, ClaimedIp, Code, Count, Delivery, FileItem, FileName, FileStat, HelpItem,
+    AddressError, ClaimedIp, Count, Delivery, ErrorCode, FileItem, FileName, FileStat, HelpItem,
     HolderItem, MAX_LINE, MAX_NAME, MAX_TEXT, MaybeHash, NameError, NodeAddress, OtherProtocol,
-    Port, Registered, Reply, ReplyError, Request, RequestError, StatsItem, Text, TextError, Verb,
+    ParseError, Port, Registered, Reply, Request, RequestError, StatsItem, Text, TextError, Verb,
 };
 
 fn get(name: &str) -> Request<'_> {
@@ -22,7 +22,7 @@ fn register(ip: &str, port: u16) -> Request<'static> {
 #[track_caller]
 fn assert_syntax(line: &str) {
     let error = Request::parse(line.as_bytes()).expect_err(line);
-    assert_eq!(error.code(), Code::Syntax, "{line:?}: {error}");
+    assert_eq!(error.code(), ErrorCode::SYNTAX, "{line:?}: {error}");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_line_is_utf_8() {
 #[test]
 fn an_unknown_verb_is_501_and_is_shown_escaped_and_shortened() {
     let error = Request::parse("\u{1b}[2J".as_bytes()).expect_err("no verb");
-    assert_eq!(error.code(), Code::UnknownVerb);
+    assert_eq!(error.code(), ErrorCode::UNKNOWN_VERB);
     assert!(error.to_string().contains("\\u{1b}[2J"), "{error}");
     let long = "X".repeat(MAX_LINE - 1);
     let error = Request::parse(long.as_bytes()).expect_err("no verb");
@@ -121,7 +121,7 @@ fn an_error_of_a_known_verb_shows_its_usage() {
         ("SEND 192.0.2.7 80", "usage: SEND ip port text"),
     ] {
         let error = Request::parse(line.as_bytes()).expect_err(line);
-        assert_eq!(error.code(), Code::Syntax);
+        assert_eq!(error.code(), ErrorCode::SYNTAX);
         assert!(error.to_string().starts_with(usage), "{line}: {error}");
     }
 }
@@ -355,24 +355,12 @@ fn a_register_reply_has_the_address_of_a_host() {
 #[test]
 fn known_and_unknown_codes_keep_their_numbers() {
     for number in 0..=u16::MAX {
-        assert_eq!(Code::from(number).number(), number);
+        let line = format!("ERROR {number} why");
+        let error = Reply::Error(ErrorCode(number), "why".into());
+        assert_eq!(error.to_string(), line);
+        assert_eq!(Reply::parse(line.as_bytes()), Ok(error));
     }
-    for (code, number) in [
-        (Code::Syntax, 400),
-        (Code::NotAllowed, 403),
-        (Code::NoSuchNode, 404),
-        (Code::TooSlow, 408),
-        (Code::Changed, 409),
-        (Code::LimitReached, 413),
-        (Code::SlowDown, 429),
-        (Code::LineTooLong, 431),
-        (Code::Internal, 500),
-        (Code::UnknownVerb, 501),
-        (Code::Full, 503),
-    ] {
-        assert_eq!(code.number(), number);
-        assert_eq!(Code::from(number), code);
-    }
+    assert!(Reply::parse(b"ERROR 65536 why").is_err());
 }
 
 #[test]
@@ -400,6 +388,11 @@ fn another_protocol_is_detected_by_its_whole_first_line() {
         "GET / HTTP/1.10",
         "GET / HTTP/x.y",
         "GET a/ HTTP/1.1",
+        "GET a /b HTTP/1.1",
+        "GET Host: x",
+        "hostel",
+        "POSTER a",
+        "é",
     ] {
         assert_eq!(OtherProtocol::detect(line.as_bytes(), true), None, "{line}");
     }
@@ -407,6 +400,7 @@ fn another_protocol_is_detected_by_its_whole_first_line() {
         OtherProtocol::detect(b"\x16\x03\x01\x02", true),
         Some(OtherProtocol::Tls)
     );
+    assert_eq!(OtherProtocol::detect(b"\x16\x03\x01\x02", false), None);
 }
 
 #[test]
@@ -433,6 +427,23 @@ fn headers_and_methods_of_a_web_page_are_detected_on_any_line() {
 }
 
 const HASH: &str = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+
+#[test]
+fn a_hash_has_64_hexadecimal_digits_or_is_unknown() {
+    let hash: MaybeHash = HASH.parse().expect("a hash");
+    assert_eq!(hash.to_string(), HASH);
+    assert_eq!(HASH.to_uppercase().parse(), Ok(hash));
+    assert_eq!("-".parse(), Ok(MaybeHash(None)));
+    for wrong in [
+        "",
+        &HASH[1..],
+        &HASH[..62],
+        &format!("{HASH}00"),
+        &HASH.replace('a', "g"),
+    ] {
+        assert!(wrong.parse::<MaybeHash>().is_err(), "{wrong}");
+    }
+}
 
 #[test]
 fn share_has_a_size_a_hash_and_a_name_that_may_contain_blanks() {
@@ -520,7 +531,7 @@ fn a_message_has_at_most_1024_bytes_and_fits_in_a_line() {
     let send = format!("SEND 192.0.2.7 80 {longest}x");
     let error = Request::parse(send.as_bytes()).expect_err("too long");
     assert_eq!(error, RequestError::Text(Verb::Send, TextError::TooLong));
-    assert_eq!(error.code(), Code::LimitReached);
+    assert_eq!(error.code(), ErrorCode::LIMIT_REACHED);
     let widest = "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff 65535";
     let from = NodeAddress::parse(widest).expect("a host");
     let text = Text::parse(&longest).expect("just tried");
@@ -582,7 +593,7 @@ fn a_holder_is_a_host_with_a_size_and_a_hash() {
 
 #[test]
 fn a_stat_has_a_size_a_hash_and_a_time_that_may_be_before_1970() {
-    fn stat(line: &str) -> Result<Reply<'_>, ReplyError> {
+    fn stat(line: &str) -> Result<Reply<'_>, ParseError> {
         Reply::parse(line.as_bytes())
     }
     let (size, mtime) = (17, -1);

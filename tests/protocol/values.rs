@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use peerline::protocol::{
-    Banner, ClaimedIp, Code, ContentHash, Count, Delivery, FileItem, FileName, FileStat,
+    Banner, ClaimedIp, ContentHash, Count, Delivery, ErrorCode, FileItem, FileName, FileStat,
     HolderItem, MaybeHash, NodeAddress, Port, Registered, Reply, Request, Text,
 };
 use proptest::prelude::*;
@@ -148,8 +148,7 @@ pub fn replies() -> impl Strategy<Value = Reply<'static>> {
         any::<(u64, u64)>().prop_map(|(shown, total)| Reply::Files { shown, total }),
         any::<u64>().prop_map(Reply::Stats),
         any::<u64>().prop_map(Reply::Help),
-        (any::<u16>(), texts())
-            .prop_map(|(code, text)| Reply::Error(Code::from(code), text.into())),
+        (any::<u16>(), texts()).prop_map(|(code, text)| Reply::Error(ErrorCode(code), text.into())),
         "[a-zA-Z0-9]{1,8}".prop_map(|tag| Reply::Tag(tag.parse().expect("a tag"))),
         "[a-zA-Z0-9]{1,16}".prop_map(|word| Reply::Cookie(word.parse().expect("a cookie"))),
     ]

@@ -1,0 +1,40 @@
+//! Codes of `ERROR` replies.
+
+use std::fmt;
+
+/// The class of an error, a status code of HTTP (RFC 9110, section 15). A later
+/// version may send others than the named ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ErrorCode(pub u16);
+
+impl ErrorCode {
+    /// The line is malformed.
+    pub const SYNTAX: Self = Self(400);
+    /// The client is not allowed to do this.
+    pub const NOT_ALLOWED: Self = Self(403);
+    /// No node or listener has this address.
+    pub const NO_SUCH_NODE: Self = Self(404);
+    /// A line was not completed in time. The connection closes.
+    pub const TOO_SLOW: Self = Self(408);
+    /// A newer listener has replaced this connection. It closes.
+    pub const CHANGED: Self = Self(409);
+    /// The request exceeds a limit of the client.
+    pub const LIMIT_REACHED: Self = Self(413);
+    /// The client sends too fast.
+    pub const SLOW_DOWN: Self = Self(429);
+    /// The line is too long. The connection closes.
+    pub const LINE_TOO_LONG: Self = Self(431);
+    /// The server failed.
+    pub const INTERNAL: Self = Self(500);
+    /// The server does not execute this verb.
+    pub const UNKNOWN_VERB: Self = Self(501);
+    /// The server is full. The connection closes.
+    pub const FULL: Self = Self(503);
+}
+
+/// The number on the wire.
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
