@@ -8,6 +8,7 @@
 
 mod announcer;
 mod client;
+mod defaults;
 mod keyboard;
 mod machine;
 mod memory;

@@ -17,36 +17,18 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context as ScriptContext};
-use peerline::protocol::{Delivery, FileItem, HolderItem, MAX_LINE, NodeAddress, Reply};
-use peerline::relay::{Quota, Relay, RelaySettings, Trust};
+use peerline::protocol::{Delivery, FileItem, HolderItem, NodeAddress, Reply};
+use peerline::relay::{Relay, RelaySettings, Trust};
 use peerline::role::{Context, Output, Role, Traffic, UdpPeer};
 
 use proptest::prelude::*;
 
+use crate::defaults::defaults;
 use crate::stage::{Stage, StageResult, abbreviate, time};
 
 #[derive(Default)]
 pub struct Play {
     stage: Option<Stage<Relay>>,
-}
-
-/// The settings without any flag.
-pub fn defaults() -> RelaySettings {
-    RelaySettings {
-        lease: Duration::from_secs(60),
-        max_nodes: 1_000_000,
-        max_nodes_per_address: 1024,
-        max_line: MAX_LINE,
-        max_unknown: 10,
-        wrong_cookie_rate: 10_000,
-        message_rate: 50,
-        quota: Quota {
-            files: 1_000_000,
-            bytes: 1 << 28,
-            all: 10_000_000,
-        },
-        trust: Trust::new(Vec::new()),
-    }
 }
 
 /// A relay with a fixed secret: its cookies are always the same.

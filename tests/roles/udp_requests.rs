@@ -11,7 +11,8 @@ use peerline::role::{Action, Context, Output, ReadNext, Role, Traffic, UdpPeer};
 use peerline::session::udp_requests::{UdpOutcome, UdpRequests};
 use proptest::prelude::*;
 
-use crate::relay::{defaults, relay};
+use crate::defaults::defaults;
+use crate::relay::relay;
 
 /// What the network does with the datagrams in transit.
 #[derive(Clone, Debug)]

@@ -44,9 +44,9 @@ use self::checking_user::{CheckingUser, History};
 use self::link::{Conditions, HostId};
 use self::model::{Model, PastEpochs};
 use self::network::Network;
+use crate::defaults::defaults;
 use crate::machine::Machine;
 use crate::memory::{Entry, Files, Memory};
-use crate::relay::defaults;
 
 const RELAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 4000);
 /// The relay's default lease.

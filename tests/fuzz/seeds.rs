@@ -1,0 +1,154 @@
+//! The inputs from which mutations start: the transcripts of `protocol.md`.
+
+use crate::targets::EventKind;
+
+const SPECIFICATION: &str = include_str!("../../protocol.md");
+
+/// Stands for any text in a transcript.
+const WILDCARD: char = '…';
+
+/// One line of a transcript.
+struct Line<'a> {
+    /// The number of the client, from 0.
+    client: u8,
+    is_request: bool,
+    text: &'a str,
+}
+
+/// The transcripts: the kind of server, and the lines.
+fn transcripts() -> Vec<(&'static str, Vec<Line<'static>>)> {
+    let mut transcripts = Vec::new();
+    let mut lines = SPECIFICATION.lines();
+    while let Some(line) = lines.next() {
+        if let Some(server) = line.strip_prefix("```") {
+            let lines = lines.by_ref().take_while(|line| *line != "```");
+            transcripts.push((server, lines.map(parse).collect()));
+        }
+    }
+    assert!(
+        transcripts.len() > 20,
+        "the specification has its transcripts"
+    );
+    transcripts
+}
+
+fn parse(line: &str) -> Line<'_> {
+    let (client, line) = match line.strip_prefix('2') {
+        Some(rest) if rest.starts_with(['>', '<']) => (1, rest),
+        _ => (0, line),
+    };
+    let (is_request, text) = match (line.strip_prefix('>'), line.strip_prefix("< ")) {
+        (Some(request), _) => (true, request.strip_prefix(' ').unwrap_or(request)),
+        (None, reply) => (false, reply.unwrap_or(line)),
+    };
+    Line {
+        client,
+        is_request,
+        text,
+    }
+}
+
+/// All lines of requests, or of replies.
+pub fn lines(are_requests: bool) -> Vec<Vec<u8>> {
+    let transcripts = transcripts().into_iter().flat_map(|(_, lines)| lines);
+    let lines = transcripts.filter(|line| line.is_request == are_requests);
+    let mut lines: Vec<Vec<u8>> = lines
+        .map(|line| filled_in(line.text).into_bytes())
+        .collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+/// All words of the transcripts.
+pub fn words() -> Vec<Vec<u8>> {
+    let lines = [lines(true), lines(false)].concat();
+    let words = lines
+        .iter()
+        .flat_map(|line| line.split(|byte| *byte == b' '));
+    let mut words: Vec<Vec<u8>> = words.map(<[u8]>::to_vec).collect();
+    words.sort();
+    words.dedup();
+    words
+}
+
+/// The requests of each transcript as one datagram.
+pub fn datagrams() -> Vec<Vec<u8>> {
+    let transcripts = transcripts().into_iter();
+    let datagrams = transcripts.map(|(_, lines)| {
+        let requests = lines.iter().filter(|line| line.is_request);
+        let requests: String = requests.map(|line| format!("{}\n", line.text)).collect();
+        requests.into_bytes()
+    });
+    datagrams.collect()
+}
+
+/// The requests of each transcript for such a server, as events.
+pub fn requests_to(server: &str) -> Vec<Vec<u8>> {
+    let transcripts = transcripts().into_iter();
+    let transcripts = transcripts.filter(|(tag, _)| tag.starts_with(server));
+    let events = transcripts.map(|(tag, lines)| {
+        let mut events = vec![EventKind::Accept as u8, 0, EventKind::Accept as u8, 1];
+        for line in lines.iter().filter(|line| line.is_request) {
+            let kind = match tag {
+                "relay-udp" => EventKind::Datagram,
+                _ => EventKind::Receive,
+            };
+            events.extend(with_text(kind, line.client, line.text));
+        }
+        events.extend([EventKind::EndInput as u8, 0]);
+        events
+    });
+    events.collect()
+}
+
+/// The replies of each transcript, as events on a connection that the role has opened.
+pub fn replies() -> Vec<Vec<u8>> {
+    let transcripts = transcripts().into_iter().enumerate();
+    let events = transcripts.map(|(number, (_, lines))| {
+        // The task of a client, and the connection to the relay.
+        let mut events = vec![number as u8, EventKind::Connected as u8, 0];
+        for line in lines.iter().filter(|line| !line.is_request) {
+            events.extend(with_text(EventKind::Receive, 0, &filled_in(line.text)));
+        }
+        events.extend([EventKind::EndInput as u8, 0, EventKind::Advance as u8, 100]);
+        events.extend(with_text(EventKind::Message, 0, "get hello.txt"));
+        events
+    });
+    events.collect()
+}
+
+/// Streams for the driver: requests in pieces, and the commands of its role.
+pub fn streams() -> Vec<Vec<u8>> {
+    let lines = [
+        "b5\nabcde",
+        "l9\n",
+        "w\n",
+        "W\n",
+        "q\n",
+        "GET / HTTP/1.1\r\n",
+        "\u{16}\u{3}",
+    ];
+    let mut streams: Vec<Vec<u8>> = lines
+        .iter()
+        .map(|line| [&[7, line.len() as u8], line.as_bytes(), &[0, 1]].concat())
+        .collect();
+    streams.push(streams.concat());
+    streams
+}
+
+fn with_text(kind: EventKind, connection: u8, text: &str) -> Vec<u8> {
+    let mut line = format!("{text}\n").into_bytes();
+    line.truncate(255);
+    let mut event = match kind {
+        EventKind::Message => vec![kind as u8],
+        _ => vec![kind as u8, connection],
+    };
+    event.push(line.len() as u8);
+    event.extend(line);
+    event
+}
+
+fn filled_in(line: &str) -> String {
+    line.replace(WILDCARD, "1")
+}

@@ -1,0 +1,25 @@
+//! The settings of a relay without any flag.
+
+use std::time::Duration;
+
+use peerline::protocol::MAX_LINE;
+use peerline::relay::{Quota, RelaySettings, Trust};
+
+/// The settings without any flag.
+pub fn defaults() -> RelaySettings {
+    RelaySettings {
+        lease: Duration::from_secs(60),
+        max_nodes: 1_000_000,
+        max_nodes_per_address: 1024,
+        max_line: MAX_LINE,
+        max_unknown: 10,
+        wrong_cookie_rate: 10_000,
+        message_rate: 50,
+        quota: Quota {
+            files: 1_000_000,
+            bytes: 1 << 28,
+            all: 10_000_000,
+        },
+        trust: Trust::new(Vec::new()),
+    }
+}
