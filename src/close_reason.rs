@@ -40,6 +40,8 @@ pub enum CloseReason {
     OtherProtocol(OtherProtocol),
     /// The file became shorter while it was sent.
     FileTruncated,
+    /// The content of the file was replaced while it was sent.
+    FileChanged,
     /// Reading the file failed while it was sent.
     FileReadError(io::Error),
     /// An established connection failed.
@@ -113,6 +115,7 @@ impl CloseReason {
             Self::TooManyUnknownCommands => "TooManyUnknownCommands",
             Self::OtherProtocol(_) => "OtherProtocol",
             Self::FileTruncated => "FileTruncated",
+            Self::FileChanged => "FileChanged",
             Self::FileReadError(_) => "FileReadError",
             Self::ConnectionLost(_) => "ConnectionLost",
             Self::ConnectFailed(_) => "ConnectFailed",
@@ -143,6 +146,7 @@ impl fmt::Display for CloseReason {
             Self::TooManyUnknownCommands => "too many unknown commands",
             Self::OtherProtocol(protocol) => return write!(f, "other protocol: {protocol}"),
             Self::FileTruncated => "file truncated while sending",
+            Self::FileChanged => "file changed while sending",
             Self::FileReadError(error) => return write!(f, "file read error: {}", Reason(error)),
             Self::ConnectionLost(error) => return write!(f, "connection lost: {}", Reason(error)),
             Self::ConnectFailed(error) => return write!(f, "connect failed: {}", Reason(error)),

@@ -35,13 +35,27 @@ pub struct UdpPeer {
     pub address: SocketAddr,
 }
 
+/// An open file that the loop can send.
+pub trait SendableFile {
+    /// Whether the content is still the one whose size was announced. The loop asks before
+    /// it sends the last bytes.
+    fn is_unchanged(&self) -> bool;
+}
+
+/// The file of a role that sends none.
+impl SendableFile for std::os::fd::OwnedFd {
+    fn is_unchanged(&self) -> bool {
+        true
+    }
+}
+
 /// What one program decides. The loop calls a role; a role never blocks.
 pub trait Role: Sized {
     /// The role's state of one connection. It prints as a summary of what the
     /// connection did, for the log.
     type Session: fmt::Display;
     /// An open file that the loop can send.
-    type File;
+    type File: SendableFile;
     /// What other threads may send to the role.
     type Message: Send + 'static;
 

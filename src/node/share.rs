@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::protocol::{FileItem, FileName, FileStat};
+use crate::role::SendableFile;
 
 /// A collection of shared files. Only implementations access a disk.
 pub trait Share {
     /// An open file.
-    type File;
+    type File: SendableFile;
     /// A result of another thread: changed names, or a file's hash.
     type Update: Send + 'static;
 

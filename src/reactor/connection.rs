@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::close_reason::CloseReason;
 use crate::reactor::outbox::{self, Outbox};
 use crate::reactor::transport::{StreamEvent, Transport, unless_blocked};
+use crate::role::SendableFile;
 use crate::session::driver::{InputDriver, ReadState};
 
 /// Bytes sent to one peer before the others have their turn.
@@ -206,7 +207,7 @@ impl<S, F, T> Connection<S, F, T> {
     }
 }
 
-impl<S, F, T: Transport<F>> Connection<S, F, T> {
+impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
     /// Ends our side of a closing connection.
     pub(super) fn start_lingering(&mut self) {
         self.transport.shut_down_write();

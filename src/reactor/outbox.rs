@@ -9,10 +9,15 @@ use rustix::io::Errno;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::transport::{Transport, unless_blocked};
+use crate::role::SendableFile;
 
 /// The most bytes of a file that one system call sends, so that no call holds up the
 /// loop for long.
 const FILE_PIECE: u64 = 1024 * 1024;
+
+/// The last bytes of a file, which are sent only if the file is unchanged. The peer then
+/// has either the content whose size was announced, or too few bytes.
+const FILE_TAIL: u64 = 4096;
 
 /// The size up to which own bytes are appended to the segment before them: a segment is
 /// freed as a whole, and the last one must not grow for ever.
@@ -118,7 +123,10 @@ impl<F> Outbox<F> {
         &mut self,
         transport: &mut T,
         mut budget: u64,
-    ) -> Result<bool, CloseReason> {
+    ) -> Result<bool, CloseReason>
+    where
+        F: SendableFile,
+    {
         let Some(queue) = &mut self.0 else {
             return Ok(true);
         };
@@ -146,7 +154,7 @@ impl<F> Outbox<F> {
     }
 }
 
-impl<F> Segment<F> {
+impl<F: SendableFile> Segment<F> {
     /// Sends once, at most `budget` bytes of a file. Returns whether the stream accepts no
     /// more for now.
     fn send<T: Transport<F>>(
@@ -159,8 +167,13 @@ impl<F> Segment<F> {
             SegmentSource::Own(bytes) => bytes,
             SegmentSource::Shared(bytes) => bytes,
             SegmentSource::File(file) => {
+                let piece = match self.left.checked_sub(FILE_TAIL) {
+                    None | Some(0) if !file.is_unchanged() => return Err(CloseReason::FileChanged),
+                    None | Some(0) => self.left,
+                    Some(before_tail) => before_tail.min(FILE_PIECE),
+                };
                 // At most 1 MiB, which fits any usize.
-                let piece = self.left.min(FILE_PIECE).min(budget) as usize;
+                let piece = piece.min(budget) as usize;
                 let sent = send_file(transport, file, &mut self.at, piece)?;
                 self.left -= sent as u64;
                 return Ok(sent == 0);

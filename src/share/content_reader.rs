@@ -1,7 +1,6 @@
 //! Opens the content of a shared file: small files in memory, from the cache if
 //! possible, large ones as an open file.
 
-use std::fs::File;
 use std::io;
 use std::time::Instant;
 
@@ -9,14 +8,18 @@ use rustix::io::{Errno, pread};
 
 use crate::node::{FileContent, Unavailable};
 use crate::protocol::FileName;
+use crate::role::SendableFile;
 use crate::share::content_cache::ContentCache;
-use crate::share::open_beneath::RegularFile;
 use crate::share::root::Root;
 use crate::share::roots::Roots;
+use crate::share::shared_file::SharedFile;
 use crate::system_error::Reason;
 
 /// Files up to this size are sent in one write together with their header.
 const MAX_SMALL: usize = 64 * 1024;
+
+/// Attempts to read a small file that is written at the same time.
+const MAX_ATTEMPTS: usize = 3;
 
 /// Reads small files and opens large ones.
 pub(super) struct ContentReader {
@@ -41,7 +44,7 @@ impl ContentReader {
         roots: &Roots,
         name: &FileName<'_>,
         arrival: u64,
-    ) -> Result<FileContent<'_, File>, Unavailable> {
+    ) -> Result<FileContent<'_, SharedFile>, Unavailable> {
         let cache = self.cache.as_mut();
         if let Some(index) = cache.and_then(|cache| cache.find(name, arrival)) {
             let cache = self.cache.as_ref();
@@ -52,33 +55,28 @@ impl ContentReader {
         // The watch must begin before the file is opened.
         let cache = self.cache.as_mut().filter(|_| roots.is_in_main(name));
         let is_watched = cache.is_some_and(|cache| cache.watch(name));
-        let RegularFile {
-            file,
-            identity,
-            has_single_path,
-        } = roots.open(name).map_err(|error| unavailable(&error))?;
-        let size = identity.size;
-        if size > MAX_SMALL as u64 {
-            return Ok(FileContent::Large { size, file });
-        }
-        match self.read_small(&file, size) {
-            Ok(Some(length)) => {
-                let bytes = &self.buffer[..length];
-                if let Some(cache) = &mut self.cache
-                    && is_watched
-                    && has_single_path
-                {
-                    cache.insert(name, bytes, read_time);
-                }
-                Ok(FileContent::Small(bytes))
+        for _ in 0..MAX_ATTEMPTS {
+            let opened = roots.open(name).map_err(|error| unavailable(&error))?;
+            let (size, file) = (opened.identity.size, opened.file);
+            if size > MAX_SMALL as u64 {
+                return Ok(FileContent::Large { size, file });
             }
-            // The file has grown since it was opened.
-            Ok(None) => {
-                let size = file.metadata().map_err(|error| unavailable(&error))?.len();
-                Ok(FileContent::Large { size, file })
+            let length = self.read_small(&file, size);
+            let length = length.map_err(|error| unavailable(&error.into()))?;
+            if length as u64 != size || !file.is_unchanged() {
+                continue;
             }
-            Err(error) => Err(unavailable(&error.into())),
+            let bytes = &self.buffer[..length];
+            if let Some(cache) = &mut self.cache
+                && is_watched
+                && opened.has_single_path
+            {
+                cache.insert(name, bytes, read_time);
+            }
+            return Ok(FileContent::Small(bytes));
         }
+        let why = "the file is being written; try again later";
+        Err(Unavailable::Failed(why.to_owned()))
     }
 
     /// Forgets all cached content.
@@ -88,23 +86,23 @@ impl ContentReader {
         }
     }
 
-    /// Reads a small file into the buffer. Returns its length, or None if it is no
-    /// longer small.
-    fn read_small(&mut self, file: &File, expected: u64) -> Result<Option<usize>, Errno> {
+    /// Reads a small file into the buffer. Returns its length; a file that is no longer
+    /// small fills the buffer.
+    fn read_small(&mut self, file: &SharedFile, expected: u64) -> Result<usize, Errno> {
         let mut length = 0;
         while length < self.buffer.len() {
             match pread(file, &mut self.buffer[length..], length as u64) {
-                Ok(0) => return Ok(Some(length)),
+                Ok(0) => break,
                 Ok(read) => length += read,
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(error),
             }
             // At the expected length the read of the end is not needed.
             if length as u64 == expected {
-                return Ok(Some(length));
+                break;
             }
         }
-        Ok(None)
+        Ok(length)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::{FromStr, Split};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::Stat;
 
@@ -10,7 +10,7 @@ use rustix::fs::Stat;
 /// (ctime, stat(2)), so a write changes the identity even if the mtime is set back.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct FileIdentity {
-    device: u64,
+    pub(super) device: u64,
     inode: u64,
     pub(super) size: u64,
     /// Seconds since 1970.
@@ -42,11 +42,13 @@ impl FileIdentity {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
-    /// The time of the last change, since 1970.
-    pub(super) fn ctime(&self) -> Duration {
+    /// The time since the last change. None for a change in the future, by the clock of
+    /// another host.
+    pub(super) fn age(&self) -> Option<Duration> {
         let seconds = u64::try_from(self.ctime).unwrap_or(0);
         let nanos = u32::try_from(self.ctime_nanos).unwrap_or(0);
-        Duration::new(seconds, nanos)
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.ok()?.checked_sub(Duration::new(seconds, nanos))
     }
 }
 

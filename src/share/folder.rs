@@ -1,7 +1,6 @@
 //! The node's folder as a [`Share`], with the files and folders that are added to
 //! it at run time.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -19,6 +18,7 @@ use crate::share::hash_worker::{HashRequest, HashResult, HashWorker};
 use crate::share::root::Root;
 use crate::share::roots::{Roots, add_error};
 use crate::share::scan_worker::{SCAN_DELAY, ScanResult, ScanWorker};
+use crate::share::shared_file::SharedFile;
 use crate::share::walk::{Walk, WalkResult};
 use crate::share::watch::FolderWatch;
 
@@ -157,6 +157,7 @@ impl Folder {
                     root: Arc::downgrade(root),
                     name: file.name.clone(),
                     identity: file.identity,
+                    skips_cache: false,
                 });
             }
         });
@@ -173,14 +174,14 @@ impl Folder {
 }
 
 impl Share for Folder {
-    type File = File;
+    type File = SharedFile;
     type Update = ShareUpdate;
 
     fn open(
         &mut self,
         name: &FileName<'_>,
         arrival: u64,
-    ) -> Result<FileContent<'_, File>, Unavailable> {
+    ) -> Result<FileContent<'_, SharedFile>, Unavailable> {
         self.reader.open(&self.roots, name, arrival)
     }
 

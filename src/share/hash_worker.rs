@@ -1,26 +1,34 @@
 //! A thread that computes the hashes of files, so that the loop never waits for a
 //! whole file to be read.
+//!
+//! A large file is read in slices, and put aside for smaller ones: one that is endless,
+//! or nearly so, does not hold up the others.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Weak;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use log::debug;
-use rustix::fs::fstat;
 
 use crate::escaped::Escaped;
 use crate::protocol::ContentHash;
+use crate::share::file_hasher::{FileHasher, HashProgress};
 use crate::share::file_identity::FileIdentity;
 use crate::share::folder::ShareUpdate;
 use crate::share::hash_cache::HashCache;
+use crate::share::hash_queue::HashQueue;
 use crate::share::root::Root;
 
-/// A file is hashed this long after its last change. A second write within the same
-/// tick of the file system's clock would leave its identity unchanged.
-const QUIET_TIME: Duration = Duration::from_millis(100);
+/// A hash is stored on disk only if the file had not changed for this long: the clocks
+/// of some file systems have ticks of two seconds, and a write within the same tick
+/// leaves the identity unchanged.
+pub(super) const REST_TIME: Duration = Duration::from_secs(2);
+
+/// The most files that are open at the same time, each put aside for a smaller one.
+const MAX_OPEN: usize = 8;
 
 /// A request for the hash of a file.
 pub(super) struct HashRequest {
@@ -28,6 +36,8 @@ pub(super) struct HashRequest {
     pub(super) root: Weak<Root>,
     pub(super) name: String,
     pub(super) identity: FileIdentity,
+    /// The content may have changed although the identity has not.
+    pub(super) skips_cache: bool,
 }
 
 /// The result of a hash request.
@@ -42,6 +52,25 @@ pub struct HashResult {
 /// Computes hashes in a thread of its own.
 pub struct HashWorker(pub(super) Receiver<HashRequest>);
 
+/// The state of the thread.
+struct HashThread<F> {
+    requests: Receiver<HashRequest>,
+    queue: HashQueue,
+    /// The files in progress. The last one is the smallest.
+    open: Vec<HashJob>,
+    cache: HashCache,
+    on_update: F,
+}
+
+/// A file in progress.
+struct HashJob {
+    request: HashRequest,
+    hasher: FileHasher,
+    start: Instant,
+    /// The hash may be stored on disk.
+    is_at_rest: bool,
+}
+
 impl HashWorker {
     /// Starts the thread. It calls `on_update` for each request, and ends when the
     /// share is dropped. `cache` is the file of the hash cache.
@@ -54,69 +83,121 @@ impl HashWorker {
         on_update: impl Fn(ShareUpdate) + Send + 'static,
     ) -> io::Result<()> {
         let body = move || {
-            let mut cache = HashCache::load(cache);
-            while let Some(request) = self.next(&mut cache) {
-                on_update(ShareUpdate::Hash(execute(request, &mut cache)));
+            let mut thread = HashThread {
+                requests: self.0,
+                queue: HashQueue::default(),
+                open: Vec::new(),
+                cache: HashCache::load(cache),
+                on_update,
+            };
+            while thread.receive() {
+                thread.start_next();
+                thread.read_slice();
             }
         };
         thread::Builder::new().name("hash".into()).spawn(body)?;
         Ok(())
     }
+}
 
-    fn next(&self, cache: &mut HashCache) -> Option<HashRequest> {
-        let request = self.0.try_recv().or_else(|_| {
-            // The thread is idle.
-            cache.compact();
-            self.0.recv()
+impl<F: Fn(ShareUpdate)> HashThread<F> {
+    /// Queues the requests that have arrived. Waits for one if there is nothing to do.
+    /// Returns false if the share was dropped.
+    fn receive(&mut self) -> bool {
+        loop {
+            let is_idle = self.open.is_empty() && !self.queue.is_ready();
+            let received = if is_idle {
+                self.cache.compact();
+                let due = self.queue.next_due();
+                let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
+                match wait.map(|wait| self.requests.recv_timeout(wait)) {
+                    None => self.requests.recv().map_err(|_| TryRecvError::Disconnected),
+                    Some(Err(RecvTimeoutError::Timeout)) => return true,
+                    Some(received) => received.map_err(|_| TryRecvError::Disconnected),
+                }
+            } else {
+                self.requests.try_recv()
+            };
+            match received {
+                Ok(request) => {
+                    // A change in the future, by the clock of another host, counts as
+                    // old: the thread must not wait for it.
+                    let age = request.identity.age().unwrap_or(REST_TIME);
+                    self.queue.push(request, age, Instant::now());
+                }
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Opens the next file if it is smaller than the rest of the one in progress.
+    fn start_next(&mut self) {
+        let limit = self.open.last().map(|job| job.hasher.remaining());
+        if self.open.len() == MAX_OPEN {
+            return;
+        }
+        // Without a file in progress there is no limit.
+        let limit = limit.unwrap_or(u64::MAX);
+        let Some(request) = self.queue.pop(limit, Instant::now()) else {
+            return;
+        };
+        let identity = &request.identity;
+        let cached = self.cache.get(identity).filter(|_| !request.skips_cache);
+        if cached.is_some() || self.cache.is_stored_in(identity) {
+            return self.report(request, cached);
+        }
+        let is_at_rest = identity.age().is_some_and(|age| age >= REST_TIME);
+        let start = Instant::now();
+        let opened = request.root.upgrade().map_or(Ok(None), |root| {
+            FileHasher::open(&root, &request.name, *identity)
         });
-        request.ok()
+        match opened {
+            Ok(Some(hasher)) => self.open.push(HashJob {
+                request,
+                hasher,
+                start,
+                is_at_rest,
+            }),
+            Ok(None) => self.report(request, None),
+            Err(error) => self.report_failure(request, &error),
+        }
     }
-}
 
-fn execute(request: HashRequest, cache: &mut HashCache) -> HashResult {
-    let HashRequest {
-        root,
-        name,
-        identity,
-    } = request;
-    let hash = cache.get(&identity).or_else(|| {
-        let root = root.upgrade().filter(|_| !cache.is_stored_in(&identity))?;
-        let hash = compute_hash(&root, &name, identity).unwrap_or_else(|error| {
-            debug!("cannot hash {}: {error}", Escaped::text(&name));
-            None
-        })?;
-        cache.insert(identity, hash);
-        Some(hash)
-    });
-    HashResult {
-        name,
-        identity,
-        hash,
+    /// Reads a slice of the smallest file in progress.
+    fn read_slice(&mut self) {
+        let Some(mut job) = self.open.pop() else {
+            return;
+        };
+        let progress = job.hasher.read_slice();
+        if let Ok(HashProgress::Unfinished) = progress {
+            return self.open.push(job);
+        }
+        let name = &job.request.name;
+        self.queue.record_attempt(name, job.start, Instant::now());
+        match progress {
+            Ok(HashProgress::Finished(hash)) => {
+                if job.is_at_rest {
+                    self.cache.insert(job.request.identity, hash);
+                }
+                self.report(job.request, Some(hash));
+            }
+            Ok(_) => self.report(job.request, None),
+            Err(error) => self.report_failure(job.request, &error),
+        }
     }
-}
 
-/// The hash of the file, if its identity is `identity` before and after the read.
-fn compute_hash(
-    root: &Root,
-    name: &str,
-    identity: FileIdentity,
-) -> io::Result<Option<ContentHash>> {
-    thread::sleep(QUIET_TIME.saturating_sub(age(identity)));
-    let opened = root.open(name)?;
-    if opened.identity != identity {
-        return Ok(None);
+    fn report_failure(&self, request: HashRequest, error: &io::Error) {
+        debug!("cannot hash {}: {error}", Escaped::text(&request.name));
+        self.report(request, None);
     }
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(&opened.file)?;
-    let hash = ContentHash(*hasher.finalize().as_bytes());
-    let is_unchanged = FileIdentity::from(&fstat(&opened.file)?) == identity;
-    Ok(is_unchanged.then_some(hash))
-}
 
-/// The time since the last change. A change in the future, by the clock of another
-/// host, counts as old: the thread must not wait for it.
-fn age(identity: FileIdentity) -> Duration {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.unwrap_or(Duration::ZERO);
-    now.checked_sub(identity.ctime()).unwrap_or(QUIET_TIME)
+    fn report(&self, request: HashRequest, hash: Option<ContentHash>) {
+        let HashRequest { name, identity, .. } = request;
+        (self.on_update)(ShareUpdate::Hash(HashResult {
+            name,
+            identity,
+            hash,
+        }));
+    }
 }

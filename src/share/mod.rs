@@ -5,28 +5,33 @@
 //! - `roots`, `root`: the places that are shared, and the names of their files.
 //! - `open_beneath`: opens a file by a name from the network, and never one outside
 //!   of the root.
+//! - [`SharedFile`]: an open file that knows whether it was written meanwhile.
 //! - `content_reader`, `content_cache`: the bytes of a file, and those of small
 //!   files in memory.
 //! - `catalog`: the list of all files with sizes and hashes.
 //! - [`ScanWorker`], `walk`, `watch`: a thread that lists all files again when
 //!   inotify(7) reports a change.
-//! - [`HashWorker`], `hash_cache`: a thread that computes hashes, and the hashes
-//!   on disk.
+//! - [`HashWorker`], `hash_queue`, `file_hasher`, `hash_cache`: a thread that computes
+//!   hashes, the order in which it does, and the hashes on disk.
 
 mod catalog;
 mod content_cache;
 mod content_reader;
+mod file_hasher;
 mod file_identity;
 mod folder;
 mod hash_cache;
+mod hash_queue;
 mod hash_worker;
 mod open_beneath;
 mod root;
 mod roots;
 mod scan_worker;
+mod shared_file;
 mod walk;
 mod watch;
 
 pub use folder::{Folder, FolderSettings, ShareUpdate};
 pub use hash_worker::HashWorker;
 pub use scan_worker::ScanWorker;
+pub use shared_file::SharedFile;

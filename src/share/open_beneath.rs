@@ -1,10 +1,9 @@
 //! Opens files below a folder, and never outside of it.
 //!
 //! With `RESOLVE_BENEATH` the kernel refuses `..`, absolute names and links that
-//! lead out (openat2(2)). Where the kernel or a container has no `openat2`, each
-//! component of the name is opened on its own and no link is followed.
+//! lead out (openat2(2)). Where the kernel or a container has or allows no `openat2`,
+//! each component of the name is opened on its own and no link is followed.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -12,9 +11,18 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::Errno;
 
 use crate::share::file_identity::FileIdentity;
+use crate::share::shared_file::SharedFile;
 
 /// Attempts while concurrent renames make `openat2` fail with EAGAIN.
 const MAX_ATTEMPTS: usize = 8;
+
+/// How a file is opened below the root.
+const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
+
+/// Without symbolic links, and in one file system.
+const RESOLVE_DIRECT: ResolveFlags = RESOLVE
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_XDEV);
 
 /// NONBLOCK: the open of a FIFO must not block the loop.
 pub(super) const READ_FLAGS: OFlags = OFlags::RDONLY
@@ -32,11 +40,20 @@ pub(super) enum Resolver {
 }
 
 impl Resolver {
-    /// The best one that this system supports.
+    /// The best one that this system supports and allows.
     pub(super) fn detect(root: &OwnedFd) -> Self {
-        match openat2(root, ".", READ_FLAGS, Mode::empty(), ResolveFlags::BENEATH) {
-            Err(Errno::NOSYS | Errno::PERM) => Self::Componentwise,
-            Ok(_) | Err(_) => Self::Openat2,
+        Self::for_attempt(openat2_retry(root, ".", READ_FLAGS, RESOLVE_DIRECT).map(drop))
+    }
+
+    /// The resolver after an attempt to open the root by `openat2`. Sandboxes refuse the
+    /// call with various errors, and some know only a part of its flags.
+    fn for_attempt(attempt: Result<(), Errno>) -> Self {
+        match attempt {
+            // These say nothing about the call.
+            Ok(()) | Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => {
+                Self::Openat2
+            }
+            Err(_) => Self::Componentwise,
         }
     }
 
@@ -67,7 +84,7 @@ impl Resolver {
             return Err(Errno::NOENT.into());
         }
         Ok(RegularFile {
-            file: file.into(),
+            file: SharedFile::new(file.into(), &stat),
             identity: FileIdentity::from(&stat),
             has_single_path: is_direct && stat.st_nlink == 1,
         })
@@ -76,7 +93,7 @@ impl Resolver {
 
 /// An open regular file.
 pub(super) struct RegularFile {
-    pub(super) file: File,
+    pub(super) file: SharedFile,
     pub(super) identity: FileIdentity,
     /// The file has no other path: no link, hard or symbolic, and no mount leads to
     /// it.
@@ -85,11 +102,9 @@ pub(super) struct RegularFile {
 
 /// Also returns whether the path has no symbolic links and stays in one file system.
 fn open_openat2(root: &OwnedFd, name: &str) -> Result<(OwnedFd, bool), Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let direct = resolve | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    match openat2_retry(root, name, READ_FLAGS, direct) {
+    match openat2_retry(root, name, READ_FLAGS, RESOLVE_DIRECT) {
         Err(Errno::LOOP | Errno::XDEV) => {
-            Ok((openat2_retry(root, name, READ_FLAGS, resolve)?, false))
+            Ok((openat2_retry(root, name, READ_FLAGS, RESOLVE)?, false))
         }
         result => Ok((result?, true)),
     }
@@ -128,8 +143,19 @@ fn open_componentwise(root: &OwnedFd, name: &str, last: OFlags) -> Result<OwnedF
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::fs::{self, File};
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_refused_openat2_is_replaced() {
+        for error in [Errno::NOSYS, Errno::PERM, Errno::ACCESS, Errno::INVAL] {
+            let resolver = Resolver::for_attempt(Err(error));
+            assert_eq!(resolver, Resolver::Componentwise, "{error}");
+        }
+        for attempt in [Ok(()), Err(Errno::MFILE)] {
+            assert_eq!(Resolver::for_attempt(attempt), Resolver::Openat2);
+        }
+    }
 
     #[test]
     fn files_outside_of_the_root_are_not_opened() {

@@ -3,13 +3,15 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, fstat};
 use rustix::io::Errno;
 
+use crate::share::file_identity::FileIdentity;
 use crate::share::open_beneath::{READ_FLAGS, RegularFile, Resolver};
+use crate::share::shared_file::is_on_blocks;
 
 /// An open folder, and the mapping between shared names and paths in the folder.
 /// Paths are relative to the folder; its own path is empty.
@@ -17,6 +19,8 @@ pub(super) struct Root {
     /// The path of the folder when it was opened.
     pub(super) location: PathBuf,
     pub(super) folder: OwnedFd,
+    /// The device on which the sizes of files are known to be true.
+    device: Option<u64>,
     resolver: Resolver,
     names: NameMapping,
 }
@@ -38,6 +42,7 @@ impl Root {
         Ok(Self {
             location: location.canonicalize()?,
             resolver: Resolver::detect(&folder),
+            device: device_on_blocks(&folder),
             folder,
             names: prefix.map_or(NameMapping::Same, NameMapping::Prefix),
         })
@@ -45,9 +50,12 @@ impl Root {
 
     /// Shares a single file of a folder.
     pub(super) fn file(folder: &Path, name: &str) -> io::Result<Self> {
+        let location = folder.to_owned();
+        let folder = open_folder(folder)?;
         Ok(Self {
-            location: folder.to_owned(),
-            folder: open_folder(folder)?,
+            location,
+            device: device_on_blocks(&folder),
+            folder,
             // A link to another file of the folder, which is not shared, must not be
             // followed.
             resolver: Resolver::Componentwise,
@@ -56,9 +64,16 @@ impl Root {
     }
 
     /// Opens a file by its shared name.
+    ///
+    /// # Errors
+    /// `ENODEV` for a file whose size is not that of its content.
     pub(super) fn open(&self, name: &str) -> io::Result<RegularFile> {
         let path = self.path_of(name).ok_or(Errno::NOENT)?;
-        self.resolver.open(&self.folder, path)
+        let opened = self.resolver.open(&self.folder, path)?;
+        if self.device != Some(opened.identity.device) && !opened.file.has_true_size() {
+            return Err(Errno::NODEV.into());
+        }
+        Ok(opened)
     }
 
     /// Opens a folder by its path, to list it.
@@ -115,6 +130,12 @@ impl Root {
             self.location.clone()
         }
     }
+}
+
+/// The device of a folder if the sizes of its files are true.
+pub(super) fn device_on_blocks(folder: &impl AsFd) -> Option<u64> {
+    let stat = fstat(folder).ok().filter(|_| is_on_blocks(folder))?;
+    Some(FileIdentity::from(&stat).device)
 }
 
 fn open_folder(path: &Path) -> io::Result<OwnedFd> {

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::protocol::FileName;
 use crate::share::file_identity::FileIdentity;
-use crate::share::root::Root;
+use crate::share::root::{Root, device_on_blocks};
 use crate::share::roots::Roots;
 use crate::share::watch::FolderWatch;
 
@@ -118,6 +118,7 @@ impl<'a> Walk<'a> {
         mut entries: Dir,
         pending: &mut Vec<String>,
     ) -> Result<(), OutOfResources> {
+        let device = entries.fd().ok().and_then(|fd| device_on_blocks(&fd));
         while let Some(entry) = entries.read()
             && !self.result.is_truncated
         {
@@ -149,7 +150,14 @@ impl<'a> Walk<'a> {
                     pending.push(path);
                     continue;
                 }
-                FileType::RegularFile => stat.as_ref().map(FileIdentity::from),
+                FileType::RegularFile => {
+                    let identity = stat.as_ref().map(FileIdentity::from);
+                    match identity.filter(|identity| device != Some(identity.device)) {
+                        None => identity,
+                        // The open checks the size.
+                        Some(_) => file_identity(root, &name)?,
+                    }
+                }
                 // Only a link to a file inside the root can be opened.
                 FileType::Symlink => file_identity(root, &name)?,
                 _ => None,

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 use peerline::reactor::{StreamEvent, Transport};
+use peerline::role::SendableFile;
 
 /// What one call of the stream does instead of succeeding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +46,19 @@ pub struct Wire {
     /// Events that the loop has not seen yet.
     raise_readable: bool,
     raise_writable: bool,
+}
+
+/// A file in memory.
+pub struct FakeFile {
+    pub content: Vec<u8>,
+    /// Another program has written to the file since it was opened.
+    pub is_changed: bool,
+}
+
+impl SendableFile for FakeFile {
+    fn is_unchanged(&self) -> bool {
+        !self.is_changed
+    }
 }
 
 pub type SharedWire = Rc<RefCell<Wire>>;
@@ -154,7 +168,7 @@ impl Wire {
     }
 }
 
-impl Transport<Rc<[u8]>> for FakeStream {
+impl Transport<FakeFile> for FakeStream {
     fn connect_from(_: &[IpAddr], _: SocketAddr) -> io::Result<Self> {
         let wire = SharedWire::default();
         CONNECTED.with_borrow_mut(|connected| connected.push(Rc::clone(&wire)));
@@ -205,8 +219,8 @@ impl Transport<Rc<[u8]>> for FakeStream {
         self.0.borrow_mut().accept(bytes)
     }
 
-    fn send_file(&mut self, file: &Rc<[u8]>, offset: &mut u64, length: usize) -> io::Result<usize> {
-        let rest = &file[*offset as usize..];
+    fn send_file(&mut self, file: &FakeFile, offset: &mut u64, length: usize) -> io::Result<usize> {
+        let rest = &file.content[*offset as usize..];
         let rest = &rest[..length.min(rest.len())];
         if rest.is_empty() {
             return Ok(0);

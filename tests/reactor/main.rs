@@ -105,6 +105,22 @@ fn a_write_may_be_cut_at_every_byte() {
 }
 
 #[test]
+fn a_file_that_was_changed_is_not_sent_to_its_end() {
+    let mut world = World::new(1000);
+    let wire = world.accept(PORT);
+    let line = format!("c{}", "hange ".repeat(600));
+    wire.borrow_mut().deliver(&input(&[&line]), Tail::Open);
+    world.run();
+    check_prefix(&world, &wire, PORT, &[&line]);
+    assert_eq!(wire.borrow().sent, b"");
+    let line = format!("f{}", "ile ".repeat(600));
+    let wire = world.accept(PORT + 1);
+    wire.borrow_mut().deliver(&input(&[&line]), Tail::Open);
+    world.run();
+    assert_eq!(wire.borrow().sent, answer(&line).into_bytes());
+}
+
+#[test]
 fn all_writes_may_be_short() {
     for max_queue in QUEUES {
         for length in 1..12 {

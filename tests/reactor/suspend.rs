@@ -1,7 +1,6 @@
 //! A machine that is suspended: its loops do at once what is late by then.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use peerline::limits::{Limits, Timeouts};
 use peerline::reactor::{Clock, Reactor, ReactorSettings};
 use peerline::role::{ConnId, Context, Input, ReadNext, Role};
 
-use crate::fake_stream::FakeStream;
+use crate::fake_stream::{FakeFile, FakeStream};
 
 /// How long the machine was suspended, in seconds.
 static SUSPENDED: AtomicU64 = AtomicU64::new(0);
@@ -22,7 +21,7 @@ struct Sleeper {
 
 impl Role for Sleeper {
     type Session = String;
-    type File = Rc<[u8]>;
+    type File = FakeFile;
     type Message = ();
 
     fn start(&mut self, _: &mut Context<'_, Self>) {

@@ -14,10 +14,10 @@ use peerline::limits::{Limits, Timeouts};
 use peerline::reactor::{Clock, Handle, Reactor, ReactorSettings};
 use peerline::role::{ConnId, Context, FramingError, Input, ReadNext, Role};
 
-use crate::fake_stream::{FakeStream, SharedWire, last_connected};
+use crate::fake_stream::{FakeFile, FakeStream, SharedWire, last_connected};
 
 /// Answers each line with its own text, sent in the way that the first letter says:
-/// `t`ext, `s`hared, `f`ile, `w`ait, `q`uit.
+/// `t`ext, `s`hared, `f`ile, a `c`hanged file, `w`ait, `q`uit.
 #[derive(Default)]
 struct EchoRole {
     events: SharedEvents,
@@ -53,7 +53,7 @@ pub fn answer(line: &str) -> String {
 
 impl Role for EchoRole {
     type Session = EchoSession;
-    type File = Rc<[u8]>;
+    type File = FakeFile;
     type Message = EchoCommand;
 
     fn start(&mut self, _: &mut Context<'_, Self>) {}
@@ -106,9 +106,13 @@ impl Role for EchoRole {
         let reply = answer(&line).into_bytes();
         match line.as_bytes().first() {
             Some(b's') => context.out.shared(conn, Arc::from(reply)),
-            Some(b'f') => {
+            Some(first @ (b'f' | b'c')) => {
                 let length = reply.len() as u64;
-                context.out.file(conn, Rc::from(reply), 0, length);
+                let file = FakeFile {
+                    content: reply,
+                    is_changed: *first == b'c',
+                };
+                context.out.file(conn, file, 0, length);
             }
             Some(b'w') => {
                 session.waits_with = line;

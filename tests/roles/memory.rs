@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use peerline::node::{FileContent, Share, ShareTotals, Unavailable};
 use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash};
+use peerline::role::SendableFile;
 
 /// The delay between a change and the announcement that it requests.
 const ANNOUNCE_DELAY: Duration = Duration::from_millis(500);
@@ -92,6 +93,16 @@ impl Files {
     }
 }
 
+/// A file that is sent, as its name.
+#[derive(Debug)]
+pub struct NamedFile(pub String);
+
+impl SendableFile for NamedFile {
+    fn is_unchanged(&self) -> bool {
+        true
+    }
+}
+
 impl Memory {
     pub fn new(files: Rc<RefCell<Files>>) -> Self {
         Self {
@@ -102,8 +113,7 @@ impl Memory {
 }
 
 impl Share for Memory {
-    /// The name of the file.
-    type File = String;
+    type File = NamedFile;
     /// No thread computes anything.
     type Update = Infallible;
 
@@ -111,7 +121,7 @@ impl Share for Memory {
         &mut self,
         name: &FileName<'_>,
         _: u64,
-    ) -> Result<FileContent<'_, String>, Unavailable> {
+    ) -> Result<FileContent<'_, NamedFile>, Unavailable> {
         let entry = self.files.borrow().entries.get(name.as_str()).cloned();
         match entry {
             None => Err(Unavailable::NotFound),
@@ -121,7 +131,7 @@ impl Share for Memory {
             }
             Some(Entry::Large(size)) => Ok(FileContent::Large {
                 size,
-                file: name.to_string(),
+                file: NamedFile(name.to_string()),
             }),
             Some(Entry::Forbidden) => Err(Unavailable::NotAllowed),
             Some(Entry::Busy) => Err(Unavailable::Busy),

@@ -116,7 +116,7 @@ impl Play {
             jobs.set_may_choose(true);
             node.console = Some(Console::new(jobs, downloads));
         }
-        self.stage = Some(Stage::new(node, now, events, String::clone));
+        self.stage = Some(Stage::new(node, now, events, |file| file.0.clone()));
         args.reject_next()
     }
 }

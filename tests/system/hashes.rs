@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -16,12 +17,12 @@ use crate::support::{
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
-fn hash(content: &[u8]) -> String {
+pub fn hash(content: &[u8]) -> String {
     blake3::hash(content).to_hex().to_string()
 }
 
 /// A node that computes hashes.
-fn node(relay: &Server, share: &Path, args: &[&str]) -> Server {
+pub fn node(relay: &Server, share: &Path, args: &[&str]) -> Server {
     let SocketAddr::V4(address) = relay.address() else {
         unreachable!("tests use IPv4");
     };
@@ -36,7 +37,7 @@ fn node(relay: &Server, share: &Path, args: &[&str]) -> Server {
 }
 
 /// The hash in the reply to `STAT`.
-fn stat(node: &Server, name: &str) -> String {
+pub fn stat(node: &Server, name: &str) -> String {
     let answer = ask(node.address(), format!("STAT {name}\n").as_bytes());
     let mut fields = answer.split(' ');
     assert_eq!(fields.next(), Some("STAT"), "{answer}");
@@ -48,6 +49,22 @@ fn set_old_mtime(path: &Path) {
     let file = File::options().append(true).open(path).expect("a file");
     let then = SystemTime::now() - Duration::from_secs(3600);
     file.set_modified(then).expect("a time");
+}
+
+/// The time since the last change of a file.
+fn age(path: &Path) -> Duration {
+    let metadata = path.metadata().expect("a file");
+    let seconds = Duration::from_secs(metadata.ctime().cast_unsigned());
+    let ctime = seconds + Duration::from_nanos(metadata.ctime_nsec().cast_unsigned());
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("a time");
+    now.saturating_sub(ctime)
+}
+
+/// Waits until the files have rested for so long that their hashes are stored.
+fn wait_for_rest(share: &Path, names: &[&str]) {
+    let rest_time = Duration::from_millis(2100);
+    let is_at_rest = |name: &&str| age(&share.join(name)) > rest_time;
+    eventually("the files rest", || names.iter().all(is_at_rest));
 }
 
 #[test]
@@ -98,7 +115,7 @@ fn a_changed_file_gets_a_new_hash() {
 #[test]
 fn a_restart_reads_hashes_from_the_cache() {
     let share = folder(&[("a", b"content")]);
-    set_old_mtime(&share.path().join("a"));
+    wait_for_rest(share.path(), &["a"]);
     let home = folder(&[]);
     let cache = home.path().join("deep/hashes");
     let args = ["--hash-cache", cache.to_str().expect("a text")];
@@ -122,6 +139,7 @@ fn a_restart_reads_hashes_from_the_cache() {
 #[test]
 fn cached_hashes_survive_sigkill() {
     let share = folder(&[("a", b"content"), ("b", b"more")]);
+    wait_for_rest(share.path(), &["a", "b"]);
     let home = folder(&[]);
     let cache = home.path().join("hashes");
     let args = ["--hash-cache", cache.to_str().expect("a text")];
@@ -145,6 +163,7 @@ fn cached_hashes_survive_sigkill() {
 #[test]
 fn a_hash_cache_in_the_share_is_not_hashed() {
     let share = folder(&[("a", b"content")]);
+    wait_for_rest(share.path(), &["a"]);
     let cache = share.path().join("hashes");
     let args = ["--hash-cache", cache.to_str().expect("a text")];
     let relay = relay(&[]);
@@ -156,13 +175,37 @@ fn a_hash_cache_in_the_share_is_not_hashed() {
         !ask(node.address(), b"LIST\n").contains(" 1 a\n")
     });
     fs::write(share.path().join("b"), "more").expect("a file");
-    eventually("it is kept", || {
+    eventually("it is hashed", || {
         ask(node.address(), b"LIST\n").contains(&hash(b"more"))
     });
     let list = ask(node.address(), b"LIST\n");
     assert!(list.contains(" - 1 hashes\n"), "{list}");
     let cache_text = fs::read_to_string(&cache).expect("a text");
-    assert_eq!(cache_text.lines().count(), 2, "{cache_text}");
+    assert_eq!(cache_text.lines().count(), 1, "{cache_text}");
+}
+
+/// A write within the same tick of a coarse clock leaves the identity unchanged.
+#[test]
+fn the_hash_of_a_file_that_has_just_changed_is_not_stored() {
+    let (home, share) = (folder(&[]), folder(&[("old", b"old")]));
+    let cache = home.path().join("hashes");
+    wait_for_rest(share.path(), &["old"]);
+    let relay = relay(&[]);
+    let args = ["--hash-cache", cache.to_str().expect("a text")];
+    let node = node(&relay, share.path(), &args);
+    let path = share.path().join("new");
+    fs::write(&path, "new").expect("a file");
+    eventually("both are hashed", || {
+        stat(&node, "old") == hash(b"old") && stat(&node, "new") == hash(b"new")
+    });
+    let cache_text = fs::read_to_string(&cache).expect("a text");
+    assert!(cache_text.contains(&hash(b"old")), "{cache_text}");
+    let is_stored = cache_text.contains(&hash(b"new"));
+    // On a slow machine the file may have rested.
+    assert!(
+        !is_stored || age(&path) > Duration::from_secs(2),
+        "{cache_text}"
+    );
 }
 
 /// Archivers and copies that preserve times make such changes, even in the same inode.

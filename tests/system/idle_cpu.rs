@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::support::{Nc, Server, folder, large_file, node_with_relay};
 
 /// The processor time that a process has used, in hundredths of a second.
-fn cpu_time(server: &Server) -> u64 {
+pub fn cpu_time(server: &Server) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid()));
     let stat = stat.expect("it runs");
     // The fields after the name, which may contain blanks (proc(5)).

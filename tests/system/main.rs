@@ -40,6 +40,7 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod announce;
+mod changing_files;
 mod chat;
 mod churn;
 mod client_output;

@@ -1,0 +1,86 @@
+//! An open file of a share.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{Stat, fstat, fstatfs};
+use rustix::io::pread;
+
+use crate::role::SendableFile;
+
+/// An open file, with what changes whenever its content is written.
+#[derive(Debug)]
+pub struct SharedFile {
+    file: File,
+    version: ContentVersion,
+}
+
+/// Size and mtime. Unlike the ctime they stay when the file is renamed or deleted, which
+/// must not interrupt a transfer.
+#[derive(PartialEq, Eq, Debug)]
+struct ContentVersion {
+    size: i64,
+    mtime: i64,
+    mtime_nanos: i64,
+}
+
+impl SharedFile {
+    /// A file with this status.
+    pub(super) fn new(file: File, stat: &Stat) -> Self {
+        let version = ContentVersion::from(stat);
+        Self { file, version }
+    }
+
+    /// Whether the content has as many bytes as the size says. Files whose content is
+    /// computed while it is read, as those of proc(5), have any size. Their file systems
+    /// have no blocks.
+    pub(super) fn has_true_size(&self) -> bool {
+        let size = self.version.size.cast_unsigned();
+        let length_at = |offset| pread(&self.file, &mut [0][..], offset).ok();
+        is_on_blocks(&self.file)
+            || ((size == 0 || length_at(size - 1) == Some(1)) && length_at(size) == Some(0))
+    }
+}
+
+/// Whether a file or folder is in a file system that stores files in blocks.
+pub(super) fn is_on_blocks(file: impl AsFd) -> bool {
+    fstatfs(file).is_ok_and(|status| status.f_blocks > 0)
+}
+
+impl SendableFile for SharedFile {
+    /// A file that has grown counts as unchanged: a program that appends to a file, such
+    /// as a log, leaves the bytes before as they are.
+    fn is_unchanged(&self) -> bool {
+        fstat(&self.file).is_ok_and(|stat| {
+            let version = ContentVersion::from(&stat);
+            version.size > self.version.size || version == self.version
+        })
+    }
+}
+
+impl AsFd for SharedFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl From<SharedFile> for File {
+    fn from(file: SharedFile) -> Self {
+        file.file
+    }
+}
+
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::useless_conversion,
+    reason = "the types of the fields differ by platform"
+)]
+impl From<&Stat> for ContentVersion {
+    fn from(stat: &Stat) -> Self {
+        Self {
+            size: stat.st_size as i64,
+            mtime: stat.st_mtime as i64,
+            mtime_nanos: stat.st_mtime_nsec as i64,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Files that change while a node sends or hashes them, and files whose size says nothing
+//! about their content.
+
+use std::fs::{self, File, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use crate::hashes::{hash, node, stat};
+use crate::idle_cpu::cpu_time;
+use crate::support::{Nc, Server, ask, eventually, folder, large_file, node_with_relay, relay};
+
+const MIB: usize = 1024 * 1024;
+
+/// Larger than the buffers of a connection.
+const LARGE: usize = 64 * MIB;
+
+/// Requests a large file, changes it after the first MiB, and returns the number of bytes
+/// that arrive.
+fn length_after(node: &Server, change: impl FnOnce()) -> usize {
+    let mut nc = Nc::connect(node.address());
+    nc.send("GET large\nQUIT\n");
+    assert_eq!(nc.line(), format!("FOUND {LARGE}"));
+    nc.bytes(MIB);
+    change();
+    MIB + nc.rest().len()
+}
+
+#[test]
+fn a_file_overwritten_while_it_is_sent_ends_early() {
+    let share = large_file(LARGE as u64);
+    let (node, _relay) = node_with_relay(share.path(), &["--log-level", "debug"]);
+    let length = length_after(&node, || {
+        let file = File::options().write(true).open(share.path().join("large"));
+        let file = file.expect("a file");
+        file.write_all_at(b"new", (LARGE / 2) as u64)
+            .expect("bytes");
+    });
+    assert!(length < LARGE, "a mixture of two contents");
+    node.log_until("file changed while sending");
+}
+
+#[test]
+fn a_file_renamed_or_deleted_while_it_is_sent_arrives() {
+    let share = large_file(LARGE as u64);
+    let path = share.path().join("large");
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let complete = LARGE + "OK bye\n".len();
+    let length = length_after(&node, || {
+        let permissions = Permissions::from_mode(0o600);
+        fs::set_permissions(&path, permissions).expect("it is ours");
+        fs::rename(&path, share.path().join("other")).expect("a new name");
+        fs::rename(share.path().join("other"), &path).expect("the old name");
+    });
+    assert_eq!(length, complete);
+    let length = length_after(&node, || fs::remove_file(&path).expect("it is there"));
+    assert_eq!(length, complete);
+}
+
+/// Regression: proc(5) states a size of 0 for files that have a content, and the node sent
+/// nothing of it.
+#[test]
+fn files_without_a_true_size_are_not_shared() {
+    let (node, relay) = node_with_relay(Path::new("/proc/sys/kernel/random"), &[]);
+    assert_eq!(ask(node.address(), b"LIST\n"), "FILES 0 0\n");
+    assert_eq!(
+        ask(node.address(), b"GET boot_id\nSTAT uuid\n"),
+        "NOTFOUND\nNOTFOUND\n"
+    );
+    assert_eq!(ask(relay.address(), b"FIND boot_id\n"), "NOTFOUND\n");
+}
+
+/// Whether the node has an open file whose path contains `text`.
+fn has_open(node: &Server, text: &str) -> bool {
+    let entries = fs::read_dir(format!("/proc/{}/fd", node.pid())).expect("it runs");
+    let mut paths = entries
+        .flatten()
+        .flat_map(|entry| fs::read_link(entry.path()));
+    paths.any(|path| path.to_string_lossy().contains(text))
+}
+
+#[test]
+fn an_endless_file_does_not_hold_up_others_and_is_let_go_when_it_is_deleted() {
+    let share = folder(&[("b", b"content")]);
+    let endless = share.path().join("a");
+    let file = File::create(&endless).expect("a file");
+    file.set_len(1 << 40).expect("a sparse file");
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &["--no-hash-cache"]);
+    eventually("another hash", || stat(&node, "b") == hash(b"content"));
+    eventually("it is read", || has_open(&node, "/a"));
+    fs::write(share.path().join("c"), "new").expect("a file");
+    eventually("a new file is hashed", || stat(&node, "c") == hash(b"new"));
+    assert!(has_open(&node, "/a"), "it was put aside");
+    fs::remove_file(&endless).expect("it is there");
+    eventually("it is closed", || !has_open(&node, "(deleted)"));
+}
+
+/// Regression: the image of a virtual machine was read again and again while it grew.
+#[test]
+fn a_file_that_grows_all_the_time_is_not_read_all_the_time() {
+    let share = folder(&[]);
+    let image = File::create(share.path().join("image")).expect("a file");
+    image.set_len(4 << 30).expect("a sparse file");
+    let relay = relay(&[]);
+    let mut node = node(&relay, share.path(), &["--no-hash-cache"]);
+    let (stop, stopped) = channel::<()>();
+    let path = share.path().join("image");
+    let writer = thread::spawn(move || {
+        let pause = Duration::from_millis(100);
+        while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            let mut file = File::options().append(true).open(&path).expect("a file");
+            file.write_all(b"+").expect("it takes a byte");
+        }
+    });
+    let before = cpu_time(&node);
+    assert!(node.is_running_after(Duration::from_secs(4)));
+    let used = cpu_time(&node) - before;
+    drop(stop);
+    writer.join().expect("it writes to its end");
+    assert!(used < 100, "{used} of 400 hundredths of a second were used");
+}
