@@ -95,39 +95,6 @@ impl fmt::Display for ResourceLimit {
     }
 }
 
-impl CloseReason {
-    /// The name of the variant.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::EndOfInput => "EndOfInput",
-            Self::Quit => "Quit",
-            Self::Completed => "Completed",
-            Self::LimitReached(_) => "LimitReached",
-            Self::NoRequest => "NoRequest",
-            Self::IdleTimeout => "IdleTimeout",
-            Self::LineTimeout => "LineTimeout",
-            Self::UnexpectedEof => "UnexpectedEof",
-            Self::WriteTimeout => "WriteTimeout",
-            Self::SlowReceiver => "SlowReceiver",
-            Self::Replaced => "Replaced",
-            Self::LineTooLong => "LineTooLong",
-            Self::TooManyUnknownCommands => "TooManyUnknownCommands",
-            Self::OtherProtocol(_) => "OtherProtocol",
-            Self::FileTruncated => "FileTruncated",
-            Self::FileChanged => "FileChanged",
-            Self::FileReadError(_) => "FileReadError",
-            Self::ConnectionLost(_) => "ConnectionLost",
-            Self::ConnectFailed(_) => "ConnectFailed",
-            Self::ConnectTimeout => "ConnectTimeout",
-            Self::ReadTimeout => "ReadTimeout",
-            Self::ProtocolError => "ProtocolError",
-            Self::Shutdown => "Shutdown",
-            Self::Aborted => "Aborted",
-        }
-    }
-}
-
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -30,7 +30,7 @@
 //! | Where does the relay forget a node? | `relay/registration.rs` decides (`UNREGISTER`, and leases that expire); `relay/directory.rs` removes the entry |
 //! | Where does a client choose the next node? | `jobs/fetch.rs` |
 //! | Where is a byte written to disk? | `download/output_file.rs`; `download/part_file.rs` gives the file its name |
-//! | Where is a verb added? | `protocol/request.rs` (its form), `session/response.rs` (which replies may answer it), `relay/mod.rs` and `node/requests.rs` (who answers it), `VERBS` (its line in `HELP`), protocol.md; a new form of reply also in `protocol/reply.rs` and `session/responder.rs` |
+//! | Where is a verb added? | `protocol/request.rs` (its form, meaning and replies), the dispatch of `relay/mod.rs` and `node/requests.rs`, protocol.md; a new form of reply also in `protocol/reply.rs` and `session/responder.rs` |
 
 pub mod cli;
 pub mod client;

@@ -93,7 +93,7 @@ pub trait Role: Sized {
         reason: &CloseReason,
     );
 
-    /// A datagram arrived. The answer, if any, goes to [`Output::datagram`].
+    /// A datagram arrived. The answer, if any, goes to [`Output::begin_datagram`].
     fn on_datagram(&mut self, _context: &mut Context<'_, Self>, _from: UdpPeer, _bytes: &[u8]) {}
 
     /// The remote end of a connected datagram socket reports its port as closed.

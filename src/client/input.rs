@@ -111,7 +111,7 @@ impl Client {
         if self.task == Task::Prompt && self.cancel_choice() {
             self.prompt();
         } else {
-            context.out.shut_down();
+            context.out.stop_gracefully();
         }
     }
 

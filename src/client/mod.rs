@@ -231,7 +231,7 @@ impl Role for Client {
         input: Input<'_>,
     ) -> ReadNext {
         if let ClientSession::Job(connection) = session {
-            let out = context.out.text(conn);
+            let out = context.out.append_reply(conn);
             return self.jobs.on_input(connection, input, out);
         }
         let Some(chat) = &mut self.chat else {

@@ -7,7 +7,7 @@ use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::jobs::user::Failure;
 use crate::protocol::{
-    FileItem, FileName, HolderItem, NodeAddress, Reply, Request, Text, TextError,
+    FileItem, FileName, HolderItem, Item, NodeAddress, Reply, Request, Text, TextError,
 };
 use crate::role::{Input, ReadNext};
 use crate::session::requests::{RequestQueue, ResponseError, ResponsePart};
@@ -195,15 +195,17 @@ impl RelayQuery {
             }
             // This is a node.
             (ResponsePart::Head(Reply::Files { .. }), _) => return Err(CloseReason::ProtocolError),
-            (ResponsePart::Node(node), RelayAnswer::Nodes(nodes)) => nodes.push(node),
-            (ResponsePart::Holder(holder), RelayAnswer::Holders(holders)) => holders.push(holder),
-            (ResponsePart::File(file), _) => {
+            (ResponsePart::Item(Item::Node(node)), RelayAnswer::Nodes(nodes)) => nodes.push(node),
+            (ResponsePart::Item(Item::Holder(holder)), RelayAnswer::Holders(holders)) => {
+                holders.push(holder);
+            }
+            (ResponsePart::Item(Item::File(file)), _) => {
                 self.listed_files += 1;
                 if !on_file(&file) {
                     self.end = Some(Ok(()));
                 }
             }
-            (ResponsePart::UnknownItem(line), _) => self.on_unknown_item(line),
+            (ResponsePart::Item(Item::Unknown(line)), _) => self.on_unknown_item(line),
             (ResponsePart::Message(_) | ResponsePart::UnreadableMessage(_), _) => {
                 return Err(CloseReason::ProtocolError);
             }

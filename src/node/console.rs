@@ -174,7 +174,7 @@ impl<S: Share> Node<S> {
             {
                 console.prompt();
             }
-            TerminalEvent::EndOfInput | TerminalEvent::Interrupt => context.out.shut_down(),
+            TerminalEvent::EndOfInput | TerminalEvent::Interrupt => context.out.stop_gracefully(),
             // A node that stops starts nothing new.
             TerminalEvent::Typed(_) | TerminalEvent::Complete { .. } if is_stopping => {}
             TerminalEvent::Typed(line) => self.on_line(context, &line),
@@ -233,7 +233,7 @@ impl<S: Share> Node<S> {
             PromptCommand::Chat(_) => console.answer(UserEvent::InvalidCommand(
                 "usage: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
             )),
-            PromptCommand::Quit => context.out.shut_down(),
+            PromptCommand::Quit => context.out.stop_gracefully(),
             other => {
                 other.report(line, HELP, console.jobs.user());
                 console.prompt();

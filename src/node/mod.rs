@@ -221,7 +221,7 @@ impl<S: Share> Role for Node<S> {
                 self.on_client_input(context, (conn, peer), session, last_listed, input)
             }
             (NodeSession::RelayUpdate(update), _) => {
-                self.on_relay_input(context.now, update, input, context.out.text(conn))
+                self.on_relay_input(context.now, update, input, context.out.append_reply(conn))
             }
             (NodeSession::Messages, _) => {
                 let Some(listener) = &mut self.listener else {
@@ -234,7 +234,7 @@ impl<S: Share> Role for Node<S> {
                 next
             }
             (NodeSession::Job(session), Some(console)) => {
-                let text = context.out.text(conn);
+                let text = context.out.append_reply(conn);
                 console.jobs.on_input(session, input, text)
             }
             (NodeSession::Job(_), None) => ReadNext::Close(CloseReason::Completed),

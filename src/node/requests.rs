@@ -8,23 +8,11 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
 use crate::node::Node;
 use crate::node::share::{FileContent, Share, Unavailable};
-use crate::protocol::{Banner, FileName, MAX_LISTED_FILES, Rejection, Request, Verb};
+use crate::protocol::{Banner, FileName, MAX_LISTED_FILES, Rejection, Request, ServerKind};
 use crate::role::{ConnId, Context, Input, ReadNext};
 use crate::session::ServerSession;
-use crate::session::responder::{Responder, VerbHelp};
+use crate::session::responder::Responder;
 use crate::session::server::{self, RequestContext};
-
-/// The verbs of a node.
-const VERBS: [VerbHelp; 8] = [
-    (Verb::Get, "sends a file: FOUND size and its bytes"),
-    (Verb::Stat, "describes a file: STAT size hash mtime"),
-    (Verb::List, "lists the files: size hash 1 name"),
-    (Verb::More, "lists the next files"),
-    (Verb::Ping, "answers PONG"),
-    (Verb::Stats, "lists figures about this node"),
-    (Verb::Help, "lists the commands"),
-    (Verb::Quit, "closes the connection"),
-];
 
 /// A request of a client.
 type NodeRequest<'a, S> = RequestContext<'a, Node<S>, ServerSession>;
@@ -69,7 +57,7 @@ impl<S: Share> Node<S> {
             Request::More => self.list(last_listed, reply),
             Request::Ping => reply.pong(),
             Request::Stats => self.stats(request),
-            Request::Help => reply.help(&VERBS),
+            Request::Help => reply.help(ServerKind::Node),
             Request::Quit => reply.bye(),
             Request::Register(..)
             | Request::Unregister(..)

@@ -9,6 +9,49 @@ use crate::protocol::fields::{ParseError, field, hash, last, number, trim};
 use crate::protocol::hash::MaybeHash;
 use crate::protocol::name::FileName;
 
+/// The items of a list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ItemKind {
+    /// [`NodeAddress`]
+    Node,
+    /// [`HolderItem`]
+    Holder,
+    /// [`FileItem`]
+    File,
+    /// A line for people, or a name and a figure.
+    Text,
+}
+
+/// An item of a list that a client reads.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Item<'a> {
+    /// An item of `NODES`.
+    Node(NodeAddress),
+    /// An item of `HOLDERS`.
+    Holder(HolderItem),
+    /// An item of `FILES`.
+    File(FileItem<'a>),
+    /// A line of `STATS` or `HELP`; no program reads it.
+    Text,
+    /// A line in a form that this version does not know.
+    Unknown(&'a [u8]),
+}
+
+impl ItemKind {
+    /// Reads a line of a list of this kind.
+    #[must_use]
+    pub fn parse(self, line: &[u8]) -> Item<'_> {
+        let text = std::str::from_utf8(line).ok();
+        let item = text.and_then(|text| match self {
+            Self::Node => NodeAddress::parse(text).ok().map(Item::Node),
+            Self::Holder => HolderItem::parse(text).ok().map(Item::Holder),
+            Self::File => FileItem::parse(text).ok().map(Item::File),
+            Self::Text => Some(Item::Text),
+        });
+        item.unwrap_or(Item::Unknown(line))
+    }
+}
+
 /// One line of a list of files: `size hash holders name`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FileItem<'a> {

@@ -35,14 +35,14 @@ pub use datagram::{
 pub use error_code::ErrorCode;
 pub use fields::ParseError;
 pub use hash::{ContentHash, HashError, MaybeHash};
-pub use item::{FileItem, HelpItem, HolderItem, StatsItem};
+pub use item::{FileItem, HelpItem, HolderItem, Item, ItemKind, StatsItem};
 pub use name::{FileName, NameError};
 pub use ok_reply::{Banner, Listening, Registered};
 pub use other_protocol::OtherProtocol;
 pub(crate) use other_protocol::TLS_FIRST_BYTE;
 pub use rejection::{Rejection, RequestError};
-pub use reply::{Count, FileStat, Reply};
-pub use request::{Request, Verb};
+pub use reply::{Count, FileStat, Reply, ReplyContent};
+pub use request::{Request, ServerKind, Verb};
 pub use text::{Delivery, Text, TextError};
 
 /// The default limit on the length of a line, with its end, in bytes.

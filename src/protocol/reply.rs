@@ -9,6 +9,7 @@ use crate::protocol::datagram::{Cookie, Tag};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::fields::{ParseError, field, hash, number, signed_number, token, trim};
 use crate::protocol::hash::MaybeHash;
+use crate::protocol::item::ItemKind;
 
 /// The first line of an answer. Its counts say how many lines or bytes follow.
 ///
@@ -90,6 +91,43 @@ impl<'a> Reply<'a> {
             "COOKIE" => Self::Cookie(token(fields)?.1),
             _ => return Err(ParseError),
         })
+    }
+}
+
+/// What follows the first line of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReplyContent {
+    /// Nothing.
+    None,
+    /// So many items, at least one.
+    Items(ItemKind, u64),
+    /// So many bytes, at least one.
+    Bytes(u64),
+}
+
+impl Reply<'_> {
+    /// What follows this line.
+    #[must_use]
+    pub fn content(&self) -> ReplyContent {
+        let (kind, count) = match self {
+            Self::Nodes(count) => (ItemKind::Node, count.shown),
+            Self::Holders(count) => (ItemKind::Holder, count.shown),
+            Self::Files { shown, .. } => (ItemKind::File, *shown),
+            Self::Stats(count) | Self::Help(count) => (ItemKind::Text, *count),
+            Self::Found(size) if *size > 0 => return ReplyContent::Bytes(*size),
+            Self::Ok(_)
+            | Self::Pong
+            | Self::Found(_)
+            | Self::Stat(_)
+            | Self::NotFound
+            | Self::Error(..)
+            | Self::Tag(_)
+            | Self::Cookie(_) => return ReplyContent::None,
+        };
+        match count {
+            0 => ReplyContent::None,
+            count => ReplyContent::Items(kind, count),
+        }
     }
 }
 

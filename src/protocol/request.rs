@@ -11,6 +11,7 @@ use crate::protocol::fields::{hash, is_blank, last, number, trim};
 use crate::protocol::hash::MaybeHash;
 use crate::protocol::name::FileName;
 use crate::protocol::rejection::RequestError;
+use crate::protocol::reply::Reply;
 use crate::protocol::text::Text;
 
 /// The first word of a request. Parsed without regard to case.
@@ -51,18 +52,18 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// All verbs.
+    /// All verbs, in the order of `HELP`.
     pub const ALL: [Self; 16] = [
         Self::Register,
         Self::Unregister,
+        Self::Get,
+        Self::Stat,
         Self::List,
         Self::Share,
         Self::Unshare,
         Self::Find,
         Self::Search,
         Self::More,
-        Self::Get,
-        Self::Stat,
         Self::Listen,
         Self::Send,
         Self::Ping,
@@ -74,33 +75,71 @@ impl Verb {
     /// The word on the wire.
     #[must_use]
     pub fn word(self) -> &'static str {
-        self.word_and_usage().0
+        self.row().0
     }
 
     /// The form of the whole line, for error texts and `HELP`.
     #[must_use]
     pub fn usage(self) -> &'static str {
-        self.word_and_usage().1
+        self.row().1
     }
 
-    fn word_and_usage(self) -> (&'static str, &'static str) {
+    /// What a server does at this request, for `HELP`; nothing if it does not execute it.
+    #[must_use]
+    pub fn meaning(self, server: ServerKind) -> Option<&'static str> {
+        let (_, _, relay, node) = self.row();
+        let meaning = match server {
+            ServerKind::Relay => relay,
+            ServerKind::Node => node,
+        };
+        (!meaning.is_empty()).then_some(meaning)
+    }
+
+    /// The word, the form of the line, and what a relay and a node do.
+    #[rustfmt::skip]
+    fn row(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
-            Self::Register => ("REGISTER", "REGISTER ip port"),
-            Self::Unregister => ("UNREGISTER", "UNREGISTER ip port"),
-            Self::List => ("LIST", "LIST"),
-            Self::Share => ("SHARE", "SHARE size hash name"),
-            Self::Unshare => ("UNSHARE", "UNSHARE name"),
-            Self::Find => ("FIND", "FIND name"),
-            Self::Search => ("SEARCH", "SEARCH text"),
-            Self::More => ("MORE", "MORE"),
-            Self::Get => ("GET", "GET name"),
-            Self::Stat => ("STAT", "STAT name"),
-            Self::Listen => ("LISTEN", "LISTEN"),
-            Self::Send => ("SEND", "SEND ip port text"),
-            Self::Ping => ("PING", "PING"),
-            Self::Stats => ("STATS", "STATS"),
-            Self::Help => ("HELP", "HELP"),
-            Self::Quit => ("QUIT", "QUIT"),
+            Self::Register => ("REGISTER", "REGISTER ip port", "registers a node; ip * is your address", ""),
+            Self::Unregister => ("UNREGISTER", "UNREGISTER ip port", "removes a node", ""),
+            Self::Get => ("GET", "GET name", "", "sends a file: FOUND size and its bytes"),
+            Self::Stat => ("STAT", "STAT name", "", "describes a file: STAT size hash mtime"),
+            Self::List => ("LIST", "LIST", "lists the nodes: ip port", "lists the files: size hash 1 name"),
+            Self::Share => ("SHARE", "SHARE size hash name", "announces a file of your node", ""),
+            Self::Unshare => ("UNSHARE", "UNSHARE name", "withdraws a file of your node", ""),
+            Self::Find => ("FIND", "FIND name", "lists who has a file: ip port size hash", ""),
+            Self::Search => ("SEARCH", "SEARCH text", "lists all files, or those whose names contain text", ""),
+            Self::More => ("MORE", "MORE", "lists the next files", "lists the next files"),
+            Self::Listen => ("LISTEN", "LISTEN", "receives messages: FROM ip port text", ""),
+            Self::Send => ("SEND", "SEND ip port text", "sends a message to a listener", ""),
+            Self::Ping => ("PING", "PING", "answers PONG", "answers PONG"),
+            Self::Stats => ("STATS", "STATS", "lists figures about this relay", "lists figures about this node"),
+            Self::Help => ("HELP", "HELP", "lists the commands", "lists the commands"),
+            Self::Quit => ("QUIT", "QUIT", "closes the connection", "closes the connection"),
+        }
+    }
+
+    /// Whether this may be the first line of the answer to a request of this verb.
+    #[must_use]
+    pub fn allows(self, reply: &Reply<'_>) -> bool {
+        if let Reply::Error(..) = reply {
+            return true;
+        }
+        match self {
+            Self::Register
+            | Self::Unregister
+            | Self::Share
+            | Self::Listen
+            | Self::Send
+            | Self::Quit => matches!(reply, Reply::Ok(_)),
+            Self::Unshare => matches!(reply, Reply::Ok(_) | Reply::NotFound),
+            Self::List => matches!(reply, Reply::Nodes(_) | Reply::Files { .. }),
+            Self::Search | Self::More => matches!(reply, Reply::Files { .. }),
+            Self::Find => matches!(reply, Reply::Holders(_) | Reply::NotFound),
+            Self::Get => matches!(reply, Reply::Found(_) | Reply::NotFound),
+            Self::Stat => matches!(reply, Reply::Stat(_) | Reply::NotFound),
+            Self::Ping => matches!(reply, Reply::Pong),
+            Self::Stats => matches!(reply, Reply::Stats(_)),
+            Self::Help => matches!(reply, Reply::Help(_)),
         }
     }
 
@@ -109,6 +148,15 @@ impl Verb {
             .into_iter()
             .find(|verb| verb.word().eq_ignore_ascii_case(word))
     }
+}
+
+/// The two kinds of servers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ServerKind {
+    /// The directory of the nodes.
+    Relay,
+    /// A node that shares files.
+    Node,
 }
 
 /// A request.

@@ -66,11 +66,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let slot = self.insert(transport, peer, Origin::Inbound, None);
         match self.connections[slot].send(&text, false) {
             Ok(()) => {
-                self.connections[slot].close(CloseReason::LimitReached(limit));
-                self.shut_down_if_flushed(slot);
+                self.connections[slot].start_closing(CloseReason::LimitReached(limit));
+                self.linger_if_flushed(slot);
                 self.finish_turn(slot, (0, 0), false);
             }
-            Err(reason) => self.mark_closed(slot, reason),
+            Err(reason) => self.close_now(slot, reason),
         }
     }
 

@@ -63,9 +63,9 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                         driver.resume();
                     }
                 }),
-                Action::Close(to, reason) => self.update(to, |conn| conn.close(reason)),
+                Action::Close(to, reason) => self.update(to, |conn| conn.start_closing(reason)),
                 Action::Dial(address, session) => self.dial(address, session),
-                Action::ShutDown => stops = true,
+                Action::StopGracefully => stops = true,
                 Action::StopLoop => self.stopping = Stopping::Now(LoopOutcome::Finished),
             }
         }
@@ -92,7 +92,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let result = act(conn);
         self.traffic.bytes_out += conn.bytes_out - before;
         if let Err(reason) = result {
-            self.mark_closed(slot, reason);
+            self.close_now(slot, reason);
         }
     }
 

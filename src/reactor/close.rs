@@ -15,14 +15,14 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// kernel reset the connection, and the peer might lose the tail of the answer. So
     /// our side is shut down first, and the connection lingers until the peer's end of
     /// input; [`Reactor::finish_turn`] queues it for that.
-    pub(super) fn shut_down_if_flushed(&mut self, slot: usize) {
+    pub(super) fn linger_if_flushed(&mut self, slot: usize) {
         let conn = &mut self.connections[slot];
         if !matches!(conn.phase, Phase::Closing(_)) || !conn.outbox.is_empty() {
             return;
         }
         let is_at_eof = conn.readiness.end_of_input == EndOfInput::Reached;
         if conn.origin == Origin::Outbound || is_at_eof {
-            self.mark_closed(slot, CloseReason::EndOfInput);
+            self.close_now(slot, CloseReason::EndOfInput);
         } else {
             conn.start_lingering();
         }
@@ -39,14 +39,14 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 Ok(Some(length)) => discarded += length as u64,
             }
             if discarded > LINGER_BYTES {
-                return self.mark_closed(slot, CloseReason::EndOfInput);
+                return self.close_now(slot, CloseReason::EndOfInput);
             }
         }
     }
 
     /// Closes a connection at once; it is removed at the end of the round.
-    pub(super) fn mark_closed(&mut self, slot: usize, reason: CloseReason) {
-        if self.connections[slot].finish(reason) {
+    pub(super) fn close_now(&mut self, slot: usize, reason: CloseReason) {
+        if self.connections[slot].set_closed(reason) {
             self.closed.push(slot);
         }
     }

@@ -30,12 +30,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     pub(super) fn finish_connect(&mut self, slot: usize) {
         let conn = &mut self.connections[slot];
         match conn.transport.is_established() {
-            Err(error) => self.mark_closed(slot, CloseReason::ConnectFailed(error)),
+            Err(error) => self.close_now(slot, CloseReason::ConnectFailed(error)),
             Ok(false) => {}
             Ok(true) => {
                 conn.phase = Phase::Open(InputDriver::default());
                 conn.readiness.writable = true;
-                InputDriver::notify(&mut self.host(slot), Input::Connected);
+                InputDriver::notify(&mut self.driven(slot), Input::Connected);
             }
         }
     }

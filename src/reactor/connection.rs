@@ -184,7 +184,7 @@ impl<S, F, T> Connection<S, F, T> {
     }
 
     /// Stops handling input: the outbox is flushed, then the connection closes.
-    pub(super) fn close(&mut self, reason: CloseReason) {
+    pub(super) fn start_closing(&mut self, reason: CloseReason) {
         if let Phase::Open(_) = self.phase {
             self.phase = Phase::Closing(Box::new(reason));
         }
@@ -192,7 +192,7 @@ impl<S, F, T> Connection<S, F, T> {
 
     /// Closes the connection at once; the reason for which it was closing already
     /// remains, unless bytes are left unsent. Returns false if it is closed already.
-    pub(super) fn finish(&mut self, reason: CloseReason) -> bool {
+    pub(super) fn set_closed(&mut self, reason: CloseReason) -> bool {
         let is_flushed = self.outbox.is_empty();
         let reason = match std::mem::replace(&mut self.phase, Phase::Connecting) {
             Phase::Closing(first) | Phase::Lingering(first) if is_flushed => first,

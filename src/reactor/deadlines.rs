@@ -123,8 +123,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let reason = match awaited {
             Awaited::FirstLine | Awaited::NextLine if has_unfinished_line => {
                 let before = conn.bytes_moved();
-                InputDriver::on_framing_error(&mut self.host(slot), FramingError::LineTimeout);
-                self.shut_down_if_flushed(slot);
+                InputDriver::on_framing_error(&mut self.driven(slot), FramingError::LineTimeout);
+                self.linger_if_flushed(slot);
                 return self.finish_turn(slot, before, false);
             }
             Awaited::Established => CloseReason::ConnectTimeout,
@@ -135,6 +135,6 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             // The reason for lingering remains.
             Awaited::PeerShutdown => CloseReason::EndOfInput,
         };
-        self.mark_closed(slot, reason);
+        self.close_now(slot, reason);
     }
 }

@@ -63,7 +63,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         if std::mem::take(&mut self.is_signal_pending) {
             self.read_signals();
         }
-        if let Stopping::Draining(until, _) = self.stopping
+        if let Stopping::Draining { until, .. } = self.stopping
             && until <= self.now
         {
             self.abort_all();
@@ -89,7 +89,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             return Some(Duration::ZERO);
         }
         let drain = match self.stopping {
-            Stopping::Draining(until, _) => Some(until),
+            Stopping::Draining { until, .. } => Some(until),
             Stopping::No | Stopping::Now(_) => None,
         };
         let retry = self.listeners.iter().filter_map(|l| l.retry_at).min();

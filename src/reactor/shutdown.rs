@@ -26,8 +26,13 @@ pub enum LoopOutcome {
 /// Whether the loop is stopping.
 pub(super) enum Stopping {
     No,
-    /// Connections may finish until this time; this many were aborted.
-    Draining(Instant, usize),
+    /// The loop ends when the connections are finished.
+    Draining {
+        /// Connections may finish until this time.
+        until: Instant,
+        /// Connections that were aborted with unsent bytes.
+        aborted: usize,
+    },
     /// The loop ends at once.
     Now(LoopOutcome),
 }
@@ -37,7 +42,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     pub(super) fn outcome(&self) -> Option<LoopOutcome> {
         let (until, aborted) = match self.stopping {
             Stopping::No => return None,
-            Stopping::Draining(until, aborted) => (until, aborted),
+            Stopping::Draining { until, aborted } => (until, aborted),
             Stopping::Now(outcome) => return Some(outcome),
         };
         let has_requests = self.role.has_open_requests() && self.now < until;
@@ -59,14 +64,17 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     pub(super) fn stop(&mut self) {
         match self.stopping {
             Stopping::No => self.drain(),
-            Stopping::Draining(..) => self.abort_all(),
+            Stopping::Draining { .. } => self.abort_all(),
             Stopping::Now(_) => {}
         }
     }
 
     fn drain(&mut self) {
         info!(target: OPERATOR, "stopping");
-        self.stopping = Stopping::Draining(self.now + self.settings.limits.drain, 0);
+        self.stopping = Stopping::Draining {
+            until: self.now + self.settings.limits.drain,
+            aborted: 0,
+        };
         self.listeners.clear();
         let accepted: Vec<usize> = self
             .connections
@@ -82,8 +90,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             match driver.state() {
                 // The connection closes after the answer.
                 ReadState::AwaitingRole | ReadState::Resumable => {}
-                _ if conn.outbox.is_empty() => self.mark_closed(slot, CloseReason::Shutdown),
-                _ => conn.close(CloseReason::Shutdown),
+                _ if conn.outbox.is_empty() => self.close_now(slot, CloseReason::Shutdown),
+                _ => conn.start_closing(CloseReason::Shutdown),
             }
         }
         self.call_role(R::drain);
@@ -94,8 +102,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let mut aborted = 0;
         for slot in slots {
             aborted += usize::from(!self.connections[slot].outbox.is_empty());
-            self.mark_closed(slot, CloseReason::Aborted);
+            self.close_now(slot, CloseReason::Aborted);
         }
-        self.stopping = Stopping::Draining(self.now, aborted);
+        self.stopping = Stopping::Draining {
+            until: self.now,
+            aborted,
+        };
     }
 }

@@ -10,7 +10,7 @@ use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::shutdown::Stopping;
 use crate::reactor::transport::Transport;
 use crate::role::{ConnId, Context, Input, ReadNext, Role};
-use crate::session::driver::{DriverHost, InputDriver, ReadState, TurnLimits};
+use crate::session::driver::{DrivenConnection, InputDriver, ReadState, TurnLimits};
 
 /// Connections whose turns form a batch.
 const BATCH: usize = 64;
@@ -97,7 +97,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 self.traffic.reads += 1;
                 return length;
             }
-            Err(reason) => self.mark_closed(slot, reason),
+            Err(reason) => self.close_now(slot, reason),
         }
         0
     }
@@ -110,10 +110,10 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 self.finish_connect(slot);
                 false
             }
-            Phase::Open(_) => InputDriver::run(&mut self.host(slot), arrived),
+            Phase::Open(_) => InputDriver::run(&mut self.driven(slot), arrived),
             Phase::Closing(_) | Phase::Lingering(_) | Phase::Closed(_) => false,
         };
-        self.shut_down_if_flushed(slot);
+        self.linger_if_flushed(slot);
         has_line
     }
 
@@ -152,8 +152,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         self.set_deadline(slot, &progress);
     }
 
-    pub(super) fn host(&mut self, slot: usize) -> DrivenConnection<'_, R, T> {
-        DrivenConnection {
+    pub(super) fn driven(&mut self, slot: usize) -> ConnectionInSlot<'_, R, T> {
+        ConnectionInSlot {
             reactor: self,
             slot,
         }
@@ -161,12 +161,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
 }
 
 /// A connection as its driver sees it.
-pub(super) struct DrivenConnection<'a, R: Role, T> {
+pub(super) struct ConnectionInSlot<'a, R: Role, T> {
     reactor: &'a mut Reactor<R, T>,
     slot: usize,
 }
 
-impl<R: Role, T: Transport<R::File>> DriverHost for DrivenConnection<'_, R, T> {
+impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R, T> {
     fn limits(&self) -> TurnLimits {
         let limits = &self.reactor.settings.limits;
         TurnLimits {
@@ -213,7 +213,7 @@ impl<R: Role, T: Transport<R::File>> DriverHost for DrivenConnection<'_, R, T> {
         self.reactor.connections[self.slot].outbox.queued()
     }
 
-    fn close(&mut self, reason: CloseReason) {
-        self.reactor.connections[self.slot].close(reason);
+    fn start_closing(&mut self, reason: CloseReason) {
+        self.reactor.connections[self.slot].start_closing(reason);
     }
 }

@@ -27,13 +27,13 @@ pub use trust::{Network, Trust};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
-use crate::protocol::{Rejection, Request};
+use crate::protocol::{Rejection, Request, ServerKind};
 use crate::relay::cookie::Cookies;
 use crate::relay::directory::Directory;
 use crate::relay::index::{Index, Search};
 use crate::relay::message_listeners::MessageListeners;
 use crate::relay::search::SearchQueue;
-use crate::relay::stats::{RelayCounters, VERBS};
+use crate::relay::stats::RelayCounters;
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::server::{self, RequestContext};
 
@@ -124,7 +124,7 @@ impl Relay {
             (Request::Listen, Some(conn)) => self.listen(request, conn),
             (Request::Send(to, text), Some(_)) => self.send(request, &to, text),
             (Request::Stats, Some(_)) => self.stats(request),
-            (Request::Help, Some(_)) => request.reply.help(&VERBS),
+            (Request::Help, Some(_)) => request.reply.help(ServerKind::Relay),
             (Request::Quit, Some(_)) => request.reply.bye(),
             (Request::Get(_) | Request::Stat(_), Some(_)) => {
                 request.reply.reject(Rejection::OnlyNode)

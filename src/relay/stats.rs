@@ -1,31 +1,9 @@
 //! What the relay tells about itself: `STATS`, `HELP` and the banner.
 
-use crate::protocol::{Banner, Verb};
+use crate::protocol::Banner;
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
-use crate::session::responder::VerbHelp;
 use crate::session::server;
-
-/// The verbs of the relay.
-pub(super) const VERBS: [VerbHelp; 14] = [
-    (Verb::Register, "registers a node; ip * is your address"),
-    (Verb::Unregister, "removes a node"),
-    (Verb::List, "lists the nodes: ip port"),
-    (Verb::Share, "announces a file of your node"),
-    (Verb::Unshare, "withdraws a file of your node"),
-    (Verb::Find, "lists who has a file: ip port size hash"),
-    (
-        Verb::Search,
-        "lists all files, or those whose names contain text",
-    ),
-    (Verb::More, "lists the next files"),
-    (Verb::Listen, "receives messages: FROM ip port text"),
-    (Verb::Send, "sends a message to a listener"),
-    (Verb::Ping, "answers PONG"),
-    (Verb::Stats, "lists figures about this relay"),
-    (Verb::Help, "lists the commands"),
-    (Verb::Quit, "closes the connection"),
-];
 
 /// Events since the start.
 #[derive(Default)]

@@ -73,7 +73,7 @@ impl MessageSubscription {
     ) -> (ReadNext, Option<SubscriptionEvent<'a>>) {
         if let Input::Connected = input {
             self.conn = Some(conn);
-            let (requests, text) = (&mut self.requests, out.text(conn));
+            let (requests, text) = (&mut self.requests, out.append_reply(conn));
             if let Some((ip, port)) = self.node {
                 let request = Request::Register(ip, port);
                 requests.send(&request, SubscriptionRequest::Register, text);
@@ -108,7 +108,7 @@ impl MessageSubscription {
             out.expect_reply(conn);
         }
         let (request, tag) = (Request::Send(to, text), SubscriptionRequest::Send(to));
-        self.requests.send(&request, tag, out.text(conn));
+        self.requests.send(&request, tag, out.append_reply(conn));
         true
     }
 

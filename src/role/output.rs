@@ -53,7 +53,7 @@ pub enum Action<R: Role> {
     /// Connect to an address; the new connection has this state.
     Dial(SocketAddr, R::Session),
     /// Stop the program gracefully, as SIGTERM does.
-    ShutDown,
+    StopGracefully,
     /// Stop the loop at once: the role has finished.
     StopLoop,
 }
@@ -70,12 +70,12 @@ impl<R: Role> Default for Output<R> {
 
 impl<R: Role> Output<R> {
     /// The buffer to which an answer for `to` is appended. Only append.
-    pub fn text(&mut self, to: ConnId) -> &mut Vec<u8> {
+    pub fn append_reply(&mut self, to: ConnId) -> &mut Vec<u8> {
         self.append(to, false)
     }
 
     /// The buffer to which text that answers no request of `to` is appended.
-    pub fn unsolicited(&mut self, to: ConnId) -> &mut Vec<u8> {
+    pub fn append_unsolicited(&mut self, to: ConnId) -> &mut Vec<u8> {
         self.append(to, true)
     }
 
@@ -97,14 +97,14 @@ impl<R: Role> Output<R> {
 
     /// The buffer to which a datagram for `to` is appended. Each call begins another
     /// datagram.
-    pub fn datagram(&mut self, to: UdpPeer) -> &mut Vec<u8> {
+    pub fn begin_datagram(&mut self, to: UdpPeer) -> &mut Vec<u8> {
         // The end is set when the next action begins.
         self.push(Action::Datagram { to, end: 0 });
         &mut self.text
     }
 
     /// The buffer of the last datagram, to append to it.
-    pub fn datagram_text(&mut self) -> &mut Vec<u8> {
+    pub fn datagram_buffer(&mut self) -> &mut Vec<u8> {
         &mut self.text
     }
 
@@ -131,13 +131,13 @@ impl<R: Role> Output<R> {
     }
 
     /// Sends bytes that several receivers share.
-    pub fn shared(&mut self, to: ConnId, bytes: Arc<[u8]>) {
+    pub fn send_shared(&mut self, to: ConnId, bytes: Arc<[u8]>) {
         self.external_bytes += bytes.len() as u64;
         self.push(Action::Shared(to, bytes));
     }
 
     /// Sends a part of a file.
-    pub fn file(&mut self, to: ConnId, file: R::File, offset: u64, length: u64) {
+    pub fn send_file(&mut self, to: ConnId, file: R::File, offset: u64, length: u64) {
         self.external_bytes += length;
         self.push(Action::File(to, file, offset..offset + length));
     }
@@ -148,8 +148,8 @@ impl<R: Role> Output<R> {
     }
 
     /// Stops the program gracefully, as SIGTERM does.
-    pub fn shut_down(&mut self) {
-        self.push(Action::ShutDown);
+    pub fn stop_gracefully(&mut self) {
+        self.push(Action::StopGracefully);
     }
 
     /// Stops the loop at once.

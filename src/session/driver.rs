@@ -6,9 +6,9 @@
 //! together, and no batch starts while too many bytes wait to be sent to the peer.
 
 use crate::close_reason::CloseReason;
+use crate::protocol::{OtherProtocol, TLS_FIRST_BYTE};
 use crate::role::{FramingError, Input, ReadNext};
 use crate::session::inbox::{Inbox, Unread};
-use crate::session::language::{self, Language};
 
 /// Pieces of input that one turn of a connection handles.
 const PIECES_PER_TURN: usize = 4096;
@@ -51,7 +51,7 @@ pub struct TurnLimits {
 }
 
 /// The connection around a driver, and the role behind it.
-pub trait DriverHost {
+pub trait DrivenConnection {
     /// The limits of this turn.
     fn limits(&self) -> TurnLimits;
 
@@ -71,7 +71,7 @@ pub trait DriverHost {
     fn queued_bytes(&self) -> u64;
 
     /// Closes the connection after everything that was sent to it.
-    fn close(&mut self, reason: CloseReason);
+    fn start_closing(&mut self, reason: CloseReason);
 }
 
 impl InputDriver {
@@ -108,11 +108,11 @@ impl InputDriver {
 
     /// Runs one turn. `arrived` must be empty unless the state is
     /// [`ReadState::NeedsInput`]. Returns whether a complete line arrived.
-    pub fn run<H: DriverHost>(host: &mut H, arrived: &[u8]) -> bool {
-        if state_of(host) == Some(ReadState::Resumable) {
-            Self::on_resumed(host);
+    pub fn run<C: DrivenConnection>(conn: &mut C, arrived: &[u8]) -> bool {
+        if state_of(conn) == Some(ReadState::Resumable) {
+            Self::on_resumed(conn);
         }
-        let state = state_of(host);
+        let state = state_of(conn);
         debug_assert!(
             arrived.is_empty() || matches!(state, None | Some(ReadState::NeedsInput)),
             "input of a peer is lost"
@@ -120,47 +120,47 @@ impl InputDriver {
         match state {
             Some(ReadState::NeedsInput) if arrived.is_empty() => {}
             Some(ReadState::NeedsInput | ReadState::Backlogged) => {
-                return Self::handle(host, arrived);
+                return Self::handle(conn, arrived);
             }
-            Some(ReadState::AtEof) => Self::on_end_of_input(host),
+            Some(ReadState::AtEof) => Self::on_end_of_input(conn),
             Some(ReadState::AwaitingRole | ReadState::Resumable) | None => {}
         }
         false
     }
 
     /// Reports input that cannot be split into lines, and closes the connection.
-    pub fn on_framing_error<H: DriverHost>(host: &mut H, error: FramingError) {
-        let next = host.on_input(Input::FramingError(error));
-        host.apply();
-        host.close(reason_after_error(next));
+    pub fn on_framing_error<C: DrivenConnection>(conn: &mut C, error: FramingError) {
+        let next = conn.on_input(Input::FramingError(error));
+        conn.apply();
+        conn.start_closing(reason_after_error(next));
     }
 
-    fn on_resumed<H: DriverHost>(host: &mut H) {
-        if let Some(driver) = host.driver() {
+    fn on_resumed<C: DrivenConnection>(conn: &mut C) {
+        if let Some(driver) = conn.driver() {
             driver.state = match driver.has_unhandled_bytes() {
                 true => ReadState::Backlogged,
                 false => ReadState::NeedsInput,
             };
         }
-        Self::notify(host, Input::Resumed);
-        if host.limits().is_draining && state_of(host) != Some(ReadState::AwaitingRole) {
-            host.close(CloseReason::Shutdown);
+        Self::notify(conn, Input::Resumed);
+        if conn.limits().is_draining && state_of(conn) != Some(ReadState::AwaitingRole) {
+            conn.start_closing(CloseReason::Shutdown);
         }
     }
 
-    fn on_end_of_input<H: DriverHost>(host: &mut H) {
-        if host.driver().is_some_and(|d| d.has_unhandled_bytes()) {
-            Self::on_framing_error(host, FramingError::UnexpectedEof);
+    fn on_end_of_input<C: DrivenConnection>(conn: &mut C) {
+        if conn.driver().is_some_and(|d| d.has_unhandled_bytes()) {
+            Self::on_framing_error(conn, FramingError::UnexpectedEof);
         } else {
-            host.close(CloseReason::EndOfInput);
+            conn.start_closing(CloseReason::EndOfInput);
         }
     }
 
     /// Passes to the role an input that has no bytes: [`Input::Connected`] or
     /// [`Input::Resumed`].
-    pub fn notify<H: DriverHost>(host: &mut H, input: Input<'_>) {
+    pub fn notify<C: DrivenConnection>(conn: &mut C, input: Input<'_>) {
         let mut reason = None;
-        match (host.on_input(input), host.driver()) {
+        match (conn.on_input(input), conn.driver()) {
             (ReadNext::Close(close), _) => reason = Some(close),
             (ReadNext::Body(length), Some(driver)) => {
                 let mut unread = driver.inbox.open(b"");
@@ -170,17 +170,17 @@ impl InputDriver {
             (ReadNext::Wait, Some(driver)) => driver.state = ReadState::AwaitingRole,
             (ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait, _) => {}
         }
-        host.apply();
+        conn.apply();
         if let Some(reason) = reason {
-            host.close(reason);
+            conn.start_closing(reason);
         }
     }
 
     /// Handles the stored input and `arrived`, as long as not too many bytes wait to
     /// be sent. Returns whether a complete line was among the input.
-    fn handle<H: DriverHost>(host: &mut H, arrived: &[u8]) -> bool {
-        let limits = host.limits();
-        let Some(driver) = host.driver() else {
+    fn handle<C: DrivenConnection>(conn: &mut C, arrived: &[u8]) -> bool {
+        let limits = conn.limits();
+        let Some(driver) = conn.driver() else {
             return false;
         };
         let mut turn = InputTurn {
@@ -190,25 +190,25 @@ impl InputDriver {
             has_line: false,
         };
         let mut end = Ok(ReadState::Backlogged);
-        while turn.pieces_left > 0 && host.queued_bytes() < limits.max_queue {
-            end = turn.run_batch(host, &limits);
-            if let (Ok(ReadState::AwaitingRole), Some(driver)) = (&end, host.driver()) {
+        while turn.pieces_left > 0 && conn.queued_bytes() < limits.max_queue {
+            end = turn.run_batch(conn, &limits);
+            if let (Ok(ReadState::AwaitingRole), Some(driver)) = (&end, conn.driver()) {
                 // Must precede `apply`: an action may resume this connection.
                 driver.state = ReadState::AwaitingRole;
             }
             // Long answers take their share of the turn as well.
-            let answers = (host.unapplied_bytes() / BYTES_PER_PIECE) as usize;
+            let answers = (conn.unapplied_bytes() / BYTES_PER_PIECE) as usize;
             turn.pieces_left = turn.pieces_left.saturating_sub(answers);
-            host.apply();
-            if !matches!(end, Ok(ReadState::Backlogged)) || host.driver().is_none() {
+            conn.apply();
+            if !matches!(end, Ok(ReadState::Backlogged)) || conn.driver().is_none() {
                 break;
             }
         }
         let has_line = turn.has_line;
-        match (end, host.driver()) {
+        match (end, conn.driver()) {
             (Ok(state), Some(driver)) => driver.store(turn, state),
             (Ok(_), None) => {}
-            (Err(reason), _) => host.close(reason),
+            (Err(reason), _) => conn.start_closing(reason),
         }
         has_line
     }
@@ -237,15 +237,13 @@ struct InputTurn<'a> {
 }
 
 impl InputTurn<'_> {
-    /// The next piece, unless more bytes must arrive first. A first line of another
-    /// protocol is an error, as far as `max_line` bytes show that.
+    /// The next piece, unless more bytes must arrive first. TLS has no lines: its first
+    /// byte is an error.
     fn next_input(&mut self, max_line: usize) -> Option<Input<'_>> {
-        if self.awaits_first_line && !self.has_line {
-            let received = self.unread.unfinished();
-            let start = &received[..received.len().min(max_line)];
-            if let Language::Rejected(protocol) = language::detect(start) {
-                return Some(Input::FramingError(FramingError::OtherProtocol(protocol)));
-            }
+        let is_first = self.awaits_first_line && !self.has_line;
+        if is_first && self.unread.unfinished().first() == Some(&TLS_FIRST_BYTE) {
+            let error = FramingError::OtherProtocol(OtherProtocol::Tls);
+            return Some(Input::FramingError(error));
         }
         let input = self.unread.next(max_line)?;
         self.has_line |= matches!(input, Input::Line(_));
@@ -257,18 +255,18 @@ impl InputTurn<'_> {
     ///
     /// # Errors
     /// The reason to close the connection.
-    fn run_batch<H: DriverHost>(
+    fn run_batch<C: DrivenConnection>(
         &mut self,
-        host: &mut H,
+        conn: &mut C,
         limits: &TurnLimits,
     ) -> Result<ReadState, CloseReason> {
-        while self.pieces_left > 0 && host.unapplied_bytes() < limits.max_queue {
+        while self.pieces_left > 0 && conn.unapplied_bytes() < limits.max_queue {
             self.pieces_left -= 1;
             let Some(input) = self.next_input(limits.max_line) else {
                 return Ok(ReadState::NeedsInput);
             };
             let is_error = matches!(input, Input::FramingError(_));
-            match host.on_input(input) {
+            match conn.on_input(input) {
                 next if is_error => return Err(reason_after_error(next)),
                 ReadNext::Line => {}
                 ReadNext::Body(length) => self.unread.expect_body(length),
@@ -280,8 +278,8 @@ impl InputTurn<'_> {
     }
 }
 
-fn state_of<H: DriverHost>(host: &mut H) -> Option<ReadState> {
-    host.driver().map(|driver| driver.state)
+fn state_of<C: DrivenConnection>(conn: &mut C) -> Option<ReadState> {
+    conn.driver().map(|driver| driver.state)
 }
 
 /// The reason for closing when input cannot be read on: the role's, if it gives one.

@@ -4,11 +4,9 @@ pub mod connector;
 pub(crate) mod datagram_budget;
 pub mod driver;
 pub mod inbox;
-pub mod language;
 pub(crate) mod line_codec;
 pub mod requests;
 pub(crate) mod responder;
-mod response;
 pub(crate) mod server;
 pub mod udp_requests;
 

@@ -10,14 +10,11 @@ use std::fmt;
 use crate::close_reason::CloseReason;
 use crate::protocol::{
     Banner, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem, Listening,
-    NodeAddress, Registered, Rejection, Reply, RequestError, StatsItem, Tag, Verb,
+    NodeAddress, Registered, Rejection, Reply, RequestError, ServerKind, StatsItem, Tag, Verb,
 };
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
 use crate::session::line_codec::{RenderedReply, write_line, write_list};
-
-/// A verb and its meaning, for `HELP`.
-pub(crate) type VerbHelp = (Verb, &'static str);
 
 /// A rendered reply up to this size is copied; a longer one is shared.
 const MAX_COPIED: usize = 16 * 1024;
@@ -93,7 +90,7 @@ impl<'o, R: Role> Responder<'o, R> {
     pub(crate) fn found(&mut self, size: u64, file: R::File) -> ReadNext {
         self.line(Reply::Found(size));
         match self.destination {
-            ReplyDestination::Connection(conn) => self.out.file(conn, file, 0, size),
+            ReplyDestination::Connection(conn) => self.out.send_file(conn, file, 0, size),
             ReplyDestination::Datagram(_) => debug_assert!(false, "a file in a datagram"),
         }
         ReadNext::Line
@@ -148,7 +145,7 @@ impl<'o, R: Role> Responder<'o, R> {
     pub(crate) fn rendered(&mut self, reply: &RenderedReply) -> ReadNext {
         match self.destination {
             ReplyDestination::Connection(conn) if reply.bytes().len() > MAX_COPIED => {
-                self.out.shared(conn, reply.bytes().clone());
+                self.out.send_shared(conn, reply.bytes().clone());
             }
             ReplyDestination::Connection(_) | ReplyDestination::Datagram(_) => {
                 self.text().extend_from_slice(reply.bytes());
@@ -170,13 +167,14 @@ impl<'o, R: Role> Responder<'o, R> {
     }
 
     /// The verbs of the server.
-    pub(crate) fn help(&mut self, verbs: &[VerbHelp]) -> ReadNext {
+    pub(crate) fn help(&mut self, server: ServerKind) -> ReadNext {
+        let items = Verb::ALL.iter().filter_map(|verb| {
+            let (usage, meaning) = (verb.usage(), verb.meaning(server)?);
+            Some(HelpItem { usage, meaning })
+        });
         let text = self.text();
-        write_line(text, Reply::Help(verbs.len() as u64));
-        for (verb, meaning) in verbs {
-            let usage = verb.usage();
-            write_line(text, HelpItem { usage, meaning });
-        }
+        write_line(text, Reply::Help(items.clone().count() as u64));
+        items.for_each(|item| write_line(text, item));
         ReadNext::Line
     }
 
@@ -205,12 +203,15 @@ impl<'o, R: Role> Responder<'o, R> {
 impl<R: Role> Responder<'_, R> {
     /// Delivers a message to a listening connection.
     pub(crate) fn message(&mut self, listener: ConnId, message: &Delivery<'_>) {
-        write_line(self.out.unsolicited(listener), message);
+        write_line(self.out.append_unsolicited(listener), message);
     }
 
     /// Closes a listening connection that a newer one replaces.
     pub(crate) fn replaced(&mut self, listener: ConnId) {
-        write_line(self.out.unsolicited(listener), Rejection::Replaced.reply());
+        write_line(
+            self.out.append_unsolicited(listener),
+            Rejection::Replaced.reply(),
+        );
         self.out.close(listener, CloseReason::Replaced);
     }
 }
@@ -219,7 +220,7 @@ impl<R: Role> Responder<'_, R> {
 impl<'o, R: Role> Responder<'o, R> {
     /// Answers in one datagram. There is none if no reply is written.
     pub(crate) fn to_datagram(out: &'o mut Output<R>, to: UdpPeer, tag: Option<Tag>) -> Self {
-        let text = out.datagram(to);
+        let text = out.begin_datagram(to);
         let start = text.len();
         if let Some(tag) = tag {
             write_line(text, Reply::Tag(tag));
@@ -233,7 +234,7 @@ impl<'o, R: Role> Responder<'o, R> {
     pub(crate) fn cookie(&mut self, cookie: Cookie, max_bytes: usize) {
         self.line(Reply::Cookie(cookie));
         if let ReplyDestination::Datagram(budget) = &self.destination {
-            budget.discard_if_longer(self.out.datagram_text(), max_bytes);
+            budget.discard_if_longer(self.out.datagram_buffer(), max_bytes);
         }
     }
 
@@ -242,7 +243,7 @@ impl<'o, R: Role> Responder<'o, R> {
         match &mut self.destination {
             ReplyDestination::Connection(_) => true,
             ReplyDestination::Datagram(budget) => {
-                budget.begin_reply(self.out.datagram_text().len())
+                budget.begin_reply(self.out.datagram_buffer().len())
             }
         }
     }
@@ -251,7 +252,7 @@ impl<'o, R: Role> Responder<'o, R> {
     pub(crate) fn end_reply(&mut self) -> bool {
         match &self.destination {
             ReplyDestination::Connection(_) => true,
-            ReplyDestination::Datagram(budget) => budget.end_reply(self.out.datagram_text()),
+            ReplyDestination::Datagram(budget) => budget.end_reply(self.out.datagram_buffer()),
         }
     }
 }
@@ -259,8 +260,8 @@ impl<'o, R: Role> Responder<'o, R> {
 impl<R: Role> Responder<'_, R> {
     fn text(&mut self) -> &mut Vec<u8> {
         match self.destination {
-            ReplyDestination::Connection(conn) => self.out.text(conn),
-            ReplyDestination::Datagram(_) => self.out.datagram_text(),
+            ReplyDestination::Connection(conn) => self.out.append_reply(conn),
+            ReplyDestination::Datagram(_) => self.out.datagram_buffer(),
         }
     }
 
@@ -277,10 +278,10 @@ impl<R: Role> Responder<'_, R> {
     ) -> ReadNext {
         match &mut self.destination {
             ReplyDestination::Connection(conn) => {
-                write_list(self.out.text(*conn), head, count, items, usize::MAX);
+                write_list(self.out.append_reply(*conn), head, count, items, usize::MAX);
             }
             ReplyDestination::Datagram(budget) => {
-                let text = self.out.datagram_text();
+                let text = self.out.datagram_buffer();
                 budget.is_truncated = !write_list(text, head, count, items, budget.room());
             }
         }

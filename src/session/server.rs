@@ -137,8 +137,6 @@ impl ServerSession {
             }
             Input::Connected | Input::Resumed | Input::Body(_) => return Err(ReadNext::Line),
         };
-        // The driver of a connection detects the language before the first line. Other
-        // lines, and the lines of datagrams, are checked here.
         let is_first = self.requests == 0;
         self.requests = self.requests.saturating_add(1);
         if let Some(protocol) = OtherProtocol::detect(line, is_first) {

@@ -14,10 +14,10 @@ use memchr::{memchr, memchr_iter};
 
 use crate::close_reason::CloseReason;
 use crate::protocol::{
-    Cookie, DatagramHeader, MAX_DATAGRAM, ParseError, Reply, RequestDatagram, Tag, Verb,
+    Cookie, DatagramHeader, MAX_DATAGRAM, ParseError, Reply, ReplyContent, Request,
+    RequestDatagram, Tag,
 };
 use crate::role::{Output, ReadNext, Role, UdpPeer};
-use crate::session::response::{ExpectedInput, input_after};
 
 /// A datagram is sent again after this time; then the time doubles.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(500);
@@ -130,8 +130,10 @@ impl<S> UdpRequests<S> {
         let mut text = Vec::new();
         write(&mut session, &mut text);
         let lines: VecDeque<Box<[u8]>> = lines(&text).map(Box::from).collect();
-        let register = Verb::Register.word().as_bytes();
-        let register = lines.front().filter(|line| line.starts_with(register));
+        let register = lines.front().filter(|line| {
+            let request = Request::parse(line.trim_ascii_end());
+            matches!(request, Ok(Request::Register(..)))
+        });
         let register = register.cloned();
         self.send_next(out, now, session.into(), route, register, lines);
         Ok(())
@@ -283,7 +285,7 @@ impl<S> UdpRequest<S> {
         self.cookie = cookie;
         let tag = Some(self.tag);
         let (header, lines) = (DatagramHeader { cookie, tag }, &self.text);
-        RequestDatagram { header, lines }.write(out.datagram(to));
+        RequestDatagram { header, lines }.write(out.begin_datagram(to));
     }
 
     /// Counts the responses in a datagram, without the one to a repeated `REGISTER`.
@@ -334,7 +336,7 @@ fn split_response(body: &[u8]) -> Option<(bool, &[u8])> {
         Reply::Nodes(count) | Reply::Holders(count) => count.shown() < count.total(),
         _ => false,
     };
-    let Some(ExpectedInput::Items(_, items)) = input_after(&head) else {
+    let ReplyContent::Items(_, items) = head.content() else {
         return Some((is_cut, rest));
     };
     let last = usize::try_from(items - 1).ok()?;

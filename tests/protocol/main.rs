@@ -5,6 +5,7 @@
 
 mod datagrams;
 mod framing;
+mod request_queue;
 mod round_trips;
 mod rules;
 mod values;

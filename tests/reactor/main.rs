@@ -9,6 +9,7 @@
 mod fake_stream;
 mod orders;
 mod suspend;
+mod timers;
 mod world;
 
 use std::io::ErrorKind;

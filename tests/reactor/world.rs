@@ -83,12 +83,15 @@ impl Role for EchoRole {
             Input::Line(line) => String::from_utf8_lossy(line).into_owned(),
             Input::Resumed => {
                 let line = std::mem::take(&mut session.waits_with);
-                context.out.text(conn).extend(answer(&line).into_bytes());
+                context
+                    .out
+                    .append_reply(conn)
+                    .extend(answer(&line).into_bytes());
                 return ReadNext::Line;
             }
             Input::FramingError(error) => {
                 events.push(format!("{error:?}"));
-                context.out.text(conn).extend_from_slice(b"error\n");
+                context.out.append_reply(conn).extend_from_slice(b"error\n");
                 return ReadNext::Close(match error {
                     FramingError::LineTooLong => CloseReason::LineTooLong,
                     FramingError::UnexpectedEof => CloseReason::UnexpectedEof,
@@ -97,7 +100,7 @@ impl Role for EchoRole {
                 });
             }
             Input::Connected => {
-                context.out.text(conn).extend_from_slice(b"hello\n");
+                context.out.append_reply(conn).extend_from_slice(b"hello\n");
                 return ReadNext::Line;
             }
             Input::Body(_) => unreachable!("no body was announced"),
@@ -105,14 +108,14 @@ impl Role for EchoRole {
         events.push(line.clone());
         let reply = answer(&line).into_bytes();
         match line.as_bytes().first() {
-            Some(b's') => context.out.shared(conn, Arc::from(reply)),
+            Some(b's') => context.out.send_shared(conn, Arc::from(reply)),
             Some(first @ (b'f' | b'c')) => {
                 let length = reply.len() as u64;
                 let file = FakeFile {
                     content: reply,
                     is_changed: *first == b'c',
                 };
-                context.out.file(conn, file, 0, length);
+                context.out.send_file(conn, file, 0, length);
             }
             Some(b'w') => {
                 session.waits_with = line;
@@ -120,10 +123,10 @@ impl Role for EchoRole {
                 return ReadNext::Wait;
             }
             Some(b'q') => {
-                context.out.text(conn).extend(reply);
+                context.out.append_reply(conn).extend(reply);
                 return ReadNext::Close(CloseReason::Quit);
             }
-            _ => context.out.text(conn).extend(reply),
+            _ => context.out.append_reply(conn).extend(reply),
         }
         ReadNext::Line
     }
@@ -131,7 +134,9 @@ impl Role for EchoRole {
     fn on_close(&mut self, _: &mut Context<'_, Self>, session: EchoSession, reason: &CloseReason) {
         let mut events = self.events.borrow_mut();
         let events = events.entry(session.port).or_default();
-        events.push(format!("closed: {}", reason.name()));
+        let name = format!("{reason:?}");
+        let name: String = name.chars().take_while(|c| c.is_alphanumeric()).collect();
+        events.push(format!("closed: {name}"));
     }
 
     fn on_message(&mut self, context: &mut Context<'_, Self>, command: EchoCommand) {

@@ -12,7 +12,7 @@ use peerline::protocol::MAX_LINE;
 use peerline::role::{
     Action, ConnId, Context, FramingError, Input, Output, ReadNext, Role, Traffic, UdpPeer,
 };
-use peerline::session::driver::{DriverHost, InputDriver, ReadState, TurnLimits};
+use peerline::session::driver::{DrivenConnection, InputDriver, ReadState, TurnLimits};
 
 /// The default limit of the programs.
 const MAX_QUEUE: u64 = 262_144;
@@ -66,13 +66,19 @@ pub enum Event<F> {
     Closed {
         number: u32,
         /// The name of the reason.
-        reason: &'static str,
+        reason: String,
         session: String,
     },
     /// The program stops gracefully; [`Role::drain`] follows.
     ShutDown,
     /// The loop stops.
     LoopStopped,
+}
+
+/// The name of the variant.
+fn variant_name(reason: &CloseReason) -> String {
+    let name = format!("{reason:?}");
+    name.chars().take_while(|c| c.is_alphanumeric()).collect()
 }
 
 /// Receives all actions that a role requests, in order.
@@ -137,7 +143,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
     /// An outgoing connection is established.
     pub fn on_connected(&mut self, number: u32) -> MachineResult {
         self.connection(number)?;
-        InputDriver::notify(&mut self.host(number), Input::Connected);
+        InputDriver::notify(&mut self.driven(number), Input::Connected);
         self.take_turns();
         Ok(())
     }
@@ -161,7 +167,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
     /// The input cannot be split into lines any further.
     pub fn on_framing_error(&mut self, number: u32, error: FramingError) -> MachineResult {
         self.connection(number)?;
-        InputDriver::on_framing_error(&mut self.host(number), error);
+        InputDriver::on_framing_error(&mut self.driven(number), error);
         self.take_turns();
         Ok(())
     }
@@ -177,8 +183,8 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
         self.connections.get_mut(&number).ok_or(NOT_CONNECTED)
     }
 
-    fn host(&mut self, number: u32) -> DrivenConnection<'_, R, O> {
-        DrivenConnection {
+    fn driven(&mut self, number: u32) -> MachineConnection<'_, R, O> {
+        MachineConnection {
             machine: self,
             number,
         }
@@ -203,7 +209,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
         let connection = self.connections.remove(&number).ok_or(NOT_CONNECTED)?;
         self.observer.observe(Event::Closed {
             number,
-            reason: reason.name(),
+            reason: variant_name(reason),
             session: connection.session.to_string(),
         });
         self.call_role(|role, context| role.on_close(context, connection.session, reason));
@@ -233,7 +239,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
                     connection.driver.end_input();
                 }
             }
-            InputDriver::run(&mut self.host(number), &arrived);
+            InputDriver::run(&mut self.driven(number), &arrived);
             if let Some(connection) = self.connections.get(&number) {
                 let has_more = match connection.driver.state() {
                     ReadState::NeedsInput => connection.is_at_eof || !connection.unread.is_empty(),
@@ -287,7 +293,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
                 Action::AllowIdle(conn) => Event::IdleAllowed { number: conn.slot },
                 Action::ExpectReply(conn) => Event::ReplyExpected { number: conn.slot },
                 Action::Dial(address, session) => self.dial(address, session),
-                Action::ShutDown => {
+                Action::StopGracefully => {
                     stops = true;
                     Event::ShutDown
                 }
@@ -316,12 +322,12 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
 }
 
 /// A connection as its driver sees it.
-struct DrivenConnection<'a, R: Role, O: Observer<R::File>> {
+struct MachineConnection<'a, R: Role, O: Observer<R::File>> {
     machine: &'a mut Machine<R, O>,
     number: u32,
 }
 
-impl<R: Role, O: Observer<R::File>> DriverHost for DrivenConnection<'_, R, O> {
+impl<R: Role, O: Observer<R::File>> DrivenConnection for MachineConnection<'_, R, O> {
     fn limits(&self) -> TurnLimits {
         TurnLimits {
             max_line: MAX_LINE,
@@ -367,7 +373,7 @@ impl<R: Role, O: Observer<R::File>> DriverHost for DrivenConnection<'_, R, O> {
         0
     }
 
-    fn close(&mut self, reason: CloseReason) {
+    fn start_closing(&mut self, reason: CloseReason) {
         // An action may have closed it already.
         let _ = self.machine.remove(self.number, &reason);
     }

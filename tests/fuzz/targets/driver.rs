@@ -3,7 +3,7 @@
 
 use peerline::close_reason::CloseReason;
 use peerline::role::{Input, ReadNext};
-use peerline::session::driver::{DriverHost, InputDriver, ReadState, TurnLimits};
+use peerline::session::driver::{DrivenConnection, InputDriver, ReadState, TurnLimits};
 
 use super::Bytes;
 
@@ -44,7 +44,7 @@ struct Connection {
     resumes_at_once: bool,
     body_left: u64,
     received: Vec<Piece>,
-    reason: Option<&'static str>,
+    reason: Option<String>,
 }
 
 /// Runs the steps, and runs their bytes again as one piece.
@@ -171,7 +171,7 @@ impl Connection {
     }
 }
 
-impl DriverHost for Connection {
+impl DrivenConnection for Connection {
     fn limits(&self) -> TurnLimits {
         TurnLimits {
             max_line: MAX_LINE,
@@ -214,9 +214,9 @@ impl DriverHost for Connection {
         self.queued
     }
 
-    fn close(&mut self, reason: CloseReason) {
+    fn start_closing(&mut self, reason: CloseReason) {
         assert_eq!(self.reason, None, "a connection is closed once");
-        self.reason = Some(reason.name());
+        self.reason = Some(format!("{reason:?}"));
         self.driver = None;
     }
 }

@@ -7,7 +7,6 @@ use peerline::protocol::{
     MAX_NAME, MAX_TEXT, MaybeHash, NodeAddress, OtherProtocol, Registered, Reply, Request,
     RequestDatagram, StatsItem, Tag, Text,
 };
-use peerline::session::language::{self, Language};
 
 /// Asserts that the text of a value is parsed as the value.
 fn assert_round_trip<T: PartialEq + Debug>(value: &T, printed: &str, again: Option<T>) {
@@ -33,12 +32,6 @@ pub fn requests(line: &[u8]) {
     if detected.is_some() {
         // The rules for any line apply to the first line, too.
         assert!(OtherProtocol::detect(line, true).is_some());
-    }
-    if let Language::Lines = language::detect(line) {
-        let end = line.iter().position(|byte| *byte == b'\n');
-        let first = &line[..end.expect("the first line is complete")];
-        let first = first.strip_suffix(b"\r").unwrap_or(first);
-        assert_eq!(OtherProtocol::detect(first, true), None);
     }
 }
 
