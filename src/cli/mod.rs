@@ -8,6 +8,7 @@ mod logging;
 mod node;
 mod relay;
 mod relay_address;
+mod service_manager;
 mod sockets;
 mod startup_error;
 mod usage;
@@ -20,6 +21,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
+use crate::cli::service_manager::ServiceManager;
 use crate::cli::startup_error::StartupError;
 use crate::logging::OPERATOR;
 use crate::reactor::{
@@ -103,10 +105,15 @@ where
 }
 
 /// Runs a server until it is stopped. That is a success, unless transfers were aborted.
-fn run_server<R: Role>(reactor: Reactor<R>) -> Result<Exit, StartupError>
+fn run_server<R: Role>(
+    mut reactor: Reactor<R>,
+    manager: ServiceManager,
+) -> Result<Exit, StartupError>
 where
     R::File: AsFd,
 {
+    manager.notify("READY=1");
+    reactor.on_stopping(move || manager.notify("STOPPING=1"));
     let (_, outcome) = reactor.run().map_err(StartupError::system("poll"))?;
     Ok(match outcome {
         LoopOutcome::Finished | LoopOutcome::Drained | LoopOutcome::Aborted(0) => Exit::Success,

@@ -13,6 +13,7 @@ use rustix::termios::tcgetpgrp;
 
 use crate::cli::logging::LogArgs;
 use crate::cli::relay_address::RelayAddressArgs;
+use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, node_addresses, udp_requests};
 use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, run_server, values,
@@ -134,20 +135,30 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         false => LevelFilter::Info,
     };
     let _log_file = args.log.start(level, &output)?;
+    let manager = ServiceManager::from_environment();
     let (line_requests, requests) = mpsc::channel();
-    let node = if has_console {
+    let user = has_console.then(|| {
         let destination = Destination::save(Target::Share(args.share.clone()), false);
-        let user = Screen::new(Style::Console, &output, destination, line_requests);
-        let event_output = output.clone();
-        prepare(&args, move |event| event_output.eprintln(event), Some(user))?
-    } else {
-        prepare(&args, log_event, None)?
+        Screen::new(Style::Console, &output, destination, line_requests)
+    });
+    let (console, registration) = (has_console.then(|| output.clone()), manager.clone());
+    let on_event = move |event: &NodeEvent<'_>| {
+        match &console {
+            Some(output) => output.eprintln(event),
+            None => log_event(event),
+        }
+        if let NodeEvent::Registered(_)
+        | NodeEvent::RegistrationFailed(_)
+        | NodeEvent::Unregistered = event
+        {
+            registration.notify(format_args!("STATUS={event}"));
+        }
     };
     let PreparedNode {
         mut reactor,
         addresses,
         share,
-    } = node;
+    } = prepare(&args, on_event, user)?;
     reactor
         .stop_on_signals()
         .map_err(StartupError::system("cannot handle signals"))?;
@@ -167,7 +178,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         .then(|| prompt::start(requests, reactor.handle(), &output, settings))
         .transpose()
         .map_err(StartupError::system("cannot start the console"))?;
-    run_server(reactor)
+    run_server(reactor, manager)
 }
 
 /// A node that is ready to run.

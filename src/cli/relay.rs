@@ -7,6 +7,7 @@ use clap::Parser;
 use log::LevelFilter;
 
 use crate::cli::logging::LogArgs;
+use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, bind_udp};
 use crate::cli::{Exit, SERVER_READ_SIZE, StartupError, build_reactor, run_server, values};
 use crate::limits::{Limits, Timeouts};
@@ -101,7 +102,7 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
             "relay-server listening on {address}{udp}{open}"
         ));
     }
-    run_server(reactor)
+    run_server(reactor, ServiceManager::from_environment())
 }
 
 /// Binds the sockets and builds the relay. Returns the addresses on which it

@@ -138,6 +138,7 @@ pub struct Reactor<R: Role, T = TcpStream> {
     started: Instant,
     now: Instant,
     stopping: Stopping,
+    on_stopping: Option<Box<dyn FnOnce()>>,
 }
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
@@ -186,6 +187,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             started: now,
             now,
             stopping: Stopping::No,
+            on_stopping: None,
         })
     }
 
@@ -213,6 +215,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             .register(&mut signals, SIGNALS, Interest::READABLE)?;
         self.signals = Some(signals);
         Ok(())
+    }
+
+    /// Calls `report` when the loop begins to stop.
+    pub fn on_stopping(&mut self, report: impl FnOnce() + 'static) {
+        self.on_stopping = Some(Box::new(report));
     }
 
     /// Calls [`Role::on_external_event`] whenever `external` becomes readable.

@@ -71,6 +71,9 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
 
     fn drain(&mut self) {
         info!(target: OPERATOR, "stopping");
+        if let Some(report) = self.on_stopping.take() {
+            report();
+        }
         self.stopping = Stopping::Draining {
             until: self.now + self.settings.limits.drain,
             aborted: 0,

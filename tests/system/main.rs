@@ -72,6 +72,7 @@ mod output_queue;
 mod prompt;
 mod registration;
 mod save;
+mod service;
 mod share_command;
 mod shutdown;
 mod startup;

@@ -1,0 +1,130 @@
+//! The servers as services: reports to the service manager, and the unit files.
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{DEADLINE, Server, ask, folder, node_command, relay, relay_command};
+
+/// A service manager's socket, with a deadline.
+fn service_manager(address: &SocketAddr) -> UnixDatagram {
+    let socket = UnixDatagram::bind_addr(address).expect("a free name");
+    let deadline = socket.set_read_timeout(Some(DEADLINE));
+    deadline.expect("a deadline is possible");
+    socket
+}
+
+fn report(manager: &UnixDatagram) -> String {
+    let mut report = [0; 1000];
+    let length = manager.recv(&mut report).expect("a report arrives");
+    String::from_utf8(report[..length].to_vec()).expect("reports are text")
+}
+
+#[test]
+fn a_relay_reports_that_it_is_ready_and_that_it_stops() {
+    let home = folder(&[]);
+    let path = home.path().join("notify");
+    let address = SocketAddr::from_pathname(&path).expect("a short path");
+    let manager = service_manager(&address);
+    let mut command = relay_command(&[]);
+    command.env("NOTIFY_SOCKET", &path);
+    let mut relay = Server::start(command);
+    assert_eq!(report(&manager), "READY=1");
+    // It accepts connections by then.
+    assert_eq!(relay.stat("nodes"), 0);
+    assert_eq!(relay.stop(), Some(0));
+    assert_eq!(report(&manager), "STOPPING=1");
+}
+
+#[test]
+fn a_node_reports_its_registration_to_an_abstract_socket() {
+    let relay = relay(&[]);
+    let share = folder(&[]);
+    let name = format!("peerline-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).expect("a short name");
+    let manager = service_manager(&address);
+    let mut command = node_command(relay.address(), share.path(), &[]);
+    command.env("NOTIFY_SOCKET", format!("@{name}"));
+    let mut node = Server::start(command);
+    assert_eq!(report(&manager), "READY=1");
+    let registered = format!("STATUS=registered as {}, lease 60 s", node.wire_address());
+    assert_eq!(report(&manager), registered);
+    assert_eq!(node.stop(), Some(0));
+    assert_eq!(report(&manager), "STOPPING=1");
+    assert_eq!(report(&manager), "STATUS=unregistered");
+}
+
+#[test]
+fn a_server_runs_without_the_service_manager_that_it_cannot_reach() {
+    let mut command = relay_command(&[]);
+    command.env("NOTIFY_SOCKET", "/nowhere/notify");
+    let mut relay = Server::start(command);
+    relay.log_until("cannot reach the service manager at /nowhere/notify");
+    assert_eq!(relay.stop(), Some(0));
+}
+
+/// The value of a setting of a unit, or of its file of settings.
+fn setting<'a>(text: &'a str, name: &str) -> &'a str {
+    let mut lines = text.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    value.unwrap_or_default()
+}
+
+/// The command line of an installed unit as systemd expands it, with other settings.
+fn unit_command(root: &Path, server: &str, settings: &[(&str, &str)]) -> Command {
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect("it is installed");
+    let unit = read(&format!("etc/systemd/system/peerline-{server}.service"));
+    let file = read(&format!("etc/peerline/{server}.conf"));
+    let value = |name: &str| {
+        let other = settings.iter().find(|(other, _)| *other == name);
+        other
+            .map_or_else(|| setting(&file, name), |(_, value)| value)
+            .to_owned()
+    };
+    let cache = root.join("cache").display().to_string();
+    let mut words = setting(&unit, "ExecStart").split(' ');
+    let program = words.next().expect("a program");
+    let mut command = Command::new(root.join(program.trim_start_matches('/')));
+    for word in words {
+        match word.strip_prefix('$') {
+            // In braces, the value is one word.
+            Some(name) if name.starts_with('{') => {
+                command.arg(value(name.trim_matches(['{', '}'])));
+            }
+            Some(name) => {
+                command.args(value(name).split_whitespace());
+            }
+            None => {
+                command.arg(word.replace("%C", &cache));
+            }
+        }
+    }
+    command
+}
+
+#[test]
+fn the_installed_units_start_the_servers() {
+    let root = folder(&[]);
+    let share = folder(&[("a file", b"content")]);
+    let programs = Path::new(env!("CARGO_BIN_EXE_relay-server")).parent();
+    for _ in 0..2 {
+        let status = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/install"))
+            .arg(programs.expect("a folder"))
+            .env("DESTDIR", root.path())
+            .status();
+        assert!(status.expect("the script starts").success());
+        // Changed settings are kept.
+        fs::write(root.path().join("etc/peerline/relay.conf"), "PORT=0\n").expect("written");
+    }
+    let relay = Server::start(unit_command(root.path(), "relay", &[]));
+    let settings = [
+        ("RELAY", &*relay.address().to_string()),
+        ("SHARE", share.path().to_str().expect("text")),
+        ("FLAGS", "--port 0"),
+    ];
+    let node = Server::start(unit_command(root.path(), "node", &settings));
+    node.log_until("registered as");
+    assert_eq!(ask(node.address(), b"GET a file\n"), "FOUND 7\ncontent");
+}
