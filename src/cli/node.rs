@@ -206,7 +206,11 @@ pub(super) fn prepare(
         files: folder.count(None),
         bytes: folder.bytes(),
     };
-    let share = format!("{totals} from {}", folder.path().display());
+    let incomplete = match folder.is_complete() {
+        true => "",
+        false => ", which cannot be read in full",
+    };
+    let share = format!("{totals} from {}{incomplete}", folder.path().display());
     let changes = folder.inotify_fd();
     // The relay lists the source address of the node's requests, so it must be one
     // on which the node listens.

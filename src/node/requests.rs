@@ -108,6 +108,8 @@ impl<S: Share> Node<S> {
         let figures = [
             ("files", self.share.count(None)),
             ("files_bytes", self.share.bytes()),
+            ("files_skipped", self.share.skipped()),
+            ("share_complete", u64::from(self.share.is_complete())),
             ("gets", self.gets),
             ("gets_found", self.gets_found),
         ];

@@ -52,6 +52,12 @@ pub trait Share {
     /// Size of all files together, in bytes.
     fn bytes(&self) -> u64;
 
+    /// Number of files and folders that cannot be shared.
+    fn skipped(&self) -> u64;
+
+    /// Whether everything that can be shared is in the list.
+    fn is_complete(&self) -> bool;
+
     /// Shares the file or folder at `path` in place: a file under its own name, a
     /// folder with all its files under `NAME/…`. Also shares again a file that was
     /// removed. [`Share::on_external_event`] reports the change. Returns a line for people.

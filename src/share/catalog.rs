@@ -1,16 +1,15 @@
 //! The list of shared files, sorted by name.
 
 use std::mem;
+use std::time::Instant;
 
-use log::warn;
-
-use crate::escaped::Escaped;
 use crate::node::ShareTotals;
 use crate::protocol::MaybeHash;
 use crate::share::file_identity::FileIdentity;
 use crate::share::hash_worker::HashResult;
 use crate::share::roots::is_within;
-use crate::share::walk::{SkippedEntries, WalkResult};
+use crate::share::skipped_entries::{SkipWarnings, SkippedEntries};
+use crate::share::walk::WalkResult;
 
 /// The files of the last walk.
 #[derive(Default)]
@@ -21,8 +20,9 @@ pub(super) struct Catalog {
     pub(super) bytes: u64,
     /// Number of changes.
     pub(super) revision: u64,
-    /// Whether the warning about skipped entries was logged.
-    has_warned: bool,
+    /// The entries that the last walk of everything could not share.
+    pub(super) skipped: SkippedEntries,
+    warnings: SkipWarnings,
 }
 
 /// A shared file.
@@ -36,13 +36,14 @@ pub(super) struct CatalogEntry {
 
 impl Catalog {
     /// Replaces all entries, or those `within` a name, by the files of a walk. Calls
-    /// `request_hash` for each file that is new or changed. Compares each file once,
+    /// `request_hash` for each file that is new or changed, or may be; the
+    /// flag says that the identity is no proof. Compares each file once,
     /// because the loop waits.
     pub(super) fn update(
         &mut self,
         walk: WalkResult,
         within: Option<&str>,
-        mut request_hash: impl FnMut(&CatalogEntry),
+        mut request_hash: impl FnMut(&CatalogEntry, bool),
     ) {
         let all = mem::take(&mut self.files);
         let (old, mut files) = match within {
@@ -59,8 +60,10 @@ impl Catalog {
             while old.next_if(|file| file.name < name).is_some() {}
             let same = old.next_if(|file| file.name == name && file.identity == identity);
             unchanged += usize::from(same.is_some());
+            let is_written = walk.written.contains(&name);
             // Such an entry has its hash, or the hash was requested.
-            let file = same.filter(|file| !file.has_failed).unwrap_or_else(|| {
+            let known = same.filter(|file| !file.has_failed && !is_written);
+            let file = known.unwrap_or_else(|| {
                 let (hash, has_failed) = (MaybeHash(None), false);
                 let file = CatalogEntry {
                     name,
@@ -68,7 +71,7 @@ impl Catalog {
                     hash,
                     has_failed,
                 };
-                request_hash(&file);
+                request_hash(&file, is_written);
                 file
             });
             files.push(file);
@@ -76,19 +79,14 @@ impl Catalog {
         if within.is_some() {
             files.sort_by(|a, b| a.name.cmp(&b.name));
         }
-        self.revision += u64::from(unchanged != old_count || unchanged != new_count);
-        self.bytes = files.iter().map(|file| file.identity.size).sum();
+        let is_same = unchanged == old_count && unchanged == new_count && walk.written.is_empty();
+        self.revision += u64::from(!is_same);
+        let sizes = files.iter().map(|file| file.identity.size);
+        self.bytes = sizes.fold(0, u64::saturating_add);
         self.files = files;
-        self.warn_once(&walk.skipped);
-    }
-
-    fn warn_once(&mut self, skipped: &SkippedEntries) {
-        if skipped.count > 0 && !mem::replace(&mut self.has_warned, true) {
-            warn!(
-                "{} not shared (invalid name, unreadable folder, or over --max-files); first: {}",
-                skipped.count,
-                Escaped::text(&skipped.first)
-            );
+        if within.is_none() {
+            self.warnings.update(&walk.skipped, Instant::now());
+            self.skipped = walk.skipped;
         }
     }
 
@@ -132,7 +130,7 @@ impl Catalog {
         let mut totals = ShareTotals::default();
         for file in self.find(name).into_iter().chain(inside) {
             totals.files += 1;
-            totals.bytes += file.identity.size;
+            totals.bytes = totals.bytes.saturating_add(file.identity.size);
         }
         totals
     }

@@ -33,7 +33,10 @@ impl ContentReader {
     /// A reader for a share with the node's folder `main`.
     pub(super) fn new(main: &Root, max_cached: usize) -> Self {
         Self {
-            cache: ContentCache::new(&main.folder, max_cached),
+            cache: main
+                .folder()
+                .ok()
+                .and_then(|folder| ContentCache::new(folder, max_cached)),
             buffer: vec![0; MAX_SMALL + 1].into(),
         }
     }

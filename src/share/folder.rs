@@ -6,12 +6,14 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use log::{info, warn};
 
 use crate::escaped::Escaped;
 use crate::node::{FileContent, Share, Unavailable};
 use crate::protocol::{FileItem, FileName, FileStat, MaybeHash};
-use crate::quantity::{bytes, integer};
+use crate::quantity::{bytes, integer, seconds};
 use crate::share::catalog::Catalog;
 use crate::share::content_reader::{ContentReader, unavailable};
 use crate::share::hash_worker::{HashRequest, HashResult, HashWorker};
@@ -19,12 +21,8 @@ use crate::share::root::Root;
 use crate::share::roots::{Roots, add_error};
 use crate::share::scan_worker::{SCAN_DELAY, ScanResult, ScanWorker};
 use crate::share::shared_file::SharedFile;
-use crate::share::walk::{Walk, WalkResult};
-use crate::share::watch::FolderWatch;
-
-/// After this time the files are listed again even without an event: inotify reports
-/// no changes by other hosts of a network file system.
-const MAX_LIST_AGE: Duration = Duration::from_secs(60);
+use crate::share::walk::{OutOfResources, Walk, WalkResult};
+use crate::share::watch::{FolderWatch, WrittenFiles};
 
 /// A result of a worker thread.
 pub enum ShareUpdate {
@@ -47,12 +45,19 @@ pub struct FolderSettings {
     #[arg(long = "max-kept", value_name = "BYTES", default_value = "16777216",
           value_parser = bytes::<usize>(0..))]
     pub max_cached: usize,
+    /// Longer files get no hash
+    #[arg(long, value_name = "BYTES", default_value = "1099511627776",
+          value_parser = bytes::<u64>(0..))]
+    pub max_hashed: u64,
+    /// Longest time between two scans of the share: the system does not report every change
+    #[arg(long = "rescan", value_name = "SECONDS", default_value = "50", value_parser = seconds)]
+    pub rescan_interval: Duration,
 }
 
 /// A folder with its sub-folders, and what was added to it.
 pub struct Folder {
     roots: Arc<Roots>,
-    max_files: usize,
+    settings: FolderSettings,
     catalog: Catalog,
     /// The revision at the last call of [`Share::revision`].
     last_revision: u64,
@@ -60,8 +65,8 @@ pub struct Folder {
     scan_requests: Sender<Arc<Roots>>,
     /// A scan was requested and has no result yet.
     is_scan_pending: bool,
-    /// When the last scan ended.
-    last_scan: Instant,
+    /// The last scan has read all folders. Else the list of files is an older one.
+    is_scan_complete: bool,
     hash_requests: Sender<HashRequest>,
     reader: ContentReader,
 }
@@ -76,28 +81,30 @@ impl Folder {
         path: &Path,
         settings: FolderSettings,
     ) -> io::Result<(Self, ScanWorker, HashWorker)> {
-        let main = Root::folder(path, None)?;
+        let main = Root::whole_folder(path, None)?;
         let watch = Arc::new(FolderWatch::new());
         let (scan_requests, requests) = channel();
-        let scan_worker = ScanWorker {
-            requests,
-            max_files: settings.max_files,
-            watch: Arc::clone(&watch),
-        };
-        let (hash_requests, requests) = channel();
-        let hash_worker = HashWorker(requests);
+        let (hash_requests, hashes) = channel();
+        let hash_worker = HashWorker(hashes);
         let reader = ContentReader::new(&main, settings.max_cached);
         let roots = Arc::new(Roots::new(main, settings.hidden));
+        let scan_worker = ScanWorker {
+            requests,
+            last_roots: Arc::downgrade(&roots),
+            max_files: settings.max_files,
+            rescan_interval: settings.rescan_interval,
+            watch: Arc::clone(&watch),
+        };
         let first_scan = scan_worker.scan(Arc::clone(&roots));
         let mut folder = Self {
             roots,
-            max_files: settings.max_files,
+            settings,
             catalog: Catalog::default(),
             last_revision: 0,
             watch,
             scan_requests,
             is_scan_pending: false,
-            last_scan: Instant::now(),
+            is_scan_complete: true,
             hash_requests,
             reader,
         };
@@ -119,10 +126,7 @@ impl Folder {
 
     /// Requests a scan if the list of files may be out of date.
     fn refresh(&mut self) {
-        if self.watch.has_changed()
-            || !self.watch.is_complete()
-            || self.last_scan.elapsed() >= MAX_LIST_AGE
-        {
+        if self.watch.has_changed() {
             self.request_scan();
         }
     }
@@ -136,11 +140,26 @@ impl Folder {
     /// Updates the list of files. After a failed scan the old list stays: an incomplete
     /// new one would be worse.
     fn on_scan_result(&mut self, result: ScanResult) {
-        self.last_scan = Instant::now();
         self.is_scan_pending = false;
+        let was_complete = self.is_scan_complete;
+        self.is_scan_complete = result.walk.is_ok();
         match result.walk {
-            Ok(walk) if Arc::ptr_eq(&result.roots, &self.roots) => self.update(walk, None),
-            Ok(_) | Err(_) => self.watch.mark_changed(),
+            Ok(walk) if Arc::ptr_eq(&result.requested, &self.roots) => {
+                if !Arc::ptr_eq(&result.roots, &self.roots) {
+                    self.reader = ContentReader::new(result.roots.main(), self.settings.max_cached);
+                    self.roots = result.roots;
+                }
+                self.update(walk, None);
+            }
+            Ok(_) | Err(OutOfResources) => self.watch.restore(result.written),
+        }
+        match (was_complete, self.is_scan_complete) {
+            (true, false) => warn!(
+                "the share cannot be read in full: too many open files or too little memory; \
+                 trying again"
+            ),
+            (false, true) => info!("the share was read in full"),
+            (true, true) | (false, false) => {}
         }
         if self.watch.has_changed() {
             self.request_scan();
@@ -150,14 +169,17 @@ impl Folder {
     /// Updates the list within a name, or all of it, and requests missing hashes.
     fn update(&mut self, walk: WalkResult, within: Option<&str>) {
         let (roots, hash_requests) = (&self.roots, &self.hash_requests);
-        self.catalog.update(walk, within, |file| {
-            if let Some(root) = roots.root_of(&file.name) {
+        let max_hashed = self.settings.max_hashed;
+        self.catalog.update(walk, within, |file, skips_cache| {
+            if let Some(root) = roots.root_of(&file.name)
+                && file.identity.size <= max_hashed
+            {
                 // Without a hash worker there are no hashes.
                 let _ = hash_requests.send(HashRequest {
                     root: Arc::downgrade(root),
                     name: file.name.clone(),
                     identity: file.identity,
-                    skips_cache: false,
+                    skips_cache,
                 });
             }
         });
@@ -248,17 +270,25 @@ impl Share for Folder {
         self.catalog.bytes
     }
 
+    fn skipped(&self) -> u64 {
+        self.catalog.skipped.count
+    }
+
+    fn is_complete(&self) -> bool {
+        self.is_scan_complete && !self.catalog.skipped.is_incomplete
+    }
+
     fn add(&mut self, path: &str) -> Result<String, String> {
         let mut roots = Roots::clone(&self.roots);
         let name = roots.add(path)?;
         // The walk is done here and not by the worker: the reply has the totals.
-        let walk = Walk::new(&roots, self.max_files, &self.watch)
+        let max = self.settings.max_files;
+        let walk = Walk::new(&roots, max, &self.watch, &WrittenFiles::default())
             .within(&name)
             .map_err(|_| add_error(path, &"too many open files; try again later"))?;
         let total = self.catalog.after(None).len() as u64;
         let others = total - self.catalog.totals(name.as_str()).files;
-        if walk.is_truncated || others + walk.files.len() as u64 > self.max_files as u64 {
-            let max = self.max_files;
+        if walk.is_truncated || others + walk.files.len() as u64 > max as u64 {
             let why = format_args!("it makes more than {max} files; see --max-files");
             return Err(add_error(path, &why));
         }

@@ -9,6 +9,7 @@
 //! - `content_reader`, `content_cache`: the bytes of a file, and those of small
 //!   files in memory.
 //! - `catalog`: the list of all files with sizes and hashes.
+//! - `skipped_entries`: what cannot be shared, and the warnings about it.
 //! - [`ScanWorker`], `walk`, `watch`: a thread that lists all files again when
 //!   inotify(7) reports a change.
 //! - [`HashWorker`], `hash_queue`, `file_hasher`, `hash_cache`: a thread that computes
@@ -28,6 +29,7 @@ mod root;
 mod roots;
 mod scan_worker;
 mod shared_file;
+mod skipped_entries;
 mod walk;
 mod watch;
 

@@ -1,30 +1,38 @@
 //! One place on disk that is shared: a folder with all its files, or a single file.
-//! The folder is opened once; a later rename of it has no effect.
+//!
+//! The folder is opened once. If its path leads elsewhere later, because a link or a
+//! mount has changed or the folder was replaced, [`Root::reopened`] is another root.
 
 use std::borrow::Cow;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, fstat};
+use log::warn;
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat, stat, statat};
 use rustix::io::Errno;
 
 use crate::share::file_identity::FileIdentity;
 use crate::share::open_beneath::{READ_FLAGS, RegularFile, Resolver};
 use crate::share::shared_file::is_on_blocks;
+use crate::system_error::Reason;
 
 /// An open folder, and the mapping between shared names and paths in the folder.
 /// Paths are relative to the folder; its own path is empty.
 pub(super) struct Root {
-    /// The path of the folder when it was opened.
+    /// The path that the user named.
+    named_path: PathBuf,
+    /// The path of the folder without links when it was opened.
     pub(super) location: PathBuf,
-    pub(super) folder: OwnedFd,
+    /// None if the path leads to no folder now.
+    folder: Option<OwnedFd>,
     /// The device on which the sizes of files are known to be true.
     device: Option<u64>,
     resolver: Resolver,
     names: NameMapping,
 }
 
+#[derive(Clone)]
 enum NameMapping {
     /// All files. The name is the path.
     Same,
@@ -36,31 +44,84 @@ enum NameMapping {
 
 impl Root {
     /// Shares all files of a folder, under names that begin with `prefix`.
-    pub(super) fn folder(location: &Path, prefix: Option<&str>) -> io::Result<Self> {
-        let folder = open_folder(location)?;
+    pub(super) fn whole_folder(path: &Path, prefix: Option<&str>) -> io::Result<Self> {
         let prefix = prefix.map(str::to_owned);
-        Ok(Self {
-            location: location.canonicalize()?,
-            resolver: Resolver::detect(&folder),
-            device: device_on_blocks(&folder),
-            folder,
-            names: prefix.map_or(NameMapping::Same, NameMapping::Prefix),
-        })
+        Self::open_root(path, prefix.map_or(NameMapping::Same, NameMapping::Prefix))
     }
 
     /// Shares a single file of a folder.
     pub(super) fn file(folder: &Path, name: &str) -> io::Result<Self> {
-        let location = folder.to_owned();
-        let folder = open_folder(folder)?;
+        Self::open_root(folder, NameMapping::SingleFile(name.to_owned()))
+    }
+
+    fn open_root(path: &Path, names: NameMapping) -> io::Result<Self> {
+        let flags = READ_FLAGS | OFlags::DIRECTORY;
+        let folder = rustix::fs::open(path, flags, Mode::empty())?;
         Ok(Self {
-            location,
+            named_path: path.to_owned(),
+            location: path.canonicalize()?,
+            resolver: match names {
+                // A link to another file of the folder, which is not shared, must not
+                // be followed.
+                NameMapping::SingleFile(_) => Resolver::Componentwise,
+                _ => Resolver::detect(&folder),
+            },
             device: device_on_blocks(&folder),
-            folder,
-            // A link to another file of the folder, which is not shared, must not be
-            // followed.
-            resolver: Resolver::Componentwise,
-            names: NameMapping::SingleFile(name.to_owned()),
+            folder: Some(folder),
+            names,
         })
+    }
+
+    /// Whether the path leads to another folder now, or to none. False if that cannot be
+    /// told.
+    pub(super) fn has_moved(&self) -> bool {
+        let current = match stat(&self.named_path) {
+            // A deleted folder, as the working directory can be, has no links.
+            Ok(stat) => Some(stat).filter(|stat| stat.st_nlink > 0),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => None,
+            Err(_) => return false,
+        };
+        let open = self.folder.as_ref().and_then(|folder| fstat(folder).ok());
+        let id = |stat: &Stat| (stat.st_dev, stat.st_ino);
+        current.as_ref().map(id) != open.as_ref().map(id)
+    }
+
+    /// This root at the folder to which its path leads now. None if that is the same.
+    pub(super) fn reopened(&self) -> Option<Self> {
+        if !self.has_moved() {
+            return None;
+        }
+        let path = self.named_path.display();
+        match Self::open_root(&self.named_path, self.names.clone()) {
+            Ok(root) => {
+                warn!("{path} is another folder now; sharing that one");
+                Some(root)
+            }
+            // This was said before.
+            Err(_) if self.folder.is_none() => None,
+            Err(error) => {
+                warn!(
+                    "{path} is gone: {}; nothing of it is shared until it is back",
+                    Reason(&error)
+                );
+                Some(Self {
+                    named_path: self.named_path.clone(),
+                    location: self.location.clone(),
+                    folder: None,
+                    device: None,
+                    resolver: self.resolver,
+                    names: self.names.clone(),
+                })
+            }
+        }
+    }
+
+    /// The open folder.
+    ///
+    /// # Errors
+    /// `ENOENT` if the path leads to no folder.
+    pub(super) fn folder(&self) -> Result<&OwnedFd, Errno> {
+        self.folder.as_ref().ok_or(Errno::NOENT)
     }
 
     /// Opens a file by its shared name.
@@ -69,7 +130,7 @@ impl Root {
     /// `ENODEV` for a file whose size is not that of its content.
     pub(super) fn open(&self, name: &str) -> io::Result<RegularFile> {
         let path = self.path_of(name).ok_or(Errno::NOENT)?;
-        let opened = self.resolver.open(&self.folder, path)?;
+        let opened = self.resolver.open(self.folder()?, path)?;
         if self.device != Some(opened.identity.device) && !opened.file.has_true_size() {
             return Err(Errno::NODEV.into());
         }
@@ -79,7 +140,7 @@ impl Root {
     /// Opens a folder by its path, to list it.
     pub(super) fn open_folder(&self, path: &str) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { "." } else { path };
-        self.resolver.open_folder(&self.folder, path)
+        self.resolver.open_folder(self.folder()?, path)
     }
 
     /// The path of a shared name.
@@ -119,16 +180,10 @@ impl Root {
         }
     }
 
-    /// A path to the open folder, by its descriptor: the watched folder must be the
-    /// one that is served, even after a rename.
-    pub(super) fn fd_path(&self) -> PathBuf {
-        let path = format!("/proc/self/fd/{}", self.folder.as_raw_fd());
-        if Path::new(&path).is_dir() {
-            path.into()
-        } else {
-            // /proc is not mounted.
-            self.location.clone()
-        }
+    /// Whether a file or folder of this name exists on disk.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let folder = self.folder();
+        folder.is_ok_and(|folder| statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok())
     }
 }
 
@@ -136,9 +191,4 @@ impl Root {
 pub(super) fn device_on_blocks(folder: &impl AsFd) -> Option<u64> {
     let stat = fstat(folder).ok().filter(|_| is_on_blocks(folder))?;
     Some(FileIdentity::from(&stat).device)
-}
-
-fn open_folder(path: &Path) -> io::Result<OwnedFd> {
-    let folder = rustix::fs::open(path, READ_FLAGS | OFlags::DIRECTORY, Mode::empty())?;
-    Ok(folder)
 }

@@ -57,18 +57,39 @@ impl Roots {
         roots.map(|partial| &partial.root)
     }
 
+    /// These roots at the folders to which their paths lead now. None if all are the same.
+    pub(super) fn reopened(&self) -> Option<Self> {
+        let mut roots = self.clone();
+        let mut is_changed = false;
+        for partial in std::iter::once(&mut roots.main).chain(roots.added.values_mut()) {
+            if let Some(root) = partial.root.reopened() {
+                partial.root = Arc::new(root);
+                is_changed = true;
+            }
+        }
+        is_changed.then_some(roots)
+    }
+
+    /// Whether the path of a root leads to another folder now.
+    pub(super) fn lead_elsewhere(&self) -> bool {
+        self.iter().any(|root| root.has_moved())
+    }
+
     /// Whether files and folders with this component in their name are never shared:
-    /// hidden ones, and `.NAME.part`, a file that is being fetched into the share.
+    /// hidden ones, and `.….part`, a file that is being fetched into the share.
     pub(super) fn skips(&self, component: &[u8]) -> bool {
         component.starts_with(b".") && (!self.shares_hidden || component.ends_with(b".part"))
     }
 
+    fn skips_name(&self, name: &FileName<'_>) -> bool {
+        let mut components = name.as_str().split('/');
+        components.any(|component| self.skips(component.as_bytes()))
+    }
+
     /// Opens a file by a name from the network.
     pub(super) fn open(&self, name: &FileName<'_>) -> io::Result<RegularFile> {
-        let mut components = name.as_str().split('/');
-        let is_skipped = components.any(|component| self.skips(component.as_bytes()));
         self.root_of(name.as_str())
-            .filter(|_| !is_skipped)
+            .filter(|_| !self.skips_name(name))
             .ok_or(Errno::NOENT)?
             .open(name.as_str())
     }
@@ -111,10 +132,11 @@ impl Roots {
                 .ok_or_else(|| error(&"it has no name that can be shared"))?,
         };
         let name = FileName::parse(name).map_err(|why| error(&why))?;
-        if name.is_hidden() && !self.shares_hidden {
-            return Err(error(
-                &"names that start with a dot are shared with --hidden only",
-            ));
+        if self.skips_name(&name) {
+            return Err(error(match self.shares_hidden {
+                true => &"it is a file that is being fetched",
+                false => &"names that start with a dot are shared with --hidden only",
+            }));
         }
         if existing.is_some() {
             self.include(name.as_str()).map_err(|why| error(&why))?;
@@ -127,7 +149,7 @@ impl Roots {
         }
         let root = match location.parent() {
             Some(folder) if metadata.is_file() => Root::file(folder, name.as_str()),
-            _ => Root::folder(&location, Some(name.as_str())),
+            _ => Root::whole_folder(&location, Some(name.as_str())),
         };
         let root = root.map_err(|why| error(&Reason(&why)))?;
         self.added.insert(name.to_string(), root.into());
@@ -135,7 +157,8 @@ impl Roots {
     }
 
     fn is_taken(&self, name: &FileName<'_>) -> bool {
-        self.is_added(name) || (self.root_of(name.as_str()).is_some() && self.main.has(name))
+        self.is_added(name)
+            || (self.root_of(name.as_str()).is_some() && self.main.root.has(name.as_str()))
     }
 
     /// Shares a name again that was excluded.
@@ -158,7 +181,7 @@ impl Roots {
     pub(super) fn remove(&mut self, name: &FileName<'_>) {
         // A file of the same name in the node's folder does not take its place, unless
         // the user adds that file.
-        if self.added.remove(name.as_str()).is_none() || self.main.has(name) {
+        if self.added.remove(name.as_str()).is_none() || self.main.root.has(name.as_str()) {
             let partial = self.partial_mut(name.as_str());
             partial.excluded.insert(name.to_string());
         }
@@ -184,12 +207,6 @@ impl PartialRoot {
     fn excludes(&self, name: &str) -> bool {
         let mut names = ancestors(name).chain([name]);
         !self.excluded.is_empty() && names.any(|name| self.excluded.contains(name))
-    }
-
-    /// Whether a file or folder of this name exists on disk.
-    fn has(&self, name: &FileName<'_>) -> bool {
-        let path = self.root.fd_path().join(name.as_str());
-        path.symlink_metadata().is_ok()
     }
 }
 

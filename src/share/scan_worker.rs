@@ -2,32 +2,43 @@
 //! folders of a large share to be read.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::share::folder::ShareUpdate;
 use crate::share::roots::Roots;
 use crate::share::walk::{OutOfResources, Walk, WalkResult};
-use crate::share::watch::FolderWatch;
+use crate::share::watch::{FolderWatch, WrittenFiles};
 
 /// The shortest time between the request for a scan and its start, so that one scan
 /// sees changes that come together. After a longer scan, the thread pauses for as long
 /// as the scan took.
 pub(super) const SCAN_DELAY: Duration = Duration::from_millis(500);
 
+/// How often the paths of the roots are looked up: they may lead elsewhere.
+const PATH_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The result of a scan.
 pub struct ScanResult {
-    /// The roots that were scanned. The share may have other roots by now.
+    /// The roots for which the scan was requested. The share may have other roots by now.
+    pub(super) requested: Arc<Roots>,
+    /// The roots that were scanned.
     pub(super) roots: Arc<Roots>,
+    /// The files that were written before the scan.
+    pub(super) written: WrittenFiles,
     pub(super) walk: Result<WalkResult, OutOfResources>,
 }
 
 /// Scans a share in a thread of its own.
 pub struct ScanWorker {
     pub(super) requests: Receiver<Arc<Roots>>,
+    /// The roots of the last scan.
+    pub(super) last_roots: Weak<Roots>,
     pub(super) max_files: usize,
+    /// The longest time between two scans: not every change is reported.
+    pub(super) rescan_interval: Duration,
     pub(super) watch: Arc<FolderWatch>,
 }
 
@@ -37,20 +48,43 @@ impl ScanWorker {
     ///
     /// # Errors
     /// The system cannot create a thread.
-    pub fn start(self, on_update: impl Fn(ShareUpdate) + Send + 'static) -> io::Result<()> {
+    pub fn start(mut self, on_update: impl Fn(ShareUpdate) + Send + 'static) -> io::Result<()> {
         let body = move || {
-            let mut pause_end = Instant::now();
-            while let Ok(roots) = self.requests.recv() {
-                let pause = pause_end.saturating_duration_since(Instant::now());
-                thread::sleep(SCAN_DELAY.max(pause));
+            let mut last_end = Instant::now();
+            let mut last_duration = Duration::ZERO;
+            while let Some(roots) = self.next_roots(last_end) {
+                thread::sleep(SCAN_DELAY.max(last_duration.saturating_sub(last_end.elapsed())));
                 let start = Instant::now();
+                self.last_roots = Arc::downgrade(&roots);
                 let result = self.scan(roots);
-                pause_end = Instant::now() + start.elapsed();
+                last_duration = start.elapsed();
+                last_end = Instant::now();
+                // The share has these roots next.
+                self.last_roots = Arc::downgrade(&result.roots);
                 on_update(ShareUpdate::Scan(result));
             }
         };
         thread::Builder::new().name("scan".into()).spawn(body)?;
         Ok(())
+    }
+
+    /// Waits until a scan is requested, or due. None if the share was dropped.
+    fn next_roots(&self, last_scan: Instant) -> Option<Arc<Roots>> {
+        loop {
+            match self
+                .requests
+                .recv_timeout(PATH_CHECK_INTERVAL.min(self.rescan_interval))
+            {
+                Ok(roots) => return Some(roots),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(roots) = self.last_roots.upgrade()
+                && (last_scan.elapsed() >= self.rescan_interval || roots.lead_elsewhere())
+            {
+                return Some(roots);
+            }
+        }
     }
 
     /// Scans at once, without a thread, if a scan is requested.
@@ -60,10 +94,17 @@ impl ScanWorker {
         Some(ShareUpdate::Scan(self.scan(roots)))
     }
 
-    pub(super) fn scan(&self, roots: Arc<Roots>) -> ScanResult {
+    pub(super) fn scan(&self, requested: Arc<Roots>) -> ScanResult {
         // Changes from now on make another scan necessary.
-        self.watch.reset();
-        let walk = Walk::new(&roots, self.max_files, &self.watch).all();
-        ScanResult { roots, walk }
+        let written = self.watch.reset();
+        let reopened = requested.reopened().map(Arc::new);
+        let roots = reopened.unwrap_or_else(|| Arc::clone(&requested));
+        let walk = Walk::new(&roots, self.max_files, &self.watch, &written).all();
+        ScanResult {
+            requested,
+            roots,
+            written,
+            walk,
+        }
     }
 }

@@ -1,15 +1,19 @@
 //! Lists the files of a share by walking through its folders.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Stat, statat};
 use rustix::io::Errno;
 
-use crate::protocol::FileName;
+use crate::protocol::{FileName, MAX_NAME};
 use crate::share::file_identity::FileIdentity;
 use crate::share::root::{Root, device_on_blocks};
 use crate::share::roots::Roots;
-use crate::share::watch::FolderWatch;
+use crate::share::skipped_entries::SkippedEntries;
+use crate::share::watch::{FolderWatch, WatchId, WrittenFiles};
+use crate::system_error::Reason;
 
 /// A walk through the folders of a share.
 pub(super) struct Walk<'a> {
@@ -18,6 +22,8 @@ pub(super) struct Walk<'a> {
     max_files: usize,
     /// Watches each folder before the folder is listed.
     watch: &'a FolderWatch,
+    /// The files that were written since the last walk.
+    written: &'a WrittenFiles,
     result: WalkResult,
 }
 
@@ -26,27 +32,39 @@ pub(super) struct Walk<'a> {
 pub(super) struct WalkResult {
     /// By name, in byte order.
     pub(super) files: Vec<(String, FileIdentity)>,
+    /// The names of files whose content may have changed without a change of identity.
+    pub(super) written: HashSet<String>,
     pub(super) skipped: SkippedEntries,
     /// There are more than `max_files` files.
     pub(super) is_truncated: bool,
 }
 
-/// Files and folders that cannot be shared or read. The user is warned about them.
-#[derive(Default)]
-pub(super) struct SkippedEntries {
-    pub(super) count: usize,
-    pub(super) first: String,
+/// A folder that is being listed.
+struct OpenFolder<'r> {
+    root: &'r Arc<Root>,
+    /// Its path in the root.
+    path: &'r str,
+    /// None if it is not watched.
+    watch: Option<WatchId>,
+    /// See [`device_on_blocks`].
+    device: Option<u64>,
 }
 
 /// The system is out of descriptors or memory. The list of files is incomplete.
 pub(super) struct OutOfResources;
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(roots: &'a Roots, max_files: usize, watch: &'a FolderWatch) -> Self {
+    pub(super) fn new(
+        roots: &'a Roots,
+        max_files: usize,
+        watch: &'a FolderWatch,
+        written: &'a WrittenFiles,
+    ) -> Self {
         Self {
             roots,
             max_files,
             watch,
+            written,
             result: WalkResult::default(),
         }
     }
@@ -87,24 +105,41 @@ impl<'a> Walk<'a> {
 
     fn add_single_file(&mut self, root: &Root, name: &str) -> Result<(), OutOfResources> {
         // The folder is watched, not the file: it may be replaced or come back.
-        self.watch.add(&root.fd_path());
+        let folder = root.folder().ok();
+        let watch = folder.and_then(|folder| self.watch.add(folder, || root.location.clone()));
         if let Some(identity) = file_identity(root, name)? {
             self.add(name.to_owned(), identity);
+            if self.written.contains(watch, name.as_bytes()) {
+                self.result.written.insert(name.to_owned());
+            }
         }
         Ok(())
     }
 
     /// Adds the files of a folder and its sub-folders.
     fn add_folder(&mut self, root: &Arc<Root>, path: &str) -> Result<(), OutOfResources> {
-        let fd_path = root.fd_path();
         let mut pending = vec![path.to_owned()];
-        while let Some(folder) = pending.pop()
+        while let Some(path) = pending.pop()
             && !self.result.is_truncated
         {
-            self.watch.add(&fd_path.join(&folder));
-            match root.open_folder(&folder).and_then(Dir::new) {
-                Ok(entries) => self.add_entries(root, &folder, entries, &mut pending)?,
-                Err(error) => self.skip_folder(&folder, error)?,
+            let open = root.open_folder(&path).and_then(|fd| {
+                let folder = OpenFolder {
+                    root,
+                    path: &path,
+                    watch: self.watch.add(&fd, || root.location.join(&path)),
+                    device: device_on_blocks(&fd),
+                };
+                Ok((folder, Dir::new(fd)?))
+            });
+            match open {
+                Ok((folder, entries)) => self.add_entries(&folder, entries, &mut pending)?,
+                // Without a path it is the root itself.
+                Err(error) if path.is_empty() => {
+                    self.skip_folder(&root.location.to_string_lossy(), error)?;
+                }
+                // It was removed or replaced meanwhile.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                Err(error) => self.skip_folder(&path, error)?,
             }
         }
         Ok(())
@@ -113,67 +148,89 @@ impl<'a> Walk<'a> {
     /// Adds the files of one folder to the result, and its sub-folders to `pending`.
     fn add_entries(
         &mut self,
-        root: &Arc<Root>,
-        folder: &str,
+        folder: &OpenFolder<'_>,
         mut entries: Dir,
         pending: &mut Vec<String>,
     ) -> Result<(), OutOfResources> {
-        let device = entries.fd().ok().and_then(|fd| device_on_blocks(&fd));
         while let Some(entry) = entries.read()
             && !self.result.is_truncated
         {
             let entry = match entry {
                 Ok(entry) => entry,
-                Err(error) => return self.skip_folder(folder, error),
+                Err(error) => return self.skip_folder(folder.path, error),
             };
             let leaf = entry.file_name();
             if matches!(leaf.to_bytes(), b"." | b"..") || self.roots.skips(leaf.to_bytes()) {
                 continue;
             }
             let path = match leaf.to_str() {
-                Ok(leaf) if folder.is_empty() => leaf.to_owned(),
-                Ok(leaf) => format!("{folder}/{leaf}"),
+                Ok(leaf) if folder.path.is_empty() => leaf.to_owned(),
+                Ok(leaf) => format!("{}/{leaf}", folder.path),
                 Err(_) => {
-                    self.result.skipped.add(&leaf.to_string_lossy());
+                    self.skip(&leaf.to_string_lossy(), "the name is not UTF-8");
                     continue;
                 }
             };
-            let name = root.name_of(&path);
+            let name = folder.root.name_of(&path);
             // Another root may have this name, or the name is excluded.
             let owner = self.roots.root_of(&name);
-            if !owner.is_some_and(|owner| Arc::ptr_eq(owner, root)) {
+            if !owner.is_some_and(|owner| Arc::ptr_eq(owner, folder.root)) {
                 continue;
             }
             let (kind, stat) = kind_and_stat(&entries, &entry);
-            let identity = match kind {
-                FileType::Directory => {
+            if kind == FileType::Directory {
+                // The paths that the system accepts are not much longer than the names.
+                if has_valid_length(&name) {
                     pending.push(path);
-                    continue;
+                } else {
+                    self.skip(&name, "the name is too long");
                 }
-                FileType::RegularFile => {
-                    let identity = stat.as_ref().map(FileIdentity::from);
-                    match identity.filter(|identity| device != Some(identity.device)) {
-                        None => identity,
-                        // The open checks the size.
-                        Some(_) => file_identity(root, &name)?,
+                continue;
+            }
+            let identity = self.identity(folder, &name, kind, stat.as_ref())?;
+            match (identity, FileName::parse(&name)) {
+                (_, Err(error)) => self.skip(&name, error),
+                (Some(identity), Ok(_)) => {
+                    if self.written.contains(folder.watch, leaf.to_bytes()) {
+                        self.result.written.insert(name.to_string());
                     }
+                    self.add(name.into_owned(), identity);
                 }
-                // Only a link to a file inside the root can be opened.
-                FileType::Symlink => file_identity(root, &name)?,
-                _ => None,
-            };
-            match identity {
-                _ if FileName::parse(&name).is_err() => self.result.skipped.add(&name),
-                Some(identity) => self.add(name.into_owned(), identity),
-                None => {}
+                (None, Ok(_)) => {}
             }
         }
         Ok(())
     }
 
+    /// The identity of an entry that is a file, or a link to a file.
+    fn identity(
+        &mut self,
+        folder: &OpenFolder<'_>,
+        name: &str,
+        kind: FileType,
+        stat: Option<&Stat>,
+    ) -> Result<Option<FileIdentity>, OutOfResources> {
+        let identity = stat.map(FileIdentity::from);
+        match kind {
+            FileType::RegularFile => {}
+            // Only a link to a file inside the root can be opened.
+            FileType::Symlink => return file_identity(folder.root, name),
+            _ => return Ok(None),
+        }
+        if identity.is_none_or(|identity| folder.device == Some(identity.device)) {
+            return Ok(identity);
+        }
+        let opened = file_identity(folder.root, name)?;
+        if opened.is_none() {
+            self.skip(name, "it cannot be opened, or its size is not true");
+        }
+        Ok(opened)
+    }
+
     fn add(&mut self, name: String, identity: FileIdentity) {
         if self.result.files.len() == self.max_files {
-            self.result.skipped.add(&name);
+            self.skip(&name, "it and others are beyond --max-files");
+            self.result.skipped.is_incomplete = true;
             self.result.is_truncated = true;
         } else {
             self.result.files.push((name, identity));
@@ -185,18 +242,19 @@ impl<'a> Walk<'a> {
         if is_out_of_resources(error) {
             return Err(OutOfResources);
         }
-        self.result.skipped.add(&format!("{folder}: {error}"));
+        self.skip(folder, Reason(&error.into()));
+        self.result.skipped.is_incomplete = true;
         Ok(())
+    }
+
+    fn skip(&mut self, name: &str, why: impl fmt::Display) {
+        self.result.skipped.add(name, why);
     }
 }
 
-impl SkippedEntries {
-    fn add(&mut self, name: &str) {
-        if self.count == 0 {
-            name.clone_into(&mut self.first);
-        }
-        self.count += 1;
-    }
+/// Whether a folder can have files with valid names, as far as the length matters.
+fn has_valid_length(name: &str) -> bool {
+    name.len() + "/x".len() <= MAX_NAME
 }
 
 /// The type of an entry, and its status if it is a regular file.

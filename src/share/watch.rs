@@ -1,13 +1,15 @@
-//! Watches the shared folders for changes (inotify(7)). Which file changed does not
-//! matter: the next scan finds out.
+//! Watches the shared folders for changes (inotify(7)). Which file changed matters only
+//! if its identity may be unchanged; else the next scan finds out.
 
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::collections::HashSet;
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use log::warn;
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
 /// Files that appear or disappear, complete writes, and changes of permissions.
@@ -22,14 +24,39 @@ const EVENTS: WatchFlags = WatchFlags::CREATE
 /// Size of the read buffer, for many events.
 const BUFFER_SIZE: usize = 16 * 1024;
 
+/// The most written files between two scans. More are forgotten.
+const MAX_WRITTEN: usize = 100_000;
+
 /// Watches folders as far as the system allows. The loop and the scan worker share
 /// it.
 pub(super) struct FolderWatch {
     pub(super) inotify: Option<OwnedFd>,
-    /// Not all folders are watched.
-    is_partial: AtomicBool,
+    /// The system has no more watches.
+    is_full: AtomicBool,
     /// There was a change since the last scan began.
     has_changed: AtomicBool,
+    written: Mutex<WrittenFiles>,
+}
+
+/// The files that a program has opened to write, and closed. A write by a mapped page
+/// (mmap(2)) need not change the identity of a file.
+#[derive(Default)]
+pub(super) struct WrittenFiles(HashSet<(WatchId, Box<[u8]>)>);
+
+/// Identifies a watched folder.
+pub(super) type WatchId = i32;
+
+impl WrittenFiles {
+    pub(super) fn contains(&self, folder: Option<WatchId>, leaf: &[u8]) -> bool {
+        // Most of the time there are none.
+        !self.0.is_empty() && folder.is_some_and(|id| self.0.contains(&(id, leaf.into())))
+    }
+
+    fn insert(&mut self, folder: WatchId, leaf: &[u8]) {
+        if self.0.len() < MAX_WRITTEN {
+            self.0.insert((folder, leaf.into()));
+        }
+    }
 }
 
 impl FolderWatch {
@@ -37,43 +64,45 @@ impl FolderWatch {
         let inotify = match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
             Ok(inotify) => Some(inotify),
             Err(error) => {
-                warn!("inotify unavailable: {error}; falling back to rescans of the share");
+                warn!("inotify unavailable: {error}; changes are seen by the scans only");
                 None
             }
         };
         Self {
-            is_partial: AtomicBool::new(inotify.is_none()),
             inotify,
+            is_full: AtomicBool::new(false),
             has_changed: AtomicBool::new(false),
+            written: Mutex::default(),
         }
     }
 
-    /// Whether all folders are watched.
-    pub(super) fn is_complete(&self) -> bool {
-        !self.is_partial.load(Ordering::Relaxed)
-    }
-
-    /// Adds a folder. Adding it again has no effect.
-    pub(super) fn add(&self, folder: &Path) {
-        let Some(inotify) = self.inotify.as_ref().filter(|_| self.is_complete()) else {
-            return;
+    /// Watches an open folder. Adding it again has no effect. `path` is used if /proc is
+    /// not mounted.
+    pub(super) fn add(&self, folder: impl AsFd, path: impl FnOnce() -> PathBuf) -> Option<WatchId> {
+        let inotify = self.inotify.as_ref()?;
+        if self.is_full.load(Ordering::Relaxed) {
+            return None;
+        }
+        // The path of a descriptor is never too long.
+        let fd_path = format!("/proc/self/fd/{}", folder.as_fd().as_raw_fd());
+        let added = match inotify::add_watch(inotify, fd_path, EVENTS) {
+            Err(Errno::NOENT) => inotify::add_watch(inotify, path(), EVENTS),
+            added => added,
         };
-        match inotify::add_watch(inotify, folder, EVENTS) {
-            // If it was removed, the watch of its parent reports that.
-            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
-            Err(error) => {
-                warn!(
-                    "inotify watch failed: {error} (see fs.inotify.max_user_watches); falling \
-                     back to rescans of the share"
-                );
-                self.is_partial.store(true, Ordering::Relaxed);
-            }
+        if let Err(error @ (Errno::NOSPC | Errno::NOMEM)) = added
+            && !self.is_full.swap(true, Ordering::Relaxed)
+        {
+            warn!(
+                "inotify watch failed: {error} (see fs.inotify.max_user_watches); changes in \
+                 the other folders are seen by the scans only"
+            );
         }
+        added.ok()
     }
 
     /// Whether there was a change since the last scan began.
     pub(super) fn has_changed(&self) -> bool {
-        if self.drain_events() {
+        if self.read_events() {
             self.mark_changed();
         }
         self.has_changed.load(Ordering::SeqCst)
@@ -84,24 +113,47 @@ impl FolderWatch {
         self.has_changed.store(true, Ordering::SeqCst);
     }
 
-    /// Forgets all changes so far. To be called when a scan begins.
-    pub(super) fn reset(&self) {
-        self.drain_events();
+    /// Forgets all changes so far, and returns the files that were written. To be called
+    /// when a scan begins.
+    pub(super) fn reset(&self) -> WrittenFiles {
+        self.read_events();
         self.has_changed.store(false, Ordering::SeqCst);
+        mem::take(&mut *self.written())
+    }
+
+    /// The scan that began with [`FolderWatch::reset`] was in vain.
+    pub(super) fn restore(&self, written: WrittenFiles) {
+        let mut current = self.written();
+        for (folder, leaf) in written.0 {
+            current.insert(folder, &leaf);
+        }
+        self.mark_changed();
+    }
+
+    fn written(&self) -> MutexGuard<'_, WrittenFiles> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads all queued events. Returns whether there were any.
-    fn drain_events(&self) -> bool {
+    fn read_events(&self) -> bool {
         let Some(inotify) = &self.inotify else {
             return false;
         };
         let mut buffer = [MaybeUninit::uninit(); BUFFER_SIZE];
+        let mut events = Reader::new(inotify, &mut buffer);
         let mut has_events = false;
         loop {
-            match rustix::io::read(inotify, &mut buffer) {
-                Ok((events, _)) if !events.is_empty() => has_events = true,
+            match events.next() {
+                Ok(event) => {
+                    has_events = true;
+                    if event.events().contains(ReadFlags::CLOSE_WRITE)
+                        && let Some(leaf) = event.file_name()
+                    {
+                        self.written().insert(event.wd(), leaf.to_bytes());
+                    }
+                }
                 Err(Errno::INTR) => {}
-                Ok(_) | Err(_) => return has_events,
+                Err(_) => return has_events,
             }
         }
     }

@@ -180,6 +180,14 @@ impl Share for Memory {
         self.files.borrow().after(after).count() as u64
     }
 
+    fn skipped(&self) -> u64 {
+        0
+    }
+
+    fn is_complete(&self) -> bool {
+        true
+    }
+
     fn bytes(&self) -> u64 {
         let files = self.files.borrow();
         files.entries.values().map(Entry::size).sum()

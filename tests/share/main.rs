@@ -40,6 +40,8 @@ impl Fixture {
             hidden: false,
             max_files,
             max_cached: 1000,
+            max_hashed: u64::MAX,
+            rescan_interval: Duration::MAX,
         };
         let path = dir.path().join("share");
         let (folder, scan_worker, hash_worker) = Folder::open(&path, settings).unwrap();

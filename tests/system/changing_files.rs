@@ -7,9 +7,9 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::hashes::{hash, node, stat};
+use crate::hashes::{hash, node, stat, wait_for_rest};
 use crate::idle_cpu::cpu_time;
 use crate::support::{Nc, Server, ask, eventually, folder, large_file, node_with_relay, relay};
 
@@ -122,4 +122,40 @@ fn a_file_that_grows_all_the_time_is_not_read_all_the_time() {
     drop(stop);
     writer.join().expect("it writes to its end");
     assert!(used < 100, "{used} of 400 hundredths of a second were used");
+}
+
+/// A store by a mapped page (mmap(2)) need not change the identity of a file.
+#[test]
+fn a_hash_is_computed_again_when_a_writer_closes() {
+    let (share, home) = (folder(&[("a", b"content")]), folder(&[]));
+    wait_for_rest(share.path(), &["a"]);
+    let cache = home.path().join("hashes");
+    let args = ["--hash-cache", cache.to_str().expect("a text")];
+    let relay = relay(&[]);
+    let mut first = node(&relay, share.path(), &args);
+    eventually("it is stored", || stat(&first, "a") == hash(b"content"));
+    assert_eq!(first.stop(), Some(0));
+    // As if it were the hash of an earlier content.
+    let cache_text = fs::read_to_string(&cache).expect("a text");
+    let earlier = hash(b"earlier");
+    fs::write(&cache, cache_text.replace(&hash(b"content"), &earlier)).expect("a file");
+    let mut second = node(&relay, share.path(), &args);
+    eventually("it is read", || stat(&second, "a") == earlier);
+    let path = share.path().join("a");
+    drop(File::options().append(true).open(&path).expect("a file"));
+    eventually("it is right", || stat(&second, "a") == hash(b"content"));
+    assert_eq!(second.stop(), Some(0));
+    let third = node(&relay, share.path(), &args);
+    eventually("it is known", || stat(&third, "a") != "-");
+    assert_eq!(stat(&third, "a"), hash(b"content"));
+}
+
+#[test]
+fn a_time_before_1970_is_negative() {
+    let share = folder(&[("a", b"content")]);
+    let then = SystemTime::UNIX_EPOCH - Duration::from_secs(14_182_980);
+    let file = File::options().append(true).open(share.path().join("a"));
+    file.expect("a file").set_modified(then).expect("a time");
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    assert_eq!(ask(node.address(), b"STAT a\n"), "STAT 7 - -14182980\n");
 }

@@ -61,7 +61,7 @@ fn age(path: &Path) -> Duration {
 }
 
 /// Waits until the files have rested for so long that their hashes are stored.
-fn wait_for_rest(share: &Path, names: &[&str]) {
+pub fn wait_for_rest(share: &Path, names: &[&str]) {
     let rest_time = Duration::from_millis(2100);
     let is_at_rest = |name: &&str| age(&share.join(name)) > rest_time;
     eventually("the files rest", || names.iter().all(is_at_rest));

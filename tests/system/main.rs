@@ -73,6 +73,7 @@ mod prompt;
 mod registration;
 mod save;
 mod service;
+mod share_changes;
 mod share_command;
 mod shutdown;
 mod startup;

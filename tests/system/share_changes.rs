@@ -1,0 +1,252 @@
+//! Shares that change as a whole, that cannot be read in full, or whose changes the system
+//! does not report.
+
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
+
+use crate::support::{Server, ask, eventually, folder, node, node_command, relay};
+
+fn list(node: &Server) -> String {
+    ask(node.address(), b"LIST\n")
+}
+
+fn wait_for_list(node: &Server, expected: &str) {
+    eventually(expected, || list(node) == expected);
+}
+
+#[test]
+fn a_switched_link_shares_the_new_folder() {
+    let home = folder(&[("old/x", b"x"), ("new/y", b"yy")]);
+    let (link, other_link) = (home.path().join("link"), home.path().join("other"));
+    symlink("old", &link).expect("a link");
+    let relay = relay(&["--lease", "600"]);
+    let node = node(&relay, &link, &[]);
+    assert_eq!(ask(node.address(), b"GET x\n"), "FOUND 1\nx");
+    symlink("new", &other_link).expect("a link");
+    fs::rename(&other_link, &link).expect("it is replaced");
+    node.log_until("link is another folder now");
+    wait_for_list(&node, "FILES 1 1\n2 - 1 y\n");
+    assert_eq!(
+        ask(node.address(), b"GET x\nGET y\n"),
+        "NOTFOUND\nFOUND 2\nyy"
+    );
+    eventually("it is announced", || {
+        ask(relay.address(), b"FIND y\n").starts_with("HOLDERS")
+    });
+    // The new folder is watched, and its small files are cached.
+    fs::write(home.path().join("new/y"), "changed").expect("a file");
+    assert_eq!(ask(node.address(), b"GET y\n"), "FOUND 7\nchanged");
+    wait_for_list(&node, "FILES 1 1\n7 - 1 y\n");
+}
+
+#[test]
+fn a_deleted_folder_is_reported_and_its_successor_shared() {
+    let home = folder(&[("share/x", b"x")]);
+    let share = home.path().join("share");
+    let relay = relay(&["--lease", "600"]);
+    let node = node(&relay, &share, &[]);
+    assert_eq!(node.stat("share_complete"), 1);
+    // The folder that is moved away is not shared any more either.
+    fs::rename(&share, home.path().join("away")).expect("a new name");
+    node.log_until("share is gone: No such file or directory");
+    wait_for_list(&node, "FILES 0 0\n");
+    assert_eq!(node.stat("share_complete"), 0);
+    assert_eq!(ask(node.address(), b"GET x\n"), "NOTFOUND\n");
+    eventually("the relay knows", || {
+        ask(relay.address(), b"FIND x\n") == "NOTFOUND\n"
+    });
+    fs::create_dir(&share).expect("a folder");
+    fs::write(share.join("z"), "zzz").expect("a file");
+    wait_for_list(&node, "FILES 1 1\n3 - 1 z\n");
+    assert_eq!(node.stat("share_complete"), 1);
+    assert_eq!(ask(node.address(), b"GET z\n"), "FOUND 3\nzzz");
+}
+
+/// A program whose system calls fail as strace(1) is told. None without strace.
+fn with_fault(command: &Command, fault: &str) -> Option<Command> {
+    let mut strace = Command::new("strace");
+    // The tracer is a grandchild: the child is the program.
+    strace.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "signal=none"]);
+    strace.args([
+        "-e",
+        "trace=openat2,openat",
+        "-e",
+        &format!("inject={fault}"),
+    ]);
+    let mut attempt = Command::new("strace");
+    attempt.args(["-o", "/dev/null", "-e", "inject=chdir:error=EPERM", "true"]);
+    let status = attempt.stderr(Stdio::null()).status();
+    if !status.is_ok_and(|status| status.success()) {
+        eprintln!("not tested: there is no strace");
+        return None;
+    }
+    strace.arg(command.get_program()).args(command.get_args());
+    Some(strace)
+}
+
+#[test]
+fn a_refused_openat2_does_not_empty_the_share() {
+    let share = folder(&[("a", b"a"), ("sub/b", b"b")]);
+    let relay = relay(&[]);
+    for error in ["EACCES", "EINVAL", "ENOSYS"] {
+        let command = node_command(relay.address(), share.path(), &[]);
+        let Some(command) = with_fault(&command, &format!("openat2:error={error}")) else {
+            return;
+        };
+        let node = Server::start(command);
+        assert!(
+            node.first_line.contains("sharing 2 files"),
+            "{}",
+            node.first_line
+        );
+        assert_eq!(ask(node.address(), b"GET sub/b\n"), "FOUND 1\nb");
+    }
+}
+
+#[test]
+fn a_first_scan_without_descriptors_is_reported_and_repeated() {
+    let share = folder(&[("a", b"a"), ("sub/b", b"b")]);
+    let relay = relay(&[]);
+    let command = node_command(relay.address(), share.path(), &[]);
+    // The first call is the test whether it is allowed.
+    let Some(command) = with_fault(&command, "openat2:error=EMFILE:when=2..3") else {
+        return;
+    };
+    let node = Server::start(command);
+    let first_line = &node.first_line;
+    assert!(
+        first_line.ends_with(", which cannot be read in full\n"),
+        "{first_line}"
+    );
+    node.log_until("the share cannot be read in full");
+    node.log_until("the share was read in full");
+    assert_eq!(list(&node), "FILES 2 2\n1 - 1 a\n1 - 1 sub/b\n");
+    assert_eq!(node.stat("share_complete"), 1);
+}
+
+/// Creates folders in each other until their path is longer than `length`.
+fn nest(folder: &Path, length: usize) {
+    let name = "d".repeat(250);
+    let mut fd: OwnedFd = File::open(folder).expect("a folder").into();
+    for _ in 0..=length / name.len() {
+        mkdirat(&fd, &name, Mode::RWXU).expect("a folder");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        fd = openat(&fd, &name, flags, Mode::empty()).expect("a folder");
+    }
+}
+
+/// Regression: after one path that was too long no folder was watched, and the log blamed
+/// the number of watches.
+#[test]
+fn a_path_beyond_the_limit_of_the_system_costs_that_entry_only() {
+    let share = folder(&[("z/file", b"old")]);
+    nest(&share.path().join("z"), 4096);
+    let relay = relay(&["--lease", "600"]);
+    let node = node(&relay, share.path(), &[]);
+    assert_eq!(list(&node), "FILES 1 1\n3 - 1 z/file\n");
+    assert_eq!(node.stat("files_skipped"), 1);
+    let log = node.log_until("1 item cannot be shared; such as z/ddd");
+    assert!(!log.contains("watch"), "{log}");
+    fs::write(share.path().join("z/file"), "newer").expect("a file");
+    eventually("a change is announced", || {
+        ask(relay.address(), b"FIND z/file\n").ends_with(" 5 -\n")
+    });
+}
+
+#[test]
+fn each_growth_of_what_cannot_be_shared_is_reported() {
+    let share = folder(&[("good", b"")]);
+    let relay = relay(&[]);
+    let args = ["--rescan", "0.2", "--max-files", "2"];
+    let node = node(&relay, share.path(), &args);
+    assert_eq!(node.stat("files_skipped"), 0);
+    fs::write(share.path().join("one\\"), "").expect("a file");
+    node.log_until("1 item cannot be shared; such as one\\: a file name must not");
+    assert_eq!(node.stat("files_skipped"), 1);
+    assert_eq!(node.stat("share_complete"), 1);
+    fs::write(share.path().join("two\\"), "").expect("a file");
+    node.log_until("2 items cannot be shared; such as two\\: a file name must not");
+    for name in ["2", "3"] {
+        fs::write(share.path().join(name), "").expect("a file");
+    }
+    node.log_until("beyond --max-files");
+    assert_eq!(node.stat("files"), 2);
+    assert_eq!(node.stat("share_complete"), 0);
+}
+
+/// The target of a link in a hidden folder is not watched.
+#[test]
+fn a_change_that_is_not_reported_is_found_by_the_next_scan() {
+    let share = folder(&[(".hidden/x", b"old")]);
+    symlink(".hidden/x", share.path().join("x")).expect("a link");
+    let relay = relay(&["--lease", "600"]);
+    let _node = node(&relay, share.path(), &["--rescan", "0.5"]);
+    let has_size = |size| {
+        let holders = ask(relay.address(), b"FIND x\n");
+        holders.ends_with(&format!(" {size} -\n"))
+    };
+    eventually("it is announced", || has_size(3));
+    fs::write(share.path().join(".hidden/x"), "newer").expect("a file");
+    eventually("the change is announced", || has_size(5));
+}
+
+#[test]
+fn without_inotify_changes_are_found_by_scans() {
+    let share = folder(&[("a", b"a")]);
+    let relay = relay(&["--lease", "600"]);
+    let command = node_command(relay.address(), share.path(), &["--rescan", "0.5"]);
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-Ur", "sh", "-c"]);
+    let script = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$0\" \"$@\"";
+    let status = Command::new("unshare")
+        .args(["-Ur", "sh", "-c", script, "true"])
+        .status();
+    if !status.is_ok_and(|status| status.success()) {
+        return eprintln!("not tested: no user namespaces");
+    }
+    unshare
+        .arg(script)
+        .arg(command.get_program())
+        .args(command.get_args());
+    let node = Server::start(unshare);
+    node.log_until("inotify unavailable");
+    node.log_until("registered as");
+    fs::write(share.path().join("b"), "new").expect("a file");
+    eventually("it is announced", || {
+        ask(relay.address(), b"FIND b\n").starts_with("HOLDERS")
+    });
+    // The content cache is off, so that no old content is sent.
+    fs::write(share.path().join("a"), "changed").expect("a file");
+    assert_eq!(ask(node.address(), b"GET a\n"), "FOUND 7\nchanged");
+}
+
+#[test]
+fn unfinished_files_are_never_shared() {
+    let share = folder(&[(".a.part", b"1"), (".b.7f3a.part", b"2"), (".c", b"3")]);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &["--hidden"]);
+    assert_eq!(list(&node), "FILES 1 1\n1 - 1 .c\n");
+    let replies = ask(node.address(), b"GET .a.part\nSTAT .b.7f3a.part\n");
+    assert_eq!(replies, "NOTFOUND\nNOTFOUND\n");
+}
+
+#[test]
+fn the_sum_of_the_sizes_does_not_wrap() {
+    let Ok(share) = tempfile::tempdir_in("/dev/shm") else {
+        return eprintln!("not tested: no file system with files of 8 EiB");
+    };
+    for name in ["a", "b", "c"] {
+        let file = File::create(share.path().join(name)).expect("a file");
+        if file.set_len(i64::MAX.cast_unsigned()).is_err() {
+            return eprintln!("not tested: no file system with files of 8 EiB");
+        }
+    }
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &[]);
+    assert_eq!(node.stat("files_bytes"), u64::MAX);
+}
