@@ -1,5 +1,6 @@
-//! A limit on events per second.
+//! Limits on events per second.
 
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::Instant;
 
 /// A token bucket with a capacity of one second.
@@ -29,6 +30,33 @@ impl RateLimiter {
             self.tokens -= 1.0;
         }
         is_allowed
+    }
+}
+
+/// A limit on events per second for each of many keys, in constant memory: keys whose
+/// hashes collide share a limit.
+pub(crate) struct KeyedRateLimiter {
+    limiters: Vec<RateLimiter>,
+    hasher: RandomState,
+}
+
+impl KeyedRateLimiter {
+    /// The number of limits, a power of two.
+    const LIMITERS: usize = 2048;
+
+    /// Full buckets for `rate` events per second and key.
+    pub(crate) fn new(rate: u32, now: Instant) -> Self {
+        let limiters = (0..Self::LIMITERS).map(|_| RateLimiter::new(rate, now));
+        Self {
+            limiters: limiters.collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Takes a token of the key, if there is one.
+    pub(crate) fn allows(&mut self, key: impl Hash, rate: u32, now: Instant) -> bool {
+        let index = self.hasher.hash_one(key) as usize % Self::LIMITERS;
+        self.limiters[index].allows(rate, now)
     }
 }
 

@@ -74,6 +74,10 @@ pub(super) struct RelayArgs {
     /// Maximum number of datagrams with a wrong cookie that are answered per second
     #[arg(long, value_name = "N", default_value = "10000", value_parser = integer::<u32>(1..))]
     wrong_cookies: u32,
+    /// Maximum number of datagrams per second from one address that are answered; addresses in
+    /// --trust are exempt
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = integer::<u32>(1..))]
+    datagram_rate: u32,
     /// Maximum number of messages per second from one connection
     #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<u32>(1..))]
     message_rate: u32,
@@ -130,6 +134,7 @@ pub(super) fn prepare(args: RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr
         max_line: args.limits.max_line,
         max_unknown: args.limits.max_unknown,
         wrong_cookie_rate: args.wrong_cookies,
+        datagram_rate: args.datagram_rate,
         quota: Quota {
             files: args.max_shared,
             bytes: args.max_shared_bytes,

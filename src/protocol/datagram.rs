@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::protocol::fields::{ParseError, is_blank};
+use crate::protocol::request::Verb;
 
 /// The longest datagram that the programs send, in bytes: common networks do not
 /// fragment it.
@@ -140,15 +141,17 @@ pub struct RequestDatagram<'a> {
 }
 
 impl<'a> RequestDatagram<'a> {
-    /// Parses a datagram. Returns `None` for one of another protocol: a datagram of
-    /// this protocol starts with a letter.
+    /// Parses a datagram. Returns `None` if the first line does not start with the verb of
+    /// a request. Replies never do, so that two servers cannot answer each other for ever.
     #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
-        bytes.first().filter(|byte| byte.is_ascii_alphabetic())?;
-        Some(Self::with_header(bytes).unwrap_or(Self {
+        let datagram = Self::with_header(bytes).unwrap_or(Self {
             header: DatagramHeader::default(),
             lines: bytes,
-        }))
+        });
+        let (word, _) = span(datagram.lines, |c| c.is_ascii_alphabetic());
+        let verb = std::str::from_utf8(word).ok().and_then(Verb::parse);
+        verb.map(|_| datagram)
     }
 
     fn with_header(bytes: &'a [u8]) -> Option<Self> {

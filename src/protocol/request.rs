@@ -143,7 +143,9 @@ impl Verb {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    /// The verb of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|verb| verb.word().eq_ignore_ascii_case(word))

@@ -1,13 +1,54 @@
 //! Requests in datagrams: the same lines, after a cookie.
 //!
 //! Without a valid cookie nothing is executed, and the reply is at most three times
-//! as long as the request: a forged sender address gains nothing.
+//! as long as the request: a forged sender address gains nothing. A datagram that looks
+//! like a reply is never answered, and an address gets a limited number of replies.
 
-use crate::protocol::{MAX_AMPLIFICATION, RequestDatagram};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use crate::protocol::{MAX_AMPLIFICATION, RequestDatagram, address_group, canonical};
+use crate::rate_limiter::KeyedRateLimiter;
 use crate::relay::session::RelaySession;
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{Context, FramingError, Input, ReadNext, UdpPeer};
 use crate::session::responder::Responder;
+
+/// How many datagrams are answered for each address per second.
+pub(super) struct ReplyLimiter {
+    rate: u32,
+    /// For senders with a valid cookie. Forged datagrams do not use up this limit.
+    proven: KeyedRateLimiter,
+    unproven: KeyedRateLimiter,
+    /// Datagrams without a reply: those above the limit, and those without a request.
+    ignored: u64,
+}
+
+impl ReplyLimiter {
+    pub(super) fn new(rate: u32, now: Instant) -> Self {
+        Self {
+            rate,
+            proven: KeyedRateLimiter::new(rate, now),
+            unproven: KeyedRateLimiter::new(rate, now),
+            ignored: 0,
+        }
+    }
+
+    /// The number of datagrams that were ignored.
+    pub(super) fn ignored(&self) -> u64 {
+        self.ignored
+    }
+
+    fn allows(&mut self, ip: IpAddr, is_proven: bool, now: Instant) -> bool {
+        let limiter = match is_proven {
+            true => &mut self.proven,
+            false => &mut self.unproven,
+        };
+        let is_allowed = limiter.allows(address_group(ip), self.rate, now);
+        self.ignored += u64::from(!is_allowed);
+        is_allowed
+    }
+}
 
 impl Relay {
     pub(super) fn answer_datagram(
@@ -17,20 +58,24 @@ impl Relay {
         bytes: &[u8],
     ) {
         let Some(requests) = RequestDatagram::parse(bytes) else {
+            self.reply_limiter.ignored += 1;
             return;
         };
-        let now = context.now;
+        let (now, ip) = (context.now, canonical(from.address.ip()));
         let header = requests.header;
-        if let Some(cookie) = header.cookie {
-            if self.cookies.verify(now, from.address, &cookie) {
-                let mut session = RelaySession::default();
-                let mut request =
-                    RelayRequest::of_datagram(context, from, header.tag, &mut session);
-                return self.answer_requests(&mut request, &requests);
-            }
-            if !self.cookies.allow_wrong(now) {
-                return;
-            }
+        let verify = |cookie| self.cookies.verify(now, from.address, &cookie);
+        let is_proven = header.cookie.is_some_and(verify);
+        let is_trusted = self.settings.trust.contains(ip);
+        if !is_trusted && !self.reply_limiter.allows(ip, is_proven, now) {
+            return;
+        }
+        if is_proven {
+            let mut session = RelaySession::default();
+            let mut request = RelayRequest::of_datagram(context, from, header.tag, &mut session);
+            return self.answer_requests(&mut request, &requests);
+        }
+        if header.cookie.is_some() && !self.cookies.allow_wrong(now) {
+            return;
         }
         let cookie = self.cookies.issue(now, from.address);
         let max_bytes = MAX_AMPLIFICATION * bytes.len();

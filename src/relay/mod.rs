@@ -29,6 +29,7 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
 use crate::protocol::{Rejection, Request, ServerKind};
 use crate::relay::cookie::Cookies;
+use crate::relay::datagrams::ReplyLimiter;
 use crate::relay::directory::Directory;
 use crate::relay::index::{Index, Search};
 use crate::relay::message_listeners::MessageListeners;
@@ -52,6 +53,9 @@ pub struct RelaySettings {
     pub max_unknown: u16,
     /// Datagrams with a wrong cookie that are answered per second.
     pub wrong_cookie_rate: u32,
+    /// Datagrams that are answered per second and address; trusted addresses have no such
+    /// limit.
+    pub datagram_rate: u32,
     /// How much nodes may share.
     pub quota: Quota,
     /// Messages per second and connection.
@@ -72,6 +76,7 @@ pub struct Relay {
     searches: SearchQueue,
     message_listeners: MessageListeners,
     cookies: Cookies,
+    reply_limiter: ReplyLimiter,
     counters: RelayCounters,
     /// The number of the newest registration or renewal.
     last_registration: u64,
@@ -89,6 +94,7 @@ impl Relay {
         Self {
             first_epoch: first_epoch(&secret),
             cookies: Cookies::new(secret, settings.wrong_cookie_rate, now),
+            reply_limiter: ReplyLimiter::new(settings.datagram_rate, now),
             settings,
             started: now,
             directory: Directory::new(now),

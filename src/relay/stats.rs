@@ -43,6 +43,7 @@ impl Relay {
             ("messages", messages),
             ("datagrams", request.traffic.datagrams),
             ("datagrams_lost", request.traffic.datagrams_lost),
+            ("datagrams_ignored", self.reply_limiter.ignored()),
             ("cookies_wrong", self.cookies.wrong_count()),
         ];
         server::stats(request, self.started, &figures)

@@ -14,6 +14,7 @@ pub fn defaults() -> RelaySettings {
         max_line: MAX_LINE,
         max_unknown: 10,
         wrong_cookie_rate: 10_000,
+        datagram_rate: 1000,
         message_rate: 50,
         quota: Quota {
             files: 1_000_000,

@@ -73,6 +73,14 @@ impl UdpClient {
         }
     }
 
+    /// The number of datagrams that have arrived.
+    pub fn received(&self) -> usize {
+        self.socket.set_nonblocking(true).expect("an option");
+        let count = std::iter::from_fn(|| self.socket.recv(&mut [0; 2048]).ok()).count();
+        self.socket.set_nonblocking(false).expect("an option");
+        count
+    }
+
     /// Whether the port of the server is closed (ICMP port unreachable).
     pub fn is_refused(&self, datagram: &str) -> bool {
         self.send(datagram);
