@@ -158,6 +158,7 @@ impl RelayBench {
             max_line: MAX_LINE,
             max_unknown: 10,
             wrong_cookie_rate: 1000,
+            datagram_rate: 1_000_000,
             quota: Quota {
                 files: 1 << 20,
                 bytes: 1 << 30,
