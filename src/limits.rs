@@ -72,6 +72,33 @@ impl Default for Timeouts {
     }
 }
 
+/// How much a client takes from a relay, and how long it tries nodes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct JobLimits {
+    /// Maximum number of nodes to accept from the relay
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<u64>(0..),
+          global = true)]
+    pub max_nodes: u64,
+    /// Maximum number of files to accept from the relay in one list
+    #[arg(long, value_name = "N", default_value = "10000000", value_parser = integer::<u64>(0..),
+          global = true)]
+    pub max_listed: u64,
+    /// Ask the next node as well if a node has not answered within this time
+    #[arg(long, value_name = "SECONDS", default_value = "0.25", value_parser = seconds,
+          global = true)]
+    pub try_delay: Duration,
+    /// Give up on a file after this many nodes have failed
+    #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<usize>(1..),
+          global = true)]
+    pub max_failures: usize,
+}
+
+impl Default for JobLimits {
+    fn default() -> Self {
+        without_flags()
+    }
+}
+
 /// Takes the defaults from the attributes above, so that they are written once.
 fn without_flags<A: clap::Args + clap::FromArgMatches>() -> A {
     let command = A::augment_args(clap::Command::new("defaults").no_binary_name(true));

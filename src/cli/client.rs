@@ -19,9 +19,9 @@ use crate::cli::{Exit, StartupError, build_reactor, is_interactive, values};
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer, Target};
 use crate::jobs::{HELP, JobRunner, Query};
-use crate::limits::{Limits, Timeouts};
+use crate::limits::{JobLimits, Limits, Timeouts};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
-use crate::quantity::{integer, seconds, seconds_or_zero};
+use crate::quantity::{seconds, seconds_or_zero};
 use crate::reactor::{LoopOutcome, ReactorSettings};
 use crate::terminal::prompt::{self, OnEndOfInput, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput};
@@ -68,10 +68,8 @@ pub(super) struct ClientArgs {
     pub(super) command: Option<ClientCommand>,
     #[command(flatten)]
     pub(super) reporter: ReporterArgs,
-    /// Maximum number of nodes to accept from the relay
-    #[arg(long, value_name = "N", default_value = "1000000", global = true,
-          value_parser = integer::<u64>(0..))]
-    pub(super) max_nodes: u64,
+    #[command(flatten)]
+    pub(super) limits: JobLimits,
     /// Query the relay over UDP; use TCP if UDP fails or the answer is too long
     #[arg(long, global = true)]
     pub(super) udp: bool,
@@ -214,7 +212,7 @@ pub(super) fn run_client(args: ClientArgs, output: &TerminalOutput) -> Result<Ex
     let (line_requests, requests) = mpsc::channel();
     let screen = Screen::new(style, output, destination, line_requests);
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &[]);
-    let mut jobs = JobRunner::new(screen, relay, args.max_nodes);
+    let mut jobs = JobRunner::new(screen, relay, args.limits);
     jobs.set_may_choose(can_choose);
     let mut client = Client::new(jobs, task);
     client.udp = udp;

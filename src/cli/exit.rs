@@ -32,7 +32,7 @@ pub enum Exit {
     Aborted = 10,
     /// The system refuses something that every program needs.
     System = 11,
-    /// Nodes have several contents under the name, or none has the wanted one.
+    /// Nodes have several contents under the name, or none has sent the right one.
     SeveralContents = 12,
     /// A signal or the user interrupted the program (128 + SIGINT, as in a shell).
     Interrupted = 130,
@@ -48,7 +48,7 @@ impl From<TaskResult> for Exit {
             TaskResult::Incomplete => Self::Incomplete,
             TaskResult::NodesFailed => Self::NodesFailed,
             TaskResult::StoreError => Self::StoreError,
-            TaskResult::SeveralContents => Self::SeveralContents,
+            TaskResult::SeveralContents | TaskResult::WrongContent => Self::SeveralContents,
             TaskResult::Interrupted => Self::Interrupted,
         }
     }

@@ -20,7 +20,7 @@ use crate::cli::{
 };
 use crate::download::{Destination, Target};
 use crate::jobs::JobRunner;
-use crate::limits::{Limits, Timeouts};
+use crate::limits::{JobLimits, Limits, Timeouts};
 use crate::node::{
     Console, HELP, MessageListener, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals,
 };
@@ -111,9 +111,8 @@ struct ConsoleArgs {
     /// Maximum number of files to fetch at the same time; others wait
     #[arg(long, value_name = "N", default_value = "8", value_parser = integer::<usize>(1..))]
     max_downloads: usize,
-    /// Maximum number of nodes to accept from the relay
-    #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<u64>(0..))]
-    max_nodes: u64,
+    #[command(flatten)]
+    limits: JobLimits,
 }
 
 impl ConsoleArgs {
@@ -234,7 +233,7 @@ pub(super) fn prepare(
         node.listener = Some(listener);
     }
     if let Some(user) = user {
-        let mut jobs = JobRunner::new(user, relay, args.console.max_nodes);
+        let mut jobs = JobRunner::new(user, relay, args.console.limits.clone());
         jobs.set_may_choose(is_interactive());
         node.console = Some(Console::new(jobs, args.console.max_downloads));
     }

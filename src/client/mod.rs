@@ -137,7 +137,11 @@ impl Client {
             }
             // Without a list there is no node to try. After a part of a file nothing more is
             // printed.
-            Task::Get(..) if matches!(result, TaskResult::Relay | TaskResult::Incomplete) => {}
+            Task::Get(..)
+                if matches!(
+                    result,
+                    TaskResult::Relay | TaskResult::Incomplete | TaskResult::WrongContent
+                ) => {}
             Task::Get(names, hash) => {
                 if let Some(name) = names.pop_front() {
                     return Some(Job::GetFromKnownNodes(name, *hash));
@@ -231,8 +235,7 @@ impl Role for Client {
         input: Input<'_>,
     ) -> ReadNext {
         if let ClientSession::Job(connection) = session {
-            let out = context.out.append_reply(conn);
-            return self.jobs.on_input(connection, input, out);
+            return self.jobs.on_input(context.out, conn, connection, input);
         }
         let Some(chat) = &mut self.chat else {
             return ReadNext::Close(CloseReason::Completed);
@@ -265,7 +268,8 @@ impl Role for Client {
         let (out, now) = (&mut *context.out, context.now);
         let on_line = |session: &mut ClientSession, line: &[u8], more: &mut Vec<u8>| match session {
             ClientSession::Job(connection) => {
-                self.jobs.on_input(connection, Input::Line(line), more)
+                self.jobs
+                    .on_relay_input(connection, Input::Line(line), more)
             }
             ClientSession::MessageSubscription => ReadNext::Close(CloseReason::Completed),
         };
@@ -284,7 +288,7 @@ impl Role for Client {
 
     fn next_deadline(&self) -> Option<Instant> {
         let chat = self.chat.as_ref().and_then(|chat| chat.next_deadline());
-        let deadlines = [chat, self.udp.next_deadline()];
+        let deadlines = [chat, self.udp.next_deadline(), self.jobs.next_deadline()];
         deadlines.into_iter().flatten().min()
     }
 
@@ -293,6 +297,8 @@ impl Role for Client {
             chat.on_timer(context, self.jobs.user());
             self.after_chat_event();
         }
+        self.jobs
+            .on_timer(&mut Connector::new(context, &mut self.udp));
         let outcomes = self.udp.on_timer(context.out, context.now);
         self.on_udp_outcomes(context, outcomes);
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
+use crate::jobs::fetch::Candidate;
 use crate::jobs::job::JobId;
 use crate::jobs::user::{Failure, StoreError, User, UserEvent};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Reply, Request};
@@ -12,12 +13,15 @@ use crate::session::requests::{RequestQueue, ResponsePart};
 /// The attempt to fetch a file from one node.
 pub(super) struct Attempt {
     job: JobId,
+    /// The number of the attempt in its job.
+    pub(super) number: usize,
     pub(super) node: NodeAddress,
     pub(super) started: Instant,
     requests: RequestQueue<()>,
     /// The hash that the content must have, and its hash so far.
     hash: Option<(ContentHash, Box<blake3::Hasher>)>,
-    /// The size of the file, once it was found, and how much of it has arrived.
+    /// Whether the node has the file. Its size, and how much of it has arrived.
+    pub(super) was_found: bool,
     pub(super) size: u64,
     received: u64,
     /// None as long as the answer is not complete.
@@ -33,19 +37,16 @@ pub(super) enum AttemptResult<'a> {
 }
 
 impl Attempt {
-    /// An attempt of a job. The content must have this hash, if one is given.
-    pub(super) fn new(
-        job: JobId,
-        node: NodeAddress,
-        hash: Option<ContentHash>,
-        now: Instant,
-    ) -> Self {
+    /// An attempt of a job to fetch the file from a candidate.
+    pub(super) fn new(job: JobId, number: usize, candidate: Candidate, now: Instant) -> Self {
         Self {
             job,
-            node,
+            number,
+            node: candidate.node,
             started: now,
             requests: RequestQueue::default(),
-            hash: hash.map(|hash| (hash, Box::default())),
+            hash: candidate.hash.map(|hash| (hash, Box::default())),
+            was_found: false,
             size: 0,
             received: 0,
             result: None,
@@ -71,7 +72,7 @@ impl Attempt {
         };
         let stored = match part {
             ResponsePart::Head(Reply::Found(size)) => {
-                self.size = size;
+                (self.was_found, self.size) = (true, size);
                 let node = self.node;
                 user.on_event(UserEvent::Found { node, size });
                 user.open(self.job, name, size)

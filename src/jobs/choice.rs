@@ -1,10 +1,11 @@
 //! The choice between several contents under one name.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::jobs::command::BLANKS;
 use crate::jobs::user::{PromptKind, User, UserEvent};
-use crate::protocol::{ContentHash, FileName, HolderItem};
+use crate::protocol::{ContentHash, FileName, HolderItem, NodeAddress, address_group};
 
 /// One of the contents that nodes have under a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,19 +16,55 @@ pub struct Offer {
     pub size: u64,
     /// How many nodes have it.
     pub nodes: usize,
+    /// At how many addresses they are.
+    pub addresses: usize,
 }
 
-/// The contents whose hashes are known, sorted by hash.
-pub(super) fn offers(holders: &[HolderItem]) -> Vec<Offer> {
-    let mut offers = BTreeMap::new();
+/// Which of several contents is fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Selection {
+    /// The one that the user chooses by its number, from 1 on.
+    ByNumber,
+    /// The first one: nobody can be asked.
+    First,
+    /// None: the wanted one is not among them.
+    None,
+}
+
+/// The contents whose hashes are known. The first one is the one to prefer: its nodes
+/// are at the most addresses, because one stranger can run many nodes at one address.
+/// Among equals, it is the one whose node registered first, by the order of `nodes`.
+pub(super) fn offers(holders: &[HolderItem], nodes: &[NodeAddress]) -> Vec<Offer> {
+    let mut holders_of: BTreeMap<ContentHash, Vec<&HolderItem>> = BTreeMap::new();
+    let mut hash_of = BTreeMap::new();
     for holder in holders {
         if let Some(hash) = holder.hash.0 {
-            let (size, nodes) = (holder.size, 0);
-            let offer = offers.entry(hash).or_insert(Offer { hash, size, nodes });
-            offer.nodes += 1;
+            holders_of.entry(hash).or_default().push(holder);
+            hash_of.insert(holder.node, hash);
         }
     }
-    offers.into_values().collect()
+    let mut ages = BTreeMap::new();
+    if holders_of.len() > 1 {
+        let hashes = nodes.iter().filter_map(|node| hash_of.get(node));
+        for (age, hash) in hashes.enumerate() {
+            ages.entry(*hash).or_insert(age);
+        }
+    }
+    let offers = holders_of.into_iter().map(|(hash, holders)| {
+        let addresses = holders.iter().map(|holder| address_group(holder.node.ip()));
+        Offer {
+            hash,
+            size: holders[0].size,
+            nodes: holders.len(),
+            addresses: BTreeSet::from_iter(addresses).len(),
+        }
+    });
+    let mut offers: Vec<Offer> = offers.collect();
+    offers.sort_by_key(|offer| {
+        let age = ages.get(&offer.hash).copied().unwrap_or(usize::MAX);
+        (Reverse(offer.addresses), age)
+    });
+    offers
 }
 
 /// A file of which the user is to choose one content.
@@ -42,7 +79,7 @@ impl Choice {
         user.on_event(UserEvent::SeveralContents {
             name: &self.name,
             offers: &self.offers,
-            is_numbered: true,
+            selection: Selection::ByNumber,
         });
     }
 }

@@ -1,17 +1,28 @@
 //! The job that fetches a file: it queries the relay for the nodes and the holders of
-//! the file, then tries one node after the other, the holders first, until one sends
-//! the file.
+//! the file, then tries the nodes, the holders first, until one sends the file.
+//!
+//! A node that is silent for a moment is not waited for: the next node is tried beside
+//! it (RFC 8305, "Happy Eyeballs"). The first node that has the file sends all of it,
+//! and the other connections are closed.
 
-use std::collections::BTreeSet;
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::jobs::attempt::{Attempt, AttemptResult};
-use crate::jobs::choice::{Choice, offers};
+use crate::jobs::choice::{Choice, Offer, Selection, offers};
 use crate::jobs::job::{JobContext, JobId, JobResult, JobStep, TaskResult};
 use crate::jobs::relay_query::{Query, RelayAnswer};
-use crate::jobs::user::{Failure, UserEvent};
+use crate::jobs::user::{DiscardedContent, Failure, User, UserEvent};
 use crate::protocol::{ContentHash, FileName, HolderItem, NodeAddress};
+use crate::role::{ConnId, Input, Output, ReadNext, Role};
+
+/// Nodes with another content, or with one that cannot be checked, are tried beside a
+/// silent node after so many times the usual delay.
+const OTHER_CONTENT_DELAY: u32 = 4;
+
+/// If a write took this long, a node may have given up because nothing was read.
+const SLOW_OUTPUT: Duration = Duration::from_secs(1);
 
 /// Fetches one file.
 pub(super) struct Fetch {
@@ -20,11 +31,38 @@ pub(super) struct Fetch {
     /// The hash of the wanted content, or none if any content will do.
     hash: Option<ContentHash>,
     /// The nodes to try, in this order.
-    candidates: Vec<NodeAddress>,
-    /// How many candidates were tried.
+    candidates: VecDeque<Candidate>,
+    /// The number of nodes that may have the file.
+    nodes: usize,
+    /// How many attempts were made, and how many of them failed.
     tried: usize,
-    /// How many of them failed.
     failures: usize,
+    /// Whether a node has sent another content than it had announced.
+    has_wrong_content: bool,
+    /// The attempts that may still bring the file.
+    open: Vec<OpenAttempt>,
+    /// The number of the attempt whose node sends the file.
+    source: Option<usize>,
+    /// When the next node is tried beside the open attempts.
+    next_try: Option<Instant>,
+}
+
+/// A node to try.
+#[derive(Clone, Copy)]
+pub(super) struct Candidate {
+    pub(super) node: NodeAddress,
+    /// The hash that the content must have: the wanted one, or the announced one.
+    pub(super) hash: Option<ContentHash>,
+    /// Whether it is tried again because our output was slow.
+    is_retry: bool,
+}
+
+/// An attempt that may still bring the file.
+struct OpenAttempt {
+    number: usize,
+    candidate: Candidate,
+    /// Known once the connection is established.
+    conn: Option<ConnId>,
 }
 
 impl Fetch {
@@ -33,9 +71,14 @@ impl Fetch {
             id,
             name,
             hash,
-            candidates: Vec::new(),
+            candidates: VecDeque::new(),
+            nodes: 0,
             tried: 0,
             failures: 0,
+            has_wrong_content: false,
+            open: Vec::new(),
+            source: None,
+            next_try: None,
         }
     }
 
@@ -43,21 +86,35 @@ impl Fetch {
         &self.name
     }
 
+    /// When to call [`Fetch::on_timer`].
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.next_try
+    }
+
+    /// Tries the next node beside the open attempts, if its time has come.
+    pub(super) fn on_timer(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
+        match self.next_try {
+            Some(due) if due <= now => self.try_next(context, now),
+            _ => JobStep::Wait,
+        }
+    }
+
     pub(super) fn on_answer(
         &mut self,
         context: &mut JobContext,
         query: &Query,
         answer: Result<RelayAnswer, Failure<'_>>,
+        now: Instant,
     ) -> JobStep {
         match (query, answer) {
             (Query::Holders(_), Ok(RelayAnswer::Holders(holders))) => {
-                self.choose_candidates(context, &holders)
+                self.choose_candidates(context, &holders, now)
             }
             // Without the relay's help the nodes are tried in the order of the list.
-            (Query::Holders(_), _) => self.choose_candidates(context, &[]),
+            (Query::Holders(_), _) => self.choose_candidates(context, &[], now),
             (_, Ok(RelayAnswer::Nodes(nodes))) => {
                 context.set_nodes(nodes);
-                self.find_holders(context)
+                self.find_holders(context, now)
             }
             (_, Ok(_)) => TaskResult::Relay.into(),
             (_, Err(failure)) => {
@@ -70,71 +127,154 @@ impl Fetch {
         }
     }
 
-    /// The nodes are known: queries the relay for those that have the file.
-    pub(super) fn find_holders(&mut self, context: &mut JobContext) -> JobStep {
-        if context.nodes.len() > 1 || self.hash.is_some() {
-            return JobStep::Query(Query::Holders(self.name.clone()));
+    /// The nodes are known: queries the relay for those that have the file, and for the
+    /// hashes that they have announced.
+    pub(super) fn find_holders(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
+        if context.nodes.is_empty() && self.hash.is_none() {
+            return self.choose_candidates(context, &[], now);
         }
-        // With one node at most, the holders would not change the order.
-        self.choose_candidates(context, &[])
+        JobStep::Query(Query::Holders(self.name.clone()))
     }
 
-    /// Chooses the nodes to try: the holders first, then all others. If one content
-    /// is wanted, only the holders of that content are tried.
-    fn choose_candidates(&mut self, context: &mut JobContext, holders: &[HolderItem]) -> JobStep {
-        let hash = self.hash;
-        let offers = offers(holders);
-        match hash {
-            None if offers.len() < 2 => {}
-            Some(hash) if offers.iter().any(|offer| offer.hash == hash) => {}
+    /// Chooses the content and the nodes to try.
+    fn choose_candidates(
+        &mut self,
+        context: &mut JobContext,
+        holders: &[HolderItem],
+        now: Instant,
+    ) -> JobStep {
+        let offers = offers(holders, &context.nodes);
+        let selection = match self.hash {
+            None if offers.len() < 2 => None,
             None if context.may_choose => {
                 let name = self.name.clone();
                 return JobStep::Finish(JobResult::Choice(Choice { name, offers }));
             }
-            _ => {
-                context.user.on_event(UserEvent::SeveralContents {
-                    name: &self.name,
-                    offers: &offers,
-                    is_numbered: false,
-                });
-                return TaskResult::SeveralContents.into();
-            }
+            None => Some(Selection::First),
+            Some(hash) if offers.iter().any(|offer| offer.hash == hash) => None,
+            Some(_) => Some(Selection::None),
+        };
+        if let Some(selection) = selection {
+            context.user.on_event(UserEvent::SeveralContents {
+                name: &self.name,
+                offers: &offers,
+                selection,
+            });
         }
-        let mut known = BTreeSet::new();
-        let holders = holders
-            .iter()
-            .filter(|holder| hash.is_none() || holder.hash.0 == hash)
-            .map(|holder| holder.node);
-        self.candidates = holders.filter(|holder| known.insert(*holder)).collect();
-        if hash.is_none() {
-            let others = context.nodes.iter().filter(|node| !known.contains(node));
-            self.candidates.extend(others);
+        if let Some(Selection::None) = selection {
+            return TaskResult::SeveralContents.into();
         }
-        self.candidates
-            .retain(|node| Some(*node) != context.own_address);
-        self.try_next_candidate(context)
+        self.set_candidates(context, holders, &offers);
+        self.try_next(context, now)
     }
 
-    fn try_next_candidate(&mut self, context: &mut JobContext) -> JobStep {
-        let Some(node) = self.candidates.get(self.tried).copied() else {
-            context.user.on_event(UserEvent::Missing {
-                name: &self.name,
-                nodes: self.candidates.len(),
-                failed: self.failures,
-            });
-            return match self.failures {
-                0 => TaskResult::NotFound.into(),
-                _ => TaskResult::NodesFailed.into(),
+    /// Sorts the holders by their contents, those without a known hash last; then come
+    /// the other nodes. If one content is wanted, only its holders are tried.
+    fn set_candidates(&mut self, context: &JobContext, holders: &[HolderItem], offers: &[Offer]) {
+        let hashes = offers.iter().enumerate();
+        let ranks: BTreeMap<_, _> = hashes.map(|(rank, offer)| (offer.hash, rank)).collect();
+        let rank = |hash: Option<ContentHash>| hash.and_then(|hash| ranks.get(&hash).copied());
+        let mut known = BTreeSet::from_iter(context.own_address);
+        let holders = holders.iter().filter(|holder| {
+            (self.hash.is_none() || holder.hash.0 == self.hash) && known.insert(holder.node)
+        });
+        let mut holders: Vec<_> = holders.map(|holder| (holder.node, holder.hash.0)).collect();
+        holders.sort_by_key(|(_, hash)| rank(*hash).unwrap_or(usize::MAX));
+        let others = context.nodes.iter().filter(|node| !known.contains(node));
+        let others = others.filter(|_| self.hash.is_none());
+        let all = holders.into_iter().chain(others.map(|node| (*node, None)));
+        self.candidates = all
+            .map(|(node, hash)| Candidate {
+                node,
+                hash,
+                is_retry: false,
+            })
+            .collect();
+        self.nodes = self.candidates.len();
+    }
+
+    /// Tries the next candidate, or waits for the open attempts.
+    fn try_next(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
+        let (delay, max) = (context.limits.try_delay, context.limits.max_failures);
+        let is_due = self.next_try.take().is_some_and(|due| due <= now);
+        let has_room = self.failures + self.open.len() < max;
+        let Some(candidate) = self.candidates.front().copied().filter(|_| has_room) else {
+            return match self.open.is_empty() {
+                true => self.give_up(context),
+                false => JobStep::Wait,
             };
         };
+        let is_same = |other: &Candidate| other.hash == candidate.hash;
+        let has_other = self.open.iter().any(|open| !is_same(&open.candidate));
+        if has_other && !is_due {
+            // The preferred content gets a little more time.
+            self.next_try = Some(now + delay * OTHER_CONTENT_DELAY);
+            return JobStep::Wait;
+        }
+        self.candidates.pop_front();
+        self.next_try = self.candidates.front().map(|next| match is_same(next) {
+            true => now + delay,
+            false => now + delay * OTHER_CONTENT_DELAY,
+        });
         self.tried += 1;
+        self.open.push(OpenAttempt {
+            number: self.tried,
+            candidate,
+            conn: None,
+        });
         context.user.on_event(UserEvent::TryingNode {
             name: &self.name,
             number: self.tried,
-            of: self.candidates.len(),
-            node,
+            of: self.tried + self.candidates.len(),
+            node: candidate.node,
         });
-        JobStep::Connect(node, self.hash)
+        JobStep::Connect(Attempt::new(self.id, self.tried, candidate, now))
+    }
+
+    /// No node has sent the file.
+    fn give_up(&mut self, context: &mut JobContext) -> JobStep {
+        context.user.on_event(UserEvent::Missing {
+            name: &self.name,
+            nodes: self.nodes,
+            failed: self.failures,
+            untried: self.candidates.len(),
+        });
+        match self.failures {
+            0 => TaskResult::NotFound.into(),
+            _ if self.has_wrong_content => TaskResult::SeveralContents.into(),
+            _ => TaskResult::NodesFailed.into(),
+        }
+    }
+
+    /// Reads input from a node.
+    pub(super) fn on_node_input<R: Role>(
+        &mut self,
+        user: &mut dyn User,
+        attempt: &mut Attempt,
+        conn: ConnId,
+        input: Input<'_>,
+        out: &mut Output<R>,
+    ) -> ReadNext {
+        let number = attempt.number;
+        let mut open = self.open.iter_mut();
+        let Some(open) = open.find(|open| open.number == number) else {
+            // Another node sends the file.
+            return ReadNext::Close(CloseReason::Completed);
+        };
+        open.conn = Some(conn);
+        let next = attempt.on_input(user, &self.name, input, out.append_reply(conn));
+        if self.source.is_none() && attempt.was_found {
+            self.source = Some(number);
+            self.next_try = None;
+            // If this node fails, the others are tried again.
+            for other in self.open.extract_if(.., |open| open.number != number) {
+                self.candidates.push_front(other.candidate);
+                if let Some(conn) = other.conn {
+                    out.close(conn, CloseReason::Completed);
+                }
+            }
+        }
+        next
     }
 
     /// The connection to a node has ended for `reason`.
@@ -145,9 +285,15 @@ impl Fetch {
         reason: &CloseReason,
         now: Instant,
     ) -> JobStep {
-        let (node, size) = (attempt.node, attempt.size);
+        let mut open = self.open.iter();
+        let Some(index) = open.position(|open| open.number == attempt.number) else {
+            return JobStep::Wait;
+        };
+        let candidate = self.open.swap_remove(index).candidate;
+        let was_source = self.source.take_if(|source| *source == attempt.number);
+        let (node, size) = (candidate.node, attempt.size);
         let user = &mut context.user;
-        match attempt.finish(reason) {
+        let failure = match attempt.finish(reason) {
             AttemptResult::Complete => {
                 user.on_event(UserEvent::Fetched {
                     name: &self.name,
@@ -155,11 +301,12 @@ impl Fetch {
                     size,
                     took: now.saturating_duration_since(attempt.started),
                 });
-                TaskResult::Success.into()
+                return TaskResult::Success.into();
             }
             AttemptResult::NotFound => {
-                user.on_event(UserEvent::NotFound(node));
-                self.try_next_candidate(context)
+                let is_last = self.tried == attempt.number;
+                user.on_event(UserEvent::NotFound { node, is_last });
+                return self.try_next(context, now);
             }
             AttemptResult::NotStored(error) => {
                 user.discard(self.id);
@@ -170,23 +317,61 @@ impl Fetch {
                     name: &self.name,
                     error: &error,
                 });
-                TaskResult::StoreError.into()
+                return TaskResult::StoreError.into();
             }
-            AttemptResult::Failed(failure) => {
-                let shown = user.discard(self.id);
-                user.on_event(UserEvent::NodeFailed(node, &failure));
-                if shown > 0 {
-                    // The printed bytes stay: another node would send them again.
-                    user.on_event(UserEvent::Incomplete {
-                        name: &self.name,
-                        shown,
-                        size,
-                    });
-                    return TaskResult::Incomplete.into();
-                }
-                self.failures += 1;
-                self.try_next_candidate(context)
+            AttemptResult::Failed(failure) => failure,
+        };
+        let discarded = was_source.map_or_else(Default::default, |_| user.discard(self.id));
+        self.on_failure(context, candidate, size, failure, &discarded, now)
+    }
+
+    /// A node has not sent the file.
+    fn on_failure(
+        &mut self,
+        context: &mut JobContext,
+        candidate: Candidate,
+        size: u64,
+        mut failure: Failure<'_>,
+        discarded: &DiscardedContent,
+        now: Instant,
+    ) -> JobStep {
+        let waited = discarded.longest_write;
+        if let Failure::Broken { reason, .. } = failure
+            && matches!(
+                reason,
+                CloseReason::EndOfInput | CloseReason::ConnectionLost(_)
+            )
+            && waited >= SLOW_OUTPUT
+        {
+            failure = Failure::SlowOutput(waited);
+        }
+        let (name, node) = (&self.name, candidate.node);
+        context.user.on_event(UserEvent::NodeFailed(node, &failure));
+        let is_wrong = matches!(failure, Failure::OtherContent);
+        // Printed bytes stay: another node would send them again.
+        match (discarded.printed, is_wrong) {
+            (0, _) => {}
+            (shown, true) => {
+                let event = UserEvent::WrongContent { name, node, shown };
+                context.user.on_event(event);
+                return TaskResult::WrongContent.into();
+            }
+            (shown, false) => {
+                let event = UserEvent::Incomplete { name, shown, size };
+                context.user.on_event(event);
+                return TaskResult::Incomplete.into();
             }
         }
+        self.has_wrong_content |= is_wrong;
+        if matches!(failure, Failure::SlowOutput(_)) && !candidate.is_retry {
+            let is_retry = true;
+            self.candidates.push_front(Candidate {
+                is_retry,
+                ..candidate
+            });
+        } else {
+            self.failures += 1;
+        }
+        self.try_next(context, now)
     }
 }

@@ -1,12 +1,16 @@
 //! Jobs: the tasks that a user can start, and the state machines that perform them.
 //! A job gets the result of its last step, and returns the next step.
 
+use std::time::Instant;
+
+use crate::jobs::attempt::Attempt;
 use crate::jobs::choice::Choice;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::name_search::{NameSearch, NamesCallback};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
 use crate::jobs::user::{Failure, User, UserEvent};
+use crate::limits::JobLimits;
 use crate::protocol::{ContentHash, FileItem, FileName, NodeAddress};
 
 /// The number of a job. Numbers are not used again while the program runs.
@@ -39,8 +43,10 @@ pub(super) enum ActiveJob {
 pub(super) enum JobStep {
     /// Send this query to the relay.
     Query(Query),
-    /// Fetch the file from this node; with a hash, only the content that has it.
-    Connect(NodeAddress, Option<ContentHash>),
+    /// Make this attempt.
+    Connect(Attempt),
+    /// Wait for the open attempts.
+    Wait,
     /// The job is done.
     Finish(JobResult),
     /// The job is done. The user did not start it and gets no report.
@@ -80,11 +86,13 @@ pub enum TaskResult {
     Relay,
     /// The download failed after a part of the file was printed.
     Incomplete,
+    /// What was printed has another hash than the node had announced.
+    WrongContent,
     /// The file was not found, and some nodes failed.
     NodesFailed,
     /// The content could not be stored.
     StoreError,
-    /// Nodes have several contents under the name, or none has the wanted one.
+    /// Nodes have several contents under the name, or none has sent the right one.
     SeveralContents,
     /// The user or a signal stopped the task.
     Interrupted,
@@ -111,6 +119,7 @@ pub(super) struct JobContext {
     pub(super) may_choose: bool,
     /// The address of this node, if it is one.
     pub(super) own_address: Option<NodeAddress>,
+    pub(super) limits: JobLimits,
     /// The nodes that the relay listed last.
     pub(super) nodes: Vec<NodeAddress>,
 }
@@ -124,7 +133,12 @@ impl JobContext {
 
 impl ActiveJob {
     /// Starts a job: its state, and its first step.
-    pub(super) fn start(context: &mut JobContext, id: JobId, job: Job) -> (Self, JobStep) {
+    pub(super) fn start(
+        context: &mut JobContext,
+        id: JobId,
+        job: Job,
+        now: Instant,
+    ) -> (Self, JobStep) {
         match job {
             Job::CheckRelay => (Self::CheckRelay, JobStep::Query(Query::Nodes)),
             Job::Show(query) => (Self::Show(Show::default()), JobStep::Query(query)),
@@ -134,7 +148,7 @@ impl ActiveJob {
             }
             Job::GetFromKnownNodes(name, hash) => {
                 let mut fetch = Fetch::new(id, name, hash);
-                let step = fetch.find_holders(context);
+                let step = fetch.find_holders(context, now);
                 (Self::Fetch(fetch), step)
             }
             Job::FindNames(prefix, callback) => {
@@ -163,12 +177,21 @@ impl ActiveJob {
         }
     }
 
+    /// When to call [`ActiveJob::on_timer`].
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Fetch(fetch) => fetch.next_deadline(),
+            Self::CheckRelay | Self::Show(_) | Self::FindNames(_) => None,
+        }
+    }
+
     /// The relay has answered a query of the job, or has failed to.
     pub(super) fn on_answer(
         &mut self,
         context: &mut JobContext,
         query: &Query,
         answer: Result<RelayAnswer, Failure<'_>>,
+        now: Instant,
     ) -> JobStep {
         match (self, answer) {
             (Self::CheckRelay, Ok(RelayAnswer::Nodes(nodes))) => {
@@ -177,7 +200,7 @@ impl ActiveJob {
             }
             (Self::CheckRelay, answer) => Show::default().on_answer(context, query, answer),
             (Self::Show(show), answer) => show.on_answer(context, query, answer),
-            (Self::Fetch(fetch), answer) => fetch.on_answer(context, query, answer),
+            (Self::Fetch(fetch), answer) => fetch.on_answer(context, query, answer, now),
             (Self::FindNames(search), _) => search.finish(),
         }
     }

@@ -12,10 +12,12 @@ mod runner;
 mod show;
 mod user;
 
-pub use choice::{Choice, ChoiceResult, Choices, Offer};
+pub use choice::{Choice, ChoiceResult, Choices, Offer, Selection};
 pub use command::{BLANKS, COMMAND_WORDS, HELP, PromptCommand};
 pub use job::{FinishedJob, Job, JobId, JobResult, TaskResult};
 pub use name_search::NamesCallback;
 pub use relay_query::Query;
 pub use runner::{JobConnection, JobRunner, RunsJobs};
-pub use user::{Failure, Listing, PromptKind, StoreError, TerminalEvent, User, UserEvent};
+pub use user::{
+    DiscardedContent, Failure, Listing, PromptKind, StoreError, TerminalEvent, User, UserEvent,
+};

@@ -1,11 +1,14 @@
 //! A query to one address of the relay: a request, `MORE` until the list is
 //! complete, close.
 
+use std::cmp::Ordering;
+
 use log::Level;
 
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::jobs::user::Failure;
+use crate::limits::JobLimits;
 use crate::protocol::{
     FileItem, FileName, HolderItem, Item, NodeAddress, Reply, Request, Text, TextError,
 };
@@ -100,22 +103,28 @@ pub(super) struct RelayQuery {
     /// How many files the relay has listed, and how many there are.
     listed_files: u64,
     all_files: u64,
+    max_listed: u64,
+    /// The last name of the list, and whether this page has advanced it.
+    last_name: String,
+    has_advanced: bool,
     has_unknown_items: bool,
 }
 
 impl RelayQuery {
-    /// A query to the relay's address of this index. A list of nodes or holders may
-    /// have `max_items`.
-    pub(super) fn new(query: Query, relay: usize, max_items: u64) -> Self {
+    /// A query to the relay's address of this index.
+    pub(super) fn new(query: Query, relay: usize, limits: &JobLimits) -> Self {
         Self {
             relay,
             tries: 1,
-            requests: RequestQueue::new(max_items),
+            requests: RequestQueue::new(limits.max_nodes),
             was_sent: false,
             answer: query.empty_answer(),
             end: None,
             listed_files: 0,
             all_files: 0,
+            max_listed: limits.max_listed,
+            last_name: String::new(),
+            has_advanced: false,
             has_unknown_items: false,
             query,
         }
@@ -133,10 +142,10 @@ impl RelayQuery {
     }
 
     /// The same query to the next one of `addresses`.
-    pub(super) fn retry(self, addresses: usize, max_items: u64) -> Self {
+    pub(super) fn retry(self, addresses: usize, limits: &JobLimits) -> Self {
         Self {
             tries: self.tries + 1,
-            ..Self::new(self.query, (self.relay + 1) % addresses, max_items)
+            ..Self::new(self.query, (self.relay + 1) % addresses, limits)
         }
     }
 
@@ -161,7 +170,9 @@ impl RelayQuery {
                     return ReadNext::Close(reason);
                 }
                 if completed.is_some() && self.end.is_none() {
-                    if self.listed_files < self.all_files {
+                    if self.listed_files < self.all_files && !self.has_advanced {
+                        self.end = Some(Err(Failure::Unsorted));
+                    } else if self.listed_files < self.all_files {
                         self.requests.send(&Request::More, (), out);
                     } else {
                         self.end = Some(Ok(()));
@@ -170,7 +181,7 @@ impl RelayQuery {
             }
             Ok(None) => {}
             Err(ResponseError::TooManyItems(count)) => {
-                self.end = Some(Err(Failure::TooMany(count)));
+                self.end = Some(Err(Failure::TooMany(count, "--max-nodes")));
             }
             Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
         }
@@ -185,6 +196,13 @@ impl RelayQuery {
         part: ResponsePart<'_>,
         on_file: impl FnOnce(&FileItem<'_>) -> bool,
     ) -> Result<(), CloseReason> {
+        if let ResponsePart::Item(Item::File(file)) = &part {
+            if !self.advance(file.name.as_str()) {
+                self.end = Some(Err(Failure::Unsorted));
+            } else if !on_file(file) {
+                self.end = Some(Ok(()));
+            }
+        }
         match (part, &mut self.answer) {
             (ResponsePart::Head(Reply::Error(code, text)), _) => {
                 self.end = Some(Err(Failure::Error(code, text.into_owned())));
@@ -192,18 +210,16 @@ impl RelayQuery {
             (ResponsePart::Head(Reply::Files { shown, total }), RelayAnswer::EndOfFiles) => {
                 // An empty page is the last one, whatever has changed meanwhile.
                 self.all_files = if shown == 0 { self.listed_files } else { total };
+                self.has_advanced = false;
+                if self.all_files > self.max_listed {
+                    self.end = Some(Err(Failure::TooMany(total, "--max-listed")));
+                }
             }
             // This is a node.
             (ResponsePart::Head(Reply::Files { .. }), _) => return Err(CloseReason::ProtocolError),
             (ResponsePart::Item(Item::Node(node)), RelayAnswer::Nodes(nodes)) => nodes.push(node),
             (ResponsePart::Item(Item::Holder(holder)), RelayAnswer::Holders(holders)) => {
                 holders.push(holder);
-            }
-            (ResponsePart::Item(Item::File(file)), _) => {
-                self.listed_files += 1;
-                if !on_file(&file) {
-                    self.end = Some(Ok(()));
-                }
             }
             (ResponsePart::Item(Item::Unknown(line)), _) => self.on_unknown_item(line),
             (ResponsePart::Message(_) | ResponsePart::UnreadableMessage(_), _) => {
@@ -212,6 +228,22 @@ impl RelayQuery {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The next file of the list. Returns false if the names are not sorted: names must
+    /// increase from page to page, so that a list ends. Within a page a name may have
+    /// several contents.
+    fn advance(&mut self, name: &str) -> bool {
+        self.listed_files += 1;
+        match name.cmp(&self.last_name) {
+            Ordering::Less => return false,
+            Ordering::Equal => return self.has_advanced,
+            Ordering::Greater => {}
+        }
+        self.last_name.clear();
+        self.last_name.push_str(name);
+        self.has_advanced = true;
+        true
     }
 
     /// The answer, or the failure, after the connection has ended for `reason`.

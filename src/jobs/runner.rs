@@ -5,14 +5,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::attempt::Attempt;
 use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep, TaskResult};
 use crate::jobs::relay_query::RelayQuery;
 use crate::jobs::user::User;
+use crate::limits::JobLimits;
 use crate::protocol::{FileName, NodeAddress, canonical};
-use crate::role::{Input, ReadNext, Role};
+use crate::role::{ConnId, Input, Output, ReadNext, Role};
 use crate::session::connector::Connector;
 
 /// One connection of a job: the number of the job, and the request. The job itself
@@ -52,26 +54,24 @@ pub struct JobRunner {
     relay: Vec<SocketAddr>,
     /// The index of the address that answered last: the next query goes there.
     relay_index: usize,
-    /// The most items of a list of nodes or holders.
-    max_nodes: u64,
 }
 
 impl JobRunner {
     /// A runner for `user`. `relay` is not empty.
     #[must_use]
-    pub fn new(user: impl User + 'static, relay: Vec<SocketAddr>, max_nodes: u64) -> Self {
+    pub fn new(user: impl User + 'static, relay: Vec<SocketAddr>, limits: JobLimits) -> Self {
         Self {
             context: JobContext {
                 user: Box::new(user),
                 may_choose: false,
                 own_address: None,
+                limits,
                 nodes: Vec::new(),
             },
             jobs: BTreeMap::new(),
             started: 0,
             relay,
             relay_index: 0,
-            max_nodes,
         }
     }
 
@@ -111,7 +111,7 @@ impl JobRunner {
     ) -> Option<FinishedJob> {
         self.started += 1;
         let id = JobId(self.started);
-        let (job, step) = ActiveJob::start(&mut self.context, id, job);
+        let (job, step) = ActiveJob::start(&mut self.context, id, job, connector.now);
         self.execute(connector, id, job, step)
     }
 
@@ -124,8 +124,25 @@ impl JobRunner {
         }
     }
 
-    /// Reads input on a connection of a job, and appends requests to `out`.
-    pub fn on_input(
+    /// Reads input on a connection of a job, and sends requests to `out`.
+    pub fn on_input<R: Role>(
+        &mut self,
+        out: &mut Output<R>,
+        conn: ConnId,
+        connection: &mut JobConnection,
+        input: Input<'_>,
+    ) -> ReadNext {
+        let user = &mut *self.context.user;
+        match (&mut connection.peer, self.jobs.get_mut(&connection.job)) {
+            (JobPeer::Node(attempt), Some(ActiveJob::Fetch(fetch))) => {
+                fetch.on_node_input(user, attempt, conn, input, out)
+            }
+            (_, _) => self.on_relay_input(connection, input, out.append_reply(conn)),
+        }
+    }
+
+    /// Reads input from the relay, over TCP or UDP, and appends requests to `out`.
+    pub fn on_relay_input(
         &mut self,
         connection: &mut JobConnection,
         input: Input<'_>,
@@ -136,10 +153,29 @@ impl JobRunner {
             (JobPeer::Relay(query), Some(job)) => {
                 query.on_input(input, |file| job.on_file(context, file), out)
             }
-            (JobPeer::Node(attempt), Some(ActiveJob::Fetch(fetch))) => {
-                attempt.on_input(&mut *context.user, fetch.name(), input, out)
-            }
             (_, _) => ReadNext::Close(CloseReason::Completed),
+        }
+    }
+
+    /// When to call [`JobRunner::on_timer`].
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.jobs
+            .values()
+            .filter_map(ActiveJob::next_deadline)
+            .min()
+    }
+
+    /// Tries the next node of each file whose nodes are silent.
+    pub fn on_timer<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>) {
+        let now = connector.now;
+        let is_due = |job: &ActiveJob| job.next_deadline().is_some_and(|due| due <= now);
+        let due = self.jobs.extract_if(.., |_, job| is_due(job));
+        for (id, mut job) in due.collect::<Vec<_>>() {
+            if let ActiveJob::Fetch(fetch) = &mut job {
+                let step = fetch.on_timer(&mut self.context, now);
+                self.execute(connector, id, job, step);
+            }
         }
     }
 
@@ -159,7 +195,7 @@ impl JobRunner {
                 TaskResult::Interrupted.into()
             }
             (JobPeer::Relay(query), _) if query.may_be_retried(self.relay.len()) => {
-                let query = query.retry(self.relay.len(), self.max_nodes);
+                let query = query.retry(self.relay.len(), &self.context.limits);
                 self.jobs.insert(id, job);
                 self.send_query(connector, id, query);
                 return None;
@@ -173,7 +209,7 @@ impl JobRunner {
                         answer.remove_loopback();
                     }
                 }
-                job.on_answer(&mut self.context, &query, answer)
+                job.on_answer(&mut self.context, &query, answer, connector.now)
             }
             (JobPeer::Node(attempt), ActiveJob::Fetch(fetch)) => {
                 fetch.on_attempt_end(&mut self.context, attempt, reason, connector.now)
@@ -193,15 +229,16 @@ impl JobRunner {
         match step {
             JobStep::Query(query) => {
                 self.jobs.insert(id, job);
-                let query = RelayQuery::new(query, self.relay_index, self.max_nodes);
+                let query = RelayQuery::new(query, self.relay_index, &self.context.limits);
                 self.send_query(connector, id, query);
             }
-            JobStep::Connect(node, hash) => {
+            JobStep::Connect(attempt) => {
                 self.jobs.insert(id, job);
-                let attempt = Attempt::new(id, node, hash, connector.now);
+                let node = attempt.node.into();
                 let peer = JobPeer::Node(attempt);
-                connector.dial(node.into(), JobConnection { job: id, peer });
+                connector.dial(node, JobConnection { job: id, peer });
             }
+            JobStep::Wait => drop(self.jobs.insert(id, job)),
             JobStep::Finish(result) => {
                 let is_fetch = job.fetched_name().is_some();
                 return Some(FinishedJob { is_fetch, result });
@@ -226,7 +263,7 @@ impl JobRunner {
         }
         // An answer that does not fit into a datagram is requested again over TCP.
         connector.request(address, connection, |connection, out| {
-            self.on_input(connection, Input::Connected, out);
+            self.on_relay_input(connection, Input::Connected, out);
         });
     }
 }

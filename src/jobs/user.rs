@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
-use crate::jobs::choice::Offer;
+use crate::jobs::choice::{Offer, Selection};
 use crate::jobs::job::JobId;
 use crate::jobs::name_search::NamesCallback;
 use crate::jobs::relay_query::Query;
@@ -47,8 +47,16 @@ pub trait User {
     fn commit(&mut self, job: JobId) -> Result<(), StoreError>;
 
     /// The content, if any came, will not be complete: deletes it where possible.
-    /// Returns how many bytes were printed already.
-    fn discard(&mut self, job: JobId) -> u64;
+    fn discard(&mut self, job: JobId) -> DiscardedContent;
+}
+
+/// Content that will not be complete.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct DiscardedContent {
+    /// The number of bytes that were printed, and cannot be deleted.
+    pub printed: u64,
+    /// The longest time that one write took.
+    pub longest_write: Duration,
 }
 
 /// An event of the terminal, from the thread of a prompt, for a client or a node with
@@ -150,7 +158,12 @@ pub enum UserEvent<'a> {
         node: NodeAddress,
     },
     /// The node does not have the file.
-    NotFound(NodeAddress),
+    NotFound {
+        /// The node.
+        node: NodeAddress,
+        /// Whether no node was asked after it.
+        is_last: bool,
+    },
     /// The node has not sent the file.
     NodeFailed(NodeAddress, &'a Failure<'a>),
     /// The node has the file.
@@ -188,6 +201,8 @@ pub enum UserEvent<'a> {
         nodes: usize,
         /// How many of them failed.
         failed: usize,
+        /// How many of them were not asked, because too many had failed.
+        untried: usize,
     },
     /// Nodes have several contents under the name, or none has the wanted one.
     SeveralContents {
@@ -195,8 +210,17 @@ pub enum UserEvent<'a> {
         name: &'a FileName<'a>,
         /// The contents.
         offers: &'a [Offer],
-        /// Whether the user is to choose one by its number, from 1 on.
-        is_numbered: bool,
+        /// Which of them is fetched.
+        selection: Selection,
+    },
+    /// The content of a file was printed, and is not the one that the node announced.
+    WrongContent {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// The node that sent it.
+        node: NodeAddress,
+        /// In bytes.
+        shown: u64,
     },
     /// A file is not complete, and a part of it was printed.
     Incomplete {
@@ -247,12 +271,16 @@ pub enum Failure<'a> {
         /// Why it ended.
         reason: &'a CloseReason,
     },
+    /// The connection ended because our output took no data for this time.
+    SlowOutput(Duration),
     /// No node has announced the file.
     NoHolder,
-    /// The content has another hash than the wanted one.
+    /// The content has another hash than the node had announced.
     OtherContent,
-    /// The list is longer than `--max-nodes`.
-    TooMany(u64),
+    /// The list has so many lines, more than this flag allows.
+    TooMany(u64, &'static str),
+    /// The names of a list are not sorted.
+    Unsorted,
 }
 
 /// Text from the network is escaped.
@@ -280,12 +308,18 @@ impl fmt::Display for Failure<'_> {
                 )?;
                 Failure::Ended(reason).fmt(f)
             }
-            Self::OtherContent => f.write_str("the content does not have the requested hash"),
+            Self::SlowOutput(waited) => write!(
+                f,
+                "broken off: the output took no data for {} s, and the node did not wait",
+                waited.as_secs()
+            ),
+            Self::OtherContent => f.write_str("the content does not have the announced hash"),
             Self::NoHolder => f.write_str("no node has announced it"),
-            Self::TooMany(count) => {
+            Self::TooMany(count, flag) => {
                 let lines = Counted(*count, "line");
-                write!(f, "its list has {lines}, more than --max-nodes allows")
+                write!(f, "its list has {lines}, more than {flag} allows")
             }
+            Self::Unsorted => f.write_str("its list is not sorted"),
         }
     }
 }

@@ -234,8 +234,7 @@ impl<S: Share> Role for Node<S> {
                 next
             }
             (NodeSession::Job(session), Some(console)) => {
-                let text = context.out.append_reply(conn);
-                console.jobs.on_input(session, input, text)
+                console.jobs.on_input(context.out, conn, session, input)
             }
             (NodeSession::Job(_), None) => ReadNext::Close(CloseReason::Completed),
         }
@@ -277,7 +276,7 @@ impl<S: Share> Role for Node<S> {
                     self.on_relay_input(now, update, input, more)
                 }
                 (NodeSession::Job(session), Some(console)) => {
-                    console.jobs.on_input(session, input, more)
+                    console.jobs.on_relay_input(session, input, more)
                 }
                 (_, _) => ReadNext::Close(CloseReason::Completed),
             }
@@ -310,12 +309,18 @@ impl<S: Share> Role for Node<S> {
         let listener = self.listener.as_ref();
         let listener = listener.and_then(MessageListener::next_deadline);
         let (registrar, udp) = (self.registrar.next_deadline(), self.udp.next_deadline());
-        [registrar, listener, udp].into_iter().flatten().min()
+        let console = self.console.as_ref();
+        let jobs = console.and_then(|console| console.jobs.next_deadline());
+        [registrar, listener, udp, jobs].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
         if let Some(relay) = self.registrar.dial(context.now) {
             self.start_update(context, relay, UpdateState::Registering);
+        }
+        if let Some(console) = &mut self.console {
+            let mut connector = Connector::new(context, &mut self.udp);
+            console.jobs.on_timer(&mut connector);
         }
         let outcomes = self.udp.on_timer(context.out, context.now);
         self.on_udp_outcomes(context, outcomes);

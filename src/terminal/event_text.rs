@@ -7,11 +7,11 @@ use indicatif::DecimalBytes;
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
-use crate::jobs::{Failure, Offer, Query, UserEvent};
+use crate::jobs::{Failure, Offer, Query, Selection, UserEvent};
 use crate::protocol::{FileName, NodeAddress};
 
-/// Nodes of the relay's list that are printed.
-const MAX_PRINTED_NODES: usize = 16;
+/// Nodes of the relay's list, and contents of a name, that are printed.
+const MAX_PRINTED: usize = 16;
 
 /// Whether an event is a step of a task or its success, which a quiet user does not
 /// see.
@@ -22,7 +22,7 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
             | UserEvent::Listening(_)
             | UserEvent::Nodes(_)
             | UserEvent::TryingNode { .. }
-            | UserEvent::NotFound(_)
+            | UserEvent::NotFound { .. }
             | UserEvent::Found { .. }
             | UserEvent::Fetched { .. }
     )
@@ -38,12 +38,19 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
             name,
             nodes,
             failed,
-        } => missing(name, *nodes, *failed),
+            untried,
+        } => missing(name, *nodes, *failed, *untried),
         UserEvent::SeveralContents {
             name,
             offers,
-            is_numbered,
-        } => which_content(name, offers, *is_numbered),
+            selection,
+        } => which_content(name, offers, *selection),
+        UserEvent::WrongContent { name, node, shown } => format!(
+            "{}: wrong content: {} printed, from {}",
+            escaped(name),
+            Counted(*shown, "byte"),
+            node_text(*node)
+        ),
         UserEvent::Incomplete { name, shown, size } => format!(
             "{}: incomplete: {shown} of {size} bytes were printed",
             escaped(name)
@@ -68,7 +75,8 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::TryingNode {
             number, of, node, ..
         } => format!("asking node {number} of {of}: {}", node_text(*node)),
-        UserEvent::NotFound(_) => "  not found".into(),
+        UserEvent::NotFound { is_last: true, .. } => "  not found".into(),
+        UserEvent::NotFound { node, .. } => format!("  {}: not found", node_text(*node)),
         UserEvent::Found { size, .. } => format!("  found: {}", DecimalBytes(*size)),
         UserEvent::Fetched {
             name,
@@ -84,12 +92,10 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
 pub(super) fn node_list(nodes: &[NodeAddress], with_nodes: bool) -> String {
     let mut text = format!("the relay lists {}", Counted(nodes.len() as u64, "node"));
     if with_nodes {
-        for (index, node) in nodes.iter().take(MAX_PRINTED_NODES).enumerate() {
+        for (index, node) in nodes.iter().take(MAX_PRINTED).enumerate() {
             text += &format!("\n  node {}: {}", index + 1, node_text(*node));
         }
-        if nodes.len() > MAX_PRINTED_NODES {
-            text += &format!("\n  and {} more", nodes.len() - MAX_PRINTED_NODES);
-        }
+        text += &and_more(nodes.len());
     }
     text
 }
@@ -121,33 +127,54 @@ fn advice(failure: &Failure<'_>) -> &'static str {
     }
 }
 
-fn missing(name: &FileName<'_>, nodes: usize, failed: usize) -> String {
+fn missing(name: &FileName<'_>, nodes: usize, failed: usize, untried: usize) -> String {
     let name = escaped(name);
     let counted = Counted(nodes as u64, "node");
     match (nodes, failed) {
         (0, _) => format!("{name}: the relay lists no nodes"),
         (_, 0) => format!("{name}: not found, {counted} asked"),
+        (_, failed) if untried > 0 => format!(
+            "{name}: given up, {failed} of {counted} failed, {untried} not asked; \
+             --max-failures sets the limit"
+        ),
         (_, failed) => format!("{name}: not found, {failed} of {counted} failed"),
     }
 }
 
-fn which_content(name: &FileName<'_>, offers: &[Offer], numbered: bool) -> String {
+fn which_content(name: &FileName<'_>, offers: &[Offer], selection: Selection) -> String {
     let name = escaped(name);
-    let mut text = match (offers, numbered) {
-        ([], _) => format!("{name}: no node has the content with this hash"),
-        (_, true) => format!("{name}: several contents; type a number, or press Enter for none"),
-        (_, false) => format!("{name}: several contents; choose one: get --hash HASH {name}"),
+    let hint = format!("choose one: get --hash HASH {name}");
+    let mut text = match selection {
+        Selection::ByNumber => {
+            format!("{name}: several contents; type a number, or press Enter for none")
+        }
+        Selection::First => format!("{name}: several contents; fetching the first; to {hint}"),
+        Selection::None if offers.is_empty() => {
+            format!("{name}: no node has the content with this hash")
+        }
+        Selection::None => format!("{name}: several contents; {hint}"),
     };
-    for (index, offer) in offers.iter().enumerate() {
-        let number = match numbered {
-            true => format!("{}: ", index + 1),
-            false => String::new(),
+    for (index, offer) in offers.iter().take(MAX_PRINTED).enumerate() {
+        let number = match selection {
+            Selection::ByNumber => format!("{}: ", index + 1),
+            Selection::First | Selection::None => String::new(),
         };
         let (hash, size) = (offer.hash, DecimalBytes(offer.size));
         let nodes = Counted(offer.nodes as u64, "node");
         text += &format!("\n  {number}{hash}  {size}, {nodes}");
+        if offer.addresses > 1 {
+            text += &format!(" at {} addresses", offer.addresses);
+        }
     }
-    text
+    text + &and_more(offers.len())
+}
+
+/// A line for the items that are not printed.
+fn and_more(count: usize) -> String {
+    match count.saturating_sub(MAX_PRINTED) {
+        0 => String::new(),
+        more => format!("\n  and {more} more"),
+    }
 }
 
 fn escaped<'a>(name: &'a FileName<'_>) -> Escaped<'a> {

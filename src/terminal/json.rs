@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::jobs::{Failure, Listing, Query, UserEvent};
-use crate::protocol::{Delivery, HolderItem, NodeAddress};
+use crate::jobs::{Failure, Listing, Offer, Query, Selection, UserEvent};
+use crate::protocol::{Delivery, FileName, HolderItem, NodeAddress};
 
 /// Returns none for an event that is only of interest to a person.
 pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
@@ -31,12 +31,18 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
             name,
             nodes,
             failed,
+            ..
         } => {
             json!({"name": name.as_str(), "error": "not found", "nodes": nodes, "failed": failed})
         }
-        UserEvent::SeveralContents { name, offers, .. } => {
-            let hashes: Vec<String> = offers.iter().map(|offer| offer.hash.to_string()).collect();
-            json!({"name": name.as_str(), "error": "which content", "hashes": hashes})
+        UserEvent::SeveralContents {
+            name,
+            offers,
+            selection,
+        } => several_contents(name, offers, *selection),
+        UserEvent::WrongContent { name, node, shown } => {
+            let (name, node) = (name.as_str(), address(*node));
+            json!({"name": name, "error": "wrong content", "shown": shown, "node": node})
         }
         UserEvent::Incomplete { name, shown, size } => {
             json!({"name": name.as_str(), "error": "incomplete", "shown": shown, "size": size})
@@ -54,13 +60,23 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::NoReply(_) => json!({"error": "no answer"}),
         UserEvent::Nodes(_)
         | UserEvent::TryingNode { .. }
-        | UserEvent::NotFound(_)
+        | UserEvent::NotFound { .. }
         | UserEvent::NodeFailed(..)
         | UserEvent::Found { .. }
         | UserEvent::Progress { .. }
         | UserEvent::Note(_)
         | UserEvent::Help(_) => return None,
     })
+}
+
+fn several_contents(name: &FileName<'_>, offers: &[Offer], selection: Selection) -> Value {
+    let hashes: Vec<String> = offers.iter().map(|offer| offer.hash.to_string()).collect();
+    match selection {
+        Selection::First => json!({"name": name.as_str(), "several contents": hashes}),
+        Selection::ByNumber | Selection::None => {
+            json!({"name": name.as_str(), "error": "which content", "hashes": hashes})
+        }
+    }
 }
 
 fn error(kind: &str, why: impl fmt::Display) -> Value {

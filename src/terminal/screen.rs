@@ -3,15 +3,20 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::counted::Counted;
 use crate::download::{self, Destination};
-use crate::jobs::{JobId, Listing, PromptKind, StoreError, User, UserEvent};
+use crate::jobs::{DiscardedContent, JobId, Listing, PromptKind, StoreError, User, UserEvent};
 use crate::protocol::FileName;
 use crate::terminal::output::StreamOutput;
 use crate::terminal::{TerminalOutput, event_text, json, listing};
+
+/// The most bytes that the system has received for us while a write took its time. A node
+/// that fails after so many more does not fail because of that write.
+const MAX_IN_TRANSIT: usize = 16 * 1024 * 1024;
 
 /// The form of the reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +49,9 @@ pub struct Screen {
     stdout: BufWriter<StreamOutput>,
     stdout_is_terminal: bool,
     destination: Destination,
+    /// The longest of the last writes of content, and how much was written since.
+    longest_write: Duration,
+    written_since: usize,
     line_requests: Sender<PromptKind>,
 }
 
@@ -65,6 +73,8 @@ impl Screen {
             stdout: BufWriter::new(output.stdout()),
             stdout_is_terminal: io::stdout().is_terminal(),
             destination,
+            longest_write: Duration::ZERO,
+            written_since: 0,
             line_requests,
         }
     }
@@ -165,11 +175,19 @@ impl User for Screen {
 
     fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
         self.start_progress(job, size);
+        self.longest_write = Duration::ZERO;
         self.destination.open(job, name)
     }
 
     fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
-        self.destination.write(job, bytes)
+        let started = Instant::now();
+        let result = self.destination.write(job, bytes);
+        let time = started.elapsed();
+        self.written_since += bytes.len();
+        if time >= self.longest_write || self.written_since > MAX_IN_TRANSIT {
+            (self.longest_write, self.written_since) = (time, 0);
+        }
+        result
     }
 
     fn commit(&mut self, job: JobId) -> Result<(), StoreError> {
@@ -177,8 +195,11 @@ impl User for Screen {
         self.destination.commit(job)
     }
 
-    fn discard(&mut self, job: JobId) -> u64 {
+    fn discard(&mut self, job: JobId) -> DiscardedContent {
         self.end_progress(job);
-        self.destination.discard(job)
+        DiscardedContent {
+            printed: self.destination.discard(job),
+            longest_write: self.longest_write,
+        }
     }
 }

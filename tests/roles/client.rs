@@ -3,8 +3,9 @@
 //! - `client get NAME…`, `client nodes`, `client ls`, `client search TEXT`, `client
 //!   find NAME`, `client send IP PORT TEXT`, `client chat [IP PORT]`, `client
 //!   prompt`: starts the client. Keys: `relay=IP:PORT` (repeatable); `wait=TIME`: how
-//!   long to wait for messages; `max-nodes=N`; `shows=BYTES`: how many bytes of a
-//!   discarded file count as printed; `fails=show|open|write|commit|reader`: the call
+//!   long to wait for messages; `max-nodes=N`, `max-listed=N`, `max-failures=N`;
+//!   `shows=BYTES`: how many bytes of a discarded file count as printed;
+//!   `blocks=TIME`: how long a write took; `fails=show|open|write|commit|reader`: the call
 //!   that fails; `chooses=yes`: the user can choose one of several contents.
 //! - the commands of [`Keyboard`].
 //! - `exit`: prints the result of the task.
@@ -15,6 +16,7 @@ use std::time::Instant;
 use goldenscript::{ArgumentConsumer, Command, Context};
 use peerline::client::{Client, Task};
 use peerline::jobs::{JobRunner, Query};
+use peerline::limits::JobLimits;
 use peerline::protocol::{FileName, NodeAddress, Text};
 use peerline::role::Role;
 
@@ -33,16 +35,23 @@ impl Play {
         let mut args = command.consume_args();
         let (sender, events) = channel();
         let mut user = RecordingUser::new(sender);
-        let (mut relay, mut max_nodes, mut hash, mut chooses) = (Vec::new(), 100, None, false);
+        let (mut relay, mut hash, mut chooses) = (Vec::new(), None, false);
+        let mut limits = JobLimits {
+            max_nodes: 100,
+            ..JobLimits::default()
+        };
         let mut wait = None;
         while let Some((key, value)) = args.next_key() {
             match (key, value) {
                 ("relay", address) => relay.push(address.parse()?),
                 ("hash", value) => hash = Some(value.parse()?),
                 ("wait", time) => wait = Some(stage::time(time)?),
-                ("max-nodes", count) => max_nodes = count.parse()?,
+                ("max-nodes", count) => limits.max_nodes = count.parse()?,
+                ("max-listed", count) => limits.max_listed = count.parse()?,
+                ("max-failures", count) => limits.max_failures = count.parse()?,
                 ("chooses", "yes") => chooses = true,
-                ("shows", bytes) => user.printed = bytes.parse()?,
+                ("shows", bytes) => user.discarded.printed = bytes.parse()?,
+                ("blocks", value) => user.discarded.longest_write = stage::time(value)?,
                 ("fails", "show") => user.failing_call = Some(FailingCall::Show),
                 ("fails", "open") => user.failing_call = Some(FailingCall::Open),
                 ("fails", "write") => user.failing_call = Some(FailingCall::Write),
@@ -82,7 +91,7 @@ impl Play {
             }
             other => return Err(format!("no client can {other}").into()),
         };
-        let mut jobs = JobRunner::new(user, relay, max_nodes);
+        let mut jobs = JobRunner::new(user, relay, limits);
         jobs.set_may_choose(chooses);
         let client = Client::new(jobs, task);
         let show_file = |_: &_| unreachable!("a client sends no files");

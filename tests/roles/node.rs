@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use goldenscript::{Command, Context};
 use peerline::close_reason::CloseReason;
 use peerline::jobs::{self, JobRunner};
+use peerline::limits::JobLimits;
 use peerline::node::{Console, MessageListener, Node, NodeMessage, Registrar};
 use peerline::protocol::{ClaimedIp, Port, Registered, canonical};
 use peerline::role::Role;
@@ -112,7 +113,7 @@ impl Play {
             node.listener = Some(listener);
         }
         if downloads > 0 {
-            let mut jobs = JobRunner::new(user, relay, 100);
+            let mut jobs = JobRunner::new(user, relay, JobLimits::default());
             jobs.set_may_choose(true);
             node.console = Some(Console::new(jobs, downloads));
         }

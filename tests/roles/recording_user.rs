@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::sync::mpsc::Sender;
 
-use peerline::jobs::{JobId, Listing, PromptKind, StoreError, User, UserEvent};
+use peerline::jobs::{
+    DiscardedContent, JobId, Listing, PromptKind, Selection, StoreError, User, UserEvent,
+};
 use peerline::protocol::FileName;
 
 /// Sends a line for each call.
@@ -11,8 +13,8 @@ pub struct RecordingUser {
     lines: Sender<String>,
     /// Whether the lines name the job: there are several.
     pub names_jobs: bool,
-    /// How many bytes of a discarded file count as printed.
-    pub printed: u64,
+    /// What becomes of a file that is discarded.
+    pub discarded: DiscardedContent,
     pub failing_call: Option<FailingCall>,
 }
 
@@ -32,7 +34,7 @@ impl RecordingUser {
         Self {
             lines,
             names_jobs: false,
-            printed: 0,
+            discarded: DiscardedContent::default(),
             failing_call: None,
         }
     }
@@ -82,7 +84,7 @@ impl User for RecordingUser {
                 of,
                 node,
             } => format!("asking {node} for {name} ({number} of {of})"),
-            UserEvent::NotFound(node) => format!("{node} does not have it"),
+            UserEvent::NotFound { node, .. } => format!("{node} does not have it"),
             UserEvent::NodeFailed(node, failure) => format!("{node} failed: {failure}"),
             UserEvent::Found { node, size } => format!("{node} has it, {size} bytes"),
             UserEvent::Progress {
@@ -100,15 +102,29 @@ impl User for RecordingUser {
                 name,
                 nodes,
                 failed,
-            } => format!("nobody has {name}: {nodes} nodes, {failed} of them failed"),
+                untried,
+            } => {
+                let rest = match untried {
+                    0 => String::new(),
+                    untried => format!(", {untried} not asked"),
+                };
+                format!("nobody has {name}: {nodes} nodes, {failed} of them failed{rest}")
+            }
             UserEvent::SeveralContents {
                 name,
                 offers,
-                is_numbered,
+                selection,
             } => {
-                let by = if is_numbered { " by its number" } else { "" };
+                let by = match selection {
+                    Selection::ByNumber => " by its number",
+                    Selection::First => " but the first",
+                    Selection::None => "",
+                };
                 let nodes: Vec<usize> = offers.iter().map(|offer| offer.nodes).collect();
                 format!("which content of {name}{by}? nodes that have each: {nodes:?}")
+            }
+            UserEvent::WrongContent { name, node, shown } => {
+                format!("{name} is wrong: {node} sent {shown} bytes that were shown")
             }
             UserEvent::Incomplete { name, shown, size } => {
                 format!("{name} is incomplete: {shown} of {size} bytes were shown")
@@ -163,8 +179,8 @@ impl User for RecordingUser {
         self.check(FailingCall::Commit)
     }
 
-    fn discard(&mut self, job: JobId) -> u64 {
+    fn discard(&mut self, job: JobId) -> DiscardedContent {
         self.record_job(job, "discard");
-        self.printed
+        self.discarded
     }
 }

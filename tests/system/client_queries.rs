@@ -231,3 +231,26 @@ fn the_prompt_has_every_query() {
     assert_eq!((output.text(), output.stderr.as_str()), (expected, ""));
     assert!(listener.line().ends_with(" bye"));
 }
+
+#[test]
+fn a_list_that_does_not_advance_ends() {
+    // Each page names the same file, a file before the last one, or an unknown one.
+    for items in [["3 - 1 a"; 2], ["3 - 1 b", "3 - 1 a"], ["?"; 2]] {
+        let relay = FakeServer::new(move |mut connection| {
+            while !connection.line().is_empty() {
+                connection.send(format!("FILES 2 1000000\n{}\n", items.join("\n")));
+            }
+        });
+        let output = run(client_command(relay.address(), &["ls"]), b"").expect_code(3);
+        let message = "no list from the relay: its list is not sorted";
+        assert!(output.stderr.contains(message), "{}", output.stderr);
+    }
+    // Several contents of one name are no fault.
+    let relay = FakeServer::hanging_after("FILES 2 2\n3 - 1 a\n4 - 1 a\n");
+    let output = run(client_command(relay.address(), &["ls"]), b"").expect_code(0);
+    assert_eq!(output.text(), "3 - 1 a\n4 - 1 a\n");
+    let args = ["ls", "--max-listed", "1"];
+    let output = run(client_command(relay.address(), &args), b"").expect_code(3);
+    let message = "its list has 2 lines, more than --max-listed allows";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
+}

@@ -19,17 +19,21 @@ fn client_at(relay: SocketAddr, args: &[&str]) -> ProgramOutput {
 }
 
 /// Fetches `hello.txt` with short timeouts.
+/// Asks one node after the other.
 fn get_hello(relay: SocketAddr) -> ProgramOutput {
-    client_at(relay, &["get", "hello.txt", "--timeout", "1"])
+    let args = ["get", "hello.txt", "--timeout", "1", "--try-delay", "60"];
+    client_at(relay, &args)
 }
 
 #[test]
 fn the_relay_connection_is_closed_before_a_node_is_dialled() {
     let (sender, left) = mpsc::channel();
     let node = FakeServer::new(move |mut connection| {
-        // The node answers only after the relay connection was closed.
-        let heard_by_relay: Vec<u8> = left.recv_timeout(DEADLINE).expect("the relay was left");
-        assert_eq!(heard_by_relay, b"LIST\n");
+        // The node answers only after the relay connections were closed.
+        for request in ["LIST\n", "FIND hello.txt\n"] {
+            let received: Vec<u8> = left.recv_timeout(DEADLINE).expect("the relay was left");
+            assert_eq!(received, request.as_bytes());
+        }
         assert_eq!(connection.line(), "GET hello.txt\n");
         connection.send("FOUND 17\nHello, Peerline!\n");
         assert_eq!(connection.read_to_end().expect("a proper goodbye"), b"");
@@ -44,7 +48,7 @@ fn the_relay_connection_is_closed_before_a_node_is_dialled() {
     });
     let output = client_at(relay.address(), &["get", "hello.txt"]).expect_code(0);
     assert_eq!(output.stdout, HELLO);
-    assert_eq!((relay.connections(), node.connections()), (1, 1));
+    assert_eq!((relay.connections(), node.connections()), (2, 1));
 }
 
 #[test]
@@ -142,7 +146,14 @@ fn an_unreachable_node_is_skipped() {
     let share = folder(&[("hello.txt", HELLO)]);
     let node = node(&relay(&[]), share.path(), &[]);
     let relay = FakeServer::relay(&[unresponsive, node.address()]);
-    let args = ["get", "hello.txt", "--connect-timeout", "0.5"];
+    let args = [
+        "get",
+        "hello.txt",
+        "--connect-timeout",
+        "0.5",
+        "--try-delay",
+        "60",
+    ];
     let output = client_at(relay.address(), &args).expect_code(0);
     assert_eq!(output.stdout, HELLO);
     let message = "connect timeout";

@@ -84,4 +84,5 @@ mod transfer;
 mod udp;
 mod udp_programs;
 mod unread_log;
+mod unreliable_nodes;
 mod usage;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use peerline::client::{Client, Task};
 use peerline::jobs::{JobRunner, Query, TerminalEvent};
+use peerline::limits::JobLimits;
 use peerline::node::{Console, MessageListener, Node, NodeMessage, Registrar};
 use peerline::protocol::{ClaimedIp, FileName, NodeAddress, Port, Text};
 use peerline::relay::Relay;
@@ -64,7 +65,7 @@ pub fn node(data: &[u8]) {
         SEED,
     ));
     let (sender, _) = channel();
-    let mut jobs = JobRunner::new(RecordingUser::new(sender), relay, 100);
+    let mut jobs = JobRunner::new(RecordingUser::new(sender), relay, JobLimits::default());
     jobs.set_may_choose(true);
     node.console = Some(Console::new(jobs, 2));
     let mut machine = Machine::new(node, now, Checks::default());
@@ -91,7 +92,10 @@ pub fn client(data: &[u8]) {
     };
     let relay = vec![RELAY.parse().expect("an address")];
     let (sender, _) = channel();
-    let client = Client::new(JobRunner::new(RecordingUser::new(sender), relay, 100), task);
+    let client = Client::new(
+        JobRunner::new(RecordingUser::new(sender), relay, JobLimits::default()),
+        task,
+    );
     let mut machine = Machine::new(client, Instant::now(), Checks::default());
     machine.observer.is_client = true;
     run(&mut machine, data, |machine, line| {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use peerline::jobs::{JobId, Listing, PromptKind, StoreError, User, UserEvent};
+use peerline::jobs::{DiscardedContent, JobId, Listing, PromptKind, StoreError, User, UserEvent};
 use peerline::protocol::{FileName, NodeAddress};
 
 use super::network::Clock;
@@ -91,7 +91,10 @@ impl History {
 
 pub struct CheckingUser {
     pub history: Rc<RefCell<History>>,
-    attempt: Option<(NodeAddress, String, Instant)>,
+    /// What was asked of each node, and when.
+    attempts: BTreeMap<NodeAddress, (String, Instant)>,
+    /// The node that sends the file.
+    source: Option<NodeAddress>,
     received: Vec<u8>,
     size: u64,
 }
@@ -100,7 +103,8 @@ impl CheckingUser {
     pub fn new(history: Rc<RefCell<History>>) -> Self {
         Self {
             history,
-            attempt: None,
+            attempts: BTreeMap::new(),
+            source: None,
             received: Vec::new(),
             size: 0,
         }
@@ -112,11 +116,12 @@ impl User for CheckingUser {
         let mut history = self.history.borrow_mut();
         match event {
             UserEvent::TryingNode { name, node, .. } => {
-                self.attempt = Some((node, name.to_string(), history.now()));
+                let attempt = (name.to_string(), history.now());
+                self.attempts.insert(node, attempt);
             }
-            UserEvent::NotFound(node) => {
-                let (node_of_attempt, name, since) = self.attempt.as_ref().expect("an attempt");
-                assert_eq!(*node_of_attempt, node);
+            UserEvent::Found { node, .. } => self.source = Some(node),
+            UserEvent::NotFound { node, .. } => {
+                let (name, since) = self.attempts.get(&node).expect("an attempt");
                 let has_had = history.has_had(node, name, *since);
                 assert!(!has_had, "{node} has {name} and replies NOTFOUND");
             }
@@ -152,17 +157,18 @@ impl User for CheckingUser {
 
     fn commit(&mut self, _: JobId) -> Result<(), StoreError> {
         let mut history = self.history.borrow_mut();
-        let (node, name, since) = self.attempt.as_ref().expect("an attempt");
+        let node = self.source.expect("a node that has it");
+        let (name, since) = self.attempts.get(&node).expect("an attempt");
         assert_eq!(self.received.len() as u64, self.size, "{name} is whole");
         let content = std::str::from_utf8(&self.received).expect("all here is text");
-        let had = history.had(*node, name, content, *since);
+        let had = history.had(node, name, content, *since);
         assert!(had, "{node} never had this under {name}: {content}");
         history.fetched += 1;
         Ok(())
     }
 
-    fn discard(&mut self, _: JobId) -> u64 {
+    fn discard(&mut self, _: JobId) -> DiscardedContent {
         // Nothing was shown.
-        0
+        DiscardedContent::default()
     }
 }

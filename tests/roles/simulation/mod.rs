@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use peerline::client::{Client, Task};
 use peerline::jobs::{JobRunner, Query};
+use peerline::limits::JobLimits;
 use peerline::node::{Node, Registrar};
 use peerline::protocol::{ClaimedIp, ContentHash, FileName, MaybeHash, NodeAddress, Port};
 use peerline::relay::Relay;
@@ -316,7 +317,8 @@ impl World {
 
     fn start_client(&mut self, task: Task) {
         let checking_user = CheckingUser::new(Rc::clone(&self.history));
-        let client = Client::new(JobRunner::new(checking_user, vec![RELAY], 100), task);
+        let jobs = JobRunner::new(checking_user, vec![RELAY], JobLimits::default());
+        let client = Client::new(jobs, task);
         let ip = match self.rng.u8(0..4) {
             0 => Ipv4Addr::LOCALHOST,
             number => Ipv4Addr::new(198, 51, 100, number),

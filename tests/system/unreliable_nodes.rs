@@ -1,0 +1,156 @@
+//! Fetches from nodes that are silent, that lie about their content, or that give up
+//! because our own output is slow.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::fake_server::{FakeServer, unregister};
+use crate::support::{
+    RunningProgram, Server, ask, client, client_command, folder, large_file, node, noise, relay,
+    run,
+};
+
+const HELLO: &[u8] = b"Hello, Peerline!\n";
+
+/// Registers a node and announces a content for it.
+fn announce(relay: &Server, node: SocketAddr, content: &[u8], name: &str) {
+    let (ip, port, size) = (node.ip(), node.port(), content.len());
+    let hash = blake3::hash(content);
+    let lines = format!("REGISTER {ip} {port}\nSHARE {size} {hash} {name}\n");
+    let reply = ask(relay.address(), lines.as_bytes());
+    assert!(reply.ends_with("\nOK\n"), "{reply}");
+}
+
+/// A node's reply to `GET`.
+fn found(content: &[u8]) -> Vec<u8> {
+    [format!("FOUND {}\n", content.len()).as_bytes(), content].concat()
+}
+
+#[test]
+fn silent_nodes_cost_little() {
+    let silent: Vec<_> = (0..20).map(|_| FakeServer::hanging_after("")).collect();
+    let honest = FakeServer::replying(found(HELLO));
+    let mut nodes: Vec<_> = silent.iter().map(FakeServer::address).collect();
+    nodes.push(honest.address());
+    let relay = FakeServer::relay(&nodes);
+    let started = Instant::now();
+    let args = ["get", "hello.txt", "--timeout", "3"];
+    let output = run(client_command(relay.address(), &args), b"").expect_code(0);
+    assert_eq!(output.stdout, HELLO);
+    // One after the other, they would take a minute.
+    assert!(started.elapsed() < Duration::from_secs(30));
+    // A shorter delay is a flag.
+    let started = Instant::now();
+    let args = [&args[..], &["--try-delay", "0.01"]].concat();
+    run(client_command(relay.address(), &args), b"").expect_code(0);
+    assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn failing_nodes_are_limited() {
+    let mute = FakeServer::replying("");
+    let port = mute.address().port();
+    let nodes = (1..=100).map(|n| SocketAddr::from(([127, 0, 0, n], port)));
+    let nodes: Vec<_> = nodes.collect();
+    let relay = FakeServer::relay(&nodes);
+    let args = ["get", "a", "--max-failures", "3"];
+    let output = run(client_command(relay.address(), &args), b"").expect_code(5);
+    let message = "a: given up, 3 of 100 nodes failed, 97 not asked; --max-failures sets the limit";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
+}
+
+#[test]
+fn a_liar_is_named_and_the_next_holder_is_asked() {
+    let relay = relay(&[]);
+    let honest = FakeServer::replying(found(HELLO));
+    announce(&relay, honest.address(), HELLO, "hello.txt");
+    let liar = FakeServer::replying(found(b"Hello, Pharmacy!\n"));
+    announce(&relay, liar.address(), HELLO, "hello.txt");
+    let (home, mut named) = (folder(&[]), 0);
+    let message = format!(
+        "127.0.0.1 port {}: the content does not have the announced hash",
+        liar.address().port()
+    );
+    for number in 0..4 {
+        let path = home.path().join(number.to_string());
+        let output = client(&relay, &["get", "hello.txt"]).expect_code(0);
+        assert_eq!(output.stdout, HELLO);
+        named += usize::from(output.stderr.contains(&message));
+        let args = ["get", "hello.txt", "-q", "-o", path.to_str().expect("text")];
+        let output = client(&relay, &args).expect_code(0);
+        named += usize::from(output.stderr.contains(&message));
+        assert_eq!(std::fs::read(path).expect("the file"), HELLO);
+    }
+    // The relay names each of them first in turn.
+    assert!(liar.connections() > 0);
+    assert_eq!(named, liar.connections());
+    // Only the liar is left.
+    unregister(&relay, honest.address());
+    let output = client(&relay, &["get", "hello.txt"]).expect_code(12);
+    assert_eq!(output.text(), "");
+    assert!(output.stderr.contains(&message), "{}", output.stderr);
+}
+
+#[test]
+fn wrong_content_that_was_printed_has_its_exit_code() {
+    let relay = relay(&[]);
+    // More than the client holds back until it is checked.
+    let (content, wrong) = (noise(2 << 20, 1), noise(2 << 20, 2));
+    let liar = FakeServer::replying(found(&wrong));
+    announce(&relay, liar.address(), &content, "file");
+    let output = client(&relay, &["get", "file"]).expect_code(12);
+    let port = liar.address().port();
+    let message = format!("file: wrong content: 2097152 bytes printed, from 127.0.0.1 port {port}");
+    assert!(output.stderr.contains(&message), "{}", output.stderr);
+    // Nothing wrong is saved.
+    let home = folder(&[]);
+    let args = ["get", "file", "-d", home.path().to_str().expect("text")];
+    client(&relay, &args).expect_code(12);
+    assert_eq!(std::fs::read_dir(home.path()).expect("it").count(), 0);
+}
+
+#[test]
+fn another_content_does_not_block_a_script() {
+    let relay = relay(&[]);
+    let honest = FakeServer::replying(found(HELLO));
+    announce(&relay, honest.address(), HELLO, "hello.txt");
+    let other = FakeServer::replying(found(b"other"));
+    announce(&relay, other.address(), b"other", "hello.txt");
+    for _ in 0..4 {
+        let output = client(&relay, &["get", "hello.txt"]).expect_code(0);
+        assert_eq!(output.stdout, HELLO);
+        let message = "hello.txt: several contents; fetching the first; to choose one: get --hash";
+        assert!(output.stderr.contains(message), "{}", output.stderr);
+    }
+    // Nodes at more addresses count more than the age of a node.
+    let second = SocketAddr::from(([127, 0, 0, 2], other.address().port()));
+    announce(&relay, second, b"other", "hello.txt");
+    let output = client(&relay, &["get", "hello.txt"]).expect_code(0);
+    assert_eq!(output.text(), "other");
+}
+
+#[test]
+fn a_slow_reader_of_stdout_is_told_so() {
+    // More than all buffers hold.
+    let share = large_file(64 << 20);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &["--stall", "2"]);
+    let mut client = RunningProgram::start(
+        client_command(relay.address(), &["get", "large", "-q"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
+    let mut stdout = client.child.stdout.take().expect("it is a pipe");
+    stdout.read_exact(&mut [0]).expect("the first byte");
+    node.log_until("slow reader");
+    stdout.read_to_end(&mut Vec::new()).expect("the rest");
+    assert_eq!(client.wait(), Some(4));
+    let mut text = String::new();
+    let stderr = client.child.stderr.as_mut().expect("it is a pipe");
+    stderr.read_to_string(&mut text).expect("text");
+    let message = "broken off: the output took no data for ";
+    assert!(text.contains(message), "{text}");
+}
