@@ -18,7 +18,7 @@
 //! | [`role`] | the contract between the loop and the programs |
 //! | [`logging`], [`limits`], [`quantity`] | log lines; limits and how a command line writes them |
 //! | [`close_reason`], [`protocol`] | why a connection closes; all text on the wire |
-//! | [`timers`], `rate_limiter`, [`escaped`], [`counted`], `system_error`, [`xdg`] | deadlines, events per second, foreign text, plurals, errors, user folders |
+//! | [`timers`], `rate_limiter`, [`escaped`], [`counted`], `system_error`, `stdio`, [`xdg`] | deadlines, events per second, foreign text, plurals, errors, standard streams, user folders |
 //!
 //! # Where to look
 //!
@@ -51,6 +51,7 @@ pub mod relay_link;
 pub mod role;
 pub mod session;
 pub mod share;
+pub(crate) mod stdio;
 pub(crate) mod system_error;
 pub mod terminal;
 pub mod timers;

@@ -3,19 +3,18 @@
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 
 use crate::cli::logging::LogArgs;
 use crate::cli::relay_address::RelayAddressArgs;
 use crate::cli::sockets::udp_requests;
-use crate::cli::{Exit, StartupError, build_reactor, is_interactive, values};
+use crate::cli::{
+    Exit, StartupError, build_reactor, is_interactive, signals, stop_on_signals, values,
+};
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer, Target};
 use crate::jobs::{HELP, JobRunner, Query};
@@ -180,13 +179,19 @@ pub(super) struct GetArgs {
 
 /// Starts the log and runs the client.
 pub(super) fn run(args: ClientArgs) -> Result<Exit, StartupError> {
+    let signals = signals::ending();
     let output = TerminalOutput::default();
     let _log_file = args.log.start(args.reporter.log_level(), &output)?;
-    run_client(args, &output)
+    run_client(args, &output, &signals)
 }
 
-/// Runs the client until its task is done. The log has been started.
-pub(super) fn run_client(args: ClientArgs, output: &TerminalOutput) -> Result<Exit, StartupError> {
+/// Runs the client until its task is done, or until one of `signals` arrives. The log has
+/// been started.
+pub(super) fn run_client(
+    args: ClientArgs,
+    output: &TerminalOutput,
+    signals: &[i32],
+) -> Result<Exit, StartupError> {
     // The history holds commands only.
     let (history, on_end_of_input) = match args.command {
         None => (args.history.path(), OnEndOfInput::Exit),
@@ -196,6 +201,7 @@ pub(super) fn run_client(args: ClientArgs, output: &TerminalOutput) -> Result<Ex
         help: HELP,
         history,
         on_end_of_input,
+        survives_hangup: false,
     };
     let (task, destination) = task(args.command)?;
     let relay = args.relay.resolve()?;
@@ -223,17 +229,18 @@ pub(super) fn run_client(args: ClientArgs, output: &TerminalOutput) -> Result<Ex
         source_addresses: Vec::new(),
     };
     let mut reactor = build_reactor(client, settings, Vec::new(), sockets, Instant::now())?;
-    reactor
-        .stop_on_signals()
-        .and_then(|()| end_on_second_signal())
-        .map_err(StartupError::system("cannot handle signals"))?;
+    stop_on_signals(&mut reactor, signals)?;
+    signals::end_on_second(signals).map_err(StartupError::system("cannot handle signals"))?;
     let _prompt = reads_lines
         .then(|| prompt::start(requests, reactor.handle(), output, prompt_settings))
         .transpose()
         .map_err(StartupError::system("cannot start the prompt"))?;
     let (client, outcome) = reactor.run().map_err(StartupError::system("poll"))?;
     Ok(match outcome {
-        LoopOutcome::Finished => client.result().into(),
+        LoopOutcome::Finished => match client.result().into() {
+            Exit::Success if output.has_failed() => Exit::StoreError,
+            exit => exit,
+        },
         LoopOutcome::Drained | LoopOutcome::Aborted(_) => Exit::Interrupted,
     })
 }
@@ -308,15 +315,4 @@ fn style(args: &ReporterArgs, saves_files: bool) -> Style {
         // A progress bar would mix with content on the same terminal.
         progress: !args.quiet && (saves_files || !io::stdout().is_terminal()),
     }
-}
-
-/// The loop handles the first signal. It cannot handle one while it waits for a slow
-/// reader of stdout. Then the second signal ends the program.
-fn end_on_second_signal() -> io::Result<()> {
-    let first = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_default(signal, Arc::clone(&first))?;
-        flag::register(signal, Arc::clone(&first))?;
-    }
-    Ok(())
 }

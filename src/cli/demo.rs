@@ -15,7 +15,7 @@ use crate::cli::client::{self, ClientArgs, ClientCommand, GetArgs, ReporterArgs}
 use crate::cli::logging::LogArgs;
 use crate::cli::node::{self, NodeArgs};
 use crate::cli::relay::{self, RelayArgs};
-use crate::cli::{Exit, StartupError, values};
+use crate::cli::{Exit, StartupError, signals, values};
 use crate::node::NodeEvent;
 use crate::protocol::FileName;
 use crate::reactor::Reactor;
@@ -54,6 +54,7 @@ pub(super) struct DemoArgs {
 
 /// Runs the network until its client has finished.
 pub(super) fn run(args: DemoArgs) -> Result<Exit, StartupError> {
+    let signals = signals::ending();
     // Like a client, and unlike a server, it may wait for its reader.
     let output = TerminalOutput::default();
     let _log_file = args.log.start(args.reporter.log_level(), &output)?;
@@ -71,7 +72,7 @@ pub(super) fn run(args: DemoArgs) -> Result<Exit, StartupError> {
     if args.names.is_empty() && !args.reporter.quiet && !args.reporter.json {
         output.eprintln(welcome(relay, nodes[0]));
     }
-    let result = client::run_client(client_args(args, relay), &output);
+    let result = client::run_client(client_args(args, relay), &output, &signals);
     for stop in stop_nodes {
         stop();
     }

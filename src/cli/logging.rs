@@ -30,6 +30,11 @@ pub(super) struct LogArgs {
 }
 
 impl LogArgs {
+    /// Whether the log goes to a file.
+    pub(super) fn has_file(&self) -> bool {
+        self.log_file.is_some()
+    }
+
     /// Starts the log. `default` is the level without a flag. Without a file, the
     /// log goes to stderr through `output`. Returns the writer of the file.
     pub(super) fn start(

@@ -9,6 +9,7 @@ mod node;
 mod relay;
 mod relay_address;
 mod service_manager;
+mod signals;
 mod sockets;
 mod startup_error;
 mod usage;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use signal_hook::consts::SIGXFSZ;
 
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::startup_error::StartupError;
@@ -65,7 +67,9 @@ fn run_program<P: Parser>(run: fn(P) -> Result<Exit, StartupError>, hints: &str)
         .skip(1)
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    let result = usage::parse(&words, hints).and_then(run);
+    let result = signals::handle_by_nothing(SIGXFSZ)
+        .and_then(|()| usage::parse(&words, hints))
+        .and_then(run);
     log::logger().flush();
     let exit = result.unwrap_or_else(|error| {
         let help = match error.exit {
@@ -102,6 +106,16 @@ where
         Ok(reactor)
     };
     build().map_err(StartupError::system("cannot start the loop"))
+}
+
+/// Stops the loop on these signals.
+fn stop_on_signals<R: Role>(reactor: &mut Reactor<R>, signals: &[i32]) -> Result<(), StartupError>
+where
+    R::File: AsFd,
+{
+    reactor
+        .stop_on_signals(signals)
+        .map_err(StartupError::system("cannot handle signals"))
 }
 
 /// Runs a server until it is stopped. That is a success, unless transfers were aborted.

@@ -8,15 +8,14 @@ use std::time::Instant;
 
 use clap::Parser;
 use log::LevelFilter;
-use rustix::process::getpgrp;
-use rustix::termios::tcgetpgrp;
 
 use crate::cli::logging::LogArgs;
 use crate::cli::relay_address::RelayAddressArgs;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, node_addresses, udp_requests};
 use crate::cli::{
-    Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, run_server, values,
+    Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, run_server, signals,
+    stop_on_signals, values,
 };
 use crate::download::{Destination, Target};
 use crate::jobs::JobRunner;
@@ -29,7 +28,7 @@ use crate::quantity::integer;
 use crate::reactor::{Reactor, ReactorSettings};
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::system_error::Reason;
-use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput, prompt};
+use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput, is_in_foreground, prompt};
 
 const ABOUT: &str = "\
 Shares a folder in a Peerline network.
@@ -117,14 +116,14 @@ struct ConsoleArgs {
 
 impl ConsoleArgs {
     fn is_enabled(&self) -> bool {
-        // Reading the terminal in the background would stop the process.
-        let is_in_foreground = || tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp());
         self.console || (!self.no_console && is_in_foreground() && is_interactive())
     }
 }
 
 /// Runs the node until it is stopped.
 pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
+    let survives_hangup = signals::is_hangup_ignored();
+    let signals = signals::ending_server(args.log.has_file())?;
     let has_console = args.console.is_enabled();
     let (output, _log_writer) = TerminalOutput::for_server(has_console)
         .map_err(StartupError::system("cannot start a thread"))?;
@@ -158,9 +157,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         addresses,
         share,
     } = prepare(&args, on_event, user)?;
-    reactor
-        .stop_on_signals()
-        .map_err(StartupError::system("cannot handle signals"))?;
+    stop_on_signals(&mut reactor, &signals)?;
     output.println(format_args!(
         "peer-node listening on {}, sharing {share}",
         addresses[0]
@@ -172,6 +169,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         help: HELP,
         history: args.history.path(),
         on_end_of_input: prompt::OnEndOfInput::Continue,
+        survives_hangup,
     };
     let _prompt = has_console
         .then(|| prompt::start(requests, reactor.handle(), &output, settings))

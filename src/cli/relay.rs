@@ -9,7 +9,10 @@ use log::LevelFilter;
 use crate::cli::logging::LogArgs;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, bind_udp};
-use crate::cli::{Exit, SERVER_READ_SIZE, StartupError, build_reactor, run_server, values};
+use crate::cli::{
+    Exit, SERVER_READ_SIZE, StartupError, build_reactor, run_server, signals, stop_on_signals,
+    values,
+};
 use crate::limits::{Limits, Timeouts};
 use crate::quantity::{bytes, integer, lease};
 use crate::reactor::{Reactor, ReactorSettings};
@@ -91,12 +94,11 @@ pub(super) struct RelayArgs {
 pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
     let (output, _log_writer) =
         TerminalOutput::for_server(false).map_err(StartupError::system("cannot start a thread"))?;
+    let signals = signals::ending_server(args.log.has_file())?;
     let _log_file = args.log.start(LevelFilter::Info, &output)?;
     let udp = if args.no_udp { "" } else { ", also over UDP" };
     let (mut reactor, addresses) = prepare(args)?;
-    reactor
-        .stop_on_signals()
-        .map_err(StartupError::system("cannot handle signals"))?;
+    stop_on_signals(&mut reactor, &signals)?;
     for address in addresses {
         let open = match address.ip().is_loopback() {
             true => "",

@@ -16,6 +16,7 @@ pub(super) fn bind_tcp(
     ips: &[IpAddr],
     port: u16,
 ) -> Result<(Vec<ListeningSocket>, Vec<SocketAddr>), StartupError> {
+    check_distinct(ips)?;
     let mut listeners = Vec::new();
     let mut addresses: Vec<SocketAddr> = Vec::new();
     // Without an IPv4 address beside it, :: accepts IPv4 as well.
@@ -29,6 +30,24 @@ pub(super) fn bind_tcp(
         addresses.push(address);
     }
     Ok((listeners, addresses))
+}
+
+/// Fails if one of the addresses includes another one.
+fn check_distinct(ips: &[IpAddr]) -> Result<(), StartupError> {
+    for (index, ip) in ips.iter().enumerate() {
+        let same_family = |other: &&IpAddr| other.is_ipv4() == ip.is_ipv4();
+        for other in ips[..index].iter().filter(same_family) {
+            if other == ip {
+                let text = format!("--listen {ip} may be given only once");
+                return Err(StartupError::usage(text));
+            }
+            if let Some(any) = [ip, other].into_iter().find(|ip| ip.is_unspecified()) {
+                let text = format!("--listen {any} includes all other addresses of its family");
+                return Err(StartupError::usage(text));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Binds one UDP socket per address, so that each reply leaves from the address to
@@ -108,7 +127,9 @@ fn bind_error(address: SocketAddr, over: &str, error: &io::Error) -> StartupErro
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => "another program uses it; choose another port, or 0",
         io::ErrorKind::AddrNotAvailable => "this machine does not have the address",
-        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose another",
+        io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+            "ports below 1024 need a privilege; choose another"
+        }
         _ => "choose another address or port",
     };
     let text = format!(

@@ -2,14 +2,17 @@
 //! what to write instead, never the text of a library.
 
 use std::error::Error as _;
+use std::io;
 use std::iter;
 use std::net::IpAddr;
+use std::process;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Parser};
 
 use crate::cli::relay_address::has_port;
-use crate::cli::{StartupError, values};
+use crate::cli::{Exit, StartupError, values};
+use crate::system_error::Reason;
 
 /// Parses the command line of the process. `words` are its words without the name of
 /// the program. If the user asks for help or version, the process exits.
@@ -26,7 +29,13 @@ pub(super) fn parse<P: Parser>(words: &[String], hints: &str) -> Result<P, Start
     let error = match P::try_parse() {
         Ok(args) => return Ok(args),
         Err(error) if error.use_stderr() => error,
-        Err(help) => help.exit(),
+        Err(help) => match help.print() {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let text = format!("cannot write to stdout: {}", Reason(&error));
+                return Err(StartupError::new(Exit::StoreError, text));
+            }
+            Ok(()) | Err(_) => process::exit(0),
+        },
     };
     // The word after HOST:PORT is a command, although clap takes it for the port.
     let is_command = context(&error, ContextKind::InvalidArg) == "PORT"

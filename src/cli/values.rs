@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use log::LevelFilter;
 
 use crate::protocol::{
-    ClaimedIp, ContentHash, FileName, NameError, NodeAddress, Port, Text, TextError,
+    ClaimedIp, ContentHash, FileName, NameError, NodeAddress, Port, Text, TextError, canonical,
 };
 
 /// A port to connect to.
@@ -23,7 +23,8 @@ pub(super) fn listen_port(text: &str) -> Result<u16, &'static str> {
 
 pub(super) fn ip(text: &str) -> Result<IpAddr, String> {
     if let Ok(ip) = text.trim_matches(['[', ']']).parse() {
-        return Ok(ip);
+        // ::ffff:127.0.0.1 is the IPv4 address.
+        return Ok(canonical(ip));
     }
     if let Ok(address) = text.parse::<SocketAddr>() {
         let ip = address.ip();

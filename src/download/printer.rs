@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::escaped::EscapedStream;
 use crate::jobs::StoreError;
+use crate::stdio::Stdout;
 use crate::system_error::Reason;
 
 /// The first bytes of a file are buffered up to this size: if the source fails
@@ -71,7 +72,7 @@ impl Printer {
             }
             write_stdout(rest.as_bytes())?;
         }
-        io::stdout().flush().map_err(|error| stdout_error(&error))
+        Ok(())
     }
 
     /// The content stays incomplete. Returns how many bytes were printed.
@@ -121,8 +122,7 @@ fn is_binary(bytes: &[u8]) -> bool {
 }
 
 fn write_stdout(bytes: &[u8]) -> Result<(), StoreError> {
-    io::stdout()
-        .lock()
+    Stdout
         .write_all(bytes)
         .map_err(|error| stdout_error(&error))
 }

@@ -9,7 +9,7 @@ use mio::Waker;
 pub(super) enum ReactorCommand<M> {
     /// A message for the role.
     Message(M),
-    /// Stop as at the first SIGTERM.
+    /// Stop as at SIGTERM.
     Stop,
 }
 

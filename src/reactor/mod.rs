@@ -47,7 +47,6 @@ use std::time::Instant;
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token, Waker};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
@@ -204,12 +203,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         Ok(())
     }
 
-    /// Stops the loop on SIGINT and SIGTERM.
+    /// Stops the loop on these signals.
     ///
     /// # Errors
     /// The handlers cannot be installed.
-    pub fn stop_on_signals(&mut self) -> io::Result<()> {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    pub fn stop_on_signals(&mut self, signals: &[i32]) -> io::Result<()> {
+        let mut signals = Signals::new(signals)?;
         self.poll
             .registry()
             .register(&mut signals, SIGNALS, Interest::READABLE)?;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use log::info;
+use signal_hook::consts::SIGHUP;
 
 use crate::close_reason::CloseReason;
 use crate::logging::OPERATOR;
@@ -54,22 +55,25 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     }
 
     pub(super) fn read_signals(&mut self) {
-        let count = self.signals.as_mut().map_or(0, |s| s.pending().count());
-        for _ in 0..count {
-            self.stop();
+        let signals: Vec<i32> = match &mut self.signals {
+            Some(signals) => signals.pending().collect(),
+            None => return,
+        };
+        for signal in signals {
+            // A terminal that is closed sends SIGHUP more than once.
+            if matches!(self.stopping, Stopping::Draining { .. }) && signal != SIGHUP {
+                self.abort_all();
+            } else {
+                self.stop();
+            }
         }
     }
 
-    /// The first call starts to drain; the second one aborts all connections.
+    /// Starts to drain, unless the loop is stopping already.
     pub(super) fn stop(&mut self) {
-        match self.stopping {
-            Stopping::No => self.drain(),
-            Stopping::Draining { .. } => self.abort_all(),
-            Stopping::Now(_) => {}
+        if !matches!(self.stopping, Stopping::No) {
+            return;
         }
-    }
-
-    fn drain(&mut self) {
         info!(target: OPERATOR, "stopping");
         if let Some(report) = self.on_stopping.take() {
             report();

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::mpsc;
 use std::thread;
@@ -16,6 +16,8 @@ use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{Behavior, ColorMode, CompletionType, Config, Context, ExternalPrinter, Helper};
+use signal_hook::consts::SIGCONT;
+use signal_hook::low_level::pipe;
 
 use crate::jobs::{PromptKind, TerminalEvent};
 use crate::terminal::TerminalOutput;
@@ -93,6 +95,7 @@ impl LineEditor {
             is_empty: Cell::new(true),
         }));
         start_redraw_thread(&output, inner.create_external_printer()?)?;
+        start_resume_thread(&output)?;
         Ok(Self {
             inner,
             output,
@@ -173,6 +176,20 @@ fn start_redraw_thread(
         }
     };
     thread::Builder::new().name("redraw".into()).spawn(body)?;
+    Ok(())
+}
+
+/// After the program was stopped, the terminal gets the settings of the editor again.
+fn start_resume_thread(output: &TerminalOutput) -> io::Result<()> {
+    let (mut resumed, sender) = io::pipe()?;
+    pipe::register(SIGCONT, sender)?;
+    let output = output.clone();
+    let body = move || {
+        while resumed.read_exact(&mut [0]).is_ok() {
+            output.resume_editor();
+        }
+    };
+    thread::Builder::new().name("resume".into()).spawn(body)?;
     Ok(())
 }
 

@@ -7,11 +7,13 @@ mod history;
 mod json;
 mod line_editor;
 mod listing;
+mod mode;
 mod output;
 pub mod prompt;
 mod screen;
 mod share_totals;
 
 pub use history::HistoryArgs;
+pub(crate) use mode::{TerminalMode, is_in_foreground};
 pub use output::TerminalOutput;
 pub use screen::{Screen, Style};

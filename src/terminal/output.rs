@@ -7,12 +7,16 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::counted::Counted;
 use crate::logging::{AsyncLogWriter, LogBuffer, LogQueue};
+use crate::stdio::{Stderr, Stdout};
+use crate::system_error::Reason;
+use crate::terminal::TerminalMode;
 
 /// How long the editor may take from acquiring the terminal to its first draw.
 const EDITOR_START_TIMEOUT: Duration = Duration::from_secs(1);
@@ -32,11 +36,15 @@ struct SharedOutput {
     editor_changed: Condvar,
     /// The thread that writes to stderr instead of the caller, if there is one.
     log_writer: Option<LogBuffer>,
+    /// Stdin or stdout has failed.
+    has_failed: AtomicBool,
 }
 
 #[derive(Default)]
 struct OutputState {
     editor: EditorState,
+    /// The settings of the terminal while a line is edited.
+    editing_mode: Option<TerminalMode>,
     /// Output for the editor to draw. It may stay here for a while: the editor
     /// draws nothing while it waits for an answer from the user.
     pending: LogQueue,
@@ -74,7 +82,7 @@ impl TerminalOutput {
         if may_edit && io::stderr().is_terminal() {
             return Ok((Self::default(), None));
         }
-        let writer = AsyncLogWriter::start(io::stderr())?;
+        let writer = AsyncLogWriter::start(Stderr)?;
         let shared = SharedOutput {
             log_writer: Some(writer.buffer()),
             ..SharedOutput::default()
@@ -88,9 +96,26 @@ impl TerminalOutput {
         let _ = self.write(Stream::Stderr, format!("{line}\n").as_bytes());
     }
 
-    /// Likewise on stdout.
+    /// Prints a line, or several, on stdout.
     pub fn println(&self, line: impl fmt::Display) {
-        let _ = writeln!(self.stdout(), "{line}");
+        if let Err(error) = writeln!(self.stdout(), "{line}") {
+            self.fail("cannot write to stdout", &error);
+        }
+    }
+
+    /// An operation on stdin or stdout has failed. The first failure is reported. It is
+    /// no failure that the reader of stdout has closed it.
+    pub(crate) fn fail(&self, operation: &str, error: &io::Error) {
+        if error.kind() != io::ErrorKind::BrokenPipe
+            && !self.0.has_failed.swap(true, Ordering::Relaxed)
+        {
+            self.eprintln(format_args!("{operation}: {}", Reason(error)));
+        }
+    }
+
+    /// Whether stdin or stdout has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.0.has_failed.load(Ordering::Relaxed)
     }
 
     /// Prints on stderr without a line end: a prompt.
@@ -151,9 +176,20 @@ impl TerminalOutput {
         let mut state = self.lock();
         if state.editor == EditorState::Starting {
             state.editor = EditorState::Active;
+            state.editing_mode = Some(TerminalMode::current());
             self.0.editor_changed.notify_all();
         }
         with_omission_note(state.pending.take_lines())
+    }
+
+    /// The program goes on after it was stopped. Meanwhile the shell has changed the
+    /// settings of the terminal.
+    pub(crate) fn resume_editor(&self) {
+        let state = self.lock();
+        if let (EditorState::Active, Some(mode)) = (state.editor, &state.editing_mode) {
+            mode.apply();
+            state.request_redraw();
+        }
     }
 
     /// Takes the terminal back from the editor, which has restored it.
@@ -196,10 +232,7 @@ impl TerminalOutput {
             EditorState::Absent | EditorState::Closed => self.0.write(stream, bytes),
             EditorState::Starting | EditorState::Active => {
                 state.pending.push(bytes);
-                if let Some(redraw) = &state.redraw {
-                    // If the editor has just ended, `release_from_editor` writes the text.
-                    let _ = redraw.send(());
-                }
+                state.request_redraw();
                 Ok(())
             }
         }
@@ -211,11 +244,20 @@ impl TerminalOutput {
     }
 }
 
+impl OutputState {
+    fn request_redraw(&self) {
+        if let Some(redraw) = &self.redraw {
+            // If the editor has just ended, `release_from_editor` writes the text.
+            let _ = redraw.send(());
+        }
+    }
+}
+
 impl SharedOutput {
     fn write(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         match (stream, &self.log_writer) {
-            (Stream::Stdout, _) => io::stdout().write_all(bytes),
-            (Stream::Stderr, None) => io::stderr().write_all(bytes),
+            (Stream::Stdout, _) => Stdout.write_all(bytes),
+            (Stream::Stderr, None) => Stderr.write_all(bytes),
             (Stream::Stderr, Some(writer)) => {
                 writer.push(bytes);
                 Ok(())
@@ -256,10 +298,7 @@ impl Write for StreamOutput {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self.stream {
-            Stream::Stdout => io::stdout().flush(),
-            Stream::Stderr => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -1,21 +1,20 @@
 //! Reads the user's lines. Reading a terminal, a pipe or a file blocks, so a thread
 //! of its own does it. The thread reads one line per request.
 
-use std::io::{self, BufRead, IsTerminal, Read, StdinLock};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-
 use crate::jobs::{PromptKind, TerminalEvent};
 use crate::protocol::MAX_LINE;
 use crate::reactor::Handle;
-use crate::terminal::TerminalOutput;
+use crate::stdio::Stdin;
 use crate::terminal::completion::LineCompleter;
 use crate::terminal::history::History;
 use crate::terminal::line_editor::LineEditor;
+use crate::terminal::{TerminalMode, TerminalOutput, mode};
 
 /// How long the TAB key waits for file names.
 const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -47,17 +46,14 @@ pub(crate) enum OnEndOfInput {
 /// may still be editing a line.
 pub(crate) struct Prompt {
     output: TerminalOutput,
-    /// The terminal settings at the start, if stdin is a terminal.
-    original: Option<Termios>,
+    /// The settings of the terminal at the start.
+    original: TerminalMode,
 }
 
 impl Drop for Prompt {
     fn drop(&mut self) {
-        if self.output.close()
-            && let Some(original) = &self.original
-        {
-            // The terminal may be gone.
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, original);
+        if self.output.close() {
+            self.original.apply();
         }
     }
 }
@@ -69,6 +65,8 @@ pub(crate) struct PromptSettings {
     /// The history file, if there is one.
     pub(crate) history: Option<PathBuf>,
     pub(crate) on_end_of_input: OnEndOfInput,
+    /// The program goes on if its terminal is closed.
+    pub(crate) survives_hangup: bool,
 }
 
 /// Starts the thread. It reads a line for each of `requests`, and ends with the
@@ -84,7 +82,7 @@ where
 {
     let prompt = Prompt {
         output: output.clone(),
-        original: tcgetattr(io::stdin()).ok(),
+        original: TerminalMode::current(),
     };
     let output = output.clone();
     let body = move || {
@@ -94,12 +92,7 @@ where
             let source =
                 source.get_or_insert_with(|| LineSource::open(&settings, &program, output.clone()));
             match source.read_line(kind) {
-                TerminalEvent::EndOfInput
-                    if settings.on_end_of_input == OnEndOfInput::Continue
-                        && !source.is_terminal =>
-                {
-                    return;
-                }
+                TerminalEvent::EndOfInput if source.may_continue(&settings) => return,
                 event @ TerminalEvent::EndOfInput => return program.send(event.into()),
                 event => program.send(event.into()),
             }
@@ -124,7 +117,7 @@ fn find_names<M: From<TerminalEvent>>(program: &Handle<M>, prefix: &str) -> Vec<
 
 /// The input of the prompt: a terminal, with or without line editor, or a pipe.
 struct LineSource {
-    stdin: StdinLock<'static>,
+    stdin: BufReader<Stdin>,
     is_terminal: bool,
     output: TerminalOutput,
     on_end_of_input: OnEndOfInput,
@@ -149,7 +142,7 @@ impl LineSource {
             LineEditor::new(output.clone(), completer, history)
         };
         Self {
-            stdin: io::stdin().lock(),
+            stdin: BufReader::new(Stdin),
             is_terminal,
             editor: can_edit.then(new_editor).flatten(),
             output,
@@ -166,7 +159,13 @@ impl LineSource {
         if self.is_terminal {
             self.output.eprint(prompt_text(kind));
         }
-        match read_line(&mut self.stdin) {
+        let line = read_line(&mut self.stdin).unwrap_or_else(|error| {
+            if !self.is_terminal {
+                self.output.fail("cannot read stdin", &error);
+            }
+            None
+        });
+        match line {
             Some(line) if !self.ends_input(&line) => TerminalEvent::Typed(line),
             Some(_) | None => {
                 if self.is_terminal {
@@ -177,22 +176,33 @@ impl LineSource {
         }
     }
 
+    /// Whether the program goes on without a prompt after the end of input.
+    fn may_continue(&self, settings: &PromptSettings) -> bool {
+        match settings.on_end_of_input {
+            OnEndOfInput::Exit | OnEndOfInput::Report => false,
+            OnEndOfInput::Continue if self.is_terminal => {
+                settings.survives_hangup && mode::is_gone()
+            }
+            OnEndOfInput::Continue => true,
+        }
+    }
+
     fn ends_input(&self, line: &str) -> bool {
         self.on_end_of_input == OnEndOfInput::Exit && !self.is_terminal && line.trim().is_empty()
     }
 }
 
 /// Reads one line. Bytes that are not UTF-8 are replaced: no file name contains them.
-fn read_line(input: &mut impl BufRead) -> Option<String> {
+/// Returns none at the end of input.
+fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = Vec::new();
     let length = input
         .by_ref()
         .take(MAX_LINE as u64)
-        .read_until(b'\n', &mut line)
-        .ok()?;
+        .read_until(b'\n', &mut line)?;
     if length == MAX_LINE && !line.ends_with(b"\n") {
         // The rest of a line that is too long must not become a command.
-        input.skip_until(b'\n').ok()?;
+        input.skip_until(b'\n')?;
     }
-    (length > 0).then(|| String::from_utf8_lossy(&line).into_owned())
+    Ok((length > 0).then(|| String::from_utf8_lossy(&line).into_owned()))
 }

@@ -147,7 +147,7 @@ impl User for Screen {
         let is_printed = match (self.style, &event) {
             (Style::Json { on_stdout }, event) => {
                 return match json::event(event) {
-                    Some(value) if on_stdout => drop(writeln!(self.output.stdout(), "{value}")),
+                    Some(value) if on_stdout => self.output.println(value),
                     Some(value) => self.output.eprintln(value),
                     None => {}
                 };

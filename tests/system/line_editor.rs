@@ -8,7 +8,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::support::fake_server::FakeServer;
-use crate::support::{self, Server, Terminal, client_command, folder, node, relay};
+use crate::support::{self, Server, Terminal, client_command, eventually, folder, node, relay};
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
@@ -60,6 +60,8 @@ fn terminal_settings_are_restored_at_exit() {
         ("ctrl-D", "\x15\x04", 0),
         ("quit", "\x15quit\r", 0),
         ("SIGTERM", "", 130),
+        ("SIGHUP", "", 130),
+        ("SIGQUIT", "", 130),
     ];
     let relay = relay(&[]);
     for (what, keys, expected) in endings {
@@ -69,8 +71,11 @@ fn terminal_settings_are_restored_at_exit() {
         terminal.expect("half a li");
         let device = terminal.device();
         assert_ne!(device.settings(), untouched, "a line is being edited");
-        if keys.is_empty() {
-            terminal.signal(Signal::TERM);
+        match what {
+            "SIGTERM" => terminal.signal(Signal::TERM),
+            "SIGHUP" => terminal.signal(Signal::HUP),
+            "SIGQUIT" => terminal.signal(Signal::QUIT),
+            _ => {}
         }
         terminal.keys(keys);
         let (rest, code) = terminal.wait();
@@ -79,6 +84,28 @@ fn terminal_settings_are_restored_at_exit() {
         // The next output starts at the beginning of a line.
         assert!(rest.ends_with("\r\n"), "{what}: {rest:?}");
     }
+}
+
+#[test]
+fn the_editor_goes_on_after_a_stop() {
+    let untouched = Terminal::start(Command::new("cat")).device();
+    let relay = relay(&[]);
+    let mut terminal = prompt(&relay);
+    terminal.expect("peerline> ");
+    terminal.keys("he");
+    terminal.expect("he");
+    let device = terminal.device();
+    let editing = device.settings();
+    // The shell does the same at ctrl-Z and fg.
+    terminal.signal(Signal::STOP);
+    device.copy_settings(&untouched);
+    terminal.signal(Signal::CONT);
+    eventually("the editor's settings", || device.settings() == editing);
+    terminal.expect("peerline> he");
+    terminal.keys("lp\r");
+    terminal.expect("get NAME");
+    terminal.at_prompt("quit");
+    assert_eq!(terminal.wait().1, 0);
 }
 
 #[test]

@@ -369,8 +369,16 @@ fn sigint_removes_the_part_file_and_sigkill_leaves_it() {
     register(&lone, stuck.address());
     let home = folder(&[]);
     let path = home.path().join("hello.txt");
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [
+        Signal::INT,
+        Signal::TERM,
+        Signal::HUP,
+        Signal::QUIT,
+        Signal::XCPU,
+    ] {
         let mut client = client_mid_body(&lone, &path);
+        // The second one must not interrupt the cleaning up.
+        client.signal(signal);
         client.signal(signal);
         assert_eq!(client.wait(), Some(130));
         assert!(names(home.path()).is_empty());

@@ -151,6 +151,14 @@ fn the_first_line_names_the_address() {
 }
 
 #[test]
+fn an_ipv4_address_in_ipv6_form_is_the_ipv4_address() {
+    let relay = relay(&["--listen", "::ffff:127.0.0.1"]);
+    assert!(relay.address().is_ipv4(), "{}", relay.first_line);
+    assert!(!relay.first_line.contains("open to the network"));
+    assert_eq!(ask(relay.address(), b"PING\n"), "PONG\n");
+}
+
+#[test]
 fn a_node_is_listed_under_the_address_it_listens_on() {
     let relay = relay(&[]);
     let share = folder(&[]);

@@ -1,6 +1,7 @@
 //! A running program whose pipes belong to the test.
 
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use wait_timeout::ChildExt;
@@ -21,6 +22,12 @@ impl RunningProgram {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process");
         kill_process(pid, signal).expect("the process is there");
+    }
+
+    /// Whether the program still runs after `time`.
+    pub fn is_running_after(&mut self, time: Duration) -> bool {
+        let status = self.child.wait_timeout(time);
+        status.expect("the child can be waited for").is_none()
     }
 
     /// Waits for the exit. Returns the exit code, or None if a signal ended the program.

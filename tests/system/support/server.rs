@@ -76,28 +76,34 @@ pub fn node_command(relay: SocketAddr, folder: &Path, args: &[&str]) -> Command 
 impl Server {
     /// Starts a server and reads its first line.
     pub fn start(command: Command) -> Self {
-        Self::start_with(command, Stdio::null(), true)
+        Self::start_with(command, Stdio::null(), Some(true))
     }
 
     /// Starts a server whose stdin is a pipe, for [`Server::enter`].
     pub fn start_with_stdin(command: Command) -> Self {
-        Self::start_with(command, Stdio::piped(), true)
+        Self::start_with(command, Stdio::piped(), Some(true))
     }
 
     /// Starts a server whose log is not read before [`Server::start_reading_log`].
     pub fn start_without_log_reader(command: Command, stdin: Stdio) -> Self {
-        Self::start_with(command, stdin, false)
+        Self::start_with(command, stdin, Some(false))
     }
 
-    fn start_with(mut command: Command, stdin: Stdio, reads_log: bool) -> Self {
-        let mut child = command
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+    /// Starts a server with the stderr of `command`.
+    pub fn start_with_own_stderr(command: Command) -> Self {
+        Self::start_with(command, Stdio::null(), None)
+    }
+
+    /// Stderr is a pipe if `reads_log` says whether it is read from the start.
+    fn start_with(mut command: Command, stdin: Stdio, reads_log: Option<bool>) -> Self {
+        command.stdin(stdin).stdout(Stdio::piped());
+        if reads_log.is_some() {
+            command.stderr(Stdio::piped());
+        }
+        let mut child = command.spawn().expect("the program starts");
+        drop(command);
         let (log, mut stderr) = (Arc::new(Log::default()), child.stderr.take());
-        if reads_log {
+        if reads_log == Some(true) {
             log.follow(stderr.take().expect("stderr is a pipe"));
         }
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));

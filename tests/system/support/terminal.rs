@@ -7,7 +7,7 @@ use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
 use expectrl::{Eof, Expect, Session};
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::termios::tcgetattr;
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tempfile::TempDir;
 
 use crate::support::eventually;
@@ -121,6 +121,12 @@ impl Terminal {
 pub struct Device(File);
 
 impl Device {
+    /// Gives it the settings of another terminal.
+    pub fn copy_settings(&self, other: &Self) {
+        let settings = tcgetattr(&other.0).expect("a terminal");
+        tcsetattr(&self.0, OptionalActions::Now, &settings).expect("a terminal");
+    }
+
     /// All its settings.
     pub fn settings(&self) -> String {
         format!("{:?}", tcgetattr(&self.0).expect("a terminal"))

@@ -1,0 +1,78 @@
+//! What signals do to a program.
+
+use std::fs;
+use std::io::{self, Read};
+use std::process;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::{
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
+};
+use signal_hook::{flag, low_level};
+
+use crate::cli::{Exit, StartupError};
+use crate::terminal::TerminalMode;
+
+/// The signals that end a process unless it handles them, without those that report a
+/// fault in it. Each ends a program in the same way as SIGTERM.
+const ENDING: [i32; 11] = [
+    SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGIO, SIGPROF, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
+];
+
+/// How long a program may take to end after the second signal.
+const SECOND_SIGNAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The signals that end a program. To be called before any of them is handled.
+pub(super) fn ending() -> Vec<i32> {
+    let is_ending = |signal: &i32| *signal != SIGHUP || !is_hangup_ignored();
+    ENDING.into_iter().filter(is_ending).collect()
+}
+
+/// The signals that end a server. SIGHUP does not end one with a log file: programs that
+/// rotate logs send it.
+pub(super) fn ending_server(has_log_file: bool) -> Result<Vec<i32>, StartupError> {
+    let mut signals = ending();
+    if has_log_file {
+        handle_by_nothing(SIGHUP)?;
+        signals.retain(|signal| *signal != SIGHUP);
+    }
+    Ok(signals)
+}
+
+/// Whether the program was started to ignore SIGHUP, as by nohup. Says no once the
+/// program handles it.
+pub(super) fn is_hangup_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored
+        .and_then(|signals| u64::from_str_radix(signals.trim(), 16).ok())
+        .is_some_and(|signals| signals & 1 << (SIGHUP - 1) != 0)
+}
+
+/// Makes a signal have no effect. With SIGXFSZ, a limit on the size of files makes writes
+/// fail, as a full disk does.
+pub(super) fn handle_by_nothing(signal: i32) -> Result<(), StartupError> {
+    let result = flag::register(signal, Arc::default()).map(drop);
+    result.map_err(StartupError::system("cannot handle signals"))
+}
+
+/// The loop handles the first signal. It cannot handle one while it waits for a slow
+/// reader of stdout. Then the second signal ends the program.
+pub(super) fn end_on_second(signals: &[i32]) -> io::Result<()> {
+    let terminal = TerminalMode::current();
+    let (mut arrived, sender) = io::pipe()?;
+    for signal in signals {
+        low_level::pipe::register(*signal, sender.try_clone()?)?;
+    }
+    let body = move || {
+        if arrived.read_exact(&mut [0; 2]).is_ok() {
+            thread::sleep(SECOND_SIGNAL_TIMEOUT);
+            terminal.apply();
+            process::exit(Exit::Interrupted as i32);
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(body)?;
+    Ok(())
+}

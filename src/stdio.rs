@@ -1,0 +1,68 @@
+//! The standard streams, unbuffered. They may be non-blocking, because another program
+//! shares them: then an operation waits until the stream is ready.
+
+use std::io::{self, Read, Write};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, read, write};
+
+/// Reads from stdin.
+pub(crate) struct Stdin;
+
+/// Writes to stdout.
+pub(crate) struct Stdout;
+
+/// Writes to stderr.
+pub(crate) struct Stderr;
+
+impl Read for Stdin {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let stdin = io::stdin();
+        when_ready(PollFd::new(&stdin, PollFlags::IN), || {
+            read(&stdin, &mut *bytes)
+        })
+    }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let stdout = io::stdout();
+        when_ready(PollFd::new(&stdout, PollFlags::OUT), || {
+            write(&stdout, bytes)
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let stderr = io::stderr();
+        when_ready(PollFd::new(&stderr, PollFlags::OUT), || {
+            write(&stderr, bytes)
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Repeats an operation on a stream until it need not wait for the stream.
+fn when_ready(
+    stream: PollFd<'_>,
+    mut operation: impl FnMut() -> rustix::io::Result<usize>,
+) -> io::Result<usize> {
+    let mut streams = [stream];
+    loop {
+        match operation() {
+            Err(Errno::AGAIN) => match poll(&mut streams, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            },
+            result => return Ok(result?),
+        }
+    }
+}
