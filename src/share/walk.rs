@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Stat, statat};
@@ -24,6 +25,8 @@ pub(super) struct Walk<'a> {
     watch: &'a FolderWatch,
     /// The files that were written since the last walk.
     written: &'a WrittenFiles,
+    /// The watched folders.
+    watched: HashSet<WatchId>,
     result: WalkResult,
 }
 
@@ -65,6 +68,7 @@ impl<'a> Walk<'a> {
             max_files,
             watch,
             written,
+            watched: HashSet::new(),
             result: WalkResult::default(),
         }
     }
@@ -80,6 +84,7 @@ impl<'a> Walk<'a> {
                 break;
             }
         }
+        self.watch.keep_only(mem::take(&mut self.watched));
         Ok(self.sorted_result())
     }
 
@@ -107,6 +112,7 @@ impl<'a> Walk<'a> {
         // The folder is watched, not the file: it may be replaced or come back.
         let folder = root.folder().ok();
         let watch = folder.and_then(|folder| self.watch.add(folder, || root.location.clone()));
+        self.watched.extend(watch);
         if let Some(identity) = file_identity(root, name)? {
             self.add(name.to_owned(), identity);
             if self.written.contains(watch, name.as_bytes()) {
@@ -132,7 +138,10 @@ impl<'a> Walk<'a> {
                 Ok((folder, Dir::new(fd)?))
             });
             match open {
-                Ok((folder, entries)) => self.add_entries(&folder, entries, &mut pending)?,
+                Ok((folder, entries)) => {
+                    self.watched.extend(folder.watch);
+                    self.add_entries(&folder, entries, &mut pending)?;
+                }
                 // Without a path it is the root itself.
                 Err(error) if path.is_empty() => {
                     self.skip_folder(&root.location.to_string_lossy(), error)?;

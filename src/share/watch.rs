@@ -36,6 +36,8 @@ pub(super) struct FolderWatch {
     /// There was a change since the last scan began.
     has_changed: AtomicBool,
     written: Mutex<WrittenFiles>,
+    /// The folders of the last scan.
+    folders: Mutex<HashSet<WatchId>>,
 }
 
 /// The files that a program has opened to write, and closed. A write by a mapped page
@@ -73,6 +75,7 @@ impl FolderWatch {
             is_full: AtomicBool::new(false),
             has_changed: AtomicBool::new(false),
             written: Mutex::default(),
+            folders: Mutex::default(),
         }
     }
 
@@ -98,6 +101,19 @@ impl FolderWatch {
             );
         }
         added.ok()
+    }
+
+    /// Ends the watches of the last scan that are not among those of this one: their
+    /// folders were moved out of the share.
+    pub(super) fn keep_only(&self, folders: HashSet<WatchId>) {
+        let mut last = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in last.difference(&folders) {
+            if let Some(inotify) = &self.inotify {
+                // This fails if the folder was deleted.
+                let _ = inotify::remove_watch(inotify, *id);
+            }
+        }
+        *last = folders;
     }
 
     /// Whether there was a change since the last scan began.
@@ -145,7 +161,8 @@ impl FolderWatch {
         loop {
             match events.next() {
                 Ok(event) => {
-                    has_events = true;
+                    // The end of a watch is no change.
+                    has_events |= !event.events().contains(ReadFlags::IGNORED);
                     if event.events().contains(ReadFlags::CLOSE_WRITE)
                         && let Some(leaf) = event.file_name()
                     {

@@ -32,12 +32,16 @@ impl Fixture {
     }
 
     fn with_max_files(files: &[&str], max_files: usize) -> Self {
+        Self::with_settings(files, max_files, false)
+    }
+
+    fn with_settings(files: &[&str], max_files: usize, hidden: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for path in files.iter().chain(&["share/own"]) {
             write(&dir.path().join(path));
         }
         let settings = FolderSettings {
-            hidden: false,
+            hidden,
             max_files,
             max_cached: 1000,
             max_hashed: u64::MAX,
@@ -232,6 +236,24 @@ fn add_refuses_what_cannot_be_shared_with_a_reason() {
     let root = fixture.folder.add("/").unwrap_err().to_string();
     assert_eq!(root, "cannot share /: it has no name that can be shared");
     assert_eq!(fixture.list(), ["own", "sub/y"]);
+}
+
+#[test]
+fn an_unfinished_file_is_not_shared_even_with_hidden_files() {
+    let files = [
+        "share/.a.part",
+        "share/.b.7f3a.part",
+        "share/.c",
+        "else/.d.part",
+    ];
+    let mut fixture = Fixture::with_settings(&files, 100, true);
+    assert_eq!(fixture.list(), [".c", "own"]);
+    assert_eq!(
+        (fixture.get(".a.part"), fixture.get(".b.7f3a.part")),
+        (None, None)
+    );
+    let error = "cannot share PATH: it is a file that is being fetched";
+    assert_eq!(fixture.add("else/.d.part"), error);
 }
 
 /// The file that had a name first keeps it.

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 
@@ -213,9 +214,11 @@ fn without_inotify_changes_are_found_by_scans() {
         .arg(script)
         .arg(command.get_program())
         .args(command.get_args());
-    let node = Server::start(unshare);
+    let mut node = Server::start(unshare);
     node.log_until("inotify unavailable");
     node.log_until("registered as");
+    // The scan that follows an announcement is over.
+    assert!(node.is_running_after(Duration::from_secs(2)));
     fs::write(share.path().join("b"), "new").expect("a file");
     eventually("it is announced", || {
         ask(relay.address(), b"FIND b\n").starts_with("HOLDERS")
@@ -249,4 +252,34 @@ fn the_sum_of_the_sizes_does_not_wrap() {
     let relay = relay(&[]);
     let node = node(&relay, share.path(), &[]);
     assert_eq!(node.stat("files_bytes"), u64::MAX);
+}
+
+/// The number of folders that a node watches.
+fn watched_folders(node: &Server) -> usize {
+    let entries = fs::read_dir(format!("/proc/{}/fdinfo", node.pid())).expect("it runs");
+    let texts = entries
+        .flatten()
+        .flat_map(|entry| fs::read_to_string(entry.path()));
+    // The descriptor is duplicated.
+    let counts = texts.map(|text| text.matches("inotify wd:").count());
+    counts.max().unwrap_or(0)
+}
+
+#[test]
+fn folders_that_left_the_share_are_not_watched() {
+    let home = folder(&[("share/sub/a", b"a"), ("other/b", b"b")]);
+    let (share, link) = (home.path().join("share"), home.path().join("link"));
+    symlink(&share, &link).expect("a link");
+    let relay = relay(&[]);
+    let node = node(&relay, &link, &["--max-kept", "0"]);
+    assert_eq!(watched_folders(&node), 2);
+    fs::rename(share.join("sub"), home.path().join("sub")).expect("a new name");
+    eventually("one is left", || watched_folders(&node) == 1);
+    fs::create_dir(share.join("new")).expect("a folder");
+    eventually("another one is watched", || watched_folders(&node) == 2);
+    fs::remove_file(&link).expect("it is there");
+    eventually("none is watched", || watched_folders(&node) == 0);
+    symlink(home.path().join("other"), &link).expect("a link");
+    eventually("the other one is watched", || watched_folders(&node) == 1);
+    assert_eq!(list(&node), "FILES 1 1\n1 - 1 b\n");
 }
