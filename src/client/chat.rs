@@ -42,10 +42,11 @@ pub(super) struct Chat {
 }
 
 /// Whether the pending message is sent again, because it came too fast.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Resend {
     NotNeeded,
-    At(Instant),
+    /// At this time, after the relay has refused it with these words.
+    At(Instant, String),
     /// It was sent again. There is no third time.
     Done,
 }
@@ -91,7 +92,7 @@ impl Chat {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         match self.resend {
             _ if self.is_closing => None,
-            Resend::At(time) => Some(time),
+            Resend::At(time, _) => Some(time),
             Resend::NotNeeded | Resend::Done => self.deadline,
         }
     }
@@ -132,10 +133,10 @@ impl Chat {
                 }
             }
             Some(SubscriptionEvent::Sent(_)) => self.on_sent(user, context.now),
-            Some(SubscriptionEvent::NotSent(_, ErrorCode::SLOW_DOWN, _))
+            Some(SubscriptionEvent::NotSent(_, ErrorCode::SLOW_DOWN, text))
                 if self.resend == Resend::NotNeeded =>
             {
-                self.resend = Resend::At(context.now + SLOW_DOWN);
+                self.resend = Resend::At(context.now + SLOW_DOWN, text.into_owned());
             }
             Some(SubscriptionEvent::NotSent(_, code, text)) => {
                 return self.on_not_sent(user, code, text.into_owned());
@@ -203,7 +204,12 @@ impl Chat {
             self.connect(out);
             return false;
         }
-        self.fail(user, &Failure::Ended(reason));
+        // The relay's last words say more than the end of the connection.
+        let failure = match std::mem::replace(&mut self.resend, Resend::Done) {
+            Resend::At(_, text) => Failure::Error(ErrorCode::SLOW_DOWN, text),
+            Resend::NotNeeded | Resend::Done => Failure::Ended(reason),
+        };
+        self.fail(user, &failure);
         true
     }
 
@@ -251,7 +257,7 @@ impl Chat {
         if self.next_deadline().is_none_or(|due| due > context.now) {
             return;
         }
-        if let Resend::At(_) = self.resend {
+        if let Resend::At(..) = self.resend {
             self.resend = Resend::Done;
             self.send_pending(context.out);
             return;

@@ -35,7 +35,7 @@ enum SubscriptionRequest {
 pub(crate) enum SubscriptionEvent<'a> {
     /// It listens at this address now.
     Open(NodeAddress),
-    /// The relay does not let it listen. The connection closes.
+    /// The relay does not let it listen, or not any longer. The connection closes.
     Refused(ErrorCode, Cow<'a, str>),
     /// Another connection listens in its place. The connection closes.
     Replaced,
@@ -145,6 +145,11 @@ impl MessageSubscription {
             (ResponsePart::Head(Reply::Error(ErrorCode::CHANGED, _)), _) => {
                 let next = ReadNext::Close(CloseReason::Replaced);
                 return (next, Some(SubscriptionEvent::Replaced));
+            }
+            // The relay says why it is about to close the connection.
+            (ResponsePart::Head(Reply::Error(code, text)), None) => {
+                let next = ReadNext::Close(CloseReason::Completed);
+                return (next, Some(SubscriptionEvent::Refused(code, text)));
             }
             (ResponsePart::Head(reply), Some(request)) => (reply, request),
             (_, _) => return protocol_error,

@@ -319,6 +319,34 @@ fn text_from_a_hostile_relay_is_escaped() {
 }
 
 #[test]
+fn the_words_of_a_relay_that_ends_a_chat_are_shown() {
+    // Unasked, and as the reply to a message.
+    let unasked = FakeServer::replying("OK 127.0.0.1 9\nERROR 429 you read too slowly\n");
+    let reply = FakeServer::new(|mut connection| {
+        connection.line();
+        connection.send("OK 127.0.0.1 9\n");
+        connection.line();
+        connection.send("ERROR 429 you read too slowly\n");
+    });
+    for (relay, message) in [
+        (
+            &unasked,
+            "cannot receive messages: error 429: you read too slowly",
+        ),
+        (&reply, "not sent: error 429: you read too slowly"),
+    ] {
+        let args = ["chat", "127.0.0.1", "7", "--wait", "60"];
+        let input: &[u8] = if message.starts_with("not") {
+            b"hello\n"
+        } else {
+            b""
+        };
+        let output = run(client_command(relay.address(), &args), input).expect_code(3);
+        assert!(output.stderr.contains(message), "{}", output.stderr);
+    }
+}
+
+#[test]
 fn an_unresponsive_relay_times_out() {
     let silent = FakeServer::hanging_after("");
     let unresponsive = FakeServer::hanging_after("OK 127.0.0.1 9\n");
