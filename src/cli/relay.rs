@@ -68,9 +68,15 @@ pub(super) struct RelayArgs {
     /// Maximum number of files of all nodes together
     #[arg(long, value_name = "N", default_value = "10000000", value_parser = integer::<u64>(0..))]
     max_shared_in_all: u64,
-    /// Maximum total length of the file names of one node
+    /// Maximum bytes of file names of one node; a name counts twice, as announced and for searches
     #[arg(long, value_name = "BYTES", default_value = "268435456", value_parser = bytes::<u64>(0..))]
     max_shared_bytes: u64,
+    /// Maximum bytes of file names of all nodes at one address; trusted networks are exempt
+    #[arg(long, value_name = "BYTES", default_value = "536870912", value_parser = bytes::<u64>(0..))]
+    max_shared_bytes_per_address: u64,
+    /// Maximum bytes of file names of all nodes together
+    #[arg(long, value_name = "BYTES", default_value = "1073741824", value_parser = bytes::<u64>(0..))]
+    max_shared_bytes_in_all: u64,
     /// Answer no requests over UDP
     #[arg(long)]
     no_udp: bool,
@@ -138,9 +144,11 @@ pub(super) fn prepare(args: RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr
         wrong_cookie_rate: args.wrong_cookies,
         datagram_rate: args.datagram_rate,
         quota: Quota {
-            files: args.max_shared,
-            bytes: args.max_shared_bytes,
-            all: args.max_shared_in_all,
+            node_files: args.max_shared,
+            node_bytes: args.max_shared_bytes,
+            address_bytes: args.max_shared_bytes_per_address,
+            all_files: args.max_shared_in_all,
+            all_bytes: args.max_shared_bytes_in_all,
         },
         message_rate: args.message_rate,
         trust: Trust::new(args.trust),

@@ -121,8 +121,15 @@ pub enum Rejection {
         /// The limit on bytes of names.
         bytes: u64,
     },
-    /// All nodes together have announced too many files; the limit.
-    TooManyFiles(u64),
+    /// The nodes at the client's address have announced as much as is left for all others.
+    TooManyFilesAtAddress,
+    /// All nodes together have announced too many files, or too many bytes of names.
+    TooManyFiles {
+        /// The limit on files.
+        files: u64,
+        /// The limit on bytes of names.
+        bytes: u64,
+    },
     /// A newer connection listens at the address of this one.
     Replaced,
     /// A node listens at the address of this connection.
@@ -164,7 +171,8 @@ impl Rejection {
             Self::Replaced => ErrorCode::CHANGED,
             Self::TooManyNodesAtAddress
             | Self::TooManyFilesOfNode { .. }
-            | Self::TooManyFiles(_) => ErrorCode::LIMIT_REACHED,
+            | Self::TooManyFilesAtAddress
+            | Self::TooManyFiles { .. } => ErrorCode::LIMIT_REACHED,
             Self::TooManyMessages(_) => ErrorCode::SLOW_DOWN,
             Self::LineTooLong => ErrorCode::LINE_TOO_LONG,
             Self::FileReadFailed(_) => ErrorCode::INTERNAL,
@@ -213,8 +221,14 @@ impl fmt::Display for Rejection {
                     "your node shares too many files (limit {files}) or bytes of file names (limit {bytes})"
                 );
             }
-            Self::TooManyFiles(files) => {
-                return write!(f, "all nodes together share too many files; the limit is {files}");
+            Self::TooManyFilesAtAddress => {
+                "the nodes at your address share too many files; the rest of the room is for others"
+            }
+            Self::TooManyFiles { files, bytes } => {
+                return write!(
+                    f,
+                    "all nodes together share too many files (limit {files}) or bytes of file names (limit {bytes})"
+                );
             }
             Self::Replaced => "replaced by a newer listener",
             Self::NodeListens(node) => {

@@ -171,16 +171,15 @@ impl Directory {
         self.nodes[slot].first_registration
     }
 
-    /// The address of a node, unless the node has left or is not visible to the
-    /// requester.
-    pub(super) fn visible_address(&self, slot: SlotId, on_loopback: bool) -> Option<NodeAddress> {
-        let node = self.nodes.get(slot)?;
-        (node.is_live && (on_loopback || !node.address.is_loopback())).then_some(node.address)
+    /// Whether a node is visible to requesters on loopback only.
+    pub(super) fn is_on_loopback(&self, slot: SlotId) -> bool {
+        self.nodes[slot].address.is_loopback()
     }
 
-    /// Whether every node with files in the index is visible to the requester.
-    pub(super) fn is_everyone_visible(&self, on_loopback: bool) -> bool {
-        self.departed.is_empty() && (on_loopback || self.loopback_nodes == 0)
+    /// The address of a node, unless the node has left.
+    pub(super) fn live_address(&self, slot: SlotId) -> Option<NodeAddress> {
+        let node = self.nodes.get(slot)?;
+        node.is_live.then_some(node.address)
     }
 
     /// One of the departed nodes.
@@ -246,7 +245,8 @@ impl Directory {
         let slots = iter::successors(occupied(self.first), move |slot| {
             occupied(self.nodes[*slot].next)
         });
-        slots.filter_map(move |slot| self.visible_address(slot, on_loopback))
+        let addresses = slots.filter_map(|slot| self.live_address(slot));
+        addresses.filter(move |address| on_loopback || !address.is_loopback())
     }
 
     fn add(

@@ -1,11 +1,16 @@
 //! `SHARE`, `UNSHARE`, `FIND`: the files of the nodes.
 
-use crate::protocol::{FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Rejection};
-use crate::relay::index::{Holder, Quota};
+use crate::protocol::{
+    FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Rejection, address_group,
+};
+use crate::relay::index::{ContentId, Holder, QuotaError};
 use crate::relay::session::Registration;
 use crate::relay::table::SlotId;
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
+
+/// Holders that one `FIND` looks at.
+const MAX_EXAMINED_HOLDERS: usize = 4096;
 
 /// Files of departed nodes that are removed in one turn of the loop.
 const MAX_REMOVED_PER_TURN: usize = 2000;
@@ -40,22 +45,36 @@ impl Relay {
         hash: MaybeHash,
         name: &FileName<'_>,
     ) -> ReadNext {
-        let quota = self.settings.quota;
-        let node = match self.announcing_slot(request) {
-            Ok(node) => node,
-            Err(rejection) => return request.reply.reject(rejection),
+        let result = self.add_file(request, ContentId::new(size, hash), name);
+        request.reply.ok_or_error(result)
+    }
+
+    fn add_file(
+        &mut self,
+        request: &RelayRequest<'_>,
+        content: ContentId,
+        name: &FileName<'_>,
+    ) -> Result<(), Rejection> {
+        let node = self.announcing_slot(request)?;
+        let holder = Holder {
+            node,
+            content,
+            on_loopback: self.directory.is_on_loopback(node),
         };
-        if self
-            .index
-            .insert(name, Holder::new(node, size, hash), quota)
-        {
-            return request.reply.ok();
-        }
-        let Quota { files, bytes, all } = quota;
-        request.reply.reject(if self.index.is_full(quota) {
-            Rejection::TooManyFiles(all)
-        } else {
-            Rejection::TooManyFilesOfNode { files, bytes }
+        let is_trusted = self.settings.trust.contains(request.ip);
+        let group = (!is_trusted).then(|| address_group(request.ip));
+        let quota = &self.settings.quota;
+        let inserted = self.index.insert(name, holder, group, quota);
+        inserted.map_err(|error| match error {
+            QuotaError::Node => Rejection::TooManyFilesOfNode {
+                files: quota.node_files,
+                bytes: quota.node_bytes,
+            },
+            QuotaError::Address => Rejection::TooManyFilesAtAddress,
+            QuotaError::All => Rejection::TooManyFiles {
+                files: quota.all_files,
+                bytes: quota.all_bytes,
+            },
         })
     }
 
@@ -74,24 +93,33 @@ impl Relay {
     pub(super) fn find(&mut self, request: &mut RelayRequest<'_>, name: &FileName<'_>) -> ReadNext {
         let all = self.index.holders(name);
         // Spreads the load: successive replies begin with different holders.
-        let (last, first) = all.split_at(self.next_rotation % all.len().max(1));
+        let (last, first) = match all.len() {
+            ..=MAX_EXAMINED_HOLDERS => (&all[..0], all),
+            many => all.split_at(self.next_rotation % many),
+        };
         let on_loopback = request.is_loopback();
-        let visible = first.iter().chain(last).filter_map(|holder| {
-            Some(HolderItem {
-                node: self.directory.visible_address(holder.node, on_loopback)?,
-                size: holder.size,
-                hash: holder.hash(),
-            })
-        });
-        // Bounds the reply for a file that every node has.
-        let holders = visible.take(MAX_LISTED_FILES);
-        let count = holders.clone().count();
+        let examined = first.iter().chain(last).take(MAX_EXAMINED_HOLDERS);
+        let visible = examined
+            .filter(|holder| on_loopback || !holder.on_loopback)
+            .filter_map(|holder| {
+                let content = holder.content();
+                Some(HolderItem {
+                    node: self.directory.live_address(holder.node)?,
+                    size: content.size,
+                    hash: content.hash(),
+                })
+            });
+        let count = visible.clone().count();
         if count == 0 {
             return request.reply.not_found();
         }
+        // Rotates the visible holders only: the order tells nothing of the others.
+        let start = self.next_rotation % count;
         self.counters.finds += 1;
         self.next_rotation = self.next_rotation.wrapping_add(1);
-        request.reply.holders(count, holders)
+        let rotated = visible.clone().skip(start).chain(visible.take(start));
+        let shown = count.min(MAX_LISTED_FILES);
+        request.reply.holders(shown, rotated.take(shown))
     }
 
     /// Whether files of departed nodes wait for [`Relay::remove_departed_files`].

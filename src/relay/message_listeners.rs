@@ -9,6 +9,8 @@ use crate::role::ConnId;
 #[derive(Default)]
 pub(super) struct MessageListeners {
     by_address: HashMap<NodeAddress, RegisteredListener>,
+    /// Listeners at addresses on loopback.
+    on_loopback: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -44,10 +46,11 @@ impl MessageListeners {
         };
         match self.by_address.get(&address) {
             Some(earlier) if earlier.is_registered && !is_registered => ListenResult::Taken,
-            earlier => {
-                let earlier = earlier.map(|earlier| earlier.conn);
-                self.by_address.insert(address, listener);
+            _ => {
+                let earlier = self.by_address.insert(address, listener);
+                self.on_loopback += usize::from(earlier.is_none() && address.is_loopback());
                 earlier
+                    .map(|earlier| earlier.conn)
                     .filter(|earlier| *earlier != conn)
                     .map_or(ListenResult::Added, ListenResult::Replaced)
             }
@@ -63,11 +66,15 @@ impl MessageListeners {
     pub(super) fn remove(&mut self, address: &NodeAddress, conn: ConnId) {
         if self.get(address) == Some(conn) {
             self.by_address.remove(address);
+            self.on_loopback -= usize::from(address.is_loopback());
         }
     }
 
-    /// Number of listeners.
-    pub(super) fn len(&self) -> usize {
-        self.by_address.len()
+    /// Number of listeners that requesters on loopback see, or that others see.
+    pub(super) fn len(&self, on_loopback: bool) -> usize {
+        match on_loopback {
+            true => self.by_address.len(),
+            false => self.by_address.len() - self.on_loopback,
+        }
     }
 }

@@ -42,7 +42,9 @@ impl Relay {
             Ok((from, _)) => from,
             Err(rejection) => return request.reply.reject(rejection),
         };
-        let Some(listener) = self.message_listeners.get(to) else {
+        let listener = self.message_listeners.get(to);
+        let is_visible = request.is_loopback() || !to.is_loopback();
+        let Some(listener) = listener.filter(|_| is_visible) else {
             return request.reply.reject(Rejection::NoListener(*to));
         };
         self.counters.messages += 1;

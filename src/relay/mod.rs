@@ -216,7 +216,7 @@ impl Role for Relay {
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
         self.expire_leases(context.now);
         self.remove_departed_files();
-        self.continue_search(context.out);
+        self.continue_searches(context.out);
     }
 
     fn drain(&mut self, _: &mut Context<'_, Self>) {}

@@ -1,65 +1,96 @@
 //! `SEARCH` and `MORE`. A long search runs in steps, one per turn of the loop,
 //! while its client waits.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use log::debug;
 
-use crate::relay::index::{PAGES_PER_STEP, Search, SearchPage, Visibility};
+use crate::protocol::address_group;
+use crate::relay::index::{Search, SearchPage, Visibility, WORK_PER_STEP};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Output, ReadNext};
 
-/// Searches that take more than one step, and the budget of the current turn.
+/// Searches that take more than one step, and the work of the current turn.
 pub(super) struct SearchQueue {
-    pending: VecDeque<PendingSearch>,
+    /// Those that wait for a step, and those whose clients have not fetched the result.
+    searches: HashMap<ConnId, PendingSearch>,
+    /// The addresses whose searches wait for a step, in turn.
+    addresses: VecDeque<IpAddr>,
+    /// The searches of each of these addresses, in order; some may be cancelled.
+    by_address: HashMap<IpAddr, VecDeque<ConnId>>,
     turn: Instant,
-    /// Pages scanned in this turn.
-    scanned_pages: usize,
+    /// The work of this turn.
+    work: usize,
 }
 
 /// A search whose client waits.
 struct PendingSearch {
-    conn: ConnId,
+    group: IpAddr,
     on_loopback: bool,
     search: Search,
-    is_finished: bool,
 }
 
 impl SearchQueue {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            pending: VecDeque::new(),
+            searches: HashMap::new(),
+            addresses: VecDeque::new(),
+            by_address: HashMap::new(),
             turn: now,
-            scanned_pages: 0,
+            work: 0,
         }
     }
 
     /// Whether a search waits for its next step.
     pub(super) fn has_work(&self) -> bool {
-        self.pending.iter().any(|pending| !pending.is_finished)
+        !self.addresses.is_empty()
     }
 
     /// Removes the search of a connection that is closed.
     pub(super) fn cancel(&mut self, conn: ConnId) {
-        self.pending.retain(|pending| pending.conn != conn);
+        self.searches.remove(&conn);
     }
 
-    fn take(&mut self, conn: ConnId) -> Option<PendingSearch> {
-        let mut pending = self.pending.iter();
-        let index = pending.position(|pending| pending.conn == conn)?;
-        self.pending.remove(index)
+    /// The searches of an address. The address waits for a turn if it did not.
+    fn of_address(&mut self, group: IpAddr) -> &mut VecDeque<ConnId> {
+        let searches = self.by_address.entry(group).or_default();
+        if searches.is_empty() {
+            self.addresses.push_back(group);
+        }
+        searches
+    }
+
+    /// Takes out the first search of the address whose turn it is.
+    fn next(&mut self) -> Option<(ConnId, PendingSearch)> {
+        while let Some(group) = self.addresses.pop_front() {
+            let Some(mut conns) = self.by_address.remove(&group) else {
+                continue;
+            };
+            let next = conns.pop_front();
+            if !conns.is_empty() {
+                self.addresses.push_back(group);
+                self.by_address.insert(group, conns);
+            }
+            if let Some(conn) = next
+                && let Some(search) = self.searches.remove(&conn)
+            {
+                return Some((conn, search));
+            }
+        }
+        None
     }
 
     /// Whether a new search may run at once: no other waits, and the turn of the loop
-    /// at `now` has not scanned too much. Many short searches together would hold up
+    /// at `now` has not done too much. Many short searches together would hold up
     /// the loop as much as a long one.
     fn may_run(&mut self, now: Instant) -> bool {
         if self.turn != now {
             self.turn = now;
-            self.scanned_pages = 0;
+            self.work = 0;
         }
-        self.pending.is_empty() && self.scanned_pages < PAGES_PER_STEP
+        self.addresses.is_empty() && self.work < WORK_PER_STEP
     }
 }
 
@@ -76,12 +107,13 @@ impl Relay {
             return send_page(request, search);
         }
         request.session.extended().pending_search = Some(conn);
-        self.searches.pending.push_back(PendingSearch {
-            conn,
+        let pending = PendingSearch {
+            group: address_group(request.ip),
             on_loopback,
             search,
-            is_finished: false,
-        });
+        };
+        self.searches.of_address(pending.group).push_back(conn);
+        self.searches.searches.insert(conn, pending);
         ReadNext::Wait
     }
 
@@ -99,37 +131,36 @@ impl Relay {
         conn: ConnId,
     ) -> ReadNext {
         request.session.extended().pending_search = None;
-        match self.searches.take(conn) {
+        match self.searches.searches.remove(&conn) {
             Some(pending) => send_page(request, pending.search),
             None => ReadNext::Line,
         }
     }
 
-    /// Runs one step of the search that waits longest.
-    pub(super) fn continue_search(&mut self, out: &mut Output<Self>) {
-        let mut pending = self.searches.pending.iter();
-        let unfinished = pending.position(|pending| !pending.is_finished);
-        let Some(mut pending) = unfinished.and_then(|index| self.searches.pending.remove(index))
-        else {
-            return;
-        };
-        pending.is_finished = self.search_step(&mut pending.search, pending.on_loopback);
-        if pending.is_finished {
-            out.resume(pending.conn);
-            self.searches.pending.push_back(pending);
-        } else {
-            self.searches.pending.push_front(pending);
+    /// Does a bounded amount of work for the searches that wait. Addresses take turns, so
+    /// that one with many searches does not hold up the others.
+    pub(super) fn continue_searches(&mut self, out: &mut Output<Self>) {
+        let max_work = self.searches.work + WORK_PER_STEP;
+        while self.searches.work < max_work
+            && let Some((conn, mut pending)) = self.searches.next()
+        {
+            if self.search_step(&mut pending.search, pending.on_loopback) {
+                out.resume(conn);
+            } else {
+                self.searches.of_address(pending.group).push_front(conn);
+            }
+            self.searches.searches.insert(conn, pending);
         }
     }
 
     /// Returns whether the search is finished.
     fn search_step(&mut self, search: &mut Search, on_loopback: bool) -> bool {
-        let is_visible = |slot| self.directory.visible_address(slot, on_loopback).is_some();
         let visibility = Visibility {
-            everyone: self.directory.is_everyone_visible(on_loopback),
-            is_visible: &is_visible,
+            on_loopback,
+            has_departed: self.directory.next_departed().is_some(),
+            is_live: &|slot| self.directory.live_address(slot).is_some(),
         };
-        search.step(&self.index, &visibility, &mut self.searches.scanned_pages)
+        search.step(&self.index, &visibility, &mut self.searches.work)
     }
 }
 

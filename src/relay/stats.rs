@@ -21,7 +21,7 @@ pub(super) struct RelayCounters {
 impl Relay {
     pub(super) fn banner(&self, request: &mut RelayRequest<'_>) -> ReadNext {
         let nodes = self.directory.len(request.is_loopback()) as u64;
-        let files = self.index.len() as u64;
+        let files = self.index.name_count(request.is_loopback()) as u64;
         request.reply.banner(Banner::Relay { nodes, files })
     }
 
@@ -32,14 +32,15 @@ impl Relay {
             lists,
             expired,
         } = self.counters;
+        let on_loopback = request.is_loopback();
         let figures = [
-            ("nodes", self.directory.len(request.is_loopback()) as u64),
+            ("nodes", self.directory.len(on_loopback) as u64),
             ("nodes_expired", expired),
             ("registrations", self.last_registration),
             ("lists", lists),
-            ("names", self.index.len() as u64),
+            ("names", self.index.name_count(on_loopback) as u64),
             ("finds", finds),
-            ("listeners", self.message_listeners.len() as u64),
+            ("listeners", self.message_listeners.len(on_loopback) as u64),
             ("messages", messages),
             ("datagrams", request.traffic.datagrams),
             ("datagrams_lost", request.traffic.datagrams_lost),

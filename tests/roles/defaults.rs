@@ -17,9 +17,11 @@ pub fn defaults() -> RelaySettings {
         datagram_rate: 1000,
         message_rate: 50,
         quota: Quota {
-            files: 1_000_000,
-            bytes: 1 << 28,
-            all: 10_000_000,
+            node_files: 1_000_000,
+            node_bytes: 1 << 28,
+            address_bytes: 1 << 29,
+            all_files: 10_000_000,
+            all_bytes: 1 << 30,
         },
         trust: Trust::new(Vec::new()),
     }

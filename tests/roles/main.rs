@@ -15,6 +15,7 @@ mod memory;
 mod node;
 mod recording_user;
 mod relay;
+mod relay_load;
 mod simulation;
 mod stage;
 mod udp_requests;

@@ -9,6 +9,7 @@
 //!   sequence are shown once, with their number.
 //! - `pad N COUNT LINE`: sends the line and COUNT letters; the letters are shown by
 //!   their number.
+//! - `figures N "NAME …"`: sends `STATS` and shows these figures.
 //! - `brief N LINE`: as `say`, but shows only the ends of a long reply.
 
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ pub fn relay(settings: RelaySettings, began: Instant) -> Relay {
     Relay::new(settings, [7; 32], began)
 }
 
-fn stage(settings: RelaySettings) -> Stage<Relay> {
+pub fn stage(settings: RelaySettings) -> Stage<Relay> {
     let began = Instant::now();
     let relay = relay(settings, began);
     let (_, news) = channel();
@@ -58,9 +59,11 @@ impl Play {
                 "wrong-cookies" => settings.wrong_cookie_rate = value.parse()?,
                 "max-unknown" => settings.max_unknown = value.parse()?,
                 "message-rate" => settings.message_rate = value.parse()?,
-                "max-shared" => settings.quota.files = value.parse()?,
-                "max-shared-in-all" => settings.quota.all = value.parse()?,
-                "max-shared-bytes" => settings.quota.bytes = value.parse()?,
+                "max-shared" => settings.quota.node_files = value.parse()?,
+                "max-shared-in-all" => settings.quota.all_files = value.parse()?,
+                "max-shared-bytes-in-all" => settings.quota.all_bytes = value.parse()?,
+                "max-shared-bytes-per-address" => settings.quota.address_bytes = value.parse()?,
+                "max-shared-bytes" => settings.quota.node_bytes = value.parse()?,
                 "trust" => trusted.push(value.parse()?),
                 key => return Err(format!("a relay has no {key}").into()),
             }
@@ -126,6 +129,18 @@ impl Play {
             .replace(&letters, &format!("({count} letters)")))
     }
 
+    fn figures(stage: &mut Stage<Relay>, command: &Command) -> StageResult<String> {
+        let mut args = command.consume_args();
+        let conn = args.next_pos().ok_or("which connection?")?.parse()?;
+        let names: Vec<&str> = args.next_pos().ok_or("which?")?.split(' ').collect();
+        args.reject_next()?;
+        stage.arrive(conn, b"STATS\n")?;
+        let is_shown = |line: &str| names.contains(&line.split(' ').nth(2).unwrap_or_default());
+        let seen = stage.take_text();
+        let shown = seen.lines().filter(|line| is_shown(line));
+        Ok(shown.map(|line| format!("{line}\n")).collect())
+    }
+
     fn brief(stage: &mut Stage<Relay>, command: &Command) -> StageResult<String> {
         let mut args = command.consume_args();
         let conn = args.next_pos().ok_or("which connection?")?.parse()?;
@@ -151,6 +166,7 @@ impl goldenscript::Runner for Play {
             "repeat" => return Self::repeat(stage, command),
             "pad" => return Self::pad(stage, command),
             "brief" => return Self::brief(stage, command),
+            "figures" => return Self::figures(stage, command),
             _ => stage.run(command)?,
         }
         Ok(stage.take_text())

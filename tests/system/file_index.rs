@@ -200,9 +200,9 @@ fn unregister_removes_one_of_two_holders() {
 
 #[test]
 fn files_per_node_are_limited() {
-    let relay = relay(&["--max-shared", "2", "--max-shared-bytes", "8"]);
+    let relay = relay(&["--max-shared", "2", "--max-shared-bytes", "16"]);
     let refused =
-        "ERROR 413 your node shares too many files (limit 2) or bytes of file names (limit 8)\n";
+        "ERROR 413 your node shares too many files (limit 2) or bytes of file names (limit 16)\n";
     let answers = ask(
         relay.address(),
         b"REGISTER * 40001\nSHARE 1 - 123456789\nSHARE 1 - a\nSHARE 1 - b\nSHARE 1 - c\nSEARCH\n",
@@ -220,7 +220,7 @@ fn files_of_all_nodes_are_limited() {
     one.send("REGISTER * 40001\nSHARE 1 - a\nSHARE 1 - b\n");
     assert_eq!(without_epochs(&one.line()), "OK 60 127.0.0.1 40001 0");
     assert_eq!((one.line(), one.line()), ("OK".into(), "OK".into()));
-    let refused = "ERROR 413 all nodes together share too many files; the limit is 3\n";
+    let refused = "ERROR 413 all nodes together share too many files (limit 3) or bytes of file names (limit 1073741824)\n";
     let replies = ask(
         relay.address(),
         b"REGISTER * 40002\nSHARE 1 - a\nSHARE 1 - c\nSHARE 2 - a\nREGISTER * 40002\n",
@@ -236,6 +236,44 @@ fn files_of_all_nodes_are_limited() {
         without_epochs(&replies),
         "OK 60 127.0.0.1 40002 1\nOK\nFILES 3 3\n1 - 1 a\n2 - 1 a\n1 - 1 c\n"
     );
+}
+
+#[test]
+fn an_address_takes_no_more_than_it_leaves_to_others() {
+    let relay = relay(&["--trust", "10.0.0.0/8", "--max-shared-in-all", "1000"]);
+    let mut greedy = Nc::connect_from("127.0.0.2", relay.address());
+    let mut shares = 0;
+    for port in 1..=10 {
+        let registered = greedy.ask(&format!("REGISTER * {port}"));
+        assert!(registered.starts_with("OK "), "{registered}");
+        shares += (0..100)
+            .filter(|name| greedy.ask(&format!("SHARE 1 - {name}")) == "OK")
+            .count();
+    }
+    assert_eq!(shares, 500);
+    let mut modest = Nc::connect_from("127.0.0.3", relay.address());
+    assert!(modest.ask("REGISTER * 1").starts_with("OK "));
+    for name in 0..200 {
+        assert_eq!(modest.ask(&format!("SHARE 1 - {name}")), "OK");
+    }
+}
+
+#[test]
+fn a_search_finds_a_name_however_it_is_composed() {
+    let relay = relay(&[]);
+    let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}");
+    let lines = format!("REGISTER * 40001\nSHARE 17 - {decomposed}\nSHARE 18 - STRA\u{1e9e}E\n");
+    ask(relay.address(), lines.as_bytes());
+    for (text, found) in [
+        (composed, format!("17 - 1 {decomposed}")),
+        (decomposed, format!("17 - 1 {decomposed}")),
+        ("strasse", "18 - 1 STRA\u{1e9e}E".to_owned()),
+    ] {
+        let files = ask(relay.address(), format!("SEARCH {text}\n").as_bytes());
+        assert_eq!(files, format!("FILES 1 1\n{found}\n"));
+    }
+    let find = format!("FIND {composed}\n");
+    assert_eq!(ask(relay.address(), find.as_bytes()), "NOTFOUND\n");
 }
 
 #[test]

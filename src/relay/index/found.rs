@@ -1,7 +1,10 @@
 //! The files that a search lists, packed: a page of them needs two allocations.
 
-use crate::protocol::{FileItem, FileName};
-use crate::relay::index::Holder;
+use crate::protocol::{FileItem, FileName, MAX_LIST_BYTES, MAX_LISTED_FILES};
+use crate::relay::index::holders::ContentId;
+
+/// The most bytes of a line without its name: three numbers, a hash and blanks.
+const MAX_LINE_WITHOUT_NAME: usize = 20 + 64 + 20 + 4;
 
 /// Files in name order, one per content of a name.
 #[derive(Default)]
@@ -12,8 +15,7 @@ pub(in crate::relay) struct FoundFiles {
 }
 
 struct FoundFile {
-    /// One of the holders of the content.
-    holder: Holder,
+    content: ContentId,
     holders: u64,
     /// Where the name ends in the text of all names.
     name_end: usize,
@@ -21,13 +23,21 @@ struct FoundFile {
 
 impl FoundFiles {
     /// Appends a file.
-    pub(super) fn push(&mut self, name: &str, holder: Holder, holders: u64) {
+    pub(super) fn push(&mut self, name: &str, content: ContentId, holders: u64) {
         self.names.push_str(name);
         self.entries.push(FoundFile {
-            holder,
+            content,
             holders,
             name_end: self.names.len(),
         });
+    }
+
+    /// How many more files with this name one list may have.
+    pub(super) fn room(&self, name: &str) -> usize {
+        let bytes = self.names.len() + self.entries.len() * MAX_LINE_WITHOUT_NAME;
+        let line = name.len() + MAX_LINE_WITHOUT_NAME;
+        let by_bytes = MAX_LIST_BYTES.saturating_sub(bytes) / line;
+        by_bytes.min(MAX_LISTED_FILES - self.entries.len())
     }
 
     /// Number of files.
@@ -47,8 +57,8 @@ impl FoundFiles {
             .zip(self.names())
             .filter_map(|(file, name)| {
                 Some(FileItem {
-                    size: file.holder.size,
-                    hash: file.holder.hash(),
+                    size: file.content.size,
+                    hash: file.content.hash(),
                     holders: file.holders,
                     // The index contains valid names only.
                     name: FileName::parse(name).ok()?,

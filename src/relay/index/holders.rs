@@ -2,39 +2,77 @@
 //! node shares must not make the index slow.
 
 use std::collections::HashMap;
+use std::ops::{AddAssign, SubAssign};
 
 use crate::protocol::{ContentHash, MaybeHash};
-use crate::relay::index::SlotId;
+use crate::relay::index::{SlotId, Visibility};
 
 /// Longer lists of holders get an index; shorter ones are searched linearly.
 const MAX_LINEAR: usize = 32;
 
-/// One node's file under a name. Packed, because there are millions of them:
-/// alignment would add eight bytes of padding to each.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(Rust, packed(4))]
-pub(in crate::relay) struct Holder {
-    pub(in crate::relay) node: SlotId,
+/// Identifies a content.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(in crate::relay) struct ContentId {
     pub(in crate::relay) size: u64,
     /// All zeros if the hash is not known yet.
     hash: [u8; 32],
 }
 
-/// Identifies a content: size and hash.
-type ContentKey = (u64, [u8; 32]);
-
-impl Holder {
-    pub(in crate::relay) fn new(node: SlotId, size: u64, hash: MaybeHash) -> Self {
+impl ContentId {
+    pub(in crate::relay) fn new(size: u64, hash: MaybeHash) -> Self {
         let hash = hash.0.map_or([0; 32], |hash| hash.0);
-        Self { node, size, hash }
+        Self { size, hash }
     }
 
     pub(in crate::relay) fn hash(&self) -> MaybeHash {
         MaybeHash((self.hash != [0; 32]).then_some(ContentHash(self.hash)))
     }
+}
 
-    fn content(&self) -> ContentKey {
-        (self.size, self.hash)
+/// One node's file under a name. Packed, because there are millions of them:
+/// alignment would add padding to each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(Rust, packed(1))]
+pub(in crate::relay) struct Holder {
+    pub(in crate::relay) node: SlotId,
+    pub(in crate::relay) content: ContentId,
+    /// The node is on loopback; requesters elsewhere do not see it.
+    pub(in crate::relay) on_loopback: bool,
+}
+
+impl Holder {
+    /// Copied: there are no references into a packed struct.
+    pub(in crate::relay) fn content(&self) -> ContentId {
+        self.content
+    }
+}
+
+/// The number of different contents of a name.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct ContentCounts {
+    /// Visible to requesters on loopback: all.
+    pub(super) all: usize,
+    /// Visible to requesters elsewhere.
+    pub(super) public: usize,
+}
+
+impl ContentCounts {
+    pub(super) fn seen(self, on_loopback: bool) -> usize {
+        if on_loopback { self.all } else { self.public }
+    }
+}
+
+impl AddAssign for ContentCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.all += other.all;
+        self.public += other.public;
+    }
+}
+
+impl SubAssign for ContentCounts {
+    fn sub_assign(&mut self, other: Self) {
+        self.all -= other.all;
+        self.public -= other.public;
     }
 }
 
@@ -52,13 +90,23 @@ pub(super) struct HolderList {
     index: Option<HolderIndex>,
 }
 
-/// Finds entries of a long list without a search.
+/// Answers questions about a long list without a pass over it.
 #[derive(Default)]
 struct HolderIndex {
     /// The position of each node in the list.
-    positions: HashMap<SlotId, usize>,
-    /// How many holders have each content.
-    contents: HashMap<ContentKey, usize>,
+    node_positions: HashMap<SlotId, usize>,
+    contents: Vec<ContentHolders>,
+    /// The position of each content in `contents`.
+    content_positions: HashMap<ContentId, usize>,
+    /// Contents with a public holder.
+    public_contents: usize,
+}
+
+/// The holders of one content.
+struct ContentHolders {
+    content: ContentId,
+    all: u64,
+    public: u64,
 }
 
 impl Holders {
@@ -69,11 +117,11 @@ impl Holders {
         }
     }
 
-    /// Whether the holders have different contents.
-    pub(super) fn is_ambiguous(&self) -> bool {
+    /// The work of [`Holders::contents`] beyond that for one holder.
+    pub(super) fn work(&self) -> usize {
         match self {
-            Self::One(_) => false,
-            Self::Several(several) => several.is_ambiguous(),
+            Self::One(_) => 0,
+            Self::Several(_) => self.list().len().min(MAX_LINEAR),
         }
     }
 
@@ -91,56 +139,71 @@ impl Holders {
         }
     }
 
-    /// Removes a node, if it is in the list. Returns false if the node is the only
-    /// holder: the caller then removes the name.
-    pub(super) fn remove(&mut self, node: SlotId) -> bool {
-        match self {
-            Self::One(only) => return only.node != node,
-            Self::Several(several) => {
-                several.remove(node);
-                if let [only] = several.list[..] {
-                    *self = Self::One(only);
-                }
+    /// Removes a node, unless it is the only holder.
+    pub(super) fn remove(&mut self, node: SlotId) {
+        if let Self::Several(several) = self {
+            several.remove(node);
+            if let [only] = several.list[..] {
+                *self = Self::One(only);
             }
         }
-        true
     }
 
-    /// The different contents among the visible holders, each with one of its
-    /// holders and their number.
-    pub(super) fn contents(&self, is_visible: impl Fn(SlotId) -> bool) -> Vec<(Holder, u64)> {
-        let is_long = self.list().len() > MAX_LINEAR;
-        let mut contents: Vec<(Holder, u64)> = Vec::new();
-        let mut positions: HashMap<ContentKey, usize> = HashMap::new();
-        for holder in self.list().iter().filter(|holder| is_visible(holder.node)) {
-            let content = holder.content();
-            let position = if is_long {
-                *positions.entry(content).or_insert(contents.len())
-            } else {
-                let same = contents.iter().position(|(c, _)| c.content() == content);
-                same.unwrap_or(contents.len())
+    /// The number of different contents.
+    pub(super) fn content_counts(&self) -> ContentCounts {
+        if let Some(index) = self.index() {
+            return ContentCounts {
+                all: index.contents.len(),
+                public: index.public_contents,
             };
-            match contents.get_mut(position) {
+        }
+        let mut counts = ContentCounts::default();
+        let list = self.list();
+        for (position, holder) in list.iter().enumerate() {
+            let mut same = list[..position]
+                .iter()
+                .filter(|h| h.content() == holder.content());
+            counts.all += usize::from(same.clone().next().is_none());
+            let is_public = !holder.on_loopback && same.all(|h| h.on_loopback);
+            counts.public += usize::from(is_public);
+        }
+        counts
+    }
+
+    /// Collects the different contents among the visible holders, at most `max`, each
+    /// with the number of its holders. Returns the number of all. A long list counts
+    /// the nodes that have left until their files are removed.
+    pub(super) fn contents(
+        &self,
+        visibility: &Visibility<'_>,
+        max: usize,
+        found: &mut Vec<(ContentId, u64)>,
+    ) -> usize {
+        found.clear();
+        if let Some(index) = self.index() {
+            return index.contents(visibility.on_loopback, max, found);
+        }
+        for holder in self.list().iter().filter(|h| visibility.shows(h)) {
+            let content = holder.content();
+            match found.iter_mut().find(|(other, _)| *other == content) {
                 Some((_, count)) => *count += 1,
-                None => contents.push((*holder, 1)),
+                None => found.push((content, 1)),
             }
         }
-        contents
+        let all = found.len();
+        found.truncate(max);
+        all
+    }
+
+    fn index(&self) -> Option<&HolderIndex> {
+        match self {
+            Self::One(_) => None,
+            Self::Several(several) => several.index.as_ref(),
+        }
     }
 }
 
 impl HolderList {
-    fn is_ambiguous(&self) -> bool {
-        match &self.index {
-            Some(index) => index.contents.len() > 1,
-            None => {
-                let mut contents = self.list.iter().map(Holder::content);
-                let first = contents.next();
-                contents.any(|content| Some(content) != first)
-            }
-        }
-    }
-
     fn put(&mut self, holder: Holder) {
         if let Some(position) = self.position(holder.node) {
             let previous = std::mem::replace(&mut self.list[position], holder);
@@ -174,7 +237,7 @@ impl HolderList {
         let holder = self.list.swap_remove(position);
         index.remove(&holder);
         if let Some(moved) = self.list.get(position) {
-            index.positions.insert(moved.node, position);
+            index.node_positions.insert(moved.node, position);
         }
         if self.list.len() <= MAX_LINEAR / 2 {
             self.index = None;
@@ -184,25 +247,67 @@ impl HolderList {
 
     fn position(&self, node: SlotId) -> Option<usize> {
         match &self.index {
-            Some(index) => index.positions.get(&node).copied(),
-            None => self.list.iter().position(|holder| holder.node == node),
+            Some(index) => index.node_positions.get(&node).copied(),
+            None => self.list.iter().position(|holder| { holder.node } == node),
         }
     }
 }
 
 impl HolderIndex {
     fn insert(&mut self, holder: &Holder, position: usize) {
-        self.positions.insert(holder.node, position);
-        *self.contents.entry(holder.content()).or_default() += 1;
+        let node = holder.node;
+        self.node_positions.insert(node, position);
+        let content = holder.content();
+        let position = *self.content_positions.entry(content).or_insert_with(|| {
+            self.contents.push(ContentHolders {
+                content,
+                all: 0,
+                public: 0,
+            });
+            self.contents.len() - 1
+        });
+        let holders = &mut self.contents[position];
+        holders.all += 1;
+        if !holder.on_loopback {
+            holders.public += 1;
+            self.public_contents += usize::from(holders.public == 1);
+        }
     }
 
     fn remove(&mut self, holder: &Holder) {
-        self.positions.remove(&holder.node);
-        if let Some(count) = self.contents.get_mut(&holder.content()) {
-            *count -= 1;
-            if *count == 0 {
-                self.contents.remove(&holder.content());
+        let node = holder.node;
+        self.node_positions.remove(&node);
+        let content = holder.content();
+        let Some(position) = self.content_positions.get(&content).copied() else {
+            return;
+        };
+        let holders = &mut self.contents[position];
+        holders.all -= 1;
+        if !holder.on_loopback {
+            holders.public -= 1;
+            self.public_contents -= usize::from(holders.public == 0);
+        }
+        if holders.all == 0 {
+            self.content_positions.remove(&content);
+            self.contents.swap_remove(position);
+            if let Some(moved) = self.contents.get(position) {
+                self.content_positions.insert(moved.content, position);
             }
+        }
+    }
+
+    fn contents(&self, on_loopback: bool, max: usize, found: &mut Vec<(ContentId, u64)>) -> usize {
+        let seen = self.contents.iter().map(|holders| {
+            let count = match on_loopback {
+                true => holders.all,
+                false => holders.public,
+            };
+            (holders.content, count)
+        });
+        found.extend(seen.filter(|(_, count)| *count > 0).take(max));
+        match on_loopback {
+            true => self.contents.len(),
+            false => self.public_contents,
         }
     }
 }
@@ -218,50 +323,63 @@ mod tests {
     /// A node that is never removed.
     const PERMANENT: SlotId = 999;
 
+    /// Every third node is on loopback.
+    fn holder(node: SlotId, size: u64) -> Holder {
+        Holder {
+            node,
+            content: ContentId::new(size, MaybeHash(None)),
+            on_loopback: node.is_multiple_of(3),
+        }
+    }
+
+    /// The number of holders of each size.
+    fn sizes(holders: &Holders, on_loopback: bool) -> BTreeMap<u64, u64> {
+        let visibility = Visibility {
+            on_loopback,
+            has_departed: false,
+            is_live: &|_| true,
+        };
+        let mut found = Vec::new();
+        let all = holders.contents(&visibility, usize::MAX, &mut found);
+        assert_eq!(all, found.len());
+        assert_eq!(all, holders.content_counts().seen(on_loopback));
+        found
+            .iter()
+            .map(|(content, count)| (content.size, *count))
+            .collect()
+    }
+
     proptest! {
         /// The list grows and shrinks across the limit many times.
         #[test]
         fn holders_match_a_plain_map(
             steps in prop::collection::vec((0..120_u32, 0..3_u64, 0..40_u32), 1..300)
         ) {
-            let permanent = Holder::new(PERMANENT, 0, MaybeHash(None));
-            let mut holders = Holders::One(permanent);
+            let mut holders = Holders::One(holder(PERMANENT, 0));
             let mut map = BTreeMap::from([(PERMANENT, 0)]);
             for (node, size, removal) in steps {
-                holders.put(Holder::new(node, size, MaybeHash(None)));
+                holders.put(holder(node, size));
                 map.insert(node, size);
                 if removal >= 35 {
                     for node in (node % 2..120).step_by(2) {
-                        prop_assert!(holders.remove(node));
+                        holders.remove(node);
                         map.remove(&node);
                     }
                 }
-                let mut list: Vec<_> = holders.list().iter().map(|h| (h.node, h.size)).collect();
+                let mut list: Vec<_> =
+                    holders.list().iter().map(|h| (h.node, h.content().size)).collect();
                 list.sort_unstable();
                 prop_assert_eq!(list, map.clone().into_iter().collect::<Vec<_>>());
-                let mut counts: Vec<_> =
-                    holders.contents(|_| true).iter().map(|(h, n)| (h.size, *n)).collect();
-                counts.sort_unstable();
-                let expected: Vec<_> = (0..3)
-                    .map(|size| (size, map.values().filter(|s| **s == size).count() as u64))
-                    .filter(|(_, count)| *count > 0)
-                    .collect();
-                prop_assert_eq!(holders.is_ambiguous(), expected.len() > 1);
-                prop_assert_eq!(counts, expected);
+                for on_loopback in [true, false] {
+                    let mut expected = BTreeMap::new();
+                    for (node, size) in &map {
+                        if on_loopback || !node.is_multiple_of(3) {
+                            *expected.entry(*size).or_insert(0) += 1;
+                        }
+                    }
+                    prop_assert_eq!(sizes(&holders, on_loopback), expected);
+                }
             }
-        }
-    }
-
-    #[test]
-    fn a_name_with_100000_holders_is_not_slow() {
-        let mut holders = Holders::One(Holder::new(0, 0, MaybeHash(None)));
-        for node in 0..100_000 {
-            holders.put(Holder::new(node, u64::from(node), MaybeHash(None)));
-        }
-        assert_eq!(holders.contents(|node| node < 50_000).len(), 50_000);
-        for node in 0..100_000 {
-            assert!(holders.is_ambiguous() == (node < 99_999));
-            assert!(holders.remove(node) == (node < 99_999));
         }
     }
 }

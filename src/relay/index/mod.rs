@@ -3,6 +3,7 @@
 //! An entry lives as long as its node's lease. When a node leaves, its files are
 //! removed in bounded steps by [`Index::remove_files`].
 
+mod fold;
 mod found;
 mod holders;
 #[cfg(test)]
@@ -15,11 +16,13 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
+use std::net::IpAddr;
 
-pub(super) use holders::Holder;
-pub(super) use search::{PAGES_PER_STEP, Search, SearchPage, Visibility};
+pub(super) use holders::{ContentId, Holder};
+pub(super) use search::{Search, SearchPage, Visibility, WORK_PER_STEP};
 
 use crate::protocol::FileName;
+use crate::relay::index::fold::stored_bytes;
 use crate::relay::index::holders::Holders;
 use crate::relay::index::pages::Pages;
 use crate::relay::table::{Keyed, SlotId, Table};
@@ -34,10 +37,12 @@ pub(super) struct Index {
     pages: Pages,
     /// By the node's slot in the directory.
     shares: HashMap<SlotId, NodeFiles>,
-    /// Files of all nodes together.
-    file_count: u64,
-    /// Names whose holders have different contents.
-    ambiguous_names: usize,
+    /// By address; see [`address_group`](crate::protocol::address_group).
+    addresses: HashMap<IpAddr, Usage>,
+    /// The files of all nodes.
+    usage: Usage,
+    /// Names with a holder that is not on loopback.
+    public_names: usize,
 }
 
 /// A name and its holders.
@@ -55,28 +60,71 @@ impl Keyed for NameEntry {
 }
 
 /// The files of one node.
-#[derive(Default)]
 struct NodeFiles {
     names: HashSet<NameId>,
-    /// Length of all its names together.
+    /// Bytes of all its names together; see [`stored_bytes`].
+    bytes: u64,
+    /// The address whose share they count for; none if the address has no limit.
+    group: Option<IpAddr>,
+}
+
+/// The files of all nodes of one address, or of all addresses.
+#[derive(Clone, Copy, Default)]
+struct Usage {
+    files: u64,
     bytes: u64,
 }
 
-/// How much nodes may share.
+impl Usage {
+    fn add(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, bytes: u64) {
+        self.files -= 1;
+        self.bytes -= bytes;
+    }
+}
+
+/// How much nodes may share. Bytes are those of file names as the relay stores them: as
+/// announced, and folded for searches.
+///
+/// Besides, no address may have more files or bytes than are left for all others. Who
+/// shares little therefore finds room, whatever others share.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
-    /// Files per node.
-    pub files: u64,
-    /// Bytes of file names per node.
-    pub bytes: u64,
+    /// Files of one node.
+    pub node_files: u64,
+    /// Bytes of one node.
+    pub node_bytes: u64,
+    /// Bytes of all nodes at one address.
+    pub address_bytes: u64,
     /// Files of all nodes together.
-    pub all: u64,
+    pub all_files: u64,
+    /// Bytes of all nodes together.
+    pub all_bytes: u64,
+}
+
+/// The limit that a new file would exceed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum QuotaError {
+    /// Files or bytes of the node.
+    Node,
+    /// The share of the address.
+    Address,
+    /// Files or bytes of all nodes.
+    All,
 }
 
 impl Index {
-    /// Number of names.
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+    /// Number of names that requesters on loopback see, or that others see. Includes
+    /// names of nodes that have left until they are removed.
+    pub(super) fn name_count(&self, on_loopback: bool) -> usize {
+        match on_loopback {
+            true => self.entries.len(),
+            false => self.public_names,
+        }
     }
 
     /// Number of files of one node.
@@ -84,11 +132,6 @@ impl Index {
         self.shares
             .get(&node)
             .map_or(0, |share| share.names.len() as u64)
-    }
-
-    /// Whether all nodes together have reached their limit of files.
-    pub(super) fn is_full(&self, quota: Quota) -> bool {
-        self.file_count >= quota.all
     }
 
     /// The holders of the file with exactly this name.
@@ -104,41 +147,87 @@ impl Index {
             if let Some(entry) = self.entries.get(id) {
                 // A name or an entry may span two cache lines.
                 let name = entry.name.as_bytes();
-                let size = entry.holders.list().last().map(|holder| holder.size);
+                let size = entry
+                    .holders
+                    .list()
+                    .last()
+                    .map(|holder| holder.content().size);
                 black_box((name.first().copied(), name.last().copied(), size));
             }
         }
     }
 
-    /// Adds a file, or replaces the node's entry under this name. Returns false
-    /// if a new entry would exceed the quota.
-    pub(super) fn insert(&mut self, name: &FileName<'_>, holder: Holder, quota: Quota) -> bool {
-        let name = name.as_str();
+    /// Adds a file, or replaces the node's entry under this name. `group` is the address
+    /// whose share the file counts for; none if the address has no limit.
+    ///
+    /// # Errors
+    /// The entry is new and would exceed the quota.
+    pub(super) fn insert(
+        &mut self,
+        name: &FileName<'_>,
+        holder: Holder,
+        group: Option<IpAddr>,
+        quota: &Quota,
+    ) -> Result<(), QuotaError> {
+        let (name, node) = (name.as_str(), holder.node);
         let known = self.entries.find(name);
-        let share = self.shares.entry(holder.node).or_default();
-        if known.is_none_or(|id| !share.names.contains(&id)) {
-            let bytes = share.bytes + name.len() as u64;
-            let is_full = share.names.len() as u64 >= quota.files || bytes > quota.bytes;
-            if is_full || self.file_count >= quota.all {
-                return false;
-            }
-            share.bytes = bytes;
+        let files = self.shares.get(&node);
+        let is_new = known.is_none_or(|id| files.is_none_or(|files| !files.names.contains(&id)));
+        let bytes = stored_bytes(name);
+        if is_new {
+            self.check_quota(node, group, bytes, quota)?;
         }
         let id = match known {
             Some(id) => {
-                let holders = &mut self.entries[id].holders;
-                let was_ambiguous = holders.is_ambiguous();
-                holders.put(holder);
-                let is_ambiguous = holders.is_ambiguous();
-                self.ambiguous_names =
-                    self.ambiguous_names + usize::from(is_ambiguous) - usize::from(was_ambiguous);
+                self.change_holders(id, |holders| holders.put(holder));
                 id
             }
             None => self.add(name, holder),
         };
-        let share = self.shares.entry(holder.node).or_default();
-        self.file_count += u64::from(share.names.insert(id));
-        true
+        if is_new {
+            self.usage.add(bytes);
+            let files = self.shares.entry(node).or_insert_with(|| NodeFiles {
+                names: HashSet::new(),
+                bytes: 0,
+                group,
+            });
+            files.names.insert(id);
+            files.bytes += bytes;
+            if let Some(group) = files.group {
+                self.addresses.entry(group).or_default().add(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_quota(
+        &self,
+        node: SlotId,
+        group: Option<IpAddr>,
+        bytes: u64,
+        quota: &Quota,
+    ) -> Result<(), QuotaError> {
+        let files_left = quota.all_files.saturating_sub(self.usage.files);
+        let bytes_left = quota.all_bytes.saturating_sub(self.usage.bytes);
+        if files_left == 0 || bytes > bytes_left {
+            return Err(QuotaError::All);
+        }
+        if let Some(files) = self.shares.get(&node)
+            && (files.names.len() as u64 >= quota.node_files
+                || files.bytes + bytes > quota.node_bytes)
+        {
+            return Err(QuotaError::Node);
+        }
+        if quota.node_files == 0 || bytes > quota.node_bytes {
+            return Err(QuotaError::Node);
+        }
+        if let Some(used) = group.and_then(|group| self.addresses.get(&group))
+            && (used.files >= files_left
+                || used.bytes + bytes > bytes_left.min(quota.address_bytes))
+        {
+            return Err(QuotaError::Address);
+        }
+        Ok(())
     }
 
     /// Removes a file of a node. Returns false if the node has no such file.
@@ -146,36 +235,47 @@ impl Index {
         let Some(id) = self.entries.find(name.as_str()) else {
             return false;
         };
-        let Some(share) = self.shares.get_mut(&node) else {
-            return false;
-        };
-        if !share.names.remove(&id) {
-            return false;
-        }
-        share.bytes -= name.as_str().len() as u64;
-        self.file_count -= 1;
-        self.remove_holder(id, node);
-        true
+        self.shares
+            .get(&node)
+            .is_some_and(|files| files.names.contains(&id))
+            && self.remove_ids(node, &[id])
     }
 
     /// Removes at most `max` files of a node that has left. Returns the number of
     /// files removed.
     pub(super) fn remove_files(&mut self, node: SlotId, max: usize) -> usize {
-        let Some(share) = self.shares.get_mut(&node) else {
+        let Some(files) = self.shares.get(&node) else {
             return 0;
         };
-        let ids: Vec<NameId> = share.names.iter().copied().take(max).collect();
-        for id in &ids {
-            share.names.remove(id);
-        }
-        self.file_count -= ids.len() as u64;
-        if share.names.is_empty() {
-            self.shares.remove(&node);
-        }
-        for id in &ids {
+        let ids: Vec<NameId> = files.names.iter().copied().take(max).collect();
+        self.remove_ids(node, &ids);
+        ids.len()
+    }
+
+    /// Removes files that the node has. Returns true.
+    fn remove_ids(&mut self, node: SlotId, ids: &[NameId]) -> bool {
+        let Some(mut files) = self.shares.remove(&node) else {
+            return false;
+        };
+        for id in ids {
+            let bytes = stored_bytes(&self.entries[*id].name);
+            files.names.remove(id);
+            files.bytes -= bytes;
+            self.usage.remove(bytes);
+            if let Some(group) = files.group
+                && let Some(used) = self.addresses.get_mut(&group)
+            {
+                used.remove(bytes);
+                if used.files == 0 {
+                    self.addresses.remove(&group);
+                }
+            }
             self.remove_holder(*id, node);
         }
-        ids.len()
+        if !files.names.is_empty() {
+            self.shares.insert(node, files);
+        }
+        true
     }
 
     fn add(&mut self, name: &str, holder: Holder) -> NameId {
@@ -183,24 +283,31 @@ impl Index {
             name: name.into(),
             holders: Holders::One(holder),
         });
-        let entries = &self.entries;
-        let name_of = |id: NameId| &*entries[id].name;
-        self.pages.insert(id, name, name_of);
+        self.public_names += usize::from(!holder.on_loopback);
+        self.pages.insert(id, &self.entries);
         id
     }
 
-    fn remove_holder(&mut self, id: NameId, node: SlotId) {
-        let entry = &mut self.entries[id];
-        let was_ambiguous = entry.holders.is_ambiguous();
-        if entry.holders.remove(node) {
-            let is_ambiguous = entry.holders.is_ambiguous();
-            self.ambiguous_names =
-                self.ambiguous_names + usize::from(is_ambiguous) - usize::from(was_ambiguous);
-            return;
+    /// Changes the holders of a name, of which at least one remains.
+    fn change_holders(&mut self, id: NameId, change: impl FnOnce(&mut Holders)) {
+        let holders = &mut self.entries[id].holders;
+        let before = holders.content_counts();
+        change(holders);
+        let after = holders.content_counts();
+        if before != after {
+            self.public_names += usize::from(after.public > 0);
+            self.public_names -= usize::from(before.public > 0);
+            self.pages.update(id, before, &self.entries);
         }
-        let entries = &self.entries;
-        let name_of = |id: NameId| &*entries[id].name;
-        self.pages.remove(name_of(id), name_of);
+    }
+
+    fn remove_holder(&mut self, id: NameId, node: SlotId) {
+        let holders = &self.entries[id].holders;
+        if let Holders::Several(_) = holders {
+            return self.change_holders(id, |holders| holders.remove(node));
+        }
+        self.public_names -= holders.content_counts().public;
+        self.pages.remove(id, &self.entries);
         self.entries.remove(id);
     }
 }

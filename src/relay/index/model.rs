@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use crate::protocol::{ContentHash, FileName, MAX_LISTED_FILES, MaybeHash};
+use crate::relay::index::fold::{fold, stored_bytes};
 use crate::relay::index::found::FoundFiles;
-use crate::relay::index::{Holder, Index, Quota, Search, SlotId, Visibility};
+use crate::relay::index::{ContentId, Holder, Index, Quota, Search, SlotId, Visibility};
 
 /// Few nodes, so that several share the same names.
 const NODES: SlotId = 5;
@@ -90,11 +91,11 @@ pub(super) struct Model {
 }
 
 impl Model {
-    fn share(&mut self, node: SlotId, name: &str, content: ModelContent, quota: Quota) -> bool {
+    fn share(&mut self, node: SlotId, name: &str, content: ModelContent, quota: &Quota) -> bool {
         let has_it = self.has(node).any(|had| had == name);
         let files = self.has(node).count() as u64;
-        let bytes: usize = self.has(node).map(str::len).sum();
-        let too_many = files >= quota.files || (bytes + name.len()) as u64 > quota.bytes;
+        let bytes: u64 = self.has(node).map(stored_bytes).sum();
+        let too_many = files >= quota.node_files || bytes + stored_bytes(name) > quota.node_bytes;
         if !has_it && too_many {
             return false;
         }
@@ -135,7 +136,7 @@ impl Model {
     fn search(&self, text: &str, on_loopback: bool) -> Vec<String> {
         let mut lines = Vec::new();
         for (name, holders) in &self.names {
-            if !without_case(name).contains(&without_case(text)) {
+            if !fold(name).contains(&*fold(text)) {
                 continue;
             }
             let visible = holders
@@ -156,11 +157,6 @@ impl Model {
     }
 }
 
-fn without_case(text: &str) -> String {
-    let upper: String = text.chars().flat_map(char::to_uppercase).collect();
-    upper.chars().flat_map(char::to_lowercase).collect()
-}
-
 /// The items of a page, as on the wire.
 pub(super) fn lines(files: &FoundFiles) -> Vec<String> {
     let lines: Vec<String> = files.items().map(|item| item.to_string()).collect();
@@ -175,10 +171,10 @@ pub(super) fn pages(
     text: &str,
     on_loopback: bool,
 ) -> Vec<(u64, Vec<String>)> {
-    let is_visible = |node| model.is_visible(node, on_loopback);
     let visibility = Visibility {
-        everyone: (0..NODES).all(|node| model.has(node).next().is_none() || is_visible(node)),
-        is_visible: &is_visible,
+        on_loopback,
+        has_departed: !model.departed.is_empty(),
+        is_live: &|node| !model.departed.contains(&node),
     };
     let mut pages = Vec::new();
     let mut search = Search::new(text);
@@ -218,7 +214,12 @@ fn compare(index: &Index, model: &Model, text: &str, on_loopback: bool) {
 }
 
 fn check(index: &Index, model: &Model) {
-    assert_eq!(index.len(), model.names.len());
+    assert_eq!(index.name_count(true), model.names.len());
+    let is_public = |holders: &&Vec<(SlotId, ModelContent)>| {
+        holders.iter().any(|(node, _)| *node < FIRST_ON_LOOPBACK)
+    };
+    let public_names = model.names.values().filter(is_public).count();
+    assert_eq!(index.name_count(false), public_names);
     for node in 0..NODES {
         assert_eq!(index.file_count(node), model.has(node).count() as u64);
     }
@@ -226,14 +227,11 @@ fn check(index: &Index, model: &Model) {
         let found: Vec<(SlotId, ModelContent)> = index
             .holders(&file_name(name))
             .iter()
-            .map(|holder| (holder.node, (holder.size, holder.hash())))
+            .map(|holder| (holder.node, holder.content()))
+            .map(|(node, content)| (node, (content.size, content.hash())))
             .collect();
         assert_eq!(&found, holders, "{name}");
     }
-    let several =
-        |holders: &&Vec<(SlotId, ModelContent)>| holders.iter().any(|h| h.1 != holders[0].1);
-    let ambiguous = model.names.values().filter(several).count();
-    assert_eq!(index.ambiguous_names, ambiguous);
 }
 
 /// Removes at most `max` files of a node that has left.
@@ -258,15 +256,27 @@ fn leave(index: &mut Index, model: &mut Model, node: SlotId, max: usize) {
     }
 }
 
+pub(super) const UNLIMITED: Quota = Quota {
+    node_files: u64::MAX,
+    node_bytes: u64::MAX,
+    address_bytes: u64::MAX,
+    all_files: u64::MAX,
+    all_bytes: u64::MAX,
+};
+
+fn holder(node: SlotId, size: u64, hash: MaybeHash) -> Holder {
+    Holder {
+        node,
+        content: ContentId::new(size, hash),
+        on_loopback: (FIRST_ON_LOOPBACK..NODES).contains(&node),
+    }
+}
+
 /// Shares a file without a quota.
 pub(super) fn share(index: &mut Index, node: SlotId, name: &str, size: u64) {
-    let quota = Quota {
-        files: u64::MAX,
-        bytes: u64::MAX,
-        all: u64::MAX,
-    };
-    let holder = Holder::new(node, size, MaybeHash(None));
-    assert!(index.insert(&file_name(name), holder, quota));
+    let holder = holder(node, size, MaybeHash(None));
+    let inserted = index.insert(&file_name(name), holder, None, &UNLIMITED);
+    assert_eq!(inserted, Ok(()));
 }
 
 proptest! {
@@ -279,9 +289,9 @@ proptest! {
         bytes in prop_oneof![1_u64..30, 1_u64..20_000],
     ) {
         let quota = Quota {
-            files,
-            bytes,
-            all: u64::MAX,
+            node_files: files,
+            node_bytes: bytes,
+            ..UNLIMITED
         };
         let mut index = Index::default();
         let mut model = Model::default();
@@ -291,9 +301,10 @@ proptest! {
                 ModelStep::Share(node, ..) | ModelStep::ShareMany(node, ..) | ModelStep::Unshare(node, _)
                     if model.departed.contains(&node) => {}
                 ModelStep::Share(node, name, size, hash) => {
-                    let holder = Holder::new(node, size, hash);
-                    let is_accepted = index.insert(&file_name(&name), holder, quota);
-                    prop_assert_eq!(is_accepted, model.share(node, &name, (size, hash), quota));
+                    let holder = holder(node, size, hash);
+                    let inserted = index.insert(&file_name(&name), holder, None, &quota);
+                    let is_accepted = model.share(node, &name, (size, hash), &quota);
+                    prop_assert_eq!(inserted.is_ok(), is_accepted);
                 }
                 ModelStep::ShareMany(node, first, count) => {
                     // Without a quota: the model would count all names for each of them.

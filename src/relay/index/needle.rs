@@ -2,14 +2,15 @@
 
 use memchr::memmem::Finder;
 
-use crate::relay::index::pages::{Page, fold_case};
+use crate::relay::index::fold::fold;
+use crate::relay::index::pages::Page;
 
 /// Bytes compared in one step.
 const WORD_SIZE: usize = size_of::<u64>();
 
 /// The text of a search.
 pub(super) struct Needle {
-    /// Case-folded.
+    /// Folded.
     text: Box<[u8]>,
     finder: Finder<'static>,
     /// The first bytes of the text, and the mask of the bits that they fill.
@@ -28,7 +29,7 @@ pub(super) struct NeedleOffset {
 
 impl Needle {
     pub(super) fn new(text: &str) -> Self {
-        let text = fold_case(text).into_bytes();
+        let text = fold(text).into_owned().into_bytes();
         let length = text.len().min(WORD_SIZE);
         let mut head = [0; WORD_SIZE];
         let mut mask = [0; WORD_SIZE];

@@ -1,13 +1,20 @@
 //! All names in byte order, packed for searching. Each page holds up to 512
-//! case-folded names in one contiguous text, so that a search scans plain memory
+//! folded names in one contiguous text, so that a search scans plain memory
 //! and an insertion moves at most one page.
 
 use std::hint::black_box;
 
-use crate::relay::index::NameId;
+use crate::relay::index::fold::fold;
+use crate::relay::index::holders::ContentCounts;
+use crate::relay::index::{NameEntry, NameId};
+use crate::relay::table::Table;
 
 /// A page with more names is split in two.
 const MAX_NAMES_PER_PAGE: usize = 512;
+
+/// A page with a longer text is split in two, unless it has one name only: an insertion
+/// must not move much.
+const MAX_BYTES_PER_PAGE: usize = 32 * 1024;
 
 /// Bytes of one CPU cache line.
 const CACHE_LINE: usize = 64;
@@ -19,12 +26,14 @@ pub(super) struct Pages(Vec<Page>);
 /// Neighbouring names; at least one.
 #[derive(Default)]
 pub(super) struct Page {
-    /// Case-folded names, each terminated by a newline.
+    /// Folded names, each terminated by a newline.
     text: String,
     /// The offset of each name in the text.
     line_starts: Vec<u32>,
     /// The ids of the names, in the same order.
     ids: Vec<NameId>,
+    /// The files of these names: one per content.
+    files: ContentCounts,
 }
 
 impl Page {
@@ -34,6 +43,17 @@ impl Page {
 
     pub(super) fn ids(&self) -> &[NameId] {
         &self.ids
+    }
+
+    /// The number of names up to `name`, inclusive.
+    pub(super) fn position_after(&self, name: &str, entries: &Table<NameEntry>) -> usize {
+        self.ids.partition_point(|id| *entries[*id].name <= *name)
+    }
+
+    /// The number of names before `name`.
+    fn position(&self, name: &str, entries: &Table<NameEntry>) -> usize {
+        let is_before = |id: &NameId| *entries[*id].name < *name;
+        self.ids.partition_point(is_before)
     }
 
     /// Loads the text into the CPU cache. These reads do not depend on each other,
@@ -62,9 +82,20 @@ impl Page {
                 .count()
     }
 
-    fn insert(&mut self, line: usize, name: &str, id: NameId) {
+    /// The number of files that requesters see if no node has left.
+    pub(super) fn file_count(&self, on_loopback: bool) -> usize {
+        self.files.seen(on_loopback)
+    }
+
+    /// Whether each name is one file that such requesters see.
+    pub(super) fn is_plain(&self, on_loopback: bool) -> bool {
+        let names = self.ids.len();
+        self.files.all == names && self.file_count(on_loopback) == names
+    }
+
+    fn insert(&mut self, line: usize, id: NameId, entry: &NameEntry) {
         let start = self.line_start(line);
-        let mut text = fold_case(name);
+        let mut text = fold(&entry.name).into_owned();
         text.push('\n');
         self.text.insert_str(start, &text);
         // A page is much shorter than 4 GiB.
@@ -73,9 +104,10 @@ impl Page {
             *later += text.len() as u32;
         }
         self.ids.insert(line, id);
+        self.files += entry.holders.content_counts();
     }
 
-    fn remove(&mut self, line: usize) {
+    fn remove(&mut self, line: usize, entry: &NameEntry) {
         let (start, end) = (self.line_start(line), self.line_start(line + 1));
         self.text.replace_range(start..end, "");
         self.line_starts.remove(line);
@@ -83,89 +115,83 @@ impl Page {
             *later -= (end - start) as u32;
         }
         self.ids.remove(line);
+        self.files -= entry.holders.content_counts();
     }
 
     /// Splits off the second half.
-    fn split(&mut self) -> Self {
+    fn split(&mut self, entries: &Table<NameEntry>) -> Self {
         let half = self.ids.len() / 2;
         let start = self.line_start(half);
-        let second = Self {
+        let mut second = Self {
             text: self.text.split_off(start),
             line_starts: self.line_starts.split_off(half),
             ids: self.ids.split_off(half),
+            files: ContentCounts::default(),
         };
+        for line in &mut second.line_starts {
+            *line -= start as u32;
+        }
+        for id in &second.ids {
+            second.files += entries[*id].holders.content_counts();
+        }
+        self.files -= second.files;
         // If names are inserted in order, the first half never grows again.
         self.text.shrink_to_fit();
         self.line_starts.shrink_to_fit();
         self.ids.shrink_to_fit();
-        second.rebased(start)
-    }
-
-    /// The page with its offsets reduced by `start`.
-    fn rebased(mut self, start: usize) -> Self {
-        for line in &mut self.line_starts {
-            *line -= start as u32;
-        }
-        self
+        second
     }
 }
 
 impl Pages {
     /// The pages from the first one on that may contain names after `name`.
-    pub(super) fn from<'a>(
-        &self,
-        name: Option<&str>,
-        name_of: impl Fn(NameId) -> &'a str,
-    ) -> &[Page] {
-        let first = name.map_or(0, |name| self.page_index(name, name_of));
+    pub(super) fn from(&self, name: Option<&str>, entries: &Table<NameEntry>) -> &[Page] {
+        let first = name.map_or(0, |name| self.page_index(name, entries));
         &self.0[first..]
     }
 
-    pub(super) fn insert<'a>(
-        &mut self,
-        id: NameId,
-        name: &str,
-        name_of: impl Fn(NameId) -> &'a str,
-    ) {
+    /// Inserts a name.
+    pub(super) fn insert(&mut self, id: NameId, entries: &Table<NameEntry>) {
         if self.0.is_empty() {
             self.0.push(Page::default());
         }
-        let at = self.page_index(name, &name_of);
+        let entry = &entries[id];
+        let at = self.page_index(&entry.name, entries);
         let page = &mut self.0[at];
-        let line = page.ids.partition_point(|other| name_of(*other) < name);
-        page.insert(line, name, id);
-        if page.ids.len() > MAX_NAMES_PER_PAGE {
-            let second = page.split();
+        page.insert(page.position(&entry.name, entries), id, entry);
+        let is_large = page.text.len() > MAX_BYTES_PER_PAGE && page.ids.len() > 1;
+        if page.ids.len() > MAX_NAMES_PER_PAGE || is_large {
+            let second = page.split(entries);
             self.0.insert(at + 1, second);
         }
     }
 
     /// Removes a name; the name must be in a page.
-    pub(super) fn remove<'a>(&mut self, name: &str, name_of: impl Fn(NameId) -> &'a str) {
-        let at = self.page_index(name, &name_of);
+    pub(super) fn remove(&mut self, id: NameId, entries: &Table<NameEntry>) {
+        let entry = &entries[id];
+        let at = self.page_index(&entry.name, entries);
         let page = &mut self.0[at];
-        let line = page.ids.partition_point(|other| name_of(*other) < name);
-        page.remove(line);
+        page.remove(page.position(&entry.name, entries), entry);
         if page.ids.is_empty() {
             self.0.remove(at);
         }
     }
 
-    /// The index of the page that contains `name`, or into which it belongs.
-    fn page_index<'a>(&self, name: &str, name_of: impl Fn(NameId) -> &'a str) -> usize {
-        self.0
-            .partition_point(|page| page.ids.first().is_some_and(|id| name_of(*id) <= name))
-            .saturating_sub(1)
+    /// Counts the files of a name again; there were `before`.
+    pub(super) fn update(&mut self, id: NameId, before: ContentCounts, entries: &Table<NameEntry>) {
+        let at = self.page_index(&entries[id].name, entries);
+        let files = &mut self.0[at].files;
+        *files += entries[id].holders.content_counts();
+        *files -= before;
     }
-}
 
-/// The case-folded text. Folds each character on its own, because a part of a name
-/// must stay a part of the folded name; `str::to_lowercase` has two lowercase
-/// sigmas, depending on the position in the word.
-pub(super) fn fold_case(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_ascii_lowercase();
+    /// The index of the page that contains `name`, or into which it belongs.
+    fn page_index(&self, name: &str, entries: &Table<NameEntry>) -> usize {
+        let starts_before = |page: &Page| {
+            page.ids
+                .first()
+                .is_some_and(|id| *entries[*id].name <= *name)
+        };
+        self.0.partition_point(starts_before).saturating_sub(1)
     }
-    let upper = text.chars().flat_map(char::to_uppercase);
-    upper.flat_map(char::to_lowercase).collect()
 }

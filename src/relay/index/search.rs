@@ -4,15 +4,13 @@ use crate::protocol::MAX_LISTED_FILES;
 use crate::relay::index::found::FoundFiles;
 use crate::relay::index::needle::{Needle, NeedleOffset};
 use crate::relay::index::pages::Page;
-use crate::relay::index::{Index, NameId, SlotId};
+use crate::relay::index::{ContentId, Holder, Index, NameId, SlotId};
 
-/// Pages scanned in one step: about 65,000 names, well below a millisecond.
-pub(in crate::relay) const PAGES_PER_STEP: usize = 128;
-
-/// Holders examined in one step: about as much work as the pages.
-const HOLDERS_PER_STEP: usize = 32 * 1024;
-/// This many holders count as one page.
-const HOLDERS_PER_PAGE: usize = 1024;
+/// The work of one step: well below a millisecond.
+pub(in crate::relay) const WORK_PER_STEP: usize = 8192;
+/// The work of scanning the text of a page. The work of looking at a name, or at a page
+/// without its text, is 1.
+const WORK_PER_PAGE: usize = 64;
 
 /// A search in progress. It may take several steps.
 pub(in crate::relay) struct Search {
@@ -22,19 +20,28 @@ pub(in crate::relay) struct Search {
     /// Names up to this one, inclusive, have been scanned.
     scanned_to: Option<Box<str>>,
     found: FoundFiles,
-    /// Holders examined in the current step.
-    scanned_holders: usize,
     /// The page has no room for the next name.
     is_full: bool,
     total: u64,
+    /// The contents of the name that is looked at.
+    contents: Vec<(ContentId, u64)>,
 }
 
-/// Which nodes the requester may see.
+/// Which holders the requester may see.
 pub(in crate::relay) struct Visibility<'a> {
-    /// Every node with files is visible.
-    pub(in crate::relay) everyone: bool,
-    /// Whether one node is visible.
-    pub(in crate::relay) is_visible: &'a dyn Fn(SlotId) -> bool,
+    /// The requester is on loopback and sees the nodes there.
+    pub(in crate::relay) on_loopback: bool,
+    /// Files of nodes that have left may still be in the index.
+    pub(in crate::relay) has_departed: bool,
+    /// Whether a node has not left.
+    pub(in crate::relay) is_live: &'a dyn Fn(SlotId) -> bool,
+}
+
+impl Visibility<'_> {
+    pub(super) fn shows(&self, holder: &Holder) -> bool {
+        let is_public = self.on_loopback || !holder.on_loopback;
+        is_public && (!self.has_departed || (self.is_live)(holder.node))
+    }
 }
 
 /// The result of a finished search.
@@ -59,45 +66,31 @@ impl Search {
             after,
             scanned_to: None,
             found: FoundFiles::default(),
-            scanned_holders: 0,
             is_full: false,
             total: 0,
+            contents: Vec::new(),
         }
     }
 
-    /// Scans a bounded number of pages and adds them to `scanned_pages`. Returns
-    /// true when all pages are scanned.
+    /// Does a bounded amount of work, and adds the amount to `work`. Returns true when
+    /// all names are scanned.
     pub(in crate::relay) fn step(
         &mut self,
         index: &Index,
         visibility: &Visibility<'_>,
-        scanned_pages: &mut usize,
+        work: &mut usize,
     ) -> bool {
-        let name_of = |id: NameId| &*index.entries[id].name;
-        let pages = index.pages.from(self.scanned_to.as_deref(), name_of);
-        let step = &pages[..pages.len().min(PAGES_PER_STEP)];
-        // If names were inserted since, the last step may have ended within the first page.
-        let mut first = match (&self.scanned_to, step.first()) {
-            (Some(scanned_to), Some(page)) => page
-                .ids()
-                .partition_point(|id| name_of(*id) <= &**scanned_to),
-            _ => 0,
+        let mut scan = Scan {
+            index,
+            visibility,
+            work_left: WORK_PER_STEP,
         };
-        self.scanned_holders = 0;
-        for (number, page) in step.iter().enumerate() {
-            let before = self.scanned_holders;
-            let stopped = self.scan_page(page, first, index, visibility);
-            first = 0;
-            *scanned_pages += 1 + (self.scanned_holders - before) / HOLDERS_PER_PAGE;
-            let is_last = number + 1 == step.len();
-            if let Some(at) = stopped.or(page.ids().last().copied().filter(|_| is_last)) {
-                self.scanned_to = Some(name_of(at).into());
-            }
-            if stopped.is_some() {
-                return false;
-            }
+        let last = self.scan(&mut scan);
+        *work += WORK_PER_STEP - scan.work_left;
+        if let Some(id) = last {
+            self.scanned_to = Some(index.entries[id].name.clone());
         }
-        pages.len() <= PAGES_PER_STEP
+        last.is_none()
     }
 
     /// The result, after the last step.
@@ -111,33 +104,71 @@ impl Search {
         }
     }
 
-    /// Scans a page from the line `first` on. If its names have so many holders that
-    /// the step must end within the page, returns the last name scanned.
+    /// Scans until no work is left. Returns the last name scanned, unless all are.
+    fn scan(&mut self, scan: &mut Scan<'_>) -> Option<NameId> {
+        let entries = &scan.index.entries;
+        let pages = scan.index.pages.from(self.scanned_to.as_deref(), entries);
+        let listed = scan.index.pages.from(self.after.as_deref(), entries);
+        // All names of these pages are before those to be listed.
+        let unlisted = pages.len().saturating_sub(listed.len());
+        // If names were inserted since, the last step may have ended within the first page.
+        let mut first = match (&self.scanned_to, pages.first()) {
+            (Some(name), Some(page)) => page.position_after(name, entries),
+            _ => 0,
+        };
+        let mut last = None;
+        for (number, page) in pages.iter().enumerate() {
+            if last.is_some() && scan.work_left == 0 {
+                return last;
+            }
+            let first_listed = match &self.after {
+                _ if number < unlisted || self.is_full => page.ids().len(),
+                Some(after) => page.position_after(after, entries),
+                None => 0,
+            };
+            let stopped_at = self.scan_page(scan, page, first, first_listed);
+            if stopped_at.is_some() {
+                return stopped_at;
+            }
+            first = 0;
+            last = page.ids().last().copied();
+        }
+        None
+    }
+
+    /// Scans a page from the line `first` on; the names before the line `first_listed`
+    /// are only counted. Returns the last name scanned if no work is left.
     fn scan_page(
         &mut self,
+        scan: &mut Scan<'_>,
         page: &Page,
         first: usize,
-        index: &Index,
-        visibility: &Visibility<'_>,
+        first_listed: usize,
     ) -> Option<NameId> {
-        let is_plain = visibility.everyone && index.ambiguous_names == 0;
-        if self.needle.is_empty() && is_plain && self.is_full {
-            self.total += (page.ids().len() - first) as u64;
+        let on_loopback = scan.visibility.on_loopback;
+        let is_current = !scan.visibility.has_departed;
+        let lists_none = first_listed == page.ids().len();
+        if self.needle.is_empty() && is_current && lists_none && first == 0 {
+            scan.spend(1);
+            self.total += page.file_count(on_loopback) as u64;
             return None;
         }
+        scan.spend(WORK_PER_PAGE);
         page.prefetch();
+        let is_plain = is_current && page.is_plain(on_loopback);
         let mut line = first;
         let mut offset = NeedleOffset::default();
         while let Some(hit) = self.needle.find(page, line, &mut offset) {
             // A name that contains the text twice counts once.
             line = hit + 1;
-            if is_plain && self.is_full {
+            let is_listed = hit >= first_listed && !self.is_full;
+            if is_plain && !is_listed {
                 self.total += 1;
                 continue;
             }
             let id = page.ids()[hit];
-            self.add(id, index, visibility, is_plain);
-            if self.scanned_holders > HOLDERS_PER_STEP {
+            self.add(scan, id, is_listed);
+            if scan.work_left == 0 {
                 return Some(id);
             }
         }
@@ -145,30 +176,41 @@ impl Search {
     }
 
     /// Adds one name: a file for each visible content.
-    fn add(&mut self, id: NameId, index: &Index, visibility: &Visibility<'_>, is_plain: bool) {
-        let entry = &index.entries[id];
-        let is_next = self
-            .after
-            .as_deref()
-            .is_none_or(|after| *entry.name > *after);
-        if is_plain && !is_next {
-            self.total += 1;
+    fn add(&mut self, scan: &mut Scan<'_>, id: NameId, is_listed: bool) {
+        let entry = &scan.index.entries[id];
+        scan.spend(1 + entry.holders.work());
+        let room = match is_listed {
+            true => self.found.room(&entry.name),
+            false => 0,
+        };
+        let contents = &mut self.contents;
+        let all = entry.holders.contents(scan.visibility, room, contents);
+        self.total += all as u64;
+        if !is_listed {
             return;
         }
-        let is_visible = |node| visibility.everyone || (visibility.is_visible)(node);
-        let contents = entry.holders.contents(is_visible);
-        self.scanned_holders += entry.holders.list().len();
-        self.total += contents.len() as u64;
-        let room = MAX_LISTED_FILES - self.found.len();
-        self.is_full |= is_next && self.found.len() > 0 && contents.len() > room;
-        if !is_next || self.is_full {
+        if all > room && self.found.len() > 0 {
+            self.is_full = true;
             return;
         }
         // A name with more contents than one page may list is cut: otherwise the
         // names after it could never be listed.
-        for (holder, holders) in contents.into_iter().take(MAX_LISTED_FILES) {
-            self.found.push(&entry.name, holder, holders);
+        for (content, holders) in contents.drain(..) {
+            self.found.push(&entry.name, content, holders);
         }
         self.is_full = self.found.len() >= MAX_LISTED_FILES;
+    }
+}
+
+/// The surroundings of one step.
+struct Scan<'a> {
+    index: &'a Index,
+    visibility: &'a Visibility<'a>,
+    work_left: usize,
+}
+
+impl Scan<'_> {
+    fn spend(&mut self, work: usize) {
+        self.work_left = self.work_left.saturating_sub(work);
     }
 }

@@ -27,8 +27,8 @@ pub fn relay(data: &[u8]) {
     let mut settings = defaults();
     settings.max_nodes = 6;
     settings.max_nodes_per_address = 3;
-    settings.quota.files = 5;
-    settings.quota.bytes = 64;
+    settings.quota.node_files = 5;
+    settings.quota.node_bytes = 64;
     settings.message_rate = 2;
     let now = Instant::now();
     let relay = Relay::new(settings, [7; 32], now);

@@ -1,0 +1,63 @@
+//! What a search ignores: upper and lower case, and how a character is composed.
+
+use std::borrow::Cow;
+
+use caseless::Caseless;
+use unicode_normalization::UnicodeNormalization;
+
+/// The text in the form in which names and searches are compared: fully case-folded and
+/// normalised for compatibility (NFKC, Unicode Standard Annex #15). The composed and the
+/// decomposed `é` are the same, as are `ß` and `SS`.
+pub(super) fn fold(text: &str) -> Cow<'_, str> {
+    if !text.is_ascii() {
+        return text.nfkd().default_case_fold().nfkc().collect();
+    }
+    match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(text.to_ascii_lowercase()),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// The bytes of a name in the index: as it was announced, and folded.
+pub(super) fn stored_bytes(name: &str) -> u64 {
+    let folded = if name.is_ascii() {
+        name.len()
+    } else {
+        fold(name).len()
+    };
+    (name.len() + folded) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_and_composition_do_not_matter() {
+        for (one, other) in [
+            ("README.md", "readme.MD"),
+            ("GRÖSSE", "größe"),
+            ("GROẞE", "GROSSE"),
+            ("caf\u{e9}", "CAFE\u{301}"),
+            ("ΟΔΟΣ", "οδος"),
+            ("οδός", "ΟΔΌΣ"),
+            ("ДОМ", "дом"),
+            ("ǅ", "ǆ"),
+            ("ﬁle", "FILE"),
+            ("Ｆｕｌｌ", "full"),
+            ("\u{1112}\u{1161}\u{11ab}", "한"),
+            ("\u{390}", "\u{3b9}\u{308}\u{301}"),
+            ("か\u{3099}", "が"),
+        ] {
+            assert_eq!(fold(one), fold(other), "{one} {other}");
+        }
+        assert_ne!(fold("café"), fold("cafe"));
+    }
+
+    #[test]
+    fn a_name_is_counted_as_it_is_stored() {
+        assert_eq!(stored_bytes("Hello"), 10);
+        assert_eq!(stored_bytes("\u{390}"), 4);
+        assert_eq!(stored_bytes("\u{fdfa}"), 3 + 33);
+    }
+}
