@@ -86,7 +86,7 @@ fn relay_at(port: u16, lease: &str) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
     command.arg(port.to_string());
     command.args(["--listen", "127.0.0.78", "--log-level", "debug"]);
-    command.args(["--lease", lease]);
+    command.args(["--lease", lease, "--log-rate", "1000000"]);
     Server::start(command)
 }
 

@@ -8,7 +8,7 @@ use crate::support::fake_server::FakeServer;
 use crate::support::{Nc, ask, eventually, folder, relay, unlisted_node};
 
 const DROPPED: &str = "log lines dropped (rate limit): ";
-/// The default of `--log-rate`.
+/// The limit of these servers, as by default.
 const RATE: u64 = 100;
 
 /// The numbers of dropped lines that a log states, together.
@@ -32,7 +32,7 @@ fn most_since(start: Instant) -> u64 {
 #[test]
 fn a_flood_of_connections_is_logged_in_part_and_counted() {
     const CONNECTIONS: u64 = 3000;
-    let (relay, start) = (relay(&[]), Instant::now());
+    let (relay, start) = (relay(&["--log-rate", "100"]), Instant::now());
     for _ in 0..CONNECTIONS {
         Nc::connect(relay.address()).ask("QUIT");
     }
@@ -85,7 +85,8 @@ fn messages_of_a_lying_relay_do_not_fill_the_log() {
         }
     });
     let (share, start) = (folder(&[]), Instant::now());
-    let mut node = unlisted_node(relay.address(), share.path(), &["--listen-messages"]);
+    let args = ["--listen-messages", "--log-rate", "100"];
+    let mut node = unlisted_node(relay.address(), share.path(), &args);
     node.log_until(DROPPED);
     assert_eq!(ask(node.address(), b"PING\n"), "PONG\n");
     let most = most_since(start);

@@ -228,7 +228,7 @@ fn invalid_messages_from_a_hostile_relay_are_escaped() {
     let log = node.log_until("message from 127.0.0.1 7: harmless");
     let odd = "the relay passes on FROM 127.0.0.1 7 \\u{1b}[2J";
     assert!(log.contains(odd), "{log}");
-    assert_eq!(log.matches("passes on").count(), 1, "{log}");
+    assert_eq!(log.matches("passes on").count(), 4, "{log}");
     assert!(!log.contains('\x1b'), "{log}");
     assert_eq!(node.stop(), Some(0));
 }

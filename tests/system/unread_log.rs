@@ -17,7 +17,7 @@ const LONG: usize = 1000;
 const DROPPED: &str = "log lines dropped (slow reader): ";
 
 fn start_unread(mut command: Command) -> Server {
-    command.args(["--log-level", "debug", "--log-rate", "1000000"]);
+    command.args(["--log-level", "debug"]);
     Server::start_without_log_reader(command, Stdio::null())
 }
 
@@ -110,14 +110,7 @@ fn a_log_file_that_nobody_reads_does_not_block() {
     let path = folder.path().join("fifo");
     mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("a FIFO");
     let name = path.to_str().expect("text");
-    let args = [
-        "--log-file",
-        name,
-        "--log-level",
-        "debug",
-        "--log-rate",
-        "1000000",
-    ];
+    let args = ["--log-file", name, "--log-level", "debug"];
     let mut relay = relay(&args);
     fill_log(&relay, "FIND");
     let start = Instant::now();

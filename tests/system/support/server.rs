@@ -40,10 +40,18 @@ pub fn relay(args: &[&str]) -> Server {
     Server::start(relay_command(args))
 }
 
+/// A limit on log lines that no test reaches, unless `args` has one.
+fn whole_log<'a>(args: &[&str]) -> &'a [&'a str] {
+    match args.contains(&"--log-rate") {
+        true => &[],
+        false => &["--log-rate", "1000000"],
+    }
+}
+
 /// The command line of a relay.
 pub fn relay_command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
-    command.arg("0").args(args);
+    command.arg("0").args(args).args(whole_log(args));
     command
 }
 
@@ -69,7 +77,8 @@ pub fn node_command(relay: SocketAddr, folder: &Path, args: &[&str]) -> Command 
         .arg(folder)
         // The time at which a hash is known is random. Tests of hashes wait for it.
         .arg("--no-hashes")
-        .args(args);
+        .args(args)
+        .args(whole_log(args));
     command
 }
 
