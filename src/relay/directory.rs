@@ -1,19 +1,17 @@
 //! The directory of registered nodes. An entry lives as long as its lease.
 
 use std::hint::black_box;
-use std::iter;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::protocol::{NodeAddress, address_group};
+use crate::relay::node_list::{NodeList, PageNumber};
 use crate::relay::table::{Keyed, SlotId, Table};
-use crate::session::line_codec::RenderedReply;
+use crate::session::line_codec::RenderedList;
 use crate::timers::{TimerKind, Timers};
 
 /// All leases have the same length: one timer kind holds them in order of expiry.
 const LEASE: TimerKind = 0;
-/// No slot: the end of the linked list.
-const NIL: SlotId = SlotId::MAX;
 
 /// The nodes, in the order of their first registration.
 pub(super) struct Directory {
@@ -24,26 +22,20 @@ pub(super) struct Directory {
     departed: Vec<SlotId>,
     addresses: Table<AddressNodes>,
     leases: Timers,
-    /// The ends of the linked list in order of first registration.
-    first: SlotId,
-    last: SlotId,
+    list: NodeList,
     loopback_nodes: usize,
-    /// Cached replies to `LIST`: for clients elsewhere, and for clients on loopback.
-    /// None after a change.
-    rendered_lists: [Option<RenderedReply>; 2],
 }
 
-struct NodeEntry {
-    address: NodeAddress,
+pub(super) struct NodeEntry {
+    pub(super) address: NodeAddress,
     /// The address that registered the node; only this address may unregister it.
     source: IpAddr,
     /// The number of the registration that created the entry, modulo 2^32.
     first_registration: u32,
     /// The newest registration that announced files; older connections are stale.
     last_announcer: u32,
-    /// The neighbours in the linked list.
-    previous: SlotId,
-    next: SlotId,
+    /// Its page of the list.
+    pub(super) page: PageNumber,
     is_live: bool,
 }
 
@@ -92,10 +84,8 @@ impl Directory {
             departed: Vec::new(),
             addresses: Table::default(),
             leases: Timers::new(now, 1),
-            first: NIL,
-            last: NIL,
+            list: NodeList::default(),
             loopback_nodes: 0,
-            rendered_lists: [None, None],
         }
     }
 
@@ -141,7 +131,7 @@ impl Directory {
             black_box(
                 self.nodes
                     .get(*slot)
-                    .map(|node| (node.address.port(), node.next)),
+                    .map(|node| (node.address.port(), node.page)),
             );
         }
         self.leases
@@ -228,24 +218,15 @@ impl Directory {
         Some(self.remove(slot as SlotId))
     }
 
-    /// The reply to `LIST`, rendered once per change of the directory.
-    pub(super) fn rendered_list(&mut self, on_loopback: bool) -> RenderedReply {
-        if let Some(list) = &self.rendered_lists[usize::from(on_loopback)] {
-            return list.clone();
-        }
-        let nodes = self.visible_nodes(on_loopback);
-        let list = RenderedReply::nodes(self.len(on_loopback), nodes);
-        self.rendered_lists[usize::from(on_loopback)] = Some(list.clone());
-        list
+    /// The reply to `LIST`.
+    pub(super) fn rendered_list(&mut self, on_loopback: bool) -> RenderedList {
+        let total = self.len(on_loopback);
+        self.list.reply(on_loopback, total, &self.nodes)
     }
 
     /// The nodes visible to clients on loopback, or to others.
     pub(super) fn visible_nodes(&self, on_loopback: bool) -> impl Iterator<Item = NodeAddress> {
-        let occupied = |slot: SlotId| (slot != NIL).then_some(slot);
-        let slots = iter::successors(occupied(self.first), move |slot| {
-            occupied(self.nodes[*slot].next)
-        });
-        let addresses = slots.filter_map(|slot| self.live_address(slot));
+        let addresses = self.list.slots().map(|slot| self.nodes[slot].address);
         addresses.filter(move |address| on_loopback || !address.is_loopback())
     }
 
@@ -271,14 +252,11 @@ impl Directory {
             source,
             first_registration: number as u32,
             last_announcer: number as u32,
-            previous: self.last,
-            next: NIL,
+            page: 0,
             is_live: true,
         });
-        self.link(self.last, slot);
-        self.link(slot, NIL);
+        self.nodes[slot].page = self.list.push(slot);
         self.loopback_nodes += usize::from(address.is_loopback());
-        self.rendered_lists = [None, None];
         Ok(slot)
     }
 
@@ -287,8 +265,8 @@ impl Directory {
         self.departed.push(slot);
         let node = &mut self.nodes[slot];
         node.is_live = false;
-        let (address, previous, next) = (node.address, node.previous, node.next);
-        self.link(previous, next);
+        let address = node.address;
+        self.list.remove(slot, &mut self.nodes);
         if let Some(at) = self.addresses.find(&address_group(address.ip())) {
             self.addresses[at].nodes -= 1;
             if self.addresses[at].nodes == 0 {
@@ -296,20 +274,7 @@ impl Directory {
             }
         }
         self.loopback_nodes -= usize::from(address.is_loopback());
-        self.rendered_lists = [None, None];
         address
-    }
-
-    /// Links two neighbours, or makes one node the end of the list.
-    fn link(&mut self, previous: SlotId, next: SlotId) {
-        match previous {
-            NIL => self.first = next,
-            previous => self.nodes[previous].next = next,
-        }
-        match next {
-            NIL => self.last = previous,
-            next => self.nodes[next].previous = previous,
-        }
     }
 }
 
@@ -344,7 +309,8 @@ mod tests {
                 let mut expected = format!("NODES {}\n", model.len());
                 expected.extend(model.iter().map(|line| format!("{line}\n")));
                 let list = directory.rendered_list(false);
-                prop_assert_eq!(std::str::from_utf8(list.bytes()), Ok(expected.as_str()));
+                let text: Vec<u8> = list.pieces().flat_map(|piece| piece.iter().copied()).collect();
+                prop_assert_eq!(String::from_utf8(text).expect("text"), expected);
             }
         }
     }

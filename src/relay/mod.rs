@@ -8,6 +8,7 @@ mod files;
 mod index;
 mod message_listeners;
 mod messages;
+mod node_list;
 mod prefetch;
 mod registration;
 mod search;

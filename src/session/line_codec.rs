@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::iter;
 use std::sync::Arc;
 
 use memchr::{memchr_iter, memrchr};
@@ -45,21 +46,49 @@ pub(crate) fn write_list<T: fmt::Display>(
     true
 }
 
-/// A printed reply that is sent to many connections.
+/// Printed lines of a list of nodes. Replies share them.
 #[derive(Clone)]
-pub(crate) struct RenderedReply(Arc<[u8]>);
+pub(crate) struct RenderedNodes(Arc<[u8]>);
 
-impl RenderedReply {
-    /// The reply to `LIST`.
-    pub(crate) fn nodes(total: usize, nodes: impl Iterator<Item = NodeAddress>) -> Self {
+impl RenderedNodes {
+    /// Prints the lines of these nodes.
+    pub(crate) fn new(nodes: impl Iterator<Item = NodeAddress>) -> Self {
         let mut text = Vec::new();
-        write_list(&mut text, Reply::Nodes, total, nodes, usize::MAX);
+        nodes.for_each(|node| write_line(&mut text, node));
         Self(text.into())
     }
+}
 
-    /// The lines.
-    pub(crate) fn bytes(&self) -> &Arc<[u8]> {
-        &self.0
+/// A printed reply to `LIST`. Its clones share the text.
+#[derive(Clone)]
+pub(crate) struct RenderedList {
+    head: Arc<[u8]>,
+    pages: Arc<[RenderedNodes]>,
+    length: usize,
+}
+
+impl RenderedList {
+    /// The reply with these `total` nodes.
+    pub(crate) fn nodes(total: usize, pages: impl Iterator<Item = RenderedNodes>) -> Self {
+        let mut head = Vec::new();
+        write_line(&mut head, Reply::Nodes(Count::all(total as u64)));
+        let pages: Arc<[RenderedNodes]> = pages.collect();
+        Self {
+            length: head.len() + pages.iter().map(|page| page.0.len()).sum::<usize>(),
+            head: head.into(),
+            pages,
+        }
+    }
+
+    /// Bytes of the text.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The text in pieces; none is empty.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &Arc<[u8]>> {
+        let pages = self.pages.iter().map(|page| &page.0);
+        iter::once(&self.head).chain(pages.filter(|page| !page.is_empty()))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::protocol::{
 };
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
-use crate::session::line_codec::{RenderedReply, write_line, write_list};
+use crate::session::line_codec::{RenderedList, write_line, write_list};
 
 /// A rendered reply up to this size is copied; a longer one is shared.
 const MAX_COPIED: usize = 16 * 1024;
@@ -141,14 +141,16 @@ impl<'o, R: Role> Responder<'o, R> {
         ReadNext::Line
     }
 
-    /// A reply that was rendered before.
-    pub(crate) fn rendered(&mut self, reply: &RenderedReply) -> ReadNext {
-        match self.destination {
-            ReplyDestination::Connection(conn) if reply.bytes().len() > MAX_COPIED => {
-                self.out.send_shared(conn, reply.bytes().clone());
-            }
-            ReplyDestination::Connection(_) | ReplyDestination::Datagram(_) => {
-                self.text().extend_from_slice(reply.bytes());
+    /// Nodes of a directory, printed before.
+    pub(crate) fn rendered_nodes(&mut self, list: &RenderedList) -> ReadNext {
+        for piece in list.pieces() {
+            match self.destination {
+                ReplyDestination::Connection(conn) if list.length() > MAX_COPIED => {
+                    self.out.send_shared(conn, piece.clone());
+                }
+                ReplyDestination::Connection(_) | ReplyDestination::Datagram(_) => {
+                    self.text().extend_from_slice(piece);
+                }
             }
         }
         ReadNext::Line

@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use peerline::relay::{Relay, RelaySettings};
-use peerline::role::Role;
+use peerline::role::{ConnId, Context, Input, Output, Role, Traffic};
 
 use crate::defaults::defaults;
-use crate::relay::stage;
+use crate::relay::{relay, stage};
 use crate::stage::Stage;
 
 /// A relay, and the operator at connection 1, who may register any address.
@@ -118,4 +118,81 @@ fn a_search_page_is_bounded_in_bytes() {
         .map(|line| line.rsplit(' ').next().unwrap_or_default())
         .collect();
     assert_eq!(listed, (0..500).map(name).collect::<Vec<_>>());
+}
+
+/// The addresses in the reply to `LIST`.
+fn list(stage: &mut Stage<Relay>) -> Vec<String> {
+    let reply = ask(stage, 1, "LIST\n");
+    let mut lines = reply.lines().filter_map(|line| line.strip_prefix("1 < "));
+    let head = lines.next().expect("a first line").to_owned();
+    let nodes: Vec<String> = lines.map(ToOwned::to_owned).collect();
+    assert_eq!(head, format!("NODES {}", nodes.len()));
+    nodes
+}
+
+#[test]
+fn a_long_list_keeps_its_order_while_nodes_come_and_go() {
+    let mut stage = relay_with_operator();
+    let address = |node: u32| format!("10.0.{}.{} 7", node / 250, node % 250);
+    let change = |stage: &mut Stage<Relay>, verb: &str, nodes: &[u32]| {
+        let lines = nodes
+            .iter()
+            .map(|node| format!("{verb} {}\n", address(*node)));
+        let replies = ask(stage, 1, &lines.collect::<String>());
+        assert_eq!(replies.matches("< OK").count(), nodes.len());
+    };
+    let mut listed: Vec<u32> = (0..13_000).collect();
+    change(&mut stage, "REGISTER", &listed);
+    for (step, keeps) in [(0, 10), (1, 7), (2, 1), (3, 13), (4, 2), (5, 1_000_000)] {
+        let (kept, gone): (Vec<u32>, Vec<u32>) =
+            listed.iter().partition(|node| (**node + step) % keeps < 2);
+        change(&mut stage, "UNREGISTER", &gone);
+        listed = kept;
+        // Some of those that have left come back, at the end.
+        let back: Vec<u32> = gone.into_iter().step_by(3).collect();
+        change(&mut stage, "REGISTER", &back);
+        listed.extend(back);
+        let expected: Vec<String> = listed.iter().map(|node| address(*node)).collect();
+        assert!(list(&mut stage) == expected, "in step {step}");
+    }
+}
+
+/// The time that a request takes in the role alone.
+fn time_of(relay: &mut Relay, line: &str) -> Duration {
+    let peer = "127.0.0.1:5000".parse().expect("an address");
+    let mut out = Output::default();
+    let mut session = relay.on_accept(peer);
+    let began = Instant::now();
+    let mut context = Context {
+        now: began,
+        traffic: &Traffic::default(),
+        out: &mut out,
+    };
+    let conn = ConnId { slot: 0, serial: 0 };
+    let input = Input::Line(line.as_bytes());
+    relay.on_input(&mut context, conn, peer, &mut session, input);
+    began.elapsed()
+}
+
+#[test]
+fn a_list_after_a_change_costs_a_fraction_of_the_first() {
+    let settings = RelaySettings {
+        max_nodes_per_address: usize::MAX,
+        ..defaults()
+    };
+    let mut relay = relay(settings, Instant::now());
+    for port in 1..=60_000 {
+        time_of(&mut relay, &format!("REGISTER * {port}"));
+    }
+    let first = time_of(&mut relay, "LIST");
+    let changed = (1..=5).map(|port| {
+        time_of(&mut relay, &format!("UNREGISTER * {port}"));
+        time_of(&mut relay, &format!("REGISTER * {port}"));
+        time_of(&mut relay, "LIST")
+    });
+    let changed = changed.min().unwrap_or_default();
+    assert!(
+        changed * 3 < first,
+        "{first:?} first, {changed:?} after a change"
+    );
 }

@@ -1,6 +1,10 @@
 //! The relay's directory of nodes: registration, leases, trust and limits.
 
-use crate::support::{Nc, Server, ask, relay, without_epochs};
+use std::fs;
+use std::io::Write;
+use std::thread;
+
+use crate::support::{Nc, Server, ask, eventually, relay, without_epochs};
 
 /// Trusts no loopback address, so no test client is the operator.
 const NO_TRUST: [&str; 2] = ["--trust", "10.0.0.0/8"];
@@ -225,4 +229,57 @@ fn a_thousand_nodes_are_listed() {
     let lists = ask(relay.address(), list.as_bytes());
     assert_eq!(lists.matches("NODES 1000\n").count(), 50);
     assert_eq!(lists.lines().count(), 50 * 1001);
+}
+
+/// The resident memory of a server in bytes.
+fn resident(server: &Server) -> u64 {
+    let statm = fs::read_to_string(format!("/proc/{}/statm", server.pid())).expect("statm");
+    let pages = statm.split(' ').nth(1).expect("a second field");
+    pages.parse::<u64>().expect("a number") * 4096
+}
+
+#[test]
+fn unread_lists_of_a_changing_directory_share_their_memory() {
+    const NODES: u32 = 100_000;
+    const CLIENTS: u32 = 40;
+    const LISTS: u32 = 6;
+    let address = |node: u32| {
+        let [_, a, b, c] = node.to_be_bytes();
+        format!("10.{a}.{b}.{c} 4000")
+    };
+    let relay = relay(&["--lease", "3600"]);
+    let mut nc = Nc::connect(relay.address());
+    let mut writer = nc.stream().try_clone().expect("a second handle");
+    let nodes = (0..NODES).map(|node| format!("REGISTER {}\n", address(node)));
+    let nodes: String = nodes.collect();
+    let writing = thread::spawn(move || writer.write_all(nodes.as_bytes()));
+    (0..NODES).for_each(|_| assert!(nc.line().starts_with("OK ")));
+    writing
+        .join()
+        .expect("no panic")
+        .expect("the relay takes it");
+    let list = ask(relay.address(), b"LIST\n");
+    assert_eq!(list.lines().count(), NODES as usize + 1);
+    let before = resident(&relay);
+    // Each list differs from all others, and none is read.
+    let clients: Vec<Nc> = (0..CLIENTS)
+        .map(|client| {
+            let mut nc = Nc::connect(relay.address());
+            let first = NODES + client * LISTS;
+            for node in first..first + LISTS {
+                nc.send(format!("REGISTER {}\nLIST\n", address(node)));
+            }
+            nc
+        })
+        .collect();
+    let (mut lists, mut quiet) = (0, 0);
+    eventually("all outboxes are full", || {
+        let now = relay.stat("lists");
+        quiet = if now == lists { quiet + 1 } else { 0 };
+        lists = now;
+        lists > u64::from(CLIENTS) && quiet > 20
+    });
+    let growth = resident(&relay).saturating_sub(before);
+    assert!(growth < 30_000_000, "{growth} bytes for {lists} lists");
+    drop(clients);
 }

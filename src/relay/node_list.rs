@@ -1,0 +1,125 @@
+//! The order of the nodes, and the reply to `LIST`.
+//!
+//! The list has pages. A change renders one page anew, and replies share the others.
+//! A reply after a change is therefore cheap, and so are many replies that differ a
+//! little and are not read.
+
+use std::collections::BTreeMap;
+
+use crate::protocol::NodeAddress;
+use crate::relay::directory::NodeEntry;
+use crate::relay::table::{SlotId, Table};
+use crate::session::line_codec::{RenderedList, RenderedNodes};
+
+/// Nodes on one page: more would cost too much to render for each change.
+const MAX_NODES_PER_PAGE: usize = 4096;
+/// A page with fewer nodes is merged with the next one, if both are short.
+const MIN_NODES_PER_PAGE: usize = MAX_NODES_PER_PAGE / 4;
+
+/// The number of a page. Later pages have higher numbers.
+pub(super) type PageNumber = u32;
+
+/// The nodes in order of their first registration.
+#[derive(Default)]
+pub(super) struct NodeList {
+    pages: BTreeMap<PageNumber, NodePage>,
+    /// The page to which the next node is appended.
+    last: PageNumber,
+    /// Cached replies: for clients elsewhere, and for clients on loopback. None after
+    /// a change.
+    replies: [Option<RenderedList>; 2],
+}
+
+/// Neighbouring nodes; at least one.
+#[derive(Default)]
+struct NodePage {
+    slots: Vec<SlotId>,
+    /// Their lines, as above.
+    lines: [Option<RenderedNodes>; 2],
+}
+
+impl NodeList {
+    /// Appends a node. Returns its page.
+    pub(super) fn push(&mut self, slot: SlotId) -> PageNumber {
+        let last = self.pages.get(&self.last);
+        if last.is_some_and(|page| page.slots.len() >= MAX_NODES_PER_PAGE) {
+            self.last += 1;
+        }
+        self.replies = [None, None];
+        let page = self.pages.entry(self.last).or_default();
+        page.slots.push(slot);
+        page.lines = [None, None];
+        self.last
+    }
+
+    /// Removes a node.
+    pub(super) fn remove(&mut self, slot: SlotId, nodes: &mut Table<NodeEntry>) {
+        let number = nodes[slot].page;
+        let Some(page) = self.pages.get_mut(&number) else {
+            return;
+        };
+        self.replies = [None, None];
+        page.lines = [None, None];
+        if let Some(position) = page.slots.iter().position(|other| *other == slot) {
+            page.slots.remove(position);
+        }
+        match page.slots.len() {
+            0 => _ = self.pages.remove(&number),
+            1..MIN_NODES_PER_PAGE => self.merge_with_next(number, nodes),
+            _ => {}
+        }
+    }
+
+    fn merge_with_next(&mut self, number: PageNumber, nodes: &mut Table<NodeEntry>) {
+        let mut pages = self.pages.range_mut(number..);
+        let (Some((_, page)), Some((next, other))) = (pages.next(), pages.next()) else {
+            return;
+        };
+        if page.slots.len() + other.slots.len() > MAX_NODES_PER_PAGE / 2 {
+            return;
+        }
+        for slot in other.slots.drain(..) {
+            nodes[slot].page = number;
+            page.slots.push(slot);
+        }
+        let next = *next;
+        self.pages.remove(&next);
+        if self.last == next {
+            self.last = number;
+        }
+    }
+
+    /// All nodes.
+    pub(super) fn slots(&self) -> impl Iterator<Item = SlotId> {
+        self.pages
+            .values()
+            .flat_map(|page| page.slots.iter().copied())
+    }
+
+    /// The reply to `LIST`; `total` is the number of nodes in it.
+    pub(super) fn reply(
+        &mut self,
+        on_loopback: bool,
+        total: usize,
+        nodes: &Table<NodeEntry>,
+    ) -> RenderedList {
+        let audience = usize::from(on_loopback);
+        let reply = self.replies[audience].get_or_insert_with(|| {
+            let pages = self.pages.values_mut();
+            RenderedList::nodes(total, pages.map(|page| page.lines(on_loopback, nodes)))
+        });
+        reply.clone()
+    }
+}
+
+impl NodePage {
+    fn lines(&mut self, on_loopback: bool, nodes: &Table<NodeEntry>) -> RenderedNodes {
+        let audience = usize::from(on_loopback);
+        let lines = self.lines[audience].get_or_insert_with(|| {
+            let addresses = self.slots.iter().map(|slot| nodes[*slot].address);
+            let is_visible = |address: &NodeAddress| on_loopback || !address.is_loopback();
+            RenderedNodes::new(addresses.filter(is_visible))
+        });
+        lines.clone()
+    }
+}
