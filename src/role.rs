@@ -8,7 +8,7 @@
 mod output;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 pub use output::{Action, Output};
@@ -64,6 +64,12 @@ pub trait Role: Sized {
 
     /// A peer connected.
     fn on_accept(&mut self, peer: SocketAddr) -> Self::Session;
+
+    /// Whether the program knows this address, so that its connections are accepted when
+    /// the last places are left.
+    fn is_known(&self, _ip: IpAddr) -> bool {
+        false
+    }
 
     /// A peer connected and a limit leaves no room: appends the text to send before
     /// the connection is closed.

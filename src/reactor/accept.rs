@@ -8,9 +8,11 @@ use mio::Token;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Connection, Origin};
+use crate::reactor::address_groups::{GroupId, REFUSED};
+use crate::reactor::connection::Connection;
 use crate::reactor::transport::{Transport, set_nodelay};
 use crate::role::Role;
+use crate::session::driver::TurnReport;
 
 /// Connections accepted in one round.
 const ACCEPTS: usize = 64;
@@ -40,12 +42,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         if let Err(error) = self.register(&mut transport) {
             return warn!("{peer}: cannot register the connection: {error}");
         }
-        match self.limiter.acquire(peer.ip()) {
-            Ok(()) => {
+        let is_known = || self.role.is_known(peer.ip());
+        match self.addresses.acquire(peer.ip(), is_known) {
+            Ok(group) => {
                 self.traffic.accepted += 1;
-                self.traffic.open = self.limiter.open() as u64;
+                self.traffic.open = self.addresses.open() as u64;
                 let session = self.role.on_accept(peer);
-                let slot = self.insert(transport, peer, Origin::Inbound, Some(session));
+                let slot = self.insert(transport, peer, group, Some(session));
                 // The first line has usually arrived already.
                 self.enqueue(slot);
             }
@@ -63,12 +66,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         self.open_refusals += 1;
         let mut text = Vec::new();
         self.role.on_refuse(limit, &mut text);
-        let slot = self.insert(transport, peer, Origin::Inbound, None);
+        let slot = self.insert(transport, peer, REFUSED, None);
         match self.connections[slot].send(&text, false) {
             Ok(()) => {
                 self.connections[slot].start_closing(CloseReason::LimitReached(limit));
                 self.linger_if_flushed(slot);
-                self.finish_turn(slot, (0, 0), false);
+                self.finish_turn(slot, (0, 0), TurnReport::default());
             }
             Err(reason) => self.close_now(slot, reason),
         }
@@ -84,13 +87,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         &mut self,
         transport: T,
         peer: SocketAddr,
-        origin: Origin,
+        group: GroupId,
         session: Option<R::Session>,
     ) -> usize {
         let serial = self.next_serial;
         self.next_serial = serial.wrapping_add(1);
         let opened_at = self.age();
-        let conn = Connection::new(transport, peer, origin, session, serial, opened_at);
+        let conn = Connection::new(transport, peer, group, session, serial, opened_at);
         self.connections.insert(conn)
     }
 }

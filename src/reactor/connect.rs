@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Origin, Phase};
+use crate::reactor::address_groups::OUTBOUND;
+use crate::reactor::connection::Phase;
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::transport::Transport;
 use crate::role::{Input, Role};
@@ -17,7 +18,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         result = result.and_then(|mut transport| self.register(&mut transport).map(|()| transport));
         match result {
             Ok(transport) => {
-                let slot = self.insert(transport, address, Origin::Outbound, Some(session));
+                let slot = self.insert(transport, address, OUTBOUND, Some(session));
                 self.set_deadline(slot, &TurnProgress::default());
             }
             Err(error) => self

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::close_reason::CloseReason;
+use crate::reactor::address_groups::{GroupId, OUTBOUND};
 use crate::reactor::outbox::{self, Outbox};
 use crate::reactor::transport::{StreamEvent, Transport, unless_blocked};
 use crate::role::SendableFile;
@@ -97,6 +98,8 @@ pub(super) struct Connection<S, F, T> {
     pub(super) transport: T,
     pub(super) serial: u32,
     pub(super) peer: Peer,
+    /// The group that shares its turns.
+    pub(super) group: GroupId,
     pub(super) origin: Origin,
     pub(super) idle_policy: IdlePolicy,
     pub(super) readiness: Readiness,
@@ -127,17 +130,21 @@ impl<S, F, T> Connection<S, F, T> {
     pub(super) fn new(
         transport: T,
         peer: SocketAddr,
-        origin: Origin,
+        group: GroupId,
         session: Option<S>,
         serial: u32,
         opened_at: u64,
     ) -> Self {
-        let is_open = origin == Origin::Inbound;
+        let is_open = group != OUTBOUND;
         Self {
             transport,
             serial,
             peer: peer.into(),
-            origin,
+            group,
+            origin: match is_open {
+                true => Origin::Inbound,
+                false => Origin::Outbound,
+            },
             idle_policy: IdlePolicy::Limited,
             // The first events of an accepted socket may have passed.
             readiness: Readiness {

@@ -11,7 +11,7 @@ use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, IdlePolicy, Origin, Phase};
 use crate::reactor::transport::Transport;
 use crate::role::{FramingError, Role};
-use crate::session::driver::{InputDriver, ReadState};
+use crate::session::driver::{InputDriver, ReadState, TurnReport};
 use crate::timers::TimerKind;
 
 /// How long a lingering connection waits for the peer's end of input.
@@ -125,7 +125,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 let before = conn.bytes_moved();
                 InputDriver::on_framing_error(&mut self.driven(slot), FramingError::LineTimeout);
                 self.linger_if_flushed(slot);
-                return self.finish_turn(slot, before, false);
+                return self.finish_turn(slot, before, TurnReport::default());
             }
             Awaited::Established => CloseReason::ConnectTimeout,
             Awaited::FirstLine => CloseReason::NoRequest,

@@ -5,7 +5,7 @@
 //!
 //! 1. **Wait** until the next event or deadline.
 //! 2. **Record.** Each event sets a bit on its connection, and the connection
-//!    joins the run queue. This step adds, removes, reads and writes nothing, so
+//!    joins the run queue of its address. This step adds, removes, reads and writes nothing, so
 //!    no event can reach the wrong connection.
 //! 3. **Act.** New connections join the queue. Each queued one has a turn within
 //!    a budget: flush the outbox, read, call the role, write its answers at once.
@@ -18,11 +18,11 @@
 
 mod accept;
 mod actions;
+mod address_groups;
 mod clock;
 mod close;
 mod connect;
 mod connection;
-mod connection_limit;
 mod datagrams;
 mod deadlines;
 mod descriptors;
@@ -36,7 +36,6 @@ mod timer_fd;
 mod transport;
 mod turn;
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -60,8 +59,8 @@ pub use transport::{StreamEvent, Transport};
 
 use crate::close_reason::CloseReason;
 use crate::limits::{Limits, Timeouts};
+use crate::reactor::address_groups::AddressGroups;
 use crate::reactor::connection::Connection;
-use crate::reactor::connection_limit::ConnectionLimiter;
 use crate::reactor::datagrams::MAX_DATAGRAM;
 use crate::reactor::deadlines::TIMER_KINDS;
 use crate::reactor::handle::ReactorCommand;
@@ -120,11 +119,10 @@ pub struct Reactor<R: Role, T = TcpStream> {
     handle: Handle<R::Message>,
     connections: Slab<Connection<R::Session, R::File, T>>,
     next_serial: u32,
-    limiter: ConnectionLimiter,
+    addresses: AddressGroups,
     /// Open connections that are being refused.
     open_refusals: usize,
     timers: Timers,
-    run_queue: VecDeque<usize>,
     /// The turns of the current batch; empty between rounds.
     turns: Vec<PendingTurn>,
     closed: Vec<usize>,
@@ -172,10 +170,9 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             },
             connections: Slab::with_capacity(FIRST_CONNECTIONS),
             next_serial: 0,
-            limiter: ConnectionLimiter::new(max, settings.limits.max_per_address),
+            addresses: AddressGroups::new(max, settings.limits.max_per_address),
             open_refusals: 0,
             timers: Timers::new(now, TIMER_KINDS),
-            run_queue: VecDeque::new(),
             turns: Vec::new(),
             closed: Vec::new(),
             failed_connects: Vec::new(),
@@ -249,7 +246,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             && !conn.is_queued
         {
             conn.is_queued = true;
-            self.run_queue.push_back(slot);
+            self.addresses.push(conn.group, slot);
         }
     }
 }

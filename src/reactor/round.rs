@@ -77,7 +77,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         // of failures does not hold up the loop.
         let to_reap = !self.closed.is_empty() || !self.failed_connects.is_empty();
         to_reap
-            || !self.run_queue.is_empty()
+            || self.addresses.has_due()
             || self.role.has_work()
             || self.listeners.iter().any(|l| l.may_accept(self.now))
             || self.sockets.iter().any(DatagramSocket::is_ready)
@@ -153,11 +153,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             self.timers.clear(slot);
             if conn.origin == Origin::Inbound {
                 if conn.session.is_some() {
-                    self.limiter.release(conn.peer.ip);
+                    self.addresses.release(conn.group);
                 } else {
                     self.open_refusals -= 1;
                 }
-                self.traffic.open = self.limiter.open() as u64;
+                self.traffic.open = self.addresses.open() as u64;
             }
             // The descriptor must be free before the role opens another one.
             if let (Some(session), reason) = conn.into_session(self.age()) {

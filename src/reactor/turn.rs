@@ -10,7 +10,7 @@ use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::shutdown::Stopping;
 use crate::reactor::transport::Transport;
 use crate::role::{ConnId, Context, Input, ReadNext, Role};
-use crate::session::driver::{DrivenConnection, InputDriver, ReadState, TurnLimits};
+use crate::session::driver::{DrivenConnection, InputDriver, ReadState, TurnLimits, TurnReport};
 
 /// Connections whose turns form a batch.
 const BATCH: usize = 64;
@@ -34,16 +34,16 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         // Moved out of `self` while the role borrows them.
         let mut read_buffer = std::mem::take(&mut self.read_buffer);
         let mut turns = std::mem::take(&mut self.turns);
-        let mut left = self.run_queue.len();
-        while left > 0 {
+        self.addresses.start_round();
+        loop {
             let mut read = 0;
-            while left > 0 && turns.len() < BATCH && read_buffer.len() - read >= MIN_READ {
-                left -= 1;
+            while turns.len() < BATCH && read_buffer.len() - read >= MIN_READ {
+                let Some(slot) = self.addresses.pop() else {
+                    break;
+                };
                 // Skips entries of removed connections. A new connection in the slot has
                 // one turn only: the turn clears `is_queued`.
-                if let Some(slot) = self.run_queue.pop_front()
-                    && let Some(conn) = self.connections.get(slot).filter(|conn| conn.is_queued)
-                {
+                if let Some(conn) = self.connections.get(slot).filter(|conn| conn.is_queued) {
                     let before = conn.bytes_moved();
                     let start = read;
                     read += self.flush_and_read(slot, &mut read_buffer[start..]);
@@ -54,13 +54,16 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                     });
                 }
             }
+            if turns.is_empty() {
+                break;
+            }
             self.role.prefetch(turns.iter().map(|turn| {
                 let peer = self.connections[turn.slot].peer;
                 (peer.into(), &read_buffer[turn.arrived.clone()])
             }));
             for turn in turns.drain(..) {
-                let has_line = self.handle_turn(turn.slot, &read_buffer[turn.arrived]);
-                self.finish_turn(turn.slot, turn.before, has_line);
+                let report = self.handle_turn(turn.slot, &read_buffer[turn.arrived]);
+                self.finish_turn(turn.slot, turn.before, report);
             }
         }
         self.turns = turns;
@@ -102,24 +105,23 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         0
     }
 
-    /// Handles `arrived`, and the input that earlier turns have stored. Returns whether
-    /// there was a complete line.
-    fn handle_turn(&mut self, slot: usize, arrived: &[u8]) -> bool {
-        let has_line = match self.connections[slot].phase {
+    /// Handles `arrived`, and the input that earlier turns have stored.
+    fn handle_turn(&mut self, slot: usize, arrived: &[u8]) -> TurnReport {
+        let report = match self.connections[slot].phase {
             Phase::Connecting => {
                 self.finish_connect(slot);
-                false
+                TurnReport::default()
             }
             Phase::Open(_) => InputDriver::run(&mut self.driven(slot), arrived),
-            Phase::Closing(_) | Phase::Lingering(_) | Phase::Closed(_) => false,
+            Phase::Closing(_) | Phase::Lingering(_) | Phase::Closed(_) => TurnReport::default(),
         };
         self.linger_if_flushed(slot);
-        has_line
+        report
     }
 
-    /// Counts the bytes moved since `before`, sets the connection's deadline, and queues
-    /// the connection again if more can be done at once.
-    pub(super) fn finish_turn(&mut self, slot: usize, before: (u64, u64), has_line: bool) {
+    /// Counts the work and the bytes moved since `before`, sets the connection's deadline,
+    /// and queues the connection again if more can be done at once.
+    pub(super) fn finish_turn(&mut self, slot: usize, before: (u64, u64), report: TurnReport) {
         let Some(conn) = self.connections.get_mut(slot) else {
             return;
         };
@@ -127,8 +129,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let progress = TurnProgress {
             bytes_in: after.0 - before.0,
             bytes_out: after.1 - before.1,
-            has_line,
+            has_line: report.has_line,
         };
+        // A long answer leaves in several turns, a file without any handling.
+        let moved_kib = (progress.bytes_in + progress.bytes_out) as usize / 1024;
+        self.addresses
+            .charge(conn.group, report.work.max(moved_kib) + 1);
         self.traffic.bytes_in += progress.bytes_in;
         let may_write = conn.readiness.writable && !conn.outbox.is_empty();
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
@@ -168,11 +174,14 @@ pub(super) struct ConnectionInSlot<'a, R: Role, T> {
 
 impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R, T> {
     fn limits(&self) -> TurnLimits {
-        let limits = &self.reactor.settings.limits;
+        let reactor = &self.reactor;
+        let limits = &reactor.settings.limits;
+        let group = reactor.connections[self.slot].group;
         TurnLimits {
             max_line: limits.max_line,
             max_queue: limits.max_queue as u64,
-            is_draining: !matches!(self.reactor.stopping, Stopping::No),
+            max_work: reactor.addresses.work_left(group),
+            is_draining: !matches!(reactor.stopping, Stopping::No),
         }
     }
 

@@ -99,6 +99,11 @@ impl Directory {
         }
     }
 
+    /// Whether a node is registered at this address.
+    pub(super) fn has_nodes_of(&self, ip: IpAddr) -> bool {
+        self.addresses.find(&address_group(ip)).is_some()
+    }
+
     /// Adds a node with a lease until `end`, or renews its lease. `number` is the
     /// serial number of this registration.
     ///

@@ -17,7 +17,7 @@ mod stats;
 mod table;
 mod trust;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use log::debug;
@@ -163,6 +163,10 @@ impl Role for Relay {
 
     fn on_accept(&mut self, _: SocketAddr) -> RelaySession {
         RelaySession::default()
+    }
+
+    fn is_known(&self, ip: IpAddr) -> bool {
+        self.directory.has_nodes_of(ip)
     }
 
     fn on_refuse(&self, limit: ResourceLimit, text: &mut Vec<u8>) {

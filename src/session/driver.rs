@@ -10,10 +10,12 @@ use crate::protocol::{OtherProtocol, TLS_FIRST_BYTE};
 use crate::role::{FramingError, Input, ReadNext};
 use crate::session::inbox::{Inbox, Unread};
 
-/// Pieces of input that one turn of a connection handles.
-const PIECES_PER_TURN: usize = 4096;
-/// Bytes of answers that count as one more piece.
-const BYTES_PER_PIECE: u64 = 1024;
+/// Bytes of answers that count as much work as a short line.
+const ANSWER_BYTES: u64 = 1024;
+/// Bytes of a long line that count as much work as a short one.
+const LINE_BYTES: usize = 64;
+/// The same for bytes of a body.
+const BODY_BYTES: usize = 4096;
 
 /// What has to happen before more input of a connection is handled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -46,8 +48,20 @@ pub struct TurnLimits {
     pub max_line: usize,
     /// No input is handled while this many bytes or more wait to be sent.
     pub max_queue: u64,
+    /// The work of the turn: each piece of input counts 1 or more by its length, and so
+    /// does each KiB of answers.
+    pub max_work: usize,
     /// The program is stopping: no request is handled after the current one.
     pub is_draining: bool,
+}
+
+/// What happened in one turn.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct TurnReport {
+    /// A complete line arrived.
+    pub has_line: bool,
+    /// The work of the turn; see [`TurnLimits::max_work`].
+    pub work: usize,
 }
 
 /// The connection around a driver, and the role behind it.
@@ -107,8 +121,8 @@ impl InputDriver {
     }
 
     /// Runs one turn. `arrived` must be empty unless the state is
-    /// [`ReadState::NeedsInput`]. Returns whether a complete line arrived.
-    pub fn run<C: DrivenConnection>(conn: &mut C, arrived: &[u8]) -> bool {
+    /// [`ReadState::NeedsInput`].
+    pub fn run<C: DrivenConnection>(conn: &mut C, arrived: &[u8]) -> TurnReport {
         if state_of(conn) == Some(ReadState::Resumable) {
             Self::on_resumed(conn);
         }
@@ -125,7 +139,7 @@ impl InputDriver {
             Some(ReadState::AtEof) => Self::on_end_of_input(conn),
             Some(ReadState::AwaitingRole | ReadState::Resumable) | None => {}
         }
-        false
+        TurnReport::default()
     }
 
     /// Reports input that cannot be split into lines, and closes the connection.
@@ -177,45 +191,43 @@ impl InputDriver {
     }
 
     /// Handles the stored input and `arrived`, as long as not too many bytes wait to
-    /// be sent. Returns whether a complete line was among the input.
-    fn handle<C: DrivenConnection>(conn: &mut C, arrived: &[u8]) -> bool {
+    /// be sent.
+    fn handle<C: DrivenConnection>(conn: &mut C, arrived: &[u8]) -> TurnReport {
         let limits = conn.limits();
         let Some(driver) = conn.driver() else {
-            return false;
+            return TurnReport::default();
         };
         let mut turn = InputTurn {
             awaits_first_line: !driver.has_received_line,
             unread: driver.inbox.open(arrived),
-            pieces_left: PIECES_PER_TURN,
-            has_line: false,
+            report: TurnReport::default(),
         };
         let mut end = Ok(ReadState::Backlogged);
-        while turn.pieces_left > 0 && conn.queued_bytes() < limits.max_queue {
+        while turn.report.work < limits.max_work && conn.queued_bytes() < limits.max_queue {
             end = turn.run_batch(conn, &limits);
             if let (Ok(ReadState::AwaitingRole), Some(driver)) = (&end, conn.driver()) {
                 // Must precede `apply`: an action may resume this connection.
                 driver.state = ReadState::AwaitingRole;
             }
             // Long answers take their share of the turn as well.
-            let answers = (conn.unapplied_bytes() / BYTES_PER_PIECE) as usize;
-            turn.pieces_left = turn.pieces_left.saturating_sub(answers);
+            turn.report.work += (conn.unapplied_bytes() / ANSWER_BYTES) as usize;
             conn.apply();
             if !matches!(end, Ok(ReadState::Backlogged)) || conn.driver().is_none() {
                 break;
             }
         }
-        let has_line = turn.has_line;
+        let report = turn.report;
         match (end, conn.driver()) {
             (Ok(state), Some(driver)) => driver.store(turn, state),
             (Ok(_), None) => {}
             (Err(reason), _) => conn.start_closing(reason),
         }
-        has_line
+        report
     }
 
     /// Stores the input that a turn has left over.
     fn store(&mut self, turn: InputTurn<'_>, state: ReadState) {
-        self.has_received_line |= turn.has_line;
+        self.has_received_line |= turn.report.has_line;
         self.state = match state {
             // An action may have resumed the connection already.
             ReadState::AwaitingRole => self.state,
@@ -229,24 +241,29 @@ impl InputDriver {
 /// The state of one turn.
 struct InputTurn<'a> {
     unread: Unread<'a>,
-    pieces_left: usize,
     /// No complete line has arrived before this turn.
     awaits_first_line: bool,
-    /// A complete line has arrived in this turn.
-    has_line: bool,
+    report: TurnReport,
 }
 
 impl InputTurn<'_> {
     /// The next piece, unless more bytes must arrive first. TLS has no lines: its first
     /// byte is an error.
     fn next_input(&mut self, max_line: usize) -> Option<Input<'_>> {
-        let is_first = self.awaits_first_line && !self.has_line;
+        let is_first = self.awaits_first_line && !self.report.has_line;
         if is_first && self.unread.unfinished().first() == Some(&TLS_FIRST_BYTE) {
             let error = FramingError::OtherProtocol(OtherProtocol::Tls);
             return Some(Input::FramingError(error));
         }
         let input = self.unread.next(max_line)?;
-        self.has_line |= matches!(input, Input::Line(_));
+        self.report.work += match input {
+            Input::Line(line) => {
+                self.report.has_line = true;
+                1 + line.len() / LINE_BYTES
+            }
+            Input::Body(bytes) => 1 + bytes.len() / BODY_BYTES,
+            Input::Connected | Input::Resumed | Input::FramingError(_) => 1,
+        };
         Some(input)
     }
 
@@ -260,8 +277,9 @@ impl InputTurn<'_> {
         conn: &mut C,
         limits: &TurnLimits,
     ) -> Result<ReadState, CloseReason> {
-        while self.pieces_left > 0 && conn.unapplied_bytes() < limits.max_queue {
-            self.pieces_left -= 1;
+        while self.report.work < limits.max_work
+            && conn.queued_bytes() + conn.unapplied_bytes() < limits.max_queue
+        {
             let Some(input) = self.next_input(limits.max_line) else {
                 return Ok(ReadState::NeedsInput);
             };

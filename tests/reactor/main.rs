@@ -8,6 +8,7 @@
 
 mod fake_stream;
 mod orders;
+mod shares;
 mod suspend;
 mod timers;
 mod world;
@@ -186,7 +187,7 @@ fn every_call_may_find_the_connection_reset() {
 fn input_beyond_the_budget_of_a_turn_is_handled_in_later_ones() {
     let requests = ["t"; 50_000];
     let mut world = World::new(1000);
-    let (wire, other) = (world.accept(PORT), world.accept(2));
+    let (wire, other) = (world.accept(PORT), world.accept_from([127, 0, 0, 2], 2));
     wire.borrow_mut().deliver(&input(&requests), Tail::Eof);
     other.borrow_mut().deliver(b"text\n", Tail::Eof);
     world.run_round();

@@ -208,10 +208,15 @@ impl World {
 
     /// A peer connects from a port on loopback.
     pub fn accept(&mut self, port: u16) -> SharedWire {
+        self.accept_from([127, 0, 0, 1], port)
+    }
+
+    /// A peer connects from this address.
+    pub fn accept_from(&mut self, ip: [u8; 4], port: u16) -> SharedWire {
         let wire = SharedWire::default();
         self.wires.push(Rc::clone(&wire));
         let stream = FakeStream(Rc::clone(&wire));
-        self.reactor.accept_stream(stream, loopback(port));
+        self.reactor.accept_stream(stream, (ip, port).into());
         wire
     }
 
@@ -234,6 +239,12 @@ impl World {
         self.handle.stop();
     }
 
+    /// Runs one round with the events that have occurred.
+    pub fn step(&mut self) {
+        self.record_events();
+        self.run_round();
+    }
+
     /// Runs one round without new events.
     pub fn run_round(&mut self) {
         self.reactor.run_round(self.now);
@@ -242,8 +253,7 @@ impl World {
     /// Runs rounds until nothing is left to do without another event.
     pub fn run(&mut self) {
         for _ in 0..10_000 {
-            self.record_events();
-            self.run_round();
+            self.step();
             if !self.reactor.has_work() && !self.wires.iter().any(|w| w.borrow().has_event()) {
                 return;
             }

@@ -332,6 +332,7 @@ impl<R: Role, O: Observer<R::File>> DrivenConnection for MachineConnection<'_, R
         TurnLimits {
             max_line: MAX_LINE,
             max_queue: MAX_QUEUE,
+            max_work: 4096,
             is_draining: false,
         }
     }

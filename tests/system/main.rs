@@ -78,6 +78,7 @@ mod share_command;
 mod shutdown;
 mod signals;
 mod startup;
+mod strangers;
 mod streams;
 mod support;
 mod terminal_content;

@@ -176,6 +176,7 @@ impl DrivenConnection for Connection {
         TurnLimits {
             max_line: MAX_LINE,
             max_queue: MAX_QUEUE,
+            max_work: 4096,
             is_draining: false,
         }
     }

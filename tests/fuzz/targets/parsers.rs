@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 use peerline::protocol::{
     Banner, Cookie, DatagramHeader, Delivery, FileItem, FileName, HelpItem, HolderItem, Listening,
     MAX_NAME, MAX_TEXT, MaybeHash, NodeAddress, OtherProtocol, Registered, Reply, Request,
-    RequestDatagram, StatsItem, Tag, Text,
+    RequestDatagram, StatsItem, Tag, Text, Verb,
 };
 
 /// Asserts that the text of a value is parsed as the value.
@@ -98,10 +98,14 @@ pub fn items(line: &[u8]) {
 
 /// A datagram of requests.
 pub fn datagrams(bytes: &[u8]) {
-    let begins_with_a_letter = bytes.first().is_some_and(u8::is_ascii_alphabetic);
-    let parsed = RequestDatagram::parse(bytes);
-    assert_eq!(parsed.is_some(), begins_with_a_letter);
-    let Some(parsed) = parsed else { return };
+    let Some(parsed) = RequestDatagram::parse(bytes) else {
+        return;
+    };
+    let word: String = String::from_utf8_lossy(parsed.lines)
+        .chars()
+        .take_while(char::is_ascii_alphabetic)
+        .collect();
+    assert!(Verb::parse(&word).is_some(), "only requests are answered");
     assert!(parsed.lines().count() >= 1);
     assert!(parsed.lines().all(|line| !line.contains(&b'\n')));
     if parsed.header != DatagramHeader::default() {

@@ -1,0 +1,285 @@
+//! Accepted connections by the address that they come from: how many there may be, and
+//! how the loop's turns are shared.
+//!
+//! Turns are shared by address, not by connection: in each round every address may do the
+//! same amount of work, and the addresses take turns after each connection. A stranger
+//! with many connections delays others no more than one with a single connection.
+//! Places are shared likewise: the last ones are kept for addresses that the role knows,
+//! and for the first connection of an address.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+
+use slab::Slab;
+
+use crate::close_reason::ResourceLimit;
+use crate::protocol::address_group;
+
+/// The work of a round, in pieces of input or KiB of output. The addresses share it.
+const ROUND_WORK: usize = 2048;
+/// The least work of an address in a round.
+const MIN_SHARE: usize = 256;
+/// One place in so many is kept for addresses that the role knows, and as many for first
+/// connections.
+const PLACES_PER_KEPT: usize = 32;
+/// The most places that are kept for each of them.
+const MAX_KEPT: usize = 128;
+/// An address that the role knows has no right to a kept place beyond so many connections.
+const KNOWN_CONNECTIONS: usize = 4;
+
+/// Identifies the group of a connection.
+pub(super) type GroupId = u32;
+
+/// The group of connections that we opened.
+pub(super) const OUTBOUND: GroupId = 0;
+/// The group of connections that are being refused.
+pub(super) const REFUSED: GroupId = 1;
+
+/// All groups.
+pub(super) struct AddressGroups {
+    max: usize,
+    max_per_address: usize,
+    /// Accepted connections.
+    open: usize,
+    groups: Slab<AddressGroup>,
+    by_address: HashMap<IpAddr, GroupId>,
+    /// The groups in this round whose connections are due, in the order of their turns.
+    current: VecDeque<GroupId>,
+    /// The same for the next round.
+    next: VecDeque<GroupId>,
+}
+
+/// The connections from one address.
+#[derive(Default)]
+struct AddressGroup {
+    /// None if they do not come from one address.
+    address: Option<IpAddr>,
+    open: usize,
+    /// The slots of connections whose turn is due.
+    due: VecDeque<u32>,
+    /// Connections that may have a turn in this round.
+    turns_left: usize,
+    /// Work that may be done in this round.
+    work_left: usize,
+    /// The group is in one of the queues.
+    is_queued: bool,
+}
+
+impl AddressGroups {
+    pub(super) fn new(max: usize, max_per_address: usize) -> Self {
+        let mut groups = Slab::new();
+        for group in [OUTBOUND, REFUSED] {
+            let key = groups.insert(AddressGroup::default());
+            debug_assert_eq!(key, group as usize);
+        }
+        Self {
+            max,
+            max_per_address,
+            open: 0,
+            groups,
+            by_address: HashMap::new(),
+            current: VecDeque::new(),
+            next: VecDeque::new(),
+        }
+    }
+
+    /// The number of accepted connections.
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Counts a new connection, and returns its group. `is_known` says whether the role
+    /// knows the address.
+    ///
+    /// # Errors
+    /// The limit that leaves no room.
+    pub(super) fn acquire(
+        &mut self,
+        ip: IpAddr,
+        is_known: impl FnOnce() -> bool,
+    ) -> Result<GroupId, ResourceLimit> {
+        let address = address_group(ip);
+        let id = self.by_address.get(&address).copied();
+        let open_here = id.map_or(0, |id| self.groups[id as usize].open);
+        let kept = (self.max / PLACES_PER_KEPT).min(MAX_KEPT);
+        let free = self.max.saturating_sub(self.open);
+        let has_place = match free {
+            0 => false,
+            _ if free > 2 * kept => true,
+            _ if free > kept && open_here == 0 => true,
+            _ => open_here < KNOWN_CONNECTIONS && is_known(),
+        };
+        if !has_place {
+            return Err(ResourceLimit::Connections);
+        }
+        if open_here >= self.max_per_address && !ip.to_canonical().is_loopback() {
+            return Err(ResourceLimit::ConnectionsPerAddress);
+        }
+        let id = id.unwrap_or_else(|| {
+            let group = AddressGroup {
+                address: Some(address),
+                ..AddressGroup::default()
+            };
+            let id = self.groups.insert(group) as GroupId;
+            self.by_address.insert(address, id);
+            id
+        });
+        self.groups[id as usize].open += 1;
+        self.open += 1;
+        Ok(id)
+    }
+
+    /// A connection that was accepted is closed.
+    pub(super) fn release(&mut self, id: GroupId) {
+        self.open -= 1;
+        self.groups[id as usize].open -= 1;
+        self.remove_if_unused(id);
+    }
+
+    fn remove_if_unused(&mut self, id: GroupId) {
+        let group = &self.groups[id as usize];
+        if let Some(address) = group.address
+            && group.open == 0
+            && !group.is_queued
+        {
+            self.by_address.remove(&address);
+            self.groups.remove(id as usize);
+        }
+    }
+
+    /// Whether connections are due for a turn.
+    pub(super) fn has_due(&self) -> bool {
+        !self.next.is_empty()
+    }
+
+    /// The connection in this slot is due for a turn.
+    pub(super) fn push(&mut self, id: GroupId, slot: usize) {
+        let group = &mut self.groups[id as usize];
+        // A slab of connections never has 2^32 entries.
+        group.due.push_back(slot as u32);
+        if !std::mem::replace(&mut group.is_queued, true) {
+            self.next.push_back(id);
+        }
+    }
+
+    /// Starts a round: the connections that are due now may have one turn each.
+    pub(super) fn start_round(&mut self) {
+        std::mem::swap(&mut self.current, &mut self.next);
+        let share = ROUND_WORK / self.current.len().max(1);
+        for id in &self.current {
+            let group = &mut self.groups[*id as usize];
+            group.turns_left = group.due.len();
+            group.work_left = share.max(MIN_SHARE);
+        }
+    }
+
+    /// The slot of the next connection to have its turn in this round.
+    pub(super) fn pop(&mut self) -> Option<usize> {
+        while let Some(id) = self.current.pop_front() {
+            let group = &mut self.groups[id as usize];
+            if group.turns_left > 0
+                && group.work_left > 0
+                && let Some(slot) = group.due.pop_front()
+            {
+                group.turns_left -= 1;
+                self.current.push_back(id);
+                return Some(slot as usize);
+            }
+            if group.due.is_empty() {
+                group.is_queued = false;
+                self.remove_if_unused(id);
+            } else {
+                self.next.push_back(id);
+            }
+        }
+        None
+    }
+
+    /// The work that a connection of this group may do in its turn.
+    pub(super) fn work_left(&self, id: GroupId) -> usize {
+        self.groups[id as usize].work_left
+    }
+
+    /// A connection of this group has done so much work.
+    pub(super) fn charge(&mut self, id: GroupId, work: usize) {
+        let group = &mut self.groups[id as usize];
+        group.work_left = group.work_left.saturating_sub(work);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acquire(groups: &mut AddressGroups, ip: &str) -> Result<GroupId, ResourceLimit> {
+        groups.acquire(ip.parse().expect("an address"), || false)
+    }
+
+    #[test]
+    fn one_address_cannot_take_all_connections_but_loopback_can() {
+        let mut groups = AddressGroups::new(5, 2);
+        let first = acquire(&mut groups, "192.0.2.1").expect("a place");
+        assert_eq!(acquire(&mut groups, "::ffff:192.0.2.1"), Ok(first));
+        let full = Err(ResourceLimit::ConnectionsPerAddress);
+        assert_eq!(acquire(&mut groups, "192.0.2.1"), full);
+        for ip in ["127.0.0.1", "127.0.0.1", "::1"] {
+            assert!(acquire(&mut groups, ip).is_ok());
+        }
+        let full = Err(ResourceLimit::Connections);
+        assert_eq!(acquire(&mut groups, "127.0.0.1"), full);
+        groups.release(first);
+        assert_eq!(acquire(&mut groups, "192.0.2.1"), Ok(first));
+    }
+
+    #[test]
+    fn an_ipv6_network_of_one_host_counts_as_one_address() {
+        let mut groups = AddressGroups::new(5, 1);
+        let first = acquire(&mut groups, "2001:db8::1").expect("a place");
+        let full = Err(ResourceLimit::ConnectionsPerAddress);
+        assert_eq!(acquire(&mut groups, "2001:db8::2:1"), full);
+        assert!(acquire(&mut groups, "2001:db8:0:1::1").is_ok());
+        groups.release(first);
+        assert_eq!(groups.by_address.len(), 1);
+    }
+
+    #[test]
+    fn the_last_places_are_for_first_connections_and_known_addresses() {
+        let mut groups = AddressGroups::new(64, 60);
+        let mut taken = 0;
+        while acquire(&mut groups, "192.0.2.1").is_ok() {
+            taken += 1;
+        }
+        assert_eq!(taken, 60);
+        assert!(acquire(&mut groups, "192.0.2.2").is_ok());
+        assert!(acquire(&mut groups, "192.0.2.3").is_ok());
+        let full = Err(ResourceLimit::Connections);
+        assert_eq!(acquire(&mut groups, "192.0.2.4"), full);
+        let mut known = |ip: &str| groups.acquire(ip.parse().expect("an address"), || true);
+        assert_eq!(known("192.0.2.1"), full, "it has more than its part");
+        assert!(known("192.0.2.2").is_ok());
+        assert!(known("192.0.2.9").is_ok());
+        assert_eq!(known("192.0.2.9"), full, "no place is left");
+    }
+
+    #[test]
+    fn addresses_take_turns_and_share_the_work_of_a_round() {
+        let mut groups = AddressGroups::new(64, 60);
+        let many = acquire(&mut groups, "192.0.2.1").expect("a place");
+        let one = acquire(&mut groups, "192.0.2.2").expect("a place");
+        (0..9).for_each(|slot| groups.push(many, slot));
+        groups.push(one, 9);
+        groups.start_round();
+        assert_eq!(groups.pop(), Some(0));
+        groups.charge(many, ROUND_WORK / 4);
+        assert_eq!(groups.pop(), Some(9));
+        assert_eq!(groups.pop(), Some(1));
+        groups.charge(many, ROUND_WORK / 4);
+        groups.push(many, 0);
+        assert_eq!(groups.pop(), None, "its work of this round is done");
+        assert!(groups.has_due());
+        groups.start_round();
+        let rest = std::iter::from_fn(|| groups.pop());
+        assert!(rest.eq([2, 3, 4, 5, 6, 7, 8, 0]));
+        assert!(!groups.has_due());
+    }
+}

@@ -1,0 +1,74 @@
+//! What one stranger, or several, can take from the others: turns, places, memory. Each
+//! 127.0.0.x is another stranger.
+
+use rustix::process::Signal;
+
+use crate::support::{Nc, Server, folder, node, relay, without_epochs};
+
+/// Connects from `address` and waits until the server has accepted.
+fn connect(server: &Server, address: &str) -> Nc {
+    let mut nc = Nc::connect_from(address, server.address());
+    assert_eq!(nc.ask("PING"), "PONG");
+    nc
+}
+
+/// The figure `name` in the answer to a stranger's `STATS`, which comes after all the
+/// requests of `strangers` have arrived.
+fn figure_before_others(
+    server: &Server,
+    strangers: &mut [Nc],
+    requests: &str,
+    name: &str,
+) -> usize {
+    server.signal(Signal::STOP);
+    for nc in strangers {
+        nc.send(requests);
+    }
+    let mut other = Nc::connect_from("127.0.0.3", server.address());
+    other.send("STATS\n");
+    other.half_close();
+    server.signal(Signal::CONT);
+    let stats = other.rest_text();
+    let mut lines = stats.lines();
+    let figure = lines.find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    figure.unwrap_or_else(|| panic!("no {name}: {stats}"))
+}
+
+#[test]
+fn many_connections_of_one_address_do_not_hold_up_others() {
+    let share = folder(&[("file", b"content")]);
+    let (first, second) = (relay(&[]), relay(&[]));
+    let node = node(&first, share.path(), &[]);
+    for (server, requests) in [(&first, "HELP\n"), (&second, "STATS\n"), (&node, "HELP\n")] {
+        let mut strangers: Vec<Nc> = (0..100).map(|_| connect(server, "127.0.0.2")).collect();
+        let requests = requests.repeat(4000);
+        let bytes = figure_before_others(server, &mut strangers, &requests, "bytes_out");
+        assert!(
+            bytes < 20 << 20,
+            "{bytes} bytes were sent to the stranger before"
+        );
+    }
+}
+
+#[test]
+fn a_node_renews_when_strangers_take_all_places() {
+    let relay = relay(&["--max-connections", "64"]);
+    let register = |address: &str| {
+        let mut nc = Nc::connect_from(address, relay.address());
+        nc.send("REGISTER * 9\n");
+        nc.half_close();
+        without_epochs(&nc.rest_text())
+    };
+    assert_eq!(register("127.0.0.9"), "OK 60 127.0.0.9 9 0\n");
+    let strangers = (2..8).flat_map(|host| [host; 10]);
+    let connected: Vec<Nc> = strangers
+        .map(|host| connect(&relay, &format!("127.0.0.{host}")))
+        .collect();
+    assert_eq!(connected.len(), 60);
+    let full = "ERROR 503 too many connections; try again later\n";
+    assert_eq!(register("127.0.0.2"), full);
+    let _first = connect(&relay, "127.0.0.20");
+    let _second = connect(&relay, "127.0.0.21");
+    assert_eq!(register("127.0.0.22"), full);
+    assert_eq!(register("127.0.0.9"), "OK 60 127.0.0.9 9 0\n");
+}
