@@ -28,6 +28,8 @@ pub enum CloseReason {
     UnexpectedEof,
     /// The peer takes nothing of the data that is sent to it.
     WriteTimeout,
+    /// Too much is queued for all peers, and the most of it for this one.
+    MemoryLimit,
     /// The peer listens for messages and does not read them.
     SlowReceiver,
     /// A newer connection listens at the same address.
@@ -107,6 +109,7 @@ impl fmt::Display for CloseReason {
             Self::LineTimeout => "line timeout",
             Self::UnexpectedEof => "unexpected end of input",
             Self::WriteTimeout => "slow reader",
+            Self::MemoryLimit => "memory limit of all queues",
             Self::SlowReceiver => "slow receiver",
             Self::Replaced => "replaced by a newer listener",
             Self::LineTooLong => "line too long",

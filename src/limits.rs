@@ -33,6 +33,9 @@ pub struct Limits {
     /// Read no more requests from a peer while more than this is queued for it
     #[arg(long, value_name = "BYTES", default_value = "262144", value_parser = bytes::<usize>(1..))]
     pub max_queue: usize,
+    /// Close the connections with the most data queued while more than this is queued for all
+    #[arg(long, value_name = "BYTES", default_value = "268435456", value_parser = bytes::<usize>(65_536..))]
+    pub max_queue_total: usize,
     /// Close a connection that sends no complete line within this time
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub first_line: Duration,

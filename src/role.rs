@@ -192,6 +192,9 @@ pub struct Traffic {
     pub open: u64,
     /// Connections accepted.
     pub accepted: u64,
+    /// Whether the address of the connection whose input is handled may have no other file
+    /// sent for now.
+    pub are_files_exhausted: bool,
     /// Connections refused because of a limit.
     pub refused: u64,
     /// Reads that returned bytes. The reads of a batch are counted before its input

@@ -79,6 +79,9 @@ impl<S: Share> Node<S> {
         self.gets_found += 1;
         match content {
             FileContent::Small(bytes) => request.reply.found_bytes(bytes),
+            FileContent::Large { .. } if request.traffic.are_files_exhausted => {
+                unavailable(name, &Unavailable::Busy, &mut request.reply)
+            }
             FileContent::Large { size, file } => request.reply.found(size, file),
         }
     }

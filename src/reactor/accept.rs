@@ -10,14 +10,13 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::reactor::Reactor;
 use crate::reactor::address_groups::{GroupId, REFUSED};
 use crate::reactor::connection::Connection;
+use crate::reactor::outbox::OutboxUsage;
 use crate::reactor::transport::{Transport, set_nodelay};
 use crate::role::Role;
 use crate::session::driver::TurnReport;
 
 /// Connections accepted in one round.
 const ACCEPTS: usize = 64;
-/// Refused connections that may be open at once.
-const MAX_REFUSALS: usize = 64;
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Accepts waiting connections, a bounded number a round.
@@ -60,14 +59,18 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// closed with unread input is reset, and the text may be lost.
     fn refuse(&mut self, transport: T, peer: SocketAddr, limit: ResourceLimit) {
         self.traffic.refused += 1;
-        if self.open_refusals == MAX_REFUSALS {
+        if self.open_refusals == self.max_refusals {
             return debug!("{peer}: refused without a reply: {limit}");
         }
         self.open_refusals += 1;
         let mut text = Vec::new();
         self.role.on_refuse(limit, &mut text);
         let slot = self.insert(transport, peer, REFUSED, None);
-        match self.connections[slot].send(&text, false) {
+        let conn = &mut self.connections[slot];
+        let sent = conn.send(&text, false);
+        let usage = conn.outbox.usage();
+        self.count_outbox(REFUSED, OutboxUsage::default(), usage);
+        match sent {
             Ok(()) => {
                 self.connections[slot].start_closing(CloseReason::LimitReached(limit));
                 self.linger_if_flushed(slot);

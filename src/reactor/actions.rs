@@ -45,10 +45,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 Action::Datagram { to, end } => {
                     self.send_datagram(to, &text[std::mem::replace(&mut start, end)..end]);
                 }
-                Action::Shared(to, bytes) => self.with_connection(to, |conn| {
-                    conn.outbox.push_shared(bytes);
-                    conn.flush()
-                }),
+                Action::Shared(to, bytes) => {
+                    self.memory.add_shared(&bytes);
+                    self.with_connection(to, |conn| {
+                        conn.outbox.push_shared(bytes);
+                        conn.flush()
+                    });
+                }
                 Action::File(to, file, range) => self.with_connection(to, |conn| {
                     conn.outbox.push_file(file, range);
                     conn.flush()
@@ -88,9 +91,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let Some(conn) = conn.filter(|conn| conn.serial == id.serial && conn.may_send()) else {
             return;
         };
-        let before = conn.bytes_out;
+        let (before, usage) = (conn.bytes_out, conn.outbox.usage());
         let result = act(conn);
         self.traffic.bytes_out += conn.bytes_out - before;
+        let (group, new_usage) = (conn.group, conn.outbox.usage());
+        self.count_outbox(group, usage, new_usage);
         if let Err(reason) = result {
             self.close_now(slot, reason);
         }

@@ -18,7 +18,7 @@ use crate::protocol::address_group;
 /// The work of a round, in pieces of input or KiB of output. The addresses share it.
 const ROUND_WORK: usize = 2048;
 /// The least work of an address in a round.
-const MIN_SHARE: usize = 256;
+const MIN_SHARE: usize = 64;
 /// One place in so many is kept for addresses that the role knows, and as many for first
 /// connections.
 const PLACES_PER_KEPT: usize = 32;
@@ -39,8 +39,12 @@ pub(super) const REFUSED: GroupId = 1;
 pub(super) struct AddressGroups {
     max: usize,
     max_per_address: usize,
+    /// Files that may be open for sending.
+    max_files: usize,
     /// Accepted connections.
     open: usize,
+    /// Files that are open for sending.
+    files: usize,
     groups: Slab<AddressGroup>,
     by_address: HashMap<IpAddr, GroupId>,
     /// The groups in this round whose connections are due, in the order of their turns.
@@ -55,6 +59,8 @@ struct AddressGroup {
     /// None if they do not come from one address.
     address: Option<IpAddr>,
     open: usize,
+    /// Files that are open for sending.
+    files: usize,
     /// The slots of connections whose turn is due.
     due: VecDeque<u32>,
     /// Connections that may have a turn in this round.
@@ -66,7 +72,7 @@ struct AddressGroup {
 }
 
 impl AddressGroups {
-    pub(super) fn new(max: usize, max_per_address: usize) -> Self {
+    pub(super) fn new(max: usize, max_per_address: usize, max_files: usize) -> Self {
         let mut groups = Slab::new();
         for group in [OUTBOUND, REFUSED] {
             let key = groups.insert(AddressGroup::default());
@@ -75,7 +81,9 @@ impl AddressGroups {
         Self {
             max,
             max_per_address,
+            max_files,
             open: 0,
+            files: 0,
             groups,
             by_address: HashMap::new(),
             current: VecDeque::new(),
@@ -134,6 +142,20 @@ impl AddressGroups {
         self.open -= 1;
         self.groups[id as usize].open -= 1;
         self.remove_if_unused(id);
+    }
+
+    /// Whether a connection of this group may send another file, beside `pending` ones
+    /// that are not counted yet. An address may have as many as are left for others.
+    pub(super) fn may_open_file(&self, id: GroupId, pending: usize) -> bool {
+        let left = self.max_files.saturating_sub(self.files + pending);
+        self.groups[id as usize].files + pending < left
+    }
+
+    /// The number of files that an outbox of the group holds has changed.
+    pub(super) fn change_files(&mut self, id: GroupId, before: usize, after: usize) {
+        let group = &mut self.groups[id as usize];
+        group.files = group.files + after - before;
+        self.files = self.files + after - before;
     }
 
     fn remove_if_unused(&mut self, id: GroupId) {
@@ -217,7 +239,7 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_all_connections_but_loopback_can() {
-        let mut groups = AddressGroups::new(5, 2);
+        let mut groups = AddressGroups::new(5, 2, 9);
         let first = acquire(&mut groups, "192.0.2.1").expect("a place");
         assert_eq!(acquire(&mut groups, "::ffff:192.0.2.1"), Ok(first));
         let full = Err(ResourceLimit::ConnectionsPerAddress);
@@ -233,7 +255,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_of_one_host_counts_as_one_address() {
-        let mut groups = AddressGroups::new(5, 1);
+        let mut groups = AddressGroups::new(5, 1, 9);
         let first = acquire(&mut groups, "2001:db8::1").expect("a place");
         let full = Err(ResourceLimit::ConnectionsPerAddress);
         assert_eq!(acquire(&mut groups, "2001:db8::2:1"), full);
@@ -244,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_last_places_are_for_first_connections_and_known_addresses() {
-        let mut groups = AddressGroups::new(64, 60);
+        let mut groups = AddressGroups::new(64, 60, 9);
         let mut taken = 0;
         while acquire(&mut groups, "192.0.2.1").is_ok() {
             taken += 1;
@@ -263,7 +285,7 @@ mod tests {
 
     #[test]
     fn addresses_take_turns_and_share_the_work_of_a_round() {
-        let mut groups = AddressGroups::new(64, 60);
+        let mut groups = AddressGroups::new(64, 60, 9);
         let many = acquire(&mut groups, "192.0.2.1").expect("a place");
         let one = acquire(&mut groups, "192.0.2.2").expect("a place");
         (0..9).for_each(|slot| groups.push(many, slot));
@@ -281,5 +303,21 @@ mod tests {
         let rest = std::iter::from_fn(|| groups.pop());
         assert!(rest.eq([2, 3, 4, 5, 6, 7, 8, 0]));
         assert!(!groups.has_due());
+    }
+
+    #[test]
+    fn an_address_has_as_many_files_as_are_left() {
+        let mut groups = AddressGroups::new(64, 60, 9);
+        let mut opened = Vec::new();
+        for ip in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+            let id = acquire(&mut groups, ip).expect("a place");
+            let mut files = 0;
+            while groups.may_open_file(id, 0) {
+                groups.change_files(id, files, files + 1);
+                files += 1;
+            }
+            opened.push(files);
+        }
+        assert_eq!(opened, [5, 2, 1]);
     }
 }

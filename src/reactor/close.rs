@@ -4,6 +4,7 @@
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{EndOfInput, Origin, Phase};
+use crate::reactor::outbox::OutboxUsage;
 use crate::reactor::transport::Transport;
 use crate::role::Role;
 
@@ -46,7 +47,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
 
     /// Closes a connection at once; it is removed at the end of the round.
     pub(super) fn close_now(&mut self, slot: usize, reason: CloseReason) {
-        if self.connections[slot].set_closed(reason) {
+        let conn = &mut self.connections[slot];
+        if conn.set_closed(reason) {
+            let usage = std::mem::take(&mut conn.outbox).usage();
+            let group = conn.group;
+            self.count_outbox(group, usage, OutboxUsage::default());
             self.closed.push(slot);
         }
     }

@@ -28,6 +28,7 @@ mod deadlines;
 mod descriptors;
 mod handle;
 mod listener;
+mod memory;
 mod outbox;
 mod round;
 mod shutdown;
@@ -63,7 +64,9 @@ use crate::reactor::address_groups::AddressGroups;
 use crate::reactor::connection::Connection;
 use crate::reactor::datagrams::MAX_DATAGRAM;
 use crate::reactor::deadlines::TIMER_KINDS;
+use crate::reactor::descriptors::DescriptorShares;
 use crate::reactor::handle::ReactorCommand;
+use crate::reactor::memory::QueuedMemory;
 use crate::reactor::shutdown::Stopping;
 use crate::reactor::timer_fd::TimerFd;
 use crate::reactor::turn::PendingTurn;
@@ -122,6 +125,8 @@ pub struct Reactor<R: Role, T = TcpStream> {
     addresses: AddressGroups,
     /// Open connections that are being refused.
     open_refusals: usize,
+    max_refusals: usize,
+    memory: QueuedMemory,
     timers: Timers,
     /// The turns of the current batch; empty between rounds.
     turns: Vec<PendingTurn>,
@@ -149,9 +154,10 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let timer = TimerFd::new(poll.registry(), TIMER)?;
         let (sender, commands) = mpsc::channel();
-        let files = raise_limit();
-        let max_connections = settings.limits.max_connections;
-        let max = max_connections.unwrap_or_else(|| descriptors::connections_within(files));
+        let descriptors = DescriptorShares::of(raise_limit());
+        let limits = &settings.limits;
+        let max_connections = limits.max_connections.unwrap_or(descriptors.connections);
+        let max_per_address = limits.max_per_address;
         Ok(Self {
             role,
             clock,
@@ -170,8 +176,10 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             },
             connections: Slab::with_capacity(FIRST_CONNECTIONS),
             next_serial: 0,
-            addresses: AddressGroups::new(max, settings.limits.max_per_address),
+            addresses: AddressGroups::new(max_connections, max_per_address, descriptors.files),
             open_refusals: 0,
+            max_refusals: descriptors.refusals,
+            memory: QueuedMemory::default(),
             timers: Timers::new(now, TIMER_KINDS),
             turns: Vec::new(),
             closed: Vec::new(),

@@ -33,6 +33,16 @@ struct SegmentQueue<F> {
     queued: u64,
     /// The upper bound of the unsolicited bytes among them.
     unsolicited: u64,
+    usage: OutboxUsage,
+}
+
+/// What an outbox holds beside shared bytes.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct OutboxUsage {
+    /// Bytes in memory that only this outbox holds; a segment counts until it is sent.
+    pub(super) bytes: u64,
+    /// Open files.
+    pub(super) files: usize,
 }
 
 /// Bytes that are sent in one piece or in several.
@@ -47,6 +57,17 @@ enum SegmentSource<F> {
     Own(Vec<u8>),
     Shared(Arc<[u8]>),
     File(F),
+}
+
+impl<F> SegmentSource<F> {
+    fn usage(&self) -> OutboxUsage {
+        let (bytes, files) = match self {
+            Self::Own(bytes) => (bytes.len() as u64, 0),
+            Self::Shared(_) => (0, 0),
+            Self::File(_) => (0, 1),
+        };
+        OutboxUsage { bytes, files }
+    }
 }
 
 impl<F> Default for Outbox<F> {
@@ -78,6 +99,22 @@ impl<F> Outbox<F> {
         }
     }
 
+    pub(super) fn usage(&self) -> OutboxUsage {
+        let usage = |queue: &SegmentQueue<F>| queue.usage;
+        self.0.as_deref().map_or_else(OutboxUsage::default, usage)
+    }
+
+    /// The bytes in memory, with its part of the bytes that several hold.
+    pub(super) fn held(&self) -> u64 {
+        let shared = |segment: &Segment<F>| match &segment.source {
+            SegmentSource::Shared(bytes) => bytes.len() as u64 / Arc::strong_count(bytes) as u64,
+            SegmentSource::Own(_) | SegmentSource::File(_) => 0,
+        };
+        self.0.as_ref().map_or(0, |queue| {
+            queue.usage.bytes + queue.segments.iter().map(shared).sum::<u64>()
+        })
+    }
+
     pub(super) fn push_bytes(&mut self, new: &[u8]) {
         if let Some(queue) = &mut self.0
             && let Some(segment) = queue.segments.back_mut()
@@ -87,6 +124,7 @@ impl<F> Outbox<F> {
             bytes.extend_from_slice(new);
             segment.left += new.len() as u64;
             queue.queued += new.len() as u64;
+            queue.usage.bytes += new.len() as u64;
         } else {
             self.push(SegmentSource::Own(new.to_vec()), 0..new.len() as u64);
         }
@@ -107,10 +145,14 @@ impl<F> Outbox<F> {
                 segments: VecDeque::new(),
                 queued: 0,
                 unsolicited: 0,
+                usage: OutboxUsage::default(),
             })
         });
         let (at, left) = (range.start, range.end - range.start);
         queue.queued += left;
+        let usage = source.usage();
+        queue.usage.bytes += usage.bytes;
+        queue.usage.files += usage.files;
         queue.segments.push_back(Segment { source, at, left });
     }
 
@@ -144,6 +186,9 @@ impl<F> Outbox<F> {
                 return Ok(false);
             }
             if segment.left == 0 {
+                let usage = segment.source.usage();
+                queue.usage.bytes -= usage.bytes;
+                queue.usage.files -= usage.files;
                 queue.segments.pop_front();
                 segments_left -= 1;
             }

@@ -50,6 +50,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         self.now = now;
         self.accept();
         self.take_turns();
+        self.limit_memory();
         self.read_datagrams();
         self.fire_deadlines();
         let is_due = |due| due <= self.now;

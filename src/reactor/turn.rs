@@ -74,7 +74,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     fn flush_and_read(&mut self, slot: usize, read_buffer: &mut [u8]) -> usize {
         let conn = &mut self.connections[slot];
         conn.is_queued = false;
-        let before = conn.bytes_out;
+        let (before, usage) = (conn.bytes_out, conn.outbox.usage());
         let flushed = match conn.phase {
             Phase::Open(_) | Phase::Closing(_) => conn.flush(),
             Phase::Lingering(_) => {
@@ -89,6 +89,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Ok(()) if has_room && conn.may_receive() => conn.receive(read_buffer),
             other => other.map(|()| None),
         };
+        let (group, new_usage) = (conn.group, conn.outbox.usage());
+        let (mut arrived, mut failure) = (0, None);
         match received {
             Ok(None) => {}
             Ok(Some(0)) => {
@@ -98,11 +100,15 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             }
             Ok(Some(length)) => {
                 self.traffic.reads += 1;
-                return length;
+                arrived = length;
             }
-            Err(reason) => self.close_now(slot, reason),
+            Err(reason) => failure = Some(reason),
         }
-        0
+        self.count_outbox(group, usage, new_usage);
+        if let Some(reason) = failure {
+            self.close_now(slot, reason);
+        }
+        arrived
     }
 
     /// Handles `arrived`, and the input that earlier turns have stored.
@@ -199,6 +205,8 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
         let Some(session) = &mut conn.session else {
             return ReadNext::Close(CloseReason::EndOfInput);
         };
+        let files = reactor.out.pending_files();
+        reactor.traffic.are_files_exhausted = !reactor.addresses.may_open_file(conn.group, files);
         let mut context = Context {
             now: reactor.now,
             traffic: &reactor.traffic,

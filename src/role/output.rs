@@ -14,6 +14,8 @@ pub struct Output<R: Role> {
     actions: Vec<Action<R>>,
     /// Bytes to send that are not in `text`.
     external_bytes: u64,
+    /// Files to send.
+    files: usize,
 }
 
 /// One action that a role requests.
@@ -64,6 +66,7 @@ impl<R: Role> Default for Output<R> {
             text: Vec::new(),
             actions: Vec::new(),
             external_bytes: 0,
+            files: 0,
         }
     }
 }
@@ -139,6 +142,7 @@ impl<R: Role> Output<R> {
     /// Sends a part of a file.
     pub fn send_file(&mut self, to: ConnId, file: R::File, offset: u64, length: u64) {
         self.external_bytes += length;
+        self.files += 1;
         self.push(Action::File(to, file, offset..offset + length));
     }
 
@@ -169,10 +173,17 @@ impl<R: Role> Output<R> {
         self.text.len() as u64 + self.external_bytes
     }
 
+    /// The number of files to send.
+    #[must_use]
+    pub fn pending_files(&self) -> usize {
+        self.files
+    }
+
     /// Takes out the text and the actions. [`Output::recycle`] returns the buffers.
     pub fn take(&mut self) -> (Vec<u8>, Vec<Action<R>>) {
         self.end_text();
         self.external_bytes = 0;
+        self.files = 0;
         (
             std::mem::take(&mut self.text),
             std::mem::take(&mut self.actions),

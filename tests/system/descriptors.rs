@@ -164,12 +164,8 @@ fn default_max_connections_reserves_descriptors_for_files() {
     let args = ["127.0.0.1", &port, "--share", path, "--no-hashes"];
     let args = [&args[..], &["--log-level", "debug"]].concat();
     let node = start_with_limit(64, env!("CARGO_BIN_EXE_peer-node"), &args);
-    // The descriptors of the start-up are free again.
-    node.log_until(": our relay, ");
-    // A quarter is reserved for files.
-    let mut connected: Vec<Nc> = (0..46).map(|_| Nc::connect(node.address())).collect();
-    // Kept for the first connection of an address.
-    connected.push(Nc::connect_from("127.0.0.2", node.address()));
+    // The others are for files, refusals, and the node itself.
+    let mut connected: Vec<Nc> = (0..20).map(|_| Nc::connect(node.address())).collect();
     for nc in &mut connected {
         assert_eq!(nc.ask("GET file"), "FOUND 7");
         assert_eq!(nc.bytes(7), b"content");
@@ -180,4 +176,40 @@ fn default_max_connections_reserves_descriptors_for_files() {
         !node.log().contains("cannot accept"),
         "it never came to that"
     );
+}
+
+#[test]
+fn get_leaves_the_node_its_descriptors() {
+    let share = large_file(64 << 20);
+    let relay = relay(&["--lease", "10"]);
+    let port = relay.address().port().to_string();
+    let path = share.path().to_str().expect("text");
+    let args = ["127.0.0.1", &port, "--share", path, "--no-hashes"];
+    let node = start_with_limit(128, env!("CARGO_BIN_EXE_peer-node"), &args);
+    node.log_until("registered as");
+    let mut strangers = Vec::new();
+    let mut found = 0;
+    for _ in 0..60 {
+        let mut nc = Nc::connect_from("127.0.0.2", node.address());
+        match nc.ask("GET large").as_str() {
+            "ERROR 503 too many open files; try again later" => {
+                // Connections alone take no file.
+                nc = Nc::connect_from("127.0.0.2", node.address());
+                assert_eq!(nc.ask("PING"), "PONG");
+            }
+            answer => {
+                assert_eq!(answer, format!("FOUND {}", 64 << 20));
+                found += 1;
+            }
+        }
+        strangers.push(nc);
+    }
+    // Half of those that may be open at 128 descriptors.
+    assert_eq!(found, 8);
+    let mut other = Nc::connect_from("127.0.0.3", node.address());
+    assert_eq!(other.ask("GET large"), format!("FOUND {}", 64 << 20));
+    let before = relay.stat("registrations");
+    eventually("the node renews", || {
+        relay.stat("registrations") > before + 1
+    });
 }

@@ -3,7 +3,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{Nc, Server, folder, node, relay, without_epochs};
+use crate::support::{Nc, Server, eventually, folder, node, relay, without_epochs};
 
 /// Connects from `address` and waits until the server has accepted.
 fn connect(server: &Server, address: &str) -> Nc {
@@ -71,4 +71,65 @@ fn a_node_renews_when_strangers_take_all_places() {
     let _second = connect(&relay, "127.0.0.21");
     assert_eq!(register("127.0.0.22"), full);
     assert_eq!(register("127.0.0.9"), "OK 60 127.0.0.9 9 0\n");
+}
+
+/// Memory of the process in KiB.
+fn resident(server: &Server) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()));
+    let status = status.expect("it runs");
+    let mut lines = status.lines();
+    let size = lines.find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+    size.and_then(|size| size.trim().parse().ok())
+        .expect("a size")
+}
+
+#[test]
+fn unread_answers_of_all_connections_have_one_limit() {
+    let max_queue = 16 << 20;
+    let relay = relay(&[
+        "--max-queue",
+        &max_queue.to_string(),
+        "--max-queue-total",
+        "8388608",
+    ]);
+    let before = resident(&relay);
+    let mut honest = connect(&relay, "127.0.0.3");
+    honest.send("HELP\n".repeat(1000));
+    let mut strangers: Vec<Nc> = (0..50).map(|_| connect(&relay, "127.0.0.2")).collect();
+    for nc in &mut strangers {
+        // The relay may have closed it already.
+        let _ = std::io::Write::write_all(&mut nc.stream(), &b"HELP\n".repeat(4000));
+    }
+    relay.log_until("127.0.0.2:");
+    eventually("some are closed", || {
+        relay.log().contains("memory limit of all queues")
+    });
+    assert_eq!(connect(&relay, "127.0.0.4").ask("PING"), "PONG");
+    let grown = resident(&relay) - before;
+    assert!(grown < 24 << 10, "{grown} KiB more");
+    for _ in 0..1000 {
+        assert_eq!(honest.line(), "HELP 14");
+        (0..14).for_each(|_| drop(honest.line()));
+    }
+    let log = relay.log();
+    let closed = log.lines().filter(|line| line.contains("memory limit"));
+    assert!(
+        closed.clone().all(|line| line.contains("127.0.0.2:")),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_queue_is_no_longer_than_its_limit_and_one_answer() {
+    let relay = relay(&["--max-queue-total", "700000"]);
+    let mut strangers: Vec<Nc> = (0..2).map(|_| connect(&relay, "127.0.0.2")).collect();
+    for nc in &mut strangers {
+        nc.send("HELP\n".repeat(13_000));
+    }
+    eventually("both are read", || {
+        let before = relay.stat("bytes_out");
+        relay.stat("bytes_out") < before + 1000
+    });
+    // Twice 256 KiB and one answer are within the limit of all.
+    assert!(!relay.log().contains("memory limit"), "{}", relay.log());
 }

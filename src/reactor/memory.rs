@@ -1,0 +1,99 @@
+//! The memory of all outboxes together.
+//!
+//! When it is above its limit, connections are closed: of the address that holds the
+//! most, the one that holds the most, and so on. Who reads what he requested holds
+//! little.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use crate::close_reason::CloseReason;
+use crate::reactor::Reactor;
+use crate::reactor::address_groups::GroupId;
+use crate::reactor::outbox::OutboxUsage;
+use crate::reactor::transport::Transport;
+use crate::role::Role;
+
+/// Counts the bytes that are queued. Bytes that several outboxes share count once.
+#[derive(Default)]
+pub(super) struct QueuedMemory {
+    /// Bytes that one outbox owns.
+    own: u64,
+    /// Distinct buffers that outboxes share.
+    shared: Vec<Weak<[u8]>>,
+    shared_bytes: u64,
+}
+
+impl QueuedMemory {
+    fn total(&self) -> u64 {
+        self.own + self.shared_bytes
+    }
+
+    /// An outbox is about to share this buffer.
+    pub(super) fn add_shared(&mut self, buffer: &Arc<[u8]>) {
+        let is_same = |other: &Weak<[u8]>| std::ptr::addr_eq(other.as_ptr(), Arc::as_ptr(buffer));
+        if !self.shared.iter().any(is_same) {
+            self.shared.push(Arc::downgrade(buffer));
+            self.shared_bytes += buffer.len() as u64;
+        }
+    }
+
+    /// Frees the buffers that nobody holds any longer.
+    fn recount_shared(&mut self) {
+        if self.shared.is_empty() {
+            return;
+        }
+        self.shared.retain(|buffer| buffer.strong_count() > 0);
+        let buffers = self.shared.iter().filter_map(Weak::upgrade);
+        self.shared_bytes = buffers.map(|buffer| buffer.len() as u64).sum();
+    }
+}
+
+/// The outboxes of one address: how much all hold, and what each holds by its slot.
+#[derive(Default)]
+struct GroupUsage {
+    bytes: u64,
+    outboxes: Vec<(u64, usize)>,
+}
+
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
+    /// Counts the change of an outbox in this group.
+    pub(super) fn count_outbox(&mut self, group: GroupId, before: OutboxUsage, after: OutboxUsage) {
+        if before != after {
+            self.memory.own = self.memory.own + after.bytes - before.bytes;
+            self.addresses
+                .change_files(group, before.files, after.files);
+        }
+    }
+
+    /// Closes connections if more is queued for all of them than the limit allows.
+    pub(super) fn limit_memory(&mut self) {
+        let max = self.settings.limits.max_queue_total as u64;
+        self.memory.recount_shared();
+        let mut left = self.memory.total();
+        if left <= max {
+            return;
+        }
+        let mut groups: HashMap<GroupId, GroupUsage> = HashMap::new();
+        for (slot, conn) in &self.connections {
+            let bytes = conn.outbox.held();
+            if bytes > 0 {
+                let usage = groups.entry(conn.group).or_default();
+                usage.bytes += bytes;
+                usage.outboxes.push((bytes, slot));
+            }
+        }
+        for usage in groups.values_mut() {
+            usage.outboxes.sort_unstable();
+        }
+        // A little more, so that not every round has to close some.
+        while left > max - max / 8
+            && let Some(usage) = groups.values_mut().max_by_key(|usage| usage.bytes)
+            && let Some((bytes, slot)) = usage.outboxes.pop()
+        {
+            usage.bytes -= bytes;
+            left = left.saturating_sub(bytes);
+            self.close_now(slot, CloseReason::MemoryLimit);
+        }
+    }
+}
