@@ -45,6 +45,9 @@ pub struct Limits {
     /// Close a connection that accepts no data for this time
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub stall: Duration,
+    /// Close a connection that accepts less data than this per second while data waits for it
+    #[arg(long, value_name = "BYTES", default_value = "1024", value_parser = bytes::<u64>(1..))]
+    pub min_read_rate: u64,
     /// Time to finish transfers after the first stop signal
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds_or_zero)]
     pub drain: Duration,
@@ -67,6 +70,10 @@ pub struct Timeouts {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds,
           global = true)]
     pub timeout: Duration,
+    /// Give up on a relay or a node that sends less than this per second
+    #[arg(long, value_name = "BYTES", default_value = "1024", value_parser = bytes::<u64>(1..),
+          global = true)]
+    pub min_rate: u64,
 }
 
 impl Default for Timeouts {

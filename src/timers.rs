@@ -132,6 +132,14 @@ impl Timers {
         (kind != UNSET).then_some(kind)
     }
 
+    /// The deadline of `key`, if it has one.
+    #[must_use]
+    pub fn due(&self, key: usize) -> Option<Instant> {
+        self.kind(key)?;
+        let due = self.entries[self.kinds + key].deadline.due();
+        Some(self.origin + Duration::from_nanos(due))
+    }
+
     /// The earliest deadline.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {

@@ -2,7 +2,7 @@
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::Connection;
+use crate::reactor::connection::{Connection, Origin};
 use crate::reactor::shutdown::{LoopOutcome, Stopping};
 use crate::reactor::transport::Transport;
 use crate::role::{Action, ConnId, Context, Role};
@@ -95,7 +95,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let result = act(conn);
         self.traffic.bytes_out += conn.bytes_out - before;
         let (group, new_usage) = (conn.group, conn.outbox.usage());
+        let is_request = conn.origin == Origin::Outbound && conn.bytes_out > before;
         self.count_outbox(group, usage, new_usage);
+        if is_request {
+            // The time for the reply starts anew, in the connection's next turn.
+            self.timers.clear(slot);
+            self.enqueue(slot);
+        }
         if let Err(reason) = result {
             self.close_now(slot, reason);
         }

@@ -4,7 +4,7 @@
 //! Turns are shared by address, not by connection: in each round every address may do the
 //! same amount of work, and the addresses take turns after each connection. A stranger
 //! with many connections delays others no more than one with a single connection.
-//! Places are shared likewise: the last ones are kept for addresses that the role knows,
+//! Places are shared likewise: the last ones are reserved for addresses that the role knows,
 //! and for the first connection of an address.
 
 use std::collections::{HashMap, VecDeque};
@@ -19,12 +19,12 @@ use crate::protocol::address_group;
 const ROUND_WORK: usize = 2048;
 /// The least work of an address in a round.
 const MIN_SHARE: usize = 64;
-/// One place in so many is kept for addresses that the role knows, and as many for first
+/// One place in so many is reserved for addresses that the role knows, and as many for first
 /// connections.
-const PLACES_PER_KEPT: usize = 32;
-/// The most places that are kept for each of them.
-const MAX_KEPT: usize = 128;
-/// An address that the role knows has no right to a kept place beyond so many connections.
+const PLACES_PER_RESERVED: usize = 32;
+/// The most places that are reserved for each of them.
+const MAX_RESERVED: usize = 128;
+/// An address that the role knows has no right to a reserved place beyond so many connections.
 const KNOWN_CONNECTIONS: usize = 4;
 
 /// Identifies the group of a connection.
@@ -109,12 +109,12 @@ impl AddressGroups {
         let address = address_group(ip);
         let id = self.by_address.get(&address).copied();
         let open_here = id.map_or(0, |id| self.groups[id as usize].open);
-        let kept = (self.max / PLACES_PER_KEPT).min(MAX_KEPT);
+        let reserved = (self.max / PLACES_PER_RESERVED).min(MAX_RESERVED);
         let free = self.max.saturating_sub(self.open);
         let has_place = match free {
             0 => false,
-            _ if free > 2 * kept => true,
-            _ if free > kept && open_here == 0 => true,
+            _ if free > 2 * reserved => true,
+            _ if free > reserved && open_here == 0 => true,
             _ => open_here < KNOWN_CONNECTIONS && is_known(),
         };
         if !has_place {

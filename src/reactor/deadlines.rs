@@ -72,19 +72,38 @@ impl<S, F, T> Connection<S, F, T> {
         }
     }
 
-    /// Whether an awaited thing came in part, so that its time starts anew.
-    fn is_progress(&self, awaited: Awaited, progress: &TurnProgress) -> bool {
+    /// How much of an awaited thing came.
+    fn part_of(&self, awaited: Awaited, progress: &TurnProgress) -> AwaitedPart {
         match awaited {
-            Awaited::Established | Awaited::FirstLine | Awaited::PeerShutdown => false,
-            Awaited::NextLine => progress.has_line,
-            Awaited::Writable => progress.bytes_out > 0,
-            // Bytes of a line that never ends are no progress.
-            Awaited::Reply => {
-                progress.bytes_in > 0
-                    && matches!(&self.phase, Phase::Open(driver) if driver.has_received_line())
-            }
+            Awaited::Established | Awaited::FirstLine | Awaited::PeerShutdown => AwaitedPart::None,
+            Awaited::NextLine if progress.has_line => AwaitedPart::All,
+            Awaited::NextLine => AwaitedPart::None,
+            Awaited::Writable => AwaitedPart::Bytes(progress.bytes_out),
+            // Bytes of a line that never ends do not count.
+            Awaited::Reply => match &self.phase {
+                Phase::Open(driver) if driver.has_received_line() => {
+                    AwaitedPart::Bytes(progress.bytes_in)
+                }
+                _ => AwaitedPart::None,
+            },
         }
     }
+}
+
+/// How much of an awaited thing came in one turn.
+enum AwaitedPart {
+    /// Nothing: the deadline remains.
+    None,
+    /// So many bytes: the deadline moves by the time in which they must come, but not
+    /// beyond the whole time from now. A few bytes now and then do not keep a connection.
+    Bytes(u64),
+    /// Everything: its time starts anew.
+    All,
+}
+
+/// The longest time in which so many bytes may come at this least rate.
+fn time_for(bytes: u64, per_second: u64) -> Duration {
+    Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / per_second)
 }
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
@@ -95,21 +114,38 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             return self.timers.clear(slot);
         };
         let kind = awaited as TimerKind;
-        if self.timers.kind(slot) == Some(kind) && !conn.is_progress(awaited, progress) {
+        let is_new = self.timers.kind(slot) != Some(kind);
+        let part = match is_new {
+            true => AwaitedPart::All,
+            false => conn.part_of(awaited, progress),
+        };
+        if let AwaitedPart::None | AwaitedPart::Bytes(0) = part {
             return;
         }
         let (limits, timeouts) = (&self.settings.limits, &self.settings.timeouts);
-        let due = match awaited {
-            Awaited::Established => self.now + timeouts.connect_timeout,
+        let now = match awaited {
+            // Storing the received bytes may have taken long, which is not the peer's fault.
+            Awaited::Reply => self.clock.now().max(self.now),
+            _ => self.now,
+        };
+        let mut due = match awaited {
+            Awaited::Established => now + timeouts.connect_timeout,
             Awaited::FirstLine => {
                 self.started + Duration::from_nanos(conn.opened_at) + limits.first_line
             }
-            Awaited::NextLine => self.now + limits.idle,
-            // Storing the received bytes may have taken long, which is not the peer's fault.
-            Awaited::Reply => self.clock.now() + timeouts.timeout,
-            Awaited::Writable => self.now + limits.stall,
-            Awaited::PeerShutdown => self.now + LINGER_TIME,
+            Awaited::NextLine => now + limits.idle,
+            Awaited::Reply => now + timeouts.timeout,
+            Awaited::Writable => now + limits.stall,
+            Awaited::PeerShutdown => now + LINGER_TIME,
         };
+        if let (AwaitedPart::Bytes(bytes), Some(previous)) = (part, self.timers.due(slot)) {
+            let rate = match awaited {
+                Awaited::Reply => timeouts.min_rate,
+                _ => limits.min_read_rate,
+            };
+            let busy = now.saturating_duration_since(self.now);
+            due = due.min(previous + busy + time_for(bytes, rate));
+        }
         self.timers.set(slot, kind, due);
     }
 

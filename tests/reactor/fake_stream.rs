@@ -36,6 +36,8 @@ pub struct Wire {
     arrived: Vec<u8>,
     tail: Tail,
     pub sent: Vec<u8>,
+    /// The bytes for which the kernel has room; none if it has room for all.
+    pub room: Option<usize>,
     /// By the number of the call, counting sends and receives from 0.
     pub faults: BTreeMap<usize, InjectedFault>,
     pub calls: usize,
@@ -95,6 +97,7 @@ impl Default for Wire {
             arrived: Vec::new(),
             tail: Tail::Open,
             sent: Vec::new(),
+            room: None,
             faults: BTreeMap::new(),
             calls: 0,
             established: None,
@@ -138,6 +141,12 @@ impl Wire {
         self.raise_readable = true;
     }
 
+    /// The peer reads so many bytes, of those for which there was no room.
+    pub fn read(&mut self, bytes: usize) {
+        self.room = self.room.map(|room| room + bytes);
+        self.raise_writable = true;
+    }
+
     fn fault(&mut self) -> Option<InjectedFault> {
         let call = self.calls;
         self.calls += 1;
@@ -149,7 +158,15 @@ impl Wire {
         assert!(!bytes.is_empty(), "an empty send");
         let length = match self.fault() {
             None if self.tail == Tail::Reset => return Err(ErrorKind::ConnectionReset.into()),
-            None => bytes.len(),
+            None => {
+                let length = bytes.len().min(self.room.unwrap_or(usize::MAX));
+                self.room = self.room.map(|room| room - length);
+                self.sent.extend_from_slice(&bytes[..length]);
+                return match length {
+                    0 => Err(ErrorKind::WouldBlock.into()),
+                    length => Ok(length),
+                };
+            }
             Some(InjectedFault::Short(most)) if most > 0 => most.min(bytes.len()),
             Some(InjectedFault::Short(_) | InjectedFault::WouldBlock) => 0,
             Some(InjectedFault::Interrupted) => return Err(ErrorKind::Interrupted.into()),

@@ -8,6 +8,7 @@
 
 mod fake_stream;
 mod orders;
+mod rates;
 mod shares;
 mod suspend;
 mod timers;

@@ -103,11 +103,13 @@ impl Role for EchoRole {
                 context.out.append_reply(conn).extend_from_slice(b"hello\n");
                 return ReadNext::Line;
             }
-            Input::Body(_) => unreachable!("no body was announced"),
+            Input::Body(_) => return ReadNext::Line,
         };
         events.push(line.clone());
         let reply = answer(&line).into_bytes();
         match line.as_bytes().first() {
+            // The reply has a body of this length.
+            Some(b'b') => return ReadNext::Body(line[1..].parse().expect("a length")),
             Some(b's') => context.out.send_shared(conn, Arc::from(reply)),
             Some(first @ (b'f' | b'c')) => {
                 let length = reply.len() as u64;

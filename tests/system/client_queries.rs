@@ -1,5 +1,7 @@
 //! Queries of the client to the relay: `ls`, `search`, `find` and `send`.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -253,4 +255,18 @@ fn a_list_that_does_not_advance_ends() {
     let output = run(client_command(relay.address(), &args), b"").expect_code(3);
     let message = "its list has 2 lines, more than --max-listed allows";
     assert!(output.stderr.contains(message), "{}", output.stderr);
+}
+
+#[test]
+fn an_answer_that_trickles_in_times_out() {
+    let relay = FakeServer::new(|mut connection| {
+        connection.line();
+        connection.send("HOLDERS 1000\n");
+        while connection.send("x") && !connection.is_closed_within(Duration::from_millis(100)) {}
+    });
+    let start = Instant::now();
+    let args = ["--timeout", "0.5", "find", "file"];
+    let output = run(client_command(relay.address(), &args), b"").expect_code(3);
+    assert!(output.stderr.contains("read timeout"), "{}", output.stderr);
+    assert!(start.elapsed() < Duration::from_secs(20));
 }

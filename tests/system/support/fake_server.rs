@@ -129,6 +129,14 @@ impl FakeConnection {
         self.input.read_to_end(&mut rest).map(|_| rest)
     }
 
+    /// Whether the other side closes within this time.
+    pub fn is_closed_within(&mut self, time: Duration) -> bool {
+        let stream = self.input.get_ref();
+        stream.set_read_timeout(Some(time)).expect("an option");
+        let end = self.input.read(&mut [0; 64]);
+        !matches!(end, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     /// Closes with a reset.
     pub fn reset(self) {
         sockopt::set_socket_linger(self.input.get_ref(), Some(Duration::ZERO)).expect("an option");
