@@ -35,6 +35,11 @@ impl LogArgs {
         self.log_file.is_some()
     }
 
+    /// Lines per second.
+    pub(super) fn rate(&self) -> u32 {
+        self.log_rate
+    }
+
     /// Starts the log. `default` is the level without a flag. Without a file, the
     /// log goes to stderr through `output`. Returns the writer of the file.
     pub(super) fn start(

@@ -10,9 +10,11 @@ use clap::Parser;
 use log::LevelFilter;
 
 use crate::cli::logging::LogArgs;
+use crate::cli::network::{Network, wait_for_network};
+use crate::cli::node_events::{ConsoleEvents, log_event};
 use crate::cli::relay_address::RelayAddressArgs;
 use crate::cli::service_manager::ServiceManager;
-use crate::cli::sockets::{bind_tcp, node_addresses, udp_requests};
+use crate::cli::sockets::{bind_tcp, udp_requests};
 use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, run_server, signals,
     stop_on_signals, values,
@@ -52,7 +54,7 @@ unexpected word | any | to share a folder: --share {subject}";
 #[command(name = "peer-node", version, about = ABOUT, max_term_width = 100)]
 pub(super) struct NodeArgs {
     #[command(flatten)]
-    relay: RelayAddressArgs,
+    pub(super) relay: RelayAddressArgs,
     /// Folder to share, with its sub-folders
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(super) share: PathBuf,
@@ -134,15 +136,17 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     };
     let _log_file = args.log.start(level, &output)?;
     let manager = ServiceManager::from_environment();
+    let network = wait_for_network(&args.relay, args.listen, &output, &manager)?;
     let (line_requests, requests) = mpsc::channel();
     let user = has_console.then(|| {
         let destination = Destination::save(Target::Share(args.share.clone()), false);
         Screen::new(Style::Console, &output, destination, line_requests)
     });
-    let (console, registration) = (has_console.then(|| output.clone()), manager.clone());
+    let mut console = has_console.then(|| ConsoleEvents::new(&output, args.log.rate()));
+    let registration = manager.clone();
     let on_event = move |event: &NodeEvent<'_>| {
-        match &console {
-            Some(output) => output.eprintln(event),
+        match &mut console {
+            Some(console) => console.print(event),
             None => log_event(event),
         }
         if let NodeEvent::Registered(_)
@@ -156,7 +160,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         mut reactor,
         addresses,
         share,
-    } = prepare(&args, on_event, user)?;
+    } = prepare(&args, network, on_event, user)?;
     stop_on_signals(&mut reactor, &signals)?;
     output.println(format_args!(
         "peer-node listening on {}, sharing {share}",
@@ -192,12 +196,12 @@ pub(super) struct PreparedNode {
 /// is a console.
 pub(super) fn prepare(
     args: &NodeArgs,
+    network: Network,
     on_event: impl FnMut(&NodeEvent<'_>) + 'static,
     user: Option<Screen>,
 ) -> Result<PreparedNode, StartupError> {
-    let relay = args.relay.resolve()?;
-    let ips = node_addresses(args.listen, &relay)?;
-    let (listeners, addresses) = bind_tcp(&ips, args.port)?;
+    let Network { relay, listen } = network;
+    let (listeners, addresses) = bind_tcp(&listen, args.port)?;
     let (mut folder, scan_worker, hash_worker) = open_folder(args)?;
     let totals = ShareTotals {
         files: folder.count(None),
@@ -211,7 +215,8 @@ pub(super) fn prepare(
     let changes = folder.inotify_fd();
     // The relay lists the source address of the node's requests, so it must be one
     // on which the node listens.
-    let sources: Vec<IpAddr> = ips.into_iter().filter(|ip| !ip.is_unspecified()).collect();
+    let sources = listen.into_iter().filter(|ip| !ip.is_unspecified());
+    let sources: Vec<IpAddr> = sources.collect();
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &sources);
     let port = Port::new(addresses[0].port())
         .ok_or_else(|| StartupError::new(Exit::System, "the system chose no port"))?;
@@ -222,7 +227,12 @@ pub(super) fn prepare(
         source_addresses: sources,
     };
     let now = Instant::now();
-    let registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
+    let mut registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
+    let (look_ups, queue) = mpsc::sync_channel(1);
+    // A request that waits already serves this one as well.
+    registrar.look_up_relay = Some(Box::new(move || {
+        let _ = look_ups.try_send(());
+    }));
     let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event);
     node.udp = udp;
     if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
@@ -236,6 +246,11 @@ pub(super) fn prepare(
         node.console = Some(Console::new(jobs, args.console.max_downloads));
     }
     let mut reactor = build_reactor(node, settings, listeners, sockets, now)?;
+    let handle = reactor.handle();
+    let on_addresses = move |relay| handle.send(NodeMessage::RelayAddresses(relay));
+    args.relay
+        .start_resolver(queue, on_addresses)
+        .map_err(StartupError::system("cannot start a thread"))?;
     start_workers(&reactor, args, scan_worker, hash_worker)
         .map_err(StartupError::system("cannot start a thread"))?;
     if let Some(changes) = changes {
@@ -276,19 +291,4 @@ fn start_workers(
         false => args.hash_cache.clone().or_else(default),
     };
     hash_worker.start(cache, on_update)
-}
-
-fn log_event(event: &NodeEvent<'_>) {
-    let level = match event {
-        NodeEvent::RegistrationFailed(_)
-        | NodeEvent::ListenFailed(_)
-        | NodeEvent::ListenerReplaced
-        | NodeEvent::MessageNotSent(..) => log::Level::Warn,
-        NodeEvent::Registered(_)
-        | NodeEvent::Unregistered
-        | NodeEvent::Listening(_)
-        | NodeEvent::Message(_)
-        | NodeEvent::MessageSent(_) => log::Level::Info,
-    };
-    log::log!(level, "{event}");
 }

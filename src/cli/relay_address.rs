@@ -1,12 +1,15 @@
 //! The relay's address on a command line.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::Receiver;
+use std::thread;
 
 use crate::cli::{Exit, StartupError, values};
 use crate::protocol::Port;
 
 /// The relay's address: `HOST:PORT` as one word, or `HOST PORT` as two.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(super) struct RelayAddressArgs {
     /// The relay: HOST:PORT, or HOST and PORT as two words
     #[arg(value_name = "RELAY", value_parser = relay_host)]
@@ -41,6 +44,28 @@ impl RelayAddressArgs {
             return Err(unresolved("it has no address"));
         }
         Ok(addresses)
+    }
+
+    /// Starts a thread that looks the host up for each request, and passes the addresses
+    /// on. Without a name there is nothing to look up.
+    pub(super) fn start_resolver(
+        &self,
+        requests: Receiver<()>,
+        on_addresses: impl Fn(Vec<SocketAddr>) + Send + 'static,
+    ) -> io::Result<()> {
+        if self.relay.0.parse::<IpAddr>().is_ok() {
+            return Ok(());
+        }
+        let relay = self.clone();
+        let body = move || {
+            for () in requests {
+                if let Ok(addresses) = relay.resolve() {
+                    on_addresses(addresses);
+                }
+            }
+        };
+        thread::Builder::new().name("resolver".into()).spawn(body)?;
+        Ok(())
     }
 }
 

@@ -103,6 +103,14 @@ impl JobRunner {
         relay
     }
 
+    /// The relay has these addresses now.
+    pub fn set_relay(&mut self, relay: Vec<SocketAddr>) {
+        if !relay.is_empty() && relay != self.relay {
+            self.relay = relay;
+            self.relay_index = 0;
+        }
+    }
+
     /// Starts a job. It may be done at once.
     pub fn start<R: RunsJobs>(
         &mut self,
@@ -204,8 +212,9 @@ impl JobRunner {
                 let relay = query.relay;
                 let (query, mut answer) = query.finish(reason);
                 if let Ok(answer) = &mut answer {
-                    self.relay_index = relay;
-                    if !canonical(self.relay[relay].ip()).is_loopback() {
+                    // The relay may have other addresses than before.
+                    self.relay_index = relay % self.relay.len();
+                    if !canonical(self.relay[self.relay_index].ip()).is_loopback() {
                         answer.remove_loopback();
                     }
                 }
@@ -254,7 +263,7 @@ impl JobRunner {
         job: JobId,
         query: RelayQuery,
     ) {
-        let address = self.relay[query.relay];
+        let address = self.relay[query.relay % self.relay.len()];
         let fits_datagram = query.query.fits_datagram();
         let peer = JobPeer::Relay(query);
         let connection = JobConnection { job, peer };

@@ -18,7 +18,7 @@ use crate::session::requests::RequestQueue;
 /// The most requests that may be outstanding.
 const MAX_OUTSTANDING: usize = 4 * MAX_LISTED_FILES;
 
-/// If the relay's file count stays wrong, all files are sent again after every so many
+/// If the relay's record differs each time, all files are sent again after every so many
 /// registrations at the latest.
 const MAX_MISMATCHES: u32 = 64;
 
@@ -29,6 +29,8 @@ pub struct Announcer {
     /// The revision of the share that the relay has acknowledged completely.
     complete_revision: Option<u64>,
     progress: AnnounceProgress,
+    /// How many times in a row the relay had a new record.
+    new_epochs: u32,
     /// How many times in a row the relay's file count was wrong.
     mismatches: u32,
     stale_entries: StaleEntries,
@@ -71,7 +73,13 @@ impl Announcer {
     /// node must first make the relay drop its record, and register again.
     pub fn compare_record(&mut self, registered: &Registered) -> bool {
         let Registered { epoch, files, .. } = *registered;
-        if epoch != self.record.epoch {
+        if epoch == self.record.epoch {
+            self.new_epochs = 0;
+        } else {
+            self.new_epochs = self.new_epochs.saturating_add(1);
+            if !may_send_all(self.new_epochs) {
+                return false;
+            }
             self.forget_record(epoch);
             self.mismatches = 0;
         }
@@ -195,7 +203,7 @@ impl Announcer {
                 acknowledged.end()
             );
         }
-        if self.mismatches.is_power_of_two() || self.mismatches.is_multiple_of(MAX_MISMATCHES) {
+        if may_send_all(self.mismatches) {
             self.forget_record(registered.epoch);
         }
     }
@@ -234,4 +242,10 @@ impl Announcer {
         }
         ReadNext::Line
     }
+}
+
+/// Whether all files are sent again when the relay's record differs for the `count`th time in
+/// a row: after longer and longer pauses.
+fn may_send_all(count: u32) -> bool {
+    count.is_power_of_two() || count.is_multiple_of(MAX_MISMATCHES)
 }

@@ -19,20 +19,13 @@ pub struct MessageListener {
     backoff: Backoff,
     ip: ClaimedIp,
     port: Port,
-    state: ListenerState,
+    /// The connection, open or being opened.
+    subscription: Option<MessageSubscription>,
+    open_since: Option<Instant>,
+    /// Another connection has replaced it, or the node stops.
+    is_stopped: bool,
     /// The sender of the last message.
     pub(super) last_sender: Option<NodeAddress>,
-}
-
-enum ListenerState {
-    /// The node is not registered yet.
-    Unregistered,
-    /// The next attempt is due at this time.
-    Waiting(Instant),
-    /// A connection is open or being opened. The time is since when it listens.
-    Connected(MessageSubscription, Option<Instant>),
-    /// Another connection has replaced it, or the node stops.
-    Stopped,
 }
 
 impl MessageListener {
@@ -44,34 +37,37 @@ impl MessageListener {
             backoff: Backoff::new(relay, seed),
             ip,
             port,
-            state: ListenerState::Unregistered,
+            subscription: None,
+            open_since: None,
+            is_stopped: false,
             last_sender: None,
         }
     }
 
+    /// The relay has these addresses now.
+    pub(super) fn set_relay(&mut self, relay: &[SocketAddr]) {
+        self.backoff.set_addresses(relay);
+    }
+
     /// The node is registered, so the listener may connect.
     pub(super) fn enable(&mut self, now: Instant) {
-        if let ListenerState::Unregistered = self.state {
-            self.state = ListenerState::Waiting(now);
+        if self.subscription.is_none() {
+            self.backoff.schedule(now);
         }
     }
 
     /// When [`MessageListener::dial`] returns an address.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        match self.state {
-            ListenerState::Waiting(until) => Some(until),
-            _ => None,
-        }
+        self.backoff.next_deadline().filter(|_| !self.is_stopped)
     }
 
     /// The address to connect to, if an attempt is due.
     pub(super) fn dial(&mut self, now: Instant) -> Option<SocketAddr> {
-        if self.next_deadline().is_none_or(|due| due > now) {
-            return None;
-        }
-        let subscription = MessageSubscription::new(Some((self.ip, self.port)));
-        self.state = ListenerState::Connected(subscription, None);
-        Some(self.backoff.address())
+        self.next_deadline()?;
+        let address = self.backoff.dial(now)?;
+        self.subscription = Some(MessageSubscription::new(Some((self.ip, self.port))));
+        self.open_since = None;
+        Some(address)
     }
 
     pub(super) fn on_input<'a, R: Role>(
@@ -81,7 +77,7 @@ impl MessageListener {
         conn: ConnId,
         input: Input<'a>,
     ) -> (ReadNext, Option<NodeEvent<'a>>) {
-        let ListenerState::Connected(subscription, since) = &mut self.state else {
+        let Some(subscription) = &mut self.subscription else {
             // The node stops.
             return (ReadNext::Close(CloseReason::Completed), None);
         };
@@ -89,14 +85,15 @@ impl MessageListener {
         let event = match event {
             None => None,
             Some(SubscriptionEvent::Open(address)) => {
-                *since = Some(now);
+                self.open_since = Some(now);
                 Some(NodeEvent::Listening(address))
             }
             Some(SubscriptionEvent::Refused(code, text)) => {
-                self.schedule_retry(now, relay_error(code, &text))
+                self.retry(now, relay_error(code, &text))
             }
             Some(SubscriptionEvent::Replaced) => {
-                self.state = ListenerState::Stopped;
+                self.subscription = None;
+                self.is_stopped = true;
                 Some(NodeEvent::ListenerReplaced)
             }
             Some(SubscriptionEvent::Message(delivery)) => {
@@ -119,10 +116,8 @@ impl MessageListener {
         to: NodeAddress,
         text: Text<'static>,
     ) -> bool {
-        match &mut self.state {
-            ListenerState::Connected(subscription, _) => subscription.send(out, to, text),
-            _ => false,
-        }
+        let subscription = self.subscription.as_mut();
+        subscription.is_some_and(|subscription| subscription.send(out, to, text))
     }
 
     /// Returns the events to report.
@@ -131,10 +126,11 @@ impl MessageListener {
         now: Instant,
         reason: &CloseReason,
     ) -> Vec<NodeEvent<'static>> {
-        let ListenerState::Connected(subscription, since) = &mut self.state else {
+        let Some(subscription) = self.subscription.take() else {
             return Vec::new();
         };
-        if since.is_some_and(|since| now.saturating_duration_since(since) >= STABLE_AFTER) {
+        let is_stable = |since| now.saturating_duration_since(since) >= STABLE_AFTER;
+        if self.open_since.is_some_and(is_stable) {
             self.backoff.on_success();
         }
         let unanswered = |to| {
@@ -142,8 +138,8 @@ impl MessageListener {
             NodeEvent::MessageNotSent(to, reason)
         };
         let mut events: Vec<NodeEvent<'_>> = subscription.unanswered().map(unanswered).collect();
-        let reason = relay_failure(self.backoff.address(), reason);
-        events.extend(self.schedule_retry(now, reason));
+        let reason = relay_failure(self.backoff.last_address(), reason);
+        events.extend(self.retry(now, reason));
         events
     }
 
@@ -151,19 +147,20 @@ impl MessageListener {
     /// reply: the relay may still register the node. The caller then tries again
     /// later.
     pub(super) fn stop<R: Role>(&mut self, out: &mut Output<R>) -> bool {
-        if let ListenerState::Connected(subscription, _) = &self.state {
+        if let Some(subscription) = &self.subscription {
             if subscription.is_registering() {
                 return false;
             }
             subscription.close(out, CloseReason::Shutdown);
         }
-        self.state = ListenerState::Stopped;
+        self.subscription = None;
+        self.is_stopped = true;
         true
     }
 
-    fn schedule_retry(&mut self, now: Instant, reason: String) -> Option<NodeEvent<'static>> {
-        self.state = ListenerState::Waiting(now + self.backoff.on_failure());
-        let is_reported = self.backoff.is_first_failure();
-        is_reported.then_some(NodeEvent::ListenFailed(reason))
+    fn retry(&mut self, now: Instant, reason: String) -> Option<NodeEvent<'static>> {
+        self.subscription = None;
+        let is_first = self.backoff.retry(now);
+        is_first.then_some(NodeEvent::ListenFailed(reason))
     }
 }

@@ -75,6 +75,8 @@ pub enum NodeMessage<U> {
     ShareUpdate(U),
     /// An event of the terminal.
     Terminal(jobs::TerminalEvent),
+    /// The addresses of the relay, which may have changed.
+    RelayAddresses(Vec<SocketAddr>),
 }
 
 impl<U> From<jobs::TerminalEvent> for NodeMessage<U> {
@@ -302,6 +304,15 @@ impl<S: Share> Role for Node<S> {
                 }
             }
             NodeMessage::Terminal(event) => self.on_terminal_event(context, event),
+            NodeMessage::RelayAddresses(relay) => {
+                self.registrar.set_relay(&relay);
+                if let Some(listener) = &mut self.listener {
+                    listener.set_relay(&relay);
+                }
+                if let Some(console) = &mut self.console {
+                    console.jobs.set_relay(relay);
+                }
+            }
         }
     }
 

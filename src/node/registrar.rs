@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::node::event::{NodeEvent, relay_failure};
-use crate::protocol::{ClaimedIp, Port, Registered, Request};
+use crate::protocol::{ClaimedIp, NodeAddress, Port, Registered, Request};
 use crate::relay_link::Backoff;
 
 /// The bounds for the lease that the relay states: it can make the node neither busy
@@ -20,16 +20,23 @@ pub struct Registrar {
     backoff: Backoff,
     ip: ClaimedIp,
     port: Port,
-    /// When the next attempt is due; none while an attempt is in progress.
-    due: Option<Instant>,
     /// No attempt starts any more.
     pub(super) is_stopping: bool,
     /// The node stops, and the relay may still have a record of the node.
     must_unregister: bool,
     /// Set if the next renewal was requested early while an attempt was in progress.
     early_renewal: Option<Duration>,
-    /// The last registration that succeeded.
-    registration: Option<Registered>,
+    registration: Option<Registration>,
+    /// Called after a failure: the relay's name may have other addresses by now. They come
+    /// as [`NodeMessage::RelayAddresses`](crate::node::NodeMessage::RelayAddresses).
+    pub look_up_relay: Option<Box<dyn FnMut()>>,
+}
+
+/// The last registration that succeeded.
+struct Registration {
+    address: NodeAddress,
+    relay: SocketAddr,
+    lease_end: Instant,
 }
 
 impl Registrar {
@@ -37,53 +44,73 @@ impl Registrar {
     /// not empty.
     #[must_use]
     pub fn new(relay: Vec<SocketAddr>, ip: ClaimedIp, port: Port, seed: u64, now: Instant) -> Self {
+        let mut backoff = Backoff::new(relay, seed);
+        backoff.schedule(now);
         Self {
-            backoff: Backoff::new(relay, seed),
+            backoff,
             ip,
             port,
-            due: Some(now),
             is_stopping: false,
             must_unregister: false,
             early_renewal: None,
             registration: None,
+            look_up_relay: None,
         }
+    }
+
+    /// The relay has these addresses now.
+    pub(super) fn set_relay(&mut self, relay: &[SocketAddr]) {
+        self.backoff.set_addresses(relay);
+    }
+
+    /// The relay's addresses.
+    pub(super) fn relay(&self) -> &[SocketAddr] {
+        self.backoff.addresses()
+    }
+
+    /// The relay at which the node is registered, while the lease lasts.
+    pub(super) fn registered_at(&self, now: Instant) -> Option<SocketAddr> {
+        let registration = self.registration.as_ref();
+        let valid = registration.filter(|registration| registration.lease_end > now);
+        valid.map(|registration| registration.relay)
     }
 
     /// When [`Registrar::dial`] returns an address.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.due.filter(|_| !self.is_stopping)
+        self.backoff.next_deadline().filter(|_| !self.is_stopping)
     }
 
     /// The address to connect to, if an attempt is due.
     pub fn dial(&mut self, now: Instant) -> Option<SocketAddr> {
-        self.next_deadline().filter(|due| *due <= now)?;
-        self.start_attempt();
-        Some(self.backoff.address())
+        if self.is_stopping {
+            return None;
+        }
+        self.backoff.dial(now)
     }
 
-    /// Requests a renewal within `delay`, because the files have changed.
+    /// Requests a renewal within `delay`, because the files have changed. A relay that
+    /// fails is not contacted before the backoff allows it.
     pub fn renew_within(&mut self, now: Instant, delay: Duration) {
-        match &mut self.due {
-            None => self.early_renewal = Some(delay),
-            // A failing relay is not contacted before the backoff allows it.
-            Some(_) if self.backoff.has_failed() => {}
-            Some(due) => *due = (*due).min(now + delay),
+        if self.backoff.next_deadline().is_none() {
+            self.early_renewal = Some(delay);
         }
+        self.backoff.advance(now + delay);
     }
 
     /// The node stops; [`Registrar::dial_to_unregister`] is next.
     pub fn stop(&mut self) {
         self.is_stopping = true;
-        self.must_unregister = self.registration.is_some() || self.due.is_none();
+        let is_registering = self.backoff.next_deadline().is_none();
+        self.must_unregister = self.registration.is_some() || is_registering;
     }
 
     /// The address to connect to in order to unregister, if the node stops and may
     /// be registered. There is none while an attempt is in progress, because the
     /// relay might execute `REGISTER` after `UNREGISTER`.
     pub fn dial_to_unregister(&mut self) -> Option<SocketAddr> {
-        let is_due = self.due.is_some() && mem::take(&mut self.must_unregister);
-        is_due.then(|| self.backoff.address())
+        self.backoff.next_deadline()?;
+        mem::take(&mut self.must_unregister).then(|| self.backoff.address())
     }
 
     /// The request that registers the node or renews its lease.
@@ -96,8 +123,8 @@ impl Registrar {
     }
 
     /// `REGISTER` is sent once more in the attempt that has just succeeded.
-    pub(super) fn start_attempt(&mut self) {
-        self.due = None;
+    pub(super) fn register_again(&mut self) {
+        self.backoff.continue_attempt();
     }
 
     /// The relay has registered the node.
@@ -106,32 +133,34 @@ impl Registrar {
         now: Instant,
         registered: Registered,
     ) -> Option<NodeEvent<'static>> {
-        let third = registered.lease.clamp(MIN_LEASE, MAX_LEASE) / 3;
-        let pause = self.backoff.jitter(third, 0.1);
+        let lease = registered.lease.clamp(MIN_LEASE, MAX_LEASE);
+        let pause = self.backoff.jitter(lease / 3, 0.1);
         let early = self.early_renewal.take().unwrap_or(pause);
-        // A repeated `REGISTER` does not move the next attempt.
-        self.due.get_or_insert(now + pause.min(early));
+        self.backoff.schedule(now + pause.min(early));
         let was_away = self.backoff.on_success();
-        let previous = self.registration.replace(registered);
+        let previous = self.registration.replace(Registration {
+            address: registered.address,
+            relay: self.backoff.last_address(),
+            lease_end: now + lease,
+        });
         let is_new = previous.map(|previous| previous.address) != Some(registered.address);
         (was_away || is_new).then_some(NodeEvent::Registered(registered))
     }
 
     /// The connection has ended without a reply to `REGISTER`.
     pub fn on_failure(&mut self, now: Instant, reason: &CloseReason) -> Option<NodeEvent<'static>> {
-        self.schedule_retry(now, relay_failure(self.backoff.address(), reason))
+        self.retry(now, relay_failure(self.backoff.last_address(), reason))
     }
 
     /// An attempt has failed, for this reason.
-    pub(super) fn schedule_retry(
-        &mut self,
-        now: Instant,
-        reason: String,
-    ) -> Option<NodeEvent<'static>> {
-        let pause = self.backoff.on_failure();
-        self.due.get_or_insert(now + pause);
-        // A node that stops does not retry.
-        let is_reported = self.backoff.is_first_failure() && !self.is_stopping;
-        is_reported.then_some(NodeEvent::RegistrationFailed(reason))
+    pub(super) fn retry(&mut self, now: Instant, reason: String) -> Option<NodeEvent<'static>> {
+        let is_first = self.backoff.retry(now);
+        if self.is_stopping {
+            return None;
+        }
+        if let Some(look_up) = &mut self.look_up_relay {
+            look_up();
+        }
+        is_first.then_some(NodeEvent::RegistrationFailed(reason))
     }
 }

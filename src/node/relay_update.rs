@@ -117,7 +117,7 @@ impl<S: Share> Node<S> {
             }
             (UpdateRequest::Register, Reply::Error(code, text)) => {
                 update.state = UpdateState::Done;
-                let event = self.registrar.schedule_retry(now, relay_error(code, &text));
+                let event = self.registrar.retry(now, relay_error(code, &text));
                 self.report(event);
                 ReadNext::Close(CloseReason::Completed)
             }
@@ -168,7 +168,7 @@ impl<S: Share> Node<S> {
         requests.send(&unregister, UpdateRequest::Unregister, out);
         let register = self.registrar.register();
         requests.send(&register, UpdateRequest::Register, out);
-        self.registrar.start_attempt();
+        self.registrar.register_again();
         ReadNext::Line
     }
 

@@ -108,14 +108,22 @@ impl<S: Share> Node<S> {
     }
 
     fn stats(&mut self, request: &mut NodeRequest<'_, S>) -> ReadNext {
-        let figures = [
+        let registered_at = self.registrar.registered_at(request.now);
+        let mut figures = vec![
             ("files", self.share.count(None)),
             ("files_bytes", self.share.bytes()),
             ("files_skipped", self.share.skipped()),
             ("share_complete", u64::from(self.share.is_complete())),
             ("gets", self.gets),
             ("gets_found", self.gets_found),
+            ("registered", u64::from(registered_at.is_some())),
         ];
+        let name = |relay: &SocketAddr| (format!("registered_at_{relay}"), *relay);
+        let relays: Vec<_> = self.registrar.relay().iter().map(name).collect();
+        // The relay's addresses concern the operator only.
+        for (name, relay) in relays.iter().filter(|_| request.is_loopback()) {
+            figures.push((name, u64::from(registered_at == Some(*relay))));
+        }
         server::stats(request, self.started, &figures)
     }
 }

@@ -1,8 +1,8 @@
-//! When and where to retry a relay that does not answer: its other addresses at
-//! once, then all of them again after growing pauses.
+//! When and where to contact a relay: after a failure its other addresses at once, then
+//! all of them again after growing pauses.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
@@ -11,16 +11,20 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// The addresses of a relay, and its failures.
+/// The addresses of a relay, its failures, and when to contact it next.
 pub(crate) struct Backoff {
     /// Tried in turn; not empty.
     addresses: Vec<SocketAddr>,
     /// The index of the address to try.
     next: usize,
+    /// The address of the last attempt.
+    last: SocketAddr,
     /// How many addresses failed in a row.
     failed_addresses: usize,
     /// How many times all addresses failed.
     failures: u32,
+    /// When the next attempt is due; none while an attempt is in progress.
+    due: Option<Instant>,
     rng: Rng,
 }
 
@@ -28,10 +32,12 @@ impl Backoff {
     /// A relay that has not failed yet. `addresses` is not empty.
     pub(crate) fn new(addresses: Vec<SocketAddr>, seed: u64) -> Self {
         Self {
+            last: addresses[0],
             addresses,
             next: 0,
             failed_addresses: 0,
             failures: 0,
+            due: None,
             rng: Rng::with_seed(seed),
         }
     }
@@ -41,9 +47,57 @@ impl Backoff {
         self.addresses[self.next]
     }
 
-    /// Whether all addresses have failed, and none has worked since.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failures > 0
+    /// The address of the last attempt.
+    pub(crate) fn last_address(&self) -> SocketAddr {
+        self.last
+    }
+
+    /// All addresses.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The relay has these addresses now. They are tried when the next attempt is due.
+    pub(crate) fn set_addresses(&mut self, addresses: &[SocketAddr]) {
+        let address = self.address();
+        if let Some(next) = addresses.iter().position(|other| *other == address) {
+            self.next = next;
+        } else if addresses.is_empty() {
+            return;
+        } else {
+            self.next = 0;
+        }
+        self.addresses = addresses.to_vec();
+    }
+
+    /// When [`Backoff::dial`] returns an address.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// The address to connect to, if an attempt is due. The attempt starts.
+    pub(crate) fn dial(&mut self, now: Instant) -> Option<SocketAddr> {
+        self.due.take_if(|due| *due <= now)?;
+        self.last = self.address();
+        Some(self.last)
+    }
+
+    /// The attempt in progress goes on with another request.
+    pub(crate) fn continue_attempt(&mut self) {
+        self.due = None;
+    }
+
+    /// The attempt has ended: the next one is due at this time, unless it is scheduled.
+    pub(crate) fn schedule(&mut self, due: Instant) {
+        self.due.get_or_insert(due);
+    }
+
+    /// Moves the next attempt forward to this time, unless the relay fails or an attempt is
+    /// in progress.
+    pub(crate) fn advance(&mut self, due: Instant) {
+        if let (Some(scheduled), 0) = (&mut self.due, self.failures) {
+            *scheduled = due.min(*scheduled);
+        }
     }
 
     /// The address works. Returns whether the relay had failed.
@@ -66,8 +120,11 @@ impl Backoff {
         self.jitter(doubled.min(LONGEST_PAUSE), 0.25)
     }
 
-    /// Whether the last failure was the first one of all addresses.
-    pub(crate) fn is_first_failure(&self) -> bool {
+    /// The attempt has failed, and is repeated. Returns whether all addresses have failed
+    /// for the first time.
+    pub(crate) fn retry(&mut self, now: Instant) -> bool {
+        let pause = self.on_failure();
+        self.schedule(now + pause);
         self.failures == 1 && self.failed_addresses == 0
     }
 

@@ -79,7 +79,7 @@ impl Play {
     fn start(&mut self, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         let (mut relay, mut seed, mut advertise) = (Vec::new(), 1, ClaimedIp::Source);
-        let (mut receives_messages, mut downloads) = (false, 0);
+        let (mut receives_messages, mut has_name, mut downloads) = (false, false, 0);
         while let Some((key, value)) = args.next_key() {
             match key {
                 "relay" => relay.push(value.parse()?),
@@ -87,6 +87,7 @@ impl Play {
                 "advertise" => advertise = ClaimedIp::Address(canonical(value.parse()?)),
                 "downloads" => downloads = value.parse()?,
                 "messages" => receives_messages = value == "yes",
+                "name" => has_name = value == "yes",
                 key => return Err(format!("a node has no {key}").into()),
             }
         }
@@ -101,8 +102,14 @@ impl Play {
         let now = Instant::now();
         let port = Port::new(40_001).ok_or("a port is not zero")?;
         let listener = MessageListener::new(relay.clone(), advertise, port, seed);
-        let registrar = Registrar::new(relay.clone(), advertise, port, seed, now);
+        let mut registrar = Registrar::new(relay.clone(), advertise, port, seed, now);
         let (sender, events) = channel();
+        if has_name {
+            let sender = sender.clone();
+            registrar.look_up_relay = Some(Box::new(move || {
+                let _ = sender.send("looks the relay up".into());
+            }));
+        }
         let mut user = RecordingUser::new(sender.clone());
         user.names_jobs = true;
         let mut node = Node::new(share, registrar, 10, now, move |event| {
@@ -137,6 +144,16 @@ impl goldenscript::Runner for Play {
             "gone" => self.gone(command)?,
             "all-gone" => self.change(BTreeMap::clear),
             "node" => self.start(command)?,
+            "relay" => {
+                let mut args = command.consume_args();
+                let mut relay = Vec::new();
+                while let Some(address) = args.next_pos() {
+                    relay.push(address.parse()?);
+                }
+                let message = NodeMessage::RelayAddresses(relay);
+                let stage = self.stage.as_mut().ok_or("start with: node")?;
+                stage.call(|node, context| node.on_message(context, message));
+            }
             "type-numbered" => {
                 let mut args = command.consume_args();
                 let line = args.next_pos().ok_or("which line?")?;

@@ -99,6 +99,27 @@ fn messages_of_a_lying_relay_do_not_fill_the_log() {
 }
 
 #[test]
+fn messages_of_a_lying_relay_do_not_flood_the_console() {
+    const MESSAGES: usize = 200_000;
+    let relay = FakeServer::new(|mut relay| {
+        relay.line();
+        relay.send("OK 60 127.0.0.1 9 0\n");
+        if relay.line() == "LISTEN\n" {
+            relay.send("OK 127.0.0.1 9\n");
+            relay.send("FROM 127.0.0.1 9 buy\n".repeat(MESSAGES));
+            let _ = relay.read_to_end();
+        }
+    });
+    let (share, start) = (folder(&[]), Instant::now());
+    let args = ["--console", "--log-rate", "100"];
+    let node = unlisted_node(relay.address(), share.path(), &args);
+    node.log_until("lines omitted)");
+    assert_eq!(ask(node.address(), b"PING\n"), "PONG\n");
+    let (shown, most) = (count(&node.log(), "message from"), most_since(start));
+    assert!((1..=most).contains(&shown), "{shown} lines, not {most}");
+}
+
+#[test]
 fn a_log_file_that_was_moved_away_is_created_again() {
     let folder = folder(&[]);
     let (path, moved) = (folder.path().join("log"), folder.path().join("log.1"));

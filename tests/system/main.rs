@@ -64,6 +64,7 @@ mod list_files;
 mod log;
 mod messages;
 mod netcat;
+mod network;
 mod node_console;
 mod node_get;
 mod node_messages;

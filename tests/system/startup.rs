@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::support::{ProgramOutput, ask, folder, node, relay, run, without_epochs};
 
 const RELAY: &str = env!("CARGO_BIN_EXE_relay-server");
+const CLIENT: &str = env!("CARGO_BIN_EXE_peer-client");
 const NODE: &str = env!("CARGO_BIN_EXE_peer-node");
 
 fn start(program: &str, args: &[&str]) -> ProgramOutput {
@@ -60,7 +61,7 @@ fn a_share_that_is_not_a_folder_is_reported() {
 fn an_unresolvable_relay_name_is_reported() {
     // The domain "invalid" is reserved (RFC 6761, 6.4).
     let why = "cannot resolve name.invalid";
-    assert_fails(NODE, &["name.invalid", "9"], 9, why);
+    assert_fails(CLIENT, &["name.invalid", "9", "ls"], 9, why);
 }
 
 #[test]

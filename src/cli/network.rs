@@ -1,0 +1,59 @@
+//! The network that a node needs: the relay's addresses, and a route to it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::thread;
+use std::time::Duration;
+
+use crate::cli::relay_address::RelayAddressArgs;
+use crate::cli::service_manager::ServiceManager;
+use crate::cli::sockets::node_addresses;
+use crate::cli::{Exit, StartupError};
+use crate::terminal::TerminalOutput;
+
+/// The first pause between two attempts; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// The relay's addresses and the local ones on which the node listens, at least one each.
+pub(super) struct Network {
+    pub(super) relay: Vec<SocketAddr>,
+    pub(super) listen: Vec<IpAddr>,
+}
+
+impl Network {
+    /// Looks the relay up.
+    pub(super) fn find(
+        relay: &RelayAddressArgs,
+        listen: Option<IpAddr>,
+    ) -> Result<Self, StartupError> {
+        let relay = relay.resolve()?;
+        let listen = node_addresses(listen, &relay)?;
+        Ok(Self { relay, listen })
+    }
+}
+
+/// Waits until the relay's name resolves and there is a route to it: a node may start before
+/// its machine has a network. Tells the user once what is missing.
+pub(super) fn wait_for_network(
+    relay: &RelayAddressArgs,
+    listen: Option<IpAddr>,
+    output: &TerminalOutput,
+    manager: &ServiceManager,
+) -> Result<Network, StartupError> {
+    let (mut pause, mut told) = (FIRST_PAUSE, String::new());
+    loop {
+        match Network::find(relay, listen) {
+            Err(error) if matches!(error.exit, Exit::Host | Exit::Listen) => {
+                if error.text != told {
+                    output.eprintln(format_args!("peer-node: {}; still trying", error.text));
+                    told = error.text;
+                }
+                // The start may take longer than the service manager allows by default.
+                manager.notify("EXTEND_TIMEOUT_USEC=60000000");
+                thread::sleep(pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Where a node reports its events: in the log, or at its console.
+
+use std::time::Instant;
+
+use log::Level;
+
+use crate::counted::Counted;
+use crate::node::NodeEvent;
+use crate::rate_limiter::RateLimiter;
+use crate::terminal::TerminalOutput;
+
+/// Prints events at the console. A relay, or those who send messages, must not flood it.
+pub(super) struct ConsoleEvents {
+    output: TerminalOutput,
+    /// Events per second.
+    rate: u32,
+    limiter: RateLimiter,
+    /// Events that were not printed since the last one.
+    omitted: u64,
+}
+
+impl ConsoleEvents {
+    pub(super) fn new(output: &TerminalOutput, rate: u32) -> Self {
+        Self {
+            output: output.clone(),
+            rate,
+            limiter: RateLimiter::new(rate, Instant::now()),
+            omitted: 0,
+        }
+    }
+
+    pub(super) fn print(&mut self, event: &NodeEvent<'_>) {
+        if !self.limiter.allows(self.rate, Instant::now()) {
+            self.omitted += 1;
+            return;
+        }
+        match std::mem::take(&mut self.omitted) {
+            0 => {}
+            omitted => self
+                .output
+                .eprintln(format_args!("({} omitted)", Counted(omitted, "line"))),
+        }
+        self.output.eprintln(event);
+    }
+}
+
+/// Logs an event.
+pub(super) fn log_event(event: &NodeEvent<'_>) {
+    let level = match event {
+        NodeEvent::RegistrationFailed(_)
+        | NodeEvent::ListenFailed(_)
+        | NodeEvent::ListenerReplaced
+        | NodeEvent::MessageNotSent(..) => Level::Warn,
+        NodeEvent::Registered(_)
+        | NodeEvent::Unregistered
+        | NodeEvent::Listening(_)
+        | NodeEvent::Message(_)
+        | NodeEvent::MessageSent(_) => Level::Info,
+    };
+    log::log!(level, "{event}");
+}
