@@ -1,5 +1,6 @@
 //! `peer-client`: its command line, and its start.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -22,7 +23,8 @@ use crate::limits::{JobLimits, Limits, Timeouts};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
 use crate::quantity::{seconds, seconds_or_zero};
 use crate::reactor::{LoopOutcome, ReactorSettings};
-use crate::terminal::prompt::{self, OnEndOfInput, PromptSettings};
+use crate::system_error::Reason;
+use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput};
 
 /// Bytes per read. Contents are long, so the buffer is large.
@@ -161,8 +163,11 @@ pub(super) enum ClientCommand {
 #[derive(Default, clap::Args)]
 pub(super) struct GetArgs {
     /// The names of the files
-    #[arg(value_name = "NAME", required = true, value_parser = values::file_name)]
+    #[arg(value_name = "NAME", required_unless_present = "input", value_parser = values::file_name)]
     pub(super) names: Vec<FileName<'static>>,
+    /// Read the names from this file, one per line; - is stdin
+    #[arg(short, long, value_name = "FILE", conflicts_with = "names")]
+    pub(super) input: Option<PathBuf>,
     /// Accept only the content with this BLAKE3 hash
     #[arg(long, value_name = "HASH", value_parser = values::content_hash)]
     pub(super) hash: Option<ContentHash>,
@@ -193,21 +198,20 @@ pub(super) fn run_client(
     signals: &[i32],
 ) -> Result<Exit, StartupError> {
     // The history holds commands only.
-    let (history, on_end_of_input) = match args.command {
-        None => (args.history.path(), OnEndOfInput::Exit),
-        Some(_) => (None, OnEndOfInput::Report),
-    };
+    let history = args.command.is_none().then(|| args.history.path());
     let prompt_settings = PromptSettings {
         help: HELP,
-        history,
-        on_end_of_input,
+        history: history.flatten(),
+        file: open_list(args.command.as_ref())?,
+        outlives_input: false,
         survives_hangup: false,
     };
     let (task, destination) = task(args.command)?;
     let relay = args.relay.resolve()?;
-    let can_choose = !args.reporter.json && is_interactive();
+    // The lines of a list are names, not choices.
+    let can_choose = !args.reporter.json && is_interactive() && !matches!(task, Task::GetList(_));
     let reads_lines = match &task {
-        Task::Prompt | Task::Chat(..) => true,
+        Task::Prompt | Task::Chat(..) | Task::GetList(_) => true,
         // The user may have to choose one of several contents.
         Task::Get(..) => can_choose,
         Task::Query(_) | Task::SendAndWait(..) => false,
@@ -278,7 +282,11 @@ fn task(command: Option<ClientCommand>) -> Result<(Task, Option<Destination>), S
         }
         Some(ClientCommand::Get(get)) => {
             let destination = destination(&get)?;
-            return Ok((Task::Get(get.names.into(), get.hash), destination));
+            let task = match get.input {
+                Some(_) => Task::GetList(get.hash),
+                None => Task::Get(get.names.into(), get.hash),
+            };
+            return Ok((task, destination));
         }
     };
     Ok((task, None))
@@ -288,7 +296,7 @@ fn task(command: Option<ClientCommand>) -> Result<(Task, Option<Destination>), S
 fn destination(get: &GetArgs) -> Result<Option<Destination>, StartupError> {
     let target = match (&get.output, &get.dir) {
         (Some(file), _) if file.as_os_str() == "-" => return Ok(None),
-        (Some(_), _) if get.names.len() > 1 => {
+        (Some(_), _) if get.names.len() > 1 || get.input.is_some() => {
             return Err(StartupError::usage(
                 "-o takes one file, but there are several names; write -d DIR",
             ));
@@ -298,6 +306,23 @@ fn destination(get: &GetArgs) -> Result<Option<Destination>, StartupError> {
         (None, None) => return Ok(None),
     };
     Ok(Some(Destination::save(target, get.force)))
+}
+
+/// Opens the file with the names, unless that is stdin.
+fn open_list(command: Option<&ClientCommand>) -> Result<Option<File>, StartupError> {
+    let path = match command {
+        Some(ClientCommand::Get(get)) => get.input.as_ref(),
+        _ => None,
+    };
+    let open = |path: &PathBuf| {
+        File::open(path).map_err(|error| {
+            let text = format!("cannot read {}: {}", path.display(), Reason(&error));
+            StartupError::usage(text)
+        })
+    };
+    path.filter(|path| path.as_os_str() != "-")
+        .map(open)
+        .transpose()
 }
 
 fn receiver(ip: IpAddr, port: Port) -> Result<NodeAddress, StartupError> {

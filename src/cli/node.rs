@@ -172,7 +172,8 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let settings = prompt::PromptSettings {
         help: HELP,
         history: args.history.path(),
-        on_end_of_input: prompt::OnEndOfInput::Continue,
+        file: None,
+        outlives_input: true,
         survives_hangup,
     };
     let _prompt = has_console

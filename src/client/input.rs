@@ -8,6 +8,7 @@ use crate::jobs::{
     BLANKS, ChoiceResult, HELP, Job, PromptCommand, PromptKind, TaskResult, TerminalEvent,
     UserEvent,
 };
+use crate::protocol::{ContentHash, FileName};
 use crate::role::Context;
 use crate::session::connector::Connector;
 
@@ -36,8 +37,11 @@ impl Client {
     }
 
     fn prompt_kind(&self) -> PromptKind {
-        let chat = self.chat.as_ref();
-        chat.map_or_else(|| self.choices.prompt_kind(), |chat| chat.prompt_kind())
+        match (&self.chat, &self.task) {
+            (Some(chat), _) => chat.prompt_kind(),
+            (None, Task::GetList(_)) => PromptKind::Name,
+            (None, _) => self.choices.prompt_kind(),
+        }
     }
 
     /// Prompts the user for one line.
@@ -54,6 +58,9 @@ impl Client {
         if let Some(chat) = &mut self.chat {
             chat.on_line(context.out, user, line);
             return self.after_chat_event();
+        }
+        if let Task::GetList(hash) = self.task {
+            return self.on_name(context, line, hash);
         }
         let result = match self.choices.on_line(line, user) {
             Some(ChoiceResult::Content(name, hash)) => {
@@ -77,6 +84,28 @@ impl Client {
         if let Some(job) = self.on_result(context, result) {
             self.start_job(context, job);
         }
+    }
+
+    /// A line of a list of names. An empty line is no name.
+    fn on_name(&mut self, context: &mut Context<'_, Self>, line: &str, hash: Option<ContentHash>) {
+        let name = line.trim_matches(BLANKS);
+        match FileName::parse(name) {
+            _ if name.is_empty() => {}
+            Ok(name) => {
+                let name = name.into_owned();
+                let job = match std::mem::replace(&mut self.is_ready, true) {
+                    false => Job::Get(name, hash),
+                    true => Job::GetFromKnownNodes(name, hash),
+                };
+                return self.start_job(context, job);
+            }
+            Err(error) => {
+                let text = format!("{name}: {error}");
+                self.jobs.user().on_event(UserEvent::InvalidCommand(&text));
+                self.result = self.result.or(TaskResult::Usage);
+            }
+        }
+        self.prompt();
     }
 
     /// The user has typed a message for a chat that was over by then: the line is no

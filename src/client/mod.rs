@@ -28,6 +28,8 @@ pub enum Task {
     Query(Query),
     /// Fetch these files; with a hash, only the content that has it.
     Get(VecDeque<FileName<'static>>, Option<ContentHash>),
+    /// Likewise, but each line of the user is the name of a file.
+    GetList(Option<ContentHash>),
     /// Send a message, and show the messages that arrive in this time.
     SendAndWait(NodeAddress, Text<'static>, Duration),
     /// Chat with this node, or with the last sender, and show messages for this time
@@ -40,7 +42,8 @@ pub struct Client {
     jobs: JobRunner,
     /// The task, with the files that are not fetched yet.
     task: Task,
-    /// At the prompt: whether the relay was there at the start.
+    /// At the prompt: whether the relay was there at the start. Of a list of names:
+    /// whether the relay has listed its nodes.
     is_ready: bool,
     choices: Choices,
     /// The chat that is going on.
@@ -137,7 +140,7 @@ impl Client {
             }
             // Without a list there is no node to try. After a part of a file nothing more is
             // printed.
-            Task::Get(..)
+            Task::Get(..) | Task::GetList(_)
                 if matches!(
                     result,
                     TaskResult::Relay | TaskResult::Incomplete | TaskResult::WrongContent
@@ -146,6 +149,10 @@ impl Client {
                 if let Some(name) = names.pop_front() {
                     return Some(Job::GetFromKnownNodes(name, *hash));
                 }
+            }
+            Task::GetList(_) => {
+                self.prompt();
+                return None;
             }
             _ => {}
         }
@@ -208,6 +215,7 @@ impl Role for Client {
                 Some(name) => Job::Get(name, *hash),
                 None => return context.out.stop_loop(),
             },
+            Task::GetList(_) => return self.prompt(),
             Task::SendAndWait(to, text, wait) => {
                 let chat = Chat::with_message(self.jobs.relay(), *to, text.clone(), *wait);
                 return self.start_chat(context, chat);

@@ -84,6 +84,8 @@ pub enum PromptKind {
     Command,
     /// The number of one of several contents.
     Choice,
+    /// The name of a file.
+    Name,
     /// A message to this node, or to the last sender.
     Message(Option<NodeAddress>),
 }

@@ -218,7 +218,7 @@ impl Completer for EditorHelper {
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         Ok(match self.kind.get() {
             PromptKind::Command => self.completer.complete(&line[..cursor]),
-            PromptKind::Choice | PromptKind::Message(_) => (cursor, Vec::new()),
+            PromptKind::Choice | PromptKind::Name | PromptKind::Message(_) => (cursor, Vec::new()),
         })
     }
 }

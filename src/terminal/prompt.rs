@@ -1,6 +1,7 @@
 //! Reads the user's lines. Reading a terminal, a pipe or a file blocks, so a thread
 //! of its own does it. The thread reads one line per request.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
@@ -16,6 +17,9 @@ use crate::terminal::history::History;
 use crate::terminal::line_editor::LineEditor;
 use crate::terminal::{TerminalMode, TerminalOutput, mode};
 
+/// The byte order mark.
+const BOM: char = '\u{feff}';
+
 /// How long the TAB key waits for file names.
 const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -24,22 +28,11 @@ const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) fn prompt_text(kind: PromptKind) -> String {
     match kind {
         PromptKind::Command | PromptKind::Choice => "peerline> ".into(),
+        PromptKind::Name => "name> ".into(),
         PromptKind::Message(Some(to)) => format!("{to}> "),
         // The receiver may change while the line is typed.
         PromptKind::Message(None) => "reply> ".into(),
     }
-}
-
-/// What the program does at the end of input, if that is not a terminal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnEndOfInput {
-    /// The program ends. It also ends at an empty line: scripts for the programs from
-    /// which Peerline descends rely on it.
-    Exit,
-    /// The program receives the event and decides. An empty line is not special.
-    Report,
-    /// The program goes on.
-    Continue,
 }
 
 /// The prompt of a running program. Dropping it restores the terminal: the thread
@@ -64,7 +57,10 @@ pub(crate) struct PromptSettings {
     pub(crate) help: &'static str,
     /// The history file, if there is one.
     pub(crate) history: Option<PathBuf>,
-    pub(crate) on_end_of_input: OnEndOfInput,
+    /// Read a file instead of stdin.
+    pub(crate) file: Option<File>,
+    /// The program goes on after the end of input, if that is not a terminal.
+    pub(crate) outlives_input: bool,
     /// The program goes on if its terminal is closed.
     pub(crate) survives_hangup: bool,
 }
@@ -75,7 +71,7 @@ pub(crate) fn start<M>(
     requests: Receiver<PromptKind>,
     program: Handle<M>,
     output: &TerminalOutput,
-    settings: PromptSettings,
+    mut settings: PromptSettings,
 ) -> io::Result<Prompt>
 where
     M: From<TerminalEvent> + Send + 'static,
@@ -89,8 +85,8 @@ where
         // Opened at the first request: a client that saves a file may never make one.
         let mut source = None;
         while let Ok(kind) = requests.recv() {
-            let source =
-                source.get_or_insert_with(|| LineSource::open(&settings, &program, output.clone()));
+            let source = source
+                .get_or_insert_with(|| LineSource::open(&mut settings, &program, output.clone()));
             match source.read_line(kind) {
                 TerminalEvent::EndOfInput if source.may_continue(&settings) => return,
                 event @ TerminalEvent::EndOfInput => return program.send(event.into()),
@@ -117,19 +113,26 @@ fn find_names<M: From<TerminalEvent>>(program: &Handle<M>, prefix: &str) -> Vec<
 
 /// The input of the prompt: a terminal, with or without line editor, or a pipe.
 struct LineSource {
-    stdin: BufReader<Stdin>,
+    /// A file, or stdin.
+    input: BufReader<Box<dyn Read>>,
+    /// The input's name for messages.
+    name: &'static str,
     is_terminal: bool,
+    is_first_line: bool,
     output: TerminalOutput,
-    on_end_of_input: OnEndOfInput,
     editor: Option<LineEditor>,
 }
 
 impl LineSource {
-    fn open<M>(settings: &PromptSettings, program: &Handle<M>, output: TerminalOutput) -> Self
+    fn open<M>(settings: &mut PromptSettings, program: &Handle<M>, output: TerminalOutput) -> Self
     where
         M: From<TerminalEvent> + Send + 'static,
     {
-        let is_terminal = io::stdin().is_terminal();
+        let is_terminal = settings.file.is_none() && io::stdin().is_terminal();
+        let (input, name): (Box<dyn Read>, _) = match settings.file.take() {
+            Some(file) => (Box::new(file), "the list of names"),
+            None => (Box::new(Stdin), "stdin"),
+        };
         let can_edit =
             is_terminal && io::stderr().is_terminal() && LineEditor::has_usable_descriptors();
         let new_editor = || {
@@ -142,11 +145,12 @@ impl LineSource {
             LineEditor::new(output.clone(), completer, history)
         };
         Self {
-            stdin: BufReader::new(Stdin),
+            input: BufReader::new(input),
+            name,
             is_terminal,
+            is_first_line: true,
             editor: can_edit.then(new_editor).flatten(),
             output,
-            on_end_of_input: settings.on_end_of_input,
         }
     }
 
@@ -159,15 +163,19 @@ impl LineSource {
         if self.is_terminal {
             self.output.eprint(prompt_text(kind));
         }
-        let line = read_line(&mut self.stdin).unwrap_or_else(|error| {
+        let line = read_line(&mut self.input).unwrap_or_else(|error| {
             if !self.is_terminal {
-                self.output.fail("cannot read stdin", &error);
+                let operation = format!("cannot read {}", self.name);
+                self.output.fail(&operation, &error);
             }
             None
         });
+        let is_first = std::mem::replace(&mut self.is_first_line, false);
         match line {
-            Some(line) if !self.ends_input(&line) => TerminalEvent::Typed(line),
-            Some(_) | None => {
+            // Some editors begin a file with a byte order mark.
+            Some(line) if is_first => TerminalEvent::Typed(line.trim_start_matches(BOM).into()),
+            Some(line) => TerminalEvent::Typed(line),
+            None => {
                 if self.is_terminal {
                     self.output.eprintln("");
                 }
@@ -178,17 +186,8 @@ impl LineSource {
 
     /// Whether the program goes on without a prompt after the end of input.
     fn may_continue(&self, settings: &PromptSettings) -> bool {
-        match settings.on_end_of_input {
-            OnEndOfInput::Exit | OnEndOfInput::Report => false,
-            OnEndOfInput::Continue if self.is_terminal => {
-                settings.survives_hangup && mode::is_gone()
-            }
-            OnEndOfInput::Continue => true,
-        }
-    }
-
-    fn ends_input(&self, line: &str) -> bool {
-        self.on_end_of_input == OnEndOfInput::Exit && !self.is_terminal && line.trim().is_empty()
+        settings.outlives_input
+            && (!self.is_terminal || (settings.survives_hangup && mode::is_gone()))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - `client get NAME…`, `client nodes`, `client ls`, `client search TEXT`, `client
 //!   find NAME`, `client send IP PORT TEXT`, `client chat [IP PORT]`, `client
-//!   prompt`: starts the client. Keys: `relay=IP:PORT` (repeatable); `wait=TIME`: how
+//!   prompt`, `client list`: starts the client. Keys: `relay=IP:PORT` (repeatable); `wait=TIME`: how
 //!   long to wait for messages; `max-nodes=N`, `max-listed=N`, `max-failures=N`;
 //!   `shows=BYTES`: how many bytes of a discarded file count as printed;
 //!   `blocks=TIME`: how long a write took; `fails=show|open|write|commit|reader`: the call
@@ -82,6 +82,7 @@ impl Play {
                     None => Task::Query(Query::Message(to, text)),
                 }
             }
+            "list" => Task::GetList(hash),
             "chat" => Task::Chat(address(&mut args)?, wait.unwrap_or_default()),
             "prompt" => Task::Prompt,
             "get" => {

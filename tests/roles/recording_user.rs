@@ -141,6 +141,7 @@ impl User for RecordingUser {
         self.record(match kind {
             PromptKind::Command => "ready".to_owned(),
             PromptKind::Choice => "ready for a choice".to_owned(),
+            PromptKind::Name => "ready for a name".to_owned(),
             PromptKind::Message(None) => "ready for words".to_owned(),
             PromptKind::Message(Some(to)) => format!("ready for words to {to}"),
         });

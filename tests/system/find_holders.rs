@@ -119,7 +119,7 @@ fn search_results_can_be_piped_into_get() {
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
     wait_for_names(&relay, 3);
-    let recipe = r#""$@" search .txt | cut -d' ' -f4- | sed 's/^/get /' | "$@" -q"#;
+    let recipe = r#""$@" search .txt | cut -d' ' -f4- | "$@" -q get -i -"#;
     let mut command = Command::new("sh");
     command.args(["-c", recipe, "sh", env!("CARGO_BIN_EXE_peer-client")]);
     command.arg(relay.address().ip().to_string());

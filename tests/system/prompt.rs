@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use crate::support::fake_server::{FakeServer, closed_port};
 use crate::support::{
-    ProgramOutput, RunningProgram, Server, Terminal, client_command, folder, node, relay, run,
+    ProgramOutput, RunningProgram, Server, Terminal, client, client_command, folder, node, relay,
+    run,
 };
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
@@ -151,7 +152,7 @@ fn ctrl_c_ends_the_prompt_and_a_running_fetch() {
 }
 
 #[test]
-fn piped_names_end_at_an_empty_line_or_end_of_input() {
+fn piped_commands_end_at_quit_or_end_of_input() {
     let share = folder(&[("one", b"1"), ("two", b"2"), ("größe", b"3")]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
@@ -160,11 +161,48 @@ fn piped_names_end_at_an_empty_line_or_end_of_input() {
     assert_eq!(out("one\r\nget two\r\n"), "12");
     // As with echo -n.
     assert_eq!(out("one\ntwo"), "12");
-    assert_eq!(out("one\n\ntwo\n"), "1");
+    // An empty line is no command, and a byte order mark is no part of one.
+    assert_eq!(out("one\n\n \r\ntwo\n"), "12");
+    assert_eq!(out("\u{feff}one\r\n"), "1");
     assert_eq!(out("one\nquit\ntwo\n"), "1");
     assert_eq!(out(""), "");
     let output = piped(&relay, "one\n").expect_code(0);
     assert!(!output.stderr.contains("peerline>"), "{}", output.stderr);
+}
+
+#[test]
+fn a_list_holds_names_only() {
+    let names = ["quit", "nodes", "get one", "größe", "one"];
+    let share = folder(&names.map(|name| (name, name.as_bytes())));
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let (home, list) = (folder(&[]), folder(&[]));
+    let path = list.path().join("names.txt");
+    let path = path.to_str().expect("text");
+    let get = |list: &str, args: &[&str]| {
+        std::fs::write(path, list).expect("a list");
+        let from_stdin = [&["get", "-i", "-"], args].concat();
+        let from_stdin = run(
+            client_command(relay.address(), &from_stdin),
+            list.as_bytes(),
+        );
+        let from_file = client(&relay, &[&["get", "--input", path], args].concat());
+        assert_eq!(from_file.stdout, from_stdin.stdout);
+        assert_eq!(from_file.code, from_stdin.code);
+        from_file
+    };
+    let lines = format!("\u{feff}{}", names.join("\r\n\r\n"));
+    assert_eq!(get(&lines, &[]).expect_code(0).text(), names.concat());
+    assert_eq!(get("", &[]).expect_code(0).text(), "");
+    // The rest of the list is fetched after a failure.
+    assert_eq!(get("missing\none\n", &[]).expect_code(1).text(), "one");
+    assert_eq!(get("../x\none\n", &[]).expect_code(2).text(), "one");
+    let dir = home.path().to_str().expect("text");
+    get(&lines, &["-d", dir, "--force"]).expect_code(0);
+    assert_eq!(std::fs::read_dir(dir).expect("it").count(), names.len());
+    client(&relay, &["get", "-i", "/no/such/list"]).expect_code(2);
+    client(&relay, &["get", "-i", path, "-o", "one"]).expect_code(2);
+    client(&relay, &["get", "-i", dir]).expect_code(6);
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn the_help_of_the_command_is_named() {
     assert_eq!(help, Some("For help: peer-client get --help"));
     let help = start("peer-client get --help").expect_code(0).text();
     assert!(
-        help.contains("Usage: peer-client <RELAY> get [OPTIONS] <NAME>..."),
+        help.contains("Usage: peer-client <RELAY> get [OPTIONS] [NAME]..."),
         "{help}"
     );
 }
