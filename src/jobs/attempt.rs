@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
-use crate::jobs::fetch::Candidate;
+use crate::jobs::candidate::Candidate;
 use crate::jobs::job::JobId;
 use crate::jobs::user::{Failure, StoreError, User, UserEvent};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Reply, Request};

@@ -5,16 +5,18 @@
 //! it (RFC 8305, "Happy Eyeballs"). The first node that has the file sends all of it,
 //! and the other connections are closed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::jobs::attempt::{Attempt, AttemptResult};
-use crate::jobs::choice::{Choice, Offer, Selection, offers};
+use crate::jobs::candidate::{Candidate, candidates};
+use crate::jobs::choice::{Choice, Selection, offers};
 use crate::jobs::job::{JobContext, JobId, JobResult, JobStep, TaskResult};
 use crate::jobs::relay_query::{Query, RelayAnswer};
+use crate::jobs::similar_names::SimilarNames;
 use crate::jobs::user::{DiscardedContent, Failure, User, UserEvent};
-use crate::protocol::{ContentHash, FileName, HolderItem, NodeAddress};
+use crate::protocol::{ContentHash, FileName, HolderItem};
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
 
 /// Nodes with another content, or with one that cannot be checked, are tried beside a
@@ -34,6 +36,10 @@ pub(super) struct Fetch {
     candidates: VecDeque<Candidate>,
     /// The number of nodes that may have the file.
     nodes: usize,
+    /// Whether a node has announced the file, or has begun to send it.
+    exists: bool,
+    /// Set when no node has the file, and the relay is asked for similar names.
+    similar: Option<SimilarNames>,
     /// How many attempts were made, and how many of them failed.
     tried: usize,
     failures: usize,
@@ -45,16 +51,6 @@ pub(super) struct Fetch {
     source: Option<usize>,
     /// When the next node is tried beside the open attempts.
     next_try: Option<Instant>,
-}
-
-/// A node to try.
-#[derive(Clone, Copy)]
-pub(super) struct Candidate {
-    pub(super) node: NodeAddress,
-    /// The hash that the content must have: the wanted one, or the announced one.
-    pub(super) hash: Option<ContentHash>,
-    /// Whether it is tried again because our output was slow.
-    is_retry: bool,
 }
 
 /// An attempt that may still bring the file.
@@ -73,6 +69,8 @@ impl Fetch {
             hash,
             candidates: VecDeque::new(),
             nodes: 0,
+            exists: false,
+            similar: None,
             tried: 0,
             failures: 0,
             has_wrong_content: false,
@@ -110,6 +108,7 @@ impl Fetch {
             (Query::Holders(_), Ok(RelayAnswer::Holders(holders))) => {
                 self.choose_candidates(context, &holders, now)
             }
+            (Query::Files(_), _) => self.report_missing(context),
             // Without the relay's help the nodes are tried in the order of the list.
             (Query::Holders(_), _) => self.choose_candidates(context, &[], now),
             (_, Ok(RelayAnswer::Nodes(nodes))) => {
@@ -125,6 +124,12 @@ impl Fetch {
                 TaskResult::Relay.into()
             }
         }
+    }
+
+    /// The relay lists a similar name. Returns whether more names are wanted.
+    pub(super) fn on_name(&mut self, name: &str) -> bool {
+        let similar = self.similar.as_mut();
+        similar.is_some_and(|similar| similar.on_name(name))
     }
 
     /// The nodes are known: queries the relay for those that have the file, and for the
@@ -164,33 +169,10 @@ impl Fetch {
         if let Some(Selection::None) = selection {
             return TaskResult::SeveralContents.into();
         }
-        self.set_candidates(context, holders, &offers);
-        self.try_next(context, now)
-    }
-
-    /// Sorts the holders by their contents, those without a known hash last; then come
-    /// the other nodes. If one content is wanted, only its holders are tried.
-    fn set_candidates(&mut self, context: &JobContext, holders: &[HolderItem], offers: &[Offer]) {
-        let hashes = offers.iter().enumerate();
-        let ranks: BTreeMap<_, _> = hashes.map(|(rank, offer)| (offer.hash, rank)).collect();
-        let rank = |hash: Option<ContentHash>| hash.and_then(|hash| ranks.get(&hash).copied());
-        let mut known = BTreeSet::from_iter(context.own_address);
-        let holders = holders.iter().filter(|holder| {
-            (self.hash.is_none() || holder.hash.0 == self.hash) && known.insert(holder.node)
-        });
-        let mut holders: Vec<_> = holders.map(|holder| (holder.node, holder.hash.0)).collect();
-        holders.sort_by_key(|(_, hash)| rank(*hash).unwrap_or(usize::MAX));
-        let others = context.nodes.iter().filter(|node| !known.contains(node));
-        let others = others.filter(|_| self.hash.is_none());
-        let all = holders.into_iter().chain(others.map(|node| (*node, None)));
-        self.candidates = all
-            .map(|(node, hash)| Candidate {
-                node,
-                hash,
-                is_retry: false,
-            })
-            .collect();
+        self.exists = !holders.is_empty();
+        self.candidates = candidates(self.hash, context, holders, &offers);
         self.nodes = self.candidates.len();
+        self.try_next(context, now)
     }
 
     /// Tries the next candidate, or waits for the open attempts.
@@ -231,13 +213,25 @@ impl Fetch {
         JobStep::Connect(Attempt::new(self.id, self.tried, candidate, now))
     }
 
-    /// No node has sent the file.
+    /// No node has sent the file. If it does not exist, the name may be mistyped.
     fn give_up(&mut self, context: &mut JobContext) -> JobStep {
+        match Query::files(self.name.as_str()) {
+            Ok(query) if self.nodes > 0 && !self.exists => {
+                self.similar = Some(SimilarNames::new(self.name.as_str()));
+                JobStep::Query(query)
+            }
+            _ => self.report_missing(context),
+        }
+    }
+
+    fn report_missing(&mut self, context: &mut JobContext) -> JobStep {
+        let similar = self.similar.as_ref();
         context.user.on_event(UserEvent::Missing {
             name: &self.name,
             nodes: self.nodes,
             failed: self.failures,
             untried: self.candidates.len(),
+            similar: similar.map_or(&[], SimilarNames::names),
         });
         match self.failures {
             0 => TaskResult::NotFound.into(),
@@ -265,6 +259,7 @@ impl Fetch {
         let next = attempt.on_input(user, &self.name, input, out.append_reply(conn));
         if self.source.is_none() && attempt.was_found {
             self.source = Some(number);
+            self.exists = true;
             self.next_try = None;
             // If this node fails, the others are tried again.
             for other in self.open.extract_if(.., |open| open.number != number) {

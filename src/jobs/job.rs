@@ -173,7 +173,8 @@ impl ActiveJob {
         match self {
             Self::Show(show) => show.on_file(context, file),
             Self::FindNames(search) => search.on_name(file.name.as_str()),
-            Self::CheckRelay | Self::Fetch(_) => true,
+            Self::Fetch(fetch) => fetch.on_name(file.name.as_str()),
+            Self::CheckRelay => true,
         }
     }
 

@@ -2,6 +2,7 @@
 //! files to fetch. And the commands that start them.
 
 mod attempt;
+mod candidate;
 mod choice;
 mod command;
 mod fetch;
@@ -10,6 +11,7 @@ mod name_search;
 mod relay_query;
 mod runner;
 mod show;
+mod similar_names;
 mod user;
 
 pub use choice::{Choice, ChoiceResult, Choices, Offer, Selection};

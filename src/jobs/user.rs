@@ -205,6 +205,8 @@ pub enum UserEvent<'a> {
         failed: usize,
         /// How many of them were not asked, because too many had failed.
         untried: usize,
+        /// Announced names that differ from it only in case or composition.
+        similar: &'a [String],
     },
     /// Nodes have several contents under the name, or none has the wanted one.
     SeveralContents {

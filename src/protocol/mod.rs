@@ -17,6 +17,7 @@ mod address;
 mod datagram;
 mod error_code;
 mod fields;
+mod fold;
 mod hash;
 mod item;
 mod name;
@@ -34,6 +35,7 @@ pub use datagram::{
 };
 pub use error_code::ErrorCode;
 pub use fields::ParseError;
+pub use fold::fold;
 pub use hash::{ContentHash, HashError, MaybeHash};
 pub use item::{FileItem, HelpItem, HolderItem, Item, ItemKind, StatsItem};
 pub use name::{FileName, NameError};

@@ -39,7 +39,8 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
             nodes,
             failed,
             untried,
-        } => missing(name, *nodes, *failed, *untried),
+            similar,
+        } => missing(name, *nodes, *failed, *untried) + &did_you_mean(similar),
         UserEvent::SeveralContents {
             name,
             offers,
@@ -138,6 +139,18 @@ fn missing(name: &FileName<'_>, nodes: usize, failed: usize, untried: usize) -> 
              --max-failures sets the limit"
         ),
         (_, failed) => format!("{name}: not found, {failed} of {counted} failed"),
+    }
+}
+
+/// A name that looks the same can be copied: it has other characters.
+fn did_you_mean(similar: &[String]) -> String {
+    match similar {
+        [] => String::new(),
+        names => {
+            let names: Vec<_> = names.iter().map(|name| Escaped::text(name)).collect();
+            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+            format!("; did you mean: {}", names.join(", "))
+        }
     }
 }
 

@@ -31,10 +31,9 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
             name,
             nodes,
             failed,
+            similar,
             ..
-        } => {
-            json!({"name": name.as_str(), "error": "not found", "nodes": nodes, "failed": failed})
-        }
+        } => not_found(name, *nodes, *failed, similar),
         UserEvent::SeveralContents {
             name,
             offers,
@@ -67,6 +66,11 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         | UserEvent::Note(_)
         | UserEvent::Help(_) => return None,
     })
+}
+
+fn not_found(name: &FileName<'_>, nodes: usize, failed: usize, similar: &[String]) -> Value {
+    let (name, error) = (name.as_str(), "not found");
+    json!({"name": name, "error": error, "nodes": nodes, "failed": failed, "similar": similar})
 }
 
 fn several_contents(name: &FileName<'_>, offers: &[Offer], selection: Selection) -> Value {

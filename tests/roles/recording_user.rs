@@ -103,12 +103,17 @@ impl User for RecordingUser {
                 nodes,
                 failed,
                 untried,
+                similar,
             } => {
                 let rest = match untried {
                     0 => String::new(),
                     untried => format!(", {untried} not asked"),
                 };
-                format!("nobody has {name}: {nodes} nodes, {failed} of them failed{rest}")
+                let similar = match similar {
+                    [] => String::new(),
+                    names => format!(", similar: {}", names.join(", ")),
+                };
+                format!("nobody has {name}: {nodes} nodes, {failed} of them failed{rest}{similar}")
             }
             UserEvent::SeveralContents {
                 name,

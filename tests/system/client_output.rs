@@ -99,7 +99,8 @@ fn json_failures() {
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
     let output = client(&relay, &["get", "missing", "--json"]).expect_code(1);
-    let missing = json!({"name": "missing", "error": "not found", "nodes": 1, "failed": 0});
+    let missing =
+        json!({"name": "missing", "error": "not found", "nodes": 1, "failed": 0, "similar": []});
     assert_eq!(json_lines(&output.stderr), [missing]);
     let output = client(&relay, &["get", "hello.txt", "-d", dir, "--json"]).expect_code(6);
     let value = &json_lines(&output.text())[0];

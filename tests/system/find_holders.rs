@@ -112,6 +112,31 @@ fn a_relay_without_an_index_is_tolerated() {
     assert_eq!(nodes.each_ref().map(FakeServer::connections), [4, 4]);
 }
 
+#[test]
+fn a_name_that_looks_the_same_is_told() {
+    let relay = relay(&[]);
+    // As macOS decomposes it.
+    let share = folder(&[("cafe\u{301}.txt", b"1"), ("README.md", b"2")]);
+    let _node = node(&relay, share.path(), &[]);
+    wait_for_names(&relay, 2);
+    for (typed, similar) in [
+        ("caf\u{e9}.txt", "cafe\u{301}.txt"),
+        ("readme.MD", "README.md"),
+    ] {
+        let output = client(&relay, &["get", typed]).expect_code(1);
+        let message = format!("{typed}: not found, 1 node asked; did you mean: {similar}\n");
+        assert!(output.stderr.contains(&message), "{}", output.stderr);
+        let output = client(&relay, &["get", typed, "--json"]).expect_code(1);
+        assert!(
+            output
+                .stderr
+                .contains(&format!("\"similar\":[\"{similar}\"]"))
+        );
+    }
+    let output = client(&relay, &["get", "README"]).expect_code(1);
+    assert!(!output.stderr.contains("did you mean"), "{}", output.stderr);
+}
+
 /// This recipe is in the documentation.
 #[test]
 fn search_results_can_be_piped_into_get() {

@@ -3,7 +3,6 @@
 //! An entry lives as long as its node's lease. When a node leaves, its files are
 //! removed in bounded steps by [`Index::remove_files`].
 
-mod fold;
 mod found;
 mod holders;
 #[cfg(test)]
@@ -11,6 +10,7 @@ mod model;
 mod needle;
 mod pages;
 mod search;
+mod stored_bytes;
 #[cfg(test)]
 mod tests;
 
@@ -22,9 +22,9 @@ pub(super) use holders::{ContentId, Holder};
 pub(super) use search::{Search, SearchPage, Visibility, WORK_PER_STEP};
 
 use crate::protocol::FileName;
-use crate::relay::index::fold::stored_bytes;
 use crate::relay::index::holders::Holders;
 use crate::relay::index::pages::Pages;
+use crate::relay::index::stored_bytes::stored_bytes;
 use crate::relay::table::{Keyed, SlotId, Table};
 
 /// The number of a name in the index.

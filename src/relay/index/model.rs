@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use crate::protocol::fold;
 use crate::protocol::{ContentHash, FileName, MAX_LISTED_FILES, MaybeHash};
-use crate::relay::index::fold::{fold, stored_bytes};
 use crate::relay::index::found::FoundFiles;
+use crate::relay::index::stored_bytes::stored_bytes;
 use crate::relay::index::{ContentId, Holder, Index, Quota, Search, SlotId, Visibility};
 
 /// Few nodes, so that several share the same names.

@@ -2,7 +2,7 @@
 
 use memchr::memmem::Finder;
 
-use crate::relay::index::fold::fold;
+use crate::protocol::fold;
 use crate::relay::index::pages::Page;
 
 /// Bytes compared in one step.

@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use crate::relay::index::fold::fold;
+use crate::protocol::fold;
 use crate::relay::index::holders::ContentCounts;
 use crate::relay::index::{NameEntry, NameId};
 use crate::relay::table::Table;
