@@ -6,7 +6,7 @@ use crate::close_reason::CloseReason;
 use crate::jobs::candidate::Candidate;
 use crate::jobs::job::JobId;
 use crate::jobs::user::{Failure, StoreError, User, UserEvent};
-use crate::protocol::{ContentHash, FileName, NodeAddress, Reply, Request};
+use crate::protocol::{FileName, Reply, Request};
 use crate::role::{Input, ReadNext};
 use crate::session::requests::{RequestQueue, ResponsePart};
 
@@ -15,11 +15,11 @@ pub(super) struct Attempt {
     job: JobId,
     /// The number of the attempt in its job.
     pub(super) number: usize,
-    pub(super) node: NodeAddress,
+    pub(super) candidate: Candidate,
     pub(super) started: Instant,
     requests: RequestQueue<()>,
-    /// The hash that the content must have, and its hash so far.
-    hash: Option<(ContentHash, Box<blake3::Hasher>)>,
+    /// Hashes the content, if it must have a certain hash.
+    hasher: Option<Box<blake3::Hasher>>,
     /// Whether the node has the file. Its size, and how much of it has arrived.
     pub(super) was_found: bool,
     pub(super) size: u64,
@@ -42,10 +42,10 @@ impl Attempt {
         Self {
             job,
             number,
-            node: candidate.node,
+            candidate,
             started: now,
             requests: RequestQueue::default(),
-            hash: candidate.hash.map(|hash| (hash, Box::default())),
+            hasher: candidate.hash.map(|_| Box::default()),
             was_found: false,
             size: 0,
             received: 0,
@@ -71,9 +71,12 @@ impl Attempt {
             Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
         };
         let stored = match part {
+            ResponsePart::Head(Reply::Found(size)) if !self.may_have_size(size) => {
+                return self.end(AttemptResult::Failed(Failure::OtherContent));
+            }
             ResponsePart::Head(Reply::Found(size)) => {
                 (self.was_found, self.size) = (true, size);
-                let node = self.node;
+                let node = self.candidate.node;
                 user.on_event(UserEvent::Found { node, size });
                 user.open(self.job, name, size)
             }
@@ -99,7 +102,7 @@ impl Attempt {
 
     fn on_content(&mut self, user: &mut dyn User, bytes: &[u8]) -> Result<(), StoreError> {
         user.write(self.job, bytes)?;
-        if let Some((_, hasher)) = &mut self.hash {
+        if let Some(hasher) = &mut self.hasher {
             hasher.update(bytes);
         }
         self.received += bytes.len() as u64;
@@ -111,9 +114,14 @@ impl Attempt {
         Ok(())
     }
 
+    /// Content of another size has another hash.
+    fn may_have_size(&self, size: u64) -> bool {
+        self.candidate.hash.is_none() || size == self.candidate.size
+    }
+
     fn has_right_hash(&self) -> bool {
-        let hash = self.hash.as_ref();
-        hash.is_none_or(|(hash, hasher)| *hasher.finalize().as_bytes() == hash.0)
+        let hash = self.hasher.as_ref().map(|hasher| hasher.finalize().into());
+        hash == self.candidate.hash.map(|hash| hash.0)
     }
 
     fn end(&mut self, result: AttemptResult<'static>) -> ReadNext {

@@ -12,6 +12,8 @@ pub(super) struct Candidate {
     pub(super) node: NodeAddress,
     /// The hash that the content must have: the wanted one, or the announced one.
     pub(super) hash: Option<ContentHash>,
+    /// The size that belongs to this hash.
+    pub(super) size: u64,
     /// Whether it is tried again because our output was slow.
     pub(super) is_retry: bool,
 }
@@ -31,14 +33,19 @@ pub(super) fn candidates(
     let holders = holders.iter().filter(|holder| {
         (wanted.is_none() || holder.hash.0 == wanted) && known.insert(holder.node)
     });
-    let mut holders: Vec<_> = holders.map(|holder| (holder.node, holder.hash.0)).collect();
-    holders.sort_by_key(|(_, hash)| rank(*hash).unwrap_or(usize::MAX));
+    let mut holders: Vec<_> = holders
+        .map(|holder| (holder.node, holder.hash.0, holder.size))
+        .collect();
+    holders.sort_by_key(|(_, hash, _)| rank(*hash).unwrap_or(usize::MAX));
     let others = context.nodes.iter().filter(|node| !known.contains(node));
     let others = others.filter(|_| wanted.is_none());
-    let all = holders.into_iter().chain(others.map(|node| (*node, None)));
-    let candidate = |(node, hash)| Candidate {
+    let all = holders
+        .into_iter()
+        .chain(others.map(|node| (*node, None, 0)));
+    let candidate = |(node, hash, size)| Candidate {
         node,
         hash,
+        size,
         is_retry: false,
     };
     all.map(candidate).collect()

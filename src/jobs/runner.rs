@@ -34,7 +34,7 @@ impl fmt::Display for JobConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.peer {
             JobPeer::Relay(_) => f.write_str("our relay"),
-            JobPeer::Node(attempt) => write!(f, "node {}", attempt.node),
+            JobPeer::Node(attempt) => write!(f, "node {}", attempt.candidate.node),
         }
     }
 }
@@ -243,7 +243,7 @@ impl JobRunner {
             }
             JobStep::Connect(attempt) => {
                 self.jobs.insert(id, job);
-                let node = attempt.node.into();
+                let node = attempt.candidate.node.into();
                 let peer = JobPeer::Node(attempt);
                 connector.dial(node, JobConnection { job: id, peer });
             }

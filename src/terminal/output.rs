@@ -129,7 +129,7 @@ impl TerminalOutput {
         let output = StreamOutput {
             output: self.clone(),
             stream: Stream::Stderr,
-            is_terminal: true,
+            waits_for_editor: true,
         };
         io::LineWriter::with_capacity(LOG_BUFFER_SIZE, output)
     }
@@ -140,7 +140,7 @@ impl TerminalOutput {
         StreamOutput {
             output: self.clone(),
             stream: Stream::Stdout,
-            is_terminal: io::stdout().is_terminal(),
+            waits_for_editor: io::stdout().is_terminal(),
         }
     }
 
@@ -283,13 +283,13 @@ fn with_omission_note((mut text, omitted): (String, u64)) -> String {
 pub(crate) struct StreamOutput {
     output: TerminalOutput,
     stream: Stream,
-    /// Whether the stream may be the terminal, so that the editor has priority.
-    is_terminal: bool,
+    /// Whether the stream may be the terminal: output then waits while the editor holds it.
+    waits_for_editor: bool,
 }
 
 impl Write for StreamOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.is_terminal {
+        if self.waits_for_editor {
             self.output.write(self.stream, bytes)?;
         } else {
             self.output.0.write(self.stream, bytes)?;
