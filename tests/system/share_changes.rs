@@ -281,5 +281,5 @@ fn folders_that_left_the_share_are_not_watched() {
     eventually("none is watched", || watched_folders(&node) == 0);
     symlink(home.path().join("other"), &link).expect("a link");
     eventually("the other one is watched", || watched_folders(&node) == 1);
-    assert_eq!(list(&node), "FILES 1 1\n1 - 1 b\n");
+    wait_for_list(&node, "FILES 1 1\n1 - 1 b\n");
 }
