@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
@@ -19,10 +20,15 @@ use crate::role::Role;
 pub(super) struct QueuedMemory {
     /// Bytes that one outbox owns.
     own: u64,
-    /// Distinct buffers that outboxes share.
+    /// Distinct buffers that outboxes share, and may hold no longer.
     shared: Vec<Weak<[u8]>>,
     shared_bytes: u64,
+    /// When to look which of them are still held.
+    recount_at: Option<Instant>,
 }
+
+/// The time between two recounts of the shared buffers, unless memory is short.
+const RECOUNT_PERIOD: Duration = Duration::from_secs(1);
 
 impl QueuedMemory {
     fn total(&self) -> u64 {
@@ -39,10 +45,8 @@ impl QueuedMemory {
     }
 
     /// Frees the buffers that nobody holds any longer.
-    fn recount_shared(&mut self) {
-        if self.shared.is_empty() {
-            return;
-        }
+    fn recount_shared(&mut self, now: Instant) {
+        self.recount_at = Some(now + RECOUNT_PERIOD);
         self.shared.retain(|buffer| buffer.strong_count() > 0);
         let buffers = self.shared.iter().filter_map(Weak::upgrade);
         self.shared_bytes = buffers.map(|buffer| buffer.len() as u64).sum();
@@ -69,7 +73,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Closes connections if more is queued for all of them than the limit allows.
     pub(super) fn limit_memory(&mut self) {
         let max = self.settings.limits.max_queue_total as u64;
-        self.memory.recount_shared();
+        let memory = &mut self.memory;
+        let is_due = memory.recount_at.is_none_or(|at| at <= self.now);
+        if !memory.shared.is_empty() && (is_due || memory.total() > max) {
+            memory.recount_shared(self.now);
+        }
         let mut left = self.memory.total();
         if left <= max {
             return;
