@@ -13,7 +13,7 @@ use clap::Parser;
 
 use crate::cli::client::{self, ClientArgs, ClientCommand, GetArgs, ReporterArgs};
 use crate::cli::logging::LogArgs;
-use crate::cli::network::Network;
+use crate::cli::network::NodeNetwork;
 use crate::cli::node::{self, NodeArgs};
 use crate::cli::relay::{self, RelayArgs};
 use crate::cli::{Exit, StartupError, signals, values};
@@ -137,7 +137,7 @@ fn start_node(relay: SocketAddr, folder: &Path) -> Result<(StopRole, SocketAddr)
                 let _ = sender.send(());
             }
         };
-        let network = Network::find(&args.relay, None)?;
+        let network = NodeNetwork::find(&args.relay, None)?;
         let node = node::prepare(&args, network, on_event, None)?;
         Ok((node.reactor, node.addresses[0]))
     })?;

@@ -15,12 +15,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// The relay's addresses and the local ones on which the node listens, at least one each.
-pub(super) struct Network {
+pub(super) struct NodeNetwork {
     pub(super) relay: Vec<SocketAddr>,
     pub(super) listen: Vec<IpAddr>,
 }
 
-impl Network {
+impl NodeNetwork {
     /// Looks the relay up.
     pub(super) fn find(
         relay: &RelayAddressArgs,
@@ -39,14 +39,14 @@ pub(super) fn wait_for_network(
     listen: Option<IpAddr>,
     output: &TerminalOutput,
     manager: &ServiceManager,
-) -> Result<Network, StartupError> {
-    let (mut pause, mut told) = (FIRST_PAUSE, String::new());
+) -> Result<NodeNetwork, StartupError> {
+    let (mut pause, mut reported) = (FIRST_PAUSE, String::new());
     loop {
-        match Network::find(relay, listen) {
+        match NodeNetwork::find(relay, listen) {
             Err(error) if matches!(error.exit, Exit::Host | Exit::Listen) => {
-                if error.text != told {
+                if error.text != reported {
                     output.eprintln(format_args!("peer-node: {}; still trying", error.text));
-                    told = error.text;
+                    reported = error.text;
                 }
                 // The start may take longer than the service manager allows by default.
                 manager.notify("EXTEND_TIMEOUT_USEC=60000000");

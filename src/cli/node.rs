@@ -3,14 +3,14 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
 use clap::Parser;
 use log::LevelFilter;
 
 use crate::cli::logging::LogArgs;
-use crate::cli::network::{Network, wait_for_network};
+use crate::cli::network::{NodeNetwork, wait_for_network};
 use crate::cli::node_events::{ConsoleEvents, log_event};
 use crate::cli::relay_address::RelayAddressArgs;
 use crate::cli::service_manager::ServiceManager;
@@ -197,22 +197,14 @@ pub(super) struct PreparedNode {
 /// is a console.
 pub(super) fn prepare(
     args: &NodeArgs,
-    network: Network,
+    network: NodeNetwork,
     on_event: impl FnMut(&NodeEvent<'_>) + 'static,
     user: Option<Screen>,
 ) -> Result<PreparedNode, StartupError> {
-    let Network { relay, listen } = network;
+    let NodeNetwork { relay, listen } = network;
     let (listeners, addresses) = bind_tcp(&listen, args.port)?;
     let (mut folder, scan_worker, hash_worker) = open_folder(args)?;
-    let totals = ShareTotals {
-        files: folder.count(None),
-        bytes: folder.bytes(),
-    };
-    let incomplete = match folder.is_complete() {
-        true => "",
-        false => ", which cannot be read in full",
-    };
-    let share = format!("{totals} from {}{incomplete}", folder.path().display());
+    let share = describe(&mut folder);
     let changes = folder.inotify_fd();
     // The relay lists the source address of the node's requests, so it must be one
     // on which the node listens.
@@ -247,12 +239,7 @@ pub(super) fn prepare(
         node.console = Some(Console::new(jobs, args.console.max_downloads));
     }
     let mut reactor = build_reactor(node, settings, listeners, sockets, now)?;
-    let handle = reactor.handle();
-    let on_addresses = move |relay| handle.send(NodeMessage::RelayAddresses(relay));
-    args.relay
-        .start_resolver(queue, on_addresses)
-        .map_err(StartupError::system("cannot start a thread"))?;
-    start_workers(&reactor, args, scan_worker, hash_worker)
+    start_workers(&reactor, args, scan_worker, hash_worker, queue)
         .map_err(StartupError::system("cannot start a thread"))?;
     if let Some(changes) = changes {
         let result = reactor.watch_external(changes);
@@ -273,13 +260,31 @@ fn open_folder(args: &NodeArgs) -> Result<(Folder, ScanWorker, HashWorker), Star
     })
 }
 
-/// Starts the threads that walk the folder and compute hashes.
+/// What is shared, such as `2 files (5 B) from /tmp`.
+fn describe(folder: &mut Folder) -> String {
+    let totals = ShareTotals {
+        files: folder.count(None),
+        bytes: folder.bytes(),
+    };
+    let incomplete = match folder.is_complete() {
+        true => "",
+        false => ", which cannot be read in full",
+    };
+    format!("{totals} from {}{incomplete}", folder.path().display())
+}
+
+/// Starts the threads that walk the folder, compute hashes, and look the relay up for each
+/// of `look_ups`.
 fn start_workers(
     reactor: &Reactor<Node<Folder>>,
     args: &NodeArgs,
     scan_worker: ScanWorker,
     hash_worker: HashWorker,
+    look_ups: Receiver<()>,
 ) -> io::Result<()> {
+    let handle = reactor.handle();
+    let on_addresses = move |relay| handle.send(NodeMessage::RelayAddresses(relay));
+    args.relay.start_resolver(look_ups, on_addresses)?;
     let handle = reactor.handle();
     let on_update = move |update| handle.send(NodeMessage::ShareUpdate(update));
     scan_worker.start(on_update.clone())?;

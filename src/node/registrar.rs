@@ -26,14 +26,14 @@ pub struct Registrar {
     must_unregister: bool,
     /// Set if the next renewal was requested early while an attempt was in progress.
     early_renewal: Option<Duration>,
-    registration: Option<Registration>,
+    registration: Option<ActiveRegistration>,
     /// Called after a failure: the relay's name may have other addresses by now. They come
     /// as [`NodeMessage::RelayAddresses`](crate::node::NodeMessage::RelayAddresses).
     pub look_up_relay: Option<Box<dyn FnMut()>>,
 }
 
 /// The last registration that succeeded.
-struct Registration {
+struct ActiveRegistration {
     address: NodeAddress,
     relay: SocketAddr,
     lease_end: Instant,
@@ -138,7 +138,7 @@ impl Registrar {
         let early = self.early_renewal.take().unwrap_or(pause);
         self.backoff.schedule(now + pause.min(early));
         let was_away = self.backoff.on_success();
-        let previous = self.registration.replace(Registration {
+        let previous = self.registration.replace(ActiveRegistration {
             address: registered.address,
             relay: self.backoff.last_address(),
             lease_end: now + lease,
