@@ -234,7 +234,7 @@ pub(super) fn run_client(
     };
     let mut reactor = build_reactor(client, settings, Vec::new(), sockets, Instant::now())?;
     stop_on_signals(&mut reactor, signals)?;
-    signals::end_on_second(signals).map_err(StartupError::system("cannot handle signals"))?;
+    signals::end_on_second(Exit::Interrupted)?;
     let _prompt = reads_lines
         .then(|| prompt::start(requests, reactor.handle(), output, prompt_settings))
         .transpose()

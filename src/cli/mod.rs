@@ -32,6 +32,7 @@ use crate::reactor::{
     Clock, DatagramSocket, ListeningSocket, LoopOutcome, Reactor, ReactorSettings,
 };
 use crate::role::Role;
+use crate::stdio::Stderr;
 pub use exit::Exit;
 
 /// Bytes per read of a server. Requests are short, but many are read together, and
@@ -80,7 +81,7 @@ fn run_program<P: Parser>(run: fn(P) -> Result<Exit, StartupError>, hints: &str)
         };
         let name = P::command().get_name().to_owned();
         // If stderr is closed, only the exit code remains.
-        let _ = writeln!(io::stderr(), "{name}: {}{help}", error.text);
+        let _ = writeln!(Stderr, "{name}: {}{help}", error.text);
         error.exit
     });
     exit.into()

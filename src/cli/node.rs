@@ -176,6 +176,9 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         outlives_input: true,
         survives_hangup,
     };
+    if has_console {
+        signals::end_on_second(Exit::Aborted)?;
+    }
     let _prompt = has_console
         .then(|| prompt::start(requests, reactor.handle(), &output, settings))
         .transpose()

@@ -22,7 +22,7 @@ const ENDING: [i32; 11] = [
 ];
 
 /// How long a program may take to end after the second signal.
-const SECOND_SIGNAL_TIMEOUT: Duration = Duration::from_secs(1);
+const SECOND_SIGNAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The signals that end a program. To be called before any of them is handled.
 pub(super) fn ending() -> Vec<i32> {
@@ -58,21 +58,25 @@ pub(super) fn handle_by_nothing(signal: i32) -> Result<(), StartupError> {
     result.map_err(StartupError::system("cannot handle signals"))
 }
 
-/// The loop handles the first signal. It cannot handle one while it waits for a slow
-/// reader of stdout. Then the second signal ends the program.
-pub(super) fn end_on_second(signals: &[i32]) -> io::Result<()> {
+/// The loop handles all signals, but not while it waits for a slow reader of stdout or for
+/// a suspended terminal. Then the second signal ends the program.
+pub(super) fn end_on_second(exit: Exit) -> Result<(), StartupError> {
     let terminal = TerminalMode::current();
-    let (mut arrived, sender) = io::pipe()?;
-    for signal in signals {
-        low_level::pipe::register(*signal, sender.try_clone()?)?;
-    }
-    let body = move || {
-        if arrived.read_exact(&mut [0; 2]).is_ok() {
-            thread::sleep(SECOND_SIGNAL_TIMEOUT);
-            terminal.apply();
-            process::exit(Exit::Interrupted as i32);
+    let start = || {
+        let (mut arrived, sender) = io::pipe()?;
+        for signal in [SIGINT, SIGQUIT, SIGTERM] {
+            low_level::pipe::register(signal, sender.try_clone()?)?;
         }
+        let body = move || {
+            if arrived.read_exact(&mut [0; 2]).is_ok() {
+                thread::sleep(SECOND_SIGNAL_TIMEOUT);
+                terminal.apply();
+                process::exit(exit as i32);
+            }
+        };
+        thread::Builder::new().name("signals".into()).spawn(body)
     };
-    thread::Builder::new().name("signals".into()).spawn(body)?;
-    Ok(())
+    start()
+        .map(drop)
+        .map_err(StartupError::system("cannot handle signals"))
 }

@@ -2,7 +2,7 @@
 //! what to write instead, never the text of a library.
 
 use std::error::Error as _;
-use std::io;
+use std::io::{self, IsTerminal, Write};
 use std::iter;
 use std::net::IpAddr;
 use std::process;
@@ -12,6 +12,7 @@ use clap::{Command, Parser};
 
 use crate::cli::relay_address::has_port;
 use crate::cli::{Exit, StartupError, values};
+use crate::stdio::Stdout;
 use crate::system_error::Reason;
 
 /// Parses the command line of the process. `words` are its words without the name of
@@ -29,7 +30,7 @@ pub(super) fn parse<P: Parser>(words: &[String], hints: &str) -> Result<P, Start
     let error = match P::try_parse() {
         Ok(args) => return Ok(args),
         Err(error) if error.use_stderr() => error,
-        Err(help) => match help.print() {
+        Err(help) => match print_help(&help) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 let text = format!("cannot write to stdout: {}", Reason(&error));
                 return Err(StartupError::new(Exit::StoreError, text));
@@ -45,6 +46,14 @@ pub(super) fn parse<P: Parser>(words: &[String], hints: &str) -> Result<P, Start
         None => error,
     };
     Err(StartupError::usage(explain::<P>(&error, words, hints)))
+}
+
+/// Prints with the colours that clap chooses for a terminal.
+fn print_help(help: &clap::Error) -> io::Result<()> {
+    match io::stdout().is_terminal() {
+        true => help.print(),
+        false => write!(Stdout, "{}", help.render()),
+    }
 }
 
 /// The whole command line with the first HOST:PORT as two words.

@@ -2,10 +2,10 @@
 //! opens a log file again.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -152,6 +152,28 @@ fn terminal() -> (OwnedFd, File) {
     let name = name.to_str().expect("a text");
     let slave = File::options().read(true).write(true).open(name);
     (master, slave.expect("the terminal"))
+}
+
+#[test]
+fn a_second_signal_ends_a_node_at_a_suspended_terminal() {
+    let relay = relay(&[]);
+    let share = folder(&[]);
+    // Nobody reads what it shows, as after ctrl-S.
+    let (master, slave) = terminal();
+    let mut commands = tempfile::tempfile().expect("a file");
+    let lines = "help\n".repeat(1000);
+    commands.write_all(lines.as_bytes()).expect("room");
+    commands.rewind().expect("a file");
+    let mut command = node_command(relay.address(), share.path(), &["--console"]);
+    command.stdin(commands).stdout(Stdio::null()).stderr(slave);
+    let mut node = RunningProgram::start(&mut command);
+    drop(command);
+    eventually("it is registered", || relay.stat("nodes") == 1);
+    node.signal(Signal::TERM);
+    assert!(node.is_running_after(Duration::from_millis(200)));
+    node.signal(Signal::TERM);
+    assert_eq!(node.wait(), Some(10));
+    drop(master);
 }
 
 /// A node with a console at a terminal that is then closed.
