@@ -265,6 +265,35 @@ fn arrow_keys_recall_history() {
 }
 
 #[test]
+fn the_newest_lines_of_a_history_file_are_kept() {
+    let relay = relay(&[]);
+    let home = folder(&[]);
+    let file = home.path().join("lines");
+    for (before, after) in [(2000, 2001), (2001, 1001)] {
+        let lines: String = (0..before).map(|n| format!("line {n}\n")).collect();
+        fs::write(&file, lines).expect("a file");
+        let args = ["--history", file.to_str().expect("a text")];
+        let mut terminal = Terminal::start(client_command(relay.address(), &args));
+        terminal.at_prompt("quit");
+        assert_eq!(terminal.wait().1, 0);
+        let kept = fs::read_to_string(&file).expect("a history");
+        assert!(kept.ends_with(&format!("line {}\nquit\n", before - 1)));
+        assert_eq!(kept.lines().count(), after);
+    }
+    // Control characters must not reach the terminal.
+    fs::write(&file, b"good\n\xff\n\x1b[31m\n\n").expect("a file");
+    let args = ["--history", file.to_str().expect("a text")];
+    let mut terminal = Terminal::start(client_command(relay.address(), &args));
+    terminal.expect("peerline> ");
+    terminal.keys("\x1b[A");
+    terminal.expect("\u{fffd}");
+    terminal.keys("\x1b[A");
+    terminal.expect("good");
+    terminal.keys("\x15quit\r");
+    assert_eq!(terminal.wait().1, 0);
+}
+
+#[test]
 fn history_file_and_no_history() {
     let relay = relay(&[]);
     let home = folder(&[("no folder", b"")]);
@@ -286,13 +315,12 @@ fn history_file_and_no_history() {
     run(&["--no-history"]);
     assert!(!state.join("peerline").exists());
     // A history that cannot be saved is reported once.
-    let bad = state.join("no folder/lines");
-    let shown = run(&["--history", bad.to_str().expect("a text")]);
-    assert_eq!(
-        shown.matches("cannot use the history file ").count(),
-        1,
-        "{shown}"
-    );
+    for bad in ["no folder/lines", "", "/dev/null"] {
+        let bad = state.join(bad);
+        let shown = run(&["--history", bad.to_str().expect("a text")]);
+        let count = shown.matches("cannot use the history file ").count();
+        assert_eq!(count, 1, "{shown}");
+    }
     // Lines from a pipe are not saved either.
     let mut command = client_command(relay.address(), &[]);
     command.env("XDG_STATE_HOME", state);
