@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use signal_hook::consts::{
     SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
 };
@@ -17,8 +18,20 @@ use crate::terminal::TerminalMode;
 
 /// The signals that end a process unless it handles them, without those that report a
 /// fault in it. Each ends a program in the same way as SIGTERM.
-const ENDING: [i32; 11] = [
-    SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGIO, SIGPROF, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
+const ENDING: [i32; 13] = [
+    SIGHUP,
+    SIGINT,
+    SIGQUIT,
+    SIGTERM,
+    SIGALRM,
+    SIGIO,
+    SIGPROF,
+    SIGUSR1,
+    SIGUSR2,
+    SIGVTALRM,
+    SIGXCPU,
+    Signal::POWER.as_raw(),
+    Signal::STKFLT.as_raw(),
 ];
 
 /// How long a program may take to end after the second signal.

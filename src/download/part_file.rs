@@ -133,7 +133,8 @@ fn create_part(folder: &OwnedFd, name: &OsStr, mode: Mode) -> io::Result<(File, 
             result => return Ok((result?.into(), part)),
         }
     }
-    let message = format!("{MAX_PARTS} part files of it exist already; remove them");
+    let part = part_name(name, 0);
+    let message = format!("{MAX_PARTS} files such as {} exist", part.display());
     Err(io::Error::other(message))
 }
 

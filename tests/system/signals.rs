@@ -20,7 +20,7 @@ use crate::support::{
 fn after(set_up: &str, command: &Command) -> Command {
     let mut shell = Command::new("sh");
     shell
-        .args(["-c", &format!("{set_up}; exec \"$0\" \"$@\"")])
+        .args(["-c", &format!("{set_up}\nexec \"$0\" \"$@\"")])
         .arg(command.get_program())
         .args(command.get_args());
     shell
@@ -40,6 +40,8 @@ fn every_ending_signal_ends_a_server_like_sigterm() {
         Signal::PROF,
         Signal::XCPU,
         Signal::IO,
+        Signal::POWER,
+        Signal::STKFLT,
     ] {
         let mut node = node(&relay, share.path(), &[]);
         node.signal(signal);
@@ -177,9 +179,12 @@ fn a_second_signal_ends_a_node_at_a_suspended_terminal() {
 }
 
 /// A node with a console at a terminal that is then closed.
-fn node_that_loses_its_terminal(relay: &Server, share: &Path, set_up: &str) -> RunningProgram {
+fn node_that_loses_its_terminal(relay: &Server, home: &Path, set_up: &str) -> RunningProgram {
     let (master, slave) = terminal();
-    let node = node_command(relay.address(), share, &["--no-history"]);
+    let mut node = node_command(relay.address(), home, &["--no-history"]);
+    if set_up.is_empty() {
+        node.arg("--log-file").arg(home.join("log"));
+    }
     let stream = || slave.try_clone().expect("a descriptor");
     let mut command = Command::new("setsid");
     let shell = after(set_up, &node);
@@ -207,9 +212,12 @@ fn node_that_loses_its_terminal(relay: &Server, share: &Path, set_up: &str) -> R
 fn a_closed_terminal_ends_a_node_unless_it_ignores_sighup() {
     let relay = relay(&[]);
     let share = folder(&[]);
-    let mut node = node_that_loses_its_terminal(&relay, share.path(), "trap - HUP");
-    assert_eq!(node.wait(), Some(0));
-    assert_eq!(relay.stat("nodes"), 0);
+    // The signal opens a log file again; then the end of the console ends the node.
+    for set_up in ["trap - HUP", ""] {
+        let mut node = node_that_loses_its_terminal(&relay, share.path(), set_up);
+        assert_eq!(node.wait(), Some(0));
+        assert_eq!(relay.stat("nodes"), 0);
+    }
     let mut node = node_that_loses_its_terminal(&relay, share.path(), "trap '' HUP");
     assert!(node.is_running_after(Duration::from_millis(300)));
     assert_eq!(relay.stat("nodes"), 1);
