@@ -162,12 +162,10 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         share,
     } = prepare(&args, network, on_event, user)?;
     stop_on_signals(&mut reactor, &signals)?;
-    output.println(format_args!(
-        "peer-node listening on {}, sharing {share}",
-        addresses[0]
-    ));
-    for address in &addresses[1..] {
-        output.println(format_args!("peer-node listening on {address}"));
+    let mut sharing = format!(", sharing {share}");
+    for address in addresses {
+        output.println(format_args!("peer-node listening on {address}{sharing}"));
+        sharing.clear();
     }
     let settings = prompt::PromptSettings {
         help: HELP,

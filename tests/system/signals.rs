@@ -2,7 +2,7 @@
 //! opens a log file again.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Action, tcflow};
 
 use crate::support::{
     Nc, RunningProgram, Server, ask, client_command, eventually, folder, large_file, node,
@@ -64,9 +65,8 @@ fn a_server_that_ignores_sighup_goes_on() {
 fn sighup_opens_the_log_file_again() {
     let home = folder(&[]);
     let log = home.path().join("log");
-    let args = ["--log-level", "debug", "--log-file"];
-    let mut command = relay_command(&args);
-    command.arg(&log);
+    let file = log.to_str().expect("a text");
+    let command = relay_command(&["--log-level", "debug", "--log-file", file]);
     // A server that was started by nohup opens it as well.
     for command in [
         after("trap - HUP", &command),
@@ -113,17 +113,15 @@ fn sighup_twice_is_no_second_signal() {
 fn a_limit_on_file_sizes_is_a_full_disk() {
     let home = folder(&[]);
     let share = folder(&[("large", &noise(3_000_000, 5))]);
-    let relay = {
-        let mut command = relay_command(&["--log-level", "debug", "--log-file"]);
-        command.arg(home.path().join("relay.log"));
-        Server::start(after("ulimit -f 2", &command))
-    };
-    let node = {
-        let mut command = node_command(relay.address(), share.path(), &[]);
-        command.args(["--log-level", "debug", "--log-file"]);
-        command.arg(home.path().join("node.log"));
-        Server::start(after("ulimit -f 2", &command))
-    };
+    let log = |name| home.path().join(name).to_str().expect("a text").to_owned();
+    let relay = relay_command(&["--log-level", "debug", "--log-file", &log("relay")]);
+    let relay = Server::start(after("ulimit -f 2", &relay));
+    let node = node_command(
+        relay.address(),
+        share.path(),
+        &["--log-level", "debug", "--log-file", &log("node")],
+    );
+    let node = Server::start(after("ulimit -f 2", &node));
     for server in [&relay, &node] {
         let mut nc = Nc::connect(server.address());
         for _ in 0..100 {
@@ -160,14 +158,14 @@ fn terminal() -> (OwnedFd, File) {
 fn a_second_signal_ends_a_node_at_a_suspended_terminal() {
     let relay = relay(&[]);
     let share = folder(&[]);
-    // Nobody reads what it shows, as after ctrl-S.
     let (master, slave) = terminal();
-    let mut commands = tempfile::tempfile().expect("a file");
-    let lines = "help\n".repeat(1000);
-    commands.write_all(lines.as_bytes()).expect("room");
-    commands.rewind().expect("a file");
+    // As ctrl-S does.
+    tcflow(&slave, Action::OOff).expect("a terminal");
     let mut command = node_command(relay.address(), share.path(), &["--console"]);
-    command.stdin(commands).stdout(Stdio::null()).stderr(slave);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(slave);
     let mut node = RunningProgram::start(&mut command);
     drop(command);
     eventually("it is registered", || relay.stat("nodes") == 1);
