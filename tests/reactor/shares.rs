@@ -1,7 +1,7 @@
 //! How the addresses of peers share the turns of the loop.
 
 use crate::fake_stream::Tail;
-use crate::world::World;
+use crate::world::{World, answer};
 
 /// Lines of each connection of the stranger.
 const LINES: usize = 200;
@@ -27,4 +27,23 @@ fn an_address_with_many_connections_delays_others_for_a_part_of_a_round() {
             .into_iter()
             .all(|port| world.events(port).len() == LINES)
     );
+}
+
+#[test]
+fn a_queue_is_no_longer_than_its_limit_and_one_answer() {
+    let max_queue = 1000;
+    let answer = answer("text").len();
+    for room in [0, 1, 500, 999] {
+        let mut world = World::new(max_queue);
+        let wire = world.accept(1);
+        wire.borrow_mut().room = Some(room);
+        wire.borrow_mut()
+            .deliver(&b"text\n".repeat(1000), Tail::Open);
+        world.run();
+        let queued = world.events(1).len() * answer - room;
+        assert!(
+            (max_queue..=max_queue + answer).contains(&queued),
+            "{queued}"
+        );
+    }
 }

@@ -124,19 +124,3 @@ fn unread_answers_of_all_connections_have_one_limit() {
         "{log}"
     );
 }
-
-#[test]
-fn a_queue_is_no_longer_than_its_limit_and_one_answer() {
-    let relay = relay(&["--max-queue-total", "700000"]);
-    register_many(&relay);
-    let mut strangers: Vec<Nc> = (0..2).map(|_| connect(&relay, "127.0.0.2")).collect();
-    for nc in &mut strangers {
-        nc.send("LIST\n".repeat(4000));
-    }
-    eventually("both are read", || {
-        let before = relay.stat("bytes_out");
-        relay.stat("bytes_out") < before + 1000
-    });
-    // Twice 256 KiB and one answer are within the limit of all.
-    assert!(!relay.log().contains("memory limit"), "{}", relay.log());
-}
