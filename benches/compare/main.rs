@@ -10,12 +10,18 @@
 //! - [`own_programs`], [`other_servers`], [`limit`]: the contenders.
 //! - [`tcp_load`], [`udp_load`], [`request_spec`]: the load, and the expected replies.
 //! - [`rounds`], [`report`]: the rounds, and the report of them.
-//! - [`process`], [`host`]: programs, processors, the network.
+//! - [`process`], [`command`], [`host`], [`cleanup`]: programs, processors, the network,
+//!   temporary folders.
 
+#[path = "../shared/cleanup.rs"]
+mod cleanup;
+mod command;
+#[path = "../shared/host.rs"]
 mod host;
 mod limit;
 mod other_servers;
 mod own_programs;
+#[path = "../shared/process.rs"]
 mod process;
 mod report;
 mod request_spec;
@@ -80,7 +86,7 @@ fn compare(args: &Args, own: &[String]) -> io::Result<bool> {
     }
     if !args.here {
         let inside = [own, &["--here".to_owned()]].concat();
-        let error = host::enter_network_namespace(&inside);
+        let error = host::enter_network_namespace("ip link set lo up", &inside);
         eprintln!("no network of our own, so nothing runs under reno: {error}");
     }
     let chosen: Vec<&Workload> = WORKLOADS

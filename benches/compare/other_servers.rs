@@ -3,10 +3,13 @@
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::process::{Server, free_address};
+use crate::process::{Server, pinned_command};
 
 /// Programs and their packages.
 const OTHER_SERVERS: [(&str, &str); 6] = [
@@ -17,6 +20,9 @@ const OTHER_SERVERS: [(&str, &str); 6] = [
     ("aria2c", "aria2"),
     ("b3sum", "b3sum"),
 ];
+
+/// The longest time for a server to start.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A message about the programs that are not installed.
 pub(crate) fn missing() -> Option<String> {
@@ -80,7 +86,7 @@ pub(crate) fn nginx(scratch: &Path, root: &Path) -> io::Result<Option<Server>> {
     fs::write(&file, settings)?;
     let file = file.to_string_lossy();
     let prefix = folder.to_string_lossy();
-    Server::start_at(address, "nginx", &["-p", &prefix, "-c", &file]).map(Some)
+    start_at(address, "nginx", &["-p", &prefix, "-c", &file]).map(Some)
 }
 
 /// Starts Redis without persistence.
@@ -94,7 +100,7 @@ pub(crate) fn redis() -> io::Result<Option<Server>> {
                 --tcp-backlog 4096 --loglevel warning --port";
     let mut args: Vec<&str> = args.split_whitespace().collect();
     args.extend([port.as_str(), "--save", ""]);
-    Server::start_at(address, "redis-server", &args).map(Some)
+    start_at(address, "redis-server", &args).map(Some)
 }
 
 /// Starts memcached with one thread and memory for a million entries.
@@ -107,5 +113,27 @@ pub(crate) fn memcached() -> io::Result<Option<Server>> {
     let args = "-l 127.0.0.1 -U 0 -t 1 -m 1024 -c 12000 -b 4096 -R 1000 -u root -p";
     let mut args: Vec<&str> = args.split_whitespace().collect();
     args.push(&port);
-    Server::start_at(address, "memcached", &args).map(Some)
+    start_at(address, "memcached", &args).map(Some)
+}
+
+/// Starts a program that listens on `address` and prints nothing.
+fn start_at(address: SocketAddr, program: &str, args: &[&str]) -> io::Result<Server> {
+    let child = pinned_command(program, args)
+        .stdout(Stdio::null())
+        .spawn()?;
+    let mut server = Server::new(child, address);
+    let start = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        server.check_running()?;
+        if start.elapsed() > TIMEOUT {
+            return Err(io::Error::other(format!("{program} does not listen")));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(server)
+}
+
+/// An address with a port that is free at the moment.
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 
 use super::server_under_load::{ServerUnderLoad, fill, run_tcp, udp_contender};
-use super::{REQUESTS, ROUNDS, ScratchFolders};
+use super::{PRIVATE_MEMORY, REQUESTS, ROUNDS, ScratchFolders};
 use crate::process::Server;
 use crate::report::{Comparison, Unit};
 use crate::request_spec::{EPOCH, ReplyFormat, RequestSpec};
@@ -226,9 +226,9 @@ impl FilledServers {
         spec: RequestSpec,
         fill: impl FnOnce(&Server) -> io::Result<()>,
     ) -> io::Result<()> {
-        let before = server.memory()?;
+        let before = server.memory(PRIVATE_MEMORY)?;
         fill(&server)?;
-        let grown = server.memory()?.saturating_sub(before);
+        let grown = server.memory(PRIVATE_MEMORY)?.saturating_sub(before);
         let figure = grown as f64 / f64::from(spec.numbers);
         self.memory.push(Series::once(name, figure));
         self.server_under_load

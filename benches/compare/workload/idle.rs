@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::ScratchFolders;
+use super::{PRIVATE_MEMORY, ScratchFolders};
 use crate::process::Server;
 use crate::report::{Comparison, Unit};
 use crate::request_spec::{ReplyFormat, RequestSpec};
@@ -65,14 +65,14 @@ fn idle(name: &'static str, server: Server, spec: RequestSpec) -> io::Result<Ser
     // The first connection makes the server allocate memory that is not counted.
     let mut first = connect(&server, &spec, 1)?;
     let mut faults = first.1;
-    let before = server.memory()?;
+    let before = server.memory(PRIVATE_MEMORY)?;
     let mut connections = vec![first.0];
     for _ in 0..CONNECTIONS / AT_ONCE {
         first = connect(&server, &spec, AT_ONCE)?;
         faults += first.1;
         connections.push(first.0);
     }
-    let grown = server.memory()?.saturating_sub(before);
+    let grown = server.memory(PRIVATE_MEMORY)?.saturating_sub(before);
     let used = server.processor_time();
     thread::sleep(WATCHED);
     let mut series = Series::once(name, grown as f64 / CONNECTIONS as f64);

@@ -12,13 +12,11 @@ mod stream;
 
 use std::path::Path;
 use std::time::Duration;
-use std::{env, fs, io, process, thread};
+use std::{env, io};
 
-use peerline::cli::Exit;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use tempfile::TempDir;
 
+use crate::cleanup::remove_on_signal;
 use crate::report::{Comparison, Unit};
 
 /// A workload.
@@ -87,6 +85,9 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
 ];
 
+/// The memory of a process without files and shared memory.
+const PRIVATE_MEMORY: &str = "RssAnon";
+
 /// The time of one contender in one round.
 const TIME: Duration = Duration::from_millis(500);
 /// Rounds of each comparison.
@@ -117,15 +118,8 @@ impl ScratchFolders {
                 TempDir::new_in(env::temp_dir())?
             },
         };
-        let folders = [scratch.disk().to_owned(), scratch.memory().to_owned()];
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        thread::spawn(move || {
-            if signals.forever().next().is_some() {
-                // Errors cannot be handled here.
-                let _ = folders.map(fs::remove_dir_all);
-                process::exit(i32::from(Exit::Interrupted as u8));
-            }
-        });
+        let folders = [scratch.disk(), scratch.memory()];
+        remove_on_signal(folders.map(Path::to_owned).into())?;
         Ok(scratch)
     }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::ScratchFolders;
-use crate::process::{self, Server};
+use crate::command;
+use crate::process::Server;
 use crate::report::{Comparison, Unit};
 use crate::rounds::{Contender, RoundResult, median, run_rounds};
 use crate::{other_servers, own_programs};
@@ -62,7 +63,7 @@ fn starting<'a>(
     Contender::new(name, move || {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let before = server.processor_time();
-        let (printed, time) = process::run_with_output(client, &args)?;
+        let (printed, time) = command::run_with_output(client, &args)?;
         Ok(RoundResult {
             figure: milliseconds(time),
             units: 1.0,

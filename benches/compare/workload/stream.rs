@@ -6,8 +6,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::ScratchFolders;
-use crate::host::{congestion_control, set_congestion_control};
-use crate::process::{self, Server};
+use crate::command;
+use crate::host::{CONGESTION_CONTROL, congestion_control};
+use crate::process::Server;
 use crate::report::{Comparison, Unit};
 use crate::rounds::{Contender, RoundResult, Series, run_rounds};
 use crate::{limit, other_servers, own_programs};
@@ -34,11 +35,11 @@ pub(super) fn discarded(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>>
         .at_least(0.9, "limit")
         .processor_at_most(1.1, "nginx+curl");
     let mut comparisons = vec![outcome];
-    match set_congestion_control("reno") {
+    match fs::write(CONGESTION_CONTROL, "reno") {
         Ok(()) => {
             let title = "the same under reno: the code rather than the kernel's timers";
             let series = compare(scratch, &target);
-            set_congestion_control(&usual)?;
+            fs::write(CONGESTION_CONTROL, &usual)?;
             comparisons.push(
                 Comparison::new("stream-reno", title, RATE, series?)
                     .at_least(1.2, "nginx+curl")
@@ -160,7 +161,7 @@ fn fetching<'a>(
     Contender::new(name, move || {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let before = server.processor_time();
-        let time = process::run(&client, &args)?;
+        let time = command::run(&client, &args)?;
         let processor = server.processor_time() - before;
         let is_right = target.check(file, &mut is_checked)?;
         Ok(RoundResult {

@@ -10,7 +10,7 @@ use rustix::param::clock_ticks_per_second;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The congestion control of new connections in this network namespace.
-const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+pub(crate) const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
 /// Which processor a process runs on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,10 +36,10 @@ pub(crate) fn pin_to_cpu(role: CpuRole) -> io::Result<()> {
 }
 
 /// Restarts this program in a network namespace with only loopback. There the
-/// congestion control may be changed and all ports are free. Returns only if the system
-/// does not allow it.
-pub(crate) fn enter_network_namespace(args: &[String]) -> io::Error {
-    let enter = "ip link set lo up && exec \"$0\" \"$@\"";
+/// congestion control may be changed and all ports are free. `setup` is a shell command
+/// that configures the network. Returns only if the system does not allow it.
+pub(crate) fn enter_network_namespace(setup: &str, args: &[String]) -> io::Error {
+    let enter = &*format!("{setup} && exec \"$0\" \"$@\"");
     let this = match std::env::current_exe() {
         Ok(this) => this,
         Err(error) => return error,
@@ -65,11 +65,6 @@ pub(crate) fn congestion_control() -> String {
     name.trim().to_owned()
 }
 
-/// Sets the congestion control of new connections.
-pub(crate) fn set_congestion_control(name: &str) -> io::Result<()> {
-    fs::write(CONGESTION_CONTROL, name)
-}
-
 /// The processor time of all threads of a process (proc(5)).
 pub(crate) fn processor_time(pid: u32) -> io::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -86,15 +81,15 @@ pub(crate) fn processor_time(pid: u32) -> io::Result<Duration> {
     ))
 }
 
-/// Private memory of a process in bytes, without files and shared memory.
-pub(crate) fn private_memory(pid: u32) -> io::Result<u64> {
+/// A memory figure of a process in bytes, by its name in `/proc/PID/status`.
+pub(crate) fn memory(pid: u32, name: &str) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"));
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kib.map(|kib| kib * 1024)
-        .ok_or_else(|| io::Error::other("no RssAnon in proc status"))
+        .ok_or_else(|| io::Error::other(format!("no {name} in proc status")))
 }
 
 /// A description of the machine.

@@ -3,11 +3,10 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
@@ -15,9 +14,6 @@ use crate::host::{self, CpuRole};
 
 /// The hidden argument that calls [`launch`].
 pub(crate) const LAUNCH: &str = "launch";
-
-/// The longest time for a server to start.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running server. It is killed when this is dropped.
 pub(crate) struct Server {
@@ -43,37 +39,20 @@ impl Server {
             .nth(1)
             .and_then(|rest| rest.split([',', '\n']).next()?.parse().ok());
         // From here on an error stops the program by drop.
-        let mut server = Self {
-            child,
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            _stdout: Some(stdout),
-        };
+        let mut server = Self::new(child, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        server._stdout = Some(stdout);
         server.address =
             address.ok_or_else(|| io::Error::other(format!("{program} says {line:?}")))?;
         Ok(server)
     }
 
-    /// Starts a program that listens on `address` and prints nothing.
-    pub(crate) fn start_at(address: SocketAddr, program: &str, args: &[&str]) -> io::Result<Self> {
-        let child = pinned_command(program, args)
-            .stdout(Stdio::null())
-            .spawn()?;
-        let mut server = Self {
+    /// A program that was started by [`pinned_command`].
+    pub(crate) fn new(child: Child, address: SocketAddr) -> Self {
+        Self {
             child,
             address,
             _stdout: None,
-        };
-        let start = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if let Some(status) = server.child.try_wait()? {
-                return Err(io::Error::other(format!("{program}: {status}")));
-            }
-            if start.elapsed() > TIMEOUT {
-                return Err(io::Error::other(format!("{program} does not listen")));
-            }
-            thread::sleep(Duration::from_millis(5));
         }
-        Ok(server)
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -85,9 +64,17 @@ impl Server {
         host::processor_time(self.pid()).unwrap_or_default()
     }
 
-    /// Private memory in bytes.
-    pub(crate) fn memory(&self) -> io::Result<u64> {
-        host::private_memory(self.pid())
+    /// A memory figure in bytes, by its name in `/proc/PID/status`.
+    pub(crate) fn memory(&self, name: &str) -> io::Result<u64> {
+        host::memory(self.pid(), name)
+    }
+
+    /// Fails if the program has ended.
+    pub(crate) fn check_running(&mut self) -> io::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => Err(io::Error::other(format!("a server has ended: {status}"))),
+        }
     }
 }
 
@@ -101,7 +88,7 @@ impl Drop for Server {
 
 /// The command line of a server: it runs on its own processor and ends with this
 /// process.
-fn pinned_command(program: &str, args: &[&str]) -> Command {
+pub(crate) fn pinned_command(program: &str, args: &[&str]) -> Command {
     let this = env::current_exe().expect("a program has a path");
     let mut command = Command::new(this);
     command.arg(LAUNCH).arg(program).args(args);
@@ -119,46 +106,4 @@ pub(crate) fn launch(args: &[String]) -> io::Error {
         (Ok(()), [program, args @ ..]) => Command::new(program).args(args).exec(),
         (Ok(()), []) => io::Error::other("no program"),
     }
-}
-
-/// Runs a program to its end, on the processor of the load. Fails if the program fails.
-pub(crate) fn run(program: &str, args: &[&str]) -> io::Result<Duration> {
-    let start = Instant::now();
-    let status = quiet_command(program, args).status()?;
-    let time = start.elapsed();
-    check_status(program, status)?;
-    Ok(time)
-}
-
-/// The same, with the output.
-pub(crate) fn run_with_output(program: &str, args: &[&str]) -> io::Result<(Vec<u8>, Duration)> {
-    let start = Instant::now();
-    let output = quiet_command(program, args)
-        .stdout(Stdio::piped())
-        .output()?;
-    let time = start.elapsed();
-    check_status(program, output.status)?;
-    Ok((output.stdout, time))
-}
-
-fn quiet_command(program: &str, args: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.args(args);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command
-}
-
-fn check_status(program: &str, status: ExitStatus) -> io::Result<()> {
-    if status.success() {
-        return Ok(());
-    }
-    Err(io::Error::other(format!("{program}: {status}")))
-}
-
-/// An address with a port that is free at the moment.
-pub(crate) fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
