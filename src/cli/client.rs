@@ -22,7 +22,7 @@ use crate::jobs::{HELP, JobRunner, Query};
 use crate::limits::{JobLimits, Limits, Timeouts};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
 use crate::quantity::{seconds, seconds_or_zero};
-use crate::reactor::{LoopOutcome, ReactorSettings};
+use crate::reactor::{Clock, LoopOutcome, ReactorSettings};
 use crate::system_error::Reason;
 use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput};
@@ -232,7 +232,8 @@ pub(super) fn run_client(
         read_size: READ_SIZE,
         source_addresses: Vec::new(),
     };
-    let mut reactor = build_reactor(client, settings, Vec::new(), sockets, Instant::now())?;
+    let clock = Clock::with_suspends(Instant::now());
+    let mut reactor = build_reactor(client, settings, Vec::new(), sockets, clock)?;
     stop_on_signals(&mut reactor, signals)?;
     signals::end_on_second(Exit::Interrupted)?;
     let _prompt = reads_lines

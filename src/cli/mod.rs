@@ -20,7 +20,6 @@ mod values;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use clap::Parser;
 use signal_hook::consts::SIGXFSZ;
@@ -93,13 +92,13 @@ fn build_reactor<R: Role>(
     settings: ReactorSettings,
     listeners: Vec<ListeningSocket>,
     sockets: Vec<DatagramSocket>,
-    now: Instant,
+    clock: Clock,
 ) -> Result<Reactor<R>, StartupError>
 where
     R::File: AsFd,
 {
     let build = || {
-        let mut reactor = Reactor::new(role, settings, Clock::system(now))?;
+        let mut reactor = Reactor::new(role, settings, clock)?;
         for listener in listeners {
             reactor.listen(listener)?;
         }

@@ -27,7 +27,7 @@ use crate::node::{
 };
 use crate::protocol::{ClaimedIp, Port};
 use crate::quantity::integer;
-use crate::reactor::{Reactor, ReactorSettings};
+use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::system_error::Reason;
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput, is_in_foreground, prompt};
@@ -239,7 +239,13 @@ pub(super) fn prepare(
         jobs.set_may_choose(is_interactive());
         node.console = Some(Console::new(jobs, args.console.max_downloads));
     }
-    let mut reactor = build_reactor(node, settings, listeners, sockets, now)?;
+    let mut reactor = build_reactor(
+        node,
+        settings,
+        listeners,
+        sockets,
+        Clock::with_suspends(now),
+    )?;
     start_workers(&reactor, args, scan_worker, hash_worker, queue)
         .map_err(StartupError::system("cannot start a thread"))?;
     if let Some(changes) = changes {

@@ -15,7 +15,7 @@ use crate::cli::{
 };
 use crate::limits::{Limits, Timeouts};
 use crate::quantity::{bytes, integer, lease};
-use crate::reactor::{Reactor, ReactorSettings};
+use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::relay::{Network, Quota, Relay, RelaySettings, Trust};
 use crate::terminal::TerminalOutput;
 
@@ -161,6 +161,12 @@ pub(super) fn prepare(args: RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr
         read_size: SERVER_READ_SIZE,
         source_addresses: Vec::new(),
     };
-    let reactor = build_reactor(relay, settings, listeners, sockets, now)?;
+    let reactor = build_reactor(
+        relay,
+        settings,
+        listeners,
+        sockets,
+        Clock::without_suspends(now),
+    )?;
     Ok((reactor, addresses))
 }

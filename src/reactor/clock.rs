@@ -1,11 +1,12 @@
-//! The clock of a loop. It runs on while the machine is suspended: after that, everything
-//! that is late by then is done at once.
+//! The clock of a loop. That of a node runs on while the machine is suspended: after that,
+//! everything that is late by then is done at once. That of a relay stands still: nodes could
+//! not renew their leases during that time.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Tells the time since boot as [`Instant`], which alone would stand still during a suspend.
+/// Tells the time of one of the system's clocks as [`Instant`].
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
@@ -24,13 +25,16 @@ impl Clock {
         }
     }
 
-    /// The system's clock, which shows `start` now.
+    /// A clock that shows `start` now, and runs during a suspend.
     #[must_use]
-    pub fn system(start: Instant) -> Self {
-        Self::new(start, || {
-            let time = clock_gettime(ClockId::Boottime);
-            time.try_into().unwrap_or_default()
-        })
+    pub fn with_suspends(start: Instant) -> Self {
+        Self::new(start, || since_boot(ClockId::Boottime))
+    }
+
+    /// A clock that shows `start` now, and stands still during a suspend.
+    #[must_use]
+    pub fn without_suspends(start: Instant) -> Self {
+        Self::new(start, || since_boot(ClockId::Monotonic))
     }
 
     /// The current time.
@@ -38,4 +42,8 @@ impl Clock {
     pub fn now(&self) -> Instant {
         self.start + (self.since_boot)().saturating_sub(self.start_since_boot)
     }
+}
+
+fn since_boot(clock: ClockId) -> Duration {
+    clock_gettime(clock).try_into().unwrap_or_default()
 }

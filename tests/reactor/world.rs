@@ -198,7 +198,7 @@ impl World {
         let role = EchoRole::default();
         let events = Rc::clone(&role.events);
         let reactor =
-            Reactor::new(role, settings, Clock::system(now)).expect("the system has a poll");
+            Reactor::new(role, settings, Clock::with_suspends(now)).expect("the system has a poll");
         Self {
             handle: reactor.handle(),
             reactor,

@@ -2,10 +2,11 @@
 //! moved away or be full.
 
 use std::fs;
+use std::process::Command;
 use std::time::Instant;
 
 use crate::support::fake_server::FakeServer;
-use crate::support::{Nc, ask, eventually, folder, relay, unlisted_node};
+use crate::support::{Nc, Server, ask, eventually, folder, relay, unlisted_node};
 
 const DROPPED: &str = "log lines dropped (rate limit): ";
 /// The limit of these servers, as by default.
@@ -146,5 +147,32 @@ fn a_full_log_file_is_reported_once_on_stderr() {
         relay.log_until(text);
     }
     assert_eq!(relay.stop(), Some(0));
+    assert_eq!(count(&relay.log(), text), 1, "{}", relay.log());
+}
+
+#[test]
+fn a_log_file_at_its_size_limit_does_not_kill() {
+    let folder = folder(&[]);
+    let path = folder.path().join("log");
+    let mut command = Command::new("sh");
+    // Units of 512 or 1024 bytes.
+    command.args(["-c", "ulimit -f 8; exec \"$0\" \"$@\""]);
+    command.args([
+        env!("CARGO_BIN_EXE_relay-server"),
+        "0",
+        "--log-level",
+        "debug",
+    ]);
+    command
+        .args(["--log-rate", "1000000", "--log-file"])
+        .arg(&path);
+    let mut relay = Server::start(command);
+    let mut nc = Nc::connect(relay.address());
+    for number in 0..1000 {
+        assert_eq!(nc.ask(&format!("FIND file {number}")), "NOTFOUND");
+    }
+    relay.log_until(": File too large");
+    assert_eq!(relay.stop(), Some(0));
+    let text = "cannot write the log to ";
     assert_eq!(count(&relay.log(), text), 1, "{}", relay.log());
 }

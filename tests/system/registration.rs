@@ -4,7 +4,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::support::{Server, ask, folder, node, relay, unlisted_node};
+use crate::support::{Nc, Server, ask, folder, node, relay, unlisted_node};
 
 fn list(relay: &Server) -> String {
     ask(relay.address(), b"LIST\n")
@@ -125,4 +125,31 @@ fn a_refused_advertised_address_is_reported() {
     let node = unlisted_node(relay.address(), share.path(), &args);
     node.log_until("not registered: the relay says 403 your address is 127.0.0.1; use ");
     assert_eq!(list(&relay), "NODES 0\n");
+}
+
+#[test]
+fn a_node_that_a_full_relay_refuses_keeps_trying() {
+    for (limit, reason) in [
+        ("--max-nodes", "503 the directory is full; try again later"),
+        (
+            "--max-connections",
+            "503 too many connections; try again later",
+        ),
+    ] {
+        let relay = relay(&[limit, "1"]);
+        let mut first = Nc::connect(relay.address());
+        assert!(first.ask("REGISTER * 9").starts_with("OK "));
+        let share = folder(&[]);
+        let node = unlisted_node(relay.address(), share.path(), &[]);
+        node.log_until(&format!(
+            "not registered: the relay says {reason}; still serving"
+        ));
+        assert_eq!(node.stat("registered"), 0);
+        assert_eq!(first.ask("UNREGISTER * 9"), "OK");
+        drop(first);
+        let log = node.log_until("registered as");
+        assert_eq!(log.matches("not registered").count(), 1, "{log}");
+        assert_eq!(node.stat("registered"), 1);
+        assert_eq!(node.stat(&format!("registered_at_{}", relay.address())), 1);
+    }
 }
