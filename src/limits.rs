@@ -82,6 +82,9 @@ impl Default for Timeouts {
     }
 }
 
+/// See [`JobLimits::head_size`].
+const HEAD_SIZE: u64 = 64 * 1024;
+
 /// How much a client takes from a relay, and how long it tries nodes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct JobLimits {
@@ -101,6 +104,9 @@ pub struct JobLimits {
     #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<usize>(1..),
           global = true)]
     pub max_failures: usize,
+    /// Bytes of a file that are held back until the node is chosen to send all of it.
+    #[arg(skip = HEAD_SIZE)]
+    pub head_size: u64,
 }
 
 impl Default for JobLimits {

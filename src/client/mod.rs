@@ -243,7 +243,7 @@ impl Role for Client {
         input: Input<'_>,
     ) -> ReadNext {
         if let ClientSession::Job(connection) = session {
-            return self.jobs.on_input(context.out, conn, connection, input);
+            return self.jobs.on_input(context, conn, connection, input);
         }
         let Some(chat) = &mut self.chat else {
             return ReadNext::Close(CloseReason::Completed);

@@ -24,6 +24,12 @@ pub(super) struct Attempt {
     pub(super) was_found: bool,
     pub(super) size: u64,
     received: u64,
+    /// The first bytes, up to `head_size`: they are held back until the content begins to go
+    /// to the user. Until then another node can send it instead.
+    head: Vec<u8>,
+    head_size: u64,
+    /// Whether the content goes to the user.
+    pub(super) is_source: bool,
     /// None as long as the answer is not complete.
     result: Option<AttemptResult<'static>>,
 }
@@ -38,7 +44,13 @@ pub(super) enum AttemptResult<'a> {
 
 impl Attempt {
     /// An attempt of a job to fetch the file from a candidate.
-    pub(super) fn new(job: JobId, number: usize, candidate: Candidate, now: Instant) -> Self {
+    pub(super) fn new(
+        job: JobId,
+        number: usize,
+        candidate: Candidate,
+        head_size: u64,
+        now: Instant,
+    ) -> Self {
         Self {
             job,
             number,
@@ -49,6 +61,9 @@ impl Attempt {
             was_found: false,
             size: 0,
             received: 0,
+            head: Vec::new(),
+            head_size,
+            is_source: false,
             result: None,
         }
     }
@@ -70,7 +85,7 @@ impl Attempt {
             Ok(None) => return ReadNext::Line,
             Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
         };
-        let stored = match part {
+        let bytes = match part {
             ResponsePart::Head(Reply::Found(size)) if !self.may_have_size(size) => {
                 return self.end(AttemptResult::Failed(Failure::OtherContent));
             }
@@ -78,9 +93,9 @@ impl Attempt {
                 (self.was_found, self.size) = (true, size);
                 let node = self.candidate.node;
                 user.on_event(UserEvent::Found { node, size });
-                user.open(self.job, name, size)
+                &[]
             }
-            ResponsePart::Body(bytes) => self.on_content(user, bytes),
+            ResponsePart::Body(bytes) => bytes,
             ResponsePart::Head(Reply::NotFound) => return self.end(AttemptResult::NotFound),
             ResponsePart::Head(Reply::Error(code, text)) => {
                 let failure = Failure::Error(code, text.into_owned());
@@ -88,30 +103,50 @@ impl Attempt {
             }
             _ => return ReadNext::Close(CloseReason::ProtocolError),
         };
-        let result = match stored {
-            Ok(()) if !is_last => return self.requests.read_next(),
-            Ok(()) if !self.has_right_hash() => AttemptResult::Failed(Failure::OtherContent),
-            Ok(()) => match user.commit(self.job) {
-                Ok(()) => AttemptResult::Complete,
-                Err(error) => AttemptResult::NotStored(error),
-            },
-            Err(error) => AttemptResult::NotStored(error),
-        };
-        self.end(result)
-    }
-
-    fn on_content(&mut self, user: &mut dyn User, bytes: &[u8]) -> Result<(), StoreError> {
-        user.write(self.job, bytes)?;
+        self.received += bytes.len() as u64;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(bytes);
         }
-        self.received += bytes.len() as u64;
-        user.on_event(UserEvent::Progress {
-            job: self.job,
-            received: self.received,
-            size: self.size,
-        });
-        Ok(())
+        if is_last && !self.has_right_hash() {
+            return self.end(AttemptResult::Failed(Failure::OtherContent));
+        }
+        if !self.is_source && !is_last && self.received < self.head_size {
+            self.head.extend_from_slice(bytes);
+            return self.requests.read_next();
+        }
+        match self.store(user, name, bytes, is_last) {
+            Ok(()) if !is_last => self.requests.read_next(),
+            Ok(()) => self.end(AttemptResult::Complete),
+            Err(error) => self.end(AttemptResult::NotStored(error)),
+        }
+    }
+
+    fn store(
+        &mut self,
+        user: &mut dyn User,
+        name: &FileName<'static>,
+        bytes: &[u8],
+        is_last: bool,
+    ) -> Result<(), StoreError> {
+        if !std::mem::replace(&mut self.is_source, true) {
+            user.open(self.job, name, self.size)?;
+            let head = std::mem::take(&mut self.head);
+            if !head.is_empty() {
+                user.write(self.job, &head)?;
+            }
+        }
+        if !bytes.is_empty() {
+            user.write(self.job, bytes)?;
+            user.on_event(UserEvent::Progress {
+                job: self.job,
+                received: self.received,
+                size: self.size,
+            });
+        }
+        match is_last {
+            true => user.commit(self.job),
+            false => Ok(()),
+        }
     }
 
     /// Content of another size has another hash.

@@ -2,8 +2,8 @@
 //! the file, then tries the nodes, the holders first, until one sends the file.
 //!
 //! A node that is silent for a moment is not waited for: the next node is tried beside
-//! it (RFC 8305, "Happy Eyeballs"). The first node that has the file sends all of it,
-//! and the other connections are closed.
+//! it (RFC 8305, "Happy Eyeballs"). The first node that has sent the head of the file
+//! sends all of it, and the other connections are closed.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ use crate::jobs::choice::{Choice, Selection, offers};
 use crate::jobs::job::{JobContext, JobId, JobResult, JobStep, TaskResult};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::similar_names::SimilarNames;
-use crate::jobs::user::{DiscardedContent, Failure, User, UserEvent};
+use crate::jobs::user::{DiscardedContent, Failure, UserEvent};
 use crate::protocol::{ContentHash, FileName, HolderItem};
-use crate::role::{ConnId, Input, Output, ReadNext, Role};
+use crate::role::{ConnId, Context, Input, ReadNext, Role};
 
 /// Nodes with another content, or with one that cannot be checked, are tried beside a
 /// silent node after so many times the usual delay.
@@ -210,7 +210,9 @@ impl Fetch {
             of: self.tried + self.candidates.len(),
             node: candidate.node,
         });
-        JobStep::Connect(Attempt::new(self.id, self.tried, candidate, now))
+        let head_size = context.limits.head_size;
+        let attempt = Attempt::new(self.id, self.tried, candidate, head_size, now);
+        JobStep::Connect(attempt.into())
     }
 
     /// No node has sent the file. If it does not exist, the name may be mistyped.
@@ -243,11 +245,11 @@ impl Fetch {
     /// Reads input from a node.
     pub(super) fn on_node_input<R: Role>(
         &mut self,
-        user: &mut dyn User,
-        attempt: &mut Attempt,
+        jobs: &mut JobContext,
+        context: &mut Context<'_, R>,
         conn: ConnId,
+        attempt: &mut Attempt,
         input: Input<'_>,
-        out: &mut Output<R>,
     ) -> ReadNext {
         let number = attempt.number;
         let mut open = self.open.iter_mut();
@@ -256,16 +258,21 @@ impl Fetch {
             return ReadNext::Close(CloseReason::Completed);
         };
         open.conn = Some(conn);
-        let next = attempt.on_input(user, &self.name, input, out.append_reply(conn));
-        if self.source.is_none() && attempt.was_found {
+        if let (Input::Line(_) | Input::Body(_), Some(due)) = (&input, &mut self.next_try) {
+            // This node is not silent.
+            *due = (*due).max(context.now + jobs.limits.try_delay);
+        }
+        let text = context.out.append_reply(conn);
+        let next = attempt.on_input(&mut *jobs.user, &self.name, input, text);
+        self.exists |= attempt.was_found;
+        if self.source.is_none() && attempt.is_source {
             self.source = Some(number);
-            self.exists = true;
             self.next_try = None;
             // If this node fails, the others are tried again.
             for other in self.open.extract_if(.., |open| open.number != number) {
                 self.candidates.push_front(other.candidate);
                 if let Some(conn) = other.conn {
-                    out.close(conn, CloseReason::Completed);
+                    context.out.close(conn, CloseReason::Completed);
                 }
             }
         }

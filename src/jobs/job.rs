@@ -44,7 +44,7 @@ pub(super) enum JobStep {
     /// Send this query to the relay.
     Query(Query),
     /// Make this attempt.
-    Connect(Attempt),
+    Connect(Box<Attempt>),
     /// Wait for the open attempts.
     Wait,
     /// The job is done.

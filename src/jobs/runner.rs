@@ -14,7 +14,7 @@ use crate::jobs::relay_query::RelayQuery;
 use crate::jobs::user::User;
 use crate::limits::JobLimits;
 use crate::protocol::{FileName, NodeAddress, canonical};
-use crate::role::{ConnId, Input, Output, ReadNext, Role};
+use crate::role::{ConnId, Context, Input, ReadNext, Role};
 use crate::session::connector::Connector;
 
 /// One connection of a job: the number of the job, and the request. The job itself
@@ -132,20 +132,19 @@ impl JobRunner {
         }
     }
 
-    /// Reads input on a connection of a job, and sends requests to `out`.
+    /// Reads input on a connection of a job.
     pub fn on_input<R: Role>(
         &mut self,
-        out: &mut Output<R>,
+        context: &mut Context<'_, R>,
         conn: ConnId,
         connection: &mut JobConnection,
         input: Input<'_>,
     ) -> ReadNext {
-        let user = &mut *self.context.user;
         match (&mut connection.peer, self.jobs.get_mut(&connection.job)) {
             (JobPeer::Node(attempt), Some(ActiveJob::Fetch(fetch))) => {
-                fetch.on_node_input(user, attempt, conn, input, out)
+                fetch.on_node_input(&mut self.context, context, conn, attempt, input)
             }
-            (_, _) => self.on_relay_input(connection, input, out.append_reply(conn)),
+            (_, _) => self.on_relay_input(connection, input, context.out.append_reply(conn)),
         }
     }
 
@@ -244,7 +243,7 @@ impl JobRunner {
             JobStep::Connect(attempt) => {
                 self.jobs.insert(id, job);
                 let node = attempt.candidate.node.into();
-                let peer = JobPeer::Node(attempt);
+                let peer = JobPeer::Node(*attempt);
                 connector.dial(node, JobConnection { job: id, peer });
             }
             JobStep::Wait => drop(self.jobs.insert(id, job)),

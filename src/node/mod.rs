@@ -236,7 +236,7 @@ impl<S: Share> Role for Node<S> {
                 next
             }
             (NodeSession::Job(session), Some(console)) => {
-                console.jobs.on_input(context.out, conn, session, input)
+                console.jobs.on_input(context, conn, session, input)
             }
             (NodeSession::Job(_), None) => ReadNext::Close(CloseReason::Completed),
         }

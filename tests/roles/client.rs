@@ -3,7 +3,8 @@
 //! - `client get NAME…`, `client nodes`, `client ls`, `client search TEXT`, `client
 //!   find NAME`, `client send IP PORT TEXT`, `client chat [IP PORT]`, `client
 //!   prompt`, `client list`: starts the client. Keys: `relay=IP:PORT` (repeatable); `wait=TIME`: how
-//!   long to wait for messages; `max-nodes=N`, `max-listed=N`, `max-failures=N`;
+//!   long to wait for messages; `max-nodes=N`, `max-listed=N`, `max-failures=N`,
+//!   `head=BYTES` (0 by default);
 //!   `shows=BYTES`: how many bytes of a discarded file count as printed;
 //!   `blocks=TIME`: how long a write took; `fails=show|open|write|commit|reader`: the call
 //!   that fails; `chooses=yes`: the user can choose one of several contents.
@@ -38,6 +39,7 @@ impl Play {
         let (mut relay, mut hash, mut chooses) = (Vec::new(), None, false);
         let mut limits = JobLimits {
             max_nodes: 100,
+            head_size: 0,
             ..JobLimits::default()
         };
         let mut wait = None;
@@ -47,6 +49,7 @@ impl Play {
                 ("hash", value) => hash = Some(value.parse()?),
                 ("wait", time) => wait = Some(stage::time(time)?),
                 ("max-nodes", count) => limits.max_nodes = count.parse()?,
+                ("head", bytes) => limits.head_size = bytes.parse()?,
                 ("max-listed", count) => limits.max_listed = count.parse()?,
                 ("max-failures", count) => limits.max_failures = count.parse()?,
                 ("chooses", "yes") => chooses = true,

@@ -120,7 +120,11 @@ impl Play {
             node.listener = Some(listener);
         }
         if downloads > 0 {
-            let mut jobs = JobRunner::new(user, relay, JobLimits::default());
+            let limits = JobLimits {
+                head_size: 0,
+                ..JobLimits::default()
+            };
+            let mut jobs = JobRunner::new(user, relay, limits);
             jobs.set_may_choose(true);
             node.console = Some(Console::new(jobs, downloads));
         }

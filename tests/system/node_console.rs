@@ -190,8 +190,9 @@ fn a_fetch_never_replaces_a_file() {
 #[test]
 fn an_aborted_fetch_leaves_no_part_file() {
     let relay = relay(&[]);
-    let stuck = FakeServer::hanging_after("FOUND 17\nHello");
-    announce(&relay, &stuck, "hello.txt", 17);
+    // More than is held back.
+    let stuck = FakeServer::hanging_after(format!("FOUND 100000\n{}", "x".repeat(70_000)));
+    announce(&relay, &stuck, "hello.txt", 100_000);
     let own = folder(&[]);
     let mut node = node_with_stdin(&relay, own.path(), &["--drain", "0.2", "--hidden"]);
     node.enter("hello.txt");

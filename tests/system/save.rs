@@ -356,7 +356,7 @@ fn client_mid_body(relay: &Server, path: &Path) -> RunningProgram {
     );
     let part = path.with_file_name(".hello.txt.part");
     eventually("a part is saved", || {
-        fs::metadata(&part).is_ok_and(|metadata| metadata.len() == 40)
+        fs::metadata(&part).is_ok_and(|metadata| metadata.len() == 70_000)
     });
     client
 }
@@ -364,7 +364,7 @@ fn client_mid_body(relay: &Server, path: &Path) -> RunningProgram {
 #[test]
 fn sigint_removes_the_part_file_and_sigkill_leaves_it() {
     // Longer than the file that is saved next.
-    let stuck = FakeServer::hanging_after(format!("FOUND 60\n{}", "x".repeat(40)));
+    let stuck = FakeServer::hanging_after(format!("FOUND 100000\n{}", "x".repeat(70_000)));
     let lone = relay(&[]);
     register(&lone, stuck.address());
     let home = folder(&[]);
@@ -396,5 +396,5 @@ fn sigint_removes_the_part_file_and_sigkill_leaves_it() {
     assert_eq!(fs::read_to_string(&path).expect("a file"), HELLO);
     assert_eq!(names(home.path()), [".hello.txt.part", "hello.txt"]);
     let part = fs::read_to_string(home.path().join(".hello.txt.part"));
-    assert_eq!(part.expect("a file").len(), 40);
+    assert_eq!(part.expect("a file").len(), 70_000);
 }

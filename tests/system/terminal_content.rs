@@ -78,12 +78,13 @@ fn a_long_text_is_printed_completely() {
 
 #[test]
 fn a_progress_bar_accepts_the_largest_size() {
-    let liar = FakeServer::replying("FOUND 18446744073709551615\nonly so much");
+    let part = "x".repeat(70_000);
+    let liar = FakeServer::replying(format!("FOUND 18446744073709551615\n{part}"));
     let relay = FakeServer::relay(&[liar.address()]);
     let args = ["get", "x", "-o", "/dev/null"];
     let (shown, code) = Terminal::start(client_command(relay.address(), &args)).wait();
     // Bytes that a device has received cannot be taken back.
     assert_eq!(code, 4, "{shown}");
-    let message = "x: incomplete: 12 of 18446744073709551615 bytes were printed";
+    let message = "x: incomplete: 70000 of 18446744073709551615 bytes were printed";
     assert!(shown.contains(message), "{shown}");
 }

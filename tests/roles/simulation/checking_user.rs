@@ -93,8 +93,6 @@ pub struct CheckingUser {
     pub history: Rc<RefCell<History>>,
     /// What was asked of each node, and when.
     attempts: BTreeMap<NodeAddress, (String, Instant)>,
-    /// The node that sends the file.
-    source: Option<NodeAddress>,
     received: Vec<u8>,
     size: u64,
 }
@@ -104,7 +102,6 @@ impl CheckingUser {
         Self {
             history,
             attempts: BTreeMap::new(),
-            source: None,
             received: Vec::new(),
             size: 0,
         }
@@ -119,11 +116,17 @@ impl User for CheckingUser {
                 let attempt = (name.to_string(), history.now());
                 self.attempts.insert(node, attempt);
             }
-            UserEvent::Found { node, .. } => self.source = Some(node),
             UserEvent::NotFound { node, .. } => {
                 let (name, since) = self.attempts.get(&node).expect("an attempt");
                 let has_had = history.has_had(node, name, *since);
                 assert!(!has_had, "{node} has {name} and replies NOTFOUND");
+            }
+            UserEvent::Fetched { node, .. } => {
+                let (name, since) = self.attempts.get(&node).expect("an attempt");
+                let content = std::str::from_utf8(&self.received).expect("all here is text");
+                let had = history.had(node, name, content, *since);
+                assert!(had, "{node} never had this under {name}: {content}");
+                history.fetched += 1;
             }
             UserEvent::Missing { .. }
             | UserEvent::SeveralContents { .. }
@@ -156,14 +159,7 @@ impl User for CheckingUser {
     }
 
     fn commit(&mut self, _: JobId) -> Result<(), StoreError> {
-        let mut history = self.history.borrow_mut();
-        let node = self.source.expect("a node that has it");
-        let (name, since) = self.attempts.get(&node).expect("an attempt");
-        assert_eq!(self.received.len() as u64, self.size, "{name} is whole");
-        let content = std::str::from_utf8(&self.received).expect("all here is text");
-        let had = history.had(node, name, content, *since);
-        assert!(had, "{node} never had this under {name}: {content}");
-        history.fetched += 1;
+        assert_eq!(self.received.len() as u64, self.size, "the file is whole");
         Ok(())
     }
 
