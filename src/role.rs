@@ -149,7 +149,7 @@ pub enum Input<'a> {
     FramingError(FramingError),
 }
 
-/// Why input cannot be split into lines any further.
+/// Why no further line of a connection is handled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FramingError {
     /// The line is longer than the limit.
@@ -158,6 +158,8 @@ pub enum FramingError {
     UnexpectedEof,
     /// The rest of a line did not arrive in time.
     LineTimeout,
+    /// The peer did not read messages in time.
+    SlowReceiver,
     /// The connection does not speak the language of lines.
     OtherProtocol(OtherProtocol),
 }

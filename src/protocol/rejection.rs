@@ -89,6 +89,8 @@ pub enum Rejection {
     IncompleteLine,
     /// The rest of the line did not arrive in time.
     LineTimeout,
+    /// The client has not read its messages in time.
+    SlowReceiver,
     /// The line belongs to another protocol.
     OtherProtocol(OtherProtocol),
     /// A relay does not execute this verb.
@@ -140,6 +142,8 @@ pub enum Rejection {
     NoListener(NodeAddress),
     /// The client sends more messages per second than this.
     TooManyMessages(u32),
+    /// The listener at this address does not read as fast as messages are sent to it.
+    ReceiverBusy(NodeAddress),
     /// The node has no permission to read the file.
     FileForbidden,
     /// The node failed to read the file: the system's error.
@@ -167,13 +171,13 @@ impl Rejection {
             | Self::NoReplyAddress
             | Self::FileForbidden => ErrorCode::NOT_ALLOWED,
             Self::NotRegistered(_) | Self::NoListener(_) => ErrorCode::NO_SUCH_NODE,
-            Self::LineTimeout => ErrorCode::TOO_SLOW,
+            Self::LineTimeout | Self::SlowReceiver => ErrorCode::TOO_SLOW,
             Self::Replaced => ErrorCode::CHANGED,
             Self::TooManyNodesAtAddress
             | Self::TooManyFilesOfNode { .. }
             | Self::TooManyFilesAtAddress
             | Self::TooManyFiles { .. } => ErrorCode::LIMIT_REACHED,
-            Self::TooManyMessages(_) => ErrorCode::SLOW_DOWN,
+            Self::TooManyMessages(_) | Self::ReceiverBusy(_) => ErrorCode::SLOW_DOWN,
             Self::LineTooLong => ErrorCode::LINE_TOO_LONG,
             Self::FileReadFailed(_) => ErrorCode::INTERNAL,
             Self::OtherProtocol(_) | Self::OnlyNode | Self::OnlyRelay | Self::OnlyTcp => {
@@ -199,6 +203,7 @@ impl fmt::Display for Rejection {
             Self::LineTooLong => "line too long",
             Self::IncompleteLine => "incomplete line; end every line with a newline",
             Self::LineTimeout => "line timeout; send each line in one piece",
+            Self::SlowReceiver => "messages were not read in time",
             Self::OtherProtocol(protocol) => {
                 return write!(f, "{protocol} is not supported; type HELP and press Enter");
             }
@@ -240,6 +245,9 @@ impl fmt::Display for Rejection {
             }
             Self::TooManyMessages(rate) => {
                 return write!(f, "too many messages; the limit is {rate} per second");
+            }
+            Self::ReceiverBusy(at) => {
+                return write!(f, "the listener at {at} is slow to read; try again later");
             }
             Self::FileForbidden => "no permission to read the file",
             Self::FileReadFailed(why) => return write!(f, "the file cannot be read: {why}"),

@@ -107,11 +107,19 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
     }
 
-    /// Sends text that answers no request. A peer that lets such text pile up is
-    /// disconnected, so that it does not hold up the others.
+    /// Sends text that answers no request. The role sends no more to a peer that lets
+    /// such text pile up.
     fn send_unsolicited(&mut self, to: ConnId, bytes: &[u8]) {
         let max_queue = self.settings.limits.max_queue as u64;
-        self.with_connection(to, |conn| conn.send_unsolicited(bytes, max_queue));
+        let mut is_full = false;
+        self.with_connection(to, |conn| {
+            let sent = conn.send_unsolicited(bytes);
+            is_full = conn.outbox.unsolicited() >= max_queue / 2;
+            sent
+        });
+        if is_full {
+            self.out.set_full(to, true);
+        }
         // The connection's own turn sets the deadline.
         self.enqueue(to.slot as usize);
     }

@@ -279,20 +279,12 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
         Ok(())
     }
 
-    /// Sends bytes that answer no request, if no more than `max_queued` of them wait.
-    /// A long answer that waits as well is no fault of the peer.
+    /// Sends bytes that answer no request.
     ///
     /// # Errors
-    /// The connection is lost, or the peer does not read.
-    pub(super) fn send_unsolicited(
-        &mut self,
-        bytes: &[u8],
-        max_queued: u64,
-    ) -> Result<(), CloseReason> {
+    /// The connection is lost.
+    pub(super) fn send_unsolicited(&mut self, bytes: &[u8]) -> Result<(), CloseReason> {
         let (queued, unsolicited) = (self.outbox.queued(), self.outbox.unsolicited());
-        if unsolicited + bytes.len() as u64 > max_queued {
-            return Err(CloseReason::SlowReceiver);
-        }
         self.send(bytes, false)?;
         let added = self.outbox.queued() - queued;
         self.outbox.set_unsolicited(unsolicited + added);

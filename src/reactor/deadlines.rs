@@ -163,6 +163,17 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 self.linger_if_flushed(slot);
                 return self.finish_turn(slot, before, TurnReport::default());
             }
+            // A listener with nothing but messages in its outbox: it is told why.
+            Awaited::Writable if conn.driver().is_some() && conn.outbox.has_only_unsolicited() => {
+                let before = conn.bytes_moved();
+                let usage = conn.outbox.usage();
+                conn.outbox.discard_unsent_lines();
+                let (group, new_usage) = (conn.group, conn.outbox.usage());
+                self.count_outbox(group, usage, new_usage);
+                InputDriver::on_framing_error(&mut self.driven(slot), FramingError::SlowReceiver);
+                self.linger_if_flushed(slot);
+                return self.finish_turn(slot, before, TurnReport::default());
+            }
             Awaited::Established => CloseReason::ConnectTimeout,
             Awaited::FirstLine => CloseReason::NoRequest,
             Awaited::NextLine => CloseReason::IdleTimeout,

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use memchr::memchr;
 use rustix::io::Errno;
 
 use crate::close_reason::CloseReason;
@@ -90,6 +91,28 @@ impl<F> Outbox<F> {
     pub(super) fn unsolicited(&self) -> u64 {
         let unsolicited = |queue: &SegmentQueue<F>| queue.unsolicited.min(queue.queued);
         self.0.as_deref().map_or(0, unsolicited)
+    }
+
+    /// Whether there are unsolicited bytes and no others.
+    pub(super) fn has_only_unsolicited(&self) -> bool {
+        self.0.is_some() && self.unsolicited() == self.queued()
+    }
+
+    /// Discards the lines that have not begun to be sent.
+    pub(super) fn discard_unsent_lines(&mut self) {
+        let Some(queue) = &mut self.0 else {
+            return;
+        };
+        let Some(mut segment) = queue.segments.pop_front() else {
+            return;
+        };
+        self.0 = None;
+        if let SegmentSource::Own(bytes) = &mut segment.source {
+            bytes.drain(..segment.at as usize);
+            // The first line may have begun.
+            let line = memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
+            self.push_bytes(&bytes[..line]);
+        }
     }
 
     /// Sets the number of unsolicited bytes.

@@ -13,7 +13,7 @@ use crate::reactor::transport::{StreamEvent, Transport};
 use crate::reactor::{
     DatagramSocket, EXTERNAL, FIRST_LISTENER, FIRST_SOCKET, Reactor, SIGNALS, TIMER, WAKER,
 };
-use crate::role::Role;
+use crate::role::{ConnId, Role};
 
 /// Events fetched by one poll.
 const EVENT_CAPACITY: usize = 1024;
@@ -152,6 +152,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             };
             freed = true;
             self.timers.clear(slot);
+            let serial = conn.serial;
+            let id = ConnId {
+                slot: slot as u32,
+                serial,
+            };
+            self.out.set_full(id, false);
             if conn.origin == Origin::Inbound {
                 if conn.session.is_some() {
                     self.addresses.release(conn.group);

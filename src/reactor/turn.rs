@@ -142,6 +142,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         self.addresses
             .charge(conn.group, report.work.max(moved_kib) + 1);
         self.traffic.bytes_in += progress.bytes_in;
+        let is_full = conn.outbox.unsolicited() >= self.settings.limits.max_queue as u64 / 2;
+        if !is_full {
+            let serial = conn.serial;
+            let slot = slot as u32;
+            self.out.set_full(ConnId { slot, serial }, false);
+        }
         let may_write = conn.readiness.writable && !conn.outbox.is_empty();
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
         let has_more = match &conn.phase {

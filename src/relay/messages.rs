@@ -3,7 +3,7 @@
 use crate::protocol::{Delivery, Listening, NodeAddress, Rejection, Text};
 use crate::relay::message_listeners::ListenResult;
 use crate::relay::session::Registration;
-use crate::relay::{Relay, RelayRequest};
+use crate::relay::{Relay, RelayRequest, RelaySession};
 use crate::role::{ConnId, ReadNext};
 
 impl Relay {
@@ -13,9 +13,7 @@ impl Relay {
             Ok(address) => address,
             Err(rejection) => return request.reply.reject(rejection),
         };
-        if let Some((previous, conn)) = request.session.extended().listens_at.take() {
-            self.message_listeners.remove(&previous, conn);
-        }
+        self.stop_listening(request.session);
         match self.message_listeners.insert(address, conn, is_registered) {
             ListenResult::Added => {}
             ListenResult::Replaced(previous) => request.reply.replaced(previous),
@@ -25,6 +23,13 @@ impl Relay {
         }
         request.session.extended().listens_at = Some((address, conn));
         request.reply.listening(Listening(address))
+    }
+
+    /// Delivers no further message to the connection.
+    pub(super) fn stop_listening(&mut self, session: &mut RelaySession) {
+        if let Some((address, conn)) = session.take_listener() {
+            self.message_listeners.remove(&address, conn);
+        }
     }
 
     pub(super) fn send(
@@ -47,8 +52,10 @@ impl Relay {
         let Some(listener) = listener.filter(|_| is_visible) else {
             return request.reply.reject(Rejection::NoListener(*to));
         };
+        if !request.reply.message(listener, &Delivery { from, text }) {
+            return request.reply.reject(Rejection::ReceiverBusy(*to));
+        }
         self.counters.messages += 1;
-        request.reply.message(listener, &Delivery { from, text });
         request.reply.ok()
     }
 

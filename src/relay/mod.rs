@@ -189,7 +189,11 @@ impl Role for Relay {
         if input == Input::Resumed {
             return self.finish_search(&mut request, conn);
         }
-        self.answer(&mut request, input)
+        let next = self.answer(&mut request, input);
+        if let ReadNext::Close(_) = next {
+            self.stop_listening(request.session);
+        }
+        next
     }
 
     fn on_datagram(&mut self, context: &mut Context<'_, Self>, from: UdpPeer, bytes: &[u8]) {

@@ -68,6 +68,11 @@ impl RelaySession {
         self.extended.get_or_insert_default()
     }
 
+    /// The address at which the connection listens, and the connection itself.
+    pub(super) fn take_listener(&mut self) -> Option<(NodeAddress, ConnId)> {
+        self.extended.as_mut()?.listens_at.take()
+    }
+
     /// The state to clean up when the connection is closed.
     pub(super) fn into_extended(self) -> ExtendedState {
         self.extended.map(|extended| *extended).unwrap_or_default()

@@ -1,5 +1,6 @@
 //! The actions that a role requests of the loop.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ pub struct Output<R: Role> {
     external_bytes: u64,
     /// Files to send.
     files: usize,
+    /// Connections for which much unsolicited text waits already.
+    full: HashSet<ConnId>,
 }
 
 /// One action that a role requests.
@@ -26,8 +29,7 @@ pub enum Action<R: Role> {
         to: ConnId,
         /// The offset of its end.
         end: usize,
-        /// The text answers no request: a peer that lets such text pile up is
-        /// disconnected.
+        /// The text answers no request; see [`Output::is_full`].
         unsolicited: bool,
     },
     /// Send the text that starts where the previous one ends as a datagram, unless
@@ -67,6 +69,7 @@ impl<R: Role> Default for Output<R> {
             actions: Vec::new(),
             external_bytes: 0,
             files: 0,
+            full: HashSet::new(),
         }
     }
 }
@@ -80,6 +83,21 @@ impl<R: Role> Output<R> {
     /// The buffer to which text that answers no request of `to` is appended.
     pub fn append_unsolicited(&mut self, to: ConnId) -> &mut Vec<u8> {
         self.append(to, true)
+    }
+
+    /// Whether so much unsolicited text waits for `to` that no more may be sent.
+    #[must_use]
+    pub fn is_full(&self, to: ConnId) -> bool {
+        self.full.contains(&to)
+    }
+
+    /// Records whether much unsolicited text waits for a connection.
+    pub fn set_full(&mut self, conn: ConnId, is_full: bool) {
+        if is_full {
+            self.full.insert(conn);
+        } else if !self.full.is_empty() {
+            self.full.remove(&conn);
+        }
     }
 
     fn append(&mut self, to: ConnId, unsolicited: bool) -> &mut Vec<u8> {

@@ -203,9 +203,14 @@ impl<'o, R: Role> Responder<'o, R> {
 
 /// What other connections receive.
 impl<R: Role> Responder<'_, R> {
-    /// Delivers a message to a listening connection.
-    pub(crate) fn message(&mut self, listener: ConnId, message: &Delivery<'_>) {
-        write_line(self.out.append_unsolicited(listener), message);
+    /// Delivers a message to a listening connection. Returns false if too many messages
+    /// wait for it already.
+    pub(crate) fn message(&mut self, listener: ConnId, message: &Delivery<'_>) -> bool {
+        let is_full = self.out.is_full(listener);
+        if !is_full {
+            write_line(self.out.append_unsolicited(listener), message);
+        }
+        !is_full
     }
 
     /// Closes a listening connection that a newer one replaces.

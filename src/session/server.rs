@@ -186,6 +186,7 @@ fn framing_error<R: Role>(error: FramingError, reply: &mut Responder<'_, R>) -> 
         FramingError::LineTooLong => (Rejection::LineTooLong, CloseReason::LineTooLong),
         FramingError::UnexpectedEof => (Rejection::IncompleteLine, CloseReason::UnexpectedEof),
         FramingError::LineTimeout => (Rejection::LineTimeout, CloseReason::LineTimeout),
+        FramingError::SlowReceiver => (Rejection::SlowReceiver, CloseReason::SlowReceiver),
         FramingError::OtherProtocol(protocol) => (
             Rejection::OtherProtocol(protocol),
             CloseReason::OtherProtocol(protocol),

@@ -96,6 +96,7 @@ impl Role for EchoRole {
                     FramingError::LineTooLong => CloseReason::LineTooLong,
                     FramingError::UnexpectedEof => CloseReason::UnexpectedEof,
                     FramingError::LineTimeout => CloseReason::LineTimeout,
+                    FramingError::SlowReceiver => CloseReason::SlowReceiver,
                     FramingError::OtherProtocol(protocol) => CloseReason::OtherProtocol(protocol),
                 });
             }
