@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use crate::share::file_identity::FileIdentity;
 use crate::share::open_beneath::{READ_FLAGS, RegularFile, Resolver};
 use crate::share::shared_file::is_on_blocks;
+use crate::share::walk::is_out_of_resources;
 use crate::system_error::Reason;
 
 /// An open folder, and the mapping between shared names and paths in the folder.
@@ -99,6 +100,8 @@ impl Root {
             }
             // This was said before.
             Err(_) if self.folder.is_none() => None,
+            // The folder that is open is better than none.
+            Err(error) if is_out_of_resources(&error) => None,
             Err(error) => {
                 warn!(
                     "{path} is gone: {}; nothing of it is shared until it is back",

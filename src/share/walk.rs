@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::io;
 use std::mem;
 use std::sync::Arc;
 
@@ -248,10 +249,11 @@ impl<'a> Walk<'a> {
 
     /// Counts a folder that cannot be read.
     fn skip_folder(&mut self, folder: &str, error: Errno) -> Result<(), OutOfResources> {
-        if is_out_of_resources(error) {
+        let error = io::Error::from(error);
+        if is_out_of_resources(&error) {
             return Err(OutOfResources);
         }
-        self.skip(folder, Reason(&error.into()));
+        self.skip(folder, Reason(&error));
         self.result.skipped.is_incomplete = true;
         Ok(())
     }
@@ -285,13 +287,15 @@ fn kind_and_stat(folder: &Dir, entry: &DirEntry) -> (FileType, Option<Stat>) {
 fn file_identity(root: &Root, name: &str) -> Result<Option<FileIdentity>, OutOfResources> {
     match root.open(name) {
         Ok(file) => Ok(Some(file.identity)),
-        Err(error) if Errno::from_io_error(&error).is_some_and(is_out_of_resources) => {
-            Err(OutOfResources)
-        }
+        Err(error) if is_out_of_resources(&error) => Err(OutOfResources),
         Err(_) => Ok(None),
     }
 }
 
-fn is_out_of_resources(error: Errno) -> bool {
-    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+/// Whether the system has no more descriptors or memory.
+pub(super) fn is_out_of_resources(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+    )
 }

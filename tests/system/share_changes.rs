@@ -75,7 +75,7 @@ fn with_fault(command: &Command, fault: &str) -> Option<Command> {
     strace.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "signal=none"]);
     strace.args([
         "-e",
-        "trace=openat2,openat",
+        "trace=?open,openat,openat2",
         "-e",
         &format!("inject={fault}"),
     ]);
@@ -128,6 +128,28 @@ fn a_first_scan_without_descriptors_is_reported_and_repeated() {
     node.log_until("the share was read in full");
     assert_eq!(list(&node), "FILES 2 2\n1 - 1 a\n1 - 1 sub/b\n");
     assert_eq!(node.stat("share_complete"), 1);
+}
+
+#[test]
+fn a_switched_link_is_followed_when_descriptors_are_free_again() {
+    let home = folder(&[("old/x", b"x"), ("new/y", b"yy")]);
+    let (link, other_link) = (home.path().join("link"), home.path().join("other"));
+    symlink("old", &link).expect("a link");
+    let relay = relay(&[]);
+    let command = node_command(relay.address(), &link, &[]);
+    // The first call of the main thread opens the folder. Each thread counts its own.
+    let Some(command) = with_fault(&command, "?open:error=EMFILE:when=2") else {
+        return;
+    };
+    let node = Server::start(command);
+    node.log_until("registered as");
+    for (count, target) in [(1, "new"), (2, "old")] {
+        symlink(target, &other_link).expect("a link");
+        fs::rename(&other_link, &link).expect("it is replaced");
+        let log = node.log_until_count("link is another folder now", count);
+        assert!(!log.contains("is gone"), "{log}");
+    }
+    wait_for_list(&node, "FILES 1 1\n1 - 1 x\n");
 }
 
 /// Creates folders in each other until their path is longer than `length`.
