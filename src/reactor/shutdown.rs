@@ -104,9 +104,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         self.call_role(R::drain);
     }
 
+    /// Closes all connections. May be called again before they are removed.
     pub(super) fn abort_all(&mut self) {
         let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
-        let mut aborted = 0;
+        let mut aborted = match self.stopping {
+            Stopping::Draining { aborted, .. } => aborted,
+            Stopping::No | Stopping::Now(_) => 0,
+        };
         for slot in slots {
             aborted += usize::from(!self.connections[slot].outbox.is_empty());
             self.close_now(slot, CloseReason::Aborted);
