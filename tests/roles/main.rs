@@ -13,6 +13,7 @@ mod keyboard;
 mod machine;
 mod memory;
 mod node;
+mod processor_time;
 mod recording_user;
 mod relay;
 mod relay_load;

@@ -51,7 +51,7 @@ fn whole_log<'a>(args: &[&str]) -> &'a [&'a str] {
 /// The command line of a relay.
 pub fn relay_command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
-    command.arg("0").args(args).args(whole_log(args));
+    command.arg("0").args(whole_log(args)).args(args);
     command
 }
 
@@ -77,8 +77,8 @@ pub fn node_command(relay: SocketAddr, folder: &Path, args: &[&str]) -> Command 
         .arg(folder)
         // The time at which a hash is known is random. Tests of hashes wait for it.
         .arg("--no-hashes")
-        .args(args)
-        .args(whole_log(args));
+        .args(whole_log(args))
+        .args(args);
     command
 }
 
