@@ -17,9 +17,6 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// has dropped. A rate limiter drops lines only within a second of one that it passes on.
 const QUIET_TIME: Duration = Duration::from_secs(2);
 
-/// How long an output that is not ready is left alone.
-const RETRY_PAUSE: Duration = Duration::from_millis(20);
-
 /// Owns the writer thread. Dropping it waits until the queue is written, for a
 /// second at most.
 pub struct AsyncLogWriter(LogBuffer);
@@ -171,10 +168,6 @@ impl<W: Write> LossyWriter<W> {
                 Ok(0) => break,
                 Ok(bytes) => written += bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Another program has made the shared stderr non-blocking.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    thread::sleep(RETRY_PAUSE);
-                }
                 Err(_) => break,
             }
         }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 
+use crate::stdio::Stderr;
 use crate::system_error::Reason;
 
 /// A log file. A write opens it anew if its name leads to another file, or to none.
@@ -57,7 +58,7 @@ impl Write for LogFile {
                 if !std::mem::replace(&mut self.has_failed, true) {
                     let (path, reason) = (self.path.display(), Reason(error));
                     // Without stderr, only the number of lost lines remains.
-                    let _ = writeln!(io::stderr(), "cannot write the log to {path}: {reason}");
+                    let _ = writeln!(Stderr, "cannot write the log to {path}: {reason}");
                 }
             }
             Ok(_) => self.has_failed = false,

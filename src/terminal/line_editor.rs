@@ -20,10 +20,10 @@ use signal_hook::consts::SIGCONT;
 use signal_hook::low_level::pipe;
 
 use crate::jobs::{PromptKind, TerminalEvent};
-use crate::terminal::TerminalOutput;
 use crate::terminal::completion::LineCompleter;
 use crate::terminal::history::{History, MAX_LINES};
 use crate::terminal::prompt::prompt_text;
+use crate::terminal::{TerminalOutput, mode};
 
 /// Terminals whose cursor cannot be moved. The list is rustyline's.
 const PLAIN_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
@@ -130,7 +130,10 @@ impl LineEditor {
                 Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => return TerminalEvent::EndOfInput,
                 Err(error) => {
-                    log::debug!("cannot read the terminal: {error}");
+                    if !mode::is_gone() {
+                        let error = io::Error::other(error);
+                        self.output.fail("cannot read the terminal", &error);
+                    }
                     return TerminalEvent::EndOfInput;
                 }
             }
