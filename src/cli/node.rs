@@ -239,13 +239,8 @@ pub(super) fn prepare(
         jobs.set_may_choose(is_interactive());
         node.console = Some(Console::new(jobs, args.console.max_downloads));
     }
-    let mut reactor = build_reactor(
-        node,
-        settings,
-        listeners,
-        sockets,
-        Clock::with_suspends(now),
-    )?;
+    let clock = Clock::with_suspends(now);
+    let mut reactor = build_reactor(node, settings, listeners, sockets, clock)?;
     start_workers(&reactor, args, scan_worker, hash_worker, queue)
         .map_err(StartupError::system("cannot start a thread"))?;
     if let Some(changes) = changes {
