@@ -36,6 +36,8 @@ pub(super) struct Fetch {
     candidates: VecDeque<Candidate>,
     /// The number of nodes that may have the file.
     nodes: usize,
+    /// The content that the user was told to be fetched, of several.
+    preferred: Option<ContentHash>,
     /// Whether a node has announced the file, or has begun to send it.
     exists: bool,
     /// Set when no node has the file, and the relay is asked for similar names.
@@ -69,6 +71,7 @@ impl Fetch {
             hash,
             candidates: VecDeque::new(),
             nodes: 0,
+            preferred: None,
             exists: false,
             similar: None,
             tried: 0,
@@ -169,6 +172,7 @@ impl Fetch {
         if let Some(Selection::None) = selection {
             return TaskResult::SeveralContents.into();
         }
+        self.preferred = selection.and(offers.first()).map(|offer| offer.hash);
         self.exists = !holders.is_empty();
         self.candidates = candidates(self.hash, context, holders, &offers);
         self.nodes = self.candidates.len();
@@ -192,6 +196,11 @@ impl Fetch {
             // The preferred content gets a little more time.
             self.next_try = Some(now + delay * OTHER_CONTENT_DELAY);
             return JobStep::Wait;
+        }
+        let preferred = self.preferred.take_if(|hash| Some(*hash) != candidate.hash);
+        if let Some(hash) = preferred {
+            let text = format!("{}: no node has sent {hash}; trying the next", self.name);
+            context.user.on_event(UserEvent::Note(&text));
         }
         self.candidates.pop_front();
         self.next_try = self.candidates.front().map(|next| match is_same(next) {
