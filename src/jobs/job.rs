@@ -35,7 +35,7 @@ pub enum Job {
 pub(super) enum ActiveJob {
     CheckRelay,
     Show(Show),
-    Fetch(Fetch),
+    Fetch(Box<Fetch>),
     FindNames(NameSearch),
 }
 
@@ -144,12 +144,12 @@ impl ActiveJob {
             Job::Show(query) => (Self::Show(Show::default()), JobStep::Query(query)),
             Job::Get(name, hash) => {
                 let fetch = Fetch::new(id, name, hash);
-                (Self::Fetch(fetch), JobStep::Query(Query::Nodes))
+                (Self::Fetch(fetch.into()), JobStep::Query(Query::Nodes))
             }
             Job::GetFromKnownNodes(name, hash) => {
                 let mut fetch = Fetch::new(id, name, hash);
                 let step = fetch.find_holders(context, now);
-                (Self::Fetch(fetch), step)
+                (Self::Fetch(fetch.into()), step)
             }
             Job::FindNames(prefix, callback) => {
                 // No name begins with a prefix that is no text.
