@@ -215,9 +215,7 @@ impl fmt::Display for Rejection {
                 return write!(f, "your address is {seen}; use REGISTER * {port}");
             }
             Self::NotRegistered(node) => return write!(f, "no node is registered at {node}"),
-            Self::NotYourNode(node) => {
-                return write!(f, "{node} was registered from another address");
-            }
+            Self::NotYourNode(at) => return write!(f, "{at} was registered from another address"),
             Self::TooManyNodesAtAddress => "too many nodes at your address; UNREGISTER some",
             Self::RegisterFirst => "REGISTER first",
             Self::TooManyFilesOfNode { files, bytes } => {
