@@ -116,7 +116,7 @@ impl Default for JobLimits {
 }
 
 /// Takes the defaults from the attributes above, so that they are written once.
-fn without_flags<A: clap::Args + clap::FromArgMatches>() -> A {
+pub(crate) fn without_flags<A: clap::Args + clap::FromArgMatches>() -> A {
     let command = A::augment_args(clap::Command::new("defaults").no_binary_name(true));
     let matches = command.get_matches_from(std::iter::empty::<&str>());
     A::from_arg_matches(&matches).expect("every argument has a default")

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use log::LevelFilter;
+use log::{LevelFilter, info};
 
 use crate::cli::logging::LogArgs;
 use crate::cli::service_manager::ServiceManager;
@@ -13,10 +13,10 @@ use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, run_server, signals, stop_on_signals,
     values,
 };
-use crate::limits::{Limits, Timeouts};
+use crate::limits::{Limits, Timeouts, without_flags};
 use crate::quantity::{bytes, integer, lease};
 use crate::reactor::{Clock, Reactor, ReactorSettings};
-use crate::relay::{Network, Quota, Relay, RelaySettings, Trust};
+use crate::relay::{BYTES_PER_FILE, BYTES_PER_NODE, Network, Quota, Relay, RelaySettings, Trust};
 use crate::terminal::TerminalOutput;
 
 /// How often the system may choose a port until one is also free for UDP.
@@ -42,6 +42,7 @@ unexpected word | any | the relay listens on one port";
 /// The command line of `relay-server`.
 #[derive(Parser)]
 #[command(name = "relay-server", version, about = ABOUT, max_term_width = 100)]
+#[command(after_help = default_memory())]
 pub(super) struct RelayArgs {
     /// Port to listen on; 0 lets the system choose
     #[arg(value_parser = values::listen_port)]
@@ -56,6 +57,30 @@ pub(super) struct RelayArgs {
     /// [default: loopback]
     #[arg(long, value_name = "NETWORK")]
     trust: Vec<Network>,
+    #[command(flatten)]
+    directory: DirectoryArgs,
+    /// Answer no requests over UDP
+    #[arg(long)]
+    no_udp: bool,
+    /// Maximum number of datagrams with a wrong cookie that are answered per second
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = integer::<u32>(1..))]
+    wrong_cookies: u32,
+    /// Maximum number of datagrams per second from one address that are answered; addresses in
+    /// --trust are exempt
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = integer::<u32>(1..))]
+    datagram_rate: u32,
+    /// Maximum number of messages per second from one connection
+    #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<u32>(1..))]
+    message_rate: u32,
+    #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// How much the directory may hold.
+#[derive(clap::Args)]
+struct DirectoryArgs {
     /// Maximum number of nodes
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<usize>(1..))]
     max_nodes: usize,
@@ -77,23 +102,41 @@ pub(super) struct RelayArgs {
     /// Maximum bytes of file names of all nodes together
     #[arg(long, value_name = "BYTES", default_value = "1073741824", value_parser = bytes::<u64>(0..))]
     max_shared_bytes_in_all: u64,
-    /// Answer no requests over UDP
-    #[arg(long)]
-    no_udp: bool,
-    /// Maximum number of datagrams with a wrong cookie that are answered per second
-    #[arg(long, value_name = "N", default_value = "10000", value_parser = integer::<u32>(1..))]
-    wrong_cookies: u32,
-    /// Maximum number of datagrams per second from one address that are answered; addresses in
-    /// --trust are exempt
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = integer::<u32>(1..))]
-    datagram_rate: u32,
-    /// Maximum number of messages per second from one connection
-    #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<u32>(1..))]
-    message_rate: u32,
-    #[command(flatten)]
-    limits: Limits,
-    #[command(flatten)]
-    log: LogArgs,
+}
+
+impl DirectoryArgs {
+    fn quota(&self) -> Quota {
+        Quota {
+            node_files: self.max_shared,
+            node_bytes: self.max_shared_bytes,
+            address_bytes: self.max_shared_bytes_per_address,
+            all_files: self.max_shared_in_all,
+            all_bytes: self.max_shared_bytes_in_all,
+        }
+    }
+
+    /// The most memory that the relay needs, as a text for people.
+    fn memory(&self, limits: &Limits) -> String {
+        const MIB: u64 = 1 << 20;
+        let directory = self.max_nodes as u64 * BYTES_PER_NODE
+            + self.max_shared_in_all * BYTES_PER_FILE
+            + self.max_shared_bytes_in_all;
+        let queued = limits.max_queue_total as u64;
+        let connection = (SERVER_READ_SIZE + limits.max_line) / 1024;
+        format!(
+            "at most about {} MiB of memory: {} for nodes and files, {} for queued data; \
+             each connection adds at most {connection} KiB, usually less than 1",
+            (directory + queued) / MIB,
+            directory / MIB,
+            queued / MIB,
+        )
+    }
+}
+
+/// For `--help`: the memory with the defaults.
+fn default_memory() -> String {
+    let memory = without_flags::<DirectoryArgs>().memory(&Limits::default());
+    format!("With the default limits, the relay needs {memory}.")
 }
 
 /// Runs the relay until it is stopped.
@@ -102,6 +145,7 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
         TerminalOutput::for_server(false).map_err(StartupError::system("cannot start a thread"))?;
     let signals = signals::ending_server(args.log.has_file())?;
     let _log_file = args.log.start(LevelFilter::Info, &output)?;
+    info!("limits: {}", args.directory.memory(&args.limits));
     let udp = if args.no_udp { "" } else { ", also over UDP" };
     let (mut reactor, addresses) = prepare(args)?;
     stop_on_signals(&mut reactor, &signals)?;
@@ -137,19 +181,13 @@ pub(super) fn prepare(args: RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr
         .map_err(|error| StartupError::system("cannot get random bytes")(error.into()))?;
     let settings = RelaySettings {
         lease: args.lease,
-        max_nodes: args.max_nodes,
-        max_nodes_per_address: args.max_nodes_per_address,
+        max_nodes: args.directory.max_nodes,
+        max_nodes_per_address: args.directory.max_nodes_per_address,
         max_line: args.limits.max_line,
         max_unknown: args.limits.max_unknown,
         wrong_cookie_rate: args.wrong_cookies,
         datagram_rate: args.datagram_rate,
-        quota: Quota {
-            node_files: args.max_shared,
-            node_bytes: args.max_shared_bytes,
-            address_bytes: args.max_shared_bytes_per_address,
-            all_files: args.max_shared_in_all,
-            all_bytes: args.max_shared_bytes_in_all,
-        },
+        quota: args.directory.quota(),
         message_rate: args.message_rate,
         trust: Trust::new(args.trust),
     };

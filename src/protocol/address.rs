@@ -58,6 +58,15 @@ impl NodeAddress {
         self.port
     }
 
+    /// Appends the address as on the wire. Faster than formatting: a list may have a
+    /// million of them.
+    pub(crate) fn append_to(&self, text: &mut Vec<u8>) {
+        match self.ip {
+            IpAddr::V4(ip) => text.extend_from_slice(ipv4_text(ip, self.port).as_str().as_bytes()),
+            IpAddr::V6(_) => text.extend_from_slice(self.to_string().as_bytes()),
+        }
+    }
+
     /// Whether only programs on the same host can reach the node.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

@@ -39,6 +39,11 @@ use crate::relay::stats::RelayCounters;
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::server::{self, RequestContext};
 
+/// The most memory for a node in the directory, in bytes.
+pub const BYTES_PER_NODE: u64 = 125;
+/// The most memory for a file in the index, without the bytes of its name.
+pub const BYTES_PER_FILE: u64 = 160;
+
 /// The settings of a relay.
 #[derive(Clone, Debug)]
 pub struct RelaySettings {

@@ -73,6 +73,7 @@ impl Relay {
             )
             .map_err(|error| rejection(error, address))?;
         self.last_registration = number;
+        self.counters.registrations_on_loopback += u64::from(address.is_loopback());
         if self.directory.len(true) > nodes_before {
             info!("node {address} registered by {source}");
         }
@@ -134,6 +135,7 @@ impl Relay {
                 break;
             };
             self.counters.expired += 1;
+            self.counters.expired_on_loopback += u64::from(address.is_loopback());
             info!("node {address} did not renew its lease");
         }
     }

@@ -16,6 +16,9 @@ pub(super) struct RelayCounters {
     pub(super) lists: u64,
     /// Leases that expired.
     pub(super) expired: u64,
+    /// Of the registrations and of the expired leases, those of nodes on loopback.
+    pub(super) registrations_on_loopback: u64,
+    pub(super) expired_on_loopback: u64,
 }
 
 impl Relay {
@@ -31,12 +34,18 @@ impl Relay {
             messages,
             lists,
             expired,
+            registrations_on_loopback,
+            expired_on_loopback,
         } = self.counters;
         let on_loopback = request.is_loopback();
+        let seen = |all: u64, hidden: u64| if on_loopback { all } else { all - hidden };
         let figures = [
             ("nodes", self.directory.len(on_loopback) as u64),
-            ("nodes_expired", expired),
-            ("registrations", self.last_registration),
+            ("nodes_expired", seen(expired, expired_on_loopback)),
+            (
+                "registrations",
+                seen(self.last_registration, registrations_on_loopback),
+            ),
             ("lists", lists),
             ("names", self.index.name_count(on_loopback) as u64),
             ("finds", finds),

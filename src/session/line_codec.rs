@@ -53,8 +53,11 @@ pub(crate) struct RenderedNodes(Arc<[u8]>);
 impl RenderedNodes {
     /// Prints the lines of these nodes.
     pub(crate) fn new(nodes: impl Iterator<Item = NodeAddress>) -> Self {
-        let mut text = Vec::new();
-        nodes.for_each(|node| write_line(&mut text, node));
+        let mut text = Vec::with_capacity(64 * 1024);
+        for node in nodes {
+            node.append_to(&mut text);
+            text.push(b'\n');
+        }
         Self(text.into())
     }
 }

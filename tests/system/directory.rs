@@ -1,6 +1,5 @@
 //! The relay's directory of nodes: registration, leases, trust and limits.
 
-use std::fs;
 use std::io::Write;
 use std::thread;
 
@@ -231,13 +230,6 @@ fn a_thousand_nodes_are_listed() {
     assert_eq!(lists.lines().count(), 50 * 1001);
 }
 
-/// The resident memory of a server in bytes.
-fn resident(server: &Server) -> u64 {
-    let statm = fs::read_to_string(format!("/proc/{}/statm", server.pid())).expect("statm");
-    let pages = statm.split(' ').nth(1).expect("a second field");
-    pages.parse::<u64>().expect("a number") * 4096
-}
-
 #[test]
 fn unread_lists_of_a_changing_directory_share_their_memory() {
     const NODES: u32 = 100_000;
@@ -260,7 +252,7 @@ fn unread_lists_of_a_changing_directory_share_their_memory() {
         .expect("the relay takes it");
     let list = ask(relay.address(), b"LIST\n");
     assert_eq!(list.lines().count(), NODES as usize + 1);
-    let before = resident(&relay);
+    let before = relay.resident();
     // Each list differs from all others, and none is read.
     let clients: Vec<Nc> = (0..CLIENTS)
         .map(|client| {
@@ -279,7 +271,7 @@ fn unread_lists_of_a_changing_directory_share_their_memory() {
         lists = now;
         lists > u64::from(CLIENTS) && quiet > 20
     });
-    let growth = resident(&relay).saturating_sub(before);
+    let growth = relay.resident().saturating_sub(before);
     assert!(growth < 30_000_000, "{growth} bytes for {lists} lists");
     drop(clients);
 }

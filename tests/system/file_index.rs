@@ -239,6 +239,35 @@ fn files_of_all_nodes_are_limited() {
 }
 
 #[test]
+fn memory_stays_within_the_figure_in_the_log() {
+    const FILES: usize = 50_000;
+    let relay = relay(&[
+        "--max-nodes",
+        "1000",
+        "--max-shared-in-all",
+        &FILES.to_string(),
+        "--max-shared-bytes-in-all",
+        "3000000",
+        "--max-queue-total",
+        "1048576",
+    ]);
+    let log = relay.log_until("limits: at most about ");
+    let (_, figure) = log.split_once("limits: at most about ").expect("a figure");
+    let mib: u64 = figure
+        .split(' ')
+        .next()
+        .expect("a word")
+        .parse()
+        .expect("MiB");
+    let before = relay.resident();
+    register_with_files(&relay, 40001, FILES);
+    let growth = relay.resident().saturating_sub(before);
+    assert!(growth < mib << 20, "{growth} bytes, {mib} MiB at most");
+    let full = ask(relay.address(), b"REGISTER * 40001\nSHARE 1 - one more\n");
+    assert!(full.contains("\nERROR 413 all nodes together"), "{full}");
+}
+
+#[test]
 fn an_address_takes_no_more_than_it_leaves_to_others() {
     let relay = relay(&["--trust", "10.0.0.0/8", "--max-shared-in-all", "1000"]);
     let mut greedy = Nc::connect_from("127.0.0.2", relay.address());

@@ -2,6 +2,7 @@
 //! are dropped.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -213,6 +214,13 @@ impl Server {
     pub fn stop(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);
         self.wait().code()
+    }
+
+    /// Its resident memory in bytes.
+    pub fn resident(&self) -> u64 {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid())).expect("statm");
+        let pages = statm.split(' ').nth(1).expect("a second field");
+        pages.parse::<u64>().expect("a number") * 4096
     }
 
     /// A value of its `STATS`.
