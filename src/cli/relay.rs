@@ -145,10 +145,11 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
         TerminalOutput::for_server(false).map_err(StartupError::system("cannot start a thread"))?;
     let signals = signals::ending_server(args.log.has_file())?;
     let _log_file = args.log.start(LevelFilter::Info, &output)?;
-    info!("limits: {}", args.directory.memory(&args.limits));
+    let memory = args.directory.memory(&args.limits);
     let udp = if args.no_udp { "" } else { ", also over UDP" };
     let (mut reactor, addresses) = prepare(args)?;
     stop_on_signals(&mut reactor, &signals)?;
+    info!("limits: {memory}");
     for address in addresses {
         let open = match address.ip().is_loopback() {
             true => "",
