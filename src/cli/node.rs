@@ -22,9 +22,7 @@ use crate::cli::{
 use crate::download::{Destination, Target};
 use crate::jobs::JobRunner;
 use crate::limits::{JobLimits, Limits, Timeouts};
-use crate::node::{
-    Console, HELP, MessageListener, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals,
-};
+use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals};
 use crate::protocol::{ClaimedIp, Port};
 use crate::quantity::integer;
 use crate::reactor::{Clock, Reactor, ReactorSettings};
@@ -230,9 +228,7 @@ pub(super) fn prepare(
     let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event);
     node.udp = udp;
     if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
-        let seed = fastrand::u64(..);
-        let listener = MessageListener::new(relay.clone(), args.advertise, port, seed);
-        node.listener = Some(listener);
+        node.receive_messages(fastrand::u64(..));
     }
     if let Some(user) = user {
         let mut jobs = JobRunner::new(user, relay, args.console.limits.clone());

@@ -9,13 +9,13 @@ use crate::node::NodeEvent;
 use crate::rate_limiter::RateLimiter;
 use crate::terminal::TerminalOutput;
 
-/// Prints events at the console. A relay, or those who send messages, must not flood it.
+/// Prints events at the console. Messages of others must not flood it.
 pub(super) struct ConsoleEvents {
     output: TerminalOutput,
-    /// Events per second.
+    /// Messages per second.
     rate: u32,
     limiter: RateLimiter,
-    /// Events that were not printed since the last one.
+    /// Messages that were not printed since the last event.
     omitted: u64,
 }
 
@@ -30,7 +30,9 @@ impl ConsoleEvents {
     }
 
     pub(super) fn print(&mut self, event: &NodeEvent<'_>) {
-        if !self.limiter.allows(self.rate, Instant::now()) {
+        if let NodeEvent::Message(_) = event
+            && !self.limiter.allows(self.rate, Instant::now())
+        {
             self.omitted += 1;
             return;
         }
@@ -38,7 +40,7 @@ impl ConsoleEvents {
             0 => {}
             omitted => self
                 .output
-                .eprintln(format_args!("({} omitted)", Counted(omitted, "line"))),
+                .eprintln(format_args!("({} omitted)", Counted(omitted, "message"))),
         }
         self.output.eprintln(event);
     }

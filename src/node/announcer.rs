@@ -8,7 +8,7 @@ use log::{debug, warn};
 
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
-use crate::node::relay_record::{ComparePass, IndexChange, RelayRecord};
+use crate::node::relay_record::{ComparePass, RelayRecord};
 use crate::node::relay_update::UpdateRequest;
 use crate::node::share::Share;
 use crate::protocol::{ErrorCode, MAX_LISTED_FILES, Registered, Reply, Request};
@@ -134,16 +134,19 @@ impl Announcer {
     pub fn on_reply(
         &mut self,
         share: &mut impl Share,
-        change: IndexChange,
+        change: UpdateRequest,
         reply: Reply<'_>,
         requests: &mut RequestQueue<UpdateRequest>,
         out: &mut Vec<u8>,
     ) -> ReadNext {
         match (change, reply) {
-            (change, Reply::Ok(_)) | (change @ IndexChange::Unshare(_), Reply::NotFound) => {
-                self.record.confirm(change);
+            (UpdateRequest::Share(name, version), Reply::Ok(_)) => {
+                self.record.confirm(name, Some(version));
             }
-            (IndexChange::Share(name, _), Reply::Error(ErrorCode::LIMIT_REACHED, text)) => {
+            (UpdateRequest::Unshare(name), Reply::Ok(_) | Reply::NotFound) => {
+                self.record.confirm(name, None);
+            }
+            (UpdateRequest::Share(name, _), Reply::Error(ErrorCode::LIMIT_REACHED, text)) => {
                 // The relay keeps what it accepted, and would reject all that follows.
                 if let AnnounceProgress::Comparing(ComparePass::Additions, _, revision) =
                     self.progress
@@ -171,8 +174,8 @@ impl Announcer {
     pub fn on_close(&mut self, unanswered: impl Iterator<Item = UpdateRequest>) {
         self.progress = AnnounceProgress::Idle;
         for request in unanswered {
-            if let UpdateRequest::Change(change) = request {
-                self.record.mark_uncertain(change);
+            if let UpdateRequest::Share(name, _) | UpdateRequest::Unshare(name) = request {
+                self.record.mark_uncertain(name);
             }
         }
     }
@@ -228,9 +231,7 @@ impl Announcer {
                     break;
                 }
             };
-            let send = |request: Request<'_>, change| {
-                requests.send(&request, UpdateRequest::Change(change), out);
-            };
+            let send = |request: Request<'_>, change| requests.send(&request, change, out);
             let last = self.record.send_page(pass, share, after.as_deref(), send);
             self.progress = match (last, pass) {
                 (Some(last), _) => AnnounceProgress::Comparing(pass, Some(last), revision),

@@ -15,10 +15,10 @@ use crate::role::{ConnId, Input, Output, ReadNext, Role};
 const STABLE_AFTER: Duration = LONGEST_PAUSE;
 
 /// The node's subscription to messages.
-pub struct MessageListener {
+pub(super) struct MessageListener {
     backoff: Backoff,
-    ip: ClaimedIp,
-    port: Port,
+    /// The address under which the node registers.
+    claim: (ClaimedIp, Port),
     /// The connection, open or being opened.
     subscription: Option<MessageSubscription>,
     open_since: Option<Instant>,
@@ -31,12 +31,10 @@ pub struct MessageListener {
 impl MessageListener {
     /// A listener for the address under which the node registers. `relay` is not
     /// empty.
-    #[must_use]
-    pub fn new(relay: Vec<SocketAddr>, ip: ClaimedIp, port: Port, seed: u64) -> Self {
+    pub(super) fn new(relay: Vec<SocketAddr>, claim: (ClaimedIp, Port), seed: u64) -> Self {
         Self {
             backoff: Backoff::new(relay, seed),
-            ip,
-            port,
+            claim,
             subscription: None,
             open_since: None,
             is_stopped: false,
@@ -65,7 +63,7 @@ impl MessageListener {
     pub(super) fn dial(&mut self, now: Instant) -> Option<SocketAddr> {
         self.next_deadline()?;
         let address = self.backoff.dial(now)?;
-        self.subscription = Some(MessageSubscription::new(Some((self.ip, self.port))));
+        self.subscription = Some(MessageSubscription::new(Some(self.claim)));
         self.open_since = None;
         Some(address)
     }

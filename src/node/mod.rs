@@ -18,14 +18,13 @@ use std::time::{Duration, Instant};
 pub use announcer::Announcer;
 pub use console::{Console, HELP};
 pub use event::NodeEvent;
-pub use message_listener::MessageListener;
 pub use registrar::Registrar;
-pub use relay_record::IndexChange;
 pub use relay_update::{RelayUpdate, UpdateRequest};
 pub use share::{FileContent, Share, ShareTotals, Unavailable};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs;
+use crate::node::message_listener::MessageListener;
 use crate::node::relay_update::UpdateState;
 use crate::protocol::{NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
@@ -45,7 +44,7 @@ pub struct Node<S: Share> {
     /// Updates and queries over UDP. Without routes the node uses only TCP.
     pub udp: UdpRequests<NodeSession>,
     /// Set if the node receives messages.
-    pub listener: Option<MessageListener>,
+    listener: Option<MessageListener>,
     /// Set if the node has a console.
     pub console: Option<Console>,
     /// Reports an event to the user.
@@ -133,6 +132,13 @@ impl<S: Share> Node<S> {
             gets: 0,
             gets_found: 0,
         }
+    }
+
+    /// Receives the messages that are sent to the node's address.
+    pub fn receive_messages(&mut self, seed: u64) {
+        let relay = self.registrar.relay().to_vec();
+        let listener = MessageListener::new(relay, self.registrar.claim, seed);
+        self.listener = Some(listener);
     }
 
     /// Sends a message from the node's address.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::node::event::{NodeEvent, relay_failure};
-use crate::protocol::{ClaimedIp, NodeAddress, Port, Registered, Request};
+use crate::protocol::{ClaimedIp, NodeAddress, Port, Registered};
 use crate::relay_link::Backoff;
 
 /// The bounds for the lease that the relay states: it can make the node neither busy
@@ -18,8 +18,8 @@ const MAX_LEASE: Duration = Duration::from_secs(86_400);
 /// The schedule of the node's registration.
 pub struct Registrar {
     backoff: Backoff,
-    ip: ClaimedIp,
-    port: Port,
+    /// The address under which the node registers.
+    pub(super) claim: (ClaimedIp, Port),
     /// No attempt starts any more.
     pub(super) is_stopping: bool,
     /// The node stops, and the relay may still have a record of the node.
@@ -48,8 +48,7 @@ impl Registrar {
         backoff.schedule(now);
         Self {
             backoff,
-            ip,
-            port,
+            claim: (ip, port),
             is_stopping: false,
             must_unregister: false,
             early_renewal: None,
@@ -111,15 +110,6 @@ impl Registrar {
     pub fn dial_to_unregister(&mut self) -> Option<SocketAddr> {
         self.backoff.next_deadline()?;
         mem::take(&mut self.must_unregister).then(|| self.backoff.address())
-    }
-
-    /// The request that registers the node or renews its lease.
-    pub(super) fn register(&self) -> Request<'static> {
-        Request::Register(self.ip, self.port)
-    }
-
-    pub(super) fn unregister(&self) -> Request<'static> {
-        Request::Unregister(self.ip, self.port)
     }
 
     /// `REGISTER` is sent once more in the attempt that has just succeeded.

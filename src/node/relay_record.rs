@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeInclusive};
 
+use crate::node::relay_update::UpdateRequest;
 use crate::node::share::Share;
 use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, MaybeHash, Request};
 
 /// Size and hash of a file.
-type FileVersion = (u64, MaybeHash);
+pub(super) type FileVersion = (u64, MaybeHash);
 
 /// The files that the relay has acknowledged.
 #[derive(Default)]
@@ -20,15 +21,6 @@ pub(super) struct RelayRecord {
     files: BTreeMap<Box<str>, Option<FileVersion>>,
     /// The number of uncertain files.
     uncertain: u64,
-}
-
-/// A change of the relay's record.
-#[derive(Debug)]
-pub enum IndexChange {
-    /// A new or changed file.
-    Share(Box<str>, FileVersion),
-    /// A removed file.
-    Unshare(Box<str>),
 }
 
 /// The changes that a comparison sends. Removals come first, because they make room
@@ -48,17 +40,17 @@ impl RelayRecord {
         most - self.uncertain..=most
     }
 
-    pub(super) fn confirm(&mut self, change: IndexChange) {
-        let previous = match change {
-            IndexChange::Share(name, version) => self.files.insert(name, Some(version)),
-            IndexChange::Unshare(name) => self.files.remove(&name),
+    /// The relay has this version of a file, or none.
+    pub(super) fn confirm(&mut self, name: Box<str>, version: Option<FileVersion>) {
+        let previous = match version {
+            Some(version) => self.files.insert(name, Some(version)),
+            None => self.files.remove(&name),
         };
         self.uncertain -= u64::from(previous == Some(None));
     }
 
-    /// The relay may have executed a change or not.
-    pub(super) fn mark_uncertain(&mut self, change: IndexChange) {
-        let (IndexChange::Share(name, _) | IndexChange::Unshare(name)) = change;
+    /// The relay may have executed a change of this file or not.
+    pub(super) fn mark_uncertain(&mut self, name: Box<str>) {
         let previous = self.files.insert(name, None);
         self.uncertain += u64::from(previous != Some(None));
     }
@@ -71,7 +63,7 @@ impl RelayRecord {
         pass: ComparePass,
         share: &mut impl Share,
         after: Option<&str>,
-        mut send: impl FnMut(Request<'_>, IndexChange),
+        mut send: impl FnMut(Request<'_>, UpdateRequest),
     ) -> Option<Box<str>> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let recorded = self.files.range::<str, _>((start, Bound::Unbounded));
@@ -88,11 +80,11 @@ impl RelayRecord {
                 (ComparePass::Removals, None) => {
                     // A share has only valid names.
                     if let Ok(request) = FileName::parse(name).map(Request::Unshare) {
-                        send(request, IndexChange::Unshare(name.into()));
+                        send(request, UpdateRequest::Unshare(name.into()));
                     }
                 }
                 (ComparePass::Additions, Some(file)) if old != Some((file.size, file.hash)) => {
-                    let change = IndexChange::Share(name.into(), (file.size, file.hash));
+                    let change = UpdateRequest::Share(name.into(), (file.size, file.hash));
                     let request = Request::Share(file.size, file.hash, file.name.clone());
                     send(request, change);
                 }

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::node::event::relay_error;
-use crate::node::relay_record::IndexChange;
+use crate::node::relay_record::FileVersion;
 use crate::node::share::Share;
 use crate::node::{ANNOUNCE_DELAY, Node, NodeEvent};
-use crate::protocol::{Registered, Reply};
+use crate::protocol::{Registered, Reply, Request};
 use crate::role::{Context, Input, ReadNext};
 use crate::session::connector::Connector;
 use crate::session::requests::{RequestQueue, ResponsePart};
@@ -40,8 +40,10 @@ pub enum UpdateRequest {
     Register,
     /// `UNREGISTER`
     Unregister,
-    /// `SHARE` or `UNSHARE`
-    Change(IndexChange),
+    /// `SHARE`: a new or changed file.
+    Share(Box<str>, FileVersion),
+    /// `UNSHARE`: a removed file.
+    Unshare(Box<str>),
 }
 
 impl RelayUpdate {
@@ -77,13 +79,10 @@ impl<S: Share> Node<S> {
         out: &mut Vec<u8>,
     ) -> ReadNext {
         if input == Input::Connected {
-            let (request, tag) = match update.state {
-                UpdateState::Unregistering => {
-                    (self.registrar.unregister(), UpdateRequest::Unregister)
-                }
-                _ => (self.registrar.register(), UpdateRequest::Register),
-            };
-            update.requests.send(&request, tag, out);
+            match update.state {
+                UpdateState::Unregistering => self.send_unregister(update, out),
+                _ => self.send_register(update, out),
+            }
         }
         match update.requests.on_input(input) {
             Ok(None) => ReadNext::Line,
@@ -125,13 +124,13 @@ impl<S: Share> Node<S> {
                 Ok(registered) => self.on_registered(now, update, registered, out),
                 Err(_) => ReadNext::Close(CloseReason::ProtocolError),
             },
-            (UpdateRequest::Change(change), reply) if !self.registrar.is_stopping => {
+            (UpdateRequest::Register, _) => ReadNext::Close(CloseReason::ProtocolError),
+            (_, _) if self.registrar.is_stopping => ReadNext::Close(CloseReason::Completed),
+            (change, reply) => {
                 let requests = &mut update.requests;
                 self.announcer
                     .on_reply(&mut self.share, change, reply, requests, out)
             }
-            (UpdateRequest::Change(_), _) => ReadNext::Close(CloseReason::Completed),
-            (UpdateRequest::Register, _) => ReadNext::Close(CloseReason::ProtocolError),
         }
     }
 
@@ -154,22 +153,34 @@ impl<S: Share> Node<S> {
             }
         }
         self.report(event);
-        let requests = &mut update.requests;
         if self.registrar.is_stopping || self.announcer.is_busy() {
             update.state = UpdateState::Done;
             return ReadNext::Close(CloseReason::Completed);
         }
         if !self.announcer.compare_record(&registered) {
             update.state = UpdateState::Announcing;
+            let requests = &mut update.requests;
             return self.announcer.start(&mut self.share, requests, out);
         }
         // Both requests arrive together, so no list is without the node.
-        let unregister = self.registrar.unregister();
-        requests.send(&unregister, UpdateRequest::Unregister, out);
-        let register = self.registrar.register();
-        requests.send(&register, UpdateRequest::Register, out);
+        self.send_unregister(update, out);
+        self.send_register(update, out);
         self.registrar.register_again();
         ReadNext::Line
+    }
+
+    fn send_register(&self, update: &mut RelayUpdate, out: &mut Vec<u8>) {
+        let (ip, port) = self.registrar.claim;
+        let request = Request::Register(ip, port);
+        update.requests.send(&request, UpdateRequest::Register, out);
+    }
+
+    fn send_unregister(&self, update: &mut RelayUpdate, out: &mut Vec<u8>) {
+        let (ip, port) = self.registrar.claim;
+        let request = Request::Unregister(ip, port);
+        update
+            .requests
+            .send(&request, UpdateRequest::Unregister, out);
     }
 
     pub(super) fn on_update_end(

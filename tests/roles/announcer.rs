@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 
-use peerline::node::{Announcer, UpdateRequest};
+use peerline::node::Announcer;
 use peerline::protocol::{Registered, Reply, Request};
 use peerline::role::{Input, ReadNext};
 use peerline::session::requests::RequestQueue;
@@ -34,9 +34,7 @@ impl Announcement {
             for line in std::mem::take(&mut out).split_inclusive(|byte| *byte == b'\n') {
                 self.requests += 1;
                 self.execute(line.trim_ascii_end());
-                let Ok(Some((_, Some(UpdateRequest::Change(change))))) =
-                    queue.on_input(Input::Line(b"OK"))
-                else {
+                let Ok(Some((_, Some(change)))) = queue.on_input(Input::Line(b"OK")) else {
                     panic!("there is a request");
                 };
                 let reply = Reply::DONE;

@@ -23,7 +23,7 @@ use goldenscript::{Command, Context};
 use peerline::close_reason::CloseReason;
 use peerline::jobs::{self, JobRunner};
 use peerline::limits::JobLimits;
-use peerline::node::{Console, MessageListener, Node, NodeMessage, Registrar};
+use peerline::node::{Console, Node, NodeMessage, Registrar};
 use peerline::protocol::{ClaimedIp, Port, Registered, canonical};
 use peerline::role::Role;
 
@@ -101,7 +101,6 @@ impl Play {
         let share = Memory::new(Rc::clone(&self.files));
         let now = Instant::now();
         let port = Port::new(40_001).ok_or("a port is not zero")?;
-        let listener = MessageListener::new(relay.clone(), advertise, port, seed);
         let mut registrar = Registrar::new(relay.clone(), advertise, port, seed, now);
         let (sender, events) = channel();
         if has_name {
@@ -117,7 +116,7 @@ impl Play {
             let _ = sender.send(format!("event: {event}"));
         });
         if receives_messages {
-            node.listener = Some(listener);
+            node.receive_messages(seed);
         }
         if downloads > 0 {
             let limits = JobLimits {

@@ -115,7 +115,7 @@ fn messages_of_a_lying_relay_do_not_flood_the_console() {
     let (share, start) = (folder(&[]), Instant::now());
     let args = ["--console", "--log-rate", "100"];
     let node = unlisted_node(relay.address(), share.path(), &args);
-    node.log_until("lines omitted)");
+    node.log_until("messages omitted)");
     assert_eq!(ask(node.address(), b"PING\n"), "PONG\n");
     let (shown, most) = (count(&node.log(), "message from"), most_since(start));
     assert!((1..=most).contains(&shown), "{shown} lines, not {most}");

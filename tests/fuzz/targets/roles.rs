@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use peerline::client::{Client, Task};
 use peerline::jobs::{JobRunner, Query, TerminalEvent};
 use peerline::limits::JobLimits;
-use peerline::node::{Console, MessageListener, Node, NodeMessage, Registrar};
+use peerline::node::{Console, Node, NodeMessage, Registrar};
 use peerline::protocol::{ClaimedIp, FileName, NodeAddress, Port, Text};
 use peerline::relay::Relay;
 use peerline::role::Role;
@@ -58,12 +58,7 @@ pub fn node(data: &[u8]) {
     let mut node = Node::new(Memory::new(files), registrar, 10, now, |event| {
         assert!(!event.to_string().contains(char::is_control), "{event:?}");
     });
-    node.listener = Some(MessageListener::new(
-        relay.clone(),
-        ClaimedIp::Source,
-        port,
-        SEED,
-    ));
+    node.receive_messages(SEED);
     let (sender, _) = channel();
     let mut jobs = JobRunner::new(RecordingUser::new(sender), relay, JobLimits::default());
     jobs.set_may_choose(true);
