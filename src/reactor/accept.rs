@@ -10,7 +10,7 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::reactor::Reactor;
 use crate::reactor::address_groups::{GroupId, REFUSED};
 use crate::reactor::connection::Connection;
-use crate::reactor::outbox::OutboxUsage;
+use crate::reactor::outbox::MemoryUsage;
 use crate::reactor::transport::{Transport, set_nodelay};
 use crate::role::Role;
 use crate::session::driver::TurnReport;
@@ -68,11 +68,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let slot = self.insert(transport, peer, REFUSED, None);
         let conn = &mut self.connections[slot];
         let sent = conn.send(&text, false);
-        let usage = conn.outbox.usage();
-        self.count_outbox(REFUSED, OutboxUsage::default(), usage);
+        let usage = conn.usage();
+        self.count_memory(REFUSED, MemoryUsage::default(), usage);
         match sent {
             Ok(()) => {
-                self.connections[slot].start_closing(CloseReason::LimitReached(limit));
+                self.start_closing(slot, CloseReason::LimitReached(limit));
                 self.linger_if_flushed(slot);
                 self.finish_turn(slot, (0, 0), TurnReport::default());
             }

@@ -91,12 +91,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let Some(conn) = conn.filter(|conn| conn.serial == id.serial && conn.may_send()) else {
             return;
         };
-        let (before, usage) = (conn.bytes_out, conn.outbox.usage());
+        let (before, usage) = (conn.bytes_out, conn.usage());
         let result = act(conn);
         self.traffic.bytes_out += conn.bytes_out - before;
-        let (group, new_usage) = (conn.group, conn.outbox.usage());
+        let (group, new_usage) = (conn.group, conn.usage());
         let is_request = conn.origin == Origin::Outbound && conn.bytes_out > before;
-        self.count_outbox(group, usage, new_usage);
+        self.count_memory(group, usage, new_usage);
         if is_request {
             // The time for the reply starts anew, in the connection's next turn.
             self.timers.clear(slot);

@@ -154,8 +154,9 @@ impl AddressGroups {
     /// The number of files that an outbox of the group holds has changed.
     pub(super) fn change_files(&mut self, id: GroupId, before: usize, after: usize) {
         let group = &mut self.groups[id as usize];
-        group.files = group.files + after - before;
-        self.files = self.files + after - before;
+        debug_assert!(group.files + after >= before);
+        group.files = (group.files + after).saturating_sub(before);
+        self.files = (self.files + after).saturating_sub(before);
     }
 
     fn remove_if_unused(&mut self, id: GroupId) {

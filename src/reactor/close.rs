@@ -4,7 +4,7 @@
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{EndOfInput, Origin, Phase};
-use crate::reactor::outbox::OutboxUsage;
+use crate::reactor::outbox::MemoryUsage;
 use crate::reactor::transport::Transport;
 use crate::role::Role;
 
@@ -45,13 +45,23 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
     }
 
+    /// Handles no more input of a connection, and closes it when its outbox is flushed.
+    pub(super) fn start_closing(&mut self, slot: usize, reason: CloseReason) {
+        let conn = &mut self.connections[slot];
+        let usage = conn.usage();
+        conn.start_closing(reason);
+        let (group, new_usage) = (conn.group, conn.usage());
+        self.count_memory(group, usage, new_usage);
+    }
+
     /// Closes a connection at once; it is removed at the end of the round.
     pub(super) fn close_now(&mut self, slot: usize, reason: CloseReason) {
         let conn = &mut self.connections[slot];
+        let usage = conn.usage();
         if conn.set_closed(reason) {
-            let usage = std::mem::take(&mut conn.outbox).usage();
+            drop(std::mem::take(&mut conn.outbox));
             let group = conn.group;
-            self.count_outbox(group, usage, OutboxUsage::default());
+            self.count_memory(group, usage, MemoryUsage::default());
             self.closed.push(slot);
         }
     }

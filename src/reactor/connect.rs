@@ -36,7 +36,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Ok(true) => {
                 conn.phase = Phase::Open(InputDriver::default());
                 conn.readiness.writable = true;
-                InputDriver::notify(&mut self.driven(slot), Input::Connected);
+                self.drive(slot, |conn| InputDriver::notify(conn, Input::Connected));
             }
         }
     }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::close_reason::CloseReason;
 use crate::reactor::address_groups::{GroupId, OUTBOUND};
-use crate::reactor::outbox::{self, Outbox};
+use crate::reactor::outbox::{self, MemoryUsage, Outbox};
 use crate::reactor::transport::{StreamEvent, Transport, unless_blocked};
 use crate::role::SendableFile;
 use crate::session::driver::{InputDriver, ReadState};
@@ -105,6 +105,8 @@ pub(super) struct Connection<S, F, T> {
     pub(super) readiness: Readiness,
     /// The connection is in the run queue.
     pub(super) is_queued: bool,
+    /// The driver works on the input.
+    pub(super) is_handling_input: bool,
     pub(super) phase: Phase,
     /// The role's state; none for a refused connection.
     pub(super) session: Option<S>,
@@ -153,6 +155,7 @@ impl<S, F, T> Connection<S, F, T> {
                 end_of_input: EndOfInput::Unknown,
             },
             is_queued: false,
+            is_handling_input: false,
             phase: match is_open {
                 true => Phase::Open(InputDriver::default()),
                 false => Phase::Connecting,
@@ -170,6 +173,24 @@ impl<S, F, T> Connection<S, F, T> {
         match &mut self.phase {
             Phase::Open(driver) => Some(driver),
             _ => None,
+        }
+    }
+
+    /// The number of received bytes that wait to be handled.
+    pub(super) fn unhandled_bytes(&self) -> u64 {
+        match &self.phase {
+            _ if self.is_handling_input => 0,
+            Phase::Open(driver) => driver.unhandled_bytes() as u64,
+            _ => 0,
+        }
+    }
+
+    /// What the connection holds beside shared bytes.
+    pub(super) fn usage(&self) -> MemoryUsage {
+        let usage = self.outbox.usage();
+        MemoryUsage {
+            bytes: usage.bytes + self.unhandled_bytes(),
+            ..usage
         }
     }
 

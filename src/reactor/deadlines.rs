@@ -155,11 +155,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let Some((awaited, conn)) = conn.and_then(|conn| Some((conn.awaited()?, conn))) else {
             return;
         };
-        let has_unfinished_line = conn.driver().is_some_and(|d| d.has_unhandled_bytes());
+        let has_unfinished_line = conn.driver().is_some_and(|d| d.unhandled_bytes() > 0);
         let reason = match awaited {
             Awaited::FirstLine | Awaited::NextLine if has_unfinished_line => {
                 let before = conn.bytes_moved();
-                InputDriver::on_framing_error(&mut self.driven(slot), FramingError::LineTimeout);
+                self.drive(slot, |conn| {
+                    InputDriver::on_framing_error(conn, FramingError::LineTimeout);
+                });
                 self.linger_if_flushed(slot);
                 return self.finish_turn(slot, before, TurnReport::default());
             }

@@ -1,4 +1,4 @@
-//! The memory of all outboxes together.
+//! The memory of all outboxes and of requests that wait, together.
 //!
 //! When it is above its limit, connections are closed: of the address that holds the
 //! most, the one that holds the most, and so on. Who reads what he requested holds
@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::address_groups::GroupId;
-use crate::reactor::outbox::OutboxUsage;
+use crate::reactor::outbox::MemoryUsage;
 use crate::reactor::transport::Transport;
 use crate::role::Role;
 
 /// Counts the bytes that are queued. Bytes that several outboxes share count once.
 #[derive(Default)]
 pub(super) struct QueuedMemory {
-    /// Bytes that one outbox owns.
+    /// Bytes that one connection owns.
     own: u64,
     /// Distinct buffers that outboxes share, and may hold no longer.
     shared: Vec<Weak<[u8]>>,
@@ -31,6 +31,11 @@ pub(super) struct QueuedMemory {
 const RECOUNT_PERIOD: Duration = Duration::from_secs(1);
 
 impl QueuedMemory {
+    /// Bytes that one connection owns.
+    pub(super) fn own(&self) -> u64 {
+        self.own
+    }
+
     fn total(&self) -> u64 {
         self.own + self.shared_bytes
     }
@@ -62,9 +67,11 @@ struct GroupUsage {
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Counts the change of an outbox in this group.
-    pub(super) fn count_outbox(&mut self, group: GroupId, before: OutboxUsage, after: OutboxUsage) {
+    pub(super) fn count_memory(&mut self, group: GroupId, before: MemoryUsage, after: MemoryUsage) {
         if before != after {
-            self.memory.own = self.memory.own + after.bytes - before.bytes;
+            let own = self.memory.own + after.bytes;
+            debug_assert!(own >= before.bytes);
+            self.memory.own = own.saturating_sub(before.bytes);
             self.addresses
                 .change_files(group, before.files, after.files);
         }
@@ -84,7 +91,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
         let mut groups: HashMap<GroupId, GroupUsage> = HashMap::new();
         for (slot, conn) in &self.connections {
-            let bytes = conn.outbox.held();
+            let bytes = conn.outbox.held() + conn.unhandled_bytes();
             if bytes > 0 {
                 let usage = groups.entry(conn.group).or_default();
                 usage.bytes += bytes;

@@ -34,13 +34,14 @@ struct SegmentQueue<F> {
     queued: u64,
     /// The upper bound of the unsolicited bytes among them.
     unsolicited: u64,
-    usage: OutboxUsage,
+    usage: MemoryUsage,
 }
 
-/// What an outbox holds beside shared bytes.
+/// What an outbox or a connection holds beside shared bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(super) struct OutboxUsage {
-    /// Bytes in memory that only this outbox holds; a segment counts until it is sent.
+pub(super) struct MemoryUsage {
+    /// Bytes in memory that nobody else holds; a segment of an outbox counts until it is
+    /// sent.
     pub(super) bytes: u64,
     /// Open files.
     pub(super) files: usize,
@@ -61,13 +62,13 @@ enum SegmentSource<F> {
 }
 
 impl<F> SegmentSource<F> {
-    fn usage(&self) -> OutboxUsage {
+    fn usage(&self) -> MemoryUsage {
         let (bytes, files) = match self {
             Self::Own(bytes) => (bytes.len() as u64, 0),
             Self::Shared(_) => (0, 0),
             Self::File(_) => (0, 1),
         };
-        OutboxUsage { bytes, files }
+        MemoryUsage { bytes, files }
     }
 }
 
@@ -122,9 +123,9 @@ impl<F> Outbox<F> {
         }
     }
 
-    pub(super) fn usage(&self) -> OutboxUsage {
+    pub(super) fn usage(&self) -> MemoryUsage {
         let usage = |queue: &SegmentQueue<F>| queue.usage;
-        self.0.as_deref().map_or_else(OutboxUsage::default, usage)
+        self.0.as_deref().map_or_else(MemoryUsage::default, usage)
     }
 
     /// The bytes in memory, with its part of the bytes that several hold.
@@ -168,7 +169,7 @@ impl<F> Outbox<F> {
                 segments: VecDeque::new(),
                 queued: 0,
                 unsolicited: 0,
-                usage: OutboxUsage::default(),
+                usage: MemoryUsage::default(),
             })
         });
         let (at, left) = (range.start, range.end - range.start);

@@ -174,6 +174,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         for (session, reason) in std::mem::take(&mut self.failed_connects) {
             self.call_role(|role, context| role.on_close(context, session, &reason));
         }
+        debug_assert!(!self.connections.is_empty() || self.memory.own() == 0);
         if freed {
             // The next attempt to accept need not wait.
             self.listeners.iter_mut().for_each(|l| l.retry_at = None);

@@ -98,7 +98,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 // The connection closes after the answer.
                 ReadState::AwaitingRole | ReadState::Resumable => {}
                 _ if conn.outbox.is_empty() => self.close_now(slot, CloseReason::Shutdown),
-                _ => conn.start_closing(CloseReason::Shutdown),
+                _ => self.start_closing(slot, CloseReason::Shutdown),
             }
         }
         self.call_role(R::drain);

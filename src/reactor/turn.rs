@@ -74,7 +74,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     fn flush_and_read(&mut self, slot: usize, read_buffer: &mut [u8]) -> usize {
         let conn = &mut self.connections[slot];
         conn.is_queued = false;
-        let (before, usage) = (conn.bytes_out, conn.outbox.usage());
+        let (before, usage) = (conn.bytes_out, conn.usage());
         let flushed = match conn.phase {
             Phase::Open(_) | Phase::Closing(_) => conn.flush(),
             Phase::Lingering(_) => {
@@ -89,7 +89,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Ok(()) if has_room && conn.may_receive() => conn.receive(read_buffer),
             other => other.map(|()| None),
         };
-        let (group, new_usage) = (conn.group, conn.outbox.usage());
+        let (group, new_usage) = (conn.group, conn.usage());
         let (mut arrived, mut failure) = (0, None);
         match received {
             Ok(None) => {}
@@ -104,7 +104,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             }
             Err(reason) => failure = Some(reason),
         }
-        self.count_outbox(group, usage, new_usage);
+        self.count_memory(group, usage, new_usage);
         if let Some(reason) = failure {
             self.close_now(slot, reason);
         }
@@ -118,7 +118,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 self.finish_connect(slot);
                 TurnReport::default()
             }
-            Phase::Open(_) => InputDriver::run(&mut self.driven(slot), arrived),
+            Phase::Open(_) => self.drive(slot, |conn| InputDriver::run(conn, arrived)),
             Phase::Closing(_) | Phase::Lingering(_) | Phase::Closed(_) => TurnReport::default(),
         };
         self.linger_if_flushed(slot);
@@ -170,11 +170,28 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         self.set_deadline(slot, &progress);
     }
 
-    pub(super) fn driven(&mut self, slot: usize) -> ConnectionInSlot<'_, R, T> {
-        ConnectionInSlot {
+    /// Lets the driver of a connection handle input. The stored input is counted as memory
+    /// before and after, and not while the driver works on it.
+    pub(super) fn drive<V>(
+        &mut self,
+        slot: usize,
+        act: impl FnOnce(&mut ConnectionInSlot<'_, R, T>) -> V,
+    ) -> V {
+        self.set_handling_input(slot, true);
+        let value = act(&mut ConnectionInSlot {
             reactor: self,
             slot,
-        }
+        });
+        self.set_handling_input(slot, false);
+        value
+    }
+
+    fn set_handling_input(&mut self, slot: usize, is_handling_input: bool) {
+        let conn = &mut self.connections[slot];
+        let usage = conn.usage();
+        conn.is_handling_input = is_handling_input;
+        let (group, new_usage) = (conn.group, conn.usage());
+        self.count_memory(group, usage, new_usage);
     }
 }
 
@@ -237,6 +254,6 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
     }
 
     fn start_closing(&mut self, reason: CloseReason) {
-        self.reactor.connections[self.slot].start_closing(reason);
+        self.reactor.start_closing(self.slot, reason);
     }
 }

@@ -101,10 +101,10 @@ impl InputDriver {
         self.has_received_line
     }
 
-    /// Whether bytes have arrived that are not handled yet.
+    /// The number of bytes that have arrived and are not handled yet.
     #[must_use]
-    pub fn has_unhandled_bytes(&self) -> bool {
-        !self.inbox.is_empty()
+    pub fn unhandled_bytes(&self) -> usize {
+        self.inbox.len()
     }
 
     /// Records that the awaited answer of the role is complete.
@@ -151,9 +151,9 @@ impl InputDriver {
 
     fn on_resumed<C: DrivenConnection>(conn: &mut C) {
         if let Some(driver) = conn.driver() {
-            driver.state = match driver.has_unhandled_bytes() {
-                true => ReadState::Backlogged,
-                false => ReadState::NeedsInput,
+            driver.state = match driver.unhandled_bytes() {
+                0 => ReadState::NeedsInput,
+                _ => ReadState::Backlogged,
             };
         }
         Self::notify(conn, Input::Resumed);
@@ -163,7 +163,7 @@ impl InputDriver {
     }
 
     fn on_end_of_input<C: DrivenConnection>(conn: &mut C) {
-        if conn.driver().is_some_and(|d| d.has_unhandled_bytes()) {
+        if conn.driver().is_some_and(|d| d.unhandled_bytes() > 0) {
             Self::on_framing_error(conn, FramingError::UnexpectedEof);
         } else {
             conn.start_closing(CloseReason::EndOfInput);

@@ -68,7 +68,13 @@ impl Inbox {
     /// Whether no bytes are stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|stored| stored.bytes.is_empty())
+        self.len() == 0
+    }
+
+    /// The number of stored bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |stored| stored.bytes.len())
     }
 }
 

@@ -124,3 +124,16 @@ fn unread_answers_of_all_connections_have_one_limit() {
         "{log}"
     );
 }
+
+#[test]
+fn requests_that_wait_count_as_memory() {
+    // The queues alone are short.
+    let relay = relay(&["--max-queue", "1", "--max-queue-total", "2000000"]);
+    register_many(&relay);
+    let mut strangers: Vec<Nc> = (0..50).map(|_| connect(&relay, "127.0.0.2")).collect();
+    for nc in &mut strangers {
+        let _ = std::io::Write::write_all(&mut nc.stream(), &b"LIST\n".repeat(20_000));
+    }
+    eventually("some are closed", || relay.stat("connections") < 45);
+    assert!(relay.stat("connections") > 2, "those that fit remain");
+}
