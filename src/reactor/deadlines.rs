@@ -158,23 +158,15 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let has_unfinished_line = conn.driver().is_some_and(|d| d.unhandled_bytes() > 0);
         let reason = match awaited {
             Awaited::FirstLine | Awaited::NextLine if has_unfinished_line => {
-                let before = conn.bytes_moved();
-                self.drive(slot, |conn| {
-                    InputDriver::on_framing_error(conn, FramingError::LineTimeout);
-                });
-                self.linger_if_flushed(slot);
-                return self.finish_turn(slot, before, TurnReport::default());
+                return self.end_with_error(slot, FramingError::LineTimeout);
             }
             // A listener with nothing but messages in its outbox: it is told why.
             Awaited::Writable if conn.driver().is_some() && conn.outbox.has_only_unsolicited() => {
-                let before = conn.bytes_moved();
-                let usage = conn.outbox.usage();
+                let usage = conn.usage();
                 conn.outbox.discard_unsent_lines();
-                let (group, new_usage) = (conn.group, conn.outbox.usage());
-                self.count_outbox(group, usage, new_usage);
-                InputDriver::on_framing_error(&mut self.driven(slot), FramingError::SlowReceiver);
-                self.linger_if_flushed(slot);
-                return self.finish_turn(slot, before, TurnReport::default());
+                let (group, new_usage) = (conn.group, conn.usage());
+                self.count_memory(group, usage, new_usage);
+                return self.end_with_error(slot, FramingError::SlowReceiver);
             }
             Awaited::Established => CloseReason::ConnectTimeout,
             Awaited::FirstLine => CloseReason::NoRequest,
@@ -185,5 +177,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Awaited::PeerShutdown => CloseReason::EndOfInput,
         };
         self.close_now(slot, reason);
+    }
+    /// Lets the role tell the peer what is wrong, and closes the connection.
+    fn end_with_error(&mut self, slot: usize, error: FramingError) {
+        let before = self.connections[slot].bytes_moved();
+        self.drive(slot, |conn| InputDriver::on_framing_error(conn, error));
+        self.linger_if_flushed(slot);
+        self.finish_turn(slot, before, TurnReport::default());
     }
 }
