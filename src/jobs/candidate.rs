@@ -1,10 +1,14 @@
 //! The nodes that a fetch tries, in order.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
 
 use crate::jobs::choice::Offer;
 use crate::jobs::job::JobContext;
-use crate::protocol::{ContentHash, HolderItem, NodeAddress};
+use crate::protocol::{ContentHash, HolderItem, NodeAddress, address_group};
+
+/// How many nodes at one address are tried before it is the turn of other addresses.
+const NODES_PER_TURN: usize = 4;
 
 /// A node to try.
 #[derive(Clone, Copy)]
@@ -19,7 +23,8 @@ pub(super) struct Candidate {
 }
 
 /// The holders by their contents, in the order of `offers`, and those without a known
-/// hash; then the other nodes. If a content is wanted, only its holders.
+/// hash; then the other nodes. If a content is wanted, only its holders. Addresses take
+/// turns, so that many nodes at one address do not hide the others.
 pub(super) fn candidates(
     wanted: Option<ContentHash>,
     context: &JobContext,
@@ -28,25 +33,43 @@ pub(super) fn candidates(
 ) -> VecDeque<Candidate> {
     let hashes = offers.iter().enumerate();
     let ranks: BTreeMap<_, _> = hashes.map(|(rank, offer)| (offer.hash, rank)).collect();
-    let rank = |hash: Option<ContentHash>| hash.and_then(|hash| ranks.get(&hash).copied());
+    let rank = |hash: ContentHash| ranks.get(&hash).copied().unwrap_or(offers.len());
     let mut known = BTreeSet::from_iter(context.own_address);
     let holders = holders.iter().filter(|holder| {
         (wanted.is_none() || holder.hash.0 == wanted) && known.insert(holder.node)
     });
-    let mut holders: Vec<_> = holders
-        .map(|holder| (holder.node, holder.hash.0, holder.size))
-        .collect();
-    holders.sort_by_key(|(_, hash, _)| rank(*hash).unwrap_or(usize::MAX));
-    let others = context.nodes.iter().filter(|node| !known.contains(node));
-    let others = others.filter(|_| wanted.is_none());
-    let all = holders
+    let holders = holders.map(|holder| {
+        let candidate = Candidate::new(holder.node, holder.hash.0, holder.size);
+        (holder.hash.0.map_or(offers.len(), rank), candidate)
+    });
+    let mut all: Vec<_> = holders.collect();
+    if wanted.is_none() {
+        let others = context.nodes.iter().filter(|node| !known.contains(node));
+        all.extend(others.map(|node| (offers.len() + 1, Candidate::new(*node, None, 0))));
+    }
+    let mut counts: HashMap<(usize, IpAddr), usize> = HashMap::new();
+    let in_turn = all.into_iter().map(|(rank, candidate)| {
+        let address = address_group(candidate.node.ip());
+        let count = counts.entry((rank, address)).or_default();
+        let turn = *count / NODES_PER_TURN;
+        *count += 1;
+        (rank, turn, candidate)
+    });
+    let mut in_turn: Vec<_> = in_turn.collect();
+    in_turn.sort_by_key(|(rank, turn, _)| (*rank, *turn));
+    in_turn
         .into_iter()
-        .chain(others.map(|node| (*node, None, 0)));
-    let candidate = |(node, hash, size)| Candidate {
-        node,
-        hash,
-        size,
-        is_retry: false,
-    };
-    all.map(candidate).collect()
+        .map(|(.., candidate)| candidate)
+        .collect()
+}
+
+impl Candidate {
+    fn new(node: NodeAddress, hash: Option<ContentHash>, size: u64) -> Self {
+        Self {
+            node,
+            hash,
+            size,
+            is_retry: false,
+        }
+    }
 }

@@ -7,9 +7,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::fake_server::{FakeServer, unregister};
+use crate::support::relay_index::holders;
 use crate::support::{
-    RunningProgram, Server, ask, client, client_command, folder, large_file, node, noise, relay,
-    run,
+    RunningProgram, Server, ask, client, client_command, eventually, folder, large_file, node,
+    noise, relay, run,
 };
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
@@ -62,6 +63,20 @@ fn failing_nodes_are_limited() {
     let output = run(client_command(relay.address(), &args), b"").expect_code(5);
     let message = "a: given up, 3 of 100 nodes failed, 97 not asked; --max-failures sets the limit";
     assert!(output.stderr.contains(message), "{}", output.stderr);
+}
+
+#[test]
+fn many_nodes_at_one_address_do_not_hide_another() {
+    let relay = relay(&[]);
+    let lines = (1..=100).map(|port| format!("REGISTER 127.0.0.1 {port}\nSHARE 17 - hello.txt\n"));
+    ask(relay.address(), lines.collect::<String>().as_bytes());
+    let share = folder(&[("hello.txt", HELLO)]);
+    let _honest = node(&relay, share.path(), &["--listen", "127.0.0.2"]);
+    eventually("all holders", || holders(&relay, "hello.txt").len() == 101);
+    for _ in 0..3 {
+        let output = client(&relay, &["get", "hello.txt"]).expect_code(0);
+        assert_eq!(output.stdout, HELLO);
+    }
 }
 
 #[test]
