@@ -1,10 +1,10 @@
-//! The output that programs share with the line editor.
+//! The output that programs share with the line editor, and the completion of lines.
 
 #![allow(missing_docs)]
 
 use std::sync::mpsc;
 
-use peerline::terminal::TerminalOutput;
+use peerline::terminal::{LineCompleter, TerminalOutput};
 
 /// The most bytes that wait for the editor.
 const MAX_QUEUED: usize = 1024 * 1024;
@@ -51,4 +51,56 @@ fn the_editor_cannot_acquire_a_closed_terminal() {
     output.release_from_editor();
     assert!(!output.acquire_for_editor(), "not even after a release");
     assert!(!output.close());
+}
+
+const HELP: &str = "\
+get NAME    a file
+get --hash HASH NAME
+            likewise
+ls          all files
+search TEXT some files
+help        this";
+
+/// The part of `typed` that stays, and the replacements for the rest.
+fn complete(typed: &str) -> (&str, Vec<String>) {
+    let all = ["hello.txt", "help me.txt", "two generals.txt", "two peers"];
+    let completer = LineCompleter {
+        help: HELP,
+        find_names: Box::new(move |prefix| {
+            let names = all.iter().filter(|name| name.starts_with(prefix));
+            names.map(ToString::to_string).collect()
+        }),
+    };
+    let (start, pairs) = completer.complete(typed);
+    let replacements = pairs.into_iter().map(|pair| pair.replacement);
+    (&typed[..start], replacements.collect())
+}
+
+#[track_caller]
+fn assert_completion(typed: &str, start: &str, words: &[&str]) {
+    let words = words.iter().map(ToString::to_string).collect();
+    assert_eq!(complete(typed), (start, words), "{typed}");
+}
+
+#[test]
+fn commands_and_names_are_completed_at_the_start() {
+    assert_completion("", "", &["get ", "ls", "search ", "help"]);
+    // A name that begins with a command's word needs get.
+    assert_completion("  hel", "  ", &["help", "hello.txt"]);
+    assert_completion("two g", "", &["two generals.txt"]);
+    assert_completion("tw", "", &["two generals.txt", "two peers"]);
+    assert_completion("xyz", "", &[]);
+    // `chat` is a command of the client, but not of this prompt.
+    assert_completion("cha", "", &[]);
+}
+
+#[test]
+fn names_are_completed_where_a_command_takes_one() {
+    assert_completion("get hel", "get ", &["hello.txt", "help me.txt"]);
+    assert_completion("get  two g", "get  ", &["two generals.txt"]);
+    let with_hash = "get --hash 12 ";
+    assert_completion("get --hash 12 two g", with_hash, &["two generals.txt"]);
+    for line in ["ls hel", "search hel", "share hel"] {
+        assert_eq!(complete(line).1, [""; 0], "{line}");
+    }
 }

@@ -7,19 +7,20 @@ use rustyline::completion::Pair;
 use crate::jobs::{BLANKS, COMMAND_WORDS};
 
 /// Returns the file names that begin with a prefix.
-pub(crate) type FindNames = Box<dyn Fn(&str) -> Vec<String>>;
+pub type FindNames = Box<dyn Fn(&str) -> Vec<String>>;
 
 /// Completes the lines of a prompt.
-pub(crate) struct LineCompleter {
+pub struct LineCompleter {
     /// The help text of the prompt: one command per line.
-    pub(crate) help: &'static str,
-    pub(crate) find_names: FindNames,
+    pub help: &'static str,
+    /// Asks for file names.
+    pub find_names: FindNames,
 }
 
 impl LineCompleter {
     /// Completes `typed`, the text before the cursor. Returns the byte offset at which
     /// the replacements start, and the replacements.
-    pub(crate) fn complete(&self, typed: &str) -> (usize, Vec<Pair>) {
+    pub fn complete(&self, typed: &str) -> (usize, Vec<Pair>) {
         let line = typed.trim_start_matches(BLANKS);
         let start = typed.len() - line.len();
         let Some((word, rest)) = line.split_once(BLANKS) else {
@@ -93,70 +94,5 @@ fn pair(name: String) -> Pair {
     Pair {
         display: name.clone(),
         replacement: name,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HELP: &str = "\
-get NAME    a file
-get --hash HASH NAME
-            likewise
-ls          all files
-search TEXT some files
-help        this";
-
-    /// The part of `typed` that stays, and the replacements for the rest.
-    fn complete(typed: &str) -> (&str, Vec<String>) {
-        let all = ["hello.txt", "help me.txt", "two generals.txt", "two peers"];
-        let completer = LineCompleter {
-            help: HELP,
-            find_names: Box::new(move |prefix| {
-                let names = all.iter().filter(|name| name.starts_with(prefix));
-                names.map(ToString::to_string).collect()
-            }),
-        };
-        let (start, pairs) = completer.complete(typed);
-        let replacements = pairs.into_iter().map(|pair| pair.replacement);
-        (&typed[..start], replacements.collect())
-    }
-
-    fn completion(start: &'static str, words: &[&str]) -> (&'static str, Vec<String>) {
-        (start, words.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn commands_and_names_at_the_start() {
-        assert_eq!(
-            complete(""),
-            completion("", &["get ", "ls", "search ", "help"])
-        );
-        // A name that begins with a command's word needs get.
-        assert_eq!(complete("  hel"), completion("  ", &["help", "hello.txt"]));
-        let both = ["two generals.txt", "two peers"];
-        assert_eq!(complete("two g"), completion("", &both[..1]));
-        assert_eq!(complete("tw"), completion("", &both));
-        assert_eq!(complete("xyz"), completion("", &[]));
-        // `chat` is a command of the client, but not of this prompt.
-        assert_eq!(complete("cha"), completion("", &[]));
-    }
-
-    #[test]
-    fn names_where_a_command_takes_one() {
-        assert_eq!(
-            complete("get hel"),
-            completion("get ", &["hello.txt", "help me.txt"])
-        );
-        assert_eq!(
-            complete("get  two g"),
-            completion("get  ", &["two generals.txt"])
-        );
-        let with_hash = completion("get --hash 12 ", &["two generals.txt"]);
-        assert_eq!(complete("get --hash 12 two g"), with_hash);
-        for line in ["ls hel", "search hel", "share hel"] {
-            assert_eq!(complete(line).1, [""; 0], "{line}");
-        }
     }
 }

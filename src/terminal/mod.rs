@@ -13,6 +13,7 @@ pub mod prompt;
 mod screen;
 mod share_totals;
 
+pub use completion::{FindNames, LineCompleter};
 pub use history::HistoryArgs;
 pub(crate) use mode::{TerminalMode, is_in_foreground};
 pub use output::TerminalOutput;
