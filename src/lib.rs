@@ -19,6 +19,7 @@
 //! | [`logging`], [`limits`], [`quantity`] | log lines; limits and how a command line writes them |
 //! | [`close_reason`], [`protocol`] | why a connection closes; all text on the wire |
 //! | [`timers`], `rate_limiter`, [`escaped`], [`counted`], `system_error`, `stdio`, [`xdg`] | deadlines, events per second, foreign text, plurals, errors, standard streams, user folders |
+//! | [`sandbox`] | what the kernel lets a server open |
 //!
 //! # Where to look
 //!
@@ -49,6 +50,7 @@ pub mod reactor;
 pub mod relay;
 pub mod relay_link;
 pub mod role;
+pub mod sandbox;
 pub mod session;
 pub mod share;
 pub(crate) mod stdio;

@@ -129,7 +129,9 @@ fn start_node(relay: SocketAddr, folder: &Path) -> Result<(StopRole, SocketAddr)
     let folder = folder.to_owned();
     let (sender, registered) = mpsc::channel();
     let node = start_role("node", move || {
-        let mut args = NodeArgs::parse_from(["peer-node", &relay.to_string(), "--no-hash-cache"]);
+        let relay = relay.to_string();
+        let mut args =
+            NodeArgs::parse_from(["peer-node", &relay, "--no-hash-cache", "--no-sandbox"]);
         args.share = folder;
         let on_event = move |event: &NodeEvent<'_>| {
             if let NodeEvent::Registered(_) = event {

@@ -10,6 +10,7 @@ mod node;
 mod node_events;
 mod relay;
 mod relay_address;
+mod rights;
 mod service_manager;
 mod signals;
 mod sockets;

@@ -16,8 +16,8 @@ use crate::cli::relay_address::RelayAddressArgs;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, udp_requests};
 use crate::cli::{
-    Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, run_server, signals,
-    stop_on_signals, values,
+    Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, rights, run_server,
+    signals, stop_on_signals, values,
 };
 use crate::download::{Destination, Target};
 use crate::jobs::JobRunner;
@@ -26,6 +26,7 @@ use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, Registrar, Share,
 use crate::protocol::{ClaimedIp, Port};
 use crate::quantity::integer;
 use crate::reactor::{Clock, Reactor, ReactorSettings};
+use crate::sandbox::Sandbox;
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::system_error::Reason;
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput, is_in_foreground, prompt};
@@ -85,6 +86,11 @@ pub(super) struct NodeArgs {
     /// Use UDP for requests to the relay, and TCP only if UDP fails
     #[arg(long)]
     udp: bool,
+    /// Keep all rights of the user: by default, the node can read only its share, and write
+    /// only its cache of hashes; with a console, it can read all files and also write the share
+    /// and the history of commands
+    #[arg(long)]
+    no_sandbox: bool,
     #[command(flatten)]
     console: ConsoleArgs,
     #[command(flatten)]
@@ -117,6 +123,17 @@ struct ConsoleArgs {
 impl ConsoleArgs {
     fn is_enabled(&self) -> bool {
         self.console || (!self.no_console && is_in_foreground() && is_interactive())
+    }
+}
+
+impl NodeArgs {
+    /// The file in which hashes are kept, if any.
+    fn hash_cache(&self) -> Option<PathBuf> {
+        if self.no_hashes || self.no_hash_cache {
+            return None;
+        }
+        let default = || Some(crate::xdg::user_folder("XDG_CACHE_HOME", ".cache")?.join("hashes"));
+        self.hash_cache.clone().or_else(default)
     }
 }
 
@@ -200,6 +217,7 @@ pub(super) fn prepare(
     on_event: impl FnMut(&NodeEvent<'_>) + 'static,
     user: Option<Screen>,
 ) -> Result<PreparedNode, StartupError> {
+    let sandbox = (!args.no_sandbox).then(|| rights(args, user.is_some()));
     let NodeNetwork { relay, listen } = network;
     let (listeners, addresses) = bind_tcp(&listen, args.port)?;
     let (mut folder, scan_worker, hash_worker) = open_folder(args)?;
@@ -237,7 +255,7 @@ pub(super) fn prepare(
     }
     let clock = Clock::with_suspends(now);
     let mut reactor = build_reactor(node, settings, listeners, sockets, clock)?;
-    start_workers(&reactor, args, scan_worker, hash_worker, queue)
+    start_workers(&reactor, args, scan_worker, hash_worker, queue, sandbox)
         .map_err(StartupError::system("cannot start a thread"))?;
     if let Some(changes) = changes {
         let result = reactor.watch_external(changes);
@@ -248,6 +266,16 @@ pub(super) fn prepare(
         addresses,
         share,
     })
+}
+
+/// The rights that a node needs after its start.
+fn rights(args: &NodeArgs, has_console: bool) -> Sandbox {
+    let mut files: Vec<PathBuf> = args.hash_cache().into_iter().collect();
+    if has_console {
+        files.extend(args.history.path());
+        return rights::of_console(&args.share, &files);
+    }
+    rights::of_node(&args.share, &files)
 }
 
 fn open_folder(args: &NodeArgs) -> Result<(Folder, ScanWorker, HashWorker), StartupError> {
@@ -272,27 +300,27 @@ fn describe(folder: &mut Folder) -> String {
 }
 
 /// Starts the threads that walk the folder, compute hashes, and look the relay up for each
-/// of `look_ups`.
+/// of `look_ups`. From here on, this thread and the first two have the rights of `sandbox`.
 fn start_workers(
     reactor: &Reactor<Node<Folder>>,
     args: &NodeArgs,
     scan_worker: ScanWorker,
     hash_worker: HashWorker,
     look_ups: Receiver<()>,
+    sandbox: Option<Sandbox>,
 ) -> io::Result<()> {
     let handle = reactor.handle();
     let on_addresses = move |relay| handle.send(NodeMessage::RelayAddresses(relay));
     args.relay.start_resolver(look_ups, on_addresses)?;
+    if let Some(sandbox) = sandbox {
+        // The resolver's thread runs already: it reads the files that it needs.
+        rights::keep_only(&sandbox);
+    }
     let handle = reactor.handle();
     let on_update = move |update| handle.send(NodeMessage::ShareUpdate(update));
     scan_worker.start(on_update.clone())?;
     if args.no_hashes {
         return Ok(());
     }
-    let default = || Some(crate::xdg::user_folder("XDG_CACHE_HOME", ".cache")?.join("hashes"));
-    let cache = match args.no_hash_cache {
-        true => None,
-        false => args.hash_cache.clone().or_else(default),
-    };
-    hash_worker.start(cache, on_update)
+    hash_worker.start(args.hash_cache(), on_update)
 }

@@ -10,8 +10,8 @@ use crate::cli::logging::LogArgs;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, bind_udp};
 use crate::cli::{
-    Exit, SERVER_READ_SIZE, StartupError, build_reactor, run_server, signals, stop_on_signals,
-    values,
+    Exit, SERVER_READ_SIZE, StartupError, build_reactor, rights, run_server, signals,
+    stop_on_signals, values,
 };
 use crate::limits::{Limits, Timeouts, without_flags};
 use crate::quantity::{bytes, integer, lease};
@@ -72,6 +72,10 @@ pub(super) struct RelayArgs {
     /// Maximum number of messages per second from one connection
     #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<u32>(1..))]
     message_rate: u32,
+    /// Keep all rights of the user: by default, the relay can open no file and connect to
+    /// nothing
+    #[arg(long)]
+    no_sandbox: bool,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -147,7 +151,11 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
     let _log_file = args.log.start(LevelFilter::Info, &output)?;
     let memory = args.directory.memory(&args.limits);
     let udp = if args.no_udp { "" } else { ", also over UDP" };
+    let has_sandbox = !args.no_sandbox;
     let (mut reactor, addresses) = prepare(args)?;
+    if has_sandbox {
+        rights::keep_only(&rights::of_relay());
+    }
     stop_on_signals(&mut reactor, &signals)?;
     info!("limits: {memory}");
     for address in addresses {

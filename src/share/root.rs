@@ -103,10 +103,13 @@ impl Root {
             // The folder that is open is better than none.
             Err(error) if is_out_of_resources(&error) => None,
             Err(error) => {
-                warn!(
-                    "{path} is gone: {}; nothing of it is shared until it is back",
-                    Reason(&error)
-                );
+                let advice = match error.kind() {
+                    // In its sandbox the node cannot read every folder.
+                    io::ErrorKind::PermissionDenied => " or the node is started again",
+                    _ => "",
+                };
+                let reason = Reason(&error);
+                warn!("{path} is gone: {reason}; nothing of it is shared until it is back{advice}");
                 Some(Self {
                     named_path: self.named_path.clone(),
                     location: self.location.clone(),

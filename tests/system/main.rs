@@ -72,6 +72,7 @@ mod other_protocols;
 mod output_queue;
 mod prompt;
 mod registration;
+mod sandbox;
 mod save;
 mod service;
 mod share_changes;

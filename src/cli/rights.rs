@@ -1,0 +1,63 @@
+//! The rights that a server keeps after its start.
+
+use std::path::{Path, PathBuf};
+
+use crate::logging::OPERATOR;
+use crate::sandbox::Sandbox;
+
+/// What a relay needs: it opens no file and connects to nothing.
+pub(super) fn of_relay() -> Sandbox {
+    Sandbox {
+        readable: Some(Vec::new()),
+        ..Sandbox::default()
+    }
+}
+
+/// What a node needs. `files` are those that it writes.
+pub(super) fn of_node(share: &Path, files: &[PathBuf]) -> Sandbox {
+    let mut readable = vec![share.to_owned()];
+    readable.extend(folders_around(share));
+    Sandbox {
+        readable: Some(readable),
+        writable: files.iter().filter_map(|file| folder_of(file)).collect(),
+        has_network: true,
+    }
+}
+
+/// What a node with a console needs: `share PATH` takes any file, and what is fetched goes
+/// into the share.
+pub(super) fn of_console(share: &Path, files: &[PathBuf]) -> Sandbox {
+    let mut sandbox = of_node(share, files);
+    sandbox.readable = None;
+    sandbox.writable.push(share.to_owned());
+    sandbox
+}
+
+/// Gives up all other rights. Threads that run already keep theirs: that of the log opens
+/// its file anew, and that of the resolver reads the system's settings.
+pub(super) fn keep_only(sandbox: &Sandbox) {
+    match sandbox.enter() {
+        Ok(enforcement) => log::info!(target: OPERATOR, "sandbox: {enforcement}"),
+        Err(error) => log::warn!(target: OPERATOR, "sandbox: {error}"),
+    }
+}
+
+/// The folders in which another share may appear under the same path: a folder that is made
+/// again, or the next target of a link. Not a home folder, nor one that contains it.
+fn folders_around(share: &Path) -> Vec<PathBuf> {
+    let home = std::env::var_os("HOME").map_or_else(PathBuf::new, PathBuf::from);
+    let named = std::path::absolute(share).ok();
+    let paths = [named, share.canonicalize().ok()].into_iter().flatten();
+    let folders = paths.filter_map(|path| path.parent()?.canonicalize().ok());
+    folders
+        .filter(|folder| folder.parent().is_some() && !home.starts_with(folder))
+        .collect()
+}
+
+/// The folder of a file that is made there later.
+fn folder_of(file: &Path) -> Option<PathBuf> {
+    let folder = Path::new(".").join(file.parent()?);
+    // Without the folder, an error is reported when the file is opened.
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder)
+}

@@ -1,0 +1,73 @@
+//! Least rights: what the kernel still lets the current thread, and all threads that it
+//! starts afterwards, open and connect to (landlock(7)). Files and sockets that are open
+//! already are not affected. What an old kernel cannot restrict stays allowed.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
+    RulesetStatus, path_beneath_rules,
+};
+
+/// The rights that remain.
+#[derive(Default)]
+pub struct Sandbox {
+    /// The files and folders, with everything below, that can be read; none: all.
+    pub readable: Option<Vec<PathBuf>>,
+    /// The folders, with everything below, in which files can be read, made, changed and
+    /// removed.
+    pub writable: Vec<PathBuf>,
+    /// Whether sockets can be bound and connected.
+    pub has_network: bool,
+}
+
+/// How much of a [`Sandbox`] the kernel enforces.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Enforcement {
+    /// All of it.
+    Full,
+    /// A part: the kernel is too old for the rest.
+    Partial,
+    /// Nothing: the kernel has no Landlock, or it is disabled.
+    None,
+}
+
+impl Sandbox {
+    /// Gives up all other rights, for ever. Paths that do not exist are skipped.
+    ///
+    /// # Errors
+    /// The kernel refuses; then all rights remain.
+    pub fn enter(&self) -> Result<Enforcement, RulesetError> {
+        let read = AccessFs::from_read(ABI::V3);
+        let all = AccessFs::from_all(ABI::V3);
+        let restricted = match &self.readable {
+            Some(_) => all,
+            None => all & !read,
+        };
+        let mut ruleset = Ruleset::default().handle_access(restricted)?;
+        if !self.has_network {
+            ruleset = ruleset.handle_access(AccessNet::from_all(ABI::V4))?;
+        }
+        let mut rules = ruleset.create()?;
+        if let Some(readable) = &self.readable {
+            rules = rules.add_rules(path_beneath_rules(readable, read))?;
+        }
+        rules = rules.add_rules(path_beneath_rules(&self.writable, restricted))?;
+        Ok(match rules.restrict_self()?.ruleset {
+            RulesetStatus::FullyEnforced => Enforcement::Full,
+            RulesetStatus::PartiallyEnforced => Enforcement::Partial,
+            RulesetStatus::NotEnforced => Enforcement::None,
+        })
+    }
+}
+
+impl fmt::Display for Enforcement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "enforced by the kernel",
+            Self::Partial => "enforced in part: the kernel is old",
+            Self::None => "not available: the kernel has no Landlock",
+        })
+    }
+}
