@@ -16,6 +16,9 @@ use peerline::session::driver::{DrivenConnection, InputDriver, ReadState, TurnLi
 
 /// The default limit of the programs.
 const MAX_QUEUE: u64 = 262_144;
+/// The most bytes that wait for a peer that does not read: the queue may be all but full
+/// when a batch of answers as large begins, and the last of them may be a whole list.
+const MOST_QUEUED: u64 = 2 * MAX_QUEUE + 65_536;
 
 pub struct Machine<R: Role, O: Observer<R::File>> {
     role: R,
@@ -37,6 +40,9 @@ struct Connection<S> {
     /// What a socket would hold: bytes that are not read yet, and the end of input.
     unread: Vec<u8>,
     is_at_eof: bool,
+    is_inbound: bool,
+    /// The peer reads nothing; this many bytes wait for it.
+    stalled: Option<u64>,
 }
 
 /// An action that the role requests.
@@ -128,7 +134,31 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
     /// A peer connects; the connection gets this number.
     pub fn accept(&mut self, number: u32, from: SocketAddr) -> MachineResult {
         let session = self.role.on_accept(from);
-        self.add(number, from, session)
+        self.add(number, from, session)?;
+        self.connection(number)?.is_inbound = true;
+        Ok(())
+    }
+
+    /// The peer stops to read what is sent to it.
+    pub fn stall(&mut self, number: u32) -> MachineResult {
+        self.connection(number)?.stalled = Some(0);
+        Ok(())
+    }
+
+    /// Fails if a peer that reads its answers waits, and nothing is done for it.
+    pub fn assert_nobody_waits(&self) {
+        for (number, connection) in &self.connections {
+            if !connection.is_inbound || connection.stalled.is_some() {
+                continue;
+            }
+            match connection.driver.state() {
+                ReadState::AwaitingRole => assert!(self.role.has_work(), "{number} waits"),
+                state => {
+                    assert_eq!(state, ReadState::NeedsInput, "{number} waits");
+                    assert_eq!(connection.unread, b"", "{number} waits");
+                }
+            }
+        }
     }
 
     /// A number that no connection has had.
@@ -197,6 +227,8 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
             driver: InputDriver::default(),
             unread: Vec::new(),
             is_at_eof: false,
+            is_inbound: false,
+            stalled: None,
         };
         if self.connections.insert(number, connection).is_some() {
             return Err("that connection is still there");
@@ -241,7 +273,10 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
             }
             InputDriver::run(&mut self.driven(number), &arrived);
             if let Some(connection) = self.connections.get(&number) {
+                let queued = connection.stalled.unwrap_or(0);
+                assert!(queued < MOST_QUEUED, "{number}: {queued} bytes are queued");
                 let has_more = match connection.driver.state() {
+                    _ if queued >= MAX_QUEUE => false,
                     ReadState::NeedsInput => connection.is_at_eof || !connection.unread.is_empty(),
                     ReadState::Backlogged | ReadState::AtEof => true,
                     ReadState::AwaitingRole | ReadState::Resumable => false,
@@ -264,6 +299,14 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
         }
     }
 
+    fn sent(&mut self, to: u32, bytes: Vec<u8>) -> Event<R::File> {
+        let connection = self.connections.get_mut(&to);
+        if let Some(queued) = connection.and_then(|connection| connection.stalled.as_mut()) {
+            *queued += bytes.len() as u64;
+        }
+        Event::Sent { to, bytes }
+    }
+
     /// Reports the requested actions, and carries out those that are possible here.
     fn apply(&mut self) {
         let (text, actions) = self.out.take();
@@ -272,18 +315,15 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
         let (mut closed, mut stops) = (Vec::new(), false);
         for action in actions {
             let event = match action {
-                Action::Text { to, end, .. } => Event::Sent {
-                    to: to.slot,
-                    bytes: text[mem::replace(&mut start, end)..end].to_vec(),
-                },
+                Action::Text { to, end, .. } => {
+                    let bytes = text[mem::replace(&mut start, end)..end].to_vec();
+                    self.sent(to.slot, bytes)
+                }
                 Action::Datagram { to, end } => Event::Datagram {
                     to,
                     bytes: text[mem::replace(&mut start, end)..end].to_vec(),
                 },
-                Action::Shared(to, bytes) => Event::Sent {
-                    to: to.slot,
-                    bytes: bytes.to_vec(),
-                },
+                Action::Shared(to, bytes) => self.sent(to.slot, bytes.to_vec()),
                 Action::File(to, file, range) => Event::File {
                     to: to.slot,
                     file,
@@ -370,8 +410,11 @@ impl<R: Role, O: Observer<R::File>> DrivenConnection for MachineConnection<'_, R
     }
 
     fn queued_bytes(&self) -> u64 {
-        // The peer reads everything at once.
-        0
+        // Without a stall, the peer reads everything at once.
+        let connection = self.machine.connections.get(&self.number);
+        connection
+            .and_then(|connection| connection.stalled)
+            .unwrap_or(0)
     }
 
     fn start_closing(&mut self, reason: CloseReason) {

@@ -17,6 +17,7 @@ mod processor_time;
 mod recording_user;
 mod relay;
 mod relay_load;
+mod reply_reader;
 mod simulation;
 mod stage;
 mod udp_requests;

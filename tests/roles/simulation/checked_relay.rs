@@ -1,9 +1,12 @@
 //! The relay beside its model. Each request goes to both, and their replies must be
 //! equal. After each request that may have changed something, two observers compare all
 //! lists.
+//!
+//! A stranger that sends more than the model knows gets whole replies, one for each line.
+//! Beside it, everybody else is answered at once, or within a few rounds of the loop.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -12,10 +15,14 @@ use std::time::Instant;
 
 use peerline::close_reason::CloseReason;
 use peerline::relay::Relay;
+use peerline::role::Role;
 
 use super::host::{Host, HostAction};
+use super::messages::Messages;
 use super::model::{Model, ModelClient, may_change};
+use super::stranger::Manner;
 use crate::machine::{Event, Machine};
+use crate::reply_reader::ReplyReader;
 
 /// One observer sees the nodes on loopback, the other does not.
 const OBSERVERS: [(u32, IpAddr); 2] = [
@@ -23,12 +30,16 @@ const OBSERVERS: [(u32, IpAddr); 2] = [
     (2, IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1))),
 ];
 
+/// The most rounds of the loop in which a request waits for those of strangers.
+const MAX_ROUNDS: u32 = 1000;
+
 pub struct CheckedRelay {
     relay: Machine<Relay, Vec<Event<OwnedFd>>>,
     model: Rc<RefCell<Model>>,
     clients: BTreeMap<u32, ClientState>,
     /// The requests of the observers.
     queries: String,
+    messages: Messages,
     /// A request since the last comparison may have changed something.
     may_have_changed: bool,
     actions: Vec<HostAction>,
@@ -36,10 +47,43 @@ pub struct CheckedRelay {
     has_epochs: bool,
 }
 
-struct ClientState {
-    client: ModelClient,
+pub struct ClientState {
+    pub client: ModelClient,
+    manner: Option<Manner>,
     /// The beginning of a line whose end has not arrived.
     unfinished: Vec<u8>,
+    /// Replies to requests of a client that the model knows.
+    pub answers: VecDeque<String>,
+    /// What the relay has sent to another client, and the lines that came from it.
+    pub replies: ReplyReader,
+    pub lines: u64,
+}
+
+impl ClientState {
+    fn new(from: SocketAddr) -> Self {
+        Self {
+            client: ModelClient::new(from),
+            manner: Manner::of(from.ip()),
+            unfinished: Vec::new(),
+            answers: VecDeque::new(),
+            replies: ReplyReader::default(),
+            lines: 0,
+        }
+    }
+
+    /// Whether its requests are more than the model knows.
+    pub fn is_opaque(&self) -> bool {
+        matches!(self.manner, Some(Manner::Babbles | Manner::Stalls))
+    }
+
+    /// Takes the whole lines of what has arrived.
+    fn take_lines(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.unfinished.extend_from_slice(bytes);
+        let end = self.unfinished.iter().rposition(|byte| *byte == b'\n');
+        let rest = self.unfinished.split_off(end.map_or(0, |end| end + 1));
+        mem::replace(&mut self.unfinished, rest)
+    }
 }
 
 impl CheckedRelay {
@@ -56,6 +100,7 @@ impl CheckedRelay {
             model,
             clients: BTreeMap::new(),
             queries: "LIST\nSEARCH\nSEARCH E\n".to_owned(),
+            messages: Messages::default(),
             may_have_changed: true,
             actions: Vec::new(),
             has_epochs,
@@ -70,54 +115,94 @@ impl CheckedRelay {
 
     fn connect(&mut self, number: u32, from: SocketAddr) {
         self.relay.accept(number, from).expect("a new number");
-        let state = ClientState {
-            client: ModelClient::new(from.ip()),
-            unfinished: Vec::new(),
-        };
-        self.clients.insert(number, state);
+        if Manner::of(from.ip()) == Some(Manner::Stalls) {
+            self.relay.stall(number).expect("just accepted");
+        }
+        self.clients.insert(number, ClientState::new(from));
     }
 
-    /// Sends lines to both; returns the actions of the relay.
-    fn query(&mut self, number: u32, bytes: &[u8]) -> Vec<HostAction> {
+    /// Sends bytes to both, and compares the replies.
+    fn query(&mut self, number: u32, bytes: &[u8]) {
+        let state = self.clients.get_mut(&number).expect("it is there");
+        let lines = state.take_lines(bytes);
+        let is_opaque = state.is_opaque();
         Host::receive(&mut self.relay, number, bytes);
-        let mut replies = Host::take_actions(&mut self.relay);
-        let now = self.relay.now;
-        let ClientState { client, unfinished } =
-            self.clients.get_mut(&number).expect("it is there");
-        unfinished.extend_from_slice(bytes);
-        let whole = unfinished
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
-        let rest = unfinished.split_off(whole);
-        let lines = String::from_utf8(mem::replace(unfinished, rest)).expect("all here is text");
-        let mut answers = Vec::new();
-        for action in &mut replies {
-            if let HostAction::Send(to, bytes) = action {
-                assert_eq!(*to, number, "no connection listens here");
-                answers.extend_from_slice(bytes);
-                if !self.has_epochs {
-                    *bytes = without_epochs(bytes);
-                }
-            }
+        self.read_actions();
+        if is_opaque {
+            return;
         }
-        let answers = String::from_utf8(answers).expect("answers are text");
-        let mut answers = answers.lines();
+        let lines = String::from_utf8(lines).expect("all here is text");
         for line in lines.lines() {
-            self.may_have_changed |= may_change(line);
-            let mut model = self.model.borrow_mut();
-            let expected = model.answer(now, client, line);
-            let mut answer: Vec<&str> = answers.by_ref().take(expected.len()).collect();
-            if let [head] = answer.as_mut_slice()
-                && let Some((registered, address, epoch)) = split_epoch(head)
-            {
-                model.check_epoch(&address, epoch);
-                *head = registered;
-            }
-            assert_eq!(sorted(line, answer), sorted(line, expected), "{line}");
+            self.compare(number, line);
         }
-        assert_eq!(answers.next(), None, "a reply to no request");
-        replies
+        let state = &self.clients[&number];
+        assert_eq!(state.answers, [""; 0], "a reply to no request");
+        self.messages.assert_all_delivered();
+    }
+
+    /// Compares the reply to one request with that of the model.
+    fn compare(&mut self, number: u32, line: &str) {
+        let now = self.relay.now;
+        let state = self.clients.get_mut(&number).expect("it is there");
+        let is_message = Messages::is_about(line);
+        let expected = match is_message {
+            true => Vec::new(),
+            false => self.model.borrow_mut().answer(now, &mut state.client, line),
+        };
+        let length = if is_message { 1 } else { expected.len() };
+        let mut answer = self.answer(number, length);
+        if is_message {
+            let client = &self.clients[&number].client;
+            self.messages.check(number, client, line, &answer[0]);
+            return;
+        }
+        self.may_have_changed |= may_change(line);
+        if let [head] = answer.as_mut_slice()
+            && let Some((registered, address, epoch)) = split_epoch(head)
+        {
+            self.model.borrow_mut().check_epoch(&address, epoch);
+            *head = registered.to_owned();
+        }
+        assert_eq!(sorted(line, answer), sorted(line, expected), "{line}");
+    }
+
+    /// The next reply to a client. It may have to wait for the requests of strangers, but
+    /// not for long.
+    fn answer(&mut self, number: u32, length: usize) -> Vec<String> {
+        for _ in 0..MAX_ROUNDS {
+            let answers = &mut self.clients.get_mut(&number).expect("it is there").answers;
+            if answers.len() >= length {
+                return answers.drain(..length).collect();
+            }
+            assert!(self.relay.role().has_work(), "a request has no reply");
+            Host::on_timer(&mut self.relay);
+            self.read_actions();
+        }
+        panic!("a client waits behind strangers");
+    }
+
+    /// Reads what the relay has sent.
+    fn read_actions(&mut self) {
+        for mut action in Host::take_actions(&mut self.relay) {
+            match &mut action {
+                HostAction::Send(to, bytes) => {
+                    if let Some(state) = self.clients.get_mut(to) {
+                        self.messages.read(*to, state, bytes);
+                    }
+                    if !self.has_epochs {
+                        *bytes = without_epochs(bytes);
+                    }
+                }
+                HostAction::Close(number) => self.close_client(*number),
+                _ => {}
+            }
+            self.actions.push(action);
+        }
+    }
+
+    fn close_client(&mut self, number: u32) {
+        self.clients.remove(&number);
+        self.messages.close(number);
     }
 
     /// Compares all lists of both.
@@ -126,6 +211,8 @@ impl CheckedRelay {
         for (number, _) in OBSERVERS {
             self.query(number, queries.as_bytes());
         }
+        self.actions
+            .retain(|action| !matches!(action, HostAction::Send(1 | 2, _)));
         self.queries = queries;
         self.may_have_changed = false;
     }
@@ -137,7 +224,14 @@ impl CheckedRelay {
         }
         while Host::next_deadline(&self.relay).is_some_and(|due| due <= self.relay.now) {
             Host::on_timer(&mut self.relay);
+            self.read_actions();
             self.compare_all();
+        }
+        let reading = self.clients.values();
+        for state in reading.filter(|state| state.manner == Some(Manner::Babbles)) {
+            let (replies, lines) = (state.replies.replies(), state.lines);
+            assert!(replies >= lines, "{replies} replies to {lines} lines");
+            assert!(state.replies.is_between_replies(), "the reply is whole");
         }
     }
 }
@@ -188,17 +282,22 @@ impl Host for CheckedRelay {
     }
 
     fn receive(&mut self, number: u32, bytes: &[u8]) {
-        let replies = self.query(number, bytes);
-        self.actions.extend(replies);
+        self.query(number, bytes);
         self.settle();
     }
 
     fn end_input(&mut self, number: u32) {
+        if let Some(state) = self.clients.get_mut(&number) {
+            // The reply to a line that is not ended.
+            state.lines += 1;
+        }
         Host::end_input(&mut self.relay, number);
+        self.read_actions();
     }
 
     fn close(&mut self, number: u32, reason: &CloseReason) {
         Host::close(&mut self.relay, number, reason);
+        self.read_actions();
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -207,6 +306,7 @@ impl Host for CheckedRelay {
 
     fn on_timer(&mut self) {
         Host::on_timer(&mut self.relay);
+        self.read_actions();
         self.settle();
     }
 
@@ -214,11 +314,10 @@ impl Host for CheckedRelay {
 
     fn drain(&mut self) {
         Host::drain(&mut self.relay);
+        self.read_actions();
     }
 
     fn take_actions(&mut self) -> Vec<HostAction> {
-        let mut actions = mem::take(&mut self.actions);
-        actions.extend(Host::take_actions(&mut self.relay));
-        actions
+        mem::take(&mut self.actions)
     }
 }

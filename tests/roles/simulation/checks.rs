@@ -15,6 +15,8 @@ impl World {
         if self.relay.is_none() {
             self.relay_starts();
         }
+        // No machine is suspended any longer.
+        self.pass(self.network.longest_suspension());
         // Late pieces have arrived, and every pause before a retry has passed.
         self.pass(Duration::from_secs(65));
         assert_eq!(self.clients, [], "all clients have come to an end");

@@ -9,6 +9,7 @@ use peerline::close_reason::CloseReason;
 use peerline::role::Role;
 
 use super::link::{LinkId, Side};
+use super::stranger::Manner;
 use crate::machine::{Event, Machine};
 
 /// A machine whose connections are numbers.
@@ -36,6 +37,8 @@ pub enum HostAction {
     Send(u32, Vec<u8>),
     /// Open a connection with this number.
     Dial(u32, SocketAddr),
+    /// Send the end of input.
+    EndInput(u32),
     /// Close a connection after everything that was sent to it.
     Close(u32),
     /// Stop: the work of the host is done.
@@ -48,6 +51,8 @@ pub struct HostState {
     pub ip: IpAddr,
     pub is_finished: bool,
     pub links: BTreeMap<u32, (LinkId, Side)>,
+    /// Until then its machine is suspended: nothing happens there.
+    pub suspended_until: Instant,
 }
 
 /// A machine that sends files from memory.
@@ -59,6 +64,9 @@ impl<R: Role> Host for Machine<R, Vec<Event<R::File>>> {
     fn accept(&mut self, from: SocketAddr) -> u32 {
         let number = self.next_number();
         Machine::accept(self, number, from).expect("a new number");
+        if Manner::of(from.ip()) == Some(Manner::Stalls) {
+            self.stall(number).expect("just accepted");
+        }
         number
     }
 
@@ -68,6 +76,7 @@ impl<R: Role> Host for Machine<R, Vec<Event<R::File>>> {
 
     fn receive(&mut self, number: u32, bytes: &[u8]) {
         Machine::receive(self, number, bytes).expect("it is connected");
+        self.assert_nobody_waits();
     }
 
     fn end_input(&mut self, number: u32) {
@@ -87,6 +96,7 @@ impl<R: Role> Host for Machine<R, Vec<Event<R::File>>> {
 
     fn on_timer(&mut self) {
         self.call(R::on_timer);
+        self.assert_nobody_waits();
     }
 
     fn on_external_event(&mut self) {

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -35,13 +35,26 @@ struct Node {
 /// A connection to the relay.
 pub struct ModelClient {
     pub ip: IpAddr,
+    port: u16,
     /// The node that this connection registered, and the number of the registration.
     subject: Option<(String, u64)>,
 }
 
 impl ModelClient {
-    pub fn new(ip: IpAddr) -> Self {
-        Self { ip, subject: None }
+    pub fn new(from: SocketAddr) -> Self {
+        Self {
+            ip: from.ip(),
+            port: from.port(),
+            subject: None,
+        }
+    }
+
+    /// The addresses at which this connection may receive messages: that of its node, and
+    /// its own.
+    pub fn addresses(&self) -> [String; 2] {
+        let node = self.subject.as_ref().map(|(address, _)| address.clone());
+        let own = format!("{} {}", self.ip, self.port);
+        [node.unwrap_or_else(|| own.clone()), own]
     }
 }
 

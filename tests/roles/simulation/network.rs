@@ -33,9 +33,9 @@ pub struct Network {
     clock: Clock,
     pub conditions: Conditions,
     rng: Rng,
-    hosts: BTreeMap<HostId, HostState>,
+    pub(super) hosts: BTreeMap<HostId, HostState>,
     listening: BTreeMap<SocketAddr, HostId>,
-    links: BTreeMap<LinkId, Link>,
+    pub(super) links: BTreeMap<LinkId, Link>,
     /// By time, then by the order in which they were scheduled.
     schedule: BTreeMap<(Instant, u64), NetworkEvent>,
     scheduled: u64,
@@ -85,6 +85,7 @@ impl Network {
             ip,
             is_finished: false,
             links: BTreeMap::new(),
+            suspended_until: self.now(),
         };
         self.hosts.insert(id, host);
         self.apply_actions(id);
@@ -166,7 +167,10 @@ impl Network {
     fn deadline(&self) -> Option<(Instant, HostId)> {
         let hosts = self.hosts.iter();
         hosts
-            .filter_map(|(id, host)| Some((host.machine.next_deadline()?, *id)))
+            .filter_map(|(id, host)| {
+                let due = host.machine.next_deadline()?;
+                Some((due.max(host.suspended_until), *id))
+            })
             .min()
     }
 
@@ -216,11 +220,21 @@ impl Network {
     }
 
     fn handle_event(&mut self, event: NetworkEvent) {
+        if let Some(until) = self.suspended(&event) {
+            // In order: no event of the host comes between.
+            self.scheduled += 1;
+            self.schedule.insert((until, self.scheduled), event);
+            return;
+        }
         match event {
             NetworkEvent::ConnectRequest(link) => {
                 let delay = self.delay().min(CONNECT_TIMEOUT / 2);
                 let to = self.link(link).to;
                 let answer = match self.listening.get(&to).copied() {
+                    Some(host) if self.is_suspended(host) => {
+                        let timeout = NetworkEvent::ConnectTimeout(link);
+                        return self.schedule_after(CONNECT_TIMEOUT, timeout);
+                    }
                     None => NetworkEvent::ConnectRefused(link),
                     Some(host) => {
                         self.accept(link, host);
@@ -271,8 +285,10 @@ impl Network {
 
     fn accept(&mut self, link: LinkId, id: HostId) {
         let from = match self.link(link).outbound.owner {
-            // The port does not matter.
-            Some((client, _)) => SocketAddr::new(self.hosts[&client].ip, 50_000),
+            Some((client, _)) => {
+                let port = 50_000 + (link % 10_000) as u16;
+                SocketAddr::new(self.hosts[&client].ip, port)
+            }
             None => return,
         };
         let accepted = self.call(id, |machine| machine.accept(from));
@@ -313,6 +329,14 @@ impl Network {
                                 NetworkEvent::Eof,
                             );
                         }
+                    }
+                }
+                HostAction::EndInput(number) => {
+                    if let Some((link, side)) = host.links.get(&number).copied()
+                        && !self.link(link).is_broken
+                    {
+                        let (to, delay) = (side.other(), Duration::ZERO);
+                        self.schedule_behind(link, to, delay, NetworkEvent::Eof);
                     }
                 }
                 HostAction::Finish => host.is_finished = true,
