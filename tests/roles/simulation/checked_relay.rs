@@ -230,7 +230,7 @@ impl CheckedRelay {
         let reading = self.clients.values();
         for state in reading.filter(|state| state.manner == Some(Manner::Babbles)) {
             let (replies, lines) = (state.replies.replies(), state.lines);
-            assert!(replies >= lines, "{replies} replies to {lines} lines");
+            assert_eq!(replies, lines, "the number of replies is that of the lines");
             assert!(state.replies.is_between_replies(), "the reply is whole");
         }
     }

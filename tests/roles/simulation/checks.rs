@@ -6,6 +6,7 @@ use std::time::Duration;
 use peerline::client::Task;
 use peerline::protocol::{ContentHash, FileName};
 
+use super::stranger::{Manner, Stranger};
 use super::{GOOD, LEASE, Site, World};
 
 impl World {
@@ -30,12 +31,25 @@ impl World {
         self.pass(2 * LEASE);
         assert_eq!(self.known(), shared);
         self.all_can_be_fetched();
+        self.nodes_answer_each_request();
+    }
+
+    fn nodes_answer_each_request(&mut self) {
+        let now = self.network.now();
+        for site in self.sites.iter().filter(|site| site.node.is_some()) {
+            let node = site.address.into();
+            let stranger = Stranger::with_questions(&mut self.rng, node, now);
+            let ip = Manner::Babbles.ip(1);
+            self.clients.push(self.network.add(ip, None, stranger));
+        }
+        self.pass(Duration::from_secs(10));
+        assert_eq!(self.clients, [], "each has its replies");
     }
 
     /// The files in the relay's index.
     fn known(&self) -> BTreeMap<String, BTreeMap<String, String>> {
         let (_, model) = self.relay.as_ref().expect("it runs");
-        model.borrow().index()
+        model.borrow().index(self.network.now())
     }
 
     /// The files of the running nodes.

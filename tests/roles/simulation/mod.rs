@@ -88,7 +88,7 @@ const GOOD: Conditions = Conditions {
 };
 
 /// The number of random steps in each lossy phase.
-const STEPS: u32 = 80;
+const STEPS: u32 = 60;
 /// Without `PEERLINE_SEEDS`: the number of seeds with one lossy phase each.
 const SEEDS: u64 = 200;
 /// With `PEERLINE_SEEDS`, and for the last seed without it: the number of phases.

@@ -84,8 +84,8 @@ impl Model {
     }
 
     /// What the nodes share: size and hash by `ip port` and name.
-    pub fn index(&self) -> BTreeMap<String, BTreeMap<String, String>> {
-        let nodes = self.nodes.iter();
+    pub fn index(&self, now: Instant) -> BTreeMap<String, BTreeMap<String, String>> {
+        let nodes = self.nodes.iter().filter(|node| node.until > now);
         nodes
             .map(|node| (node.address.clone(), node.files.clone()))
             .collect()

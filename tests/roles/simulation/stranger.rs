@@ -65,10 +65,35 @@ pub struct Stranger {
     /// Whether its input ends behind that.
     ends_input: bool,
     replies: ReplyReader,
+    /// The number of replies at the end, if nothing can go wrong.
+    expected: Option<u64>,
     actions: Vec<HostAction>,
 }
 
 impl Stranger {
+    /// A stranger that asks a node many questions over a good network, and must get as many
+    /// replies.
+    pub fn with_questions(rng: &mut Rng, server: SocketAddr, now: Instant) -> Self {
+        let mut lines = Vec::new();
+        for _ in 0..rng.u32(1..300) {
+            let name = rng.choice(NAMES).expect("there are names");
+            let verb = ["HELP", "STATS", "LIST", "MORE", "PING", "GET", "STAT"][rng.usize(0..7)];
+            lines.push(match verb {
+                "GET" | "STAT" => format!("{verb} {name}\n"),
+                verb => format!("{verb}\n"),
+            });
+        }
+        Self {
+            now,
+            leaves_at: now + LONGEST_STAY,
+            text: lines.concat().into_bytes(),
+            ends_input: true,
+            replies: ReplyReader::default(),
+            expected: Some(lines.len() as u64),
+            actions: vec![HostAction::Dial(NUMBER, server)],
+        }
+    }
+
     /// A stranger that connects to a server. `addresses` are those of nodes.
     pub fn new(
         rng: &mut Rng,
@@ -87,6 +112,7 @@ impl Stranger {
             text,
             ends_input: rng.bool(),
             replies: ReplyReader::default(),
+            expected: None,
             actions: vec![HostAction::Dial(NUMBER, server)],
         }
     }
@@ -174,11 +200,15 @@ impl Host for Stranger {
 
     fn end_input(&mut self, number: u32) {
         assert!(self.replies.is_between_replies(), "the last reply is whole");
+        if let Some(expected) = self.expected {
+            assert_eq!(self.replies.replies(), expected, "each request has a reply");
+        }
         self.actions.push(HostAction::Close(number));
         self.leave();
     }
 
-    fn close(&mut self, number: u32, _: &CloseReason) {
+    fn close(&mut self, number: u32, reason: &CloseReason) {
+        assert_eq!(self.expected, None, "it ends: {reason}");
         self.actions.push(HostAction::Close(number));
         self.leave();
     }
@@ -188,6 +218,7 @@ impl Host for Stranger {
     }
 
     fn on_timer(&mut self) {
+        assert_eq!(self.expected, None, "it waits for its replies");
         self.leaves_at += LONGEST_STAY;
         self.leave();
     }
