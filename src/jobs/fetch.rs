@@ -226,8 +226,10 @@ impl Fetch {
 
     /// No node has sent the file. If it does not exist, the name may be mistyped.
     fn give_up(&mut self, context: &mut JobContext) -> JobStep {
+        let may_search = context.may_choose || context.similar_searches > 0;
         match Query::files(self.name.as_str()) {
-            Ok(query) if self.nodes > 0 && !self.exists => {
+            Ok(query) if self.nodes > 0 && !self.exists && may_search => {
+                context.similar_searches = context.similar_searches.saturating_sub(1);
                 self.similar = Some(SimilarNames::new(self.name.as_str()));
                 JobStep::Query(query)
             }

@@ -120,6 +120,9 @@ pub(super) struct JobContext {
     /// The address of this node, if it is one.
     pub(super) own_address: Option<NodeAddress>,
     pub(super) limits: JobLimits,
+    /// How often the relay may still be asked for similar names: a long list of missing
+    /// names must not keep it busy.
+    pub(super) similar_searches: u32,
     /// The nodes that the relay listed last.
     pub(super) nodes: Vec<NodeAddress>,
 }

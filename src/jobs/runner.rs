@@ -11,6 +11,7 @@ use crate::close_reason::CloseReason;
 use crate::jobs::attempt::Attempt;
 use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep, TaskResult};
 use crate::jobs::relay_query::RelayQuery;
+use crate::jobs::similar_names::MAX_SEARCHES;
 use crate::jobs::user::User;
 use crate::limits::JobLimits;
 use crate::protocol::{FileName, NodeAddress, canonical};
@@ -66,6 +67,7 @@ impl JobRunner {
                 may_choose: false,
                 own_address: None,
                 limits,
+                similar_searches: MAX_SEARCHES,
                 nodes: Vec::new(),
             },
             jobs: BTreeMap::new(),

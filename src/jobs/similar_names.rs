@@ -3,6 +3,8 @@
 
 use crate::protocol::fold;
 
+/// The most searches of a program whose user is not there to learn from them.
+pub(super) const MAX_SEARCHES: u32 = 16;
 /// The most names that are told.
 const MAX_NAMES: usize = 3;
 /// The most files that are examined: a search also finds longer names.

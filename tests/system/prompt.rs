@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use crate::support::fake_server::{FakeServer, closed_port};
 use crate::support::{
-    ProgramOutput, RunningProgram, Server, Terminal, client, client_command, folder, node, relay,
-    run,
+    ProgramOutput, RunningProgram, Server, Terminal, ask, client, client_command, folder, node,
+    relay, run,
 };
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
@@ -203,6 +203,20 @@ fn a_list_holds_names_only() {
     client(&relay, &["get", "-i", "/no/such/list"]).expect_code(2);
     client(&relay, &["get", "-i", path, "-o", "one"]).expect_code(2);
     client(&relay, &["get", "-i", dir]).expect_code(6);
+}
+
+#[test]
+fn a_long_list_of_missing_names_does_not_keep_the_relay_busy() {
+    let share = folder(&[("one", b"1")]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let list = "missing\n".repeat(50) + "one\n";
+    let command = client_command(relay.address(), &["get", "-q", "-i", "-"]);
+    assert_eq!(run(command, list.as_bytes()).expect_code(1).text(), "1");
+    assert_eq!(ask(relay.address(), b"PING\n"), "PONG\n");
+    let log = relay.log_until("last PING");
+    // Similar names are searched for the first of them only.
+    assert_eq!(log.matches("last SEARCH").count(), 16);
 }
 
 #[test]
