@@ -62,7 +62,7 @@ impl NodeAddress {
     /// million of them.
     pub(crate) fn append_to(&self, text: &mut Vec<u8>) {
         match self.ip {
-            IpAddr::V4(ip) => text.extend_from_slice(ipv4_text(ip, self.port).as_str().as_bytes()),
+            IpAddr::V4(ip) => text.extend_from_slice(ipv4_text(ip, self.port).as_bytes()),
             IpAddr::V6(_) => text.extend_from_slice(self.to_string().as_bytes()),
         }
     }

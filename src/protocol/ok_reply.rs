@@ -9,7 +9,7 @@ use nom::combinator::opt;
 use crate::counted::Counted;
 use crate::protocol::address::{NodeAddress, node_address};
 use crate::protocol::fields::{ParseError, number};
-use crate::protocol::reverse_text::ReverseText;
+use crate::protocol::reverse_text::append_number;
 
 /// The reply to `REGISTER`: `OK lease ip port files epoch`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,25 +40,26 @@ impl Registered {
             epoch,
         })
     }
+
+    /// Appends the whole line, without its end. Faster than formatting.
+    pub(crate) fn append_to(&self, text: &mut Vec<u8>) {
+        text.extend_from_slice(b"OK ");
+        append_number(text, self.lease.as_secs());
+        text.push(b' ');
+        self.address.append_to(text);
+        for number in [Some(self.files), self.epoch].into_iter().flatten() {
+            text.push(b' ');
+            append_number(text, number);
+        }
+    }
 }
 
 /// The whole line, without its end.
 impl fmt::Display for Registered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lease = ReverseText::<21>::new();
-        lease.prepend(b' ');
-        lease.prepend_number(self.lease.as_secs());
-        let mut rest = ReverseText::<42>::new();
-        if let Some(epoch) = self.epoch {
-            rest.prepend_number(epoch);
-            rest.prepend(b' ');
-        }
-        rest.prepend_number(self.files);
-        rest.prepend(b' ');
-        f.write_str("OK ")?;
-        f.write_str(lease.as_str())?;
-        self.address.fmt(f)?;
-        f.write_str(rest.as_str())
+        let mut text = Vec::new();
+        self.append_to(&mut text);
+        f.write_str(&String::from_utf8_lossy(&text))
     }
 }
 

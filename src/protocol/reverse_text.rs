@@ -35,8 +35,19 @@ impl<const N: usize> ReverseText<N> {
         }
     }
 
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
     pub(super) fn as_str(&self) -> &str {
         // The text is ASCII.
-        str::from_utf8(&self.bytes[self.start..]).unwrap_or_default()
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
+}
+
+/// Appends a number in decimal digits.
+pub(super) fn append_number(text: &mut Vec<u8>, number: u64) {
+    let mut digits = ReverseText::<20>::new();
+    digits.prepend_number(number);
+    text.extend_from_slice(digits.as_bytes());
 }

@@ -78,7 +78,10 @@ impl<'o, R: Role> Responder<'o, R> {
 
     /// A node is registered.
     pub(crate) fn registered(&mut self, registered: &Registered) -> ReadNext {
-        self.line(registered)
+        let text = self.text();
+        registered.append_to(text);
+        text.push(b'\n');
+        ReadNext::Line
     }
 
     /// There is no such file.
