@@ -9,6 +9,7 @@
 mod announcer;
 mod client;
 mod defaults;
+mod index_model;
 mod keyboard;
 mod machine;
 mod memory;

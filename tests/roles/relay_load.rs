@@ -197,3 +197,65 @@ fn a_list_after_a_change_costs_a_fraction_of_the_first() {
         "{first:?} first, {changed:?} after a change"
     );
 }
+
+#[test]
+fn a_name_with_more_contents_than_a_page_does_not_hide_later_names() {
+    let mut stage = relay_with_operator();
+    ask(
+        &mut stage,
+        1,
+        "REGISTER 192.0.2.1 1\nSHARE 0 - a\nSHARE 0 - c\n",
+    );
+    for node in 0..1500 {
+        let [_, _, c, d] = u32::to_be_bytes(node);
+        let lines = format!("REGISTER 10.0.{c}.{d} 1\nSHARE {node} - b\n");
+        ask(&mut stage, 1, &lines);
+    }
+    let pages = ["SEARCH\n", "MORE\n", "MORE\n", "MORE\n"].map(|line| ask(&mut stage, 1, line));
+    let heads = pages.map(|page| page.lines().next().map(str::to_owned));
+    let expected = [1, 1000, 1, 0].map(|shown| Some(format!("1 < FILES {shown} 1502")));
+    assert_eq!(heads, expected);
+}
+
+#[test]
+fn a_search_in_steps_lists_a_lasting_name_exactly_once_while_others_change() {
+    let names = 100_000;
+    let name = |number: u32| format!("{number:07}");
+    let share = |number: u32| format!("SHARE 1 - {}\n", name(number));
+    let mut stage = relay_with_operator();
+    stage
+        .connect(2, IpAddr::from([127, 0, 0, 1]))
+        .expect("a new number");
+    ask(&mut stage, 1, "REGISTER 192.0.2.1 1\n");
+    let shares: String = (0..names).map(|number| share(number * 10)).collect();
+    ask(&mut stage, 1, &shares);
+    stage.advance(Duration::from_millis(1));
+    stage.arrive(2, b"SEARCH 5\n").expect("it is connected");
+    assert_eq!(
+        stage.take_text(),
+        "",
+        "{names} names are scanned in one step"
+    );
+    // Before, behind and at the position of the search.
+    let changes = (0..names * 10)
+        .step_by(7_001)
+        .filter(|number| number % 10 != 5);
+    let changes: String = changes
+        .map(|number| match number % 10 {
+            0 => format!("UNSHARE {}\n", name(number)),
+            _ => share(number),
+        })
+        .collect();
+    stage
+        .arrive(1, changes.as_bytes())
+        .expect("it is connected");
+    stage.take_text();
+    stage.advance(Duration::ZERO);
+    let found = stage.take_text();
+    let stays = |number: &u32| !number.is_multiple_of(7_001) && name(*number).contains('5');
+    let lasting = (0..names).map(|number| number * 10).filter(stays);
+    for number in lasting.take(500) {
+        let line = format!("2 < 1 - 1 {}\n", name(number));
+        assert_eq!(found.matches(&line).count(), 1, "{number}");
+    }
+}

@@ -5,14 +5,10 @@
 
 mod found;
 mod holders;
-#[cfg(test)]
-mod model;
 mod needle;
 mod pages;
 mod search;
 mod stored_bytes;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
