@@ -31,6 +31,11 @@ impl RateLimiter {
         }
         is_allowed
     }
+
+    /// Takes tokens for an event that costs more than one, up to those of the next second.
+    pub(crate) fn charge(&mut self, tokens: usize, rate: u32) {
+        self.tokens = (self.tokens - tokens as f64).max(-f64::from(rate));
+    }
 }
 
 /// A limit on events per second for each of many keys, in constant memory: keys whose

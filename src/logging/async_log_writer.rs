@@ -14,8 +14,8 @@ use crate::logging::log_queue::count_lines;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// When no line has come for this time, the logger is flushed: it logs how many lines it
-/// has dropped. A rate limiter drops lines only within a second of one that it passes on.
-const QUIET_TIME: Duration = Duration::from_secs(2);
+/// has dropped. A rate limiter drops lines only within two seconds of one that it passes on.
+const QUIET_TIME: Duration = Duration::from_secs(3);
 
 /// Owns the writer thread. Dropping it waits until the queue is written, for a
 /// second at most.

@@ -1,5 +1,5 @@
 //! Limits the log to so many lines a second of each level. Strangers cause most lines,
-//! and must neither fill the disk nor keep the loop busy.
+//! and must neither fill the disk nor keep the loop busy. A long line counts as several.
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,9 @@ use crate::rate_limiter::RateLimiter;
 
 /// The log target of lines that no stranger can cause: no limit applies to them.
 pub(crate) const OPERATOR: &str = "operator";
+
+/// A line counts as one more for each so many bytes.
+const BYTES_PER_LINE: usize = 256;
 
 /// How often the number of dropped lines is logged at most.
 const COUNT_INTERVAL: Duration = Duration::from_secs(1);
@@ -91,13 +94,22 @@ impl<W: Write + Send + 'static> Log for RateLimitedLogger<W> {
         if !self.enabled(record.metadata()) {
             return;
         }
-        if record.target() != OPERATOR {
-            let Some(dropped) = self.admit(record.level()) else {
-                return;
-            };
-            self.log_dropped(record.level(), dropped);
+        if record.target() == OPERATOR {
+            return self.inner.log(record);
         }
-        self.inner.log(record);
+        let level = record.level();
+        let Some(dropped) = self.admit(level) else {
+            return;
+        };
+        self.log_dropped(level, dropped);
+        // Lines that are dropped need not be formatted.
+        let text = record.args().to_string();
+        if let Some(limit) = self.lock().iter_mut().find(|limit| limit.level == level) {
+            limit.limiter.charge(text.len() / BYTES_PER_LINE, self.rate);
+        }
+        let mut line = Record::builder();
+        line.level(level).target(record.target());
+        self.inner.log(&line.args(format_args!("{text}")).build());
     }
 
     /// Logs the numbers of the dropped lines.

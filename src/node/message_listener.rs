@@ -158,7 +158,7 @@ impl MessageListener {
 
     fn retry(&mut self, now: Instant, reason: String) -> Option<NodeEvent<'static>> {
         self.subscription = None;
-        let is_first = self.backoff.retry(now);
+        let is_first = self.backoff.retry(now) == Some(1);
         is_first.then_some(NodeEvent::ListenFailed(reason))
     }
 }

@@ -27,6 +27,8 @@ pub struct Registrar {
     /// Set if the next renewal was requested early while an attempt was in progress.
     early_renewal: Option<Duration>,
     registration: Option<ActiveRegistration>,
+    /// Why the relay refused the last attempt that it refused since it registered the node.
+    refusal: Option<String>,
     /// Called after a failure: the relay's name may have other addresses by now. They come
     /// as [`NodeMessage::RelayAddresses`](crate::node::NodeMessage::RelayAddresses).
     pub look_up_relay: Option<Box<dyn FnMut()>>,
@@ -53,6 +55,7 @@ impl Registrar {
             must_unregister: false,
             early_renewal: None,
             registration: None,
+            refusal: None,
             look_up_relay: None,
         }
     }
@@ -127,6 +130,7 @@ impl Registrar {
         let pause = self.backoff.jitter(lease / 3, 0.1);
         let early = self.early_renewal.take().unwrap_or(pause);
         self.backoff.schedule(now + pause.min(early));
+        self.refusal = None;
         let was_away = self.backoff.on_success();
         let previous = self.registration.replace(ActiveRegistration {
             address: registered.address,
@@ -139,18 +143,33 @@ impl Registrar {
 
     /// The connection has ended without a reply to `REGISTER`.
     pub fn on_failure(&mut self, now: Instant, reason: &CloseReason) -> Option<NodeEvent<'static>> {
-        self.retry(now, relay_failure(self.backoff.last_address(), reason))
+        let reason = relay_failure(self.backoff.last_address(), reason);
+        let is_new = self.retry(now) == Some(1);
+        is_new.then_some(NodeEvent::RegistrationFailed(reason))
     }
 
-    /// An attempt has failed, for this reason.
-    pub(super) fn retry(&mut self, now: Instant, reason: String) -> Option<NodeEvent<'static>> {
-        let is_first = self.backoff.retry(now);
+    /// The relay does not register the node, for this reason. A new reason is reported even
+    /// if the relay has failed before: the user may have to do something.
+    pub(super) fn on_refusal(
+        &mut self,
+        now: Instant,
+        reason: String,
+    ) -> Option<NodeEvent<'static>> {
+        let failures = self.retry(now)?;
+        let previous = self.refusal.replace(reason.clone());
+        let is_new = failures == 1 || previous.is_none_or(|previous| previous != reason);
+        is_new.then_some(NodeEvent::RegistrationFailed(reason))
+    }
+
+    /// Returns how many times all addresses have failed, if that is to be reported.
+    fn retry(&mut self, now: Instant) -> Option<u32> {
+        let failures = self.backoff.retry(now);
         if self.is_stopping {
             return None;
         }
         if let Some(look_up) = &mut self.look_up_relay {
             look_up();
         }
-        is_first.then_some(NodeEvent::RegistrationFailed(reason))
+        failures
     }
 }

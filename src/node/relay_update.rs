@@ -116,7 +116,7 @@ impl<S: Share> Node<S> {
             }
             (UpdateRequest::Register, Reply::Error(code, text)) => {
                 update.state = UpdateState::Done;
-                let event = self.registrar.retry(now, relay_error(code, &text));
+                let event = self.registrar.on_refusal(now, relay_error(code, &text));
                 self.report(event);
                 ReadNext::Close(CloseReason::Completed)
             }

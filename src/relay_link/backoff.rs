@@ -120,12 +120,12 @@ impl Backoff {
         self.jitter(doubled.min(LONGEST_PAUSE), 0.25)
     }
 
-    /// The attempt has failed, and is repeated. Returns whether all addresses have failed
-    /// for the first time.
-    pub(crate) fn retry(&mut self, now: Instant) -> bool {
+    /// The attempt has failed, and is repeated. Returns how many times all addresses have
+    /// failed; none if another address is tried at once.
+    pub(crate) fn retry(&mut self, now: Instant) -> Option<u32> {
         let pause = self.on_failure();
         self.schedule(now + pause);
-        self.failures == 1 && self.failed_addresses == 0
+        (self.failed_addresses == 0).then_some(self.failures)
     }
 
     /// Shortens the time at random by up to this part: nodes that started together do

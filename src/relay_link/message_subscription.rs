@@ -12,6 +12,10 @@ use crate::protocol::{
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
 use crate::session::requests::{RequestQueue, ResponsePart};
 
+/// The most unreadable messages on a connection: the address of a sender may be of a kind
+/// that this version does not know.
+const MAX_UNREADABLE: u32 = 100;
+
 /// One connection that listens, or is about to.
 pub(crate) struct MessageSubscription {
     /// The node at whose address it listens, instead of the connection's own address.
@@ -21,6 +25,7 @@ pub(crate) struct MessageSubscription {
     /// The address at which it listens, once it does.
     pub(crate) address: Option<NodeAddress>,
     requests: RequestQueue<SubscriptionRequest>,
+    unreadable: u32,
 }
 
 /// A request of a subscription.
@@ -55,6 +60,7 @@ impl MessageSubscription {
             conn: None,
             address: None,
             requests: RequestQueue::default(),
+            unreadable: 0,
         }
     }
 
@@ -137,8 +143,11 @@ impl MessageSubscription {
                 return (ReadNext::Line, Some(SubscriptionEvent::Message(message)));
             }
             (ResponsePart::UnreadableMessage(line), _) => {
-                // The sender's address may be of a kind that this version does not know.
                 log::warn!("the relay passes on {}", Escaped(line));
+                self.unreadable += 1;
+                if self.unreadable > MAX_UNREADABLE {
+                    return protocol_error;
+                }
                 return (ReadNext::Line, None);
             }
             // No request of ours gets this code.

@@ -232,3 +232,26 @@ fn invalid_messages_from_a_hostile_relay_are_escaped() {
     assert!(!log.contains('\x1b'), "{log}");
     assert_eq!(node.stop(), Some(0));
 }
+
+#[test]
+fn a_relay_that_passes_on_junk_is_left_with_growing_pauses() {
+    let relay = FakeServer::new(|mut connection| {
+        connection.line();
+        connection.send("OK 1000 127.0.0.1 9 0\n");
+        if connection.line() == "LISTEN\n" {
+            connection.send("OK 127.0.0.1 9\n");
+            while connection.send("FROM nobody\n".repeat(100)) {}
+        }
+    });
+    let mut node = unlisted_node(relay.address(), folder(&[]).path(), &["--listen-messages"]);
+    let log = node.log_until("no messages arrive: relay");
+    assert!(log.contains(": protocol error; retrying"), "{log}");
+    let log = node.log_until_count("messages to 127.0.0.1 9 arrive here", 3);
+    assert_eq!(
+        log.matches("no messages arrive").count(),
+        1,
+        "it says so once: {log}"
+    );
+    assert!(log.matches("passes on").count() <= 3 * 101, "{log}");
+    assert_eq!(node.stop(), Some(0));
+}
