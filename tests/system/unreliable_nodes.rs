@@ -49,7 +49,7 @@ fn silent_nodes_cost_little() {
     let started = Instant::now();
     let args = [&args[..], &["--try-delay", "0.01"]].concat();
     run(client_command(relay.address(), &args), b"").expect_code(0);
-    assert!(started.elapsed() < Duration::from_secs(3));
+    assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
