@@ -6,12 +6,13 @@ use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
 
 /// The text in the form in which names and searches are compared: fully case-folded and
-/// normalised for compatibility (NFKC, Unicode Standard Annex #15). The composed and the
-/// decomposed `é` are the same, as are `ß` and `SS`.
+/// normalised (NFC, Unicode Standard Annex #15). The composed and the decomposed `é` are
+/// the same, as are `ß` and `SS`. Not NFKC: it makes eighteen characters of some, and a
+/// name could cost as much as a hundred others.
 #[must_use]
 pub fn fold(text: &str) -> Cow<'_, str> {
     if !text.is_ascii() {
-        return text.nfkd().default_case_fold().nfkc().collect();
+        return text.nfd().default_case_fold().nfc().collect();
     }
     match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         true => Cow::Owned(text.to_ascii_lowercase()),
@@ -35,7 +36,6 @@ mod tests {
             ("ДОМ", "дом"),
             ("ǅ", "ǆ"),
             ("ﬁle", "FILE"),
-            ("Ｆｕｌｌ", "full"),
             ("\u{1112}\u{1161}\u{11ab}", "한"),
             ("\u{390}", "\u{3b9}\u{308}\u{301}"),
             ("か\u{3099}", "が"),

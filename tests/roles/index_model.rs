@@ -89,7 +89,7 @@ fn steps() -> impl Strategy<Value = ModelStep> {
 
 /// As the relay compares names.
 fn fold(text: &str) -> String {
-    text.nfkd().default_case_fold().nfkc().collect()
+    text.nfd().default_case_fold().nfc().collect()
 }
 
 /// The bytes of a name that count.

@@ -259,3 +259,21 @@ fn a_search_in_steps_lists_a_lasting_name_exactly_once_while_others_change() {
         assert_eq!(found.matches(&line).count(), 1, "{number}");
     }
 }
+
+#[test]
+fn no_character_makes_a_search_expensive() {
+    let mut stage = relay_with_operator();
+    ask(&mut stage, 1, "REGISTER 192.0.2.1 1\n");
+    // The ligature U+FDFA stands for eighteen characters.
+    let [plain, ligature] = ["\u{6f22}", "\u{fdfa}"].map(|character| {
+        let name = character.repeat(340);
+        shortest(|| {
+            let lines = format!("SHARE 1 - {name}\nUNSHARE {name}\nSEARCH {name}\n");
+            ask(&mut stage, 1, &lines.repeat(10));
+        })
+    });
+    assert!(
+        ligature < 5 * plain,
+        "{plain:?}, {ligature:?} with ligatures"
+    );
+}

@@ -8,7 +8,6 @@ mod holders;
 mod needle;
 mod pages;
 mod search;
-mod stored_bytes;
 
 use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
@@ -17,10 +16,9 @@ use std::net::IpAddr;
 pub(super) use holders::{ContentId, Holder};
 pub(super) use search::{Search, SearchPage, Visibility, WORK_PER_STEP};
 
-use crate::protocol::FileName;
+use crate::protocol::{FileName, fold};
 use crate::relay::index::holders::Holders;
 use crate::relay::index::pages::Pages;
-use crate::relay::index::stored_bytes::stored_bytes;
 use crate::relay::table::{Keyed, SlotId, Table};
 
 /// The number of a name in the index.
@@ -169,7 +167,8 @@ impl Index {
         let known = self.entries.find(name);
         let files = self.shares.get(&node);
         let is_new = known.is_none_or(|id| files.is_none_or(|files| !files.names.contains(&id)));
-        let bytes = stored_bytes(name);
+        let folded = fold(name);
+        let bytes = stored_bytes(name, &folded);
         if is_new {
             self.check_quota(node, group, bytes, quota)?;
         }
@@ -178,7 +177,7 @@ impl Index {
                 self.change_holders(id, |holders| holders.put(holder));
                 id
             }
-            None => self.add(name, holder),
+            None => self.add(name, &folded, holder),
         };
         if is_new {
             self.usage.add(bytes);
@@ -254,7 +253,8 @@ impl Index {
             return false;
         };
         for id in ids {
-            let bytes = stored_bytes(&self.entries[*id].name);
+            let name = &self.entries[*id].name;
+            let bytes = stored_bytes(name, &fold(name));
             files.names.remove(id);
             files.bytes -= bytes;
             self.usage.remove(bytes);
@@ -274,13 +274,13 @@ impl Index {
         true
     }
 
-    fn add(&mut self, name: &str, holder: Holder) -> NameId {
+    fn add(&mut self, name: &str, folded: &str, holder: Holder) -> NameId {
         let id = self.entries.insert(NameEntry {
             name: name.into(),
             holders: Holders::One(holder),
         });
         self.public_names += usize::from(!holder.on_loopback);
-        self.pages.insert(id, &self.entries);
+        self.pages.insert(id, folded, &self.entries);
         id
     }
 
@@ -306,4 +306,9 @@ impl Index {
         self.pages.remove(id, &self.entries);
         self.entries.remove(id);
     }
+}
+
+/// The bytes of a name in the index: as it was announced, and folded.
+fn stored_bytes(name: &str, folded: &str) -> u64 {
+    (name.len() + folded.len()) as u64
 }

@@ -4,7 +4,6 @@
 
 use std::hint::black_box;
 
-use crate::protocol::fold;
 use crate::relay::index::holders::ContentCounts;
 use crate::relay::index::{NameEntry, NameId};
 use crate::relay::table::Table;
@@ -93,15 +92,14 @@ impl Page {
         self.files.all == names && self.file_count(on_loopback) == names
     }
 
-    fn insert(&mut self, line: usize, id: NameId, entry: &NameEntry) {
+    fn insert(&mut self, line: usize, id: NameId, folded: &str, entry: &NameEntry) {
         let start = self.line_start(line);
-        let mut text = fold(&entry.name).into_owned();
-        text.push('\n');
-        self.text.insert_str(start, &text);
+        self.text.insert(start, '\n');
+        self.text.insert_str(start, folded);
         // A page is much shorter than 4 GiB.
         self.line_starts.insert(line, start as u32);
         for later in &mut self.line_starts[line + 1..] {
-            *later += text.len() as u32;
+            *later += folded.len() as u32 + 1;
         }
         self.ids.insert(line, id);
         self.files += entry.holders.content_counts();
@@ -150,15 +148,15 @@ impl Pages {
         &self.0[first..]
     }
 
-    /// Inserts a name.
-    pub(super) fn insert(&mut self, id: NameId, entries: &Table<NameEntry>) {
+    /// Inserts a name with this folded form.
+    pub(super) fn insert(&mut self, id: NameId, folded: &str, entries: &Table<NameEntry>) {
         if self.0.is_empty() {
             self.0.push(Page::default());
         }
         let entry = &entries[id];
         let at = self.page_index(&entry.name, entries);
         let page = &mut self.0[at];
-        page.insert(page.position(&entry.name, entries), id, entry);
+        page.insert(page.position(&entry.name, entries), id, folded, entry);
         let is_large = page.text.len() > MAX_BYTES_PER_PAGE && page.ids.len() > 1;
         if page.ids.len() > MAX_NAMES_PER_PAGE || is_large {
             let second = page.split(entries);
