@@ -15,10 +15,10 @@ use slab::Slab;
 use crate::close_reason::ResourceLimit;
 use crate::protocol::address_group;
 
-/// The work of a round, in pieces of input or KiB of output. The addresses share it.
-const ROUND_WORK: usize = 2048;
+/// The work of a round, in pieces of input or 4 KiB of output. The addresses share it.
+const ROUND_WORK: usize = 512;
 /// The least work of an address in a round.
-const MIN_SHARE: usize = 64;
+const MIN_SHARE: usize = 32;
 /// One place in so many is reserved for addresses that the role knows, and as many for first
 /// connections.
 const PLACES_PER_RESERVED: usize = 32;

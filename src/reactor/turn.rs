@@ -138,9 +138,9 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             has_line: report.has_line,
         };
         // A long answer leaves in several turns, a file without any handling.
-        let moved_kib = (progress.bytes_in + progress.bytes_out) as usize / 1024;
+        let moved = (progress.bytes_in + progress.bytes_out) as usize / 4096;
         self.addresses
-            .charge(conn.group, report.work.max(moved_kib) + 1);
+            .charge(conn.group, report.work.max(moved) + 1);
         self.traffic.bytes_in += progress.bytes_in;
         let is_full = conn.outbox.unsolicited() >= self.settings.limits.max_queue as u64 / 2;
         if !is_full {

@@ -11,7 +11,7 @@ use crate::role::{FramingError, Input, ReadNext};
 use crate::session::inbox::{Inbox, Unread};
 
 /// Bytes of answers that count as much work as a short line.
-const ANSWER_BYTES: u64 = 1024;
+const ANSWER_BYTES: u64 = 4096;
 /// Bytes of a long line that count as much work as a short one.
 const LINE_BYTES: usize = 64;
 /// The same for bytes of a body.
@@ -49,7 +49,7 @@ pub struct TurnLimits {
     /// No input is handled while this many bytes or more wait to be sent.
     pub max_queue: u64,
     /// The work of the turn: each piece of input counts 1 or more by its length, and so
-    /// does each KiB of answers.
+    /// do each 4 KiB of answers.
     pub max_work: usize,
     /// The program is stopping: no request is handled after the current one.
     pub is_draining: bool,

@@ -16,7 +16,9 @@ pub struct Inbox(Option<Box<UnparsedInput>>);
 #[derive(Default)]
 struct UnparsedInput {
     bytes: Vec<u8>,
-    /// The number of leading bytes without a newline.
+    /// The number of leading bytes that are used.
+    start: usize,
+    /// The number of bytes behind them without a newline.
     searched: usize,
     /// The number of bytes that a body still lacks.
     body_left: u64,
@@ -36,7 +38,7 @@ impl Inbox {
         };
         Unread {
             bytes,
-            start: 0,
+            start: stored.start,
             searched: stored.searched,
             body_left: stored.body_left,
         }
@@ -53,13 +55,16 @@ impl Inbox {
         if start == bytes.len() && body_left == 0 {
             return;
         }
-        let bytes = match bytes {
-            Cow::Owned(bytes) if start == 0 => bytes,
-            // The rest of a long read must not hold on to the memory of all of it.
-            bytes => bytes[start..].to_vec(),
+        let (bytes, start) = match bytes {
+            // Each byte of a long read is copied once or twice, in however many turns it
+            // is used.
+            Cow::Owned(bytes) if start <= bytes.len() / 2 => (bytes, start),
+            // The rest must not hold on to the memory of all of it.
+            bytes => (bytes[start..].to_vec(), 0),
         };
         self.0 = Some(Box::new(UnparsedInput {
             bytes,
+            start,
             searched,
             body_left,
         }));
@@ -74,7 +79,8 @@ impl Inbox {
     /// The number of stored bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |stored| stored.bytes.len())
+        let rest = |stored: &UnparsedInput| stored.bytes.len() - stored.start;
+        self.0.as_deref().map_or(0, rest)
     }
 }
 
