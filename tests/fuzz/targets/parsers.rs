@@ -11,7 +11,14 @@ use peerline::protocol::{
 /// Asserts that the text of a value is parsed as the value.
 fn assert_round_trip<T: PartialEq + Debug>(value: &T, printed: &str, again: Option<T>) {
     assert_eq!(again.as_ref(), Some(value), "{printed:?}");
-    assert!(!printed.contains(['\n', '\r']), "{printed:?} is one line");
+    assert!(!printed.contains('\n'), "{printed:?} is one line");
+}
+
+/// The first line without its end, as the framing passes it on.
+fn first_line(bytes: &[u8]) -> &[u8] {
+    let line = bytes.split(|byte| *byte == b'\n').next();
+    let line = line.unwrap_or_default();
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 fn is_one_line(text: impl Display) -> bool {
@@ -19,7 +26,8 @@ fn is_one_line(text: impl Display) -> bool {
 }
 
 /// A line as a request, and as the first line of a connection.
-pub fn requests(line: &[u8]) {
+pub fn requests(bytes: &[u8]) {
+    let line = first_line(bytes);
     match Request::parse(line) {
         Ok(request) => {
             let printed = request.to_string();
@@ -36,7 +44,8 @@ pub fn requests(line: &[u8]) {
 }
 
 /// A line as the first line of a reply, or as a delivery.
-pub fn replies(line: &[u8]) {
+pub fn replies(bytes: &[u8]) {
+    let line = first_line(bytes);
     if let Ok(reply) = Reply::parse(line) {
         let printed = reply.to_string();
         assert_eq!(Reply::parse(printed.as_bytes()), Ok(reply));
@@ -67,8 +76,8 @@ pub fn replies(line: &[u8]) {
 }
 
 /// A line as an item of each kind of list.
-pub fn items(line: &[u8]) {
-    let Ok(line) = std::str::from_utf8(line) else {
+pub fn items(bytes: &[u8]) {
+    let Ok(line) = std::str::from_utf8(first_line(bytes)) else {
         return;
     };
     if let Ok(address) = NodeAddress::parse(line) {
