@@ -178,7 +178,7 @@ fn measure(
         .iter()
         .map(|server| server.processor_time())
         .collect();
-    let log_before = log_size(servers, &targets)?;
+    let (log_before, waited) = (log_size(servers, &targets)?, waited_for(servers, &targets)?);
     let stop = Arc::new(AtomicBool::new(false));
     let start = Instant::now();
     let mut crowds = Vec::new();
@@ -196,6 +196,7 @@ fn measure(
     let memory = memory
         .map(|bytes| Ok(bytes? >> 20))
         .collect::<io::Result<_>>();
+    let kept_waiting = (waited_for(servers, &targets)? - waited).as_secs_f64() / seconds;
     let log = (log_size(servers, &targets)? - log_before) as f64 / seconds;
     stop.store(true, Ordering::Relaxed);
     let mut damage = Damage::default();
@@ -210,8 +211,17 @@ fn measure(
         damage,
         memory: memory?,
         processor,
+        kept_waiting,
         log: log as u64,
     })
+}
+
+/// The time that the servers have waited for their processor.
+fn waited_for(servers: &Servers, targets: &[Target]) -> io::Result<Duration> {
+    let times = targets
+        .iter()
+        .map(|target| servers.time_kept_waiting(*target));
+    times.sum()
 }
 
 /// The size of the logs in bytes.

@@ -20,6 +20,9 @@ pub(crate) struct Measured {
     pub(crate) memory: Vec<u64>,
     /// The processor time of each of them, for one second.
     pub(crate) processor: Vec<f64>,
+    /// The time for which they waited for their processor in a second, because other
+    /// programs used it.
+    pub(crate) kept_waiting: f64,
     /// Bytes of log that they write in a second.
     pub(crate) log: u64,
 }
@@ -35,7 +38,7 @@ struct AnswerTimes {
 /// The head of the table.
 pub(crate) fn head() -> String {
     format!(
-        "{:<11}{:<16}{:>8}{:>8}{:>8}{:>8}{:>8}{:>9}{:>6}{:>7}{:>10}{:>9}{:>9}  {}",
+        "{:<11}{:<16}{:>8}{:>8}{:>8}{:>8}{:>8}{:>9}{:>6}{:>7}{:>8}{:>10}{:>9}{:>9}  {}",
         "attack",
         "slowest users",
         "p50 ms",
@@ -46,6 +49,7 @@ pub(crate) fn head() -> String {
         "MiB",
         "of",
         "CPU %",
+        "waits %",
         "log KiB/s",
         "sent MiB",
         "connects",
@@ -78,7 +82,7 @@ impl Measured {
         };
         let processor = self.processor.iter().map(|share| (share * 100.0) as u64);
         let mut line = format!(
-            "{:<11}{:<16}{:>8}{:>8}{:>8}{:>8}{:>8}{:>9}{:>6}{:>7}{:>10}{:>9}{:>9}  {}",
+            "{:<11}{:<16}{:>8}{:>8}{:>8}{:>8}{:>8}{:>9}{:>6}{:>7}{:>8}{:>10}{:>9}{:>9}  {}",
             row.name,
             slowest.habit,
             milliseconds(slowest.p50),
@@ -89,6 +93,7 @@ impl Measured {
             joined(self.memory.iter().copied()),
             row.memory,
             joined(processor),
+            (self.kept_waiting * 100.0) as u64,
             self.log >> 10,
             self.damage.bytes >> 20,
             self.damage.connections,

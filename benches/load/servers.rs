@@ -72,6 +72,15 @@ impl Servers {
         }
     }
 
+    /// The time that a server could not run because other programs used its processor
+    /// (schedstats in proc(5)).
+    pub(crate) fn time_kept_waiting(&self, target: Target) -> io::Result<Duration> {
+        let statistics = fs::read_to_string(format!("/proc/{}/schedstat", self.get(target).pid()))?;
+        let nanoseconds = statistics.split(' ').nth(1);
+        let nanoseconds = nanoseconds.and_then(|number| number.parse().ok());
+        Ok(Duration::from_nanos(nanoseconds.unwrap_or(0)))
+    }
+
     /// The size of a log in bytes.
     pub(crate) fn log_size(&self, target: Target) -> io::Result<u64> {
         Ok(log_file(&self.folder, target).metadata()?.len())
