@@ -209,7 +209,9 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
         TurnLimits {
             max_line: limits.max_line,
             max_queue: limits.max_queue as u64,
-            max_work: reactor.addresses.work_left(group),
+            // At least one line: others at its address may have used up the work of the round
+            // since the connection was read, and would do so again in the next round.
+            max_work: reactor.addresses.work_left(group).max(1),
             is_draining: !matches!(reactor.stopping, Stopping::No),
         }
     }

@@ -30,6 +30,22 @@ fn an_address_with_many_connections_delays_others_for_a_part_of_a_round() {
 }
 
 #[test]
+fn a_connection_without_end_does_not_starve_others_at_its_address() {
+    let mut world = World::new(1 << 20);
+    let busy = world.accept(1);
+    let other = world.accept(2);
+    for round in 1..10 {
+        // More lines than one round handles.
+        let lines = b"text\n".repeat(3000);
+        busy.borrow_mut().deliver(&lines, Tail::Open);
+        other.borrow_mut().deliver(b"text\n", Tail::Open);
+        world.step();
+        assert!(world.events(1).len() < 3000 * round);
+        assert_eq!(world.events(2).len(), round);
+    }
+}
+
+#[test]
 fn a_queue_is_no_longer_than_its_limit_and_one_answer() {
     let max_queue = 1000;
     let answer = answer("text").len();
