@@ -21,13 +21,18 @@ impl RateLimiter {
 
     /// Takes a token, if there is one. `rate` may change from call to call.
     pub(crate) fn allows(&mut self, rate: u32, now: Instant) -> bool {
+        self.allows_cost(1, rate, now)
+    }
+
+    /// Takes `cost` tokens, if there is one: later events wait for those that lack.
+    fn allows_cost(&mut self, cost: u32, rate: u32, now: Instant) -> bool {
         let rate = f64::from(rate);
         let elapsed = now.saturating_duration_since(self.refilled).as_secs_f64();
         self.tokens = (self.tokens + elapsed * rate).min(rate);
         self.refilled = now;
         let is_allowed = self.tokens >= 1.0;
         if is_allowed {
-            self.tokens -= 1.0;
+            self.tokens -= f64::from(cost);
         }
         is_allowed
     }
@@ -58,10 +63,11 @@ impl KeyedRateLimiter {
         }
     }
 
-    /// Takes a token of the key, if there is one.
-    pub(crate) fn allows(&mut self, key: impl Hash, rate: u32, now: Instant) -> bool {
+    /// Takes `cost` tokens of the key, if there is one: later events wait for those that
+    /// lack.
+    pub(crate) fn allows(&mut self, key: impl Hash, cost: u32, rate: u32, now: Instant) -> bool {
         let index = self.hasher.hash_one(key) as usize % Self::LIMITERS;
-        self.limiters[index].allows(rate, now)
+        self.limiters[index].allows_cost(cost, rate, now)
     }
 }
 

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::protocol::{MAX_AMPLIFICATION, RequestDatagram, address_group, canonical};
+use crate::protocol::{MAX_AMPLIFICATION, MAX_DATAGRAM, RequestDatagram, address_group, canonical};
 use crate::rate_limiter::KeyedRateLimiter;
 use crate::relay::session::RelaySession;
 use crate::relay::{Relay, RelayRequest};
@@ -39,12 +39,15 @@ impl ReplyLimiter {
         self.ignored
     }
 
-    fn allows(&mut self, ip: IpAddr, is_proven: bool, now: Instant) -> bool {
+    /// A datagram that is longer than those of the programs counts as several.
+    fn allows(&mut self, ip: IpAddr, bytes: usize, is_proven: bool, now: Instant) -> bool {
         let limiter = match is_proven {
             true => &mut self.proven,
             false => &mut self.unproven,
         };
-        let is_allowed = limiter.allows(address_group(ip), self.rate, now);
+        // The longest datagram counts as 55.
+        let cost = bytes.div_ceil(MAX_DATAGRAM) as u32;
+        let is_allowed = limiter.allows(address_group(ip), cost, self.rate, now);
         self.ignored += u64::from(!is_allowed);
         is_allowed
     }
@@ -66,7 +69,7 @@ impl Relay {
         let verify = |cookie| self.cookies.verify(now, from.address, &cookie);
         let is_proven = header.cookie.is_some_and(verify);
         let is_trusted = self.settings.trust.contains(ip);
-        if !is_trusted && !self.reply_limiter.allows(ip, is_proven, now) {
+        if !is_trusted && !self.reply_limiter.allows(ip, bytes.len(), is_proven, now) {
             return;
         }
         if is_proven {

@@ -342,6 +342,21 @@ fn an_address_gets_a_limited_rate_of_answers() {
 }
 
 #[test]
+fn a_long_datagram_counts_as_several() {
+    let relay = relay(&["--trust", "192.0.2.1", "--datagram-rate", "20"]);
+    let mut nc = UdpClient::connect(relay.address());
+    nc.ask("PING\n");
+    let long = format!("COOKIE {} {}", nc.cookie(), "PING\n".repeat(1000));
+    let before = relay.stat("datagrams");
+    for _ in 0..20 {
+        nc.send(&long);
+    }
+    eventually("all are read", || relay.stat("datagrams") == before + 20);
+    let answers = nc.received();
+    assert!((1..12).contains(&answers), "{answers}");
+}
+
+#[test]
 fn a_burst_of_datagrams_does_not_delay_connections() {
     let relay = relay(&[]);
     let mut nc = UdpClient::connect(relay.address());
