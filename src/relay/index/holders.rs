@@ -94,19 +94,17 @@ pub(super) struct HolderList {
 #[derive(Default)]
 struct HolderIndex {
     /// The position of each node in the list.
-    node_positions: HashMap<SlotId, usize>,
-    contents: Vec<ContentHolders>,
-    /// The position of each content in `contents`.
-    content_positions: HashMap<ContentId, usize>,
+    node_positions: HashMap<SlotId, u32>,
+    contents: HashMap<ContentId, HolderCounts>,
     /// Contents with a public holder.
     public_contents: usize,
 }
 
-/// The holders of one content.
-struct ContentHolders {
-    content: ContentId,
-    all: u64,
-    public: u64,
+/// The number of holders of one content; 32 bits, because there are millions of them.
+#[derive(Default)]
+struct HolderCounts {
+    all: u32,
+    public: u32,
 }
 
 impl Holders {
@@ -237,7 +235,7 @@ impl HolderList {
         let holder = self.list.swap_remove(position);
         index.remove(&holder);
         if let Some(moved) = self.list.get(position) {
-            index.node_positions.insert(moved.node, position);
+            index.node_positions.insert(moved.node, position as u32);
         }
         if self.list.len() <= MAX_LINEAR / 2 {
             self.index = None;
@@ -247,7 +245,7 @@ impl HolderList {
 
     fn position(&self, node: SlotId) -> Option<usize> {
         match &self.index {
-            Some(index) => index.node_positions.get(&node).copied(),
+            Some(index) => index.node_positions.get(&node).map(|at| *at as usize),
             None => self.list.iter().position(|holder| { holder.node } == node),
         }
     }
@@ -255,54 +253,39 @@ impl HolderList {
 
 impl HolderIndex {
     fn insert(&mut self, holder: &Holder, position: usize) {
-        let node = holder.node;
-        self.node_positions.insert(node, position);
-        let content = holder.content();
-        let position = *self.content_positions.entry(content).or_insert_with(|| {
-            self.contents.push(ContentHolders {
-                content,
-                all: 0,
-                public: 0,
-            });
-            self.contents.len() - 1
-        });
-        let holders = &mut self.contents[position];
-        holders.all += 1;
+        // A node has one place in the list, and a slab of nodes never has 2^32 entries.
+        self.node_positions.insert(holder.node, position as u32);
+        let counts = self.contents.entry(holder.content()).or_default();
+        counts.all += 1;
         if !holder.on_loopback {
-            holders.public += 1;
-            self.public_contents += usize::from(holders.public == 1);
+            counts.public += 1;
+            self.public_contents += usize::from(counts.public == 1);
         }
     }
 
     fn remove(&mut self, holder: &Holder) {
-        let node = holder.node;
+        let (node, content) = (holder.node, holder.content());
         self.node_positions.remove(&node);
-        let content = holder.content();
-        let Some(position) = self.content_positions.get(&content).copied() else {
+        let Some(counts) = self.contents.get_mut(&content) else {
             return;
         };
-        let holders = &mut self.contents[position];
-        holders.all -= 1;
+        counts.all -= 1;
         if !holder.on_loopback {
-            holders.public -= 1;
-            self.public_contents -= usize::from(holders.public == 0);
+            counts.public -= 1;
+            self.public_contents -= usize::from(counts.public == 0);
         }
-        if holders.all == 0 {
-            self.content_positions.remove(&content);
-            self.contents.swap_remove(position);
-            if let Some(moved) = self.contents.get(position) {
-                self.content_positions.insert(moved.content, position);
-            }
+        if counts.all == 0 {
+            self.contents.remove(&content);
         }
     }
 
     fn contents(&self, on_loopback: bool, max: usize, found: &mut Vec<(ContentId, u64)>) -> usize {
-        let seen = self.contents.iter().map(|holders| {
+        let seen = self.contents.iter().map(|(content, counts)| {
             let count = match on_loopback {
-                true => holders.all,
-                false => holders.public,
+                true => counts.all,
+                false => counts.public,
             };
-            (holders.content, count)
+            (*content, u64::from(count))
         });
         found.extend(seen.filter(|(_, count)| *count > 0).take(max));
         match on_loopback {
