@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
@@ -29,7 +30,8 @@ use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::sandbox::Sandbox;
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::system_error::Reason;
-use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput, is_in_foreground, prompt};
+use crate::terminal::prompt::{self, PromptSettings};
+use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput, is_in_foreground};
 
 const ABOUT: &str = "\
 Shares a folder in a Peerline network.
@@ -141,6 +143,7 @@ impl NodeArgs {
 pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let survives_hangup = signals::is_hangup_ignored();
     let signals = signals::ending_server(args.log.has_file())?;
+    let is_starting = signals::end_at_once(&signals)?;
     let has_console = args.console.is_enabled();
     let (output, _log_writer) = TerminalOutput::for_server(has_console)
         .map_err(StartupError::system("cannot start a thread"))?;
@@ -177,18 +180,13 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         share,
     } = prepare(&args, network, on_event, user)?;
     stop_on_signals(&mut reactor, &signals)?;
+    is_starting.store(false, Ordering::SeqCst);
     let mut sharing = format!(", sharing {share}");
     for address in addresses {
         output.println(format_args!("peer-node listening on {address}{sharing}"));
         sharing.clear();
     }
-    let settings = prompt::PromptSettings {
-        help: HELP,
-        history: args.history.path(),
-        file: None,
-        outlives_input: true,
-        survives_hangup,
-    };
+    let settings = prompt_settings(&args, survives_hangup);
     if has_console {
         signals::end_on_second(Exit::Aborted)?;
     }
@@ -197,6 +195,16 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         .transpose()
         .map_err(StartupError::system("cannot start the console"))?;
     run_server(reactor, manager)
+}
+
+fn prompt_settings(args: &NodeArgs, survives_hangup: bool) -> PromptSettings {
+    PromptSettings {
+        help: HELP,
+        history: args.history.path(),
+        file: None,
+        outlives_input: true,
+        survives_hangup,
+    }
 }
 
 /// A node that is ready to run.

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -69,6 +70,19 @@ pub(super) fn is_hangup_ignored() -> bool {
 pub(super) fn handle_by_nothing(signal: i32) -> Result<(), StartupError> {
     let result = flag::register(signal, Arc::default()).map(drop);
     result.map_err(StartupError::system("cannot handle signals"))
+}
+
+/// Ends the program at once on these signals as long as the returned flag is set: it has
+/// nothing to finish yet. The system would ignore them if it is the first process of a
+/// container.
+pub(super) fn end_at_once(signals: &[i32]) -> Result<Arc<AtomicBool>, StartupError> {
+    let is_starting = Arc::new(AtomicBool::new(true));
+    for signal in signals {
+        let (exit, condition) = (Exit::Success as i32, Arc::clone(&is_starting));
+        flag::register_conditional_shutdown(*signal, exit, condition)
+            .map_err(StartupError::system("cannot handle signals"))?;
+    }
+    Ok(is_starting)
 }
 
 /// The loop handles all signals, but not while it waits for a slow reader of stdout or for

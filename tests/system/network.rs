@@ -87,7 +87,7 @@ fn a_node_waits_for_the_name_of_its_relay() {
     );
     assert!(told.ends_with("; still trying\n"), "{told}");
     node.signal(Signal::TERM);
-    node.wait();
+    assert_eq!(node.wait(), Some(0), "it has nothing to finish");
     assert_eq!(line(&mut stderr), "", "it says so once");
 }
 
