@@ -57,13 +57,13 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::NotListening(failure) => error("not listening", failure),
         UserEvent::NoRecipient => json!({"error": "nobody has written yet"}),
         UserEvent::NoReply(_) => json!({"error": "no answer"}),
+        UserEvent::Note(text) => json!({"note": text}),
         UserEvent::Nodes(_)
         | UserEvent::TryingNode { .. }
         | UserEvent::NotFound { .. }
         | UserEvent::NodeFailed(..)
         | UserEvent::Found { .. }
         | UserEvent::Progress { .. }
-        | UserEvent::Note(_)
         | UserEvent::Help(_) => return None,
     })
 }

@@ -155,6 +155,20 @@ fn another_content_does_not_block_a_script() {
 }
 
 #[test]
+fn a_script_is_told_that_another_content_is_tried() {
+    let relay = relay(&[]);
+    // The content that is fetched first does not come from its only node.
+    let other = FakeServer::replying(found(b"other"));
+    announce(&relay, other.address(), HELLO, "hello.txt");
+    let honest = FakeServer::replying(found(b"other"));
+    announce(&relay, honest.address(), b"other", "hello.txt");
+    let output = client(&relay, &["get", "hello.txt", "--json"]).expect_code(0);
+    assert_eq!(output.text(), "other");
+    let note = format!("hello.txt: no node has sent {}", blake3::hash(HELLO));
+    assert!(output.stderr.contains(&note), "{}", output.stderr);
+}
+
+#[test]
 fn a_slow_reader_of_stdout_is_told_so() {
     // More than all buffers hold.
     let share = large_file(64 << 20);
