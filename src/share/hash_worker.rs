@@ -91,8 +91,7 @@ impl HashWorker {
                 on_update,
             };
             while thread.receive() {
-                thread.start_next();
-                thread.read_slice();
+                thread.step();
             }
         };
         thread::Builder::new().name("hash".into()).spawn(body)?;
@@ -131,17 +130,29 @@ impl<F: Fn(ShareUpdate)> HashThread<F> {
         }
     }
 
-    /// Opens the next file if it is smaller than the rest of the one in progress.
-    fn start_next(&mut self) {
-        let limit = self.open.last().map(|job| job.hasher.remaining());
+    /// Handles the next request, or reads a slice of the file in progress.
+    fn step(&mut self) {
+        match self.next_request() {
+            Some(request) => self.start(request),
+            None => self.read_slice(),
+        }
+    }
+
+    /// The next request, if its file is smaller than the rest of the one in progress.
+    fn next_request(&mut self) -> Option<HashRequest> {
         if self.open.len() == MAX_OPEN {
-            return;
+            return None;
         }
         // Without a file in progress there is no limit.
-        let limit = limit.unwrap_or(u64::MAX);
-        let Some(request) = self.queue.pop(limit, Instant::now()) else {
-            return;
-        };
+        let limit = self
+            .open
+            .last()
+            .map_or(u64::MAX, |job| job.hasher.remaining());
+        self.queue.pop(limit, Instant::now())
+    }
+
+    /// Reports the hash if it is known, else opens the file.
+    fn start(&mut self, request: HashRequest) {
         let identity = &request.identity;
         let cached = self.cache.get(identity).filter(|_| !request.skips_cache);
         if cached.is_some() || self.cache.is_stored_in(identity) {
@@ -199,5 +210,54 @@ impl<F: Fn(ShareUpdate)> HashThread<F> {
             identity,
             hash,
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::fs::{self, File};
+    use std::sync::{Arc, mpsc};
+
+    /// Regression: for each of them a slice of the large file was read.
+    #[test]
+    fn known_hashes_do_not_wait_for_a_large_file() {
+        const KNOWN: usize = 9;
+        let dir = tempfile::tempdir().unwrap();
+        let root = Arc::new(Root::whole_folder(dir.path(), None).unwrap());
+        let request = |name: &str| HashRequest {
+            root: Arc::downgrade(&root),
+            name: name.to_owned(),
+            identity: root.open(name).unwrap().identity,
+            skips_cache: false,
+        };
+        let reports = Cell::new(0);
+        let (_sender, requests) = mpsc::channel();
+        let mut thread = HashThread {
+            requests,
+            queue: HashQueue::default(),
+            open: Vec::new(),
+            cache: HashCache::load(None),
+            on_update: |_| reports.set(reports.get() + 1),
+        };
+        let large = File::create(dir.path().join("large")).unwrap();
+        large.set_len(1 << 28).unwrap();
+        let now = Instant::now();
+        thread.queue.push(request("large"), REST_TIME, now);
+        thread.step();
+        let remaining = thread.open[0].hasher.remaining();
+        for number in 0..KNOWN {
+            let name = number.to_string();
+            fs::write(dir.path().join(&name), &name).unwrap();
+            let request = request(&name);
+            let hash = ContentHash([0; 32]);
+            thread.cache.insert(request.identity, hash);
+            thread.queue.push(request, REST_TIME, now);
+        }
+        while reports.get() < KNOWN {
+            thread.step();
+        }
+        assert_eq!(thread.open[0].hasher.remaining(), remaining);
     }
 }
