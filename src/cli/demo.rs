@@ -17,6 +17,7 @@ use crate::cli::network::NodeNetwork;
 use crate::cli::node::{self, NodeArgs};
 use crate::cli::relay::{self, RelayArgs};
 use crate::cli::{Exit, StartupError, signals, values};
+use crate::logging::OPERATOR;
 use crate::node::NodeEvent;
 use crate::protocol::FileName;
 use crate::reactor::Reactor;
@@ -102,7 +103,7 @@ where
             if sender.send(Ok((handle, value))).is_ok()
                 && let Err(error) = reactor.run()
             {
-                log::error!("poll: {error}");
+                log::error!(target: OPERATOR, "poll: {error}");
             }
         }
         // Without a receiver, the program has ended.
@@ -118,7 +119,7 @@ where
     let stop = move || {
         handle.stop();
         if thread.join().is_err() {
-            log::error!("a thread of the network has failed");
+            log::error!(target: OPERATOR, "a thread of the network has failed");
         }
     };
     Ok((Box::new(stop), value))

@@ -5,6 +5,7 @@ use std::time::Instant;
 use log::Level;
 
 use crate::counted::Counted;
+use crate::logging::OPERATOR;
 use crate::node::NodeEvent;
 use crate::rate_limiter::RateLimiter;
 use crate::terminal::TerminalOutput;
@@ -59,5 +60,10 @@ pub(super) fn log_event(event: &NodeEvent<'_>) {
         | NodeEvent::Message(_)
         | NodeEvent::MessageSent(_) => Level::Info,
     };
-    log::log!(level, "{event}");
+    let target = match event {
+        // Strangers send messages without end.
+        NodeEvent::Message(_) => module_path!(),
+        _ => OPERATOR,
+    };
+    log::log!(target: target, level, "{event}");
 }

@@ -14,6 +14,7 @@ use crate::cli::{
     stop_on_signals, values,
 };
 use crate::limits::{Limits, Timeouts, without_flags};
+use crate::logging::OPERATOR;
 use crate::quantity::{bytes, integer, lease};
 use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::relay::{BYTES_PER_FILE, BYTES_PER_NODE, Network, Quota, Relay, RelaySettings, Trust};
@@ -157,7 +158,7 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
         rights::keep_only(&rights::of_relay());
     }
     stop_on_signals(&mut reactor, &signals)?;
-    info!("limits: {memory}");
+    info!(target: OPERATOR, "limits: {memory}");
     for address in addresses {
         let open = match address.ip().is_loopback() {
             true => "",

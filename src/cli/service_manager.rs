@@ -11,6 +11,8 @@ use std::rc::Rc;
 
 use log::warn;
 
+use crate::logging::OPERATOR;
+
 /// The socket of the service manager, if it started this program and waits for reports.
 #[derive(Clone)]
 pub(super) struct ServiceManager(Option<Rc<UnixDatagram>>);
@@ -23,6 +25,7 @@ impl ServiceManager {
             Ok(socket) => Some(Rc::new(socket)),
             Err(error) => {
                 warn!(
+                    target: OPERATOR,
                     "cannot reach the service manager at {}: {error}",
                     name.display()
                 );
@@ -38,7 +41,7 @@ impl ServiceManager {
         if let Some(socket) = &self.0
             && let Err(error) = socket.send(assignment.to_string().as_bytes())
         {
-            warn!("cannot report to the service manager: {error}");
+            warn!(target: OPERATOR, "cannot report to the service manager: {error}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use crate::cli::{Exit, StartupError};
+use crate::logging::OPERATOR;
 use crate::protocol::canonical;
 use crate::reactor::{DatagramSocket, ListeningSocket};
 use crate::role::UdpPeer;
@@ -74,7 +75,9 @@ pub(super) fn udp_requests<R>(
                 routes.push(UdpPeer { socket, address });
                 sockets.push(opened);
             }
-            Err(error) => log::warn!("cannot send UDP to {address}: {}", Reason(&error)),
+            Err(error) => {
+                log::warn!(target: OPERATOR, "cannot send UDP to {address}: {}", Reason(&error));
+            }
         }
     }
     (sockets, UdpRequests::new(&routes, fastrand::u64(..)))

@@ -14,6 +14,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::logging::OPERATOR;
 use crate::system_error::Reason;
 
 /// The longest file name of the usual file systems, in bytes (NAME_MAX).
@@ -93,7 +94,7 @@ impl Drop for PartFile {
             && let Err(error) = unlinkat(&self.folder, &self.part_name, AtFlags::empty())
         {
             let (name, error) = (self.part_name.display(), io::Error::from(error));
-            log::warn!("cannot remove {name}: {}", Reason(&error));
+            log::warn!(target: OPERATOR, "cannot remove {name}: {}", Reason(&error));
         }
     }
 }

@@ -10,7 +10,8 @@ use simplelog::WriteLogger;
 
 use crate::rate_limiter::RateLimiter;
 
-/// The log target of lines that no stranger can cause: no limit applies to them.
+/// The log target of lines that no stranger can cause, such as those about the own disk and
+/// the own share: no limit applies to them.
 pub(crate) const OPERATOR: &str = "operator";
 
 /// A line counts as one more for each so many bytes.

@@ -8,6 +8,7 @@ use log::{debug, warn};
 
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
+use crate::logging::OPERATOR;
 use crate::node::relay_record::{ComparePass, RelayRecord};
 use crate::node::relay_update::UpdateRequest;
 use crate::node::share::Share;
@@ -155,7 +156,10 @@ impl Announcer {
                 }
                 if !mem::replace(&mut self.has_warned_of_limit, true) {
                     let (name, text) = (Escaped::text(&name), Escaped::text(&text));
-                    warn!("the relay does not list {name} and the files after it: {text}");
+                    warn!(
+                        target: OPERATOR,
+                        "the relay does not list {name} and the files after it: {text}"
+                    );
                 }
             }
             (_, Reply::Error(ErrorCode::UNKNOWN_VERB, _)) => {
@@ -201,6 +205,7 @@ impl Announcer {
         if self.mismatches == 2 {
             let (files, acknowledged) = (registered.files, self.record.file_count());
             warn!(
+                target: OPERATOR,
                 "the relay has {files} files of this node, not {}: is there another node \
                  behind the same address and port?",
                 acknowledged.end()

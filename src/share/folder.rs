@@ -11,6 +11,7 @@ use std::time::Duration;
 use log::{info, warn};
 
 use crate::escaped::Escaped;
+use crate::logging::OPERATOR;
 use crate::node::{FileContent, Share, Unavailable};
 use crate::protocol::{FileItem, FileName, FileStat, MaybeHash};
 use crate::quantity::{bytes, integer, seconds};
@@ -155,10 +156,11 @@ impl Folder {
         }
         match (was_complete, self.is_scan_complete) {
             (true, false) => warn!(
+                target: OPERATOR,
                 "the share cannot be read in full: too many open files or too little memory; \
                  trying again"
             ),
-            (false, true) => info!("the share was read in full"),
+            (false, true) => info!(target: OPERATOR, "the share was read in full"),
             (true, true) | (false, false) => {}
         }
         if self.watch.has_changed() {

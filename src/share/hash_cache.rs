@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use log::{debug, warn};
 
+use crate::logging::OPERATOR;
 use crate::protocol::ContentHash;
 use crate::share::file_identity::FileIdentity;
 
@@ -42,7 +43,7 @@ impl HashCache {
         let opened = path.and_then(|path| match HashCacheFile::open(&path) {
             Ok(opened) => Some(opened),
             Err(error) => {
-                warn!("cannot open hash cache {}: {error}", path.display());
+                warn!(target: OPERATOR, "cannot open hash cache {}: {error}", path.display());
                 None
             }
         });
@@ -94,7 +95,7 @@ impl HashCache {
     ) {
         let Some(file) = &mut self.file else { return };
         if let Err(error) = write(file, &self.used) {
-            warn!("cannot write hash cache {}: {error}", file.path.display());
+            warn!(target: OPERATOR, "cannot write hash cache {}: {error}", file.path.display());
             self.file = None;
         }
     }

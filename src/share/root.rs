@@ -12,6 +12,7 @@ use log::warn;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat, stat, statat};
 use rustix::io::Errno;
 
+use crate::logging::OPERATOR;
 use crate::share::file_identity::FileIdentity;
 use crate::share::open_beneath::{READ_FLAGS, RegularFile, Resolver};
 use crate::share::shared_file::is_on_blocks;
@@ -95,7 +96,7 @@ impl Root {
         let path = self.named_path.display();
         match Self::open_root(&self.named_path, self.names.clone()) {
             Ok(root) => {
-                warn!("{path} is another folder now; sharing that one");
+                warn!(target: OPERATOR, "{path} is another folder now; sharing that one");
                 Some(root)
             }
             // This was said before.
@@ -109,7 +110,10 @@ impl Root {
                     _ => "",
                 };
                 let reason = Reason(&error);
-                warn!("{path} is gone: {reason}; nothing of it is shared until it is back{advice}");
+                warn!(
+                    target: OPERATOR,
+                    "{path} is gone: {reason}; nothing of it is shared until it is back{advice}"
+                );
                 Some(Self {
                     named_path: self.named_path.clone(),
                     location: self.location.clone(),

@@ -7,6 +7,7 @@ use log::warn;
 
 use crate::counted::Counted;
 use crate::escaped::Escaped;
+use crate::logging::OPERATOR;
 
 /// The most entries that are known by name.
 const MAX_EXAMPLES: usize = 100;
@@ -68,7 +69,7 @@ impl SkipWarnings {
                 false => format!("; such as {}", new[..new.len().min(MAX_SHOWN)].join("; ")),
             };
             let items = Counted(skipped.count, "item");
-            warn!("{items} cannot be shared{shown}");
+            warn!(target: OPERATOR, "{items} cannot be shared{shown}");
             self.known.clone_from(&skipped.examples);
             self.known_count = skipped.count;
             self.last_warning = Some(now);

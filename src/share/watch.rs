@@ -12,6 +12,8 @@ use log::warn;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
+use crate::logging::OPERATOR;
+
 /// Files that appear or disappear, complete writes, and changes of permissions.
 const EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
@@ -66,7 +68,10 @@ impl FolderWatch {
         let inotify = match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
             Ok(inotify) => Some(inotify),
             Err(error) => {
-                warn!("inotify unavailable: {error}; changes are seen by the scans only");
+                warn!(
+                    target: OPERATOR,
+                    "inotify unavailable: {error}; changes are seen by the scans only"
+                );
                 None
             }
         };
@@ -96,6 +101,7 @@ impl FolderWatch {
             && !self.is_full.swap(true, Ordering::Relaxed)
         {
             warn!(
+                target: OPERATOR,
                 "inotify watch failed: {error} (see fs.inotify.max_user_watches); changes in \
                  the other folders are seen by the scans only"
             );

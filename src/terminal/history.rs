@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use log::warn;
 use rustix::fs::OFlags;
 
+use crate::logging::OPERATOR;
 use crate::system_error::Reason;
 
 /// Lines that are loaded at the next start. The file is shortened when it holds
@@ -70,7 +71,10 @@ impl History {
             Ok(result) => Some(result),
             Err(error) => {
                 let (path, reason) = (path.display(), Reason(&error));
-                warn!("cannot use the history file {path}: {reason}; --no-history disables it");
+                warn!(
+                    target: OPERATOR,
+                    "cannot use the history file {path}: {reason}; --no-history disables it"
+                );
                 self.path = None;
                 None
             }

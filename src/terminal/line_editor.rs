@@ -20,6 +20,7 @@ use signal_hook::consts::SIGCONT;
 use signal_hook::low_level::pipe;
 
 use crate::jobs::{PromptKind, TerminalEvent};
+use crate::logging::OPERATOR;
 use crate::terminal::completion::LineCompleter;
 use crate::terminal::history::{History, MAX_LINES};
 use crate::terminal::prompt::prompt_text;
@@ -62,7 +63,7 @@ impl LineEditor {
         match Self::open(output, completer, history) {
             Ok(editor) => Some(editor),
             Err(error) => {
-                log::warn!("no line editing: {error}");
+                log::warn!(target: OPERATOR, "no line editing: {error}");
                 None
             }
         }

@@ -128,3 +128,22 @@ fn imports_are_found_by_path_and_in_groups() {
     assert_eq!(modules("crate::share::Folder"), ["share"]);
     assert_eq!(modules("use crate::shared; use super::share;"), ["shared"]);
 }
+
+#[test]
+fn lines_about_the_own_system_are_not_limited() {
+    let mut violations = Vec::new();
+    let is_own = |path: &str| {
+        let layers = ["share/", "download/", "terminal/", "cli/"];
+        layers.iter().any(|layer| path.starts_with(layer))
+    };
+    for source in sources().iter().filter(|source| is_own(&source.path)) {
+        for level in ["error!(", "warn!(", "info!("] {
+            for arguments in source.code.split(level).skip(1) {
+                if !arguments.trim_start().starts_with("target: OPERATOR") {
+                    violations.push(format!("src/{}: {level}target: OPERATOR", source.path));
+                }
+            }
+        }
+    }
+    assert_no_violations(&violations);
+}

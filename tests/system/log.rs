@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::support::fake_server::FakeServer;
-use crate::support::{Nc, Server, ask, eventually, folder, relay, unlisted_node};
+use crate::support::{Nc, Server, ask, eventually, folder, node, relay, unlisted_node};
 
 const DROPPED: &str = "log lines dropped (rate limit): ";
 /// The limit of these servers, as by default.
@@ -54,6 +54,17 @@ fn a_flood_of_connections_is_logged_in_part_and_counted() {
     );
     let counts = count(&log, DROPPED);
     assert!(counts <= most / RATE, "one count a second, not {counts}");
+}
+
+#[test]
+fn a_flood_does_not_hide_what_a_node_logs_about_itself() {
+    let (relay, share) = (relay(&[]), folder(&[]));
+    let mut node = node(&relay, share.path(), &["--log-rate", "1"]);
+    for _ in 0..200 {
+        Nc::connect(node.address()).ask("QUIT");
+    }
+    assert_eq!(node.stop(), Some(0));
+    assert!(node.log().contains("INFO] unregistered"), "{}", node.log());
 }
 
 #[test]
