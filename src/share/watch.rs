@@ -33,8 +33,8 @@ const MAX_WRITTEN: usize = 100_000;
 /// it.
 pub(super) struct FolderWatch {
     pub(super) inotify: Option<OwnedFd>,
-    /// The system has no more watches.
-    is_full: AtomicBool,
+    /// It was reported that the system has no more watches.
+    is_lack_reported: AtomicBool,
     /// There was a change since the last scan began.
     has_changed: AtomicBool,
     written: Mutex<WrittenFiles>,
@@ -77,20 +77,17 @@ impl FolderWatch {
         };
         Self {
             inotify,
-            is_full: AtomicBool::new(false),
+            is_lack_reported: AtomicBool::new(false),
             has_changed: AtomicBool::new(false),
             written: Mutex::default(),
             folders: Mutex::default(),
         }
     }
 
-    /// Watches an open folder. Adding it again has no effect. `path` is used if /proc is
-    /// not mounted.
+    /// Watches an open folder. If the folder is watched, this has no effect, even when the
+    /// system has no more watches. `path` is used if /proc is not mounted.
     pub(super) fn add(&self, folder: impl AsFd, path: impl FnOnce() -> PathBuf) -> Option<WatchId> {
         let inotify = self.inotify.as_ref()?;
-        if self.is_full.load(Ordering::Relaxed) {
-            return None;
-        }
         // The path of a descriptor is never too long.
         let fd_path = format!("/proc/self/fd/{}", folder.as_fd().as_raw_fd());
         let added = match inotify::add_watch(inotify, fd_path, EVENTS) {
@@ -98,7 +95,7 @@ impl FolderWatch {
             added => added,
         };
         if let Err(error @ (Errno::NOSPC | Errno::NOMEM)) = added
-            && !self.is_full.swap(true, Ordering::Relaxed)
+            && !self.is_lack_reported.swap(true, Ordering::Relaxed)
         {
             warn!(
                 target: OPERATOR,

@@ -218,25 +218,53 @@ fn a_change_that_is_not_reported_is_found_by_the_next_scan() {
     eventually("the change is announced", || has_size(5));
 }
 
+/// The command with another limit in /proc/sys/user, or none where that is not allowed.
+fn with_user_limit(limit: &str, value: u32, command: &Command) -> Option<Command> {
+    let script = format!("echo {value} > /proc/sys/user/{limit} && exec \"$0\" \"$@\"");
+    let unshare = || {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-Ur", "sh", "-c", &script]);
+        unshare
+    };
+    let status = unshare().arg("true").status();
+    if !status.is_ok_and(|status| status.success()) {
+        eprintln!("not tested: no user namespaces");
+        return None;
+    }
+    let mut unshare = unshare();
+    unshare.arg(command.get_program()).args(command.get_args());
+    Some(unshare)
+}
+
+#[test]
+fn without_a_watch_for_each_folder_those_that_have_one_keep_it() {
+    let share = folder(&[("a/1", b"1"), ("b/2", b"2"), ("c/3", b"3"), ("d/4", b"4")]);
+    let relay = relay(&["--lease", "600"]);
+    let command = node_command(relay.address(), share.path(), &["--rescan", "600"]);
+    let Some(command) = with_user_limit("max_inotify_watches", 4, &command) else {
+        return;
+    };
+    let node = Server::start(command);
+    node.log_until("inotify watch failed");
+    node.log_until("registered as");
+    // The scan for the first change must keep the watch that reports the second.
+    for name in ["first", "second"] {
+        fs::write(share.path().join(name), name).expect("a file");
+        eventually("it is announced", || {
+            ask(relay.address(), format!("FIND {name}\n").as_bytes()).starts_with("HOLDERS")
+        });
+    }
+}
+
 #[test]
 fn without_inotify_changes_are_found_by_scans() {
     let share = folder(&[("a", b"a")]);
     let relay = relay(&["--lease", "600"]);
     let command = node_command(relay.address(), share.path(), &["--rescan", "0.5"]);
-    let mut unshare = Command::new("unshare");
-    unshare.args(["-Ur", "sh", "-c"]);
-    let script = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$0\" \"$@\"";
-    let status = Command::new("unshare")
-        .args(["-Ur", "sh", "-c", script, "true"])
-        .status();
-    if !status.is_ok_and(|status| status.success()) {
-        return eprintln!("not tested: no user namespaces");
-    }
-    unshare
-        .arg(script)
-        .arg(command.get_program())
-        .args(command.get_args());
-    let mut node = Server::start(unshare);
+    let Some(command) = with_user_limit("max_inotify_instances", 0, &command) else {
+        return;
+    };
+    let mut node = Server::start(command);
     node.log_until("inotify unavailable");
     node.log_until("registered as");
     // The scan that follows an announcement is over.
