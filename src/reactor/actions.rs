@@ -110,11 +110,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Sends text that answers no request. The role sends no more to a peer that lets
     /// such text pile up.
     fn send_unsolicited(&mut self, to: ConnId, bytes: &[u8]) {
-        let max_queue = self.settings.limits.max_queue as u64;
+        let max_queue = self.settings.limits.max_queue;
         let mut is_full = false;
         self.with_connection(to, |conn| {
             let sent = conn.send_unsolicited(bytes);
-            is_full = conn.outbox.unsolicited() >= max_queue / 2;
+            is_full = conn.is_full(max_queue);
             sent
         });
         if is_full {

@@ -194,6 +194,11 @@ impl<S, F, T> Connection<S, F, T> {
         }
     }
 
+    /// Whether no more unsolicited bytes may be sent: half of the queue is for replies.
+    pub(super) fn is_full(&self, max_queue: usize) -> bool {
+        self.outbox.unsolicited() >= max_queue.div_ceil(2) as u64
+    }
+
     /// Whether bytes may be sent to the peer.
     pub(super) fn may_send(&self) -> bool {
         matches!(self.phase, Phase::Open(_) | Phase::Closing(_))

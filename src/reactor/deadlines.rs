@@ -178,6 +178,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         };
         self.close_now(slot, reason);
     }
+
     /// Lets the role tell the peer what is wrong, and closes the connection.
     fn end_with_error(&mut self, slot: usize, error: FramingError) {
         let before = self.connections[slot].bytes_moved();

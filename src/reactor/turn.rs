@@ -142,8 +142,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         self.addresses
             .charge(conn.group, report.work.max(moved) + 1);
         self.traffic.bytes_in += progress.bytes_in;
-        let is_full = conn.outbox.unsolicited() >= self.settings.limits.max_queue as u64 / 2;
-        if !is_full {
+        if !conn.is_full(self.settings.limits.max_queue) {
             let serial = conn.serial;
             let slot = slot as u32;
             self.out.set_full(ConnId { slot, serial }, false);

@@ -158,6 +158,17 @@ fn too_much_for_a_listener_is_told_to_the_sender() {
 }
 
 #[test]
+fn the_shortest_queue_has_room_for_messages() {
+    let relay = relay(&["--max-queue", "1"]);
+    let (mut listener, address) = listener(&relay);
+    let mut sender = Nc::connect(relay.address());
+    for number in 0..3 {
+        assert_eq!(sender.ask(&format!("SEND {address} {number}")), "OK");
+        assert!(listener.line().ends_with(&format!(" {number}")));
+    }
+}
+
+#[test]
 fn a_listener_that_reads_nothing_is_cut_off_and_told_why() {
     let relay = relay(&[
         "--message-rate",
