@@ -4,14 +4,14 @@
 //! most, the one that holds the most, and so on. Who reads what he requested holds
 //! little.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::address_groups::GroupId;
-use crate::reactor::outbox::MemoryUsage;
+use crate::reactor::outbox::{MemoryUsage, Outbox};
 use crate::reactor::transport::Transport;
 use crate::role::Role;
 
@@ -49,10 +49,10 @@ impl QueuedMemory {
         }
     }
 
-    /// Frees the buffers that nobody holds any longer.
-    fn recount_shared(&mut self, now: Instant) {
+    /// Counts on only those buffers that are held, and frees the others.
+    fn recount_shared(&mut self, now: Instant, is_held: impl Fn(&Weak<[u8]>) -> bool) {
         self.recount_at = Some(now + RECOUNT_PERIOD);
-        self.shared.retain(|buffer| buffer.strong_count() > 0);
+        self.shared.retain(is_held);
         let buffers = self.shared.iter().filter_map(Weak::upgrade);
         self.shared_bytes = buffers.map(|buffer| buffer.len() as u64).sum();
     }
@@ -82,8 +82,15 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let max = self.settings.limits.max_queue_total as u64;
         let memory = &mut self.memory;
         let is_due = memory.recount_at.is_none_or(|at| at <= self.now);
-        if !memory.shared.is_empty() && (is_due || memory.total() > max) {
-            memory.recount_shared(self.now);
+        if memory.total() > max {
+            // The role keeps some buffers for later replies: they do not count.
+            let outboxes = self.connections.iter().map(|(_, conn)| &conn.outbox);
+            let buffers = outboxes.flat_map(Outbox::shared_buffers);
+            let held: HashSet<*const u8> = buffers.map(|buffer| buffer.as_ptr()).collect();
+            let is_held = |buffer: &Weak<[u8]>| held.contains(&buffer.as_ptr().cast());
+            memory.recount_shared(self.now, is_held);
+        } else if is_due && !memory.shared.is_empty() {
+            memory.recount_shared(self.now, |buffer| buffer.strong_count() > 0);
         }
         let mut left = self.memory.total();
         if left <= max {

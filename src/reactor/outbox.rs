@@ -130,12 +130,16 @@ impl<F> Outbox<F> {
 
     /// The bytes in memory, with its part of the bytes that several hold.
     pub(super) fn held(&self) -> u64 {
-        let shared = |segment: &Segment<F>| match &segment.source {
-            SegmentSource::Shared(bytes) => bytes.len() as u64 / Arc::strong_count(bytes) as u64,
-            SegmentSource::Own(_) | SegmentSource::File(_) => 0,
-        };
-        self.0.as_ref().map_or(0, |queue| {
-            queue.usage.bytes + queue.segments.iter().map(shared).sum::<u64>()
+        let part = |buffer: &Arc<[u8]>| buffer.len() as u64 / Arc::strong_count(buffer) as u64;
+        self.usage().bytes + self.shared_buffers().map(part).sum::<u64>()
+    }
+
+    /// The buffers that others may hold, too.
+    pub(super) fn shared_buffers(&self) -> impl Iterator<Item = &Arc<[u8]>> {
+        let segments = self.0.iter().flat_map(|queue| &queue.segments);
+        segments.filter_map(|segment| match &segment.source {
+            SegmentSource::Shared(buffer) => Some(buffer),
+            SegmentSource::Own(_) | SegmentSource::File(_) => None,
         })
     }
 

@@ -137,3 +137,21 @@ fn requests_that_wait_count_as_memory() {
     eventually("some are closed", || relay.stat("connections") < 45);
     assert!(relay.stat("connections") > 2, "those that fit remain");
 }
+
+#[test]
+fn a_list_that_the_relay_keeps_does_not_count_as_queued() {
+    let relay = relay(&["--max-queue-total", "65536"]);
+    for first in (10_000..16_000).step_by(500) {
+        let nodes: String = (first..first + 500)
+            .map(|port| format!("REGISTER * {port}\n"))
+            .collect();
+        ask(relay.address(), nodes.as_bytes());
+    }
+    let list = ask(relay.address(), b"LIST\n");
+    assert!(list.len() > 65_536, "{}", list.len());
+    let mut nc = Nc::connect(relay.address());
+    nc.send("PI");
+    // The relay has read that before it answers this.
+    assert!(relay.stat("connections") > 1);
+    assert_eq!(nc.ask("NG"), "PONG");
+}
