@@ -60,9 +60,11 @@ impl Catalog {
             while old.next_if(|file| file.name < name).is_some() {}
             let same = old.next_if(|file| file.name == name && file.identity == identity);
             unchanged += usize::from(same.is_some());
-            let is_written = walk.written.contains(&name);
+            // After a failure the cache has no hash, or one that was not to be used.
+            let skips_cache =
+                walk.written.contains(&name) || same.as_ref().is_some_and(|file| file.has_failed);
             // Such an entry has its hash, or the hash was requested.
-            let known = same.filter(|file| !file.has_failed && !is_written);
+            let known = same.filter(|_| !skips_cache);
             let file = known.unwrap_or_else(|| {
                 let (hash, has_failed) = (MaybeHash(None), false);
                 let file = CatalogEntry {
@@ -71,7 +73,7 @@ impl Catalog {
                     hash,
                     has_failed,
                 };
-                request_hash(&file, is_written);
+                request_hash(&file, skips_cache);
                 file
             });
             files.push(file);
@@ -133,5 +135,34 @@ impl Catalog {
             totals.bytes = totals.bytes.saturating_add(file.identity.size);
         }
         totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Regression: the next attempt took the hash of the content before the write.
+    #[test]
+    fn a_written_file_that_cannot_be_hashed_is_not_looked_up_in_the_cache_later() {
+        let identity = FileIdentity::parse("1 2 3 4 5 6").unwrap();
+        let walk = |written: &[&str]| WalkResult {
+            files: vec![("a".to_owned(), identity)],
+            written: written.iter().map(ToString::to_string).collect(),
+            ..WalkResult::default()
+        };
+        let mut catalog = Catalog::default();
+        let mut requests = Vec::new();
+        for written in [&[][..], &["a"], &[], &[]] {
+            catalog.update(walk(written), None, |_, skips_cache| {
+                requests.push(skips_cache);
+            });
+            catalog.set_hash(&HashResult {
+                name: "a".to_owned(),
+                identity,
+                hash: None,
+            });
+        }
+        assert_eq!(requests, [false, true, true, true]);
     }
 }
