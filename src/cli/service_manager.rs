@@ -12,6 +12,7 @@ use std::rc::Rc;
 use log::warn;
 
 use crate::logging::OPERATOR;
+use crate::system_error::Reason;
 
 /// The socket of the service manager, if it started this program and waits for reports.
 #[derive(Clone)]
@@ -26,8 +27,9 @@ impl ServiceManager {
             Err(error) => {
                 warn!(
                     target: OPERATOR,
-                    "cannot reach the service manager at {}: {error}",
-                    name.display()
+                    "cannot reach the service manager at {}: {}",
+                    name.display(),
+                    Reason(&error)
                 );
                 None
             }
@@ -41,7 +43,8 @@ impl ServiceManager {
         if let Some(socket) = &self.0
             && let Err(error) = socket.send(assignment.to_string().as_bytes())
         {
-            warn!(target: OPERATOR, "cannot report to the service manager: {error}");
+            let reason = Reason(&error);
+            warn!(target: OPERATOR, "cannot report to the service manager: {reason}");
         }
     }
 }

@@ -181,7 +181,7 @@ impl ActiveJob {
         }
     }
 
-    /// When to call [`ActiveJob::on_timer`].
+    /// When [`Fetch::on_timer`] is due.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         match self {
             Self::Fetch(fetch) => fetch.next_deadline(),

@@ -14,6 +14,7 @@ use log::{debug, warn};
 use crate::logging::OPERATOR;
 use crate::protocol::ContentHash;
 use crate::share::file_identity::FileIdentity;
+use crate::system_error::Reason;
 
 /// The most lines in the file. If there are more, only the entries that were used
 /// since the start stay.
@@ -43,7 +44,8 @@ impl HashCache {
         let opened = path.and_then(|path| match HashCacheFile::open(&path) {
             Ok(opened) => Some(opened),
             Err(error) => {
-                warn!(target: OPERATOR, "cannot open hash cache {}: {error}", path.display());
+                let (path, reason) = (path.display(), Reason(&error));
+                warn!(target: OPERATOR, "cannot open hash cache {path}: {reason}");
                 None
             }
         });
@@ -95,7 +97,8 @@ impl HashCache {
     ) {
         let Some(file) = &mut self.file else { return };
         if let Err(error) = write(file, &self.used) {
-            warn!(target: OPERATOR, "cannot write hash cache {}: {error}", file.path.display());
+            let (path, reason) = (file.path.display(), Reason(&error));
+            warn!(target: OPERATOR, "cannot write hash cache {path}: {reason}");
             self.file = None;
         }
     }

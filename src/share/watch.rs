@@ -13,6 +13,7 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
 use crate::logging::OPERATOR;
+use crate::system_error::Reason;
 
 /// Files that appear or disappear, complete writes, and changes of permissions.
 const EVENTS: WatchFlags = WatchFlags::CREATE
@@ -70,7 +71,8 @@ impl FolderWatch {
             Err(error) => {
                 warn!(
                     target: OPERATOR,
-                    "inotify unavailable: {error}; changes are seen by the scans only"
+                    "inotify unavailable: {}; changes are seen by the scans only",
+                    Reason(&error.into())
                 );
                 None
             }
@@ -99,8 +101,9 @@ impl FolderWatch {
         {
             warn!(
                 target: OPERATOR,
-                "inotify watch failed: {error} (see fs.inotify.max_user_watches); changes in \
-                 the other folders are seen by the scans only"
+                "inotify watch failed: {} (see fs.inotify.max_user_watches); changes in \
+                 the other folders are seen by the scans only",
+                Reason(&error.into())
             );
         }
         added.ok()

@@ -245,7 +245,7 @@ fn without_a_watch_for_each_folder_those_that_have_one_keep_it() {
         return;
     };
     let node = Server::start(command);
-    node.log_until("inotify watch failed");
+    node.log_until("inotify watch failed: No space left on device (see ");
     node.log_until("registered as");
     // The scan for the first change must keep the watch that reports the second.
     for name in ["first", "second"] {
