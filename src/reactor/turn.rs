@@ -17,6 +17,9 @@ const BATCH: usize = 64;
 /// The least room for a read: with less, the next connection starts another batch.
 const MIN_READ: usize = 4096;
 
+/// Bytes flushed or read that count as much work as a short line.
+const MOVED_BYTES: usize = 4096;
+
 /// A turn whose input is read and not handled yet.
 pub(super) struct PendingTurn {
     slot: usize,
@@ -44,9 +47,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 // Skips entries of removed connections. A new connection in the slot has
                 // one turn only: the turn clears `is_queued`.
                 if let Some(conn) = self.connections.get(slot).filter(|conn| conn.is_queued) {
-                    let before = conn.bytes_moved();
+                    let (before, group) = (conn.bytes_moved(), conn.group);
                     let start = read;
                     read += self.flush_and_read(slot, &mut read_buffer[start..]);
+                    let after = self.connections[slot].bytes_moved();
+                    let moved = (after.0 - before.0) + (after.1 - before.1);
+                    // At once: a batch must not move much for each of many connections.
+                    self.addresses.charge(group, moved as usize / MOVED_BYTES);
                     turns.push(PendingTurn {
                         slot,
                         arrived: start..read,
@@ -137,10 +144,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             bytes_out: after.1 - before.1,
             has_line: report.has_line,
         };
-        // A long answer leaves in several turns, a file without any handling.
-        let moved = (progress.bytes_in + progress.bytes_out) as usize / 4096;
-        self.addresses
-            .charge(conn.group, report.work.max(moved) + 1);
+        self.addresses.charge(conn.group, report.work + 1);
         self.traffic.bytes_in += progress.bytes_in;
         if !conn.is_full(self.settings.limits.max_queue) {
             let serial = conn.serial;

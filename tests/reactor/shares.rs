@@ -47,6 +47,37 @@ fn a_connection_without_end_does_not_starve_others_at_its_address() {
 }
 
 #[test]
+fn an_address_with_many_full_queues_moves_a_part_of_them_in_a_round() {
+    const LINE: usize = 4000;
+    let mut world = World::new(1 << 20);
+    let wires: Vec<_> = (1..=20)
+        .map(|port| world.accept_from([127, 0, 0, 2], port))
+        .collect();
+    let line = format!("t{}\n", "x".repeat(LINE - 2));
+    for wire in &wires {
+        wire.borrow_mut().room = Some(0);
+        wire.borrow_mut()
+            .deliver(line.repeat(200).as_bytes(), Tail::Open);
+    }
+    world.run();
+    for wire in &wires {
+        wire.borrow_mut().read(1 << 30);
+    }
+    let other = world.accept_from([127, 0, 0, 3], 99);
+    other.borrow_mut().deliver(b"text\n", Tail::Open);
+    world.step();
+    assert_eq!(world.events(99), ["text"]);
+    let sent: usize = wires.iter().map(|wire| wire.borrow().sent.len()).sum();
+    assert!(sent < 4 * 200 * LINE, "{sent} bytes before");
+    world.run();
+    assert!(
+        wires
+            .iter()
+            .all(|wire| wire.borrow().sent.len() > 200 * LINE)
+    );
+}
+
+#[test]
 fn a_queue_is_no_longer_than_its_limit_and_one_answer() {
     let max_queue = 1000;
     let answer = answer("text").len();
