@@ -47,7 +47,7 @@ pub(super) struct Fetch {
     failures: usize,
     /// Whether a node has sent another content than it had announced.
     has_wrong_content: bool,
-    /// The attempts that may still bring the file.
+    /// The attempts that may still bring the file, by number.
     open: Vec<OpenAttempt>,
     /// The number of the attempt whose node sends the file.
     source: Option<usize>,
@@ -279,8 +279,9 @@ impl Fetch {
         if self.source.is_none() && attempt.is_source {
             self.source = Some(number);
             self.next_try = None;
-            // If this node fails, the others are tried again.
-            for other in self.open.extract_if(.., |open| open.number != number) {
+            let others = self.open.extract_if(.., |open| open.number != number);
+            // If this node fails, the others are tried again, in the same order.
+            for other in others.collect::<Vec<_>>().into_iter().rev() {
                 self.candidates.push_front(other.candidate);
                 if let Some(conn) = other.conn {
                     context.out.close(conn, CloseReason::Completed);
@@ -302,7 +303,7 @@ impl Fetch {
         let Some(index) = open.position(|open| open.number == attempt.number) else {
             return JobStep::Wait;
         };
-        let candidate = self.open.swap_remove(index).candidate;
+        let candidate = self.open.remove(index).candidate;
         let was_source = self.source.take_if(|source| *source == attempt.number);
         let (node, size) = (candidate.node, attempt.size);
         let user = &mut context.user;
