@@ -60,4 +60,4 @@ pub const MAX_TEXT: usize = 1024;
 pub const MAX_LISTED_FILES: usize = 1000;
 
 /// The limit on the bytes of one list of files of a relay.
-pub const MAX_LIST_BYTES: usize = 128 * 1024;
+pub const MAX_LIST_BYTES: usize = 256 * 1024;

@@ -111,7 +111,7 @@ fn a_search_page_is_bounded_in_bytes() {
     }
     for page in &pages {
         // The stage puts four characters before each line.
-        assert!(page.len() < 128 * 1024 + 4 * 1001, "{} bytes", page.len());
+        assert!(page.len() < 256 * 1024 + 4 * 1001, "{} bytes", page.len());
     }
     let listed: Vec<&str> = pages
         .iter()
