@@ -16,7 +16,7 @@ use crate::close_reason::ResourceLimit;
 use crate::protocol::address_group;
 
 /// The work of a round, in pieces of input or 4 KiB of output. The addresses share it.
-const ROUND_WORK: usize = 512;
+const ROUND_WORK: usize = 1024;
 /// The least work of an address in a round.
 const MIN_SHARE: usize = 32;
 /// One place in so many is reserved for addresses that the role knows, and as many for first

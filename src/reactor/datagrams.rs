@@ -21,7 +21,7 @@ const READS_PER_TURN: usize = 256;
 /// hold a hundred requests.
 const BYTES_PER_TURN: usize = 64 * 1024;
 /// Datagrams received before the first of them is handled.
-const BATCH: usize = 64;
+const BATCH: usize = 16;
 /// The longest datagram (RFC 768): the kernel truncates one that finds no room.
 pub(super) const MAX_DATAGRAM: usize = 65_535;
 /// Bytes of datagrams that the kernel queues while the loop is busy, capped by
