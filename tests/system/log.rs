@@ -84,19 +84,23 @@ fn joins_and_leaves_are_limited_and_counted() {
     assert!((1..50).contains(&logged), "{logged} lines");
 }
 
-#[test]
-fn messages_of_a_lying_relay_do_not_fill_the_log() {
+/// A relay that sends this message again and again to a listener.
+fn lying_relay(text: String) -> FakeServer {
     const MESSAGES: usize = 200_000;
-    let relay = FakeServer::new(|mut relay| {
+    FakeServer::new(move |mut relay| {
         relay.line();
         relay.send("OK 60 127.0.0.1 9 0\n");
         if relay.line() == "LISTEN\n" {
             relay.send("OK 127.0.0.1 9\n");
-            let message = format!("FROM 127.0.0.1 9 {}\n", "x".repeat(1000));
-            relay.send(message.repeat(MESSAGES));
+            relay.send(format!("FROM 127.0.0.1 9 {text}\n").repeat(MESSAGES));
             let _ = relay.read_to_end();
         }
-    });
+    })
+}
+
+#[test]
+fn messages_of_a_lying_relay_do_not_fill_the_log() {
+    let relay = lying_relay("x".repeat(1000));
     let (share, start) = (folder(&[]), Instant::now());
     let args = ["--listen-messages", "--log-rate", "100"];
     let mut node = unlisted_node(relay.address(), share.path(), &args);
@@ -114,16 +118,7 @@ fn messages_of_a_lying_relay_do_not_fill_the_log() {
 
 #[test]
 fn messages_of_a_lying_relay_do_not_flood_the_console() {
-    const MESSAGES: usize = 200_000;
-    let relay = FakeServer::new(|mut relay| {
-        relay.line();
-        relay.send("OK 60 127.0.0.1 9 0\n");
-        if relay.line() == "LISTEN\n" {
-            relay.send("OK 127.0.0.1 9\n");
-            relay.send("FROM 127.0.0.1 9 buy\n".repeat(MESSAGES));
-            let _ = relay.read_to_end();
-        }
-    });
+    let relay = lying_relay("buy".to_owned());
     let (share, start) = (folder(&[]), Instant::now());
     let args = ["--console", "--log-rate", "100"];
     let node = unlisted_node(relay.address(), share.path(), &args);
