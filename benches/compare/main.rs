@@ -66,14 +66,7 @@ fn main() -> ExitCode {
         Some((word, rest)) if word == limit::WORD => limit::run(rest).map(|()| true),
         _ => compare(&Args::parse(), &args),
     };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("compare: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    process::exit_code("compare", outcome)
 }
 
 /// Runs the chosen workloads. Returns whether all replies were right.

@@ -94,14 +94,7 @@ fn main() -> ExitCode {
         Some((word, rest)) if word == process::LAUNCH => Err(process::launch(rest)),
         _ => load(&Args::parse(), &args),
     };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("load: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    process::exit_code("load", outcome)
 }
 
 /// Runs the chosen rows. Returns whether all demands are met.

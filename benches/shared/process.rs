@@ -5,7 +5,7 @@ use std::env;
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -105,5 +105,18 @@ pub(crate) fn launch(args: &[String]) -> io::Error {
         (Err(error), _) => error,
         (Ok(()), [program, args @ ..]) => Command::new(program).args(args).exec(),
         (Ok(()), []) => io::Error::other("no program"),
+    }
+}
+
+/// The exit code of a benchmark: failure if a demand is missed, a reply is wrong, or the
+/// benchmark itself fails, which is reported.
+pub(crate) fn exit_code(program: &str, outcome: io::Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{program}: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
