@@ -95,7 +95,7 @@ fn compare(args: &Args, own: &[String]) -> io::Result<bool> {
     if let Some(missing) = other_servers::missing() {
         eprintln!("{missing}");
     }
-    host::pin_to_cpu(CpuRole::Load)?;
+    host::pin_to_cpu(CpuRole::Load.cpu()?)?;
     // Ten thousand connections need as many descriptors.
     peerline::reactor::raise_limit();
     let scratch = ScratchFolders::new()?;

@@ -118,7 +118,7 @@ pub(crate) fn memcached() -> io::Result<Option<Server>> {
 
 /// Starts a program that listens on `address` and prints nothing.
 fn start_at(address: SocketAddr, program: &str, args: &[&str]) -> io::Result<Server> {
-    let child = pinned_command(program, args)
+    let child = pinned_command(program, args)?
         .stdout(Stdio::null())
         .spawn()?;
     let mut server = Server::new(child, address);

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
@@ -21,17 +22,32 @@ pub(crate) enum CpuRole {
     Load,
 }
 
+impl CpuRole {
+    /// The number of its processor.
+    pub(crate) fn cpu(self) -> io::Result<usize> {
+        static ALLOWED: OnceLock<Vec<usize>> = OnceLock::new();
+        // A process inherits the binding of the thread that starts it, so the set is read
+        // once, before any thread is bound.
+        let allowed = ALLOWED.get_or_init(|| {
+            let set = sched_getaffinity(None).unwrap_or_default();
+            (0..CpuSet::MAX_CPU)
+                .filter(|cpu| set.is_set(*cpu))
+                .collect()
+        });
+        let chosen = match self {
+            Self::Server => allowed.first(),
+            Self::Load => allowed.get(1).or(allowed.first()),
+        };
+        chosen
+            .copied()
+            .ok_or_else(|| io::Error::other("no processor"))
+    }
+}
+
 /// Binds this thread, and the processes that it starts from now on, to a processor.
-pub(crate) fn pin_to_cpu(role: CpuRole) -> io::Result<()> {
-    let allowed = sched_getaffinity(None)?;
-    let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
-    let first = cores.next();
-    let core = match role {
-        CpuRole::Server => first,
-        CpuRole::Load => cores.next().or(first),
-    };
+pub(crate) fn pin_to_cpu(cpu: usize) -> io::Result<()> {
     let mut only = CpuSet::new();
-    only.set(core.ok_or_else(|| io::Error::other("no processor"))?);
+    only.set(cpu);
     Ok(sched_setaffinity(None, &only)?)
 }
 

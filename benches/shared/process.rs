@@ -27,7 +27,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a program that prints `listening on` and its address as the first line.
     pub(crate) fn start_reporting_address(program: &str, args: &[&str]) -> io::Result<Self> {
-        let mut child = pinned_command(program, args)
+        let mut child = pinned_command(program, args)?
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().expect("stdout is a pipe");
@@ -88,23 +88,27 @@ impl Drop for Server {
 
 /// The command line of a server: it runs on its own processor and ends with this
 /// process.
-pub(crate) fn pinned_command(program: &str, args: &[&str]) -> Command {
-    let this = env::current_exe().expect("a program has a path");
-    let mut command = Command::new(this);
-    command.arg(LAUNCH).arg(program).args(args);
+pub(crate) fn pinned_command(program: &str, args: &[&str]) -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    let cpu = CpuRole::Server.cpu()?.to_string();
+    command.args([LAUNCH, &cpu, program]).args(args);
     command.stdin(Stdio::null()).stderr(Stdio::null());
-    command
+    Ok(command)
 }
 
-/// Replaces this process by the program in the first argument, on the processor of the
-/// servers. The program ends with its parent process.
+/// Replaces this process by a program: the arguments are the number of its processor, the
+/// program and its arguments. The program ends with its parent process.
 pub(crate) fn launch(args: &[String]) -> io::Error {
-    let prepared = host::pin_to_cpu(CpuRole::Server)
+    let [cpu, program, args @ ..] = args else {
+        return io::Error::other("no program");
+    };
+    let cpu = cpu.parse().map_err(io::Error::other);
+    let prepared = cpu
+        .and_then(host::pin_to_cpu)
         .and_then(|()| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
-    match (prepared, args) {
-        (Err(error), _) => error,
-        (Ok(()), [program, args @ ..]) => Command::new(program).args(args).exec(),
-        (Ok(()), []) => io::Error::other("no program"),
+    match prepared {
+        Err(error) => error,
+        Ok(()) => Command::new(program).args(args).exec(),
     }
 }
 

@@ -15,8 +15,9 @@ use crate::reactor::transport::{Transport, set_nodelay};
 use crate::role::Role;
 use crate::session::driver::TurnReport;
 
-/// Connections accepted in one round.
-const ACCEPTS: usize = 64;
+/// Connections accepted in one round. Fewer would leave a new user in the accept queue
+/// for many rounds while strangers connect and keep the rounds long.
+const ACCEPTS: usize = 256;
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Accepts waiting connections, a bounded number a round.
