@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::download::Printer;
 use crate::download::output_file::OutputFile;
-use crate::jobs::{JobId, StoreError};
+use crate::jobs::{JobId, Opened, StoreError};
 use crate::protocol::FileName;
 use crate::system_error::Reason;
 
@@ -48,28 +48,40 @@ impl Destination {
     }
 
     /// Opens an output for the content of `name`.
-    pub(crate) fn open(&mut self, job: JobId, name: &FileName<'_>) -> Result<(), StoreError> {
+    pub(crate) fn open(&mut self, job: JobId, name: &FileName<'_>) -> Result<Opened, StoreError> {
         match self {
-            Self::Print(printer) => printer.open(),
+            Self::Print(printer) => {
+                printer.open();
+                Ok(Opened::InOrder)
+            }
             Self::Save {
                 target,
                 replace,
                 open,
             } => {
                 let file = target.open(name, *replace)?;
+                let opened = match file.is_seekable() {
+                    true => Opened::Empty,
+                    false => Opened::InOrder,
+                };
                 open.insert(job, file);
+                Ok(opened)
             }
         }
-        Ok(())
     }
 
-    /// Appends to the content.
-    pub(crate) fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
+    /// Writes a part of the content.
+    pub(crate) fn write_at(
+        &mut self,
+        job: JobId,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
         match self {
             Self::Print(printer) => printer.write(bytes),
             Self::Save { target, open, .. } => match open.get_mut(&job) {
                 Some(file) => {
-                    let result = file.write(bytes);
+                    let result = file.write_at(offset, bytes);
                     result.map_err(|error| target.error(&file.path, &error))
                 }
                 None => Ok(()),

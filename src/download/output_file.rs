@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
@@ -97,7 +98,16 @@ impl OutputFile {
         })
     }
 
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Whether bytes may be written in any order.
+    pub(crate) fn is_seekable(&self) -> bool {
+        self.part.is_some()
+    }
+
+    pub(crate) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.is_seekable() {
+            return self.file.write_all_at(bytes, offset);
+        }
+        debug_assert_eq!(offset, self.written, "a device is written in order");
         self.written += bytes.len() as u64;
         self.file.write_all(bytes)
     }

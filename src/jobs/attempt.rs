@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::candidate::Candidate;
+use crate::jobs::content::{ContentInfo, Opened};
 use crate::jobs::job::JobId;
 use crate::jobs::user::{Failure, StoreError, User, UserEvent};
 use crate::protocol::{FileName, Reply, Request};
@@ -115,38 +116,50 @@ impl Attempt {
             return self.requests.read_next();
         }
         match self.store(user, name, bytes, is_last) {
-            Ok(()) if !is_last => self.requests.read_next(),
-            Ok(()) => self.end(AttemptResult::Complete),
+            Ok(false) => self.requests.read_next(),
+            Ok(true) => self.end(AttemptResult::Complete),
             Err(error) => self.end(AttemptResult::NotStored(error)),
         }
     }
 
+    /// Returns whether the content is complete.
     fn store(
         &mut self,
         user: &mut dyn User,
         name: &FileName<'static>,
         bytes: &[u8],
         is_last: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let offset = self.received - bytes.len() as u64;
+        let content = ContentInfo {
+            size: self.size,
+            hash: self.candidate.hash,
+            mtime: None,
+            is_executable: false,
+            source: Some(self.candidate.node),
+        };
         if !std::mem::replace(&mut self.is_source, true) {
-            user.open(self.job, name, self.size)?;
+            // What was stored in part is overwritten.
+            if let Opened::Complete = user.open(self.job, name, &content)? {
+                return Ok(true);
+            }
             let head = std::mem::take(&mut self.head);
             if !head.is_empty() {
-                user.write(self.job, &head)?;
+                user.write_at(self.job, 0, &head)?;
             }
         }
         if !bytes.is_empty() {
-            user.write(self.job, bytes)?;
+            user.write_at(self.job, offset, bytes)?;
             user.on_event(UserEvent::Progress {
                 job: self.job,
                 received: self.received,
                 size: self.size,
             });
         }
-        match is_last {
-            true => user.commit(self.job),
-            false => Ok(()),
+        if is_last {
+            user.commit(self.job, &content)?;
         }
+        Ok(is_last)
     }
 
     /// Content of another size has another hash.

@@ -12,10 +12,11 @@ use crate::close_reason::CloseReason;
 use crate::jobs::attempt::{Attempt, AttemptResult};
 use crate::jobs::candidate::{Candidate, candidates};
 use crate::jobs::choice::{Choice, Selection, offers};
+use crate::jobs::content::DiscardedContent;
 use crate::jobs::job::{JobContext, JobId, JobResult, JobStep, TaskResult};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::similar_names::SimilarNames;
-use crate::jobs::user::{DiscardedContent, Failure, UserEvent};
+use crate::jobs::user::{Failure, UserEvent};
 use crate::protocol::{ContentHash, FileName, HolderItem};
 use crate::role::{ConnId, Context, Input, ReadNext, Role};
 

@@ -5,6 +5,7 @@ mod attempt;
 mod candidate;
 mod choice;
 mod command;
+mod content;
 mod fetch;
 mod job;
 mod name_search;
@@ -16,10 +17,9 @@ mod user;
 
 pub use choice::{Choice, ChoiceResult, Choices, Offer, Selection};
 pub use command::{BLANKS, COMMAND_WORDS, HELP, PromptCommand};
+pub use content::{ContentInfo, DiscardedContent, Opened, PieceSet, StoredPart};
 pub use job::{FinishedJob, Job, JobId, JobResult, TaskResult};
 pub use name_search::NamesCallback;
 pub use relay_query::Query;
 pub use runner::{JobConnection, JobRunner, RunsJobs};
-pub use user::{
-    DiscardedContent, Failure, Listing, PromptKind, StoreError, TerminalEvent, User, UserEvent,
-};
+pub use user::{Failure, Listing, PromptKind, StoreError, TerminalEvent, User, UserEvent};

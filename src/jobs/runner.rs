@@ -125,11 +125,11 @@ impl JobRunner {
         self.execute(connector, id, job, step)
     }
 
-    /// Discards the files that were fetched in part: the program ends.
+    /// Breaks off the files that were fetched in part: the program ends.
     pub fn abort(&mut self) {
         for (id, job) in std::mem::take(&mut self.jobs) {
             if job.fetched_name().is_some() {
-                self.context.user.discard(id);
+                self.context.user.keep(id);
             }
         }
     }
@@ -200,7 +200,7 @@ impl JobRunner {
         let step = match (connection.peer, &mut job) {
             (_, _) if matches!(reason, CloseReason::Aborted) => {
                 // The program ends, and starts nothing new.
-                self.context.user.discard(id);
+                self.context.user.keep(id);
                 TaskResult::Interrupted.into()
             }
             (JobPeer::Relay(query), _) if query.may_be_retried(self.relay.len()) => {

@@ -7,6 +7,7 @@ use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::choice::{Offer, Selection};
+use crate::jobs::content::{ContentInfo, DiscardedContent, Opened, StoredPart};
 use crate::jobs::job::JobId;
 use crate::jobs::name_search::NamesCallback;
 use crate::jobs::relay_query::Query;
@@ -27,36 +28,43 @@ pub trait User {
     /// It cannot be shown.
     fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError>;
 
-    /// A node sends a file: opens the place where its content goes. Several jobs may
-    /// each fetch a file.
+    /// Opens the output for the content of a file. Several jobs may each fetch a file.
     ///
     /// # Errors
     /// There is no place; no content will follow.
-    fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError>;
+    fn open(
+        &mut self,
+        job: JobId,
+        name: &FileName<'_>,
+        content: &ContentInfo,
+    ) -> Result<Opened, StoreError>;
 
-    /// Writes more of the content.
+    /// Writes a part of the content. If the output is [`Opened::InOrder`], `offset` is
+    /// the number of bytes that were written before.
     ///
     /// # Errors
     /// It cannot be written.
-    fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError>;
+    fn write_at(&mut self, job: JobId, offset: u64, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// This piece was written and is right: if the job is broken off, a later one need
+    /// not fetch the piece again.
+    ///
+    /// # Errors
+    /// It cannot be recorded.
+    fn record_piece(&mut self, job: JobId, index: u32) -> Result<(), StoreError>;
 
     /// The content is complete: moves it to its final place.
     ///
     /// # Errors
     /// It cannot be moved there.
-    fn commit(&mut self, job: JobId) -> Result<(), StoreError>;
+    fn commit(&mut self, job: JobId, content: &ContentInfo) -> Result<(), StoreError>;
 
-    /// The content, if any came, will not be complete: deletes it where possible.
+    /// The content, if any came, is of no use: deletes it where possible.
     fn discard(&mut self, job: JobId) -> DiscardedContent;
-}
 
-/// Content that will not be complete.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct DiscardedContent {
-    /// The number of bytes that were printed, and cannot be deleted.
-    pub printed: u64,
-    /// The longest time that one write took.
-    pub longest_write: Duration,
+    /// The job is broken off. Keeps the recorded pieces on the disk for a later job if
+    /// they are worth it, and returns what was kept. Discards everything else.
+    fn keep(&mut self, job: JobId) -> Option<StoredPart>;
 }
 
 /// An event of the terminal, from the thread of a prompt, for a client or a node with

@@ -9,7 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::counted::Counted;
 use crate::download::{self, Destination};
-use crate::jobs::{DiscardedContent, JobId, Listing, PromptKind, StoreError, User, UserEvent};
+use crate::jobs::{
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, StoreError, StoredPart,
+    User, UserEvent,
+};
 use crate::protocol::FileName;
 use crate::terminal::output::StreamOutput;
 use crate::terminal::{TerminalOutput, event_text, json, listing};
@@ -173,15 +176,20 @@ impl User for Screen {
             .map_err(|error| download::stdout_error(&error))
     }
 
-    fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
-        self.start_progress(job, size);
+    fn open(
+        &mut self,
+        job: JobId,
+        name: &FileName<'_>,
+        content: &ContentInfo,
+    ) -> Result<Opened, StoreError> {
+        self.start_progress(job, content.size);
         self.longest_write = Duration::ZERO;
         self.destination.open(job, name)
     }
 
-    fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
+    fn write_at(&mut self, job: JobId, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
         let started = Instant::now();
-        let result = self.destination.write(job, bytes);
+        let result = self.destination.write_at(job, offset, bytes);
         let time = started.elapsed();
         self.written_since += bytes.len();
         if time >= self.longest_write || self.written_since > MAX_IN_TRANSIT {
@@ -190,7 +198,11 @@ impl User for Screen {
         result
     }
 
-    fn commit(&mut self, job: JobId) -> Result<(), StoreError> {
+    fn record_piece(&mut self, _: JobId, _: u32) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn commit(&mut self, job: JobId, _: &ContentInfo) -> Result<(), StoreError> {
         self.end_progress(job);
         self.destination.commit(job)
     }
@@ -201,5 +213,10 @@ impl User for Screen {
             printed: self.destination.discard(job),
             longest_write: self.longest_write,
         }
+    }
+
+    fn keep(&mut self, job: JobId) -> Option<StoredPart> {
+        self.discard(job);
+        None
     }
 }

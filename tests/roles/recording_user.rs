@@ -1,10 +1,12 @@
 //! A user that records every call.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::mpsc::Sender;
 
 use peerline::jobs::{
-    DiscardedContent, JobId, Listing, PromptKind, Selection, StoreError, User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, Selection, StoreError,
+    StoredPart, User, UserEvent,
 };
 use peerline::protocol::FileName;
 
@@ -16,6 +18,8 @@ pub struct RecordingUser {
     /// What becomes of a file that is discarded.
     pub discarded: DiscardedContent,
     pub failing_call: Option<FailingCall>,
+    /// How many bytes of each content were written.
+    written: BTreeMap<JobId, u64>,
 }
 
 /// The call that fails.
@@ -36,6 +40,7 @@ impl RecordingUser {
             names_jobs: false,
             discarded: DiscardedContent::default(),
             failing_call: None,
+            written: BTreeMap::new(),
         }
     }
 
@@ -169,18 +174,33 @@ impl User for RecordingUser {
         self.check(FailingCall::Reader)
     }
 
-    fn open(&mut self, job: JobId, name: &FileName<'_>, size: u64) -> Result<(), StoreError> {
-        self.record_job(job, format_args!("open {name}, {size} bytes"));
-        self.check(FailingCall::Open)
+    fn open(
+        &mut self,
+        job: JobId,
+        name: &FileName<'_>,
+        content: &ContentInfo,
+    ) -> Result<Opened, StoreError> {
+        self.record_job(job, format_args!("open {name}, {} bytes", content.size));
+        self.written.insert(job, 0);
+        self.check(FailingCall::Open)?;
+        Ok(Opened::InOrder)
     }
 
-    fn write(&mut self, job: JobId, bytes: &[u8]) -> Result<(), StoreError> {
+    fn write_at(&mut self, job: JobId, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        let written = self.written.entry(job).or_default();
+        assert_eq!(*written, offset, "written in order");
+        *written += bytes.len() as u64;
         self.record_job(job, format_args!("write {}", bytes.escape_ascii()));
         self.check(FailingCall::Write)?;
         self.check(FailingCall::Reader)
     }
 
-    fn commit(&mut self, job: JobId) -> Result<(), StoreError> {
+    fn record_piece(&mut self, job: JobId, index: u32) -> Result<(), StoreError> {
+        self.record_job(job, format_args!("piece {index}"));
+        Ok(())
+    }
+
+    fn commit(&mut self, job: JobId, _: &ContentInfo) -> Result<(), StoreError> {
         self.record_job(job, "commit");
         self.check(FailingCall::Commit)
     }
@@ -188,5 +208,10 @@ impl User for RecordingUser {
     fn discard(&mut self, job: JobId) -> DiscardedContent {
         self.record_job(job, "discard");
         self.discarded
+    }
+
+    fn keep(&mut self, job: JobId) -> Option<StoredPart> {
+        self.record_job(job, "keep");
+        None
     }
 }

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use peerline::jobs::{DiscardedContent, JobId, Listing, PromptKind, StoreError, User, UserEvent};
+use peerline::jobs::{
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, StoreError, StoredPart,
+    User, UserEvent,
+};
 use peerline::protocol::{FileName, NodeAddress};
 
 use super::network::Clock;
@@ -147,18 +150,28 @@ impl User for CheckingUser {
         Ok(())
     }
 
-    fn open(&mut self, _: JobId, _: &FileName<'_>, size: u64) -> Result<(), StoreError> {
-        self.size = size;
+    fn open(
+        &mut self,
+        _: JobId,
+        _: &FileName<'_>,
+        content: &ContentInfo,
+    ) -> Result<Opened, StoreError> {
+        self.size = content.size;
         self.received.clear();
-        Ok(())
+        Ok(Opened::InOrder)
     }
 
-    fn write(&mut self, _: JobId, bytes: &[u8]) -> Result<(), StoreError> {
+    fn write_at(&mut self, _: JobId, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        assert_eq!(offset, self.received.len() as u64, "written in order");
         self.received.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn commit(&mut self, _: JobId) -> Result<(), StoreError> {
+    fn record_piece(&mut self, _: JobId, _: u32) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn commit(&mut self, _: JobId, _: &ContentInfo) -> Result<(), StoreError> {
         assert_eq!(self.received.len() as u64, self.size, "the file is whole");
         Ok(())
     }
@@ -166,5 +179,9 @@ impl User for CheckingUser {
     fn discard(&mut self, _: JobId) -> DiscardedContent {
         // Nothing was shown.
         DiscardedContent::default()
+    }
+
+    fn keep(&mut self, _: JobId) -> Option<StoredPart> {
+        None
     }
 }

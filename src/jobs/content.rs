@@ -1,0 +1,130 @@
+//! What jobs and their user's storage say to each other about the content of a file.
+
+use std::time::Duration;
+
+use crate::protocol::{ContentHash, NodeAddress};
+
+/// What is known of a content before it is fetched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ContentInfo {
+    /// In bytes.
+    pub size: u64,
+    /// Its hash, if a node has announced it or the user has given it.
+    pub hash: Option<ContentHash>,
+    /// The modification time at the source, in seconds since 1970.
+    pub mtime: Option<i64>,
+    /// Whether the file is executable at the source.
+    pub is_executable: bool,
+    /// The node that sends it. A content without a hash can only be continued from the
+    /// same node.
+    pub source: Option<NodeAddress>,
+}
+
+/// An output that was opened for a content.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Opened {
+    /// Stdout, a device or a FIFO: the bytes are written in order, each of them once.
+    InOrder,
+    /// A file without content: the bytes may be written in any order.
+    Empty,
+    /// A file that an earlier job has written in part. The bytes that are missing may be
+    /// written in any order.
+    Part {
+        /// The pieces that are complete.
+        pieces: PieceSet,
+        /// Whether they are known to be right. Else they must be checked first.
+        is_trusted: bool,
+    },
+    /// The target holds this content already. Nothing is open.
+    Complete,
+}
+
+/// A set of the pieces of one content.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct PieceSet {
+    words: Vec<u64>,
+    length: u32,
+}
+
+impl PieceSet {
+    /// Adds a piece. Returns whether it is new.
+    pub fn insert(&mut self, index: u32) -> bool {
+        let (word, bit) = position(index);
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        let is_new = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        self.length += u32::from(is_new);
+        is_new
+    }
+
+    /// Removes a piece. Returns whether it was there.
+    pub fn remove(&mut self, index: u32) -> bool {
+        let was_there = self.contains(index);
+        if was_there {
+            let (word, bit) = position(index);
+            self.words[word] &= !bit;
+            self.length -= 1;
+        }
+        was_there
+    }
+
+    /// Whether the piece is in the set.
+    #[must_use]
+    pub fn contains(&self, index: u32) -> bool {
+        let (word, bit) = position(index);
+        self.words.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// The number of pieces.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.length
+    }
+
+    /// Whether no piece is in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The pieces, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        (0..self.words.len() as u32 * u64::BITS).filter(|index| self.contains(*index))
+    }
+}
+
+impl FromIterator<u32> for PieceSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(pieces: I) -> Self {
+        let mut set = Self::default();
+        for index in pieces {
+            set.insert(index);
+        }
+        set
+    }
+}
+
+fn position(index: u32) -> (usize, u64) {
+    ((index / u64::BITS) as usize, 1 << (index % u64::BITS))
+}
+
+/// Content that will not be complete.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct DiscardedContent {
+    /// The number of bytes that were printed, and cannot be deleted.
+    pub printed: u64,
+    /// The longest time that one write took.
+    pub longest_write: Duration,
+}
+
+/// A part of a content that stays on the disk, for a later job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredPart {
+    /// The path of the file that will get the content, escaped for people.
+    pub path: String,
+    /// The bytes of the complete pieces.
+    pub stored: u64,
+    /// The size of the content in bytes.
+    pub size: u64,
+}
