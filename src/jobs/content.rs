@@ -30,10 +30,11 @@ pub enum Opened {
     /// A file that an earlier job has written in part. The bytes that are missing may be
     /// written in any order.
     Part {
-        /// The pieces that are complete.
+        /// The pieces that are complete and right.
         pieces: PieceSet,
-        /// Whether they are known to be right. Else they must be checked first.
-        is_trusted: bool,
+        /// The pieces that may be right, and must be checked first: nobody knows whether
+        /// they were written before the power failed.
+        unchecked: PieceSet,
     },
     /// The target holds this content already. Nothing is open.
     Complete,
