@@ -8,7 +8,10 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
 use crate::node::Node;
 use crate::node::share::{FileContent, Share, Unavailable};
-use crate::protocol::{Banner, FileName, MAX_LISTED_FILES, Rejection, Request, ServerKind};
+use crate::protocol::{
+    Banner, ContentHash, FileName, MAX_LISTED_FILES, MaybeHash, PieceLayout, PieceValue, Rejection,
+    Request, ServerKind,
+};
 use crate::role::{ConnId, Context, Input, ReadNext};
 use crate::session::ServerSession;
 use crate::session::responder::Responder;
@@ -42,6 +45,13 @@ impl<S: Share> Node<S> {
                 reply.banner(Banner::Node { files })
             }
             Request::Get(name) => self.get(request, &name),
+            Request::Range {
+                offset,
+                length,
+                hash,
+                name,
+            } => self.range(request, (offset, length), hash, &name),
+            Request::Pieces(name) => self.pieces(request, &name),
             Request::Stat(name) => match self.share.stat(&name) {
                 Ok(stat) => reply.stat(stat),
                 Err(error) => unavailable(&name, &error, reply),
@@ -82,7 +92,61 @@ impl<S: Share> Node<S> {
             FileContent::Large { .. } if request.traffic.are_files_exhausted => {
                 unavailable(name, &Unavailable::Busy, &mut request.reply)
             }
-            FileContent::Large { size, file } => request.reply.found(size, file),
+            FileContent::Large { size, file } => request.reply.found(file, 0..size),
+        }
+    }
+
+    /// Sends `length` bytes of a file from `offset` on, if the file has the wanted content.
+    fn range(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        (offset, length): (u64, u64),
+        wanted: MaybeHash,
+        name: &FileName<'_>,
+    ) -> ReadNext {
+        self.gets += 1;
+        let (arrival, reply) = (request.arrival(), &mut request.reply);
+        let part = |size: u64| match offset <= size {
+            true => Ok(offset..offset.saturating_add(length).min(size)),
+            false => Err(Rejection::OffsetPastEnd(size)),
+        };
+        let is_exhausted = request.traffic.are_files_exhausted;
+        let found = match self.share.open(name, arrival) {
+            Err(error) => return unavailable(name, &error, reply),
+            Ok(FileContent::Small(bytes)) => {
+                let hash = || Some(ContentHash::of(bytes));
+                check_content(wanted, hash)
+                    .and_then(|()| part(bytes.len() as u64))
+                    .map(|part| {
+                        // The bytes are in memory, so their number fits.
+                        reply.found_bytes(&bytes[part.start as usize..part.end as usize])
+                    })
+            }
+            Ok(FileContent::Large { .. }) if is_exhausted => {
+                return unavailable(name, &Unavailable::Busy, reply);
+            }
+            Ok(FileContent::Large { size, file }) => {
+                let hash = || self.share.content_hash(name, &file).0;
+                check_content(wanted, hash)
+                    .and_then(|()| part(size))
+                    .map(|part| reply.found(file, part))
+            }
+        };
+        self.gets_found += u64::from(found.is_ok());
+        found.unwrap_or_else(|rejection| reply.reject(rejection))
+    }
+
+    /// Lists the values of the pieces of a file.
+    fn pieces(&mut self, request: &mut NodeRequest<'_, S>, name: &FileName<'_>) -> ReadNext {
+        let (arrival, reply) = (request.arrival(), &mut request.reply);
+        match self.share.open(name, arrival) {
+            Err(error) => unavailable(name, &error, reply),
+            Ok(FileContent::Small(bytes)) => {
+                let hash = ContentHash::of(bytes);
+                let layout = PieceLayout::new(bytes.len() as u64);
+                reply.pieces(&layout, hash, &[PieceValue(hash.0)])
+            }
+            Ok(FileContent::Large { .. }) => reply.reject(Rejection::HashUnknown),
         }
     }
 
@@ -125,6 +189,21 @@ impl<S: Share> Node<S> {
             figures.push((name, u64::from(registered_at == Some(*relay))));
         }
         server::stats(request, self.started, &figures)
+    }
+}
+
+/// Checks that a file has the content that the client wants, if it wants a certain one.
+fn check_content(
+    wanted: MaybeHash,
+    hash: impl FnOnce() -> Option<ContentHash>,
+) -> Result<(), Rejection> {
+    match wanted.0 {
+        None => Ok(()),
+        Some(wanted) => match hash() {
+            Some(hash) if hash == wanted => Ok(()),
+            Some(_) => Err(Rejection::FileChanged),
+            None => Err(Rejection::HashUnknown),
+        },
     }
 }
 

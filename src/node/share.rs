@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::{FileItem, FileName, FileStat};
+use crate::protocol::{FileItem, FileName, FileStat, MaybeHash};
 use crate::role::SendableFile;
 
 /// A collection of shared files. Only implementations access a disk.
@@ -32,6 +32,9 @@ pub trait Share {
     /// # Errors
     /// Why nothing is known of the file.
     fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable>;
+
+    /// The hash of a large file that [`Share::open`] has opened.
+    fn content_hash(&mut self, name: &FileName<'_>, file: &Self::File) -> MaybeHash;
 
     /// Handles a result of another thread. If the list of files changes, returns how
     /// long to wait before the changes are announced.

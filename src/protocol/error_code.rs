@@ -16,10 +16,13 @@ impl ErrorCode {
     pub const NO_SUCH_NODE: Self = Self(404);
     /// A line was not completed in time. The connection closes.
     pub const TOO_SLOW: Self = Self(408);
-    /// A newer listener has replaced this connection. It closes.
+    /// The content of the file is another one now. Or a newer listener has replaced this
+    /// connection, which closes.
     pub const CHANGED: Self = Self(409);
     /// The request exceeds a limit of the client.
     pub const LIMIT_REACHED: Self = Self(413);
+    /// The offset is past the end of the file.
+    pub const OUT_OF_RANGE: Self = Self(416);
     /// The client sends too fast.
     pub const SLOW_DOWN: Self = Self(429);
     /// The line is too long. The connection closes.
@@ -28,8 +31,9 @@ impl ErrorCode {
     pub const INTERNAL: Self = Self(500);
     /// The server does not execute this verb.
     pub const UNKNOWN_VERB: Self = Self(501);
-    /// The server is full. The connection closes.
-    pub const FULL: Self = Self(503);
+    /// The server cannot do this yet; the client tries again later. If the server is
+    /// full, the connection closes.
+    pub const UNAVAILABLE: Self = Self(503);
 }
 
 /// The number on the wire.

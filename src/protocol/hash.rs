@@ -7,6 +7,14 @@ use std::str::FromStr;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash(pub [u8; 32]);
 
+impl ContentHash {
+    /// The hash of this content.
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        Self(blake3::hash(content).into())
+    }
+}
+
 impl FromStr for ContentHash {
     type Err = HashError;
 

@@ -8,6 +8,7 @@ use crate::protocol::address::{NodeAddress, node_address};
 use crate::protocol::fields::{ParseError, field, hash, last, number, trim};
 use crate::protocol::hash::MaybeHash;
 use crate::protocol::name::FileName;
+use crate::protocol::pieces::PieceValue;
 
 /// The items of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +19,8 @@ pub enum ItemKind {
     Holder,
     /// [`FileItem`]
     File,
+    /// [`PieceValue`]
+    Piece,
     /// A line for people, or a name and a figure.
     Text,
 }
@@ -31,6 +34,8 @@ pub enum Item<'a> {
     Holder(HolderItem),
     /// An item of `FILES`.
     File(FileItem<'a>),
+    /// An item of `PIECES`.
+    Piece(PieceValue),
     /// A line of `STATS` or `HELP`; no program reads it.
     Text,
     /// A line in a form that this version does not know.
@@ -46,10 +51,17 @@ impl ItemKind {
             Self::Node => NodeAddress::parse(text).ok().map(Item::Node),
             Self::Holder => HolderItem::parse(text).ok().map(Item::Holder),
             Self::File => FileItem::parse(text).ok().map(Item::File),
+            Self::Piece => piece(text).map(Item::Piece),
             Self::Text => Some(Item::Text),
         });
         item.unwrap_or(Item::Unknown(line))
     }
+}
+
+/// One line of a list of pieces. Ignores fields after the known one.
+fn piece(line: &str) -> Option<PieceValue> {
+    let (_, value) = field(line).ok()?;
+    value.parse().ok()
 }
 
 /// One line of a list of files: `size hash holders name`.
@@ -159,6 +171,9 @@ pub struct HelpItem<'a> {
 }
 
 impl<'a> HelpItem<'a> {
+    /// The length of the longest usage, in characters.
+    pub const USAGE_WIDTH: usize = "RANGE offset length hash name".len();
+
     /// Parses one line without its end.
     ///
     /// # Errors
@@ -170,9 +185,10 @@ impl<'a> HelpItem<'a> {
     }
 }
 
-/// As on the wire, in two columns: no usage is longer than 20 characters.
+/// As on the wire, in two columns.
 impl fmt::Display for HelpItem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<20}  {}", self.usage, self.meaning)
+        let width = Self::USAGE_WIDTH;
+        write!(f, "{:<width$}  {}", self.usage, self.meaning)
     }
 }

@@ -2,8 +2,8 @@
 //! is sent. `protocol.md` specifies it in prose.
 //!
 //! A [`Request`] is one line. A [`Reply`] is the first line of the answer; a
-//! [`FileItem`], [`HolderItem`], [`NodeAddress`], [`StatsItem`] or [`HelpItem`] is a
-//! line of the list that may follow. A [`Delivery`] is a message that arrives between
+//! [`FileItem`], [`HolderItem`], [`NodeAddress`], [`PieceValue`], [`StatsItem`] or
+//! [`HelpItem`] is a line of the list that may follow. A [`Delivery`] is a message that arrives between
 //! replies. A [`RequestDatagram`] is a datagram of requests. [`RequestError`] and
 //! [`Rejection`] are the errors with which a server replies.
 //!
@@ -23,6 +23,7 @@ mod item;
 mod name;
 mod ok_reply;
 mod other_protocol;
+mod pieces;
 mod rejection;
 mod reply;
 mod request;
@@ -42,6 +43,7 @@ pub use name::{FileName, NameError};
 pub use ok_reply::{Banner, Listening, Registered};
 pub use other_protocol::OtherProtocol;
 pub(crate) use other_protocol::TLS_FIRST_BYTE;
+pub use pieces::{PieceHasher, PieceLayout, PieceValue};
 pub use rejection::{Rejection, RequestError};
 pub use reply::{Count, FileStat, Reply, ReplyContent};
 pub use request::{Request, ServerKind, Verb};

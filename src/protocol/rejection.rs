@@ -146,6 +146,12 @@ pub enum Rejection {
     ReceiverBusy(NodeAddress),
     /// The node has no permission to read the file.
     FileForbidden,
+    /// The content of the file is not the one that the client wants.
+    FileChanged,
+    /// The offset is past the end of a file of this size.
+    OffsetPastEnd(u64),
+    /// The hash of the file is not known yet.
+    HashUnknown,
     /// The node failed to read the file: the system's error.
     FileReadFailed(String),
     /// The server has too many connections.
@@ -172,7 +178,8 @@ impl Rejection {
             | Self::FileForbidden => ErrorCode::NOT_ALLOWED,
             Self::NotRegistered(_) | Self::NoListener(_) => ErrorCode::NO_SUCH_NODE,
             Self::LineTimeout | Self::SlowReceiver => ErrorCode::TOO_SLOW,
-            Self::Replaced => ErrorCode::CHANGED,
+            Self::Replaced | Self::FileChanged => ErrorCode::CHANGED,
+            Self::OffsetPastEnd(_) => ErrorCode::OUT_OF_RANGE,
             Self::TooManyNodesAtAddress
             | Self::TooManyFilesOfNode { .. }
             | Self::TooManyFilesAtAddress
@@ -186,7 +193,8 @@ impl Rejection {
             Self::TooManyConnections
             | Self::TooManyConnectionsFromAddress
             | Self::TooManyNodes
-            | Self::TooManyOpenFiles => ErrorCode::FULL,
+            | Self::TooManyOpenFiles
+            | Self::HashUnknown => ErrorCode::UNAVAILABLE,
         }
     }
 
@@ -219,19 +227,13 @@ impl fmt::Display for Rejection {
             Self::TooManyNodesAtAddress => "too many nodes at your address; UNREGISTER some",
             Self::RegisterFirst => "REGISTER first",
             Self::TooManyFilesOfNode { files, bytes } => {
-                return write!(
-                    f,
-                    "your node shares too many files (limit {files}) or bytes of file names (limit {bytes})"
-                );
+                return too_many_files(f, "your node shares", *files, *bytes);
             }
             Self::TooManyFilesAtAddress => {
                 "the nodes at your address share too many files; the rest of the room is for others"
             }
             Self::TooManyFiles { files, bytes } => {
-                return write!(
-                    f,
-                    "all nodes together share too many files (limit {files}) or bytes of file names (limit {bytes})"
-                );
+                return too_many_files(f, "all nodes together share", *files, *bytes);
             }
             Self::Replaced => "replaced by a newer listener",
             Self::NodeListens(node) => {
@@ -248,6 +250,11 @@ impl fmt::Display for Rejection {
                 return write!(f, "the listener at {at} is slow to read; try again later");
             }
             Self::FileForbidden => "no permission to read the file",
+            Self::FileChanged => "the file has another content now; STAT shows its hash",
+            Self::OffsetPastEnd(size) => {
+                return write!(f, "the offset is past the end; the file has {size} bytes");
+            }
+            Self::HashUnknown => "the hash of the file is not known yet; try again later",
             Self::FileReadFailed(why) => return write!(f, "the file cannot be read: {why}"),
             Self::TooManyConnections => "too many connections; try again later",
             Self::TooManyConnectionsFromAddress => {
@@ -257,4 +264,11 @@ impl fmt::Display for Rejection {
             Self::TooManyOpenFiles => "too many open files; try again later",
         })
     }
+}
+
+fn too_many_files(f: &mut fmt::Formatter<'_>, who: &str, files: u64, bytes: u64) -> fmt::Result {
+    write!(
+        f,
+        "{who} too many files (limit {files}) or bytes of file names (limit {bytes})"
+    )
 }

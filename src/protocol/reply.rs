@@ -8,7 +8,7 @@ use nom::Parser;
 use crate::protocol::datagram::{Cookie, Tag};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::fields::{ParseError, field, hash, number, signed_number, token, trim};
-use crate::protocol::hash::MaybeHash;
+use crate::protocol::hash::{ContentHash, MaybeHash};
 use crate::protocol::item::ItemKind;
 
 /// The first line of an answer. Its counts say how many lines or bytes follow.
@@ -27,7 +27,7 @@ pub enum Reply<'a> {
     Holders(Count),
     /// `FOUND size`: as many bytes follow.
     Found(u64),
-    /// `STAT size hash mtime`
+    /// `STAT size hash mtime mode`
     Stat(FileStat),
     /// `NOTFOUND`
     NotFound,
@@ -37,6 +37,15 @@ pub enum Reply<'a> {
         shown: u64,
         /// Lines of the whole list.
         total: u64,
+    },
+    /// `PIECES n piece-size hash`: n lines follow, each a [`super::PieceValue`].
+    Pieces {
+        /// Lines that follow.
+        count: u64,
+        /// The length of every piece but the last, in bytes.
+        piece_size: u64,
+        /// The hash of the content, to which the values fold.
+        hash: ContentHash,
     },
     /// `STATS n`: n lines follow, each a [`super::StatsItem`].
     Stats(u64),
@@ -81,6 +90,15 @@ impl<'a> Reply<'a> {
                 let (_, (shown, total)) = (number, number).parse(fields)?;
                 Self::Files { shown, total }
             }
+            "PIECES" => {
+                let (rest, (count, piece_size)) = (number, number).parse(fields)?;
+                let (_, word) = field(rest)?;
+                Self::Pieces {
+                    count,
+                    piece_size,
+                    hash: word.parse().map_err(|_| ParseError)?,
+                }
+            }
             "STATS" => Self::Stats(number(fields)?.1),
             "HELP" => Self::Help(number(fields)?.1),
             "ERROR" => {
@@ -113,6 +131,7 @@ impl Reply<'_> {
             Self::Nodes(count) => (ItemKind::Node, count.shown),
             Self::Holders(count) => (ItemKind::Holder, count.shown),
             Self::Files { shown, .. } => (ItemKind::File, *shown),
+            Self::Pieces { count, .. } => (ItemKind::Piece, *count),
             Self::Stats(count) | Self::Help(count) => (ItemKind::Text, *count),
             Self::Found(size) if *size > 0 => return ReplyContent::Bytes(*size),
             Self::Ok(_)
@@ -140,9 +159,14 @@ impl fmt::Display for Reply<'_> {
             Self::Nodes(count) => write!(f, "NODES {count}"),
             Self::Holders(count) => write!(f, "HOLDERS {count}"),
             Self::Found(size) => write!(f, "FOUND {size}"),
-            Self::Stat(FileStat { size, hash, mtime }) => write!(f, "STAT {size} {hash} {mtime}"),
+            Self::Stat(stat) => stat.fmt(f),
             Self::NotFound => f.write_str("NOTFOUND"),
             Self::Files { shown, total } => write!(f, "FILES {shown} {total}"),
+            Self::Pieces {
+                count,
+                piece_size,
+                hash,
+            } => write!(f, "PIECES {count} {piece_size} {hash}"),
             Self::Stats(count) => write!(f, "STATS {count}"),
             Self::Help(count) => write!(f, "HELP {count}"),
             Self::Error(code, text) => write!(f, "ERROR {code} {text}"),
@@ -219,11 +243,30 @@ pub struct FileStat {
     pub hash: MaybeHash,
     /// Time of the last change, in seconds since 1970; negative before.
     pub mtime: i64,
+    /// The file is a program, which its owner may execute.
+    pub is_executable: bool,
 }
 
 impl FileStat {
     fn parse(fields: &str) -> Result<Self, ParseError> {
-        let (_, (size, hash, mtime)) = (number, hash, signed_number).parse(fields)?;
-        Ok(Self { size, hash, mtime })
+        let (rest, (size, hash, mtime)) = (number, hash, signed_number).parse(fields)?;
+        // Earlier versions do not send a mode.
+        let is_executable = field(rest).is_ok_and(|(_, mode)| mode == "x");
+        Ok(Self {
+            size,
+            hash,
+            mtime,
+            is_executable,
+        })
+    }
+}
+
+impl fmt::Display for FileStat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            size, hash, mtime, ..
+        } = self;
+        let mode = if self.is_executable { "x" } else { "-" };
+        write!(f, "STAT {size} {hash} {mtime} {mode}")
     }
 }

@@ -35,6 +35,10 @@ pub enum Verb {
     More,
     /// Downloads a file.
     Get,
+    /// Downloads a part of a file.
+    Range,
+    /// Lists the values against which the pieces of a file are checked.
+    Pieces,
     /// Describes a file.
     Stat,
     /// Makes the connection receive messages.
@@ -53,10 +57,12 @@ pub enum Verb {
 
 impl Verb {
     /// All verbs, in the order of `HELP`.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Register,
         Self::Unregister,
         Self::Get,
+        Self::Range,
+        Self::Pieces,
         Self::Stat,
         Self::List,
         Self::Share,
@@ -102,7 +108,9 @@ impl Verb {
             Self::Register => ("REGISTER", "REGISTER ip port", "registers a node; ip * is your address", ""),
             Self::Unregister => ("UNREGISTER", "UNREGISTER ip port", "removes a node", ""),
             Self::Get => ("GET", "GET name", "", "sends a file: FOUND size and its bytes"),
-            Self::Stat => ("STAT", "STAT name", "", "describes a file: STAT size hash mtime"),
+            Self::Range => ("RANGE", "RANGE offset length hash name", "", "sends a part of a file; hash - is any content"),
+            Self::Pieces => ("PIECES", "PIECES name", "", "lists the hashes of the pieces of a file"),
+            Self::Stat => ("STAT", "STAT name", "", "describes a file: STAT size hash mtime mode"),
             Self::List => ("LIST", "LIST", "lists the nodes: ip port", "lists the files: size hash 1 name"),
             Self::Share => ("SHARE", "SHARE size hash name", "announces a file of your node", ""),
             Self::Unshare => ("UNSHARE", "UNSHARE name", "withdraws a file of your node", ""),
@@ -135,7 +143,8 @@ impl Verb {
             Self::List => matches!(reply, Reply::Nodes(_) | Reply::Files { .. }),
             Self::Search | Self::More => matches!(reply, Reply::Files { .. }),
             Self::Find => matches!(reply, Reply::Holders(_) | Reply::NotFound),
-            Self::Get => matches!(reply, Reply::Found(_) | Reply::NotFound),
+            Self::Get | Self::Range => matches!(reply, Reply::Found(_) | Reply::NotFound),
+            Self::Pieces => matches!(reply, Reply::Pieces { .. } | Reply::NotFound),
             Self::Stat => matches!(reply, Reply::Stat(_) | Reply::NotFound),
             Self::Ping => matches!(reply, Reply::Pong),
             Self::Stats => matches!(reply, Reply::Stats(_)),
@@ -184,6 +193,19 @@ pub enum Request<'a> {
     More,
     /// `GET name`
     Get(FileName<'a>),
+    /// `RANGE offset length hash name`
+    Range {
+        /// The first byte.
+        offset: u64,
+        /// The number of bytes; those past the end of the file are left out.
+        length: u64,
+        /// The content that the client wants; none if it takes any.
+        hash: MaybeHash,
+        /// The last field, because a name may contain blanks.
+        name: FileName<'a>,
+    },
+    /// `PIECES name`
+    Pieces(FileName<'a>),
     /// `STAT name`
     Stat(FileName<'a>),
     /// `LISTEN`
@@ -229,6 +251,8 @@ impl<'a> Request<'a> {
             Self::Search(_) => Verb::Search,
             Self::More => Verb::More,
             Self::Get(_) => Verb::Get,
+            Self::Range { .. } => Verb::Range,
+            Self::Pieces(_) => Verb::Pieces,
             Self::Stat(_) => Verb::Stat,
             Self::Listen => Verb::Listen,
             Self::Send(..) => Verb::Send,
@@ -262,11 +286,22 @@ impl<'a> Request<'a> {
             }
             Verb::Get => only_name().map(Self::Get),
             Verb::Stat => only_name().map(Self::Stat),
+            Verb::Pieces => only_name().map(Self::Pieces),
             Verb::Find => only_name().map(Self::Find),
             Verb::Unshare => only_name().map(Self::Unshare),
             Verb::Share => {
                 let (_, (size, hash, text)) = (number, hash, last).parse(fields).map_err(form)?;
                 Ok(Self::Share(size, hash, name(text)?))
+            }
+            Verb::Range => {
+                let (_, (offset, length, hash, text)) =
+                    (number, number, hash, last).parse(fields).map_err(form)?;
+                Ok(Self::Range {
+                    offset,
+                    length,
+                    hash,
+                    name: name(text)?,
+                })
             }
             Verb::Search => Ok(Self::Search(trim(fields))),
             Verb::Send => {
@@ -305,9 +340,17 @@ impl fmt::Display for Request<'_> {
         f.write_str(verb.word())?;
         match self {
             Self::Register(ip, port) | Self::Unregister(ip, port) => write!(f, " {ip} {port}"),
-            Self::Get(name) | Self::Stat(name) | Self::Find(name) | Self::Unshare(name) => {
-                write!(f, " {name}")
-            }
+            Self::Get(name)
+            | Self::Pieces(name)
+            | Self::Stat(name)
+            | Self::Find(name)
+            | Self::Unshare(name) => write!(f, " {name}"),
+            Self::Range {
+                offset,
+                length,
+                hash,
+                name,
+            } => write!(f, " {offset} {length} {hash} {name}"),
             Self::Share(size, hash, name) => write!(f, " {size} {hash} {name}"),
             Self::Search("") => Ok(()),
             Self::Search(text) => write!(f, " {text}"),

@@ -138,9 +138,10 @@ impl Relay {
             (Request::Stats, Some(_)) => self.stats(request),
             (Request::Help, Some(_)) => request.reply.help(ServerKind::Relay),
             (Request::Quit, Some(_)) => request.reply.bye(),
-            (Request::Get(_) | Request::Stat(_), Some(_)) => {
-                request.reply.reject(Rejection::OnlyNode)
-            }
+            (
+                Request::Get(_) | Request::Range { .. } | Request::Pieces(_) | Request::Stat(_),
+                Some(_),
+            ) => request.reply.reject(Rejection::OnlyNode),
             (
                 Request::Search(_)
                 | Request::More
@@ -150,6 +151,8 @@ impl Relay {
                 | Request::Help
                 | Request::Quit
                 | Request::Get(_)
+                | Request::Range { .. }
+                | Request::Pieces(_)
                 | Request::Stat(_),
                 None,
             ) => request.reply.reject(Rejection::OnlyTcp),

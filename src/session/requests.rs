@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 
 use crate::protocol::{
-    Delivery, Item, ItemKind, MAX_LISTED_FILES, Reply, ReplyContent, Request, Verb,
+    Delivery, Item, ItemKind, MAX_LISTED_FILES, PieceLayout, Reply, ReplyContent, Request, Verb,
 };
 use crate::role::{Input, ReadNext};
 use crate::session::line_codec::write_line;
@@ -67,7 +67,7 @@ impl<T> Default for RequestQueue<T> {
 
 impl<T> RequestQueue<T> {
     /// A queue without requests. A list of nodes or holders may have up to
-    /// `max_items` items; the protocol itself limits a list of files.
+    /// `max_items` items; the protocol itself limits a list of files or pieces.
     #[must_use]
     pub fn new(max_items: u64) -> Self {
         Self {
@@ -181,6 +181,7 @@ impl<T> RequestQueue<T> {
             let max_items = match kind {
                 ItemKind::Node | ItemKind::Holder => self.max_items,
                 ItemKind::File | ItemKind::Text => MAX_LISTED_FILES as u64,
+                ItemKind::Piece => PieceLayout::MAX_PIECES as u64,
             };
             if count > max_items {
                 return Err(ResponseError::TooManyItems(count));

@@ -6,11 +6,13 @@
 //! [`Responder`] will then choose by the language of its connection.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::close_reason::CloseReason;
 use crate::protocol::{
-    Banner, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem, Listening,
-    NodeAddress, Registered, Rejection, Reply, RequestError, ServerKind, StatsItem, Tag, Verb,
+    Banner, ContentHash, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem,
+    Listening, NodeAddress, PieceLayout, PieceValue, Registered, Rejection, Reply, RequestError,
+    ServerKind, StatsItem, Tag, Verb,
 };
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
@@ -89,21 +91,43 @@ impl<'o, R: Role> Responder<'o, R> {
         self.line(Reply::NotFound)
     }
 
-    /// A whole file.
-    pub(crate) fn found(&mut self, size: u64, file: R::File) -> ReadNext {
-        self.line(Reply::Found(size));
+    /// A file, or a part of it.
+    pub(crate) fn found(&mut self, file: R::File, range: Range<u64>) -> ReadNext {
+        let length = range.end - range.start;
+        self.line(Reply::Found(length));
         match self.destination {
-            ReplyDestination::Connection(conn) => self.out.send_file(conn, file, 0, size),
+            ReplyDestination::Connection(_) if length == 0 => {}
+            ReplyDestination::Connection(conn) => {
+                self.out.send_file(conn, file, range.start, length);
+            }
             ReplyDestination::Datagram(_) => debug_assert!(false, "a file in a datagram"),
         }
         ReadNext::Line
     }
 
-    /// A whole file that is in memory: first line and content leave with one write.
+    /// A file, or a part of it, that is in memory: first line and content leave with one write.
     pub(crate) fn found_bytes(&mut self, content: &[u8]) -> ReadNext {
         let text = self.text();
         write_line(text, Reply::Found(content.len() as u64));
         text.extend_from_slice(content);
+        ReadNext::Line
+    }
+
+    /// The values of the pieces of a file.
+    pub(crate) fn pieces(
+        &mut self,
+        layout: &PieceLayout,
+        hash: ContentHash,
+        values: &[PieceValue],
+    ) -> ReadNext {
+        let text = self.text();
+        let head = Reply::Pieces {
+            count: values.len() as u64,
+            piece_size: layout.piece_size(),
+            hash,
+        };
+        write_line(text, head);
+        values.iter().for_each(|value| write_line(text, value));
         ReadNext::Line
     }
 

@@ -237,7 +237,14 @@ impl Share for Folder {
             size: identity.size,
             hash: entry.map_or(MaybeHash(None), |entry| entry.hash),
             mtime: identity.mtime,
+            is_executable: file.is_executable,
         })
+    }
+
+    fn content_hash(&mut self, name: &FileName<'_>, file: &SharedFile) -> MaybeHash {
+        let entry = self.catalog.find(name.as_str());
+        let entry = entry.filter(|entry| file.identity() == Some(entry.identity));
+        entry.map_or(MaybeHash(None), |entry| entry.hash)
     }
 
     fn on_message(&mut self, update: ShareUpdate) -> Option<Duration> {

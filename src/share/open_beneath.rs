@@ -87,6 +87,7 @@ impl Resolver {
             file: SharedFile::new(file.into(), &stat),
             identity: FileIdentity::from(&stat),
             has_single_path: is_direct && stat.st_nlink == 1,
+            is_executable: Mode::from_raw_mode(stat.st_mode).contains(Mode::XUSR),
         })
     }
 }
@@ -98,6 +99,8 @@ pub(super) struct RegularFile {
     /// The file has no other path: no link, hard or symbolic, and no mount leads to
     /// it.
     pub(super) has_single_path: bool,
+    /// The owner may execute the file.
+    pub(super) is_executable: bool,
 }
 
 /// Also returns whether the path has no symbolic links and stays in one file system.

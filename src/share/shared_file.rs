@@ -7,6 +7,7 @@ use rustix::fs::{Stat, fstat, fstatfs};
 use rustix::io::pread;
 
 use crate::role::SendableFile;
+use crate::share::file_identity::FileIdentity;
 
 /// An open file, with what changes whenever its content is written.
 #[derive(Debug)]
@@ -29,6 +30,12 @@ impl SharedFile {
     pub(super) fn new(file: File, stat: &Stat) -> Self {
         let version = ContentVersion::from(stat);
         Self { file, version }
+    }
+
+    /// The identity of the file now; none if its content has changed since it was opened.
+    pub(super) fn identity(&self) -> Option<FileIdentity> {
+        let stat = fstat(&self.file).ok()?;
+        (ContentVersion::from(&stat) == self.version).then(|| FileIdentity::from(&stat))
     }
 
     /// Whether the content has as many bytes as the size says. Files whose content is

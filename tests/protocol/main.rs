@@ -5,6 +5,7 @@
 
 mod datagrams;
 mod framing;
+mod pieces;
 mod request_queue;
 mod round_trips;
 mod rules;

@@ -233,11 +233,13 @@ proptest! {
         // Only the blanks between fields: those inside a name or a text are kept.
         let before_last = match request {
             Request::Get(_)
+            | Request::Pieces(_)
             | Request::Stat(_)
             | Request::Find(_)
             | Request::Unshare(_)
             | Request::Search(_) => 0,
             Request::Share(..) | Request::Send(..) => 2,
+            Request::Range { .. } => 3,
             _ => 1,
         };
         let fields = fields.replacen(' ', &blanks[2], before_last);

@@ -115,6 +115,9 @@ fn an_error_of_a_known_verb_shows_its_usage() {
         ("GET", "usage: GET name"),
         ("PING x", "usage: PING"),
         ("SHARE 1 a", "usage: SHARE size hash name"),
+        ("RANGE 1 2 a", "usage: RANGE offset length hash name"),
+        ("RANGE 1 -2 - a", "usage: RANGE offset length hash name"),
+        ("PIECES", "usage: PIECES name"),
         ("UNSHARE", "usage: UNSHARE name"),
         ("FIND ", "usage: FIND name"),
         ("LISTEN here", "usage: LISTEN"),
@@ -592,15 +595,25 @@ fn a_holder_is_a_host_with_a_size_and_a_hash() {
 }
 
 #[test]
-fn a_stat_has_a_size_a_hash_and_a_time_that_may_be_before_1970() {
+fn a_stat_has_a_size_a_hash_a_time_that_may_be_before_1970_and_a_mode() {
     fn stat(line: &str) -> Result<Reply<'_>, ParseError> {
         Reply::parse(line.as_bytes())
     }
     let (size, mtime) = (17, -1);
     let hash = MaybeHash(None);
-    let expected = Ok(Reply::Stat(FileStat { size, hash, mtime }));
-    assert_eq!(stat("STAT 17 - -1"), expected);
-    assert_eq!(stat("STAT  17\t-  -1 later fields"), expected);
+    let expected = |is_executable| {
+        Ok(Reply::Stat(FileStat {
+            size,
+            hash,
+            mtime,
+            is_executable,
+        }))
+    };
+    // A node of an earlier version sends no mode.
+    assert_eq!(stat("STAT 17 - -1"), expected(false));
+    assert_eq!(stat("STAT 17 - -1 -"), expected(false));
+    assert_eq!(stat("STAT  17\t-  -1 x later fields"), expected(true));
+    assert_eq!(stat("STAT 17 - -1 later x"), expected(false));
     for line in [
         "STAT",
         "STAT 17 -",
@@ -624,5 +637,9 @@ fn a_list_of_statistics_or_help_has_two_columns() {
         assert!(HelpItem::parse(line).is_err(), "{line}");
     }
     // The columns are separated by two blanks only if every form fits into the first.
-    assert!(Verb::ALL.iter().all(|verb| verb.usage().len() <= 20));
+    assert!(
+        Verb::ALL
+            .iter()
+            .all(|verb| verb.usage().len() <= HelpItem::USAGE_WIDTH)
+    );
 }

@@ -67,6 +67,15 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
         (claims(), ports()).prop_map(|(ip, port)| Request::Unregister(ip, port)),
         names().prop_map(|name| Request::Get(file_name(&name))),
         names().prop_map(|name| Request::Stat(file_name(&name))),
+        names().prop_map(|name| Request::Pieces(file_name(&name))),
+        (any::<u64>(), any::<u64>(), hashes(), names()).prop_map(|(offset, length, hash, name)| {
+            Request::Range {
+                offset,
+                length,
+                hash,
+                name: file_name(&name),
+            }
+        }),
         names().prop_map(|name| Request::Find(file_name(&name))),
         names().prop_map(|name| Request::Unshare(file_name(&name))),
         (any::<u64>(), hashes(), names()).prop_map(|(size, hash, name)| Request::Share(
@@ -121,11 +130,14 @@ fn counts() -> impl Strategy<Value = Count> {
 }
 
 fn stats() -> impl Strategy<Value = FileStat> {
-    (any::<u64>(), hashes(), any::<i64>()).prop_map(|(size, hash, mtime)| FileStat {
-        size,
-        hash,
-        mtime,
-    })
+    (any::<u64>(), hashes(), any::<i64>(), any::<bool>()).prop_map(
+        |(size, hash, mtime, is_executable)| FileStat {
+            size,
+            hash,
+            mtime,
+            is_executable,
+        },
+    )
 }
 
 pub fn banners() -> impl Strategy<Value = Banner> {
@@ -146,6 +158,13 @@ pub fn replies() -> impl Strategy<Value = Reply<'static>> {
         any::<u64>().prop_map(Reply::Found),
         stats().prop_map(Reply::Stat),
         any::<(u64, u64)>().prop_map(|(shown, total)| Reply::Files { shown, total }),
+        (any::<u64>(), any::<u64>(), content_hashes()).prop_map(|(count, piece_size, hash)| {
+            Reply::Pieces {
+                count,
+                piece_size,
+                hash,
+            }
+        }),
         any::<u64>().prop_map(Reply::Stats),
         any::<u64>().prop_map(Reply::Help),
         (any::<u16>(), texts()).prop_map(|(code, text)| Reply::Error(ErrorCode(code), text.into())),
@@ -193,6 +212,8 @@ pub fn near_misses() -> impl Strategy<Value = Vec<u8>> {
             "unregister",
             "LIST",
             "SHARE",
+            "range",
+            "PIECES",
             "unshare",
             "FIND",
             "search",

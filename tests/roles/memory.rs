@@ -159,7 +159,13 @@ impl Share for Memory {
             size,
             hash: MaybeHash(None),
             mtime: -1,
+            is_executable: false,
         })
+    }
+
+    fn content_hash(&mut self, name: &FileName<'_>, _file: &NamedFile) -> MaybeHash {
+        let files = self.files.borrow();
+        MaybeHash(files.hashes.get(name.as_str()).copied())
     }
 
     fn on_message(&mut self, update: Infallible) -> Option<Duration> {

@@ -26,6 +26,8 @@ fn example_of(verb: Verb) -> &'static str {
         Verb::Search => "SEARCH f",
         Verb::More => "MORE",
         Verb::Get => "GET file",
+        Verb::Range => "RANGE 0 1 - file",
+        Verb::Pieces => "PIECES file",
         Verb::Stat => "STAT file",
         Verb::Listen => "LISTEN",
         Verb::Send => "SEND 127.0.0.1 9 hello",
