@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::protocol::MAX_LINE;
-use crate::quantity::{bytes, integer, seconds, seconds_or_zero};
+use crate::quantity::{bytes, bytes_per_second, integer, seconds, seconds_or_zero};
 
 /// The accepted limits of a line: our own requests must fit, and memory is not wasted.
 const LINE_LENGTHS: RangeInclusive<u64> = 64..=65_536;
@@ -80,6 +80,18 @@ impl Default for Timeouts {
     fn default() -> Self {
         without_flags()
     }
+}
+
+/// How fast content is sent and received.
+#[derive(Clone, Copy, Default, Debug, clap::Args)]
+#[command(next_help_heading = "Rates")]
+pub struct RateLimits {
+    /// Send and receive no more content than this per second, such as 20M or 1.5MiB
+    #[arg(long, value_name = "RATE", value_parser = bytes_per_second, global = true)]
+    pub limit_rate: Option<u64>,
+    /// The same for each peer: an address that fetches, or a node that sends
+    #[arg(long, value_name = "RATE", value_parser = bytes_per_second, global = true)]
+    pub limit_rate_per_peer: Option<u64>,
 }
 
 /// See [`JobLimits::head_size`].

@@ -1,5 +1,5 @@
 //! Parses the quantities of a command line: numbers, bytes, times. A quantity with
-//! a unit is an error whose text contains the right form.
+//! a unit is an error whose text contains the right form. Only a rate may have a unit.
 
 use std::ops::{Bound, RangeBounds};
 use std::time::Duration;
@@ -106,6 +106,25 @@ pub fn bytes<T: TryFrom<u64>>(
     }
 }
 
+/// The least rate: servers close the connections of slower readers.
+const MIN_RATE: f64 = 4096.0;
+
+/// Parses bytes per second, with or without a unit, such as `20M` or `1.5MiB/s`.
+///
+/// # Errors
+/// The accepted form.
+pub fn bytes_per_second(text: &str) -> Result<u64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    let rate = number
+        .parse()
+        .ok()
+        .or_else(|| without_unit(number, &BYTE_UNITS));
+    match rate.filter(|rate| (MIN_RATE..u64::MAX as f64).contains(rate)) {
+        Some(rate) => Ok(rate as u64),
+        None => Err("write bytes per second from 4k up, such as 500k, 20M or 1.5MiB".into()),
+    }
+}
+
 /// `1.5m` and `1.5 min` are 90 seconds, `64k` is 65536 bytes, `64kB` is 64000 bytes.
 fn without_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -150,6 +169,21 @@ mod tests {
         let form = "write whole seconds from 1 to 86400 (one day)";
         for text in ["", "0", "1.5", "86401", "2d"] {
             assert_eq!(error(lease(text)), form, "{text}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        for (text, rate) in [
+            ("4096", 4096),
+            ("20M", 20 << 20),
+            ("20MB/s", 20_000_000),
+            ("1.5MiB", 3 << 19),
+        ] {
+            assert_eq!(bytes_per_second(text), Ok(rate), "{text}");
+        }
+        for text in ["", "0", "4095", "1k", "-1M", "nan", "inf", "20M/h", "fast"] {
+            assert!(bytes_per_second(text).is_err(), "{text}");
         }
     }
 

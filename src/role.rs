@@ -91,6 +91,12 @@ pub trait Role: Sized {
         input: Input<'_>,
     ) -> ReadNext;
 
+    /// Whether a connection carries content, so that rate limits hold for it. The loop asks
+    /// after each piece of input, if there are limits.
+    fn carries_content(_session: &Self::Session) -> bool {
+        false
+    }
+
     /// A connection is closed, or could not be established.
     fn on_close(
         &mut self,

@@ -19,7 +19,7 @@ use crate::cli::{
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer, Target};
 use crate::jobs::{HELP, JobRunner, Query};
-use crate::limits::{JobLimits, Limits, Timeouts};
+use crate::limits::{JobLimits, Limits, RateLimits, Timeouts};
 use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
 use crate::quantity::{seconds, seconds_or_zero};
 use crate::reactor::{Clock, LoopOutcome, ReactorSettings};
@@ -76,6 +76,8 @@ pub(super) struct ClientArgs {
     pub(super) udp: bool,
     #[command(flatten)]
     pub(super) timeouts: Timeouts,
+    #[command(flatten)]
+    pub(super) rates: RateLimits,
     #[command(flatten)]
     pub(super) history: HistoryArgs,
     #[command(flatten)]
@@ -229,6 +231,7 @@ pub(super) fn run_client(
     let settings = ReactorSettings {
         limits: Limits::default(),
         timeouts: args.timeouts,
+        rates: args.rates,
         read_size: READ_SIZE,
         source_addresses: Vec::new(),
     };

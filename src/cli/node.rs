@@ -22,7 +22,7 @@ use crate::cli::{
 };
 use crate::download::{Destination, Target};
 use crate::jobs::JobRunner;
-use crate::limits::{JobLimits, Limits, Timeouts};
+use crate::limits::{JobLimits, Limits, RateLimits, Timeouts};
 use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals};
 use crate::protocol::{ClaimedIp, Port};
 use crate::quantity::integer;
@@ -101,6 +101,8 @@ pub(super) struct NodeArgs {
     limits: Limits,
     #[command(flatten)]
     timeouts: Timeouts,
+    #[command(flatten)]
+    rates: RateLimits,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -241,6 +243,7 @@ pub(super) fn prepare(
     let settings = ReactorSettings {
         limits: args.limits.clone(),
         timeouts: args.timeouts.clone(),
+        rates: args.rates,
         read_size: SERVER_READ_SIZE,
         source_addresses: sources,
     };

@@ -13,7 +13,7 @@ use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, rights, run_server, signals,
     stop_on_signals, values,
 };
-use crate::limits::{Limits, Timeouts, without_flags};
+use crate::limits::{Limits, RateLimits, Timeouts, without_flags};
 use crate::logging::OPERATOR;
 use crate::quantity::{bytes, integer, lease};
 use crate::reactor::{Clock, Reactor, ReactorSettings};
@@ -206,6 +206,7 @@ pub(super) fn prepare(args: RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr
     let settings = ReactorSettings {
         limits: args.limits,
         timeouts: Timeouts::default(),
+        rates: RateLimits::default(),
         read_size: SERVER_READ_SIZE,
         source_addresses: Vec::new(),
     };

@@ -253,6 +253,10 @@ impl Role for Client {
         next
     }
 
+    fn carries_content(session: &ClientSession) -> bool {
+        matches!(session, ClientSession::Job(connection) if connection.carries_content())
+    }
+
     fn on_close(
         &mut self,
         context: &mut Context<'_, Self>,

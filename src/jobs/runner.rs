@@ -31,6 +31,14 @@ enum JobPeer {
     Node(Attempt),
 }
 
+impl JobConnection {
+    /// Whether a node sends content on it.
+    #[must_use]
+    pub fn carries_content(&self) -> bool {
+        matches!(self.peer, JobPeer::Node(_))
+    }
+}
+
 impl fmt::Display for JobConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.peer {

@@ -248,6 +248,14 @@ impl<S: Share> Role for Node<S> {
         }
     }
 
+    fn carries_content(session: &NodeSession) -> bool {
+        match session {
+            NodeSession::Client(session, _) => session.carries_content(),
+            NodeSession::Job(connection) => connection.carries_content(),
+            NodeSession::RelayUpdate(_) | NodeSession::Messages => false,
+        }
+    }
+
     fn on_close(
         &mut self,
         context: &mut Context<'_, Self>,

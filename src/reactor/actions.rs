@@ -2,7 +2,7 @@
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Connection, Origin};
+use crate::reactor::connection::{Connection, Origin, Pacing};
 use crate::reactor::shutdown::{LoopOutcome, Stopping};
 use crate::reactor::transport::Transport;
 use crate::role::{Action, ConnId, Context, Role};
@@ -95,11 +95,16 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let result = act(conn);
         self.traffic.bytes_out += conn.bytes_out - before;
         let (group, new_usage) = (conn.group, conn.usage());
+        let is_paced = conn.pacing == Pacing::Sending;
         let is_request = conn.origin == Origin::Outbound && conn.bytes_out > before;
         self.count_memory(group, usage, new_usage);
         if is_request {
             // The time for the reply starts anew, in the connection's next turn.
             self.timers.clear(slot);
+            self.enqueue(slot);
+        }
+        if is_paced {
+            // Its own turn sends.
             self.enqueue(slot);
         }
         if let Err(reason) = result {

@@ -17,7 +17,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let mut result = T::connect_from(&self.settings.source_addresses, address);
         result = result.and_then(|mut transport| self.register(&mut transport).map(|()| transport));
         match result {
-            Ok(transport) => {
+            Ok(mut transport) => {
+                self.limit_receive_buffer(&mut transport, &session);
                 let slot = self.insert(transport, address, OUTBOUND, Some(session));
                 self.set_deadline(slot, &TurnProgress::default());
             }

@@ -48,6 +48,17 @@ pub(super) enum IdlePolicy {
     ReplyExpected,
 }
 
+/// What waits for a rate limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Pacing {
+    #[default]
+    None,
+    /// Bytes to the peer are sent in turns of the connection only.
+    Sending,
+    /// Reads.
+    Receiving,
+}
+
 /// What the events have reported, and operations have not disproved.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Readiness {
@@ -75,7 +86,7 @@ pub(super) enum EndOfInput {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
     pub(super) ip: IpAddr,
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl From<SocketAddr> for Peer {
@@ -102,6 +113,7 @@ pub(super) struct Connection<S, F, T> {
     pub(super) group: GroupId,
     pub(super) origin: Origin,
     pub(super) idle_policy: IdlePolicy,
+    pub(super) pacing: Pacing,
     pub(super) readiness: Readiness,
     /// The connection is in the run queue.
     pub(super) is_queued: bool,
@@ -148,6 +160,7 @@ impl<S, F, T> Connection<S, F, T> {
                 false => Origin::Outbound,
             },
             idle_policy: IdlePolicy::Limited,
+            pacing: Pacing::None,
             // The first events of an accepted socket may have passed.
             readiness: Readiness {
                 readable: is_open,
@@ -272,16 +285,28 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
         Ok(received)
     }
 
-    /// Sends the content of the outbox, within the budget of a turn.
+    /// Sends the content of the outbox, within the budget of a turn, unless it waits for a
+    /// rate limit.
     ///
     /// # Errors
     /// The reason to close the connection.
     pub(super) fn flush(&mut self) -> Result<(), CloseReason> {
+        match self.pacing {
+            Pacing::Sending => Ok(()),
+            Pacing::None | Pacing::Receiving => self.flush_up_to(WRITE_BUDGET),
+        }
+    }
+
+    /// Sends so many bytes of the outbox.
+    ///
+    /// # Errors
+    /// The reason to close the connection.
+    pub(super) fn flush_up_to(&mut self, budget: u64) -> Result<(), CloseReason> {
         if !self.readiness.writable || self.outbox.is_empty() {
             return Ok(());
         }
         let before = self.outbox.queued();
-        let result = self.outbox.flush(&mut self.transport, WRITE_BUDGET);
+        let result = self.outbox.flush(&mut self.transport, budget);
         self.bytes_out += before - self.outbox.queued();
         self.readiness.writable = result?;
         Ok(())
@@ -294,7 +319,8 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
     /// The connection is lost.
     pub(super) fn send(&mut self, bytes: &[u8], more: bool) -> Result<(), CloseReason> {
         let mut sent = 0;
-        if self.readiness.writable && self.outbox.is_empty() && !bytes.is_empty() {
+        let is_paced = self.pacing == Pacing::Sending;
+        if self.readiness.writable && self.outbox.is_empty() && !bytes.is_empty() && !is_paced {
             sent = outbox::send(&mut self.transport, bytes, more)?;
             self.bytes_out += sent as u64;
             self.readiness.writable = sent == bytes.len();

@@ -35,7 +35,11 @@ pub(super) enum Awaited {
 }
 
 /// The number of kinds of timers.
-pub(super) const TIMER_KINDS: TimerKind = Awaited::PeerShutdown as TimerKind + 1;
+pub(super) const TIMER_KINDS: TimerKind = PACED + 1;
+
+/// A connection that carries content may move bytes again; see `throttle`. Nothing is awaited
+/// of the peer meanwhile.
+const PACED: TimerKind = Awaited::PeerShutdown as TimerKind + 1;
 
 /// What a connection did in one turn.
 #[derive(Clone, Copy, Default)]
@@ -109,6 +113,9 @@ fn time_for(bytes: u64, per_second: u64) -> Duration {
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Sets the deadline of a connection after its turn.
     pub(super) fn set_deadline(&mut self, slot: usize, progress: &TurnProgress) {
+        if let Some(due) = self.paced_until(slot) {
+            return self.timers.set(slot, PACED, due);
+        }
         let conn = &self.connections[slot];
         let Some(awaited) = conn.awaited() else {
             return self.timers.clear(slot);
@@ -151,6 +158,9 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
 
     /// A connection's deadline has passed.
     pub(super) fn on_deadline(&mut self, slot: usize) {
+        if self.paced_until(slot).is_some() {
+            return self.enqueue(slot);
+        }
         let conn = self.connections.get_mut(slot);
         let Some((awaited, conn)) = conn.and_then(|conn| Some((conn.awaited()?, conn))) else {
             return;

@@ -33,7 +33,9 @@ mod outbox;
 mod round;
 mod shutdown;
 mod sockets;
+mod throttle;
 mod timer_fd;
+mod token_bucket;
 mod transport;
 mod turn;
 
@@ -59,7 +61,7 @@ pub use shutdown::LoopOutcome;
 pub use transport::{StreamEvent, Transport};
 
 use crate::close_reason::CloseReason;
-use crate::limits::{Limits, Timeouts};
+use crate::limits::{Limits, RateLimits, Timeouts};
 use crate::reactor::address_groups::AddressGroups;
 use crate::reactor::connection::Connection;
 use crate::reactor::datagrams::MAX_DATAGRAM;
@@ -68,6 +70,7 @@ use crate::reactor::descriptors::DescriptorShares;
 use crate::reactor::handle::ReactorCommand;
 use crate::reactor::memory::QueuedMemory;
 use crate::reactor::shutdown::Stopping;
+use crate::reactor::throttle::Throttle;
 use crate::reactor::timer_fd::TimerFd;
 use crate::reactor::turn::PendingTurn;
 use crate::role::{Output, Role, Traffic};
@@ -94,6 +97,8 @@ pub struct ReactorSettings {
     pub limits: Limits,
     /// For outgoing connections.
     pub timeouts: Timeouts,
+    /// For content that is sent or received.
+    pub rates: RateLimits,
     /// The size of the read buffer of a batch, in bytes. A smaller value is raised to
     /// 65,535, the longest datagram.
     pub read_size: usize,
@@ -127,6 +132,8 @@ pub struct Reactor<R: Role, T = TcpStream> {
     open_refusals: usize,
     max_refusals: usize,
     memory: QueuedMemory,
+    /// None if no rate is limited.
+    throttle: Option<Box<Throttle>>,
     timers: Timers,
     /// The turns of the current batch; empty between rounds.
     turns: Vec<PendingTurn>,
@@ -180,6 +187,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             open_refusals: 0,
             max_refusals: descriptors.refusals,
             memory: QueuedMemory::default(),
+            throttle: Throttle::new(settings.rates, now),
             timers: Timers::new(now, TIMER_KINDS),
             turns: Vec::new(),
             closed: Vec::new(),

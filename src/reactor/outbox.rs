@@ -228,7 +228,7 @@ impl<F> Outbox<F> {
 }
 
 impl<F: SendableFile> Segment<F> {
-    /// Sends once, at most `budget` bytes of a file. Returns whether the stream accepts no
+    /// Sends once, at most `budget` bytes. Returns whether the stream accepts no
     /// more for now.
     fn send<T: Transport<F>>(
         &mut self,
@@ -252,10 +252,12 @@ impl<F: SendableFile> Segment<F> {
                 return Ok(sent == 0);
             }
         };
-        let sent = send(transport, &bytes[self.at as usize..], more)? as u64;
+        let piece = self.left.min(budget);
+        let bytes = &bytes[self.at as usize..][..piece as usize];
+        let sent = send(transport, bytes, more && piece == self.left)? as u64;
         self.at += sent;
         self.left -= sent;
-        Ok(self.left > 0)
+        Ok(sent < piece)
     }
 }
 

@@ -152,6 +152,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             };
             freed = true;
             self.timers.clear(slot);
+            self.cancel_pacing(slot);
             let serial = conn.serial;
             let id = ConnId {
                 slot: slot as u32,

@@ -67,6 +67,12 @@ pub trait Transport<F>: From<TcpStream> {
     /// Ends our side of the stream.
     fn shut_down_write(&mut self);
 
+    /// Sets the number of received bytes that the kernel holds.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn set_receive_buffer(&mut self, bytes: usize) -> io::Result<()>;
+
     /// Makes the kernel detect a vanished peer within two minutes (tcp(7)).
     ///
     /// # Errors
@@ -141,6 +147,10 @@ impl<F: AsFd> Transport<F> for TcpStream {
     fn shut_down_write(&mut self) {
         // An error means that the peer is gone already.
         let _ = self.shutdown(Shutdown::Write);
+    }
+
+    fn set_receive_buffer(&mut self, bytes: usize) -> io::Result<()> {
+        Ok(sockopt::set_socket_recv_buffer_size(&*self, bytes)?)
     }
 
     fn set_keepalive(&mut self) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::Phase;
+use crate::reactor::connection::{Pacing, Phase};
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::shutdown::Stopping;
 use crate::reactor::transport::Transport;
@@ -83,6 +83,9 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         conn.is_queued = false;
         let (before, usage) = (conn.bytes_out, conn.usage());
         let flushed = match conn.phase {
+            Phase::Open(_) | Phase::Closing(_) if conn.pacing == Pacing::Sending => {
+                self.flush_paced(slot)
+            }
             Phase::Open(_) | Phase::Closing(_) => conn.flush(),
             Phase::Lingering(_) => {
                 self.linger(slot, read_buffer);
@@ -90,12 +93,22 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             }
             Phase::Connecting | Phase::Closed(_) => return 0,
         };
+        let conn = &mut self.connections[slot];
         self.traffic.bytes_out += conn.bytes_out - before;
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
         let received = match flushed {
-            Ok(()) if has_room && conn.may_receive() => conn.receive(read_buffer),
-            other => other.map(|()| None),
+            Ok(()) if has_room && conn.may_receive() => match conn.pacing {
+                Pacing::Receiving => self.receive_paced(slot, read_buffer),
+                Pacing::None | Pacing::Sending => conn.receive(read_buffer),
+            },
+            other => {
+                if conn.pacing == Pacing::Receiving {
+                    self.cancel_pacing(slot);
+                }
+                other.map(|()| None)
+            }
         };
+        let conn = &mut self.connections[slot];
         let (group, new_usage) = (conn.group, conn.usage());
         let (mut arrived, mut failure) = (0, None);
         match received {
@@ -151,12 +164,18 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             let slot = slot as u32;
             self.out.set_full(ConnId { slot, serial }, false);
         }
-        let may_write = conn.readiness.writable && !conn.outbox.is_empty();
+        let conn = &self.connections[slot];
+        let pacing = match self.paced_until(slot) {
+            Some(_) => conn.pacing,
+            None => Pacing::None,
+        };
+        let may_write =
+            conn.readiness.writable && !conn.outbox.is_empty() && pacing != Pacing::Sending;
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
         let has_more = match &conn.phase {
             Phase::Open(driver) => {
                 let may_read = match driver.state() {
-                    ReadState::NeedsInput => conn.readiness.readable,
+                    ReadState::NeedsInput => conn.readiness.readable && pacing != Pacing::Receiving,
                     ReadState::Backlogged | ReadState::AtEof => true,
                     // The action that resumes a connection queues it.
                     ReadState::AwaitingRole | ReadState::Resumable => false,
@@ -241,9 +260,13 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
             out: &mut reactor.out,
         };
         let peer = conn.peer.into();
-        reactor
+        let next = reactor
             .role
-            .on_input(&mut context, id, peer, session, input)
+            .on_input(&mut context, id, peer, session, input);
+        if reactor.throttle.is_some() {
+            reactor.set_pacing(self.slot);
+        }
+        next
     }
 
     fn unapplied_bytes(&self) -> u64 {

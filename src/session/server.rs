@@ -112,6 +112,8 @@ pub struct ServerSession {
     requests: u32,
     unknown_commands: u16,
     last_verb: Option<Verb>,
+    /// The client has requested content.
+    has_requested_content: bool,
     /// The verb of the last request, if its form was wrong.
     pub(crate) malformed: Option<Verb>,
 }
@@ -146,10 +148,16 @@ impl ServerSession {
             Ok(request) => {
                 self.malformed = None;
                 self.last_verb = request.verb();
+                self.has_requested_content |= matches!(request, Request::Get(_));
                 Ok(request)
             }
             Err(error) => Err(self.answer_malformed(&error, max_unknown, reply)),
         }
+    }
+
+    /// Whether replies may contain files.
+    pub(crate) fn carries_content(&self) -> bool {
+        self.has_requested_content
     }
 
     fn answer_malformed<R: Role>(

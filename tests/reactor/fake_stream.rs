@@ -114,6 +114,11 @@ impl Wire {
         self.tail
     }
 
+    /// The number of bytes that have arrived and are not read yet.
+    pub fn unread(&self) -> usize {
+        self.arrived.len()
+    }
+
     /// The event that the loop has not seen yet.
     pub fn take_event(&mut self) -> StreamEvent {
         StreamEvent {
@@ -249,6 +254,10 @@ impl Transport<FakeFile> for FakeStream {
 
     fn shut_down_write(&mut self) {
         self.0.borrow_mut().is_shut_down = true;
+    }
+
+    fn set_receive_buffer(&mut self, _: usize) -> io::Result<()> {
+        Ok(())
     }
 
     fn set_keepalive(&mut self) -> io::Result<()> {

@@ -11,6 +11,7 @@ mod orders;
 mod rates;
 mod shares;
 mod suspend;
+mod throttle;
 mod timers;
 mod world;
 

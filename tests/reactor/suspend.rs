@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use peerline::close_reason::{CloseReason, ResourceLimit};
-use peerline::limits::{Limits, Timeouts};
+use peerline::limits::{Limits, RateLimits, Timeouts};
 use peerline::reactor::{Clock, Reactor, ReactorSettings};
 use peerline::role::{ConnId, Context, Input, ReadNext, Role};
 
@@ -70,6 +70,7 @@ fn a_deadline_that_passed_during_a_suspend_is_met_at_once() {
     let settings = ReactorSettings {
         limits: Limits::default(),
         timeouts: Timeouts::default(),
+        rates: RateLimits::default(),
         read_size: 0,
         source_addresses: Vec::new(),
     };

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use peerline::close_reason::{CloseReason, ResourceLimit};
-use peerline::limits::{Limits, Timeouts};
+use peerline::limits::{Limits, RateLimits, Timeouts};
 use peerline::reactor::{Clock, Handle, Reactor, ReactorSettings};
 use peerline::role::{ConnId, Context, FramingError, Input, ReadNext, Role};
 
@@ -37,6 +37,7 @@ enum EchoCommand {
 
 struct EchoSession {
     port: u16,
+    carries_content: bool,
     waits_with: String,
 }
 
@@ -61,6 +62,7 @@ impl Role for EchoRole {
     fn on_accept(&mut self, peer: SocketAddr) -> EchoSession {
         EchoSession {
             port: peer.port(),
+            carries_content: false,
             waits_with: String::new(),
         }
     }
@@ -107,6 +109,7 @@ impl Role for EchoRole {
             Input::Body(_) => return ReadNext::Line,
         };
         events.push(line.clone());
+        session.carries_content |= line.starts_with(['b', 'f']);
         let reply = answer(&line).into_bytes();
         match line.as_bytes().first() {
             // The reply has a body of this length.
@@ -132,6 +135,10 @@ impl Role for EchoRole {
             _ => context.out.append_reply(conn).extend(reply),
         }
         ReadNext::Line
+    }
+
+    fn carries_content(session: &EchoSession) -> bool {
+        session.carries_content
     }
 
     fn on_close(&mut self, _: &mut Context<'_, Self>, session: EchoSession, reason: &CloseReason) {
@@ -181,6 +188,12 @@ pub struct World {
 
 impl World {
     pub fn new(max_queue: usize) -> Self {
+        Self::with_rates(max_queue, RateLimits::default())
+    }
+
+    /// With limits on the rate of content: of connections that have sent a line which begins
+    /// with `f` or with `b`.
+    pub fn with_rates(max_queue: usize, rates: RateLimits) -> Self {
         // The defaults are parsed, which takes longer than most plays.
         static DEFAULTS: LazyLock<(Limits, Timeouts)> = LazyLock::new(Default::default);
         let (limits, timeouts) = DEFAULTS.clone();
@@ -192,14 +205,16 @@ impl World {
         let settings = ReactorSettings {
             limits,
             timeouts,
+            rates,
             read_size: 0,
             source_addresses: Vec::new(),
         };
         let now = Instant::now();
         let role = EchoRole::default();
         let events = Rc::clone(&role.events);
-        let reactor =
-            Reactor::new(role, settings, Clock::with_suspends(now)).expect("the system has a poll");
+        // Stands still: the tests pass the time of each round.
+        let clock = Clock::new(now, || Duration::ZERO);
+        let reactor = Reactor::new(role, settings, clock).expect("the system has a poll");
         Self {
             handle: reactor.handle(),
             reactor,

@@ -71,6 +71,7 @@ mod node_messages;
 mod other_protocols;
 mod output_queue;
 mod prompt;
+mod rates;
 mod registration;
 mod sandbox;
 mod save;
