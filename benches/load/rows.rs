@@ -123,6 +123,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "pipelined",
         about: "HELP, STATS, SHARE, SEARCH without pause, 512 connections of one address",
         crowds: &[PIPELINED],
+        memory: 192,
         ..NONE
     },
     Row {

@@ -17,6 +17,8 @@ const BATCH: usize = 64;
 /// The least room for a read: with less, the next connection starts another batch.
 const MIN_READ: usize = 4096;
 
+/// The system calls of a turn count as much work as so many short lines.
+const TURN_WORK: usize = 8;
 /// Bytes flushed or read that count as much work as a short line.
 const MOVED_BYTES: usize = 4096;
 
@@ -157,7 +159,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             bytes_out: after.1 - before.1,
             has_line: report.has_line,
         };
-        self.addresses.charge(conn.group, report.work + 1);
+        self.addresses.charge(conn.group, report.work + TURN_WORK);
         self.traffic.bytes_in += progress.bytes_in;
         if !conn.is_full(self.settings.limits.max_queue) {
             let serial = conn.serial;

@@ -1,11 +1,18 @@
 //! A slab of entries with a hash index over a key inside each entry. The key is
 //! stored once, so that a million entries stay small.
+//!
+//! The index has many shards, each a hash table of its own. A hash table that grows moves
+//! all of its entries at once: in one table of millions, nobody would be answered
+//! meanwhile.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::ops::{Index, IndexMut};
 
 use hashbrown::HashTable;
 use slab::Slab;
+
+/// The shards of the index: one of ten million entries moves ten thousand at once.
+const SHARDS: usize = 1024;
 
 /// An entry that contains its own key. The key must not change.
 pub(super) trait Keyed {
@@ -20,7 +27,10 @@ pub(super) type SlotId = u32;
 /// Entries by slot and by key.
 pub(super) struct Table<T> {
     entries: Slab<T>,
-    by_key: HashTable<SlotId>,
+    /// The slots by the hash of the key; see [`shard`].
+    by_key: Box<[HashTable<SlotId>]>,
+    /// Number of slots in all shards.
+    keys: usize,
     /// Randomly keyed: the keys come from the network.
     hasher: RandomState,
 }
@@ -29,7 +39,8 @@ impl<T> Default for Table<T> {
     fn default() -> Self {
         Self {
             entries: Slab::new(),
-            by_key: HashTable::new(),
+            by_key: (0..SHARDS).map(|_| HashTable::new()).collect(),
+            keys: 0,
             hasher: RandomState::new(),
         }
     }
@@ -38,14 +49,13 @@ impl<T> Default for Table<T> {
 impl<T: Keyed> Table<T> {
     /// Number of entries that can be found by key.
     pub(super) fn len(&self) -> usize {
-        self.by_key.len()
+        self.keys
     }
 
     pub(super) fn find(&self, key: &T::Key) -> Option<SlotId> {
         let is_match = |slot: &SlotId| self[*slot].key() == key;
-        self.by_key
-            .find(self.hasher.hash_one(key), is_match)
-            .copied()
+        let hash = self.hasher.hash_one(key);
+        self.by_key[shard(hash)].find(hash, is_match).copied()
     }
 
     /// Loads the memory that [`Table::find`] reads for these keys into the CPU cache.
@@ -56,7 +66,7 @@ impl<T: Keyed> Table<T> {
     {
         // All hashes first, so that the memory accesses of the probes overlap.
         let hashes: Vec<u64> = keys.map(|key| self.hasher.hash_one(key)).collect();
-        let probe = |hash: u64| self.by_key.find(hash, |_| true).copied();
+        let probe = |hash: u64| self.by_key[shard(hash)].find(hash, |_| true).copied();
         hashes.into_iter().filter_map(probe).collect()
     }
 
@@ -67,17 +77,20 @@ impl<T: Keyed> Table<T> {
         let Self {
             entries, hasher, ..
         } = self;
-        self.by_key.insert_unique(hash, slot, |slot| {
+        self.by_key[shard(hash)].insert_unique(hash, slot, |slot| {
             hasher.hash_one(entries[*slot as usize].key())
         });
+        self.keys += 1;
         slot
     }
 
     /// Removes the entry from the key index; it stays accessible by its slot.
     pub(super) fn remove_key(&mut self, slot: SlotId) {
         let hash = self.hasher.hash_one(self[slot].key());
-        if let Ok(occupied) = self.by_key.find_entry(hash, |other| *other == slot) {
+        let found = self.by_key[shard(hash)].find_entry(hash, |other| *other == slot);
+        if let Ok(occupied) = found {
             occupied.remove();
+            self.keys -= 1;
         }
     }
 
@@ -90,6 +103,12 @@ impl<T: Keyed> Table<T> {
     pub(super) fn get(&self, slot: SlotId) -> Option<&T> {
         self.entries.get(slot as usize)
     }
+}
+
+/// The index of the shard for a hash. Within a shard, hashbrown uses the lowest and the
+/// highest bits.
+fn shard(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
 }
 
 impl<T> Index<SlotId> for Table<T> {
