@@ -116,6 +116,10 @@ pub struct JobLimits {
     #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<usize>(1..),
           global = true)]
     pub max_failures: usize,
+    /// Maximum number of connections that files fetched from one node share
+    #[arg(long, value_name = "N", default_value = "1", value_parser = integer::<usize>(1..),
+          global = true)]
+    pub connections: usize,
     /// Bytes of a file that are held back until the node is chosen to send all of it.
     #[arg(skip = HEAD_SIZE)]
     pub head_size: u64,

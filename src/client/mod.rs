@@ -103,11 +103,17 @@ impl Client {
 
     /// Starts a job, and the jobs that follow if it is done at once.
     fn start_job(&mut self, context: &mut Context<'_, Self>, job: Job) {
-        let mut next = Some(job);
-        while let Some(job) = next.take() {
-            let mut connector = Connector::new(context, &mut self.udp);
-            if let Some(finished) = self.jobs.start(&mut connector, job) {
-                next = self.on_finished_job(context, finished);
+        let mut connector = Connector::new(context, &mut self.udp);
+        self.jobs.start(&mut connector, job);
+        self.take_finished_jobs(context);
+    }
+
+    /// Starts the jobs that follow those that are done.
+    fn take_finished_jobs(&mut self, context: &mut Context<'_, Self>) {
+        while let Some(finished) = self.jobs.next_finished() {
+            if let Some(job) = self.on_finished_job(context, finished) {
+                let mut connector = Connector::new(context, &mut self.udp);
+                self.jobs.start(&mut connector, job);
             }
         }
     }
@@ -243,7 +249,10 @@ impl Role for Client {
         input: Input<'_>,
     ) -> ReadNext {
         if let ClientSession::Job(connection) = session {
-            return self.jobs.on_input(context, conn, connection, input);
+            let mut connector = Connector::new(context, &mut self.udp);
+            let next = self.jobs.on_input(&mut connector, conn, connection, input);
+            self.take_finished_jobs(context);
+            return next;
         }
         let Some(chat) = &mut self.chat else {
             return ReadNext::Close(CloseReason::Completed);
@@ -266,11 +275,8 @@ impl Role for Client {
         match session {
             ClientSession::Job(connection) => {
                 let mut connector = Connector::new(context, &mut self.udp);
-                let finished = self.jobs.on_close(&mut connector, *connection, reason);
-                let next = finished.and_then(|finished| self.on_finished_job(context, finished));
-                if let Some(job) = next {
-                    self.start_job(context, job);
-                }
+                self.jobs.on_close(&mut connector, *connection, reason);
+                self.take_finished_jobs(context);
             }
             ClientSession::MessageSubscription => self.on_chat_close(context, reason),
         }
@@ -311,6 +317,7 @@ impl Role for Client {
         }
         self.jobs
             .on_timer(&mut Connector::new(context, &mut self.udp));
+        self.take_finished_jobs(context);
         let outcomes = self.udp.on_timer(context.out, context.now);
         self.on_udp_outcomes(context, outcomes);
     }

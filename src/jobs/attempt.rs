@@ -6,19 +6,20 @@ use crate::close_reason::CloseReason;
 use crate::jobs::candidate::Candidate;
 use crate::jobs::content::{ContentInfo, Opened};
 use crate::jobs::job::JobId;
+use crate::jobs::node_pool::RequestId;
 use crate::jobs::user::{Failure, StoreError, User, UserEvent};
-use crate::protocol::{FileName, Reply, Request};
-use crate::role::{Input, ReadNext};
-use crate::session::requests::{RequestQueue, ResponsePart};
+use crate::protocol::{FileName, Reply};
+use crate::session::requests::ResponsePart;
 
 /// The attempt to fetch a file from one node.
 pub(super) struct Attempt {
     job: JobId,
     /// The number of the attempt in its job.
     pub(super) number: usize,
+    /// The request for the file.
+    pub(super) id: RequestId,
     pub(super) candidate: Candidate,
     pub(super) started: Instant,
-    requests: RequestQueue<()>,
     /// Hashes the content, if it must have a certain hash.
     hasher: Option<Box<blake3::Hasher>>,
     /// Whether the node has the file. Its size, and how much of it has arrived.
@@ -31,8 +32,6 @@ pub(super) struct Attempt {
     head_size: u64,
     /// Whether the content goes to the user.
     pub(super) is_source: bool,
-    /// None as long as the answer is not complete.
-    result: Option<AttemptResult<'static>>,
 }
 
 /// The result of an attempt.
@@ -46,18 +45,18 @@ pub(super) enum AttemptResult<'a> {
 impl Attempt {
     /// An attempt of a job to fetch the file from a candidate.
     pub(super) fn new(
-        job: JobId,
         number: usize,
+        id: RequestId,
         candidate: Candidate,
         head_size: u64,
         now: Instant,
     ) -> Self {
         Self {
-            job,
+            job: id.job,
             number,
+            id,
             candidate,
             started: now,
-            requests: RequestQueue::default(),
             hasher: candidate.hash.map(|_| Box::default()),
             was_found: false,
             size: 0,
@@ -65,61 +64,53 @@ impl Attempt {
             head: Vec::new(),
             head_size,
             is_source: false,
-            result: None,
         }
     }
 
-    /// Reads input from the node.
-    pub(super) fn on_input(
+    /// Reads a part of the node's response. Returns the result once it is known.
+    ///
+    /// # Errors
+    /// The response is none to `GET`.
+    pub(super) fn on_response(
         &mut self,
         user: &mut dyn User,
         name: &FileName<'static>,
-        input: Input<'_>,
-        out: &mut Vec<u8>,
-    ) -> ReadNext {
-        if let Input::Connected = input {
-            self.requests.send(&Request::Get(name.clone()), (), out);
-            return ReadNext::Line;
-        }
-        let (part, is_last) = match self.requests.on_input(input) {
-            Ok(Some((part, tag))) => (part, tag.is_some()),
-            Ok(None) => return ReadNext::Line,
-            Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
-        };
-        let bytes = match part {
-            ResponsePart::Head(Reply::Found(size)) if !self.may_have_size(size) => {
-                return self.end(AttemptResult::Failed(Failure::OtherContent));
+        part: &ResponsePart<'_>,
+        is_last: bool,
+    ) -> Result<Option<AttemptResult<'static>>, CloseReason> {
+        let bytes: &[u8] = match part {
+            ResponsePart::Head(Reply::Found(size)) if !self.may_have_size(*size) => {
+                return Ok(Some(AttemptResult::Failed(Failure::OtherContent)));
             }
             ResponsePart::Head(Reply::Found(size)) => {
-                (self.was_found, self.size) = (true, size);
-                let node = self.candidate.node;
+                (self.was_found, self.size) = (true, *size);
+                let (node, size) = (self.candidate.node, *size);
                 user.on_event(UserEvent::Found { node, size });
                 &[]
             }
             ResponsePart::Body(bytes) => bytes,
-            ResponsePart::Head(Reply::NotFound) => return self.end(AttemptResult::NotFound),
+            ResponsePart::Head(Reply::NotFound) => return Ok(Some(AttemptResult::NotFound)),
             ResponsePart::Head(Reply::Error(code, text)) => {
-                let failure = Failure::Error(code, text.into_owned());
-                return self.end(AttemptResult::Failed(failure));
+                let failure = Failure::Error(*code, text.clone().into_owned());
+                return Ok(Some(AttemptResult::Failed(failure)));
             }
-            _ => return ReadNext::Close(CloseReason::ProtocolError),
+            _ => return Err(CloseReason::ProtocolError),
         };
         self.received += bytes.len() as u64;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(bytes);
         }
         if is_last && !self.has_right_hash() {
-            return self.end(AttemptResult::Failed(Failure::OtherContent));
+            return Ok(Some(AttemptResult::Failed(Failure::OtherContent)));
         }
         if !self.is_source && !is_last && self.received < self.head_size {
             self.head.extend_from_slice(bytes);
-            return self.requests.read_next();
+            return Ok(None);
         }
-        match self.store(user, name, bytes, is_last) {
-            Ok(false) => self.requests.read_next(),
-            Ok(true) => self.end(AttemptResult::Complete),
-            Err(error) => self.end(AttemptResult::NotStored(error)),
-        }
+        Ok(match self.store(user, name, bytes, is_last) {
+            Ok(is_complete) => is_complete.then_some(AttemptResult::Complete),
+            Err(error) => Some(AttemptResult::NotStored(error)),
+        })
     }
 
     /// Returns whether the content is complete.
@@ -172,23 +163,15 @@ impl Attempt {
         hash == self.candidate.hash.map(|hash| hash.0)
     }
 
-    fn end(&mut self, result: AttemptResult<'static>) -> ReadNext {
-        self.result = Some(result);
-        ReadNext::Close(CloseReason::Completed)
-    }
-
-    /// The result, after the connection has ended for `reason`.
-    pub(super) fn finish<'a>(&mut self, reason: &'a CloseReason) -> AttemptResult<'a> {
-        let (received, size) = (self.received, self.size);
-        self.result
-            .take()
-            .unwrap_or(AttemptResult::Failed(match received {
-                0 => Failure::Ended(reason),
-                received => Failure::Broken {
-                    received,
-                    size,
-                    reason,
-                },
-            }))
+    /// The failure of an attempt whose connection has ended for `reason`.
+    pub(super) fn lost<'a>(&self, reason: &'a CloseReason) -> Failure<'a> {
+        match self.received {
+            0 => Failure::Ended(reason),
+            received => Failure::Broken {
+                received,
+                size: self.size,
+                reason,
+            },
+        }
     }
 }

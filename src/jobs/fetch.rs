@@ -5,27 +5,29 @@
 //! it (RFC 8305, "Happy Eyeballs"). The first node that has sent the head of the file
 //! sends all of it, and the other connections are closed.
 
+mod attempt_end;
+
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::attempt::{Attempt, AttemptResult};
 use crate::jobs::candidate::{Candidate, candidates};
 use crate::jobs::choice::{Choice, Selection, offers};
-use crate::jobs::content::DiscardedContent;
 use crate::jobs::job::{JobContext, JobId, JobResult, JobStep, TaskResult};
+use crate::jobs::node_pool::RequestId;
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::similar_names::SimilarNames;
 use crate::jobs::user::{Failure, UserEvent};
-use crate::protocol::{ContentHash, FileName, HolderItem};
-use crate::role::{ConnId, Context, Input, ReadNext, Role};
+use crate::protocol::{ContentHash, FileName, HolderItem, Request};
+use crate::session::requests::ResponsePart;
 
 /// Nodes with another content, or with one that cannot be checked, are tried beside a
 /// silent node after so many times the usual delay.
 const OTHER_CONTENT_DELAY: u32 = 4;
 
-/// If a write took this long, a node may have given up because nothing was read.
-const SLOW_OUTPUT: Duration = Duration::from_secs(1);
+/// A content of at most this size may share a connection with others.
+const SHORT: u64 = 1024 * 1024;
 
 /// Fetches one file.
 pub(super) struct Fetch {
@@ -49,19 +51,11 @@ pub(super) struct Fetch {
     /// Whether a node has sent another content than it had announced.
     has_wrong_content: bool,
     /// The attempts that may still bring the file, by number.
-    open: Vec<OpenAttempt>,
-    /// The number of the attempt whose node sends the file.
-    source: Option<usize>,
+    open: Vec<Attempt>,
+    /// Whether one of them has begun to send the file to the user.
+    has_source: bool,
     /// When the next node is tried beside the open attempts.
     next_try: Option<Instant>,
-}
-
-/// An attempt that may still bring the file.
-struct OpenAttempt {
-    number: usize,
-    candidate: Candidate,
-    /// Known once the connection is established.
-    conn: Option<ConnId>,
 }
 
 impl Fetch {
@@ -79,7 +73,7 @@ impl Fetch {
             failures: 0,
             has_wrong_content: false,
             open: Vec::new(),
-            source: None,
+            has_source: false,
             next_try: None,
         }
     }
@@ -209,11 +203,6 @@ impl Fetch {
             false => now + delay * OTHER_CONTENT_DELAY,
         });
         self.tried += 1;
-        self.open.push(OpenAttempt {
-            number: self.tried,
-            candidate,
-            conn: None,
-        });
         context.user.on_event(UserEvent::TryingNode {
             name: &self.name,
             number: self.tried,
@@ -221,8 +210,12 @@ impl Fetch {
             node: candidate.node,
         });
         let head_size = context.limits.head_size;
-        let attempt = Attempt::new(self.id, self.tried, candidate, head_size, now);
-        JobStep::Connect(attempt.into())
+        let request = Request::Get(self.name.clone());
+        let is_shared = candidate.hash.is_some() && candidate.size <= SHORT;
+        let id = context.request(self.id, candidate.node, request, is_shared);
+        let attempt = Attempt::new(self.tried, id, candidate, head_size, now);
+        self.open.push(attempt);
+        JobStep::Wait
     }
 
     /// No node has sent the file. If it does not exist, the name may be mistyped.
@@ -254,139 +247,60 @@ impl Fetch {
         }
     }
 
-    /// Reads input from a node.
-    pub(super) fn on_node_input<R: Role>(
+    /// A part of a node's response has arrived.
+    pub(super) fn on_response(
         &mut self,
-        jobs: &mut JobContext,
-        context: &mut Context<'_, R>,
-        conn: ConnId,
-        attempt: &mut Attempt,
-        input: Input<'_>,
-    ) -> ReadNext {
-        let number = attempt.number;
-        let mut open = self.open.iter_mut();
-        let Some(open) = open.find(|open| open.number == number) else {
-            // Another node sends the file.
-            return ReadNext::Close(CloseReason::Completed);
+        context: &mut JobContext,
+        id: RequestId,
+        part: &ResponsePart<'_>,
+        is_last: bool,
+        now: Instant,
+    ) -> Result<JobStep, CloseReason> {
+        let mut open = self.open.iter();
+        let Some(index) = open.position(|attempt| attempt.id == id) else {
+            return Ok(JobStep::Wait);
         };
-        open.conn = Some(conn);
-        if let (Input::Line(_) | Input::Body(_), Some(due)) = (&input, &mut self.next_try) {
+        if let Some(due) = &mut self.next_try {
             // This node is not silent.
-            *due = (*due).max(context.now + jobs.limits.try_delay);
+            *due = (*due).max(now + context.limits.try_delay);
         }
-        let text = context.out.append_reply(conn);
-        let next = attempt.on_input(&mut *jobs.user, &self.name, input, text);
+        let attempt = &mut self.open[index];
+        let result = attempt.on_response(&mut *context.user, &self.name, part, is_last)?;
         self.exists |= attempt.was_found;
-        if self.source.is_none() && attempt.is_source {
-            self.source = Some(number);
+        if !self.has_source && attempt.is_source {
+            self.has_source = true;
             self.next_try = None;
-            let others = self.open.extract_if(.., |open| open.number != number);
+            let others = self.open.extract_if(.., |attempt| attempt.id != id);
             // If this node fails, the others are tried again, in the same order.
             for other in others.collect::<Vec<_>>().into_iter().rev() {
                 self.candidates.push_front(other.candidate);
-                if let Some(conn) = other.conn {
-                    context.out.close(conn, CloseReason::Completed);
-                }
+                context.cancelled.push(other.id);
             }
         }
-        next
+        let Some(result) = result else {
+            return Ok(JobStep::Wait);
+        };
+        if !is_last {
+            context.cancelled.push(id);
+        }
+        Ok(self.on_result(context, id, result, now))
     }
 
     /// The connection to a node has ended for `reason`.
-    pub(super) fn on_attempt_end(
+    pub(super) fn on_lost_request(
         &mut self,
         context: &mut JobContext,
-        mut attempt: Attempt,
+        id: RequestId,
         reason: &CloseReason,
         now: Instant,
     ) -> JobStep {
         let mut open = self.open.iter();
-        let Some(index) = open.position(|open| open.number == attempt.number) else {
-            return JobStep::Wait;
-        };
-        let candidate = self.open.remove(index).candidate;
-        let was_source = self.source.take_if(|source| *source == attempt.number);
-        let (node, size) = (candidate.node, attempt.size);
-        let user = &mut context.user;
-        let failure = match attempt.finish(reason) {
-            AttemptResult::Complete => {
-                user.on_event(UserEvent::Fetched {
-                    name: &self.name,
-                    node,
-                    size,
-                    took: now.saturating_duration_since(attempt.started),
-                });
-                return TaskResult::Success.into();
+        match open.find(|attempt| attempt.id == id) {
+            Some(attempt) => {
+                let result = AttemptResult::Failed(attempt.lost(reason));
+                self.on_result(context, id, result, now)
             }
-            AttemptResult::NotFound => {
-                let is_last = self.tried == attempt.number;
-                user.on_event(UserEvent::NotFound { node, is_last });
-                return self.try_next(context, now);
-            }
-            AttemptResult::NotStored(error) => {
-                user.discard(self.id);
-                if error.is_reader_gone {
-                    return JobStep::Finish(JobResult::ReaderGone);
-                }
-                user.on_event(UserEvent::StoreError {
-                    name: &self.name,
-                    error: &error,
-                });
-                return TaskResult::StoreError.into();
-            }
-            AttemptResult::Failed(failure) => failure,
-        };
-        let discarded = was_source.map_or_else(Default::default, |_| user.discard(self.id));
-        self.on_failure(context, candidate, size, failure, &discarded, now)
-    }
-
-    /// A node has not sent the file.
-    fn on_failure(
-        &mut self,
-        context: &mut JobContext,
-        candidate: Candidate,
-        size: u64,
-        mut failure: Failure<'_>,
-        discarded: &DiscardedContent,
-        now: Instant,
-    ) -> JobStep {
-        let waited = discarded.longest_write;
-        if let Failure::Broken { reason, .. } = failure
-            && matches!(
-                reason,
-                CloseReason::EndOfInput | CloseReason::ConnectionLost(_)
-            )
-            && waited >= SLOW_OUTPUT
-        {
-            failure = Failure::SlowOutput(waited);
+            None => JobStep::Wait,
         }
-        let (name, node) = (&self.name, candidate.node);
-        context.user.on_event(UserEvent::NodeFailed(node, &failure));
-        let is_wrong = matches!(failure, Failure::OtherContent);
-        // Printed bytes stay: another node would send them again.
-        match (discarded.printed, is_wrong) {
-            (0, _) => {}
-            (shown, true) => {
-                let event = UserEvent::WrongContent { name, node, shown };
-                context.user.on_event(event);
-                return TaskResult::WrongContent.into();
-            }
-            (shown, false) => {
-                let event = UserEvent::Incomplete { name, shown, size };
-                context.user.on_event(event);
-                return TaskResult::Incomplete.into();
-            }
-        }
-        self.has_wrong_content |= is_wrong;
-        if matches!(failure, Failure::SlowOutput(_)) && !candidate.is_retry {
-            let is_retry = true;
-            self.candidates.push_front(Candidate {
-                is_retry,
-                ..candidate
-            });
-        } else {
-            self.failures += 1;
-        }
-        self.try_next(context, now)
     }
 }

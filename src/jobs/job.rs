@@ -3,15 +3,17 @@
 
 use std::time::Instant;
 
-use crate::jobs::attempt::Attempt;
+use crate::close_reason::CloseReason;
 use crate::jobs::choice::Choice;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::name_search::{NameSearch, NamesCallback};
+use crate::jobs::node_pool::{PooledRequest, RequestId};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
 use crate::jobs::user::{Failure, User, UserEvent};
 use crate::limits::JobLimits;
-use crate::protocol::{ContentHash, FileItem, FileName, NodeAddress};
+use crate::protocol::{ContentHash, FileItem, FileName, NodeAddress, Request};
+use crate::session::requests::ResponsePart;
 
 /// The number of a job. Numbers are not used again while the program runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -43,9 +45,7 @@ pub(super) enum ActiveJob {
 pub(super) enum JobStep {
     /// Send this query to the relay.
     Query(Query),
-    /// Make this attempt.
-    Connect(Box<Attempt>),
-    /// Wait for the open attempts.
+    /// Wait for responses, or for the deadline.
     Wait,
     /// The job is done.
     Finish(JobResult),
@@ -125,9 +125,36 @@ pub(super) struct JobContext {
     pub(super) similar_searches: u32,
     /// The nodes that the relay listed last.
     pub(super) nodes: Vec<NodeAddress>,
+    /// Requests that the jobs have made and that are not sent yet.
+    pub(super) requests: Vec<PooledRequest>,
+    /// Requests whose responses the jobs do not wait for any longer.
+    pub(super) cancelled: Vec<RequestId>,
+    /// The number of requests to nodes so far.
+    pub(super) requested: u64,
 }
 
 impl JobContext {
+    /// Sends a request to a node; see [`PooledRequest::is_shared`]. Returns its number.
+    pub(super) fn request(
+        &mut self,
+        job: JobId,
+        node: NodeAddress,
+        request: Request<'static>,
+        is_shared: bool,
+    ) -> RequestId {
+        self.requested += 1;
+        let number = self.requested;
+        let id = RequestId { job, number };
+        self.requests.push(PooledRequest {
+            id,
+            node,
+            request,
+            is_shared,
+            is_repeated: false,
+        });
+        id
+    }
+
     pub(super) fn set_nodes(&mut self, nodes: Vec<NodeAddress>) {
         self.nodes = nodes;
         self.user.on_event(UserEvent::Nodes(&self.nodes));
@@ -178,6 +205,38 @@ impl ActiveJob {
             Self::FindNames(search) => search.on_name(file.name.as_str()),
             Self::Fetch(fetch) => fetch.on_name(file.name.as_str()),
             Self::CheckRelay => true,
+        }
+    }
+
+    /// A part of the response to a request has arrived.
+    ///
+    /// # Errors
+    /// The response is none to this request: the connection is of no use any longer.
+    pub(super) fn on_response(
+        &mut self,
+        context: &mut JobContext,
+        id: RequestId,
+        part: &ResponsePart<'_>,
+        is_last: bool,
+        now: Instant,
+    ) -> Result<JobStep, CloseReason> {
+        match self {
+            Self::Fetch(fetch) => fetch.on_response(context, id, part, is_last, now),
+            Self::CheckRelay | Self::Show(_) | Self::FindNames(_) => Ok(JobStep::Wait),
+        }
+    }
+
+    /// The connection with a request has ended before the response was complete.
+    pub(super) fn on_lost_request(
+        &mut self,
+        context: &mut JobContext,
+        id: RequestId,
+        reason: &CloseReason,
+        now: Instant,
+    ) -> JobStep {
+        match self {
+            Self::Fetch(fetch) => fetch.on_lost_request(context, id, reason, now),
+            Self::CheckRelay | Self::Show(_) | Self::FindNames(_) => JobStep::Wait,
         }
     }
 

@@ -9,6 +9,7 @@ mod content;
 mod fetch;
 mod job;
 mod name_search;
+mod node_pool;
 mod relay_query;
 mod runner;
 mod show;

@@ -1,49 +1,45 @@
-//! Runs jobs for one user, several at once: opens the connections that they ask
-//! for, hands them the input, and says when they are done. The client runs one
-//! job at a time, the console of a node as many as it allows.
+//! Runs jobs for one user, several at once: sends their queries and requests, hands
+//! them the responses, and says when they are done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
-use crate::jobs::attempt::Attempt;
 use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep, TaskResult};
+use crate::jobs::node_pool::{NodePool, PoolId, PooledRequest, RequestId};
 use crate::jobs::relay_query::RelayQuery;
 use crate::jobs::similar_names::MAX_SEARCHES;
 use crate::jobs::user::User;
 use crate::limits::JobLimits;
 use crate::protocol::{FileName, NodeAddress, canonical};
-use crate::role::{ConnId, Context, Input, ReadNext, Role};
+use crate::role::{ConnId, Input, Output, ReadNext, Role};
 use crate::session::connector::Connector;
 
-/// One connection of a job: the number of the job, and the request. The job itself
-/// stays with its runner.
-pub struct JobConnection {
-    job: JobId,
-    peer: JobPeer,
-}
+/// One connection of the jobs. The jobs, and their requests to nodes, stay with the
+/// runner.
+pub struct JobConnection(JobPeer);
 
-/// The other side of a job's connection.
+/// The other side of a connection.
 enum JobPeer {
-    Relay(RelayQuery),
-    Node(Attempt),
+    Relay(JobId, Box<RelayQuery>),
+    Node(PoolId, NodeAddress),
 }
 
 impl JobConnection {
     /// Whether a node sends content on it.
     #[must_use]
     pub fn carries_content(&self) -> bool {
-        matches!(self.peer, JobPeer::Node(_))
+        matches!(self.0, JobPeer::Node(..))
     }
 }
 
 impl fmt::Display for JobConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.peer {
-            JobPeer::Relay(_) => f.write_str("our relay"),
-            JobPeer::Node(attempt) => write!(f, "node {}", attempt.candidate.node),
+        match &self.0 {
+            JobPeer::Relay(..) => f.write_str("our relay"),
+            JobPeer::Node(_, node) => write!(f, "node {node}"),
         }
     }
 }
@@ -57,6 +53,9 @@ impl<R: Role<Session: From<JobConnection>>> RunsJobs for R {}
 pub struct JobRunner {
     context: JobContext,
     jobs: BTreeMap<JobId, ActiveJob>,
+    /// Jobs that are done, and not taken yet.
+    finished: VecDeque<FinishedJob>,
+    pool: NodePool,
     /// The number of jobs that were started.
     started: u64,
     /// The relay's addresses, tried in turn; not empty.
@@ -70,6 +69,8 @@ impl JobRunner {
     #[must_use]
     pub fn new(user: impl User + 'static, relay: Vec<SocketAddr>, limits: JobLimits) -> Self {
         Self {
+            finished: VecDeque::new(),
+            pool: NodePool::new(limits.connections),
             context: JobContext {
                 user: Box::new(user),
                 may_choose: false,
@@ -77,6 +78,9 @@ impl JobRunner {
                 limits,
                 similar_searches: MAX_SEARCHES,
                 nodes: Vec::new(),
+                requests: Vec::new(),
+                cancelled: Vec::new(),
+                requested: 0,
             },
             jobs: BTreeMap::new(),
             started: 0,
@@ -122,15 +126,22 @@ impl JobRunner {
     }
 
     /// Starts a job. It may be done at once.
-    pub fn start<R: RunsJobs>(
-        &mut self,
-        connector: &mut Connector<'_, R>,
-        job: Job,
-    ) -> Option<FinishedJob> {
+    pub fn start<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>, job: Job) {
         self.started += 1;
         let id = JobId(self.started);
         let (job, step) = ActiveJob::start(&mut self.context, id, job, connector.now);
-        self.execute(connector, id, job, step)
+        self.jobs.insert(id, job);
+        self.execute(connector, id, step, None);
+    }
+
+    /// Takes the next job that is done. Ask after each call that is given a connector.
+    pub fn next_finished(&mut self) -> Option<FinishedJob> {
+        self.finished.pop_front()
+    }
+
+    /// The program stops: closes the connections that no job uses.
+    pub fn stop_keeping_connections<R: Role>(&mut self, out: &mut Output<R>) {
+        self.pool.stop_keeping(out);
     }
 
     /// Breaks off the files that were fetched in part: the program ends.
@@ -142,19 +153,20 @@ impl JobRunner {
         }
     }
 
-    /// Reads input on a connection of a job.
-    pub fn on_input<R: Role>(
+    /// Reads input on a connection of the jobs.
+    pub fn on_input<R: RunsJobs>(
         &mut self,
-        context: &mut Context<'_, R>,
+        connector: &mut Connector<'_, R>,
         conn: ConnId,
         connection: &mut JobConnection,
         input: Input<'_>,
     ) -> ReadNext {
-        match (&mut connection.peer, self.jobs.get_mut(&connection.job)) {
-            (JobPeer::Node(attempt), Some(ActiveJob::Fetch(fetch))) => {
-                fetch.on_node_input(&mut self.context, context, conn, attempt, input)
+        match connection.0 {
+            JobPeer::Node(id, _) => self.on_node_input(connector, conn, id, input),
+            JobPeer::Relay(..) => {
+                let out = connector.out.append_reply(conn);
+                self.on_relay_input(connection, input, out)
             }
-            (_, _) => self.on_relay_input(connection, input, context.out.append_reply(conn)),
         }
     }
 
@@ -165,105 +177,201 @@ impl JobRunner {
         input: Input<'_>,
         out: &mut Vec<u8>,
     ) -> ReadNext {
+        let JobPeer::Relay(id, query) = &mut connection.0 else {
+            return ReadNext::Close(CloseReason::Completed);
+        };
         let context = &mut self.context;
-        match (&mut connection.peer, self.jobs.get_mut(&connection.job)) {
-            (JobPeer::Relay(query), Some(job)) => {
-                query.on_input(input, |file| job.on_file(context, file), out)
+        match self.jobs.get_mut(id) {
+            Some(job) => query.on_input(input, |file| job.on_file(context, file), out),
+            None => ReadNext::Close(CloseReason::Completed),
+        }
+    }
+
+    fn on_node_input<R: RunsJobs>(
+        &mut self,
+        connector: &mut Connector<'_, R>,
+        conn: ConnId,
+        pool_id: PoolId,
+        input: Input<'_>,
+    ) -> ReadNext {
+        let Some(connection) = self.pool.get_mut(pool_id) else {
+            return ReadNext::Close(CloseReason::Completed);
+        };
+        if let Input::Connected = input {
+            return connection.on_connected(conn, connector.out);
+        }
+        let awaited = connection.current();
+        let (part, completed) = match connection.requests.on_input(input) {
+            Ok(Some((part, completed))) => (part, completed),
+            Ok(None) => return connection.read_next(),
+            Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
+        };
+        connection.has_started = true;
+        let is_last = completed.is_some();
+        if let Some(request) = completed {
+            connection.on_complete(request.id, connector.now);
+        }
+        if let Some(id) = awaited
+            && let Some(job) = self.jobs.get_mut(&id.job)
+        {
+            let now = connector.now;
+            match job.on_response(&mut self.context, id, &part, is_last, now) {
+                Ok(step) => self.execute(connector, id.job, step, Some(pool_id)),
+                Err(reason) => return ReadNext::Close(reason),
             }
-            (_, _) => ReadNext::Close(CloseReason::Completed),
+        }
+        match self.pool.get_mut(pool_id) {
+            Some(connection) => connection.read_next(),
+            None => ReadNext::Close(CloseReason::Completed),
         }
     }
 
     /// When to call [`JobRunner::on_timer`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.jobs
-            .values()
-            .filter_map(ActiveJob::next_deadline)
-            .min()
+        let jobs = self.jobs.values().filter_map(ActiveJob::next_deadline);
+        jobs.chain(self.pool.next_deadline()).min()
     }
 
-    /// Tries the next node of each file whose nodes are silent.
+    /// Tries the next node of each file whose nodes are silent, and closes connections
+    /// that are not used any longer.
     pub fn on_timer<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>) {
         let now = connector.now;
+        self.pool.close_idle(now, connector.out);
         let is_due = |job: &ActiveJob| job.next_deadline().is_some_and(|due| due <= now);
-        let due = self.jobs.extract_if(.., |_, job| is_due(job));
-        for (id, mut job) in due.collect::<Vec<_>>() {
-            if let ActiveJob::Fetch(fetch) = &mut job {
+        let due = self.jobs.iter().filter(|(_, job)| is_due(job));
+        for id in due.map(|(id, _)| *id).collect::<Vec<_>>() {
+            if let Some(ActiveJob::Fetch(fetch)) = self.jobs.get_mut(&id) {
                 let step = fetch.on_timer(&mut self.context, now);
-                self.execute(connector, id, job, step);
+                self.execute(connector, id, step, None);
             }
         }
     }
 
-    /// A connection of a job has ended. The job may be done.
+    /// A connection of the jobs has ended.
     pub fn on_close<R: RunsJobs>(
         &mut self,
         connector: &mut Connector<'_, R>,
         connection: JobConnection,
         reason: &CloseReason,
-    ) -> Option<FinishedJob> {
-        let id = connection.job;
-        let mut job = self.jobs.remove(&id)?;
-        let step = match (connection.peer, &mut job) {
-            (_, _) if matches!(reason, CloseReason::Aborted) => {
-                // The program ends, and starts nothing new.
-                self.context.user.keep(id);
-                TaskResult::Interrupted.into()
-            }
-            (JobPeer::Relay(query), _) if query.may_be_retried(self.relay.len()) => {
-                let query = query.retry(self.relay.len(), &self.context.limits);
-                self.jobs.insert(id, job);
-                self.send_query(connector, id, query);
-                return None;
-            }
-            (JobPeer::Relay(query), job) => {
-                let relay = query.relay;
-                let (query, mut answer) = query.finish(reason);
-                if let Ok(answer) = &mut answer {
-                    // The relay may have other addresses than before.
-                    self.relay_index = relay % self.relay.len();
-                    if !canonical(self.relay[self.relay_index].ip()).is_loopback() {
-                        answer.remove_loopback();
-                    }
-                }
-                job.on_answer(&mut self.context, &query, answer, connector.now)
-            }
-            (JobPeer::Node(attempt), ActiveJob::Fetch(fetch)) => {
-                fetch.on_attempt_end(&mut self.context, attempt, reason, connector.now)
-            }
-            (JobPeer::Node(_), _) => JobStep::FinishSilently,
-        };
-        self.execute(connector, id, job, step)
+    ) {
+        match connection.0 {
+            JobPeer::Node(id, _) => self.on_node_close(connector, id, reason),
+            JobPeer::Relay(id, query) => self.on_relay_close(connector, id, *query, reason),
+        }
     }
 
+    fn on_relay_close<R: RunsJobs>(
+        &mut self,
+        connector: &mut Connector<'_, R>,
+        id: JobId,
+        query: RelayQuery,
+        reason: &CloseReason,
+    ) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        if matches!(reason, CloseReason::Aborted) {
+            return self.interrupt(connector, id);
+        }
+        if query.may_be_retried(self.relay.len()) {
+            let query = query.retry(self.relay.len(), &self.context.limits);
+            return self.send_query(connector, id, query);
+        }
+        let relay = query.relay;
+        let (query, mut answer) = query.finish(reason);
+        if let Ok(answer) = &mut answer {
+            // The relay may have other addresses than before.
+            self.relay_index = relay % self.relay.len();
+            if !canonical(self.relay[self.relay_index].ip()).is_loopback() {
+                answer.remove_loopback();
+            }
+        }
+        let step = job.on_answer(&mut self.context, &query, answer, connector.now);
+        self.execute(connector, id, step, None);
+    }
+
+    fn on_node_close<R: RunsJobs>(
+        &mut self,
+        connector: &mut Connector<'_, R>,
+        pool_id: PoolId,
+        reason: &CloseReason,
+    ) {
+        let Some(connection) = self.pool.remove(pool_id) else {
+            return;
+        };
+        let was_closed = matches!(
+            reason,
+            CloseReason::EndOfInput | CloseReason::ConnectionLost(_)
+        );
+        for (request, may_repeat) in connection.into_requests() {
+            let id = request.id;
+            let Some(job) = self.jobs.get_mut(&id.job) else {
+                continue;
+            };
+            if matches!(reason, CloseReason::Aborted) {
+                self.interrupt(connector, id.job);
+            } else if was_closed && may_repeat {
+                self.send(connector, request.repeated());
+            } else {
+                let now = connector.now;
+                let step = job.on_lost_request(&mut self.context, id, reason, now);
+                self.execute(connector, id.job, step, None);
+            }
+        }
+    }
+
+    /// The program ends, and starts nothing new.
+    fn interrupt<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>, id: JobId) {
+        self.context.user.keep(id);
+        self.execute(connector, id, TaskResult::Interrupted.into(), None);
+    }
+
+    /// Executes a step of a job, and sends the requests that the job has made. The input
+    /// of the connection `current` is being handled.
     fn execute<R: RunsJobs>(
         &mut self,
         connector: &mut Connector<'_, R>,
         id: JobId,
-        job: ActiveJob,
         step: JobStep,
-    ) -> Option<FinishedJob> {
-        match step {
+        current: Option<PoolId>,
+    ) {
+        let finished = match step {
             JobStep::Query(query) => {
-                self.jobs.insert(id, job);
                 let query = RelayQuery::new(query, self.relay_index, &self.context.limits);
                 self.send_query(connector, id, query);
+                None
             }
-            JobStep::Connect(attempt) => {
-                self.jobs.insert(id, job);
-                let node = attempt.candidate.node.into();
-                let peer = JobPeer::Node(*attempt);
-                connector.dial(node, JobConnection { job: id, peer });
+            JobStep::Wait => None,
+            JobStep::Finish(result) => Some(Some(result)),
+            JobStep::FinishSilently => Some(None),
+        };
+        if !self.context.requests.is_empty() {
+            for request in std::mem::take(&mut self.context.requests) {
+                self.send(connector, request);
             }
-            JobStep::Wait => drop(self.jobs.insert(id, job)),
-            JobStep::Finish(result) => {
-                let is_fetch = job.fetched_name().is_some();
-                return Some(FinishedJob { is_fetch, result });
-            }
-            JobStep::FinishSilently => {}
         }
-        None
+        if !self.context.cancelled.is_empty() {
+            let cancelled = std::mem::take(&mut self.context.cancelled);
+            let is_cancelled = |id| cancelled.contains(&id);
+            self.pool.cancel(is_cancelled, current, connector.out);
+        }
+        if let Some(result) = finished
+            && let Some(job) = self.jobs.remove(&id)
+        {
+            let is_cancelled = |request: RequestId| request.job == id;
+            self.pool.cancel(is_cancelled, current, connector.out);
+            let is_fetch = job.fetched_name().is_some();
+            self.finished
+                .extend(result.map(|result| FinishedJob { is_fetch, result }));
+        }
+    }
+
+    fn send<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>, request: PooledRequest) {
+        let node = request.node;
+        if let Some(id) = self.pool.send(request, connector.out) {
+            connector.dial(node.into(), JobConnection(JobPeer::Node(id, node)));
+        }
     }
 
     fn send_query<R: RunsJobs>(
@@ -274,8 +382,7 @@ impl JobRunner {
     ) {
         let address = self.relay[query.relay % self.relay.len()];
         let fits_datagram = query.query.fits_datagram();
-        let peer = JobPeer::Relay(query);
-        let connection = JobConnection { job, peer };
+        let connection = JobConnection(JobPeer::Relay(job, query.into()));
         if !fits_datagram {
             return connector.dial(address, connection);
         }

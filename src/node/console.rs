@@ -14,7 +14,7 @@ use crate::jobs::{
 use crate::node::Node;
 use crate::node::share::{Share, Unavailable};
 use crate::protocol::{ContentHash, FileName};
-use crate::role::{Context, Role};
+use crate::role::{ConnId, Context, Input, ReadNext, Role};
 use crate::session::connector::Connector;
 
 /// The most queued downloads. When the queue is full, the prompt waits.
@@ -105,13 +105,30 @@ impl Console {
         session: JobConnection,
         reason: &CloseReason,
     ) {
-        if let Some(done) = self.jobs.on_close(connector, session, reason) {
-            self.on_job_done(connector, done);
-        }
+        self.jobs.on_close(connector, session, reason);
+        self.take_finished_jobs(connector);
+    }
+
+    pub(super) fn on_input<R: RunsJobs>(
+        &mut self,
+        connector: &mut Connector<'_, R>,
+        conn: ConnId,
+        session: &mut JobConnection,
+        input: Input<'_>,
+    ) -> ReadNext {
+        let next = self.jobs.on_input(connector, conn, session, input);
+        self.take_finished_jobs(connector);
+        next
+    }
+
+    pub(super) fn on_timer(&mut self, connector: &mut Connector<'_, impl RunsJobs>) {
+        self.jobs.on_timer(connector);
+        self.take_finished_jobs(connector);
     }
 
     /// The node stops: downloads in progress may finish, and no download starts.
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self, context: &mut Context<'_, impl RunsJobs>) {
+        self.jobs.stop_keeping_connections(context.out);
         let queued = std::mem::take(&mut self.queued).len();
         let fetched = self.jobs.fetched_names().count();
         for (files, text) in [
@@ -127,7 +144,12 @@ impl Console {
 
     /// Starts a job. If it is a query, the prompt waits for the reply.
     fn start_job(&mut self, connector: &mut Connector<'_, impl RunsJobs>, job: Job) {
-        if let Some(done) = self.jobs.start(connector, job) {
+        self.jobs.start(connector, job);
+        self.take_finished_jobs(connector);
+    }
+
+    fn take_finished_jobs(&mut self, connector: &mut Connector<'_, impl RunsJobs>) {
+        while let Some(done) = self.jobs.next_finished() {
             self.on_job_done(connector, done);
         }
     }
@@ -181,7 +203,7 @@ impl<S: Share> Node<S> {
             TerminalEvent::Complete { prefix, callback } => {
                 let mut connector = Connector::new(context, &mut self.udp);
                 let job = Job::FindNames(prefix, callback);
-                console.jobs.start(&mut connector, job);
+                console.start_job(&mut connector, job);
             }
         }
     }

@@ -242,7 +242,8 @@ impl<S: Share> Role for Node<S> {
                 next
             }
             (NodeSession::Job(session), Some(console)) => {
-                console.jobs.on_input(context, conn, session, input)
+                let mut connector = Connector::new(context, &mut self.udp);
+                console.on_input(&mut connector, conn, session, input)
             }
             (NodeSession::Job(_), None) => ReadNext::Close(CloseReason::Completed),
         }
@@ -345,7 +346,7 @@ impl<S: Share> Role for Node<S> {
         }
         if let Some(console) = &mut self.console {
             let mut connector = Connector::new(context, &mut self.udp);
-            console.jobs.on_timer(&mut connector);
+            console.on_timer(&mut connector);
         }
         let outcomes = self.udp.on_timer(context.out, context.now);
         self.on_udp_outcomes(context, outcomes);
@@ -363,7 +364,7 @@ impl<S: Share> Role for Node<S> {
 
     fn drain(&mut self, context: &mut Context<'_, Self>) {
         if let Some(console) = &mut self.console {
-            console.stop();
+            console.stop(context);
         }
         self.registrar.stop();
         self.unregister_if_stopping(context);

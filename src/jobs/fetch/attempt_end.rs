@@ -1,0 +1,118 @@
+//! What a fetch does when one of its attempts has ended.
+
+use std::time::{Duration, Instant};
+
+use crate::close_reason::CloseReason;
+use crate::jobs::attempt::AttemptResult;
+use crate::jobs::candidate::Candidate;
+use crate::jobs::content::DiscardedContent;
+use crate::jobs::fetch::Fetch;
+use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
+use crate::jobs::node_pool::RequestId;
+use crate::jobs::user::{Failure, UserEvent};
+
+/// If a write took this long, a node may have given up because nothing was read.
+const SLOW_OUTPUT: Duration = Duration::from_secs(1);
+
+impl Fetch {
+    /// An open attempt has ended.
+    pub(super) fn on_result(
+        &mut self,
+        context: &mut JobContext,
+        id: RequestId,
+        result: AttemptResult<'_>,
+        now: Instant,
+    ) -> JobStep {
+        let mut open = self.open.iter();
+        let Some(index) = open.position(|attempt| attempt.id == id) else {
+            return JobStep::Wait;
+        };
+        let attempt = self.open.remove(index);
+        self.has_source &= !attempt.is_source;
+        let (node, size) = (attempt.candidate.node, attempt.size);
+        let user = &mut context.user;
+        let failure = match result {
+            AttemptResult::Complete => {
+                user.on_event(UserEvent::Fetched {
+                    name: &self.name,
+                    node,
+                    size,
+                    took: now.saturating_duration_since(attempt.started),
+                });
+                return TaskResult::Success.into();
+            }
+            AttemptResult::NotFound => {
+                let is_last = self.tried == attempt.number;
+                user.on_event(UserEvent::NotFound { node, is_last });
+                return self.try_next(context, now);
+            }
+            AttemptResult::NotStored(error) => {
+                user.discard(self.id);
+                if error.is_reader_gone {
+                    return JobStep::Finish(JobResult::ReaderGone);
+                }
+                user.on_event(UserEvent::StoreError {
+                    name: &self.name,
+                    error: &error,
+                });
+                return TaskResult::StoreError.into();
+            }
+            AttemptResult::Failed(failure) => failure,
+        };
+        let discarded = match attempt.is_source {
+            true => user.discard(self.id),
+            false => DiscardedContent::default(),
+        };
+        self.on_failure(context, attempt.candidate, size, failure, &discarded, now)
+    }
+
+    /// A node has not sent the file.
+    fn on_failure(
+        &mut self,
+        context: &mut JobContext,
+        candidate: Candidate,
+        size: u64,
+        mut failure: Failure<'_>,
+        discarded: &DiscardedContent,
+        now: Instant,
+    ) -> JobStep {
+        let waited = discarded.longest_write;
+        if let Failure::Broken { reason, .. } = failure
+            && matches!(
+                reason,
+                CloseReason::EndOfInput | CloseReason::ConnectionLost(_)
+            )
+            && waited >= SLOW_OUTPUT
+        {
+            failure = Failure::SlowOutput(waited);
+        }
+        let (name, node) = (&self.name, candidate.node);
+        context.user.on_event(UserEvent::NodeFailed(node, &failure));
+        let is_wrong = matches!(failure, Failure::OtherContent);
+        // Printed bytes stay: another node would send them again.
+        match (discarded.printed, is_wrong) {
+            (0, _) => {}
+            (shown, true) => {
+                let event = UserEvent::WrongContent { name, node, shown };
+                context.user.on_event(event);
+                return TaskResult::WrongContent.into();
+            }
+            (shown, false) => {
+                let event = UserEvent::Incomplete { name, shown, size };
+                context.user.on_event(event);
+                return TaskResult::Incomplete.into();
+            }
+        }
+        self.has_wrong_content |= is_wrong;
+        if matches!(failure, Failure::SlowOutput(_)) && !candidate.is_retry {
+            let is_retry = true;
+            self.candidates.push_front(Candidate {
+                is_retry,
+                ..candidate
+            });
+        } else {
+            self.failures += 1;
+        }
+        self.try_next(context, now)
+    }
+}
