@@ -8,11 +8,15 @@ use std::thread;
 use crate::cli::{Exit, StartupError, values};
 use crate::protocol::Port;
 
+/// The environment variable that stands in for the relay's address.
+pub(super) const RELAY_VARIABLE: &str = "PEERLINE_RELAY";
+
 /// The relay's address: `HOST:PORT` as one word, or `HOST PORT` as two.
 #[derive(Clone, clap::Args)]
 pub(super) struct RelayAddressArgs {
     /// The relay: HOST:PORT, or HOST and PORT as two words
-    #[arg(value_name = "RELAY", value_parser = relay_host)]
+    #[arg(value_name = "RELAY", env = RELAY_VARIABLE, hide_env_values = true,
+          value_parser = relay_host)]
     relay: (String, Option<Port>),
     /// The relay's port, if RELAY does not contain it
     #[arg(value_name = "PORT", value_parser = values::port)]

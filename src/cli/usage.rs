@@ -10,7 +10,7 @@ use std::process;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Parser};
 
-use crate::cli::relay_address::has_port;
+use crate::cli::relay_address::{RELAY_VARIABLE, has_port};
 use crate::cli::{Exit, StartupError, values};
 use crate::stdio::Stdout;
 use crate::system_error::Reason;
@@ -90,6 +90,9 @@ fn explain<P: Parser>(error: &clap::Error, words: &[String], hints: &str) -> Str
     };
     let is_flag = subject.starts_with('-');
     let (problem, rest) = match error.kind() {
+        ErrorKind::ValueValidation if subject == "RELAY" && !words.contains(&value) => {
+            ("invalid value", format!("'{value}' for {RELAY_VARIABLE}"))
+        }
         ErrorKind::ValueValidation => ("invalid value", format!("'{value}' for {subject}")),
         ErrorKind::MissingRequiredArgument => ("missing", subject.clone()),
         ErrorKind::UnknownArgument if is_flag => ("unknown flag", subject.clone()),

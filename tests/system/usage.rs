@@ -16,6 +16,7 @@ fn start(line: &str) -> ProgramOutput {
         "peerline" => env!("CARGO_BIN_EXE_peerline"),
         other => panic!("no program {other}"),
     });
+    command.env_remove("PEERLINE_RELAY");
     for (index, part) in arguments.split('\'').enumerate() {
         match index % 2 {
             0 => command.args(part.split_whitespace()),
@@ -47,6 +48,32 @@ fn wrong_command_lines_are_explained() {
         count += 1;
     }
     assert!(count > 90, "only {count} command lines were read");
+}
+
+#[test]
+fn a_variable_stands_in_for_the_relay() {
+    let share = folder(&[("a", b"A")]);
+    let relay = relay(&[]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
+    command.env("PEERLINE_RELAY", relay.address().to_string());
+    command.arg("--share").arg(share.path());
+    let node = Server::start(command);
+    node.log_until("registered as");
+    let client = |value: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
+        command.env("PEERLINE_RELAY", value).args(args);
+        run(command, b"")
+    };
+    let address = relay.address().to_string();
+    let output = client(&address, &["get", "a"]).expect_code(0);
+    assert_eq!(output.text(), "A");
+    // The command line comes first.
+    let output = client("unknown.invalid:1", &[&address, "get", "a"]).expect_code(0);
+    assert_eq!(output.text(), "A");
+    let output = client("8888", &["get", "a"]).expect_code(2);
+    let expected = "peer-client: invalid value '8888' for PEERLINE_RELAY: \
+                    write the host before the port, such as 127.0.0.1:8888";
+    assert_eq!(output.stderr.lines().next(), Some(expected));
 }
 
 #[test]
