@@ -148,7 +148,8 @@ impl ServerSession {
             Ok(request) => {
                 self.malformed = None;
                 self.last_verb = request.verb();
-                self.has_requested_content |= matches!(request, Request::Get(_));
+                self.has_requested_content |=
+                    matches!(request, Request::Get(_) | Request::Range { .. });
                 Ok(request)
             }
             Err(error) => Err(self.answer_malformed(&error, max_unknown, reply)),
