@@ -1,15 +1,14 @@
 //! `peer-client`: its command line, and its start.
 
-use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
 
+use crate::cli::get::GetArgs;
 use crate::cli::logging::LogArgs;
 use crate::cli::relay_address::RelayAddressArgs;
 use crate::cli::sockets::udp_requests;
@@ -17,13 +16,12 @@ use crate::cli::{
     Exit, StartupError, build_reactor, is_interactive, signals, stop_on_signals, values,
 };
 use crate::client::{Client, Task};
-use crate::download::{Destination, Printer, Target};
+use crate::download::{Destination, Printer};
 use crate::jobs::{HELP, JobRunner, Query};
 use crate::limits::{JobLimits, Limits, RateLimits, Timeouts};
-use crate::protocol::{ContentHash, FileName, NodeAddress, Port, Text};
+use crate::protocol::{FileName, NodeAddress, Port, Text};
 use crate::quantity::{seconds, seconds_or_zero};
 use crate::reactor::{Clock, LoopOutcome, ReactorSettings};
-use crate::system_error::Reason;
 use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput};
 
@@ -161,29 +159,6 @@ pub(super) enum ClientCommand {
     },
 }
 
-/// What to fetch, and where to store it.
-#[derive(Default, clap::Args)]
-pub(super) struct GetArgs {
-    /// The names of the files
-    #[arg(value_name = "NAME", required_unless_present = "input", value_parser = values::file_name)]
-    pub(super) names: Vec<FileName<'static>>,
-    /// Read the names from this file, one per line; - is stdin
-    #[arg(short, long, value_name = "FILE", conflicts_with = "names")]
-    pub(super) input: Option<PathBuf>,
-    /// Accept only the content with this BLAKE3 hash
-    #[arg(long, value_name = "HASH", value_parser = values::content_hash)]
-    pub(super) hash: Option<ContentHash>,
-    /// Save to this file; - is stdout
-    #[arg(short, long, value_name = "FILE", conflicts_with = "dir")]
-    pub(super) output: Option<PathBuf>,
-    /// Save into this folder, under the names of the files
-    #[arg(short, long, value_name = "DIR")]
-    pub(super) dir: Option<PathBuf>,
-    /// Replace existing files
-    #[arg(short, long)]
-    pub(super) force: bool,
-}
-
 /// Starts the log and runs the client.
 pub(super) fn run(args: ClientArgs) -> Result<Exit, StartupError> {
     let signals = signals::ending();
@@ -199,16 +174,12 @@ pub(super) fn run_client(
     output: &TerminalOutput,
     signals: &[i32],
 ) -> Result<Exit, StartupError> {
-    // The history holds commands only.
-    let history = args.command.is_none().then(|| args.history.path());
-    let prompt_settings = PromptSettings {
-        help: HELP,
-        history: history.flatten(),
-        file: open_list(args.command.as_ref())?,
-        outlives_input: false,
-        survives_hangup: false,
+    let prompt_settings = prompt_settings(&args)?;
+    let max_downloads = match &args.command {
+        Some(ClientCommand::Get(get)) => get.max_downloads,
+        _ => 1,
     };
-    let (task, destination) = task(args.command)?;
+    let (task, destination) = task(args.command, output)?;
     let relay = args.relay.resolve()?;
     // The lines of a list are names, not choices.
     let can_choose = !args.reporter.json && is_interactive() && !matches!(task, Task::GetList(_));
@@ -218,7 +189,8 @@ pub(super) fn run_client(
         Task::Get(..) => can_choose,
         Task::Query(_) | Task::SendAndWait(..) => false,
     };
-    let style = style(&args.reporter, destination.is_some());
+    let saves_files = destination.is_some();
+    let style = style(&args.reporter, saves_files);
     let destination =
         destination.unwrap_or_else(|| Destination::Print(Printer::new(args.reporter.raw)));
     let (line_requests, requests) = mpsc::channel();
@@ -227,6 +199,9 @@ pub(super) fn run_client(
     let mut jobs = JobRunner::new(screen, relay, args.limits);
     jobs.set_may_choose(can_choose);
     let mut client = Client::new(jobs, task);
+    if saves_files {
+        client.set_max_downloads(max_downloads);
+    }
     client.udp = udp;
     let settings = ReactorSettings {
         limits: Limits::default(),
@@ -253,8 +228,27 @@ pub(super) fn run_client(
     })
 }
 
+fn prompt_settings(args: &ClientArgs) -> Result<PromptSettings, StartupError> {
+    let file = match &args.command {
+        Some(ClientCommand::Get(get)) => get.open_list()?,
+        _ => None,
+    };
+    // The history holds commands only.
+    let history = args.command.is_none().then(|| args.history.path());
+    Ok(PromptSettings {
+        help: HELP,
+        history: history.flatten(),
+        file,
+        outlives_input: false,
+        survives_hangup: false,
+    })
+}
+
 /// The task, and where the contents go unless they are printed.
-fn task(command: Option<ClientCommand>) -> Result<(Task, Option<Destination>), StartupError> {
+fn task(
+    command: Option<ClientCommand>,
+    output: &TerminalOutput,
+) -> Result<(Task, Option<Destination>), StartupError> {
     let task = match command {
         None => Task::Prompt,
         Some(ClientCommand::Nodes) => Task::Query(Query::Nodes),
@@ -285,48 +279,10 @@ fn task(command: Option<ClientCommand>) -> Result<(Task, Option<Destination>), S
             Task::Chat(to.transpose()?, wait)
         }
         Some(ClientCommand::Get(get)) => {
-            let destination = destination(&get)?;
-            let task = match get.input {
-                Some(_) => Task::GetList(get.hash),
-                None => Task::Get(get.names.into(), get.hash),
-            };
-            return Ok((task, destination));
+            return Ok((get.task(), get.destination(output)?));
         }
     };
     Ok((task, None))
-}
-
-/// Where files are saved, or none if they are printed.
-fn destination(get: &GetArgs) -> Result<Option<Destination>, StartupError> {
-    let target = match (&get.output, &get.dir) {
-        (Some(file), _) if file.as_os_str() == "-" => return Ok(None),
-        (Some(_), _) if get.names.len() > 1 || get.input.is_some() => {
-            return Err(StartupError::usage(
-                "-o takes one file, but there are several names; write -d DIR",
-            ));
-        }
-        (Some(file), _) => Target::File(file.clone()),
-        (None, Some(folder)) => Target::Folder(folder.clone()),
-        (None, None) => return Ok(None),
-    };
-    Ok(Some(Destination::save(target, get.force)))
-}
-
-/// Opens the file with the names, unless that is stdin.
-fn open_list(command: Option<&ClientCommand>) -> Result<Option<File>, StartupError> {
-    let path = match command {
-        Some(ClientCommand::Get(get)) => get.input.as_ref(),
-        _ => None,
-    };
-    let open = |path: &PathBuf| {
-        File::open(path).map_err(|error| {
-            let text = format!("cannot read {}: {}", path.display(), Reason(&error));
-            StartupError::usage(text)
-        })
-    };
-    path.filter(|path| path.as_os_str() != "-")
-        .map(open)
-        .transpose()
 }
 
 fn receiver(ip: IpAddr, port: Port) -> Result<NodeAddress, StartupError> {

@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::cli::client::{self, ClientArgs, ClientCommand, GetArgs, ReporterArgs};
+use crate::cli::client::{self, ClientArgs, ReporterArgs};
 use crate::cli::logging::LogArgs;
 use crate::cli::network::NodeNetwork;
 use crate::cli::node::{self, NodeArgs};
 use crate::cli::relay::{self, RelayArgs};
 use crate::cli::{Exit, StartupError, signals, values};
+use crate::jobs::FilePattern;
 use crate::logging::OPERATOR;
 use crate::node::NodeEvent;
-use crate::protocol::FileName;
 use crate::reactor::Reactor;
 use crate::role::Role;
 use crate::system_error::Reason;
@@ -41,8 +41,8 @@ The nodes share the folders files/peer1 to files/peer3.";
 #[command(name = "peerline", version, about = ABOUT, max_term_width = 100)]
 pub(super) struct DemoArgs {
     /// Fetch these files and end; without a name, show a prompt
-    #[arg(value_name = "NAME", value_parser = values::file_name)]
-    names: Vec<FileName<'static>>,
+    #[arg(value_name = "NAME", value_parser = values::file_pattern)]
+    names: Vec<FilePattern>,
     /// Folder whose sub-folders are shared, one node per sub-folder
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
@@ -151,15 +151,15 @@ fn start_node(relay: SocketAddr, folder: &Path) -> Result<(StopRole, SocketAddr)
 }
 
 fn client_args(args: DemoArgs, relay: SocketAddr) -> ClientArgs {
-    let get = GetArgs {
-        names: args.names,
-        ..GetArgs::default()
-    };
+    let mut words = vec!["peer-client".to_owned(), relay.to_string()];
+    if !args.names.is_empty() {
+        words.extend(["get", "--"].map(String::from));
+        words.extend(args.names.iter().map(ToString::to_string));
+    }
     ClientArgs {
-        command: (!get.names.is_empty()).then_some(ClientCommand::Get(get)),
         reporter: args.reporter,
         history: args.history,
-        ..ClientArgs::parse_from(["peer-client", &relay.to_string()])
+        ..ClientArgs::parse_from(words)
     }
 }
 

@@ -4,6 +4,7 @@
 mod client;
 mod demo;
 mod exit;
+mod get;
 mod logging;
 mod network;
 mod node;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use log::LevelFilter;
 
+use crate::jobs::FilePattern;
 use crate::protocol::{
     ClaimedIp, ContentHash, FileName, NameError, NodeAddress, Port, Text, TextError, canonical,
 };
@@ -66,6 +67,10 @@ pub(super) fn content_hash(text: &str) -> Result<ContentHash, String> {
 
 pub(super) fn message_text(text: &str) -> Result<Text<'static>, TextError> {
     Text::parse(text).map(Text::into_owned)
+}
+
+pub(super) fn file_pattern(text: &str) -> Result<FilePattern, NameError> {
+    FilePattern::parse(text)
 }
 
 pub(super) fn file_name(text: &str) -> Result<FileName<'static>, NameError> {

@@ -64,7 +64,8 @@ impl Client {
         }
         let result = match self.choices.on_line(line, user) {
             Some(ChoiceResult::Content(name, hash)) => {
-                return self.start_job(context, Job::GetFromKnownNodes(name, Some(hash)));
+                self.queue.push_front(name, Some(hash));
+                return self.after_choice(context);
             }
             Some(ChoiceResult::Cancelled) => TaskResult::SeveralContents,
             Some(ChoiceResult::Invalid) => return self.prompt(),
@@ -81,9 +82,16 @@ impl Client {
                 other => other.report(line, HELP, user),
             },
         };
-        if let Some(job) = self.on_result(context, result) {
-            self.start_job(context, job);
+        self.on_result(context, result);
+        self.after_choice(context);
+    }
+
+    /// Asks for the next choice, or starts the jobs that have waited for the choices.
+    fn after_choice(&mut self, context: &mut Context<'_, Self>) {
+        if self.choices.prompt_kind() == PromptKind::Choice {
+            self.prompt();
         }
+        self.take_finished_jobs(context);
     }
 
     /// A line of a list of names. An empty line is no name.
@@ -124,7 +132,9 @@ impl Client {
             (Task::Get(..), _) => {
                 // A choice was expected. The other files are fetched without choices.
                 self.jobs.set_may_choose(false);
-                self.on_line(context, "");
+                while self.choices.prompt_kind() == PromptKind::Choice {
+                    self.on_line(context, "");
+                }
             }
             (Task::Chat(..) | Task::SendAndWait(..), Some(chat)) => chat.start_wait(context.now),
             (_, _) => {

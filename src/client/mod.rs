@@ -1,9 +1,8 @@
-//! The client: runs one job at a time, or one chat, for its user.
+//! The client: runs the jobs of one command at a time, or one chat, for its user.
 
 mod chat;
 mod input;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,10 +10,10 @@ use std::time::{Duration, Instant};
 use crate::client::chat::Chat;
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs::{
-    Choices, FinishedJob, Job, JobConnection, JobResult, JobRunner, PromptKind, Query, TaskResult,
-    TerminalEvent,
+    Choices, FilePattern, FinishedJob, GetQueue, Job, JobConnection, JobResult, JobRunner,
+    PromptKind, Query, TaskResult, TerminalEvent, UserEvent,
 };
-use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
+use crate::protocol::{ContentHash, NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::connector::Connector;
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
@@ -27,7 +26,7 @@ pub enum Task {
     /// Show the answer to a query.
     Query(Query),
     /// Fetch these files; with a hash, only the content that has it.
-    Get(VecDeque<FileName<'static>>, Option<ContentHash>),
+    Get(Vec<FilePattern>, Option<ContentHash>),
     /// Likewise, but each line of the user is the name of a file.
     GetList(Option<ContentHash>),
     /// Send a message, and show the messages that arrive in this time.
@@ -40,9 +39,12 @@ pub enum Task {
 /// The role of the client.
 pub struct Client {
     jobs: JobRunner,
-    /// The task, with the files that are not fetched yet.
     task: Task,
-    /// At the prompt: whether the relay was there at the start. Of a list of names:
+    /// The files that the task fetches.
+    queue: GetQueue,
+    /// Whether several files are saved.
+    is_batch: bool,
+    /// At the prompt: whether the relay was there at the start. Of files to fetch:
     /// whether the relay has listed its nodes.
     is_ready: bool,
     choices: Choices,
@@ -86,6 +88,8 @@ impl Client {
         Self {
             jobs,
             task,
+            queue: GetQueue::new(1),
+            is_batch: false,
             is_ready: false,
             choices: Choices::default(),
             chat: None,
@@ -101,69 +105,111 @@ impl Client {
         self.result
     }
 
-    /// Starts a job, and the jobs that follow if it is done at once.
+    /// The files of the task are saved, so many at once.
+    pub fn set_max_downloads(&mut self, max_downloads: usize) {
+        self.queue = GetQueue::new(max_downloads);
+        self.is_batch = match &self.task {
+            Task::Get(patterns, _) => !matches!(patterns[..], [FilePattern::Name(_)]),
+            _ => false,
+        };
+    }
+
+    /// Starts a job, and those of the queue that may run.
     fn start_job(&mut self, context: &mut Context<'_, Self>, job: Job) {
         let mut connector = Connector::new(context, &mut self.udp);
         self.jobs.start(&mut connector, job);
         self.take_finished_jobs(context);
     }
 
-    /// Starts the jobs that follow those that are done.
+    /// Takes the results of the jobs that are done, and starts those that may follow.
     fn take_finished_jobs(&mut self, context: &mut Context<'_, Self>) {
-        while let Some(finished) = self.jobs.next_finished() {
-            if let Some(job) = self.on_finished_job(context, finished) {
-                let mut connector = Connector::new(context, &mut self.udp);
-                self.jobs.start(&mut connector, job);
+        loop {
+            while let Some(finished) = self.jobs.next_finished() {
+                self.on_finished_job(context, finished);
             }
+            let Some(job) = self.next_queued_job() else {
+                return;
+            };
+            let mut connector = Connector::new(context, &mut self.udp);
+            self.jobs.start(&mut connector, job);
         }
     }
 
-    /// Returns the next job.
-    fn on_finished_job(
-        &mut self,
-        context: &mut Context<'_, Self>,
-        finished: FinishedJob,
-    ) -> Option<Job> {
+    /// Files wait for the list of nodes, and while the user has a choice to make.
+    fn next_queued_job(&mut self) -> Option<Job> {
+        let has_choice = self.choices.prompt_kind() == PromptKind::Choice;
+        match self.is_ready && !has_choice {
+            true => self.queue.next_job(),
+            false => None,
+        }
+    }
+
+    fn on_finished_job(&mut self, context: &mut Context<'_, Self>, mut finished: FinishedJob) {
+        self.queue.on_finished(&mut finished);
         match finished.result {
-            JobResult::Task(result) => return self.on_result(context, result),
+            JobResult::Task(result) => self.on_result(context, result),
             JobResult::Choice(choice) => {
                 self.choices.add(choice, self.jobs.user());
                 self.prompt();
             }
-            JobResult::ReaderGone => context.out.stop_loop(),
+            JobResult::Files(_) => {}
+            JobResult::ReaderGone => {
+                self.queue.clear();
+                context.out.stop_loop();
+            }
         }
-        None
     }
 
-    /// A command, or one of the files to fetch, is done. Returns the next job.
-    fn on_result(&mut self, context: &mut Context<'_, Self>, result: TaskResult) -> Option<Job> {
+    /// A command, or one of the files to fetch, is done.
+    fn on_result(&mut self, context: &mut Context<'_, Self>, result: TaskResult) {
         self.result = self.result.or(result);
-        match &mut self.task {
+        match &self.task {
             Task::Prompt if self.is_ready || result == TaskResult::Success => {
                 self.is_ready = true;
-                self.prompt();
-                return None;
+                return self.prompt();
             }
-            // Without a list there is no node to try. After a part of a file nothing more is
-            // printed.
+            // Without a list there is no node to try.
+            Task::Get(..) if !self.is_ready && result == TaskResult::Success => {
+                self.is_ready = true;
+            }
+            Task::Get(..) if !self.is_ready => self.queue.clear(),
+            Task::GetList(_) if result == TaskResult::Relay => {}
+            // After a part of a file nothing more is printed.
             Task::Get(..) | Task::GetList(_)
-                if matches!(
-                    result,
-                    TaskResult::Relay | TaskResult::Incomplete | TaskResult::WrongContent
-                ) => {}
-            Task::Get(names, hash) => {
-                if let Some(name) = names.pop_front() {
-                    return Some(Job::GetFromKnownNodes(name, *hash));
-                }
+                if !self.is_batch
+                    && matches!(result, TaskResult::Incomplete | TaskResult::WrongContent) =>
+            {
+                self.queue.clear();
             }
-            Task::GetList(_) => {
-                self.prompt();
-                return None;
-            }
+            Task::GetList(_) => return self.prompt(),
             _ => {}
         }
-        context.out.stop_loop();
-        None
+        if self.queue.is_done() && self.choices.prompt_kind() == PromptKind::Command {
+            self.finish_batch();
+            context.out.stop_loop();
+        }
+    }
+
+    fn finish_batch(&mut self) {
+        if std::mem::take(&mut self.is_batch) {
+            let untried = self.queue.waiting();
+            let event = UserEvent::BatchFinished { untried };
+            self.jobs.user().on_event(event);
+        }
+    }
+
+    /// Fetches the files of the task, after the relay has listed its nodes.
+    fn start_batch(&mut self, patterns: &[FilePattern], hash: Option<ContentHash>) -> Job {
+        for pattern in patterns {
+            self.queue.push(pattern.clone(), hash);
+        }
+        if self.is_batch {
+            let is_name = |pattern: &&FilePattern| matches!(pattern, FilePattern::Name(_));
+            let files = patterns.iter().filter(is_name).count();
+            let event = UserEvent::BatchStarted { files };
+            self.jobs.user().on_event(event);
+        }
+        Job::CheckRelay
     }
 
     fn start_chat(&mut self, context: &mut Context<'_, Self>, chat: Chat) {
@@ -214,13 +260,13 @@ impl Role for Client {
     type Message = TerminalEvent;
 
     fn start(&mut self, context: &mut Context<'_, Self>) {
-        let job = match &mut self.task {
+        let job = match &self.task {
             Task::Prompt => Job::CheckRelay,
             Task::Query(query) => Job::Show(query.clone()),
-            Task::Get(names, hash) => match names.pop_front() {
-                Some(name) => Job::Get(name, *hash),
-                None => return context.out.stop_loop(),
-            },
+            Task::Get(patterns, hash) => {
+                let (patterns, hash) = (patterns.clone(), *hash);
+                self.start_batch(&patterns, hash)
+            }
             Task::GetList(_) => return self.prompt(),
             Task::SendAndWait(to, text, wait) => {
                 let chat = Chat::with_message(self.jobs.relay(), *to, text.clone(), *wait);
@@ -324,6 +370,7 @@ impl Role for Client {
 
     fn drain(&mut self, context: &mut Context<'_, Self>) {
         self.jobs.abort();
+        self.finish_batch();
         self.result = TaskResult::Interrupted;
         context.out.stop_loop();
     }

@@ -89,6 +89,14 @@ impl Destination {
         }
     }
 
+    /// The file that a job writes.
+    pub(crate) fn path(&self, job: JobId) -> Option<PathBuf> {
+        match self {
+            Self::Print(_) => None,
+            Self::Save { open, .. } => Some(open.get(&job)?.path.clone()),
+        }
+    }
+
     /// The content is complete.
     pub(crate) fn commit(&mut self, job: JobId) -> Result<(), StoreError> {
         match self {

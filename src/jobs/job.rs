@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::choice::Choice;
+use crate::jobs::expand::Expand;
 use crate::jobs::fetch::Fetch;
+use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::name_search::{NameSearch, NamesCallback};
 use crate::jobs::node_pool::{PooledRequest, RequestId};
 use crate::jobs::relay_query::{Query, RelayAnswer};
@@ -29,6 +31,8 @@ pub enum Job {
     Get(FileName<'static>, Option<ContentHash>),
     /// Likewise, from the nodes that were listed last, without another `LIST`.
     GetFromKnownNodes(FileName<'static>, Option<ContentHash>),
+    /// Find the files that a pattern stands for.
+    Expand(FilePattern),
     /// Collect file names that begin with a prefix. The user gets no report.
     FindNames(String, NamesCallback),
 }
@@ -38,6 +42,7 @@ pub(super) enum ActiveJob {
     CheckRelay,
     Show(Show),
     Fetch(Box<Fetch>),
+    Expand(Box<Expand>),
     FindNames(NameSearch),
 }
 
@@ -56,8 +61,10 @@ pub(super) enum JobStep {
 /// A job that is done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FinishedJob {
-    /// Whether it fetched a file.
+    /// Whether it fetched a file, or found files to fetch.
     pub is_fetch: bool,
+    /// Whether it found files to fetch.
+    pub is_expansion: bool,
     /// How it ended.
     pub result: JobResult,
 }
@@ -69,6 +76,8 @@ pub enum JobResult {
     Task(TaskResult),
     /// The user can choose one of several contents.
     Choice(Choice),
+    /// These files are to be fetched.
+    Files(Vec<FileName<'static>>),
     /// The reader of the output is gone: there is nothing left to do.
     ReaderGone,
 }
@@ -181,6 +190,11 @@ impl ActiveJob {
                 let step = fetch.find_holders(context, now);
                 (Self::Fetch(fetch.into()), step)
             }
+            Job::Expand(pattern) => {
+                let expand = Expand::new(pattern);
+                let step = expand.start(context);
+                (Self::Expand(expand.into()), step)
+            }
             Job::FindNames(prefix, callback) => {
                 // No name begins with a prefix that is no text.
                 let query = Query::files(&prefix);
@@ -194,7 +208,17 @@ impl ActiveJob {
     pub(super) fn fetched_name(&self) -> Option<&FileName<'static>> {
         match self {
             Self::Fetch(fetch) => Some(fetch.name()),
-            Self::CheckRelay | Self::Show(_) | Self::FindNames(_) => None,
+            Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => None,
+        }
+    }
+
+    /// Describes the job, which has ended with this result.
+    pub(super) fn finished(&self, result: JobResult) -> FinishedJob {
+        let is_expansion = matches!(self, Self::Expand(_));
+        FinishedJob {
+            is_fetch: is_expansion || self.fetched_name().is_some(),
+            is_expansion,
+            result,
         }
     }
 
@@ -204,6 +228,10 @@ impl ActiveJob {
             Self::Show(show) => show.on_file(context, file),
             Self::FindNames(search) => search.on_name(file.name.as_str()),
             Self::Fetch(fetch) => fetch.on_name(file.name.as_str()),
+            Self::Expand(expand) => {
+                expand.on_file(file);
+                true
+            }
             Self::CheckRelay => true,
         }
     }
@@ -222,7 +250,9 @@ impl ActiveJob {
     ) -> Result<JobStep, CloseReason> {
         match self {
             Self::Fetch(fetch) => fetch.on_response(context, id, part, is_last, now),
-            Self::CheckRelay | Self::Show(_) | Self::FindNames(_) => Ok(JobStep::Wait),
+            Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => {
+                Ok(JobStep::Wait)
+            }
         }
     }
 
@@ -236,7 +266,9 @@ impl ActiveJob {
     ) -> JobStep {
         match self {
             Self::Fetch(fetch) => fetch.on_lost_request(context, id, reason, now),
-            Self::CheckRelay | Self::Show(_) | Self::FindNames(_) => JobStep::Wait,
+            Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => {
+                JobStep::Wait
+            }
         }
     }
 
@@ -244,7 +276,7 @@ impl ActiveJob {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         match self {
             Self::Fetch(fetch) => fetch.next_deadline(),
-            Self::CheckRelay | Self::Show(_) | Self::FindNames(_) => None,
+            Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => None,
         }
     }
 
@@ -264,6 +296,7 @@ impl ActiveJob {
             (Self::CheckRelay, answer) => Show::default().on_answer(context, query, answer),
             (Self::Show(show), answer) => show.on_answer(context, query, answer),
             (Self::Fetch(fetch), answer) => fetch.on_answer(context, query, answer, now),
+            (Self::Expand(expand), answer) => expand.on_answer(context, query, answer),
             (Self::FindNames(search), _) => search.finish(),
         }
     }

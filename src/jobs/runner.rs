@@ -361,9 +361,8 @@ impl JobRunner {
         {
             let is_cancelled = |request: RequestId| request.job == id;
             self.pool.cancel(is_cancelled, current, connector.out);
-            let is_fetch = job.fetched_name().is_some();
             self.finished
-                .extend(result.map(|result| FinishedJob { is_fetch, result }));
+                .extend(result.map(|result| job.finished(result)));
         }
     }
 

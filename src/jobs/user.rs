@@ -8,6 +8,7 @@ use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::choice::{Offer, Selection};
 use crate::jobs::content::{ContentInfo, DiscardedContent, Opened, StoredPart};
+use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::job::JobId;
 use crate::jobs::name_search::NamesCallback;
 use crate::jobs::relay_query::Query;
@@ -260,6 +261,25 @@ pub enum UserEvent<'a> {
         reason: &'a str,
         /// The whole line.
         line: &'a str,
+    },
+    /// Several files are going to be saved.
+    BatchStarted {
+        /// How many were named. Patterns stand for more.
+        files: usize,
+    },
+    /// A pattern stands for these files.
+    Expanded {
+        /// The pattern.
+        pattern: &'a FilePattern,
+        /// How many there are.
+        files: usize,
+        /// Their size together.
+        bytes: u64,
+    },
+    /// Several files were fetched as far as possible.
+    BatchFinished {
+        /// How many names and patterns were not requested, because of an interrupt.
+        untried: usize,
     },
     /// A result, for people.
     Note(&'a str),

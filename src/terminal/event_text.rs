@@ -7,7 +7,7 @@ use indicatif::DecimalBytes;
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
-use crate::jobs::{Failure, Offer, Query, Selection, UserEvent};
+use crate::jobs::{Failure, FilePattern, Offer, Query, Selection, UserEvent};
 use crate::protocol::{FileName, NodeAddress};
 
 /// Nodes of the relay's list, and contents of a name, that are printed.
@@ -25,6 +25,7 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
             | UserEvent::NotFound { .. }
             | UserEvent::Found { .. }
             | UserEvent::Fetched { .. }
+            | UserEvent::Expanded { files: 1.., .. }
     )
 }
 
@@ -34,6 +35,28 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::NotShown(why) => why.to_string(),
         UserEvent::RelayFailed(query, failure) => relay_failed(query, failure),
         UserEvent::NoNodes { failure, .. } => no_list(failure),
+        UserEvent::InvalidCommand(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
+        UserEvent::UnknownCommand { word, reason, line } => format!(
+            "{word} {reason}; to fetch a file of that name: get {}",
+            Escaped::text(line)
+        ),
+        UserEvent::Help(text) => (*text).to_owned(),
+        UserEvent::NotListening(failure) => {
+            format!("cannot receive messages: {failure}{}", advice(failure))
+        }
+        UserEvent::NoRecipient => {
+            "not sent: nobody has written yet, and no address was given".into()
+        }
+        UserEvent::NoReply(wait) => format!("no answer within {} s", wait.as_secs_f64()),
+        UserEvent::MessageSent => "sent".into(),
+        UserEvent::Listening(address) => format!("receiving messages at {}", node_text(*address)),
+        event => return file_text(event),
+    })
+}
+
+/// The text of an event of a file that is fetched.
+fn file_text(event: &UserEvent<'_>) -> Option<String> {
+    Some(match event {
         UserEvent::Missing {
             name,
             nodes,
@@ -57,22 +80,7 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
             escaped(name)
         ),
         UserEvent::StoreError { name, error } => format!("{}: {error}", escaped(name)),
-        UserEvent::InvalidCommand(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
-        UserEvent::UnknownCommand { word, reason, line } => format!(
-            "{word} {reason}; to fetch a file of that name: get {}",
-            Escaped::text(line)
-        ),
-        UserEvent::Help(text) => (*text).to_owned(),
         UserEvent::NodeFailed(node, failure) => format!("  {}: {failure}", node_text(*node)),
-        UserEvent::NotListening(failure) => {
-            format!("cannot receive messages: {failure}{}", advice(failure))
-        }
-        UserEvent::NoRecipient => {
-            "not sent: nobody has written yet, and no address was given".into()
-        }
-        UserEvent::NoReply(wait) => format!("no answer within {} s", wait.as_secs_f64()),
-        UserEvent::MessageSent => "sent".into(),
-        UserEvent::Listening(address) => format!("receiving messages at {}", node_text(*address)),
         UserEvent::TryingNode {
             number, of, node, ..
         } => format!("asking node {number} of {of}: {}", node_text(*node)),
@@ -85,8 +93,26 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
             size,
             took,
         } => fetched(name, *node, *size, *took),
-        UserEvent::Nodes(_) | UserEvent::Progress { .. } => return None,
+        UserEvent::Expanded {
+            pattern,
+            files,
+            bytes,
+        } => expanded(pattern, *files, *bytes),
+        _ => return None,
     })
+}
+
+fn expanded(pattern: &FilePattern, files: usize, bytes: u64) -> String {
+    let pattern = pattern.to_string();
+    let pattern = Escaped::text(&pattern);
+    match files {
+        0 => format!("{pattern}: no node has announced such a file"),
+        files => format!(
+            "{pattern}: {}, {}",
+            Counted(files as u64, "file"),
+            DecimalBytes(bytes)
+        ),
+    }
 }
 
 /// The size of the relay's list, and on request its first nodes.

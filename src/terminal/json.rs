@@ -4,28 +4,26 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::jobs::{Failure, Listing, Offer, Query, Selection, UserEvent};
+use crate::jobs::{Failure, FilePattern, Listing, Offer, Query, Selection, UserEvent};
 use crate::protocol::{Delivery, FileName, HolderItem, NodeAddress};
+use crate::terminal::batch::Batch;
 
 /// Returns none for an event that is only of interest to a person.
 pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
     Some(match event {
-        UserEvent::RelayFailed(Query::Holders(name), Failure::NoHolder) => {
-            json!({"name": name.as_str(), "error": "not found"})
-        }
-        UserEvent::RelayFailed(Query::Message(..), failure) => error("not sent", failure),
-        UserEvent::RelayFailed(_, failure) | UserEvent::NoNodes { failure, .. } => {
-            error("relay", failure)
-        }
+        UserEvent::RelayFailed(query, failure) => relay_failed(query, failure),
+        UserEvent::NoNodes { failure, .. } => error("relay", failure),
         UserEvent::Fetched {
             name,
             node,
             size,
             took,
         } => {
-            let (ip, port) = (node.ip().to_string(), node.port().get());
-            let (name, seconds) = (name.as_str(), took.as_secs_f64());
-            json!({"name": name, "size": size, "ip": ip, "port": port, "seconds": seconds})
+            let mut value = address(*node);
+            value["name"] = json!(name.as_str());
+            value["size"] = json!(size);
+            value["seconds"] = json!(took.as_secs_f64());
+            value
         }
         UserEvent::Missing {
             name,
@@ -58,14 +56,44 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::NoRecipient => json!({"error": "nobody has written yet"}),
         UserEvent::NoReply(_) => json!({"error": "no answer"}),
         UserEvent::Note(text) => json!({"note": text}),
+        UserEvent::Expanded { pattern, files, .. } => return expanded(pattern, *files),
         UserEvent::Nodes(_)
         | UserEvent::TryingNode { .. }
         | UserEvent::NotFound { .. }
         | UserEvent::NodeFailed(..)
         | UserEvent::Found { .. }
         | UserEvent::Progress { .. }
-        | UserEvent::Help(_) => return None,
+        | UserEvent::Help(_)
+        | UserEvent::BatchStarted { .. }
+        | UserEvent::BatchFinished { .. } => return None,
     })
+}
+
+fn relay_failed(query: &Query, failure: &Failure<'_>) -> Value {
+    match (query, failure) {
+        (Query::Holders(name), Failure::NoHolder) => {
+            json!({"name": name.as_str(), "error": "not found"})
+        }
+        (Query::Message(..), failure) => error("not sent", failure),
+        (_, failure) => error("relay", failure),
+    }
+}
+
+fn expanded(pattern: &FilePattern, files: usize) -> Option<Value> {
+    let is_missing = files == 0;
+    is_missing.then(|| json!({"name": pattern.to_string(), "error": "not found"}))
+}
+
+/// The sums of several files that were saved.
+pub(super) fn batch(batch: &Batch, untried: usize) -> Value {
+    json!({"summary": {
+        "fetched": batch.fetched,
+        "bytes": batch.bytes,
+        "seconds": batch.seconds(),
+        "up to date": batch.up_to_date,
+        "failed": batch.failed,
+        "not requested": untried,
+    }})
 }
 
 fn not_found(name: &FileName<'_>, nodes: usize, failed: usize, similar: &[String]) -> Value {

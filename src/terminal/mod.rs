@@ -1,6 +1,7 @@
 //! The terminal: the prompt on its input side, the reports, lists and contents on
 //! its output side. Reports go to stderr, results to stdout or into files.
 
+mod batch;
 mod completion;
 mod event_text;
 mod history;

@@ -2,6 +2,7 @@
 //! printed or saved.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::counted::Counted;
 use crate::download::{self, Destination};
+use crate::escaped::Escaped;
 use crate::jobs::{
     ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, StoreError, StoredPart,
     User, UserEvent,
 };
 use crate::protocol::FileName;
+use crate::terminal::batch::Batch;
 use crate::terminal::output::StreamOutput;
 use crate::terminal::{TerminalOutput, event_text, json, listing};
 
@@ -48,6 +51,10 @@ pub struct Screen {
     /// The progress bar, and the job that it belongs to: the first of several.
     bar: Option<(JobId, ProgressBar)>,
     has_listed_nodes: bool,
+    /// Several files that are being saved.
+    batch: Option<Batch>,
+    /// Where the last file was saved.
+    saved: Option<PathBuf>,
     /// Where lists are printed.
     stdout: BufWriter<StreamOutput>,
     stdout_is_terminal: bool,
@@ -73,6 +80,8 @@ impl Screen {
             output: output.clone(),
             bar: None,
             has_listed_nodes: false,
+            batch: None,
+            saved: None,
             stdout: BufWriter::new(output.stdout()),
             stdout_is_terminal: io::stdout().is_terminal(),
             destination,
@@ -98,6 +107,22 @@ impl Screen {
     fn end_progress(&mut self, job: JobId) {
         if let Some((_, bar)) = self.bar.take_if(|(owner, _)| *owner == job) {
             bar.finish_and_clear();
+        }
+    }
+
+    /// Reports what became of several files.
+    fn end_batch(&mut self, untried: usize) {
+        let Some(batch) = self.batch.take() else {
+            return;
+        };
+        match self.style {
+            Style::Json { on_stdout: true } => self.output.println(json::batch(&batch, untried)),
+            Style::Json { on_stdout: false } => self.output.eprintln(json::batch(&batch, untried)),
+            Style::Human { quiet: true, .. } => self.output.eprint(batch.failures()),
+            Style::Human { .. } | Style::Console => {
+                self.output.eprint(batch.failures());
+                self.output.eprintln(batch.summary(untried));
+            }
         }
     }
 
@@ -136,6 +161,10 @@ impl Screen {
         if let Some(text) = text {
             self.output.eprintln(text);
         }
+        if let (UserEvent::Fetched { .. }, Some(path)) = (event, self.saved.take()) {
+            let path = Escaped(path.as_os_str().as_encoded_bytes());
+            self.output.eprintln(format_args!("  saved as {path}"));
+        }
     }
 }
 
@@ -146,6 +175,15 @@ impl User for Screen {
         {
             bar.set_position(*received);
         }
+        match &event {
+            UserEvent::BatchStarted { .. } => self.batch = Some(Batch::new()),
+            UserEvent::BatchFinished { untried } => return self.end_batch(*untried),
+            _ => {}
+        }
+        let is_counted = self
+            .batch
+            .as_mut()
+            .is_some_and(|batch| batch.on_event(&event));
         let is_progress = event_text::is_progress(&event);
         let is_printed = match (self.style, &event) {
             (Style::Json { on_stdout }, event) => {
@@ -155,7 +193,7 @@ impl User for Screen {
                     None => {}
                 };
             }
-            (Style::Human { quiet, .. }, _) => !(quiet && is_progress),
+            (Style::Human { quiet, .. }, _) => !(is_counted || quiet && is_progress),
             (Style::Console, UserEvent::MessageSent | UserEvent::Fetched { .. }) => true,
             // The result is reported when all nodes have been tried.
             (Style::Console, UserEvent::NodeFailed(..)) => false,
@@ -204,6 +242,7 @@ impl User for Screen {
 
     fn commit(&mut self, job: JobId, _: &ContentInfo) -> Result<(), StoreError> {
         self.end_progress(job);
+        self.saved = self.destination.path(job);
         self.destination.commit(job)
     }
 

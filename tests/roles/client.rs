@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use goldenscript::{ArgumentConsumer, Command, Context};
 use peerline::client::{Client, Task};
-use peerline::jobs::{JobRunner, Query};
+use peerline::jobs::{FilePattern, JobRunner, Query};
 use peerline::limits::JobLimits;
 use peerline::protocol::{FileName, NodeAddress, Text};
 use peerline::role::Role;
@@ -90,7 +90,7 @@ impl Play {
             "prompt" => Task::Prompt,
             "get" => {
                 let names = std::iter::from_fn(|| args.next_pos());
-                let names = names.map(|name| FileName::parse(name).map(FileName::into_owned));
+                let names = names.map(FilePattern::parse);
                 Task::Get(names.collect::<Result<_, _>>()?, hash)
             }
             other => return Err(format!("no client can {other}").into()),

@@ -78,6 +78,13 @@ impl User for RecordingUser {
             UserEvent::NoNodes { name, failure } => {
                 format!("no list of nodes for {name}: {failure}")
             }
+            UserEvent::BatchStarted { files } => format!("several files, {files} of them named"),
+            UserEvent::Expanded {
+                pattern,
+                files,
+                bytes,
+            } => format!("{pattern}: {files} files, {bytes} bytes"),
+            UserEvent::BatchFinished { untried } => format!("the end, {untried} not requested"),
             UserEvent::MessageSent => "sent".to_owned(),
             UserEvent::Listening(address) => format!("reached at {address}"),
             UserEvent::NotListening(failure) => format!("not reached: {failure}"),

@@ -62,6 +62,7 @@ mod line_editor;
 mod line_protocol;
 mod list_files;
 mod log;
+mod many_files;
 mod messages;
 mod netcat;
 mod network;

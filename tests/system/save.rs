@@ -101,7 +101,14 @@ fn output_names_the_file() {
 #[test]
 fn directory_keeps_the_names_of_files() {
     let fixture = SaveFixture::new();
-    let args = ["hello.txt", "a/b/deep.txt", "large", "-d", "new/folder"];
+    let args = [
+        "hello.txt",
+        "a/b/deep.txt",
+        "large",
+        "-d",
+        "new/folder",
+        "--mkdir",
+    ];
     fixture.get(&args).expect_code(0);
     fixture.assert_content("new/folder/hello.txt", HELLO);
     fixture.assert_content("new/folder/a/b/deep.txt", "deep");
@@ -299,7 +306,9 @@ fn links_are_not_followed_out_of_the_folder() {
     assert!(!new.exists());
     // The folder that the user named may be a link.
     symlink(outside.path(), home.join("chosen")).expect("a link");
-    fixture.get(&["hello.txt", "-d", "chosen"]).expect_code(0);
+    fixture
+        .get(&["hello.txt", "-d", "chosen", "--mkdir"])
+        .expect_code(0);
     assert!(outside.path().join("hello.txt").exists());
 }
 
@@ -337,7 +346,7 @@ fn an_aborted_transfer_leaves_no_part_file() {
     get(&["get", "large", "-o", target]);
     let folder = home.path().join("d");
     let dir = folder.to_str().expect("a text");
-    get(&["get", "large", "-d", dir]);
+    get(&["get", "large", "-d", dir, "--mkdir"]);
     for path in [path, folder.join("large")] {
         assert!(fs::read(path).expect("a file") == noise(3_000_000, 5));
     }

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use peerline::client::{Client, Task};
-use peerline::jobs::{JobRunner, Query, TerminalEvent};
+use peerline::jobs::{FilePattern, JobRunner, Query, TerminalEvent};
 use peerline::limits::JobLimits;
 use peerline::node::{Console, Node, NodeMessage, Registrar};
 use peerline::protocol::{ClaimedIp, FileName, NodeAddress, Port, Text};
@@ -74,6 +74,7 @@ pub fn node(data: &[u8]) {
 pub fn client(data: &[u8]) {
     let (first, data) = data.split_first().unwrap_or((&0, &[]));
     let name = |name| FileName::parse(name).expect("a name").into_owned();
+    let pattern = |pattern| FilePattern::parse(pattern).expect("a pattern");
     let text = Text::parse("hello").expect("a text").into_owned();
     let peer = NodeAddress::parse("203.0.113.9 9").expect("an address");
     let task = match first % 8 {
@@ -83,7 +84,7 @@ pub fn client(data: &[u8]) {
         3 => Task::SendAndWait(peer, text, Duration::from_secs(5)),
         4 => Task::Chat(Some(peer), Duration::from_secs(5)),
         5 => Task::Prompt,
-        _ => Task::Get([name("hello.txt"), name("b")].into(), None),
+        _ => Task::Get(["hello.txt", "b*"].map(pattern).into(), None),
     };
     let relay = vec![RELAY.parse().expect("an address")];
     let (sender, _) = channel();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use peerline::client::Task;
+use peerline::jobs::FilePattern;
 use peerline::protocol::{ContentHash, FileName};
 
 use super::stranger::{Manner, Stranger};
@@ -77,7 +78,7 @@ impl World {
             let wanted = hashes.first().copied().filter(|_| hashes.len() > 1);
             let name = FileName::parse(&name).expect("a name").into_owned();
             let before = self.history.borrow().fetched;
-            self.start_client(Task::Get([name.clone()].into(), wanted));
+            self.start_client(Task::Get(vec![FilePattern::Name(name.clone())], wanted));
             self.pass(Duration::from_secs(10));
             let fetched = self.history.borrow().fetched;
             assert_eq!(fetched, before + 1, "{name} is fetched");

@@ -42,7 +42,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use peerline::client::{Client, Task};
-use peerline::jobs::{JobRunner, Query};
+use peerline::jobs::{FilePattern, JobRunner, Query};
 use peerline::limits::JobLimits;
 use peerline::node::{Node, Registrar};
 use peerline::protocol::{ClaimedIp, ContentHash, FileName, MaybeHash, NodeAddress, Port, Text};
@@ -371,7 +371,7 @@ impl World {
                 let text = Text::parse("Who is there?").expect("a text");
                 Task::SendAndWait(to, text, Duration::from_secs(5))
             }
-            _ => Task::Get(names.collect(), None),
+            _ => Task::Get(names.map(FilePattern::Name).collect(), None),
         };
         self.start_client(task);
     }

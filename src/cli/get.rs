@@ -1,0 +1,126 @@
+//! The arguments of `get`: what to fetch, and where to store it.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Exit, StartupError, is_interactive, values};
+use crate::client::Task;
+use crate::download::{Destination, Target};
+use crate::escaped::Escaped;
+use crate::jobs::FilePattern;
+use crate::protocol::ContentHash;
+use crate::quantity::integer;
+use crate::system_error::Reason;
+use crate::terminal::TerminalOutput;
+
+/// What to fetch, and where to store it.
+#[derive(clap::Args)]
+pub(super) struct GetArgs {
+    /// Names of files; folders that end with a slash, such as docs/; or globs in quotes, such
+    /// as '*.txt' or 'docs/**'
+    #[arg(value_name = "NAME", required_unless_present_any = ["input", "all"],
+          value_parser = values::file_pattern)]
+    pub(super) names: Vec<FilePattern>,
+    /// Fetch all files that the nodes have announced
+    #[arg(long, conflicts_with_all = ["names", "input"])]
+    pub(super) all: bool,
+    /// Read the names from this file, one per line; - is stdin
+    #[arg(short, long, value_name = "FILE", conflicts_with = "names")]
+    pub(super) input: Option<PathBuf>,
+    /// Accept only the content with this BLAKE3 hash
+    #[arg(long, value_name = "HASH", value_parser = values::content_hash)]
+    pub(super) hash: Option<ContentHash>,
+    /// Save to this file; - is stdout
+    #[arg(short, long, value_name = "FILE", conflicts_with = "dir")]
+    pub(super) output: Option<PathBuf>,
+    /// Save into this folder, under the names of the files. Folders and globs are saved into
+    /// the present folder unless you name another one
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Create the folder of --dir if there is none
+    #[arg(long, requires = "dir")]
+    pub(super) mkdir: bool,
+    /// Replace existing files
+    #[arg(short, long)]
+    pub(super) force: bool,
+    /// Maximum number of files to fetch at the same time when they are saved; others wait
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = integer::<usize>(1..))]
+    pub(super) max_downloads: usize,
+}
+
+impl GetArgs {
+    /// The task of the client.
+    pub(super) fn task(&self) -> Task {
+        match (&self.input, self.all) {
+            (Some(_), _) => Task::GetList(self.hash),
+            (None, true) => Task::Get(vec![FilePattern::All], self.hash),
+            (None, false) => Task::Get(self.names.clone(), self.hash),
+        }
+    }
+
+    /// Where files are saved, or none if they are printed.
+    pub(super) fn destination(
+        &self,
+        output: &TerminalOutput,
+    ) -> Result<Option<Destination>, StartupError> {
+        let is_name = |pattern: &FilePattern| matches!(pattern, FilePattern::Name(_));
+        let has_patterns = self.all || !self.names.iter().all(is_name);
+        let has_several = has_patterns || self.names.len() > 1 || self.input.is_some();
+        let target = match (&self.output, &self.dir) {
+            (Some(file), _) if file.as_os_str() == "-" => return Ok(None),
+            (Some(_), _) if has_several => {
+                return Err(StartupError::usage(
+                    "-o takes one file, but there may be several; write -d DIR",
+                ));
+            }
+            (Some(file), _) => Target::File(file.clone()),
+            (None, Some(folder)) => {
+                self.ensure_folder(folder, output)?;
+                Target::Folder(folder.clone())
+            }
+            (None, None) if has_patterns => Target::Folder(".".into()),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Destination::save(target, self.force)))
+    }
+
+    /// Creates a missing folder if the user wants it.
+    fn ensure_folder(&self, folder: &Path, output: &TerminalOutput) -> Result<(), StartupError> {
+        let name = Escaped(folder.as_os_str().as_encoded_bytes());
+        if folder.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        let confirms = || is_interactive() && confirm(output, &format!("create {name}?"));
+        if !(self.mkdir || confirms()) {
+            let text = format!("there is no folder {name}; --mkdir creates it");
+            return Err(StartupError::new(Exit::StoreError, text));
+        }
+        fs::create_dir_all(folder).map_err(|error| {
+            let text = format!("cannot create {name}: {}", Reason(&error));
+            StartupError::new(Exit::StoreError, text)
+        })
+    }
+
+    /// Opens the file with the names, unless that is stdin.
+    pub(super) fn open_list(&self) -> Result<Option<File>, StartupError> {
+        let open = |path: &PathBuf| {
+            File::open(path).map_err(|error| {
+                let text = format!("cannot read {}: {}", path.display(), Reason(&error));
+                StartupError::usage(text)
+            })
+        };
+        let path = self.input.as_ref();
+        path.filter(|path| path.as_os_str() != "-")
+            .map(open)
+            .transpose()
+    }
+}
+
+/// Asks a question at the terminal. Only `y` and `yes` are a yes.
+fn confirm(output: &TerminalOutput, question: &str) -> bool {
+    output.eprint(format_args!("{question} [y/N] "));
+    let mut answer = String::new();
+    let is_read = io::stdin().read_line(&mut answer).is_ok();
+    is_read && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}

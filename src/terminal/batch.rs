@@ -1,0 +1,105 @@
+//! What becomes of several files that are saved: counted, and reported in the end.
+
+use std::time::Instant;
+
+use indicatif::DecimalBytes;
+
+use crate::counted::Counted;
+use crate::jobs::{Selection, UserEvent};
+use crate::terminal::event_text;
+
+/// The most failures that are listed at the end.
+const MAX_FAILURES: usize = 1000;
+
+/// Several files that are being saved.
+pub(super) struct Batch {
+    started: Instant,
+    pub(super) fetched: u64,
+    /// The size of the fetched files.
+    pub(super) bytes: u64,
+    pub(super) up_to_date: u64,
+    pub(super) failed: u64,
+    /// Why files could not be fetched.
+    failures: Vec<String>,
+}
+
+impl Batch {
+    pub(super) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            fetched: 0,
+            bytes: 0,
+            up_to_date: 0,
+            failed: 0,
+            failures: Vec::new(),
+        }
+    }
+
+    /// Takes note of an event. Returns whether it is reported at the end only.
+    pub(super) fn on_event(&mut self, event: &UserEvent<'_>) -> bool {
+        match event {
+            UserEvent::Fetched { size, .. } => {
+                self.fetched += 1;
+                self.bytes += size;
+            }
+            event if is_failure(event) => {
+                self.failed += 1;
+                if self.failures.len() < MAX_FAILURES {
+                    self.failures.extend(event_text::text(event));
+                }
+            }
+            // The result is reported when all nodes have been tried.
+            UserEvent::NodeFailed(..) => {}
+            UserEvent::Expanded { .. } => return false,
+            event => return event_text::is_progress(event),
+        }
+        true
+    }
+
+    /// Seconds since the start.
+    pub(super) fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// Why files could not be fetched, one a line.
+    pub(super) fn failures(&self) -> String {
+        let mut text = String::new();
+        for failure in &self.failures {
+            text += failure;
+            text.push('\n');
+        }
+        if let more @ 1.. = self.failed - self.failures.len() as u64 {
+            text += &format!("and {more} more failures\n");
+        }
+        text
+    }
+
+    /// The sums.
+    pub(super) fn summary(&self, untried: usize) -> String {
+        let rate = DecimalBytes((self.bytes as f64 / self.seconds().max(1e-6)) as u64);
+        let text = format!(
+            "{} fetched, {} in {:.1} s ({rate}/s), {} up to date, {} failed",
+            Counted(self.fetched, "file"),
+            DecimalBytes(self.bytes),
+            self.seconds(),
+            self.up_to_date,
+            self.failed,
+        );
+        match untried {
+            0 => text,
+            untried => text + &format!(", {untried} not requested"),
+        }
+    }
+}
+
+/// Whether a file is not fetched because of this event.
+fn is_failure(event: &UserEvent<'_>) -> bool {
+    match event {
+        UserEvent::Missing { .. }
+        | UserEvent::StoreError { .. }
+        | UserEvent::WrongContent { .. }
+        | UserEvent::Incomplete { .. } => true,
+        UserEvent::SeveralContents { selection, .. } => *selection == Selection::None,
+        _ => false,
+    }
+}

@@ -1,0 +1,252 @@
+//! Folders, globs and many names: they are expanded by the relay's index and saved below
+//! a folder, many at once, with a summary.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use tempfile::TempDir;
+use walkdir::WalkDir;
+
+use crate::support::relay_index::wait_for_names;
+use crate::support::{ProgramOutput, Server, Terminal, client_command, folder, node, relay, run};
+
+/// A relay and a node that has announced files, and a folder to save into.
+struct Fixture {
+    relay: Server,
+    _node: Server,
+    share: TempDir,
+    home: TempDir,
+}
+
+impl Fixture {
+    fn new(files: &[(&str, &[u8])]) -> Self {
+        let share = folder(files);
+        let relay = relay(&[]);
+        let node = node(&relay, share.path(), &[]);
+        wait_for_names(&relay, files.len() as u64);
+        Self {
+            relay,
+            _node: node,
+            share,
+            home: folder(&[]),
+        }
+    }
+
+    /// Runs the client in the home folder.
+    fn get(&self, args: &[&str]) -> ProgramOutput {
+        let mut command = client_command(self.relay.address(), &["get"]);
+        command.args(args).current_dir(self.home.path());
+        run(command, b"")
+    }
+
+    fn saved(&self) -> BTreeMap<String, Vec<u8>> {
+        files_below(self.home.path())
+    }
+
+    #[track_caller]
+    fn assert_saved(&self, names: &[&str]) {
+        let saved = self.saved();
+        assert_eq!(saved.keys().collect::<Vec<_>>(), names);
+        let shared = files_below(self.share.path());
+        assert!(saved.iter().all(|(name, content)| shared[name] == *content));
+    }
+}
+
+/// The files below a folder, and their contents.
+fn files_below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = WalkDir::new(folder).into_iter();
+    let entries = entries.map(|entry| entry.expect("an entry"));
+    let files = entries.filter(|entry| entry.file_type().is_file());
+    files
+        .map(|file| {
+            let name = file.path().strip_prefix(folder).expect("it is below");
+            let content = fs::read(file.path()).expect("a file");
+            (name.to_str().expect("text").to_owned(), content)
+        })
+        .collect()
+}
+
+const FEW: [(&str, &[u8]); 6] = [
+    ("a.txt", b"a"),
+    ("a[1].txt", b"brackets"),
+    ("docs/b.txt", b"b"),
+    ("docs/deep/c d.md", b"c"),
+    ("docs2/no", b"no"),
+    ("größe/ü.txt", b"wide"),
+];
+
+#[test]
+fn a_folder_is_fetched_with_all_below_it() {
+    let fixture = Fixture::new(&FEW);
+    let output = fixture.get(&["docs/"]).expect_code(0);
+    fixture.assert_saved(&["docs/b.txt", "docs/deep/c d.md"]);
+    assert!(output.stdout.is_empty());
+    let stderr = &output.stderr;
+    assert!(stderr.contains("docs/: 2 files, 2 B\n"), "{stderr}");
+    assert!(stderr.contains("\n2 files fetched, 2 B in "), "{stderr}");
+    assert!(stderr.ends_with("0 up to date, 0 failed\n"), "{stderr}");
+}
+
+#[test]
+fn a_star_stays_in_its_folder_and_two_cross_folders() {
+    let fixture = Fixture::new(&FEW);
+    fixture.get(&["*.txt"]).expect_code(0);
+    fixture.assert_saved(&["a.txt", "a[1].txt"]);
+    let args = ["**/*.{txt,md}", "-d", "all", "--mkdir"];
+    fixture.get(&args).expect_code(0);
+    let names: Vec<String> = fixture.saved().into_keys().collect();
+    let below = names.iter().filter_map(|name| name.strip_prefix("all/"));
+    assert_eq!(
+        below.collect::<Vec<_>>(),
+        [
+            "a.txt",
+            "a[1].txt",
+            "docs/b.txt",
+            "docs/deep/c d.md",
+            "größe/ü.txt"
+        ]
+    );
+    fixture.get(&["größe/*.tx?", "-q"]).expect_code(0);
+    assert!(fixture.saved().contains_key("größe/ü.txt"));
+}
+
+#[test]
+fn an_exact_name_wins_over_a_glob() {
+    let fixture = Fixture::new(&FEW);
+    fixture.get(&["a[1].txt"]).expect_code(0);
+    fixture.assert_saved(&["a[1].txt"]);
+    let output = fixture.get(&["a[1].txt", "-o", "-"]).expect_code(0);
+    assert_eq!(output.text(), "brackets");
+}
+
+#[test]
+fn all_files_are_fetched() {
+    let fixture = Fixture::new(&FEW);
+    fixture.get(&["--all"]).expect_code(0);
+    fixture.assert_saved(&FEW.map(|(name, _)| name));
+}
+
+#[test]
+fn a_pattern_without_a_file_is_not_found() {
+    let fixture = Fixture::new(&FEW);
+    let output = fixture.get(&["missing/"]).expect_code(1);
+    let text = "missing/: no node has announced such a file";
+    assert!(output.stderr.contains(text), "{}", output.stderr);
+    fixture.get(&["*.zip"]).expect_code(1);
+    let output = fixture.get(&["*.txt", "-o", "one"]).expect_code(2);
+    assert!(output.stderr.contains("write -d DIR"), "{}", output.stderr);
+    fixture.get(&["--all", "a.txt"]).expect_code(2);
+    assert!(fixture.saved().is_empty());
+}
+
+#[test]
+fn failures_are_listed_at_the_end() {
+    let fixture = Fixture::new(&FEW);
+    fs::write(fixture.home.path().join("a.txt"), "mine").expect("a file");
+    let output = fixture
+        .get(&["a.txt", "nowhere", "docs/", "-d", "."])
+        .expect_code(6);
+    let last: Vec<&str> = output.stderr.lines().rev().take(3).collect();
+    assert!(last[0].contains("2 failed"), "{}", output.stderr);
+    let failures = last[1..].join("\n");
+    assert!(failures.contains("a.txt exists already; --force replaces it"));
+    assert!(failures.contains("nowhere: not found, 1 node asked"));
+    assert_eq!(fixture.saved()["a.txt"], b"mine");
+    assert!(fixture.saved().contains_key("docs/b.txt"));
+    fixture.get(&["*.txt", "--force"]).expect_code(0);
+    assert_eq!(fixture.saved()["a.txt"], b"a");
+}
+
+#[test]
+fn a_missing_folder_is_created_only_on_request() {
+    let fixture = Fixture::new(&FEW);
+    let output = fixture.get(&["docs/", "-d", "new/one"]).expect_code(6);
+    let text = "there is no folder new/one; --mkdir creates it";
+    assert!(output.stderr.contains(text), "{}", output.stderr);
+    assert!(!fixture.home.path().join("new").exists());
+    let start = || {
+        let mut command = client_command(fixture.relay.address(), &["get"]);
+        let args = ["a.txt", "-d", "new/one"];
+        command.args(args).current_dir(fixture.home.path());
+        Terminal::start(command)
+    };
+    let mut terminal = start();
+    terminal.at("create new/one? [y/N] ", "");
+    assert_eq!(terminal.wait().1, 6);
+    let mut terminal = start();
+    terminal.at("create new/one? [y/N] ", "y");
+    let (shown, code) = terminal.wait();
+    assert_eq!(code, 0);
+    assert!(shown.contains("saved as new/one/a.txt"), "{shown}");
+    fixture
+        .get(&["a.txt", "-d", "two", "--mkdir"])
+        .expect_code(0);
+    assert!(fixture.saved().contains_key("two/a.txt"));
+}
+
+#[test]
+fn nothing_is_written_through_a_link_below_the_folder() {
+    let fixture = Fixture::new(&FEW);
+    let outside = folder(&[]);
+    symlink(outside.path(), fixture.home.path().join("docs")).expect("a link");
+    let output = fixture.get(&["**"]).expect_code(6);
+    assert!(output.stderr.contains("symbolic link"), "{}", output.stderr);
+    assert!(files_below(outside.path()).is_empty());
+    fixture.assert_saved(&["a.txt", "a[1].txt", "docs2/no", "größe/ü.txt"]);
+}
+
+#[test]
+fn a_file_and_a_folder_of_one_name_are_told() {
+    let one = folder(&[("x", b"file")]);
+    let fixture = Fixture::new(&[("x/y", b"below")]);
+    let _other = node(&fixture.relay, one.path(), &[]);
+    wait_for_names(&fixture.relay, 2);
+    let output = fixture.get(&["--all"]).expect_code(6);
+    let stderr = &output.stderr;
+    assert!(stderr.contains("1 file fetched"), "{stderr}");
+    assert!(stderr.contains("1 failed"), "{stderr}");
+}
+
+#[test]
+fn hundreds_of_files_arrive_from_three_nodes() {
+    let names: Vec<String> = (0..400)
+        .map(|n| match n % 4 {
+            0 => format!("plain/{n}"),
+            1 => format!("two words/{n} and more"),
+            2 => format!("größe/日本/{n}.txt"),
+            _ => format!("deep/{}{n}", "d/".repeat(n % 60 + 1)),
+        })
+        .collect();
+    let contents: Vec<String> = names.iter().map(|name| name.repeat(9)).collect();
+    let files = names.iter().zip(&contents);
+    let files: Vec<(&str, &[u8])> = files
+        .map(|(name, content)| (name.as_str(), content.as_bytes()))
+        .collect();
+    let fixture = Fixture::new(&files);
+    let _nodes = [1, 2].map(|_| node(&fixture.relay, fixture.share.path(), &[]));
+    let output = fixture
+        .get(&["--all", "--max-downloads", "32"])
+        .expect_code(0);
+    assert!(
+        output.stderr.contains("400 files fetched"),
+        "{}",
+        output.stderr
+    );
+    assert!(fixture.saved() == files_below(fixture.share.path()));
+}
+
+#[test]
+fn json_has_a_summary() {
+    let fixture = Fixture::new(&FEW);
+    let output = fixture.get(&["docs/", "nowhere", "--json"]).expect_code(1);
+    let lines = output.text();
+    let lines: Vec<serde_json::Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let summary = &lines.last().expect("a line")["summary"];
+    assert_eq!(summary["fetched"], 2);
+    assert_eq!(summary["failed"], 1);
+}
