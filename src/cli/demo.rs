@@ -133,7 +133,7 @@ fn start_node(relay: SocketAddr, folder: &Path) -> Result<(StopRole, SocketAddr)
         let relay = relay.to_string();
         let mut args =
             NodeArgs::parse_from(["peer-node", &relay, "--no-hash-cache", "--no-sandbox"]);
-        args.share = folder;
+        args.share = Some(folder);
         let on_event = move |event: &NodeEvent<'_>| {
             if let NodeEvent::Registered(_) = event {
                 // Only the first registration has a receiver.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
@@ -56,9 +56,10 @@ unexpected word | any | to share a folder: --share {subject}";
 pub(super) struct NodeArgs {
     #[command(flatten)]
     pub(super) relay: RelayAddressArgs,
-    /// Folder to share, with its sub-folders
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub(super) share: PathBuf,
+    /// Folder to share, with its sub-folders [default: the current folder, unless that is a
+    /// home folder or /]
+    #[arg(long, value_name = "DIR")]
+    pub(super) share: Option<PathBuf>,
     #[command(flatten)]
     folder: FolderSettings,
     /// Compute no hashes; lists then show - instead of each hash
@@ -76,9 +77,10 @@ pub(super) struct NodeArgs {
     /// Port to listen on; 0 lets the system choose
     #[arg(long, value_name = "PORT", default_value = "0", value_parser = values::listen_port)]
     port: u16,
-    /// Address under which the relay lists the node; * is the address that the relay sees
-    #[arg(long, value_name = "IP", default_value = "*", value_parser = values::claimed_ip)]
-    advertise: ClaimedIp,
+    /// Address under which the relay lists the node, and the port if another one is forwarded to
+    /// the node; * is the address that the relay sees
+    #[arg(long, value_name = "IP[:PORT]", default_value = "*", value_parser = values::advertised)]
+    advertise: (ClaimedIp, Option<Port>),
     /// Receive messages that are sent to the node's address [default: with a console]
     #[arg(long, overrides_with = "no_listen_messages")]
     listen_messages: bool,
@@ -131,6 +133,25 @@ impl ConsoleArgs {
 }
 
 impl NodeArgs {
+    /// The folder to share. A home folder, or one with home folders, is shared only on
+    /// request: everybody who can reach the node could read it.
+    fn share(&self) -> Result<PathBuf, StartupError> {
+        if let Some(share) = &self.share {
+            return Ok(share.clone());
+        }
+        let current = PathBuf::from(".");
+        match current.canonicalize() {
+            Ok(folder) if rights::has_home_folders(&folder) => {
+                let folder = folder.display();
+                let text = format!(
+                    "all of {folder} would be shared; write --share DIR, or --share . if you mean it"
+                );
+                Err(StartupError::usage(text))
+            }
+            Ok(_) | Err(_) => Ok(current),
+        }
+    }
+
     /// The file in which hashes are kept, if any.
     fn hash_cache(&self) -> Option<PathBuf> {
         if self.no_hashes || self.no_hash_cache {
@@ -143,6 +164,7 @@ impl NodeArgs {
 
 /// Runs the node until it is stopped.
 pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
+    let share = args.share()?;
     let survives_hangup = signals::is_hangup_ignored();
     let signals = signals::ending_server(args.log.has_file())?;
     let is_starting = signals::end_at_once(&signals)?;
@@ -159,7 +181,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let network = wait_for_network(&args.relay, args.listen, &output, &manager)?;
     let (line_requests, requests) = mpsc::channel();
     let user = has_console.then(|| {
-        let destination = Destination::save(Target::Share(args.share.clone()), false);
+        let destination = Destination::save(Target::Share(share), false);
         Screen::new(Style::Console, &output, destination, line_requests)
     });
     let mut console = has_console.then(|| ConsoleEvents::new(&output, args.log.rate()));
@@ -227,10 +249,11 @@ pub(super) fn prepare(
     on_event: impl FnMut(&NodeEvent<'_>) + 'static,
     user: Option<Screen>,
 ) -> Result<PreparedNode, StartupError> {
-    let sandbox = (!args.no_sandbox).then(|| rights(args, user.is_some()));
+    let folder = args.share()?;
+    let sandbox = (!args.no_sandbox).then(|| rights(args, &folder, user.is_some()));
     let NodeNetwork { relay, listen } = network;
     let (listeners, addresses) = bind_tcp(&listen, args.port)?;
-    let (mut folder, scan_worker, hash_worker) = open_folder(args)?;
+    let (mut folder, scan_worker, hash_worker) = open_folder(&folder, args.folder)?;
     let share = describe(&mut folder);
     let changes = folder.inotify_fd();
     // The relay lists the source address of the node's requests, so it must be one
@@ -248,7 +271,9 @@ pub(super) fn prepare(
         source_addresses: sources,
     };
     let now = Instant::now();
-    let mut registrar = Registrar::new(relay.clone(), args.advertise, port, fastrand::u64(..), now);
+    let (ip, forwarded_port) = args.advertise;
+    let port = forwarded_port.unwrap_or(port);
+    let mut registrar = Registrar::new(relay.clone(), ip, port, fastrand::u64(..), now);
     let (look_ups, queue) = mpsc::sync_channel(1);
     // A request that waits already serves this one as well.
     registrar.look_up_relay = Some(Box::new(move || {
@@ -280,18 +305,21 @@ pub(super) fn prepare(
 }
 
 /// The rights that a node needs after its start.
-fn rights(args: &NodeArgs, has_console: bool) -> Sandbox {
+fn rights(args: &NodeArgs, share: &Path, has_console: bool) -> Sandbox {
     let mut files: Vec<PathBuf> = args.hash_cache().into_iter().collect();
     if has_console {
         files.extend(args.history.path());
-        return rights::of_console(&args.share, &files);
+        return rights::of_console(share, &files);
     }
-    rights::of_node(&args.share, &files)
+    rights::of_node(share, &files)
 }
 
-fn open_folder(args: &NodeArgs) -> Result<(Folder, ScanWorker, HashWorker), StartupError> {
-    Folder::open(&args.share, args.folder).map_err(|error| {
-        let (path, reason) = (args.share.display(), Reason(&error));
+fn open_folder(
+    share: &Path,
+    settings: FolderSettings,
+) -> Result<(Folder, ScanWorker, HashWorker), StartupError> {
+    Folder::open(share, settings).map_err(|error| {
+        let (path, reason) = (share.display(), Reason(&error));
         let text = format!("cannot share {path}: {reason}; --share takes a readable folder");
         StartupError::new(Exit::Share, text)
     })

@@ -45,13 +45,27 @@ pub(super) fn keep_only(sandbox: &Sandbox) {
 /// The folders in which another share may appear under the same path: a folder that is made
 /// again, or the next target of a link. Not a home folder, nor one that contains it.
 fn folders_around(share: &Path) -> Vec<PathBuf> {
-    let home = std::env::var_os("HOME").map_or_else(PathBuf::new, PathBuf::from);
     let named = std::path::absolute(share).ok();
     let paths = [named, share.canonicalize().ok()].into_iter().flatten();
     let folders = paths.filter_map(|path| path.parent()?.canonicalize().ok());
-    folders
-        .filter(|folder| folder.parent().is_some() && !home.starts_with(folder))
-        .collect()
+    folders.filter(|folder| !has_home_folders(folder)).collect()
+}
+
+/// Whether a folder is a home folder or contains some: `/`, `/home`, `/home/NAME`.
+pub(super) fn has_home_folders(folder: &Path) -> bool {
+    let is_above = |home: PathBuf| {
+        // A home folder may be behind a link.
+        let real = home.canonicalize();
+        home.starts_with(folder) || real.is_ok_and(|real| real.starts_with(folder))
+    };
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let is_home = folder
+        .parent()
+        .is_none_or(|parent| parent == Path::new("/home"));
+    is_home
+        || folder == Path::new("/home")
+        || folder == Path::new("/root")
+        || home.is_some_and(is_above)
 }
 
 /// The folder of a file that is made there later.

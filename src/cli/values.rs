@@ -47,8 +47,20 @@ pub(super) fn receiver_ip(text: &str) -> Result<IpAddr, String> {
     ip(text)
 }
 
-/// An address under which a node asks to be listed.
-pub(super) fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {
+/// An address under which a node asks to be listed, with the port if that differs: `IP`,
+/// `IP:PORT`, `[IPv6]:PORT`; `*` is the address that the relay sees.
+pub(super) fn advertised(text: &str) -> Result<(ClaimedIp, Option<Port>), String> {
+    let (host, listed_port) = match text.rsplit_once(':') {
+        Some((host, digits)) if text.parse::<IpAddr>().is_err() => (host, Some(port(digits)?)),
+        _ => (text, None),
+    };
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    Ok((claimed_ip(bare.unwrap_or(host))?, listed_port))
+}
+
+fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {
     if text == "*" {
         return Ok(ClaimedIp::Source);
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Stat, statat};
+use rustix::fs::{Access, AtFlags, Dir, DirEntry, FileType, Mode, Stat, accessat, statat};
 use rustix::io::Errno;
 
 use crate::protocol::{FileName, MAX_NAME};
@@ -95,7 +95,7 @@ impl<'a> Walk<'a> {
         if let Some(root) = self.roots.root_of(name) {
             if root.single_file().is_some() {
                 self.add_single_file(root, name)?;
-            } else if let Some(identity) = file_identity(root, name)? {
+            } else if let Some(identity) = self.opened(root, name)? {
                 self.add(name.to_owned(), identity);
             } else if let Some(path) = root.path_of(name) {
                 self.add_folder(root, path)?;
@@ -114,7 +114,7 @@ impl<'a> Walk<'a> {
         let folder = root.folder().ok();
         let watch = folder.and_then(|folder| self.watch.add(folder, || root.location.clone()));
         self.watched.extend(watch);
-        if let Some(identity) = file_identity(root, name)? {
+        if let Some(identity) = self.opened(root, name)? {
             self.add(name.to_owned(), identity);
             if self.written.contains(watch, name.as_bytes()) {
                 self.result.written.insert(name.to_owned());
@@ -188,6 +188,10 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let (kind, stat) = kind_and_stat(&entries, &entry);
+            if stat.is_some_and(|stat| !is_readable(&entries, &entry, &stat)) {
+                self.skip(&name, NOT_READABLE);
+                continue;
+            }
             if kind == FileType::Directory {
                 // The paths that the system accepts are not much longer than the names.
                 if has_valid_length(&name) {
@@ -224,17 +228,33 @@ impl<'a> Walk<'a> {
         match kind {
             FileType::RegularFile => {}
             // Only a link to a file inside the root can be opened.
-            FileType::Symlink => return file_identity(folder.root, name),
+            FileType::Symlink => return self.opened(folder.root, name),
             _ => return Ok(None),
         }
         if identity.is_none_or(|identity| folder.device == Some(identity.device)) {
             return Ok(identity);
         }
-        let opened = file_identity(folder.root, name)?;
-        if opened.is_none() {
-            self.skip(name, "it cannot be opened, or its size is not true");
+        match folder.root.open(name) {
+            Ok(file) => Ok(Some(file.identity)),
+            Err(error) if is_out_of_resources(&error) => Err(OutOfResources),
+            Err(_) => {
+                self.skip(name, "it cannot be opened, or its size is not true");
+                Ok(None)
+            }
         }
-        Ok(opened)
+    }
+
+    /// The identity of the file of this name, if it can be opened.
+    fn opened(&mut self, root: &Root, name: &str) -> Result<Option<FileIdentity>, OutOfResources> {
+        match root.open(name) {
+            Ok(file) => return Ok(Some(file.identity)),
+            Err(error) if is_out_of_resources(&error) => return Err(OutOfResources),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.skip(name, NOT_READABLE);
+            }
+            Err(_) => {}
+        }
+        Ok(None)
     }
 
     fn add(&mut self, name: String, identity: FileIdentity) {
@@ -263,6 +283,9 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Why a file is not shared.
+const NOT_READABLE: &str = "the node may not read it";
+
 /// Whether a folder can have files with valid names, as far as the length matters.
 fn has_valid_length(name: &str) -> bool {
     name.len() + "/x".len() <= MAX_NAME
@@ -283,13 +306,15 @@ fn kind_and_stat(folder: &Dir, entry: &DirEntry) -> (FileType, Option<Stat>) {
     }
 }
 
-/// The identity of the file of this name, if it can be opened.
-fn file_identity(root: &Root, name: &str) -> Result<Option<FileIdentity>, OutOfResources> {
-    match root.open(name) {
-        Ok(file) => Ok(Some(file.identity)),
-        Err(error) if is_out_of_resources(&error) => Err(OutOfResources),
-        Err(_) => Ok(None),
+/// Whether this process may read a file. Asks the system only if the mode does not say so.
+fn is_readable(folder: &Dir, entry: &DirEntry, stat: &Stat) -> bool {
+    let everybody = Mode::RUSR | Mode::RGRP | Mode::ROTH;
+    if Mode::from_raw_mode(stat.st_mode).contains(everybody) {
+        return true;
     }
+    let access = |folder| accessat(folder, entry.file_name(), Access::READ_OK, AtFlags::EACCESS);
+    // Other errors are told when the file is opened.
+    folder.fd().and_then(access) != Err(Errno::ACCESS)
 }
 
 /// Whether the system has no more descriptors or memory.

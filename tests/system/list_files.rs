@@ -1,9 +1,13 @@
 //! `LIST` and `MORE` at a node.
 
-use std::fs;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use crate::support::{Nc, ask, eventually, folder, node_with_relay};
+use rustix::process::getuid;
+
+use crate::support::{Nc, Server, ask, eventually, folder, node_command, node_with_relay, relay};
 
 #[test]
 fn files_are_listed_in_byte_order() {
@@ -95,6 +99,37 @@ fn new_files_are_listed_and_served() {
     eventually("the new file is listed", || {
         ask(node.address(), b"LIST\n") == "FILES 1 1\n3 - 1 new\n"
     });
+}
+
+#[test]
+fn files_that_the_node_may_not_read_are_not_announced() {
+    let share = folder(&[("closed", b"c"), ("open", b"o")]);
+    let mode = |path: &Path, mode| {
+        let permissions = Permissions::from_mode(mode);
+        fs::set_permissions(path, permissions).expect("its owner may");
+    };
+    let closed = share.path().join("closed");
+    mode(&closed, 0o600);
+    mode(share.path(), 0o755);
+    std::os::unix::fs::symlink("closed", share.path().join("link")).expect("a link");
+    let relay = relay(&[]);
+    let mut command = node_command(relay.address(), share.path(), &[]);
+    match File::open(&closed) {
+        // Root may read everything, so the node is another user.
+        Ok(_) if getuid().is_root() => drop(command.uid(65_534).gid(65_534)),
+        _ => mode(&closed, 0o000),
+    }
+    let node = Server::start(command);
+    assert_eq!(ask(node.address(), b"LIST\n"), "FILES 1 1\n1 - 1 open\n");
+    let log = node.log_until("2 items cannot be shared; such as ");
+    assert!(log.contains("closed: the node may not read it"), "{log}");
+    assert!(log.contains("link: the node may not read it"), "{log}");
+    assert_eq!(node.stat("files_skipped"), 2);
+    mode(&closed, 0o644);
+    eventually("the files are listed", || {
+        ask(node.address(), b"LIST\n").starts_with("FILES 3 3\n")
+    });
+    assert_eq!(node.stat("files_skipped"), 0);
 }
 
 #[test]

@@ -118,6 +118,26 @@ fn a_node_is_listed_under_the_address_that_it_advertises() {
 }
 
 #[test]
+fn a_forwarded_port_may_be_another_one() {
+    let relay = relay(&[]);
+    let share = folder(&[("file", b"1")]);
+    for (advertised, listed) in [
+        ("192.0.2.5:7", "192.0.2.5 7"),
+        ("[2001:db8::1]:7", "2001:db8::1 7"),
+        ("*:7", "127.0.0.1 7"),
+    ] {
+        let mut node = node(&relay, share.path(), &["--advertise", advertised]);
+        assert_eq!(list(&relay), format!("NODES 1\n{listed}\n"));
+        let holders = ask(relay.address(), b"FIND file\n");
+        assert_eq!(holders, format!("HOLDERS 1\n{listed} 1 -\n"));
+        // It listens where it did.
+        assert_eq!(ask(node.address(), b"GET file\n"), "FOUND 1\n1");
+        assert_eq!(node.stop(), Some(0));
+        assert_eq!(list(&relay), "NODES 0\n");
+    }
+}
+
+#[test]
 fn a_refused_advertised_address_is_reported() {
     let relay = relay(&["--trust", "10.0.0.0/8"]);
     let share = folder(&[]);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{ProgramOutput, ask, folder, node, relay, run, without_epochs};
+use crate::support::{ProgramOutput, Server, ask, folder, node, relay, run, without_epochs};
 
 const RELAY: &str = env!("CARGO_BIN_EXE_relay-server");
 const CLIENT: &str = env!("CARGO_BIN_EXE_peer-client");
@@ -46,6 +46,42 @@ fn a_port_in_use_is_reported() {
 fn an_address_of_another_machine_is_reported() {
     let why = "this machine does not have the address";
     assert_fails(RELAY, &["0", "--listen", "192.0.2.1"], 7, why);
+}
+
+#[test]
+fn a_home_folder_is_shared_only_on_request() {
+    let home = folder(&[("file", b"")]);
+    let outside = folder(&[]);
+    let above = home.path().parent().expect("it has one");
+    for (current, is_refused) in [
+        (home.path(), true),
+        (above, true),
+        (Path::new("/"), true),
+        (outside.path(), false),
+    ] {
+        let mut command = Command::new(NODE);
+        command.args(["127.0.0.1:9", "--listen", "192.0.2.1"]);
+        command.current_dir(current).env("HOME", home.path());
+        // It is the next thing that is wrong.
+        let (code, why) = match is_refused {
+            true => (
+                2,
+                "would be shared; write --share DIR, or --share . if you mean it",
+            ),
+            false => (7, "this machine does not have the address"),
+        };
+        let output = run(command, b"").expect_code(code);
+        assert!(output.stderr.contains(why), "{}", output.stderr);
+    }
+    let mut command = Command::new(NODE);
+    command.args(["127.0.0.1:9", "--share", "."]);
+    command.current_dir(home.path()).env("HOME", home.path());
+    let node = Server::start(command);
+    assert!(
+        node.first_line.contains("sharing 1 file"),
+        "{}",
+        node.first_line
+    );
 }
 
 #[test]
