@@ -16,6 +16,7 @@ use crate::cli::logging::LogArgs;
 use crate::cli::network::NodeNetwork;
 use crate::cli::node::{self, NodeArgs};
 use crate::cli::relay::{self, RelayArgs};
+use crate::cli::sample_files::SampleFolder;
 use crate::cli::{Exit, StartupError, signals, values};
 use crate::jobs::FilePattern;
 use crate::logging::OPERATOR;
@@ -34,7 +35,7 @@ Runs a whole Peerline network in one process: a relay, three nodes and a client.
   peerline
   peerline hello.txt
 
-The nodes share the folders files/peer1 to files/peer3.";
+The nodes share the sample files of the project, which are in the program.";
 
 /// The command line of `peerline`.
 #[derive(Parser)]
@@ -43,7 +44,7 @@ pub(super) struct DemoArgs {
     /// Fetch these files and end; without a name, show a prompt
     #[arg(value_name = "NAME", value_parser = values::file_pattern)]
     names: Vec<FilePattern>,
-    /// Folder whose sub-folders are shared, one node per sub-folder
+    /// Folder whose sub-folders are shared, one node per sub-folder, instead of the sample files
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
     #[command(flatten)]
@@ -60,7 +61,14 @@ pub(super) fn run(args: DemoArgs) -> Result<Exit, StartupError> {
     // Like a client, and unlike a server, it may wait for its reader.
     let output = TerminalOutput::default();
     let _log_file = args.log.start(args.reporter.log_level(), &output)?;
-    let folders = folders(args.files.as_deref())?;
+    let (folders, _samples) = match &args.files {
+        Some(files) => (folders(files)?, None),
+        None => {
+            let samples = SampleFolder::create()
+                .map_err(StartupError::system("cannot write the sample files"))?;
+            (folders(samples.path())?, Some(samples))
+        }
+    };
     let (stop_relay, relay) = start_role("relay", || {
         let (reactor, addresses) = relay::prepare(RelayArgs::parse_from(["relay-server", "0"]))?;
         Ok((reactor, addresses[0]))
@@ -164,21 +172,13 @@ fn client_args(args: DemoArgs, relay: SocketAddr) -> ClientArgs {
 }
 
 /// The folders to share: the sub-folders of `files`, in the order of their names.
-fn folders(files: Option<&Path>) -> Result<Vec<PathBuf>, StartupError> {
-    let files = match files {
-        Some(files) => files.to_owned(),
-        // `cargo run` may be called in another folder of the project.
-        None => match std::env::var_os("CARGO_MANIFEST_DIR") {
-            Some(project) if !Path::new("files").is_dir() => Path::new(&project).join("files"),
-            Some(_) | None => "files".into(),
-        },
-    };
+fn folders(files: &Path) -> Result<Vec<PathBuf>, StartupError> {
     let error = |reason: String| {
         let path = files.display();
-        let advice = "change to the folder that contains files/peer1, or write --files DIR";
+        let advice = "write --files DIR, a folder with one sub-folder for each node";
         StartupError::new(Exit::Share, format!("{path}: {reason}; {advice}"))
     };
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(&files)
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(files)
         .map_err(|reason| error(Reason(&reason).to_string()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.is_dir())

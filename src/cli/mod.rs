@@ -12,6 +12,7 @@ mod node_events;
 mod relay;
 mod relay_address;
 mod rights;
+mod sample_files;
 mod service_manager;
 mod signals;
 mod sockets;

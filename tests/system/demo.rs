@@ -50,6 +50,42 @@ fn the_first_command_prints_the_file() {
 }
 
 #[test]
+fn it_runs_in_an_empty_folder_and_leaves_nothing() {
+    let (current, temporary) = (folder(&[]), folder(&[]));
+    let is_clean = || {
+        let entries = [&current, &temporary].map(|folder| fs::read_dir(folder.path()));
+        entries
+            .into_iter()
+            .all(|entries| entries.expect("a folder").count() == 0)
+    };
+    let command = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peerline"));
+        // Cargo sets it.
+        command.env_remove("CARGO_MANIFEST_DIR");
+        command.args(args).current_dir(current.path());
+        command.env("TMPDIR", temporary.path());
+        command
+    };
+    let output = run(command(&["hello.txt"]), b"").expect_code(0);
+    assert_eq!(output.text(), "Hello, Peerline!\n");
+    assert!(is_clean());
+    let mut terminal = Terminal::start(command(&["--no-history"]));
+    terminal.expect("peerline> ");
+    assert!(!is_clean());
+    terminal.ctrl('c');
+    assert_eq!(terminal.wait().1, 130);
+    assert!(is_clean());
+    let mut nowhere = command(&["hello.txt"]);
+    nowhere.env("TMPDIR", "/dev/null");
+    let output = run(nowhere, b"").expect_code(11);
+    assert!(
+        output.stderr.contains("cannot write the sample files"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
 fn messages_and_content_keep_their_order_in_one_pipe() {
     for _ in 0..10 {
         let mut command = Command::new("sh");
