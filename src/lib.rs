@@ -30,7 +30,7 @@
 //! | Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
 //! | Where does the relay forget a node? | `relay/registration.rs` decides (`UNREGISTER`, and leases that expire); `relay/directory.rs` removes the entry |
 //! | Where does a client choose the next node? | `jobs/fetch.rs` |
-//! | Where is a byte written to disk? | `download/output_file.rs`; `download/part_file.rs` gives the file its name |
+//! | Where is a byte written to disk? | `download/part_file.rs`, or `download/small_file.rs`; `download/target_file.rs` gives the file its name |
 //! | Where is a verb added? | `protocol/request.rs` (its form, meaning and replies), the dispatch of `relay/mod.rs` and `node/requests.rs`, protocol.md; a new form of reply also in `protocol/reply.rs` and `session/responder.rs` |
 
 pub mod cli;

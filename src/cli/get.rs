@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{Exit, StartupError, is_interactive, values};
 use crate::client::Task;
-use crate::download::{Destination, Target};
+use crate::download::{Destination, SaveOptions, Target};
 use crate::escaped::Escaped;
 use crate::jobs::FilePattern;
 use crate::protocol::ContentHash;
@@ -44,6 +44,9 @@ pub(super) struct GetArgs {
     /// Replace existing files
     #[arg(short, long)]
     pub(super) force: bool,
+    /// Begin anew where an earlier download was broken off
+    #[arg(long)]
+    pub(super) restart: bool,
     /// Maximum number of files to fetch at the same time when they are saved; others wait
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = integer::<usize>(1..))]
     pub(super) max_downloads: usize,
@@ -82,7 +85,11 @@ impl GetArgs {
             (None, None) if has_patterns => Target::Folder(".".into()),
             (None, None) => return Ok(None),
         };
-        Ok(Some(Destination::save(target, self.force)))
+        let options = SaveOptions {
+            replace: self.force,
+            restart: self.restart,
+        };
+        Ok(Some(Destination::save(target, options)))
     }
 
     /// Creates a missing folder if the user wants it.

@@ -20,7 +20,7 @@ use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, rights, run_server,
     signals, stop_on_signals, values,
 };
-use crate::download::{Destination, Target};
+use crate::download::{Destination, SaveOptions, Target};
 use crate::jobs::JobRunner;
 use crate::limits::{JobLimits, Limits, RateLimits, Timeouts};
 use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals};
@@ -181,7 +181,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let network = wait_for_network(&args.relay, args.listen, &output, &manager)?;
     let (line_requests, requests) = mpsc::channel();
     let user = has_console.then(|| {
-        let destination = Destination::save(Target::Share(share), false);
+        let destination = Destination::save(Target::Share(share), SaveOptions::default());
         Screen::new(Style::Console, &output, destination, line_requests)
     });
     let mut console = has_console.then(|| ConsoleEvents::new(&output, args.log.rate()));

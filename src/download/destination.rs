@@ -1,12 +1,15 @@
 //! The place for fetched content that the user named, and the outputs open there.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::download::Printer;
-use crate::download::output_file::OutputFile;
-use crate::jobs::{JobId, Opened, StoreError};
+use crate::download::output_file::{OutputFile, SaveOptions};
+use crate::download::save_error::SaveError;
+use crate::escaped::Escaped;
+use crate::jobs::{ContentInfo, JobId, Opened, StoreError, StoredPart};
 use crate::protocol::FileName;
 use crate::system_error::Reason;
 
@@ -29,8 +32,8 @@ pub enum Destination {
     Save {
         /// The file or folder.
         target: Target,
-        /// Whether an existing file may be replaced.
-        replace: bool,
+        /// What may become of existing files.
+        options: SaveOptions,
         /// The files that are being written.
         open: BTreeMap<JobId, OutputFile>,
     },
@@ -39,16 +42,21 @@ pub enum Destination {
 impl Destination {
     /// Saves to `target`.
     #[must_use]
-    pub fn save(target: Target, replace: bool) -> Self {
+    pub fn save(target: Target, options: SaveOptions) -> Self {
         Self::Save {
             target,
-            replace,
+            options,
             open: BTreeMap::new(),
         }
     }
 
     /// Opens an output for the content of `name`.
-    pub(crate) fn open(&mut self, job: JobId, name: &FileName<'_>) -> Result<Opened, StoreError> {
+    pub(crate) fn open(
+        &mut self,
+        job: JobId,
+        name: &FileName<'_>,
+        content: &ContentInfo,
+    ) -> Result<Opened, StoreError> {
         match self {
             Self::Print(printer) => {
                 printer.open();
@@ -56,14 +64,10 @@ impl Destination {
             }
             Self::Save {
                 target,
-                replace,
+                options,
                 open,
             } => {
-                let file = target.open(name, *replace)?;
-                let opened = match file.is_seekable() {
-                    true => Opened::Empty,
-                    false => Opened::InOrder,
-                };
+                let (file, opened) = target.open(name, content, *options)?;
                 open.insert(job, file);
                 Ok(opened)
             }
@@ -82,7 +86,7 @@ impl Destination {
             Self::Save { target, open, .. } => match open.get_mut(&job) {
                 Some(file) => {
                     let result = file.write_at(offset, bytes);
-                    result.map_err(|error| target.error(&file.path, &error))
+                    result.map_err(|error| target.error(&file.path, &error.into()))
                 }
                 None => Ok(()),
             },
@@ -97,46 +101,107 @@ impl Destination {
         }
     }
 
+    /// This piece of the content was written and is right.
+    pub(crate) fn record_piece(&mut self, job: JobId, index: u32) -> Result<(), StoreError> {
+        if let Self::Save { target, open, .. } = self
+            && let Some(file) = open.get_mut(&job)
+        {
+            let result = file.record_piece(index);
+            return result.map_err(|error| target.error(&file.path, &error.into()));
+        }
+        Ok(())
+    }
+
     /// The content is complete.
-    pub(crate) fn commit(&mut self, job: JobId) -> Result<(), StoreError> {
+    pub(crate) fn commit(&mut self, job: JobId, content: &ContentInfo) -> Result<(), StoreError> {
         match self {
             Self::Print(printer) => printer.commit(),
             Self::Save { target, open, .. } => match open.remove(&job) {
                 Some(file) => {
                     let path = file.path.clone();
-                    file.commit().map_err(|error| target.error(&path, &error))
+                    let result = file.commit(content);
+                    result.map_err(|error| target.error(&path, &error.into()))
                 }
                 None => Ok(()),
             },
         }
     }
 
-    /// The content stays incomplete. Returns how many of its bytes were printed or
-    /// written to a device: another attempt must not write them again.
+    /// The content is of no use. Returns how many of its bytes were printed or written to
+    /// a device: another attempt must not write them again.
     pub(crate) fn discard(&mut self, job: JobId) -> u64 {
         match self {
             Self::Print(printer) => printer.discard(),
             Self::Save { open, .. } => open.remove(&job).map_or(0, OutputFile::discard),
         }
     }
+
+    /// The job is broken off. Returns what stays for a later one.
+    pub(crate) fn keep(&mut self, job: JobId) -> Option<StoredPart> {
+        match self {
+            Self::Print(printer) => {
+                printer.discard();
+                None
+            }
+            Self::Save { open, .. } => {
+                let file = open.remove(&job)?;
+                let path = escaped(&file.path);
+                let (stored, size) = file.keep()?;
+                Some(StoredPart { path, stored, size })
+            }
+        }
+    }
 }
 
 impl Target {
-    fn open(&self, name: &FileName<'_>, replace: bool) -> Result<OutputFile, StoreError> {
+    fn open(
+        &self,
+        name: &FileName<'_>,
+        content: &ContentInfo,
+        options: SaveOptions,
+    ) -> Result<(OutputFile, Opened), StoreError> {
         match self {
             Self::File(path) => {
-                OutputFile::open(path, replace).map_err(|error| self.error(path, &error))
+                OutputFile::open(path, content, options).map_err(|error| self.error(path, &error))
             }
             Self::Folder(folder) | Self::Share(folder) => {
-                OutputFile::open_below(folder, name, replace)
+                OutputFile::open_below(folder, name, content, options)
                     .map_err(|error| self.error(&folder.join(name.as_str()), &error))
             }
         }
     }
 
-    fn error(&self, path: &Path, error: &io::Error) -> StoreError {
-        let path = crate::escaped::Escaped(path.as_os_str().as_encoded_bytes());
-        let reason = match error.kind() {
+    fn error(&self, path: &Path, error: &SaveError) -> StoreError {
+        let is_share = matches!(self, Self::Share(_));
+        let beside = |name: &OsStr| escaped(&path.with_file_name(name));
+        let path = escaped(path);
+        let reason = match error {
+            SaveError::System(error) => self.system_error(&path, error),
+            SaveError::InUse => format!("{path} is being fetched by another program"),
+            SaveError::OtherContent(part) => {
+                let part = beside(part);
+                let advice = match is_share {
+                    true => "delete it to fetch this one",
+                    false => "--restart begins anew",
+                };
+                format!("{part} holds a part of another content of that name; {advice}")
+            }
+            SaveError::UnknownPart(part) => {
+                let part = beside(part);
+                format!("{part} is in the way, and was not left by a download; move it away")
+            }
+            SaveError::NoSpace { needed, free } => {
+                format!("no space for {path}: {needed} bytes are needed, and {free} are free")
+            }
+        };
+        StoreError {
+            reason,
+            is_reader_gone: false,
+        }
+    }
+
+    fn system_error(&self, path: &str, error: &io::Error) -> String {
+        match error.kind() {
             io::ErrorKind::AlreadyExists => match self {
                 Self::Share(_) => format!("{path} exists already; move it away to fetch another"),
                 Self::File(_) | Self::Folder(_) => {
@@ -148,10 +213,10 @@ impl Target {
                 format!("cannot write {path}: a parent is not a folder, or is a symbolic link")
             }
             _ => format!("cannot write {path}: {}", Reason(error)),
-        };
-        StoreError {
-            reason,
-            is_reader_gone: false,
         }
     }
+}
+
+fn escaped(path: &Path) -> String {
+    Escaped(path.as_os_str().as_encoded_bytes()).to_string()
 }

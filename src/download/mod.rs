@@ -1,14 +1,24 @@
 //! Where fetched content goes: stdout or files.
 //!
 //! A [`Destination`] holds the open output of each fetch: the [`Printer`] for
-//! stdout, or an `OutputFile`. A regular file is written as a `PartFile`, which
-//! gets its name when the content is complete.
+//! stdout, or an `OutputFile`. A regular file gets its name when the content is
+//! complete. Until then a small one is a `SmallFile` in memory. A large one is a
+//! `PartFile`: if the download is broken off, the next one continues it.
 
 mod destination;
+mod disk_space;
 mod output_file;
 mod part_file;
+mod part_names;
+mod part_state;
 mod printer;
+#[cfg(test)]
+mod resume_tests;
+mod save_error;
+mod small_file;
+mod target_file;
 
 pub use destination::{Destination, Target};
+pub use output_file::SaveOptions;
 pub use printer::Printer;
 pub(crate) use printer::stdout_error;

@@ -1,76 +1,95 @@
-//! A file that receives content: a regular file under the name of a part file, or a
-//! device that is written directly.
+//! A file that receives content: a regular file that gets its name when it is complete,
+//! or a device that is written directly.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::download::part_file::PartFile;
-use crate::protocol::FileName;
+use crate::download::save_error::SaveError;
+use crate::download::small_file::SmallFile;
+use crate::download::target_file::TargetFile;
+use crate::jobs::{ContentInfo, Opened};
+use crate::protocol::{FileName, PieceLayout};
 
 /// The most links from a path to a file, as in the kernel.
 const MAX_LINKS: u32 = 40;
 
+/// What may become of files that exist.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct SaveOptions {
+    /// An existing file may be replaced.
+    pub replace: bool,
+    /// What an earlier download has left is deleted.
+    pub restart: bool,
+}
+
 /// A file that is being written.
 pub struct OutputFile {
     /// Its path when it is complete.
-    pub(crate) path: PathBuf,
-    file: File,
-    /// The other name of a regular file until it is complete. None for a device, a
-    /// FIFO or a terminal.
-    part: Option<PartFile>,
-    /// Bytes so far.
-    written: u64,
+    pub(super) path: PathBuf,
+    output: OpenOutput,
+}
+
+enum OpenOutput {
+    /// A device, a FIFO or a terminal.
+    Device {
+        file: File,
+        /// Bytes so far.
+        written: u64,
+    },
+    Small(SmallFile),
+    Part(Box<PartFile>),
 }
 
 impl OutputFile {
-    /// Opens the file at `path`. If `replace` is set and `path` is a link, the file that
+    /// Opens the file at `path`. If `path` is a link and may be replaced, the file that
     /// it leads to is replaced.
-    pub(crate) fn open(path: &Path, replace: bool) -> io::Result<Self> {
+    pub(super) fn open(
+        path: &Path,
+        content: &ContentInfo,
+        options: SaveOptions,
+    ) -> Result<(Self, Opened), SaveError> {
         let mut components = path.as_os_str().as_bytes().rsplit(|byte| *byte == b'/');
         if let Some(b"" | b"." | b"..") = components.next() {
             return Err(Errno::ISDIR.into());
         }
-        let (file, part) = match path.metadata() {
+        let (output, opened) = match path.metadata() {
             Ok(metadata) if metadata.is_dir() => return Err(Errno::ISDIR.into()),
             // /dev/stdout may lead to a regular file: it must not be replaced.
             Ok(metadata) if !metadata.is_file() || is_link_in_dev(path) => {
-                (OpenOptions::new().write(true).open(path)?, None)
+                let file = OpenOptions::new().write(true).open(path)?;
+                (OpenOutput::Device { file, written: 0 }, Opened::InOrder)
             }
             // No file is the usual case; other errors come again below.
             Ok(_) | Err(_) => {
-                if !replace && path.is_symlink() {
+                if !options.replace && path.is_symlink() {
                     return Err(Errno::EXIST.into());
                 }
                 let path = follow_links(path)?;
                 let name = path.file_name().ok_or(Errno::ISDIR)?;
                 let folder = File::open(folder_of(&path))?.into();
-                let (file, part) = PartFile::create(folder, name, replace)?;
-                (file, Some(part))
+                OpenOutput::open(folder, name, content, options)?
             }
         };
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            part,
-            written: 0,
-        })
+        let path = path.to_owned();
+        Ok((Self { path, output }, opened))
     }
 
     /// Opens the file `name` below `folder`. Missing folders are created. Symbolic
     /// links are not followed, so nothing is written outside of `folder`.
-    pub(crate) fn open_below(
+    pub(super) fn open_below(
         folder: &Path,
         name: &FileName<'_>,
-        replace: bool,
-    ) -> io::Result<Self> {
+        content: &ContentInfo,
+        options: SaveOptions,
+    ) -> Result<(Self, Opened), SaveError> {
         std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
             // A file has the folder's name. AlreadyExists would suggest --force.
             io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
@@ -89,40 +108,78 @@ impl OutputFile {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             parent = openat(&parent, component, flags, Mode::empty())?;
         }
-        let (file, part) = PartFile::create(parent, OsStr::new(leaf), replace)?;
-        Ok(Self {
-            path: folder.join(name.as_str()),
-            file,
-            part: Some(part),
-            written: 0,
-        })
+        let (output, opened) = OpenOutput::open(parent, OsStr::new(leaf), content, options)?;
+        let path = folder.join(name.as_str());
+        Ok((Self { path, output }, opened))
     }
 
-    /// Whether bytes may be written in any order.
-    pub(crate) fn is_seekable(&self) -> bool {
-        self.part.is_some()
-    }
-
-    pub(crate) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if self.is_seekable() {
-            return self.file.write_all_at(bytes, offset);
+    pub(super) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.output {
+            OpenOutput::Device { file, written } => {
+                debug_assert_eq!(offset, *written, "a device is written in order");
+                *written += bytes.len() as u64;
+                file.write_all(bytes)
+            }
+            OpenOutput::Small(file) => file.write_at(offset, bytes),
+            OpenOutput::Part(file) => file.write_at(offset, bytes),
         }
-        debug_assert_eq!(offset, self.written, "a device is written in order");
-        self.written += bytes.len() as u64;
-        self.file.write_all(bytes)
     }
 
-    /// The content is complete: a part file gets its name.
-    pub(crate) fn commit(self) -> io::Result<()> {
-        self.part.map_or(Ok(()), PartFile::commit)
-    }
-
-    /// Removes a part file. Returns how many bytes a device has received.
-    pub(crate) fn discard(self) -> u64 {
-        match self.part {
-            Some(_) => 0,
-            None => self.written,
+    pub(super) fn record_piece(&mut self, index: u32) -> io::Result<()> {
+        match &mut self.output {
+            OpenOutput::Part(file) => file.record_piece(index),
+            OpenOutput::Device { .. } | OpenOutput::Small(_) => Ok(()),
         }
+    }
+
+    /// The content is complete: a regular file gets its name.
+    pub(super) fn commit(self, content: &ContentInfo) -> io::Result<()> {
+        match self.output {
+            OpenOutput::Device { .. } => Ok(()),
+            OpenOutput::Small(file) => file.commit(content),
+            OpenOutput::Part(file) => file.commit(content),
+        }
+    }
+
+    /// Removes a regular file. Returns how many bytes a device has received.
+    pub(super) fn discard(self) -> u64 {
+        match self.output {
+            OpenOutput::Device { written, .. } => written,
+            OpenOutput::Small(_) => 0,
+            OpenOutput::Part(file) => {
+                file.remove();
+                0
+            }
+        }
+    }
+
+    /// Keeps what is worth it for a later download. Returns the bytes of the pieces that
+    /// are there, and the size of the content.
+    pub(super) fn keep(self) -> Option<(u64, u64)> {
+        match self.output {
+            OpenOutput::Part(file) => file.keep(),
+            OpenOutput::Device { .. } | OpenOutput::Small(_) => None,
+        }
+    }
+}
+
+impl OpenOutput {
+    fn open(
+        folder: OwnedFd,
+        name: &OsStr,
+        content: &ContentInfo,
+        options: SaveOptions,
+    ) -> Result<(Self, Opened), SaveError> {
+        let (target, protected) = TargetFile::new(folder, name, options.replace)?;
+        if protected.is_some() {
+            return Err(Errno::EXIST.into());
+        }
+        if content.size <= PieceLayout::MIN_PIECE_SIZE {
+            let file = SmallFile::new(target, content.size);
+            return Ok((Self::Small(file), Opened::Empty));
+        }
+        let (file, opened) = PartFile::open(target, content, options.restart)?;
+        Ok((Self::Part(file.into()), opened))
     }
 }
 

@@ -1,155 +1,236 @@
-//! A file under a hidden temporary name that ends with `.part`. It gets its own name
-//! when it is complete.
+//! A large content on its way: the part file gets the bytes, and the state file says
+//! which pieces are there. If the download is broken off, both stay for a later one.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{File, Permissions};
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::sync::{Arc, LazyLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, openat, renameat, renameat_with, statat,
-    unlinkat,
-};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::logging::OPERATOR;
-use crate::system_error::Reason;
+use crate::download::disk_space;
+use crate::download::part_names::PartNames;
+use crate::download::part_state::{LoadedState, PartState, append_piece, append_synced};
+use crate::download::save_error::SaveError;
+use crate::download::target_file::TargetFile;
+use crate::jobs::{ContentInfo, Opened, PieceSet};
+use crate::protocol::PieceLayout;
 
-/// The longest file name of the usual file systems, in bytes (NAME_MAX).
-const NAME_MAX: usize = 255;
-/// The most part files of one name in a folder.
-const MAX_PARTS: u32 = 100;
-/// The permissions of a new file, before the umask.
-const NEW_MODE: u32 = 0o666;
+/// How often written pieces are synced to the disk. A power cut loses what was written
+/// since, or costs a check.
+const SYNC_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The name of a file that is being written. The file is deleted if this is dropped before
-/// [`PartFile::commit`].
-pub(crate) struct PartFile {
-    folder: OwnedFd,
-    part_name: OsString,
-    name: OsString,
-    replace: bool,
-    is_committed: bool,
+/// How often the part file may vanish while it is opened, because another program has
+/// completed it.
+const MAX_TRIES: u32 = 3;
+
+/// The present boot of the system. If the kernel does not tell, each run of a program is
+/// taken for a boot.
+static BOOT: LazyLock<String> = LazyLock::new(|| {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    boot.map_or_else(
+        |_| format!("unknown-{:x}", fastrand::u128(..)),
+        |boot| boot.trim().to_owned(),
+    )
+});
+
+/// A large file that is being written.
+pub(super) struct PartFile {
+    target: TargetFile,
+    names: PartNames,
+    /// Locked as long as it is open.
+    part: Arc<File>,
+    state: Arc<File>,
+    layout: PieceLayout,
+    /// The pieces that are there.
+    pieces: PieceSet,
+    /// The number of records in the state file, and of those that were written when the
+    /// last sync began.
+    records: usize,
+    synced: usize,
+    last_sync: Instant,
+    sync: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl PartFile {
-    /// Creates a part file for `name` in `folder`. Its name begins with a dot and ends
-    /// with `.part`: no node shares such a file. `replace` allows that a regular file
-    /// `name` exists; its owner and permissions are kept.
-    ///
-    /// # Errors
-    /// `AlreadyExists`, or an error of the system.
-    pub(crate) fn create(folder: OwnedFd, name: &OsStr, replace: bool) -> io::Result<(File, Self)> {
-        let existing = replaceable(&folder, name)?;
-        let mode = match existing {
-            Some(_) if !replace => return Err(Errno::EXIST.into()),
-            Some(existing) => existing.st_mode & 0o777,
-            None => NEW_MODE,
+    /// Opens the part file for a content, and says what is in it. With `restart`, what is
+    /// in it is deleted.
+    pub(super) fn open(
+        target: TargetFile,
+        content: &ContentInfo,
+        restart: bool,
+    ) -> Result<(Self, Opened), SaveError> {
+        let names = PartNames::new(&target.name);
+        let part = open_locked(&target, &names.part, content.is_executable)?;
+        let is_empty = restart || part.metadata()?.len() == 0;
+        let mut flags = OFlags::RDWR | OFlags::APPEND;
+        flags.set(OFlags::CREATE, is_empty);
+        let state = match target.open(&names.state, flags) {
+            Err(error) if !is_empty && error.kind() == io::ErrorKind::NotFound => {
+                return Err(SaveError::UnknownPart(names.part));
+            }
+            state => state?,
         };
-        let (file, part_name) = create_part(&folder, name, Mode::from_raw_mode(mode))?;
-        let part = Self {
-            folder,
-            part_name,
-            name: name.to_owned(),
-            replace,
-            is_committed: false,
+        let mut file = Self {
+            target,
+            names,
+            part: Arc::new(part),
+            state: Arc::new(state),
+            layout: PieceLayout::new(content.size),
+            pieces: PieceSet::default(),
+            records: 0,
+            synced: 0,
+            last_sync: Instant::now(),
+            sync: None,
         };
-        if let Some(existing) = existing {
-            set_owner(&file, existing.st_uid, existing.st_gid)?;
-            file.set_permissions(Permissions::from_mode(mode))?;
-        }
-        Ok((file, part))
+        let opened = match is_empty {
+            true => file.begin(content)?,
+            false => file.resume(content)?,
+        };
+        Ok((file, opened))
     }
 
-    /// Renames the part file to its own name.
-    ///
-    /// # Errors
-    /// `AlreadyExists` if the name was taken meanwhile, or an error of the system.
-    pub(crate) fn commit(mut self) -> io::Result<()> {
-        let (folder, part, name) = (&self.folder, &self.part_name, &self.name);
-        let renamed = match self.replace {
-            true => Err(Errno::NOSYS),
-            false => renameat_with(folder, part, folder, name, RenameFlags::NOREPLACE),
-        };
-        match renamed {
-            // Some file systems have no NOREPLACE.
-            Err(Errno::INVAL | Errno::NOSYS) => {
-                if replaceable(folder, name)?.is_some() && !self.replace {
-                    return Err(Errno::EXIST.into());
-                }
-                renameat(folder, part, folder, name)?;
+    /// Begins an empty part.
+    fn begin(&mut self, content: &ContentInfo) -> Result<Opened, SaveError> {
+        let state = PartState::new(&self.state, &BOOT);
+        self.part.set_len(0)?;
+        let owned = self.target.set_owner(&self.part);
+        owned
+            .and_then(|()| state.create(content))
+            .map_err(SaveError::from)
+            .and_then(|()| disk_space::reserve(&self.part, content.size))
+            .inspect_err(|_| self.remove())?;
+        Ok(Opened::Empty)
+    }
+
+    /// Continues a part that is not empty.
+    fn resume(&mut self, content: &ContentInfo) -> Result<Opened, SaveError> {
+        let state = PartState::new(&self.state, &BOOT);
+        let is_whole = self.part.metadata()?.len() == content.size;
+        match state.load(content)? {
+            LoadedState::OtherContent => Err(SaveError::OtherContent(self.names.part.clone())),
+            LoadedState::Pieces {
+                pieces,
+                unchecked,
+                records,
+            } if is_whole => {
+                self.pieces = pieces.clone();
+                (self.records, self.synced) = (records, records);
+                Ok(Opened::Part { pieces, unchecked })
             }
-            result => result?,
+            // The system has lost the state, or a part of the file.
+            LoadedState::Pieces { .. } | LoadedState::Unreadable if content.hash.is_some() => {
+                state.create(content)?;
+                self.part.set_len(content.size)?;
+                Ok(Opened::Part {
+                    pieces: PieceSet::default(),
+                    unchecked: (0..self.layout.count() as u32).collect(),
+                })
+            }
+            _ => self.begin(content),
         }
-        self.is_committed = true;
+    }
+
+    pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        disk_space::write_at(&self.part, offset, bytes)
+    }
+
+    /// A piece was written and is right.
+    pub(super) fn record_piece(&mut self, index: u32) -> io::Result<()> {
+        if self.pieces.insert(index) {
+            append_piece(&self.state, index)?;
+            self.records += 1;
+            self.start_sync()?;
+        }
         Ok(())
     }
+
+    /// From time to time, syncs the part in another thread.
+    fn start_sync(&mut self) -> io::Result<()> {
+        let is_running = self.sync.as_ref().is_some_and(|sync| !sync.is_finished());
+        let missing = self.layout.count() - self.pieces.len() as usize;
+        // The download is nearly complete: the program would have to wait for the disk.
+        let is_ending = missing <= self.records - self.synced;
+        if is_running || is_ending || self.last_sync.elapsed() < SYNC_INTERVAL {
+            return Ok(());
+        }
+        if let Some(Ok(result)) = self.sync.take().map(JoinHandle::join) {
+            result?;
+        }
+        let (part, state) = (Arc::clone(&self.part), Arc::clone(&self.state));
+        let count = self.records;
+        let sync = move || {
+            part.sync_data()?;
+            append_synced(&state, count)
+        };
+        self.sync = Some(thread::Builder::new().name("sync".into()).spawn(sync)?);
+        (self.last_sync, self.synced) = (Instant::now(), self.records);
+        Ok(())
+    }
+
+    /// The content is complete. If it does not get the name of the target, it stays for
+    /// a later try.
+    pub(super) fn commit(self, content: &ContentInfo) -> io::Result<()> {
+        match self.target.install(&self.part, &self.names.part, content) {
+            Ok(()) => self.target.remove(&self.names.state),
+            Err(error) => {
+                self.keep();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes both files.
+    pub(super) fn remove(&self) {
+        self.target.remove(&self.names.part);
+        self.target.remove(&self.names.state);
+    }
+
+    /// Leaves both files for a later download. Returns the bytes of the pieces that are
+    /// there, and the size of the content. None if the files were removed because they
+    /// hold no piece.
+    pub(super) fn keep(self) -> Option<(u64, u64)> {
+        if self.pieces.is_empty() {
+            self.remove();
+            return None;
+        }
+        let length = |index| {
+            let range = self.layout.range(index as usize);
+            range.end - range.start
+        };
+        Some((self.pieces.iter().map(length).sum(), self.layout.size()))
+    }
 }
 
-impl Drop for PartFile {
-    fn drop(&mut self) {
-        if !self.is_committed
-            && let Err(error) = unlinkat(&self.folder, &self.part_name, AtFlags::empty())
-        {
-            let (name, error) = (self.part_name.display(), io::Error::from(error));
-            log::warn!(target: OPERATOR, "cannot remove {name}: {}", Reason(&error));
+/// Opens the part file, and locks it.
+fn open_locked(target: &TargetFile, name: &OsStr, is_executable: bool) -> Result<File, SaveError> {
+    for _ in 0..MAX_TRIES {
+        let file = match target.create(name, is_executable) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                match target.open(name, OFlags::RDWR) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+                        return Err(SaveError::UnknownPart(name.to_owned()));
+                    }
+                    file => file?,
+                }
+            }
+            file => file?,
+        };
+        // Some file systems have no locks.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(SaveError::InUse);
+        }
+        if !file.metadata()?.is_file() {
+            return Err(SaveError::UnknownPart(name.to_owned()));
+        }
+        if target.has(name, &file)? {
+            return Ok(file);
         }
     }
-}
-
-/// The regular file `name`, if there is one.
-///
-/// # Errors
-/// Something else has the name: it is never replaced.
-fn replaceable(folder: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
-    match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
-            Ok(Some(stat))
-        }
-        Ok(_) => Err(io::Error::other("only a regular file is replaced")),
-        Err(Errno::NOENT) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn set_owner(file: &File, user: u32, group: u32) -> io::Result<()> {
-    let now = file.metadata()?;
-    if (now.uid(), now.gid()) == (user, group) {
-        return Ok(());
-    }
-    let cannot_keep = |_| io::Error::other("the owner of the existing file cannot be kept");
-    fchown(file, Some(user), Some(group)).map_err(cannot_keep)
-}
-
-/// Creates a part file under the first free name. An existing one may be a file of
-/// the user, of another client, or of a client that was killed.
-fn create_part(folder: &OwnedFd, name: &OsStr, mode: Mode) -> io::Result<(File, OsString)> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    for number in 0..MAX_PARTS {
-        let part = part_name(name, number);
-        match openat(folder, &part, flags, mode) {
-            Err(Errno::EXIST) => {}
-            result => return Ok((result?.into(), part)),
-        }
-    }
-    let part = part_name(name, 0);
-    let message = format!("{MAX_PARTS} files such as {} exist", part.display());
-    Err(io::Error::other(message))
-}
-
-/// `.NAME.part`, `.NAME.1.part` and so on.
-fn part_name(name: &OsStr, number: u32) -> OsString {
-    let suffix = match number {
-        0 => ".part".to_owned(),
-        number => format!(".{number}.part"),
-    };
-    let mut part = OsString::from(".");
-    let bytes = name.as_bytes();
-    let length = bytes.len().min(NAME_MAX - part.len() - suffix.len());
-    // This may cut a character in two. File systems of Linux accept any bytes.
-    part.push(OsStr::from_bytes(&bytes[..length]));
-    part.push(suffix);
-    part
+    Err(SaveError::InUse)
 }

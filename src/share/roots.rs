@@ -76,9 +76,11 @@ impl Roots {
     }
 
     /// Whether files and folders with this component in their name are never shared:
-    /// hidden ones, and `.….part`, a file that is being fetched into the share.
+    /// hidden ones, and `.….part` and `.….part.state`, which belong to a file that is
+    /// being fetched into the share.
     pub(super) fn skips(&self, component: &[u8]) -> bool {
-        component.starts_with(b".") && (!self.shares_hidden || component.ends_with(b".part"))
+        let is_part = || component.ends_with(b".part") || component.ends_with(b".part.state");
+        component.starts_with(b".") && (!self.shares_hidden || is_part())
     }
 
     fn skips_name(&self, name: &FileName<'_>) -> bool {

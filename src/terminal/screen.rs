@@ -222,7 +222,7 @@ impl User for Screen {
     ) -> Result<Opened, StoreError> {
         self.start_progress(job, content.size);
         self.longest_write = Duration::ZERO;
-        self.destination.open(job, name)
+        self.destination.open(job, name, content)
     }
 
     fn write_at(&mut self, job: JobId, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
@@ -236,14 +236,14 @@ impl User for Screen {
         result
     }
 
-    fn record_piece(&mut self, _: JobId, _: u32) -> Result<(), StoreError> {
-        Ok(())
+    fn record_piece(&mut self, job: JobId, index: u32) -> Result<(), StoreError> {
+        self.destination.record_piece(job, index)
     }
 
-    fn commit(&mut self, job: JobId, _: &ContentInfo) -> Result<(), StoreError> {
+    fn commit(&mut self, job: JobId, content: &ContentInfo) -> Result<(), StoreError> {
         self.end_progress(job);
         self.saved = self.destination.path(job);
-        self.destination.commit(job)
+        self.destination.commit(job, content)
     }
 
     fn discard(&mut self, job: JobId) -> DiscardedContent {
@@ -255,7 +255,7 @@ impl User for Screen {
     }
 
     fn keep(&mut self, job: JobId) -> Option<StoredPart> {
-        self.discard(job);
-        None
+        self.end_progress(job);
+        self.destination.keep(job)
     }
 }

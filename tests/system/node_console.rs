@@ -190,9 +190,9 @@ fn a_fetch_never_replaces_a_file() {
 #[test]
 fn an_aborted_fetch_leaves_no_part_file() {
     let relay = relay(&[]);
-    // More than is held back.
-    let stuck = FakeServer::hanging_after(format!("FOUND 100000\n{}", "x".repeat(70_000)));
-    announce(&relay, &stuck, "hello.txt", 100_000);
+    // More than is held back, and than a file that is collected in memory.
+    let stuck = FakeServer::hanging_after(format!("FOUND 2000000\n{}", "x".repeat(70_000)));
+    announce(&relay, &stuck, "hello.txt", 2_000_000);
     let own = folder(&[]);
     let mut node = node_with_stdin(&relay, own.path(), &["--drain", "0.2", "--hidden"]);
     node.enter("hello.txt");
@@ -201,6 +201,7 @@ fn an_aborted_fetch_leaves_no_part_file() {
     // Part files are not shared even with --hidden.
     assert_eq!(ask(node.address(), b"LIST\n"), "FILES 0 0\n");
     assert_eq!(get(&node, ".hello.txt.part"), b"NOTFOUND\n");
+    assert_eq!(get(&node, ".hello.txt.part.state"), b"NOTFOUND\n");
     node.enter("quit");
     assert_eq!(node.wait().code(), Some(0));
     assert_eq!(fs::read_dir(own.path()).expect("a folder").count(), 0);

@@ -354,30 +354,29 @@ fn an_aborted_transfer_leaves_no_part_file() {
     assert_eq!(aborting.connections(), 3);
 }
 
-/// A client that has written a part file and waits for the rest.
+/// A client that has opened a part file and waits for the rest.
 fn client_mid_body(relay: &Server, path: &Path) -> RunningProgram {
     let client = RunningProgram::start(
-        client_command(relay.address(), &["get", "hello.txt", "-o"])
+        client_command(relay.address(), &["get", "large", "-o"])
             .arg(path)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null()),
     );
-    let part = path.with_file_name(".hello.txt.part");
-    eventually("a part is saved", || {
-        fs::metadata(&part).is_ok_and(|metadata| metadata.len() == 70_000)
+    let part = path.with_file_name(".large.part");
+    eventually("a part is there", || {
+        fs::metadata(&part).is_ok_and(|metadata| metadata.len() == 4_000_000)
     });
     client
 }
 
 #[test]
-fn sigint_removes_the_part_file_and_sigkill_leaves_it() {
-    // Longer than the file that is saved next.
-    let stuck = FakeServer::hanging_after(format!("FOUND 100000\n{}", "x".repeat(70_000)));
+fn sigint_removes_a_part_without_pieces_and_sigkill_leaves_it() {
+    let stuck = FakeServer::hanging_after(format!("FOUND 4000000\n{}", "x".repeat(70_000)));
     let lone = relay(&[]);
     register(&lone, stuck.address());
     let home = folder(&[]);
-    let path = home.path().join("hello.txt");
+    let path = home.path().join("large");
     for signal in [
         Signal::INT,
         Signal::TERM,
@@ -393,17 +392,17 @@ fn sigint_removes_the_part_file_and_sigkill_leaves_it() {
         assert!(names(home.path()).is_empty());
     }
     let mut killed = client_mid_body(&lone, &path);
-    // Another client does not use the part file, neither while it is written nor later.
     let target = path.to_str().expect("a text");
     let fixture = SaveFixture::new();
-    fixture.get(&["hello.txt", "-o", target]).expect_code(0);
+    fixture.assert_fails(
+        &["large", "-o", target],
+        "is being fetched by another program",
+    );
     killed.signal(Signal::KILL);
     assert_eq!(killed.wait(), None);
-    fixture
-        .get(&["hello.txt", "-o", target, "-f"])
-        .expect_code(0);
-    assert_eq!(fs::read_to_string(&path).expect("a file"), HELLO);
-    assert_eq!(names(home.path()), [".hello.txt.part", "hello.txt"]);
-    let part = fs::read_to_string(home.path().join(".hello.txt.part"));
-    assert_eq!(part.expect("a file").len(), 70_000);
+    assert_eq!(names(home.path()), [".large.part", ".large.part.state"]);
+    // No piece was complete: there is nothing to lose.
+    fixture.get(&["large", "-o", target]).expect_code(0);
+    assert!(fs::read(&path).expect("a file") == noise(3_000_000, 5));
+    assert_eq!(names(home.path()), ["large"]);
 }

@@ -1,0 +1,35 @@
+//! Why a content cannot be saved into a file.
+
+use std::ffi::OsString;
+use std::io;
+
+use rustix::io::Errno;
+
+/// Why a content cannot be saved into a file.
+#[derive(Debug)]
+pub(super) enum SaveError {
+    System(io::Error),
+    /// Another program, or another job, writes the same file.
+    InUse,
+    /// The part file of this name holds a part of another content.
+    OtherContent(OsString),
+    /// The file has the name of a part file, but no state file belongs to it.
+    UnknownPart(OsString),
+    /// The file system has too little space, in bytes.
+    NoSpace {
+        needed: u64,
+        free: u64,
+    },
+}
+
+impl From<io::Error> for SaveError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<Errno> for SaveError {
+    fn from(error: Errno) -> Self {
+        Self::System(error.into())
+    }
+}

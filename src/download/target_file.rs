@@ -1,0 +1,185 @@
+//! The file that is to get a content: a name in a folder, and what may have that name
+//! already.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT, futimens,
+    openat, renameat, renameat_with, statat, unlinkat,
+};
+use rustix::io::Errno;
+
+use crate::jobs::ContentInfo;
+use crate::logging::OPERATOR;
+use crate::system_error::Reason;
+
+/// The permissions of a new file, before the umask.
+const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
+const NEW_EXECUTABLE: Mode = Mode::from_raw_mode(0o777);
+/// The permissions of a file that gets those of an existing file at the end.
+const PRIVATE: Mode = Mode::from_raw_mode(0o600);
+
+/// A name in a folder, for a content.
+pub(super) struct TargetFile {
+    folder: OwnedFd,
+    pub(super) name: OsString,
+    /// Whether a regular file of this name may be replaced. Its owner and permissions are
+    /// kept.
+    replace: bool,
+    /// Whether there is such a file.
+    has_existing: bool,
+}
+
+impl TargetFile {
+    /// Looks for an existing file, and returns it if it may not be replaced.
+    ///
+    /// # Errors
+    /// Something else than a regular file has the name, or an error of the system.
+    pub(super) fn new(
+        folder: OwnedFd,
+        name: &OsStr,
+        replace: bool,
+    ) -> io::Result<(Self, Option<File>)> {
+        let existing = regular_file(&folder, name)?.is_some();
+        let target = Self {
+            folder,
+            name: name.to_owned(),
+            replace,
+            has_existing: existing,
+        };
+        let protected = match existing && !replace {
+            true => Some(target.open(name, OFlags::RDONLY)?),
+            false => None,
+        };
+        Ok((target, protected))
+    }
+
+    /// Creates a file beside the target. The user's umask and the source decide about its
+    /// permissions, unless it is to get those of an existing file.
+    pub(super) fn create(&self, name: &OsStr, is_executable: bool) -> io::Result<File> {
+        let mode = match is_executable {
+            _ if self.has_existing => PRIVATE,
+            true => NEW_EXECUTABLE,
+            false => NEW_FILE,
+        };
+        self.open_with(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode)
+    }
+
+    /// Opens a file beside the target, or creates it for the user alone.
+    pub(super) fn open(&self, name: &OsStr, flags: OFlags) -> io::Result<File> {
+        self.open_with(name, flags | OFlags::NONBLOCK, PRIVATE)
+    }
+
+    fn open_with(&self, name: &OsStr, flags: OFlags, mode: Mode) -> io::Result<File> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(openat(&self.folder, name, flags, mode)?.into())
+    }
+
+    /// Whether `name` is the name of this open file.
+    pub(super) fn has(&self, name: &OsStr, file: &File) -> io::Result<bool> {
+        let metadata = file.metadata()?;
+        match statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok((stat.st_dev, stat.st_ino) == (metadata.dev(), metadata.ino())),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a file the owner of the existing file.
+    pub(super) fn set_owner(&self, file: &File) -> io::Result<()> {
+        match self.existing()? {
+            Some(existing) => set_owner(file, &existing),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives a complete file its modification time, and the name of the target.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if the name was taken meanwhile, or an error of the system.
+    pub(super) fn install(
+        &self,
+        file: &File,
+        from: &OsStr,
+        content: &ContentInfo,
+    ) -> io::Result<()> {
+        if let Some(existing) = self.existing()? {
+            set_owner(file, &existing)?;
+            file.set_permissions(Permissions::from_mode(existing.st_mode & 0o777))?;
+        }
+        if let Some(mtime) = content.mtime {
+            set_mtime(file, mtime);
+        }
+        let (folder, name) = (&self.folder, &self.name);
+        let renamed = match self.replace {
+            true => Err(Errno::NOSYS),
+            false => renameat_with(folder, from, folder, name, RenameFlags::NOREPLACE),
+        };
+        match renamed {
+            // Some file systems have no NOREPLACE.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                if regular_file(folder, name)?.is_some() && !self.replace {
+                    return Err(Errno::EXIST.into());
+                }
+                renameat(folder, from, folder, name)?;
+            }
+            result => result?,
+        }
+        Ok(())
+    }
+
+    /// Removes a file beside the target.
+    pub(super) fn remove(&self, name: &OsStr) {
+        if let Err(error) = unlinkat(&self.folder, name, AtFlags::empty()) {
+            let (name, error) = (name.display(), io::Error::from(error));
+            log::warn!(target: OPERATOR, "cannot remove {name}: {}", Reason(&error));
+        }
+    }
+
+    /// The existing file, if it may be replaced.
+    fn existing(&self) -> io::Result<Option<Stat>> {
+        match self.has_existing {
+            true => regular_file(&self.folder, &self.name),
+            false => Ok(None),
+        }
+    }
+}
+
+/// The regular file `name`, if there is one.
+///
+/// # Errors
+/// Something else has the name: it is never replaced.
+fn regular_file(folder: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
+    match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+            Ok(Some(stat))
+        }
+        Ok(_) => Err(io::Error::other("only a regular file is replaced")),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn set_owner(file: &File, existing: &Stat) -> io::Result<()> {
+    let (user, group) = (existing.st_uid, existing.st_gid);
+    let now = file.metadata()?;
+    if (now.uid(), now.gid()) == (user, group) {
+        return Ok(());
+    }
+    let cannot_keep = |_| io::Error::other("the owner of the existing file cannot be kept");
+    fchown(file, Some(user), Some(group)).map_err(cannot_keep)
+}
+
+/// A file system that cannot store the time leaves the present one.
+fn set_mtime(file: &File, seconds: i64) {
+    let time = |tv_sec, tv_nsec| Timespec { tv_sec, tv_nsec };
+    let times = Timestamps {
+        last_access: time(0, UTIME_OMIT),
+        last_modification: time(seconds, 0),
+    };
+    let _ = futimens(file, &times);
+}
