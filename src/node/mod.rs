@@ -20,16 +20,17 @@ pub use console::{Console, HELP};
 pub use event::NodeEvent;
 pub use registrar::Registrar;
 pub use relay_update::{RelayUpdate, UpdateRequest};
-pub use share::{FileContent, Share, ShareTotals, Unavailable};
+pub use share::{FileContent, MAX_SMALL, Share, ShareTotals, Unavailable};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs;
 use crate::node::message_listener::MessageListener;
 use crate::node::relay_update::UpdateState;
-use crate::protocol::{NodeAddress, Text};
+use crate::protocol::{ContentHash, NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::ServerSession;
 use crate::session::connector::Connector;
+use crate::session::line_codec::RenderedList;
 use crate::session::server;
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
 
@@ -51,9 +52,11 @@ pub struct Node<S: Share> {
     on_event: Box<dyn FnMut(&NodeEvent<'_>)>,
     max_unknown: u16,
     started: Instant,
-    /// The number of `GET` requests, and of those whose file was found.
+    /// The number of `GET` and `RANGE` requests, and of those whose file was found.
     gets: u64,
     gets_found: u64,
+    /// The last reply to `PIECES`. Connections that have not read it share it.
+    rendered_pieces: Option<(ContentHash, RenderedList)>,
 }
 
 /// One connection of a node.
@@ -131,6 +134,7 @@ impl<S: Share> Node<S> {
             started: now,
             gets: 0,
             gets_found: 0,
+            rendered_pieces: None,
         }
     }
 

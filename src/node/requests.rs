@@ -1,19 +1,21 @@
 //! The requests that a node answers to its clients.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use log::debug;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
 use crate::node::Node;
-use crate::node::share::{FileContent, Share, Unavailable};
+use crate::node::share::{FileContent, MAX_SMALL, Share, Unavailable};
 use crate::protocol::{
-    Banner, ContentHash, FileName, MAX_LISTED_FILES, MaybeHash, PieceLayout, PieceValue, Rejection,
-    Request, ServerKind,
+    Banner, ContentHash, FileName, MAX_LISTED_FILES, MaybeHash, PieceList, Rejection, Request,
+    ServerKind,
 };
 use crate::role::{ConnId, Context, Input, ReadNext};
 use crate::session::ServerSession;
+use crate::session::line_codec::RenderedList;
 use crate::session::responder::Responder;
 use crate::session::server::{self, RequestContext};
 
@@ -105,49 +107,70 @@ impl<S: Share> Node<S> {
         name: &FileName<'_>,
     ) -> ReadNext {
         self.gets += 1;
-        let (arrival, reply) = (request.arrival(), &mut request.reply);
         let part = |size: u64| match offset <= size {
             true => Ok(offset..offset.saturating_add(length).min(size)),
             false => Err(Rejection::OffsetPastEnd(size)),
         };
-        let is_exhausted = request.traffic.are_files_exhausted;
-        let found = match self.share.open(name, arrival) {
+        let (arrival, reply) = (request.arrival(), &mut request.reply);
+        let content = match self.share.open(name, arrival) {
+            Ok(content) => content,
             Err(error) => return unavailable(name, &error, reply),
-            Ok(FileContent::Small(bytes)) => {
-                let hash = || Some(ContentHash::of(bytes));
-                check_content(wanted, hash)
-                    .and_then(|()| part(bytes.len() as u64))
-                    .map(|part| {
-                        // The bytes are in memory, so their number fits.
-                        reply.found_bytes(&bytes[part.start as usize..part.end as usize])
-                    })
-            }
-            Ok(FileContent::Large { .. }) if is_exhausted => {
-                return unavailable(name, &Unavailable::Busy, reply);
-            }
-            Ok(FileContent::Large { size, file }) => {
-                let hash = || self.share.content_hash(name, &file).0;
-                check_content(wanted, hash)
-                    .and_then(|()| part(size))
-                    .map(|part| reply.found(file, part))
-            }
         };
-        self.gets_found += u64::from(found.is_ok());
-        found.unwrap_or_else(|rejection| reply.reject(rejection))
+        let (size, file) = match content {
+            FileContent::Small(bytes) => {
+                let hash = || Some(ContentHash::of(bytes));
+                let checked = check_content(wanted, hash);
+                // The bytes are in memory, so their number fits.
+                return match checked.and_then(|()| part(bytes.len() as u64)) {
+                    Ok(part) => {
+                        self.gets_found += 1;
+                        reply.found_bytes(&bytes[part.start as usize..part.end as usize])
+                    }
+                    Err(rejection) => reply.reject(rejection),
+                };
+            }
+            FileContent::Large { size, file } => (size, file),
+        };
+        let hash = || Some(self.share.pieces(name, &file)?.hash());
+        let part = match check_content(wanted, hash).and_then(|()| part(size)) {
+            Ok(part) => part,
+            Err(rejection) => return reply.reject(rejection),
+        };
+        self.gets_found += 1;
+        // A short part must not keep the file open until the client has read it.
+        if part.end - part.start <= MAX_SMALL as u64 {
+            return match self.share.read(&file, part) {
+                Ok(bytes) => reply.found_bytes(bytes),
+                Err(error) => unavailable(name, &error, reply),
+            };
+        }
+        match request.traffic.are_files_exhausted {
+            true => unavailable(name, &Unavailable::Busy, reply),
+            false => reply.found(file, part),
+        }
     }
 
     /// Lists the values of the pieces of a file.
     fn pieces(&mut self, request: &mut NodeRequest<'_, S>, name: &FileName<'_>) -> ReadNext {
         let (arrival, reply) = (request.arrival(), &mut request.reply);
-        match self.share.open(name, arrival) {
-            Err(error) => unavailable(name, &error, reply),
+        let pieces = match self.share.open(name, arrival) {
             Ok(FileContent::Small(bytes)) => {
                 let hash = ContentHash::of(bytes);
-                let layout = PieceLayout::new(bytes.len() as u64);
-                reply.pieces(&layout, hash, &[PieceValue(hash.0)])
+                PieceList::of_one_piece(bytes.len() as u64, hash).map(Arc::new)
             }
-            Ok(FileContent::Large { .. }) => reply.reject(Rejection::HashUnknown),
-        }
+            Ok(FileContent::Large { file, .. }) => self.share.pieces(name, &file),
+            Err(error) => return unavailable(name, &error, reply),
+        };
+        let Some(pieces) = pieces else {
+            return reply.reject(Rejection::HashUnknown);
+        };
+        let rendered = match self.rendered_pieces.take() {
+            Some((hash, rendered)) if hash == pieces.hash() => rendered,
+            _ => RenderedList::pieces(&pieces),
+        };
+        let next = reply.rendered(&rendered);
+        self.rendered_pieces = Some((pieces.hash(), rendered));
+        next
     }
 
     /// Lists one page of files, from the one after `last_listed` on.

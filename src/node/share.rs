@@ -1,9 +1,15 @@
 //! The interface between a node and its shared files.
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::protocol::{FileItem, FileName, FileStat, MaybeHash};
+use crate::protocol::{FileItem, FileName, FileStat, PieceList};
 use crate::role::SendableFile;
+
+/// Contents up to this size, and parts of them, are sent in one write together with their
+/// header. Longer ones are sent from the open file.
+pub const MAX_SMALL: usize = 64 * 1024;
 
 /// A collection of shared files. Only implementations access a disk.
 pub trait Share {
@@ -33,8 +39,15 @@ pub trait Share {
     /// Why nothing is known of the file.
     fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable>;
 
-    /// The hash of a large file that [`Share::open`] has opened.
-    fn content_hash(&mut self, name: &FileName<'_>, file: &Self::File) -> MaybeHash;
+    /// The hashes of a large file that [`Share::open`] has opened, if they are known.
+    fn pieces(&mut self, name: &FileName<'_>, file: &Self::File) -> Option<Arc<PieceList>>;
+
+    /// Reads a part of a large file that [`Share::open`] has opened: at most
+    /// [`MAX_SMALL`] bytes, which the file has.
+    ///
+    /// # Errors
+    /// Why the part cannot be sent.
+    fn read(&mut self, file: &Self::File, range: Range<u64>) -> Result<&[u8], Unavailable>;
 
     /// Handles a result of another thread. If the list of files changes, returns how
     /// long to wait before the changes are announced.

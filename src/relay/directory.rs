@@ -314,7 +314,7 @@ mod tests {
                 let mut expected = format!("NODES {}\n", model.len());
                 expected.extend(model.iter().map(|line| format!("{line}\n")));
                 let list = directory.rendered_list(false);
-                let text: Vec<u8> = list.pieces().flat_map(|piece| piece.iter().copied()).collect();
+                let text: Vec<u8> = list.parts().flat_map(|part| part.iter().copied()).collect();
                 prop_assert_eq!(String::from_utf8(text).expect("text"), expected);
             }
         }

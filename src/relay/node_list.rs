@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::protocol::NodeAddress;
 use crate::relay::directory::NodeEntry;
 use crate::relay::table::{SlotId, Table};
-use crate::session::line_codec::{RenderedList, RenderedNodes};
+use crate::session::line_codec::{RenderedItems, RenderedList};
 
 /// Nodes on one page: more would cost too much to render for each change.
 const MAX_NODES_PER_PAGE: usize = 4096;
@@ -35,7 +35,7 @@ pub(super) struct NodeList {
 struct NodePage {
     slots: Vec<SlotId>,
     /// Their lines, as above.
-    lines: [Option<RenderedNodes>; 2],
+    lines: [Option<RenderedItems>; 2],
 }
 
 impl NodeList {
@@ -113,12 +113,12 @@ impl NodeList {
 }
 
 impl NodePage {
-    fn lines(&mut self, on_loopback: bool, nodes: &Table<NodeEntry>) -> RenderedNodes {
+    fn lines(&mut self, on_loopback: bool, nodes: &Table<NodeEntry>) -> RenderedItems {
         let audience = usize::from(on_loopback);
         let lines = self.lines[audience].get_or_insert_with(|| {
             let addresses = self.slots.iter().map(|slot| nodes[*slot].address);
             let is_visible = |address: &NodeAddress| on_loopback || !address.is_loopback();
-            RenderedNodes::new(addresses.filter(is_visible))
+            RenderedItems::nodes(addresses.filter(is_visible))
         });
         lines.clone()
     }

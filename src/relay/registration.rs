@@ -121,7 +121,7 @@ impl Relay {
         let on_loopback = request.is_loopback();
         if request.conn.is_some() {
             let list = self.directory.rendered_list(on_loopback);
-            return request.reply.rendered_nodes(&list);
+            return request.reply.rendered(&list);
         }
         // A datagram has room for a few nodes only: rendering all would cost more.
         let nodes = self.directory.visible_nodes(on_loopback);

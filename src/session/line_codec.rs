@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use memchr::{memchr_iter, memrchr};
 
-use crate::protocol::{Count, NodeAddress, Reply};
+use crate::protocol::{Count, NodeAddress, PieceList, Reply};
 
 /// Appends one line, such as a request, a reply or an item of a list.
 pub(crate) fn write_line(text: &mut Vec<u8>, line: impl fmt::Display) {
@@ -46,13 +46,13 @@ pub(crate) fn write_list<T: fmt::Display>(
     true
 }
 
-/// Printed lines of a list of nodes. Replies share them.
+/// Printed lines of a list. Replies share them.
 #[derive(Clone)]
-pub(crate) struct RenderedNodes(Arc<[u8]>);
+pub(crate) struct RenderedItems(Arc<[u8]>);
 
-impl RenderedNodes {
+impl RenderedItems {
     /// Prints the lines of these nodes.
-    pub(crate) fn new(nodes: impl Iterator<Item = NodeAddress>) -> Self {
+    pub(crate) fn nodes(nodes: impl Iterator<Item = NodeAddress>) -> Self {
         let mut text = Vec::with_capacity(64 * 1024);
         for node in nodes {
             node.append_to(&mut text);
@@ -62,20 +62,38 @@ impl RenderedNodes {
     }
 }
 
-/// A printed reply to `LIST`. Its clones share the text.
+/// A printed reply to `LIST` or `PIECES`. Its clones share the text.
 #[derive(Clone)]
 pub(crate) struct RenderedList {
     head: Arc<[u8]>,
-    pages: Arc<[RenderedNodes]>,
+    pages: Arc<[RenderedItems]>,
     length: usize,
 }
 
 impl RenderedList {
     /// The reply with these `total` nodes.
-    pub(crate) fn nodes(total: usize, pages: impl Iterator<Item = RenderedNodes>) -> Self {
+    pub(crate) fn nodes(total: usize, pages: impl Iterator<Item = RenderedItems>) -> Self {
+        Self::new(Reply::Nodes(Count::all(total as u64)), pages.collect())
+    }
+
+    /// The reply with the values of these pieces.
+    pub(crate) fn pieces(pieces: &PieceList) -> Self {
+        let head = Reply::Pieces {
+            count: pieces.values().len() as u64,
+            piece_size: pieces.layout().piece_size(),
+            hash: pieces.hash(),
+        };
+        let mut text = Vec::new();
+        pieces
+            .values()
+            .iter()
+            .for_each(|value| write_line(&mut text, value));
+        Self::new(head, Arc::new([RenderedItems(text.into())]))
+    }
+
+    fn new(first_line: Reply<'_>, pages: Arc<[RenderedItems]>) -> Self {
         let mut head = Vec::new();
-        write_line(&mut head, Reply::Nodes(Count::all(total as u64)));
-        let pages: Arc<[RenderedNodes]> = pages.collect();
+        write_line(&mut head, first_line);
         Self {
             length: head.len() + pages.iter().map(|page| page.0.len()).sum::<usize>(),
             head: head.into(),
@@ -88,8 +106,8 @@ impl RenderedList {
         self.length
     }
 
-    /// The text in pieces; none is empty.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = &Arc<[u8]>> {
+    /// The text in parts; none is empty.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Arc<[u8]>> {
         let pages = self.pages.iter().map(|page| &page.0);
         iter::once(&self.head).chain(pages.filter(|page| !page.is_empty()))
     }

@@ -10,9 +10,8 @@ use std::ops::Range;
 
 use crate::close_reason::CloseReason;
 use crate::protocol::{
-    Banner, ContentHash, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem,
-    Listening, NodeAddress, PieceLayout, PieceValue, Registered, Rejection, Reply, RequestError,
-    ServerKind, StatsItem, Tag, Verb,
+    Banner, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem, Listening,
+    NodeAddress, Registered, Rejection, Reply, RequestError, ServerKind, StatsItem, Tag, Verb,
 };
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
@@ -113,24 +112,6 @@ impl<'o, R: Role> Responder<'o, R> {
         ReadNext::Line
     }
 
-    /// The values of the pieces of a file.
-    pub(crate) fn pieces(
-        &mut self,
-        layout: &PieceLayout,
-        hash: ContentHash,
-        values: &[PieceValue],
-    ) -> ReadNext {
-        let text = self.text();
-        let head = Reply::Pieces {
-            count: values.len() as u64,
-            piece_size: layout.piece_size(),
-            hash,
-        };
-        write_line(text, head);
-        values.iter().for_each(|value| write_line(text, value));
-        ReadNext::Line
-    }
-
     /// Metadata of a file.
     pub(crate) fn stat(&mut self, stat: FileStat) -> ReadNext {
         self.line(Reply::Stat(stat))
@@ -168,15 +149,15 @@ impl<'o, R: Role> Responder<'o, R> {
         ReadNext::Line
     }
 
-    /// Nodes of a directory, printed before.
-    pub(crate) fn rendered_nodes(&mut self, list: &RenderedList) -> ReadNext {
-        for piece in list.pieces() {
+    /// A list that was printed before.
+    pub(crate) fn rendered(&mut self, list: &RenderedList) -> ReadNext {
+        for part in list.parts() {
             match self.destination {
                 ReplyDestination::Connection(conn) if list.length() > MAX_COPIED => {
-                    self.out.send_shared(conn, piece.clone());
+                    self.out.send_shared(conn, part.clone());
                 }
                 ReplyDestination::Connection(_) | ReplyDestination::Datagram(_) => {
-                    self.text().extend_from_slice(piece);
+                    self.text().extend_from_slice(part);
                 }
             }
         }

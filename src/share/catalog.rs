@@ -1,10 +1,11 @@
 //! The list of shared files, sorted by name.
 
 use std::mem;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::node::ShareTotals;
-use crate::protocol::MaybeHash;
+use crate::protocol::{MaybeHash, PieceList};
 use crate::share::file_identity::FileIdentity;
 use crate::share::hash_worker::HashResult;
 use crate::share::roots::is_within;
@@ -30,8 +31,21 @@ pub(super) struct CatalogEntry {
     pub(super) name: String,
     pub(super) identity: FileIdentity,
     pub(super) hash: MaybeHash,
+    /// The hashes of the pieces, if there are several.
+    pieces: Option<Arc<PieceList>>,
     /// The file could not be hashed. The next walk requests the hash again.
     has_failed: bool,
+}
+
+impl CatalogEntry {
+    /// The hashes of the pieces, if they are known.
+    pub(super) fn pieces(&self) -> Option<Arc<PieceList>> {
+        match (&self.pieces, self.hash.0) {
+            (Some(pieces), _) => Some(Arc::clone(pieces)),
+            (None, Some(hash)) => PieceList::of_one_piece(self.identity.size, hash).map(Arc::new),
+            (None, None) => None,
+        }
+    }
 }
 
 impl Catalog {
@@ -66,12 +80,12 @@ impl Catalog {
             // Such an entry has its hash, or the hash was requested.
             let known = same.filter(|_| !skips_cache);
             let file = known.unwrap_or_else(|| {
-                let (hash, has_failed) = (MaybeHash(None), false);
                 let file = CatalogEntry {
                     name,
                     identity,
-                    hash,
-                    has_failed,
+                    hash: MaybeHash(None),
+                    pieces: None,
+                    has_failed: false,
                 };
                 request_hash(&file, skips_cache);
                 file
@@ -112,8 +126,11 @@ impl Catalog {
         let index = self.index_of(&result.name);
         let file = index.and_then(|index| self.files.get_mut(index));
         if let Some(file) = file.filter(|file| file.identity == result.identity) {
-            file.has_failed = result.hash.is_none();
-            file.hash = MaybeHash(result.hash);
+            let pieces = result.pieces.as_ref();
+            file.has_failed = pieces.is_none();
+            file.hash = MaybeHash(pieces.map(|pieces| pieces.hash()));
+            let pieces = pieces.filter(|pieces| pieces.values().len() > 1);
+            file.pieces = pieces.map(Arc::clone);
             self.revision += u64::from(!file.has_failed);
         }
     }
@@ -160,7 +177,7 @@ mod tests {
             catalog.set_hash(&HashResult {
                 name: "a".to_owned(),
                 identity,
-                hash: None,
+                pieces: None,
             });
         }
         assert_eq!(requests, [false, true, true, true]);

@@ -2,11 +2,12 @@
 //! possible, large ones as an open file.
 
 use std::io;
+use std::ops::Range;
 use std::time::Instant;
 
 use rustix::io::{Errno, pread};
 
-use crate::node::{FileContent, Unavailable};
+use crate::node::{FileContent, MAX_SMALL, Unavailable};
 use crate::protocol::FileName;
 use crate::role::SendableFile;
 use crate::share::content_cache::ContentCache;
@@ -14,9 +15,6 @@ use crate::share::root::Root;
 use crate::share::roots::Roots;
 use crate::share::shared_file::SharedFile;
 use crate::system_error::Reason;
-
-/// Files up to this size are sent in one write together with their header.
-const MAX_SMALL: usize = 64 * 1024;
 
 /// Attempts to read a small file that is written at the same time.
 const MAX_ATTEMPTS: usize = 3;
@@ -64,8 +62,7 @@ impl ContentReader {
             if size > MAX_SMALL as u64 {
                 return Ok(FileContent::Large { size, file });
             }
-            let length = self.read_small(&file, size);
-            let length = length.map_err(|error| unavailable(&error.into()))?;
+            let length = read_at(&file, &mut self.buffer, 0, size as usize)?;
             if length as u64 != size || !file.is_unchanged() {
                 continue;
             }
@@ -78,8 +75,21 @@ impl ContentReader {
             }
             return Ok(FileContent::Small(bytes));
         }
-        let why = "the file is being written; try again later";
-        Err(Unavailable::Failed(why.to_owned()))
+        Err(being_written())
+    }
+
+    /// Reads a part of an open file.
+    pub(super) fn read(
+        &mut self,
+        file: &SharedFile,
+        range: Range<u64>,
+    ) -> Result<&[u8], Unavailable> {
+        let length = (range.end - range.start).min(MAX_SMALL as u64) as usize;
+        let read = read_at(file, &mut self.buffer, range.start, length)?;
+        if read < length || !file.is_unchanged() {
+            return Err(being_written());
+        }
+        Ok(&self.buffer[..length])
     }
 
     /// Forgets all cached content.
@@ -88,25 +98,31 @@ impl ContentReader {
             cache.clear();
         }
     }
+}
 
-    /// Reads a small file into the buffer. Returns its length; a file that is no longer
-    /// small fills the buffer.
-    fn read_small(&mut self, file: &SharedFile, expected: u64) -> Result<usize, Errno> {
-        let mut length = 0;
-        while length < self.buffer.len() {
-            match pread(file, &mut self.buffer[length..], length as u64) {
-                Ok(0) => break,
-                Ok(read) => length += read,
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(error),
-            }
-            // At the expected length the read of the end is not needed.
-            if length as u64 == expected {
-                break;
-            }
+/// Reads `expected` bytes from `offset` on, and one more if it comes with them. Returns
+/// the number of bytes; it is smaller if the file ends before.
+fn read_at(
+    file: &SharedFile,
+    buffer: &mut [u8],
+    offset: u64,
+    expected: usize,
+) -> Result<usize, Unavailable> {
+    let buffer = &mut buffer[..=expected];
+    let mut length = 0;
+    while length < expected.max(1) {
+        match pread(file, &mut buffer[length..], offset + length as u64) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(unavailable(&error.into())),
         }
-        Ok(length)
     }
+    Ok(length)
+}
+
+fn being_written() -> Unavailable {
+    Unavailable::Failed("the file is being written; try again later".to_owned())
 }
 
 /// The answer for a file that cannot be opened or read.

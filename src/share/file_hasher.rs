@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use rustix::fs::fstat;
 
-use crate::protocol::ContentHash;
+use crate::protocol::{ContentHasher, PieceLayout, PieceList};
 use crate::share::file_identity::FileIdentity;
 use crate::share::root::Root;
 
@@ -13,12 +13,16 @@ use crate::share::root::Root;
 /// files get a turn.
 const SLICE: u64 = 16 * 1024 * 1024;
 
-/// An open file and the hash of its first bytes.
+/// Bytes of one read: fits into the cache of the processor. A divisor of a slice.
+const READ: usize = 64 * 1024;
+
+/// An open file and the hashes of its first bytes.
 pub(super) struct FileHasher {
     file: File,
     /// The identity for which the hash is requested.
     identity: FileIdentity,
-    hasher: Box<blake3::Hasher>,
+    hasher: ContentHasher,
+    buffer: Box<[u8]>,
     /// Number of bytes that were read.
     read: u64,
 }
@@ -27,8 +31,8 @@ pub(super) struct FileHasher {
 pub(super) enum HashProgress {
     /// There is more to read.
     Unfinished,
-    /// The hash of the whole file.
-    Finished(ContentHash),
+    /// The hashes of the whole file.
+    Finished(PieceList),
     /// The file was changed or deleted, or has not as many bytes as its size says.
     Changed,
 }
@@ -44,7 +48,8 @@ impl FileHasher {
         Ok((opened.identity == identity).then(|| Self {
             file: opened.file.into(),
             identity,
-            hasher: Box::default(),
+            hasher: ContentHasher::new(PieceLayout::new(identity.size)),
+            buffer: vec![0; READ].into(),
             read: 0,
         }))
     }
@@ -56,11 +61,8 @@ impl FileHasher {
 
     /// Reads the next slice.
     pub(super) fn read_slice(&mut self) -> io::Result<HashProgress> {
-        let expected = self.remaining().min(SLICE);
-        let mut slice = (&self.file).take(expected);
-        self.hasher.update_reader(&mut slice)?;
-        let is_short = slice.limit() > 0;
-        self.read += expected - slice.limit();
+        let end = self.read + self.remaining().min(SLICE);
+        let is_short = !self.read_to(end)?;
         // A deleted file has another identity too: its blocks must become free.
         if is_short || FileIdentity::from(&fstat(&self.file)?) != self.identity {
             return Ok(HashProgress::Changed);
@@ -71,7 +73,23 @@ impl FileHasher {
         if (&self.file).read(&mut [0])? > 0 {
             return Ok(HashProgress::Changed);
         }
-        let hash = ContentHash(*self.hasher.finalize().as_bytes());
-        Ok(HashProgress::Finished(hash))
+        let pieces = self.hasher.finish();
+        Ok(pieces.map_or(HashProgress::Changed, HashProgress::Finished))
+    }
+
+    /// Reads up to the offset `end`. Returns false if the file is shorter.
+    fn read_to(&mut self, end: u64) -> io::Result<bool> {
+        while self.read < end {
+            let length = usize::try_from(end - self.read).map_or(READ, |left| left.min(READ));
+            let read = match (&self.file).read(&mut self.buffer[..length]) {
+                Ok(0) => return Ok(false),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            self.hasher.update(&self.buffer[..read]);
+            self.read += read as u64;
+        }
+        Ok(true)
     }
 }

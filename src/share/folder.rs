@@ -2,6 +2,7 @@
 //! it at run time.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use log::{info, warn};
 use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
 use crate::node::{FileContent, Share, Unavailable};
-use crate::protocol::{FileItem, FileName, FileStat, MaybeHash};
+use crate::protocol::{FileItem, FileName, FileStat, MaybeHash, PieceList};
 use crate::quantity::{bytes, integer, seconds};
 use crate::share::catalog::Catalog;
 use crate::share::content_reader::{ContentReader, unavailable};
@@ -241,10 +242,14 @@ impl Share for Folder {
         })
     }
 
-    fn content_hash(&mut self, name: &FileName<'_>, file: &SharedFile) -> MaybeHash {
-        let entry = self.catalog.find(name.as_str());
-        let entry = entry.filter(|entry| file.identity() == Some(entry.identity));
-        entry.map_or(MaybeHash(None), |entry| entry.hash)
+    fn read(&mut self, file: &SharedFile, range: Range<u64>) -> Result<&[u8], Unavailable> {
+        self.reader.read(file, range)
+    }
+
+    fn pieces(&mut self, name: &FileName<'_>, file: &SharedFile) -> Option<Arc<PieceList>> {
+        let entry = self.catalog.find(name.as_str())?;
+        let is_same = file.identity() == Some(entry.identity);
+        entry.pieces().filter(|_| is_same)
     }
 
     fn on_message(&mut self, update: ShareUpdate) -> Option<Duration> {

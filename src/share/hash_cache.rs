@@ -1,41 +1,42 @@
-//! Hashes on disk, so that a restart does not compute them again. The file has a
-//! line for each content: its identity, then its hash.
+//! Hashes by file identity, so that a restart does not compute them again.
 //!
-//! Each line is appended with one write as soon as the hash is known. So no line is
-//! lost if the program is killed or several programs use the same file.
+//! The values of pieces are read from the file when they are needed: only the share
+//! holds them in memory.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use log::{debug, warn};
+use log::warn;
 
 use crate::logging::OPERATOR;
-use crate::protocol::ContentHash;
+use crate::protocol::{ContentHash, PieceList};
 use crate::share::file_identity::FileIdentity;
+use crate::share::hash_cache_file::{HashCacheFile, Line};
 use crate::system_error::Reason;
 
-/// The most lines in the file. If there are more, only the entries that were used
-/// since the start stay.
-const MAX_ENTRIES: usize = 1_000_000;
+/// The most lines in the file, and the most bytes. If there are more, and most of them
+/// are unused, only the entries that were used since the start stay.
+const MAX_LINES: usize = 1_000_000;
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
+
+/// The most entries in memory.
+const MAX_ENTRIES: usize = 2 * MAX_LINES;
 
 /// Hashes by identity, in memory and on disk.
 pub(super) struct HashCache {
-    /// The content of the file at the start.
-    loaded: HashMap<FileIdentity, ContentHash>,
-    /// Entries that were looked up or inserted since the start.
-    used: HashMap<FileIdentity, ContentHash>,
+    entries: HashMap<FileIdentity, CacheEntry>,
     /// None if there is no file, or writing to it has failed.
     file: Option<HashCacheFile>,
 }
 
-/// The open file.
-struct HashCacheFile {
-    path: PathBuf,
-    file: File,
-    /// Number of its lines.
-    lines: usize,
+/// The hash of a content.
+pub(super) struct CacheEntry {
+    pub(super) hash: ContentHash,
+    /// Where the file has the values of the pieces. None if it has not.
+    pub(super) line: Option<Line>,
+    /// The entry was looked up or inserted since the start.
+    pub(super) is_used: bool,
 }
 
 impl HashCache {
@@ -49,163 +50,186 @@ impl HashCache {
                 None
             }
         });
-        let (file, loaded) = opened.unzip();
+        let (file, entries) = opened.unzip();
         Self {
-            loaded: loaded.unwrap_or_default(),
-            used: HashMap::new(),
+            entries: entries.unwrap_or_default(),
             file,
         }
     }
 
-    pub(super) fn get(&mut self, identity: &FileIdentity) -> Option<ContentHash> {
-        let hash = *self
-            .used
-            .get(identity)
-            .or_else(|| self.loaded.get(identity))?;
-        self.used.insert(*identity, hash);
-        Some(hash)
+    pub(super) fn get(&mut self, identity: &FileIdentity) -> Option<PieceList> {
+        let entry = self.entries.get_mut(identity)?;
+        let pieces = match PieceList::of_one_piece(identity.size, entry.hash) {
+            None => self.file.as_ref()?.read(entry.line?, identity)?,
+            Some(pieces) => pieces,
+        };
+        entry.is_used = true;
+        Some(pieces)
     }
 
-    pub(super) fn insert(&mut self, identity: FileIdentity, hash: ContentHash) {
+    pub(super) fn insert(&mut self, identity: FileIdentity, pieces: &PieceList) {
         // A node that runs for months must not collect old versions of its files.
-        if self.used.len() >= MAX_ENTRIES {
-            self.used.clear();
+        if self.entries.len() >= MAX_ENTRIES {
+            self.entries.clear();
         }
-        self.used.insert(identity, hash);
-        self.with_file(|file, _| file.append(identity, hash));
+        let entry = CacheEntry {
+            hash: pieces.hash(),
+            line: self.with_file(|file, _| file.append(&identity, pieces)),
+            is_used: true,
+        };
+        self.entries.insert(identity, entry);
     }
 
     /// Whether this is the cache file itself. Each new entry changes that file, so its
     /// hash would never be up to date.
     pub(super) fn is_stored_in(&self, identity: &FileIdentity) -> bool {
-        let stat = self.file.as_ref().map(|file| rustix::fs::fstat(&file.file));
-        matches!(stat, Some(Ok(own)) if FileIdentity::from(&own).is_same_file(identity))
+        let file = self.file.as_ref().and_then(HashCacheFile::identity);
+        file.is_some_and(|file| file.is_same_file(identity))
     }
 
     /// Removes unused entries from a file that is too long. This can take a while.
     pub(super) fn compact(&mut self) {
-        self.with_file(|file, used| match file.lines {
-            0..=MAX_ENTRIES => Ok(()),
-            _ => file.rewrite(used),
+        self.with_file(|file, entries| {
+            if file.lines <= MAX_LINES && file.bytes <= MAX_BYTES {
+                return Ok(());
+            }
+            let used = entries.values().filter(|entry| entry.is_used);
+            let used: Vec<Line> = used.filter_map(|entry| entry.line).collect();
+            let bytes: u64 = used.iter().map(|line| u64::from(line.length)).sum();
+            let has_many_lines = file.lines > MAX_LINES && used.len() <= file.lines / 2;
+            let has_many_bytes = file.bytes > MAX_BYTES && bytes <= file.bytes / 2;
+            if !has_many_lines && !has_many_bytes {
+                return Ok(());
+            }
+            entries.retain(|_, entry| entry.is_used);
+            file.rewrite(entries)
         });
     }
 
     /// Writes to the file, if there is one. After an error it is not used again.
-    fn with_file(
+    fn with_file<T>(
         &mut self,
-        write: impl FnOnce(&mut HashCacheFile, &HashMap<FileIdentity, ContentHash>) -> io::Result<()>,
-    ) {
-        let Some(file) = &mut self.file else { return };
-        if let Err(error) = write(file, &self.used) {
-            let (path, reason) = (file.path.display(), Reason(&error));
-            warn!(target: OPERATOR, "cannot write hash cache {path}: {reason}");
-            self.file = None;
+        write: impl FnOnce(&mut HashCacheFile, &mut HashMap<FileIdentity, CacheEntry>) -> io::Result<T>,
+    ) -> Option<T> {
+        let file = self.file.as_mut()?;
+        match write(file, &mut self.entries) {
+            Ok(result) => Some(result),
+            Err(error) => {
+                let (path, reason) = (file.path.display(), Reason(&error));
+                warn!(target: OPERATOR, "cannot write hash cache {path}: {reason}");
+                self.file = None;
+                None
+            }
         }
-    }
-}
-
-impl HashCacheFile {
-    /// Opens or creates the file, and reads it. Invalid lines, and a file that cannot
-    /// be read, are ignored.
-    fn open(path: &Path) -> io::Result<(Self, HashMap<FileIdentity, ContentHash>)> {
-        // The open of a FIFO would block.
-        if path.exists() && !path.is_file() {
-            return Err(io::Error::other("not a regular file"));
-        }
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let lines = text.lines().filter_map(|line| {
-            let (identity, hash) = line.rsplit_once(' ')?;
-            Some((FileIdentity::parse(identity)?, hash.parse().ok()?))
-        });
-        let loaded: HashMap<_, _> = lines.collect();
-        let mut opened = Self {
-            path: path.to_owned(),
-            file: OpenOptions::new().append(true).create(true).open(path)?,
-            lines: text.lines().count(),
-        };
-        if !text.is_empty() && !text.ends_with('\n') {
-            // The last line is incomplete, perhaps because the disk was full.
-            opened.file.write_all(b"\n")?;
-        }
-        debug!(
-            "hash cache {}: {} entries loaded",
-            path.display(),
-            loaded.len()
-        );
-        Ok((opened, loaded))
-    }
-
-    fn append(&mut self, identity: FileIdentity, hash: ContentHash) -> io::Result<()> {
-        self.lines += 1;
-        self.file
-            .write_all(format!("{identity} {hash}\n").as_bytes())
-    }
-
-    /// Rewrites the file in place: other programs may have it open to append.
-    fn rewrite(&mut self, all: &HashMap<FileIdentity, ContentHash>) -> io::Result<()> {
-        self.file.set_len(0)?;
-        self.lines = all.len();
-        let mut file = BufWriter::new(&self.file);
-        for (identity, hash) in all {
-            writeln!(file, "{identity} {hash}")?;
-        }
-        file.flush()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
-    fn identity(ctime: u32) -> FileIdentity {
-        FileIdentity::parse(&format!("1 2 3 4 5 {ctime}")).unwrap()
+    use crate::protocol::{ContentHasher, PieceLayout};
+
+    fn identity(size: usize, ctime: u32) -> FileIdentity {
+        FileIdentity::parse(&format!("1 2 {size} 4 5 {ctime}")).unwrap()
+    }
+
+    fn pieces(content: &[u8]) -> PieceList {
+        let mut hasher = ContentHasher::new(PieceLayout::new(content.len() as u64));
+        hasher.update(content);
+        hasher.finish().unwrap()
     }
 
     #[test]
     fn a_reload_keeps_valid_lines_and_ignores_broken_ones() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/hashes");
-        let hash = ContentHash(*blake3::hash(b"content").as_bytes());
+        let content = pieces(b"content");
+        let hash = content.hash();
+        let id = |ctime| identity(7, ctime);
         // Two caches append to the file at the same time.
         let mut cache = HashCache::load(Some(path.clone()));
         let mut other = HashCache::load(Some(path.clone()));
-        cache.insert(identity(1), hash);
-        other.insert(identity(2), hash);
+        cache.insert(id(1), &content);
+        other.insert(id(2), &content);
         let mut text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, format!("1 2 3 4 5 1 {hash}\n1 2 3 4 5 2 {hash}\n"));
-        text.push_str("1 2 3 4 5 6 nonsense\n\n7 8\n1 2 3 4 5 3 cut");
+        assert_eq!(text, format!("1 2 7 4 5 1 {hash}\n1 2 7 4 5 2 {hash}\n"));
+        text.push_str("1 2 7 4 5 6 nonsense\n\n7 8\n1 2 7 4 5 3 cut");
         fs::write(&path, text).unwrap();
         let mut cache = HashCache::load(Some(path.clone()));
-        assert_eq!(cache.loaded.len(), 2);
-        assert_eq!(cache.get(&identity(1)), Some(hash));
-        assert_eq!(cache.get(&identity(2)), Some(hash));
-        assert_eq!(cache.get(&identity(3)), None);
-        cache.insert(identity(3), hash);
-        assert_eq!(HashCache::load(Some(path)).loaded.len(), 3);
+        assert_eq!(cache.entries.len(), 2);
+        assert_eq!(cache.get(&id(1)).as_ref(), Some(&content));
+        assert_eq!(cache.get(&id(2)).as_ref(), Some(&content));
+        assert_eq!(cache.get(&id(3)), None);
+        cache.insert(id(3), &content);
+        assert_eq!(HashCache::load(Some(path)).entries.len(), 3);
+    }
+
+    #[test]
+    fn a_reload_keeps_the_values_of_pieces_only_if_they_are_whole_and_right() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hashes");
+        let content = vec![7; 3 << 20];
+        let several = pieces(&content);
+        let id = |ctime| identity(content.len(), ctime);
+        let mut cache = HashCache::load(Some(path.clone()));
+        let mut other = HashCache::load(Some(path.clone()));
+        other.insert(id(9), &several);
+        cache.insert(id(1), &several);
+        assert_eq!(cache.get(&id(1)).as_ref(), Some(&several));
+        // A line of a version that stored no pieces, and lines with wrong values.
+        let line = fs::read_to_string(&path).unwrap();
+        let line = line.lines().next().unwrap().to_owned();
+        let values = line.strip_prefix(&id(9).to_string()).unwrap();
+        let (hash, value) = (several.hash(), several.values()[0].to_string());
+        let broken = [
+            format!("{} {hash}\n", id(2)),
+            format!(
+                "{}{}\n",
+                id(3),
+                values.replacen(&value, &hash.to_string(), 1)
+            ),
+            format!("{}{}\n", id(4), &values[..values.len() - 9]),
+        ];
+        let text = broken.concat() + &line + "\n";
+        fs::write(&path, &text).unwrap();
+        // The file was rewritten by another program: the line is elsewhere.
+        assert_eq!(cache.get(&id(1)), None);
+        let mut cache = HashCache::load(Some(path));
+        for ctime in 1..5 {
+            assert_eq!(cache.get(&id(ctime)), None, "{ctime}");
+        }
+        assert_eq!(cache.get(&id(9)), Some(several));
     }
 
     #[test]
     fn compact_removes_unused_entries_from_a_file_that_is_too_long() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hashes");
-        let hash = ContentHash(*blake3::hash(b"content").as_bytes());
+        let (small, large) = (pieces(b"content"), pieces(&[7; (1 << 20) + 1]));
+        let (unused, used) = (identity(7, 1), identity(7, 2));
+        let several = identity((1 << 20) + 1, 3);
         let mut cache = HashCache::load(Some(path.clone()));
-        cache.insert(identity(1), hash);
-        cache.insert(identity(2), hash);
+        cache.insert(unused, &small);
+        cache.insert(several, &large);
+        cache.insert(used, &small);
         let mut cache = HashCache::load(Some(path.clone()));
-        assert_eq!(cache.get(&identity(2)), Some(hash));
+        assert_eq!(cache.get(&used).as_ref(), Some(&small));
+        assert_eq!(cache.get(&several).as_ref(), Some(&large));
         cache.compact();
-        assert_eq!(HashCache::load(Some(path.clone())).loaded.len(), 2);
-        let file = cache.file.as_mut().unwrap();
-        file.lines = MAX_ENTRIES + 1;
+        assert_eq!(HashCache::load(Some(path.clone())).entries.len(), 3);
+        cache.file.as_mut().unwrap().bytes = MAX_BYTES + 1;
         cache.compact();
-        cache.insert(identity(3), hash);
-        let mut cache = HashCache::load(Some(path));
-        assert_eq!(cache.get(&identity(1)), None);
-        assert_eq!(cache.get(&identity(2)), Some(hash));
-        assert_eq!(cache.get(&identity(3)), Some(hash));
+        let last = identity(7, 4);
+        cache.insert(last, &small);
+        let reloaded = HashCache::load(Some(path));
+        assert_eq!(reloaded.entries.len(), 3);
+        for mut cache in [cache, reloaded] {
+            assert_eq!(cache.get(&unused), None);
+            assert_eq!(cache.get(&used).as_ref(), Some(&small));
+            assert_eq!(cache.get(&several).as_ref(), Some(&large));
+            assert_eq!(cache.get(&last).as_ref(), Some(&small));
+        }
     }
 }

@@ -6,15 +6,15 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use log::debug;
 
 use crate::escaped::Escaped;
-use crate::protocol::ContentHash;
+use crate::protocol::PieceList;
 use crate::share::file_hasher::{FileHasher, HashProgress};
 use crate::share::file_identity::FileIdentity;
 use crate::share::folder::ShareUpdate;
@@ -45,8 +45,9 @@ pub(super) struct HashRequest {
 pub struct HashResult {
     pub(super) name: String,
     pub(super) identity: FileIdentity,
-    /// None if the file could not be read or has changed.
-    pub(super) hash: Option<ContentHash>,
+    /// The hash and those of the pieces. None if the file could not be read or has
+    /// changed.
+    pub(super) pieces: Option<Arc<PieceList>>,
 }
 
 /// Computes hashes in a thread of its own.
@@ -154,7 +155,10 @@ impl<F: Fn(ShareUpdate)> HashThread<F> {
     /// Reports the hash if it is known, else opens the file.
     fn start(&mut self, request: HashRequest) {
         let identity = &request.identity;
-        let cached = self.cache.get(identity).filter(|_| !request.skips_cache);
+        let cached = match request.skips_cache {
+            true => None,
+            false => self.cache.get(identity),
+        };
         if cached.is_some() || self.cache.is_stored_in(identity) {
             return self.report(request, cached);
         }
@@ -187,11 +191,11 @@ impl<F: Fn(ShareUpdate)> HashThread<F> {
         let name = &job.request.name;
         self.queue.record_attempt(name, job.start, Instant::now());
         match progress {
-            Ok(HashProgress::Finished(hash)) => {
+            Ok(HashProgress::Finished(pieces)) => {
                 if job.is_at_rest {
-                    self.cache.insert(job.request.identity, hash);
+                    self.cache.insert(job.request.identity, &pieces);
                 }
-                self.report(job.request, Some(hash));
+                self.report(job.request, Some(pieces));
             }
             Ok(_) => self.report(job.request, None),
             Err(error) => self.report_failure(job.request, &error),
@@ -203,12 +207,12 @@ impl<F: Fn(ShareUpdate)> HashThread<F> {
         self.report(request, None);
     }
 
-    fn report(&self, request: HashRequest, hash: Option<ContentHash>) {
+    fn report(&self, request: HashRequest, pieces: Option<PieceList>) {
         let HashRequest { name, identity, .. } = request;
         (self.on_update)(ShareUpdate::Hash(HashResult {
             name,
             identity,
-            hash,
+            pieces: pieces.map(Arc::new),
         }));
     }
 }
@@ -218,7 +222,9 @@ mod tests {
     use super::*;
     use std::cell::Cell;
     use std::fs::{self, File};
-    use std::sync::{Arc, mpsc};
+    use std::sync::mpsc;
+
+    use crate::protocol::ContentHash;
 
     /// Regression: for each of them a slice of the large file was read.
     #[test]
@@ -252,7 +258,8 @@ mod tests {
             fs::write(dir.path().join(&name), &name).unwrap();
             let request = request(&name);
             let hash = ContentHash([0; 32]);
-            thread.cache.insert(request.identity, hash);
+            let pieces = PieceList::of_one_piece(1, hash).unwrap();
+            thread.cache.insert(request.identity, &pieces);
             thread.queue.push(request, REST_TIME, now);
         }
         while reports.get() < KNOWN {

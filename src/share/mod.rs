@@ -12,8 +12,8 @@
 //! - `skipped_entries`: what cannot be shared, and the warnings about it.
 //! - [`ScanWorker`], `walk`, `watch`: a thread that lists all files again when
 //!   inotify(7) reports a change.
-//! - [`HashWorker`], `hash_queue`, `file_hasher`, `hash_cache`: a thread that computes
-//!   hashes, the order in which it does, and the hashes on disk.
+//! - [`HashWorker`], `hash_queue`, `file_hasher`, `hash_cache`, `hash_cache_file`: a
+//!   thread that computes hashes, the order in which it does, and the hashes on disk.
 
 mod catalog;
 mod content_cache;
@@ -22,6 +22,7 @@ mod file_hasher;
 mod file_identity;
 mod folder;
 mod hash_cache;
+mod hash_cache_file;
 mod hash_queue;
 mod hash_worker;
 mod open_beneath;

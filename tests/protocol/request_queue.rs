@@ -1,7 +1,7 @@
 //! The requests of one connection, and the responses to them in order.
 
 use peerline::protocol::{
-    ClaimedIp, Count, ErrorCode, FileName, Item, NodeAddress, Port, Reply, Request,
+    ClaimedIp, Count, ErrorCode, FileName, Item, NodeAddress, PieceValue, Port, Reply, Request,
 };
 use peerline::role::{Input, ReadNext};
 use peerline::session::requests::{RequestQueue, ResponseError, ResponsePart};
@@ -135,4 +135,27 @@ fn messages_and_errors_may_come_unasked() {
     assert_eq!(read(&mut queue, "ERROR 409 replaced"), Ok(Some(replaced)));
     assert_eq!(read(&mut queue, "OK"), Err(ResponseError::Unexpected));
     assert_eq!(read(&mut queue, "what?"), Err(ResponseError::Unreadable));
+}
+
+#[test]
+fn a_list_of_pieces_has_at_most_16384_items() {
+    let hash = "0".repeat(64);
+    let request = || Request::Pieces(name("a"));
+    let mut queue = queue_of(&[request()]);
+    let head = format!("PIECES 16384 1048576 {hash}");
+    assert!(matches!(
+        read(&mut queue, &head),
+        Ok(Some((ResponsePart::Head(_), None)))
+    ));
+    for left in (0..16_384).rev() {
+        let (part, tag) = read(&mut queue, &hash).expect("valid").expect("an item");
+        assert_eq!(part, ResponsePart::Item(Item::Piece(PieceValue([0; 32]))));
+        assert_eq!(tag.is_some(), left == 0);
+    }
+    let mut queue = queue_of(&[request()]);
+    let head = format!("PIECES 16385 1048576 {hash}");
+    assert_eq!(
+        read(&mut queue, &head),
+        Err(ResponseError::TooManyItems(16_385))
+    );
 }

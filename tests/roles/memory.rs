@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use peerline::node::{FileContent, Share, ShareTotals, Unavailable};
-use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash};
+use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash, PieceList};
 use peerline::role::SendableFile;
 
 /// The delay between a change and the announcement that it requests.
@@ -163,9 +164,22 @@ impl Share for Memory {
         })
     }
 
-    fn content_hash(&mut self, name: &FileName<'_>, _file: &NamedFile) -> MaybeHash {
+    /// Of files with one piece, and without a content.
+    fn pieces(&mut self, name: &FileName<'_>, _file: &NamedFile) -> Option<Arc<PieceList>> {
         let files = self.files.borrow();
-        MaybeHash(files.hashes.get(name.as_str()).copied())
+        let size = files.entries.get(name.as_str())?.size();
+        let hash = files.hashes.get(name.as_str())?;
+        PieceList::of_one_piece(size, *hash).map(Arc::new)
+    }
+
+    /// The content of a large file is its name, again and again.
+    fn read(&mut self, file: &NamedFile, range: Range<u64>) -> Result<&[u8], Unavailable> {
+        let bytes = file.0.bytes().cycle();
+        let skipped = range.start as usize % file.0.len();
+        let length = (range.end - range.start) as usize;
+        let part: Vec<u8> = bytes.skip(skipped).take(length).collect();
+        self.opened = String::from_utf8(part).expect("names are ASCII");
+        Ok(self.opened.as_bytes())
     }
 
     fn on_message(&mut self, update: Infallible) -> Option<Duration> {

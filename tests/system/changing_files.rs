@@ -195,5 +195,5 @@ fn a_time_before_1970_is_negative() {
     let file = File::options().append(true).open(share.path().join("a"));
     file.expect("a file").set_modified(then).expect("a time");
     let (node, _relay) = node_with_relay(share.path(), &[]);
-    assert_eq!(ask(node.address(), b"STAT a\n"), "STAT 7 - -14182980\n");
+    assert_eq!(ask(node.address(), b"STAT a\n"), "STAT 7 - -14182980 -\n");
 }

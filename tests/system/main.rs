@@ -72,6 +72,7 @@ mod node_messages;
 mod other_protocols;
 mod output_queue;
 mod prompt;
+mod ranges;
 mod rates;
 mod registration;
 mod sandbox;

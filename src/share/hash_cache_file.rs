@@ -1,0 +1,187 @@
+//! The file of the hash cache. It has a line for each content: its identity, its hash,
+//! and the values of its pieces if there are several.
+//!
+//! Each line is appended with one write as soon as the hash is known. So no line is
+//! lost if the program is killed or several programs use the same file.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Seek, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use log::debug;
+use rustix::fs::fstat;
+
+use crate::protocol::{ContentHash, PieceLayout, PieceList, PieceValue};
+use crate::share::file_identity::FileIdentity;
+use crate::share::hash_cache::CacheEntry;
+
+/// The open file.
+pub(super) struct HashCacheFile {
+    pub(super) path: PathBuf,
+    file: File,
+    /// Number of its lines.
+    pub(super) lines: usize,
+    /// Its length.
+    pub(super) bytes: u64,
+}
+
+/// The place of a line in the file. Another program may have rewritten the file since.
+#[derive(Clone, Copy)]
+pub(super) struct Line {
+    offset: u64,
+    /// With its end.
+    pub(super) length: u32,
+}
+
+impl HashCacheFile {
+    /// Opens or creates the file, and reads it. Invalid lines, and a file that cannot
+    /// be read, are ignored.
+    pub(super) fn open(path: &Path) -> io::Result<(Self, HashMap<FileIdentity, CacheEntry>)> {
+        // The open of a FIFO would block.
+        if path.exists() && !path.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let options = OpenOptions::new().append(true).create(true).clone();
+        let mut opened = Self {
+            path: path.to_owned(),
+            // A file that can only be written is of use, too.
+            file: (options.clone().read(true).open(path)).or_else(|_| options.open(path))?,
+            lines: 0,
+            bytes: 0,
+        };
+        let entries = opened.load()?;
+        let (path, count) = (path.display(), entries.len());
+        debug!("hash cache {path}: {count} entries loaded");
+        Ok((opened, entries))
+    }
+
+    /// Reads all lines.
+    fn load(&mut self) -> io::Result<HashMap<FileIdentity, CacheEntry>> {
+        let mut entries = HashMap::new();
+        let mut reader = BufReader::new(&self.file);
+        let mut text = Vec::new();
+        let mut is_last_whole = true;
+        while reader
+            .read_until(b'\n', &mut text)
+            .is_ok_and(|read| read > 0)
+        {
+            let length = u32::try_from(text.len()).ok();
+            let line = length.map(|length| Line {
+                offset: self.bytes,
+                length,
+            });
+            self.bytes += text.len() as u64;
+            self.lines += 1;
+            is_last_whole = text.ends_with(b"\n");
+            if let Some((identity, hash, _)) = parse(&text) {
+                let entry = CacheEntry {
+                    hash,
+                    line,
+                    is_used: false,
+                };
+                entries.insert(identity, entry);
+            }
+            text.clear();
+        }
+        if !is_last_whole {
+            // The last line is incomplete, perhaps because the disk was full.
+            self.file.write_all(b"\n")?;
+            self.bytes += 1;
+        }
+        Ok(entries)
+    }
+
+    /// The identity of the file itself.
+    pub(super) fn identity(&self) -> Option<FileIdentity> {
+        let stat = fstat(&self.file).ok()?;
+        Some(FileIdentity::from(&stat))
+    }
+
+    /// The values of the pieces in a line. None if it is not the line of `identity` any
+    /// more, or has wrong values.
+    pub(super) fn read(&self, line: Line, identity: &FileIdentity) -> Option<PieceList> {
+        let text = self.text(line).ok()?;
+        let (own_identity, hash, values) = parse(&text)?;
+        let values: Result<Vec<PieceValue>, _> = values.split(' ').map(str::parse).collect();
+        let pieces = PieceList::new(PieceLayout::new(identity.size), values.ok()?)?;
+        (own_identity == *identity && pieces.hash() == hash).then_some(pieces)
+    }
+
+    fn text(&self, line: Line) -> io::Result<Vec<u8>> {
+        let mut text = vec![0; line.length as usize];
+        self.file.read_exact_at(&mut text, line.offset)?;
+        Ok(text)
+    }
+
+    pub(super) fn append(
+        &mut self,
+        identity: &FileIdentity,
+        pieces: &PieceList,
+    ) -> io::Result<Line> {
+        let mut text = format!("{identity} {}", pieces.hash());
+        for value in pieces.values().iter().filter(|_| pieces.values().len() > 1) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, " {value}");
+        }
+        text.push('\n');
+        self.append_text(text.as_bytes())
+    }
+
+    fn append_text(&mut self, text: &[u8]) -> io::Result<Line> {
+        self.file.write_all(text)?;
+        self.lines += 1;
+        // Other programs may have appended lines.
+        self.bytes = self.file.stream_position()?;
+        let length = u32::try_from(text.len()).map_err(io::Error::other)?;
+        let offset = self.bytes.saturating_sub(length.into());
+        Ok(Line { offset, length })
+    }
+
+    /// Rewrites the file with these entries. In place: other programs may have it open to
+    /// append.
+    pub(super) fn rewrite(
+        &mut self,
+        entries: &mut HashMap<FileIdentity, CacheEntry>,
+    ) -> io::Result<()> {
+        let texts: HashMap<FileIdentity, Vec<u8>> = entries
+            .iter()
+            .filter_map(|(identity, entry)| {
+                let text = self.text(entry.line?).ok()?;
+                let is_right = parse(&text).is_some_and(|(own, ..)| own == *identity);
+                is_right.then_some((*identity, text))
+            })
+            .collect();
+        self.file.set_len(0)?;
+        (self.lines, self.bytes) = (0, 0);
+        for (identity, entry) in entries {
+            entry.line = match texts.get(identity) {
+                Some(text) => Some(self.append_text(text)?),
+                None => None,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// The fields of a line: the identity, the hash, and the values of the pieces, as many as
+/// the size demands; none if there is only one piece.
+fn parse(line: &[u8]) -> Option<(FileIdentity, ContentHash, &str)> {
+    /// A value and the blank before it.
+    const VALUE: usize = " ".len() + 64;
+    let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+    let (end, _) = line.match_indices(' ').nth(5)?;
+    let identity = FileIdentity::parse(&line[..end])?;
+    let rest = &line[end + 1..];
+    let (hash, values) = rest.split_once(' ').unwrap_or((rest, ""));
+    let is_whole = match PieceLayout::new(identity.size).count() {
+        1 => values.is_empty(),
+        count => values.len() + 1 == count * VALUE,
+    };
+    is_whole.then_some((identity, hash.parse().ok()?, values))
+}
