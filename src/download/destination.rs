@@ -6,10 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::download::Printer;
+use crate::download::existing_file::ExistingFile;
 use crate::download::output_file::{OutputFile, SaveOptions};
 use crate::download::save_error::SaveError;
 use crate::escaped::Escaped;
-use crate::jobs::{ContentInfo, JobId, Opened, StoreError, StoredPart};
+use crate::jobs::{ContentInfo, JobId, Opened, StoreError, StoredContent, StoredPart};
 use crate::protocol::FileName;
 use crate::system_error::Reason;
 
@@ -36,6 +37,8 @@ pub enum Destination {
         options: SaveOptions,
         /// The files that are being written.
         open: BTreeMap<JobId, OutputFile>,
+        /// The files that are compared with a content.
+        compared: BTreeMap<JobId, ExistingFile>,
     },
 }
 
@@ -47,6 +50,7 @@ impl Destination {
             target,
             options,
             open: BTreeMap::new(),
+            compared: BTreeMap::new(),
         }
     }
 
@@ -66,12 +70,40 @@ impl Destination {
                 target,
                 options,
                 open,
+                ..
             } => {
                 let (file, opened) = target.open(name, content, *options)?;
                 open.insert(job, file);
                 Ok(opened)
             }
         }
+    }
+
+    /// Compares the target with a content, slice by slice.
+    pub(crate) fn compare(
+        &mut self,
+        job: JobId,
+        name: &FileName<'_>,
+        content: &ContentInfo,
+    ) -> StoredContent {
+        let (
+            Self::Save {
+                target, compared, ..
+            },
+            Some(hash),
+        ) = (self, content.hash)
+        else {
+            return StoredContent::Other;
+        };
+        let file = compared.remove(&job);
+        let Some(mut file) = file.or_else(|| ExistingFile::open(target, name, content)) else {
+            return StoredContent::Other;
+        };
+        let result = file.compare(hash);
+        if result == StoredContent::Unfinished {
+            compared.insert(job, file);
+        }
+        result
     }
 
     /// Writes a part of the content.
@@ -132,7 +164,10 @@ impl Destination {
     pub(crate) fn discard(&mut self, job: JobId) -> u64 {
         match self {
             Self::Print(printer) => printer.discard(),
-            Self::Save { open, .. } => open.remove(&job).map_or(0, OutputFile::discard),
+            Self::Save { open, compared, .. } => {
+                compared.remove(&job);
+                open.remove(&job).map_or(0, OutputFile::discard)
+            }
         }
     }
 
@@ -143,7 +178,8 @@ impl Destination {
                 printer.discard();
                 None
             }
-            Self::Save { open, .. } => {
+            Self::Save { open, compared, .. } => {
+                compared.remove(&job);
                 let file = open.remove(&job)?;
                 let path = escaped(&file.path);
                 let (stored, size) = file.keep()?;

@@ -7,6 +7,7 @@
 
 mod destination;
 mod disk_space;
+mod existing_file;
 mod output_file;
 mod part_file;
 mod part_names;

@@ -40,6 +40,17 @@ pub enum Opened {
     Complete,
 }
 
+/// What a target holds, compared with a content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoredContent {
+    /// Nothing, or another content.
+    Other,
+    /// This content.
+    Same,
+    /// Not known yet: there is more to read.
+    Unfinished,
+}
+
 /// A set of the pieces of one content.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct PieceSet {

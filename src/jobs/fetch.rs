@@ -14,10 +14,12 @@ use crate::close_reason::CloseReason;
 use crate::jobs::attempt::{Attempt, AttemptResult};
 use crate::jobs::candidate::{Candidate, candidates};
 use crate::jobs::choice::{Choice, Selection, offers};
+use crate::jobs::content::StoredContent;
 use crate::jobs::job::{JobContext, JobId, JobResult, JobStep, TaskResult};
 use crate::jobs::node_pool::RequestId;
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::similar_names::SimilarNames;
+use crate::jobs::stored_check::StoredCheck;
 use crate::jobs::user::{Failure, UserEvent};
 use crate::protocol::{ContentHash, FileName, HolderItem, Request};
 use crate::session::requests::ResponsePart;
@@ -56,6 +58,8 @@ pub(super) struct Fetch {
     has_source: bool,
     /// When the next node is tried beside the open attempts.
     next_try: Option<Instant>,
+    /// Whether the content is there already is being checked.
+    check: Option<StoredCheck>,
 }
 
 impl Fetch {
@@ -75,6 +79,7 @@ impl Fetch {
             open: Vec::new(),
             has_source: false,
             next_try: None,
+            check: None,
         }
     }
 
@@ -84,12 +89,13 @@ impl Fetch {
 
     /// When to call [`Fetch::on_timer`].
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.next_try
+        self.check.as_ref().map(|check| check.due).or(self.next_try)
     }
 
     /// Tries the next node beside the open attempts, if its time has come.
     pub(super) fn on_timer(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
         match self.next_try {
+            _ if self.check.is_some() => self.check_stored(context, now),
             Some(due) if due <= now => self.try_next(context, now),
             _ => JobStep::Wait,
         }
@@ -171,7 +177,21 @@ impl Fetch {
         self.exists = !holders.is_empty();
         self.candidates = candidates(self.hash, context, holders, &offers);
         self.nodes = self.candidates.len();
-        self.try_next(context, now)
+        self.check = StoredCheck::new(self.hash, &offers, now);
+        self.check_stored(context, now)
+    }
+
+    /// Fetches the file unless it is there already.
+    fn check_stored(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
+        let check = self.check.as_mut();
+        match check.map(|check| check.advance(context, self.id, &self.name)) {
+            Some(StoredContent::Same) => TaskResult::Success.into(),
+            Some(StoredContent::Unfinished) => JobStep::Wait,
+            Some(StoredContent::Other) | None => {
+                self.check = None;
+                self.try_next(context, now)
+            }
+        }
     }
 
     /// Tries the next candidate, or waits for the open attempts.

@@ -17,11 +17,12 @@ mod relay_query;
 mod runner;
 mod show;
 mod similar_names;
+mod stored_check;
 mod user;
 
 pub use choice::{Choice, ChoiceResult, Choices, Offer, Selection};
 pub use command::{BLANKS, COMMAND_WORDS, HELP, PromptCommand};
-pub use content::{ContentInfo, DiscardedContent, Opened, PieceSet, StoredPart};
+pub use content::{ContentInfo, DiscardedContent, Opened, PieceSet, StoredContent, StoredPart};
 pub use file_pattern::FilePattern;
 pub use get_queue::GetQueue;
 pub use job::{FinishedJob, Job, JobId, JobResult, TaskResult};

@@ -7,7 +7,7 @@ use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::choice::{Offer, Selection};
-use crate::jobs::content::{ContentInfo, DiscardedContent, Opened, StoredPart};
+use crate::jobs::content::{ContentInfo, DiscardedContent, Opened, StoredContent, StoredPart};
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::job::JobId;
 use crate::jobs::name_search::NamesCallback;
@@ -28,6 +28,11 @@ pub trait User {
     /// # Errors
     /// It cannot be shown.
     fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError>;
+
+    /// Compares what is stored for a file with the content that would be fetched. Called
+    /// again as long as the answer is [`StoredContent::Unfinished`]: each call reads a
+    /// part of the file.
+    fn compare(&mut self, job: JobId, name: &FileName<'_>, content: &ContentInfo) -> StoredContent;
 
     /// Opens the output for the content of a file. Several jobs may each fetch a file.
     ///
@@ -203,6 +208,13 @@ pub enum UserEvent<'a> {
         size: u64,
         /// From the request to the last byte.
         took: Duration,
+    },
+    /// The file with this content is there already.
+    UpToDate {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// In bytes.
+        size: u64,
     },
     /// No node has sent the file.
     Missing {

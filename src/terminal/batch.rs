@@ -42,6 +42,7 @@ impl Batch {
                 self.fetched += 1;
                 self.bytes += size;
             }
+            UserEvent::UpToDate { .. } => self.up_to_date += 1,
             event if is_failure(event) => {
                 self.failed += 1;
                 if self.failures.len() < MAX_FAILURES {

@@ -25,6 +25,7 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
             | UserEvent::NotFound { .. }
             | UserEvent::Found { .. }
             | UserEvent::Fetched { .. }
+            | UserEvent::UpToDate { .. }
             | UserEvent::Expanded { files: 1.., .. }
     )
 }
@@ -98,6 +99,7 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
             files,
             bytes,
         } => expanded(pattern, *files, *bytes),
+        UserEvent::UpToDate { name, .. } => format!("{}: up to date", escaped(name)),
         _ => return None,
     })
 }

@@ -13,6 +13,22 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
     Some(match event {
         UserEvent::RelayFailed(query, failure) => relay_failed(query, failure),
         UserEvent::NoNodes { failure, .. } => error("relay", failure),
+        UserEvent::NotShown(why) => error("not shown", why),
+        UserEvent::UnknownCommand { word, .. } => error("unknown command", word),
+        UserEvent::InvalidCommand(why) => error("wrong command", why),
+        UserEvent::MessageSent => json!({"sent": true}),
+        UserEvent::Listening(node) => json!({"listening": address(*node)}),
+        UserEvent::NotListening(failure) => error("not listening", failure),
+        UserEvent::NoRecipient => json!({"error": "nobody has written yet"}),
+        UserEvent::NoReply(_) => json!({"error": "no answer"}),
+        UserEvent::Note(text) => json!({"note": text}),
+        event => return file_event(event),
+    })
+}
+
+/// The same for an event of a file that is fetched.
+fn file_event(event: &UserEvent<'_>) -> Option<Value> {
+    Some(match event {
         UserEvent::Fetched {
             name,
             node,
@@ -24,6 +40,9 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
             value["size"] = json!(size);
             value["seconds"] = json!(took.as_secs_f64());
             value
+        }
+        UserEvent::UpToDate { name, size } => {
+            json!({"name": name.as_str(), "size": size, "up to date": true})
         }
         UserEvent::Missing {
             name,
@@ -47,25 +66,8 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::StoreError { name, error } => {
             json!({"name": name.as_str(), "error": "not stored", "why": error.to_string()})
         }
-        UserEvent::NotShown(why) => error("not shown", why),
-        UserEvent::UnknownCommand { word, .. } => error("unknown command", word),
-        UserEvent::InvalidCommand(why) => error("wrong command", why),
-        UserEvent::MessageSent => json!({"sent": true}),
-        UserEvent::Listening(node) => json!({"listening": address(*node)}),
-        UserEvent::NotListening(failure) => error("not listening", failure),
-        UserEvent::NoRecipient => json!({"error": "nobody has written yet"}),
-        UserEvent::NoReply(_) => json!({"error": "no answer"}),
-        UserEvent::Note(text) => json!({"note": text}),
         UserEvent::Expanded { pattern, files, .. } => return expanded(pattern, *files),
-        UserEvent::Nodes(_)
-        | UserEvent::TryingNode { .. }
-        | UserEvent::NotFound { .. }
-        | UserEvent::NodeFailed(..)
-        | UserEvent::Found { .. }
-        | UserEvent::Progress { .. }
-        | UserEvent::Help(_)
-        | UserEvent::BatchStarted { .. }
-        | UserEvent::BatchFinished { .. } => return None,
+        _ => return None,
     })
 }
 

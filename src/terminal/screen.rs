@@ -12,8 +12,8 @@ use crate::counted::Counted;
 use crate::download::{self, Destination};
 use crate::escaped::Escaped;
 use crate::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, StoreError, StoredPart,
-    User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, StoreError, StoredContent,
+    StoredPart, User, UserEvent,
 };
 use crate::protocol::FileName;
 use crate::terminal::batch::Batch;
@@ -194,7 +194,10 @@ impl User for Screen {
                 };
             }
             (Style::Human { quiet, .. }, _) => !(is_counted || quiet && is_progress),
-            (Style::Console, UserEvent::MessageSent | UserEvent::Fetched { .. }) => true,
+            (
+                Style::Console,
+                UserEvent::MessageSent | UserEvent::Fetched { .. } | UserEvent::UpToDate { .. },
+            ) => true,
             // The result is reported when all nodes have been tried.
             (Style::Console, UserEvent::NodeFailed(..)) => false,
             (Style::Console, _) => !is_progress,
@@ -212,6 +215,10 @@ impl User for Screen {
     fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError> {
         self.print_listing(&listing)
             .map_err(|error| download::stdout_error(&error))
+    }
+
+    fn compare(&mut self, job: JobId, name: &FileName<'_>, content: &ContentInfo) -> StoredContent {
+        self.destination.compare(job, name, content)
     }
 
     fn open(

@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 
 use peerline::jobs::{
     ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, Selection, StoreError,
-    StoredPart, User, UserEvent,
+    StoredContent, StoredPart, User, UserEvent,
 };
 use peerline::protocol::FileName;
 
@@ -78,6 +78,7 @@ impl User for RecordingUser {
             UserEvent::NoNodes { name, failure } => {
                 format!("no list of nodes for {name}: {failure}")
             }
+            UserEvent::UpToDate { name, size } => format!("{name} is there, {size} bytes"),
             UserEvent::BatchStarted { files } => format!("several files, {files} of them named"),
             UserEvent::Expanded {
                 pattern,
@@ -179,6 +180,10 @@ impl User for RecordingUser {
         });
         self.check(FailingCall::Show)?;
         self.check(FailingCall::Reader)
+    }
+
+    fn compare(&mut self, _: JobId, _: &FileName<'_>, _: &ContentInfo) -> StoredContent {
+        StoredContent::Other
     }
 
     fn open(

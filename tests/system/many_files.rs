@@ -3,14 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
+use crate::hashes;
 use crate::support::relay_index::wait_for_names;
-use crate::support::{ProgramOutput, Server, Terminal, client_command, folder, node, relay, run};
+use crate::support::{
+    ProgramOutput, Server, Terminal, client, client_command, eventually, folder, node, noise,
+    relay, run,
+};
 
 /// A relay and a node that has announced files, and a folder to save into.
 struct Fixture {
@@ -26,6 +30,24 @@ impl Fixture {
         let relay = relay(&[]);
         let node = node(&relay, share.path(), &[]);
         wait_for_names(&relay, files.len() as u64);
+        Self {
+            relay,
+            _node: node,
+            share,
+            home: folder(&[]),
+        }
+    }
+
+    /// The same, with the hashes of all files in the index.
+    fn with_hashes(files: &[(&str, &[u8])]) -> Self {
+        let share = folder(files);
+        let relay = relay(&[]);
+        let node = hashes::node(&relay, share.path(), &["--no-hash-cache"]);
+        wait_for_names(&relay, files.len() as u64);
+        eventually("all hashes", || {
+            let list = client(&relay, &["ls"]).expect_code(0).text();
+            list.lines().all(|line| line.split(' ').nth(1) != Some("-"))
+        });
         Self {
             relay,
             _node: node,
@@ -235,6 +257,58 @@ fn hundreds_of_files_arrive_from_three_nodes() {
         output.stderr
     );
     assert!(fixture.saved() == files_below(fixture.share.path()));
+}
+
+#[test]
+fn files_that_are_there_are_up_to_date() {
+    let large = noise(5_000_000, 3);
+    let files = [FEW[0], FEW[2], ("large", &large)];
+    let fixture = Fixture::with_hashes(&files);
+    fixture.get(&["--all"]).expect_code(0);
+    let inode = |name| {
+        fs::metadata(fixture.home.path().join(name))
+            .expect("a file")
+            .ino()
+    };
+    let before = inode("large");
+    let output = fixture.get(&["--all", "--force"]).expect_code(0);
+    let stderr = &output.stderr;
+    assert!(stderr.contains("0 files fetched"), "{stderr}");
+    assert!(stderr.contains("3 up to date, 0 failed"), "{stderr}");
+    assert_eq!(inode("large"), before);
+    // The same size, and another content.
+    fs::write(fixture.home.path().join("a.txt"), "b").expect("a file");
+    fs::remove_file(fixture.home.path().join("docs/b.txt")).expect("a file");
+    let output = fixture.get(&["--all"]).expect_code(6);
+    let stderr = &output.stderr;
+    assert!(
+        stderr.contains("a.txt exists already; --force replaces it"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("1 file fetched"), "{stderr}");
+    assert!(stderr.contains("1 up to date, 1 failed"), "{stderr}");
+    assert_eq!(fixture.saved()["a.txt"], b"b");
+    let output = fixture.get(&["large", "-o", "large"]).expect_code(0);
+    assert!(
+        output.stderr.contains("large: up to date\n"),
+        "{}",
+        output.stderr
+    );
+    let output = fixture.get(&["large", "-d", ".", "--json"]).expect_code(0);
+    assert!(
+        output.text().contains(r#""up to date":true"#),
+        "{}",
+        output.text()
+    );
+}
+
+#[test]
+fn a_linked_folder_is_never_up_to_date() {
+    let fixture = Fixture::with_hashes(&FEW);
+    let outside = folder(&[("b.txt", b"b")]);
+    symlink(outside.path(), fixture.home.path().join("docs")).expect("a link");
+    let output = fixture.get(&["docs/b.txt", "-d", "."]).expect_code(6);
+    assert!(output.stderr.contains("symbolic link"), "{}", output.stderr);
 }
 
 #[test]

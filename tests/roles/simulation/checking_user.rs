@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use peerline::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, StoreError, StoredPart,
-    User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, StoreError, StoredContent,
+    StoredPart, User, UserEvent,
 };
 use peerline::protocol::{FileName, NodeAddress};
 
@@ -148,6 +148,10 @@ impl User for CheckingUser {
 
     fn show(&mut self, _: Listing<'_>) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn compare(&mut self, _: JobId, _: &FileName<'_>, _: &ContentInfo) -> StoredContent {
+        StoredContent::Other
     }
 
     fn open(

@@ -1,0 +1,48 @@
+//! The check whether a file with the wanted content is there already. It reads the file
+//! in slices, so that other jobs go on.
+
+use std::time::Instant;
+
+use crate::jobs::choice::Offer;
+use crate::jobs::content::{ContentInfo, StoredContent};
+use crate::jobs::job::{JobContext, JobId};
+use crate::jobs::user::UserEvent;
+use crate::protocol::{ContentHash, FileName};
+
+/// A check that goes on.
+pub(super) struct StoredCheck {
+    content: ContentInfo,
+    /// When the next slice is read.
+    pub(super) due: Instant,
+}
+
+impl StoredCheck {
+    /// A check for the wanted one of `offers`, or for the first. None if no hash is known.
+    pub(super) fn new(wanted: Option<ContentHash>, offers: &[Offer], now: Instant) -> Option<Self> {
+        let is_wanted = |offer: &&Offer| wanted.is_none_or(|hash| hash == offer.hash);
+        let offer = offers.iter().find(is_wanted)?;
+        let content = ContentInfo {
+            size: offer.size,
+            hash: Some(offer.hash),
+            mtime: None,
+            is_executable: false,
+            source: None,
+        };
+        Some(Self { content, due: now })
+    }
+
+    /// Reads the next slice.
+    pub(super) fn advance(
+        &mut self,
+        context: &mut JobContext,
+        job: JobId,
+        name: &FileName<'static>,
+    ) -> StoredContent {
+        let result = context.user.compare(job, name, &self.content);
+        if result == StoredContent::Same {
+            let size = self.content.size;
+            context.user.on_event(UserEvent::UpToDate { name, size });
+        }
+        result
+    }
+}
