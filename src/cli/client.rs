@@ -1,7 +1,7 @@
 //! `peer-client`: its command line, and its start.
 
 use std::io::{self, IsTerminal};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use log::LevelFilter;
 
 use crate::cli::get::GetArgs;
 use crate::cli::logging::LogArgs;
-use crate::cli::relay_address::RelayAddressArgs;
+use crate::cli::relay_address::{NodeHost, RelayAddressArgs, node_host};
 use crate::cli::sockets::udp_requests;
 use crate::cli::{
     Exit, StartupError, build_reactor, is_interactive, signals, stop_on_signals, values,
@@ -63,6 +63,11 @@ unknown command | grep locate | the command is search TEXT";
 pub(super) struct ClientArgs {
     #[command(flatten)]
     pub(super) relay: RelayAddressArgs,
+    /// Fetch from this node, and list its files, without a relay: HOST:PORT, or HOST and PORT as
+    /// two words
+    #[arg(long, value_name = "NODE", value_parser = node_host, conflicts_with = "udp",
+          global = true)]
+    pub(super) from: Option<NodeHost>,
     #[command(subcommand)]
     pub(super) command: Option<ClientCommand>,
     #[command(flatten)]
@@ -180,15 +185,13 @@ pub(super) fn run_client(
         _ => 1,
     };
     let (task, destination) = task(args.command, output)?;
-    let relay = args.relay.resolve()?;
+    let (relay, node) = match &args.from {
+        Some(node) => node_addresses(node, &task)?,
+        None => (args.relay.resolve()?, Vec::new()),
+    };
     // The lines of a list are names, not choices.
     let can_choose = !args.reporter.json && is_interactive() && !matches!(task, Task::GetList(_));
-    let reads_lines = match &task {
-        Task::Prompt | Task::Chat(..) | Task::GetList(_) => true,
-        // The user may have to choose one of several contents.
-        Task::Get(..) => can_choose,
-        Task::Query(_) | Task::SendAndWait(..) => false,
-    };
+    let reads_lines = reads_lines(&task, can_choose);
     let saves_files = destination.is_some();
     let style = style(&args.reporter, saves_files);
     let destination =
@@ -198,6 +201,7 @@ pub(super) fn run_client(
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &[]);
     let mut jobs = JobRunner::new(screen, relay, args.limits);
     jobs.set_may_choose(can_choose);
+    jobs.set_node(node);
     let mut client = Client::new(jobs, task);
     if saves_files {
         client.set_max_downloads(max_downloads);
@@ -226,6 +230,30 @@ pub(super) fn run_client(
         },
         LoopOutcome::Drained | LoopOutcome::Aborted(_) => Exit::Interrupted,
     })
+}
+
+/// Whether the user types lines.
+fn reads_lines(task: &Task, can_choose: bool) -> bool {
+    match task {
+        Task::Prompt | Task::Chat(..) | Task::GetList(_) => true,
+        // The user may have to choose one of several contents.
+        Task::Get(..) => can_choose,
+        Task::Query(_) | Task::SendAndWait(..) => false,
+    }
+}
+
+/// The addresses of the node that is asked instead of a relay, in both forms.
+fn node_addresses(
+    node: &NodeHost,
+    task: &Task,
+) -> Result<(Vec<SocketAddr>, Vec<NodeAddress>), StartupError> {
+    if let Task::SendAndWait(..) | Task::Chat(..) | Task::Query(Query::Message(..)) = task {
+        return Err(StartupError::usage(
+            "a message goes through the relay; write its address instead of --from",
+        ));
+    }
+    let node = node.resolve()?;
+    Ok((node.iter().copied().map(Into::into).collect(), node))
 }
 
 fn prompt_settings(args: &ClientArgs) -> Result<PromptSettings, StartupError> {

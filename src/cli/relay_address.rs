@@ -1,12 +1,13 @@
 //! The relay's address on a command line.
 
+use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::Receiver;
 use std::thread;
 
 use crate::cli::{Exit, StartupError, values};
-use crate::protocol::Port;
+use crate::protocol::{NodeAddress, Port};
 
 /// The environment variable that stands in for the relay's address.
 pub(super) const RELAY_VARIABLE: &str = "PEERLINE_RELAY";
@@ -15,18 +16,21 @@ pub(super) const RELAY_VARIABLE: &str = "PEERLINE_RELAY";
 #[derive(Clone, clap::Args)]
 pub(super) struct RelayAddressArgs {
     /// The relay: HOST:PORT, or HOST and PORT as two words
-    #[arg(value_name = "RELAY", env = RELAY_VARIABLE, hide_env_values = true,
+    #[arg(index = 1, value_name = "RELAY", required = true, env = RELAY_VARIABLE, hide_env_values = true,
           value_parser = relay_host)]
-    relay: (String, Option<Port>),
+    relay: Option<(String, Option<Port>)>,
     /// The relay's port, if RELAY does not contain it
-    #[arg(value_name = "PORT", value_parser = values::port)]
+    #[arg(index = 2, value_name = "PORT", value_parser = values::port)]
     relay_port: Option<Port>,
 }
 
 impl RelayAddressArgs {
     /// Looks up the host. Returns all its addresses, at least one.
     pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, StartupError> {
-        let (host, port) = &self.relay;
+        // Required, unless another flag makes it superfluous.
+        let Some((host, port)) = &self.relay else {
+            return Err(StartupError::usage("the relay's address is missing"));
+        };
         let port = match (*port, self.relay_port) {
             (Some(port), None) | (None, Some(port)) => port.get(),
             (Some(first), Some(second)) => {
@@ -35,19 +39,7 @@ impl RelayAddressArgs {
             }
             (None, None) => return Err(StartupError::usage(missing_port(host))),
         };
-        let unresolved = |reason: &str| {
-            let reason = reason.trim_start_matches("failed to lookup address information: ");
-            let text = format!("cannot resolve {host}: {reason}; write a known name or an address");
-            StartupError::new(Exit::Host, text)
-        };
-        let addresses: Vec<SocketAddr> = (host.as_str(), port)
-            .to_socket_addrs()
-            .map_err(|error| unresolved(&error.to_string()))?
-            .collect();
-        if addresses.is_empty() {
-            return Err(unresolved("it has no address"));
-        }
-        Ok(addresses)
+        resolve(host, port)
     }
 
     /// Starts a thread that looks the host up for each request, and passes the addresses
@@ -57,7 +49,8 @@ impl RelayAddressArgs {
         requests: Receiver<()>,
         on_addresses: impl Fn(Vec<SocketAddr>) + Send + 'static,
     ) -> io::Result<()> {
-        if self.relay.0.parse::<IpAddr>().is_ok() {
+        let is_name = |(host, _): &(String, _)| host.parse::<IpAddr>().is_err();
+        if !self.relay.as_ref().is_some_and(is_name) {
             return Ok(());
         }
         let relay = self.clone();
@@ -71,6 +64,77 @@ impl RelayAddressArgs {
         thread::Builder::new().name("resolver".into()).spawn(body)?;
         Ok(())
     }
+}
+
+/// Looks up a host. Returns all its addresses, at least one.
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, StartupError> {
+    let unresolved = |reason: &str| {
+        let reason = reason.trim_start_matches("failed to lookup address information: ");
+        let text = format!("cannot resolve {host}: {reason}; write a known name or an address");
+        StartupError::new(Exit::Host, text)
+    };
+    let addresses: Vec<SocketAddr> = (host, port)
+        .to_socket_addrs()
+        .map_err(|error| unresolved(&error.to_string()))?
+        .collect();
+    if addresses.is_empty() {
+        return Err(unresolved("it has no address"));
+    }
+    Ok(addresses)
+}
+
+/// The address of a node that is asked directly.
+#[derive(Clone)]
+pub(super) struct NodeHost {
+    host: String,
+    port: Port,
+}
+
+impl NodeHost {
+    /// Looks up the host. Returns all its addresses, at least one.
+    pub(super) fn resolve(&self) -> Result<Vec<NodeAddress>, StartupError> {
+        let addresses = resolve(&self.host, self.port.get())?;
+        let node = |address: &SocketAddr| NodeAddress::new(address.ip(), self.port);
+        let nodes: Result<Vec<_>, _> = addresses.iter().map(node).collect();
+        nodes.map_err(StartupError::usage)
+    }
+}
+
+/// Parses the value of `--from`.
+pub(super) fn node_host(text: &str) -> Result<NodeHost, String> {
+    match relay_host(text)? {
+        (host, Some(port)) => Ok(NodeHost { host, port }),
+        (host, None) => Err(format!(
+            "write the node's port, too, such as --from {host} 9001"
+        )),
+    }
+}
+
+/// Joins the two words after `--from` to `HOST:PORT`, if they are two.
+pub(super) fn join_node_address(mut words: Vec<OsString>) -> Vec<OsString> {
+    let Some(index) = words.iter().position(|word| word == FROM) else {
+        return words;
+    };
+    if let [Some(host), Some(port)] = [1, 2].map(|next| words.get(index + next)?.to_str())
+        && values::port(port).is_ok()
+        && !has_port(host)
+    {
+        let joined = match host.contains(':') && !host.starts_with('[') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        };
+        words.splice(index + 1..=index + 2, [joined.into()]);
+    }
+    words
+}
+
+/// The flag with the address of a node, instead of a relay.
+const FROM: &str = "--from";
+
+/// Whether the command line has that flag.
+pub(super) fn names_node(words: &[OsString]) -> bool {
+    let is_flag = |word: &str| word == FROM || word.starts_with("--from=");
+    words.iter().any(|word| word.to_str().is_some_and(is_flag))
 }
 
 fn missing_port(host: &str) -> String {

@@ -2,15 +2,17 @@
 //! what to write instead, never the text of a library.
 
 use std::error::Error as _;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::iter;
 use std::net::IpAddr;
 use std::process;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{Command, Parser};
 
-use crate::cli::relay_address::{RELAY_VARIABLE, has_port};
+use crate::cli::relay_address::{RELAY_VARIABLE, has_port, join_node_address, names_node};
 use crate::cli::{Exit, StartupError, values};
 use crate::stdio::Stdout;
 use crate::system_error::Reason;
@@ -27,7 +29,7 @@ use crate::system_error::Reason;
 /// # Errors
 /// The sentence for the user.
 pub(super) fn parse<P: Parser>(words: &[String], hints: &str) -> Result<P, StartupError> {
-    let error = match P::try_parse() {
+    let error = match parse_words(std::env::args_os().collect()) {
         Ok(args) => return Ok(args),
         Err(error) if error.use_stderr() => error,
         Err(help) => match print_help(&help) {
@@ -46,6 +48,26 @@ pub(super) fn parse<P: Parser>(words: &[String], hints: &str) -> Result<P, Start
         None => error,
     };
     Err(StartupError::usage(explain::<P>(&error, words, hints)))
+}
+
+/// Parses a whole command line. With `--from` there is no relay.
+fn parse_words<P: Parser>(words: Vec<OsString>) -> Result<P, clap::Error> {
+    let words = join_node_address(words);
+    let mut program = P::command();
+    let has_relay = program.get_arguments().any(|arg| arg.get_id() == "relay");
+    let is_direct = has_relay && names_node(&words);
+    if is_direct {
+        program = program.mut_arg("relay", |arg| arg.required(false));
+    }
+    let matches = program.try_get_matches_from_mut(words)?;
+    if is_direct && matches.value_source("relay") == Some(ValueSource::CommandLine) {
+        let mut error = clap::Error::new(ErrorKind::ArgumentConflict).with_cmd(&program);
+        let argument = |name: &str| ContextValue::String(name.into());
+        error.insert(ContextKind::InvalidArg, argument("RELAY"));
+        error.insert(ContextKind::PriorArg, argument("--from"));
+        return Err(error);
+    }
+    P::from_arg_matches(&matches).map_err(|error| error.format(&mut program))
 }
 
 /// Prints with the colours that clap chooses for a terminal.

@@ -60,9 +60,7 @@ impl Expand {
         answer: Result<RelayAnswer, Failure<'_>>,
     ) -> JobStep {
         if let Err(failure) = &answer {
-            context
-                .user
-                .on_event(UserEvent::RelayFailed(query, failure));
+            context.report_failed_query(query, failure);
             return TaskResult::Relay.into();
         }
         if let Some((name, size)) = self.exact.take() {

@@ -134,6 +134,8 @@ pub(super) struct JobContext {
     pub(super) similar_searches: u32,
     /// The nodes that the relay listed last.
     pub(super) nodes: Vec<NodeAddress>,
+    /// There is no relay: the addresses in `nodes` are those of one node.
+    pub(super) is_direct: bool,
     /// Requests that the jobs have made and that are not sent yet.
     pub(super) requests: Vec<PooledRequest>,
     /// Requests whose responses the jobs do not wait for any longer.
@@ -164,7 +166,21 @@ impl JobContext {
         id
     }
 
+    /// A query has no answer.
+    pub(super) fn report_failed_query(&mut self, query: &Query, failure: &Failure<'_>) {
+        let event = match self.nodes.first() {
+            Some(node) if self.is_direct && !matches!(query, Query::Message(..)) => {
+                UserEvent::NoAnswer(*node, failure)
+            }
+            _ => UserEvent::RelayFailed(query, failure),
+        };
+        self.user.on_event(event);
+    }
+
     pub(super) fn set_nodes(&mut self, nodes: Vec<NodeAddress>) {
+        if self.is_direct {
+            return;
+        }
         self.nodes = nodes;
         self.user.on_event(UserEvent::Nodes(&self.nodes));
     }
@@ -181,11 +197,11 @@ impl ActiveJob {
         match job {
             Job::CheckRelay => (Self::CheckRelay, JobStep::Query(Query::Nodes)),
             Job::Show(query) => (Self::Show(Show::default()), JobStep::Query(query)),
-            Job::Get(name, hash) => {
+            Job::Get(name, hash) if !context.is_direct => {
                 let fetch = Fetch::new(id, name, hash);
                 (Self::Fetch(fetch.into()), JobStep::Query(Query::Nodes))
             }
-            Job::GetFromKnownNodes(name, hash) => {
+            Job::Get(name, hash) | Job::GetFromKnownNodes(name, hash) => {
                 let mut fetch = Fetch::new(id, name, hash);
                 let step = fetch.find_holders(context, now);
                 (Self::Fetch(fetch.into()), step)

@@ -1,5 +1,5 @@
 //! A query to one address of the relay: a request, `MORE` until the list is
-//! complete, close.
+//! complete, close. A node can answer instead, for its own files.
 
 use std::cmp::Ordering;
 
@@ -10,7 +10,7 @@ use crate::escaped::Escaped;
 use crate::jobs::user::Failure;
 use crate::limits::JobLimits;
 use crate::protocol::{
-    FileItem, FileName, HolderItem, Item, NodeAddress, Reply, Request, Text, TextError,
+    FileItem, FileName, HolderItem, Item, NodeAddress, Reply, Request, Text, TextError, fold,
 };
 use crate::role::{Input, ReadNext};
 use crate::session::requests::{RequestQueue, ResponseError, ResponsePart};
@@ -48,8 +48,11 @@ impl Query {
         }
     }
 
-    fn request(&self) -> Request<'_> {
+    fn request(&self, is_direct: bool) -> Request<'_> {
         match self {
+            Self::Nodes if is_direct => Request::Ping,
+            Self::Files(_) if is_direct => Request::List,
+            Self::Holders(name) if is_direct => Request::Stat(name.clone()),
             Self::Nodes => Request::List,
             Self::Files(text) => Request::Search(text),
             Self::Holders(name) => Request::Find(name.clone()),
@@ -92,6 +95,8 @@ pub(super) struct RelayQuery {
     pub(super) query: Query,
     /// The index of the relay's address.
     pub(super) relay: usize,
+    /// The node that is asked instead of the relay.
+    direct: Option<NodeAddress>,
     /// How many addresses were tried, with this one.
     tries: usize,
     requests: RequestQueue<()>,
@@ -112,9 +117,15 @@ pub(super) struct RelayQuery {
 
 impl RelayQuery {
     /// A query to the relay's address of this index.
-    pub(super) fn new(query: Query, relay: usize, limits: &JobLimits) -> Self {
+    pub(super) fn new(
+        query: Query,
+        relay: usize,
+        direct: Option<NodeAddress>,
+        limits: &JobLimits,
+    ) -> Self {
         Self {
             relay,
+            direct,
             tries: 1,
             requests: RequestQueue::new(limits.max_nodes),
             was_sent: false,
@@ -142,10 +153,15 @@ impl RelayQuery {
     }
 
     /// The same query to the next one of `addresses`.
-    pub(super) fn retry(self, addresses: usize, limits: &JobLimits) -> Self {
+    pub(super) fn retry(
+        self,
+        addresses: usize,
+        direct: Option<NodeAddress>,
+        limits: &JobLimits,
+    ) -> Self {
         Self {
             tries: self.tries + 1,
-            ..Self::new(self.query, (self.relay + 1) % addresses, limits)
+            ..Self::new(self.query, (self.relay + 1) % addresses, direct, limits)
         }
     }
 
@@ -161,7 +177,8 @@ impl RelayQuery {
             self.was_sent = true;
             // Requests that were sent as datagrams are sent again over TCP.
             drop(self.requests.take_tags());
-            self.requests.send(&self.query.request(), (), out);
+            let request = self.query.request(self.direct.is_some());
+            self.requests.send(&request, (), out);
             return ReadNext::Line;
         }
         match self.requests.on_input(input) {
@@ -199,7 +216,7 @@ impl RelayQuery {
         if let ResponsePart::Item(Item::File(file)) = &part {
             if !self.advance(file.name.as_str()) {
                 self.end = Some(Err(Failure::Unsorted));
-            } else if !on_file(file) {
+            } else if self.is_wanted(file) && !on_file(file) {
                 self.end = Some(Ok(()));
             }
         }
@@ -215,6 +232,16 @@ impl RelayQuery {
                     self.end = Some(Err(Failure::TooMany(total, "--max-listed")));
                 }
             }
+            (ResponsePart::Head(Reply::Pong), RelayAnswer::Nodes(nodes)) => {
+                nodes.extend(self.direct);
+            }
+            (ResponsePart::Head(Reply::Stat(stat)), RelayAnswer::Holders(holders)) => {
+                holders.extend(self.direct.map(|node| HolderItem {
+                    node,
+                    size: stat.size,
+                    hash: stat.hash,
+                }));
+            }
             // This is a node.
             (ResponsePart::Head(Reply::Files { .. }), _) => return Err(CloseReason::ProtocolError),
             (ResponsePart::Item(Item::Node(node)), RelayAnswer::Nodes(nodes)) => nodes.push(node),
@@ -228,6 +255,16 @@ impl RelayQuery {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether a file belongs to the answer: a node lists all of its files.
+    fn is_wanted(&self, file: &FileItem<'_>) -> bool {
+        match &self.query {
+            Query::Files(text) if self.direct.is_some() => {
+                fold(file.name.as_str()).contains(&*fold(text))
+            }
+            _ => true,
+        }
     }
 
     /// The next file of the list. Returns false if the names are not sorted: names must

@@ -2,11 +2,11 @@
 //! them the responses, and says when they are done.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
+use crate::jobs::connection::{JobConnection, JobPeer, RunsJobs};
 use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep, TaskResult};
 use crate::jobs::node_pool::{NodePool, PoolId, PooledRequest, RequestId};
 use crate::jobs::relay_query::RelayQuery;
@@ -16,38 +16,6 @@ use crate::limits::JobLimits;
 use crate::protocol::{FileName, NodeAddress, canonical};
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
 use crate::session::connector::Connector;
-
-/// One connection of the jobs. The jobs, and their requests to nodes, stay with the
-/// runner.
-pub struct JobConnection(JobPeer);
-
-/// The other side of a connection.
-enum JobPeer {
-    Relay(JobId, Box<RelayQuery>),
-    Node(PoolId, NodeAddress),
-}
-
-impl JobConnection {
-    /// Whether a node sends content on it.
-    #[must_use]
-    pub fn carries_content(&self) -> bool {
-        matches!(self.0, JobPeer::Node(..))
-    }
-}
-
-impl fmt::Display for JobConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            JobPeer::Relay(..) => f.write_str("our relay"),
-            JobPeer::Node(_, node) => write!(f, "node {node}"),
-        }
-    }
-}
-
-/// A role that runs jobs.
-pub trait RunsJobs: Role<Session: From<JobConnection>> {}
-
-impl<R: Role<Session: From<JobConnection>>> RunsJobs for R {}
 
 /// All jobs that run for one user.
 pub struct JobRunner {
@@ -78,6 +46,7 @@ impl JobRunner {
                 limits,
                 similar_searches: MAX_SEARCHES,
                 nodes: Vec::new(),
+                is_direct: false,
                 requests: Vec::new(),
                 cancelled: Vec::new(),
                 requested: 0,
@@ -89,6 +58,12 @@ impl JobRunner {
         }
     }
 
+    /// The node that is asked instead of the relay, at the address of this index.
+    fn direct_node(&self, index: usize) -> Option<NodeAddress> {
+        let nodes = &self.context.nodes;
+        self.context.is_direct.then(|| nodes[index % nodes.len()])
+    }
+
     /// The user for whom the jobs run.
     pub fn user(&mut self) -> &mut dyn User {
         &mut *self.context.user
@@ -97,6 +72,13 @@ impl JobRunner {
     /// Whether the user can choose one of several contents.
     pub fn set_may_choose(&mut self, may_choose: bool) {
         self.context.may_choose = may_choose;
+    }
+
+    /// Asks a node instead of a relay. Its addresses are those that were given as the
+    /// relay's; without any, the relay is asked.
+    pub fn set_node(&mut self, node: Vec<NodeAddress>) {
+        self.context.is_direct = !node.is_empty();
+        self.context.nodes = node;
     }
 
     /// The address of this node: nothing is fetched from there.
@@ -275,7 +257,8 @@ impl JobRunner {
             return self.interrupt(connector, id);
         }
         if query.may_be_retried(self.relay.len()) {
-            let query = query.retry(self.relay.len(), &self.context.limits);
+            let node = self.direct_node(query.relay + 1);
+            let query = query.retry(self.relay.len(), node, &self.context.limits);
             return self.send_query(connector, id, query);
         }
         let relay = query.relay;
@@ -338,7 +321,9 @@ impl JobRunner {
     ) {
         let finished = match step {
             JobStep::Query(query) => {
-                let query = RelayQuery::new(query, self.relay_index, &self.context.limits);
+                let index = self.relay_index;
+                let node = self.direct_node(index);
+                let query = RelayQuery::new(query, index, node, &self.context.limits);
                 self.send_query(connector, id, query);
                 None
             }

@@ -34,7 +34,7 @@ impl Show {
                     // cannot be shown, the failure still can be reported.
                     let _ = user.show(Listing::Truncated);
                 }
-                user.on_event(UserEvent::RelayFailed(query, &failure));
+                context.report_failed_query(query, &failure);
                 return match (query, failure) {
                     (Query::Message(..), Failure::Error(ErrorCode::NO_SUCH_NODE, _)) => {
                         TaskResult::NotFound.into()

@@ -143,6 +143,8 @@ pub enum UserEvent<'a> {
     Nodes(&'a [NodeAddress]),
     /// An answer cannot be shown.
     NotShown(&'a StoreError),
+    /// The node that is asked instead of a relay has not answered.
+    NoAnswer(NodeAddress, &'a Failure<'a>),
     /// The relay has not answered the query.
     RelayFailed(&'a Query, &'a Failure<'a>),
     /// The relay has not sent its list of nodes, so the file cannot be fetched.

@@ -35,6 +35,7 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
     Some(match event {
         UserEvent::NotShown(why) => why.to_string(),
         UserEvent::RelayFailed(query, failure) => relay_failed(query, failure),
+        UserEvent::NoAnswer(node, failure) => no_answer(*node, failure),
         UserEvent::NoNodes { failure, .. } => no_list(failure),
         UserEvent::InvalidCommand(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
         UserEvent::UnknownCommand { word, reason, line } => format!(
@@ -140,6 +141,14 @@ fn relay_failed(query: &Query, failure: &Failure<'_>) -> String {
         (Query::Holders(name), _) => no_list_for(name, failure),
         (Query::Message(..), _) => format!("not sent: {failure}{}", advice(failure)),
     }
+}
+
+fn no_answer(node: NodeAddress, failure: &Failure<'_>) -> String {
+    let advice = match failure {
+        Failure::Ended(_) => "; is the node running, and is its address right?",
+        _ => "",
+    };
+    format!("no answer from {}: {failure}{advice}", node_text(node))
 }
 
 fn no_list(failure: &Failure<'_>) -> String {

@@ -12,6 +12,7 @@ use crate::terminal::batch::Batch;
 pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
     Some(match event {
         UserEvent::RelayFailed(query, failure) => relay_failed(query, failure),
+        UserEvent::NoAnswer(_, failure) => error("node", failure),
         UserEvent::NoNodes { failure, .. } => error("relay", failure),
         UserEvent::NotShown(why) => error("not shown", why),
         UserEvent::UnknownCommand { word, .. } => error("unknown command", word),

@@ -75,6 +75,7 @@ impl User for RecordingUser {
             UserEvent::RelayFailed(query, failure) => {
                 format!("the relay failed: {failure} ({query:?})")
             }
+            UserEvent::NoAnswer(node, failure) => format!("{node} failed: {failure}"),
             UserEvent::NoNodes { name, failure } => {
                 format!("no list of nodes for {name}: {failure}")
             }

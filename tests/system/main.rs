@@ -53,6 +53,7 @@ mod directory;
 mod fetch;
 mod file_index;
 mod find_holders;
+mod from_node;
 mod fuzz;
 mod hashes;
 mod hostile_relay;

@@ -1,0 +1,41 @@
+//! A connection of the jobs, as the loop keeps it.
+
+use std::fmt;
+
+use crate::jobs::job::JobId;
+use crate::jobs::node_pool::PoolId;
+use crate::jobs::relay_query::RelayQuery;
+use crate::protocol::NodeAddress;
+use crate::role::Role;
+
+/// One connection of the jobs. The jobs, and their requests to nodes, stay with the
+/// runner.
+pub struct JobConnection(pub(super) JobPeer);
+
+/// The other side of a connection.
+pub(super) enum JobPeer {
+    Relay(JobId, Box<RelayQuery>),
+    Node(PoolId, NodeAddress),
+}
+
+impl JobConnection {
+    /// Whether a node sends content on it.
+    #[must_use]
+    pub fn carries_content(&self) -> bool {
+        matches!(self.0, JobPeer::Node(..))
+    }
+}
+
+impl fmt::Display for JobConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            JobPeer::Relay(..) => f.write_str("our relay"),
+            JobPeer::Node(_, node) => write!(f, "node {node}"),
+        }
+    }
+}
+
+/// A role that runs jobs.
+pub trait RunsJobs: Role<Session: From<JobConnection>> {}
+
+impl<R: Role<Session: From<JobConnection>>> RunsJobs for R {}
