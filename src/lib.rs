@@ -28,7 +28,6 @@
 //! | Where is the loop? | [`reactor::Reactor::run`]: wait, record, act, reap |
 //! | Where is `GET` parsed? | [`protocol::Request::parse`], from bytes cut by [`session::driver`] |
 //! | Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
-//! | How is a part of a file checked? | `protocol/pieces.rs`: the values of all pieces fold to the hash of the file |
 //! | Where does the relay forget a node? | `relay/registration.rs` decides (`UNREGISTER`, and leases that expire); `relay/directory.rs` removes the entry |
 //! | Where does a client choose the next node? | `jobs/fetch.rs` |
 //! | Where is a byte written to disk? | `download/part_file.rs`, or `download/small_file.rs`; `download/target_file.rs` gives the file its name |

@@ -116,6 +116,17 @@ pub struct JobLimits {
     #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<usize>(1..),
           global = true)]
     pub max_failures: usize,
+    /// Maximum number of nodes that send pieces of one file at once
+    #[arg(long, value_name = "N", default_value = "8", value_parser = integer::<usize>(1..),
+          global = true)]
+    pub sources: usize,
+    /// Wait this long for a node that has the rest of a file when none is left
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds_or_zero,
+          global = true)]
+    pub wait: Duration,
+    /// Fetch no file whose hash no node knows: it could not be checked
+    #[arg(long, global = true)]
+    pub require_hash: bool,
     /// Maximum number of connections that files fetched from one node share
     #[arg(long, value_name = "N", default_value = "1", value_parser = integer::<usize>(1..),
           global = true)]

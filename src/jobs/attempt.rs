@@ -5,9 +5,10 @@ use std::time::Instant;
 use crate::close_reason::CloseReason;
 use crate::jobs::candidate::Candidate;
 use crate::jobs::content::{ContentInfo, Opened};
+use crate::jobs::failure::Failure;
 use crate::jobs::job::JobId;
 use crate::jobs::node_pool::RequestId;
-use crate::jobs::user::{Failure, StoreError, User, UserEvent};
+use crate::jobs::user::{StoreError, User, UserEvent};
 use crate::protocol::{FileName, Reply};
 use crate::session::requests::ResponsePart;
 

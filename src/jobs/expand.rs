@@ -1,10 +1,11 @@
 //! The job that finds the files that a pattern stands for: it searches the relay's index
 //! for a text that all of them contain, and tests each name that the relay lists.
 
+use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::{FilePattern, NameMatcher};
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::relay_query::{Query, RelayAnswer};
-use crate::jobs::user::{Failure, UserEvent};
+use crate::jobs::user::UserEvent;
 use crate::protocol::{FileItem, FileName};
 
 /// Collects the files that a pattern stands for.

@@ -6,6 +6,7 @@
 //! sends all of it, and the other connections are closed.
 
 mod attempt_end;
+mod in_pieces;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -15,21 +16,20 @@ use crate::jobs::attempt::{Attempt, AttemptResult};
 use crate::jobs::candidate::{Candidate, candidates};
 use crate::jobs::choice::{Choice, Selection, offers};
 use crate::jobs::content::StoredContent;
+use crate::jobs::failure::Failure;
 use crate::jobs::job::{JobContext, JobId, JobResult, JobStep, TaskResult};
 use crate::jobs::node_pool::RequestId;
+use crate::jobs::piece_download::PieceDownload;
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::similar_names::SimilarNames;
 use crate::jobs::stored_check::StoredCheck;
-use crate::jobs::user::{Failure, UserEvent};
-use crate::protocol::{ContentHash, FileName, HolderItem, Request};
+use crate::jobs::user::UserEvent;
+use crate::protocol::{ContentHash, FileName, HolderItem, PieceLayout, Request};
 use crate::session::requests::ResponsePart;
 
 /// Nodes with another content, or with one that cannot be checked, are tried beside a
 /// silent node after so many times the usual delay.
 const OTHER_CONTENT_DELAY: u32 = 4;
-
-/// A content of at most this size may share a connection with others.
-const SHORT: u64 = 1024 * 1024;
 
 /// Fetches one file.
 pub(super) struct Fetch {
@@ -60,6 +60,8 @@ pub(super) struct Fetch {
     next_try: Option<Instant>,
     /// Whether the content is there already is being checked.
     check: Option<StoredCheck>,
+    /// The download of the content in pieces. Without one, it comes from one node.
+    download: Option<Box<PieceDownload>>,
 }
 
 impl Fetch {
@@ -80,6 +82,7 @@ impl Fetch {
             has_source: false,
             next_try: None,
             check: None,
+            download: None,
         }
     }
 
@@ -88,12 +91,20 @@ impl Fetch {
     }
 
     /// When to call [`Fetch::on_timer`].
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.check.as_ref().map(|check| check.due).or(self.next_try)
+    pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
+        match (&self.check, &self.download) {
+            (Some(check), _) => Some(check.due),
+            (None, Some(download)) => download.next_deadline(context),
+            (None, None) => self.next_try,
+        }
     }
 
     /// Tries the next node beside the open attempts, if its time has come.
     pub(super) fn on_timer(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
+        if let Some(download) = &mut self.download {
+            let step = download.advance(context, now);
+            return self.on_download_step(context, step, now);
+        }
         match self.next_try {
             _ if self.check.is_some() => self.check_stored(context, now),
             Some(due) if due <= now => self.try_next(context, now),
@@ -108,6 +119,14 @@ impl Fetch {
         answer: Result<RelayAnswer, Failure<'_>>,
         now: Instant,
     ) -> JobStep {
+        if let (Some(download), Query::Holders(_)) = (&mut self.download, query) {
+            let holders = match &answer {
+                Ok(RelayAnswer::Holders(holders)) => holders.as_slice(),
+                _ => &[],
+            };
+            let step = download.on_holders(context, holders, now);
+            return self.on_download_step(context, step, now);
+        }
         match (query, answer) {
             (Query::Holders(_), Ok(RelayAnswer::Holders(holders))) => {
                 self.choose_candidates(context, &holders, now)
@@ -177,6 +196,15 @@ impl Fetch {
         self.exists = !holders.is_empty();
         self.candidates = candidates(self.hash, context, holders, &offers);
         self.nodes = self.candidates.len();
+        if context.limits.require_hash {
+            self.candidates.retain(|candidate| candidate.hash.is_some());
+            if self.candidates.is_empty() && self.nodes > 0 {
+                context
+                    .user
+                    .on_event(UserEvent::NoHash { name: &self.name });
+                return TaskResult::NotFound.into();
+            }
+        }
         self.check = StoredCheck::new(self.hash, &offers, now);
         self.check_stored(context, now)
     }
@@ -189,7 +217,10 @@ impl Fetch {
             Some(StoredContent::Unfinished) => JobStep::Wait,
             Some(StoredContent::Other) | None => {
                 self.check = None;
-                self.try_next(context, now)
+                match self.start_download(context, now) {
+                    Some(step) => step,
+                    None => self.try_next(context, now),
+                }
             }
         }
     }
@@ -229,9 +260,13 @@ impl Fetch {
             of: self.tried + self.candidates.len(),
             node: candidate.node,
         });
-        let head_size = context.limits.head_size;
+        // A content of one piece is checked before it goes to the user.
+        let is_shared = candidate.hash.is_some() && candidate.size <= PieceLayout::MIN_PIECE_SIZE;
+        let head_size = match is_shared {
+            true => candidate.size,
+            false => context.limits.head_size,
+        };
         let request = Request::Get(self.name.clone());
-        let is_shared = candidate.hash.is_some() && candidate.size <= SHORT;
         let id = context.request(self.id, candidate.node, request, is_shared);
         let attempt = Attempt::new(self.tried, id, candidate, head_size, now);
         self.open.push(attempt);
@@ -276,6 +311,10 @@ impl Fetch {
         is_last: bool,
         now: Instant,
     ) -> Result<JobStep, CloseReason> {
+        if let Some(download) = &mut self.download {
+            let step = download.on_response(context, id, part, is_last, now)?;
+            return Ok(self.on_download_step(context, step, now));
+        }
         let mut open = self.open.iter();
         let Some(index) = open.position(|attempt| attempt.id == id) else {
             return Ok(JobStep::Wait);
@@ -314,6 +353,10 @@ impl Fetch {
         reason: &CloseReason,
         now: Instant,
     ) -> JobStep {
+        if let Some(download) = &mut self.download {
+            let step = download.on_lost_request(context, id, reason, now);
+            return self.on_download_step(context, step, now);
+        }
         let mut open = self.open.iter();
         match open.find(|attempt| attempt.id == id) {
             Some(attempt) => {

@@ -6,13 +6,14 @@ use std::time::Instant;
 use crate::close_reason::CloseReason;
 use crate::jobs::choice::Choice;
 use crate::jobs::expand::Expand;
+use crate::jobs::failure::Failure;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::name_search::{NameSearch, NamesCallback};
 use crate::jobs::node_pool::{PooledRequest, RequestId};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
-use crate::jobs::user::{Failure, User, UserEvent};
+use crate::jobs::user::{User, UserEvent};
 use crate::limits::JobLimits;
 use crate::protocol::{ContentHash, FileItem, FileName, NodeAddress, Request};
 use crate::session::requests::ResponsePart;
@@ -289,9 +290,9 @@ impl ActiveJob {
     }
 
     /// When [`Fetch::on_timer`] is due.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
         match self {
-            Self::Fetch(fetch) => fetch.next_deadline(),
+            Self::Fetch(fetch) => fetch.next_deadline(context),
             Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => None,
         }
     }

@@ -100,7 +100,9 @@ impl NodePool {
         let node = request.node;
         let usable = self.connections.iter_mut();
         let usable = usable.filter(|(_, connection)| connection.node == node);
-        let usable = usable.filter(|(_, connection)| connection.is_shared && request.is_shared);
+        let usable = usable.filter(|(_, connection)| {
+            connection.is_shared && (request.is_shared || connection.requests.is_empty())
+        });
         let (mut count, mut best) = (0, None::<&mut PooledConnection>);
         for (_, connection) in usable {
             count += 1;
@@ -113,6 +115,7 @@ impl NodePool {
         }
         match best {
             Some(best) if best.requests.is_empty() || count >= self.max_per_node => {
+                best.is_shared = request.is_shared;
                 best.send(request, out);
                 None
             }

@@ -7,7 +7,7 @@ use log::Level;
 
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
-use crate::jobs::user::Failure;
+use crate::jobs::failure::Failure;
 use crate::limits::JobLimits;
 use crate::protocol::{
     FileItem, FileName, HolderItem, Item, NodeAddress, Reply, Request, Text, TextError, fold,

@@ -11,7 +11,7 @@ use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep, 
 use crate::jobs::node_pool::{NodePool, PoolId, PooledRequest, RequestId};
 use crate::jobs::relay_query::RelayQuery;
 use crate::jobs::similar_names::MAX_SEARCHES;
-use crate::jobs::user::User;
+use crate::jobs::user::{User, UserEvent};
 use crate::limits::JobLimits;
 use crate::protocol::{FileName, NodeAddress, canonical};
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
@@ -128,11 +128,10 @@ impl JobRunner {
 
     /// Breaks off the files that were fetched in part: the program ends.
     pub fn abort(&mut self) {
-        for (id, job) in std::mem::take(&mut self.jobs) {
-            if job.fetched_name().is_some() {
-                self.context.user.keep(id);
-            }
+        for id in self.jobs.keys().copied().collect::<Vec<_>>() {
+            self.keep(id);
         }
+        self.jobs.clear();
     }
 
     /// Reads input on a connection of the jobs.
@@ -211,7 +210,8 @@ impl JobRunner {
     /// When to call [`JobRunner::on_timer`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let jobs = self.jobs.values().filter_map(ActiveJob::next_deadline);
+        let jobs = self.jobs.values();
+        let jobs = jobs.filter_map(|job| job.next_deadline(&self.context));
         jobs.chain(self.pool.next_deadline()).min()
     }
 
@@ -220,7 +220,8 @@ impl JobRunner {
     pub fn on_timer<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>) {
         let now = connector.now;
         self.pool.close_idle(now, connector.out);
-        let is_due = |job: &ActiveJob| job.next_deadline().is_some_and(|due| due <= now);
+        let deadline = |job: &ActiveJob| job.next_deadline(&self.context);
+        let is_due = |job: &ActiveJob| deadline(job).is_some_and(|due| due <= now);
         let due = self.jobs.iter().filter(|(_, job)| is_due(job));
         for id in due.map(|(id, _)| *id).collect::<Vec<_>>() {
             if let Some(ActiveJob::Fetch(fetch)) = self.jobs.get_mut(&id) {
@@ -304,9 +305,20 @@ impl JobRunner {
         }
     }
 
+    /// Breaks off a job.
+    fn keep(&mut self, id: JobId) {
+        if let Some(name) = self.jobs.get(&id).and_then(ActiveJob::fetched_name)
+            && let Some(part) = &self.context.user.keep(id)
+        {
+            self.context
+                .user
+                .on_event(UserEvent::PartStored { name, part });
+        }
+    }
+
     /// The program ends, and starts nothing new.
     fn interrupt<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>, id: JobId) {
-        self.context.user.keep(id);
+        self.keep(id);
         self.execute(connector, id, TaskResult::Interrupted.into(), None);
     }
 

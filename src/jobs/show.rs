@@ -1,8 +1,9 @@
 //! The job that shows the user the relay's answer to a query.
 
+use crate::jobs::failure::Failure;
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::relay_query::{Query, RelayAnswer};
-use crate::jobs::user::{Failure, Listing, StoreError, UserEvent};
+use crate::jobs::user::{Listing, StoreError, UserEvent};
 use crate::protocol::{ErrorCode, FileItem};
 
 /// Shows the files of a list as they come, and everything else at the end.

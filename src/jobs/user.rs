@@ -3,16 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::close_reason::CloseReason;
-use crate::counted::Counted;
-use crate::escaped::Escaped;
 use crate::jobs::choice::{Offer, Selection};
 use crate::jobs::content::{ContentInfo, DiscardedContent, Opened, StoredContent, StoredPart};
+use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::job::JobId;
 use crate::jobs::name_search::NamesCallback;
 use crate::jobs::relay_query::Query;
-use crate::protocol::{Delivery, ErrorCode, FileItem, FileName, HolderItem, NodeAddress};
+use crate::protocol::{Delivery, FileItem, FileName, HolderItem, NodeAddress};
 
 /// The user. Gets events and content; only its implementations use a terminal or a
 /// disk.
@@ -204,12 +202,38 @@ pub enum UserEvent<'a> {
     Fetched {
         /// The file.
         name: &'a FileName<'a>,
-        /// The node that sent it.
+        /// The node that sent it, or the most of it.
         node: NodeAddress,
+        /// The number of nodes that sent it.
+        nodes: usize,
         /// In bytes.
         size: u64,
         /// From the request to the last byte.
         took: Duration,
+        /// The content has the hash that was announced or given. Else the node knows no
+        /// hash.
+        is_verified: bool,
+    },
+    /// A part of the file is there already, and the rest is fetched.
+    Resuming {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// In bytes.
+        stored: u64,
+        /// In bytes.
+        size: u64,
+    },
+    /// A file is not complete. The part that was fetched stays on the disk.
+    PartStored {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// The part.
+        part: &'a StoredPart,
+    },
+    /// No node knows a hash of the file, and none without a hash is wanted.
+    NoHash {
+        /// The file.
+        name: &'a FileName<'a>,
     },
     /// The file with this content is there already.
     UpToDate {
@@ -299,73 +323,4 @@ pub enum UserEvent<'a> {
     Note(&'a str),
     /// The commands.
     Help(&'static str),
-}
-
-/// The failure of a relay or a node.
-#[derive(Debug)]
-pub enum Failure<'a> {
-    /// The reply is an error.
-    Error(ErrorCode, String),
-    /// The connection ended before the reply.
-    Ended(&'a CloseReason),
-    /// The connection ended in the middle of the content.
-    Broken {
-        /// In bytes.
-        received: u64,
-        /// In bytes.
-        size: u64,
-        /// Why it ended.
-        reason: &'a CloseReason,
-    },
-    /// The connection ended because our output took no data for this time.
-    SlowOutput(Duration),
-    /// No node has announced the file.
-    NoHolder,
-    /// The content has another hash than the node had announced.
-    OtherContent,
-    /// The list has so many lines, more than this flag allows.
-    TooMany(u64, &'static str),
-    /// The names of a list are not sorted.
-    Unsorted,
-}
-
-/// Text from the network is escaped.
-impl fmt::Display for Failure<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Error(code, text) => {
-                let text = Escaped::text(text);
-                write!(f, "error {code}: {text}")
-            }
-            Self::Ended(CloseReason::EndOfInput) => {
-                f.write_str("the connection was closed too early")
-            }
-            Self::Ended(reason) => reason.fmt(f),
-            Self::Broken {
-                received,
-                size,
-                reason,
-            } => {
-                let remaining = size - received;
-                let received = Counted(*received, "byte");
-                write!(
-                    f,
-                    "broken off: received {received}, {remaining} remaining: "
-                )?;
-                Failure::Ended(reason).fmt(f)
-            }
-            Self::SlowOutput(waited) => write!(
-                f,
-                "broken off: the output took no data for {} s, and the node did not wait",
-                waited.as_secs()
-            ),
-            Self::OtherContent => f.write_str("the content does not have the announced hash"),
-            Self::NoHolder => f.write_str("no node has announced it"),
-            Self::TooMany(count, flag) => {
-                let lines = Counted(*count, "line");
-                write!(f, "its list has {lines}, more than {flag} allows")
-            }
-            Self::Unsorted => f.write_str("its list is not sorted"),
-        }
-    }
 }

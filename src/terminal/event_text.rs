@@ -24,6 +24,7 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
             | UserEvent::TryingNode { .. }
             | UserEvent::NotFound { .. }
             | UserEvent::Found { .. }
+            | UserEvent::Resuming { .. }
             | UserEvent::Fetched { .. }
             | UserEvent::UpToDate { .. }
             | UserEvent::Expanded { files: 1.., .. }
@@ -89,18 +90,50 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::NotFound { is_last: true, .. } => "  not found".into(),
         UserEvent::NotFound { node, .. } => format!("  {}: not found", node_text(*node)),
         UserEvent::Found { size, .. } => format!("  found: {}", DecimalBytes(*size)),
-        UserEvent::Fetched {
-            name,
-            node,
-            size,
-            took,
-        } => fetched(name, *node, *size, *took),
         UserEvent::Expanded {
             pattern,
             files,
             bytes,
         } => expanded(pattern, *files, *bytes),
         UserEvent::UpToDate { name, .. } => format!("{}: up to date", escaped(name)),
+        _ => return download_text(event),
+    })
+}
+
+/// The text of an event of a download that goes on, or is done.
+fn download_text(event: &UserEvent<'_>) -> Option<String> {
+    Some(match event {
+        UserEvent::Fetched {
+            name,
+            node,
+            nodes,
+            size,
+            took,
+            is_verified,
+        } => {
+            let from = match nodes {
+                1 => node_text(*node),
+                nodes => Counted(*nodes as u64, "node").to_string(),
+            };
+            let checked = match is_verified {
+                true => "verified",
+                false => "not verified: the node knows no hash",
+            };
+            format!("{} from {from}, {checked}", fetched(name, *size, *took))
+        }
+        UserEvent::Resuming { stored, size, .. } => {
+            format!("  resuming at {} %", percent(*stored, *size))
+        }
+        UserEvent::PartStored { name, part } => format!(
+            "{}: incomplete: {} % of {} is kept; the same command goes on",
+            escaped(name),
+            percent(part.stored, part.size),
+            part.path
+        ),
+        UserEvent::NoHash { name } => format!(
+            "{}: not fetched: no node knows its hash, and --require-hash is set",
+            escaped(name)
+        ),
         _ => return None,
     })
 }
@@ -236,16 +269,18 @@ fn node_text(node: NodeAddress) -> String {
 }
 
 /// With the duration as `0.8 ms` or `3.2 s`.
-fn fetched(name: &FileName<'_>, node: NodeAddress, size: u64, took: Duration) -> String {
-    let (name, node) = (escaped(name), node_text(node));
+fn fetched(name: &FileName<'_>, size: u64, took: Duration) -> String {
+    let name = escaped(name);
     let seconds = took.as_secs_f64();
     let rate = DecimalBytes((size as f64 / seconds.max(1e-6)) as u64);
     let took = match seconds < 1.0 {
         true => format!("{:.1} ms", seconds * 1000.0),
         false => format!("{seconds:.1} s"),
     };
-    format!(
-        "{name}: {} in {took} ({rate}/s) from {node}",
-        DecimalBytes(size)
-    )
+    format!("{name}: {} in {took} ({rate}/s)", DecimalBytes(size))
+}
+
+/// Rounded down, so that a part is never 100 %.
+fn percent(part: u64, whole: u64) -> u64 {
+    (u128::from(part) * 100 / u128::from(whole.max(1))) as u64
 }

@@ -33,17 +33,31 @@ fn file_event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::Fetched {
             name,
             node,
+            nodes,
             size,
             took,
+            is_verified,
         } => {
             let mut value = address(*node);
             value["name"] = json!(name.as_str());
             value["size"] = json!(size);
+            value["nodes"] = json!(nodes);
             value["seconds"] = json!(took.as_secs_f64());
+            value["verified"] = json!(is_verified);
             value
         }
         UserEvent::UpToDate { name, size } => {
             json!({"name": name.as_str(), "size": size, "up to date": true})
+        }
+        UserEvent::Resuming { name, stored, size } => {
+            json!({"name": name.as_str(), "resuming": stored, "size": size})
+        }
+        UserEvent::PartStored { name, part } => {
+            let (name, stored, size) = (name.as_str(), part.stored, part.size);
+            json!({"name": name, "error": "incomplete", "stored": stored, "size": size})
+        }
+        UserEvent::NoHash { name } => {
+            json!({"name": name.as_str(), "error": "no node knows its hash"})
         }
         UserEvent::Missing {
             name,

@@ -7,8 +7,13 @@
 //!   `head=BYTES` (0 by default);
 //!   `shows=BYTES`: how many bytes of a discarded file count as printed;
 //!   `blocks=TIME`: how long a write took; `fails=show|open|write|commit|reader`: the call
-//!   that fails; `chooses=yes`: the user can choose one of several contents.
+//!   that fails; `output=file`: bytes may be written in any order; `stored=INDEX,…`: the
+//!   pieces that are there already; `patience=TIME`: how long to wait for a holder;
+//!   `require-hash=yes`; `chooses=yes`: the user can choose one of several contents.
 //! - the commands of [`Keyboard`].
+//! - commands for a content of three pieces: `holders N NODE…`: the relay names the nodes
+//!   that have it. `list N [wrong=yes]`: a node lists its pieces. `piece N INDEX
+//!   [wrong=yes]`: a node sends a piece, or with `bytes=COUNT` only the start of the reply.
 //! - `exit`: prints the result of the task.
 
 use std::sync::mpsc::channel;
@@ -16,12 +21,13 @@ use std::time::Instant;
 
 use goldenscript::{ArgumentConsumer, Command, Context};
 use peerline::client::{Client, Task};
-use peerline::jobs::{FilePattern, JobRunner, Query};
+use peerline::jobs::{FilePattern, JobRunner, Opened, PieceSet, Query};
 use peerline::limits::JobLimits;
 use peerline::protocol::{FileName, NodeAddress, Text};
 use peerline::role::Role;
 
 use crate::keyboard::Keyboard;
+use crate::long_content::THREE_PIECES;
 use crate::recording_user::{FailingCall, RecordingUser};
 use crate::stage::{self, Stage, StageResult};
 
@@ -53,6 +59,17 @@ impl Play {
                 ("max-listed", count) => limits.max_listed = count.parse()?,
                 ("max-failures", count) => limits.max_failures = count.parse()?,
                 ("chooses", "yes") => chooses = true,
+                ("patience", time) => limits.wait = stage::time(time)?,
+                ("sources", count) => limits.sources = count.parse()?,
+                ("require-hash", "yes") => limits.require_hash = true,
+                ("output", "file") => user.opened = Opened::Empty,
+                ("stored", "all") => user.opened = Opened::Complete,
+                ("stored", list) => {
+                    let pieces = list.split(',').map(str::parse);
+                    let (pieces, unchecked) =
+                        (pieces.collect::<Result<_, _>>()?, PieceSet::default());
+                    user.opened = Opened::Part { pieces, unchecked };
+                }
                 ("shows", bytes) => user.discarded.printed = bytes.parse()?,
                 ("blocks", value) => user.discarded.longest_write = stage::time(value)?,
                 ("fails", "show") => user.failing_call = Some(FailingCall::Show),
@@ -113,6 +130,36 @@ fn address(args: &mut ArgumentConsumer<'_>) -> StageResult<Option<NodeAddress>> 
     Ok(Some(NodeAddress::parse(&format!("{ip} {port}"))?))
 }
 
+/// Executes the commands for the content of three pieces.
+fn send_long_content(stage: &mut Stage<Client>, command: &Command) -> StageResult<bool> {
+    let mut args = command.consume_args();
+    let content = &*THREE_PIECES;
+    let (hash, size) = (content.hash, content.bytes.len());
+    if !["holders", "list", "piece"].contains(&command.name.as_str()) {
+        return Ok(false);
+    }
+    let number: u32 = args
+        .next_pos()
+        .ok_or("the connection is missing")?
+        .parse()?;
+    let is_wrong = args.take_key("wrong") == Some("yes");
+    let mut bytes = match command.name.as_str() {
+        "holders" => {
+            let nodes: Vec<_> = std::iter::from_fn(|| args.next_pos()).collect();
+            let lines = nodes.iter().map(|node| format!("{node} {size} {hash}\n"));
+            format!("HOLDERS {}\n{}", nodes.len(), lines.collect::<String>()).into_bytes()
+        }
+        "list" => content.list(is_wrong).into_bytes(),
+        _ => content.reply(args.next_pos().ok_or("which piece?")?.parse()?, is_wrong),
+    };
+    if let Some(count) = args.take_key("bytes") {
+        bytes.truncate(count.parse()?);
+    }
+    args.reject_next()?;
+    stage.arrive(number, &bytes)?;
+    Ok(true)
+}
+
 impl goldenscript::Runner for Play {
     type Command = Command;
 
@@ -127,6 +174,7 @@ impl goldenscript::Runner for Play {
         }
         match command.name.as_str() {
             "client" => {}
+            _ if send_long_content(stage, command)? => {}
             "exit" => return Ok(format!("{:?}", stage.role().result())),
             _ => stage.run(command)?,
         }

@@ -11,6 +11,7 @@ mod client;
 mod defaults;
 mod index_model;
 mod keyboard;
+mod long_content;
 mod machine;
 mod memory;
 mod node;

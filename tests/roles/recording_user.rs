@@ -8,7 +8,7 @@ use peerline::jobs::{
     ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, Selection, StoreError,
     StoredContent, StoredPart, User, UserEvent,
 };
-use peerline::protocol::FileName;
+use peerline::protocol::{ContentHash, FileName};
 
 /// Sends a line for each call.
 pub struct RecordingUser {
@@ -18,8 +18,14 @@ pub struct RecordingUser {
     /// What becomes of a file that is discarded.
     pub discarded: DiscardedContent,
     pub failing_call: Option<FailingCall>,
-    /// How many bytes of each content were written.
-    written: BTreeMap<JobId, u64>,
+    /// What the output says when it is opened.
+    pub opened: Opened,
+    /// What of each content was written.
+    written: BTreeMap<JobId, Vec<u8>>,
+    /// The size of the content that was opened last, and the number of its pieces that
+    /// were recorded.
+    size: u64,
+    pieces: u64,
 }
 
 /// The call that fails.
@@ -40,7 +46,10 @@ impl RecordingUser {
             names_jobs: false,
             discarded: DiscardedContent::default(),
             failing_call: None,
+            opened: Opened::InOrder,
             written: BTreeMap::new(),
+            size: 0,
+            pieces: 0,
         }
     }
 
@@ -109,9 +118,25 @@ impl User for RecordingUser {
             UserEvent::Fetched {
                 name,
                 node,
+                nodes,
                 size,
                 took,
-            } => format!("got {name} from {node}, {size} bytes in {took:?}"),
+                is_verified,
+            } => {
+                let more = match nodes {
+                    1 => String::new(),
+                    nodes => format!(" and {} more", nodes - 1),
+                };
+                let checked = if is_verified { "" } else { ", not verified" };
+                format!("got {name} from {node}{more}, {size} bytes in {took:?}{checked}")
+            }
+            UserEvent::Resuming { name, stored, size } => {
+                format!("{stored} of {size} bytes of {name} are there")
+            }
+            UserEvent::PartStored { name, part } => {
+                format!("{} of {} bytes of {name} are kept", part.stored, part.size)
+            }
+            UserEvent::NoHash { name } => format!("nobody knows a hash of {name}"),
             UserEvent::Missing {
                 name,
                 nodes,
@@ -194,27 +219,46 @@ impl User for RecordingUser {
         content: &ContentInfo,
     ) -> Result<Opened, StoreError> {
         self.record_job(job, format_args!("open {name}, {} bytes", content.size));
-        self.written.insert(job, 0);
+        self.written.insert(job, Vec::new());
+        (self.size, self.pieces) = (content.size, 0);
         self.check(FailingCall::Open)?;
-        Ok(Opened::InOrder)
+        Ok(self.opened.clone())
     }
 
     fn write_at(&mut self, job: JobId, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
         let written = self.written.entry(job).or_default();
-        assert_eq!(*written, offset, "written in order");
-        *written += bytes.len() as u64;
-        self.record_job(job, format_args!("write {}", bytes.escape_ascii()));
+        let start = usize::try_from(offset).expect("it fits into memory");
+        if self.opened == Opened::InOrder {
+            assert_eq!(written.len(), start, "written in order");
+        }
+        written.resize(written.len().max(start + bytes.len()), 0);
+        written[start..start + bytes.len()].copy_from_slice(bytes);
+        match bytes.len() {
+            0..=64 => self.record_job(job, format_args!("write {}", bytes.escape_ascii())),
+            length => self.record_job(job, format_args!("write {length} bytes at {offset}")),
+        }
         self.check(FailingCall::Write)?;
         self.check(FailingCall::Reader)
     }
 
     fn record_piece(&mut self, job: JobId, index: u32) -> Result<(), StoreError> {
         self.record_job(job, format_args!("piece {index}"));
+        self.pieces += 1;
         Ok(())
     }
 
-    fn commit(&mut self, job: JobId, _: &ContentInfo) -> Result<(), StoreError> {
-        self.record_job(job, "commit");
+    fn commit(&mut self, job: JobId, content: &ContentInfo) -> Result<(), StoreError> {
+        let written = self.written.remove(&job).unwrap_or_default();
+        let is_whole = !matches!(self.opened, Opened::Part { .. });
+        let is_right = |hash| ContentHash::of(&written) == hash;
+        assert!(!is_whole || content.hash.is_none_or(is_right), "the hash");
+        match (content.mtime, content.is_executable) {
+            (None, _) => self.record_job(job, "commit"),
+            (Some(mtime), false) => self.record_job(job, format_args!("commit, of {mtime}")),
+            (Some(mtime), true) => {
+                self.record_job(job, format_args!("commit, of {mtime}, executable"));
+            }
+        }
         self.check(FailingCall::Commit)
     }
 
@@ -225,6 +269,10 @@ impl User for RecordingUser {
 
     fn keep(&mut self, job: JobId) -> Option<StoredPart> {
         self.record_job(job, "keep");
-        None
+        (self.pieces > 0).then(|| StoredPart {
+            path: "the part".into(),
+            stored: self.pieces << 20,
+            size: self.size,
+        })
     }
 }

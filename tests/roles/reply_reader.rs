@@ -1,9 +1,7 @@
 //! Reads everything that a server sends on one connection, and panics if it is not a
 //! sequence of whole replies as `protocol.md` specifies them.
 
-use peerline::protocol::{
-    Delivery, FileItem, HelpItem, HolderItem, NodeAddress, PieceValue, Reply, StatsItem,
-};
+use peerline::protocol::{Delivery, FileItem, HelpItem, HolderItem, NodeAddress, Reply, StatsItem};
 
 /// The output of a server on one connection.
 #[derive(Default)]
@@ -81,7 +79,6 @@ impl ReplyReader {
             Ok(Reply::Nodes(count)) => (|line| NodeAddress::parse(line).is_ok(), count.shown()),
             Ok(Reply::Holders(count)) => (|line| HolderItem::parse(line).is_ok(), count.shown()),
             Ok(Reply::Files { shown, .. }) => (|line| FileItem::parse(line).is_ok(), shown),
-            Ok(Reply::Pieces { count, .. }) => (|line| line.parse::<PieceValue>().is_ok(), count),
             Ok(Reply::Stats(count)) => (|line| StatsItem::parse(line).is_ok(), count),
             Ok(Reply::Help(count)) => (|line| HelpItem::parse(line).is_ok(), count),
             Ok(Reply::Found(size)) => {

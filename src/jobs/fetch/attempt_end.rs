@@ -6,10 +6,11 @@ use crate::close_reason::CloseReason;
 use crate::jobs::attempt::AttemptResult;
 use crate::jobs::candidate::Candidate;
 use crate::jobs::content::DiscardedContent;
+use crate::jobs::failure::Failure;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::node_pool::RequestId;
-use crate::jobs::user::{Failure, UserEvent};
+use crate::jobs::user::UserEvent;
 
 /// If a write took this long, a node may have given up because nothing was read.
 const SLOW_OUTPUT: Duration = Duration::from_secs(1);
@@ -36,8 +37,10 @@ impl Fetch {
                 user.on_event(UserEvent::Fetched {
                     name: &self.name,
                     node,
+                    nodes: 1,
                     size,
                     took: now.saturating_duration_since(attempt.started),
+                    is_verified: attempt.candidate.hash.is_some(),
                 });
                 return TaskResult::Success.into();
             }

@@ -4,8 +4,8 @@ use std::fmt::{Debug, Display};
 
 use peerline::protocol::{
     Banner, Cookie, DatagramHeader, Delivery, FileItem, FileName, HelpItem, HolderItem, Listening,
-    MAX_NAME, MAX_TEXT, MaybeHash, NodeAddress, OtherProtocol, PieceValue, Registered, Reply,
-    Request, RequestDatagram, StatsItem, Tag, Text, Verb,
+    MAX_NAME, MAX_TEXT, MaybeHash, NodeAddress, OtherProtocol, Registered, Reply, Request,
+    RequestDatagram, StatsItem, Tag, Text, Verb,
 };
 
 /// Asserts that the text of a value is parsed as the value.
@@ -96,9 +96,6 @@ pub fn items(bytes: &[u8]) {
     if let Ok(item) = HolderItem::parse(line) {
         let printed = item.to_string();
         assert_round_trip(&item, &printed, HolderItem::parse(&printed).ok());
-    }
-    if let Ok(value) = line.parse::<PieceValue>() {
-        assert_round_trip(&value, &value.to_string(), value.to_string().parse().ok());
     }
     if let Ok(item) = StatsItem::parse(line) {
         assert_eq!(StatsItem::parse(&item.to_string()), Ok(item));

@@ -77,13 +77,9 @@ impl Stranger {
         let mut lines = Vec::new();
         for _ in 0..rng.u32(1..300) {
             let name = rng.choice(NAMES).expect("there are names");
-            let verbs = [
-                "HELP", "STATS", "LIST", "MORE", "PING", "GET", "STAT", "PIECES", "RANGE",
-            ];
-            let verb = verbs[rng.usize(0..verbs.len())];
+            let verb = ["HELP", "STATS", "LIST", "MORE", "PING", "GET", "STAT"][rng.usize(0..7)];
             lines.push(match verb {
-                "GET" | "STAT" | "PIECES" => format!("{verb} {name}\n"),
-                "RANGE" => format!("RANGE {} {} - {name}\n", rng.u8(..), rng.u8(..)),
+                "GET" | "STAT" => format!("{verb} {name}\n"),
                 verb => format!("{verb}\n"),
             });
         }
@@ -154,7 +150,7 @@ fn registrations(rng: &mut Rng, addresses: &[String]) -> Vec<u8> {
 fn babble(rng: &mut Rng, addresses: &[String]) -> Vec<u8> {
     let mut text = Vec::new();
     for _ in 0..rng.u32(1..20) {
-        let line = match rng.u32(0..18) {
+        let line = match rng.u32(0..16) {
             0 => "HELP\n".to_owned(),
             1 => "STATS\n".to_owned(),
             2 => "LIST\n".to_owned(),
@@ -173,11 +169,6 @@ fn babble(rng: &mut Rng, addresses: &[String]) -> Vec<u8> {
             12 => format!("{}\n", "x".repeat(rng.usize(0..9000))),
             13 => "no command\n".repeat(rng.usize(0..12)),
             14 => "GET ../".to_owned(),
-            15 => format!(
-                "RANGE 1 9 - {}\n",
-                rng.choice(NAMES).expect("there are names")
-            ),
-            16 => format!("PIECES {}\n", rng.choice(NAMES).expect("there are names")),
             _ => String::from_utf8_lossy(&[rng.u8(..), rng.u8(..)]).into_owned(),
         };
         let times = [1, 1, 1, 40][rng.usize(0..4)];

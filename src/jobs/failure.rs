@@ -1,0 +1,84 @@
+//! Why a relay or a node has not answered a request.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::close_reason::CloseReason;
+use crate::counted::Counted;
+use crate::escaped::Escaped;
+use crate::protocol::ErrorCode;
+
+/// The failure of a relay or a node.
+#[derive(Debug)]
+pub enum Failure<'a> {
+    /// The reply is an error.
+    Error(ErrorCode, String),
+    /// The connection ended before the reply.
+    Ended(&'a CloseReason),
+    /// The connection ended in the middle of the content.
+    Broken {
+        /// In bytes.
+        received: u64,
+        /// In bytes.
+        size: u64,
+        /// Why it ended.
+        reason: &'a CloseReason,
+    },
+    /// The connection ended because our output took no data for this time.
+    SlowOutput(Duration),
+    /// No node has announced the file.
+    NoHolder,
+    /// The content has another hash than the node had announced.
+    OtherContent,
+    /// The values that the node has listed for the pieces do not belong to the hash.
+    WrongPieceList,
+    /// This piece has another value than the content has there.
+    WrongPiece(u32),
+    /// The list has so many lines, more than this flag allows.
+    TooMany(u64, &'static str),
+    /// The names of a list are not sorted.
+    Unsorted,
+}
+
+/// Text from the network is escaped.
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(code, text) => {
+                let text = Escaped::text(text);
+                write!(f, "error {code}: {text}")
+            }
+            Self::Ended(CloseReason::EndOfInput) => {
+                f.write_str("the connection was closed too early")
+            }
+            Self::Ended(reason) => reason.fmt(f),
+            Self::Broken {
+                received,
+                size,
+                reason,
+            } => {
+                let remaining = size - received;
+                let received = Counted(*received, "byte");
+                write!(
+                    f,
+                    "broken off: received {received}, {remaining} remaining: "
+                )?;
+                Failure::Ended(reason).fmt(f)
+            }
+            Self::SlowOutput(waited) => write!(
+                f,
+                "broken off: the output took no data for {} s, and the node did not wait",
+                waited.as_secs()
+            ),
+            Self::OtherContent => f.write_str("the content does not have the announced hash"),
+            Self::WrongPieceList => f.write_str("its list of pieces does not have the hash"),
+            Self::WrongPiece(index) => write!(f, "piece {index} that it sent is wrong"),
+            Self::NoHolder => f.write_str("no node has announced it"),
+            Self::TooMany(count, flag) => {
+                let lines = Counted(*count, "line");
+                write!(f, "its list has {lines}, more than {flag} allows")
+            }
+            Self::Unsorted => f.write_str("its list is not sorted"),
+        }
+    }
+}

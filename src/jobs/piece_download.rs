@@ -1,0 +1,330 @@
+//! The download of a content with a known hash from several nodes at once, piece by
+//! piece.
+//!
+//! A node lists the values of all pieces, which fold to the hash of the content. Then
+//! each piece can be checked when it has arrived, whoever sent it. Each node has a few
+//! requests at a time and gets the next one when a piece is complete, so a slow node
+//! sends less. A node that sends a wrong piece is not asked again.
+
+mod end;
+mod list_request;
+mod opening;
+mod ordered_output;
+mod piece_map;
+mod schedule;
+mod source;
+mod transfer;
+
+use std::time::Instant;
+
+use crate::close_reason::CloseReason;
+use crate::jobs::content::{ContentInfo, PieceSet};
+use crate::jobs::failure::Failure;
+use crate::jobs::job::{JobContext, JobId, JobStep};
+use crate::jobs::node_pool::RequestId;
+use crate::jobs::piece_download::list_request::PieceListRequest;
+use crate::jobs::piece_download::ordered_output::OrderedOutput;
+use crate::jobs::piece_download::piece_map::PieceMap;
+use crate::jobs::piece_download::source::{SourceState, Sources};
+use crate::jobs::piece_download::transfer::{Transfer, TransferPlace};
+use crate::jobs::user::{StoreError, UserEvent};
+use crate::protocol::{
+    ContentHash, ErrorCode, FileName, NodeAddress, PieceLayout, PieceValue, Reply,
+};
+use crate::session::requests::ResponsePart;
+
+/// Downloads one content.
+pub(super) struct PieceDownload {
+    job: JobId,
+    name: FileName<'static>,
+    hash: ContentHash,
+    layout: PieceLayout,
+    started: Instant,
+    /// What the output gets with the content.
+    info: ContentInfo,
+    /// The values of all pieces. Empty until a node has listed them.
+    values: Vec<PieceValue>,
+    sources: Sources,
+    /// The number of nodes that the relay named.
+    holders: usize,
+    /// The number of nodes that the user knows to be asked.
+    reported: usize,
+    /// The number of nodes that failed, and of those that sent something wrong.
+    failures: usize,
+    liars: usize,
+    /// The lists that are on their way, and when another node is asked for its list.
+    lists: Vec<PieceListRequest>,
+    next_list: Option<Instant>,
+    /// The request for the time of the last change.
+    stat: Option<RequestId>,
+    pieces: PieceMap,
+    transfers: Vec<Transfer>,
+    /// Set if the output takes bytes in order only.
+    in_order: Option<OrderedOutput>,
+    /// The bytes of complete pieces.
+    stored: u64,
+    /// Whether the relay is being asked for holders, and when it may be asked again.
+    is_querying: bool,
+    next_query: Instant,
+    /// How long the download waits for a holder, since there is none.
+    wait_until: Option<Instant>,
+}
+
+/// What follows an event of a download.
+pub(super) enum DownloadStep {
+    /// The next step of its job.
+    Job(JobStep),
+    /// No node lists the pieces: the whole content can only be fetched from one node.
+    FallBack,
+}
+
+impl From<JobStep> for DownloadStep {
+    fn from(step: JobStep) -> Self {
+        Self::Job(step)
+    }
+}
+
+impl PieceDownload {
+    /// A download of the content of `size` bytes that `nodes` have.
+    pub(super) fn new(
+        context: &JobContext,
+        (job, name): (JobId, FileName<'static>),
+        (hash, size): (ContentHash, u64),
+        nodes: Vec<NodeAddress>,
+        now: Instant,
+    ) -> Self {
+        let layout = PieceLayout::new(size);
+        Self {
+            job,
+            name,
+            hash,
+            layout,
+            started: now,
+            info: ContentInfo {
+                size,
+                hash: Some(hash),
+                mtime: None,
+                is_executable: false,
+                source: None,
+            },
+            values: Vec::new(),
+            holders: nodes.len(),
+            sources: Sources::new(nodes, context.limits.sources),
+            reported: 0,
+            failures: 0,
+            liars: 0,
+            lists: Vec::new(),
+            next_list: None,
+            stat: None,
+            pieces: PieceMap::new(layout.count(), &PieceSet::default()),
+            transfers: Vec::new(),
+            in_order: None,
+            stored: 0,
+            is_querying: false,
+            next_query: now + end::QUERY_DELAY,
+            wait_until: None,
+        }
+    }
+
+    /// When to call [`PieceDownload::advance`].
+    pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
+        let fill = self.next_fill(context.limits.try_delay);
+        fill.into_iter().chain(self.next_query()).min()
+    }
+
+    /// A part of a response has arrived.
+    pub(super) fn on_response(
+        &mut self,
+        context: &mut JobContext,
+        id: RequestId,
+        part: &ResponsePart<'_>,
+        is_last: bool,
+        now: Instant,
+    ) -> Result<DownloadStep, CloseReason> {
+        let transfer = self.transfers.iter().position(|other| other.id == id);
+        if let Some(index) = transfer {
+            return match part {
+                ResponsePart::Body(bytes) => Ok(self.on_bytes(context, index, bytes, is_last, now)),
+                ResponsePart::Head(head) => self.on_head(context, index, head, now),
+                _ => Err(CloseReason::ProtocolError),
+            };
+        }
+        if let Some(index) = self.lists.iter().position(|list| list.id == id) {
+            return self.on_list(context, index, part, is_last, now);
+        }
+        if self.stat == Some(id)
+            && let ResponsePart::Head(Reply::Stat(stat)) = part
+            && stat.hash.0 == Some(self.hash)
+        {
+            self.info.mtime = Some(stat.mtime);
+            self.info.is_executable = stat.is_executable;
+        }
+        Ok(JobStep::Wait.into())
+    }
+
+    /// The first line of the response to a request for a piece.
+    fn on_head(
+        &mut self,
+        context: &mut JobContext,
+        index: usize,
+        head: &Reply<'_>,
+        now: Instant,
+    ) -> Result<DownloadStep, CloseReason> {
+        let Transfer {
+            id, source, piece, ..
+        } = self.transfers[index];
+        let range = self.layout.range(piece as usize);
+        self.transfers[index].last_input = now;
+        match head {
+            Reply::Found(length) if *length == range.end - range.start => {
+                return Ok(JobStep::Wait.into());
+            }
+            Reply::Found(_) => {
+                context.cancelled.push(id);
+                let failure = Failure::OtherContent;
+                self.give_up(context, source, SourceState::Liar, &failure);
+            }
+            Reply::NotFound => self.on_missing(context, source),
+            Reply::Error(code, text) => {
+                let failure = Failure::Error(*code, text.clone().into_owned());
+                self.transfers.swap_remove(index);
+                self.give_back(piece);
+                match *code {
+                    ErrorCode::UNAVAILABLE | ErrorCode::SLOW_DOWN | ErrorCode::INTERNAL => {
+                        self.on_failure(context, source, &failure, now);
+                    }
+                    _ => self.give_up(context, source, SourceState::GivenUp, &failure),
+                }
+            }
+            _ => return Err(CloseReason::ProtocolError),
+        }
+        Ok(self.advance(context, now))
+    }
+
+    /// Bytes of a piece have arrived.
+    fn on_bytes(
+        &mut self,
+        context: &mut JobContext,
+        index: usize,
+        bytes: &[u8],
+        is_last: bool,
+        now: Instant,
+    ) -> DownloadStep {
+        let transfer = &mut self.transfers[index];
+        let start = self.layout.range(transfer.piece as usize).start;
+        let offset = start + transfer.received;
+        transfer.last_input = now;
+        transfer.received += bytes.len() as u64;
+        transfer.hasher.update(bytes);
+        let written = match &mut transfer.place {
+            TransferPlace::Output => context.user.write_at(self.job, offset, bytes),
+            TransferPlace::Memory(buffer) => {
+                buffer.extend_from_slice(bytes);
+                Ok(())
+            }
+        };
+        let result = match (written, is_last) {
+            (Ok(()), true) => self.on_piece(context, index, now),
+            (other, _) => other,
+        };
+        if let Err(error) = result {
+            return self.end_not_stored(context, &error);
+        }
+        let on_the_way = self.transfers.iter().map(|transfer| transfer.received);
+        let received = self.stored + on_the_way.sum::<u64>();
+        context.user.on_event(UserEvent::Progress {
+            job: self.job,
+            received: received.min(self.layout.size()),
+            size: self.layout.size(),
+        });
+        match is_last {
+            true => self.advance(context, now),
+            false => JobStep::Wait.into(),
+        }
+    }
+
+    /// All bytes of a piece have arrived.
+    fn on_piece(
+        &mut self,
+        context: &mut JobContext,
+        index: usize,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let transfer = self.transfers.swap_remove(index);
+        let (piece, source) = (transfer.piece, transfer.source);
+        if transfer.hasher.value().as_ref() != self.values.get(piece as usize) {
+            self.give_back(piece);
+            let failure = Failure::WrongPiece(piece);
+            self.give_up(context, source, SourceState::Liar, &failure);
+            return Ok(());
+        }
+        let user = &mut *context.user;
+        let range = self.layout.range(piece as usize);
+        match (transfer.place, &mut self.in_order) {
+            (TransferPlace::Memory(bytes), Some(output)) => {
+                output.write(user, self.job, &self.layout, piece, bytes)?;
+            }
+            (TransferPlace::Memory(bytes), None) => {
+                user.write_at(self.job, range.start, &bytes)?;
+                user.record_piece(self.job, piece)?;
+            }
+            (TransferPlace::Output, _) => user.record_piece(self.job, piece)?,
+        }
+        self.pieces.complete(piece);
+        self.stored += range.end - range.start;
+        self.cancel_transfers(context, piece);
+        self.sources.all[source].on_right_piece();
+        self.wait_until = None;
+        self.next_query = self.next_query.max(now);
+        Ok(())
+    }
+
+    /// The connection with a request has ended for `reason`.
+    pub(super) fn on_lost_request(
+        &mut self,
+        context: &mut JobContext,
+        id: RequestId,
+        reason: &CloseReason,
+        now: Instant,
+    ) -> DownloadStep {
+        if let Some(index) = self.transfers.iter().position(|other| other.id == id) {
+            let transfer = self.transfers.swap_remove(index);
+            self.give_back(transfer.piece);
+            let failure = Failure::Ended(reason);
+            self.on_failure(context, transfer.source, &failure, now);
+        } else if let Some(index) = self.lists.iter().position(|list| list.id == id) {
+            let source = self.lists.remove(index).source;
+            self.next_list = None;
+            match reason {
+                CloseReason::ConnectFailed(_)
+                | CloseReason::ConnectTimeout
+                | CloseReason::ReadTimeout => {
+                    let failure = Failure::Ended(reason);
+                    self.give_up(context, source, SourceState::GivenUp, &failure);
+                }
+                // A person with `nc` answers GET only.
+                _ => self.on_no_list(source),
+            }
+        }
+        self.advance(context, now)
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.in_order.is_some()
+    }
+
+    /// Nobody sends this piece any longer, unless another request for it is open.
+    fn give_back(&mut self, piece: u32) {
+        if self.transfers.iter().all(|other| other.piece != piece) {
+            self.pieces.give_back(piece);
+        }
+    }
+
+    /// Stops all requests for this piece.
+    fn cancel_transfers(&mut self, context: &mut JobContext, piece: u32) {
+        let cancelled = self.transfers.extract_if(.., |other| other.piece == piece);
+        context
+            .cancelled
+            .extend(cancelled.map(|transfer| transfer.id));
+    }
+}

@@ -1,0 +1,238 @@
+//! What a download does when nodes fail, when none is left, and when it is done.
+
+use std::time::{Duration, Instant};
+
+use crate::jobs::failure::Failure;
+use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
+use crate::jobs::piece_download::source::SourceState;
+use crate::jobs::piece_download::{DownloadStep, PieceDownload};
+use crate::jobs::relay_query::Query;
+use crate::jobs::user::{StoreError, UserEvent};
+use crate::protocol::{HolderItem, NodeAddress};
+
+/// How long a download that could use more nodes goes on before it asks the relay again.
+pub(super) const QUERY_DELAY: Duration = Duration::from_secs(10);
+
+/// The same for a download that has none.
+const QUERY_DELAY_WITHOUT_NODE: Duration = Duration::from_secs(1);
+
+impl PieceDownload {
+    /// Makes the requests that can be made now, and decides what follows if there are
+    /// none.
+    pub(in crate::jobs) fn advance(
+        &mut self,
+        context: &mut JobContext,
+        now: Instant,
+    ) -> DownloadStep {
+        if !self.values.is_empty() && self.pieces.is_complete() {
+            return self.end_complete(context, now);
+        }
+        self.fill(context, now);
+        match self.is_busy() {
+            _ if self.is_querying => JobStep::Wait.into(),
+            false if self.values.is_empty() => DownloadStep::FallBack,
+            false => self.find_holders(context, now),
+            true if self.values.is_empty() || !self.sources.wants_more() => JobStep::Wait.into(),
+            true if self.next_query <= now => self.query(),
+            true => JobStep::Wait.into(),
+        }
+    }
+
+    /// No node is left: asks the relay for others, at once and then now and then.
+    fn find_holders(&mut self, context: &mut JobContext, now: Instant) -> DownloadStep {
+        match self.wait_until {
+            None => {
+                self.wait_until = Some(now + context.limits.wait);
+                self.query()
+            }
+            Some(until) if until <= now => self.end_incomplete(context),
+            Some(_) if self.next_query <= now => self.query(),
+            Some(_) => JobStep::Wait.into(),
+        }
+    }
+
+    fn query(&mut self) -> DownloadStep {
+        self.is_querying = true;
+        JobStep::Query(Query::Holders(self.name.clone())).into()
+    }
+
+    /// Whether a node is asked, or will be asked again.
+    fn is_busy(&self) -> bool {
+        let has_requests = !self.transfers.is_empty() || !self.lists.is_empty();
+        has_requests || self.sources.next_retry().is_some()
+    }
+
+    /// When the relay is asked again.
+    pub(super) fn next_query(&self) -> Option<Instant> {
+        if self.is_querying || self.values.is_empty() {
+            return None;
+        }
+        match self.is_busy() {
+            true => self.sources.wants_more().then_some(self.next_query),
+            false => self.wait_until.map(|until| self.next_query.min(until)),
+        }
+    }
+
+    /// The relay names the holders of the file.
+    pub(in crate::jobs) fn on_holders(
+        &mut self,
+        context: &mut JobContext,
+        holders: &[HolderItem],
+        now: Instant,
+    ) -> DownloadStep {
+        self.is_querying = false;
+        let has_none = self.wait_until.is_some();
+        self.next_query = now
+            + match has_none {
+                true => QUERY_DELAY_WITHOUT_NODE,
+                false => QUERY_DELAY,
+            };
+        let content = (Some(self.hash), self.layout.size());
+        let own_address = context.own_address;
+        let nodes = holders.iter().filter(|holder| {
+            (holder.hash.0, holder.size) == content && Some(holder.node) != own_address
+        });
+        let again = has_none && !context.limits.wait.is_zero();
+        self.sources.add(nodes.map(|holder| holder.node), again);
+        self.advance(context, now)
+    }
+
+    /// The node does not have the file.
+    pub(super) fn on_missing(&mut self, context: &mut JobContext, source: usize) {
+        self.release(context, source, SourceState::GivenUp);
+        let node = self.sources.all[source].node;
+        let is_last = false;
+        context.user.on_event(UserEvent::NotFound { node, is_last });
+    }
+
+    /// The node does not list the pieces.
+    pub(super) fn on_no_list(&mut self, source: usize) {
+        self.sources.all[source].state = SourceState::WithoutList;
+    }
+
+    /// The node has failed, and may be asked again later.
+    pub(super) fn on_failure(
+        &mut self,
+        context: &mut JobContext,
+        source: usize,
+        failure: &Failure<'_>,
+        now: Instant,
+    ) {
+        let delay = context.limits.try_delay;
+        let node = self.sources.all[source].node;
+        log::debug!("node {node}: {failure}");
+        if self.sources.all[source].on_failure(now, delay) {
+            self.give_up(context, source, SourceState::GivenUp, failure);
+        }
+    }
+
+    /// The node is not asked any longer.
+    pub(super) fn give_up(
+        &mut self,
+        context: &mut JobContext,
+        source: usize,
+        state: SourceState,
+        failure: &Failure<'_>,
+    ) {
+        self.release(context, source, state);
+        self.failures += 1;
+        self.liars += usize::from(state == SourceState::Liar);
+        let node = self.sources.all[source].node;
+        context.user.on_event(UserEvent::NodeFailed(node, failure));
+    }
+
+    /// Takes back everything that was requested from the node.
+    fn release(&mut self, context: &mut JobContext, source: usize, state: SourceState) {
+        self.sources.all[source].state = state;
+        let lost = self
+            .transfers
+            .extract_if(.., |other| other.source == source);
+        let lost: Vec<_> = lost.map(|transfer| (transfer.id, transfer.piece)).collect();
+        for (id, piece) in lost {
+            context.cancelled.push(id);
+            self.give_back(piece);
+        }
+    }
+
+    /// The nodes that failed, or do not have the content.
+    pub(in crate::jobs) fn useless_nodes(&self) -> impl Iterator<Item = NodeAddress> {
+        let useless = self.sources.all.iter().filter(|source| !source.is_in_use());
+        useless.map(|source| source.node)
+    }
+
+    /// The number of nodes that failed, and whether one of them has sent something wrong.
+    pub(in crate::jobs) fn failures(&self) -> (usize, bool) {
+        (self.failures, self.liars > 0)
+    }
+
+    fn end_complete(&mut self, context: &mut JobContext, now: Instant) -> DownloadStep {
+        if let Err(error) = context.user.commit(self.job, &self.info) {
+            return self.end_not_stored(context, &error);
+        }
+        let sources = self.sources.all.iter();
+        let best = sources.clone().max_by_key(|source| source.pieces);
+        if let Some(best) = best {
+            context.user.on_event(UserEvent::Fetched {
+                name: &self.name,
+                node: best.node,
+                nodes: sources.filter(|source| source.pieces > 0).count().max(1),
+                size: self.layout.size(),
+                took: now.saturating_duration_since(self.started),
+                is_verified: true,
+            });
+        }
+        JobStep::from(TaskResult::Success).into()
+    }
+
+    pub(super) fn end_up_to_date(&mut self, context: &mut JobContext) -> DownloadStep {
+        let (name, size) = (&self.name, self.layout.size());
+        context.user.on_event(UserEvent::UpToDate { name, size });
+        JobStep::from(TaskResult::Success).into()
+    }
+
+    /// The content cannot be stored.
+    pub(super) fn end_not_stored(
+        &mut self,
+        context: &mut JobContext,
+        error: &StoreError,
+    ) -> DownloadStep {
+        let (name, user) = (&self.name, &mut context.user);
+        if error.is_reader_gone {
+            user.discard(self.job);
+            return JobStep::Finish(JobResult::ReaderGone).into();
+        }
+        user.on_event(UserEvent::StoreError { name, error });
+        if let Some(part) = user.keep(self.job) {
+            let part = &part;
+            user.on_event(UserEvent::PartStored { name, part });
+        }
+        JobStep::from(TaskResult::StoreError).into()
+    }
+
+    /// Nobody has the rest of the content.
+    fn end_incomplete(&mut self, context: &mut JobContext) -> DownloadStep {
+        let (name, user, size) = (&self.name, &mut context.user, self.layout.size());
+        match &self.in_order {
+            Some(output) => {
+                user.discard(self.job);
+                let shown = output.written(&self.layout);
+                user.on_event(UserEvent::Incomplete { name, shown, size });
+            }
+            None => match user.keep(self.job) {
+                Some(part) => user.on_event(UserEvent::PartStored { name, part: &part }),
+                None => user.on_event(UserEvent::Missing {
+                    name,
+                    nodes: self.sources.all.len(),
+                    failed: self.failures,
+                    untried: 0,
+                    similar: &[],
+                }),
+            },
+        }
+        let result = match self.liars > 0 && self.liars == self.failures {
+            true => TaskResult::WrongContent,
+            false => TaskResult::Incomplete,
+        };
+        JobStep::from(result).into()
+    }
+}

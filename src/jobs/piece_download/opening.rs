@@ -1,0 +1,98 @@
+//! The start of a download: the first right list of pieces opens the output.
+
+use std::time::Instant;
+
+use crate::close_reason::CloseReason;
+use crate::jobs::content::{Opened, PieceSet};
+use crate::jobs::failure::Failure;
+use crate::jobs::job::{JobContext, JobStep};
+use crate::jobs::piece_download::list_request::ListResult;
+use crate::jobs::piece_download::ordered_output::OrderedOutput;
+use crate::jobs::piece_download::piece_map::PieceMap;
+use crate::jobs::piece_download::source::SourceState;
+use crate::jobs::piece_download::{DownloadStep, PieceDownload};
+use crate::jobs::user::UserEvent;
+use crate::protocol::{ErrorCode, PieceValue, Reply, Request};
+use crate::session::requests::ResponsePart;
+
+impl PieceDownload {
+    /// A part of a list of pieces has arrived.
+    pub(super) fn on_list(
+        &mut self,
+        context: &mut JobContext,
+        index: usize,
+        part: &ResponsePart<'_>,
+        is_last: bool,
+        now: Instant,
+    ) -> Result<DownloadStep, CloseReason> {
+        let list = &mut self.lists[index];
+        let (id, source) = (list.id, list.source);
+        match part {
+            ResponsePart::Head(Reply::NotFound) => self.on_missing(context, source),
+            ResponsePart::Head(Reply::Error(ErrorCode::CHANGED, text)) => {
+                let failure = Failure::Error(ErrorCode::CHANGED, text.clone().into_owned());
+                self.give_up(context, source, SourceState::GivenUp, &failure);
+            }
+            ResponsePart::Head(Reply::Error(..)) => self.on_no_list(source),
+            _ => match list.on_response(part, is_last, self.hash, &self.layout) {
+                ListResult::Incomplete => return Ok(JobStep::Wait.into()),
+                ListResult::Unexpected => return Err(CloseReason::ProtocolError),
+                ListResult::OtherContent => {
+                    let failure = Failure::OtherContent;
+                    self.give_up(context, source, SourceState::GivenUp, &failure);
+                }
+                ListResult::Wrong => {
+                    let failure = Failure::WrongPieceList;
+                    self.give_up(context, source, SourceState::Liar, &failure);
+                }
+                ListResult::Values(values) if self.values.is_empty() => {
+                    self.lists.remove(index);
+                    return Ok(self.on_values(context, source, values, now));
+                }
+                ListResult::Values(_) => {}
+            },
+        }
+        if !is_last {
+            context.cancelled.push(id);
+        }
+        self.lists.retain(|list| list.id != id);
+        self.next_list = None;
+        Ok(self.advance(context, now))
+    }
+
+    /// The values of the pieces are known: opens the output.
+    fn on_values(
+        &mut self,
+        context: &mut JobContext,
+        source: usize,
+        values: Vec<PieceValue>,
+        now: Instant,
+    ) -> DownloadStep {
+        self.values = values;
+        let (node, size) = (self.sources.all[source].node, self.layout.size());
+        context.user.on_event(UserEvent::Found { node, size });
+        self.info.source = Some(node);
+        match context.user.open(self.job, &self.name, &self.info) {
+            Ok(Opened::Empty) => {}
+            Ok(Opened::InOrder) => self.in_order = Some(OrderedOutput::default()),
+            Ok(Opened::Part { pieces, .. }) => self.resume(context, &pieces),
+            Ok(Opened::Complete) => return self.end_up_to_date(context),
+            Err(error) => return self.end_not_stored(context, &error),
+        }
+        let request = Request::Stat(self.name.clone());
+        self.stat = Some(context.request(self.job, node, request, true));
+        self.advance(context, now)
+    }
+
+    /// These pieces are there already.
+    fn resume(&mut self, context: &mut JobContext, pieces: &PieceSet) {
+        self.pieces = PieceMap::new(self.layout.count(), pieces);
+        let ranges = pieces.iter().map(|index| self.layout.range(index as usize));
+        self.stored = ranges.map(|range| range.end - range.start).sum();
+        context.user.on_event(UserEvent::Resuming {
+            name: &self.name,
+            stored: self.stored,
+            size: self.layout.size(),
+        });
+    }
+}

@@ -1,0 +1,99 @@
+//! Which pieces of a content are missing, requested, or complete.
+
+use crate::jobs::content::PieceSet;
+
+/// The state of a piece.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum PieceState {
+    /// Nobody is asked for it.
+    Missing,
+    /// A node is asked for it.
+    Requested,
+    /// It was checked, and is right.
+    Complete,
+}
+
+/// The states of all pieces of one content.
+pub(super) struct PieceMap {
+    states: Vec<PieceState>,
+    /// No piece before this one is missing.
+    lowest: usize,
+    completed: usize,
+}
+
+impl PieceMap {
+    /// A map of so many pieces, of which these are complete.
+    pub(super) fn new(count: usize, complete: &PieceSet) -> Self {
+        let mut map = Self {
+            states: vec![PieceState::Missing; count],
+            lowest: 0,
+            completed: 0,
+        };
+        for index in complete.iter() {
+            map.complete(index);
+        }
+        map
+    }
+
+    /// Takes the first missing piece before the piece `limit`: a node is asked for it.
+    pub(super) fn take(&mut self, limit: usize) -> Option<u32> {
+        let limit = limit.min(self.states.len());
+        let missing = self.states.get(self.lowest..limit)?;
+        let found = missing
+            .iter()
+            .position(|state| *state == PieceState::Missing);
+        self.lowest += found.unwrap_or(missing.len());
+        *self
+            .states
+            .get_mut(self.lowest)
+            .filter(|_| found.is_some())? = PieceState::Requested;
+        Some(self.lowest as u32)
+    }
+
+    /// Nobody is asked for the piece any longer.
+    pub(super) fn give_back(&mut self, index: u32) {
+        let index = index as usize;
+        if self.states[index] == PieceState::Requested {
+            self.states[index] = PieceState::Missing;
+            self.lowest = self.lowest.min(index);
+        }
+    }
+
+    /// The piece is complete. Returns whether it is new.
+    pub(super) fn complete(&mut self, index: u32) -> bool {
+        let Some(state) = self.states.get_mut(index as usize) else {
+            return false;
+        };
+        let is_new = *state != PieceState::Complete;
+        *state = PieceState::Complete;
+        self.completed += usize::from(is_new);
+        is_new
+    }
+
+    /// Whether every piece is complete.
+    pub(super) fn is_complete(&self) -> bool {
+        self.completed == self.states.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_taken_in_order_and_again_when_given_back() {
+        let mut map = PieceMap::new(4, &PieceSet::from_iter([1]));
+        assert_eq!(map.take(1), Some(0));
+        assert_eq!(map.take(1), None, "the limit");
+        assert_eq!(map.take(9), Some(2));
+        map.give_back(0);
+        assert_eq!(map.take(9), Some(0));
+        assert_eq!(map.take(9), Some(3));
+        assert_eq!(map.take(9), None);
+        assert!([0, 2, 3].into_iter().all(|index| map.complete(index)));
+        assert!(!map.complete(3));
+        map.give_back(3);
+        assert!(map.is_complete());
+        assert!(!map.complete(4), "there is no such piece");
+    }
+}

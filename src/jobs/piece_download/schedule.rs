@@ -1,0 +1,211 @@
+//! Which node a download asks for what, and when.
+
+use std::time::{Duration, Instant};
+
+use crate::jobs::job::JobContext;
+use crate::jobs::piece_download::PieceDownload;
+use crate::jobs::piece_download::list_request::PieceListRequest;
+use crate::jobs::piece_download::source::SourceState;
+use crate::jobs::piece_download::transfer::{Transfer, TransferPlace};
+use crate::jobs::user::UserEvent;
+use crate::protocol::{MaybeHash, Request};
+
+/// The requests that one connection to a node carries, so that the node always has the
+/// next piece to send.
+const REQUESTS_PER_CONNECTION: usize = 4;
+
+/// The most bytes of pieces that are requested twice and wait in memory.
+const MAX_DUPLICATES: u64 = 8 * 1024 * 1024;
+
+/// A piece that is too long to wait in memory is requested from another node when nothing
+/// of it has come for this many times the usual delay.
+const STALL_DELAY: u32 = 8;
+
+/// The bytes that may be on their way or in memory when they must be written in order.
+const WINDOW: u64 = 16 * 1024 * 1024;
+
+impl PieceDownload {
+    /// Makes all requests that can be made now.
+    pub(super) fn fill(&mut self, context: &mut JobContext, now: Instant) {
+        self.sources.refill(now);
+        if self.values.is_empty() {
+            return self.request_list(context, now);
+        }
+        let limit = self.window_end();
+        while let Some(source) = self.least_busy(context)
+            && let Some(piece) = self.pieces.take(limit)
+        {
+            let place = match self.is_in_order() {
+                true => self.memory(piece),
+                false => TransferPlace::Output,
+            };
+            self.request(context, source, piece, place, now);
+        }
+        while let Some((source, piece)) = self.duplicate(context, now) {
+            let place = match self.fits_memory(piece) {
+                true => self.memory(piece),
+                false => {
+                    // It starts anew, at a node that sends.
+                    self.cancel_transfers(context, piece);
+                    TransferPlace::Output
+                }
+            };
+            self.request(context, source, piece, place, now);
+        }
+    }
+
+    /// When [`PieceDownload::fill`] can make more requests.
+    pub(super) fn next_fill(&self, delay: Duration) -> Option<Instant> {
+        let retry = self.sources.next_retry();
+        let list = self.values.is_empty().then_some(self.next_list).flatten();
+        let has_idle = self.usable().any(|index| self.load(index) == 0);
+        let lonely = self.transfers.iter().filter(|_| has_idle);
+        let lonely = lonely.filter(|transfer| self.is_lonely(transfer.piece));
+        let duplicate = lonely
+            .map(|transfer| self.duplicate_due(transfer, delay))
+            .min();
+        [retry, list, duplicate].into_iter().flatten().min()
+    }
+
+    /// Requests the list of pieces from the next node, if no other node is about to send
+    /// it.
+    fn request_list(&mut self, context: &mut JobContext, now: Instant) {
+        if !self.lists.is_empty() && self.next_list.is_none_or(|due| due > now) {
+            return;
+        }
+        let mut sources = self.sources.all.iter().enumerate();
+        let source =
+            sources.find(|(_, source)| source.state == SourceState::Ready && !source.was_listed);
+        let Some((index, _)) = source else {
+            self.next_list = None;
+            return;
+        };
+        let node = self.sources.all[index].node;
+        self.sources.all[index].was_listed = true;
+        self.report_node(context, index);
+        let request = Request::Pieces(self.name.clone());
+        let id = context.request(self.job, node, request, true);
+        self.lists.push(PieceListRequest::new(id, index));
+        self.next_list = Some(now + context.limits.try_delay);
+    }
+
+    /// The node with the fewest requests, if it may get more.
+    fn least_busy(&self, context: &JobContext) -> Option<usize> {
+        let max = REQUESTS_PER_CONNECTION * context.limits.connections;
+        let usable = self.usable().map(|index| (self.load(index), index));
+        let (load, index) = usable.min()?;
+        (load < max).then_some(index)
+    }
+
+    /// The nodes that may be asked for pieces. One that was silent must send its list
+    /// first.
+    fn usable(&self) -> impl Iterator<Item = usize> {
+        let sources = self.sources.all.iter().enumerate();
+        let usable = sources.filter(|(index, source)| {
+            source.is_usable() && self.lists.iter().all(|list| list.source != *index)
+        });
+        usable.map(|(index, _)| index)
+    }
+
+    fn load(&self, source: usize) -> usize {
+        let transfers = self.transfers.iter();
+        transfers
+            .filter(|transfer| transfer.source == source)
+            .count()
+    }
+
+    /// A node without work, and a piece that another node has not sent in time.
+    fn duplicate(&self, context: &JobContext, now: Instant) -> Option<(usize, u32)> {
+        let source = self.usable().find(|index| self.load(*index) == 0)?;
+        let delay = context.limits.try_delay;
+        let late = self.transfers.iter().filter(|transfer| {
+            self.is_lonely(transfer.piece) && self.duplicate_due(transfer, delay) <= now
+        });
+        let transfer = late.min_by_key(|transfer| transfer.started)?;
+        Some((source, transfer.piece))
+    }
+
+    /// When an idle node is asked for the piece as well.
+    fn duplicate_due(&self, transfer: &Transfer, delay: Duration) -> Instant {
+        match self.fits_memory(transfer.piece) {
+            true => transfer.started + delay,
+            false => transfer.last_input + delay * STALL_DELAY,
+        }
+    }
+
+    /// Whether only one node is asked for the piece.
+    fn is_lonely(&self, piece: u32) -> bool {
+        let transfers = self.transfers.iter();
+        transfers.filter(|transfer| transfer.piece == piece).count() == 1
+    }
+
+    /// Whether a piece may wait in memory until it is checked, beside the same piece from
+    /// another node.
+    fn fits_memory(&self, piece: u32) -> bool {
+        let range = self.layout.range(piece as usize);
+        let extra = self.transfers.iter().filter(|other| {
+            other.is_in_memory() && !(self.is_in_order() && self.is_lonely(other.piece))
+        });
+        let used = extra.count() as u64 * self.layout.piece_size();
+        used + (range.end - range.start) <= MAX_DUPLICATES
+    }
+
+    fn memory(&self, piece: u32) -> TransferPlace {
+        let range = self.layout.range(piece as usize);
+        TransferPlace::Memory(Vec::with_capacity((range.end - range.start) as usize))
+    }
+
+    /// The first piece that may not be requested yet.
+    fn window_end(&self) -> usize {
+        match self.in_order {
+            Some(ref output) => {
+                let pieces = (WINDOW / self.layout.piece_size()).max(2);
+                output.next_piece() as usize + pieces as usize
+            }
+            None => self.layout.count(),
+        }
+    }
+
+    fn request(
+        &mut self,
+        context: &mut JobContext,
+        source: usize,
+        piece: u32,
+        place: TransferPlace,
+        now: Instant,
+    ) {
+        let range = self.layout.range(piece as usize);
+        let node = self.sources.all[source].node;
+        self.report_node(context, source);
+        let request = Request::Range {
+            offset: range.start,
+            length: range.end - range.start,
+            hash: MaybeHash(Some(self.hash)),
+            name: self.name.clone(),
+        };
+        self.transfers.push(Transfer {
+            id: context.request(self.job, node, request, true),
+            source,
+            piece,
+            started: now,
+            last_input: now,
+            received: 0,
+            hasher: self.layout.hasher(piece as usize),
+            place,
+        });
+    }
+
+    /// Tells the user once that a node is asked.
+    fn report_node(&mut self, context: &mut JobContext, source: usize) {
+        let source = &mut self.sources.all[source];
+        if !std::mem::replace(&mut source.was_reported, true) {
+            self.reported += 1;
+            context.user.on_event(UserEvent::TryingNode {
+                name: &self.name,
+                number: self.reported,
+                of: self.holders.max(self.reported),
+                node: source.node,
+            });
+        }
+    }
+}
