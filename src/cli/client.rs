@@ -17,7 +17,7 @@ use crate::cli::{
 };
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer};
-use crate::jobs::{HELP, JobRunner, Query};
+use crate::jobs::{FileSearch, HELP, JobRunner, Query};
 use crate::limits::{JobLimits, Limits, RateLimits, Timeouts};
 use crate::protocol::{FileName, NodeAddress, Port, Text};
 use crate::quantity::{seconds, seconds_or_zero};
@@ -122,12 +122,19 @@ pub(super) enum ClientCommand {
     /// List the nodes that are registered with the relay
     Nodes,
     /// List all files that the nodes have announced
-    Ls,
-    /// List the files whose names contain a text, ignoring case
+    Ls {
+        /// Show whole hashes on a terminal
+        #[arg(short, long)]
+        long: bool,
+    },
+    /// List the files whose names contain a text, ignoring case, or match a glob
     Search {
-        /// The text; without it, all files are listed
+        /// The text, or a glob in quotes, such as '*.txt'; without it, all files are listed
         #[arg(default_value = "", hide_default_value = true)]
         text: String,
+        /// Show whole hashes on a terminal
+        #[arg(short, long)]
+        long: bool,
     },
     /// List the nodes that have a file of exactly this name: ip port size hash
     Find {
@@ -238,7 +245,7 @@ fn reads_lines(task: &Task, can_choose: bool) -> bool {
         Task::Prompt | Task::Chat(..) | Task::GetList(_) => true,
         // The user may have to choose one of several contents.
         Task::Get(..) => can_choose,
-        Task::Query(_) | Task::SendAndWait(..) => false,
+        Task::Query(_) | Task::Search(_) | Task::SendAndWait(..) => false,
     }
 }
 
@@ -280,9 +287,9 @@ fn task(
     let task = match command {
         None => Task::Prompt,
         Some(ClientCommand::Nodes) => Task::Query(Query::Nodes),
-        Some(ClientCommand::Ls) => Task::Query(Query::Files(String::new())),
-        Some(ClientCommand::Search { text }) => {
-            Task::Query(Query::files(&text).map_err(StartupError::usage)?)
+        Some(ClientCommand::Ls { long }) => Task::Search(FileSearch::all(long)),
+        Some(ClientCommand::Search { text, long }) => {
+            Task::Search(FileSearch::parse(&text, long).map_err(StartupError::usage)?)
         }
         Some(ClientCommand::Find { name }) => Task::Query(Query::Holders(name)),
         Some(ClientCommand::Send {

@@ -73,6 +73,9 @@ impl Client {
                 PromptCommand::Get(name, hash) => {
                     return self.start_job(context, Job::Get(name.into_owned(), hash));
                 }
+                PromptCommand::Search(search) => {
+                    return self.start_job(context, Job::Search(search));
+                }
                 PromptCommand::Query(query) => return self.start_job(context, Job::Show(query)),
                 PromptCommand::Chat(to) => {
                     return self

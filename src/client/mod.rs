@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use crate::client::chat::Chat;
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs::{
-    Choices, FilePattern, FinishedJob, GetQueue, Job, JobConnection, JobResult, JobRunner,
-    PromptKind, Query, TaskResult, TerminalEvent, UserEvent,
+    Choices, FilePattern, FileSearch, FinishedJob, GetQueue, Job, JobConnection, JobResult,
+    JobRunner, PromptKind, Query, TaskResult, TerminalEvent, UserEvent,
 };
 use crate::protocol::{ContentHash, NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
@@ -25,6 +25,8 @@ pub enum Task {
     Prompt,
     /// Show the answer to a query.
     Query(Query),
+    /// Show the files that a search finds.
+    Search(FileSearch),
     /// Fetch these files; with a hash, only the content that has it.
     Get(Vec<FilePattern>, Option<ContentHash>),
     /// Likewise, but each line of the user is the name of a file.
@@ -263,6 +265,7 @@ impl Role for Client {
         let job = match &self.task {
             Task::Prompt => Job::CheckRelay,
             Task::Query(query) => Job::Show(query.clone()),
+            Task::Search(search) => Job::Search(search.clone()),
             Task::Get(patterns, hash) => {
                 let (patterns, hash) = (patterns.clone(), *hash);
                 self.start_batch(&patterns, hash)

@@ -1,5 +1,6 @@
 //! The commands of the prompt: one line each.
 
+use crate::jobs::file_search::FileSearch;
 use crate::jobs::job::TaskResult;
 use crate::jobs::relay_query::Query;
 use crate::jobs::user::{User, UserEvent};
@@ -21,8 +22,8 @@ NAME        fetch the file NAME and print it
 get NAME    the same, for a name that starts like a command
 get --hash HASH NAME
             fetch the content with this hash
-ls          list all files that the nodes have announced
-search TEXT list the files whose names contain TEXT
+ls          list all files that the nodes have announced; -l shows whole hashes
+search TEXT list the files whose names contain TEXT, or match a glob: *.txt
 find NAME   list the nodes that have the file NAME
 nodes       list the nodes that are registered with the relay
 send IP PORT TEXT
@@ -42,6 +43,8 @@ pub enum PromptCommand<'a> {
     Get(FileName<'a>, Option<ContentHash>),
     /// Send a query to the relay, and show the answer.
     Query(Query),
+    /// Show the files that a search finds.
+    Search(FileSearch),
     /// Send this text to the last sender. Only a node can.
     Reply(Text<'static>),
     /// Chat with this node, or with the last sender.
@@ -76,10 +79,17 @@ impl<'a> PromptCommand<'a> {
                 Some(fields) => Self::get_content(fields.trim_start_matches(BLANKS)),
                 None => Self::get(rest, None),
             },
+            "ls" if matches!(rest, "-l" | "--long") => Self::Search(FileSearch::all(true)),
             "nodes" | "ls" | "help" | "quit" if !rest.is_empty() => Self::UnexpectedArgument,
             "nodes" => Self::Query(Query::Nodes),
-            "ls" => Self::Query(Query::Files(String::new())),
-            "search" => Query::files(rest).map_or_else(|error| invalid(&error), Self::Query),
+            "ls" => Self::Search(FileSearch::all(false)),
+            "search" => {
+                let long = rest.strip_prefix("--long").or(rest.strip_prefix("-l"));
+                let long = long.filter(|text| text.is_empty() || text.starts_with(BLANKS));
+                let text = long.unwrap_or(rest).trim_start_matches(BLANKS);
+                FileSearch::parse(text, long.is_some())
+                    .map_or_else(|error| invalid(&error), Self::Search)
+            }
             "find" => match FileName::parse(rest) {
                 Ok(name) => Self::Query(Query::Holders(name.into_owned())),
                 Err(error) => invalid(&error),
@@ -196,7 +206,7 @@ mod tests {
             PromptCommand::parse("get --hash 12 a"),
             PromptCommand::Invalid(_)
         ));
-        let files = |text: &str| PromptCommand::Query(Query::Files(text.into()));
+        let files = |text: &str| PromptCommand::Search(FileSearch::parse(text, false).unwrap());
         assert_eq!(PromptCommand::parse("search a b"), files("a b"));
         assert_eq!(PromptCommand::parse("ls"), files(""));
         assert_eq!(PromptCommand::parse(" \t"), PromptCommand::Empty);

@@ -9,6 +9,7 @@ use crate::jobs::expand::Expand;
 use crate::jobs::failure::Failure;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::file_pattern::FilePattern;
+use crate::jobs::file_search::FileSearch;
 use crate::jobs::name_search::{NameSearch, NamesCallback};
 use crate::jobs::node_pool::{PooledRequest, RequestId};
 use crate::jobs::relay_query::{Query, RelayAnswer};
@@ -28,6 +29,8 @@ pub enum Job {
     CheckRelay,
     /// Show the relay's answer to a query.
     Show(Query),
+    /// Show the files that a search finds.
+    Search(FileSearch),
     /// Fetch a file; with a hash, only the content that has it.
     Get(FileName<'static>, Option<ContentHash>),
     /// Likewise, from the nodes that were listed last, without another `LIST`.
@@ -197,6 +200,10 @@ impl ActiveJob {
     ) -> (Self, JobStep) {
         match job {
             Job::CheckRelay => (Self::CheckRelay, JobStep::Query(Query::Nodes)),
+            Job::Search(search) => {
+                let step = JobStep::Query(search.query());
+                (Self::Show(Show::files(&search)), step)
+            }
             Job::Show(query) => (Self::Show(Show::default()), JobStep::Query(query)),
             Job::Get(name, hash) if !context.is_direct => {
                 let fetch = Fetch::new(id, name, hash);

@@ -1,6 +1,8 @@
 //! The job that shows the user the relay's answer to a query.
 
 use crate::jobs::failure::Failure;
+use crate::jobs::file_pattern::NameMatcher;
+use crate::jobs::file_search::FileSearch;
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::user::{Listing, StoreError, UserEvent};
@@ -10,14 +12,31 @@ use crate::protocol::{ErrorCode, FileItem};
 #[derive(Default)]
 pub(super) struct Show {
     shown_files: u64,
+    /// Tests the names of files, if not all are shown.
+    matcher: Option<NameMatcher>,
+    /// Whether whole hashes are shown.
+    is_long: bool,
     /// Why a file could not be shown.
     error: Option<StoreError>,
 }
 
 impl Show {
+    pub(super) fn files(search: &FileSearch) -> Self {
+        Self {
+            matcher: search.matcher(),
+            is_long: search.is_long,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn on_file(&mut self, context: &mut JobContext, file: &FileItem<'_>) -> bool {
+        let mut matchers = self.matcher.iter();
+        if !matchers.all(|matcher| matcher.is_match(file.name.as_str())) {
+            return true;
+        }
         self.shown_files += 1;
-        self.error = context.user.show(Listing::File(file)).err();
+        let is_long = self.is_long;
+        self.error = context.user.show(Listing::File { file, is_long }).err();
         self.error.is_none()
     }
 
@@ -56,7 +75,8 @@ impl Show {
                 Ok(())
             }
         };
-        let is_search = matches!(query, Query::Files(text) if !text.is_empty());
+        let has_text = matches!(query, Query::Files(text) if !text.is_empty());
+        let is_search = has_text || self.matcher.is_some();
         match shown {
             Ok(()) if is_search && self.shown_files == 0 => TaskResult::NotFound.into(),
             Ok(()) => TaskResult::Success.into(),

@@ -125,7 +125,12 @@ pub enum Listing<'a> {
     /// The nodes that have a file.
     Holders(&'a [HolderItem]),
     /// One of the files.
-    File(&'a FileItem<'a>),
+    File {
+        /// The file.
+        file: &'a FileItem<'a>,
+        /// Whether the whole hash is shown.
+        is_long: bool,
+    },
     /// The list of files is complete. It had this many.
     EndOfFiles(u64),
     /// The list of files is not complete.

@@ -29,8 +29,8 @@ get --hash HASH NAME
 share PATH  share a file, or a folder with all its files, without copying it
 unshare NAME
             stop sharing NAME; no file is deleted
-ls          list all files that the nodes have announced
-search TEXT list the files whose names contain TEXT
+ls          list all files that the nodes have announced; -l shows whole hashes
+search TEXT list the files whose names contain TEXT, or match a glob: *.txt
 find NAME   list the nodes that have the file NAME
 nodes       list the nodes that are registered with the relay
 send IP PORT TEXT
@@ -244,6 +244,7 @@ impl<S: Share> Node<S> {
             PromptCommand::Query(Query::Message(to, text)) if self.listener.is_some() => {
                 self.send_message(context, to, text);
             }
+            PromptCommand::Search(search) => console.start_job(&mut connector, Job::Search(search)),
             PromptCommand::Query(query) => console.start_job(&mut connector, Job::Show(query)),
             PromptCommand::Reply(text) => {
                 let listener = self.listener.as_ref();

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// The fewest digits that stand for a hash.
+const MIN_PREFIX: usize = 8;
+
 /// A BLAKE3 hash. Prints as `b3sum` does, as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash(pub [u8; 32]);
@@ -12,6 +15,16 @@ impl ContentHash {
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
         Self(blake3::hash(content).into())
+    }
+}
+
+impl ContentHash {
+    /// The first digits: enough for people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let mut digits = self.to_string();
+        digits.truncate(MIN_PREFIX);
+        digits
     }
 }
 

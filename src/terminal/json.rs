@@ -143,7 +143,7 @@ pub(super) fn listing(listing: &Listing<'_>) -> Option<Value> {
             let holders: Vec<Value> = holders.iter().map(holder).collect();
             json!({ "holders": holders })
         }
-        Listing::File(file) => json!({
+        Listing::File { file, .. } => json!({
             "name": file.name.as_str(),
             "size": file.size,
             "hash": file.hash.0.map(|hash| hash.to_string()),

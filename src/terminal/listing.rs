@@ -19,16 +19,19 @@ pub(super) fn write(
     match listing {
         Listing::Nodes(nodes) => nodes.iter().try_for_each(|node| writeln!(out, "{node}")),
         Listing::Holders(holders) => holders.iter().try_for_each(|item| writeln!(out, "{item}")),
-        Listing::File(file) if is_terminal => {
+        Listing::File { file, is_long } if is_terminal => {
             let size = DecimalBytes(file.size).to_string();
-            let name = Escaped::text(file.name.as_str());
-            let holders = match file.holders {
-                1 => String::new(),
-                holders => format!("  ({})", Counted(holders, "node")),
+            let hash = match file.hash.0 {
+                Some(hash) if *is_long => hash.to_string(),
+                Some(hash) => hash.short(),
+                None => "-".into(),
             };
-            writeln!(out, "{size:>10}  {name}{holders}")
+            let width = if *is_long { 64 } else { 8 };
+            let holders = Counted(file.holders, "node").to_string();
+            let name = Escaped::text(file.name.as_str());
+            writeln!(out, "{size:>10}  {hash:<width$}  {holders:>7}  {name}")
         }
-        Listing::File(file) => writeln!(out, "{file}"),
+        Listing::File { file, .. } => writeln!(out, "{file}"),
         Listing::Message(Delivery { from, text }) if is_terminal => {
             writeln!(out, "{from} {}", Escaped::text(text.as_str()))
         }

@@ -134,7 +134,7 @@ impl Screen {
         }
         match listing {
             // Flushed at the end of the list.
-            Listing::File(_) => Ok(()),
+            Listing::File { .. } => Ok(()),
             _ => self.stdout.flush(),
         }
     }

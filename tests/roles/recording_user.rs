@@ -199,7 +199,7 @@ impl User for RecordingUser {
         self.record(match listing {
             Listing::Nodes(nodes) => format!("nodes: {}", joined(nodes)),
             Listing::Holders(holders) => format!("holders: {}", joined(holders)),
-            Listing::File(file) => format!("file: {file}"),
+            Listing::File { file, .. } => format!("file: {file}"),
             Listing::Truncated => "the list broke off".to_owned(),
             Listing::Message(delivery) => format!("message: {delivery}"),
             Listing::EndOfFiles(count) => format!("{count} files"),

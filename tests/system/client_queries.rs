@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::hashes;
 use crate::support::fake_server::FakeServer;
 use crate::support::relay_index::{holders, wait_for_names};
 use crate::support::{
@@ -88,8 +89,9 @@ fn invalid_arguments_are_usage_errors() {
 fn on_a_terminal_sizes_have_units() {
     let (relay, node, share) = network();
     let shown = |args: &[&str]| Terminal::start(client_command(relay.address(), args)).wait();
-    let lines =
-        "      2 B  Two Words.txt\r\n      17 B  hello.txt\r\n   1.50 MB  large\r\n3 files\r\n";
+    let lines = "       2 B  -          1 node  Two Words.txt\r\n      \
+                 17 B  -          1 node  hello.txt\r\n   \
+                 1.50 MB  -          1 node  large\r\n3 files\r\n";
     let (text, code) = shown(&["ls"]);
     assert!(text.ends_with(lines), "{text:?}");
     assert_eq!(code, 0);
@@ -97,7 +99,7 @@ fn on_a_terminal_sizes_have_units() {
     eventually("two holders", || holders(&relay, "hello.txt").len() == 2);
     let (text, _) = shown(&["search", "HELLO"]);
     assert!(
-        text.ends_with("17 B  hello.txt  (2 nodes)\r\n1 file\r\n"),
+        text.ends_with("17 B  -         2 nodes  hello.txt\r\n1 file\r\n"),
         "{text:?}"
     );
     let (text, _) = shown(&["find", "hello.txt"]);
@@ -107,6 +109,52 @@ fn on_a_terminal_sizes_have_units() {
     let (text, code) = shown(&["search", "nothing"]);
     assert!(text.ends_with("0 files\r\n"), "{text:?}");
     assert_eq!(code, 1);
+}
+
+#[test]
+fn a_search_takes_a_glob() {
+    let relay = relay(&[]);
+    let names = ["a.txt", "docs/b.txt", "docs/c.md", "what?.txt"];
+    let share = folder(&names.map(|name| (name, name.as_bytes())));
+    let _node = node(&relay, share.path(), &[]);
+    wait_for_names(&relay, 4);
+    let search = |glob: &str, code: i32| {
+        let output = client(&relay, &["search", glob]).expect_code(code).text();
+        let names = output.lines().map(|line| line.splitn(4, ' ').nth(3));
+        names.flatten().map(String::from).collect::<Vec<_>>()
+    };
+    assert_eq!(search("*.txt", 0), ["a.txt", "what?.txt"]);
+    assert_eq!(search("**/*.txt", 0), ["a.txt", "docs/b.txt", "what?.txt"]);
+    assert_eq!(search("docs/*", 0), ["docs/b.txt", "docs/c.md"]);
+    assert_eq!(search("what?.txt", 0), ["what?.txt"]);
+    assert_eq!(search("*.zip", 1), [""; 0]);
+    let input = b"search *.txt\nsearch --long docs/*\nls -l\n";
+    let output = run(client_command(relay.address(), &[]), input).expect_code(0);
+    assert_eq!(output.text().lines().count(), 2 + 2 + 4);
+}
+
+#[test]
+fn lists_show_short_hashes_and_whole_ones_on_request() {
+    let relay = relay(&[]);
+    let share = folder(&[("hello.txt", b"Hello, Peerline!\n")]);
+    let _node = hashes::node(&relay, share.path(), &["--no-hash-cache"]);
+    let hash = hashes::hash(b"Hello, Peerline!\n");
+    eventually("the hash", || {
+        client(&relay, &["ls"]).text().contains(&hash)
+    });
+    let shown = |args: &[&str]| {
+        Terminal::start(client_command(relay.address(), args))
+            .wait()
+            .0
+    };
+    let short = format!("17 B  {}   1 node  hello.txt\r\n", &hash[..8]);
+    let long = format!("17 B  {hash}   1 node  hello.txt\r\n");
+    for command in ["ls", "search"] {
+        let text = shown(&[command]);
+        assert!(text.contains(&short), "{text:?}");
+        let text = shown(&[command, "--long"]);
+        assert!(text.contains(&long), "{text:?}");
+    }
 }
 
 #[test]
@@ -170,7 +218,10 @@ fn names_with_control_characters_are_skipped() {
     assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
     let (text, _) = Terminal::start(client_command(relay.address(), &["ls"])).wait();
     assert!(!text.contains('\x1b'), "{text:?}");
-    assert!(text.ends_with("5 B  good\r\n1 file\r\n"), "{text:?}");
+    assert!(
+        text.ends_with("5 B  -          1 node  good\r\n1 file\r\n"),
+        "{text:?}"
+    );
 }
 
 #[test]
@@ -203,10 +254,10 @@ fn the_prompt_has_every_query() {
     let address = listener.ask("LISTEN").replace("OK ", "");
     let mut terminal = Terminal::start(client_command(relay.address(), &[]));
     terminal.at_prompt("ls");
-    terminal.expect("1.50 MB  large");
+    terminal.expect("1.50 MB  -          1 node  large");
     terminal.expect("3 files");
     terminal.at_prompt("search WORDS");
-    terminal.expect("2 B  Two Words.txt");
+    terminal.expect("2 B  -          1 node  Two Words.txt");
     terminal.expect("1 file\r\n");
     terminal.at_prompt("find hello.txt");
     terminal.expect(&format!("{} 17 -", node.wire_address()));
