@@ -72,6 +72,7 @@ mod node_get;
 mod node_messages;
 mod other_protocols;
 mod output_queue;
+mod pieces;
 mod prompt;
 mod ranges;
 mod rates;

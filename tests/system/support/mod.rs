@@ -5,6 +5,7 @@ pub mod fake_server;
 mod files;
 pub mod lossy_proxy;
 mod nc;
+pub mod piece_node;
 mod program;
 pub mod relay_index;
 mod running_program;

@@ -1,0 +1,254 @@
+//! Downloads in pieces from several nodes, some of which misbehave.
+
+use std::fs;
+use std::io::Read;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::hashes::node;
+use crate::support::piece_node::{Fault, PieceNode};
+use crate::support::relay_index::{announce, holders};
+use crate::support::{
+    ProgramOutput, RunningProgram, Server, client_command, eventually, folder, noise, relay, run,
+};
+
+const MIB: usize = 1024 * 1024;
+
+/// A relay, and nodes that have one content.
+struct Swarm {
+    relay: Server,
+    content: Vec<u8>,
+    nodes: Vec<PieceNode>,
+    home: TempDir,
+}
+
+impl Swarm {
+    fn new(size: usize, faults: &[Fault]) -> Self {
+        let relay = relay(&[]);
+        let content = noise(size, 11);
+        let nodes = faults.iter();
+        let nodes = nodes.map(|fault| PieceNode::new(&relay, &content, *fault));
+        Self {
+            nodes: nodes.collect(),
+            relay,
+            content,
+            home: folder(&[]),
+        }
+    }
+
+    fn get(&self, args: &[&str]) -> ProgramOutput {
+        let mut command = client_command(self.relay.address(), &["get", "file"]);
+        command.args(args).current_dir(self.home.path());
+        run(command, b"")
+    }
+
+    /// Saves the file, which must be right.
+    #[track_caller]
+    fn save(&self, args: &[&str]) -> String {
+        let args = [args, &["-o", "saved"]].concat();
+        let output = self.get(&args).expect_code(0);
+        let path = self.home.path().join("saved");
+        let saved = fs::read(&path).expect("the file");
+        assert!(saved == self.content, "{}", output.stderr);
+        fs::remove_file(path).expect("it is there");
+        assert!(output.stderr.contains(", verified"), "{}", output.stderr);
+        output.stderr
+    }
+
+    /// Prints the file, which must be right and in order.
+    #[track_caller]
+    fn print(&self, args: &[&str]) -> String {
+        let output = self.get(args).expect_code(0);
+        assert!(output.stdout == self.content, "{}", output.stderr);
+        output.stderr
+    }
+
+    fn served(&self) -> Vec<usize> {
+        self.nodes.iter().map(PieceNode::served).collect()
+    }
+}
+
+#[test]
+fn all_holders_share_the_work() {
+    let swarm = Swarm::new(20 * MIB + 1, &[Fault::None; 3]);
+    let text = swarm.save(&[]);
+    assert!(text.contains("from 3 nodes, verified"), "{text}");
+    assert!(swarm.served().iter().all(|count| *count > 0));
+    assert_eq!(swarm.served().iter().sum::<usize>(), 21);
+    swarm.print(&[]);
+    // One node is enough if that is said.
+    let before = swarm.served();
+    let text = swarm.save(&["--sources", "1"]);
+    assert!(text.contains("from 127.0.0.1 port"), "{text}");
+    let after = swarm.served();
+    let unchanged = before.iter().zip(&after).filter(|(old, new)| old == new);
+    assert_eq!(unchanged.count(), 2);
+}
+
+#[test]
+fn contents_around_one_piece_are_verified() {
+    for size in [0, 1, MIB - 1, MIB, MIB + 1, 2 * MIB] {
+        let swarm = Swarm::new(size, &[Fault::None]);
+        swarm.save(&[]);
+        let text = swarm.print(&["--hash", &blake3::hash(&swarm.content).to_string()]);
+        assert!(text.contains(", verified"), "{text}");
+    }
+}
+
+#[test]
+fn a_node_that_sends_a_wrong_byte_is_named_and_costs_a_piece() {
+    let swarm = Swarm::new(9 * MIB, &[Fault::WrongByte, Fault::None, Fault::WrongByte]);
+    for text in [swarm.save(&[]), swarm.print(&[])] {
+        for liar in [&swarm.nodes[0], &swarm.nodes[2]] {
+            let message = format!("{}: piece ", liar.name());
+            assert!(text.contains(&message), "{text}");
+        }
+        assert!(text.contains(&format!("from {}, verified", swarm.nodes[1].name())));
+    }
+    // Nobody else has it: nothing wrong is printed or saved.
+    let swarm = Swarm::new(9 * MIB, &[Fault::WrongByte]);
+    let output = swarm.get(&[]).expect_code(12);
+    assert!(output.stdout.is_empty());
+    assert!(output.stderr.contains(" is wrong"), "{}", output.stderr);
+    swarm.get(&["-o", "saved"]).expect_code(12);
+    assert!(!swarm.home.path().join("saved").exists());
+}
+
+#[test]
+fn a_node_that_lies_in_its_list_is_named() {
+    let swarm = Swarm::new(5 * MIB, &[Fault::WrongList, Fault::None]);
+    // The relay names each of them first in turn.
+    let texts = [swarm.save(&[]), swarm.save(&[])].concat();
+    let message = format!(
+        "{}: its list of pieces does not have the hash",
+        swarm.nodes[0].name()
+    );
+    assert!(texts.contains(&message), "{texts}");
+    let swarm = Swarm::new(5 * MIB, &[Fault::WrongList]);
+    swarm.get(&[]).expect_code(12);
+}
+
+#[test]
+fn a_connection_that_closes_costs_a_piece() {
+    let faults = [Fault::CloseAt(2), Fault::CloseAt(3), Fault::None];
+    let swarm = Swarm::new(12 * MIB, &faults);
+    swarm.save(&[]);
+    // The only node is asked again.
+    let swarm = Swarm::new(12 * MIB, &[Fault::CloseAt(4)]);
+    swarm.save(&[]);
+    let swarm = Swarm::new(12 * MIB, &[Fault::CloseAt(4)]);
+    swarm.print(&[]);
+}
+
+#[test]
+fn silent_and_slow_nodes_do_not_hold_up_the_others() {
+    for fault in [Fault::HangAt(1), Fault::HangAt(2), Fault::Trickle] {
+        let swarm = Swarm::new(12 * MIB, &[fault, Fault::None]);
+        let started = Instant::now();
+        swarm.save(&["--timeout", "30"]);
+        swarm.print(&["--timeout", "30"]);
+        // Much less than the time-out of the connection.
+        assert!(started.elapsed() < Duration::from_secs(25), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_node_whose_content_changes_never_mixes_two_versions() {
+    let swarm = Swarm::new(12 * MIB, &[Fault::ChangeAt(3), Fault::None]);
+    let text = swarm.save(&[]);
+    assert!(text.contains("error 409"), "{text}");
+    let swarm = Swarm::new(12 * MIB, &[Fault::ChangeAt(3)]);
+    let output = swarm.get(&["-o", "saved"]).expect_code(4);
+    assert!(output.stderr.contains("error 409"), "{}", output.stderr);
+    assert!(!swarm.home.path().join("saved").exists());
+    let output = swarm.get(&[]);
+    assert!(swarm.content.starts_with(&output.stdout));
+}
+
+#[test]
+fn one_living_holder_of_many_is_enough() {
+    let relay = relay(&[]);
+    let content = noise(6 * MIB, 11);
+    let dead: Vec<_> = (0..10)
+        .map(|_| PieceNode::new(&relay, &content, Fault::None))
+        .collect();
+    // The relay still names their addresses.
+    drop(dead);
+    let nodes = vec![PieceNode::new(&relay, &content, Fault::None)];
+    let home = folder(&[]);
+    let swarm = Swarm {
+        relay,
+        content,
+        nodes,
+        home,
+    };
+    swarm.save(&[]);
+    swarm.print(&[]);
+}
+
+#[test]
+fn nodes_that_only_know_get_are_used_as_before() {
+    let swarm = Swarm::new(3 * MIB, &[Fault::OnlyGet, Fault::OnlyGet]);
+    swarm.save(&[]);
+    swarm.print(&[]);
+}
+
+#[test]
+fn a_client_waits_for_a_holder_that_comes_back() {
+    let content = noise(8 * MIB, 11);
+    let share = folder(&[("file", &content)]);
+    let relay = relay(&[]);
+    let hash = blake3::hash(&content).to_string();
+    let knows_hash = || {
+        let holders = holders(&relay, "file");
+        holders.iter().any(|holder| holder.ends_with(&hash))
+    };
+    let mut first = node(&relay, share.path(), &[]);
+    eventually("the hash is known", knows_hash);
+    let home = folder(&[]);
+    let args = [
+        "get",
+        "file",
+        "-o",
+        "saved",
+        "--wait",
+        "60",
+        "--limit-rate",
+        "4M",
+    ];
+    let mut command = client_command(relay.address(), &args);
+    command.current_dir(home.path()).stdin(Stdio::null());
+    let mut client = RunningProgram::start(command.stderr(Stdio::piped()));
+    let count = || fs::read_dir(home.path()).expect("the folder").count();
+    eventually("a part of the file", || count() > 0);
+    first.signal(Signal::KILL);
+    first.wait();
+    let _second = node(&relay, share.path(), &[]);
+    assert_eq!(client.wait(), Some(0));
+    assert!(fs::read(home.path().join("saved")).expect("the file") == content);
+    let mut text = String::new();
+    let stderr = client.child.stderr.as_mut().expect("it is a pipe");
+    stderr.read_to_string(&mut text).expect("text");
+    assert!(text.contains(", verified"), "{text}");
+}
+
+#[test]
+fn a_content_without_a_hash_is_not_verified() {
+    let relay = relay(&[]);
+    let node = PieceNode::new(&relay, b"hello", Fault::OnlyGet);
+    announce(&relay, node.address(), 5, "file");
+    let get = |args: &[&str]| {
+        let args = [&["get", "file"], args].concat();
+        run(client_command(relay.address(), &args), b"")
+    };
+    let output = get(&[]).expect_code(0);
+    let message = ", not verified: the node knows no hash";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
+    let output = get(&["--require-hash"]).expect_code(1);
+    assert!(output.stdout.is_empty());
+    let message = "file: not fetched: no node knows its hash, and --require-hash is set";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
+}
