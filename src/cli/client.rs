@@ -142,6 +142,8 @@ pub(super) enum ClientCommand {
         #[arg(value_parser = values::file_name)]
         name: FileName<'static>,
     },
+    /// List the addresses at which nodes and clients receive messages
+    Who,
     /// Send a message to the node or client that receives messages at an address
     Send {
         /// The receiver's IP address
@@ -287,6 +289,7 @@ fn task(
     let task = match command {
         None => Task::Prompt,
         Some(ClientCommand::Nodes) => Task::Query(Query::Nodes),
+        Some(ClientCommand::Who) => Task::Query(Query::Listeners),
         Some(ClientCommand::Ls { long }) => Task::Search(FileSearch::all(long)),
         Some(ClientCommand::Search { text, long }) => {
             Task::Search(FileSearch::parse(&text, long).map_err(StartupError::usage)?)
@@ -299,7 +302,8 @@ fn task(
             wait,
         }) => {
             let to = receiver(ip, port)?;
-            match wait {
+            // The flag of the same name for downloads has the default 0.
+            match wait.filter(|wait| !wait.is_zero()) {
                 Some(wait) => Task::SendAndWait(to, text, wait),
                 None => Task::Query(Query::Message(to, text)),
             }

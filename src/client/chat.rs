@@ -166,7 +166,8 @@ impl Chat {
             self.needs_prompt = true;
         } else {
             self.start_wait(now);
-            user.on_event(UserEvent::MessageSent);
+            let can_be_answered = true;
+            user.on_event(UserEvent::MessageSent { can_be_answered });
         }
     }
 

@@ -8,9 +8,9 @@ use crate::protocol::{ContentHash, FileName, NodeAddress, Request, Text, Verb};
 
 /// The words that begin a command. A line that begins with another word is a file
 /// name.
-pub const COMMAND_WORDS: [&str; 12] = [
-    "ls", "search", "find", "get", "nodes", "send", "reply", "chat", "share", "unshare", "help",
-    "quit",
+pub const COMMAND_WORDS: [&str; 13] = [
+    "ls", "search", "find", "get", "nodes", "send", "reply", "who", "chat", "share", "unshare",
+    "help", "quit",
 ];
 
 /// The characters between words, as on the wire, and at the end of a line.
@@ -26,6 +26,7 @@ ls          list all files that the nodes have announced; -l shows whole hashes
 search TEXT list the files whose names contain TEXT, or match a glob: *.txt
 find NAME   list the nodes that have the file NAME
 nodes       list the nodes that are registered with the relay
+who         list the addresses at which messages are received
 send IP PORT TEXT
             send a message to this address
 chat [IP PORT]
@@ -80,8 +81,11 @@ impl<'a> PromptCommand<'a> {
                 None => Self::get(rest, None),
             },
             "ls" if matches!(rest, "-l" | "--long") => Self::Search(FileSearch::all(true)),
-            "nodes" | "ls" | "help" | "quit" if !rest.is_empty() => Self::UnexpectedArgument,
+            "nodes" | "who" | "ls" | "help" | "quit" if !rest.is_empty() => {
+                Self::UnexpectedArgument
+            }
             "nodes" => Self::Query(Query::Nodes),
+            "who" => Self::Query(Query::Listeners),
             "ls" => Self::Search(FileSearch::all(false)),
             "search" => {
                 let long = rest.strip_prefix("--long").or(rest.strip_prefix("-l"));

@@ -20,6 +20,8 @@ use crate::session::requests::{RequestQueue, ResponseError, ResponsePart};
 pub enum Query {
     /// The nodes.
     Nodes,
+    /// The addresses at which messages are received.
+    Listeners,
     /// The files whose names contain this text.
     Files(String),
     /// The nodes that have this file.
@@ -44,7 +46,7 @@ impl Query {
     pub(super) fn fits_datagram(&self) -> bool {
         match self {
             Self::Nodes | Self::Holders(_) => true,
-            Self::Files(_) | Self::Message(..) => false,
+            Self::Files(_) | Self::Listeners | Self::Message(..) => false,
         }
     }
 
@@ -54,6 +56,7 @@ impl Query {
             Self::Files(_) if is_direct => Request::List,
             Self::Holders(name) if is_direct => Request::Stat(name.clone()),
             Self::Nodes => Request::List,
+            Self::Listeners => Request::Who,
             Self::Files(text) => Request::Search(text),
             Self::Holders(name) => Request::Find(name.clone()),
             Self::Message(to, text) => Request::Send(*to, text.clone()),
@@ -62,7 +65,7 @@ impl Query {
 
     fn empty_answer(&self) -> RelayAnswer {
         match self {
-            Self::Nodes => RelayAnswer::Nodes(Vec::new()),
+            Self::Nodes | Self::Listeners => RelayAnswer::Nodes(Vec::new()),
             Self::Files(_) => RelayAnswer::EndOfFiles,
             Self::Holders(_) => RelayAnswer::Holders(Vec::new()),
             Self::Message(..) => RelayAnswer::Sent,
@@ -145,7 +148,7 @@ impl RelayQuery {
     /// message must not arrive twice, and no file be listed twice.
     pub(super) fn may_be_retried(&self, addresses: usize) -> bool {
         let is_repeatable = match self.query {
-            Query::Nodes | Query::Holders(_) => true,
+            Query::Nodes | Query::Listeners | Query::Holders(_) => true,
             Query::Files(_) => self.listed_files == 0,
             Query::Message(..) => !self.was_sent,
         };

@@ -71,7 +71,9 @@ impl Show {
             (Ok(RelayAnswer::Holders(holders)), _) => user.show(Listing::Holders(&holders)),
             (Ok(RelayAnswer::EndOfFiles), _) => user.show(Listing::EndOfFiles(self.shown_files)),
             (Ok(RelayAnswer::Sent), _) => {
-                user.on_event(UserEvent::MessageSent);
+                // Who receives messages does not send them by a query.
+                let can_be_answered = false;
+                user.on_event(UserEvent::MessageSent { can_be_answered });
                 Ok(())
             }
         };

@@ -158,7 +158,10 @@ pub enum UserEvent<'a> {
         failure: &'a Failure<'a>,
     },
     /// The relay has passed the message on.
-    MessageSent,
+    MessageSent {
+        /// Messages arrive here, so an answer can.
+        can_be_answered: bool,
+    },
     /// Messages to this address arrive here.
     Listening(NodeAddress),
     /// No messages arrive here.

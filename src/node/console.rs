@@ -33,6 +33,7 @@ ls          list all files that the nodes have announced; -l shows whole hashes
 search TEXT list the files whose names contain TEXT, or match a glob: *.txt
 find NAME   list the nodes that have the file NAME
 nodes       list the nodes that are registered with the relay
+who         list the addresses at which messages are received
 send IP PORT TEXT
             send a message to this address
 reply TEXT  send a message to the sender of the last message

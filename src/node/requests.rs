@@ -78,6 +78,7 @@ impl<S: Share> Node<S> {
             | Request::Find(_)
             | Request::Search(_)
             | Request::Listen
+            | Request::Who
             | Request::Send(..) => reply.reject(Rejection::OnlyRelay),
         }
     }

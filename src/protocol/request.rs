@@ -43,6 +43,8 @@ pub enum Verb {
     Stat,
     /// Makes the connection receive messages.
     Listen,
+    /// Lists the addresses at which connections listen.
+    Who,
     /// Sends a message to a connection that listens.
     Send,
     /// Tests whether the server responds.
@@ -57,7 +59,7 @@ pub enum Verb {
 
 impl Verb {
     /// All verbs, in the order of `HELP`.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Register,
         Self::Unregister,
         Self::Get,
@@ -71,6 +73,7 @@ impl Verb {
         Self::Search,
         Self::More,
         Self::Listen,
+        Self::Who,
         Self::Send,
         Self::Ping,
         Self::Stats,
@@ -118,6 +121,7 @@ impl Verb {
             Self::Search => ("SEARCH", "SEARCH text", "lists all files, or those whose names contain text", ""),
             Self::More => ("MORE", "MORE", "lists the next files", "lists the next files"),
             Self::Listen => ("LISTEN", "LISTEN", "receives messages: FROM ip port text", ""),
+            Self::Who => ("WHO", "WHO", "lists who receives messages: ip port", ""),
             Self::Send => ("SEND", "SEND ip port text", "sends a message to a listener", ""),
             Self::Ping => ("PING", "PING", "answers PONG", "answers PONG"),
             Self::Stats => ("STATS", "STATS", "lists figures about this relay", "lists figures about this node"),
@@ -141,6 +145,7 @@ impl Verb {
             | Self::Quit => matches!(reply, Reply::Ok(_)),
             Self::Unshare => matches!(reply, Reply::Ok(_) | Reply::NotFound),
             Self::List => matches!(reply, Reply::Nodes(_) | Reply::Files { .. }),
+            Self::Who => matches!(reply, Reply::Nodes(_)),
             Self::Search | Self::More => matches!(reply, Reply::Files { .. }),
             Self::Find => matches!(reply, Reply::Holders(_) | Reply::NotFound),
             Self::Get | Self::Range => matches!(reply, Reply::Found(_) | Reply::NotFound),
@@ -210,6 +215,8 @@ pub enum Request<'a> {
     Stat(FileName<'a>),
     /// `LISTEN`
     Listen,
+    /// `WHO`
+    Who,
     /// `SEND ip port text`
     Send(NodeAddress, Text<'a>),
     /// `PING`
@@ -255,6 +262,7 @@ impl<'a> Request<'a> {
             Self::Pieces(_) => Verb::Pieces,
             Self::Stat(_) => Verb::Stat,
             Self::Listen => Verb::Listen,
+            Self::Who => Verb::Who,
             Self::Send(..) => Verb::Send,
             Self::Ping => Verb::Ping,
             Self::Stats => Verb::Stats,
@@ -278,10 +286,9 @@ impl<'a> Request<'a> {
                 if let ClaimedIp::Address(ip) = ip {
                     NodeAddress::new(ip, port).map_err(|why| RequestError::Address(verb, why))?;
                 }
-                Ok(if verb == Verb::Register {
-                    Self::Register(ip, port)
-                } else {
-                    Self::Unregister(ip, port)
+                Ok(match verb {
+                    Verb::Register => Self::Register(ip, port),
+                    _ => Self::Unregister(ip, port),
                 })
             }
             Verb::Get => only_name().map(Self::Get),
@@ -316,6 +323,7 @@ impl<'a> Request<'a> {
                     .map_err(|why| RequestError::Text(verb, why))
             }
             Verb::Listen => without_fields(Self::Listen),
+            Verb::Who => without_fields(Self::Who),
             Verb::List => without_fields(Self::List),
             Verb::More => without_fields(Self::More),
             Verb::Ping => without_fields(Self::Ping),
@@ -359,6 +367,7 @@ impl fmt::Display for Request<'_> {
             | Self::List
             | Self::More
             | Self::Listen
+            | Self::Who
             | Self::Ping
             | Self::Stats
             | Self::Help

@@ -1,6 +1,6 @@
 //! Which connection receives the messages of an address.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::protocol::NodeAddress;
 use crate::role::ConnId;
@@ -8,7 +8,7 @@ use crate::role::ConnId;
 /// The listeners, at most one per address.
 #[derive(Default)]
 pub(super) struct MessageListeners {
-    by_address: HashMap<NodeAddress, RegisteredListener>,
+    by_address: BTreeMap<NodeAddress, RegisteredListener>,
     /// Listeners at addresses on loopback.
     on_loopback: usize,
 }
@@ -68,6 +68,12 @@ impl MessageListeners {
             self.by_address.remove(address);
             self.on_loopback -= usize::from(address.is_loopback());
         }
+    }
+
+    /// Their addresses, in order.
+    pub(super) fn addresses(&self, on_loopback: bool) -> impl Iterator<Item = NodeAddress> {
+        let addresses = self.by_address.keys().copied();
+        addresses.filter(move |address| on_loopback || !address.is_loopback())
     }
 
     /// Number of listeners that requesters on loopback see, or that others see.

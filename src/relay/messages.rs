@@ -1,4 +1,4 @@
-//! `LISTEN` and `SEND`: messages from one connection to another.
+//! `LISTEN`, `WHO` and `SEND`: messages from one connection to another.
 
 use crate::protocol::{Delivery, Listening, NodeAddress, Rejection, Text};
 use crate::relay::message_listeners::ListenResult;
@@ -23,6 +23,14 @@ impl Relay {
         }
         request.session.extended().listens_at = Some((address, conn));
         request.reply.listening(Listening(address))
+    }
+
+    /// Lists the listeners that the client may see.
+    pub(super) fn who(&self, request: &mut RelayRequest<'_>) -> ReadNext {
+        let on_loopback = request.is_loopback();
+        let count = self.message_listeners.len(on_loopback);
+        let addresses = self.message_listeners.addresses(on_loopback);
+        request.reply.nodes(count, addresses)
     }
 
     /// Delivers no further message to the connection.

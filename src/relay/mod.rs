@@ -134,6 +134,7 @@ impl Relay {
             (Request::Search(text), Some(conn)) => self.search(request, conn, Search::new(text)),
             (Request::More, Some(conn)) => self.more(request, conn),
             (Request::Listen, Some(conn)) => self.listen(request, conn),
+            (Request::Who, Some(_)) => self.who(request),
             (Request::Send(to, text), Some(_)) => self.send(request, &to, text),
             (Request::Stats, Some(_)) => self.stats(request),
             (Request::Help, Some(_)) => request.reply.help(ServerKind::Relay),
@@ -146,6 +147,7 @@ impl Relay {
                 Request::Search(_)
                 | Request::More
                 | Request::Listen
+                | Request::Who
                 | Request::Send(..)
                 | Request::Stats
                 | Request::Help

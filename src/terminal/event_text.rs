@@ -18,7 +18,7 @@ const MAX_PRINTED: usize = 16;
 pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
     matches!(
         event,
-        UserEvent::MessageSent
+        UserEvent::MessageSent { .. }
             | UserEvent::Listening(_)
             | UserEvent::Nodes(_)
             | UserEvent::TryingNode { .. }
@@ -51,7 +51,12 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
             "not sent: nobody has written yet, and no address was given".into()
         }
         UserEvent::NoReply(wait) => format!("no answer within {} s", wait.as_secs_f64()),
-        UserEvent::MessageSent => "sent".into(),
+        UserEvent::MessageSent {
+            can_be_answered: true,
+        } => "sent".into(),
+        UserEvent::MessageSent {
+            can_be_answered: false,
+        } => "sent; it cannot be answered, because no messages arrive here".into(),
         UserEvent::Listening(address) => format!("receiving messages at {}", node_text(*address)),
         event => return file_text(event),
     })
@@ -169,7 +174,7 @@ pub(super) fn no_list_for(name: &FileName<'_>, failure: &Failure<'_>) -> String 
 
 fn relay_failed(query: &Query, failure: &Failure<'_>) -> String {
     match (query, failure) {
-        (Query::Nodes | Query::Files(_), _) => no_list(failure),
+        (Query::Nodes | Query::Listeners | Query::Files(_), _) => no_list(failure),
         (Query::Holders(name), Failure::NoHolder) => format!("{}: {failure}", escaped(name)),
         (Query::Holders(name), _) => no_list_for(name, failure),
         (Query::Message(..), _) => format!("not sent: {failure}{}", advice(failure)),

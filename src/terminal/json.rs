@@ -17,7 +17,12 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::NotShown(why) => error("not shown", why),
         UserEvent::UnknownCommand { word, .. } => error("unknown command", word),
         UserEvent::InvalidCommand(why) => error("wrong command", why),
-        UserEvent::MessageSent => json!({"sent": true}),
+        UserEvent::MessageSent {
+            can_be_answered: true,
+        } => json!({"sent": true}),
+        UserEvent::MessageSent {
+            can_be_answered: false,
+        } => json!({"sent": true, "can_be_answered": false}),
         UserEvent::Listening(node) => json!({"listening": address(*node)}),
         UserEvent::NotListening(failure) => error("not listening", failure),
         UserEvent::NoRecipient => json!({"error": "nobody has written yet"}),

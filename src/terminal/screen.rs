@@ -196,7 +196,9 @@ impl User for Screen {
             (Style::Human { quiet, .. }, _) => !(is_counted || quiet && is_progress),
             (
                 Style::Console,
-                UserEvent::MessageSent | UserEvent::Fetched { .. } | UserEvent::UpToDate { .. },
+                UserEvent::MessageSent { .. }
+                | UserEvent::Fetched { .. }
+                | UserEvent::UpToDate { .. },
             ) => true,
             // The result is reported when all nodes have been tried.
             (Style::Console, UserEvent::NodeFailed(..)) => false,

@@ -73,6 +73,7 @@ fn a_verb_without_fields_rejects_fields() {
         Verb::List,
         Verb::More,
         Verb::Listen,
+        Verb::Who,
         Verb::Ping,
         Verb::Stats,
         Verb::Help,

@@ -54,6 +54,7 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
     prop_oneof![
         Just(Request::Banner),
         Just(Request::Listen),
+        Just(Request::Who),
         Just(Request::Search("")),
         prop::sample::select(vec!["ö", "a b", "- 1", "\u{202e}", "..", "ΣΑΣ\t/"])
             .prop_map(Request::Search),
@@ -218,6 +219,7 @@ pub fn near_misses() -> impl Strategy<Value = Vec<u8>> {
             "FIND",
             "search",
             "LISTEN",
+            "WHO",
             "SEND",
             "FROM",
             "HOLDERS",

@@ -85,6 +85,7 @@ impl Play {
         }
         let task = match args.next_pos().ok_or("what is it to do?")? {
             "nodes" => Task::Query(Query::Nodes),
+            "who" => Task::Query(Query::Listeners),
             "ls" => Task::Query(Query::Files(String::new())),
             "search" => {
                 let text = args.next_pos().unwrap_or_default();

@@ -96,7 +96,10 @@ impl User for RecordingUser {
                 bytes,
             } => format!("{pattern}: {files} files, {bytes} bytes"),
             UserEvent::BatchFinished { untried } => format!("the end, {untried} not requested"),
-            UserEvent::MessageSent => "sent".to_owned(),
+            UserEvent::MessageSent { can_be_answered } => match can_be_answered {
+                true => "sent".to_owned(),
+                false => "sent, cannot be answered".to_owned(),
+            },
             UserEvent::Listening(address) => format!("reached at {address}"),
             UserEvent::NotListening(failure) => format!("not reached: {failure}"),
             UserEvent::NoRecipient => "nobody has written yet".to_owned(),

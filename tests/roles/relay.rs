@@ -186,7 +186,7 @@ enum Event {
 /// The second one is on loopback; the first and the third have the same address.
 const PEERS: [&str; 4] = ["192.0.2.7", "127.0.0.1", "192.0.2.7", "2001:db8::5"];
 
-const LINES: [&str; 26] = [
+const LINES: [&str; 27] = [
     "",
     "REGISTER * 40001",
     "REGISTER 192.0.2.7 40001",
@@ -206,6 +206,7 @@ const LINES: [&str; 26] = [
     "SEARCH A",
     "MORE",
     "LISTEN",
+    "WHO",
     "SEND 192.0.2.7 50000 to the first",
     "SEND 127.0.0.1 50001 to the second",
     "SEND 192.0.2.7 40001 to a node",

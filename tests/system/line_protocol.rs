@@ -142,6 +142,7 @@ fn verbs_of_the_other_server_are_refused_with_advice() {
         "FIND a",
         "SEARCH",
         "LISTEN",
+        "WHO",
         "SEND 127.0.0.1 9 hello",
     ] {
         assert_eq!(nc.ask(request), advice);

@@ -1,10 +1,12 @@
-//! `LISTEN` and `SEND` at the relay.
+//! `LISTEN`, `WHO` and `SEND` at the relay.
 
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Nc, Server, ask, eventually, relay, without_epochs};
+use crate::support::{
+    Nc, Server, ask, client, eventually, folder, node, relay, unlisted_node, without_epochs,
+};
 
 fn wire(address: SocketAddr) -> String {
     format!("{} {}", address.ip(), address.port())
@@ -273,4 +275,24 @@ fn messages_over_the_rate_limit_are_refused() {
     assert!(listener.line().starts_with("FROM "));
     assert!(listener.line().starts_with("FROM "));
     assert_eq!(listener.ask("PING"), "PONG", "there was no third");
+}
+
+#[test]
+fn who_lists_those_who_receive_messages() {
+    let relay = relay(&[]);
+    let share = folder(&[]);
+    assert_eq!(client(&relay, &["who"]).expect_code(0).text(), "");
+    let node = node(&relay, share.path(), &["--listen-messages"]);
+    node.log_until("arrive here");
+    let _deaf = unlisted_node(relay.address(), share.path(), &[]);
+    let listed = format!("{}\n", node.wire_address());
+    assert_eq!(client(&relay, &["who"]).expect_code(0).text(), listed);
+    // A message from a client that receives none.
+    let port = node.address().port().to_string();
+    let output = client(&relay, &["send", "127.0.0.1", &port, "hello"]).expect_code(0);
+    let sent = "sent; it cannot be answered, because no messages arrive here\n";
+    assert_eq!(output.stderr, sent);
+    let json = client(&relay, &["send", "127.0.0.1", &port, "hello", "--json"]);
+    let sent = "{\"can_be_answered\":false,\"sent\":true}\n";
+    assert_eq!(json.expect_code(0).stderr, sent);
 }

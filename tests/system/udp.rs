@@ -30,6 +30,7 @@ fn example_of(verb: Verb) -> &'static str {
         Verb::Pieces => "PIECES file",
         Verb::Stat => "STAT file",
         Verb::Listen => "LISTEN",
+        Verb::Who => "WHO",
         Verb::Send => "SEND 127.0.0.1 9 hello",
         Verb::Ping => "PING",
         Verb::Stats => "STATS",
