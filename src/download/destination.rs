@@ -10,8 +10,8 @@ use crate::download::existing_file::ExistingFile;
 use crate::download::output_file::{OutputFile, SaveOptions};
 use crate::download::save_error::SaveError;
 use crate::escaped::Escaped;
-use crate::jobs::{ContentInfo, JobId, Opened, StoreError, StoredContent, StoredPart};
-use crate::protocol::FileName;
+use crate::jobs::{ContentInfo, JobId, Opened, PieceSet, StoreError, StoredContent, StoredPart};
+use crate::protocol::{FileName, PieceValue};
 use crate::system_error::Reason;
 
 /// A file or folder to save into.
@@ -125,6 +125,33 @@ impl Destination {
         }
     }
 
+    /// Starts to check pieces that are there already.
+    pub(crate) fn start_check(
+        &mut self,
+        job: JobId,
+        pieces: &PieceSet,
+        values: &[PieceValue],
+    ) -> Result<(), StoreError> {
+        if let Self::Save { target, open, .. } = self
+            && let Some(file) = open.get_mut(&job)
+        {
+            let result = file.start_check(pieces, values);
+            return result.map_err(|error| target.error(&file.path, &error.into()));
+        }
+        Ok(())
+    }
+
+    /// The pieces that were checked since the last call, and whether each is right.
+    pub(crate) fn checked_pieces(&mut self, job: JobId) -> Vec<(u32, bool)> {
+        match self {
+            Self::Print(_) => Vec::new(),
+            Self::Save { open, .. } => {
+                let file = open.get_mut(&job);
+                file.map_or_else(Vec::new, OutputFile::checked_pieces)
+            }
+        }
+    }
+
     /// The file that a job writes.
     pub(crate) fn path(&self, job: JobId) -> Option<PathBuf> {
         match self {
@@ -221,6 +248,16 @@ impl Target {
                     false => "--restart begins anew",
                 };
                 format!("{part} holds a part of another content of that name; {advice}")
+            }
+            SaveError::UnknownContent(part) => {
+                let part = beside(part);
+                let advice = match is_share {
+                    true => "try again later, or delete it",
+                    false => "try again later, or begin anew with --restart",
+                };
+                format!(
+                    "no node knows the hash of this content, and {part} may hold a part of another one; {advice}"
+                )
             }
             SaveError::UnknownPart(part) => {
                 let part = beside(part);

@@ -12,6 +12,7 @@ mod output_file;
 mod part_file;
 mod part_names;
 mod part_state;
+mod piece_check;
 mod printer;
 #[cfg(test)]
 mod resume_tests;

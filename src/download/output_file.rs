@@ -15,8 +15,8 @@ use crate::download::part_file::PartFile;
 use crate::download::save_error::SaveError;
 use crate::download::small_file::SmallFile;
 use crate::download::target_file::TargetFile;
-use crate::jobs::{ContentInfo, Opened};
-use crate::protocol::{FileName, PieceLayout};
+use crate::jobs::{ContentInfo, Opened, PieceSet};
+use crate::protocol::{FileName, PieceLayout, PieceValue};
 
 /// The most links from a path to a file, as in the kernel.
 const MAX_LINKS: u32 = 40;
@@ -129,6 +129,26 @@ impl OutputFile {
         match &mut self.output {
             OpenOutput::Part(file) => file.record_piece(index),
             OpenOutput::Device { .. } | OpenOutput::Small(_) => Ok(()),
+        }
+    }
+
+    /// Starts to check pieces against their values.
+    pub(super) fn start_check(
+        &mut self,
+        pieces: &PieceSet,
+        values: &[PieceValue],
+    ) -> io::Result<()> {
+        match &mut self.output {
+            OpenOutput::Part(file) => file.start_check(pieces, values),
+            OpenOutput::Device { .. } | OpenOutput::Small(_) => Ok(()),
+        }
+    }
+
+    /// The pieces that were checked since the last call, and whether each is right.
+    pub(super) fn checked_pieces(&mut self) -> Vec<(u32, bool)> {
+        match &mut self.output {
+            OpenOutput::Part(file) => file.checked_pieces(),
+            OpenOutput::Device { .. } | OpenOutput::Small(_) => Vec::new(),
         }
     }
 

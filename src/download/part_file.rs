@@ -14,10 +14,11 @@ use rustix::io::Errno;
 use crate::download::disk_space;
 use crate::download::part_names::PartNames;
 use crate::download::part_state::{LoadedState, PartState, append_piece, append_synced};
+use crate::download::piece_check::PieceCheck;
 use crate::download::save_error::SaveError;
 use crate::download::target_file::TargetFile;
 use crate::jobs::{ContentInfo, Opened, PieceSet};
-use crate::protocol::PieceLayout;
+use crate::protocol::{PieceLayout, PieceValue};
 
 /// How often written pieces are synced to the disk. A power cut loses what was written
 /// since, or costs a check.
@@ -53,6 +54,7 @@ pub(super) struct PartFile {
     synced: usize,
     last_sync: Instant,
     sync: Option<JoinHandle<io::Result<()>>>,
+    check: Option<PieceCheck>,
 }
 
 impl PartFile {
@@ -64,7 +66,7 @@ impl PartFile {
         restart: bool,
     ) -> Result<(Self, Opened), SaveError> {
         let names = PartNames::new(&target.name);
-        let part = open_locked(&target, &names.part, content.is_executable)?;
+        let part = open_locked(&target, &names.part)?;
         let is_empty = restart || part.metadata()?.len() == 0;
         let mut flags = OFlags::RDWR | OFlags::APPEND;
         flags.set(OFlags::CREATE, is_empty);
@@ -85,6 +87,7 @@ impl PartFile {
             synced: 0,
             last_sync: Instant::now(),
             sync: None,
+            check: None,
         };
         let opened = match is_empty {
             true => file.begin(content)?,
@@ -111,7 +114,13 @@ impl PartFile {
         let state = PartState::new(&self.state, &BOOT);
         let is_whole = self.part.metadata()?.len() == content.size;
         match state.load(content)? {
-            LoadedState::OtherContent => Err(SaveError::OtherContent(self.names.part.clone())),
+            LoadedState::OtherContent => {
+                let part = self.names.part.clone();
+                Err(match content.hash {
+                    Some(_) => SaveError::OtherContent(part),
+                    None => SaveError::UnknownContent(part),
+                })
+            }
             LoadedState::Pieces {
                 pieces,
                 unchecked,
@@ -146,6 +155,23 @@ impl PartFile {
             self.start_sync()?;
         }
         Ok(())
+    }
+
+    /// Starts to check pieces against their values.
+    pub(super) fn start_check(
+        &mut self,
+        pieces: &PieceSet,
+        values: &[PieceValue],
+    ) -> io::Result<()> {
+        let check = PieceCheck::start(Arc::clone(&self.part), self.layout, pieces, values)?;
+        self.check = Some(check);
+        Ok(())
+    }
+
+    /// The pieces that were checked since the last call, and whether each is right.
+    pub(super) fn checked_pieces(&mut self) -> Vec<(u32, bool)> {
+        let check = self.check.as_mut();
+        check.map_or_else(Vec::new, PieceCheck::results)
     }
 
     /// From time to time, syncs the part in another thread.
@@ -207,9 +233,9 @@ impl PartFile {
 }
 
 /// Opens the part file, and locks it.
-fn open_locked(target: &TargetFile, name: &OsStr, is_executable: bool) -> Result<File, SaveError> {
+fn open_locked(target: &TargetFile, name: &OsStr) -> Result<File, SaveError> {
     for _ in 0..MAX_TRIES {
-        let file = match target.create(name, is_executable) {
+        let file = match target.create(name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 match target.open(name, OFlags::RDWR) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

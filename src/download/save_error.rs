@@ -13,6 +13,9 @@ pub(super) enum SaveError {
     InUse,
     /// The part file of this name holds a part of another content.
     OtherContent(OsString),
+    /// The part file of this name holds a part of another content, or of one that cannot be
+    /// told from this one, whose hash is not known.
+    UnknownContent(OsString),
     /// The file has the name of a part file, but no state file belongs to it.
     UnknownPart(OsString),
     /// The file system has too little space, in bytes.

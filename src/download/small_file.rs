@@ -34,7 +34,7 @@ impl SmallFile {
     pub(super) fn commit(self, content: &ContentInfo) -> io::Result<()> {
         let name = small_part_name(&self.target.name);
         let name: &OsStr = &name;
-        let mut file = self.target.create(name, content.is_executable)?;
+        let mut file = self.target.create(name)?;
         let result = file
             .write_all(&self.content)
             .and_then(|()| self.target.install(&file, name, content));

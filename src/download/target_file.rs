@@ -19,7 +19,6 @@ use crate::system_error::Reason;
 
 /// The permissions of a new file, before the umask.
 const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
-const NEW_EXECUTABLE: Mode = Mode::from_raw_mode(0o777);
 /// The permissions of a file that gets those of an existing file at the end.
 const PRIVATE: Mode = Mode::from_raw_mode(0o600);
 
@@ -58,12 +57,11 @@ impl TargetFile {
         Ok((target, protected))
     }
 
-    /// Creates a file beside the target. The user's umask and the source decide about its
-    /// permissions, unless it is to get those of an existing file.
-    pub(super) fn create(&self, name: &OsStr, is_executable: bool) -> io::Result<File> {
-        let mode = match is_executable {
-            _ if self.has_existing => PRIVATE,
-            true => NEW_EXECUTABLE,
+    /// Creates a file beside the target. The user's umask decides about its permissions,
+    /// unless it is to get those of an existing file.
+    pub(super) fn create(&self, name: &OsStr) -> io::Result<File> {
+        let mode = match self.has_existing {
+            true => PRIVATE,
             false => NEW_FILE,
         };
         self.open_with(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode)
@@ -97,7 +95,8 @@ impl TargetFile {
         }
     }
 
-    /// Gives a complete file its modification time, and the name of the target.
+    /// Gives a complete file the execute permission and the modification time of its
+    /// source, and the name of the target.
     ///
     /// # Errors
     /// `AlreadyExists` if the name was taken meanwhile, or an error of the system.
@@ -110,6 +109,9 @@ impl TargetFile {
         if let Some(existing) = self.existing()? {
             set_owner(file, &existing)?;
             file.set_permissions(Permissions::from_mode(existing.st_mode & 0o777))?;
+        } else if content.is_executable {
+            let mode = file.metadata()?.mode() | 0o111 & !umask();
+            file.set_permissions(Permissions::from_mode(mode & 0o777))?;
         }
         if let Some(mtime) = content.mtime {
             set_mtime(file, mtime);
@@ -172,6 +174,15 @@ fn set_owner(file: &File, existing: &Stat) -> io::Result<()> {
     }
     let cannot_keep = |_| io::Error::other("the owner of the existing file cannot be kept");
     fchown(file, Some(user), Some(group)).map_err(cannot_keep)
+}
+
+/// The permissions that the user takes from new files. If the kernel does not tell, those
+/// of all other people.
+fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok())
+        .unwrap_or(0o077)
 }
 
 /// A file system that cannot store the time leaves the present one.

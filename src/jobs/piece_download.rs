@@ -13,6 +13,7 @@ mod ordered_output;
 mod piece_map;
 mod schedule;
 mod source;
+mod stored_pieces;
 mod transfer;
 
 use std::time::Instant;
@@ -58,6 +59,9 @@ pub(super) struct PieceDownload {
     /// The request for the time of the last change.
     stat: Option<RequestId>,
     pieces: PieceMap,
+    /// The stored pieces that are being checked, and when the next results are taken.
+    unchecked: PieceSet,
+    next_check: Option<Instant>,
     transfers: Vec<Transfer>,
     /// Set if the output takes bytes in order only.
     in_order: Option<OrderedOutput>,
@@ -116,7 +120,9 @@ impl PieceDownload {
             lists: Vec::new(),
             next_list: None,
             stat: None,
-            pieces: PieceMap::new(layout.count(), &PieceSet::default()),
+            pieces: PieceMap::new(layout.count()),
+            unchecked: PieceSet::default(),
+            next_check: None,
             transfers: Vec::new(),
             in_order: None,
             stored: 0,
@@ -129,7 +135,8 @@ impl PieceDownload {
     /// When to call [`PieceDownload::advance`].
     pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
         let fill = self.next_fill(context.limits.try_delay);
-        fill.into_iter().chain(self.next_query()).min()
+        let deadlines = [fill, self.next_query(), self.next_check];
+        deadlines.into_iter().flatten().min()
     }
 
     /// A part of a response has arrived.

@@ -4,13 +4,15 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::jobs::choice::{Offer, Selection};
-use crate::jobs::content::{ContentInfo, DiscardedContent, Opened, StoredContent, StoredPart};
+use crate::jobs::content::{
+    ContentInfo, DiscardedContent, Opened, PieceSet, StoredContent, StoredPart,
+};
 use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::job::JobId;
 use crate::jobs::name_search::NamesCallback;
 use crate::jobs::relay_query::Query;
-use crate::protocol::{Delivery, FileItem, FileName, HolderItem, NodeAddress};
+use crate::protocol::{Delivery, FileItem, FileName, HolderItem, NodeAddress, PieceValue};
 
 /// The user. Gets events and content; only its implementations use a terminal or a
 /// disk.
@@ -56,6 +58,21 @@ pub trait User {
     /// # Errors
     /// It cannot be recorded.
     fn record_piece(&mut self, job: JobId, index: u32) -> Result<(), StoreError>;
+
+    /// Starts to check pieces that may be in the opened output, beside the loop. `values`
+    /// are those of all pieces.
+    ///
+    /// # Errors
+    /// The check cannot start.
+    fn start_check(
+        &mut self,
+        job: JobId,
+        pieces: &PieceSet,
+        values: &[PieceValue],
+    ) -> Result<(), StoreError>;
+
+    /// The pieces that were checked since the last call, and whether each is right.
+    fn checked_pieces(&mut self, job: JobId) -> Vec<(u32, bool)>;
 
     /// The content is complete: moves it to its final place.
     ///
@@ -221,6 +238,15 @@ pub enum UserEvent<'a> {
         /// The content has the hash that was announced or given. Else the node knows no
         /// hash.
         is_verified: bool,
+    },
+    /// A part of the file may be there already, and is being checked.
+    Checking {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// How much must be checked, in bytes.
+        unknown: u64,
+        /// In bytes.
+        size: u64,
     },
     /// A part of the file is there already, and the rest is fetched.
     Resuming {

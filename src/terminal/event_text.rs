@@ -24,6 +24,7 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
             | UserEvent::TryingNode { .. }
             | UserEvent::NotFound { .. }
             | UserEvent::Found { .. }
+            | UserEvent::Checking { .. }
             | UserEvent::Resuming { .. }
             | UserEvent::Fetched { .. }
             | UserEvent::UpToDate { .. }
@@ -125,6 +126,12 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
                 false => "not verified: the node knows no hash",
             };
             format!("{} from {from}, {checked}", fetched(name, *size, *took))
+        }
+        UserEvent::Checking { unknown, size, .. } => {
+            format!(
+                "  checking {} % that may be there",
+                percent(*unknown, *size)
+            )
         }
         UserEvent::Resuming { stored, size, .. } => {
             format!("  resuming at {} %", percent(*stored, *size))

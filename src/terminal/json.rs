@@ -54,9 +54,23 @@ fn file_event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::UpToDate { name, size } => {
             json!({"name": name.as_str(), "size": size, "up to date": true})
         }
+        UserEvent::Checking {
+            name,
+            unknown,
+            size,
+        } => {
+            json!({"name": name.as_str(), "checking": unknown, "size": size})
+        }
         UserEvent::Resuming { name, stored, size } => {
             json!({"name": name.as_str(), "resuming": stored, "size": size})
         }
+        event => return file_failure(event),
+    })
+}
+
+/// The same for a file that is not complete.
+fn file_failure(event: &UserEvent<'_>) -> Option<Value> {
+    Some(match event {
         UserEvent::PartStored { name, part } => {
             let (name, stored, size) = (name.as_str(), part.stored, part.size);
             json!({"name": name, "error": "incomplete", "stored": stored, "size": size})

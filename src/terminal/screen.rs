@@ -12,10 +12,10 @@ use crate::counted::Counted;
 use crate::download::{self, Destination};
 use crate::escaped::Escaped;
 use crate::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, StoreError, StoredContent,
-    StoredPart, User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, PieceSet, PromptKind, StoreError,
+    StoredContent, StoredPart, User, UserEvent,
 };
-use crate::protocol::FileName;
+use crate::protocol::{FileName, PieceValue};
 use crate::terminal::batch::Batch;
 use crate::terminal::output::StreamOutput;
 use crate::terminal::{TerminalOutput, event_text, json, listing};
@@ -247,6 +247,19 @@ impl User for Screen {
 
     fn record_piece(&mut self, job: JobId, index: u32) -> Result<(), StoreError> {
         self.destination.record_piece(job, index)
+    }
+
+    fn start_check(
+        &mut self,
+        job: JobId,
+        pieces: &PieceSet,
+        values: &[PieceValue],
+    ) -> Result<(), StoreError> {
+        self.destination.start_check(job, pieces, values)
+    }
+
+    fn checked_pieces(&mut self, job: JobId) -> Vec<(u32, bool)> {
+        self.destination.checked_pieces(job)
     }
 
     fn commit(&mut self, job: JobId, content: &ContentInfo) -> Result<(), StoreError> {

@@ -8,7 +8,8 @@
 //!   `shows=BYTES`: how many bytes of a discarded file count as printed;
 //!   `blocks=TIME`: how long a write took; `fails=show|open|write|commit|reader`: the call
 //!   that fails; `output=file`: bytes may be written in any order; `stored=INDEX,…`: the
-//!   pieces that are there already; `patience=TIME`: how long to wait for a holder;
+//!   pieces that are there already; `unchecked=INDEX,…`: those that may be there, and
+//!   `wrong=INDEX,…` those of them that are not right; `patience=TIME`: how long to wait for a holder;
 //!   `require-hash=yes`; `chooses=yes`: the user can choose one of several contents.
 //! - the commands of [`Keyboard`].
 //! - commands for a content of three pieces: `holders N NODE…`: the relay names the nodes
@@ -16,6 +17,7 @@
 //!   [wrong=yes]`: a node sends a piece, or with `bytes=COUNT` only the start of the reply.
 //! - `exit`: prints the result of the task.
 
+use std::num::ParseIntError;
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
@@ -35,6 +37,10 @@ use crate::stage::{self, Stage, StageResult};
 pub struct Play {
     stage: Option<Stage<Client>>,
     keyboard: Keyboard,
+}
+
+fn pieces(list: &str) -> Result<PieceSet, ParseIntError> {
+    list.split(',').map(str::parse).collect()
 }
 
 impl Play {
@@ -65,11 +71,14 @@ impl Play {
                 ("output", "file") => user.opened = Opened::Empty,
                 ("stored", "all") => user.opened = Opened::Complete,
                 ("stored", list) => {
-                    let pieces = list.split(',').map(str::parse);
-                    let (pieces, unchecked) =
-                        (pieces.collect::<Result<_, _>>()?, PieceSet::default());
+                    let (pieces, unchecked) = (pieces(list)?, PieceSet::default());
                     user.opened = Opened::Part { pieces, unchecked };
                 }
+                ("unchecked", list) => {
+                    let (pieces, unchecked) = (PieceSet::default(), pieces(list)?);
+                    user.opened = Opened::Part { pieces, unchecked };
+                }
+                ("wrong", list) => user.wrong = pieces(list)?,
                 ("shows", bytes) => user.discarded.printed = bytes.parse()?,
                 ("blocks", value) => user.discarded.longest_write = stage::time(value)?,
                 ("fails", "show") => user.failing_call = Some(FailingCall::Show),

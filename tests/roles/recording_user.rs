@@ -5,10 +5,10 @@ use std::fmt::Display;
 use std::sync::mpsc::Sender;
 
 use peerline::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, Selection, StoreError,
-    StoredContent, StoredPart, User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, PieceSet, PromptKind, Selection,
+    StoreError, StoredContent, StoredPart, User, UserEvent,
 };
-use peerline::protocol::{ContentHash, FileName};
+use peerline::protocol::{ContentHash, FileName, PieceValue};
 
 /// Sends a line for each call.
 pub struct RecordingUser {
@@ -20,6 +20,9 @@ pub struct RecordingUser {
     pub failing_call: Option<FailingCall>,
     /// What the output says when it is opened.
     pub opened: Opened,
+    /// The stored pieces that are wrong, and the results of a check.
+    pub wrong: PieceSet,
+    checked: Vec<(u32, bool)>,
     /// What of each content was written.
     written: BTreeMap<JobId, Vec<u8>>,
     /// The size of the content that was opened last, and the number of its pieces that
@@ -47,6 +50,8 @@ impl RecordingUser {
             discarded: DiscardedContent::default(),
             failing_call: None,
             opened: Opened::InOrder,
+            wrong: PieceSet::default(),
+            checked: Vec::new(),
             written: BTreeMap::new(),
             size: 0,
             pieces: 0,
@@ -132,6 +137,13 @@ impl User for RecordingUser {
                 };
                 let checked = if is_verified { "" } else { ", not verified" };
                 format!("got {name} from {node}{more}, {size} bytes in {took:?}{checked}")
+            }
+            UserEvent::Checking {
+                name,
+                unknown,
+                size,
+            } => {
+                format!("{unknown} of {size} bytes of {name} may be there")
             }
             UserEvent::Resuming { name, stored, size } => {
                 format!("{stored} of {size} bytes of {name} are there")
@@ -248,6 +260,26 @@ impl User for RecordingUser {
         self.record_job(job, format_args!("piece {index}"));
         self.pieces += 1;
         Ok(())
+    }
+
+    fn start_check(
+        &mut self,
+        job: JobId,
+        pieces: &PieceSet,
+        values: &[PieceValue],
+    ) -> Result<(), StoreError> {
+        let count = values.len();
+        self.record_job(
+            job,
+            format_args!("check {} of {count} pieces", pieces.len()),
+        );
+        let result = |index| (index, !self.wrong.contains(index));
+        self.checked = pieces.iter().map(result).collect();
+        Ok(())
+    }
+
+    fn checked_pieces(&mut self, _: JobId) -> Vec<(u32, bool)> {
+        self.checked.pop().into_iter().collect()
     }
 
     fn commit(&mut self, job: JobId, content: &ContentInfo) -> Result<(), StoreError> {

@@ -77,6 +77,7 @@ mod prompt;
 mod ranges;
 mod rates;
 mod registration;
+mod resume;
 mod sandbox;
 mod save;
 mod service;

@@ -24,6 +24,9 @@ impl PieceDownload {
         context: &mut JobContext,
         now: Instant,
     ) -> DownloadStep {
+        if let Err(error) = self.take_checked(context, now) {
+            return self.end_not_stored(context, &error);
+        }
         if !self.values.is_empty() && self.pieces.is_complete() {
             return self.end_complete(context, now);
         }
@@ -56,10 +59,10 @@ impl PieceDownload {
         JobStep::Query(Query::Holders(self.name.clone())).into()
     }
 
-    /// Whether a node is asked, or will be asked again.
+    /// Whether a node is asked or will be asked again, or pieces are being checked.
     fn is_busy(&self) -> bool {
         let has_requests = !self.transfers.is_empty() || !self.lists.is_empty();
-        has_requests || self.sources.next_retry().is_some()
+        has_requests || !self.unchecked.is_empty() || self.sources.next_retry().is_some()
     }
 
     /// When the relay is asked again.

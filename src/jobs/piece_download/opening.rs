@@ -3,12 +3,11 @@
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
-use crate::jobs::content::{Opened, PieceSet};
+use crate::jobs::content::Opened;
 use crate::jobs::failure::Failure;
 use crate::jobs::job::{JobContext, JobStep};
 use crate::jobs::piece_download::list_request::ListResult;
 use crate::jobs::piece_download::ordered_output::OrderedOutput;
-use crate::jobs::piece_download::piece_map::PieceMap;
 use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
 use crate::jobs::user::UserEvent;
@@ -75,24 +74,16 @@ impl PieceDownload {
         match context.user.open(self.job, &self.name, &self.info) {
             Ok(Opened::Empty) => {}
             Ok(Opened::InOrder) => self.in_order = Some(OrderedOutput::default()),
-            Ok(Opened::Part { pieces, .. }) => self.resume(context, &pieces),
+            Ok(Opened::Part { pieces, unchecked }) => {
+                if let Err(error) = self.resume(context, &pieces, &unchecked, now) {
+                    return self.end_not_stored(context, &error);
+                }
+            }
             Ok(Opened::Complete) => return self.end_up_to_date(context),
             Err(error) => return self.end_not_stored(context, &error),
         }
         let request = Request::Stat(self.name.clone());
         self.stat = Some(context.request(self.job, node, request, true));
         self.advance(context, now)
-    }
-
-    /// These pieces are there already.
-    fn resume(&mut self, context: &mut JobContext, pieces: &PieceSet) {
-        self.pieces = PieceMap::new(self.layout.count(), pieces);
-        let ranges = pieces.iter().map(|index| self.layout.range(index as usize));
-        self.stored = ranges.map(|range| range.end - range.start).sum();
-        context.user.on_event(UserEvent::Resuming {
-            name: &self.name,
-            stored: self.stored,
-            size: self.layout.size(),
-        });
     }
 }

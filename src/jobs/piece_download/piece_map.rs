@@ -1,13 +1,11 @@
 //! Which pieces of a content are missing, requested, or complete.
 
-use crate::jobs::content::PieceSet;
-
 /// The state of a piece.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum PieceState {
     /// Nobody is asked for it.
     Missing,
-    /// A node is asked for it.
+    /// A node is asked for it, or it is being checked.
     Requested,
     /// It was checked, and is right.
     Complete,
@@ -22,17 +20,21 @@ pub(super) struct PieceMap {
 }
 
 impl PieceMap {
-    /// A map of so many pieces, of which these are complete.
-    pub(super) fn new(count: usize, complete: &PieceSet) -> Self {
-        let mut map = Self {
+    /// A map of so many pieces, all of them missing.
+    pub(super) fn new(count: usize) -> Self {
+        Self {
             states: vec![PieceState::Missing; count],
             lowest: 0,
             completed: 0,
-        };
-        for index in complete.iter() {
-            map.complete(index);
         }
-        map
+    }
+
+    /// Reserves a missing piece: no node is asked for it until it is given back.
+    pub(super) fn reserve(&mut self, index: u32) {
+        let state = self.states.get_mut(index as usize);
+        if let Some(state) = state.filter(|state| **state == PieceState::Missing) {
+            *state = PieceState::Requested;
+        }
     }
 
     /// Takes the first missing piece before the piece `limit`: a node is asked for it.
@@ -82,7 +84,9 @@ mod tests {
 
     #[test]
     fn pieces_are_taken_in_order_and_again_when_given_back() {
-        let mut map = PieceMap::new(4, &PieceSet::from_iter([1]));
+        let mut map = PieceMap::new(5);
+        map.complete(1);
+        map.reserve(4);
         assert_eq!(map.take(1), Some(0));
         assert_eq!(map.take(1), None, "the limit");
         assert_eq!(map.take(9), Some(2));
@@ -90,10 +94,12 @@ mod tests {
         assert_eq!(map.take(9), Some(0));
         assert_eq!(map.take(9), Some(3));
         assert_eq!(map.take(9), None);
-        assert!([0, 2, 3].into_iter().all(|index| map.complete(index)));
+        map.give_back(4);
+        assert_eq!(map.take(9), Some(4));
+        assert!([0, 2, 3, 4].into_iter().all(|index| map.complete(index)));
         assert!(!map.complete(3));
         map.give_back(3);
         assert!(map.is_complete());
-        assert!(!map.complete(4), "there is no such piece");
+        assert!(!map.complete(5), "there is no such piece");
     }
 }

@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use peerline::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, PromptKind, StoreError, StoredContent,
-    StoredPart, User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, PieceSet, PromptKind, StoreError,
+    StoredContent, StoredPart, User, UserEvent,
 };
-use peerline::protocol::{FileName, NodeAddress};
+use peerline::protocol::{FileName, NodeAddress, PieceValue};
 
 use super::network::Clock;
 
@@ -173,6 +173,14 @@ impl User for CheckingUser {
 
     fn record_piece(&mut self, _: JobId, _: u32) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn start_check(&mut self, _: JobId, _: &PieceSet, _: &[PieceValue]) -> Result<(), StoreError> {
+        unreachable!("nothing is stored")
+    }
+
+    fn checked_pieces(&mut self, _: JobId) -> Vec<(u32, bool)> {
+        Vec::new()
     }
 
     fn commit(&mut self, _: JobId, _: &ContentInfo) -> Result<(), StoreError> {

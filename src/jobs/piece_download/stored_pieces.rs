@@ -1,0 +1,88 @@
+//! Pieces that an earlier download has left in the output. Those that may be damaged are
+//! checked beside the loop, while the nodes send the others.
+
+use std::time::{Duration, Instant};
+
+use crate::jobs::content::PieceSet;
+use crate::jobs::job::JobContext;
+use crate::jobs::piece_download::PieceDownload;
+use crate::jobs::user::{StoreError, UserEvent};
+
+/// How often the results of a check are taken.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
+
+impl PieceDownload {
+    /// The output holds `pieces`, and `unchecked` ones, which may be wrong.
+    pub(super) fn resume(
+        &mut self,
+        context: &mut JobContext,
+        pieces: &PieceSet,
+        unchecked: &PieceSet,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        for index in pieces.iter() {
+            self.pieces.complete(index);
+        }
+        self.stored = self.length(pieces);
+        let (name, size) = (&self.name, self.layout.size());
+        if unchecked.is_empty() {
+            let stored = self.stored;
+            let event = UserEvent::Resuming { name, stored, size };
+            context.user.on_event(event);
+            return Ok(());
+        }
+        let unknown = self.length(unchecked);
+        let event = UserEvent::Checking {
+            name,
+            unknown,
+            size,
+        };
+        context.user.on_event(event);
+        for index in unchecked.iter() {
+            self.pieces.reserve(index);
+        }
+        self.unchecked = unchecked.clone();
+        self.next_check = Some(now + CHECK_INTERVAL);
+        context.user.start_check(self.job, unchecked, &self.values)
+    }
+
+    /// Takes results of the check. Wrong pieces are fetched again.
+    pub(super) fn take_checked(
+        &mut self,
+        context: &mut JobContext,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        if self.next_check.is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        for (index, is_right) in context.user.checked_pieces(self.job) {
+            if !self.unchecked.remove(index) {
+                continue;
+            }
+            if is_right {
+                context.user.record_piece(self.job, index)?;
+                self.pieces.complete(index);
+                let range = self.layout.range(index as usize);
+                self.stored += range.end - range.start;
+            } else {
+                self.pieces.give_back(index);
+            }
+        }
+        self.next_check = Some(now + CHECK_INTERVAL);
+        if self.unchecked.is_empty() {
+            self.next_check = None;
+            context.user.on_event(UserEvent::Resuming {
+                name: &self.name,
+                stored: self.stored,
+                size: self.layout.size(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The bytes of pieces.
+    fn length(&self, pieces: &PieceSet) -> u64 {
+        let ranges = pieces.iter().map(|index| self.layout.range(index as usize));
+        ranges.map(|range| range.end - range.start).sum()
+    }
+}

@@ -1,0 +1,266 @@
+//! Broken-off downloads: what is there stays, is checked where it may be wrong, and is
+//! not fetched again.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::hashes::{hash, node};
+use crate::support::relay_index::holders;
+use crate::support::{
+    ProgramOutput, RunningProgram, Server, client_command, eventually, folder, noise, relay, run,
+};
+
+const SIZE: usize = 12_000_000;
+/// Twelve pieces, the last one short.
+const PIECES: usize = 12;
+
+/// A relay, a node with a large file, and a folder to save into.
+struct ResumeFixture {
+    relay: Server,
+    node: Server,
+    share: TempDir,
+    home: TempDir,
+    content: Vec<u8>,
+}
+
+impl ResumeFixture {
+    fn new() -> Self {
+        Self::with_mode(0o644)
+    }
+
+    /// A fixture whose file has these permissions.
+    fn with_mode(mode: u32) -> Self {
+        let content = noise(SIZE, 11);
+        let share = folder(&[("large", &content)]);
+        let file = File::options().write(true).open(share.path().join("large"));
+        let file = file.expect("a file");
+        let permissions = fs::Permissions::from_mode(mode);
+        file.set_permissions(permissions).expect("it is ours");
+        let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_007);
+        file.set_modified(then).expect("it is ours");
+        drop(file);
+        let relay = relay(&[]);
+        let node = node(&relay, share.path(), &["--no-hash-cache"]);
+        let fixture = Self {
+            relay,
+            node,
+            share,
+            home: folder(&[]),
+            content,
+        };
+        fixture.wait_for_hash(1);
+        fixture
+    }
+
+    /// Waits until so many nodes have announced the content with its hash.
+    fn wait_for_hash(&self, nodes: usize) {
+        let hash = hash(&self.content);
+        eventually("the relay knows the hash", || {
+            let holders = holders(&self.relay, "large");
+            holders.iter().filter(|line| line.contains(&hash)).count() == nodes
+        });
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = client_command(self.relay.address(), &["get", "large", "-d."]);
+        command.args(args).current_dir(self.home.path());
+        command
+    }
+
+    fn get(&self, args: &[&str]) -> ProgramOutput {
+        run(self.command(args), b"")
+    }
+
+    /// Starts a download that takes a while.
+    fn start(&self) -> RunningProgram {
+        let mut command = self.command(&["--limit-rate", "4MB"]);
+        RunningProgram::start(
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        )
+    }
+
+    fn state(&self) -> PathBuf {
+        self.home.path().join(".large.part.state")
+    }
+
+    /// The recorded pieces.
+    fn recorded(&self) -> usize {
+        let state = fs::read_to_string(self.state()).unwrap_or_default();
+        let lines = state.lines();
+        lines.filter(|line| line.starts_with("piece ")).count()
+    }
+
+    /// A download that gets this signal when some pieces are there.
+    fn break_off(&self, signal: Signal) -> Option<i32> {
+        let mut client = self.start();
+        eventually("two pieces are there", || self.recorded() >= 2);
+        client.signal(signal);
+        client.wait()
+    }
+
+    #[track_caller]
+    fn assert_complete(&self) {
+        let saved = fs::read(self.home.path().join("large"));
+        assert!(saved.expect("a file") == self.content);
+        let names = fs::read_dir(self.home.path()).expect("a folder");
+        assert_eq!(names.count(), 1);
+    }
+}
+
+/// `command` under another umask.
+fn with_umask(umask: &str, command: &Command, home: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("umask {umask}\nexec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(home);
+    shell
+}
+
+#[test]
+fn a_download_resumes_after_any_signal() {
+    let fixture = ResumeFixture::new();
+    for (signal, code) in [
+        (Signal::INT, Some(130)),
+        (Signal::TERM, Some(130)),
+        (Signal::KILL, None),
+    ] {
+        assert_eq!(fixture.break_off(signal), code);
+        assert!((2..PIECES).contains(&fixture.recorded()));
+        let output = fixture.get(&[]).expect_code(0);
+        assert!(output.stderr.contains("resuming at "), "{}", output.stderr);
+        fixture.assert_complete();
+        fs::remove_file(fixture.home.path().join("large")).expect("a file");
+    }
+}
+
+#[test]
+fn get_resumes_after_sigkill_at_any_moment() {
+    let fixture = ResumeFixture::new();
+    let mut last = 0;
+    for round in 0..PIECES {
+        let mut client = fixture.start();
+        // Each round adds at least one piece; the moment within the next one is random.
+        eventually("another piece is there", || {
+            fixture.recorded() > last || fixture.home.path().join("large").exists()
+        });
+        let moment = Duration::from_millis(fastrand::u64(..100));
+        if client.is_running_after(moment) {
+            client.signal(Signal::KILL);
+        }
+        client.wait();
+        let recorded = fixture.recorded();
+        if recorded == 0 {
+            // It was complete.
+            break;
+        }
+        assert!(recorded > last, "round {round}: {recorded} of {last}");
+        last = recorded;
+    }
+    // No piece is recorded twice: none was fetched twice.
+    assert!(fixture.recorded() <= PIECES);
+    fixture.get(&[]);
+    fixture.assert_complete();
+}
+
+#[test]
+fn without_its_state_a_part_is_checked() {
+    let fixture = ResumeFixture::new();
+    assert_eq!(fixture.break_off(Signal::KILL), None);
+    let state = fs::read(fixture.state()).expect("a file");
+    // The state of another boot, in which nothing was synced.
+    let state = String::from_utf8(state).expect("text");
+    let lines = state.lines().filter(|line| !line.starts_with("boot "));
+    let lines: Vec<&str> = lines.collect();
+    fs::write(fixture.state(), lines.join("\n") + "\n").expect("a file");
+    // One of the pieces is damaged.
+    let part = fixture.home.path().join(".large.part");
+    let mut bytes = fs::read(&part).expect("a file");
+    let first: usize = lines
+        .iter()
+        .find_map(|line| line.strip_prefix("piece ")?.split(' ').next()?.parse().ok())
+        .expect("a piece");
+    bytes[first * 1024 * 1024] ^= 1;
+    let mut file = File::options().write(true).open(&part).expect("it");
+    file.write_all(&bytes).expect("written");
+    let output = fixture.get(&[]).expect_code(0);
+    assert!(output.stderr.contains("checking "), "{}", output.stderr);
+    assert!(output.stderr.contains("resuming at "), "{}", output.stderr);
+    fixture.assert_complete();
+}
+
+#[test]
+fn another_content_is_begun_anew_only_with_restart() {
+    let mut fixture = ResumeFixture::new();
+    fixture.break_off(Signal::INT);
+    fixture.content = noise(SIZE, 12);
+    fs::write(fixture.share.path().join("large"), &fixture.content).expect("a file");
+    fixture.wait_for_hash(1);
+    let output = fixture.get(&[]).expect_code(6);
+    assert!(output.stderr.contains("--restart"), "{}", output.stderr);
+    assert!(fixture.recorded() >= 2);
+    fixture.get(&["--restart"]).expect_code(0);
+    fixture.assert_complete();
+}
+
+#[test]
+fn a_second_client_with_the_same_target_is_told() {
+    let fixture = ResumeFixture::new();
+    let mut client = fixture.start();
+    eventually("a piece is there", || fixture.recorded() >= 1);
+    for args in [&[][..], &["--restart"], &["--force"]] {
+        let output = fixture.get(args).expect_code(6);
+        let advice = "is being fetched by another program";
+        assert!(output.stderr.contains(advice), "{}", output.stderr);
+    }
+    assert_eq!(client.wait(), Some(0));
+    fixture.assert_complete();
+}
+
+#[test]
+fn a_part_stays_when_the_node_is_lost() {
+    let mut fixture = ResumeFixture::new();
+    let mut client = fixture.start();
+    eventually("two pieces are there", || fixture.recorded() >= 2);
+    fixture.node.signal(Signal::KILL);
+    fixture.node.wait();
+    assert_eq!(client.wait(), Some(4));
+    assert!(fixture.recorded() >= 2);
+    fixture.node = node(&fixture.relay, fixture.share.path(), &["--no-hash-cache"]);
+    // The lease of the lost node is not over.
+    fixture.wait_for_hash(2);
+    let output = fixture.get(&[]).expect_code(0);
+    assert!(output.stderr.contains("resuming at "), "{}", output.stderr);
+    fixture.assert_complete();
+}
+
+#[test]
+fn a_saved_file_has_time_and_permissions_of_its_source_and_the_umask() {
+    for (mode, umasks) in [
+        (0o644, &[("022", 0o644)][..]),
+        (0o755, &[("022", 0o755), ("027", 0o750), ("111", 0o666)]),
+    ] {
+        let fixture = ResumeFixture::with_mode(mode);
+        let source = fs::metadata(fixture.share.path().join("large")).expect("a file");
+        for (umask, saved) in umasks {
+            let command = with_umask(umask, &fixture.command(&[]), fixture.home.path());
+            run(command, b"").expect_code(0);
+            let path = fixture.home.path().join("large");
+            let metadata = fs::metadata(&path).expect("a file");
+            assert_eq!(metadata.mode() & 0o777, *saved, "{umask} {mode:o}");
+            assert_eq!(metadata.mtime(), source.mtime());
+            fs::remove_file(&path).expect("a file");
+        }
+    }
+}
