@@ -33,6 +33,12 @@ pub(super) struct Attempt {
     head_size: u64,
     /// Whether the content goes to the user.
     pub(super) is_source: bool,
+    /// The request for the time of the last change. The content waits for the response.
+    pub(super) stat: Option<RequestId>,
+    mtime: Option<i64>,
+    is_executable: bool,
+    /// All of the content is stored.
+    is_stored: bool,
 }
 
 /// The result of an attempt.
@@ -65,6 +71,10 @@ impl Attempt {
             head: Vec::new(),
             head_size,
             is_source: false,
+            stat: None,
+            mtime: None,
+            is_executable: false,
+            is_stored: false,
         }
     }
 
@@ -114,6 +124,38 @@ impl Attempt {
         })
     }
 
+    /// Reads the response to `STAT`; none if the connection ended before. Returns the
+    /// result if the content was waiting for it.
+    pub(super) fn on_stat(
+        &mut self,
+        user: &mut dyn User,
+        part: Option<&ResponsePart<'_>>,
+    ) -> Option<AttemptResult<'static>> {
+        self.stat = None;
+        if let Some(ResponsePart::Head(Reply::Stat(stat))) = part
+            && stat.hash.0 == self.candidate.hash
+        {
+            (self.mtime, self.is_executable) = (Some(stat.mtime), stat.is_executable);
+        }
+        if !self.is_stored {
+            return None;
+        }
+        Some(match user.commit(self.job, &self.content()) {
+            Ok(()) => AttemptResult::Complete,
+            Err(error) => AttemptResult::NotStored(error),
+        })
+    }
+
+    fn content(&self) -> ContentInfo {
+        ContentInfo {
+            size: self.size,
+            hash: self.candidate.hash,
+            mtime: self.mtime,
+            is_executable: self.is_executable,
+            source: Some(self.candidate.node),
+        }
+    }
+
     /// Returns whether the content is complete.
     fn store(
         &mut self,
@@ -123,16 +165,9 @@ impl Attempt {
         is_last: bool,
     ) -> Result<bool, StoreError> {
         let offset = self.received - bytes.len() as u64;
-        let content = ContentInfo {
-            size: self.size,
-            hash: self.candidate.hash,
-            mtime: None,
-            is_executable: false,
-            source: Some(self.candidate.node),
-        };
         if !std::mem::replace(&mut self.is_source, true) {
             // What was stored in part is overwritten.
-            if let Opened::Complete = user.open(self.job, name, &content)? {
+            if let Opened::Complete = user.open(self.job, name, &self.content())? {
                 return Ok(true);
             }
             let head = std::mem::take(&mut self.head);
@@ -148,10 +183,12 @@ impl Attempt {
                 size: self.size,
             });
         }
-        if is_last {
-            user.commit(self.job, &content)?;
+        self.is_stored = is_last;
+        let is_complete = is_last && self.stat.is_none();
+        if is_complete {
+            user.commit(self.job, &self.content())?;
         }
-        Ok(is_last)
+        Ok(is_complete)
     }
 
     /// Content of another size has another hash.

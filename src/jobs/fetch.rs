@@ -268,7 +268,11 @@ impl Fetch {
         };
         let request = Request::Get(self.name.clone());
         let id = context.request(self.id, candidate.node, request, is_shared);
-        let attempt = Attempt::new(self.tried, id, candidate, head_size, now);
+        let mut attempt = Attempt::new(self.tried, id, candidate, head_size, now);
+        if is_shared && context.user.stores_times() {
+            let request = Request::Stat(self.name.clone());
+            attempt.stat = Some(context.request_once(self.id, candidate.node, request));
+        }
         self.open.push(attempt);
         JobStep::Wait
     }
@@ -315,6 +319,9 @@ impl Fetch {
             let step = download.on_response(context, id, part, is_last, now)?;
             return Ok(self.on_download_step(context, step, now));
         }
+        if let Some(step) = self.on_stat(context, id, Some(part), now) {
+            return Ok(step);
+        }
         let mut open = self.open.iter();
         let Some(index) = open.position(|attempt| attempt.id == id) else {
             return Ok(JobStep::Wait);
@@ -333,7 +340,9 @@ impl Fetch {
             // If this node fails, the others are tried again, in the same order.
             for other in others.collect::<Vec<_>>().into_iter().rev() {
                 self.candidates.push_front(other.candidate);
-                context.cancelled.push(other.id);
+                context
+                    .cancelled
+                    .extend([other.id].into_iter().chain(other.stat));
             }
         }
         let Some(result) = result else {
@@ -356,6 +365,9 @@ impl Fetch {
         if let Some(download) = &mut self.download {
             let step = download.on_lost_request(context, id, reason, now);
             return self.on_download_step(context, step, now);
+        }
+        if let Some(step) = self.on_stat(context, id, None, now) {
+            return step;
         }
         let mut open = self.open.iter();
         match open.find(|attempt| attempt.id == id) {

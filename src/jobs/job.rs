@@ -157,6 +157,28 @@ impl JobContext {
         request: Request<'static>,
         is_shared: bool,
     ) -> RequestId {
+        self.push_request(job, node, request, is_shared, false)
+    }
+
+    /// Sends a request that others may follow on the same connection, and that is not
+    /// repeated if the connection ends.
+    pub(super) fn request_once(
+        &mut self,
+        job: JobId,
+        node: NodeAddress,
+        request: Request<'static>,
+    ) -> RequestId {
+        self.push_request(job, node, request, true, true)
+    }
+
+    fn push_request(
+        &mut self,
+        job: JobId,
+        node: NodeAddress,
+        request: Request<'static>,
+        is_shared: bool,
+        is_repeated: bool,
+    ) -> RequestId {
         self.requested += 1;
         let number = self.requested;
         let id = RequestId { job, number };
@@ -165,7 +187,7 @@ impl JobContext {
             node,
             request,
             is_shared,
-            is_repeated: false,
+            is_repeated,
         });
         id
     }

@@ -32,7 +32,8 @@ pub(super) struct PooledRequest {
     /// Whether other requests may be sent on the same connection. A response of unknown
     /// length would hold them up.
     pub(super) is_shared: bool,
-    /// Whether it was sent before, on a connection that ended without a response to it.
+    /// Whether it is not sent again if the connection ends without a response to it. It
+    /// was sent again already, or the response does not matter much.
     pub(super) is_repeated: bool,
 }
 
@@ -217,7 +218,7 @@ impl PooledConnection {
     pub(super) fn on_connected<R: Role>(&mut self, conn: ConnId, out: &mut Output<R>) -> ReadNext {
         self.conn = Some(conn);
         if self.is_unwanted() {
-            return ReadNext::Close(CloseReason::Completed);
+            return self.close(CloseReason::Completed);
         }
         out.append_reply(conn).append(&mut self.unsent);
         ReadNext::Line
@@ -237,11 +238,17 @@ impl PooledConnection {
     }
 
     /// What to read next.
-    pub(super) fn read_next(&self) -> ReadNext {
+    pub(super) fn read_next(&mut self) -> ReadNext {
         match self.is_unwanted() || (self.requests.is_empty() && !self.is_shared) {
-            true => ReadNext::Close(CloseReason::Completed),
+            true => self.close(CloseReason::Completed),
             false => self.requests.read_next(),
         }
+    }
+
+    /// Ends the connection: no more requests are sent on it.
+    pub(super) fn close(&mut self, reason: CloseReason) -> ReadNext {
+        (self.is_shared, self.idle_since) = (false, None);
+        ReadNext::Close(reason)
     }
 
     /// The requests whose responses are still awaited, after the connection has ended:

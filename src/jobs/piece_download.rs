@@ -184,6 +184,7 @@ impl PieceDownload {
         self.transfers[index].last_input = now;
         match head {
             Reply::Found(length) if *length == range.end - range.start => {
+                self.sources.all[source].has_sent = true;
                 return Ok(JobStep::Wait.into());
             }
             Reply::Found(_) => {

@@ -185,25 +185,27 @@ impl JobRunner {
         let (part, completed) = match connection.requests.on_input(input) {
             Ok(Some((part, completed))) => (part, completed),
             Ok(None) => return connection.read_next(),
-            Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
+            Err(_) => return connection.close(CloseReason::ProtocolError),
         };
         connection.has_started = true;
         let is_last = completed.is_some();
         if let Some(request) = completed {
             connection.on_complete(request.id, connector.now);
         }
+        let mut failure = None;
         if let Some(id) = awaited
             && let Some(job) = self.jobs.get_mut(&id.job)
         {
             let now = connector.now;
             match job.on_response(&mut self.context, id, &part, is_last, now) {
                 Ok(step) => self.execute(connector, id.job, step, Some(pool_id)),
-                Err(reason) => return ReadNext::Close(reason),
+                Err(reason) => failure = Some(reason),
             }
         }
-        match self.pool.get_mut(pool_id) {
-            Some(connection) => connection.read_next(),
-            None => ReadNext::Close(CloseReason::Completed),
+        match (self.pool.get_mut(pool_id), failure) {
+            (Some(connection), None) => connection.read_next(),
+            (Some(connection), Some(reason)) => connection.close(reason),
+            (None, _) => ReadNext::Close(CloseReason::Completed),
         }
     }
 

@@ -34,6 +34,12 @@ pub trait User {
     /// part of the file.
     fn compare(&mut self, job: JobId, name: &FileName<'_>, content: &ContentInfo) -> StoredContent;
 
+    /// Whether files are stored with the time of the last change, so that nodes are asked
+    /// for it.
+    fn stores_times(&self) -> bool {
+        false
+    }
+
     /// Opens the output for the content of a file. Several jobs may each fetch a file.
     ///
     /// # Errors

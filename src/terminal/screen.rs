@@ -223,6 +223,10 @@ impl User for Screen {
         self.destination.compare(job, name, content)
     }
 
+    fn stores_times(&self) -> bool {
+        matches!(self.destination, Destination::Save { .. })
+    }
+
     fn open(
         &mut self,
         job: JobId,

@@ -11,11 +11,29 @@ use crate::jobs::fetch::Fetch;
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::node_pool::RequestId;
 use crate::jobs::user::UserEvent;
+use crate::session::requests::ResponsePart;
 
 /// If a write took this long, a node may have given up because nothing was read.
 const SLOW_OUTPUT: Duration = Duration::from_secs(1);
 
 impl Fetch {
+    /// The response to `STAT`, or none. Returns none if the request is another one.
+    pub(super) fn on_stat(
+        &mut self,
+        context: &mut JobContext,
+        id: RequestId,
+        part: Option<&ResponsePart<'_>>,
+        now: Instant,
+    ) -> Option<JobStep> {
+        let mut open = self.open.iter_mut();
+        let attempt = open.find(|attempt| attempt.stat == Some(id))?;
+        let id = attempt.id;
+        Some(match attempt.on_stat(&mut *context.user, part) {
+            Some(result) => self.on_result(context, id, result, now),
+            None => JobStep::Wait,
+        })
+    }
+
     /// An open attempt has ended.
     pub(super) fn on_result(
         &mut self,
@@ -29,6 +47,7 @@ impl Fetch {
             return JobStep::Wait;
         };
         let attempt = self.open.remove(index);
+        context.cancelled.extend(attempt.stat);
         self.has_source &= !attempt.is_source;
         let (node, size) = (attempt.candidate.node, attempt.size);
         let user = &mut context.user;

@@ -83,7 +83,7 @@ impl PieceDownload {
             Err(error) => return self.end_not_stored(context, &error),
         }
         let request = Request::Stat(self.name.clone());
-        self.stat = Some(context.request(self.job, node, request, true));
+        self.stat = Some(context.request_once(self.job, node, request));
         self.advance(context, now)
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Source {
     /// Failures since its last right piece, and when the last one was.
     failures: u32,
     failed_at: Option<Instant>,
+    /// It has begun to send a piece.
+    pub(super) has_sent: bool,
     /// The number of right pieces that it has sent.
     pub(super) pieces: u32,
 }
@@ -47,6 +49,7 @@ impl Source {
             was_reported: false,
             failures: 0,
             failed_at: None,
+            has_sent: false,
             pieces: 0,
         }
     }
@@ -69,17 +72,16 @@ impl Source {
     }
 
     /// It has failed. Several requests may be lost with one connection. A node that has
-    /// never sent anything of use is given up at once. Returns whether it is given up.
+    /// never sent a part of a piece is given up at once. Returns whether it is given up.
     pub(super) fn on_failure(&mut self, now: Instant, delay: Duration) -> bool {
         if self.failed_at == Some(now) {
             return false;
         }
         self.failed_at = Some(now);
         self.failures += 1;
-        self.state = match self.pieces {
-            0 => SourceState::GivenUp,
-            _ if self.failures >= MAX_FAILURES => SourceState::GivenUp,
-            _ => SourceState::Waiting(now + delay * 2_u32.pow(self.failures - 1)),
+        self.state = match self.has_sent && self.failures < MAX_FAILURES {
+            true => SourceState::Waiting(now + delay * 2_u32.pow(self.failures - 1)),
+            false => SourceState::GivenUp,
         };
         self.state == SourceState::GivenUp
     }
