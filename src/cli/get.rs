@@ -58,7 +58,15 @@ impl GetArgs {
         match (&self.input, self.all) {
             (Some(_), _) => Task::GetList(self.hash),
             (None, true) => Task::Get(vec![FilePattern::All], self.hash),
-            (None, false) => Task::Get(self.names.clone(), self.hash),
+            (None, false) => Task::Get(self.patterns(), self.hash),
+        }
+    }
+
+    /// What to fetch. With -o that is one file, whose name may look like a glob.
+    fn patterns(&self) -> Vec<FilePattern> {
+        match (&self.output, &self.names[..]) {
+            (Some(_), [word]) => vec![word.clone().into_name()],
+            _ => self.names.clone(),
         }
     }
 
@@ -68,7 +76,7 @@ impl GetArgs {
         output: &TerminalOutput,
     ) -> Result<Option<Destination>, StartupError> {
         let is_name = |pattern: &FilePattern| matches!(pattern, FilePattern::Name(_));
-        let has_patterns = self.all || !self.names.iter().all(is_name);
+        let has_patterns = self.all || !self.patterns().iter().all(is_name);
         let has_several = has_patterns || self.names.len() > 1 || self.input.is_some();
         let target = match (&self.output, &self.dir) {
             (Some(file), _) if file.as_os_str() == "-" => return Ok(None),

@@ -47,6 +47,15 @@ impl FilePattern {
         is_glob.then(build).flatten()
     }
 
+    /// The same word as a name, where it must be one.
+    #[must_use]
+    pub fn into_name(self) -> Self {
+        match FileName::parse(self.as_str()) {
+            Ok(name) => Self::Name(name.into_owned()),
+            Err(_) => self,
+        }
+    }
+
     /// The word that was parsed.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
+use crate::support::relay_index::wait_for_names;
 use crate::support::{Nc, Server, ask, folder, node, relay, unlisted_node};
 
 fn list(relay: &Server) -> String {
@@ -128,6 +129,8 @@ fn a_forwarded_port_may_be_another_one() {
     ] {
         let mut node = node(&relay, share.path(), &["--advertise", advertised]);
         assert_eq!(list(&relay), format!("NODES 1\n{listed}\n"));
+        // Its files are announced after it is listed.
+        wait_for_names(&relay, 1);
         let holders = ask(relay.address(), b"FIND file\n");
         assert_eq!(holders, format!("HOLDERS 1\n{listed} 1 -\n"));
         // It listens where it did.
