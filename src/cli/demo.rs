@@ -149,7 +149,7 @@ fn start_node(relay: SocketAddr, folder: &Path) -> Result<(StopRole, SocketAddr)
             }
         };
         let network = NodeNetwork::find(&args.relay, None)?;
-        let node = node::prepare(&args, network, on_event, None)?;
+        let node = node::prepare(&args, network, on_event, None, None)?;
         Ok((node.reactor, node.addresses[0]))
     })?;
     registered

@@ -6,6 +6,7 @@ mod demo;
 mod exit;
 mod get;
 mod logging;
+mod message_command;
 mod network;
 mod node;
 mod node_events;

@@ -11,6 +11,7 @@ use clap::Parser;
 use log::LevelFilter;
 
 use crate::cli::logging::LogArgs;
+use crate::cli::message_command::{MessageCommand, MessageCommandArgs, RunningCommand};
 use crate::cli::network::{NodeNetwork, wait_for_network};
 use crate::cli::node_events::{ConsoleEvents, log_event};
 use crate::cli::relay_address::RelayAddressArgs;
@@ -87,12 +88,14 @@ pub(super) struct NodeArgs {
     /// Receive no messages
     #[arg(long)]
     no_listen_messages: bool,
+    #[command(flatten)]
+    messages: MessageCommandArgs,
     /// Use UDP for requests to the relay, and TCP only if UDP fails
     #[arg(long)]
     udp: bool,
     /// Keep all rights of the user: by default, the node can read only its share, and write
     /// only its cache of hashes; with a console, it can read all files and also write the share
-    /// and the history of commands
+    /// and the history of commands. The command of --on-message keeps all rights in any case
     #[arg(long)]
     no_sandbox: bool,
     #[command(flatten)]
@@ -186,10 +189,14 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     });
     let mut console = has_console.then(|| ConsoleEvents::new(&output, args.log.rate()));
     let registration = manager.clone();
+    let (mut queue, command) = args.messages.command().unzip();
     let on_event = move |event: &NodeEvent<'_>| {
         match &mut console {
             Some(console) => console.print(event),
             None => log_event(event),
+        }
+        if let (NodeEvent::Message(message), Some(queue)) = (event, &mut queue) {
+            queue.push(message);
         }
         if let NodeEvent::Registered(_)
         | NodeEvent::RegistrationFailed(_)
@@ -202,7 +209,8 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         mut reactor,
         addresses,
         share,
-    } = prepare(&args, network, on_event, user)?;
+        command: _command,
+    } = prepare(&args, network, on_event, user, command)?;
     stop_on_signals(&mut reactor, &signals)?;
     is_starting.store(false, Ordering::SeqCst);
     let mut sharing = format!(", sharing {share}");
@@ -238,16 +246,19 @@ pub(super) struct PreparedNode {
     pub(super) addresses: Vec<SocketAddr>,
     /// What it shares, such as `2 files (5 B) from /tmp`.
     share: String,
+    /// The command for messages, if there is one.
+    command: Option<RunningCommand>,
 }
 
 /// Binds the sockets, reads the folder and builds the node. `on_event` receives the
 /// events of registration and messages. `user` is the user of the console, if there
-/// is a console.
+/// is a console; `command` is run for messages.
 pub(super) fn prepare(
     args: &NodeArgs,
     network: NodeNetwork,
     on_event: impl FnMut(&NodeEvent<'_>) + 'static,
     user: Option<Screen>,
+    command: Option<MessageCommand>,
 ) -> Result<PreparedNode, StartupError> {
     let folder = args.share()?;
     let sandbox = (!args.no_sandbox).then(|| rights(args, &folder, user.is_some()));
@@ -281,7 +292,7 @@ pub(super) fn prepare(
     }));
     let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event);
     node.udp = udp;
-    if args.listen_messages || (user.is_some() && !args.no_listen_messages) {
+    if args.listen_messages || command.is_some() || (user.is_some() && !args.no_listen_messages) {
         node.receive_messages(fastrand::u64(..));
     }
     if let Some(user) = user {
@@ -291,6 +302,12 @@ pub(super) fn prepare(
     }
     let clock = Clock::with_suspends(now);
     let mut reactor = build_reactor(node, settings, listeners, sockets, clock)?;
+    let handle = reactor.handle();
+    let answer = move |to, text| handle.send(NodeMessage::Answer(to, text));
+    let command = command
+        .map(|command| command.start(answer))
+        .transpose()
+        .map_err(StartupError::system("cannot start a thread"))?;
     start_workers(&reactor, args, scan_worker, hash_worker, queue, sandbox)
         .map_err(StartupError::system("cannot start a thread"))?;
     if let Some(changes) = changes {
@@ -301,6 +318,7 @@ pub(super) fn prepare(
         reactor,
         addresses,
         share,
+        command,
     })
 }
 

@@ -53,7 +53,8 @@ pub(super) fn log_event(event: &NodeEvent<'_>) {
         NodeEvent::RegistrationFailed(_)
         | NodeEvent::ListenFailed(_)
         | NodeEvent::ListenerReplaced
-        | NodeEvent::MessageNotSent(..) => Level::Warn,
+        | NodeEvent::MessageNotSent(..)
+        | NodeEvent::AnswerNotSent(..) => Level::Warn,
         NodeEvent::Registered(_)
         | NodeEvent::Unregistered
         | NodeEvent::Listening(_)
@@ -62,7 +63,7 @@ pub(super) fn log_event(event: &NodeEvent<'_>) {
     };
     let target = match event {
         // Strangers send messages without end.
-        NodeEvent::Message(_) => module_path!(),
+        NodeEvent::Message(_) | NodeEvent::AnswerNotSent(..) => module_path!(),
         _ => OPERATOR,
     };
     log::log!(target: target, level, "{event}");

@@ -32,6 +32,8 @@ pub enum NodeEvent<'a> {
     MessageSent(NodeAddress),
     /// The relay has not forwarded a message, or may not have, for this reason.
     MessageNotSent(NodeAddress, String),
+    /// The same for an answer that a program has made.
+    AnswerNotSent(NodeAddress, String),
 }
 
 impl fmt::Display for NodeEvent<'_> {
@@ -54,6 +56,7 @@ impl fmt::Display for NodeEvent<'_> {
                 write!(f, "message from {from}: {}", Escaped::text(text.as_str()))
             }
             Self::MessageSent(to) => write!(f, "sent to {to}"),
+            Self::AnswerNotSent(to, reason) => write!(f, "answer not sent to {to}: {reason}"),
             Self::MessageNotSent(to, reason) => write!(f, "not sent to {to}: {reason}"),
         }
     }

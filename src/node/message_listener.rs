@@ -2,6 +2,7 @@
 //! first registration on, and reconnects with backoff after a failure. If another
 //! connection replaces it, it stops.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ pub(super) struct MessageListener {
     is_stopped: bool,
     /// The sender of the last message.
     pub(super) last_sender: Option<NodeAddress>,
+    /// Of each message that the relay has not confirmed, whether a program has made it.
+    are_answers: VecDeque<bool>,
 }
 
 impl MessageListener {
@@ -39,6 +42,7 @@ impl MessageListener {
             open_since: None,
             is_stopped: false,
             last_sender: None,
+            are_answers: VecDeque::new(),
         }
     }
 
@@ -65,6 +69,7 @@ impl MessageListener {
         let address = self.backoff.dial(now)?;
         self.subscription = Some(MessageSubscription::new(Some(self.claim)));
         self.open_since = None;
+        self.are_answers.clear();
         Some(address)
     }
 
@@ -98,9 +103,12 @@ impl MessageListener {
                 self.last_sender = Some(delivery.from);
                 Some(NodeEvent::Message(delivery))
             }
-            Some(SubscriptionEvent::Sent(to)) => Some(NodeEvent::MessageSent(to)),
+            Some(SubscriptionEvent::Sent(to)) => match self.are_answers.pop_front() {
+                Some(true) => None,
+                _ => Some(NodeEvent::MessageSent(to)),
+            },
             Some(SubscriptionEvent::NotSent(to, code, text)) => {
-                Some(NodeEvent::MessageNotSent(to, relay_error(code, &text)))
+                Some(self.not_sent(to, relay_error(code, &text)))
             }
         };
         (next, event)
@@ -114,8 +122,40 @@ impl MessageListener {
         to: NodeAddress,
         text: Text<'static>,
     ) -> bool {
+        self.send_message(out, to, text, false)
+    }
+
+    /// Likewise, for a message that a program has made to answer another one.
+    pub(super) fn send_answer<R: Role>(
+        &mut self,
+        out: &mut Output<R>,
+        to: NodeAddress,
+        text: Text<'static>,
+    ) -> bool {
+        self.send_message(out, to, text, true)
+    }
+
+    fn send_message<R: Role>(
+        &mut self,
+        out: &mut Output<R>,
+        to: NodeAddress,
+        text: Text<'static>,
+        is_answer: bool,
+    ) -> bool {
         let subscription = self.subscription.as_mut();
-        subscription.is_some_and(|subscription| subscription.send(out, to, text))
+        let is_sent = subscription.is_some_and(|subscription| subscription.send(out, to, text));
+        if is_sent {
+            self.are_answers.push_back(is_answer);
+        }
+        is_sent
+    }
+
+    /// The next message that the relay has not confirmed was not sent.
+    fn not_sent(&mut self, to: NodeAddress, reason: String) -> NodeEvent<'static> {
+        match self.are_answers.pop_front() {
+            Some(true) => NodeEvent::AnswerNotSent(to, reason),
+            _ => NodeEvent::MessageNotSent(to, reason),
+        }
     }
 
     /// Returns the events to report.
@@ -133,7 +173,7 @@ impl MessageListener {
         }
         let unanswered = |to| {
             let reason = "the connection broke; it may have arrived".into();
-            NodeEvent::MessageNotSent(to, reason)
+            self.not_sent(to, reason)
         };
         let mut events: Vec<NodeEvent<'_>> = subscription.unanswered().map(unanswered).collect();
         let reason = relay_failure(self.backoff.last_address(), reason);

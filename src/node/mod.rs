@@ -77,6 +77,8 @@ pub enum NodeMessage<U> {
     ShareUpdate(U),
     /// An event of the terminal.
     Terminal(jobs::TerminalEvent),
+    /// An answer to a message, made by a program.
+    Answer(NodeAddress, Text<'static>),
     /// The addresses of the relay, which may have changed.
     RelayAddresses(Vec<SocketAddr>),
 }
@@ -156,6 +158,20 @@ impl<S: Share> Node<S> {
         if listener.is_none_or(|listener| !listener.send(context.out, to, text)) {
             let reason = "no messages arrive here".into();
             self.report([NodeEvent::MessageNotSent(to, reason)]);
+        }
+    }
+
+    /// Sends a message that answers another one without a person.
+    fn send_answer(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        to: NodeAddress,
+        text: Text<'static>,
+    ) {
+        let listener = self.listener.as_mut();
+        if listener.is_none_or(|listener| !listener.send_answer(context.out, to, text)) {
+            let reason = "no messages arrive here".into();
+            self.report([NodeEvent::AnswerNotSent(to, reason)]);
         }
     }
 
@@ -323,6 +339,7 @@ impl<S: Share> Role for Node<S> {
                 }
             }
             NodeMessage::Terminal(event) => self.on_terminal_event(context, event),
+            NodeMessage::Answer(to, text) => self.send_answer(context, to, text),
             NodeMessage::RelayAddresses(relay) => {
                 self.registrar.set_relay(&relay);
                 if let Some(listener) = &mut self.listener {

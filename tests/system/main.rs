@@ -70,6 +70,7 @@ mod network;
 mod node_console;
 mod node_get;
 mod node_messages;
+mod on_message;
 mod other_protocols;
 mod output_queue;
 mod pieces;

@@ -1,0 +1,283 @@
+//! `--on-message`: a command that is run for each message, one at a time, and whose output
+//! goes back to the sender, line by line.
+//!
+//! A thread of its own starts the commands and waits for them. It is not in the node's
+//! sandbox, so a command has the rights of the user. What came from the network reaches it
+//! only as data: the text on stdin, the sender's address in the environment.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use crate::logging::OPERATOR;
+use crate::protocol::{Delivery, MAX_TEXT, NodeAddress, Text};
+use crate::quantity::{integer, seconds};
+
+/// The most lines that go back for one message, and the most bytes that are read.
+const MAX_LINES: usize = 20;
+const MAX_OUTPUT: usize = 64 * 1024;
+/// The last line if there are more.
+const CUT: &str = "(the rest of the output was cut off)";
+/// The pause between two lines: a relay takes 50 messages a second of a connection.
+const LINE_INTERVAL: Duration = Duration::from_millis(25);
+
+/// The flags of the command.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Messages")]
+pub(super) struct MessageCommandArgs {
+    /// Run this shell command for each message, with its text on stdin, and send each line of
+    /// the output back to the sender; PEERLINE_FROM_IP and PEERLINE_FROM_PORT are its address
+    #[arg(long, value_name = "COMMAND", conflicts_with = "no_listen_messages")]
+    pub(super) on_message: Option<String>,
+    /// Kill the command after this time
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    on_message_timeout: Duration,
+    /// Maximum number of messages that wait for the command; others are dropped
+    #[arg(long, value_name = "N", default_value = "16", value_parser = integer::<usize>(1..))]
+    on_message_queue: usize,
+}
+
+impl MessageCommandArgs {
+    /// The command, if there is one, and the queue of its messages.
+    pub(super) fn command(&self) -> Option<(MessageQueue, MessageCommand)> {
+        let (sender, messages) = sync_channel(self.on_message_queue);
+        let queue = MessageQueue { sender, dropped: 0 };
+        let command = MessageCommand {
+            command: self.on_message.clone()?,
+            timeout: self.on_message_timeout,
+            messages,
+            last_failure: None,
+        };
+        Some((queue, command))
+    }
+}
+
+/// The messages that wait for the command.
+pub(super) struct MessageQueue {
+    sender: SyncSender<QueuedMessage>,
+    /// Messages that found it full since the last one that did not.
+    dropped: u64,
+}
+
+struct QueuedMessage {
+    from: NodeAddress,
+    text: Text<'static>,
+}
+
+impl MessageQueue {
+    /// Appends a message, or drops it if the queue is full.
+    pub(super) fn push(&mut self, message: &Delivery<'_>) {
+        let from = message.from;
+        let text = message.text.clone().into_owned();
+        match self.sender.try_send(QueuedMessage { from, text }) {
+            Ok(()) => match std::mem::take(&mut self.dropped) {
+                0 => {}
+                count => log::warn!(
+                    target: OPERATOR,
+                    "--on-message: messages dropped while too many were waiting: {count}"
+                ),
+            },
+            Err(TrySendError::Full(_)) => self.dropped += 1,
+            // The thread has failed, and has said so.
+            Err(TrySendError::Disconnected(_)) => {}
+        }
+    }
+}
+
+/// The command that is run for each message.
+pub(super) struct MessageCommand {
+    command: String,
+    timeout: Duration,
+    messages: Receiver<QueuedMessage>,
+    /// Why the last run failed: the same again is not logged.
+    last_failure: Option<String>,
+}
+
+impl MessageCommand {
+    /// Starts the thread. `answer` gets each line that goes back.
+    pub(super) fn start(
+        mut self,
+        answer: impl Fn(NodeAddress, Text<'static>) + Send + 'static,
+    ) -> io::Result<RunningCommand> {
+        let running = RunningCommand::default();
+        let group = Arc::clone(&running.0);
+        let body = move || {
+            while let Ok(message) = self.messages.recv() {
+                let output = self.run(&message, &group).unwrap_or_else(|error| {
+                    self.report(Some(error.to_string()));
+                    Vec::new()
+                });
+                for line in lines(&output) {
+                    answer(message.from, line);
+                    thread::sleep(LINE_INTERVAL);
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("on-message".into())
+            .spawn(body)?;
+        Ok(running)
+    }
+
+    /// Runs the command to its end. Returns its output.
+    fn run(&mut self, message: &QueuedMessage, group: &Mutex<Option<Pid>>) -> io::Result<Vec<u8>> {
+        let mut child = Command::new("sh")
+            .args(["-c", &self.command])
+            .env("PEERLINE_FROM_IP", message.from.ip().to_string())
+            .env("PEERLINE_FROM_PORT", message.from.port().to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // Killed as a whole; a key at the terminal does not reach it.
+            .process_group(0)
+            .spawn()?;
+        let pid = Pid::from_child(&child);
+        *group.lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
+        let deadline = Instant::now() + self.timeout;
+        if let Some(mut stdin) = child.stdin.take() {
+            // An empty pipe takes a text at once. The command need not read it.
+            let _ = writeln!(stdin, "{}", message.text);
+        }
+        let output = read_output(&mut child, pid, deadline);
+        // Before the child is reaped: the number belongs to it until then.
+        kill_group(group);
+        let status = child.wait()?;
+        let (output, is_late) = output?;
+        self.report(match is_late {
+            true => Some(format!("killed after {} s", self.timeout.as_secs_f64())),
+            false => (!status.success()).then(|| status.to_string()),
+        });
+        Ok(output)
+    }
+
+    /// Logs a failure, once as long as it lasts.
+    fn report(&mut self, failure: Option<String>) {
+        if let Some(failure) = failure.as_ref().filter(|_| failure != self.last_failure) {
+            log::warn!(target: OPERATOR, "--on-message: the command failed: {failure}");
+        }
+        self.last_failure = failure;
+    }
+}
+
+/// The process group of the command that runs now. It is killed when this is dropped.
+#[derive(Default)]
+pub(super) struct RunningCommand(Arc<Mutex<Option<Pid>>>);
+
+impl Drop for RunningCommand {
+    fn drop(&mut self) {
+        kill_group(&self.0);
+    }
+}
+
+fn kill_group(group: &Mutex<Option<Pid>>) {
+    if let Some(pid) = group.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // An error means that all of them have ended.
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+}
+
+/// Reads the output until the command ends. Also returns whether it has not ended in time.
+fn read_output(child: &mut Child, pid: Pid, deadline: Instant) -> io::Result<(Vec<u8>, bool)> {
+    let mut output = Vec::new();
+    let Some(mut stdout) = child.stdout.take() else {
+        return Ok((output, false));
+    };
+    let ended = pidfd_open(pid, PidfdFlags::empty())?;
+    fcntl_setfl(&stdout, fcntl_getfl(&stdout)? | OFlags::NONBLOCK)?;
+    let mut is_open = true;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Some(timeout) = Timespec::try_from(left).ok().filter(|_| !left.is_zero()) else {
+            return Ok((output, true));
+        };
+        let end = PollFd::new(&ended, PollFlags::IN);
+        let mut waits = [end, PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::IN)];
+        let count = if is_open { 2 } else { 1 };
+        match poll(&mut waits[..count], Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let has_ended = !waits[0].revents().is_empty();
+        // What it has written is there when it ends. Others may keep the pipe open.
+        is_open = is_open && read_available(&mut stdout, &mut output)?;
+        if has_ended {
+            return Ok((output, false));
+        }
+    }
+}
+
+/// Reads what is there. Returns whether more may come.
+fn read_available(stdout: &mut impl Read, output: &mut Vec<u8>) -> io::Result<bool> {
+    let mut buffer = [0; 4096];
+    loop {
+        match stdout.read(&mut buffer) {
+            Ok(0) => return Ok(false),
+            Ok(length) => {
+                let room = MAX_OUTPUT.saturating_sub(output.len());
+                output.extend_from_slice(&buffer[..length.min(room)]);
+                // A command that writes without end is stopped by its time.
+                if room == 0 {
+                    return Ok(true);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The lines that go back, without empty ones.
+fn lines(output: &[u8]) -> Vec<Text<'static>> {
+    let output = String::from_utf8_lossy(output);
+    let mut lines = output.lines().filter_map(line);
+    let mut first: Vec<_> = lines.by_ref().take(MAX_LINES).collect();
+    if lines.next().is_some()
+        && let Some(last) = first.last_mut()
+        && let Ok(cut) = Text::parse(CUT)
+    {
+        *last = cut;
+    }
+    first
+}
+
+/// A line as a message: without control characters, and not longer than a message can be.
+fn line(text: &str) -> Option<Text<'static>> {
+    let is_allowed = |c: &char| Text::parse(c.encode_utf8(&mut [0; 4])).is_ok();
+    let clean: String = text
+        .trim_end()
+        .replace('\t', " ")
+        .chars()
+        .filter(is_allowed)
+        .collect();
+    let end = clean.floor_char_boundary(MAX_TEXT);
+    Text::parse(&clean[..end]).ok().map(Text::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_is_cut_into_messages() {
+        let texts = |output: &str| -> Vec<String> {
+            let lines = lines(output.as_bytes());
+            lines.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(texts(""), [""; 0]);
+        assert_eq!(texts("one\n\n two\x07\tthree\r\n"), ["one", " two three"]);
+        assert_eq!(texts(&"ä".repeat(600)), ["ä".repeat(512)]);
+        let many = texts(&"x\n".repeat(MAX_LINES + 1));
+        assert_eq!((many.len(), many[MAX_LINES - 1].as_str()), (MAX_LINES, CUT));
+        assert_eq!(texts(&"x\n".repeat(MAX_LINES)), ["x"; MAX_LINES]);
+    }
+}
