@@ -4,6 +4,8 @@ use std::io;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::host;
+
 /// Runs a program to its end, on the processor of the load. Fails if the program fails.
 pub(crate) fn run(program: &str, args: &[&str]) -> io::Result<Duration> {
     let start = Instant::now();
@@ -22,6 +24,19 @@ pub(crate) fn run_with_output(program: &str, args: &[&str]) -> io::Result<(Vec<u
     let time = start.elapsed();
     check_status(program, output.status)?;
     Ok((output.stdout, time))
+}
+
+/// The processor time of all programs that have run to their end. Servers count once
+/// they are stopped.
+pub(crate) fn processor_time() -> io::Result<Duration> {
+    // Fields 16 and 17 (cutime, cstime).
+    host::ticks("self", 16)
+}
+
+/// Runs a program to its end. Returns what it prints.
+pub(crate) fn output_of(program: &str, args: &[&str]) -> io::Result<String> {
+    let (output, _) = run_with_output(program, args)?;
+    Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
 fn quiet_command(program: &str, args: &[&str]) -> Command {

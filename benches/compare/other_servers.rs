@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 use crate::process::{Server, pinned_command};
 
 /// Programs and their packages.
-const OTHER_SERVERS: [(&str, &str); 6] = [
+const OTHER_SERVERS: [(&str, &str); 7] = [
     ("nginx", "nginx-light"),
     ("redis-server", "redis-server"),
     ("memcached", "memcached"),
     ("curl", "curl"),
     ("aria2c", "aria2"),
     ("b3sum", "b3sum"),
+    ("rsync", "rsync"),
 ];
 
 /// The longest time for a server to start.
@@ -114,6 +115,24 @@ pub(crate) fn memcached() -> io::Result<Option<Server>> {
     let mut args: Vec<&str> = args.split_whitespace().collect();
     args.push(&port);
     start_at(address, "memcached", &args).map(Some)
+}
+
+/// Starts an rsync daemon whose module `share` is a folder.
+pub(crate) fn rsync(scratch: &Path, root: &Path) -> io::Result<Option<Server>> {
+    if !has("rsync") {
+        return Ok(None);
+    }
+    let address = free_address()?;
+    let settings = format!(
+        "use chroot = no\nuid = root\ngid = root\n[share]\npath = {}\nread only = yes\n",
+        root.display()
+    );
+    let file = scratch.join("rsyncd.conf");
+    fs::write(&file, settings)?;
+    let (file, port) = (file.to_string_lossy(), address.port().to_string());
+    let mut args = vec!["--daemon", "--no-detach", "--address", "127.0.0.1"];
+    args.extend(["--port", &*port, "--config", &*file]);
+    start_at(address, "rsync", &args).map(Some)
 }
 
 /// Starts a program that listens on `address` and prints nothing.

@@ -32,13 +32,20 @@ pub(crate) fn node(relay: &Server, folder: &Path) -> io::Result<Server> {
     Ok(node)
 }
 
-/// Starts a node that computes the hashes of its files.
-pub(crate) fn hashing_node(relay: &Server, folder: &Path) -> io::Result<Server> {
-    start_node(relay, folder, "--no-hash-cache")
+/// Starts nodes that compute the hashes of their files.
+pub(crate) fn hashing_nodes(
+    relay: &Server,
+    folder: &Path,
+    count: usize,
+    flags: &[&str],
+) -> io::Result<Vec<Server>> {
+    let flags = [&["--no-hash-cache"], flags].concat();
+    let started = (0..count).map(|_| start_node(relay, folder, &flags));
+    started.collect()
 }
 
-/// Waits until the relay knows the hash of a file.
-pub(crate) fn hash_of(relay: &Server, name: &str) -> io::Result<String> {
+/// Waits until the relay knows the hash of a file from so many nodes.
+pub(crate) fn hash_of(relay: &Server, name: &str, nodes: usize) -> io::Result<String> {
     let hash = |line: &str| {
         line.split(' ')
             .nth(3)
@@ -46,7 +53,7 @@ pub(crate) fn hash_of(relay: &Server, name: &str) -> io::Result<String> {
             .map(str::to_owned)
     };
     let holders = ask_until(relay, &format!("FIND {name}\n"), |holders| {
-        holders.lines().any(|line| hash(line).is_some())
+        holders.lines().filter_map(hash).count() >= nodes
     })?;
     holders
         .lines()
@@ -56,21 +63,14 @@ pub(crate) fn hash_of(relay: &Server, name: &str) -> io::Result<String> {
 
 /// Starts a node without hashes, and does not wait until it is listed.
 pub(crate) fn unlisted_node(relay: &Server, folder: &Path) -> io::Result<Server> {
-    start_node(relay, folder, "--no-hashes")
+    start_node(relay, folder, &["--no-hashes"])
 }
 
-fn start_node(relay: &Server, folder: &Path, hashes: &str) -> io::Result<Server> {
+fn start_node(relay: &Server, folder: &Path, flags: &[&str]) -> io::Result<Server> {
     let (ip, port) = (relay.address.ip().to_string(), relay.address.port());
     let (port, folder) = (port.to_string(), folder.to_string_lossy());
-    let args = [
-        &*ip,
-        &*port,
-        "--share",
-        &*folder,
-        hashes,
-        "--log-level",
-        "warn",
-    ];
+    let mut args = vec![&*ip, &*port, "--share", &*folder, "--log-level", "warn"];
+    args.extend(flags);
     Server::start_reporting_address(env!("CARGO_BIN_EXE_peer-node"), &args)
 }
 

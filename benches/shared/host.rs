@@ -83,15 +83,21 @@ pub(crate) fn congestion_control() -> String {
 
 /// The processor time of all threads of a process (proc(5)).
 pub(crate) fn processor_time(pid: u32) -> io::Result<Duration> {
+    // Fields 14 and 15 (utime, stime).
+    ticks(&pid.to_string(), 14)
+}
+
+/// The sum of two successive fields of `/proc/PID/stat` that count ticks (proc(5)).
+pub(crate) fn ticks(pid: &str, first: usize) -> io::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in brackets may contain blanks and brackets.
     let fields = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = |nth: usize| -> u64 {
-        let field = fields.split_whitespace().nth(nth);
+    let ticks = |number: usize| -> u64 {
+        // The first field after the name is number 3.
+        let field = fields.split_whitespace().nth(number - 3);
         field.and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
     };
-    // Fields 14 and 15 (utime, stime); the first field after the name is number 3.
-    let ticks = ticks(11) + ticks(12);
+    let ticks = ticks(first) + ticks(first + 1);
     Ok(Duration::from_secs_f64(
         ticks as f64 / clock_ticks_per_second() as f64,
     ))

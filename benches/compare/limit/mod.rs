@@ -1,6 +1,7 @@
 //! Limit programs: they do only the transfer, without checks, limits and error
 //! handling. Their rates are the upper bound for this machine and kernel.
 
+mod create_files;
 mod directory;
 mod fetch;
 mod file_server;
@@ -23,6 +24,7 @@ pub(crate) fn run(args: &[String]) -> io::Result<()> {
         ["shared-reply", reply] => shared_reply::run(reply),
         ["udp-server", reply] => udp_server::run(reply),
         ["directory"] => directory::run(),
+        ["create-files", folder, count] => create_files::run(folder, count),
         ["search"] => search::run(),
         ["file-server", folder] => file_server::run(folder),
         ["fetch", address, name, target] => fetch::run(address, name, target, None),

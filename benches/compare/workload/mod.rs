@@ -1,6 +1,7 @@
 //! The workloads, one file for each subject.
 
 mod directory;
+mod download;
 mod get;
 mod idle;
 mod leases;
@@ -42,6 +43,16 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         name: "file",
         about: "a file of 1 GiB into a file, on tmpfs and on disk",
         run: stream::stored,
+    },
+    Workload {
+        name: "large",
+        about: "a file of 1 GiB, checked, from one node and from four",
+        run: download::large,
+    },
+    Workload {
+        name: "small",
+        about: "10,000 files of 1 KiB into a folder, from three nodes",
+        run: download::small,
     },
     Workload {
         name: "register",

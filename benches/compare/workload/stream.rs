@@ -15,9 +15,9 @@ use crate::{limit, other_servers, own_programs};
 
 const ROUNDS: usize = 5;
 /// The name of the file.
-const NAME: &str = "large.bin";
+pub(super) const NAME: &str = "large.bin";
 /// Its size in MiB.
-const PIECES: u64 = 1024;
+pub(super) const PIECES: u64 = 1024;
 
 const RATE: Unit = Unit {
     name: "GiB/s",
@@ -95,8 +95,8 @@ fn compare(scratch: &ScratchFolders, target: &Target) -> io::Result<Vec<Series>>
     let mut get = vec![&*ip, &*port, "--quiet", "get", NAME, "-o", &*path];
     let (node, hash);
     if target.is_checked() {
-        node = own_programs::hashing_node(&relay, &folder)?;
-        hash = own_programs::hash_of(&relay, NAME)?;
+        node = own_programs::hashing_nodes(&relay, &folder, 1, &[])?.remove(0);
+        hash = own_programs::hash_of(&relay, NAME, 1)?;
         get.extend(["--hash", &*hash]);
     } else {
         node = own_programs::node(&relay, &folder)?;
@@ -201,7 +201,7 @@ impl Target {
     }
 }
 
-fn have_equal_content(one: &Path, other: &Path) -> io::Result<bool> {
+pub(super) fn have_equal_content(one: &Path, other: &Path) -> io::Result<bool> {
     let (mut one, mut other) = (File::open(one)?, File::open(other)?);
     let (mut here, mut there) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     loop {
@@ -217,7 +217,7 @@ fn have_equal_content(one: &Path, other: &Path) -> io::Result<bool> {
 }
 
 /// Creates the file, unless it exists. All of its pieces differ.
-fn make_file(folder: &Path) -> io::Result<PathBuf> {
+pub(super) fn make_file(folder: &Path) -> io::Result<PathBuf> {
     let path = folder.join(NAME);
     if !path.exists() {
         fs::create_dir_all(folder)?;
