@@ -213,11 +213,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     } = prepare(&args, network, on_event, user, command)?;
     stop_on_signals(&mut reactor, &signals)?;
     is_starting.store(false, Ordering::SeqCst);
-    let mut sharing = format!(", sharing {share}");
-    for address in addresses {
-        output.println(format_args!("peer-node listening on {address}{sharing}"));
-        sharing.clear();
-    }
+    print_addresses(&output, &addresses, &share);
     let settings = prompt_settings(&args, survives_hangup);
     if has_console {
         signals::end_on_second(Exit::Aborted)?;
@@ -227,6 +223,15 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         .transpose()
         .map_err(StartupError::system("cannot start the console"))?;
     run_server(reactor, manager)
+}
+
+/// Says where the node listens, and on the first line what it shares.
+fn print_addresses(output: &TerminalOutput, addresses: &[SocketAddr], share: &str) {
+    let mut sharing = format!(", sharing {share}");
+    for address in addresses {
+        output.println(format_args!("peer-node listening on {address}{sharing}"));
+        sharing.clear();
+    }
 }
 
 fn prompt_settings(args: &NodeArgs, survives_hangup: bool) -> PromptSettings {
@@ -274,13 +279,7 @@ pub(super) fn prepare(
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &sources);
     let port = Port::new(addresses[0].port())
         .ok_or_else(|| StartupError::new(Exit::System, "the system chose no port"))?;
-    let settings = ReactorSettings {
-        limits: args.limits.clone(),
-        timeouts: args.timeouts.clone(),
-        rates: args.rates,
-        read_size: SERVER_READ_SIZE,
-        source_addresses: sources,
-    };
+    let settings = reactor_settings(args, sources);
     let now = Instant::now();
     let (ip, forwarded_port) = args.advertise;
     let port = forwarded_port.unwrap_or(port);
@@ -302,12 +301,7 @@ pub(super) fn prepare(
     }
     let clock = Clock::with_suspends(now);
     let mut reactor = build_reactor(node, settings, listeners, sockets, clock)?;
-    let handle = reactor.handle();
-    let answer = move |to, text| handle.send(NodeMessage::Answer(to, text));
-    let command = command
-        .map(|command| command.start(answer))
-        .transpose()
-        .map_err(StartupError::system("cannot start a thread"))?;
+    let command = start_command(&reactor, command)?;
     start_workers(&reactor, args, scan_worker, hash_worker, queue, sandbox)
         .map_err(StartupError::system("cannot start a thread"))?;
     if let Some(changes) = changes {
@@ -320,6 +314,27 @@ pub(super) fn prepare(
         share,
         command,
     })
+}
+
+fn reactor_settings(args: &NodeArgs, sources: Vec<IpAddr>) -> ReactorSettings {
+    ReactorSettings {
+        limits: args.limits.clone(),
+        timeouts: args.timeouts.clone(),
+        rates: args.rates,
+        read_size: SERVER_READ_SIZE,
+        source_addresses: sources,
+    }
+}
+
+/// Starts the thread of the command for messages, before the node gives up its rights.
+fn start_command(
+    reactor: &Reactor<Node<Folder>>,
+    command: Option<MessageCommand>,
+) -> Result<Option<RunningCommand>, StartupError> {
+    let handle = reactor.handle();
+    let answer = move |to, text| handle.send(NodeMessage::Answer(to, text));
+    let command = command.map(|command| command.start(answer)).transpose();
+    command.map_err(StartupError::system("cannot start a thread"))
 }
 
 /// The rights that a node needs after its start.
