@@ -12,6 +12,7 @@ use crate::cli::get::GetArgs;
 use crate::cli::logging::LogArgs;
 use crate::cli::relay_address::{NodeHost, RelayAddressArgs, node_host};
 use crate::cli::sockets::udp_requests;
+use crate::cli::verify::VerifyArgs;
 use crate::cli::{
     Exit, StartupError, build_reactor, is_interactive, signals, stop_on_signals, values,
 };
@@ -45,6 +46,7 @@ missing | no-command | write its address: peer-client 127.0.0.1:8888 ls
 missing | RELAY | write its address before the command: peer-client {words}
 missing | find | write the name of a file: find hello.txt
 missing | get | write the name of a file: get hello.txt
+missing | verify | write the path of a file: verify hello.txt
 missing | chat | write: chat IP PORT
 missing | send | write: send IP PORT 'TEXT'
 unexpected word | send | write the message in quotes
@@ -54,6 +56,7 @@ unexpected word | ls | to search for a text: search {subject}
 unexpected word | no-command | to fetch a file of that name: get {subject}
 unknown command | list dir files | the command is ls
 unknown command | download fetch cat wget curl | the command is get NAME
+unknown command | check repair | the command is verify FILE
 unknown command | peers node | the command is nodes
 unknown command | grep locate | the command is search TEXT";
 
@@ -119,6 +122,8 @@ impl ReporterArgs {
 pub(super) enum ClientCommand {
     /// Fetch files, and print or save them
     Get(GetArgs),
+    /// Check a file on disk, and replace its wrong pieces by those of the network
+    Verify(VerifyArgs),
     /// List the nodes that are registered with the relay
     Nodes,
     /// List all files that the nodes have announced
@@ -317,6 +322,7 @@ fn task(
             };
             Task::Chat(to.transpose()?, wait)
         }
+        Some(ClientCommand::Verify(verify)) => return verify.task(),
         Some(ClientCommand::Get(get)) => {
             return Ok((get.task(), get.destination(output)?));
         }

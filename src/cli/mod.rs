@@ -20,6 +20,7 @@ mod sockets;
 mod startup_error;
 mod usage;
 mod values;
+mod verify;
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;

@@ -23,6 +23,8 @@ pub enum Target {
     Folder(PathBuf),
     /// The same for a folder that a node shares.
     Share(PathBuf),
+    /// This file, of which only wrong pieces are replaced.
+    Repair(PathBuf),
 }
 
 /// Where the content of files goes.
@@ -227,6 +229,9 @@ impl Target {
             Self::File(path) => {
                 OutputFile::open(path, content, options).map_err(|error| self.error(path, &error))
             }
+            Self::Repair(path) => {
+                OutputFile::repair(path, content).map_err(|error| self.error(path, &error))
+            }
             Self::Folder(folder) | Self::Share(folder) => {
                 OutputFile::open_below(folder, name, content, options)
                     .map_err(|error| self.error(&folder.join(name.as_str()), &error))
@@ -263,6 +268,11 @@ impl Target {
                 let part = beside(part);
                 format!("{part} is in the way, and was not left by a download; move it away")
             }
+            SaveError::OtherLength { length, size } => format!(
+                "{path} has {length} bytes, and the content has {size}; \
+                 get NAME -o {path} --force replaces the file"
+            ),
+            SaveError::NoHash => format!("no node knows the hash to compare {path} with"),
             SaveError::NoSpace { needed, free } => {
                 format!("no space for {path}: {needed} bytes are needed, and {free} are free")
             }
@@ -277,7 +287,7 @@ impl Target {
         match error.kind() {
             io::ErrorKind::AlreadyExists => match self {
                 Self::Share(_) => format!("{path} exists already; move it away to fetch another"),
-                Self::File(_) | Self::Folder(_) => {
+                Self::File(_) | Self::Folder(_) | Self::Repair(_) => {
                     format!("{path} exists already; --force replaces it")
                 }
             },

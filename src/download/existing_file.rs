@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::download::Target;
 use crate::jobs::{ContentInfo, StoredContent};
-use crate::protocol::{ContentHash, FileName};
+use crate::protocol::{ContentHash, FileName, PieceLayout};
 
 /// The most bytes that are read at once: the loop waits for them.
 const SLICE: u64 = 1024 * 1024;
@@ -35,7 +35,11 @@ impl ExistingFile {
         content: &ContentInfo,
     ) -> Option<Self> {
         let file: File = match target {
-            Target::File(path) => openat(CWD, path, FLAGS, Mode::empty()).ok()?.into(),
+            // The pieces of a large one are compared later.
+            Target::Repair(_) if content.size > PieceLayout::MIN_PIECE_SIZE => return None,
+            Target::File(path) | Target::Repair(path) => {
+                openat(CWD, path, FLAGS, Mode::empty()).ok()?.into()
+            }
             Target::Folder(folder) | Target::Share(folder) => open_below(folder, name).ok()?.into(),
         };
         let metadata = file.metadata().ok()?;

@@ -14,6 +14,7 @@ mod part_names;
 mod part_state;
 mod piece_check;
 mod printer;
+mod repair_file;
 #[cfg(test)]
 mod resume_tests;
 mod save_error;

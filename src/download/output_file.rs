@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::download::part_file::PartFile;
+use crate::download::repair_file::RepairFile;
 use crate::download::save_error::SaveError;
 use crate::download::small_file::SmallFile;
 use crate::download::target_file::TargetFile;
@@ -46,6 +47,7 @@ enum OpenOutput {
     },
     Small(SmallFile),
     Part(Box<PartFile>),
+    Repair(RepairFile),
 }
 
 impl OutputFile {
@@ -80,6 +82,25 @@ impl OutputFile {
         };
         let path = path.to_owned();
         Ok((Self { path, output }, opened))
+    }
+
+    /// Opens the file at `path`, of which only wrong pieces are replaced.
+    pub(super) fn repair(path: &Path, content: &ContentInfo) -> Result<(Self, Opened), SaveError> {
+        if content.hash.is_none() {
+            return Err(SaveError::NoHash);
+        }
+        if content.size <= PieceLayout::MIN_PIECE_SIZE {
+            let options = SaveOptions {
+                replace: true,
+                restart: false,
+            };
+            return Self::open(path, content, options);
+        }
+        let (file, unchecked) = RepairFile::open(path, content)?;
+        let path = path.to_owned();
+        let output = OpenOutput::Repair(file);
+        let pieces = PieceSet::default();
+        Ok((Self { path, output }, Opened::Part { pieces, unchecked }))
     }
 
     /// Opens the file `name` below `folder`. Missing folders are created. Symbolic
@@ -122,12 +143,17 @@ impl OutputFile {
             }
             OpenOutput::Small(file) => file.write_at(offset, bytes),
             OpenOutput::Part(file) => file.write_at(offset, bytes),
+            OpenOutput::Repair(file) => file.write_at(offset, bytes),
         }
     }
 
     pub(super) fn record_piece(&mut self, index: u32) -> io::Result<()> {
         match &mut self.output {
             OpenOutput::Part(file) => file.record_piece(index),
+            OpenOutput::Repair(file) => {
+                file.record_piece(index);
+                Ok(())
+            }
             OpenOutput::Device { .. } | OpenOutput::Small(_) => Ok(()),
         }
     }
@@ -140,6 +166,7 @@ impl OutputFile {
     ) -> io::Result<()> {
         match &mut self.output {
             OpenOutput::Part(file) => file.start_check(pieces, values),
+            OpenOutput::Repair(file) => file.start_check(pieces, values),
             OpenOutput::Device { .. } | OpenOutput::Small(_) => Ok(()),
         }
     }
@@ -148,6 +175,7 @@ impl OutputFile {
     pub(super) fn checked_pieces(&mut self) -> Vec<(u32, bool)> {
         match &mut self.output {
             OpenOutput::Part(file) => file.checked_pieces(),
+            OpenOutput::Repair(file) => file.checked_pieces(),
             OpenOutput::Device { .. } | OpenOutput::Small(_) => Vec::new(),
         }
     }
@@ -155,7 +183,7 @@ impl OutputFile {
     /// The content is complete: a regular file gets its name.
     pub(super) fn commit(self, content: &ContentInfo) -> io::Result<()> {
         match self.output {
-            OpenOutput::Device { .. } => Ok(()),
+            OpenOutput::Device { .. } | OpenOutput::Repair(_) => Ok(()),
             OpenOutput::Small(file) => file.commit(content),
             OpenOutput::Part(file) => file.commit(content),
         }
@@ -165,7 +193,7 @@ impl OutputFile {
     pub(super) fn discard(self) -> u64 {
         match self.output {
             OpenOutput::Device { written, .. } => written,
-            OpenOutput::Small(_) => 0,
+            OpenOutput::Small(_) | OpenOutput::Repair(_) => 0,
             OpenOutput::Part(file) => {
                 file.remove();
                 0
@@ -178,6 +206,7 @@ impl OutputFile {
     pub(super) fn keep(self) -> Option<(u64, u64)> {
         match self.output {
             OpenOutput::Part(file) => file.keep(),
+            OpenOutput::Repair(file) => Some(file.progress()),
             OpenOutput::Device { .. } | OpenOutput::Small(_) => None,
         }
     }

@@ -224,11 +224,7 @@ impl PartFile {
             self.remove();
             return None;
         }
-        let length = |index| {
-            let range = self.layout.range(index as usize);
-            range.end - range.start
-        };
-        Some((self.pieces.iter().map(length).sum(), self.layout.size()))
+        Some((self.pieces.bytes(&self.layout), self.layout.size()))
     }
 }
 

@@ -18,6 +18,13 @@ pub(super) enum SaveError {
     UnknownContent(OsString),
     /// The file has the name of a part file, but no state file belongs to it.
     UnknownPart(OsString),
+    /// The content is of another length than the file to repair, in bytes.
+    OtherLength {
+        length: u64,
+        size: u64,
+    },
+    /// The hash of the content is not known, so a file cannot be compared with it.
+    NoHash,
     /// The file system has too little space, in bytes.
     NoSpace {
         needed: u64,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::{ContentHash, NodeAddress};
+use crate::protocol::{ContentHash, NodeAddress, PieceLayout};
 
 /// What is known of a content before it is fetched.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,6 +99,13 @@ impl PieceSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
+    }
+
+    /// The bytes of the pieces.
+    #[must_use]
+    pub fn bytes(&self, layout: &PieceLayout) -> u64 {
+        let ranges = self.iter().map(|index| layout.range(index as usize));
+        ranges.map(|range| range.end - range.start).sum()
     }
 
     /// The pieces, in order.

@@ -61,6 +61,7 @@ pub(super) struct PieceDownload {
     pieces: PieceMap,
     /// The stored pieces that are being checked, and when the next results are taken.
     unchecked: PieceSet,
+    was_checked: bool,
     next_check: Option<Instant>,
     transfers: Vec<Transfer>,
     /// Set if the output takes bytes in order only.
@@ -122,6 +123,7 @@ impl PieceDownload {
             stat: None,
             pieces: PieceMap::new(layout.count()),
             unchecked: PieceSet::default(),
+            was_checked: false,
             next_check: None,
             transfers: Vec::new(),
             in_order: None,

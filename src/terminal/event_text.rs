@@ -128,10 +128,7 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
             format!("{} from {from}, {checked}", fetched(name, *size, *took))
         }
         UserEvent::Checking { unknown, size, .. } => {
-            format!(
-                "  checking {} % that may be there",
-                percent(*unknown, *size)
-            )
+            format!("  checking {} % of it", percent(*unknown, *size))
         }
         UserEvent::Resuming { stored, size, .. } => {
             format!("  resuming at {} %", percent(*stored, *size))

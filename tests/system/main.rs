@@ -98,3 +98,4 @@ mod udp_programs;
 mod unread_log;
 mod unreliable_nodes;
 mod usage;
+mod verify;

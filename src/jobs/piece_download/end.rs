@@ -174,6 +174,9 @@ impl PieceDownload {
         }
         let sources = self.sources.all.iter();
         let best = sources.clone().max_by_key(|source| source.pieces);
+        if self.was_checked && sources.clone().all(|source| source.pieces == 0) {
+            return self.end_up_to_date(context);
+        }
         if let Some(best) = best {
             context.user.on_event(UserEvent::Fetched {
                 name: &self.name,

@@ -23,7 +23,7 @@ impl PieceDownload {
         for index in pieces.iter() {
             self.pieces.complete(index);
         }
-        self.stored = self.length(pieces);
+        self.stored = pieces.bytes(&self.layout);
         let (name, size) = (&self.name, self.layout.size());
         if unchecked.is_empty() {
             let stored = self.stored;
@@ -31,7 +31,7 @@ impl PieceDownload {
             context.user.on_event(event);
             return Ok(());
         }
-        let unknown = self.length(unchecked);
+        let unknown = unchecked.bytes(&self.layout);
         let event = UserEvent::Checking {
             name,
             unknown,
@@ -41,7 +41,7 @@ impl PieceDownload {
         for index in unchecked.iter() {
             self.pieces.reserve(index);
         }
-        self.unchecked = unchecked.clone();
+        (self.unchecked, self.was_checked) = (unchecked.clone(), true);
         self.next_check = Some(now + CHECK_INTERVAL);
         context.user.start_check(self.job, unchecked, &self.values)
     }
@@ -71,6 +71,8 @@ impl PieceDownload {
         self.next_check = Some(now + CHECK_INTERVAL);
         if self.unchecked.is_empty() {
             self.next_check = None;
+        }
+        if self.unchecked.is_empty() && !self.pieces.is_complete() {
             context.user.on_event(UserEvent::Resuming {
                 name: &self.name,
                 stored: self.stored,
@@ -78,11 +80,5 @@ impl PieceDownload {
             });
         }
         Ok(())
-    }
-
-    /// The bytes of pieces.
-    fn length(&self, pieces: &PieceSet) -> u64 {
-        let ranges = pieces.iter().map(|index| self.layout.range(index as usize));
-        ranges.map(|range| range.end - range.start).sum()
     }
 }

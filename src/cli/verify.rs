@@ -1,0 +1,47 @@
+//! The arguments of `verify`: which file to check, and against what.
+
+use std::path::PathBuf;
+
+use crate::cli::{StartupError, values};
+use crate::client::Task;
+use crate::download::{Destination, SaveOptions, Target};
+use crate::escaped::Escaped;
+use crate::jobs::FilePattern;
+use crate::protocol::{ContentHash, FileName};
+
+/// Which file to check, and against what.
+#[derive(clap::Args)]
+pub(super) struct VerifyArgs {
+    /// The file on disk
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The name in the network; without it, the name of the file
+    #[arg(value_name = "NAME", value_parser = values::file_name)]
+    name: Option<FileName<'static>>,
+    /// Compare with the content that has this BLAKE3 hash
+    #[arg(long, value_name = "HASH", value_parser = values::content_hash)]
+    hash: Option<ContentHash>,
+}
+
+impl VerifyArgs {
+    /// The task of the client, and the file that it repairs.
+    pub(super) fn task(self) -> Result<(Task, Option<Destination>), StartupError> {
+        let path = Escaped(self.file.as_os_str().as_encoded_bytes());
+        if !self.file.is_file() {
+            let text = format!("{path} is no file on this computer; verify FILE NAME checks one");
+            return Err(StartupError::usage(text));
+        }
+        let own_name = || {
+            let name = self.file.file_name()?.to_str()?;
+            Some(FileName::parse(name).ok()?.into_owned())
+        };
+        let Some(name) = self.name.or_else(own_name) else {
+            let text = format!("write the name in the network as well: verify {path} NAME");
+            return Err(StartupError::usage(text));
+        };
+        let task = Task::Get(vec![FilePattern::Name(name)], self.hash);
+        let target = Target::Repair(self.file);
+        let destination = Destination::save(target, SaveOptions::default());
+        Ok((task, Some(destination)))
+    }
+}

@@ -1,0 +1,80 @@
+//! A file of the user whose pieces are checked. Only wrong ones are written, in place.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::download::piece_check::PieceCheck;
+use crate::download::save_error::SaveError;
+use crate::jobs::{ContentInfo, PieceSet};
+use crate::protocol::{PieceLayout, PieceValue};
+
+/// A file that is being repaired.
+pub(super) struct RepairFile {
+    file: Arc<File>,
+    layout: PieceLayout,
+    /// The pieces that are right.
+    pieces: PieceSet,
+    /// Nothing is written before the check, because then right pieces could get lost.
+    check: Option<PieceCheck>,
+}
+
+impl RepairFile {
+    /// Opens a file that should have this content. All its pieces are to be checked.
+    pub(super) fn open(path: &Path, content: &ContentInfo) -> Result<(Self, PieceSet), SaveError> {
+        let file = match File::options().read(true).write(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(path)?,
+            file => file?,
+        };
+        let length = file.metadata()?.len();
+        if length != content.size {
+            return Err(SaveError::OtherLength {
+                length,
+                size: content.size,
+            });
+        }
+        let layout = PieceLayout::new(content.size);
+        let repair = Self {
+            file: Arc::new(file),
+            layout,
+            pieces: PieceSet::default(),
+            check: None,
+        };
+        let all = (0..layout.count() as u32).collect();
+        Ok((repair, all))
+    }
+
+    pub(super) fn start_check(
+        &mut self,
+        pieces: &PieceSet,
+        values: &[PieceValue],
+    ) -> io::Result<()> {
+        let check = PieceCheck::start(Arc::clone(&self.file), self.layout, pieces, values)?;
+        self.check = Some(check);
+        Ok(())
+    }
+
+    pub(super) fn checked_pieces(&mut self) -> Vec<(u32, bool)> {
+        let check = self.check.as_mut();
+        check.map_or_else(Vec::new, PieceCheck::results)
+    }
+
+    pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.check.is_none() {
+            let text = "no node lists the hashes of its pieces; it was not changed";
+            return Err(io::Error::other(text));
+        }
+        self.file.write_all_at(bytes, offset)
+    }
+
+    pub(super) fn record_piece(&mut self, index: u32) {
+        self.pieces.insert(index);
+    }
+
+    /// The bytes of the pieces that are right, and the size of the content.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        (self.pieces.bytes(&self.layout), self.layout.size())
+    }
+}

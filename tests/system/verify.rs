@@ -1,0 +1,125 @@
+//! `verify`: files on disk are compared with the network, and only wrong pieces are
+//! replaced.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use tempfile::TempDir;
+
+use crate::hashes::{hash, node};
+use crate::support::relay_index::holders;
+use crate::support::{
+    ProgramOutput, Server, client_command, eventually, folder, noise, relay, run,
+};
+
+const PIECE: usize = 1024 * 1024;
+const SIZE: usize = 5 * PIECE + 5;
+const SMALL: &[u8] = b"Hello, Peerline!\n";
+
+/// A relay, a node with two files, and a folder with copies.
+struct VerifyFixture {
+    relay: Server,
+    _node: Server,
+    _share: TempDir,
+    home: TempDir,
+    content: Vec<u8>,
+}
+
+impl VerifyFixture {
+    fn new(node_args: &[&str]) -> Self {
+        let content = noise(SIZE, 21);
+        let files = [("large", &content[..]), ("small", SMALL)];
+        let (share, home) = (folder(&files), folder(&files));
+        let relay = relay(&[]);
+        let node = node(&relay, share.path(), node_args);
+        Self {
+            relay,
+            _node: node,
+            _share: share,
+            home,
+            content,
+        }
+    }
+
+    fn with_hashes() -> Self {
+        let fixture = Self::new(&["--no-hash-cache"]);
+        for (name, content) in [("large", &fixture.content[..]), ("small", SMALL)] {
+            let hash = hash(content);
+            eventually("the hash is known", || {
+                let holders = holders(&fixture.relay, name);
+                holders.iter().any(|holder| holder.contains(&hash))
+            });
+        }
+        fixture
+    }
+
+    fn verify(&self, args: &[&str]) -> ProgramOutput {
+        let mut command = client_command(self.relay.address(), &["verify"]);
+        command.args(args).current_dir(self.home.path());
+        run(command, b"")
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        fs::write(self.home.path().join(name), content).expect("a file");
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.home.path().join(name)).expect("a file")
+    }
+}
+
+#[test]
+fn only_wrong_pieces_are_replaced() {
+    let fixture = VerifyFixture::with_hashes();
+    let path = fixture.home.path().join("large");
+    let before = fs::metadata(&path).expect("a file");
+    for args in [&["large"][..], &["./large", "large"]] {
+        let output = fixture.verify(args).expect_code(0);
+        assert!(output.stderr.contains("up to date"), "{}", output.stderr);
+    }
+    let after = fs::metadata(&path).expect("a file");
+    assert_eq!(after.mtime_nsec(), before.mtime_nsec(), "not written");
+    let mut damaged = fixture.content.clone();
+    damaged[2 * PIECE + 7] ^= 1;
+    *damaged.last_mut().expect("a byte") ^= 1;
+    fixture.write("copy", &damaged);
+    let output = fixture.verify(&["copy", "large"]).expect_code(0);
+    // The last piece has five bytes.
+    assert!(output.stderr.contains("at 79 %"), "{}", output.stderr);
+    assert!(fixture.read("copy") == fixture.content);
+}
+
+#[test]
+fn a_small_file_is_verified() {
+    let fixture = VerifyFixture::with_hashes();
+    let output = fixture.verify(&["small"]).expect_code(0);
+    assert!(output.stderr.contains("up to date"), "{}", output.stderr);
+    fixture.write("small", b"Hello, Peerlime!\n");
+    fixture.verify(&["small"]).expect_code(0);
+    assert_eq!(fixture.read("small"), SMALL);
+}
+
+#[test]
+fn a_file_that_cannot_be_compared_is_not_changed() {
+    let fixture = VerifyFixture::with_hashes();
+    let short = &fixture.content[..SIZE - 1];
+    fixture.write("short", short);
+    let output = fixture.verify(&["short", "large"]).expect_code(6);
+    assert!(output.stderr.contains("--force"), "{}", output.stderr);
+    assert!(fixture.read("short") == short);
+    let output = fixture.verify(&["missing"]).expect_code(2);
+    assert!(output.stderr.contains("no file"), "{}", output.stderr);
+    let unknown = "0".repeat(64);
+    fixture
+        .verify(&["large", "--hash", &unknown])
+        .expect_code(12);
+    // Without hashes there is nothing to compare with.
+    let fixture = VerifyFixture::new(&["--no-hashes"]);
+    fixture.write("large", b"mine");
+    for name in ["large", "small"] {
+        let before = fixture.read(name);
+        let output = fixture.verify(&[name]).expect_code(6);
+        assert!(output.stderr.contains("no node knows"), "{}", output.stderr);
+        assert!(fixture.read(name) == before);
+    }
+}
