@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::candidate::Candidate;
-use crate::jobs::content::{ContentInfo, Opened};
+use crate::jobs::content::{ContentInfo, DiscardedContent, Opened, PieceSet};
 use crate::jobs::failure::Failure;
 use crate::jobs::job::JobId;
 use crate::jobs::node_pool::RequestId;
 use crate::jobs::user::{StoreError, User, UserEvent};
-use crate::protocol::{FileName, Reply};
+use crate::protocol::{FileName, PieceLayout, Reply};
 use crate::session::requests::ResponsePart;
 
 /// The attempt to fetch a file from one node.
@@ -33,6 +33,8 @@ pub(super) struct Attempt {
     head_size: u64,
     /// Whether the content goes to the user.
     pub(super) is_source: bool,
+    /// The pieces that an earlier job has stored, if there was one.
+    stored: Option<PieceSet>,
     /// The request for the time of the last change. The content waits for the response.
     pub(super) stat: Option<RequestId>,
     mtime: Option<i64>,
@@ -71,6 +73,7 @@ impl Attempt {
             head: Vec::new(),
             head_size,
             is_source: false,
+            stored: None,
             stat: None,
             mtime: None,
             is_executable: false,
@@ -166,17 +169,18 @@ impl Attempt {
     ) -> Result<bool, StoreError> {
         let offset = self.received - bytes.len() as u64;
         if !std::mem::replace(&mut self.is_source, true) {
-            // What was stored in part is overwritten.
-            if let Opened::Complete = user.open(self.job, name, &self.content())? {
-                return Ok(true);
+            match user.open(self.job, name, &self.content())? {
+                Opened::Complete => return Ok(true),
+                Opened::Part { pieces, .. } => self.stored = Some(pieces),
+                Opened::Empty | Opened::InOrder => {}
             }
             let head = std::mem::take(&mut self.head);
             if !head.is_empty() {
-                user.write_at(self.job, 0, &head)?;
+                self.write_at(user, 0, &head)?;
             }
         }
         if !bytes.is_empty() {
-            user.write_at(self.job, offset, bytes)?;
+            self.write_at(user, offset, bytes)?;
             user.on_event(UserEvent::Progress {
                 job: self.job,
                 received: self.received,
@@ -189,6 +193,39 @@ impl Attempt {
             user.commit(self.job, &self.content())?;
         }
         Ok(is_complete)
+    }
+
+    /// Writes content. What an earlier job has stored was checked, and stays as it is.
+    fn write_at(
+        &self,
+        user: &mut dyn User,
+        mut offset: u64,
+        mut bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let Some(stored) = &self.stored else {
+            return user.write_at(self.job, offset, bytes);
+        };
+        let layout = PieceLayout::new(self.size);
+        while !bytes.is_empty() {
+            let piece = offset / layout.piece_size();
+            let missing = layout.range(piece as usize).end - offset;
+            let length = usize::try_from(missing).map_or(bytes.len(), |n| n.min(bytes.len()));
+            let (part, rest) = bytes.split_at(length);
+            if !stored.contains(piece as u32) {
+                user.write_at(self.job, offset, part)?;
+            }
+            (offset, bytes) = (offset + length as u64, rest);
+        }
+        Ok(())
+    }
+
+    /// The attempt has failed. What an earlier job has stored stays.
+    pub(super) fn discard(&self, user: &mut dyn User) -> DiscardedContent {
+        if self.stored.is_some() {
+            user.keep(self.job);
+            return DiscardedContent::default();
+        }
+        user.discard(self.job)
     }
 
     /// Content of another size has another hash.

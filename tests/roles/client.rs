@@ -15,6 +15,7 @@
 //! - commands for a content of three pieces: `holders N NODE…`: the relay names the nodes
 //!   that have it. `list N [wrong=yes]`: a node lists its pieces. `piece N INDEX
 //!   [wrong=yes]`: a node sends a piece, or with `bytes=COUNT` only the start of the reply.
+//!   `whole N`: a node sends all pieces as one content.
 //! - `exit`: prints the result of the task.
 
 use std::num::ParseIntError;
@@ -145,7 +146,7 @@ fn send_long_content(stage: &mut Stage<Client>, command: &Command) -> StageResul
     let mut args = command.consume_args();
     let content = &*THREE_PIECES;
     let (hash, size) = (content.hash, content.bytes.len());
-    if !["holders", "list", "piece"].contains(&command.name.as_str()) {
+    if !["holders", "list", "piece", "whole"].contains(&command.name.as_str()) {
         return Ok(false);
     }
     let number: u32 = args
@@ -160,6 +161,10 @@ fn send_long_content(stage: &mut Stage<Client>, command: &Command) -> StageResul
             format!("HOLDERS {}\n{}", nodes.len(), lines.collect::<String>()).into_bytes()
         }
         "list" => content.list(is_wrong).into_bytes(),
+        "whole" => {
+            let head = format!("FOUND {}\n", content.bytes.len());
+            [head.as_bytes(), &content.bytes].concat()
+        }
         _ => content.reply(args.next_pos().ok_or("which piece?")?.parse()?, is_wrong),
     };
     if let Some(count) = args.take_key("bytes") {

@@ -69,7 +69,7 @@ impl Fetch {
                 return self.try_next(context, now);
             }
             AttemptResult::NotStored(error) => {
-                user.discard(self.id);
+                attempt.discard(&mut **user);
                 if error.is_reader_gone {
                     return JobStep::Finish(JobResult::ReaderGone);
                 }
@@ -82,7 +82,7 @@ impl Fetch {
             AttemptResult::Failed(failure) => failure,
         };
         let discarded = match attempt.is_source {
-            true => user.discard(self.id),
+            true => attempt.discard(&mut **user),
             false => DiscardedContent::default(),
         };
         self.on_failure(context, attempt.candidate, size, failure, &discarded, now)
