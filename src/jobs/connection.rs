@@ -3,9 +3,8 @@
 use std::fmt;
 
 use crate::jobs::job::JobId;
-use crate::jobs::node_pool::PoolId;
+use crate::jobs::node_pool::{PoolId, PoolPeer};
 use crate::jobs::relay_query::RelayQuery;
-use crate::protocol::NodeAddress;
 use crate::role::Role;
 
 /// One connection of the jobs. The jobs, and their requests to nodes, stay with the
@@ -15,22 +14,22 @@ pub struct JobConnection(pub(super) JobPeer);
 /// The other side of a connection.
 pub(super) enum JobPeer {
     Relay(JobId, Box<RelayQuery>),
-    Node(PoolId, NodeAddress),
+    Pooled(PoolId, PoolPeer),
 }
 
 impl JobConnection {
     /// Whether a node sends content on it.
     #[must_use]
     pub fn carries_content(&self) -> bool {
-        matches!(self.0, JobPeer::Node(..))
+        matches!(self.0, JobPeer::Pooled(_, PoolPeer::Node(_)))
     }
 }
 
 impl fmt::Display for JobConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            JobPeer::Relay(..) => f.write_str("our relay"),
-            JobPeer::Node(_, node) => write!(f, "node {node}"),
+            JobPeer::Relay(..) | JobPeer::Pooled(_, PoolPeer::Relay(_)) => f.write_str("our relay"),
+            JobPeer::Pooled(_, PoolPeer::Node(node)) => write!(f, "node {node}"),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::jobs::fetch::Fetch;
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::file_search::FileSearch;
 use crate::jobs::name_search::{NameSearch, NamesCallback};
-use crate::jobs::node_pool::{PooledRequest, RequestId};
+use crate::jobs::node_pool::{PoolPeer, PooledRequest, RequestId};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
 use crate::jobs::user::{User, UserEvent};
@@ -171,6 +171,13 @@ impl JobContext {
         self.push_request(job, node, request, true, true)
     }
 
+    /// Identifies another request of a job.
+    pub(super) fn next_request(&mut self, job: JobId) -> RequestId {
+        self.requested += 1;
+        let number = self.requested;
+        RequestId { job, number }
+    }
+
     fn push_request(
         &mut self,
         job: JobId,
@@ -179,12 +186,10 @@ impl JobContext {
         is_shared: bool,
         is_repeated: bool,
     ) -> RequestId {
-        self.requested += 1;
-        let number = self.requested;
-        let id = RequestId { job, number };
+        let id = self.next_request(job);
         self.requests.push(PooledRequest {
             id,
-            node,
+            peer: PoolPeer::Node(node),
             request,
             is_shared,
             is_repeated,

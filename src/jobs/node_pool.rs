@@ -4,6 +4,7 @@
 //! answered everything is kept for a moment: the next file may come from the same node.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
@@ -24,10 +25,28 @@ pub(super) struct RequestId {
     pub(super) number: u64,
 }
 
-/// A request to a node.
+/// The other side of a shared connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum PoolPeer {
+    /// A node, which sends content.
+    Node(NodeAddress),
+    /// The relay, or the node that stands in for it.
+    Relay(SocketAddr),
+}
+
+impl PoolPeer {
+    pub(super) fn address(self) -> SocketAddr {
+        match self {
+            Self::Node(node) => node.into(),
+            Self::Relay(address) => address,
+        }
+    }
+}
+
+/// A request on a shared connection.
 pub(super) struct PooledRequest {
     pub(super) id: RequestId,
-    pub(super) node: NodeAddress,
+    pub(super) peer: PoolPeer,
     pub(super) request: Request<'static>,
     /// Whether other requests may be sent on the same connection. A response of unknown
     /// length would hold them up.
@@ -57,13 +76,15 @@ pub(super) struct NodePool {
     opened: u64,
     /// The most shared connections to one node.
     max_per_node: usize,
+    /// The most items of a list from the relay.
+    max_items: u64,
     /// How long a connection is kept without a request.
     keep_time: Duration,
 }
 
-/// A connection to a node.
+/// A shared connection.
 pub(super) struct PooledConnection {
-    pub(super) node: NodeAddress,
+    peer: PoolPeer,
     /// Known once the connection is established.
     pub(super) conn: Option<ConnId>,
     pub(super) requests: RequestQueue<PooledRequest>,
@@ -82,11 +103,12 @@ pub(super) struct PooledConnection {
 
 impl NodePool {
     /// A pool without connections.
-    pub(super) fn new(max_per_node: usize) -> Self {
+    pub(super) fn new(max_per_node: usize, max_items: u64) -> Self {
         Self {
             connections: BTreeMap::new(),
             opened: 0,
             max_per_node,
+            max_items,
             keep_time: KEEP_TIME,
         }
     }
@@ -98,9 +120,9 @@ impl NodePool {
         request: PooledRequest,
         out: &mut Output<R>,
     ) -> Option<PoolId> {
-        let node = request.node;
+        let peer = request.peer;
         let usable = self.connections.iter_mut();
-        let usable = usable.filter(|(_, connection)| connection.node == node);
+        let usable = usable.filter(|(_, connection)| connection.peer == peer);
         let usable = usable.filter(|(_, connection)| {
             connection.is_shared && (request.is_shared || connection.requests.is_empty())
         });
@@ -122,7 +144,7 @@ impl NodePool {
             }
             _ => {
                 self.opened += 1;
-                let mut connection = PooledConnection::new(node, request.is_shared);
+                let mut connection = PooledConnection::new(peer, request.is_shared, self.max_items);
                 connection.send(request, out);
                 self.connections.insert(self.opened, connection);
                 Some(self.opened)
@@ -189,11 +211,11 @@ impl NodePool {
 }
 
 impl PooledConnection {
-    fn new(node: NodeAddress, is_shared: bool) -> Self {
+    fn new(peer: PoolPeer, is_shared: bool, max_items: u64) -> Self {
         Self {
-            node,
+            peer,
             conn: None,
-            requests: RequestQueue::default(),
+            requests: RequestQueue::new(max_items),
             unsent: Vec::new(),
             cancelled: BTreeSet::new(),
             is_shared,

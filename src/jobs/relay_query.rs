@@ -168,6 +168,31 @@ impl RelayQuery {
         }
     }
 
+    /// The request, if other requests may share its connection: it has one short response.
+    pub(super) fn shared_request(&self) -> Option<Request<'static>> {
+        match &self.query {
+            Query::Holders(name) if self.direct.is_some() => Some(Request::Stat(name.clone())),
+            Query::Holders(name) => Some(Request::Find(name.clone())),
+            _ => None,
+        }
+    }
+
+    /// Reads a part of the response on a shared connection.
+    ///
+    /// # Errors
+    /// The response is none to the request.
+    pub(super) fn on_shared_part(
+        &mut self,
+        part: ResponsePart<'_>,
+        is_last: bool,
+    ) -> Result<(), CloseReason> {
+        self.on_part(part, |_| true)?;
+        if is_last && self.end.is_none() {
+            self.end = Some(Ok(()));
+        }
+        Ok(())
+    }
+
     /// Reads input from the relay. `on_file` gets each file of a list, and returns
     /// whether more files are wanted.
     pub(super) fn on_input(

@@ -1,6 +1,8 @@
 //! Runs jobs for one user, several at once: sends their queries and requests, hands
 //! them the responses, and says when they are done.
 
+mod queries;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -13,7 +15,7 @@ use crate::jobs::relay_query::RelayQuery;
 use crate::jobs::similar_names::MAX_SEARCHES;
 use crate::jobs::user::{User, UserEvent};
 use crate::limits::JobLimits;
-use crate::protocol::{FileName, NodeAddress, canonical};
+use crate::protocol::{FileName, NodeAddress};
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
 use crate::session::connector::Connector;
 
@@ -24,6 +26,8 @@ pub struct JobRunner {
     /// Jobs that are done, and not taken yet.
     finished: VecDeque<FinishedJob>,
     pool: NodePool,
+    /// The queries that are sent on shared connections.
+    queries: BTreeMap<RequestId, RelayQuery>,
     /// The number of jobs that were started.
     started: u64,
     /// The relay's addresses, tried in turn; not empty.
@@ -38,7 +42,8 @@ impl JobRunner {
     pub fn new(user: impl User + 'static, relay: Vec<SocketAddr>, limits: JobLimits) -> Self {
         Self {
             finished: VecDeque::new(),
-            pool: NodePool::new(limits.connections),
+            queries: BTreeMap::new(),
+            pool: NodePool::new(limits.connections, limits.max_nodes),
             context: JobContext {
                 user: Box::new(user),
                 may_choose: false,
@@ -143,7 +148,7 @@ impl JobRunner {
         input: Input<'_>,
     ) -> ReadNext {
         match connection.0 {
-            JobPeer::Node(id, _) => self.on_node_input(connector, conn, id, input),
+            JobPeer::Pooled(id, _) => self.on_pooled_input(connector, conn, id, input),
             JobPeer::Relay(..) => {
                 let out = connector.out.append_reply(conn);
                 self.on_relay_input(connection, input, out)
@@ -168,7 +173,7 @@ impl JobRunner {
         }
     }
 
-    fn on_node_input<R: RunsJobs>(
+    fn on_pooled_input<R: RunsJobs>(
         &mut self,
         connector: &mut Connector<'_, R>,
         conn: ConnId,
@@ -194,6 +199,12 @@ impl JobRunner {
         }
         let mut failure = None;
         if let Some(id) = awaited
+            && self.queries.contains_key(&id)
+        {
+            failure = self
+                .on_query_part(connector, id, part, is_last, pool_id)
+                .err();
+        } else if let Some(id) = awaited
             && let Some(job) = self.jobs.get_mut(&id.job)
         {
             let now = connector.now;
@@ -241,43 +252,12 @@ impl JobRunner {
         reason: &CloseReason,
     ) {
         match connection.0 {
-            JobPeer::Node(id, _) => self.on_node_close(connector, id, reason),
-            JobPeer::Relay(id, query) => self.on_relay_close(connector, id, *query, reason),
+            JobPeer::Pooled(id, _) => self.on_pooled_close(connector, id, reason),
+            JobPeer::Relay(id, query) => self.on_query_end(connector, id, *query, reason, None),
         }
     }
 
-    fn on_relay_close<R: RunsJobs>(
-        &mut self,
-        connector: &mut Connector<'_, R>,
-        id: JobId,
-        query: RelayQuery,
-        reason: &CloseReason,
-    ) {
-        let Some(job) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        if matches!(reason, CloseReason::Aborted) {
-            return self.interrupt(connector, id);
-        }
-        if query.may_be_retried(self.relay.len()) {
-            let node = self.direct_node(query.relay + 1);
-            let query = query.retry(self.relay.len(), node, &self.context.limits);
-            return self.send_query(connector, id, query);
-        }
-        let relay = query.relay;
-        let (query, mut answer) = query.finish(reason);
-        if let Ok(answer) = &mut answer {
-            // The relay may have other addresses than before.
-            self.relay_index = relay % self.relay.len();
-            if !canonical(self.relay[self.relay_index].ip()).is_loopback() {
-                answer.remove_loopback();
-            }
-        }
-        let step = job.on_answer(&mut self.context, &query, answer, connector.now);
-        self.execute(connector, id, step, None);
-    }
-
-    fn on_node_close<R: RunsJobs>(
+    fn on_pooled_close<R: RunsJobs>(
         &mut self,
         connector: &mut Connector<'_, R>,
         pool_id: PoolId,
@@ -292,13 +272,17 @@ impl JobRunner {
         );
         for (request, may_repeat) in connection.into_requests() {
             let id = request.id;
+            let query = self.queries.remove(&id);
             let Some(job) = self.jobs.get_mut(&id.job) else {
                 continue;
             };
             if matches!(reason, CloseReason::Aborted) {
                 self.interrupt(connector, id.job);
             } else if was_closed && may_repeat {
+                self.queries.extend(query.map(|query| (id, query)));
                 self.send(connector, request.repeated());
+            } else if let Some(query) = query {
+                self.on_query_end(connector, id.job, query, reason, None);
             } else {
                 let now = connector.now;
                 let step = job.on_lost_request(&mut self.context, id, reason, now);
@@ -360,33 +344,17 @@ impl JobRunner {
         {
             let is_cancelled = |request: RequestId| request.job == id;
             self.pool.cancel(is_cancelled, current, connector.out);
+            self.queries.retain(|request, _| request.job != id);
             self.finished
                 .extend(result.map(|result| job.finished(result)));
         }
     }
 
     fn send<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>, request: PooledRequest) {
-        let node = request.node;
+        let peer = request.peer;
         if let Some(id) = self.pool.send(request, connector.out) {
-            connector.dial(node.into(), JobConnection(JobPeer::Node(id, node)));
+            let connection = JobConnection(JobPeer::Pooled(id, peer));
+            connector.dial(peer.address(), connection);
         }
-    }
-
-    fn send_query<R: RunsJobs>(
-        &mut self,
-        connector: &mut Connector<'_, R>,
-        job: JobId,
-        query: RelayQuery,
-    ) {
-        let address = self.relay[query.relay % self.relay.len()];
-        let fits_datagram = query.query.fits_datagram();
-        let connection = JobConnection(JobPeer::Relay(job, query.into()));
-        if !fits_datagram {
-            return connector.dial(address, connection);
-        }
-        // An answer that does not fit into a datagram is requested again over TCP.
-        connector.request(address, connection, |connection, out| {
-            self.on_relay_input(connection, Input::Connected, out);
-        });
     }
 }

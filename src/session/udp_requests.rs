@@ -104,6 +104,12 @@ impl<S> UdpRequests<S> {
         }
     }
 
+    /// Whether requests to this address go over UDP if that is possible.
+    #[must_use]
+    pub fn has_route(&self, address: SocketAddr) -> bool {
+        self.routes.iter().any(|route| route.to.address == address)
+    }
+
     /// Whether there is no session.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -10,7 +10,7 @@
 //!   that fails; `output=file`: bytes may be written in any order; `stored=INDEX,…`: the
 //!   pieces that are there already; `unchecked=INDEX,…`: those that may be there, and
 //!   `wrong=INDEX,…` those of them that are not right; `patience=TIME`: how long to wait for a holder;
-//!   `require-hash=yes`; `chooses=yes`: the user can choose one of several contents.
+//!   `require-hash=yes`; `jobs=N`: the most files at once; `chooses=yes`: the user can choose one of several contents.
 //! - the commands of [`Keyboard`].
 //! - commands for a content of three pieces: `holders N NODE…`: the relay names the nodes
 //!   that have it. `list N [wrong=yes]`: a node lists its pieces. `piece N INDEX
@@ -55,7 +55,7 @@ impl Play {
             head_size: 0,
             ..JobLimits::default()
         };
-        let mut wait = None;
+        let (mut wait, mut max_downloads) = (None, None);
         while let Some((key, value)) = args.next_key() {
             match (key, value) {
                 ("relay", address) => relay.push(address.parse()?),
@@ -66,6 +66,7 @@ impl Play {
                 ("max-listed", count) => limits.max_listed = count.parse()?,
                 ("max-failures", count) => limits.max_failures = count.parse()?,
                 ("chooses", "yes") => chooses = true,
+                ("jobs", count) => max_downloads = Some(count.parse()?),
                 ("patience", time) => limits.wait = stage::time(time)?,
                 ("sources", count) => limits.sources = count.parse()?,
                 ("require-hash", "yes") => limits.require_hash = true,
@@ -125,7 +126,10 @@ impl Play {
         };
         let mut jobs = JobRunner::new(user, relay, limits);
         jobs.set_may_choose(chooses);
-        let client = Client::new(jobs, task);
+        let mut client = Client::new(jobs, task);
+        if let Some(count) = max_downloads {
+            client.set_max_downloads(count);
+        }
         let show_file = |_: &_| unreachable!("a client sends no files");
         self.stage = Some(Stage::new(client, Instant::now(), events, show_file));
         args.reject_next()
