@@ -134,6 +134,21 @@ pub struct JobLimits {
     /// Bytes of a file that are held back until the node is chosen to send all of it.
     #[arg(skip = HEAD_SIZE)]
     pub head_size: u64,
+    /// A limit of ours delays what nodes send; see [`RateLimits`].
+    #[arg(skip)]
+    pub is_rate_limited: bool,
+}
+
+impl JobLimits {
+    /// These limits for jobs whose content comes at a limited rate, if `rates` has a limit.
+    #[must_use]
+    pub fn with_rates(self, rates: &RateLimits) -> Self {
+        let is_rate_limited = rates.limit_rate.or(rates.limit_rate_per_peer).is_some();
+        Self {
+            is_rate_limited,
+            ..self
+        }
+    }
 }
 
 impl Default for JobLimits {

@@ -213,7 +213,7 @@ pub(super) fn run_client(
     let (line_requests, requests) = mpsc::channel();
     let screen = Screen::new(style, output, destination, line_requests);
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &[]);
-    let mut jobs = JobRunner::new(screen, relay, args.limits);
+    let mut jobs = JobRunner::new(screen, relay, args.limits.with_rates(&args.rates));
     jobs.set_may_choose(can_choose);
     jobs.set_node(node);
     let mut client = Client::new(jobs, task);

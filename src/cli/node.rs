@@ -295,7 +295,8 @@ pub(super) fn prepare(
         node.receive_messages(fastrand::u64(..));
     }
     if let Some(user) = user {
-        let mut jobs = JobRunner::new(user, relay, args.console.limits.clone());
+        let limits = args.console.limits.clone().with_rates(&args.rates);
+        let mut jobs = JobRunner::new(user, relay, limits);
         jobs.set_may_choose(is_interactive());
         node.console = Some(Console::new(jobs, args.console.max_downloads));
     }

@@ -136,7 +136,7 @@ impl PieceDownload {
 
     /// When to call [`PieceDownload::advance`].
     pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
-        let fill = self.next_fill(context.limits.try_delay);
+        let fill = self.next_fill(&context.limits);
         let deadlines = [fill, self.next_query(), self.next_check];
         deadlines.into_iter().flatten().min()
     }

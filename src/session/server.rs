@@ -148,8 +148,10 @@ impl ServerSession {
             Ok(request) => {
                 self.malformed = None;
                 self.last_verb = request.verb();
-                self.has_requested_content |=
-                    matches!(request, Request::Get(_) | Request::Range { .. });
+                self.has_requested_content |= matches!(
+                    request,
+                    Request::Get(_) | Request::Range { .. } | Request::Pieces(_)
+                );
                 Ok(request)
             }
             Err(error) => Err(self.answer_malformed(&error, max_unknown, reply)),

@@ -3,7 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{ask, ask_bytes, client, folder, node, noise, relay};
+use crate::hashes;
+use crate::support::{ask, ask_bytes, client, eventually, folder, node, noise, relay};
 
 const SIZE: usize = 1_000_000;
 /// Bytes per second, for `--limit-rate`.
@@ -66,5 +67,27 @@ fn a_client_receives_no_faster_than_its_limit() {
         let (output, took) = time_of(|| client(&relay, &["get", "a", flag, RATE]));
         assert!(output.expect_code(0).stdout == content);
         assert!(took >= LEAST, "{flag}: {took:?}");
+    }
+}
+
+#[test]
+fn pieces_that_the_limit_of_the_client_delays_are_fetched_once() {
+    let content = noise(3 * SIZE, 5);
+    let share = folder(&[("a", &content)]);
+    let relay = relay(&[]);
+    // A node closes the connection of a client that leaves much unread.
+    let args = ["--no-hash-cache", "--stall", "1", "--log-rate", "1000000"];
+    let nodes = [(); 2].map(|()| hashes::node(&relay, share.path(), &args));
+    let hash = hashes::hash(&content);
+    eventually("both are holders", || {
+        ask(relay.address(), b"FIND a\n").matches(&hash).count() == 2
+    });
+    let (output, took) = time_of(|| client(&relay, &["get", "a", "--limit-rate", RATE]));
+    assert!(output.expect_code(0).stdout == content);
+    assert!(took >= LEAST * 3, "{took:?}");
+    let sent: u64 = nodes.iter().map(|node| node.stat("bytes_out")).sum();
+    assert!(sent < content.len() as u64 * 11 / 10, "{sent} bytes");
+    for node in &nodes {
+        assert!(!node.log().contains("slow reader"), "{}", node.log());
     }
 }

@@ -1,6 +1,6 @@
 //! Which node a download asks for what, and when.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::jobs::job::JobContext;
 use crate::jobs::piece_download::PieceDownload;
@@ -8,6 +8,7 @@ use crate::jobs::piece_download::list_request::PieceListRequest;
 use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::transfer::{Transfer, TransferPlace};
 use crate::jobs::user::UserEvent;
+use crate::limits::JobLimits;
 use crate::protocol::{MaybeHash, Request};
 
 /// The requests that one connection to a node carries, so that the node always has the
@@ -55,14 +56,14 @@ impl PieceDownload {
     }
 
     /// When [`PieceDownload::fill`] can make more requests.
-    pub(super) fn next_fill(&self, delay: Duration) -> Option<Instant> {
+    pub(super) fn next_fill(&self, limits: &JobLimits) -> Option<Instant> {
         let retry = self.sources.next_retry();
         let list = self.values.is_empty().then_some(self.next_list).flatten();
         let has_idle = self.usable().any(|index| self.load(index) == 0);
         let lonely = self.transfers.iter().filter(|_| has_idle);
         let lonely = lonely.filter(|transfer| self.is_lonely(transfer.piece));
         let duplicate = lonely
-            .map(|transfer| self.duplicate_due(transfer, delay))
+            .map(|transfer| self.duplicate_due(transfer, limits))
             .min();
         [retry, list, duplicate].into_iter().flatten().min()
     }
@@ -91,7 +92,12 @@ impl PieceDownload {
 
     /// The node with the fewest requests, if it may get more.
     fn least_busy(&self, context: &JobContext) -> Option<usize> {
-        let max = REQUESTS_PER_CONNECTION * context.limits.connections;
+        let requests = match context.limits.is_rate_limited {
+            // What nodes have sent and we may not read yet would make us slow readers.
+            true => 1,
+            false => REQUESTS_PER_CONNECTION,
+        };
+        let max = requests * context.limits.connections;
         let usable = self.usable().map(|index| (self.load(index), index));
         let (load, index) = usable.min()?;
         (load < max).then_some(index)
@@ -117,17 +123,19 @@ impl PieceDownload {
     /// A node without work, and a piece that another node has not sent in time.
     fn duplicate(&self, context: &JobContext, now: Instant) -> Option<(usize, u32)> {
         let source = self.usable().find(|index| self.load(*index) == 0)?;
-        let delay = context.limits.try_delay;
+        let limits = &context.limits;
         let late = self.transfers.iter().filter(|transfer| {
-            self.is_lonely(transfer.piece) && self.duplicate_due(transfer, delay) <= now
+            self.is_lonely(transfer.piece) && self.duplicate_due(transfer, limits) <= now
         });
         let transfer = late.min_by_key(|transfer| transfer.started)?;
         Some((source, transfer.piece))
     }
 
     /// When an idle node is asked for the piece as well.
-    fn duplicate_due(&self, transfer: &Transfer, delay: Duration) -> Instant {
-        match self.fits_memory(transfer.piece) {
+    fn duplicate_due(&self, transfer: &Transfer, limits: &JobLimits) -> Instant {
+        let delay = limits.try_delay;
+        // A piece that our own limit delays is not late.
+        match self.fits_memory(transfer.piece) && !limits.is_rate_limited {
             true => transfer.started + delay,
             false => transfer.last_input + delay * STALL_DELAY,
         }
