@@ -170,7 +170,6 @@ impl Attempt {
         let offset = self.received - bytes.len() as u64;
         if !std::mem::replace(&mut self.is_source, true) {
             match user.open(self.job, name, &self.content())? {
-                Opened::Complete => return Ok(true),
                 Opened::Part { pieces, .. } => self.stored = Some(pieces),
                 Opened::Empty | Opened::InOrder => {}
             }

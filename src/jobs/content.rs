@@ -36,8 +36,6 @@ pub enum Opened {
         /// they were written before the power failed.
         unchecked: PieceSet,
     },
-    /// The target holds this content already. Nothing is open.
-    Complete,
 }
 
 /// What a target holds, compared with a content.

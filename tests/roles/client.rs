@@ -71,7 +71,6 @@ impl Play {
                 ("sources", count) => limits.sources = count.parse()?,
                 ("require-hash", "yes") => limits.require_hash = true,
                 ("output", "file") => user.opened = Opened::Empty,
-                ("stored", "all") => user.opened = Opened::Complete,
                 ("stored", list) => {
                     let (pieces, unchecked) = (pieces(list)?, PieceSet::default());
                     user.opened = Opened::Part { pieces, unchecked };

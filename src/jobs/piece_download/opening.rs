@@ -79,7 +79,6 @@ impl PieceDownload {
                     return self.end_not_stored(context, &error);
                 }
             }
-            Ok(Opened::Complete) => return self.end_up_to_date(context),
             Err(error) => return self.end_not_stored(context, &error),
         }
         let request = Request::Stat(self.name.clone());
