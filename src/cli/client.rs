@@ -211,7 +211,7 @@ pub(super) fn run_client(
     let destination =
         destination.unwrap_or_else(|| Destination::Print(Printer::new(args.reporter.raw)));
     let (line_requests, requests) = mpsc::channel();
-    let screen = Screen::new(style, output, destination, line_requests);
+    let screen = Screen::new(style, output, destination, line_requests).with_rates(&args.rates);
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &[]);
     let mut jobs = JobRunner::new(screen, relay, args.limits.with_rates(&args.rates));
     jobs.set_may_choose(can_choose);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
 use crate::counted::Counted;
 use crate::download::{self, Destination};
@@ -15,6 +15,7 @@ use crate::jobs::{
     ContentInfo, DiscardedContent, JobId, Listing, Opened, PieceSet, PromptKind, StoreError,
     StoredContent, StoredPart, User, UserEvent,
 };
+use crate::limits::RateLimits;
 use crate::protocol::{FileName, PieceValue};
 use crate::terminal::batch::Batch;
 use crate::terminal::output::StreamOutput;
@@ -50,6 +51,8 @@ pub struct Screen {
     output: TerminalOutput,
     /// The progress bar, and the job that it belongs to: the first of several.
     bar: Option<(JobId, ProgressBar)>,
+    /// What the bar says about our own limit on the rate.
+    limit_text: String,
     has_listed_nodes: bool,
     /// Several files that are being saved.
     batch: Option<Batch>,
@@ -79,6 +82,7 @@ impl Screen {
             style,
             output: output.clone(),
             bar: None,
+            limit_text: String::new(),
             has_listed_nodes: false,
             batch: None,
             saved: None,
@@ -91,13 +95,23 @@ impl Screen {
         }
     }
 
+    /// The progress shall name the limit on the rate.
+    #[must_use]
+    pub fn with_rates(mut self, rates: &RateLimits) -> Self {
+        if let Some(rate) = rates.limit_rate {
+            self.limit_text = format!(" (limit {}/s)", DecimalBytes(rate));
+        }
+        self
+    }
+
     /// A transfer of `size` bytes starts.
     fn start_progress(&mut self, job: JobId, size: u64) {
         if let (Style::Human { progress: true, .. }, None) = (self.style, &self.bar) {
-            const TEMPLATE: &str = "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+            const TEMPLATE: &str = "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}{prefix}, {eta} left";
             let bar = ProgressBar::new(size);
             if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
                 bar.set_style(style);
+                bar.set_prefix(self.limit_text.clone());
             }
             self.bar = Some((job, bar));
         }

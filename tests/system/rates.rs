@@ -4,7 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::hashes;
-use crate::support::{ask, ask_bytes, client, eventually, folder, node, noise, relay};
+use crate::support::{
+    Terminal, ask, ask_bytes, client, client_command, eventually, folder, node, noise, relay,
+};
 
 const SIZE: usize = 1_000_000;
 /// Bytes per second, for `--limit-rate`.
@@ -90,4 +92,16 @@ fn pieces_that_the_limit_of_the_client_delays_are_fetched_once() {
     for node in &nodes {
         assert!(!node.log().contains("slow reader"), "{}", node.log());
     }
+}
+
+#[test]
+fn the_progress_names_the_limit() {
+    let share = folder(&[("a", &noise(SIZE, 6))]);
+    let (relay, copies) = (relay(&[]), folder(&[]));
+    let _node = node(&relay, share.path(), &[]);
+    let dir = copies.path().to_str().expect("a text");
+    let args = ["get", "a", "-d", dir, "--limit-rate", RATE];
+    let mut terminal = Terminal::start(client_command(relay.address(), &args));
+    terminal.expect(" (limit 2.00 MB/s), ");
+    assert_eq!(terminal.wait().1, 0);
 }
