@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use peerline::limits::RateLimits;
 
-use crate::fake_stream::{SharedWire, Tail};
+use crate::fake_stream::{InjectedFault, SharedWire, Tail};
 use crate::world::{World, answer};
+use crate::{REQUESTS, input, output};
 
 const RATE: u64 = 100_000;
 const TICK: Duration = Duration::from_millis(1);
@@ -186,4 +187,40 @@ fn replies_of_connections_that_carry_content_count_as_well() {
     let lines = format!("f\n{}", line.repeat(100));
     wire.borrow_mut().deliver(lines.as_bytes(), Tail::Open);
     assert_near(sent_in(&mut world, &[wire], 2)[0], 2 * RATE);
+}
+
+#[test]
+fn faults_at_every_call_lose_nothing_and_leave_no_connection() {
+    let faults = [
+        InjectedFault::WouldBlock,
+        InjectedFault::Interrupted,
+        InjectedFault::Short(1),
+        InjectedFault::Reset,
+    ];
+    for (fault, call) in faults
+        .into_iter()
+        .flat_map(|fault| (0..30).map(move |call| (fault, call)))
+    {
+        // One byte each 15 ms.
+        let mut world = total(64);
+        let wire = world.accept(1);
+        wire.borrow_mut().faults = [(call, fault)].into();
+        let requests = [&["file"], &REQUESTS[..]].concat();
+        wire.borrow_mut().deliver(&input(&requests), Tail::Open);
+        for _ in 0..100 {
+            world.advance(TICK * 20);
+            world.resume_all();
+            world.run();
+        }
+        if world.is_lingering() {
+            wire.borrow_mut().deliver(b"", Tail::Eof);
+            world.run();
+        }
+        let (expected, wire) = (output(&requests), wire.borrow());
+        assert!(wire.is_dropped, "{fault:?} at call {call}");
+        match fault {
+            InjectedFault::Reset => assert!(expected.starts_with(&wire.sent)),
+            _ => assert_eq!(wire.sent, expected, "{fault:?} at call {call}"),
+        }
+    }
 }

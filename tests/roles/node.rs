@@ -11,6 +11,7 @@
 //!   downloads. Downloaded content is shown, and not added to the share.
 //! - `type-numbered LINE count=TIMES`: types the line several times, with a number
 //!   from 1 on appended. Shows only how many prompts followed.
+//! - `answer IP PORT TEXT`: a program answers a message.
 //! - `brief N LINE count=TIMES`: as `say`, but shows only the ends of a long output.
 
 use std::cell::RefCell;
@@ -24,7 +25,7 @@ use peerline::close_reason::CloseReason;
 use peerline::jobs::{self, JobRunner};
 use peerline::limits::JobLimits;
 use peerline::node::{Console, Node, NodeMessage, Registrar};
-use peerline::protocol::{ClaimedIp, Port, Registered, canonical};
+use peerline::protocol::{ClaimedIp, NodeAddress, Port, Registered, Text, canonical};
 use peerline::role::Role;
 
 use crate::keyboard::Keyboard;
@@ -155,6 +156,16 @@ impl goldenscript::Runner for Play {
                 }
                 let message = NodeMessage::RelayAddresses(relay);
                 let stage = self.stage.as_mut().ok_or("start with: node")?;
+                stage.call(|node, context| node.on_message(context, message));
+            }
+            "answer" => {
+                let mut args = command.consume_args();
+                let ip = args.next_pos().ok_or("which address?")?.parse()?;
+                let port = args.next_pos().ok_or("which port?")?.parse()?;
+                let to = NodeAddress::new(ip, Port::new(port).ok_or("no port")?)?;
+                let text = Text::parse(args.next_pos().ok_or("which text?")?)?.into_owned();
+                let stage = self.stage.as_mut().ok_or("start with: node")?;
+                let message = NodeMessage::Answer(to, text);
                 stage.call(|node, context| node.on_message(context, message));
             }
             "type-numbered" => {
