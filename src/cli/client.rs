@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
+use signal_hook::consts::SIGINT;
 
-use crate::cli::get::GetArgs;
+use crate::cli::get::{self, GetArgs};
 use crate::cli::logging::LogArgs;
 use crate::cli::relay_address::{NodeHost, RelayAddressArgs, node_host};
 use crate::cli::sockets::udp_requests;
@@ -18,11 +19,11 @@ use crate::cli::{
 };
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer};
-use crate::jobs::{FileSearch, HELP, JobRunner, Query};
+use crate::jobs::{FileSearch, HELP, JobRunner, Query, TerminalEvent};
 use crate::limits::{JobLimits, Limits, RateLimits, Timeouts};
 use crate::protocol::{FileName, NodeAddress, Port, Text};
 use crate::quantity::{seconds, seconds_or_zero};
-use crate::reactor::{Clock, LoopOutcome, ReactorSettings};
+use crate::reactor::{Clock, LoopOutcome, Reactor, ReactorSettings};
 use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput};
 
@@ -196,7 +197,7 @@ pub(super) fn run_client(
     let prompt_settings = prompt_settings(&args)?;
     let max_downloads = match &args.command {
         Some(ClientCommand::Get(get)) => get.max_downloads,
-        _ => 1,
+        _ => get::MAX_DOWNLOADS,
     };
     let (task, destination) = task(args.command, output)?;
     let (relay, node) = match &args.from {
@@ -206,6 +207,7 @@ pub(super) fn run_client(
     // The lines of a list are names, not choices.
     let can_choose = !args.reporter.json && is_interactive() && !matches!(task, Task::GetList(_));
     let reads_lines = reads_lines(&task, can_choose);
+    let is_prompt = task == Task::Prompt && is_interactive();
     let saves_files = destination.is_some();
     let style = style(&args.reporter, saves_files);
     let destination =
@@ -217,8 +219,9 @@ pub(super) fn run_client(
     jobs.set_may_choose(can_choose);
     jobs.set_node(node);
     let mut client = Client::new(jobs, task);
+    client.set_max_downloads(max_downloads);
     if saves_files {
-        client.set_max_downloads(max_downloads);
+        client.set_saves_files();
     }
     client.udp = udp;
     let settings = ReactorSettings {
@@ -230,8 +233,7 @@ pub(super) fn run_client(
     };
     let clock = Clock::with_suspends(Instant::now());
     let mut reactor = build_reactor(client, settings, Vec::new(), sockets, clock)?;
-    stop_on_signals(&mut reactor, signals)?;
-    signals::end_on_second(Exit::Interrupted)?;
+    handle_signals(&mut reactor, signals, is_prompt)?;
     let _prompt = reads_lines
         .then(|| prompt::start(requests, reactor.handle(), output, prompt_settings))
         .transpose()
@@ -244,6 +246,22 @@ pub(super) fn run_client(
         },
         LoopOutcome::Drained | LoopOutcome::Aborted(_) => Exit::Interrupted,
     })
+}
+
+/// At a prompt, SIGINT stops a transfer. Elsewhere it ends the program.
+fn handle_signals(
+    reactor: &mut Reactor<Client>,
+    signals: &[i32],
+    is_prompt: bool,
+) -> Result<(), StartupError> {
+    let mut signals = signals.to_vec();
+    if is_prompt {
+        signals.retain(|signal| *signal != SIGINT);
+        let handle = reactor.handle();
+        signals::handle_interrupts(move || handle.send(TerminalEvent::InterruptSignal))?;
+    }
+    stop_on_signals(reactor, &signals)?;
+    signals::end_on_second(Exit::Interrupted, &signals)
 }
 
 /// Whether the user types lines.

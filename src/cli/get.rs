@@ -14,6 +14,9 @@ use crate::quantity::integer;
 use crate::system_error::Reason;
 use crate::terminal::TerminalOutput;
 
+/// The most files that are saved at once.
+pub(super) const MAX_DOWNLOADS: usize = 16;
+
 /// What to fetch, and where to store it.
 #[derive(clap::Args)]
 pub(super) struct GetArgs {
@@ -48,7 +51,7 @@ pub(super) struct GetArgs {
     #[arg(long)]
     pub(super) restart: bool,
     /// Maximum number of files to fetch at the same time when they are saved; others wait
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = integer::<usize>(1..))]
+    #[arg(long, value_name = "N", default_value_t = MAX_DOWNLOADS, value_parser = integer::<usize>(1..))]
     pub(super) max_downloads: usize,
 }
 

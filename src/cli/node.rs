@@ -216,7 +216,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     print_addresses(&output, &addresses, &share);
     let settings = prompt_settings(&args, survives_hangup);
     if has_console {
-        signals::end_on_second(Exit::Aborted)?;
+        signals::end_on_second(Exit::Aborted, &signals)?;
     }
     let _prompt = has_console
         .then(|| prompt::start(requests, reactor.handle(), &output, settings))

@@ -87,12 +87,14 @@ pub(super) fn end_at_once(signals: &[i32]) -> Result<Arc<AtomicBool>, StartupErr
 
 /// The loop handles all signals, but not while it waits for a slow reader of stdout or for
 /// a suspended terminal. Then the second signal ends the program.
-pub(super) fn end_on_second(exit: Exit) -> Result<(), StartupError> {
+pub(super) fn end_on_second(exit: Exit, signals: &[i32]) -> Result<(), StartupError> {
     let terminal = TerminalMode::current();
     let start = || {
         let (mut arrived, sender) = io::pipe()?;
         for signal in [SIGINT, SIGQUIT, SIGTERM] {
-            low_level::pipe::register(signal, sender.try_clone()?)?;
+            if signals.contains(&signal) {
+                low_level::pipe::register(signal, sender.try_clone()?)?;
+            }
         }
         let body = move || {
             if arrived.read_exact(&mut [0; 2]).is_ok() {
@@ -102,6 +104,25 @@ pub(super) fn end_on_second(exit: Exit) -> Result<(), StartupError> {
             }
         };
         thread::Builder::new().name("signals".into()).spawn(body)
+    };
+    start()
+        .map(drop)
+        .map_err(StartupError::system("cannot handle signals"))
+}
+
+/// Calls `on_interrupt` after each SIGINT, in a thread of its own.
+pub(super) fn handle_interrupts(
+    on_interrupt: impl Fn() + Send + 'static,
+) -> Result<(), StartupError> {
+    let start = || {
+        let (mut arrived, sender) = io::pipe()?;
+        low_level::pipe::register(SIGINT, sender)?;
+        let body = move || {
+            while arrived.read_exact(&mut [0]).is_ok() {
+                on_interrupt();
+            }
+        };
+        thread::Builder::new().name("interrupts".into()).spawn(body)
     };
     start()
         .map(drop)

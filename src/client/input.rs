@@ -5,12 +5,15 @@ use std::time::Duration;
 use crate::client::chat::{self, Chat};
 use crate::client::{Client, Task};
 use crate::jobs::{
-    BLANKS, ChoiceResult, HELP, Job, PromptCommand, PromptKind, TaskResult, TerminalEvent,
-    UserEvent,
+    BLANKS, ChoiceResult, FilePattern, GetCommand, GetQueue, HELP, Job, OutputSpec, PromptCommand,
+    PromptKind, TaskResult, TerminalEvent, UserEvent,
 };
 use crate::protocol::{ContentHash, FileName};
 use crate::role::Context;
 use crate::session::connector::Connector;
+
+/// The answer to an interrupt while nothing runs.
+const HOW_TO_LEAVE: &str = "to leave, type exit or press ctrl-D";
 
 impl Client {
     pub(super) fn on_terminal_event(
@@ -33,6 +36,7 @@ impl Client {
             }
             TerminalEvent::EndOfInput => self.on_end_of_input(context),
             TerminalEvent::Interrupt => self.on_interrupt(context),
+            TerminalEvent::InterruptSignal => self.on_interrupt_signal(context),
         }
     }
 
@@ -40,6 +44,7 @@ impl Client {
         match (&self.chat, &self.task) {
             (Some(chat), _) => chat.prompt_kind(),
             (None, Task::GetList(_)) => PromptKind::Name,
+            (None, _) if self.unprinted.is_some() => PromptKind::Confirmation,
             (None, _) => self.choices.prompt_kind(),
         }
     }
@@ -59,6 +64,9 @@ impl Client {
             chat.on_line(context.out, user, line);
             return self.after_chat_event();
         }
+        if let Some(name) = self.unprinted.take() {
+            return self.on_confirmation(context, name, line);
+        }
         if let Task::GetList(hash) = self.task {
             return self.on_name(context, line, hash);
         }
@@ -70,9 +78,7 @@ impl Client {
             Some(ChoiceResult::Cancelled) => TaskResult::SeveralContents,
             Some(ChoiceResult::Invalid) => return self.prompt(),
             None => match PromptCommand::parse(line) {
-                PromptCommand::Get(name, hash) => {
-                    return self.start_job(context, Job::Get(name.into_owned(), hash));
-                }
+                PromptCommand::Get(command) => return self.start_command(context, command),
                 PromptCommand::Search(search) => {
                     return self.start_job(context, Job::Search(search));
                 }
@@ -147,14 +153,83 @@ impl Client {
         }
     }
 
-    /// At the prompt this ends a choice, or the program if there is none.
+    /// At the prompt this ends a choice or a chat; elsewhere it ends the program.
     fn on_interrupt(&mut self, context: &mut Context<'_, Self>) {
         self.prompted = None;
-        if self.task == Task::Prompt && self.cancel_choice() {
-            self.prompt();
-        } else {
-            context.out.stop_gracefully();
+        if self.task != Task::Prompt {
+            return context.out.stop_gracefully();
         }
+        let user = self.jobs.user();
+        if let Some(chat) = &mut self.chat {
+            return chat.on_line(context.out, user, chat::QUIT);
+        }
+        if self.unprinted.take().is_none() && !self.cancel_choice() {
+            let event = UserEvent::Note(HOW_TO_LEAVE);
+            self.jobs.user().on_event(event);
+        }
+        self.prompt();
+    }
+
+    /// Stops what runs, and prompts for the next command.
+    fn on_interrupt_signal(&mut self, context: &mut Context<'_, Self>) {
+        if self.prompted.is_some() {
+            let event = UserEvent::Note(HOW_TO_LEAVE);
+            return self.jobs.user().on_event(event);
+        }
+        if !self.is_ready {
+            return context.out.stop_gracefully();
+        }
+        self.jobs.cancel_all(context.out);
+        self.finish_batch();
+        self.queue.clear();
+        self.queue = GetQueue::new(1);
+        self.awaits_nodes = false;
+        let event = UserEvent::Note("stopped");
+        self.jobs.user().on_event(event);
+        self.on_result(context, TaskResult::Interrupted);
+    }
+
+    /// Fetches the files of a command. One file comes from nodes that are listed anew.
+    fn start_command(&mut self, context: &mut Context<'_, Self>, command: GetCommand) {
+        let output = command.output.as_ref();
+        if let Err(error) = self.jobs.user().set_output(output) {
+            let event = UserEvent::InvalidCommand(&error.reason);
+            self.jobs.user().on_event(event);
+            return self.on_result(context, TaskResult::StoreError);
+        }
+        let saves_files = output.is_some();
+        self.start_gets(context, command.patterns, command.hash, saves_files);
+    }
+
+    /// After a command: the user may save what was not printed, or types the next one.
+    pub(super) fn confirm_or_prompt(&mut self) {
+        self.unprinted = self
+            .jobs
+            .user()
+            .take_unprinted()
+            .filter(|_| self.jobs.may_choose());
+        self.prompt();
+    }
+
+    /// Saves a file under the last part of its name in the present folder.
+    fn on_confirmation(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        name: FileName<'static>,
+        answer: &str,
+    ) {
+        let answer = answer.trim_matches(BLANKS).to_lowercase();
+        if !matches!(answer.as_str(), "y" | "yes") {
+            return self.prompt();
+        }
+        let leaf = name.as_str().rsplit('/').next().unwrap_or_default();
+        let output = Some(OutputSpec::file(leaf.into()));
+        let command = GetCommand {
+            patterns: vec![FilePattern::Name(name)],
+            hash: None,
+            output,
+        };
+        self.start_command(context, command);
     }
 
     /// The user does not make the next choice. Returns whether there was one.

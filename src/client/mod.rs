@@ -1,6 +1,7 @@
 //! The client: runs the jobs of one command at a time, or one chat, for its user.
 
 mod chat;
+mod gets;
 mod input;
 
 use std::fmt;
@@ -11,9 +12,9 @@ use crate::client::chat::Chat;
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs::{
     Choices, FilePattern, FileSearch, FinishedJob, GetQueue, Job, JobConnection, JobResult,
-    JobRunner, PromptKind, Query, TaskResult, TerminalEvent, UserEvent,
+    JobRunner, PromptKind, Query, TaskResult, TerminalEvent,
 };
-use crate::protocol::{ContentHash, NodeAddress, Text};
+use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::connector::Connector;
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
@@ -44,9 +45,17 @@ pub struct Client {
     task: Task,
     /// The files that the task fetches.
     queue: GetQueue,
-    /// Whether several files are saved.
+    /// The most files that are saved at once.
+    max_downloads: usize,
+    /// Whether the files of the task are saved.
+    saves_files: bool,
+    /// Whether several files are being saved.
     is_batch: bool,
-    /// At the prompt: whether the relay was there at the start. Of files to fetch:
+    /// Whether the queue waits for the list of nodes.
+    awaits_nodes: bool,
+    /// The file that the user may save, because it was not printed.
+    unprinted: Option<FileName<'static>>,
+    /// At the prompt: whether the relay was there at the start. Of a list of names:
     /// whether the relay has listed its nodes.
     is_ready: bool,
     choices: Choices,
@@ -91,7 +100,11 @@ impl Client {
             jobs,
             task,
             queue: GetQueue::new(1),
+            max_downloads: 1,
+            saves_files: false,
             is_batch: false,
+            awaits_nodes: false,
+            unprinted: None,
             is_ready: false,
             choices: Choices::default(),
             chat: None,
@@ -105,15 +118,6 @@ impl Client {
     #[must_use]
     pub fn result(&self) -> TaskResult {
         self.result
-    }
-
-    /// The files of the task are saved, so many at once.
-    pub fn set_max_downloads(&mut self, max_downloads: usize) {
-        self.queue = GetQueue::new(max_downloads);
-        self.is_batch = match &self.task {
-            Task::Get(patterns, _) => !matches!(patterns[..], [FilePattern::Name(_)]),
-            _ => false,
-        };
     }
 
     /// Starts a job, and those of the queue that may run.
@@ -137,15 +141,6 @@ impl Client {
         }
     }
 
-    /// Files wait for the list of nodes, and while the user has a choice to make.
-    fn next_queued_job(&mut self) -> Option<Job> {
-        let has_choice = self.choices.prompt_kind() == PromptKind::Choice;
-        match self.is_ready && !has_choice {
-            true => self.queue.next_job(),
-            false => None,
-        }
-    }
-
     fn on_finished_job(&mut self, context: &mut Context<'_, Self>, mut finished: FinishedJob) {
         self.queue.on_finished(&mut finished);
         match finished.result {
@@ -165,53 +160,34 @@ impl Client {
     /// A command, or one of the files to fetch, is done.
     fn on_result(&mut self, context: &mut Context<'_, Self>, result: TaskResult) {
         self.result = self.result.or(result);
+        let is_cut_off = matches!(result, TaskResult::Incomplete | TaskResult::WrongContent);
+        // Without a list there is no node to try. After a part of a file nothing more is
+        // printed.
+        let awaited_nodes = std::mem::take(&mut self.awaits_nodes);
+        let has_failed = awaited_nodes && result != TaskResult::Success;
+        if has_failed || (is_cut_off && !self.is_batch) {
+            self.queue.clear();
+        }
+        let has_choice = self.choices.prompt_kind() == PromptKind::Choice;
+        let is_done = self.queue.is_done() && !has_choice;
         match &self.task {
             Task::Prompt if self.is_ready || result == TaskResult::Success => {
                 self.is_ready = true;
+                if is_done {
+                    self.finish_batch();
+                    self.confirm_or_prompt();
+                }
+                return;
+            }
+            Task::GetList(_) if result != TaskResult::Relay && !is_cut_off => {
                 return self.prompt();
             }
-            // Without a list there is no node to try.
-            Task::Get(..) if !self.is_ready && result == TaskResult::Success => {
-                self.is_ready = true;
-            }
-            Task::Get(..) if !self.is_ready => self.queue.clear(),
-            Task::GetList(_) if result == TaskResult::Relay => {}
-            // After a part of a file nothing more is printed.
-            Task::Get(..) | Task::GetList(_)
-                if !self.is_batch
-                    && matches!(result, TaskResult::Incomplete | TaskResult::WrongContent) =>
-            {
-                self.queue.clear();
-            }
-            Task::GetList(_) => return self.prompt(),
             _ => {}
         }
-        if self.queue.is_done() && self.choices.prompt_kind() == PromptKind::Command {
+        if is_done {
             self.finish_batch();
             context.out.stop_loop();
         }
-    }
-
-    fn finish_batch(&mut self) {
-        if std::mem::take(&mut self.is_batch) {
-            let untried = self.queue.waiting();
-            let event = UserEvent::BatchFinished { untried };
-            self.jobs.user().on_event(event);
-        }
-    }
-
-    /// Fetches the files of the task, after the relay has listed its nodes.
-    fn start_batch(&mut self, patterns: &[FilePattern], hash: Option<ContentHash>) -> Job {
-        for pattern in patterns {
-            self.queue.push(pattern.clone(), hash);
-        }
-        if self.is_batch {
-            let is_name = |pattern: &&FilePattern| matches!(pattern, FilePattern::Name(_));
-            let files = patterns.iter().filter(is_name).count();
-            let event = UserEvent::BatchStarted { files };
-            self.jobs.user().on_event(event);
-        }
-        Job::CheckRelay
     }
 
     fn start_chat(&mut self, context: &mut Context<'_, Self>, chat: Chat) {
@@ -268,7 +244,7 @@ impl Role for Client {
             Task::Search(search) => Job::Search(search.clone()),
             Task::Get(patterns, hash) => {
                 let (patterns, hash) = (patterns.clone(), *hash);
-                self.start_batch(&patterns, hash)
+                return self.start_gets(context, patterns, hash, self.saves_files);
             }
             Task::GetList(_) => return self.prompt(),
             Task::SendAndWait(to, text, wait) => {

@@ -56,6 +56,14 @@ impl Destination {
         }
     }
 
+    /// Whether the last content was not printed because it is binary. Says so once.
+    pub(crate) fn take_binary(&mut self) -> bool {
+        match self {
+            Self::Print(printer) => printer.take_binary(),
+            Self::Save { .. } => false,
+        }
+    }
+
     /// Opens an output for the content of `name`.
     pub(crate) fn open(
         &mut self,

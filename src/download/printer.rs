@@ -22,6 +22,8 @@ pub struct Printer {
     printed: u64,
     escaped: EscapedStream,
     is_at_line_start: bool,
+    /// Whether the content was refused because it is binary.
+    has_binary: bool,
 }
 
 impl Printer {
@@ -39,7 +41,13 @@ impl Printer {
             printed: 0,
             escaped: EscapedStream::default(),
             is_at_line_start: true,
+            has_binary: false,
         }
+    }
+
+    /// Whether the content was refused because it is binary. Says so once.
+    pub(super) fn take_binary(&mut self) -> bool {
+        std::mem::take(&mut self.has_binary)
     }
 
     /// Starts another content.
@@ -89,6 +97,7 @@ impl Printer {
         self.is_flushed = true;
         let bytes = std::mem::take(&mut self.buffer);
         if self.escapes && is_binary(&bytes) {
+            self.has_binary = true;
             return Err(StoreError {
                 reason: "binary content is not printed on a terminal: on the command line, \
                       get NAME -o FILE saves it and --raw prints it"

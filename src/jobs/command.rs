@@ -1,16 +1,17 @@
 //! The commands of the prompt: one line each.
 
 use crate::jobs::file_search::FileSearch;
+use crate::jobs::get_command::GetCommand;
 use crate::jobs::job::TaskResult;
 use crate::jobs::relay_query::Query;
 use crate::jobs::user::{User, UserEvent};
-use crate::protocol::{ContentHash, FileName, NodeAddress, Request, Text, Verb};
+use crate::protocol::{FileName, NodeAddress, Request, Text, Verb};
 
 /// The words that begin a command. A line that begins with another word is a file
 /// name.
-pub const COMMAND_WORDS: [&str; 13] = [
+pub const COMMAND_WORDS: [&str; 14] = [
     "ls", "search", "find", "get", "nodes", "send", "reply", "who", "chat", "share", "unshare",
-    "help", "quit",
+    "help", "quit", "exit",
 ];
 
 /// The characters between words, as on the wire, and at the end of a line.
@@ -19,9 +20,10 @@ pub const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 /// The answer to `help`.
 pub const HELP: &str = "\
 NAME        fetch the file NAME and print it
-get NAME    the same, for a name that starts like a command
-get --hash HASH NAME
-            fetch the content with this hash
+get NAME... fetch files; names as in a shell: get 'two words.txt'
+            get docs/ and get '*.txt' save a folder, and what a glob matches
+            -o FILE, -d DIR: save there; --force: replace existing files
+            --hash HASH: fetch the content with this hash; --all: all files
 ls          list all files that the nodes have announced; -l shows whole hashes
 search TEXT list the files whose names contain TEXT, or match a glob: *.txt
 find NAME   list the nodes that have the file NAME
@@ -33,15 +35,16 @@ chat [IP PORT]
             send each line that you type to this address, or to the sender of
             the last message; /quit ends the chat
 help        list the commands
-quit        end the program; the end of input does the same";
+quit        end the program; exit and the end of input do the same
+ctrl-C      stop a transfer";
 
 /// A command of the prompt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PromptCommand<'a> {
     /// An empty line.
     Empty,
-    /// Fetch a file; with a hash, only the content that has it.
-    Get(FileName<'a>, Option<ContentHash>),
+    /// Fetch files.
+    Get(GetCommand),
     /// Send a query to the relay, and show the answer.
     Query(Query),
     /// Show the files that a search finds.
@@ -76,12 +79,11 @@ impl<'a> PromptCommand<'a> {
         let invalid = |error: &dyn ToString| Self::Invalid(error.to_string());
         match word {
             "" => Self::Empty,
-            "get" => match rest.strip_prefix("--hash ") {
-                Some(fields) => Self::get_content(fields.trim_start_matches(BLANKS)),
-                None => Self::get(rest, None),
-            },
+            "get" => GetCommand::parse(rest).map_or_else(Self::Invalid, Self::Get),
             "ls" if matches!(rest, "-l" | "--long") => Self::Search(FileSearch::all(true)),
-            "nodes" | "who" | "ls" | "help" | "quit" if !rest.is_empty() => {
+            "nodes" | "who" | "ls" | "help" | "HELP" | "?" | "quit" | "exit"
+                if !rest.is_empty() =>
+            {
                 Self::UnexpectedArgument
             }
             "nodes" => Self::Query(Query::Nodes),
@@ -107,9 +109,11 @@ impl<'a> PromptCommand<'a> {
                 Err(error) => invalid(&error),
             },
             "chat" => Self::chat(rest),
-            "help" => Self::Help,
-            "quit" => Self::Quit,
-            _ => Self::get(line, None),
+            "help" | "HELP" | "?" => Self::Help,
+            "quit" | "exit" => Self::Quit,
+            _ => {
+                GetCommand::bare(line, is_near_command(word)).map_or_else(Self::Invalid, Self::Get)
+            }
         }
     }
 
@@ -131,22 +135,6 @@ impl<'a> PromptCommand<'a> {
         };
         user.on_event(event);
         result
-    }
-
-    fn get(name: &'a str, hash: Option<ContentHash>) -> Self {
-        match FileName::parse(name) {
-            Ok(name) => Self::Get(name, hash),
-            Err(error) => Self::Invalid(error.to_string()),
-        }
-    }
-
-    /// `get --hash HASH NAME`
-    fn get_content(fields: &'a str) -> Self {
-        let (hash, name) = fields.split_once(BLANKS).unwrap_or((fields, ""));
-        match hash.parse() {
-            Ok(hash) => Self::get(name.trim_start_matches(BLANKS), Some(hash)),
-            Err(_) => Self::Invalid("usage: get --hash HASH NAME; a hash is 64 hex digits".into()),
-        }
     }
 
     fn chat(fields: &str) -> Self {
@@ -172,13 +160,42 @@ impl<'a> PromptCommand<'a> {
     }
 }
 
+/// Whether a word differs from a command only in case, in one letter, or in two letters
+/// that have changed places. Almost every short word is near `ls`.
+fn is_near_command(word: &str) -> bool {
+    let word: Vec<char> = word.to_lowercase().chars().collect();
+    COMMAND_WORDS.iter().any(|command| {
+        let command: Vec<char> = command.chars().collect();
+        let is_same = |(a, b): &(&char, &char)| a == b;
+        let start = word.iter().zip(&command).take_while(is_same).count();
+        let (word, command) = (&word[start..], &command[start..]);
+        let ends = word.iter().rev().zip(command.iter().rev());
+        let end = ends.take_while(is_same).count();
+        let differing = (&word[..word.len() - end], &command[..command.len() - end]);
+        match differing {
+            ([], []) => true,
+            ([] | [_], [] | [_]) => start + end > 1,
+            ([a, b], [c, d]) => (a, b) == (d, c),
+            _ => false,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::file_pattern::FilePattern;
 
     #[test]
     fn a_line_is_a_file_name_unless_it_starts_with_a_command() {
-        let get = |name| PromptCommand::Get(FileName::parse(name).unwrap(), None);
+        let pattern = |name| FilePattern::Name(FileName::parse(name).unwrap().into_owned());
+        let get = |name| {
+            PromptCommand::Get(GetCommand {
+                patterns: vec![pattern(name)],
+                hash: None,
+                output: None,
+            })
+        };
         assert_eq!(PromptCommand::parse("hello.txt"), get("hello.txt"));
         assert_eq!(
             PromptCommand::parse("two generals.txt"),
@@ -200,10 +217,13 @@ mod tests {
             PromptCommand::Chat(Some(to))
         );
         let hash = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
-        let name = FileName::parse("a b").unwrap();
-        let chosen = PromptCommand::Get(name, Some(hash.parse().unwrap()));
+        let chosen = PromptCommand::Get(GetCommand {
+            patterns: vec![pattern("a b"), pattern("c")],
+            hash: Some(hash.parse().unwrap()),
+            output: None,
+        });
         assert_eq!(
-            PromptCommand::parse(&format!("get --hash {hash} a b")),
+            PromptCommand::parse(&format!("get --hash {hash} 'a b' c")),
             chosen
         );
         assert!(matches!(
@@ -214,6 +234,10 @@ mod tests {
         assert_eq!(PromptCommand::parse("search a b"), files("a b"));
         assert_eq!(PromptCommand::parse("ls"), files(""));
         assert_eq!(PromptCommand::parse(" \t"), PromptCommand::Empty);
+    }
+
+    #[test]
+    fn a_wrong_line_is_no_command() {
         for line in ["get", "../x", "find", "find /x", "send", "send 1.2.3.4 5"] {
             assert!(
                 matches!(PromptCommand::parse(line), PromptCommand::Invalid(_)),
@@ -230,5 +254,21 @@ mod tests {
             PromptCommand::parse("send 1.2.3.4 5 hi you"),
             PromptCommand::Query(_)
         ));
+    }
+
+    #[test]
+    fn a_mistyped_command_is_a_file_only_if_announced() {
+        for near in ["serach", "HLEP", "gets", "exi", "Nodes", "sedn"] {
+            let announced = FilePattern::Announced(FileName::parse(near).unwrap().into_owned());
+            let command = GetCommand::bare(near, true).unwrap();
+            assert_eq!(command.patterns, [announced]);
+            assert_eq!(PromptCommand::parse(near), PromptCommand::Get(command));
+        }
+        for other in ["a", "x", "g", "hello.txt", "finds.txt"] {
+            assert_eq!(
+                PromptCommand::parse(other),
+                PromptCommand::Get(GetCommand::bare(other, false).unwrap())
+            );
+        }
     }
 }

@@ -15,6 +15,8 @@ const GLOB_CHARACTERS: [char; 4] = ['*', '?', '[', '{'];
 pub enum FilePattern {
     /// This file.
     Name(FileName<'static>),
+    /// This file, but only if a node has announced it.
+    Announced(FileName<'static>),
     /// All files whose names begin with this text, which ends with a slash.
     Folder(String),
     /// The files that match. `*` does not match a slash, `**` does. `?` and `[abc]` stand for
@@ -60,7 +62,7 @@ impl FilePattern {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Name(name) => name.as_str(),
+            Self::Name(name) | Self::Announced(name) => name.as_str(),
             Self::Folder(prefix) => prefix,
             Self::Glob(glob) => glob.glob(),
             Self::All => "",
@@ -78,7 +80,9 @@ impl FilePattern {
     /// Tests names.
     pub(super) fn matcher(&self) -> NameMatcher {
         match self {
-            Self::Name(name) => NameMatcher::Exact(name.as_str().to_owned()),
+            Self::Name(name) | Self::Announced(name) => {
+                NameMatcher::Exact(name.as_str().to_owned())
+            }
             Self::Folder(prefix) => NameMatcher::Prefix(prefix.clone()),
             Self::Glob(glob) => NameMatcher::Glob(glob.compile_matcher()),
             Self::All => NameMatcher::All,

@@ -55,6 +55,17 @@ impl GetQueue {
         self.patterns.len() + self.files.len()
     }
 
+    /// Whether this file waits.
+    #[must_use]
+    pub fn contains(&self, name: &FileName<'_>) -> bool {
+        let is_name = |pattern: &FilePattern| match pattern {
+            FilePattern::Name(waiting) => waiting == name,
+            _ => false,
+        };
+        self.patterns.iter().any(|(pattern, _)| is_name(pattern))
+            || self.files.iter().any(|(waiting, _)| waiting == name)
+    }
+
     /// Whether nothing waits and no job runs.
     #[must_use]
     pub fn is_done(&self) -> bool {

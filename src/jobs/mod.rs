@@ -12,6 +12,7 @@ mod failure;
 mod fetch;
 mod file_pattern;
 mod file_search;
+mod get_command;
 mod get_queue;
 mod job;
 mod name_search;
@@ -23,6 +24,7 @@ mod show;
 mod similar_names;
 mod stored_check;
 mod user;
+mod words;
 
 pub use choice::{Choice, ChoiceResult, Choices, Offer, Selection};
 pub use command::{BLANKS, COMMAND_WORDS, HELP, PromptCommand};
@@ -31,9 +33,11 @@ pub use content::{ContentInfo, DiscardedContent, Opened, PieceSet, StoredContent
 pub use failure::Failure;
 pub use file_pattern::FilePattern;
 pub use file_search::FileSearch;
+pub use get_command::{GetCommand, OutputSpec};
 pub use get_queue::GetQueue;
 pub use job::{FinishedJob, Job, JobId, JobResult, TaskResult};
 pub use name_search::NamesCallback;
 pub use relay_query::Query;
 pub use runner::JobRunner;
 pub use user::{Listing, PromptKind, StoreError, TerminalEvent, User, UserEvent};
+pub use words::{last_word, quoted};

@@ -1,6 +1,7 @@
 //! Runs jobs for one user, several at once: sends their queries and requests, hands
 //! them the responses, and says when they are done.
 
+mod cancel;
 mod queries;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,7 +14,7 @@ use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep, 
 use crate::jobs::node_pool::{NodePool, PoolId, PooledRequest, RequestId};
 use crate::jobs::relay_query::RelayQuery;
 use crate::jobs::similar_names::MAX_SEARCHES;
-use crate::jobs::user::{User, UserEvent};
+use crate::jobs::user::User;
 use crate::limits::JobLimits;
 use crate::protocol::{FileName, NodeAddress};
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
@@ -86,6 +87,12 @@ impl JobRunner {
         self.context.nodes = node;
     }
 
+    /// Whether the user can choose one of several contents, and answer questions.
+    #[must_use]
+    pub fn may_choose(&self) -> bool {
+        self.context.may_choose
+    }
+
     /// The address of this node: nothing is fetched from there.
     pub fn set_own_address(&mut self, address: NodeAddress) {
         self.context.own_address = Some(address);
@@ -129,14 +136,6 @@ impl JobRunner {
     /// The program stops: closes the connections that no job uses.
     pub fn stop_keeping_connections<R: Role>(&mut self, out: &mut Output<R>) {
         self.pool.stop_keeping(out);
-    }
-
-    /// Breaks off the files that were fetched in part: the program ends.
-    pub fn abort(&mut self) {
-        for id in self.jobs.keys().copied().collect::<Vec<_>>() {
-            self.keep(id);
-        }
-        self.jobs.clear();
     }
 
     /// Reads input on a connection of the jobs.
@@ -288,17 +287,6 @@ impl JobRunner {
                 let step = job.on_lost_request(&mut self.context, id, reason, now);
                 self.execute(connector, id.job, step, None);
             }
-        }
-    }
-
-    /// Breaks off a job.
-    fn keep(&mut self, id: JobId) {
-        if let Some(name) = self.jobs.get(&id).and_then(ActiveJob::fetched_name)
-            && let Some(part) = &self.context.user.keep(id)
-        {
-            self.context
-                .user
-                .on_event(UserEvent::PartStored { name, part });
         }
     }
 

@@ -9,6 +9,7 @@ use crate::jobs::content::{
 };
 use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::FilePattern;
+use crate::jobs::get_command::OutputSpec;
 use crate::jobs::job::JobId;
 use crate::jobs::name_search::NamesCallback;
 use crate::jobs::relay_query::Query;
@@ -28,6 +29,16 @@ pub trait User {
     /// # Errors
     /// It cannot be shown.
     fn show(&mut self, listing: Listing<'_>) -> Result<(), StoreError>;
+
+    /// The files of the next jobs go there; without a place, to the usual one. No job
+    /// runs.
+    ///
+    /// # Errors
+    /// There is no such folder.
+    fn set_output(&mut self, output: Option<&OutputSpec>) -> Result<(), StoreError>;
+
+    /// Takes the name of a file that was not printed because it is binary.
+    fn take_unprinted(&mut self) -> Option<FileName<'static>>;
 
     /// Compares what is stored for a file with the content that would be fetched. Called
     /// again as long as the answer is [`StoredContent::Unfinished`]: each call reads a
@@ -110,6 +121,8 @@ pub enum TerminalEvent {
     EndOfInput,
     /// The user interrupts the program where there is no line to discard.
     Interrupt,
+    /// The user interrupts the program while no line is edited.
+    InterruptSignal,
 }
 
 /// The kind of line that a user is to type.
@@ -121,6 +134,8 @@ pub enum PromptKind {
     Choice,
     /// The name of a file.
     Name,
+    /// Yes or no.
+    Confirmation,
     /// A message to this node, or to the last sender.
     Message(Option<NodeAddress>),
 }

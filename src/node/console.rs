@@ -2,14 +2,12 @@
 //! Queries are answered one at a time. Several files are downloaded into the share
 //! at once, while the node serves files and the user types the next command.
 
-use std::collections::VecDeque;
-
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::{
-    ChoiceResult, Choices, FinishedJob, Job, JobConnection, JobResult, JobRunner, PromptCommand,
-    Query, RunsJobs, TerminalEvent, UserEvent,
+    ChoiceResult, Choices, FilePattern, FinishedJob, GetCommand, GetQueue, Job, JobConnection,
+    JobResult, JobRunner, PromptCommand, Query, RunsJobs, TerminalEvent, UserEvent,
 };
 use crate::node::Node;
 use crate::node::share::{Share, Unavailable};
@@ -23,9 +21,9 @@ const MAX_QUEUED: usize = 1000;
 /// The reply to `help` at the console.
 pub const HELP: &str = "\
 NAME        fetch the file NAME into the shared folder
-get NAME    the same, for a name that starts like a command
-get --hash HASH NAME
-            fetch the content with this hash
+get NAME... fetch files; names as in a shell: get 'two words.txt'
+            get docs/ and get '*.txt' fetch a folder, and what a glob matches
+            --hash HASH: fetch the content with this hash; --all: all files
 share PATH  share a file, or a folder with all its files, without copying it
 unshare NAME
             stop sharing NAME; no file is deleted
@@ -38,16 +36,16 @@ send IP PORT TEXT
             send a message to this address
 reply TEXT  send a message to the sender of the last message
 help        list the commands
-quit        stop the node";
+quit        stop the node; exit does the same";
 
 /// Executes the commands that a person or a program types at a node.
 pub struct Console {
     pub(super) jobs: JobRunner,
     choices: Choices,
-    /// The most concurrent downloads.
-    max_downloads: usize,
-    /// Downloads that start when others have ended.
-    queued: VecDeque<(FileName<'static>, Option<ContentHash>)>,
+    /// The files to download, so many at once.
+    queue: GetQueue,
+    /// Whether the files of a folder or a glob are among them.
+    is_batch: bool,
     /// Whether the prompt is due once the queue has room.
     is_prompt_due: bool,
 }
@@ -59,8 +57,8 @@ impl Console {
         Self {
             jobs,
             choices: Choices::default(),
-            max_downloads,
-            queued: VecDeque::new(),
+            queue: GetQueue::new(max_downloads),
+            is_batch: false,
             is_prompt_due: false,
         }
     }
@@ -85,8 +83,7 @@ impl Console {
 
     /// Whether this file is being downloaded or queued.
     fn is_downloading(&self, name: &FileName<'_>) -> bool {
-        self.jobs.fetched_names().any(|fetched| fetched == name)
-            || self.queued.iter().any(|(queued, _)| queued == name)
+        self.jobs.fetched_names().any(|fetched| fetched == name) || self.queue.contains(name)
     }
 
     fn download(
@@ -95,7 +92,7 @@ impl Console {
         name: FileName<'static>,
         hash: Option<ContentHash>,
     ) {
-        self.queued.push_back((name, hash));
+        self.queue.push(FilePattern::Name(name), hash);
         self.is_prompt_due = true;
         self.start_downloads(connector);
     }
@@ -130,7 +127,8 @@ impl Console {
     /// The node stops: downloads in progress may finish, and no download starts.
     pub(super) fn stop(&mut self, context: &mut Context<'_, impl RunsJobs>) {
         self.jobs.stop_keeping_connections(context.out);
-        let queued = std::mem::take(&mut self.queued).len();
+        let queued = self.queue.waiting();
+        self.queue.clear();
         let fetched = self.jobs.fetched_names().count();
         for (files, text) in [
             (queued, "will not be fetched: the node stops"),
@@ -155,7 +153,8 @@ impl Console {
         }
     }
 
-    fn on_job_done(&mut self, connector: &mut Connector<'_, impl RunsJobs>, done: FinishedJob) {
+    fn on_job_done(&mut self, connector: &mut Connector<'_, impl RunsJobs>, mut done: FinishedJob) {
+        self.queue.on_finished(&mut done);
         if let JobResult::Choice(choice) = done.result {
             // The user may be typing already: the next line is the choice.
             self.choices.add(choice, self.jobs.user());
@@ -167,14 +166,29 @@ impl Console {
         }
     }
 
+    /// The files of a folder or a glob are going to be downloaded.
+    fn start_batch(&mut self) {
+        if !std::mem::replace(&mut self.is_batch, true) {
+            let event = UserEvent::BatchStarted { files: 0 };
+            self.jobs.user().on_event(event);
+        }
+    }
+
     /// Starts as many queued downloads as may run.
     fn start_downloads(&mut self, connector: &mut Connector<'_, impl RunsJobs>) {
-        while self.jobs.fetched_names().count() < self.max_downloads
-            && let Some((name, hash)) = self.queued.pop_front()
-        {
-            self.start_job(connector, Job::Get(name, hash));
+        while let Some(job) = self.queue.next_job() {
+            let job = match job {
+                Job::GetFromKnownNodes(name, hash) => Job::Get(name, hash),
+                job => job,
+            };
+            self.jobs.start(connector, job);
         }
-        if self.is_prompt_due && self.queued.len() < MAX_QUEUED {
+        if self.is_batch && self.queue.is_done() {
+            self.is_batch = false;
+            let event = UserEvent::BatchFinished { untried: 0 };
+            self.jobs.user().on_event(event);
+        }
+        if self.is_prompt_due && self.queue.waiting() < MAX_QUEUED {
             self.is_prompt_due = false;
             self.prompt();
         }
@@ -182,6 +196,42 @@ impl Console {
 }
 
 impl<S: Share> Node<S> {
+    /// Downloads files into the share.
+    fn start_get(&mut self, context: &mut Context<'_, Self>, command: GetCommand) {
+        let Some(console) = &mut self.console else {
+            return;
+        };
+        let mut connector = Connector::new(context, &mut self.udp);
+        let output = command.output.as_ref();
+        if output.is_some_and(|output| output.path.as_os_str() != ".") {
+            let reason = "a node fetches files into its shared folder; -o and -d are for a client";
+            return console.answer_with(Err(reason.into()));
+        }
+        let mut refusals = Vec::new();
+        for pattern in command.patterns {
+            let FilePattern::Name(name) = pattern else {
+                console.start_batch();
+                console.queue.push(pattern, command.hash);
+                continue;
+            };
+            let reason = if console.is_downloading(&name) {
+                "is being fetched already"
+            } else if let Err(Unavailable::NotFound) = self.share.stat(&name) {
+                console.queue.push(FilePattern::Name(name), command.hash);
+                continue;
+            } else {
+                "is shared here already; move it away or unshare it to fetch another"
+            };
+            refusals.push(format!("{} {reason}", Escaped::text(name.as_str())));
+        }
+        for text in refusals {
+            let event = UserEvent::InvalidCommand(&text);
+            console.jobs.user().on_event(event);
+        }
+        console.is_prompt_due = true;
+        console.start_downloads(&mut connector);
+    }
+
     pub(super) fn on_terminal_event(
         &mut self,
         context: &mut Context<'_, Self>,
@@ -197,7 +247,9 @@ impl<S: Share> Node<S> {
             {
                 console.prompt();
             }
-            TerminalEvent::EndOfInput | TerminalEvent::Interrupt => context.out.stop_gracefully(),
+            TerminalEvent::EndOfInput
+            | TerminalEvent::Interrupt
+            | TerminalEvent::InterruptSignal => context.out.stop_gracefully(),
             // A node that stops starts nothing new.
             TerminalEvent::Typed(_) | TerminalEvent::Complete { .. } if is_stopping => {}
             TerminalEvent::Typed(line) => self.on_line(context, &line),
@@ -222,17 +274,7 @@ impl<S: Share> Node<S> {
             None => PromptCommand::parse(line),
         };
         match command {
-            PromptCommand::Get(name, hash) => {
-                let reason = if console.is_downloading(&name) {
-                    "is being fetched already"
-                } else if let Err(Unavailable::NotFound) = self.share.stat(&name) {
-                    return console.download(&mut connector, name.into_owned(), hash);
-                } else {
-                    "is shared here already; move it away or unshare it to fetch another"
-                };
-                let name = Escaped::text(name.as_str());
-                console.answer_with(Err(format!("{name} {reason}")));
-            }
+            PromptCommand::Get(command) => self.start_get(context, command),
             PromptCommand::Share(path) => {
                 console.answer_with(self.share.add(path));
                 self.on_external_event(context);

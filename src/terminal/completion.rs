@@ -4,7 +4,7 @@
 
 use rustyline::completion::Pair;
 
-use crate::jobs::{BLANKS, COMMAND_WORDS};
+use crate::jobs::{BLANKS, COMMAND_WORDS, last_word, quoted};
 
 /// Returns the file names that begin with a prefix.
 pub type FindNames = Box<dyn Fn(&str) -> Vec<String>>;
@@ -34,7 +34,16 @@ impl LineCompleter {
         if !COMMAND_WORDS.contains(&word) {
             return (start, self.bare_names(line).collect());
         }
-        let name = skip_hash_option(rest.trim_start_matches(BLANKS));
+        if word == "get" {
+            let (offset, prefix) = last_word(rest);
+            let names = (self.find_names)(&prefix).into_iter();
+            let pairs = names.map(|name| Pair {
+                replacement: quoted(&name),
+                display: name,
+            });
+            return (typed.len() - rest.len() + offset, pairs.collect());
+        }
+        let name = rest.trim_start_matches(BLANKS);
         let pairs = match self.takes_name(word) {
             true => (self.find_names)(name).into_iter().map(pair).collect(),
             false => Vec::new(),
@@ -79,15 +88,6 @@ impl LineCompleter {
             |name: &str| COMMAND_WORDS.contains(&name.split(BLANKS).next().unwrap_or(name));
         names.filter(move |name| !is_command(name)).map(pair)
     }
-}
-
-/// Strips `--hash HASH`, which may precede a name.
-fn skip_hash_option(fields: &str) -> &str {
-    let name = || {
-        let hash = fields.strip_prefix("--hash ")?.trim_start_matches(BLANKS);
-        Some(hash.split_once(BLANKS)?.1.trim_start_matches(BLANKS))
-    };
-    name().unwrap_or(fields)
 }
 
 fn pair(name: String) -> Pair {

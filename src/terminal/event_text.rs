@@ -147,10 +147,13 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
     })
 }
 
-fn expanded(pattern: &FilePattern, files: usize, bytes: u64) -> String {
-    let pattern = pattern.to_string();
+fn expanded(of: &FilePattern, files: usize, bytes: u64) -> String {
+    let pattern = of.to_string();
     let pattern = Escaped::text(&pattern);
     match files {
+        0 if matches!(of, FilePattern::Announced(_)) => format!(
+            "{pattern} is no command, and no node has announced such a file; help lists the commands"
+        ),
         0 => format!("{pattern}: no node has announced such a file"),
         files => format!(
             "{pattern}: {}, {}",

@@ -144,7 +144,7 @@ impl LineEditor {
 
     /// Chat lines stay in memory. Only commands are stored in the file.
     fn add_to_history(&mut self, line: &str, kind: PromptKind) {
-        if kind == PromptKind::Choice {
+        if matches!(kind, PromptKind::Choice | PromptKind::Confirmation) {
             return;
         }
         // False if the line equals the previous one.
@@ -222,7 +222,10 @@ impl Completer for EditorHelper {
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         Ok(match self.kind.get() {
             PromptKind::Command => self.completer.complete(&line[..cursor]),
-            PromptKind::Choice | PromptKind::Name | PromptKind::Message(_) => (cursor, Vec::new()),
+            PromptKind::Choice
+            | PromptKind::Confirmation
+            | PromptKind::Name
+            | PromptKind::Message(_) => (cursor, Vec::new()),
         })
     }
 }

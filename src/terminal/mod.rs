@@ -2,6 +2,7 @@
 //! its output side. Reports go to stderr, results to stdout or into files.
 
 mod batch;
+mod command_output;
 mod completion;
 mod event_text;
 mod history;

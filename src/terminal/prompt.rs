@@ -27,7 +27,9 @@ const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
 /// the user does not send a command to a person by mistake.
 pub(crate) fn prompt_text(kind: PromptKind) -> String {
     match kind {
-        PromptKind::Command | PromptKind::Choice => "peerline> ".into(),
+        PromptKind::Command => "peerline> ".into(),
+        PromptKind::Choice => "number> ".into(),
+        PromptKind::Confirmation => "save it? [y/N] ".into(),
         PromptKind::Name => "name> ".into(),
         PromptKind::Message(Some(to)) => format!("{to}> "),
         // The receiver may change while the line is typed.

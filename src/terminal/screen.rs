@@ -12,14 +12,14 @@ use crate::counted::Counted;
 use crate::download::{self, Destination};
 use crate::escaped::Escaped;
 use crate::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, PieceSet, PromptKind, StoreError,
-    StoredContent, StoredPart, User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, OutputSpec, PieceSet, PromptKind,
+    StoreError, StoredContent, StoredPart, User, UserEvent,
 };
 use crate::limits::RateLimits;
 use crate::protocol::{FileName, PieceValue};
 use crate::terminal::batch::Batch;
 use crate::terminal::output::StreamOutput;
-use crate::terminal::{TerminalOutput, event_text, json, listing};
+use crate::terminal::{TerminalOutput, command_output, event_text, json, listing};
 
 /// The most bytes that the system has received for us while a write took its time. A node
 /// that fails after so many more does not fail because of that write.
@@ -62,6 +62,10 @@ pub struct Screen {
     stdout: BufWriter<StreamOutput>,
     stdout_is_terminal: bool,
     destination: Destination,
+    /// The usual destination, while a command has another one.
+    usual: Option<Destination>,
+    /// The file that was printed last.
+    printed: Option<FileName<'static>>,
     /// The longest of the last writes of content, and how much was written since.
     longest_write: Duration,
     written_since: usize,
@@ -89,6 +93,8 @@ impl Screen {
             stdout: BufWriter::new(output.stdout()),
             stdout_is_terminal: io::stdout().is_terminal(),
             destination,
+            usual: None,
+            printed: None,
             longest_write: Duration::ZERO,
             written_since: 0,
             line_requests,
@@ -106,7 +112,11 @@ impl Screen {
 
     /// A transfer of `size` bytes starts.
     fn start_progress(&mut self, job: JobId, size: u64) {
-        if let (Style::Human { progress: true, .. }, None) = (self.style, &self.bar) {
+        let is_shown = match self.style {
+            Style::Human { quiet, progress } => progress || (!quiet && self.usual.is_some()),
+            Style::Console | Style::Json { .. } => false,
+        };
+        if is_shown && self.bar.is_none() {
             const TEMPLATE: &str = "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}{prefix}, {eta} left";
             let bar = ProgressBar::new(size);
             if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
@@ -133,7 +143,9 @@ impl Screen {
             Style::Json { on_stdout: true } => self.output.println(json::batch(&batch, untried)),
             Style::Json { on_stdout: false } => self.output.eprintln(json::batch(&batch, untried)),
             Style::Human { quiet: true, .. } => self.output.eprint(batch.failures()),
-            Style::Human { .. } | Style::Console => {
+            // The console has reported each failure.
+            Style::Console => self.output.eprintln(batch.summary(untried)),
+            Style::Human { .. } => {
                 self.output.eprint(batch.failures());
                 self.output.eprintln(batch.summary(untried));
             }
@@ -233,6 +245,21 @@ impl User for Screen {
             .map_err(|error| download::stdout_error(&error))
     }
 
+    fn set_output(&mut self, output: Option<&OutputSpec>) -> Result<(), StoreError> {
+        if let Some(usual) = self.usual.take() {
+            self.destination = usual;
+        }
+        if let Some(output) = output {
+            let destination = command_output::destination(output)?;
+            self.usual = Some(std::mem::replace(&mut self.destination, destination));
+        }
+        Ok(())
+    }
+
+    fn take_unprinted(&mut self) -> Option<FileName<'static>> {
+        self.printed.take_if(|_| self.destination.take_binary())
+    }
+
     fn compare(&mut self, job: JobId, name: &FileName<'_>, content: &ContentInfo) -> StoredContent {
         self.destination.compare(job, name, content)
     }
@@ -249,6 +276,7 @@ impl User for Screen {
     ) -> Result<Opened, StoreError> {
         self.start_progress(job, content.size);
         self.longest_write = Duration::ZERO;
+        self.printed = Some(name.clone().into_owned());
         self.destination.open(job, name, content)
     }
 

@@ -128,6 +128,7 @@ impl Play {
         let mut client = Client::new(jobs, task);
         if let Some(count) = max_downloads {
             client.set_max_downloads(count);
+            client.set_saves_files();
         }
         let show_file = |_: &_| unreachable!("a client sends no files");
         self.stage = Some(Stage::new(client, Instant::now(), events, show_file));

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::sync::mpsc::Sender;
 
 use peerline::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, PieceSet, PromptKind, Selection,
-    StoreError, StoredContent, StoredPart, User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, OutputSpec, PieceSet, PromptKind,
+    Selection, StoreError, StoredContent, StoredPart, User, UserEvent,
 };
 use peerline::protocol::{ContentHash, FileName, PieceValue};
 
@@ -199,6 +199,7 @@ impl User for RecordingUser {
     fn prompt(&mut self, kind: PromptKind) {
         self.record(match kind {
             PromptKind::Command => "ready".to_owned(),
+            PromptKind::Confirmation => "yes or no?".into(),
             PromptKind::Choice => "ready for a choice".to_owned(),
             PromptKind::Name => "ready for a name".to_owned(),
             PromptKind::Message(None) => "ready for words".to_owned(),
@@ -221,6 +222,14 @@ impl User for RecordingUser {
         });
         self.check(FailingCall::Show)?;
         self.check(FailingCall::Reader)
+    }
+
+    fn set_output(&mut self, _: Option<&OutputSpec>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn take_unprinted(&mut self) -> Option<FileName<'static>> {
+        None
     }
 
     fn compare(&mut self, _: JobId, _: &FileName<'_>, _: &ContentInfo) -> StoredContent {

@@ -72,8 +72,8 @@ fn it_runs_in_an_empty_folder_and_leaves_nothing() {
     let mut terminal = Terminal::start(command(&["--no-history"]));
     terminal.expect("peerline> ");
     assert!(!is_clean());
-    terminal.ctrl('c');
-    assert_eq!(terminal.wait().1, 130);
+    terminal.ctrl('d');
+    assert_eq!(terminal.wait().1, 0);
     assert!(is_clean());
     let mut nowhere = command(&["hello.txt"]);
     nowhere.env("TMPDIR", "/dev/null");
@@ -178,6 +178,7 @@ fn suggested_commands_work_while_the_prompt_waits() {
     terminal.expect("two generals.txt: ");
     terminal.at_prompt("pictures/three-peers.png");
     terminal.expect("binary content is not printed on a terminal");
+    terminal.at("save it? [y/N] ", "");
     terminal.at_prompt("nodes");
     let list = terminal.expect("peerline> ");
     for node in nodes.lines().skip(1) {
@@ -229,8 +230,8 @@ fn the_demo_exits_at_once_when_done() {
     run(peerline(&[]), b"hello.txt\n\n").expect_code(0);
     let mut terminal = Terminal::start(peerline(&[]));
     terminal.expect("peerline> ");
-    terminal.ctrl('c');
-    assert_eq!(terminal.wait().1, 130);
+    terminal.ctrl('d');
+    assert_eq!(terminal.wait().1, 0);
     assert!(start.elapsed() < soon, "{:?}", start.elapsed());
 }
 

@@ -75,6 +75,7 @@ mod other_protocols;
 mod output_queue;
 mod pieces;
 mod prompt;
+mod prompt_get;
 mod ranges;
 mod rates;
 mod registration;

@@ -157,7 +157,7 @@ fn a_pattern_without_a_file_is_not_found() {
     let text = "missing/: no node has announced such a file";
     assert!(output.stderr.contains(text), "{}", output.stderr);
     fixture.get(&["*.zip"]).expect_code(1);
-    let output = fixture.get(&["*.txt", "-o", "one"]).expect_code(2);
+    let output = fixture.get(&["docs/", "-o", "one"]).expect_code(2);
     assert!(output.stderr.contains("write -d DIR"), "{}", output.stderr);
     fixture.get(&["--all", "a.txt"]).expect_code(2);
     assert!(fixture.saved().is_empty());
@@ -167,9 +167,9 @@ fn a_pattern_without_a_file_is_not_found() {
 fn failures_are_listed_at_the_end() {
     let fixture = Fixture::new(&FEW);
     fs::write(fixture.home.path().join("a.txt"), "mine").expect("a file");
-    let output = fixture
-        .get(&["a.txt", "nowhere", "docs/", "-d", "."])
-        .expect_code(6);
+    let output = fixture.get(&["a.txt", "nowhere", "docs/", "-d", "."]);
+    // The code of whichever failed first.
+    assert!(matches!(output.code, Some(1 | 6)), "{}", output.stderr);
     let last: Vec<&str> = output.stderr.lines().rev().take(3).collect();
     assert!(last[0].contains("2 failed"), "{}", output.stderr);
     let failures = last[1..].join("\n");

@@ -1,0 +1,58 @@
+//! The files that a client fetches: one command at a time, with several jobs.
+
+use crate::client::Client;
+use crate::jobs::{FilePattern, GetQueue, Job, PromptKind, UserEvent};
+use crate::protocol::ContentHash;
+use crate::role::Context;
+
+impl Client {
+    /// Files that are saved are fetched so many at once.
+    pub fn set_max_downloads(&mut self, max_downloads: usize) {
+        self.max_downloads = max_downloads;
+    }
+
+    /// The files of the task are saved, not printed.
+    pub fn set_saves_files(&mut self) {
+        self.saves_files = true;
+    }
+
+    /// Files wait for the list of nodes, and while the user has a choice to make.
+    pub(super) fn next_queued_job(&mut self) -> Option<Job> {
+        let has_choice = self.choices.prompt_kind() == PromptKind::Choice;
+        match self.awaits_nodes || has_choice {
+            true => None,
+            false => self.queue.next_job(),
+        }
+    }
+
+    pub(super) fn finish_batch(&mut self) {
+        if std::mem::take(&mut self.is_batch) {
+            let untried = self.queue.waiting();
+            let event = UserEvent::BatchFinished { untried };
+            self.jobs.user().on_event(event);
+        }
+    }
+
+    /// Fetches files, after the relay has listed its nodes.
+    pub(super) fn start_gets(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        patterns: Vec<FilePattern>,
+        hash: Option<ContentHash>,
+        saves_files: bool,
+    ) {
+        let is_name = |pattern: &&FilePattern| matches!(pattern, FilePattern::Name(_));
+        let files = patterns.iter().filter(is_name).count();
+        self.is_batch = saves_files && (patterns.len() > 1 || files == 0);
+        if self.is_batch {
+            let event = UserEvent::BatchStarted { files };
+            self.jobs.user().on_event(event);
+        }
+        self.queue = GetQueue::new(if saves_files { self.max_downloads } else { 1 });
+        for pattern in patterns {
+            self.queue.push(pattern, hash);
+        }
+        self.awaits_nodes = true;
+        self.start_job(context, Job::CheckRelay);
+    }
+}

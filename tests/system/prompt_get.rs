@@ -1,0 +1,161 @@
+//! `get` at the prompt and the console: words as in a shell, where files go, questions,
+//! and interrupts.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::support::fake_server::{FakeServer, register};
+use crate::support::relay_index::wait_for_names;
+use crate::support::{
+    Server, Terminal, client_command, eventually, folder, node, node_command, relay, run,
+};
+
+const FILES: [(&str, &[u8]); 4] = [
+    ("docs/a b.txt", b"one"),
+    ("docs/c.txt", b"two"),
+    ("hello.txt", b"Hello, Peerline!\n"),
+    ("picture", b"\x89PNG\0\x01"),
+];
+
+fn network() -> (Server, Server, TempDir) {
+    let share = folder(&FILES);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &[]);
+    wait_for_names(&relay, 4);
+    (relay, node, share)
+}
+
+fn command(relay: &Server, home: &Path) -> Command {
+    let mut command = client_command(relay.address(), &[]);
+    command.current_dir(home);
+    command
+}
+
+#[test]
+fn get_takes_words_and_flags_as_in_a_shell() {
+    let (relay, _node, _share) = network();
+    let home = folder(&[]);
+    let read = |name: &str| fs::read_to_string(home.path().join(name)).expect("a file");
+    let mut terminal = Terminal::start(command(&relay, home.path()));
+    terminal.at_prompt("get hello.txt -o copy.txt");
+    terminal.expect("saved as copy.txt");
+    terminal.at_prompt("get 'docs/a b.txt' docs/c.txt -d new");
+    terminal.expect("there is no folder new; --mkdir creates it");
+    terminal.at_prompt("get 'docs/a b.txt' hello.txt -d new --mkdir");
+    terminal.expect("2 files fetched");
+    terminal.at_prompt("get docs/");
+    terminal.expect("docs/: 2 files");
+    terminal.expect("2 files fetched");
+    // Without a flag it is printed again.
+    terminal.at_prompt("get hello.txt");
+    terminal.expect("\nHello, Peerline!");
+    terminal.at_prompt("*.txt");
+    terminal.expect("1 file fetched");
+    terminal.at_prompt("get 'hello.txt");
+    terminal.expect("a quote is not closed");
+    terminal.at_prompt("get hello.txt --what");
+    terminal.expect("usage: get NAME...");
+    terminal.at_prompt("exit");
+    terminal.wait();
+    assert_eq!(read("copy.txt"), "Hello, Peerline!\n");
+    assert_eq!(read("hello.txt"), "Hello, Peerline!\n");
+    assert_eq!(read("new/docs/a b.txt"), "one");
+    assert_eq!(read("new/hello.txt"), "Hello, Peerline!\n");
+    assert_eq!(read("docs/c.txt"), "two");
+}
+
+#[test]
+fn the_tab_key_quotes_names() {
+    let (relay, _node, _share) = network();
+    let home = folder(&[]);
+    let mut terminal = Terminal::start(command(&relay, home.path()));
+    terminal.expect("peerline> ");
+    terminal.keys("get docs/a\t");
+    terminal.expect("get 'docs/a b.txt'");
+    terminal.enter(" -o x");
+    terminal.expect("saved as x");
+    terminal.at_prompt("exit");
+    assert_eq!(terminal.wait().1, 0);
+}
+
+#[test]
+fn binary_content_is_saved_on_a_yes() {
+    let (relay, _node, _share) = network();
+    let home = folder(&[]);
+    let mut terminal = Terminal::start(command(&relay, home.path()));
+    terminal.at_prompt("picture");
+    terminal.expect("picture: binary content is not printed on a terminal");
+    terminal.at("save it? [y/N] ", "");
+    terminal.at_prompt("get picture");
+    terminal.at("save it? [y/N] ", "y");
+    terminal.expect("saved as picture");
+    terminal.at_prompt("quit");
+    terminal.wait();
+    let saved = fs::read(home.path().join("picture")).expect("a file");
+    assert_eq!(saved, FILES[3].1);
+}
+
+#[test]
+fn a_mistyped_command_asks_no_node() {
+    let relay = relay(&[]);
+    let silent = FakeServer::replying("NOTFOUND\n");
+    register(&relay, silent.address());
+    let share = folder(&[("hepl", b"a file after all")]);
+    let _node = node(&relay, share.path(), &[]);
+    wait_for_names(&relay, 1);
+    let input = b"serach hello\nexti\nhepl\nHELP\n?\nexit\n";
+    let output = run(client_command(relay.address(), &[]), input).expect_code(1);
+    let text = "serach hello is no command, and no node has announced such a file";
+    assert!(output.stderr.contains(text), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("exti is no command"),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(output.text(), "a file after all");
+    assert_eq!(output.stderr.matches("get NAME...").count(), 2);
+    assert_eq!(silent.connections(), 0);
+}
+
+#[test]
+fn ctrl_c_stops_a_transfer_and_not_the_prompt() {
+    let hanging = FakeServer::hanging_after("FOUND 100000000\nsome bytes");
+    let (relay, _node, _share) = network();
+    register(&relay, hanging.address());
+    let home = folder(&[]);
+    let mut terminal = Terminal::start(command(&relay, home.path()));
+    terminal.at_prompt("get large -o large");
+    terminal.expect("found: 100");
+    terminal.ctrl('c');
+    terminal.expect("stopped");
+    terminal.at_prompt("get hello.txt");
+    terminal.expect("Hello, Peerline!");
+    terminal.expect("peerline> ");
+    terminal.ctrl('c');
+    terminal.expect("to leave, type exit or press ctrl-D");
+    terminal.at_prompt("exit");
+    assert_eq!(terminal.wait().1, 130);
+    assert!(!home.path().join("large").exists());
+}
+
+#[test]
+fn the_console_fetches_folders_and_globs() {
+    let (relay, _node, _share) = network();
+    let own = folder(&[("hello.txt", b"mine")]);
+    let console = node_command(relay.address(), own.path(), &["--console"]);
+    let mut console = Server::start_with_stdin(console);
+    console.enter("get docs/ hello.txt");
+    console.enter("get 'pic*' -d other");
+    console.enter("get 'pic*'");
+    let has = |name: &str| own.path().join(name).exists();
+    eventually("the files", || {
+        has("docs/a b.txt") && has("docs/c.txt") && has("picture")
+    });
+    assert_eq!(
+        fs::read(own.path().join("hello.txt")).expect("a file"),
+        b"mine"
+    );
+}
