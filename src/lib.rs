@@ -29,7 +29,7 @@
 //! | Where is `GET` parsed? | [`protocol::Request::parse`], from bytes cut by [`session::driver`] |
 //! | Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
 //! | Where does the relay forget a node? | `relay/registration.rs` decides (`UNREGISTER`, and leases that expire); `relay/directory.rs` removes the entry |
-//! | Where does a client choose the next node? | `jobs/fetch.rs` |
+//! | Where does a client choose the next node? | `jobs/fetch.rs`; of several nodes at once, `jobs/piece_download/schedule.rs` |
 //! | Where is a byte written to disk? | `download/part_file.rs`, or `download/small_file.rs`; `download/target_file.rs` gives the file its name |
 //! | Where is a verb added? | `protocol/request.rs` (its form, meaning and replies), the dispatch of `relay/mod.rs` and `node/requests.rs`, protocol.md; a new form of reply also in `protocol/reply.rs` and `session/responder.rs` |
 

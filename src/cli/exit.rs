@@ -16,7 +16,7 @@ pub enum Exit {
     Usage = 2,
     /// The relay could not be reached, or refused the request.
     Relay = 3,
-    /// The download failed after a part of the file was printed.
+    /// The download failed after a part of the file was printed or saved.
     Incomplete = 4,
     /// The file was not found, and some nodes failed.
     NodesFailed = 5,

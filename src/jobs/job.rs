@@ -97,7 +97,7 @@ pub enum TaskResult {
     Usage,
     /// The relay could not be reached, or refused the request.
     Relay,
-    /// The download failed after a part of the file was printed.
+    /// The download failed after a part of the file was printed or saved.
     Incomplete,
     /// What was printed has another hash than the node had announced.
     WrongContent,

@@ -22,6 +22,7 @@ mod relay_load;
 mod reply_reader;
 mod simulation;
 mod stage;
+mod swarm;
 mod udp_requests;
 mod warnings;
 

@@ -74,7 +74,8 @@ impl Swarm {
 #[test]
 fn all_holders_share_the_work() {
     let swarm = Swarm::new(20 * MIB + 1, &[Fault::None; 3]);
-    let text = swarm.save(&[]);
+    // On a busy machine the last pieces would be requested twice.
+    let text = swarm.save(&["--try-delay", "60"]);
     assert!(text.contains("from 3 nodes, verified"), "{text}");
     assert!(swarm.served().iter().all(|count| *count > 0));
     assert_eq!(swarm.served().iter().sum::<usize>(), 21);
