@@ -264,3 +264,75 @@ fn a_saved_file_has_time_and_permissions_of_its_source_and_the_umask() {
         }
     }
 }
+
+/// Runs a client in a folder on a file system of its own, and lists the folder. None if
+/// the tests may not mount one.
+fn get_on(file_system: &str, fixture: &ResumeFixture) -> Option<ProgramOutput> {
+    let in_namespace = |script: &str| {
+        let mut command = Command::new("unshare");
+        let script = format!("mount -t {file_system} none . || exit 99\ncd \"$PWD\"\n{script}");
+        command.args(["--map-root-user", "--mount", "sh", "-c", &script]);
+        command.current_dir(fixture.home.path());
+        command
+    };
+    let probe = in_namespace("true").output().ok()?;
+    if !probe.status.success() {
+        eprintln!("not tested: {}", String::from_utf8_lossy(&probe.stderr));
+        return None;
+    }
+    let get = fixture.command(&[]);
+    let mut command = in_namespace("\"$0\" \"$@\"; code=$?; ls -A; exit $code");
+    command.arg(get.get_program()).args(get.get_args());
+    Some(run(command, b""))
+}
+
+#[test]
+fn a_full_disk_is_told_before_the_first_byte() {
+    let fixture = ResumeFixture::new();
+    if let Some(output) = get_on("tmpfs -o size=4m", &fixture) {
+        let output = output.expect_code(6);
+        assert!(output.stderr.contains("no space for "), "{}", output.stderr);
+        assert_eq!(output.text(), "");
+    }
+}
+
+#[test]
+fn a_file_system_that_cannot_reserve_space_gets_the_file() {
+    let fixture = ResumeFixture::new();
+    if let Some(output) = get_on("ramfs", &fixture) {
+        assert_eq!(output.expect_code(0).text(), "large\n");
+    }
+}
+
+#[test]
+fn a_sparse_file_stays_sparse() {
+    const LENGTH: u64 = 64 << 20;
+    let share = folder(&[("large", b"the head")]);
+    let file = File::options()
+        .append(true)
+        .open(share.path().join("large"));
+    file.and_then(|file| file.set_len(LENGTH)).expect("a file");
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &["--no-hash-cache"]);
+    eventually("the relay knows the hash", || {
+        let holders = holders(&relay, "large");
+        holders.iter().any(|holder| !holder.ends_with('-'))
+    });
+    let home = folder(&[]);
+    let mut command = client_command(relay.address(), &["get", "large", "-d."]);
+    run(
+        {
+            command.current_dir(home.path());
+            command
+        },
+        b"",
+    )
+    .expect_code(0);
+    let allocated = |folder: &TempDir| {
+        let metadata = fs::metadata(folder.path().join("large")).expect("a file");
+        assert_eq!(metadata.len(), LENGTH);
+        metadata.blocks() * 512
+    };
+    let (source, saved) = (allocated(&share), allocated(&home));
+    assert!(source > LENGTH / 2 || saved < LENGTH / 2, "{saved} bytes");
+}
