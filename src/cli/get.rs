@@ -9,7 +9,7 @@ use crate::client::Task;
 use crate::download::{Destination, SaveOptions, Target};
 use crate::escaped::Escaped;
 use crate::jobs::FilePattern;
-use crate::protocol::ContentHash;
+use crate::protocol::HashPrefix;
 use crate::quantity::integer;
 use crate::system_error::Reason;
 use crate::terminal::TerminalOutput;
@@ -31,9 +31,9 @@ pub(super) struct GetArgs {
     /// Read the names from this file, one per line; - is stdin
     #[arg(short, long, value_name = "FILE", conflicts_with = "names")]
     pub(super) input: Option<PathBuf>,
-    /// Accept only the content with this BLAKE3 hash
-    #[arg(long, value_name = "HASH", value_parser = values::content_hash)]
-    pub(super) hash: Option<ContentHash>,
+    /// Accept only the content with this BLAKE3 hash; its first 8 digits do
+    #[arg(long, value_name = "HASH", value_parser = values::hash_prefix)]
+    pub(super) hash: Option<HashPrefix>,
     /// Save to this file; - is stdout
     #[arg(short, long, value_name = "FILE", conflicts_with = "dir")]
     pub(super) output: Option<PathBuf>,

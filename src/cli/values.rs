@@ -7,7 +7,7 @@ use log::LevelFilter;
 
 use crate::jobs::FilePattern;
 use crate::protocol::{
-    ClaimedIp, ContentHash, FileName, NameError, NodeAddress, Port, Text, TextError, canonical,
+    ClaimedIp, FileName, HashPrefix, NameError, NodeAddress, Port, Text, TextError, canonical,
 };
 
 /// A port to connect to.
@@ -69,11 +69,11 @@ fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {
     Ok(ClaimedIp::Address(address.ip()))
 }
 
-pub(super) fn content_hash(text: &str) -> Result<ContentHash, String> {
+pub(super) fn hash_prefix(text: &str) -> Result<HashPrefix, String> {
     text.parse()
         .map_err(|_| match text.chars().find(|c| !c.is_ascii_hexdigit()) {
             Some(c) => format!("a hash has 64 hex digits, and {c:?} is not a hex digit"),
-            None => format!("a hash has 64 hex digits, not {}", text.len()),
+            None => format!("write 8 to 64 hex digits of the hash, not {}", text.len()),
         })
 }
 

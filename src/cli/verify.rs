@@ -7,7 +7,7 @@ use crate::client::Task;
 use crate::download::{Destination, SaveOptions, Target};
 use crate::escaped::Escaped;
 use crate::jobs::FilePattern;
-use crate::protocol::{ContentHash, FileName};
+use crate::protocol::{FileName, HashPrefix};
 
 /// Which file to check, and against what.
 #[derive(clap::Args)]
@@ -19,8 +19,8 @@ pub(super) struct VerifyArgs {
     #[arg(value_name = "NAME", value_parser = values::file_name)]
     name: Option<FileName<'static>>,
     /// Compare with the content that has this BLAKE3 hash
-    #[arg(long, value_name = "HASH", value_parser = values::content_hash)]
-    hash: Option<ContentHash>,
+    #[arg(long, value_name = "HASH", value_parser = values::hash_prefix)]
+    hash: Option<HashPrefix>,
 }
 
 impl VerifyArgs {

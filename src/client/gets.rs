@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::jobs::{FilePattern, GetQueue, Job, PromptKind, UserEvent};
-use crate::protocol::ContentHash;
+use crate::protocol::HashPrefix;
 use crate::role::Context;
 
 impl Client {
@@ -38,7 +38,7 @@ impl Client {
         &mut self,
         context: &mut Context<'_, Self>,
         patterns: Vec<FilePattern>,
-        hash: Option<ContentHash>,
+        hash: Option<HashPrefix>,
         saves_files: bool,
     ) {
         let is_name = |pattern: &&FilePattern| matches!(pattern, FilePattern::Name(_));

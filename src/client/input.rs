@@ -8,7 +8,7 @@ use crate::jobs::{
     BLANKS, ChoiceResult, FilePattern, GetCommand, GetQueue, HELP, Job, OutputSpec, PromptCommand,
     PromptKind, TaskResult, TerminalEvent, UserEvent,
 };
-use crate::protocol::{ContentHash, FileName};
+use crate::protocol::{FileName, HashPrefix};
 use crate::role::Context;
 use crate::session::connector::Connector;
 
@@ -72,7 +72,7 @@ impl Client {
         }
         let result = match self.choices.on_line(line, user) {
             Some(ChoiceResult::Content(name, hash)) => {
-                self.queue.push_front(name, Some(hash));
+                self.queue.push_front(name, Some(hash.into()));
                 return self.after_choice(context);
             }
             Some(ChoiceResult::Cancelled) => TaskResult::SeveralContents,
@@ -104,7 +104,7 @@ impl Client {
     }
 
     /// A line of a list of names. An empty line is no name.
-    fn on_name(&mut self, context: &mut Context<'_, Self>, line: &str, hash: Option<ContentHash>) {
+    fn on_name(&mut self, context: &mut Context<'_, Self>, line: &str, hash: Option<HashPrefix>) {
         let name = line.trim_matches(BLANKS);
         match FileName::parse(name) {
             _ if name.is_empty() => {}

@@ -14,7 +14,7 @@ use crate::jobs::{
     Choices, FilePattern, FileSearch, FinishedJob, GetQueue, Job, JobConnection, JobResult,
     JobRunner, PromptKind, Query, TaskResult, TerminalEvent,
 };
-use crate::protocol::{ContentHash, FileName, NodeAddress, Text};
+use crate::protocol::{FileName, HashPrefix, NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::connector::Connector;
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
@@ -29,9 +29,9 @@ pub enum Task {
     /// Show the files that a search finds.
     Search(FileSearch),
     /// Fetch these files; with a hash, only the content that has it.
-    Get(Vec<FilePattern>, Option<ContentHash>),
+    Get(Vec<FilePattern>, Option<HashPrefix>),
     /// Likewise, but each line of the user is the name of a file.
-    GetList(Option<ContentHash>),
+    GetList(Option<HashPrefix>),
     /// Send a message, and show the messages that arrive in this time.
     SendAndWait(NodeAddress, Text<'static>, Duration),
     /// Chat with this node, or with the last sender, and show messages for this time

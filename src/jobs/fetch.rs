@@ -14,7 +14,7 @@ use std::time::Instant;
 use crate::close_reason::CloseReason;
 use crate::jobs::attempt::{Attempt, AttemptResult};
 use crate::jobs::candidate::{Candidate, candidates};
-use crate::jobs::choice::{Choice, Selection, offers};
+use crate::jobs::choice::{Choice, Offer, Selection, offers};
 use crate::jobs::content::StoredContent;
 use crate::jobs::failure::Failure;
 use crate::jobs::job::{JobContext, JobId, JobResult, JobStep, TaskResult};
@@ -24,7 +24,7 @@ use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::similar_names::SimilarNames;
 use crate::jobs::stored_check::StoredCheck;
 use crate::jobs::user::UserEvent;
-use crate::protocol::{ContentHash, FileName, HolderItem, PieceLayout, Request};
+use crate::protocol::{ContentHash, FileName, HashPrefix, HolderItem, PieceLayout, Request};
 use crate::session::requests::ResponsePart;
 
 /// Nodes with another content, or with one that cannot be checked, are tried beside a
@@ -35,7 +35,9 @@ const OTHER_CONTENT_DELAY: u32 = 4;
 pub(super) struct Fetch {
     id: JobId,
     name: FileName<'static>,
-    /// The hash of the wanted content, or none if any content will do.
+    /// The first digits of the hash of the wanted content, or none if any will do.
+    wanted: Option<HashPrefix>,
+    /// The hash of the wanted content, once it is known.
     hash: Option<ContentHash>,
     /// The nodes to try, in this order.
     candidates: VecDeque<Candidate>,
@@ -65,11 +67,12 @@ pub(super) struct Fetch {
 }
 
 impl Fetch {
-    pub(super) fn new(id: JobId, name: FileName<'static>, hash: Option<ContentHash>) -> Self {
+    pub(super) fn new(id: JobId, name: FileName<'static>, wanted: Option<HashPrefix>) -> Self {
         Self {
             id,
             name,
-            hash,
+            wanted,
+            hash: None,
             candidates: VecDeque::new(),
             nodes: 0,
             preferred: None,
@@ -158,7 +161,7 @@ impl Fetch {
     /// The nodes are known: queries the relay for those that have the file, and for the
     /// hashes that they have announced.
     pub(super) fn find_holders(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
-        if context.nodes.is_empty() && self.hash.is_none() {
+        if context.nodes.is_empty() && self.wanted.is_none() {
             return self.choose_candidates(context, &[], now);
         }
         JobStep::Query(Query::Holders(self.name.clone()))
@@ -171,17 +174,26 @@ impl Fetch {
         holders: &[HolderItem],
         now: Instant,
     ) -> JobStep {
-        let offers = offers(holders, &context.nodes);
-        let selection = match self.hash {
+        let mut offers = offers(holders, &context.nodes);
+        let wanted = self.wanted.as_ref();
+        let is_wanted = |offer: &&Offer| wanted.is_some_and(|digits| digits.matches(offer.hash));
+        let matching: Vec<Offer> = offers.iter().filter(is_wanted).copied().collect();
+        let selection = match wanted {
             None if offers.len() < 2 => None,
             None if context.may_choose => {
                 let name = self.name.clone();
                 return JobStep::Finish(JobResult::Choice(Choice { name, offers }));
             }
             None => Some(Selection::First),
-            Some(hash) if offers.iter().any(|offer| offer.hash == hash) => None,
+            Some(_) if matching.len() == 1 => None,
+            // Several hashes begin with these digits.
+            Some(_) if matching.len() > 1 => {
+                offers.clone_from(&matching);
+                Some(Selection::None)
+            }
             Some(_) => Some(Selection::None),
         };
+        self.hash = matching.first().map(|offer| offer.hash);
         if let Some(selection) = selection {
             context.user.on_event(UserEvent::SeveralContents {
                 name: &self.name,
@@ -254,10 +266,11 @@ impl Fetch {
             false => now + delay * OTHER_CONTENT_DELAY,
         });
         self.tried += 1;
+        let (number, of) = context.node_number(candidate.node);
         context.user.on_event(UserEvent::TryingNode {
             name: &self.name,
-            number: self.tried,
-            of: self.tried + self.candidates.len(),
+            number,
+            of,
             node: candidate.node,
         });
         // A content of one piece is checked before it goes to the user.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::words::split_words;
-use crate::protocol::ContentHash;
+use crate::protocol::HashPrefix;
 
 const USAGE: &str = "usage: get NAME... [-o FILE | -d DIR [--mkdir]] [--force] [--restart] \
                      [--hash HASH], or get --all";
@@ -15,7 +15,7 @@ pub struct GetCommand {
     /// The files.
     pub patterns: Vec<FilePattern>,
     /// The hash of the wanted content.
-    pub hash: Option<ContentHash>,
+    pub hash: Option<HashPrefix>,
     /// Where the files go, unless to the usual place.
     pub output: Option<OutputSpec>,
 }
@@ -73,7 +73,7 @@ impl GetCommand {
                 }
                 "--hash" => {
                     let digits = words.next().unwrap_or_default();
-                    let error = "usage: get --hash HASH NAME; a hash is 64 hex digits";
+                    let error = "usage: get --hash HASH NAME; write 8 to 64 hex digits";
                     hash = Some(digits.parse().map_err(|_| error)?);
                 }
                 flag if flag.starts_with('-') => return Err(USAGE.into()),

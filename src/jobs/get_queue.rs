@@ -5,16 +5,16 @@ use std::collections::VecDeque;
 
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::job::{FinishedJob, Job, JobResult};
-use crate::protocol::{ContentHash, FileName};
+use crate::protocol::{FileName, HashPrefix};
 
 /// The files that wait to be fetched, and the number of jobs that run.
 pub struct GetQueue {
     /// Names, and patterns whose files are not known yet.
-    patterns: VecDeque<(FilePattern, Option<ContentHash>)>,
+    patterns: VecDeque<(FilePattern, Option<HashPrefix>)>,
     /// The hash that belongs to the pattern whose files are being found.
-    expanding: Option<Option<ContentHash>>,
+    expanding: Option<Option<HashPrefix>>,
     /// The files of the patterns before.
-    files: VecDeque<(FileName<'static>, Option<ContentHash>)>,
+    files: VecDeque<(FileName<'static>, Option<HashPrefix>)>,
     running: usize,
     /// The most jobs at once.
     max_jobs: usize,
@@ -34,12 +34,12 @@ impl GetQueue {
     }
 
     /// Appends a pattern; with a hash, only the content that has it is fetched.
-    pub fn push(&mut self, pattern: FilePattern, hash: Option<ContentHash>) {
+    pub fn push(&mut self, pattern: FilePattern, hash: Option<HashPrefix>) {
         self.patterns.push_back((pattern, hash));
     }
 
     /// A file that is the next one to fetch.
-    pub fn push_front(&mut self, name: FileName<'static>, hash: Option<ContentHash>) {
+    pub fn push_front(&mut self, name: FileName<'static>, hash: Option<HashPrefix>) {
         self.files.push_front((name, hash));
     }
 

@@ -16,7 +16,7 @@ use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
 use crate::jobs::user::{User, UserEvent};
 use crate::limits::JobLimits;
-use crate::protocol::{ContentHash, FileItem, FileName, NodeAddress, Request};
+use crate::protocol::{FileItem, FileName, HashPrefix, NodeAddress, Request};
 use crate::session::requests::ResponsePart;
 
 /// The number of a job. Numbers are not used again while the program runs.
@@ -32,9 +32,9 @@ pub enum Job {
     /// Show the files that a search finds.
     Search(FileSearch),
     /// Fetch a file; with a hash, only the content that has it.
-    Get(FileName<'static>, Option<ContentHash>),
+    Get(FileName<'static>, Option<HashPrefix>),
     /// Likewise, from the nodes that were listed last, without another `LIST`.
-    GetFromKnownNodes(FileName<'static>, Option<ContentHash>),
+    GetFromKnownNodes(FileName<'static>, Option<HashPrefix>),
     /// Find the files that a pattern stands for.
     Expand(FilePattern),
     /// Collect file names that begin with a prefix. The user gets no report.
@@ -206,6 +206,12 @@ impl JobContext {
             _ => UserEvent::RelayFailed(query, failure),
         };
         self.user.on_event(event);
+    }
+
+    /// The position of a node in the relay's list, from 1 on, and the length of the list.
+    pub(super) fn node_number(&self, node: NodeAddress) -> (Option<usize>, usize) {
+        let index = self.nodes.iter().position(|listed| *listed == node);
+        (index.map(|index| index + 1), self.nodes.len())
     }
 
     pub(super) fn set_nodes(&mut self, nodes: Vec<NodeAddress>) {

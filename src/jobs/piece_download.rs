@@ -46,10 +46,6 @@ pub(super) struct PieceDownload {
     /// The values of all pieces. Empty until a node has listed them.
     values: Vec<PieceValue>,
     sources: Sources,
-    /// The number of nodes that the relay named.
-    holders: usize,
-    /// The number of nodes that the user knows to be asked.
-    reported: usize,
     /// The number of nodes that failed, and of those that sent something wrong.
     failures: usize,
     liars: usize,
@@ -113,9 +109,7 @@ impl PieceDownload {
                 source: None,
             },
             values: Vec::new(),
-            holders: nodes.len(),
             sources: Sources::new(nodes, context.limits.sources),
-            reported: 0,
             failures: 0,
             liars: 0,
             lists: Vec::new(),

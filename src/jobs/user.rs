@@ -212,8 +212,8 @@ pub enum UserEvent<'a> {
     TryingNode {
         /// The file.
         name: &'a FileName<'a>,
-        /// The position of the node in the list, from 1 on.
-        number: usize,
+        /// The position of the node in the relay's list, from 1 on, if it is there.
+        number: Option<usize>,
         /// The length of the list.
         of: usize,
         /// The node.

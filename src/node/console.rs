@@ -11,7 +11,7 @@ use crate::jobs::{
 };
 use crate::node::Node;
 use crate::node::share::{Share, Unavailable};
-use crate::protocol::{ContentHash, FileName};
+use crate::protocol::{FileName, HashPrefix};
 use crate::role::{ConnId, Context, Input, ReadNext, Role};
 use crate::session::connector::Connector;
 
@@ -90,7 +90,7 @@ impl Console {
         &mut self,
         connector: &mut Connector<'_, impl RunsJobs>,
         name: FileName<'static>,
-        hash: Option<ContentHash>,
+        hash: Option<HashPrefix>,
     ) {
         self.queue.push(FilePattern::Name(name), hash);
         self.is_prompt_due = true;
@@ -268,7 +268,7 @@ impl<S: Share> Node<S> {
         let mut connector = Connector::new(context, &mut self.udp);
         let command = match console.choices.on_line(line, console.jobs.user()) {
             Some(ChoiceResult::Content(name, hash)) => {
-                return console.download(&mut connector, name, Some(hash));
+                return console.download(&mut connector, name, Some(hash.into()));
             }
             Some(ChoiceResult::Cancelled | ChoiceResult::Invalid) => return console.prompt(),
             None => PromptCommand::parse(line),

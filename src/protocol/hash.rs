@@ -49,6 +49,41 @@ impl fmt::Debug for ContentHash {
     }
 }
 
+/// The first digits of a hash, at least eight, or all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HashPrefix {
+    /// Zeros follow the digits.
+    hash: ContentHash,
+    digits: usize,
+}
+
+impl HashPrefix {
+    /// Whether the hash begins with these digits.
+    #[must_use]
+    pub fn matches(&self, hash: ContentHash) -> bool {
+        hash.to_string()[..self.digits] == self.hash.to_string()[..self.digits]
+    }
+}
+
+impl From<ContentHash> for HashPrefix {
+    fn from(hash: ContentHash) -> Self {
+        Self { hash, digits: 64 }
+    }
+}
+
+impl FromStr for HashPrefix {
+    type Err = HashError;
+
+    fn from_str(text: &str) -> Result<Self, HashError> {
+        let digits = text.len();
+        if digits < MIN_PREFIX {
+            return Err(HashError);
+        }
+        let hash = format!("{text:0<64}").parse()?;
+        Ok(Self { hash, digits })
+    }
+}
+
 /// A hash, or `-` if the hash is not known yet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MaybeHash(pub Option<ContentHash>);

@@ -38,7 +38,7 @@ pub use datagram::{
 pub use error_code::ErrorCode;
 pub use fields::ParseError;
 pub use fold::fold;
-pub use hash::{ContentHash, HashError, MaybeHash};
+pub use hash::{ContentHash, HashError, HashPrefix, MaybeHash};
 pub use item::{FileItem, HelpItem, HolderItem, Item, ItemKind, StatsItem};
 pub use name::{FileName, NameError};
 pub use ok_reply::{Banner, Listening, Registered};

@@ -1,5 +1,6 @@
 //! Events as lines for people.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use indicatif::DecimalBytes;
@@ -92,7 +93,10 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::NodeFailed(node, failure) => format!("  {}: {failure}", node_text(*node)),
         UserEvent::TryingNode {
             number, of, node, ..
-        } => format!("asking node {number} of {of}: {}", node_text(*node)),
+        } => match number {
+            Some(number) => format!("asking node {number} of {of}: {}", node_text(*node)),
+            None => format!("asking {}, which is not in the list", node_text(*node)),
+        },
         UserEvent::NotFound { is_last: true, .. } => "  not found".into(),
         UserEvent::NotFound { node, .. } => format!("  {}: not found", node_text(*node)),
         UserEvent::Found { size, .. } => format!("  found: {}", DecimalBytes(*size)),
@@ -249,14 +253,18 @@ fn which_content(name: &FileName<'_>, offers: &[Offer], selection: Selection) ->
         }
         Selection::None => format!("{name}: several contents; {hint}"),
     };
+    // Hashes that begin alike are shown whole.
+    let short: BTreeSet<String> = offers.iter().map(|offer| offer.hash.short()).collect();
+    let digits = if short.len() < offers.len() { 64 } else { 8 };
     for (index, offer) in offers.iter().take(MAX_PRINTED).enumerate() {
         let number = match selection {
             Selection::ByNumber => format!("{}: ", index + 1),
             Selection::First | Selection::None => String::new(),
         };
-        let (hash, size) = (offer.hash, DecimalBytes(offer.size));
+        let hash = &offer.hash.to_string()[..digits];
+        let size = DecimalBytes(offer.size).to_string();
         let nodes = Counted(offer.nodes as u64, "node");
-        text += &format!("\n  {number}{hash}  {size}, {nodes}");
+        text += &format!("\n  {number}{hash}  {size:>10}  {nodes}");
         if offer.addresses > 1 {
             text += &format!(" at {} addresses", offer.addresses);
         }

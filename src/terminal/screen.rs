@@ -1,6 +1,7 @@
 //! The user at a terminal: events become lines for people or JSON, and content is
 //! printed or saved.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
@@ -53,7 +54,8 @@ pub struct Screen {
     bar: Option<(JobId, ProgressBar)>,
     /// What the bar says about our own limit on the rate.
     limit_text: String,
-    has_listed_nodes: bool,
+    /// The relay's list that was shown last, as a hash.
+    shown_list: Option<u64>,
     /// Several files that are being saved.
     batch: Option<Batch>,
     /// Where the last file was saved.
@@ -87,7 +89,7 @@ impl Screen {
             output: output.clone(),
             bar: None,
             limit_text: String::new(),
-            has_listed_nodes: false,
+            shown_list: None,
             batch: None,
             saved: None,
             stdout: BufWriter::new(output.stdout()),
@@ -169,8 +171,12 @@ impl Screen {
         let is_console = self.style == Style::Console;
         let text = match event {
             UserEvent::Nodes(nodes) => {
-                let is_first = !std::mem::replace(&mut self.has_listed_nodes, true);
-                Some(event_text::node_list(nodes, is_first))
+                // Nodes have the numbers of the list that was shown.
+                let mut hasher = DefaultHasher::new();
+                nodes.hash(&mut hasher);
+                let list = Some(hasher.finish());
+                let is_new = std::mem::replace(&mut self.shown_list, list) != list;
+                Some(event_text::node_list(nodes, is_new))
             }
             UserEvent::NoNodes { name, failure } if is_console => {
                 Some(event_text::no_list_for(name, failure))

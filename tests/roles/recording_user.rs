@@ -114,7 +114,10 @@ impl User for RecordingUser {
                 number,
                 of,
                 node,
-            } => format!("asking {node} for {name} ({number} of {of})"),
+            } => {
+                let number = number.unwrap_or_default();
+                format!("asking {node} for {name} ({number} of {of})")
+            }
             UserEvent::NotFound { node, .. } => format!("{node} does not have it"),
             UserEvent::NodeFailed(node, failure) => format!("{node} failed: {failure}"),
             UserEvent::Found { node, size } => format!("{node} has it, {size} bytes"),

@@ -281,7 +281,7 @@ fn the_user_chooses_between_contents_of_one_name() {
     let output = client(&relay, &["get", "a"]).expect_code(0);
     assert_eq!(output.text(), "one");
     for (content, size) in [(&b"one"[..], "3 B"), (b"another", "7 B")] {
-        let line = format!("{}  {size}, 1 node\n", hash(content));
+        let line = format!("{}  {size:>10}  1 node\n", &hash(content)[..8]);
         assert!(output.stderr.contains(&line), "{}", output.stderr);
         let chosen = client(&relay, &["get", "a", "--hash", &hash(content)]).expect_code(0);
         assert_eq!(chosen.stdout, content);
@@ -301,7 +301,8 @@ fn a_content_is_chosen_by_number_at_a_terminal() {
     let [first, second] = ["one", "another"];
     let mut prompt = Terminal::start(client_command(relay.address(), &[]));
     prompt.at_prompt("a");
-    prompt.expect(&format!("  2: {}", hash(second.as_bytes())));
+    let short = &hash(second.as_bytes())[..8];
+    prompt.expect(&format!("  2: {short}         7 B  1 node"));
     prompt.at("number> ", "3");
     prompt.expect("a number from 1 to 2");
     prompt.at("number> ", "2");
@@ -322,6 +323,26 @@ fn a_content_is_chosen_by_number_at_a_terminal() {
     get.expect("number> ");
     get.ctrl('d');
     assert_eq!(get.wait().1, 12);
+}
+
+#[test]
+fn eight_digits_of_a_hash_do() {
+    let (relay, _nodes) = two_contents();
+    let whole = hash(b"another");
+    for digits in [&whole[..8], &whole[..20], &whole.to_uppercase()] {
+        let output = client(&relay, &["get", "a", "--hash", digits]).expect_code(0);
+        assert_eq!(output.text(), "another");
+        let input = format!("get --hash {digits} a\n");
+        let output = run(client_command(relay.address(), &[]), input.as_bytes()).expect_code(0);
+        assert_eq!(output.text(), "another");
+    }
+    let output = client(&relay, &["get", "a", "--hash", &whole[..7]]).expect_code(2);
+    assert!(
+        output.stderr.contains("8 to 64 hex digits"),
+        "{}",
+        output.stderr
+    );
+    client(&relay, &["get", "a", "--hash", "00000000"]).expect_code(12);
 }
 
 #[test]

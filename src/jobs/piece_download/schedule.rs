@@ -207,11 +207,11 @@ impl PieceDownload {
     fn report_node(&mut self, context: &mut JobContext, source: usize) {
         let source = &mut self.sources.all[source];
         if !std::mem::replace(&mut source.was_reported, true) {
-            self.reported += 1;
+            let (number, of) = context.node_number(source.node);
             context.user.on_event(UserEvent::TryingNode {
                 name: &self.name,
-                number: self.reported,
-                of: self.holders.max(self.reported),
+                number,
+                of,
                 node: source.node,
             });
         }

@@ -78,7 +78,10 @@ impl World {
             let wanted = hashes.first().copied().filter(|_| hashes.len() > 1);
             let name = FileName::parse(&name).expect("a name").into_owned();
             let before = self.history.borrow().fetched;
-            self.start_client(Task::Get(vec![FilePattern::Name(name.clone())], wanted));
+            self.start_client(Task::Get(
+                vec![FilePattern::Name(name.clone())],
+                wanted.map(Into::into),
+            ));
             self.pass(Duration::from_secs(10));
             let fetched = self.history.borrow().fetched;
             assert_eq!(fetched, before + 1, "{name} is fetched");
