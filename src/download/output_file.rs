@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::download::part_file::PartFile;
@@ -21,6 +21,10 @@ use crate::protocol::{FileName, PieceLayout, PieceValue};
 
 /// The most links from a path to a file, as in the kernel.
 const MAX_LINKS: u32 = 40;
+
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
 
 /// What may become of files that exist.
 #[derive(Clone, Copy, Default, Debug)]
@@ -111,23 +115,13 @@ impl OutputFile {
         content: &ContentInfo,
         options: SaveOptions,
     ) -> Result<(Self, Opened), SaveError> {
-        std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
-            // A file has the folder's name. AlreadyExists would suggest --force.
-            io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
-            _ => error,
-        })?;
-        let mut parent: OwnedFd = File::open(folder)?.into();
+        let mut parent = open_folder(folder)?;
         let (folders, leaf) = match name.as_str().rsplit_once('/') {
             Some((folders, leaf)) => (Some(folders), leaf),
             None => (None, name.as_str()),
         };
         for component in folders.into_iter().flat_map(|folders| folders.split('/')) {
-            match mkdirat(&parent, component, Mode::from_raw_mode(0o777)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            parent = openat(&parent, component, flags, Mode::empty())?;
+            parent = open_subfolder(&parent, component)?;
         }
         let (output, opened) = OpenOutput::open(parent, OsStr::new(leaf), content, options)?;
         let path = folder.join(name.as_str());
@@ -229,6 +223,34 @@ impl OpenOutput {
         }
         let (file, opened) = PartFile::open(target, content, options.restart)?;
         Ok((Self::Part(file.into()), opened))
+    }
+}
+
+/// Opens a folder, which is usually there.
+fn open_folder(folder: &Path) -> io::Result<OwnedFd> {
+    let open = || openat(CWD, folder, FOLDER, Mode::empty());
+    match open() {
+        Err(Errno::NOENT) => {
+            std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
+                // A link to nothing has its name. AlreadyExists would suggest --force.
+                io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
+                _ => error,
+            })?;
+            Ok(open()?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// The same for a folder in `parent`. A symbolic link is not followed.
+fn open_subfolder(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    let open = || openat(parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty());
+    match open() {
+        Err(Errno::NOENT) => match mkdirat(parent, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(Errno::EXIST) => open(),
+            Err(error) => Err(error),
+        },
+        opened => opened,
     }
 }
 
