@@ -71,6 +71,15 @@ impl Swarm {
     }
 }
 
+/// Waits until a holder of `file` has announced the hash of this content.
+fn wait_for_hash(relay: &Server, content: &[u8]) {
+    let hash = blake3::hash(content).to_string();
+    let knows_hash = |holder: &String| holder.ends_with(&hash);
+    eventually("the hash is known", || {
+        holders(relay, "file").iter().any(knows_hash)
+    });
+}
+
 #[test]
 fn all_holders_share_the_work() {
     let swarm = Swarm::new(20 * MIB + 1, &[Fault::None; 3]);
@@ -202,13 +211,8 @@ fn a_client_waits_for_a_holder_that_comes_back() {
     let content = noise(8 * MIB, 11);
     let share = folder(&[("file", &content)]);
     let relay = relay(&[]);
-    let hash = blake3::hash(&content).to_string();
-    let knows_hash = || {
-        let holders = holders(&relay, "file");
-        holders.iter().any(|holder| holder.ends_with(&hash))
-    };
     let mut first = node(&relay, share.path(), &[]);
-    eventually("the hash is known", knows_hash);
+    wait_for_hash(&relay, &content);
     let home = folder(&[]);
     let args = [
         "get",
@@ -234,6 +238,33 @@ fn a_client_waits_for_a_holder_that_comes_back() {
     let stderr = client.child.stderr.as_mut().expect("it is a pipe");
     stderr.read_to_string(&mut text).expect("text");
     assert!(text.contains(", verified"), "{text}");
+}
+
+#[test]
+fn a_slow_reader_of_stdout_gets_everything() {
+    let content = noise(24 * MIB, 11);
+    let share = folder(&[("file", &content)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &["--stall", "1"]);
+    wait_for_hash(&relay, &content);
+    let mut client = RunningProgram::start(
+        client_command(relay.address(), &["get", "file", "--timeout", "1"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
+    let mut stdout = client.child.stdout.take().expect("it is a pipe");
+    let mut printed = vec![0];
+    stdout.read_exact(&mut printed).expect("the first byte");
+    // Longer than all time limits: no node is to blame.
+    assert!(client.is_running_after(Duration::from_secs(3)));
+    stdout.read_to_end(&mut printed).expect("the rest");
+    assert_eq!(client.wait(), Some(0));
+    assert!(printed == content);
+    let mut text = String::new();
+    let stderr = client.child.stderr.as_mut().expect("it is a pipe");
+    stderr.read_to_string(&mut text).expect("text");
+    assert!(!text.contains("time"), "{text}");
 }
 
 #[test]
