@@ -48,7 +48,10 @@ impl Client {
             let event = UserEvent::BatchStarted { files };
             self.jobs.user().on_event(event);
         }
-        self.queue = GetQueue::new(if saves_files { self.max_downloads } else { 1 });
+        self.queue = match saves_files {
+            true => GetQueue::new(self.max_downloads).without_repeats(),
+            false => GetQueue::new(1),
+        };
         for pattern in patterns {
             self.queue.push(pattern, hash);
         }

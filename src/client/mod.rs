@@ -149,6 +149,10 @@ impl Client {
                 self.choices.add(choice, self.jobs.user());
                 self.prompt();
             }
+            // All of them were fetched already.
+            JobResult::Files(_) if self.queue.is_done() => {
+                self.on_result(context, TaskResult::Success);
+            }
             JobResult::Files(_) => {}
             JobResult::ReaderGone => {
                 self.queue.clear();

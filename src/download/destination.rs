@@ -276,6 +276,11 @@ impl Target {
                 let part = beside(part);
                 format!("{part} is in the way, and was not left by a download; move it away")
             }
+            SaveError::PartFile => {
+                format!(
+                    "{path} is a name of unfinished files, which nobody shares; -o FILE saves it"
+                )
+            }
             SaveError::OtherLength { length, size } => format!(
                 "{path} has {length} bytes, and the content has {size}; \
                  get NAME -o {path} --force replaces the file"

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::download::part_file::PartFile;
-use crate::download::repair_file::RepairFile;
+use crate::download::repair_file::{RepairFile, check_length};
 use crate::download::save_error::SaveError;
 use crate::download::small_file::SmallFile;
 use crate::download::target_file::TargetFile;
@@ -94,6 +94,7 @@ impl OutputFile {
             return Err(SaveError::NoHash);
         }
         if content.size <= PieceLayout::MIN_PIECE_SIZE {
+            check_length(&File::open(path)?, content)?;
             let options = SaveOptions {
                 replace: true,
                 restart: false,
@@ -108,13 +109,17 @@ impl OutputFile {
     }
 
     /// Opens the file `name` below `folder`. Missing folders are created. Symbolic
-    /// links are not followed, so nothing is written outside of `folder`.
+    /// links are not followed, so nothing is written outside of `folder`. The name is not
+    /// one of a part file, which would be continued as ours.
     pub(super) fn open_below(
         folder: &Path,
         name: &FileName<'_>,
         content: &ContentInfo,
         options: SaveOptions,
     ) -> Result<(Self, Opened), SaveError> {
+        if name.is_part_file() {
+            return Err(SaveError::PartFile);
+        }
         let mut parent = open_folder(folder)?;
         let (folders, leaf) = match name.as_str().rsplit_once('/') {
             Some((folders, leaf)) => (Some(folders), leaf),

@@ -70,6 +70,11 @@ impl PieceCheck {
         Ok(check)
     }
 
+    /// Whether all results were taken.
+    pub(super) fn is_done(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// The pieces that were checked since the last call, and whether each is right.
     pub(super) fn results(&mut self) -> Vec<(u32, bool)> {
         let mut results = Vec::new();

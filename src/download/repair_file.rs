@@ -15,10 +15,12 @@ use crate::protocol::{PieceLayout, PieceValue};
 pub(super) struct RepairFile {
     file: Arc<File>,
     layout: PieceLayout,
-    /// The pieces that are right.
+    /// The pieces that are right. Without any, the file seems to be another one, and is
+    /// not changed.
     pieces: PieceSet,
-    /// Nothing is written before the check, because then right pieces could get lost.
     check: Option<PieceCheck>,
+    /// Wrong pieces. They are told when the check is done: nothing is written before.
+    wrong: Vec<u32>,
 }
 
 impl RepairFile {
@@ -28,19 +30,14 @@ impl RepairFile {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(path)?,
             file => file?,
         };
-        let length = file.metadata()?.len();
-        if length != content.size {
-            return Err(SaveError::OtherLength {
-                length,
-                size: content.size,
-            });
-        }
+        check_length(&file, content)?;
         let layout = PieceLayout::new(content.size);
         let repair = Self {
             file: Arc::new(file),
             layout,
             pieces: PieceSet::default(),
             check: None,
+            wrong: Vec::new(),
         };
         let all = (0..layout.count() as u32).collect();
         Ok((repair, all))
@@ -57,13 +54,25 @@ impl RepairFile {
     }
 
     pub(super) fn checked_pieces(&mut self) -> Vec<(u32, bool)> {
-        let check = self.check.as_mut();
-        check.map_or_else(Vec::new, PieceCheck::results)
+        let Some(check) = &mut self.check else {
+            return Vec::new();
+        };
+        let mut results = check.results();
+        let wrong = results.extract_if(.., |(_, is_right)| !*is_right);
+        self.wrong.extend(wrong.map(|(index, _)| index));
+        if check.is_done() {
+            results.extend(self.wrong.drain(..).map(|index| (index, false)));
+        }
+        results
     }
 
     pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if self.check.is_none() {
             let text = "no node lists the hashes of its pieces; it was not changed";
+            return Err(io::Error::other(text));
+        }
+        if self.pieces.is_empty() {
+            let text = "no piece of it is right, so it may be another file; it was not changed";
             return Err(io::Error::other(text));
         }
         self.file.write_all_at(bytes, offset)
@@ -76,5 +85,14 @@ impl RepairFile {
     /// The bytes of the pieces that are right, and the size of the content.
     pub(super) fn progress(&self) -> (u64, u64) {
         (self.pieces.bytes(&self.layout), self.layout.size())
+    }
+}
+
+/// Only a file of the same length is repaired.
+pub(super) fn check_length(file: &File, content: &ContentInfo) -> Result<(), SaveError> {
+    let (length, size) = (file.metadata()?.len(), content.size);
+    match length == size {
+        true => Ok(()),
+        false => Err(SaveError::OtherLength { length, size }),
     }
 }

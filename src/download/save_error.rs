@@ -18,6 +18,8 @@ pub(super) enum SaveError {
     UnknownContent(OsString),
     /// The file has the name of a part file, but no state file belongs to it.
     UnknownPart(OsString),
+    /// The file has the name of a part file in the network.
+    PartFile,
     /// The content is of another length than the file to repair, in bytes.
     OtherLength {
         length: u64,

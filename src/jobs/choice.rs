@@ -27,7 +27,7 @@ pub enum Selection {
     ByNumber,
     /// The first one: nobody can be asked.
     First,
-    /// None: the wanted one is not among them.
+    /// None: the wanted one is not among them, or none was chosen.
     None,
 }
 

@@ -8,15 +8,14 @@ use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::user::UserEvent;
 use crate::protocol::{FileItem, FileName};
 
-/// Collects the files that a pattern stands for.
+/// Collects the files that a pattern stands for. One of them may have the very name that
+/// was typed, such as `a[1].txt`: it hides no other, because anybody can announce it.
 pub(super) struct Expand {
     pattern: FilePattern,
     matcher: NameMatcher,
     /// Each name once, although a name may have several contents.
     names: Vec<FileName<'static>>,
     bytes: u64,
-    /// A file whose name is the very word that was typed.
-    exact: Option<(FileName<'static>, u64)>,
 }
 
 impl Expand {
@@ -26,7 +25,6 @@ impl Expand {
             pattern,
             names: Vec::new(),
             bytes: 0,
-            exact: None,
         }
     }
 
@@ -42,15 +40,14 @@ impl Expand {
     }
 
     pub(super) fn on_file(&mut self, file: &FileItem<'_>) {
-        if self.names.last() == Some(&file.name) {
+        // Honest nodes share no unfinished files, and none is saved.
+        if self.names.last() == Some(&file.name) || file.name.is_part_file() {
             return;
         }
-        if file.name.as_str() == self.pattern.as_str() {
-            self.exact = Some((file.name.clone().into_owned(), file.size));
-        }
-        if self.matcher.is_match(file.name.as_str()) {
+        let name = file.name.as_str();
+        if name == self.pattern.as_str() || self.matcher.is_match(name) {
             self.names.push(file.name.clone().into_owned());
-            self.bytes += file.size;
+            self.bytes = self.bytes.saturating_add(file.size);
         }
     }
 
@@ -63,9 +60,6 @@ impl Expand {
         if let Err(failure) = &answer {
             context.report_failed_query(query, failure);
             return TaskResult::Relay.into();
-        }
-        if let Some((name, size)) = self.exact.take() {
-            (self.names, self.bytes) = (vec![name], size);
         }
         let names = match (std::mem::take(&mut self.names), &self.pattern) {
             // Nodes that announce nothing may have a file of that very name.

@@ -184,6 +184,7 @@ impl Fetch {
                 let name = self.name.clone();
                 return JobStep::Finish(JobResult::Choice(Choice { name, offers }));
             }
+            None if context.user.repairs_file() => Some(Selection::None),
             None => Some(Selection::First),
             Some(_) if matching.len() == 1 => None,
             // Several hashes begin with these digits.

@@ -1,7 +1,7 @@
 //! The files that `get` is to fetch: names and patterns that wait, in the order in which
 //! they were typed, and how many jobs run for them at once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::job::{FinishedJob, Job, JobResult};
@@ -15,6 +15,8 @@ pub struct GetQueue {
     expanding: Option<Option<HashPrefix>>,
     /// The files of the patterns before.
     files: VecDeque<(FileName<'static>, Option<HashPrefix>)>,
+    /// Those that were started, if none is fetched twice.
+    started: Option<BTreeSet<(FileName<'static>, Option<HashPrefix>)>>,
     running: usize,
     /// The most jobs at once.
     max_jobs: usize,
@@ -28,8 +30,19 @@ impl GetQueue {
             patterns: VecDeque::new(),
             expanding: None,
             files: VecDeque::new(),
+            started: None,
             running: 0,
             max_jobs,
+        }
+    }
+
+    /// The same, but each file is fetched once only: words may overlap, and two jobs would
+    /// write one file.
+    #[must_use]
+    pub fn without_repeats(self) -> Self {
+        Self {
+            started: Some(BTreeSet::new()),
+            ..self
         }
     }
 
@@ -77,6 +90,7 @@ impl GetQueue {
         if self.running >= self.max_jobs {
             return None;
         }
+        self.skip_repeats();
         let job = match self.files.pop_front() {
             Some((name, hash)) => Job::GetFromKnownNodes(name, hash),
             None if self.expanding.is_some() => return None,
@@ -88,8 +102,31 @@ impl GetQueue {
                 }
             },
         };
+        if let (Some(started), Job::GetFromKnownNodes(name, hash)) = (&mut self.started, &job) {
+            started.insert((name.clone(), *hash));
+        }
         self.running += 1;
         Some(job)
+    }
+
+    /// Removes the next files that were started already.
+    fn skip_repeats(&mut self) {
+        let Some(started) = &self.started else {
+            return;
+        };
+        while self
+            .files
+            .pop_front_if(|file| started.contains(file))
+            .is_some()
+        {}
+        if !self.files.is_empty() || self.expanding.is_some() {
+            return;
+        }
+        let is_repeat = |(pattern, hash): &mut (FilePattern, Option<HashPrefix>)| match pattern {
+            FilePattern::Name(name) => started.contains(&(name.clone(), *hash)),
+            _ => false,
+        };
+        while self.patterns.pop_front_if(is_repeat).is_some() {}
     }
 
     /// A job is done. Takes the files that it has found.
@@ -105,5 +142,6 @@ impl GetQueue {
                 self.files.extend(files);
             }
         }
+        self.skip_repeats();
     }
 }

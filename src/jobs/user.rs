@@ -51,6 +51,12 @@ pub trait User {
         false
     }
 
+    /// Whether a file of the user is repaired: then none of several contents is taken
+    /// without being chosen.
+    fn repairs_file(&self) -> bool {
+        false
+    }
+
     /// Opens the output for the content of a file. Several jobs may each fetch a file.
     ///
     /// # Errors

@@ -50,7 +50,7 @@ impl fmt::Debug for ContentHash {
 }
 
 /// The first digits of a hash, at least eight, or all of them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct HashPrefix {
     /// Zeros follow the digits.
     hash: ContentHash,

@@ -40,7 +40,7 @@ pub use fields::ParseError;
 pub use fold::fold;
 pub use hash::{ContentHash, HashError, HashPrefix, MaybeHash};
 pub use item::{FileItem, HelpItem, HolderItem, Item, ItemKind, StatsItem};
-pub use name::{FileName, NameError};
+pub use name::{FileName, NameError, is_part_file};
 pub use ok_reply::{Banner, Listening, Registered};
 pub use other_protocol::OtherProtocol;
 pub(crate) use other_protocol::TLS_FIRST_BYTE;

@@ -49,11 +49,32 @@ impl<'a> FileName<'a> {
         self.0.split('/').any(|part| part.starts_with('.'))
     }
 
+    /// Whether a part of the name is the name of an unfinished file; see
+    /// [`is_part_file`].
+    #[must_use]
+    pub fn is_part_file(&self) -> bool {
+        let mut parts = self.0.split('/');
+        parts.any(|part| is_part_file(part.as_bytes()))
+    }
+
     /// A copy of the name that outlives the line.
     #[must_use]
     pub fn into_owned(self) -> FileName<'static> {
         FileName(Cow::Owned(self.0.into_owned()))
     }
+}
+
+/// Whether a name without slashes has the form `.….part` or `.….part.state`. A client keeps
+/// an unfinished download and its state under such names, so they are never shared, and
+/// never taken from others: a foreign state would be believed. Some file systems ignore
+/// case.
+#[must_use]
+pub fn is_part_file(name: &[u8]) -> bool {
+    let ends_with = |suffix: &[u8]| {
+        let start = name.len().checked_sub(suffix.len());
+        start.is_some_and(|start| name[start..].eq_ignore_ascii_case(suffix))
+    };
+    name.starts_with(b".") && (ends_with(b".part") || ends_with(b".part.state"))
 }
 
 /// Whether a name needs no further check, as most names. A name that is not plain
@@ -125,6 +146,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn names_of_part_files_are_known() {
+        for name in [".a.part", "x/.a.PART.State/y", ".part", ".a.part.state"] {
+            assert!(
+                FileName::parse(name).expect("a name").is_part_file(),
+                "{name}"
+            );
+        }
+        for name in ["a.part", "x.y/.a.part.b", ".a.parts", ".a.state", ".a"] {
+            assert!(
+                !FileName::parse(name).expect("a name").is_part_file(),
+                "{name}"
+            );
+        }
+    }
 
     proptest! {
         #[test]

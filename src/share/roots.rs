@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::escaped::Escaped;
-use crate::protocol::FileName;
+use crate::protocol::{FileName, is_part_file};
 use crate::share::open_beneath::RegularFile;
 use crate::share::root::Root;
 use crate::system_error::Reason;
@@ -79,8 +79,7 @@ impl Roots {
     /// hidden ones, and `.….part` and `.….part.state`, which belong to a file that is
     /// being fetched into the share.
     pub(super) fn skips(&self, component: &[u8]) -> bool {
-        let is_part = || component.ends_with(b".part") || component.ends_with(b".part.state");
-        component.starts_with(b".") && (!self.shares_hidden || is_part())
+        component.starts_with(b".") && (!self.shares_hidden || is_part_file(component))
     }
 
     fn skips_name(&self, name: &FileName<'_>) -> bool {

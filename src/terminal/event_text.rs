@@ -242,16 +242,17 @@ fn did_you_mean(similar: &[String]) -> String {
 
 fn which_content(name: &FileName<'_>, offers: &[Offer], selection: Selection) -> String {
     let name = escaped(name);
-    let hint = format!("choose one: get --hash HASH {name}");
     let mut text = match selection {
         Selection::ByNumber => {
             format!("{name}: several contents; type a number, or press Enter for none")
         }
-        Selection::First => format!("{name}: several contents; fetching the first; to {hint}"),
+        Selection::First => format!(
+            "{name}: several contents; fetching the first; to choose one: get --hash HASH {name}"
+        ),
         Selection::None if offers.is_empty() => {
             format!("{name}: no node has the content with this hash")
         }
-        Selection::None => format!("{name}: several contents; {hint}"),
+        Selection::None => format!("{name}: several contents; choose one with --hash HASH"),
     };
     // Hashes that begin alike are shown whole.
     let short: BTreeSet<String> = offers.iter().map(|offer| offer.hash.short()).collect();

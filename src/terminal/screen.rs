@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
 use crate::counted::Counted;
-use crate::download::{self, Destination};
+use crate::download::{self, Destination, Target};
 use crate::escaped::Escaped;
 use crate::jobs::{
     ContentInfo, DiscardedContent, JobId, Listing, Opened, OutputSpec, PieceSet, PromptKind,
@@ -272,6 +272,14 @@ impl User for Screen {
 
     fn stores_times(&self) -> bool {
         matches!(self.destination, Destination::Save { .. })
+    }
+
+    fn repairs_file(&self) -> bool {
+        let target = match &self.destination {
+            Destination::Save { target, .. } => Some(target),
+            Destination::Print(_) => None,
+        };
+        matches!(target, Some(Target::Repair(_)))
     }
 
     fn open(

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use walkdir::WalkDir;
 
 use crate::hashes;
-use crate::support::relay_index::wait_for_names;
+use crate::support::fake_server::FakeServer;
+use crate::support::relay_index::{announce, wait_for_names};
 use crate::support::{
     ProgramOutput, Server, Terminal, client, client_command, eventually, folder, node, noise,
     relay, run,
@@ -135,12 +136,67 @@ fn a_star_stays_in_its_folder_and_two_cross_folders() {
 }
 
 #[test]
-fn an_exact_name_wins_over_a_glob() {
+fn a_file_is_found_by_its_exact_name() {
     let fixture = Fixture::new(&FEW);
     fixture.get(&["a[1].txt"]).expect_code(0);
     fixture.assert_saved(&["a[1].txt"]);
     let output = fixture.get(&["a[1].txt", "-o", "-"]).expect_code(0);
     assert_eq!(output.text(), "brackets");
+}
+
+#[test]
+fn a_file_with_the_name_of_a_glob_hides_no_other() {
+    let files: [(&str, &[u8]); 4] = [
+        ("*.txt", b"*"),
+        ("a.txt", b"a"),
+        ("a1", b"1"),
+        ("a[1]", b"2"),
+    ];
+    let fixture = Fixture::new(&files);
+    fixture.get(&["*.txt"]).expect_code(0);
+    fixture.assert_saved(&["*.txt", "a.txt"]);
+    fixture.get(&["a[1]"]).expect_code(0);
+    fixture.assert_saved(&files.map(|(name, _)| name));
+}
+
+#[test]
+fn words_that_overlap_fetch_each_file_once() {
+    let fixture = Fixture::new(&FEW);
+    let output = fixture
+        .get(&[
+            "docs/**",
+            "docs/*.txt",
+            "a.txt",
+            "a.txt",
+            "docs/",
+            "-d",
+            ".",
+        ])
+        .expect_code(0);
+    fixture.assert_saved(&["a.txt", "docs/b.txt", "docs/deep/c d.md"]);
+    let text = "3 files fetched";
+    assert!(output.stderr.contains(text), "{}", output.stderr);
+    // Printed, a file comes as often as it is named.
+    let output = fixture
+        .get(&["a.txt", "docs/b.txt", "a.txt"])
+        .expect_code(0);
+    assert_eq!(output.text(), "aba");
+}
+
+#[test]
+fn no_name_of_a_part_file_is_taken_from_the_network() {
+    let fixture = Fixture::new(&FEW);
+    let forged = FakeServer::replying("FOUND 4\nevil");
+    for name in [".big.part", ".big.part.state", "docs/.x.PART/y"] {
+        announce(&fixture.relay, forged.address(), 4, name);
+    }
+    wait_for_names(&fixture.relay, FEW.len() as u64 + 3);
+    fixture.get(&["--all"]).expect_code(0);
+    fixture.assert_saved(&FEW.map(|(name, _)| name));
+    let output = fixture.get(&[".big.part", "-d", "."]).expect_code(6);
+    let text = "is a name of unfinished files";
+    assert!(output.stderr.contains(text), "{}", output.stderr);
+    fixture.assert_saved(&FEW.map(|(name, _)| name));
 }
 
 #[test]

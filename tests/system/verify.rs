@@ -123,3 +123,36 @@ fn a_file_that_cannot_be_compared_is_not_changed() {
         assert!(fixture.read(name) == before);
     }
 }
+
+#[test]
+fn a_file_that_may_be_another_one_is_not_changed() {
+    let fixture = VerifyFixture::with_hashes();
+    // A small file of another length, and a large one with no right piece.
+    let foreign = noise(SIZE, 22);
+    for (name, mine, reason) in [
+        ("small", &b"my own notes"[..], "--force"),
+        ("large", &foreign, "no piece of it is right"),
+    ] {
+        fixture.write(name, mine);
+        let output = fixture.verify(&[name]).expect_code(6);
+        assert!(output.stderr.contains(reason), "{}", output.stderr);
+        assert!(fixture.read(name) == mine);
+    }
+    // With several contents, nobody knows which one the user means.
+    let other = folder(&[("large", &foreign)]);
+    let _node = node(&fixture.relay, other.path(), &["--no-hash-cache"]);
+    let mut damaged = fixture.content.clone();
+    damaged[9] ^= 1;
+    fixture.write("large", &damaged);
+    eventually("two contents", || {
+        let foreign = hash(&foreign);
+        let holders = holders(&fixture.relay, "large");
+        holders.iter().any(|holder| holder.contains(&foreign))
+    });
+    let output = fixture.verify(&["large"]).expect_code(12);
+    assert!(output.stderr.contains("choose one with --hash"));
+    assert!(fixture.read("large") == damaged);
+    let wanted = hash(&fixture.content);
+    fixture.verify(&["large", "--hash", &wanted]).expect_code(0);
+    assert!(fixture.read("large") == fixture.content);
+}
