@@ -23,7 +23,8 @@ pub(super) struct Candidate {
 }
 
 /// The holders by their contents, in the order of `offers`, and those without a known
-/// hash; then the other nodes. If a content is wanted, only its holders. Addresses take
+/// hash; then the other nodes. Of the holders of one content, those with its most announced
+/// size come first. If a content is wanted, only its holders. Addresses take
 /// turns, so that many nodes at one address do not hide the others.
 pub(super) fn candidates(
     wanted: Option<ContentHash>,
@@ -56,7 +57,11 @@ pub(super) fn candidates(
         (rank, turn, candidate)
     });
     let mut in_turn: Vec<_> = in_turn.collect();
-    in_turn.sort_by_key(|(rank, turn, _)| (*rank, *turn));
+    let has_other_size = |rank: usize, candidate: &Candidate| {
+        let offer = offers.get(rank);
+        offer.is_some_and(|offer| offer.size != candidate.size)
+    };
+    in_turn.sort_by_key(|(rank, turn, candidate)| (*rank, has_other_size(*rank, candidate), *turn));
     in_turn
         .into_iter()
         .map(|(.., candidate)| candidate)

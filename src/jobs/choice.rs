@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
 use crate::jobs::command::BLANKS;
 use crate::jobs::user::{PromptKind, User, UserEvent};
@@ -54,7 +55,7 @@ pub(super) fn offers(holders: &[HolderItem], nodes: &[NodeAddress]) -> Vec<Offer
         let addresses = holders.iter().map(|holder| address_group(holder.node.ip()));
         Offer {
             hash,
-            size: holders[0].size,
+            size: most_announced_size(&holders),
             nodes: holders.len(),
             addresses: BTreeSet::from_iter(addresses).len(),
         }
@@ -65,6 +66,19 @@ pub(super) fn offers(holders: &[HolderItem], nodes: &[NodeAddress]) -> Vec<Offer
         (Reverse(offer.addresses), age)
     });
     offers
+}
+
+/// The size that the holders at the most addresses announce; among equals, the first one.
+fn most_announced_size(holders: &[&HolderItem]) -> u64 {
+    let mut addresses: BTreeMap<u64, BTreeSet<IpAddr>> = BTreeMap::new();
+    for holder in holders {
+        let same = addresses.entry(holder.size).or_default();
+        same.insert(address_group(holder.node.ip()));
+    }
+    let first = holders.first().map(|holder| holder.size);
+    let sizes = addresses.into_iter();
+    let best = sizes.max_by_key(|(size, addresses)| (addresses.len(), Some(*size) == first));
+    best.map_or(0, |(size, _)| size)
 }
 
 /// A file of which the user is to choose one content.

@@ -64,6 +64,8 @@ pub(super) struct Fetch {
     check: Option<StoredCheck>,
     /// The download of the content in pieces. Without one, it comes from one node.
     download: Option<Box<PieceDownload>>,
+    /// The announced sizes of the content with which no download succeeded.
+    failed_sizes: Vec<u64>,
 }
 
 impl Fetch {
@@ -86,6 +88,7 @@ impl Fetch {
             next_try: None,
             check: None,
             download: None,
+            failed_sizes: Vec::new(),
         }
     }
 

@@ -12,6 +12,7 @@ mod opening;
 mod ordered_output;
 mod piece_map;
 mod schedule;
+mod size_proof;
 mod source;
 mod stored_pieces;
 mod transfer;
@@ -60,6 +61,9 @@ pub(super) struct PieceDownload {
     was_checked: bool,
     next_check: Option<Instant>,
     transfers: Vec<Transfer>,
+    /// Set as long as the size is not proven, if nodes announce several sizes for the hash:
+    /// until when the last piece must have come, which proves it.
+    size_deadline: Option<Instant>,
     /// Set if the output takes bytes in order only.
     in_order: Option<OrderedOutput>,
     /// The bytes of complete pieces.
@@ -75,7 +79,8 @@ pub(super) struct PieceDownload {
 pub(super) enum DownloadStep {
     /// The next step of its job.
     Job(JobStep),
-    /// No node lists the pieces: the whole content can only be fetched from one node.
+    /// No node lists the pieces, or none proves the size: the whole content can only be
+    /// fetched from one node.
     FallBack,
 }
 
@@ -120,6 +125,7 @@ impl PieceDownload {
             was_checked: false,
             next_check: None,
             transfers: Vec::new(),
+            size_deadline: None,
             in_order: None,
             stored: 0,
             is_querying: false,
@@ -131,7 +137,7 @@ impl PieceDownload {
     /// When to call [`PieceDownload::advance`].
     pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
         let fill = self.next_fill(&context.limits);
-        let deadlines = [fill, self.next_query(), self.next_check];
+        let deadlines = [fill, self.next_query(), self.next_check, self.size_deadline];
         deadlines.into_iter().flatten().min()
     }
 
@@ -226,6 +232,8 @@ impl PieceDownload {
                 buffer.extend_from_slice(bytes);
                 Ok(())
             }
+            TransferPlace::Nowhere if is_last => return self.on_size_proof(context, index, now),
+            TransferPlace::Nowhere => return JobStep::Wait.into(),
         };
         let result = match (written, is_last) {
             (Ok(()), true) => self.on_piece(context, index, now),
@@ -273,6 +281,7 @@ impl PieceDownload {
                 user.record_piece(self.job, piece)?;
             }
             (TransferPlace::Output, _) => user.record_piece(self.job, piece)?,
+            (TransferPlace::Nowhere, _) => {}
         }
         self.pieces.complete(piece);
         self.stored += range.end - range.start;

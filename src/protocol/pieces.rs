@@ -9,9 +9,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use blake3::hazmat::{
-    HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root,
-};
+use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
 use crate::protocol::hash::{ContentHash, HashError};
 
@@ -113,29 +111,28 @@ impl PieceLayout {
         let hash = match values {
             [content] => content.0,
             _ => {
-                let (left, right) = self.children(values, self.size);
+                let (left, right) = children(values);
                 merge_subtrees_root(&left, &right, Mode::Hash).into()
             }
         };
         Some(ContentHash(hash))
     }
+}
 
-    /// The values of both children of a subtree of `length` bytes and several pieces.
-    fn children(&self, values: &[PieceValue], length: u64) -> ([u8; 32], [u8; 32]) {
-        let left_length = left_subtree_len(length);
-        let (left, right) = values.split_at((left_length / self.piece_size) as usize);
-        let left = self.subtree(left, left_length);
-        (left, self.subtree(right, length - left_length))
-    }
+/// The values of both children of a subtree of at least two pieces. The left one has the
+/// most pieces that are a power of two and leave some for the right one.
+fn children(values: &[PieceValue]) -> ([u8; 32], [u8; 32]) {
+    let (left, right) = values.split_at(values.len().next_power_of_two() / 2);
+    (subtree(left), subtree(right))
+}
 
-    /// The value of a subtree of `length` bytes that is not the whole content.
-    fn subtree(&self, values: &[PieceValue], length: u64) -> [u8; 32] {
-        match values {
-            [piece] => piece.0,
-            _ => {
-                let (left, right) = self.children(values, length);
-                merge_subtrees_non_root(&left, &right, Mode::Hash)
-            }
+/// The value of a subtree of at least one piece that is not the whole content.
+fn subtree(values: &[PieceValue]) -> [u8; 32] {
+    match values {
+        [piece] => piece.0,
+        _ => {
+            let (left, right) = children(values);
+            merge_subtrees_non_root(&left, &right, Mode::Hash)
         }
     }
 }

@@ -124,6 +124,17 @@ fn a_piece_is_doubled_until_there_are_not_too_many() {
     }
 }
 
+/// A list from the network may belong to any size.
+#[test]
+fn any_number_of_values_of_the_longest_contents_folds() {
+    for size in [u64::MAX, u64::MAX - 1, 1 << 63, (1 << 63) + 1] {
+        let layout = PieceLayout::new(size);
+        let values = vec![PieceValue([7; 32]); layout.count()];
+        assert!(layout.fold(&values).is_some(), "{size} bytes");
+        assert_eq!(layout.fold(&values[1..]), None);
+    }
+}
+
 #[test]
 fn there_is_no_value_of_a_piece_that_does_not_exist() {
     for size in [0, 1, MIB, 3 * MIB] {

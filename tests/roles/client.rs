@@ -15,7 +15,8 @@
 //! - commands for a content of three pieces: `holders N NODE…`: the relay names the nodes
 //!   that have it. `list N [wrong=yes]`: a node lists its pieces. `piece N INDEX
 //!   [wrong=yes]`: a node sends a piece, or with `bytes=COUNT` only the start of the reply.
-//!   `whole N`: a node sends all pieces as one content.
+//!   `whole N`: a node sends all pieces as one content. With `of=five` it is a content of
+//!   five pieces.
 //! - `exit`: prints the result of the task.
 
 use std::num::ParseIntError;
@@ -30,7 +31,7 @@ use peerline::protocol::{FileName, NodeAddress, Text};
 use peerline::role::Role;
 
 use crate::keyboard::Keyboard;
-use crate::long_content::THREE_PIECES;
+use crate::long_content::{FIVE_PIECES, THREE_PIECES};
 use crate::recording_user::{FailingCall, RecordingUser};
 use crate::stage::{self, Stage, StageResult};
 
@@ -148,7 +149,10 @@ fn address(args: &mut ArgumentConsumer<'_>) -> StageResult<Option<NodeAddress>> 
 /// Executes the commands for the content of three pieces.
 fn send_long_content(stage: &mut Stage<Client>, command: &Command) -> StageResult<bool> {
     let mut args = command.consume_args();
-    let content = &*THREE_PIECES;
+    let content = match args.take_key("of") {
+        Some("five") => &*FIVE_PIECES,
+        _ => &*THREE_PIECES,
+    };
     let (hash, size) = (content.hash, content.bytes.len());
     if !["holders", "list", "piece", "whole"].contains(&command.name.as_str()) {
         return Ok(false);

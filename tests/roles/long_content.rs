@@ -7,6 +7,9 @@ use peerline::protocol::{ContentHash, PieceLayout, PieceValue};
 /// The content of the scripts: three pieces; the last one is half as long.
 pub static THREE_PIECES: LazyLock<LongContent> = LazyLock::new(|| LongContent::new(5 << 19));
 
+/// Five whole pieces.
+pub static FIVE_PIECES: LazyLock<LongContent> = LazyLock::new(|| LongContent::new(5 << 20));
+
 pub struct LongContent {
     pub bytes: Vec<u8>,
     pub layout: PieceLayout,

@@ -100,3 +100,4 @@ mod unread_log;
 mod unreliable_nodes;
 mod usage;
 mod verify;
+mod wrong_sizes;

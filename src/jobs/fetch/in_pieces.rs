@@ -3,35 +3,57 @@
 
 use std::time::Instant;
 
+use crate::jobs::candidate::Candidate;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job::{JobContext, JobStep};
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
-use crate::protocol::PieceLayout;
+use crate::protocol::{ContentHash, PieceLayout};
+
+/// The most sizes of one content that are tried. Only one of them can be right.
+const MAX_SIZES: usize = 4;
 
 impl Fetch {
-    /// Starts to download the first content in pieces, if it has several.
+    /// Starts to download the first content in pieces, if it has several, from the nodes
+    /// that announce the same size for it.
     pub(super) fn start_download(
         &mut self,
         context: &mut JobContext,
         now: Instant,
     ) -> Option<JobStep> {
         let first = *self.candidates.front()?;
-        let hash = first.hash?;
-        if first.size <= PieceLayout::MIN_PIECE_SIZE {
+        self.download_content(context, first.hash?, now)
+    }
+
+    /// Starts to download a content with the next size that was announced for it.
+    fn download_content(
+        &mut self,
+        context: &mut JobContext,
+        hash: ContentHash,
+        now: Instant,
+    ) -> Option<JobStep> {
+        let holders = self.candidates.iter();
+        let holders = holders.filter(|candidate| candidate.hash == Some(hash));
+        let mut sizes = holders.clone().map(|candidate| candidate.size);
+        let is_new = |size: &u64| !self.failed_sizes.contains(size);
+        let size = sizes.find(is_new)?;
+        if size <= PieceLayout::MIN_PIECE_SIZE || self.failed_sizes.len() >= MAX_SIZES {
             return None;
         }
-        let holders = self
-            .candidates
-            .iter()
-            .filter(|candidate| (candidate.hash, candidate.size) == (first.hash, first.size));
-        let nodes = holders.map(|candidate| candidate.node).collect();
+        let has_size = |candidate: &&Candidate| candidate.size == size;
+        let nodes = holders.clone().filter(has_size);
+        let nodes = nodes.map(|candidate| candidate.node).collect();
+        let is_disputed = !holders.clone().all(|candidate| has_size(&candidate));
         let job = (self.id, self.name.clone());
-        let download = PieceDownload::new(context, job, (hash, first.size), nodes, now);
+        let mut download = PieceDownload::new(context, job, (hash, size), nodes, now);
+        if is_disputed {
+            download.require_size_proof(now);
+        }
         let step = self.download.insert(download.into()).advance(context, now);
         Some(self.on_download_step(context, step, now))
     }
 
-    /// If no node lists the pieces, the nodes that have not failed are tried one by one.
+    /// If no node lists the pieces, those that announce another size for the content are
+    /// asked. Then the nodes that have not failed are tried one by one.
     pub(super) fn on_download_step(
         &mut self,
         context: &mut JobContext,
@@ -49,8 +71,13 @@ impl Fetch {
                 self.tried += useless.len();
                 self.candidates
                     .retain(|candidate| !useless.contains(&candidate.node));
+                let (hash, size) = download.content();
                 self.download = None;
-                self.try_next(context, now)
+                self.failed_sizes.push(size);
+                match self.download_content(context, hash, now) {
+                    Some(step) => step,
+                    None => self.try_next(context, now),
+                }
             }
         }
     }

@@ -24,6 +24,9 @@ impl PieceDownload {
         context: &mut JobContext,
         now: Instant,
     ) -> DownloadStep {
+        if self.size_deadline.is_some_and(|due| due <= now) {
+            return self.fall_back(context);
+        }
         if let Err(error) = self.take_checked(context, now) {
             return self.end_not_stored(context, &error);
         }
@@ -33,7 +36,9 @@ impl PieceDownload {
         self.fill(context, now);
         match self.is_busy() {
             _ if self.is_querying => JobStep::Wait.into(),
-            false if self.values.is_empty() => DownloadStep::FallBack,
+            false if self.values.is_empty() || self.size_deadline.is_some() => {
+                self.fall_back(context)
+            }
             false => self.find_holders(context, now),
             true if self.values.is_empty() || !self.sources.wants_more() => JobStep::Wait.into(),
             true if self.next_query <= now => self.query(),

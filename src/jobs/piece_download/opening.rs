@@ -8,6 +8,7 @@ use crate::jobs::failure::Failure;
 use crate::jobs::job::{JobContext, JobStep};
 use crate::jobs::piece_download::list_request::ListResult;
 use crate::jobs::piece_download::ordered_output::OrderedOutput;
+use crate::jobs::piece_download::schedule::WINDOW;
 use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
 use crate::jobs::user::UserEvent;
@@ -59,7 +60,7 @@ impl PieceDownload {
         Ok(self.advance(context, now))
     }
 
-    /// The values of the pieces are known: opens the output.
+    /// The values of the pieces are known: opens the output, unless the size is doubtful.
     fn on_values(
         &mut self,
         context: &mut JobContext,
@@ -70,9 +71,27 @@ impl PieceDownload {
         self.values = values;
         let (node, size) = (self.sources.all[source].node, self.layout.size());
         context.user.on_event(UserEvent::Found { node, size });
+        match self.size_deadline {
+            Some(_) => self.advance(context, now),
+            None => self.open_output(context, source, now),
+        }
+    }
+
+    /// Opens the output for the content, which the node has.
+    pub(super) fn open_output(
+        &mut self,
+        context: &mut JobContext,
+        source: usize,
+        now: Instant,
+    ) -> DownloadStep {
+        let node = self.sources.all[source].node;
         self.info.source = Some(node);
         match context.user.open(self.job, &self.name, &self.info) {
             Ok(Opened::Empty) => {}
+            // Such pieces are too long to wait in memory until they are checked.
+            Ok(Opened::InOrder) if self.layout.piece_size() > WINDOW / 2 => {
+                return DownloadStep::FallBack;
+            }
             Ok(Opened::InOrder) => self.in_order = Some(OrderedOutput::default()),
             Ok(Opened::Part { pieces, unchecked }) => {
                 if let Err(error) = self.resume(context, &pieces, &unchecked, now) {

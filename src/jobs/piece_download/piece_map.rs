@@ -52,6 +52,13 @@ impl PieceMap {
         Some(self.lowest as u32)
     }
 
+    /// Takes the last piece, if it is missing: a node is asked for it.
+    pub(super) fn take_last(&mut self) -> Option<u32> {
+        let last = self.states.last_mut();
+        *last.filter(|state| **state == PieceState::Missing)? = PieceState::Requested;
+        Some(self.states.len() as u32 - 1)
+    }
+
     /// Nobody is asked for the piece any longer.
     pub(super) fn give_back(&mut self, index: u32) {
         let index = index as usize;

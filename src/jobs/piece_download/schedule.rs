@@ -23,7 +23,7 @@ const MAX_DUPLICATES: u64 = 8 * 1024 * 1024;
 const STALL_DELAY: u32 = 8;
 
 /// The bytes that may be on their way or in memory when they must be written in order.
-const WINDOW: u64 = 16 * 1024 * 1024;
+pub(super) const WINDOW: u64 = 16 * 1024 * 1024;
 
 impl PieceDownload {
     /// Makes all requests that can be made now.
@@ -32,26 +32,28 @@ impl PieceDownload {
         if self.values.is_empty() {
             return self.request_list(context, now);
         }
-        let limit = self.window_end();
         while let Some(source) = self.least_busy(context)
-            && let Some(piece) = self.pieces.take(limit)
+            && let Some(piece) = self.next_piece()
         {
-            let place = match self.is_in_order() {
-                true => self.memory(piece),
-                false => TransferPlace::Output,
-            };
+            let place = self.place(piece, self.is_in_order());
             self.request(context, source, piece, place, now);
         }
         while let Some((source, piece)) = self.duplicate(context, now) {
-            let place = match self.fits_memory(piece) {
-                true => self.memory(piece),
-                false => {
-                    // It starts anew, at a node that sends.
-                    self.cancel_transfers(context, piece);
-                    TransferPlace::Output
-                }
-            };
+            let fits = self.fits_memory(piece);
+            if !fits {
+                // It starts anew, at a node that sends.
+                self.cancel_transfers(context, piece);
+            }
+            let place = self.place(piece, fits || self.is_in_order());
             self.request(context, source, piece, place, now);
+        }
+    }
+
+    /// Takes the next piece to request.
+    fn next_piece(&mut self) -> Option<u32> {
+        match self.size_deadline {
+            Some(_) => self.pieces.take_last(),
+            None => self.pieces.take(self.window_end()),
         }
     }
 
@@ -158,16 +160,21 @@ impl PieceDownload {
         used + (range.end - range.start) <= MAX_DUPLICATES
     }
 
-    fn memory(&self, piece: u32) -> TransferPlace {
+    /// Where the bytes of a piece go, which may have to wait in memory.
+    fn place(&self, piece: u32, waits: bool) -> TransferPlace {
         let range = self.layout.range(piece as usize);
-        TransferPlace::Memory(Vec::with_capacity((range.end - range.start) as usize))
+        match waits {
+            _ if self.size_deadline.is_some() => TransferPlace::Nowhere,
+            true => TransferPlace::Memory(Vec::with_capacity((range.end - range.start) as usize)),
+            false => TransferPlace::Output,
+        }
     }
 
     /// The first piece that may not be requested yet.
     fn window_end(&self) -> usize {
         match self.in_order {
             Some(ref output) => {
-                let pieces = (WINDOW / self.layout.piece_size()).max(2);
+                let pieces = WINDOW / self.layout.piece_size();
                 output.next_piece() as usize + pieces as usize
             }
             None => self.layout.count(),

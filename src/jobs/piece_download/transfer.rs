@@ -26,6 +26,8 @@ pub(super) enum TransferPlace {
     Output,
     /// Into memory, until the piece is checked.
     Memory(Vec<u8>),
+    /// They are only checked.
+    Nowhere,
 }
 
 impl Transfer {
