@@ -8,7 +8,7 @@ use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
 use crate::jobs::relay_query::Query;
 use crate::jobs::user::{StoreError, UserEvent};
-use crate::protocol::{HolderItem, NodeAddress};
+use crate::protocol::{ErrorCode, HolderItem, NodeAddress};
 
 /// How long a download that could use more nodes goes on before it asks the relay again.
 pub(super) const QUERY_DELAY: Duration = Duration::from_secs(10);
@@ -118,6 +118,15 @@ impl PieceDownload {
         self.sources.all[source].state = SourceState::WithoutList;
     }
 
+    /// The node does not list the pieces yet, and is asked again a few times.
+    pub(super) fn on_busy_list(&mut self, context: &JobContext, source: usize, now: Instant) {
+        let node = &mut self.sources.all[source];
+        match node.on_failure(true, now, context.limits.try_delay) {
+            true => self.on_no_list(source),
+            false => node.was_listed = false,
+        }
+    }
+
     /// The node has failed, and may be asked again later.
     pub(super) fn on_failure(
         &mut self,
@@ -129,7 +138,11 @@ impl PieceDownload {
         let delay = context.limits.try_delay;
         let node = self.sources.all[source].node;
         log::debug!("node {node}: {failure}");
-        if self.sources.all[source].on_failure(now, delay) {
+        let is_busy = matches!(
+            failure,
+            Failure::Error(ErrorCode::UNAVAILABLE | ErrorCode::SLOW_DOWN, _)
+        );
+        if self.sources.all[source].on_failure(is_busy, now, delay) {
             self.give_up(context, source, SourceState::GivenUp, failure);
         }
     }

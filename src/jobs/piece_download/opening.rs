@@ -33,6 +33,9 @@ impl PieceDownload {
                 let failure = Failure::Error(ErrorCode::CHANGED, text.clone().into_owned());
                 self.give_up(context, source, SourceState::GivenUp, &failure);
             }
+            ResponsePart::Head(Reply::Error(ErrorCode::UNAVAILABLE | ErrorCode::SLOW_DOWN, _)) => {
+                self.on_busy_list(context, source, now);
+            }
             ResponsePart::Head(Reply::Error(..)) => self.on_no_list(source),
             _ => match list.on_response(part, is_last, self.hash, &self.layout) {
                 ListResult::Incomplete => return Ok(JobStep::Wait.into()),

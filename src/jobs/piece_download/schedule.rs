@@ -28,9 +28,17 @@ pub(super) const WINDOW: u64 = 16 * 1024 * 1024;
 impl PieceDownload {
     /// Makes all requests that can be made now.
     pub(super) fn fill(&mut self, context: &mut JobContext, now: Instant) {
-        self.sources.refill(now);
-        if self.values.is_empty() {
-            return self.request_list(context, now);
+        let needs_list = self.values.is_empty();
+        let useless = match needs_list {
+            true => self.failures + self.sources.without_list(),
+            false => self.failures,
+        };
+        let may_add = useless < context.limits.max_failures;
+        self.sources.refill(may_add, needs_list, now);
+        match needs_list {
+            true if may_add => return self.request_list(context, now),
+            true => return,
+            false => {}
         }
         while let Some(source) = self.least_busy(context)
             && let Some(piece) = self.next_piece()

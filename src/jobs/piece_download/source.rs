@@ -1,12 +1,15 @@
 //! The nodes that a download uses.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::protocol::NodeAddress;
 
 /// How often a node may fail in a row before it is given up.
 const MAX_FAILURES: u32 = 4;
+
+/// The most nodes that one download knows. The relay may name many more.
+const MAX_KNOWN: usize = 1000;
 
 /// A node that has the content.
 pub(super) struct Source {
@@ -16,9 +19,8 @@ pub(super) struct Source {
     pub(super) was_listed: bool,
     /// The user knows that it is asked.
     pub(super) was_reported: bool,
-    /// Failures since its last right piece, and when the last one was.
+    /// Failures since its last right piece.
     failures: u32,
-    failed_at: Option<Instant>,
     /// It has begun to send a piece.
     pub(super) has_sent: bool,
     /// The number of right pieces that it has sent.
@@ -48,7 +50,6 @@ impl Source {
             was_listed: false,
             was_reported: false,
             failures: 0,
-            failed_at: None,
             has_sent: false,
             pieces: 0,
         }
@@ -57,6 +58,10 @@ impl Source {
     /// Whether it may be asked for pieces now.
     pub(super) fn is_usable(&self) -> bool {
         matches!(self.state, SourceState::Ready | SourceState::WithoutList)
+    }
+
+    fn is_without_list(&self) -> bool {
+        self.state == SourceState::WithoutList
     }
 
     /// Whether it may be asked now or later.
@@ -71,15 +76,16 @@ impl Source {
         self.state = SourceState::Ready;
     }
 
-    /// It has failed. Several requests may be lost with one connection. A node that has
-    /// never sent a part of a piece is given up at once. Returns whether it is given up.
-    pub(super) fn on_failure(&mut self, now: Instant, delay: Duration) -> bool {
-        if self.failed_at == Some(now) {
+    /// It has failed. Several requests may fail together, so nothing counts while it waits.
+    /// A node that has never sent a part of a piece is given up at once, unless it `is_busy`.
+    /// Returns whether it is given up.
+    pub(super) fn on_failure(&mut self, is_busy: bool, now: Instant, delay: Duration) -> bool {
+        if let SourceState::Waiting(_) = self.state {
             return false;
         }
-        self.failed_at = Some(now);
         self.failures += 1;
-        self.state = match self.has_sent && self.failures < MAX_FAILURES {
+        let may_wait = self.has_sent || is_busy;
+        self.state = match may_wait && self.failures < MAX_FAILURES {
             true => SourceState::Waiting(now + delay * 2_u32.pow(self.failures - 1)),
             false => SourceState::GivenUp,
         };
@@ -91,21 +97,27 @@ impl Source {
 pub(super) struct Sources {
     pub(super) all: Vec<Source>,
     spare: VecDeque<NodeAddress>,
+    /// The nodes of both.
+    known: BTreeSet<NodeAddress>,
     /// The most nodes in use.
     max: usize,
 }
 
 impl Sources {
     pub(super) fn new(nodes: impl IntoIterator<Item = NodeAddress>, max: usize) -> Self {
-        Self {
+        let mut sources = Self {
             all: Vec::new(),
-            spare: nodes.into_iter().collect(),
+            spare: VecDeque::new(),
+            known: BTreeSet::new(),
             max,
-        }
+        };
+        sources.add(nodes, false);
+        sources
     }
 
-    /// Takes nodes into use: spare ones, and those that have waited long enough.
-    pub(super) fn refill(&mut self, now: Instant) {
+    /// Takes nodes into use: those that have waited long enough and, if `may_add`, spare
+    /// ones. If it `needs_list`, nodes without one leave room for others.
+    pub(super) fn refill(&mut self, may_add: bool, needs_list: bool, now: Instant) {
         for source in &mut self.all {
             if let SourceState::Waiting(until) = source.state
                 && until <= now
@@ -114,7 +126,11 @@ impl Sources {
             }
         }
         let mut in_use = self.in_use();
-        while in_use < self.max
+        if needs_list {
+            in_use -= self.without_list();
+        }
+        while may_add
+            && in_use < self.max
             && let Some(node) = self.spare.pop_front()
         {
             self.all.push(Source::new(node));
@@ -124,19 +140,29 @@ impl Sources {
 
     /// Adds nodes that hold the content now. Nodes that were given up are only tried again
     /// with `again`.
-    pub(super) fn add(&mut self, nodes: impl Iterator<Item = NodeAddress>, again: bool) {
+    pub(super) fn add(&mut self, nodes: impl IntoIterator<Item = NodeAddress>, again: bool) {
+        let mut known_again = BTreeSet::new();
         for node in nodes {
-            match self.all.iter_mut().find(|source| source.node == node) {
-                Some(source) if again && source.state == SourceState::GivenUp => {
-                    let pieces = source.pieces;
-                    *source = Source::new(node);
-                    source.pieces = pieces;
-                }
-                Some(_) => {}
-                None if self.spare.contains(&node) => {}
-                None => self.spare.push_back(node),
+            if self.known.contains(&node) {
+                known_again.insert(node);
+            } else if self.known.len() < MAX_KNOWN {
+                self.known.insert(node);
+                self.spare.push_back(node);
             }
         }
+        for source in self.all.iter_mut().filter(|_| again) {
+            if source.state == SourceState::GivenUp && known_again.contains(&source.node) {
+                let pieces = source.pieces;
+                *source = Source::new(source.node);
+                source.pieces = pieces;
+            }
+        }
+    }
+
+    /// The number of nodes that do not list the pieces.
+    pub(super) fn without_list(&self) -> usize {
+        let sources = self.all.iter();
+        sources.filter(|source| source.is_without_list()).count()
     }
 
     /// Whether more nodes could be used than are known.
@@ -156,5 +182,32 @@ impl Sources {
             _ => None,
         });
         waiting.min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_relay_that_names_very_many_nodes_costs_little() {
+        let first = u32::from(Ipv4Addr::new(192, 0, 2, 1));
+        let node = |index| NodeAddress::parse(&format!("{} 1", Ipv4Addr::from_bits(first + index)));
+        let nodes = (0..100_000).map(node);
+        let nodes: Vec<NodeAddress> = nodes.map(|node| node.expect("an address")).collect();
+        let nodes = || nodes.iter().copied();
+        let mut sources = Sources::new(nodes(), 2);
+        for _ in 0..3 {
+            sources.refill(true, false, Instant::now());
+            sources.add(nodes(), true);
+        }
+        assert_eq!((sources.all.len(), sources.spare.len()), (2, MAX_KNOWN - 2));
+        sources.all[0].state = SourceState::GivenUp;
+        sources.refill(false, false, Instant::now());
+        assert_eq!(sources.all.len(), 2);
+        sources.add(nodes(), true);
+        assert_eq!(sources.all[0].state, SourceState::Ready);
     }
 }
