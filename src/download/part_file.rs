@@ -67,7 +67,7 @@ impl PartFile {
     ) -> Result<(Self, Opened), SaveError> {
         let names = PartNames::new(&target.name);
         let part = open_locked(&target, &names.part)?;
-        let is_empty = restart || part.metadata()?.len() == 0;
+        let is_empty = part.metadata()?.len() == 0;
         let mut flags = OFlags::RDWR | OFlags::APPEND;
         flags.set(OFlags::CREATE, is_empty);
         let state = match target.open(&names.state, flags) {
@@ -89,7 +89,7 @@ impl PartFile {
             sync: None,
             check: None,
         };
-        let opened = match is_empty {
+        let opened = match is_empty || restart {
             true => file.begin(content)?,
             false => file.resume(content)?,
         };

@@ -263,7 +263,11 @@ fn a_file_of_the_user_is_not_used() {
     let part_path = fixture.folder.path().join(".file.part");
     fs::write(&part_path, "mine").expect("a file");
     let refused = |options| matches!(fixture.try_open(options), Err(SaveError::UnknownPart(_)));
-    assert!(refused(SaveOptions::default()));
+    let restart = SaveOptions {
+        restart: true,
+        ..SaveOptions::default()
+    };
+    assert!(refused(SaveOptions::default()) && refused(restart));
     assert_eq!(fs::read(&part_path).expect("a file"), b"mine");
     fs::remove_file(&part_path).expect("a file");
     symlink("elsewhere", &part_path).expect("a link");
