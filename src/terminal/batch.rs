@@ -94,9 +94,10 @@ impl Batch {
 }
 
 /// Whether a file is not fetched because of this event.
-fn is_failure(event: &UserEvent<'_>) -> bool {
+pub(super) fn is_failure(event: &UserEvent<'_>) -> bool {
     match event {
         UserEvent::Missing { .. }
+        | UserEvent::NoHash { .. }
         | UserEvent::StoreError { .. }
         | UserEvent::WrongContent { .. }
         | UserEvent::Incomplete { .. } => true,

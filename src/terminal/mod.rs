@@ -11,6 +11,7 @@ mod line_editor;
 mod listing;
 mod mode;
 mod output;
+mod progress;
 pub mod prompt;
 mod screen;
 mod share_totals;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
+use indicatif::DecimalBytes;
 
 use crate::counted::Counted;
 use crate::download::{self, Destination, Target};
@@ -18,8 +18,9 @@ use crate::jobs::{
 };
 use crate::limits::RateLimits;
 use crate::protocol::{FileName, PieceValue};
-use crate::terminal::batch::Batch;
+use crate::terminal::batch::{self, Batch};
 use crate::terminal::output::StreamOutput;
+use crate::terminal::progress::Progress;
 use crate::terminal::{TerminalOutput, command_output, event_text, json, listing};
 
 /// The most bytes that the system has received for us while a write took its time. A node
@@ -50,10 +51,7 @@ pub enum Style {
 pub struct Screen {
     style: Style,
     output: TerminalOutput,
-    /// The progress bar, and the job that it belongs to: the first of several.
-    bar: Option<(JobId, ProgressBar)>,
-    /// What the bar says about our own limit on the rate.
-    limit_text: String,
+    progress: Progress,
     /// The relay's list that was shown last, as a hash.
     shown_list: Option<u64>,
     /// Several files that are being saved.
@@ -87,8 +85,7 @@ impl Screen {
         Self {
             style,
             output: output.clone(),
-            bar: None,
-            limit_text: String::new(),
+            progress: Progress::new(),
             shown_list: None,
             batch: None,
             saved: None,
@@ -107,37 +104,22 @@ impl Screen {
     #[must_use]
     pub fn with_rates(mut self, rates: &RateLimits) -> Self {
         if let Some(rate) = rates.limit_rate {
-            self.limit_text = format!(" (limit {}/s)", DecimalBytes(rate));
+            self.progress.limit_text = format!(" (limit {}/s)", DecimalBytes(rate));
         }
         self
     }
 
-    /// A transfer of `size` bytes starts.
-    fn start_progress(&mut self, job: JobId, size: u64) {
-        let is_shown = match self.style {
+    /// Whether progress bars are shown.
+    fn has_bars(&self) -> bool {
+        match self.style {
             Style::Human { quiet, progress } => progress || (!quiet && self.usual.is_some()),
             Style::Console | Style::Json { .. } => false,
-        };
-        if is_shown && self.bar.is_none() {
-            const TEMPLATE: &str = "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}{prefix}, {eta} left";
-            let bar = ProgressBar::new(size);
-            if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-                bar.set_style(style);
-                bar.set_prefix(self.limit_text.clone());
-            }
-            self.bar = Some((job, bar));
-        }
-    }
-
-    /// A transfer has succeeded or failed.
-    fn end_progress(&mut self, job: JobId) {
-        if let Some((_, bar)) = self.bar.take_if(|(owner, _)| *owner == job) {
-            bar.finish_and_clear();
         }
     }
 
     /// Reports what became of several files.
     fn end_batch(&mut self, untried: usize) {
+        self.progress.end_batch();
         let Some(batch) = self.batch.take() else {
             return;
         };
@@ -168,6 +150,7 @@ impl Screen {
     }
 
     fn print_event(&mut self, event: &UserEvent<'_>) {
+        self.progress.hide();
         let is_console = self.style == Style::Console;
         let text = match event {
             UserEvent::Nodes(nodes) => {
@@ -202,16 +185,17 @@ impl Screen {
 
 impl User for Screen {
     fn on_event(&mut self, event: UserEvent<'_>) {
-        if let (Some((owner, bar)), UserEvent::Progress { job, received, .. }) = (&self.bar, &event)
-            && owner == job
-        {
-            bar.set_position(*received);
-        }
         match &event {
-            UserEvent::BatchStarted { .. } => self.batch = Some(Batch::new()),
+            UserEvent::BatchStarted { files } => {
+                self.batch = Some(Batch::new());
+                if self.has_bars() {
+                    self.progress.start_batch(*files);
+                }
+            }
             UserEvent::BatchFinished { untried } => return self.end_batch(*untried),
             _ => {}
         }
+        self.progress.on_event(&event, batch::is_failure(&event));
         let is_counted = self
             .batch
             .as_mut()
@@ -288,7 +272,9 @@ impl User for Screen {
         name: &FileName<'_>,
         content: &ContentInfo,
     ) -> Result<Opened, StoreError> {
-        self.start_progress(job, content.size);
+        if self.has_bars() {
+            self.progress.start(job, name, content.size);
+        }
         self.longest_write = Duration::ZERO;
         self.printed = Some(name.clone().into_owned());
         self.destination.open(job, name, content)
@@ -323,13 +309,13 @@ impl User for Screen {
     }
 
     fn commit(&mut self, job: JobId, content: &ContentInfo) -> Result<(), StoreError> {
-        self.end_progress(job);
+        self.progress.end(job);
         self.saved = self.destination.path(job);
         self.destination.commit(job, content)
     }
 
     fn discard(&mut self, job: JobId) -> DiscardedContent {
-        self.end_progress(job);
+        self.progress.end(job);
         DiscardedContent {
             printed: self.destination.discard(job),
             longest_write: self.longest_write,
@@ -337,7 +323,7 @@ impl User for Screen {
     }
 
     fn keep(&mut self, job: JobId) -> Option<StoredPart> {
-        self.end_progress(job);
+        self.progress.end(job);
         self.destination.keep(job)
     }
 }

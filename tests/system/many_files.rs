@@ -368,6 +368,25 @@ fn a_linked_folder_is_never_up_to_date() {
 }
 
 #[test]
+fn the_progress_has_a_total_and_the_active_files() {
+    let content = noise(400_000, 8);
+    let files: [(&str, &[u8]); 3] = [("d/a", &content), ("d/b", &content), ("d/c", &content)];
+    let fixture = Fixture::new(&files);
+    let args = ["get", "d/", "--limit-rate", "1M", "--max-downloads", "2"];
+    let mut command = client_command(fixture.relay.address(), &args);
+    command.current_dir(fixture.home.path());
+    let (shown, code) = Terminal::start(command).wait();
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("1 of 3 files, 400.00 kB, "), "{shown}");
+    assert!(
+        shown.contains(" of 400.00 kB (limit 1.05 MB/s)  d/"),
+        "{shown}"
+    );
+    assert!(shown.contains(" s left"), "{shown}");
+    assert!(shown.contains("3 files fetched"), "{shown}");
+}
+
+#[test]
 fn json_has_a_summary() {
     let fixture = Fixture::new(&FEW);
     let output = fixture.get(&["docs/", "nowhere", "--json"]).expect_code(1);
