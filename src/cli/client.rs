@@ -36,8 +36,8 @@ Fetches files by name from a Peerline network.
   peer-client 127.0.0.1:8888 ls
   peer-client 127.0.0.1:8888 get hello.txt -o copy.txt
 
-The client gets the list of nodes from the relay. Then it asks one node after the other for the \
-file. Without a command, it shows a prompt, where `help` lists the commands.";
+The client asks the relay which nodes have the file, and fetches it from one of them, or a large \
+file in pieces from several. Without a command, it shows a prompt, where `help` lists the commands.";
 
 /// See [`crate::cli::usage::parse`].
 pub(super) const HINTS: &str = "\
