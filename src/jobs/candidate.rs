@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
+use std::time::Instant;
 
 use crate::jobs::choice::Offer;
 use crate::jobs::job::JobContext;
@@ -24,13 +25,15 @@ pub(super) struct Candidate {
 
 /// The holders by their contents, in the order of `offers`, and those without a known
 /// hash; then the other nodes. Of the holders of one content, those with its most announced
-/// size come first. If a content is wanted, only its holders. Addresses take
-/// turns, so that many nodes at one address do not hide the others.
+/// size come first, and of these the nodes that could be reached a moment ago. If a content
+/// is wanted, only its holders. Addresses take turns, so that many nodes at one address do
+/// not hide the others.
 pub(super) fn candidates(
     wanted: Option<ContentHash>,
     context: &JobContext,
     holders: &[HolderItem],
     offers: &[Offer],
+    now: Instant,
 ) -> VecDeque<Candidate> {
     let hashes = offers.iter().enumerate();
     let ranks: BTreeMap<_, _> = hashes.map(|(rank, offer)| (offer.hash, rank)).collect();
@@ -61,7 +64,11 @@ pub(super) fn candidates(
         let offer = offers.get(rank);
         offer.is_some_and(|offer| offer.size != candidate.size)
     };
-    in_turn.sort_by_key(|(rank, turn, candidate)| (*rank, has_other_size(*rank, candidate), *turn));
+    in_turn.sort_by_key(|(rank, turn, candidate)| {
+        let has_other_size = has_other_size(*rank, candidate);
+        let is_unreachable = context.unreachable.contains(candidate.node, now);
+        (*rank, has_other_size, is_unreachable, *turn)
+    });
     in_turn
         .into_iter()
         .map(|(.., candidate)| candidate)

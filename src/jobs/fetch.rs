@@ -210,7 +210,7 @@ impl Fetch {
         }
         self.preferred = selection.and(offers.first()).map(|offer| offer.hash);
         self.exists = !holders.is_empty();
-        self.candidates = candidates(self.hash, context, holders, &offers);
+        self.candidates = candidates(self.hash, context, holders, &offers, now);
         self.nodes = self.candidates.len();
         if context.limits.require_hash {
             self.candidates.retain(|candidate| candidate.hash.is_some());

@@ -14,6 +14,7 @@ use crate::jobs::name_search::{NameSearch, NamesCallback};
 use crate::jobs::node_pool::{PoolPeer, PooledRequest, RequestId};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
+use crate::jobs::unreachable_nodes::UnreachableNodes;
 use crate::jobs::user::{User, UserEvent};
 use crate::limits::JobLimits;
 use crate::protocol::{FileItem, FileName, HashPrefix, NodeAddress, Request};
@@ -140,6 +141,8 @@ pub(super) struct JobContext {
     pub(super) nodes: Vec<NodeAddress>,
     /// There is no relay: the addresses in `nodes` are those of one node.
     pub(super) is_direct: bool,
+    /// Nodes that could not be reached a moment ago.
+    pub(super) unreachable: UnreachableNodes,
     /// Requests that the jobs have made and that are not sent yet.
     pub(super) requests: Vec<PooledRequest>,
     /// Requests whose responses the jobs do not wait for any longer.

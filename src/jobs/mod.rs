@@ -23,6 +23,7 @@ mod runner;
 mod show;
 mod similar_names;
 mod stored_check;
+mod unreachable_nodes;
 mod user;
 mod words;
 

@@ -84,7 +84,7 @@ pub(super) struct NodePool {
 
 /// A shared connection.
 pub(super) struct PooledConnection {
-    peer: PoolPeer,
+    pub(super) peer: PoolPeer,
     /// Known once the connection is established.
     pub(super) conn: Option<ConnId>,
     pub(super) requests: RequestQueue<PooledRequest>,

@@ -11,9 +11,10 @@ use std::time::Instant;
 use crate::close_reason::CloseReason;
 use crate::jobs::connection::{JobConnection, JobPeer, RunsJobs};
 use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep, TaskResult};
-use crate::jobs::node_pool::{NodePool, PoolId, PooledRequest, RequestId};
+use crate::jobs::node_pool::{NodePool, PoolId, PoolPeer, PooledRequest, RequestId};
 use crate::jobs::relay_query::RelayQuery;
 use crate::jobs::similar_names::MAX_SEARCHES;
+use crate::jobs::unreachable_nodes::UnreachableNodes;
 use crate::jobs::user::User;
 use crate::limits::JobLimits;
 use crate::protocol::{FileName, NodeAddress};
@@ -53,6 +54,7 @@ impl JobRunner {
                 similar_searches: MAX_SEARCHES,
                 nodes: Vec::new(),
                 is_direct: false,
+                unreachable: UnreachableNodes::default(),
                 requests: Vec::new(),
                 cancelled: Vec::new(),
                 requested: 0,
@@ -195,6 +197,9 @@ impl JobRunner {
         let is_last = completed.is_some();
         if let Some(request) = completed {
             connection.on_complete(request.id, connector.now);
+            if let PoolPeer::Node(node) = connection.peer {
+                self.context.unreachable.on_answer(node);
+            }
         }
         let mut failure = None;
         if let Some(id) = awaited
@@ -265,6 +270,12 @@ impl JobRunner {
         let Some(connection) = self.pool.remove(pool_id) else {
             return;
         };
+        if let PoolPeer::Node(node) = connection.peer
+            && !connection.requests.is_empty()
+        {
+            let unreachable = &mut self.context.unreachable;
+            unreachable.on_close(node, reason, connector.now);
+        }
         let was_closed = matches!(
             reason,
             CloseReason::EndOfInput | CloseReason::ConnectionLost(_)
