@@ -42,12 +42,15 @@ static BOOT: LazyLock<String> = LazyLock::new(|| {
 pub(super) struct PartFile {
     target: TargetFile,
     names: PartNames,
-    /// Locked as long as it is open.
+    /// Both files are locked as long as the part file is in use.
     part: Arc<File>,
     state: Arc<File>,
     layout: PieceLayout,
     /// The pieces that are there.
     pieces: PieceSet,
+    /// Those that may be there: a download that is broken off before they were checked
+    /// keeps them.
+    unchecked: PieceSet,
     /// The number of records in the state file, and of those that were written when the
     /// last sync began.
     records: usize,
@@ -76,6 +79,13 @@ impl PartFile {
             }
             state => state?,
         };
+        if !lock(&target, &names.state, &state).unwrap_or(false) {
+            // Another program has completed this file, and is about to remove its state.
+            if part.metadata()?.len() == 0 {
+                target.remove(&names.part);
+            }
+            return Err(SaveError::InUse);
+        }
         let mut file = Self {
             target,
             names,
@@ -83,6 +93,7 @@ impl PartFile {
             state: Arc::new(state),
             layout: PieceLayout::new(content.size),
             pieces: PieceSet::default(),
+            unchecked: PieceSet::default(),
             records: 0,
             synced: 0,
             last_sync: Instant::now(),
@@ -113,34 +124,35 @@ impl PartFile {
     fn resume(&mut self, content: &ContentInfo) -> Result<Opened, SaveError> {
         let state = PartState::new(&self.state, &BOOT);
         let is_whole = self.part.metadata()?.len() == content.size;
-        match state.load(content)? {
-            LoadedState::OtherContent => {
-                let part = self.names.part.clone();
-                Err(match content.hash {
-                    Some(_) => SaveError::OtherContent(part),
-                    None => SaveError::UnknownContent(part),
-                })
-            }
+        let part = || self.names.part.clone();
+        let refusal = || match content.hash {
+            Some(_) => SaveError::OtherContent(part()),
+            None => SaveError::UnknownContent(part()),
+        };
+        let (pieces, unchecked, records) = match state.load(content)? {
+            LoadedState::OtherContent => return Err(refusal()),
             LoadedState::Pieces {
                 pieces,
                 unchecked,
                 records,
-            } if is_whole => {
-                self.pieces = pieces.clone();
-                (self.records, self.synced) = (records, records);
-                Ok(Opened::Part { pieces, unchecked })
+            } if is_whole => (pieces, unchecked, records),
+            // The system has lost the state. A part of another length is another one.
+            LoadedState::Unreadable if content.hash.is_none() || !is_whole => {
+                return Err(refusal());
             }
             // The system has lost the state, or a part of the file.
             LoadedState::Pieces { .. } | LoadedState::Unreadable if content.hash.is_some() => {
-                state.create(content)?;
+                let all: PieceSet = (0..self.layout.count() as u32).collect();
+                state.create_unchecked(content, &all)?;
                 self.part.set_len(content.size)?;
-                Ok(Opened::Part {
-                    pieces: PieceSet::default(),
-                    unchecked: (0..self.layout.count() as u32).collect(),
-                })
+                let records = all.len() as usize;
+                (PieceSet::default(), all, records)
             }
-            _ => self.begin(content),
-        }
+            _ => return self.begin(content),
+        };
+        (self.pieces, self.unchecked) = (pieces.clone(), unchecked.clone());
+        (self.records, self.synced) = (records, records);
+        Ok(Opened::Part { pieces, unchecked })
     }
 
     pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -149,6 +161,7 @@ impl PartFile {
 
     /// A piece was written and is right.
     pub(super) fn record_piece(&mut self, index: u32) -> io::Result<()> {
+        self.unchecked.remove(index);
         if self.pieces.insert(index) {
             append_piece(&self.state, index)?;
             self.records += 1;
@@ -171,26 +184,32 @@ impl PartFile {
     /// The pieces that were checked since the last call, and whether each is right.
     pub(super) fn checked_pieces(&mut self) -> Vec<(u32, bool)> {
         let check = self.check.as_mut();
-        check.map_or_else(Vec::new, PieceCheck::results)
+        let results = check.map_or_else(Vec::new, PieceCheck::results);
+        for (index, _) in &results {
+            self.unchecked.remove(*index);
+        }
+        results
     }
 
-    /// From time to time, syncs the part in another thread.
+    /// From time to time, syncs both files in another thread.
     fn start_sync(&mut self) -> io::Result<()> {
-        let is_running = self.sync.as_ref().is_some_and(|sync| !sync.is_finished());
+        if let Some(sync) = self.sync.take_if(|sync| sync.is_finished()) {
+            if let Ok(result) = sync.join() {
+                result?;
+            }
+            // Not in the thread, which may outlive this download.
+            append_synced(&self.state, self.synced)?;
+        }
         let missing = self.layout.count() - self.pieces.len() as usize;
         // The download is nearly complete: the program would have to wait for the disk.
         let is_ending = missing <= self.records - self.synced;
-        if is_running || is_ending || self.last_sync.elapsed() < SYNC_INTERVAL {
+        if self.sync.is_some() || is_ending || self.last_sync.elapsed() < SYNC_INTERVAL {
             return Ok(());
         }
-        if let Some(Ok(result)) = self.sync.take().map(JoinHandle::join) {
-            result?;
-        }
         let (part, state) = (Arc::clone(&self.part), Arc::clone(&self.state));
-        let count = self.records;
         let sync = move || {
             part.sync_data()?;
-            append_synced(&state, count)
+            state.sync_data()
         };
         self.sync = Some(thread::Builder::new().name("sync".into()).spawn(sync)?);
         (self.last_sync, self.synced) = (Instant::now(), self.records);
@@ -220,11 +239,22 @@ impl PartFile {
     /// there, and the size of the content. None if the files were removed because they
     /// hold no piece.
     pub(super) fn keep(self) -> Option<(u64, u64)> {
-        if self.pieces.is_empty() {
+        if self.pieces.is_empty() && self.unchecked.is_empty() {
             self.remove();
             return None;
         }
         Some((self.pieces.bytes(&self.layout), self.layout.size()))
+    }
+}
+
+impl Drop for PartFile {
+    /// Threads that sync or check the files may still have them open. The next download
+    /// need not wait for their end.
+    fn drop(&mut self) {
+        for file in [&self.part, &self.state] {
+            // Some file systems have no locks.
+            let _ = file.unlock();
+        }
     }
 }
 
@@ -243,16 +273,22 @@ fn open_locked(target: &TargetFile, name: &OsStr) -> Result<File, SaveError> {
             }
             file => file?,
         };
-        // Some file systems have no locks.
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            return Err(SaveError::InUse);
-        }
         if !file.metadata()?.is_file() {
             return Err(SaveError::UnknownPart(name.to_owned()));
         }
-        if target.has(name, &file)? {
+        if lock(target, name, &file)? {
             return Ok(file);
         }
     }
     Err(SaveError::InUse)
+}
+
+/// Locks a file. Returns whether `name` is still its name: another program that has
+/// completed its download renames the part, and removes the state, before it unlocks them.
+fn lock(target: &TargetFile, name: &OsStr, file: &File) -> Result<bool, SaveError> {
+    // Some file systems have no locks.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(SaveError::InUse);
+    }
+    Ok(target.has(name, file)?)
 }

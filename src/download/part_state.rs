@@ -77,6 +77,21 @@ impl<'a> PartState<'a> {
         self.append_boot()
     }
 
+    /// Starts the state of a content of which a part is there, but nobody knows which. Were
+    /// they not recorded, a download that is broken off during the check would lose all.
+    pub(super) fn create_unchecked(
+        &self,
+        content: &ContentInfo,
+        pieces: &PieceSet,
+    ) -> io::Result<()> {
+        let mut lines = line(&header(content)) + &line("boot unknown");
+        lines.extend(pieces.iter().map(|index| line(&format!("piece {index}"))));
+        self.file.set_len(0)?;
+        let mut file = self.file;
+        file.write_all(lines.as_bytes())?;
+        self.append_boot()
+    }
+
     /// Reads the state from the start of the file, and cuts off a damaged end.
     pub(super) fn load(&self, content: &ContentInfo) -> io::Result<LoadedState> {
         let mut bytes = Vec::new();
@@ -135,13 +150,15 @@ pub(super) fn append_piece(file: &File, index: u32) -> io::Result<()> {
 
 /// Records that the first `count` records are on the disk.
 pub(super) fn append_synced(file: &File, count: usize) -> io::Result<()> {
-    append(file, &format!("synced {count}"))?;
-    file.sync_data()
+    append(file, &format!("synced {count}"))
 }
 
 fn append(mut file: &File, text: &str) -> io::Result<()> {
-    let line = format!("{text} {}\n", checksum(text));
-    file.write_all(line.as_bytes())
+    file.write_all(line(text).as_bytes())
+}
+
+fn line(text: &str) -> String {
+    format!("{text} {}\n", checksum(text))
 }
 
 /// Says which content the part belongs to: one with this hash, or one without a known

@@ -1,7 +1,6 @@
 //! Tests of what a download leaves behind, and of how the next one continues.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
 use std::num::NonZero;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -13,20 +12,20 @@ use crate::download::save_error::SaveError;
 use crate::jobs::{ContentInfo, Opened, PieceSet};
 use crate::protocol::{ContentHash, NodeAddress, PieceLayout};
 
-const PIECE: usize = PieceLayout::MIN_PIECE_SIZE as usize;
+pub(super) const PIECE: usize = PieceLayout::MIN_PIECE_SIZE as usize;
 /// Four pieces, the last one short.
-const SIZE: usize = 3 * PIECE + 1000;
+pub(super) const SIZE: usize = 3 * PIECE + 1000;
 
 /// A folder with a target, and the content for it.
-struct Fixture {
-    folder: TempDir,
+pub(super) struct Fixture {
+    pub(super) folder: TempDir,
     path: PathBuf,
-    bytes: Vec<u8>,
-    content: ContentInfo,
+    pub(super) bytes: Vec<u8>,
+    pub(super) content: ContentInfo,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::named("file")
     }
 
@@ -48,17 +47,17 @@ impl Fixture {
         }
     }
 
-    fn try_open(&self, options: SaveOptions) -> Result<(OutputFile, Opened), SaveError> {
+    pub(super) fn try_open(&self, options: SaveOptions) -> Result<(OutputFile, Opened), SaveError> {
         OutputFile::open(&self.path, &self.content, options)
     }
 
-    fn open(&self) -> (OutputFile, Opened) {
+    pub(super) fn open(&self) -> (OutputFile, Opened) {
         let opened = self.try_open(SaveOptions::default());
         opened.expect("it can be opened")
     }
 
     /// Writes and records pieces.
-    fn write(&self, file: &mut OutputFile, pieces: &[u32]) {
+    pub(super) fn write(&self, file: &mut OutputFile, pieces: &[u32]) {
         for piece in pieces {
             let start = *piece as usize * PIECE;
             let bytes = &self.bytes[start..SIZE.min(start + PIECE)];
@@ -68,13 +67,13 @@ impl Fixture {
     }
 
     /// A download that is broken off after these pieces.
-    fn break_off(&self, pieces: &[u32]) {
+    pub(super) fn break_off(&self, pieces: &[u32]) {
         let (mut file, _) = self.open();
         self.write(&mut file, pieces);
         file.keep();
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).expect("a folder");
         let names = entries.map(|entry| entry.expect("an entry").file_name());
         let mut names: Vec<_> = names.map(|name| name.to_string_lossy().into()).collect();
@@ -82,7 +81,7 @@ impl Fixture {
         names
     }
 
-    fn state(&self) -> PathBuf {
+    pub(super) fn state(&self) -> PathBuf {
         self.folder.path().join(".file.part.state")
     }
 
@@ -93,7 +92,7 @@ impl Fixture {
     }
 }
 
-fn part(pieces: &[u32], unchecked: &[u32]) -> Opened {
+pub(super) fn part(pieces: &[u32], unchecked: &[u32]) -> Opened {
     Opened::Part {
         pieces: pieces.iter().copied().collect(),
         unchecked: unchecked.iter().copied().collect(),
@@ -136,58 +135,6 @@ fn a_part_without_pieces_is_removed() {
     assert_eq!(opened, Opened::Empty);
     file.discard();
     assert!(fixture.names().is_empty());
-}
-
-#[test]
-fn a_damaged_state_costs_a_check() {
-    let fixture = Fixture::new();
-    fixture.break_off(&[0, 1, 2]);
-    // The last line is torn: only that piece is lost.
-    let state = fs::read(fixture.state()).expect("a file");
-    fs::write(fixture.state(), &state[..state.len() - 3]).expect("a file");
-    let (mut file, opened) = fixture.open();
-    assert_eq!(opened, part(&[0, 1], &[]));
-    fixture.write(&mut file, &[3]);
-    file.keep();
-    let (file, opened) = fixture.open();
-    assert_eq!(opened, part(&[0, 1, 3], &[]));
-    file.keep();
-    // A block of zeros, as after a power cut.
-    let mut state = OpenOptions::new()
-        .append(true)
-        .open(fixture.state())
-        .expect("a file");
-    state.write_all(&[0; 512]).expect("written");
-    let (file, opened) = fixture.open();
-    assert_eq!(opened, part(&[0, 1, 3], &[]));
-    file.keep();
-    // Without its first line, nothing is known.
-    for bytes in [
-        &b""[..],
-        b"\0\0\0\0",
-        b"peerline-part 1 hash 5 5 00 00000000\n",
-    ] {
-        fs::write(fixture.state(), bytes).expect("a file");
-        let (mut file, opened) = fixture.open();
-        assert_eq!(opened, part(&[], &[0, 1, 2, 3]));
-        file.record_piece(1).expect("recorded");
-        file.keep();
-        let (file, opened) = fixture.open();
-        assert_eq!(opened, part(&[1], &[]));
-        file.keep();
-    }
-}
-
-#[test]
-fn a_part_of_another_length_is_checked() {
-    let fixture = Fixture::new();
-    fixture.break_off(&[0, 1, 2]);
-    let part_path = fixture.folder.path().join(".file.part");
-    let part_file = OpenOptions::new().write(true).open(part_path);
-    let cut = part_file.and_then(|file| file.set_len(PIECE as u64 + 5));
-    cut.expect("a file");
-    let (_file, opened) = fixture.open();
-    assert_eq!(opened, part(&[], &[0, 1, 2, 3]));
 }
 
 #[test]
