@@ -9,9 +9,9 @@ use crate::protocol::{FileName, NodeAddress, Request, Text, Verb};
 
 /// The words that begin a command. A line that begins with another word is a file
 /// name.
-pub const COMMAND_WORDS: [&str; 14] = [
+pub const COMMAND_WORDS: [&str; 16] = [
     "ls", "search", "find", "get", "nodes", "send", "reply", "who", "chat", "share", "unshare",
-    "help", "quit", "exit",
+    "help", "quit", "exit", "jobs", "cancel",
 ];
 
 /// The characters between words, as on the wire, and at the end of a line.
@@ -61,6 +61,10 @@ pub enum PromptCommand<'a> {
     Share(&'a str),
     /// Stop sharing this file or folder. Only a node can.
     Unshare(FileName<'a>),
+    /// List the files that are being fetched. Only a node can.
+    Jobs,
+    /// Break off the download of this number. Only a node can.
+    Cancel(u64),
     /// This command takes no argument, and was given one.
     UnexpectedArgument,
     /// A command of the wrong form: how to write it.
@@ -81,7 +85,7 @@ impl<'a> PromptCommand<'a> {
             "" => Self::Empty,
             "get" => GetCommand::parse(rest).map_or_else(Self::Invalid, Self::Get),
             "ls" if matches!(rest, "-l" | "--long") => Self::Search(FileSearch::all(true)),
-            "nodes" | "who" | "ls" | "help" | "HELP" | "?" | "quit" | "exit"
+            "nodes" | "who" | "jobs" | "ls" | "help" | "HELP" | "?" | "quit" | "exit"
                 if !rest.is_empty() =>
             {
                 Self::UnexpectedArgument
@@ -103,6 +107,11 @@ impl<'a> PromptCommand<'a> {
             "send" => Self::send(rest),
             "share" if rest.is_empty() => invalid(&"usage: share PATH"),
             "share" => Self::Share(rest),
+            "jobs" => Self::Jobs,
+            "cancel" => rest.parse().map_or_else(
+                |_| invalid(&"usage: cancel N; jobs lists the numbers"),
+                Self::Cancel,
+            ),
             "unshare" => FileName::parse(rest).map_or_else(|error| invalid(&error), Self::Unshare),
             "reply" => match Text::parse(rest) {
                 Ok(text) => Self::Reply(text.into_owned()),

@@ -24,6 +24,8 @@ NAME        fetch the file NAME into the shared folder
 get NAME... fetch files; names as in a shell: get 'two words.txt'
             get docs/ and get '*.txt' fetch a folder, and what a glob matches
             --hash HASH: fetch the content with this hash; --all: all files
+jobs        list the files that are being fetched, with numbers
+cancel N    break off the download of this number
 share PATH  share a file, or a folder with all its files, without copying it
 unshare NAME
             stop sharing NAME; no file is deleted
@@ -166,6 +168,24 @@ impl Console {
         }
     }
 
+    /// Lists the files that are being fetched.
+    fn list_jobs(&mut self) {
+        let downloads = self.jobs.downloads();
+        let mut lines: Vec<String> = downloads
+            .map(|(number, name)| format!("{number}: {name}"))
+            .collect();
+        if let waiting @ 1.. = self.queue.waiting() {
+            lines.push(format!("{waiting} waiting"));
+        }
+        if lines.is_empty() {
+            lines.push("nothing is being fetched".into());
+        }
+        for line in lines {
+            self.jobs.user().on_event(UserEvent::Note(&line));
+        }
+        self.prompt();
+    }
+
     /// The files of a folder or a glob are going to be downloaded.
     fn start_batch(&mut self) {
         if !std::mem::replace(&mut self.is_batch, true) {
@@ -299,6 +319,15 @@ impl<S: Share> Node<S> {
             PromptCommand::Chat(_) => console.answer(UserEvent::InvalidCommand(
                 "usage: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
             )),
+            PromptCommand::Jobs => console.list_jobs(),
+            PromptCommand::Cancel(number) => {
+                let was_running = console.jobs.cancel(connector.out, number);
+                console.take_finished_jobs(&mut connector);
+                console.answer_with(match was_running {
+                    true => Ok(format!("{number}: broken off")),
+                    false => Err("no such download; jobs lists the numbers".into()),
+                });
+            }
             PromptCommand::Quit => context.out.stop_gracefully(),
             other => {
                 other.report(line, HELP, console.jobs.user());

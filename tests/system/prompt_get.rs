@@ -142,6 +142,33 @@ fn ctrl_c_stops_a_transfer_and_not_the_prompt() {
 }
 
 #[test]
+fn the_console_lists_and_cancels_downloads() {
+    let hanging = FakeServer::hanging_after("FOUND 100000000\nsome bytes");
+    let (relay, _node, _share) = network();
+    register(&relay, hanging.address());
+    let own = folder(&[]);
+    let mut console = node_command(relay.address(), own.path(), &["--console"]);
+    console.arg("--no-history");
+    let mut terminal = Terminal::start(console);
+    terminal.at_prompt("jobs");
+    terminal.expect("nothing is being fetched");
+    terminal.at_prompt("large");
+    eventually("the transfer", || hanging.connections() > 0);
+    terminal.at_prompt("jobs");
+    let before = terminal.expect(": large");
+    let number = before.lines().last().expect("a number").trim().to_owned();
+    terminal.at_prompt("cancel 999");
+    terminal.expect("no such download; jobs lists the numbers");
+    terminal.at_prompt(&format!("cancel {number}"));
+    terminal.expect(": broken off");
+    terminal.at_prompt("jobs");
+    terminal.expect("nothing is being fetched");
+    terminal.at_prompt("quit");
+    assert_eq!(terminal.wait().1, 0);
+    assert!(!own.path().join("large").exists());
+}
+
+#[test]
 fn the_console_fetches_folders_and_globs() {
     let (relay, _node, _share) = network();
     let own = folder(&[("hello.txt", b"mine")]);

@@ -1,8 +1,9 @@
 //! How jobs are broken off.
 
-use crate::jobs::job::{ActiveJob, JobId};
+use crate::jobs::job::{ActiveJob, JobId, JobResult, TaskResult};
 use crate::jobs::runner::JobRunner;
 use crate::jobs::user::UserEvent;
+use crate::protocol::FileName;
 use crate::role::{Output, Role};
 
 impl JobRunner {
@@ -12,6 +13,27 @@ impl JobRunner {
             self.keep(id);
         }
         self.jobs.clear();
+    }
+
+    /// The files that are being fetched, with the numbers of their jobs.
+    pub fn downloads(&self) -> impl Iterator<Item = (u64, &FileName<'static>)> {
+        let jobs = self.jobs.iter();
+        jobs.filter_map(|(id, job)| Some((id.0, job.fetched_name()?)))
+    }
+
+    /// Breaks off the download of this number. Returns whether there is one.
+    pub fn cancel<R: Role>(&mut self, out: &mut Output<R>, number: u64) -> bool {
+        let id = JobId(number);
+        if self.downloads().all(|(download, _)| download != number) {
+            return false;
+        }
+        self.keep(id);
+        let result = JobResult::Task(TaskResult::Interrupted);
+        let job = self.jobs.remove(&id);
+        self.finished.extend(job.map(|job| job.finished(result)));
+        self.queries.retain(|request, _| request.job != id);
+        self.pool.cancel(|request| request.job == id, None, out);
+        true
     }
 
     /// Breaks off all jobs. They have no results.
