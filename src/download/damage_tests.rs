@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::thread;
 
+use crate::download::boot::boot_and_mount;
 use crate::download::output_file::SaveOptions;
 use crate::download::resume_tests::{Fixture, PIECE, SIZE, part};
 use crate::download::save_error::SaveError;
@@ -137,4 +138,20 @@ fn a_state_that_is_about_to_be_removed_is_not_used() {
     fixture.break_off(&[0]);
     drop(other);
     assert_eq!(fixture.open().1, part(&[0], &[]));
+}
+
+#[test]
+fn pieces_of_another_mount_are_checked() {
+    let fixture = Fixture::new();
+    let proc = File::open("/proc").expect("a folder");
+    let mount = boot_and_mount(&proc).expect("a mount");
+    fixture.break_off(&[0, 2]);
+    let state = fs::read_to_string(fixture.state()).expect("a file");
+    let mut lines: Vec<&str> = state.lines().collect();
+    let boot = format!("boot {mount}");
+    let boot = format!("{boot} {}", &blake3::hash(boot.as_bytes()).to_hex()[..8]);
+    assert!(lines[1].starts_with("boot "));
+    lines[1] = &boot;
+    fs::write(fixture.state(), lines.join("\n") + "\n").expect("a file");
+    assert_eq!(fixture.open().1, part(&[], &[0, 2]));
 }

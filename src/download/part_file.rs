@@ -4,13 +4,14 @@
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::download::boot::boot_and_mount;
 use crate::download::disk_space;
 use crate::download::part_names::PartNames;
 use crate::download::part_state::{LoadedState, PartState, append_piece, append_synced};
@@ -27,16 +28,6 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the part file may vanish while it is opened, because another program has
 /// completed it.
 const MAX_TRIES: u32 = 3;
-
-/// The present boot of the system. If the kernel does not tell, each run of a program is
-/// taken for a boot.
-static BOOT: LazyLock<String> = LazyLock::new(|| {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    boot.map_or_else(
-        |_| format!("unknown-{:x}", fastrand::u128(..)),
-        |boot| boot.trim().to_owned(),
-    )
-});
 
 /// A large file that is being written.
 pub(super) struct PartFile {
@@ -109,7 +100,7 @@ impl PartFile {
 
     /// Begins an empty part.
     fn begin(&mut self, content: &ContentInfo) -> Result<Opened, SaveError> {
-        let state = PartState::new(&self.state, &BOOT);
+        let state = PartState::new(&self.state, boot_and_mount(&self.part)?);
         self.part.set_len(0)?;
         let owned = self.target.set_owner(&self.part);
         owned
@@ -122,7 +113,7 @@ impl PartFile {
 
     /// Continues a part that is not empty.
     fn resume(&mut self, content: &ContentInfo) -> Result<Opened, SaveError> {
-        let state = PartState::new(&self.state, &BOOT);
+        let state = PartState::new(&self.state, boot_and_mount(&self.part)?);
         let is_whole = self.part.metadata()?.len() == content.size;
         let part = || self.names.part.clone();
         let refusal = || match content.hash {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! peerline-part 1 hash 3000000 1048576 0a1b…  5b0e7a11
-//! boot 8f3f0a53-…                             0c7f2f64
+//! boot 8f3f0a53-… mount 1b                    0c7f2f64
 //! piece 2                                     41f0b0ac
 //! synced 1                                    d2a38c3e
 //! ```
@@ -11,7 +11,7 @@
 //! Each line ends with a checksum. A line that is damaged ends the file.
 //!
 //! A recorded piece outlives the program. Whether it outlives the system is only known
-//! once it was synced: after another boot the later ones must be checked.
+//! once it was synced: after another boot or mount the later ones must be checked.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -45,7 +45,8 @@ pub(super) enum LoadedState {
 /// The text of the state file.
 pub(super) struct PartState<'a> {
     file: &'a File,
-    boot: &'a str,
+    /// The present boot and mount.
+    boot: String,
 }
 
 /// One recorded piece.
@@ -66,7 +67,7 @@ enum Certainty {
 
 impl<'a> PartState<'a> {
     /// The state in this file, which was opened to append.
-    pub(super) fn new(file: &'a File, boot: &'a str) -> Self {
+    pub(super) fn new(file: &'a File, boot: String) -> Self {
         Self { file, boot }
     }
 
@@ -119,7 +120,7 @@ impl<'a> PartState<'a> {
                 Some(_) | None => {}
             }
         }
-        leave_boot(&mut records, last_boot, self.boot);
+        leave_boot(&mut records, last_boot, &self.boot);
         let (pieces, unchecked) = piece_sets(&records, content);
         if pieces.is_empty() && unchecked.is_empty() {
             return Ok(LoadedState::Empty);
@@ -236,7 +237,10 @@ mod tests {
         };
         let load = |boot: &str| {
             (&file).rewind().expect("a file");
-            match PartState::new(&file, boot).load(&content).expect("a file") {
+            match PartState::new(&file, boot.into())
+                .load(&content)
+                .expect("a file")
+            {
                 LoadedState::Pieces {
                     pieces,
                     unchecked,
@@ -245,7 +249,7 @@ mod tests {
                 _ => (vec![], vec![], 0),
             }
         };
-        PartState::new(&file, "A")
+        PartState::new(&file, "A".into())
             .create(&content)
             .expect("written");
         assert_eq!(load("A"), (vec![], vec![], 0));
