@@ -187,7 +187,7 @@ fn json_prints_one_value_a_line() {
     let address = listener.ask("LISTEN");
     let fields: Vec<&str> = address.split(' ').collect();
     let sent = ask(&["send", fields[1], fields[2], "hello"], 0);
-    assert_eq!(sent, [json!({"sent": true})]);
+    assert_eq!(sent, [json!({"sent": true, "can_be_answered": false})]);
 }
 
 #[test]
@@ -238,7 +238,10 @@ fn send_reaches_a_listener() {
     let output = output.expect_code(0);
     assert_eq!(
         (output.text().as_str(), output.stderr.as_str()),
-        ("", "sent\n")
+        (
+            "",
+            "sent; it cannot be answered, because no messages arrive here\n"
+        )
     );
     let message = listener.line();
     assert!(message.starts_with("FROM 127.0.0.1 "), "{message}");

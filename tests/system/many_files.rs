@@ -200,6 +200,14 @@ fn no_name_of_a_part_file_is_taken_from_the_network() {
 }
 
 #[test]
+fn a_folder_without_its_slash_is_suggested() {
+    let fixture = Fixture::new(&FEW);
+    let output = fixture.get(&["docs", "-d", "."]).expect_code(1);
+    let text = "docs: not found, 1 node asked; did you mean: docs/\n";
+    assert!(output.stderr.contains(text), "{}", output.stderr);
+}
+
+#[test]
 fn all_files_are_fetched() {
     let fixture = Fixture::new(&FEW);
     fixture.get(&["--all"]).expect_code(0);
