@@ -8,6 +8,7 @@ use crate::download::boot::boot_and_mount;
 use crate::download::output_file::SaveOptions;
 use crate::download::resume_tests::{Fixture, PIECE, SIZE, part};
 use crate::download::save_error::SaveError;
+use crate::jobs::Opened;
 use crate::protocol::PieceValue;
 
 #[test]
@@ -114,14 +115,20 @@ fn without_its_state_a_part_of_another_length_is_another_one() {
 
 #[test]
 fn a_retry_does_not_wait_for_the_threads_of_the_last_try() {
-    let fixture = Fixture::new();
-    fixture.break_off(&[0, 1, 2]);
-    fs::write(fixture.state(), b"").expect("a file");
-    let (mut file, _) = fixture.open();
-    let values = [PieceValue([0; 32]); 4];
-    let unchecked = (0..4).collect();
+    let mut fixture = Fixture::new();
+    // Pieces of 64 MiB: a thread checks the first one for a while.
+    fixture.content.size = 1 << 40;
+    File::create(fixture.state()).expect("a file");
+    let part = File::create(fixture.folder.path().join(".file.part"));
+    let length = part.and_then(|part| part.set_len(1 << 40));
+    length.expect("a sparse file");
+    let (mut file, opened) = fixture.open();
+    let Opened::Part { unchecked, .. } = opened else {
+        panic!("{opened:?}");
+    };
+    let values = vec![PieceValue([0; 32]); unchecked.len() as usize];
     file.start_check(&unchecked, &values).expect("a check");
-    file.keep();
+    assert!(file.keep().is_some());
     fixture.open();
 }
 
