@@ -97,6 +97,10 @@ pub struct RateLimits {
 /// See [`JobLimits::head_size`].
 const HEAD_SIZE: u64 = 64 * 1024;
 
+/// Under a rate limit, each node that sends pieces of a file gets at least this share of it,
+/// in bytes per second: a node closes the connection of a client that reads too slowly.
+const SOURCE_RATE: u64 = 2048;
+
 /// How much a client takes from a relay, and how long it tries nodes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct JobLimits {
@@ -144,7 +148,10 @@ impl JobLimits {
     #[must_use]
     pub fn with_rates(self, rates: &RateLimits) -> Self {
         let is_rate_limited = rates.limit_rate.or(rates.limit_rate_per_peer).is_some();
+        let sources = rates.limit_rate.map(|rate| (rate / SOURCE_RATE).max(1));
+        let sources = sources.and_then(|count| usize::try_from(count).ok());
         Self {
+            sources: self.sources.min(sources.unwrap_or(usize::MAX)),
             is_rate_limited,
             ..self
         }

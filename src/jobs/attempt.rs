@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::candidate::Candidate;
-use crate::jobs::content::{ContentInfo, DiscardedContent, Opened, PieceSet};
+use crate::jobs::content::{ContentInfo, DiscardedContent, Opened, PieceSet, StoredPart};
 use crate::jobs::failure::Failure;
 use crate::jobs::job::JobId;
 use crate::jobs::node_pool::RequestId;
@@ -218,13 +218,12 @@ impl Attempt {
         Ok(())
     }
 
-    /// The attempt has failed. What an earlier job has stored stays.
-    pub(super) fn discard(&self, user: &mut dyn User) -> DiscardedContent {
-        if self.stored.is_some() {
-            user.keep(self.job);
-            return DiscardedContent::default();
+    /// The attempt has failed. What an earlier job has stored stays, and is returned too.
+    pub(super) fn discard(&self, user: &mut dyn User) -> (DiscardedContent, Option<StoredPart>) {
+        match self.stored {
+            Some(_) => (DiscardedContent::default(), user.keep(self.job)),
+            None => (user.discard(self.job), None),
         }
-        user.discard(self.job)
     }
 
     /// Content of another size has another hash.

@@ -7,6 +7,7 @@
 
 mod attempt_end;
 mod in_pieces;
+mod missing;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use crate::close_reason::CloseReason;
 use crate::jobs::attempt::{Attempt, AttemptResult};
 use crate::jobs::candidate::{Candidate, candidates};
 use crate::jobs::choice::{Choice, Offer, Selection, offers};
-use crate::jobs::content::StoredContent;
+use crate::jobs::content::{StoredContent, StoredPart};
 use crate::jobs::failure::Failure;
 use crate::jobs::job::{JobContext, JobId, JobResult, JobStep, TaskResult};
 use crate::jobs::node_pool::RequestId;
@@ -64,6 +65,8 @@ pub(super) struct Fetch {
     check: Option<StoredCheck>,
     /// The download of the content in pieces. Without one, it comes from one node.
     download: Option<Box<PieceDownload>>,
+    /// What a failed attempt has left of an earlier job.
+    stored_part: Option<StoredPart>,
     /// The announced sizes of the content with which no download succeeded.
     failed_sizes: Vec<u64>,
 }
@@ -88,6 +91,7 @@ impl Fetch {
             next_try: None,
             check: None,
             download: None,
+            stored_part: None,
             failed_sizes: Vec::new(),
         }
     }
@@ -294,35 +298,6 @@ impl Fetch {
         JobStep::Wait
     }
 
-    /// No node has sent the file. If it does not exist, the name may be mistyped.
-    fn give_up(&mut self, context: &mut JobContext) -> JobStep {
-        let may_search = context.may_choose || context.similar_searches > 0;
-        match Query::files(self.name.as_str()) {
-            Ok(query) if self.nodes > 0 && !self.exists && may_search => {
-                context.similar_searches = context.similar_searches.saturating_sub(1);
-                self.similar = Some(SimilarNames::new(self.name.as_str()));
-                JobStep::Query(query)
-            }
-            _ => self.report_missing(context),
-        }
-    }
-
-    fn report_missing(&mut self, context: &mut JobContext) -> JobStep {
-        let similar = self.similar.as_ref();
-        context.user.on_event(UserEvent::Missing {
-            name: &self.name,
-            nodes: self.nodes,
-            failed: self.failures,
-            untried: self.candidates.len(),
-            similar: similar.map_or(&[], SimilarNames::names),
-        });
-        match self.failures {
-            0 => TaskResult::NotFound.into(),
-            _ if self.has_wrong_content => TaskResult::SeveralContents.into(),
-            _ => TaskResult::NodesFailed.into(),
-        }
-    }
-
     /// A part of a node's response has arrived.
     pub(super) fn on_response(
         &mut self,
@@ -369,6 +344,15 @@ impl Fetch {
             context.cancelled.push(id);
         }
         Ok(self.on_result(context, id, result, now))
+    }
+
+    /// Whether the response to a request is still awaited.
+    pub(super) fn awaits(&self, id: RequestId) -> bool {
+        let mut open = self.open.iter();
+        match &self.download {
+            Some(download) => download.awaits(id),
+            None => open.any(|attempt| attempt.id == id || attempt.stat == Some(id)),
+        }
     }
 
     /// The connection to a node has ended for `reason`.

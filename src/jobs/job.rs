@@ -316,6 +316,14 @@ impl ActiveJob {
         }
     }
 
+    /// Whether the job still waits for the response to a request.
+    pub(super) fn awaits(&self, id: RequestId) -> bool {
+        match self {
+            Self::Fetch(fetch) => fetch.awaits(id),
+            Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => false,
+        }
+    }
+
     /// The connection with a request has ended before the response was complete.
     pub(super) fn on_lost_request(
         &mut self,

@@ -200,7 +200,8 @@ impl NodePool {
 
     /// Closes the connections that had no request for a while.
     pub(super) fn close_idle<R: Role>(&mut self, now: Instant, out: &mut Output<R>) {
-        let is_over = |since: Instant| since + KEEP_TIME <= now;
+        let keep_time = self.keep_time;
+        let is_over = |since: Instant| since + keep_time <= now;
         let idle = self.connections.extract_if(.., |_, connection| {
             connection.idle_since.is_some_and(is_over)
         });

@@ -141,6 +141,12 @@ impl PieceDownload {
         deadlines.into_iter().flatten().min()
     }
 
+    /// Whether the response to a request is still awaited.
+    pub(super) fn awaits(&self, id: RequestId) -> bool {
+        let is_transfer = self.transfers.iter().any(|transfer| transfer.id == id);
+        is_transfer || self.stat == Some(id) || self.lists.iter().any(|list| list.id == id)
+    }
+
     /// A part of a response has arrived.
     pub(super) fn on_response(
         &mut self,

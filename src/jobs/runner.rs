@@ -288,6 +288,8 @@ impl JobRunner {
             };
             if matches!(reason, CloseReason::Aborted) {
                 self.interrupt(connector, id.job);
+            } else if query.is_none() && !job.awaits(id) {
+                // The loss of a request before it has cancelled it.
             } else if was_closed && may_repeat {
                 self.queries.extend(query.map(|query| (id, query)));
                 self.send(connector, request.repeated());

@@ -10,7 +10,7 @@
 //!   that fails; `output=file`: bytes may be written in any order; `stored=INDEX,…`: the
 //!   pieces that are there already; `unchecked=INDEX,…`: those that may be there, and
 //!   `wrong=INDEX,…` those of them that are not right; `patience=TIME`: how long to wait for a holder;
-//!   `require-hash=yes`; `jobs=N`: the most files at once; `chooses=yes`: the user can choose one of several contents.
+//!   `require-hash=yes`; `rate=BYTES`: the client's own limit for a second; `jobs=N`: the most files at once; `chooses=yes`: the user can choose one of several contents.
 //! - the commands of [`Keyboard`].
 //! - commands for a content of three pieces: `holders N NODE…`: the relay names the nodes
 //!   that have it. `list N [wrong=yes]`: a node lists its pieces. `piece N INDEX
@@ -26,7 +26,7 @@ use std::time::Instant;
 use goldenscript::{ArgumentConsumer, Command, Context};
 use peerline::client::{Client, Task};
 use peerline::jobs::{FilePattern, JobRunner, Opened, PieceSet, Query};
-use peerline::limits::JobLimits;
+use peerline::limits::{JobLimits, RateLimits};
 use peerline::protocol::{FileName, NodeAddress, Text};
 use peerline::role::Role;
 
@@ -70,6 +70,13 @@ impl Play {
                 ("jobs", count) => max_downloads = Some(count.parse()?),
                 ("patience", time) => limits.wait = stage::time(time)?,
                 ("sources", count) => limits.sources = count.parse()?,
+                ("rate", bytes) => {
+                    let limit_rate = Some(bytes.parse()?);
+                    limits = limits.with_rates(&RateLimits {
+                        limit_rate,
+                        ..RateLimits::default()
+                    });
+                }
                 ("require-hash", "yes") => limits.require_hash = true,
                 ("output", "file") => user.opened = Opened::Empty,
                 ("stored", list) => {

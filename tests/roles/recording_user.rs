@@ -247,7 +247,11 @@ impl User for RecordingUser {
     ) -> Result<Opened, StoreError> {
         self.record_job(job, format_args!("open {name}, {} bytes", content.size));
         self.written.insert(job, Vec::new());
-        (self.size, self.pieces) = (content.size, 0);
+        let stored = match &self.opened {
+            Opened::Part { pieces, .. } => pieces.len().into(),
+            Opened::InOrder | Opened::Empty => 0,
+        };
+        (self.size, self.pieces) = (content.size, stored);
         self.check(FailingCall::Open)?;
         Ok(self.opened.clone())
     }

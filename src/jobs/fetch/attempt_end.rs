@@ -69,22 +69,26 @@ impl Fetch {
                 return self.try_next(context, now);
             }
             AttemptResult::NotStored(error) => {
-                attempt.discard(&mut **user);
+                let (_, part) = attempt.discard(&mut **user);
                 if error.is_reader_gone {
                     return JobStep::Finish(JobResult::ReaderGone);
                 }
+                let name = &self.name;
                 user.on_event(UserEvent::StoreError {
-                    name: &self.name,
+                    name,
                     error: &error,
                 });
+                if let Some(part) = &part {
+                    user.on_event(UserEvent::PartStored { name, part });
+                }
                 return TaskResult::StoreError.into();
             }
             AttemptResult::Failed(failure) => failure,
         };
-        let discarded = match attempt.is_source {
-            true => attempt.discard(&mut **user),
-            false => DiscardedContent::default(),
-        };
+        let mut discarded = DiscardedContent::default();
+        if attempt.is_source {
+            (discarded, self.stored_part) = attempt.discard(&mut **user);
+        }
         self.on_failure(context, attempt.candidate, size, failure, &discarded, now)
     }
 

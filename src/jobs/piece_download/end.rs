@@ -236,26 +236,31 @@ impl PieceDownload {
     /// Nobody has the rest of the content.
     fn end_incomplete(&mut self, context: &mut JobContext) -> DownloadStep {
         let (name, user, size) = (&self.name, &mut context.user, self.layout.size());
-        match &self.in_order {
-            Some(output) => {
+        let output = self.in_order.as_ref();
+        let shown = output.map_or(0, |output| output.written(&self.layout));
+        let part = match output {
+            Some(_) => {
                 user.discard(self.job);
-                let shown = output.written(&self.layout);
-                user.on_event(UserEvent::Incomplete { name, shown, size });
+                None
             }
-            None => match user.keep(self.job) {
-                Some(part) => user.on_event(UserEvent::PartStored { name, part: &part }),
-                None => user.on_event(UserEvent::Missing {
-                    name,
-                    nodes: self.sources.all.len(),
-                    failed: self.failures,
-                    untried: 0,
-                    similar: &[],
-                }),
-            },
+            None => user.keep(self.job),
+        };
+        match &part {
+            Some(part) => user.on_event(UserEvent::PartStored { name, part }),
+            None if shown > 0 => user.on_event(UserEvent::Incomplete { name, shown, size }),
+            None => user.on_event(UserEvent::Missing {
+                name,
+                nodes: self.sources.all.len(),
+                failed: self.failures,
+                untried: 0,
+                similar: &[],
+            }),
         }
-        let result = match self.liars > 0 && self.liars == self.failures {
-            true => TaskResult::WrongContent,
-            false => TaskResult::Incomplete,
+        let result = match self.failures {
+            failures if self.liars > 0 && self.liars == failures => TaskResult::WrongContent,
+            _ if part.is_some() || shown > 0 => TaskResult::Incomplete,
+            0 => TaskResult::NotFound,
+            _ => TaskResult::NodesFailed,
         };
         JobStep::from(result).into()
     }

@@ -1,0 +1,47 @@
+//! What a fetch does when no node has sent the file.
+
+use crate::jobs::fetch::Fetch;
+use crate::jobs::job::{JobContext, JobStep, TaskResult};
+use crate::jobs::relay_query::Query;
+use crate::jobs::similar_names::SimilarNames;
+use crate::jobs::user::UserEvent;
+
+impl Fetch {
+    /// No node has sent the file. If it does not exist, the name may be mistyped.
+    pub(super) fn give_up(&mut self, context: &mut JobContext) -> JobStep {
+        let may_search = context.may_choose || context.similar_searches > 0;
+        match Query::files(self.name.as_str()) {
+            Ok(query) if self.nodes > 0 && !self.exists && may_search => {
+                context.similar_searches = context.similar_searches.saturating_sub(1);
+                self.similar = Some(SimilarNames::new(self.name.as_str()));
+                JobStep::Query(query)
+            }
+            _ => self.report_missing(context),
+        }
+    }
+
+    pub(super) fn report_missing(&mut self, context: &mut JobContext) -> JobStep {
+        if let Some(part) = &self.stored_part {
+            let name = &self.name;
+            let event = UserEvent::PartStored { name, part };
+            context.user.on_event(event);
+            return match self.has_wrong_content {
+                true => TaskResult::SeveralContents.into(),
+                false => TaskResult::Incomplete.into(),
+            };
+        }
+        let similar = self.similar.as_ref();
+        context.user.on_event(UserEvent::Missing {
+            name: &self.name,
+            nodes: self.nodes,
+            failed: self.failures,
+            untried: self.candidates.len(),
+            similar: similar.map_or(&[], SimilarNames::names),
+        });
+        match self.failures {
+            0 => TaskResult::NotFound.into(),
+            _ if self.has_wrong_content => TaskResult::SeveralContents.into(),
+            _ => TaskResult::NodesFailed.into(),
+        }
+    }
+}
