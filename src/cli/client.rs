@@ -97,7 +97,7 @@ pub(super) struct ReporterArgs {
     /// Print only results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Log at level debug
+    /// Log at level debug, and print each step of many files, such as the nodes that are asked
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
     /// Print results as JSON, one object per line: to stdout, or to stderr if file contents
@@ -360,6 +360,7 @@ fn style(args: &ReporterArgs, saves_files: bool) -> Style {
     }
     Style::Human {
         quiet: args.quiet,
+        verbose: args.verbose,
         // A progress bar would mix with content on the same terminal.
         progress: !args.quiet && (saves_files || !io::stdout().is_terminal()),
     }

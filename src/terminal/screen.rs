@@ -34,6 +34,8 @@ pub enum Style {
     Human {
         /// Only failures.
         quiet: bool,
+        /// The steps of each file, also of many.
+        verbose: bool,
         /// A progress bar, if stderr is a terminal.
         progress: bool,
     },
@@ -112,7 +114,9 @@ impl Screen {
     /// Whether progress bars are shown.
     fn has_bars(&self) -> bool {
         match self.style {
-            Style::Human { quiet, progress } => progress || (!quiet && self.usual.is_some()),
+            Style::Human {
+                quiet, progress, ..
+            } => progress || (!quiet && self.usual.is_some()),
             Style::Console | Style::Json { .. } => false,
         }
     }
@@ -209,7 +213,10 @@ impl User for Screen {
                     None => {}
                 };
             }
-            (Style::Human { quiet, .. }, _) => !(is_counted || quiet && is_progress),
+            (Style::Human { quiet, verbose, .. }, _) => {
+                let is_step = verbose && is_progress;
+                is_step || !(is_counted || quiet && is_progress)
+            }
             (
                 Style::Console,
                 UserEvent::MessageSent { .. }

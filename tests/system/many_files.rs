@@ -208,6 +208,23 @@ fn a_folder_without_its_slash_is_suggested() {
 }
 
 #[test]
+fn each_node_is_named_on_request() {
+    let fixture = Fixture::new(&FEW);
+    let output = fixture.get(&["docs/"]).expect_code(0);
+    assert!(!output.stderr.contains("asking node"), "{}", output.stderr);
+    let output = fixture
+        .get(&["docs/", "-d", "new", "--mkdir", "-v"])
+        .expect_code(0);
+    let asked = output.stderr.matches("asking node 1 of 1: ").count();
+    assert_eq!(asked, 2, "{}", output.stderr);
+    assert!(
+        output.stderr.contains("saved as new/docs/b.txt"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
 fn all_files_are_fetched() {
     let fixture = Fixture::new(&FEW);
     fixture.get(&["--all"]).expect_code(0);
