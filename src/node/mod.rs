@@ -20,7 +20,7 @@ pub use console::{Console, HELP};
 pub use event::NodeEvent;
 pub use registrar::Registrar;
 pub use relay_update::{RelayUpdate, UpdateRequest};
-pub use share::{FileContent, MAX_SMALL, Share, ShareTotals, Unavailable};
+pub use share::{FileContent, KnownHash, MAX_SMALL, Share, ShareTotals, SmallContent, Unavailable};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs;

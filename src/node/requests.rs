@@ -91,7 +91,7 @@ impl<S: Share> Node<S> {
         };
         self.gets_found += 1;
         match content {
-            FileContent::Small(bytes) => request.reply.found_bytes(bytes),
+            FileContent::Small(content) => request.reply.found_bytes(content.bytes),
             FileContent::Large { .. } if request.traffic.are_files_exhausted => {
                 unavailable(name, &Unavailable::Busy, &mut request.reply)
             }
@@ -118,8 +118,8 @@ impl<S: Share> Node<S> {
             Err(error) => return unavailable(name, &error, reply),
         };
         let (size, file) = match content {
-            FileContent::Small(bytes) => {
-                let hash = || Some(ContentHash::of(bytes));
+            FileContent::Small(content) => {
+                let (bytes, hash) = (content.bytes, || Some(content.hash()));
                 let checked = check_content(wanted, hash);
                 // The bytes are in memory, so their number fits.
                 return match checked.and_then(|()| part(bytes.len() as u64)) {
@@ -155,9 +155,9 @@ impl<S: Share> Node<S> {
     fn pieces(&mut self, request: &mut NodeRequest<'_, S>, name: &FileName<'_>) -> ReadNext {
         let (arrival, reply) = (request.arrival(), &mut request.reply);
         let pieces = match self.share.open(name, arrival) {
-            Ok(FileContent::Small(bytes)) => {
-                let hash = ContentHash::of(bytes);
-                PieceList::of_one_piece(bytes.len() as u64, hash).map(Arc::new)
+            Ok(FileContent::Small(content)) => {
+                let size = content.bytes.len() as u64;
+                PieceList::of_one_piece(size, content.hash()).map(Arc::new)
             }
             Ok(FileContent::Large { file, .. }) => self.share.pieces(name, &file),
             Err(error) => return unavailable(name, &error, reply),

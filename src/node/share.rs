@@ -1,10 +1,11 @@
 //! The interface between a node and its shared files.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::protocol::{FileItem, FileName, FileStat, PieceList};
+use crate::protocol::{ContentHash, FileItem, FileName, FileStat, PieceList};
 use crate::role::SendableFile;
 
 /// Contents up to this size, and parts of them, are sent in one write together with their
@@ -103,8 +104,8 @@ pub struct ShareTotals {
 /// The content of a file.
 #[derive(Debug)]
 pub enum FileContent<'a, F> {
-    /// All bytes of a small file.
-    Small(&'a [u8]),
+    /// A small file, in memory.
+    Small(SmallContent<'a>),
     /// The open file.
     Large {
         /// Size in bytes when the file was opened.
@@ -112,6 +113,27 @@ pub enum FileContent<'a, F> {
         /// The open file.
         file: F,
     },
+}
+
+/// All of a small file.
+#[derive(Clone, Copy, Debug)]
+pub struct SmallContent<'a> {
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// Its hash, if a request has needed it.
+    pub known_hash: &'a KnownHash,
+}
+
+/// A hash that is computed when it is needed. Most contents need none, so it is boxed.
+pub type KnownHash = OnceCell<Box<ContentHash>>;
+
+impl SmallContent<'_> {
+    /// The hash, which is computed once for many requests for parts of the content.
+    #[must_use]
+    pub fn hash(&self) -> ContentHash {
+        let hash = || ContentHash::of(self.bytes).into();
+        **self.known_hash.get_or_init(hash)
+    }
 }
 
 /// Why a file cannot be sent.

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashTable;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 
+use crate::node::{KnownHash, SmallContent};
 use crate::protocol::FileName;
 
 /// How long a content is used before it is read again.
@@ -77,6 +78,7 @@ struct CachedContent {
     name_length: usize,
     /// When the content was read from disk.
     read_time: Instant,
+    known_hash: KnownHash,
 }
 
 impl CachedContent {
@@ -121,7 +123,7 @@ impl ContentCache {
         cache.watch_folder("").then_some(cache)
     }
 
-    /// Looks a file up. Returns an index for [`ContentCache::bytes`]. `arrival` is the
+    /// Looks a file up. Returns an index for [`ContentCache::content`]. `arrival` is the
     /// number of the read that received the request.
     pub(super) fn find(&mut self, name: &FileName<'_>, arrival: u64) -> Option<usize> {
         let now = match self.last_arrival {
@@ -142,9 +144,12 @@ impl ContentCache {
     }
 
     /// The content at an index of [`ContentCache::find`].
-    pub(super) fn bytes(&self, index: usize) -> &[u8] {
-        let entry = self.entries.get_bucket(index);
-        entry.map_or(&[], CachedContent::content)
+    pub(super) fn content(&self, index: usize) -> Option<SmallContent<'_>> {
+        let entry = self.entries.get_bucket(index)?;
+        Some(SmallContent {
+            bytes: entry.content(),
+            known_hash: &entry.known_hash,
+        })
     }
 
     /// Watches the folders on the path of a file. Must be called before the file is
@@ -169,6 +174,7 @@ impl ContentCache {
             name_and_content: [name, bytes].concat().into(),
             name_length: name.len(),
             read_time,
+            known_hash: KnownHash::new(),
         };
         if self.bytes + entry.size() > self.max_bytes {
             self.clear();

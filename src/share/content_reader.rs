@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustix::io::{Errno, pread};
 
-use crate::node::{FileContent, MAX_SMALL, Unavailable};
+use crate::node::{FileContent, KnownHash, MAX_SMALL, SmallContent, Unavailable};
 use crate::protocol::FileName;
 use crate::role::SendableFile;
 use crate::share::content_cache::ContentCache;
@@ -25,6 +25,8 @@ pub(super) struct ContentReader {
     cache: Option<ContentCache>,
     /// The small file that was read last. One byte longer than the largest small file.
     buffer: Box<[u8]>,
+    /// Its hash.
+    known_hash: KnownHash,
 }
 
 impl ContentReader {
@@ -36,6 +38,7 @@ impl ContentReader {
                 .ok()
                 .and_then(|folder| ContentCache::new(folder, max_cached)),
             buffer: vec![0; MAX_SMALL + 1].into(),
+            known_hash: KnownHash::new(),
         }
     }
 
@@ -49,8 +52,8 @@ impl ContentReader {
         let cache = self.cache.as_mut();
         if let Some(index) = cache.and_then(|cache| cache.find(name, arrival)) {
             let cache = self.cache.as_ref();
-            let bytes = cache.map_or(&[][..], |cache| cache.bytes(index));
-            return Ok(FileContent::Small(bytes));
+            let content = cache.and_then(|cache| cache.content(index));
+            return content.map(FileContent::Small).ok_or_else(being_written);
         }
         let read_time = Instant::now();
         // The watch must begin before the file is opened.
@@ -67,13 +70,15 @@ impl ContentReader {
                 continue;
             }
             let bytes = &self.buffer[..length];
+            self.known_hash = KnownHash::new();
             if let Some(cache) = &mut self.cache
                 && is_watched
                 && opened.has_single_path
             {
                 cache.insert(name, bytes, read_time);
             }
-            return Ok(FileContent::Small(bytes));
+            let known_hash = &self.known_hash;
+            return Ok(FileContent::Small(SmallContent { bytes, known_hash }));
         }
         Err(being_written())
     }

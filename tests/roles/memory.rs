@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerline::node::{FileContent, Share, ShareTotals, Unavailable};
+use peerline::node::{FileContent, KnownHash, Share, ShareTotals, SmallContent, Unavailable};
 use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash, PieceList};
 use peerline::role::SendableFile;
 
@@ -19,6 +19,7 @@ pub struct Memory {
     files: Rc<RefCell<Files>>,
     /// The content of the file that was opened last.
     opened: String,
+    known_hash: KnownHash,
 }
 
 #[derive(Default)]
@@ -109,6 +110,7 @@ impl Memory {
         Self {
             files,
             opened: String::new(),
+            known_hash: KnownHash::new(),
         }
     }
 }
@@ -127,8 +129,11 @@ impl Share for Memory {
         match entry {
             None => Err(Unavailable::NotFound),
             Some(Entry::Small(content)) => {
-                self.opened = content;
-                Ok(FileContent::Small(self.opened.as_bytes()))
+                (self.opened, self.known_hash) = (content, KnownHash::new());
+                Ok(FileContent::Small(SmallContent {
+                    bytes: self.opened.as_bytes(),
+                    known_hash: &self.known_hash,
+                }))
             }
             Some(Entry::Large(size)) => Ok(FileContent::Large {
                 size,
@@ -153,7 +158,7 @@ impl Share for Memory {
 
     fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable> {
         let size = match self.open(name, 0)? {
-            FileContent::Small(content) => content.len() as u64,
+            FileContent::Small(content) => content.bytes.len() as u64,
             FileContent::Large { size, .. } => size,
         };
         Ok(FileStat {

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use peerline::node::{FileContent, Share, Unavailable};
-use peerline::protocol::{FileItem, FileName};
+use peerline::protocol::{ContentHash, FileItem, FileName};
 use peerline::share::{Folder, FolderSettings, HashWorker, ScanWorker, ShareUpdate};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
@@ -108,12 +108,39 @@ impl Fixture {
         self.arrivals += 1;
         let name = FileName::parse(name).unwrap();
         match self.folder.open(&name, self.arrivals) {
-            Ok(FileContent::Small(bytes)) => Some(String::from_utf8(bytes.to_vec()).unwrap()),
+            Ok(FileContent::Small(content)) => {
+                Some(String::from_utf8(content.bytes.to_vec()).unwrap())
+            }
             Ok(FileContent::Large { .. }) => panic!("not a small file"),
             Err(Unavailable::NotFound) => None,
             Err(why) => panic!("{why:?}"),
         }
     }
+}
+
+/// Requests for parts of a file check its hash. Each would read and hash all of it.
+#[test]
+fn a_cached_file_is_hashed_once_until_it_changes() {
+    let mut fixture = Fixture::new(&[]);
+    let hash = |fixture: &mut Fixture| {
+        fixture.arrivals += 1;
+        let name = FileName::parse("own").unwrap();
+        let content = fixture.folder.open(&name, fixture.arrivals);
+        let Ok(FileContent::Small(content)) = content else {
+            panic!("not a small file");
+        };
+        let was_known = content.known_hash.get().is_some();
+        assert_eq!(content.hash(), ContentHash::of(content.bytes));
+        (was_known, content.hash())
+    };
+    // The first request brings it into the cache.
+    assert!(!hash(&mut fixture).0);
+    hash(&mut fixture);
+    let (was_known, before) = hash(&mut fixture);
+    assert!(was_known);
+    fs::write(fixture.path("share/own"), "changed").unwrap();
+    let (was_known, after) = hash(&mut fixture);
+    assert!(!was_known && after != before);
 }
 
 /// Writes a file whose content is its own name.
