@@ -96,10 +96,12 @@ fn commands_and_names_are_completed_at_the_start() {
 
 #[test]
 fn names_are_completed_where_a_command_takes_one() {
-    assert_completion("get hel", "get ", &["hello.txt", "help me.txt"]);
-    assert_completion("get  two g", "get  ", &["two generals.txt"]);
-    let with_hash = "get --hash 12 ";
-    assert_completion("get --hash 12 two g", with_hash, &["two generals.txt"]);
+    // Names of several words are quoted, as in a shell.
+    let quoted = ["hello.txt", "'help me.txt'"];
+    assert_completion("get hel", "get ", &quoted);
+    assert_completion("get tw", "get ", &["'two generals.txt'", "'two peers'"]);
+    assert_completion("get  'two g", "get  ", &["'two generals.txt'"]);
+    assert_completion("get --hash 12 hel", "get --hash 12 ", &quoted);
     for line in ["ls hel", "search hel", "share hel"] {
         assert_eq!(complete(line).1, [""; 0], "{line}");
     }
