@@ -124,15 +124,23 @@ pub(crate) fn rsync(scratch: &Path, root: &Path) -> io::Result<Option<Server>> {
     }
     let address = free_address()?;
     let settings = format!(
-        "use chroot = no\nuid = root\ngid = root\n[share]\npath = {}\nread only = yes\n",
+        "use chroot = no\n[share]\npath = {}\nread only = yes\n",
         root.display()
     );
     let file = scratch.join("rsyncd.conf");
     fs::write(&file, settings)?;
     let (file, port) = (file.to_string_lossy(), address.port().to_string());
-    let mut args = vec!["--daemon", "--no-detach", "--address", "127.0.0.1"];
-    args.extend(["--port", &*port, "--config", &*file]);
-    start_at(address, "rsync", &args).map(Some)
+    // As root it would call setgroups(2), which our user namespace does not allow.
+    let mut args = vec!["--user", "rsync", "--daemon", "--no-detach"];
+    args.extend([
+        "--address",
+        "127.0.0.1",
+        "--port",
+        &*port,
+        "--config",
+        &*file,
+    ]);
+    start_at(address, "unshare", &args).map(Some)
 }
 
 /// Starts a program that listens on `address` and prints nothing.
