@@ -24,6 +24,9 @@ const MIN_SHARE: usize = 32;
 const PLACES_PER_RESERVED: usize = 32;
 /// The most places that are reserved for each of them.
 const MAX_RESERVED: usize = 128;
+/// Connections of an address that count as first ones: a client that connects again may
+/// come before the end of its last connection is seen.
+const FIRST_CONNECTIONS: usize = 2;
 /// An address that the role knows has no right to a reserved place beyond so many connections.
 const KNOWN_CONNECTIONS: usize = 4;
 
@@ -114,7 +117,7 @@ impl AddressGroups {
         let has_place = match free {
             0 => false,
             _ if free > 2 * reserved => true,
-            _ if free > reserved && open_here == 0 => true,
+            _ if free > reserved && open_here < FIRST_CONNECTIONS => true,
             _ => open_here < KNOWN_CONNECTIONS && is_known(),
         };
         if !has_place {
