@@ -68,6 +68,8 @@ pub(super) struct PieceDownload {
     in_order: Option<OrderedOutput>,
     /// The bytes of complete pieces.
     stored: u64,
+    /// How many of these bytes an earlier download had stored.
+    resumed: u64,
     /// Whether the relay is being asked for holders, and when it may be asked again.
     is_querying: bool,
     next_query: Instant,
@@ -128,6 +130,7 @@ impl PieceDownload {
             size_deadline: None,
             in_order: None,
             stored: 0,
+            resumed: 0,
             is_querying: false,
             next_query: now + end::QUERY_DELAY,
             wait_until: None,

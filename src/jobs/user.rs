@@ -260,6 +260,8 @@ pub enum UserEvent<'a> {
         nodes: usize,
         /// In bytes.
         size: u64,
+        /// How many of them an earlier download had stored.
+        resumed: u64,
         /// From the request to the last byte.
         took: Duration,
         /// The content has the hash that was announced or given. Else the node knows no

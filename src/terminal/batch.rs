@@ -38,9 +38,9 @@ impl Batch {
     /// Takes note of an event. Returns whether it is reported at the end only.
     pub(super) fn on_event(&mut self, event: &UserEvent<'_>) -> bool {
         match event {
-            UserEvent::Fetched { size, .. } => {
+            UserEvent::Fetched { size, resumed, .. } => {
                 self.fetched += 1;
-                self.bytes += size;
+                self.bytes += size.saturating_sub(*resumed);
             }
             UserEvent::UpToDate { .. } => self.up_to_date += 1,
             event if is_failure(event) => {

@@ -118,6 +118,7 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
             node,
             nodes,
             size,
+            resumed,
             took,
             is_verified,
         } => {
@@ -129,7 +130,10 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
                 true => "verified",
                 false => "not verified: the node knows no hash",
             };
-            format!("{} from {from}, {checked}", fetched(name, *size, *took))
+            format!(
+                "{} from {from}, {checked}",
+                fetched(name, *size, *resumed, *took)
+            )
         }
         UserEvent::Checking { unknown, size, .. } => {
             format!("  checking {} % of it", percent(*unknown, *size))
@@ -290,15 +294,23 @@ fn node_text(node: NodeAddress) -> String {
 }
 
 /// With the duration as `0.8 ms` or `3.2 s`.
-fn fetched(name: &FileName<'_>, size: u64, took: Duration) -> String {
+fn fetched(name: &FileName<'_>, size: u64, resumed: u64, took: Duration) -> String {
     let name = escaped(name);
+    let now = size.saturating_sub(resumed);
     let seconds = took.as_secs_f64();
-    let rate = DecimalBytes((size as f64 / seconds.max(1e-6)) as u64);
+    let rate = DecimalBytes((now as f64 / seconds.max(1e-6)) as u64);
     let took = match seconds < 1.0 {
         true => format!("{:.1} ms", seconds * 1000.0),
         false => format!("{seconds:.1} s"),
     };
-    format!("{name}: {} in {took} ({rate}/s)", DecimalBytes(size))
+    let size = DecimalBytes(size);
+    match resumed {
+        0 => format!("{name}: {size} in {took} ({rate}/s)"),
+        _ => {
+            let now = DecimalBytes(now);
+            format!("{name}: {size}, {now} of it in {took} ({rate}/s)")
+        }
+    }
 }
 
 /// Rounded down, so that a part is never 100 %.

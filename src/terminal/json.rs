@@ -40,12 +40,14 @@ fn file_event(event: &UserEvent<'_>) -> Option<Value> {
             node,
             nodes,
             size,
+            resumed,
             took,
             is_verified,
         } => {
             let mut value = address(*node);
             value["name"] = json!(name.as_str());
             value["size"] = json!(size);
+            value["resumed"] = json!(resumed);
             value["nodes"] = json!(nodes);
             value["seconds"] = json!(took.as_secs_f64());
             value["verified"] = json!(is_verified);

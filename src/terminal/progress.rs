@@ -126,8 +126,8 @@ impl Progress {
         };
         match event {
             UserEvent::Expanded { files, .. } => total.bar.inc_length(*files as u64),
-            UserEvent::Fetched { size, .. } => {
-                total.bytes += size;
+            UserEvent::Fetched { size, resumed, .. } => {
+                total.bytes += size.saturating_sub(*resumed);
                 total.bar.inc(1);
             }
             UserEvent::UpToDate { .. } => total.bar.inc(1),

@@ -131,6 +131,7 @@ impl User for RecordingUser {
                 node,
                 nodes,
                 size,
+                resumed,
                 took,
                 is_verified,
             } => {
@@ -139,7 +140,11 @@ impl User for RecordingUser {
                     nodes => format!(" and {} more", nodes - 1),
                 };
                 let checked = if is_verified { "" } else { ", not verified" };
-                format!("got {name} from {node}{more}, {size} bytes in {took:?}{checked}")
+                let there = match resumed {
+                    0 => String::new(),
+                    bytes => format!(" ({bytes} were there)"),
+                };
+                format!("got {name} from {node}{more}, {size} bytes{there} in {took:?}{checked}")
             }
             UserEvent::Checking {
                 name,

@@ -58,6 +58,7 @@ impl Fetch {
                     node,
                     nodes: 1,
                     size,
+                    resumed: 0,
                     took: now.saturating_duration_since(attempt.started),
                     is_verified: attempt.candidate.hash.is_some(),
                 });

@@ -201,6 +201,7 @@ impl PieceDownload {
                 node: best.node,
                 nodes: sources.filter(|source| source.pieces > 0).count().max(1),
                 size: self.layout.size(),
+                resumed: self.resumed,
                 took: now.saturating_duration_since(self.started),
                 is_verified: true,
             });

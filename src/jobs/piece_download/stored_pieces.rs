@@ -24,6 +24,7 @@ impl PieceDownload {
             self.pieces.complete(index);
         }
         self.stored = pieces.bytes(&self.layout);
+        self.resumed = self.stored;
         let (name, size) = (&self.name, self.layout.size());
         if unchecked.is_empty() {
             let stored = self.stored;
@@ -64,6 +65,7 @@ impl PieceDownload {
                 self.pieces.complete(index);
                 let range = self.layout.range(index as usize);
                 self.stored += range.end - range.start;
+                self.resumed += range.end - range.start;
             } else {
                 self.pieces.give_back(index);
             }
