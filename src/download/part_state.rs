@@ -228,13 +228,7 @@ mod tests {
     fn pieces_that_were_not_synced_are_checked_after_another_boot() {
         let file = tempfile::Builder::new().append(true).tempfile();
         let file = file.expect("a file").into_file();
-        let content = ContentInfo {
-            size: 100 << 20,
-            hash: Some(ContentHash([7; 32])),
-            mtime: None,
-            is_executable: false,
-            source: None,
-        };
+        let content = ContentInfo::new(100 << 20, Some(ContentHash([7; 32])));
         let load = |boot: &str| {
             (&file).rewind().expect("a file");
             match PartState::new(&file, boot.into())

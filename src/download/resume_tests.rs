@@ -32,13 +32,7 @@ impl Fixture {
     fn named(name: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let bytes: Vec<u8> = (0..SIZE).map(|n| (n / 1000 % 251) as u8).collect();
-        let content = ContentInfo {
-            size: SIZE as u64,
-            hash: Some(ContentHash(blake3::hash(&bytes).into())),
-            mtime: None,
-            is_executable: false,
-            source: None,
-        };
+        let content = ContentInfo::new(SIZE as u64, Some(ContentHash(blake3::hash(&bytes).into())));
         Self {
             path: folder.path().join(name),
             folder,

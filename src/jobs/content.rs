@@ -20,6 +20,20 @@ pub struct ContentInfo {
     pub source: Option<NodeAddress>,
 }
 
+impl ContentInfo {
+    /// A content of which only the size and perhaps the hash are known.
+    #[must_use]
+    pub fn new(size: u64, hash: Option<ContentHash>) -> Self {
+        Self {
+            size,
+            hash,
+            mtime: None,
+            is_executable: false,
+            source: None,
+        }
+    }
+}
+
 /// An output that was opened for a content.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Opened {

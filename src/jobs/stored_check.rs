@@ -21,13 +21,7 @@ impl StoredCheck {
     pub(super) fn new(wanted: Option<ContentHash>, offers: &[Offer], now: Instant) -> Option<Self> {
         let is_wanted = |offer: &&Offer| wanted.is_none_or(|hash| hash == offer.hash);
         let offer = offers.iter().find(is_wanted)?;
-        let content = ContentInfo {
-            size: offer.size,
-            hash: Some(offer.hash),
-            mtime: None,
-            is_executable: false,
-            source: None,
-        };
+        let content = ContentInfo::new(offer.size, Some(offer.hash));
         Some(Self { content, due: now })
     }
 

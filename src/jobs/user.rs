@@ -35,15 +35,26 @@ pub trait User {
     ///
     /// # Errors
     /// There is no such folder.
-    fn set_output(&mut self, output: Option<&OutputSpec>) -> Result<(), StoreError>;
+    fn set_output(&mut self, _output: Option<&OutputSpec>) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Takes the name of a file that was not printed because it is binary.
-    fn take_unprinted(&mut self) -> Option<FileName<'static>>;
+    fn take_unprinted(&mut self) -> Option<FileName<'static>> {
+        None
+    }
 
     /// Compares what is stored for a file with the content that would be fetched. Called
     /// again as long as the answer is [`StoredContent::Unfinished`]: each call reads a
     /// part of the file.
-    fn compare(&mut self, job: JobId, name: &FileName<'_>, content: &ContentInfo) -> StoredContent;
+    fn compare(
+        &mut self,
+        _job: JobId,
+        _name: &FileName<'_>,
+        _content: &ContentInfo,
+    ) -> StoredContent {
+        StoredContent::Other
+    }
 
     /// Whether files are stored with the time of the last change, so that nodes are asked
     /// for it.

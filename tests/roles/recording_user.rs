@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::sync::mpsc::Sender;
 
 use peerline::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, OutputSpec, PieceSet, PromptKind,
-    Selection, StoreError, StoredContent, StoredPart, User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, PieceSet, PromptKind, Selection,
+    StoreError, StoredPart, User, UserEvent,
 };
 use peerline::protocol::{ContentHash, FileName, PieceValue};
 
@@ -230,18 +230,6 @@ impl User for RecordingUser {
         });
         self.check(FailingCall::Show)?;
         self.check(FailingCall::Reader)
-    }
-
-    fn set_output(&mut self, _: Option<&OutputSpec>) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn take_unprinted(&mut self) -> Option<FileName<'static>> {
-        None
-    }
-
-    fn compare(&mut self, _: JobId, _: &FileName<'_>, _: &ContentInfo) -> StoredContent {
-        StoredContent::Other
     }
 
     fn open(

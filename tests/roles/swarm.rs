@@ -14,8 +14,8 @@ use fastrand::Rng;
 use peerline::client::{Client, Task};
 use peerline::close_reason::CloseReason;
 use peerline::jobs::{
-    ContentInfo, DiscardedContent, FilePattern, JobId, JobRunner, Listing, Opened, OutputSpec,
-    PieceSet, PromptKind, StoreError, StoredContent, StoredPart, TaskResult, User, UserEvent,
+    ContentInfo, DiscardedContent, FilePattern, JobId, JobRunner, Listing, Opened, PieceSet,
+    PromptKind, StoreError, StoredPart, TaskResult, User, UserEvent,
 };
 use peerline::limits::JobLimits;
 use peerline::protocol::{FileName, PieceValue, Request};
@@ -73,18 +73,6 @@ impl User for StoringUser {
 
     fn show(&mut self, _: Listing<'_>) -> Result<(), StoreError> {
         Ok(())
-    }
-
-    fn set_output(&mut self, _: Option<&OutputSpec>) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn take_unprinted(&mut self) -> Option<FileName<'static>> {
-        None
-    }
-
-    fn compare(&mut self, _: JobId, _: &FileName<'_>, _: &ContentInfo) -> StoredContent {
-        StoredContent::Other
     }
 
     fn open(

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use peerline::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, OutputSpec, PieceSet, PromptKind,
-    StoreError, StoredContent, StoredPart, User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, PieceSet, PromptKind, StoreError,
+    StoredPart, User, UserEvent,
 };
 use peerline::protocol::{FileName, NodeAddress, PieceValue};
 
@@ -148,18 +148,6 @@ impl User for CheckingUser {
 
     fn show(&mut self, _: Listing<'_>) -> Result<(), StoreError> {
         Ok(())
-    }
-
-    fn set_output(&mut self, _: Option<&OutputSpec>) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn take_unprinted(&mut self) -> Option<FileName<'static>> {
-        None
-    }
-
-    fn compare(&mut self, _: JobId, _: &FileName<'_>, _: &ContentInfo) -> StoredContent {
-        StoredContent::Other
     }
 
     fn open(
