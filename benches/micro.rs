@@ -3,13 +3,14 @@
 use std::io::Write;
 use std::iter;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use peerline::protocol::{MAX_LINE, NodeAddress, Reply, Request};
 use peerline::relay::{Quota, Relay, RelaySettings, Trust};
 use peerline::role::{ConnId, Context, Input, Output, Role, Traffic};
+use peerline::session::http::HttpSettings;
 use peerline::session::inbox::Inbox;
 use peerline::timers::Timers;
 
@@ -168,6 +169,7 @@ impl RelayBench {
             },
             message_rate: 50,
             trust: Trust::new(Vec::new()),
+            http: HttpSettings::default(),
         };
         let mut relay = Relay::new(settings, [0; 32], now);
         let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
@@ -201,6 +203,7 @@ impl RelayBench {
         let conn = ConnId { slot: 0, serial: 0 };
         let mut context = Context {
             now: self.now,
+            wall_clock: SystemTime::UNIX_EPOCH,
             traffic: &Traffic::default(),
             out: &mut self.out,
         };

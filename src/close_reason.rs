@@ -14,7 +14,7 @@ pub enum CloseReason {
     EndOfInput,
     /// The peer sent `QUIT`.
     Quit,
-    /// We dialled, and our request was answered.
+    /// The one request was answered: ours, or one in HTTP that asked for no more.
     Completed,
     /// A limit left no room for the connection or its request.
     LimitReached(ResourceLimit),
@@ -36,6 +36,8 @@ pub enum CloseReason {
     Replaced,
     /// A line is longer than the limit.
     LineTooLong,
+    /// A request in HTTP breaks a rule of HTTP.
+    MalformedRequest,
     /// The peer sent too many unknown verbs.
     TooManyUnknownCommands,
     /// The peer speaks another protocol.
@@ -113,6 +115,7 @@ impl fmt::Display for CloseReason {
             Self::SlowReceiver => "slow receiver",
             Self::Replaced => "replaced by a newer listener",
             Self::LineTooLong => "line too long",
+            Self::MalformedRequest => "malformed request",
             Self::TooManyUnknownCommands => "too many unknown commands",
             Self::OtherProtocol(protocol) => return write!(f, "other protocol: {protocol}"),
             Self::FileTruncated => "file truncated while sending",

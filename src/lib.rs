@@ -14,7 +14,7 @@
 //! | [`reactor`] | the one poll loop; all sockets are here |
 //! | [`relay`], [`node`], [`client`] | what each program decides, without I/O and clock |
 //! | [`jobs`], [`relay_link`] | what node and client have in common: queries, downloads, commands, retries |
-//! | [`session`] | bytes into typed requests and responses, on both sides, without I/O |
+//! | [`session`] | bytes into typed requests and responses, as lines and as HTTP, on both sides, without I/O |
 //! | [`role`] | the contract between the loop and the programs |
 //! | [`logging`], [`limits`], [`quantity`] | log lines; limits and how a command line writes them |
 //! | [`close_reason`], [`protocol`] | why a connection closes; all text on the wire |
@@ -27,7 +27,8 @@
 //! |---|---|
 //! | Where is the loop? | [`reactor::Reactor::run`]: wait, record, act, reap |
 //! | Where is `GET` parsed? | [`protocol::Request::parse`], from bytes cut by [`session::driver`] |
-//! | Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
+//! | Where is the language of a connection decided? | `session/driver.rs`, by its first line; HTTP is in `session/http/` |
+| Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
 //! | Where does the relay forget a node? | `relay/registration.rs` decides (`UNREGISTER`, and leases that expire); `relay/directory.rs` removes the entry |
 //! | Where does a client choose the next node? | `jobs/fetch.rs`; of several nodes at once, `jobs/piece_download/schedule.rs` |
 //! | Where is a byte written to disk? | `download/part_file.rs`, or `download/small_file.rs`; `download/target_file.rs` gives the file its name |

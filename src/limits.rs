@@ -27,6 +27,10 @@ pub struct Limits {
     #[arg(long, value_name = "BYTES", default_value_t = MAX_LINE,
           value_parser = bytes::<usize>(LINE_LENGTHS))]
     pub max_line: usize,
+    /// Maximum length of the request line and the headers of a request in HTTP
+    #[arg(long, value_name = "BYTES", default_value = "16384",
+          value_parser = bytes::<usize>(256..=1_048_576))]
+    pub max_head: usize,
     /// Close a connection after this many unknown commands
     #[arg(long, value_name = "N", default_value = "10", value_parser = integer::<u16>(1..))]
     pub max_unknown: u16,

@@ -9,7 +9,7 @@ mod output;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 pub use output::{Action, Output};
 
@@ -151,14 +151,27 @@ pub enum Input<'a> {
     Line(&'a [u8]),
     /// Bytes of the body that [`ReadNext::Body`] announced.
     Body(&'a [u8]),
+    /// The request line and the headers of a request in HTTP, with the empty line at their
+    /// end. A connection that begins in HTTP has no other input.
+    HttpHead(&'a [u8]),
+    /// The input in HTTP cannot be split into requests any further.
+    HttpError(FramingError),
     /// The input cannot be split into lines any further.
     FramingError(FramingError),
+}
+
+impl Input<'_> {
+    /// Whether the connection speaks HTTP.
+    #[must_use]
+    pub fn is_http(&self) -> bool {
+        matches!(self, Self::HttpHead(_) | Self::HttpError(_))
+    }
 }
 
 /// Why no further line of a connection is handled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FramingError {
-    /// The line is longer than the limit.
+    /// The line, or the head of a request in HTTP, is longer than the limit.
     LineTooLong,
     /// The input ended within a line.
     UnexpectedEof,
@@ -173,7 +186,7 @@ pub enum FramingError {
 /// What to read next from a connection.
 #[derive(Debug)]
 pub enum ReadNext {
-    /// A line.
+    /// A line; on a connection in HTTP the head of a request.
     Line,
     /// This many bytes, at least one, then a line.
     Body(u64),
@@ -187,6 +200,8 @@ pub enum ReadNext {
 pub struct Context<'a, R: Role> {
     /// The current time.
     pub now: Instant,
+    /// The time of day.
+    pub wall_clock: SystemTime,
     /// Counters of the loop.
     pub traffic: &'a Traffic,
     /// The actions to carry out after the call.

@@ -226,6 +226,7 @@ pub(super) fn run_client(
     client.udp = udp;
     let settings = ReactorSettings {
         limits: Limits::default(),
+        speaks_http: false,
         timeouts: args.timeouts,
         rates: args.rates,
         read_size: READ_SIZE,

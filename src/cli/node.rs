@@ -10,12 +10,14 @@ use std::time::Instant;
 use clap::Parser;
 use log::LevelFilter;
 
+use crate::cli::http::with_machine_name;
 use crate::cli::logging::LogArgs;
 use crate::cli::message_command::{MessageCommand, MessageCommandArgs, RunningCommand};
 use crate::cli::network::{NodeNetwork, wait_for_network};
 use crate::cli::node_events::{ConsoleEvents, log_event};
 use crate::cli::relay_address::RelayAddressArgs;
 use crate::cli::service_manager::ServiceManager;
+use crate::cli::shared_folder::{describe, open_folder};
 use crate::cli::sockets::{bind_tcp, udp_requests};
 use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, rights, run_server,
@@ -24,13 +26,13 @@ use crate::cli::{
 use crate::download::{Destination, SaveOptions, Target};
 use crate::jobs::JobRunner;
 use crate::limits::{JobLimits, Limits, RateLimits, Timeouts};
-use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, Registrar, Share, ShareTotals};
+use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, Registrar};
 use crate::protocol::{ClaimedIp, Port};
 use crate::quantity::integer;
 use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::sandbox::Sandbox;
+use crate::session::http::HttpSettings;
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
-use crate::system_error::Reason;
 use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput, is_in_foreground};
 
@@ -102,6 +104,8 @@ pub(super) struct NodeArgs {
     console: ConsoleArgs,
     #[command(flatten)]
     history: HistoryArgs,
+    #[command(flatten)]
+    http: HttpSettings,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -291,6 +295,7 @@ pub(super) fn prepare(
     }));
     let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event);
     node.udp = udp;
+    node.http = with_machine_name(args.http.clone());
     if args.listen_messages || command.is_some() || (user.is_some() && !args.no_listen_messages) {
         node.receive_messages(fastrand::u64(..));
     }
@@ -320,6 +325,7 @@ pub(super) fn prepare(
 fn reactor_settings(args: &NodeArgs, sources: Vec<IpAddr>) -> ReactorSettings {
     ReactorSettings {
         limits: args.limits.clone(),
+        speaks_http: !args.http.no_http,
         timeouts: args.timeouts.clone(),
         rates: args.rates,
         read_size: SERVER_READ_SIZE,
@@ -346,30 +352,6 @@ fn rights(args: &NodeArgs, share: &Path, has_console: bool) -> Sandbox {
         return rights::of_console(share, &files);
     }
     rights::of_node(share, &files)
-}
-
-fn open_folder(
-    share: &Path,
-    settings: FolderSettings,
-) -> Result<(Folder, ScanWorker, HashWorker), StartupError> {
-    Folder::open(share, settings).map_err(|error| {
-        let (path, reason) = (share.display(), Reason(&error));
-        let text = format!("cannot share {path}: {reason}; --share takes a readable folder");
-        StartupError::new(Exit::Share, text)
-    })
-}
-
-/// What is shared, such as `2 files (5 B) from /tmp`.
-fn describe(folder: &mut Folder) -> String {
-    let totals = ShareTotals {
-        files: folder.count(None),
-        bytes: folder.bytes(),
-    };
-    let incomplete = match folder.is_complete() {
-        true => "",
-        false => ", which cannot be read in full",
-    };
-    format!("{totals} from {}{incomplete}", folder.path().display())
 }
 
 /// Starts the threads that walk the folder, compute hashes, and look the relay up for each

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use log::{LevelFilter, info};
 
+use crate::cli::http::with_machine_name;
 use crate::cli::logging::LogArgs;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, bind_udp};
@@ -18,6 +19,7 @@ use crate::logging::OPERATOR;
 use crate::quantity::{bytes, integer, lease};
 use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::relay::{BYTES_PER_FILE, BYTES_PER_NODE, Network, Quota, Relay, RelaySettings, Trust};
+use crate::session::http::HttpSettings;
 use crate::terminal::TerminalOutput;
 
 /// How often the system may choose a port until one is also free for UDP.
@@ -77,6 +79,8 @@ pub(super) struct RelayArgs {
     /// nothing
     #[arg(long)]
     no_sandbox: bool,
+    #[command(flatten)]
+    http: HttpSettings,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -189,6 +193,7 @@ pub(super) fn prepare(args: RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr
     // Up to 256 bytes are never returned in part (getrandom(2)).
     rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| StartupError::system("cannot get random bytes")(error.into()))?;
+    let speaks_http = !args.http.no_http;
     let settings = RelaySettings {
         lease: args.lease,
         max_nodes: args.directory.max_nodes,
@@ -200,11 +205,13 @@ pub(super) fn prepare(args: RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr
         quota: args.directory.quota(),
         message_rate: args.message_rate,
         trust: Trust::new(args.trust),
+        http: with_machine_name(args.http),
     };
     let now = Instant::now();
     let relay = Relay::new(settings, secret, now);
     let settings = ReactorSettings {
         limits: args.limits,
+        speaks_http,
         timeouts: Timeouts::default(),
         rates: RateLimits::default(),
         read_size: SERVER_READ_SIZE,

@@ -4,6 +4,7 @@
 mod announcer;
 mod console;
 mod event;
+mod http;
 mod message_listener;
 mod registrar;
 mod relay_record;
@@ -20,7 +21,9 @@ pub use console::{Console, HELP};
 pub use event::NodeEvent;
 pub use registrar::Registrar;
 pub use relay_update::{RelayUpdate, UpdateRequest};
-pub use share::{FileContent, KnownHash, MAX_SMALL, Share, ShareTotals, SmallContent, Unavailable};
+pub use share::{
+    FileContent, FileVersion, KnownHash, MAX_SMALL, Share, ShareTotals, SmallContent, Unavailable,
+};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs;
@@ -30,6 +33,7 @@ use crate::protocol::{ContentHash, NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
 use crate::session::ServerSession;
 use crate::session::connector::Connector;
+use crate::session::http::HttpSettings;
 use crate::session::line_codec::RenderedList;
 use crate::session::server;
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
@@ -50,6 +54,8 @@ pub struct Node<S: Share> {
     pub console: Option<Console>,
     /// Reports an event to the user.
     on_event: Box<dyn FnMut(&NodeEvent<'_>)>,
+    /// How requests in HTTP are answered.
+    pub http: HttpSettings,
     max_unknown: u16,
     started: Instant,
     /// The number of `GET` and `RANGE` requests, and of those whose file was found.
@@ -132,6 +138,7 @@ impl<S: Share> Node<S> {
             listener: None,
             console: None,
             on_event: Box::new(on_event),
+            http: HttpSettings::default(),
             max_unknown,
             started: now,
             gets: 0,
@@ -245,6 +252,9 @@ impl<S: Share> Role for Node<S> {
         input: Input<'_>,
     ) -> ReadNext {
         match (session, &mut self.console) {
+            (NodeSession::Client(session, _), _) if input.is_http() => {
+                self.on_http_input(context, (conn, peer), session, input)
+            }
             (NodeSession::Client(session, last_listed), _) => {
                 self.on_client_input(context, (conn, peer), session, last_listed, input)
             }

@@ -20,7 +20,7 @@ use crate::session::responder::Responder;
 use crate::session::server::{self, RequestContext};
 
 /// A request of a client.
-type NodeRequest<'a, S> = RequestContext<'a, Node<S>, ServerSession>;
+pub(super) type NodeRequest<'a, S> = RequestContext<'a, Node<S>, ServerSession>;
 
 impl<S: Share> Node<S> {
     /// Reads one request of a client and answers it. `last_listed` is the last name
@@ -232,7 +232,7 @@ fn check_content(
 }
 
 /// The reply if a file cannot be sent.
-fn unavailable<S: Share>(
+pub(super) fn unavailable<S: Share>(
     name: &FileName<'_>,
     error: &Unavailable,
     reply: &mut Responder<'_, Node<S>>,

@@ -1,6 +1,7 @@
 //! The interface between a node and its shared files.
 
 use std::cell::OnceCell;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,9 @@ pub trait Share {
 
     /// The hashes of a large file that [`Share::open`] has opened, if they are known.
     fn pieces(&mut self, name: &FileName<'_>, file: &Self::File) -> Option<Arc<PieceList>>;
+
+    /// The version of a large file that [`Share::open`] has opened.
+    fn version(&self, file: &Self::File) -> FileVersion;
 
     /// Reads a part of a large file that [`Share::open`] has opened: at most
     /// [`MAX_SMALL`] bytes, which the file has.
@@ -122,6 +126,30 @@ pub struct SmallContent<'a> {
     pub bytes: &'a [u8],
     /// Its hash, if a request has needed it.
     pub known_hash: &'a KnownHash,
+    /// Time of the last change, in seconds since 1970; negative before.
+    pub mtime: i64,
+}
+
+/// What changes with the content of a file, apart from its size. Prints as part of an entity
+/// tag.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileVersion {
+    /// Time of the last change, in seconds since 1970; negative before.
+    pub mtime: i64,
+    /// Nanoseconds after it.
+    pub mtime_nanos: u32,
+    /// The number of the file in its file system.
+    pub inode: u64,
+}
+
+impl fmt::Display for FileVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:x}.{:x}-{:x}",
+            self.mtime, self.mtime_nanos, self.inode
+        )
+    }
 }
 
 /// A hash that is computed when it is needed. Most contents need none, so it is boxed.

@@ -23,30 +23,48 @@ impl OtherProtocol {
     /// The protocol to which a whole line belongs, if it is not this one. `is_first`
     /// says whether the line is the first of its connection.
     ///
-    /// A first line is HTTP if it has exactly three fields, the second starts with
-    /// `/` and the third is `HTTP/x.y`: no valid file name starts with `/`. Any line
-    /// is HTTP if it starts with `Host:`, `POST`, `PUT` or `OPTIONS`.
+    /// A line is HTTP if it starts with `Host:`, `POST`, `PUT` or `OPTIONS`, or if it is the
+    /// first and a request line of HTTP.
     #[must_use]
     pub fn detect(line: &[u8], is_first: bool) -> Option<Self> {
         if is_first && line.first() == Some(&TLS_FIRST_BYTE) {
             return Some(Self::Tls);
         }
-        // Bytes, not text: a line of HTTP need not be UTF-8.
-        let is_blank = |byte: &u8| is_blank(char::from(*byte));
-        let mut fields = line.split(is_blank).filter(|field| !field.is_empty());
-        let first = fields.next()?;
+        let first = fields(line).next()?;
         let is_verb = ["POST", "PUT", "OPTIONS"]
             .iter()
             .any(|verb| first.eq_ignore_ascii_case(verb.as_bytes()));
         let is_host = first
             .get(.."host:".len())
             .is_some_and(|start| start.eq_ignore_ascii_case(b"host:"));
-        let is_request_line = is_first
-            && fields.next().is_some_and(|path| path.starts_with(b"/"))
-            && fields.next().is_some_and(is_http_version)
-            && fields.next().is_none();
-        (is_verb || is_host || is_request_line).then_some(Self::Http)
+        let is_http = is_verb || is_host || (is_first && is_http_request_line(line));
+        is_http.then_some(Self::Http)
     }
+}
+
+/// Whether the first line of a connection is a request in HTTP: exactly three fields, the
+/// third of them `HTTP/x.y`. The second begins with `/`, or is a whole address (RFC 9112,
+/// 3.2): no valid file name begins so. A `*` belongs to `OPTIONS`, and to the `PRI` of HTTP/2.
+#[must_use]
+pub(crate) fn is_http_request_line(line: &[u8]) -> bool {
+    let mut fields = fields(line.strip_suffix(b"\r").unwrap_or(line));
+    let (Some(method), Some(target), Some(version), None) =
+        (fields.next(), fields.next(), fields.next(), fields.next())
+    else {
+        return false;
+    };
+    let is_target = target.starts_with(b"/")
+        || target
+            .get(..7)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"http://"))
+        || (target == b"*" && matches!(method, b"OPTIONS" | b"PRI"));
+    is_target && is_http_version(version)
+}
+
+/// Bytes, not text: a line of HTTP need not be UTF-8.
+fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_blank = |byte: &u8| is_blank(char::from(*byte));
+    line.split(is_blank).filter(|field| !field.is_empty())
 }
 
 fn is_http_version(field: &[u8]) -> bool {

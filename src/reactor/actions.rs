@@ -11,6 +11,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     pub(super) fn call_role(&mut self, call: impl FnOnce(&mut R, &mut Context<'_, R>)) {
         let mut context = Context {
             now: self.now,
+            wall_clock: self.wall_clock,
             traffic: &self.traffic,
             out: &mut self.out,
         };

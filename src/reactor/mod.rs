@@ -44,7 +44,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
@@ -95,6 +95,8 @@ const FIRST_CONNECTIONS: usize = 2048;
 pub struct ReactorSettings {
     /// For accepted connections.
     pub limits: Limits,
+    /// Whether accepted connections may speak HTTP.
+    pub speaks_http: bool,
     /// For outgoing connections.
     pub timeouts: Timeouts,
     /// For content that is sent or received.
@@ -146,6 +148,7 @@ pub struct Reactor<R: Role, T = TcpStream> {
     traffic: Traffic,
     started: Instant,
     now: Instant,
+    wall_clock: SystemTime,
     stopping: Stopping,
     on_stopping: Option<Box<dyn FnOnce()>>,
 }
@@ -198,6 +201,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             traffic: Traffic::default(),
             started: now,
             now,
+            wall_clock: SystemTime::now(),
             stopping: Stopping::No,
             on_stopping: None,
         })

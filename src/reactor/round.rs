@@ -1,7 +1,7 @@
 //! The rounds of the loop: wait, record, act, reap.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::warn;
 use mio::{Events, Token};
@@ -48,6 +48,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// closed connections. Does not wait.
     pub fn run_round(&mut self, now: Instant) {
         self.now = now;
+        self.wall_clock = SystemTime::now();
         self.accept();
         self.take_turns();
         self.limit_memory();

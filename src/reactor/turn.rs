@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Pacing, Phase};
+use crate::reactor::connection::{Origin, Pacing, Phase};
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::shutdown::Stopping;
 use crate::reactor::transport::Transport;
@@ -229,9 +229,12 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
     fn limits(&self) -> TurnLimits {
         let reactor = &self.reactor;
         let limits = &reactor.settings.limits;
-        let group = reactor.connections[self.slot].group;
+        let conn = &reactor.connections[self.slot];
+        let (group, origin) = (conn.group, conn.origin);
         TurnLimits {
             max_line: limits.max_line,
+            max_head: (reactor.settings.speaks_http && origin == Origin::Inbound)
+                .then_some(limits.max_head),
             max_queue: limits.max_queue as u64,
             // At least one line: others at its address may have used up the work of the round
             // since the connection was read, and would do so again in the next round.
@@ -258,6 +261,7 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
         reactor.traffic.are_files_exhausted = !reactor.addresses.may_open_file(conn.group, files);
         let mut context = Context {
             now: reactor.now,
+            wall_clock: reactor.wall_clock,
             traffic: &reactor.traffic,
             out: &mut reactor.out,
         };

@@ -5,6 +5,7 @@ mod cookie;
 mod datagrams;
 mod directory;
 mod files;
+mod http;
 mod index;
 mod message_listeners;
 mod messages;
@@ -37,6 +38,7 @@ use crate::relay::message_listeners::MessageListeners;
 use crate::relay::search::SearchQueue;
 use crate::relay::stats::RelayCounters;
 use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
+use crate::session::http::HttpSettings;
 use crate::session::server::{self, RequestContext};
 
 /// The most memory for a node in the directory, in bytes.
@@ -68,6 +70,8 @@ pub struct RelaySettings {
     pub message_rate: u32,
     /// Which clients may register addresses other than their own.
     pub trust: Trust,
+    /// How requests in HTTP are answered.
+    pub http: HttpSettings,
 }
 
 /// A request to the relay.
@@ -198,6 +202,9 @@ impl Role for Relay {
         let mut request = RelayRequest::of_connection(context, conn, peer, session);
         if input == Input::Resumed {
             return self.finish_search(&mut request, conn);
+        }
+        if input.is_http() {
+            return self.answer_http(&mut request, conn, input);
         }
         let next = self.answer(&mut request, input);
         if let ReadNext::Close(_) = next {

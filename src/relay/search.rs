@@ -165,8 +165,12 @@ impl Relay {
 }
 
 fn send_page(request: &mut RelayRequest<'_>, search: Search) -> ReadNext {
-    let SearchPage { files, total, next } = search.into_page();
-    debug!("{} of {total} files found", files.len());
+    let page = search.into_page();
+    debug!("{} of {} files found", page.files.len(), page.total);
+    if let Some(pending) = request.session.extended().pending_page.take() {
+        return pending.finish(request, page);
+    }
+    let SearchPage { files, total, next } = page;
     request.session.extended().next_page = next.map(Box::new);
     request.reply.files(files.len() as u64, total, |visit| {
         files.items().for_each(|item| visit(&item));

@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::protocol::{NodeAddress, Request, Verb};
 use crate::rate_limiter::RateLimiter;
 use crate::relay::Relay;
+use crate::relay::http::PendingPage;
 use crate::relay::index::Search;
 use crate::role::{ConnId, Input, ReadNext};
 use crate::session::ServerSession;
@@ -28,6 +29,8 @@ pub(super) struct ExtendedState {
     pub(super) pending_search: Option<ConnId>,
     /// The search for the next page, for `MORE`.
     pub(super) next_page: Option<Box<Search>>,
+    /// The page that a search is for, if it is not for `SEARCH`.
+    pub(super) pending_page: Option<Box<PendingPage>>,
     message_limiter: Option<RateLimiter>,
 }
 
@@ -56,6 +59,10 @@ impl RelaySession {
             self.extended().registration = Registration::Rejected;
         }
         request
+    }
+
+    pub(super) fn server(&mut self) -> &mut ServerSession {
+        &mut self.server
     }
 
     pub(super) fn registration(&self) -> Registration {

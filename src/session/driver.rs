@@ -6,7 +6,7 @@
 //! together, and no batch starts while too many bytes wait to be sent to the peer.
 
 use crate::close_reason::CloseReason;
-use crate::protocol::{OtherProtocol, TLS_FIRST_BYTE};
+use crate::protocol::{OtherProtocol, TLS_FIRST_BYTE, is_http_request_line};
 use crate::role::{FramingError, Input, ReadNext};
 use crate::session::inbox::{Inbox, Unread};
 
@@ -14,6 +14,8 @@ use crate::session::inbox::{Inbox, Unread};
 const ANSWER_BYTES: u64 = 4096;
 /// Bytes of a long line that count as much work as a short one.
 const LINE_BYTES: usize = 64;
+/// The same for the head of a request in HTTP.
+const HEAD_BYTES: usize = 256;
 /// The same for bytes of a body.
 const BODY_BYTES: usize = 4096;
 
@@ -39,6 +41,8 @@ pub struct InputDriver {
     inbox: Inbox,
     state: ReadState,
     has_received_line: bool,
+    /// The first line was a request in HTTP.
+    speaks_http: bool,
 }
 
 /// The limits of one turn.
@@ -46,6 +50,8 @@ pub struct InputDriver {
 pub struct TurnLimits {
     /// The most bytes of a line, with its line ending.
     pub max_line: usize,
+    /// The most bytes of the head of a request in HTTP. None if the peer may not speak HTTP.
+    pub max_head: Option<usize>,
     /// No input is handled while this many bytes or more wait to be sent.
     pub max_queue: u64,
     /// The work of the turn: each piece of input counts 1 or more by its length, and so
@@ -142,9 +148,13 @@ impl InputDriver {
         TurnReport::default()
     }
 
-    /// Reports input that cannot be split into lines, and closes the connection.
+    /// Reports input that cannot be split any further, and closes the connection.
     pub fn on_framing_error<C: DrivenConnection>(conn: &mut C, error: FramingError) {
-        let next = conn.on_input(Input::FramingError(error));
+        let speaks_http = conn.driver().is_some_and(|driver| driver.speaks_http);
+        let next = conn.on_input(match speaks_http {
+            true => Input::HttpError(error),
+            false => Input::FramingError(error),
+        });
         conn.apply();
         conn.start_closing(reason_after_error(next));
     }
@@ -199,6 +209,7 @@ impl InputDriver {
         };
         let mut turn = InputTurn {
             awaits_first_line: !driver.has_received_line,
+            speaks_http: driver.speaks_http,
             unread: driver.inbox.open(arrived),
             report: TurnReport::default(),
         };
@@ -228,6 +239,7 @@ impl InputDriver {
     /// Stores the input that a turn has left over.
     fn store(&mut self, turn: InputTurn<'_>, state: ReadState) {
         self.has_received_line |= turn.report.has_line;
+        self.speaks_http = turn.speaks_http;
         self.state = match state {
             // An action may have resumed the connection already.
             ReadState::AwaitingRole => self.state,
@@ -243,26 +255,40 @@ struct InputTurn<'a> {
     unread: Unread<'a>,
     /// No complete line has arrived before this turn.
     awaits_first_line: bool,
+    speaks_http: bool,
     report: TurnReport,
 }
 
 impl InputTurn<'_> {
     /// The next piece, unless more bytes must arrive first. TLS has no lines: its first
-    /// byte is an error.
-    fn next_input(&mut self, max_line: usize) -> Option<Input<'_>> {
-        let is_first = self.awaits_first_line && !self.report.has_line;
-        if is_first && self.unread.unfinished().first() == Some(&TLS_FIRST_BYTE) {
-            let error = FramingError::OtherProtocol(OtherProtocol::Tls);
-            return Some(Input::FramingError(error));
+    /// byte is an error. The first line decides whether the connection speaks HTTP.
+    fn next_input(&mut self, limits: &TurnLimits) -> Option<Input<'_>> {
+        if self.awaits_first_line && !self.report.has_line {
+            if self.unread.unfinished().first() == Some(&TLS_FIRST_BYTE) {
+                let error = FramingError::OtherProtocol(OtherProtocol::Tls);
+                return Some(Input::FramingError(error));
+            }
+            let first_line = self
+                .unread
+                .first_line()
+                .filter(|_| limits.max_head.is_some());
+            self.speaks_http |= first_line.is_some_and(is_http_request_line);
         }
-        let input = self.unread.next(max_line)?;
+        let input = match limits.max_head.filter(|_| self.speaks_http) {
+            Some(max_head) => self.unread.next_head(max_head)?,
+            None => self.unread.next(limits.max_line)?,
+        };
         self.report.work += match input {
             Input::Line(line) => {
                 self.report.has_line = true;
                 1 + line.len() / LINE_BYTES
             }
+            Input::HttpHead(head) => {
+                self.report.has_line = true;
+                1 + head.len() / HEAD_BYTES
+            }
             Input::Body(bytes) => 1 + bytes.len() / BODY_BYTES,
-            Input::Connected | Input::Resumed | Input::FramingError(_) => 1,
+            Input::Connected | Input::Resumed | Input::FramingError(_) | Input::HttpError(_) => 1,
         };
         Some(input)
     }
@@ -280,10 +306,10 @@ impl InputTurn<'_> {
         while self.report.work < limits.max_work
             && conn.queued_bytes() + conn.unapplied_bytes() < limits.max_queue
         {
-            let Some(input) = self.next_input(limits.max_line) else {
+            let Some(input) = self.next_input(limits) else {
                 return Ok(ReadState::NeedsInput);
             };
-            let is_error = matches!(input, Input::FramingError(_));
+            let is_error = matches!(input, Input::FramingError(_) | Input::HttpError(_));
             match conn.on_input(input) {
                 next if is_error => return Err(reason_after_error(next)),
                 ReadNext::Line => {}

@@ -89,7 +89,8 @@ impl Inbox {
 pub struct Unread<'a> {
     bytes: Cow<'a, [u8]>,
     start: usize,
-    /// The number of bytes from `start` on without a newline.
+    /// The number of bytes from `start` on without a newline; of a head in HTTP, those of its
+    /// complete lines.
     searched: usize,
     body_left: u64,
 }
@@ -131,6 +132,39 @@ impl Unread<'_> {
         self.start += line.len() + 1;
         self.searched = 0;
         Some(Input::Line(line.strip_suffix(b"\r").unwrap_or(line)))
+    }
+
+    /// The next line with its line ending, if it is complete, without using it.
+    #[must_use]
+    pub fn first_line(&self) -> Option<&[u8]> {
+        let rest = self.unfinished();
+        memchr::memchr(b'\n', rest).map(|newline| &rest[..newline])
+    }
+
+    /// The next head of a request in HTTP, or `None` until more bytes arrive: at least one
+    /// line, and the empty line at the end. Empty lines before it are skipped (RFC 9112,
+    /// 2.2). Behind a head with more than `max_head` bytes, the start of the next one is
+    /// unknown.
+    pub fn next_head(&mut self, max_head: usize) -> Option<Input<'_>> {
+        while let [b'\n', ..] | [b'\r', b'\n', ..] = self.unfinished() {
+            self.start += 1 + usize::from(self.bytes[self.start] == b'\r');
+            self.searched = 0;
+        }
+        let rest = &self.bytes[self.start..];
+        let window = rest.len().min(max_head);
+        // The start of the first line that is not known to be complete.
+        let mut line = self.searched.min(window);
+        while let Some(length) = memchr::memchr(b'\n', &rest[line..window]) {
+            let end = line + length + 1;
+            if line > 0 && matches!(&rest[line..end], b"\n" | b"\r\n") {
+                self.start += end;
+                self.searched = 0;
+                return Some(Input::HttpHead(&rest[..end]));
+            }
+            line = end;
+        }
+        self.searched = line;
+        (window == max_head).then_some(Input::HttpError(FramingError::LineTooLong))
     }
 
     /// The bytes that are not used yet.

@@ -3,6 +3,7 @@
 pub mod connector;
 pub(crate) mod datagram_budget;
 pub mod driver;
+pub mod http;
 pub mod inbox;
 pub(crate) mod line_codec;
 pub mod requests;

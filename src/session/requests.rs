@@ -129,7 +129,9 @@ impl<T> RequestQueue<T> {
     ) -> Result<Option<(ResponsePart<'a>, Option<T>)>, ResponseError> {
         let (part, missing) = match (input, self.missing) {
             (Input::Connected | Input::Resumed, _) => return Ok(None),
-            (Input::FramingError(_), _) => return Err(ResponseError::Unreadable),
+            (Input::FramingError(_) | Input::HttpHead(_) | Input::HttpError(_), _) => {
+                return Err(ResponseError::Unreadable);
+            }
             (Input::Line(line), ReplyContent::None) if Delivery::is_delivery(line) => {
                 let message = std::str::from_utf8(line).ok().and_then(Delivery::parse);
                 let unreadable = ResponsePart::UnreadableMessage(line);

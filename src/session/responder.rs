@@ -1,9 +1,9 @@
 //! The replies of a server, as typed calls.
 //!
 //! A handler answers each request by one call of a [`Responder`] and returns its
-//! result: how to read on. The line codec prints the calls. A codec for HTTP can
-//! render the same calls, because they carry values, never text of the wire: a
-//! [`Responder`] will then choose by the language of its connection.
+//! result: how to read on. The calls carry values, never text of the wire. A refusal
+//! is written in the language of the connection, other replies here as lines; see
+//! [`crate::session::http::reply`] for those in HTTP.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,6 +15,7 @@ use crate::protocol::{
 };
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
+use crate::session::http::{Exchange, Status};
 use crate::session::line_codec::{RenderedList, write_line, write_list};
 
 /// A rendered reply up to this size is copied; a longer one is shared.
@@ -22,12 +23,17 @@ const MAX_COPIED: usize = 16 * 1024;
 
 /// Answers the requests of one connection or of one datagram.
 pub(crate) struct Responder<'o, R: Role> {
-    out: &'o mut Output<R>,
-    destination: ReplyDestination,
+    pub(in crate::session) out: &'o mut Output<R>,
+    pub(in crate::session) destination: ReplyDestination,
 }
 
-enum ReplyDestination {
+/// Where a reply goes, and in which language.
+pub(in crate::session) enum ReplyDestination {
+    /// Lines on a connection.
     Connection(ConnId),
+    /// HTTP on a connection.
+    Http(ConnId, Exchange),
+    /// Lines in a datagram.
     Datagram(DatagramBudget),
 }
 
@@ -54,7 +60,13 @@ impl<'o, R: Role> Responder<'o, R> {
 
     /// The request is not executed.
     pub(crate) fn reject(&mut self, rejection: Rejection) -> ReadNext {
-        self.line(rejection.reply())
+        match self.exchange() {
+            None => self.line(rejection.reply()),
+            Some(_) => {
+                let status = rejection.code().into();
+                self.error_document(status, &rejection.to_string(), Vec::new())
+            }
+        }
     }
 
     /// The request is not executed, and the connection closes.
@@ -63,7 +75,8 @@ impl<'o, R: Role> Responder<'o, R> {
         rejection: Rejection,
         reason: CloseReason,
     ) -> ReadNext {
-        self.line(rejection.reply());
+        self.close_after_reply();
+        self.reject(rejection);
         ReadNext::Close(reason)
     }
 
@@ -87,7 +100,10 @@ impl<'o, R: Role> Responder<'o, R> {
 
     /// There is no such file.
     pub(crate) fn not_found(&mut self) -> ReadNext {
-        self.line(Reply::NotFound)
+        match self.exchange() {
+            None => self.line(Reply::NotFound),
+            Some(_) => self.error_document(Status::NOT_FOUND, "no such file", Vec::new()),
+        }
     }
 
     /// A file, or a part of it.
@@ -99,7 +115,9 @@ impl<'o, R: Role> Responder<'o, R> {
             ReplyDestination::Connection(conn) => {
                 self.out.send_file(conn, file, range.start, length);
             }
-            ReplyDestination::Datagram(_) => debug_assert!(false, "a file in a datagram"),
+            ReplyDestination::Datagram(_) | ReplyDestination::Http(..) => {
+                debug_assert!(false, "a line and a file");
+            }
         }
         ReadNext::Line
     }
@@ -156,7 +174,9 @@ impl<'o, R: Role> Responder<'o, R> {
                 ReplyDestination::Connection(conn) if list.length() > MAX_COPIED => {
                     self.out.send_shared(conn, part.clone());
                 }
-                ReplyDestination::Connection(_) | ReplyDestination::Datagram(_) => {
+                ReplyDestination::Connection(_)
+                | ReplyDestination::Http(..)
+                | ReplyDestination::Datagram(_) => {
                     self.text().extend_from_slice(part);
                 }
             }
@@ -256,7 +276,7 @@ impl<'o, R: Role> Responder<'o, R> {
     /// Whether the datagram has room for the reply to one more request.
     pub(crate) fn begin_reply(&mut self) -> bool {
         match &mut self.destination {
-            ReplyDestination::Connection(_) => true,
+            ReplyDestination::Connection(_) | ReplyDestination::Http(..) => true,
             ReplyDestination::Datagram(budget) => {
                 budget.begin_reply(self.out.datagram_buffer().len())
             }
@@ -266,7 +286,7 @@ impl<'o, R: Role> Responder<'o, R> {
     /// Removes the reply to the last request if it does not fit. Returns whether it fits.
     pub(crate) fn end_reply(&mut self) -> bool {
         match &self.destination {
-            ReplyDestination::Connection(_) => true,
+            ReplyDestination::Connection(_) | ReplyDestination::Http(..) => true,
             ReplyDestination::Datagram(budget) => budget.end_reply(self.out.datagram_buffer()),
         }
     }
@@ -275,7 +295,9 @@ impl<'o, R: Role> Responder<'o, R> {
 impl<R: Role> Responder<'_, R> {
     fn text(&mut self) -> &mut Vec<u8> {
         match self.destination {
-            ReplyDestination::Connection(conn) => self.out.append_reply(conn),
+            ReplyDestination::Connection(conn) | ReplyDestination::Http(conn, _) => {
+                self.out.append_reply(conn)
+            }
             ReplyDestination::Datagram(_) => self.out.datagram_buffer(),
         }
     }
@@ -292,7 +314,7 @@ impl<R: Role> Responder<'_, R> {
         items: impl Iterator<Item = T>,
     ) -> ReadNext {
         match &mut self.destination {
-            ReplyDestination::Connection(conn) => {
+            ReplyDestination::Connection(conn) | ReplyDestination::Http(conn, _) => {
                 write_list(self.out.append_reply(*conn), head, count, items, usize::MAX);
             }
             ReplyDestination::Datagram(budget) => {

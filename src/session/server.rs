@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::counted::Counted;
@@ -20,6 +20,8 @@ use crate::session::responder::Responder;
 pub(crate) struct RequestContext<'a, R: Role, S> {
     /// The time.
     pub(crate) now: Instant,
+    /// The time of day.
+    pub(crate) wall_clock: SystemTime,
     /// Figures about the loop.
     pub(crate) traffic: &'a Traffic,
     /// The client's address as the server sees it, in canonical form.
@@ -43,7 +45,7 @@ impl<'a, R: Role, S> RequestContext<'a, R, S> {
     ) -> Self {
         let reply = Responder::to_connection(context.out, conn);
         Self::new(
-            context.now,
+            (context.now, context.wall_clock),
             context.traffic,
             peer,
             Some(conn),
@@ -61,7 +63,7 @@ impl<'a, R: Role, S> RequestContext<'a, R, S> {
     ) -> Self {
         let reply = Responder::to_datagram(context.out, from, tag);
         Self::new(
-            context.now,
+            (context.now, context.wall_clock),
             context.traffic,
             from.address,
             None,
@@ -71,7 +73,7 @@ impl<'a, R: Role, S> RequestContext<'a, R, S> {
     }
 
     fn new(
-        now: Instant,
+        (now, wall_clock): (Instant, SystemTime),
         traffic: &'a Traffic,
         peer: SocketAddr,
         conn: Option<ConnId>,
@@ -80,6 +82,7 @@ impl<'a, R: Role, S> RequestContext<'a, R, S> {
     ) -> Self {
         Self {
             now,
+            wall_clock,
             traffic,
             ip: canonical(peer.ip()),
             port: peer.port(),
@@ -137,7 +140,12 @@ impl ServerSession {
                 }
                 return Err(framing_error(error, reply));
             }
-            Input::Connected | Input::Resumed | Input::Body(_) => return Err(ReadNext::Line),
+            // The roles read HTTP elsewhere.
+            Input::Connected
+            | Input::Resumed
+            | Input::Body(_)
+            | Input::HttpHead(_)
+            | Input::HttpError(_) => return Err(ReadNext::Line),
         };
         let is_first = self.requests == 0;
         self.requests = self.requests.saturating_add(1);
@@ -156,6 +164,16 @@ impl ServerSession {
             }
             Err(error) => Err(self.answer_malformed(&error, max_unknown, reply)),
         }
+    }
+
+    /// Records that the client requests content.
+    pub(crate) fn request_content(&mut self) {
+        self.has_requested_content = true;
+    }
+
+    /// Counts a request in HTTP.
+    pub(crate) fn count_request(&mut self) {
+        self.requests = self.requests.saturating_add(1);
     }
 
     /// Whether replies may contain files.

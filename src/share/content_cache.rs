@@ -79,6 +79,7 @@ struct CachedContent {
     /// When the content was read from disk.
     read_time: Instant,
     known_hash: KnownHash,
+    mtime: i64,
 }
 
 impl CachedContent {
@@ -149,6 +150,7 @@ impl ContentCache {
         Some(SmallContent {
             bytes: entry.content(),
             known_hash: &entry.known_hash,
+            mtime: entry.mtime,
         })
     }
 
@@ -167,7 +169,13 @@ impl ContentCache {
     }
 
     /// Inserts a content that was read at `read_time`, after [`ContentCache::watch`].
-    pub(super) fn insert(&mut self, name: &FileName<'_>, bytes: &[u8], read_time: Instant) {
+    pub(super) fn insert(
+        &mut self,
+        name: &FileName<'_>,
+        bytes: &[u8],
+        mtime: i64,
+        read_time: Instant,
+    ) {
         let name = name.as_str().as_bytes();
         self.remove(name);
         let entry = CachedContent {
@@ -175,6 +183,7 @@ impl ContentCache {
             name_length: name.len(),
             read_time,
             known_hash: KnownHash::new(),
+            mtime,
         };
         if self.bytes + entry.size() > self.max_bytes {
             self.clear();

@@ -75,10 +75,14 @@ impl ContentReader {
                 && is_watched
                 && opened.has_single_path
             {
-                cache.insert(name, bytes, read_time);
+                cache.insert(name, bytes, opened.identity.mtime, read_time);
             }
             let known_hash = &self.known_hash;
-            return Ok(FileContent::Small(SmallContent { bytes, known_hash }));
+            return Ok(FileContent::Small(SmallContent {
+                bytes,
+                known_hash,
+                mtime: opened.identity.mtime,
+            }));
         }
         Err(being_written())
     }

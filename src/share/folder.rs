@@ -13,7 +13,7 @@ use log::{info, warn};
 
 use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
-use crate::node::{FileContent, Share, Unavailable};
+use crate::node::{FileContent, FileVersion, Share, Unavailable};
 use crate::protocol::{FileItem, FileName, FileStat, MaybeHash, PieceList};
 use crate::quantity::{bytes, integer, seconds};
 use crate::share::catalog::Catalog;
@@ -240,6 +240,10 @@ impl Share for Folder {
             mtime: identity.mtime,
             is_executable: file.is_executable,
         })
+    }
+
+    fn version(&self, file: &SharedFile) -> FileVersion {
+        file.version()
     }
 
     fn read(&mut self, file: &SharedFile, range: Range<u64>) -> Result<&[u8], Unavailable> {

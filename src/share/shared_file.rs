@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Stat, fstat, fstatfs};
 use rustix::io::pread;
 
+use crate::node::FileVersion;
 use crate::role::SendableFile;
 use crate::share::file_identity::FileIdentity;
 
@@ -14,6 +15,7 @@ use crate::share::file_identity::FileIdentity;
 pub struct SharedFile {
     file: File,
     version: ContentVersion,
+    inode: u64,
 }
 
 /// Size and mtime. Unlike the ctime they stay when the file is renamed or deleted, which
@@ -28,8 +30,21 @@ struct ContentVersion {
 impl SharedFile {
     /// A file with this status.
     pub(super) fn new(file: File, stat: &Stat) -> Self {
-        let version = ContentVersion::from(stat);
-        Self { file, version }
+        Self {
+            file,
+            version: ContentVersion::from(stat),
+            inode: stat.st_ino,
+        }
+    }
+
+    /// The version that was opened.
+    pub(super) fn version(&self) -> FileVersion {
+        FileVersion {
+            mtime: self.version.mtime,
+            // Below a billion.
+            mtime_nanos: self.version.mtime_nanos as u32,
+            inode: self.inode,
+        }
     }
 
     /// The identity of the file now; none if its content has changed since it was opened.

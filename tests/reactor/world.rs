@@ -203,6 +203,7 @@ impl World {
             ..limits
         };
         let settings = ReactorSettings {
+            speaks_http: true,
             limits,
             timeouts,
             rates,

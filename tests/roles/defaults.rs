@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use peerline::protocol::MAX_LINE;
 use peerline::relay::{Quota, RelaySettings, Trust};
+use peerline::session::http::HttpSettings;
 
 /// The settings without any flag.
 pub fn defaults() -> RelaySettings {
@@ -24,5 +25,6 @@ pub fn defaults() -> RelaySettings {
             all_bytes: 1 << 30,
         },
         trust: Trust::new(Vec::new()),
+        http: HttpSettings::default(),
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use peerline::close_reason::CloseReason;
 use peerline::protocol::MAX_LINE;
@@ -251,6 +251,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
     fn call_role(&mut self, act: impl FnOnce(&mut R, &mut Context<'_, R>)) {
         let mut context = Context {
             now: self.now,
+            wall_clock: SystemTime::UNIX_EPOCH,
             traffic: &self.traffic,
             out: &mut self.out,
         };
@@ -371,6 +372,7 @@ impl<R: Role, O: Observer<R::File>> DrivenConnection for MachineConnection<'_, R
     fn limits(&self) -> TurnLimits {
         TurnLimits {
             max_line: MAX_LINE,
+            max_head: Some(16_384),
             max_queue: MAX_QUEUE,
             max_work: 4096,
             is_draining: false,
@@ -392,6 +394,7 @@ impl<R: Role, O: Observer<R::File>> DrivenConnection for MachineConnection<'_, R
         };
         let mut context = Context {
             now: machine.now,
+            wall_clock: SystemTime::UNIX_EPOCH,
             traffic: &machine.traffic,
             out: &mut machine.out,
         };

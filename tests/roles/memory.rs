@@ -8,7 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerline::node::{FileContent, KnownHash, Share, ShareTotals, SmallContent, Unavailable};
+use peerline::node::{
+    FileContent, FileVersion, KnownHash, Share, ShareTotals, SmallContent, Unavailable,
+};
 use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash, PieceList};
 use peerline::role::SendableFile;
 
@@ -133,6 +135,7 @@ impl Share for Memory {
                 Ok(FileContent::Small(SmallContent {
                     bytes: self.opened.as_bytes(),
                     known_hash: &self.known_hash,
+                    mtime: 0,
                 }))
             }
             Some(Entry::Large(size)) => Ok(FileContent::Large {
@@ -175,6 +178,14 @@ impl Share for Memory {
         let size = files.entries.get(name.as_str())?.size();
         let hash = files.hashes.get(name.as_str())?;
         PieceList::of_one_piece(size, *hash).map(Arc::new)
+    }
+
+    fn version(&self, _file: &NamedFile) -> FileVersion {
+        FileVersion {
+            mtime: 0,
+            mtime_nanos: 0,
+            inode: 1,
+        }
     }
 
     /// The content of a large file is its name, again and again.

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use goldenscript::{Command, Context as ScriptContext};
 use peerline::protocol::{Delivery, FileItem, HolderItem, NodeAddress, Reply};
@@ -316,6 +316,7 @@ fn in_a_datagram(relay: &mut Relay, now: Instant, lines: &str) -> String {
         let mut out = Output::default();
         let mut context = Context {
             now,
+            wall_clock: SystemTime::UNIX_EPOCH,
             traffic: &traffic,
             out: &mut out,
         };

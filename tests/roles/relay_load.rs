@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use peerline::relay::{Relay, RelaySettings};
 use peerline::role::{ConnId, Context, Input, Output, Role, Traffic};
@@ -166,6 +166,7 @@ fn time_of(relay: &mut Relay, line: &str) -> Duration {
     let began = processor_time();
     let mut context = Context {
         now: Instant::now(),
+        wall_clock: SystemTime::UNIX_EPOCH,
         traffic: &Traffic::default(),
         out: &mut out,
     };

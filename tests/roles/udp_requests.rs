@@ -2,7 +2,7 @@
 //! delays, duplicates and loses datagrams.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use peerline::close_reason::CloseReason;
 use peerline::protocol::{FileName, HolderItem, Request};
@@ -138,6 +138,7 @@ impl World {
         let traffic = Traffic::default();
         let mut context = Context {
             now: self.now,
+            wall_clock: SystemTime::UNIX_EPOCH,
             traffic: &traffic,
             out: &mut self.out,
         };

@@ -175,6 +175,7 @@ impl DrivenConnection for Connection {
     fn limits(&self) -> TurnLimits {
         TurnLimits {
             max_line: MAX_LINE,
+            max_head: None,
             max_queue: MAX_QUEUE,
             max_work: 4096,
             is_draining: false,
@@ -195,7 +196,9 @@ impl DrivenConnection for Connection {
             Input::Body(bytes) => self.on_body(bytes),
             Input::FramingError(error) => self.received.push(Piece::Error(format!("{error:?}"))),
             Input::Resumed => {}
-            Input::Connected => panic!("the connection is inbound"),
+            Input::Connected | Input::HttpHead(_) | Input::HttpError(_) => {
+                panic!("the connection is inbound and speaks lines")
+            }
         }
         ReadNext::Line
     }

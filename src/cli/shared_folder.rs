@@ -1,0 +1,33 @@
+//! The folder that a node shares, as its command line names it.
+
+use std::path::Path;
+
+use crate::cli::{Exit, StartupError};
+use crate::node::{Share, ShareTotals};
+use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
+use crate::system_error::Reason;
+
+/// Opens the folder.
+pub(super) fn open_folder(
+    share: &Path,
+    settings: FolderSettings,
+) -> Result<(Folder, ScanWorker, HashWorker), StartupError> {
+    Folder::open(share, settings).map_err(|error| {
+        let (path, reason) = (share.display(), Reason(&error));
+        let text = format!("cannot share {path}: {reason}; --share takes a readable folder");
+        StartupError::new(Exit::Share, text)
+    })
+}
+
+/// What is shared, such as `2 files (5 B) from /tmp`.
+pub(super) fn describe(folder: &mut Folder) -> String {
+    let totals = ShareTotals {
+        files: folder.count(None),
+        bytes: folder.bytes(),
+    };
+    let incomplete = match folder.is_complete() {
+        true => "",
+        false => ", which cannot be read in full",
+    };
+    format!("{totals} from {}{incomplete}", folder.path().display())
+}

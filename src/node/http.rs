@@ -1,0 +1,110 @@
+//! The requests in HTTP that a node answers.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use log::debug;
+
+use crate::escaped::Escaped;
+use crate::node::Node;
+use crate::node::requests::{NodeRequest, unavailable};
+use crate::node::share::{FileContent, Share, Unavailable};
+use crate::protocol::FileName;
+use crate::role::{ConnId, Context, Input, ReadNext};
+use crate::session::ServerSession;
+use crate::session::http::{Conditions, FileInfo, Representation};
+use crate::session::server::RequestContext;
+
+impl<S: Share> Node<S> {
+    /// Reads one request in HTTP and answers it.
+    pub(super) fn on_http_input(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        (conn, peer): (ConnId, SocketAddr),
+        session: &mut ServerSession,
+        input: Input<'_>,
+    ) -> ReadNext {
+        let request = &mut RequestContext::of_connection(context, conn, peer, session);
+        let (reply, time) = (&mut request.reply, request.wall_clock);
+        let http = match request.session.read_http(input, &self.http, time, reply) {
+            Ok(http) => http,
+            Err(next) => return next,
+        };
+        debug!(
+            "{}: HTTP request: {}",
+            request.ip,
+            Escaped::text(&http.path)
+        );
+        match FileName::parse(http.path.trim_start_matches('/')) {
+            Ok(name) => self.http_get(request, &name, &http.conditions),
+            Err(_) => request.reply.not_found(),
+        }
+    }
+
+    /// Sends a file, or the part of it that the conditions select.
+    fn http_get(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        name: &FileName<'_>,
+        conditions: &Conditions<'_>,
+    ) -> ReadNext {
+        self.gets += 1;
+        request.session.request_content();
+        let (arrival, reply) = (request.arrival(), &mut request.reply);
+        let content = match self.share.open(name, arrival) {
+            Ok(content) => content,
+            Err(error) => return unavailable(name, &error, reply),
+        };
+        self.gets_found += 1;
+        match content {
+            FileContent::Small(content) => {
+                let tag = format!("\"{}\"", content.hash());
+                let file = FileInfo {
+                    name,
+                    representation: Representation {
+                        size: content.bytes.len() as u64,
+                        modified: modified(content.mtime),
+                        tags: &[&tag],
+                    },
+                };
+                if let Some(part) = reply.begin_file(&file, conditions) {
+                    // The bytes are in memory, so their number fits.
+                    reply.append_bytes(&content.bytes[part.start as usize..part.end as usize]);
+                }
+            }
+            FileContent::Large { .. } if request.traffic.are_files_exhausted => {
+                return unavailable(name, &Unavailable::Busy, reply);
+            }
+            FileContent::Large { size, file } => {
+                let version = self.share.version(&file);
+                let hash = self.share.pieces(name, &file).map(|pieces| pieces.hash());
+                let version_tag = format!("\"{size:x}-{version}\"");
+                let hash_tag = hash.map(|hash| format!("\"{hash}\""));
+                // A download that began before the hash was known goes on.
+                let tags = [hash_tag.as_deref().unwrap_or(&version_tag), &version_tag];
+                let info = FileInfo {
+                    name,
+                    representation: Representation {
+                        size,
+                        modified: modified(version.mtime),
+                        tags: &tags,
+                    },
+                };
+                if let Some(part) = reply.begin_file(&info, conditions) {
+                    reply.append_file(file, part);
+                }
+            }
+        }
+        reply.next()
+    }
+}
+
+/// The time of a change, in seconds since 1970.
+fn modified(mtime: i64) -> Option<SystemTime> {
+    let since = Duration::from_secs(mtime.unsigned_abs());
+    match mtime {
+        0.. => SystemTime::UNIX_EPOCH.checked_add(since),
+        // HTTP has no dates before 1970.
+        _ => None,
+    }
+}

@@ -1,0 +1,112 @@
+//! Why a request in HTTP is not answered, and the page that says so.
+
+use std::fmt;
+
+use askama::Template;
+
+use crate::close_reason::CloseReason;
+use crate::escaped::Escaped;
+use crate::session::http::response::Status;
+
+/// Why a server does not execute a request in HTTP. Prints as a sentence for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum HttpError {
+    /// The request breaks this rule.
+    Malformed(&'static str),
+    /// The head is longer than the limit, or has too many headers.
+    HeadTooLong,
+    /// The rest of the head did not arrive in time.
+    Timeout,
+    /// The version of HTTP is not 1.0 or 1.1.
+    Version,
+    /// Only GET and HEAD are answered.
+    Method,
+    /// The request is for this host, which is none of the server's.
+    OtherHost(String),
+}
+
+impl HttpError {
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::Malformed(_) => Status::BAD_REQUEST,
+            Self::HeadTooLong => Status::HEAD_TOO_LONG,
+            Self::Timeout => Status::TIMEOUT,
+            Self::Version => Status::VERSION_NOT_SUPPORTED,
+            Self::Method => Status::METHOD_NOT_ALLOWED,
+            Self::OtherHost(_) => Status::MISDIRECTED,
+        }
+    }
+
+    /// The reason for closing the connection, if the next request cannot be found or must not
+    /// be trusted.
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        match self {
+            Self::Malformed(_) | Self::Version => Some(CloseReason::MalformedRequest),
+            Self::HeadTooLong => Some(CloseReason::LineTooLong),
+            Self::Timeout => Some(CloseReason::LineTimeout),
+            Self::Method | Self::OtherHost(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(rule) => f.write_str(rule),
+            Self::HeadTooLong => f.write_str("the request is too long; see --max-head"),
+            Self::Timeout => f.write_str("the request was not complete in time"),
+            Self::Version => f.write_str("this server speaks HTTP/1.1 and HTTP/1.0"),
+            Self::Method => f.write_str("this server answers GET and HEAD only"),
+            Self::OtherHost(host) => write!(
+                f,
+                "this server is not {}; if it should be, start it with --http-host NAME",
+                Escaped::text(host)
+            ),
+        }
+    }
+}
+
+/// In which form a client wants to be told of an error.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) enum ErrorFormat {
+    /// One line, for a terminal.
+    #[default]
+    Text,
+    /// A page, for a browser.
+    Html,
+    /// An object, for a program.
+    Json,
+}
+
+#[derive(Template)]
+#[template(
+    source = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+              <meta name=\"viewport\" content=\"width=device-width\">\n\
+              <meta name=\"color-scheme\" content=\"light dark\">\n\
+              <title>{{ code }} {{ phrase }}</title>\n\
+              <h1>{{ phrase }}</h1>\n<p>{{ text }}\n<p><a href=\"/\">Start page</a>\n",
+    ext = "html"
+)]
+struct ErrorPage<'a> {
+    code: u16,
+    phrase: &'a str,
+    text: &'a str,
+}
+
+/// The media type and the content of the response to an error.
+pub(super) fn render(format: ErrorFormat, status: Status, text: &str) -> (&'static str, String) {
+    let (code, phrase) = (status.code(), status.phrase());
+    match format {
+        ErrorFormat::Text => ("text/plain; charset=utf-8", format!("{code} {text}\n")),
+        ErrorFormat::Json => {
+            let object = serde_json::json!({ "code": code, "error": text });
+            ("application/json", format!("{object}\n"))
+        }
+        ErrorFormat::Html => {
+            let page = ErrorPage { code, phrase, text };
+            // Writing to a string does not fail.
+            let page = page.render().unwrap_or_default();
+            ("text/html; charset=utf-8", page)
+        }
+    }
+}

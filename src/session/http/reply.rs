@@ -1,0 +1,265 @@
+//! Answers requests in HTTP.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::ops::Range;
+use std::time::SystemTime;
+
+use httpdate::HttpDate;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::close_reason::CloseReason;
+use crate::protocol::FileName;
+use crate::role::{FramingError, Input, ReadNext, Role};
+use crate::session::ServerSession;
+use crate::session::http::conditions::{Conditions, Representation, Selection};
+use crate::session::http::error::{self, HttpError};
+use crate::session::http::request::{Exchange, HttpRequest};
+use crate::session::http::response::{Document, ResponseHead, Status};
+use crate::session::http::settings::HttpSettings;
+use crate::session::responder::{ReplyDestination, Responder};
+
+/// What RFC 8187 (3.2.1) leaves as it is in a parameter of a header.
+const PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
+
+/// Media types of which a browser would run or render parts with the rights of the server's
+/// own pages. They are offered to be saved.
+const ACTIVE_TYPES: [&str; 4] = ["html", "xml", "svg", "script"];
+
+impl ServerSession {
+    /// Reads a request in HTTP, and prepares `reply` for it. Input that is no request, and
+    /// requests that are not allowed, are answered here.
+    ///
+    /// # Errors
+    /// There is no request to execute: how to read on.
+    pub(crate) fn read_http<'h, R: Role>(
+        &mut self,
+        input: Input<'h>,
+        settings: &HttpSettings,
+        time: SystemTime,
+        reply: &mut Responder<'_, R>,
+    ) -> Result<HttpRequest<'h>, ReadNext> {
+        let (exchange, request) = match input {
+            Input::HttpHead(head) => HttpRequest::parse(head, settings, time),
+            Input::HttpError(error) => (Exchange::failed(time), Err(error.into())),
+            Input::Connected
+            | Input::Resumed
+            | Input::Line(_)
+            | Input::Body(_)
+            | Input::FramingError(_) => return Err(ReadNext::Line),
+        };
+        self.count_request();
+        reply.speak_http(exchange);
+        request.map_err(|error| reply.http_error(&error))
+    }
+}
+
+impl From<FramingError> for HttpError {
+    fn from(error: FramingError) -> Self {
+        match error {
+            FramingError::LineTooLong => Self::HeadTooLong,
+            FramingError::LineTimeout => Self::Timeout,
+            FramingError::UnexpectedEof
+            | FramingError::SlowReceiver
+            | FramingError::OtherProtocol(_) => Self::Malformed("the request is not complete"),
+        }
+    }
+}
+
+/// A file as the client sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileInfo<'f> {
+    pub(crate) name: &'f FileName<'f>,
+    pub(crate) representation: Representation<'f>,
+}
+
+impl<R: Role> Responder<'_, R> {
+    /// Answers the current request in HTTP.
+    pub(crate) fn speak_http(&mut self, exchange: Exchange) {
+        if let ReplyDestination::Connection(conn) | ReplyDestination::Http(conn, _) =
+            self.destination
+        {
+            self.destination = ReplyDestination::Http(conn, exchange);
+        }
+    }
+
+    /// The exchange to which the reply belongs. None if the client speaks lines.
+    pub(crate) fn exchange(&self) -> Option<&Exchange> {
+        match &self.destination {
+            ReplyDestination::Http(_, exchange) => Some(exchange),
+            ReplyDestination::Connection(_) | ReplyDestination::Datagram(_) => None,
+        }
+    }
+
+    /// A response whose content is in memory.
+    pub(crate) fn document(&mut self, document: &Document<'_>) -> ReadNext {
+        if let ReplyDestination::Http(conn, exchange) = &self.destination {
+            document.write_to(self.out.append_reply(*conn), exchange);
+        }
+        self.next()
+    }
+
+    /// An error, in the form in which the client wants it.
+    pub(crate) fn error_document(
+        &mut self,
+        status: Status,
+        text: &str,
+        headers: Vec<(&'static str, Cow<'_, str>)>,
+    ) -> ReadNext {
+        let format = self.exchange().map(|exchange| exchange.error_format);
+        let (media_type, content) = error::render(format.unwrap_or_default(), status, text);
+        self.document(&Document {
+            status,
+            media_type,
+            headers,
+            content: Cow::Owned(content.into_bytes()),
+        })
+    }
+
+    fn http_error(&mut self, error: &HttpError) -> ReadNext {
+        let close = error.close_reason();
+        if close.is_some() {
+            self.close_after_reply();
+        }
+        let headers = match error {
+            HttpError::Method => vec![("Allow", Cow::Borrowed("GET, HEAD"))],
+            _ => Vec::new(),
+        };
+        let next = self.error_document(error.status(), &error.to_string(), headers);
+        close.map_or(next, ReadNext::Close)
+    }
+
+    /// Sends the head of the response for a file. Returns the bytes of the file that must
+    /// follow, if any: [`Responder::append_bytes`], [`Responder::append_file`].
+    pub(crate) fn begin_file(
+        &mut self,
+        file: &FileInfo<'_>,
+        conditions: &Conditions<'_>,
+    ) -> Option<Range<u64>> {
+        let ReplyDestination::Http(conn, exchange) = &self.destination else {
+            return None;
+        };
+        let size = file.representation.size;
+        let conditions = match exchange.is_head {
+            // Only GET has ranges (RFC 9110, 14.2).
+            true => &Conditions {
+                range: None,
+                ..*conditions
+            },
+            false => conditions,
+        };
+        let (status, range) = match conditions.select(&file.representation, exchange.time) {
+            Selection::All => (Status::OK, 0..size),
+            Selection::Part(range) => (Status::PARTIAL, range),
+            Selection::NotModified => (Status::NOT_MODIFIED, 0..0),
+            Selection::PreconditionFailed => {
+                let text = "the file is not the one that you mean";
+                self.error_document(Status::PRECONDITION_FAILED, text, Vec::new());
+                return None;
+            }
+            Selection::NotSatisfiable => {
+                let text = format!("the file has {size} bytes");
+                let headers = vec![("Content-Range", format!("bytes */{size}").into())];
+                self.error_document(Status::NOT_SATISFIABLE, &text, headers);
+                return None;
+            }
+        };
+        let mut head = ResponseHead::begin(self.out.append_reply(*conn), exchange, status);
+        file.write_headers(&mut head);
+        if status != Status::NOT_MODIFIED {
+            head.header("Content-Length", range.end - range.start);
+        }
+        if status == Status::PARTIAL {
+            let last = range.end - 1;
+            let part = format_args!("bytes {}-{last}/{size}", range.start);
+            head.header("Content-Range", part);
+        }
+        head.end();
+        Some(range).filter(|range| !range.is_empty() && !exchange.is_head)
+    }
+
+    /// Appends content that is in memory.
+    pub(crate) fn append_bytes(&mut self, bytes: &[u8]) {
+        if let ReplyDestination::Http(conn, _) = self.destination {
+            self.out.append_reply(conn).extend_from_slice(bytes);
+        }
+    }
+
+    /// Appends a part of an open file.
+    pub(crate) fn append_file(&mut self, file: R::File, range: Range<u64>) {
+        if let ReplyDestination::Http(conn, _) = self.destination {
+            let length = range.end - range.start;
+            self.out.send_file(conn, file, range.start, length);
+        }
+    }
+
+    /// Closes the connection after the reply.
+    pub(crate) fn close_after_reply(&mut self) {
+        if let ReplyDestination::Http(_, exchange) = &mut self.destination {
+            exchange.keeps_alive = false;
+        }
+    }
+
+    /// How to read on after a reply.
+    pub(crate) fn next(&self) -> ReadNext {
+        match self.exchange() {
+            Some(exchange) if !exchange.keeps_alive => ReadNext::Close(CloseReason::Completed),
+            _ => ReadNext::Line,
+        }
+    }
+}
+
+impl FileInfo<'_> {
+    fn write_headers(&self, head: &mut ResponseHead<'_>) {
+        let name = self.name.as_str();
+        let media_type = mime_guess::from_path(name).first_raw();
+        let media_type = media_type.unwrap_or("application/octet-stream");
+        let charset = match media_type.starts_with("text/") {
+            true => "; charset=utf-8",
+            false => "",
+        };
+        head.header("Content-Type", format_args!("{media_type}{charset}"));
+        head.header("Content-Disposition", disposition(name, media_type));
+        // The file is foreign: it runs no scripts, and has no origin.
+        head.header("Content-Security-Policy", "sandbox");
+        head.header("Accept-Ranges", "bytes");
+        head.header("Cache-Control", "no-cache");
+        if let Some(tag) = self.representation.tags.first() {
+            head.header("ETag", tag);
+        }
+        if let Some(modified) = self.representation.modified {
+            head.header("Last-Modified", HttpDate::from(modified));
+        }
+    }
+}
+
+/// How a browser treats a file, and under which name it saves the file (RFC 6266).
+fn disposition(name: &str, media_type: &str) -> String {
+    let is_active = ACTIVE_TYPES.iter().any(|kind| media_type.contains(kind));
+    let kind = if is_active { "attachment" } else { "inline" };
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let mut disposition = String::with_capacity(kind.len() + 2 * name.len() + 16);
+    disposition.push_str(kind);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || " .-_+()".contains(c);
+    // Writing to a string does not fail.
+    let _ = match name.chars().all(is_plain) {
+        true => write!(disposition, "; filename=\"{name}\""),
+        false => {
+            let name = utf8_percent_encode(name, PARAMETER);
+            write!(disposition, "; filename*=UTF-8''{name}")
+        }
+    };
+    disposition
+}

@@ -1,0 +1,247 @@
+//! Parses the head of a request in HTTP, strictly: a request that two programs could
+//! understand in two ways is refused (RFC 9112, 11.2).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use httparse::{EMPTY_HEADER, Header, Status as ParseStatus};
+use percent_encoding::percent_decode_str;
+
+use crate::session::http::conditions::Conditions;
+use crate::session::http::error::{ErrorFormat, HttpError};
+use crate::session::http::settings::HttpSettings;
+
+/// The most headers of a request.
+const MAX_HEADERS: usize = 64;
+
+/// A request that is allowed.
+#[derive(Debug)]
+pub(crate) struct HttpRequest<'h> {
+    /// The path, which begins with `/`. Percent-encoding is decoded.
+    pub(crate) path: Cow<'h, str>,
+    /// What follows the `?`, encoded; empty without.
+    pub(crate) query: &'h str,
+    /// Which part of a file is to be sent, and when.
+    pub(crate) conditions: Conditions<'h>,
+}
+
+/// What the response depends on, apart from its content. It outlives the request if the
+/// response takes time.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    /// The response has no content.
+    pub(crate) is_head: bool,
+    /// The connection stays open after the response.
+    pub(crate) keeps_alive: bool,
+    /// The client speaks HTTP/1.0.
+    pub(crate) is_http_10: bool,
+    pub(crate) error_format: ErrorFormat,
+    /// Pages of this origin may read the response.
+    pub(crate) cors: Option<Arc<str>>,
+    /// When the response is sent.
+    pub(crate) time: SystemTime,
+}
+
+impl Exchange {
+    /// For a request that was not understood: the connection closes.
+    pub(crate) fn failed(time: SystemTime) -> Self {
+        Self {
+            is_head: false,
+            keeps_alive: false,
+            is_http_10: false,
+            error_format: ErrorFormat::default(),
+            cors: None,
+            time,
+        }
+    }
+}
+
+impl<'h> HttpRequest<'h> {
+    /// Parses a whole head, and checks that the server may answer the request. The exchange
+    /// is for the response, also to a request that is not answered.
+    ///
+    /// # Errors
+    /// Why the request is not answered.
+    pub(crate) fn parse(
+        head: &'h [u8],
+        settings: &HttpSettings,
+        time: SystemTime,
+    ) -> (Exchange, Result<Self, HttpError>) {
+        let mut exchange = Exchange::failed(time);
+        let request = Self::parse_into(&mut exchange, head, settings);
+        (exchange, request)
+    }
+
+    fn parse_into(
+        exchange: &mut Exchange,
+        head: &'h [u8],
+        settings: &HttpSettings,
+    ) -> Result<Self, HttpError> {
+        let mut headers = [EMPTY_HEADER; MAX_HEADERS];
+        let mut parsed = httparse::Request::new(&mut headers);
+        match parsed.parse(head) {
+            Ok(ParseStatus::Complete(_)) => {}
+            Ok(ParseStatus::Partial) => return Err(HttpError::Malformed("malformed request")),
+            Err(httparse::Error::TooManyHeaders) => return Err(HttpError::HeadTooLong),
+            Err(httparse::Error::Version) => return Err(HttpError::Version),
+            Err(_) => return Err(HttpError::Malformed("malformed request")),
+        }
+        // A complete request has all of these.
+        let (method, target) = (parsed.method.unwrap_or(""), parsed.path.unwrap_or(""));
+        exchange.is_http_10 = parsed.version == Some(0);
+        exchange.is_head = method == "HEAD";
+        exchange.cors.clone_from(&settings.cors);
+        let mut fields = Fields::default();
+        for header in parsed.headers.iter() {
+            fields.read(header)?;
+        }
+        let (authority, target) = split_target(target);
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        exchange.error_format = fields.error_format(path, query);
+        exchange.keeps_alive = match exchange.is_http_10 {
+            true => fields.wants_keep_alive && !fields.wants_close,
+            false => !fields.wants_close,
+        } && !fields.has_content;
+        if fields.host.is_none() && !exchange.is_http_10 {
+            return Err(HttpError::Malformed("the header Host is missing"));
+        }
+        if method != "GET" && method != "HEAD" {
+            return Err(HttpError::Method);
+        }
+        // RFC 9112, 3.2.2: an absolute target counts, not the header.
+        let host = authority.or(fields.host).unwrap_or("localhost");
+        if !settings.allows_host(host) {
+            exchange.cors = None;
+            return Err(HttpError::OtherHost(host.to_owned()));
+        }
+        if !path.starts_with('/') {
+            return Err(HttpError::Malformed("the path does not begin with /"));
+        }
+        let path = percent_decode_str(path).decode_utf8();
+        let path = path.map_err(|_| HttpError::Malformed("the path is not UTF-8"))?;
+        Ok(Self {
+            path,
+            query,
+            conditions: fields.conditions,
+        })
+    }
+
+    /// The decoded value of a parameter of the query: empty for `?name`, none if the
+    /// parameter is missing or is not UTF-8.
+    pub(crate) fn parameter(&self, name: &str) -> Option<Cow<'h, str>> {
+        let mut parameters = self.query.split('&');
+        parameters.find_map(|parameter| {
+            let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            if key != name {
+                return None;
+            }
+            // A form writes a blank as a plus sign.
+            let value = match value.contains('+') {
+                true => Cow::Owned(value.replace('+', " ")),
+                false => Cow::Borrowed(value),
+            };
+            match value {
+                Cow::Borrowed(value) => percent_decode_str(value).decode_utf8().ok(),
+                Cow::Owned(value) => {
+                    let decoded = percent_decode_str(&value).decode_utf8().ok()?;
+                    Some(Cow::Owned(decoded.into_owned()))
+                }
+            }
+        })
+    }
+}
+
+/// Splits a target in absolute form into the host and the rest.
+fn split_target(target: &str) -> (Option<&str>, &str) {
+    const SCHEME: &str = "http://";
+    match target.get(..SCHEME.len()) {
+        Some(scheme) if scheme.eq_ignore_ascii_case(SCHEME) => {
+            let rest = &target[SCHEME.len()..];
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            let path = if end == rest.len() { "/" } else { &rest[end..] };
+            (Some(&rest[..end]), path)
+        }
+        _ => (None, target),
+    }
+}
+
+/// The headers that matter.
+#[derive(Default)]
+struct Fields<'h> {
+    host: Option<&'h str>,
+    content_length: Option<&'h str>,
+    has_transfer_encoding: bool,
+    /// The request announces content.
+    has_content: bool,
+    wants_close: bool,
+    wants_keep_alive: bool,
+    accept: &'h str,
+    conditions: Conditions<'h>,
+}
+
+impl<'h> Fields<'h> {
+    fn read(&mut self, header: &Header<'h>) -> Result<(), HttpError> {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if is("Host") {
+            let host = text(header)?;
+            if self.host.replace(host).is_some() {
+                return Err(HttpError::Malformed("two headers Host"));
+            }
+        } else if is("Connection") {
+            for option in text(header)?.split(',').map(str::trim) {
+                self.wants_close |= option.eq_ignore_ascii_case("close");
+                self.wants_keep_alive |= option.eq_ignore_ascii_case("keep-alive");
+            }
+        } else if is("Content-Length") {
+            let length = text(header)?;
+            if self.content_length.replace(length).is_some() {
+                return Err(HttpError::Malformed("two headers Content-Length"));
+            }
+            match !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) {
+                true => self.has_content |= length.bytes().any(|byte| byte != b'0'),
+                false => return Err(HttpError::Malformed("Content-Length is not a number")),
+            }
+        } else if is("Transfer-Encoding") {
+            (self.has_content, self.has_transfer_encoding) = (true, true);
+        } else if is("Accept") {
+            self.accept = text(header)?;
+        } else if is("Range") {
+            self.conditions.range = Some(text(header)?);
+        } else if is("If-Range") {
+            self.conditions.if_range = Some(text(header)?);
+        } else if is("If-None-Match") {
+            self.conditions.if_none_match = Some(text(header)?);
+        } else if is("If-Modified-Since") {
+            self.conditions.if_modified_since = Some(text(header)?);
+        } else if is("If-Match") {
+            self.conditions.if_match = Some(text(header)?);
+        } else if is("If-Unmodified-Since") {
+            self.conditions.if_unmodified_since = Some(text(header)?);
+        }
+        if self.content_length.is_some() && self.has_transfer_encoding {
+            return Err(HttpError::Malformed(
+                "Content-Length with Transfer-Encoding",
+            ));
+        }
+        Ok(())
+    }
+
+    fn error_format(&self, path: &str, query: &str) -> ErrorFormat {
+        let is_api = path.starts_with("/api/") || query.split('&').any(|part| part == "json");
+        if self.accept.contains("text/html") {
+            ErrorFormat::Html
+        } else if is_api || self.accept.contains("application/json") {
+            ErrorFormat::Json
+        } else {
+            ErrorFormat::Text
+        }
+    }
+}
+
+fn text<'h>(header: &Header<'h>) -> Result<&'h str, HttpError> {
+    let value = std::str::from_utf8(header.value);
+    Ok(value
+        .map_err(|_| HttpError::Malformed("a header is not text"))?
+        .trim())
+}

@@ -1,0 +1,140 @@
+//! Writes responses in HTTP.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::Write;
+
+use httpdate::HttpDate;
+
+use crate::protocol::ErrorCode;
+use crate::session::http::request::Exchange;
+
+/// The status of a response (RFC 9110, 15).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Status(u16, &'static str);
+
+impl Status {
+    pub(crate) const OK: Self = Self(200, "OK");
+    pub(crate) const PARTIAL: Self = Self(206, "Partial Content");
+    pub(crate) const NOT_MODIFIED: Self = Self(304, "Not Modified");
+    pub(crate) const BAD_REQUEST: Self = Self(400, "Bad Request");
+    pub(crate) const NOT_FOUND: Self = Self(404, "Not Found");
+    pub(crate) const METHOD_NOT_ALLOWED: Self = Self(405, "Method Not Allowed");
+    pub(crate) const TIMEOUT: Self = Self(408, "Request Timeout");
+    pub(crate) const PRECONDITION_FAILED: Self = Self(412, "Precondition Failed");
+    pub(crate) const NOT_SATISFIABLE: Self = Self(416, "Range Not Satisfiable");
+    pub(crate) const MISDIRECTED: Self = Self(421, "Misdirected Request");
+    pub(crate) const HEAD_TOO_LONG: Self = Self(431, "Request Header Fields Too Large");
+    pub(crate) const VERSION_NOT_SUPPORTED: Self = Self(505, "HTTP Version Not Supported");
+
+    /// The number.
+    pub(crate) fn code(self) -> u16 {
+        self.0
+    }
+
+    /// The number in words.
+    pub(crate) fn phrase(self) -> &'static str {
+        self.1
+    }
+}
+
+/// Errors have the same numbers in both languages.
+impl From<ErrorCode> for Status {
+    fn from(code: ErrorCode) -> Self {
+        let phrase = match code {
+            ErrorCode::SYNTAX => "Bad Request",
+            ErrorCode::NOT_ALLOWED => "Forbidden",
+            ErrorCode::NO_SUCH_NODE => "Not Found",
+            ErrorCode::TOO_SLOW => "Request Timeout",
+            ErrorCode::CHANGED => "Conflict",
+            ErrorCode::LIMIT_REACHED => "Content Too Large",
+            ErrorCode::OUT_OF_RANGE => "Range Not Satisfiable",
+            ErrorCode::SLOW_DOWN => "Too Many Requests",
+            ErrorCode::LINE_TOO_LONG => "Request Header Fields Too Large",
+            ErrorCode::UNKNOWN_VERB => "Not Implemented",
+            ErrorCode::UNAVAILABLE => "Service Unavailable",
+            _ => "Internal Server Error",
+        };
+        Self(code.0, phrase)
+    }
+}
+
+/// A response whose content is in memory.
+#[derive(Debug)]
+pub(crate) struct Document<'d> {
+    pub(crate) status: Status,
+    pub(crate) media_type: &'static str,
+    /// Further headers.
+    pub(crate) headers: Vec<(&'static str, Cow<'d, str>)>,
+    pub(crate) content: Cow<'d, [u8]>,
+}
+
+/// The status line and the headers of a response, which are appended to a buffer. Call
+/// [`ResponseHead::end`].
+pub(crate) struct ResponseHead<'t> {
+    text: &'t mut Vec<u8>,
+}
+
+impl<'t> ResponseHead<'t> {
+    /// Writes what every response has.
+    pub(crate) fn begin(text: &'t mut Vec<u8>, exchange: &Exchange, status: Status) -> Self {
+        let Status(code, phrase) = status;
+        let mut head = Self { text };
+        head.write(format_args!("HTTP/1.1 {code} {phrase}\r\n"));
+        head.header("Date", HttpDate::from(exchange.time));
+        match (exchange.keeps_alive, exchange.is_http_10) {
+            (true, true) => head.header("Connection", "keep-alive"),
+            (true, false) => {}
+            (false, _) => head.header("Connection", "close"),
+        }
+        // Other pages must neither embed, read nor misinterpret what is sent.
+        head.text.extend_from_slice(
+            b"X-Content-Type-Options: nosniff\r\n\
+              Referrer-Policy: no-referrer\r\n",
+        );
+        match &exchange.cors {
+            Some(origin) => {
+                head.header("Access-Control-Allow-Origin", origin);
+                head.header("Cross-Origin-Resource-Policy", "cross-origin");
+            }
+            None => head.header("Cross-Origin-Resource-Policy", "same-origin"),
+        }
+        head
+    }
+
+    /// Writes a header. The value must have no line break: it comes from us, or is encoded.
+    pub(crate) fn header(&mut self, name: &str, value: impl Display) {
+        self.write(format_args!("{name}: {value}\r\n"));
+    }
+
+    /// Ends the head. Returns the buffer for the content.
+    pub(crate) fn end(self) -> &'t mut Vec<u8> {
+        self.text.extend_from_slice(b"\r\n");
+        self.text
+    }
+
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing to a vector does not fail.
+        let _ = self.text.write_fmt(text);
+    }
+}
+
+impl Document<'_> {
+    /// Appends the response to the buffer.
+    pub(crate) fn write_to(&self, text: &mut Vec<u8>, exchange: &Exchange) {
+        let mut head = ResponseHead::begin(text, exchange, self.status);
+        for (name, value) in &self.headers {
+            head.header(name, value);
+        }
+        if self.status == Status::NOT_MODIFIED {
+            head.end();
+            return;
+        }
+        head.header("Content-Type", self.media_type);
+        head.header("Content-Length", self.content.len());
+        let text = head.end();
+        if !exchange.is_head {
+            text.extend_from_slice(&self.content);
+        }
+    }
+}

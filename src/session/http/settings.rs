@@ -1,0 +1,104 @@
+//! The settings of a server for HTTP, with their flags.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Whether a server speaks HTTP, and to whom.
+#[derive(Clone, Default, Debug, clap::Args)]
+#[command(next_help_heading = "HTTP")]
+pub struct HttpSettings {
+    /// Answer no HTTP
+    #[arg(long)]
+    pub no_http: bool,
+    /// Host name, beside the machine's own, under which browsers reach the server; may be
+    /// repeated
+    #[arg(long = "http-host", value_name = "NAME")]
+    pub hosts: Vec<String>,
+    /// Let pages of this origin read what the server answers, such as https://example.org; *
+    /// is any
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    pub cors: Option<Arc<str>>,
+    /// The name of the machine.
+    #[arg(skip)]
+    pub machine: String,
+}
+
+fn origin(text: &str) -> Result<Arc<str>, String> {
+    let is_visible = |byte: u8| byte.is_ascii_graphic();
+    match text == "*" || (text.contains("://") && text.bytes().all(is_visible)) {
+        true => Ok(text.into()),
+        false => Err("write an origin, such as https://example.org, or *".to_owned()),
+    }
+}
+
+impl HttpSettings {
+    /// Whether the server answers requests for this host, with or without a port. A web page
+    /// can make a browser send requests for the page's own host name to any address (DNS
+    /// rebinding), and must not read the answers.
+    pub(super) fn allows_host(&self, host: &str) -> bool {
+        let name = without_port(host);
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let unbracketed = name
+            .strip_prefix('[')
+            .and_then(|name| name.strip_suffix(']'));
+        let has_machine_name = !self.machine.is_empty()
+            && name
+                .split_once('.')
+                .map_or(name, |(first, _)| first)
+                .eq_ignore_ascii_case(&self.machine);
+        unbracketed.unwrap_or(name).parse::<IpAddr>().is_ok()
+            || is("localhost")
+            || has_machine_name
+            || self.hosts.iter().any(|known| is(known))
+    }
+}
+
+/// A host without its port.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_own_names_and_addresses_are_hosts() {
+        let settings = HttpSettings {
+            hosts: vec!["files.example.org".to_owned()],
+            machine: "lab7".to_owned(),
+            ..HttpSettings::default()
+        };
+        for host in [
+            "127.0.0.1",
+            "10.0.0.7:8888",
+            "[::1]",
+            "[::1]:80",
+            "localhost:4000",
+            "LOCALHOST",
+            "lab7",
+            "Lab7.example.org:80",
+            "lab7.local.",
+            "files.example.org",
+            "FILES.example.org:8888",
+        ] {
+            assert!(settings.allows_host(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example.org",
+            "lab77",
+            "localhost.evil.org",
+            "127.0.0.1.evil.org",
+            "x.files.example.org",
+            ":80",
+        ] {
+            assert!(!settings.allows_host(host), "{host}");
+        }
+        assert!(!HttpSettings::default().allows_host(".local"));
+    }
+}
