@@ -28,7 +28,7 @@
 //! | Where is the loop? | [`reactor::Reactor::run`]: wait, record, act, reap |
 //! | Where is `GET` parsed? | [`protocol::Request::parse`], from bytes cut by [`session::driver`] |
 //! | Where is the language of a connection decided? | `session/driver.rs`, by its first line; HTTP is in `session/http/` |
-| Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
+//! | Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
 //! | Where does the relay forget a node? | `relay/registration.rs` decides (`UNREGISTER`, and leases that expire); `relay/directory.rs` removes the entry |
 //! | Where does a client choose the next node? | `jobs/fetch.rs`; of several nodes at once, `jobs/piece_download/schedule.rs` |
 //! | Where is a byte written to disk? | `download/part_file.rs`, or `download/small_file.rs`; `download/target_file.rs` gives the file its name |
