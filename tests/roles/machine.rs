@@ -372,7 +372,7 @@ impl<R: Role, O: Observer<R::File>> DrivenConnection for MachineConnection<'_, R
     fn limits(&self) -> TurnLimits {
         TurnLimits {
             max_line: MAX_LINE,
-            max_head: Some(16_384),
+            max_head: None,
             max_queue: MAX_QUEUE,
             max_work: 4096,
             is_draining: false,

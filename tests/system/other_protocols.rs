@@ -11,8 +11,8 @@ fn assert_nobody_registered(relay: &Server) {
 }
 
 #[test]
-fn an_http_request_gets_one_error_and_is_closed() {
-    let relay = relay(&[]);
+fn without_http_a_request_gets_one_error_and_is_closed() {
+    let relay = relay(&["--no-http"]);
     for request in ["GET / HTTP/1.0", "HEAD /hello.txt HTTP/1.1"] {
         let mut nc = Nc::connect(relay.address());
         nc.send(format!("{request}\r\nREGISTER 127.0.0.1 9\r\n\r\n"));
@@ -25,7 +25,7 @@ fn an_http_request_gets_one_error_and_is_closed() {
 #[test]
 fn a_browser_cannot_send_commands() {
     // The attacker controls the body of a form; the lines before it are the browser's.
-    let relay = relay(&[]);
+    let relay = relay(&["--no-http"]);
     for start in ["POST /", "PUT x", "options *", "Host: relay", "\r\nHOST:a"] {
         let mut nc = Nc::connect(relay.address());
         nc.send(format!("{start}\r\n\r\nREGISTER 127.0.0.1 9\r\n"));
