@@ -68,7 +68,7 @@ fn a_deadline_that_passed_during_a_suspend_is_met_at_once() {
         Duration::from_secs(SUSPENDED.load(Ordering::SeqCst))
     });
     let settings = ReactorSettings {
-        speaks_http: true,
+        speaks_http: false,
         limits: Limits::default(),
         timeouts: Timeouts::default(),
         rates: RateLimits::default(),

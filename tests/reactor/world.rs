@@ -106,7 +106,7 @@ impl Role for EchoRole {
                 context.out.append_reply(conn).extend_from_slice(b"hello\n");
                 return ReadNext::Line;
             }
-            Input::Body(_) => return ReadNext::Line,
+            Input::Body(_) | Input::HttpHead(_) | Input::HttpError(_) => return ReadNext::Line,
         };
         events.push(line.clone());
         session.carries_content |= line.starts_with(['b', 'f']);
@@ -203,7 +203,7 @@ impl World {
             ..limits
         };
         let settings = ReactorSettings {
-            speaks_http: true,
+            speaks_http: false,
             limits,
             timeouts,
             rates,
