@@ -1,14 +1,44 @@
-//! The settings of HTTP that come from the system.
+//! The flags of HTTP.
+
+use std::sync::Arc;
 
 use crate::session::http::HttpSettings;
 
-/// Adds the name of the machine, under which browsers reach it.
-pub(super) fn with_machine_name(settings: HttpSettings) -> HttpSettings {
-    let name = rustix::system::uname();
-    let name = name.nodename().to_str().unwrap_or_default();
-    let first = name.split('.').next().unwrap_or_default();
-    HttpSettings {
-        machine: first.to_owned(),
-        ..settings
+/// Whether a server speaks HTTP, and to whom.
+#[derive(clap::Args)]
+#[command(next_help_heading = "HTTP")]
+pub(super) struct HttpArgs {
+    /// Answer no HTTP
+    #[arg(long)]
+    pub(super) no_http: bool,
+    /// Host name, beside the machine's own, under which browsers reach the server; may be
+    /// repeated
+    #[arg(long, value_name = "NAME")]
+    http_host: Vec<String>,
+    /// Let pages of this origin read what the server answers, such as https://example.org; *
+    /// is any
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    cors: Option<Arc<str>>,
+}
+
+impl HttpArgs {
+    /// The settings of the server, with the name of the machine.
+    pub(super) fn settings(&self) -> HttpSettings {
+        let system = rustix::system::uname();
+        let name = system.nodename().to_str().unwrap_or_default();
+        let machine = name.split('.').next().unwrap_or_default();
+        HttpSettings {
+            hosts: self.http_host.clone(),
+            machine: machine.to_owned(),
+            cors: self.cors.clone(),
+        }
+    }
+}
+
+fn origin(text: &str) -> Result<Arc<str>, String> {
+    let is_visible = |byte: u8| byte.is_ascii_graphic();
+    match text == "*" || (text.contains("://") && text.bytes().all(is_visible)) {
+        true => Ok(text.into()),
+        false => Err("write an origin, such as https://example.org, or *".to_owned()),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use clap::Parser;
 use log::LevelFilter;
 
-use crate::cli::http::with_machine_name;
+use crate::cli::http::HttpArgs;
 use crate::cli::logging::LogArgs;
 use crate::cli::message_command::{MessageCommand, MessageCommandArgs, RunningCommand};
 use crate::cli::network::{NodeNetwork, wait_for_network};
@@ -31,7 +31,6 @@ use crate::protocol::{ClaimedIp, Port};
 use crate::quantity::integer;
 use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::sandbox::Sandbox;
-use crate::session::http::HttpSettings;
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput, is_in_foreground};
@@ -105,7 +104,7 @@ pub(super) struct NodeArgs {
     #[command(flatten)]
     history: HistoryArgs,
     #[command(flatten)]
-    http: HttpSettings,
+    http: HttpArgs,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -295,7 +294,7 @@ pub(super) fn prepare(
     }));
     let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event);
     node.udp = udp;
-    node.http = with_machine_name(args.http.clone());
+    node.http = args.http.settings();
     if args.listen_messages || command.is_some() || (user.is_some() && !args.no_listen_messages) {
         node.receive_messages(fastrand::u64(..));
     }

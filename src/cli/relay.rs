@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use log::{LevelFilter, info};
 
-use crate::cli::http::with_machine_name;
+use crate::cli::http::HttpArgs;
 use crate::cli::logging::LogArgs;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, bind_udp};
@@ -19,7 +19,6 @@ use crate::logging::OPERATOR;
 use crate::quantity::{bytes, integer, lease};
 use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::relay::{BYTES_PER_FILE, BYTES_PER_NODE, Network, Quota, Relay, RelaySettings, Trust};
-use crate::session::http::HttpSettings;
 use crate::terminal::TerminalOutput;
 
 /// How often the system may choose a port until one is also free for UDP.
@@ -80,7 +79,7 @@ pub(super) struct RelayArgs {
     #[arg(long)]
     no_sandbox: bool,
     #[command(flatten)]
-    http: HttpSettings,
+    http: HttpArgs,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -205,7 +204,7 @@ pub(super) fn prepare(args: RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr
         quota: args.directory.quota(),
         message_rate: args.message_rate,
         trust: Trust::new(args.trust),
-        http: with_machine_name(args.http),
+        http: args.http.settings(),
     };
     let now = Instant::now();
     let relay = Relay::new(settings, secret, now);

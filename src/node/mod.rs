@@ -10,9 +10,9 @@ mod registrar;
 mod relay_record;
 mod relay_update;
 mod requests;
+mod session;
 mod share;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,9 @@ pub use console::{Console, HELP};
 pub use event::NodeEvent;
 pub use registrar::Registrar;
 pub use relay_update::{RelayUpdate, UpdateRequest};
+pub use session::NodeSession;
 pub use share::{
-    FileContent, FileVersion, KnownHash, MAX_SMALL, Share, ShareTotals, SmallContent, Unavailable,
+    FileContent, FileRevision, KnownHash, MAX_SMALL, Share, ShareTotals, SmallContent, Unavailable,
 };
 
 use crate::close_reason::{CloseReason, ResourceLimit};
@@ -65,18 +66,6 @@ pub struct Node<S: Share> {
     rendered_pieces: Option<(ContentHash, RenderedList)>,
 }
 
-/// One connection of a node.
-pub enum NodeSession {
-    /// A client that requests files, and the last name of its last list, for `MORE`.
-    Client(ServerSession, Option<Box<str>>),
-    /// An update of the relay.
-    RelayUpdate(Box<RelayUpdate>),
-    /// The connection on which messages arrive.
-    Messages,
-    /// A job of the console.
-    Job(Box<jobs::JobConnection>),
-}
-
 /// A message of another thread.
 pub enum NodeMessage<U> {
     /// A result about the share.
@@ -92,30 +81,6 @@ pub enum NodeMessage<U> {
 impl<U> From<jobs::TerminalEvent> for NodeMessage<U> {
     fn from(event: jobs::TerminalEvent) -> Self {
         Self::Terminal(event)
-    }
-}
-
-impl From<jobs::JobConnection> for NodeSession {
-    fn from(session: jobs::JobConnection) -> Self {
-        // Boxed, because sessions of clients are many and small.
-        Self::Job(Box::new(session))
-    }
-}
-
-impl From<RelayUpdate> for NodeSession {
-    fn from(update: RelayUpdate) -> Self {
-        Self::RelayUpdate(Box::new(update))
-    }
-}
-
-impl fmt::Display for NodeSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Client(session, _) => session.fmt(f),
-            Self::RelayUpdate(_) => f.write_str("our relay"),
-            Self::Messages => f.write_str("message subscription"),
-            Self::Job(session) => session.fmt(f),
-        }
     }
 }
 

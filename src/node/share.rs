@@ -45,7 +45,7 @@ pub trait Share {
     fn pieces(&mut self, name: &FileName<'_>, file: &Self::File) -> Option<Arc<PieceList>>;
 
     /// The version of a large file that [`Share::open`] has opened.
-    fn version(&self, file: &Self::File) -> FileVersion;
+    fn version(&self, file: &Self::File) -> FileRevision;
 
     /// Reads a part of a large file that [`Share::open`] has opened: at most
     /// [`MAX_SMALL`] bytes, which the file has.
@@ -133,7 +133,7 @@ pub struct SmallContent<'a> {
 /// What changes with the content of a file, apart from its size. Prints as part of an entity
 /// tag.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FileVersion {
+pub struct FileRevision {
     /// Time of the last change, in seconds since 1970; negative before.
     pub mtime: i64,
     /// Nanoseconds after it.
@@ -142,7 +142,7 @@ pub struct FileVersion {
     pub inode: u64,
 }
 
-impl fmt::Display for FileVersion {
+impl fmt::Display for FileRevision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

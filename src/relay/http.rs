@@ -9,11 +9,11 @@ use crate::escaped::Escaped;
 use crate::relay::index::{Search, SearchPage};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Input, ReadNext};
-use crate::session::http::{Document, Exchange, HttpRequest, Status};
+use crate::session::http::{Document, HttpContext, HttpRequest, Status};
 
 /// A page that waits for its search.
 pub(super) struct PendingPage {
-    exchange: Exchange,
+    context: HttpContext,
 }
 
 impl Relay {
@@ -48,9 +48,9 @@ impl Relay {
         http: &HttpRequest<'_>,
     ) -> ReadNext {
         let text = http.parameter("q").unwrap_or_default();
-        if let Some(exchange) = request.reply.exchange() {
-            let exchange = exchange.clone();
-            request.session.extended().pending_page = Some(Box::new(PendingPage { exchange }));
+        if let Some(context) = request.reply.http_context() {
+            let context = context.clone();
+            request.session.extended().pending_page = Some(Box::new(PendingPage { context }));
         }
         self.search(request, conn, Search::new(&text))
     }
@@ -59,7 +59,7 @@ impl Relay {
 impl PendingPage {
     /// Answers the request with the result of its search.
     pub(super) fn finish(self, request: &mut RelayRequest<'_>, page: SearchPage) -> ReadNext {
-        request.reply.speak_http(self.exchange);
+        request.reply.speak_http(self.context);
         let files: Vec<_> = page
             .files
             .items()

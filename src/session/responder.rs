@@ -15,7 +15,7 @@ use crate::protocol::{
 };
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
-use crate::session::http::{Exchange, Status};
+use crate::session::http::{HttpContext, Status};
 use crate::session::line_codec::{RenderedList, write_line, write_list};
 
 /// A rendered reply up to this size is copied; a longer one is shared.
@@ -32,7 +32,7 @@ pub(in crate::session) enum ReplyDestination {
     /// Lines on a connection.
     Connection(ConnId),
     /// HTTP on a connection.
-    Http(ConnId, Exchange),
+    Http(ConnId, HttpContext),
     /// Lines in a datagram.
     Datagram(DatagramBudget),
 }
@@ -60,7 +60,7 @@ impl<'o, R: Role> Responder<'o, R> {
 
     /// The request is not executed.
     pub(crate) fn reject(&mut self, rejection: Rejection) -> ReadNext {
-        match self.exchange() {
+        match self.http_context() {
             None => self.line(rejection.reply()),
             Some(_) => {
                 let status = rejection.code().into();
@@ -100,7 +100,7 @@ impl<'o, R: Role> Responder<'o, R> {
 
     /// There is no such file.
     pub(crate) fn not_found(&mut self) -> ReadNext {
-        match self.exchange() {
+        match self.http_context() {
             None => self.line(Reply::NotFound),
             Some(_) => self.error_document(Status::NOT_FOUND, "no such file", Vec::new()),
         }

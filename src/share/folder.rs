@@ -13,7 +13,7 @@ use log::{info, warn};
 
 use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
-use crate::node::{FileContent, FileVersion, Share, Unavailable};
+use crate::node::{FileContent, FileRevision, Share, Unavailable};
 use crate::protocol::{FileItem, FileName, FileStat, MaybeHash, PieceList};
 use crate::quantity::{bytes, integer, seconds};
 use crate::share::catalog::Catalog;
@@ -242,7 +242,7 @@ impl Share for Folder {
         })
     }
 
-    fn version(&self, file: &SharedFile) -> FileVersion {
+    fn version(&self, file: &SharedFile) -> FileRevision {
         file.version()
     }
 

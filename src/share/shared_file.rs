@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Stat, fstat, fstatfs};
 use rustix::io::pread;
 
-use crate::node::FileVersion;
+use crate::node::FileRevision;
 use crate::role::SendableFile;
 use crate::share::file_identity::FileIdentity;
 
@@ -38,8 +38,8 @@ impl SharedFile {
     }
 
     /// The version that was opened.
-    pub(super) fn version(&self) -> FileVersion {
-        FileVersion {
+    pub(super) fn version(&self) -> FileRevision {
+        FileRevision {
             mtime: self.version.mtime,
             // Below a billion.
             mtime_nanos: self.version.mtime_nanos as u32,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerline::node::{
-    FileContent, FileVersion, KnownHash, Share, ShareTotals, SmallContent, Unavailable,
+    FileContent, FileRevision, KnownHash, Share, ShareTotals, SmallContent, Unavailable,
 };
 use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash, PieceList};
 use peerline::role::SendableFile;
@@ -180,8 +180,8 @@ impl Share for Memory {
         PieceList::of_one_piece(size, *hash).map(Arc::new)
     }
 
-    fn version(&self, _file: &NamedFile) -> FileVersion {
-        FileVersion {
+    fn version(&self, _file: &NamedFile) -> FileRevision {
+        FileRevision {
             mtime: 0,
             mtime_nanos: 0,
             inode: 1,

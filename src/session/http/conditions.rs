@@ -29,7 +29,7 @@ pub(crate) struct Representation<'t> {
 
 /// What to send.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Selection {
+pub(crate) enum SelectedPart {
     /// All of the file.
     All,
     /// This part, at least one byte.
@@ -52,30 +52,30 @@ enum ByteRange {
 impl Conditions<'_> {
     /// Compares the conditions in the order of RFC 9110, 13.2.2. `now` is the time of the
     /// response.
-    pub(crate) fn select(&self, file: &Representation<'_>, now: SystemTime) -> Selection {
+    pub(crate) fn select(&self, file: &Representation<'_>, now: SystemTime) -> SelectedPart {
         let date = |field: Option<&str>| parse_http_date(field?).ok();
         if let Some(tags) = self.if_match {
             if tags != "*" && !file.matches(tags, false) {
-                return Selection::PreconditionFailed;
+                return SelectedPart::PreconditionFailed;
             }
         } else if let (Some(date), Some(modified)) = (date(self.if_unmodified_since), file.modified)
             && modified > date
         {
-            return Selection::PreconditionFailed;
+            return SelectedPart::PreconditionFailed;
         }
         if let Some(tags) = self.if_none_match {
             if tags == "*" || file.matches(tags, true) {
-                return Selection::NotModified;
+                return SelectedPart::NotModified;
             }
         } else if let (Some(date), Some(modified)) = (date(self.if_modified_since), file.modified)
             && modified <= date
         {
-            return Selection::NotModified;
+            return SelectedPart::NotModified;
         }
         let range = self.range.and_then(ByteRange::parse);
         match range.filter(|_| self.allows_range(file, now)) {
             Some(range) => range.of(file.size),
-            None => Selection::All,
+            None => SelectedPart::All,
         }
     }
 
@@ -132,15 +132,15 @@ impl ByteRange {
     }
 
     /// The part of a file of this size.
-    fn of(&self, size: u64) -> Selection {
+    fn of(&self, size: u64) -> SelectedPart {
         let range = match *self {
             Self::From(first) => first..size,
             Self::Closed(first, last) => first..size.min(last.saturating_add(1)),
             Self::Last(length) => size.saturating_sub(length)..size,
         };
         match range.is_empty() {
-            true => Selection::NotSatisfiable,
-            false => Selection::Part(range),
+            true => SelectedPart::NotSatisfiable,
+            false => SelectedPart::Part(range),
         }
     }
 }
@@ -155,7 +155,7 @@ mod tests {
     const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
     const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
 
-    fn select(conditions: Conditions<'_>) -> Selection {
+    fn select(conditions: Conditions<'_>) -> SelectedPart {
         let modified = parse_http_date(MODIFIED).unwrap();
         let file = Representation {
             size: 100,
@@ -165,7 +165,7 @@ mod tests {
         conditions.select(&file, modified + Duration::from_secs(60))
     }
 
-    fn range(range: &str) -> Selection {
+    fn range(range: &str) -> SelectedPart {
         select(Conditions {
             range: Some(range),
             ..Conditions::default()
@@ -174,15 +174,15 @@ mod tests {
 
     #[test]
     fn a_single_range_selects_a_part() {
-        assert_eq!(range("bytes=0-0"), Selection::Part(0..1));
-        assert_eq!(range("bytes=90-"), Selection::Part(90..100));
-        assert_eq!(range("bytes=90-1000"), Selection::Part(90..100));
-        assert_eq!(range("bytes=-10"), Selection::Part(90..100));
-        assert_eq!(range("bytes=-1000"), Selection::Part(0..100));
-        assert_eq!(range("Bytes = 1-2"), Selection::Part(1..3));
+        assert_eq!(range("bytes=0-0"), SelectedPart::Part(0..1));
+        assert_eq!(range("bytes=90-"), SelectedPart::Part(90..100));
+        assert_eq!(range("bytes=90-1000"), SelectedPart::Part(90..100));
+        assert_eq!(range("bytes=-10"), SelectedPart::Part(90..100));
+        assert_eq!(range("bytes=-1000"), SelectedPart::Part(0..100));
+        assert_eq!(range("Bytes = 1-2"), SelectedPart::Part(1..3));
         assert_eq!(
             range("bytes=0-99999999999999999999"),
-            Selection::Part(0..100)
+            SelectedPart::Part(0..100)
         );
     }
 
@@ -194,7 +194,7 @@ mod tests {
             "bytes=-0",
             "bytes=99999999999999999999-",
         ] {
-            assert_eq!(range(past), Selection::NotSatisfiable, "{past}");
+            assert_eq!(range(past), SelectedPart::NotSatisfiable, "{past}");
         }
     }
 
@@ -212,7 +212,7 @@ mod tests {
             "bytes=+1-2",
             "bytes=1-2-3",
         ] {
-            assert_eq!(range(other), Selection::All, "{other}");
+            assert_eq!(range(other), SelectedPart::All, "{other}");
         }
     }
 
@@ -225,11 +225,11 @@ mod tests {
                 ..Conditions::default()
             })
         };
-        assert_eq!(if_range("\"new\""), Selection::Part(1..3));
-        assert_eq!(if_range("\"old\""), Selection::Part(1..3));
-        assert_eq!(if_range(MODIFIED), Selection::Part(1..3));
+        assert_eq!(if_range("\"new\""), SelectedPart::Part(1..3));
+        assert_eq!(if_range("\"old\""), SelectedPart::Part(1..3));
+        assert_eq!(if_range(MODIFIED), SelectedPart::Part(1..3));
         for other in ["\"other\"", "W/\"new\"", LATER, EARLIER, "nonsense"] {
-            assert_eq!(if_range(other), Selection::All, "{other}");
+            assert_eq!(if_range(other), SelectedPart::All, "{other}");
         }
     }
 
@@ -245,7 +245,7 @@ mod tests {
             if_range: Some("Thu, 01 Jan 1970 00:00:00 GMT"),
             ..Conditions::default()
         };
-        assert_eq!(conditions.select(&file, UNIX_EPOCH), Selection::All);
+        assert_eq!(conditions.select(&file, UNIX_EPOCH), SelectedPart::All);
     }
 
     #[test]
@@ -257,19 +257,19 @@ mod tests {
             })
         };
         for same in ["*", "\"new\"", "W/\"new\"", "\"a\", \"old\""] {
-            assert_eq!(if_none_match(same), Selection::NotModified, "{same}");
+            assert_eq!(if_none_match(same), SelectedPart::NotModified, "{same}");
         }
-        assert_eq!(if_none_match("\"a\""), Selection::All);
+        assert_eq!(if_none_match("\"a\""), SelectedPart::All);
         let since = |date| {
             select(Conditions {
                 if_modified_since: Some(date),
                 ..Conditions::default()
             })
         };
-        assert_eq!(since(MODIFIED), Selection::NotModified);
-        assert_eq!(since(LATER), Selection::NotModified);
-        assert_eq!(since(EARLIER), Selection::All);
-        assert_eq!(since("nonsense"), Selection::All);
+        assert_eq!(since(MODIFIED), SelectedPart::NotModified);
+        assert_eq!(since(LATER), SelectedPart::NotModified);
+        assert_eq!(since(EARLIER), SelectedPart::All);
+        assert_eq!(since("nonsense"), SelectedPart::All);
     }
 
     #[test]
@@ -279,13 +279,13 @@ mod tests {
             if_modified_since: Some(LATER),
             ..Conditions::default()
         };
-        assert_eq!(select(both), Selection::All);
+        assert_eq!(select(both), SelectedPart::All);
         let both = Conditions {
             if_match: Some("\"new\""),
             if_unmodified_since: Some(EARLIER),
             ..Conditions::default()
         };
-        assert_eq!(select(both), Selection::All);
+        assert_eq!(select(both), SelectedPart::All);
     }
 
     #[test]
@@ -296,17 +296,17 @@ mod tests {
                 ..Conditions::default()
             })
         };
-        assert_eq!(if_match("*"), Selection::All);
-        assert_eq!(if_match("\"a\", \"new\""), Selection::All);
-        assert_eq!(if_match("\"a\""), Selection::PreconditionFailed);
-        assert_eq!(if_match("W/\"new\""), Selection::PreconditionFailed);
+        assert_eq!(if_match("*"), SelectedPart::All);
+        assert_eq!(if_match("\"a\", \"new\""), SelectedPart::All);
+        assert_eq!(if_match("\"a\""), SelectedPart::PreconditionFailed);
+        assert_eq!(if_match("W/\"new\""), SelectedPart::PreconditionFailed);
         let unmodified = |date| {
             select(Conditions {
                 if_unmodified_since: Some(date),
                 ..Conditions::default()
             })
         };
-        assert_eq!(unmodified(EARLIER), Selection::PreconditionFailed);
-        assert_eq!(unmodified(MODIFIED), Selection::All);
+        assert_eq!(unmodified(EARLIER), SelectedPart::PreconditionFailed);
+        assert_eq!(unmodified(MODIFIED), SelectedPart::All);
     }
 }

@@ -17,6 +17,6 @@ pub mod settings;
 
 pub(crate) use conditions::{Conditions, Representation};
 pub(crate) use reply::FileInfo;
-pub(crate) use request::{Exchange, HttpRequest};
+pub(crate) use request::{HttpContext, HttpRequest};
 pub(crate) use response::{Document, Status};
 pub use settings::HttpSettings;

@@ -12,9 +12,9 @@ use crate::close_reason::CloseReason;
 use crate::protocol::FileName;
 use crate::role::{FramingError, Input, ReadNext, Role};
 use crate::session::ServerSession;
-use crate::session::http::conditions::{Conditions, Representation, Selection};
+use crate::session::http::conditions::{Conditions, Representation, SelectedPart};
 use crate::session::http::error::{self, HttpError};
-use crate::session::http::request::{Exchange, HttpRequest};
+use crate::session::http::request::{HttpContext, HttpRequest};
 use crate::session::http::response::{Document, ResponseHead, Status};
 use crate::session::http::settings::HttpSettings;
 use crate::session::responder::{ReplyDestination, Responder};
@@ -51,9 +51,9 @@ impl ServerSession {
         time: SystemTime,
         reply: &mut Responder<'_, R>,
     ) -> Result<HttpRequest<'h>, ReadNext> {
-        let (exchange, request) = match input {
+        let (context, request) = match input {
             Input::HttpHead(head) => HttpRequest::parse(head, settings, time),
-            Input::HttpError(error) => (Exchange::failed(time), Err(error.into())),
+            Input::HttpError(error) => (HttpContext::failed(time), Err(error.into())),
             Input::Connected
             | Input::Resumed
             | Input::Line(_)
@@ -61,7 +61,7 @@ impl ServerSession {
             | Input::FramingError(_) => return Err(ReadNext::Line),
         };
         self.count_request();
-        reply.speak_http(exchange);
+        reply.speak_http(context);
         request.map_err(|error| reply.http_error(&error))
     }
 }
@@ -87,26 +87,26 @@ pub(crate) struct FileInfo<'f> {
 
 impl<R: Role> Responder<'_, R> {
     /// Answers the current request in HTTP.
-    pub(crate) fn speak_http(&mut self, exchange: Exchange) {
+    pub(crate) fn speak_http(&mut self, context: HttpContext) {
         if let ReplyDestination::Connection(conn) | ReplyDestination::Http(conn, _) =
             self.destination
         {
-            self.destination = ReplyDestination::Http(conn, exchange);
+            self.destination = ReplyDestination::Http(conn, context);
         }
     }
 
-    /// The exchange to which the reply belongs. None if the client speaks lines.
-    pub(crate) fn exchange(&self) -> Option<&Exchange> {
+    /// The context to which the reply belongs. None if the client speaks lines.
+    pub(crate) fn http_context(&self) -> Option<&HttpContext> {
         match &self.destination {
-            ReplyDestination::Http(_, exchange) => Some(exchange),
+            ReplyDestination::Http(_, context) => Some(context),
             ReplyDestination::Connection(_) | ReplyDestination::Datagram(_) => None,
         }
     }
 
     /// A response whose content is in memory.
     pub(crate) fn document(&mut self, document: &Document<'_>) -> ReadNext {
-        if let ReplyDestination::Http(conn, exchange) = &self.destination {
-            document.write_to(self.out.append_reply(*conn), exchange);
+        if let ReplyDestination::Http(conn, context) = &self.destination {
+            document.write_to(self.out.append_reply(*conn), context);
         }
         self.next()
     }
@@ -118,7 +118,7 @@ impl<R: Role> Responder<'_, R> {
         text: &str,
         headers: Vec<(&'static str, Cow<'_, str>)>,
     ) -> ReadNext {
-        let format = self.exchange().map(|exchange| exchange.error_format);
+        let format = self.http_context().map(|context| context.error_format);
         let (media_type, content) = error::render(format.unwrap_or_default(), status, text);
         self.document(&Document {
             status,
@@ -148,11 +148,11 @@ impl<R: Role> Responder<'_, R> {
         file: &FileInfo<'_>,
         conditions: &Conditions<'_>,
     ) -> Option<Range<u64>> {
-        let ReplyDestination::Http(conn, exchange) = &self.destination else {
+        let ReplyDestination::Http(conn, context) = &self.destination else {
             return None;
         };
         let size = file.representation.size;
-        let conditions = match exchange.is_head {
+        let conditions = match context.is_head {
             // Only GET has ranges (RFC 9110, 14.2).
             true => &Conditions {
                 range: None,
@@ -160,23 +160,23 @@ impl<R: Role> Responder<'_, R> {
             },
             false => conditions,
         };
-        let (status, range) = match conditions.select(&file.representation, exchange.time) {
-            Selection::All => (Status::OK, 0..size),
-            Selection::Part(range) => (Status::PARTIAL, range),
-            Selection::NotModified => (Status::NOT_MODIFIED, 0..0),
-            Selection::PreconditionFailed => {
+        let (status, range) = match conditions.select(&file.representation, context.time) {
+            SelectedPart::All => (Status::OK, 0..size),
+            SelectedPart::Part(range) => (Status::PARTIAL, range),
+            SelectedPart::NotModified => (Status::NOT_MODIFIED, 0..0),
+            SelectedPart::PreconditionFailed => {
                 let text = "the file is not the one that you mean";
                 self.error_document(Status::PRECONDITION_FAILED, text, Vec::new());
                 return None;
             }
-            Selection::NotSatisfiable => {
+            SelectedPart::NotSatisfiable => {
                 let text = format!("the file has {size} bytes");
                 let headers = vec![("Content-Range", format!("bytes */{size}").into())];
                 self.error_document(Status::NOT_SATISFIABLE, &text, headers);
                 return None;
             }
         };
-        let mut head = ResponseHead::begin(self.out.append_reply(*conn), exchange, status);
+        let mut head = ResponseHead::begin(self.out.append_reply(*conn), context, status);
         file.write_headers(&mut head);
         if status != Status::NOT_MODIFIED {
             head.header("Content-Length", range.end - range.start);
@@ -187,7 +187,7 @@ impl<R: Role> Responder<'_, R> {
             head.header("Content-Range", part);
         }
         head.end();
-        Some(range).filter(|range| !range.is_empty() && !exchange.is_head)
+        Some(range).filter(|range| !range.is_empty() && !context.is_head)
     }
 
     /// Appends content that is in memory.
@@ -207,15 +207,15 @@ impl<R: Role> Responder<'_, R> {
 
     /// Closes the connection after the reply.
     pub(crate) fn close_after_reply(&mut self) {
-        if let ReplyDestination::Http(_, exchange) = &mut self.destination {
-            exchange.keeps_alive = false;
+        if let ReplyDestination::Http(_, context) = &mut self.destination {
+            context.keeps_alive = false;
         }
     }
 
     /// How to read on after a reply.
     pub(crate) fn next(&self) -> ReadNext {
-        match self.exchange() {
-            Some(exchange) if !exchange.keeps_alive => ReadNext::Close(CloseReason::Completed),
+        match self.http_context() {
+            Some(context) if !context.keeps_alive => ReadNext::Close(CloseReason::Completed),
             _ => ReadNext::Line,
         }
     }

@@ -29,7 +29,7 @@ pub(crate) struct HttpRequest<'h> {
 /// What the response depends on, apart from its content. It outlives the request if the
 /// response takes time.
 #[derive(Clone, Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct HttpContext {
     /// The response has no content.
     pub(crate) is_head: bool,
     /// The connection stays open after the response.
@@ -43,7 +43,7 @@ pub(crate) struct Exchange {
     pub(crate) time: SystemTime,
 }
 
-impl Exchange {
+impl HttpContext {
     /// For a request that was not understood: the connection closes.
     pub(crate) fn failed(time: SystemTime) -> Self {
         Self {
@@ -58,7 +58,7 @@ impl Exchange {
 }
 
 impl<'h> HttpRequest<'h> {
-    /// Parses a whole head, and checks that the server may answer the request. The exchange
+    /// Parses a whole head, and checks that the server may answer the request. The context
     /// is for the response, also to a request that is not answered.
     ///
     /// # Errors
@@ -67,14 +67,14 @@ impl<'h> HttpRequest<'h> {
         head: &'h [u8],
         settings: &HttpSettings,
         time: SystemTime,
-    ) -> (Exchange, Result<Self, HttpError>) {
-        let mut exchange = Exchange::failed(time);
-        let request = Self::parse_into(&mut exchange, head, settings);
-        (exchange, request)
+    ) -> (HttpContext, Result<Self, HttpError>) {
+        let mut context = HttpContext::failed(time);
+        let request = Self::parse_into(&mut context, head, settings);
+        (context, request)
     }
 
     fn parse_into(
-        exchange: &mut Exchange,
+        context: &mut HttpContext,
         head: &'h [u8],
         settings: &HttpSettings,
     ) -> Result<Self, HttpError> {
@@ -89,21 +89,21 @@ impl<'h> HttpRequest<'h> {
         }
         // A complete request has all of these.
         let (method, target) = (parsed.method.unwrap_or(""), parsed.path.unwrap_or(""));
-        exchange.is_http_10 = parsed.version == Some(0);
-        exchange.is_head = method == "HEAD";
-        exchange.cors.clone_from(&settings.cors);
+        context.is_http_10 = parsed.version == Some(0);
+        context.is_head = method == "HEAD";
+        context.cors.clone_from(&settings.cors);
         let mut fields = Fields::default();
         for header in parsed.headers.iter() {
             fields.read(header)?;
         }
         let (authority, target) = split_target(target);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        exchange.error_format = fields.error_format(path, query);
-        exchange.keeps_alive = match exchange.is_http_10 {
+        context.error_format = fields.error_format(path, query);
+        context.keeps_alive = match context.is_http_10 {
             true => fields.wants_keep_alive && !fields.wants_close,
             false => !fields.wants_close,
         } && !fields.has_content;
-        if fields.host.is_none() && !exchange.is_http_10 {
+        if fields.host.is_none() && !context.is_http_10 {
             return Err(HttpError::Malformed("the header Host is missing"));
         }
         if method != "GET" && method != "HEAD" {
@@ -112,7 +112,7 @@ impl<'h> HttpRequest<'h> {
         // RFC 9112, 3.2.2: an absolute target counts, not the header.
         let host = authority.or(fields.host).unwrap_or("localhost");
         if !settings.allows_host(host) {
-            exchange.cors = None;
+            context.cors = None;
             return Err(HttpError::OtherHost(host.to_owned()));
         }
         if !path.starts_with('/') {

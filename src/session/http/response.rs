@@ -7,7 +7,7 @@ use std::io::Write;
 use httpdate::HttpDate;
 
 use crate::protocol::ErrorCode;
-use crate::session::http::request::Exchange;
+use crate::session::http::request::HttpContext;
 
 /// The status of a response (RFC 9110, 15).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,12 +77,12 @@ pub(crate) struct ResponseHead<'t> {
 
 impl<'t> ResponseHead<'t> {
     /// Writes what every response has.
-    pub(crate) fn begin(text: &'t mut Vec<u8>, exchange: &Exchange, status: Status) -> Self {
+    pub(crate) fn begin(text: &'t mut Vec<u8>, context: &HttpContext, status: Status) -> Self {
         let Status(code, phrase) = status;
         let mut head = Self { text };
         head.write(format_args!("HTTP/1.1 {code} {phrase}\r\n"));
-        head.header("Date", HttpDate::from(exchange.time));
-        match (exchange.keeps_alive, exchange.is_http_10) {
+        head.header("Date", HttpDate::from(context.time));
+        match (context.keeps_alive, context.is_http_10) {
             (true, true) => head.header("Connection", "keep-alive"),
             (true, false) => {}
             (false, _) => head.header("Connection", "close"),
@@ -92,7 +92,7 @@ impl<'t> ResponseHead<'t> {
             b"X-Content-Type-Options: nosniff\r\n\
               Referrer-Policy: no-referrer\r\n",
         );
-        match &exchange.cors {
+        match &context.cors {
             Some(origin) => {
                 head.header("Access-Control-Allow-Origin", origin);
                 head.header("Cross-Origin-Resource-Policy", "cross-origin");
@@ -121,8 +121,8 @@ impl<'t> ResponseHead<'t> {
 
 impl Document<'_> {
     /// Appends the response to the buffer.
-    pub(crate) fn write_to(&self, text: &mut Vec<u8>, exchange: &Exchange) {
-        let mut head = ResponseHead::begin(text, exchange, self.status);
+    pub(crate) fn write_to(&self, text: &mut Vec<u8>, context: &HttpContext) {
+        let mut head = ResponseHead::begin(text, context, self.status);
         for (name, value) in &self.headers {
             head.header(name, value);
         }
@@ -133,7 +133,7 @@ impl Document<'_> {
         head.header("Content-Type", self.media_type);
         head.header("Content-Length", self.content.len());
         let text = head.end();
-        if !exchange.is_head {
+        if !context.is_head {
             text.extend_from_slice(&self.content);
         }
     }

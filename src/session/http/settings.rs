@@ -1,34 +1,17 @@
-//! The settings of a server for HTTP, with their flags.
+//! The settings of a server for HTTP.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Whether a server speaks HTTP, and to whom.
-#[derive(Clone, Default, Debug, clap::Args)]
-#[command(next_help_heading = "HTTP")]
+/// To whom a server speaks HTTP.
+#[derive(Clone, Default, Debug)]
 pub struct HttpSettings {
-    /// Answer no HTTP
-    #[arg(long)]
-    pub no_http: bool,
-    /// Host name, beside the machine's own, under which browsers reach the server; may be
-    /// repeated
-    #[arg(long = "http-host", value_name = "NAME")]
+    /// Host names under which browsers reach the server.
     pub hosts: Vec<String>,
-    /// Let pages of this origin read what the server answers, such as https://example.org; *
-    /// is any
-    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
-    pub cors: Option<Arc<str>>,
-    /// The name of the machine.
-    #[arg(skip)]
+    /// The name of the machine, without its domain.
     pub machine: String,
-}
-
-fn origin(text: &str) -> Result<Arc<str>, String> {
-    let is_visible = |byte: u8| byte.is_ascii_graphic();
-    match text == "*" || (text.contains("://") && text.bytes().all(is_visible)) {
-        true => Ok(text.into()),
-        false => Err("write an origin, such as https://example.org, or *".to_owned()),
-    }
+    /// Pages of this origin may read what the server answers; `*` is any.
+    pub cors: Option<Arc<str>>,
 }
 
 impl HttpSettings {

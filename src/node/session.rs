@@ -1,0 +1,43 @@
+//! The state of one connection of a node.
+
+use std::fmt;
+
+use crate::jobs;
+use crate::node::relay_update::RelayUpdate;
+use crate::session::ServerSession;
+
+/// One connection of a node.
+pub enum NodeSession {
+    /// A client that requests files, and the last name of its last list, for `MORE`.
+    Client(ServerSession, Option<Box<str>>),
+    /// An update of the relay.
+    RelayUpdate(Box<RelayUpdate>),
+    /// The connection on which messages arrive.
+    Messages,
+    /// A job of the console.
+    Job(Box<jobs::JobConnection>),
+}
+
+impl From<jobs::JobConnection> for NodeSession {
+    fn from(session: jobs::JobConnection) -> Self {
+        // Boxed, because sessions of clients are many and small.
+        Self::Job(Box::new(session))
+    }
+}
+
+impl From<RelayUpdate> for NodeSession {
+    fn from(update: RelayUpdate) -> Self {
+        Self::RelayUpdate(Box::new(update))
+    }
+}
+
+impl fmt::Display for NodeSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(session, _) => session.fmt(f),
+            Self::RelayUpdate(_) => f.write_str("our relay"),
+            Self::Messages => f.write_str("message subscription"),
+            Self::Job(session) => session.fmt(f),
+        }
+    }
+}
