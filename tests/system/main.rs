@@ -32,7 +32,7 @@
 //! | dead node first, frozen node first | `fetch::a_dead_node_is_skipped`, `fetch::a_frozen_node_is_skipped` |
 //! | many clients at once | `concurrency::two_hundred_and_fifty_six_clients_at_once`, `transfer::a_hundred_clients_are_served_at_once` |
 //! | a silent connection to the relay or a node | `concurrency::silent_connections_do_not_delay_others` |
-//! | a connection without a request, random input, an HTTP request | `line_protocol::connections_without_requests_are_removed`, `fuzz::random_input_does_no_harm`, `other_protocols::an_http_request_gets_one_error_and_is_closed` |
+//! | a connection without a request, random input, an HTTP request | `line_protocol::connections_without_requests_are_removed`, `fuzz::random_input_does_no_harm`, `other_protocols::without_http_a_request_gets_one_error_and_is_closed` |
 //! | `../secret`, an absolute path, a symlink | `node_get::names_and_links_do_not_leave_the_folder`, `save::a_name_that_leaves_the_folder_is_invalid`, `save::links_are_not_followed_out_of_the_folder` |
 //! | the same node twice, a relay started again | `directory::nodes_are_listed_once_in_order_of_first_registration`, `registration::a_node_registers_again_after_a_relay_restart`, `announce::a_restarted_relay_gets_all_files_with_one_registration` |
 //! | a client that disconnects in mid-transfer | `concurrency::clients_that_disconnect_mid_body_are_removed` |
