@@ -15,6 +15,7 @@
 //! | [`relay`], [`node`], [`client`] | what each program decides, without I/O and clock |
 //! | [`jobs`], [`relay_link`] | what node and client have in common: queries, downloads, commands, retries |
 //! | [`session`] | bytes into typed requests and responses, as lines and as HTTP, on both sides, without I/O |
+//! | `web` | the pages for browsers: templates, style sheet, script |
 //! | [`role`] | the contract between the loop and the programs |
 //! | [`logging`], [`limits`], [`quantity`] | log lines; limits and how a command line writes them |
 //! | [`close_reason`], [`protocol`] | why a connection closes; all text on the wire |
@@ -58,4 +59,5 @@ pub(crate) mod stdio;
 pub(crate) mod system_error;
 pub mod terminal;
 pub mod timers;
+pub(crate) mod web;
 pub mod xdg;

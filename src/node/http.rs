@@ -7,12 +7,13 @@ use log::debug;
 
 use crate::escaped::Escaped;
 use crate::node::Node;
+use crate::node::folder_listing::has_folder;
 use crate::node::requests::{NodeRequest, unavailable};
 use crate::node::share::{FileContent, Share, Unavailable};
 use crate::protocol::FileName;
 use crate::role::{ConnId, Context, Input, ReadNext};
 use crate::session::ServerSession;
-use crate::session::http::{Conditions, FileInfo, Representation};
+use crate::session::http::{FileInfo, HttpRequest, Representation};
 use crate::session::server::RequestContext;
 
 impl<S: Share> Node<S> {
@@ -35,8 +36,12 @@ impl<S: Share> Node<S> {
             request.ip,
             Escaped::text(&http.path)
         );
-        match FileName::parse(http.path.trim_start_matches('/')) {
-            Ok(name) => self.http_get(request, &name, &http.conditions),
+        let path = http.path.strip_prefix('/').unwrap_or(&http.path);
+        if path.is_empty() || path.ends_with('/') {
+            return self.http_folder(request, &http, path);
+        }
+        match FileName::parse(path) {
+            Ok(name) => self.http_get(request, &http, &name),
             Err(_) => request.reply.not_found(),
         }
     }
@@ -45,14 +50,16 @@ impl<S: Share> Node<S> {
     fn http_get(
         &mut self,
         request: &mut NodeRequest<'_, S>,
+        http: &HttpRequest<'_>,
         name: &FileName<'_>,
-        conditions: &Conditions<'_>,
     ) -> ReadNext {
+        let conditions = &http.conditions;
         self.gets += 1;
         request.session.request_content();
         let (arrival, reply) = (request.arrival(), &mut request.reply);
         let content = match self.share.open(name, arrival) {
             Ok(content) => content,
+            Err(Unavailable::NotFound) => return self.http_no_file(request, http, name),
             Err(error) => return unavailable(name, &error, reply),
         };
         self.gets_found += 1;
@@ -96,6 +103,22 @@ impl<S: Share> Node<S> {
             }
         }
         reply.next()
+    }
+}
+
+impl<S: Share> Node<S> {
+    /// There is no file of this name, but there may be a folder.
+    fn http_no_file(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        http: &HttpRequest<'_>,
+        name: &FileName<'_>,
+    ) -> ReadNext {
+        let folder = format!("{name}/");
+        if has_folder(&mut self.share, &folder) {
+            return request.reply.moved(&folder, http.query);
+        }
+        request.reply.not_found()
     }
 }
 

@@ -4,7 +4,9 @@
 mod announcer;
 mod console;
 mod event;
+mod folder_listing;
 mod http;
+mod http_folder;
 mod message_listener;
 mod registrar;
 mod relay_record;
@@ -23,7 +25,8 @@ pub use registrar::Registrar;
 pub use relay_update::{RelayUpdate, UpdateRequest};
 pub use session::NodeSession;
 pub use share::{
-    FileContent, FileRevision, KnownHash, MAX_SMALL, Share, ShareTotals, SmallContent, Unavailable,
+    FileContent, FileRevision, KnownHash, ListedFile, MAX_SMALL, Share, ShareTotals, SmallContent,
+    Unavailable,
 };
 
 use crate::close_reason::{CloseReason, ResourceLimit};

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::protocol::{ContentHash, FileItem, FileName, FileStat, PieceList};
+use crate::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash, PieceList};
 use crate::role::SendableFile;
 
 /// Contents up to this size, and parts of them, are sent in one write together with their
@@ -31,9 +31,31 @@ pub trait Share {
         arrival: u64,
     ) -> Result<FileContent<'_, Self::File>, Unavailable>;
 
+    /// Calls `visit` for the files in name order, from the first one on whose name is not
+    /// before `start`, until `visit` returns false.
+    fn visit_files(&mut self, start: &str, visit: &mut dyn FnMut(&ListedFile<'_>) -> bool);
+
     /// Calls `visit` for at most `max` files in name order, from the one after
     /// `after` on.
-    fn list(&mut self, after: Option<&str>, max: usize, visit: &mut dyn FnMut(&FileItem<'_>));
+    fn list(&mut self, after: Option<&str>, max: usize, visit: &mut dyn FnMut(&FileItem<'_>)) {
+        // No name has a NUL, so no name lies between.
+        let start = after.map_or_else(String::new, |name| format!("{name}\0"));
+        let mut room = max;
+        self.visit_files(&start, &mut |file| {
+            if room > 0
+                && let Ok(name) = FileName::parse(file.name)
+            {
+                visit(&FileItem {
+                    size: file.size,
+                    hash: file.hash,
+                    holders: 1,
+                    name,
+                });
+            }
+            room = room.saturating_sub(1);
+            room > 0
+        });
+    }
 
     /// Looks a name up.
     ///
@@ -93,6 +115,19 @@ pub trait Share {
     /// # Errors
     /// Why nothing was removed, as a line for people.
     fn remove(&mut self, name: &FileName<'_>) -> Result<String, String>;
+}
+
+/// A file in the list of a share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListedFile<'a> {
+    /// Its name, with its folders.
+    pub name: &'a str,
+    /// Size in bytes.
+    pub size: u64,
+    /// Time of the last change, in seconds since 1970; negative before.
+    pub mtime: i64,
+    /// The hash of its content, if it is known.
+    pub hash: MaybeHash,
 }
 
 /// The number and the total size of some files. The terminal prints it for people, as

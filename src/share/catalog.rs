@@ -117,6 +117,14 @@ impl Catalog {
         &self.files[start..]
     }
 
+    /// The files from the first one on whose name is not before `start`.
+    pub(super) fn from(&self, start: &str) -> &[CatalogEntry] {
+        let start = self
+            .files
+            .partition_point(|file| file.name.as_str() < start);
+        &self.files[start..]
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<&CatalogEntry> {
         self.files.get(self.index_of(name)?)
     }
@@ -143,8 +151,7 @@ impl Catalog {
     /// The totals of the file of this name, or of the folder of this name.
     pub(super) fn totals(&self, name: &str) -> ShareTotals {
         let folder = format!("{name}/");
-        let start = self.files.partition_point(|file| file.name < folder);
-        let inside = self.files[start..].iter();
+        let inside = self.from(&folder).iter();
         let inside = inside.take_while(|file| file.name.starts_with(&folder));
         let mut totals = ShareTotals::default();
         for file in self.find(name).into_iter().chain(inside) {

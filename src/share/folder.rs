@@ -13,8 +13,8 @@ use log::{info, warn};
 
 use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
-use crate::node::{FileContent, FileRevision, Share, Unavailable};
-use crate::protocol::{FileItem, FileName, FileStat, MaybeHash, PieceList};
+use crate::node::{FileContent, FileRevision, ListedFile, Share, Unavailable};
+use crate::protocol::{FileName, FileStat, MaybeHash, PieceList};
 use crate::quantity::{bytes, integer, seconds};
 use crate::share::catalog::Catalog;
 use crate::share::content_reader::{ContentReader, unavailable};
@@ -210,15 +210,16 @@ impl Share for Folder {
         self.reader.open(&self.roots, name, arrival)
     }
 
-    fn list(&mut self, after: Option<&str>, max: usize, visit: &mut dyn FnMut(&FileItem<'_>)) {
-        for file in self.catalog.after(after).iter().take(max) {
-            if let Ok(name) = FileName::parse(&file.name) {
-                visit(&FileItem {
-                    size: file.identity.size,
-                    hash: file.hash,
-                    holders: 1,
-                    name,
-                });
+    fn visit_files(&mut self, start: &str, visit: &mut dyn FnMut(&ListedFile<'_>) -> bool) {
+        for file in self.catalog.from(start) {
+            let listed = ListedFile {
+                name: &file.name,
+                size: file.identity.size,
+                mtime: file.identity.mtime,
+                hash: file.hash,
+            };
+            if !visit(&listed) {
+                break;
             }
         }
     }

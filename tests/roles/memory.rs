@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerline::node::{
-    FileContent, FileRevision, KnownHash, Share, ShareTotals, SmallContent, Unavailable,
+    FileContent, FileRevision, KnownHash, ListedFile, Share, ShareTotals, SmallContent, Unavailable,
 };
-use peerline::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash, PieceList};
+use peerline::protocol::{ContentHash, FileName, FileStat, MaybeHash, PieceList};
 use peerline::role::SendableFile;
 
 /// The delay between a change and the announcement that it requests.
@@ -148,14 +148,18 @@ impl Share for Memory {
         }
     }
 
-    fn list(&mut self, after: Option<&str>, most: usize, each: &mut dyn FnMut(&FileItem<'_>)) {
-        for (name, size, hash) in self.files.borrow().after(after).take(most) {
-            each(&FileItem {
-                size,
-                hash,
-                holders: 1,
-                name: FileName::parse(name).expect("only valid names are put in"),
-            });
+    fn visit_files(&mut self, start: &str, visit: &mut dyn FnMut(&ListedFile<'_>) -> bool) {
+        let files = self.files.borrow();
+        for (name, entry) in files.entries.range(start.to_owned()..) {
+            let listed = ListedFile {
+                name,
+                size: entry.size(),
+                mtime: 0,
+                hash: MaybeHash(files.hashes.get(name).copied()),
+            };
+            if !visit(&listed) {
+                break;
+            }
         }
     }
 

@@ -15,13 +15,14 @@ const OUTSIDE_WORLD: [&str; 7] = [
 
 /// The layers that decide: what a program does next, without I/O and clock.
 /// Prefixes of paths below `src`.
-const DECIDING: [&str; 11] = [
+const DECIDING: [&str; 12] = [
     "relay/",
     "node/",
     "client/",
     "jobs/",
     "relay_link/",
     "session/",
+    "web/",
     "role",
     "protocol/",
     "timers.rs",
@@ -89,6 +90,8 @@ fn imports_point_down() {
     let outside = ["reactor", "share", "download", "terminal", "cli"];
     assert_layers(&["jobs/", "relay_link/"], &[], &programs);
     assert_layers(&["session/", "role"], &[], &roles);
+    assert_layers(&["web/"], &[], &roles);
+    assert_layers(&["web/"], &[], &["session", "role"]);
     let lowest = ["protocol/", "timers.rs", "escaped.rs"];
     assert_layers(&lowest, &[], &roles);
     assert_layers(&lowest, &[], &outside);

@@ -7,6 +7,7 @@ use askama::Template;
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::session::http::response::Status;
+use crate::web::{ErrorPage, PAGE_TYPE};
 
 /// Why a server does not execute a request in HTTP. Prints as a sentence for people.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,21 +79,6 @@ pub(crate) enum ErrorFormat {
     Json,
 }
 
-#[derive(Template)]
-#[template(
-    source = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-              <meta name=\"viewport\" content=\"width=device-width\">\n\
-              <meta name=\"color-scheme\" content=\"light dark\">\n\
-              <title>{{ code }} {{ phrase }}</title>\n\
-              <h1>{{ phrase }}</h1>\n<p>{{ text }}\n<p><a href=\"/\">Start page</a>\n",
-    ext = "html"
-)]
-struct ErrorPage<'a> {
-    code: u16,
-    phrase: &'a str,
-    text: &'a str,
-}
-
 /// The media type and the content of the response to an error.
 pub(super) fn render(format: ErrorFormat, status: Status, text: &str) -> (&'static str, String) {
     let (code, phrase) = (status.code(), status.phrase());
@@ -105,8 +91,7 @@ pub(super) fn render(format: ErrorFormat, status: Status, text: &str) -> (&'stat
         ErrorFormat::Html => {
             let page = ErrorPage { code, phrase, text };
             // Writing to a string does not fail.
-            let page = page.render().unwrap_or_default();
-            ("text/html; charset=utf-8", page)
+            (PAGE_TYPE, page.render().unwrap_or_default())
         }
     }
 }

@@ -8,6 +8,7 @@
 //! Requests have no content: a request that announces some is answered, and the
 //! connection closes.
 
+mod asset;
 pub(crate) mod conditions;
 pub(crate) mod error;
 pub(crate) mod reply;
@@ -15,7 +16,7 @@ pub(crate) mod request;
 pub(crate) mod response;
 pub mod settings;
 
-pub(crate) use conditions::{Conditions, Representation};
+pub(crate) use conditions::Representation;
 pub(crate) use reply::FileInfo;
 pub(crate) use request::{HttpContext, HttpRequest};
 pub(crate) use response::{Document, Status};

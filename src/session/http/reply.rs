@@ -18,6 +18,7 @@ use crate::session::http::request::{HttpContext, HttpRequest};
 use crate::session::http::response::{Document, ResponseHead, Status};
 use crate::session::http::settings::HttpSettings;
 use crate::session::responder::{ReplyDestination, Responder};
+use crate::web::text;
 
 /// What RFC 8187 (3.2.1) leaves as it is in a parameter of a header.
 const PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
@@ -40,7 +41,7 @@ const ACTIVE_TYPES: [&str; 4] = ["html", "xml", "svg", "script"];
 
 impl ServerSession {
     /// Reads a request in HTTP, and prepares `reply` for it. Input that is no request, and
-    /// requests that are not allowed, are answered here.
+    /// requests that are not allowed, are answered here; so are those for the files of the pages.
     ///
     /// # Errors
     /// There is no request to execute: how to read on.
@@ -62,7 +63,11 @@ impl ServerSession {
         };
         self.count_request();
         reply.speak_http(context);
-        request.map_err(|error| reply.http_error(&error))
+        let request = request.map_err(|error| reply.http_error(&error))?;
+        match reply.asset(&request) {
+            Some(next) => Err(next),
+            None => Ok(request),
+        }
     }
 }
 
@@ -126,6 +131,14 @@ impl<R: Role> Responder<'_, R> {
             headers,
             content: Cow::Owned(content.into_bytes()),
         })
+    }
+
+    /// What the client requests is at another path, which has no leading slash.
+    pub(crate) fn moved(&mut self, path: &str, query: &str) -> ReadNext {
+        let mark = if query.is_empty() { "" } else { "?" };
+        let address = format!("/{}{mark}{query}", text::path(path));
+        let headers = vec![("Location", Cow::Borrowed(address.as_str()))];
+        self.error_document(Status::MOVED, &format!("it is at {address}"), headers)
     }
 
     fn http_error(&mut self, error: &HttpError) -> ReadNext {

@@ -20,6 +20,8 @@ const MAX_HEADERS: usize = 64;
 pub(crate) struct HttpRequest<'h> {
     /// The path, which begins with `/`. Percent-encoding is decoded.
     pub(crate) path: Cow<'h, str>,
+    /// The host that the client means, with its port.
+    pub(crate) host: &'h str,
     /// What follows the `?`, encoded; empty without.
     pub(crate) query: &'h str,
     /// Which part of a file is to be sent, and when.
@@ -122,9 +124,16 @@ impl<'h> HttpRequest<'h> {
         let path = path.map_err(|_| HttpError::Malformed("the path is not UTF-8"))?;
         Ok(Self {
             path,
+            host,
             query,
             conditions: fields.conditions,
         })
+    }
+
+    /// Whether the query has a parameter, with or without a value.
+    pub(crate) fn has_parameter(&self, name: &str) -> bool {
+        let mut parameters = self.query.split('&');
+        parameters.any(|parameter| parameter.split('=').next() == Some(name))
     }
 
     /// The decoded value of a parameter of the query: empty for `?name`, none if the

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write;
 
+use askama::Template;
 use httpdate::HttpDate;
 
 use crate::protocol::ErrorCode;
 use crate::session::http::request::HttpContext;
+use crate::web::{PAGE_POLICY, PAGE_TYPE};
 
 /// The status of a response (RFC 9110, 15).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +18,7 @@ pub(crate) struct Status(u16, &'static str);
 impl Status {
     pub(crate) const OK: Self = Self(200, "OK");
     pub(crate) const PARTIAL: Self = Self(206, "Partial Content");
+    pub(crate) const MOVED: Self = Self(301, "Moved Permanently");
     pub(crate) const NOT_MODIFIED: Self = Self(304, "Not Modified");
     pub(crate) const BAD_REQUEST: Self = Self(400, "Bad Request");
     pub(crate) const NOT_FOUND: Self = Self(404, "Not Found");
@@ -120,6 +123,18 @@ impl<'t> ResponseHead<'t> {
 }
 
 impl Document<'_> {
+    /// A page for browsers.
+    pub(crate) fn page(status: Status, page: &impl Template) -> Self {
+        // Writing to a string does not fail.
+        let content = page.render().unwrap_or_default();
+        Self {
+            status,
+            media_type: PAGE_TYPE,
+            headers: Vec::new(),
+            content: Cow::Owned(content.into_bytes()),
+        }
+    }
+
     /// Appends the response to the buffer.
     pub(crate) fn write_to(&self, text: &mut Vec<u8>, context: &HttpContext) {
         let mut head = ResponseHead::begin(text, context, self.status);
@@ -129,6 +144,9 @@ impl Document<'_> {
         if self.status == Status::NOT_MODIFIED {
             head.end();
             return;
+        }
+        if self.media_type == PAGE_TYPE {
+            head.header("Content-Security-Policy", PAGE_POLICY);
         }
         head.header("Content-Type", self.media_type);
         head.header("Content-Length", self.content.len());

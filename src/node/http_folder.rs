@@ -1,0 +1,185 @@
+//! Answers requests in HTTP for folders, as pages and as JSON.
+
+use std::borrow::Cow;
+
+use serde_json::json;
+
+use crate::counted::Counted;
+use crate::node::Node;
+use crate::node::folder_listing::{FolderEntry, FolderListing, SortKey, SortOrder};
+use crate::node::requests::NodeRequest;
+use crate::node::share::Share;
+use crate::role::ReadNext;
+use crate::session::http::{Document, HttpRequest, Status};
+use crate::web::{ColumnHead, FileCells, FolderPage, FolderRow, text};
+
+impl<S: Share> Node<S> {
+    /// Lists a folder: empty for all of the share, else a name and a slash.
+    pub(super) fn http_folder(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        http: &HttpRequest<'_>,
+        folder: &str,
+    ) -> ReadNext {
+        let order = SortOrder::of(http);
+        let page = http.parameter("page").and_then(|page| page.parse().ok());
+        let after = http.parameter("after").unwrap_or_default();
+        let listing = FolderListing::of(&mut self.share, folder, order, page.unwrap_or(1), &after);
+        let view = match listing {
+            FolderListing::Missing => return request.reply.not_found(),
+            FolderListing::Sorted {
+                entries,
+                page,
+                last_page,
+                totals,
+            } => FolderView {
+                entries,
+                order: Some(order),
+                count: count_text(totals),
+                previous: (page > 1).then(|| order.query(Some(page - 1))),
+                next: (page < last_page).then(|| order.query(Some(page + 1))),
+            },
+            FolderListing::Unsorted { entries, next } => FolderView {
+                entries,
+                order: None,
+                count: "very many entries, by name".to_owned(),
+                previous: None,
+                next: next.map(|after| format!("after={}", text::query(&after))),
+            },
+        };
+        let document = match http.has_parameter("json") {
+            true => view.json(folder),
+            false => view.page(http, folder),
+        };
+        request.reply.document(&document)
+    }
+}
+
+/// The number of folders and files, for people.
+fn count_text((folders, files): (usize, usize)) -> String {
+    let files = Counted(files as u64, "file");
+    match folders {
+        0 => files.to_string(),
+        _ => format!("{}, {files}", Counted(folders as u64, "folder")),
+    }
+}
+
+/// The page of a folder, before its form is decided.
+struct FolderView {
+    entries: Vec<FolderEntry>,
+    /// None if the entries cannot be sorted.
+    order: Option<SortOrder>,
+    count: String,
+    /// The queries of the pages before and behind this one.
+    previous: Option<String>,
+    next: Option<String>,
+}
+
+impl FolderView {
+    fn page(&self, http: &HttpRequest<'_>, folder: &str) -> Document<'static> {
+        let rows = self.entries.iter().map(|entry| FolderRow {
+            name: &entry.name,
+            link: match entry.file {
+                Some(_) => text::path(&entry.name).to_string(),
+                None => format!("{}/", text::path(&entry.name)),
+            },
+            file: entry.file.map(|file| FileCells {
+                size: file.size,
+                mtime: file.mtime,
+                hash: file.hash.0.map_or_else(String::new, |hash| hash.short()),
+            }),
+        });
+        let link = |query: &String| format!("?{query}");
+        let page = FolderPage {
+            host: http.host,
+            folders: folder.split_terminator('/').collect(),
+            search: None,
+            address: format!("http://{}/{}", http.host, text::path(folder)),
+            count: self.count.clone(),
+            columns: [SortKey::Name, SortKey::Size, SortKey::Date].map(|key| self.head(key)),
+            rows: rows.collect(),
+            previous: self.previous.as_ref().map(link),
+            next: self.next.as_ref().map(link),
+        };
+        Document::page(Status::OK, &page)
+    }
+
+    /// The head of a column: a click sorts by it, another one the other way round.
+    fn head(&self, key: SortKey) -> ColumnHead {
+        let Some(order) = self.order else {
+            return ColumnHead::default();
+        };
+        let is_current = order.key == key;
+        let is_descending = match is_current {
+            true => !order.is_descending,
+            // First the largest, and the newest.
+            false => key != SortKey::Name,
+        };
+        let new_order = SortOrder { key, is_descending };
+        ColumnHead {
+            link: Some(format!("?{}", new_order.query(None))),
+            arrow: match (is_current, order.is_descending) {
+                (true, true) => " ↓",
+                (true, false) => " ↑",
+                (false, _) => "",
+            },
+        }
+    }
+
+    fn json(&self, folder: &str) -> Document<'static> {
+        let entries: Vec<_> = self.entries.iter().map(FolderEntry::to_json).collect();
+        let link = |query: &String| format!("?{query}&json");
+        let list = json!({
+            "folder": folder,
+            "entries": entries,
+            "next": self.next.as_ref().map(link),
+        });
+        Document {
+            status: Status::OK,
+            media_type: "application/json",
+            headers: Vec::new(),
+            content: Cow::Owned(format!("{list}\n").into_bytes()),
+        }
+    }
+}
+
+impl FolderEntry {
+    fn to_json(&self) -> serde_json::Value {
+        match self.file {
+            None => json!({ "type": "folder", "name": self.name }),
+            Some(file) => json!({
+                "type": "file",
+                "name": self.name,
+                "size": file.size,
+                "mtime": file.mtime,
+                "hash": file.hash.0.map(|hash| hash.to_string()),
+            }),
+        }
+    }
+}
+
+impl SortOrder {
+    /// The order that a request wants: `sort=size&order=desc`.
+    fn of(http: &HttpRequest<'_>) -> Self {
+        Self {
+            key: match http.parameter("sort").as_deref() {
+                Some("size") => SortKey::Size,
+                Some("date") => SortKey::Date,
+                _ => SortKey::Name,
+            },
+            is_descending: http.parameter("order").as_deref() == Some("desc"),
+        }
+    }
+
+    /// The query for a page in this order.
+    fn query(self, page: Option<usize>) -> String {
+        let key = match self.key {
+            SortKey::Name => "name",
+            SortKey::Size => "size",
+            SortKey::Date => "date",
+        };
+        let order = if self.is_descending { "desc" } else { "asc" };
+        let page = page.map_or_else(String::new, |page| format!("&page={page}"));
+        format!("sort={key}&order={order}{page}")
+    }
+}

@@ -1,0 +1,25 @@
+//! The pages for browsers: what they look like, and the files that they need.
+//!
+//! The folder `templates` has everything for a designer: the templates (askama), the style
+//! sheet and the script. A template escapes every value. This module does no I/O and
+//! decides nothing: a role fills in a template, and `session/http` sends the page.
+//!
+//! Pages work without the script, and load nothing from elsewhere.
+
+mod asset;
+mod error_page;
+mod folder_page;
+pub(crate) mod text;
+
+pub(crate) use asset::Asset;
+pub(crate) use error_page::ErrorPage;
+pub(crate) use folder_page::{ColumnHead, FileCells, FolderPage, FolderRow};
+
+/// What the pages of a server may load and do: only their own style sheet, script, pictures
+/// and forms, and no other page may show them in a frame.
+pub(crate) const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; \
+     img-src 'self' data:; script-src 'self'; form-action 'self'; base-uri 'none'; \
+     frame-ancestors 'none'";
+
+/// The media type of a page.
+pub(crate) const PAGE_TYPE: &str = "text/html; charset=utf-8";

@@ -1,0 +1,67 @@
+//! Values as the pages show them.
+
+use std::fmt::{self, Display};
+use std::time::{Duration, SystemTime};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+
+/// What stays as it is in the path of a link. No character of it needs quotes in HTML.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'/')
+    .remove(b'_')
+    .remove(b'~');
+
+/// What stays as it is in a value of a query: no slash.
+const QUERY: &AsciiSet = &PATH.add(b'/');
+
+/// A name as the path of a link.
+pub(crate) fn path(name: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(name, PATH)
+}
+
+/// A text as a value in the query of a link.
+pub(crate) fn query(value: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(value, QUERY)
+}
+
+/// A time in seconds since 1970 as a date and a time of day, in UTC: `2026-11-26 14:03`.
+/// Empty for times before 1970 and after the year 9999.
+pub(crate) fn minute(seconds: i64) -> impl Display {
+    fmt::from_fn(move |f| {
+        let since = u64::try_from(seconds).ok().map(Duration::from_secs);
+        let time = since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+        let Some(time) = time.filter(|_| seconds <= LAST_SECOND) else {
+            return Ok(());
+        };
+        // 2026-11-26T14:03:22Z
+        let text = humantime::format_rfc3339_seconds(time).to_string();
+        write!(f, "{} {}", &text[..10], &text[11..16])
+    })
+}
+
+/// The last second of the year 9999.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_encoded() {
+        assert_eq!(path("a b/ü%<.txt").to_string(), "a%20b/%C3%BC%25%3C.txt");
+        assert_eq!(path("a:b?c#d\"e'").to_string(), "a%3Ab%3Fc%23d%22e%27");
+        assert_eq!(query("a/b&c=+").to_string(), "a%2Fb%26c%3D%2B");
+    }
+
+    #[test]
+    fn times_are_in_utc() {
+        assert_eq!(minute(0).to_string(), "1970-01-01 00:00");
+        assert_eq!(minute(784_111_777).to_string(), "1994-11-06 08:49");
+        assert_eq!(minute(LAST_SECOND).to_string(), "9999-12-31 23:59");
+        for other in [-1, LAST_SECOND + 1, i64::MAX, i64::MIN] {
+            assert_eq!(minute(other).to_string(), "", "{other}");
+        }
+    }
+}
