@@ -57,6 +57,7 @@ mod from_node;
 mod fuzz;
 mod hashes;
 mod hostile_relay;
+mod http_node;
 mod idle_cpu;
 mod limits;
 mod line_editor;

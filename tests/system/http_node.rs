@@ -1,0 +1,169 @@
+//! The pages of a node: folders, searches, archives.
+
+use std::fs::File;
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::support::{folder, http, node_with_relay};
+
+/// Names that are awkward in HTML and in links, with their links.
+const AWKWARD: [(&str, &str, &str); 6] = [
+    ("a b.txt", "a%20b.txt", "a b.txt"),
+    (
+        "<script>alert(1)</script>.html/x",
+        "%3Cscript%3Ealert%281%29%3C/",
+        "&#60;script&#62;alert(1)&#60;/",
+    ),
+    (
+        "quote's \"and\" &amp.txt",
+        "quote%27s%20%22and%22%20%26amp.txt",
+        "quote&#39;s &#34;and&#34; &#38;amp.txt",
+    ),
+    ("100%.txt", "100%25.txt", "100%.txt"),
+    ("a?b#c:d.txt", "a%3Fb%23c%3Ad.txt", "a?b#c:d.txt"),
+    (
+        "größe 日本.txt",
+        "gr%C3%B6%C3%9Fe%20%E6%97%A5%E6%9C%AC.txt",
+        "größe 日本.txt",
+    ),
+];
+
+#[test]
+fn a_page_lists_a_folder_and_its_links_lead_to_the_files() {
+    let files: Vec<_> = AWKWARD
+        .iter()
+        .map(|(name, ..)| (*name, &b"content"[..]))
+        .collect();
+    let share = folder(&files);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let page = http(node.address(), "GET", "/", "");
+    assert_eq!(page.status, 200);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'self'"),
+        "{policy}"
+    );
+    for (_, link, shown) in AWKWARD {
+        let link_tag = format!("href=\"{link}\">{shown}</a>");
+        assert!(
+            page.text().contains(&link_tag),
+            "{link_tag}: {}",
+            page.text()
+        );
+        let found = http(node.address(), "GET", &format!("/{link}"), "");
+        assert_eq!(found.status, 200, "{link}");
+    }
+}
+
+#[test]
+fn a_folder_has_one_address_and_an_unknown_one_is_not_found() {
+    let share = folder(&[("a/b c/d.txt", b"1"), ("a/e", b"2")]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let moved = http(node.address(), "GET", "/a/b%20c?sort=size", "");
+    assert_eq!(moved.status, 301);
+    assert_eq!(moved.header("location"), Some("/a/b%20c/?sort=size"));
+    let page = http(node.address(), "GET", "/a/b%20c/", "");
+    assert!(
+        page.text().contains("<a href=\"/a/b%20c/\">b c</a>"),
+        "{}",
+        page.text()
+    );
+    for unknown in ["/b/", "/a/b/", "/a/e/", "/a//", "//", "/../", "/a/./"] {
+        let response = http(node.address(), "GET", unknown, "");
+        assert!(
+            response.status == 404 && response.keeps_alive(),
+            "{unknown}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_is_listed_as_json() {
+    let share = folder(&[("x/small", b"1"), ("x/\"large\"", b"22"), ("x/y/z", b"3")]);
+    for (name, time) in [("x/small", 7), ("x/\"large\"", 8)] {
+        let file = File::open(share.path().join(name)).expect("a file");
+        let time = UNIX_EPOCH + Duration::from_secs(time);
+        file.set_modified(time).expect("a time");
+    }
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let list = http(node.address(), "GET", "/x/?json&sort=size&order=desc", "");
+    assert_eq!(list.header("content-type"), Some("application/json"));
+    assert_eq!(
+        list.text(),
+        "{\"entries\":[{\"name\":\"y\",\"type\":\"folder\"},\
+         {\"hash\":null,\"mtime\":8,\"name\":\"\\\"large\\\"\",\"size\":2,\"type\":\"file\"},\
+         {\"hash\":null,\"mtime\":7,\"name\":\"small\",\"size\":1,\"type\":\"file\"}],\
+         \"folder\":\"x/\",\"next\":null}\n"
+    );
+}
+
+#[test]
+fn files_that_lines_do_not_list_are_on_no_page() {
+    let share = folder(&[("a", b"1"), (".hidden", b"2"), (".git/config", b"3")]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let page = http(node.address(), "GET", "/", "");
+    assert!(page.text().contains("1 file<"), "{}", page.text());
+    assert_eq!(http(node.address(), "GET", "/.git/", "").status, 404);
+    assert_eq!(http(node.address(), "GET", "/.git", "").status, 404);
+}
+
+#[test]
+fn a_long_folder_has_pages_and_an_empty_share_has_one() {
+    let names: Vec<String> = (0..1203).map(|number| format!("{number:04}")).collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    let share = folder(&files);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let (mut listed, mut query) = (Vec::new(), Some("?json".to_owned()));
+    while let Some(page) = query.take() {
+        let page = http(node.address(), "GET", &format!("/{page}"), "");
+        let mut page: serde_json::Value = serde_json::from_str(page.text()).expect("JSON");
+        let entries = page["entries"].as_array().expect("entries").iter();
+        listed.extend(entries.map(|entry| entry["name"].as_str().expect("a name").to_owned()));
+        query = page["next"].take().as_str().map(str::to_owned);
+    }
+    assert_eq!(listed, names);
+    let last = http(node.address(), "GET", "/?page=99", "");
+    assert!(last.text().contains("1202") && !last.text().contains("0000"));
+    let share = folder(&[]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let page = http(node.address(), "GET", "/", "");
+    assert!(
+        page.text().contains("Nothing is shared yet"),
+        "{}",
+        page.text()
+    );
+}
+
+#[test]
+fn the_files_of_the_pages_are_stored_by_browsers_and_clash_with_no_name() {
+    let share = folder(&[("style.css", b"shared"), ("script.js", b"shared")]);
+    let (node, relay) = node_with_relay(share.path(), &[]);
+    let page = http(node.address(), "GET", "/", "");
+    let links: Vec<&str> = page
+        .text()
+        .split('"')
+        .filter(|link| link.starts_with("/?"))
+        .collect();
+    assert_eq!(links.len(), 2, "{links:?}");
+    for link in links {
+        for server in [&node, &relay] {
+            let asset = http(server.address(), "GET", link, "");
+            assert_eq!(asset.status, 200, "{link}");
+            let cache = asset.header("cache-control");
+            assert_eq!(cache, Some("public, max-age=31536000, immutable"));
+            let tag = asset.header("etag").expect("a tag");
+            let condition = format!("If-None-Match: {tag}\r\n");
+            let known = http(server.address(), "GET", link, &condition);
+            assert_eq!((known.status, known.content.len()), (304, 0));
+        }
+        let older = format!("{}0", &link[..link.len() - 1]);
+        let asset = http(node.address(), "GET", &older, "");
+        let cache = asset.header("cache-control");
+        assert!(cache == Some("no-cache") || older == link, "{cache:?}");
+    }
+    let shared = http(node.address(), "GET", "/style.css", "");
+    assert_eq!(shared.text(), "shared");
+}
