@@ -43,7 +43,7 @@ pub use item::{FileItem, HelpItem, HolderItem, Item, ItemKind, StatsItem};
 pub use name::{FileName, NameError, is_part_file};
 pub use ok_reply::{Banner, Listening, Registered};
 pub use other_protocol::OtherProtocol;
-pub(crate) use other_protocol::{TLS_FIRST_BYTE, is_http_request_line};
+pub(crate) use other_protocol::{TLS_FIRST_BYTE, begins_http_request_line, is_http_request_line};
 pub use piece_list::{ContentHasher, PieceList};
 pub use pieces::{PieceHasher, PieceLayout, PieceValue};
 pub use rejection::{Rejection, RequestError};

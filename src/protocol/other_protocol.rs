@@ -53,12 +53,23 @@ pub(crate) fn is_http_request_line(line: &[u8]) -> bool {
     else {
         return false;
     };
-    let is_target = target.starts_with(b"/")
+    is_http_target(method, target) && is_http_version(version)
+}
+
+/// Whether a line that starts so can be a request in HTTP: the target has begun.
+#[must_use]
+pub(crate) fn begins_http_request_line(start: &[u8]) -> bool {
+    let mut fields = fields(start);
+    let (method, target) = (fields.next(), fields.next());
+    method.is_some_and(|method| target.is_some_and(|target| is_http_target(method, target)))
+}
+
+fn is_http_target(method: &[u8], target: &[u8]) -> bool {
+    target.starts_with(b"/")
         || target
             .get(..7)
             .is_some_and(|start| start.eq_ignore_ascii_case(b"http://"))
-        || (target == b"*" && matches!(method, b"OPTIONS" | b"PRI"));
-    is_target && is_http_version(version)
+        || (target == b"*" && matches!(method, b"OPTIONS" | b"PRI"))
 }
 
 /// Bytes, not text: a line of HTTP need not be UTF-8.

@@ -6,7 +6,9 @@
 //! together, and no batch starts while too many bytes wait to be sent to the peer.
 
 use crate::close_reason::CloseReason;
-use crate::protocol::{OtherProtocol, TLS_FIRST_BYTE, is_http_request_line};
+use crate::protocol::{
+    OtherProtocol, TLS_FIRST_BYTE, begins_http_request_line, is_http_request_line,
+};
 use crate::role::{FramingError, Input, ReadNext};
 use crate::session::inbox::{Inbox, Unread};
 
@@ -268,11 +270,9 @@ impl InputTurn<'_> {
                 let error = FramingError::OtherProtocol(OtherProtocol::Tls);
                 return Some(Input::FramingError(error));
             }
-            let first_line = self
-                .unread
-                .first_line()
-                .filter(|_| limits.max_head.is_some());
-            self.speaks_http |= first_line.is_some_and(is_http_request_line);
+            if let Some(max_head) = limits.max_head.filter(|_| !self.speaks_http) {
+                self.speaks_http = self.begins_http(limits.max_line, max_head)?;
+            }
         }
         let input = match limits.max_head.filter(|_| self.speaks_http) {
             Some(max_head) => self.unread.next_head(max_head)?,
@@ -291,6 +291,20 @@ impl InputTurn<'_> {
             Input::Connected | Input::Resumed | Input::FramingError(_) | Input::HttpError(_) => 1,
         };
         Some(input)
+    }
+
+    /// Whether the first line is a request in HTTP, unless more of it must arrive first. The
+    /// request line may be longer than other lines, so it has to look like one from the start.
+    fn begins_http(&mut self, max_line: usize, max_head: usize) -> Option<bool> {
+        let arrived = self.unread.unfinished();
+        let (length, start) = (arrived.len(), &arrived[..arrived.len().min(max_line)]);
+        if !begins_http_request_line(start) {
+            return Some(false);
+        }
+        match self.unread.first_line(max_head) {
+            Some(line) => Some(is_http_request_line(line)),
+            None => (length >= max_head).then_some(true),
+        }
     }
 
     /// Passes pieces to the role until their answers are to be sent. Returns the state

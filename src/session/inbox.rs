@@ -134,11 +134,15 @@ impl Unread<'_> {
         Some(Input::Line(line.strip_suffix(b"\r").unwrap_or(line)))
     }
 
-    /// The next line with its line ending, if it is complete, without using it.
-    #[must_use]
-    pub fn first_line(&self) -> Option<&[u8]> {
-        let rest = self.unfinished();
-        memchr::memchr(b'\n', rest).map(|newline| &rest[..newline])
+    /// The next line without its newline, if it has at most `max` bytes with it and is
+    /// complete. Does not use the line.
+    pub fn first_line(&mut self, max: usize) -> Option<&[u8]> {
+        let rest = &self.bytes[self.start..];
+        let window = rest.len().min(max);
+        let from = self.searched.min(window);
+        let newline = memchr::memchr(b'\n', &rest[from..window]);
+        self.searched = newline.map_or(window, |_| 0);
+        newline.map(|newline| &rest[..from + newline])
     }
 
     /// The next head of a request in HTTP, or `None` until more bytes arrive: at least one

@@ -121,8 +121,10 @@ impl<R: Role> Responder<'_, R> {
         &mut self,
         status: Status,
         text: &str,
-        headers: Vec<(&'static str, Cow<'_, str>)>,
+        mut headers: Vec<(&'static str, Cow<'_, str>)>,
     ) -> ReadNext {
+        // The form is not the same for every client, and the next answer may be another one.
+        headers.push(("Cache-Control", Cow::Borrowed("no-store")));
         let format = self.http_context().map(|context| context.error_format);
         let (media_type, content) = error::render(format.unwrap_or_default(), status, text);
         self.document(&Document {

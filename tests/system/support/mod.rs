@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use files::{folder, large_file, noise};
-pub use http::http;
+pub use http::{HttpResponse, http};
 pub use nc::{Nc, ask, ask_bytes, without_epochs};
 pub use program::{ProgramOutput, client, client_command, run};
 pub use running_program::RunningProgram;
