@@ -91,6 +91,11 @@ pub trait Role: Sized {
         input: Input<'_>,
     ) -> ReadNext;
 
+    /// The last request of a connection, for the log.
+    fn last_request(_session: &Self::Session) -> Option<LastRequest<'_>> {
+        None
+    }
+
     /// Whether a connection carries content, so that rate limits hold for it. The loop asks
     /// after each piece of input, if there are limits.
     fn carries_content(_session: &Self::Session) -> bool {
@@ -181,6 +186,33 @@ pub enum FramingError {
     SlowReceiver,
     /// The connection does not speak the language of lines.
     OtherProtocol(OtherProtocol),
+}
+
+/// The last request that a peer made on a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LastRequest<'a> {
+    /// Its verb.
+    pub verb: &'static str,
+    /// The name of the file that it asks for.
+    pub name: Option<&'a str>,
+}
+
+impl LastRequest<'_> {
+    /// The request, if it asks for a file.
+    #[must_use]
+    pub fn for_file(self) -> Option<FileRequest> {
+        let (verb, name) = (self.verb, self.name?.into());
+        Some(FileRequest { verb, name })
+    }
+}
+
+/// A request for a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileRequest {
+    /// Its verb.
+    pub verb: &'static str,
+    /// The name of the file.
+    pub name: Box<str>,
 }
 
 /// What to read next from a connection.

@@ -3,11 +3,13 @@
 use std::io::{LineWriter, Write};
 use std::path::PathBuf;
 
-use log::LevelFilter;
+use log::{LevelFilter, Log};
 use simplelog::{ConfigBuilder, WriteLogger};
 
 use crate::cli::{Exit, StartupError, values};
-use crate::logging::{AsyncLogWriter, LogFile, RateLimitedLogger};
+use crate::logging::{
+    AsyncLogWriter, JsonLogger, LogFile, LogFormat, RateLimitedLogger, TIMESTAMP,
+};
 use crate::quantity::integer;
 use crate::system_error::Reason;
 use crate::terminal::TerminalOutput;
@@ -23,6 +25,15 @@ pub(super) struct LogArgs {
     /// [default: info in servers, warn in clients and consoles]
     #[arg(long, value_name = "LEVEL", global = true, value_parser = values::log_level)]
     log_level: Option<LevelFilter>,
+    /// Format of the log: text, or json with one object a line
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        global = true,
+        hide_possible_values = true
+    )]
+    log_format: LogFormat,
     /// Maximum number of log lines per second, for each level; the rest is counted
     #[arg(long, value_name = "N", default_value = "100", global = true,
           value_parser = integer::<u32>(1..))]
@@ -49,7 +60,7 @@ impl LogArgs {
     ) -> Result<Option<AsyncLogWriter>, StartupError> {
         let level = self.log_level.unwrap_or(default);
         let (lines, writer): (Box<dyn Write + Send>, _) = match &self.log_file {
-            None => (Box::new(output.log_writer()), None),
+            None => (Box::new(output.log_writer(self.log_format)), None),
             Some(path) => {
                 let file = LogFile::open(path.clone()).map_err(|error| {
                     let (path, reason) = (path.display(), Reason(&error));
@@ -58,18 +69,21 @@ impl LogArgs {
                 })?;
                 let writer = AsyncLogWriter::start(file)
                     .map_err(StartupError::system("cannot start a thread"))?;
+                writer.buffer().set_format(self.log_format);
                 (Box::new(LineWriter::new(writer.buffer())), Some(writer))
             }
         };
         let config = ConfigBuilder::new()
-            .set_time_format_rfc3339()
+            .set_time_format_custom(TIMESTAMP)
             .set_thread_level(LevelFilter::Off)
             .set_target_level(LevelFilter::Off)
             .set_location_level(LevelFilter::Off)
-            // The editor logs each key, and would log the output that it draws.
-            .add_filter_ignore_str("rustyline")
             .build();
-        let logger = RateLimitedLogger::new(WriteLogger::new(level, config, lines), self.log_rate);
+        let logger: Box<dyn Log> = match self.log_format {
+            LogFormat::Text => WriteLogger::new(level, config, lines),
+            LogFormat::Json => Box::new(JsonLogger::new(level, lines)),
+        };
+        let logger = RateLimitedLogger::new(logger, self.log_rate);
         log::set_boxed_logger(Box::new(logger))
             .map_err(|error| StartupError::new(Exit::System, error))?;
         log::set_max_level(level);

@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::logging::LogQueue;
 use crate::logging::log_queue::count_lines;
+use crate::logging::{LogFormat, LogQueue};
 
 /// How long the drop of a writer waits for a slow reader.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -35,6 +35,8 @@ struct SharedBuffer {
 #[derive(Default)]
 struct LogWriterState {
     queue: LogQueue,
+    /// The format of the lines.
+    format: LogFormat,
     /// The thread writes text that it has removed from the queue.
     is_writing: bool,
 }
@@ -79,6 +81,11 @@ impl LogBuffer {
         }
     }
 
+    /// Sets the format in which the number of dropped lines is written.
+    pub(crate) fn set_format(&self, format: LogFormat) {
+        self.lock().format = format;
+    }
+
     /// The thread: writes the queued text, without end.
     fn run(&self, out: impl Write) {
         let mut out = LossyWriter {
@@ -87,11 +94,11 @@ impl LogBuffer {
             is_cut: false,
         };
         loop {
-            let (mut text, dropped) = self.next_text();
+            let (mut text, dropped, format) = self.next_text();
             if dropped > 0 {
-                text.push_str(&format!("log lines dropped (slow reader): {dropped}\n"));
+                text.push_str(&format.dropped("slow reader", dropped));
             }
-            out.write_lines(&text);
+            out.write_lines(&text, format);
             let mut state = self.lock();
             state.is_writing = false;
             self.0.changed.notify_all();
@@ -108,13 +115,15 @@ impl LogBuffer {
         }
     }
 
-    /// Waits for text. Returns it and the number of lines that were dropped after it.
-    fn next_text(&self) -> (String, u64) {
+    /// Waits for text. Returns it, the number of lines that were dropped after it, and the
+    /// format for this number.
+    fn next_text(&self) -> (String, u64, LogFormat) {
         let is_empty = |state: &mut LogWriterState| state.queue.is_empty();
         let waited = self.0.changed.wait_while(self.lock(), is_empty);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         state.is_writing = true;
-        state.queue.take_all()
+        let (text, dropped) = state.queue.take_all();
+        (text, dropped, state.format)
     }
 
     fn lock(&self) -> MutexGuard<'_, LogWriterState> {
@@ -145,11 +154,11 @@ struct LossyWriter<W> {
 }
 
 impl<W: Write> LossyWriter<W> {
-    fn write_lines(&mut self, lines: &str) {
+    fn write_lines(&mut self, lines: &str, format: LogFormat) {
         let mut gap = String::new();
         if self.lost > 0 {
             let end = if self.is_cut { "\n" } else { "" };
-            gap = format!("{end}log lines dropped (write error): {}\n", self.lost);
+            gap = format!("{end}{}", format.dropped("write error", self.lost));
         }
         if self.write(&gap) == gap.len() {
             self.lost = 0;
@@ -264,12 +273,12 @@ mod tests {
             lost: 0,
             is_cut: false,
         };
-        writer.write_lines("first\n");
-        writer.write_lines("second\nthird\n");
-        writer.write_lines("fourth\n");
+        writer.write_lines("first\n", LogFormat::Text);
+        writer.write_lines("second\nthird\n", LogFormat::Text);
+        writer.write_lines("fourth\n", LogFormat::Text);
         writer.out.1 = 1000;
-        writer.write_lines("fifth\n");
-        writer.write_lines("sixth\n");
+        writer.write_lines("fifth\n", LogFormat::Text);
+        writer.write_lines("sixth\n", LogFormat::Text);
         let dropped = "log lines dropped (write error): 3\n";
         let text = format!("first\nsec\n{dropped}fifth\nsixth\n");
         assert_eq!(String::from_utf8_lossy(&file), text);

@@ -1,12 +1,10 @@
 //! Limits the log to so many lines a second of each level. Strangers cause most lines,
 //! and must neither fill the disk nor keep the loop busy. A long line counts as several.
 
-use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::{Level, Log, Metadata, Record};
-use simplelog::WriteLogger;
 
 use crate::rate_limiter::RateLimiter;
 
@@ -22,8 +20,8 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A logger that passes on at most `rate` lines a second of each level. The number of the
 /// others is logged before a later line of their level, once a second.
-pub struct RateLimitedLogger<W: Write + Send + 'static> {
-    inner: Box<WriteLogger<W>>,
+pub struct RateLimitedLogger {
+    inner: Box<dyn Log>,
     rate: u32,
     levels: Mutex<Vec<LevelLimit>>,
 }
@@ -37,10 +35,10 @@ struct LevelLimit {
     next_count: Instant,
 }
 
-impl<W: Write + Send + 'static> RateLimitedLogger<W> {
+impl RateLimitedLogger {
     /// Limits the lines that go to `inner`.
     #[must_use]
-    pub fn new(inner: Box<WriteLogger<W>>, rate: u32) -> Self {
+    pub fn new(inner: Box<dyn Log>, rate: u32) -> Self {
         let now = Instant::now();
         let limit = |level| LevelLimit {
             level,
@@ -86,9 +84,10 @@ impl<W: Write + Send + 'static> RateLimitedLogger<W> {
     }
 }
 
-impl<W: Write + Send + 'static> Log for RateLimitedLogger<W> {
+impl Log for RateLimitedLogger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.inner.enabled(metadata)
+        // The line editor logs each key, and would log the output that it draws.
+        !metadata.target().starts_with("rustyline") && self.inner.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -108,8 +107,7 @@ impl<W: Write + Send + 'static> Log for RateLimitedLogger<W> {
         if let Some(limit) = self.lock().iter_mut().find(|limit| limit.level == level) {
             limit.limiter.charge(text.len() / BYTES_PER_LINE, self.rate);
         }
-        let mut line = Record::builder();
-        line.level(level).target(record.target());
+        let mut line = record.to_builder();
         self.inner.log(&line.args(format_args!("{text}")).build());
     }
 

@@ -55,7 +55,7 @@ impl<S: Share> Node<S> {
     ) -> ReadNext {
         let conditions = &http.conditions;
         self.gets += 1;
-        request.session.request_content();
+        request.session.request_content(name);
         let (arrival, reply) = (request.arrival(), &mut request.reply);
         let content = match self.share.open(name, arrival) {
             Ok(content) => content,

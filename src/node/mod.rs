@@ -34,7 +34,7 @@ use crate::jobs;
 use crate::node::message_listener::MessageListener;
 use crate::node::relay_update::UpdateState;
 use crate::protocol::{ContentHash, NodeAddress, Text};
-use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
+use crate::role::{ConnId, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
 use crate::session::ServerSession;
 use crate::session::connector::Connector;
 use crate::session::http::HttpSettings;
@@ -245,6 +245,10 @@ impl<S: Share> Role for Node<S> {
             }
             (NodeSession::Job(_), None) => ReadNext::Close(CloseReason::Completed),
         }
+    }
+
+    fn last_request(session: &NodeSession) -> Option<LastRequest<'_>> {
+        session.last_request()
     }
 
     fn carries_content(session: &NodeSession) -> bool {

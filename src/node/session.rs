@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::jobs;
 use crate::node::relay_update::RelayUpdate;
+use crate::role::LastRequest;
 use crate::session::ServerSession;
 
 /// One connection of a node.
@@ -16,6 +17,16 @@ pub enum NodeSession {
     Messages,
     /// A job of the console.
     Job(Box<jobs::JobConnection>),
+}
+
+impl NodeSession {
+    /// The last request of a client, for the log.
+    pub(super) fn last_request(&self) -> Option<LastRequest<'_>> {
+        match self {
+            Self::Client(session, _) => session.last_request(),
+            Self::RelayUpdate(_) | Self::Messages | Self::Job(_) => None,
+        }
+    }
 }
 
 impl From<jobs::JobConnection> for NodeSession {

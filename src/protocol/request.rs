@@ -271,6 +271,17 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// The name of the file whose content or metadata is requested.
+    #[must_use]
+    pub fn file_name(&self) -> Option<&FileName<'a>> {
+        match self {
+            Self::Get(name) | Self::Range { name, .. } | Self::Pieces(name) | Self::Stat(name) => {
+                Some(name)
+            }
+            _ => None,
+        }
+    }
+
     /// Parses the fields of a request whose verb is known.
     fn parse_fields(verb: Verb, fields: &'a str) -> Result<Self, RequestError<'a>> {
         let form = |_: nom::Err<nom::error::Error<&str>>| RequestError::Form(verb);

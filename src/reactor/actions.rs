@@ -24,6 +24,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         if self.out.is_empty() {
             return;
         }
+        let now = self.age();
         let (text, mut actions) = self.out.take();
         let mut rest = actions.drain(..).peekable();
         let mut start = 0;
@@ -50,12 +51,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                     self.memory.add_shared(&bytes);
                     self.with_connection(to, |conn| {
                         conn.outbox.push_shared(bytes);
-                        conn.flush()
+                        conn.flush(now)
                     });
                 }
-                Action::File(to, file, range) => self.with_connection(to, |conn| {
-                    conn.outbox.push_file(file, range);
-                    conn.flush()
+                Action::File(to, file, range, request) => self.with_connection(to, |conn| {
+                    conn.outbox.push_file(file, range, request, now);
+                    conn.flush(now)
                 }),
                 Action::AllowIdle(to) => self.with_connection(to, |conn| {
                     conn.allow_idle();

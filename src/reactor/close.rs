@@ -59,8 +59,9 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let conn = &mut self.connections[slot];
         let usage = conn.usage();
         if conn.set_closed(reason) {
-            drop(std::mem::take(&mut conn.outbox));
             let group = conn.group;
+            self.log_unsent_files(slot);
+            drop(std::mem::take(&mut self.connections[slot].outbox));
             self.count_memory(group, usage, MemoryUsage::default());
             self.closed.push(slot);
         }

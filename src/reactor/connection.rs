@@ -1,7 +1,6 @@
 //! One connection: its stream with the recorded readiness, its phase, and its output
 //! queue.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::close_reason::CloseReason;
@@ -251,6 +250,14 @@ impl<S, F, T> Connection<S, F, T> {
         self.phase = Phase::Closed(reason);
         true
     }
+
+    /// Drops a closed connection. Returns the role's state and the reason.
+    pub(super) fn into_session(self) -> (Option<S>, CloseReason) {
+        match self.phase {
+            Phase::Closed(reason) => (self.session, *reason),
+            _ => unreachable!("only closed connections are removed"),
+        }
+    }
 }
 
 impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
@@ -286,14 +293,14 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
     }
 
     /// Sends the content of the outbox, within the budget of a turn, unless it waits for a
-    /// rate limit.
+    /// rate limit. `now` counts nanoseconds since the start of the loop.
     ///
     /// # Errors
     /// The reason to close the connection.
-    pub(super) fn flush(&mut self) -> Result<(), CloseReason> {
+    pub(super) fn flush(&mut self, now: u64) -> Result<(), CloseReason> {
         match self.pacing {
             Pacing::Sending => Ok(()),
-            Pacing::None | Pacing::Receiving => self.flush_up_to(WRITE_BUDGET),
+            Pacing::None | Pacing::Receiving => self.flush_up_to(WRITE_BUDGET, now),
         }
     }
 
@@ -301,12 +308,15 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
     ///
     /// # Errors
     /// The reason to close the connection.
-    pub(super) fn flush_up_to(&mut self, budget: u64) -> Result<(), CloseReason> {
+    pub(super) fn flush_up_to(&mut self, budget: u64, now: u64) -> Result<(), CloseReason> {
         if !self.readiness.writable || self.outbox.is_empty() {
             return Ok(());
         }
         let before = self.outbox.queued();
-        let result = self.outbox.flush(&mut self.transport, budget);
+        let peer = self.peer;
+        let result = self.outbox.flush(&mut self.transport, budget, |transfer| {
+            transfer.log(peer.into(), 0, now, "complete");
+        });
         self.bytes_out += before - self.outbox.queued();
         self.readiness.writable = result?;
         Ok(())
@@ -364,30 +374,3 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
 // There may be very many connections; a session and a timer come on top.
 const _: () = assert!(size_of::<Phase>() == 16);
 const _: () = assert!(size_of::<Connection<(), (), ()>>() <= 88);
-
-impl<S: fmt::Display, F, T> Connection<S, F, T> {
-    /// Drops a closed connection and logs its end. Returns the role's state and the
-    /// reason.
-    pub(super) fn into_session(mut self, now: u64) -> (Option<S>, CloseReason) {
-        let reason = match std::mem::replace(&mut self.phase, Phase::Connecting) {
-            Phase::Closed(reason) => *reason,
-            _ => unreachable!("only closed connections are removed"),
-        };
-        // The role reports outgoing connections.
-        let level = match self.origin {
-            Origin::Inbound => log::Level::Info,
-            Origin::Outbound => log::Level::Debug,
-        };
-        let (bytes_in, bytes_out) = (self.bytes_in, self.bytes_out);
-        let peer = SocketAddr::from(self.peer);
-        let ms = now.saturating_sub(self.opened_at) / 1_000_000;
-        match &self.session {
-            Some(session) => log::log!(
-                level,
-                "{peer}: {session}, {bytes_in} B in, {bytes_out} B out, {ms} ms, {reason}"
-            ),
-            None => log::log!(level, "{peer}: {reason}"),
-        }
-        (self.session, reason)
-    }
-}

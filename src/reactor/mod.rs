@@ -17,6 +17,7 @@
 //! nothing to do: events are edge-triggered (see mio's `Poll`, "Draining readiness").
 
 mod accept;
+mod access_log;
 mod actions;
 mod address_groups;
 mod clock;

@@ -9,8 +9,9 @@ use memchr::memchr;
 use rustix::io::Errno;
 
 use crate::close_reason::CloseReason;
+use crate::reactor::access_log::FileTransfer;
 use crate::reactor::transport::{Transport, unless_blocked};
-use crate::role::SendableFile;
+use crate::role::{FileRequest, SendableFile};
 
 /// The most bytes of a file that one system call sends, so that no call holds up the
 /// loop for long.
@@ -58,7 +59,7 @@ struct Segment<F> {
 enum SegmentSource<F> {
     Own(Vec<u8>),
     Shared(Arc<[u8]>),
-    File(F),
+    File(F, Option<Box<FileTransfer>>),
 }
 
 impl<F> SegmentSource<F> {
@@ -66,9 +67,16 @@ impl<F> SegmentSource<F> {
         let (bytes, files) = match self {
             Self::Own(bytes) => (bytes.len() as u64, 0),
             Self::Shared(_) => (0, 0),
-            Self::File(_) => (0, 1),
+            Self::File(..) => (0, 1),
         };
         MemoryUsage { bytes, files }
+    }
+
+    fn transfer(&self) -> Option<&FileTransfer> {
+        match self {
+            Self::File(_, transfer) => transfer.as_deref(),
+            Self::Own(_) | Self::Shared(_) => None,
+        }
     }
 }
 
@@ -139,7 +147,7 @@ impl<F> Outbox<F> {
         let segments = self.0.iter().flat_map(|queue| &queue.segments);
         segments.filter_map(|segment| match &segment.source {
             SegmentSource::Shared(buffer) => Some(buffer),
-            SegmentSource::Own(_) | SegmentSource::File(_) => None,
+            SegmentSource::Own(_) | SegmentSource::File(..) => None,
         })
     }
 
@@ -163,8 +171,23 @@ impl<F> Outbox<F> {
         self.push(SegmentSource::Shared(bytes), range);
     }
 
-    pub(super) fn push_file(&mut self, file: F, range: Range<u64>) {
-        self.push(SegmentSource::File(file), range);
+    /// Queues a part of a file. Its end is logged with its request, if there is one.
+    pub(super) fn push_file(
+        &mut self,
+        file: F,
+        range: Range<u64>,
+        request: Option<Box<FileRequest>>,
+        now: u64,
+    ) {
+        let length = range.end - range.start;
+        let transfer = |request: Box<_>| FileTransfer::new(*request, length, now).into();
+        self.push(SegmentSource::File(file, request.map(transfer)), range);
+    }
+
+    /// The files that are not sent in full, for the log, each with the number of bytes left.
+    pub(super) fn transfers(&self) -> impl Iterator<Item = (&FileTransfer, u64)> {
+        let segments = self.0.iter().flat_map(|queue| &queue.segments);
+        segments.filter_map(|segment| Some((segment.source.transfer()?, segment.left)))
     }
 
     fn push(&mut self, source: SegmentSource<F>, range: Range<u64>) {
@@ -185,7 +208,8 @@ impl<F> Outbox<F> {
     }
 
     /// Sends until everything is sent, the stream accepts no more or `budget` bytes are
-    /// sent. Returns whether the stream may accept more.
+    /// sent. Calls `on_sent` for each file that is sent in full. Returns whether the stream
+    /// may accept more.
     ///
     /// # Errors
     /// The reason to close the connection.
@@ -193,6 +217,7 @@ impl<F> Outbox<F> {
         &mut self,
         transport: &mut T,
         mut budget: u64,
+        on_sent: impl Fn(&FileTransfer),
     ) -> Result<bool, CloseReason>
     where
         F: SendableFile,
@@ -214,6 +239,7 @@ impl<F> Outbox<F> {
                 return Ok(false);
             }
             if segment.left == 0 {
+                segment.source.transfer().into_iter().for_each(&on_sent);
                 let usage = segment.source.usage();
                 queue.usage.bytes -= usage.bytes;
                 queue.usage.files -= usage.files;
@@ -239,7 +265,7 @@ impl<F: SendableFile> Segment<F> {
         let bytes: &[u8] = match &self.source {
             SegmentSource::Own(bytes) => bytes,
             SegmentSource::Shared(bytes) => bytes,
-            SegmentSource::File(file) => {
+            SegmentSource::File(file, _) => {
                 let piece = match self.left.checked_sub(FILE_TAIL) {
                     None | Some(0) if !file.is_unchanged() => return Err(CloseReason::FileChanged),
                     None | Some(0) => self.left,

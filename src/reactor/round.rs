@@ -169,7 +169,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 self.traffic.open = self.addresses.open() as u64;
             }
             // The descriptor must be free before the role opens another one.
-            if let (Some(session), reason) = conn.into_session(self.age()) {
+            self.log_end(&conn);
+            if let (Some(session), reason) = conn.into_session() {
                 self.call_role(|role, context| role.on_close(context, session, &reason));
             }
         }

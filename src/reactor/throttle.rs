@@ -230,7 +230,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// # Errors
     /// The reason to close the connection.
     pub(super) fn flush_paced(&mut self, slot: usize) -> Result<(), CloseReason> {
-        let (conn, now) = (&mut self.connections[slot], self.now);
+        let (age, now) = (self.age(), self.now);
+        let conn = &mut self.connections[slot];
         let Some(throttle) = &mut self.throttle else {
             return Ok(());
         };
@@ -243,7 +244,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             return Ok(());
         };
         let before = conn.bytes_out;
-        let result = conn.flush_up_to(granted);
+        let result = conn.flush_up_to(granted, age);
         let unused = granted.saturating_sub(conn.bytes_out - before);
         throttle.refund(origin, peer, unused);
         result

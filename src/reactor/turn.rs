@@ -3,13 +3,15 @@
 
 use std::ops::Range;
 
+use log::{Level, log_enabled};
+
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Origin, Pacing, Phase};
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::shutdown::Stopping;
 use crate::reactor::transport::Transport;
-use crate::role::{ConnId, Context, Input, ReadNext, Role};
+use crate::role::{ConnId, Context, Input, LastRequest, ReadNext, Role};
 use crate::session::driver::{DrivenConnection, InputDriver, ReadState, TurnLimits, TurnReport};
 
 /// Connections whose turns form a batch.
@@ -81,6 +83,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
 
     /// Flushes the outbox and reads once. Returns the number of bytes to handle.
     fn flush_and_read(&mut self, slot: usize, read_buffer: &mut [u8]) -> usize {
+        let now = self.age();
         let conn = &mut self.connections[slot];
         conn.is_queued = false;
         let (before, usage) = (conn.bytes_out, conn.usage());
@@ -88,7 +91,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Phase::Open(_) | Phase::Closing(_) if conn.pacing == Pacing::Sending => {
                 self.flush_paced(slot)
             }
-            Phase::Open(_) | Phase::Closing(_) => conn.flush(),
+            Phase::Open(_) | Phase::Closing(_) => conn.flush(now),
             Phase::Lingering(_) => {
                 self.linger(slot, read_buffer);
                 return 0;
@@ -269,6 +272,12 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
         let next = reactor
             .role
             .on_input(&mut context, id, peer, session, input);
+        if reactor.out.pending_files() > files && log_enabled!(Level::Info) {
+            let request = conn.session.as_ref().and_then(R::last_request);
+            reactor
+                .out
+                .set_file_request(request.and_then(LastRequest::for_file));
+        }
         if reactor.throttle.is_some() {
             reactor.set_pacing(self.slot);
         }

@@ -37,7 +37,7 @@ use crate::relay::index::{Index, Search};
 use crate::relay::message_listeners::MessageListeners;
 use crate::relay::search::SearchQueue;
 use crate::relay::stats::RelayCounters;
-use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
+use crate::role::{ConnId, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
 use crate::session::http::HttpSettings;
 use crate::session::server::{self, RequestContext};
 
@@ -211,6 +211,10 @@ impl Role for Relay {
             self.stop_listening(request.session);
         }
         next
+    }
+
+    fn last_request(session: &RelaySession) -> Option<LastRequest<'_>> {
+        session.last_request()
     }
 
     fn on_datagram(&mut self, context: &mut Context<'_, Self>, from: UdpPeer, bytes: &[u8]) {

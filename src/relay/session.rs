@@ -8,7 +8,7 @@ use crate::rate_limiter::RateLimiter;
 use crate::relay::Relay;
 use crate::relay::http::PendingPage;
 use crate::relay::index::Search;
-use crate::role::{ConnId, Input, ReadNext};
+use crate::role::{ConnId, Input, LastRequest, ReadNext};
 use crate::session::ServerSession;
 use crate::session::responder::Responder;
 
@@ -63,6 +63,11 @@ impl RelaySession {
 
     pub(super) fn server(&mut self) -> &mut ServerSession {
         &mut self.server
+    }
+
+    /// The last request, for the log.
+    pub(super) fn last_request(&self) -> Option<LastRequest<'_>> {
+        self.server.last_request()
     }
 
     pub(super) fn registration(&self) -> Registration {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::close_reason::CloseReason;
-use crate::role::{ConnId, Role, UdpPeer};
+use crate::role::{ConnId, FileRequest, Role, UdpPeer};
 
 /// The actions that a role requests, in order. Consecutive texts for one connection
 /// lie together in one buffer, so the answers of a turn leave with one write.
@@ -52,8 +52,8 @@ pub enum Action<R: Role> {
     Close(ConnId, CloseReason),
     /// Send bytes that several receivers share.
     Shared(ConnId, Arc<[u8]>),
-    /// Send the bytes of a file in this range.
-    File(ConnId, R::File, Range<u64>),
+    /// Send the bytes of a file in this range; the request is for the log.
+    File(ConnId, R::File, Range<u64>, Option<Box<FileRequest>>),
     /// Connect to an address; the new connection has this state.
     Dial(SocketAddr, R::Session),
     /// Stop the program gracefully, as SIGTERM does.
@@ -161,7 +161,22 @@ impl<R: Role> Output<R> {
     pub fn send_file(&mut self, to: ConnId, file: R::File, offset: u64, length: u64) {
         self.external_bytes += length;
         self.files += 1;
-        self.push(Action::File(to, file, offset..offset + length));
+        self.push(Action::File(to, file, offset..offset + length, None));
+    }
+
+    /// Sets the request that the last file answers.
+    pub fn set_file_request(&mut self, request: Option<FileRequest>) {
+        let last = self
+            .actions
+            .iter_mut()
+            .rev()
+            .find_map(|action| match action {
+                Action::File(.., request) => Some(request),
+                _ => None,
+            });
+        if let Some(last) = last {
+            *last = request.map(Box::new);
+        }
     }
 
     /// Connects; [`Input::Connected`](super::Input::Connected) or [`Role::on_close`] reports the result.

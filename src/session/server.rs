@@ -5,13 +5,17 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Instant, SystemTime};
 
+use log::{Level, log_enabled};
+
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::counted::Counted;
 use crate::protocol::{
-    NodeAddress, OtherProtocol, Port, Rejection, Request, RequestError, StatsItem, Tag, Verb,
-    canonical,
+    FileName, NodeAddress, OtherProtocol, Port, Rejection, Request, RequestError, StatsItem, Tag,
+    Verb, canonical,
 };
-use crate::role::{ConnId, Context, FramingError, Input, ReadNext, Role, Traffic, UdpPeer};
+use crate::role::{
+    ConnId, Context, FramingError, Input, LastRequest, ReadNext, Role, Traffic, UdpPeer,
+};
 use crate::session::line_codec::write_line;
 use crate::session::responder::Responder;
 
@@ -115,10 +119,19 @@ pub struct ServerSession {
     requests: u32,
     unknown_commands: u16,
     last_verb: Option<Verb>,
+    /// The name of the file that the last request asks for, if it is logged.
+    last_name: Option<Box<LastName>>,
     /// The client has requested content.
     has_requested_content: bool,
     /// The verb of the last request, if its form was wrong.
     pub(crate) malformed: Option<Verb>,
+}
+
+/// The name in a request. Boxed, because most connections to a relay have none.
+#[derive(Default)]
+struct LastName {
+    name: String,
+    is_set: bool,
 }
 
 impl ServerSession {
@@ -155,7 +168,7 @@ impl ServerSession {
         match Request::parse(line) {
             Ok(request) => {
                 self.malformed = None;
-                self.last_verb = request.verb();
+                self.record_request(request.verb(), request.file_name());
                 self.has_requested_content |= matches!(
                     request,
                     Request::Get(_) | Request::Range { .. } | Request::Pieces(_)
@@ -166,14 +179,43 @@ impl ServerSession {
         }
     }
 
-    /// Records that the client requests content.
-    pub(crate) fn request_content(&mut self) {
+    /// Records that the client requests the content of a file in HTTP.
+    pub(crate) fn request_content(&mut self, name: &FileName<'_>) {
+        self.record_request(Some(Verb::Get), Some(name));
         self.has_requested_content = true;
     }
 
     /// Counts a request in HTTP.
     pub(crate) fn count_request(&mut self) {
         self.requests = self.requests.saturating_add(1);
+        self.record_request(None, None);
+    }
+
+    /// Records a request for the log.
+    fn record_request(&mut self, verb: Option<Verb>, name: Option<&FileName<'_>>) {
+        self.last_verb = verb;
+        match name.filter(|_| log_enabled!(Level::Info)) {
+            // Reuses the buffer: many small files are requested on one connection.
+            Some(name) => {
+                let last = self.last_name.get_or_insert_default();
+                last.is_set = true;
+                name.as_str().clone_into(&mut last.name);
+            }
+            None => {
+                if let Some(last) = &mut self.last_name {
+                    last.is_set = false;
+                }
+            }
+        }
+    }
+
+    /// The last request, for the log.
+    pub(crate) fn last_request(&self) -> Option<LastRequest<'_>> {
+        let name = self.last_name.as_deref().filter(|last| last.is_set);
+        Some(LastRequest {
+            verb: self.last_verb?.word(),
+            name: name.map(|last| last.name.as_str()),
+        })
     }
 
     /// Whether replies may contain files.

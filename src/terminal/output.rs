@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::counted::Counted;
-use crate::logging::{AsyncLogWriter, LogBuffer, LogQueue};
+use crate::logging::{AsyncLogWriter, LogBuffer, LogFormat, LogQueue};
 use crate::stdio::{Stderr, Stdout};
 use crate::system_error::Reason;
 use crate::terminal::TerminalMode;
@@ -125,7 +125,10 @@ impl TerminalOutput {
 
     /// A writer for the log, to stderr.
     #[must_use]
-    pub fn log_writer(&self) -> impl Write + Send + 'static {
+    pub fn log_writer(&self, format: LogFormat) -> impl Write + Send + 'static {
+        if let Some(writer) = &self.0.log_writer {
+            writer.set_format(format);
+        }
         let output = StreamOutput {
             output: self.clone(),
             stream: Stream::Stderr,

@@ -325,7 +325,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
                     bytes: text[mem::replace(&mut start, end)..end].to_vec(),
                 },
                 Action::Shared(to, bytes) => self.sent(to.slot, bytes.to_vec()),
-                Action::File(to, file, range) => Event::File {
+                Action::File(to, file, range, _) => Event::File {
                     to: to.slot,
                     file,
                     offset: range.start,

@@ -200,7 +200,7 @@ fn log_lines_are_shown_above_the_edited_line() {
     run_suggestion(hello);
     // The log line is above the edited line, which is drawn again.
     terminal.expect(" last GET, ");
-    terminal.expect("end of input\r\n");
+    terminal.expect("end of input: hello.txt\r\n");
     terminal.expect("peerline> two gen");
     terminal.keys("erals");
     shown.clear();
