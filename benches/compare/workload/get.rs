@@ -57,7 +57,7 @@ pub(super) fn run(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
 }
 
 /// Creates the files. Returns the template of their content.
-fn make_files(folder: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn make_files(folder: &Path) -> io::Result<Vec<u8>> {
     fs::create_dir_all(folder)?;
     let mut body = b"number #0#1#2\n".to_vec();
     body.resize(SIZE, b'x');
@@ -73,11 +73,11 @@ fn found(body: &[u8]) -> Vec<u8> {
     [b"FOUND 1024\n", body].concat()
 }
 
-fn ours(body: &[u8]) -> RequestSpec {
+pub(super) fn ours(body: &[u8]) -> RequestSpec {
     RequestSpec::exact("GET f#0#1#2.bin\n", found(body), FILES)
 }
 
-fn over_http(body: &[u8]) -> RequestSpec {
+pub(super) fn over_http(body: &[u8]) -> RequestSpec {
     RequestSpec {
         format: ReplyFormat::Http,
         ..RequestSpec::exact(

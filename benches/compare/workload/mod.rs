@@ -3,6 +3,7 @@
 mod directory;
 mod download;
 mod get;
+mod http;
 mod idle;
 mod leases;
 mod list;
@@ -33,6 +34,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         name: "get",
         about: "files of 1 KiB: many connections, pipelined, one by one, one connection each",
         run: get::run,
+    },
+    Workload {
+        name: "http",
+        about: "files of 1 KiB over HTTP, and one of 1 GiB to curl",
+        run: http::run,
     },
     Workload {
         name: "stream",

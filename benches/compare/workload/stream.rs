@@ -19,7 +19,7 @@ pub(super) const NAME: &str = "large.bin";
 /// Its size in MiB.
 pub(super) const PIECES: u64 = 1024;
 
-const RATE: Unit = Unit {
+pub(super) const RATE: Unit = Unit {
     name: "GiB/s",
     more_is_better: true,
     each: "GiB",

@@ -1,0 +1,93 @@
+//! The same over HTTP: small files beside nginx and the line protocol, and a large one to
+//! curl.
+
+use std::io;
+
+use super::server_under_load::{ServerUnderLoad, run_tcp};
+use super::stream::{NAME, PIECES, RATE, make_file};
+use super::{REQUESTS, ScratchFolders, get};
+use crate::process::Server;
+use crate::report::Comparison;
+use crate::rounds::{Contender, RoundResult, run_rounds};
+use crate::{command, other_servers, own_programs};
+
+const ROUNDS: usize = 5;
+
+/// A range that leaves out the first MiB of the large file.
+const RANGE: &str = "1048576-";
+
+pub(super) fn run(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
+    let mut comparisons = small_files(scratch)?;
+    if other_servers::has("curl") {
+        comparisons.extend(large_file(scratch)?);
+    }
+    Ok(comparisons)
+}
+
+fn small_files(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
+    let folder = scratch.disk().join("small");
+    let body = get::make_files(&folder)?;
+    let relay = own_programs::relay(&[])?;
+    let node = || own_programs::unlisted_node(&relay, &folder);
+    let mut all = vec![
+        ServerUnderLoad::new("peer-node", node()?, get::over_http(&body)),
+        ServerUnderLoad::new("lines", node()?, get::ours(&body)),
+    ];
+    if let Some(server) = other_servers::nginx(scratch.disk(), &folder)? {
+        all.push(ServerUnderLoad::new("nginx", server, get::over_http(&body)));
+    }
+    let many = "files of 1 KiB over HTTP, 64 connections with 1 request in flight";
+    let pipelined = "files of 1 KiB over HTTP, 64 connections with 16 requests in flight";
+    let compare = |name, title, in_flight| -> io::Result<Comparison> {
+        let series = run_tcp(&all, 64, in_flight)?;
+        let comparison = Comparison::new(name, title, REQUESTS, series);
+        Ok(comparison.at_least(1.5, "nginx").at_least(0.8, "lines"))
+    };
+    Ok(vec![
+        compare("http-64x1", many, 1)?,
+        compare("http-64x16", pipelined, 16)?,
+    ])
+}
+
+fn large_file(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
+    let folder = scratch.memory().join("large");
+    make_file(&folder)?;
+    let relay = own_programs::relay(&[])?;
+    let node = own_programs::unlisted_node(&relay, &folder)?;
+    let nginx = other_servers::nginx(scratch.disk(), &folder)?;
+    let compare = |name, title, range| -> io::Result<Comparison> {
+        let mut contenders = vec![to_curl("peer-node", &node, range)];
+        contenders.extend(nginx.as_ref().map(|nginx| to_curl("nginx", nginx, range)));
+        let comparison = Comparison::new(name, title, RATE, run_rounds(ROUNDS, contenders)?);
+        Ok(comparison
+            .at_least(1.0, "nginx")
+            .processor_at_most(1.1, "nginx"))
+    };
+    let part = "1 GiB to curl without its first MiB, by a range";
+    Ok(vec![
+        compare("http-stream", "1 GiB to curl", None)?,
+        compare("http-range", part, Some(RANGE))?,
+    ])
+}
+
+/// Fetches the large file, or a part of it, to /dev/null. Curl's exit code tells whether all
+/// of it has arrived.
+fn to_curl<'a>(
+    name: &'static str,
+    server: &'a Server,
+    range: Option<&'static str>,
+) -> Contender<'a> {
+    Contender::new(name, move || {
+        let url = format!("http://{}/{NAME}", server.address);
+        let mut args = vec!["--silent", "--fail", "--output", "/dev/null", &*url];
+        args.extend(range.map(|range| ["--range", range]).into_iter().flatten());
+        let before = server.processor_time();
+        let time = command::run("curl", &args)?;
+        Ok(RoundResult {
+            figure: (PIECES as f64 / 1024.0) / time.as_secs_f64(),
+            units: PIECES as f64 / 1024.0,
+            processor: server.processor_time() - before,
+            faults: 0,
+        })
+    })
+}
