@@ -13,7 +13,7 @@ use crate::node::share::{FileContent, Share, Unavailable};
 use crate::protocol::FileName;
 use crate::role::{ConnId, Context, Input, ReadNext};
 use crate::session::ServerSession;
-use crate::session::http::{FileInfo, HttpRequest, Representation};
+use crate::session::http::{FileHeaders, HttpRequest};
 use crate::session::server::RequestContext;
 
 impl<S: Share> Node<S> {
@@ -65,16 +65,12 @@ impl<S: Share> Node<S> {
         self.gets_found += 1;
         match content {
             FileContent::Small(content) => {
-                let tag = format!("\"{}\"", content.hash());
-                let file = FileInfo {
-                    name,
-                    representation: Representation {
-                        size: content.bytes.len() as u64,
-                        modified: modified(content.mtime),
-                        tags: &[&tag],
-                    },
-                };
-                if let Some(part) = reply.begin_file(&file, conditions) {
+                let headers = content.http_headers(|hash| {
+                    let tags = vec![format!("\"{hash}\"")];
+                    FileHeaders::new(name.as_str(), tags, modified(content.mtime))
+                });
+                let size = content.bytes.len() as u64;
+                if let Some(part) = reply.begin_file(headers, size, conditions) {
                     // The bytes are in memory, so their number fits.
                     reply.append_bytes(&content.bytes[part.start as usize..part.end as usize]);
                 }
@@ -83,21 +79,14 @@ impl<S: Share> Node<S> {
                 return unavailable(name, &Unavailable::Busy, reply);
             }
             FileContent::Large { size, file } => {
-                let version = self.share.version(&file);
+                let revision = self.share.version(&file);
                 let hash = self.share.pieces(name, &file).map(|pieces| pieces.hash());
-                let version_tag = format!("\"{size:x}-{version}\"");
-                let hash_tag = hash.map(|hash| format!("\"{hash}\""));
                 // A download that began before the hash was known goes on.
-                let tags = [hash_tag.as_deref().unwrap_or(&version_tag), &version_tag];
-                let info = FileInfo {
-                    name,
-                    representation: Representation {
-                        size,
-                        modified: modified(version.mtime),
-                        tags: &tags,
-                    },
-                };
-                if let Some(part) = reply.begin_file(&info, conditions) {
+                let hash_tag = hash.map(|hash| format!("\"{hash}\""));
+                let revision_tag = format!("\"{size:x}-{revision}\"");
+                let tags = hash_tag.into_iter().chain([revision_tag]).collect();
+                let headers = FileHeaders::new(name.as_str(), tags, modified(revision.mtime));
+                if let Some(part) = reply.begin_file(&headers, size, conditions) {
                     reply.append_file(file, part);
                 }
             }

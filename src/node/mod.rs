@@ -25,8 +25,8 @@ pub use registrar::Registrar;
 pub use relay_update::{RelayUpdate, UpdateRequest};
 pub use session::NodeSession;
 pub use share::{
-    FileContent, FileRevision, KnownHash, ListedFile, MAX_SMALL, Share, ShareTotals, SmallContent,
-    Unavailable,
+    ComputedValues, FileContent, FileRevision, ListedFile, MAX_SMALL, Share, ShareTotals,
+    SmallContent, Unavailable,
 };
 
 use crate::close_reason::{CloseReason, ResourceLimit};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash, PieceList};
 use crate::role::SendableFile;
+use crate::session::http::FileHeaders;
 
 /// Contents up to this size, and parts of them, are sent in one write together with their
 /// header. Longer ones are sent from the open file.
@@ -159,8 +160,8 @@ pub enum FileContent<'a, F> {
 pub struct SmallContent<'a> {
     /// Its bytes.
     pub bytes: &'a [u8],
-    /// Its hash, if a request has needed it.
-    pub known_hash: &'a KnownHash,
+    /// What earlier requests have computed.
+    pub computed: &'a ComputedValues,
     /// Time of the last change, in seconds since 1970; negative before.
     pub mtime: i64,
 }
@@ -187,15 +188,34 @@ impl fmt::Display for FileRevision {
     }
 }
 
-/// A hash that is computed when it is needed. Most contents need none, so it is boxed.
-pub type KnownHash = OnceCell<Box<ContentHash>>;
+/// Values of a content that are computed when a request needs them, and kept for the next
+/// ones. Most contents need none, so they are boxed.
+#[derive(Default, Debug)]
+pub struct ComputedValues {
+    hash: OnceCell<Box<ContentHash>>,
+    http_headers: OnceCell<Box<FileHeaders>>,
+}
+
+impl ComputedValues {
+    /// The hash, if a request has needed it.
+    #[must_use]
+    pub fn hash(&self) -> Option<ContentHash> {
+        self.hash.get().map(|hash| **hash)
+    }
+}
 
 impl SmallContent<'_> {
-    /// The hash, which is computed once for many requests for parts of the content.
+    /// The hash.
     #[must_use]
     pub fn hash(&self) -> ContentHash {
         let hash = || ContentHash::of(self.bytes).into();
-        **self.known_hash.get_or_init(hash)
+        **self.computed.hash.get_or_init(hash)
+    }
+
+    /// The headers in HTTP, which `make` makes of the hash.
+    pub fn http_headers(&self, make: impl FnOnce(ContentHash) -> FileHeaders) -> &FileHeaders {
+        let headers = &self.computed.http_headers;
+        headers.get_or_init(|| make(self.hash()).into())
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashTable;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 
-use crate::node::{KnownHash, SmallContent};
+use crate::node::{ComputedValues, SmallContent};
 use crate::protocol::FileName;
 
 /// How long a content is used before it is read again.
@@ -78,7 +78,7 @@ struct CachedContent {
     name_length: usize,
     /// When the content was read from disk.
     read_time: Instant,
-    known_hash: KnownHash,
+    computed: ComputedValues,
     mtime: i64,
 }
 
@@ -149,7 +149,7 @@ impl ContentCache {
         let entry = self.entries.get_bucket(index)?;
         Some(SmallContent {
             bytes: entry.content(),
-            known_hash: &entry.known_hash,
+            computed: &entry.computed,
             mtime: entry.mtime,
         })
     }
@@ -182,7 +182,7 @@ impl ContentCache {
             name_and_content: [name, bytes].concat().into(),
             name_length: name.len(),
             read_time,
-            known_hash: KnownHash::new(),
+            computed: ComputedValues::default(),
             mtime,
         };
         if self.bytes + entry.size() > self.max_bytes {

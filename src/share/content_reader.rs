@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustix::io::{Errno, pread};
 
-use crate::node::{FileContent, KnownHash, MAX_SMALL, SmallContent, Unavailable};
+use crate::node::{ComputedValues, FileContent, MAX_SMALL, SmallContent, Unavailable};
 use crate::protocol::FileName;
 use crate::role::SendableFile;
 use crate::share::content_cache::ContentCache;
@@ -25,8 +25,8 @@ pub(super) struct ContentReader {
     cache: Option<ContentCache>,
     /// The small file that was read last. One byte longer than the largest small file.
     buffer: Box<[u8]>,
-    /// Its hash.
-    known_hash: KnownHash,
+    /// What requests have computed of it.
+    computed: ComputedValues,
 }
 
 impl ContentReader {
@@ -38,7 +38,7 @@ impl ContentReader {
                 .ok()
                 .and_then(|folder| ContentCache::new(folder, max_cached)),
             buffer: vec![0; MAX_SMALL + 1].into(),
-            known_hash: KnownHash::new(),
+            computed: ComputedValues::default(),
         }
     }
 
@@ -70,17 +70,17 @@ impl ContentReader {
                 continue;
             }
             let bytes = &self.buffer[..length];
-            self.known_hash = KnownHash::new();
+            self.computed = ComputedValues::default();
             if let Some(cache) = &mut self.cache
                 && is_watched
                 && opened.has_single_path
             {
                 cache.insert(name, bytes, opened.identity.mtime, read_time);
             }
-            let known_hash = &self.known_hash;
+            let computed = &self.computed;
             return Ok(FileContent::Small(SmallContent {
                 bytes,
-                known_hash,
+                computed,
                 mtime: opened.identity.mtime,
             }));
         }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerline::node::{
-    FileContent, FileRevision, KnownHash, ListedFile, Share, ShareTotals, SmallContent, Unavailable,
+    ComputedValues, FileContent, FileRevision, ListedFile, Share, ShareTotals, SmallContent,
+    Unavailable,
 };
 use peerline::protocol::{ContentHash, FileName, FileStat, MaybeHash, PieceList};
 use peerline::role::SendableFile;
@@ -21,7 +22,7 @@ pub struct Memory {
     files: Rc<RefCell<Files>>,
     /// The content of the file that was opened last.
     opened: String,
-    known_hash: KnownHash,
+    computed: ComputedValues,
 }
 
 #[derive(Default)]
@@ -112,7 +113,7 @@ impl Memory {
         Self {
             files,
             opened: String::new(),
-            known_hash: KnownHash::new(),
+            computed: ComputedValues::default(),
         }
     }
 }
@@ -131,10 +132,10 @@ impl Share for Memory {
         match entry {
             None => Err(Unavailable::NotFound),
             Some(Entry::Small(content)) => {
-                (self.opened, self.known_hash) = (content, KnownHash::new());
+                (self.opened, self.computed) = (content, ComputedValues::default());
                 Ok(FileContent::Small(SmallContent {
                     bytes: self.opened.as_bytes(),
-                    known_hash: &self.known_hash,
+                    computed: &self.computed,
                     mtime: 0,
                 }))
             }

@@ -81,7 +81,7 @@ pub(super) fn over_http(body: &[u8]) -> RequestSpec {
     RequestSpec {
         format: ReplyFormat::Http,
         ..RequestSpec::exact(
-            "GET /f#0#1#2.bin HTTP/1.1\r\nHost: bench\r\n\r\n",
+            "GET /f#0#1#2.bin HTTP/1.1\r\nHost: localhost\r\n\r\n",
             body,
             FILES,
         )

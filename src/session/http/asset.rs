@@ -18,7 +18,7 @@ impl<R: Role> Responder<'_, R> {
         let file = Representation {
             size: asset.content.len() as u64,
             modified: None,
-            tags: &[&tag],
+            tags: std::slice::from_ref(&tag),
         };
         let time = self.http_context()?.time;
         let is_known = request.conditions.select(&file, time) == SelectedPart::NotModified;

@@ -11,13 +11,13 @@
 mod asset;
 pub(crate) mod conditions;
 pub(crate) mod error;
+pub mod file_headers;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod response;
 pub mod settings;
 
-pub(crate) use conditions::Representation;
-pub(crate) use reply::FileInfo;
+pub use file_headers::FileHeaders;
 pub(crate) use request::{HttpContext, HttpRequest};
 pub(crate) use response::{Document, Status};
 pub use settings::HttpSettings;

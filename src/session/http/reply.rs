@@ -1,43 +1,20 @@
 //! Answers requests in HTTP.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::ops::Range;
 use std::time::SystemTime;
 
-use httpdate::HttpDate;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use crate::close_reason::CloseReason;
-use crate::protocol::FileName;
 use crate::role::{FramingError, Input, ReadNext, Role};
 use crate::session::ServerSession;
-use crate::session::http::conditions::{Conditions, Representation, SelectedPart};
+use crate::session::http::conditions::{Conditions, SelectedPart};
 use crate::session::http::error::{self, HttpError};
+use crate::session::http::file_headers::FileHeaders;
 use crate::session::http::request::{HttpContext, HttpRequest};
 use crate::session::http::response::{Document, ResponseHead, Status};
 use crate::session::http::settings::HttpSettings;
 use crate::session::responder::{ReplyDestination, Responder};
 use crate::web::text;
-
-/// What RFC 8187 (3.2.1) leaves as it is in a parameter of a header.
-const PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'!')
-    .remove(b'#')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'+')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'^')
-    .remove(b'_')
-    .remove(b'`')
-    .remove(b'|')
-    .remove(b'~');
-
-/// Media types of which a browser would run or render parts with the rights of the server's
-/// own pages. They are offered to be saved.
-const ACTIVE_TYPES: [&str; 4] = ["html", "xml", "svg", "script"];
 
 impl ServerSession {
     /// Reads a request in HTTP, and prepares `reply` for it. Input that is no request, and
@@ -81,13 +58,6 @@ impl From<FramingError> for HttpError {
             | FramingError::OtherProtocol(_) => Self::Malformed("the request is not complete"),
         }
     }
-}
-
-/// A file as the client sees it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FileInfo<'f> {
-    pub(crate) name: &'f FileName<'f>,
-    pub(crate) representation: Representation<'f>,
 }
 
 impl<R: Role> Responder<'_, R> {
@@ -156,17 +126,17 @@ impl<R: Role> Responder<'_, R> {
         close.map_or(next, ReadNext::Close)
     }
 
-    /// Sends the head of the response for a file. Returns the bytes of the file that must
+    /// Sends the head of the response for a file of this size. Returns the bytes of the file that must
     /// follow, if any: [`Responder::append_bytes`], [`Responder::append_file`].
     pub(crate) fn begin_file(
         &mut self,
-        file: &FileInfo<'_>,
+        file: &FileHeaders,
+        size: u64,
         conditions: &Conditions<'_>,
     ) -> Option<Range<u64>> {
         let ReplyDestination::Http(conn, context) = &self.destination else {
             return None;
         };
-        let size = file.representation.size;
         let conditions = match context.is_head {
             // Only GET has ranges (RFC 9110, 14.2).
             true => &Conditions {
@@ -175,7 +145,7 @@ impl<R: Role> Responder<'_, R> {
             },
             false => conditions,
         };
-        let (status, range) = match conditions.select(&file.representation, context.time) {
+        let (status, range) = match conditions.select(&file.representation(size), context.time) {
             SelectedPart::All => (Status::OK, 0..size),
             SelectedPart::Part(range) => (Status::PARTIAL, range),
             SelectedPart::NotModified => (Status::NOT_MODIFIED, 0..0),
@@ -192,7 +162,7 @@ impl<R: Role> Responder<'_, R> {
             }
         };
         let mut head = ResponseHead::begin(self.out.append_reply(*conn), context, status);
-        file.write_headers(&mut head);
+        head.lines(file.lines());
         if status != Status::NOT_MODIFIED {
             head.header("Content-Length", range.end - range.start);
         }
@@ -234,47 +204,4 @@ impl<R: Role> Responder<'_, R> {
             _ => ReadNext::Line,
         }
     }
-}
-
-impl FileInfo<'_> {
-    fn write_headers(&self, head: &mut ResponseHead<'_>) {
-        let name = self.name.as_str();
-        let media_type = mime_guess::from_path(name).first_raw();
-        let media_type = media_type.unwrap_or("application/octet-stream");
-        let charset = match media_type.starts_with("text/") {
-            true => "; charset=utf-8",
-            false => "",
-        };
-        head.header("Content-Type", format_args!("{media_type}{charset}"));
-        head.header("Content-Disposition", disposition(name, media_type));
-        // The file is foreign: it runs no scripts, and has no origin.
-        head.header("Content-Security-Policy", "sandbox");
-        head.header("Accept-Ranges", "bytes");
-        head.header("Cache-Control", "no-cache");
-        if let Some(tag) = self.representation.tags.first() {
-            head.header("ETag", tag);
-        }
-        if let Some(modified) = self.representation.modified {
-            head.header("Last-Modified", HttpDate::from(modified));
-        }
-    }
-}
-
-/// How a browser treats a file, and under which name it saves the file (RFC 6266).
-fn disposition(name: &str, media_type: &str) -> String {
-    let is_active = ACTIVE_TYPES.iter().any(|kind| media_type.contains(kind));
-    let kind = if is_active { "attachment" } else { "inline" };
-    let name = name.rsplit('/').next().unwrap_or(name);
-    let mut disposition = String::with_capacity(kind.len() + 2 * name.len() + 16);
-    disposition.push_str(kind);
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || " .-_+()".contains(c);
-    // Writing to a string does not fail.
-    let _ = match name.chars().all(is_plain) {
-        true => write!(disposition, "; filename=\"{name}\""),
-        false => {
-            let name = utf8_percent_encode(name, PARAMETER);
-            write!(disposition, "; filename*=UTF-8''{name}")
-        }
-    };
-    disposition
 }

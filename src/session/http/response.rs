@@ -110,6 +110,11 @@ impl<'t> ResponseHead<'t> {
         self.write(format_args!("{name}: {value}\r\n"));
     }
 
+    /// Appends whole lines, each with its end.
+    pub(crate) fn lines(&mut self, lines: &str) {
+        self.text.extend_from_slice(lines.as_bytes());
+    }
+
     /// Ends the head. Returns the buffer for the content.
     pub(crate) fn end(self) -> &'t mut Vec<u8> {
         self.text.extend_from_slice(b"\r\n");

@@ -1,0 +1,106 @@
+//! The headers of a file that do not depend on the request.
+
+use std::fmt::Write;
+use std::time::SystemTime;
+
+use httpdate::HttpDate;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::session::http::conditions::Representation;
+
+/// What RFC 8187 (3.2.1) leaves as it is in a parameter of a header.
+const PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
+
+/// Media types of which a browser would run or render parts with the rights of the server's
+/// own pages. They are offered to be saved.
+const ACTIVE_TYPES: [&str; 4] = ["html", "xml", "svg", "script"];
+
+/// Headers of a file: its type, its name, and what changes with its content.
+#[derive(Debug)]
+pub struct FileHeaders {
+    /// The strong entity tags of the content, with their quotes. The first one is sent; a
+    /// client may know another one from before.
+    tags: Vec<String>,
+    /// The time of the last change, in whole seconds. None if HTTP cannot express it.
+    modified: Option<SystemTime>,
+    /// The lines, each with its end.
+    lines: String,
+}
+
+impl FileHeaders {
+    /// Headers of the file of this name.
+    pub(crate) fn new(name: &str, tags: Vec<String>, modified: Option<SystemTime>) -> Self {
+        let media_type = mime_guess::from_path(name).first_raw();
+        let media_type = media_type.unwrap_or("application/octet-stream");
+        let charset = match media_type.starts_with("text/") {
+            true => "; charset=utf-8",
+            false => "",
+        };
+        let disposition = disposition(name, media_type);
+        // The file is foreign: it runs no scripts, and has no origin.
+        let mut lines = format!(
+            "Content-Type: {media_type}{charset}\r\n\
+             Content-Disposition: {disposition}\r\n\
+             Content-Security-Policy: sandbox\r\n\
+             Accept-Ranges: bytes\r\n\
+             Cache-Control: no-cache\r\n"
+        );
+        // Writing to a string does not fail.
+        if let Some(tag) = tags.first() {
+            let _ = write!(lines, "ETag: {tag}\r\n");
+        }
+        if let Some(modified) = modified {
+            let _ = write!(lines, "Last-Modified: {}\r\n", HttpDate::from(modified));
+        }
+        Self {
+            tags,
+            modified,
+            lines,
+        }
+    }
+
+    /// The file, if it has this size.
+    pub(super) fn representation(&self, size: u64) -> Representation<'_> {
+        Representation {
+            size,
+            modified: self.modified,
+            tags: &self.tags,
+        }
+    }
+
+    /// The lines, each with its end.
+    pub(super) fn lines(&self) -> &str {
+        &self.lines
+    }
+}
+
+/// How a browser treats a file, and under which name it saves the file (RFC 6266).
+fn disposition(name: &str, media_type: &str) -> String {
+    let is_active = ACTIVE_TYPES.iter().any(|kind| media_type.contains(kind));
+    let kind = if is_active { "attachment" } else { "inline" };
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let mut disposition = String::with_capacity(kind.len() + 2 * name.len() + 16);
+    disposition.push_str(kind);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || " .-_+()".contains(c);
+    // Writing to a string does not fail.
+    let _ = match name.chars().all(is_plain) {
+        true => write!(disposition, "; filename=\"{name}\""),
+        false => {
+            let name = utf8_percent_encode(name, PARAMETER);
+            write!(disposition, "; filename*=UTF-8''{name}")
+        }
+    };
+    disposition
+}
