@@ -138,6 +138,7 @@ struct Transcript {
     /// The line number of its start.
     line: usize,
     server: ServerKind,
+    is_http: bool,
     steps: Vec<Step>,
 }
 
@@ -157,8 +158,13 @@ enum Connection {
 
 impl Transcript {
     fn input(&self) -> String {
-        let lines = self.steps.iter().map(|step| format!("{}\n", step.typed));
-        lines.collect()
+        self.steps.iter().map(|step| self.sent(step)).collect()
+    }
+
+    /// The bytes of a request line.
+    fn sent(&self, step: &Step) -> String {
+        let end = if self.is_http { "\r\n" } else { "\n" };
+        format!("{}{end}", step.typed)
     }
 
     /// Number of connections.
@@ -177,15 +183,17 @@ impl Transcript {
         let mut connections: Vec<Nc> = connections.map(|_| Nc::connect(address)).collect();
         let mut received = [String::new(), String::new()];
         for step in &self.steps {
-            connections[step.connection as usize].send(format!("{}\n", step.typed));
+            connections[step.connection as usize].send(self.sent(step));
             for (connection, expected) in &step.answers {
                 let line = connections[*connection as usize].line();
+                let without_cr = line.strip_suffix('\r').filter(|_| self.is_http);
+                let line = without_cr.unwrap_or(&line);
                 assert!(
-                    matches(expected, &line),
+                    matches(expected, line),
                     "{at}: {connection:?} hears {line:?} where {expected:?} is expected after {:?}",
                     step.typed
                 );
-                received[*connection as usize].push_str(&line);
+                received[*connection as usize].push_str(line);
                 received[*connection as usize].push('\n');
             }
         }
@@ -258,6 +266,10 @@ fn transcripts() -> Vec<Transcript> {
         let Some(tag) = text.strip_prefix("```") else {
             continue;
         };
+        let (tag, is_http) = match tag.strip_suffix("-http") {
+            Some(tag) => (tag, true),
+            None => (tag, false),
+        };
         let server = match tag {
             "relay" => ServerKind::Relay,
             "relay-untrusting" => ServerKind::UntrustingRelay,
@@ -294,6 +306,7 @@ fn transcripts() -> Vec<Transcript> {
         transcripts.push(Transcript {
             line,
             server,
+            is_http,
             steps,
         });
     }
