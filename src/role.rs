@@ -150,7 +150,8 @@ pub trait Role: Sized {
 pub enum Input<'a> {
     /// The outgoing connection is established.
     Connected,
-    /// The role called [`Output::resume`] after [`ReadNext::Wait`].
+    /// The role called [`Output::resume`] after [`ReadNext::Wait`], or everything is sent
+    /// after [`ReadNext::Flush`].
     Resumed,
     /// A complete line, without its line ending.
     Line(&'a [u8]),
@@ -224,6 +225,9 @@ pub enum ReadNext {
     Body(u64),
     /// Nothing until the role calls [`Output::resume`].
     Wait,
+    /// Nothing until everything is sent: the role then gets [`Input::Resumed`], and goes on
+    /// with a long answer. Each part of it must take a short time.
+    Flush,
     /// Nothing: send the answers so far, then close.
     Close(CloseReason),
 }

@@ -11,7 +11,7 @@ use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, IdlePolicy, Origin, Phase};
 use crate::reactor::transport::Transport;
 use crate::role::{FramingError, Role};
-use crate::session::driver::{InputDriver, ReadState, TurnReport};
+use crate::session::driver::{InputDriver, TurnReport};
 use crate::timers::TimerKind;
 
 /// How long a lingering connection waits for the peer's end of input.
@@ -66,13 +66,9 @@ impl<S, F, T> Connection<S, F, T> {
             (IdlePolicy::Unlimited, _) => None,
             (_, Origin::Outbound) => Some(Awaited::Reply),
             (_, Origin::Inbound) if !driver.has_received_line() => Some(Awaited::FirstLine),
-            (_, Origin::Inbound) => match driver.state() {
-                // The peer waits for us.
-                ReadState::AwaitingRole | ReadState::Resumable => None,
-                ReadState::NeedsInput | ReadState::Backlogged | ReadState::AtEof => {
-                    Some(Awaited::NextLine)
-                }
-            },
+            // The peer waits for us.
+            (_, Origin::Inbound) if driver.state().has_open_answer() => None,
+            (_, Origin::Inbound) => Some(Awaited::NextLine),
         }
     }
 

@@ -11,7 +11,6 @@ use crate::reactor::Reactor;
 use crate::reactor::connection::{Origin, Phase};
 use crate::reactor::transport::Transport;
 use crate::role::Role;
-use crate::session::driver::ReadState;
 
 /// How a loop ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,11 +93,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             let Phase::Open(driver) = &conn.phase else {
                 continue;
             };
-            match driver.state() {
+            if driver.state().has_open_answer() {
                 // The connection closes after the answer.
-                ReadState::AwaitingRole | ReadState::Resumable => {}
-                _ if conn.outbox.is_empty() => self.close_now(slot, CloseReason::Shutdown),
-                _ => self.start_closing(slot, CloseReason::Shutdown),
+            } else if conn.outbox.is_empty() {
+                self.close_now(slot, CloseReason::Shutdown);
+            } else {
+                self.start_closing(slot, CloseReason::Shutdown);
             }
         }
         self.call_role(R::drain);

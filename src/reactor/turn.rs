@@ -182,6 +182,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 let may_read = match driver.state() {
                     ReadState::NeedsInput => conn.readiness.readable && pacing != Pacing::Receiving,
                     ReadState::Backlogged | ReadState::AtEof => true,
+                    ReadState::Flushing => conn.outbox.is_empty(),
                     // The action that resumes a connection queues it.
                     ReadState::AwaitingRole | ReadState::Resumable => false,
                 };

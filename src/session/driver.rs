@@ -20,6 +20,8 @@ const LINE_BYTES: usize = 64;
 const HEAD_BYTES: usize = 256;
 /// The same for bytes of a body.
 const BODY_BYTES: usize = 4096;
+/// A part of a long answer counts as much work as so many short lines, beside its bytes.
+const PART_WORK: usize = 32;
 
 /// What has to happen before more input of a connection is handled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -33,8 +35,19 @@ pub enum ReadState {
     AwaitingRole,
     /// The next turn comes: the role has completed its answer.
     Resumable,
+    /// Everything is sent, so that the role goes on with its answer; see
+    /// [`ReadNext::Flush`].
+    Flushing,
     /// The next turn comes: the end of input is reached.
     AtEof,
+}
+
+impl ReadState {
+    /// Whether the role has not completed an answer.
+    #[must_use]
+    pub fn has_open_answer(self) -> bool {
+        matches!(self, Self::AwaitingRole | Self::Resumable | Self::Flushing)
+    }
 }
 
 /// The input side of an open connection.
@@ -131,8 +144,14 @@ impl InputDriver {
     /// Runs one turn. `arrived` must be empty unless the state is
     /// [`ReadState::NeedsInput`].
     pub fn run<C: DrivenConnection>(conn: &mut C, arrived: &[u8]) -> TurnReport {
-        if state_of(conn) == Some(ReadState::Resumable) {
-            Self::on_resumed(conn);
+        let mut report = TurnReport::default();
+        match state_of(conn) {
+            Some(ReadState::Resumable) => report.work = Self::on_resumed(conn),
+            Some(ReadState::Flushing) if conn.queued_bytes() == 0 => {
+                report.work = PART_WORK + Self::on_resumed(conn);
+                return report;
+            }
+            _ => {}
         }
         let state = state_of(conn);
         debug_assert!(
@@ -145,9 +164,9 @@ impl InputDriver {
                 return Self::handle(conn, arrived);
             }
             Some(ReadState::AtEof) => Self::on_end_of_input(conn),
-            Some(ReadState::AwaitingRole | ReadState::Resumable) | None => {}
+            Some(ReadState::AwaitingRole | ReadState::Resumable | ReadState::Flushing) | None => {}
         }
-        TurnReport::default()
+        report
     }
 
     /// Reports input that cannot be split any further, and closes the connection.
@@ -161,17 +180,20 @@ impl InputDriver {
         conn.start_closing(reason_after_error(next));
     }
 
-    fn on_resumed<C: DrivenConnection>(conn: &mut C) {
+    /// Lets the role go on with an answer. Returns the work.
+    fn on_resumed<C: DrivenConnection>(conn: &mut C) -> usize {
         if let Some(driver) = conn.driver() {
             driver.state = match driver.unhandled_bytes() {
                 0 => ReadState::NeedsInput,
                 _ => ReadState::Backlogged,
             };
         }
-        Self::notify(conn, Input::Resumed);
-        if conn.limits().is_draining && state_of(conn) != Some(ReadState::AwaitingRole) {
+        let work = Self::notify(conn, Input::Resumed);
+        let is_complete = !state_of(conn).is_some_and(ReadState::has_open_answer);
+        if conn.limits().is_draining && is_complete {
             conn.start_closing(CloseReason::Shutdown);
         }
+        work
     }
 
     fn on_end_of_input<C: DrivenConnection>(conn: &mut C) {
@@ -183,8 +205,8 @@ impl InputDriver {
     }
 
     /// Passes to the role an input that has no bytes: [`Input::Connected`] or
-    /// [`Input::Resumed`].
-    pub fn notify<C: DrivenConnection>(conn: &mut C, input: Input<'_>) {
+    /// [`Input::Resumed`]. Returns the work of its answer.
+    pub fn notify<C: DrivenConnection>(conn: &mut C, input: Input<'_>) -> usize {
         let mut reason = None;
         match (conn.on_input(input), conn.driver()) {
             (ReadNext::Close(close), _) => reason = Some(close),
@@ -194,12 +216,15 @@ impl InputDriver {
                 driver.inbox.keep(unread);
             }
             (ReadNext::Wait, Some(driver)) => driver.state = ReadState::AwaitingRole,
-            (ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait, _) => {}
+            (ReadNext::Flush, Some(driver)) => driver.state = ReadState::Flushing,
+            (ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait | ReadNext::Flush, _) => {}
         }
+        let work = (conn.unapplied_bytes() / ANSWER_BYTES) as usize;
         conn.apply();
         if let Some(reason) = reason {
             conn.start_closing(reason);
         }
+        work
     }
 
     /// Handles the stored input and `arrived`, as long as not too many bytes wait to
@@ -329,6 +354,7 @@ impl InputTurn<'_> {
                 ReadNext::Line => {}
                 ReadNext::Body(length) => self.unread.expect_body(length),
                 ReadNext::Wait => return Ok(ReadState::AwaitingRole),
+                ReadNext::Flush => return Ok(ReadState::Flushing),
                 ReadNext::Close(reason) => return Err(reason),
             }
         }
@@ -344,6 +370,8 @@ fn state_of<C: DrivenConnection>(conn: &mut C) -> Option<ReadState> {
 fn reason_after_error(next: ReadNext) -> CloseReason {
     match next {
         ReadNext::Close(reason) => reason,
-        ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait => CloseReason::EndOfInput,
+        ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait | ReadNext::Flush => {
+            CloseReason::EndOfInput
+        }
     }
 }

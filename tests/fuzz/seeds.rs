@@ -123,6 +123,7 @@ pub fn streams() -> Vec<Vec<u8>> {
     let lines = [
         "b5\nabcde",
         "l9\n",
+        "p3\n",
         "w\n",
         "W\n",
         "q\n",

@@ -24,7 +24,7 @@ use crate::fake_stream::{InjectedFault, SharedWire, Tail};
 use crate::world::{World, answer};
 
 /// One request for each way in which an answer is sent.
-const REQUESTS: [&str; 6] = ["text", "shared", "file", "wait", "t again", "quit"];
+const REQUESTS: [&str; 7] = ["text", "shared", "file", "wait", "parts", "t again", "quit"];
 const PORT: u16 = 1;
 /// Longer than lingering takes, shorter than the other limits.
 const AFTER_LINGERING: Duration = Duration::from_secs(3);

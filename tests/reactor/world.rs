@@ -17,7 +17,8 @@ use peerline::role::{ConnId, Context, FramingError, Input, ReadNext, Role};
 use crate::fake_stream::{FakeFile, FakeStream, SharedWire, last_connected};
 
 /// Answers each line with its own text, sent in the way that the first letter says:
-/// `t`ext, `s`hared, `f`ile, a `c`hanged file, `w`ait, `q`uit.
+/// `t`ext, `s`hared, `f`ile, a `c`hanged file, `w`ait, `p`arts that are sent one after the
+/// other, `q`uit.
 #[derive(Default)]
 struct EchoRole {
     events: SharedEvents,
@@ -39,6 +40,19 @@ struct EchoSession {
     port: u16,
     carries_content: bool,
     waits_with: String,
+    /// The bytes of an answer in parts that are not sent yet.
+    parts: Vec<u8>,
+}
+
+impl EchoSession {
+    /// Sends the next three bytes of an answer.
+    fn send_part(&mut self, text: &mut Vec<u8>) -> ReadNext {
+        text.extend(self.parts.drain(..3.min(self.parts.len())));
+        match self.parts.is_empty() {
+            true => ReadNext::Line,
+            false => ReadNext::Flush,
+        }
+    }
 }
 
 impl fmt::Display for EchoSession {
@@ -64,6 +78,7 @@ impl Role for EchoRole {
             port: peer.port(),
             carries_content: false,
             waits_with: String::new(),
+            parts: Vec::new(),
         }
     }
 
@@ -83,6 +98,9 @@ impl Role for EchoRole {
         let events = events.entry(peer.port()).or_default();
         let line = match input {
             Input::Line(line) => String::from_utf8_lossy(line).into_owned(),
+            Input::Resumed if !session.parts.is_empty() => {
+                return session.send_part(context.out.append_reply(conn));
+            }
             Input::Resumed => {
                 let line = std::mem::take(&mut session.waits_with);
                 context
@@ -127,6 +145,10 @@ impl Role for EchoRole {
                 session.waits_with = line;
                 self.waiting.push(conn);
                 return ReadNext::Wait;
+            }
+            Some(b'p') => {
+                session.parts = reply;
+                return session.send_part(context.out.append_reply(conn));
             }
             Some(b'q') => {
                 context.out.append_reply(conn).extend(reply);

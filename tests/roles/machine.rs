@@ -280,6 +280,8 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
                     _ if queued >= MAX_QUEUE => false,
                     ReadState::NeedsInput => connection.is_at_eof || !connection.unread.is_empty(),
                     ReadState::Backlogged | ReadState::AtEof => true,
+                    // What a peer that stalls has received is not known here.
+                    ReadState::Flushing => queued == 0,
                     ReadState::AwaitingRole | ReadState::Resumable => false,
                 };
                 if has_more {

@@ -32,8 +32,8 @@ enum Piece {
 }
 
 /// A connection without a socket, and a role that does what each line says: `b5` reads
-/// a body of 5 bytes, `l5` answers with 80 bytes, `w` waits, `W` waits and is resumed
-/// by an action, `q` closes.
+/// a body of 5 bytes, `l5` answers with 80 bytes, `p5` in five parts, `w` waits, `W` waits
+/// and is resumed by an action, `q` closes.
 struct Connection {
     /// None once it is closed.
     driver: Option<InputDriver>,
@@ -43,6 +43,7 @@ struct Connection {
     queued: u64,
     resumes_at_once: bool,
     body_left: u64,
+    parts_left: u64,
     received: Vec<Piece>,
     reason: Option<String>,
 }
@@ -81,6 +82,7 @@ impl Connection {
             queued: 0,
             resumes_at_once: false,
             body_left: 0,
+            parts_left: 0,
             received: Vec::new(),
             reason: None,
         };
@@ -97,7 +99,7 @@ impl Connection {
             connection.take_turns();
         }
         connection.is_at_eof = true;
-        for _ in 0..2 * length + 2 {
+        for _ in 0..9 * length + 2 {
             connection.queued = 0;
             connection.resume();
             connection.take_turns();
@@ -125,8 +127,12 @@ impl Connection {
                 }
                 ReadState::NeedsInput if self.is_at_eof => driver.end_input(),
                 ReadState::Backlogged if self.queued < MAX_QUEUE => {}
+                ReadState::Flushing if self.queued == 0 => {}
                 ReadState::Resumable | ReadState::AtEof => {}
-                ReadState::NeedsInput | ReadState::Backlogged | ReadState::AwaitingRole => return,
+                ReadState::NeedsInput
+                | ReadState::Backlogged
+                | ReadState::AwaitingRole
+                | ReadState::Flushing => return,
             }
             InputDriver::run(self, &arrived);
             assert!(
@@ -153,11 +159,24 @@ impl Connection {
                 self.resumes_at_once = true;
                 ReadNext::Wait
             }
+            Some(b'p') if number > 0 => {
+                self.parts_left = number;
+                self.send_part()
+            }
             Some(b'q') => ReadNext::Close(CloseReason::Completed),
             _ => {
                 self.unapplied += 1 + number * (MAX_ANSWER / 9 - 1);
                 ReadNext::Line
             }
+        }
+    }
+
+    fn send_part(&mut self) -> ReadNext {
+        self.parts_left -= 1;
+        self.unapplied += 1;
+        match self.parts_left {
+            0 => ReadNext::Line,
+            _ => ReadNext::Flush,
         }
     }
 
@@ -195,6 +214,10 @@ impl DrivenConnection for Connection {
             }
             Input::Body(bytes) => self.on_body(bytes),
             Input::FramingError(error) => self.received.push(Piece::Error(format!("{error:?}"))),
+            Input::Resumed if self.parts_left > 0 => {
+                assert_eq!(self.queued, 0, "everything is sent");
+                return self.send_part();
+            }
             Input::Resumed => {}
             Input::Connected | Input::HttpHead(_) | Input::HttpError(_) => {
                 panic!("the connection is inbound and speaks lines")
