@@ -1,5 +1,6 @@
 //! The requests in HTTP that a node answers.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
@@ -8,13 +9,16 @@ use log::debug;
 use crate::escaped::Escaped;
 use crate::node::Node;
 use crate::node::folder_listing::has_folder;
+use crate::node::http_search::ShareSearch;
+use crate::node::http_task::{HttpTask, HttpWork};
 use crate::node::requests::{NodeRequest, unavailable};
 use crate::node::share::{FileContent, Share, Unavailable};
 use crate::protocol::FileName;
 use crate::role::{ConnId, Context, Input, ReadNext};
 use crate::session::ServerSession;
-use crate::session::http::{FileHeaders, HttpRequest};
+use crate::session::http::{Document, FileHeaders, HttpRequest, Status};
 use crate::session::server::RequestContext;
+use crate::web::{self, text};
 
 impl<S: Share> Node<S> {
     /// Reads one request in HTTP and answers it.
@@ -23,9 +27,13 @@ impl<S: Share> Node<S> {
         context: &mut Context<'_, Self>,
         (conn, peer): (ConnId, SocketAddr),
         session: &mut ServerSession,
+        task: &mut Option<Box<HttpTask>>,
         input: Input<'_>,
     ) -> ReadNext {
         let request = &mut RequestContext::of_connection(context, conn, peer, session);
+        if input == Input::Resumed {
+            return self.resume_task(request, task);
+        }
         let (reply, time) = (&mut request.reply, request.wall_clock);
         let http = match request.session.read_http(input, &self.http, time, reply) {
             Ok(http) => http,
@@ -38,7 +46,11 @@ impl<S: Share> Node<S> {
         );
         let path = http.path.strip_prefix('/').unwrap_or(&http.path);
         if path.is_empty() || path.ends_with('/') {
-            return self.http_folder(request, &http, path);
+            return match ShareSearch::of(&http).filter(|_| path.is_empty()) {
+                Some(search) => self.begin_task(request, task, HttpWork::Search(search)),
+                None if http.has_parameter("qr") => qr_code(request, &http, path),
+                None => self.http_folder(request, &http, path),
+            };
         }
         match FileName::parse(path) {
             Ok(name) => self.http_get(request, &http, &name),
@@ -109,6 +121,24 @@ impl<S: Share> Node<S> {
         }
         request.reply.not_found()
     }
+}
+
+/// Sends a picture with the address of a folder.
+fn qr_code<S: Share>(
+    request: &mut NodeRequest<'_, S>,
+    http: &HttpRequest<'_>,
+    folder: &str,
+) -> ReadNext {
+    let address = format!("http://{}/{}", http.host, text::path(folder));
+    let Some(picture) = web::qr_code(&address) else {
+        return request.reply.not_found();
+    };
+    request.reply.document(&Document {
+        status: Status::OK,
+        media_type: web::QR_TYPE,
+        headers: Vec::new(),
+        content: Cow::Owned(picture.into_bytes()),
+    })
 }
 
 /// The time of a change, in seconds since 1970.

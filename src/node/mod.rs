@@ -6,7 +6,9 @@ mod console;
 mod event;
 mod folder_listing;
 mod http;
-mod http_folder;
+mod http_list;
+mod http_search;
+mod http_task;
 mod message_listener;
 mod registrar;
 mod relay_record;
@@ -204,7 +206,7 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn on_accept(&mut self, _: SocketAddr) -> NodeSession {
-        NodeSession::Client(ServerSession::default(), None)
+        NodeSession::Client(ServerSession::default(), None, None)
     }
 
     fn on_refuse(&self, full: ResourceLimit, text: &mut Vec<u8>) {
@@ -220,10 +222,10 @@ impl<S: Share> Role for Node<S> {
         input: Input<'_>,
     ) -> ReadNext {
         match (session, &mut self.console) {
-            (NodeSession::Client(session, _), _) if input.is_http() => {
-                self.on_http_input(context, (conn, peer), session, input)
+            (NodeSession::Client(session, _, task), _) if input.is_http() || task.is_some() => {
+                self.on_http_input(context, (conn, peer), session, task, input)
             }
-            (NodeSession::Client(session, last_listed), _) => {
+            (NodeSession::Client(session, last_listed, _), _) => {
                 self.on_client_input(context, (conn, peer), session, last_listed, input)
             }
             (NodeSession::RelayUpdate(update), _) => {
@@ -253,7 +255,7 @@ impl<S: Share> Role for Node<S> {
 
     fn carries_content(session: &NodeSession) -> bool {
         match session {
-            NodeSession::Client(session, _) => session.carries_content(),
+            NodeSession::Client(session, ..) => session.carries_content(),
             NodeSession::Job(connection) => connection.carries_content(),
             NodeSession::RelayUpdate(_) | NodeSession::Messages => false,
         }

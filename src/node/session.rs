@@ -3,14 +3,16 @@
 use std::fmt;
 
 use crate::jobs;
+use crate::node::http_task::HttpTask;
 use crate::node::relay_update::RelayUpdate;
 use crate::role::LastRequest;
 use crate::session::ServerSession;
 
 /// One connection of a node.
 pub enum NodeSession {
-    /// A client that requests files, and the last name of its last list, for `MORE`.
-    Client(ServerSession, Option<Box<str>>),
+    /// A client that requests files, the last name of its last list, for `MORE`, and its
+    /// answer in HTTP, if that takes several turns.
+    Client(ServerSession, Option<Box<str>>, Option<Box<HttpTask>>),
     /// An update of the relay.
     RelayUpdate(Box<RelayUpdate>),
     /// The connection on which messages arrive.
@@ -23,7 +25,7 @@ impl NodeSession {
     /// The last request of a client, for the log.
     pub(super) fn last_request(&self) -> Option<LastRequest<'_>> {
         match self {
-            Self::Client(session, _) => session.last_request(),
+            Self::Client(session, ..) => session.last_request(),
             Self::RelayUpdate(_) | Self::Messages | Self::Job(_) => None,
         }
     }
@@ -45,7 +47,7 @@ impl From<RelayUpdate> for NodeSession {
 impl fmt::Display for NodeSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Client(session, _) => session.fmt(f),
+            Self::Client(session, ..) => session.fmt(f),
             Self::RelayUpdate(_) => f.write_str("our relay"),
             Self::Messages => f.write_str("message subscription"),
             Self::Job(session) => session.fmt(f),

@@ -17,7 +17,7 @@ pub(crate) struct FolderPage<'a> {
     /// The address of the page, for other devices.
     pub(crate) address: String,
     /// How many entries there are.
-    pub(crate) count: String,
+    pub(crate) count: &'a str,
     /// The heads of the columns name, size and date.
     pub(crate) columns: [ColumnHead; 3],
     pub(crate) rows: Vec<FolderRow<'a>>,

@@ -9,11 +9,13 @@
 mod asset;
 mod error_page;
 mod folder_page;
+mod qr;
 pub(crate) mod text;
 
 pub(crate) use asset::Asset;
 pub(crate) use error_page::ErrorPage;
 pub(crate) use folder_page::{ColumnHead, FileCells, FolderPage, FolderRow};
+pub(crate) use qr::{QR_TYPE, qr_code};
 
 /// What the pages of a server may load and do: only their own style sheet, script, pictures
 /// and forms, and no other page may show them in a frame.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::support::{folder, http, node_with_relay};
+use crate::support::{HttpResponse, Nc, folder, http, node_with_relay};
 
 /// Names that are awkward in HTML and in links, with their links.
 const AWKWARD: [(&str, &str, &str); 6] = [
@@ -166,4 +166,103 @@ fn the_files_of_the_pages_are_stored_by_browsers_and_clash_with_no_name() {
     }
     let shared = http(node.address(), "GET", "/style.css", "");
     assert_eq!(shared.text(), "shared");
+}
+
+#[test]
+fn a_search_finds_names_in_all_folders_whatever_their_case() {
+    let share = folder(&[
+        ("a/b/Sommer 2025.txt", b"1"),
+        ("sommer?.txt", b"2"),
+        ("GRÖSSE.txt", b"3"),
+        ("winter.txt", b"4"),
+    ]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let found = |query: &str| {
+        let list = http(node.address(), "GET", &format!("/?json&search={query}"), "");
+        let list: serde_json::Value = serde_json::from_str(list.text()).expect("JSON");
+        let entries = list["entries"].as_array().expect("entries").iter();
+        let names = entries.map(|entry| entry["name"].as_str().expect("a name").to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(found("SOMMER"), ["a/b/Sommer 2025.txt", "sommer?.txt"]);
+    assert_eq!(found("r+2025"), ["a/b/Sommer 2025.txt"]);
+    assert_eq!(found("gr%C3%B6%C3%9Fe"), ["GRÖSSE.txt"]);
+    assert!(found("summer").is_empty());
+    let page = http(node.address(), "GET", "/?search=sommer%3F", "");
+    let link = "<a href=\"/sommer%3F.txt\">sommer?.txt</a>";
+    assert!(page.text().contains(link), "{}", page.text());
+    // The same at a folder's address is its list.
+    let list = http(node.address(), "GET", "/a/?search=sommer&json", "");
+    assert!(list.text().contains("\"folder\":\"a/\""), "{}", list.text());
+    let head = http(node.address(), "HEAD", "/?search=sommer", "");
+    assert_eq!((head.status, head.content.len()), (200, 0));
+}
+
+#[test]
+fn a_search_among_many_files_has_pages_and_lets_others_have_their_turn() {
+    let names: Vec<String> = (0..5000).map(|number| format!("{number:04} x")).collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    let share = folder(&files);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let mut nc = Nc::connect(node.address());
+    // Both answers come in their order, and so do searches that take several turns.
+    let request = "/?search=X&json HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    nc.send(format!(
+        "GET {request}GET /?search=4999&json{}",
+        &request[15..]
+    ));
+    let first = HttpResponse::read(&mut nc, false);
+    let second = HttpResponse::read(&mut nc, false);
+    assert!(second.text().contains("\"4999 x\""), "{}", second.text());
+    let (mut listed, mut page) = (0, first);
+    loop {
+        let list: serde_json::Value = serde_json::from_str(page.text()).expect("JSON");
+        listed += list["entries"].as_array().expect("entries").len();
+        let Some(next) = list["next"].as_str() else {
+            break;
+        };
+        page = http(node.address(), "GET", &format!("/{next}"), "");
+    }
+    assert_eq!(listed, names.len());
+}
+
+#[test]
+fn an_address_is_shown_as_a_qr_code() {
+    let share = folder(&[("a/b", b"1")]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let page = http(node.address(), "GET", "/a/", "");
+    assert!(page.text().contains("src=\"?qr\""), "{}", page.text());
+    let picture = http(node.address(), "GET", "/a/?qr", "");
+    assert_eq!(picture.header("content-type"), Some("image/svg+xml"));
+    assert!(picture.text().starts_with("<svg "), "{}", picture.text());
+}
+
+/// A folder that is too long to be sorted is listed in the order of the names, its
+/// sub-folders among the files.
+#[test]
+fn a_very_long_folder_is_listed_without_sorting() {
+    let names: Vec<String> = (0..10_001)
+        .map(|number| match number % 1000 {
+            7 => format!("long/{number:05}/inner/file"),
+            _ => format!("long/{number:05}"),
+        })
+        .collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    let share = folder(&files);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let (mut listed, mut folders, mut query) = (Vec::new(), 0, Some("?sort=size&json".to_owned()));
+    while let Some(page) = query.take() {
+        let page = http(node.address(), "GET", &format!("/long/{page}"), "");
+        let mut page: serde_json::Value = serde_json::from_str(page.text()).expect("JSON");
+        for entry in page["entries"].as_array().expect("entries") {
+            listed.push(entry["name"].as_str().expect("a name").to_owned());
+            folders += usize::from(entry["type"] == "folder");
+        }
+        query = page["next"].take().as_str().map(str::to_owned);
+    }
+    let expected: Vec<String> = (0..10_001).map(|number| format!("{number:05}")).collect();
+    assert_eq!((listed, folders), (expected, 10));
+    let page = http(node.address(), "GET", "/long/", "");
+    assert!(!page.text().contains("?sort="), "{}", page.text());
+    assert!(page.text().contains("?after=00499"), "{}", page.text());
 }

@@ -1,4 +1,5 @@
-//! Answers requests in HTTP for folders, as pages and as JSON.
+//! Lists of files in HTTP, as pages and as JSON: the entries of a folder, and the files that
+//! a search has found.
 
 use std::borrow::Cow;
 
@@ -13,6 +14,28 @@ use crate::role::ReadNext;
 use crate::session::http::{Document, HttpRequest, Status};
 use crate::web::{ColumnHead, FileCells, FolderPage, FolderRow, text};
 
+/// One page of a list, before its form is decided.
+pub(super) struct FileList<'l> {
+    pub(super) subject: ListSubject<'l>,
+    pub(super) entries: Vec<FolderEntry>,
+    /// None if the entries cannot be sorted.
+    pub(super) order: Option<SortOrder>,
+    /// The number of entries, for people.
+    pub(super) count: String,
+    /// The queries of the pages before and behind this one.
+    pub(super) previous: Option<String>,
+    pub(super) next: Option<String>,
+}
+
+/// What a list is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ListSubject<'l> {
+    /// A folder: empty for all of the share, else a name and a slash.
+    Folder(&'l str),
+    /// The text of a search. The entries have whole names.
+    Search(&'l str),
+}
+
 impl<S: Share> Node<S> {
     /// Lists a folder: empty for all of the share, else a name and a slash.
     pub(super) fn http_folder(
@@ -25,21 +48,24 @@ impl<S: Share> Node<S> {
         let page = http.parameter("page").and_then(|page| page.parse().ok());
         let after = http.parameter("after").unwrap_or_default();
         let listing = FolderListing::of(&mut self.share, folder, order, page.unwrap_or(1), &after);
-        let view = match listing {
+        let subject = ListSubject::Folder(folder);
+        let list = match listing {
             FolderListing::Missing => return request.reply.not_found(),
             FolderListing::Sorted {
                 entries,
                 page,
                 last_page,
                 totals,
-            } => FolderView {
+            } => FileList {
+                subject,
                 entries,
                 order: Some(order),
                 count: count_text(totals),
                 previous: (page > 1).then(|| order.query(Some(page - 1))),
                 next: (page < last_page).then(|| order.query(Some(page + 1))),
             },
-            FolderListing::Unsorted { entries, next } => FolderView {
+            FolderListing::Unsorted { entries, next } => FileList {
+                subject,
                 entries,
                 order: None,
                 count: "very many entries, by name".to_owned(),
@@ -47,10 +73,7 @@ impl<S: Share> Node<S> {
                 next: next.map(|after| format!("after={}", text::query(&after))),
             },
         };
-        let document = match http.has_parameter("json") {
-            true => view.json(folder),
-            false => view.page(http, folder),
-        };
+        let document = list.document(http.host, http.has_parameter("json"));
         request.reply.document(&document)
     }
 }
@@ -64,24 +87,26 @@ fn count_text((folders, files): (usize, usize)) -> String {
     }
 }
 
-/// The page of a folder, before its form is decided.
-struct FolderView {
-    entries: Vec<FolderEntry>,
-    /// None if the entries cannot be sorted.
-    order: Option<SortOrder>,
-    count: String,
-    /// The queries of the pages before and behind this one.
-    previous: Option<String>,
-    next: Option<String>,
-}
+impl FileList<'_> {
+    /// The list for a client that has reached the node as `host`.
+    pub(super) fn document(&self, host: &str, as_json: bool) -> Document<'static> {
+        match as_json {
+            true => self.json(),
+            false => self.page(host),
+        }
+    }
 
-impl FolderView {
-    fn page(&self, http: &HttpRequest<'_>, folder: &str) -> Document<'static> {
+    fn page(&self, host: &str) -> Document<'static> {
+        let (folder, search) = match self.subject {
+            ListSubject::Folder(folder) => (folder, None),
+            ListSubject::Search(text) => ("", Some(text)),
+        };
         let rows = self.entries.iter().map(|entry| FolderRow {
             name: &entry.name,
-            link: match entry.file {
-                Some(_) => text::path(&entry.name).to_string(),
-                None => format!("{}/", text::path(&entry.name)),
+            link: match (search, entry.file) {
+                (Some(_), _) => format!("/{}", text::path(&entry.name)),
+                (None, Some(_)) => text::path(&entry.name).to_string(),
+                (None, None) => format!("{}/", text::path(&entry.name)),
             },
             file: entry.file.map(|file| FileCells {
                 size: file.size,
@@ -89,13 +114,18 @@ impl FolderView {
                 hash: file.hash.0.map_or_else(String::new, |hash| hash.short()),
             }),
         });
+        let query = search.map(|search| format!("?search={}", text::query(search)));
         let link = |query: &String| format!("?{query}");
         let page = FolderPage {
-            host: http.host,
+            host,
             folders: folder.split_terminator('/').collect(),
-            search: None,
-            address: format!("http://{}/{}", http.host, text::path(folder)),
-            count: self.count.clone(),
+            search,
+            address: format!(
+                "http://{host}/{}{}",
+                text::path(folder),
+                query.unwrap_or_default()
+            ),
+            count: &self.count,
             columns: [SortKey::Name, SortKey::Size, SortKey::Date].map(|key| self.head(key)),
             rows: rows.collect(),
             previous: self.previous.as_ref().map(link),
@@ -126,14 +156,17 @@ impl FolderView {
         }
     }
 
-    fn json(&self, folder: &str) -> Document<'static> {
+    fn json(&self) -> Document<'static> {
         let entries: Vec<_> = self.entries.iter().map(FolderEntry::to_json).collect();
-        let link = |query: &String| format!("?{query}&json");
-        let list = json!({
-            "folder": folder,
-            "entries": entries,
-            "next": self.next.as_ref().map(link),
-        });
+        let next = self.next.as_ref().map(|query| format!("?{query}&json"));
+        let list = match self.subject {
+            ListSubject::Folder(folder) => {
+                json!({ "folder": folder, "entries": entries, "next": next })
+            }
+            ListSubject::Search(text) => {
+                json!({ "search": text, "entries": entries, "next": next })
+            }
+        };
         Document {
             status: Status::OK,
             media_type: "application/json",

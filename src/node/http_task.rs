@@ -1,0 +1,66 @@
+//! Answers in HTTP that take several turns of their connection.
+
+use crate::node::Node;
+use crate::node::http_search::ShareSearch;
+use crate::node::requests::NodeRequest;
+use crate::node::share::Share;
+use crate::role::ReadNext;
+use crate::session::http::HttpContext;
+
+/// An answer that is not complete.
+pub struct HttpTask {
+    context: HttpContext,
+    work: HttpWork,
+}
+
+/// What an answer needs.
+pub(super) enum HttpWork {
+    Search(ShareSearch),
+}
+
+impl<S: Share> Node<S> {
+    /// Begins the answer to the current request.
+    pub(super) fn begin_task(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        slot: &mut Option<Box<HttpTask>>,
+        work: HttpWork,
+    ) -> ReadNext {
+        let Some(context) = request.reply.http_context().cloned() else {
+            return ReadNext::Line;
+        };
+        self.run_task(request, slot, Box::new(HttpTask { context, work }))
+    }
+
+    /// Goes on with the answer in `slot`.
+    pub(super) fn resume_task(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        slot: &mut Option<Box<HttpTask>>,
+    ) -> ReadNext {
+        let Some(task) = slot.take() else {
+            return ReadNext::Line;
+        };
+        request.reply.speak_http(task.context.clone());
+        self.run_task(request, slot, task)
+    }
+
+    /// Does a part of the work. Stores the task if it is not complete.
+    fn run_task(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        slot: &mut Option<Box<HttpTask>>,
+        mut task: Box<HttpTask>,
+    ) -> ReadNext {
+        let is_complete = match &mut task.work {
+            HttpWork::Search(search) => search.step(&mut self.share),
+        };
+        if !is_complete {
+            *slot = Some(task);
+            return ReadNext::Flush;
+        }
+        match task.work {
+            HttpWork::Search(search) => request.reply.document(&search.into_document()),
+        }
+    }
+}
