@@ -18,8 +18,8 @@
 //! | `web` | the pages for browsers: templates, style sheet, script |
 //! | [`role`] | the contract between the loop and the programs |
 //! | [`logging`], [`limits`], [`quantity`] | log lines; limits and how a command line writes them |
-//! | [`close_reason`], [`protocol`] | why a connection closes; all text on the wire |
-//! | [`timers`], `rate_limiter`, [`escaped`], [`counted`], `system_error`, `stdio`, [`xdg`] | deadlines, events per second, foreign text, plurals, errors, standard streams, user folders |
+//! | [`close_reason`], [`name_glob`], [`protocol`] | why a connection closes; globs of file names; all text on the wire |
+//! | [`timers`], `figure`, `rate_limiter`, [`escaped`], [`counted`], `system_error`, `stdio`, [`xdg`] | deadlines, figures of a server, events per second, foreign text, plurals, errors, standard streams, user folders |
 //! | [`sandbox`] | what the kernel lets a server open |
 //!
 //! # Where to look
@@ -41,9 +41,11 @@ pub mod close_reason;
 pub mod counted;
 pub mod download;
 pub mod escaped;
+pub(crate) mod figure;
 pub mod jobs;
 pub mod limits;
 pub mod logging;
+pub mod name_glob;
 pub mod node;
 pub mod protocol;
 pub mod quantity;

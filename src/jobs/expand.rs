@@ -64,7 +64,7 @@ impl Expand {
         let names = match (std::mem::take(&mut self.names), &self.pattern) {
             // Nodes that announce nothing may have a file of that very name.
             (names, FilePattern::Glob(glob)) if names.is_empty() => {
-                let name = FileName::parse(glob.glob());
+                let name = FileName::parse(glob.as_str());
                 name.map_or(names, |name| vec![name.into_owned()])
             }
             (names, _) => names,

@@ -3,12 +3,10 @@
 
 use std::fmt;
 
-use globset::{Glob, GlobBuilder, GlobMatcher};
+use globset::GlobMatcher;
 
+use crate::name_glob::NameGlob;
 use crate::protocol::{FileName, NameError};
-
-/// The characters that make a word a glob.
-const GLOB_CHARACTERS: [char; 4] = ['*', '?', '[', '{'];
 
 /// Stands for one or more files.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,9 +17,8 @@ pub enum FilePattern {
     Announced(FileName<'static>),
     /// All files whose names begin with this text, which ends with a slash.
     Folder(String),
-    /// The files that match. `*` does not match a slash, `**` does. `?` and `[abc]` stand for
-    /// one byte, as the crate has it: for an ASCII character.
-    Glob(Glob),
+    /// The files that match.
+    Glob(NameGlob),
     /// All files.
     All,
 }
@@ -32,21 +29,13 @@ impl FilePattern {
     /// # Errors
     /// The word is none of these.
     pub fn parse(word: &str) -> Result<Self, NameError> {
-        if let Some(glob) = Self::glob(word) {
+        if let Some(glob) = NameGlob::parse(word) {
             return Ok(Self::Glob(glob));
         }
         match word.strip_suffix('/') {
             Some(folder) => FileName::parse(folder).map(|_| Self::Folder(word.to_owned())),
             None => FileName::parse(word).map(|name| Self::Name(name.into_owned())),
         }
-    }
-
-    /// The glob that a word is, unless it is none: `a[b` is a name.
-    #[must_use]
-    pub fn glob(word: &str) -> Option<Glob> {
-        let is_glob = word.contains(GLOB_CHARACTERS);
-        let build = || GlobBuilder::new(word).literal_separator(true).build().ok();
-        is_glob.then(build).flatten()
     }
 
     /// The same word as a name, where it must be one.
@@ -64,7 +53,7 @@ impl FilePattern {
         match self {
             Self::Name(name) | Self::Announced(name) => name.as_str(),
             Self::Folder(prefix) => prefix,
-            Self::Glob(glob) => glob.glob(),
+            Self::Glob(glob) => glob.as_str(),
             Self::All => "",
         }
     }
@@ -72,7 +61,7 @@ impl FilePattern {
     /// A text that every matching name contains, for a search at the relay.
     pub(super) fn search_text(&self) -> String {
         match self {
-            Self::Glob(glob) => longest_literal(glob.glob()),
+            Self::Glob(glob) => glob.search_text(),
             other => other.as_str().to_owned(),
         }
     }
@@ -84,7 +73,7 @@ impl FilePattern {
                 NameMatcher::Exact(name.as_str().to_owned())
             }
             Self::Folder(prefix) => NameMatcher::Prefix(prefix.clone()),
-            Self::Glob(glob) => NameMatcher::Glob(glob.compile_matcher()),
+            Self::Glob(glob) => NameMatcher::Glob(glob.matcher()),
             Self::All => NameMatcher::All,
         }
     }
@@ -118,71 +107,8 @@ impl NameMatcher {
     }
 }
 
-/// The longest text of a valid glob that stands for itself, without blanks at its ends:
-/// they do not belong to a field of a line.
-fn longest_literal(glob: &str) -> String {
-    let mut runs = vec![String::new()];
-    let mut rest = glob.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '*' => {
-                // `**/` also matches nothing.
-                while rest.next_if(|c| matches!(c, '*' | '/')).is_some() {}
-                runs.push(String::new());
-            }
-            '?' => runs.push(String::new()),
-            '[' => {
-                skip_class(&mut rest);
-                runs.push(String::new());
-            }
-            '{' => {
-                skip_alternatives(&mut rest);
-                runs.push(String::new());
-            }
-            c => {
-                let literal = if c == '\\' { rest.next() } else { Some(c) };
-                if let (Some(run), Some(literal)) = (runs.last_mut(), literal) {
-                    run.push(literal);
-                }
-            }
-        }
-    }
-    // A slash before `**` is not optional: `a/**` matches only names below the folder.
-    let longest = runs.into_iter().max_by_key(String::len).unwrap_or_default();
-    longest.trim_matches([' ', '\t']).to_owned()
-}
-
-/// Skips the rest of `[abc]`. Its first character may be `]`.
-fn skip_class(rest: &mut impl Iterator<Item = char>) {
-    let mut first = rest.next();
-    if let Some('!' | '^') = first {
-        first = rest.next();
-    }
-    if first.is_some() {
-        rest.find(|c| *c == ']');
-    }
-}
-
-/// Skips the rest of `{a,b}`, with the alternatives inside of it.
-fn skip_alternatives(rest: &mut impl Iterator<Item = char>) {
-    let mut depth = 1;
-    while depth > 0
-        && let Some(c) = rest.next()
-    {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            '[' => skip_class(rest),
-            '\\' => drop(rest.next()),
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn matches(word: &str, name: &str) -> bool {
@@ -203,37 +129,5 @@ mod tests {
         assert!(matches("a[b", "a[b"));
         assert!(FilePattern::parse("/x").is_err());
         assert!(FilePattern::parse("/").is_err());
-    }
-
-    #[test]
-    fn the_longest_literal_text_is_searched() {
-        for (glob, text) in [
-            ("*.txt", ".txt"),
-            ("history/*", "history/"),
-            ("**/foo", "foo"),
-            ("a/**/bcd", "bcd"),
-            ("[abc]de[!]fgh]i", "de"),
-            ("x{long,longer{a,b}}y", "y"),
-            (r"a\*b?", "a*b"),
-            ("* two words *", "two words"),
-            ("*", ""),
-        ] {
-            assert_eq!(longest_literal(glob), text, "{glob}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_match_contains_the_searched_text(
-            glob in "[ab/*?\\[\\]{},!\\\\]{1,8}",
-            name in "[ab/]{1,6}",
-        ) {
-            if let Some(glob) = FilePattern::glob(&glob)
-                && glob.compile_matcher().is_match(&name)
-            {
-                let text = longest_literal(glob.glob());
-                prop_assert!(name.contains(&text), "{text:?}");
-            }
-        }
     }
 }

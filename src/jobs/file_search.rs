@@ -2,6 +2,7 @@
 
 use crate::jobs::file_pattern::{FilePattern, NameMatcher};
 use crate::jobs::relay_query::Query;
+use crate::name_glob::NameGlob;
 use crate::protocol::TextError;
 
 /// A search for the files whose names contain a text or match a glob.
@@ -21,7 +22,7 @@ impl FileSearch {
     /// # Errors
     /// The text does not fit on a line.
     pub fn parse(text: &str, is_long: bool) -> Result<Self, TextError> {
-        let pattern = FilePattern::glob(text).map(FilePattern::Glob);
+        let pattern = NameGlob::parse(text).map(FilePattern::Glob);
         let text = pattern
             .as_ref()
             .map_or_else(|| text.to_owned(), FilePattern::search_text);

@@ -7,6 +7,7 @@ use log::debug;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
+use crate::figure::Figure;
 use crate::node::Node;
 use crate::node::share::{FileContent, MAX_SMALL, Share, Unavailable};
 use crate::protocol::{
@@ -196,23 +197,39 @@ impl<S: Share> Node<S> {
     }
 
     fn stats(&mut self, request: &mut NodeRequest<'_, S>) -> ReadNext {
+        let figures = self.figures(request);
+        request.reply.stats(&figures)
+    }
+
+    /// The figures that the requester may know.
+    fn figures(&mut self, request: &NodeRequest<'_, S>) -> Vec<Figure> {
         let registered_at = self.registrar.registered_at(request.now);
-        let mut figures = vec![
-            ("files", self.share.count(None)),
-            ("files_bytes", self.share.bytes()),
-            ("files_skipped", self.share.skipped()),
-            ("share_complete", u64::from(self.share.is_complete())),
-            ("gets", self.gets),
-            ("gets_found", self.gets_found),
-            ("registered", u64::from(registered_at.is_some())),
-        ];
-        let name = |relay: &SocketAddr| (format!("registered_at_{relay}"), *relay);
-        let relays: Vec<_> = self.registrar.relay().iter().map(name).collect();
+        let is_registered = u64::from(registered_at.is_some());
+        let is_complete = u64::from(self.share.is_complete());
+        let mut figures = server::figures(request, self.started);
+        figures.extend([
+            Figure::gauge("files", self.share.count(None), "Shared files"),
+            Figure::gauge(
+                "files_bytes",
+                self.share.bytes(),
+                "Bytes of all shared files",
+            ),
+            Figure::gauge("files_skipped", self.share.skipped(), "Files not shared"),
+            Figure::gauge("share_complete", is_complete, "1 if all files are known"),
+            Figure::counter("gets", self.gets, "Requests for a file"),
+            Figure::counter("gets_found", self.gets_found, "Files sent"),
+            Figure::gauge("registered", is_registered, "1 if a relay lists the node"),
+        ]);
         // The relay's addresses concern the operator only.
-        for (name, relay) in relays.iter().filter(|_| request.is_loopback()) {
-            figures.push((name, u64::from(registered_at == Some(*relay))));
+        let relays = self.registrar.relay().iter();
+        for relay in relays.filter(|_| request.is_loopback()) {
+            let is_there = u64::from(registered_at == Some(*relay));
+            figures.push(Figure {
+                label: Some(("relay", relay.to_string())),
+                ..Figure::gauge("registered_at", is_there, "1 if this relay lists the node")
+            });
         }
-        server::stats(request, self.started, &figures)
+        figures
     }
 }
 

@@ -91,16 +91,31 @@ impl Relay {
     }
 
     pub(super) fn find(&mut self, request: &mut RelayRequest<'_>, name: &FileName<'_>) -> ReadNext {
+        let (count, holders) = self.visible_holders(name, request.is_loopback());
+        if count == 0 {
+            return request.reply.not_found();
+        }
+        let next = request.reply.holders(count, holders);
+        self.count_find();
+        next
+    }
+
+    /// The holders of a file that the requester can reach, at most [`MAX_LISTED_FILES`], and
+    /// their number. Which one is the first changes with each [`Relay::count_find`].
+    pub(super) fn visible_holders(
+        &self,
+        name: &FileName<'_>,
+        on_loopback: bool,
+    ) -> (usize, impl Iterator<Item = HolderItem>) {
         let all = self.index.holders(name);
         // Spreads the load: successive replies begin with different holders.
         let (last, first) = match all.len() {
             ..=MAX_EXAMINED_HOLDERS => (&all[..0], all),
             many => all.split_at(self.next_rotation % many),
         };
-        let on_loopback = request.is_loopback();
         let examined = first.iter().chain(last).take(MAX_EXAMINED_HOLDERS);
         let visible = examined
-            .filter(|holder| on_loopback || !holder.on_loopback)
+            .filter(move |holder| on_loopback || !holder.on_loopback)
             .filter_map(|holder| {
                 let content = holder.content();
                 Some(HolderItem {
@@ -110,16 +125,17 @@ impl Relay {
                 })
             });
         let count = visible.clone().count();
-        if count == 0 {
-            return request.reply.not_found();
-        }
         // Rotates the visible holders only: the order tells nothing of the others.
-        let start = self.next_rotation % count;
-        self.counters.finds += 1;
-        self.next_rotation = self.next_rotation.wrapping_add(1);
+        let start = self.next_rotation.checked_rem(count).unwrap_or(0);
         let rotated = visible.clone().skip(start).chain(visible.take(start));
         let shown = count.min(MAX_LISTED_FILES);
-        request.reply.holders(shown, rotated.take(shown))
+        (shown, rotated.take(shown))
+    }
+
+    /// Counts an answer that names holders. The next answer begins with another one.
+    pub(super) fn count_find(&mut self) {
+        self.counters.finds += 1;
+        self.next_rotation = self.next_rotation.wrapping_add(1);
     }
 
     /// Whether files of departed nodes wait for [`Relay::remove_departed_files`].

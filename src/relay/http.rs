@@ -6,7 +6,7 @@ use log::debug;
 use serde_json::json;
 
 use crate::escaped::Escaped;
-use crate::relay::index::{Search, SearchPage};
+use crate::relay::index::{NameQuery, Search, SearchOptions, SearchPage};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Input, ReadNext};
 use crate::session::http::{Document, HttpContext, HttpRequest, Status};
@@ -52,7 +52,8 @@ impl Relay {
             let context = context.clone();
             request.session.extended().pending_page = Some(Box::new(PendingPage { context }));
         }
-        self.search(request, conn, Search::new(&text))
+        let (query, options) = (NameQuery::parse(&text), SearchOptions::default());
+        self.search(request, conn, Search::new(query, options, None))
     }
 }
 

@@ -33,7 +33,7 @@ use crate::protocol::{Rejection, Request, ServerKind};
 use crate::relay::cookie::Cookies;
 use crate::relay::datagrams::ReplyLimiter;
 use crate::relay::directory::Directory;
-use crate::relay::index::{Index, Search};
+use crate::relay::index::{Index, NameQuery, Search, SearchOptions};
 use crate::relay::message_listeners::MessageListeners;
 use crate::relay::search::SearchQueue;
 use crate::relay::stats::RelayCounters;
@@ -135,7 +135,10 @@ impl Relay {
             (Request::Unshare(name), _) => self.unshare(request, &name),
             (Request::Find(name), _) => self.find(request, &name),
             (Request::Ping, _) => request.reply.pong(),
-            (Request::Search(text), Some(conn)) => self.search(request, conn, Search::new(text)),
+            (Request::Search(text), Some(conn)) => {
+                let (query, options) = (NameQuery::text(text), SearchOptions::default());
+                self.search(request, conn, Search::new(query, options, None))
+            }
             (Request::More, Some(conn)) => self.more(request, conn),
             (Request::Listen, Some(conn)) => self.listen(request, conn),
             (Request::Who, Some(_)) => self.who(request),

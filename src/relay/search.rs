@@ -170,7 +170,9 @@ fn send_page(request: &mut RelayRequest<'_>, search: Search) -> ReadNext {
     if let Some(pending) = request.session.extended().pending_page.take() {
         return pending.finish(request, page);
     }
-    let SearchPage { files, total, next } = page;
+    let SearchPage {
+        files, total, next, ..
+    } = page;
     request.session.extended().next_page = next.map(Box::new);
     request.reply.files(files.len() as u64, total, |visit| {
         files.items().for_each(|item| visit(&item));

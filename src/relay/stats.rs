@@ -1,5 +1,6 @@
 //! What the relay tells about itself: `STATS`, `HELP` and the banner.
 
+use crate::figure::Figure;
 use crate::protocol::Banner;
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
@@ -29,6 +30,12 @@ impl Relay {
     }
 
     pub(super) fn stats(&self, request: &mut RelayRequest<'_>) -> ReadNext {
+        let figures = self.figures(request);
+        request.reply.stats(&figures)
+    }
+
+    /// The figures that the requester may know.
+    pub(super) fn figures(&self, request: &RelayRequest<'_>) -> Vec<Figure> {
         let RelayCounters {
             finds,
             messages,
@@ -39,23 +46,28 @@ impl Relay {
         } = self.counters;
         let on_loopback = request.is_loopback();
         let seen = |all: u64, hidden: u64| if on_loopback { all } else { all - hidden };
-        let figures = [
-            ("nodes", self.directory.len(on_loopback) as u64),
-            ("nodes_expired", seen(expired, expired_on_loopback)),
-            (
-                "registrations",
-                seen(self.last_registration, registrations_on_loopback),
-            ),
-            ("lists", lists),
-            ("names", self.index.name_count(on_loopback) as u64),
-            ("finds", finds),
-            ("listeners", self.message_listeners.len(on_loopback) as u64),
-            ("messages", messages),
-            ("datagrams", request.traffic.datagrams),
-            ("datagrams_lost", request.traffic.datagrams_lost),
-            ("datagrams_ignored", self.reply_limiter.ignored()),
-            ("cookies_wrong", self.cookies.wrong_count()),
-        ];
-        server::stats(request, self.started, &figures)
+        let nodes = self.directory.len(on_loopback) as u64;
+        let expired = seen(expired, expired_on_loopback);
+        let registrations = seen(self.last_registration, registrations_on_loopback);
+        let names = self.index.name_count(on_loopback) as u64;
+        let listeners = self.message_listeners.len(on_loopback) as u64;
+        let (datagrams, lost) = (request.traffic.datagrams, request.traffic.datagrams_lost);
+        let (ignored, wrong) = (self.reply_limiter.ignored(), self.cookies.wrong_count());
+        let mut figures = server::figures(request, self.started);
+        figures.extend([
+            Figure::gauge("nodes", nodes, "Registered nodes"),
+            Figure::counter("nodes_expired", expired, "Nodes whose lease expired"),
+            Figure::counter("registrations", registrations, "Registrations and renewals"),
+            Figure::counter("lists", lists, "Requests for the list of nodes"),
+            Figure::gauge("names", names, "File names in the index"),
+            Figure::counter("finds", finds, "Requests for the holders of a file, if any"),
+            Figure::gauge("listeners", listeners, "Connections that receive messages"),
+            Figure::counter("messages", messages, "Messages passed on"),
+            Figure::counter("datagrams", datagrams, "Received datagrams"),
+            Figure::counter("datagrams_lost", lost, "Datagrams that were not sent"),
+            Figure::counter("datagrams_ignored", ignored, "Datagrams over a limit"),
+            Figure::counter("cookies_wrong", wrong, "Datagrams with a wrong cookie"),
+        ]);
+        figures
     }
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::close_reason::CloseReason;
+use crate::figure::Figure;
 use crate::protocol::{
     Banner, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem, Listening,
     NodeAddress, Registered, Rejection, Reply, RequestError, ServerKind, StatsItem, Tag, Verb,
@@ -185,14 +186,13 @@ impl<'o, R: Role> Responder<'o, R> {
     }
 
     /// Figures about the server.
-    pub(crate) fn stats<'s>(
-        &mut self,
-        count: usize,
-        figures: impl Iterator<Item = StatsItem<'s>>,
-    ) -> ReadNext {
+    pub(crate) fn stats(&mut self, figures: &[Figure]) -> ReadNext {
         let text = self.text();
-        write_line(text, Reply::Stats(count as u64));
-        figures.for_each(|figure| write_line(text, figure));
+        write_line(text, Reply::Stats(figures.len() as u64));
+        for figure in figures {
+            let (name, value) = (&figure.full_name(), figure.value);
+            write_line(text, StatsItem { name, value });
+        }
         ReadNext::Line
     }
 

@@ -9,9 +9,10 @@ use log::{Level, log_enabled};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::counted::Counted;
+use crate::figure::Figure;
 use crate::protocol::{
-    FileName, NodeAddress, OtherProtocol, Port, Rejection, Request, RequestError, StatsItem, Tag,
-    Verb, canonical,
+    FileName, NodeAddress, OtherProtocol, Port, Rejection, Request, RequestError, Tag, Verb,
+    canonical,
 };
 use crate::role::{
     ConnId, Context, FramingError, Input, LastRequest, ReadNext, Role, Traffic, UdpPeer,
@@ -266,25 +267,33 @@ fn framing_error<R: Role>(error: FramingError, reply: &mut Responder<'_, R>) -> 
     reply.reject_and_close(rejection, reason)
 }
 
-/// Answers `STATS`: figures that every server has, then those of the role.
-pub(crate) fn stats<R: Role, S>(
-    request: &mut RequestContext<'_, R, S>,
+/// The figures that every server has.
+pub(crate) fn figures<R: Role, S>(
+    request: &RequestContext<'_, R, S>,
     started: Instant,
-    figures: &[(&str, u64)],
-) -> ReadNext {
+) -> Vec<Figure> {
     let uptime = request.now.saturating_duration_since(started);
     let traffic = request.traffic;
-    let common = [
-        ("uptime_seconds", uptime.as_secs()),
-        ("connections", traffic.open),
-        ("connections_accepted", traffic.accepted),
-        ("connections_refused", traffic.refused),
-        ("bytes_in", traffic.bytes_in),
-        ("bytes_out", traffic.bytes_out),
-    ];
-    let all = common.iter().chain(figures);
-    let items = all.map(|&(name, value)| StatsItem { name, value });
-    request.reply.stats(common.len() + figures.len(), items)
+    vec![
+        Figure::gauge(
+            "uptime_seconds",
+            uptime.as_secs(),
+            "Seconds since the start",
+        ),
+        Figure::gauge("connections", traffic.open, "Open connections"),
+        Figure::counter(
+            "connections_accepted",
+            traffic.accepted,
+            "Accepted connections",
+        ),
+        Figure::counter(
+            "connections_refused",
+            traffic.refused,
+            "Connections refused because of a limit",
+        ),
+        Figure::counter("bytes_in", traffic.bytes_in, "Received bytes"),
+        Figure::counter("bytes_out", traffic.bytes_out, "Sent bytes"),
+    ]
 }
 
 /// `ERROR 503`: the only reply that is sent without a request.

@@ -5,6 +5,7 @@
 
 mod found;
 mod holders;
+mod name_query;
 mod needle;
 mod pages;
 mod search;
@@ -14,7 +15,8 @@ use std::hint::black_box;
 use std::net::IpAddr;
 
 pub(super) use holders::{ContentId, Holder};
-pub(super) use search::{Search, SearchPage, Visibility, WORK_PER_STEP};
+pub(super) use name_query::NameQuery;
+pub(super) use search::{Search, SearchOptions, SearchPage, Visibility, WORK_PER_STEP};
 
 use crate::protocol::{FileName, fold};
 use crate::relay::index::holders::Holders;

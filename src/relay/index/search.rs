@@ -2,7 +2,8 @@
 
 use crate::protocol::MAX_LISTED_FILES;
 use crate::relay::index::found::FoundFiles;
-use crate::relay::index::needle::{Needle, NeedleOffset};
+use crate::relay::index::name_query::NameQuery;
+use crate::relay::index::needle::NeedleOffset;
 use crate::relay::index::pages::Page;
 use crate::relay::index::{ContentId, Holder, Index, NameId, SlotId};
 
@@ -11,10 +12,13 @@ pub(in crate::relay) const WORK_PER_STEP: usize = 8192;
 /// The work of scanning the text of a page. The work of looking at a name, or at a page
 /// without its text, is 1.
 const WORK_PER_PAGE: usize = 64;
+/// The work of matching a name with a glob.
+const WORK_PER_GLOB: usize = 4;
 
 /// A search in progress. It may take several steps.
 pub(in crate::relay) struct Search {
-    needle: Needle,
+    query: NameQuery,
+    options: SearchOptions,
     /// Only names after this one are listed.
     after: Option<Box<str>>,
     /// Names up to this one, inclusive, have been scanned.
@@ -23,8 +27,29 @@ pub(in crate::relay) struct Search {
     /// The page has no room for the next name.
     is_full: bool,
     total: u64,
+    /// The part of the total up to the last file of the page.
+    last_position: u64,
     /// The contents of the name that is looked at.
     contents: Vec<(ContentId, u64)>,
+}
+
+/// What a search lists and counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::relay) struct SearchOptions {
+    /// No name is added to a page with this many files.
+    pub(in crate::relay) max_files: usize,
+    /// Whether the files on all pages are counted. Otherwise the search ends with its page.
+    pub(in crate::relay) counts_all: bool,
+}
+
+/// As of `SEARCH`.
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self {
+            max_files: MAX_LISTED_FILES,
+            counts_all: true,
+        }
+    }
 }
 
 /// Which holders the requester may see.
@@ -48,26 +73,31 @@ impl Visibility<'_> {
 pub(in crate::relay) struct SearchPage {
     /// The files of this page.
     pub(in crate::relay) files: FoundFiles,
-    /// Number of files on all pages.
+    /// Number of files on all pages; without [`SearchOptions::counts_all`] at most those of
+    /// this page and the next name.
     pub(in crate::relay) total: u64,
+    /// Whether a further page has files.
+    pub(in crate::relay) has_more: bool,
     /// The search for the names that follow, if any name was listed.
     pub(in crate::relay) next: Option<Search>,
 }
 
 impl Search {
-    /// A search for names that contain `text`, ignoring case.
-    pub(in crate::relay) fn new(text: &str) -> Self {
-        Self::after(Needle::new(text), None)
-    }
-
-    fn after(needle: Needle, after: Option<Box<str>>) -> Self {
+    /// Lists the names after `after`.
+    pub(in crate::relay) fn new(
+        query: NameQuery,
+        options: SearchOptions,
+        after: Option<Box<str>>,
+    ) -> Self {
         Self {
-            needle,
+            query,
+            options,
+            scanned_to: after.clone().filter(|_| !options.counts_all),
             after,
-            scanned_to: None,
             found: FoundFiles::default(),
             is_full: false,
             total: 0,
+            last_position: 0,
             contents: Vec::new(),
         }
     }
@@ -98,9 +128,10 @@ impl Search {
         let last_name = self.found.last_name().map(Box::from);
         let after = last_name.or(self.after);
         SearchPage {
+            has_more: self.found.len() > 0 && self.total > self.last_position,
             files: self.found,
             total: self.total,
-            next: after.map(|after| Self::after(self.needle, Some(after))),
+            next: after.map(|after| Self::new(self.query, self.options, Some(after))),
         }
     }
 
@@ -127,7 +158,7 @@ impl Search {
                 None => 0,
             };
             let stopped_at = self.scan_page(scan, page, first, first_listed);
-            if stopped_at.is_some() {
+            if stopped_at.is_some() || self.is_finished() {
                 return stopped_at;
             }
             first = 0;
@@ -137,7 +168,8 @@ impl Search {
     }
 
     /// Scans a page from the line `first` on; the names before the line `first_listed`
-    /// are only counted. Returns the last name scanned if no work is left.
+    /// are only counted. Returns the last name scanned if no work is left and the search is
+    /// not finished.
     fn scan_page(
         &mut self,
         scan: &mut Scan<'_>,
@@ -148,7 +180,7 @@ impl Search {
         let on_loopback = scan.visibility.on_loopback;
         let is_current = !scan.visibility.has_departed;
         let lists_none = first_listed == page.ids().len();
-        if self.needle.is_empty() && is_current && lists_none && first == 0 {
+        if self.query.finds_all() && is_current && lists_none && first == 0 {
             scan.spend(1);
             self.total += page.file_count(on_loopback) as u64;
             return None;
@@ -158,21 +190,38 @@ impl Search {
         let is_plain = is_current && page.is_plain(on_loopback);
         let mut line = first;
         let mut offset = NeedleOffset::default();
-        while let Some(hit) = self.needle.find(page, line, &mut offset) {
+        while !self.is_finished()
+            && let Some(hit) = self.query.needle.find(page, line, &mut offset)
+        {
             // A name that contains the text twice counts once.
             line = hit + 1;
             let is_listed = hit >= first_listed && !self.is_full;
-            if is_plain && !is_listed {
+            if is_plain && !is_listed && !self.query.has_glob() {
                 self.total += 1;
                 continue;
             }
             let id = page.ids()[hit];
-            self.add(scan, id, is_listed);
-            if scan.work_left == 0 {
+            if self.is_found(scan, id) {
+                self.add(scan, id, is_listed);
+            }
+            if scan.work_left == 0 && !self.is_finished() {
                 return Some(id);
             }
         }
         None
+    }
+
+    /// Whether the rest need not be scanned.
+    fn is_finished(&self) -> bool {
+        !self.options.counts_all && self.is_full && self.total > self.last_position
+    }
+
+    /// Whether a name that contains the text is one of those searched.
+    fn is_found(&self, scan: &mut Scan<'_>, id: NameId) -> bool {
+        if self.query.has_glob() {
+            scan.spend(WORK_PER_GLOB);
+        }
+        self.query.matches(&scan.index.entries[id].name)
     }
 
     /// Adds one name: a file for each visible content.
@@ -198,7 +247,8 @@ impl Search {
         for (content, holders) in contents.drain(..) {
             self.found.push(&entry.name, content, holders);
         }
-        self.is_full = self.found.len() >= MAX_LISTED_FILES;
+        self.last_position = self.total;
+        self.is_full = self.found.len() >= self.options.max_files;
     }
 }
 
