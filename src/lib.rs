@@ -19,7 +19,7 @@
 //! | [`role`] | the contract between the loop and the programs |
 //! | [`logging`], [`limits`], [`quantity`] | log lines; limits and how a command line writes them |
 //! | [`close_reason`], [`name_glob`], [`protocol`] | why a connection closes; globs of file names; all text on the wire |
-//! | [`timers`], `figure`, `rate_limiter`, [`escaped`], [`counted`], `system_error`, `stdio`, [`xdg`] | deadlines, figures of a server, events per second, foreign text, plurals, errors, standard streams, user folders |
+//! | [`timers`], `figure`, `histogram`, `rate_limiter`, [`escaped`], [`counted`], `system_error`, `stdio`, [`xdg`] | deadlines, figures of a server, times in buckets, events per second, foreign text, plurals, errors, standard streams, user folders |
 //! | [`sandbox`] | what the kernel lets a server open |
 //!
 //! # Where to look
@@ -42,6 +42,7 @@ pub mod counted;
 pub mod download;
 pub mod escaped;
 pub(crate) mod figure;
+pub mod histogram;
 pub mod jobs;
 pub mod limits;
 pub mod logging;

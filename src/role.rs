@@ -14,6 +14,7 @@ use std::time::{Instant, SystemTime};
 pub use output::{Action, Output};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::histogram::TimeHistogram;
 use crate::protocol::OtherProtocol;
 
 /// Identifies a connection for the lifetime of the process: slots are reused,
@@ -267,4 +268,8 @@ pub struct Traffic {
     pub datagrams: u64,
     /// Datagrams that the system did not accept for sending.
     pub datagrams_lost: u64,
+    /// For each request on a connection, the time from the start of the round that read it
+    /// until the answers to its batch were written or queued. A search that takes several
+    /// rounds counts with its first one.
+    pub answer_times: TimeHistogram,
 }

@@ -19,6 +19,9 @@ pub(super) struct HttpArgs {
     /// is any
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     cors: Option<Arc<str>>,
+    /// Let everybody read /metrics, not only loopback and trusted networks
+    #[arg(long)]
+    public_metrics: bool,
 }
 
 impl HttpArgs {
@@ -31,6 +34,7 @@ impl HttpArgs {
             hosts: self.http_host.clone(),
             machine: machine.to_owned(),
             cors: self.cors.clone(),
+            public_metrics: self.public_metrics,
         }
     }
 }

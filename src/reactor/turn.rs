@@ -72,9 +72,18 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 let peer = self.connections[turn.slot].peer;
                 (peer.into(), &read_buffer[turn.arrived.clone()])
             }));
+            let mut requests = 0;
             for turn in turns.drain(..) {
                 let report = self.handle_turn(turn.slot, &read_buffer[turn.arrived]);
+                if self.connections[turn.slot].origin == Origin::Inbound {
+                    requests += report.lines;
+                }
                 self.finish_turn(turn.slot, turn.before, report);
+            }
+            // The time is read once for a batch: it would cost too much for each request.
+            if requests > 0 {
+                let time = self.clock.now().saturating_duration_since(self.now);
+                self.traffic.answer_times.record(time, requests);
             }
         }
         self.turns = turns;
@@ -160,7 +169,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let progress = TurnProgress {
             bytes_in: after.0 - before.0,
             bytes_out: after.1 - before.1,
-            has_line: report.has_line,
+            has_line: report.lines > 0,
         };
         self.addresses.charge(conn.group, report.work + TURN_WORK);
         self.traffic.bytes_in += progress.bytes_in;

@@ -235,6 +235,29 @@ impl Directory {
         addresses.filter(move |address| on_loopback || !address.is_loopback())
     }
 
+    /// The live nodes that such requesters see and that registered first after the
+    /// registration `after`, in this order. `newest` is the number of the newest registration.
+    pub(super) fn slots_after(
+        &self,
+        after: Option<u32>,
+        newest: u32,
+        on_loopback: bool,
+    ) -> impl Iterator<Item = SlotId> {
+        // The numbers wrap around: the age orders the registrations.
+        let age = move |number: u32| newest.wrapping_sub(number);
+        let is_before = move |slot: SlotId| {
+            let first = self.nodes[slot].first_registration;
+            after.is_some_and(|after| age(first) >= age(after))
+        };
+        let slots = self.list.slots_from(is_before);
+        slots.filter(move |slot| on_loopback || !self.is_on_loopback(*slot))
+    }
+
+    /// When the lease of a node ends.
+    pub(super) fn lease_end(&self, slot: SlotId) -> Option<Instant> {
+        self.leases.due(slot as usize)
+    }
+
     fn add(
         &mut self,
         address: NodeAddress,

@@ -96,6 +96,20 @@ impl NodeList {
             .flat_map(|page| page.slots.iter().copied())
     }
 
+    /// The nodes from the first one on for which `is_before` is false. It must be true for
+    /// all nodes before that one, and for none after it.
+    pub(super) fn slots_from(
+        &self,
+        is_before: impl Fn(SlotId) -> bool + Copy,
+    ) -> impl Iterator<Item = SlotId> {
+        let is_page_before =
+            move |page: &&NodePage| page.slots.last().is_some_and(|slot| is_before(*slot));
+        let pages = self.pages.values().skip_while(is_page_before);
+        pages
+            .flat_map(|page| page.slots.iter().copied())
+            .skip_while(move |slot| is_before(*slot))
+    }
+
     /// The reply to `LIST`; `total` is the number of nodes in it.
     pub(super) fn reply(
         &mut self,

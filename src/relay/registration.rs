@@ -10,6 +10,7 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, Registered, Rejection};
 use crate::relay::directory::DirectoryError;
 use crate::relay::session::Registration;
+use crate::relay::table::SlotId;
 use crate::relay::{Relay, RelayRequest, RelaySettings};
 use crate::role::ReadNext;
 
@@ -81,8 +82,13 @@ impl Relay {
             lease,
             address,
             files: self.index.file_count(slot),
-            epoch: Some(self.first_epoch + u64::from(self.directory.first_registration(slot))),
+            epoch: Some(self.epoch(slot)),
         })
+    }
+
+    /// The epoch of the entry of a node.
+    pub(super) fn epoch(&self, slot: SlotId) -> u64 {
+        self.first_epoch + u64::from(self.directory.first_registration(slot))
     }
 
     pub(super) fn unregister(

@@ -168,7 +168,7 @@ fn send_page(request: &mut RelayRequest<'_>, search: Search) -> ReadNext {
     let page = search.into_page();
     debug!("{} of {} files found", page.files.len(), page.total);
     if let Some(pending) = request.session.extended().pending_page.take() {
-        return pending.finish(request, page);
+        return pending.finish(request, &page);
     }
     let SearchPage {
         files, total, next, ..

@@ -79,8 +79,8 @@ pub struct TurnLimits {
 /// What happened in one turn.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct TurnReport {
-    /// A complete line arrived.
-    pub has_line: bool,
+    /// The complete lines, and heads of requests in HTTP, that arrived.
+    pub lines: u32,
     /// The work of the turn; see [`TurnLimits::max_work`].
     pub work: usize,
 }
@@ -265,7 +265,7 @@ impl InputDriver {
 
     /// Stores the input that a turn has left over.
     fn store(&mut self, turn: InputTurn<'_>, state: ReadState) {
-        self.has_received_line |= turn.report.has_line;
+        self.has_received_line |= turn.report.lines > 0;
         self.speaks_http = turn.speaks_http;
         self.state = match state {
             // An action may have resumed the connection already.
@@ -290,7 +290,7 @@ impl InputTurn<'_> {
     /// The next piece, unless more bytes must arrive first. TLS has no lines: its first
     /// byte is an error. The first line decides whether the connection speaks HTTP.
     fn next_input(&mut self, limits: &TurnLimits) -> Option<Input<'_>> {
-        if self.awaits_first_line && !self.report.has_line {
+        if self.awaits_first_line && self.report.lines == 0 {
             if self.unread.unfinished().first() == Some(&TLS_FIRST_BYTE) {
                 let error = FramingError::OtherProtocol(OtherProtocol::Tls);
                 return Some(Input::FramingError(error));
@@ -305,11 +305,11 @@ impl InputTurn<'_> {
         };
         self.report.work += match input {
             Input::Line(line) => {
-                self.report.has_line = true;
+                self.report.lines += 1;
                 1 + line.len() / LINE_BYTES
             }
             Input::HttpHead(head) => {
-                self.report.has_line = true;
+                self.report.lines += 1;
                 1 + head.len() / HEAD_BYTES
             }
             Input::Body(bytes) => 1 + bytes.len() / BODY_BYTES,

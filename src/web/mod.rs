@@ -1,4 +1,5 @@
-//! The pages for browsers: what they look like, and the files that they need.
+//! The pages for browsers: what they look like, and the files that they need. Also other
+//! forms in which HTTP shows the same.
 //!
 //! The folder `templates` has everything for a designer: the templates (askama), the style
 //! sheet and the script. A template escapes every value. This module does no I/O and
@@ -9,12 +10,17 @@
 mod asset;
 mod error_page;
 mod folder_page;
+mod link;
+mod metalink;
+pub(crate) mod metrics;
 mod qr;
 pub(crate) mod text;
 
 pub(crate) use asset::Asset;
 pub(crate) use error_page::ErrorPage;
 pub(crate) use folder_page::{ColumnHead, FileCells, FolderPage, FolderRow};
+pub(crate) use link::node_url;
+pub(crate) use metalink::Metalink;
 pub(crate) use qr::{QR_TYPE, qr_code};
 
 /// What the pages of a server may load and do: only their own style sheet, script, pictures

@@ -62,6 +62,7 @@ mod http_browsers;
 mod http_files;
 mod http_limits;
 mod http_node;
+mod http_relay;
 mod http_rules;
 mod idle_cpu;
 mod limits;

@@ -46,7 +46,7 @@ impl FoundFiles {
     }
 
     /// The name of the last file.
-    pub(super) fn last_name(&self) -> Option<&str> {
+    pub(in crate::relay) fn last_name(&self) -> Option<&str> {
         self.names().last()
     }
 

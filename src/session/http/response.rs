@@ -18,12 +18,16 @@ pub(crate) struct Status(u16, &'static str);
 impl Status {
     pub(crate) const OK: Self = Self(200, "OK");
     pub(crate) const PARTIAL: Self = Self(206, "Partial Content");
+    pub(crate) const MULTIPLE_CHOICES: Self = Self(300, "Multiple Choices");
     pub(crate) const MOVED: Self = Self(301, "Moved Permanently");
     pub(crate) const NOT_MODIFIED: Self = Self(304, "Not Modified");
+    pub(crate) const TEMPORARY_REDIRECT: Self = Self(307, "Temporary Redirect");
     pub(crate) const BAD_REQUEST: Self = Self(400, "Bad Request");
+    pub(crate) const FORBIDDEN: Self = Self(403, "Forbidden");
     pub(crate) const NOT_FOUND: Self = Self(404, "Not Found");
     pub(crate) const METHOD_NOT_ALLOWED: Self = Self(405, "Method Not Allowed");
     pub(crate) const TIMEOUT: Self = Self(408, "Request Timeout");
+    pub(crate) const CONFLICT: Self = Self(409, "Conflict");
     pub(crate) const PRECONDITION_FAILED: Self = Self(412, "Precondition Failed");
     pub(crate) const NOT_SATISFIABLE: Self = Self(416, "Range Not Satisfiable");
     pub(crate) const MISDIRECTED: Self = Self(421, "Misdirected Request");

@@ -12,6 +12,8 @@ pub struct HttpSettings {
     pub machine: String,
     /// Pages of this origin may read what the server answers; `*` is any.
     pub cors: Option<Arc<str>>,
+    /// Whether everybody may read the metrics.
+    pub public_metrics: bool,
 }
 
 impl HttpSettings {

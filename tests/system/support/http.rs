@@ -44,10 +44,16 @@ impl HttpResponse {
         response
     }
 
+    /// All values of a header.
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        let named = self.headers.iter().filter(move |(known, _)| known == name);
+        named.map(|(_, value)| value.as_str())
+    }
+
     /// The only value of a header, if there is one.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.iter().filter(|(known, _)| known == name);
-        let value = values.next().map(|(_, value)| value.as_str());
+        let mut values = self.headers(name);
+        let value = values.next();
         assert!(values.next().is_none(), "two headers {name}");
         value
     }

@@ -1,0 +1,100 @@
+//! Answers for programs, in JSON. protocol.md specifies them; their fields are never
+//! removed or changed.
+
+use serde_json::{Map, Value, json};
+
+use crate::protocol::{FileName, HolderItem, MaybeHash};
+use crate::relay::http::contents::ContentFilter;
+use crate::relay::http::{Refusal, json_document, limit};
+use crate::relay::index::SearchPage;
+use crate::relay::{Relay, RelayRequest};
+use crate::role::ReadNext;
+use crate::session::http::{HttpRequest, Status};
+use crate::web::node_url;
+
+impl Relay {
+    /// `/api/nodes`: one page of the nodes.
+    pub(super) fn api_nodes(
+        &self,
+        request: &mut RelayRequest<'_>,
+        http: &HttpRequest<'_>,
+    ) -> Result<ReadNext, Refusal> {
+        let page = self.node_page(request, http, limit(http)?)?;
+        let nodes = page.nodes.iter().map(|node| {
+            json!({
+                "ip": node.address.ip(),
+                "port": node.address.port(),
+                "files": node.files,
+                "expires_in": node.expires_in.as_secs(),
+            })
+        });
+        let object = json!({
+            "total": page.total,
+            "lease": self.settings.lease.as_secs(),
+            "nodes": nodes.collect::<Vec<_>>(),
+            "next": page.next,
+        });
+        Ok(json_document(request, Status::OK, &object))
+    }
+
+    /// `/api/stats`: the figures of `STATS`.
+    pub(super) fn api_stats(&self, request: &mut RelayRequest<'_>) -> ReadNext {
+        let figures = self.figures(request);
+        let named = figures
+            .iter()
+            .map(|figure| (figure.full_name().into_owned(), figure.value.into()));
+        let object = Value::Object(named.collect::<Map<String, Value>>());
+        json_document(request, Status::OK, &object)
+    }
+
+    /// `/api/holders/NAME`: the nodes that have a file.
+    pub(super) fn api_holders(
+        &mut self,
+        request: &mut RelayRequest<'_>,
+        http: &HttpRequest<'_>,
+        name: &FileName<'_>,
+    ) -> Result<ReadNext, Refusal> {
+        let filter = ContentFilter::parse(http)?;
+        let holders = self.find_holders(name, request.is_loopback(), &filter)?;
+        let holders: Vec<Value> = holders
+            .iter()
+            .map(|holder| holder_object(holder, name))
+            .collect();
+        let object = json!({ "name": name.as_str(), "holders": holders });
+        Ok(json_document(request, Status::OK, &object))
+    }
+}
+
+fn holder_object(holder: &HolderItem, name: &FileName<'_>) -> Value {
+    json!({
+        "ip": holder.node.ip(),
+        "port": holder.node.port(),
+        "size": holder.size,
+        "hash": hash_value(holder.hash),
+        "url": node_url(holder.node.into(), name.as_str()).to_string(),
+    })
+}
+
+/// `/api/files`: one page of a search.
+pub(super) fn files(request: &mut RelayRequest<'_>, page: &SearchPage) -> ReadNext {
+    let files = page.files.items().map(|file| {
+        json!({
+            "name": file.name.as_str(),
+            "size": file.size,
+            "hash": hash_value(file.hash),
+            "holders": file.holders,
+        })
+    });
+    let last = page.files.last_name().filter(|_| page.has_more);
+    let object = json!({
+        "total": page.total,
+        "files": files.collect::<Vec<_>>(),
+        "next": last,
+    });
+    json_document(request, Status::OK, &object)
+}
+
+/// A hash, or null if it is not known.
+pub(super) fn hash_value(hash: MaybeHash) -> Value {
+    hash.0.map_or(Value::Null, |hash| hash.to_string().into())
+}

@@ -1,0 +1,143 @@
+//! The contents of a file: what its holders have under one name.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::protocol::{FileName, HashPrefix, HolderItem, MaybeHash, NodeAddress, address_group};
+use crate::relay::Relay;
+use crate::relay::http::Refusal;
+use crate::session::http::HttpRequest;
+
+/// The content that a request is about.
+#[derive(Default)]
+pub(super) struct ContentFilter {
+    hash: Option<HashFilter>,
+    size: Option<u64>,
+}
+
+enum HashFilter {
+    Known(HashPrefix),
+    /// The hash is not known yet.
+    Unknown,
+}
+
+impl ContentFilter {
+    /// Reads the parameters `hash` and `size`.
+    pub(super) fn parse(http: &HttpRequest<'_>) -> Result<Self, Refusal> {
+        let hash = match http.parameter("hash").as_deref() {
+            None => None,
+            Some("-") => Some(HashFilter::Unknown),
+            Some(digits) => {
+                let prefix = digits.parse().map(HashFilter::Known);
+                Some(prefix.map_err(|_| {
+                    Refusal::bad_request("hash must be 8 to 64 hexadecimal digits, or -")
+                })?)
+            }
+        };
+        let size = http.parameter("size").map(|size| size.parse());
+        let size = size.transpose();
+        let size = size.map_err(|_| Refusal::bad_request("size must be a number of bytes"))?;
+        Ok(Self { hash, size })
+    }
+
+    fn accepts(&self, holder: &HolderItem) -> bool {
+        let has_hash = match (&self.hash, holder.hash.0) {
+            (None, _) | (Some(HashFilter::Unknown), None) => true,
+            (Some(HashFilter::Known(prefix)), Some(hash)) => prefix.matches(hash),
+            (Some(HashFilter::Known(_)), None) | (Some(HashFilter::Unknown), Some(_)) => false,
+        };
+        has_hash && self.size.is_none_or(|size| size == holder.size)
+    }
+}
+
+/// A content and its holders.
+pub(super) struct Content {
+    pub(super) size: u64,
+    pub(super) hash: MaybeHash,
+    /// In the order in which they are to be asked.
+    pub(super) nodes: Vec<NodeAddress>,
+}
+
+/// What a request for a file finds.
+pub(super) enum FoundContent {
+    One(Content),
+    /// Those at the most addresses first: one stranger can run many nodes at one address.
+    Several(Vec<Content>),
+}
+
+impl Relay {
+    /// The holders of a file that the requester can reach, at least one.
+    pub(super) fn find_holders(
+        &mut self,
+        name: &FileName<'_>,
+        on_loopback: bool,
+        filter: &ContentFilter,
+    ) -> Result<Vec<HolderItem>, Refusal> {
+        let (_, holders) = self.visible_holders(name, on_loopback);
+        let all: Vec<HolderItem> = holders.filter(|holder| filter.accepts(holder)).collect();
+        if all.is_empty() {
+            return Err(Refusal::not_found("no node has this file"));
+        }
+        self.count_find();
+        Ok(all)
+    }
+
+    /// The content of a file, or those to choose from. If only one has a known hash, it is
+    /// that one, as for a client.
+    pub(super) fn find_content(
+        &mut self,
+        name: &FileName<'_>,
+        on_loopback: bool,
+        filter: &ContentFilter,
+    ) -> Result<FoundContent, Refusal> {
+        let holders = self.find_holders(name, on_loopback, filter)?;
+        let mut all = contents(&holders);
+        let known = all
+            .iter()
+            .filter(|content| content.hash.0.is_some())
+            .count();
+        if known == 1 {
+            all.retain(|content| content.hash.0.is_some());
+        }
+        Ok(match all.len() {
+            1 => FoundContent::One(all.remove(0)),
+            _ => FoundContent::Several(all),
+        })
+    }
+}
+
+/// Groups holders by content.
+fn contents(holders: &[HolderItem]) -> Vec<Content> {
+    let mut nodes: BTreeMap<(MaybeHash, u64), Vec<NodeAddress>> = BTreeMap::new();
+    for holder in holders {
+        let same = nodes.entry((holder.hash, holder.size)).or_default();
+        same.push(holder.node);
+    }
+    let contents = nodes
+        .into_iter()
+        .map(|((hash, size), nodes)| Content { size, hash, nodes });
+    let mut contents: Vec<Content> = contents.collect();
+    contents.sort_by_cached_key(|content| Reverse(content.addresses()));
+    contents
+}
+
+impl Content {
+    /// At how many addresses it is.
+    fn addresses(&self) -> usize {
+        let groups = self.nodes.iter().map(|node| address_group(node.ip()));
+        groups.collect::<BTreeSet<_>>().len()
+    }
+
+    /// The query that chooses this content.
+    pub(super) fn query(&self) -> String {
+        match self.hash.0 {
+            Some(hash) => format!("hash={hash}"),
+            None => format!("hash=-&size={}", self.size),
+        }
+    }
+
+    /// Whether its holders have the same bytes. Only a hash proves it.
+    pub(super) fn is_proven(&self) -> bool {
+        self.hash.0.is_some()
+    }
+}

@@ -1,0 +1,108 @@
+//! `/files/NAME`: leads to a node that has the file.
+
+use std::borrow::Cow;
+
+use serde_json::json;
+
+use crate::protocol::FileName;
+use crate::relay::http::api::hash_value;
+use crate::relay::http::contents::{Content, ContentFilter, FoundContent};
+use crate::relay::http::{Refusal, json_document};
+use crate::relay::{Relay, RelayRequest};
+use crate::role::ReadNext;
+use crate::session::http::error::ErrorFormat;
+use crate::session::http::{Document, HttpRequest, Status};
+use crate::web::node_url;
+use crate::web::text::path;
+
+/// The most other holders that an answer names (RFC 6249).
+const MAX_DUPLICATES: usize = 32;
+/// The most bytes of their addresses: some clients read no more than 16 KiB of headers.
+const MAX_DUPLICATE_BYTES: usize = 8 * 1024;
+
+impl Relay {
+    /// Leads to a holder of the file, another one each time, and names others.
+    pub(super) fn redirect(
+        &mut self,
+        request: &mut RelayRequest<'_>,
+        http: &HttpRequest<'_>,
+        name: &FileName<'_>,
+    ) -> Result<ReadNext, Refusal> {
+        let filter = ContentFilter::parse(http)?;
+        match self.find_content(name, request.is_loopback(), &filter)? {
+            FoundContent::One(content) => Ok(redirect_to(request, &content, name)),
+            FoundContent::Several(contents) => {
+                let page = format!("/files/{}", path(name.as_str()));
+                Ok(choices(request, &contents, name, &page))
+            }
+        }
+    }
+}
+
+fn redirect_to(request: &mut RelayRequest<'_>, content: &Content, name: &FileName<'_>) -> ReadNext {
+    let mut urls = content
+        .nodes
+        .iter()
+        .map(|node| node_url((*node).into(), name.as_str()).to_string());
+    // A content has a holder.
+    let url = urls.next().unwrap_or_default();
+    let text = format!("{url}\n");
+    let mut headers = vec![
+        ("Location", Cow::from(url)),
+        ("Cache-Control", "no-cache".into()),
+    ];
+    if let Some(hash) = content.hash.0 {
+        headers.push(("ETag", format!("\"{hash}\"").into()));
+        let mut bytes = 0;
+        let duplicates = urls.take(MAX_DUPLICATES).take_while(|url| {
+            bytes += url.len();
+            bytes <= MAX_DUPLICATE_BYTES
+        });
+        headers.extend(duplicates.map(|url| ("Link", format!("<{url}>; rel=duplicate").into())));
+    }
+    request.reply.document(&Document {
+        status: Status::TEMPORARY_REDIRECT,
+        media_type: "text/plain; charset=utf-8",
+        headers,
+        content: Cow::Owned(text.into_bytes()),
+    })
+}
+
+/// Lets the client choose one of several contents. `page` is the path that it asked for.
+pub(super) fn choices(
+    request: &mut RelayRequest<'_>,
+    contents: &[Content],
+    name: &FileName<'_>,
+    page: &str,
+) -> ReadNext {
+    let context = request.reply.http_context();
+    let format = context.map(|context| context.error_format);
+    let link = |content: &Content| format!("{page}?{}", content.query());
+    match format.unwrap_or_default() {
+        ErrorFormat::Json => {
+            let listed = contents.iter().map(|content| {
+                json!({
+                    "size": content.size,
+                    "hash": hash_value(content.hash),
+                    "holders": content.nodes.len(),
+                    "url": link(content),
+                })
+            });
+            let object = json!({
+                "name": name.as_str(),
+                "contents": listed.collect::<Vec<_>>(),
+            });
+            json_document(request, Status::MULTIPLE_CHOICES, &object)
+        }
+        ErrorFormat::Text | ErrorFormat::Html => {
+            let mut text = "several contents have this name; choose one:".to_owned();
+            for content in contents {
+                text += &format!("\n{}  {} bytes", link(content), content.size);
+            }
+            // A program that saves what it gets, such as wget, must not save the choices.
+            request
+                .reply
+                .error_document(Status::CONFLICT, &text, Vec::new())
+        }
+    }
+}

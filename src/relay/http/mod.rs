@@ -1,0 +1,177 @@
+//! The requests in HTTP that a relay answers.
+
+mod api;
+mod contents;
+mod files;
+mod metalink;
+mod nodes;
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+use log::debug;
+use serde_json::Value;
+
+use crate::escaped::Escaped;
+use crate::protocol::{FileName, MAX_LISTED_FILES};
+use crate::relay::index::{NameQuery, Search, SearchOptions, SearchPage};
+use crate::relay::{Relay, RelayRequest};
+use crate::role::{ConnId, Input, ReadNext};
+use crate::session::http::{Document, HttpContext, HttpRequest, Status};
+use crate::web::metrics::{METRICS_TYPE, metrics};
+
+/// The items of a list, unless the request says how many.
+const DEFAULT_LIMIT: usize = 100;
+/// How many items a request may ask for.
+const LIMITS: RangeInclusive<usize> = 1..=MAX_LISTED_FILES;
+
+/// A page that waits for its search.
+pub(super) struct PendingPage {
+    context: HttpContext,
+}
+
+/// Why a request is not answered as it wishes.
+struct Refusal {
+    status: Status,
+    text: Cow<'static, str>,
+}
+
+impl Refusal {
+    fn not_found(text: &'static str) -> Self {
+        let (status, text) = (Status::NOT_FOUND, text.into());
+        Self { status, text }
+    }
+
+    fn bad_request(text: impl Into<Cow<'static, str>>) -> Self {
+        let (status, text) = (Status::BAD_REQUEST, text.into());
+        Self { status, text }
+    }
+}
+
+impl Relay {
+    /// Reads one request in HTTP and answers it.
+    pub(super) fn answer_http(
+        &mut self,
+        request: &mut RelayRequest<'_>,
+        conn: ConnId,
+        input: Input<'_>,
+    ) -> ReadNext {
+        let (settings, time) = (&self.settings.http, request.wall_clock);
+        let session = request.session.server();
+        let http = match session.read_http(input, settings, time, &mut request.reply) {
+            Ok(http) => http,
+            Err(next) => return next,
+        };
+        debug!(
+            "{}: HTTP request: {}",
+            request.ip,
+            Escaped::text(&http.path)
+        );
+        self.answer_route(request, conn, &http)
+            .unwrap_or_else(|Refusal { status, text }| {
+                request.reply.error_document(status, &text, Vec::new())
+            })
+    }
+
+    fn answer_route(
+        &mut self,
+        request: &mut RelayRequest<'_>,
+        conn: ConnId,
+        http: &HttpRequest<'_>,
+    ) -> Result<ReadNext, Refusal> {
+        match http.path.as_ref() {
+            "/api/files" => self.search_files(request, conn, http),
+            "/api/nodes" => self.api_nodes(request, http),
+            "/api/stats" => Ok(self.api_stats(request)),
+            "/metrics" => self.metrics(request),
+            path => {
+                if let Some(name) = path.strip_prefix("/api/holders/") {
+                    self.api_holders(request, http, &file_name(name)?)
+                } else if let Some(name) = path.strip_prefix("/files/") {
+                    self.redirect(request, http, &file_name(name)?)
+                } else if let Some(name) = path
+                    .strip_prefix("/metalink/")
+                    .and_then(|name| name.strip_suffix(metalink::EXTENSION))
+                {
+                    self.metalink(request, http, &file_name(name)?)
+                } else {
+                    Err(Refusal::not_found("the relay has no such page"))
+                }
+            }
+        }
+    }
+
+    fn search_files(
+        &mut self,
+        request: &mut RelayRequest<'_>,
+        conn: ConnId,
+        http: &HttpRequest<'_>,
+    ) -> Result<ReadNext, Refusal> {
+        let text = http.parameter("q").unwrap_or_default();
+        let options = SearchOptions {
+            max_files: limit(http)?,
+            counts_all: true,
+        };
+        let after = http.parameter("after").map(|after| after.as_ref().into());
+        if let Some(context) = request.reply.http_context() {
+            let context = context.clone();
+            request.session.extended().pending_page = Some(Box::new(PendingPage { context }));
+        }
+        let search = Search::new(NameQuery::parse(&text), options, after);
+        Ok(self.search(request, conn, search))
+    }
+
+    /// What `STATS` knows, for a monitoring system.
+    fn metrics(&self, request: &mut RelayRequest<'_>) -> Result<ReadNext, Refusal> {
+        let is_trusted = request.is_loopback() || self.settings.trust.contains(request.ip);
+        if !is_trusted && !self.settings.http.public_metrics {
+            return Err(Refusal {
+                status: Status::FORBIDDEN,
+                text: "metrics are for loopback and --trust; see --public-metrics".into(),
+            });
+        }
+        let times = &request.traffic.answer_times;
+        let text = metrics("peerline_relay", &self.figures(request), times);
+        Ok(request.reply.document(&Document {
+            status: Status::OK,
+            media_type: METRICS_TYPE,
+            headers: vec![("Cache-Control", "no-store".into())],
+            content: Cow::Owned(text.into_bytes()),
+        }))
+    }
+}
+
+impl PendingPage {
+    /// Answers the request with the result of its search.
+    pub(super) fn finish(self, request: &mut RelayRequest<'_>, page: &SearchPage) -> ReadNext {
+        request.reply.speak_http(self.context);
+        api::files(request, page)
+    }
+}
+
+/// The name of a file in the path of a request.
+fn file_name(name: &str) -> Result<FileName<'_>, Refusal> {
+    FileName::parse(name).map_err(|error| Refusal::bad_request(error.to_string()))
+}
+
+/// The most items that the answer may list.
+fn limit(http: &HttpRequest<'_>) -> Result<usize, Refusal> {
+    let Some(limit) = http.parameter("limit") else {
+        return Ok(DEFAULT_LIMIT);
+    };
+    let limit = limit.parse().ok().filter(|limit| LIMITS.contains(limit));
+    limit.ok_or_else(|| {
+        let (first, last) = (LIMITS.start(), LIMITS.end());
+        Refusal::bad_request(format!("limit must be a number from {first} to {last}"))
+    })
+}
+
+/// Answers with an object for programs.
+fn json_document(request: &mut RelayRequest<'_>, status: Status, object: &Value) -> ReadNext {
+    request.reply.document(&Document {
+        status,
+        media_type: "application/json",
+        headers: vec![("Cache-Control", "no-cache".into())],
+        content: Cow::Owned(format!("{object}\n").into_bytes()),
+    })
+}

@@ -1,0 +1,64 @@
+//! One page of the nodes that the requester can reach.
+
+use std::time::Duration;
+
+use crate::protocol::NodeAddress;
+use crate::relay::http::Refusal;
+use crate::relay::{Relay, RelayRequest};
+use crate::session::http::HttpRequest;
+
+/// Nodes in the order of their first registration.
+pub(super) struct NodePage {
+    pub(super) nodes: Vec<ListedNode>,
+    /// The nodes on all pages.
+    pub(super) total: usize,
+    /// The parameter `after` for the next page, if there is one.
+    pub(super) next: Option<String>,
+}
+
+/// A node on a page.
+pub(super) struct ListedNode {
+    pub(super) address: NodeAddress,
+    /// How many files it has announced.
+    pub(super) files: u64,
+    /// The time until its lease ends.
+    pub(super) expires_in: Duration,
+}
+
+impl Relay {
+    /// The nodes after the parameter `after`, at most `max`.
+    pub(super) fn node_page(
+        &self,
+        request: &RelayRequest<'_>,
+        http: &HttpRequest<'_>,
+        max: usize,
+    ) -> Result<NodePage, Refusal> {
+        let epoch = http.parameter("after").map(|after| after.parse());
+        let epoch = epoch.transpose().ok().map(|epoch: Option<u64>| {
+            epoch.map(|epoch| epoch.wrapping_sub(self.first_epoch) as u32)
+        });
+        let Some(after) = epoch else {
+            return Err(Refusal::bad_request("after must be the next of a page"));
+        };
+        let on_loopback = request.is_loopback();
+        let newest = self.last_registration as u32;
+        let mut slots = self.directory.slots_after(after, newest, on_loopback);
+        let mut nodes = Vec::new();
+        let mut last = None;
+        for slot in slots.by_ref().take(max) {
+            let expiry = self.directory.lease_end(slot).unwrap_or(request.now);
+            nodes.extend(self.directory.live_address(slot).map(|address| ListedNode {
+                address,
+                files: self.index.file_count(slot),
+                expires_in: expiry.saturating_duration_since(request.now),
+            }));
+            last = Some(slot);
+        }
+        let last = last.filter(|_| slots.next().is_some());
+        Ok(NodePage {
+            nodes,
+            total: self.directory.len(on_loopback),
+            next: last.map(|slot| self.epoch(slot).to_string()),
+        })
+    }
+}

@@ -1,0 +1,535 @@
+//! The relay in HTTP: JSON for programs, and files from its nodes for curl, wget and aria2c.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::hashes::node;
+use crate::support::{ProgramOutput, Server, ask, eventually, folder, http, noise, relay, run};
+
+/// The addresses at which the files of these tests are said to be.
+const NODE: &str = "127.0.0.1";
+/// Two hashes.
+const ONE: &str = "1111111111111111111111111111111111111111111111111111111111111111";
+const TWO: &str = "2222222222222222222222222222222222222222222222222222222222222222";
+
+/// Registers a node with this port and announces files for it, each as `size hash name`.
+fn announce(relay: &Server, port: u16, files: &[&str]) {
+    let shares = files.iter().map(|file| format!("SHARE {file}\n"));
+    let lines = format!("REGISTER {NODE} {port}\n{}", shares.collect::<String>());
+    let reply = ask(relay.address(), lines.as_bytes());
+    assert_eq!(reply.matches("OK").count(), files.len() + 1, "{reply}");
+}
+
+/// The object at this address of the API.
+#[track_caller]
+fn api(relay: &Server, target: &str) -> Value {
+    let response = http(relay.address(), "GET", target, "");
+    assert_eq!(response.status, 200, "{target}: {}", response.text());
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    serde_json::from_str(response.text()).expect("it is JSON")
+}
+
+#[track_caller]
+fn names(page: &Value) -> Vec<&str> {
+    let files = page["files"].as_array().expect("a list");
+    let names = files.iter().map(|file| file["name"].as_str());
+    names.map(|name| name.expect("a name")).collect()
+}
+
+#[test]
+fn files_are_listed_page_by_page() {
+    let relay = relay(&[]);
+    announce(
+        &relay,
+        40_001,
+        &[&format!("3 {ONE} a.txt"), "4 - b <\"&>.txt"],
+    );
+    announce(
+        &relay,
+        40_002,
+        &[&format!("3 {ONE} a.txt"), "5 - dir/c.TXT"],
+    );
+    let all = api(&relay, "/api/files");
+    let expected = json!({
+        "total": 3,
+        "files": [
+            { "name": "a.txt", "size": 3, "hash": ONE, "holders": 2 },
+            { "name": "b <\"&>.txt", "size": 4, "hash": null, "holders": 1 },
+            { "name": "dir/c.TXT", "size": 5, "hash": null, "holders": 1 },
+        ],
+        "next": null,
+    });
+    assert_eq!(all, expected);
+    let first = api(&relay, "/api/files?q=.txt&limit=2");
+    assert_eq!(names(&first), ["a.txt", "b <\"&>.txt"]);
+    assert_eq!(
+        (&first["total"], &first["next"]),
+        (&json!(3), &json!("b <\"&>.txt"))
+    );
+    let second = api(
+        &relay,
+        "/api/files?q=.txt&limit=2&after=b%20%3C%22%26%3E.txt",
+    );
+    assert_eq!(names(&second), ["dir/c.TXT"]);
+    assert_eq!(
+        (&second["total"], &second["next"]),
+        (&json!(3), &json!(null))
+    );
+}
+
+#[test]
+fn a_search_takes_globs_as_the_client_does() {
+    let relay = relay(&[]);
+    let files = ["1 - a.txt", "1 - b.txt", "1 - dir/a.txt", "1 - x[1].txt"];
+    announce(&relay, 40_001, &files);
+    for (pattern, expected) in [
+        ("*.txt", &["a.txt", "b.txt", "x[1].txt"][..]),
+        ("?.txt", &["a.txt", "b.txt"]),
+        ("**/a.*", &["a.txt", "dir/a.txt"]),
+        ("%7Ba,b%7D.txt", &["a.txt", "b.txt"]),
+        ("DIR", &["dir/a.txt"]),
+        ("x%5B1", &["x[1].txt"]),
+        ("*.TXT", &[]),
+    ] {
+        let page = api(&relay, &format!("/api/files?q={pattern}"));
+        assert_eq!(names(&page), expected, "{pattern}");
+        assert_eq!(page["total"], json!(expected.len()), "{pattern}");
+        let first = api(&relay, &format!("/api/files?q={pattern}&limit=1"));
+        let next = expected.first().filter(|_| expected.len() > 1);
+        assert_eq!(first["next"], json!(next), "{pattern}");
+    }
+}
+
+#[test]
+fn nodes_are_listed_page_by_page() {
+    let relay = relay(&[]);
+    for port in 40_001..=40_005 {
+        announce(&relay, port, &["1 - a", "2 - b"]);
+    }
+    let ports = |page: &Value| -> Vec<u64> {
+        let nodes = page["nodes"].as_array().expect("a list").iter();
+        nodes
+            .map(|node| node["port"].as_u64().expect("a port"))
+            .collect()
+    };
+    let first = api(&relay, "/api/nodes?limit=2");
+    assert_eq!(ports(&first), [40_001, 40_002]);
+    assert_eq!((&first["total"], &first["lease"]), (&json!(5), &json!(60)));
+    assert_eq!(first["nodes"][0]["files"], 2);
+    assert_eq!(first["nodes"][0]["ip"], NODE);
+    let left = first["nodes"][0]["expires_in"].as_u64().expect("seconds");
+    assert!((30..=60).contains(&left), "{left}");
+    // The last node of the page leaves: its place in the order stays known.
+    ask(
+        relay.address(),
+        format!("UNREGISTER {NODE} 40002\n").as_bytes(),
+    );
+    let next = first["next"].as_str().expect("another page");
+    let second = api(&relay, &format!("/api/nodes?limit=2&after={next}"));
+    assert_eq!(ports(&second), [40_003, 40_004]);
+    let next = second["next"].as_str().expect("another page");
+    let third = api(&relay, &format!("/api/nodes?limit=2&after={next}"));
+    assert_eq!(ports(&third), [40_005]);
+    assert_eq!(third["next"], Value::Null);
+}
+
+#[test]
+fn holders_and_figures_are_objects() {
+    let relay = relay(&[]);
+    announce(&relay, 40_001, &[&format!("3 {ONE} a b.txt")]);
+    announce(&relay, 40_002, &[&format!("4 {TWO} a b.txt")]);
+    let holder = |port: u16, size: u64, hash: &str| {
+        let url = format!("http://{NODE}:{port}/a%20b.txt");
+        json!({ "ip": NODE, "port": port, "size": size, "hash": hash, "url": url })
+    };
+    let (one, two) = (holder(40_001, 3, ONE), holder(40_002, 4, TWO));
+    let found = api(&relay, "/api/holders/a%20b.txt");
+    assert_eq!(found, json!({ "name": "a b.txt", "holders": [one, two] }));
+    let found = api(&relay, "/api/holders/a%20b.txt");
+    assert_eq!(
+        found["holders"],
+        json!([two, one]),
+        "another one is the first"
+    );
+    for filter in [&format!("hash={TWO}"), "hash=22222222", "size=4"] {
+        let found = api(&relay, &format!("/api/holders/a%20b.txt?{filter}"));
+        assert_eq!(found["holders"], json!([two]), "{filter}");
+    }
+    let stats = api(&relay, "/api/stats");
+    assert_eq!(
+        (&stats["nodes"], &stats["names"], &stats["finds"]),
+        (&json!(2), &json!(1), &json!(5))
+    );
+}
+
+#[test]
+fn malformed_requests_get_a_reason_as_json() {
+    let relay = relay(&[]);
+    announce(&relay, 40_001, &["3 - a.txt"]);
+    for (target, status, reason) in [
+        (
+            "/api/files?limit=0",
+            400,
+            "limit must be a number from 1 to 1000",
+        ),
+        (
+            "/api/files?limit=1001",
+            400,
+            "limit must be a number from 1 to 1000",
+        ),
+        (
+            "/api/nodes?limit=x",
+            400,
+            "limit must be a number from 1 to 1000",
+        ),
+        (
+            "/api/nodes?after=x",
+            400,
+            "after must be the next of a page",
+        ),
+        (
+            "/api/holders/../a",
+            400,
+            "a file name must be relative, and no part may be empty, . or ..",
+        ),
+        (
+            "/api/holders/a.txt?hash=12",
+            400,
+            "hash must be 8 to 64 hexadecimal digits, or -",
+        ),
+        (
+            "/api/holders/a.txt?size=x",
+            400,
+            "size must be a number of bytes",
+        ),
+        ("/api/holders/b.txt", 404, "no node has this file"),
+        ("/api/holders/a.txt?size=4", 404, "no node has this file"),
+        ("/api/other", 404, "the relay has no such page"),
+    ] {
+        let response = http(relay.address(), "GET", target, "");
+        assert_eq!(response.status, status, "{target}");
+        let object: Value = serde_json::from_str(response.text()).expect("it is JSON");
+        assert_eq!(
+            object,
+            json!({ "code": status, "error": reason }),
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn a_file_is_at_a_holder_and_at_another_one_the_next_time() {
+    let relay = relay(&[]);
+    for port in 40_001..=40_003 {
+        announce(&relay, port, &[&format!("3 {ONE} dir/a b.txt")]);
+    }
+    let mut locations = Vec::new();
+    for method in ["GET", "HEAD", "GET"] {
+        let found = http(relay.address(), method, "/files/dir/a%20b.txt", "");
+        assert_eq!(found.status, 307);
+        assert_eq!(found.header("etag"), Some(&*format!("\"{ONE}\"")));
+        let location = found.header("location").expect("an address").to_owned();
+        let mut all: Vec<String> = found
+            .headers("link")
+            .map(|link| {
+                let url = link.strip_suffix(">; rel=duplicate").expect("a duplicate");
+                url[1..].to_owned()
+            })
+            .chain([location.clone()])
+            .collect();
+        all.sort_unstable();
+        let url = |port| format!("http://{NODE}:{port}/dir/a%20b.txt");
+        assert_eq!(all, [40_001, 40_002, 40_003].map(url));
+        locations.push(location);
+    }
+    locations.dedup();
+    assert_eq!(locations.len(), 3, "{locations:?}");
+}
+
+#[test]
+fn at_most_32_other_holders_of_the_same_content_are_named() {
+    let relay = relay(&[]);
+    for port in 40_001..40_050 {
+        announce(&relay, port, &[&format!("3 {ONE} a"), "3 - unknown"]);
+    }
+    let found = http(relay.address(), "GET", "/files/a", "");
+    assert_eq!(found.headers("link").count(), 32);
+    // Nobody knows whether files without a hash are the same.
+    let found = http(relay.address(), "GET", "/files/unknown", "");
+    assert_eq!((found.status, found.headers("link").count()), (307, 0));
+    assert_eq!(found.header("etag"), None);
+    // 1,024 bytes, and each of them three times as long in an address.
+    let long = "ü".repeat(512);
+    for port in 40_001..40_010 {
+        announce(&relay, port, &[&format!("3 {ONE} {long}")]);
+    }
+    let found = http(relay.address(), "GET", &format!("/files/{long}"), "");
+    assert_eq!(found.headers("link").count(), 2);
+}
+
+#[test]
+fn several_contents_are_a_choice() {
+    let relay = relay(&[]);
+    announce(
+        &relay,
+        40_001,
+        &[&format!("3 {ONE} a"), "3 - b", &format!("3 {ONE} c")],
+    );
+    announce(&relay, 40_002, &[&format!("4 {TWO} a"), "4 - b", "4 - c"]);
+    let json = "Accept: application/json\r\n";
+    let found = http(relay.address(), "GET", "/files/a", json);
+    assert_eq!(found.status, 300);
+    let object: Value = serde_json::from_str(found.text()).expect("it is JSON");
+    let content = |size: u64, hash: &str| {
+        let url = format!("/files/a?hash={hash}");
+        json!({ "size": size, "hash": hash, "holders": 1, "url": url })
+    };
+    let contents = [content(3, ONE), content(4, TWO)];
+    assert_eq!(object, json!({ "name": "a", "contents": contents }));
+    // A program that saves what it gets fails.
+    let found = http(relay.address(), "GET", "/files/a", "");
+    assert_eq!(found.status, 409);
+    assert!(
+        found
+            .text()
+            .contains(&format!("/files/a?hash={TWO}  4 bytes\n")),
+        "{}",
+        found.text()
+    );
+    let target = |chosen: &str| format!("/files/{chosen}");
+    for (chosen, port) in [
+        (format!("a?hash={TWO}"), 40_002),
+        ("a?hash=11111111".to_owned(), 40_001),
+        ("b?hash=-&size=4".to_owned(), 40_002),
+        // Only one has a known hash.
+        ("c".to_owned(), 40_001),
+    ] {
+        let found = http(relay.address(), "GET", &target(&chosen), "");
+        assert_eq!(found.status, 307, "{chosen}");
+        let location = found.header("location").expect("an address");
+        assert!(
+            location.starts_with(&format!("http://{NODE}:{port}/")),
+            "{location}"
+        );
+    }
+    let found = http(relay.address(), "GET", "/files/b", json);
+    let object: Value = serde_json::from_str(found.text()).expect("it is JSON");
+    assert_eq!(object["contents"][1]["url"], "/files/b?hash=-&size=4");
+    let found = http(relay.address(), "GET", "/metalink/a.meta4", json);
+    let object: Value = serde_json::from_str(found.text()).expect("it is JSON");
+    assert_eq!(
+        object["contents"][0]["url"],
+        format!("/metalink/a.meta4?hash={ONE}")
+    );
+}
+
+#[test]
+fn a_metalink_names_all_holders_of_one_content() {
+    let relay = relay(&[]);
+    for port in 40_001..=40_003 {
+        announce(
+            &relay,
+            port,
+            &[&format!("3 {ONE} d/<a> & \"b\""), "5 - unknown"],
+        );
+    }
+    let target = "/metalink/d/%3Ca%3E%20&%20%22b%22.meta4";
+    let found = http(relay.address(), "GET", target, "");
+    assert_eq!(found.status, 200);
+    assert_eq!(
+        found.header("content-type"),
+        Some("application/metalink4+xml")
+    );
+    let xml = found.text();
+    let file = "<file name=\"&#60;a&#62; &#38; &#34;b&#34;\">\n<size>3</size>\n";
+    assert!(xml.contains(file), "{xml}");
+    for port in 40_001..=40_003 {
+        let url = format!("<url>http://{NODE}:{port}/d/%3Ca%3E%20%26%20%22b%22</url>\n");
+        assert!(xml.contains(&url), "{xml}");
+    }
+    let found = http(relay.address(), "GET", "/metalink/unknown.meta4", "");
+    assert_eq!(found.text().matches("<url>").count(), 1, "{}", found.text());
+    let found = http(relay.address(), "GET", "/metalink/other.meta4", "");
+    assert_eq!(found.status, 404);
+}
+
+/// A value of the metrics.
+fn metric(text: &str, name: &str) -> f64 {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let value = line.unwrap_or_else(|| panic!("no {name} in {text}"));
+    value.parse().expect("a number")
+}
+
+#[test]
+fn metrics_are_what_stats_knows_and_the_times_of_answers() {
+    let relay = relay(&[]);
+    announce(&relay, 40_001, &["3 - a", "4 - b"]);
+    ask(relay.address(), b"PING\nPING\nPING\n");
+    let found = http(relay.address(), "GET", "/metrics", "");
+    assert_eq!(
+        found.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    let text = found.text();
+    assert_eq!(metric(text, "peerline_relay_names"), 2.0);
+    assert_eq!(metric(text, "peerline_relay_registrations_total"), 1.0);
+    let stats = ask(relay.address(), b"STATS\n");
+    for line in stats.lines().skip(1) {
+        let name = line.split(' ').next().expect("a name");
+        assert!(text.contains(&format!("\npeerline_relay_{name}")), "{name}");
+    }
+    // Three lines to register and announce, and three PING.
+    assert_eq!(metric(text, "peerline_relay_answer_seconds_count"), 6.0);
+    assert_eq!(
+        metric(text, "peerline_relay_answer_seconds_bucket{le=\"+Inf\"}"),
+        6.0
+    );
+    assert!(metric(text, "peerline_relay_answer_seconds_sum") > 0.0);
+}
+
+/// Runs one of the programs that people use, in a folder.
+fn program(name: &str, folder: &Path, args: &[&str]) -> ProgramOutput {
+    let mut command = Command::new(name);
+    command.args(args).current_dir(folder);
+    run(command, b"")
+}
+
+/// Three nodes with the same large file, whose hash the relay knows.
+struct Network {
+    relay: Server,
+    nodes: [Server; 3],
+    content: Vec<u8>,
+    _shares: Vec<TempDir>,
+}
+
+const SIZE: usize = 8 << 20;
+
+fn network() -> Network {
+    let content = noise(SIZE, 8);
+    let relay = relay(&[]);
+    let shares: Vec<_> = (0..3)
+        .map(|_| folder(&[("big file.iso", &content)]))
+        .collect();
+    let nodes =
+        [0, 1, 2].map(|number: usize| node(&relay, shares[number].path(), &["--no-hash-cache"]));
+    eventually("three nodes with a hash", || {
+        let found = ask(relay.address(), b"FIND big file.iso\n");
+        found.starts_with("HOLDERS 3\n") && !found.contains(" -\n")
+    });
+    Network {
+        relay,
+        nodes,
+        content,
+        _shares: shares,
+    }
+}
+
+impl Network {
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.relay.address())
+    }
+
+    #[track_caller]
+    fn assert_whole(&self, folder: &Path) {
+        let found = fs::read(folder.join("big file.iso")).expect("the file is there");
+        assert!(found == self.content, "{} bytes", found.len());
+    }
+}
+
+#[test]
+fn curl_and_wget_fetch_and_resume() {
+    let network = network();
+    let url = network.url("/files/big%20file.iso");
+    let target = folder(&[]);
+    program("curl", target.path(), &["-fsSLO", "--remote-name", &url]).expect_code(0);
+    let saved = target.path().join("big%20file.iso");
+    assert!(fs::read(&saved).expect("a file") == network.content);
+    for args in [
+        &["-fsSL", "-C", "-", "-o", "big file.iso"][..],
+        &["-q", "-c"],
+    ] {
+        fs::write(
+            target.path().join("big file.iso"),
+            &network.content[..SIZE / 3],
+        )
+        .expect("a file");
+        let name = if args[0] == "-q" { "wget" } else { "curl" };
+        let args: Vec<&str> = args.iter().copied().chain([url.as_str()]).collect();
+        program(name, target.path(), &args).expect_code(0);
+        network.assert_whole(target.path());
+    }
+}
+
+#[test]
+fn a_choice_is_not_saved_as_if_it_were_the_file() {
+    let relay = relay(&[]);
+    announce(&relay, 40_001, &[&format!("3 {ONE} a")]);
+    announce(&relay, 40_002, &[&format!("4 {TWO} a")]);
+    let url = format!("http://{}/files/a", relay.address());
+    let target = folder(&[]);
+    assert_ne!(program("wget", target.path(), &["-q", &url]).code, Some(0));
+    assert_ne!(
+        program("curl", target.path(), &["-fsSLO", &url]).code,
+        Some(0)
+    );
+    assert_ne!(
+        program("aria2c", target.path(), &["-q", &url]).code,
+        Some(0)
+    );
+    assert!(!target.path().join("a").exists());
+}
+
+/// The number of nodes that have sent content.
+fn sending_nodes(network: &Network) -> usize {
+    let nodes = network.nodes.iter();
+    nodes
+        .filter(|node| node.stat("bytes_out") > 1 << 20)
+        .count()
+}
+
+#[test]
+fn aria2c_downloads_from_three_nodes_at_once() {
+    let network = network();
+    // A fourth holder is gone, but its lease lasts.
+    let hash = blake3::hash(&network.content).to_hex();
+    announce(&network.relay, 1, &[&format!("{SIZE} {hash} big file.iso")]);
+    let target = folder(&[]);
+    let url = network.url("/metalink/big%20file.iso.meta4");
+    let args = ["-q", "--min-split-size=1M", "--split=4", &url];
+    program("aria2c", target.path(), &args).expect_code(0);
+    network.assert_whole(target.path());
+    assert_eq!(sending_nodes(&network), 3);
+}
+
+#[test]
+fn aria2c_completes_a_file_when_a_node_dies() {
+    let network = network();
+    let target = folder(&[]);
+    let url = network.url("/metalink/big%20file.iso.meta4");
+    let limit = [
+        "--max-overall-download-limit=4M",
+        "--min-split-size=1M",
+        "--split=3",
+    ];
+    let args: Vec<&str> = limit.iter().copied().chain(["-q", &url]).collect();
+    let folder = target.path();
+    thread::scope(|scope| {
+        let download = scope.spawn(|| program("aria2c", folder, &args));
+        let node = &network.nodes[0];
+        eventually("the node sends", || {
+            assert!(!download.is_finished(), "aria2c ended too early");
+            node.stat("bytes_out") > 64 << 10
+        });
+        node.signal(Signal::KILL);
+        download.join().expect("it runs").expect_code(0);
+    });
+    network.assert_whole(folder);
+}
