@@ -487,6 +487,15 @@ fn a_choice_is_not_saved_as_if_it_were_the_file() {
     assert!(!target.path().join("a").exists());
 }
 
+/// Without a limit, the first node would send all before the others are asked. All nodes are
+/// one server for aria2c: they have one address.
+const LIMITED: [&str; 4] = [
+    "--max-connection-per-server=4",
+    "--max-overall-download-limit=6M",
+    "--min-split-size=1M",
+    "--split=4",
+];
+
 /// The number of nodes that have sent content.
 fn sending_nodes(network: &Network) -> usize {
     let nodes = network.nodes.iter();
@@ -503,7 +512,7 @@ fn aria2c_downloads_from_three_nodes_at_once() {
     announce(&network.relay, 1, &[&format!("{SIZE} {hash} big file.iso")]);
     let target = folder(&[]);
     let url = network.url("/metalink/big%20file.iso.meta4");
-    let args = ["-q", "--min-split-size=1M", "--split=4", &url];
+    let args = [&LIMITED[..], &["-q", &url]].concat();
     program("aria2c", target.path(), &args).expect_code(0);
     network.assert_whole(target.path());
     assert_eq!(sending_nodes(&network), 3);
@@ -514,12 +523,7 @@ fn aria2c_completes_a_file_when_a_node_dies() {
     let network = network();
     let target = folder(&[]);
     let url = network.url("/metalink/big%20file.iso.meta4");
-    let limit = [
-        "--max-overall-download-limit=4M",
-        "--min-split-size=1M",
-        "--split=3",
-    ];
-    let args: Vec<&str> = limit.iter().copied().chain(["-q", &url]).collect();
+    let args = [&LIMITED[..], &["-q", &url]].concat();
     let folder = target.path();
     thread::scope(|scope| {
         let download = scope.spawn(|| program("aria2c", folder, &args));
