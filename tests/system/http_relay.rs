@@ -210,7 +210,7 @@ fn malformed_requests_get_a_reason_as_json() {
         ),
         ("/api/holders/b.txt", 404, "no node has this file"),
         ("/api/holders/a.txt?size=4", 404, "no node has this file"),
-        ("/api/other", 404, "the relay has no such page"),
+        ("/api/other", 404, "no such page; a file is at /files/NAME"),
     ] {
         let response = http(relay.address(), "GET", target, "");
         assert_eq!(response.status, status, "{target}");

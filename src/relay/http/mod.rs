@@ -95,7 +95,7 @@ impl Relay {
                 {
                     self.metalink(request, http, &file_name(name)?)
                 } else {
-                    Err(Refusal::not_found("the relay has no such page"))
+                    Err(Refusal::not_found("no such page; a file is at /files/NAME"))
                 }
             }
         }
