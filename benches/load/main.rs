@@ -73,6 +73,9 @@ struct Args {
     /// A few seconds for each row
     #[arg(long)]
     quick: bool,
+    /// Succeed if all rows ran, also if demands are missed: for a noisy machine
+    #[arg(long)]
+    report_only: bool,
     /// Attack the same servers for this long, with a line a minute; the row is `all`
     /// unless others are named
     #[arg(long, value_name = "MINUTES")]
@@ -139,7 +142,7 @@ fn load(args: &Args, own: &[String]) -> io::Result<bool> {
             is_met &= is_row_met;
         }
     }
-    Ok(is_met)
+    Ok(is_met || args.report_only)
 }
 
 fn chosen_rows(args: &Args) -> io::Result<Vec<&'static Row>> {
