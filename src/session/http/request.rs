@@ -2,10 +2,11 @@
 //! understand in two ways is refused (RFC 9112, 11.2).
 
 use std::borrow::Cow;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use httparse::{EMPTY_HEADER, Header, Status as ParseStatus};
+use httparse::{Header, Status as ParseStatus};
 use percent_encoding::percent_decode_str;
 
 use crate::session::http::conditions::Conditions;
@@ -80,9 +81,10 @@ impl<'h> HttpRequest<'h> {
         head: &'h [u8],
         settings: &HttpSettings,
     ) -> Result<Self, HttpError> {
-        let mut headers = [EMPTY_HEADER; MAX_HEADERS];
-        let mut parsed = httparse::Request::new(&mut headers);
-        match parsed.parse(head) {
+        // Most requests have few headers: the other places are never written.
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut parsed = httparse::Request::new(&mut []);
+        match parsed.parse_with_uninit_headers(head, &mut headers) {
             Ok(ParseStatus::Complete(_)) => {}
             Ok(ParseStatus::Partial) => return Err(HttpError::Malformed("malformed request")),
             Err(httparse::Error::TooManyHeaders) => return Err(HttpError::HeadTooLong),
