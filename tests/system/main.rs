@@ -59,6 +59,7 @@ mod fuzz;
 mod hashes;
 mod hostile_relay;
 mod http_browsers;
+mod http_clients;
 mod http_files;
 mod http_limits;
 mod http_node;
