@@ -124,6 +124,11 @@ fn driver() {
 }
 
 #[test]
+fn http() {
+    run("http", targets::http, &seeds::requests_in_http(), 600);
+}
+
+#[test]
 fn relay() {
     run("relay", targets::relay, &seeds::requests_to("relay"), 600);
 }

@@ -127,15 +127,58 @@ pub fn streams() -> Vec<Vec<u8>> {
         "w\n",
         "W\n",
         "q\n",
-        "GET / HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET /l9 HTTP/1.1\nHost:a\n\n",
+        "GET /w HTTP/1.1\r\na:b\r\n\r\n",
+        "\n\r\n",
+        "GET /W HTTP/1.0\r\n\r\n",
+        "GET http:// HTTP/1.1\n\n",
+        "GET /a/path/that/is/long HTTP/1.1\n\n",
         "\u{16}\u{3}",
     ];
-    let mut streams: Vec<Vec<u8>> = lines
-        .iter()
-        .map(|line| [&[7, line.len() as u8], line.as_bytes(), &[0, 1]].concat())
-        .collect();
+    let whole = |line: &&str| [&[7, line.len() as u8], line.as_bytes(), &[0, 1]].concat();
+    let in_bytes = |line: &&str| line.bytes().flat_map(|byte| [7, 1, byte]).collect();
+    let mut streams: Vec<Vec<u8>> = lines.iter().map(whole).collect();
+    // The first line decides the language of all that follows.
     streams.push(streams.concat());
+    streams.push(streams[5..12].concat());
+    streams.extend(lines.iter().map(in_bytes));
     streams
+}
+
+/// Streams of requests in HTTP: the kind of server, and segments.
+pub fn requests_in_http() -> Vec<Vec<u8>> {
+    let rules = include_str!("../system/http_rules.txt").lines();
+    let rules = rules.filter_map(|line| line.splitn(4, " | ").nth(3));
+    let rules = rules.map(|rule| {
+        rule.replace("{host}", "Host: localhost\r\n")
+            .replace("\\r", "\r")
+            .replace("\\n", "\n")
+    });
+    let files = [
+        ("hello.txt", ""),
+        ("hello.txt", "Range: bytes=-5\r\n"),
+        ("hello.txt", "If-None-Match: *\r\n"),
+        ("large", "Range: bytes=10-\r\nIf-Range: \"a\"\r\n"),
+        (
+            "large",
+            "If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT\r\n",
+        ),
+        ("api/files?q=hello+%41", "Accept: application/json\r\n"),
+        ("", "Connection: close\r\n"),
+        ("broken", "Accept: text/html\r\n"),
+        ("busy", "Accept-Encoding: gzip, br\r\n"),
+    ];
+    let files = files
+        .map(|(path, headers)| format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"));
+    let streams = rules.chain(files).enumerate();
+    let streams = streams.map(|(number, stream)| {
+        let segments = stream.as_bytes().chunks(1 + number % 60);
+        let segments = segments.map(|segment| [&[segment.len() as u8], segment].concat());
+        let segments: Vec<_> = segments.collect();
+        [vec![number as u8], segments.concat()].concat()
+    });
+    streams.collect()
 }
 
 fn with_text(kind: EventKind, connection: u8, text: &str) -> Vec<u8> {

@@ -24,6 +24,8 @@ pub struct Machine<R: Role, O: Observer<R::File>> {
     role: R,
     pub now: Instant,
     pub observer: O,
+    /// The most bytes of the head of a request in HTTP, if peers may speak it.
+    pub max_head: Option<usize>,
     traffic: Traffic,
     out: Output<R>,
     connections: BTreeMap<u32, Connection<R::Session>>,
@@ -111,6 +113,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
             role,
             now,
             observer,
+            max_head: None,
             traffic: Traffic::default(),
             out: Output::default(),
             connections: BTreeMap::new(),
@@ -374,7 +377,7 @@ impl<R: Role, O: Observer<R::File>> DrivenConnection for MachineConnection<'_, R
     fn limits(&self) -> TurnLimits {
         TurnLimits {
             max_line: MAX_LINE,
-            max_head: None,
+            max_head: self.machine.max_head,
             max_queue: MAX_QUEUE,
             max_work: 4096,
             is_draining: false,

@@ -42,7 +42,7 @@ impl Scene {
         Self {
             node,
             relay,
-            share: share,
+            share,
             target: tempfile::tempdir().expect("a folder"),
             large,
         }

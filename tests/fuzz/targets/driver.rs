@@ -9,6 +9,7 @@ use super::Bytes;
 
 /// Short limits, so that arbitrary input reaches them.
 const MAX_LINE: usize = 24;
+const MAX_HEAD: usize = 48;
 const MAX_QUEUE: u64 = 64;
 /// The longest answer to a line.
 const MAX_ANSWER: u64 = 9 * 16;
@@ -28,12 +29,14 @@ enum Step<'a> {
 enum Piece {
     Line(Vec<u8>),
     Body(Vec<u8>),
+    HttpHead(Vec<u8>),
     Error(String),
+    HttpError(String),
 }
 
 /// A connection without a socket, and a role that does what each line says: `b5` reads
 /// a body of 5 bytes, `l5` answers with 80 bytes, `p5` in five parts, `w` waits, `W` waits
-/// and is resumed by an action, `q` closes.
+/// and is resumed by an action, `q` closes. In HTTP, the path is the line.
 struct Connection {
     /// None once it is closed.
     driver: Option<InputDriver>,
@@ -147,6 +150,28 @@ impl Connection {
     fn on_line(&mut self, line: &[u8]) -> ReadNext {
         assert!(line.len() < MAX_LINE && !line.contains(&b'\n'));
         self.received.push(Piece::Line(line.to_vec()));
+        self.execute(line)
+    }
+
+    fn on_head(&mut self, head: &[u8]) -> ReadNext {
+        assert!(head.len() <= MAX_HEAD, "{} bytes", head.len());
+        let mut lines = head.split_inclusive(|byte| *byte == b'\n');
+        let is_empty = |line: &[u8]| matches!(line, b"\n" | b"\r\n");
+        assert!(lines.next_back().is_some_and(is_empty), "the head is whole");
+        let rest: Vec<_> = lines.collect();
+        assert!(!rest.is_empty() && !rest.iter().any(|line| is_empty(line)));
+        let is_of_http = |piece: &Piece| matches!(piece, Piece::HttpHead(_));
+        assert!(self.received.iter().all(is_of_http), "one language");
+        self.received.push(Piece::HttpHead(head.to_vec()));
+        let path = head.iter().position(|byte| *byte == b'/');
+        match path.map(|path| &head[path + 1..]) {
+            // Requests in HTTP have no body.
+            Some([b'b', ..]) | None => ReadNext::Line,
+            Some(line) => self.execute(line),
+        }
+    }
+
+    fn execute(&mut self, line: &[u8]) -> ReadNext {
         let digit = line.get(1).filter(|byte| byte.is_ascii_digit());
         let number = digit.map_or(0, |byte| u64::from(byte - b'0'));
         match line.first() {
@@ -194,7 +219,7 @@ impl DrivenConnection for Connection {
     fn limits(&self) -> TurnLimits {
         TurnLimits {
             max_line: MAX_LINE,
-            max_head: None,
+            max_head: Some(MAX_HEAD),
             max_queue: MAX_QUEUE,
             max_work: 4096,
             is_draining: false,
@@ -218,10 +243,10 @@ impl DrivenConnection for Connection {
                 assert_eq!(self.queued, 0, "everything is sent");
                 return self.send_part();
             }
+            Input::HttpHead(head) => return self.on_head(head),
+            Input::HttpError(error) => self.received.push(Piece::HttpError(format!("{error:?}"))),
             Input::Resumed => {}
-            Input::Connected | Input::HttpHead(_) | Input::HttpError(_) => {
-                panic!("the connection is inbound and speaks lines")
-            }
+            Input::Connected => panic!("the connection is inbound"),
         }
         ReadNext::Line
     }

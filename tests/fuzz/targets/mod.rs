@@ -8,6 +8,7 @@
 mod defaults;
 mod driver;
 mod events;
+mod http;
 #[allow(dead_code)]
 #[path = "../../roles/machine.rs"]
 mod machine;
@@ -25,6 +26,7 @@ mod roles;
 
 pub use driver::driver;
 pub use events::EventKind;
+pub use http::http;
 pub use parsers::{datagrams, items, replies, requests, values};
 pub use roles::{client, node, relay};
 

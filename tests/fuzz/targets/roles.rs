@@ -24,21 +24,34 @@ const SEED: u64 = 7;
 
 /// A relay with low limits.
 pub fn relay(data: &[u8]) {
+    let now = Instant::now();
+    let mut machine = Machine::new(new_relay(now), now, Checks::default());
+    run(&mut machine, data, |_, _| {});
+}
+
+/// A relay with low limits.
+pub(super) fn new_relay(now: Instant) -> Relay {
     let mut settings = defaults();
     settings.max_nodes = 6;
     settings.max_nodes_per_address = 3;
     settings.quota.node_files = 5;
     settings.quota.node_bytes = 64;
     settings.message_rate = 2;
-    let now = Instant::now();
-    let relay = Relay::new(settings, [7; 32], now);
-    let mut machine = Machine::new(relay, now, Checks::default());
-    run(&mut machine, data, |_, _| {});
+    Relay::new(settings, [7; 32], now)
 }
 
-/// A node with all that it can have: files of each kind, messages and a console.
+/// A node with all that it can have.
 pub fn node(data: &[u8]) {
     let now = Instant::now();
+    let mut machine = Machine::new(new_node(now), now, Checks::default());
+    run(&mut machine, data, |machine, line| {
+        let typed = TerminalEvent::Typed(line.to_owned());
+        machine.call(|node, context| node.on_message(context, NodeMessage::Terminal(typed)));
+    });
+}
+
+/// A node with files of each kind, messages and a console.
+pub(super) fn new_node(now: Instant) -> Node<Memory> {
     let files = Rc::new(RefCell::new(Files::watched()));
     files.borrow_mut().change(|entries| {
         for (name, entry) in [
@@ -63,11 +76,7 @@ pub fn node(data: &[u8]) {
     let mut jobs = JobRunner::new(RecordingUser::new(sender), relay, JobLimits::default());
     jobs.set_may_choose(true);
     node.console = Some(Console::new(jobs, 2));
-    let mut machine = Machine::new(node, now, Checks::default());
-    run(&mut machine, data, |machine, line| {
-        let typed = TerminalEvent::Typed(line.to_owned());
-        machine.call(|node, context| node.on_message(context, NodeMessage::Terminal(typed)));
-    });
+    node
 }
 
 /// A client with a task that the first byte chooses.
