@@ -33,7 +33,7 @@
 //! | Where does the relay forget a node? | `relay/registration.rs` decides (`UNREGISTER`, and leases that expire); `relay/directory.rs` removes the entry |
 //! | Where does a client choose the next node? | `jobs/fetch.rs`; of several nodes at once, `jobs/piece_download/schedule.rs` |
 //! | Where is a byte written to disk? | `download/part_file.rs`, or `download/small_file.rs`; `download/target_file.rs` gives the file its name |
-//! | Where is a verb added? | `protocol/request.rs` (its form, meaning and replies), the dispatch of `relay/mod.rs` and `node/requests.rs`, protocol.md; a new form of reply also in `protocol/reply.rs` and `session/responder.rs` |
+//! | Where is a verb added? | `protocol/verb.rs` (its form, meaning and replies), `protocol/request.rs` (its fields), the dispatch of `relay/mod.rs` and `node/requests.rs`, protocol.md; a new form of reply also in `protocol/reply.rs` and `session/responder.rs` |
 
 pub mod cli;
 pub mod client;

@@ -9,7 +9,7 @@ mod output;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 pub use output::{Action, Output};
 
@@ -91,6 +91,11 @@ pub trait Role: Sized {
         session: &mut Self::Session,
         input: Input<'_>,
     ) -> ReadNext;
+
+    /// Appends the answer to the role's [`Output::list_connections`]: `connections` are some of
+    /// the `total` accepted ones.
+    fn write_connections(&self, _total: u64, _connections: &[ConnectionInfo], _text: &mut Vec<u8>) {
+    }
 
     /// The last request of a connection, for the log.
     fn last_request(_session: &Self::Session) -> Option<LastRequest<'_>> {
@@ -188,6 +193,23 @@ pub enum FramingError {
     SlowReceiver,
     /// The connection does not speak the language of lines.
     OtherProtocol(OtherProtocol),
+}
+
+/// An accepted connection, as the loop knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectionInfo {
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// The time since it was opened.
+    pub age: Duration,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Bytes per second, since it was listed before or else since it was opened.
+    pub rate: u64,
+    /// The verb of its last request.
+    pub verb: Option<&'static str>,
 }
 
 /// The last request that a peer made on a connection.

@@ -36,7 +36,7 @@ use crate::jobs;
 use crate::node::message_listener::MessageListener;
 use crate::node::relay_update::UpdateState;
 use crate::protocol::{ContentHash, NodeAddress, Text};
-use crate::role::{ConnId, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
+use crate::role::{ConnId, ConnectionInfo, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
 use crate::session::ServerSession;
 use crate::session::connector::Connector;
 use crate::session::http::HttpSettings;
@@ -247,6 +247,10 @@ impl<S: Share> Role for Node<S> {
             }
             (NodeSession::Job(_), None) => ReadNext::Close(CloseReason::Completed),
         }
+    }
+
+    fn write_connections(&self, total: u64, connections: &[ConnectionInfo], text: &mut Vec<u8>) {
+        server::write_connections(total, connections, text);
     }
 
     fn last_request(session: &NodeSession) -> Option<LastRequest<'_>> {

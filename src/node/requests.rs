@@ -55,6 +55,7 @@ impl<S: Share> Node<S> {
                 name,
             } => self.range(request, (offset, length), hash, &name),
             Request::Pieces(name) => self.pieces(request, &name),
+            Request::Digest(name) => self.digest(request, &name),
             Request::Stat(name) => match self.share.stat(&name) {
                 Ok(stat) => reply.stat(stat),
                 Err(error) => unavailable(&name, &error, reply),
@@ -70,6 +71,7 @@ impl<S: Share> Node<S> {
             Request::More => self.list(last_listed, reply),
             Request::Ping => reply.pong(),
             Request::Stats => self.stats(request),
+            Request::Connections => server::list_connections(request, ip.is_loopback()),
             Request::Help => reply.help(ServerKind::Node),
             Request::Quit => reply.bye(),
             Request::Register(..)
@@ -173,6 +175,22 @@ impl<S: Share> Node<S> {
         let next = reply.rendered(&rendered);
         self.rendered_pieces = Some((pieces.hash(), rendered));
         next
+    }
+
+    /// Tells the SHA-256 of a file.
+    fn digest(&mut self, request: &mut NodeRequest<'_, S>, name: &FileName<'_>) -> ReadNext {
+        let (arrival, reply) = (request.arrival(), &mut request.reply);
+        let has_sha256 = self.share.has_sha256();
+        let digest = match self.share.open(name, arrival) {
+            Err(error) => return unavailable(name, &error, reply),
+            Ok(_) if !has_sha256 => return reply.reject(Rejection::NoSha256),
+            Ok(FileContent::Small(content)) => Some(content.sha256()),
+            Ok(FileContent::Large { file, .. }) => self.share.sha256(name, &file),
+        };
+        match digest {
+            Some(digest) => reply.digest(digest),
+            None => reply.reject(Rejection::HashUnknown),
+        }
     }
 
     /// Lists one page of files, from the one after `last_listed` on.

@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::protocol::{ContentHash, FileItem, FileName, FileStat, MaybeHash, PieceList};
+use crate::protocol::{
+    ContentHash, FileItem, FileName, FileStat, MaybeHash, PieceList, Sha256Digest,
+};
 use crate::role::SendableFile;
 use crate::session::http::FileHeaders;
 
@@ -66,6 +68,13 @@ pub trait Share {
 
     /// The hashes of a large file that [`Share::open`] has opened, if they are known.
     fn pieces(&mut self, name: &FileName<'_>, file: &Self::File) -> Option<Arc<PieceList>>;
+
+    /// Whether the SHA-256 of each file is computed.
+    fn has_sha256(&self) -> bool;
+
+    /// The SHA-256 of a large file that [`Share::open`] has opened, if it is known; see
+    /// [`SmallContent::sha256`] for a small one.
+    fn sha256(&mut self, name: &FileName<'_>, file: &Self::File) -> Option<Sha256Digest>;
 
     /// The version of a large file that [`Share::open`] has opened.
     fn version(&self, file: &Self::File) -> FileRevision;
@@ -193,6 +202,7 @@ impl fmt::Display for FileRevision {
 #[derive(Default, Debug)]
 pub struct ComputedValues {
     hash: OnceCell<Box<ContentHash>>,
+    sha256: OnceCell<Box<Sha256Digest>>,
     http_headers: OnceCell<Box<FileHeaders>>,
 }
 
@@ -216,6 +226,13 @@ impl SmallContent<'_> {
     pub fn http_headers(&self, make: impl FnOnce(ContentHash) -> FileHeaders) -> &FileHeaders {
         let headers = &self.computed.http_headers;
         headers.get_or_init(|| make(self.hash()).into())
+    }
+
+    /// The SHA-256, which is computed once likewise.
+    #[must_use]
+    pub fn sha256(&self) -> Sha256Digest {
+        let digest = || Sha256Digest::of(self.bytes).into();
+        **self.computed.sha256.get_or_init(digest)
     }
 }
 

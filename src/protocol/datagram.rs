@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::protocol::fields::{ParseError, is_blank};
-use crate::protocol::request::Verb;
+use crate::protocol::verb::Verb;
 
 /// The longest datagram that the programs send, in bytes: common networks do not
 /// fragment it.

@@ -1,6 +1,7 @@
 //! The lines of lists. A list of nodes has a [`NodeAddress`] in each line.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use nom::Parser;
 
@@ -21,7 +22,7 @@ pub enum ItemKind {
     File,
     /// [`PieceValue`]
     Piece,
-    /// A line for people, or a name and a figure.
+    /// A line for people, a name and a figure, or a connection.
     Text,
 }
 
@@ -36,7 +37,7 @@ pub enum Item<'a> {
     File(FileItem<'a>),
     /// An item of `PIECES`.
     Piece(PieceValue),
-    /// A line of `STATS` or `HELP`; no program reads it.
+    /// A line of `STATS`, `CONNECTIONS` or `HELP`; no program reads it.
     Text,
     /// A line in a form that this version does not know.
     Unknown(&'a [u8]),
@@ -157,6 +158,59 @@ impl<'a> StatsItem<'a> {
 impl fmt::Display for StatsItem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.value)
+    }
+}
+
+/// One line of the reply to `CONNECTIONS`: `ip port seconds in out rate verb`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectionItem<'a> {
+    /// The client's address as the server sees it.
+    pub ip: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// How long the connection is open.
+    pub seconds: u64,
+    /// Bytes that the server has received.
+    pub bytes_in: u64,
+    /// Bytes that it has sent.
+    pub bytes_out: u64,
+    /// Bytes per second, in both directions, since the list before this one or, in the first
+    /// list with this connection, since it was opened.
+    pub rate: u64,
+    /// The last request; `-` if there was none.
+    pub verb: &'a str,
+}
+
+impl<'a> ConnectionItem<'a> {
+    /// Parses one line without its end. Ignores fields after the known ones.
+    ///
+    /// # Errors
+    /// The line does not have this form.
+    pub fn parse(line: &'a str) -> Result<Self, ParseError> {
+        let (rest, ip) = field(trim(line))?;
+        let mut numbers = (number, number, number, number, number, field);
+        let (_, (port, seconds, bytes_in, bytes_out, rate, verb)) = numbers.parse(rest)?;
+        Ok(Self {
+            ip: ip.parse().map_err(|_| ParseError)?,
+            port,
+            seconds,
+            bytes_in,
+            bytes_out,
+            rate,
+            verb,
+        })
+    }
+}
+
+/// As on the wire.
+impl fmt::Display for ConnectionItem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ip, port, .. } = self;
+        write!(
+            f,
+            "{ip} {port} {} {} {} {} {}",
+            self.seconds, self.bytes_in, self.bytes_out, self.rate, self.verb
+        )
     }
 }
 

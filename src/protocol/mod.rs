@@ -15,6 +15,7 @@
 
 mod address;
 mod datagram;
+mod digest;
 mod error_code;
 mod fields;
 mod fold;
@@ -30,16 +31,18 @@ mod reply;
 mod request;
 mod reverse_text;
 mod text;
+mod verb;
 
 pub use address::{AddressError, ClaimedIp, NodeAddress, Port, address_group, canonical};
 pub use datagram::{
     Cookie, DatagramHeader, MAX_AMPLIFICATION, MAX_DATAGRAM, RequestDatagram, Tag, Token,
 };
+pub use digest::Sha256Digest;
 pub use error_code::ErrorCode;
 pub use fields::ParseError;
 pub use fold::fold;
 pub use hash::{ContentHash, HashError, HashPrefix, MaybeHash};
-pub use item::{FileItem, HelpItem, HolderItem, Item, ItemKind, StatsItem};
+pub use item::{ConnectionItem, FileItem, HelpItem, HolderItem, Item, ItemKind, StatsItem};
 pub use name::{FileName, NameError, is_part_file};
 pub use ok_reply::{Banner, Listening, Registered};
 pub use other_protocol::OtherProtocol;
@@ -48,8 +51,9 @@ pub use piece_list::{ContentHasher, PieceList};
 pub use pieces::{PieceHasher, PieceLayout, PieceValue};
 pub use rejection::{Rejection, RequestError};
 pub use reply::{Count, FileStat, Reply, ReplyContent};
-pub use request::{Request, ServerKind, Verb};
+pub use request::Request;
 pub use text::{Delivery, Text, TextError};
+pub use verb::{ServerKind, Verb};
 
 /// The default limit on the length of a line, with its end, in bytes.
 pub const MAX_LINE: usize = 4096;
@@ -62,6 +66,9 @@ pub const MAX_TEXT: usize = 1024;
 
 /// The limit on the lines of one list of files; `MORE` requests the next.
 pub const MAX_LISTED_FILES: usize = 1000;
+
+/// The limit on the lines of one list of connections.
+pub const MAX_LISTED_CONNECTIONS: usize = 1000;
 
 /// The limit on the bytes of one list of files of a relay.
 pub const MAX_LIST_BYTES: usize = 256 * 1024;

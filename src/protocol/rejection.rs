@@ -10,8 +10,8 @@ use crate::protocol::error_code::ErrorCode;
 use crate::protocol::name::NameError;
 use crate::protocol::other_protocol::OtherProtocol;
 use crate::protocol::reply::Reply;
-use crate::protocol::request::Verb;
 use crate::protocol::text::TextError;
+use crate::protocol::verb::Verb;
 
 /// Why a line is not a request. Prints as the text of the reply.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,6 +99,10 @@ pub enum Rejection {
     OnlyRelay,
     /// The verb is not available over UDP.
     OnlyTcp,
+    /// The client is not trusted to see who is connected.
+    NotTrusted,
+    /// The node computes no digests by SHA-256.
+    NoSha256,
     /// The client has no address that a node can have.
     Address(AddressError),
     /// The client may not register this address: it is not its own.
@@ -175,6 +179,7 @@ impl Rejection {
             | Self::RegisterFirst
             | Self::NodeListens(_)
             | Self::NoReplyAddress
+            | Self::NotTrusted
             | Self::FileForbidden => ErrorCode::NOT_ALLOWED,
             Self::NotRegistered(_) | Self::NoListener(_) => ErrorCode::NO_SUCH_NODE,
             Self::LineTimeout | Self::SlowReceiver => ErrorCode::TOO_SLOW,
@@ -187,9 +192,11 @@ impl Rejection {
             Self::TooManyMessages(_) | Self::ReceiverBusy(_) => ErrorCode::SLOW_DOWN,
             Self::LineTooLong => ErrorCode::LINE_TOO_LONG,
             Self::FileReadFailed(_) => ErrorCode::INTERNAL,
-            Self::OtherProtocol(_) | Self::OnlyNode | Self::OnlyRelay | Self::OnlyTcp => {
-                ErrorCode::UNKNOWN_VERB
-            }
+            Self::OtherProtocol(_)
+            | Self::OnlyNode
+            | Self::OnlyRelay
+            | Self::OnlyTcp
+            | Self::NoSha256 => ErrorCode::UNKNOWN_VERB,
             Self::TooManyConnections
             | Self::TooManyConnectionsFromAddress
             | Self::TooManyNodes
@@ -218,6 +225,8 @@ impl fmt::Display for Rejection {
             Self::OnlyNode => "only a node answers this; LIST lists the nodes",
             Self::OnlyRelay => "only a relay answers this; you are connected to a node",
             Self::OnlyTcp => "not available over UDP; use TCP",
+            Self::NotTrusted => "only trusted clients may see who is connected",
+            Self::NoSha256 => "this node computes no SHA-256; PIECES and STAT show BLAKE3",
             Self::Address(why) => return why.fmt(f),
             Self::NotYourAddress { seen, port } => {
                 return write!(f, "your address is {seen}; use REGISTER * {port}");

@@ -6,6 +6,7 @@ use std::fmt;
 use nom::Parser;
 
 use crate::protocol::datagram::{Cookie, Tag};
+use crate::protocol::digest::Sha256Digest;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::fields::{ParseError, field, hash, number, signed_number, token, trim};
 use crate::protocol::hash::{ContentHash, MaybeHash};
@@ -29,6 +30,8 @@ pub enum Reply<'a> {
     Found(u64),
     /// `STAT size hash mtime mode`
     Stat(FileStat),
+    /// `DIGEST sha-256 hex`
+    Digest(Sha256Digest),
     /// `NOTFOUND`
     NotFound,
     /// `FILES n total`: n lines follow, each a [`super::FileItem`].
@@ -49,6 +52,8 @@ pub enum Reply<'a> {
     },
     /// `STATS n`: n lines follow, each a [`super::StatsItem`].
     Stats(u64),
+    /// `CONNECTIONS n`: n lines follow, each a [`super::ConnectionItem`].
+    Connections(Count),
     /// `HELP n`: n lines follow, each a [`super::HelpItem`].
     Help(u64),
     /// `ERROR code text`
@@ -85,6 +90,7 @@ impl<'a> Reply<'a> {
             "HOLDERS" => Self::Holders(Count::parse(fields)?),
             "FOUND" => Self::Found(number(fields)?.1),
             "STAT" => Self::Stat(FileStat::parse(fields)?),
+            "DIGEST" => Self::Digest(Sha256Digest::parse(fields)?),
             "NOTFOUND" => Self::NotFound,
             "FILES" => {
                 let (_, (shown, total)) = (number, number).parse(fields)?;
@@ -100,6 +106,7 @@ impl<'a> Reply<'a> {
                 }
             }
             "STATS" => Self::Stats(number(fields)?.1),
+            "CONNECTIONS" => Self::Connections(Count::parse(fields)?),
             "HELP" => Self::Help(number(fields)?.1),
             "ERROR" => {
                 let (text, code) = number(fields)?;
@@ -132,12 +139,14 @@ impl Reply<'_> {
             Self::Holders(count) => (ItemKind::Holder, count.shown),
             Self::Files { shown, .. } => (ItemKind::File, *shown),
             Self::Pieces { count, .. } => (ItemKind::Piece, *count),
+            Self::Connections(count) => (ItemKind::Text, count.shown),
             Self::Stats(count) | Self::Help(count) => (ItemKind::Text, *count),
             Self::Found(size) if *size > 0 => return ReplyContent::Bytes(*size),
             Self::Ok(_)
             | Self::Pong
             | Self::Found(_)
             | Self::Stat(_)
+            | Self::Digest(_)
             | Self::NotFound
             | Self::Error(..)
             | Self::Tag(_)
@@ -160,6 +169,7 @@ impl fmt::Display for Reply<'_> {
             Self::Holders(count) => write!(f, "HOLDERS {count}"),
             Self::Found(size) => write!(f, "FOUND {size}"),
             Self::Stat(stat) => stat.fmt(f),
+            Self::Digest(digest) => write!(f, "DIGEST {digest}"),
             Self::NotFound => f.write_str("NOTFOUND"),
             Self::Files { shown, total } => write!(f, "FILES {shown} {total}"),
             Self::Pieces {
@@ -168,6 +178,7 @@ impl fmt::Display for Reply<'_> {
                 hash,
             } => write!(f, "PIECES {count} {piece_size} {hash}"),
             Self::Stats(count) => write!(f, "STATS {count}"),
+            Self::Connections(count) => write!(f, "CONNECTIONS {count}"),
             Self::Help(count) => write!(f, "HELP {count}"),
             Self::Error(code, text) => write!(f, "ERROR {code} {text}"),
             Self::Tag(tag) => write!(f, "TAG {tag}"),

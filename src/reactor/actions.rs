@@ -63,11 +63,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                     Ok(())
                 }),
                 Action::ExpectReply(to) => self.update(to, Connection::expect_reply),
-                Action::Resume(to) => self.update(to, |conn| {
-                    if let Some(driver) = conn.driver() {
-                        driver.resume();
-                    }
-                }),
+                Action::Resume(to) => self.resume(to),
+                Action::ListConnections(to) => self.send_connections(to),
                 Action::Close(to, reason) => self.update(to, |conn| conn.start_closing(reason)),
                 Action::Dial(address, session) => self.dial(address, session),
                 Action::StopGracefully => stops = true,
@@ -83,7 +80,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
 
     /// Calls `act` with a connection, if bytes may be sent to it, and closes the connection
     /// if that fails.
-    fn with_connection(
+    pub(super) fn with_connection(
         &mut self,
         id: ConnId,
         act: impl FnOnce(&mut Connection<R::Session, R::File, T>) -> Result<(), CloseReason>,
@@ -129,6 +126,15 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
         // The connection's own turn sets the deadline.
         self.enqueue(to.slot as usize);
+    }
+
+    /// Reads on where the role has waited.
+    pub(super) fn resume(&mut self, id: ConnId) {
+        self.update(id, |conn| {
+            if let Some(driver) = conn.driver() {
+                driver.resume();
+            }
+        });
     }
 
     /// Changes what a connection waits for, and queues the turn that acts on that.

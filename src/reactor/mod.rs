@@ -24,6 +24,7 @@ mod clock;
 mod close;
 mod connect;
 mod connection;
+mod connection_list;
 mod datagrams;
 mod deadlines;
 mod descriptors;
@@ -65,6 +66,7 @@ use crate::close_reason::CloseReason;
 use crate::limits::{Limits, RateLimits, Timeouts};
 use crate::reactor::address_groups::AddressGroups;
 use crate::reactor::connection::Connection;
+use crate::reactor::connection_list::ListedBytes;
 use crate::reactor::datagrams::MAX_DATAGRAM;
 use crate::reactor::deadlines::TIMER_KINDS;
 use crate::reactor::descriptors::DescriptorShares;
@@ -146,6 +148,8 @@ pub struct Reactor<R: Role, T = TcpStream> {
     out: Output<R>,
     /// The buffer of all reads.
     read_buffer: Box<[u8]>,
+    /// For the rates in lists of connections.
+    last_listed: ListedBytes,
     traffic: Traffic,
     started: Instant,
     now: Instant,
@@ -199,6 +203,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             out: Output::default(),
             read_buffer: vec![0; settings.read_size.max(MAX_DATAGRAM)].into(),
             settings,
+            last_listed: ListedBytes::default(),
             traffic: Traffic::default(),
             started: now,
             now,

@@ -37,7 +37,7 @@ use crate::relay::index::{Index, NameQuery, Search, SearchOptions};
 use crate::relay::message_listeners::MessageListeners;
 use crate::relay::search::SearchQueue;
 use crate::relay::stats::RelayCounters;
-use crate::role::{ConnId, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
+use crate::role::{ConnId, ConnectionInfo, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
 use crate::session::http::HttpSettings;
 use crate::session::server::{self, RequestContext};
 
@@ -144,27 +144,21 @@ impl Relay {
             (Request::Who, Some(_)) => self.who(request),
             (Request::Send(to, text), Some(_)) => self.send(request, &to, text),
             (Request::Stats, Some(_)) => self.stats(request),
+            (Request::Connections, Some(_)) => {
+                let is_trusted = self.settings.trust.contains(ip);
+                server::list_connections(request, is_trusted)
+            }
             (Request::Help, Some(_)) => request.reply.help(ServerKind::Relay),
             (Request::Quit, Some(_)) => request.reply.bye(),
             (
-                Request::Get(_) | Request::Range { .. } | Request::Pieces(_) | Request::Stat(_),
-                Some(_),
-            ) => request.reply.reject(Rejection::OnlyNode),
-            (
-                Request::Search(_)
-                | Request::More
-                | Request::Listen
-                | Request::Who
-                | Request::Send(..)
-                | Request::Stats
-                | Request::Help
-                | Request::Quit
-                | Request::Get(_)
+                Request::Get(_)
                 | Request::Range { .. }
                 | Request::Pieces(_)
+                | Request::Digest(_)
                 | Request::Stat(_),
-                None,
-            ) => request.reply.reject(Rejection::OnlyTcp),
+                Some(_),
+            ) => request.reply.reject(Rejection::OnlyNode),
+            (_, None) => request.reply.reject(Rejection::OnlyTcp),
         }
     }
 }
@@ -214,6 +208,10 @@ impl Role for Relay {
             self.stop_listening(request.session);
         }
         next
+    }
+
+    fn write_connections(&self, total: u64, connections: &[ConnectionInfo], text: &mut Vec<u8>) {
+        server::write_connections(total, connections, text);
     }
 
     fn last_request(session: &RelaySession) -> Option<LastRequest<'_>> {

@@ -48,6 +48,9 @@ pub enum Action<R: Role> {
     ExpectReply(ConnId),
     /// Read on a connection that waits since [`ReadNext::Wait`](super::ReadNext::Wait).
     Resume(ConnId),
+    /// Send the list of accepted connections, then resume the connection, which waits since
+    /// [`ReadNext::Wait`](super::ReadNext::Wait): so a peer has it once a turn at most.
+    ListConnections(ConnId),
     /// Close a connection after everything that was sent to it.
     Close(ConnId, CloseReason),
     /// Send bytes that several receivers share.
@@ -143,6 +146,12 @@ impl<R: Role> Output<R> {
     /// [`Input::Resumed`](super::Input::Resumed).
     pub fn resume(&mut self, conn: ConnId) {
         self.push(Action::Resume(conn));
+    }
+
+    /// Sends the list of accepted connections; return
+    /// [`ReadNext::Wait`](super::ReadNext::Wait).
+    pub fn list_connections(&mut self, to: ConnId) {
+        self.push(Action::ListConnections(to));
     }
 
     /// Closes a connection after everything that was sent to it. For the connection

@@ -12,7 +12,8 @@ use crate::close_reason::CloseReason;
 use crate::figure::Figure;
 use crate::protocol::{
     Banner, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem, Listening,
-    NodeAddress, Registered, Rejection, Reply, RequestError, ServerKind, StatsItem, Tag, Verb,
+    NodeAddress, Registered, Rejection, Reply, RequestError, ServerKind, Sha256Digest, StatsItem,
+    Tag, Verb,
 };
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
@@ -194,6 +195,22 @@ impl<'o, R: Role> Responder<'o, R> {
             write_line(text, StatsItem { name, value });
         }
         ReadNext::Line
+    }
+
+    /// The list of connections, which the loop appends; see [`Role::write_connections`].
+    pub(crate) fn connections(&mut self) -> ReadNext {
+        match self.destination {
+            ReplyDestination::Connection(conn) | ReplyDestination::Http(conn, _) => {
+                self.out.list_connections(conn);
+                ReadNext::Wait
+            }
+            ReplyDestination::Datagram(_) => ReadNext::Line,
+        }
+    }
+
+    /// A digest of a file.
+    pub(crate) fn digest(&mut self, digest: Sha256Digest) -> ReadNext {
+        self.line(Reply::Digest(digest))
     }
 
     /// The verbs of the server.

@@ -11,11 +11,12 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::counted::Counted;
 use crate::figure::Figure;
 use crate::protocol::{
-    FileName, NodeAddress, OtherProtocol, Port, Rejection, Request, RequestError, Tag, Verb,
-    canonical,
+    ConnectionItem, Count, FileName, NodeAddress, OtherProtocol, Port, Rejection, Reply, Request,
+    RequestError, Tag, Verb, canonical,
 };
 use crate::role::{
-    ConnId, Context, FramingError, Input, LastRequest, ReadNext, Role, Traffic, UdpPeer,
+    ConnId, ConnectionInfo, Context, FramingError, Input, LastRequest, ReadNext, Role, Traffic,
+    UdpPeer,
 };
 use crate::session::line_codec::write_line;
 use crate::session::responder::Responder;
@@ -294,6 +295,35 @@ pub(crate) fn figures<R: Role, S>(
         Figure::counter("bytes_in", traffic.bytes_in, "Received bytes"),
         Figure::counter("bytes_out", traffic.bytes_out, "Sent bytes"),
     ]
+}
+
+/// Answers `CONNECTIONS`, if the client is trusted.
+pub(crate) fn list_connections<R: Role, S>(
+    request: &mut RequestContext<'_, R, S>,
+    is_trusted: bool,
+) -> ReadNext {
+    match is_trusted {
+        true => request.reply.connections(),
+        false => request.reply.reject(Rejection::NotTrusted),
+    }
+}
+
+/// Prints the list that answers `CONNECTIONS`.
+pub(crate) fn write_connections(total: u64, connections: &[ConnectionInfo], text: &mut Vec<u8>) {
+    let count = Count::truncated(connections.len() as u64, total);
+    write_line(text, Reply::Connections(count));
+    for connection in connections {
+        let item = ConnectionItem {
+            ip: canonical(connection.peer.ip()),
+            port: connection.peer.port(),
+            seconds: connection.age.as_secs(),
+            bytes_in: connection.bytes_in,
+            bytes_out: connection.bytes_out,
+            rate: connection.rate,
+            verb: connection.verb.unwrap_or("-"),
+        };
+        write_line(text, item);
+    }
 }
 
 /// `ERROR 503`: the only reply that is sent without a request.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::node::ShareTotals;
-use crate::protocol::{MaybeHash, PieceList};
+use crate::protocol::{MaybeHash, PieceList, Sha256Digest};
 use crate::share::file_identity::FileIdentity;
 use crate::share::hash_worker::HashResult;
 use crate::share::roots::is_within;
@@ -33,6 +33,8 @@ pub(super) struct CatalogEntry {
     pub(super) hash: MaybeHash,
     /// The hashes of the pieces, if there are several.
     pieces: Option<Arc<PieceList>>,
+    /// Boxed, because most nodes compute none.
+    sha256: Option<Box<Sha256Digest>>,
     /// The file could not be hashed. The next walk requests the hash again.
     has_failed: bool,
 }
@@ -45,6 +47,11 @@ impl CatalogEntry {
             (None, Some(hash)) => PieceList::of_one_piece(self.identity.size, hash).map(Arc::new),
             (None, None) => None,
         }
+    }
+
+    /// The SHA-256, if it is known.
+    pub(super) fn sha256(&self) -> Option<Sha256Digest> {
+        self.sha256.as_deref().copied()
     }
 }
 
@@ -85,6 +92,7 @@ impl Catalog {
                     identity,
                     hash: MaybeHash(None),
                     pieces: None,
+                    sha256: None,
                     has_failed: false,
                 };
                 request_hash(&file, skips_cache);
@@ -134,8 +142,10 @@ impl Catalog {
         let index = self.index_of(&result.name);
         let file = index.and_then(|index| self.files.get_mut(index));
         if let Some(file) = file.filter(|file| file.identity == result.identity) {
-            let pieces = result.pieces.as_ref();
+            let hashes = result.hashes.as_ref();
+            let pieces = hashes.map(|hashes| &hashes.pieces);
             file.has_failed = pieces.is_none();
+            file.sha256 = hashes.and_then(|hashes| hashes.sha256).map(Box::new);
             file.hash = MaybeHash(pieces.map(|pieces| pieces.hash()));
             let pieces = pieces.filter(|pieces| pieces.values().len() > 1);
             file.pieces = pieces.map(Arc::clone);
@@ -184,7 +194,7 @@ mod tests {
             catalog.set_hash(&HashResult {
                 name: "a".to_owned(),
                 identity,
-                pieces: None,
+                hashes: None,
             });
         }
         assert_eq!(requests, [false, true, true, true]);

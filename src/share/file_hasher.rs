@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use rustix::fs::fstat;
+use sha2::{Digest, Sha256};
 
-use crate::protocol::{ContentHasher, PieceLayout, PieceList};
+use crate::protocol::{ContentHasher, PieceLayout, PieceList, Sha256Digest};
 use crate::share::file_identity::FileIdentity;
 use crate::share::root::Root;
 
@@ -22,9 +24,20 @@ pub(super) struct FileHasher {
     /// The identity for which the hash is requested.
     identity: FileIdentity,
     hasher: ContentHasher,
+    /// None if nobody wants to know it.
+    sha256: Option<Sha256>,
     buffer: Box<[u8]>,
     /// Number of bytes that were read.
     read: u64,
+}
+
+/// The hashes of a content.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct FileHashes {
+    /// The hash and those of the pieces.
+    pub(super) pieces: Arc<PieceList>,
+    /// None if it was not computed.
+    pub(super) sha256: Option<Sha256Digest>,
 }
 
 /// The result of a slice.
@@ -32,23 +45,25 @@ pub(super) enum HashProgress {
     /// There is more to read.
     Unfinished,
     /// The hashes of the whole file.
-    Finished(PieceList),
+    Finished(FileHashes),
     /// The file was changed or deleted, or has not as many bytes as its size says.
     Changed,
 }
 
 impl FileHasher {
-    /// Opens the file. None if it is another one now.
+    /// Opens the file, to compute also SHA-256 if asked to. None if it is another one now.
     pub(super) fn open(
         root: &Root,
         name: &str,
         identity: FileIdentity,
+        has_sha256: bool,
     ) -> io::Result<Option<Self>> {
         let opened = root.open(name)?;
         Ok((opened.identity == identity).then(|| Self {
             file: opened.file.into(),
             identity,
             hasher: ContentHasher::new(PieceLayout::new(identity.size)),
+            sha256: has_sha256.then(Sha256::new),
             buffer: vec![0; READ].into(),
             read: 0,
         }))
@@ -73,8 +88,14 @@ impl FileHasher {
         if (&self.file).read(&mut [0])? > 0 {
             return Ok(HashProgress::Changed);
         }
-        let pieces = self.hasher.finish();
-        Ok(pieces.map_or(HashProgress::Changed, HashProgress::Finished))
+        let Some(pieces) = self.hasher.finish().map(Arc::new) else {
+            return Ok(HashProgress::Changed);
+        };
+        let sha256 = self.sha256.take().map(|sha256| sha256.finalize().into());
+        Ok(HashProgress::Finished(FileHashes {
+            pieces,
+            sha256: sha256.map(Sha256Digest),
+        }))
     }
 
     /// Reads up to the offset `end`. Returns false if the file is shorter.
@@ -88,6 +109,9 @@ impl FileHasher {
                 Err(error) => return Err(error),
             };
             self.hasher.update(&self.buffer[..read]);
+            if let Some(sha256) = &mut self.sha256 {
+                sha256.update(&self.buffer[..read]);
+            }
             self.read += read as u64;
         }
         Ok(true)

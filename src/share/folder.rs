@@ -14,9 +14,9 @@ use log::{info, warn};
 use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
 use crate::node::{FileContent, FileRevision, ListedFile, Share, Unavailable};
-use crate::protocol::{FileName, FileStat, MaybeHash, PieceList};
+use crate::protocol::{FileName, FileStat, MaybeHash, PieceList, Sha256Digest};
 use crate::quantity::{bytes, integer, seconds};
-use crate::share::catalog::Catalog;
+use crate::share::catalog::{Catalog, CatalogEntry};
 use crate::share::content_reader::{ContentReader, unavailable};
 use crate::share::hash_worker::{HashRequest, HashResult, HashWorker};
 use crate::share::root::Root;
@@ -51,6 +51,9 @@ pub struct FolderSettings {
     #[arg(long, value_name = "BYTES", default_value = "1099511627776",
           value_parser = bytes::<u64>(0..))]
     pub max_hashed: u64,
+    /// Also compute SHA-256, for DIGEST and HTTP, beside BLAKE3
+    #[arg(long)]
+    pub sha256: bool,
     /// Longest time between two scans of the share: the system does not report every change
     #[arg(long = "rescan", value_name = "SECONDS", default_value = "50", value_parser = seconds)]
     pub rescan_interval: Duration,
@@ -87,7 +90,10 @@ impl Folder {
         let watch = Arc::new(FolderWatch::new());
         let (scan_requests, requests) = channel();
         let (hash_requests, hashes) = channel();
-        let hash_worker = HashWorker(hashes);
+        let hash_worker = HashWorker {
+            requests: hashes,
+            has_sha256: settings.sha256,
+        };
         let reader = ContentReader::new(&main, settings.max_cached);
         let roots = Arc::new(Roots::new(main, settings.hidden));
         let scan_worker = ScanWorker {
@@ -188,6 +194,12 @@ impl Folder {
         });
     }
 
+    /// The entry of an open file, if the file has not changed since it was listed.
+    fn entry_of(&self, name: &FileName<'_>, file: &SharedFile) -> Option<&CatalogEntry> {
+        let entry = self.catalog.find(name.as_str())?;
+        (file.identity() == Some(entry.identity)).then_some(entry)
+    }
+
     /// Replaces the roots, and the list below `name` with the files of a walk.
     fn set_roots(&mut self, roots: Roots, walk: WalkResult, name: &FileName<'_>) {
         self.roots = Arc::new(roots);
@@ -252,9 +264,15 @@ impl Share for Folder {
     }
 
     fn pieces(&mut self, name: &FileName<'_>, file: &SharedFile) -> Option<Arc<PieceList>> {
-        let entry = self.catalog.find(name.as_str())?;
-        let is_same = file.identity() == Some(entry.identity);
-        entry.pieces().filter(|_| is_same)
+        self.entry_of(name, file)?.pieces()
+    }
+
+    fn has_sha256(&self) -> bool {
+        self.settings.sha256
+    }
+
+    fn sha256(&mut self, name: &FileName<'_>, file: &SharedFile) -> Option<Sha256Digest> {
+        self.entry_of(name, file)?.sha256()
     }
 
     fn on_message(&mut self, update: ShareUpdate) -> Option<Duration> {

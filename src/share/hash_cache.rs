@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use log::warn;
 
 use crate::logging::OPERATOR;
-use crate::protocol::{ContentHash, PieceList};
+use crate::protocol::{ContentHash, PieceList, Sha256Digest};
+use crate::share::file_hasher::FileHashes;
 use crate::share::file_identity::FileIdentity;
 use crate::share::hash_cache_file::{HashCacheFile, Line};
 use crate::system_error::Reason;
@@ -33,6 +34,8 @@ pub(super) struct HashCache {
 /// The hash of a content.
 pub(super) struct CacheEntry {
     pub(super) hash: ContentHash,
+    /// None if it was not computed. Boxed, because most nodes compute none.
+    pub(super) sha256: Option<Box<Sha256Digest>>,
     /// Where the file has the values of the pieces. None if it has not.
     pub(super) line: Option<Line>,
     /// The entry was looked up or inserted since the start.
@@ -57,24 +60,35 @@ impl HashCache {
         }
     }
 
-    pub(super) fn get(&mut self, identity: &FileIdentity) -> Option<PieceList> {
+    /// The hashes of a file, with its SHA-256 if that is needed.
+    pub(super) fn get(
+        &mut self,
+        identity: &FileIdentity,
+        needs_sha256: bool,
+    ) -> Option<FileHashes> {
         let entry = self.entries.get_mut(identity)?;
+        let sha256 = entry.sha256.as_deref().copied();
+        if needs_sha256 && sha256.is_none() {
+            return None;
+        }
         let pieces = match PieceList::of_one_piece(identity.size, entry.hash) {
             None => self.file.as_ref()?.read(entry.line?, identity)?,
             Some(pieces) => pieces,
         };
         entry.is_used = true;
-        Some(pieces)
+        let pieces = pieces.into();
+        Some(FileHashes { pieces, sha256 })
     }
 
-    pub(super) fn insert(&mut self, identity: FileIdentity, pieces: &PieceList) {
+    pub(super) fn insert(&mut self, identity: FileIdentity, hashes: &FileHashes) {
         // A node that runs for months must not collect old versions of its files.
         if self.entries.len() >= MAX_ENTRIES {
             self.entries.clear();
         }
         let entry = CacheEntry {
-            hash: pieces.hash(),
-            line: self.with_file(|file, _| file.append(&identity, pieces)),
+            hash: hashes.pieces.hash(),
+            sha256: hashes.sha256.map(Box::new),
+            line: self.with_file(|file, _| file.append(&identity, hashes)),
             is_used: true,
         };
         self.entries.insert(identity, entry);
@@ -135,18 +149,21 @@ mod tests {
         FileIdentity::parse(&format!("1 2 {size} 4 5 {ctime}")).unwrap()
     }
 
-    fn pieces(content: &[u8]) -> PieceList {
+    fn hashes(content: &[u8]) -> FileHashes {
         let mut hasher = ContentHasher::new(PieceLayout::new(content.len() as u64));
         hasher.update(content);
-        hasher.finish().unwrap()
+        FileHashes {
+            pieces: hasher.finish().unwrap().into(),
+            sha256: None,
+        }
     }
 
     #[test]
     fn a_reload_keeps_valid_lines_and_ignores_broken_ones() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/hashes");
-        let content = pieces(b"content");
-        let hash = content.hash();
+        let content = hashes(b"content");
+        let hash = content.pieces.hash();
         let id = |ctime| identity(7, ctime);
         // Two caches append to the file at the same time.
         let mut cache = HashCache::load(Some(path.clone()));
@@ -159,9 +176,9 @@ mod tests {
         fs::write(&path, text).unwrap();
         let mut cache = HashCache::load(Some(path.clone()));
         assert_eq!(cache.entries.len(), 2);
-        assert_eq!(cache.get(&id(1)).as_ref(), Some(&content));
-        assert_eq!(cache.get(&id(2)).as_ref(), Some(&content));
-        assert_eq!(cache.get(&id(3)), None);
+        assert_eq!(cache.get(&id(1), false).as_ref(), Some(&content));
+        assert_eq!(cache.get(&id(2), false).as_ref(), Some(&content));
+        assert_eq!(cache.get(&id(3), false), None);
         cache.insert(id(3), &content);
         assert_eq!(HashCache::load(Some(path)).entries.len(), 3);
     }
@@ -171,18 +188,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hashes");
         let content = vec![7; 3 << 20];
-        let several = pieces(&content);
+        let several = hashes(&content);
         let id = |ctime| identity(content.len(), ctime);
         let mut cache = HashCache::load(Some(path.clone()));
         let mut other = HashCache::load(Some(path.clone()));
         other.insert(id(9), &several);
         cache.insert(id(1), &several);
-        assert_eq!(cache.get(&id(1)).as_ref(), Some(&several));
+        assert_eq!(cache.get(&id(1), false).as_ref(), Some(&several));
         // A line of a version that stored no pieces, and lines with wrong values.
         let line = fs::read_to_string(&path).unwrap();
         let line = line.lines().next().unwrap().to_owned();
         let values = line.strip_prefix(&id(9).to_string()).unwrap();
-        let (hash, value) = (several.hash(), several.values()[0].to_string());
+        let (hash, value) = (
+            several.pieces.hash(),
+            several.pieces.values()[0].to_string(),
+        );
         let broken = [
             format!("{} {hash}\n", id(2)),
             format!(
@@ -195,19 +215,19 @@ mod tests {
         let text = broken.concat() + &line + "\n";
         fs::write(&path, &text).unwrap();
         // The file was rewritten by another program: the line is elsewhere.
-        assert_eq!(cache.get(&id(1)), None);
+        assert_eq!(cache.get(&id(1), false), None);
         let mut cache = HashCache::load(Some(path));
         for ctime in 1..5 {
-            assert_eq!(cache.get(&id(ctime)), None, "{ctime}");
+            assert_eq!(cache.get(&id(ctime), false), None, "{ctime}");
         }
-        assert_eq!(cache.get(&id(9)), Some(several));
+        assert_eq!(cache.get(&id(9), false), Some(several));
     }
 
     #[test]
     fn compact_removes_unused_entries_from_a_file_that_is_too_long() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hashes");
-        let (small, large) = (pieces(b"content"), pieces(&[7; (1 << 20) + 1]));
+        let (small, large) = (hashes(b"content"), hashes(&[7; (1 << 20) + 1]));
         let (unused, used) = (identity(7, 1), identity(7, 2));
         let several = identity((1 << 20) + 1, 3);
         let mut cache = HashCache::load(Some(path.clone()));
@@ -215,8 +235,8 @@ mod tests {
         cache.insert(several, &large);
         cache.insert(used, &small);
         let mut cache = HashCache::load(Some(path.clone()));
-        assert_eq!(cache.get(&used).as_ref(), Some(&small));
-        assert_eq!(cache.get(&several).as_ref(), Some(&large));
+        assert_eq!(cache.get(&used, false).as_ref(), Some(&small));
+        assert_eq!(cache.get(&several, false).as_ref(), Some(&large));
         cache.compact();
         assert_eq!(HashCache::load(Some(path.clone())).entries.len(), 3);
         cache.file.as_mut().unwrap().bytes = MAX_BYTES + 1;
@@ -226,10 +246,38 @@ mod tests {
         let reloaded = HashCache::load(Some(path));
         assert_eq!(reloaded.entries.len(), 3);
         for mut cache in [cache, reloaded] {
-            assert_eq!(cache.get(&unused), None);
-            assert_eq!(cache.get(&used).as_ref(), Some(&small));
-            assert_eq!(cache.get(&several).as_ref(), Some(&large));
-            assert_eq!(cache.get(&last).as_ref(), Some(&small));
+            assert_eq!(cache.get(&unused, false), None);
+            assert_eq!(cache.get(&used, false).as_ref(), Some(&small));
+            assert_eq!(cache.get(&several, false).as_ref(), Some(&large));
+            assert_eq!(cache.get(&last, false).as_ref(), Some(&small));
         }
+    }
+
+    #[test]
+    fn a_line_without_sha256_serves_only_those_who_need_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hashes");
+        let content = [7; (1 << 20) + 1];
+        for (content, ctime) in [(&b"content"[..], 1), (&content, 2)] {
+            let id = identity(content.len(), ctime);
+            let without = hashes(content);
+            let with = FileHashes {
+                sha256: Some(Sha256Digest::of(content)),
+                ..without.clone()
+            };
+            HashCache::load(Some(path.clone())).insert(id, &without);
+            let mut cache = HashCache::load(Some(path.clone()));
+            assert_eq!(cache.get(&id, false), Some(without));
+            assert_eq!(cache.get(&id, true), None);
+            cache.insert(id, &with);
+            assert_eq!(cache.get(&id, true).as_ref(), Some(&with));
+            let mut cache = HashCache::load(Some(path.clone()));
+            assert_eq!(cache.get(&id, true), Some(with));
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(" sha-256 ", " sha-999 ")).unwrap();
+        let cache = HashCache::load(Some(path));
+        assert_eq!(cache.entries.len(), 2);
+        assert!(cache.entries.values().all(|entry| entry.sha256.is_none()));
     }
 }

@@ -1,5 +1,5 @@
 //! The file of the hash cache. It has a line for each content: its identity, its hash,
-//! and the values of its pieces if there are several.
+//! the values of its pieces if there are several, and its SHA-256 if that was computed.
 //!
 //! Each line is appended with one write as soon as the hash is known. So no line is
 //! lost if the program is killed or several programs use the same file.
@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use log::debug;
 use rustix::fs::fstat;
 
-use crate::protocol::{ContentHash, PieceLayout, PieceList, PieceValue};
+use crate::protocol::{ContentHash, PieceLayout, PieceList, PieceValue, Sha256Digest};
+use crate::share::file_hasher::FileHashes;
 use crate::share::file_identity::FileIdentity;
 use crate::share::hash_cache::CacheEntry;
 
@@ -79,9 +80,10 @@ impl HashCacheFile {
             self.bytes += text.len() as u64;
             self.lines += 1;
             is_last_whole = text.ends_with(b"\n");
-            if let Some((identity, hash, _)) = parse(&text) {
+            if let Some((identity, fields)) = parse(&text) {
                 let entry = CacheEntry {
-                    hash,
+                    hash: fields.hash,
+                    sha256: fields.sha256.map(Box::new),
                     line,
                     is_used: false,
                 };
@@ -107,10 +109,10 @@ impl HashCacheFile {
     /// more, or has wrong values.
     pub(super) fn read(&self, line: Line, identity: &FileIdentity) -> Option<PieceList> {
         let text = self.text(line).ok()?;
-        let (own_identity, hash, values) = parse(&text)?;
-        let values: Result<Vec<PieceValue>, _> = values.split(' ').map(str::parse).collect();
+        let (own_identity, fields) = parse(&text)?;
+        let values: Result<Vec<PieceValue>, _> = fields.values.split(' ').map(str::parse).collect();
         let pieces = PieceList::new(PieceLayout::new(identity.size), values.ok()?)?;
-        (own_identity == *identity && pieces.hash() == hash).then_some(pieces)
+        (own_identity == *identity && pieces.hash() == fields.hash).then_some(pieces)
     }
 
     fn text(&self, line: Line) -> io::Result<Vec<u8>> {
@@ -122,12 +124,16 @@ impl HashCacheFile {
     pub(super) fn append(
         &mut self,
         identity: &FileIdentity,
-        pieces: &PieceList,
+        hashes: &FileHashes,
     ) -> io::Result<Line> {
+        let pieces = &hashes.pieces;
         let mut text = format!("{identity} {}", pieces.hash());
         for value in pieces.values().iter().filter(|_| pieces.values().len() > 1) {
             // Writing to a String cannot fail.
             let _ = write!(text, " {value}");
+        }
+        if let Some(sha256) = hashes.sha256 {
+            let _ = write!(text, " {sha256}");
         }
         text.push('\n');
         self.append_text(text.as_bytes())
@@ -153,7 +159,7 @@ impl HashCacheFile {
             .iter()
             .filter_map(|(identity, entry)| {
                 let text = self.text(entry.line?).ok()?;
-                let is_right = parse(&text).is_some_and(|(own, ..)| own == *identity);
+                let is_right = parse(&text).is_some_and(|(own, _)| own == *identity);
                 is_right.then_some((*identity, text))
             })
             .collect();
@@ -169,12 +175,24 @@ impl HashCacheFile {
     }
 }
 
-/// The fields of a line: the identity, the hash, and the values of the pieces, as many as
-/// the size demands; none if there is only one piece.
-fn parse(line: &[u8]) -> Option<(FileIdentity, ContentHash, &str)> {
+/// The fields of a line after the identity.
+struct LineFields<'a> {
+    hash: ContentHash,
+    /// As many as the size demands; none if there is only one piece.
+    values: &'a str,
+    sha256: Option<Sha256Digest>,
+}
+
+/// The identity and the other fields of a line.
+fn parse(line: &[u8]) -> Option<(FileIdentity, LineFields<'_>)> {
     /// A value and the blank before it.
     const VALUE: usize = " ".len() + 64;
+    const SHA256: &str = " sha-256 ";
     let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+    let (line, sha256) = match line.find(SHA256) {
+        Some(at) => (&line[..at], Some(Sha256Digest::parse(&line[at..]).ok()?)),
+        None => (line, None),
+    };
     let (end, _) = line.match_indices(' ').nth(5)?;
     let identity = FileIdentity::parse(&line[..end])?;
     let rest = &line[end + 1..];
@@ -183,5 +201,11 @@ fn parse(line: &[u8]) -> Option<(FileIdentity, ContentHash, &str)> {
         1 => values.is_empty(),
         count => values.len() + 1 == count * VALUE,
     };
-    is_whole.then_some((identity, hash.parse().ok()?, values))
+    let hash = hash.parse().ok().filter(|_| is_whole)?;
+    let fields = LineFields {
+        hash,
+        values,
+        sha256,
+    };
+    Some((identity, fields))
 }

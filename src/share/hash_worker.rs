@@ -6,16 +6,15 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use log::debug;
 
 use crate::escaped::Escaped;
-use crate::protocol::PieceList;
-use crate::share::file_hasher::{FileHasher, HashProgress};
+use crate::share::file_hasher::{FileHasher, FileHashes, HashProgress};
 use crate::share::file_identity::FileIdentity;
 use crate::share::folder::ShareUpdate;
 use crate::share::hash_cache::HashCache;
@@ -45,17 +44,21 @@ pub(super) struct HashRequest {
 pub struct HashResult {
     pub(super) name: String,
     pub(super) identity: FileIdentity,
-    /// The hash and those of the pieces. None if the file could not be read or has
-    /// changed.
-    pub(super) pieces: Option<Arc<PieceList>>,
+    /// None if the file could not be read or has changed.
+    pub(super) hashes: Option<FileHashes>,
 }
 
 /// Computes hashes in a thread of its own.
-pub struct HashWorker(pub(super) Receiver<HashRequest>);
+pub struct HashWorker {
+    pub(super) requests: Receiver<HashRequest>,
+    /// Compute SHA-256, too.
+    pub(super) has_sha256: bool,
+}
 
 /// The state of the thread.
 struct HashThread<F> {
     requests: Receiver<HashRequest>,
+    has_sha256: bool,
     queue: HashQueue,
     /// The files in progress. The last one is the smallest.
     open: Vec<HashJob>,
@@ -85,7 +88,8 @@ impl HashWorker {
     ) -> io::Result<()> {
         let body = move || {
             let mut thread = HashThread {
-                requests: self.0,
+                requests: self.requests,
+                has_sha256: self.has_sha256,
                 queue: HashQueue::default(),
                 open: Vec::new(),
                 cache: HashCache::load(cache),
@@ -157,7 +161,7 @@ impl<F: Fn(ShareUpdate)> HashThread<F> {
         let identity = &request.identity;
         let cached = match request.skips_cache {
             true => None,
-            false => self.cache.get(identity),
+            false => self.cache.get(identity, self.has_sha256),
         };
         if cached.is_some() || self.cache.is_stored_in(identity) {
             return self.report(request, cached);
@@ -165,7 +169,7 @@ impl<F: Fn(ShareUpdate)> HashThread<F> {
         let is_at_rest = identity.age().is_some_and(|age| age >= REST_TIME);
         let start = Instant::now();
         let opened = request.root.upgrade().map_or(Ok(None), |root| {
-            FileHasher::open(&root, &request.name, *identity)
+            FileHasher::open(&root, &request.name, *identity, self.has_sha256)
         });
         match opened {
             Ok(Some(hasher)) => self.open.push(HashJob {
@@ -191,11 +195,11 @@ impl<F: Fn(ShareUpdate)> HashThread<F> {
         let name = &job.request.name;
         self.queue.record_attempt(name, job.start, Instant::now());
         match progress {
-            Ok(HashProgress::Finished(pieces)) => {
+            Ok(HashProgress::Finished(hashes)) => {
                 if job.is_at_rest {
-                    self.cache.insert(job.request.identity, &pieces);
+                    self.cache.insert(job.request.identity, &hashes);
                 }
-                self.report(job.request, Some(pieces));
+                self.report(job.request, Some(hashes));
             }
             Ok(_) => self.report(job.request, None),
             Err(error) => self.report_failure(job.request, &error),
@@ -207,12 +211,12 @@ impl<F: Fn(ShareUpdate)> HashThread<F> {
         self.report(request, None);
     }
 
-    fn report(&self, request: HashRequest, pieces: Option<PieceList>) {
+    fn report(&self, request: HashRequest, hashes: Option<FileHashes>) {
         let HashRequest { name, identity, .. } = request;
         (self.on_update)(ShareUpdate::Hash(HashResult {
             name,
             identity,
-            pieces: pieces.map(Arc::new),
+            hashes,
         }));
     }
 }
@@ -222,9 +226,9 @@ mod tests {
     use super::*;
     use std::cell::Cell;
     use std::fs::{self, File};
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
 
-    use crate::protocol::ContentHash;
+    use crate::protocol::{ContentHash, PieceList};
 
     /// Regression: for each of them a slice of the large file was read.
     #[test]
@@ -242,6 +246,7 @@ mod tests {
         let (_sender, requests) = mpsc::channel();
         let mut thread = HashThread {
             requests,
+            has_sha256: false,
             queue: HashQueue::default(),
             open: Vec::new(),
             cache: HashCache::load(None),
@@ -259,7 +264,11 @@ mod tests {
             let request = request(&name);
             let hash = ContentHash([0; 32]);
             let pieces = PieceList::of_one_piece(1, hash).unwrap();
-            thread.cache.insert(request.identity, &pieces);
+            let hashes = FileHashes {
+                pieces: pieces.into(),
+                sha256: None,
+            };
+            thread.cache.insert(request.identity, &hashes);
             thread.queue.push(request, REST_TIME, now);
         }
         while reports.get() < KNOWN {

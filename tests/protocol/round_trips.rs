@@ -2,9 +2,9 @@
 //! not break a parser.
 
 use peerline::protocol::{
-    Banner, ContentHash, Delivery, FileItem, FileName, HelpItem, HolderItem, Listening, MAX_LINE,
-    MAX_TEXT, MaybeHash, NodeAddress, OtherProtocol, Registered, Reply, Request, StatsItem, Text,
-    Verb,
+    Banner, ConnectionItem, ContentHash, Delivery, FileItem, FileName, HelpItem, HolderItem,
+    Listening, MAX_LINE, MAX_TEXT, MaybeHash, NodeAddress, OtherProtocol, Registered, Reply,
+    Request, StatsItem, Text, Verb,
 };
 use peerline::role::Input;
 use peerline::session::inbox::Inbox;
@@ -88,6 +88,20 @@ proptest! {
         let item = StatsItem { name: &name, value };
         let line = over_the_wire(&format!("{item}{later}"));
         prop_assert_eq!(StatsItem::parse(utf8(&line)), Ok(item));
+    }
+
+    #[test]
+    fn lines_of_connections_round_trip_with_later_fields(
+        address in addresses(),
+        numbers: [u64; 4],
+        verb in "-|[A-Z]{1,11}",
+        later in "( [!-~]{1,8}){0,2}",
+    ) {
+        let [seconds, bytes_in, bytes_out, rate] = numbers;
+        let (ip, port) = (address.ip(), address.port().get());
+        let item = ConnectionItem { ip, port, seconds, bytes_in, bytes_out, rate, verb: &verb };
+        let line = over_the_wire(&format!("{item}{later}"));
+        prop_assert_eq!(ConnectionItem::parse(utf8(&line)), Ok(item));
     }
 
     #[test]
@@ -234,6 +248,7 @@ proptest! {
         let before_last = match request {
             Request::Get(_)
             | Request::Pieces(_)
+            | Request::Digest(_)
             | Request::Stat(_)
             | Request::Find(_)
             | Request::Unshare(_)

@@ -76,6 +76,7 @@ fn a_verb_without_fields_rejects_fields() {
         Verb::Who,
         Verb::Ping,
         Verb::Stats,
+        Verb::Connections,
         Verb::Help,
         Verb::Quit,
     ] {
@@ -323,6 +324,7 @@ fn unknown_fields_are_ignored() {
         ("HOLDERS 1 x", Reply::Holders(Count::all(1))),
         ("FILES 1 2 x", Reply::Files { shown: 1, total: 2 }),
         ("STATS 1 x", Reply::Stats(1)),
+        ("CONNECTIONS 1 x", Reply::Connections(Count::all(1))),
         ("HELP 1 x", Reply::Help(1)),
         ("PONG x", Reply::Pong),
         ("NOTFOUND x", Reply::NotFound),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use peerline::protocol::{
     Banner, ClaimedIp, ContentHash, Count, Delivery, ErrorCode, FileItem, FileName, FileStat,
-    HolderItem, MaybeHash, NodeAddress, Port, Registered, Reply, Request, Text,
+    HolderItem, MaybeHash, NodeAddress, Port, Registered, Reply, Request, Sha256Digest, Text,
 };
 use proptest::prelude::*;
 
@@ -62,12 +62,14 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
         Just(Request::More),
         Just(Request::Ping),
         Just(Request::Stats),
+        Just(Request::Connections),
         Just(Request::Help),
         Just(Request::Quit),
         (claims(), ports()).prop_map(|(ip, port)| Request::Register(ip, port)),
         (claims(), ports()).prop_map(|(ip, port)| Request::Unregister(ip, port)),
         names().prop_map(|name| Request::Get(file_name(&name))),
         names().prop_map(|name| Request::Stat(file_name(&name))),
+        names().prop_map(|name| Request::Digest(file_name(&name))),
         names().prop_map(|name| Request::Pieces(file_name(&name))),
         (any::<u64>(), any::<u64>(), hashes(), names()).prop_map(|(offset, length, hash, name)| {
             Request::Range {
@@ -167,6 +169,8 @@ pub fn replies() -> impl Strategy<Value = Reply<'static>> {
             }
         }),
         any::<u64>().prop_map(Reply::Stats),
+        counts().prop_map(Reply::Connections),
+        any::<[u8; 32]>().prop_map(|digest| Reply::Digest(Sha256Digest(digest))),
         any::<u64>().prop_map(Reply::Help),
         (any::<u16>(), texts()).prop_map(|(code, text)| Reply::Error(ErrorCode(code), text.into())),
         "[a-zA-Z0-9]{1,8}".prop_map(|tag| Reply::Tag(tag.parse().expect("a tag"))),
@@ -230,6 +234,8 @@ pub fn near_misses() -> impl Strategy<Value = Vec<u8>> {
             "PING",
             "STATS",
             "HELP",
+            "CONNECTIONS",
+            "DIGEST",
             "QUIT",
             "OK",
             "NODES",

@@ -351,6 +351,16 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
                     }
                     continue;
                 }
+                Action::ListConnections(conn) => {
+                    let mut list = Vec::new();
+                    self.role
+                        .write_connections(self.traffic.open, &[], &mut list);
+                    if let Some(connection) = self.connections.get_mut(&conn.slot) {
+                        connection.driver.resume();
+                        self.run_queue.push_back(conn.slot);
+                    }
+                    self.sent(conn.slot, list)
+                }
                 Action::Close(conn, reason) => {
                     closed.push((conn.slot, reason));
                     continue;

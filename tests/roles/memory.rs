@@ -12,7 +12,7 @@ use peerline::node::{
     ComputedValues, FileContent, FileRevision, ListedFile, Share, ShareTotals, SmallContent,
     Unavailable,
 };
-use peerline::protocol::{ContentHash, FileName, FileStat, MaybeHash, PieceList};
+use peerline::protocol::{ContentHash, FileName, FileStat, MaybeHash, PieceList, Sha256Digest};
 use peerline::role::SendableFile;
 
 /// The delay between a change and the announcement that it requests.
@@ -183,6 +183,15 @@ impl Share for Memory {
         let size = files.entries.get(name.as_str())?.size();
         let hash = files.hashes.get(name.as_str())?;
         PieceList::of_one_piece(size, *hash).map(Arc::new)
+    }
+
+    fn has_sha256(&self) -> bool {
+        true
+    }
+
+    /// No thread computes it.
+    fn sha256(&mut self, _name: &FileName<'_>, _file: &NamedFile) -> Option<Sha256Digest> {
+        None
     }
 
     fn version(&self, _file: &NamedFile) -> FileRevision {

@@ -41,6 +41,7 @@ impl Fixture {
             write(&dir.path().join(path));
         }
         let settings = FolderSettings {
+            sha256: false,
             hidden,
             max_files,
             max_cached: 1000,

@@ -118,7 +118,7 @@ impl TestServer {
             ServerKind::UntrustingRelay => relay(&["--lease", "60", "--trust", "10.0.0.0/8"]),
             ServerKind::Node => {
                 let relay = silent_relay.local_addr().expect("it is bound");
-                unlisted_node(relay, share.path(), &[])
+                unlisted_node(relay, share.path(), &["--sha256"])
             }
         };
         Self {

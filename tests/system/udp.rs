@@ -34,6 +34,8 @@ fn example_of(verb: Verb) -> &'static str {
         Verb::Send => "SEND 127.0.0.1 9 hello",
         Verb::Ping => "PING",
         Verb::Stats => "STATS",
+        Verb::Digest => "DIGEST file",
+        Verb::Connections => "CONNECTIONS",
         Verb::Help => "HELP",
         Verb::Quit => "QUIT",
     }
