@@ -8,6 +8,7 @@ use log::debug;
 
 use crate::escaped::Escaped;
 use crate::node::Node;
+use crate::node::folder_archive::FolderArchive;
 use crate::node::folder_listing::has_folder;
 use crate::node::http_search::ShareSearch;
 use crate::node::http_task::{HttpTask, HttpWork};
@@ -47,32 +48,37 @@ impl<S: Share> Node<S> {
         let path = http.path.strip_prefix('/').unwrap_or(&http.path);
         if path.is_empty() || path.ends_with('/') {
             return match ShareSearch::of(&http).filter(|_| path.is_empty()) {
-                Some(search) => self.begin_task(request, task, HttpWork::Search(search)),
+                Some(search) => self.begin_task(request, task, HttpWork::Search(Box::new(search))),
+                None if http.has_parameter("tar") => self.http_archive(request, task, path),
                 None if http.has_parameter("qr") => qr_code(request, &http, path),
                 None => self.http_folder(request, &http, path),
             };
         }
         match FileName::parse(path) {
-            Ok(name) => self.http_get(request, &http, &name),
+            Ok(name) => match self.http_get(request, &http, &name) {
+                Some(next) => next,
+                None => self.http_no_file(request, task, &http, &name),
+            },
             Err(_) => request.reply.not_found(),
         }
     }
 
-    /// Sends a file, or the part of it that the conditions select.
+    /// Sends a file, or the part of it that the conditions select. None if there is no such
+    /// file.
     fn http_get(
         &mut self,
         request: &mut NodeRequest<'_, S>,
         http: &HttpRequest<'_>,
         name: &FileName<'_>,
-    ) -> ReadNext {
+    ) -> Option<ReadNext> {
         let conditions = &http.conditions;
         self.gets += 1;
         request.session.request_content(name);
         let (arrival, reply) = (request.arrival(), &mut request.reply);
         let content = match self.share.open(name, arrival) {
             Ok(content) => content,
-            Err(Unavailable::NotFound) => return self.http_no_file(request, http, name),
-            Err(error) => return unavailable(name, &error, reply),
+            Err(Unavailable::NotFound) => return None,
+            Err(error) => return Some(unavailable(name, &error, reply)),
         };
         self.gets_found += 1;
         match content {
@@ -88,7 +94,7 @@ impl<S: Share> Node<S> {
                 }
             }
             FileContent::Large { .. } if request.traffic.are_files_exhausted => {
-                return unavailable(name, &Unavailable::Busy, reply);
+                return Some(unavailable(name, &Unavailable::Busy, reply));
             }
             FileContent::Large { size, file } => {
                 let revision = self.share.version(&file);
@@ -103,15 +109,16 @@ impl<S: Share> Node<S> {
                 }
             }
         }
-        reply.next()
+        Some(reply.next())
     }
 }
 
 impl<S: Share> Node<S> {
-    /// There is no file of this name, but there may be a folder.
+    /// There is no file of this name, but there may be a folder, or one without `.tar`.
     fn http_no_file(
         &mut self,
         request: &mut NodeRequest<'_, S>,
+        task: &mut Option<Box<HttpTask>>,
         http: &HttpRequest<'_>,
         name: &FileName<'_>,
     ) -> ReadNext {
@@ -119,7 +126,26 @@ impl<S: Share> Node<S> {
         if has_folder(&mut self.share, &folder) {
             return request.reply.moved(&folder, http.query);
         }
-        request.reply.not_found()
+        match name.as_str().strip_suffix(".tar") {
+            Some(folder) if !folder.is_empty() => {
+                self.http_archive(request, task, &format!("{folder}/"))
+            }
+            _ => request.reply.not_found(),
+        }
+    }
+
+    /// Sends a folder as an archive: empty for all of the share, else a name and a slash.
+    fn http_archive(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        task: &mut Option<Box<HttpTask>>,
+        folder: &str,
+    ) -> ReadNext {
+        if !folder.is_empty() && !has_folder(&mut self.share, folder) {
+            return request.reply.not_found();
+        }
+        let archive = FolderArchive::new(folder.to_owned());
+        self.begin_task(request, task, HttpWork::Archive(archive))
     }
 }
 

@@ -64,7 +64,7 @@ impl ShareSearch {
     }
 
     /// The result of a complete search.
-    pub(super) fn into_document(mut self) -> Document<'static> {
+    pub(super) fn document(&mut self) -> Document<'static> {
         let has_more = self.found.len() > PAGE_SIZE;
         self.found.truncate(PAGE_SIZE);
         let last = self.found.last().filter(|_| has_more);
@@ -78,7 +78,7 @@ impl ShareSearch {
                 true => format!("the first {PAGE_SIZE} files that match"),
                 false => format!("{} found", Counted(self.found.len() as u64, "file")),
             },
-            entries: self.found,
+            entries: std::mem::take(&mut self.found),
             order: None,
             previous: None,
             next,

@@ -1,6 +1,7 @@
 //! Answers in HTTP that take several turns of their connection.
 
 use crate::node::Node;
+use crate::node::folder_archive::FolderArchive;
 use crate::node::http_search::ShareSearch;
 use crate::node::requests::NodeRequest;
 use crate::node::share::Share;
@@ -15,7 +16,8 @@ pub struct HttpTask {
 
 /// What an answer needs.
 pub(super) enum HttpWork {
-    Search(ShareSearch),
+    Search(Box<ShareSearch>),
+    Archive(FolderArchive),
 }
 
 impl<S: Share> Node<S> {
@@ -52,15 +54,19 @@ impl<S: Share> Node<S> {
         slot: &mut Option<Box<HttpTask>>,
         mut task: Box<HttpTask>,
     ) -> ReadNext {
-        let is_complete = match &mut task.work {
-            HttpWork::Search(search) => search.step(&mut self.share),
-        };
-        if !is_complete {
-            *slot = Some(task);
-            return ReadNext::Flush;
+        match &mut task.work {
+            HttpWork::Search(search) => {
+                if search.step(&mut self.share) {
+                    return request.reply.document(&search.document());
+                }
+            }
+            HttpWork::Archive(archive) => match archive.step(&mut self.share, request) {
+                Ok(true) => return request.reply.next(),
+                Ok(false) => {}
+                Err(reason) => return ReadNext::Close(reason),
+            },
         }
-        match task.work {
-            HttpWork::Search(search) => request.reply.document(&search.into_document()),
-        }
+        *slot = Some(task);
+        ReadNext::Flush
     }
 }

@@ -4,6 +4,7 @@
 mod announcer;
 mod console;
 mod event;
+mod folder_archive;
 mod folder_listing;
 mod http;
 mod http_list;
@@ -16,6 +17,7 @@ mod relay_update;
 mod requests;
 mod session;
 mod share;
+mod tar_entry;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -60,6 +60,7 @@ mod from_node;
 mod fuzz;
 mod hashes;
 mod hostile_relay;
+mod http_archive;
 mod http_browsers;
 mod http_clients;
 mod http_files;

@@ -87,7 +87,7 @@ impl FileHeaders {
 }
 
 /// How a browser treats a file, and under which name it saves the file (RFC 6266).
-fn disposition(name: &str, media_type: &str) -> String {
+pub(super) fn disposition(name: &str, media_type: &str) -> String {
     let is_active = ACTIVE_TYPES.iter().any(|kind| media_type.contains(kind));
     let kind = if is_active { "attachment" } else { "inline" };
     let name = name.rsplit('/').next().unwrap_or(name);

@@ -9,7 +9,7 @@ use crate::role::{FramingError, Input, ReadNext, Role};
 use crate::session::ServerSession;
 use crate::session::http::conditions::{Conditions, SelectedPart};
 use crate::session::http::error::{self, HttpError};
-use crate::session::http::file_headers::FileHeaders;
+use crate::session::http::file_headers::{FileHeaders, disposition};
 use crate::session::http::request::{HttpContext, HttpRequest};
 use crate::session::http::response::{Document, ResponseHead, Status};
 use crate::session::http::settings::HttpSettings;
@@ -173,6 +173,26 @@ impl<R: Role> Responder<'_, R> {
         }
         head.end();
         Some(range).filter(|range| !range.is_empty() && !context.is_head)
+    }
+
+    /// Sends the head of the response for a file that is made while it is sent, in parts.
+    /// Returns whether its content must follow.
+    pub(crate) fn begin_stream(
+        &mut self,
+        media_type: &'static str,
+        name: &str,
+        length: u64,
+    ) -> bool {
+        let ReplyDestination::Http(conn, context) = &self.destination else {
+            return false;
+        };
+        let mut head = ResponseHead::begin(self.out.append_reply(*conn), context, Status::OK);
+        head.header("Content-Type", media_type);
+        head.header("Content-Disposition", disposition(name, media_type));
+        head.header("Cache-Control", "no-cache");
+        head.header("Content-Length", length);
+        head.end();
+        !context.is_head
     }
 
     /// Appends content that is in memory.
