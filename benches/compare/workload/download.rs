@@ -56,12 +56,12 @@ pub(super) fn large(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
             comparisons.push(comparison);
         }
     }
-    comparisons.push(slow(scratch)?);
+    comparisons.extend(slow(scratch)?);
     Ok(comparisons)
 }
 
-/// Four slow nodes against one.
-fn slow(scratch: &ScratchFolders) -> io::Result<Comparison> {
+/// Four slow nodes against one, for our client and for aria2c.
+pub(super) fn slow(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
     let folder = scratch.memory().join("slow");
     fs::create_dir_all(&folder)?;
     let file = folder.join(NAME);
@@ -80,7 +80,21 @@ fn slow(scratch: &ScratchFolders) -> io::Result<Comparison> {
     ];
     let series = run_rounds(SLOW_ROUNDS, contenders)?;
     let title = "40 MB from four nodes of 20 MB/s each, and from one";
-    Ok(Comparison::new("large-slow", title, RATE, series).at_least(3.8, "one node"))
+    let slow = Comparison::new("large-slow", title, RATE, series).at_least(3.8, "one node");
+    let mut comparisons = vec![slow];
+    if other_servers::has("aria2c") {
+        let folder = scratch.memory().join("metalink");
+        fs::create_dir_all(&folder)?;
+        let contenders = vec![
+            four.metalink("four nodes", &file, &folder),
+            one.metalink("one node", &file, &folder),
+        ];
+        let series = run_rounds(SLOW_ROUNDS, contenders)?;
+        let title = "the same by aria2c, with the relay's Metalink";
+        let comparison = Comparison::new("http-metalink", title, RATE, series);
+        comparisons.push(comparison.at_least(3.5, "one node"));
+    }
+    Ok(comparisons)
 }
 
 /// Servers that share a large file.
@@ -145,6 +159,19 @@ impl LargeSource {
         let (relay, path) = (self.relay.address.to_string(), target.to_string_lossy());
         let args = [&*relay, "--quiet", "get", NAME, "-o", &*path];
         fetching(name, own_programs::CLIENT, &args, file, target)
+    }
+}
+
+impl LargeSource {
+    /// Aria2c, which takes the file into `folder` from all nodes that the relay names.
+    fn metalink<'a>(&self, name: &'static str, file: &'a Path, folder: &Path) -> Contender<'a> {
+        let url = format!("http://{}/metalink/{NAME}.meta4", self.relay.address);
+        let split = self.nodes.len().to_string();
+        let into = folder.to_string_lossy();
+        let mut args = vec!["-q", "--file-allocation=none", "--allow-overwrite=true"];
+        args.extend(["--follow-metalink=mem", "-k", "1M", "-s", &*split]);
+        args.extend(["-d", &*into, &*url]);
+        fetching(name, "aria2c", &args, file, &folder.join(NAME))
     }
 }
 
