@@ -29,10 +29,12 @@ impl HttpArgs {
     pub(super) fn settings(&self) -> HttpSettings {
         let system = rustix::system::uname();
         let name = system.nodename().to_str().unwrap_or_default();
-        let machine = name.split('.').next().unwrap_or_default();
+        let machine = name.split('.').next();
+        // Everybody can guess this one, and own a domain that begins so.
+        let machine = machine.filter(|name| *name != "localhost");
         HttpSettings {
             hosts: self.http_host.clone(),
-            machine: machine.to_owned(),
+            machine: machine.unwrap_or_default().to_owned(),
             cors: self.cors.clone(),
             public_metrics: self.public_metrics,
         }

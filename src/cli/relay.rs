@@ -130,7 +130,7 @@ impl DirectoryArgs {
             + self.max_shared_in_all * BYTES_PER_FILE
             + self.max_shared_bytes_in_all;
         let queued = limits.max_queue_total as u64;
-        let connection = (SERVER_READ_SIZE + limits.max_line) / 1024;
+        let connection = (SERVER_READ_SIZE + limits.max_line.max(limits.max_head)) / 1024;
         format!(
             "at most about {} MiB of memory: {} for nodes and files, {} for queued data; \
              each connection adds at most {connection} KiB, usually less than 1",

@@ -1,25 +1,15 @@
-//! Unmodified HTTP clients against the real servers. A client that is not installed is
-//! skipped, and the test says so; `.ci/run` installs them.
+//! Unmodified HTTP clients against the real servers.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use crate::support::{ProgramOutput, Server, folder, http, node_with_relay, noise, run};
+use crate::support::{
+    ProgramOutput, Server, folder, http, http_program, is_missing, node_with_relay, noise,
+};
 
 const SIZE: usize = 3_000_000;
-
-/// Whether the program is missing; then the test is skipped.
-fn is_missing(program: &str) -> bool {
-    let missing = Command::new(program).arg("--version").output().is_err();
-    if missing {
-        println!("skipped: there is no {program}");
-    }
-    missing
-}
 
 /// A node that shares `large.bin` and a hundred small files, and a folder to download to.
 struct Scene {
@@ -54,14 +44,7 @@ impl Scene {
 
     /// Runs a client in the folder to download to.
     fn run(&self, program: &str, args: &[&str]) -> ProgramOutput {
-        let mut command = Command::new(program);
-        command.current_dir(self.target.path()).args(args);
-        // The settings of the user of this machine must not matter.
-        command
-            .env("HOME", self.target.path())
-            .env("no_proxy", "*")
-            .env("LC_ALL", "C.UTF-8");
-        run(command, b"")
+        http_program(program, self.target.path(), args)
     }
 
     fn curl(&self, args: &[&str]) -> ProgramOutput {
@@ -75,10 +58,9 @@ impl Scene {
     }
 
     /// Leaves the first bytes of the large file there, as a broken download would.
-    fn begin_download(&self, name: &str) -> &Path {
+    fn begin_download(&self, name: &str) {
         let begun = &self.large[..SIZE / 3];
         fs::write(self.target.path().join(name), begun).expect("a file");
-        self.target.path()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 
 use rustix::process::Signal;
@@ -10,7 +9,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::hashes::node;
-use crate::support::{ProgramOutput, Server, ask, eventually, folder, http, noise, relay, run};
+use crate::support::{
+    Server, ask, eventually, folder, http, http_program, is_missing, noise, relay,
+};
 
 /// The addresses at which the files of these tests are said to be.
 const NODE: &str = "127.0.0.1";
@@ -395,13 +396,6 @@ fn metrics_are_what_stats_knows_and_the_times_of_answers() {
     assert!(metric(text, "peerline_relay_answer_seconds_sum") > 0.0);
 }
 
-/// Runs one of the programs that people use, in a folder.
-fn program(name: &str, folder: &Path, args: &[&str]) -> ProgramOutput {
-    let mut command = Command::new(name);
-    command.args(args).current_dir(folder);
-    run(command, b"")
-}
-
 /// Three nodes with the same large file, whose hash the relay knows.
 struct Network {
     relay: Server,
@@ -446,10 +440,13 @@ impl Network {
 
 #[test]
 fn curl_and_wget_fetch_and_resume() {
+    if is_missing("curl") || is_missing("wget") {
+        return;
+    }
     let network = network();
     let url = network.url("/files/big%20file.iso");
     let target = folder(&[]);
-    program("curl", target.path(), &["-fsSLO", "--remote-name", &url]).expect_code(0);
+    http_program("curl", target.path(), &["-fsSLO", "--remote-name", &url]).expect_code(0);
     let saved = target.path().join("big%20file.iso");
     assert!(fs::read(&saved).expect("a file") == network.content);
     for args in [
@@ -463,25 +460,31 @@ fn curl_and_wget_fetch_and_resume() {
         .expect("a file");
         let name = if args[0] == "-q" { "wget" } else { "curl" };
         let args: Vec<&str> = args.iter().copied().chain([url.as_str()]).collect();
-        program(name, target.path(), &args).expect_code(0);
+        http_program(name, target.path(), &args).expect_code(0);
         network.assert_whole(target.path());
     }
 }
 
 #[test]
 fn a_choice_is_not_saved_as_if_it_were_the_file() {
+    if is_missing("curl") || is_missing("wget") || is_missing("aria2c") {
+        return;
+    }
     let relay = relay(&[]);
     announce(&relay, 40_001, &[&format!("3 {ONE} a")]);
     announce(&relay, 40_002, &[&format!("4 {TWO} a")]);
     let url = format!("http://{}/files/a", relay.address());
     let target = folder(&[]);
-    assert_ne!(program("wget", target.path(), &["-q", &url]).code, Some(0));
     assert_ne!(
-        program("curl", target.path(), &["-fsSLO", &url]).code,
+        http_program("wget", target.path(), &["-q", &url]).code,
         Some(0)
     );
     assert_ne!(
-        program("aria2c", target.path(), &["-q", &url]).code,
+        http_program("curl", target.path(), &["-fsSLO", &url]).code,
+        Some(0)
+    );
+    assert_ne!(
+        http_program("aria2c", target.path(), &["-q", &url]).code,
         Some(0)
     );
     assert!(!target.path().join("a").exists());
@@ -506,6 +509,9 @@ fn sending_nodes(network: &Network) -> usize {
 
 #[test]
 fn aria2c_downloads_from_three_nodes_at_once() {
+    if is_missing("aria2c") {
+        return;
+    }
     let network = network();
     // A fourth holder is gone, but its lease lasts.
     let hash = blake3::hash(&network.content).to_hex();
@@ -513,20 +519,23 @@ fn aria2c_downloads_from_three_nodes_at_once() {
     let target = folder(&[]);
     let url = network.url("/metalink/big%20file.iso.meta4");
     let args = [&LIMITED[..], &["-q", &url]].concat();
-    program("aria2c", target.path(), &args).expect_code(0);
+    http_program("aria2c", target.path(), &args).expect_code(0);
     network.assert_whole(target.path());
     assert_eq!(sending_nodes(&network), 3);
 }
 
 #[test]
 fn aria2c_completes_a_file_when_a_node_dies() {
+    if is_missing("aria2c") {
+        return;
+    }
     let network = network();
     let target = folder(&[]);
     let url = network.url("/metalink/big%20file.iso.meta4");
     let args = [&LIMITED[..], &["-q", &url]].concat();
     let folder = target.path();
     thread::scope(|scope| {
-        let download = scope.spawn(|| program("aria2c", folder, &args));
+        let download = scope.spawn(|| http_program("aria2c", folder, &args));
         let node = &network.nodes[0];
         eventually("the node sends", || {
             assert!(!download.is_finished(), "aria2c ended too early");

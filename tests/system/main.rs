@@ -76,6 +76,7 @@ mod list_files;
 mod log;
 mod many_files;
 mod messages;
+mod mixed_traffic;
 mod netcat;
 mod network;
 mod node_console;

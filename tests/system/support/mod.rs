@@ -4,6 +4,7 @@
 pub mod fake_server;
 mod files;
 mod http;
+mod http_program;
 pub mod lossy_proxy;
 mod nc;
 pub mod piece_node;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 pub use files::{folder, large_file, noise};
 pub use http::{HttpResponse, http};
+pub use http_program::{http_program, is_missing};
 pub use nc::{Nc, ask, ask_bytes, without_epochs};
 pub use program::{ProgramOutput, client, client_command, run};
 pub use running_program::RunningProgram;
