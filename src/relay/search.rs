@@ -104,7 +104,7 @@ impl Relay {
         request.session.extended().next_page = None;
         let on_loopback = request.is_loopback();
         if self.searches.may_run(request.now) && self.search_step(&mut search, on_loopback) {
-            return send_page(request, search);
+            return self.send_page(request, search);
         }
         request.session.extended().pending_search = Some(conn);
         let pending = PendingSearch {
@@ -132,7 +132,7 @@ impl Relay {
     ) -> ReadNext {
         request.session.extended().pending_search = None;
         match self.searches.searches.remove(&conn) {
-            Some(pending) => send_page(request, pending.search),
+            Some(pending) => self.send_page(request, pending.search),
             None => ReadNext::Line,
         }
     }
@@ -162,19 +162,19 @@ impl Relay {
         };
         search.step(&self.index, &visibility, &mut self.searches.work)
     }
-}
 
-fn send_page(request: &mut RelayRequest<'_>, search: Search) -> ReadNext {
-    let page = search.into_page();
-    debug!("{} of {} files found", page.files.len(), page.total);
-    if let Some(pending) = request.session.extended().pending_page.take() {
-        return pending.finish(request, &page);
+    fn send_page(&self, request: &mut RelayRequest<'_>, search: Search) -> ReadNext {
+        let page = search.into_page();
+        debug!("{} of {} files found", page.files.len(), page.total);
+        if let Some(pending) = request.session.extended().pending_page.take() {
+            return self.finish_page(request, *pending, &page);
+        }
+        let SearchPage {
+            files, total, next, ..
+        } = page;
+        request.session.extended().next_page = next.map(Box::new);
+        request.reply.files(files.len() as u64, total, |visit| {
+            files.items().for_each(|item| visit(&item));
+        })
     }
-    let SearchPage {
-        files, total, next, ..
-    } = page;
-    request.session.extended().next_page = next.map(Box::new);
-    request.reply.files(files.len() as u64, total, |visit| {
-        files.items().for_each(|item| visit(&item));
-    })
 }

@@ -13,7 +13,9 @@ mod folder_page;
 mod link;
 mod metalink;
 pub(crate) mod metrics;
+mod network_pages;
 mod qr;
+mod shell;
 pub(crate) mod text;
 
 pub(crate) use asset::Asset;
@@ -21,6 +23,9 @@ pub(crate) use error_page::ErrorPage;
 pub(crate) use folder_page::{ColumnHead, FileCells, FolderPage, FolderRow};
 pub(crate) use link::node_url;
 pub(crate) use metalink::Metalink;
+pub(crate) use network_pages::{
+    ContentRow, ContentsPage, FileRow, HoldersPage, NetworkPage, NodeRow, NodesPage, content_query,
+};
 pub(crate) use qr::{QR_TYPE, qr_code};
 
 /// What the pages of a server may load and do: only their own style sheet, script, pictures

@@ -360,6 +360,163 @@ fn a_metalink_names_all_holders_of_one_content() {
     assert_eq!(found.status, 404);
 }
 
+/// Names that are awkward in HTML, in links and in a shell, with their links.
+const AWKWARD: [(&str, &str, &str); 6] = [
+    ("a b.txt", "a%20b.txt", "a b.txt"),
+    (
+        "<script>alert(1)<_script>/x",
+        "%3Cscript%3Ealert%281%29%3C_script%3E/x",
+        "&#60;script&#62;alert(1)&#60;_script&#62;/x",
+    ),
+    (
+        "it's \"x\" &amp.txt",
+        "it%27s%20%22x%22%20%26amp.txt",
+        "it&#39;s &#34;x&#34; &#38;amp.txt",
+    ),
+    ("100%.txt", "100%25.txt", "100%.txt"),
+    ("a?b#c:d+e.txt", "a%3Fb%23c%3Ad%2Be.txt", "a?b#c:d+e.txt"),
+    (
+        "größe 日本.txt",
+        "gr%C3%B6%C3%9Fe%20%E6%97%A5%E6%9C%AC.txt",
+        "größe 日本.txt",
+    ),
+];
+
+/// The addresses in the links of a page.
+fn links(page: &str) -> Vec<String> {
+    let links = page.split("href=\"").skip(1);
+    let link = |rest: &str| {
+        rest.split('"')
+            .next()
+            .expect("its end")
+            .replace("&#38;", "&")
+    };
+    links.map(link).collect()
+}
+
+#[test]
+fn the_page_of_the_network_shows_how_to_fetch_each_file() {
+    let relay = relay(&[]);
+    let shares = AWKWARD.map(|(name, ..)| format!("3 {ONE} {name}"));
+    announce(&relay, 40_001, &shares.each_ref().map(String::as_str));
+    let page = http(relay.address(), "GET", "/", "");
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    let text = page.text();
+    assert!(
+        text.contains("6 files") && text.contains(">1 node<"),
+        "{text}"
+    );
+    for (name, link, shown) in AWKWARD {
+        assert!(
+            text.contains(&format!("<a href=\"/files/{link}\">{shown}</a>")),
+            "{text}"
+        );
+        let found = http(relay.address(), "GET", &format!("/files/{link}"), "");
+        let url = format!("http://{NODE}:40001/{link}");
+        assert_eq!(found.header("location"), Some(url.as_str()), "{name}");
+    }
+    assert!(
+        text.contains("peer-client localhost 80 get -d . &#39;a b.txt&#39;"),
+        "{text}"
+    );
+    assert!(
+        text.contains("printf &#39;FIND 100%%.txt\\n&#39; | nc -N localhost 80"),
+        "{text}"
+    );
+    for link in links(text).iter().filter(|link| link.starts_with('/')) {
+        let found = http(relay.address(), "GET", link, "");
+        assert!(
+            matches!(found.status, 200 | 307),
+            "{link}: {}",
+            found.status
+        );
+    }
+}
+
+#[test]
+fn the_page_of_the_network_is_searched_and_paged() {
+    let relay = relay(&[]);
+    let shares: Vec<String> = (0..120)
+        .map(|number| format!("1 - dir/n&{number:03}.txt"))
+        .collect();
+    let shares: Vec<&str> = shares
+        .iter()
+        .map(String::as_str)
+        .chain(["2 - other"])
+        .collect();
+    announce(&relay, 40_001, &shares);
+    let rows = |text: &str| text.matches("<a href=\"/files/").count();
+    for (target, counts, total) in [
+        ("/", &[50, 50, 21][..], "121 files"),
+        ("/?q=n%260", &[50, 50], "more than 50 files"),
+        ("/?q=N%261", &[20], "20 files"),
+        ("/?q=dir/*7.txt", &[12], "12 files"),
+        ("/?q=*7.txt", &[0], "0 files"),
+    ] {
+        let mut next = Some(target.to_owned());
+        for (number, count) in counts.iter().enumerate() {
+            let page = http(relay.address(), "GET", &next.expect("another page"), "");
+            let text = page.text();
+            assert_eq!(rows(text), *count, "{target}");
+            assert!(number > 0 || text.contains(total), "{target}: {text}");
+            assert_eq!(text.contains("First page"), number > 0, "{target}");
+            // With the style sheet and the script.
+            assert!(text.len() < 30 * 1024, "{target}: {} bytes", text.len());
+            let link = links(text).into_iter().next_back();
+            next = link.filter(|link| link.contains("after="));
+        }
+        assert_eq!(next, None, "{target}");
+    }
+}
+
+#[test]
+fn nodes_and_holders_have_pages() {
+    let relay = relay(&[]);
+    announce(&relay, 40_001, &[&format!("3 {ONE} a b.txt"), "1 - c"]);
+    announce(&relay, 40_002, &[&format!("4 {TWO} a b.txt")]);
+    ask(relay.address(), b"REGISTER 2001:db8::1 40003\n");
+    let nodes = http(relay.address(), "GET", "/nodes", "");
+    for row in [
+        "<a href=\"http://127.0.0.1:40001/\">127.0.0.1:40001</a><td>2<td>",
+        "<a href=\"http://[2001:db8::1]:40003/\">[2001:db8::1]:40003</a><td>0<td>",
+    ] {
+        assert!(nodes.text().contains(row), "{}", nodes.text());
+    }
+    let html = "Accept: text/html\r\n";
+    for path in ["files", "holders"] {
+        let choice = http(relay.address(), "GET", &format!("/{path}/a%20b.txt"), html);
+        assert_eq!(choice.status, 300);
+        let link = format!("<a href=\"/{path}/a%20b.txt?hash={TWO}\">");
+        assert!(choice.text().contains(&link), "{}", choice.text());
+    }
+    let target = "/holders/a%20b.txt?hash=22222222";
+    let holders = http(relay.address(), "GET", target, html);
+    let text = holders.text();
+    for command in [
+        "peer-client localhost 80 get -d . --hash 2222222222222222 &#39;a b.txt&#39;",
+        "aria2c &#39;http://localhost/metalink/a%20b.txt.meta4?hash=2222222222222222&#39;",
+        "printf &#39;FIND a b.txt\\n&#39; | nc -N localhost 80",
+        "printf &#39;GET a b.txt\\n&#39; | nc -N 127.0.0.1 40002",
+    ] {
+        assert!(text.contains(command), "{text}");
+    }
+    assert!(!text.contains("40001"), "{text}");
+    let listed = http(relay.address(), "GET", "/", "");
+    let row = format!("<a href=\"/files/a%20b.txt?hash={}\">", &ONE[..16]);
+    assert!(listed.text().contains(&row), "{}", listed.text());
+    for page in [nodes.text(), text, listed.text()] {
+        assert!(
+            !page.contains("src=\"http") && !page.contains("url("),
+            "{page}"
+        );
+    }
+}
+
 /// A value of the metrics.
 fn metric(text: &str, name: &str) -> f64 {
     let line = text

@@ -40,6 +40,11 @@ impl ContentFilter {
         Ok(Self { hash, size })
     }
 
+    /// Whether all contents are meant.
+    pub(super) fn is_empty(&self) -> bool {
+        self.hash.is_none() && self.size.is_none()
+    }
+
     fn accepts(&self, holder: &HolderItem) -> bool {
         let has_hash = match (&self.hash, holder.hash.0) {
             (None, _) | (Some(HashFilter::Unknown), None) => true,
@@ -128,11 +133,11 @@ impl Content {
         groups.collect::<BTreeSet<_>>().len()
     }
 
-    /// The query that chooses this content.
+    /// What follows the path in a link to this content.
     pub(super) fn query(&self) -> String {
         match self.hash.0 {
-            Some(hash) => format!("hash={hash}"),
-            None => format!("hash=-&size={}", self.size),
+            Some(hash) => format!("?hash={hash}"),
+            None => format!("?hash=-&size={}", self.size),
         }
     }
 

@@ -2,15 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde_json::json;
-
 use crate::protocol::FileName;
-use crate::relay::http::api::hash_value;
+use crate::relay::http::Refusal;
+use crate::relay::http::choices::choose;
 use crate::relay::http::contents::{Content, ContentFilter, FoundContent};
-use crate::relay::http::{Refusal, json_document};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
-use crate::session::http::error::ErrorFormat;
 use crate::session::http::{Document, HttpRequest, Status};
 use crate::web::node_url;
 use crate::web::text::path;
@@ -33,7 +30,7 @@ impl Relay {
             FoundContent::One(content) => Ok(redirect_to(request, &content, name)),
             FoundContent::Several(contents) => {
                 let page = format!("/files/{}", path(name.as_str()));
-                Ok(choices(request, &contents, name, &page))
+                Ok(choose(request, http, (name, &contents), &page))
             }
         }
     }
@@ -66,43 +63,4 @@ fn redirect_to(request: &mut RelayRequest<'_>, content: &Content, name: &FileNam
         headers,
         content: Cow::Owned(text.into_bytes()),
     })
-}
-
-/// Lets the client choose one of several contents. `page` is the path that it asked for.
-pub(super) fn choices(
-    request: &mut RelayRequest<'_>,
-    contents: &[Content],
-    name: &FileName<'_>,
-    page: &str,
-) -> ReadNext {
-    let context = request.reply.http_context();
-    let format = context.map(|context| context.error_format);
-    let link = |content: &Content| format!("{page}?{}", content.query());
-    match format.unwrap_or_default() {
-        ErrorFormat::Json => {
-            let listed = contents.iter().map(|content| {
-                json!({
-                    "size": content.size,
-                    "hash": hash_value(content.hash),
-                    "holders": content.nodes.len(),
-                    "url": link(content),
-                })
-            });
-            let object = json!({
-                "name": name.as_str(),
-                "contents": listed.collect::<Vec<_>>(),
-            });
-            json_document(request, Status::MULTIPLE_CHOICES, &object)
-        }
-        ErrorFormat::Text | ErrorFormat::Html => {
-            let mut text = "several contents have this name; choose one:".to_owned();
-            for content in contents {
-                text += &format!("\n{}  {} bytes", link(content), content.size);
-            }
-            // A program that saves what it gets, such as wget, must not save the choices.
-            request
-                .reply
-                .error_document(Status::CONFLICT, &text, Vec::new())
-        }
-    }
 }

@@ -9,8 +9,8 @@ use askama::Template;
 
 use crate::protocol::FileName;
 use crate::relay::http::Refusal;
+use crate::relay::http::choices::choose;
 use crate::relay::http::contents::{Content, ContentFilter, FoundContent};
-use crate::relay::http::files::choices;
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
 use crate::session::http::{Document, HttpRequest, Status};
@@ -36,7 +36,7 @@ impl Relay {
             FoundContent::One(content) => content,
             FoundContent::Several(contents) => {
                 let page = format!("/metalink/{}{EXTENSION}", path(name.as_str()));
-                return Ok(choices(request, &contents, name, &page));
+                return Ok(choose(request, http, (name, &contents), &page));
             }
         };
         let urls = urls(&content, name);

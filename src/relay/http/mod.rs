@@ -1,10 +1,12 @@
 //! The requests in HTTP that a relay answers.
 
 mod api;
+mod choices;
 mod contents;
 mod files;
 mod metalink;
 mod nodes;
+mod pages;
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -25,9 +27,24 @@ const DEFAULT_LIMIT: usize = 100;
 /// How many items a request may ask for.
 const LIMITS: RangeInclusive<usize> = 1..=MAX_LISTED_FILES;
 
+/// Files on a page for people.
+const FILES_PER_PAGE: usize = 50;
+
 /// A page that waits for its search.
 pub(super) struct PendingPage {
     context: HttpContext,
+    /// None if it is for a program.
+    query: Option<PageQuery>,
+}
+
+/// The search for a page for people.
+struct PageQuery {
+    /// The host that the browser has asked.
+    host: String,
+    /// A text or a glob.
+    text: String,
+    /// The files after this name are listed.
+    after: Option<String>,
 }
 
 /// Why a request is not answered as it wishes.
@@ -84,9 +101,13 @@ impl Relay {
             "/api/nodes" => self.api_nodes(request, http),
             "/api/stats" => Ok(self.api_stats(request)),
             "/metrics" => self.metrics(request),
+            "/" => Ok(self.search_for_page(request, conn, http)),
+            "/nodes" => self.nodes_page(request, http),
             path => {
                 if let Some(name) = path.strip_prefix("/api/holders/") {
                     self.api_holders(request, http, &file_name(name)?)
+                } else if let Some(name) = path.strip_prefix("/holders/") {
+                    self.holders_page(request, http, &file_name(name)?)
                 } else if let Some(name) = path.strip_prefix("/files/") {
                     self.redirect(request, http, &file_name(name)?)
                 } else if let Some(name) = path
@@ -113,12 +134,49 @@ impl Relay {
             counts_all: true,
         };
         let after = http.parameter("after").map(|after| after.as_ref().into());
-        if let Some(context) = request.reply.http_context() {
-            let context = context.clone();
-            request.session.extended().pending_page = Some(Box::new(PendingPage { context }));
-        }
+        await_page(request, None);
         let search = Search::new(NameQuery::parse(&text), options, after);
         Ok(self.search(request, conn, search))
+    }
+
+    /// `/`: a search without the number of all files, which would take longer than the page.
+    /// The number of all files of the network is known.
+    fn search_for_page(
+        &mut self,
+        request: &mut RelayRequest<'_>,
+        conn: ConnId,
+        http: &HttpRequest<'_>,
+    ) -> ReadNext {
+        let parameter = |name| http.parameter(name).filter(|value| !value.is_empty());
+        let text = parameter("q").unwrap_or_default();
+        let text = text.trim();
+        let after = parameter("after");
+        let options = SearchOptions {
+            max_files: FILES_PER_PAGE,
+            counts_all: text.is_empty(),
+        };
+        let query = PageQuery {
+            host: http.host.to_owned(),
+            text: text.to_owned(),
+            after: after.as_deref().map(ToOwned::to_owned),
+        };
+        let search = Search::new(NameQuery::parse(text), options, after.map(Box::from));
+        await_page(request, Some(query));
+        self.search(request, conn, search)
+    }
+
+    /// Answers the request with the result of its search.
+    pub(super) fn finish_page(
+        &self,
+        request: &mut RelayRequest<'_>,
+        pending: PendingPage,
+        page: &SearchPage,
+    ) -> ReadNext {
+        request.reply.speak_http(pending.context);
+        match pending.query {
+            None => api::files(request, page),
+            Some(query) => self.network_page(request, &query, page),
+        }
     }
 
     /// What `STATS` knows, for a monitoring system.
@@ -141,11 +199,11 @@ impl Relay {
     }
 }
 
-impl PendingPage {
-    /// Answers the request with the result of its search.
-    pub(super) fn finish(self, request: &mut RelayRequest<'_>, page: &SearchPage) -> ReadNext {
-        request.reply.speak_http(self.context);
-        api::files(request, page)
+/// Remembers what the next search of the connection is for.
+fn await_page(request: &mut RelayRequest<'_>, query: Option<PageQuery>) {
+    if let Some(context) = request.reply.http_context() {
+        let context = context.clone();
+        request.session.extended().pending_page = Some(Box::new(PendingPage { context, query }));
     }
 }
 

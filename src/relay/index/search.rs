@@ -73,11 +73,12 @@ impl Visibility<'_> {
 pub(in crate::relay) struct SearchPage {
     /// The files of this page.
     pub(in crate::relay) files: FoundFiles,
-    /// Number of files on all pages; without [`SearchOptions::counts_all`] at most those of
-    /// this page and the next name.
+    /// Number of files on all pages, or of those that were counted.
     pub(in crate::relay) total: u64,
     /// Whether a further page has files.
     pub(in crate::relay) has_more: bool,
+    /// Whether the total is that of all pages.
+    pub(in crate::relay) is_complete: bool,
     /// The search for the names that follow, if any name was listed.
     pub(in crate::relay) next: Option<Search>,
 }
@@ -127,8 +128,10 @@ impl Search {
     pub(in crate::relay) fn into_page(self) -> SearchPage {
         let last_name = self.found.last_name().map(Box::from);
         let after = last_name.or(self.after);
+        let has_more = self.found.len() > 0 && self.total > self.last_position;
         SearchPage {
-            has_more: self.found.len() > 0 && self.total > self.last_position,
+            has_more,
+            is_complete: self.options.counts_all || !has_more,
             files: self.found,
             total: self.total,
             next: after.map(|after| Self::new(self.query, self.options, Some(after))),

@@ -1,0 +1,66 @@
+//! Several contents under one name: the client chooses.
+
+use serde_json::json;
+
+use crate::protocol::FileName;
+use crate::relay::RelayRequest;
+use crate::relay::http::api::hash_value;
+use crate::relay::http::contents::Content;
+use crate::relay::http::json_document;
+use crate::role::ReadNext;
+use crate::session::http::error::ErrorFormat;
+use crate::session::http::{Document, HttpRequest, Status};
+use crate::web::{ContentRow, ContentsPage};
+
+/// Lets the client choose. `page` is the path that it asked for, encoded.
+pub(super) fn choose(
+    request: &mut RelayRequest<'_>,
+    http: &HttpRequest<'_>,
+    (name, contents): (&FileName<'_>, &[Content]),
+    page: &str,
+) -> ReadNext {
+    let link = |content: &Content| format!("{page}{}", content.query());
+    let context = request.reply.http_context();
+    match context.map_or(ErrorFormat::Text, |context| context.error_format) {
+        ErrorFormat::Html => {
+            let rows = contents.iter().map(|content| ContentRow {
+                link: link(content),
+                size: content.size,
+                hash: content.hash.0.map(|hash| hash.to_string()),
+                holders: content.nodes.len(),
+            });
+            let page = ContentsPage {
+                host: http.host,
+                name: name.as_str(),
+                rows: rows.collect(),
+            };
+            let document = Document::page(Status::MULTIPLE_CHOICES, &page);
+            request.reply.document(&document)
+        }
+        ErrorFormat::Json => {
+            let listed = contents.iter().map(|content| {
+                json!({
+                    "size": content.size,
+                    "hash": hash_value(content.hash),
+                    "holders": content.nodes.len(),
+                    "url": link(content),
+                })
+            });
+            let object = json!({
+                "name": name.as_str(),
+                "contents": listed.collect::<Vec<_>>(),
+            });
+            json_document(request, Status::MULTIPLE_CHOICES, &object)
+        }
+        ErrorFormat::Text => {
+            let mut text = "several contents have this name; choose one:".to_owned();
+            for content in contents {
+                text += &format!("\n{}  {} bytes", link(content), content.size);
+            }
+            // A program that saves what it gets, such as wget, must not save the choices.
+            request
+                .reply
+                .error_document(Status::CONFLICT, &text, Vec::new())
+        }
+    }
+}

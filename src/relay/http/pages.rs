@@ -1,0 +1,96 @@
+//! The pages of the network for browsers.
+
+use crate::counted::Counted;
+use crate::protocol::FileName;
+use crate::relay::http::choices::choose;
+use crate::relay::http::contents::{ContentFilter, FoundContent};
+use crate::relay::http::{PageQuery, Refusal};
+use crate::relay::index::SearchPage;
+use crate::relay::{Relay, RelayRequest};
+use crate::role::ReadNext;
+use crate::session::http::{Document, HttpRequest, Status};
+use crate::web::text::path;
+use crate::web::{FileRow, HoldersPage, NetworkPage, NodeRow, NodesPage, content_query};
+
+/// Nodes on a page.
+const NODES_PER_PAGE: usize = 100;
+
+impl Relay {
+    /// `/`: the result of a search.
+    pub(super) fn network_page(
+        &self,
+        request: &mut RelayRequest<'_>,
+        query: &PageQuery,
+        page: &SearchPage,
+    ) -> ReadNext {
+        let (files, is_later_page) = (&page.files, query.after.is_some());
+        let nodes = self.directory.len(request.is_loopback()) as u64;
+        let shown = NetworkPage {
+            host: &query.host,
+            search: &query.text,
+            count: match (query.text.is_empty() || !is_later_page, page.is_complete) {
+                (true, true) => Counted(page.total, "file").to_string(),
+                (true, false) => format!("more than {}", Counted(files.len() as u64, "file")),
+                (false, _) => String::new(),
+            },
+            nodes: Counted(nodes, "node").to_string(),
+            rows: FileRow::list(files.items()),
+            is_later_page,
+            next: files.last_name().filter(|_| page.has_more),
+        };
+        request.reply.document(&Document::page(Status::OK, &shown))
+    }
+
+    /// `/nodes`
+    pub(super) fn nodes_page(
+        &self,
+        request: &mut RelayRequest<'_>,
+        http: &HttpRequest<'_>,
+    ) -> Result<ReadNext, Refusal> {
+        let page = self.node_page(request, http, NODES_PER_PAGE)?;
+        let lease = self.settings.lease;
+        let rows = page.nodes.iter().map(|node| NodeRow {
+            address: node.address.into(),
+            files: node.files,
+            age: lease.saturating_sub(node.expires_in),
+            expires_in: node.expires_in,
+        });
+        let shown = NodesPage {
+            host: http.host,
+            count: Counted(page.total as u64, "node").to_string(),
+            rows: rows.collect(),
+            is_later_page: http.has_parameter("after"),
+            next: page.next.as_deref(),
+        };
+        Ok(request.reply.document(&Document::page(Status::OK, &shown)))
+    }
+
+    /// `/holders/NAME`
+    pub(super) fn holders_page(
+        &mut self,
+        request: &mut RelayRequest<'_>,
+        http: &HttpRequest<'_>,
+        name: &FileName<'_>,
+    ) -> Result<ReadNext, Refusal> {
+        let filter = ContentFilter::parse(http)?;
+        let content = match self.find_content(name, request.is_loopback(), &filter)? {
+            FoundContent::One(content) => content,
+            FoundContent::Several(contents) => {
+                let page = format!("/holders/{}", path(name.as_str()));
+                return Ok(choose(request, http, (name, &contents), &page));
+            }
+        };
+        let shown = HoldersPage {
+            host: http.host,
+            name: name.as_str(),
+            size: content.size,
+            hash: content.hash.0.map(|hash| hash.to_string()),
+            query: match filter.is_empty() {
+                true => String::new(),
+                false => content_query(content.size, content.hash),
+            },
+            holders: content.nodes.iter().map(|node| (*node).into()).collect(),
+        };
+        Ok(request.reply.document(&Document::page(Status::OK, &shown)))
+    }
+}

@@ -1,0 +1,180 @@
+//! The pages of a relay: the files and the nodes of the network.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use askama::Template;
+
+use crate::protocol::{FileItem, MaybeHash};
+use crate::web::shell::{HostWords, ShellWord};
+use crate::web::text;
+
+/// Digits of a hash in a link: enough that nobody finds another content with the same ones.
+const LINK_DIGITS: usize = 16;
+
+/// The files of the network, or those that a search has found.
+#[derive(Template)]
+#[template(path = "network.html", config = "src/web/askama.toml")]
+pub(crate) struct NetworkPage<'a> {
+    /// The host that the browser has asked.
+    pub(crate) host: &'a str,
+    /// The text or glob of the search; empty for all files.
+    pub(crate) search: &'a str,
+    /// How many files there are, as far as it is known.
+    pub(crate) count: String,
+    /// How many nodes there are.
+    pub(crate) nodes: String,
+    pub(crate) rows: Vec<FileRow<'a>>,
+    /// Whether files are before these.
+    pub(crate) is_later_page: bool,
+    /// The name after which the next page begins, if there is one.
+    pub(crate) next: Option<&'a str>,
+}
+
+/// A content of a file.
+pub(crate) struct FileRow<'a> {
+    pub(crate) file: FileItem<'a>,
+    /// What follows the name in a link, if other contents have the name, too.
+    query: String,
+}
+
+/// The nodes of the network.
+#[derive(Template)]
+#[template(path = "nodes.html", config = "src/web/askama.toml")]
+pub(crate) struct NodesPage<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) count: String,
+    pub(crate) rows: Vec<NodeRow>,
+    pub(crate) is_later_page: bool,
+    /// The value of `after` for the next page, if there is one.
+    pub(crate) next: Option<&'a str>,
+}
+
+/// A node.
+pub(crate) struct NodeRow {
+    pub(crate) address: SocketAddr,
+    pub(crate) files: u64,
+    /// The time since its last registration.
+    pub(crate) age: Duration,
+    /// The time until its lease ends.
+    pub(crate) expires_in: Duration,
+}
+
+/// A content of a file, its holders, and the ways to fetch it.
+#[derive(Template)]
+#[template(path = "holders.html", config = "src/web/askama.toml")]
+pub(crate) struct HoldersPage<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) size: u64,
+    pub(crate) hash: Option<String>,
+    /// What follows the name in a link to this content: with a question mark, or empty.
+    pub(crate) query: String,
+    pub(crate) holders: Vec<SocketAddr>,
+}
+
+/// The contents of a file, to choose from.
+#[derive(Template)]
+#[template(path = "contents.html", config = "src/web/askama.toml")]
+pub(crate) struct ContentsPage<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) rows: Vec<ContentRow>,
+}
+
+/// A content.
+pub(crate) struct ContentRow {
+    pub(crate) link: String,
+    pub(crate) size: u64,
+    pub(crate) hash: Option<String>,
+    pub(crate) holders: usize,
+}
+
+impl NetworkPage<'_> {
+    fn relay(&self) -> HostWords<'_> {
+        HostWords::parse(self.host)
+    }
+
+    fn first_page_link(&self) -> String {
+        match self.search {
+            "" => "/".to_owned(),
+            search => format!("/?q={}", text::query(search)),
+        }
+    }
+
+    /// The link to the page after the file `after`.
+    fn page_link(&self, after: &str) -> String {
+        let after = text::query(after);
+        match self.search {
+            "" => format!("/?after={after}"),
+            search => format!("/?q={}&after={after}", text::query(search)),
+        }
+    }
+}
+
+impl<'a> FileRow<'a> {
+    /// The rows of files in name order.
+    pub(crate) fn list(files: impl Iterator<Item = FileItem<'a>>) -> Vec<Self> {
+        let query = String::new();
+        let mut rows: Vec<Self> = files
+            .map(|file| Self {
+                file,
+                query: query.clone(),
+            })
+            .collect();
+        for same in rows.chunk_by_mut(|a, b| a.file.name == b.file.name) {
+            if same.len() > 1 {
+                for row in same {
+                    row.query = content_query(row.file.size, row.file.hash);
+                }
+            }
+        }
+        rows
+    }
+
+    fn name(&self) -> &str {
+        self.file.name.as_str()
+    }
+
+    /// The first digits of the hash.
+    fn hash(&self) -> String {
+        self.file
+            .hash
+            .0
+            .map_or_else(|| "–".to_owned(), |hash| hash.short())
+    }
+}
+
+/// What follows the name in a link to one content of a file.
+pub(crate) fn content_query(size: u64, hash: MaybeHash) -> String {
+    match hash.0 {
+        Some(hash) => format!("?hash={}", digits(&hash.to_string(), LINK_DIGITS)),
+        None => format!("?hash=-&size={size}"),
+    }
+}
+
+fn digits(hash: &str, count: usize) -> &str {
+    hash.get(..count).unwrap_or(hash)
+}
+
+impl HoldersPage<'_> {
+    fn relay(&self) -> HostWords<'_> {
+        HostWords::parse(self.host)
+    }
+
+    /// The first digits of the hash, for a command.
+    fn hash_digits(&self) -> Option<&str> {
+        self.hash.as_deref().map(|hash| digits(hash, LINK_DIGITS))
+    }
+
+    /// The last part of the name.
+    fn base_name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(self.name)
+    }
+
+    /// The address of one of the relay's paths for the file.
+    fn url(&self, path: &str, extension: &str) -> String {
+        let name = text::path(self.name);
+        format!("http://{}{path}{name}{extension}{}", self.host, self.query)
+    }
+}
