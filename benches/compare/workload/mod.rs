@@ -7,6 +7,7 @@ mod http;
 mod idle;
 mod leases;
 mod list;
+mod resume;
 mod search;
 mod server_under_load;
 mod startup;
@@ -59,6 +60,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         name: "small",
         about: "10,000 files of 1 KiB into a folder, from three nodes",
         run: download::small,
+    },
+    Workload {
+        name: "resume",
+        about: "a file of 10 GiB that was broken off at 90 %",
+        run: resume::run,
     },
     Workload {
         name: "register",
