@@ -1,6 +1,6 @@
 //! The place for fetched content that the user named, and the outputs open there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::download::Printer;
 use crate::download::existing_file::ExistingFile;
 use crate::download::output_file::{OutputFile, SaveOptions};
+use crate::download::parent_folder::ParentFolders;
 use crate::download::save_error::SaveError;
 use crate::escaped::Escaped;
 use crate::jobs::{ContentInfo, JobId, Opened, PieceSet, StoreError, StoredContent, StoredPart};
@@ -37,10 +38,14 @@ pub enum Destination {
         target: Target,
         /// What may become of existing files.
         options: SaveOptions,
+        /// The folders of files below `target`.
+        parents: ParentFolders,
         /// The files that are being written.
         open: BTreeMap<JobId, OutputFile>,
         /// The files that are compared with a content.
         compared: BTreeMap<JobId, ExistingFile>,
+        /// The jobs whose comparison has found no file.
+        absent: BTreeSet<JobId>,
     },
 }
 
@@ -51,8 +56,10 @@ impl Destination {
         Self::Save {
             target,
             options,
+            parents: ParentFolders::default(),
             open: BTreeMap::new(),
             compared: BTreeMap::new(),
+            absent: BTreeSet::new(),
         }
     }
 
@@ -79,10 +86,14 @@ impl Destination {
             Self::Save {
                 target,
                 options,
+                parents,
                 open,
+                absent,
                 ..
             } => {
-                let (file, opened) = target.open(name, content, *options)?;
+                let is_absent = absent.remove(&job);
+                let opened = target.open(parents, name, content, *options, is_absent);
+                let (file, opened) = opened?;
                 open.insert(job, file);
                 Ok(opened)
             }
@@ -98,16 +109,30 @@ impl Destination {
     ) -> StoredContent {
         let (
             Self::Save {
-                target, compared, ..
+                target,
+                parents,
+                compared,
+                absent,
+                ..
             },
             Some(hash),
         ) = (self, content.hash)
         else {
             return StoredContent::Other;
         };
-        let file = compared.remove(&job);
-        let Some(mut file) = file.or_else(|| ExistingFile::open(target, name, content)) else {
-            return StoredContent::Other;
+        let opened = match compared.remove(&job) {
+            Some(file) => Ok(Some(file)),
+            None => ExistingFile::open(parents, target, name, content),
+        };
+        let mut file = match opened {
+            Ok(Some(file)) => file,
+            Ok(None) => return StoredContent::Other,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::NotFound {
+                    absent.insert(job);
+                }
+                return StoredContent::Other;
+            }
         };
         let result = file.compare(hash);
         if result == StoredContent::Unfinished {
@@ -185,11 +210,19 @@ impl Destination {
     pub(crate) fn commit(&mut self, job: JobId, content: &ContentInfo) -> Result<(), StoreError> {
         match self {
             Self::Print(printer) => printer.commit(),
-            Self::Save { target, open, .. } => match open.remove(&job) {
+            Self::Save {
+                target,
+                parents,
+                open,
+                ..
+            } => match open.remove(&job) {
                 Some(file) => {
                     let path = file.path.clone();
-                    let result = file.commit(content);
-                    result.map_err(|error| target.error(&path, &error.into()))
+                    file.commit(content).map_err(|error| {
+                        // The folder may have been deleted.
+                        parents.close();
+                        target.error(&path, &error.into())
+                    })
                 }
                 None => Ok(()),
             },
@@ -201,8 +234,14 @@ impl Destination {
     pub(crate) fn discard(&mut self, job: JobId) -> u64 {
         match self {
             Self::Print(printer) => printer.discard(),
-            Self::Save { open, compared, .. } => {
+            Self::Save {
+                open,
+                compared,
+                absent,
+                ..
+            } => {
                 compared.remove(&job);
+                absent.remove(&job);
                 open.remove(&job).map_or(0, OutputFile::discard)
             }
         }
@@ -215,8 +254,14 @@ impl Destination {
                 printer.discard();
                 None
             }
-            Self::Save { open, compared, .. } => {
+            Self::Save {
+                open,
+                compared,
+                absent,
+                ..
+            } => {
                 compared.remove(&job);
+                absent.remove(&job);
                 let file = open.remove(&job)?;
                 let path = escaped(&file.path);
                 let (stored, size) = file.keep()?;
@@ -229,9 +274,11 @@ impl Destination {
 impl Target {
     fn open(
         &self,
+        parents: &mut ParentFolders,
         name: &FileName<'_>,
         content: &ContentInfo,
         options: SaveOptions,
+        is_absent: bool,
     ) -> Result<(OutputFile, Opened), StoreError> {
         match self {
             Self::File(path) => {
@@ -241,7 +288,7 @@ impl Target {
                 OutputFile::repair(path, content).map_err(|error| self.error(path, &error))
             }
             Self::Folder(folder) | Self::Share(folder) => {
-                OutputFile::open_below(folder, name, content, options)
+                OutputFile::open_below(parents, folder, name, content, options, is_absent)
                     .map_err(|error| self.error(&folder.join(name.as_str()), &error))
             }
         }

@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
-use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::download::Target;
+use crate::download::parent_folder::ParentFolders;
 use crate::jobs::{ContentInfo, StoredContent};
 use crate::protocol::{ContentHash, FileName, PieceLayout};
 
@@ -29,26 +28,33 @@ pub struct ExistingFile {
 
 impl ExistingFile {
     /// Opens the target of a content, if a file of the same size is there.
+    ///
+    /// # Errors
+    /// There is no such file, or it cannot be read.
     pub(super) fn open(
+        parents: &mut ParentFolders,
         target: &Target,
         name: &FileName<'_>,
         content: &ContentInfo,
-    ) -> Option<Self> {
+    ) -> io::Result<Option<Self>> {
         let file: File = match target {
             // The pieces of a large one are compared later.
-            Target::Repair(_) if content.size > PieceLayout::MIN_PIECE_SIZE => return None,
+            Target::Repair(_) if content.size > PieceLayout::MIN_PIECE_SIZE => return Ok(None),
             Target::File(path) | Target::Repair(path) => {
-                openat(CWD, path, FLAGS, Mode::empty()).ok()?.into()
+                openat(CWD, path, FLAGS, Mode::empty())?.into()
             }
-            Target::Folder(folder) | Target::Share(folder) => open_below(folder, name).ok()?.into(),
+            Target::Folder(folder) | Target::Share(folder) => {
+                let (parent, leaf) = parents.find(folder, name)?;
+                openat(&parent, leaf, FLAGS | OFlags::NOFOLLOW, Mode::empty())?.into()
+            }
         };
-        let metadata = file.metadata().ok()?;
+        let metadata = file.metadata()?;
         let may_be_same = metadata.is_file() && metadata.len() == content.size;
-        may_be_same.then(|| Self {
+        Ok(may_be_same.then(|| Self {
             file,
             hasher: Box::default(),
             remaining: content.size,
-        })
+        }))
     }
 
     /// Reads the next slice.
@@ -65,13 +71,4 @@ impl ExistingFile {
             _ => StoredContent::Unfinished,
         }
     }
-}
-
-/// Opens a file without following links below `folder`.
-fn open_below(folder: &Path, name: &FileName<'_>) -> io::Result<OwnedFd> {
-    let mut file = openat(CWD, folder, FLAGS | OFlags::DIRECTORY, Mode::empty())?;
-    for component in name.as_str().split('/') {
-        file = openat(&file, component, FLAGS | OFlags::NOFOLLOW, Mode::empty())?;
-    }
-    Ok(file)
 }

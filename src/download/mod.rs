@@ -12,6 +12,7 @@ mod destination;
 mod disk_space;
 mod existing_file;
 mod output_file;
+mod parent_folder;
 mod part_file;
 mod part_names;
 mod part_state;

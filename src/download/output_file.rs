@@ -7,10 +7,11 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
+use crate::download::parent_folder::ParentFolders;
 use crate::download::part_file::PartFile;
 use crate::download::repair_file::{RepairFile, check_length};
 use crate::download::save_error::SaveError;
@@ -21,10 +22,6 @@ use crate::protocol::{FileName, PieceLayout, PieceValue};
 
 /// The most links from a path to a file, as in the kernel.
 const MAX_LINKS: u32 = 40;
-
-const FOLDER: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC);
 
 /// What may become of files that exist.
 #[derive(Clone, Copy, Default, Debug)]
@@ -80,8 +77,8 @@ impl OutputFile {
                 }
                 let path = follow_links(path)?;
                 let name = path.file_name().ok_or(Errno::ISDIR)?;
-                let folder = File::open(folder_of(&path))?.into();
-                OpenOutput::open(folder, name, content, options)?
+                let folder = OwnedFd::from(File::open(folder_of(&path))?);
+                OpenOutput::open(folder.into(), name, content, options, false)?
             }
         };
         let path = path.to_owned();
@@ -108,27 +105,23 @@ impl OutputFile {
         Ok((Self { path, output }, Opened::Part { pieces, unchecked }))
     }
 
-    /// Opens the file `name` below `folder`. Missing folders are created. Symbolic
-    /// links are not followed, so nothing is written outside of `folder`. The name is not
-    /// one of a part file, which would be continued as ours.
+    /// Opens the file `name` below `folder`, see [`ParentFolders::create`]. The name is not
+    /// one of a part file, which would be continued as ours. `is_absent` if no file had the
+    /// name a moment ago.
     pub(super) fn open_below(
+        parents: &mut ParentFolders,
         folder: &Path,
         name: &FileName<'_>,
         content: &ContentInfo,
         options: SaveOptions,
+        is_absent: bool,
     ) -> Result<(Self, Opened), SaveError> {
         if name.is_part_file() {
             return Err(SaveError::PartFile);
         }
-        let mut parent = open_folder(folder)?;
-        let (folders, leaf) = match name.as_str().rsplit_once('/') {
-            Some((folders, leaf)) => (Some(folders), leaf),
-            None => (None, name.as_str()),
-        };
-        for component in folders.into_iter().flat_map(|folders| folders.split('/')) {
-            parent = open_subfolder(&parent, component)?;
-        }
-        let (output, opened) = OpenOutput::open(parent, OsStr::new(leaf), content, options)?;
+        let (parent, leaf) = parents.create(folder, name)?;
+        let (output, opened) =
+            OpenOutput::open(parent, OsStr::new(leaf), content, options, is_absent)?;
         let path = folder.join(name.as_str());
         Ok((Self { path, output }, opened))
     }
@@ -213,12 +206,16 @@ impl OutputFile {
 
 impl OpenOutput {
     fn open(
-        folder: OwnedFd,
+        folder: Rc<OwnedFd>,
         name: &OsStr,
         content: &ContentInfo,
         options: SaveOptions,
+        is_absent: bool,
     ) -> Result<(Self, Opened), SaveError> {
-        let (target, protected) = TargetFile::new(folder, name, options.replace)?;
+        let (target, protected) = match is_absent && !options.replace {
+            true => (TargetFile::absent(folder, name), None),
+            false => TargetFile::new(folder, name, options.replace)?,
+        };
         if protected.is_some() {
             return Err(Errno::EXIST.into());
         }
@@ -228,34 +225,6 @@ impl OpenOutput {
         }
         let (file, opened) = PartFile::open(target, content, options.restart)?;
         Ok((Self::Part(file.into()), opened))
-    }
-}
-
-/// Opens a folder, which is usually there.
-fn open_folder(folder: &Path) -> io::Result<OwnedFd> {
-    let open = || openat(CWD, folder, FOLDER, Mode::empty());
-    match open() {
-        Err(Errno::NOENT) => {
-            std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
-                // A link to nothing has its name. AlreadyExists would suggest --force.
-                io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
-                _ => error,
-            })?;
-            Ok(open()?)
-        }
-        opened => Ok(opened?),
-    }
-}
-
-/// The same for a folder in `parent`. A symbolic link is not followed.
-fn open_subfolder(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    let open = || openat(parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty());
-    match open() {
-        Err(Errno::NOENT) => match mkdirat(parent, name, Mode::from_raw_mode(0o777)) {
-            Ok(()) | Err(Errno::EXIST) => open(),
-            Err(error) => Err(error),
-        },
-        opened => opened,
     }
 }
 

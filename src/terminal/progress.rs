@@ -4,11 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::escaped::Escaped;
 use crate::jobs::{JobId, UserEvent};
 use crate::protocol::FileName;
+
+/// Of many files, smaller ones have no bar: they are complete before it is seen.
+const MIN_SIZE: u64 = 64 * 1024;
 
 /// The most files that have a bar beside the total.
 const MAX_BARS: usize = 4;
@@ -79,6 +82,9 @@ impl Progress {
 
     /// A transfer starts.
     pub(super) fn start(&mut self, job: JobId, name: &FileName<'_>, size: u64) {
+        if self.total.is_some() && size < MIN_SIZE {
+            return;
+        }
         let (most, template) = match self.total {
             Some(_) => (MAX_BARS, NAMED_FILE),
             None => (1, FILE),
@@ -163,7 +169,9 @@ impl Progress {
     }
 
     fn bar(&self, length: u64, template: &str) -> ProgressBar {
-        let bar = self.all.add(ProgressBar::new(length));
+        // Without a target of its own, the bar does not ask what kind of terminal there is.
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
+        let bar = self.all.add(bar);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
             bar.set_prefix(self.limit_text.clone());

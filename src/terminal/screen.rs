@@ -63,6 +63,7 @@ pub struct Screen {
     /// Where lists are printed.
     stdout: BufWriter<StreamOutput>,
     stdout_is_terminal: bool,
+    stderr_is_terminal: bool,
     destination: Destination,
     /// The usual destination, while a command has another one.
     usual: Option<Destination>,
@@ -93,6 +94,7 @@ impl Screen {
             saved: None,
             stdout: BufWriter::new(output.stdout()),
             stdout_is_terminal: io::stdout().is_terminal(),
+            stderr_is_terminal: io::stderr().is_terminal(),
             destination,
             usual: None,
             printed: None,
@@ -116,7 +118,7 @@ impl Screen {
         match self.style {
             Style::Human {
                 quiet, progress, ..
-            } => progress || (!quiet && self.usual.is_some()),
+            } => self.stderr_is_terminal && (progress || (!quiet && self.usual.is_some())),
             Style::Console | Style::Json { .. } => false,
         }
     }
