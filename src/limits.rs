@@ -107,6 +107,7 @@ const SOURCE_RATE: u64 = 2048;
 
 /// How much a client takes from a relay, and how long it tries nodes.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Downloads")]
 pub struct JobLimits {
     /// Maximum number of nodes to accept from the relay
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<u64>(0..),
@@ -128,10 +129,6 @@ pub struct JobLimits {
     #[arg(long, value_name = "N", default_value = "8", value_parser = integer::<usize>(1..),
           global = true)]
     pub sources: usize,
-    /// Wait this long for a node that has the rest of a file when none is left
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds_or_zero,
-          global = true)]
-    pub wait: Duration,
     /// Fetch no file whose hash no node knows: it could not be checked
     #[arg(long, global = true)]
     pub require_hash: bool,
@@ -139,6 +136,9 @@ pub struct JobLimits {
     #[arg(long, value_name = "N", default_value = "1", value_parser = integer::<usize>(1..),
           global = true)]
     pub connections: usize,
+    /// How long to wait for a node that has the file, or the rest of it.
+    #[arg(skip)]
+    pub wait: Duration,
     /// Bytes of a file that are held back until the node is chosen to send all of it.
     #[arg(skip = HEAD_SIZE)]
     pub head_size: u64,

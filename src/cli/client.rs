@@ -41,6 +41,13 @@ file in pieces from several. Without a command, it shows a prompt, where `help` 
 
 /// See [`crate::cli::usage::parse`].
 pub(super) const HINTS: &str = "\
+hidden flag | --try-delay --max-failures --sources --require-hash --connections --limit-rate \
+    --limit-rate-per-peer | nodes ls search find who send chat
+hidden flag | --max-listed | nodes find who send chat
+hidden flag | --max-nodes | ls search send chat
+hidden flag | --from | who send chat
+hidden flag | --udp | ls search who send chat
+hidden flag | --raw | nodes find who send
 unknown flag | -p --port -H --host --ip --addr --address --relay --server | \
     the relay's address is an argument: peer-client 127.0.0.1:8888 ls
 missing | no-command | write its address: peer-client 127.0.0.1:8888 ls
@@ -76,11 +83,11 @@ pub(super) struct ClientArgs {
     pub(super) command: Option<ClientCommand>,
     #[command(flatten)]
     pub(super) reporter: ReporterArgs,
-    #[command(flatten)]
-    pub(super) limits: JobLimits,
     /// Query the relay over UDP; use TCP if UDP fails or the answer is too long
     #[arg(long, global = true)]
     pub(super) udp: bool,
+    #[command(flatten)]
+    pub(super) limits: JobLimits,
     #[command(flatten)]
     pub(super) timeouts: Timeouts,
     #[command(flatten)]
@@ -195,10 +202,7 @@ pub(super) fn run_client(
     signals: &[i32],
 ) -> Result<Exit, StartupError> {
     let prompt_settings = prompt_settings(&args)?;
-    let max_downloads = match &args.command {
-        Some(ClientCommand::Get(get)) => get.max_downloads,
-        _ => get::MAX_DOWNLOADS,
-    };
+    let (limits, max_downloads) = job_limits(&args);
     let (task, destination) = task(args.command, output)?;
     let (relay, node) = match &args.from {
         Some(node) => node_addresses(node, &task)?,
@@ -215,7 +219,7 @@ pub(super) fn run_client(
     let (line_requests, requests) = mpsc::channel();
     let screen = Screen::new(style, output, destination, line_requests).with_rates(&args.rates);
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &[]);
-    let mut jobs = JobRunner::new(screen, relay, args.limits.with_rates(&args.rates));
+    let mut jobs = JobRunner::new(screen, relay, limits);
     jobs.set_may_choose(can_choose);
     jobs.set_node(node);
     let mut client = Client::new(jobs, task);
@@ -247,6 +251,17 @@ pub(super) fn run_client(
         },
         LoopOutcome::Drained | LoopOutcome::Aborted(_) => Exit::Interrupted,
     })
+}
+
+/// The limits of the jobs, and the most files that are saved at once.
+fn job_limits(args: &ClientArgs) -> (JobLimits, usize) {
+    let (wait, max_downloads) = match &args.command {
+        Some(ClientCommand::Get(get)) => (get.wait, get.max_downloads),
+        Some(ClientCommand::Verify(verify)) => (verify.wait, get::MAX_DOWNLOADS),
+        _ => (Duration::ZERO, get::MAX_DOWNLOADS),
+    };
+    let limits = args.limits.clone().with_rates(&args.rates);
+    (JobLimits { wait, ..limits }, max_downloads)
 }
 
 /// At a prompt, SIGINT stops a transfer. Elsewhere it ends the program.
@@ -326,8 +341,7 @@ fn task(
             wait,
         }) => {
             let to = receiver(ip, port)?;
-            // The flag of the same name for downloads has the default 0.
-            match wait.filter(|wait| !wait.is_zero()) {
+            match wait {
                 Some(wait) => Task::SendAndWait(to, text, wait),
                 None => Task::Query(Query::Message(to, text)),
             }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cli::{Exit, StartupError, is_interactive, values};
 use crate::client::Task;
@@ -10,7 +11,7 @@ use crate::download::{Destination, SaveOptions, Target};
 use crate::escaped::Escaped;
 use crate::jobs::FilePattern;
 use crate::protocol::HashPrefix;
-use crate::quantity::integer;
+use crate::quantity::{integer, seconds_or_zero};
 use crate::system_error::Reason;
 use crate::terminal::TerminalOutput;
 
@@ -53,6 +54,9 @@ pub(super) struct GetArgs {
     /// Maximum number of files to fetch at the same time when they are saved; others wait
     #[arg(long, value_name = "N", default_value_t = MAX_DOWNLOADS, value_parser = integer::<usize>(1..))]
     pub(super) max_downloads: usize,
+    /// Wait this long for a node that has a file, or the rest of it, if there is none
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds_or_zero)]
+    pub(super) wait: Duration,
 }
 
 impl GetArgs {

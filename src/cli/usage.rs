@@ -10,7 +10,7 @@ use std::process;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Command, Parser};
+use clap::{Arg, Command, Parser};
 
 use crate::cli::relay_address::{RELAY_VARIABLE, has_port, join_node_address, names_node};
 use crate::cli::{Exit, StartupError, values};
@@ -26,10 +26,13 @@ use crate::system_error::Reason;
 /// Each is a flag, a word, the name of a value, the command on the command line,
 /// `no-command` or `any`. The first line that applies is used.
 ///
+/// A line `hidden flag | flags | commands` removes flags of all commands from the help of
+/// those that do not use them.
+///
 /// # Errors
 /// The sentence for the user.
 pub(super) fn parse<P: Parser>(words: &[String], hints: &str) -> Result<P, StartupError> {
-    let error = match parse_words(std::env::args_os().collect()) {
+    let error = match parse_words(std::env::args_os().collect(), hints) {
         Ok(args) => return Ok(args),
         Err(error) if error.use_stderr() => error,
         Err(help) => match print_help(&help) {
@@ -51,7 +54,7 @@ pub(super) fn parse<P: Parser>(words: &[String], hints: &str) -> Result<P, Start
 }
 
 /// Parses a whole command line. With `--from` there is no relay.
-fn parse_words<P: Parser>(words: Vec<OsString>) -> Result<P, clap::Error> {
+fn parse_words<P: Parser>(words: Vec<OsString>, hints: &str) -> Result<P, clap::Error> {
     let words = join_node_address(words);
     let mut program = P::command();
     let has_relay = program.get_arguments().any(|arg| arg.get_id() == "relay");
@@ -59,6 +62,9 @@ fn parse_words<P: Parser>(words: Vec<OsString>) -> Result<P, clap::Error> {
     if is_direct {
         program = program.mut_arg("relay", |arg| arg.required(false));
     }
+    // Each command has the flags of all commands from here on.
+    program.build();
+    let mut program = hide_flags(program, hints);
     let matches = program.try_get_matches_from_mut(words)?;
     if is_direct && matches.value_source("relay") == Some(ValueSource::CommandLine) {
         let mut error = clap::Error::new(ErrorKind::ArgumentConflict).with_cmd(&program);
@@ -68,6 +74,28 @@ fn parse_words<P: Parser>(words: Vec<OsString>) -> Result<P, clap::Error> {
         return Err(error);
     }
     P::from_arg_matches(&matches).map_err(|error| error.format(&mut program))
+}
+
+fn hide_flags(program: Command, hints: &str) -> Command {
+    let hidden: Vec<(&str, &str)> = hints
+        .lines()
+        .filter_map(|line| line.strip_prefix("hidden flag | ")?.split_once(" | "))
+        .collect();
+    program.mut_subcommands(|command| {
+        let name = command.get_name().to_owned();
+        let is_hidden = |arg: &Arg| {
+            let long = arg.get_long().map(|long| format!("--{long}"));
+            let has = |words: &str, word: &str| words.split(' ').any(|other| other == word);
+            let mut lines = hidden.iter();
+            long.is_some_and(|long| {
+                lines.any(|(flags, commands)| has(flags, &long) && has(commands, &name))
+            })
+        };
+        command.mut_args(|arg| match is_hidden(&arg) {
+            true => arg.hide(true),
+            false => arg,
+        })
+    })
 }
 
 /// Prints with the colours that clap chooses for a terminal.

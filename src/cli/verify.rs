@@ -1,6 +1,7 @@
 //! The arguments of `verify`: which file to check, and against what.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::cli::{StartupError, values};
 use crate::client::Task;
@@ -8,6 +9,7 @@ use crate::download::{Destination, SaveOptions, Target};
 use crate::escaped::Escaped;
 use crate::jobs::FilePattern;
 use crate::protocol::{FileName, HashPrefix};
+use crate::quantity::seconds_or_zero;
 
 /// Which file to check, and against what.
 #[derive(clap::Args)]
@@ -21,6 +23,9 @@ pub(super) struct VerifyArgs {
     /// Compare with the content that has this BLAKE3 hash
     #[arg(long, value_name = "HASH", value_parser = values::hash_prefix)]
     hash: Option<HashPrefix>,
+    /// Wait this long for a node that has the file, or the wrong pieces of it, if there is none
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds_or_zero)]
+    pub(super) wait: Duration,
 }
 
 impl VerifyArgs {

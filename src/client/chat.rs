@@ -101,7 +101,7 @@ impl Chat {
         PromptKind::Message(self.to)
     }
 
-    /// The first failure since the last call, and whether the user is to be
+    /// The worst result since the last call, and whether the user is to be
     /// prompted.
     pub(super) fn take_update(&mut self) -> (TaskResult, bool) {
         let result = std::mem::replace(&mut self.result, TaskResult::Success);
@@ -154,7 +154,7 @@ impl Chat {
         self.is_closing = true;
         if !error.is_reader_gone {
             user.on_event(UserEvent::NotShown(&error));
-            self.result = self.result.or(TaskResult::StoreError);
+            self.result = self.result.max(TaskResult::StoreError);
         }
         false
     }
@@ -177,7 +177,7 @@ impl Chat {
             let failure = Failure::Error(code, text);
             user.on_event(UserEvent::RelayFailed(&query, &failure));
         }
-        self.result = self.result.or(match code {
+        self.result = self.result.max(match code {
             ErrorCode::NO_SUCH_NODE => TaskResult::NotFound,
             _ => TaskResult::Relay,
         });
@@ -220,7 +220,7 @@ impl Chat {
             Some(query) => UserEvent::RelayFailed(query, failure),
             None => UserEvent::NotListening(failure),
         });
-        self.result = self.result.or(TaskResult::Relay);
+        self.result = self.result.max(TaskResult::Relay);
     }
 
     /// The user has typed a line.
@@ -230,7 +230,7 @@ impl Chat {
             (QUIT, _) => return self.close(out),
             (_, None) => {
                 user.on_event(UserEvent::NoRecipient);
-                self.result = self.result.or(TaskResult::NotFound);
+                self.result = self.result.max(TaskResult::NotFound);
             }
             (line, Some(to)) => match Text::parse(line) {
                 Ok(text) => {
@@ -241,7 +241,7 @@ impl Chat {
                 }
                 Err(error) => {
                     user.on_event(UserEvent::InvalidCommand(&error.to_string()));
-                    self.result = self.result.or(TaskResult::Usage);
+                    self.result = self.result.max(TaskResult::Usage);
                 }
             },
         }
@@ -265,7 +265,7 @@ impl Chat {
         }
         if !self.is_typed && self.last_sender.is_none() {
             user.on_event(UserEvent::NoReply(self.wait));
-            self.result = self.result.or(TaskResult::NotFound);
+            self.result = self.result.max(TaskResult::NotFound);
         }
         self.close(context.out);
     }

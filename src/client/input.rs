@@ -6,7 +6,7 @@ use crate::client::chat::{self, Chat};
 use crate::client::{Client, Task};
 use crate::jobs::{
     BLANKS, ChoiceResult, FilePattern, GetCommand, GetQueue, HELP, Job, OutputSpec, PromptCommand,
-    PromptKind, TaskResult, TerminalEvent, UserEvent,
+    PromptKind, TaskResult, TerminalEvent, UserEvent, WantedFile,
 };
 use crate::protocol::{FileName, HashPrefix};
 use crate::role::Context;
@@ -111,15 +111,15 @@ impl Client {
             Ok(name) => {
                 let name = name.into_owned();
                 let job = match std::mem::replace(&mut self.is_ready, true) {
-                    false => Job::Get(name, hash),
-                    true => Job::GetFromKnownNodes(name, hash),
+                    false => Job::Get(WantedFile::new(name, hash)),
+                    true => Job::GetFromKnownNodes(WantedFile::new(name, hash)),
                 };
                 return self.start_job(context, job);
             }
             Err(error) => {
                 let text = format!("{name}: {error}");
                 self.jobs.user().on_event(UserEvent::InvalidCommand(&text));
-                self.result = self.result.or(TaskResult::Usage);
+                self.result = self.result.max(TaskResult::Usage);
             }
         }
         self.prompt();
@@ -131,7 +131,7 @@ impl Client {
         if !matches!(line.trim_matches(BLANKS), "" | chat::QUIT) {
             let event = UserEvent::InvalidCommand("not sent: the conversation is over");
             self.jobs.user().on_event(event);
-            self.result = self.result.or(TaskResult::Relay);
+            self.result = self.result.max(TaskResult::Relay);
         }
         self.prompt();
     }
@@ -236,7 +236,7 @@ impl Client {
     fn cancel_choice(&mut self) -> bool {
         let had_choice = self.choices.cancel(self.jobs.user());
         if had_choice {
-            self.result = self.result.or(TaskResult::SeveralContents);
+            self.result = self.result.max(TaskResult::SeveralContents);
         }
         had_choice
     }

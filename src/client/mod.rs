@@ -163,7 +163,7 @@ impl Client {
 
     /// A command, or one of the files to fetch, is done.
     fn on_result(&mut self, context: &mut Context<'_, Self>, result: TaskResult) {
-        self.result = self.result.or(result);
+        self.result = self.result.max(result);
         let is_cut_off = matches!(result, TaskResult::Incomplete | TaskResult::WrongContent);
         // Without a list there is no node to try. After a part of a file nothing more is
         // printed.
@@ -227,7 +227,7 @@ impl Client {
     fn after_chat_event(&mut self) {
         if let Some(chat) = &mut self.chat {
             let (result, needs_prompt) = chat.take_update();
-            self.result = self.result.or(result);
+            self.result = self.result.max(result);
             if needs_prompt {
                 self.prompt();
             }

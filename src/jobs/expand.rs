@@ -6,6 +6,7 @@ use crate::jobs::file_pattern::{FilePattern, NameMatcher};
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::user::UserEvent;
+use crate::jobs::wanted_file::{ListedContent, WantedFile};
 use crate::protocol::{FileItem, FileName};
 
 /// Collects the files that a pattern stands for. One of them may have the very name that
@@ -14,7 +15,7 @@ pub(super) struct Expand {
     pattern: FilePattern,
     matcher: NameMatcher,
     /// Each name once, although a name may have several contents.
-    names: Vec<FileName<'static>>,
+    files: Vec<WantedFile>,
     bytes: u64,
 }
 
@@ -23,7 +24,7 @@ impl Expand {
         Self {
             matcher: pattern.matcher(),
             pattern,
-            names: Vec::new(),
+            files: Vec::new(),
             bytes: 0,
         }
     }
@@ -40,13 +41,23 @@ impl Expand {
     }
 
     pub(super) fn on_file(&mut self, file: &FileItem<'_>) {
+        if let Some(last) = self.files.last_mut()
+            && last.name == file.name
+        {
+            last.listed = None;
+            return;
+        }
         // Honest nodes share no unfinished files, and none is saved.
-        if self.names.last() == Some(&file.name) || file.name.is_part_file() {
+        if file.name.is_part_file() {
             return;
         }
         let name = file.name.as_str();
         if name == self.pattern.as_str() || self.matcher.is_match(name) {
-            self.names.push(file.name.clone().into_owned());
+            self.files.push(WantedFile {
+                name: file.name.clone().into_owned(),
+                hash: None,
+                listed: ListedContent::new(file),
+            });
             self.bytes = self.bytes.saturating_add(file.size);
         }
     }
@@ -61,22 +72,22 @@ impl Expand {
             context.report_failed_query(query, failure);
             return TaskResult::Relay.into();
         }
-        let names = match (std::mem::take(&mut self.names), &self.pattern) {
+        let files = match (std::mem::take(&mut self.files), &self.pattern) {
             // Nodes that announce nothing may have a file of that very name.
-            (names, FilePattern::Glob(glob)) if names.is_empty() => {
+            (files, FilePattern::Glob(glob)) if files.is_empty() => {
                 let name = FileName::parse(glob.as_str());
-                name.map_or(names, |name| vec![name.into_owned()])
+                name.map_or(files, |name| vec![WantedFile::new(name.into_owned(), None)])
             }
-            (names, _) => names,
+            (files, _) => files,
         };
         context.user.on_event(UserEvent::Expanded {
             pattern: &self.pattern,
-            files: names.len(),
+            files: files.len(),
             bytes: self.bytes,
         });
-        match names.is_empty() {
+        match files.is_empty() {
             true => TaskResult::NotFound.into(),
-            false => JobStep::Finish(JobResult::Files(names)),
+            false => JobStep::Finish(JobResult::Files(files)),
         }
     }
 }

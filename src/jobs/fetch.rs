@@ -6,26 +6,29 @@
 //! sends all of it, and the other connections are closed.
 
 mod attempt_end;
+mod choose;
 mod in_pieces;
 mod missing;
+mod wait;
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::attempt::{Attempt, AttemptResult};
-use crate::jobs::candidate::{Candidate, candidates};
-use crate::jobs::choice::{Choice, Offer, Selection, offers};
+use crate::jobs::candidate::Candidate;
 use crate::jobs::content::{StoredContent, StoredPart};
 use crate::jobs::failure::Failure;
-use crate::jobs::job::{JobContext, JobId, JobResult, JobStep, TaskResult};
+use crate::jobs::fetch::wait::Wait;
+use crate::jobs::job::{JobContext, JobId, JobStep, TaskResult};
 use crate::jobs::node_pool::RequestId;
 use crate::jobs::piece_download::PieceDownload;
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::similar_names::SimilarNames;
 use crate::jobs::stored_check::StoredCheck;
 use crate::jobs::user::UserEvent;
-use crate::protocol::{ContentHash, FileName, HashPrefix, HolderItem, PieceLayout, Request};
+use crate::jobs::wanted_file::{ListedContent, WantedFile};
+use crate::protocol::{ContentHash, FileName, HashPrefix, PieceLayout, Request};
 use crate::session::requests::ResponsePart;
 
 /// Nodes with another content, or with one that cannot be checked, are tried beside a
@@ -38,6 +41,10 @@ pub(super) struct Fetch {
     name: FileName<'static>,
     /// The first digits of the hash of the wanted content, or none if any will do.
     wanted: Option<HashPrefix>,
+    /// What the relay's list says about the file, until that was tried.
+    listed: Option<ListedContent>,
+    /// Whether the candidates are those of the list: the file may have changed since.
+    is_from_list: bool,
     /// The hash of the wanted content, once it is known.
     hash: Option<ContentHash>,
     /// The nodes to try, in this order.
@@ -69,14 +76,18 @@ pub(super) struct Fetch {
     stored_part: Option<StoredPart>,
     /// The announced sizes of the content with which no download succeeded.
     failed_sizes: Vec<u64>,
+    /// How long it waits for a node, and when it looks for one again.
+    wait: Option<Wait>,
 }
 
 impl Fetch {
-    pub(super) fn new(id: JobId, name: FileName<'static>, wanted: Option<HashPrefix>) -> Self {
+    pub(super) fn new(id: JobId, file: WantedFile) -> Self {
         Self {
             id,
-            name,
-            wanted,
+            name: file.name,
+            wanted: file.hash,
+            listed: file.listed,
+            is_from_list: false,
             hash: None,
             candidates: VecDeque::new(),
             nodes: 0,
@@ -93,6 +104,7 @@ impl Fetch {
             download: None,
             stored_part: None,
             failed_sizes: Vec::new(),
+            wait: None,
         }
     }
 
@@ -102,7 +114,9 @@ impl Fetch {
 
     /// When to call [`Fetch::on_timer`].
     pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
+        let wait = self.wait.as_ref().and_then(|wait| wait.due);
         match (&self.check, &self.download) {
+            _ if wait.is_some() => wait,
             (Some(check), _) => Some(check.due),
             (None, Some(download)) => download.next_deadline(context),
             (None, None) => self.next_try,
@@ -114,6 +128,14 @@ impl Fetch {
         if let Some(download) = &mut self.download {
             let step = download.advance(context, now);
             return self.on_download_step(context, step, now);
+        }
+        if let Some(wait) = &mut self.wait
+            && wait.due.is_some()
+        {
+            return match wait.is_due(now) {
+                true => self.search_again(context, now),
+                false => JobStep::Wait,
+            };
         }
         match self.next_try {
             _ if self.check.is_some() => self.check_stored(context, now),
@@ -145,10 +167,13 @@ impl Fetch {
             // Without the relay's help the nodes are tried in the order of the list.
             (Query::Holders(_), _) => self.choose_candidates(context, &[], now),
             (_, Ok(RelayAnswer::Nodes(nodes))) => {
-                context.set_nodes(nodes);
+                if self.wait.is_none() || *context.nodes != *nodes {
+                    context.set_nodes(nodes);
+                }
                 self.find_holders(context, now)
             }
             (_, Ok(_)) => TaskResult::Relay.into(),
+            (_, Err(_)) if self.wait.is_some() && self.waits(context, now) => JobStep::Wait,
             (_, Err(failure)) => {
                 context.user.on_event(UserEvent::NoNodes {
                     name: &self.name,
@@ -166,67 +191,17 @@ impl Fetch {
     }
 
     /// The nodes are known: queries the relay for those that have the file, and for the
-    /// hashes that they have announced.
+    /// hashes that they have announced, unless its list of files says so.
     pub(super) fn find_holders(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
+        let holders = |listed: ListedContent| listed.holders(&context.nodes);
+        if let Some(holders) = self.listed.take().and_then(holders) {
+            self.is_from_list = true;
+            return self.choose_candidates(context, &holders, now);
+        }
         if context.nodes.is_empty() && self.wanted.is_none() {
             return self.choose_candidates(context, &[], now);
         }
         JobStep::Query(Query::Holders(self.name.clone()))
-    }
-
-    /// Chooses the content and the nodes to try.
-    fn choose_candidates(
-        &mut self,
-        context: &mut JobContext,
-        holders: &[HolderItem],
-        now: Instant,
-    ) -> JobStep {
-        let mut offers = offers(holders, &context.nodes);
-        let wanted = self.wanted.as_ref();
-        let is_wanted = |offer: &&Offer| wanted.is_some_and(|digits| digits.matches(offer.hash));
-        let matching: Vec<Offer> = offers.iter().filter(is_wanted).copied().collect();
-        let selection = match wanted {
-            None if offers.len() < 2 => None,
-            None if context.may_choose => {
-                let name = self.name.clone();
-                return JobStep::Finish(JobResult::Choice(Choice { name, offers }));
-            }
-            None if context.user.repairs_file() => Some(Selection::None),
-            None => Some(Selection::First),
-            Some(_) if matching.len() == 1 => None,
-            // Several hashes begin with these digits.
-            Some(_) if matching.len() > 1 => {
-                offers.clone_from(&matching);
-                Some(Selection::None)
-            }
-            Some(_) => Some(Selection::None),
-        };
-        self.hash = matching.first().map(|offer| offer.hash);
-        if let Some(selection) = selection {
-            context.user.on_event(UserEvent::SeveralContents {
-                name: &self.name,
-                offers: &offers,
-                selection,
-            });
-        }
-        if let Some(Selection::None) = selection {
-            return TaskResult::SeveralContents.into();
-        }
-        self.preferred = selection.and(offers.first()).map(|offer| offer.hash);
-        self.exists = !holders.is_empty();
-        self.candidates = candidates(self.hash, context, holders, &offers, now);
-        self.nodes = self.candidates.len();
-        if context.limits.require_hash {
-            self.candidates.retain(|candidate| candidate.hash.is_some());
-            if self.candidates.is_empty() && self.nodes > 0 {
-                context
-                    .user
-                    .on_event(UserEvent::NoHash { name: &self.name });
-                return TaskResult::NotFound.into();
-            }
-        }
-        self.check = StoredCheck::new(self.hash, &offers, now);
-        self.check_stored(context, now)
     }
 
     /// Fetches the file unless it is there already.
@@ -252,7 +227,7 @@ impl Fetch {
         let has_room = self.failures + self.open.len() < max;
         let Some(candidate) = self.candidates.front().copied().filter(|_| has_room) else {
             return match self.open.is_empty() {
-                true => self.give_up(context),
+                true => self.give_up(context, now),
                 false => JobStep::Wait,
             };
         };

@@ -1,23 +1,25 @@
 //! The files that `get` is to fetch: names and patterns that wait, in the order in which
 //! they were typed, and how many jobs run for them at once.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::job::{FinishedJob, Job, JobResult};
+use crate::jobs::wanted_file::WantedFile;
 use crate::protocol::{FileName, HashPrefix};
 
-/// The files that wait to be fetched, and the number of jobs that run.
+/// The files that wait to be fetched, and the jobs that run.
 pub struct GetQueue {
     /// Names, and patterns whose files are not known yet.
     patterns: VecDeque<(FilePattern, Option<HashPrefix>)>,
     /// The hash that belongs to the pattern whose files are being found.
     expanding: Option<Option<HashPrefix>>,
     /// The files of the patterns before.
-    files: VecDeque<(FileName<'static>, Option<HashPrefix>)>,
+    files: VecDeque<WantedFile>,
     /// Those that were started, if none is fetched twice.
-    started: Option<BTreeSet<(FileName<'static>, Option<HashPrefix>)>>,
-    running: usize,
+    started: Option<HashSet<FileName<'static>>>,
+    /// Those that are being fetched: two jobs must not write one file.
+    running: Vec<FileName<'static>>,
     /// The most jobs at once.
     max_jobs: usize,
 }
@@ -31,17 +33,16 @@ impl GetQueue {
             expanding: None,
             files: VecDeque::new(),
             started: None,
-            running: 0,
+            running: Vec::new(),
             max_jobs,
         }
     }
 
-    /// The same, but each file is fetched once only: words may overlap, and two jobs would
-    /// write one file.
+    /// The same, but each file is fetched once only: words may overlap.
     #[must_use]
     pub fn without_repeats(self) -> Self {
         Self {
-            started: Some(BTreeSet::new()),
+            started: Some(HashSet::new()),
             ..self
         }
     }
@@ -53,7 +54,10 @@ impl GetQueue {
 
     /// A file that is the next one to fetch.
     pub fn push_front(&mut self, name: FileName<'static>, hash: Option<HashPrefix>) {
-        self.files.push_front((name, hash));
+        if let Some(started) = &mut self.started {
+            started.remove(&name);
+        }
+        self.files.push_front(WantedFile::new(name, hash));
     }
 
     /// Removes the files that wait.
@@ -76,72 +80,112 @@ impl GetQueue {
             _ => false,
         };
         self.patterns.iter().any(|(pattern, _)| is_name(pattern))
-            || self.files.iter().any(|(waiting, _)| waiting == name)
+            || self.files.iter().any(|file| file.name == *name)
     }
 
     /// Whether nothing waits and no job runs.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.running == 0 && self.waiting() == 0
+        self.jobs() == 0 && self.waiting() == 0
+    }
+
+    /// The number of jobs that run.
+    fn jobs(&self) -> usize {
+        self.running.len() + usize::from(self.expanding.is_some())
     }
 
     /// The next job to start, if one may run.
     pub fn next_job(&mut self) -> Option<Job> {
-        if self.running >= self.max_jobs {
+        if self.jobs() >= self.max_jobs {
             return None;
         }
         self.skip_repeats();
-        let job = match self.files.pop_front() {
-            Some((name, hash)) => Job::GetFromKnownNodes(name, hash),
+        let file = match self.files.pop_front() {
+            Some(file) => file,
             None if self.expanding.is_some() => return None,
             None => match self.patterns.pop_front()? {
-                (FilePattern::Name(name), hash) => Job::GetFromKnownNodes(name, hash),
+                (FilePattern::Name(name), hash) => WantedFile::new(name, hash),
                 (pattern, hash) => {
                     self.expanding = Some(hash);
-                    Job::Expand(pattern)
+                    return Some(Job::Expand(pattern));
                 }
             },
         };
-        if let (Some(started), Job::GetFromKnownNodes(name, hash)) = (&mut self.started, &job) {
-            started.insert((name.clone(), *hash));
+        if let Some(started) = &mut self.started {
+            started.insert(file.name.clone());
         }
-        self.running += 1;
-        Some(job)
+        self.running.push(file.name.clone());
+        Some(Job::GetFromKnownNodes(file))
     }
 
     /// Removes the next files that were started already.
     fn skip_repeats(&mut self) {
-        let Some(started) = &self.started else {
-            return;
+        let is_repeat = |name: &FileName<'static>| {
+            let was_started = self.started.as_ref().is_some_and(|all| all.contains(name));
+            was_started || self.running.contains(name)
         };
-        while self
-            .files
-            .pop_front_if(|file| started.contains(file))
-            .is_some()
-        {}
+        let is_repeated_file = |file: &mut WantedFile| is_repeat(&file.name);
+        while self.files.pop_front_if(is_repeated_file).is_some() {}
         if !self.files.is_empty() || self.expanding.is_some() {
             return;
         }
-        let is_repeat = |(pattern, hash): &mut (FilePattern, Option<HashPrefix>)| match pattern {
-            FilePattern::Name(name) => started.contains(&(name.clone(), *hash)),
+        let is_repeated_name = |(pattern, _): &mut (FilePattern, _)| match pattern {
+            FilePattern::Name(name) => is_repeat(name),
             _ => false,
         };
-        while self.patterns.pop_front_if(is_repeat).is_some() {}
+        while self.patterns.pop_front_if(is_repeated_name).is_some() {}
     }
 
     /// A job is done. Takes the files that it has found.
     pub fn on_finished(&mut self, finished: &mut FinishedJob) {
-        if !finished.is_fetch {
-            return;
+        if let Some(name) = &finished.name {
+            let index = self.running.iter().position(|running| running == name);
+            index.map(|index| self.running.swap_remove(index));
         }
-        self.running = self.running.saturating_sub(1);
         if finished.is_expansion {
             let hash = self.expanding.take().flatten();
-            if let JobResult::Files(names) = &mut finished.result {
-                let files = std::mem::take(names).into_iter().map(|name| (name, hash));
-                self.files.extend(files);
+            if let JobResult::Files(files) = &mut finished.result {
+                let files = std::mem::take(files).into_iter();
+                self.files
+                    .extend(files.map(|file| WantedFile { hash, ..file }));
             }
         }
         self.skip_repeats();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::job::TaskResult;
+
+    /// Two patterns for one file that is still being fetched when the second is expanded.
+    #[test]
+    fn a_file_that_is_being_fetched_is_not_started_again() {
+        let name = FileName::parse("d/a").expect("a name").into_owned();
+        let mut queue = GetQueue::new(8);
+        for pattern in ["d/*", "d/**"] {
+            queue.push(FilePattern::parse(pattern).expect("a pattern"), None);
+        }
+        let mut expanded = FinishedJob {
+            name: None,
+            is_expansion: true,
+            result: JobResult::Files(vec![WantedFile::new(name.clone(), None)]),
+        };
+        let mut again = expanded.clone();
+        assert!(matches!(queue.next_job(), Some(Job::Expand(_))));
+        assert!(queue.next_job().is_none(), "one pattern at a time");
+        queue.on_finished(&mut expanded);
+        assert!(matches!(queue.next_job(), Some(Job::GetFromKnownNodes(_))));
+        assert!(matches!(queue.next_job(), Some(Job::Expand(_))));
+        queue.on_finished(&mut again);
+        assert!(queue.next_job().is_none());
+        assert!(!queue.is_done());
+        queue.on_finished(&mut FinishedJob {
+            name: Some(name),
+            is_expansion: false,
+            result: JobResult::Task(TaskResult::Success),
+        });
+        assert!(queue.is_done());
     }
 }

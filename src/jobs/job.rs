@@ -10,14 +10,16 @@ use crate::jobs::failure::Failure;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::file_search::FileSearch;
+use crate::jobs::listed_nodes::ListedNodes;
 use crate::jobs::name_search::{NameSearch, NamesCallback};
 use crate::jobs::node_pool::{PoolPeer, PooledRequest, RequestId};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
 use crate::jobs::unreachable_nodes::UnreachableNodes;
 use crate::jobs::user::{User, UserEvent};
+use crate::jobs::wanted_file::WantedFile;
 use crate::limits::JobLimits;
-use crate::protocol::{FileItem, FileName, HashPrefix, NodeAddress, Request};
+use crate::protocol::{FileItem, FileName, NodeAddress, Request};
 use crate::session::requests::ResponsePart;
 
 /// The number of a job. Numbers are not used again while the program runs.
@@ -32,10 +34,10 @@ pub enum Job {
     Show(Query),
     /// Show the files that a search finds.
     Search(FileSearch),
-    /// Fetch a file; with a hash, only the content that has it.
-    Get(FileName<'static>, Option<HashPrefix>),
+    /// Fetch a file.
+    Get(WantedFile),
     /// Likewise, from the nodes that were listed last, without another `LIST`.
-    GetFromKnownNodes(FileName<'static>, Option<HashPrefix>),
+    GetFromKnownNodes(WantedFile),
     /// Find the files that a pattern stands for.
     Expand(FilePattern),
     /// Collect file names that begin with a prefix. The user gets no report.
@@ -66,12 +68,20 @@ pub(super) enum JobStep {
 /// A job that is done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FinishedJob {
-    /// Whether it fetched a file, or found files to fetch.
-    pub is_fetch: bool,
+    /// The file that it fetched.
+    pub name: Option<FileName<'static>>,
     /// Whether it found files to fetch.
     pub is_expansion: bool,
     /// How it ended.
     pub result: JobResult,
+}
+
+impl FinishedJob {
+    /// Whether it fetched a file, or found files to fetch.
+    #[must_use]
+    pub fn is_fetch(&self) -> bool {
+        self.is_expansion || self.name.is_some()
+    }
 }
 
 /// How a job ended.
@@ -82,42 +92,35 @@ pub enum JobResult {
     /// The user can choose one of several contents.
     Choice(Choice),
     /// These files are to be fetched.
-    Files(Vec<FileName<'static>>),
+    Files(Vec<WantedFile>),
     /// The reader of the output is gone: there is nothing left to do.
     ReaderGone,
 }
 
-/// The result of a task. The program turns it into its exit code.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// The result of a task. The program turns it into its exit code. The result of several
+/// tasks is the worst of them: a later variant is worse.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum TaskResult {
     /// Every request was fulfilled.
     Success,
-    /// No node has the file, no program listens at the address, or no reply came.
-    NotFound,
     /// A command has the wrong form.
     Usage,
-    /// The relay could not be reached, or refused the request.
-    Relay,
-    /// The download failed after a part of the file was printed or saved.
-    Incomplete,
-    /// What was printed has another hash than the node had announced.
-    WrongContent,
+    /// No node has the file, no program listens at the address, or no reply came.
+    NotFound,
     /// The file was not found, and some nodes failed.
     NodesFailed,
-    /// The content could not be stored.
-    StoreError,
+    /// The download failed after a part of the file was printed or saved.
+    Incomplete,
     /// Nodes have several contents under the name, or none has sent the right one.
     SeveralContents,
+    /// What was printed has another hash than the node had announced.
+    WrongContent,
+    /// The content could not be stored.
+    StoreError,
+    /// The relay could not be reached, or refused the request.
+    Relay,
     /// The user or a signal stopped the task.
     Interrupted,
-}
-
-impl TaskResult {
-    /// The first failure of a sequence of tasks.
-    #[must_use]
-    pub fn or(self, later: Self) -> Self {
-        if self == Self::Success { later } else { self }
-    }
 }
 
 impl From<TaskResult> for JobStep {
@@ -138,7 +141,7 @@ pub(super) struct JobContext {
     /// names must not keep it busy.
     pub(super) similar_searches: u32,
     /// The nodes that the relay listed last.
-    pub(super) nodes: Vec<NodeAddress>,
+    pub(super) nodes: ListedNodes,
     /// There is no relay: the addresses in `nodes` are those of one node.
     pub(super) is_direct: bool,
     /// Nodes that could not be reached a moment ago.
@@ -213,15 +216,14 @@ impl JobContext {
 
     /// The position of a node in the relay's list, from 1 on, and the length of the list.
     pub(super) fn node_number(&self, node: NodeAddress) -> (Option<usize>, usize) {
-        let index = self.nodes.iter().position(|listed| *listed == node);
-        (index.map(|index| index + 1), self.nodes.len())
+        (self.nodes.number(node), self.nodes.len())
     }
 
     pub(super) fn set_nodes(&mut self, nodes: Vec<NodeAddress>) {
         if self.is_direct {
             return;
         }
-        self.nodes = nodes;
+        self.nodes = nodes.into();
         self.user.on_event(UserEvent::Nodes(&self.nodes));
     }
 }
@@ -241,12 +243,12 @@ impl ActiveJob {
                 (Self::Show(Show::files(&search)), step)
             }
             Job::Show(query) => (Self::Show(Show::default()), JobStep::Query(query)),
-            Job::Get(name, hash) if !context.is_direct => {
-                let fetch = Fetch::new(id, name, hash);
+            Job::Get(file) if !context.is_direct => {
+                let fetch = Fetch::new(id, file);
                 (Self::Fetch(fetch.into()), JobStep::Query(Query::Nodes))
             }
-            Job::Get(name, hash) | Job::GetFromKnownNodes(name, hash) => {
-                let mut fetch = Fetch::new(id, name, hash);
+            Job::Get(file) | Job::GetFromKnownNodes(file) => {
+                let mut fetch = Fetch::new(id, file);
                 let step = fetch.find_holders(context, now);
                 (Self::Fetch(fetch.into()), step)
             }
@@ -274,10 +276,9 @@ impl ActiveJob {
 
     /// Describes the job, which has ended with this result.
     pub(super) fn finished(&self, result: JobResult) -> FinishedJob {
-        let is_expansion = matches!(self, Self::Expand(_));
         FinishedJob {
-            is_fetch: is_expansion || self.fetched_name().is_some(),
-            is_expansion,
+            name: self.fetched_name().cloned(),
+            is_expansion: matches!(self, Self::Expand(_)),
             result,
         }
     }

@@ -11,6 +11,7 @@ use std::time::Instant;
 use crate::close_reason::CloseReason;
 use crate::jobs::connection::{JobConnection, JobPeer, RunsJobs};
 use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep, TaskResult};
+use crate::jobs::listed_nodes::ListedNodes;
 use crate::jobs::node_pool::{NodePool, PoolId, PoolPeer, PooledRequest, RequestId};
 use crate::jobs::relay_query::RelayQuery;
 use crate::jobs::similar_names::MAX_SEARCHES;
@@ -52,7 +53,7 @@ impl JobRunner {
                 own_address: None,
                 limits,
                 similar_searches: MAX_SEARCHES,
-                nodes: Vec::new(),
+                nodes: ListedNodes::default(),
                 is_direct: false,
                 unreachable: UnreachableNodes::default(),
                 requests: Vec::new(),
@@ -86,7 +87,7 @@ impl JobRunner {
     /// relay's; without any, the relay is asked.
     pub fn set_node(&mut self, node: Vec<NodeAddress>) {
         self.context.is_direct = !node.is_empty();
-        self.context.nodes = node;
+        self.context.nodes = node.into();
     }
 
     /// Whether the user can choose one of several contents, and answer questions.

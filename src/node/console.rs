@@ -157,11 +157,12 @@ impl Console {
 
     fn on_job_done(&mut self, connector: &mut Connector<'_, impl RunsJobs>, mut done: FinishedJob) {
         self.queue.on_finished(&mut done);
+        let is_fetch = done.is_fetch();
         if let JobResult::Choice(choice) = done.result {
             // The user may be typing already: the next line is the choice.
             self.choices.add(choice, self.jobs.user());
         }
-        if done.is_fetch {
+        if is_fetch {
             self.start_downloads(connector);
         } else {
             self.prompt();
@@ -198,7 +199,7 @@ impl Console {
     fn start_downloads(&mut self, connector: &mut Connector<'_, impl RunsJobs>) {
         while let Some(job) = self.queue.next_job() {
             let job = match job {
-                Job::GetFromKnownNodes(name, hash) => Job::Get(name, hash),
+                Job::GetFromKnownNodes(file) => Job::Get(file),
                 job => job,
             };
             self.jobs.start(connector, job);

@@ -1,5 +1,6 @@
 //! Hashes of files: computed in a thread, announced, cached on disk.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -343,6 +344,48 @@ fn eight_digits_of_a_hash_do() {
         output.stderr
     );
     client(&relay, &["get", "a", "--hash", "00000000"]).expect_code(12);
+}
+
+/// Two texts whose hashes begin with the same 8 digits.
+fn alike() -> [String; 2] {
+    let mut texts = HashMap::new();
+    for number in 0.. {
+        let text = format!("text {number}");
+        let digits = hash(text.as_bytes())[..8].to_owned();
+        if let Some(other) = texts.insert(digits, text.clone()) {
+            return [other, text];
+        }
+    }
+    unreachable!("there are more texts than digits")
+}
+
+#[test]
+fn digits_that_two_hashes_begin_with_choose_neither() {
+    let relay = relay(&[]);
+    let texts = alike();
+    let shares = texts
+        .each_ref()
+        .map(|text| folder(&[("a", text.as_bytes())]));
+    let nodes = shares
+        .each_ref()
+        .map(|share| node(&relay, share.path(), &["--no-hash-cache"]));
+    for (node, text) in nodes.iter().zip(&texts) {
+        eventually("a hash", || stat(node, "a") == hash(text.as_bytes()));
+    }
+    eventually("both contents", || {
+        let list = client(&relay, &["ls"]).expect_code(0).text();
+        texts
+            .iter()
+            .all(|text| list.contains(&hash(text.as_bytes())))
+    });
+    let whole = texts.each_ref().map(|text| hash(text.as_bytes()));
+    let output = client(&relay, &["get", "a", "--hash", &whole[0][..8]]).expect_code(12);
+    assert_eq!(output.text(), "");
+    for hash in &whole {
+        assert!(output.stderr.contains(&hash[..20]), "{}", output.stderr);
+    }
+    let output = client(&relay, &["get", "a", "--hash", &whole[1][..20]]).expect_code(0);
+    assert_eq!(output.text(), texts[1]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use walkdir::WalkDir;
@@ -260,6 +261,80 @@ fn failures_are_listed_at_the_end() {
     assert!(fixture.saved().contains_key("docs/b.txt"));
     fixture.get(&["*.txt", "--force"]).expect_code(0);
     assert_eq!(fixture.saved()["a.txt"], b"a");
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_worst_failure() {
+    let fixture = Fixture::new(&FEW);
+    fs::write(fixture.home.path().join("a.txt"), "another").expect("written");
+    for names in [["nowhere", "a.txt"], ["a.txt", "nowhere"]] {
+        let args = [&names[..], &["-d", ".", "--max-downloads", "1"]].concat();
+        let output = fixture.get(&args).expect_code(6);
+        assert!(output.stderr.contains("2 failed"), "{}", output.stderr);
+    }
+}
+
+/// The requests of one client that fetches `d/` from a relay whose list says `listed`, and
+/// whose node has `content`; and what was saved.
+fn fetch_listed(listed: &[u8], content: &'static [u8]) -> (Vec<String>, Vec<u8>) {
+    let node = FakeServer::new(move |mut connection| {
+        loop {
+            let line = connection.line();
+            let is_sent = match line.trim_end().split(' ').next() {
+                Some("GET") => {
+                    let head = format!("FOUND {}\n", content.len());
+                    connection.send([head.as_bytes(), content].concat())
+                }
+                Some("STAT") => connection.send("ERROR 503 not yet\n"),
+                _ => return,
+            };
+            if !is_sent {
+                return;
+            }
+        }
+    });
+    let address = format!("{} {}", node.address().ip(), node.address().port());
+    let (size, listed) = (content.len(), hashes::hash(listed));
+    let current = hashes::hash(content);
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&requests);
+    let relay = FakeServer::new(move |mut connection| {
+        let line = connection.line();
+        let verb = line
+            .trim_end()
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        connection.send(match &*verb {
+            "LIST" => format!("NODES 1\n{address}\n"),
+            "SEARCH" => format!("FILES 1 1\n{size} {listed} 1 d/a\n"),
+            "FIND" => format!("HOLDERS 1\n{address} {size} {current}\n"),
+            _ => "FILES 0 0\n".into(),
+        });
+        seen.lock().expect("requests").push(verb);
+    });
+    let home = folder(&[]);
+    let mut command = client_command(relay.address(), &["get", "d/", "-d", "."]);
+    command.current_dir(home.path());
+    run(command, b"").expect_code(0);
+    drop(relay);
+    let saved = fs::read(home.path().join("d/a")).expect("saved");
+    (requests.lock().expect("requests").clone(), saved)
+}
+
+#[test]
+fn a_listed_small_file_that_all_nodes_have_is_not_asked_for_again() {
+    let (requests, saved) = fetch_listed(b"abc", b"abc");
+    assert_eq!(saved, b"abc");
+    assert!(!requests.contains(&"FIND".into()), "{requests:?}");
+}
+
+#[test]
+fn a_file_that_has_changed_since_it_was_listed_is_fetched() {
+    let (requests, saved) = fetch_listed(b"old", b"new");
+    assert_eq!(saved, b"new");
+    assert!(requests.contains(&"FIND".into()), "{requests:?}");
 }
 
 #[test]

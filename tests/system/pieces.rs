@@ -1,7 +1,7 @@
 //! Downloads in pieces from several nodes, some of which misbehave.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -238,6 +238,40 @@ fn a_client_waits_for_a_holder_that_comes_back() {
     let stderr = client.child.stderr.as_mut().expect("it is a pipe");
     stderr.read_to_string(&mut text).expect("text");
     assert!(text.contains(", verified"), "{text}");
+}
+
+#[test]
+fn a_client_waits_for_the_first_holder() {
+    let share = folder(&[("small", b"Hello"), ("large", &noise(3 * MIB, 12))]);
+    let relay = relay(&[]);
+    let home = folder(&[]);
+    let start = |args: &[&str]| {
+        let mut command = client_command(relay.address(), args);
+        command.current_dir(home.path()).stdin(Stdio::null());
+        RunningProgram::start(command.stderr(Stdio::piped()))
+    };
+    let mut clients = [
+        start(&["get", "small", "-o", "s", "--wait", "60"]),
+        start(&["get", "large", "-o", "l", "--wait", "60"]),
+    ];
+    for client in &mut clients {
+        let mut text = BufReader::new(client.child.stderr.as_mut().expect("it is a pipe"));
+        let mut line = String::new();
+        while !line.contains("no node sends it; waiting up to 60 s") {
+            line.clear();
+            assert_ne!(text.read_line(&mut line).expect("text"), 0);
+        }
+    }
+    let _node = node(&relay, share.path(), &[]);
+    for mut client in clients {
+        assert_eq!(client.wait(), Some(0));
+    }
+    for (name, saved) in [("small", "s"), ("large", "l")] {
+        let saved = fs::read(home.path().join(saved)).expect("saved");
+        assert!(fs::read(share.path().join(name)).expect("a file") == saved);
+    }
+    let output = start(&["get", "nowhere", "--wait", "0.1"]).wait();
+    assert_eq!(output, Some(1));
 }
 
 #[test]

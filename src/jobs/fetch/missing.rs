@@ -1,5 +1,7 @@
 //! What a fetch does when no node has sent the file.
 
+use std::time::Instant;
+
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job::{JobContext, JobStep, TaskResult};
 use crate::jobs::relay_query::Query;
@@ -8,7 +10,15 @@ use crate::jobs::user::UserEvent;
 
 impl Fetch {
     /// No node has sent the file. If it does not exist, the name may be mistyped.
-    pub(super) fn give_up(&mut self, context: &mut JobContext) -> JobStep {
+    pub(super) fn give_up(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
+        if std::mem::take(&mut self.is_from_list) {
+            // The file has changed since it was listed.
+            (self.failures, self.has_wrong_content) = (0, false);
+            return JobStep::Query(Query::Holders(self.name.clone()));
+        }
+        if self.waits(context, now) {
+            return JobStep::Wait;
+        }
         let may_search = context.may_choose || context.similar_searches > 0;
         match Query::files(self.name.as_str()) {
             Ok(query) if self.nodes > 0 && !self.exists && may_search => {

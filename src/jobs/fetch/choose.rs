@@ -1,0 +1,88 @@
+//! How a fetch chooses one of several contents, and the nodes to try.
+
+use std::time::Instant;
+
+use crate::jobs::candidate::candidates;
+use crate::jobs::choice::{Choice, Offer, Selection, offers};
+use crate::jobs::fetch::Fetch;
+use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
+use crate::jobs::stored_check::StoredCheck;
+use crate::jobs::user::UserEvent;
+use crate::protocol::HolderItem;
+
+impl Fetch {
+    /// Chooses the content and the nodes to try.
+    pub(super) fn choose_candidates(
+        &mut self,
+        context: &mut JobContext,
+        holders: &[HolderItem],
+        now: Instant,
+    ) -> JobStep {
+        let mut offers = offers(holders, &context.nodes);
+        let wanted = self.wanted.as_ref();
+        let is_wanted = |offer: &&Offer| wanted.is_some_and(|digits| digits.matches(offer.hash));
+        let matching: Vec<Offer> = offers.iter().filter(is_wanted).copied().collect();
+        let selection = match wanted {
+            None if offers.len() < 2 => None,
+            None if context.may_choose => {
+                let name = self.name.clone();
+                return JobStep::Finish(JobResult::Choice(Choice { name, offers }));
+            }
+            None if context.user.repairs_file() => Some(Selection::None),
+            None => Some(Selection::First),
+            Some(_) if matching.len() == 1 => None,
+            // Several hashes begin with these digits.
+            Some(_) if matching.len() > 1 => {
+                offers.clone_from(&matching);
+                Some(Selection::None)
+            }
+            Some(_) => Some(Selection::None),
+        };
+        self.hash = matching.first().map(|offer| offer.hash);
+        if wanted.is_some() && matching.is_empty() && self.waits(context, now) {
+            return JobStep::Wait;
+        }
+        if let Some(selection) = selection {
+            context.user.on_event(UserEvent::SeveralContents {
+                name: &self.name,
+                offers: &offers,
+                selection,
+            });
+        }
+        if let Some(Selection::None) = selection {
+            return TaskResult::SeveralContents.into();
+        }
+        self.preferred = selection.and(offers.first()).map(|offer| offer.hash);
+        self.exists = !holders.is_empty();
+        self.candidates = candidates(self.hash, context, holders, &offers, now);
+        self.nodes = self.candidates.len();
+        if self.wait.is_some() {
+            self.keep_only_holders(holders);
+        }
+        if context.limits.require_hash && self.keep_only_hashed() {
+            if self.waits(context, now) {
+                return JobStep::Wait;
+            }
+            context
+                .user
+                .on_event(UserEvent::NoHash { name: &self.name });
+            return TaskResult::NotFound.into();
+        }
+        self.check = StoredCheck::new(self.hash, &offers, now);
+        self.check_stored(context, now)
+    }
+
+    /// Removes the nodes that know no hash of the file. Returns whether there were
+    /// only such.
+    fn keep_only_hashed(&mut self) -> bool {
+        self.candidates.retain(|candidate| candidate.hash.is_some());
+        self.candidates.is_empty() && self.nodes > 0
+    }
+
+    /// The other nodes were asked at the start.
+    fn keep_only_holders(&mut self, holders: &[HolderItem]) {
+        let is_holder = |node| holders.iter().any(|holder| holder.node == node);
+        self.candidates
+            .retain(|candidate| is_holder(candidate.node));
+    }
+}

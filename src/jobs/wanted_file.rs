@@ -1,0 +1,66 @@
+//! A file to fetch, and what the relay's list says about it.
+
+use crate::jobs::listed_nodes::ListedNodes;
+use crate::protocol::{
+    ContentHash, FileItem, FileName, HashPrefix, HolderItem, MaybeHash, PieceLayout,
+};
+
+/// In a longer list of nodes, the relay is asked who has a file.
+const MAX_NODES: usize = 16;
+
+/// A file to fetch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WantedFile {
+    /// Its name.
+    pub name: FileName<'static>,
+    /// The first digits of the hash that it must have, or none if any content will do.
+    pub hash: Option<HashPrefix>,
+    /// The only content of that name, if the relay has listed it.
+    pub listed: Option<ListedContent>,
+}
+
+/// A content of the relay's list of files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListedContent {
+    /// In bytes.
+    size: u64,
+    hash: ContentHash,
+    /// How many nodes have it.
+    holders: u64,
+}
+
+impl WantedFile {
+    /// A file that the relay has not listed.
+    #[must_use]
+    pub fn new(name: FileName<'static>, hash: Option<HashPrefix>) -> Self {
+        let listed = None;
+        Self { name, hash, listed }
+    }
+}
+
+impl ListedContent {
+    /// The content of an item, if its hash is known.
+    #[must_use]
+    pub fn new(file: &FileItem<'_>) -> Option<Self> {
+        let (size, holders) = (file.size, file.holders);
+        file.hash.0.map(|hash| Self {
+            size,
+            hash,
+            holders,
+        })
+    }
+
+    /// The nodes that have the content, if that are all nodes. Only told for a small
+    /// content: for many of those, the questions who has it would take much of the time.
+    pub(super) fn holders(&self, nodes: &ListedNodes) -> Option<Vec<HolderItem>> {
+        let have_all = self.holders == nodes.len() as u64;
+        let is_small = self.size <= PieceLayout::MIN_PIECE_SIZE;
+        let holder = |node| HolderItem {
+            node,
+            size: self.size,
+            hash: MaybeHash(Some(self.hash)),
+        };
+        (have_all && is_small && nodes.len() <= MAX_NODES)
+            .then(|| nodes.iter().copied().map(holder).collect())
+    }
+}
