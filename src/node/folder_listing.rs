@@ -96,14 +96,7 @@ impl FolderListing {
     ) -> Self {
         let mut entries = first_entries(share, folder, "", MAX_SORTED + 1);
         if entries.len() > MAX_SORTED {
-            let mut entries = first_entries(share, folder, after, PAGE_SIZE + 1);
-            let has_more = entries.len() > PAGE_SIZE;
-            entries.truncate(PAGE_SIZE);
-            let last = entries.last().filter(|_| has_more);
-            let next = last.map(|entry| match entry.file {
-                Some(_) => entry.name.clone(),
-                None => format!("{}/", entry.name),
-            });
+            let (entries, next) = entries_after(share, folder, after);
             return Self::Unsorted { entries, next };
         }
         // All of a share may be empty.
@@ -154,8 +147,25 @@ impl SortKey {
     }
 }
 
+/// One page of a folder in the order of the list, and from where the next one goes on.
+pub(super) fn entries_after<S: Share>(
+    share: &mut S,
+    folder: &str,
+    after: &str,
+) -> (Vec<FolderEntry>, Option<String>) {
+    let mut entries = first_entries(share, folder, after, PAGE_SIZE + 1);
+    let has_more = entries.len() > PAGE_SIZE;
+    entries.truncate(PAGE_SIZE);
+    let last = entries.last().filter(|_| has_more);
+    let next = last.map(|entry| match entry.file {
+        Some(_) => entry.name.clone(),
+        None => format!("{}/", entry.name),
+    });
+    (entries, next)
+}
+
 /// The first `max` entries of a folder behind the entry `after`, in the order of the list.
-/// `after` is empty, or as in [`FolderListing::Unsorted`].
+/// `after` is empty, or as [`entries_after`] returns it.
 fn first_entries<S: Share>(
     share: &mut S,
     folder: &str,

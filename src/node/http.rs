@@ -1,6 +1,5 @@
 //! The requests in HTTP that a node answers.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
@@ -47,12 +46,7 @@ impl<S: Share> Node<S> {
         );
         let path = http.path.strip_prefix('/').unwrap_or(&http.path);
         if path.is_empty() || path.ends_with('/') {
-            return match ShareSearch::of(&http).filter(|_| path.is_empty()) {
-                Some(search) => self.begin_task(request, task, HttpWork::Search(Box::new(search))),
-                None if http.has_parameter("tar") => self.http_archive(request, task, path),
-                None if http.has_parameter("qr") => qr_code(request, &http, path),
-                None => self.http_folder(request, &http, path),
-            };
+            return self.http_list(request, task, &http, path);
         }
         match FileName::parse(path) {
             Ok(name) => match self.http_get(request, &http, &name) {
@@ -115,6 +109,7 @@ impl<S: Share> Node<S> {
 
 impl<S: Share> Node<S> {
     /// There is no file of this name, but there may be a folder, or one without `.tar`.
+    /// `metrics` is where monitoring systems look.
     fn http_no_file(
         &mut self,
         request: &mut NodeRequest<'_, S>,
@@ -126,12 +121,56 @@ impl<S: Share> Node<S> {
         if has_folder(&mut self.share, &folder) {
             return request.reply.moved(&folder, http.query);
         }
+        if name.as_str() == "metrics" {
+            return self.http_metrics(request);
+        }
         match name.as_str().strip_suffix(".tar") {
             Some(folder) if !folder.is_empty() => {
                 self.http_archive(request, task, &format!("{folder}/"))
             }
             _ => request.reply.not_found(),
         }
+    }
+
+    /// Answers a request for a folder, in the way that the query says: empty for all of the
+    /// share, else a name and a slash.
+    fn http_list(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        task: &mut Option<Box<HttpTask>>,
+        http: &HttpRequest<'_>,
+        folder: &str,
+    ) -> ReadNext {
+        let is_root = folder.is_empty();
+        if let Some(search) = ShareSearch::of(http).filter(|_| is_root) {
+            self.begin_task(request, task, HttpWork::Search(Box::new(search)))
+        } else if http.has_parameter("tar") {
+            self.http_archive(request, task, folder)
+        } else if http.has_parameter("qr") {
+            qr_code(request, http, folder)
+        } else if http.has_parameter("stats") && is_root {
+            let figures = Document::figures(&self.figures(request));
+            request.reply.document(&figures)
+        } else if http.has_parameter("metrics") && is_root {
+            self.http_metrics(request)
+        } else if http.has_parameter("json") {
+            self.json_folder(request, http, folder)
+        } else {
+            self.http_folder(request, http, folder)
+        }
+    }
+
+    /// What `STATS` knows, for a monitoring system.
+    fn http_metrics(&mut self, request: &mut NodeRequest<'_, S>) -> ReadNext {
+        if !request.is_loopback() && !self.http.public_metrics {
+            let text = "metrics are for loopback; see --public-metrics";
+            return request
+                .reply
+                .error_document(Status::FORBIDDEN, text, Vec::new());
+        }
+        let times = &request.traffic.answer_times;
+        let metrics = Document::metrics("peerline_node", &self.figures(request), times);
+        request.reply.document(&metrics)
     }
 
     /// Sends a folder as an archive: empty for all of the share, else a name and a slash.
@@ -159,12 +198,7 @@ fn qr_code<S: Share>(
     let Some(picture) = web::qr_code(&address) else {
         return request.reply.not_found();
     };
-    request.reply.document(&Document {
-        status: Status::OK,
-        media_type: web::QR_TYPE,
-        headers: Vec::new(),
-        content: Cow::Owned(picture.into_bytes()),
-    })
+    request.reply.document(&Document::picture(picture))
 }
 
 /// The time of a change, in seconds since 1970.

@@ -1,9 +1,4 @@
-//! Lists of files in HTTP, as pages and as JSON: the entries of a folder, and the files that
-//! a search has found.
-
-use std::borrow::Cow;
-
-use serde_json::json;
+//! Pages of lists: the entries of a folder, and the files that a search has found.
 
 use crate::counted::Counted;
 use crate::node::Node;
@@ -14,7 +9,7 @@ use crate::role::ReadNext;
 use crate::session::http::{Document, HttpRequest, Status};
 use crate::web::{ColumnHead, FileCells, FolderPage, FolderRow, text};
 
-/// One page of a list, before its form is decided.
+/// One page of a list.
 pub(super) struct FileList<'l> {
     pub(super) subject: ListSubject<'l>,
     pub(super) entries: Vec<FolderEntry>,
@@ -68,13 +63,12 @@ impl<S: Share> Node<S> {
                 subject,
                 entries,
                 order: None,
-                count: "very many entries, by name".to_owned(),
+                count: "too many entries to sort".to_owned(),
                 previous: None,
                 next: next.map(|after| format!("after={}", text::query(&after))),
             },
         };
-        let document = list.document(http.host, http.has_parameter("json"));
-        request.reply.document(&document)
+        request.reply.document(&list.page(http.host))
     }
 }
 
@@ -88,15 +82,8 @@ fn count_text((folders, files): (usize, usize)) -> String {
 }
 
 impl FileList<'_> {
-    /// The list for a client that has reached the node as `host`.
-    pub(super) fn document(&self, host: &str, as_json: bool) -> Document<'static> {
-        match as_json {
-            true => self.json(),
-            false => self.page(host),
-        }
-    }
-
-    fn page(&self, host: &str) -> Document<'static> {
+    /// The page for a client that has reached the node as `host`.
+    pub(super) fn page(&self, host: &str) -> Document<'static> {
         let (folder, search) = match self.subject {
             ListSubject::Folder(folder) => (folder, None),
             ListSubject::Search(text) => ("", Some(text)),
@@ -153,40 +140,6 @@ impl FileList<'_> {
                 (true, false) => " ↑",
                 (false, _) => "",
             },
-        }
-    }
-
-    fn json(&self) -> Document<'static> {
-        let entries: Vec<_> = self.entries.iter().map(FolderEntry::to_json).collect();
-        let next = self.next.as_ref().map(|query| format!("?{query}&json"));
-        let list = match self.subject {
-            ListSubject::Folder(folder) => {
-                json!({ "folder": folder, "entries": entries, "next": next })
-            }
-            ListSubject::Search(text) => {
-                json!({ "search": text, "entries": entries, "next": next })
-            }
-        };
-        Document {
-            status: Status::OK,
-            media_type: "application/json",
-            headers: Vec::new(),
-            content: Cow::Owned(format!("{list}\n").into_bytes()),
-        }
-    }
-}
-
-impl FolderEntry {
-    fn to_json(&self) -> serde_json::Value {
-        match self.file {
-            None => json!({ "type": "folder", "name": self.name }),
-            Some(file) => json!({
-                "type": "file",
-                "name": self.name,
-                "size": file.size,
-                "mtime": file.mtime,
-                "hash": file.hash.0.map(|hash| hash.to_string()),
-            }),
         }
     }
 }

@@ -4,6 +4,7 @@ use memchr::memmem::Finder;
 
 use crate::counted::Counted;
 use crate::node::folder_listing::{FolderEntry, PAGE_SIZE};
+use crate::node::http_json::json_list;
 use crate::node::http_list::{FileList, ListSubject};
 use crate::node::share::Share;
 use crate::protocol::fold;
@@ -68,21 +69,25 @@ impl ShareSearch {
         let has_more = self.found.len() > PAGE_SIZE;
         self.found.truncate(PAGE_SIZE);
         let last = self.found.last().filter(|_| has_more);
-        let next = last.map(|last| {
-            let (search, after) = (text::query(&self.text), text::query(&last.name));
-            format!("search={search}&after={after}")
-        });
+        let next = last.map(|last| last.name.clone());
+        let subject = ListSubject::Search(&self.text);
+        if self.as_json {
+            return json_list(subject, &self.found, next.as_deref());
+        }
         let list = FileList {
-            subject: ListSubject::Search(&self.text),
+            subject,
             count: match has_more {
-                true => format!("the first {PAGE_SIZE} files that match"),
+                true => format!("{PAGE_SIZE} files, and more"),
                 false => format!("{} found", Counted(self.found.len() as u64, "file")),
             },
             entries: std::mem::take(&mut self.found),
             order: None,
             previous: None,
-            next,
+            next: next.map(|next| {
+                let (search, after) = (text::query(&self.text), text::query(&next));
+                format!("search={search}&after={after}")
+            }),
         };
-        list.document(&self.host, self.as_json)
+        list.page(&self.host)
     }
 }

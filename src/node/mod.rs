@@ -7,6 +7,7 @@ mod event;
 mod folder_archive;
 mod folder_listing;
 mod http;
+mod http_json;
 mod http_list;
 mod http_search;
 mod http_task;

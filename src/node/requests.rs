@@ -220,7 +220,7 @@ impl<S: Share> Node<S> {
     }
 
     /// The figures that the requester may know.
-    fn figures(&mut self, request: &NodeRequest<'_, S>) -> Vec<Figure> {
+    pub(super) fn figures(&mut self, request: &NodeRequest<'_, S>) -> Vec<Figure> {
         let registered_at = self.registrar.registered_at(request.now);
         let is_registered = u64::from(registered_at.is_some());
         let is_complete = u64::from(self.share.is_complete());

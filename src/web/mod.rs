@@ -26,7 +26,7 @@ pub(crate) use metalink::Metalink;
 pub(crate) use network_pages::{
     ContentRow, ContentsPage, FileRow, HoldersPage, NetworkPage, NodeRow, NodesPage, content_query,
 };
-pub(crate) use qr::{QR_TYPE, qr_code};
+pub(crate) use qr::qr_code;
 
 /// What the pages of a server may load and do: only their own style sheet, script, pictures
 /// and forms, and no other page may show them in a frame.

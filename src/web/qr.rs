@@ -4,9 +4,6 @@ use std::fmt::Write;
 
 use qrcode::{Color, EcLevel, QrCode};
 
-/// The media type of the picture.
-pub(crate) const QR_TYPE: &str = "image/svg+xml";
-
 /// The longest address: a longer one makes a picture that is hard to read, and takes long.
 const MAX_ADDRESS: usize = 1000;
 

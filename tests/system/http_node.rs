@@ -1,6 +1,7 @@
 //! The pages of a node: folders, searches, archives.
 
 use std::fs::File;
+use std::io::Read;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::support::{HttpResponse, Nc, folder, http, node_with_relay};
@@ -89,13 +90,14 @@ fn a_folder_is_listed_as_json() {
         file.set_modified(time).expect("a time");
     }
     let (node, _relay) = node_with_relay(share.path(), &[]);
-    let list = http(node.address(), "GET", "/x/?json&sort=size&order=desc", "");
+    let list = http(node.address(), "GET", "/x/?json", "");
     assert_eq!(list.header("content-type"), Some("application/json"));
     assert_eq!(
         list.text(),
-        "{\"entries\":[{\"name\":\"y\",\"type\":\"folder\"},\
+        "{\"entries\":[\
          {\"hash\":null,\"mtime\":8,\"name\":\"\\\"large\\\"\",\"size\":2,\"type\":\"file\"},\
-         {\"hash\":null,\"mtime\":7,\"name\":\"small\",\"size\":1,\"type\":\"file\"}],\
+         {\"hash\":null,\"mtime\":7,\"name\":\"small\",\"size\":1,\"type\":\"file\"},\
+         {\"name\":\"y\",\"type\":\"folder\"}],\
          \"folder\":\"x/\",\"next\":null}\n"
     );
 }
@@ -119,10 +121,12 @@ fn a_long_folder_has_pages_and_an_empty_share_has_one() {
     let (mut listed, mut query) = (Vec::new(), Some("?json".to_owned()));
     while let Some(page) = query.take() {
         let page = http(node.address(), "GET", &format!("/{page}"), "");
-        let mut page: serde_json::Value = serde_json::from_str(page.text()).expect("JSON");
+        let page: serde_json::Value = serde_json::from_str(page.text()).expect("JSON");
         let entries = page["entries"].as_array().expect("entries").iter();
         listed.extend(entries.map(|entry| entry["name"].as_str().expect("a name").to_owned()));
-        query = page["next"].take().as_str().map(str::to_owned);
+        query = page["next"]
+            .as_str()
+            .map(|next| format!("?json&after={next}"));
     }
     assert_eq!(listed, names);
     let last = http(node.address(), "GET", "/?page=99", "");
@@ -221,7 +225,8 @@ fn a_search_among_many_files_has_pages_and_lets_others_have_their_turn() {
         let Some(next) = list["next"].as_str() else {
             break;
         };
-        page = http(node.address(), "GET", &format!("/{next}"), "");
+        let next = format!("/?json&search=X&after={}", next.replace(' ', "+"));
+        page = http(node.address(), "GET", &next, "");
     }
     assert_eq!(listed, names.len());
 }
@@ -253,16 +258,110 @@ fn a_very_long_folder_is_listed_without_sorting() {
     let (mut listed, mut folders, mut query) = (Vec::new(), 0, Some("?sort=size&json".to_owned()));
     while let Some(page) = query.take() {
         let page = http(node.address(), "GET", &format!("/long/{page}"), "");
-        let mut page: serde_json::Value = serde_json::from_str(page.text()).expect("JSON");
+        let page: serde_json::Value = serde_json::from_str(page.text()).expect("JSON");
         for entry in page["entries"].as_array().expect("entries") {
             listed.push(entry["name"].as_str().expect("a name").to_owned());
             folders += usize::from(entry["type"] == "folder");
         }
-        query = page["next"].take().as_str().map(str::to_owned);
+        query = page["next"]
+            .as_str()
+            .map(|next| format!("?json&after={next}"));
     }
     let expected: Vec<String> = (0..10_001).map(|number| format!("{number:05}")).collect();
     assert_eq!((listed, folders), (expected, 10));
     let page = http(node.address(), "GET", "/long/", "");
     assert!(!page.text().contains("?sort="), "{}", page.text());
     assert!(page.text().contains("?after=00499"), "{}", page.text());
+}
+
+#[test]
+fn folders_are_before_files_and_files_are_sorted_as_the_reader_wants() {
+    let share = folder(&[
+        ("b", b"22"),
+        ("A", b"333"),
+        ("c", b"1"),
+        ("Z/file", b""),
+        ("y/file", b""),
+    ]);
+    for (name, time) in [("A", 8), ("b", 9), ("c", 7)] {
+        let file = File::open(share.path().join(name)).expect("a file");
+        let time = UNIX_EPOCH + Duration::from_secs(time);
+        file.set_modified(time).expect("a time");
+    }
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    for (query, names) in [
+        ("", "y/ Z/ A b c"),
+        ("?sort=name&order=desc", "Z/ y/ c b A"),
+        ("?sort=size", "y/ Z/ c b A"),
+        ("?sort=size&order=desc", "y/ Z/ A b c"),
+        ("?sort=date", "y/ Z/ c A b"),
+        ("?sort=date&order=desc", "y/ Z/ b A c"),
+        ("?sort=nonsense&page=nonsense", "y/ Z/ A b c"),
+    ] {
+        let page = http(node.address(), "GET", &format!("/{query}"), "");
+        let rows = page.text().split("<tr><td>").skip(1);
+        let name = |row: &str| Some(row.split("</a>").next()?.rsplit('>').next()?.to_owned());
+        let listed: Vec<String> = rows.filter_map(name).collect();
+        assert_eq!(listed.join(" "), names, "{query}");
+    }
+}
+
+/// The style sheet and the script are loaded once.
+#[test]
+fn a_page_of_500_files_has_less_than_30_kib_with_all_that_it_loads() {
+    let names: Vec<String> = (0..600)
+        .map(|number| format!("holiday picture {number:04}.jpg"))
+        .collect();
+    let files: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_str(), name.as_bytes()))
+        .collect();
+    let share = folder(&files);
+    let (node, _relay) = node_with_relay(share.path(), &["--no-hash-cache"]);
+    let browser = "Accept: text/html\r\nAccept-Encoding: gzip, deflate\r\n";
+    let get = |target: &str, headers| http(node.address(), "GET", target, headers);
+    let plain = get("/", "");
+    assert!(plain.header("content-encoding").is_none());
+    assert_eq!(plain.text().matches("<tr><td>").count(), 500);
+    let page = get("/", browser);
+    assert_eq!(page.header("content-encoding"), Some("gzip"));
+    assert_eq!(page.header("vary"), Some("Accept-Encoding"));
+    let mut unpacked = Vec::new();
+    let mut decoder = flate2::read::GzDecoder::new(page.content.as_slice());
+    decoder.read_to_end(&mut unpacked).expect("a gzip stream");
+    assert!(unpacked.ends_with(b"</html>") && unpacked.len() > 40_000);
+    let links = plain
+        .text()
+        .split('"')
+        .filter(|link| link.starts_with("/?"));
+    let assets: usize = links.map(|link| get(link, browser).content.len()).sum();
+    assert!(
+        assets > 0 && page.content.len() + assets < 30 * 1024,
+        "{assets}"
+    );
+    for refused in ["gzip;q=0", "br", "identity", "xgzip"] {
+        let header = format!("Accept-Encoding: {refused}\r\n");
+        let page = http(node.address(), "GET", "/", &header);
+        assert!(page.header("content-encoding").is_none(), "{refused}");
+    }
+}
+
+#[test]
+fn figures_are_given_as_json_and_as_metrics() {
+    let share = folder(&[("a", b"1")]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let stats = http(node.address(), "GET", "/?stats", "");
+    let stats: serde_json::Value = serde_json::from_str(stats.text()).expect("JSON");
+    assert_eq!(stats["files"], 1);
+    for path in ["/metrics", "/?metrics"] {
+        let metrics = http(node.address(), "GET", path, "");
+        let media_type = metrics.header("content-type");
+        assert!(media_type.is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4")));
+        let line = "\n# TYPE peerline_node_files gauge\npeerline_node_files 1\n";
+        assert!(metrics.text().contains(line), "{}", metrics.text());
+    }
+    let share = folder(&[("metrics", b"a shared file")]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let file = http(node.address(), "GET", "/metrics", "");
+    assert_eq!(file.text(), "a shared file");
 }

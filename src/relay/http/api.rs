@@ -1,7 +1,7 @@
 //! Answers for programs, in JSON. protocol.md specifies them; their fields are never
 //! removed or changed.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::protocol::{FileName, HolderItem, MaybeHash};
 use crate::relay::http::contents::ContentFilter;
@@ -9,7 +9,7 @@ use crate::relay::http::{Refusal, json_document, limit};
 use crate::relay::index::SearchPage;
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
-use crate::session::http::{HttpRequest, Status};
+use crate::session::http::{Document, HttpRequest, Status};
 use crate::web::node_url;
 
 impl Relay {
@@ -39,12 +39,8 @@ impl Relay {
 
     /// `/api/stats`: the figures of `STATS`.
     pub(super) fn api_stats(&self, request: &mut RelayRequest<'_>) -> ReadNext {
-        let figures = self.figures(request);
-        let named = figures
-            .iter()
-            .map(|figure| (figure.full_name().into_owned(), figure.value.into()));
-        let object = Value::Object(named.collect::<Map<String, Value>>());
-        json_document(request, Status::OK, &object)
+        let figures = Document::figures(&self.figures(request));
+        request.reply.document(&figures)
     }
 
     /// `/api/holders/NAME`: the nodes that have a file.

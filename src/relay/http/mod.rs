@@ -20,7 +20,6 @@ use crate::relay::index::{NameQuery, Search, SearchOptions, SearchPage};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Input, ReadNext};
 use crate::session::http::{Document, HttpContext, HttpRequest, Status};
-use crate::web::metrics::{METRICS_TYPE, metrics};
 
 /// The items of a list, unless the request says how many.
 const DEFAULT_LIMIT: usize = 100;
@@ -189,13 +188,8 @@ impl Relay {
             });
         }
         let times = &request.traffic.answer_times;
-        let text = metrics("peerline_relay", &self.figures(request), times);
-        Ok(request.reply.document(&Document {
-            status: Status::OK,
-            media_type: METRICS_TYPE,
-            headers: vec![("Cache-Control", "no-store".into())],
-            content: Cow::Owned(text.into_bytes()),
-        }))
+        let document = Document::metrics("peerline_relay", &self.figures(request), times);
+        Ok(request.reply.document(&document))
     }
 }
 
@@ -226,10 +220,5 @@ fn limit(http: &HttpRequest<'_>) -> Result<usize, Refusal> {
 
 /// Answers with an object for programs.
 fn json_document(request: &mut RelayRequest<'_>, status: Status, object: &Value) -> ReadNext {
-    request.reply.document(&Document {
-        status,
-        media_type: "application/json",
-        headers: vec![("Cache-Control", "no-cache".into())],
-        content: Cow::Owned(format!("{object}\n").into_bytes()),
-    })
+    request.reply.document(&Document::json(status, object))
 }

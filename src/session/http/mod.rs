@@ -10,6 +10,7 @@
 
 mod asset;
 pub(crate) mod conditions;
+mod documents;
 pub(crate) mod error;
 pub mod file_headers;
 pub(crate) mod reply;

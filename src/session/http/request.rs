@@ -39,6 +39,8 @@ pub(crate) struct HttpContext {
     pub(crate) keeps_alive: bool,
     /// The client speaks HTTP/1.0.
     pub(crate) is_http_10: bool,
+    /// The client reads content that is compressed with gzip.
+    pub(crate) accepts_gzip: bool,
     pub(crate) error_format: ErrorFormat,
     /// Pages of this origin may read the response.
     pub(crate) cors: Option<Arc<str>>,
@@ -53,6 +55,7 @@ impl HttpContext {
             is_head: false,
             keeps_alive: false,
             is_http_10: false,
+            accepts_gzip: false,
             error_format: ErrorFormat::default(),
             cors: None,
             time,
@@ -102,6 +105,7 @@ impl<'h> HttpRequest<'h> {
         }
         let (authority, target) = split_target(target);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        context.accepts_gzip = fields.accepts_gzip;
         context.error_format = fields.error_format(path, query);
         context.keeps_alive = match context.is_http_10 {
             true => fields.wants_keep_alive && !fields.wants_close,
@@ -188,6 +192,7 @@ struct Fields<'h> {
     wants_close: bool,
     wants_keep_alive: bool,
     accept: &'h str,
+    accepts_gzip: bool,
     conditions: Conditions<'h>,
 }
 
@@ -217,6 +222,8 @@ impl<'h> Fields<'h> {
             (self.has_content, self.has_transfer_encoding) = (true, true);
         } else if is("Accept") {
             self.accept = text(header)?;
+        } else if is("Accept-Encoding") {
+            self.accepts_gzip = text(header)?.split(',').any(is_gzip);
         } else if is("Range") {
             self.conditions.range = Some(text(header)?);
         } else if is("If-Range") {
@@ -248,6 +255,14 @@ impl<'h> Fields<'h> {
             ErrorFormat::Text
         }
     }
+}
+
+/// Whether an item of `Accept-Encoding` allows gzip (RFC 9110, 12.5.3).
+fn is_gzip(item: &str) -> bool {
+    let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
+    let weight = weight.trim().strip_prefix("q=");
+    let is_zero = weight.is_some_and(|weight| weight.parse() == Ok(0.0));
+    coding.trim().eq_ignore_ascii_case("gzip") && !is_zero
 }
 
 fn text<'h>(header: &Header<'h>) -> Result<&'h str, HttpError> {
