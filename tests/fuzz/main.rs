@@ -125,7 +125,7 @@ fn driver() {
 
 #[test]
 fn http() {
-    run("http", targets::http, &seeds::requests_in_http(), 600);
+    run("http", targets::http, &seeds::requests_in_http(), 2000);
 }
 
 #[test]

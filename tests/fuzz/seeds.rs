@@ -168,15 +168,30 @@ pub fn requests_in_http() -> Vec<Vec<u8>> {
         ("", "Connection: close\r\n"),
         ("broken", "Accept: text/html\r\n"),
         ("busy", "Accept-Encoding: gzip, br\r\n"),
+        ("?json", ""),
+        ("?q=el", ""),
+        ("?tar", ""),
+        ("sub/?tar", ""),
+        ("sub.tar", ""),
+        ("sub?qr", ""),
+        ("sub/gr%C3%B6%C3%9Fe.txt", "If-Match: *\r\n"),
+        ("api/files?q=*.txt&after=a&limit=1", ""),
+        ("api/nodes?after=1&limit=2", ""),
+        ("api/holders/hello.txt?size=17&hash=-", ""),
+        ("api/stats", ""),
+        ("files/hello.txt", ""),
+        ("files/sub/gr%C3%B6%C3%9Fe.txt?hash=11111111", ""),
+        ("metalink/hello.txt.meta4", ""),
+        ("metrics", ""),
     ];
     let files = files
         .map(|(path, headers)| format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"));
     let streams = rules.chain(files).enumerate();
-    let streams = streams.map(|(number, stream)| {
+    let streams = streams.flat_map(|(number, stream)| {
         let segments = stream.as_bytes().chunks(1 + number % 60);
         let segments = segments.map(|segment| [&[segment.len() as u8], segment].concat());
-        let segments: Vec<_> = segments.collect();
-        [vec![number as u8], segments.concat()].concat()
+        let segments = segments.collect::<Vec<_>>().concat();
+        [0, 1].map(|server| [&[server], segments.as_slice()].concat())
     });
     streams.collect()
 }

@@ -12,10 +12,13 @@ use super::Bytes;
 use super::machine::{Event, Machine, Observer};
 use super::roles::{new_node, new_relay};
 
-/// The number of the connection.
+/// The numbers of the connections.
+const SETUP: u32 = 999;
 const CONN: u32 = 1000;
 /// Short, so that arbitrary input reaches it.
 const MAX_HEAD: usize = 300;
+
+const HASH: &str = "1111111111111111111111111111111111111111111111111111111111111111";
 
 /// What a server has sent on the connection, and how the connection has ended.
 #[derive(PartialEq, Eq, Debug, Default)]
@@ -109,6 +112,12 @@ impl Conversation {
         let mut machine = Machine::new(role, now, Self::default());
         machine.max_head = Some(MAX_HEAD);
         let peer = "127.0.0.1:50000".parse().expect("an address");
+        // A relay knows two files then. A node refuses these lines.
+        machine.accept(SETUP, peer).expect("a new number");
+        let lines = format!("REGISTER * 9\nSHARE 17 - hello.txt\nSHARE 18 {HASH} sub/größe.txt\n");
+        machine
+            .receive(SETUP, lines.as_bytes())
+            .expect("it is open");
         machine.accept(CONN, peer).expect("a new number");
         for segment in segments {
             if machine.receive(CONN, segment).is_err() {

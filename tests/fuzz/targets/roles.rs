@@ -58,6 +58,7 @@ pub(super) fn new_node(now: Instant) -> Node<Memory> {
             ("hello.txt", Entry::Small("Hello, Peerline!\n".into())),
             ("empty.txt", Entry::Small(String::new())),
             ("large", Entry::Large(1 << 40)),
+            ("sub/größe.txt", Entry::Small("Grüße aus Köln\n".into())),
             ("forbidden", Entry::Forbidden),
             ("busy", Entry::Busy),
             ("broken", Entry::Broken),
