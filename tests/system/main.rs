@@ -66,6 +66,7 @@ mod http_clients;
 mod http_files;
 mod http_limits;
 mod http_node;
+mod http_pages;
 mod http_relay;
 mod http_rules;
 mod idle_cpu;
