@@ -69,6 +69,7 @@ impl<S: Share> Node<S> {
         self.gets += 1;
         request.session.request_content(name);
         let (arrival, reply) = (request.arrival(), &mut request.reply);
+        let has_sha256 = self.share.has_sha256();
         let content = match self.share.open(name, arrival) {
             Ok(content) => content,
             Err(Unavailable::NotFound) => return None,
@@ -79,7 +80,8 @@ impl<S: Share> Node<S> {
             FileContent::Small(content) => {
                 let headers = content.http_headers(|hash| {
                     let tags = vec![format!("\"{hash}\"")];
-                    FileHeaders::new(name.as_str(), tags, modified(content.mtime))
+                    let digest = has_sha256.then(|| content.sha256());
+                    FileHeaders::new(name.as_str(), tags, modified(content.mtime), digest)
                 });
                 let size = content.bytes.len() as u64;
                 if let Some(part) = reply.begin_file(headers, size, conditions) {
@@ -97,7 +99,9 @@ impl<S: Share> Node<S> {
                 let hash_tag = hash.map(|hash| format!("\"{hash}\""));
                 let revision_tag = format!("\"{size:x}-{revision}\"");
                 let tags = hash_tag.into_iter().chain([revision_tag]).collect();
-                let headers = FileHeaders::new(name.as_str(), tags, modified(revision.mtime));
+                let digest = self.share.sha256(name, &file);
+                let modified = modified(revision.mtime);
+                let headers = FileHeaders::new(name.as_str(), tags, modified, digest);
                 if let Some(part) = reply.begin_file(&headers, size, conditions) {
                     reply.append_file(file, part);
                 }

@@ -74,10 +74,12 @@ impl<S: Share> Node<S> {
 
 /// The number of folders and files, for people.
 fn count_text((folders, files): (usize, usize)) -> String {
+    let folders = Counted(folders as u64, "folder");
     let files = Counted(files as u64, "file");
-    match folders {
-        0 => files.to_string(),
-        _ => format!("{}, {files}", Counted(folders as u64, "folder")),
+    match (folders.0, files.0) {
+        (0, _) => files.to_string(),
+        (_, 0) => folders.to_string(),
+        (_, _) => format!("{folders}, {files}"),
     }
 }
 

@@ -4,8 +4,10 @@
 use std::fs;
 use std::process::Command;
 
+use base64::engine::{Engine, general_purpose::STANDARD};
+
 use crate::hashes::{node, stat, wait_for_rest};
-use crate::support::{Server, ask, eventually, folder, noise, relay};
+use crate::support::{Server, ask, eventually, folder, http, noise, relay};
 
 /// What `sha256sum` prints of this file.
 fn sha256sum(path: &std::path::Path) -> String {
@@ -91,4 +93,36 @@ fn digests_are_cached_and_a_cache_without_them_is_completed() {
         assert_eq!(node.stop(), Some(0));
         assert_eq!(lines(), expected, "{args:?}");
     }
+}
+
+/// The digest of a file in HTTP, as in `DIGEST`.
+#[test]
+fn responses_in_http_have_the_digest_of_the_whole_file() {
+    let share = folder(&[("large", &noise(3_000_000, 1)), ("small", b"small\n")]);
+    let relay = relay(&[]);
+    let server = node(&relay, share.path(), &["--sha256", "--no-hash-cache"]);
+    for name in ["small", "large"] {
+        let reply = || digest(&server, name);
+        eventually("the digest is known", || reply().starts_with("DIGEST"));
+        let digits = reply()
+            .trim()
+            .rsplit(' ')
+            .next()
+            .expect("digits")
+            .to_owned();
+        let bytes: Vec<u8> = (0..digits.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("digits"))
+            .collect();
+        let expected = STANDARD.encode(bytes);
+        for headers in ["", "Range: bytes=1-2\r\n"] {
+            let response = http(server.address(), "GET", &format!("/{name}"), headers);
+            let header = |name| response.header(name).unwrap_or_default();
+            assert_eq!(header("repr-digest"), format!("sha-256=:{expected}:"));
+            assert_eq!(header("digest"), format!("sha-256={expected}"));
+        }
+    }
+    let server = node(&relay, share.path(), &["--no-hash-cache"]);
+    let response = http(server.address(), "GET", "/small", "");
+    assert_eq!(response.header("repr-digest"), None);
 }

@@ -3,9 +3,11 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
+use base64::engine::{Engine, general_purpose::STANDARD};
 use httpdate::HttpDate;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::protocol::Sha256Digest;
 use crate::session::http::conditions::Representation;
 
 /// What RFC 8187 (3.2.1) leaves as it is in a parameter of a header.
@@ -41,7 +43,12 @@ pub struct FileHeaders {
 
 impl FileHeaders {
     /// Headers of the file of this name.
-    pub(crate) fn new(name: &str, tags: Vec<String>, modified: Option<SystemTime>) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        tags: Vec<String>,
+        modified: Option<SystemTime>,
+        digest: Option<Sha256Digest>,
+    ) -> Self {
         let media_type = mime_guess::from_path(name).first_raw();
         let media_type = media_type.unwrap_or("application/octet-stream");
         let charset = match media_type.starts_with("text/") {
@@ -63,6 +70,14 @@ impl FileHeaders {
         }
         if let Some(modified) = modified {
             let _ = write!(lines, "Last-Modified: {}\r\n", HttpDate::from(modified));
+        }
+        if let Some(digest) = digest {
+            let digest = STANDARD.encode(digest.0);
+            // RFC 9530, 3; RFC 3230, 4.3.2 for older clients.
+            let _ = write!(
+                lines,
+                "Repr-Digest: sha-256=:{digest}:\r\nDigest: sha-256={digest}\r\n"
+            );
         }
         Self {
             tags,
