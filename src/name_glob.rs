@@ -1,22 +1,39 @@
 //! Globs that stand for file names, as a shell has them.
 
-use globset::{Glob, GlobBuilder, GlobMatcher};
+use globset::{Glob, GlobBuilder};
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
 
 /// The characters that make a word a glob.
 const GLOB_CHARACTERS: [char; 4] = ['*', '?', '[', '{'];
+
+/// The most bytes of a glob.
+pub const MAX_GLOB: usize = 256;
+/// The most braces within each other: each is a level of recursion.
+pub const MAX_GLOB_DEPTH: usize = 8;
+
+/// The most bytes that a compiled glob has, and as many that it needs for matching.
+const MAX_COMPILED: usize = 256 * 1024;
 
 /// A valid glob. `*` does not match a slash, `**` does. `?` and `[abc]` stand for one byte,
 /// as the crate has it: for an ASCII character.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NameGlob(Glob);
 
+/// A compiled glob.
+pub struct GlobMatcher(Option<Regex>);
+
 impl NameGlob {
-    /// The glob that a word is, unless it is none: `a[b` is a name.
+    /// The glob that a word is, unless it is none: `a[b` is a name, and so is what exceeds a
+    /// limit.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let is_glob = word.contains(GLOB_CHARACTERS);
-        let build = || GlobBuilder::new(word).literal_separator(true).build().ok();
-        is_glob.then(build).flatten().map(Self)
+        let is_glob = word.contains(GLOB_CHARACTERS) && word.len() <= MAX_GLOB;
+        if !is_glob || depth(word) > MAX_GLOB_DEPTH {
+            return None;
+        }
+        let mut builder = GlobBuilder::new(word);
+        builder.literal_separator(true).build().ok().map(Self)
     }
 
     /// The word that was parsed.
@@ -28,7 +45,18 @@ impl NameGlob {
     /// Tests whole names.
     #[must_use]
     pub fn matcher(&self) -> GlobMatcher {
-        self.0.compile_matcher()
+        // The crate's own matcher panics if it cannot be compiled, and takes 10 MiB.
+        let syntax = syntax::Config::new().utf8(false).dot_matches_new_line(true);
+        let engine = Regex::config()
+            .utf8_empty(false)
+            .nfa_size_limit(Some(MAX_COMPILED))
+            .hybrid_cache_capacity(MAX_COMPILED);
+        let regex = Regex::builder()
+            .syntax(syntax)
+            .configure(engine)
+            .build(self.0.regex());
+        // The limits of a glob leave no reason to fail.
+        GlobMatcher(regex.ok())
     }
 
     /// The longest text that every matching name contains, for a search at the relay.
@@ -36,6 +64,32 @@ impl NameGlob {
     pub fn search_text(&self) -> String {
         longest_literal(self.as_str())
     }
+}
+
+impl GlobMatcher {
+    /// Whether the glob matches the whole name.
+    #[must_use]
+    pub fn is_match(&self, name: &str) -> bool {
+        let regex = self.0.as_ref();
+        regex.is_some_and(|regex| regex.is_match(name.as_bytes()))
+    }
+}
+
+/// How many braces are within each other.
+fn depth(glob: &str) -> usize {
+    let (mut depth, mut max) = (0_usize, 0);
+    let mut rest = glob.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            '[' => skip_class(&mut rest),
+            '\\' => drop(rest.next()),
+            _ => {}
+        }
+        max = max.max(depth);
+    }
+    max
 }
 
 /// The longest text of a valid glob that stands for itself, without blanks at its ends:
@@ -122,7 +176,43 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_glob_has_limits() {
+        let nested = |depth| format!("{}a{}", "{".repeat(depth), "}".repeat(depth));
+        for (glob, is_glob) in [
+            (nested(MAX_GLOB_DEPTH), true),
+            (nested(MAX_GLOB_DEPTH + 1), false),
+            (nested(300), false),
+            ("{a}".repeat(9), true),
+            (r"[{]\{".repeat(9), true),
+            ("?".repeat(MAX_GLOB), true),
+            ("?".repeat(MAX_GLOB + 1), false),
+        ] {
+            assert_eq!(NameGlob::parse(&glob).is_some(), is_glob, "{glob}");
+        }
+    }
+
+    /// Words with a star, and with braces within each other.
+    fn globs() -> impl Strategy<Value = String> {
+        let part = prop_oneof!["[a-zé/?*]", "[*][*]/", r"\[!?[a-k]-[k-z]é?\]"];
+        let parts = prop::collection::vec(part, 1..40);
+        let parts = parts.prop_map(|parts| parts.concat());
+        let depth = MAX_GLOB_DEPTH as u32;
+        let alternatives = parts.prop_recursive(depth, 64, 4, |inner| {
+            let inner = prop::collection::vec(inner, 1..4);
+            inner.prop_map(|inner| format!("x{{{}}}", inner.join(",")))
+        });
+        alternatives.prop_map(|glob| format!("{glob}*"))
+    }
+
     proptest! {
+        #[test]
+        fn every_glob_compiles(word in globs()) {
+            prop_assume!(word.len() <= MAX_GLOB);
+            let glob = NameGlob::parse(&word).expect("it is valid");
+            prop_assert!(glob.matcher().0.is_some());
+        }
+
         #[test]
         fn a_match_contains_the_searched_text(
             glob in "[ab/*?\\[\\]{},!\\\\]{1,8}",

@@ -3,9 +3,7 @@
 
 use std::fmt;
 
-use globset::GlobMatcher;
-
-use crate::name_glob::NameGlob;
+use crate::name_glob::{GlobMatcher, NameGlob};
 use crate::protocol::{FileName, NameError};
 
 /// Stands for one or more files.
@@ -127,6 +125,8 @@ mod tests {
         assert!(matches("{a,b}.txt", "b.txt"));
         assert!(!matches("*.TXT", "a.txt"));
         assert!(matches("a[b", "a[b"));
+        let nested = format!("{}a{}", "{".repeat(300), "}".repeat(300));
+        assert!(matches(&nested, &nested));
         assert!(FilePattern::parse("/x").is_err());
         assert!(FilePattern::parse("/").is_err());
     }

@@ -60,13 +60,15 @@ pub fn lines(are_requests: bool) -> Vec<Vec<u8>> {
     lines
 }
 
-/// All words of the transcripts.
+/// All words of the transcripts, and globs.
 pub fn words() -> Vec<Vec<u8>> {
     let lines = [lines(true), lines(false)].concat();
     let words = lines
         .iter()
         .flat_map(|line| line.split(|byte| *byte == b' '));
     let mut words: Vec<Vec<u8>> = words.map(<[u8]>::to_vec).collect();
+    let nested = |depth| format!("{}a*{}", "{".repeat(depth), "}".repeat(depth)).into_bytes();
+    words.extend([b"**/[a-h]?{l,ll}o.*".to_vec(), nested(8), nested(300)]);
     words.sort();
     words.dedup();
     words

@@ -108,6 +108,25 @@ fn a_search_takes_globs_as_the_client_does() {
 }
 
 #[test]
+fn a_glob_has_limits() {
+    let relay = relay(&[]);
+    announce(&relay, 40_001, &["1 - a"]);
+    let nested = |depth| {
+        let (open, close) = ("%7B".repeat(depth), "%7D".repeat(depth));
+        api(&relay, &format!("/api/files?q={open}a{close}"))
+    };
+    assert_eq!(names(&nested(8)), ["a"]);
+    for depth in [9, 100, 300, 1000] {
+        assert_eq!(nested(depth)["total"], 0, "{depth}");
+    }
+    for length in [256, 257, 10_000] {
+        let page = api(&relay, &format!("/api/files?q={}", "*".repeat(length)));
+        let is_glob = length <= 256;
+        assert_eq!(page["total"], u64::from(is_glob), "{length}");
+    }
+}
+
+#[test]
 fn nodes_are_listed_page_by_page() {
     let relay = relay(&[]);
     for port in 40_001..=40_005 {

@@ -1,8 +1,6 @@
 //! Which names a search finds.
 
-use globset::GlobMatcher;
-
-use crate::name_glob::NameGlob;
+use crate::name_glob::{GlobMatcher, NameGlob};
 use crate::relay::index::needle::Needle;
 
 /// A text that a name contains, or a glob that it matches.

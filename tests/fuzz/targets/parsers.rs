@@ -2,6 +2,7 @@
 
 use std::fmt::{Debug, Display};
 
+use peerline::name_glob::{MAX_GLOB, NameGlob};
 use peerline::protocol::{
     Banner, Cookie, DatagramHeader, Delivery, FileItem, FileName, HelpItem, HolderItem, Listening,
     MAX_NAME, MAX_TEXT, MaybeHash, NodeAddress, OtherProtocol, Registered, Reply, Request,
@@ -142,6 +143,11 @@ pub fn values(text: &[u8]) {
     }
     if let Ok(hash) = text.parse::<MaybeHash>() {
         assert_eq!(hash.to_string(), text.to_ascii_lowercase());
+    }
+    if let Some(glob) = NameGlob::parse(text) {
+        assert!(text.len() <= MAX_GLOB);
+        let is_match = glob.matcher().is_match("a/hello.txt");
+        assert!(!is_match || "a/hello.txt".contains(&glob.search_text()));
     }
     if let Ok(tag) = text.parse::<Tag>() {
         assert_eq!(tag.as_str(), text);
