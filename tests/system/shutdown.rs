@@ -58,6 +58,37 @@ fn a_body_is_completed_before_exit() {
 }
 
 #[test]
+fn a_response_in_http_is_completed_before_exit() {
+    // A file, and an archive that is made while it is sent.
+    for target in ["/large", "/?tar"] {
+        let share = large_file(LARGE);
+        let (mut node, _relay) = node_with_relay(share.path(), &LONG_DRAIN);
+        let mut nc = Nc::connect(node.address());
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        // The second request comes too late.
+        nc.send(request.repeat(2));
+        assert_eq!(nc.line(), "HTTP/1.1 200 OK\r");
+        node.signal(Signal::TERM);
+        node.log_until("unregistered");
+        let mut length = None;
+        loop {
+            let line = nc.line();
+            if let Some(value) = line.strip_prefix("Content-Length: ") {
+                length = value.trim().parse().ok();
+            }
+            if line == "\r" {
+                break;
+            }
+        }
+        let length: usize = length.expect("a length");
+        assert!(length as u64 >= LARGE);
+        assert_eq!(nc.rest().len(), length, "{target}");
+        drop(nc);
+        assert_eq!(node.wait().code(), Some(0));
+    }
+}
+
+#[test]
 fn a_stalled_reader_is_closed_after_the_drain_time() {
     let (mut nc, mut node, _relay, _share) = client_mid_body(&["--drain", "1"]);
     assert_eq!(node.stop(), Some(10));
