@@ -2,12 +2,13 @@
 //! Each role runs its own loop in its own thread, with the same code as in the
 //! separate programs.
 
-use std::net::SocketAddr;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 
@@ -21,6 +22,7 @@ use crate::cli::{Exit, StartupError, signals, values};
 use crate::jobs::FilePattern;
 use crate::logging::OPERATOR;
 use crate::node::NodeEvent;
+use crate::protocol::FileItem;
 use crate::reactor::Reactor;
 use crate::role::Role;
 use crate::system_error::Reason;
@@ -28,6 +30,13 @@ use crate::terminal::{HistoryArgs, TerminalOutput};
 
 /// How long a node may take to register. All parts are on this machine.
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the client waits until the hashes of all files are known: what it fetches can
+/// be verified then.
+const HASH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often the relay is asked for them.
+const HASH_INTERVAL: Duration = Duration::from_millis(20);
 
 const ABOUT: &str = "\
 Runs a whole Peerline network in one process: a relay, three nodes and a client.
@@ -79,6 +88,7 @@ pub(super) fn run(args: DemoArgs) -> Result<Exit, StartupError> {
         stop_nodes.push(stop);
         nodes.push(address);
     }
+    wait_for_hashes(relay);
     if args.names.is_empty() && !args.reporter.quiet && !args.reporter.json {
         output.eprintln(welcome(relay, nodes[0]));
     }
@@ -156,6 +166,28 @@ fn start_node(relay: SocketAddr, folder: &Path) -> Result<(StopRole, SocketAddr)
         .recv_timeout(REGISTRATION_TIMEOUT)
         .map_err(|_| StartupError::new(Exit::System, "a node cannot register with its relay"))?;
     Ok(node)
+}
+
+/// Waits until the relay lists the hashes of all files, but not for long.
+fn wait_for_hashes(relay: SocketAddr) {
+    let end = Instant::now() + HASH_TIMEOUT;
+    while Instant::now() < end && matches!(lists_hashes(relay), Ok(false)) {
+        thread::sleep(HASH_INTERVAL);
+    }
+}
+
+/// Whether the relay lists files, each with its hash.
+fn lists_hashes(relay: SocketAddr) -> io::Result<bool> {
+    let mut relay = TcpStream::connect(relay)?;
+    relay.set_read_timeout(Some(HASH_TIMEOUT))?;
+    relay.write_all(b"SEARCH\nQUIT\n")?;
+    let mut list = String::new();
+    relay.read_to_string(&mut list)?;
+    let lines = list.lines().skip(1);
+    let mut files = lines
+        .filter_map(|line| FileItem::parse(line).ok())
+        .peekable();
+    Ok(files.peek().is_some() && files.all(|file| file.hash.0.is_some()))
 }
 
 fn client_args(args: DemoArgs, relay: SocketAddr) -> ClientArgs {
