@@ -332,6 +332,10 @@ impl Target {
                 "{path} has {length} bytes, and the content has {size}; \
                  get NAME -o {path} --force replaces the file"
             ),
+            SaveError::Different => format!(
+                "{path} has another content, and may be another file; it was not changed; \
+                 get NAME -o {path} --force replaces it"
+            ),
             SaveError::NoHash => format!("no node knows the hash to compare {path} with"),
             SaveError::NoSpace { needed, free } => {
                 format!("no space for {path}: {needed} bytes are needed, and {free} are free")
@@ -351,6 +355,7 @@ impl Target {
                     format!("{path} exists already; --force replaces it")
                 }
             },
+            io::ErrorKind::NotFound => format!("cannot write {path}: there is no such folder"),
             io::ErrorKind::IsADirectory => format!("{path} names a folder; use -d to save into it"),
             io::ErrorKind::NotADirectory => {
                 format!("cannot write {path}: a parent is not a folder, or is a symbolic link")

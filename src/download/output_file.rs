@@ -92,11 +92,8 @@ impl OutputFile {
         }
         if content.size <= PieceLayout::MIN_PIECE_SIZE {
             check_length(&File::open(path)?, content)?;
-            let options = SaveOptions {
-                replace: true,
-                restart: false,
-            };
-            return Self::open(path, content, options);
+            // It was compared before.
+            return Err(SaveError::Different);
         }
         let (file, unchecked) = RepairFile::open(path, content)?;
         let path = path.to_owned();

@@ -25,6 +25,8 @@ pub(super) enum SaveError {
         length: u64,
         size: u64,
     },
+    /// The only piece of the file to repair is wrong.
+    Different,
     /// The hash of the content is not known, so a file cannot be compared with it.
     NoHash,
     /// The file system has too little space, in bytes.
