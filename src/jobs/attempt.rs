@@ -8,7 +8,8 @@ use crate::jobs::content::{ContentInfo, DiscardedContent, Opened, PieceSet, Stor
 use crate::jobs::failure::Failure;
 use crate::jobs::job::JobId;
 use crate::jobs::node_pool::RequestId;
-use crate::jobs::user::{StoreError, User, UserEvent};
+use crate::jobs::user::{StoreError, User};
+use crate::jobs::user_event::UserEvent;
 use crate::protocol::{FileName, PieceLayout, Reply};
 use crate::session::requests::ResponsePart;
 

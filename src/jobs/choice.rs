@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use crate::jobs::command::BLANKS;
-use crate::jobs::user::{PromptKind, User, UserEvent};
+use crate::jobs::user::{PromptKind, User};
+use crate::jobs::user_event::UserEvent;
 use crate::protocol::{ContentHash, FileName, HolderItem, NodeAddress, address_group};
 
 /// One of the contents that nodes have under a name.

@@ -4,7 +4,8 @@ use crate::jobs::file_search::FileSearch;
 use crate::jobs::get_command::GetCommand;
 use crate::jobs::job::TaskResult;
 use crate::jobs::relay_query::Query;
-use crate::jobs::user::{User, UserEvent};
+use crate::jobs::user::User;
+use crate::jobs::user_event::UserEvent;
 use crate::protocol::{FileName, NodeAddress, Request, Text, Verb};
 
 /// The words that begin a command. A line that begins with another word is a file

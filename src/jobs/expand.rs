@@ -5,7 +5,7 @@ use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::{FilePattern, NameMatcher};
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::relay_query::{Query, RelayAnswer};
-use crate::jobs::user::UserEvent;
+use crate::jobs::user_event::UserEvent;
 use crate::jobs::wanted_file::{ListedContent, WantedFile};
 use crate::protocol::{FileItem, FileName};
 

@@ -26,7 +26,7 @@ use crate::jobs::piece_download::PieceDownload;
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::similar_names::SimilarNames;
 use crate::jobs::stored_check::StoredCheck;
-use crate::jobs::user::UserEvent;
+use crate::jobs::user_event::UserEvent;
 use crate::jobs::wanted_file::{ListedContent, WantedFile};
 use crate::protocol::{ContentHash, FileName, HashPrefix, PieceLayout, Request};
 use crate::session::requests::ResponsePart;
@@ -110,6 +110,14 @@ impl Fetch {
 
     pub(super) fn name(&self) -> &FileName<'static> {
         &self.name
+    }
+
+    /// Whether a long content without a hash is on its way.
+    pub(super) fn has_source_without_hash(&self) -> bool {
+        self.open.iter().any(|attempt| {
+            let is_long = attempt.size > PieceLayout::MIN_PIECE_SIZE;
+            attempt.is_source && attempt.candidate.hash.is_none() && is_long
+        })
     }
 
     /// When to call [`Fetch::on_timer`].

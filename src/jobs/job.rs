@@ -16,7 +16,8 @@ use crate::jobs::node_pool::{PoolPeer, PooledRequest, RequestId};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
 use crate::jobs::unreachable_nodes::UnreachableNodes;
-use crate::jobs::user::{User, UserEvent};
+use crate::jobs::user::User;
+use crate::jobs::user_event::UserEvent;
 use crate::jobs::wanted_file::WantedFile;
 use crate::limits::JobLimits;
 use crate::protocol::{FileItem, FileName, NodeAddress, Request};
@@ -24,7 +25,7 @@ use crate::session::requests::ResponsePart;
 
 /// The number of a job. Numbers are not used again while the program runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct JobId(pub(super) u64);
+pub struct JobId(pub(crate) u64);
 
 /// A job to start.
 pub enum Job {

@@ -26,6 +26,7 @@ mod similar_names;
 mod stored_check;
 mod unreachable_nodes;
 mod user;
+mod user_event;
 mod wanted_file;
 mod words;
 
@@ -42,6 +43,7 @@ pub use job::{FinishedJob, Job, JobId, JobResult, TaskResult};
 pub use name_search::NamesCallback;
 pub use relay_query::Query;
 pub use runner::JobRunner;
-pub use user::{Listing, PromptKind, StoreError, TerminalEvent, User, UserEvent};
+pub use user::{Listing, PromptKind, StoreError, TerminalEvent, User};
+pub use user_event::UserEvent;
 pub use wanted_file::{ListedContent, WantedFile};
 pub use words::{last_word, quoted};

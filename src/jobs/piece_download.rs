@@ -29,7 +29,8 @@ use crate::jobs::piece_download::ordered_output::OrderedOutput;
 use crate::jobs::piece_download::piece_map::PieceMap;
 use crate::jobs::piece_download::source::{SourceState, Sources};
 use crate::jobs::piece_download::transfer::{Transfer, TransferPlace};
-use crate::jobs::user::{StoreError, UserEvent};
+use crate::jobs::user::StoreError;
+use crate::jobs::user_event::UserEvent;
 use crate::protocol::{
     ContentHash, ErrorCode, FileName, NodeAddress, PieceLayout, PieceValue, Reply,
 };
@@ -289,7 +290,7 @@ impl PieceDownload {
         self.pieces.complete(piece);
         self.stored += range.end - range.start;
         self.cancel_transfers(context, piece);
-        self.sources.all[source].on_right_piece();
+        self.sources.all[source].on_right_piece(range.end - range.start);
         self.wait_until = None;
         self.next_query = self.next_query.max(now);
         Ok(())

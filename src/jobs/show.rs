@@ -5,7 +5,8 @@ use crate::jobs::file_pattern::NameMatcher;
 use crate::jobs::file_search::FileSearch;
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::relay_query::{Query, RelayAnswer};
-use crate::jobs::user::{Listing, StoreError, UserEvent};
+use crate::jobs::user::{Listing, StoreError};
+use crate::jobs::user_event::UserEvent;
 use crate::protocol::{ErrorCode, FileItem};
 
 /// Shows the files of a list as they come, and everything else at the end.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::jobs::choice::Offer;
 use crate::jobs::content::{ContentInfo, StoredContent};
 use crate::jobs::job::{JobContext, JobId};
-use crate::jobs::user::UserEvent;
+use crate::jobs::user_event::UserEvent;
 use crate::protocol::{ContentHash, FileName};
 
 /// A check that goes on.

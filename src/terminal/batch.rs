@@ -102,6 +102,7 @@ pub(super) fn is_failure(event: &UserEvent<'_>) -> bool {
         | UserEvent::WrongContent { .. }
         | UserEvent::Incomplete { .. } => true,
         UserEvent::SeveralContents { selection, .. } => *selection == Selection::None,
+        UserEvent::Expanded { files, .. } => *files == 0,
         _ => false,
     }
 }

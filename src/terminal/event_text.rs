@@ -28,6 +28,7 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
             | UserEvent::Checking { .. }
             | UserEvent::Resuming { .. }
             | UserEvent::Fetched { .. }
+            | UserEvent::SentBytes(..)
             | UserEvent::UpToDate { .. }
             | UserEvent::Expanded { files: 1.., .. }
     )
@@ -89,6 +90,10 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
             "{}: incomplete: {shown} of {size} bytes were printed",
             escaped(name)
         ),
+        UserEvent::NoPartStored { name } => format!(
+            "{}: nothing is kept: no node knows its hash, so a part of it could not be checked",
+            escaped(name)
+        ),
         UserEvent::StoreError { name, error } => format!("{}: {error}", escaped(name)),
         UserEvent::NodeFailed(node, failure) => format!("  {}: {failure}", node_text(*node)),
         UserEvent::TryingNode {
@@ -105,6 +110,9 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
             files,
             bytes,
         } => expanded(pattern, *files, *bytes),
+        UserEvent::SentBytes(node, bytes) => {
+            format!("  {} from {}", DecimalBytes(*bytes), node_text(*node))
+        }
         UserEvent::UpToDate { name, .. } => format!("{}: up to date", escaped(name)),
         _ => return download_text(event),
     })

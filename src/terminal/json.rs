@@ -77,6 +77,9 @@ fn file_failure(event: &UserEvent<'_>) -> Option<Value> {
             let (name, stored, size) = (name.as_str(), part.stored, part.size);
             json!({"name": name, "error": "incomplete", "stored": stored, "size": size})
         }
+        UserEvent::NoPartStored { name } => {
+            json!({"name": name.as_str(), "error": "incomplete", "stored": 0})
+        }
         UserEvent::NoHash { name } => {
             json!({"name": name.as_str(), "error": "no node knows its hash"})
         }

@@ -7,6 +7,7 @@ mod completion;
 mod event_text;
 mod history;
 mod json;
+mod json_progress;
 mod line_editor;
 mod listing;
 mod mode;

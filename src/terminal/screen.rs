@@ -19,6 +19,7 @@ use crate::jobs::{
 use crate::limits::RateLimits;
 use crate::protocol::{FileName, PieceValue};
 use crate::terminal::batch::{self, Batch};
+use crate::terminal::json_progress::JsonProgress;
 use crate::terminal::output::StreamOutput;
 use crate::terminal::progress::Progress;
 use crate::terminal::{TerminalOutput, command_output, event_text, json, listing};
@@ -54,6 +55,8 @@ pub struct Screen {
     style: Style,
     output: TerminalOutput,
     progress: Progress,
+    /// The same for programs.
+    json_progress: JsonProgress,
     /// The relay's list that was shown last, as a hash.
     shown_list: Option<u64>,
     /// Several files that are being saved.
@@ -89,6 +92,7 @@ impl Screen {
             style,
             output: output.clone(),
             progress: Progress::new(),
+            json_progress: JsonProgress::new(Instant::now()),
             shown_list: None,
             batch: None,
             saved: None,
@@ -140,6 +144,26 @@ impl Screen {
                 self.output.eprintln(batch.summary(untried));
             }
         }
+    }
+
+    fn json_event(&mut self, event: &UserEvent<'_>) -> Option<serde_json::Value> {
+        match event {
+            UserEvent::Progress {
+                job,
+                received,
+                size,
+            } => {
+                let progress = (*received, *size);
+                self.json_progress.advance(*job, progress, Instant::now())
+            }
+            event => json::event(event),
+        }
+    }
+
+    /// A transfer has ended.
+    fn end_transfer(&mut self, job: JobId, is_complete: bool) {
+        self.progress.end(job);
+        self.json_progress.end(job, is_complete);
     }
 
     fn print_listing(&mut self, listing: &Listing<'_>) -> io::Result<()> {
@@ -209,12 +233,13 @@ impl User for Screen {
         let is_progress = event_text::is_progress(&event);
         let is_printed = match (self.style, &event) {
             (Style::Json { on_stdout }, event) => {
-                return match json::event(event) {
+                return match self.json_event(event) {
                     Some(value) if on_stdout => self.output.println(value),
                     Some(value) => self.output.eprintln(value),
                     None => {}
                 };
             }
+            (Style::Human { verbose, .. }, UserEvent::SentBytes(..)) => verbose,
             (Style::Human { quiet, verbose, .. }, _) => {
                 let is_step = verbose && is_progress;
                 is_step || !(is_counted || quiet && is_progress)
@@ -318,13 +343,13 @@ impl User for Screen {
     }
 
     fn commit(&mut self, job: JobId, content: &ContentInfo) -> Result<(), StoreError> {
-        self.progress.end(job);
+        self.end_transfer(job, true);
         self.saved = self.destination.path(job);
         self.destination.commit(job, content)
     }
 
     fn discard(&mut self, job: JobId) -> DiscardedContent {
-        self.progress.end(job);
+        self.end_transfer(job, false);
         DiscardedContent {
             printed: self.destination.discard(job),
             longest_write: self.longest_write,
@@ -332,7 +357,7 @@ impl User for Screen {
     }
 
     fn keep(&mut self, job: JobId) -> Option<StoredPart> {
-        self.progress.end(job);
+        self.end_transfer(job, false);
         self.destination.keep(job)
     }
 }

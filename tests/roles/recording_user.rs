@@ -118,6 +118,8 @@ impl User for RecordingUser {
                 let number = number.unwrap_or_default();
                 format!("asking {node} for {name} ({number} of {of})")
             }
+            UserEvent::NoPartStored { name } => format!("nothing of {name} is kept"),
+            UserEvent::SentBytes(node, bytes) => format!("{bytes} bytes from {node}"),
             UserEvent::NotFound { node, .. } => format!("{node} does not have it"),
             UserEvent::NodeFailed(node, failure) => format!("{node} failed: {failure}"),
             UserEvent::Found { node, size } => format!("{node} has it, {size} bytes"),

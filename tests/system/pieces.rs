@@ -154,6 +154,39 @@ fn a_connection_that_closes_costs_a_piece() {
 }
 
 #[test]
+fn the_bytes_of_each_node_are_told_on_request() {
+    let swarm = Swarm::new(12 * MIB, &[Fault::None, Fault::None]);
+    let lines = |args: &[&str]| {
+        let text = swarm.save(args);
+        let is_sum =
+            |line: &&str| line.starts_with("  ") && line.contains("MB from 127.0.0.1 port ");
+        let sums: Vec<String> = text.lines().filter(is_sum).map(str::to_owned).collect();
+        sums
+    };
+    assert_eq!(lines(&[]), Vec::<String>::new());
+    assert_eq!(lines(&["-v", "--force", "--sources", "1"]).len(), 1);
+}
+
+#[test]
+fn progress_is_told_to_programs() {
+    let swarm = Swarm::new(12 * MIB, &[Fault::None]);
+    let args = ["-o", "saved", "--json", "--limit-rate", "6M"];
+    let output = swarm.get(&args).expect_code(0);
+    let lines = output.text();
+    let objects = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    let objects: Vec<serde_json::Value> = objects.collect();
+    let progress = &objects[0]["progress"];
+    assert_eq!(progress["size"], 12 * MIB, "{lines}");
+    assert!(
+        progress["received"].as_u64() < progress["size"].as_u64(),
+        "{lines}"
+    );
+    assert!(progress["rate"].as_u64() > Some(0), "{lines}");
+}
+
+#[test]
 fn silent_and_slow_nodes_do_not_hold_up_the_others() {
     for fault in [Fault::HangAt(1), Fault::HangAt(2), Fault::Trickle] {
         let swarm = Swarm::new(12 * MIB, &[fault, Fault::None]);

@@ -2,7 +2,7 @@
 //! not fetched again.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -143,6 +143,27 @@ fn a_download_resumes_after_any_signal() {
         fixture.assert_complete();
         fs::remove_file(fixture.home.path().join("large")).expect("a file");
     }
+}
+
+#[test]
+fn a_part_without_a_hash_is_not_kept_and_that_is_told() {
+    let share = folder(&[("file", &noise(4 << 20, 9))]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &["--no-hashes"]);
+    let home = folder(&[]);
+    let args = ["get", "file", "-o", "saved", "--limit-rate", "1M"];
+    let mut command = client_command(relay.address(), &args);
+    command.current_dir(home.path()).stdin(Stdio::null());
+    let mut client = RunningProgram::start(command.stderr(Stdio::piped()));
+    let count = || fs::read_dir(home.path()).expect("the folder").count();
+    eventually("a part of the file", || count() > 0);
+    client.signal(Signal::INT);
+    assert_eq!(client.wait(), Some(130));
+    let mut text = String::new();
+    let stderr = client.child.stderr.as_mut().expect("it is a pipe");
+    stderr.read_to_string(&mut text).expect("text");
+    assert!(text.contains("file: nothing is kept"), "{text}");
+    assert_eq!(count(), 0);
 }
 
 #[test]

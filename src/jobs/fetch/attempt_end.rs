@@ -10,7 +10,7 @@ use crate::jobs::failure::Failure;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::node_pool::RequestId;
-use crate::jobs::user::UserEvent;
+use crate::jobs::user_event::UserEvent;
 use crate::session::requests::ResponsePart;
 
 /// If a write took this long, a node may have given up because nothing was read.

@@ -7,7 +7,7 @@ use crate::jobs::choice::{Choice, Offer, Selection, offers};
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::stored_check::StoredCheck;
-use crate::jobs::user::UserEvent;
+use crate::jobs::user_event::UserEvent;
 use crate::protocol::HolderItem;
 
 impl Fetch {

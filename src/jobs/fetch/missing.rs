@@ -6,7 +6,7 @@ use crate::jobs::fetch::Fetch;
 use crate::jobs::job::{JobContext, JobStep, TaskResult};
 use crate::jobs::relay_query::Query;
 use crate::jobs::similar_names::SimilarNames;
-use crate::jobs::user::UserEvent;
+use crate::jobs::user_event::UserEvent;
 
 impl Fetch {
     /// No node has sent the file. If it does not exist, the name may be mistyped.

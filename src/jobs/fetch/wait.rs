@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job::{JobContext, JobStep};
 use crate::jobs::relay_query::Query;
-use crate::jobs::user::UserEvent;
+use crate::jobs::user_event::UserEvent;
 
 /// How long it waits before it looks for a node again.
 const DELAY: Duration = Duration::from_secs(1);

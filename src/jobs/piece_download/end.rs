@@ -7,7 +7,8 @@ use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
 use crate::jobs::relay_query::Query;
-use crate::jobs::user::{StoreError, UserEvent};
+use crate::jobs::user::StoreError;
+use crate::jobs::user_event::UserEvent;
 use crate::protocol::{ErrorCode, HolderItem, NodeAddress};
 
 /// How long a download that could use more nodes goes on before it asks the relay again.
@@ -191,20 +192,25 @@ impl PieceDownload {
             return self.end_not_stored(context, &error);
         }
         let sources = self.sources.all.iter();
-        let best = sources.clone().max_by_key(|source| source.pieces);
-        if self.was_checked && sources.clone().all(|source| source.pieces == 0) {
+        let best = sources.clone().max_by_key(|source| source.bytes);
+        if self.was_checked && sources.clone().all(|source| source.bytes == 0) {
             return self.end_up_to_date(context);
         }
         if let Some(best) = best {
+            let sources = sources.filter(|source| source.bytes > 0);
             context.user.on_event(UserEvent::Fetched {
                 name: &self.name,
                 node: best.node,
-                nodes: sources.filter(|source| source.pieces > 0).count().max(1),
+                nodes: sources.clone().count().max(1),
                 size: self.layout.size(),
                 resumed: self.resumed,
                 took: now.saturating_duration_since(self.started),
                 is_verified: true,
             });
+            for source in sources {
+                let event = UserEvent::SentBytes(source.node, source.bytes);
+                context.user.on_event(event);
+            }
         }
         JobStep::from(TaskResult::Success).into()
     }

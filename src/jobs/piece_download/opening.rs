@@ -11,7 +11,7 @@ use crate::jobs::piece_download::ordered_output::OrderedOutput;
 use crate::jobs::piece_download::schedule::WINDOW;
 use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
-use crate::jobs::user::UserEvent;
+use crate::jobs::user_event::UserEvent;
 use crate::protocol::{ErrorCode, PieceValue, Reply, Request};
 use crate::session::requests::ResponsePart;
 

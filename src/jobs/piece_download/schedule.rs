@@ -7,7 +7,7 @@ use crate::jobs::piece_download::PieceDownload;
 use crate::jobs::piece_download::list_request::PieceListRequest;
 use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::transfer::{Transfer, TransferPlace};
-use crate::jobs::user::UserEvent;
+use crate::jobs::user_event::UserEvent;
 use crate::limits::JobLimits;
 use crate::protocol::{MaybeHash, Request};
 

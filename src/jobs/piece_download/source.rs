@@ -23,8 +23,8 @@ pub(super) struct Source {
     failures: u32,
     /// It has begun to send a piece.
     pub(super) has_sent: bool,
-    /// The number of right pieces that it has sent.
-    pub(super) pieces: u32,
+    /// The bytes of the right pieces that it has sent.
+    pub(super) bytes: u64,
 }
 
 /// Whether a node may be asked.
@@ -51,7 +51,7 @@ impl Source {
             was_reported: false,
             failures: 0,
             has_sent: false,
-            pieces: 0,
+            bytes: 0,
         }
     }
 
@@ -70,9 +70,9 @@ impl Source {
     }
 
     /// It has sent a right piece.
-    pub(super) fn on_right_piece(&mut self) {
+    pub(super) fn on_right_piece(&mut self, bytes: u64) {
         self.failures = 0;
-        self.pieces += 1;
+        self.bytes += bytes;
         self.state = SourceState::Ready;
     }
 
@@ -152,9 +152,9 @@ impl Sources {
         }
         for source in self.all.iter_mut().filter(|_| again) {
             if source.state == SourceState::GivenUp && known_again.contains(&source.node) {
-                let pieces = source.pieces;
+                let bytes = source.bytes;
                 *source = Source::new(source.node);
-                source.pieces = pieces;
+                source.bytes = bytes;
             }
         }
     }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::jobs::content::PieceSet;
 use crate::jobs::job::JobContext;
 use crate::jobs::piece_download::PieceDownload;
-use crate::jobs::user::{StoreError, UserEvent};
+use crate::jobs::user::StoreError;
+use crate::jobs::user_event::UserEvent;
 
 /// How often the results of a check are taken.
 const CHECK_INTERVAL: Duration = Duration::from_millis(10);

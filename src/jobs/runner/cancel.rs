@@ -2,7 +2,7 @@
 
 use crate::jobs::job::{ActiveJob, JobId, JobResult, TaskResult};
 use crate::jobs::runner::JobRunner;
-use crate::jobs::user::UserEvent;
+use crate::jobs::user_event::UserEvent;
 use crate::protocol::FileName;
 use crate::role::{Output, Role};
 
@@ -46,12 +46,16 @@ impl JobRunner {
 
     /// Breaks off a job.
     pub(super) fn keep(&mut self, id: JobId) {
-        if let Some(name) = self.jobs.get(&id).and_then(ActiveJob::fetched_name)
-            && let Some(part) = &self.context.user.keep(id)
-        {
-            self.context
-                .user
-                .on_event(UserEvent::PartStored { name, part });
+        let Some(ActiveJob::Fetch(fetch)) = self.jobs.get(&id) else {
+            return;
+        };
+        let (name, user) = (fetch.name(), &mut self.context.user);
+        match &user.keep(id) {
+            Some(part) => user.on_event(UserEvent::PartStored { name, part }),
+            None if user.stores_times() && fetch.has_source_without_hash() => {
+                user.on_event(UserEvent::NoPartStored { name });
+            }
+            None => {}
         }
     }
 }

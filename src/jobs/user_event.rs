@@ -1,0 +1,225 @@
+//! What a user is told.
+
+use std::time::Duration;
+
+use crate::jobs::choice::{Offer, Selection};
+use crate::jobs::content::StoredPart;
+use crate::jobs::failure::Failure;
+use crate::jobs::file_pattern::FilePattern;
+use crate::jobs::job::JobId;
+use crate::jobs::relay_query::Query;
+use crate::jobs::user::StoreError;
+use crate::protocol::{FileName, NodeAddress};
+
+/// An event for the user.
+#[derive(Debug)]
+pub enum UserEvent<'a> {
+    /// The relay has sent its list of nodes.
+    Nodes(&'a [NodeAddress]),
+    /// An answer cannot be shown.
+    NotShown(&'a StoreError),
+    /// The node that is asked instead of a relay has not answered.
+    NoAnswer(NodeAddress, &'a Failure<'a>),
+    /// The relay has not answered the query.
+    RelayFailed(&'a Query, &'a Failure<'a>),
+    /// The relay has not sent its list of nodes, so the file cannot be fetched.
+    NoNodes {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// Why there is no list.
+        failure: &'a Failure<'a>,
+    },
+    /// The relay has passed the message on.
+    MessageSent {
+        /// Messages arrive here, so an answer can.
+        can_be_answered: bool,
+    },
+    /// Messages to this address arrive here.
+    Listening(NodeAddress),
+    /// No messages arrive here.
+    NotListening(&'a Failure<'a>),
+    /// A message has no recipient: nobody has sent one yet.
+    NoRecipient,
+    /// No message arrived in this time.
+    NoReply(Duration),
+    /// The file is requested from a node.
+    TryingNode {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// The position of the node in the relay's list, from 1 on, if it is there.
+        number: Option<usize>,
+        /// The length of the list.
+        of: usize,
+        /// The node.
+        node: NodeAddress,
+    },
+    /// The node does not have the file.
+    NotFound {
+        /// The node.
+        node: NodeAddress,
+        /// Whether no node was asked after it.
+        is_last: bool,
+    },
+    /// The node has not sent the file.
+    NodeFailed(NodeAddress, &'a Failure<'a>),
+    /// The node has the file.
+    Found {
+        /// The node.
+        node: NodeAddress,
+        /// In bytes.
+        size: u64,
+    },
+    /// More of the file has arrived.
+    Progress {
+        /// The job that fetches the file.
+        job: JobId,
+        /// In bytes.
+        received: u64,
+        /// In bytes.
+        size: u64,
+    },
+    /// A file is complete.
+    Fetched {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// The node that sent it, or the most of it.
+        node: NodeAddress,
+        /// The number of nodes that sent it.
+        nodes: usize,
+        /// In bytes.
+        size: u64,
+        /// How many of them an earlier download had stored.
+        resumed: u64,
+        /// From the request to the last byte.
+        took: Duration,
+        /// The content has the hash that was announced or given. Else the node knows no
+        /// hash.
+        is_verified: bool,
+    },
+    /// So many bytes of the last file came from this node.
+    SentBytes(NodeAddress, u64),
+    /// A part of the file may be there already, and is being checked.
+    Checking {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// How much must be checked, in bytes.
+        unknown: u64,
+        /// In bytes.
+        size: u64,
+    },
+    /// A part of the file is there already, and the rest is fetched.
+    Resuming {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// In bytes.
+        stored: u64,
+        /// In bytes.
+        size: u64,
+    },
+    /// A file is not complete. The part that was fetched stays on the disk.
+    PartStored {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// The part.
+        part: &'a StoredPart,
+    },
+    /// A file is not complete. Nothing of it stays: without a hash, no later download could
+    /// check it.
+    NoPartStored {
+        /// The file.
+        name: &'a FileName<'a>,
+    },
+    /// No node knows a hash of the file, and none without a hash is wanted.
+    NoHash {
+        /// The file.
+        name: &'a FileName<'a>,
+    },
+    /// The file with this content is there already.
+    UpToDate {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// In bytes.
+        size: u64,
+    },
+    /// No node has sent the file.
+    Missing {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// How many nodes there are.
+        nodes: usize,
+        /// How many of them failed.
+        failed: usize,
+        /// How many of them were not asked, because too many had failed.
+        untried: usize,
+        /// Announced names that differ from it only in case or composition.
+        similar: &'a [String],
+    },
+    /// Nodes have several contents under the name, or none has the wanted one.
+    SeveralContents {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// The contents.
+        offers: &'a [Offer],
+        /// Which of them is fetched.
+        selection: Selection,
+    },
+    /// The content of a file was printed, and is not the one that the node announced.
+    WrongContent {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// The node that sent it.
+        node: NodeAddress,
+        /// In bytes.
+        shown: u64,
+    },
+    /// A file is not complete, and a part of it was printed.
+    Incomplete {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// In bytes.
+        shown: u64,
+        /// In bytes.
+        size: u64,
+    },
+    /// The content of a file cannot be stored.
+    StoreError {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// Why.
+        error: &'a StoreError,
+    },
+    /// A command has the wrong form. This is how to write it.
+    InvalidCommand(&'a str),
+    /// The line begins with a command, and is none here.
+    UnknownCommand {
+        /// The command.
+        word: &'a str,
+        /// Why, such as `takes no argument`.
+        reason: &'a str,
+        /// The whole line.
+        line: &'a str,
+    },
+    /// Several files are going to be saved.
+    BatchStarted {
+        /// How many were named. Patterns stand for more.
+        files: usize,
+    },
+    /// A pattern stands for these files.
+    Expanded {
+        /// The pattern.
+        pattern: &'a FilePattern,
+        /// How many there are.
+        files: usize,
+        /// Their size together.
+        bytes: u64,
+    },
+    /// Several files were fetched as far as possible.
+    BatchFinished {
+        /// How many names and patterns were not requested, because of an interrupt.
+        untried: usize,
+    },
+    /// A result, for people.
+    Note(&'a str),
+    /// The commands.
+    Help(&'static str),
+}
