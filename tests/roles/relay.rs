@@ -1,7 +1,7 @@
 //! Scripts for the relay. Commands beside those of the stage:
 //!
 //! - `relay lease=TIME max-nodes=N max-line=N max-unknown=N wrong-cookies=N trust=NETWORK… message-rate=N
-//!   max-shared=N max-shared-bytes=N`: starts the relay.
+//!   max-shared=N max-shared-bytes=N public-metrics=BOOL`: starts the relay.
 //! - `register-many N COUNT`: registers COUNT nodes over connection N.
 //! - `share-many N PORT COUNT`: registers a node over connection N and shares COUNT
 //!   files of 1 byte, with numbers as names.
@@ -10,6 +10,8 @@
 //! - `pad N COUNT LINE`: sends the line and COUNT letters; the letters are shown by
 //!   their number.
 //! - `figures N "NAME …"`: sends `STATS` and shows these figures.
+//! - `http N TARGET`: sends a request in HTTP, and shows the status, the headers that depend
+//!   on the request, and the content. `http-status N TARGET` shows the status only.
 //! - `brief N LINE`: as `say`, but shows only the ends of a long reply.
 
 use std::collections::BTreeMap;
@@ -31,6 +33,7 @@ use crate::stage::{Stage, StageResult, abbreviate, time};
 #[derive(Default)]
 pub struct Play {
     stage: Option<Stage<Relay>>,
+    speaks_http: bool,
 }
 
 /// A relay with a fixed secret: its cookies are always the same.
@@ -65,6 +68,7 @@ impl Play {
                 "max-shared-bytes-in-all" => settings.quota.all_bytes = value.parse()?,
                 "max-shared-bytes-per-address" => settings.quota.address_bytes = value.parse()?,
                 "max-shared-bytes" => settings.quota.node_bytes = value.parse()?,
+                "public-metrics" => settings.http.public_metrics = value.parse()?,
                 "trust" => trusted.push(value.parse()?),
                 key => return Err(format!("a relay has no {key}").into()),
             }
@@ -142,6 +146,16 @@ impl Play {
         Ok(shown.map(|line| format!("{line}\n")).collect())
     }
 
+    fn http(stage: &mut Stage<Relay>, command: &Command) -> StageResult {
+        let mut args = command.consume_args();
+        let conn = args.next_pos().ok_or("which connection?")?.parse()?;
+        let target = args.next_pos().ok_or("which address?")?;
+        args.reject_next()?;
+        stage.allow_http();
+        let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stage.arrive(conn, head.as_bytes())
+    }
+
     fn brief(stage: &mut Stage<Relay>, command: &Command) -> StageResult<String> {
         let mut args = command.consume_args();
         let conn = args.next_pos().ok_or("which connection?")?.parse()?;
@@ -166,12 +180,43 @@ impl goldenscript::Runner for Play {
             "share-many" => Self::share_many(stage, command)?,
             "repeat" => return Self::repeat(stage, command),
             "pad" => return Self::pad(stage, command),
+            "http" | "http-status" => {
+                self.speaks_http = true;
+                Self::http(stage, command)?;
+            }
             "brief" => return Self::brief(stage, command),
             "figures" => return Self::figures(stage, command),
             _ => stage.run(command)?,
         }
-        Ok(stage.take_text())
+        let seen = stage.take_text();
+        if command.name == "http-status" {
+            let status = seen.lines().next().unwrap_or_default();
+            return Ok(format!("{status}\n"));
+        }
+        Ok(match self.speaks_http {
+            true => without_common_headers(&seen),
+            false => seen,
+        })
     }
+}
+
+/// Leaves out the headers of responses that are the same everywhere.
+fn without_common_headers(seen: &str) -> String {
+    let is_common = |line: &&str| {
+        let header = line.split(" < ").nth(1).unwrap_or_default();
+        let names = [
+            "Date: ",
+            "X-",
+            "Referrer-",
+            "Cross-",
+            "Content-",
+            "Cache-",
+            "\\r",
+        ];
+        names.iter().any(|name| header.starts_with(name)) || header.trim().is_empty()
+    };
+    let shown = seen.lines().filter(|line| !is_common(line));
+    shown.map(|line| format!("{line}\n")).collect()
 }
 
 /// An event on one of a few connections.

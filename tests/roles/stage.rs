@@ -183,6 +183,11 @@ impl<R: Role> Stage<R> {
         Ok(self.machine.receive(number, bytes)?)
     }
 
+    /// Peers may speak HTTP from now on.
+    pub fn allow_http(&mut self) {
+        self.machine.max_head = Some(16 * 1024);
+    }
+
     /// A connection is reset.
     pub fn reset(&mut self, number: u32) -> StageResult {
         let reset = io::ErrorKind::ConnectionReset.into();
