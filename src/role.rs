@@ -93,8 +93,14 @@ pub trait Role: Sized {
     ) -> ReadNext;
 
     /// Appends the answer to the role's [`Output::list_connections`]: `connections` are some of
-    /// the `total` accepted ones.
-    fn write_connections(&self, _total: u64, _connections: &[ConnectionInfo], _text: &mut Vec<u8>) {
+    /// the `total` accepted ones. The session is that of the connection which waits.
+    fn write_connections(
+        &self,
+        _session: &Self::Session,
+        _total: u64,
+        _connections: &[ConnectionInfo],
+        _text: &mut Vec<u8>,
+    ) {
     }
 
     /// The last request of a connection, for the log.

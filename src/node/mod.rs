@@ -252,7 +252,13 @@ impl<S: Share> Role for Node<S> {
         }
     }
 
-    fn write_connections(&self, total: u64, connections: &[ConnectionInfo], text: &mut Vec<u8>) {
+    fn write_connections(
+        &self,
+        _: &NodeSession,
+        total: u64,
+        connections: &[ConnectionInfo],
+        text: &mut Vec<u8>,
+    ) {
         server::write_connections(total, connections, text);
     }
 

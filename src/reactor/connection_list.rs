@@ -44,7 +44,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             let before = last.bytes.get(&conn.serial);
             let since = before.map_or(conn.opened_at, |_| last.time);
             let added = moved - before.copied().unwrap_or_default();
-            let interval = now.saturating_sub(since).max(1);
+            let interval = now.saturating_sub(since).max(MIN_INTERVAL);
             let rate = u128::from(added) * u128::from(NANOS) / u128::from(interval);
             Some(ConnectionInfo {
                 peer: conn.peer.into(),
@@ -61,7 +61,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
         let mut text = Vec::new();
         let total = self.traffic.open;
-        self.role.write_connections(total, &connections, &mut text);
+        let waiting = self.connections.get(to.slot as usize);
+        let waiting = waiting.filter(|conn| conn.serial == to.serial);
+        if let Some(session) = waiting.and_then(|conn| conn.session.as_ref()) {
+            let role = &self.role;
+            role.write_connections(session, total, &connections, &mut text);
+        }
         self.with_connection(to, |conn| conn.send(&text, false));
         self.resume(to);
     }

@@ -198,7 +198,11 @@ impl Role for Relay {
     ) -> ReadNext {
         let mut request = RelayRequest::of_connection(context, conn, peer, session);
         if input == Input::Resumed {
-            return self.finish_search(&mut request, conn);
+            let pending = request.session.extended().pending_connections.take();
+            return match pending {
+                Some(pending) => pending.finish(&mut request),
+                None => self.finish_search(&mut request, conn),
+            };
         }
         if input.is_http() {
             return self.answer_http(&mut request, conn, input);
@@ -210,8 +214,17 @@ impl Role for Relay {
         next
     }
 
-    fn write_connections(&self, total: u64, connections: &[ConnectionInfo], text: &mut Vec<u8>) {
-        server::write_connections(total, connections, text);
+    fn write_connections(
+        &self,
+        session: &RelaySession,
+        total: u64,
+        connections: &[ConnectionInfo],
+        text: &mut Vec<u8>,
+    ) {
+        match session.pending_connections() {
+            Some(pending) => pending.write_to(total, connections, text),
+            None => server::write_connections(total, connections, text),
+        }
     }
 
     fn last_request(session: &RelaySession) -> Option<LastRequest<'_>> {

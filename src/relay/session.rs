@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::protocol::{NodeAddress, Request, Verb};
 use crate::rate_limiter::RateLimiter;
 use crate::relay::Relay;
-use crate::relay::http::PendingPage;
+use crate::relay::http::{PendingConnections, PendingPage};
 use crate::relay::index::Search;
 use crate::role::{ConnId, Input, LastRequest, ReadNext};
 use crate::session::ServerSession;
@@ -31,6 +31,8 @@ pub(super) struct ExtendedState {
     pub(super) next_page: Option<Box<Search>>,
     /// The page that a search is for, if it is not for `SEARCH`.
     pub(super) pending_page: Option<Box<PendingPage>>,
+    /// The page that waits for the list of connections, if the list is not for `CONNECTIONS`.
+    pub(super) pending_connections: Option<Box<PendingConnections>>,
     message_limiter: Option<RateLimiter>,
 }
 
@@ -78,6 +80,11 @@ impl RelaySession {
 
     pub(super) fn extended(&mut self) -> &mut ExtendedState {
         self.extended.get_or_insert_default()
+    }
+
+    /// The page that waits for the list of connections.
+    pub(super) fn pending_connections(&self) -> Option<&PendingConnections> {
+        self.extended.as_ref()?.pending_connections.as_deref()
     }
 
     /// The address at which the connection listens, and the connection itself.

@@ -194,7 +194,7 @@ impl ServerSession {
     }
 
     /// Records a request for the log.
-    fn record_request(&mut self, verb: Option<Verb>, name: Option<&FileName<'_>>) {
+    pub(crate) fn record_request(&mut self, verb: Option<Verb>, name: Option<&FileName<'_>>) {
         self.last_verb = verb;
         match name.filter(|_| log_enabled!(Level::Info)) {
             // Reuses the buffer: many small files are requested on one connection.
@@ -313,16 +313,20 @@ pub(crate) fn write_connections(total: u64, connections: &[ConnectionInfo], text
     let count = Count::truncated(connections.len() as u64, total);
     write_line(text, Reply::Connections(count));
     for connection in connections {
-        let item = ConnectionItem {
-            ip: canonical(connection.peer.ip()),
-            port: connection.peer.port(),
-            seconds: connection.age.as_secs(),
-            bytes_in: connection.bytes_in,
-            bytes_out: connection.bytes_out,
-            rate: connection.rate,
-            verb: connection.verb.unwrap_or("-"),
-        };
-        write_line(text, item);
+        write_line(text, connection_item(connection));
+    }
+}
+
+/// A line of that list.
+pub(crate) fn connection_item(connection: &ConnectionInfo) -> ConnectionItem<'_> {
+    ConnectionItem {
+        ip: canonical(connection.peer.ip()),
+        port: connection.peer.port(),
+        seconds: connection.age.as_secs(),
+        bytes_in: connection.bytes_in,
+        bytes_out: connection.bytes_out,
+        rate: connection.rate,
+        verb: connection.verb.unwrap_or("-"),
     }
 }
 

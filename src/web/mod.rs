@@ -8,6 +8,7 @@
 //! Pages work without the script, and load nothing from elsewhere.
 
 mod asset;
+mod connections_page;
 mod error_page;
 mod folder_page;
 mod link;
@@ -19,6 +20,7 @@ mod shell;
 pub(crate) mod text;
 
 pub(crate) use asset::Asset;
+pub(crate) use connections_page::{ConnectionRow, ConnectionsPage};
 pub(crate) use error_page::ErrorPage;
 pub(crate) use folder_page::{ColumnHead, FileCells, FolderPage, FolderRow};
 pub(crate) use link::node_url;

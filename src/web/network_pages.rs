@@ -24,6 +24,8 @@ pub(crate) struct NetworkPage<'a> {
     pub(crate) count: String,
     /// How many nodes there are.
     pub(crate) nodes: String,
+    /// Whether the client may see who is connected.
+    pub(crate) is_trusted: bool,
     pub(crate) rows: Vec<FileRow<'a>>,
     /// Whether files are before these.
     pub(crate) is_later_page: bool,

@@ -353,8 +353,10 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
                 }
                 Action::ListConnections(conn) => {
                     let mut list = Vec::new();
-                    self.role
-                        .write_connections(self.traffic.open, &[], &mut list);
+                    if let Some(connection) = self.connections.get(&conn.slot) {
+                        let (session, open) = (&connection.session, self.traffic.open);
+                        self.role.write_connections(session, open, &[], &mut list);
+                    }
                     if let Some(connection) = self.connections.get_mut(&conn.slot) {
                         connection.driver.resume();
                         self.run_queue.push_back(conn.slot);

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::hashes::node;
 use crate::support::{
-    Server, ask, eventually, folder, http, http_program, is_missing, noise, relay,
+    HttpResponse, Nc, Server, ask, eventually, folder, http, http_program, is_missing, noise, relay,
 };
 
 /// The addresses at which the files of these tests are said to be.
@@ -534,6 +534,57 @@ fn nodes_and_holders_have_pages() {
             "{page}"
         );
     }
+}
+
+#[test]
+fn the_connections_are_shown_to_trusted_clients() {
+    let trusting = relay(&[]);
+    let mut other = Nc::connect(trusting.address());
+    assert_eq!(other.ask("PING"), "PONG");
+    let port = other.local().port();
+    let mut nc = Nc::connect(trusting.address());
+    // The second request is answered after the list, on the same connection.
+    nc.send("GET /api/connections HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2));
+    for _ in 0..2 {
+        let list = HttpResponse::read(&mut nc, false);
+        assert_eq!(list.header("content-type"), Some("application/json"));
+        let list: Value = serde_json::from_str(list.text()).expect("it is JSON");
+        assert_eq!(list["total"], 2);
+        let connections = list["connections"].as_array().expect("a list");
+        let of_other = connections.iter().find(|item| item["port"] == port);
+        let of_other = of_other.expect("the other connection");
+        assert_eq!(
+            (&of_other["verb"], &of_other["ip"]),
+            (&json!("PING"), &json!(NODE))
+        );
+        assert_eq!(
+            (&of_other["bytes_in"], &of_other["bytes_out"]),
+            (&json!(5), &json!(5))
+        );
+    }
+    let page = http(trusting.address(), "GET", "/connections", "");
+    let row = format!("<tr><td>127.0.0.1:{port}<td>");
+    assert!(page.text().contains(&row), "{}", page.text());
+    // The connection that asks is younger than a second.
+    assert!(
+        page.text().contains("B/s<td>CONNECTIONS"),
+        "{}",
+        page.text()
+    );
+    assert!(!page.text().contains("GB/s"), "{}", page.text());
+    let closing = "Connection: close\r\n";
+    let page = http(trusting.address(), "GET", "/connections", closing);
+    assert_eq!(page.header("connection"), Some("close"));
+    let start = http(trusting.address(), "GET", "/", "");
+    assert!(start.text().contains("href=\"/connections\""));
+
+    let untrusting = relay(&["--trust", "10.0.0.0/8"]);
+    for path in ["/connections", "/api/connections"] {
+        let refused = http(untrusting.address(), "GET", path, "");
+        assert_eq!(refused.status, 403);
+    }
+    let start = http(untrusting.address(), "GET", "/", "");
+    assert!(!start.text().contains("/connections"));
 }
 
 /// A value of the metrics.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::protocol::{FileName, HolderItem, MaybeHash};
 use crate::relay::http::contents::ContentFilter;
-use crate::relay::http::{Refusal, json_document, limit};
+use crate::relay::http::{Refusal, limit};
 use crate::relay::index::SearchPage;
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
@@ -34,7 +34,7 @@ impl Relay {
             "nodes": nodes.collect::<Vec<_>>(),
             "next": page.next,
         });
-        Ok(json_document(request, Status::OK, &object))
+        Ok(request.reply.document(&Document::json(Status::OK, &object)))
     }
 
     /// `/api/stats`: the figures of `STATS`.
@@ -57,7 +57,7 @@ impl Relay {
             .map(|holder| holder_object(holder, name))
             .collect();
         let object = json!({ "name": name.as_str(), "holders": holders });
-        Ok(json_document(request, Status::OK, &object))
+        Ok(request.reply.document(&Document::json(Status::OK, &object)))
     }
 }
 
@@ -87,7 +87,7 @@ pub(super) fn files(request: &mut RelayRequest<'_>, page: &SearchPage) -> ReadNe
         "files": files.collect::<Vec<_>>(),
         "next": last,
     });
-    json_document(request, Status::OK, &object)
+    request.reply.document(&Document::json(Status::OK, &object))
 }
 
 /// A hash, or null if it is not known.

@@ -6,7 +6,6 @@ use crate::protocol::FileName;
 use crate::relay::RelayRequest;
 use crate::relay::http::api::hash_value;
 use crate::relay::http::contents::Content;
-use crate::relay::http::json_document;
 use crate::role::ReadNext;
 use crate::session::http::error::ErrorFormat;
 use crate::session::http::{Document, HttpRequest, Status};
@@ -50,7 +49,9 @@ pub(super) fn choose(
                 "name": name.as_str(),
                 "contents": listed.collect::<Vec<_>>(),
             });
-            json_document(request, Status::MULTIPLE_CHOICES, &object)
+            request
+                .reply
+                .document(&Document::json(Status::MULTIPLE_CHOICES, &object))
         }
         ErrorFormat::Text => {
             let mut text = "several contents have this name; choose one:".to_owned();

@@ -2,6 +2,7 @@
 
 mod api;
 mod choices;
+mod connections;
 mod contents;
 mod files;
 mod metalink;
@@ -11,11 +12,11 @@ mod pages;
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
+pub(super) use connections::PendingConnections;
 use log::debug;
-use serde_json::Value;
 
 use crate::escaped::Escaped;
-use crate::protocol::{FileName, MAX_LISTED_FILES};
+use crate::protocol::{FileName, MAX_LISTED_FILES, Verb};
 use crate::relay::index::{NameQuery, Search, SearchOptions, SearchPage};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Input, ReadNext};
@@ -64,6 +65,32 @@ impl Refusal {
     }
 }
 
+/// What a client wants to know about a file.
+enum FileView {
+    /// The file itself.
+    File,
+    /// The description for a download manager.
+    Metalink,
+    /// The holders, for people.
+    HoldersPage,
+    /// The holders, for programs.
+    Holders,
+}
+
+impl FileView {
+    /// Parses a path: the view, and the name of the file.
+    fn parse(path: &str) -> Option<(Self, &str)> {
+        let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
+        match first {
+            "files" => Some((Self::File, rest)),
+            "metalink" => Some((Self::Metalink, rest.strip_suffix(metalink::EXTENSION)?)),
+            "holders" => Some((Self::HoldersPage, rest)),
+            "api" => Some((Self::Holders, rest.strip_prefix("holders/")?)),
+            _ => None,
+        }
+    }
+}
+
 impl Relay {
     /// Reads one request in HTTP and answers it.
     pub(super) fn answer_http(
@@ -95,29 +122,44 @@ impl Relay {
         conn: ConnId,
         http: &HttpRequest<'_>,
     ) -> Result<ReadNext, Refusal> {
-        match http.path.as_ref() {
-            "/api/files" => self.search_files(request, conn, http),
-            "/api/nodes" => self.api_nodes(request, http),
-            "/api/stats" => Ok(self.api_stats(request)),
-            "/metrics" => self.metrics(request),
+        let path = http.path.as_ref();
+        let verb = match path {
+            "/" | "/api/files" => Verb::Search,
+            "/nodes" | "/api/nodes" => Verb::List,
+            "/connections" | "/api/connections" => Verb::Connections,
+            "/metrics" | "/api/stats" => Verb::Stats,
+            _ => return self.answer_about_file(request, http),
+        };
+        request.session.server().record_request(Some(verb), None);
+        match path {
             "/" => Ok(self.search_for_page(request, conn, http)),
+            "/api/files" => self.search_files(request, conn, http),
             "/nodes" => self.nodes_page(request, http),
-            path => {
-                if let Some(name) = path.strip_prefix("/api/holders/") {
-                    self.api_holders(request, http, &file_name(name)?)
-                } else if let Some(name) = path.strip_prefix("/holders/") {
-                    self.holders_page(request, http, &file_name(name)?)
-                } else if let Some(name) = path.strip_prefix("/files/") {
-                    self.redirect(request, http, &file_name(name)?)
-                } else if let Some(name) = path
-                    .strip_prefix("/metalink/")
-                    .and_then(|name| name.strip_suffix(metalink::EXTENSION))
-                {
-                    self.metalink(request, http, &file_name(name)?)
-                } else {
-                    Err(Refusal::not_found("no such page; a file is at /files/NAME"))
-                }
-            }
+            "/api/nodes" => self.api_nodes(request, http),
+            "/metrics" => self.metrics(request),
+            "/api/stats" => Ok(self.api_stats(request)),
+            _ => Ok(self.http_connections(request, http)),
+        }
+    }
+
+    /// Answers a request whose path names a file.
+    fn answer_about_file(
+        &mut self,
+        request: &mut RelayRequest<'_>,
+        http: &HttpRequest<'_>,
+    ) -> Result<ReadNext, Refusal> {
+        let view = FileView::parse(&http.path);
+        let (view, name) =
+            view.ok_or_else(|| Refusal::not_found("no such page; a file is at /files/NAME"))?;
+        let name = FileName::parse(name);
+        let name = name.map_err(|error| Refusal::bad_request(error.to_string()))?;
+        let session = request.session.server();
+        session.record_request(Some(Verb::Find), Some(&name));
+        match view {
+            FileView::File => self.redirect(request, http, &name),
+            FileView::Metalink => self.metalink(request, http, &name),
+            FileView::HoldersPage => self.holders_page(request, http, &name),
+            FileView::Holders => self.api_holders(request, http, &name),
         }
     }
 
@@ -201,11 +243,6 @@ fn await_page(request: &mut RelayRequest<'_>, query: Option<PageQuery>) {
     }
 }
 
-/// The name of a file in the path of a request.
-fn file_name(name: &str) -> Result<FileName<'_>, Refusal> {
-    FileName::parse(name).map_err(|error| Refusal::bad_request(error.to_string()))
-}
-
 /// The most items that the answer may list.
 fn limit(http: &HttpRequest<'_>) -> Result<usize, Refusal> {
     let Some(limit) = http.parameter("limit") else {
@@ -216,9 +253,4 @@ fn limit(http: &HttpRequest<'_>) -> Result<usize, Refusal> {
         let (first, last) = (LIMITS.start(), LIMITS.end());
         Refusal::bad_request(format!("limit must be a number from {first} to {last}"))
     })
-}
-
-/// Answers with an object for programs.
-fn json_document(request: &mut RelayRequest<'_>, status: Status, object: &Value) -> ReadNext {
-    request.reply.document(&Document::json(status, object))
 }

@@ -34,6 +34,7 @@ impl Relay {
                 (false, _) => String::new(),
             },
             nodes: Counted(nodes, "node").to_string(),
+            is_trusted: self.settings.trust.contains(request.ip),
             rows: FileRow::list(files.items()),
             is_later_page,
             next: files.last_name().filter(|_| page.has_more),
