@@ -50,6 +50,12 @@ pub enum CloseReason {
     FileReadError(io::Error),
     /// An established connection failed.
     ConnectionLost(io::Error),
+    /// The peer breaks the rules of TLS, or refuses the session.
+    TlsFailed(io::Error),
+    /// The peer has to speak TLS, and does not.
+    TlsRequired,
+    /// A limit left no room for another handshake of TLS.
+    TooManyHandshakes,
     /// The connection could not be established.
     ConnectFailed(io::Error),
     /// The connection was not established in time.
@@ -122,6 +128,9 @@ impl fmt::Display for CloseReason {
             Self::FileChanged => "file changed while sending",
             Self::FileReadError(error) => return write!(f, "file read error: {}", Reason(error)),
             Self::ConnectionLost(error) => return write!(f, "connection lost: {}", Reason(error)),
+            Self::TlsFailed(error) => return write!(f, "TLS failed: {}", Reason(error)),
+            Self::TlsRequired => "refused: not encrypted",
+            Self::TooManyHandshakes => "refused: handshake limit",
             Self::ConnectFailed(error) => return write!(f, "connect failed: {}", Reason(error)),
             Self::ConnectTimeout => "connect timeout",
             Self::ReadTimeout => "read timeout",

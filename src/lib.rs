@@ -19,6 +19,7 @@
 //! | [`role`] | the contract between the loop and the programs |
 //! | [`logging`], [`limits`], [`quantity`] | log lines; limits and how a command line writes them |
 //! | [`close_reason`], [`name_glob`], [`protocol`] | why a connection closes; globs of file names; all text on the wire |
+//! | [`tls`] | keys and certificates, and what a server needs to speak TLS |
 //! | [`timers`], `figure`, `histogram`, `rate_limiter`, [`escaped`], [`counted`], `system_error`, `stdio`, [`xdg`] | deadlines, figures of a server, times in buckets, events per second, foreign text, plurals, errors, standard streams, user folders |
 //! | [`sandbox`] | what the kernel lets a server open |
 //!
@@ -62,5 +63,6 @@ pub(crate) mod stdio;
 pub(crate) mod system_error;
 pub mod terminal;
 pub mod timers;
+pub mod tls;
 pub(crate) mod web;
 pub mod xdg;

@@ -43,6 +43,12 @@ pub struct Limits {
     /// Close a connection that sends no complete line within this time
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub first_line: Duration,
+    /// Maximum number of handshakes of TLS at the same time
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = integer::<usize>(1..))]
+    pub max_handshakes: usize,
+    /// Maximum number of handshakes of TLS per second from one address; loopback is exempt
+    #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<u32>(1..))]
+    pub handshake_rate: u32,
     /// Close a connection that sends no request for this time
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     pub idle: Duration,

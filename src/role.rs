@@ -172,6 +172,8 @@ pub enum Input<'a> {
     /// The request line and the headers of a request in HTTP, with the empty line at their
     /// end. A connection that begins in HTTP has no other input.
     HttpHead(&'a [u8]),
+    /// The same on a connection that has to be encrypted, and is not: no request is executed.
+    UnencryptedHttpHead(&'a [u8]),
     /// The input in HTTP cannot be split into requests any further.
     HttpError(FramingError),
     /// The input cannot be split into lines any further.
@@ -182,7 +184,10 @@ impl Input<'_> {
     /// Whether the connection speaks HTTP.
     #[must_use]
     pub fn is_http(&self) -> bool {
-        matches!(self, Self::HttpHead(_) | Self::HttpError(_))
+        matches!(
+            self,
+            Self::HttpHead(_) | Self::UnencryptedHttpHead(_) | Self::HttpError(_)
+        )
     }
 }
 
@@ -197,6 +202,8 @@ pub enum FramingError {
     LineTimeout,
     /// The peer did not read messages in time.
     SlowReceiver,
+    /// The connection is not encrypted, and has to be.
+    TlsRequired,
     /// The connection does not speak the language of lines.
     OtherProtocol(OtherProtocol),
 }

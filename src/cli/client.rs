@@ -231,6 +231,7 @@ pub(super) fn run_client(
     let settings = ReactorSettings {
         limits: Limits::default(),
         speaks_http: false,
+        tls: None,
         timeouts: args.timeouts,
         rates: args.rates,
         read_size: READ_SIZE,

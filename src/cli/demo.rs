@@ -79,7 +79,9 @@ pub(super) fn run(args: DemoArgs) -> Result<Exit, StartupError> {
         }
     };
     let (stop_relay, relay) = start_role("relay", || {
-        let (reactor, addresses) = relay::prepare(RelayArgs::parse_from(["relay-server", "0"]))?;
+        // Everything is in one process, and the demo leaves no files behind.
+        let args = RelayArgs::parse_from(["relay-server", "0", "--tls", "off"]);
+        let (reactor, addresses, _) = relay::prepare(args)?;
         Ok((reactor, addresses[0]))
     })?;
     let (mut stop_nodes, mut nodes) = (Vec::new(), Vec::new());
@@ -149,8 +151,9 @@ fn start_node(relay: SocketAddr, folder: &Path) -> Result<(StopRole, SocketAddr)
     let (sender, registered) = mpsc::channel();
     let node = start_role("node", move || {
         let relay = relay.to_string();
-        let mut args =
-            NodeArgs::parse_from(["peer-node", &relay, "--no-hash-cache", "--no-sandbox"]);
+        let flags = ["--no-hash-cache", "--no-sandbox", "--tls", "off"];
+        let words = ["peer-node", &relay].into_iter().chain(flags);
+        let mut args = NodeArgs::parse_from(words);
         args.share = Some(folder);
         let on_event = move |event: &NodeEvent<'_>| {
             if let NodeEvent::Registered(_) = event {

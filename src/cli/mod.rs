@@ -20,6 +20,7 @@ mod shared_folder;
 mod signals;
 mod sockets;
 mod startup_error;
+mod tls;
 mod usage;
 mod values;
 mod verify;

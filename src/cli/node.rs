@@ -19,6 +19,7 @@ use crate::cli::relay_address::RelayAddressArgs;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::shared_folder::{describe, open_folder};
 use crate::cli::sockets::{bind_tcp, udp_requests};
+use crate::cli::tls::{ServerTls, ServerTlsArgs, print_id};
 use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, rights, run_server,
     signals, stop_on_signals, values,
@@ -34,6 +35,7 @@ use crate::sandbox::Sandbox;
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput, is_in_foreground};
+use crate::tls::KeyId;
 
 const ABOUT: &str = "\
 Shares a folder in a Peerline network.
@@ -104,6 +106,8 @@ pub(super) struct NodeArgs {
     #[command(flatten)]
     history: HistoryArgs,
     #[command(flatten)]
+    tls: ServerTlsArgs,
+    #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
     limits: Limits,
@@ -172,7 +176,7 @@ impl NodeArgs {
 pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let share = args.share()?;
     let survives_hangup = signals::is_hangup_ignored();
-    let signals = signals::ending_server(args.log.has_file())?;
+    let signals = signals::ending_server(args.log.has_file() || args.tls.has_files())?;
     let is_starting = signals::end_at_once(&signals)?;
     let has_console = args.console.is_enabled();
     let (output, _log_writer) = TerminalOutput::for_server(has_console)
@@ -211,12 +215,14 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let PreparedNode {
         mut reactor,
         addresses,
+        id,
         share,
         command: _command,
     } = prepare(&args, network, on_event, user, command)?;
     stop_on_signals(&mut reactor, &signals)?;
     is_starting.store(false, Ordering::SeqCst);
     print_addresses(&output, &addresses, &share);
+    print_id(&output, "peer-node", id);
     let settings = prompt_settings(&args, survives_hangup);
     if has_console {
         signals::end_on_second(Exit::Aborted, &signals)?;
@@ -252,6 +258,8 @@ pub(super) struct PreparedNode {
     pub(super) reactor: Reactor<Node<Folder>>,
     /// The addresses on which it listens, at least one, all with the same port.
     pub(super) addresses: Vec<SocketAddr>,
+    /// Who it is, if it speaks TLS.
+    id: Option<KeyId>,
     /// What it shares, such as `2 files (5 B) from /tmp`.
     share: String,
     /// The command for messages, if there is one.
@@ -280,12 +288,11 @@ pub(super) fn prepare(
     let sources = listen.into_iter().filter(|ip| !ip.is_unspecified());
     let sources: Vec<IpAddr> = sources.collect();
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &sources);
-    let port = Port::new(addresses[0].port())
-        .ok_or_else(|| StartupError::new(Exit::System, "the system chose no port"))?;
-    let settings = reactor_settings(args, sources);
+    let tls = args.tls.prepare("node")?;
+    let id = tls.id;
+    let settings = reactor_settings(args, tls, sources);
     let now = Instant::now();
-    let (ip, forwarded_port) = args.advertise;
-    let port = forwarded_port.unwrap_or(port);
+    let (ip, port) = advertised(args, &addresses)?;
     let mut registrar = Registrar::new(relay.clone(), ip, port, fastrand::u64(..), now);
     let (look_ups, queue) = mpsc::sync_channel(1);
     // A request that waits already serves this one as well.
@@ -316,15 +323,28 @@ pub(super) fn prepare(
     Ok(PreparedNode {
         reactor,
         addresses,
+        id,
         share,
         command,
     })
 }
 
-fn reactor_settings(args: &NodeArgs, sources: Vec<IpAddr>) -> ReactorSettings {
+/// The address under which the node asks to be listed.
+fn advertised(
+    args: &NodeArgs,
+    addresses: &[SocketAddr],
+) -> Result<(ClaimedIp, Port), StartupError> {
+    let (ip, forwarded_port) = args.advertise;
+    let port = forwarded_port.or_else(|| Port::new(addresses[0].port()));
+    let port = port.ok_or_else(|| StartupError::new(Exit::System, "the system chose no port"))?;
+    Ok((ip, port))
+}
+
+fn reactor_settings(args: &NodeArgs, tls: ServerTls, sources: Vec<IpAddr>) -> ReactorSettings {
     ReactorSettings {
         limits: args.limits.clone(),
         speaks_http: !args.http.no_http,
+        tls: tls.acceptor,
         timeouts: args.timeouts.clone(),
         rates: args.rates,
         read_size: SERVER_READ_SIZE,

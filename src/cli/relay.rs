@@ -10,6 +10,7 @@ use crate::cli::http::HttpArgs;
 use crate::cli::logging::LogArgs;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, bind_udp};
+use crate::cli::tls::{ServerTlsArgs, print_id};
 use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, rights, run_server, signals,
     stop_on_signals, values,
@@ -20,6 +21,7 @@ use crate::quantity::{bytes, integer, lease};
 use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::relay::{BYTES_PER_FILE, BYTES_PER_NODE, Network, Quota, Relay, RelaySettings, Trust};
 use crate::terminal::TerminalOutput;
+use crate::tls::KeyId;
 
 /// How often the system may choose a port until one is also free for UDP.
 const MAX_PORT_ATTEMPTS: u32 = 16;
@@ -78,6 +80,8 @@ pub(super) struct RelayArgs {
     /// nothing
     #[arg(long)]
     no_sandbox: bool,
+    #[command(flatten)]
+    tls: ServerTlsArgs,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -151,12 +155,16 @@ fn default_memory() -> String {
 pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
     let (output, _log_writer) =
         TerminalOutput::for_server(false).map_err(StartupError::system("cannot start a thread"))?;
-    let signals = signals::ending_server(args.log.has_file())?;
+    let signals = signals::ending_server(args.log.has_file() || args.tls.has_files())?;
     let _log_file = args.log.start(LevelFilter::Info, &output)?;
     let memory = args.directory.memory(&args.limits);
-    let udp = if args.no_udp { "" } else { ", also over UDP" };
+    let udp = if args.has_udp() {
+        ", also over UDP"
+    } else {
+        ""
+    };
     let has_sandbox = !args.no_sandbox;
-    let (mut reactor, addresses) = prepare(args)?;
+    let (mut reactor, addresses, id) = prepare(args)?;
     if has_sandbox {
         rights::keep_only(&rights::of_relay());
     }
@@ -171,18 +179,29 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
             "relay-server listening on {address}{udp}{open}"
         ));
     }
+    print_id(&output, "relay-server", id);
     run_server(reactor, ServiceManager::from_environment())
 }
 
-/// Binds the sockets and builds the relay. Returns the addresses on which it
-/// listens, at least one.
-pub(super) fn prepare(args: RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr>), StartupError> {
+impl RelayArgs {
+    /// Whether requests over UDP are answered: they are not encrypted.
+    fn has_udp(&self) -> bool {
+        !self.no_udp && !self.tls.is_required()
+    }
+}
+
+/// A relay, the addresses on which it listens, at least one, and its id.
+type PreparedRelay = (Reactor<Relay>, Vec<SocketAddr>, Option<KeyId>);
+
+/// Binds the sockets and builds the relay.
+pub(super) fn prepare(args: RelayArgs) -> Result<PreparedRelay, StartupError> {
+    let tls = args.tls.prepare("relay")?;
     // A port that the system chooses must be free for UDP, too.
     let mut attempts = if args.port == 0 { MAX_PORT_ATTEMPTS } else { 1 };
     let (listeners, sockets, addresses) = loop {
         let (listeners, addresses) = bind_tcp(&args.listen, args.port)?;
         attempts -= 1;
-        match bind_udp(if args.no_udp { &[] } else { &addresses }) {
+        match bind_udp(if args.has_udp() { &addresses } else { &[] }) {
             Ok(sockets) => break (listeners, sockets, addresses),
             Err(error) if attempts == 0 => return Err(error),
             Err(_) => {}
@@ -211,6 +230,7 @@ pub(super) fn prepare(args: RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr
     let settings = ReactorSettings {
         limits: args.limits,
         speaks_http,
+        tls: tls.acceptor,
         timeouts: Timeouts::default(),
         rates: RateLimits::default(),
         read_size: SERVER_READ_SIZE,
@@ -223,5 +243,5 @@ pub(super) fn prepare(args: RelayArgs) -> Result<(Reactor<Relay>, Vec<SocketAddr
         sockets,
         Clock::without_suspends(now),
     )?;
-    Ok((reactor, addresses))
+    Ok((reactor, addresses, tls.id))
 }

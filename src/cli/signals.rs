@@ -44,11 +44,11 @@ pub(super) fn ending() -> Vec<i32> {
     ENDING.into_iter().filter(is_ending).collect()
 }
 
-/// The signals that end a server. SIGHUP does not end one with a log file: programs that
-/// rotate logs send it.
-pub(super) fn ending_server(has_log_file: bool) -> Result<Vec<i32>, StartupError> {
+/// The signals that end a server. SIGHUP does not end one with files that others replace:
+/// programs that rotate logs or renew certificates send it.
+pub(super) fn ending_server(has_files: bool) -> Result<Vec<i32>, StartupError> {
     let mut signals = ending();
-    if has_log_file {
+    if has_files {
         handle_by_nothing(SIGHUP)?;
         signals.retain(|signal| *signal != SIGHUP);
     }
@@ -114,15 +114,29 @@ pub(super) fn end_on_second(exit: Exit, signals: &[i32]) -> Result<(), StartupEr
 pub(super) fn handle_interrupts(
     on_interrupt: impl Fn() + Send + 'static,
 ) -> Result<(), StartupError> {
+    handle(SIGINT, "interrupts", on_interrupt)
+}
+
+/// Calls `on_hangup` after each SIGHUP, in a thread of its own.
+pub(super) fn handle_hangups(on_hangup: impl Fn() + Send + 'static) -> Result<(), StartupError> {
+    handle(SIGHUP, "hangups", on_hangup)
+}
+
+/// Calls `on_signal` after each signal of this kind, in a thread with this name.
+fn handle(
+    signal: i32,
+    thread: &str,
+    on_signal: impl Fn() + Send + 'static,
+) -> Result<(), StartupError> {
     let start = || {
         let (mut arrived, sender) = io::pipe()?;
-        low_level::pipe::register(SIGINT, sender)?;
+        low_level::pipe::register(signal, sender)?;
         let body = move || {
             while arrived.read_exact(&mut [0]).is_ok() {
-                on_interrupt();
+                on_signal();
             }
         };
-        thread::Builder::new().name("interrupts".into()).spawn(body)
+        thread::Builder::new().name(thread.into()).spawn(body)
     };
     start()
         .map(drop)

@@ -23,6 +23,8 @@ impl ErrorCode {
     pub const LIMIT_REACHED: Self = Self(413);
     /// The offset is past the end of the file.
     pub const OUT_OF_RANGE: Self = Self(416);
+    /// The server speaks TLS only. The connection closes.
+    pub const TLS_REQUIRED: Self = Self(426);
     /// The client sends too fast.
     pub const SLOW_DOWN: Self = Self(429);
     /// The line is too long. The connection closes.

@@ -91,6 +91,8 @@ pub enum Rejection {
     LineTimeout,
     /// The client has not read its messages in time.
     SlowReceiver,
+    /// The server speaks TLS only.
+    TlsRequired,
     /// The line belongs to another protocol.
     OtherProtocol(OtherProtocol),
     /// A relay does not execute this verb.
@@ -190,6 +192,7 @@ impl Rejection {
             | Self::TooManyFilesAtAddress
             | Self::TooManyFiles { .. } => ErrorCode::LIMIT_REACHED,
             Self::TooManyMessages(_) | Self::ReceiverBusy(_) => ErrorCode::SLOW_DOWN,
+            Self::TlsRequired => ErrorCode::TLS_REQUIRED,
             Self::LineTooLong => ErrorCode::LINE_TOO_LONG,
             Self::FileReadFailed(_) => ErrorCode::INTERNAL,
             Self::OtherProtocol(_)
@@ -212,6 +215,9 @@ impl Rejection {
     }
 }
 
+/// The text of [`Rejection::TooManyConnectionsFromAddress`].
+const FULL_FOR_ADDRESS: &str = "too many connections from your address; try again later";
+
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -219,6 +225,7 @@ impl fmt::Display for Rejection {
             Self::IncompleteLine => "incomplete line; end every line with a newline",
             Self::LineTimeout => "line timeout; send each line in one piece",
             Self::SlowReceiver => "messages were not read in time",
+            Self::TlsRequired => "TLS only; type openssl s_client -quiet -connect HOST:PORT",
             Self::OtherProtocol(protocol) => {
                 return write!(f, "{protocol} is not supported; type HELP and press Enter");
             }
@@ -266,9 +273,7 @@ impl fmt::Display for Rejection {
             Self::HashUnknown => "the hash of the file is not known yet; try again later",
             Self::FileReadFailed(why) => return write!(f, "the file cannot be read: {why}"),
             Self::TooManyConnections => "too many connections; try again later",
-            Self::TooManyConnectionsFromAddress => {
-                "too many connections from your address; try again later"
-            }
+            Self::TooManyConnectionsFromAddress => FULL_FOR_ADDRESS,
             Self::TooManyNodes => "the directory is full; try again later",
             Self::TooManyOpenFiles => "too many open files; try again later",
         })

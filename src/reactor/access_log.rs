@@ -77,9 +77,10 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let (verb, name) = (last.map(|last| last.verb), last.and_then(|last| last.name));
         let colon = if name.is_some() { ": " } else { "" };
         let escaped = Escaped::text(name.unwrap_or_default());
+        let tls = if conn.tls.is_some() { ", TLS" } else { "" };
         log::log!(
             level, peer:%, verb, name, bytes_in, bytes_out, ms, reason:%;
-            "{peer}: {session}, {bytes_in} B in, {bytes_out} B out, {ms} ms, {reason}{colon}{escaped}"
+            "{peer}: {session}{tls}, {bytes_in} B in, {bytes_out} B out, {ms} ms, {reason}{colon}{escaped}"
         );
     }
 }

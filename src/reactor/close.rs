@@ -3,8 +3,9 @@
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{EndOfInput, Origin, Phase};
+use crate::reactor::connection::{Origin, Phase};
 use crate::reactor::outbox::MemoryUsage;
+use crate::reactor::readiness::EndOfInput;
 use crate::reactor::transport::Transport;
 use crate::role::Role;
 
@@ -18,15 +19,32 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// input; [`Reactor::finish_turn`] queues it for that.
     pub(super) fn linger_if_flushed(&mut self, slot: usize) {
         let conn = &mut self.connections[slot];
-        if !matches!(conn.phase, Phase::Closing(_)) || !conn.outbox.is_empty() {
+        if !matches!(conn.phase, Phase::Closing(_)) || conn.has_output() {
             return;
         }
+        if conn.tls.is_some() && !self.finish_stream(slot) {
+            return;
+        }
+        let conn = &mut self.connections[slot];
         let is_at_eof = conn.readiness.end_of_input == EndOfInput::Reached;
         if conn.origin == Origin::Outbound || is_at_eof {
             self.close_now(slot, CloseReason::EndOfInput);
         } else {
             conn.start_lingering();
         }
+    }
+
+    /// Ends an encrypted stream. Returns whether our side may be shut down.
+    fn finish_stream(&mut self, slot: usize) -> bool {
+        let conn = &mut self.connections[slot];
+        let usage = conn.usage();
+        let finished = conn.finish_stream();
+        let (group, new_usage) = (conn.group, conn.usage());
+        self.count_memory(group, usage, new_usage);
+        finished.unwrap_or_else(|reason| {
+            self.close_now(slot, reason);
+            false
+        })
     }
 
     /// Reads and discards the input of a lingering connection.
@@ -58,8 +76,16 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     pub(super) fn close_now(&mut self, slot: usize, reason: CloseReason) {
         let conn = &mut self.connections[slot];
         let usage = conn.usage();
+        let is_lost = matches!(
+            reason,
+            CloseReason::ConnectionLost(_) | CloseReason::TlsFailed(_)
+        );
         if conn.set_closed(reason) {
-            let group = conn.group;
+            if conn.tls.is_some() {
+                conn.close_tls(is_lost);
+                self.count_ended_handshake(slot);
+            }
+            let group = self.connections[slot].group;
             self.log_unsent_files(slot);
             drop(std::mem::take(&mut self.connections[slot].outbox));
             self.count_memory(group, usage, MemoryUsage::default());

@@ -5,8 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::close_reason::CloseReason;
 use crate::reactor::address_groups::{GroupId, OUTBOUND};
+use crate::reactor::byte_stream::{ByteStream, InputLeft, close_reason};
 use crate::reactor::outbox::{self, MemoryUsage, Outbox};
-use crate::reactor::transport::{StreamEvent, Transport, unless_blocked};
+use crate::reactor::readiness::{EndOfInput, Readiness};
+use crate::reactor::tls_session::TlsSession;
+use crate::reactor::transport::{Transport, unless_blocked};
 use crate::role::SendableFile;
 use crate::session::driver::{InputDriver, ReadState};
 
@@ -58,29 +61,6 @@ pub(super) enum Pacing {
     Receiving,
 }
 
-/// What the events have reported, and operations have not disproved.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Readiness {
-    /// Reading may return bytes. Set by an event, cleared by the read that finds the
-    /// stream empty.
-    pub(super) readable: bool,
-    /// Sending may be accepted. Set and cleared likewise.
-    pub(super) writable: bool,
-    pub(super) end_of_input: EndOfInput,
-}
-
-/// Whether the peer has ended its side.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) enum EndOfInput {
-    #[default]
-    Unknown,
-    /// An event announced the end: read on until it is reached, because no other event
-    /// follows.
-    Announced,
-    /// A read reached the end.
-    Reached,
-}
-
 /// The peer's address, smaller than a `SocketAddr`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
@@ -106,6 +86,8 @@ impl From<Peer> for SocketAddr {
 /// A connection. Most of very many are idle, so state that they do not need is boxed.
 pub(super) struct Connection<S, F, T> {
     pub(super) transport: T,
+    /// None if the stream is not encrypted.
+    pub(super) tls: Option<Box<TlsSession>>,
     pub(super) serial: u32,
     pub(super) peer: Peer,
     /// The group that shares its turns.
@@ -128,17 +110,6 @@ pub(super) struct Connection<S, F, T> {
     pub(super) bytes_out: u64,
 }
 
-impl Readiness {
-    /// Records what an event reports.
-    pub(super) fn record(&mut self, event: StreamEvent) {
-        self.readable |= event.is_readable;
-        self.writable |= event.is_writable;
-        if event.is_closed && self.end_of_input == EndOfInput::Unknown {
-            self.end_of_input = EndOfInput::Announced;
-        }
-    }
-}
-
 impl<S, F, T> Connection<S, F, T> {
     pub(super) fn new(
         transport: T,
@@ -151,6 +122,7 @@ impl<S, F, T> Connection<S, F, T> {
         let is_open = group != OUTBOUND;
         Self {
             transport,
+            tls: None,
             serial,
             peer: peer.into(),
             group,
@@ -201,14 +173,28 @@ impl<S, F, T> Connection<S, F, T> {
     pub(super) fn usage(&self) -> MemoryUsage {
         let usage = self.outbox.usage();
         MemoryUsage {
-            bytes: usage.bytes + self.unhandled_bytes(),
+            bytes: usage.bytes + self.unsent_records() + self.unhandled_bytes(),
             ..usage
         }
+    }
+
+    /// The number of encrypted bytes that the kernel has not accepted.
+    pub(super) fn unsent_records(&self) -> u64 {
+        self.tls.as_ref().map_or(0, |tls| tls.unsent() as u64)
+    }
+
+    /// Whether bytes wait to be sent.
+    pub(super) fn has_output(&self) -> bool {
+        !self.outbox.is_empty() || self.unsent_records() > 0
     }
 
     /// Whether no more unsolicited bytes may be sent: half of the queue is for replies.
     pub(super) fn is_full(&self, max_queue: usize) -> bool {
         self.outbox.unsolicited() >= max_queue.div_ceil(2) as u64
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed(_))
     }
 
     /// Whether bytes may be sent to the peer.
@@ -238,7 +224,7 @@ impl<S, F, T> Connection<S, F, T> {
     /// Closes the connection at once; the reason for which it was closing already
     /// remains, unless bytes are left unsent. Returns false if it is closed already.
     pub(super) fn set_closed(&mut self, reason: CloseReason) -> bool {
-        let is_flushed = self.outbox.is_empty();
+        let is_flushed = !self.has_output();
         let reason = match std::mem::replace(&mut self.phase, Phase::Connecting) {
             Phase::Closing(first) | Phase::Lingering(first) if is_flushed => first,
             Phase::Closed(first) => {
@@ -261,6 +247,41 @@ impl<S, F, T> Connection<S, F, T> {
 }
 
 impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
+    fn stream(&mut self) -> ByteStream<'_, T> {
+        ByteStream::new(&mut self.transport, self.tls.as_deref_mut())
+    }
+
+    /// Sends what ends an encrypted stream. Returns whether the kernel has accepted it.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub(super) fn finish_stream(&mut self) -> Result<bool, CloseReason> {
+        let Some(tls) = &mut self.tls else {
+            return Ok(true);
+        };
+        tls.finish();
+        let flushed = self.stream().flush();
+        if flushed.is_err()
+            && let Some(tls) = &mut self.tls
+        {
+            // What is sent is sent: a reset after that changes nothing.
+            tls.discard_output();
+        }
+        self.readiness.writable = flushed?;
+        Ok(!self.has_output())
+    }
+
+    /// Ends an encrypted stream if all was well: a stream that breaks off must not look complete.
+    pub(super) fn close_tls(&mut self, is_lost: bool) {
+        if !is_lost && self.outbox.is_empty() {
+            // The connection is closed anyway.
+            let _ = self.finish_stream();
+        }
+        if let Some(tls) = &mut self.tls {
+            tls.discard_output();
+        }
+    }
+
     /// Ends our side of a closing connection.
     pub(super) fn start_lingering(&mut self) {
         self.transport.shut_down_write();
@@ -276,19 +297,20 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
     /// # Errors
     /// The connection is lost.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, CloseReason> {
-        let received = unless_blocked(|| self.transport.receive(buffer));
-        let received = received.map_err(CloseReason::ConnectionLost)?;
+        let mut stream = self.stream();
+        let received = unless_blocked(|| stream.receive(buffer)).map_err(close_reason)?;
+        let left = stream.input_left(received, buffer.len());
         if received == Some(0) {
             self.readiness.end_of_input = EndOfInput::Reached;
         }
-        let length = received.unwrap_or(0);
-        // A short read means empty (epoll(7), question 9), unless the same event announced
-        // the end of input.
-        let is_short = length < buffer.len();
-        if length == 0 || (is_short && self.readiness.end_of_input == EndOfInput::Unknown) {
-            self.readiness.readable = false;
-        }
-        self.bytes_in += length as u64;
+        self.readiness.readable = match left {
+            InputLeft::None => false,
+            // A short read means empty (epoll(7), question 9), unless the same event announced
+            // the end of input.
+            InputLeft::Unlikely => self.readiness.end_of_input != EndOfInput::Unknown,
+            InputLeft::Likely => true,
+        };
+        self.bytes_in += received.unwrap_or(0) as u64;
         Ok(received)
     }
 
@@ -309,12 +331,13 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
     /// # Errors
     /// The reason to close the connection.
     pub(super) fn flush_up_to(&mut self, budget: u64, now: u64) -> Result<(), CloseReason> {
-        if !self.readiness.writable || self.outbox.is_empty() {
+        if !self.readiness.writable || !self.has_output() {
             return Ok(());
         }
         let before = self.outbox.queued();
         let peer = self.peer;
-        let result = self.outbox.flush(&mut self.transport, budget, |transfer| {
+        let mut stream = ByteStream::new(&mut self.transport, self.tls.as_deref_mut());
+        let result = self.outbox.flush(&mut stream, budget, |transfer| {
             transfer.log(peer.into(), 0, now, "complete");
         });
         self.bytes_out += before - self.outbox.queued();
@@ -331,7 +354,7 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
         let mut sent = 0;
         let is_paced = self.pacing == Pacing::Sending;
         if self.readiness.writable && self.outbox.is_empty() && !bytes.is_empty() && !is_paced {
-            sent = outbox::send(&mut self.transport, bytes, more)?;
+            sent = outbox::send(&mut self.stream(), bytes, more)?;
             self.bytes_out += sent as u64;
             self.readiness.writable = sent == bytes.len();
         }
@@ -373,4 +396,4 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
 
 // There may be very many connections; a session and a timer come on top.
 const _: () = assert!(size_of::<Phase>() == 16);
-const _: () = assert!(size_of::<Connection<(), (), ()>>() <= 88);
+const _: () = assert!(size_of::<Connection<(), (), ()>>() <= 96);

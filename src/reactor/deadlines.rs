@@ -58,7 +58,7 @@ impl<S, F, T> Connection<S, F, T> {
             Phase::Closing(_) => return Some(Awaited::Writable),
             Phase::Lingering(_) => return Some(Awaited::PeerShutdown),
             Phase::Closed(_) => return None,
-            Phase::Open(_) if !self.outbox.is_empty() => return Some(Awaited::Writable),
+            Phase::Open(_) if self.has_output() => return Some(Awaited::Writable),
             Phase::Open(driver) => driver,
         };
         match (self.idle_policy, self.origin) {

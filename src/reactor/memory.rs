@@ -98,7 +98,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
         let mut groups: HashMap<GroupId, GroupUsage> = HashMap::new();
         for (slot, conn) in &self.connections {
-            let bytes = conn.outbox.held() + conn.unhandled_bytes();
+            let bytes = conn.outbox.held() + conn.unsent_records() + conn.unhandled_bytes();
             if bytes > 0 {
                 let usage = groups.entry(conn.group).or_default();
                 usage.bytes += bytes;

@@ -20,6 +20,7 @@ mod accept;
 mod access_log;
 mod actions;
 mod address_groups;
+mod byte_stream;
 mod clock;
 mod close;
 mod connect;
@@ -29,14 +30,18 @@ mod datagrams;
 mod deadlines;
 mod descriptors;
 mod handle;
+mod handshakes;
 mod listener;
 mod memory;
 mod outbox;
+mod readiness;
 mod round;
 mod shutdown;
 mod sockets;
+
 mod throttle;
 mod timer_fd;
+mod tls_session;
 mod token_bucket;
 mod transport;
 mod turn;
@@ -71,6 +76,7 @@ use crate::reactor::datagrams::MAX_DATAGRAM;
 use crate::reactor::deadlines::TIMER_KINDS;
 use crate::reactor::descriptors::DescriptorShares;
 use crate::reactor::handle::ReactorCommand;
+use crate::reactor::handshakes::Handshakes;
 use crate::reactor::memory::QueuedMemory;
 use crate::reactor::shutdown::Stopping;
 use crate::reactor::throttle::Throttle;
@@ -78,6 +84,7 @@ use crate::reactor::timer_fd::TimerFd;
 use crate::reactor::turn::PendingTurn;
 use crate::role::{Output, Role, Traffic};
 use crate::timers::Timers;
+use crate::tls::TlsAcceptor;
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -100,6 +107,8 @@ pub struct ReactorSettings {
     pub limits: Limits,
     /// Whether accepted connections may speak HTTP.
     pub speaks_http: bool,
+    /// Encrypts accepted connections that begin in TLS. Without it, TLS is another protocol.
+    pub tls: Option<TlsAcceptor>,
     /// For outgoing connections.
     pub timeouts: Timeouts,
     /// For content that is sent or received.
@@ -137,6 +146,7 @@ pub struct Reactor<R: Role, T = TcpStream> {
     open_refusals: usize,
     max_refusals: usize,
     memory: QueuedMemory,
+    handshakes: Handshakes,
     /// None if no rate is limited.
     throttle: Option<Box<Throttle>>,
     timers: Timers,
@@ -195,6 +205,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             open_refusals: 0,
             max_refusals: descriptors.refusals,
             memory: QueuedMemory::default(),
+            handshakes: Handshakes::new(limits, now),
             throttle: Throttle::new(settings.rates, now),
             timers: Timers::new(now, TIMER_KINDS),
             turns: Vec::new(),

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::access_log::FileTransfer;
+use crate::reactor::byte_stream::{ByteStream, close_reason};
 use crate::reactor::transport::{Transport, unless_blocked};
 use crate::role::{FileRequest, SendableFile};
 
@@ -215,7 +216,7 @@ impl<F> Outbox<F> {
     /// The reason to close the connection.
     pub(super) fn flush<T: Transport<F>>(
         &mut self,
-        transport: &mut T,
+        stream: &mut ByteStream<'_, T>,
         mut budget: u64,
         on_sent: impl Fn(&FileTransfer),
     ) -> Result<bool, CloseReason>
@@ -223,7 +224,7 @@ impl<F> Outbox<F> {
         F: SendableFile,
     {
         let Some(queue) = &mut self.0 else {
-            return Ok(true);
+            return stream.flush();
         };
         let mut segments_left = queue.segments.len();
         while let Some(segment) = queue.segments.front_mut() {
@@ -231,7 +232,7 @@ impl<F> Outbox<F> {
                 return Ok(true);
             }
             let left = segment.left;
-            let is_blocked = left > 0 && segment.send(transport, budget, segments_left > 1)?;
+            let is_blocked = left > 0 && segment.send(stream, budget, segments_left > 1)?;
             let sent = left - segment.left;
             budget = budget.saturating_sub(sent);
             queue.queued -= sent;
@@ -258,7 +259,7 @@ impl<F: SendableFile> Segment<F> {
     /// more for now.
     fn send<T: Transport<F>>(
         &mut self,
-        transport: &mut T,
+        stream: &mut ByteStream<'_, T>,
         budget: u64,
         more: bool,
     ) -> Result<bool, CloseReason> {
@@ -273,14 +274,14 @@ impl<F: SendableFile> Segment<F> {
                 };
                 // At most 1 MiB, which fits any usize.
                 let piece = piece.min(budget) as usize;
-                let sent = send_file(transport, file, &mut self.at, piece)?;
+                let sent = send_file(stream, file, &mut self.at, piece)?;
                 self.left -= sent as u64;
                 return Ok(sent == 0);
             }
         };
         let piece = self.left.min(budget);
         let bytes = &bytes[self.at as usize..][..piece as usize];
-        let sent = send(transport, bytes, more && piece == self.left)? as u64;
+        let sent = send(stream, bytes, more && piece == self.left)? as u64;
         self.at += sent;
         self.left -= sent;
         Ok(sent < piece)
@@ -293,13 +294,13 @@ impl<F: SendableFile> Segment<F> {
 ///
 /// # Errors
 /// The connection is lost.
-pub(super) fn send<F>(
-    transport: &mut impl Transport<F>,
+pub(super) fn send<F, T: Transport<F>>(
+    stream: &mut ByteStream<'_, T>,
     bytes: &[u8],
     more: bool,
 ) -> Result<usize, CloseReason> {
-    let sent = unless_blocked(|| transport.send(bytes, more));
-    Ok(sent.map_err(CloseReason::ConnectionLost)?.unwrap_or(0))
+    let sent = unless_blocked(|| stream.send(bytes, more));
+    Ok(sent.map_err(close_reason)?.unwrap_or(0))
 }
 
 /// Sends at most `length` bytes of a file, and advances `offset`. Returns the number of
@@ -307,18 +308,18 @@ pub(super) fn send<F>(
 ///
 /// # Errors
 /// The connection is lost, or the file cannot be read as far as announced.
-fn send_file<F>(
-    transport: &mut impl Transport<F>,
+fn send_file<F, T: Transport<F>>(
+    stream: &mut ByteStream<'_, T>,
     file: &F,
     offset: &mut u64,
     length: usize,
 ) -> Result<usize, CloseReason> {
-    match unless_blocked(|| transport.send_file(file, offset, length)) {
+    match unless_blocked(|| stream.send_file(file, offset, length)) {
         // The file is shorter than announced: the peer must see the connection break.
         Ok(Some(0)) => Err(CloseReason::FileTruncated),
         Ok(sent) => Ok(sent.unwrap_or(0)),
         Err(error) if is_file_error(&error) => Err(CloseReason::FileReadError(error)),
-        Err(error) => Err(CloseReason::ConnectionLost(error)),
+        Err(error) => Err(close_reason(error)),
     }
 }
 

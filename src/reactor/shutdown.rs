@@ -95,7 +95,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             };
             if driver.state().has_open_answer() {
                 // The connection closes after the answer.
-            } else if conn.outbox.is_empty() {
+            } else if !conn.has_output() {
                 self.close_now(slot, CloseReason::Shutdown);
             } else {
                 self.start_closing(slot, CloseReason::Shutdown);
@@ -112,7 +112,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Stopping::No | Stopping::Now(_) => 0,
         };
         for slot in slots {
-            aborted += usize::from(!self.connections[slot].outbox.is_empty());
+            aborted += usize::from(self.connections[slot].has_output());
             self.close_now(slot, CloseReason::Aborted);
         }
         self.stopping = Stopping::Draining {

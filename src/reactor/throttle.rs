@@ -235,7 +235,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let Some(throttle) = &mut self.throttle else {
             return Ok(());
         };
-        if !conn.readiness.writable || conn.outbox.is_empty() {
+        if !conn.readiness.writable || !conn.has_output() {
             throttle.cancel(slot);
             return Ok(());
         }

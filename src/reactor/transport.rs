@@ -8,6 +8,7 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketType, sockopt};
 
@@ -20,10 +21,9 @@ const PROBES: u32 = 3;
 
 /// A non-blocking byte stream that can also send parts of a file `F`.
 ///
-/// The programs use TCP; the tests of the loop use a scripted stream. TLS would be a third
-/// implementation: one that encrypts files instead of leaving them to the kernel, and that
-/// reports which readiness a blocked operation waits for, since reading may need to write
-/// first. An accepted TCP connection becomes a transport by [`From`].
+/// The programs use TCP; the tests of the loop use a scripted stream. TLS is a layer above,
+/// which encrypts what it reads of a file. An accepted TCP connection becomes a transport by
+/// [`From`].
 pub trait Transport<F>: From<TcpStream> {
     /// Starts to connect to `address`, from the address of the same family in `sources`
     /// if there is one.
@@ -63,6 +63,13 @@ pub trait Transport<F>: From<TcpStream> {
     /// # Errors
     /// `WouldBlock`, `Interrupted`, the connection is lost, or the file is unreadable.
     fn send_file(&mut self, file: &F, offset: &mut u64, length: usize) -> io::Result<usize>;
+
+    /// Reads at most `length` bytes of a file, for a layer that changes them before they are
+    /// sent; no bytes are the end of the file.
+    ///
+    /// # Errors
+    /// The file is unreadable.
+    fn read_file(file: &F, offset: u64, length: usize) -> io::Result<Vec<u8>>;
 
     /// Ends our side of the stream.
     fn shut_down_write(&mut self);
@@ -142,6 +149,12 @@ impl<F: AsFd> Transport<F> for TcpStream {
 
     fn send_file(&mut self, file: &F, offset: &mut u64, length: usize) -> io::Result<usize> {
         Ok(rustix::fs::sendfile(&*self, file, Some(offset), length)?)
+    }
+
+    fn read_file(file: &F, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(length);
+        rustix::io::pread(file, spare_capacity(&mut bytes), offset)?;
+        Ok(bytes)
     }
 
     fn shut_down_write(&mut self) {

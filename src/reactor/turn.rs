@@ -13,6 +13,7 @@ use crate::reactor::shutdown::Stopping;
 use crate::reactor::transport::Transport;
 use crate::role::{ConnId, Context, Input, LastRequest, ReadNext, Role};
 use crate::session::driver::{DrivenConnection, InputDriver, ReadState, TurnLimits, TurnReport};
+use crate::tls::TlsAcceptor;
 
 /// Connections whose turns form a batch.
 const BATCH: usize = 64;
@@ -122,6 +123,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 other.map(|()| None)
             }
         };
+        let received = self.receive_tls(slot, received, read_buffer);
         let conn = &mut self.connections[slot];
         let (group, new_usage) = (conn.group, conn.usage());
         let (mut arrived, mut failure) = (0, None);
@@ -183,8 +185,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Some(_) => conn.pacing,
             None => Pacing::None,
         };
-        let may_write =
-            conn.readiness.writable && !conn.outbox.is_empty() && pacing != Pacing::Sending;
+        let may_write = conn.readiness.writable && conn.has_output() && pacing != Pacing::Sending;
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
         let has_more = match &conn.phase {
             Phase::Open(driver) => {
@@ -252,6 +253,9 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
             // At least one line: others at its address may have used up the work of the round
             // since the connection was read, and would do so again in the next round.
             max_work: reactor.addresses.work_left(group).max(1),
+            lacks_tls: conn.tls.is_none()
+                && origin == Origin::Inbound
+                && (reactor.settings.tls.as_ref()).is_some_and(TlsAcceptor::is_required),
             is_draining: !matches!(reactor.stopping, Stopping::No),
         }
     }

@@ -72,6 +72,8 @@ pub struct TurnLimits {
     /// The work of the turn: each piece of input counts 1 or more by its length, and so
     /// do each 4 KiB of answers.
     pub max_work: usize,
+    /// The connection is not encrypted, and has to be.
+    pub lacks_tls: bool,
     /// The program is stopping: no request is handled after the current one.
     pub is_draining: bool,
 }
@@ -313,9 +315,17 @@ impl InputTurn<'_> {
                 1 + head.len() / HEAD_BYTES
             }
             Input::Body(bytes) => 1 + bytes.len() / BODY_BYTES,
-            Input::Connected | Input::Resumed | Input::FramingError(_) | Input::HttpError(_) => 1,
+            Input::Connected
+            | Input::Resumed
+            | Input::FramingError(_)
+            | Input::UnencryptedHttpHead(_)
+            | Input::HttpError(_) => 1,
         };
-        Some(input)
+        Some(match input {
+            Input::Line(_) if limits.lacks_tls => Input::FramingError(FramingError::TlsRequired),
+            Input::HttpHead(head) if limits.lacks_tls => Input::UnencryptedHttpHead(head),
+            input => input,
+        })
     }
 
     /// Whether the first line is a request in HTTP, unless more of it must arrive first. The

@@ -129,7 +129,13 @@ impl<T> RequestQueue<T> {
     ) -> Result<Option<(ResponsePart<'a>, Option<T>)>, ResponseError> {
         let (part, missing) = match (input, self.missing) {
             (Input::Connected | Input::Resumed, _) => return Ok(None),
-            (Input::FramingError(_) | Input::HttpHead(_) | Input::HttpError(_), _) => {
+            (
+                Input::FramingError(_)
+                | Input::HttpHead(_)
+                | Input::UnencryptedHttpHead(_)
+                | Input::HttpError(_),
+                _,
+            ) => {
                 return Err(ResponseError::Unreadable);
             }
             (Input::Line(line), ReplyContent::None) if Delivery::is_delivery(line) => {

@@ -160,6 +160,7 @@ impl ServerSession {
             | Input::Resumed
             | Input::Body(_)
             | Input::HttpHead(_)
+            | Input::UnencryptedHttpHead(_)
             | Input::HttpError(_) => return Err(ReadNext::Line),
         };
         let is_first = self.requests == 0;
@@ -260,6 +261,7 @@ fn framing_error<R: Role>(error: FramingError, reply: &mut Responder<'_, R>) -> 
         FramingError::UnexpectedEof => (Rejection::IncompleteLine, CloseReason::UnexpectedEof),
         FramingError::LineTimeout => (Rejection::LineTimeout, CloseReason::LineTimeout),
         FramingError::SlowReceiver => (Rejection::SlowReceiver, CloseReason::SlowReceiver),
+        FramingError::TlsRequired => (Rejection::TlsRequired, CloseReason::TlsRequired),
         FramingError::OtherProtocol(protocol) => (
             Rejection::OtherProtocol(protocol),
             CloseReason::OtherProtocol(protocol),

@@ -252,6 +252,11 @@ impl Transport<FakeFile> for FakeStream {
         Ok(sent)
     }
 
+    fn read_file(file: &FakeFile, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let rest = &file.content[offset as usize..];
+        Ok(rest[..length.min(rest.len())].to_vec())
+    }
+
     fn shut_down_write(&mut self) {
         self.0.borrow_mut().is_shut_down = true;
     }

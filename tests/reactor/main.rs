@@ -13,6 +13,7 @@ mod shares;
 mod suspend;
 mod throttle;
 mod timers;
+mod tls;
 mod world;
 
 use std::io::ErrorKind;

@@ -117,6 +117,7 @@ impl Role for EchoRole {
                     FramingError::UnexpectedEof => CloseReason::UnexpectedEof,
                     FramingError::LineTimeout => CloseReason::LineTimeout,
                     FramingError::SlowReceiver => CloseReason::SlowReceiver,
+                    FramingError::TlsRequired => CloseReason::TlsRequired,
                     FramingError::OtherProtocol(protocol) => CloseReason::OtherProtocol(protocol),
                 });
             }
@@ -124,7 +125,10 @@ impl Role for EchoRole {
                 context.out.append_reply(conn).extend_from_slice(b"hello\n");
                 return ReadNext::Line;
             }
-            Input::Body(_) | Input::HttpHead(_) | Input::HttpError(_) => return ReadNext::Line,
+            Input::Body(_)
+            | Input::HttpHead(_)
+            | Input::UnencryptedHttpHead(_)
+            | Input::HttpError(_) => return ReadNext::Line,
         };
         events.push(line.clone());
         session.carries_content |= line.starts_with(['b', 'f']);
@@ -216,6 +220,11 @@ impl World {
     /// With limits on the rate of content: of connections that have sent a line which begins
     /// with `f` or with `b`.
     pub fn with_rates(max_queue: usize, rates: RateLimits) -> Self {
+        Self::with_settings(max_queue, |settings| settings.rates = rates)
+    }
+
+    /// With other settings than the defaults.
+    pub fn with_settings(max_queue: usize, change: impl FnOnce(&mut ReactorSettings)) -> Self {
         // The defaults are parsed, which takes longer than most plays.
         static DEFAULTS: LazyLock<(Limits, Timeouts)> = LazyLock::new(Default::default);
         let (limits, timeouts) = DEFAULTS.clone();
@@ -224,14 +233,16 @@ impl World {
             max_queue,
             ..limits
         };
-        let settings = ReactorSettings {
+        let mut settings = ReactorSettings {
             speaks_http: false,
+            tls: None,
             limits,
             timeouts,
-            rates,
+            rates: RateLimits::default(),
             read_size: 0,
             source_addresses: Vec::new(),
         };
+        change(&mut settings);
         let now = Instant::now();
         let role = EchoRole::default();
         let events = Rc::clone(&role.events);

@@ -392,6 +392,7 @@ impl<R: Role, O: Observer<R::File>> DrivenConnection for MachineConnection<'_, R
             max_head: self.machine.max_head,
             max_queue: MAX_QUEUE,
             max_work: 4096,
+            lacks_tls: false,
             is_draining: false,
         }
     }

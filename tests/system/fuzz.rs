@@ -9,6 +9,11 @@ const HEADS: [&str; 8] = [
     "OK", "PONG", "NODES", "FILES", "STATS", "HELP", "NOTFOUND", "ERROR",
 ];
 
+/// The first byte of a connection that speaks TLS.
+const TLS: u8 = 0x16;
+/// The first byte of what a server says to one that does not.
+const TLS_ALERT: u8 = 0x15;
+
 /// Fragments of requests, which get further than random bytes.
 const PIECES: [&[u8]; 16] = [
     b"GET ",
@@ -44,6 +49,13 @@ fn random_request(rng: &mut Rng) -> Vec<u8> {
 fn check_random_request(server: &Server, seed: u64) {
     let request = random_request(&mut Rng::with_seed(seed));
     let reply = ask_bytes(server.address(), &request);
+    if request.first() == Some(&TLS) {
+        assert!(
+            matches!(reply.first(), None | Some(&TLS_ALERT)),
+            "seed {seed}"
+        );
+        return;
+    }
     let reply = String::from_utf8(reply).expect("answers are text");
     // No line of a reply has a control character.
     assert!(

@@ -105,6 +105,7 @@ mod strangers;
 mod streams;
 mod support;
 mod terminal_content;
+mod tls;
 mod transcripts;
 mod transfer;
 mod udp;

@@ -18,8 +18,9 @@ const HELLO: &[u8] = b"Hello, Peerline!\n";
 /// A registered node that reads commands from a pipe.
 fn node_with_stdin(relay: &Server, share: &Path, args: &[&str]) -> Server {
     let args = [&["--console"], args].concat();
-    let node = Server::start_with_stdin(node_command(relay.address(), share, &args));
+    let mut node = Server::start_with_stdin(node_command(relay.address(), share, &args));
     node.log_until("registered as");
+    assert!(node.line().starts_with("peer-node id "));
     node
 }
 

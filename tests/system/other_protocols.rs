@@ -55,12 +55,13 @@ fn file_names_may_contain_http_words() {
 }
 
 #[test]
-fn tls_is_refused_at_the_first_byte() {
+fn without_tls_a_handshake_is_refused_at_the_first_byte() {
     // A ClientHello has no newline: without the check of the first byte the browser
     // would wait for the line timeout.
     let share = folder(&[]);
-    let relay = relay(&["--first-line", "600"]);
-    let node = node(&relay, share.path(), &["--first-line", "600"]);
+    let flags = ["--first-line", "600", "--tls", "off"];
+    let relay = relay(&flags);
+    let node = node(&relay, share.path(), &flags);
     for server in [&relay, &node] {
         for hello in [
             &b"\x16"[..],

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use peerline::protocol::{Request, Verb};
 
-use crate::support::{Nc, Server, UdpClient, ask, folder, relay, unlisted_node};
+use crate::support::{Nc, Server, UdpClient, ask, folder, relay, tls_proxy, unlisted_node};
 
 const SPECIFICATION: &str = include_str!("../../protocol.md");
 
@@ -32,13 +32,29 @@ const WILDCARD: char = '…';
 #[test]
 fn every_transcript_of_the_specification_runs() {
     for transcript in transcripts() {
-        let at = format!("protocol.md:{}", transcript.line);
-        let stage = TestServer::new(transcript.server);
         if let ServerKind::RelayOverUdp = transcript.server {
-            transcript.send_datagrams(stage.address(), &at);
+            let at = format!("protocol.md:{}", transcript.line);
+            transcript.send_datagrams(TestServer::new(transcript.server).address(), &at);
+        }
+    }
+    run_over_tcp("", |server| server);
+}
+
+#[test]
+fn every_transcript_of_the_specification_runs_over_tls() {
+    run_over_tcp(" over TLS", tls_proxy);
+}
+
+/// Runs the transcripts over the connections to the address that `through` returns for each
+/// server.
+fn run_over_tcp(how: &str, through: impl Fn(SocketAddr) -> SocketAddr) {
+    for transcript in transcripts() {
+        if let ServerKind::RelayOverUdp = transcript.server {
             continue;
         }
-        let received = transcript.type_line_by_line(stage.address(), &at);
+        let at = format!("protocol.md:{}{how}", transcript.line);
+        let stage = TestServer::new(transcript.server);
+        let received = transcript.type_line_by_line(through(stage.address()), &at);
         for (connection, received) in [Connection::First, Connection::Second]
             .into_iter()
             .zip(received)
@@ -54,7 +70,7 @@ fn every_transcript_of_the_specification_runs() {
             continue;
         }
         let stage = TestServer::new(transcript.server);
-        let answers = ask(stage.address(), transcript.input().as_bytes());
+        let answers = ask(through(stage.address()), transcript.input().as_bytes());
         transcript.check(Connection::First, &answers, &format!("{at}, sent at once"));
     }
 }

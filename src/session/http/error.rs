@@ -22,6 +22,8 @@ pub(crate) enum HttpError {
     Version,
     /// Only GET and HEAD are answered.
     Method,
+    /// The request has to be encrypted; the address where it can be repeated, if that is known.
+    TlsRequired(Option<String>),
     /// The request is for this host, which is none of the server's.
     OtherHost(String),
 }
@@ -34,6 +36,8 @@ impl HttpError {
             Self::Timeout => Status::TIMEOUT,
             Self::Version => Status::VERSION_NOT_SUPPORTED,
             Self::Method => Status::METHOD_NOT_ALLOWED,
+            Self::TlsRequired(Some(_)) => Status::TEMPORARY_REDIRECT,
+            Self::TlsRequired(None) => Status::UPGRADE_REQUIRED,
             Self::OtherHost(_) => Status::MISDIRECTED,
         }
     }
@@ -45,6 +49,7 @@ impl HttpError {
             Self::Malformed(_) | Self::Version => Some(CloseReason::MalformedRequest),
             Self::HeadTooLong => Some(CloseReason::LineTooLong),
             Self::Timeout => Some(CloseReason::LineTimeout),
+            Self::TlsRequired(_) => Some(CloseReason::TlsRequired),
             Self::Method | Self::OtherHost(_) => None,
         }
     }
@@ -58,6 +63,7 @@ impl fmt::Display for HttpError {
             Self::Timeout => f.write_str("the request was not complete in time"),
             Self::Version => f.write_str("this server speaks HTTP/1.1 and HTTP/1.0"),
             Self::Method => f.write_str("this server answers GET and HEAD only"),
+            Self::TlsRequired(_) => f.write_str("this server speaks TLS only: https"),
             Self::OtherHost(host) => write!(
                 f,
                 "this server is not {}; if it should be, start it with --http-host NAME",

@@ -31,6 +31,13 @@ impl ServerSession {
     ) -> Result<HttpRequest<'h>, ReadNext> {
         let (context, request) = match input {
             Input::HttpHead(head) => HttpRequest::parse(head, settings, time),
+            Input::UnencryptedHttpHead(head) => {
+                let (context, request) = HttpRequest::parse(head, settings, time);
+                let refuse = |request: HttpRequest<'_>| {
+                    Err(HttpError::TlsRequired(request.encrypted_address()))
+                };
+                (context, request.and_then(refuse))
+            }
             Input::HttpError(error) => (HttpContext::failed(time), Err(error.into())),
             Input::Connected
             | Input::Resumed
@@ -55,6 +62,7 @@ impl From<FramingError> for HttpError {
             FramingError::LineTimeout => Self::Timeout,
             FramingError::UnexpectedEof
             | FramingError::SlowReceiver
+            | FramingError::TlsRequired
             | FramingError::OtherProtocol(_) => Self::Malformed("the request is not complete"),
         }
     }
@@ -120,6 +128,8 @@ impl<R: Role> Responder<'_, R> {
         }
         let headers = match error {
             HttpError::Method => vec![("Allow", Cow::Borrowed("GET, HEAD"))],
+            HttpError::TlsRequired(Some(address)) => vec![("Location", Cow::Borrowed(&**address))],
+            HttpError::TlsRequired(None) => vec![("Upgrade", Cow::Borrowed("TLS/1.3, HTTP/1.1"))],
             _ => Vec::new(),
         };
         let next = self.error_document(error.status(), &error.to_string(), headers);

@@ -23,6 +23,10 @@ pub(crate) struct HttpRequest<'h> {
     pub(crate) path: Cow<'h, str>,
     /// The host that the client means, with its port.
     pub(crate) host: &'h str,
+    /// The client has said which host it means.
+    has_host: bool,
+    /// Path and query, encoded.
+    target: &'h str,
     /// What follows the `?`, encoded; empty without.
     pub(crate) query: &'h str,
     /// Which part of a file is to be sent, and when.
@@ -131,9 +135,17 @@ impl<'h> HttpRequest<'h> {
         Ok(Self {
             path,
             host,
+            has_host: authority.or(fields.host).is_some(),
+            target,
             query,
             conditions: fields.conditions,
         })
+    }
+
+    /// The address of the same over TLS, if the host is known.
+    pub(crate) fn encrypted_address(&self) -> Option<String> {
+        let address = || format!("https://{}{}", self.host, self.target);
+        self.has_host.then(address)
     }
 
     /// Whether the query has a parameter, with or without a value.

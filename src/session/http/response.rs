@@ -35,6 +35,7 @@ impl Status {
     pub(crate) const PRECONDITION_FAILED: Self = Self(412, "Precondition Failed");
     pub(crate) const NOT_SATISFIABLE: Self = Self(416, "Range Not Satisfiable");
     pub(crate) const MISDIRECTED: Self = Self(421, "Misdirected Request");
+    pub(crate) const UPGRADE_REQUIRED: Self = Self(426, "Upgrade Required");
     pub(crate) const HEAD_TOO_LONG: Self = Self(431, "Request Header Fields Too Large");
     pub(crate) const VERSION_NOT_SUPPORTED: Self = Self(505, "HTTP Version Not Supported");
 
@@ -60,6 +61,7 @@ impl From<ErrorCode> for Status {
             ErrorCode::CHANGED => "Conflict",
             ErrorCode::LIMIT_REACHED => "Content Too Large",
             ErrorCode::OUT_OF_RANGE => "Range Not Satisfiable",
+            ErrorCode::TLS_REQUIRED => "Upgrade Required",
             ErrorCode::SLOW_DOWN => "Too Many Requests",
             ErrorCode::LINE_TOO_LONG => "Request Header Fields Too Large",
             ErrorCode::UNKNOWN_VERB => "Not Implemented",

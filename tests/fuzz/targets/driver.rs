@@ -222,6 +222,7 @@ impl DrivenConnection for Connection {
             max_head: Some(MAX_HEAD),
             max_queue: MAX_QUEUE,
             max_work: 4096,
+            lacks_tls: false,
             is_draining: false,
         }
     }
@@ -246,7 +247,9 @@ impl DrivenConnection for Connection {
             Input::HttpHead(head) => return self.on_head(head),
             Input::HttpError(error) => self.received.push(Piece::HttpError(format!("{error:?}"))),
             Input::Resumed => {}
-            Input::Connected => panic!("the connection is inbound"),
+            Input::Connected | Input::UnencryptedHttpHead(_) => {
+                panic!("the connection is inbound, and need not be encrypted")
+            }
         }
         ReadNext::Line
     }

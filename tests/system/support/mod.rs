@@ -13,6 +13,7 @@ pub mod relay_index;
 mod running_program;
 mod server;
 pub mod terminal;
+pub mod tls;
 mod udp_client;
 
 use std::thread;
@@ -28,6 +29,7 @@ pub use server::{
     Server, node, node_command, node_with_relay, relay, relay_command, unlisted_node,
 };
 pub use terminal::Terminal;
+pub use tls::{take_records, tls_proxy, tls_session};
 pub use udp_client::UdpClient;
 
 /// The longest time that a test waits for one thing.

@@ -1,0 +1,60 @@
+//! The server side of TLS.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use rustls::crypto::ring::{self, Ticketer};
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::{ServerConfig, ServerConnection, version};
+
+/// Starts TLS on accepted connections.
+#[derive(Clone)]
+pub struct TlsAcceptor {
+    config: Arc<ServerConfig>,
+    is_required: bool,
+}
+
+impl TlsAcceptor {
+    /// Shows the certificates that `certificates` chooses. `is_required` says whether the
+    /// server refuses connections without TLS.
+    ///
+    /// # Errors
+    /// The system provides no random bytes.
+    pub fn new(certificates: Arc<dyn ResolvesServerCert>, is_required: bool) -> io::Result<Self> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&version::TLS13])
+            .map_err(io::Error::other)?;
+        let mut config = builder
+            .with_no_client_auth()
+            .with_cert_resolver(certificates);
+        // Tickets are enough to resume a session: the server stores none.
+        config.ticketer = Ticketer::new().map_err(io::Error::other)?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(Self {
+            config: Arc::new(config),
+            is_required,
+        })
+    }
+
+    /// Whether connections without TLS are refused.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        self.is_required
+    }
+
+    /// The session of a new connection.
+    ///
+    /// # Errors
+    /// The system provides no random bytes.
+    pub fn accept(&self) -> Result<ServerConnection, rustls::Error> {
+        ServerConnection::new(Arc::clone(&self.config))
+    }
+}
+
+impl fmt::Debug for TlsAcceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsAcceptor").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,38 @@
+//! The certificate that a server shows now.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use crate::tls::identity::Identity;
+
+/// The identity of a server, which can be replaced while the server runs.
+pub struct Certificates(RwLock<Identity>);
+
+impl Certificates {
+    /// Shows this identity.
+    #[must_use]
+    pub fn new(identity: Identity) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(identity)))
+    }
+
+    /// Shows another identity from the next connection on.
+    pub fn replace(&self, identity: Identity) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = identity;
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let identity = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&identity.key))
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! Files with keys. A key that others can read is no secret, and is refused. A damaged file
+//! is refused as well: a new key in its place would make a stranger of a known server.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::system_error::Reason;
+use crate::tls::identity::Identity;
+
+/// The most bytes of a file with keys or certificates.
+const MAX_SIZE: u64 = 1024 * 1024;
+
+/// The file in which a program keeps its own key and certificate.
+#[derive(Clone, Debug)]
+pub struct IdentityFile(PathBuf);
+
+/// Why there is no identity.
+#[derive(Debug)]
+pub enum IdentityError {
+    /// The file cannot be reached, or does not exist and cannot be made.
+    Unavailable(PathBuf, io::Error),
+    /// The file must not be used.
+    Refused(PathBuf, String),
+}
+
+impl IdentityFile {
+    /// The file of a program in the user's state folder. None without such a folder.
+    #[must_use]
+    pub fn of(program: &str) -> Option<Self> {
+        let folder = crate::xdg::user_folder("XDG_STATE_HOME", ".local/state")?;
+        Some(Self(folder.join(format!("{program}.pem"))))
+    }
+
+    /// Reads the identity, or makes one if there is no file.
+    ///
+    /// # Errors
+    /// The file cannot be made, or must not be used.
+    pub fn open(&self) -> Result<Identity, IdentityError> {
+        let Self(path) = self;
+        let found = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => self.create(),
+            found => found.map(drop),
+        };
+        found.map_err(|error| IdentityError::Unavailable(path.clone(), error))?;
+        let refused = |reason: String| {
+            let advice = "repair or restore the file, or remove it for a new key, \
+                          which is a new identity";
+            IdentityError::Refused(path.clone(), format!("{reason}; {advice}"))
+        };
+        let content = read_secret(path, 0o077).map_err(refused)?;
+        Identity::from_pem(&content, &content).map_err(|reason| refused(reason.to_owned()))
+    }
+
+    /// Makes a new identity, if there is none: another program of the user may be faster.
+    fn create(&self) -> io::Result<()> {
+        let Self(path) = self;
+        let content = Identity::generate().map_err(io::Error::other)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+        let part = path.with_extension(format!("{}.part", std::process::id()));
+        // Of a program that was killed.
+        let _ = fs::remove_file(&part);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&part)?;
+        let result = file
+            .write_all(content.as_bytes())
+            .and_then(|()| file.sync_all())
+            // Unlike a rename, a link replaces nothing.
+            .and_then(|()| fs::hard_link(&part, path));
+        fs::remove_file(&part)?;
+        match result {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            result => result,
+        }
+    }
+}
+
+/// Reads a key and the certificates for it from files of the user's own.
+///
+/// # Errors
+/// One of the files cannot be used.
+pub fn read_identity(key: &Path, certificates: &Path) -> Result<Identity, IdentityError> {
+    let refused = |path: &Path, reason| IdentityError::Refused(path.to_owned(), reason);
+    // Some systems let a group of services read keys.
+    let key_content = read_secret(key, 0o007).map_err(|reason| refused(key, reason))?;
+    let content = open(certificates).and_then(read);
+    let content = content.map_err(|error| refused(certificates, Reason(&error).to_string()))?;
+    let identity = Identity::from_pem(&key_content, &content);
+    identity.map_err(|reason| match reason {
+        "no private key" => refused(key, reason.to_owned()),
+        _ => refused(certificates, reason.to_owned()),
+    })
+}
+
+/// Reads a file that nobody else may read: `forbidden` are the permissions that it must not
+/// have.
+fn read_secret(path: &Path, forbidden: u32) -> Result<Vec<u8>, String> {
+    let reason = |error: io::Error| Reason(&error).to_string();
+    let file = open(path).map_err(reason)?;
+    let status = file.metadata().map_err(reason)?;
+    if !status.is_file() {
+        return Err("not a regular file".to_owned());
+    }
+    let mode = status.mode() & 0o777;
+    if mode & forbidden != 0 {
+        let path = path.display();
+        return Err(format!(
+            "others can read or change the key (mode {mode:03o}); write chmod 600 {path}"
+        ));
+    }
+    read(file).map_err(reason)
+}
+
+/// Does not wait for the writer of a FIFO.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+}
+
+fn read(file: File) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.take(MAX_SIZE).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(path, error) => {
+                write!(f, "{}: {}", path.display(), Reason(error))
+            }
+            Self::Refused(path, reason) => write!(f, "{}: {reason}", path.display()),
+        }
+    }
+}

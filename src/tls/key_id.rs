@@ -1,0 +1,26 @@
+//! Who somebody is: the hash of a public key.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of a public key in the form that certificates have (SubjectPublicKeyInfo). Prints
+/// as the option `--pinnedpubkey` of curl takes it: `sha256//` and 44 characters of base64.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct KeyId([u8; 32]);
+
+impl KeyId {
+    /// The id of a public key, in DER.
+    #[must_use]
+    pub fn of(public_key: &[u8]) -> Self {
+        Self(Sha256::digest(public_key).into())
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256//{}", STANDARD.encode(self.0))
+    }
+}

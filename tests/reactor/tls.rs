@@ -1,0 +1,360 @@
+//! Encrypted streams: a real client of TLS over a scripted stream.
+
+use std::io::{ErrorKind, Read, Write};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use peerline::tls::TlsAcceptor;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, version};
+
+use crate::fake_stream::{InjectedFault, SharedWire, Tail};
+use crate::world::{World, answer};
+use crate::{PORT, QUEUES, REQUESTS, check_events, finish, input, output};
+
+/// The server's key and its certificate.
+#[derive(Debug)]
+struct OneCertificate(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for OneCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// Accepts every certificate: who the server is, is another test.
+#[derive(Debug)]
+struct AnyServer(CryptoProvider);
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        unreachable!("TLS 1.3 only")
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+static ACCEPTOR: LazyLock<TlsAcceptor> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let key = ring::sign::any_ecdsa_type(&key).expect("a key of ECDSA");
+    let certified = CertifiedKey::new(vec![made.cert.der().clone()], key);
+    TlsAcceptor::new(Arc::new(OneCertificate(Arc::new(certified))), false).expect("random bytes")
+});
+
+static CLIENT: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&version::TLS13])
+        .expect("the version is known")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyServer(ring::default_provider())))
+        .with_no_client_auth();
+    Arc::new(config)
+});
+
+/// A loop that accepts TLS, with at most so many handshakes at once.
+fn world(max_queue: usize, max_handshakes: usize) -> World {
+    World::with_settings(max_queue, |settings| {
+        settings.tls = Some(ACCEPTOR.clone());
+        settings.limits.max_handshakes = max_handshakes;
+        settings.limits.handshake_rate = 3;
+    })
+}
+
+/// The client's side of a stream.
+struct Client {
+    connection: ClientConnection,
+    wire: SharedWire,
+    /// The bytes of the wire that it has read.
+    read: usize,
+    received: Vec<u8>,
+    /// The server has ended its side, as TLS has it.
+    is_ended: bool,
+}
+
+impl Client {
+    fn new(wire: &SharedWire) -> Self {
+        let name = ServerName::try_from("localhost").expect("a name");
+        Self {
+            connection: ClientConnection::new(Arc::clone(&CLIENT), name).expect("random bytes"),
+            wire: SharedWire::clone(wire),
+            read: 0,
+            received: Vec::new(),
+            is_ended: false,
+        }
+    }
+
+    /// What it sends next.
+    fn output(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while self.connection.wants_write() {
+            self.connection.write_tls(&mut bytes).expect("a vector");
+        }
+        bytes
+    }
+
+    /// Handles what has arrived.
+    fn read(&mut self) {
+        let arrived = self.wire.borrow().sent[self.read..].to_vec();
+        self.read += arrived.len();
+        let mut rest = &arrived[..];
+        while !rest.is_empty() {
+            let length = self.connection.read_tls(&mut rest).expect("room");
+            assert!(length > 0, "bytes after the end");
+            let result = self.connection.process_new_packets();
+            result.expect("the server keeps the rules");
+            match self.connection.reader().read_to_end(&mut self.received) {
+                Ok(_) => self.is_ended = true,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+    }
+
+    /// Lets both sides speak until neither has anything to say. The bytes of the client arrive
+    /// in pieces of this size.
+    fn exchange(&mut self, world: &mut World, piece: usize) {
+        loop {
+            let output = self.output();
+            for piece in output.chunks(piece) {
+                self.wire.borrow_mut().deliver(piece, Tail::Open);
+                world.run();
+            }
+            let before = self.read;
+            self.read();
+            if output.is_empty() && self.read == before {
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.connection.writer().write_all(bytes).expect("room");
+    }
+}
+
+/// Sends all requests over TLS to a loop whose stream has these faults.
+fn play(max_queue: usize, piece: usize, faults: &[(usize, InjectedFault)]) -> (World, Client) {
+    let mut world = world(max_queue, 10);
+    let wire = world.accept(PORT);
+    wire.borrow_mut().faults = faults.iter().copied().collect();
+    let mut client = Client::new(&wire);
+    client.exchange(&mut world, piece);
+    client.write(&input(&REQUESTS));
+    client.exchange(&mut world, piece);
+    finish(&mut world, &wire);
+    client.read();
+    (world, client)
+}
+
+fn check_complete(world: &World, client: &Client) {
+    check_events(world, PORT, &REQUESTS, "Quit");
+    let received = String::from_utf8_lossy(&client.received);
+    assert_eq!(received.as_bytes(), output(&REQUESTS), "{received}");
+    assert!(client.is_ended, "the end is authentic");
+    assert!(client.wire.borrow().is_shut_down);
+    assert!(client.wire.borrow().is_dropped);
+}
+
+#[test]
+fn lines_over_tls_are_answered_however_they_are_cut() {
+    for max_queue in QUEUES {
+        for piece in [1, 2, 5, 100, 10_000] {
+            let (world, client) = play(max_queue, piece, &[]);
+            check_complete(&world, &client);
+        }
+    }
+}
+
+#[test]
+fn every_call_over_tls_may_block_be_interrupted_or_be_short() {
+    let faults = [
+        InjectedFault::WouldBlock,
+        InjectedFault::Interrupted,
+        InjectedFault::Short(1),
+        InjectedFault::Short(23),
+    ];
+    for max_queue in [1, 1000] {
+        let calls = play(max_queue, 10_000, &[]).1.wire.borrow().calls;
+        for first in 0..calls {
+            for fault in faults {
+                for other in faults {
+                    let both = [(first, fault), (first + 1, other)];
+                    let (world, client) = play(max_queue, 10_000, &both);
+                    check_complete(&world, &client);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_call_over_tls_may_find_the_connection_reset() {
+    let calls = play(1000, 10_000, &[]).1.wire.borrow().calls;
+    for call in 0..calls {
+        let (world, client) = play(1000, 10_000, &[(call, InjectedFault::Reset)]);
+        let end = world.events(PORT).pop();
+        let is_complete = client.received == output(&REQUESTS);
+        let reason = if is_complete {
+            "Quit"
+        } else {
+            "ConnectionLost"
+        };
+        assert_eq!(end, Some(format!("closed: {reason}")), "call {call}");
+        assert!(output(&REQUESTS).starts_with(&client.received));
+        assert!(
+            is_complete || !client.is_ended,
+            "a broken stream looks whole"
+        );
+    }
+}
+
+#[test]
+fn records_wait_for_a_slow_reader() {
+    for max_queue in [1, 1000] {
+        let mut world = world(max_queue, 10);
+        let wire = world.accept(PORT);
+        let mut client = Client::new(&wire);
+        client.exchange(&mut world, 10_000);
+        wire.borrow_mut().room = Some(0);
+        let requests = ["t"; 200];
+        client.write(&input(&requests));
+        client.connection.send_close_notify();
+        client.exchange(&mut world, 10_000);
+        assert_eq!(client.received, b"");
+        for _ in 0..20_000 {
+            wire.borrow_mut().read(7);
+            world.run();
+        }
+        client.read();
+        assert_eq!(client.received, output(&requests));
+        assert!(client.is_ended);
+        check_events(&world, PORT, &requests, "EndOfInput");
+    }
+}
+
+#[test]
+fn an_end_of_input_that_may_be_forged_is_a_lost_connection() {
+    for (is_authentic, reason) in [(true, "EndOfInput"), (false, "ConnectionLost")] {
+        let mut world = world(1000, 10);
+        let wire = world.accept(PORT);
+        let mut client = Client::new(&wire);
+        client.exchange(&mut world, 10_000);
+        client.write(b"text\n");
+        if is_authentic {
+            client.connection.send_close_notify();
+        }
+        let last = client.output();
+        wire.borrow_mut().deliver(&last, Tail::Eof);
+        world.run();
+        client.read();
+        assert_eq!(client.received, output(&["text"]));
+        check_events(&world, PORT, &["text"], reason);
+    }
+}
+
+#[test]
+fn handshakes_that_go_nowhere_end_with_the_time_for_the_first_line() {
+    let mut hello = Client::new(&SharedWire::default()).output();
+    let complete = hello.clone();
+    hello.pop();
+    for begin in [&b"\x16"[..], &hello, &complete] {
+        let mut world = world(1000, 10);
+        let wire = world.accept(PORT);
+        wire.borrow_mut().deliver(begin, Tail::Open);
+        world.run();
+        assert_eq!(world.events(PORT), [""; 0]);
+        world.advance(Duration::from_secs(11));
+        assert_eq!(world.events(PORT), ["closed: NoRequest"]);
+        assert!(wire.borrow().is_dropped);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_tls_close_the_connection() {
+    for (bytes, alert) in [
+        (&b"\x16hello, this is no record of TLS\n"[..], true),
+        (b"\x16\x03\x01\x00\x05hello", false),
+    ] {
+        let mut world = world(1000, 10);
+        let wire = world.accept(PORT);
+        wire.borrow_mut().deliver(bytes, Tail::Open);
+        world.run();
+        assert_eq!(world.events(PORT), ["closed: TlsFailed"]);
+        let sent = &wire.borrow().sent;
+        assert_eq!(sent.first() == Some(&0x15), alert, "{bytes:?}: {sent:?}");
+        assert!(wire.borrow().is_dropped);
+    }
+}
+
+#[test]
+fn handshakes_under_way_are_limited_and_make_room_when_they_end() {
+    let mut world = world(1000, 1);
+    let silent = world.accept(PORT);
+    silent.borrow_mut().deliver(b"\x16", Tail::Open);
+    world.run();
+    let wire = world.accept(PORT + 1);
+    wire.borrow_mut().deliver(b"\x16", Tail::Open);
+    world.run();
+    assert_eq!(world.events(PORT + 1), ["closed: TooManyHandshakes"]);
+    silent.borrow_mut().deliver(b"", Tail::Eof);
+    world.run();
+    // Complete handshakes need no room.
+    for port in [PORT + 2, PORT + 3] {
+        let wire = world.accept(port);
+        let mut client = Client::new(&wire);
+        client.exchange(&mut world, 10_000);
+        client.write(b"text\n");
+        client.exchange(&mut world, 10_000);
+        assert_eq!(client.received, answer("text").into_bytes());
+    }
+}
+
+#[test]
+fn handshakes_from_one_address_have_a_rate() {
+    let mut world = world(1000, 100);
+    let mut refused = 0;
+    for port in 1..=10 {
+        let wire = world.accept_from([192, 0, 2, 1], port);
+        wire.borrow_mut().deliver(b"\x16", Tail::Open);
+        world.run();
+        refused += usize::from(world.events(port) == ["closed: TooManyHandshakes"]);
+    }
+    assert_eq!(refused, 7);
+    let other = world.accept_from([192, 0, 2, 2], PORT + 20);
+    let mut client = Client::new(&other);
+    client.exchange(&mut world, 10_000);
+    assert!(!client.connection.is_handshaking(), "others are served");
+}
