@@ -278,3 +278,29 @@ fn no_character_makes_a_search_expensive() {
         "{plain:?}, {ligature:?} with ligatures"
     );
 }
+
+#[test]
+fn a_glob_costs_what_its_names_may_cost() {
+    let names = 50;
+    let mut stage = relay_with_operator();
+    stage.enable_http();
+    ask(&mut stage, 1, "REGISTER 192.0.2.1 1\n");
+    let shares: String = (0..names)
+        .map(|number| format!("SHARE 1 - {}{number}\n", "ab".repeat(500)))
+        .collect();
+    ask(&mut stage, 1, &shares);
+    stage
+        .connect(2, IpAddr::from([127, 0, 0, 1]))
+        .expect("a new number");
+    // Behind each `a` of a name, the glob may begin.
+    let glob = format!("*a{}", "%3F".repeat(254));
+    let request = format!("GET /api/files?q={glob} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stage
+        .arrive(2, request.as_bytes())
+        .expect("it is connected");
+    stage.advance(Duration::ZERO);
+    let answer = stage.take_text();
+    let steps = answer.matches("timer\n").count();
+    assert!(steps >= names, "{names} names, {steps} steps: {answer}");
+    assert!(answer.contains("200 OK"), "{answer}");
+}

@@ -73,6 +73,11 @@ impl<R: Role> Stage<R> {
         self.machine.role()
     }
 
+    /// Requests in HTTP are answered from now on.
+    pub fn enable_http(&mut self) {
+        self.machine.max_head = Some(16 * 1024);
+    }
+
     /// Takes everything that the role did since the last call.
     pub fn take_text(&mut self) -> String {
         self.machine.observer.append_user_events();

@@ -2,7 +2,7 @@
 
 use crate::protocol::MAX_LISTED_FILES;
 use crate::relay::index::found::FoundFiles;
-use crate::relay::index::name_query::NameQuery;
+use crate::relay::index::name_query::{CompiledQuery, NameQuery};
 use crate::relay::index::needle::NeedleOffset;
 use crate::relay::index::pages::Page;
 use crate::relay::index::{ContentId, Holder, Index, NameId, SlotId};
@@ -12,8 +12,6 @@ pub(in crate::relay) const WORK_PER_STEP: usize = 8192;
 /// The work of scanning the text of a page. The work of looking at a name, or at a page
 /// without its text, is 1.
 const WORK_PER_PAGE: usize = 64;
-/// The work of matching a name with a glob.
-const WORK_PER_GLOB: usize = 4;
 
 /// A search in progress. It may take several steps.
 pub(in crate::relay) struct Search {
@@ -114,8 +112,10 @@ impl Search {
         let mut scan = Scan {
             index,
             visibility,
+            query: self.query.compile(),
             work_left: WORK_PER_STEP,
         };
+        scan.spend(scan.query.work());
         let last = self.scan(&mut scan);
         *work += WORK_PER_STEP - scan.work_left;
         if let Some(id) = last {
@@ -204,7 +204,7 @@ impl Search {
                 continue;
             }
             let id = page.ids()[hit];
-            if self.is_found(scan, id) {
+            if scan.finds(id) {
                 self.add(scan, id, is_listed);
             }
             if scan.work_left == 0 && !self.is_finished() {
@@ -217,14 +217,6 @@ impl Search {
     /// Whether the rest need not be scanned.
     fn is_finished(&self) -> bool {
         !self.options.counts_all && self.is_full && self.total > self.last_position
-    }
-
-    /// Whether a name that contains the text is one of those searched.
-    fn is_found(&self, scan: &mut Scan<'_>, id: NameId) -> bool {
-        if self.query.has_glob() {
-            scan.spend(WORK_PER_GLOB);
-        }
-        self.query.matches(&scan.index.entries[id].name)
     }
 
     /// Adds one name: a file for each visible content.
@@ -259,10 +251,20 @@ impl Search {
 struct Scan<'a> {
     index: &'a Index,
     visibility: &'a Visibility<'a>,
+    query: CompiledQuery,
     work_left: usize,
 }
 
 impl Scan<'_> {
+    /// Whether a name that contains the text is one of those searched.
+    fn finds(&mut self, id: NameId) -> bool {
+        let mut work = 0;
+        let name = &self.index.entries[id].name;
+        let is_found = self.query.matches(name, &mut work);
+        self.spend(work);
+        is_found
+    }
+
     fn spend(&mut self, work: usize) {
         self.work_left = self.work_left.saturating_sub(work);
     }
