@@ -180,8 +180,7 @@ impl Relay {
         Ok(self.search(request, conn, search))
     }
 
-    /// `/`: a search without the number of all files, which would take longer than the page.
-    /// The number of all files of the network is known.
+    /// `/`: a search without the number of all results, which would take longer than the page.
     fn search_for_page(
         &mut self,
         request: &mut RelayRequest<'_>,
@@ -194,7 +193,7 @@ impl Relay {
         let after = parameter("after");
         let options = SearchOptions {
             max_files: FILES_PER_PAGE,
-            counts_all: text.is_empty(),
+            counts_all: false,
         };
         let query = PageQuery {
             host: http.host.to_owned(),

@@ -24,14 +24,16 @@ impl Relay {
         page: &SearchPage,
     ) -> ReadNext {
         let (files, is_later_page) = (&page.files, query.after.is_some());
-        let nodes = self.directory.len(request.is_loopback()) as u64;
+        let on_loopback = request.is_loopback();
+        let nodes = self.directory.len(on_loopback) as u64;
         let shown = NetworkPage {
             host: &query.host,
             search: &query.text,
-            count: match (query.text.is_empty() || !is_later_page, page.is_complete) {
-                (true, true) => Counted(page.total, "file").to_string(),
-                (true, false) => format!("more than {}", Counted(files.len() as u64, "file")),
-                (false, _) => String::new(),
+            count: match query.text.as_str() {
+                "" => Counted(self.index.name_count(on_loopback) as u64, "file").to_string(),
+                _ if is_later_page => String::new(),
+                _ if page.has_more => format!("more than {}", Counted(files.len() as u64, "file")),
+                _ => Counted(page.total, "file").to_string(),
             },
             nodes: Counted(nodes, "node").to_string(),
             is_trusted: self.settings.trust.contains(request.ip),

@@ -75,8 +75,6 @@ pub(in crate::relay) struct SearchPage {
     pub(in crate::relay) total: u64,
     /// Whether a further page has files.
     pub(in crate::relay) has_more: bool,
-    /// Whether the total is that of all pages.
-    pub(in crate::relay) is_complete: bool,
     /// The search for the names that follow, if any name was listed.
     pub(in crate::relay) next: Option<Search>,
 }
@@ -131,7 +129,6 @@ impl Search {
         let has_more = self.found.len() > 0 && self.total > self.last_position;
         SearchPage {
             has_more,
-            is_complete: self.options.counts_all || !has_more,
             files: self.found,
             total: self.total,
             next: after.map(|after| Self::new(self.query, self.options, Some(after))),
@@ -267,5 +264,80 @@ impl Scan<'_> {
 
     fn spend(&mut self, work: usize) {
         self.work_left = self.work_left.saturating_sub(work);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::{FileName, MaybeHash};
+    use crate::relay::index::Quota;
+
+    const QUOTA: Quota = Quota {
+        node_files: u64::MAX,
+        node_bytes: u64::MAX,
+        address_bytes: u64::MAX,
+        all_files: u64::MAX,
+        all_bytes: u64::MAX,
+    };
+
+    /// The files of all pages: name and size. Each page but the last one says rightly that
+    /// there are more, and a search that counts knows the number of all.
+    fn all_pages(index: &Index, text: &str, options: SearchOptions) -> Vec<(String, u64)> {
+        let visibility = Visibility {
+            on_loopback: false,
+            has_departed: false,
+            is_live: &|_| true,
+        };
+        let (mut found, mut after, mut totals) = (Vec::new(), None, Vec::new());
+        loop {
+            let mut search = Search::new(NameQuery::parse(text), options, after);
+            while !search.step(index, &visibility, &mut 0) {}
+            let page = search.into_page();
+            assert!(totals.is_empty() || page.files.len() > 0);
+            let files = page.files.items();
+            found.extend(files.map(|file| (file.name.as_str().to_owned(), file.size)));
+            totals.push(page.total);
+            if !page.has_more {
+                let all = found.len() as u64;
+                assert!(!options.counts_all || totals.iter().all(|total| *total == all));
+                return found;
+            }
+            after = page.files.last_name().map(Box::from);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pages_of_any_size_list_each_file_once(
+            files in prop::collection::btree_set(("[ab]{1,3}(/[ab]{1,2})?", 0..3_u64), 0..60),
+            text in "[ab*?/]{0,3}",
+            max_files in 1..5_usize,
+            counts_all: bool,
+        ) {
+            let mut index = Index::default();
+            for (node, (name, size)) in files.iter().enumerate() {
+                let holder = Holder {
+                    node: node as u32,
+                    content: ContentId::new(*size, MaybeHash(None)),
+                    on_loopback: *size == 0,
+                };
+                let name = FileName::parse(name).expect("a name");
+                index.insert(&name, holder, None, &QUOTA).expect("room");
+            }
+            let glob = crate::name_glob::NameGlob::parse(&text).map(|glob| glob.matcher());
+            let is_found = |name: &str| match &glob {
+                Some(glob) => glob.is_match(name),
+                None => name.contains(&text),
+            };
+            let visible = files.iter().filter(|(name, size)| *size > 0 && is_found(name));
+            let options = SearchOptions { max_files, counts_all };
+            let mut found = all_pages(&index, &text, options);
+            prop_assert!(found.is_sorted_by_key(|(name, _)| name.clone()));
+            found.sort_unstable();
+            prop_assert_eq!(found, visible.cloned().collect::<Vec<_>>());
+        }
     }
 }
