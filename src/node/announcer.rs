@@ -9,7 +9,7 @@ use log::{debug, warn};
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
-use crate::node::relay_record::{ComparePass, RelayRecord};
+use crate::node::relay_record::{ComparePass, DigestSupport, RelayRecord};
 use crate::node::relay_update::UpdateRequest;
 use crate::node::share::Share;
 use crate::protocol::{ErrorCode, MAX_LISTED_FILES, Registered, Reply, Request};
@@ -162,6 +162,14 @@ impl Announcer {
                     );
                 }
             }
+            (UpdateRequest::ShareDigest(_), Reply::Error(ErrorCode::UNKNOWN_VERB, _)) => {
+                self.record.digest_support = DigestSupport::Unsupported;
+            }
+            // The relay has another content of this name, or no room for the digest.
+            (
+                UpdateRequest::ShareDigest(_),
+                Reply::Ok(_) | Reply::NotFound | Reply::Error(ErrorCode::LIMIT_REACHED, _),
+            ) => self.record.digest_support = DigestSupport::Supported,
             (_, Reply::Error(ErrorCode::UNKNOWN_VERB, _)) => {
                 debug!("the relay keeps no index");
                 return ReadNext::Close(CloseReason::Completed);
@@ -178,9 +186,15 @@ impl Announcer {
     pub fn on_close(&mut self, unanswered: impl Iterator<Item = UpdateRequest>) {
         self.progress = AnnounceProgress::Idle;
         for request in unanswered {
-            if let UpdateRequest::Share(name, _) | UpdateRequest::Unshare(name) = request {
+            if let UpdateRequest::Share(name, _)
+            | UpdateRequest::ShareDigest(name)
+            | UpdateRequest::Unshare(name) = request
+            {
                 self.record.mark_uncertain(name);
             }
+        }
+        if self.record.digest_support == DigestSupport::Pending {
+            self.record.digest_support = DigestSupport::Unknown;
         }
     }
 
@@ -224,7 +238,9 @@ impl Announcer {
         requests: &mut RequestQueue<UpdateRequest>,
         out: &mut Vec<u8>,
     ) -> ReadNext {
-        while requests.len() < MAX_OUTSTANDING {
+        while requests.len() < MAX_OUTSTANDING
+            && self.record.digest_support != DigestSupport::Pending
+        {
             let (pass, after, revision) = match mem::take(&mut self.progress) {
                 AnnounceProgress::Comparing(pass, after, revision) => (pass, after, revision),
                 AnnounceProgress::Sent(revision) if requests.is_empty() => {

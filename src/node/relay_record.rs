@@ -5,11 +5,29 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, RangeInclusive};
 
 use crate::node::relay_update::UpdateRequest;
-use crate::node::share::Share;
-use crate::protocol::{FileItem, FileName, MAX_LISTED_FILES, MaybeHash, Request};
+use crate::node::share::{ListedFile, Share};
+use crate::protocol::{FileName, MAX_LISTED_FILES, MaybeHash, Request};
 
-/// Size and hash of a file.
-pub(super) type FileVersion = (u64, MaybeHash);
+/// What is announced of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileVersion {
+    size: u64,
+    hash: MaybeHash,
+    /// Its SHA-256 is known. The hash decides which one it is.
+    has_sha256: bool,
+}
+
+/// Whether the relay takes digests. A relay of an older version closes a connection with
+/// many unknown requests, so the first digest of a record is sent alone.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) enum DigestSupport {
+    #[default]
+    Unknown,
+    /// The first digest is sent and not answered.
+    Pending,
+    Supported,
+    Unsupported,
+}
 
 /// The files that the relay has acknowledged.
 #[derive(Default)]
@@ -21,6 +39,7 @@ pub(super) struct RelayRecord {
     files: BTreeMap<Box<str>, Option<FileVersion>>,
     /// The number of uncertain files.
     uncertain: u64,
+    pub(super) digest_support: DigestSupport,
 }
 
 /// The changes that a comparison sends. Removals come first, because they make room
@@ -29,7 +48,7 @@ pub(super) struct RelayRecord {
 pub(super) enum ComparePass {
     /// `UNSHARE` for removed files.
     Removals,
-    /// `SHARE` for new and changed files.
+    /// `SHARE` and `SHAREDIGEST` for new and changed files.
     Additions,
 }
 
@@ -57,9 +76,9 @@ impl RelayRecord {
 
     /// Compares the record with the share, one page of names, from the one after `after`
     /// on. Sends the changes that belong to the pass. Returns the last name of the page,
-    /// or none after the last page.
+    /// or none after the last page. A page ends at the first digest.
     pub(super) fn send_page(
-        &self,
+        &mut self,
         pass: ComparePass,
         share: &mut impl Share,
         after: Option<&str>,
@@ -71,39 +90,79 @@ impl RelayRecord {
         if pass == ComparePass::Removals && recorded.peek().is_none() {
             return None;
         }
+        let support = &mut self.digest_support;
         let (mut compared, mut last) = (0, None);
-        let mut compare = |name: &str, old: Option<FileVersion>, file: Option<&FileItem<'_>>| {
-            if compared == MAX_LISTED_FILES {
-                return;
-            }
+        let mut compare = |name: &str, old: Option<FileVersion>, file: Option<&ListedFile<'_>>| {
+            // A share has only valid names.
+            let Some(name) = FileName::parse(name).ok().filter(|_| last.is_none()) else {
+                return last.is_none();
+            };
+            compared += 1;
+            let mut ends_page = compared == MAX_LISTED_FILES;
             match (pass, file) {
                 (ComparePass::Removals, None) => {
-                    // A share has only valid names.
-                    if let Ok(request) = FileName::parse(name).map(Request::Unshare) {
-                        send(request, UpdateRequest::Unshare(name.into()));
-                    }
+                    let change = UpdateRequest::Unshare(name.as_str().into());
+                    send(Request::Unshare(name.clone()), change);
                 }
-                (ComparePass::Additions, Some(file)) if old != Some((file.size, file.hash)) => {
-                    let change = UpdateRequest::Share(name.into(), (file.size, file.hash));
-                    let request = Request::Share(file.size, file.hash, file.name.clone());
-                    send(request, change);
+                (ComparePass::Additions, Some(file)) if old != Some(file.into()) => {
+                    ends_page |= support.send_file(file, &name, &mut send);
                 }
                 (_, _) => {}
             }
-            compared += 1;
-            if compared == MAX_LISTED_FILES {
-                last = Some(name.into());
-            }
+            last = ends_page.then(|| name.as_str().into());
+            !ends_page
         };
-        share.list(after, MAX_LISTED_FILES, &mut |file| {
-            let name = file.name.as_str();
-            while let Some((other, _)) = recorded.next_if(|(other, _)| ***other < *name) {
+        // No name has a NUL, so no name lies between.
+        let start = after.map_or_else(String::new, |name| format!("{name}\0"));
+        share.visit_files(&start, &mut |file| {
+            while let Some((other, _)) = recorded.next_if(|(other, _)| ***other < *file.name) {
                 compare(other, None, None);
             }
-            let same = recorded.next_if(|(other, _)| ***other == *name);
-            compare(name, same.and_then(|(_, version)| *version), Some(file));
+            let same = recorded.next_if(|(other, _)| ***other == *file.name);
+            compare(
+                file.name,
+                same.and_then(|(_, version)| *version),
+                Some(file),
+            )
         });
-        recorded.for_each(|(name, _)| compare(name, None, None));
+        recorded.for_each(|(name, _)| {
+            compare(name, None, None);
+        });
         last
+    }
+}
+
+impl DigestSupport {
+    /// Sends a new or changed file. Returns whether the relay must answer before more is sent.
+    fn send_file(
+        &mut self,
+        file: &ListedFile<'_>,
+        name: &FileName<'_>,
+        send: &mut impl FnMut(Request<'_>, UpdateRequest),
+    ) -> bool {
+        let boxed_name = || name.as_str().into();
+        let request = Request::Share(file.size, file.hash, name.clone());
+        send(request, UpdateRequest::Share(boxed_name(), file.into()));
+        if let (Some(hash), Some(sha256)) = (file.hash.0, file.sha256)
+            && *self != Self::Unsupported
+        {
+            let request = Request::ShareDigest(hash, sha256, name.clone());
+            send(request, UpdateRequest::ShareDigest(boxed_name()));
+            if *self == Self::Unknown {
+                *self = Self::Pending;
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl From<&ListedFile<'_>> for FileVersion {
+    fn from(file: &ListedFile<'_>) -> Self {
+        Self {
+            size: file.size,
+            hash: file.hash,
+            has_sha256: file.sha256.is_some(),
+        }
     }
 }

@@ -42,6 +42,8 @@ pub enum UpdateRequest {
     Unregister,
     /// `SHARE`: a new or changed file.
     Share(Box<str>, FileVersion),
+    /// `SHAREDIGEST`: the digest of a file that is announced before it.
+    ShareDigest(Box<str>),
     /// `UNSHARE`: a removed file.
     Unshare(Box<str>),
 }

@@ -77,6 +77,7 @@ impl<S: Share> Node<S> {
             Request::Register(..)
             | Request::Unregister(..)
             | Request::Share(..)
+            | Request::ShareDigest(..)
             | Request::Unshare(_)
             | Request::Find(_)
             | Request::Search(_)

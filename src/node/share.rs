@@ -138,6 +138,8 @@ pub struct ListedFile<'a> {
     pub mtime: i64,
     /// The hash of its content, if it is known.
     pub hash: MaybeHash,
+    /// Its SHA-256, if it is known.
+    pub sha256: Option<Sha256Digest>,
 }
 
 /// The number and the total size of some files. The terminal prints it for people, as

@@ -2,9 +2,14 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+use nom::combinator::verify;
+use nom::sequence::preceded;
+use nom::{IResult, Parser};
 use sha2::{Digest, Sha256};
 
-use crate::protocol::fields::{ParseError, field};
+use crate::protocol::fields::{ParseError, field, known_hash};
 use crate::protocol::hash::ContentHash;
 
 /// A SHA-256 digest. Prints as `sha-256` and 64 hexadecimal digits, which `sha256sum` prints
@@ -19,20 +24,34 @@ impl Sha256Digest {
         Self(Sha256::digest(content).into())
     }
 
+    /// The 64 hexadecimal digits.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        ContentHash(self.0).to_string()
+    }
+
+    /// In base64, as in headers of HTTP.
+    #[must_use]
+    pub fn base64(&self) -> String {
+        STANDARD.encode(self.0)
+    }
+
     /// Parses the algorithm and the digits. Ignores fields after them.
     ///
     /// # Errors
     /// The fields do not have this form.
     pub fn parse(fields: &str) -> Result<Self, ParseError> {
-        let (rest, algorithm) = field(fields)?;
-        let (_, digits) = field(rest)?;
-        if algorithm != "sha-256" {
-            return Err(ParseError);
-        }
-        // Digits of the same form.
-        let hash: ContentHash = digits.parse().map_err(|_| ParseError)?;
-        Ok(Self(hash.0))
+        Ok(sha256(fields)?.1)
     }
+}
+
+/// The next two fields as a SHA-256 digest.
+pub(super) fn sha256(input: &str) -> IResult<&str, Sha256Digest> {
+    let algorithm = verify(field, |word: &str| word == "sha-256");
+    // Digits of the same form.
+    preceded(algorithm, known_hash)
+        .map(|ContentHash(bytes)| Sha256Digest(bytes))
+        .parse(input)
 }
 
 impl fmt::Display for Sha256Digest {

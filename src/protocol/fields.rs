@@ -9,7 +9,7 @@ use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
 use crate::protocol::datagram::Token;
-use crate::protocol::hash::MaybeHash;
+use crate::protocol::hash::{ContentHash, MaybeHash};
 
 pub(super) fn is_blank(c: char) -> bool {
     c == ' ' || c == '\t'
@@ -40,6 +40,11 @@ pub(super) fn signed_number(input: &str) -> IResult<&str, i64> {
 
 /// The next field as a hash.
 pub(super) fn hash(input: &str) -> IResult<&str, MaybeHash> {
+    map_res(field, str::parse).parse(input)
+}
+
+/// The next field as a hash that is known.
+pub(super) fn known_hash(input: &str) -> IResult<&str, ContentHash> {
     map_res(field, str::parse).parse(input)
 }
 

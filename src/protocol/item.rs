@@ -226,7 +226,7 @@ pub struct HelpItem<'a> {
 
 impl<'a> HelpItem<'a> {
     /// The length of the longest usage, in characters.
-    pub const USAGE_WIDTH: usize = "RANGE offset length hash name".len();
+    pub const USAGE_WIDTH: usize = "SHAREDIGEST hash sha-256 hex name".len();
 
     /// Parses one line without its end.
     ///

@@ -7,8 +7,9 @@ use nom::combinator::all_consuming;
 use nom::{IResult, Parser};
 
 use crate::protocol::address::{ClaimedIp, NodeAddress, Port, claim};
-use crate::protocol::fields::{hash, is_blank, last, number, trim};
-use crate::protocol::hash::MaybeHash;
+use crate::protocol::digest::{Sha256Digest, sha256};
+use crate::protocol::fields::{hash, is_blank, known_hash, last, number, trim};
+use crate::protocol::hash::{ContentHash, MaybeHash};
 use crate::protocol::name::FileName;
 use crate::protocol::rejection::RequestError;
 use crate::protocol::text::Text;
@@ -27,6 +28,8 @@ pub enum Request<'a> {
     List,
     /// `SHARE size hash name`
     Share(u64, MaybeHash, FileName<'a>),
+    /// `SHAREDIGEST hash sha-256 hex name`: the hash tells which content has the digest.
+    ShareDigest(ContentHash, Sha256Digest, FileName<'a>),
     /// `UNSHARE name`
     Unshare(FileName<'a>),
     /// `FIND name`
@@ -96,6 +99,7 @@ impl<'a> Request<'a> {
             Self::Unregister(..) => Verb::Unregister,
             Self::List => Verb::List,
             Self::Share(..) => Verb::Share,
+            Self::ShareDigest(..) => Verb::ShareDigest,
             Self::Unshare(_) => Verb::Unshare,
             Self::Find(_) => Verb::Find,
             Self::Search(_) => Verb::Search,
@@ -156,6 +160,11 @@ impl<'a> Request<'a> {
             Verb::Share => {
                 let (_, (size, hash, text)) = (number, hash, last).parse(fields).map_err(form)?;
                 Ok(Self::Share(size, hash, name(text)?))
+            }
+            Verb::ShareDigest => {
+                let (_, (hash, digest, text)) =
+                    (known_hash, sha256, last).parse(fields).map_err(form)?;
+                Ok(Self::ShareDigest(hash, digest, name(text)?))
             }
             Verb::Range => {
                 let (_, (offset, length, hash, text)) =
@@ -223,6 +232,7 @@ impl fmt::Display for Request<'_> {
                 name,
             } => write!(f, " {offset} {length} {hash} {name}"),
             Self::Share(size, hash, name) => write!(f, " {size} {hash} {name}"),
+            Self::ShareDigest(hash, digest, name) => write!(f, " {hash} {digest} {name}"),
             Self::Search("") => Ok(()),
             Self::Search(text) => write!(f, " {text}"),
             Self::Send(address, text) => write!(f, " {address} {text}"),

@@ -13,6 +13,8 @@ pub enum Verb {
     List,
     /// Announces a file of a node.
     Share,
+    /// Announces the digest of a file of a node by another algorithm.
+    ShareDigest,
     /// Withdraws a file of a node.
     Unshare,
     /// Lists the nodes that have a file of this name.
@@ -51,7 +53,7 @@ pub enum Verb {
 
 impl Verb {
     /// All verbs, in the order of `HELP`.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Register,
         Self::Unregister,
         Self::Get,
@@ -61,6 +63,7 @@ impl Verb {
         Self::Stat,
         Self::List,
         Self::Share,
+        Self::ShareDigest,
         Self::Unshare,
         Self::Find,
         Self::Search,
@@ -111,6 +114,7 @@ impl Verb {
             Self::Stat => ("STAT", "STAT name", "", "describes a file: STAT size hash mtime mode"),
             Self::List => ("LIST", "LIST", "lists the nodes: ip port", "lists the files: size hash 1 name"),
             Self::Share => ("SHARE", "SHARE size hash name", "announces a file of your node", ""),
+            Self::ShareDigest => ("SHAREDIGEST", "SHAREDIGEST hash sha-256 hex name", "announces the SHA-256 of a file of your node", ""),
             Self::Unshare => ("UNSHARE", "UNSHARE name", "withdraws a file of your node", ""),
             Self::Find => ("FIND", "FIND name", "lists who has a file: ip port size hash", ""),
             Self::Search => ("SEARCH", "SEARCH text", "lists all files, or those whose names contain text", ""),
@@ -139,7 +143,9 @@ impl Verb {
             | Self::Listen
             | Self::Send
             | Self::Quit => matches!(reply, Reply::Ok(_)),
-            Self::Unshare => matches!(reply, Reply::Ok(_) | Reply::NotFound),
+            Self::ShareDigest | Self::Unshare => {
+                matches!(reply, Reply::Ok(_) | Reply::NotFound)
+            }
             Self::List => matches!(reply, Reply::Nodes(_) | Reply::Files { .. }),
             Self::Who => matches!(reply, Reply::Nodes(_)),
             Self::Search | Self::More => matches!(reply, Reply::Files { .. }),

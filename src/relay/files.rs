@@ -1,9 +1,12 @@
-//! `SHARE`, `UNSHARE`, `FIND`: the files of the nodes.
+//! `SHARE`, `SHAREDIGEST`, `UNSHARE`, `FIND`: the files of the nodes.
+
+use std::collections::HashMap;
 
 use crate::protocol::{
-    FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Rejection, address_group,
+    ContentHash, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Rejection, Sha256Digest,
+    address_group,
 };
-use crate::relay::index::{ContentId, Holder, QuotaError};
+use crate::relay::index::{ContentId, Holder, Quota, QuotaError};
 use crate::relay::session::Registration;
 use crate::relay::table::SlotId;
 use crate::relay::{Relay, RelayRequest};
@@ -65,17 +68,26 @@ impl Relay {
         let group = (!is_trusted).then(|| address_group(request.ip));
         let quota = &self.settings.quota;
         let inserted = self.index.insert(name, holder, group, quota);
-        inserted.map_err(|error| match error {
-            QuotaError::Node => Rejection::TooManyFilesOfNode {
-                files: quota.node_files,
-                bytes: quota.node_bytes,
-            },
-            QuotaError::Address => Rejection::TooManyFilesAtAddress,
-            QuotaError::All => Rejection::TooManyFiles {
-                files: quota.all_files,
-                bytes: quota.all_bytes,
-            },
-        })
+        inserted.map_err(|error| over_quota(error, quota))
+    }
+
+    pub(super) fn share_digest(
+        &mut self,
+        request: &mut RelayRequest<'_>,
+        hash: ContentHash,
+        digest: Sha256Digest,
+        name: &FileName<'_>,
+    ) -> ReadNext {
+        let node = match self.announcing_slot(request) {
+            Ok(node) => node,
+            Err(rejection) => return request.reply.reject(rejection),
+        };
+        let quota = &self.settings.quota;
+        match self.index.set_digest(name, node, (hash, digest), quota) {
+            Ok(true) => request.reply.ok(),
+            Ok(false) => request.reply.not_found(),
+            Err(error) => request.reply.reject(over_quota(error, quota)),
+        }
     }
 
     pub(super) fn unshare(
@@ -132,6 +144,24 @@ impl Relay {
         (shown, rotated.take(shown))
     }
 
+    /// The SHA-256 of each content of a file of which a holder has announced it; none if they
+    /// disagree. Only announcements of holders count that the requester can reach.
+    pub(super) fn announced_digests(
+        &self,
+        name: &FileName<'_>,
+        on_loopback: bool,
+    ) -> HashMap<ContentId, Option<Sha256Digest>> {
+        let mut digests = HashMap::new();
+        for (holder, digest) in self.index.digests(name, MAX_EXAMINED_HOLDERS) {
+            let is_visible = on_loopback || !holder.on_loopback;
+            if is_visible && self.directory.live_address(holder.node).is_some() {
+                let agreed = digests.entry(holder.content()).or_insert(Some(digest));
+                *agreed = agreed.filter(|other| *other == digest);
+            }
+        }
+        digests
+    }
+
     /// Counts an answer that names holders. The next answer begins with another one.
     pub(super) fn count_find(&mut self) {
         self.counters.finds += 1;
@@ -159,5 +189,19 @@ impl Relay {
                 self.directory.release_departed();
             }
         }
+    }
+}
+
+fn over_quota(error: QuotaError, quota: &Quota) -> Rejection {
+    match error {
+        QuotaError::Node => Rejection::TooManyFilesOfNode {
+            files: quota.node_files,
+            bytes: quota.node_bytes,
+        },
+        QuotaError::Address => Rejection::TooManyFilesAtAddress,
+        QuotaError::All => Rejection::TooManyFiles {
+            files: quota.all_files,
+            bytes: quota.all_bytes,
+        },
     }
 }

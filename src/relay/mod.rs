@@ -45,6 +45,9 @@ use crate::session::server::{self, RequestContext};
 pub const BYTES_PER_NODE: u64 = 125;
 /// The most memory for a file in the index, without the bytes of its name.
 pub const BYTES_PER_FILE: u64 = 160;
+/// The most memory for the digest of a file: a hash table that is 7/8 full doubles, and has 37
+/// bytes for each entry.
+pub const BYTES_PER_DIGEST: u64 = 85;
 
 /// The settings of a relay.
 #[derive(Clone, Debug)]
@@ -132,6 +135,9 @@ impl Relay {
             (Request::Unregister(ip, port), _) => self.unregister(request, ip, port),
             (Request::List, _) => self.list(request),
             (Request::Share(size, hash, name), _) => self.share(request, size, hash, &name),
+            (Request::ShareDigest(hash, digest, name), _) => {
+                self.share_digest(request, hash, digest, &name)
+            }
             (Request::Unshare(name), _) => self.unshare(request, &name),
             (Request::Find(name), _) => self.find(request, &name),
             (Request::Ping, _) => request.reply.pong(),

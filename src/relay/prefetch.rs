@@ -45,7 +45,11 @@ impl<'a> PrefetchKeys<'a> {
         for end in memchr_iter(b'\n', bytes).take(MAX_LINES_PER_PEER) {
             let line = &bytes[begin..end];
             match Request::parse(line.strip_suffix(b"\r").unwrap_or(line)) {
-                Ok(Request::Find(name) | Request::Share(_, _, name)) => self.names.push(name),
+                Ok(
+                    Request::Find(name)
+                    | Request::Share(_, _, name)
+                    | Request::ShareDigest(_, _, name),
+                ) => self.names.push(name),
                 Ok(Request::Register(ip, port)) => {
                     let ip = match ip {
                         ClaimedIp::Source => peer_ip,

@@ -229,6 +229,7 @@ impl Share for Folder {
                 size: file.identity.size,
                 mtime: file.identity.mtime,
                 hash: file.hash,
+                sha256: file.sha256(),
             };
             if !visit(&listed) {
                 break;

@@ -254,7 +254,7 @@ proptest! {
             | Request::Unshare(_)
             | Request::Search(_) => 0,
             Request::Share(..) | Request::Send(..) => 2,
-            Request::Range { .. } => 3,
+            Request::Range { .. } | Request::ShareDigest(..) => 3,
             _ => 1,
         };
         let fields = fields.replacen(' ', &blanks[2], before_last);

@@ -81,6 +81,9 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
         }),
         names().prop_map(|name| Request::Find(file_name(&name))),
         names().prop_map(|name| Request::Unshare(file_name(&name))),
+        (content_hashes(), any::<[u8; 32]>(), names()).prop_map(|(hash, digest, name)| {
+            Request::ShareDigest(hash, Sha256Digest(digest), file_name(&name))
+        }),
         (any::<u64>(), hashes(), names()).prop_map(|(size, hash, name)| Request::Share(
             size,
             hash,

@@ -1,13 +1,13 @@
 //! Property test: the relay's index agrees with a plain map, whatever nodes share,
 //! unshare and leave behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use caseless::Caseless;
 use peerline::protocol::MAX_LISTED_FILES;
-use peerline::relay::{Quota, Relay, RelaySettings};
+use peerline::relay::{BYTES_PER_DIGEST, Quota, Relay, RelaySettings};
 use peerline::role::Role;
 use proptest::prelude::*;
 use unicode_normalization::UnicodeNormalization;
@@ -47,6 +47,8 @@ enum ModelStep {
     Share(usize, String, String),
     /// First number and count of numbered names.
     ShareMany(usize, u32, u32),
+    /// The hash, then the name.
+    ShareDigest(usize, String, String),
     Unshare(usize, String),
     /// The node leaves and comes back; whether the relay has time to remove its files.
     Leave(usize, bool),
@@ -80,6 +82,9 @@ fn steps() -> impl Strategy<Value = ModelStep> {
             .prop_map(|(node, content, name)| ModelStep::Share(node, content, name)),
         1 => (node.clone(), 0_u32..2000, 0_u32..800)
             .prop_map(|(node, first, count)| ModelStep::ShareMany(node, first, count)),
+        6 => (node.clone(), 1_u8..3, names()).prop_map(|(node, digit, name)| {
+            ModelStep::ShareDigest(node, format!("{digit:02}").repeat(32), name)
+        }),
         6 => (node.clone(), names()).prop_map(|(node, name)| ModelStep::Unshare(node, name)),
         1 => (node, any::<bool>()).prop_map(|(node, rests)| ModelStep::Leave(node, rests)),
         4 => (prop::sample::select(&TEXTS[..]), any::<bool>())
@@ -103,6 +108,8 @@ struct ModelledRelay {
     quota: Quota,
     /// Holders and their contents, in the order in which they shared the name.
     names: BTreeMap<String, Vec<(usize, String)>>,
+    /// Nodes and names with a digest.
+    digests: BTreeSet<(usize, String)>,
     /// Files and bytes of each node.
     usage: [(u64, u64); NODES],
 }
@@ -131,6 +138,7 @@ impl ModelledRelay {
             stage,
             quota,
             names: BTreeMap::new(),
+            digests: BTreeSet::new(),
             usage: [(0, 0); NODES],
         };
         (0..NODES).for_each(|node| relay.register(node));
@@ -182,13 +190,41 @@ impl ModelledRelay {
             if is_refused {
                 continue;
             }
-            let holders = self.names.entry(name).or_default();
+            let holders = self.names.entry(name.clone()).or_default();
             match known {
-                Some(position) => content.clone_into(&mut holders[position].1),
+                Some(position) if holders[position].1 == content => {}
+                Some(position) => {
+                    content.clone_into(&mut holders[position].1);
+                    if self.digests.remove(&(node, name)) {
+                        self.usage[node].1 -= BYTES_PER_DIGEST;
+                    }
+                }
                 None => {
                     holders.push((node, content.to_owned()));
                     self.usage[node] = (files + 1, all_bytes + bytes);
                 }
+            }
+        }
+    }
+
+    fn share_digest(&mut self, node: usize, hash: &str, name: &str) {
+        let line = format!("SHAREDIGEST {hash} sha-256 {hash} {name}\n");
+        let reply = self.ask_as(node, &line);
+        let holders = self.names.get(name).into_iter().flatten();
+        let mut own = holders.filter(|(holder, _)| *holder == node);
+        let has_content = own.any(|(_, content)| content.ends_with(hash));
+        let key = (node, name.to_owned());
+        let is_new = !self.digests.contains(&key);
+        let bytes = self.usage[node].1 + BYTES_PER_DIGEST;
+        if !has_content {
+            assert_eq!(reply, ["NOTFOUND"], "{name}");
+        } else if is_new && bytes > self.quota.node_bytes {
+            assert!(reply[0].starts_with("ERROR 413"), "{name}: {reply:?}");
+        } else {
+            assert_eq!(reply, ["OK"], "{name}");
+            if is_new {
+                self.usage[node].1 = bytes;
+                self.digests.insert(key);
             }
         }
     }
@@ -208,7 +244,9 @@ impl ModelledRelay {
         let is_removed = holders.len() < before;
         if is_removed {
             let (files, bytes) = self.usage[node];
-            self.usage[node] = (files - 1, bytes - stored_bytes(name));
+            let has_digest = self.digests.remove(&(node, name.to_owned()));
+            let bytes = bytes - stored_bytes(name) - BYTES_PER_DIGEST * u64::from(has_digest);
+            self.usage[node] = (files - 1, bytes);
         }
         self.names.retain(|_, holders| !holders.is_empty());
         is_removed
@@ -220,6 +258,7 @@ impl ModelledRelay {
             holders.retain(|(holder, _)| *holder != node);
         }
         self.names.retain(|_, holders| !holders.is_empty());
+        self.digests.retain(|(holder, _)| *holder != node);
         self.usage[node] = (0, 0);
         if rests {
             self.stage.advance(Duration::from_millis(1));
@@ -329,7 +368,7 @@ proptest! {
     fn the_index_agrees_with_a_plain_map(
         steps in prop::collection::vec(steps(), 1..80),
         node_files in prop_oneof![1_u64..8, 1_u64..2500],
-        node_bytes in prop_oneof![1_u64..60, 1_u64..40_000],
+        node_bytes in prop_oneof![1_u64..60, 60_u64..600, 1_u64..40_000],
     ) {
         let mut relay = ModelledRelay::new(Quota { node_files, node_bytes, ..defaults().quota });
         for step in steps {
@@ -337,6 +376,9 @@ proptest! {
                 ModelStep::Share(node, content, name) => relay.share(node, &content, vec![name]),
                 ModelStep::ShareMany(node, first, count) => {
                     relay.share(node, "1 -", (first..first + count).map(numbered).collect());
+                }
+                ModelStep::ShareDigest(node, hash, name) => {
+                    relay.share_digest(node, &hash, &name);
                 }
                 ModelStep::Unshare(node, name) => relay.unshare(node, &name),
                 ModelStep::Leave(node, rests) => relay.leave(node, rests),

@@ -30,6 +30,8 @@ pub struct Files {
     entries: BTreeMap<String, Entry>,
     /// The known hashes.
     hashes: BTreeMap<String, ContentHash>,
+    /// The known digests.
+    digests: BTreeMap<String, Sha256Digest>,
     revision: u64,
     /// Whether there was a change since the last external event.
     has_changed: bool,
@@ -83,6 +85,13 @@ impl Files {
             Some(hash) => self.hashes.insert(name.to_owned(), hash),
             None => self.hashes.remove(name),
         };
+        self.revision += 1;
+        self.has_changed = true;
+    }
+
+    /// Sets the SHA-256 of a file.
+    pub fn put_sha256(&mut self, name: &str, digest: Sha256Digest) {
+        self.digests.insert(name.to_owned(), digest);
         self.revision += 1;
         self.has_changed = true;
     }
@@ -157,6 +166,7 @@ impl Share for Memory {
                 size: entry.size(),
                 mtime: 0,
                 hash: MaybeHash(files.hashes.get(name).copied()),
+                sha256: files.digests.get(name).copied(),
             };
             if !visit(&listed) {
                 break;

@@ -3,8 +3,9 @@
 //!
 //! - `file NAME content=TEXT`, `file NAME size=BYTES` (a large file, sent from the
 //!   disk), `file NAME fails=forbidden|busy|broken`; `files COUNT`: files with
-//!   numbers as names. `gone NAME`, `all-gone`: removes files. These commands are
-//!   allowed before `node` and after it.
+//!   numbers as names. `gone NAME`, `all-gone`: removes files. `hash NAME sha256=yes`:
+//!   computes the hash of a small file, and its SHA-256. These commands are allowed
+//!   before `node` and after it.
 //! - `node relay=IP:PORT… seed=N advertise=IP`: starts a node on port 40001. A second
 //!   node starts without files. `node messages=yes`: the node receives messages.
 //!   `node downloads=N`: the node has a console and at most so many concurrent
@@ -25,7 +26,9 @@ use peerline::close_reason::CloseReason;
 use peerline::jobs::{self, JobRunner};
 use peerline::limits::JobLimits;
 use peerline::node::{Console, Node, NodeMessage, Registrar};
-use peerline::protocol::{ClaimedIp, NodeAddress, Port, Registered, Text, canonical};
+use peerline::protocol::{
+    ClaimedIp, ContentHash, MaybeHash, NodeAddress, Port, Registered, Sha256Digest, Text, canonical,
+};
 use peerline::role::Role;
 
 use crate::keyboard::Keyboard;
@@ -70,6 +73,22 @@ impl Play {
         let name = args.next_pos().ok_or("which name?")?;
         self.change(|entries| entries.remove(name))
             .ok_or("it is not there")?;
+        args.reject_next()
+    }
+
+    /// Computes the hash of a small file, and its SHA-256 if asked to.
+    fn hash(&mut self, command: &Command) -> StageResult {
+        let mut args = command.consume_args();
+        let name = args.next_pos().ok_or("which name?")?;
+        let content = match self.change(|entries| entries.get(name).cloned()) {
+            Some(Entry::Small(content)) => content,
+            _ => return Err("it is no small file".into()),
+        };
+        let mut files = self.files.borrow_mut();
+        files.put_hash(name, MaybeHash(Some(ContentHash::of(content.as_bytes()))));
+        if args.take_key("sha256") == Some("yes") {
+            files.put_sha256(name, Sha256Digest::of(content.as_bytes()));
+        }
         args.reject_next()
     }
 
@@ -146,6 +165,7 @@ impl goldenscript::Runner for Play {
             "file" => self.file(command)?,
             "files" => self.files(command)?,
             "gone" => self.gone(command)?,
+            "hash" => self.hash(command)?,
             "all-gone" => self.change(BTreeMap::clear),
             "node" => self.start(command)?,
             "relay" => {

@@ -10,7 +10,7 @@ use crate::hashes::{node, stat, wait_for_rest};
 use crate::support::{Server, ask, eventually, folder, http, noise, relay};
 
 /// What `sha256sum` prints of this file.
-fn sha256sum(path: &std::path::Path) -> String {
+pub fn sha256sum(path: &std::path::Path) -> String {
     let output = Command::new("sha256sum").arg(path).output();
     let output = output.expect("sha256sum is installed").stdout;
     let text = String::from_utf8(output).expect("text");

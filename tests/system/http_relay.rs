@@ -166,7 +166,10 @@ fn holders_and_figures_are_objects() {
     announce(&relay, 40_002, &[&format!("4 {TWO} a b.txt")]);
     let holder = |port: u16, size: u64, hash: &str| {
         let url = format!("http://{NODE}:{port}/a%20b.txt");
-        json!({ "ip": NODE, "port": port, "size": size, "hash": hash, "url": url })
+        let sha256 = Value::Null;
+        json!({
+            "ip": NODE, "port": port, "size": size, "hash": hash, "sha256": sha256, "url": url
+        })
     };
     let (one, two) = (holder(40_001, 3, ONE), holder(40_002, 4, TWO));
     let found = api(&relay, "/api/holders/a%20b.txt");

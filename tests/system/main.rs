@@ -92,6 +92,7 @@ mod prompt_get;
 mod ranges;
 mod rates;
 mod registration;
+mod relay_digests;
 mod resume;
 mod sandbox;
 mod save;

@@ -21,6 +21,10 @@ fn example_of(verb: Verb) -> &'static str {
         Verb::Unregister => "UNREGISTER * 9",
         Verb::List => "LIST",
         Verb::Share => "SHARE 1 - new",
+        Verb::ShareDigest => {
+            "SHAREDIGEST af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262 \
+             sha-256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 file"
+        }
         Verb::Unshare => "UNSHARE file",
         Verb::Find => "FIND file",
         Verb::Search => "SEARCH f",

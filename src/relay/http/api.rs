@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::protocol::{FileName, HolderItem, MaybeHash};
+use crate::protocol::{FileName, HolderItem, MaybeHash, Sha256Digest};
 use crate::relay::http::contents::ContentFilter;
 use crate::relay::http::{Refusal, limit};
-use crate::relay::index::SearchPage;
+use crate::relay::index::{ContentId, SearchPage};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
 use crate::session::http::{Document, HttpRequest, Status};
@@ -52,21 +52,27 @@ impl Relay {
     ) -> Result<ReadNext, Refusal> {
         let filter = ContentFilter::parse(http)?;
         let holders = self.find_holders(name, request.is_loopback(), &filter)?;
+        let digests = self.announced_digests(name, request.is_loopback());
         let holders: Vec<Value> = holders
             .iter()
-            .map(|holder| holder_object(holder, name))
+            .map(|holder| {
+                let content = ContentId::new(holder.size, holder.hash);
+                let sha256 = digests.get(&content).copied().flatten();
+                holder_object(holder, sha256, name)
+            })
             .collect();
         let object = json!({ "name": name.as_str(), "holders": holders });
         Ok(request.reply.document(&Document::json(Status::OK, &object)))
     }
 }
 
-fn holder_object(holder: &HolderItem, name: &FileName<'_>) -> Value {
+fn holder_object(holder: &HolderItem, sha256: Option<Sha256Digest>, name: &FileName<'_>) -> Value {
     json!({
         "ip": holder.node.ip(),
         "port": holder.node.port(),
         "size": holder.size,
         "hash": hash_value(holder.hash),
+        "sha256": sha256.map(|digest| digest.hex()),
         "url": node_url(holder.node.into(), name.as_str()).to_string(),
     })
 }

@@ -3,9 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::protocol::{FileName, HashPrefix, HolderItem, MaybeHash, NodeAddress, address_group};
+use crate::protocol::{
+    FileName, HashPrefix, HolderItem, MaybeHash, NodeAddress, Sha256Digest, address_group,
+};
 use crate::relay::Relay;
 use crate::relay::http::Refusal;
+use crate::relay::index::ContentId;
 use crate::session::http::HttpRequest;
 
 /// The content that a request is about.
@@ -59,6 +62,8 @@ impl ContentFilter {
 pub(super) struct Content {
     pub(super) size: u64,
     pub(super) hash: MaybeHash,
+    /// What its holders have announced, if they agree.
+    pub(super) sha256: Option<Sha256Digest>,
     /// In the order in which they are to be asked.
     pub(super) nodes: Vec<NodeAddress>,
 }
@@ -104,10 +109,14 @@ impl Relay {
         if known == 1 {
             all.retain(|content| content.hash.0.is_some());
         }
-        Ok(match all.len() {
-            1 => FoundContent::One(all.remove(0)),
-            _ => FoundContent::Several(all),
-        })
+        if all.len() > 1 {
+            return Ok(FoundContent::Several(all));
+        }
+        let mut content = all.remove(0);
+        let digests = self.announced_digests(name, on_loopback);
+        let id = ContentId::new(content.size, content.hash);
+        content.sha256 = digests.get(&id).copied().flatten();
+        Ok(FoundContent::One(content))
     }
 }
 
@@ -118,9 +127,12 @@ fn contents(holders: &[HolderItem]) -> Vec<Content> {
         let same = nodes.entry((holder.hash, holder.size)).or_default();
         same.push(holder.node);
     }
-    let contents = nodes
-        .into_iter()
-        .map(|((hash, size), nodes)| Content { size, hash, nodes });
+    let contents = nodes.into_iter().map(|((hash, size), nodes)| Content {
+        size,
+        hash,
+        sha256: None,
+        nodes,
+    });
     let mut contents: Vec<Content> = contents.collect();
     contents.sort_by_cached_key(|content| Reverse(content.addresses()));
     contents

@@ -48,6 +48,10 @@ fn redirect_to(request: &mut RelayRequest<'_>, content: &Content, name: &FileNam
         ("Location", Cow::from(url)),
         ("Cache-Control", "no-cache".into()),
     ];
+    if let Some(digest) = content.sha256 {
+        // That of the file (RFC 6249, 6), whereas Repr-Digest would be that of this answer.
+        headers.push(("Digest", format!("SHA-256={}", digest.base64()).into()));
+    }
     if let Some(hash) = content.hash.0 {
         headers.push(("ETag", format!("\"{hash}\"").into()));
         let mut bytes = 0;

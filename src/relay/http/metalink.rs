@@ -1,7 +1,7 @@
 //! `/metalink/NAME.meta4`: all holders of a file, for download managers (RFC 5854).
 //!
 //! Metalink has no name for BLAKE3 hashes, and clients reject hashes that they do not know:
-//! the description has none.
+//! the description has the SHA-256, if the holders have announced one.
 
 use std::borrow::Cow;
 
@@ -40,7 +40,8 @@ impl Relay {
             }
         };
         let urls = urls(&content, name);
-        let metalink = Metalink::new(base_name(name), content.size, &urls);
+        let sha256 = content.sha256.map(|digest| digest.hex());
+        let metalink = Metalink::new(base_name(name), content.size, sha256, &urls);
         Ok(request.reply.document(&Document {
             status: Status::OK,
             media_type: "application/metalink4+xml",

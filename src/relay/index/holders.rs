@@ -115,6 +115,14 @@ impl Holders {
         }
     }
 
+    /// What a node has under this name.
+    pub(super) fn of_node(&self, node: SlotId) -> Option<&Holder> {
+        match self {
+            Self::One(holder) => Some(holder).filter(|holder| { holder.node } == node),
+            Self::Several(several) => several.list.get(several.position(node)?),
+        }
+    }
+
     /// The work of [`Holders::contents`] beyond that for one holder.
     pub(super) fn work(&self) -> usize {
         match self {

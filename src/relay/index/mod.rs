@@ -3,6 +3,7 @@
 //! An entry lives as long as its node's lease. When a node leaves, its files are
 //! removed in bounded steps by [`Index::remove_files`].
 
+mod digests;
 mod found;
 mod holders;
 mod name_query;
@@ -19,6 +20,7 @@ pub(super) use name_query::NameQuery;
 pub(super) use search::{Search, SearchOptions, SearchPage, Visibility, WORK_PER_STEP};
 
 use crate::protocol::{FileName, fold};
+use crate::relay::index::digests::Digests;
 use crate::relay::index::holders::Holders;
 use crate::relay::index::pages::Pages;
 use crate::relay::table::{Keyed, SlotId, Table};
@@ -58,8 +60,9 @@ impl Keyed for NameEntry {
 /// The files of one node.
 struct NodeFiles {
     names: HashSet<NameId>,
-    /// Bytes of all its names together; see [`stored_bytes`].
+    /// Bytes of all its names, see [`stored_bytes`], and of its digests together.
     bytes: u64,
+    digests: Digests,
     /// The address whose share they count for; none if the address has no limit.
     group: Option<IpAddr>,
 }
@@ -84,7 +87,8 @@ impl Usage {
 }
 
 /// How much nodes may share. Bytes are those of file names as the relay stores them: as
-/// announced, and folded for searches.
+/// announced, and folded for searches; a digest counts as
+/// [`BYTES_PER_DIGEST`](crate::relay::BYTES_PER_DIGEST).
 ///
 /// Besides, no address may have more files or bytes than are left for all others. Who
 /// shares little therefore finds room, whatever others share.
@@ -172,10 +176,11 @@ impl Index {
         let folded = fold(name);
         let bytes = stored_bytes(name, &folded);
         if is_new {
-            self.check_quota(node, group, bytes, quota)?;
+            self.check_quota(node, group, (1, bytes), quota)?;
         }
         let id = match known {
             Some(id) => {
+                self.remove_old_digest(id, &holder);
                 self.change_holders(id, |holders| holders.put(holder));
                 id
             }
@@ -186,6 +191,7 @@ impl Index {
             let files = self.shares.entry(node).or_insert_with(|| NodeFiles {
                 names: HashSet::new(),
                 bytes: 0,
+                digests: Digests::default(),
                 group,
             });
             files.names.insert(id);
@@ -197,29 +203,26 @@ impl Index {
         Ok(())
     }
 
+    /// Checks whether there is room for so many files and bytes more.
     fn check_quota(
         &self,
         node: SlotId,
         group: Option<IpAddr>,
-        bytes: u64,
+        (files, bytes): (u64, u64),
         quota: &Quota,
     ) -> Result<(), QuotaError> {
         let files_left = quota.all_files.saturating_sub(self.usage.files);
         let bytes_left = quota.all_bytes.saturating_sub(self.usage.bytes);
-        if files_left == 0 || bytes > bytes_left {
+        if files > files_left || bytes > bytes_left {
             return Err(QuotaError::All);
         }
-        if let Some(files) = self.shares.get(&node)
-            && (files.names.len() as u64 >= quota.node_files
-                || files.bytes + bytes > quota.node_bytes)
-        {
-            return Err(QuotaError::Node);
-        }
-        if quota.node_files == 0 || bytes > quota.node_bytes {
+        let own = self.shares.get(&node);
+        let (own_files, own_bytes) = own.map_or((0, 0), |own| (own.names.len() as u64, own.bytes));
+        if own_files + files > quota.node_files || own_bytes + bytes > quota.node_bytes {
             return Err(QuotaError::Node);
         }
         if let Some(used) = group.and_then(|group| self.addresses.get(&group))
-            && (used.files >= files_left
+            && (used.files + files > files_left
                 || used.bytes + bytes > bytes_left.min(quota.address_bytes))
         {
             return Err(QuotaError::Address);
@@ -256,7 +259,7 @@ impl Index {
         };
         for id in ids {
             let name = &self.entries[*id].name;
-            let bytes = stored_bytes(name, &fold(name));
+            let bytes = stored_bytes(name, &fold(name)) + files.digests.remove(*id);
             files.names.remove(id);
             files.bytes -= bytes;
             self.usage.remove(bytes);

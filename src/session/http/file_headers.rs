@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use base64::engine::{Engine, general_purpose::STANDARD};
 use httpdate::HttpDate;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -72,7 +71,7 @@ impl FileHeaders {
             let _ = write!(lines, "Last-Modified: {}\r\n", HttpDate::from(modified));
         }
         if let Some(digest) = digest {
-            let digest = STANDARD.encode(digest.0);
+            let digest = digest.base64();
             // RFC 9530, 3; RFC 3230, 4.3.2 for older clients.
             let _ = write!(
                 lines,

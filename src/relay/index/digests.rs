@@ -1,0 +1,114 @@
+//! The digests of files by another algorithm, as nodes announce them. Files without one need
+//! no memory here.
+
+use std::collections::HashMap;
+
+use crate::protocol::{ContentHash, FileName, MaybeHash, Sha256Digest};
+use crate::relay::BYTES_PER_DIGEST;
+use crate::relay::index::{Holder, Index, NameId, Quota, QuotaError, SlotId};
+
+/// The digests of the files of one node.
+#[derive(Default)]
+pub(super) struct Digests {
+    #[allow(clippy::box_collection, reason = "most nodes announce none")]
+    by_name: Option<Box<HashMap<NameId, Sha256Digest>>>,
+}
+
+impl Digests {
+    fn get(&self, id: NameId) -> Option<Sha256Digest> {
+        self.by_name.as_ref()?.get(&id).copied()
+    }
+
+    /// Removes the digest of a file. Returns the number of bytes that become free.
+    pub(super) fn remove(&mut self, id: NameId) -> u64 {
+        let Some(digests) = &mut self.by_name else {
+            return 0;
+        };
+        let removed = digests.remove(&id);
+        if digests.is_empty() {
+            self.by_name = None;
+        }
+        removed.map_or(0, |_| BYTES_PER_DIGEST)
+    }
+}
+
+impl Index {
+    /// Sets the digest of a file of a node. Returns false if the node has no such file of this
+    /// content.
+    ///
+    /// # Errors
+    /// The digest is new and would exceed the quota.
+    pub(in crate::relay) fn set_digest(
+        &mut self,
+        name: &FileName<'_>,
+        node: SlotId,
+        (hash, digest): (ContentHash, Sha256Digest),
+        quota: &Quota,
+    ) -> Result<bool, QuotaError> {
+        let Some(id) = self.entries.find(name.as_str()) else {
+            return Ok(false);
+        };
+        let holder = self.entries[id].holders.of_node(node);
+        if holder.is_none_or(|holder| holder.content().hash() != MaybeHash(Some(hash))) {
+            return Ok(false);
+        }
+        let Some(files) = self.shares.get(&node) else {
+            return Ok(false);
+        };
+        let is_new = files.digests.get(id).is_none();
+        if is_new {
+            self.check_quota(node, files.group, (0, BYTES_PER_DIGEST), quota)?;
+        }
+        if let Some(files) = self.shares.get_mut(&node) {
+            let digests = files.digests.by_name.get_or_insert_default();
+            digests.insert(id, digest);
+        }
+        if is_new {
+            self.change_bytes(node, |bytes| *bytes += BYTES_PER_DIGEST);
+        }
+        Ok(true)
+    }
+
+    /// The digests that the first `max` holders of a file have announced.
+    pub(in crate::relay) fn digests(
+        &self,
+        name: &FileName<'_>,
+        max: usize,
+    ) -> impl Iterator<Item = (&Holder, Sha256Digest)> {
+        let id = self.entries.find(name.as_str());
+        let holders = id.map_or(&[][..], |id| self.entries[id].holders.list());
+        holders.iter().take(max).filter_map(move |holder| {
+            let node = holder.node;
+            let digest = self.shares.get(&node)?.digests.get(id?)?;
+            Some((holder, digest))
+        })
+    }
+
+    /// Removes the digest of what the node had under this name, if it has another content now.
+    pub(super) fn remove_old_digest(&mut self, id: NameId, new: &Holder) {
+        let node = new.node;
+        let old = self.entries[id].holders.of_node(node);
+        if old.is_none_or(|old| old.content() == new.content()) {
+            return;
+        }
+        let files = self.shares.get_mut(&node);
+        let freed = files.map_or(0, |files| files.digests.remove(id));
+        if freed > 0 {
+            self.change_bytes(node, |bytes| *bytes -= freed);
+        }
+    }
+
+    /// Changes the number of bytes of a node, its address and all nodes.
+    fn change_bytes(&mut self, node: SlotId, change: impl Fn(&mut u64)) {
+        change(&mut self.usage.bytes);
+        let Some(files) = self.shares.get_mut(&node) else {
+            return;
+        };
+        change(&mut files.bytes);
+        if let Some(group) = files.group
+            && let Some(used) = self.addresses.get_mut(&group)
+        {
+            change(&mut used.bytes);
+        }
+    }
+}
