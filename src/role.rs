@@ -114,6 +114,11 @@ pub trait Role: Sized {
         false
     }
 
+    /// Whether an outgoing connection leads to the relay, whose key may be known.
+    fn leads_to_relay(_session: &Self::Session) -> bool {
+        false
+    }
+
     /// A connection is closed, or could not be established.
     fn on_close(
         &mut self,

@@ -232,6 +232,7 @@ pub(super) fn run_client(
         limits: Limits::default(),
         speaks_http: false,
         tls: None,
+        relay_tls: args.relay.tls()?,
         timeouts: args.timeouts,
         rates: args.rates,
         read_size: READ_SIZE,

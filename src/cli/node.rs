@@ -17,7 +17,7 @@ use crate::cli::network::{NodeNetwork, wait_for_network};
 use crate::cli::node_events::{ConsoleEvents, log_event};
 use crate::cli::relay_address::RelayAddressArgs;
 use crate::cli::service_manager::ServiceManager;
-use crate::cli::shared_folder::{describe, open_folder};
+use crate::cli::shared_folder::{describe, open_folder, print_addresses};
 use crate::cli::sockets::{bind_tcp, udp_requests};
 use crate::cli::tls::{ServerTls, ServerTlsArgs, print_id};
 use crate::cli::{
@@ -234,15 +234,6 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     run_server(reactor, manager)
 }
 
-/// Says where the node listens, and on the first line what it shares.
-fn print_addresses(output: &TerminalOutput, addresses: &[SocketAddr], share: &str) {
-    let mut sharing = format!(", sharing {share}");
-    for address in addresses {
-        output.println(format_args!("peer-node listening on {address}{sharing}"));
-        sharing.clear();
-    }
-}
-
 fn prompt_settings(args: &NodeArgs, survives_hangup: bool) -> PromptSettings {
     PromptSettings {
         help: HELP,
@@ -290,7 +281,7 @@ pub(super) fn prepare(
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &sources);
     let tls = args.tls.prepare("node")?;
     let id = tls.id;
-    let settings = reactor_settings(args, tls, sources);
+    let settings = reactor_settings(args, tls, sources)?;
     let now = Instant::now();
     let (ip, port) = advertised(args, &addresses)?;
     let mut registrar = Registrar::new(relay.clone(), ip, port, fastrand::u64(..), now);
@@ -340,16 +331,21 @@ fn advertised(
     Ok((ip, port))
 }
 
-fn reactor_settings(args: &NodeArgs, tls: ServerTls, sources: Vec<IpAddr>) -> ReactorSettings {
-    ReactorSettings {
+fn reactor_settings(
+    args: &NodeArgs,
+    tls: ServerTls,
+    sources: Vec<IpAddr>,
+) -> Result<ReactorSettings, StartupError> {
+    Ok(ReactorSettings {
         limits: args.limits.clone(),
         speaks_http: !args.http.no_http,
         tls: tls.acceptor,
+        relay_tls: args.relay.tls()?,
         timeouts: args.timeouts.clone(),
         rates: args.rates,
         read_size: SERVER_READ_SIZE,
         source_addresses: sources,
-    }
+    })
 }
 
 /// Starts the thread of the command for messages, before the node gives up its rights.

@@ -231,6 +231,7 @@ pub(super) fn prepare(args: RelayArgs) -> Result<PreparedRelay, StartupError> {
         limits: args.limits,
         speaks_http,
         tls: tls.acceptor,
+        relay_tls: None,
         timeouts: Timeouts::default(),
         rates: RateLimits::default(),
         read_size: SERVER_READ_SIZE,

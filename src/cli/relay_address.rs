@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
 use std::sync::mpsc::Receiver;
 use std::thread;
 
 use crate::cli::{Exit, StartupError, values};
 use crate::protocol::{NodeAddress, Port};
+use crate::tls::{KeyId, TlsConnector};
 
 /// The environment variable that stands in for the relay's address.
 pub(super) const RELAY_VARIABLE: &str = "PEERLINE_RELAY";
@@ -22,9 +24,19 @@ pub(super) struct RelayAddressArgs {
     /// The relay's port, if RELAY does not contain it
     #[arg(index = 2, value_name = "PORT", value_parser = values::port)]
     relay_port: Option<Port>,
+    /// Encrypt connections to the relay, and connect only to the one that prints this id when
+    /// it starts. Connections to nodes are not encrypted
+    #[arg(long, value_name = "ID", global = true, conflicts_with = "udp", value_parser = KeyId::from_str)]
+    relay_id: Option<KeyId>,
 }
 
 impl RelayAddressArgs {
+    /// The TLS of connections to the relay, if they are encrypted.
+    pub(super) fn tls(&self) -> Result<Option<TlsConnector>, StartupError> {
+        let connector = self.relay_id.map(TlsConnector::new).transpose();
+        connector.map_err(StartupError::system("cannot start TLS"))
+    }
+
     /// Looks up the host. Returns all its addresses, at least one.
     pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, StartupError> {
         // Required, unless another flag makes it superfluous.

@@ -1,11 +1,13 @@
 //! The folder that a node shares, as its command line names it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::cli::{Exit, StartupError};
 use crate::node::{Share, ShareTotals};
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::system_error::Reason;
+use crate::terminal::TerminalOutput;
 
 /// Opens the folder.
 pub(super) fn open_folder(
@@ -30,4 +32,13 @@ pub(super) fn describe(folder: &mut Folder) -> String {
         false => ", which cannot be read in full",
     };
     format!("{totals} from {}{incomplete}", folder.path().display())
+}
+
+/// Says where the node listens, and on the first line what it shares.
+pub(super) fn print_addresses(output: &TerminalOutput, addresses: &[SocketAddr], share: &str) {
+    let mut sharing = format!(", sharing {share}");
+    for address in addresses {
+        output.println(format_args!("peer-node listening on {address}{sharing}"));
+        sharing.clear();
+    }
 }

@@ -295,6 +295,13 @@ impl Role for Client {
         matches!(session, ClientSession::Job(connection) if connection.carries_content())
     }
 
+    fn leads_to_relay(session: &ClientSession) -> bool {
+        match session {
+            ClientSession::Job(connection) => connection.leads_to_relay(),
+            ClientSession::MessageSubscription => true,
+        }
+    }
+
     fn on_close(
         &mut self,
         context: &mut Context<'_, Self>,

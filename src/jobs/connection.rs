@@ -18,6 +18,15 @@ pub(super) enum JobPeer {
 }
 
 impl JobConnection {
+    /// Whether it leads to the relay.
+    #[must_use]
+    pub fn leads_to_relay(&self) -> bool {
+        matches!(
+            self.0,
+            JobPeer::Relay(..) | JobPeer::Pooled(_, PoolPeer::Relay(_))
+        )
+    }
+
     /// Whether a node sends content on it.
     #[must_use]
     pub fn carries_content(&self) -> bool {

@@ -274,6 +274,14 @@ impl<S: Share> Role for Node<S> {
         }
     }
 
+    fn leads_to_relay(session: &NodeSession) -> bool {
+        match session {
+            NodeSession::Client(..) => false,
+            NodeSession::RelayUpdate(_) | NodeSession::Messages => true,
+            NodeSession::Job(connection) => connection.leads_to_relay(),
+        }
+    }
+
     fn on_close(
         &mut self,
         context: &mut Context<'_, Self>,

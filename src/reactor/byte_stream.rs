@@ -6,6 +6,7 @@ use std::io;
 use crate::close_reason::CloseReason;
 use crate::reactor::tls_session::TlsSession;
 use crate::reactor::transport::{Transport, unless_blocked};
+use crate::tls::TlsError;
 
 /// A transport, and the TLS session above it if the stream is encrypted.
 pub(super) struct ByteStream<'a, T> {
@@ -106,7 +107,7 @@ impl<'a, T> ByteStream<'a, T> {
 pub(super) fn close_reason(error: io::Error) -> CloseReason {
     match error
         .get_ref()
-        .is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
+        .is_some_and(<dyn Error + Send + Sync>::is::<TlsError>)
     {
         true => CloseReason::TlsFailed(error),
         false => CloseReason::ConnectionLost(error),

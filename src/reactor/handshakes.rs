@@ -1,7 +1,6 @@
 //! Accepted connections that begin in TLS, and limits on their handshakes: a handshake costs
 //! as much time as hundreds of requests, and memory until it is complete.
 
-use std::io;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -90,8 +89,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         if !self.handshakes.allows(conn.peer.ip, self.now) {
             return Err(CloseReason::TooManyHandshakes);
         }
-        let session = acceptor.accept().map_err(io::Error::other);
-        let mut session = TlsSession::new(session.map_err(CloseReason::TlsFailed)?);
+        let session = acceptor.accept().map_err(CloseReason::TlsFailed)?;
+        let mut session = TlsSession::new(session);
         session.push_input(&buffer[..length]);
         // Only content counts.
         conn.bytes_in = 0;
@@ -108,7 +107,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     pub(super) fn count_ended_handshake(&mut self, slot: usize) {
         let conn = &mut self.connections[slot];
         let is_closed = conn.is_closed();
-        if let Some(tls) = &mut conn.tls
+        if conn.origin == Origin::Inbound
+            && let Some(tls) = &mut conn.tls
             && tls.end_handshake(is_closed)
         {
             self.handshakes.open -= 1;

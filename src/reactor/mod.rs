@@ -84,7 +84,7 @@ use crate::reactor::timer_fd::TimerFd;
 use crate::reactor::turn::PendingTurn;
 use crate::role::{Output, Role, Traffic};
 use crate::timers::Timers;
-use crate::tls::TlsAcceptor;
+use crate::tls::{TlsAcceptor, TlsConnector};
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -109,6 +109,8 @@ pub struct ReactorSettings {
     pub speaks_http: bool,
     /// Encrypts accepted connections that begin in TLS. Without it, TLS is another protocol.
     pub tls: Option<TlsAcceptor>,
+    /// Encrypts connections to the relay.
+    pub relay_tls: Option<TlsConnector>,
     /// For outgoing connections.
     pub timeouts: Timeouts,
     /// For content that is sent or received.

@@ -9,6 +9,7 @@ use rustls::Connection as RustlsConnection;
 
 use crate::reactor::byte_stream::InputLeft;
 use crate::reactor::transport::Transport;
+use crate::tls::TlsError;
 
 /// The most bytes of records that one read returns.
 const READ_SIZE: usize = 32 * 1024;
@@ -72,7 +73,7 @@ impl TlsSession {
     /// must have, as the answers in a handshake.
     ///
     /// # Errors
-    /// See [`Transport::receive`]; a [`rustls::Error`], if the other side breaks the protocol;
+    /// See [`Transport::receive`]; a [`TlsError`], if the other side breaks the protocol;
     /// `UnexpectedEof`, if the end of input is not authentic.
     pub(super) fn receive<F, T: Transport<F>>(
         &mut self,
@@ -129,12 +130,8 @@ impl TlsSession {
             self.take_records()?;
             // The answers, or why the session fails. What is left is sent when it can be.
             let sent = self.flush(transport, false);
-            let state = state.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-            if let Err(error) = sent
-                && !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-            {
-                return Err(error);
-            }
+            let state = state.map_err(tls_error)?;
+            unless_full(sent)?;
             filled += match self.connection.reader().read(&mut buffer[filled..]) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
                 result => result?,
@@ -152,6 +149,33 @@ impl TlsSession {
             0 => self.connection.reader().read(buffer),
             _ => Ok(filled),
         }
+    }
+
+    /// Goes on with the handshake of a client.
+    ///
+    /// # Errors
+    /// `WouldBlock`, if the other side has to answer; else see [`TlsSession::receive`].
+    pub(super) fn shake_hands<F, T: Transport<F>>(&mut self, transport: &mut T) -> io::Result<()> {
+        self.take_records()?;
+        self.flush(transport, false)?;
+        while self.connection.is_handshaking() {
+            let mut records = [0; READ_SIZE];
+            let length = transport.receive(&mut records)?;
+            if length == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            let mut records = &records[..length];
+            while self.connection.is_handshaking() && !records.is_empty() {
+                self.connection.read_tls(&mut records)?;
+                let state = self.connection.process_new_packets();
+                self.take_records()?;
+                let sent = self.flush(transport, false);
+                state.map_err(tls_error)?;
+                unless_full(sent)?;
+            }
+            self.input.extend_from_slice(records);
+        }
+        Ok(())
     }
 
     /// Encrypts and sends.
@@ -243,5 +267,17 @@ impl TlsSession {
             self.connection.write_tls(&mut self.output)?;
         }
         Ok(())
+    }
+}
+
+fn tls_error(error: rustls::Error) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, TlsError(error))
+}
+
+/// What the kernel has no room for is sent later.
+fn unless_full(sent: io::Result<()>) -> io::Result<()> {
+    match sent {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+        sent => sent,
     }
 }

@@ -48,8 +48,8 @@ impl TlsAcceptor {
     ///
     /// # Errors
     /// The system provides no random bytes.
-    pub fn accept(&self) -> Result<ServerConnection, rustls::Error> {
-        ServerConnection::new(Arc::clone(&self.config))
+    pub fn accept(&self) -> io::Result<ServerConnection> {
+        ServerConnection::new(Arc::clone(&self.config)).map_err(io::Error::other)
     }
 }
 

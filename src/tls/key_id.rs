@@ -1,6 +1,7 @@
 //! Who somebody is: the hash of a public key.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +17,17 @@ impl KeyId {
     #[must_use]
     pub fn of(public_key: &[u8]) -> Self {
         Self(Sha256::digest(public_key).into())
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let error = "write an id as servers print it: sha256// and 44 characters";
+        let digits = text.strip_prefix("sha256//").ok_or(error)?;
+        let bytes = STANDARD.decode(digits).map_err(|_| error)?;
+        bytes.try_into().map(Self).map_err(|_| error)
     }
 }
 

@@ -4,27 +4,17 @@ use std::io::{ErrorKind, Read, Write};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use peerline::tls::TlsAcceptor;
+use peerline::tls::{Certificates, Identity, KeyId, TlsAcceptor, TlsConnector};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, version};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, Connection, DigitallySignedStruct, SignatureScheme, version,
+};
 
 use crate::fake_stream::{InjectedFault, SharedWire, Tail};
 use crate::world::{World, answer};
 use crate::{PORT, QUEUES, REQUESTS, check_events, finish, input, output};
-
-/// The server's key and its certificate.
-#[derive(Debug)]
-struct OneCertificate(Arc<CertifiedKey>);
-
-impl ResolvesServerCert for OneCertificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
-    }
-}
 
 /// Accepts every certificate: who the server is, is another test.
 #[derive(Debug)]
@@ -66,12 +56,14 @@ impl ServerCertVerifier for AnyServer {
     }
 }
 
+static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
+    let pem = Identity::generate().expect("random bytes");
+    Identity::from_pem(pem.as_bytes(), pem.as_bytes()).expect("a key and its certificate")
+});
+
 static ACCEPTOR: LazyLock<TlsAcceptor> = LazyLock::new(|| {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
-    let key = ring::sign::any_ecdsa_type(&key).expect("a key of ECDSA");
-    let certified = CertifiedKey::new(vec![made.cert.der().clone()], key);
-    TlsAcceptor::new(Arc::new(OneCertificate(Arc::new(certified))), false).expect("random bytes")
+    let certificates = Certificates::new(IDENTITY.clone());
+    TlsAcceptor::new(certificates, false).expect("random bytes")
 });
 
 static CLIENT: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
@@ -94,22 +86,33 @@ fn world(max_queue: usize, max_handshakes: usize) -> World {
     })
 }
 
-/// The client's side of a stream.
-struct Client {
-    connection: ClientConnection,
+/// The other side of a stream.
+struct Peer {
+    connection: Connection,
     wire: SharedWire,
     /// The bytes of the wire that it has read.
     read: usize,
     received: Vec<u8>,
-    /// The server has ended its side, as TLS has it.
+    /// The loop has ended its side, as TLS has it.
     is_ended: bool,
 }
 
-impl Client {
-    fn new(wire: &SharedWire) -> Self {
+impl Peer {
+    /// A client of the loop.
+    fn client(wire: &SharedWire) -> Self {
         let name = ServerName::try_from("localhost").expect("a name");
+        let client = ClientConnection::new(Arc::clone(&CLIENT), name);
+        Self::new(wire, client.expect("random bytes").into())
+    }
+
+    /// A server to which the loop has connected.
+    fn server(wire: &SharedWire) -> Self {
+        Self::new(wire, ACCEPTOR.accept().expect("random bytes").into())
+    }
+
+    fn new(wire: &SharedWire, connection: Connection) -> Self {
         Self {
-            connection: ClientConnection::new(Arc::clone(&CLIENT), name).expect("random bytes"),
+            connection,
             wire: SharedWire::clone(wire),
             read: 0,
             received: Vec::new(),
@@ -135,7 +138,7 @@ impl Client {
             let length = self.connection.read_tls(&mut rest).expect("room");
             assert!(length > 0, "bytes after the end");
             let result = self.connection.process_new_packets();
-            result.expect("the server keeps the rules");
+            result.expect("the loop keeps the rules");
             match self.connection.reader().read_to_end(&mut self.received) {
                 Ok(_) => self.is_ended = true,
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
@@ -166,11 +169,11 @@ impl Client {
 }
 
 /// Sends all requests over TLS to a loop whose stream has these faults.
-fn play(max_queue: usize, piece: usize, faults: &[(usize, InjectedFault)]) -> (World, Client) {
+fn play(max_queue: usize, piece: usize, faults: &[(usize, InjectedFault)]) -> (World, Peer) {
     let mut world = world(max_queue, 10);
     let wire = world.accept(PORT);
     wire.borrow_mut().faults = faults.iter().copied().collect();
-    let mut client = Client::new(&wire);
+    let mut client = Peer::client(&wire);
     client.exchange(&mut world, piece);
     client.write(&input(&REQUESTS));
     client.exchange(&mut world, piece);
@@ -179,7 +182,7 @@ fn play(max_queue: usize, piece: usize, faults: &[(usize, InjectedFault)]) -> (W
     (world, client)
 }
 
-fn check_complete(world: &World, client: &Client) {
+fn check_complete(world: &World, client: &Peer) {
     check_events(world, PORT, &REQUESTS, "Quit");
     let received = String::from_utf8_lossy(&client.received);
     assert_eq!(received.as_bytes(), output(&REQUESTS), "{received}");
@@ -246,7 +249,7 @@ fn records_wait_for_a_slow_reader() {
     for max_queue in [1, 1000] {
         let mut world = world(max_queue, 10);
         let wire = world.accept(PORT);
-        let mut client = Client::new(&wire);
+        let mut client = Peer::client(&wire);
         client.exchange(&mut world, 10_000);
         wire.borrow_mut().room = Some(0);
         let requests = ["t"; 200];
@@ -270,7 +273,7 @@ fn an_end_of_input_that_may_be_forged_is_a_lost_connection() {
     for (is_authentic, reason) in [(true, "EndOfInput"), (false, "ConnectionLost")] {
         let mut world = world(1000, 10);
         let wire = world.accept(PORT);
-        let mut client = Client::new(&wire);
+        let mut client = Peer::client(&wire);
         client.exchange(&mut world, 10_000);
         client.write(b"text\n");
         if is_authentic {
@@ -287,7 +290,7 @@ fn an_end_of_input_that_may_be_forged_is_a_lost_connection() {
 
 #[test]
 fn handshakes_that_go_nowhere_end_with_the_time_for_the_first_line() {
-    let mut hello = Client::new(&SharedWire::default()).output();
+    let mut hello = Peer::client(&SharedWire::default()).output();
     let complete = hello.clone();
     hello.pop();
     for begin in [&b"\x16"[..], &hello, &complete] {
@@ -334,7 +337,7 @@ fn handshakes_under_way_are_limited_and_make_room_when_they_end() {
     // Complete handshakes need no room.
     for port in [PORT + 2, PORT + 3] {
         let wire = world.accept(port);
-        let mut client = Client::new(&wire);
+        let mut client = Peer::client(&wire);
         client.exchange(&mut world, 10_000);
         client.write(b"text\n");
         client.exchange(&mut world, 10_000);
@@ -354,7 +357,70 @@ fn handshakes_from_one_address_have_a_rate() {
     }
     assert_eq!(refused, 7);
     let other = world.accept_from([192, 0, 2, 2], PORT + 20);
-    let mut client = Client::new(&other);
+    let mut client = Peer::client(&other);
     client.exchange(&mut world, 10_000);
     assert!(!client.connection.is_handshaking(), "others are served");
+}
+
+/// Connects over TLS to a server of which `id` is known, over a stream with these faults.
+fn connect(id: KeyId, faults: &[(usize, InjectedFault)]) -> (World, SharedWire) {
+    let mut world = World::with_settings(1000, |settings| {
+        settings.relay_tls = Some(TlsConnector::new(id).expect("the version is known"));
+    });
+    let wire = world.connect(PORT);
+    wire.borrow_mut().faults = faults.iter().copied().collect();
+    wire.borrow_mut().establish(Ok(()));
+    world.run();
+    (world, wire)
+}
+
+#[test]
+fn connections_to_a_known_server_are_encrypted_however_the_handshake_is_cut() {
+    let faults = [
+        InjectedFault::WouldBlock,
+        InjectedFault::Interrupted,
+        InjectedFault::Short(1),
+    ];
+    let mut plays: Vec<(usize, Vec<_>)> = vec![(1, vec![]), (3, vec![]), (10_000, vec![])];
+    for call in 0..12 {
+        for (fault, other) in faults.iter().flat_map(|f| faults.map(|other| (*f, other))) {
+            plays.push((10_000, vec![(call, fault), (call + 1, other)]));
+        }
+    }
+    for (piece, faults) in plays {
+        let (mut world, wire) = connect(IDENTITY.id(), &faults);
+        let mut server = Peer::server(&wire);
+        server.read();
+        server.exchange(&mut world, piece);
+        assert_eq!(server.received, b"hello\n", "{faults:?}");
+        server.write(b"text\n");
+        server.exchange(&mut world, piece);
+        let received = [b"hello\n", &answer("text").into_bytes()[..]].concat();
+        assert_eq!(server.received, received, "{faults:?}");
+    }
+}
+
+#[test]
+fn a_server_with_another_key_or_without_tls_gets_no_byte_of_a_request() {
+    let (mut world, wire) = connect(KeyId::of(b"another key"), &[]);
+    let mut server = Peer::server(&wire);
+    let arrived = wire.borrow().sent.clone();
+    let mut hello = &arrived[..];
+    server.connection.read_tls(&mut hello).expect("room");
+    server.connection.process_new_packets().expect("a hello");
+    let answer = server.output();
+    wire.borrow_mut().deliver(&answer, Tail::Open);
+    world.run();
+    assert_eq!(world.events(PORT), ["closed: TlsFailed"]);
+    for reply in [&b"ERROR 501 TLS is not supported\n"[..], b""] {
+        let (mut world, wire) = connect(IDENTITY.id(), &[]);
+        wire.borrow_mut().deliver(reply, Tail::Eof);
+        world.run();
+        let end = if reply.is_empty() {
+            "ConnectionLost"
+        } else {
+            "TlsFailed"
+        };
+        assert_eq!(world.events(PORT), [format!("closed: {end}")]);
+    }
 }

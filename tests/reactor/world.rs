@@ -167,6 +167,10 @@ impl Role for EchoRole {
         session.carries_content
     }
 
+    fn leads_to_relay(_: &EchoSession) -> bool {
+        true
+    }
+
     fn on_close(&mut self, _: &mut Context<'_, Self>, session: EchoSession, reason: &CloseReason) {
         let mut events = self.events.borrow_mut();
         let events = events.entry(session.port).or_default();
@@ -236,6 +240,7 @@ impl World {
         let mut settings = ReactorSettings {
             speaks_http: false,
             tls: None,
+            relay_tls: None,
             limits,
             timeouts,
             rates: RateLimits::default(),

@@ -472,3 +472,66 @@ fn a_node_speaks_tls_in_its_sandbox() {
     )
     .expect_code(2);
 }
+
+#[test]
+fn programs_that_know_the_id_of_the_relay_speak_tls_to_it_alone() {
+    let mut relay = relay(&["--tls", "required"]);
+    let id = id(&mut relay);
+    let share = folder(&[("hello.txt", b"Hello, Peerline!\n")]);
+    let node = node(&relay, share.path(), &["--relay-id", &id]);
+    let registered = format!("NODES 1\n{}\n", node.wire_address());
+    assert_eq!(ask(tls_proxy(relay.address()), b"LIST\n"), registered);
+    let fetched = client(&relay, &["--relay-id", &id, "get", "hello.txt"]);
+    assert_eq!(fetched.expect_code(0).text(), "Hello, Peerline!\n");
+    let listed = client(&relay, &["ls", "--relay-id", &id]).expect_code(0);
+    assert!(listed.text().contains(" hello.txt"), "{}", listed.text());
+    // Without the id, nothing is encrypted.
+    let refused = client(&relay, &["ls"]).expect_code(3);
+    assert!(refused.stderr.contains("TLS only"), "{}", refused.stderr);
+    drop(node);
+    relay.log_until(", TLS, ");
+}
+
+#[test]
+fn a_relay_with_another_key_or_without_tls_gets_no_request() {
+    let mut first = relay(&[]);
+    let id = id(&mut first);
+    let state = State::new();
+    let other = Server::start(state.relay(&[]));
+    let refused = client(&other, &["ls", "--relay-id", &id]).expect_code(3);
+    let why = "another key than --relay-id; the relay has a new key, or somebody answers";
+    assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    let log = other.log_until("TLS failed");
+    assert!(log.contains("0 requests, TLS, 0 B in, 0 B out"), "{log}");
+    let plain = relay(&["--tls", "off"]);
+    let refused = client(&plain, &["ls", "--relay-id", &id]).expect_code(3);
+    let why = "the other side does not speak TLS";
+    assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    plain.log_until("other protocol: TLS");
+    let share = folder(&[]);
+    let node = unlisted_node(other.address(), share.path(), &["--relay-id", &id]);
+    node.log_until("another key than --relay-id");
+    assert_eq!(ask(other.address(), b"LIST\n"), "NODES 0\n");
+    for args in [
+        &["--relay-id", "sha256//x", "ls"][..],
+        &["--relay-id", &id, "--udp", "ls"],
+    ] {
+        client(&first, args).expect_code(2);
+    }
+}
+
+#[test]
+fn messages_pass_a_relay_that_requires_tls() {
+    let mut relay = relay(&["--tls", "required"]);
+    let id = id(&mut relay);
+    let share = folder(&[]);
+    let flags = ["--relay-id", &id, "--listen-messages"];
+    let node = node(&relay, share.path(), &flags);
+    node.log_until("messages to ");
+    let (ip, port) = (
+        node.address().ip().to_string(),
+        node.address().port().to_string(),
+    );
+    client(&relay, &["send", "--relay-id", &id, &ip, &port, "hi"]).expect_code(0);
+    node.log_until("hi");
+}
