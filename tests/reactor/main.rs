@@ -206,6 +206,24 @@ fn input_beyond_the_budget_of_a_turn_is_handled_in_later_ones() {
 }
 
 #[test]
+fn an_answer_in_parts_takes_a_turn_for_each_part() {
+    let long = format!("p{}", "x".repeat(300));
+    let requests = [long.as_str(), "text"];
+    let mut world = World::new(1000);
+    let (wire, other) = (world.accept(PORT), world.accept_from([127, 0, 0, 2], 2));
+    wire.borrow_mut().deliver(&input(&requests), Tail::Open);
+    other.borrow_mut().deliver(b"text\n", Tail::Eof);
+    world.run_round();
+    assert_eq!(other.borrow().sent, output(&["text"]), "others have theirs");
+    assert!(wire.borrow().sent.len() < long.len() / 2);
+    // The connection closes after the answer, and before the next request.
+    world.stop();
+    finish(&mut world, &wire);
+    check_events(&world, PORT, &requests[..1], "Shutdown");
+    assert_eq!(wire.borrow().sent, output(&requests[..1]));
+}
+
+#[test]
 fn a_half_close_may_come_with_before_and_after_the_request() {
     let requests = ["text", "file"];
     for (first, rest) in [(0, false), (1, false), (5, false), (10, false), (10, true)] {

@@ -203,7 +203,7 @@ fn a_search_finds_names_in_all_folders_whatever_their_case() {
 }
 
 #[test]
-fn a_search_among_many_files_has_pages_and_lets_others_have_their_turn() {
+fn searches_of_several_turns_have_pages_and_answers_in_order() {
     let names: Vec<String> = (0..5000).map(|number| format!("{number:04} x")).collect();
     let files: Vec<_> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
     let share = folder(&files);
