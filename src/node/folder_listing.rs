@@ -13,7 +13,7 @@ pub(super) const PAGE_SIZE: usize = 500;
 
 /// A folder with more entries is listed in the order of the share's list: to sort its entries
 /// would take the time of others.
-const MAX_SORTED: usize = 10_000;
+const MAX_SORTED: usize = 4000;
 
 /// The character after the slash: all names in the folder `a` are before `a0`.
 const AFTER_SLASH: char = '0';

@@ -46,7 +46,7 @@ impl<S: Share> Node<S> {
         );
         let path = http.path.strip_prefix('/').unwrap_or(&http.path);
         if path.is_empty() || path.ends_with('/') {
-            return self.http_list(request, task, &http, path);
+            return end_turn(self.http_list(request, task, &http, path));
         }
         match FileName::parse(path) {
             Ok(name) => match self.http_get(request, &http, &name) {
@@ -189,6 +189,15 @@ impl<S: Share> Node<S> {
         }
         let archive = FolderArchive::new(folder.to_owned());
         self.begin_task(request, task, HttpWork::Archive(archive))
+    }
+}
+
+/// Ends the turn of a connection after an answer that takes long to make: others have theirs
+/// before its next request is handled.
+fn end_turn(next: ReadNext) -> ReadNext {
+    match next {
+        ReadNext::Line => ReadNext::Flush,
+        next => next,
     }
 }
 
