@@ -109,11 +109,7 @@ impl FileList<'_> {
             host,
             folders: folder.split_terminator('/').collect(),
             search,
-            address: format!(
-                "http://{host}/{}{}",
-                text::path(folder),
-                query.unwrap_or_default()
-            ),
+            address: format!("/{}{}", text::path(folder), query.unwrap_or_default()),
             count: &self.count,
             columns: [SortKey::Name, SortKey::Size, SortKey::Date].map(|key| self.head(key)),
             rows: rows.collect(),

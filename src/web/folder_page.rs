@@ -14,7 +14,7 @@ pub(crate) struct FolderPage<'a> {
     pub(crate) folders: Vec<&'a str>,
     /// The text of the search, if the entries are its results.
     pub(crate) search: Option<&'a str>,
-    /// The address of the page, for other devices.
+    /// The link to the page: its address without the order of the entries.
     pub(crate) address: String,
     /// How many entries there are.
     pub(crate) count: &'a str,

@@ -237,6 +237,9 @@ fn an_address_is_shown_as_a_qr_code() {
     let (node, _relay) = node_with_relay(share.path(), &[]);
     let page = http(node.address(), "GET", "/a/", "");
     assert!(page.text().contains("src=\"?qr\""), "{}", page.text());
+    // Without a scheme: the browser knows whether the connection is encrypted.
+    let link = "<a href=\"/a/\" data-copy>";
+    assert!(page.text().contains(link), "{}", page.text());
     let picture = http(node.address(), "GET", "/a/?qr", "");
     assert_eq!(picture.header("content-type"), Some("image/svg+xml"));
     assert!(picture.text().starts_with("<svg "), "{}", picture.text());
