@@ -13,7 +13,7 @@ pub(super) struct HttpArgs {
     pub(super) no_http: bool,
     /// Host name, beside the machine's own, under which browsers reach the server; may be
     /// repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = host)]
     http_host: Vec<String>,
     /// Let pages of this origin read what the server answers, such as https://example.org; *
     /// is any
@@ -38,6 +38,14 @@ impl HttpArgs {
             cors: self.cors.clone(),
             public_metrics: self.public_metrics,
         }
+    }
+}
+
+/// A request is compared without its port.
+fn host(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.contains([':', '/', ' ']) {
+        true => Err("write a name without a port, such as files.example.org".to_owned()),
+        false => Ok(text.strip_suffix('.').unwrap_or(text).to_owned()),
     }
 }
 

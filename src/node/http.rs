@@ -12,7 +12,7 @@ use crate::node::folder_listing::has_folder;
 use crate::node::http_search::ShareSearch;
 use crate::node::http_task::{HttpTask, HttpWork};
 use crate::node::requests::{NodeRequest, unavailable};
-use crate::node::share::{FileContent, Share, Unavailable};
+use crate::node::share::{FileContent, MAX_SMALL, Share, Unavailable};
 use crate::protocol::FileName;
 use crate::role::{ConnId, Context, Input, ReadNext};
 use crate::session::ServerSession;
@@ -89,11 +89,8 @@ impl<S: Share> Node<S> {
                     reply.append_bytes(&content.bytes[part.start as usize..part.end as usize]);
                 }
             }
-            FileContent::Large { .. } if request.traffic.are_files_exhausted => {
-                return Some(unavailable(name, &Unavailable::Busy, reply));
-            }
             FileContent::Large { size, file } => {
-                let revision = self.share.version(&file);
+                let revision = self.share.revision_of(&file);
                 let hash = self.share.pieces(name, &file).map(|pieces| pieces.hash());
                 // A download that began before the hash was known goes on.
                 let hash_tag = hash.map(|hash| format!("\"{hash}\""));
@@ -102,8 +99,26 @@ impl<S: Share> Node<S> {
                 let digest = self.share.sha256(name, &file);
                 let modified = modified(revision.mtime);
                 let headers = FileHeaders::new(name.as_str(), tags, modified, digest);
-                if let Some(part) = reply.begin_file(&headers, size, conditions) {
-                    reply.append_file(file, part);
+                let part = reply.selected_bytes(&headers, size, conditions);
+                match part {
+                    // A short part must not keep the file open until the client has read it.
+                    Some(part) if part.end - part.start <= MAX_SMALL as u64 => {
+                        match self.share.read(&file, part) {
+                            Ok(bytes) => {
+                                reply.begin_file(&headers, size, conditions);
+                                reply.append_bytes(bytes);
+                            }
+                            Err(error) => return Some(unavailable(name, &error, reply)),
+                        }
+                    }
+                    Some(_) if request.traffic.are_files_exhausted => {
+                        return Some(unavailable(name, &Unavailable::Busy, reply));
+                    }
+                    Some(part) => {
+                        reply.begin_file(&headers, size, conditions);
+                        reply.append_file(file, part);
+                    }
+                    None => _ = reply.begin_file(&headers, size, conditions),
                 }
             }
         }
@@ -214,12 +229,26 @@ fn qr_code<S: Share>(
     request.reply.document(&Document::picture(picture))
 }
 
-/// The time of a change, in seconds since 1970.
+/// The time of a change, in seconds since 1970. None if HTTP cannot express it: before 1970,
+/// or with a year of five digits (RFC 9110, 5.6.7).
 fn modified(mtime: i64) -> Option<SystemTime> {
-    let since = Duration::from_secs(mtime.unsigned_abs());
-    match mtime {
-        0.. => SystemTime::UNIX_EPOCH.checked_add(since),
-        // HTTP has no dates before 1970.
-        _ => None,
+    let seconds = u64::try_from(mtime).ok()?;
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    time.filter(|_| mtime <= text::LAST_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use httpdate::HttpDate;
+
+    use super::*;
+
+    #[test]
+    fn only_dates_of_http_are_sent() {
+        let last = modified(text::LAST_SECOND).map(|time| HttpDate::from(time).to_string());
+        assert_eq!(last.as_deref(), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
+        for other in [-1, i64::MIN, text::LAST_SECOND + 1, i64::MAX] {
+            assert_eq!(modified(other), None, "{other}");
+        }
     }
 }

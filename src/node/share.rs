@@ -76,8 +76,8 @@ pub trait Share {
     /// [`SmallContent::sha256`] for a small one.
     fn sha256(&mut self, name: &FileName<'_>, file: &Self::File) -> Option<Sha256Digest>;
 
-    /// The version of a large file that [`Share::open`] has opened.
-    fn version(&self, file: &Self::File) -> FileRevision;
+    /// The revision of a large file that [`Share::open`] has opened.
+    fn revision_of(&self, file: &Self::File) -> FileRevision;
 
     /// Reads a part of a large file that [`Share::open`] has opened: at most
     /// [`MAX_SMALL`] bytes, which the file has.
@@ -184,17 +184,27 @@ pub struct FileRevision {
     /// Time of the last change, in seconds since 1970; negative before.
     pub mtime: i64,
     /// Nanoseconds after it.
-    pub mtime_nanos: u32,
+    pub mtime_nanos: i64,
+    /// The same of the ctime, which no program can set back (stat(2)).
+    pub ctime: i64,
+    /// Nanoseconds after it.
+    pub ctime_nanos: i64,
     /// The number of the file in its file system.
     pub inode: u64,
 }
 
 impl fmt::Display for FileRevision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            mtime,
+            mtime_nanos,
+            ctime,
+            ctime_nanos,
+            inode,
+        } = self;
         write!(
             f,
-            "{:x}.{:x}-{:x}",
-            self.mtime, self.mtime_nanos, self.inode
+            "{mtime:x}.{mtime_nanos:x}-{ctime:x}.{ctime_nanos:x}-{inode:x}"
         )
     }
 }

@@ -171,6 +171,7 @@ impl<'o, R: Role> Responder<'o, R> {
 
     /// A list that was printed before.
     pub(crate) fn rendered(&mut self, list: &RenderedList) -> ReadNext {
+        self.expect_lines();
         for part in list.parts() {
             match self.destination {
                 ReplyDestination::Connection(conn) if list.length() > MAX_COPIED => {
@@ -320,8 +321,14 @@ impl<R: Role> Responder<'_, R> {
     }
 
     fn line(&mut self, line: impl fmt::Display) -> ReadNext {
+        self.expect_lines();
         write_line(self.text(), line);
         ReadNext::Line
+    }
+
+    /// A line in HTTP would be read as the head of the next response.
+    fn expect_lines(&self) {
+        debug_assert!(self.http_context().is_none(), "a line in HTTP");
     }
 
     fn list<T: fmt::Display>(
@@ -330,6 +337,7 @@ impl<R: Role> Responder<'_, R> {
         count: usize,
         items: impl Iterator<Item = T>,
     ) -> ReadNext {
+        self.expect_lines();
         match &mut self.destination {
             ReplyDestination::Connection(conn) | ReplyDestination::Http(conn, _) => {
                 write_list(self.out.append_reply(*conn), head, count, items, usize::MAX);

@@ -256,8 +256,8 @@ impl Share for Folder {
         })
     }
 
-    fn version(&self, file: &SharedFile) -> FileRevision {
-        file.version()
+    fn revision_of(&self, file: &SharedFile) -> FileRevision {
+        file.revision()
     }
 
     fn read(&mut self, file: &SharedFile, range: Range<u64>) -> Result<&[u8], Unavailable> {

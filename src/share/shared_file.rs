@@ -15,7 +15,7 @@ use crate::share::file_identity::FileIdentity;
 pub struct SharedFile {
     file: File,
     version: ContentVersion,
-    inode: u64,
+    revision: FileRevision,
 }
 
 /// Size and mtime. Unlike the ctime they stay when the file is renamed or deleted, which
@@ -33,18 +33,13 @@ impl SharedFile {
         Self {
             file,
             version: ContentVersion::from(stat),
-            inode: stat.st_ino,
+            revision: revision(stat),
         }
     }
 
-    /// The version that was opened.
-    pub(super) fn version(&self) -> FileRevision {
-        FileRevision {
-            mtime: self.version.mtime,
-            // Below a billion.
-            mtime_nanos: self.version.mtime_nanos as u32,
-            inode: self.inode,
-        }
+    /// The revision that was opened.
+    pub(super) fn revision(&self) -> FileRevision {
+        self.revision
     }
 
     /// The identity of the file now; none if its content has changed since it was opened.
@@ -89,6 +84,21 @@ impl AsFd for SharedFile {
 impl From<SharedFile> for File {
     fn from(file: SharedFile) -> Self {
         file.file
+    }
+}
+
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::useless_conversion,
+    reason = "the types of the fields differ by platform"
+)]
+fn revision(stat: &Stat) -> FileRevision {
+    FileRevision {
+        mtime: stat.st_mtime as i64,
+        mtime_nanos: stat.st_mtime_nsec as i64,
+        ctime: stat.st_ctime as i64,
+        ctime_nanos: stat.st_ctime_nsec as i64,
+        inode: stat.st_ino.into(),
     }
 }
 

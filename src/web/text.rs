@@ -42,7 +42,7 @@ pub(crate) fn minute(seconds: i64) -> impl Display {
 }
 
 /// The last second of the year 9999.
-const LAST_SECOND: i64 = 253_402_300_799;
+pub(crate) const LAST_SECOND: i64 = 253_402_300_799;
 
 #[cfg(test)]
 mod tests {

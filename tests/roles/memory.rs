@@ -204,10 +204,12 @@ impl Share for Memory {
         None
     }
 
-    fn version(&self, _file: &NamedFile) -> FileRevision {
+    fn revision_of(&self, _file: &NamedFile) -> FileRevision {
         FileRevision {
             mtime: 0,
             mtime_nanos: 0,
+            ctime: 0,
+            ctime_nanos: 0,
             inode: 1,
         }
     }

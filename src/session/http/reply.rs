@@ -136,17 +136,31 @@ impl<R: Role> Responder<'_, R> {
         close.map_or(next, ReadNext::Close)
     }
 
-    /// Sends the head of the response for a file of this size. Returns the bytes of the file that must
-    /// follow, if any: [`Responder::append_bytes`], [`Responder::append_file`].
-    pub(crate) fn begin_file(
-        &mut self,
+    /// The bytes that must follow the head of the response for a file, if any.
+    pub(crate) fn selected_bytes(
+        &self,
         file: &FileHeaders,
         size: u64,
         conditions: &Conditions<'_>,
     ) -> Option<Range<u64>> {
-        let ReplyDestination::Http(conn, context) = &self.destination else {
-            return None;
+        let is_head = self.http_context()?.is_head;
+        let bytes = match self.select_part(file, size, conditions)? {
+            SelectedPart::All => 0..size,
+            SelectedPart::Part(range) => range,
+            SelectedPart::NotModified
+            | SelectedPart::PreconditionFailed
+            | SelectedPart::NotSatisfiable => 0..0,
         };
+        Some(bytes).filter(|bytes| !bytes.is_empty() && !is_head)
+    }
+
+    fn select_part(
+        &self,
+        file: &FileHeaders,
+        size: u64,
+        conditions: &Conditions<'_>,
+    ) -> Option<SelectedPart> {
+        let context = self.http_context()?;
         let conditions = match context.is_head {
             // Only GET has ranges (RFC 9110, 14.2).
             true => &Conditions {
@@ -155,7 +169,22 @@ impl<R: Role> Responder<'_, R> {
             },
             false => conditions,
         };
-        let (status, range) = match conditions.select(&file.representation(size), context.time) {
+        Some(conditions.select(&file.representation(size), context.time))
+    }
+
+    /// Sends the head of the response for a file of this size. Returns the bytes of the file that must
+    /// follow, if any: [`Responder::append_bytes`], [`Responder::append_file`].
+    pub(crate) fn begin_file(
+        &mut self,
+        file: &FileHeaders,
+        size: u64,
+        conditions: &Conditions<'_>,
+    ) -> Option<Range<u64>> {
+        let selected = self.select_part(file, size, conditions)?;
+        let ReplyDestination::Http(conn, context) = &self.destination else {
+            return None;
+        };
+        let (status, range) = match selected {
             SelectedPart::All => (Status::OK, 0..size),
             SelectedPart::Part(range) => (Status::PARTIAL, range),
             SelectedPart::NotModified => (Status::NOT_MODIFIED, 0..0),

@@ -130,6 +130,9 @@ impl<'h> HttpRequest<'h> {
         if !path.starts_with('/') {
             return Err(HttpError::Malformed("the path does not begin with /"));
         }
+        if percent_decode_str(query).decode_utf8().is_err() {
+            return Err(HttpError::Malformed("the query is not UTF-8"));
+        }
         let path = percent_decode_str(path).decode_utf8();
         let path = path.map_err(|_| HttpError::Malformed("the path is not UTF-8"))?;
         Ok(Self {
@@ -155,7 +158,7 @@ impl<'h> HttpRequest<'h> {
     }
 
     /// The decoded value of a parameter of the query: empty for `?name`, none if the
-    /// parameter is missing or is not UTF-8.
+    /// parameter is missing.
     pub(crate) fn parameter(&self, name: &str) -> Option<Cow<'h, str>> {
         let mut parameters = self.query.split('&');
         parameters.find_map(|parameter| {
@@ -203,7 +206,8 @@ struct Fields<'h> {
     has_content: bool,
     wants_close: bool,
     wants_keep_alive: bool,
-    accept: &'h str,
+    accepts_html: bool,
+    accepts_json: bool,
     accepts_gzip: bool,
     conditions: Conditions<'h>,
 }
@@ -212,20 +216,14 @@ impl<'h> Fields<'h> {
     fn read(&mut self, header: &Header<'h>) -> Result<(), HttpError> {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         if is("Host") {
-            let host = text(header)?;
-            if self.host.replace(host).is_some() {
-                return Err(HttpError::Malformed("two headers Host"));
-            }
+            set_once(&mut self.host, header)?;
         } else if is("Connection") {
             for option in text(header)?.split(',').map(str::trim) {
                 self.wants_close |= option.eq_ignore_ascii_case("close");
                 self.wants_keep_alive |= option.eq_ignore_ascii_case("keep-alive");
             }
         } else if is("Content-Length") {
-            let length = text(header)?;
-            if self.content_length.replace(length).is_some() {
-                return Err(HttpError::Malformed("two headers Content-Length"));
-            }
+            let length = set_once(&mut self.content_length, header)?;
             match !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) {
                 true => self.has_content |= length.bytes().any(|byte| byte != b'0'),
                 false => return Err(HttpError::Malformed("Content-Length is not a number")),
@@ -233,21 +231,23 @@ impl<'h> Fields<'h> {
         } else if is("Transfer-Encoding") {
             (self.has_content, self.has_transfer_encoding) = (true, true);
         } else if is("Accept") {
-            self.accept = text(header)?;
+            let accepted = text(header)?;
+            self.accepts_html |= accepted.contains("text/html");
+            self.accepts_json |= accepted.contains("application/json");
         } else if is("Accept-Encoding") {
-            self.accepts_gzip = text(header)?.split(',').any(is_gzip);
+            self.accepts_gzip |= text(header)?.split(',').any(is_gzip);
         } else if is("Range") {
-            self.conditions.range = Some(text(header)?);
+            set_once(&mut self.conditions.range, header)?;
         } else if is("If-Range") {
-            self.conditions.if_range = Some(text(header)?);
+            set_once(&mut self.conditions.if_range, header)?;
         } else if is("If-None-Match") {
-            self.conditions.if_none_match = Some(text(header)?);
+            set_once(&mut self.conditions.if_none_match, header)?;
         } else if is("If-Modified-Since") {
-            self.conditions.if_modified_since = Some(text(header)?);
+            set_once(&mut self.conditions.if_modified_since, header)?;
         } else if is("If-Match") {
-            self.conditions.if_match = Some(text(header)?);
+            set_once(&mut self.conditions.if_match, header)?;
         } else if is("If-Unmodified-Since") {
-            self.conditions.if_unmodified_since = Some(text(header)?);
+            set_once(&mut self.conditions.if_unmodified_since, header)?;
         }
         if self.content_length.is_some() && self.has_transfer_encoding {
             return Err(HttpError::Malformed(
@@ -259,9 +259,9 @@ impl<'h> Fields<'h> {
 
     fn error_format(&self, path: &str, query: &str) -> ErrorFormat {
         let is_api = path.starts_with("/api/") || query.split('&').any(|part| part == "json");
-        if self.accept.contains("text/html") {
+        if self.accepts_html {
             ErrorFormat::Html
-        } else if is_api || self.accept.contains("application/json") {
+        } else if is_api || self.accepts_json {
             ErrorFormat::Json
         } else {
             ErrorFormat::Text
@@ -275,6 +275,16 @@ fn is_gzip(item: &str) -> bool {
     let weight = weight.trim().strip_prefix("q=");
     let is_zero = weight.is_some_and(|weight| weight.parse() == Ok(0.0));
     coding.trim().eq_ignore_ascii_case("gzip") && !is_zero
+}
+
+/// Stores the value of a header that a request has only once. A list of entity tags could be
+/// divided, but no client does so.
+fn set_once<'h>(value: &mut Option<&'h str>, header: &Header<'h>) -> Result<&'h str, HttpError> {
+    let text = text(header)?;
+    match value.replace(text) {
+        None => Ok(text),
+        Some(_) => Err(HttpError::Malformed("a header is repeated")),
+    }
 }
 
 fn text<'h>(header: &Header<'h>) -> Result<&'h str, HttpError> {

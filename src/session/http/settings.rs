@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub struct HttpSettings {
     /// Host names under which browsers reach the server.
     pub hosts: Vec<String>,
-    /// The name of the machine, without its domain.
+    /// The name of the machine, with its domain if it has one.
     pub machine: String,
     /// Pages of this origin may read what the server answers; `*` is any.
     pub cors: Option<Arc<str>>,
@@ -27,17 +27,29 @@ impl HttpSettings {
         let unbracketed = name
             .strip_prefix('[')
             .and_then(|name| name.strip_suffix(']'));
-        let has_machine_name = !self.machine.is_empty()
-            && name
-                .split_once('.')
-                .map_or(name, |(first, _)| first)
-                .eq_ignore_ascii_case(&self.machine);
         unbracketed.unwrap_or(name).parse::<IpAddr>().is_ok()
             || is("localhost")
-            || has_machine_name
+            || self.is_machine(name)
             || self.hosts.iter().any(|known| is(known))
     }
+
+    /// Whether this is the name of the machine, alone, with its domain or with a local one. Any
+    /// other domain could belong to an attacker, who may know a name such as `raspberrypi`.
+    fn is_machine(&self, name: &str) -> bool {
+        let own = self.machine.split('.').next().unwrap_or_default();
+        let (first, domain) = name.split_once('.').unwrap_or((name, ""));
+        let is_local = LOCAL_DOMAINS
+            .iter()
+            .any(|local| domain.eq_ignore_ascii_case(local));
+        !own.is_empty()
+            && (name.eq_ignore_ascii_case(&self.machine)
+                || (first.eq_ignore_ascii_case(own) && (domain.is_empty() || is_local)))
+    }
 }
+
+/// Domains that nobody can register: multicast DNS (RFC 6762), home networks (RFC 8375), private
+/// use, and what routers use besides.
+const LOCAL_DOMAINS: [&str; 5] = ["local", "home.arpa", "internal", "lan", "localdomain"];
 
 /// A host without its port.
 fn without_port(host: &str) -> &str {
@@ -55,7 +67,7 @@ mod tests {
     fn only_own_names_and_addresses_are_hosts() {
         let settings = HttpSettings {
             hosts: vec!["files.example.org".to_owned()],
-            machine: "lab7".to_owned(),
+            machine: "lab7.example.org".to_owned(),
             ..HttpSettings::default()
         };
         for host in [
@@ -76,6 +88,8 @@ mod tests {
         for host in [
             "",
             "evil.example.org",
+            "lab7.evil.org",
+            "lab7.local.evil.org",
             "lab77",
             "localhost.evil.org",
             "127.0.0.1.evil.org",
