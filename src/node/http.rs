@@ -90,39 +90,50 @@ impl<S: Share> Node<S> {
                 }
             }
             FileContent::Large { size, file } => {
-                let revision = self.share.revision_of(&file);
-                let hash = self.share.pieces(name, &file).map(|pieces| pieces.hash());
-                // A download that began before the hash was known goes on.
-                let hash_tag = hash.map(|hash| format!("\"{hash}\""));
-                let revision_tag = format!("\"{size:x}-{revision}\"");
-                let tags = hash_tag.into_iter().chain([revision_tag]).collect();
-                let digest = self.share.sha256(name, &file);
-                let modified = modified(revision.mtime);
-                let headers = FileHeaders::new(name.as_str(), tags, modified, digest);
-                let part = reply.selected_bytes(&headers, size, conditions);
-                match part {
-                    // A short part must not keep the file open until the client has read it.
-                    Some(part) if part.end - part.start <= MAX_SMALL as u64 => {
-                        match self.share.read(&file, part) {
-                            Ok(bytes) => {
-                                reply.begin_file(&headers, size, conditions);
-                                reply.append_bytes(bytes);
-                            }
-                            Err(error) => return Some(unavailable(name, &error, reply)),
-                        }
-                    }
-                    Some(_) if request.traffic.are_files_exhausted => {
-                        return Some(unavailable(name, &Unavailable::Busy, reply));
-                    }
-                    Some(part) => {
-                        reply.begin_file(&headers, size, conditions);
-                        reply.append_file(file, part);
-                    }
-                    None => _ = reply.begin_file(&headers, size, conditions),
-                }
+                return Some(self.http_large_file(request, http, name, (size, file)));
             }
         }
         Some(reply.next())
+    }
+
+    fn http_large_file(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        http: &HttpRequest<'_>,
+        name: &FileName<'_>,
+        (size, file): (u64, S::File),
+    ) -> ReadNext {
+        let (reply, conditions) = (&mut request.reply, &http.conditions);
+        let revision = self.share.revision_of(&file);
+        let hash = self.share.pieces(name, &file).map(|pieces| pieces.hash());
+        // A download that began before the hash was known goes on.
+        let hash_tag = hash.map(|hash| format!("\"{hash}\""));
+        let revision_tag = format!("\"{size:x}-{revision}\"");
+        let tags = hash_tag.into_iter().chain([revision_tag]).collect();
+        let digest = self.share.sha256(name, &file);
+        let modified = modified(revision.mtime);
+        let headers = FileHeaders::new(name.as_str(), tags, modified, digest);
+        match reply.selected_bytes(&headers, size, conditions) {
+            None => _ = reply.begin_file(&headers, size, conditions),
+            // A short part must not keep the file open until the client has read it.
+            Some(part) if part.end - part.start <= MAX_SMALL as u64 => {
+                match self.share.read(&file, part) {
+                    Ok(bytes) => {
+                        reply.begin_file(&headers, size, conditions);
+                        reply.append_bytes(bytes);
+                    }
+                    Err(error) => return unavailable(name, &error, reply),
+                }
+            }
+            Some(_) if request.traffic.are_files_exhausted => {
+                return unavailable(name, &Unavailable::Busy, reply);
+            }
+            Some(part) => {
+                reply.begin_file(&headers, size, conditions);
+                reply.append_file(file, part);
+            }
+        }
+        reply.next()
     }
 }
 

@@ -55,6 +55,16 @@ impl HttpError {
     }
 }
 
+impl From<httparse::Error> for HttpError {
+    fn from(error: httparse::Error) -> Self {
+        match error {
+            httparse::Error::TooManyHeaders => Self::HeadTooLong,
+            httparse::Error::Version => Self::Version,
+            _ => Self::Malformed("malformed request"),
+        }
+    }
+}
+
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

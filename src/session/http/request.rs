@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use httparse::{Header, Status as ParseStatus};
+use httparse::Header;
 use percent_encoding::percent_decode_str;
 
 use crate::session::http::conditions::Conditions;
@@ -91,12 +91,9 @@ impl<'h> HttpRequest<'h> {
         // Most requests have few headers: the other places are never written.
         let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut parsed = httparse::Request::new(&mut []);
-        match parsed.parse_with_uninit_headers(head, &mut headers) {
-            Ok(ParseStatus::Complete(_)) => {}
-            Ok(ParseStatus::Partial) => return Err(HttpError::Malformed("malformed request")),
-            Err(httparse::Error::TooManyHeaders) => return Err(HttpError::HeadTooLong),
-            Err(httparse::Error::Version) => return Err(HttpError::Version),
-            Err(_) => return Err(HttpError::Malformed("malformed request")),
+        let status = parsed.parse_with_uninit_headers(head, &mut headers)?;
+        if status.is_partial() {
+            return Err(HttpError::Malformed("malformed request"));
         }
         // A complete request has all of these.
         let (method, target) = (parsed.method.unwrap_or(""), parsed.path.unwrap_or(""));
