@@ -225,11 +225,13 @@ fn folders(files: &Path) -> Result<Vec<PathBuf>, StartupError> {
     Ok(folders)
 }
 
-/// Commands to try in a second terminal.
+/// What to try in a browser and in a second terminal.
 fn welcome(relay: SocketAddr, node: SocketAddr) -> String {
+    let page = relay;
     let [relay, node] = [relay, node].map(|to| format!("nc -N {} {}", to.ip(), to.port()));
     format!(
-        "A Peerline network runs in this process. Try in a second terminal:\n  \
+        "A Peerline network runs in this process. Open http://{page} in a browser,\n\
+         or try in a second terminal:\n  \
            printf 'LIST\\n' | {relay}\n  \
            printf 'LIST\\n' | {node}\n  \
            printf 'GET hello.txt\\n' | {node}\n\

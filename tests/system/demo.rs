@@ -48,6 +48,20 @@ fn the_first_command_prints_the_file() {
 }
 
 #[test]
+fn it_names_a_page_for_browsers() {
+    let mut terminal = Terminal::start(peerline(&["--no-history"]));
+    let text = terminal.expect(" in a browser");
+    let (_, address) = text.rsplit_once("http://").expect("an address");
+    let address = address.trim_end_matches(" in a browser");
+    let request = "GET / HTTP/1.0\r\n\r\n";
+    let page = ask(address.parse().expect("an address"), request.as_bytes());
+    assert!(page.contains(">hello.txt<"), "{page}");
+    terminal.expect("peerline> ");
+    terminal.ctrl('d');
+    assert_eq!(terminal.wait().1, 0);
+}
+
+#[test]
 fn it_runs_in_an_empty_folder_and_leaves_nothing() {
     let (current, temporary) = (folder(&[]), folder(&[]));
     let is_clean = || {
