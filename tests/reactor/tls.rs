@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use peerline::tls::{Certificates, Identity, KeyId, TlsAcceptor, TlsConnector};
+use proptest::prelude::*;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -422,5 +423,55 @@ fn a_server_with_another_key_or_without_tls_gets_no_byte_of_a_request() {
             "TlsFailed"
         };
         assert_eq!(world.events(PORT), [format!("closed: {end}")]);
+    }
+}
+
+/// A fault that ends no connection.
+fn any_fault() -> impl Strategy<Value = InjectedFault> {
+    prop_oneof![
+        Just(InjectedFault::WouldBlock),
+        Just(InjectedFault::Interrupted),
+        (0..300_usize).prop_map(InjectedFault::Short),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_records_in_any_segments_are_the_same_requests(
+        records in prop::collection::vec(0..9_usize, 1..12),
+        segments in prop::collection::vec(1..700_usize, 1..40),
+        faults in prop::collection::btree_map(0..60_usize, any_fault(), 0..20),
+        max_queue in prop::sample::select(&QUEUES[..]),
+    ) {
+        let mut world = world(max_queue, 10);
+        let wire = world.accept(PORT);
+        wire.borrow_mut().faults = faults;
+        let mut client = Peer::client(&wire);
+        client.exchange(&mut world, segments[0]);
+        let input = input(&REQUESTS);
+        let mut rest = &input[..];
+        for length in records {
+            let (record, others) = rest.split_at(length.min(rest.len()));
+            client.write(record);
+            rest = others;
+        }
+        client.write(rest);
+        let sent = client.output();
+        let mut sent = &sent[..];
+        for length in segments.iter().cycle() {
+            let (segment, others) = sent.split_at((*length).min(sent.len()));
+            wire.borrow_mut().deliver(segment, Tail::Open);
+            world.run();
+            sent = others;
+            if sent.is_empty() {
+                break;
+            }
+        }
+        client.exchange(&mut world, 10_000);
+        finish(&mut world, &wire);
+        client.read();
+        check_complete(&world, &client);
     }
 }
