@@ -1,5 +1,7 @@
 //! Globs that stand for file names, as a shell has them.
 
+use std::borrow::Cow;
+
 use globset::{Glob, GlobBuilder};
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
@@ -73,6 +75,22 @@ impl GlobMatcher {
         let regex = self.0.as_ref();
         regex.is_some_and(|regex| regex.is_match(name.as_bytes()))
     }
+}
+
+/// The word that stands for this name only, whether or not the name itself is a glob.
+#[must_use]
+pub fn escape(name: &str) -> Cow<'_, str> {
+    if NameGlob::parse(name).is_none() {
+        return Cow::Borrowed(name);
+    }
+    let mut word = String::new();
+    for c in name.chars() {
+        if GLOB_CHARACTERS.contains(&c) || [']', '}'].contains(&c) {
+            word.push('\\');
+        }
+        word.push(c);
+    }
+    Cow::Owned(word)
 }
 
 /// How many braces are within each other.
@@ -211,6 +229,20 @@ mod tests {
             prop_assume!(word.len() <= MAX_GLOB);
             let glob = NameGlob::parse(&word).expect("it is valid");
             prop_assert!(glob.matcher().0.is_some());
+        }
+
+        #[test]
+        fn an_escaped_name_stands_for_itself_only(
+            name in "[ab*?\\[\\]{},!^-]{1,8}",
+            other in "[ab*?\\[\\]{},!^-]{1,8}",
+        ) {
+            if let Some(glob) = NameGlob::parse(&escape(&name)) {
+                prop_assert!(glob.matcher().is_match(&name));
+                prop_assert_eq!(glob.matcher().is_match(&other), name == other);
+                prop_assert_eq!(glob.search_text(), name);
+            } else {
+                prop_assert_eq!(escape(&name), name.as_str());
+            }
         }
 
         #[test]

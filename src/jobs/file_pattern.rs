@@ -108,6 +108,7 @@ impl NameMatcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name_glob;
 
     fn matches(word: &str, name: &str) -> bool {
         FilePattern::parse(word).unwrap().matcher().is_match(name)
@@ -127,6 +128,9 @@ mod tests {
         assert!(matches("a[b", "a[b"));
         let nested = format!("{}a{}", "{".repeat(300), "}".repeat(300));
         assert!(matches(&nested, &nested));
+        assert!(matches(&name_glob::escape("*"), "*"));
+        assert!(!matches(&name_glob::escape("*"), "a"));
+        assert!(matches(&name_glob::escape("a[1].{b,c}"), "a[1].{b,c}"));
         assert!(FilePattern::parse("/x").is_err());
         assert!(FilePattern::parse("/").is_err());
     }

@@ -117,13 +117,11 @@ impl NetworkPage<'_> {
 impl<'a> FileRow<'a> {
     /// The rows of files in name order.
     pub(crate) fn list(files: impl Iterator<Item = FileItem<'a>>) -> Vec<Self> {
-        let query = String::new();
-        let mut rows: Vec<Self> = files
-            .map(|file| Self {
-                file,
-                query: query.clone(),
-            })
-            .collect();
+        let rows = files.map(|file| Self {
+            file,
+            query: String::new(),
+        });
+        let mut rows: Vec<Self> = rows.collect();
         for same in rows.chunk_by_mut(|a, b| a.file.name == b.file.name) {
             if same.len() > 1 {
                 for row in same {
@@ -169,9 +167,11 @@ impl HoldersPage<'_> {
         self.hash.as_deref().map(|hash| digits(hash, LINK_DIGITS))
     }
 
-    /// The last part of the name.
-    fn base_name(&self) -> &str {
-        self.name.rsplit('/').next().unwrap_or(self.name)
+    /// Where curl and aria2c save the file. None for a hidden file: a stranger has chosen the
+    /// name, and programs read their settings from such files.
+    fn local_file(&self) -> Option<String> {
+        let name = self.name.rsplit('/').next().unwrap_or(self.name);
+        (!name.starts_with('.')).then(|| format!("./{name}"))
     }
 
     /// The address of one of the relay's paths for the file.

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use crate::name_glob;
+
 /// A text as one word of a command of a POSIX shell.
 pub(crate) struct ShellWord<'w>(pub(crate) &'w str);
 
@@ -55,7 +57,8 @@ impl<'h> HostWords<'h> {
             }
             // A name that begins with a dash is no flag.
             let end = if name.starts_with('-') { "-- " } else { "" };
-            write!(f, "{end}{}", ShellWord(name))
+            // The client takes some names for globs, which stand for other files, too.
+            write!(f, "{end}{}", ShellWord(&name_glob::escape(name)))
         })
     }
 
@@ -120,7 +123,8 @@ mod tests {
             "*",
         ] {
             let get = HostWords::parse("h:1").get(name, None).to_string();
-            assert_eq!(words(&get).last().expect("a word"), name, "{get}");
+            let word = name_glob::escape(name);
+            assert_eq!(words(&get).last().expect("a word"), &word, "{get}");
             let request = HostWords::parse("h:1").request("FIND", name).to_string();
             let (printf, _) = request.rsplit_once(" | ").expect("a pipe");
             let output = Command::new("sh").arg("-c").arg(printf).output();
@@ -131,5 +135,7 @@ mod tests {
             .get("-f", Some("01234567"))
             .to_string();
         assert_eq!(dash, "peer-client h 1 get -d . --hash 01234567 -- -f");
+        let star = HostWords::parse("h:1").get("*", None).to_string();
+        assert_eq!(star, r"peer-client h 1 get -d . '\*'");
     }
 }
