@@ -19,7 +19,7 @@ pub(super) struct HttpArgs {
     /// is any
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     cors: Option<Arc<str>>,
-    /// Let everybody read /metrics, not only loopback and trusted networks
+    /// Let everybody read /metrics, not only trusted clients
     #[arg(long)]
     public_metrics: bool,
 }

@@ -103,7 +103,7 @@ impl Relay {
     }
 
     pub(super) fn find(&mut self, request: &mut RelayRequest<'_>, name: &FileName<'_>) -> ReadNext {
-        let (count, holders) = self.visible_holders(name, request.is_loopback());
+        let (count, holders) = self.visible_holders(name, request.is_loopback(), |_| true);
         if count == 0 {
             return request.reply.not_found();
         }
@@ -112,12 +112,13 @@ impl Relay {
         next
     }
 
-    /// The holders of a file that the requester can reach, at most [`MAX_LISTED_FILES`], and
-    /// their number. Which one is the first changes with each [`Relay::count_find`].
+    /// The holders of a file that the requester can reach and whose content is `wanted`, at
+    /// most [`MAX_LISTED_FILES`], and their number. Which one is the first changes with each [`Relay::count_find`].
     pub(super) fn visible_holders(
         &self,
         name: &FileName<'_>,
         on_loopback: bool,
+        wanted: impl Fn(ContentId) -> bool + Copy,
     ) -> (usize, impl Iterator<Item = HolderItem>) {
         let all = self.index.holders(name);
         // Spreads the load: successive replies begin with different holders.
@@ -128,6 +129,7 @@ impl Relay {
         let examined = first.iter().chain(last).take(MAX_EXAMINED_HOLDERS);
         let visible = examined
             .filter(move |holder| on_loopback || !holder.on_loopback)
+            .filter(move |holder| wanted(holder.content()))
             .filter_map(|holder| {
                 let content = holder.content();
                 Some(HolderItem {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use log::debug;
 
 use crate::protocol::address_group;
-use crate::relay::index::{Search, SearchPage, Visibility, WORK_PER_STEP};
+use crate::relay::index::{Search, SearchResult, Visibility, WORK_PER_STEP};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Output, ReadNext};
 
@@ -104,7 +104,7 @@ impl Relay {
         request.session.extended().next_page = None;
         let on_loopback = request.is_loopback();
         if self.searches.may_run(request.now) && self.search_step(&mut search, on_loopback) {
-            return self.send_page(request, search);
+            return self.send_result(request, search);
         }
         request.session.extended().pending_search = Some(conn);
         let pending = PendingSearch {
@@ -132,7 +132,7 @@ impl Relay {
     ) -> ReadNext {
         request.session.extended().pending_search = None;
         match self.searches.searches.remove(&conn) {
-            Some(pending) => self.send_page(request, pending.search),
+            Some(pending) => self.send_result(request, pending.search),
             None => ReadNext::Line,
         }
     }
@@ -163,15 +163,15 @@ impl Relay {
         search.step(&self.index, &visibility, &mut self.searches.work)
     }
 
-    fn send_page(&self, request: &mut RelayRequest<'_>, search: Search) -> ReadNext {
-        let page = search.into_page();
-        debug!("{} of {} files found", page.files.len(), page.total);
-        if let Some(pending) = request.session.extended().pending_page.take() {
-            return self.finish_page(request, *pending, &page);
+    fn send_result(&self, request: &mut RelayRequest<'_>, search: Search) -> ReadNext {
+        let result = search.into_result();
+        debug!("{} of {} files found", result.files.len(), result.total);
+        if let Some(pending) = request.session.extended().pending_answer.take() {
+            return self.finish_answer(request, *pending, &result);
         }
-        let SearchPage {
+        let SearchResult {
             files, total, next, ..
-        } = page;
+        } = result;
         request.session.extended().next_page = next.map(Box::new);
         request.reply.files(files.len() as u64, total, |visit| {
             files.items().for_each(|item| visit(&item));

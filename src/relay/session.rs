@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::protocol::{NodeAddress, Request, Verb};
 use crate::rate_limiter::RateLimiter;
 use crate::relay::Relay;
-use crate::relay::http::{PendingConnections, PendingPage};
+use crate::relay::http::{PendingAnswer, PendingConnections};
 use crate::relay::index::Search;
 use crate::role::{ConnId, Input, LastRequest, ReadNext};
 use crate::session::ServerSession;
@@ -29,8 +29,8 @@ pub(super) struct ExtendedState {
     pub(super) pending_search: Option<ConnId>,
     /// The search for the next page, for `MORE`.
     pub(super) next_page: Option<Box<Search>>,
-    /// The page that a search is for, if it is not for `SEARCH`.
-    pub(super) pending_page: Option<Box<PendingPage>>,
+    /// The answer that waits for the search, if it is not that to `SEARCH`.
+    pub(super) pending_answer: Option<Box<PendingAnswer>>,
     /// The page that waits for the list of connections, if the list is not for `CONNECTIONS`.
     pub(super) pending_connections: Option<Box<PendingConnections>>,
     message_limiter: Option<RateLimiter>,

@@ -308,9 +308,10 @@ fn several_contents_are_a_choice() {
     let json = "Accept: application/json\r\n";
     let found = http(relay.address(), "GET", "/files/a", json);
     assert_eq!(found.status, 300);
+    assert_eq!(found.header("vary"), Some("Accept"));
     let object: Value = serde_json::from_str(found.text()).expect("it is JSON");
     let content = |size: u64, hash: &str| {
-        let url = format!("/files/a?hash={hash}");
+        let url = format!("/files/a?hash={}", &hash[..16]);
         json!({ "size": size, "hash": hash, "holders": 1, "url": url })
     };
     let contents = [content(3, ONE), content(4, TWO)];
@@ -321,7 +322,7 @@ fn several_contents_are_a_choice() {
     assert!(
         found
             .text()
-            .contains(&format!("/files/a?hash={TWO}  4 bytes\n")),
+            .contains(&format!("/files/a?hash={}  4 bytes\n", &TWO[..16])),
         "{}",
         found.text()
     );
@@ -348,7 +349,7 @@ fn several_contents_are_a_choice() {
     let object: Value = serde_json::from_str(found.text()).expect("it is JSON");
     assert_eq!(
         object["contents"][0]["url"],
-        format!("/metalink/a.meta4?hash={ONE}")
+        format!("/metalink/a.meta4?hash={}", &ONE[..16])
     );
 }
 
@@ -513,7 +514,8 @@ fn nodes_and_holders_have_pages() {
     for path in ["files", "holders"] {
         let choice = http(relay.address(), "GET", &format!("/{path}/a%20b.txt"), html);
         assert_eq!(choice.status, 300);
-        let link = format!("<a href=\"/{path}/a%20b.txt?hash={TWO}\">");
+        assert!(choice.headers("vary").any(|value| value == "Accept"));
+        let link = format!("<a href=\"/{path}/a%20b.txt?hash={}\">", &TWO[..16]);
         assert!(choice.text().contains(&link), "{}", choice.text());
     }
     let target = "/holders/a%20b.txt?hash=22222222";
@@ -521,6 +523,7 @@ fn nodes_and_holders_have_pages() {
     let text = holders.text();
     for command in [
         "peer-client localhost 80 get -d . --hash 2222222222222222 &#39;a b.txt&#39;",
+        "curl --no-clobber -Lo &#39;./a b.txt&#39; &#39;http://localhost/files/a%20b.txt?hash=2222222222222222&#39;",
         "aria2c &#39;http://localhost/metalink/a%20b.txt.meta4?hash=2222222222222222&#39;",
         "printf &#39;FIND a b.txt\\n&#39; | nc -N localhost 80",
         "printf &#39;GET a b.txt\\n&#39; | nc -N 127.0.0.1 40002",
@@ -537,6 +540,45 @@ fn nodes_and_holders_have_pages() {
             "{page}"
         );
     }
+}
+
+#[test]
+fn copied_commands_overwrite_nothing() {
+    let relay = relay(&[]);
+    announce(&relay, 40_001, &["1 - .bashrc", "1 - d/-f", "1 - *"]);
+    let page = |name: &str| http(relay.address(), "GET", &format!("/holders/{name}"), "");
+    let hidden = page(".bashrc");
+    let text = hidden.text();
+    assert!(
+        text.contains("get -d . .bashrc<") && !text.contains("curl") && !text.contains("aria2c"),
+        "{text}"
+    );
+    let dash = page("d/-f");
+    assert!(dash.text().contains("-Lo ./-f http"), "{}", dash.text());
+    let star = page("*");
+    let get = r"get -d . &#39;\*&#39;<";
+    assert!(star.text().contains(get), "{}", star.text());
+}
+
+#[test]
+fn a_content_is_found_among_many_holders_of_others() {
+    let relay = relay(&[]);
+    let holders = (1..=1100).map(|port| format!("REGISTER {NODE} {port}\nSHARE 1 {ONE} a\n"));
+    ask(relay.address(), holders.collect::<String>().as_bytes());
+    announce(&relay, 40_001, &[&format!("2 {TWO} a")]);
+    for filter in ["hash=22222222", "size=2"] {
+        let page = api(&relay, &format!("/api/holders/a?{filter}"));
+        assert_eq!(page["holders"][0]["port"], 40_001, "{filter}");
+    }
+    let redirect = http(relay.address(), "GET", "/files/a?hash=22222222", "");
+    assert_eq!(redirect.status, 307);
+}
+
+#[test]
+fn metrics_are_for_trusted_clients() {
+    let relay = relay(&["--trust", "10.0.0.0/8"]);
+    let metrics = http(relay.address(), "GET", "/metrics", "");
+    assert_eq!(metrics.status, 403, "{}", metrics.text());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::protocol::{FileName, HolderItem, MaybeHash, Sha256Digest};
 use crate::relay::http::contents::ContentFilter;
 use crate::relay::http::{Refusal, limit};
-use crate::relay::index::{ContentId, SearchPage};
+use crate::relay::index::{ContentId, SearchResult};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
 use crate::session::http::{Document, HttpRequest, Status};
@@ -19,8 +19,8 @@ impl Relay {
         request: &mut RelayRequest<'_>,
         http: &HttpRequest<'_>,
     ) -> Result<ReadNext, Refusal> {
-        let page = self.node_page(request, http, limit(http)?)?;
-        let nodes = page.nodes.iter().map(|node| {
+        let list = self.list_nodes(request, http, limit(http)?)?;
+        let nodes = list.nodes.iter().map(|node| {
             json!({
                 "ip": node.address.ip(),
                 "port": node.address.port(),
@@ -29,10 +29,10 @@ impl Relay {
             })
         });
         let object = json!({
-            "total": page.total,
+            "total": list.total,
             "lease": self.settings.lease.as_secs(),
             "nodes": nodes.collect::<Vec<_>>(),
-            "next": page.next,
+            "next": list.next,
         });
         Ok(request.reply.document(&Document::json(Status::OK, &object)))
     }
@@ -78,8 +78,8 @@ fn holder_object(holder: &HolderItem, sha256: Option<Sha256Digest>, name: &FileN
 }
 
 /// `/api/files`: one page of a search.
-pub(super) fn files(request: &mut RelayRequest<'_>, page: &SearchPage) -> ReadNext {
-    let files = page.files.items().map(|file| {
+pub(super) fn files(request: &mut RelayRequest<'_>, result: &SearchResult) -> ReadNext {
+    let files = result.files.items().map(|file| {
         json!({
             "name": file.name.as_str(),
             "size": file.size,
@@ -87,9 +87,9 @@ pub(super) fn files(request: &mut RelayRequest<'_>, page: &SearchPage) -> ReadNe
             "holders": file.holders,
         })
     });
-    let last = page.files.last_name().filter(|_| page.has_more);
+    let last = result.files.last_name().filter(|_| result.has_more);
     let object = json!({
-        "total": page.total,
+        "total": result.total,
         "files": files.collect::<Vec<_>>(),
         "next": last,
     });

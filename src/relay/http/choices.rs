@@ -9,7 +9,7 @@ use crate::relay::http::contents::Content;
 use crate::role::ReadNext;
 use crate::session::http::error::ErrorFormat;
 use crate::session::http::{Document, HttpRequest, Status};
-use crate::web::{ContentRow, ContentsPage};
+use crate::web::{ContentRow, ContentsPage, content_query};
 
 /// Lets the client choose. `page` is the path that it asked for, encoded.
 pub(super) fn choose(
@@ -18,9 +18,9 @@ pub(super) fn choose(
     (name, contents): (&FileName<'_>, &[Content]),
     page: &str,
 ) -> ReadNext {
-    let link = |content: &Content| format!("{page}{}", content.query());
+    let link = |content: &Content| format!("{page}{}", content_query(content.size, content.hash));
     let context = request.reply.http_context();
-    match context.map_or(ErrorFormat::Text, |context| context.error_format) {
+    let mut document = match context.map_or(ErrorFormat::Text, |context| context.error_format) {
         ErrorFormat::Html => {
             let rows = contents.iter().map(|content| ContentRow {
                 link: link(content),
@@ -33,8 +33,7 @@ pub(super) fn choose(
                 name: name.as_str(),
                 rows: rows.collect(),
             };
-            let document = Document::page(Status::MULTIPLE_CHOICES, &page);
-            request.reply.document(&document)
+            Document::page(Status::MULTIPLE_CHOICES, &page)
         }
         ErrorFormat::Json => {
             let listed = contents.iter().map(|content| {
@@ -49,9 +48,7 @@ pub(super) fn choose(
                 "name": name.as_str(),
                 "contents": listed.collect::<Vec<_>>(),
             });
-            request
-                .reply
-                .document(&Document::json(Status::MULTIPLE_CHOICES, &object))
+            Document::json(Status::MULTIPLE_CHOICES, &object)
         }
         ErrorFormat::Text => {
             let mut text = "several contents have this name; choose one:".to_owned();
@@ -59,9 +56,11 @@ pub(super) fn choose(
                 text += &format!("\n{}  {} bytes", link(content), content.size);
             }
             // A program that saves what it gets, such as wget, must not save the choices.
-            request
+            return request
                 .reply
-                .error_document(Status::CONFLICT, &text, Vec::new())
+                .error_document(Status::CONFLICT, &text, Vec::new());
         }
-    }
+    };
+    document.headers.push(("Vary", "Accept".into()));
+    request.reply.document(&document)
 }

@@ -48,13 +48,13 @@ impl ContentFilter {
         self.hash.is_none() && self.size.is_none()
     }
 
-    fn accepts(&self, holder: &HolderItem) -> bool {
-        let has_hash = match (&self.hash, holder.hash.0) {
+    fn accepts(&self, content: ContentId) -> bool {
+        let has_hash = match (&self.hash, content.hash().0) {
             (None, _) | (Some(HashFilter::Unknown), None) => true,
             (Some(HashFilter::Known(prefix)), Some(hash)) => prefix.matches(hash),
             (Some(HashFilter::Known(_)), None) | (Some(HashFilter::Unknown), Some(_)) => false,
         };
-        has_hash && self.size.is_none_or(|size| size == holder.size)
+        has_hash && self.size.is_none_or(|size| size == content.size)
     }
 }
 
@@ -83,9 +83,10 @@ impl Relay {
         on_loopback: bool,
         filter: &ContentFilter,
     ) -> Result<Vec<HolderItem>, Refusal> {
-        let (_, holders) = self.visible_holders(name, on_loopback);
-        let all: Vec<HolderItem> = holders.filter(|holder| filter.accepts(holder)).collect();
-        if all.is_empty() {
+        let wanted = |content| filter.accepts(content);
+        let (count, holders) = self.visible_holders(name, on_loopback, wanted);
+        let all: Vec<HolderItem> = holders.collect();
+        if count == 0 {
             return Err(Refusal::not_found("no node has this file"));
         }
         self.count_find();
@@ -143,14 +144,6 @@ impl Content {
     fn addresses(&self) -> usize {
         let groups = self.nodes.iter().map(|node| address_group(node.ip()));
         groups.collect::<BTreeSet<_>>().len()
-    }
-
-    /// What follows the path in a link to this content.
-    pub(super) fn query(&self) -> String {
-        match self.hash.0 {
-            Some(hash) => format!("?hash={hash}"),
-            None => format!("?hash=-&size={}", self.size),
-        }
     }
 
     /// Whether its holders have the same bytes. Only a hash proves it.

@@ -17,7 +17,7 @@ use log::debug;
 
 use crate::escaped::Escaped;
 use crate::protocol::{FileName, MAX_LISTED_FILES, Verb};
-use crate::relay::index::{NameQuery, Search, SearchOptions, SearchPage};
+use crate::relay::index::{NameQuery, Search, SearchOptions, SearchResult};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Input, ReadNext};
 use crate::session::http::{Document, HttpContext, HttpRequest, Status};
@@ -30,11 +30,16 @@ const LIMITS: RangeInclusive<usize> = 1..=MAX_LISTED_FILES;
 /// Files on a page for people.
 const FILES_PER_PAGE: usize = 50;
 
-/// A page that waits for its search.
-pub(super) struct PendingPage {
+/// An answer that waits for its search.
+pub(super) struct PendingAnswer {
     context: HttpContext,
-    /// None if it is for a program.
-    query: Option<PageQuery>,
+    form: AnswerForm,
+}
+
+/// The form of the answer to a search.
+enum AnswerForm {
+    Json,
+    Page(PageQuery),
 }
 
 /// The search for a page for people.
@@ -175,7 +180,7 @@ impl Relay {
             counts_all: true,
         };
         let after = http.parameter("after").map(|after| after.as_ref().into());
-        await_page(request, None);
+        await_search(request, AnswerForm::Json);
         let search = Search::new(NameQuery::parse(&text), options, after);
         Ok(self.search(request, conn, search))
     }
@@ -201,31 +206,31 @@ impl Relay {
             after: after.as_deref().map(ToOwned::to_owned),
         };
         let search = Search::new(NameQuery::parse(text), options, after.map(Box::from));
-        await_page(request, Some(query));
+        await_search(request, AnswerForm::Page(query));
         self.search(request, conn, search)
     }
 
     /// Answers the request with the result of its search.
-    pub(super) fn finish_page(
+    pub(super) fn finish_answer(
         &self,
         request: &mut RelayRequest<'_>,
-        pending: PendingPage,
-        page: &SearchPage,
+        pending: PendingAnswer,
+        result: &SearchResult,
     ) -> ReadNext {
         request.reply.speak_http(pending.context);
-        match pending.query {
-            None => api::files(request, page),
-            Some(query) => self.network_page(request, &query, page),
+        match pending.form {
+            AnswerForm::Json => api::files(request, result),
+            AnswerForm::Page(query) => self.network_page(request, &query, result),
         }
     }
 
     /// What `STATS` knows, for a monitoring system.
     fn metrics(&self, request: &mut RelayRequest<'_>) -> Result<ReadNext, Refusal> {
-        let is_trusted = request.is_loopback() || self.settings.trust.contains(request.ip);
+        let is_trusted = self.settings.trust.contains(request.ip);
         if !is_trusted && !self.settings.http.public_metrics {
             return Err(Refusal {
                 status: Status::FORBIDDEN,
-                text: "metrics are for loopback and --trust; see --public-metrics".into(),
+                text: "metrics are for trusted clients; see --trust and --public-metrics".into(),
             });
         }
         let times = &request.traffic.answer_times;
@@ -235,10 +240,10 @@ impl Relay {
 }
 
 /// Remembers what the next search of the connection is for.
-fn await_page(request: &mut RelayRequest<'_>, query: Option<PageQuery>) {
+fn await_search(request: &mut RelayRequest<'_>, form: AnswerForm) {
     if let Some(context) = request.reply.http_context() {
         let context = context.clone();
-        request.session.extended().pending_page = Some(Box::new(PendingPage { context, query }));
+        request.session.extended().pending_answer = Some(Box::new(PendingAnswer { context, form }));
     }
 }
 

@@ -8,7 +8,7 @@ use crate::relay::{Relay, RelayRequest};
 use crate::session::http::HttpRequest;
 
 /// Nodes in the order of their first registration.
-pub(super) struct DirectoryPage {
+pub(super) struct NodeListPart {
     pub(super) nodes: Vec<ListedNode>,
     /// The nodes on all pages.
     pub(super) total: usize,
@@ -27,12 +27,12 @@ pub(super) struct ListedNode {
 
 impl Relay {
     /// The nodes after the parameter `after`, at most `max`.
-    pub(super) fn node_page(
+    pub(super) fn list_nodes(
         &self,
         request: &RelayRequest<'_>,
         http: &HttpRequest<'_>,
         max: usize,
-    ) -> Result<DirectoryPage, Refusal> {
+    ) -> Result<NodeListPart, Refusal> {
         let epoch = http.parameter("after").map(|after| after.parse());
         let epoch = epoch.transpose().ok().map(|epoch: Option<u64>| {
             epoch.map(|epoch| epoch.wrapping_sub(self.first_epoch) as u32)
@@ -55,7 +55,7 @@ impl Relay {
             last = Some(slot);
         }
         let last = last.filter(|_| slots.next().is_some());
-        Ok(DirectoryPage {
+        Ok(NodeListPart {
             nodes,
             total: self.directory.len(on_loopback),
             next: last.map(|slot| self.epoch(slot).to_string()),

@@ -5,7 +5,7 @@ use crate::protocol::FileName;
 use crate::relay::http::choices::choose;
 use crate::relay::http::contents::{ContentFilter, FoundContent};
 use crate::relay::http::{PageQuery, Refusal};
-use crate::relay::index::SearchPage;
+use crate::relay::index::SearchResult;
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
 use crate::session::http::{Document, HttpRequest, Status};
@@ -21,9 +21,9 @@ impl Relay {
         &self,
         request: &mut RelayRequest<'_>,
         query: &PageQuery,
-        page: &SearchPage,
+        result: &SearchResult,
     ) -> ReadNext {
-        let (files, is_later_page) = (&page.files, query.after.is_some());
+        let (files, is_later_page) = (&result.files, query.after.is_some());
         let on_loopback = request.is_loopback();
         let nodes = self.directory.len(on_loopback) as u64;
         let shown = NetworkPage {
@@ -32,14 +32,16 @@ impl Relay {
             count: match query.text.as_str() {
                 "" => Counted(self.index.name_count(on_loopback) as u64, "file").to_string(),
                 _ if is_later_page => String::new(),
-                _ if page.has_more => format!("more than {}", Counted(files.len() as u64, "file")),
-                _ => Counted(page.total, "file").to_string(),
+                _ if result.has_more => {
+                    format!("more than {}", Counted(files.len() as u64, "file"))
+                }
+                _ => Counted(result.total, "file").to_string(),
             },
             nodes: Counted(nodes, "node").to_string(),
             is_trusted: self.settings.trust.contains(request.ip),
             rows: FileRow::list(files.items()),
             is_later_page,
-            next: files.last_name().filter(|_| page.has_more),
+            next: files.last_name().filter(|_| result.has_more),
         };
         request.reply.document(&Document::page(Status::OK, &shown))
     }
@@ -50,9 +52,9 @@ impl Relay {
         request: &mut RelayRequest<'_>,
         http: &HttpRequest<'_>,
     ) -> Result<ReadNext, Refusal> {
-        let page = self.node_page(request, http, NODES_PER_PAGE)?;
+        let list = self.list_nodes(request, http, NODES_PER_PAGE)?;
         let lease = self.settings.lease;
-        let rows = page.nodes.iter().map(|node| NodeRow {
+        let rows = list.nodes.iter().map(|node| NodeRow {
             address: node.address.into(),
             files: node.files,
             age: lease.saturating_sub(node.expires_in),
@@ -60,10 +62,10 @@ impl Relay {
         });
         let shown = NodesPage {
             host: http.host,
-            count: Counted(page.total as u64, "node").to_string(),
+            count: Counted(list.total as u64, "node").to_string(),
             rows: rows.collect(),
             is_later_page: http.has_parameter("after"),
-            next: page.next.as_deref(),
+            next: list.next.as_deref(),
         };
         Ok(request.reply.document(&Document::page(Status::OK, &shown)))
     }

@@ -17,7 +17,7 @@ use std::net::IpAddr;
 
 pub(super) use holders::{ContentId, Holder};
 pub(super) use name_query::NameQuery;
-pub(super) use search::{Search, SearchOptions, SearchPage, Visibility, WORK_PER_STEP};
+pub(super) use search::{Search, SearchOptions, SearchResult, Visibility, WORK_PER_STEP};
 
 use crate::protocol::{FileName, fold};
 use crate::relay::index::digests::Digests;

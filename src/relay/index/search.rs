@@ -68,7 +68,7 @@ impl Visibility<'_> {
 }
 
 /// The result of a finished search.
-pub(in crate::relay) struct SearchPage {
+pub(in crate::relay) struct SearchResult {
     /// The files of this page.
     pub(in crate::relay) files: FoundFiles,
     /// Number of files on all pages, or of those that were counted.
@@ -123,11 +123,11 @@ impl Search {
     }
 
     /// The result, after the last step.
-    pub(in crate::relay) fn into_page(self) -> SearchPage {
+    pub(in crate::relay) fn into_result(self) -> SearchResult {
         let last_name = self.found.last_name().map(Box::from);
         let after = last_name.or(self.after);
         let has_more = self.found.len() > 0 && self.total > self.last_position;
-        SearchPage {
+        SearchResult {
             has_more,
             files: self.found,
             total: self.total,
@@ -295,17 +295,17 @@ mod tests {
         loop {
             let mut search = Search::new(NameQuery::parse(text), options, after);
             while !search.step(index, &visibility, &mut 0) {}
-            let page = search.into_page();
-            assert!(totals.is_empty() || page.files.len() > 0);
-            let files = page.files.items();
+            let result = search.into_result();
+            assert!(totals.is_empty() || result.files.len() > 0);
+            let files = result.files.items();
             found.extend(files.map(|file| (file.name.as_str().to_owned(), file.size)));
-            totals.push(page.total);
-            if !page.has_more {
+            totals.push(result.total);
+            if !result.has_more {
                 let all = found.len() as u64;
                 assert!(!options.counts_all || totals.iter().all(|total| *total == all));
                 return found;
             }
-            after = page.files.last_name().map(Box::from);
+            after = result.files.last_name().map(Box::from);
         }
     }
 
