@@ -183,7 +183,7 @@ impl FolderArchive {
         file: &ArchivedFile,
     ) -> Result<bool, CloseReason> {
         let name = FileName::parse(&file.name).map_err(|_| CloseReason::FileChanged)?;
-        request.session.request_content(&name);
+        request.session.request_content("GET", &name);
         let header = entry_header(self.entry_name(&file.name), file.size, file.mtime);
         let content = share.open(&name, request.arrival()).map_err(close_reason)?;
         let is_large = match content {

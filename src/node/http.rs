@@ -13,11 +13,13 @@ use crate::node::http_search::ShareSearch;
 use crate::node::http_task::{HttpTask, HttpWork};
 use crate::node::requests::{NodeRequest, unavailable};
 use crate::node::share::{FileContent, MAX_SMALL, Share, Unavailable};
-use crate::protocol::FileName;
+use crate::protocol::{FileName, Verb};
 use crate::role::{ConnId, Context, Input, ReadNext};
 use crate::session::ServerSession;
-use crate::session::http::{Document, FileHeaders, HttpRequest, Status};
-use crate::session::server::RequestContext;
+use crate::session::http::{
+    ConnectionsView, Document, FileHeaders, HttpContext, HttpRequest, Status,
+};
+use crate::session::server::{self, RequestContext};
 use crate::web::{self, text};
 
 impl<S: Share> Node<S> {
@@ -67,7 +69,11 @@ impl<S: Share> Node<S> {
     ) -> Option<ReadNext> {
         let conditions = &http.conditions;
         self.gets += 1;
-        request.session.request_content(name);
+        let method = request
+            .reply
+            .http_context()
+            .map_or("GET", HttpContext::method);
+        request.session.request_content(method, name);
         let (arrival, reply) = (request.arrival(), &mut request.reply);
         let has_sha256 = self.share.has_sha256();
         let content = match self.share.open(name, arrival) {
@@ -183,6 +189,8 @@ impl<S: Share> Node<S> {
             request.reply.document(&figures)
         } else if http.has_parameter("metrics") && is_root {
             self.http_metrics(request)
+        } else if http.has_parameter("connections") && is_root {
+            Self::http_connections(request, task, http)
         } else if http.has_parameter("json") {
             self.json_folder(request, http, folder)
         } else {
@@ -201,6 +209,29 @@ impl<S: Share> Node<S> {
         let times = &request.traffic.answer_times;
         let metrics = Document::metrics("peerline_node", &self.figures(request), times);
         request.reply.document(&metrics)
+    }
+
+    /// Who is connected, for clients on loopback. The loop has the list.
+    fn http_connections(
+        request: &mut NodeRequest<'_, S>,
+        task: &mut Option<Box<HttpTask>>,
+        http: &HttpRequest<'_>,
+    ) -> ReadNext {
+        let verb = Verb::Connections.word();
+        request.session.record_request(Some(verb), None);
+        let is_trusted = request.is_loopback();
+        if let Some(context) = request.reply.http_context().filter(|_| is_trusted) {
+            let view = match http.has_parameter("json") {
+                true => ConnectionsView::Object,
+                false => ConnectionsView::Page {
+                    host: http.host.to_owned(),
+                    path: "/?connections",
+                },
+            };
+            let work = HttpWork::Connections(view);
+            *task = Some(Box::new(HttpTask::new(context.clone(), work)));
+        }
+        server::list_connections(request, is_trusted)
     }
 
     /// Sends a folder as an archive: empty for all of the share, else a name and a slash.

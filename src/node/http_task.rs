@@ -5,8 +5,8 @@ use crate::node::folder_archive::FolderArchive;
 use crate::node::http_search::ShareSearch;
 use crate::node::requests::NodeRequest;
 use crate::node::share::Share;
-use crate::role::ReadNext;
-use crate::session::http::HttpContext;
+use crate::role::{ConnectionInfo, ReadNext};
+use crate::session::http::{ConnectionsView, HttpContext};
 
 /// An answer that is not complete.
 pub struct HttpTask {
@@ -18,6 +18,26 @@ pub struct HttpTask {
 pub(super) enum HttpWork {
     Search(Box<ShareSearch>),
     Archive(FolderArchive),
+    /// The list of connections, which the loop has.
+    Connections(ConnectionsView),
+}
+
+impl HttpTask {
+    pub(super) fn new(context: HttpContext, work: HttpWork) -> Self {
+        Self { context, work }
+    }
+
+    /// Appends the list of connections, if the answer is one.
+    pub(super) fn write_connections(
+        &self,
+        total: u64,
+        connections: &[ConnectionInfo],
+        text: &mut Vec<u8>,
+    ) {
+        if let HttpWork::Connections(view) = &self.work {
+            view.write_to(&self.context, total, connections, text);
+        }
+    }
 }
 
 impl<S: Share> Node<S> {
@@ -31,7 +51,7 @@ impl<S: Share> Node<S> {
         let Some(context) = request.reply.http_context().cloned() else {
             return ReadNext::Line;
         };
-        self.run_task(request, slot, Box::new(HttpTask { context, work }))
+        self.run_task(request, slot, Box::new(HttpTask::new(context, work)))
     }
 
     /// Goes on with the answer in `slot`.
@@ -60,6 +80,7 @@ impl<S: Share> Node<S> {
                     return request.reply.document(&search.document());
                 }
             }
+            HttpWork::Connections(_) => return request.reply.next(),
             HttpWork::Archive(archive) => match archive.step(&mut self.share, request) {
                 Ok(true) => return request.reply.next(),
                 Ok(false) => {}

@@ -254,12 +254,12 @@ impl<S: Share> Role for Node<S> {
 
     fn write_connections(
         &self,
-        _: &NodeSession,
+        session: &NodeSession,
         total: u64,
         connections: &[ConnectionInfo],
         text: &mut Vec<u8>,
     ) {
-        server::write_connections(total, connections, text);
+        session.write_connections(total, connections, text);
     }
 
     fn last_request(session: &NodeSession) -> Option<LastRequest<'_>> {
@@ -267,11 +267,7 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn carries_content(session: &NodeSession) -> bool {
-        match session {
-            NodeSession::Client(session, ..) => session.carries_content(),
-            NodeSession::Job(connection) => connection.carries_content(),
-            NodeSession::RelayUpdate(_) | NodeSession::Messages => false,
-        }
+        session.carries_content()
     }
 
     fn leads_to_relay(session: &NodeSession) -> bool {

@@ -5,8 +5,8 @@ use std::fmt;
 use crate::jobs;
 use crate::node::http_task::HttpTask;
 use crate::node::relay_update::RelayUpdate;
-use crate::role::LastRequest;
-use crate::session::ServerSession;
+use crate::role::{ConnectionInfo, LastRequest};
+use crate::session::{ServerSession, server};
 
 /// One connection of a node.
 pub enum NodeSession {
@@ -27,6 +27,28 @@ impl NodeSession {
         match self {
             Self::Client(session, ..) => session.last_request(),
             Self::RelayUpdate(_) | Self::Messages | Self::Job(_) => None,
+        }
+    }
+
+    /// Whether rate limits hold for the connection.
+    pub(super) fn carries_content(&self) -> bool {
+        match self {
+            Self::Client(session, ..) => session.carries_content(),
+            Self::Job(connection) => connection.carries_content(),
+            Self::RelayUpdate(_) | Self::Messages => false,
+        }
+    }
+
+    /// Appends the list of connections in the language of the client.
+    pub(super) fn write_connections(
+        &self,
+        total: u64,
+        connections: &[ConnectionInfo],
+        text: &mut Vec<u8>,
+    ) {
+        match self {
+            Self::Client(_, _, Some(task)) => task.write_connections(total, connections, text),
+            _ => server::write_connections(total, connections, text),
         }
     }
 }

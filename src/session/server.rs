@@ -120,7 +120,8 @@ impl<'a, R: Role, S> RequestContext<'a, R, S> {
 pub struct ServerSession {
     requests: u32,
     unknown_commands: u16,
-    last_verb: Option<Verb>,
+    /// Its verb, or the method of a request for a file in HTTP.
+    last_verb: Option<&'static str>,
     /// The name of the file that the last request asks for, if it is logged.
     last_name: Option<Box<LastName>>,
     /// The client has requested content.
@@ -171,7 +172,7 @@ impl ServerSession {
         match Request::parse(line) {
             Ok(request) => {
                 self.malformed = None;
-                self.record_request(request.verb(), request.file_name());
+                self.record_request(request.verb().map(Verb::word), request.file_name());
                 self.has_requested_content |= matches!(
                     request,
                     Request::Get(_) | Request::Range { .. } | Request::Pieces(_)
@@ -182,9 +183,9 @@ impl ServerSession {
         }
     }
 
-    /// Records that the client requests the content of a file in HTTP.
-    pub(crate) fn request_content(&mut self, name: &FileName<'_>) {
-        self.record_request(Some(Verb::Get), Some(name));
+    /// Records that the client requests the content of a file in HTTP by this method.
+    pub(crate) fn request_content(&mut self, method: &'static str, name: &FileName<'_>) {
+        self.record_request(Some(method), Some(name));
         self.has_requested_content = true;
     }
 
@@ -195,7 +196,11 @@ impl ServerSession {
     }
 
     /// Records a request for the log.
-    pub(crate) fn record_request(&mut self, verb: Option<Verb>, name: Option<&FileName<'_>>) {
+    pub(crate) fn record_request(
+        &mut self,
+        verb: Option<&'static str>,
+        name: Option<&FileName<'_>>,
+    ) {
         self.last_verb = verb;
         match name.filter(|_| log_enabled!(Level::Info)) {
             // Reuses the buffer: many small files are requested on one connection.
@@ -216,7 +221,7 @@ impl ServerSession {
     pub(crate) fn last_request(&self) -> Option<LastRequest<'_>> {
         let name = self.last_name.as_deref().filter(|last| last.is_set);
         Some(LastRequest {
-            verb: self.last_verb?.word(),
+            verb: self.last_verb?,
             name: name.map(|last| last.name.as_str()),
         })
     }
@@ -249,7 +254,7 @@ impl fmt::Display for ServerSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Counted(self.requests.into(), "request").fmt(f)?;
         match self.last_verb {
-            Some(verb) => write!(f, ", last {}", verb.word()),
+            Some(verb) => write!(f, ", last {verb}"),
             None => Ok(()),
         }
     }

@@ -11,6 +11,8 @@ use crate::protocol::ConnectionItem;
 #[template(path = "connections.html", config = "src/web/askama.toml")]
 pub(crate) struct ConnectionsPage<'a> {
     pub(crate) host: &'a str,
+    /// Where the page is.
+    pub(crate) path: &'a str,
     pub(crate) count: String,
     pub(crate) rows: Vec<ConnectionRow<'a>>,
 }

@@ -13,6 +13,7 @@
 //! - `type-numbered LINE count=TIMES`: types the line several times, with a number
 //!   from 1 on appended. Shows only how many prompts followed.
 //! - `answer IP PORT TEXT`: a program answers a message.
+//! - `http-status N ADDRESS`: requests the address in HTTP. Shows the status of each response.
 //! - `brief N LINE count=TIMES`: as `say`, but shows only the ends of a long output.
 
 use std::cell::RefCell;
@@ -205,6 +206,22 @@ impl goldenscript::Runner for Play {
                     .filter(|line| *line == "ready")
                     .count();
                 return Ok(format!("ready {prompts} times"));
+            }
+            "http-status" => {
+                let mut args = command.consume_args();
+                let conn = args.next_pos().ok_or("which connection?")?.parse()?;
+                let target = args.next_pos().ok_or("which address?")?;
+                let stage = self.stage.as_mut().ok_or("start with: node")?;
+                stage.allow_http();
+                let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                stage.arrive(conn, head.as_bytes())?;
+                let seen = stage.take_text();
+                let is_status = |line: &&str| line.contains(" < HTTP/1.1 ");
+                return Ok(seen
+                    .lines()
+                    .filter(is_status)
+                    .map(|line| format!("{line}\n"))
+                    .collect());
             }
             "brief" => {
                 let mut args = command.consume_args();

@@ -352,6 +352,40 @@ fn a_page_of_500_files_has_less_than_30_kib_with_all_that_it_loads() {
 }
 
 #[test]
+fn the_connections_are_shown_as_a_page_and_as_json() {
+    let share = folder(&[("a", b"1")]);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let mut other = Nc::connect(node.address());
+    other.send("HEAD /a HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(HttpResponse::read(&mut other, true).status, 200);
+    let port = other.local().port();
+    let mut nc = Nc::connect(node.address());
+    let head = "GET /?connections&json HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    // The second request is answered after the list, on the same connection.
+    nc.send(head.repeat(2));
+    for _ in 0..2 {
+        let list = HttpResponse::read(&mut nc, false);
+        let list: serde_json::Value = serde_json::from_str(list.text()).expect("JSON");
+        assert_eq!(list["total"], 2);
+        let connections = list["connections"].as_array().expect("a list");
+        let of_other = connections.iter().find(|item| item["port"] == port);
+        let of_other = of_other.expect("the other connection");
+        assert_eq!(
+            (&of_other["ip"], &of_other["verb"]),
+            (&"127.0.0.1".into(), &"HEAD".into())
+        );
+    }
+    let page = http(node.address(), "GET", "/?connections", "");
+    assert_eq!(page.status, 200);
+    let row = format!("<tr><td>127.0.0.1:{port}<td>");
+    assert!(page.text().contains(&row), "{}", page.text());
+    assert!(page.text().contains("<a href=\"/?connections\">"));
+    drop(other);
+    let log = node.log_until("1 request, last HEAD");
+    assert!(log.contains(" ms, end of input: a\n"), "{log}");
+}
+
+#[test]
 fn figures_are_given_as_json_and_as_metrics() {
     let share = folder(&[("a", b"1")]);
     let (node, _relay) = node_with_relay(share.path(), &[]);

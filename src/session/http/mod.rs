@@ -10,6 +10,7 @@
 
 mod asset;
 pub(crate) mod conditions;
+mod connections;
 mod documents;
 pub(crate) mod error;
 pub mod file_headers;
@@ -18,6 +19,7 @@ pub(crate) mod request;
 pub(crate) mod response;
 pub mod settings;
 
+pub(crate) use connections::ConnectionsView;
 pub use file_headers::FileHeaders;
 pub(crate) use request::{HttpContext, HttpRequest};
 pub(crate) use response::{Document, Status};
