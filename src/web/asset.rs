@@ -2,6 +2,10 @@
 
 use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
+
 use crate::protocol::ContentHash;
 
 /// A file that the pages need.
@@ -15,23 +19,32 @@ pub(crate) struct Asset {
     pub(crate) content: &'static str,
     /// The first digits of the hash of the content.
     pub(crate) hash: String,
+    /// The SHA-256 of the content, as Subresource Integrity and policies write it.
+    pub(crate) integrity: String,
 }
 
-static STYLE: LazyLock<Asset> = LazyLock::new(|| Asset {
-    name: "style.css",
-    media_type: "text/css; charset=utf-8",
-    content: include_str!("templates/style.css"),
-    hash: ContentHash::of(include_bytes!("templates/style.css")).short(),
+static STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    let content = include_str!("templates/style.css");
+    Asset::new("style.css", "text/css; charset=utf-8", content)
 });
 
-static SCRIPT: LazyLock<Asset> = LazyLock::new(|| Asset {
-    name: "script.js",
-    media_type: "text/javascript; charset=utf-8",
-    content: include_str!("templates/script.js"),
-    hash: ContentHash::of(include_bytes!("templates/script.js")).short(),
+static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    let content = include_str!("templates/script.js");
+    Asset::new("script.js", "text/javascript; charset=utf-8", content)
 });
 
 impl Asset {
+    fn new(name: &'static str, media_type: &'static str, content: &'static str) -> Self {
+        let integrity = BASE64_STANDARD.encode(Sha256::digest(content));
+        Self {
+            name,
+            media_type,
+            content,
+            hash: ContentHash::of(content.as_bytes()).short(),
+            integrity: format!("sha256-{integrity}"),
+        }
+    }
+
     /// The style sheet of all pages.
     pub(crate) fn style() -> &'static Self {
         &STYLE

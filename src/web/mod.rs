@@ -19,6 +19,8 @@ mod qr;
 mod shell;
 pub(crate) mod text;
 
+use std::sync::LazyLock;
+
 pub(crate) use asset::Asset;
 pub(crate) use connections_page::{ConnectionRow, ConnectionsPage};
 pub(crate) use error_page::ErrorPage;
@@ -31,10 +33,18 @@ pub(crate) use network_pages::{
 pub(crate) use qr::qr_code;
 
 /// What the pages of a server may load and do: only their own style sheet, script, pictures
-/// and forms, and no other page may show them in a frame.
-pub(crate) const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; \
-     img-src 'self' data:; script-src 'self'; form-action 'self'; base-uri 'none'; \
-     frame-ancestors 'none'";
+/// and forms, and no other page may show them in a frame. The script is named by its hash: the
+/// server may share foreign ones.
+pub(crate) fn page_policy() -> &'static str {
+    static POLICY: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "default-src 'none'; style-src 'self'; img-src 'self' data:; \
+             script-src '{}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            Asset::script().integrity
+        )
+    });
+    &POLICY
+}
 
 /// The media type of a page.
 pub(crate) const PAGE_TYPE: &str = "text/html; charset=utf-8";

@@ -16,6 +16,9 @@ use crate::session::http::settings::HttpSettings;
 use crate::session::responder::{ReplyDestination, Responder};
 use crate::web::text;
 
+/// A document of more bytes ends the turn of its connection.
+const LONG_DOCUMENT: usize = 4096;
+
 impl ServerSession {
     /// Reads a request in HTTP, and prepares `reply` for it. Input that is no request, and
     /// requests that are not allowed, are answered here; so are those for the files of the pages.
@@ -91,7 +94,11 @@ impl<R: Role> Responder<'_, R> {
         if let ReplyDestination::Http(conn, context) = &self.destination {
             document.write_to(self.out.append_reply(*conn), context);
         }
-        self.next()
+        match self.next() {
+            // To make it was work, which a request for its head alone hides: others come first.
+            ReadNext::Line if document.content.len() > LONG_DOCUMENT => ReadNext::Flush,
+            next => next,
+        }
     }
 
     /// An error, in the form in which the client wants it.

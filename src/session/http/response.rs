@@ -10,7 +10,7 @@ use httpdate::HttpDate;
 
 use crate::protocol::ErrorCode;
 use crate::session::http::request::HttpContext;
-use crate::web::{PAGE_POLICY, PAGE_TYPE};
+use crate::web::{PAGE_TYPE, page_policy};
 
 /// Shorter pages fit the first packets of a connection as they are.
 const MIN_COMPRESSED: usize = 8 * 1024;
@@ -150,7 +150,7 @@ impl Document<'_> {
         }
         let mut content = Cow::Borrowed(&*self.content);
         if self.media_type == PAGE_TYPE {
-            head.header("Content-Security-Policy", PAGE_POLICY);
+            head.header("Content-Security-Policy", page_policy());
             head.header("Vary", "Accept-Encoding");
             if context.accepts_gzip && content.len() > MIN_COMPRESSED {
                 head.header("Content-Encoding", "gzip");
