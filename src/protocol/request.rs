@@ -124,9 +124,11 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn file_name(&self) -> Option<&FileName<'a>> {
         match self {
-            Self::Get(name) | Self::Range { name, .. } | Self::Pieces(name) | Self::Stat(name) => {
-                Some(name)
-            }
+            Self::Get(name)
+            | Self::Range { name, .. }
+            | Self::Pieces(name)
+            | Self::Digest(name)
+            | Self::Stat(name) => Some(name),
             _ => None,
         }
     }

@@ -45,13 +45,13 @@ fn the_end_of_a_connection_names_the_file() {
 fn names_in_the_log_are_escaped() {
     let (node, _relay) = node_with_relay(folder(&[]).path(), &[]);
     let name = "a\u{200b}b";
-    assert_eq!(
-        ask(node.address(), format!("STAT {name}\n").as_bytes()),
-        "NOTFOUND\n"
-    );
-    let log = node.log_until("1 request, last STAT");
-    let line = line(&log, "last STAT");
-    assert!(line.ends_with(": a\\u{200b}b"), "{line}");
+    for verb in ["STAT", "DIGEST"] {
+        let request = format!("{verb} {name}\n");
+        assert_eq!(ask(node.address(), request.as_bytes()), "NOTFOUND\n");
+        let log = node.log_until(&format!("1 request, last {verb}"));
+        let line = line(&log, &format!("last {verb}"));
+        assert!(line.ends_with(": a\\u{200b}b"), "{line}");
+    }
 }
 
 #[test]
