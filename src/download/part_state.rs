@@ -162,16 +162,14 @@ fn line(text: &str) -> String {
     format!("{text} {}\n", checksum(text))
 }
 
-/// Says which content the part belongs to: one with this hash, or one without a known
-/// hash of this node. Only the same content has the same header.
+/// Says which content the part belongs to. Only the same content has the same header; one
+/// without a known hash is never the same.
 fn header(content: &ContentInfo) -> String {
     let piece_size = PieceLayout::new(content.size).piece_size();
     let sizes = format!("{} {piece_size}", content.size);
-    match (content.hash, content.source, content.mtime) {
-        (Some(hash), ..) => format!("peerline-part 1 hash {sizes} {hash}"),
-        (None, Some(node), Some(mtime)) => format!("peerline-part 1 node {sizes} {mtime} {node}"),
-        // Nothing tells this content from another one.
-        (None, ..) => format!("peerline-part 1 any {sizes} {:x}", fastrand::u128(..)),
+    match content.hash {
+        Some(hash) => format!("peerline-part 1 hash {sizes} {hash}"),
+        None => format!("peerline-part 1 any {sizes} {:x}", fastrand::u128(..)),
     }
 }
 

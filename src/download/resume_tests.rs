@@ -1,7 +1,6 @@
 //! Tests of what a download leaves behind, and of how the next one continues.
 
 use std::fs::{self, OpenOptions};
-use std::num::NonZero;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use tempfile::TempDir;
 use crate::download::output_file::{OutputFile, SaveOptions};
 use crate::download::save_error::SaveError;
 use crate::jobs::{ContentInfo, Opened, PieceSet};
-use crate::protocol::{ContentHash, NodeAddress, PieceLayout};
+use crate::protocol::{ContentHash, PieceLayout};
 
 pub(super) const PIECE: usize = PieceLayout::MIN_PIECE_SIZE as usize;
 /// Four pieces, the last one short.
@@ -157,28 +156,13 @@ fn another_content_begins_anew_only_with_restart() {
 }
 
 #[test]
-fn without_a_hash_only_the_same_version_of_the_same_node_goes_on() {
+fn a_content_without_a_hash_never_goes_on() {
     let mut fixture = Fixture::new();
-    let node = |port| {
-        let port = NonZero::new(port).expect("a port");
-        NodeAddress::new([127, 0, 0, 1].into(), port).expect("an address")
-    };
     fixture.content.hash = None;
-    fixture.content.source = Some(node(1000));
     fixture.content.mtime = Some(-5);
     fixture.break_off(&[2]);
-    let (file, opened) = fixture.open();
-    assert_eq!(opened, part(&[2], &[]));
-    file.keep();
-    for (port, mtime) in [(1001, Some(-5)), (1000, Some(-4)), (1000, None)] {
-        fixture.content.source = Some(node(port));
-        fixture.content.mtime = mtime;
-        let refused = fixture.try_open(SaveOptions::default()).err();
-        assert!(
-            matches!(refused, Some(SaveError::UnknownContent(_))),
-            "{port} {mtime:?}"
-        );
-    }
+    let refused = fixture.try_open(SaveOptions::default()).err();
+    assert!(matches!(refused, Some(SaveError::UnknownContent(_))));
 }
 
 #[test]

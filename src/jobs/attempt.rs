@@ -156,7 +156,6 @@ impl Attempt {
             hash: self.candidate.hash,
             mtime: self.mtime,
             is_executable: self.is_executable,
-            source: Some(self.candidate.node),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::{ContentHash, NodeAddress, PieceLayout};
+use crate::protocol::{ContentHash, PieceLayout};
 
 /// What is known of a content before it is fetched.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,9 +15,6 @@ pub struct ContentInfo {
     pub mtime: Option<i64>,
     /// Whether the file is executable at the source.
     pub is_executable: bool,
-    /// The node that sends it. A content without a hash can only be continued from the
-    /// same node.
-    pub source: Option<NodeAddress>,
 }
 
 impl ContentInfo {
@@ -29,7 +26,6 @@ impl ContentInfo {
             hash,
             mtime: None,
             is_executable: false,
-            source: None,
         }
     }
 }

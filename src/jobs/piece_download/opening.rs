@@ -88,7 +88,6 @@ impl PieceDownload {
         now: Instant,
     ) -> DownloadStep {
         let node = self.sources.all[source].node;
-        self.info.source = Some(node);
         match context.user.open(self.job, &self.name, &self.info) {
             Ok(Opened::Empty) => {}
             // Such pieces are too long to wait in memory until they are checked.
