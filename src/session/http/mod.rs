@@ -1,8 +1,8 @@
 //! HTTP/1.1 on the port of the line protocol (RFC 9110, RFC 9112).
 //!
 //! The first line of a connection decides its language; see
-//! [`crate::session::driver`]. [`request`] parses a request, [`conditions`] selects the
-//! part of a file that it asks for, and [`response`] writes the response. What the
+//! [`crate::session::driver`]. `request` parses a request, `conditions` selects the
+//! part of a file that it asks for, and `response` writes the response. What the
 //! requests do is decided by the roles, as for lines.
 //!
 //! Requests have no content: a request that announces some is answered, and the
