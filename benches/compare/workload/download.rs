@@ -169,7 +169,16 @@ impl LargeSource {
         let split = self.nodes.len().to_string();
         let into = folder.to_string_lossy();
         let mut args = vec!["-q", "--file-allocation=none", "--allow-overwrite=true"];
-        args.extend(["--follow-metalink=mem", "-k", "1M", "-s", &*split]);
+        // For aria2c, all nodes at one address are one server.
+        args.extend([
+            "--follow-metalink=mem",
+            "-k",
+            "1M",
+            "-s",
+            &*split,
+            "-x",
+            &*split,
+        ]);
         args.extend(["-d", &*into, &*url]);
         fetching(name, "aria2c", &args, file, &folder.join(NAME))
     }
