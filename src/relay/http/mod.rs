@@ -52,7 +52,7 @@ struct PageQuery {
     after: Option<String>,
 }
 
-/// Why a request is not answered as it wishes.
+/// Why a request is refused.
 struct Refusal {
     status: Status,
     text: Cow<'static, str>,
