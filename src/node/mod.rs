@@ -4,13 +4,7 @@
 mod announcer;
 mod console;
 mod event;
-mod folder_archive;
-mod folder_listing;
 mod http;
-mod http_json;
-mod http_list;
-mod http_search;
-mod http_task;
 mod message_listener;
 mod registrar;
 mod relay_record;
@@ -18,7 +12,6 @@ mod relay_update;
 mod requests;
 mod session;
 mod share;
-mod tar_entry;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

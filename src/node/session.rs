@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::jobs;
-use crate::node::http_task::HttpTask;
+use crate::node::http::HttpTask;
 use crate::node::relay_update::RelayUpdate;
 use crate::role::{ConnectionInfo, LastRequest};
 use crate::session::{ServerSession, server};

@@ -2,7 +2,7 @@
 
 use crate::counted::Counted;
 use crate::node::Node;
-use crate::node::folder_listing::{FolderEntry, FolderListing, SortKey, SortOrder};
+use crate::node::http::folder_listing::{FolderEntry, FolderListing, SortKey, SortOrder};
 use crate::node::requests::NodeRequest;
 use crate::node::share::Share;
 use crate::role::ReadNext;

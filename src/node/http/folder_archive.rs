@@ -5,9 +5,9 @@
 //! file that changes while it is sent does: the client must see that the archive is not whole.
 
 use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::node::http::tar_entry::{END, entry_header, entry_length, padding};
 use crate::node::requests::NodeRequest;
 use crate::node::share::{FileContent, Share, Unavailable};
-use crate::node::tar_entry::{END, entry_header, entry_length, padding};
 use crate::protocol::FileName;
 
 /// The files that are counted in one turn.

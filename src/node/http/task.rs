@@ -1,8 +1,8 @@
 //! Answers in HTTP that take several turns of their connection.
 
 use crate::node::Node;
-use crate::node::folder_archive::FolderArchive;
-use crate::node::http_search::ShareSearch;
+use crate::node::http::folder_archive::FolderArchive;
+use crate::node::http::search::ShareSearch;
 use crate::node::requests::NodeRequest;
 use crate::node::share::Share;
 use crate::role::{ConnectionInfo, ReadNext};
@@ -28,7 +28,7 @@ impl HttpTask {
     }
 
     /// Appends the list of connections, if the answer is one.
-    pub(super) fn write_connections(
+    pub(in crate::node) fn write_connections(
         &self,
         total: u64,
         connections: &[ConnectionInfo],

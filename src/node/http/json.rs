@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::node::Node;
-use crate::node::folder_listing::{FolderEntry, entries_after};
-use crate::node::http_list::ListSubject;
+use crate::node::http::folder_listing::{FolderEntry, entries_after};
+use crate::node::http::list::ListSubject;
 use crate::node::requests::NodeRequest;
 use crate::node::share::Share;
 use crate::role::ReadNext;

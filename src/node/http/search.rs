@@ -3,9 +3,9 @@
 use memchr::memmem::Finder;
 
 use crate::counted::Counted;
-use crate::node::folder_listing::{FolderEntry, PAGE_SIZE};
-use crate::node::http_json::json_list;
-use crate::node::http_list::{FileList, ListSubject};
+use crate::node::http::folder_listing::{FolderEntry, PAGE_SIZE};
+use crate::node::http::json::json_list;
+use crate::node::http::list::{FileList, ListSubject};
 use crate::node::share::Share;
 use crate::protocol::fold;
 use crate::session::http::{Document, HttpRequest};

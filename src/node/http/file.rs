@@ -1,0 +1,120 @@
+//! Sends a file, or a part of it, in HTTP.
+
+use std::time::{Duration, SystemTime};
+
+use crate::node::Node;
+use crate::node::requests::{NodeRequest, unavailable};
+use crate::node::share::{FileContent, MAX_SMALL, Share, Unavailable};
+use crate::protocol::FileName;
+use crate::role::ReadNext;
+use crate::session::http::{FileHeaders, HttpContext, HttpRequest};
+use crate::web::text;
+
+impl<S: Share> Node<S> {
+    /// Sends a file, or the part of it that the conditions select. None if there is no such
+    /// file.
+    pub(super) fn http_get(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        http: &HttpRequest<'_>,
+        name: &FileName<'_>,
+    ) -> Option<ReadNext> {
+        let conditions = &http.conditions;
+        self.gets += 1;
+        let method = request
+            .reply
+            .http_context()
+            .map_or("GET", HttpContext::method);
+        request.session.request_content(method, name);
+        let (arrival, reply) = (request.arrival(), &mut request.reply);
+        let has_sha256 = self.share.has_sha256();
+        let content = match self.share.open(name, arrival) {
+            Ok(content) => content,
+            Err(Unavailable::NotFound) => return None,
+            Err(error) => return Some(unavailable(name, &error, reply)),
+        };
+        self.gets_found += 1;
+        match content {
+            FileContent::Small(content) => {
+                let headers = content.http_headers(|hash| {
+                    let tags = vec![format!("\"{hash}\"")];
+                    let digest = has_sha256.then(|| content.sha256());
+                    FileHeaders::new(name.as_str(), tags, modified(content.mtime), digest)
+                });
+                let size = content.bytes.len() as u64;
+                if let Some(part) = reply.begin_file(headers, size, conditions) {
+                    // The bytes are in memory, so their number fits.
+                    reply.append_bytes(&content.bytes[part.start as usize..part.end as usize]);
+                }
+            }
+            FileContent::Large { size, file } => {
+                return Some(self.http_large_file(request, http, name, (size, file)));
+            }
+        }
+        Some(reply.next())
+    }
+
+    fn http_large_file(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        http: &HttpRequest<'_>,
+        name: &FileName<'_>,
+        (size, file): (u64, S::File),
+    ) -> ReadNext {
+        let (reply, conditions) = (&mut request.reply, &http.conditions);
+        let revision = self.share.revision_of(&file);
+        let hash = self.share.pieces(name, &file).map(|pieces| pieces.hash());
+        // A download that began before the hash was known goes on.
+        let hash_tag = hash.map(|hash| format!("\"{hash}\""));
+        let revision_tag = format!("\"{size:x}-{revision}\"");
+        let tags = hash_tag.into_iter().chain([revision_tag]).collect();
+        let digest = self.share.sha256(name, &file);
+        let modified = modified(revision.mtime);
+        let headers = FileHeaders::new(name.as_str(), tags, modified, digest);
+        match reply.selected_bytes(&headers, size, conditions) {
+            None => _ = reply.begin_file(&headers, size, conditions),
+            // A short part must not keep the file open until the client has read it.
+            Some(part) if part.end - part.start <= MAX_SMALL as u64 => {
+                match self.share.read(&file, part) {
+                    Ok(bytes) => {
+                        reply.begin_file(&headers, size, conditions);
+                        reply.append_bytes(bytes);
+                    }
+                    Err(error) => return unavailable(name, &error, reply),
+                }
+            }
+            Some(_) if request.traffic.are_files_exhausted => {
+                return unavailable(name, &Unavailable::Busy, reply);
+            }
+            Some(part) => {
+                reply.begin_file(&headers, size, conditions);
+                reply.append_file(file, part);
+            }
+        }
+        reply.next()
+    }
+}
+
+/// The time of a change, in seconds since 1970. None if HTTP cannot express it: before 1970,
+/// or with a year of five digits (RFC 9110, 5.6.7).
+fn modified(mtime: i64) -> Option<SystemTime> {
+    let seconds = u64::try_from(mtime).ok()?;
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    time.filter(|_| mtime <= text::LAST_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use httpdate::HttpDate;
+
+    use super::*;
+
+    #[test]
+    fn only_dates_of_http_are_sent() {
+        let last = modified(text::LAST_SECOND).map(|time| HttpDate::from(time).to_string());
+        assert_eq!(last.as_deref(), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
+        for other in [-1, i64::MIN, text::LAST_SECOND + 1, i64::MAX] {
+            assert_eq!(modified(other), None, "{other}");
+        }
+    }
+}
