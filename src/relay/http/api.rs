@@ -47,11 +47,10 @@ impl Relay {
     pub(super) fn api_holders(
         &mut self,
         request: &mut RelayRequest<'_>,
-        http: &HttpRequest<'_>,
         name: &FileName<'_>,
+        filter: &ContentFilter,
     ) -> Result<ReadNext, Refusal> {
-        let filter = ContentFilter::parse(http)?;
-        let holders = self.find_holders(name, request.is_loopback(), &filter)?;
+        let holders = self.find_holders(name, request.is_loopback(), filter)?;
         let digests = self.announced_digests(name, request.is_loopback());
         let holders: Vec<Value> = holders
             .iter()

@@ -9,16 +9,20 @@ use crate::relay::http::contents::Content;
 use crate::role::ReadNext;
 use crate::session::http::error::ErrorFormat;
 use crate::session::http::{Document, HttpRequest, Status};
+use crate::web::text::path;
 use crate::web::{ContentRow, ContentsPage, content_query};
 
-/// Lets the client choose. `page` is the path that it asked for, encoded.
+/// Lets the client choose. Each choice leads to what the client has asked for.
 pub(super) fn choose(
     request: &mut RelayRequest<'_>,
     http: &HttpRequest<'_>,
-    (name, contents): (&FileName<'_>, &[Content]),
-    page: &str,
+    name: &FileName<'_>,
+    contents: &[Content],
 ) -> ReadNext {
-    let link = |content: &Content| format!("{page}{}", content_query(content.size, content.hash));
+    let link = |content: &Content| {
+        let query = content_query(content.size, content.hash);
+        format!("{}{query}", path(&http.path))
+    };
     let context = request.reply.http_context();
     let mut document = match context.map_or(ErrorFormat::Text, |context| context.error_format) {
         ErrorFormat::Html => {

@@ -3,40 +3,23 @@
 use std::borrow::Cow;
 
 use crate::protocol::FileName;
-use crate::relay::http::Refusal;
-use crate::relay::http::choices::choose;
-use crate::relay::http::contents::{Content, ContentFilter, FoundContent};
-use crate::relay::{Relay, RelayRequest};
+use crate::relay::RelayRequest;
+use crate::relay::http::contents::Content;
 use crate::role::ReadNext;
-use crate::session::http::{Document, HttpRequest, Status};
+use crate::session::http::{Document, Status};
 use crate::web::node_url;
-use crate::web::text::path;
 
 /// The most other holders that an answer names (RFC 6249).
 const MAX_DUPLICATES: usize = 32;
 /// The most bytes of their addresses: some clients read no more than 16 KiB of headers.
 const MAX_DUPLICATE_BYTES: usize = 8 * 1024;
 
-impl Relay {
-    /// Leads to a holder of the file, another one each time, and names others.
-    pub(super) fn redirect(
-        &mut self,
-        request: &mut RelayRequest<'_>,
-        http: &HttpRequest<'_>,
-        name: &FileName<'_>,
-    ) -> Result<ReadNext, Refusal> {
-        let filter = ContentFilter::parse(http)?;
-        match self.find_content(name, request.is_loopback(), &filter)? {
-            FoundContent::One(content) => Ok(redirect_to(request, &content, name)),
-            FoundContent::Several(contents) => {
-                let page = format!("/files/{}", path(name.as_str()));
-                Ok(choose(request, http, (name, &contents), &page))
-            }
-        }
-    }
-}
-
-fn redirect_to(request: &mut RelayRequest<'_>, content: &Content, name: &FileName<'_>) -> ReadNext {
+/// Leads to a holder of the file, another one each time, and names others.
+pub(super) fn redirect(
+    request: &mut RelayRequest<'_>,
+    content: &Content,
+    name: &FileName<'_>,
+) -> ReadNext {
     let mut urls = content
         .nodes
         .iter()

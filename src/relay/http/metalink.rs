@@ -8,13 +8,10 @@ use std::borrow::Cow;
 use askama::Template;
 
 use crate::protocol::FileName;
-use crate::relay::http::Refusal;
-use crate::relay::http::choices::choose;
-use crate::relay::http::contents::{Content, ContentFilter, FoundContent};
-use crate::relay::{Relay, RelayRequest};
+use crate::relay::RelayRequest;
+use crate::relay::http::contents::Content;
 use crate::role::ReadNext;
-use crate::session::http::{Document, HttpRequest, Status};
-use crate::web::text::path;
+use crate::session::http::{Document, Status};
 use crate::web::{Metalink, node_url};
 
 /// What follows the name of the file in the path.
@@ -23,35 +20,24 @@ pub(super) const EXTENSION: &str = ".meta4";
 /// The most bytes of addresses in a description.
 const MAX_URL_BYTES: usize = 256 * 1024;
 
-impl Relay {
-    /// Describes a file, its size and its holders.
-    pub(super) fn metalink(
-        &mut self,
-        request: &mut RelayRequest<'_>,
-        http: &HttpRequest<'_>,
-        name: &FileName<'_>,
-    ) -> Result<ReadNext, Refusal> {
-        let filter = ContentFilter::parse(http)?;
-        let content = match self.find_content(name, request.is_loopback(), &filter)? {
-            FoundContent::One(content) => content,
-            FoundContent::Several(contents) => {
-                let page = format!("/metalink/{}{EXTENSION}", path(name.as_str()));
-                return Ok(choose(request, http, (name, &contents), &page));
-            }
-        };
-        let urls = urls(&content, name);
-        let sha256 = content.sha256.map(|digest| digest.hex());
-        let metalink = Metalink::new(base_name(name), content.size, sha256, &urls);
-        Ok(request.reply.document(&Document {
-            status: Status::OK,
-            media_type: "application/metalink4+xml",
-            headers: vec![
-                ("Cache-Control", "no-cache".into()),
-                ("Content-Disposition", "attachment".into()),
-            ],
-            content: Cow::Owned(metalink.render().unwrap_or_default().into_bytes()),
-        }))
-    }
+/// Describes a content: its size and its holders.
+pub(super) fn describe(
+    request: &mut RelayRequest<'_>,
+    content: &Content,
+    name: &FileName<'_>,
+) -> ReadNext {
+    let urls = urls(content, name);
+    let sha256 = content.sha256.map(|digest| digest.hex());
+    let metalink = Metalink::new(base_name(name), content.size, sha256, &urls);
+    request.reply.document(&Document {
+        status: Status::OK,
+        media_type: "application/metalink4+xml",
+        headers: vec![
+            ("Cache-Control", "no-cache".into()),
+            ("Content-Disposition", "attachment".into()),
+        ],
+        content: Cow::Owned(metalink.render().unwrap_or_default().into_bytes()),
+    })
 }
 
 /// The addresses of the file. Only a hash proves that several holders have the same bytes.

@@ -17,6 +17,8 @@ use log::debug;
 
 use crate::escaped::Escaped;
 use crate::protocol::{FileName, MAX_LISTED_FILES, Verb};
+use crate::relay::http::choices::choose;
+use crate::relay::http::contents::{ContentFilter, FoundContent};
 use crate::relay::index::{NameQuery, Search, SearchOptions, SearchResult};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Input, ReadNext};
@@ -72,14 +74,20 @@ impl Refusal {
 
 /// What a client wants to know about a file.
 enum FileView {
-    /// The file itself.
+    /// All holders, for programs.
+    Holders,
+    /// Something about one content.
+    Content(ContentView),
+}
+
+/// What a client wants to know about a content of a file.
+enum ContentView {
+    /// Where it is.
     File,
     /// The description for a download manager.
     Metalink,
     /// The holders, for people.
     HoldersPage,
-    /// The holders, for programs.
-    Holders,
 }
 
 impl FileView {
@@ -87,9 +95,12 @@ impl FileView {
     fn parse(path: &str) -> Option<(Self, &str)> {
         let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
         match first {
-            "files" => Some((Self::File, rest)),
-            "metalink" => Some((Self::Metalink, rest.strip_suffix(metalink::EXTENSION)?)),
-            "holders" => Some((Self::HoldersPage, rest)),
+            "files" => Some((Self::Content(ContentView::File), rest)),
+            "metalink" => {
+                let name = rest.strip_suffix(metalink::EXTENSION)?;
+                Some((Self::Content(ContentView::Metalink), name))
+            }
+            "holders" => Some((Self::Content(ContentView::HoldersPage), rest)),
             "api" => Some((Self::Holders, rest.strip_prefix("holders/")?)),
             _ => None,
         }
@@ -163,12 +174,36 @@ impl Relay {
         let name = name.map_err(|error| Refusal::bad_request(error.to_string()))?;
         let session = request.session.server();
         session.record_request(Some(Verb::Find.word()), Some(&name));
+        let filter = ContentFilter::parse(http)?;
         match view {
-            FileView::File => self.redirect(request, http, &name),
-            FileView::Metalink => self.metalink(request, http, &name),
-            FileView::HoldersPage => self.holders_page(request, http, &name),
-            FileView::Holders => self.api_holders(request, http, &name),
+            FileView::Holders => self.api_holders(request, &name, &filter),
+            FileView::Content(view) => {
+                self.answer_about_content(request, http, view, &name, &filter)
+            }
         }
+    }
+
+    /// Answers a request that is about one content of a file. If there are several, the client
+    /// chooses.
+    fn answer_about_content(
+        &mut self,
+        request: &mut RelayRequest<'_>,
+        http: &HttpRequest<'_>,
+        view: ContentView,
+        name: &FileName<'_>,
+        filter: &ContentFilter,
+    ) -> Result<ReadNext, Refusal> {
+        let content = match self.find_content(name, request.is_loopback(), filter)? {
+            FoundContent::One(content) => content,
+            FoundContent::Several(contents) => return Ok(choose(request, http, name, &contents)),
+        };
+        Ok(match view {
+            ContentView::File => files::redirect(request, &content, name),
+            ContentView::Metalink => metalink::describe(request, &content, name),
+            ContentView::HoldersPage => {
+                pages::holders(request, http.host, &content, name, filter.is_empty())
+            }
+        })
     }
 
     fn search_files(

@@ -2,14 +2,12 @@
 
 use crate::counted::Counted;
 use crate::protocol::FileName;
-use crate::relay::http::choices::choose;
-use crate::relay::http::contents::{ContentFilter, FoundContent};
+use crate::relay::http::contents::Content;
 use crate::relay::http::{PageQuery, Refusal};
 use crate::relay::index::SearchResult;
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
 use crate::session::http::{Document, HttpRequest, Status};
-use crate::web::text::path;
 use crate::web::{FileRow, HoldersPage, NetworkPage, NodeRow, NodesPage, content_query};
 
 /// Nodes on a page.
@@ -69,33 +67,27 @@ impl Relay {
         };
         Ok(request.reply.document(&Document::page(Status::OK, &shown)))
     }
+}
 
-    /// `/holders/NAME`
-    pub(super) fn holders_page(
-        &mut self,
-        request: &mut RelayRequest<'_>,
-        http: &HttpRequest<'_>,
-        name: &FileName<'_>,
-    ) -> Result<ReadNext, Refusal> {
-        let filter = ContentFilter::parse(http)?;
-        let content = match self.find_content(name, request.is_loopback(), &filter)? {
-            FoundContent::One(content) => content,
-            FoundContent::Several(contents) => {
-                let page = format!("/holders/{}", path(name.as_str()));
-                return Ok(choose(request, http, (name, &contents), &page));
-            }
-        };
-        let shown = HoldersPage {
-            host: http.host,
-            name: name.as_str(),
-            size: content.size,
-            hash: content.hash.0.map(|hash| hash.to_string()),
-            query: match filter.is_empty() {
-                true => String::new(),
-                false => content_query(content.size, content.hash),
-            },
-            holders: content.nodes.iter().map(|node| (*node).into()).collect(),
-        };
-        Ok(request.reply.document(&Document::page(Status::OK, &shown)))
-    }
+/// `/holders/NAME`. The links on the page name the content, unless `is_only` says that the name
+/// alone leads to it.
+pub(super) fn holders(
+    request: &mut RelayRequest<'_>,
+    host: &str,
+    content: &Content,
+    name: &FileName<'_>,
+    is_only: bool,
+) -> ReadNext {
+    let shown = HoldersPage {
+        host,
+        name: name.as_str(),
+        size: content.size,
+        hash: content.hash.0.map(|hash| hash.to_string()),
+        query: match is_only {
+            true => String::new(),
+            false => content_query(content.size, content.hash),
+        },
+        holders: content.nodes.iter().map(|node| (*node).into()).collect(),
+    };
+    request.reply.document(&Document::page(Status::OK, &shown))
 }
