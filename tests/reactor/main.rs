@@ -14,6 +14,8 @@ mod suspend;
 mod throttle;
 mod timers;
 mod tls;
+#[path = "../shared/tls_session.rs"]
+mod tls_session;
 mod world;
 
 use std::io::ErrorKind;

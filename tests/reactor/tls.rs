@@ -1,61 +1,17 @@
 //! Encrypted streams: a real client of TLS over a scripted stream.
 
 use std::io::{ErrorKind, Read, Write};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use peerline::tls::{Certificates, Identity, KeyId, TlsAcceptor, TlsConnector};
 use proptest::prelude::*;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ClientConnection, Connection, DigitallySignedStruct, SignatureScheme, version,
-};
+use rustls::Connection;
 
 use crate::fake_stream::{InjectedFault, SharedWire, Tail};
+use crate::tls_session::tls_session;
 use crate::world::{World, answer};
 use crate::{PORT, QUEUES, REQUESTS, check_events, finish, input, output};
-
-/// Accepts every certificate: who the server is, is another test.
-#[derive(Debug)]
-struct AnyServer(CryptoProvider);
-
-impl ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        unreachable!("TLS 1.3 only")
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
 
 static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
     let pem = Identity::generate().expect("random bytes");
@@ -65,17 +21,6 @@ static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
 static ACCEPTOR: LazyLock<TlsAcceptor> = LazyLock::new(|| {
     let certificates = Certificates::new(IDENTITY.clone());
     TlsAcceptor::new(certificates, false).expect("random bytes")
-});
-
-static CLIENT: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-    let provider = Arc::new(ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&version::TLS13])
-        .expect("the version is known")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyServer(ring::default_provider())))
-        .with_no_client_auth();
-    Arc::new(config)
 });
 
 /// A loop that accepts TLS, with at most so many handshakes at once.
@@ -101,9 +46,7 @@ struct Peer {
 impl Peer {
     /// A client of the loop.
     fn client(wire: &SharedWire) -> Self {
-        let name = ServerName::try_from("localhost").expect("a name");
-        let client = ClientConnection::new(Arc::clone(&CLIENT), name);
-        Self::new(wire, client.expect("random bytes").into())
+        Self::new(wire, tls_session().into())
     }
 
     /// A server to which the loop has connected.

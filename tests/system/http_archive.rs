@@ -6,7 +6,9 @@ use std::io::Read;
 
 use rustix::process::Signal;
 
-use crate::support::{HttpResponse, Nc, folder, http, large_file, node_with_relay, noise};
+use crate::support::{
+    HttpResponse, Nc, folder, folder_of_names, http, large_file, node_with_relay, noise,
+};
 
 /// The files of an archive by their names.
 fn unpack(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
@@ -101,21 +103,14 @@ fn a_shared_file_goes_before_the_archive_of_its_name() {
 
 #[test]
 fn an_archive_of_many_files_is_followed_by_the_next_answer() {
-    let names: Vec<String> = (0..3000)
-        .map(|number| format!("many/{number:04}"))
-        .collect();
-    let files: Vec<_> = names
-        .iter()
-        .map(|name| (name.as_str(), name.as_bytes()))
-        .collect();
-    let share = folder(&files);
+    let share = folder_of_names((0..3000).map(|number| format!("many/{number:04}")));
     let (node, _relay) = node_with_relay(share.path(), &[]);
     let mut nc = Nc::connect(node.address());
     let request = |path| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     nc.send(request("/many.tar") + &request("/many/0007"));
     let archive = HttpResponse::read(&mut nc, false);
     let unpacked = unpack(&archive.content);
-    assert_eq!(unpacked.len(), names.len());
+    assert_eq!(unpacked.len(), 3000);
     assert!(
         unpacked
             .iter()

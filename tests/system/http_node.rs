@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::support::{HttpResponse, Nc, folder, http, node_with_relay};
+use crate::support::{HttpResponse, Nc, folder, folder_of_names, http, node_with_relay};
 
 /// Names that are awkward in HTML and in links, with their links.
 const AWKWARD: [(&str, &str, &str); 6] = [
@@ -315,14 +315,7 @@ fn folders_are_before_files_and_files_are_sorted_as_the_reader_wants() {
 /// The style sheet and the script are loaded once.
 #[test]
 fn a_page_of_500_files_has_less_than_30_kib_with_all_that_it_loads() {
-    let names: Vec<String> = (0..600)
-        .map(|number| format!("holiday picture {number:04}.jpg"))
-        .collect();
-    let files: Vec<_> = names
-        .iter()
-        .map(|name| (name.as_str(), name.as_bytes()))
-        .collect();
-    let share = folder(&files);
+    let share = folder_of_names((0..600).map(|number| format!("holiday picture {number:04}.jpg")));
     let (node, _relay) = node_with_relay(share.path(), &["--no-hash-cache"]);
     let browser = "Accept: text/html\r\nAccept-Encoding: gzip, deflate\r\n";
     let get = |target: &str, headers| http(node.address(), "GET", target, headers);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::ScratchFolders;
-use super::stream::{NAME, PIECES, have_equal_content, make_file};
+use super::stream::{NAME, PIECES, RATE, have_equal_content, make_file};
 use crate::process::Server;
 use crate::report::{Comparison, Unit};
 use crate::rounds::{Contender, RoundResult, run_rounds};
@@ -25,12 +25,6 @@ const FILES: usize = 10_000;
 const FILE_SIZE: usize = 1024;
 const FOLDER: &str = "small";
 const SMALL_NODES: usize = 3;
-
-const RATE: Unit = Unit {
-    name: "GiB/s",
-    more_is_better: true,
-    each: "GiB",
-};
 
 const FILE_RATE: Unit = Unit {
     name: "files/s",

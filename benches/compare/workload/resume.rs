@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ScratchFolders;
+use super::stream::RATE;
 use crate::process::Server;
 use crate::report::{Comparison, Unit};
 use crate::rounds::{Contender, RoundResult, median, run_rounds};
@@ -30,12 +31,6 @@ const WAIT: Unit = Unit {
     name: "seconds",
     more_is_better: false,
     each: "start",
-};
-
-const CHECK_RATE: Unit = Unit {
-    name: "GiB/s",
-    more_is_better: true,
-    each: "GiB",
 };
 
 pub(super) fn run(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
@@ -77,7 +72,7 @@ pub(super) fn run(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
     let series = run_rounds(ROUNDS, contenders)?;
     let title = "the same when the record of its pieces is damaged: all of the part is checked";
     let memory = (most_memory >> 20) as f64;
-    let check = Comparison::new("resume-check", title, CHECK_RATE, series)
+    let check = Comparison::new("resume-check", title, RATE, series)
         .at_least(0.8, "b3sum")
         .at_most("the client's memory in MiB", 32.0, memory);
     fs::remove_file(&download.part)?;

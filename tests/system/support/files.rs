@@ -15,6 +15,13 @@ pub fn folder(files: &[(&str, &[u8])]) -> TempDir {
     folder
 }
 
+/// A folder with many files. The content of each is its name.
+pub fn folder_of_names(names: impl IntoIterator<Item = String>) -> TempDir {
+    let names: Vec<String> = names.into_iter().collect();
+    let files = names.iter().map(|name| (name.as_str(), name.as_bytes()));
+    folder(&files.collect::<Vec<_>>())
+}
+
 /// A folder with `small` and with `large`, a sparse file of `size` bytes.
 pub fn large_file(size: u64) -> TempDir {
     let share = folder(&[("small", b"small\n")]);

@@ -19,7 +19,7 @@ mod udp_client;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use files::{folder, large_file, noise};
+pub use files::{folder, folder_of_names, large_file, noise};
 pub use http::{HttpResponse, http};
 pub use http_program::{http_program, is_missing};
 pub use nc::{Nc, ask, ask_bytes, without_epochs};
