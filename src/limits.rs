@@ -123,6 +123,10 @@ pub struct JobLimits {
     #[arg(long, value_name = "N", default_value = "10000000", value_parser = integer::<u64>(0..),
           global = true)]
     pub max_listed: u64,
+    /// Once one relay has answered, wait this long for the others
+    #[arg(long, value_name = "SECONDS", default_value = "0.3", value_parser = seconds_or_zero,
+          global = true)]
+    pub relay_delay: Duration,
     /// Ask the next node as well if a node has not answered within this time
     #[arg(long, value_name = "SECONDS", default_value = "0.25", value_parser = seconds,
           global = true)]

@@ -1,7 +1,7 @@
 //! `peer-client`: its command line, and its start.
 
 use std::io::{self, IsTerminal};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::cli::{
 };
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer};
-use crate::jobs::{FileSearch, HELP, JobRunner, Query, TerminalEvent};
+use crate::jobs::{FileSearch, HELP, JobRunner, PeerSource, Query, TerminalEvent};
 use crate::limits::{JobLimits, Limits, RateLimits, Timeouts};
 use crate::protocol::{FileName, NodeAddress, Port, Text};
 use crate::quantity::{seconds, seconds_or_zero};
@@ -204,9 +204,9 @@ pub(super) fn run_client(
     let prompt_settings = prompt_settings(&args)?;
     let (limits, max_downloads) = job_limits(&args);
     let (task, destination) = task(args.command, output)?;
-    let (relay, node) = match &args.from {
-        Some(node) => node_addresses(node, &task)?,
-        None => (args.relay.resolve()?, Vec::new()),
+    let source = match &args.from {
+        Some(node) => node_source(node, &task)?,
+        None => PeerSource::relay(String::new(), args.relay.resolve()?),
     };
     // The lines of a list are names, not choices.
     let can_choose = !args.reporter.json && is_interactive() && !matches!(task, Task::GetList(_));
@@ -218,10 +218,9 @@ pub(super) fn run_client(
         destination.unwrap_or_else(|| Destination::Print(Printer::new(args.reporter.raw)));
     let (line_requests, requests) = mpsc::channel();
     let screen = Screen::new(style, output, destination, line_requests).with_rates(&args.rates);
-    let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &[]);
-    let mut jobs = JobRunner::new(screen, relay, limits);
+    let (sockets, udp) = udp_requests(if args.udp { &source.addresses } else { &[] }, &[]);
+    let mut jobs = JobRunner::new(screen, vec![source], limits);
     jobs.set_may_choose(can_choose);
-    jobs.set_node(node);
     let mut client = Client::new(jobs, task);
     client.set_max_downloads(max_downloads);
     if saves_files {
@@ -292,18 +291,14 @@ fn reads_lines(task: &Task, can_choose: bool) -> bool {
     }
 }
 
-/// The addresses of the node that is asked instead of a relay, in both forms.
-fn node_addresses(
-    node: &NodeHost,
-    task: &Task,
-) -> Result<(Vec<SocketAddr>, Vec<NodeAddress>), StartupError> {
+/// The node that is asked instead of a relay.
+fn node_source(node: &NodeHost, task: &Task) -> Result<PeerSource, StartupError> {
     if let Task::SendAndWait(..) | Task::Chat(..) | Task::Query(Query::Message(..)) = task {
         return Err(StartupError::usage(
             "a message goes through the relay; write its address instead of --from",
         ));
     }
-    let node = node.resolve()?;
-    Ok((node.iter().copied().map(Into::into).collect(), node))
+    Ok(PeerSource::node(node.to_string(), node.resolve()?))
 }
 
 fn prompt_settings(args: &ClientArgs) -> Result<PromptSettings, StartupError> {

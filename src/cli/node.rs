@@ -25,7 +25,7 @@ use crate::cli::{
     signals, stop_on_signals, values,
 };
 use crate::download::{Destination, SaveOptions, Target};
-use crate::jobs::JobRunner;
+use crate::jobs::{JobRunner, PeerSource};
 use crate::limits::{JobLimits, Limits, RateLimits, Timeouts};
 use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, Registrar};
 use crate::protocol::{ClaimedIp, Port};
@@ -298,7 +298,8 @@ pub(super) fn prepare(
     }
     if let Some(user) = user {
         let limits = args.console.limits.clone().with_rates(&args.rates);
-        let mut jobs = JobRunner::new(user, relay, limits);
+        let sources = vec![PeerSource::relay(String::new(), relay)];
+        let mut jobs = JobRunner::new(user, sources, limits);
         jobs.set_may_choose(is_interactive());
         node.console = Some(Console::new(jobs, args.console.max_downloads));
     }

@@ -1,6 +1,7 @@
 //! The relay's address on a command line.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
@@ -104,11 +105,18 @@ pub(super) struct NodeHost {
 
 impl NodeHost {
     /// Looks up the host. Returns all its addresses, at least one.
-    pub(super) fn resolve(&self) -> Result<Vec<NodeAddress>, StartupError> {
+    pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, StartupError> {
         let addresses = resolve(&self.host, self.port.get())?;
         let node = |address: &SocketAddr| NodeAddress::new(address.ip(), self.port);
         let nodes: Result<Vec<_>, _> = addresses.iter().map(node).collect();
-        nodes.map_err(StartupError::usage)
+        nodes.map_err(StartupError::usage)?;
+        Ok(addresses)
+    }
+}
+
+impl fmt::Display for NodeHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} port {}", self.host, self.port)
     }
 }
 

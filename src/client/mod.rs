@@ -252,11 +252,11 @@ impl Role for Client {
             }
             Task::GetList(_) => return self.prompt(),
             Task::SendAndWait(to, text, wait) => {
-                let chat = Chat::with_message(self.jobs.relay(), *to, text.clone(), *wait);
+                let chat = Chat::with_message(self.jobs.relays(), *to, text.clone(), *wait);
                 return self.start_chat(context, chat);
             }
             Task::Chat(to, wait) => {
-                let chat = Chat::new(self.jobs.relay(), *to, *wait);
+                let chat = Chat::new(self.jobs.relays(), *to, *wait);
                 return self.start_chat(context, chat);
             }
         };

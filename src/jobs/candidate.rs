@@ -39,9 +39,17 @@ pub(super) fn candidates(
     let ranks: BTreeMap<_, _> = hashes.map(|(rank, offer)| (offer.hash, rank)).collect();
     let rank = |hash: ContentHash| ranks.get(&hash).copied().unwrap_or(offers.len());
     let mut known = BTreeSet::from_iter(context.own_address);
-    let holders = holders.iter().filter(|holder| {
-        (wanted.is_none() || holder.hash.0 == wanted) && known.insert(holder.node)
-    });
+    let mut contents = BTreeSet::new();
+    let mut is_first = |holder: &HolderItem| {
+        // Several relays may know different contents of a node: one of them is right.
+        let may_have_another =
+            context.has_several_sources && Some(holder.node) != context.own_address;
+        let is_new = contents.insert((holder.node, holder.hash));
+        known.insert(holder.node) || (may_have_another && is_new)
+    };
+    let holders = holders
+        .iter()
+        .filter(|holder| (wanted.is_none() || holder.hash.0 == wanted) && is_first(holder));
     let holders = holders.map(|holder| {
         let candidate = Candidate::new(holder.node, holder.hash.0, holder.size);
         (holder.hash.0.map_or(offers.len(), rank), candidate)

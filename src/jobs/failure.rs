@@ -38,6 +38,8 @@ pub enum Failure<'a> {
     TooMany(u64, &'static str),
     /// The names of a list are not sorted.
     Unsorted,
+    /// Others have answered meanwhile.
+    Late,
 }
 
 /// Text from the network is escaped.
@@ -78,6 +80,7 @@ impl fmt::Display for Failure<'_> {
                 let lines = Counted(*count, "line");
                 write!(f, "its list has {lines}, more than {flag} allows")
             }
+            Self::Late => f.write_str("no complete answer yet, others have answered"),
             Self::Unsorted => f.write_str("its list is not sorted"),
         }
     }

@@ -143,8 +143,10 @@ pub(super) struct JobContext {
     pub(super) similar_searches: u32,
     /// The nodes that the relay listed last.
     pub(super) nodes: ListedNodes,
-    /// There is no relay: the addresses in `nodes` are those of one node.
+    /// There is no relay: the addresses in `nodes` are those of the nodes that are asked.
     pub(super) is_direct: bool,
+    /// Queries go to more than one relay or node.
+    pub(super) has_several_sources: bool,
     /// Nodes that could not be reached a moment ago.
     pub(super) unreachable: UnreachableNodes,
     /// Requests that the jobs have made and that are not sent yet.

@@ -1,5 +1,5 @@
-//! A query to one address of the relay: a request, `MORE` until the list is
-//! complete, close. A node can answer instead, for its own files.
+//! A query to one address of a relay: a request, `MORE` until the list is complete, close.
+//! A node can answer instead, for its own files.
 
 use std::cmp::Ordering;
 
@@ -8,6 +8,7 @@ use log::Level;
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::jobs::failure::Failure;
+use crate::jobs::open_query::QueryId;
 use crate::limits::JobLimits;
 use crate::protocol::{
     FileItem, FileName, HolderItem, Item, NodeAddress, Reply, Request, Text, TextError, fold,
@@ -93,13 +94,22 @@ impl RelayAnswer {
     }
 }
 
+/// Where a query goes, and whose it is.
+#[derive(Clone, Copy)]
+pub(super) struct QueryTarget {
+    pub(super) open: QueryId,
+    /// The index of the source, and of its address.
+    pub(super) source: usize,
+    pub(super) address: usize,
+    /// The node that answers as the relay of its own files, if it is one.
+    pub(super) node: Option<NodeAddress>,
+}
+
 /// A query that is being answered.
 pub(super) struct RelayQuery {
     pub(super) query: Query,
-    /// The index of the relay's address.
-    pub(super) relay: usize,
-    /// The node that is asked instead of the relay.
-    direct: Option<NodeAddress>,
+    /// Where it goes.
+    pub(super) target: QueryTarget,
     /// How many addresses were tried, with this one.
     tries: usize,
     requests: RequestQueue<()>,
@@ -119,16 +129,9 @@ pub(super) struct RelayQuery {
 }
 
 impl RelayQuery {
-    /// A query to the relay's address of this index.
-    pub(super) fn new(
-        query: Query,
-        relay: usize,
-        direct: Option<NodeAddress>,
-        limits: &JobLimits,
-    ) -> Self {
+    pub(super) fn new(query: Query, target: QueryTarget, limits: &JobLimits) -> Self {
         Self {
-            relay,
-            direct,
+            target,
             tries: 1,
             requests: RequestQueue::new(limits.max_nodes),
             was_sent: false,
@@ -155,23 +158,18 @@ impl RelayQuery {
         self.end.is_none() && self.tries < addresses && is_repeatable
     }
 
-    /// The same query to the next one of `addresses`.
-    pub(super) fn retry(
-        self,
-        addresses: usize,
-        direct: Option<NodeAddress>,
-        limits: &JobLimits,
-    ) -> Self {
+    /// The same query to another address.
+    pub(super) fn retry(self, target: QueryTarget, limits: &JobLimits) -> Self {
         Self {
             tries: self.tries + 1,
-            ..Self::new(self.query, (self.relay + 1) % addresses, direct, limits)
+            ..Self::new(self.query, target, limits)
         }
     }
 
     /// The request, if other requests may share its connection: it has one short response.
     pub(super) fn shared_request(&self) -> Option<Request<'static>> {
         match &self.query {
-            Query::Holders(name) if self.direct.is_some() => Some(Request::Stat(name.clone())),
+            Query::Holders(name) if self.target.node.is_some() => Some(Request::Stat(name.clone())),
             Query::Holders(name) => Some(Request::Find(name.clone())),
             _ => None,
         }
@@ -205,7 +203,7 @@ impl RelayQuery {
             self.was_sent = true;
             // Requests that were sent as datagrams are sent again over TCP.
             drop(self.requests.take_tags());
-            let request = self.query.request(self.direct.is_some());
+            let request = self.query.request(self.target.node.is_some());
             self.requests.send(&request, (), out);
             return ReadNext::Line;
         }
@@ -261,10 +259,10 @@ impl RelayQuery {
                 }
             }
             (ResponsePart::Head(Reply::Pong), RelayAnswer::Nodes(nodes)) => {
-                nodes.extend(self.direct);
+                nodes.extend(self.target.node);
             }
             (ResponsePart::Head(Reply::Stat(stat)), RelayAnswer::Holders(holders)) => {
-                holders.extend(self.direct.map(|node| HolderItem {
+                holders.extend(self.target.node.map(|node| HolderItem {
                     node,
                     size: stat.size,
                     hash: stat.hash,
@@ -288,7 +286,7 @@ impl RelayQuery {
     /// Whether a file belongs to the answer: a node lists all of its files.
     fn is_wanted(&self, file: &FileItem<'_>) -> bool {
         match &self.query {
-            Query::Files(text) if self.direct.is_some() => {
+            Query::Files(text) if self.target.node.is_some() => {
                 fold(file.name.as_str()).contains(&*fold(text))
             }
             _ => true,
@@ -312,13 +310,12 @@ impl RelayQuery {
     }
 
     /// The answer, or the failure, after the connection has ended for `reason`.
-    pub(super) fn finish(self, reason: &CloseReason) -> (Query, Result<RelayAnswer, Failure<'_>>) {
-        let answer = match self.end {
+    pub(super) fn finish(self, reason: &CloseReason) -> Result<RelayAnswer, Failure<'_>> {
+        match self.end {
             Some(Ok(())) => Ok(self.answer),
             Some(Err(failure)) => Err(failure),
             None => Err(Failure::Ended(reason)),
-        };
-        (self.query, answer)
+        }
     }
 
     fn on_unknown_item(&mut self, line: &[u8]) {

@@ -13,6 +13,8 @@ use crate::jobs::connection::{JobConnection, JobPeer, RunsJobs};
 use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep, TaskResult};
 use crate::jobs::listed_nodes::ListedNodes;
 use crate::jobs::node_pool::{NodePool, PoolId, PoolPeer, PooledRequest, RequestId};
+use crate::jobs::open_query::{OpenQuery, QueryId};
+use crate::jobs::peer_source::{PeerSource, PeerSources};
 use crate::jobs::relay_query::RelayQuery;
 use crate::jobs::similar_names::MAX_SEARCHES;
 use crate::jobs::unreachable_nodes::UnreachableNodes;
@@ -29,22 +31,26 @@ pub struct JobRunner {
     /// Jobs that are done, and not taken yet.
     finished: VecDeque<FinishedJob>,
     pool: NodePool,
-    /// The queries that are sent on shared connections.
+    /// Whom the queries are sent to.
+    sources: PeerSources,
+    /// The queries that have no merged answer yet.
+    open_queries: BTreeMap<QueryId, OpenQuery>,
+    /// Those of them that are sent on shared connections, by request.
     queries: BTreeMap<RequestId, RelayQuery>,
-    /// The number of jobs that were started.
+    /// The number of jobs that were started, and of their queries.
     started: u64,
-    /// The relay's addresses, tried in turn; not empty.
-    relay: Vec<SocketAddr>,
-    /// The index of the address that answered last: the next query goes there.
-    relay_index: usize,
+    started_queries: u64,
 }
 
 impl JobRunner {
-    /// A runner for `user`. `relay` is not empty.
+    /// A runner for `user`. `sources` are not empty.
     #[must_use]
-    pub fn new(user: impl User + 'static, relay: Vec<SocketAddr>, limits: JobLimits) -> Self {
+    pub fn new(user: impl User + 'static, sources: Vec<PeerSource>, limits: JobLimits) -> Self {
+        let sources = PeerSources::new(sources);
+        let is_direct = sources.are_nodes();
         Self {
             finished: VecDeque::new(),
+            open_queries: BTreeMap::new(),
             queries: BTreeMap::new(),
             pool: NodePool::new(limits.connections, limits.max_nodes),
             context: JobContext {
@@ -53,24 +59,19 @@ impl JobRunner {
                 own_address: None,
                 limits,
                 similar_searches: MAX_SEARCHES,
-                nodes: ListedNodes::default(),
-                is_direct: false,
+                nodes: ListedNodes::from(sources.nodes()),
+                is_direct,
+                has_several_sources: sources.are_several(),
                 unreachable: UnreachableNodes::default(),
                 requests: Vec::new(),
                 cancelled: Vec::new(),
                 requested: 0,
             },
             jobs: BTreeMap::new(),
+            sources,
             started: 0,
-            relay,
-            relay_index: 0,
+            started_queries: 0,
         }
-    }
-
-    /// The node that is asked instead of the relay, at the address of this index.
-    fn direct_node(&self, index: usize) -> Option<NodeAddress> {
-        let nodes = &self.context.nodes;
-        self.context.is_direct.then(|| nodes[index % nodes.len()])
     }
 
     /// The user for whom the jobs run.
@@ -81,13 +82,6 @@ impl JobRunner {
     /// Whether the user can choose one of several contents.
     pub fn set_may_choose(&mut self, may_choose: bool) {
         self.context.may_choose = may_choose;
-    }
-
-    /// Asks a node instead of a relay. Its addresses are those that were given as the
-    /// relay's; without any, the relay is asked.
-    pub fn set_node(&mut self, node: Vec<NodeAddress>) {
-        self.context.is_direct = !node.is_empty();
-        self.context.nodes = node.into();
     }
 
     /// Whether the user can choose one of several contents, and answer questions.
@@ -106,20 +100,15 @@ impl JobRunner {
         self.jobs.values().filter_map(ActiveJob::fetched_name)
     }
 
-    /// The relay's addresses, first the one that answered last.
+    /// The addresses of all relays; of each, first the one that answered last.
     #[must_use]
-    pub fn relay(&self) -> Vec<SocketAddr> {
-        let mut relay = self.relay.clone();
-        relay.rotate_left(self.relay_index);
-        relay
+    pub fn relays(&self) -> Vec<SocketAddr> {
+        self.sources.addresses()
     }
 
-    /// The relay has these addresses now.
-    pub fn set_relay(&mut self, relay: Vec<SocketAddr>) {
-        if !relay.is_empty() && relay != self.relay {
-            self.relay = relay;
-            self.relay_index = 0;
-        }
+    /// The source of this index has these addresses now.
+    pub fn set_addresses(&mut self, source: usize, addresses: Vec<SocketAddr>) {
+        self.sources.set_addresses(source, addresses);
     }
 
     /// Starts a job. It may be done at once.
@@ -152,26 +141,12 @@ impl JobRunner {
         match connection.0 {
             JobPeer::Pooled(id, _) => self.on_pooled_input(connector, conn, id, input),
             JobPeer::Relay(..) => {
+                if let Input::Connected = input {
+                    self.on_query_connected(connection, conn);
+                }
                 let out = connector.out.append_reply(conn);
                 self.on_relay_input(connection, input, out)
             }
-        }
-    }
-
-    /// Reads input from the relay, over TCP or UDP, and appends requests to `out`.
-    pub fn on_relay_input(
-        &mut self,
-        connection: &mut JobConnection,
-        input: Input<'_>,
-        out: &mut Vec<u8>,
-    ) -> ReadNext {
-        let JobPeer::Relay(id, query) = &mut connection.0 else {
-            return ReadNext::Close(CloseReason::Completed);
-        };
-        let context = &mut self.context;
-        match self.jobs.get_mut(id) {
-            Some(job) => query.on_input(input, |file| job.on_file(context, file), out),
-            None => ReadNext::Close(CloseReason::Completed),
         }
     }
 
@@ -230,14 +205,16 @@ impl JobRunner {
     pub fn next_deadline(&self) -> Option<Instant> {
         let jobs = self.jobs.values();
         let jobs = jobs.filter_map(|job| job.next_deadline(&self.context));
-        jobs.chain(self.pool.next_deadline()).min()
+        let queries = self.next_query_deadline();
+        jobs.chain(self.pool.next_deadline()).chain(queries).min()
     }
 
-    /// Tries the next node of each file whose nodes are silent, and closes connections
-    /// that are not used any longer.
+    /// Tries the next node of each file whose nodes are silent, answers queries without the
+    /// sources that are silent, and closes connections that are not used any longer.
     pub fn on_timer<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>) {
         let now = connector.now;
         self.pool.close_idle(now, connector.out);
+        self.leave_late_sources(connector);
         let deadline = |job: &ActiveJob| job.next_deadline(&self.context);
         let is_due = |job: &ActiveJob| deadline(job).is_some_and(|due| due <= now);
         let due = self.jobs.iter().filter(|(_, job)| is_due(job));
@@ -321,10 +298,8 @@ impl JobRunner {
     ) {
         let finished = match step {
             JobStep::Query(query) => {
-                let index = self.relay_index;
-                let node = self.direct_node(index);
-                let query = RelayQuery::new(query, index, node, &self.context.limits);
-                self.send_query(connector, id, query);
+                let sources = self.sources.usable(connector.now);
+                self.open_query(connector, id, query, &sources);
                 None
             }
             JobStep::Wait => None,
@@ -346,7 +321,7 @@ impl JobRunner {
         {
             let is_cancelled = |request: RequestId| request.job == id;
             self.pool.cancel(is_cancelled, current, connector.out);
-            self.queries.retain(|request, _| request.job != id);
+            self.forget_queries(|job| job == id);
             self.finished
                 .extend(result.map(|result| job.finished(result)));
         }

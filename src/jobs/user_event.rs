@@ -16,6 +16,22 @@ use crate::protocol::{FileName, NodeAddress};
 pub enum UserEvent<'a> {
     /// The relay has sent its list of nodes.
     Nodes(&'a [NodeAddress]),
+    /// One of several relays has answered. What it says becomes a part of one answer.
+    SourceAnswered {
+        /// As the user wrote it.
+        source: &'a str,
+        /// How many lines its answer has.
+        count: u64,
+        /// The first of them: nodes, holders, or names of files.
+        items: &'a [String],
+    },
+    /// One of several relays fails. Told once, until it answers again.
+    SourceFailed {
+        /// As the user wrote it.
+        source: &'a str,
+        /// Why.
+        failure: &'a Failure<'a>,
+    },
     /// An answer cannot be shown.
     NotShown(&'a StoreError),
     /// The node that is asked instead of a relay has not answered.

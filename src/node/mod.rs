@@ -340,7 +340,7 @@ impl<S: Share> Role for Node<S> {
                     listener.set_relay(&relay);
                 }
                 if let Some(console) = &mut self.console {
-                    console.jobs.set_relay(relay);
+                    console.jobs.set_addresses(0, relay);
                 }
             }
         }

@@ -22,6 +22,7 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
         UserEvent::MessageSent { .. }
             | UserEvent::Listening(_)
             | UserEvent::Nodes(_)
+            | UserEvent::SourceAnswered { .. }
             | UserEvent::TryingNode { .. }
             | UserEvent::NotFound { .. }
             | UserEvent::Found { .. }
@@ -41,6 +42,12 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::RelayFailed(query, failure) => relay_failed(query, failure),
         UserEvent::NoAnswer(node, failure) => no_answer(*node, failure),
         UserEvent::NoNodes { failure, .. } => no_list(failure),
+        UserEvent::SourceFailed { source, failure } => format!("relay {source}: {failure}"),
+        UserEvent::SourceAnswered {
+            source,
+            count,
+            items,
+        } => source_answered(source, *count, items),
         UserEvent::InvalidCommand(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
         UserEvent::UnknownCommand { word, reason, line } => format!(
             "{word} {reason}; to fetch a file of that name: get {}",
@@ -202,6 +209,15 @@ fn relay_failed(query: &Query, failure: &Failure<'_>) -> String {
         (Query::Holders(name), _) => no_list_for(name, failure),
         (Query::Message(..), _) => format!("not sent: {failure}{}", advice(failure)),
     }
+}
+
+/// What one of several relays says.
+fn source_answered(source: &str, count: u64, items: &[String]) -> String {
+    let mut text = format!("relay {source} lists {}", Counted(count, "line"));
+    for item in items {
+        text += &format!("\n  {}", Escaped::text(item));
+    }
+    text + &and_more(count as usize)
 }
 
 fn no_answer(node: NodeAddress, failure: &Failure<'_>) -> String {

@@ -14,6 +14,9 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::RelayFailed(query, failure) => relay_failed(query, failure),
         UserEvent::NoAnswer(_, failure) => error("node", failure),
         UserEvent::NoNodes { failure, .. } => error("relay", failure),
+        UserEvent::SourceFailed { source, failure } => {
+            json!({"relay": source, "failed": failure.to_string()})
+        }
         UserEvent::NotShown(why) => error("not shown", why),
         UserEvent::UnknownCommand { word, .. } => error("unknown command", word),
         UserEvent::InvalidCommand(why) => error("wrong command", why),

@@ -239,7 +239,10 @@ impl User for Screen {
                     None => {}
                 };
             }
-            (Style::Human { verbose, .. }, UserEvent::SentBytes(..)) => verbose,
+            (
+                Style::Human { verbose, .. },
+                UserEvent::SentBytes(..) | UserEvent::SourceAnswered { .. },
+            ) => verbose,
             (Style::Human { quiet, verbose, .. }, _) => {
                 let is_step = verbose && is_progress;
                 is_step || !(is_counted || quiet && is_progress)

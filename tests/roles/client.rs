@@ -2,7 +2,8 @@
 //!
 //! - `client get NAME…`, `client nodes`, `client ls`, `client search TEXT`, `client
 //!   find NAME`, `client send IP PORT TEXT`, `client chat [IP PORT]`, `client
-//!   prompt`, `client list`: starts the client. Keys: `relay=IP:PORT` (repeatable); `wait=TIME`: how
+//!   prompt`, `client list`: starts the client. Keys: `relay=IP:PORT` (repeatable): an address of the
+//!   relay; `next-relay=IP:PORT` (repeatable): another relay; `wait=TIME`: how
 //!   long to wait for messages; `max-nodes=N`, `max-listed=N`, `max-failures=N`,
 //!   `head=BYTES` (0 by default);
 //!   `shows=BYTES`: how many bytes of a discarded file count as printed;
@@ -25,7 +26,7 @@ use std::time::Instant;
 
 use goldenscript::{ArgumentConsumer, Command, Context};
 use peerline::client::{Client, Task};
-use peerline::jobs::{FilePattern, JobRunner, Opened, PieceSet, Query};
+use peerline::jobs::{FilePattern, JobRunner, Opened, PeerSource, PieceSet, Query};
 use peerline::limits::{JobLimits, RateLimits};
 use peerline::protocol::{FileName, NodeAddress, Text};
 use peerline::role::Role;
@@ -51,6 +52,7 @@ impl Play {
         let (sender, events) = channel();
         let mut user = RecordingUser::new(sender);
         let (mut relay, mut hash, mut chooses) = (Vec::new(), None, false);
+        let mut relays = Vec::new();
         let mut limits = JobLimits {
             max_nodes: 100,
             head_size: 0,
@@ -60,6 +62,7 @@ impl Play {
         while let Some((key, value)) = args.next_key() {
             match (key, value) {
                 ("relay", address) => relay.push(address.parse()?),
+                ("next-relay", address) => relays.push(vec![address.parse()?]),
                 ("hash", value) => hash = Some(value.parse()?),
                 ("wait", time) => wait = Some(stage::time(time)?),
                 ("max-nodes", count) => limits.max_nodes = count.parse()?,
@@ -101,6 +104,10 @@ impl Play {
         if relay.is_empty() {
             relay.push(([192, 0, 2, 1], 4000).into());
         }
+        let mut sources = vec![PeerSource::relay("relay 1", relay)];
+        for (relay, number) in relays.into_iter().zip(2..) {
+            sources.push(PeerSource::relay(format!("relay {number}"), relay));
+        }
         let task = match args.next_pos().ok_or("what is it to do?")? {
             "nodes" => Task::Query(Query::Nodes),
             "who" => Task::Query(Query::Listeners),
@@ -131,7 +138,7 @@ impl Play {
             }
             other => return Err(format!("no client can {other}").into()),
         };
-        let mut jobs = JobRunner::new(user, relay, limits);
+        let mut jobs = JobRunner::new(user, sources, limits);
         jobs.set_may_choose(chooses);
         let mut client = Client::new(jobs, task);
         if let Some(count) = max_downloads {

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use goldenscript::{Command, Context};
 use peerline::close_reason::CloseReason;
-use peerline::jobs::{self, JobRunner};
+use peerline::jobs::{self, JobRunner, PeerSource};
 use peerline::limits::JobLimits;
 use peerline::node::{Console, Node, NodeMessage, Registrar};
 use peerline::protocol::{
@@ -144,7 +144,8 @@ impl Play {
                 head_size: 0,
                 ..JobLimits::default()
             };
-            let mut jobs = JobRunner::new(user, relay, limits);
+            let mut jobs =
+                JobRunner::new(user, vec![PeerSource::relay("the relay", relay)], limits);
             jobs.set_may_choose(true);
             node.console = Some(Console::new(jobs, downloads));
         }

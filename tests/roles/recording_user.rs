@@ -85,6 +85,12 @@ impl User for RecordingUser {
     fn on_event(&mut self, event: UserEvent<'_>) {
         self.record(match event {
             UserEvent::Nodes(nodes) => format!("{} nodes", nodes.len()),
+            UserEvent::SourceAnswered {
+                source,
+                count,
+                items,
+            } => format!("{source} says {count}: {}", items.join(", ")),
+            UserEvent::SourceFailed { source, failure } => format!("{source} failed: {failure}"),
             UserEvent::NotShown(error) => format!("not shown: {error}"),
             UserEvent::RelayFailed(query, failure) => {
                 format!("the relay failed: {failure} ({query:?})")

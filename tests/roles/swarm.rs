@@ -14,8 +14,8 @@ use fastrand::Rng;
 use peerline::client::{Client, Task};
 use peerline::close_reason::CloseReason;
 use peerline::jobs::{
-    ContentInfo, DiscardedContent, FilePattern, JobId, JobRunner, Listing, Opened, PieceSet,
-    PromptKind, StoreError, StoredPart, TaskResult, User, UserEvent,
+    ContentInfo, DiscardedContent, FilePattern, JobId, JobRunner, Listing, Opened, PeerSource,
+    PieceSet, PromptKind, StoreError, StoredPart, TaskResult, User, UserEvent,
 };
 use peerline::limits::JobLimits;
 use peerline::protocol::{FileName, PieceValue, Request};
@@ -174,7 +174,11 @@ impl Swarm {
     fn new(random: Rng, faults: &[Fault], stored: &Rc<RefCell<Stored>>) -> Self {
         let limits = JobLimits::default();
         let relay: SocketAddr = RELAY.parse().expect("an address");
-        let jobs = JobRunner::new(StoringUser(Rc::clone(stored)), vec![relay], limits);
+        let jobs = JobRunner::new(
+            StoringUser(Rc::clone(stored)),
+            vec![PeerSource::relay("the relay", vec![relay])],
+            limits,
+        );
         let pattern = FilePattern::parse("a").expect("a name");
         let client = Client::new(jobs, Task::Get([pattern].into(), None));
         let nodes = faults.iter().enumerate();

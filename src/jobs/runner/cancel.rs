@@ -31,7 +31,7 @@ impl JobRunner {
         let result = JobResult::Task(TaskResult::Interrupted);
         let job = self.jobs.remove(&id);
         self.finished.extend(job.map(|job| job.finished(result)));
-        self.queries.retain(|request, _| request.job != id);
+        self.forget_queries(|job| job == id);
         self.pool.cancel(|request| request.job == id, None, out);
         true
     }
@@ -40,8 +40,14 @@ impl JobRunner {
     pub fn cancel_all<R: Role>(&mut self, out: &mut Output<R>) {
         self.abort();
         self.finished.clear();
-        self.queries.clear();
+        self.forget_queries(|_| true);
         self.pool.cancel(|_| true, None, out);
+    }
+
+    /// Nobody waits for the queries of these jobs any longer.
+    pub(super) fn forget_queries(&mut self, is_over: impl Fn(JobId) -> bool) {
+        self.open_queries.retain(|_, open| !is_over(open.job));
+        self.queries.retain(|request, _| !is_over(request.job));
     }
 
     /// Breaks off a job.

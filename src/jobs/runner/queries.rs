@@ -1,14 +1,19 @@
-//! The queries of the jobs to the relay: each on a connection of its own, over UDP, or,
-//! when several jobs run, on a shared connection.
+//! The queries of the jobs: each goes to all sources at once, to each source on a connection
+//! of its own, over UDP, or, when several jobs run, on a shared connection.
+
+use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::connection::{JobConnection, JobPeer, RunsJobs};
+use crate::jobs::failure::Failure;
 use crate::jobs::job::JobId;
 use crate::jobs::node_pool::{PoolId, PoolPeer, PooledRequest, RequestId};
-use crate::jobs::relay_query::RelayQuery;
+use crate::jobs::open_query::{OpenQuery, QueryId};
+use crate::jobs::relay_query::{Query, QueryTarget, RelayAnswer, RelayQuery};
 use crate::jobs::runner::JobRunner;
-use crate::protocol::canonical;
-use crate::role::Input;
+use crate::jobs::user_event::UserEvent;
+use crate::protocol::FileItem;
+use crate::role::{ConnId, Input, ReadNext};
 use crate::session::connector::Connector;
 use crate::session::requests::ResponsePart;
 
@@ -16,13 +21,43 @@ use crate::session::requests::ResponsePart;
 const MANY_JOBS: usize = 4;
 
 impl JobRunner {
-    pub(super) fn send_query<R: RunsJobs>(
+    /// Sends a query of a job to these sources, at least one.
+    pub(super) fn open_query<R: RunsJobs>(
+        &mut self,
+        connector: &mut Connector<'_, R>,
+        job: JobId,
+        query: Query,
+        sources: &[usize],
+    ) {
+        self.started_queries += 1;
+        let id = QueryId(self.started_queries);
+        let open = OpenQuery::new(job, query, sources, connector.now);
+        let query = open.sent_query();
+        self.open_queries.insert(id, open);
+        for source in sources {
+            let target = self.target(id, *source, self.sources.first_address(*source));
+            let query = RelayQuery::new(query.clone(), target, &self.context.limits);
+            self.send_query(connector, job, query);
+        }
+    }
+
+    fn target(&self, open: QueryId, source: usize, address: usize) -> QueryTarget {
+        QueryTarget {
+            open,
+            source,
+            address,
+            node: self.sources.node(source, address),
+        }
+    }
+
+    fn send_query<R: RunsJobs>(
         &mut self,
         connector: &mut Connector<'_, R>,
         job: JobId,
         query: RelayQuery,
     ) {
-        let address = self.relay[query.relay % self.relay.len()];
+        let target = &query.target;
+        let address = self.sources.address(target.source, target.address);
         if self.jobs.len() >= MANY_JOBS
             && let Some(request) = query.shared_request()
             && !connector.udp.has_route(address)
@@ -50,6 +85,41 @@ impl JobRunner {
         connector.request(address, connection, |connection, out| {
             self.on_relay_input(connection, Input::Connected, out);
         });
+    }
+
+    /// The connection of a query over TCP is established.
+    pub(super) fn on_query_connected(&mut self, connection: &JobConnection, conn: ConnId) {
+        let JobPeer::Relay(_, query) = &connection.0 else {
+            return;
+        };
+        let open = self.open_queries.get_mut(&query.target.open);
+        if let Some(waiting) = open.and_then(|open| open.waiting_source(query.target.source)) {
+            waiting.conn = Some(conn);
+        }
+    }
+
+    /// Reads input from a relay, over TCP or UDP, and appends requests to `out`.
+    pub fn on_relay_input(
+        &mut self,
+        connection: &mut JobConnection,
+        input: Input<'_>,
+        out: &mut Vec<u8>,
+    ) -> ReadNext {
+        let JobPeer::Relay(id, query) = &mut connection.0 else {
+            return ReadNext::Close(CloseReason::Completed);
+        };
+        let (context, source) = (&mut self.context, query.target.source);
+        let open = self.open_queries.get_mut(&query.target.open);
+        let (Some(job), Some(open)) = (self.jobs.get_mut(id), open) else {
+            return ReadNext::Close(CloseReason::Completed);
+        };
+        let Some(waiting) = open.waiting_source(source) else {
+            return ReadNext::Close(CloseReason::Completed);
+        };
+        waiting.has_started |= input != Input::Connected;
+        let on_file =
+            |file: &FileItem<'_>| open.on_file(source, file, |file| job.on_file(context, file));
+        query.on_input(input, on_file, out)
     }
 
     /// A part of the response to a query on a shared connection has arrived.
@@ -84,27 +154,155 @@ impl JobRunner {
         reason: &CloseReason,
         current: Option<PoolId>,
     ) {
+        let target = query.target;
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
+        let Some(open) = self.open_queries.get_mut(&target.open) else {
+            return;
+        };
+        // The job has its answer without this source.
+        let Some(waiting) = open.waiting_source(target.source) else {
+            return;
+        };
+        waiting.conn = None;
         if matches!(reason, CloseReason::Aborted) {
             return self.interrupt(connector, id);
         }
-        if query.may_be_retried(self.relay.len()) {
-            let node = self.direct_node(query.relay + 1);
-            let query = query.retry(self.relay.len(), node, &self.context.limits);
+        let addresses = self.sources.address_count(target.source);
+        if query.may_be_retried(addresses) {
+            let next = (target.address + 1) % addresses;
+            let target = self.target(target.open, target.source, next);
+            let query = query.retry(target, &self.context.limits);
             return self.send_query(connector, id, query);
         }
-        let relay = query.relay;
-        let (query, mut answer) = query.finish(reason);
-        if let Ok(answer) = &mut answer {
-            // The relay may have other addresses than before.
-            self.relay_index = relay % self.relay.len();
-            if !canonical(self.relay[self.relay_index].ip()).is_loopback() {
-                answer.remove_loopback();
+        match query.finish(reason) {
+            Ok(answer) => self.on_source_answer(&target, answer, connector.now),
+            Err(failure) => {
+                open.remove(target.source);
+                let is_failed = open.is_failed();
+                if open.has_several_sources() && self.sources.on_failure(target.source) {
+                    let source = self.sources.name(target.source);
+                    let failure = &failure;
+                    let event = UserEvent::SourceFailed { source, failure };
+                    self.context.user.on_event(event);
+                }
+                if is_failed && let Some(open) = self.open_queries.remove(&target.open) {
+                    let answer = Err(failure);
+                    let step = job.on_answer(&mut self.context, &open.query, answer, connector.now);
+                    return self.execute(connector, id, step, current);
+                }
             }
         }
-        let step = job.on_answer(&mut self.context, &query, answer, connector.now);
-        self.execute(connector, id, step, current);
+        self.finish_if_complete(connector, target.open, current);
+    }
+
+    /// A source has answered an open query.
+    fn on_source_answer(&mut self, target: &QueryTarget, mut answer: RelayAnswer, now: Instant) {
+        self.sources.on_answer(target.source, target.address);
+        if !self.sources.is_on_loopback(target.source, target.address) {
+            answer.remove_loopback();
+        }
+        let Some(open) = self.open_queries.get_mut(&target.open) else {
+            return;
+        };
+        let items = open.on_answer(target.source, answer, now);
+        if open.has_several_sources() {
+            let source = self.sources.name(target.source);
+            self.context.user.on_event(UserEvent::SourceAnswered {
+                source,
+                count: items.count,
+                items: &items.first,
+            });
+        }
+    }
+
+    /// When [`JobRunner::leave_late_sources`] has something to do.
+    pub(super) fn next_query_deadline(&self) -> Option<Instant> {
+        let delay = self.context.limits.relay_delay;
+        let open = self.open_queries.values();
+        open.filter_map(|open| open.next_deadline(delay)).min()
+    }
+
+    /// Does not wait any longer for sources that are silent while others have answered.
+    pub(super) fn leave_late_sources<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>) {
+        let (delay, now) = (self.context.limits.relay_delay, connector.now);
+        let late = |(id, open): (&QueryId, &OpenQuery)| {
+            let late = open.late_sources(delay, now).into_iter();
+            late.map(|source| (*id, source)).collect::<Vec<_>>()
+        };
+        let late: Vec<_> = self.open_queries.iter().flat_map(late).collect();
+        for (id, source) in late {
+            if let Some(open) = self.open_queries.get_mut(&id) {
+                if let Some(waiting) = open.waiting_source(source) {
+                    if !waiting.has_started {
+                        self.sources.pass_over(source, now);
+                    }
+                    if let Some(conn) = waiting.conn {
+                        connector.out.close(conn, CloseReason::Completed);
+                    }
+                }
+                open.remove(source);
+            }
+            if self.sources.on_failure(source) {
+                let (source, failure) = (self.sources.name(source), &Failure::Late);
+                let event = UserEvent::SourceFailed { source, failure };
+                self.context.user.on_event(event);
+            }
+            self.cancel_shared(connector, id, Some(source), None);
+            self.finish_if_complete(connector, id, None);
+        }
+    }
+
+    /// Answers a query whose answer is complete.
+    fn finish_if_complete<R: RunsJobs>(
+        &mut self,
+        connector: &mut Connector<'_, R>,
+        id: QueryId,
+        current: Option<PoolId>,
+    ) {
+        let open = self.open_queries.get(&id);
+        if !open.is_some_and(OpenQuery::is_complete) {
+            return;
+        }
+        let Some(mut open) = self.open_queries.remove(&id) else {
+            return;
+        };
+        for conn in open.waiting.iter().filter_map(|waiting| waiting.conn) {
+            connector.out.close(conn, CloseReason::Completed);
+        }
+        self.cancel_shared(connector, id, None, current);
+        let Some(job) = self.jobs.get_mut(&open.job) else {
+            return;
+        };
+        open.end_files(|file| job.on_file(&mut self.context, file));
+        if let Some(source) = open.source_of_receiver() {
+            return self.open_query(connector, open.job, open.query, &[source]);
+        }
+        let (id, query, answer) = open.into_answer();
+        if let Some(answer) = answer {
+            let step = job.on_answer(&mut self.context, &query, Ok(answer), connector.now);
+            self.execute(connector, id, step, current);
+        }
+    }
+
+    /// Nobody waits for the response to a query on shared connections, of one source or of all.
+    fn cancel_shared<R: RunsJobs>(
+        &mut self,
+        connector: &mut Connector<'_, R>,
+        open: QueryId,
+        source: Option<usize>,
+        current: Option<PoolId>,
+    ) {
+        let is_unwanted = |_: &RequestId, query: &mut RelayQuery| {
+            let target = &query.target;
+            target.open == open && source.is_none_or(|source| source == target.source)
+        };
+        let cancelled = self.queries.extract_if(.., is_unwanted);
+        let cancelled: Vec<RequestId> = cancelled.map(|(request, _)| request).collect();
+        if !cancelled.is_empty() {
+            let is_cancelled = |request| cancelled.contains(&request);
+            self.pool.cancel(is_cancelled, current, connector.out);
+        }
     }
 }

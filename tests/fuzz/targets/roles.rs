@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use peerline::client::{Client, Task};
-use peerline::jobs::{FilePattern, JobRunner, Query, TerminalEvent};
+use peerline::jobs::{FilePattern, JobRunner, PeerSource, Query, TerminalEvent};
 use peerline::limits::JobLimits;
 use peerline::node::{Console, Node, NodeMessage, Registrar};
 use peerline::protocol::{ClaimedIp, FileName, NodeAddress, Port, Text};
@@ -74,7 +74,11 @@ pub(super) fn new_node(now: Instant) -> Node<Memory> {
     });
     node.receive_messages(SEED);
     let (sender, _) = channel();
-    let mut jobs = JobRunner::new(RecordingUser::new(sender), relay, JobLimits::default());
+    let mut jobs = JobRunner::new(
+        RecordingUser::new(sender),
+        vec![PeerSource::relay("the relay", relay)],
+        JobLimits::default(),
+    );
     jobs.set_may_choose(true);
     node.console = Some(Console::new(jobs, 2));
     node
@@ -99,7 +103,11 @@ pub fn client(data: &[u8]) {
     let relay = vec![RELAY.parse().expect("an address")];
     let (sender, _) = channel();
     let client = Client::new(
-        JobRunner::new(RecordingUser::new(sender), relay, JobLimits::default()),
+        JobRunner::new(
+            RecordingUser::new(sender),
+            vec![PeerSource::relay("the relay", relay)],
+            JobLimits::default(),
+        ),
         task,
     );
     let mut machine = Machine::new(client, Instant::now(), Checks::default());

@@ -42,7 +42,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use peerline::client::{Client, Task};
-use peerline::jobs::{FilePattern, JobRunner, Query};
+use peerline::jobs::{FilePattern, JobRunner, PeerSource, Query};
 use peerline::limits::JobLimits;
 use peerline::node::{Node, Registrar};
 use peerline::protocol::{ClaimedIp, ContentHash, FileName, MaybeHash, NodeAddress, Port, Text};
@@ -378,7 +378,11 @@ impl World {
 
     fn start_client(&mut self, task: Task) {
         let checking_user = CheckingUser::new(Rc::clone(&self.history));
-        let jobs = JobRunner::new(checking_user, vec![RELAY], JobLimits::default());
+        let jobs = JobRunner::new(
+            checking_user,
+            vec![PeerSource::relay("the relay", vec![RELAY])],
+            JobLimits::default(),
+        );
         let client = Client::new(jobs, task);
         let ip = match self.rng.u8(0..4) {
             0 => Ipv4Addr::LOCALHOST,

@@ -1,0 +1,179 @@
+//! Where nodes and files are looked up: at relays, and at nodes that answer for their own
+//! files. The jobs ask all of them at once, and do not care where an answer came from.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::protocol::{NodeAddress, Port, canonical};
+
+/// A source that was silent while others answered is passed over for this time.
+const PASSED_OVER_FOR: Duration = Duration::from_secs(30);
+
+/// A relay, or a node that is asked as if it were the relay of its own files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerSource {
+    /// For people: as the user wrote it, such as `relay.example:8888`.
+    pub name: String,
+    /// Tried in turn; not empty.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether it is a node.
+    pub is_node: bool,
+}
+
+impl PeerSource {
+    /// A relay. `addresses` are not empty.
+    #[must_use]
+    pub fn relay(name: impl Into<String>, addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            name: name.into(),
+            addresses,
+            is_node: false,
+        }
+    }
+
+    /// A node. `addresses` are not empty.
+    #[must_use]
+    pub fn node(name: impl Into<String>, addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            is_node: true,
+            ..Self::relay(name, addresses)
+        }
+    }
+
+    /// The addresses at which content can be requested, if it is a node.
+    fn node_addresses(&self) -> impl Iterator<Item = NodeAddress> {
+        let addresses = self.addresses.iter().filter(|_| self.is_node);
+        addresses.filter_map(|address| node_address(*address))
+    }
+}
+
+fn node_address(address: SocketAddr) -> Option<NodeAddress> {
+    NodeAddress::new(address.ip(), Port::new(address.port())?).ok()
+}
+
+/// The sources of a user, in the user's order. A source has its index there.
+pub(super) struct PeerSources(Vec<ListedSource>);
+
+struct ListedSource {
+    source: PeerSource,
+    /// The index of the address that answered last: the next query goes there.
+    address: usize,
+    /// It was silent while others answered.
+    passed_over_until: Option<Instant>,
+    /// The user knows that it fails.
+    is_failure_known: bool,
+}
+
+impl PeerSources {
+    /// `sources` are not empty.
+    pub(super) fn new(sources: Vec<PeerSource>) -> Self {
+        let listed = |source| ListedSource {
+            source,
+            address: 0,
+            passed_over_until: None,
+            is_failure_known: false,
+        };
+        Self(sources.into_iter().map(listed).collect())
+    }
+
+    /// Whether there is more than one.
+    pub(super) fn are_several(&self) -> bool {
+        self.0.len() > 1
+    }
+
+    /// Whether no relay is among them.
+    pub(super) fn are_nodes(&self) -> bool {
+        self.0.iter().all(|listed| listed.source.is_node)
+    }
+
+    /// The addresses of those that are nodes.
+    pub(super) fn nodes(&self) -> Vec<NodeAddress> {
+        let sources = self.0.iter();
+        sources
+            .flat_map(|listed| listed.source.node_addresses())
+            .collect()
+    }
+
+    /// Those to ask. If all were silent, all of them.
+    pub(super) fn usable(&self, now: Instant) -> Vec<usize> {
+        let is_passed_over = |index: &usize| {
+            let until = self.0[*index].passed_over_until;
+            until.is_some_and(|until| until > now)
+        };
+        let all = 0..self.0.len();
+        match all.clone().all(|index| is_passed_over(&index)) {
+            true => all.collect(),
+            false => all.filter(|index| !is_passed_over(index)).collect(),
+        }
+    }
+
+    pub(super) fn name(&self, index: usize) -> &str {
+        &self.0[index].source.name
+    }
+
+    /// The index of the address to try first.
+    pub(super) fn first_address(&self, index: usize) -> usize {
+        self.0[index].address
+    }
+
+    pub(super) fn address_count(&self, index: usize) -> usize {
+        self.0[index].source.addresses.len()
+    }
+
+    /// One of the addresses. A source may have got others since the index was chosen.
+    pub(super) fn address(&self, index: usize, address: usize) -> SocketAddr {
+        let addresses = &self.0[index].source.addresses;
+        addresses[address % addresses.len()]
+    }
+
+    /// The node at this address, if the source is a node.
+    pub(super) fn node(&self, index: usize, address: usize) -> Option<NodeAddress> {
+        let is_node = self.0[index].source.is_node;
+        let address = self.address(index, address);
+        is_node.then(|| node_address(address)).flatten()
+    }
+
+    /// Whether the source at this address is on this machine.
+    pub(super) fn is_on_loopback(&self, index: usize, address: usize) -> bool {
+        canonical(self.address(index, address).ip()).is_loopback()
+    }
+
+    /// The source has answered at this address.
+    pub(super) fn on_answer(&mut self, index: usize, address: usize) {
+        let listed = &mut self.0[index];
+        listed.address = address % listed.source.addresses.len();
+        listed.passed_over_until = None;
+        listed.is_failure_known = false;
+    }
+
+    /// The source has failed. Returns whether that is news to the user.
+    pub(super) fn on_failure(&mut self, index: usize) -> bool {
+        !std::mem::replace(&mut self.0[index].is_failure_known, true)
+    }
+
+    /// The source is silent, and others are not.
+    pub(super) fn pass_over(&mut self, index: usize, now: Instant) {
+        self.0[index].passed_over_until = Some(now + PASSED_OVER_FOR);
+    }
+
+    /// The source has these addresses now.
+    pub(super) fn set_addresses(&mut self, index: usize, addresses: Vec<SocketAddr>) {
+        if let Some(listed) = self.0.get_mut(index)
+            && !addresses.is_empty()
+            && listed.source.addresses != addresses
+        {
+            listed.source.addresses = addresses;
+            listed.address = 0;
+        }
+    }
+
+    /// All addresses of each, first the one that answered last.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        let rotated = self.0.iter().flat_map(|listed| {
+            let mut addresses = listed.source.addresses.clone();
+            addresses.rotate_left(listed.address);
+            addresses
+        });
+        rotated.collect()
+    }
+}
