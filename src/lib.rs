@@ -10,6 +10,7 @@
 //! | [`cli`] | command lines, start-up and exit codes of the programs |
 //! | [`terminal`] | the prompt, its line editor, and what people see |
 //! | [`download`] | where fetched content goes: stdout or a file |
+//! | [`discovery`] | relays and nodes that announce themselves on a network |
 //! | [`share`] | a folder as a share: walk, watch, hash, open safely |
 //! | [`reactor`] | the one poll loop; all sockets are here |
 //! | [`relay`], [`node`], [`client`] | what each program decides, without I/O and clock |
@@ -40,6 +41,7 @@ pub mod cli;
 pub mod client;
 pub mod close_reason;
 pub mod counted;
+pub mod discovery;
 pub mod download;
 pub mod escaped;
 pub(crate) mod figure;

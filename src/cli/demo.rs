@@ -81,7 +81,7 @@ pub(super) fn run(args: DemoArgs) -> Result<Exit, StartupError> {
     let (stop_relay, relay) = start_role("relay", || {
         // Everything is in one process, and the demo leaves no files behind.
         let args = RelayArgs::parse_from(["relay-server", "0", "--tls", "off"]);
-        let (reactor, addresses, _) = relay::prepare(args)?;
+        let (reactor, addresses, _) = relay::prepare(&args)?;
         Ok((reactor, addresses[0]))
     })?;
     let (mut stop_nodes, mut nodes) = (Vec::new(), Vec::new());

@@ -26,7 +26,7 @@ pub enum Exit {
     Listen = 7,
     /// The folder to share cannot be read.
     Share = 8,
-    /// A host name cannot be resolved.
+    /// A host name cannot be resolved, or no server is announced on the network.
     Host = 9,
     /// The server was stopped before all data was sent.
     Aborted = 10,

@@ -2,7 +2,9 @@
 //! the loop and the parts around them. The files in `bin/` only name a program.
 
 mod client;
+mod console;
 mod demo;
+mod discovery;
 mod exit;
 mod get;
 mod http;
@@ -34,6 +36,7 @@ use signal_hook::consts::SIGXFSZ;
 
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::startup_error::StartupError;
+use crate::discovery::Announcement;
 use crate::logging::OPERATOR;
 use crate::reactor::{
     Clock, DatagramSocket, ListeningSocket, LoopOutcome, Reactor, ReactorSettings,
@@ -128,16 +131,20 @@ where
         .map_err(StartupError::system("cannot handle signals"))
 }
 
-/// Runs a server until it is stopped. That is a success, unless transfers were aborted.
+/// Runs a server until it is stopped, and is announced no longer. That is a success, unless transfers were aborted.
 fn run_server<R: Role>(
     mut reactor: Reactor<R>,
     manager: ServiceManager,
+    announcement: Option<Announcement>,
 ) -> Result<Exit, StartupError>
 where
     R::File: AsFd,
 {
     manager.notify("READY=1");
-    reactor.on_stopping(move || manager.notify("STOPPING=1"));
+    reactor.on_stopping(move || {
+        manager.notify("STOPPING=1");
+        drop(announcement);
+    });
     let (_, outcome) = reactor.run().map_err(StartupError::system("poll"))?;
     Ok(match outcome {
         LoopOutcome::Finished | LoopOutcome::Drained | LoopOutcome::Aborted(0) => Exit::Success,

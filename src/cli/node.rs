@@ -8,8 +8,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
 use clap::Parser;
-use log::LevelFilter;
 
+use crate::cli::console::ConsoleArgs;
+use crate::cli::discovery::{AnnounceArgs, ServiceKind};
 use crate::cli::http::HttpArgs;
 use crate::cli::logging::LogArgs;
 use crate::cli::message_command::{MessageCommand, MessageCommandArgs, RunningCommand};
@@ -26,15 +27,14 @@ use crate::cli::{
 };
 use crate::download::{Destination, SaveOptions, Target};
 use crate::jobs::{JobRunner, PeerSource};
-use crate::limits::{JobLimits, Limits, RateLimits, Timeouts};
+use crate::limits::{Limits, RateLimits, Timeouts};
 use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, Registrar};
 use crate::protocol::{ClaimedIp, Port};
-use crate::quantity::integer;
 use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::sandbox::Sandbox;
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::terminal::prompt::{self, PromptSettings};
-use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput, is_in_foreground};
+use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput};
 use crate::tls::KeyId;
 
 const ABOUT: &str = "\
@@ -106,6 +106,8 @@ pub(super) struct NodeArgs {
     #[command(flatten)]
     history: HistoryArgs,
     #[command(flatten)]
+    announce: AnnounceArgs,
+    #[command(flatten)]
     tls: ServerTlsArgs,
     #[command(flatten)]
     http: HttpArgs,
@@ -117,29 +119,6 @@ pub(super) struct NodeArgs {
     rates: RateLimits,
     #[command(flatten)]
     log: LogArgs,
-}
-
-/// The flags of the console.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Console")]
-struct ConsoleArgs {
-    /// Read commands from stdin, as at the client's prompt [default: at a terminal]
-    #[arg(long, overrides_with = "no_console")]
-    console: bool,
-    /// Read no commands
-    #[arg(long)]
-    no_console: bool,
-    /// Maximum number of files to fetch at the same time; others wait
-    #[arg(long, value_name = "N", default_value = "8", value_parser = integer::<usize>(1..))]
-    max_downloads: usize,
-    #[command(flatten)]
-    limits: JobLimits,
-}
-
-impl ConsoleArgs {
-    fn is_enabled(&self) -> bool {
-        self.console || (!self.no_console && is_in_foreground() && is_interactive())
-    }
 }
 
 impl NodeArgs {
@@ -181,12 +160,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let has_console = args.console.is_enabled();
     let (output, _log_writer) = TerminalOutput::for_server(has_console)
         .map_err(StartupError::system("cannot start a thread"))?;
-    // A person at the console wants results, not a line per connection.
-    let level = match has_console {
-        true => LevelFilter::Warn,
-        false => LevelFilter::Info,
-    };
-    let _log_file = args.log.start(level, &output)?;
+    let _log_file = args.log.start(args.console.log_level(), &output)?;
     let manager = ServiceManager::from_environment();
     let network = wait_for_network(&args.relay, args.listen, &output, &manager)?;
     let (line_requests, requests) = mpsc::channel();
@@ -231,7 +205,11 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         .then(|| prompt::start(requests, reactor.handle(), &output, settings))
         .transpose()
         .map_err(StartupError::system("cannot start the console"))?;
-    run_server(reactor, manager)
+    run_server(
+        reactor,
+        manager,
+        args.announce.announce(ServiceKind::Node, &addresses, id)?,
+    )
 }
 
 fn prompt_settings(args: &NodeArgs, survives_hangup: bool) -> PromptSettings {

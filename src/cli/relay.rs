@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use log::{LevelFilter, info};
 
+use crate::cli::discovery::{AnnounceArgs, ServiceKind};
 use crate::cli::http::HttpArgs;
 use crate::cli::logging::LogArgs;
 use crate::cli::service_manager::ServiceManager;
@@ -80,6 +81,8 @@ pub(super) struct RelayArgs {
     /// nothing
     #[arg(long)]
     no_sandbox: bool,
+    #[command(flatten)]
+    announce: AnnounceArgs,
     #[command(flatten)]
     tls: ServerTlsArgs,
     #[command(flatten)]
@@ -164,10 +167,12 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
         ""
     };
     let has_sandbox = !args.no_sandbox;
-    let (mut reactor, addresses, id) = prepare(args)?;
+    let (mut reactor, addresses, id) = prepare(&args)?;
     if has_sandbox {
         rights::keep_only(&rights::of_relay());
     }
+    // Its thread has the same few rights.
+    let announcement = args.announce.announce(ServiceKind::Relay, &addresses, id)?;
     stop_on_signals(&mut reactor, &signals)?;
     info!(target: OPERATOR, "limits: {memory}");
     for address in addresses {
@@ -180,7 +185,7 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
         ));
     }
     print_id(&output, "relay-server", id);
-    run_server(reactor, ServiceManager::from_environment())
+    run_server(reactor, ServiceManager::from_environment(), announcement)
 }
 
 impl RelayArgs {
@@ -194,7 +199,7 @@ impl RelayArgs {
 type PreparedRelay = (Reactor<Relay>, Vec<SocketAddr>, Option<KeyId>);
 
 /// Binds the sockets and builds the relay.
-pub(super) fn prepare(args: RelayArgs) -> Result<PreparedRelay, StartupError> {
+pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
     let tls = args.tls.prepare("relay")?;
     // A port that the system chooses must be free for UDP, too.
     let mut attempts = if args.port == 0 { MAX_PORT_ATTEMPTS } else { 1 };
@@ -222,13 +227,13 @@ pub(super) fn prepare(args: RelayArgs) -> Result<PreparedRelay, StartupError> {
         datagram_rate: args.datagram_rate,
         quota: args.directory.quota(),
         message_rate: args.message_rate,
-        trust: Trust::new(args.trust),
+        trust: Trust::new(args.trust.clone()),
         http: args.http.settings(),
     };
     let now = Instant::now();
     let relay = Relay::new(settings, secret, now);
     let settings = ReactorSettings {
-        limits: args.limits,
+        limits: args.limits.clone(),
         speaks_http,
         tls: tls.acceptor,
         relay_tls: None,

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::mpsc::Receiver;
 use std::thread;
 
+use crate::cli::discovery::{BrowseArgs, ServiceKind};
 use crate::cli::{Exit, StartupError, values};
 use crate::protocol::{NodeAddress, Port};
 use crate::tls::{KeyId, TlsConnector};
@@ -15,10 +16,13 @@ use crate::tls::{KeyId, TlsConnector};
 /// The environment variable that stands in for the relay's address.
 pub(super) const RELAY_VARIABLE: &str = "PEERLINE_RELAY";
 
+/// The word that stands for the relays that announce themselves on the network.
+const AUTO: &str = "auto";
+
 /// The relay's address: `HOST:PORT` as one word, or `HOST PORT` as two.
 #[derive(Clone, clap::Args)]
 pub(super) struct RelayAddressArgs {
-    /// The relay: HOST:PORT, or HOST and PORT as two words
+    /// The relay: HOST:PORT, or HOST and PORT as two words; auto finds one on the local network
     #[arg(index = 1, value_name = "RELAY", required = true, env = RELAY_VARIABLE, hide_env_values = true,
           value_parser = relay_host)]
     relay: Option<(String, Option<Port>)>,
@@ -29,6 +33,8 @@ pub(super) struct RelayAddressArgs {
     /// it starts. Connections to nodes are not encrypted
     #[arg(long, value_name = "ID", global = true, conflicts_with = "udp", value_parser = KeyId::from_str)]
     relay_id: Option<KeyId>,
+    #[command(flatten)]
+    browse: BrowseArgs,
 }
 
 impl RelayAddressArgs {
@@ -45,6 +51,7 @@ impl RelayAddressArgs {
             return Err(StartupError::usage("the relay's address is missing"));
         };
         let port = match (*port, self.relay_port) {
+            (None, None) if host == AUTO => return self.discover(),
             (Some(port), None) | (None, Some(port)) => port.get(),
             (Some(first), Some(second)) => {
                 let text = format!("the relay's port is given twice: {first} and {second}");
@@ -53,6 +60,21 @@ impl RelayAddressArgs {
             (None, None) => return Err(StartupError::usage(missing_port(host))),
         };
         resolve(host, port)
+    }
+
+    /// Finds the relays that announce themselves, with `--relay-id` only the one that has it.
+    fn discover(&self) -> Result<Vec<SocketAddr>, StartupError> {
+        let found = self.browse.find(&[ServiceKind::Relay], self.relay_id)?;
+        let addresses = found.into_iter().flat_map(|(_, relay)| relay.addresses);
+        let addresses: Vec<SocketAddr> = addresses.map(Into::into).collect();
+        match addresses.is_empty() {
+            true => Err(StartupError::new(
+                Exit::Host,
+                "no relay is announced on this network; start one with relay-server --announce, \
+                 or write its address",
+            )),
+            false => Ok(addresses),
+        }
     }
 
     /// Starts a thread that looks the host up for each request, and passes the addresses

@@ -75,7 +75,14 @@ fn assert_layers(layers: &[&str], forbidden: &[&str], modules: &[&str]) {
 
 #[test]
 fn the_deciding_layers_have_no_io_no_threads_no_clock_and_no_command_line() {
-    let above = ["reactor", "share", "download", "terminal", "cli"];
+    let above = [
+        "reactor",
+        "share",
+        "discovery",
+        "download",
+        "terminal",
+        "cli",
+    ];
     assert_layers(&DECIDING, &OUTSIDE_WORLD, &above);
     assert_layers(&DECIDING, &["clap", "Exit", "ExitCode"], &[]);
     for source in sources() {
@@ -90,7 +97,14 @@ fn the_deciding_layers_have_no_io_no_threads_no_clock_and_no_command_line() {
 fn imports_point_down() {
     let programs = ["relay", "node", "client"];
     let roles = ["relay", "node", "client", "jobs", "relay_link"];
-    let outside = ["reactor", "share", "download", "terminal", "cli"];
+    let outside = [
+        "reactor",
+        "share",
+        "discovery",
+        "download",
+        "terminal",
+        "cli",
+    ];
     assert_layers(&["jobs/", "relay_link/"], &[], &programs);
     assert_layers(&["session/", "role"], &[], &roles);
     assert_layers(&["web/"], &[], &roles);
@@ -103,13 +117,13 @@ fn imports_point_down() {
 
 #[test]
 fn the_reactor_knows_roles_only_by_their_trait() {
-    let above = ["share", "download", "terminal", "cli"];
+    let above = ["share", "discovery", "download", "terminal", "cli"];
     assert_layers(&["reactor/"], &["Relay", "Node", "Client"], &above);
 }
 
 #[test]
 fn files_and_terminal_do_not_know_the_reactor() {
-    let layers = ["share/", "download/", "logging/"];
+    let layers = ["share/", "discovery/", "download/", "logging/"];
     assert_layers(&layers, &["mio"], &["reactor", "cli"]);
     assert_layers(&["terminal/"], &["mio"], &["cli"]);
 }

@@ -74,6 +74,7 @@ mod limits;
 mod line_editor;
 mod line_protocol;
 mod list_files;
+mod local_network;
 mod log;
 mod many_files;
 mod messages;

@@ -1,0 +1,193 @@
+//! A server announces itself on its network.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::thread;
+use std::time::Duration;
+
+use log::info;
+use mdns_sd::{DaemonEvent, IfKind, IfPredicate, Receiver, ServiceDaemon, ServiceInfo};
+
+use crate::discovery::network_interface::NetworkInterface;
+use crate::discovery::service::{ID, ServiceKind, VERSION};
+use crate::escaped::Escaped;
+use crate::logging::OPERATOR;
+use crate::tls::KeyId;
+
+/// The most bytes of a label of a domain name (RFC 1035, 2.3.4).
+const MAX_LABEL: usize = 63;
+
+/// How long the end of the program may wait until the network knows of it.
+const GOODBYE_TIME: Duration = Duration::from_millis(200);
+
+/// A server to announce.
+pub struct LocalService {
+    /// What it is.
+    pub kind: ServiceKind,
+    /// Where it listens; at least one address.
+    pub addresses: Vec<SocketAddr>,
+    /// The interfaces on which it is announced; without any, those where it listens.
+    pub interfaces: Vec<NetworkInterface>,
+    /// Who it is, if it speaks TLS.
+    pub id: Option<KeyId>,
+}
+
+/// A server that is announced until this is dropped.
+pub struct Announcement(ServiceDaemon);
+
+impl LocalService {
+    /// Announces the server from a thread of its own.
+    ///
+    /// # Errors
+    /// The system refuses a thread or a socket.
+    pub fn announce(self) -> io::Result<Announcement> {
+        let info = self.info().map_err(io::Error::other)?;
+        let start = || {
+            let daemon = ServiceDaemon::new()?;
+            daemon.disable_interface(IfKind::All)?;
+            daemon.enable_interface(self.interfaces())?;
+            let events = daemon.monitor()?;
+            daemon.register(info)?;
+            Ok((daemon, events))
+        };
+        let (daemon, events) = start().map_err(|error: mdns_sd::Error| io::Error::other(error))?;
+        let name = thread::Builder::new().name("announcement".into());
+        name.spawn(move || log_names(&events))?;
+        Ok(Announcement(daemon))
+    }
+
+    fn info(&self) -> mdns_sd::Result<ServiceInfo> {
+        let system = rustix::system::uname();
+        let machine = system.nodename().to_string_lossy();
+        let port = self.addresses.first().map_or(0, SocketAddr::port);
+        let mut properties = vec![(VERSION, env!("CARGO_PKG_VERSION").to_owned())];
+        properties.extend(self.id.map(|id| (ID, id.to_string())));
+        // Records of the machine's own name are those of its name service.
+        let host = format!("peerline-{:016x}.local.", fastrand::u64(..));
+        let kind = self.kind.service_type();
+        let name = instance_name(&machine, port);
+        let mut info = ServiceInfo::new(kind, &name, &host, "", port, &properties[..])?;
+        info.set_interfaces(vec![self.interfaces()]);
+        Ok(info.enable_addr_auto())
+    }
+
+    /// The interfaces and addresses to announce, now and later.
+    fn interfaces(&self) -> IfKind {
+        let listen: Vec<IpAddr> = self.addresses.iter().map(SocketAddr::ip).collect();
+        let chosen = self.interfaces.clone();
+        IfKind::Predicate(IfPredicate::new(move |interface| {
+            is_announced(&listen, &chosen, &interface.name, interface.ip())
+        }))
+    }
+}
+
+impl Drop for Announcement {
+    /// Tells the network that the server is gone.
+    fn drop(&mut self) {
+        if let Ok(status) = self.0.shutdown() {
+            // Without an answer, the records expire.
+            let _ = status.recv_timeout(GOODBYE_TIME);
+        }
+    }
+}
+
+/// The name that people see, such as `alice-laptop 8888`.
+fn instance_name(machine: &str, port: u16) -> String {
+    let port = format!(" {port}");
+    let machine = machine.split('.').next().unwrap_or_default();
+    let end = machine.floor_char_boundary(MAX_LABEL - port.len());
+    machine[..end].to_owned() + &port
+}
+
+/// Whether a server that listens at `listen` is announced at the address `ip` of an interface.
+/// If it listens everywhere, loopback is only announced if it was `chosen`.
+fn is_announced(
+    listen: &[IpAddr],
+    chosen: &[NetworkInterface],
+    interface: &str,
+    ip: IpAddr,
+) -> bool {
+    let is_chosen = chosen.iter().any(|chosen| chosen.is(interface, ip));
+    // Alone, :: accepts IPv4 as well.
+    let is_dual = listen.iter().all(IpAddr::is_ipv6);
+    let accepts = |own: &IpAddr| match own.is_unspecified() {
+        true => (is_dual || own.is_ipv4() == ip.is_ipv4()) && (is_chosen || !ip.is_loopback()),
+        false => *own == ip,
+    };
+    (is_chosen || chosen.is_empty()) && listen.iter().any(accepts)
+}
+
+/// Logs the name, which is another one than intended if a server has that already.
+fn log_names(events: &Receiver<DaemonEvent>) {
+    let mut last = String::new();
+    for event in events {
+        if let DaemonEvent::Announce(name, _) = event
+            && name != last
+        {
+            info!(target: OPERATOR, "announced on the network as {}", Escaped(name.as_bytes()));
+            last = name;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        let ips = texts.iter().map(|text| text.parse());
+        ips.map(|ip| ip.expect("an address")).collect()
+    }
+
+    /// The addresses of a machine that are announced.
+    fn announced(listen: &[&str], chosen: &[NetworkInterface]) -> Vec<&'static str> {
+        let machine = [
+            ("lo", "127.0.0.1"),
+            ("lo", "::1"),
+            ("eth0", "192.0.2.1"),
+            ("eth0", "2001:db8::1"),
+            ("eth1", "198.51.100.1"),
+        ];
+        let listen = ips(listen);
+        let is_announced = |(interface, ip): &(&str, &str)| {
+            is_announced(&listen, chosen, interface, ips(&[ip])[0])
+        };
+        let announced = machine.into_iter().filter(is_announced);
+        announced.map(|(_, ip)| ip).collect()
+    }
+
+    #[test]
+    fn only_addresses_at_which_a_server_listens_are_announced() {
+        let none = &[][..];
+        assert_eq!(announced(&["127.0.0.1"], none), ["127.0.0.1"]);
+        assert_eq!(announced(&["0.0.0.0"], none), ["192.0.2.1", "198.51.100.1"]);
+        let all = ["192.0.2.1", "2001:db8::1", "198.51.100.1"];
+        assert_eq!(announced(&["::"], none), all);
+        assert_eq!(announced(&["0.0.0.0", "::"], none), all);
+        assert_eq!(
+            announced(&["::", "192.0.2.1"], none),
+            ["192.0.2.1", "2001:db8::1"]
+        );
+        assert_eq!(announced(&["203.0.113.1"], none), [""; 0]);
+    }
+
+    #[test]
+    fn chosen_interfaces_exclude_all_others() {
+        let name = |name: &str| [NetworkInterface::Name(name.into())];
+        assert_eq!(announced(&["0.0.0.0"], &name("eth1")), ["198.51.100.1"]);
+        assert_eq!(announced(&["0.0.0.0"], &name("lo")), ["127.0.0.1"]);
+        assert_eq!(announced(&["192.0.2.1"], &name("eth1")), [""; 0]);
+        let address = [NetworkInterface::Address(ips(&["2001:db8::1"])[0])];
+        assert_eq!(announced(&["::"], &address), ["2001:db8::1"]);
+    }
+
+    #[test]
+    fn a_name_fits_into_a_label() {
+        assert_eq!(instance_name("alice.example.org", 8888), "alice 8888");
+        let name = instance_name(&"ä".repeat(40), 65535);
+        assert!(
+            name.len() <= MAX_LABEL && name.ends_with("ä 65535"),
+            "{name}"
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! Finds relays and nodes without an address from the user: servers announce themselves on
+//! their network by multicast DNS (RFC 6762) and DNS-SD (RFC 6763).
+
+mod announcement;
+mod browse;
+mod network_interface;
+mod service;
+
+pub use announcement::{Announcement, LocalService};
+pub use browse::browse;
+pub use network_interface::NetworkInterface;
+pub use service::{FoundService, ServiceKind};

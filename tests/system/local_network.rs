@@ -1,0 +1,195 @@
+//! Servers that announce themselves on their network, and `auto`, which finds them. The tests
+//! need network namespaces; where the system allows none, they test nothing.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::namespaces::{Machine, NEIGHBOUR};
+use crate::support::{ProgramOutput, RunningProgram, Server, folder, is_missing, run};
+
+const ANNOUNCED: &str = "announced on the network as";
+
+/// Starts a relay on a machine.
+fn relay_on(machine: &Machine, args: &[&str]) -> Server {
+    let mut command = machine.command(env!("CARGO_BIN_EXE_relay-server"));
+    command.arg("0").args(args);
+    Server::start(command)
+}
+
+/// Starts a relay that listens on all networks of a machine and is announced there.
+fn announced_relay(machine: &Machine, args: &[&str]) -> Server {
+    let args = [&["--listen", "0.0.0.0", "--announce"], args].concat();
+    let relay = relay_on(machine, &args);
+    relay.log_until(ANNOUNCED);
+    relay
+}
+
+fn node_on(machine: &Machine, share: &Path, args: &[&str]) -> Command {
+    let mut command = machine.command(env!("CARGO_BIN_EXE_peer-node"));
+    command.arg("auto").arg("--share").arg(share);
+    command.args(["--no-hashes"]).args(args);
+    command
+}
+
+/// Runs `peer-client auto` on a machine.
+fn client_on(machine: &Machine, args: &[&str]) -> ProgramOutput {
+    let mut command = machine.command(env!("CARGO_BIN_EXE_peer-client"));
+    command.arg("auto").args(args);
+    run(command, b"")
+}
+
+/// `auto` on a machine finds nothing.
+#[track_caller]
+fn assert_finds_nothing(machine: &Machine, args: &[&str]) {
+    let output = client_on(machine, &[args, &["nodes"]].concat()).expect_code(9);
+    let expected = "peer-client: no relay is announced on this network; start one with \
+                    relay-server --announce, or write its address\n";
+    assert_eq!(output.stderr, expected);
+}
+
+#[test]
+fn a_relay_is_found_on_its_network_and_nowhere_else() {
+    let (Some(here), Some(elsewhere)) = (Machine::new(), Machine::new()) else {
+        return;
+    };
+    let there = here.neighbour();
+    let mut relay = announced_relay(&there, &[]);
+    let share = folder(&[("hello.txt", b"hello")]);
+    let node = Server::start(node_on(&there, share.path(), &[]));
+    node.log_until("registered as");
+    let output = client_on(&here, &["get", "hello.txt"]).expect_code(0);
+    assert_eq!(output.text(), "hello");
+    let nodes = client_on(&here, &["nodes"]).expect_code(0).text();
+    assert_eq!(nodes, format!("{NEIGHBOUR} {}\n", node.address().port()));
+    assert_finds_nothing(&elsewhere, &[]);
+    assert_eq!(relay.stop(), Some(0));
+    assert_finds_nothing(&here, &[]);
+}
+
+#[test]
+fn nothing_is_announced_unless_asked_for() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let relay = relay_on(&there, &["--listen", "0.0.0.0"]);
+    assert_finds_nothing(&here, &[]);
+    assert!(!relay.log().contains("announced"), "{}", relay.log());
+    let relay = relay_on(&there, &["--listen", "0.0.0.0", "--announce-on", "lo"]);
+    relay.log_until(ANNOUNCED);
+    assert_finds_nothing(&here, &[]);
+    client_on(&there, &["nodes"]).expect_code(0);
+}
+
+#[test]
+fn a_relay_on_loopback_is_announced_to_its_own_machine() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let relay = relay_on(&there, &["--announce"]);
+    relay.log_until("announced on this machine only");
+    relay.log_until(ANNOUNCED);
+    assert_finds_nothing(&here, &[]);
+    client_on(&there, &["nodes"]).expect_code(0);
+}
+
+#[test]
+fn a_node_waits_for_a_relay_to_be_announced() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let share = folder(&[]);
+    let mut command = node_on(&here, share.path(), &["--discovery-time", "1.5"]);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut node = RunningProgram::start(&mut command);
+    let mut stderr = BufReader::new(node.child.stderr.take().expect("a pipe"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).expect("a line");
+    let expected = "peer-node: no relay is announced on this network; start one with \
+                    relay-server --announce, or write its address; still trying\n";
+    assert_eq!(line, expected);
+    let relay = announced_relay(&there, &[]);
+    relay.log_until(" registered by ");
+}
+
+#[test]
+fn only_the_relay_with_the_wanted_id_is_used() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let state = folder(&[]);
+    let with_key = |name: &str| {
+        let mut command = there.command(env!("CARGO_BIN_EXE_relay-server"));
+        command.env("XDG_STATE_HOME", state.path().join(name));
+        command.args(["0", "--listen", "0.0.0.0", "--announce"]);
+        let mut relay = Server::start(command);
+        relay.log_until(ANNOUNCED);
+        let line = relay.line();
+        let id = line.strip_prefix("relay-server id ").expect("an id");
+        (relay, id.to_owned())
+    };
+    let (_other, other_id) = with_key("a");
+    let (relay, id) = with_key("b");
+    assert_ne!(id, other_id);
+    client_on(&here, &["--relay-id", &id, "nodes"]).expect_code(0);
+    relay.log_until("last LIST");
+    drop(relay);
+    assert_finds_nothing(&here, &["--relay-id", &id]);
+}
+
+/// A message bus without users, for `avahi-daemon`.
+const BUS: &[u8] = b"<busconfig>
+  <listen>unix:path=/run/dbus/system_bus_socket</listen>
+  <policy context='default'>
+    <allow user='*'/><allow own='*'/>
+    <allow send_type='method_call'/><allow receive_type='method_call'/>
+    <allow send_type='method_return'/><allow receive_type='method_return'/>
+    <allow send_type='error'/><allow receive_type='error'/>
+    <allow send_type='signal'/><allow receive_type='signal'/>
+  </policy>
+</busconfig>";
+
+/// Starts the name service of the desktop beside a relay, on a machine of their own.
+const AVAHI: &str = "
+  mount -t tmpfs none /run && mkdir /run/dbus && ip link set lo up || exit 77
+  ip link add net0 type veth peer name net1 || exit 77
+  ip address add 10.9.0.1/24 dev net0; ip link set net0 up; ip link set net1 up
+  dbus-daemon --config-file=$0/bus --nofork &
+  until [ -S /run/dbus/system_bus_socket ]; do :; done
+  avahi-daemon --no-drop-root --no-chroot --no-rlimits &
+  until avahi-daemon --check; do :; done
+  \"$@\" 8888 --listen 0.0.0.0 --announce >/dev/null &
+  until avahi-browse -rtp _peerline._tcp | grep '^=;net0;IPv4'; do :; done";
+
+/// Unlike the other tests, this one needs a real administrator.
+#[test]
+fn avahi_browse_sees_a_relay() {
+    if is_missing("avahi-browse") || is_missing("avahi-daemon") || is_missing("dbus-daemon") {
+        return;
+    }
+    let home = folder(&[("bus", BUS)]);
+    let mut command = Command::new("unshare");
+    // When the first process ends, all of them do.
+    command.args(["-mnpf", "--kill-child", "sh", "-c", AVAHI]);
+    command
+        .arg(home.path())
+        .arg(env!("CARGO_BIN_EXE_relay-server"));
+    let output = run(command, b"");
+    if !rustix::process::geteuid().is_root() || output.code == Some(77) {
+        eprintln!("not tested: the system allows no network of its own");
+        return;
+    }
+    let line = output.expect_code(0).text();
+    let fields: Vec<&str> = line.trim_end().split(';').collect();
+    assert!(fields[3].ends_with("\\0328888"), "{line}");
+    assert_eq!(fields[4..6], ["_peerline._tcp", "local"], "{line}");
+    assert_eq!(fields[7..9], ["10.9.0.1", "8888"], "{line}");
+    assert!(
+        fields[9].contains("\"version=") && fields[9].contains("\"id=sha256//"),
+        "{line}"
+    );
+}
