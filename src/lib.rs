@@ -20,7 +20,7 @@
 //! | [`role`] | the contract between the loop and the programs |
 //! | [`logging`], [`limits`], [`quantity`] | log lines; limits and how a command line writes them |
 //! | [`close_reason`], [`name_glob`], [`protocol`] | why a connection closes; globs of file names; all text on the wire |
-//! | [`tls`] | keys and certificates, and what a server needs to speak TLS |
+//! | [`tls`] | keys, certificates and known relays, and what both sides need to speak TLS |
 //! | [`timers`], `figure`, `histogram`, `rate_limiter`, [`escaped`], [`counted`], `system_error`, `stdio`, [`xdg`] | deadlines, figures of a server, times in buckets, events per second, foreign text, plurals, errors, standard streams, user folders |
 //! | [`sandbox`] | what the kernel lets a server open |
 //!

@@ -9,9 +9,11 @@ use clap::{Parser, Subcommand};
 use log::LevelFilter;
 use signal_hook::consts::SIGINT;
 
+use crate::cli::client_servers::ClientServers;
 use crate::cli::get::{self, GetArgs};
 use crate::cli::logging::LogArgs;
 use crate::cli::relay_address::{NodeHost, RelayAddressArgs, node_host};
+use crate::cli::relay_tls::ClientTlsArgs;
 use crate::cli::sockets::udp_requests;
 use crate::cli::verify::VerifyArgs;
 use crate::cli::{
@@ -19,7 +21,7 @@ use crate::cli::{
 };
 use crate::client::{Client, Task};
 use crate::download::{Destination, Printer};
-use crate::jobs::{FileSearch, HELP, JobRunner, PeerSource, Query, TerminalEvent};
+use crate::jobs::{FileSearch, HELP, JobRunner, Query, TerminalEvent};
 use crate::limits::{JobLimits, Limits, RateLimits, Timeouts};
 use crate::protocol::{FileName, NodeAddress, Port, Text};
 use crate::quantity::{seconds, seconds_or_zero};
@@ -76,8 +78,8 @@ pub(super) struct ClientArgs {
     pub(super) relay: RelayAddressArgs,
     /// Fetch from this node, and list its files, without a relay: HOST:PORT, or HOST and PORT as
     /// two words
-    #[arg(long, value_name = "NODE", value_parser = node_host, conflicts_with = "udp",
-          global = true)]
+    #[arg(long, value_name = "NODE", value_parser = node_host, global = true,
+          conflicts_with_all = ["udp", "relay_id"])]
     pub(super) from: Option<NodeHost>,
     #[command(subcommand)]
     pub(super) command: Option<ClientCommand>,
@@ -92,6 +94,8 @@ pub(super) struct ClientArgs {
     pub(super) timeouts: Timeouts,
     #[command(flatten)]
     pub(super) rates: RateLimits,
+    #[command(flatten)]
+    pub(super) tls: ClientTlsArgs,
     #[command(flatten)]
     pub(super) history: HistoryArgs,
     #[command(flatten)]
@@ -197,17 +201,14 @@ pub(super) fn run(args: ClientArgs) -> Result<Exit, StartupError> {
 /// Runs the client until its task is done, or until one of `signals` arrives. The log has
 /// been started.
 pub(super) fn run_client(
-    args: ClientArgs,
+    mut args: ClientArgs,
     output: &TerminalOutput,
     signals: &[i32],
 ) -> Result<Exit, StartupError> {
     let prompt_settings = prompt_settings(&args)?;
     let (limits, max_downloads) = job_limits(&args);
-    let (task, destination) = task(args.command, output)?;
-    let source = match &args.from {
-        Some(node) => node_source(node, &task)?,
-        None => PeerSource::relay(String::new(), args.relay.resolve()?),
-    };
+    let (task, destination) = task(args.command.take(), output)?;
+    let ClientServers { source, relay_tls } = ClientServers::find(&args, &task)?;
     // The lines of a list are names, not choices.
     let can_choose = !args.reporter.json && is_interactive() && !matches!(task, Task::GetList(_));
     let reads_lines = reads_lines(&task, can_choose);
@@ -231,7 +232,7 @@ pub(super) fn run_client(
         limits: Limits::default(),
         speaks_http: false,
         tls: None,
-        relay_tls: args.relay.tls()?,
+        relay_tls,
         timeouts: args.timeouts,
         rates: args.rates,
         read_size: READ_SIZE,
@@ -289,16 +290,6 @@ fn reads_lines(task: &Task, can_choose: bool) -> bool {
         Task::Get(..) => can_choose,
         Task::Query(_) | Task::Search(_) | Task::SendAndWait(..) => false,
     }
-}
-
-/// The node that is asked instead of a relay.
-fn node_source(node: &NodeHost, task: &Task) -> Result<PeerSource, StartupError> {
-    if let Task::SendAndWait(..) | Task::Chat(..) | Task::Query(Query::Message(..)) = task {
-        return Err(StartupError::usage(
-            "a message goes through the relay; write its address instead of --from",
-        ));
-    }
-    Ok(PeerSource::node(node.to_string(), node.resolve()?))
 }
 
 fn prompt_settings(args: &ClientArgs) -> Result<PromptSettings, StartupError> {

@@ -2,6 +2,7 @@
 //! the loop and the parts around them. The files in `bin/` only name a program.
 
 mod client;
+mod client_servers;
 mod console;
 mod demo;
 mod discovery;
@@ -15,6 +16,7 @@ mod node;
 mod node_events;
 mod relay;
 mod relay_address;
+mod relay_tls;
 mod rights;
 mod sample_files;
 mod service_manager;

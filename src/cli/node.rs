@@ -17,6 +17,7 @@ use crate::cli::message_command::{MessageCommand, MessageCommandArgs, RunningCom
 use crate::cli::network::{NodeNetwork, wait_for_network};
 use crate::cli::node_events::{ConsoleEvents, log_event};
 use crate::cli::relay_address::RelayAddressArgs;
+use crate::cli::relay_tls::relay_tls;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::shared_folder::{describe, open_folder, print_addresses};
 use crate::cli::sockets::{bind_tcp, udp_requests};
@@ -259,7 +260,7 @@ pub(super) fn prepare(
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &sources);
     let tls = args.tls.prepare("node")?;
     let id = tls.id;
-    let settings = reactor_settings(args, tls, sources)?;
+    let settings = reactor_settings(args, tls, &relay, sources)?;
     let now = Instant::now();
     let (ip, port) = advertised(args, &addresses)?;
     let mut registrar = Registrar::new(relay.clone(), ip, port, fastrand::u64(..), now);
@@ -313,13 +314,14 @@ fn advertised(
 fn reactor_settings(
     args: &NodeArgs,
     tls: ServerTls,
+    relay: &[SocketAddr],
     sources: Vec<IpAddr>,
 ) -> Result<ReactorSettings, StartupError> {
     Ok(ReactorSettings {
         limits: args.limits.clone(),
         speaks_http: !args.http.no_http,
         tls: tls.acceptor,
-        relay_tls: args.relay.tls()?,
+        relay_tls: relay_tls(&args.relay, args.tls.mode(), args.udp, relay)?,
         timeouts: args.timeouts.clone(),
         rates: args.rates,
         read_size: SERVER_READ_SIZE,

@@ -11,7 +11,7 @@ use std::thread;
 use crate::cli::discovery::{BrowseArgs, ServiceKind};
 use crate::cli::{Exit, StartupError, values};
 use crate::protocol::{NodeAddress, Port};
-use crate::tls::{KeyId, TlsConnector};
+use crate::tls::KeyId;
 
 /// The environment variable that stands in for the relay's address.
 pub(super) const RELAY_VARIABLE: &str = "PEERLINE_RELAY";
@@ -30,7 +30,7 @@ pub(super) struct RelayAddressArgs {
     #[arg(index = 2, value_name = "PORT", value_parser = values::port)]
     relay_port: Option<Port>,
     /// Encrypt connections to the relay, and connect only to the one that prints this id when
-    /// it starts. Connections to nodes are not encrypted
+    /// it starts [default: the id that it had at first, from the file of known relays]
     #[arg(long, value_name = "ID", global = true, conflicts_with = "udp", value_parser = KeyId::from_str)]
     relay_id: Option<KeyId>,
     #[command(flatten)]
@@ -38,20 +38,41 @@ pub(super) struct RelayAddressArgs {
 }
 
 impl RelayAddressArgs {
-    /// The TLS of connections to the relay, if they are encrypted.
-    pub(super) fn tls(&self) -> Result<Option<TlsConnector>, StartupError> {
-        let connector = self.relay_id.map(TlsConnector::new).transpose();
-        connector.map_err(StartupError::system("cannot start TLS"))
+    /// The key that the relay must have, if the user has pinned it.
+    pub(super) fn id(&self) -> Option<KeyId> {
+        self.relay_id
+    }
+
+    /// `HOST:PORT`, the same for each way to write it. A relay that was found has its first
+    /// address.
+    pub(super) fn name(&self, addresses: &[SocketAddr]) -> Result<String, StartupError> {
+        let Some((host, port)) = self.host_and_port()? else {
+            let first = addresses.first();
+            return Ok(first.map_or(String::new(), SocketAddr::to_string));
+        };
+        let host = host.to_lowercase();
+        Ok(match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        })
     }
 
     /// Looks up the host. Returns all its addresses, at least one.
     pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, StartupError> {
+        match self.host_and_port()? {
+            Some((host, port)) => resolve(host, port),
+            None => self.discover(),
+        }
+    }
+
+    /// None if a relay is to be found.
+    fn host_and_port(&self) -> Result<Option<(&str, u16)>, StartupError> {
         // Required, unless another flag makes it superfluous.
         let Some((host, port)) = &self.relay else {
             return Err(StartupError::usage("the relay's address is missing"));
         };
         let port = match (*port, self.relay_port) {
-            (None, None) if host == AUTO => return self.discover(),
+            (None, None) if host == AUTO => return Ok(None),
             (Some(port), None) | (None, Some(port)) => port.get(),
             (Some(first), Some(second)) => {
                 let text = format!("the relay's port is given twice: {first} and {second}");
@@ -59,7 +80,7 @@ impl RelayAddressArgs {
             }
             (None, None) => return Err(StartupError::usage(missing_port(host))),
         };
-        resolve(host, port)
+        Ok(Some((host, port)))
     }
 
     /// Finds the relays that announce themselves, with `--relay-id` only the one that has it.

@@ -9,7 +9,7 @@ use crate::cli::{Exit, StartupError, signals};
 use crate::logging::OPERATOR;
 use crate::terminal::TerminalOutput;
 use crate::tls::{
-    Certificates, Identity, IdentityError, IdentityFile, KeyId, TlsAcceptor, read_identity,
+    Certificates, Identity, IdentityFile, KeyId, StateFileError, TlsAcceptor, read_identity,
 };
 
 /// Whether connections are encrypted.
@@ -24,7 +24,8 @@ pub(super) enum TlsMode {
 #[derive(clap::Args)]
 #[command(next_help_heading = "TLS")]
 pub(super) struct ServerTlsArgs {
-    /// Encrypted connections: off, auto or required; with auto, each client chooses
+    /// Encrypted connections: off, auto or required; with auto, each client chooses, and a node
+    /// chooses for its relay as a client does
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = mode)]
     tls: TlsMode,
     /// Private key of the server, as PEM [default: one of its own, in the user's state folder]
@@ -47,6 +48,10 @@ impl ServerTlsArgs {
     /// Whether SIGHUP reads files again.
     pub(super) fn has_files(&self) -> bool {
         self.key.is_some()
+    }
+
+    pub(super) fn mode(&self) -> TlsMode {
+        self.tls
     }
 
     pub(super) fn is_required(&self) -> bool {
@@ -92,8 +97,8 @@ impl ServerTlsArgs {
     fn own_identity(&self, program: &str) -> Result<Option<Identity>, StartupError> {
         let reason = match IdentityFile::of(program).map(|file| file.open()) {
             Some(Ok(identity)) => return Ok(Some(identity)),
-            Some(Err(error @ IdentityError::Refused(..))) => return Err(startup_error(error)),
-            Some(Err(error @ IdentityError::Unavailable(..))) => error.to_string(),
+            Some(Err(error @ StateFileError::Refused(..))) => return Err(startup_error(error)),
+            Some(Err(error @ StateFileError::Unavailable(..))) => error.to_string(),
             None => "neither HOME nor XDG_STATE_HOME is set".to_owned(),
         };
         let text = format!("no place for a key: {reason}; write --key and --certificate");
@@ -112,11 +117,11 @@ pub(super) fn print_id(output: &TerminalOutput, program: &str, id: Option<KeyId>
     }
 }
 
-fn startup_error(error: IdentityError) -> StartupError {
+fn startup_error(error: StateFileError) -> StartupError {
     StartupError::new(Exit::System, error)
 }
 
-fn mode(text: &str) -> Result<TlsMode, &'static str> {
+pub(super) fn mode(text: &str) -> Result<TlsMode, &'static str> {
     match text {
         "off" => Ok(TlsMode::Off),
         "auto" => Ok(TlsMode::Auto),

@@ -13,6 +13,7 @@ use crate::reactor::tls_session::TlsSession;
 use crate::reactor::transport::{Transport, unless_blocked};
 use crate::role::{Input, Role, SendableFile};
 use crate::session::driver::InputDriver;
+use crate::tls::{TlsConnector, TlsError};
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Starts to connect to `address`.
@@ -43,7 +44,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Err(error) => self.close_now(slot, CloseReason::ConnectFailed(error)),
             Ok(false) => {}
             Ok(true) => match self.shake_hands(slot) {
-                Err(reason) => self.close_now(slot, reason),
+                Err(reason) => self.fail_handshake(slot, reason),
                 Ok(false) => {}
                 Ok(true) => {
                     let conn = &mut self.connections[slot];
@@ -68,15 +69,37 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         result
     }
 
-    /// The TLS session of an outgoing connection; none if it is not encrypted.
-    fn session_for(&self, session: &R::Session) -> io::Result<Option<Box<TlsSession>>> {
-        match &self.settings.relay_tls {
-            Some(connector) if R::leads_to_relay(session) => {
-                Ok(Some(Box::new(TlsSession::new(connector.connect()?))))
-            }
-            _ => Ok(None),
+    /// Closes a connection whose handshake has failed. Connects once more if the relay speaks
+    /// no TLS, and need not.
+    fn fail_handshake(&mut self, slot: usize, reason: CloseReason) {
+        let conn = &mut self.connections[slot];
+        let is_relay = conn.session.as_ref().is_some_and(R::leads_to_relay);
+        let connector = self.settings.relay_tls.as_ref().filter(|_| is_relay);
+        let retries = says_no_tls(&reason) && connector.is_some_and(TlsConnector::accept_plain);
+        let session = conn.session.take_if(|_| retries);
+        let address = conn.peer.into();
+        self.close_now(slot, reason);
+        if let Some(session) = session {
+            self.dial(address, session);
         }
     }
+
+    /// The TLS session of an outgoing connection; none if it is not encrypted.
+    fn session_for(&self, session: &R::Session) -> io::Result<Option<Box<TlsSession>>> {
+        let connector = self.settings.relay_tls.as_ref();
+        let connector = connector.filter(|_| R::leads_to_relay(session));
+        let connection = connector.map(TlsConnector::connect).transpose()?.flatten();
+        Ok(connection.map(|connection| Box::new(TlsSession::new(connection))))
+    }
+}
+
+/// Whether the other side has answered that it speaks no TLS.
+fn says_no_tls(reason: &CloseReason) -> bool {
+    let CloseReason::TlsFailed(error) = reason else {
+        return false;
+    };
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(error, Some(TlsError::NoTls))
 }
 
 impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {

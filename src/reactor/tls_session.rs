@@ -15,6 +15,10 @@ use crate::tls::TlsError;
 const READ_SIZE: usize = 32 * 1024;
 /// The most bytes that are encrypted before they are sent. A record has at most 16 KiB.
 const PIECE: usize = 64 * 1024;
+/// How a server without TLS answers the first byte of TLS.
+const NO_TLS: &[u8] = b"ERROR 501 ";
+/// The first byte of an answer in TLS: an alert, or a message of the handshake.
+const FIRST_BYTES: [u8; 2] = [0x15, 0x16];
 
 /// An encrypted connection. A few kilobytes; it is boxed.
 pub(super) struct TlsSession {
@@ -28,6 +32,8 @@ pub(super) struct TlsSession {
     sent: usize,
     /// The handshake counts as one that is under way.
     is_handshaking: bool,
+    /// The other side has answered in TLS. Matters to a client alone.
+    is_answered: bool,
     is_finished: bool,
 }
 
@@ -43,6 +49,7 @@ impl TlsSession {
             output: Vec::new(),
             sent: 0,
             is_handshaking: true,
+            is_answered: false,
             is_finished: false,
         }
     }
@@ -164,7 +171,13 @@ impl TlsSession {
             if length == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
-            let mut records = &records[..length];
+            self.input.extend_from_slice(&records[..length]);
+            if !self.is_answered && !self.is_answer()? {
+                continue;
+            }
+            self.is_answered = true;
+            let input = std::mem::take(&mut self.input);
+            let mut records = &input[..];
             while self.connection.is_handshaking() && !records.is_empty() {
                 self.connection.read_tls(&mut records)?;
                 let state = self.connection.process_new_packets();
@@ -176,6 +189,17 @@ impl TlsSession {
             self.input.extend_from_slice(records);
         }
         Ok(())
+    }
+
+    /// Whether the first input is in TLS; false if more input must tell.
+    fn is_answer(&self) -> io::Result<bool> {
+        let error = match &self.input[..] {
+            [first, ..] if FIRST_BYTES.contains(first) => return Ok(true),
+            input if input.len() < NO_TLS.len() && NO_TLS.starts_with(input) => return Ok(false),
+            input if input.starts_with(NO_TLS) => TlsError::NoTls,
+            _ => TlsError::OtherProtocol,
+        };
+        Err(io::Error::new(ErrorKind::InvalidData, error))
     }
 
     /// Encrypts and sends.
@@ -271,7 +295,7 @@ impl TlsSession {
 }
 
 fn tls_error(error: rustls::Error) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, TlsError(error))
+    io::Error::new(ErrorKind::InvalidData, TlsError::Library(error))
 }
 
 /// What the kernel has no room for is sent later.

@@ -9,7 +9,7 @@ use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::{Failure, FilePattern, Offer, Query, Selection, UserEvent};
-use crate::protocol::{FileName, NodeAddress};
+use crate::protocol::{ErrorCode, FileName, NodeAddress};
 
 /// Nodes of the relay's list, and contents of a name, that are printed.
 const MAX_PRINTED: usize = 16;
@@ -222,7 +222,9 @@ fn source_answered(source: &str, count: u64, items: &[String]) -> String {
 
 fn no_answer(node: NodeAddress, failure: &Failure<'_>) -> String {
     let advice = match failure {
-        Failure::Ended(_) => "; is the node running, and is its address right?",
+        Failure::Ended(reason) if !matches!(reason, CloseReason::TlsFailed(_)) => {
+            "; is the node running, and is its address right?"
+        }
         _ => "",
     };
     format!("no answer from {}: {failure}{advice}", node_text(node))
@@ -235,9 +237,9 @@ fn no_list(failure: &Failure<'_>) -> String {
 /// Advice for a relay that did not answer.
 fn advice(failure: &Failure<'_>) -> &'static str {
     match failure {
-        Failure::Ended(reason) if !matches!(reason, CloseReason::Replaced) => {
-            "; is the relay running, and is its address right?"
-        }
+        Failure::Ended(CloseReason::Replaced | CloseReason::TlsFailed(_)) => "",
+        Failure::Ended(_) => "; is the relay running, and is its address right?",
+        Failure::Error(ErrorCode::TLS_REQUIRED, _) => "; write --tls required",
         _ => "",
     }
 }

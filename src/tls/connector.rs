@@ -1,38 +1,53 @@
-//! The client side of TLS, towards a server whose key is known.
+//! The client side of TLS.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, OtherError,
     SignatureScheme, version,
 };
 
+use crate::tls::error::UnexpectedKey;
 use crate::tls::key_id::KeyId;
+use crate::tls::relay_trust::RelayTrust;
 
 /// The name in the handshake: the key is checked, not the name.
 const NAME: &str = "peerline";
 
-/// Starts TLS on connections to one server.
+/// Which key a server must have.
+#[derive(Clone, Debug)]
+pub enum ServerTrust {
+    /// Any key.
+    Any,
+    /// This key.
+    Key(KeyId),
+    /// The one of the relay.
+    Relay(Arc<RelayTrust>),
+}
+
+/// Starts TLS on connections to one server, or to all whose key does not matter.
 #[derive(Clone)]
 pub struct TlsConnector {
     config: Arc<ClientConfig>,
+    trust: ServerTrust,
 }
 
 impl TlsConnector {
-    /// Accepts the server with this key, and no other.
+    /// Accepts servers with a trusted key, and no other.
     ///
     /// # Errors
     /// The cryptography of this build has no TLS 1.3.
-    pub fn new(server: KeyId) -> io::Result<Self> {
+    pub fn new(trust: ServerTrust) -> io::Result<Self> {
         let provider = Arc::new(ring::default_provider());
-        let verifier = PinnedKey {
-            server,
+        let verifier = TrustedKey {
+            trust: trust.clone(),
             provider: Arc::clone(&provider),
         };
         let builder = ClientConfig::builder_with_provider(provider)
@@ -43,18 +58,40 @@ impl TlsConnector {
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         config.enable_sni = false;
+        if let ServerTrust::Any = trust {
+            // Its connections lead to several servers, which know no tickets of each other.
+            config.resumption = Resumption::disabled();
+        }
         Ok(Self {
             config: Arc::new(config),
+            trust,
         })
     }
 
-    /// The session of a new connection.
+    /// The session of a new connection. None if the server has said that it speaks no TLS, and
+    /// may be believed.
     ///
     /// # Errors
     /// The system provides no random bytes.
-    pub fn connect(&self) -> io::Result<ClientConnection> {
+    pub fn connect(&self) -> io::Result<Option<ClientConnection>> {
+        if let ServerTrust::Relay(relay) = &self.trust
+            && relay.is_plain()
+        {
+            return Ok(None);
+        }
         let name = ServerName::try_from(NAME).map_err(io::Error::other)?;
-        ClientConnection::new(Arc::clone(&self.config), name).map_err(io::Error::other)
+        let connection = ClientConnection::new(Arc::clone(&self.config), name);
+        connection.map(Some).map_err(io::Error::other)
+    }
+
+    /// The server says that it speaks no TLS. Returns whether to go on without; then
+    /// [`TlsConnector::connect`] does so from now on.
+    #[must_use]
+    pub fn accept_plain(&self) -> bool {
+        match &self.trust {
+            ServerTrust::Relay(relay) => relay.accept_plain(),
+            ServerTrust::Any | ServerTrust::Key(_) => false,
+        }
     }
 }
 
@@ -64,15 +101,15 @@ impl fmt::Debug for TlsConnector {
     }
 }
 
-/// Compares the key of the server. Nobody has to vouch for it, but the server must prove that
-/// the key is its own.
+/// Checks the key of the server. Nobody has to vouch for it, but the server must prove that the
+/// key is its own.
 #[derive(Debug)]
-struct PinnedKey {
-    server: KeyId,
+struct TrustedKey {
+    trust: ServerTrust,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for PinnedKey {
+impl ServerCertVerifier for TrustedKey {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -81,11 +118,15 @@ impl ServerCertVerifier for PinnedKey {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
-        match KeyId::of(key.as_ref()) == self.server {
-            true => Ok(ServerCertVerified::assertion()),
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
-        }
+        let id = id_of(certificate)?;
+        let result = match &self.trust {
+            ServerTrust::Any => Ok(()),
+            ServerTrust::Key(known) if *known == id => Ok(()),
+            ServerTrust::Key(_) => Err(format!("another key, {id}, than the one that is expected")),
+            ServerTrust::Relay(relay) => relay.check(id),
+        };
+        result.map_err(refused)?;
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -104,11 +145,24 @@ impl ServerCertVerifier for PinnedKey {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
+        let valid = verify_tls13_signature(message, certificate, signature, algorithms)?;
+        if let ServerTrust::Relay(relay) = &self.trust {
+            relay.on_proof(id_of(certificate)?).map_err(refused)?;
+        }
+        Ok(valid)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         let algorithms = &self.provider.signature_verification_algorithms;
         algorithms.supported_schemes()
     }
+}
+
+fn id_of(certificate: &CertificateDer<'_>) -> Result<KeyId, Error> {
+    let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
+    Ok(KeyId::of(key.as_ref()))
+}
+
+fn refused(reason: String) -> Error {
+    CertificateError::Other(OtherError(Arc::new(UnexpectedKey(reason)))).into()
 }

@@ -1,32 +1,18 @@
 //! Files with keys. A key that others can read is no secret, and is refused. A damaged file
 //! is refused as well: a new key in its place would make a stranger of a known server.
 
-use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::OFlags;
 
 use crate::system_error::Reason;
 use crate::tls::identity::Identity;
-
-/// The most bytes of a file with keys or certificates.
-const MAX_SIZE: u64 = 1024 * 1024;
+use crate::tls::state_file::{self, StateFileError, open, read};
 
 /// The file in which a program keeps its own key and certificate.
 #[derive(Clone, Debug)]
 pub struct IdentityFile(PathBuf);
-
-/// Why there is no identity.
-#[derive(Debug)]
-pub enum IdentityError {
-    /// The file cannot be reached, or does not exist and cannot be made.
-    Unavailable(PathBuf, io::Error),
-    /// The file must not be used.
-    Refused(PathBuf, String),
-}
 
 impl IdentityFile {
     /// The file of a program in the user's state folder. None without such a folder.
@@ -40,17 +26,17 @@ impl IdentityFile {
     ///
     /// # Errors
     /// The file cannot be made, or must not be used.
-    pub fn open(&self) -> Result<Identity, IdentityError> {
+    pub fn open(&self) -> Result<Identity, StateFileError> {
         let Self(path) = self;
         let found = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => self.create(),
             found => found.map(drop),
         };
-        found.map_err(|error| IdentityError::Unavailable(path.clone(), error))?;
+        found.map_err(|error| StateFileError::Unavailable(path.clone(), error))?;
         let refused = |reason: String| {
             let advice = "repair or restore the file, or remove it for a new key, \
                           which is a new identity";
-            IdentityError::Refused(path.clone(), format!("{reason}; {advice}"))
+            StateFileError::Refused(path.clone(), format!("{reason}; {advice}"))
         };
         let content = read_secret(path, 0o077).map_err(refused)?;
         Identity::from_pem(&content, &content).map_err(|reason| refused(reason.to_owned()))
@@ -60,24 +46,9 @@ impl IdentityFile {
     fn create(&self) -> io::Result<()> {
         let Self(path) = self;
         let content = Identity::generate().map_err(io::Error::other)?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
-        let part = path.with_extension(format!("{}.part", std::process::id()));
-        // Of a program that was killed.
-        let _ = fs::remove_file(&part);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&part)?;
-        let result = file
-            .write_all(content.as_bytes())
-            .and_then(|()| file.sync_all())
-            // Unlike a rename, a link replaces nothing.
-            .and_then(|()| fs::hard_link(&part, path));
+        let part = state_file::write_part(path, content.as_bytes())?;
+        // Unlike a rename, a link replaces nothing.
+        let result = fs::hard_link(&part, path);
         fs::remove_file(&part)?;
         match result {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -90,8 +61,8 @@ impl IdentityFile {
 ///
 /// # Errors
 /// One of the files cannot be used.
-pub fn read_identity(key: &Path, certificates: &Path) -> Result<Identity, IdentityError> {
-    let refused = |path: &Path, reason| IdentityError::Refused(path.to_owned(), reason);
+pub fn read_identity(key: &Path, certificates: &Path) -> Result<Identity, StateFileError> {
+    let refused = |path: &Path, reason| StateFileError::Refused(path.to_owned(), reason);
     // Some systems let a group of services read keys.
     let key_content = read_secret(key, 0o007).map_err(|reason| refused(key, reason))?;
     let content = open(certificates).and_then(read);
@@ -120,29 +91,4 @@ fn read_secret(path: &Path, forbidden: u32) -> Result<Vec<u8>, String> {
         ));
     }
     read(file).map_err(reason)
-}
-
-/// Does not wait for the writer of a FIFO.
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)
-}
-
-fn read(file: File) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    file.take(MAX_SIZE).read_to_end(&mut content)?;
-    Ok(content)
-}
-
-impl fmt::Display for IdentityError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unavailable(path, error) => {
-                write!(f, "{}: {}", path.display(), Reason(error))
-            }
-            Self::Refused(path, reason) => write!(f, "{}: {reason}", path.display()),
-        }
-    }
 }

@@ -1,10 +1,12 @@
 //! Encrypted streams: a real client of TLS over a scripted stream.
 
 use std::io::{ErrorKind, Read, Write};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use peerline::tls::{Certificates, Identity, KeyId, TlsAcceptor, TlsConnector};
+use peerline::tls::{
+    Certificates, Identity, KeyId, KnownKeys, RelayTrust, ServerTrust, TlsAcceptor, TlsConnector,
+};
 use proptest::prelude::*;
 use rustls::Connection;
 
@@ -309,7 +311,8 @@ fn handshakes_from_one_address_have_a_rate() {
 /// Connects over TLS to a server of which `id` is known, over a stream with these faults.
 fn connect(id: KeyId, faults: &[(usize, InjectedFault)]) -> (World, SharedWire) {
     let mut world = World::with_settings(1000, |settings| {
-        settings.relay_tls = Some(TlsConnector::new(id).expect("the version is known"));
+        settings.relay_tls =
+            Some(TlsConnector::new(ServerTrust::Key(id)).expect("the version is known"));
     });
     let wire = world.connect(PORT);
     wire.borrow_mut().faults = faults.iter().copied().collect();
@@ -366,6 +369,37 @@ fn a_server_with_another_key_or_without_tls_gets_no_byte_of_a_request() {
             "TlsFailed"
         };
         assert_eq!(world.events(PORT), [format!("closed: {end}")]);
+    }
+}
+
+#[test]
+fn a_relay_without_tls_gets_plain_text_unless_it_must_encrypt() {
+    for (is_required, segment) in [(false, 100), (false, 1), (true, 100)] {
+        let relay = "relay.example.org:1".to_owned();
+        let trust = RelayTrust::remembered(relay, is_required, KnownKeys::default(), None);
+        let trust = ServerTrust::Relay(Arc::new(trust));
+        let mut world = World::with_settings(1000, |settings| {
+            settings.relay_tls = Some(TlsConnector::new(trust).expect("the version is known"));
+        });
+        let wire = world.connect(PORT);
+        wire.borrow_mut().establish(Ok(()));
+        world.run();
+        for segment in b"ERROR 501 TLS\n".chunks(segment) {
+            wire.borrow_mut().deliver(segment, Tail::Open);
+            world.run();
+        }
+        if is_required {
+            assert_eq!(world.events(PORT), ["closed: TlsFailed"]);
+            continue;
+        }
+        // The role does not notice.
+        assert!(world.events(PORT).is_empty());
+        let next = [world.reconnected(), world.connect(PORT + 1)];
+        for wire in next {
+            wire.borrow_mut().establish(Ok(()));
+            world.run();
+            assert_eq!(wire.borrow().sent, b"hello\n");
+        }
     }
 }
 

@@ -281,6 +281,11 @@ impl World {
     pub fn connect(&mut self, port: u16) -> SharedWire {
         self.handle.send(EchoCommand::Connect(port));
         self.run_round();
+        self.reconnected()
+    }
+
+    /// The stream of the connection that the loop has opened last, by itself.
+    pub fn reconnected(&mut self) -> SharedWire {
         let wire = last_connected();
         self.wires.push(Rc::clone(&wire));
         wire

@@ -70,6 +70,7 @@ mod http_pages;
 mod http_relay;
 mod http_rules;
 mod idle_cpu;
+mod known_relays;
 mod limits;
 mod line_editor;
 mod line_protocol;

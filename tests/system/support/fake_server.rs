@@ -118,6 +118,11 @@ impl FakeConnection {
         line
     }
 
+    /// Fills a buffer.
+    pub fn read_exact(&mut self, buffer: &mut [u8]) -> std::io::Result<()> {
+        self.input.read_exact(buffer)
+    }
+
     /// Sends bytes. Returns whether that succeeded.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.input.get_ref().write_all(bytes.as_ref()).is_ok()

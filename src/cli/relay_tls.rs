@@ -1,0 +1,123 @@
+//! How the connections to a relay are encrypted.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use log::warn;
+
+use crate::cli::relay_address::RelayAddressArgs;
+use crate::cli::tls::{TlsMode, mode};
+use crate::cli::{Exit, StartupError};
+use crate::logging::OPERATOR;
+use crate::protocol::canonical;
+use crate::tls::{
+    KnownKeys, KnownRelays, KnownRelaysWorker, RelayTrust, ServerTrust, StateFileError,
+    TlsConnector,
+};
+
+/// How a client speaks TLS.
+#[derive(clap::Args)]
+pub(super) struct ClientTlsArgs {
+    /// Encrypted connections: off, auto or required. With auto, connections to a relay are
+    /// encrypted if its key is known, or if it is on another machine and speaks TLS
+    #[arg(long, value_name = "MODE", default_value = "auto", global = true, value_parser = mode)]
+    pub(super) tls: TlsMode,
+}
+
+/// The TLS of connections to one relay at these addresses; none if they are not encrypted.
+/// `is_udp` says whether requests go over UDP. To be called before the program gives up its
+/// rights.
+pub(super) fn relay_tls(
+    relay: &RelayAddressArgs,
+    mode: TlsMode,
+    is_udp: bool,
+    addresses: &[SocketAddr],
+) -> Result<Option<TlsConnector>, StartupError> {
+    if is_udp && mode == TlsMode::Required {
+        return Err(StartupError::usage(
+            "--udp is not encrypted; write --udp or --tls required, not both",
+        ));
+    }
+    let trust = match (relay.id(), mode) {
+        (Some(_), TlsMode::Off) => {
+            return Err(StartupError::usage(
+                "--relay-id needs TLS; write --relay-id or --tls off, not both",
+            ));
+        }
+        (Some(id), _) => RelayTrust::pinned(relay.name(addresses)?, id),
+        (None, _) => match remembered(relay, mode, is_udp, addresses)? {
+            Some(trust) => trust,
+            None => return Ok(None),
+        },
+    };
+    let connector = TlsConnector::new(ServerTrust::Relay(Arc::new(trust)));
+    connector
+        .map(Some)
+        .map_err(StartupError::system("cannot start TLS"))
+}
+
+/// A relay whose key the user has not pinned. None for plain connections.
+fn remembered(
+    relay: &RelayAddressArgs,
+    mode: TlsMode,
+    is_udp: bool,
+    addresses: &[SocketAddr],
+) -> Result<Option<RelayTrust>, StartupError> {
+    let name = relay.name(addresses)?;
+    let file = KnownRelays::of_user();
+    let known = find(file.as_ref(), &name)?;
+    let is_loopback = |address: &SocketAddr| canonical(address.ip()).is_loopback();
+    if let (Some((_, line)), Some(file)) = (known.keys.first(), &file) {
+        // Nobody must be able to talk us out of TLS, by whatever advice.
+        let plain = match (mode, is_udp) {
+            (TlsMode::Off, _) => Some("--tls off"),
+            (_, true) => Some("--udp"),
+            (_, false) => None,
+        };
+        if let Some(flag) = plain {
+            let path = file.path().display();
+            return Err(StartupError::usage(format_args!(
+                "{flag} is not encrypted, but the key of {name} is known; omit {flag}, or forget \
+                 the key: sed -i {line}d '{path}'"
+            )));
+        }
+    } else {
+        match mode {
+            TlsMode::Off => return Ok(None),
+            TlsMode::Auto if is_udp || addresses.iter().all(is_loopback) => return Ok(None),
+            TlsMode::Auto | TlsMode::Required => {}
+        }
+    }
+    let worker = |file: KnownRelays| Ok((file.clone(), KnownRelaysWorker::start(file)?));
+    let file = file.map(worker).transpose();
+    let file = file.map_err(StartupError::system("cannot start a thread"))?;
+    let is_required = mode == TlsMode::Required;
+    Ok(Some(RelayTrust::remembered(name, is_required, known, file)))
+}
+
+/// What the file of known relays says about this one.
+fn find(file: Option<&KnownRelays>, name: &str) -> Result<KnownKeys, StartupError> {
+    let Some(file) = file else {
+        return Ok(KnownKeys::default());
+    };
+    let known = match file.find(name) {
+        Ok(known) => known,
+        // What a program cannot reach, it cannot have written.
+        Err(StateFileError::Unavailable(..)) => KnownKeys::default(),
+        Err(error @ StateFileError::Refused(..)) => {
+            return Err(StartupError::new(Exit::System, error));
+        }
+    };
+    if let [first, others @ ..] = &known.damaged[..] {
+        let path = file.path().display();
+        let others = match others.len() {
+            0 => String::new(),
+            count => format!(" (and {count} more)"),
+        };
+        warn!(
+            target: OPERATOR,
+            "{path}: line {first}{others} is damaged and ignored; a line is HOST:PORT and an id"
+        );
+    }
+    Ok(known)
+}

@@ -1,0 +1,184 @@
+//! The file with the keys of the relays that programs of the user have connected to, like
+//! `known_hosts` of ssh.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
+use crate::system_error::Reason;
+use crate::tls::key_id::KeyId;
+use crate::tls::state_file::{self, StateFileError};
+
+/// The file. A line is `HOST:PORT ID`; a relay may have several. Empty lines and those that
+/// begin with `#` mean nothing.
+#[derive(Clone, Debug)]
+pub struct KnownRelays(PathBuf);
+
+/// What the file says about one relay.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct KnownKeys {
+    /// The keys that the relay may have, and the numbers of their lines, from 1 on.
+    pub keys: Vec<(KeyId, usize)>,
+    /// The numbers of damaged lines, which say nothing about this relay.
+    pub damaged: Vec<usize>,
+}
+
+impl KnownRelays {
+    /// The file in the user's state folder. None without such a folder.
+    #[must_use]
+    pub fn of_user() -> Option<Self> {
+        let folder = crate::xdg::user_folder("XDG_STATE_HOME", ".local/state")?;
+        Some(Self(folder.join("known_relays")))
+    }
+
+    /// The path of the file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Looks a relay up, of which `relay` is `HOST:PORT`. No relay is known without the file.
+    ///
+    /// # Errors
+    /// The file must not be used.
+    pub fn find(&self, relay: &str) -> Result<KnownKeys, StateFileError> {
+        let content = self.read()?;
+        self.find_in(&content, relay)
+    }
+
+    /// Adds the first key of a relay. Does nothing if another program was faster. Returns what
+    /// the file says then.
+    ///
+    /// # Errors
+    /// The file cannot be changed, or must not be used.
+    pub fn add_first(&self, relay: &str, id: KeyId) -> Result<KnownKeys, StateFileError> {
+        let path = self.path();
+        let unavailable = |error| StateFileError::Unavailable(path.to_owned(), error);
+        state_file::create_folder(path).map_err(unavailable)?;
+        // One program at a time. The file itself is replaced, so its folder is locked.
+        let folder = File::open(state_file::folder_of(path)).map_err(unavailable)?;
+        folder.lock().map_err(unavailable)?;
+        let mut content = self.read()?;
+        let known = self.find_in(&content, relay)?;
+        if !known.keys.is_empty() {
+            return Ok(known);
+        }
+        if content.last().is_some_and(|byte| *byte != b'\n') {
+            content.push(b'\n');
+        }
+        content.extend(format!("{relay} {id}\n").into_bytes());
+        state_file::write_part(path, &content)
+            .and_then(|part| fs::rename(part, path))
+            .map_err(unavailable)?;
+        self.find_in(&content, relay)
+    }
+
+    fn find_in(&self, content: &[u8], relay: &str) -> Result<KnownKeys, StateFileError> {
+        let mut known = KnownKeys::default();
+        for (index, line) in content.split(|byte| *byte == b'\n').enumerate() {
+            let line = String::from_utf8_lossy(line);
+            let mut words = line.split_whitespace();
+            let Some(name) = words.next().filter(|name| !name.starts_with('#')) else {
+                continue;
+            };
+            let is_wanted = name.eq_ignore_ascii_case(relay);
+            let id = words.next().map(str::parse::<KeyId>);
+            match (id, words.next()) {
+                (Some(Ok(id)), None) if is_wanted => known.keys.push((id, index + 1)),
+                (Some(Ok(_)), None) => {}
+                _ if is_wanted => {
+                    let reason = format!(
+                        "line {} is damaged, and says which key {relay} has; repair or remove it",
+                        index + 1
+                    );
+                    return Err(StateFileError::Refused(self.0.clone(), reason));
+                }
+                _ => known.damaged.push(index + 1),
+            }
+        }
+        Ok(known)
+    }
+
+    fn read(&self) -> Result<Vec<u8>, StateFileError> {
+        let Self(path) = self;
+        let refused = |reason| StateFileError::Refused(path.clone(), reason);
+        let from_system = |error: io::Error| refused(Reason(&error).to_string());
+        match fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            // Where the program can reach no file, it has made none.
+            Err(error) => return Err(StateFileError::Unavailable(path.clone(), error)),
+            Ok(_) => {}
+        }
+        let file = state_file::open(path).map_err(from_system)?;
+        let status = file.metadata().map_err(from_system)?;
+        if !status.is_file() {
+            return Err(refused("not a regular file".to_owned()));
+        }
+        let mode = status.mode() & 0o777;
+        if mode & 0o022 != 0 {
+            let path = path.display();
+            return Err(refused(format!(
+                "others can change it (mode {mode:03o}); write chmod 600 {path}"
+            )));
+        }
+        state_file::read(file).map_err(from_system)
+    }
+}
+
+/// Uses the file in a thread of its own, which keeps the rights that the program has at its
+/// start.
+#[derive(Debug)]
+pub struct KnownRelaysWorker(Sender<KeyQuery>);
+
+/// A query for the keys of a relay.
+struct KeyQuery {
+    relay: String,
+    /// The key to add if there is none.
+    first: Option<KeyId>,
+    reply: Sender<Result<KnownKeys, StateFileError>>,
+}
+
+impl KnownRelaysWorker {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system starts no thread.
+    pub fn start(file: KnownRelays) -> io::Result<Self> {
+        let (sender, queries) = mpsc::channel::<KeyQuery>();
+        let body = move || {
+            for query in queries {
+                let keys = match query.first {
+                    Some(id) => file.add_first(&query.relay, id),
+                    None => file.find(&query.relay),
+                };
+                // Without a receiver, the program ends.
+                let _ = query.reply.send(keys);
+            }
+        };
+        thread::Builder::new()
+            .name("known-relays".into())
+            .spawn(body)?;
+        Ok(Self(sender))
+    }
+
+    /// The keys of a relay, after its first one is added if it is given and there is none. None
+    /// if the thread has ended.
+    pub(super) fn keys(
+        &self,
+        relay: &str,
+        first: Option<KeyId>,
+    ) -> Option<Result<KnownKeys, StateFileError>> {
+        let (reply, answer) = mpsc::channel();
+        let relay = relay.to_owned();
+        let query = KeyQuery {
+            relay,
+            first,
+            reply,
+        };
+        self.0.send(query).ok()?;
+        answer.recv().ok()
+    }
+}

@@ -1,0 +1,193 @@
+//! Whose key a relay must have: the one that the user has pinned, or else the one that it
+//! had when it was first connected to.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::tls::key_id::KeyId;
+use crate::tls::known_relays::{KnownKeys, KnownRelays, KnownRelaysWorker};
+use crate::tls::state_file::StateFileError;
+
+/// What is known of one relay. All connections to it share this.
+#[derive(Debug)]
+pub struct RelayTrust {
+    /// `HOST:PORT`, as in the file of known relays.
+    relay: String,
+    /// Whether the relay must speak TLS.
+    is_required: bool,
+    /// The file, and the thread that uses it; none if there is no place for it, or if the user
+    /// has pinned the key.
+    file: Option<(KnownRelays, KnownRelaysWorker)>,
+    state: Mutex<TrustState>,
+}
+
+#[derive(Debug)]
+enum TrustState {
+    /// The relay has not been connected to.
+    Unknown,
+    /// The user has pinned this key.
+    Pinned(KeyId),
+    /// The file has these keys.
+    Known(KnownKeys),
+    /// There was no place for this first key.
+    FirstKey(KeyId),
+    /// The relay has answered that it speaks no TLS.
+    Plain,
+}
+
+impl RelayTrust {
+    /// The relay must have this key.
+    #[must_use]
+    pub fn pinned(relay: String, id: KeyId) -> Self {
+        Self::new(relay, true, None, TrustState::Pinned(id))
+    }
+
+    /// The relay must have one of these keys, or if there are none, the first one that it shows,
+    /// which goes into `file`. A relay that `is_required` to speak TLS must do so from the first
+    /// time on.
+    #[must_use]
+    pub fn remembered(
+        relay: String,
+        is_required: bool,
+        known: KnownKeys,
+        file: Option<(KnownRelays, KnownRelaysWorker)>,
+    ) -> Self {
+        let state = match known.keys.is_empty() {
+            true => TrustState::Unknown,
+            false => TrustState::Known(known),
+        };
+        Self::new(relay, is_required, file, state)
+    }
+
+    fn new(
+        relay: String,
+        is_required: bool,
+        file: Option<(KnownRelays, KnownRelaysWorker)>,
+        state: TrustState,
+    ) -> Self {
+        Self {
+            relay,
+            is_required,
+            file,
+            state: Mutex::new(state),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, TrustState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the relay has said that it speaks no TLS, and may be believed.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(*self.state(), TrustState::Plain)
+    }
+
+    /// The relay says that it speaks no TLS. Returns whether to go on without: not if a key is
+    /// known, for anybody on the way could have said so.
+    pub(super) fn accept_plain(&self) -> bool {
+        let mut state = self.state();
+        match *state {
+            TrustState::Plain => return true,
+            TrustState::Unknown if !self.is_required => {}
+            _ => return false,
+        }
+        // Another program may have connected meanwhile.
+        match self.keys(None) {
+            Some(Ok(known)) if !known.keys.is_empty() => {
+                *state = TrustState::Known(known);
+                return false;
+            }
+            Some(Err(error @ StateFileError::Refused(..))) => {
+                log::warn!("{error}");
+                return false;
+            }
+            _ => {}
+        }
+        log::warn!(
+            "the relay {} speaks no TLS: nothing is encrypted; --tls required refuses such a relay",
+            self.relay
+        );
+        *state = TrustState::Plain;
+        true
+    }
+
+    /// Whether the relay may have this key. It has not proved yet that the key is its own.
+    pub(super) fn check(&self, id: KeyId) -> Result<(), String> {
+        match &*self.state() {
+            TrustState::Pinned(known) if *known != id => Err(unexpected(id, "--relay-id")),
+            TrustState::FirstKey(known) if *known != id => Err(unexpected(id, "before")),
+            TrustState::Pinned(_) | TrustState::FirstKey(_) => Ok(()),
+            TrustState::Known(known) => self.compare(known, id),
+            TrustState::Unknown | TrustState::Plain => Ok(()),
+        }
+    }
+
+    /// The relay has proved that this key is its own: the first one is remembered.
+    pub(super) fn on_proof(&self, id: KeyId) -> Result<(), String> {
+        let mut state = self.state();
+        let TrustState::Unknown = *state else {
+            drop(state);
+            return self.check(id);
+        };
+        let relay = &self.relay;
+        let place = match self.keys(Some(id)) {
+            Some(Ok(known)) => {
+                let result = self.compare(&known, id);
+                *state = TrustState::Known(known);
+                result?;
+                self.path()
+            }
+            Some(Err(StateFileError::Refused(path, reason))) => {
+                return Err(format!("{}: {reason}", path.display()));
+            }
+            Some(Err(error @ StateFileError::Unavailable(..))) => {
+                *state = TrustState::FirstKey(id);
+                format!("not remembered: {error}")
+            }
+            None => {
+                *state = TrustState::FirstKey(id);
+                "not remembered: there is no folder for it".to_owned()
+            }
+        };
+        log::warn!(
+            "first connection to the relay {relay}: it must be the one that prints id {id} ({place})"
+        );
+        Ok(())
+    }
+
+    fn compare(&self, known: &KnownKeys, id: KeyId) -> Result<(), String> {
+        if known.keys.iter().any(|(key, _)| *key == id) {
+            return Ok(());
+        }
+        let lines: Vec<String> = known
+            .keys
+            .iter()
+            .map(|(_, line)| line.to_string())
+            .collect();
+        let path = self.path();
+        let reason = unexpected(id, &format!("line {} of {path}", lines.join(", ")));
+        Err(format!(
+            "{reason}; if the administrator of the relay confirms that id, type \
+             sed -i '{}d' '{path}'",
+            lines.join("d;")
+        ))
+    }
+
+    /// The keys in the file, after `first` is added if there was none. None without a file.
+    fn keys(&self, first: Option<KeyId>) -> Option<Result<KnownKeys, StateFileError>> {
+        let (_, worker) = self.file.as_ref()?;
+        worker.keys(&self.relay, first)
+    }
+
+    fn path(&self) -> String {
+        let file = self.file.as_ref();
+        file.map_or(String::new(), |(file, _)| file.path().display().to_string())
+    }
+}
+
+/// Why a key is refused.
+fn unexpected(id: KeyId, expected: &str) -> String {
+    format!(
+        "another key than {expected}; the relay has a new key, or somebody answers in its place \
+         (id {id})"
+    )
+}
