@@ -208,7 +208,7 @@ pub(super) fn run_client(
     let prompt_settings = prompt_settings(&args)?;
     let (limits, max_downloads) = job_limits(&args);
     let (task, destination) = task(args.command.take(), output)?;
-    let ClientServers { source, relay_tls } = ClientServers::find(&args, &task)?;
+    let ClientServers { sources, relay_tls } = ClientServers::find(&args, &task)?;
     // The lines of a list are names, not choices.
     let can_choose = !args.reporter.json && is_interactive() && !matches!(task, Task::GetList(_));
     let reads_lines = reads_lines(&task, can_choose);
@@ -219,8 +219,10 @@ pub(super) fn run_client(
         destination.unwrap_or_else(|| Destination::Print(Printer::new(args.reporter.raw)));
     let (line_requests, requests) = mpsc::channel();
     let screen = Screen::new(style, output, destination, line_requests).with_rates(&args.rates);
-    let (sockets, udp) = udp_requests(if args.udp { &source.addresses } else { &[] }, &[]);
-    let mut jobs = JobRunner::new(screen, vec![source], limits);
+    let relays = sources.iter().filter(|source| args.udp && !source.is_node);
+    let relays: Vec<_> = relays.flat_map(|relay| relay.addresses.clone()).collect();
+    let (sockets, udp) = udp_requests(&relays, &[]);
+    let mut jobs = JobRunner::new(screen, sources, limits);
     jobs.set_may_choose(can_choose);
     let mut client = Client::new(jobs, task);
     client.set_max_downloads(max_downloads);

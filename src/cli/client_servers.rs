@@ -1,4 +1,4 @@
-//! The servers to which a client connects: a relay, or one node.
+//! The servers to which a client connects: a relay, or nodes.
 
 use crate::cli::StartupError;
 use crate::cli::client::ClientArgs;
@@ -9,8 +9,8 @@ use crate::tls::TlsConnector;
 
 /// The servers of a client.
 pub(super) struct ClientServers {
-    /// The relay, or the node that is asked instead.
-    pub(super) source: PeerSource,
+    /// The relay, or the nodes that are asked instead; at least one.
+    pub(super) sources: Vec<PeerSource>,
     /// The TLS of connections to the relay, if they are encrypted.
     pub(super) relay_tls: Option<TlsConnector>,
 }
@@ -19,20 +19,31 @@ impl ClientServers {
     /// Looks the servers up.
     pub(super) fn find(args: &ClientArgs, task: &Task) -> Result<Self, StartupError> {
         let Some(node) = &args.from else {
-            let addresses = args.relay.resolve()?;
-            return Ok(Self {
-                relay_tls: relay_tls(&args.relay, args.tls.tls, args.udp, &addresses)?,
-                source: PeerSource::relay(String::new(), addresses),
-            });
+            let sources = args.relay.sources(!needs_relay(task))?;
+            let relay_tls = match &sources[..] {
+                [relay] if !relay.is_node => {
+                    relay_tls(&args.relay, args.tls.tls, args.udp, &relay.addresses)?
+                }
+                _ => None,
+            };
+            return Ok(Self { sources, relay_tls });
         };
-        if let Task::SendAndWait(..) | Task::Chat(..) | Task::Query(Query::Message(..)) = task {
+        if needs_relay(task) {
             return Err(StartupError::usage(
                 "a message goes through the relay; write its address instead of --from",
             ));
         }
         Ok(Self {
-            source: PeerSource::node(node.to_string(), node.resolve()?),
+            sources: vec![PeerSource::node(node.to_string(), node.resolve()?)],
             relay_tls: None,
         })
     }
+}
+
+/// Whether only a relay can do the task: messages go through it.
+fn needs_relay(task: &Task) -> bool {
+    matches!(
+        task,
+        Task::SendAndWait(..) | Task::Chat(..) | Task::Query(Query::Message(..) | Query::Listeners)
+    )
 }

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::cli::StartupError;
+use crate::cli::{Exit, StartupError};
 pub(super) use crate::discovery::ServiceKind;
 use crate::discovery::{Announcement, FoundService, LocalService, NetworkInterface, browse};
+use crate::jobs::PeerSource;
 use crate::logging::OPERATOR;
 use crate::quantity::{integer, seconds};
 use crate::tls::KeyId;
@@ -72,15 +73,44 @@ pub(super) struct BrowseArgs {
 }
 
 impl BrowseArgs {
-    /// Finds the servers of the first of these kinds of which there is one; with an id, only
-    /// those that claim to have it.
+    /// Finds the relays that announce themselves, with an id only the one that claims to have
+    /// it. If there is none, and nodes will do, the nodes. At least one.
     pub(super) fn find(
         &self,
-        kinds: &[ServiceKind],
         id: Option<KeyId>,
-    ) -> Result<Vec<(ServiceKind, FoundService)>, StartupError> {
+        takes_nodes: bool,
+    ) -> Result<Vec<PeerSource>, StartupError> {
+        let (kinds, missing) = match takes_nodes && id.is_none() {
+            true => (
+                &[ServiceKind::Relay, ServiceKind::Node][..],
+                "no relay and no node",
+            ),
+            false => (&[ServiceKind::Relay][..], "no relay"),
+        };
         let is_wanted = |found: &FoundService| id.is_none() || found.id == id;
-        browse(kinds, self.discovery_time, self.max_found, is_wanted)
-            .map_err(StartupError::system("cannot look for servers"))
+        let found = browse(kinds, self.discovery_time, self.max_found, is_wanted)
+            .map_err(StartupError::system("cannot look for servers"))?;
+        if found.is_empty() {
+            let text = format!(
+                "{missing} is announced on this network; start a relay with relay-server \
+                 --announce, or write its address"
+            );
+            return Err(StartupError::new(Exit::Host, text));
+        }
+        Ok(found.into_iter().filter_map(source).collect())
     }
+}
+
+/// A server that was found, as a source of answers. One address of a node is enough: with
+/// several, it would seem to be several nodes.
+fn source((kind, service): (ServiceKind, FoundService)) -> Option<PeerSource> {
+    let first = *service.addresses.first()?;
+    let name = format!("{} port {}", first.ip(), first.port());
+    Some(match kind {
+        ServiceKind::Relay => {
+            let addresses = service.addresses.into_iter();
+            PeerSource::relay(name, addresses.map(Into::into).collect())
+        }
+        ServiceKind::Node => PeerSource::node(name, vec![first.into()]),
+    })
 }

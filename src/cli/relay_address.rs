@@ -8,8 +8,9 @@ use std::str::FromStr;
 use std::sync::mpsc::Receiver;
 use std::thread;
 
-use crate::cli::discovery::{BrowseArgs, ServiceKind};
+use crate::cli::discovery::BrowseArgs;
 use crate::cli::{Exit, StartupError, values};
+use crate::jobs::PeerSource;
 use crate::protocol::{NodeAddress, Port};
 use crate::tls::KeyId;
 
@@ -61,8 +62,29 @@ impl RelayAddressArgs {
     pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, StartupError> {
         match self.host_and_port()? {
             Some((host, port)) => resolve(host, port),
-            None => self.discover(),
+            None => Ok(self.discover(false)?.remove(0).addresses),
         }
+    }
+
+    /// The relay to ask, or, if `auto` finds none and nodes will do, the nodes. At least one.
+    pub(super) fn sources(&self, takes_nodes: bool) -> Result<Vec<PeerSource>, StartupError> {
+        match self.host_and_port()? {
+            Some((host, port)) => {
+                let addresses = resolve(host, port)?;
+                Ok(vec![PeerSource::relay(String::new(), addresses)])
+            }
+            None => self.discover(takes_nodes),
+        }
+    }
+
+    /// Finds a relay that announces itself. Several may have several keys, and all connections
+    /// are encrypted for one.
+    fn discover(&self, takes_nodes: bool) -> Result<Vec<PeerSource>, StartupError> {
+        let mut found = self.browse.find(self.relay_id, takes_nodes)?;
+        if found.iter().any(|source| !source.is_node) {
+            found.truncate(1);
+        }
+        Ok(found)
     }
 
     /// None if a relay is to be found.
@@ -81,21 +103,6 @@ impl RelayAddressArgs {
             (None, None) => return Err(StartupError::usage(missing_port(host))),
         };
         Ok(Some((host, port)))
-    }
-
-    /// Finds the relays that announce themselves, with `--relay-id` only the one that has it.
-    fn discover(&self) -> Result<Vec<SocketAddr>, StartupError> {
-        let found = self.browse.find(&[ServiceKind::Relay], self.relay_id)?;
-        let addresses = found.into_iter().flat_map(|(_, relay)| relay.addresses);
-        let addresses: Vec<SocketAddr> = addresses.map(Into::into).collect();
-        match addresses.is_empty() {
-            true => Err(StartupError::new(
-                Exit::Host,
-                "no relay is announced on this network; start one with relay-server --announce, \
-                 or write its address",
-            )),
-            false => Ok(addresses),
-        }
     }
 
     /// Starts a thread that looks the host up for each request, and passes the addresses

@@ -12,24 +12,30 @@ pub(super) struct MergedFiles {
     files: BTreeMap<FileName<'static>, Vec<FileItem<'static>>>,
     /// The last name of each source that still sends, or none before the first one.
     positions: HashMap<usize, Option<FileName<'static>>>,
+    /// Whether each source is a node, which lists its own files.
+    are_nodes: bool,
 }
 
 impl MergedFiles {
-    pub(super) fn new(sources: &[usize]) -> Self {
+    pub(super) fn new(sources: &[usize], are_nodes: bool) -> Self {
         Self {
             files: BTreeMap::new(),
             positions: sources.iter().map(|source| (*source, None)).collect(),
+            are_nodes,
         }
     }
 
-    /// A source lists a file. How many nodes have a content is known of each source alone:
-    /// the largest number is taken, because most of them are the same nodes.
+    /// A source lists a file. How many nodes have a content is known of each source alone: of
+    /// relays, the largest number is taken, because most of them are the same nodes.
     pub(super) fn insert(&mut self, source: usize, file: &FileItem<'_>) {
         let name = file.name.clone().into_owned();
         let contents = self.files.entry(name.clone()).or_default();
         let is_same =
             |other: &&mut FileItem<'_>| (other.hash, other.size) == (file.hash, file.size);
         match contents.iter_mut().find(is_same) {
+            Some(same) if self.are_nodes => {
+                same.holders = same.holders.saturating_add(file.holders);
+            }
             Some(same) => same.holders = same.holders.max(file.holders),
             None => contents.push(FileItem {
                 name: name.clone(),

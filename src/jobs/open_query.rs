@@ -62,8 +62,14 @@ impl SourceItems {
 }
 
 impl OpenQuery {
-    /// A query to these sources, at least one.
-    pub(super) fn new(job: JobId, query: Query, sources: &[usize], now: Instant) -> Self {
+    /// A query to these sources, at least one; `are_nodes` says whether they are no relays.
+    pub(super) fn new(
+        job: JobId,
+        query: Query,
+        sources: &[usize],
+        are_nodes: bool,
+        now: Instant,
+    ) -> Self {
         let waiting = sources.iter().map(|source| WaitingSource {
             source: *source,
             conn: None,
@@ -74,7 +80,7 @@ impl OpenQuery {
             query,
             waiting: waiting.collect(),
             answers: BTreeMap::new(),
-            files: (sources.len() > 1).then(|| MergedFiles::new(sources)),
+            files: (sources.len() > 1).then(|| MergedFiles::new(sources, are_nodes)),
             listed: BTreeMap::new(),
             is_satisfied: false,
             started: now,

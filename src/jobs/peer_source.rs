@@ -1,6 +1,7 @@
 //! Where nodes and files are looked up: at relays, and at nodes that answer for their own
 //! files. The jobs ask all of them at once, and do not care where an answer came from.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -40,10 +41,26 @@ impl PeerSource {
         }
     }
 
+    /// What it is, for people.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.is_node {
+            true => "node",
+            false => "relay",
+        }
+    }
+
     /// The addresses at which content can be requested, if it is a node.
     fn node_addresses(&self) -> impl Iterator<Item = NodeAddress> {
         let addresses = self.addresses.iter().filter(|_| self.is_node);
         addresses.filter_map(|address| node_address(*address))
+    }
+}
+
+/// For people, such as `relay relay.example:8888`.
+impl fmt::Display for PeerSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.name)
     }
 }
 
@@ -107,8 +124,8 @@ impl PeerSources {
         }
     }
 
-    pub(super) fn name(&self, index: usize) -> &str {
-        &self.0[index].source.name
+    pub(super) fn get(&self, index: usize) -> &PeerSource {
+        &self.0[index].source
     }
 
     /// The index of the address to try first.

@@ -7,6 +7,7 @@ use crate::jobs::content::StoredPart;
 use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::job::JobId;
+use crate::jobs::peer_source::PeerSource;
 use crate::jobs::relay_query::Query;
 use crate::jobs::user::StoreError;
 use crate::protocol::{FileName, NodeAddress};
@@ -18,17 +19,17 @@ pub enum UserEvent<'a> {
     Nodes(&'a [NodeAddress]),
     /// One of several relays has answered. What it says becomes a part of one answer.
     SourceAnswered {
-        /// As the user wrote it.
-        source: &'a str,
+        /// Which one.
+        source: &'a PeerSource,
         /// How many lines its answer has.
         count: u64,
         /// The first of them: nodes, holders, or names of files.
         items: &'a [String],
     },
-    /// One of several relays fails. Told once, until it answers again.
+    /// One of several sources fails. Told once, until it answers again.
     SourceFailed {
-        /// As the user wrote it.
-        source: &'a str,
+        /// Which one.
+        source: &'a PeerSource,
         /// Why.
         failure: &'a Failure<'a>,
     },

@@ -8,7 +8,7 @@ use indicatif::DecimalBytes;
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
-use crate::jobs::{Failure, FilePattern, Offer, Query, Selection, UserEvent};
+use crate::jobs::{Failure, FilePattern, Offer, PeerSource, Query, Selection, UserEvent};
 use crate::protocol::{ErrorCode, FileName, NodeAddress};
 
 /// Nodes of the relay's list, and contents of a name, that are printed.
@@ -42,7 +42,7 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::RelayFailed(query, failure) => relay_failed(query, failure),
         UserEvent::NoAnswer(node, failure) => no_answer(*node, failure),
         UserEvent::NoNodes { failure, .. } => no_list(failure),
-        UserEvent::SourceFailed { source, failure } => format!("relay {source}: {failure}"),
+        UserEvent::SourceFailed { source, failure } => format!("{source}: {failure}"),
         UserEvent::SourceAnswered {
             source,
             count,
@@ -212,8 +212,8 @@ fn relay_failed(query: &Query, failure: &Failure<'_>) -> String {
 }
 
 /// What one of several relays says.
-fn source_answered(source: &str, count: u64, items: &[String]) -> String {
-    let mut text = format!("relay {source} lists {}", Counted(count, "line"));
+fn source_answered(source: &PeerSource, count: u64, items: &[String]) -> String {
+    let mut text = format!("{source} lists {}", Counted(count, "line"));
     for item in items {
         text += &format!("\n  {}", Escaped::text(item));
     }

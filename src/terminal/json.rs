@@ -15,7 +15,7 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::NoAnswer(_, failure) => error("node", failure),
         UserEvent::NoNodes { failure, .. } => error("relay", failure),
         UserEvent::SourceFailed { source, failure } => {
-            json!({"relay": source, "failed": failure.to_string()})
+            json!({source.kind(): source.name, "failed": failure.to_string()})
         }
         UserEvent::NotShown(why) => error("not shown", why),
         UserEvent::UnknownCommand { word, .. } => error("unknown command", word),

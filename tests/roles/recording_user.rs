@@ -89,8 +89,10 @@ impl User for RecordingUser {
                 source,
                 count,
                 items,
-            } => format!("{source} says {count}: {}", items.join(", ")),
-            UserEvent::SourceFailed { source, failure } => format!("{source} failed: {failure}"),
+            } => format!("{} says {count}: {}", source.name, items.join(", ")),
+            UserEvent::SourceFailed { source, failure } => {
+                format!("{} failed: {failure}", source.name)
+            }
             UserEvent::NotShown(error) => format!("not shown: {error}"),
             UserEvent::RelayFailed(query, failure) => {
                 format!("the relay failed: {failure} ({query:?})")

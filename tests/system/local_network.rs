@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use crate::support::namespaces::{Machine, NEIGHBOUR};
 use crate::support::{ProgramOutput, RunningProgram, Server, folder, is_missing, run};
 
+const IS_ANNOUNCED: &str = "is announced on this network; start a relay with relay-server \
+                            --announce, or write its address";
 const ANNOUNCED: &str = "announced on the network as";
 
 /// Starts a relay on a machine.
@@ -43,8 +45,11 @@ fn client_on(machine: &Machine, args: &[&str]) -> ProgramOutput {
 #[track_caller]
 fn assert_finds_nothing(machine: &Machine, args: &[&str]) {
     let output = client_on(machine, &[args, &["nodes"]].concat()).expect_code(9);
-    let expected = "peer-client: no relay is announced on this network; start one with \
-                    relay-server --announce, or write its address\n";
+    let what = match args.contains(&"--relay-id") {
+        true => "no relay",
+        false => "no relay and no node",
+    };
+    let expected = format!("peer-client: {what} {IS_ANNOUNCED}\n");
     assert_eq!(output.stderr, expected);
 }
 
@@ -108,8 +113,7 @@ fn a_node_waits_for_a_relay_to_be_announced() {
     let mut stderr = BufReader::new(node.child.stderr.take().expect("a pipe"));
     let mut line = String::new();
     stderr.read_line(&mut line).expect("a line");
-    let expected = "peer-node: no relay is announced on this network; start one with \
-                    relay-server --announce, or write its address; still trying\n";
+    let expected = format!("peer-node: no relay {IS_ANNOUNCED}; still trying\n");
     assert_eq!(line, expected);
     let relay = announced_relay(&there, &[]);
     relay.log_until(" registered by ");
@@ -139,6 +143,62 @@ fn only_the_relay_with_the_wanted_id_is_used() {
     relay.log_until("last LIST");
     drop(relay);
     assert_finds_nothing(&here, &["--relay-id", &id]);
+}
+
+/// Starts a node that is announced, and whose relay is not.
+fn announced_node(machine: &Machine, share: &Path) -> (Server, Server) {
+    let relay = relay_on(machine, &[]);
+    let mut command = machine.command(env!("CARGO_BIN_EXE_peer-node"));
+    command.args([&relay.address().to_string(), "--share"]);
+    command.arg(share).args(["--no-hashes", "--announce"]);
+    command.args(["--listen", "0.0.0.0"]);
+    let node = Server::start(command);
+    node.log_until(ANNOUNCED);
+    (node, relay)
+}
+
+#[test]
+fn without_a_relay_the_nodes_themselves_are_asked() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let shares = [
+        folder(&[("a.txt", b"A"), ("both", b"same")]),
+        folder(&[("b.txt", b"BB"), ("both", b"same")]),
+    ];
+    let nodes = [&shares[0], &shares[1]].map(|share| announced_node(&there, share.path()).0);
+    let mut listed = nodes.each_ref().map(|node| {
+        let port = node.address().port();
+        format!("{NEIGHBOUR} {port}\n")
+    });
+    listed.sort();
+    let client = |args: &[&str], code| client_on(&here, args).expect_code(code);
+    let mut lines: Vec<String> = client(&["nodes"], 0)
+        .text()
+        .lines()
+        .map(String::from)
+        .collect();
+    lines.sort();
+    assert_eq!(lines.join("\n") + "\n", listed.concat());
+    assert_eq!(
+        client(&["ls"], 0).text(),
+        "1 - 1 a.txt\n2 - 1 b.txt\n4 - 2 both\n"
+    );
+    assert_eq!(client(&["search", "B.T"], 0).text(), "2 - 1 b.txt\n");
+    assert_eq!(client(&["get", "a.txt"], 0).text(), "A");
+    assert_eq!(client(&["get", "b.txt"], 0).text(), "BB");
+    assert_eq!(client(&["find", "both"], 0).text().lines().count(), 2);
+    assert!(
+        client(&["get", "c"], 1)
+            .stderr
+            .contains("c: not found, 2 nodes asked")
+    );
+    let output = client(&["send", "10.9.0.2", "1", "hi"], 9);
+    assert_eq!(
+        output.stderr,
+        format!("peer-client: no relay {IS_ANNOUNCED}\n")
+    );
 }
 
 /// A message bus without users, for `avahi-daemon`.

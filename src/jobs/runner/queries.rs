@@ -31,7 +31,8 @@ impl JobRunner {
     ) {
         self.started_queries += 1;
         let id = QueryId(self.started_queries);
-        let open = OpenQuery::new(job, query, sources, connector.now);
+        let are_nodes = self.sources.are_nodes();
+        let open = OpenQuery::new(job, query, sources, are_nodes, connector.now);
         let query = open.sent_query();
         self.open_queries.insert(id, open);
         for source in sources {
@@ -182,7 +183,7 @@ impl JobRunner {
                 open.remove(target.source);
                 let is_failed = open.is_failed();
                 if open.has_several_sources() && self.sources.on_failure(target.source) {
-                    let source = self.sources.name(target.source);
+                    let source = self.sources.get(target.source);
                     let failure = &failure;
                     let event = UserEvent::SourceFailed { source, failure };
                     self.context.user.on_event(event);
@@ -208,7 +209,7 @@ impl JobRunner {
         };
         let items = open.on_answer(target.source, answer, now);
         if open.has_several_sources() {
-            let source = self.sources.name(target.source);
+            let source = self.sources.get(target.source);
             self.context.user.on_event(UserEvent::SourceAnswered {
                 source,
                 count: items.count,
@@ -245,7 +246,7 @@ impl JobRunner {
                 open.remove(source);
             }
             if self.sources.on_failure(source) {
-                let (source, failure) = (self.sources.name(source), &Failure::Late);
+                let (source, failure) = (self.sources.get(source), &Failure::Late);
                 let event = UserEvent::SourceFailed { source, failure };
                 self.context.user.on_event(event);
             }

@@ -4,12 +4,16 @@ use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
-use crate::support::{RunningProgram, eventually};
+use tempfile::TempDir;
+
+use crate::support::{RunningProgram, eventually, folder};
 
 /// A machine of its own, with a loopback interface.
 pub struct Machine {
     /// It keeps the namespace alive.
     keeper: RunningProgram,
+    /// The keys of its servers, and those that its clients know.
+    state: TempDir,
 }
 
 impl Machine {
@@ -55,7 +59,8 @@ impl Machine {
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
         assert_eq!(line, "up\n");
-        Self { keeper }
+        let state = folder(&[]);
+        Self { keeper, state }
     }
 
     fn pid(&self) -> String {
@@ -65,6 +70,7 @@ impl Machine {
     /// The command line of a program on this machine.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
+        command.env("XDG_STATE_HOME", self.state.path());
         command.args([
             "--preserve-credentials",
             "-U",
