@@ -21,7 +21,7 @@ use crate::cli::sample_files::SampleFolder;
 use crate::cli::{Exit, StartupError, signals, values};
 use crate::jobs::FilePattern;
 use crate::logging::OPERATOR;
-use crate::node::NodeEvent;
+use crate::node::{NodeEvent, NodeReport};
 use crate::protocol::FileItem;
 use crate::reactor::Reactor;
 use crate::role::Role;
@@ -155,8 +155,8 @@ fn start_node(relay: SocketAddr, folder: &Path) -> Result<(StopRole, SocketAddr)
         let words = ["peer-node", &relay].into_iter().chain(flags);
         let mut args = NodeArgs::parse_from(words);
         args.share = Some(folder);
-        let on_event = move |event: &NodeEvent<'_>| {
-            if let NodeEvent::Registered(_) = event {
+        let on_event = move |report: &NodeReport<'_>| {
+            if let NodeEvent::Registered(_) = report.event {
                 // Only the first registration has a receiver.
                 let _ = sender.send(());
             }

@@ -14,6 +14,7 @@ mod message_command;
 mod network;
 mod node;
 mod node_events;
+mod node_relays;
 mod relay;
 mod relay_address;
 mod relay_tls;

@@ -16,6 +16,7 @@ use crate::cli::logging::LogArgs;
 use crate::cli::message_command::{MessageCommand, MessageCommandArgs, RunningCommand};
 use crate::cli::network::{NodeNetwork, wait_for_network};
 use crate::cli::node_events::{ConsoleEvents, log_event};
+use crate::cli::node_relays::registrar;
 use crate::cli::relay_address::RelayAddressArgs;
 use crate::cli::relay_tls::relay_tls;
 use crate::cli::service_manager::ServiceManager;
@@ -29,7 +30,7 @@ use crate::cli::{
 use crate::download::{Destination, SaveOptions, Target};
 use crate::jobs::{JobRunner, PeerSource};
 use crate::limits::{Limits, RateLimits, Timeouts};
-use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, Registrar};
+use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, NodeReport};
 use crate::protocol::{ClaimedIp, Port};
 use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::sandbox::Sandbox;
@@ -172,19 +173,19 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let mut console = has_console.then(|| ConsoleEvents::new(&output, args.log.rate()));
     let registration = manager.clone();
     let (mut queue, command) = args.messages.command().unzip();
-    let on_event = move |event: &NodeEvent<'_>| {
+    let on_event = move |report: &NodeReport<'_>| {
         match &mut console {
-            Some(console) => console.print(event),
-            None => log_event(event),
+            Some(console) => console.print(report),
+            None => log_event(report),
         }
-        if let (NodeEvent::Message(message), Some(queue)) = (event, &mut queue) {
+        if let (NodeEvent::Message(message), Some(queue)) = (&report.event, &mut queue) {
             queue.push(message);
         }
         if let NodeEvent::Registered(_)
         | NodeEvent::RegistrationFailed(_)
-        | NodeEvent::Unregistered = event
+        | NodeEvent::Unregistered = report.event
         {
-            registration.notify(format_args!("STATUS={event}"));
+            registration.notify(format_args!("STATUS={report}"));
         }
     };
     let PreparedNode {
@@ -242,7 +243,7 @@ pub(super) struct PreparedNode {
 pub(super) fn prepare(
     args: &NodeArgs,
     network: NodeNetwork,
-    on_event: impl FnMut(&NodeEvent<'_>) + 'static,
+    on_event: impl FnMut(&NodeReport<'_>) + 'static,
     user: Option<Screen>,
     command: Option<MessageCommand>,
 ) -> Result<PreparedNode, StartupError> {
@@ -262,14 +263,9 @@ pub(super) fn prepare(
     let id = tls.id;
     let settings = reactor_settings(args, tls, &relay, sources)?;
     let now = Instant::now();
-    let (ip, port) = advertised(args, &addresses)?;
-    let mut registrar = Registrar::new(relay.clone(), ip, port, fastrand::u64(..), now);
-    let (look_ups, queue) = mpsc::sync_channel(1);
-    // A request that waits already serves this one as well.
-    registrar.look_up_relay = Some(Box::new(move || {
-        let _ = look_ups.try_send(());
-    }));
-    let mut node = Node::new(folder, registrar, args.limits.max_unknown, now, on_event);
+    let (registrar, queue) = registrar(&relay, advertised(args, &addresses)?, now);
+    let (registrars, max_unknown) = (vec![registrar], args.limits.max_unknown);
+    let mut node = Node::new(folder, registrars, max_unknown, now, on_event);
     node.udp = udp;
     node.http = args.http.settings();
     if args.listen_messages || command.is_some() || (user.is_some() && !args.no_listen_messages) {
@@ -361,7 +357,7 @@ fn start_workers(
     sandbox: Option<Sandbox>,
 ) -> io::Result<()> {
     let handle = reactor.handle();
-    let on_addresses = move |relay| handle.send(NodeMessage::RelayAddresses(relay));
+    let on_addresses = move |addresses| handle.send(NodeMessage::RelayAddresses(0, addresses));
     args.relay.start_resolver(look_ups, on_addresses)?;
     if let Some(sandbox) = sandbox {
         // The resolver's thread runs already: it reads the files that it needs.

@@ -6,7 +6,7 @@ use log::Level;
 
 use crate::counted::Counted;
 use crate::logging::OPERATOR;
-use crate::node::NodeEvent;
+use crate::node::{NodeEvent, NodeReport};
 use crate::rate_limiter::RateLimiter;
 use crate::terminal::TerminalOutput;
 
@@ -30,8 +30,8 @@ impl ConsoleEvents {
         }
     }
 
-    pub(super) fn print(&mut self, event: &NodeEvent<'_>) {
-        if let NodeEvent::Message(_) = event
+    pub(super) fn print(&mut self, report: &NodeReport<'_>) {
+        if let NodeEvent::Message(_) = report.event
             && !self.limiter.allows(self.rate, Instant::now())
         {
             self.omitted += 1;
@@ -43,13 +43,13 @@ impl ConsoleEvents {
                 .output
                 .eprintln(format_args!("({} omitted)", Counted(omitted, "message"))),
         }
-        self.output.eprintln(event);
+        self.output.eprintln(report);
     }
 }
 
 /// Logs an event.
-pub(super) fn log_event(event: &NodeEvent<'_>) {
-    let level = match event {
+pub(super) fn log_event(report: &NodeReport<'_>) {
+    let level = match report.event {
         NodeEvent::RegistrationFailed(_)
         | NodeEvent::ListenFailed(_)
         | NodeEvent::ListenerReplaced
@@ -61,10 +61,10 @@ pub(super) fn log_event(event: &NodeEvent<'_>) {
         | NodeEvent::Message(_)
         | NodeEvent::MessageSent(_) => Level::Info,
     };
-    let target = match event {
+    let target = match report.event {
         // Strangers send messages without end.
         NodeEvent::Message(_) | NodeEvent::AnswerNotSent(..) => module_path!(),
         _ => OPERATOR,
     };
-    log::log!(target: target, level, "{event}");
+    log::log!(target: target, level, "{report}");
 }

@@ -85,7 +85,9 @@ impl Chat {
     }
 
     pub(super) fn connect(&self, out: &mut Output<Client>) {
-        out.dial(self.relay.address(), ClientSession::MessageSubscription);
+        if let Some(address) = self.relay.address() {
+            out.dial(address, ClientSession::MessageSubscription);
+        }
     }
 
     /// When to call [`Chat::on_timer`].

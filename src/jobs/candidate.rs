@@ -38,12 +38,11 @@ pub(super) fn candidates(
     let hashes = offers.iter().enumerate();
     let ranks: BTreeMap<_, _> = hashes.map(|(rank, offer)| (offer.hash, rank)).collect();
     let rank = |hash: ContentHash| ranks.get(&hash).copied().unwrap_or(offers.len());
-    let mut known = BTreeSet::from_iter(context.own_address);
+    let mut known = BTreeSet::from_iter(context.own_addresses.values().copied());
     let mut contents = BTreeSet::new();
     let mut is_first = |holder: &HolderItem| {
         // Several relays may know different contents of a node: one of them is right.
-        let may_have_another =
-            context.has_several_sources && Some(holder.node) != context.own_address;
+        let may_have_another = context.has_several_sources && !context.is_own(holder.node);
         let is_new = contents.insert((holder.node, holder.hash));
         known.insert(holder.node) || (may_have_another && is_new)
     };

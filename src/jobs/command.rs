@@ -10,9 +10,9 @@ use crate::protocol::{FileName, NodeAddress, Request, Text, Verb};
 
 /// The words that begin a command. A line that begins with another word is a file
 /// name.
-pub const COMMAND_WORDS: [&str; 16] = [
+pub const COMMAND_WORDS: [&str; 17] = [
     "ls", "search", "find", "get", "nodes", "send", "reply", "who", "chat", "share", "unshare",
-    "help", "quit", "exit", "jobs", "cancel",
+    "help", "quit", "exit", "jobs", "cancel", "status",
 ];
 
 /// The characters between words, as on the wire, and at the end of a line.
@@ -66,6 +66,8 @@ pub enum PromptCommand<'a> {
     Jobs,
     /// Break off the download of this number. Only a node can.
     Cancel(u64),
+    /// Show the state at each relay. Only a node can.
+    Status,
     /// This command takes no argument, and was given one.
     UnexpectedArgument,
     /// A command of the wrong form: how to write it.
@@ -86,7 +88,8 @@ impl<'a> PromptCommand<'a> {
             "" => Self::Empty,
             "get" => GetCommand::parse(rest).map_or_else(Self::Invalid, Self::Get),
             "ls" if matches!(rest, "-l" | "--long") => Self::Search(FileSearch::all(true)),
-            "nodes" | "who" | "jobs" | "ls" | "help" | "HELP" | "?" | "quit" | "exit"
+            "nodes" | "who" | "jobs" | "status" | "ls" | "help" | "HELP" | "?" | "quit"
+            | "exit"
                 if !rest.is_empty() =>
             {
                 Self::UnexpectedArgument
@@ -109,6 +112,7 @@ impl<'a> PromptCommand<'a> {
             "share" if rest.is_empty() => invalid(&"usage: share PATH"),
             "share" => Self::Share(rest),
             "jobs" => Self::Jobs,
+            "status" => Self::Status,
             "cancel" => rest.parse().map_or_else(
                 |_| invalid(&"usage: cancel N; jobs lists the numbers"),
                 Self::Cancel,

@@ -1,6 +1,7 @@
 //! Jobs: the tasks that a user can start, and the state machines that perform them.
 //! A job gets the result of its last step, and returns the next step.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
@@ -135,8 +136,8 @@ pub(super) struct JobContext {
     pub(super) user: Box<dyn User>,
     /// Whether the user can choose one of several contents.
     pub(super) may_choose: bool,
-    /// The address of this node, if it is one.
-    pub(super) own_address: Option<NodeAddress>,
+    /// The addresses of this node, if it is one, by the source that lists it.
+    pub(super) own_addresses: BTreeMap<usize, NodeAddress>,
     pub(super) limits: JobLimits,
     /// How often the relay may still be asked for similar names: a long list of missing
     /// names must not keep it busy.
@@ -158,6 +159,11 @@ pub(super) struct JobContext {
 }
 
 impl JobContext {
+    /// Whether this is the node itself.
+    pub(super) fn is_own(&self, node: NodeAddress) -> bool {
+        self.own_addresses.values().any(|own| *own == node)
+    }
+
     /// Sends a request to a node; see [`PooledRequest::is_shared`]. Returns its number.
     pub(super) fn request(
         &mut self,

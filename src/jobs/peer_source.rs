@@ -15,14 +15,15 @@ const PASSED_OVER_FOR: Duration = Duration::from_secs(30);
 pub struct PeerSource {
     /// For people: as the user wrote it, such as `relay.example:8888`.
     pub name: String,
-    /// Tried in turn; not empty.
+    /// Tried in turn. One source at least has an address; the name of another one may not
+    /// have been resolved yet.
     pub addresses: Vec<SocketAddr>,
     /// Whether it is a node.
     pub is_node: bool,
 }
 
 impl PeerSource {
-    /// A relay. `addresses` are not empty.
+    /// A relay.
     #[must_use]
     pub fn relay(name: impl Into<String>, addresses: Vec<SocketAddr>) -> Self {
         Self {
@@ -32,7 +33,7 @@ impl PeerSource {
         }
     }
 
-    /// A node. `addresses` are not empty.
+    /// A node.
     #[must_use]
     pub fn node(name: impl Into<String>, addresses: Vec<SocketAddr>) -> Self {
         Self {
@@ -113,14 +114,16 @@ impl PeerSources {
 
     /// Those to ask. If all were silent, all of them.
     pub(super) fn usable(&self, now: Instant) -> Vec<usize> {
+        let has_address = |index: &usize| !self.0[*index].source.addresses.is_empty();
         let is_passed_over = |index: &usize| {
             let until = self.0[*index].passed_over_until;
             until.is_some_and(|until| until > now)
         };
-        let all = 0..self.0.len();
-        match all.clone().all(|index| is_passed_over(&index)) {
+        let all = (0..self.0.len()).filter(has_address);
+        let usable: Vec<usize> = all.clone().filter(|index| !is_passed_over(index)).collect();
+        match usable.is_empty() {
             true => all.collect(),
-            false => all.filter(|index| !is_passed_over(index)).collect(),
+            false => usable,
         }
     }
 

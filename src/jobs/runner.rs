@@ -56,7 +56,7 @@ impl JobRunner {
             context: JobContext {
                 user: Box::new(user),
                 may_choose: false,
-                own_address: None,
+                own_addresses: BTreeMap::new(),
                 limits,
                 similar_searches: MAX_SEARCHES,
                 nodes: ListedNodes::from(sources.nodes()),
@@ -90,9 +90,9 @@ impl JobRunner {
         self.context.may_choose
     }
 
-    /// The address of this node: nothing is fetched from there.
-    pub fn set_own_address(&mut self, address: NodeAddress) {
-        self.context.own_address = Some(address);
+    /// The address at which a source lists this node: nothing is fetched from there.
+    pub fn set_own_address(&mut self, source: usize, address: NodeAddress) {
+        self.context.own_addresses.insert(source, address);
     }
 
     /// The names of the files that are being fetched.

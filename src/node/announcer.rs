@@ -64,6 +64,11 @@ enum AnnounceProgress {
 }
 
 impl Announcer {
+    /// How many files the relay has acknowledged, or may have recorded.
+    pub(super) fn announced_files(&self) -> u64 {
+        *self.record.file_count().end()
+    }
+
     /// Whether an update is in progress.
     pub(super) fn is_busy(&self) -> bool {
         !matches!(self.progress, AnnounceProgress::Idle)

@@ -33,6 +33,7 @@ ls          list all files that the nodes have announced; -l shows whole hashes
 search TEXT list the files whose names contain TEXT, or match a glob: *.txt
 find NAME   list the nodes that have the file NAME
 nodes       list the nodes that are registered with the relay
+status      show the state of this node at each of its relays
 who         list the addresses at which messages are received
 send IP PORT TEXT
             send a message to this address
@@ -261,7 +262,7 @@ impl<S: Share> Node<S> {
         let Some(console) = &mut self.console else {
             return;
         };
-        let is_stopping = self.registrar.is_stopping;
+        let is_stopping = self.is_stopping;
         match event {
             TerminalEvent::Interrupt
                 if !is_stopping && console.choices.cancel(console.jobs.user()) =>
@@ -283,6 +284,7 @@ impl<S: Share> Node<S> {
     }
 
     fn on_line(&mut self, context: &mut Context<'_, Self>, line: &str) {
+        let receives_messages = self.receives_messages();
         let Some(console) = &mut self.console else {
             return;
         };
@@ -305,17 +307,21 @@ impl<S: Share> Node<S> {
                 self.on_external_event(context);
             }
             // The receiver can reply to a message that comes from the node's address.
-            PromptCommand::Query(Query::Message(to, text)) if self.listener.is_some() => {
-                self.send_message(context, to, text);
+            PromptCommand::Query(Query::Message(to, text)) if receives_messages => {
+                self.send_message(context, to, text, false);
             }
             PromptCommand::Search(search) => console.start_job(&mut connector, Job::Search(search)),
             PromptCommand::Query(query) => console.start_job(&mut connector, Job::Show(query)),
-            PromptCommand::Reply(text) => {
-                let listener = self.listener.as_ref();
-                match listener.and_then(|listener| listener.last_sender) {
-                    Some(to) => self.send_message(context, to, text),
-                    None => console.answer(UserEvent::NoRecipient),
+            PromptCommand::Reply(text) => match self.last_sender {
+                Some((_, to)) => self.send_message(context, to, text, false),
+                None => console.answer(UserEvent::NoRecipient),
+            },
+            PromptCommand::Status => {
+                for relay in &self.relays {
+                    let text = relay.status(context.now);
+                    console.jobs.user().on_event(UserEvent::Note(&text));
                 }
+                console.prompt();
             }
             PromptCommand::Chat(_) => console.answer(UserEvent::InvalidCommand(
                 "usage: send IP PORT TEXT; replies are shown, and reply TEXT answers them",

@@ -36,6 +36,43 @@ pub enum NodeEvent<'a> {
     AnswerNotSent(NodeAddress, String),
 }
 
+/// What a node tells its user.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeReport<'a> {
+    /// The relay, as the user wrote it, if the event concerns one of several.
+    pub relay: Option<&'a str>,
+    /// What has happened.
+    pub event: NodeEvent<'a>,
+}
+
+/// As one line.
+impl fmt::Display for NodeReport<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.relay {
+            Some(relay) => write!(f, "{}: {}", Escaped::text(relay), self.event),
+            None => self.event.fmt(f),
+        }
+    }
+}
+
+impl NodeEvent<'_> {
+    /// Whether it concerns a relay, and not a message or its sender.
+    pub(super) fn concerns_relay(&self) -> bool {
+        match self {
+            Self::Registered(_)
+            | Self::RegistrationFailed(_)
+            | Self::Unregistered
+            | Self::Listening(_)
+            | Self::ListenFailed(_)
+            | Self::ListenerReplaced => true,
+            Self::Message(_)
+            | Self::MessageSent(_)
+            | Self::MessageNotSent(..)
+            | Self::AnswerNotSent(..) => false,
+        }
+    }
+}
+
 impl fmt::Display for NodeEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -68,6 +105,10 @@ pub(super) fn relay_error(code: ErrorCode, text: &str) -> String {
 }
 
 /// Why a connection to the relay has ended, for people.
-pub(super) fn relay_failure(relay: SocketAddr, reason: &CloseReason) -> String {
-    format!("relay {relay}: {}", Failure::Ended(reason))
+pub(super) fn relay_failure(relay: Option<SocketAddr>, reason: &CloseReason) -> String {
+    let failure = Failure::Ended(reason);
+    match relay {
+        Some(relay) => format!("relay {relay}: {failure}"),
+        None => failure.to_string(),
+    }
 }

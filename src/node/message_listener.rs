@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::node::event::{NodeEvent, relay_error, relay_failure};
-use crate::protocol::{ClaimedIp, NodeAddress, Port, Text};
+use crate::node::messages::OutgoingMessage;
+use crate::protocol::{ClaimedIp, ErrorCode, Port};
 use crate::relay_link::{Backoff, LONGEST_PAUSE, MessageSubscription, SubscriptionEvent};
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
 
@@ -25,15 +26,14 @@ pub(super) struct MessageListener {
     open_since: Option<Instant>,
     /// Another connection has replaced it, or the node stops.
     is_stopped: bool,
-    /// The sender of the last message.
-    pub(super) last_sender: Option<NodeAddress>,
-    /// Of each message that the relay has not confirmed, whether a program has made it.
-    are_answers: VecDeque<bool>,
+    /// The messages that the relay has not confirmed.
+    unconfirmed: VecDeque<OutgoingMessage>,
+    /// A message whose receiver this relay does not know, but perhaps another one.
+    pub(super) undelivered: Option<OutgoingMessage>,
 }
 
 impl MessageListener {
-    /// A listener for the address under which the node registers. `relay` is not
-    /// empty.
+    /// A listener for the address under which the node registers.
     pub(super) fn new(relay: Vec<SocketAddr>, claim: (ClaimedIp, Port), seed: u64) -> Self {
         Self {
             backoff: Backoff::new(relay, seed),
@@ -41,8 +41,8 @@ impl MessageListener {
             subscription: None,
             open_since: None,
             is_stopped: false,
-            last_sender: None,
-            are_answers: VecDeque::new(),
+            unconfirmed: VecDeque::new(),
+            undelivered: None,
         }
     }
 
@@ -58,6 +58,13 @@ impl MessageListener {
         }
     }
 
+    /// Whether messages arrive.
+    pub(super) fn is_open(&self) -> bool {
+        self.subscription
+            .as_ref()
+            .is_some_and(|subscription| subscription.address.is_some())
+    }
+
     /// When [`MessageListener::dial`] returns an address.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.backoff.next_deadline().filter(|_| !self.is_stopped)
@@ -69,7 +76,7 @@ impl MessageListener {
         let address = self.backoff.dial(now)?;
         self.subscription = Some(MessageSubscription::new(Some(self.claim)));
         self.open_since = None;
-        self.are_answers.clear();
+        self.unconfirmed.clear();
         Some(address)
     }
 
@@ -99,63 +106,47 @@ impl MessageListener {
                 self.is_stopped = true;
                 Some(NodeEvent::ListenerReplaced)
             }
-            Some(SubscriptionEvent::Message(delivery)) => {
-                self.last_sender = Some(delivery.from);
-                Some(NodeEvent::Message(delivery))
+            Some(SubscriptionEvent::Message(delivery)) => Some(NodeEvent::Message(delivery)),
+            Some(SubscriptionEvent::Sent(to)) => {
+                let message = self.unconfirmed.pop_front();
+                let is_answer = message.is_some_and(|message| message.is_answer);
+                (!is_answer).then_some(NodeEvent::MessageSent(to))
             }
-            Some(SubscriptionEvent::Sent(to)) => match self.are_answers.pop_front() {
-                Some(true) => None,
-                _ => Some(NodeEvent::MessageSent(to)),
-            },
-            Some(SubscriptionEvent::NotSent(to, code, text)) => {
-                Some(self.not_sent(to, relay_error(code, &text)))
+            Some(SubscriptionEvent::NotSent(_, code, text)) => {
+                self.on_not_sent(code, relay_error(code, &text))
             }
         };
         (next, event)
     }
 
-    /// Sends a message from the node's address. Returns false if the listener is
-    /// not connected.
+    /// Sends a message from the node's address.
+    ///
+    /// # Errors
+    /// The listener is not connected.
     pub(super) fn send<R: Role>(
         &mut self,
         out: &mut Output<R>,
-        to: NodeAddress,
-        text: Text<'static>,
-    ) -> bool {
-        self.send_message(out, to, text, false)
-    }
-
-    /// Likewise, for a message that a program has made to answer another one.
-    pub(super) fn send_answer<R: Role>(
-        &mut self,
-        out: &mut Output<R>,
-        to: NodeAddress,
-        text: Text<'static>,
-    ) -> bool {
-        self.send_message(out, to, text, true)
-    }
-
-    fn send_message<R: Role>(
-        &mut self,
-        out: &mut Output<R>,
-        to: NodeAddress,
-        text: Text<'static>,
-        is_answer: bool,
-    ) -> bool {
+        message: OutgoingMessage,
+    ) -> Result<(), OutgoingMessage> {
         let subscription = self.subscription.as_mut();
-        let is_sent = subscription.is_some_and(|subscription| subscription.send(out, to, text));
-        if is_sent {
-            self.are_answers.push_back(is_answer);
+        let (to, text) = (message.to, message.text.clone());
+        if !subscription.is_some_and(|subscription| subscription.send(out, to, text)) {
+            return Err(message);
         }
-        is_sent
+        self.unconfirmed.push_back(message);
+        Ok(())
     }
 
-    /// The next message that the relay has not confirmed was not sent.
-    fn not_sent(&mut self, to: NodeAddress, reason: String) -> NodeEvent<'static> {
-        match self.are_answers.pop_front() {
-            Some(true) => NodeEvent::AnswerNotSent(to, reason),
-            _ => NodeEvent::MessageNotSent(to, reason),
+    /// The relay has not passed on the next message. If it does not know the receiver, other
+    /// relays may.
+    fn on_not_sent(&mut self, code: ErrorCode, reason: String) -> Option<NodeEvent<'static>> {
+        let mut message = self.unconfirmed.pop_front()?;
+        if code != ErrorCode::NO_SUCH_NODE || message.relays.is_empty() {
+            return Some(message.not_sent(reason));
         }
+        message.refusal = Some(reason);
+        self.undelivered = Some(message);
+        None
     }
 
     /// Returns the events to report.
@@ -164,18 +155,19 @@ impl MessageListener {
         now: Instant,
         reason: &CloseReason,
     ) -> Vec<NodeEvent<'static>> {
-        let Some(subscription) = self.subscription.take() else {
+        if self.subscription.take().is_none() {
             return Vec::new();
-        };
+        }
         let is_stable = |since| now.saturating_duration_since(since) >= STABLE_AFTER;
         if self.open_since.is_some_and(is_stable) {
             self.backoff.on_success();
         }
-        let unanswered = |to| {
+        let unconfirmed = self.unconfirmed.drain(..);
+        let not_sent = unconfirmed.map(|message| {
             let reason = "the connection broke; it may have arrived".into();
-            self.not_sent(to, reason)
-        };
-        let mut events: Vec<NodeEvent<'_>> = subscription.unanswered().map(unanswered).collect();
+            message.not_sent(reason)
+        });
+        let mut events: Vec<NodeEvent<'_>> = not_sent.collect();
         let reason = relay_failure(self.backoff.last_address(), reason);
         events.extend(self.retry(now, reason));
         events

@@ -1,4 +1,4 @@
-//! The node: serves the files of a share, keeps itself registered with the relay and
+//! The node: serves the files of a share, keeps itself registered with its relays and
 //! announces its files there. Optionally it receives messages and has a console.
 
 mod announcer;
@@ -6,9 +6,12 @@ mod console;
 mod event;
 mod http;
 mod message_listener;
+mod messages;
 mod registrar;
+mod relay_contact;
 mod relay_record;
 mod relay_update;
+mod report;
 mod requests;
 mod session;
 mod share;
@@ -18,7 +21,7 @@ use std::time::{Duration, Instant};
 
 pub use announcer::Announcer;
 pub use console::{Console, HELP};
-pub use event::NodeEvent;
+pub use event::{NodeEvent, NodeReport};
 pub use registrar::Registrar;
 pub use relay_update::{RelayUpdate, UpdateRequest};
 pub use session::NodeSession;
@@ -29,7 +32,7 @@ pub use share::{
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs;
-use crate::node::message_listener::MessageListener;
+use crate::node::relay_contact::RelayContact;
 use crate::node::relay_update::UpdateState;
 use crate::protocol::{ContentHash, NodeAddress, Text};
 use crate::role::{ConnId, ConnectionInfo, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
@@ -46,16 +49,18 @@ const ANNOUNCE_DELAY: Duration = Duration::from_secs(1);
 /// The role of the node.
 pub struct Node<S: Share> {
     share: S,
-    registrar: Registrar,
-    announcer: Announcer,
+    /// In the order of the user. A relay has its index there.
+    relays: Vec<RelayContact>,
     /// Updates and queries over UDP. Without routes the node uses only TCP.
     pub udp: UdpRequests<NodeSession>,
-    /// Set if the node receives messages.
-    listener: Option<MessageListener>,
+    /// No registration starts any more.
+    is_stopping: bool,
+    /// The relay that brought the last message, and its sender.
+    last_sender: Option<(usize, NodeAddress)>,
     /// Set if the node has a console.
     pub console: Option<Console>,
     /// Reports an event to the user.
-    on_event: Box<dyn FnMut(&NodeEvent<'_>)>,
+    on_event: Box<dyn FnMut(&NodeReport<'_>)>,
     /// How requests in HTTP are answered.
     pub http: HttpSettings,
     max_unknown: u16,
@@ -75,8 +80,8 @@ pub enum NodeMessage<U> {
     Terminal(jobs::TerminalEvent),
     /// An answer to a message, made by a program.
     Answer(NodeAddress, Text<'static>),
-    /// The addresses of the relay, which may have changed.
-    RelayAddresses(Vec<SocketAddr>),
+    /// The addresses of the relay of this index, which may have changed.
+    RelayAddresses(usize, Vec<SocketAddr>),
 }
 
 impl<U> From<jobs::TerminalEvent> for NodeMessage<U> {
@@ -87,21 +92,21 @@ impl<U> From<jobs::TerminalEvent> for NodeMessage<U> {
 
 impl<S: Share> Node<S> {
     /// A node that serves `share` from `now` on, over TCP only, without messages and
-    /// without a console.
+    /// without a console. It has one of `registrars` for each of its relays.
     #[must_use]
     pub fn new(
         share: S,
-        registrar: Registrar,
+        registrars: Vec<Registrar>,
         max_unknown: u16,
         now: Instant,
-        on_event: impl FnMut(&NodeEvent<'_>) + 'static,
+        on_event: impl FnMut(&NodeReport<'_>) + 'static,
     ) -> Self {
         Self {
             share,
-            registrar,
-            announcer: Announcer::default(),
+            relays: registrars.into_iter().map(RelayContact::new).collect(),
             udp: UdpRequests::default(),
-            listener: None,
+            is_stopping: false,
+            last_sender: None,
             console: None,
             on_event: Box::new(on_event),
             http: HttpSettings::default(),
@@ -113,62 +118,26 @@ impl<S: Share> Node<S> {
         }
     }
 
-    /// Receives the messages that are sent to the node's address.
-    pub fn receive_messages(&mut self, seed: u64) {
-        let relay = self.registrar.relay().to_vec();
-        let listener = MessageListener::new(relay, self.registrar.claim, seed);
-        self.listener = Some(listener);
-    }
-
-    /// Sends a message from the node's address.
-    fn send_message(
-        &mut self,
-        context: &mut Context<'_, Self>,
-        to: NodeAddress,
-        text: Text<'static>,
-    ) {
-        let listener = self.listener.as_mut();
-        if listener.is_none_or(|listener| !listener.send(context.out, to, text)) {
-            let reason = "no messages arrive here".into();
-            self.report([NodeEvent::MessageNotSent(to, reason)]);
+    /// The share will have changes to announce within `delay`.
+    fn renew_within(&mut self, now: Instant, delay: Duration) {
+        for relay in &mut self.relays {
+            relay.registrar.renew_within(now, delay);
         }
     }
 
-    /// Sends a message that answers another one without a person.
-    fn send_answer(
-        &mut self,
-        context: &mut Context<'_, Self>,
-        to: NodeAddress,
-        text: Text<'static>,
-    ) {
-        let listener = self.listener.as_mut();
-        if listener.is_none_or(|listener| !listener.send_answer(context.out, to, text)) {
-            let reason = "no messages arrive here".into();
-            self.report([NodeEvent::AnswerNotSent(to, reason)]);
-        }
-    }
-
-    fn report<'a>(&mut self, events: impl IntoIterator<Item = NodeEvent<'a>>) {
-        for event in events {
-            (self.on_event)(&event);
-            // The `send` of the console is complete: prompt again.
-            if let (NodeEvent::MessageSent(_) | NodeEvent::MessageNotSent(..), Some(console)) =
-                (event, &mut self.console)
-            {
-                console.prompt();
-            }
-        }
-    }
-
-    /// Unregisters a stopping node once none of its own REGISTER requests is unanswered.
+    /// Unregisters a stopping node from each relay from which none of its own REGISTER requests
+    /// is unanswered.
     fn unregister_if_stopping(&mut self, context: &mut Context<'_, Self>) {
-        if !self.registrar.is_stopping {
+        if !self.is_stopping {
             return;
         }
-        let listener = self.listener.as_mut();
-        let is_registering = listener.is_some_and(|listener| !listener.stop(context.out));
-        if !is_registering && let Some(relay) = self.registrar.dial_to_unregister() {
-            self.start_update(context, relay, UpdateState::Unregistering);
+        for relay in 0..self.relays.len() {
+            let contact = &mut self.relays[relay];
+            let listener = contact.listener.as_mut();
+            let is_registering = listener.is_some_and(|listener| !listener.stop(context.out));
+            if !is_registering && let Some(address) = contact.registrar.dial_to_unregister() {
+                self.start_update(context, (relay, address), UpdateState::Unregistering);
+            }
         }
     }
 
@@ -180,10 +149,10 @@ impl<S: Share> Node<S> {
         for outcome in outcomes {
             match outcome {
                 UdpOutcome::Ended(session, reason) => self.on_close(context, session, &reason),
-                UdpOutcome::FallBack(relay, NodeSession::RelayUpdate(update)) => {
-                    self.repeat_update(context, relay, *update);
+                UdpOutcome::FallBack(address, NodeSession::RelayUpdate(update)) => {
+                    self.repeat_update(context, address, *update);
                 }
-                UdpOutcome::FallBack(relay, session) => context.out.dial(relay, session),
+                UdpOutcome::FallBack(address, session) => context.out.dial(address, session),
             }
         }
     }
@@ -227,15 +196,8 @@ impl<S: Share> Role for Node<S> {
             (NodeSession::RelayUpdate(update), _) => {
                 self.on_relay_input(context.now, update, input, context.out.append_reply(conn))
             }
-            (NodeSession::Messages, _) => {
-                let Some(listener) = &mut self.listener else {
-                    return ReadNext::Close(CloseReason::Completed);
-                };
-                let (next, event) = listener.on_input(context.out, context.now, conn, input);
-                // Messages do not matter to a node that stops.
-                self.report(event.filter(|_| !self.registrar.is_stopping));
-                self.unregister_if_stopping(context);
-                next
+            (NodeSession::Messages(relay), _) => {
+                self.on_messages_input(context, *relay, conn, input)
             }
             (NodeSession::Job(session), Some(console)) => {
                 let mut connector = Connector::new(context, &mut self.udp);
@@ -266,7 +228,7 @@ impl<S: Share> Role for Node<S> {
     fn leads_to_relay(session: &NodeSession) -> bool {
         match session {
             NodeSession::Client(..) => false,
-            NodeSession::RelayUpdate(_) | NodeSession::Messages => true,
+            NodeSession::RelayUpdate(_) | NodeSession::Messages(_) => true,
             NodeSession::Job(connection) => connection.leads_to_relay(),
         }
     }
@@ -286,12 +248,8 @@ impl<S: Share> Role for Node<S> {
             (NodeSession::RelayUpdate(update), _) => {
                 self.on_update_end(context.now, *update, reason);
             }
-            (NodeSession::Messages, _) => {
-                let listener = self.listener.as_mut();
-                let events = listener.map(|listener| listener.on_close(context.now, reason));
-                if !self.registrar.is_stopping {
-                    self.report(events.unwrap_or_default());
-                }
+            (NodeSession::Messages(relay), _) => {
+                self.on_messages_close(context.now, relay, reason);
             }
         }
         self.unregister_if_stopping(context);
@@ -329,51 +287,43 @@ impl<S: Share> Role for Node<S> {
         match message {
             NodeMessage::ShareUpdate(update) => {
                 if let Some(delay) = self.share.on_message(update) {
-                    self.registrar.renew_within(context.now, delay);
+                    self.renew_within(context.now, delay);
                 }
             }
             NodeMessage::Terminal(event) => self.on_terminal_event(context, event),
-            NodeMessage::Answer(to, text) => self.send_answer(context, to, text),
-            NodeMessage::RelayAddresses(relay) => {
-                self.registrar.set_relay(&relay);
-                if let Some(listener) = &mut self.listener {
-                    listener.set_relay(&relay);
+            NodeMessage::Answer(to, text) => self.send_message(context, to, text, true),
+            NodeMessage::RelayAddresses(relay, addresses) => {
+                if let Some(contact) = self.relays.get_mut(relay) {
+                    contact.set_addresses(&addresses, context.now);
                 }
                 if let Some(console) = &mut self.console {
-                    console.jobs.set_addresses(0, relay);
+                    console.jobs.set_addresses(relay, addresses);
                 }
             }
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let listener = self.listener.as_ref();
-        let listener = listener.and_then(MessageListener::next_deadline);
-        let (registrar, udp) = (self.registrar.next_deadline(), self.udp.next_deadline());
+        let relays = self.relays.iter().filter_map(RelayContact::next_deadline);
         let console = self.console.as_ref();
         let jobs = console.and_then(|console| console.jobs.next_deadline());
-        [registrar, listener, udp, jobs].into_iter().flatten().min()
+        relays.chain(self.udp.next_deadline()).chain(jobs).min()
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
-        if let Some(relay) = self.registrar.dial(context.now) {
-            self.start_update(context, relay, UpdateState::Registering);
-        }
+        self.register_if_due(context);
         if let Some(console) = &mut self.console {
             let mut connector = Connector::new(context, &mut self.udp);
             console.on_timer(&mut connector);
         }
         let outcomes = self.udp.on_timer(context.out, context.now);
         self.on_udp_outcomes(context, outcomes);
-        let listener = self.listener.as_mut();
-        if let Some(relay) = listener.and_then(|listener| listener.dial(context.now)) {
-            context.out.dial(relay, NodeSession::Messages);
-        }
+        self.listen_if_due(context);
     }
 
     fn on_external_event(&mut self, context: &mut Context<'_, Self>) {
         if let Some(delay) = self.share.on_external_event() {
-            self.registrar.renew_within(context.now, delay);
+            self.renew_within(context.now, delay);
         }
     }
 
@@ -381,7 +331,10 @@ impl<S: Share> Role for Node<S> {
         if let Some(console) = &mut self.console {
             console.stop(context);
         }
-        self.registrar.stop();
+        self.is_stopping = true;
+        for relay in &mut self.relays {
+            relay.registrar.stop();
+        }
         self.unregister_if_stopping(context);
     }
 }

@@ -1,4 +1,4 @@
-//! Decides when the node registers with the relay, renews its lease after a third of
+//! Decides when the node registers with a relay, renews its lease after a third of
 //! it, retries with backoff after a failure, and unregisters when the node stops.
 
 use std::mem;
@@ -17,6 +17,8 @@ const MAX_LEASE: Duration = Duration::from_secs(86_400);
 
 /// The schedule of the node's registration.
 pub struct Registrar {
+    /// The relay for people, as the user wrote it.
+    name: String,
     backoff: Backoff,
     /// The address under which the node registers.
     pub(super) claim: (ClaimedIp, Port),
@@ -29,6 +31,8 @@ pub struct Registrar {
     registration: Option<ActiveRegistration>,
     /// Why the relay refused the last attempt that it refused since it registered the node.
     refusal: Option<String>,
+    /// Why the last attempt has failed, if it has.
+    failure: Option<String>,
     /// Called after a failure: the relay's name may have other addresses by now. They come
     /// as [`NodeMessage::RelayAddresses`](crate::node::NodeMessage::RelayAddresses).
     pub look_up_relay: Option<Box<dyn FnMut()>>,
@@ -37,18 +41,19 @@ pub struct Registrar {
 /// The last registration that succeeded.
 struct ActiveRegistration {
     address: NodeAddress,
-    relay: SocketAddr,
+    relay: Option<SocketAddr>,
     lease_end: Instant,
 }
 
 impl Registrar {
-    /// A registrar that registers the port with the relay, from `now` on. `relay` is
-    /// not empty.
+    /// A registrar that registers the port with the relay at these addresses, from `now` on.
+    /// Without an address, it has to look the relay up.
     #[must_use]
     pub fn new(relay: Vec<SocketAddr>, ip: ClaimedIp, port: Port, seed: u64, now: Instant) -> Self {
         let mut backoff = Backoff::new(relay, seed);
         backoff.schedule(now);
         Self {
+            name: String::new(),
             backoff,
             claim: (ip, port),
             is_stopping: false,
@@ -56,13 +61,29 @@ impl Registrar {
             early_renewal: None,
             registration: None,
             refusal: None,
+            failure: None,
             look_up_relay: None,
         }
     }
 
-    /// The relay has these addresses now.
-    pub(super) fn set_relay(&mut self, relay: &[SocketAddr]) {
+    /// The same for a relay that people know by this name: there are several.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self { name, ..self }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The relay has these addresses now. If none was known, they are tried at once.
+    pub(super) fn set_relay(&mut self, relay: &[SocketAddr], now: Instant) {
+        let is_first = self.backoff.addresses().is_empty();
         self.backoff.set_addresses(relay);
+        if is_first && !relay.is_empty() {
+            self.backoff.try_at_once(now);
+        }
     }
 
     /// The relay's addresses.
@@ -70,11 +91,24 @@ impl Registrar {
         self.backoff.addresses()
     }
 
-    /// The relay at which the node is registered, while the lease lasts.
+    /// The relay's address at which the node is registered, while the lease lasts.
     pub(super) fn registered_at(&self, now: Instant) -> Option<SocketAddr> {
         let registration = self.registration.as_ref();
-        let valid = registration.filter(|registration| registration.lease_end > now);
-        valid.map(|registration| registration.relay)
+        registration
+            .filter(|registration| registration.lease_end > now)?
+            .relay
+    }
+
+    /// The node's address at the relay, and how long the lease lasts.
+    pub(super) fn lease(&self, now: Instant) -> Option<(NodeAddress, Duration)> {
+        let registration = self.registration.as_ref()?;
+        let left = registration.lease_end.saturating_duration_since(now);
+        (!left.is_zero()).then_some((registration.address, left))
+    }
+
+    /// Why the last attempt has failed, if it has.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 
     /// When [`Registrar::dial`] returns an address.
@@ -89,6 +123,17 @@ impl Registrar {
             return None;
         }
         self.backoff.dial(now)
+    }
+
+    /// An attempt is due, and the relay's name has not been resolved yet.
+    pub(super) fn on_unresolved(&mut self, now: Instant) -> Option<NodeEvent<'static>> {
+        let is_due = self.next_deadline().is_some_and(|due| due <= now);
+        if !is_due || self.backoff.address().is_some() {
+            return None;
+        }
+        self.backoff.continue_attempt();
+        let reason = format!("cannot resolve {}", self.name);
+        self.fail(now, reason)
     }
 
     /// Requests a renewal within `delay`, because the files have changed. A relay that
@@ -112,7 +157,8 @@ impl Registrar {
     /// relay might execute `REGISTER` after `UNREGISTER`.
     pub fn dial_to_unregister(&mut self) -> Option<SocketAddr> {
         self.backoff.next_deadline()?;
-        mem::take(&mut self.must_unregister).then(|| self.backoff.address())
+        let must_unregister = mem::take(&mut self.must_unregister);
+        self.backoff.address().filter(|_| must_unregister)
     }
 
     /// `REGISTER` is sent once more in the attempt that has just succeeded.
@@ -130,7 +176,7 @@ impl Registrar {
         let pause = self.backoff.jitter(lease / 3, 0.1);
         let early = self.early_renewal.take().unwrap_or(pause);
         self.backoff.schedule(now + pause.min(early));
-        self.refusal = None;
+        (self.refusal, self.failure) = (None, None);
         let was_away = self.backoff.on_success();
         let previous = self.registration.replace(ActiveRegistration {
             address: registered.address,
@@ -144,6 +190,11 @@ impl Registrar {
     /// The connection has ended without a reply to `REGISTER`.
     pub fn on_failure(&mut self, now: Instant, reason: &CloseReason) -> Option<NodeEvent<'static>> {
         let reason = relay_failure(self.backoff.last_address(), reason);
+        self.fail(now, reason)
+    }
+
+    fn fail(&mut self, now: Instant, reason: String) -> Option<NodeEvent<'static>> {
+        self.failure = Some(reason.clone());
         let is_new = self.retry(now) == Some(1);
         is_new.then_some(NodeEvent::RegistrationFailed(reason))
     }
@@ -155,6 +206,7 @@ impl Registrar {
         now: Instant,
         reason: String,
     ) -> Option<NodeEvent<'static>> {
+        self.failure = Some(reason.clone());
         let failures = self.retry(now)?;
         let previous = self.refusal.replace(reason.clone());
         let is_new = failures == 1 || previous.is_none_or(|previous| previous != reason);

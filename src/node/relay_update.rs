@@ -17,6 +17,8 @@ use crate::session::requests::{RequestQueue, ResponsePart};
 /// One update of the relay.
 #[derive(Debug)]
 pub struct RelayUpdate {
+    /// The index of the relay.
+    relay: usize,
     state: UpdateState,
     requests: RequestQueue<UpdateRequest>,
 }
@@ -49,25 +51,42 @@ pub enum UpdateRequest {
 }
 
 impl RelayUpdate {
-    fn new(state: UpdateState) -> Self {
-        let requests = RequestQueue::default();
-        Self { state, requests }
+    fn new(relay: usize, state: UpdateState) -> Self {
+        Self {
+            relay,
+            state,
+            requests: RequestQueue::default(),
+        }
     }
 }
 
 impl<S: Share> Node<S> {
-    /// Starts an update, which is to register the node or to unregister it.
+    /// Registers with the relays with which that is due.
+    pub(super) fn register_if_due(&mut self, context: &mut Context<'_, Self>) {
+        for relay in 0..self.relays.len() {
+            let registrar = &mut self.relays[relay].registrar;
+            if let Some(address) = registrar.dial(context.now) {
+                self.start_update(context, (relay, address), UpdateState::Registering);
+            } else {
+                let event = registrar.on_unresolved(context.now);
+                self.report(Some(relay), event);
+            }
+        }
+    }
+
+    /// Starts an update, which is to register the node or to unregister it, of the relay of
+    /// this index at this address.
     pub(super) fn start_update(
         &mut self,
         context: &mut Context<'_, Self>,
-        relay: SocketAddr,
+        (relay, address): (usize, SocketAddr),
         state: UpdateState,
     ) {
-        let update = RelayUpdate::new(state);
+        let update = RelayUpdate::new(relay, state);
         let mut udp = std::mem::take(&mut self.udp);
         let mut connector = Connector::new(context, &mut udp);
         let now = connector.now;
-        connector.request(relay, update, |update, out| {
+        connector.request(address, update, |update, out| {
             self.on_relay_input(now, update, Input::Connected, out);
         });
         self.udp = udp;
@@ -106,20 +125,21 @@ impl<S: Share> Node<S> {
         match (request, reply) {
             (UpdateRequest::Unregister, reply) if update.state == UpdateState::Unregistering => {
                 if let Reply::Ok(_) = reply {
-                    self.report([NodeEvent::Unregistered]);
+                    self.report(Some(update.relay), [NodeEvent::Unregistered]);
                 }
                 // Otherwise the relay has removed the node, or will when the lease expires.
                 ReadNext::Close(CloseReason::Completed)
             }
             // An error means that the relay has no record of the node.
             (UpdateRequest::Unregister, _) => {
-                self.announcer.on_record_reset();
+                self.relays[update.relay].announcer.on_record_reset();
                 ReadNext::Line
             }
             (UpdateRequest::Register, Reply::Error(code, text)) => {
                 update.state = UpdateState::Done;
-                let event = self.registrar.on_refusal(now, relay_error(code, &text));
-                self.report(event);
+                let registrar = &mut self.relays[update.relay].registrar;
+                let event = registrar.on_refusal(now, relay_error(code, &text));
+                self.report(Some(update.relay), event);
                 ReadNext::Close(CloseReason::Completed)
             }
             (UpdateRequest::Register, Reply::Ok(text)) => match Registered::parse(&text) {
@@ -127,11 +147,11 @@ impl<S: Share> Node<S> {
                 Err(_) => ReadNext::Close(CloseReason::ProtocolError),
             },
             (UpdateRequest::Register, _) => ReadNext::Close(CloseReason::ProtocolError),
-            (_, _) if self.registrar.is_stopping => ReadNext::Close(CloseReason::Completed),
+            (_, _) if self.is_stopping => ReadNext::Close(CloseReason::Completed),
             (change, reply) => {
+                let announcer = &mut self.relays[update.relay].announcer;
                 let requests = &mut update.requests;
-                self.announcer
-                    .on_reply(&mut self.share, change, reply, requests, out)
+                announcer.on_reply(&mut self.share, change, reply, requests, out)
             }
         }
     }
@@ -145,40 +165,43 @@ impl<S: Share> Node<S> {
         registered: Registered,
         out: &mut Vec<u8>,
     ) -> ReadNext {
-        let event = self.registrar.on_registered(now, registered);
+        let relay = &mut self.relays[update.relay];
+        let event = relay.registrar.on_registered(now, registered);
         if event.is_some() {
-            if let Some(listener) = &mut self.listener {
+            if let Some(listener) = &mut relay.listener {
                 listener.enable(now);
             }
             if let Some(console) = &mut self.console {
-                console.jobs.set_own_address(registered.address);
+                let address = registered.address;
+                console.jobs.set_own_address(update.relay, address);
             }
         }
-        self.report(event);
-        if self.registrar.is_stopping || self.announcer.is_busy() {
+        self.report(Some(update.relay), event);
+        let relay = &mut self.relays[update.relay];
+        if self.is_stopping || relay.announcer.is_busy() {
             update.state = UpdateState::Done;
             return ReadNext::Close(CloseReason::Completed);
         }
-        if !self.announcer.compare_record(&registered) {
+        if !relay.announcer.compare_record(&registered) {
             update.state = UpdateState::Announcing;
             let requests = &mut update.requests;
-            return self.announcer.start(&mut self.share, requests, out);
+            return relay.announcer.start(&mut self.share, requests, out);
         }
         // Both requests arrive together, so no list is without the node.
         self.send_unregister(update, out);
         self.send_register(update, out);
-        self.registrar.register_again();
+        self.relays[update.relay].registrar.register_again();
         ReadNext::Line
     }
 
     fn send_register(&self, update: &mut RelayUpdate, out: &mut Vec<u8>) {
-        let (ip, port) = self.registrar.claim;
+        let (ip, port) = self.relays[update.relay].registrar.claim;
         let request = Request::Register(ip, port);
         update.requests.send(&request, UpdateRequest::Register, out);
     }
 
     fn send_unregister(&self, update: &mut RelayUpdate, out: &mut Vec<u8>) {
-        let (ip, port) = self.registrar.claim;
+        let (ip, port) = self.relays[update.relay].registrar.claim;
         let request = Request::Unregister(ip, port);
         update
             .requests
@@ -191,15 +214,16 @@ impl<S: Share> Node<S> {
         mut update: RelayUpdate,
         reason: &CloseReason,
     ) {
+        let relay = &mut self.relays[update.relay];
         match update.state {
             UpdateState::Registering => {
-                let event = self.registrar.on_failure(now, reason);
-                self.report(event);
+                let event = relay.registrar.on_failure(now, reason);
+                self.report(Some(update.relay), event);
             }
             UpdateState::Announcing => {
-                self.announcer.on_close(update.requests.take_tags());
-                if self.announcer.is_outdated(&mut self.share) {
-                    self.registrar.renew_within(now, ANNOUNCE_DELAY);
+                relay.announcer.on_close(update.requests.take_tags());
+                if relay.announcer.is_outdated(&mut self.share) {
+                    relay.registrar.renew_within(now, ANNOUNCE_DELAY);
                 }
             }
             UpdateState::Unregistering | UpdateState::Done => {}
@@ -210,20 +234,20 @@ impl<S: Share> Node<S> {
     pub(super) fn repeat_update(
         &mut self,
         context: &mut Context<'_, Self>,
-        relay: SocketAddr,
+        address: SocketAddr,
         mut update: RelayUpdate,
     ) {
         // A node that stops need not register.
-        if self.registrar.is_stopping && update.state != UpdateState::Unregistering {
+        if self.is_stopping && update.state != UpdateState::Unregistering {
             self.on_update_end(context.now, update, &CloseReason::ReadTimeout);
             return self.unregister_if_stopping(context);
         }
         if update.state == UpdateState::Announcing {
-            self.announcer.on_close(update.requests.take_tags());
+            let announcer = &mut self.relays[update.relay].announcer;
+            announcer.on_close(update.requests.take_tags());
             update.state = UpdateState::Registering;
         }
-        context
-            .out
-            .dial(relay, RelayUpdate::new(update.state).into());
+        let update = RelayUpdate::new(update.relay, update.state);
+        context.out.dial(address, update.into());
     }
 }

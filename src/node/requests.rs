@@ -8,8 +8,8 @@ use log::debug;
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
 use crate::figure::Figure;
-use crate::node::Node;
 use crate::node::share::{FileContent, MAX_SMALL, Share, Unavailable};
+use crate::node::{Node, Registrar};
 use crate::protocol::{
     Banner, ContentHash, FileName, MAX_LISTED_FILES, MaybeHash, PieceList, Rejection, Request,
     ServerKind,
@@ -222,8 +222,10 @@ impl<S: Share> Node<S> {
 
     /// The figures that the requester may know.
     pub(super) fn figures(&mut self, request: &NodeRequest<'_, S>) -> Vec<Figure> {
-        let registered_at = self.registrar.registered_at(request.now);
-        let is_registered = u64::from(registered_at.is_some());
+        let relays = self.relays.iter().map(|relay| &relay.registrar);
+        let registered_at = relays.clone().map(|relay| relay.registered_at(request.now));
+        let registered_at: Vec<_> = registered_at.flatten().collect();
+        let is_registered = u64::from(!registered_at.is_empty());
         let is_complete = u64::from(self.share.is_complete());
         let mut figures = server::figures(request, self.started);
         figures.extend([
@@ -240,9 +242,9 @@ impl<S: Share> Node<S> {
             Figure::gauge("registered", is_registered, "1 if a relay lists the node"),
         ]);
         // The relay's addresses concern the operator only.
-        let relays = self.registrar.relay().iter();
+        let relays = relays.flat_map(Registrar::relay);
         for relay in relays.filter(|_| request.is_loopback()) {
-            let is_there = u64::from(registered_at == Some(*relay));
+            let is_there = u64::from(registered_at.contains(relay));
             figures.push(Figure {
                 label: Some(("relay", relay.to_string())),
                 ..Figure::gauge("registered_at", is_there, "1 if this relay lists the node")

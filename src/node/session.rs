@@ -15,8 +15,8 @@ pub enum NodeSession {
     Client(ServerSession, Option<Box<str>>, Option<Box<HttpTask>>),
     /// An update of the relay.
     RelayUpdate(Box<RelayUpdate>),
-    /// The connection on which messages arrive.
-    Messages,
+    /// The connection on which messages arrive, from the relay of this index.
+    Messages(usize),
     /// A job of the console.
     Job(Box<jobs::JobConnection>),
 }
@@ -26,7 +26,7 @@ impl NodeSession {
     pub(super) fn last_request(&self) -> Option<LastRequest<'_>> {
         match self {
             Self::Client(session, ..) => session.last_request(),
-            Self::RelayUpdate(_) | Self::Messages | Self::Job(_) => None,
+            Self::RelayUpdate(_) | Self::Messages(_) | Self::Job(_) => None,
         }
     }
 
@@ -35,7 +35,7 @@ impl NodeSession {
         match self {
             Self::Client(session, ..) => session.carries_content(),
             Self::Job(connection) => connection.carries_content(),
-            Self::RelayUpdate(_) | Self::Messages => false,
+            Self::RelayUpdate(_) | Self::Messages(_) => false,
         }
     }
 
@@ -71,7 +71,7 @@ impl fmt::Display for NodeSession {
         match self {
             Self::Client(session, ..) => session.fmt(f),
             Self::RelayUpdate(_) => f.write_str("our relay"),
-            Self::Messages => f.write_str("message subscription"),
+            Self::Messages(_) => f.write_str("message subscription"),
             Self::Job(session) => session.fmt(f),
         }
     }

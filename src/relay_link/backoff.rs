@@ -13,12 +13,12 @@ pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The addresses of a relay, its failures, and when to contact it next.
 pub(crate) struct Backoff {
-    /// Tried in turn; not empty.
+    /// Tried in turn. Empty as long as the relay's name cannot be resolved.
     addresses: Vec<SocketAddr>,
     /// The index of the address to try.
     next: usize,
     /// The address of the last attempt.
-    last: SocketAddr,
+    last: Option<SocketAddr>,
     /// How many addresses failed in a row.
     failed_addresses: usize,
     /// How many times all addresses failed.
@@ -29,10 +29,10 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// A relay that has not failed yet. `addresses` is not empty.
+    /// A relay that has not failed yet.
     pub(crate) fn new(addresses: Vec<SocketAddr>, seed: u64) -> Self {
         Self {
-            last: addresses[0],
+            last: None,
             addresses,
             next: 0,
             failed_addresses: 0,
@@ -42,13 +42,13 @@ impl Backoff {
         }
     }
 
-    /// The address to try.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.addresses[self.next]
+    /// The address to try, if one is known.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.addresses.get(self.next).copied()
     }
 
     /// The address of the last attempt.
-    pub(crate) fn last_address(&self) -> SocketAddr {
+    pub(crate) fn last_address(&self) -> Option<SocketAddr> {
         self.last
     }
 
@@ -60,7 +60,8 @@ impl Backoff {
     /// The relay has these addresses now. They are tried when the next attempt is due.
     pub(crate) fn set_addresses(&mut self, addresses: &[SocketAddr]) {
         let address = self.address();
-        if let Some(next) = addresses.iter().position(|other| *other == address) {
+        let is_same = |other: &SocketAddr| Some(*other) == address;
+        if let Some(next) = addresses.iter().position(is_same) {
             self.next = next;
         } else if addresses.is_empty() {
             return;
@@ -75,11 +76,13 @@ impl Backoff {
         self.due
     }
 
-    /// The address to connect to, if an attempt is due. The attempt starts.
+    /// The address to connect to, if an attempt is due and an address is known. The attempt
+    /// starts.
     pub(crate) fn dial(&mut self, now: Instant) -> Option<SocketAddr> {
+        let address = self.address()?;
         self.due.take_if(|due| *due <= now)?;
-        self.last = self.address();
-        Some(self.last)
+        self.last = Some(address);
+        self.last
     }
 
     /// The attempt in progress goes on with another request.
@@ -90,6 +93,13 @@ impl Backoff {
     /// The attempt has ended: the next one is due at this time, unless it is scheduled.
     pub(crate) fn schedule(&mut self, due: Instant) {
         self.due.get_or_insert(due);
+    }
+
+    /// The next attempt is due at once, whatever failed before.
+    pub(crate) fn try_at_once(&mut self, now: Instant) {
+        if let Some(due) = &mut self.due {
+            *due = now.min(*due);
+        }
     }
 
     /// Moves the next attempt forward to this time, unless the relay fails or an attempt is
@@ -109,7 +119,7 @@ impl Backoff {
     /// The address does not work. The next one is tried at once; after the last one
     /// there is a pause. Returns the time until the next attempt.
     pub(crate) fn on_failure(&mut self) -> Duration {
-        self.next = (self.next + 1) % self.addresses.len();
+        self.next = (self.next + 1) % self.addresses.len().max(1);
         self.failed_addresses += 1;
         if self.failed_addresses < self.addresses.len() {
             return Duration::ZERO;

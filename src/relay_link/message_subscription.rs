@@ -118,14 +118,6 @@ impl MessageSubscription {
         true
     }
 
-    /// The recipients of messages that may or may not have been passed on.
-    pub(crate) fn unanswered(&self) -> impl Iterator<Item = NodeAddress> {
-        self.requests.tags().filter_map(|request| match request {
-            SubscriptionRequest::Send(to) => Some(*to),
-            SubscriptionRequest::Register | SubscriptionRequest::Listen => None,
-        })
-    }
-
     /// Whether `REGISTER` is outstanding.
     pub(crate) fn is_registering(&self) -> bool {
         let first = self.requests.tags().next();

@@ -7,7 +7,9 @@
 //!   computes the hash of a small file, and its SHA-256. These commands are allowed
 //!   before `node` and after it.
 //! - `node relay=IP:PORT… seed=N advertise=IP`: starts a node on port 40001. A second
-//!   node starts without files. `node messages=yes`: the node receives messages.
+//!   node starts without files. `next-relay=IP:PORT`: another relay, `unresolved=yes`: one
+//!   whose name has not been resolved; both are repeatable. `relay IP:PORT… index=N`: the
+//!   relay of this index has these addresses. `node messages=yes`: the node receives messages.
 //!   `node downloads=N`: the node has a console and at most so many concurrent
 //!   downloads. Downloaded content is shown, and not added to the share.
 //! - `type-numbered LINE count=TIMES`: types the line several times, with a number
@@ -100,10 +102,13 @@ impl Play {
     fn start(&mut self, command: &Command) -> StageResult {
         let mut args = command.consume_args();
         let (mut relay, mut seed, mut advertise) = (Vec::new(), 1, ClaimedIp::Source);
+        let mut relays = Vec::new();
         let (mut receives_messages, mut has_name, mut downloads) = (false, false, 0);
         while let Some((key, value)) = args.next_key() {
             match key {
                 "relay" => relay.push(value.parse()?),
+                "next-relay" => relays.push(vec![value.parse()?]),
+                "unresolved" if value == "yes" => relays.push(Vec::new()),
                 "seed" => seed = value.parse()?,
                 "advertise" => advertise = ClaimedIp::Address(canonical(value.parse()?)),
                 "downloads" => downloads = value.parse()?,
@@ -122,17 +127,29 @@ impl Play {
         let share = Memory::new(Rc::clone(&self.files));
         let now = Instant::now();
         let port = Port::new(40_001).ok_or("a port is not zero")?;
-        let mut registrar = Registrar::new(relay.clone(), advertise, port, seed, now);
         let (sender, events) = channel();
-        if has_name {
-            let sender = sender.clone();
-            registrar.look_up_relay = Some(Box::new(move || {
-                let _ = sender.send("looks the relay up".into());
-            }));
+        relays.insert(0, relay);
+        let (mut registrars, mut sources) = (Vec::new(), Vec::new());
+        for (relay, number) in relays.into_iter().zip(1..) {
+            let name = format!("relay {number}");
+            let mut registrar =
+                Registrar::new(relay.clone(), advertise, port, seed, now).named(&name);
+            if has_name {
+                let (sender, name) = (sender.clone(), name.clone());
+                registrar.look_up_relay = Some(Box::new(move || {
+                    let text = match number {
+                        1 => "looks the relay up".into(),
+                        _ => format!("looks {name} up"),
+                    };
+                    let _ = sender.send(text);
+                }));
+            }
+            registrars.push(registrar);
+            sources.push(PeerSource::relay(name, relay));
         }
         let mut user = RecordingUser::new(sender.clone());
         user.names_jobs = true;
-        let mut node = Node::new(share, registrar, 10, now, move |event| {
+        let mut node = Node::new(share, registrars, 10, now, move |event| {
             // At the end of the script the receiver is dropped first.
             let _ = sender.send(format!("event: {event}"));
         });
@@ -144,8 +161,7 @@ impl Play {
                 head_size: 0,
                 ..JobLimits::default()
             };
-            let mut jobs =
-                JobRunner::new(user, vec![PeerSource::relay("the relay", relay)], limits);
+            let mut jobs = JobRunner::new(user, sources, limits);
             jobs.set_may_choose(true);
             node.console = Some(Console::new(jobs, downloads));
         }
@@ -172,11 +188,12 @@ impl goldenscript::Runner for Play {
             "node" => self.start(command)?,
             "relay" => {
                 let mut args = command.consume_args();
+                let index = args.take_key("index").map_or(Ok(0), str::parse)?;
                 let mut relay = Vec::new();
                 while let Some(address) = args.next_pos() {
                     relay.push(address.parse()?);
                 }
-                let message = NodeMessage::RelayAddresses(relay);
+                let message = NodeMessage::RelayAddresses(index, relay);
                 let stage = self.stage.as_mut().ok_or("start with: node")?;
                 stage.call(|node, context| node.on_message(context, message));
             }

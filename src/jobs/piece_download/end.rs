@@ -97,9 +97,8 @@ impl PieceDownload {
                 false => QUERY_DELAY,
             };
         let content = (Some(self.hash), self.layout.size());
-        let own_address = context.own_address;
         let nodes = holders.iter().filter(|holder| {
-            (holder.hash.0, holder.size) == content && Some(holder.node) != own_address
+            (holder.hash.0, holder.size) == content && !context.is_own(holder.node)
         });
         let again = has_none && !context.limits.wait.is_zero();
         self.sources.add(nodes.map(|holder| holder.node), again);

@@ -69,7 +69,7 @@ pub(super) fn new_node(now: Instant) -> Node<Memory> {
     let relay = vec![RELAY.parse().expect("an address")];
     let port = Port::new(40_001).expect("not zero");
     let registrar = Registrar::new(relay.clone(), ClaimedIp::Source, port, SEED, now);
-    let mut node = Node::new(Memory::new(files), registrar, 10, now, |event| {
+    let mut node = Node::new(Memory::new(files), vec![registrar], 10, now, |event| {
         assert!(!event.to_string().contains(char::is_control), "{event:?}");
     });
     node.receive_messages(SEED);

@@ -239,7 +239,7 @@ impl World {
         let (ip, port) = (site.address.ip(), site.address.port());
         let share = Memory::new(Rc::clone(&site.files));
         let registrar = Registrar::new(vec![RELAY], ClaimedIp::Source, port, seed, now);
-        let mut node = Node::new(share, registrar, 10, now, |_| {});
+        let mut node = Node::new(share, vec![registrar], 10, now, |_| {});
         if port.get() % 2 == 0 {
             node.receive_messages(seed);
         }
