@@ -16,6 +16,7 @@ pub use output::{Action, Output};
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::histogram::TimeHistogram;
 use crate::protocol::OtherProtocol;
+use crate::tls::ConnectionSecurity;
 
 /// Identifies a connection for the lifetime of the process: slots are reused,
 /// serials are not, so an outdated identifier never matches a newer connection.
@@ -71,6 +72,10 @@ pub trait Role: Sized {
     fn is_known(&self, _ip: IpAddr) -> bool {
         false
     }
+
+    /// The TLS handshake of a connection is complete; its input follows. Not called for a
+    /// connection that is not encrypted.
+    fn on_encrypted(&mut self, _session: &mut Self::Session, _security: ConnectionSecurity) {}
 
     /// A peer connected and a limit leaves no room: appends the text to send before
     /// the connection is closed.

@@ -22,7 +22,7 @@ impl ClientServers {
             let sources = args.relay.sources(!needs_relay(task))?;
             let relay_tls = match &sources[..] {
                 [relay] if !relay.is_node => {
-                    relay_tls(&args.relay, args.tls.tls, args.udp, &relay.addresses)?
+                    relay_tls(&args.relay, args.tls.tls, args.udp, &relay.addresses, None)?
                 }
                 _ => None,
             };

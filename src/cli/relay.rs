@@ -20,7 +20,9 @@ use crate::limits::{Limits, RateLimits, Timeouts, without_flags};
 use crate::logging::OPERATOR;
 use crate::quantity::{bytes, integer, lease};
 use crate::reactor::{Clock, Reactor, ReactorSettings};
-use crate::relay::{BYTES_PER_FILE, BYTES_PER_NODE, Network, Quota, Relay, RelaySettings, Trust};
+use crate::relay::{
+    BYTES_PER_FILE, BYTES_PER_KEY, BYTES_PER_NODE, Network, Quota, Relay, RelaySettings, Trust,
+};
 use crate::terminal::TerminalOutput;
 use crate::tls::KeyId;
 
@@ -133,7 +135,7 @@ impl DirectoryArgs {
     /// The most memory that the relay needs, as a text for people.
     fn memory(&self, limits: &Limits) -> String {
         const MIB: u64 = 1 << 20;
-        let directory = self.max_nodes as u64 * BYTES_PER_NODE
+        let directory = self.max_nodes as u64 * (BYTES_PER_NODE + BYTES_PER_KEY)
             + self.max_shared_in_all * BYTES_PER_FILE
             + self.max_shared_bytes_in_all;
         let queued = limits.max_queue_total as u64;

@@ -11,8 +11,8 @@ use crate::cli::{Exit, StartupError};
 use crate::logging::OPERATOR;
 use crate::protocol::canonical;
 use crate::tls::{
-    KnownKeys, KnownRelays, KnownRelaysWorker, RelayTrust, ServerTrust, StateFileError,
-    TlsConnector,
+    Certificates, KnownKeys, KnownRelays, KnownRelaysWorker, RelayTrust, ServerTrust,
+    StateFileError, TlsConnector,
 };
 
 /// How a client speaks TLS.
@@ -25,13 +25,14 @@ pub(super) struct ClientTlsArgs {
 }
 
 /// The TLS of connections to one relay at these addresses; none if they are not encrypted.
-/// `is_udp` says whether requests go over UDP. To be called before the program gives up its
+/// The relay is shown `certificates`, if there are some. `is_udp` says whether requests go over UDP. To be called before the program gives up its
 /// rights.
 pub(super) fn relay_tls(
     relay: &RelayAddressArgs,
     mode: TlsMode,
     is_udp: bool,
     addresses: &[SocketAddr],
+    certificates: Option<Arc<Certificates>>,
 ) -> Result<Option<TlsConnector>, StartupError> {
     if is_udp && mode == TlsMode::Required {
         return Err(StartupError::usage(
@@ -50,7 +51,7 @@ pub(super) fn relay_tls(
             None => return Ok(None),
         },
     };
-    let connector = TlsConnector::new(ServerTrust::Relay(Arc::new(trust)));
+    let connector = TlsConnector::new(ServerTrust::Relay(Arc::new(trust)), certificates);
     connector
         .map(Some)
         .map_err(StartupError::system("cannot start TLS"))

@@ -40,6 +40,8 @@ pub(super) struct ServerTlsArgs {
 #[derive(Default)]
 pub(super) struct ServerTls {
     pub(super) acceptor: Option<TlsAcceptor>,
+    /// What the server shows to others.
+    pub(super) certificates: Option<Arc<Certificates>>,
     /// Who the server is.
     pub(super) id: Option<KeyId>,
 }
@@ -86,10 +88,13 @@ impl ServerTlsArgs {
                 Err(error) => error!(target: OPERATOR, "certificate kept: {error}"),
             })?;
         }
-        let acceptor = TlsAcceptor::new(certificates, self.is_required())
+        let acceptor = TlsAcceptor::new(certificates.clone(), self.is_required())
             .map_err(StartupError::system("cannot start TLS"))?;
-        let acceptor = Some(acceptor);
-        Ok(ServerTls { acceptor, id })
+        Ok(ServerTls {
+            acceptor: Some(acceptor),
+            certificates: Some(certificates),
+            id,
+        })
     }
 
     /// The identity in the user's state folder. None if it has no place, and TLS is not

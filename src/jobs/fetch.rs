@@ -175,7 +175,7 @@ impl Fetch {
             // Without the relay's help the nodes are tried in the order of the list.
             (Query::Holders(_), _) => self.choose_candidates(context, &[], now),
             (_, Ok(RelayAnswer::Nodes(nodes))) => {
-                if self.wait.is_none() || *context.nodes != *nodes {
+                if self.wait.is_none() || !context.nodes.is_list_of(&nodes) {
                     context.set_nodes(nodes);
                 }
                 self.find_holders(context, now)

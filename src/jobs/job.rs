@@ -21,7 +21,7 @@ use crate::jobs::user::User;
 use crate::jobs::user_event::UserEvent;
 use crate::jobs::wanted_file::WantedFile;
 use crate::limits::JobLimits;
-use crate::protocol::{FileItem, FileName, NodeAddress, Request};
+use crate::protocol::{FileItem, FileName, NodeAddress, NodeItem, Request};
 use crate::session::requests::ResponsePart;
 
 /// The number of a job. Numbers are not used again while the program runs.
@@ -228,7 +228,7 @@ impl JobContext {
         (self.nodes.number(node), self.nodes.len())
     }
 
-    pub(super) fn set_nodes(&mut self, nodes: Vec<NodeAddress>) {
+    pub(super) fn set_nodes(&mut self, nodes: Vec<NodeItem>) {
         if self.is_direct {
             return;
         }

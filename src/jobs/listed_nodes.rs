@@ -1,15 +1,18 @@
-//! The relay's list of nodes, and the number of each node in it.
+//! The relay's list of nodes, with the number and the id of each node.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ops::Deref;
 
-use crate::protocol::NodeAddress;
+use crate::protocol::{NodeAddress, NodeItem};
+use crate::tls::KeyId;
 
 /// Nodes in the order of the relay.
 #[derive(Default)]
 pub(super) struct ListedNodes {
     nodes: Vec<NodeAddress>,
+    /// Those that the relay knows.
+    ids: HashMap<NodeAddress, KeyId>,
     /// Made for the first question: each file asks for the numbers of its nodes.
     numbers: OnceCell<HashMap<NodeAddress, usize>>,
 }
@@ -24,12 +27,31 @@ impl ListedNodes {
         });
         numbers.get(&node).copied()
     }
+
+    /// The id of a node, if the relay knows it.
+    pub(super) fn id(&self, node: NodeAddress) -> Option<KeyId> {
+        self.ids.get(&node).copied()
+    }
+
+    /// Whether the list is made of these items.
+    pub(super) fn is_list_of(&self, items: &[NodeItem]) -> bool {
+        let is_item = |(node, item): (&NodeAddress, &NodeItem)| {
+            *node == item.address && self.id(*node) == item.id
+        };
+        self.nodes.len() == items.len() && self.nodes.iter().zip(items).all(is_item)
+    }
 }
 
-impl From<Vec<NodeAddress>> for ListedNodes {
-    fn from(nodes: Vec<NodeAddress>) -> Self {
-        let numbers = OnceCell::new();
-        Self { nodes, numbers }
+impl From<Vec<NodeItem>> for ListedNodes {
+    fn from(items: Vec<NodeItem>) -> Self {
+        // The first one counts.
+        let with_id = items.iter().rev();
+        let with_id = with_id.filter_map(|item| Some((item.address, item.id?)));
+        Self {
+            ids: with_id.collect(),
+            nodes: items.into_iter().map(|item| item.address).collect(),
+            numbers: OnceCell::new(),
+        }
     }
 }
 
@@ -49,10 +71,24 @@ mod tests {
     fn a_node_has_its_first_position() {
         let node = |text: &str| NodeAddress::parse(text).expect("an address");
         let [a, b, c] = ["192.0.2.1 1", "192.0.2.2 1", "192.0.2.3 1"].map(node);
-        let list = ListedNodes::from(vec![a, b, a]);
+        let list = ListedNodes::from([a, b, a].map(NodeItem::from).to_vec());
         assert_eq!(
             [a, b, c].map(|node| list.number(node)),
             [Some(1), Some(2), None]
         );
+    }
+
+    #[test]
+    fn a_list_with_other_ids_is_another_list() {
+        let node = |text: &str| NodeItem::parse(text).expect("a node");
+        let id = KeyId::of(b"key");
+        let items = vec![node(&format!("192.0.2.1 1 {id}")), node("192.0.2.2 1")];
+        let list = ListedNodes::from(items.clone());
+        let ids = items.iter().map(|item| list.id(item.address));
+        assert_eq!(ids.collect::<Vec<_>>(), [Some(id), None]);
+        assert!(list.is_list_of(&items));
+        assert!(!list.is_list_of(&items[..1]));
+        let without = items.iter().map(|item| item.address.into());
+        assert!(!list.is_list_of(&without.collect::<Vec<_>>()));
     }
 }

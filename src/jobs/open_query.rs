@@ -216,7 +216,7 @@ impl OpenQuery {
             return None;
         }
         let lists_receiver = |answer: &RelayAnswer| match answer {
-            RelayAnswer::Nodes(listeners) => listeners.contains(to),
+            RelayAnswer::Nodes(listeners) => listeners.iter().any(|node| node.address == *to),
             _ => false,
         };
         let mut answers = self.answers.iter();

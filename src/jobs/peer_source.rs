@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::protocol::{NodeAddress, Port, canonical};
+use crate::protocol::{NodeAddress, NodeItem, Port, canonical};
 
 /// A source that was silent while others answered is passed over for this time.
 const PASSED_OVER_FOR: Duration = Duration::from_secs(30);
@@ -104,11 +104,12 @@ impl PeerSources {
         self.0.iter().all(|listed| listed.source.is_node)
     }
 
-    /// The addresses of those that are nodes.
-    pub(super) fn nodes(&self) -> Vec<NodeAddress> {
+    /// Those that are nodes.
+    pub(super) fn nodes(&self) -> Vec<NodeItem> {
         let sources = self.0.iter();
         sources
             .flat_map(|listed| listed.source.node_addresses())
+            .map(NodeItem::from)
             .collect()
     }
 

@@ -11,7 +11,8 @@ use crate::jobs::failure::Failure;
 use crate::jobs::open_query::QueryId;
 use crate::limits::JobLimits;
 use crate::protocol::{
-    FileItem, FileName, HolderItem, Item, NodeAddress, Reply, Request, Text, TextError, fold,
+    FileItem, FileName, HolderItem, Item, NodeAddress, NodeItem, Reply, Request, Text, TextError,
+    fold,
 };
 use crate::role::{Input, ReadNext};
 use crate::session::requests::{RequestQueue, ResponseError, ResponsePart};
@@ -76,7 +77,7 @@ impl Query {
 
 /// The relay's answer to a query. The files of a list were handed over one by one.
 pub(super) enum RelayAnswer {
-    Nodes(Vec<NodeAddress>),
+    Nodes(Vec<NodeItem>),
     Holders(Vec<HolderItem>),
     EndOfFiles,
     Sent,
@@ -87,7 +88,7 @@ impl RelayAnswer {
     /// says about ours is not to be trusted.
     pub(super) fn remove_loopback(&mut self) {
         match self {
-            Self::Nodes(nodes) => nodes.retain(|node| !node.is_loopback()),
+            Self::Nodes(nodes) => nodes.retain(|node| !node.address.is_loopback()),
             Self::Holders(holders) => holders.retain(|holder| !holder.node.is_loopback()),
             Self::EndOfFiles | Self::Sent => {}
         }
@@ -259,13 +260,14 @@ impl RelayQuery {
                 }
             }
             (ResponsePart::Head(Reply::Pong), RelayAnswer::Nodes(nodes)) => {
-                nodes.extend(self.target.node);
+                nodes.extend(self.target.node.map(NodeItem::from));
             }
             (ResponsePart::Head(Reply::Stat(stat)), RelayAnswer::Holders(holders)) => {
                 holders.extend(self.target.node.map(|node| HolderItem {
                     node,
                     size: stat.size,
                     hash: stat.hash,
+                    id: None,
                 }));
             }
             // This is a node.

@@ -9,7 +9,9 @@ use crate::jobs::get_command::OutputSpec;
 use crate::jobs::job::JobId;
 use crate::jobs::name_search::NamesCallback;
 use crate::jobs::user_event::UserEvent;
-use crate::protocol::{Delivery, FileItem, FileName, HolderItem, NodeAddress, PieceValue};
+use crate::protocol::{
+    Delivery, FileItem, FileName, HolderItem, NodeAddress, NodeItem, PieceValue,
+};
 
 /// The user. Gets events and content; only its implementations use a terminal or a
 /// disk.
@@ -172,7 +174,7 @@ impl fmt::Display for StoreError {
 #[derive(Debug)]
 pub enum Listing<'a> {
     /// The nodes.
-    Nodes(&'a [NodeAddress]),
+    Nodes(&'a [NodeItem]),
     /// The nodes that have a file.
     Holders(&'a [HolderItem]),
     /// One of the files.

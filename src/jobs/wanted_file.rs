@@ -59,6 +59,7 @@ impl ListedContent {
             node,
             size: self.size,
             hash: MaybeHash(Some(self.hash)),
+            id: nodes.id(node),
         };
         (have_all && is_small && nodes.len() <= MAX_NODES)
             .then(|| nodes.iter().copied().map(holder).collect())

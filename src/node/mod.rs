@@ -42,6 +42,7 @@ use crate::session::http::HttpSettings;
 use crate::session::line_codec::RenderedList;
 use crate::session::server;
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
+use crate::tls::ConnectionSecurity;
 
 /// Changes during an update are announced this long after the update.
 const ANNOUNCE_DELAY: Duration = Duration::from_secs(1);
@@ -172,6 +173,10 @@ impl<S: Share> Role for Node<S> {
 
     fn on_accept(&mut self, _: SocketAddr) -> NodeSession {
         NodeSession::Client(ServerSession::default(), None, None)
+    }
+
+    fn on_encrypted(&mut self, session: &mut NodeSession, security: ConnectionSecurity) {
+        session.on_encrypted(security);
     }
 
     fn on_refuse(&self, full: ResourceLimit, text: &mut Vec<u8>) {

@@ -7,6 +7,7 @@ use crate::node::http::HttpTask;
 use crate::node::relay_update::RelayUpdate;
 use crate::role::{ConnectionInfo, LastRequest};
 use crate::session::{ServerSession, server};
+use crate::tls::ConnectionSecurity;
 
 /// One connection of a node.
 pub enum NodeSession {
@@ -22,6 +23,13 @@ pub enum NodeSession {
 }
 
 impl NodeSession {
+    /// The handshake of the connection is complete.
+    pub(super) fn on_encrypted(&mut self, security: ConnectionSecurity) {
+        if let Self::Client(session, ..) = self {
+            session.on_encrypted(security);
+        }
+    }
+
     /// The last request of a client, for the log.
     pub(super) fn last_request(&self) -> Option<LastRequest<'_>> {
         match self {

@@ -1,4 +1,4 @@
-//! The lines of lists. A list of nodes has a [`NodeAddress`] in each line.
+//! The lines of lists.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,11 +10,12 @@ use crate::protocol::fields::{ParseError, field, hash, last, number, trim};
 use crate::protocol::hash::MaybeHash;
 use crate::protocol::name::FileName;
 use crate::protocol::pieces::PieceValue;
+use crate::tls::KeyId;
 
 /// The items of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ItemKind {
-    /// [`NodeAddress`]
+    /// [`NodeItem`]
     Node,
     /// [`HolderItem`]
     Holder,
@@ -30,7 +31,7 @@ pub enum ItemKind {
 #[derive(PartialEq, Eq, Debug)]
 pub enum Item<'a> {
     /// An item of `NODES`.
-    Node(NodeAddress),
+    Node(NodeItem),
     /// An item of `HOLDERS`.
     Holder(HolderItem),
     /// An item of `FILES`.
@@ -49,7 +50,7 @@ impl ItemKind {
     pub fn parse(self, line: &[u8]) -> Item<'_> {
         let text = std::str::from_utf8(line).ok();
         let item = text.and_then(|text| match self {
-            Self::Node => NodeAddress::parse(text).ok().map(Item::Node),
+            Self::Node => NodeItem::parse(text).ok().map(Item::Node),
             Self::Holder => HolderItem::parse(text).ok().map(Item::Holder),
             Self::File => FileItem::parse(text).ok().map(Item::File),
             Self::Piece => piece(text).map(Item::Piece),
@@ -105,7 +106,65 @@ impl fmt::Display for FileItem<'_> {
     }
 }
 
-/// One line of a list of holders: `ip port size hash`.
+/// One line of a list of nodes: `ip port`, and the id of the node if the relay knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NodeItem {
+    /// Where the node is.
+    pub address: NodeAddress,
+    /// The key with which the node has registered, if it has shown one.
+    pub id: Option<KeyId>,
+}
+
+impl NodeItem {
+    /// Parses one line without its end. Ignores fields after the known ones.
+    ///
+    /// # Errors
+    /// The line does not have this form.
+    pub fn parse(line: &str) -> Result<Self, ParseError> {
+        let (rest, address) = node_address(trim(line))?;
+        let id = optional_id(rest);
+        Ok(Self { address, id })
+    }
+
+    /// Appends the item as on the wire. Faster than formatting: a list may have a million of
+    /// them.
+    pub(crate) fn append_to(&self, text: &mut Vec<u8>) {
+        self.address.append_to(text);
+        if let Some(id) = self.id {
+            text.extend_from_slice(format!(" {id}").as_bytes());
+        }
+    }
+}
+
+/// A node of which no id is known.
+impl From<NodeAddress> for NodeItem {
+    fn from(address: NodeAddress) -> Self {
+        Self { address, id: None }
+    }
+}
+
+/// As on the wire.
+impl fmt::Display for NodeItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)?;
+        write_id(f, self.id)
+    }
+}
+
+/// The next field, if it is an id. Another field is one of a later version.
+fn optional_id(input: &str) -> Option<KeyId> {
+    field(input).ok()?.1.parse().ok()
+}
+
+fn write_id(f: &mut fmt::Formatter<'_>, id: Option<KeyId>) -> fmt::Result {
+    match id {
+        Some(id) => write!(f, " {id}"),
+        None => Ok(()),
+    }
+}
+
+/// One line of a list of holders: `ip port size hash`, and the id of the node if the relay
+/// knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HolderItem {
     /// The node that has the file.
@@ -114,6 +173,8 @@ pub struct HolderItem {
     pub size: u64,
     /// The hash of the content.
     pub hash: MaybeHash,
+    /// The key with which the node has registered, if it has shown one.
+    pub id: Option<KeyId>,
 }
 
 impl HolderItem {
@@ -122,15 +183,21 @@ impl HolderItem {
     /// # Errors
     /// The line does not have this form.
     pub fn parse(line: &str) -> Result<Self, ParseError> {
-        let (_, (node, size, hash)) = (node_address, number, hash).parse(trim(line))?;
-        Ok(Self { node, size, hash })
+        let (rest, (node, size, hash)) = (node_address, number, hash).parse(trim(line))?;
+        Ok(Self {
+            node,
+            size,
+            hash,
+            id: optional_id(rest),
+        })
     }
 }
 
 /// As on the wire.
 impl fmt::Display for HolderItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.node, self.size, self.hash)
+        write!(f, "{} {} {}", self.node, self.size, self.hash)?;
+        write_id(f, self.id)
     }
 }
 

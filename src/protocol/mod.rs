@@ -2,7 +2,7 @@
 //! is sent. `protocol.md` specifies it in prose.
 //!
 //! A [`Request`] is one line. A [`Reply`] is the first line of the answer; a
-//! [`FileItem`], [`HolderItem`], [`NodeAddress`], [`PieceValue`], [`StatsItem`] or
+//! [`FileItem`], [`HolderItem`], [`NodeItem`], [`PieceValue`], [`StatsItem`] or
 //! [`HelpItem`] is a line of the list that may follow. A [`Delivery`] is a message that arrives between
 //! replies. A [`RequestDatagram`] is a datagram of requests. [`RequestError`] and
 //! [`Rejection`] are the errors with which a server replies.
@@ -42,7 +42,9 @@ pub use error_code::ErrorCode;
 pub use fields::ParseError;
 pub use fold::fold;
 pub use hash::{ContentHash, HashError, HashPrefix, MaybeHash};
-pub use item::{ConnectionItem, FileItem, HelpItem, HolderItem, Item, ItemKind, StatsItem};
+pub use item::{
+    ConnectionItem, FileItem, HelpItem, HolderItem, Item, ItemKind, NodeItem, StatsItem,
+};
 pub use name::{FileName, NameError, is_part_file};
 pub use ok_reply::{Banner, Listening, Registered};
 pub use other_protocol::OtherProtocol;

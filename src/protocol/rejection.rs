@@ -118,6 +118,8 @@ pub enum Rejection {
     NotRegistered(NodeAddress),
     /// The node was registered from another address.
     NotYourNode(NodeAddress),
+    /// The node has a key, and the client has not shown it.
+    NotYourKey(NodeAddress),
     /// One address has too many nodes.
     TooManyNodesAtAddress,
     /// The connection acts for no node.
@@ -178,6 +180,7 @@ impl Rejection {
             Self::IncompleteLine | Self::Address(_) => ErrorCode::SYNTAX,
             Self::NotYourAddress { .. }
             | Self::NotYourNode(_)
+            | Self::NotYourKey(_)
             | Self::RegisterFirst
             | Self::NodeListens(_)
             | Self::NoReplyAddress
@@ -217,6 +220,8 @@ impl Rejection {
 
 /// The text of [`Rejection::TooManyConnectionsFromAddress`].
 const FULL_FOR_ADDRESS: &str = "too many connections from your address; try again later";
+/// The text of [`Rejection::NotYourKey`], after the address.
+const HELD_BY_KEY: &str = "is held by a key until its lease ends; show its certificate";
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -240,6 +245,7 @@ impl fmt::Display for Rejection {
             }
             Self::NotRegistered(node) => return write!(f, "no node is registered at {node}"),
             Self::NotYourNode(at) => return write!(f, "{at} was registered from another address"),
+            Self::NotYourKey(at) => return write!(f, "{at} {HELD_BY_KEY}"),
             Self::TooManyNodesAtAddress => "too many nodes at your address; UNREGISTER some",
             Self::RegisterFirst => "REGISTER first",
             Self::TooManyFilesOfNode { files, bytes } => {

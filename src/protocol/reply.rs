@@ -22,7 +22,7 @@ pub enum Reply<'a> {
     Ok(Cow<'a, str>),
     /// `PONG`
     Pong,
-    /// `NODES n`: n lines follow, each a [`super::NodeAddress`].
+    /// `NODES n`: n lines follow, each a [`super::NodeItem`].
     Nodes(Count),
     /// `HOLDERS n`: n lines follow, each a [`super::HolderItem`].
     Holders(Count),

@@ -83,7 +83,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         if conn.set_closed(reason) {
             if conn.tls.is_some() {
                 conn.close_tls(is_lost);
-                self.count_ended_handshake(slot);
+                self.end_handshake(slot);
             }
             let group = self.connections[slot].group;
             self.log_unsent_files(slot);

@@ -47,6 +47,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 Err(reason) => self.fail_handshake(slot, reason),
                 Ok(false) => {}
                 Ok(true) => {
+                    self.report_security(slot);
                     let conn = &mut self.connections[slot];
                     conn.phase = Phase::Open(InputDriver::default());
                     conn.readiness.writable = true;

@@ -68,7 +68,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 self.start_tls(slot, length, buffer)
             }
             received if conn.tls.is_some() => {
-                self.count_ended_handshake(slot);
+                self.end_handshake(slot);
                 received
             }
             received => received,
@@ -98,13 +98,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         self.handshakes.open += 1;
         self.addresses.charge(conn.group, HANDSHAKE_WORK);
         let received = conn.receive(buffer);
-        self.count_ended_handshake(slot);
+        self.end_handshake(slot);
         received
     }
 
     /// Makes room for another handshake, if that of this connection is complete or will never
-    /// be.
-    pub(super) fn count_ended_handshake(&mut self, slot: usize) {
+    /// be. Tells the role of a complete one.
+    pub(super) fn end_handshake(&mut self, slot: usize) {
         let conn = &mut self.connections[slot];
         let is_closed = conn.is_closed();
         if conn.origin == Origin::Inbound
@@ -112,6 +112,17 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             && tls.end_handshake(is_closed)
         {
             self.handshakes.open -= 1;
+            self.report_security(slot);
+        }
+    }
+
+    /// Tells the role what the handshake has shown, if it is complete.
+    pub(super) fn report_security(&mut self, slot: usize) {
+        let conn = &mut self.connections[slot];
+        if let (Some(tls), Some(session)) = (&conn.tls, &mut conn.session)
+            && let Some(security) = tls.security()
+        {
+            self.role.on_encrypted(session, security);
         }
     }
 }

@@ -9,7 +9,7 @@ use rustls::Connection as RustlsConnection;
 
 use crate::reactor::byte_stream::InputLeft;
 use crate::reactor::transport::Transport;
-use crate::tls::TlsError;
+use crate::tls::{ConnectionSecurity, TlsError};
 
 /// The most bytes of records that one read returns.
 const READ_SIZE: usize = 32 * 1024;
@@ -64,6 +64,11 @@ impl TlsSession {
     pub(super) fn end_handshake(&mut self, is_closed: bool) -> bool {
         let has_ended = is_closed || !self.connection.is_handshaking();
         has_ended && std::mem::take(&mut self.is_handshaking)
+    }
+
+    /// What the handshake has shown; none unless it is complete.
+    pub(super) fn security(&self) -> Option<ConnectionSecurity> {
+        ConnectionSecurity::of(&self.connection).ok()
     }
 
     /// What is left after the last read.

@@ -1,14 +1,17 @@
 //! The directory of registered nodes. An entry lives as long as its lease.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::protocol::{NodeAddress, address_group};
+use crate::protocol::{NodeAddress, NodeItem, address_group};
 use crate::relay::node_list::{NodeList, PageNumber};
+use crate::relay::registrant::{DirectoryError, Registrant};
 use crate::relay::table::{Keyed, SlotId, Table};
 use crate::session::line_codec::RenderedList;
 use crate::timers::{TimerKind, Timers};
+use crate::tls::KeyId;
 
 /// All leases have the same length: one timer kind holds them in order of expiry.
 const LEASE: TimerKind = 0;
@@ -18,6 +21,9 @@ pub(super) struct Directory {
     /// Also holds departed nodes until their files are removed; `find` does not see
     /// these.
     nodes: Table<NodeEntry>,
+    /// The keys of the live nodes that have shown one. A tree, because a large hash table
+    /// would take long to grow.
+    ids: BTreeMap<SlotId, KeyId>,
     /// Nodes that left and whose files may still be in the index.
     departed: Vec<SlotId>,
     addresses: Table<AddressNodes>,
@@ -28,7 +34,8 @@ pub(super) struct Directory {
 
 pub(super) struct NodeEntry {
     pub(super) address: NodeAddress,
-    /// The address that registered the node; only this address may unregister it.
+    /// The address that registered the node; only this address may unregister it, unless the
+    /// node has a key.
     source: IpAddr,
     /// The number of the registration that created the entry, modulo 2^32.
     first_registration: u32,
@@ -37,6 +44,20 @@ pub(super) struct NodeEntry {
     /// Its page of the list.
     pub(super) page: PageNumber,
     is_live: bool,
+    has_key: bool,
+}
+
+impl NodeEntry {
+    /// The entry of this slot in a list.
+    fn item(&self, slot: SlotId, ids: &BTreeMap<SlotId, KeyId>) -> NodeItem {
+        NodeItem {
+            address: self.address,
+            id: match self.has_key {
+                true => ids.get(&slot).copied(),
+                false => None,
+            },
+        }
+    }
 }
 
 impl Keyed for NodeEntry {
@@ -62,25 +83,13 @@ impl Keyed for AddressNodes {
     }
 }
 
-/// Why a node was not registered or not unregistered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum DirectoryError {
-    /// The node is not registered.
-    UnknownNode,
-    /// Another source address registered the node.
-    NotOwner,
-    /// The directory has reached its limit of nodes.
-    DirectoryFull,
-    /// The address has reached its limit of nodes.
-    AddressFull,
-}
-
 impl Directory {
     /// An empty directory. All its deadlines are later than `now`.
     #[must_use]
     pub(super) fn new(now: Instant) -> Self {
         Self {
             nodes: Table::default(),
+            ids: BTreeMap::new(),
             departed: Vec::new(),
             addresses: Table::default(),
             leases: Timers::new(now, 1),
@@ -105,25 +114,35 @@ impl Directory {
     }
 
     /// Adds a node with a lease until `end`, or renews its lease. `number` is the
-    /// serial number of this registration.
+    /// serial number of this registration. A node that shows its key for the first time is a
+    /// new one: what was announced without the key is not announced by the node.
     ///
     /// # Errors
     /// [`DirectoryError::DirectoryFull`] if the node is new and there are `max` nodes,
-    /// [`DirectoryError::AddressFull`] if there are `max_per_address` at its address.
+    /// [`DirectoryError::AddressFull`] if there are `max_per_address` at its address,
+    /// [`DirectoryError::OtherKey`].
     pub(super) fn register(
         &mut self,
-        (address, source, number): (NodeAddress, IpAddr, u64),
+        (address, by, number): (NodeAddress, Registrant, u64),
         end: Instant,
         max: usize,
         max_per_address: usize,
     ) -> Result<SlotId, DirectoryError> {
         let slot = match self.nodes.find(&address) {
-            Some(slot) => {
-                self.nodes[slot].source = source;
+            Some(slot) if self.nodes[slot].has_key && self.item(slot).id != by.key => {
+                return Err(DirectoryError::OtherKey);
+            }
+            Some(slot) if self.nodes[slot].has_key || by.key.is_none() => {
+                self.nodes[slot].source = by.source;
                 slot
             }
+            Some(slot) => {
+                self.remove(slot);
+                // The limit holds already, or does not hold for the one who added the node.
+                self.add(address, by, number, usize::MAX)?
+            }
             None if self.nodes.len() >= max => return Err(DirectoryError::DirectoryFull),
-            None => self.add(address, source, number, max_per_address)?,
+            None => self.add(address, by, number, max_per_address)?,
         };
         self.leases.set(slot as usize, LEASE, end);
         Ok(slot)
@@ -143,10 +162,33 @@ impl Directory {
             .prefetch(slots.into_iter().map(|slot| slot as usize));
     }
 
-    /// The slot of a live node, if `source` registered it.
-    pub(super) fn registered_slot(&self, address: &NodeAddress, source: IpAddr) -> Option<SlotId> {
-        let slot = self.nodes.find(address)?;
-        (self.nodes[slot].source == source).then_some(slot)
+    /// The slot of a live node, if `by` may act for it.
+    ///
+    /// # Errors
+    /// [`DirectoryError::UnknownNode`], [`DirectoryError::NotOwner`] or
+    /// [`DirectoryError::OtherKey`].
+    pub(super) fn owned_slot(
+        &self,
+        address: &NodeAddress,
+        by: Registrant,
+    ) -> Result<SlotId, DirectoryError> {
+        let slot = self.nodes.find(address);
+        let slot = slot.ok_or(DirectoryError::UnknownNode)?;
+        let node = &self.nodes[slot];
+        match node.has_key {
+            true if self.item(slot).id != by.key => Err(DirectoryError::OtherKey),
+            false if node.source != by.source => Err(DirectoryError::NotOwner),
+            true | false => Ok(slot),
+        }
+    }
+
+    /// The key of a live node, if it has shown one.
+    pub(super) fn id_at(&self, address: &NodeAddress) -> Option<KeyId> {
+        self.item(self.nodes.find(address)?).id
+    }
+
+    fn item(&self, slot: SlotId) -> NodeItem {
+        self.nodes[slot].item(slot, &self.ids)
     }
 
     /// Claims the node's files for the connection of the registration `number`. Returns
@@ -171,10 +213,14 @@ impl Directory {
         self.nodes[slot].address.is_loopback()
     }
 
-    /// The address of a node, unless the node has left.
-    pub(super) fn live_address(&self, slot: SlotId) -> Option<NodeAddress> {
-        let node = self.nodes.get(slot)?;
-        node.is_live.then_some(node.address)
+    /// Whether the node in a slot has not left.
+    pub(super) fn is_live(&self, slot: SlotId) -> bool {
+        self.nodes.get(slot).is_some_and(|node| node.is_live)
+    }
+
+    /// A node, unless it has left.
+    pub(super) fn live_node(&self, slot: SlotId) -> Option<NodeItem> {
+        self.is_live(slot).then(|| self.item(slot))
     }
 
     /// One of the departed nodes.
@@ -189,24 +235,21 @@ impl Directory {
         }
     }
 
-    /// Removes a node. `source` must have registered the node, or be trusted.
+    /// Removes a node. `by` must be allowed to act for it; a trusted address may remove every
+    /// node without a key.
     ///
     /// # Errors
-    /// [`DirectoryError::UnknownNode`] or [`DirectoryError::NotOwner`].
+    /// See [`Directory::owned_slot`].
     pub(super) fn unregister(
         &mut self,
         address: &NodeAddress,
-        source: IpAddr,
+        mut by: Registrant,
         is_trusted: bool,
     ) -> Result<(), DirectoryError> {
-        let slot = self
-            .nodes
-            .find(address)
-            .ok_or(DirectoryError::UnknownNode)?;
-        if self.nodes[slot].source != source && !is_trusted {
-            return Err(DirectoryError::NotOwner);
+        if is_trusted && let Some(slot) = self.nodes.find(address) {
+            by.source = self.nodes[slot].source;
         }
-        self.leases.clear(slot as usize);
+        let slot = self.owned_slot(address, by)?;
         self.remove(slot);
         Ok(())
     }
@@ -226,13 +269,15 @@ impl Directory {
     /// The reply to `LIST`.
     pub(super) fn rendered_list(&mut self, on_loopback: bool) -> RenderedList {
         let total = self.len(on_loopback);
-        self.list.reply(on_loopback, total, &self.nodes)
+        let (nodes, ids) = (&self.nodes, &self.ids);
+        self.list
+            .reply(on_loopback, total, |slot| nodes[slot].item(slot, ids))
     }
 
     /// The nodes visible to clients on loopback, or to others.
-    pub(super) fn visible_nodes(&self, on_loopback: bool) -> impl Iterator<Item = NodeAddress> {
-        let addresses = self.list.slots().map(|slot| self.nodes[slot].address);
-        addresses.filter(move |address| on_loopback || !address.is_loopback())
+    pub(super) fn visible_nodes(&self, on_loopback: bool) -> impl Iterator<Item = NodeItem> {
+        let nodes = self.list.slots().map(|slot| self.item(slot));
+        nodes.filter(move |node| on_loopback || !node.address.is_loopback())
     }
 
     /// The live nodes that such requesters see and that registered first after the
@@ -261,7 +306,7 @@ impl Directory {
     fn add(
         &mut self,
         address: NodeAddress,
-        source: IpAddr,
+        by: Registrant,
         number: u64,
         max_per_address: usize,
     ) -> Result<SlotId, DirectoryError> {
@@ -277,22 +322,28 @@ impl Directory {
         }
         let slot = self.nodes.insert(NodeEntry {
             address,
-            source,
+            source: by.source,
             first_registration: number as u32,
             last_announcer: number as u32,
             page: 0,
             is_live: true,
+            has_key: by.key.is_some(),
         });
+        self.ids.extend(by.key.map(|key| (slot, key)));
         self.nodes[slot].page = self.list.push(slot);
         self.loopback_nodes += usize::from(address.is_loopback());
         Ok(slot)
     }
 
     fn remove(&mut self, slot: SlotId) -> NodeAddress {
+        self.leases.clear(slot as usize);
         self.nodes.remove_key(slot);
         self.departed.push(slot);
         let node = &mut self.nodes[slot];
         node.is_live = false;
+        if std::mem::take(&mut node.has_key) {
+            self.ids.remove(&slot);
+        }
         let address = node.address;
         self.list.remove(slot, &mut self.nodes);
         if let Some(at) = self.addresses.find(&address_group(address.ip())) {
@@ -319,17 +370,18 @@ mod tests {
         ) {
             let now = Instant::now();
             let source = IpAddr::from([192, 0, 2, 1]);
+            let by = Registrant { source, key: None };
             let mut directory = Directory::new(now);
             let mut model: Vec<String> = Vec::new();
             for (port, stays) in steps {
                 let line = format!("{source} {port}");
                 let address = NodeAddress::parse(&line).expect("an address");
                 if stays {
-                    directory.register((address, source, 1), now, 9, 9).expect("room");
+                    directory.register((address, by, 1), now, 9, 9).expect("room");
                     if !model.contains(&line) {
                         model.push(line);
                     }
-                } else if directory.unregister(&address, source, false).is_ok() {
+                } else if directory.unregister(&address, by, false).is_ok() {
                     model.retain(|other| *other != line);
                     // The slot may be reused.
                     directory.release_departed();

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use crate::protocol::{
-    ContentHash, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, Rejection, Sha256Digest,
-    address_group,
+    ContentHash, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, NodeItem, Rejection,
+    Sha256Digest, address_group,
 };
 use crate::relay::index::{ContentId, Holder, Quota, QuotaError};
+use crate::relay::registrant::DirectoryError;
+use crate::relay::registration::registrant;
 use crate::relay::session::Registration;
 use crate::relay::table::SlotId;
 use crate::relay::{Relay, RelayRequest};
@@ -23,11 +25,14 @@ impl Relay {
     pub(super) fn registered_slot(&self, request: &RelayRequest<'_>) -> Result<SlotId, Rejection> {
         match request.session.registration() {
             Registration::Active(address, _) => {
-                self.directory.registered_slot(&address, request.ip)
+                let slot = self.directory.owned_slot(&address, registrant(request));
+                slot.map_err(|error| match error {
+                    DirectoryError::OtherKey => Rejection::NotYourKey(address),
+                    _ => Rejection::RegisterFirst,
+                })
             }
-            Registration::None | Registration::Rejected => None,
+            Registration::None | Registration::Rejected => Err(Rejection::RegisterFirst),
         }
-        .ok_or(Rejection::RegisterFirst)
     }
 
     /// The node that this connection registered, if the connection may change its files.
@@ -132,10 +137,12 @@ impl Relay {
             .filter(move |holder| wanted(holder.content()))
             .filter_map(|holder| {
                 let content = holder.content();
+                let NodeItem { address, id } = self.directory.live_node(holder.node)?;
                 Some(HolderItem {
-                    node: self.directory.live_address(holder.node)?,
+                    node: address,
                     size: content.size,
                     hash: content.hash(),
+                    id,
                 })
             });
         let count = visible.clone().count();
@@ -156,7 +163,7 @@ impl Relay {
         let mut digests = HashMap::new();
         for (holder, digest) in self.index.digests(name, MAX_EXAMINED_HOLDERS) {
             let is_visible = on_loopback || !holder.on_loopback;
-            if is_visible && self.directory.live_address(holder.node).is_some() {
+            if is_visible && self.directory.is_live(holder.node) {
                 let agreed = digests.entry(holder.content()).or_insert(Some(digest));
                 *agreed = agreed.filter(|other| *other == digest);
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::protocol::NodeAddress;
 use crate::role::ConnId;
+use crate::tls::KeyId;
 
 /// The listeners, at most one per address.
 #[derive(Default)]
@@ -13,11 +14,12 @@ pub(super) struct MessageListeners {
     on_loopback: usize,
 }
 
-#[derive(Clone, Copy)]
 struct RegisteredListener {
     conn: ConnId,
     /// The address is that of a registered node, not only the connection's own.
     is_registered: bool,
+    /// The key that the connection has shown. Boxed, because few have.
+    key: Option<Box<KeyId>>,
 }
 
 /// The result of [`MessageListeners::insert`].
@@ -39,10 +41,12 @@ impl MessageListeners {
         address: NodeAddress,
         conn: ConnId,
         is_registered: bool,
+        key: Option<KeyId>,
     ) -> ListenResult {
         let listener = RegisteredListener {
             conn,
             is_registered,
+            key: key.map(Box::new),
         };
         match self.by_address.get(&address) {
             Some(earlier) if earlier.is_registered && !is_registered => ListenResult::Taken,
@@ -60,6 +64,17 @@ impl MessageListeners {
     /// The connection that receives the messages to `address`.
     pub(super) fn get(&self, address: &NodeAddress) -> Option<ConnId> {
         self.by_address.get(address).map(|listener| listener.conn)
+    }
+
+    /// Removes the connection at `address` if it has shown another key, or none.
+    pub(super) fn remove_other_key(&mut self, address: &NodeAddress, key: KeyId) -> Option<ConnId> {
+        let listener = self.by_address.get(address)?;
+        let conn = listener.conn;
+        if listener.key.as_deref() == Some(&key) {
+            return None;
+        }
+        self.remove(address, conn);
+        Some(conn)
     }
 
     /// Removes `conn`. A connection that listens in its place is not affected.

@@ -1,6 +1,6 @@
 //! `LISTEN`, `WHO` and `SEND`: messages from one connection to another.
 
-use crate::protocol::{Delivery, Listening, NodeAddress, Rejection, Text};
+use crate::protocol::{Delivery, Listening, NodeAddress, NodeItem, Rejection, Text};
 use crate::relay::message_listeners::ListenResult;
 use crate::relay::session::Registration;
 use crate::relay::{Relay, RelayRequest, RelaySession};
@@ -14,7 +14,8 @@ impl Relay {
             Err(rejection) => return request.reply.reject(rejection),
         };
         self.stop_listening(request.session);
-        match self.message_listeners.insert(address, conn, is_registered) {
+        let key = request.session.key();
+        match (self.message_listeners).insert(address, conn, is_registered, key) {
             ListenResult::Added => {}
             ListenResult::Replaced(previous) => request.reply.replaced(previous),
             ListenResult::Taken => {
@@ -30,7 +31,7 @@ impl Relay {
         let on_loopback = request.is_loopback();
         let count = self.message_listeners.len(on_loopback);
         let addresses = self.message_listeners.addresses(on_loopback);
-        request.reply.nodes(count, addresses)
+        request.reply.nodes(count, addresses.map(NodeItem::from))
     }
 
     /// Delivers no further message to the connection.
@@ -77,7 +78,12 @@ impl Relay {
             }
             Registration::Rejected => Err(Rejection::RegisterFirst),
             Registration::None => match request.peer_address() {
-                Some(address) => Ok((address, false)),
+                Some(address) => match self.directory.id_at(&address) {
+                    Some(id) if request.session.key() != Some(id) => {
+                        Err(Rejection::NotYourKey(address))
+                    }
+                    Some(_) | None => Ok((address, false)),
+                },
                 None => Err(Rejection::NoReplyAddress),
             },
         }

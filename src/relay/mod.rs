@@ -11,6 +11,7 @@ mod message_listeners;
 mod messages;
 mod node_list;
 mod prefetch;
+mod registrant;
 mod registration;
 mod search;
 mod session;
@@ -40,9 +41,12 @@ use crate::relay::stats::RelayCounters;
 use crate::role::{ConnId, ConnectionInfo, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
 use crate::session::http::HttpSettings;
 use crate::session::server::{self, RequestContext};
+use crate::tls::ConnectionSecurity;
 
-/// The most memory for a node in the directory, in bytes.
+/// The most memory for a node in the directory, in bytes, without its key.
 pub const BYTES_PER_NODE: u64 = 125;
+/// The most memory for the key of a node: leaves of a B-tree that are half full.
+pub const BYTES_PER_KEY: u64 = 110;
 /// The most memory for a file in the index, without the bytes of its name.
 pub const BYTES_PER_FILE: u64 = 160;
 /// The most memory for the digest of a file: a hash table that is 7/8 full doubles, and has 37
@@ -180,6 +184,10 @@ impl Role for Relay {
 
     fn on_accept(&mut self, _: SocketAddr) -> RelaySession {
         RelaySession::default()
+    }
+
+    fn on_encrypted(&mut self, session: &mut RelaySession, security: ConnectionSecurity) {
+        session.server().on_encrypted(security);
     }
 
     fn is_known(&self, ip: IpAddr) -> bool {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::protocol::NodeAddress;
+use crate::protocol::NodeItem;
 use crate::relay::directory::NodeEntry;
 use crate::relay::table::{SlotId, Table};
 use crate::session::line_codec::{RenderedItems, RenderedList};
@@ -115,24 +115,24 @@ impl NodeList {
         &mut self,
         on_loopback: bool,
         total: usize,
-        nodes: &Table<NodeEntry>,
+        item: impl Fn(SlotId) -> NodeItem + Copy,
     ) -> RenderedList {
         let audience = usize::from(on_loopback);
         let reply = self.replies[audience].get_or_insert_with(|| {
             let pages = self.pages.values_mut();
-            RenderedList::nodes(total, pages.map(|page| page.lines(on_loopback, nodes)))
+            RenderedList::nodes(total, pages.map(|page| page.lines(on_loopback, item)))
         });
         reply.clone()
     }
 }
 
 impl NodePage {
-    fn lines(&mut self, on_loopback: bool, nodes: &Table<NodeEntry>) -> RenderedItems {
+    fn lines(&mut self, on_loopback: bool, item: impl Fn(SlotId) -> NodeItem) -> RenderedItems {
         let audience = usize::from(on_loopback);
         let lines = self.lines[audience].get_or_insert_with(|| {
-            let addresses = self.slots.iter().map(|slot| nodes[*slot].address);
-            let is_visible = |address: &NodeAddress| on_loopback || !address.is_loopback();
-            RenderedItems::nodes(addresses.filter(is_visible))
+            let nodes = self.slots.iter().map(|slot| item(*slot));
+            let is_visible = |node: &NodeItem| on_loopback || !node.address.is_loopback();
+            RenderedItems::nodes(nodes.filter(is_visible))
         });
         lines.clone()
     }

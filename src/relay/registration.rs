@@ -8,7 +8,7 @@ use log::info;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, Registered, Rejection};
-use crate::relay::directory::DirectoryError;
+use crate::relay::registrant::{DirectoryError, Registrant};
 use crate::relay::session::Registration;
 use crate::relay::table::SlotId;
 use crate::relay::{Relay, RelayRequest, RelaySettings};
@@ -24,7 +24,7 @@ impl Relay {
         ip: ClaimedIp,
         port: Port,
     ) -> ReadNext {
-        match self.add_node(request.now, request.ip, ip, port) {
+        match self.add_node(request, ip, port) {
             Ok(registered) => {
                 let number = self.last_registration;
                 request.session.extended().registration =
@@ -44,12 +44,13 @@ impl Relay {
 
     fn add_node(
         &mut self,
-        now: Instant,
-        source: IpAddr,
+        request: &mut RelayRequest<'_>,
         ip: ClaimedIp,
         port: Port,
     ) -> Result<Registered, Rejection> {
-        let address = self.resolve_claim(source, ip, port)?;
+        let by = registrant(request);
+        let source = by.source;
+        let address = self.resolve_claim(by, ip, port)?;
         let nodes_before = self.directory.len(true);
         let number = self.last_registration + 1;
         let RelaySettings {
@@ -67,16 +68,26 @@ impl Relay {
         let slot = self
             .directory
             .register(
-                (address, source, number),
-                now + lease,
+                (address, by, number),
+                request.now + lease,
                 max_nodes,
                 max_per_address,
             )
             .map_err(|error| rejection(error, address))?;
         self.last_registration = number;
         self.counters.registrations_on_loopback += u64::from(address.is_loopback());
+        // Whoever received messages there before is not the node.
+        let listener = by
+            .key
+            .and_then(|key| self.message_listeners.remove_other_key(&address, key));
+        if let Some(listener) = listener {
+            request.reply.replaced(listener);
+        }
         if self.directory.len(true) > nodes_before {
-            info!("node {address} registered by {source}");
+            match by.key {
+                Some(id) => info!("node {address} registered by {source}, id {id}"),
+                None => info!("node {address} registered by {source}"),
+            }
         }
         Ok(Registered {
             lease,
@@ -97,14 +108,15 @@ impl Relay {
         ip: ClaimedIp,
         port: Port,
     ) -> ReadNext {
-        let result = self.remove_node(request.ip, ip, port);
+        let result = self.remove_node(registrant(request), ip, port);
         request.reply.ok_or_error(result)
     }
 
-    fn remove_node(&mut self, source: IpAddr, ip: ClaimedIp, port: Port) -> Result<(), Rejection> {
+    fn remove_node(&mut self, by: Registrant, ip: ClaimedIp, port: Port) -> Result<(), Rejection> {
+        let source = by.source;
         let address = match ip {
-            ClaimedIp::Source => self.resolve_claim(source, ip, port)?,
-            // The directory knows which source registered the node.
+            ClaimedIp::Source => node_address(source, port)?,
+            // The directory knows who registered the node.
             ClaimedIp::Address(ip) => node_address(ip, port)?,
         };
         let is_trusted = self.settings.trust.contains(source);
@@ -113,7 +125,7 @@ impl Relay {
             return Err(rejection(DirectoryError::UnknownNode, address));
         }
         self.directory
-            .unregister(&address, source, is_trusted)
+            .unregister(&address, by, is_trusted)
             .map_err(|error| rejection(error, address))?;
         // Frees the slot of a node without files now: REGISTER and UNREGISTER in a row
         // could outrun the clean-up on the timer.
@@ -150,17 +162,32 @@ impl Relay {
     /// accepted every claim could be used to attack others.
     fn resolve_claim(
         &self,
-        source: IpAddr,
+        by: Registrant,
         ip: ClaimedIp,
         port: Port,
     ) -> Result<NodeAddress, Rejection> {
-        match ip {
-            ClaimedIp::Source => node_address(source, port),
-            ClaimedIp::Address(ip) if ip == source || self.settings.trust.contains(source) => {
-                node_address(ip, port)
-            }
-            ClaimedIp::Address(_) => Err(Rejection::NotYourAddress { seen: source, port }),
+        let ip = match ip {
+            ClaimedIp::Source => by.source,
+            ClaimedIp::Address(ip) => ip,
+        };
+        let address = node_address(ip, port)?;
+        let is_own = ip == by.source || self.settings.trust.contains(by.source);
+        // The node is there already, and has moved or has several addresses.
+        if is_own || (by.key.is_some() && self.directory.id_at(&address) == by.key) {
+            return Ok(address);
         }
+        Err(Rejection::NotYourAddress {
+            seen: by.source,
+            port,
+        })
+    }
+}
+
+/// Who makes the request.
+pub(super) fn registrant(request: &RelayRequest<'_>) -> Registrant {
+    Registrant {
+        source: request.ip,
+        key: request.session.key(),
     }
 }
 
@@ -172,6 +199,7 @@ fn rejection(error: DirectoryError, address: NodeAddress) -> Rejection {
     match error {
         DirectoryError::UnknownNode => Rejection::NotRegistered(address),
         DirectoryError::NotOwner => Rejection::NotYourNode(address),
+        DirectoryError::OtherKey => Rejection::NotYourKey(address),
         DirectoryError::AddressFull => Rejection::TooManyNodesAtAddress,
         DirectoryError::DirectoryFull => Rejection::TooManyNodes,
     }

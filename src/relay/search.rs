@@ -158,7 +158,7 @@ impl Relay {
         let visibility = Visibility {
             on_loopback,
             has_departed: self.directory.next_departed().is_some(),
-            is_live: &|slot| self.directory.live_address(slot).is_some(),
+            is_live: &|slot| self.directory.is_live(slot),
         };
         search.step(&self.index, &visibility, &mut self.searches.work)
     }

@@ -11,6 +11,7 @@ use crate::relay::index::Search;
 use crate::role::{ConnId, Input, LastRequest, ReadNext};
 use crate::session::ServerSession;
 use crate::session::responder::Responder;
+use crate::tls::KeyId;
 
 /// The state of one connection to the relay, or of one datagram.
 #[derive(Default)]
@@ -65,6 +66,11 @@ impl RelaySession {
 
     pub(super) fn server(&mut self) -> &mut ServerSession {
         &mut self.server
+    }
+
+    /// The key that the client has shown.
+    pub(super) fn key(&self) -> Option<KeyId> {
+        self.server.security()?.peer
     }
 
     /// The last request, for the log.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use memchr::{memchr_iter, memrchr};
 
-use crate::protocol::{Count, NodeAddress, PieceList, Reply};
+use crate::protocol::{Count, NodeItem, PieceList, Reply};
 
 /// Appends one line, such as a request, a reply or an item of a list.
 pub(crate) fn write_line(text: &mut Vec<u8>, line: impl fmt::Display) {
@@ -52,7 +52,7 @@ pub(crate) struct RenderedItems(Arc<[u8]>);
 
 impl RenderedItems {
     /// Prints the lines of these nodes.
-    pub(crate) fn nodes(nodes: impl Iterator<Item = NodeAddress>) -> Self {
+    pub(crate) fn nodes(nodes: impl Iterator<Item = NodeItem>) -> Self {
         let mut text = Vec::with_capacity(64 * 1024);
         for node in nodes {
             node.append_to(&mut text);

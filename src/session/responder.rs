@@ -11,9 +11,8 @@ use std::ops::Range;
 use crate::close_reason::CloseReason;
 use crate::figure::Figure;
 use crate::protocol::{
-    Banner, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem, Listening,
-    NodeAddress, Registered, Rejection, Reply, RequestError, ServerKind, Sha256Digest, StatsItem,
-    Tag, Verb,
+    Banner, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem, Listening, NodeItem,
+    Registered, Rejection, Reply, RequestError, ServerKind, Sha256Digest, StatsItem, Tag, Verb,
 };
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
@@ -141,7 +140,7 @@ impl<'o, R: Role> Responder<'o, R> {
     pub(crate) fn nodes(
         &mut self,
         count: usize,
-        nodes: impl Iterator<Item = NodeAddress>,
+        nodes: impl Iterator<Item = NodeItem>,
     ) -> ReadNext {
         self.list(Reply::Nodes, count, nodes)
     }

@@ -20,6 +20,7 @@ use crate::role::{
 };
 use crate::session::line_codec::write_line;
 use crate::session::responder::Responder;
+use crate::tls::ConnectionSecurity;
 
 /// A request that is being handled: its client, the state of the connection, and where
 /// the reply goes.
@@ -122,19 +123,21 @@ pub struct ServerSession {
     unknown_commands: u16,
     /// Its verb, or the method of a request for a file in HTTP.
     last_verb: Option<&'static str>,
-    /// The name of the file that the last request asks for, if it is logged.
-    last_name: Option<Box<LastName>>,
+    uncommon: Option<Box<UncommonState>>,
     /// The client has requested content.
     has_requested_content: bool,
     /// The verb of the last request, if its form was wrong.
     pub(crate) malformed: Option<Verb>,
 }
 
-/// The name in a request. Boxed, because most connections to a relay have none.
+/// What few connections have, boxed so that an idle session stays small.
 #[derive(Default)]
-struct LastName {
-    name: String,
-    is_set: bool,
+struct UncommonState {
+    /// The name of the file that the last request asks for, if it is logged.
+    last_name: String,
+    has_last_name: bool,
+    /// How the connection is encrypted.
+    security: Option<ConnectionSecurity>,
 }
 
 impl ServerSession {
@@ -205,13 +208,13 @@ impl ServerSession {
         match name.filter(|_| log_enabled!(Level::Info)) {
             // Reuses the buffer: many small files are requested on one connection.
             Some(name) => {
-                let last = self.last_name.get_or_insert_default();
-                last.is_set = true;
-                name.as_str().clone_into(&mut last.name);
+                let uncommon = self.uncommon.get_or_insert_default();
+                uncommon.has_last_name = true;
+                name.as_str().clone_into(&mut uncommon.last_name);
             }
             None => {
-                if let Some(last) = &mut self.last_name {
-                    last.is_set = false;
+                if let Some(uncommon) = &mut self.uncommon {
+                    uncommon.has_last_name = false;
                 }
             }
         }
@@ -219,11 +222,23 @@ impl ServerSession {
 
     /// The last request, for the log.
     pub(crate) fn last_request(&self) -> Option<LastRequest<'_>> {
-        let name = self.last_name.as_deref().filter(|last| last.is_set);
+        let uncommon = self.uncommon.as_deref();
+        let uncommon = uncommon.filter(|uncommon| uncommon.has_last_name);
         Some(LastRequest {
             verb: self.last_verb?,
-            name: name.map(|last| last.name.as_str()),
+            name: uncommon.map(|uncommon| uncommon.last_name.as_str()),
         })
+    }
+
+    /// The handshake of the connection is complete.
+    pub(crate) fn on_encrypted(&mut self, security: ConnectionSecurity) {
+        self.uncommon.get_or_insert_default().security = Some(security);
+    }
+
+    /// How the connection is encrypted, if it is.
+    #[must_use]
+    pub fn security(&self) -> Option<&ConnectionSecurity> {
+        self.uncommon.as_ref()?.security.as_ref()
     }
 
     /// Whether replies may contain files.

@@ -5,8 +5,9 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::jobs::{Failure, FilePattern, Listing, Offer, Query, Selection, UserEvent};
-use crate::protocol::{Delivery, FileName, HolderItem, NodeAddress};
+use crate::protocol::{Delivery, FileName, HolderItem, NodeAddress, NodeItem};
 use crate::terminal::batch::Batch;
+use crate::tls::KeyId;
 
 /// Returns none for an event that is only of interest to a person.
 pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
@@ -163,7 +164,7 @@ fn error(kind: &str, why: impl fmt::Display) -> Value {
 pub(super) fn listing(listing: &Listing<'_>) -> Option<Value> {
     Some(match listing {
         Listing::Nodes(nodes) => {
-            let nodes: Vec<Value> = nodes.iter().map(|node| address(*node)).collect();
+            let nodes: Vec<Value> = nodes.iter().map(node).collect();
             json!({ "nodes": nodes })
         }
         Listing::Holders(holders) => {
@@ -189,9 +190,21 @@ fn address(node: NodeAddress) -> Value {
     json!({"ip": node.ip().to_string(), "port": node.port().get()})
 }
 
+fn node(node: &NodeItem) -> Value {
+    let mut value = address(node.address);
+    value["id"] = id(node.id);
+    value
+}
+
 fn holder(holder: &HolderItem) -> Value {
     let mut value = address(holder.node);
     value["size"] = json!(holder.size);
     value["hash"] = json!(holder.hash.0.map(|hash| hash.to_string()));
+    value["id"] = id(holder.id);
     value
+}
+
+/// The id of a node, or null if it is not known.
+fn id(id: Option<KeyId>) -> Value {
+    json!(id.map(|id| id.to_string()))
 }

@@ -8,6 +8,8 @@ use rustls::crypto::ring::{self, Ticketer};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::{ServerConfig, ServerConnection, version};
 
+use crate::tls::any_client::AnyClient;
+
 /// Starts TLS on accepted connections.
 #[derive(Clone)]
 pub struct TlsAcceptor {
@@ -16,7 +18,8 @@ pub struct TlsAcceptor {
 }
 
 impl TlsAcceptor {
-    /// Shows the certificates that `certificates` chooses. `is_required` says whether the
+    /// Shows the certificates that `certificates` chooses, and lets clients show theirs.
+    /// `is_required` says whether the
     /// server refuses connections without TLS.
     ///
     /// # Errors
@@ -27,7 +30,7 @@ impl TlsAcceptor {
             .with_protocol_versions(&[&version::TLS13])
             .map_err(io::Error::other)?;
         let mut config = builder
-            .with_no_client_auth()
+            .with_client_cert_verifier(Arc::new(AnyClient::new()))
             .with_cert_resolver(certificates);
         // Tickets are enough to resume a session: the server stores none.
         config.ticketer = Ticketer::new().map_err(io::Error::other)?;

@@ -1,14 +1,16 @@
-//! The certificate that a server shows now.
+//! The certificate that a program shows now.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use rustls::SignatureScheme;
+use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::tls::identity::Identity;
 
-/// The identity of a server, which can be replaced while the server runs.
+/// The identity of a program, which can be replaced while the program runs.
 pub struct Certificates(RwLock<Identity>);
 
 impl Certificates {
@@ -22,12 +24,26 @@ impl Certificates {
     pub fn replace(&self, identity: Identity) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = identity;
     }
+
+    fn current(&self) -> Arc<CertifiedKey> {
+        let identity = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&identity.key)
+    }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let identity = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&identity.key))
+        Some(self.current())
+    }
+}
+
+impl ResolvesClientCert for Certificates {
+    fn resolve(&self, _issuers: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 

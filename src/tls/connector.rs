@@ -14,6 +14,7 @@ use rustls::{
     SignatureScheme, version,
 };
 
+use crate::tls::certificates::Certificates;
 use crate::tls::error::UnexpectedKey;
 use crate::tls::key_id::KeyId;
 use crate::tls::relay_trust::RelayTrust;
@@ -40,11 +41,12 @@ pub struct TlsConnector {
 }
 
 impl TlsConnector {
-    /// Accepts servers with a trusted key, and no other.
+    /// Accepts servers with a trusted key, and no other. Shows them `certificates`, if there are
+    /// some.
     ///
     /// # Errors
     /// The cryptography of this build has no TLS 1.3.
-    pub fn new(trust: ServerTrust) -> io::Result<Self> {
+    pub fn new(trust: ServerTrust, certificates: Option<Arc<Certificates>>) -> io::Result<Self> {
         let provider = Arc::new(ring::default_provider());
         let verifier = TrustedKey {
             trust: trust.clone(),
@@ -53,10 +55,18 @@ impl TlsConnector {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&version::TLS13])
             .map_err(io::Error::other)?;
-        let mut config = builder
+        let builder = builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match certificates {
+            Some(certificates) => {
+                let mut config = builder.with_client_cert_resolver(certificates);
+                // A resumed session would show the key that was shown at first.
+                config.resumption = Resumption::disabled();
+                config
+            }
+            None => builder.with_no_client_auth(),
+        };
         config.enable_sni = false;
         if let ServerTrust::Any = trust {
             // Its connections lead to several servers, which know no tickets of each other.
@@ -159,8 +169,9 @@ impl ServerCertVerifier for TrustedKey {
 }
 
 fn id_of(certificate: &CertificateDer<'_>) -> Result<KeyId, Error> {
-    let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
-    Ok(KeyId::of(key.as_ref()))
+    Ok(KeyId::of_certificate(&ParsedCertificate::try_from(
+        certificate,
+    )?))
 }
 
 fn refused(reason: String) -> Error {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls::server::ParsedCertificate;
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of a public key in the form that certificates have (SubjectPublicKeyInfo). Prints
@@ -17,6 +18,11 @@ impl KeyId {
     #[must_use]
     pub fn of(public_key: &[u8]) -> Self {
         Self(Sha256::digest(public_key).into())
+    }
+
+    /// The id of the key in a certificate.
+    pub(super) fn of_certificate(certificate: &ParsedCertificate<'_>) -> Self {
+        Self::of(certificate.subject_public_key_info().as_ref())
     }
 }
 

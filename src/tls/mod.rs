@@ -1,7 +1,9 @@
 //! TLS 1.3, with the keys and certificates of the programs. Connections are in `reactor`.
 
 mod acceptor;
+mod any_client;
 mod certificates;
+mod connection_security;
 mod connector;
 mod error;
 mod identity;
@@ -13,6 +15,7 @@ mod state_file;
 
 pub use acceptor::TlsAcceptor;
 pub use certificates::Certificates;
+pub use connection_security::ConnectionSecurity;
 pub use connector::{ServerTrust, TlsConnector};
 pub use error::TlsError;
 pub use identity::Identity;

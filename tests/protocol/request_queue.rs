@@ -1,7 +1,7 @@
 //! The requests of one connection, and the responses to them in order.
 
 use peerline::protocol::{
-    ClaimedIp, Count, ErrorCode, FileName, Item, NodeAddress, PieceValue, Port, Reply, Request,
+    ClaimedIp, Count, ErrorCode, FileName, Item, NodeItem, PieceValue, Port, Reply, Request,
 };
 use peerline::role::{Input, ReadNext};
 use peerline::session::requests::{RequestQueue, ResponseError, ResponsePart};
@@ -66,7 +66,7 @@ fn an_unknown_item_counts_and_is_skipped() {
     let mut queue = queue_of(&[Request::List, Request::Ping]);
     let head = ResponsePart::Head(Reply::Nodes(Count::all(3)));
     assert_eq!(response(&mut queue, "NODES 3"), (head, None));
-    let node = NodeAddress::parse("10.0.0.1 1").expect("valid");
+    let node = NodeItem::parse("10.0.0.1 1").expect("valid");
     // Fields may have been added.
     let (part, tag) = response(&mut queue, "10.0.0.1 1 new-field");
     assert_eq!((part, tag), (ResponsePart::Item(Item::Node(node)), None));

@@ -3,8 +3,8 @@
 
 use peerline::protocol::{
     Banner, ConnectionItem, ContentHash, Delivery, FileItem, FileName, HelpItem, HolderItem,
-    Listening, MAX_LINE, MAX_TEXT, MaybeHash, NodeAddress, OtherProtocol, Registered, Reply,
-    Request, StatsItem, Text, Verb,
+    Listening, MAX_LINE, MAX_TEXT, MaybeHash, NodeAddress, NodeItem, OtherProtocol, Registered,
+    Reply, Request, StatsItem, Text, Verb,
 };
 use peerline::role::Input;
 use peerline::session::inbox::Inbox;
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use crate::values::{
     addresses, banners, content_hashes, deliveries, hashes, holders, item, items, messages, names,
-    near_misses, registrations, replies, requests,
+    near_misses, nodes, registrations, replies, requests,
 };
 
 /// The printed line after framing, as the peer receives it.
@@ -122,6 +122,17 @@ proptest! {
     }
 
     #[test]
+    fn node_items_round_trip_with_later_fields(
+        node in nodes(),
+        later in "( [!-~]{1,8}){0,2}",
+    ) {
+        let line = over_the_wire(&format!("{node}{later}"));
+        prop_assert_eq!(NodeItem::parse(utf8(&line)), Ok(node));
+        // Programs of earlier versions read the address only.
+        prop_assert_eq!(NodeAddress::parse(utf8(&line)), Ok(node.address));
+    }
+
+    #[test]
     fn holder_items_round_trip_with_later_fields(
         holder in holders(),
         later in "( [!-~]{1,8}){0,2}",
@@ -204,6 +215,9 @@ proptest! {
         let text = String::from_utf8_lossy(&line);
         if let Ok(address) = NodeAddress::parse(&text) {
             prop_assert_eq!(NodeAddress::parse(&address.to_string()), Ok(address));
+        }
+        if let Ok(node) = NodeItem::parse(&text) {
+            prop_assert_eq!(NodeItem::parse(&node.to_string()), Ok(node));
         }
         if let Ok(item) = FileItem::parse(&text) {
             let printed = item.to_string();

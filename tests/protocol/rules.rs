@@ -2,8 +2,9 @@
 
 use peerline::protocol::{
     AddressError, ClaimedIp, Count, Delivery, ErrorCode, FileItem, FileName, FileStat, HelpItem,
-    HolderItem, MAX_LINE, MAX_NAME, MAX_TEXT, MaybeHash, NameError, NodeAddress, OtherProtocol,
-    ParseError, Port, Registered, Reply, Request, RequestError, StatsItem, Text, TextError, Verb,
+    HolderItem, MAX_LINE, MAX_NAME, MAX_TEXT, MaybeHash, NameError, NodeAddress, NodeItem,
+    OtherProtocol, ParseError, Port, Registered, Reply, Request, RequestError, StatsItem, Text,
+    TextError, Verb,
 };
 
 fn get(name: &str) -> Request<'_> {
@@ -342,6 +343,32 @@ fn unknown_fields_are_ignored() {
     assert_eq!(address.to_string(), "192.0.2.7 80");
     let holder = HolderItem::parse("192.0.2.7 80 5 - x y").expect("known fields");
     assert_eq!(holder.to_string(), "192.0.2.7 80 5 -");
+}
+
+#[test]
+fn an_id_is_the_last_field_of_a_node_and_of_a_holder() {
+    let id = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    let node = NodeItem::parse(&format!("192.0.2.7 80 {id} x")).expect("a node");
+    assert_eq!(node.to_string(), format!("192.0.2.7 80 {id}"));
+    let line = format!("192.0.2.7 80 5 - {id}");
+    let holder = HolderItem::parse(&format!("{line} x")).expect("a holder");
+    assert_eq!(holder.to_string(), line);
+    // What is not an id may be a field of a later version.
+    for field in [
+        "-",
+        "sha256//",
+        "sha512//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "SHA256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU",
+        "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFV=",
+        "sha256//47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+    ] {
+        let node = NodeItem::parse(&format!("192.0.2.7 80 {field}")).expect("a node");
+        assert_eq!(node.id, None, "{field}");
+        let holder = HolderItem::parse(&format!("192.0.2.7 80 5 - {field}")).expect("a holder");
+        assert_eq!(holder.id, None, "{field}");
+    }
 }
 
 #[test]

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use peerline::protocol::{
     Banner, ClaimedIp, ContentHash, Count, Delivery, ErrorCode, FileItem, FileName, FileStat,
-    HolderItem, MaybeHash, NodeAddress, Port, Registered, Reply, Request, Sha256Digest, Text,
+    HolderItem, MaybeHash, NodeAddress, NodeItem, Port, Registered, Reply, Request, Sha256Digest,
+    Text,
 };
+use peerline::tls::KeyId;
 use proptest::prelude::*;
 
 /// File names with blanks inside, of several parts, in any script.
@@ -118,11 +120,20 @@ pub fn deliveries() -> impl Strategy<Value = Delivery<'static>> {
     (addresses(), messages()).prop_map(|(from, text)| Delivery { from, text })
 }
 
+pub fn ids() -> impl Strategy<Value = Option<KeyId>> {
+    prop::option::of(any::<[u8; 8]>().prop_map(|key| KeyId::of(&key)))
+}
+
+pub fn nodes() -> impl Strategy<Value = NodeItem> {
+    (addresses(), ids()).prop_map(|(address, id)| NodeItem { address, id })
+}
+
 pub fn holders() -> impl Strategy<Value = HolderItem> {
-    (addresses(), any::<u64>(), hashes()).prop_map(|(node, size, hash)| HolderItem {
+    (addresses(), any::<u64>(), hashes(), ids()).prop_map(|(node, size, hash, id)| HolderItem {
         node,
         size,
         hash,
+        id,
     })
 }
 

@@ -8,17 +8,28 @@ use peerline::tls::{
     Certificates, Identity, KeyId, KnownKeys, RelayTrust, ServerTrust, TlsAcceptor, TlsConnector,
 };
 use proptest::prelude::*;
-use rustls::Connection;
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConnection, Connection, SignatureScheme};
 
 use crate::fake_stream::{InjectedFault, SharedWire, Tail};
-use crate::tls_session::tls_session;
+use crate::tls_session::{any_server, session_of, tls_session};
 use crate::world::{World, answer};
 use crate::{PORT, QUEUES, REQUESTS, check_events, finish, input, output};
 
-static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
+static IDENTITY: LazyLock<Identity> = LazyLock::new(identity);
+
+/// A new key with its certificate.
+fn identity() -> Identity {
     let pem = Identity::generate().expect("random bytes");
     Identity::from_pem(pem.as_bytes(), pem.as_bytes()).expect("a key and its certificate")
-});
+}
+
+/// The certificates of a program that connects.
+static CERTIFICATES: LazyLock<Arc<Certificates>> = LazyLock::new(|| Certificates::new(identity()));
 
 static ACCEPTOR: LazyLock<TlsAcceptor> = LazyLock::new(|| {
     let certificates = Certificates::new(IDENTITY.clone());
@@ -312,7 +323,7 @@ fn handshakes_from_one_address_have_a_rate() {
 fn connect(id: KeyId, faults: &[(usize, InjectedFault)]) -> (World, SharedWire) {
     let mut world = World::with_settings(1000, |settings| {
         settings.relay_tls =
-            Some(TlsConnector::new(ServerTrust::Key(id)).expect("the version is known"));
+            Some(TlsConnector::new(ServerTrust::Key(id), None).expect("the version is known"));
     });
     let wire = world.connect(PORT);
     wire.borrow_mut().faults = faults.iter().copied().collect();
@@ -379,7 +390,8 @@ fn a_relay_without_tls_gets_plain_text_unless_it_must_encrypt() {
         let trust = RelayTrust::remembered(relay, is_required, KnownKeys::default(), None);
         let trust = ServerTrust::Relay(Arc::new(trust));
         let mut world = World::with_settings(1000, |settings| {
-            settings.relay_tls = Some(TlsConnector::new(trust).expect("the version is known"));
+            settings.relay_tls =
+                Some(TlsConnector::new(trust, None).expect("the version is known"));
         });
         let wire = world.connect(PORT);
         wire.borrow_mut().establish(Ok(()));
@@ -400,6 +412,123 @@ fn a_relay_without_tls_gets_plain_text_unless_it_must_encrypt() {
             world.run();
             assert_eq!(wire.borrow().sent, b"hello\n");
         }
+    }
+}
+
+/// The keying material of a session of rustls.
+fn exporter(connection: &Connection) -> [u8; 32] {
+    let label = b"EXPORTER-Peerline-PROVE";
+    let material = connection.export_keying_material([0; 32], label, None);
+    material.expect("a complete handshake")
+}
+
+/// A client that shows a certificate and accepts every server, or that shows none.
+fn client_of(identity: Option<&Identity>) -> ClientConnection {
+    match identity {
+        None => tls_session(),
+        Some(identity) => {
+            let certificates = Certificates::new(identity.clone());
+            let connector = TlsConnector::new(ServerTrust::Any, Some(certificates));
+            let client = connector.expect("the version is known").connect();
+            client.expect("random bytes").expect("it speaks TLS")
+        }
+    }
+}
+
+#[test]
+fn the_role_learns_the_key_of_a_client_that_shows_a_certificate() {
+    let shown = identity();
+    for identity in [None, Some(&shown)] {
+        for piece in [1, 10_000] {
+            let mut world = world(1000, 10);
+            let wire = world.accept(PORT);
+            let mut client = Peer::new(&wire, client_of(identity).into());
+            client.write(b"text\n");
+            client.exchange(&mut world, piece);
+            assert_eq!(client.received, answer("text").into_bytes());
+            let security = world.security(PORT).expect("it is encrypted");
+            assert_eq!(security.peer, identity.map(Identity::id));
+            assert_eq!(security.exporter, exporter(&client.connection));
+            assert!(!format!("{security:?}").contains("exporter"));
+        }
+    }
+    let mut world = world(1000, 10);
+    let wire = world.accept(PORT);
+    wire.borrow_mut().deliver(b"text\n", Tail::Open);
+    world.run();
+    assert_eq!(world.events(PORT), ["text"]);
+    assert_eq!(world.security(PORT), None);
+}
+
+#[test]
+fn the_role_learns_how_a_connection_to_a_known_server_is_encrypted() {
+    let mut world = World::with_settings(1000, |settings| {
+        let certificates = Some(Arc::clone(&CERTIFICATES));
+        let connector = TlsConnector::new(ServerTrust::Key(IDENTITY.id()), certificates);
+        settings.relay_tls = Some(connector.expect("the version is known"));
+    });
+    let wire = world.connect(PORT);
+    wire.borrow_mut().establish(Ok(()));
+    world.run();
+    assert_eq!(world.security(PORT), None);
+    let mut server = Peer::server(&wire);
+    server.read();
+    server.exchange(&mut world, 10_000);
+    assert_eq!(server.received, b"hello\n");
+    let security = world.security(PORT).expect("it is encrypted");
+    assert_eq!(security.peer, Some(IDENTITY.id()));
+    assert_eq!(security.exporter, exporter(&server.connection));
+    let certificates = server.connection.peer_certificates();
+    assert_eq!(certificates.map(<[_]>::len), Some(1));
+    // A new key is shown to the next server.
+    CERTIFICATES.replace(identity());
+}
+
+/// Changes the signature of a client in its handshake: it shows the certificate of another.
+#[derive(Debug)]
+struct StolenCertificate(CertifiedKey);
+
+impl ResolvesClientCert for StolenCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::new(self.0.clone()))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_client_with_the_certificate_but_not_the_key_of_another_is_refused() {
+    let pems = [(); 2].map(|()| Identity::generate().expect("random bytes"));
+    let [own, stolen] = pems.each_ref().map(|pem| {
+        let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).expect("a key");
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
+        let provider = ring::default_provider();
+        CertifiedKey::from_der(vec![certificate], key, &provider).expect("both belong together")
+    });
+    for (key, end) in [(&own, "text"), (&stolen, "closed: TlsFailed")] {
+        let certified = CertifiedKey::new(own.cert.clone(), Arc::clone(&key.key));
+        let resolver = Arc::new(StolenCertificate(certified));
+        let config = Arc::new(any_server().with_client_cert_resolver(resolver));
+        let client = session_of(&config);
+        let mut world = world(1000, 10);
+        let wire = world.accept(PORT);
+        let mut client = Peer::new(&wire, client.into());
+        client.write(b"text\n");
+        let output = client.output();
+        wire.borrow_mut().deliver(&output, Tail::Open);
+        world.run();
+        let arrived = wire.borrow().sent.clone();
+        client.read = arrived.len();
+        client.connection.read_tls(&mut &arrived[..]).expect("room");
+        let result = client.connection.process_new_packets();
+        result.expect("the server keeps the rules");
+        let output = client.output();
+        wire.borrow_mut().deliver(&output, Tail::Open);
+        world.run();
+        assert_eq!(world.events(PORT), [end]);
+        assert_eq!(world.security(PORT).is_some(), end == "text");
     }
 }
 

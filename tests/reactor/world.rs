@@ -13,6 +13,7 @@ use peerline::close_reason::{CloseReason, ResourceLimit};
 use peerline::limits::{Limits, RateLimits, Timeouts};
 use peerline::reactor::{Clock, Handle, Reactor, ReactorSettings};
 use peerline::role::{ConnId, Context, FramingError, Input, ReadNext, Role};
+use peerline::tls::ConnectionSecurity;
 
 use crate::fake_stream::{FakeFile, FakeStream, SharedWire, last_connected};
 
@@ -22,11 +23,15 @@ use crate::fake_stream::{FakeFile, FakeStream, SharedWire, last_connected};
 #[derive(Default)]
 struct EchoRole {
     events: SharedEvents,
+    securities: SharedSecurities,
     waiting: Vec<ConnId>,
 }
 
 /// What happened on the connection of a peer, by its port.
 type SharedEvents = Rc<RefCell<BTreeMap<u16, Vec<String>>>>;
+
+/// How the connection of a peer is encrypted, by its port.
+type SharedSecurities = Rc<RefCell<BTreeMap<u16, ConnectionSecurity>>>;
 
 /// What the test tells the role to do.
 enum EchoCommand {
@@ -80,6 +85,14 @@ impl Role for EchoRole {
             waits_with: String::new(),
             parts: Vec::new(),
         }
+    }
+
+    fn on_encrypted(&mut self, session: &mut EchoSession, security: ConnectionSecurity) {
+        let events = self.events.borrow();
+        assert!(events.get(&session.port).is_none(), "it comes first");
+        let mut securities = self.securities.borrow_mut();
+        let earlier = securities.insert(session.port, security);
+        assert!(earlier.is_none(), "it comes once");
     }
 
     fn on_refuse(&self, _: ResourceLimit, text: &mut Vec<u8>) {
@@ -212,6 +225,7 @@ pub struct World {
     reactor: Reactor<EchoRole, FakeStream>,
     handle: Handle<EchoCommand>,
     events: SharedEvents,
+    securities: SharedSecurities,
     wires: Vec<SharedWire>,
     now: Instant,
 }
@@ -251,6 +265,7 @@ impl World {
         let now = Instant::now();
         let role = EchoRole::default();
         let events = Rc::clone(&role.events);
+        let securities = Rc::clone(&role.securities);
         // Stands still: the tests pass the time of each round.
         let clock = Clock::new(now, || Duration::ZERO);
         let reactor = Reactor::new(role, settings, clock).expect("the system has a poll");
@@ -258,6 +273,7 @@ impl World {
             handle: reactor.handle(),
             reactor,
             events,
+            securities,
             wires: Vec::new(),
             now,
         }
@@ -345,6 +361,11 @@ impl World {
     pub fn events(&self, port: u16) -> Vec<String> {
         let events = self.events.borrow();
         events.get(&port).cloned().unwrap_or_default()
+    }
+
+    /// How the connection of a port is encrypted.
+    pub fn security(&self, port: u16) -> Option<ConnectionSecurity> {
+        self.securities.borrow().get(&port).cloned()
     }
 
     /// Whether a connection only discards input: our side is shut down, and the stream is

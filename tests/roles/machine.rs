@@ -13,6 +13,7 @@ use peerline::role::{
     Action, ConnId, Context, FramingError, Input, Output, ReadNext, Role, Traffic, UdpPeer,
 };
 use peerline::session::driver::{DrivenConnection, InputDriver, ReadState, TurnLimits};
+use peerline::tls::{ConnectionSecurity, KeyId};
 
 /// The default limit of the programs.
 const MAX_QUEUE: u64 = 262_144;
@@ -139,6 +140,17 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
         let session = self.role.on_accept(from);
         self.add(number, from, session)?;
         self.connection(number)?.is_inbound = true;
+        Ok(())
+    }
+
+    /// The handshake of a connection is complete; the peer has shown this key.
+    pub fn on_encrypted(&mut self, number: u32, key: KeyId) -> MachineResult {
+        let connection = self.connections.get_mut(&number).ok_or(NOT_CONNECTED)?;
+        let security = ConnectionSecurity {
+            peer: Some(key),
+            exporter: [0; 32],
+        };
+        self.role.on_encrypted(&mut connection.session, security);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Commands that every role understands:
 //!
-//! - `connect N from=IP`: a peer connects.
+//! - `connect N from=IP key=NAME`: a peer connects. With a key, over TLS with a certificate.
 //! - `say N LINE…`: lines arrive together. `send N TEXT`: bytes arrive, without a line
 //!   ending. `pad=COUNT` adds this many blanks to either. `send-hex N HEX`: bytes that
 //!   are not text.
@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use goldenscript::{ArgumentConsumer, Command};
 use peerline::close_reason::{CloseReason, ResourceLimit};
 use peerline::role::{Context, FramingError, Role, UdpPeer};
+use peerline::tls::KeyId;
 
 use crate::machine::{Event, Machine, Observer};
 use crate::warnings;
@@ -92,6 +93,10 @@ impl<R: Role> Stage<R> {
                 let number = number(&mut args)?;
                 let from: IpAddr = key(&mut args, "from")?.parse()?;
                 self.connect(number, from)?;
+                if let Some(name) = args.take_key("key") {
+                    self.machine
+                        .on_encrypted(number, KeyId::of(name.as_bytes()))?;
+                }
             }
             "say" | "send" | "send-hex" => self.run_input(&command.name, &mut args)?,
             "datagram" => {

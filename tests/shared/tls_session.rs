@@ -2,10 +2,13 @@
 
 use std::sync::{Arc, LazyLock};
 
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, version};
+use rustls::{
+    ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, SignatureScheme, version,
+};
 
 /// Accepts every certificate: who the server is, other tests check.
 #[derive(Debug)]
@@ -47,18 +50,25 @@ impl ServerCertVerifier for AnyServer {
     }
 }
 
+/// What all such clients do. They may show a certificate.
+pub fn any_server() -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let provider = Arc::new(ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&version::TLS13])
+        .expect("the version is known")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyServer(ring::default_provider())))
+}
+
 /// A new session of a client.
-pub fn tls_session() -> ClientConnection {
-    static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-        let provider = Arc::new(ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&version::TLS13])
-            .expect("the version is known")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyServer(ring::default_provider())))
-            .with_no_client_auth();
-        Arc::new(config)
-    });
+pub fn session_of(config: &Arc<ClientConfig>) -> ClientConnection {
     let name = ServerName::try_from("localhost").expect("a name");
-    ClientConnection::new(Arc::clone(&CONFIG), name).expect("random bytes")
+    ClientConnection::new(Arc::clone(config), name).expect("random bytes")
+}
+
+/// A new session of a client that shows no certificate.
+pub fn tls_session() -> ClientConnection {
+    static CONFIG: LazyLock<Arc<ClientConfig>> =
+        LazyLock::new(|| Arc::new(any_server().with_no_client_auth()));
+    session_of(&CONFIG)
 }

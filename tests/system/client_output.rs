@@ -86,7 +86,7 @@ fn json_results_go_to_stdout_unless_content_does() {
     check(&json_lines(&output.text())[0], "hello.txt");
     assert_eq!(output.stderr, "");
     let output = client(&relay, &["nodes", "--json"]).expect_code(0);
-    let nodes = json!({"nodes": [{"ip": "127.0.0.1", "port": port}]});
+    let nodes = json!({"nodes": [{"ip": "127.0.0.1", "port": port, "id": null}]});
     assert_eq!(json_lines(&output.text()), [nodes]);
     assert_eq!(output.stderr, "");
 }

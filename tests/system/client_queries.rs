@@ -177,7 +177,8 @@ fn json_prints_one_value_a_line() {
     assert_eq!(ask(&["search", "hello"], 0), files[1..2]);
     assert!(ask(&["search", "nothing"], 1).is_empty());
     let port = node.address().port();
-    let holders = json!({"holders": [{"ip": "127.0.0.1", "port": port, "size": 17, "hash": null}]});
+    let holder = json!({"ip": "127.0.0.1", "port": port, "size": 17, "hash": null, "id": null});
+    let holders = json!({"holders": [holder]});
     assert_eq!(ask(&["find", "hello.txt"], 0), [holders]);
     let missing = json!({"name": "nothing", "error": "not found"});
     assert_eq!(ask(&["find", "nothing"], 1), [missing]);

@@ -168,7 +168,7 @@ fn holders_and_figures_are_objects() {
         let url = format!("http://{NODE}:{port}/a%20b.txt");
         let sha256 = Value::Null;
         json!({
-            "ip": NODE, "port": port, "size": size, "hash": hash, "sha256": sha256, "url": url
+            "ip": NODE, "port": port, "size": size, "hash": hash, "id": null, "sha256": sha256, "url": url
         })
     };
     let (one, two) = (holder(40_001, 3, ONE), holder(40_002, 4, TWO));

@@ -84,6 +84,7 @@ mod netcat;
 mod network;
 mod node_console;
 mod node_get;
+mod node_keys;
 mod node_messages;
 mod on_message;
 mod other_protocols;

@@ -10,6 +10,7 @@ use crate::relay::index::{ContentId, SearchResult};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
 use crate::session::http::{Document, HttpRequest, Status};
+use crate::tls::KeyId;
 use crate::web::node_url;
 
 impl Relay {
@@ -24,6 +25,7 @@ impl Relay {
             json!({
                 "ip": node.address.ip(),
                 "port": node.address.port(),
+                "id": id_value(node.id),
                 "files": node.files,
                 "expires_in": node.expires_in.as_secs(),
             })
@@ -71,6 +73,7 @@ fn holder_object(holder: &HolderItem, sha256: Option<Sha256Digest>, name: &FileN
         "port": holder.node.port(),
         "size": holder.size,
         "hash": hash_value(holder.hash),
+        "id": id_value(holder.id),
         "sha256": sha256.map(|digest| digest.hex()),
         "url": node_url(holder.node.into(), name.as_str()).to_string(),
     })
@@ -93,6 +96,11 @@ pub(super) fn files(request: &mut RelayRequest<'_>, result: &SearchResult) -> Re
         "next": last,
     });
     request.reply.document(&Document::json(Status::OK, &object))
+}
+
+/// The id of a node, or null if it has shown no key.
+fn id_value(id: Option<KeyId>) -> Value {
+    id.map_or(Value::Null, |id| id.to_string().into())
 }
 
 /// A hash, or null if it is not known.

@@ -6,6 +6,7 @@ use crate::protocol::NodeAddress;
 use crate::relay::http::Refusal;
 use crate::relay::{Relay, RelayRequest};
 use crate::session::http::HttpRequest;
+use crate::tls::KeyId;
 
 /// Nodes in the order of their first registration.
 pub(super) struct NodeListPart {
@@ -19,6 +20,8 @@ pub(super) struct NodeListPart {
 /// A node on a page.
 pub(super) struct ListedNode {
     pub(super) address: NodeAddress,
+    /// Its key, if it has shown one.
+    pub(super) id: Option<KeyId>,
     /// How many files it has announced.
     pub(super) files: u64,
     /// The time until its lease ends.
@@ -47,8 +50,9 @@ impl Relay {
         let mut last = None;
         for slot in slots.by_ref().take(max) {
             let expiry = self.directory.lease_end(slot).unwrap_or(request.now);
-            nodes.extend(self.directory.live_address(slot).map(|address| ListedNode {
-                address,
+            nodes.extend(self.directory.live_node(slot).map(|node| ListedNode {
+                address: node.address,
+                id: node.id,
                 files: self.index.file_count(slot),
                 expires_in: expiry.saturating_duration_since(request.now),
             }));

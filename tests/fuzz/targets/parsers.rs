@@ -5,8 +5,8 @@ use std::fmt::{Debug, Display};
 use peerline::name_glob::{MAX_GLOB, NameGlob};
 use peerline::protocol::{
     Banner, Cookie, DatagramHeader, Delivery, FileItem, FileName, HelpItem, HolderItem, Listening,
-    MAX_NAME, MAX_TEXT, MaybeHash, NodeAddress, OtherProtocol, Registered, Reply, Request,
-    RequestDatagram, StatsItem, Tag, Text, Verb,
+    MAX_NAME, MAX_TEXT, MaybeHash, NodeAddress, NodeItem, OtherProtocol, Registered, Reply,
+    Request, RequestDatagram, StatsItem, Tag, Text, Verb,
 };
 
 /// Asserts that the text of a value is parsed as the value.
@@ -89,6 +89,10 @@ pub fn items(bytes: &[u8]) {
             address.ip(),
             "IPv4 is unwrapped"
         );
+    }
+    if let Ok(item) = NodeItem::parse(line) {
+        let printed = item.to_string();
+        assert_round_trip(&item, &printed, NodeItem::parse(&printed).ok());
     }
     if let Ok(item) = FileItem::parse(line) {
         let printed = item.to_string();

@@ -30,7 +30,7 @@ pub use server::{
     Server, node, node_command, node_with_relay, relay, relay_command, unlisted_node,
 };
 pub use terminal::Terminal;
-pub use tls::{take_records, tls_proxy, tls_session};
+pub use tls::{ClientKey, take_records, tls_proxy, tls_session};
 pub use udp_client::UdpClient;
 
 /// The longest time that a test waits for one thing.

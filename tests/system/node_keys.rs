@@ -1,0 +1,245 @@
+//! Nodes that are bound to their key, and others that want to act for them.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::support::{
+    ClientKey, Nc, ProgramOutput, Server, UdpClient, ask, client, eventually, folder, http,
+    node_command, relay, run,
+};
+
+const REFUSAL: &str = "is held by a key until its lease ends; show its certificate";
+
+/// A relay whose id is known.
+struct KnownRelay {
+    server: Server,
+    id: String,
+}
+
+impl KnownRelay {
+    fn start(args: &[&str]) -> Self {
+        let mut server = relay(args);
+        let id = id(&mut server);
+        Self { server, id }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    fn list(&self) -> String {
+        ask(self.address(), b"LIST\n")
+    }
+}
+
+/// The id that a server prints behind its addresses.
+fn id(server: &mut Server) -> String {
+    let line = server.line();
+    let (_, id) = line.split_once(" id ").expect("an id");
+    id.to_owned()
+}
+
+/// Kills a server: it says good-bye to nobody.
+fn kill(server: &mut Server) {
+    server.signal(Signal::KILL);
+    server.wait();
+}
+
+/// The home of a node: its share and its key.
+struct Home {
+    share: TempDir,
+    state: TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        Self {
+            share: folder(&[("five.txt", b"Hello")]),
+            state: folder(&[]),
+        }
+    }
+
+    fn command(&self, relay: &KnownRelay, args: &[&str]) -> Command {
+        let mut command = node_command(relay.address(), self.share.path(), args);
+        command.env("XDG_STATE_HOME", self.state.path());
+        command.args(["--relay-id", &relay.id]);
+        command
+    }
+
+    /// Starts a node and waits until it is registered.
+    fn start(&self, relay: &KnownRelay, args: &[&str]) -> Server {
+        let node = Server::start(self.command(relay, args));
+        node.log_until("registered as");
+        node
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.state.path().join("peerline/node.pem")
+    }
+
+    fn key(&self) -> ClientKey {
+        let pem = fs::read_to_string(self.key_file());
+        ClientKey::from_pem(&pem.expect("the node has made a key"))
+    }
+}
+
+/// Asks for everything that only the node at this address may do.
+fn assert_refused(nc: &mut Nc, node: &str) {
+    let refusal = format!("ERROR 403 {node} {REFUSAL}");
+    assert_eq!(nc.ask(&format!("REGISTER {node}")), refusal);
+    assert_eq!(nc.ask("SHARE 5 - false"), "ERROR 403 REGISTER first");
+    assert_eq!(nc.ask("LISTEN"), "ERROR 403 REGISTER first");
+    assert_eq!(nc.ask(&format!("UNREGISTER {node}")), refusal);
+}
+
+#[test]
+fn nobody_acts_for_a_node_without_its_key() {
+    let relay = KnownRelay::start(&[]);
+    let home = Home::new();
+    let mut node = home.start(&relay, &[]);
+    let (address, node_id) = (node.wire_address(), id(&mut node));
+    let listed = format!("NODES 1\n{address} {node_id}\n");
+    assert_eq!(relay.list(), listed);
+    assert_refused(&mut Nc::connect(relay.address()), &address);
+    let other = ClientKey::generate();
+    assert_refused(&mut other.connect(relay.address()), &address);
+    let mut udp = UdpClient::connect(relay.address());
+    let refusal = format!("ERROR 403 {address} {REFUSAL}\n");
+    for request in [
+        format!("REGISTER {address}\n"),
+        format!("UNREGISTER {address}\n"),
+    ] {
+        assert_eq!(udp.ask_with_cookie(&request), refusal);
+    }
+    eventually("the file is announced", || {
+        ask(relay.address(), b"FIND five.txt\n").starts_with("HOLDERS")
+    });
+    assert_eq!(
+        ask(relay.address(), b"FIND five.txt\nFIND false\n"),
+        format!("HOLDERS 1\n{address} 5 - {node_id}\nNOTFOUND\n")
+    );
+    assert_eq!(relay.list(), listed);
+    relay
+        .server
+        .log_until(&format!("registered by 127.0.0.1, id {node_id}"));
+    // Programs get the id, too.
+    let nodes = http(relay.address(), "GET", "/api/nodes", "");
+    let expected = format!("\"id\":\"{node_id}\"");
+    assert!(nodes.text().contains(&expected), "{}", nodes.text());
+    let found = client(&relay.server, &["--json", "find", "five.txt"]).expect_code(0);
+    assert!(found.text().contains(&expected), "{}", found.text());
+    // The node itself can do all of it.
+    let mut own = home.key().connect(relay.address());
+    assert!(
+        own.ask(&format!("REGISTER {address}"))
+            .starts_with("OK 60 ")
+    );
+    assert_eq!(own.ask(&format!("UNREGISTER {address}")), "OK");
+    assert_eq!(relay.list(), "NODES 0\n");
+}
+
+#[test]
+fn openssl_shows_the_certificate_of_a_node() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        eprintln!("skipped: openssl is not installed");
+        return;
+    }
+    let relay = KnownRelay::start(&[]);
+    let home = Home::new();
+    let mut node = home.start(&relay, &[]);
+    let (address, node_id) = (node.wire_address(), id(&mut node));
+    kill(&mut node);
+    let lines = format!("REGISTER {address}\nSHARE 5 - by-hand.txt\nQUIT\n");
+    let with_key = |file: &Path| -> ProgramOutput {
+        let mut command = Command::new("openssl");
+        command.args([
+            "s_client",
+            "-quiet",
+            "-connect",
+            &relay.address().to_string(),
+        ]);
+        command.arg("-cert").arg(file).arg("-key").arg(file);
+        run(command, lines.as_bytes())
+    };
+    let replies = with_key(&home.key_file()).text();
+    assert!(replies.ends_with("\nOK\nOK bye\n"), "{replies}");
+    assert_eq!(relay.list(), format!("NODES 1\n{address} {node_id}\n"));
+    let other = Home::new();
+    drop(other.start(&relay, &[]));
+    let replies = with_key(&other.key_file()).text();
+    assert!(replies.starts_with("ERROR 403 "), "{replies}");
+}
+
+#[test]
+fn a_node_with_its_key_comes_back_at_once_even_from_another_address() {
+    // Without trust, an address is registered by itself or by its key.
+    let relay = KnownRelay::start(&["--trust", "10.0.0.0/8"]);
+    let home = Home::new();
+    let mut node = home.start(&relay, &["--listen", "127.0.0.1"]);
+    let (address, node_id) = (node.wire_address(), id(&mut node));
+    let (_, port) = address.split_once(' ').expect("a port");
+    let listed = format!("NODES 1\n{address} {node_id}\n");
+    kill(&mut node);
+    assert_eq!(relay.list(), listed);
+    let advertised = format!("127.0.0.1:{port}");
+    let args = ["--listen", "127.0.0.2", "--advertise", &advertised];
+    let mut moved = home.start(&relay, &args);
+    assert_eq!(relay.list(), listed);
+    assert_eq!(moved.stop(), Some(0));
+    assert_eq!(relay.list(), "NODES 0\n");
+    // Once the entry has ended, the address must be its own again.
+    let refused = Server::start(home.command(&relay, &args));
+    refused.log_until("your address is 127.0.0.2");
+}
+
+#[test]
+fn a_node_with_another_key_waits_until_the_lease_ends() {
+    let relay = KnownRelay::start(&["--lease", "2"]);
+    let home = Home::new();
+    let mut node = home.start(&relay, &[]);
+    let (address, first) = (node.wire_address(), id(&mut node));
+    let (_, port) = address.split_once(' ').expect("a port");
+    kill(&mut node);
+    fs::remove_file(home.key_file()).expect("it is there");
+    let mut node = Server::start(home.command(&relay, &["--port", port]));
+    let second = id(&mut node);
+    assert_ne!(first, second);
+    node.log_until(REFUSAL);
+    node.log_until("registered as");
+    assert_eq!(relay.list(), format!("NODES 1\n{address} {second}\n"));
+}
+
+#[test]
+fn a_node_that_shows_its_key_for_the_first_time_begins_anew() {
+    let relay = KnownRelay::start(&[]);
+    let mut impostor = Nc::connect(relay.address());
+    let mut nc = Nc::connect(relay.address());
+    assert!(impostor.ask("REGISTER 127.0.0.1 4").starts_with("OK"));
+    assert_eq!(impostor.ask("SHARE 5 - false"), "OK");
+    assert!(nc.ask("REGISTER 127.0.0.1 4").starts_with("OK"));
+    assert_eq!(nc.ask("LISTEN"), "OK 127.0.0.1 4");
+    let key = ClientKey::generate();
+    let mut node = key.connect(relay.address());
+    assert!(node.ask("REGISTER 127.0.0.1 4").starts_with("OK"));
+    assert_eq!(ask(relay.address(), b"FIND false\n"), "NOTFOUND\n");
+    assert_eq!(nc.rest_text(), "ERROR 409 replaced by a newer listener\n");
+    let refusal = format!("ERROR 403 127.0.0.1 4 {REFUSAL}");
+    for request in [
+        "SHARE 5 - false",
+        "UNSHARE false",
+        "LISTEN",
+        "SEND 127.0.0.1 5 I am it",
+    ] {
+        assert_eq!(impostor.ask(request), refusal);
+    }
+    // The key may be shown on several connections.
+    assert_eq!(node.ask("LISTEN"), "OK 127.0.0.1 4");
+    let mut again = key.connect(relay.address());
+    assert!(again.ask("REGISTER 127.0.0.1 4").starts_with("OK"));
+    assert_eq!(ask(relay.address(), b"WHO\n"), "NODES 1\n127.0.0.1 4\n");
+}
