@@ -10,6 +10,7 @@ use divan::{Bencher, black_box};
 use peerline::protocol::{MAX_LINE, NodeAddress, Reply, Request};
 use peerline::relay::{Quota, Relay, RelaySettings, Trust};
 use peerline::role::{ConnId, Context, Input, Output, Role, Traffic};
+use peerline::session::AccessSettings;
 use peerline::session::http::HttpSettings;
 use peerline::session::inbox::Inbox;
 use peerline::timers::Timers;
@@ -170,6 +171,7 @@ impl RelayBench {
             message_rate: 50,
             trust: Trust::new(Vec::new()),
             http: HttpSettings::default(),
+            access: AccessSettings::default(),
         };
         let mut relay = Relay::new(settings, [0; 32], now);
         let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use log::LevelFilter;
 use signal_hook::consts::SIGINT;
 
+use crate::cli::access::SecretArgs;
 use crate::cli::client_servers::ClientServers;
 use crate::cli::get::{self, GetArgs};
 use crate::cli::logging::LogArgs;
@@ -88,6 +89,8 @@ pub(super) struct ClientArgs {
     /// Query the relay over UDP; use TCP if UDP fails or the answer is too long
     #[arg(long, global = true)]
     pub(super) udp: bool,
+    #[command(flatten)]
+    pub(super) secret: SecretArgs,
     #[command(flatten)]
     pub(super) limits: JobLimits,
     #[command(flatten)]
@@ -235,6 +238,7 @@ pub(super) fn run_client(
         speaks_http: false,
         tls: None,
         relay_tls,
+        secret: args.secret.read()?,
         timeouts: args.timeouts,
         rates: args.rates,
         read_size: READ_SIZE,

@@ -19,10 +19,11 @@ impl ClientServers {
     /// Looks the servers up.
     pub(super) fn find(args: &ClientArgs, task: &Task) -> Result<Self, StartupError> {
         let Some(node) = &args.from else {
+            let mode = args.secret.tls_mode(args.tls.tls, args.udp)?;
             let sources = args.relay.sources(!needs_relay(task))?;
             let relay_tls = match &sources[..] {
                 [relay] if !relay.is_node => {
-                    relay_tls(&args.relay, args.tls.tls, args.udp, &relay.addresses, None)?
+                    relay_tls(&args.relay, mode, args.udp, &relay.addresses, None)?
                 }
                 _ => None,
             };

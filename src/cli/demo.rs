@@ -80,7 +80,8 @@ pub(super) fn run(args: DemoArgs) -> Result<Exit, StartupError> {
     };
     let (stop_relay, relay) = start_role("relay", || {
         // Everything is in one process, and the demo leaves no files behind.
-        let args = RelayArgs::parse_from(["relay-server", "0", "--tls", "off"]);
+        let mut args = RelayArgs::parse_from(["relay-server", "0", "--tls", "off"]);
+        args.access.secret.ignore_variable();
         let (reactor, addresses, _) = relay::prepare(&args)?;
         Ok((reactor, addresses[0]))
     })?;
@@ -155,6 +156,7 @@ fn start_node(relay: SocketAddr, folder: &Path) -> Result<(StopRole, SocketAddr)
         let words = ["peer-node", &relay].into_iter().chain(flags);
         let mut args = NodeArgs::parse_from(words);
         args.share = Some(folder);
+        args.access.secret.ignore_variable();
         let on_event = move |report: &NodeReport<'_>| {
             if let NodeEvent::Registered(_) = report.event {
                 // Only the first registration has a receiver.
@@ -199,11 +201,13 @@ fn client_args(args: DemoArgs, relay: SocketAddr) -> ClientArgs {
         words.extend(["get", "--"].map(String::from));
         words.extend(args.names.iter().map(ToString::to_string));
     }
-    ClientArgs {
+    let mut client_args = ClientArgs {
         reporter: args.reporter,
         history: args.history,
         ..ClientArgs::parse_from(words)
-    }
+    };
+    client_args.secret.ignore_variable();
+    client_args
 }
 
 /// The folders to share: the sub-folders of `files`, in the order of their names.

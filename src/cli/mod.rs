@@ -1,6 +1,7 @@
 //! The programs: their command lines, and how each one is put together from a role,
 //! the loop and the parts around them. The files in `bin/` only name a program.
 
+mod access;
 mod client;
 mod client_servers;
 mod console;

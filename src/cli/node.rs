@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
+use crate::cli::access::AccessArgs;
 use crate::cli::console::ConsoleArgs;
 use crate::cli::discovery::{AnnounceArgs, ServiceKind};
 use crate::cli::http::HttpArgs;
@@ -31,9 +32,10 @@ use crate::download::{Destination, SaveOptions, Target};
 use crate::jobs::{JobRunner, PeerSource};
 use crate::limits::{Limits, RateLimits, Timeouts};
 use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, NodeReport};
-use crate::protocol::{ClaimedIp, Port};
+use crate::protocol::{ClaimedIp, Port, ServerKind, SharedSecret};
 use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::sandbox::Sandbox;
+use crate::session::AccessControl;
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput};
@@ -111,6 +113,8 @@ pub(super) struct NodeArgs {
     announce: AnnounceArgs,
     #[command(flatten)]
     tls: ServerTlsArgs,
+    #[command(flatten)]
+    pub(super) access: AccessArgs,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -261,13 +265,15 @@ pub(super) fn prepare(
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &sources);
     let tls = args.tls.prepare("node")?;
     let id = tls.id;
-    let settings = reactor_settings(args, tls, &relay, sources)?;
     let now = Instant::now();
+    let access = args.access.settings(&tls)?;
+    let settings = reactor_settings(args, tls, access.secret, &relay, sources)?;
     let (registrar, queue) = registrar(&relay, advertised(args, &addresses)?, now);
     let (registrars, max_unknown) = (vec![registrar], args.limits.max_unknown);
     let mut node = Node::new(folder, registrars, max_unknown, now, on_event);
     node.udp = udp;
-    node.http = args.http.settings();
+    let access = AccessControl::new(ServerKind::Node, &access, now);
+    (node.http, node.access) = (args.http.settings(), access);
     if args.listen_messages || command.is_some() || (user.is_some() && !args.no_listen_messages) {
         node.receive_messages(fastrand::u64(..));
     }
@@ -310,20 +316,17 @@ fn advertised(
 fn reactor_settings(
     args: &NodeArgs,
     tls: ServerTls,
+    secret: Option<SharedSecret>,
     relay: &[SocketAddr],
     sources: Vec<IpAddr>,
 ) -> Result<ReactorSettings, StartupError> {
+    let mode = args.access.secret.tls_mode(args.tls.mode(), args.udp)?;
     Ok(ReactorSettings {
         limits: args.limits.clone(),
         speaks_http: !args.http.no_http,
         tls: tls.acceptor,
-        relay_tls: relay_tls(
-            &args.relay,
-            args.tls.mode(),
-            args.udp,
-            relay,
-            tls.certificates,
-        )?,
+        relay_tls: relay_tls(&args.relay, mode, args.udp, relay, tls.certificates)?,
+        secret,
         timeouts: args.timeouts.clone(),
         rates: args.rates,
         read_size: SERVER_READ_SIZE,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use log::{LevelFilter, info};
 
+use crate::cli::access::AccessArgs;
 use crate::cli::discovery::{AnnounceArgs, ServiceKind};
 use crate::cli::http::HttpArgs;
 use crate::cli::logging::LogArgs;
@@ -87,6 +88,8 @@ pub(super) struct RelayArgs {
     announce: AnnounceArgs,
     #[command(flatten)]
     tls: ServerTlsArgs,
+    #[command(flatten)]
+    pub(super) access: AccessArgs,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -193,7 +196,7 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
 impl RelayArgs {
     /// Whether requests over UDP are answered: they are not encrypted.
     fn has_udp(&self) -> bool {
-        !self.no_udp && !self.tls.is_required()
+        !self.no_udp && !self.tls.is_required() && !self.access.secret.is_set()
     }
 }
 
@@ -203,6 +206,10 @@ type PreparedRelay = (Reactor<Relay>, Vec<SocketAddr>, Option<KeyId>);
 /// Binds the sockets and builds the relay.
 pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
     let tls = args.tls.prepare("relay")?;
+    let access = args.access.settings(&tls)?;
+    if access.secret.is_some() && !args.no_udp {
+        info!(target: OPERATOR, "UDP is off: a secret needs TLS");
+    }
     // A port that the system chooses must be free for UDP, too.
     let mut attempts = if args.port == 0 { MAX_PORT_ATTEMPTS } else { 1 };
     let (listeners, sockets, addresses) = loop {
@@ -231,6 +238,7 @@ pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
         message_rate: args.message_rate,
         trust: Trust::new(args.trust.clone()),
         http: args.http.settings(),
+        access,
     };
     let now = Instant::now();
     let relay = Relay::new(settings, secret, now);
@@ -239,6 +247,7 @@ pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
         speaks_http,
         tls: tls.acceptor,
         relay_tls: None,
+        secret: None,
         timeouts: Timeouts::default(),
         rates: RateLimits::default(),
         read_size: SERVER_READ_SIZE,

@@ -7,6 +7,7 @@ mod event;
 mod http;
 mod message_listener;
 mod messages;
+mod node_message;
 mod registrar;
 mod relay_contact;
 mod relay_record;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 pub use announcer::Announcer;
 pub use console::{Console, HELP};
 pub use event::{NodeEvent, NodeReport};
+pub use node_message::NodeMessage;
 pub use registrar::Registrar;
 pub use relay_update::{RelayUpdate, UpdateRequest};
 pub use session::NodeSession;
@@ -31,17 +33,16 @@ pub use share::{
 };
 
 use crate::close_reason::{CloseReason, ResourceLimit};
-use crate::jobs;
 use crate::node::relay_contact::RelayContact;
 use crate::node::relay_update::UpdateState;
-use crate::protocol::{ContentHash, NodeAddress, Text};
+use crate::protocol::{ContentHash, NodeAddress, ServerKind};
 use crate::role::{ConnId, ConnectionInfo, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
-use crate::session::ServerSession;
 use crate::session::connector::Connector;
 use crate::session::http::HttpSettings;
 use crate::session::line_codec::RenderedList;
 use crate::session::server;
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
+use crate::session::{AccessControl, AccessSettings};
 use crate::tls::ConnectionSecurity;
 
 /// Changes during an update are announced this long after the update.
@@ -64,6 +65,8 @@ pub struct Node<S: Share> {
     on_event: Box<dyn FnMut(&NodeReport<'_>)>,
     /// How requests in HTTP are answered.
     pub http: HttpSettings,
+    /// Who may fetch files.
+    pub access: AccessControl,
     max_unknown: u16,
     started: Instant,
     /// The number of `GET` and `RANGE` requests, and of those whose file was found.
@@ -71,24 +74,6 @@ pub struct Node<S: Share> {
     gets_found: u64,
     /// The last reply to `PIECES`. Connections that have not read it share it.
     rendered_pieces: Option<(ContentHash, RenderedList)>,
-}
-
-/// A message of another thread.
-pub enum NodeMessage<U> {
-    /// A result about the share.
-    ShareUpdate(U),
-    /// An event of the terminal.
-    Terminal(jobs::TerminalEvent),
-    /// An answer to a message, made by a program.
-    Answer(NodeAddress, Text<'static>),
-    /// The addresses of the relay of this index, which may have changed.
-    RelayAddresses(usize, Vec<SocketAddr>),
-}
-
-impl<U> From<jobs::TerminalEvent> for NodeMessage<U> {
-    fn from(event: jobs::TerminalEvent) -> Self {
-        Self::Terminal(event)
-    }
 }
 
 impl<S: Share> Node<S> {
@@ -111,6 +96,7 @@ impl<S: Share> Node<S> {
             console: None,
             on_event: Box::new(on_event),
             http: HttpSettings::default(),
+            access: AccessControl::new(ServerKind::Node, &AccessSettings::default(), now),
             max_unknown,
             started: now,
             gets: 0,
@@ -172,7 +158,7 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn on_accept(&mut self, _: SocketAddr) -> NodeSession {
-        NodeSession::Client(ServerSession::default(), None, None)
+        NodeSession::Client(self.access.new_session(), None, None)
     }
 
     fn on_encrypted(&mut self, session: &mut NodeSession, security: ConnectionSecurity) {

@@ -35,13 +35,26 @@ impl<S: Share> Node<S> {
         input: Input<'_>,
     ) -> ReadNext {
         let request = &mut RequestContext::of_connection(context, conn, peer, session);
-        let reply = &mut request.reply;
+        let (source, reply) = (request.source(), &mut request.reply);
         let parsed = match request.session.read(input, self.max_unknown, reply) {
             Ok(parsed) => parsed,
             Err(next) => return next,
         };
+        if let Some(next) = self.access.check(&parsed, source, request.session, reply) {
+            return next;
+        }
         let ip = request.ip;
         debug!("{ip}: request: {}", Escaped::text(&parsed.to_string()));
+        self.answer(request, parsed, last_listed)
+    }
+
+    fn answer(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        parsed: Request<'_>,
+        last_listed: &mut Option<Box<str>>,
+    ) -> ReadNext {
+        let (is_loopback, reply) = (request.is_loopback(), &mut request.reply);
         match parsed {
             Request::Banner => {
                 let files = self.share.count(None);
@@ -71,9 +84,11 @@ impl<S: Share> Node<S> {
             Request::More => self.list(last_listed, reply),
             Request::Ping => reply.pong(),
             Request::Stats => self.stats(request),
-            Request::Connections => server::list_connections(request, ip.is_loopback()),
+            Request::Connections => server::list_connections(request, is_loopback),
             Request::Help => reply.help(ServerKind::Node),
             Request::Quit => reply.bye(),
+            // They were answered above.
+            Request::Auth(_) | Request::Prove(_) => ReadNext::Line,
             Request::Register(..)
             | Request::Unregister(..)
             | Request::Share(..)

@@ -10,6 +10,8 @@ pub struct ErrorCode(pub u16);
 impl ErrorCode {
     /// The line is malformed.
     pub const SYNTAX: Self = Self(400);
+    /// The client has not shown the secret of the server, or not the right one.
+    pub const NO_SECRET: Self = Self(401);
     /// The client is not allowed to do this.
     pub const NOT_ALLOWED: Self = Self(403);
     /// No node or listener has this address.
@@ -23,7 +25,7 @@ impl ErrorCode {
     pub const LIMIT_REACHED: Self = Self(413);
     /// The offset is past the end of the file.
     pub const OUT_OF_RANGE: Self = Self(416);
-    /// The server speaks TLS only. The connection closes.
+    /// The server speaks TLS only, and the connection closes. Or a secret is only taken over TLS.
     pub const TLS_REQUIRED: Self = Self(426);
     /// The client sends too fast.
     pub const SLOW_DOWN: Self = Self(429);

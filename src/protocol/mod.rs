@@ -13,6 +13,7 @@
 //!
 //! This module does no I/O and knows no connections.
 
+mod access_rejection;
 mod address;
 mod datagram;
 mod digest;
@@ -30,9 +31,11 @@ mod rejection;
 mod reply;
 mod request;
 mod reverse_text;
+mod secret;
 mod text;
 mod verb;
 
+pub use access_rejection::AccessRejection;
 pub use address::{AddressError, ClaimedIp, NodeAddress, Port, address_group, canonical};
 pub use datagram::{
     Cookie, DatagramHeader, MAX_AMPLIFICATION, MAX_DATAGRAM, RequestDatagram, Tag, Token,
@@ -46,7 +49,7 @@ pub use item::{
     ConnectionItem, FileItem, HelpItem, HolderItem, Item, ItemKind, NodeItem, StatsItem,
 };
 pub use name::{FileName, NameError, is_part_file};
-pub use ok_reply::{Banner, Listening, Registered};
+pub use ok_reply::{Banner, Listening, Proven, Registered};
 pub use other_protocol::OtherProtocol;
 pub(crate) use other_protocol::{TLS_FIRST_BYTE, begins_http_request_line, is_http_request_line};
 pub use piece_list::{ContentHasher, PieceList};
@@ -54,6 +57,7 @@ pub use pieces::{PieceHasher, PieceLayout, PieceValue};
 pub use rejection::{Rejection, RequestError};
 pub use reply::{Count, FileStat, Reply, ReplyContent};
 pub use request::Request;
+pub use secret::{Proof, Prover, SecretError, SharedSecret};
 pub use text::{Delivery, Text, TextError};
 pub use verb::{ServerKind, Verb};
 

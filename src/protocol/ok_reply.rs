@@ -10,6 +10,8 @@ use crate::counted::Counted;
 use crate::protocol::address::{NodeAddress, node_address};
 use crate::protocol::fields::{ParseError, number};
 use crate::protocol::reverse_text::append_number;
+use crate::protocol::secret::Proof;
+use crate::protocol::verb::ServerKind;
 
 /// The reply to `REGISTER`: `OK lease ip port files epoch`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +87,17 @@ impl fmt::Display for Listening {
     }
 }
 
+/// The reply to `PROVE`: `OK hex`, the proof of the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Proven(pub Proof);
+
+/// The whole line, without its end.
+impl fmt::Display for Proven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OK {}", self.0)
+    }
+}
+
 /// The reply to an empty line: what kind of server this is, and what it has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Banner {
@@ -100,9 +113,12 @@ pub enum Banner {
         /// Files that the node shares.
         files: u64,
     },
+    /// A server that tells nothing about itself before the client has shown its secret.
+    Locked(ServerKind),
 }
 
 const END: &str = "; HELP lists the commands";
+const LOCKED: &str = "a secret is needed";
 
 impl Banner {
     /// Parses the text after `OK`.
@@ -122,9 +138,11 @@ impl Banner {
                 nodes: count(nodes, "node")?,
                 files: count(files, "file")?,
             }),
-            ["peerline node", files] => Ok(Self::Node {
+            ["peerline node", files] if files != LOCKED => Ok(Self::Node {
                 files: count(files, "file")?,
             }),
+            ["peerline relay", LOCKED] => Ok(Self::Locked(ServerKind::Relay)),
+            ["peerline node", LOCKED] => Ok(Self::Locked(ServerKind::Node)),
             _ => Err(ParseError),
         }
     }
@@ -142,6 +160,10 @@ impl fmt::Display for Banner {
                 f.write_str("OK peerline node")?;
                 files
             }
+            Self::Locked(ServerKind::Relay) => {
+                return write!(f, "OK peerline relay, {LOCKED}{END}");
+            }
+            Self::Locked(ServerKind::Node) => return write!(f, "OK peerline node, {LOCKED}{END}"),
         };
         write!(f, ", {}{END}", Counted(files, "file"))
     }

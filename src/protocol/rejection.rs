@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::escaped::Escaped;
+use crate::protocol::access_rejection::AccessRejection;
 use crate::protocol::address::{AddressError, NodeAddress, Port};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::name::NameError;
@@ -93,6 +94,8 @@ pub enum Rejection {
     SlowReceiver,
     /// The server speaks TLS only.
     TlsRequired,
+    /// The client may not use the server.
+    Access(AccessRejection),
     /// The line belongs to another protocol.
     OtherProtocol(OtherProtocol),
     /// A relay does not execute this verb.
@@ -186,6 +189,7 @@ impl Rejection {
             | Self::NoReplyAddress
             | Self::NotTrusted
             | Self::FileForbidden => ErrorCode::NOT_ALLOWED,
+            Self::Access(rejection) => rejection.code(),
             Self::NotRegistered(_) | Self::NoListener(_) => ErrorCode::NO_SUCH_NODE,
             Self::LineTimeout | Self::SlowReceiver => ErrorCode::TOO_SLOW,
             Self::Replaced | Self::FileChanged => ErrorCode::CHANGED,
@@ -218,6 +222,10 @@ impl Rejection {
     }
 }
 
+/// The text of [`Rejection::TooManyFilesAtAddress`].
+const FAIR_SHARE: &str =
+    "the nodes at your address share too many files; the rest of the room is for others";
+
 /// The text of [`Rejection::TooManyConnectionsFromAddress`].
 const FULL_FOR_ADDRESS: &str = "too many connections from your address; try again later";
 /// The text of [`Rejection::NotYourKey`], after the address.
@@ -231,6 +239,7 @@ impl fmt::Display for Rejection {
             Self::LineTimeout => "line timeout; send each line in one piece",
             Self::SlowReceiver => "messages were not read in time",
             Self::TlsRequired => "TLS only; type openssl s_client -quiet -connect HOST:PORT",
+            Self::Access(rejection) => return rejection.fmt(f),
             Self::OtherProtocol(protocol) => {
                 return write!(f, "{protocol} is not supported; type HELP and press Enter");
             }
@@ -251,9 +260,7 @@ impl fmt::Display for Rejection {
             Self::TooManyFilesOfNode { files, bytes } => {
                 return too_many_files(f, "your node shares", *files, *bytes);
             }
-            Self::TooManyFilesAtAddress => {
-                "the nodes at your address share too many files; the rest of the room is for others"
-            }
+            Self::TooManyFilesAtAddress => FAIR_SHARE,
             Self::TooManyFiles { files, bytes } => {
                 return too_many_files(f, "all nodes together share", *files, *bytes);
             }

@@ -12,6 +12,7 @@ use crate::protocol::fields::{hash, is_blank, known_hash, last, number, trim};
 use crate::protocol::hash::{ContentHash, MaybeHash};
 use crate::protocol::name::FileName;
 use crate::protocol::rejection::RequestError;
+use crate::protocol::secret::{Proof, proof};
 use crate::protocol::text::Text;
 use crate::protocol::verb::Verb;
 
@@ -63,6 +64,10 @@ pub enum Request<'a> {
     Who,
     /// `SEND ip port text`
     Send(NodeAddress, Text<'a>),
+    /// `AUTH secret`. Never log it.
+    Auth(&'a str),
+    /// `PROVE hex`
+    Prove(Proof),
     /// `PING`
     Ping,
     /// `STATS`
@@ -112,6 +117,8 @@ impl<'a> Request<'a> {
             Self::Listen => Verb::Listen,
             Self::Who => Verb::Who,
             Self::Send(..) => Verb::Send,
+            Self::Auth(_) => Verb::Auth,
+            Self::Prove(_) => Verb::Prove,
             Self::Ping => Verb::Ping,
             Self::Stats => Verb::Stats,
             Self::Connections => Verb::Connections,
@@ -180,6 +187,8 @@ impl<'a> Request<'a> {
             }
             Verb::Search => Ok(Self::Search(trim(fields))),
             Verb::Send => Self::parse_message(fields),
+            Verb::Auth => Ok(Self::Auth(last(fields).map_err(form)?.1)),
+            Verb::Prove => Self::parse_proof(fields),
             Verb::Listen => without_fields(Self::Listen),
             Verb::Who => without_fields(Self::Who),
             Verb::List => without_fields(Self::List),
@@ -190,6 +199,14 @@ impl<'a> Request<'a> {
             Verb::Help => without_fields(Self::Help),
             Verb::Quit => without_fields(Self::Quit),
         }
+    }
+
+    /// Parses the field of `PROVE`.
+    fn parse_proof(fields: &'a str) -> Result<Self, RequestError<'a>> {
+        let parsed = all_consuming(proof).parse(fields);
+        parsed
+            .map(|(_, proof)| Self::Prove(proof))
+            .map_err(|_| RequestError::Form(Verb::Prove))
     }
 
     /// Parses the fields of `SEND`.
@@ -238,6 +255,8 @@ impl fmt::Display for Request<'_> {
             Self::Search("") => Ok(()),
             Self::Search(text) => write!(f, " {text}"),
             Self::Send(address, text) => write!(f, " {address} {text}"),
+            Self::Auth(secret) => write!(f, " {secret}"),
+            Self::Prove(proof) => write!(f, " {proof}"),
             Self::Banner
             | Self::List
             | Self::More

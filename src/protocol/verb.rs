@@ -39,6 +39,10 @@ pub enum Verb {
     Who,
     /// Sends a message to a connection that listens.
     Send,
+    /// Shows that a person knows the secret of the server.
+    Auth,
+    /// Proves that a program knows the secret of the server.
+    Prove,
     /// Tests whether the server responds.
     Ping,
     /// Shows statistics of the server.
@@ -53,7 +57,7 @@ pub enum Verb {
 
 impl Verb {
     /// All verbs, in the order of `HELP`.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Register,
         Self::Unregister,
         Self::Get,
@@ -71,6 +75,8 @@ impl Verb {
         Self::Listen,
         Self::Who,
         Self::Send,
+        Self::Auth,
+        Self::Prove,
         Self::Ping,
         Self::Stats,
         Self::Connections,
@@ -122,6 +128,8 @@ impl Verb {
             Self::Listen => ("LISTEN", "LISTEN", "receives messages: FROM ip port text", ""),
             Self::Who => ("WHO", "WHO", "lists who receives messages: ip port", ""),
             Self::Send => ("SEND", "SEND ip port text", "sends a message to a listener", ""),
+            Self::Auth => ("AUTH", "AUTH secret", "lets you in, if the relay has a secret", "lets you in, if the node has a secret"),
+            Self::Prove => ("PROVE", "PROVE hex", "lets a program in, over TLS", "lets a program in, over TLS"),
             Self::Ping => ("PING", "PING", "answers PONG", "answers PONG"),
             Self::Stats => ("STATS", "STATS", "lists figures about this relay", "lists figures about this node"),
             Self::Connections => ("CONNECTIONS", "CONNECTIONS", "lists who is connected, for trusted clients", "lists who is connected, for clients on loopback"),
@@ -142,6 +150,8 @@ impl Verb {
             | Self::Share
             | Self::Listen
             | Self::Send
+            | Self::Auth
+            | Self::Prove
             | Self::Quit => matches!(reply, Reply::Ok(_)),
             Self::ShareDigest | Self::Unshare => {
                 matches!(reply, Reply::Ok(_) | Reply::NotFound)

@@ -43,7 +43,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         match conn.transport.is_established() {
             Err(error) => self.close_now(slot, CloseReason::ConnectFailed(error)),
             Ok(false) => {}
-            Ok(true) => match self.shake_hands(slot) {
+            Ok(true) => match self.secure(slot) {
                 Err(reason) => self.fail_handshake(slot, reason),
                 Ok(false) => {}
                 Ok(true) => {
@@ -57,14 +57,18 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
     }
 
-    /// Goes on with the handshake of an encrypted connection. Returns whether it is complete.
+    /// Goes on with the handshake of an encrypted connection, and then with the proofs that both
+    /// sides know the secret of their group. Returns whether everything is complete.
     ///
     /// # Errors
     /// The other side is not the one that is expected, or the connection is lost.
-    fn shake_hands(&mut self, slot: usize) -> Result<bool, CloseReason> {
+    fn secure(&mut self, slot: usize) -> Result<bool, CloseReason> {
         let conn = &mut self.connections[slot];
         let usage = conn.usage();
-        let result = conn.shake_hands();
+        let mut result = conn.shake_hands();
+        if let (Ok(true), Some(secret)) = (&result, &self.settings.secret) {
+            result = conn.exchange_proofs(secret);
+        }
         let (group, new_usage) = (conn.group, conn.usage());
         self.count_memory(group, usage, new_usage);
         result
@@ -104,7 +108,7 @@ fn says_no_tls(reason: &CloseReason) -> bool {
 }
 
 impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
-    /// See [`Reactor::shake_hands`].
+    /// See [`Reactor::secure`].
     fn shake_hands(&mut self) -> Result<bool, CloseReason> {
         let Some(tls) = &mut self.tls else {
             return Ok(true);

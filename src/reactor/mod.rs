@@ -34,6 +34,7 @@ mod handshakes;
 mod listener;
 mod memory;
 mod outbox;
+mod proof;
 mod readiness;
 mod round;
 mod shutdown;
@@ -69,6 +70,7 @@ pub use transport::{StreamEvent, Transport};
 
 use crate::close_reason::CloseReason;
 use crate::limits::{Limits, RateLimits, Timeouts};
+use crate::protocol::SharedSecret;
 use crate::reactor::address_groups::AddressGroups;
 use crate::reactor::connection::Connection;
 use crate::reactor::connection_list::ListedBytes;
@@ -111,6 +113,9 @@ pub struct ReactorSettings {
     pub tls: Option<TlsAcceptor>,
     /// Encrypts connections to the relay.
     pub relay_tls: Option<TlsConnector>,
+    /// What both sides of an outgoing connection have to know, if anything. Such a connection
+    /// is encrypted.
+    pub secret: Option<SharedSecret>,
     /// For outgoing connections.
     pub timeouts: Timeouts,
     /// For content that is sent or received.

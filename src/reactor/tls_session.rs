@@ -9,6 +9,7 @@ use rustls::Connection as RustlsConnection;
 
 use crate::reactor::byte_stream::InputLeft;
 use crate::reactor::transport::Transport;
+use crate::session::proof_exchange::ProofExchange;
 use crate::tls::{ConnectionSecurity, TlsError};
 
 /// The most bytes of records that one read returns.
@@ -35,6 +36,8 @@ pub(super) struct TlsSession {
     /// The other side has answered in TLS. Matters to a client alone.
     is_answered: bool,
     is_finished: bool,
+    /// Set while both sides prove that they know the secret of their group.
+    pub(super) proof_exchange: Option<ProofExchange>,
 }
 
 impl TlsSession {
@@ -51,6 +54,7 @@ impl TlsSession {
             is_handshaking: true,
             is_answered: false,
             is_finished: false,
+            proof_exchange: None,
         }
     }
 

@@ -60,7 +60,9 @@ impl Relay {
         from: UdpPeer,
         bytes: &[u8],
     ) {
-        let Some(requests) = RequestDatagram::parse(bytes) else {
+        // A datagram cannot show a secret that others must not read.
+        let requests = RequestDatagram::parse(bytes).filter(|_| !self.access.has_secret());
+        let Some(requests) = requests else {
             self.reply_limiter.ignored += 1;
             return;
         };

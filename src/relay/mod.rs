@@ -41,6 +41,7 @@ use crate::relay::stats::RelayCounters;
 use crate::role::{ConnId, ConnectionInfo, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
 use crate::session::http::HttpSettings;
 use crate::session::server::{self, RequestContext};
+use crate::session::{AccessControl, AccessSettings};
 use crate::tls::ConnectionSecurity;
 
 /// The most memory for a node in the directory, in bytes, without its key.
@@ -79,6 +80,8 @@ pub struct RelaySettings {
     pub trust: Trust,
     /// How requests in HTTP are answered.
     pub http: HttpSettings,
+    /// Who may use the relay.
+    pub access: AccessSettings,
 }
 
 /// A request to the relay.
@@ -88,6 +91,7 @@ type RelayRequest<'a> = RequestContext<'a, Relay, RelaySession>;
 pub struct Relay {
     settings: RelaySettings,
     started: Instant,
+    access: AccessControl,
     directory: Directory,
     index: Index,
     searches: SearchQueue,
@@ -112,6 +116,7 @@ impl Relay {
             first_epoch: first_epoch(&secret),
             cookies: Cookies::new(secret, settings.wrong_cookie_rate, now),
             reply_limiter: ReplyLimiter::new(settings.datagram_rate, now),
+            access: AccessControl::new(ServerKind::Relay, &settings.access, now),
             settings,
             started: now,
             directory: Directory::new(now),
@@ -131,6 +136,11 @@ impl Relay {
             Ok(parsed) => parsed,
             Err(next) => return next,
         };
+        let (source, reply) = (request.source(), &mut request.reply);
+        let session = request.session.server();
+        if let Some(next) = self.access.check(&parsed, source, session, reply) {
+            return next;
+        }
         let ip = request.ip;
         debug!("{ip}: request: {}", Escaped::text(&parsed.to_string()));
         match (parsed, request.conn) {
@@ -168,6 +178,8 @@ impl Relay {
                 | Request::Stat(_),
                 Some(_),
             ) => request.reply.reject(Rejection::OnlyNode),
+            // They were answered above.
+            (Request::Auth(_) | Request::Prove(_), Some(_)) => ReadNext::Line,
             (_, None) => request.reply.reject(Rejection::OnlyTcp),
         }
     }
@@ -183,7 +195,7 @@ impl Role for Relay {
     fn start(&mut self, _: &mut Context<'_, Self>) {}
 
     fn on_accept(&mut self, _: SocketAddr) -> RelaySession {
-        RelaySession::default()
+        self.access.new_session().into()
     }
 
     fn on_encrypted(&mut self, session: &mut RelaySession, security: ConnectionSecurity) {

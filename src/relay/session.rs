@@ -49,6 +49,13 @@ pub(super) enum Registration {
     Rejected,
 }
 
+impl From<ServerSession> for RelaySession {
+    fn from(server: ServerSession) -> Self {
+        let extended = None;
+        Self { server, extended }
+    }
+}
+
 impl RelaySession {
     /// Reads a request; see [`ServerSession::read`].
     pub(super) fn read<'i>(

@@ -1,14 +1,17 @@
 //! Bytes into requests and responses, on both sides. No I/O, no clock.
 
+pub mod access;
 pub mod connector;
 pub(crate) mod datagram_budget;
 pub mod driver;
 pub mod http;
 pub mod inbox;
 pub(crate) mod line_codec;
+pub(crate) mod proof_exchange;
 pub mod requests;
 pub(crate) mod responder;
 pub(crate) mod server;
 pub mod udp_requests;
 
+pub use access::{AccessControl, AccessSettings};
 pub use server::ServerSession;

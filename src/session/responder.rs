@@ -12,7 +12,8 @@ use crate::close_reason::CloseReason;
 use crate::figure::Figure;
 use crate::protocol::{
     Banner, Cookie, Count, Delivery, FileItem, FileStat, HelpItem, HolderItem, Listening, NodeItem,
-    Registered, Rejection, Reply, RequestError, ServerKind, Sha256Digest, StatsItem, Tag, Verb,
+    Proven, Registered, Rejection, Reply, RequestError, ServerKind, Sha256Digest, StatsItem, Tag,
+    Verb,
 };
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
@@ -89,6 +90,11 @@ impl<'o, R: Role> Responder<'o, R> {
     /// What kind of server this is.
     pub(crate) fn banner(&mut self, banner: Banner) -> ReadNext {
         self.line(banner)
+    }
+
+    /// The client has proven that it knows the secret, and so does the server.
+    pub(crate) fn proven(&mut self, proven: Proven) -> ReadNext {
+        self.line(proven)
     }
 
     /// A node is registered.

@@ -18,6 +18,7 @@ use crate::role::{
     ConnId, ConnectionInfo, Context, FramingError, Input, LastRequest, ReadNext, Role, Traffic,
     UdpPeer,
 };
+use crate::session::access::RequestSource;
 use crate::session::line_codec::write_line;
 use crate::session::responder::Responder;
 use crate::tls::ConnectionSecurity;
@@ -110,6 +111,14 @@ impl<'a, R: Role, S> RequestContext<'a, R, S> {
         self.ip.is_loopback()
     }
 
+    /// The sender of the request.
+    pub(crate) fn source(&self) -> RequestSource {
+        RequestSource {
+            ip: self.ip,
+            now: self.now,
+        }
+    }
+
     /// The client's own address, if it is one that a node can have.
     pub(crate) fn peer_address(&self) -> Option<NodeAddress> {
         NodeAddress::new(self.ip, Port::new(self.port)?).ok()
@@ -126,6 +135,8 @@ pub struct ServerSession {
     uncommon: Option<Box<UncommonState>>,
     /// The client has requested content.
     has_requested_content: bool,
+    /// The client has not shown the secret of the server.
+    is_locked: bool,
     /// The verb of the last request, if its form was wrong.
     pub(crate) malformed: Option<Verb>,
 }
@@ -141,6 +152,24 @@ struct UncommonState {
 }
 
 impl ServerSession {
+    /// A new connection, which `is_locked` if the client has to show a secret.
+    pub(super) fn new(is_locked: bool) -> Self {
+        Self {
+            is_locked,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the client has to show a secret first.
+    pub(super) fn is_locked(&self) -> bool {
+        self.is_locked
+    }
+
+    /// The client has shown the secret.
+    pub(super) fn unlock(&mut self) {
+        self.is_locked = false;
+    }
+
     /// Reads a request. Input that is not a request is answered here.
     ///
     /// # Errors

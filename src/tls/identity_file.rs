@@ -38,7 +38,7 @@ impl IdentityFile {
                           which is a new identity";
             StateFileError::Refused(path.clone(), format!("{reason}; {advice}"))
         };
-        let content = read_secret(path, 0o077).map_err(refused)?;
+        let content = read_private_file(path, 0o077).map_err(refused)?;
         Identity::from_pem(&content, &content).map_err(|reason| refused(reason.to_owned()))
     }
 
@@ -64,7 +64,7 @@ impl IdentityFile {
 pub fn read_identity(key: &Path, certificates: &Path) -> Result<Identity, StateFileError> {
     let refused = |path: &Path, reason| StateFileError::Refused(path.to_owned(), reason);
     // Some systems let a group of services read keys.
-    let key_content = read_secret(key, 0o007).map_err(|reason| refused(key, reason))?;
+    let key_content = read_private_file(key, 0o007).map_err(|reason| refused(key, reason))?;
     let content = open(certificates).and_then(read);
     let content = content.map_err(|error| refused(certificates, Reason(&error).to_string()))?;
     let identity = Identity::from_pem(&key_content, &content);
@@ -76,7 +76,10 @@ pub fn read_identity(key: &Path, certificates: &Path) -> Result<Identity, StateF
 
 /// Reads a file that nobody else may read: `forbidden` are the permissions that it must not
 /// have.
-fn read_secret(path: &Path, forbidden: u32) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// Why the file cannot be used.
+pub fn read_private_file(path: &Path, forbidden: u32) -> Result<Vec<u8>, String> {
     let reason = |error: io::Error| Reason(&error).to_string();
     let file = open(path).map_err(reason)?;
     let status = file.metadata().map_err(reason)?;
@@ -87,7 +90,7 @@ fn read_secret(path: &Path, forbidden: u32) -> Result<Vec<u8>, String> {
     if mode & forbidden != 0 {
         let path = path.display();
         return Err(format!(
-            "others can read or change the key (mode {mode:03o}); write chmod 600 {path}"
+            "others can read or change it (mode {mode:03o}); write chmod 600 {path}"
         ));
     }
     read(file).map_err(reason)

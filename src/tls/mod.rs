@@ -19,7 +19,7 @@ pub use connection_security::ConnectionSecurity;
 pub use connector::{ServerTrust, TlsConnector};
 pub use error::TlsError;
 pub use identity::Identity;
-pub use identity_file::{IdentityFile, read_identity};
+pub use identity_file::{IdentityFile, read_identity, read_private_file};
 pub use key_id::KeyId;
 pub use known_relays::{KnownKeys, KnownRelays, KnownRelaysWorker};
 pub use relay_trust::RelayTrust;

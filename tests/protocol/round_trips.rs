@@ -266,7 +266,8 @@ proptest! {
             | Request::Stat(_)
             | Request::Find(_)
             | Request::Unshare(_)
-            | Request::Search(_) => 0,
+            | Request::Search(_)
+            | Request::Auth(_) => 0,
             Request::Share(..) | Request::Send(..) => 2,
             Request::Range { .. } | Request::ShareDigest(..) => 3,
             _ => 1,

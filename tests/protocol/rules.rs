@@ -117,6 +117,8 @@ fn an_error_of_a_known_verb_shows_its_usage() {
         ("UNREGISTER ::1", "usage: UNREGISTER ip port"),
         ("GET", "usage: GET name"),
         ("PING x", "usage: PING"),
+        ("AUTH", "usage: AUTH secret"),
+        ("PROVE ab", "usage: PROVE hex"),
         ("SHARE 1 a", "usage: SHARE size hash name"),
         ("RANGE 1 2 a", "usage: RANGE offset length hash name"),
         ("RANGE 1 -2 - a", "usage: RANGE offset length hash name"),

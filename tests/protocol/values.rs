@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use peerline::protocol::{
     Banner, ClaimedIp, ContentHash, Count, Delivery, ErrorCode, FileItem, FileName, FileStat,
-    HolderItem, MaybeHash, NodeAddress, NodeItem, Port, Registered, Reply, Request, Sha256Digest,
-    Text,
+    HolderItem, MaybeHash, NodeAddress, NodeItem, Port, Proof, Prover, Registered, Reply, Request,
+    ServerKind, Sha256Digest, SharedSecret, Text,
 };
 use peerline::tls::KeyId;
 use proptest::prelude::*;
@@ -92,7 +92,14 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
             file_name(&name)
         )),
         (addresses(), messages()).prop_map(|(to, text)| Request::Send(to, text)),
+        prop::sample::select(vec!["x", "correct  horse", "ä ö"]).prop_map(Request::Auth),
+        any::<[u8; 32]>().prop_map(|exporter| Request::Prove(proof(&exporter))),
     ]
+}
+
+fn proof(exporter: &[u8; 32]) -> Proof {
+    let secret = SharedSecret::new("correct horse battery").expect("a secret");
+    secret.proof(Prover::Client, exporter)
 }
 
 fn file_name(text: &str) -> FileName<'static> {
@@ -161,6 +168,8 @@ pub fn banners() -> impl Strategy<Value = Banner> {
     prop_oneof![
         any::<(u64, u64)>().prop_map(|(nodes, files)| Banner::Relay { nodes, files }),
         any::<u64>().prop_map(|files| Banner::Node { files }),
+        Just(Banner::Locked(ServerKind::Relay)),
+        Just(Banner::Locked(ServerKind::Node)),
         (0..3_u64, 0..3_u64).prop_map(|(nodes, files)| Banner::Relay { nodes, files }),
     ]
 }
@@ -250,6 +259,8 @@ pub fn near_misses() -> impl Strategy<Value = Vec<u8>> {
             "HELP",
             "CONNECTIONS",
             "DIGEST",
+            "auth",
+            "PROVE",
             "QUIT",
             "OK",
             "NODES",

@@ -255,6 +255,7 @@ impl World {
             speaks_http: false,
             tls: None,
             relay_tls: None,
+            secret: None,
             limits,
             timeouts,
             rates: RateLimits::default(),

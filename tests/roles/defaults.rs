@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use peerline::protocol::MAX_LINE;
 use peerline::relay::{Quota, RelaySettings, Trust};
+use peerline::session::AccessSettings;
 use peerline::session::http::HttpSettings;
 
 /// The settings without any flag.
@@ -26,5 +27,6 @@ pub fn defaults() -> RelaySettings {
         },
         trust: Trust::new(Vec::new()),
         http: HttpSettings::default(),
+        access: AccessSettings::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! Scripts for the relay. Commands beside those of the stage:
 //!
 //! - `relay lease=TIME max-nodes=N max-line=N max-unknown=N wrong-cookies=N trust=NETWORK… message-rate=N
-//!   max-shared=N max-shared-bytes=N public-metrics=BOOL`: starts the relay.
+//!   max-shared=N max-shared-bytes=N public-metrics=BOOL secret=TEXT guess-rate=N`: starts the relay.
 //! - `register-many N COUNT`: registers COUNT nodes over connection N.
 //! - `share-many N PORT COUNT`: registers a node over connection N and shares COUNT
 //!   files of 1 byte, with numbers as names.
@@ -20,7 +20,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant, SystemTime};
 
 use goldenscript::{Command, Context as ScriptContext};
-use peerline::protocol::{Delivery, FileItem, HolderItem, NodeAddress, Reply};
+use peerline::protocol::{Delivery, FileItem, HolderItem, NodeAddress, Reply, SharedSecret};
 use peerline::relay::{Relay, RelaySettings, Trust};
 use peerline::role::{Context, Output, Role, Traffic, UdpPeer};
 
@@ -68,6 +68,8 @@ impl Play {
                 "max-shared-bytes-in-all" => settings.quota.all_bytes = value.parse()?,
                 "max-shared-bytes-per-address" => settings.quota.address_bytes = value.parse()?,
                 "max-shared-bytes" => settings.quota.node_bytes = value.parse()?,
+                "secret" => settings.access.secret = Some(SharedSecret::new(value)?),
+                "guess-rate" => settings.access.guess_rate = value.parse()?,
                 "public-metrics" => settings.http.public_metrics = value.parse()?,
                 "trust" => trusted.push(value.parse()?),
                 key => return Err(format!("a relay has no {key}").into()),

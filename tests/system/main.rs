@@ -39,6 +39,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod access;
 mod access_log;
 mod announce;
 mod changing_files;

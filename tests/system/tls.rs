@@ -2,40 +2,19 @@
 //! `curl`, and with clients that break the rules.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::{fs, thread};
 
 use rustix::process::Signal;
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::support::{
-    Nc, ProgramOutput, Server, ask, client, folder, node, node_command, noise, relay,
-    relay_command, run, tls_proxy, tls_session, unlisted_node,
+    Nc, ProgramOutput, Server, ask, client, folder, has, node, node_command, noise, relay,
+    relay_command, run, s_client, server_id as id, tls_proxy, tls_session, unlisted_node,
 };
-
-/// Whether a tool is there; says so if not.
-fn has(tool: &str) -> bool {
-    let mut command = Command::new(tool);
-    command
-        .arg("version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let is_there = command.status().is_ok();
-    if !is_there {
-        eprintln!("skipped: {tool} is not installed");
-    }
-    is_there
-}
-
-/// What a server answers to lines that are typed into `openssl s_client`.
-fn s_client(address: SocketAddr, lines: &str) -> String {
-    let mut command = Command::new("openssl");
-    command.args(["s_client", "-quiet", "-connect", &address.to_string()]);
-    run(command, lines.as_bytes()).text()
-}
 
 /// Fetches with curl, which does not know who has signed the certificate.
 fn curl(args: &[&str]) -> ProgramOutput {
@@ -43,14 +22,6 @@ fn curl(args: &[&str]) -> ProgramOutput {
     command.args(["--silent", "--show-error", "--insecure", "--max-time", "60"]);
     command.args(args);
     run(command, b"")
-}
-
-/// The id that a server prints behind its addresses.
-fn id(server: &mut Server) -> String {
-    let line = server.line();
-    let (_, id) = line.split_once(" id ").expect("an id");
-    assert!(id.starts_with("sha256//"), "{line}");
-    id.to_owned()
 }
 
 fn url(server: &Server, path: &str) -> String {

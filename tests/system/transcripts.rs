@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 
 use peerline::protocol::{Request, Verb};
 
-use crate::support::{Nc, Server, UdpClient, ask, folder, relay, tls_proxy, unlisted_node};
+use crate::support::{
+    Nc, Server, UdpClient, ask, folder, relay, relay_command, tls_proxy, unlisted_node,
+};
 
 const SPECIFICATION: &str = include_str!("../../protocol.md");
 
@@ -113,6 +115,7 @@ fn the_specification_lists_the_sample_files() {
 enum ServerKind {
     Relay,
     UntrustingRelay,
+    RelayWithSecret,
     RelayOverUdp,
     Node,
 }
@@ -131,6 +134,11 @@ impl TestServer {
         let silent_relay = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let server = match kind {
             ServerKind::Relay | ServerKind::RelayOverUdp => relay(&["--lease", "60"]),
+            ServerKind::RelayWithSecret => {
+                let mut command = relay_command(&["--lease", "60"]);
+                command.env("PEERLINE_SECRET", "correct horse battery");
+                Server::start(command)
+            }
             ServerKind::UntrustingRelay => relay(&["--lease", "60", "--trust", "10.0.0.0/8"]),
             ServerKind::Node => {
                 let relay = silent_relay.local_addr().expect("it is bound");
@@ -288,6 +296,7 @@ fn transcripts() -> Vec<Transcript> {
         };
         let server = match tag {
             "relay" => ServerKind::Relay,
+            "relay-secret" => ServerKind::RelayWithSecret,
             "relay-untrusting" => ServerKind::UntrustingRelay,
             "relay-udp" => ServerKind::RelayOverUdp,
             "node" => ServerKind::Node,

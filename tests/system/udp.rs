@@ -41,6 +41,8 @@ fn example_of(verb: Verb) -> &'static str {
         Verb::Digest => "DIGEST file",
         Verb::Connections => "CONNECTIONS",
         Verb::Help => "HELP",
+        Verb::Auth => "AUTH correct horse battery",
+        Verb::Prove => "PROVE 0e5b3d7e0523a525c18dcb70b7a4b290f88ed054f0f8c08feea1404be00cd488",
         Verb::Quit => "QUIT",
     }
 }

@@ -48,6 +48,13 @@ impl<S: Share> Node<S> {
             Ok(http) => http,
             Err(next) => return next,
         };
+        let (source, reply) = (request.source(), &mut request.reply);
+        if let Some(next) = self
+            .access
+            .check_http(&http, source, request.session, reply)
+        {
+            return next;
+        }
         debug!(
             "{}: HTTP request: {}",
             request.ip,

@@ -121,6 +121,11 @@ impl Relay {
             Ok(http) => http,
             Err(next) => return next,
         };
+        let (source, reply) = (request.source(), &mut request.reply);
+        let session = request.session.server();
+        if let Some(next) = self.access.check_http(&http, source, session, reply) {
+            return next;
+        }
         debug!(
             "{}: HTTP request: {}",
             request.ip,

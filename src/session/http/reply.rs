@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use crate::close_reason::CloseReason;
+use crate::protocol::{AccessRejection, ErrorCode};
 use crate::role::{FramingError, Input, ReadNext, Role};
 use crate::session::ServerSession;
 use crate::session::http::conditions::{Conditions, SelectedPart};
@@ -15,6 +16,9 @@ use crate::session::http::response::{Document, ResponseHead, Status};
 use crate::session::http::settings::HttpSettings;
 use crate::session::responder::{ReplyDestination, Responder};
 use crate::web::text;
+
+/// How a client shows the secret (RFC 7617).
+const CHALLENGE: &str = "Basic realm=\"Peerline\", charset=\"UTF-8\"";
 
 /// A document of more bytes ends the turn of its connection.
 const LONG_DOCUMENT: usize = 4096;
@@ -128,7 +132,24 @@ impl<R: Role> Responder<'_, R> {
         self.error_document(Status::MOVED, &format!("it is at {address}"), headers)
     }
 
-    fn http_error(&mut self, error: &HttpError) -> ReadNext {
+    /// The client has not shown the secret of the server, or has guessed too often.
+    pub(crate) fn reject_in_http(&mut self, rejection: &AccessRejection) -> ReadNext {
+        let code = rejection.code();
+        let headers = match code {
+            ErrorCode::NO_SECRET => vec![("WWW-Authenticate", Cow::Borrowed(CHALLENGE))],
+            ErrorCode::SLOW_DOWN => vec![("Retry-After", Cow::Borrowed("1"))],
+            _ => Vec::new(),
+        };
+        let text = match rejection {
+            AccessRejection::SecretRequired => {
+                "a secret is needed: write it as the password, with any user name".to_owned()
+            }
+            rejection => rejection.to_string(),
+        };
+        self.error_document(code.into(), &text, headers)
+    }
+
+    pub(crate) fn http_error(&mut self, error: &HttpError) -> ReadNext {
         let close = error.close_reason();
         if close.is_some() {
             self.close_after_reply();

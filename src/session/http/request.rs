@@ -6,6 +6,8 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use httparse::Header;
 use percent_encoding::percent_decode_str;
 
@@ -31,6 +33,7 @@ pub(crate) struct HttpRequest<'h> {
     pub(crate) query: &'h str,
     /// Which part of a file is to be sent, and when.
     pub(crate) conditions: Conditions<'h>,
+    authorization: Option<&'h str>,
 }
 
 /// What the response depends on, apart from its content. It outlives the request if the
@@ -144,6 +147,7 @@ impl<'h> HttpRequest<'h> {
             target,
             query,
             conditions: fields.conditions,
+            authorization: fields.authorization,
         })
     }
 
@@ -151,6 +155,17 @@ impl<'h> HttpRequest<'h> {
     pub(crate) fn encrypted_address(&self) -> Option<String> {
         let address = || format!("https://{}{}", self.host, self.target);
         self.has_host.then(address)
+    }
+
+    /// The password that the client shows (RFC 7617). The user name does not matter.
+    pub(crate) fn password(&self) -> Option<String> {
+        let (scheme, credentials) = self.authorization?.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("Basic") {
+            return None;
+        }
+        let credentials = STANDARD.decode(credentials.trim()).ok()?;
+        let credentials = String::from_utf8(credentials).ok()?;
+        Some(credentials.split_once(':')?.1.to_owned())
     }
 
     /// Whether the query has a parameter, with or without a value.
@@ -211,6 +226,7 @@ struct Fields<'h> {
     accepts_html: bool,
     accepts_json: bool,
     accepts_gzip: bool,
+    authorization: Option<&'h str>,
     conditions: Conditions<'h>,
 }
 
@@ -238,6 +254,8 @@ impl<'h> Fields<'h> {
             self.accepts_json |= accepted.contains("application/json");
         } else if is("Accept-Encoding") {
             self.accepts_gzip |= text(header)?.split(',').any(is_gzip);
+        } else if is("Authorization") {
+            set_once(&mut self.authorization, header)?;
         } else if is("Range") {
             set_once(&mut self.conditions.range, header)?;
         } else if is("If-Range") {

@@ -55,6 +55,7 @@ impl From<ErrorCode> for Status {
     fn from(code: ErrorCode) -> Self {
         let phrase = match code {
             ErrorCode::SYNTAX => "Bad Request",
+            ErrorCode::NO_SECRET => "Unauthorized",
             ErrorCode::NOT_ALLOWED => "Forbidden",
             ErrorCode::NO_SUCH_NODE => "Not Found",
             ErrorCode::TOO_SLOW => "Request Timeout",

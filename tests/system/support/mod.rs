@@ -15,6 +15,7 @@ mod running_program;
 mod server;
 pub mod terminal;
 pub mod tls;
+mod tools;
 mod udp_client;
 
 use std::thread;
@@ -31,6 +32,7 @@ pub use server::{
 };
 pub use terminal::Terminal;
 pub use tls::{ClientKey, take_records, tls_proxy, tls_session};
+pub use tools::{has, s_client, server_id};
 pub use udp_client::UdpClient;
 
 /// The longest time that a test waits for one thing.

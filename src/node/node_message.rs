@@ -1,0 +1,24 @@
+//! What other threads send to the node.
+
+use std::net::SocketAddr;
+
+use crate::jobs;
+use crate::protocol::{NodeAddress, Text};
+
+/// A message of another thread.
+pub enum NodeMessage<U> {
+    /// A result about the share.
+    ShareUpdate(U),
+    /// An event of the terminal.
+    Terminal(jobs::TerminalEvent),
+    /// An answer to a message, made by a program.
+    Answer(NodeAddress, Text<'static>),
+    /// The addresses of the relay of this index, which may have changed.
+    RelayAddresses(usize, Vec<SocketAddr>),
+}
+
+impl<U> From<jobs::TerminalEvent> for NodeMessage<U> {
+    fn from(event: jobs::TerminalEvent) -> Self {
+        Self::Terminal(event)
+    }
+}

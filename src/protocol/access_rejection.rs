@@ -1,0 +1,65 @@
+//! Why a server does not let a client in.
+
+use std::fmt;
+
+use crate::protocol::error_code::ErrorCode;
+use crate::protocol::rejection::Rejection;
+
+/// Why a client may not use a server. Prints as the text of the reply.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AccessRejection {
+    /// The server has a secret, and the client has not shown that it knows it.
+    SecretRequired,
+    /// The secret, or the proof, is another one.
+    WrongSecret,
+    /// A secret is not taken over a connection that others can read.
+    SecretUnencrypted,
+    /// A proof is bound to a TLS session, and there is none.
+    ProofUnencrypted,
+    /// The server has no secret.
+    NoSecret,
+    /// The clients at this address have guessed too often: more than this per second.
+    TooManyGuesses(u32),
+}
+
+impl AccessRejection {
+    /// The class of the error.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::SecretRequired | Self::WrongSecret => ErrorCode::NO_SECRET,
+            Self::SecretUnencrypted | Self::ProofUnencrypted => ErrorCode::TLS_REQUIRED,
+            Self::NoSecret => ErrorCode::UNKNOWN_VERB,
+            Self::TooManyGuesses(_) => ErrorCode::SLOW_DOWN,
+        }
+    }
+}
+
+impl From<AccessRejection> for Rejection {
+    fn from(rejection: AccessRejection) -> Self {
+        Self::Access(rejection)
+    }
+}
+
+impl fmt::Display for AccessRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SecretRequired => {
+                "a secret is needed: type AUTH secret, or start programs with --secret-file"
+            }
+            Self::WrongSecret => "wrong secret",
+            Self::SecretUnencrypted => {
+                "others can read this connection; choose another secret, and type it into \
+                 openssl s_client -quiet -connect HOST:PORT"
+            }
+            Self::ProofUnencrypted => "a proof needs TLS",
+            Self::NoSecret => "no secret is needed here",
+            Self::TooManyGuesses(rate) => {
+                return write!(
+                    f,
+                    "too many wrong secrets; the limit is {rate} per second, try again later"
+                );
+            }
+        })
+    }
+}

@@ -1,0 +1,187 @@
+//! Who may use a server: the secret of a group.
+//!
+//! A connection to a server with a secret begins locked. `AUTH` and `PROVE` unlock it; until
+//! then, only requests that reveal nothing are executed. In HTTP each request brings the
+//! secret, because a proxy may send the requests of several people on one connection.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use log::warn;
+
+use crate::protocol::{
+    AccessRejection, Banner, Proof, Proven, Prover, Request, ServerKind, SharedSecret,
+    address_group,
+};
+use crate::rate_limiter::KeyedRateLimiter;
+use crate::role::{ReadNext, Role};
+use crate::session::ServerSession;
+use crate::session::http::HttpRequest;
+use crate::session::http::error::HttpError;
+use crate::session::responder::Responder;
+
+/// The settings of [`AccessControl`].
+#[derive(Clone, Default, Debug)]
+pub struct AccessSettings {
+    /// What clients have to know; nothing if everybody may use the server.
+    pub secret: Option<SharedSecret>,
+    /// The most wrong secrets per second from one address.
+    pub guess_rate: u32,
+}
+
+/// Decides which requests of a client are executed.
+pub struct AccessControl {
+    server: ServerKind,
+    lock: Option<Lock>,
+}
+
+/// The secret of a server, and the wrong ones that were tried.
+struct Lock {
+    secret: SharedSecret,
+    guess_rate: u32,
+    guesses: KeyedRateLimiter,
+}
+
+/// The sender of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestSource {
+    pub(crate) ip: IpAddr,
+    /// When the request arrived.
+    pub(crate) now: Instant,
+}
+
+impl AccessControl {
+    /// For a server of this kind that starts at `now`.
+    #[must_use]
+    pub fn new(server: ServerKind, settings: &AccessSettings, now: Instant) -> Self {
+        let guess_rate = settings.guess_rate;
+        let lock = settings.secret.map(|secret| Lock {
+            secret,
+            guess_rate,
+            guesses: KeyedRateLimiter::new(guess_rate, now),
+        });
+        Self { server, lock }
+    }
+
+    /// Whether clients have to know a secret.
+    pub(crate) fn has_secret(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// The state of a new connection.
+    pub(crate) fn new_session(&self) -> ServerSession {
+        ServerSession::new(self.has_secret())
+    }
+
+    /// Answers a request that unlocks the connection, or that needs an unlocked one. None if
+    /// the request is to be executed.
+    pub(crate) fn check<R: Role>(
+        &mut self,
+        request: &Request<'_>,
+        source: RequestSource,
+        session: &mut ServerSession,
+        reply: &mut Responder<'_, R>,
+    ) -> Option<ReadNext> {
+        let result = match request {
+            Request::Auth(_) | Request::Prove(_) if self.lock.is_none() => {
+                return Some(reply.reject(AccessRejection::NoSecret.into()));
+            }
+            Request::Auth(text) => self.check_secret(text, source, session, "AUTH"),
+            Request::Prove(proof) => match self.check_proof(*proof, source, session) {
+                Ok(own) => return Some(reply.proven(Proven(own))),
+                Err(rejection) => Err(rejection),
+            },
+            _ if !session.is_locked() => return None,
+            Request::Help | Request::Quit | Request::Ping => return None,
+            Request::Banner => return Some(reply.banner(Banner::Locked(self.server))),
+            _ => Err(AccessRejection::SecretRequired),
+        };
+        Some(reply.ok_or_error(result.map_err(Into::into)))
+    }
+
+    /// Answers a request in HTTP that does not bring the secret. None if the request is to be
+    /// executed.
+    pub(crate) fn check_http<R: Role>(
+        &mut self,
+        request: &HttpRequest<'_>,
+        source: RequestSource,
+        session: &mut ServerSession,
+        reply: &mut Responder<'_, R>,
+    ) -> Option<ReadNext> {
+        self.lock.as_ref()?;
+        if !is_private(source, session) {
+            // A browser that is asked for the secret would send it in clear text.
+            let error = HttpError::TlsRequired(request.encrypted_address());
+            return Some(reply.http_error(&error));
+        }
+        let result = match request.password() {
+            Some(text) => self.check_secret(&text, source, session, "HTTP"),
+            None => Err(AccessRejection::SecretRequired),
+        };
+        result
+            .err()
+            .map(|rejection| reply.reject_in_http(&rejection))
+    }
+
+    fn check_secret(
+        &mut self,
+        text: &str,
+        source: RequestSource,
+        session: &mut ServerSession,
+        verb: &str,
+    ) -> Result<(), AccessRejection> {
+        if !is_private(source, session) {
+            return Err(AccessRejection::SecretUnencrypted);
+        }
+        let lock = self.lock.as_mut().ok_or(AccessRejection::NoSecret)?;
+        lock.check(source, verb, |secret| secret.is(text))?;
+        session.unlock();
+        Ok(())
+    }
+
+    /// Returns the proof of the server.
+    fn check_proof(
+        &mut self,
+        proof: Proof,
+        source: RequestSource,
+        session: &mut ServerSession,
+    ) -> Result<Proof, AccessRejection> {
+        let lock = self.lock.as_mut().ok_or(AccessRejection::NoSecret)?;
+        let security = session
+            .security()
+            .ok_or(AccessRejection::ProofUnencrypted)?;
+        let exporter = security.exporter;
+        lock.check(source, "PROVE", |secret| {
+            secret.proof(Prover::Client, &exporter) == proof
+        })?;
+        session.unlock();
+        Ok(lock.secret.proof(Prover::Server, &exporter))
+    }
+}
+
+impl Lock {
+    fn check(
+        &mut self,
+        source: RequestSource,
+        verb: &str,
+        is_right: impl FnOnce(&SharedSecret) -> bool,
+    ) -> Result<(), AccessRejection> {
+        let RequestSource { ip, now } = source;
+        let (rate, group) = (self.guess_rate, address_group(ip));
+        // Beyond the rate not even the right secret counts: it would end a search.
+        if !self.guesses.allows(group, 0, rate, now) {
+            return Err(AccessRejection::TooManyGuesses(rate));
+        }
+        if is_right(&self.secret) {
+            return Ok(());
+        }
+        self.guesses.allows(group, 1, rate, now);
+        warn!("{ip}: wrong secret ({verb})");
+        Err(AccessRejection::WrongSecret)
+    }
+}
+
+/// Whether nobody else reads the connection.
+fn is_private(source: RequestSource, session: &ServerSession) -> bool {
+    session.security().is_some() || source.ip.is_loopback()
+}
