@@ -10,7 +10,7 @@ use crate::jobs::{
     JobResult, JobRunner, PromptCommand, Query, RunsJobs, TerminalEvent, UserEvent,
 };
 use crate::node::Node;
-use crate::node::share::{Share, Unavailable};
+use crate::node::share::Share;
 use crate::protocol::{FileName, HashPrefix};
 use crate::role::{ConnId, Context, Input, ReadNext, Role};
 use crate::session::connector::Connector;
@@ -238,7 +238,7 @@ impl<S: Share> Node<S> {
             };
             let reason = if console.is_downloading(&name) {
                 "is being fetched already"
-            } else if let Err(Unavailable::NotFound) = self.share.stat(&name) {
+            } else if !self.share.is_shared(&name) {
                 console.queue.push(FilePattern::Name(name), command.hash);
                 continue;
             } else {

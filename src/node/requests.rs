@@ -69,10 +69,7 @@ impl<S: Share> Node<S> {
             } => self.range(request, (offset, length), hash, &name),
             Request::Pieces(name) => self.pieces(request, &name),
             Request::Digest(name) => self.digest(request, &name),
-            Request::Stat(name) => match self.share.stat(&name) {
-                Ok(stat) => reply.stat(stat),
-                Err(error) => unavailable(&name, &error, reply),
-            },
+            Request::Stat(name) => self.stat(request, &name),
             Request::List => {
                 *last_listed = None;
                 self.list(last_listed, reply)
@@ -115,6 +112,13 @@ impl<S: Share> Node<S> {
                 unavailable(name, &Unavailable::Busy, &mut request.reply)
             }
             FileContent::Large { size, file } => request.reply.found(file, 0..size),
+        }
+    }
+
+    fn stat(&mut self, request: &mut NodeRequest<'_, S>, name: &FileName<'_>) -> ReadNext {
+        match self.share.stat(name, request.arrival()) {
+            Ok(stat) => request.reply.stat(stat),
+            Err(error) => unavailable(name, &error, &mut request.reply),
         }
     }
 

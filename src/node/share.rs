@@ -60,11 +60,15 @@ pub trait Share {
         });
     }
 
-    /// Looks a name up.
+    /// Looks a name up, for a request that came with read number `arrival`; see
+    /// [`Share::open`].
     ///
     /// # Errors
     /// Why nothing is known of the file.
-    fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable>;
+    fn stat(&mut self, name: &FileName<'_>, arrival: u64) -> Result<FileStat, Unavailable>;
+
+    /// Whether a file of this name is shared, even if it cannot be read.
+    fn is_shared(&self, name: &FileName<'_>) -> bool;
 
     /// The hashes of a large file that [`Share::open`] has opened, if they are known.
     fn pieces(&mut self, name: &FileName<'_>, file: &Self::File) -> Option<Arc<PieceList>>;

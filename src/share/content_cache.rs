@@ -21,6 +21,8 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 
 use crate::node::{ComputedValues, SmallContent};
 use crate::protocol::FileName;
+use crate::share::file_identity::FileIdentity;
+use crate::share::open_beneath::RegularFile;
 
 /// How long a content is used before it is read again.
 const MAX_AGE: Duration = Duration::from_secs(1);
@@ -79,7 +81,23 @@ struct CachedContent {
     /// When the content was read from disk.
     read_time: Instant,
     computed: ComputedValues,
-    mtime: i64,
+    status: FileStatus,
+}
+
+/// What `STAT` tells of a file, apart from the hash.
+#[derive(Clone, Copy)]
+pub(super) struct FileStatus {
+    pub(super) identity: FileIdentity,
+    pub(super) is_executable: bool,
+}
+
+impl From<&RegularFile> for FileStatus {
+    fn from(file: &RegularFile) -> Self {
+        Self {
+            identity: file.identity,
+            is_executable: file.is_executable,
+        }
+    }
 }
 
 impl CachedContent {
@@ -150,8 +168,13 @@ impl ContentCache {
         Some(SmallContent {
             bytes: entry.content(),
             computed: &entry.computed,
-            mtime: entry.mtime,
+            mtime: entry.status.identity.mtime,
         })
+    }
+
+    /// The status of the file at an index of [`ContentCache::find`].
+    pub(super) fn status(&self, index: usize) -> Option<FileStatus> {
+        Some(self.entries.get_bucket(index)?.status)
     }
 
     /// Watches the folders on the path of a file. Must be called before the file is
@@ -173,7 +196,7 @@ impl ContentCache {
         &mut self,
         name: &FileName<'_>,
         bytes: &[u8],
-        mtime: i64,
+        status: FileStatus,
         read_time: Instant,
     ) {
         let name = name.as_str().as_bytes();
@@ -183,7 +206,7 @@ impl ContentCache {
             name_length: name.len(),
             read_time,
             computed: ComputedValues::default(),
-            mtime,
+            status,
         };
         if self.bytes + entry.size() > self.max_bytes {
             self.clear();

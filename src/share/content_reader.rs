@@ -10,7 +10,7 @@ use rustix::io::{Errno, pread};
 use crate::node::{ComputedValues, FileContent, MAX_SMALL, SmallContent, Unavailable};
 use crate::protocol::FileName;
 use crate::role::SendableFile;
-use crate::share::content_cache::ContentCache;
+use crate::share::content_cache::{ContentCache, FileStatus};
 use crate::share::root::Root;
 use crate::share::roots::Roots;
 use crate::share::shared_file::SharedFile;
@@ -61,7 +61,8 @@ impl ContentReader {
         let is_watched = cache.is_some_and(|cache| cache.watch(name));
         for _ in 0..MAX_ATTEMPTS {
             let opened = roots.open(name).map_err(|error| unavailable(&error))?;
-            let (size, file) = (opened.identity.size, opened.file);
+            let status = FileStatus::from(&opened);
+            let (size, file) = (status.identity.size, opened.file);
             if size > MAX_SMALL as u64 {
                 return Ok(FileContent::Large { size, file });
             }
@@ -75,16 +76,34 @@ impl ContentReader {
                 && is_watched
                 && opened.has_single_path
             {
-                cache.insert(name, bytes, opened.identity.mtime, read_time);
+                cache.insert(name, bytes, status, read_time);
             }
             let computed = &self.computed;
             return Ok(FileContent::Small(SmallContent {
                 bytes,
                 computed,
-                mtime: opened.identity.mtime,
+                mtime: status.identity.mtime,
             }));
         }
         Err(being_written())
+    }
+
+    /// The status of a file, for a request that came with read number `arrival`: a client
+    /// that saves a small file asks for both its content and its status.
+    pub(super) fn status(
+        &mut self,
+        roots: &Roots,
+        name: &FileName<'_>,
+        arrival: u64,
+    ) -> Result<FileStatus, Unavailable> {
+        if let Some(cache) = &mut self.cache
+            && let Some(index) = cache.find(name, arrival)
+            && let Some(status) = cache.status(index)
+        {
+            return Ok(status);
+        }
+        let opened = roots.open(name).map_err(|error| unavailable(&error))?;
+        Ok(FileStatus::from(&opened))
     }
 
     /// Reads a part of an open file.

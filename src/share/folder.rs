@@ -243,17 +243,22 @@ impl Share for Folder {
         self.last_revision
     }
 
-    fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable> {
-        let file = self.roots.open(name).map_err(|error| unavailable(&error))?;
-        let identity = file.identity;
+    fn stat(&mut self, name: &FileName<'_>, arrival: u64) -> Result<FileStat, Unavailable> {
+        let status = self.reader.status(&self.roots, name, arrival)?;
+        let identity = status.identity;
         let entry = self.catalog.find(name.as_str());
         let entry = entry.filter(|entry| entry.identity == identity);
         Ok(FileStat {
             size: identity.size,
             hash: entry.map_or(MaybeHash(None), |entry| entry.hash),
             mtime: identity.mtime,
-            is_executable: file.is_executable,
+            is_executable: status.is_executable,
         })
+    }
+
+    fn is_shared(&self, name: &FileName<'_>) -> bool {
+        let opened = self.roots.open(name).map_err(|error| unavailable(&error));
+        !matches!(opened, Err(Unavailable::NotFound))
     }
 
     fn revision_of(&self, file: &SharedFile) -> FileRevision {

@@ -174,8 +174,8 @@ impl Share for Memory {
         }
     }
 
-    fn stat(&mut self, name: &FileName<'_>) -> Result<FileStat, Unavailable> {
-        let size = match self.open(name, 0)? {
+    fn stat(&mut self, name: &FileName<'_>, arrival: u64) -> Result<FileStat, Unavailable> {
+        let size = match self.open(name, arrival)? {
             FileContent::Small(content) => content.bytes.len() as u64,
             FileContent::Large { size, .. } => size,
         };
@@ -185,6 +185,10 @@ impl Share for Memory {
             mtime: -1,
             is_executable: false,
         })
+    }
+
+    fn is_shared(&self, name: &FileName<'_>) -> bool {
+        self.files.borrow().entries.contains_key(name.as_str())
     }
 
     /// Of files with one piece, and without a content.

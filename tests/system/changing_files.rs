@@ -197,3 +197,34 @@ fn a_time_before_1970_is_negative() {
     let (node, _relay) = node_with_relay(share.path(), &[]);
     assert_eq!(ask(node.address(), b"STAT a\n"), "STAT 7 - -14182980 -\n");
 }
+
+/// The content of a small file is cached when it is sent, with its status.
+#[test]
+fn stat_shows_each_change_of_a_file_that_was_sent() {
+    let share = folder(&[("a", b"content\n")]);
+    let path = share.path().join("a");
+    let set_modified = |seconds| {
+        let file = File::options().append(true).open(&path).expect("a file");
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        file.set_modified(time).expect("a time");
+    };
+    set_modified(5);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let mut nc = Nc::connect(node.address());
+    let mut statuses = Vec::new();
+    for change in 0..3 {
+        match change {
+            0 => {}
+            1 => fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("it is ours"),
+            _ => set_modified(6),
+        }
+        nc.send("STAT a\nGET a\nSTAT a\n");
+        statuses.push(nc.line());
+        assert_eq!([nc.line(), nc.line()], ["FOUND 8", "content"]);
+        assert_eq!(Some(&nc.line()), statuses.last());
+    }
+    assert_eq!(statuses, ["STAT 8 - 5 -", "STAT 8 - 5 x", "STAT 8 - 6 x"]);
+    fs::remove_file(&path).expect("it is ours");
+    nc.send("STAT a\n");
+    assert_eq!(nc.line(), "NOTFOUND");
+}
