@@ -18,10 +18,10 @@ use crate::cli::relay_tls::ClientTlsArgs;
 use crate::cli::sockets::udp_requests;
 use crate::cli::verify::VerifyArgs;
 use crate::cli::{
-    Exit, StartupError, build_reactor, is_interactive, signals, stop_on_signals, values,
+    Exit, StartupError, build_reactor, is_interactive, saving, signals, stop_on_signals, values,
 };
 use crate::client::{Client, Task};
-use crate::download::{Destination, Printer};
+use crate::download::{Destination, FileWriter, Printer};
 use crate::jobs::{FileSearch, HELP, JobRunner, Query, TerminalEvent};
 use crate::limits::{JobLimits, Limits, RateLimits, Timeouts};
 use crate::protocol::{FileName, NodeAddress, Port, Text};
@@ -29,6 +29,7 @@ use crate::quantity::{seconds, seconds_or_zero};
 use crate::reactor::{Clock, LoopOutcome, Reactor, ReactorSettings};
 use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput};
+use crate::tls::TlsConnector;
 
 /// Bytes per read. Contents are long, so the buffer is large.
 const READ_SIZE: usize = 1024 * 1024;
@@ -217,11 +218,15 @@ pub(super) fn run_client(
     let reads_lines = reads_lines(&task, can_choose);
     let is_prompt = task == Task::Prompt && is_interactive();
     let saves_files = destination.is_some();
+    let saves_many = is_prompt || destination.as_ref().is_some_and(Destination::takes_many);
     let style = style(&args.reporter, saves_files);
     let destination =
         destination.unwrap_or_else(|| Destination::Print(Printer::new(args.reporter.raw)));
     let (line_requests, requests) = mpsc::channel();
-    let screen = Screen::new(style, output, destination, line_requests).with_rates(&args.rates);
+    let (writer, writer_thread) = FileWriter::new();
+    let screen = Screen::new(style, output, destination, line_requests)
+        .with_rates(&args.rates)
+        .with_writer(writer);
     let relays = sources.iter().filter(|source| args.udp && !source.is_node);
     let relays: Vec<_> = relays.flat_map(|relay| relay.addresses.clone()).collect();
     let (sockets, udp) = udp_requests(&relays, &[]);
@@ -234,15 +239,8 @@ pub(super) fn run_client(
     }
     client.udp = udp;
     let settings = ReactorSettings {
-        limits: Limits::default(),
-        speaks_http: false,
-        tls: None,
-        relay_tls,
         secret: args.secret.read()?,
-        timeouts: args.timeouts,
-        rates: args.rates,
-        read_size: READ_SIZE,
-        source_addresses: Vec::new(),
+        ..reactor_settings(relay_tls, args.timeouts, args.rates)
     };
     let clock = Clock::with_suspends(Instant::now());
     let mut reactor = build_reactor(client, settings, Vec::new(), sockets, clock)?;
@@ -251,14 +249,32 @@ pub(super) fn run_client(
         .then(|| prompt::start(requests, reactor.handle(), output, prompt_settings))
         .transpose()
         .map_err(StartupError::system("cannot start the prompt"))?;
-    let (client, outcome) = reactor.run().map_err(StartupError::system("poll"))?;
+    let (result, outcome) = saving::run(reactor, saves_many.then_some(writer_thread))?;
     Ok(match outcome {
-        LoopOutcome::Finished => match client.result().into() {
+        LoopOutcome::Finished => match result.into() {
             Exit::Success if output.has_failed() => Exit::StoreError,
             exit => exit,
         },
         LoopOutcome::Drained | LoopOutcome::Aborted(_) => Exit::Interrupted,
     })
+}
+
+fn reactor_settings(
+    relay_tls: Option<TlsConnector>,
+    timeouts: Timeouts,
+    rates: RateLimits,
+) -> ReactorSettings {
+    ReactorSettings {
+        limits: Limits::default(),
+        speaks_http: false,
+        tls: None,
+        relay_tls,
+        secret: None,
+        timeouts,
+        rates,
+        read_size: READ_SIZE,
+        source_addresses: Vec::new(),
+    }
 }
 
 /// The limits of the jobs, and the most files that are saved at once.

@@ -17,7 +17,8 @@ pub(super) struct ConsoleArgs {
     /// Read no commands
     #[arg(long)]
     no_console: bool,
-    /// Maximum number of files to fetch at the same time; others wait
+    /// Maximum number of files to fetch at the same time; others wait. Eight files of at most 64
+    /// KiB count as one, unless N is 1
     #[arg(long, value_name = "N", default_value = "8", value_parser = integer::<usize>(1..))]
     pub(super) max_downloads: usize,
     #[command(flatten)]

@@ -51,7 +51,8 @@ pub(super) struct GetArgs {
     /// Begin anew where an earlier download was broken off
     #[arg(long)]
     pub(super) restart: bool,
-    /// Maximum number of files to fetch at the same time when they are saved; others wait
+    /// Maximum number of files to fetch at the same time when they are saved; others wait. Eight
+    /// files of at most 64 KiB count as one, unless N is 1
     #[arg(long, value_name = "N", default_value_t = MAX_DOWNLOADS, value_parser = integer::<usize>(1..))]
     pub(super) max_downloads: usize,
     /// Wait this long for a node that has a file, or the rest of it, if there is none

@@ -21,6 +21,7 @@ mod relay_address;
 mod relay_tls;
 mod rights;
 mod sample_files;
+mod saving;
 mod service_manager;
 mod shared_folder;
 mod signals;

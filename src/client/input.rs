@@ -34,6 +34,11 @@ impl Client {
                 let job = Job::FindNames(prefix, callback);
                 self.jobs.start(&mut connector, job);
             }
+            TerminalEvent::FilesCommitted => {
+                let mut connector = Connector::new(context, &mut self.udp);
+                self.jobs.on_files_committed(&mut connector);
+                self.take_finished_jobs(context);
+            }
             TerminalEvent::EndOfInput => self.on_end_of_input(context),
             TerminalEvent::Interrupt => self.on_interrupt(context),
             TerminalEvent::InterruptSignal => self.on_interrupt_signal(context),

@@ -1,32 +1,17 @@
 //! The place for fetched content that the user named, and the outputs open there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::download::Printer;
 use crate::download::existing_file::ExistingFile;
+use crate::download::file_writer::{CompleteFile, FileWriter};
 use crate::download::output_file::{OutputFile, SaveOptions};
 use crate::download::parent_folder::ParentFolders;
-use crate::download::save_error::SaveError;
-use crate::escaped::Escaped;
+use crate::download::target::{Target, escaped};
 use crate::jobs::{ContentInfo, JobId, Opened, PieceSet, StoreError, StoredContent, StoredPart};
 use crate::protocol::{FileName, PieceValue};
-use crate::system_error::Reason;
-
-/// A file or folder to save into.
-#[derive(Clone, Debug)]
-pub enum Target {
-    /// This file.
-    File(PathBuf),
-    /// A file of the content's name below this folder.
-    Folder(PathBuf),
-    /// The same for a folder that a node shares.
-    Share(PathBuf),
-    /// This file, of which only wrong pieces are replaced.
-    Repair(PathBuf),
-}
 
 /// Where the content of files goes.
 pub enum Destination {
@@ -46,6 +31,8 @@ pub enum Destination {
         compared: BTreeMap<JobId, ExistingFile>,
         /// The jobs whose comparison has found no file.
         absent: BTreeSet<JobId>,
+        /// The paths of the files that a [`FileWriter`] commits.
+        committing: BTreeMap<JobId, PathBuf>,
     },
 }
 
@@ -60,7 +47,17 @@ impl Destination {
             open: BTreeMap::new(),
             compared: BTreeMap::new(),
             absent: BTreeSet::new(),
+            committing: BTreeMap::new(),
         }
+    }
+
+    /// Whether several files can be saved there.
+    #[must_use]
+    pub fn takes_many(&self) -> bool {
+        let Self::Save { target, .. } = self else {
+            return false;
+        };
+        matches!(target, Target::Folder(_) | Target::Share(_))
     }
 
     /// Whether the last content was not printed because it is binary. Says so once.
@@ -218,14 +215,66 @@ impl Destination {
             } => match open.remove(&job) {
                 Some(file) => {
                     let path = file.path.clone();
-                    file.commit(content).map_err(|error| {
-                        // The folder may have been deleted.
-                        parents.close();
-                        target.error(&path, &error.into())
-                    })
+                    let result = file.commit(content);
+                    target.committed(parents, &path, result)
                 }
                 None => Ok(()),
             },
+        }
+    }
+
+    /// Lets `writer` commit the content of a small file. Returns whether it does.
+    pub(crate) fn commit_by(
+        &mut self,
+        writer: &FileWriter,
+        job: JobId,
+        content: &ContentInfo,
+    ) -> bool {
+        let Self::Save {
+            open, committing, ..
+        } = self
+        else {
+            return false;
+        };
+        let file = match open.remove(&job) {
+            Some(file) if file.is_small() => file,
+            file => {
+                open.extend(file.map(|file| (job, file)));
+                return false;
+            }
+        };
+        let path = file.path.clone();
+        let content = content.clone();
+        match writer.send(CompleteFile { job, file, content }) {
+            None => {
+                committing.insert(job, path);
+                true
+            }
+            Some(unsent) => {
+                open.insert(job, unsent.file);
+                false
+            }
+        }
+    }
+
+    /// The writer has committed the file of a job, or could not. Returns its path, too.
+    pub(crate) fn on_committed(
+        &mut self,
+        job: JobId,
+        result: io::Result<()>,
+    ) -> (Option<PathBuf>, Result<(), StoreError>) {
+        match self {
+            Self::Print(_) => (None, Ok(())),
+            Self::Save {
+                target,
+                parents,
+                committing,
+                ..
+            } => {
+                let path = committing.remove(&job).unwrap_or_default();
+                let result = target.committed(parents, &path, result);
+                (Some(path), result)
+            }
         }
     }
 
@@ -269,102 +318,4 @@ impl Destination {
             }
         }
     }
-}
-
-impl Target {
-    fn open(
-        &self,
-        parents: &mut ParentFolders,
-        name: &FileName<'_>,
-        content: &ContentInfo,
-        options: SaveOptions,
-        is_absent: bool,
-    ) -> Result<(OutputFile, Opened), StoreError> {
-        match self {
-            Self::File(path) => {
-                OutputFile::open(path, content, options).map_err(|error| self.error(path, &error))
-            }
-            Self::Repair(path) => {
-                OutputFile::repair(path, content).map_err(|error| self.error(path, &error))
-            }
-            Self::Folder(folder) | Self::Share(folder) => {
-                OutputFile::open_below(parents, folder, name, content, options, is_absent)
-                    .map_err(|error| self.error(&folder.join(name.as_str()), &error))
-            }
-        }
-    }
-
-    fn error(&self, path: &Path, error: &SaveError) -> StoreError {
-        let is_share = matches!(self, Self::Share(_));
-        let beside = |name: &OsStr| escaped(&path.with_file_name(name));
-        let path = escaped(path);
-        let reason = match error {
-            SaveError::System(error) => self.system_error(&path, error),
-            SaveError::InUse => format!("{path} is being fetched by another program"),
-            SaveError::OtherContent(part) => {
-                let part = beside(part);
-                let advice = match is_share {
-                    true => "delete it to fetch this one",
-                    false => "--restart begins anew",
-                };
-                format!("{part} holds a part of another content of that name; {advice}")
-            }
-            SaveError::UnknownContent(part) => {
-                let part = beside(part);
-                let advice = match is_share {
-                    true => "try again later, or delete it",
-                    false => "try again later, or begin anew with --restart",
-                };
-                format!(
-                    "no node knows the hash of this content, and {part} may hold a part of another one; {advice}"
-                )
-            }
-            SaveError::UnknownPart(part) => {
-                let part = beside(part);
-                format!("{part} is in the way, and was not left by a download; move it away")
-            }
-            SaveError::PartFile => {
-                format!(
-                    "{path} is a name of unfinished files, which nobody shares; -o FILE saves it"
-                )
-            }
-            SaveError::OtherLength { length, size } => format!(
-                "{path} has {length} bytes, and the content has {size}; \
-                 get NAME -o {path} --force replaces the file"
-            ),
-            SaveError::Different => format!(
-                "{path} has another content, and may be another file; it was not changed; \
-                 get NAME -o {path} --force replaces it"
-            ),
-            SaveError::NoHash => format!("no node knows the hash to compare {path} with"),
-            SaveError::NoSpace { needed, free } => {
-                format!("no space for {path}: {needed} bytes are needed, and {free} are free")
-            }
-        };
-        StoreError {
-            reason,
-            is_reader_gone: false,
-        }
-    }
-
-    fn system_error(&self, path: &str, error: &io::Error) -> String {
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => match self {
-                Self::Share(_) => format!("{path} exists already; move it away to fetch another"),
-                Self::File(_) | Self::Folder(_) | Self::Repair(_) => {
-                    format!("{path} exists already; --force replaces it")
-                }
-            },
-            io::ErrorKind::NotFound => format!("cannot write {path}: there is no such folder"),
-            io::ErrorKind::IsADirectory => format!("{path} names a folder; use -d to save into it"),
-            io::ErrorKind::NotADirectory => {
-                format!("cannot write {path}: a parent is not a folder, or is a symbolic link")
-            }
-            _ => format!("cannot write {path}: {}", Reason(error)),
-        }
-    }
-}
-
-fn escaped(path: &Path) -> String {
-    Escaped(path.as_os_str().as_encoded_bytes()).to_string()
 }

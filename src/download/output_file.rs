@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
@@ -169,6 +169,11 @@ impl OutputFile {
         }
     }
 
+    /// Whether all of the content is in memory.
+    pub(super) fn is_small(&self) -> bool {
+        matches!(self.output, OpenOutput::Small(_))
+    }
+
     /// The content is complete: a regular file gets its name.
     pub(super) fn commit(self, content: &ContentInfo) -> io::Result<()> {
         match self.output {
@@ -203,7 +208,7 @@ impl OutputFile {
 
 impl OpenOutput {
     fn open(
-        folder: Rc<OwnedFd>,
+        folder: Arc<OwnedFd>,
         name: &OsStr,
         content: &ContentInfo,
         options: SaveOptions,

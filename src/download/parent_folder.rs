@@ -1,15 +1,17 @@
 //! The folder of a file below a target folder.
 //!
 //! The last one stays open for a moment: the files of a folder come one after the other,
-//! and opening it takes longer than writing a small file.
+//! and opening it takes longer than writing a small file. In a new folder, there is no need
+//! to look for each file.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+use rustix::fs::{CWD, Mode, OFlags, fstat, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::protocol::FileName;
@@ -31,8 +33,11 @@ struct LastFolder {
     root: PathBuf,
     /// Its path below the root, with slashes.
     path: String,
-    folder: Rc<OwnedFd>,
+    folder: Arc<OwnedFd>,
     opened: Instant,
+    /// The files that were created there, if that is all that the folder has: it is a new
+    /// one.
+    files: Option<HashSet<String>>,
 }
 
 impl ParentFolders {
@@ -43,19 +48,28 @@ impl ParentFolders {
         &mut self,
         root: &Path,
         name: &'n FileName<'_>,
-    ) -> io::Result<(Rc<OwnedFd>, &'n str)> {
-        self.open(root, name, open_or_create_root, open_or_create)
+    ) -> io::Result<(Arc<OwnedFd>, &'n str)> {
+        let (last, leaf) = self.open(root, name, open_or_create_root, open_or_create)?;
+        if let Some(files) = &mut last.files {
+            files.insert(leaf.to_owned());
+        }
+        Ok((Arc::clone(&last.folder), leaf))
     }
 
     /// The same, but no folder is created.
+    ///
+    /// # Errors
+    /// `NotFound` also if the folder is a new one without such a file.
     pub(super) fn find<'n>(
         &mut self,
         root: &Path,
         name: &'n FileName<'_>,
-    ) -> io::Result<(Rc<OwnedFd>, &'n str)> {
-        self.open(root, name, open_root, |parent, name| {
-            Ok(open_below(parent, name)?)
-        })
+    ) -> io::Result<(Arc<OwnedFd>, &'n str)> {
+        let (last, leaf) = self.open(root, name, open_root, open_below)?;
+        match &last.files {
+            Some(files) if !files.contains(leaf) => Err(Errno::NOENT.into()),
+            _ => Ok((Arc::clone(&last.folder), leaf)),
+        }
     }
 
     /// The next folder is looked up again.
@@ -67,43 +81,55 @@ impl ParentFolders {
         &mut self,
         root: &Path,
         name: &'n FileName<'_>,
-        open_root: impl Fn(&Path) -> io::Result<OwnedFd>,
-        open_below: impl Fn(&OwnedFd, &str) -> io::Result<OwnedFd>,
-    ) -> io::Result<(Rc<OwnedFd>, &'n str)> {
+        open_root: impl Fn(&Path) -> io::Result<OpenParent>,
+        open_below: impl Fn(&OwnedFd, &str) -> io::Result<OpenParent>,
+    ) -> io::Result<(&mut LastFolder, &'n str)> {
         let name = name.as_str();
         let (path, leaf) = name.rsplit_once('/').unwrap_or(("", name));
-        if let Some(last) = &self.last
-            && last.path == path
-            && last.root == root
-            && last.opened.elapsed() < KEEP_TIME
-        {
-            return Ok((Rc::clone(&last.folder), leaf));
+        let last = self.last.take();
+        let mut last = last.filter(|last| last.path == path && last.root == root);
+        if let Some(last) = last.take_if(|last| last.opened.elapsed() < KEEP_TIME) {
+            return Ok((self.last.insert(last), leaf));
         }
         let mut folder = open_root(root)?;
         for component in path.split('/').filter(|component| !component.is_empty()) {
-            folder = open_below(&folder, component)?;
+            folder = open_below(&folder.folder, component)?;
         }
-        let folder = Rc::new(folder);
-        self.last = Some(LastFolder {
+        let files = match last.filter(|last| is_same(&last.folder, &folder.folder)) {
+            Some(last) => last.files,
+            None => folder.is_new.then(HashSet::new),
+        };
+        let last = self.last.insert(LastFolder {
             root: root.to_owned(),
             path: path.to_owned(),
-            folder: Rc::clone(&folder),
+            folder: folder.folder.into(),
             opened: Instant::now(),
+            files,
         });
-        Ok((folder, leaf))
+        Ok((last, leaf))
     }
 }
 
-fn open_root(root: &Path) -> io::Result<OwnedFd> {
-    Ok(openat(CWD, root, FLAGS, Mode::empty())?)
+struct OpenParent {
+    folder: OwnedFd,
+    /// It was created just now.
+    is_new: bool,
 }
 
-fn open_below(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    openat(parent, name, FLAGS | OFlags::NOFOLLOW, Mode::empty())
+fn open_root(root: &Path) -> io::Result<OpenParent> {
+    let folder = openat(CWD, root, FLAGS, Mode::empty())?;
+    let is_new = false;
+    Ok(OpenParent { folder, is_new })
+}
+
+fn open_below(parent: &OwnedFd, name: &str) -> io::Result<OpenParent> {
+    let folder = openat(parent, name, FLAGS | OFlags::NOFOLLOW, Mode::empty())?;
+    let is_new = false;
+    Ok(OpenParent { folder, is_new })
 }
 
 /// Opens the root, which is usually there.
-fn open_or_create_root(root: &Path) -> io::Result<OwnedFd> {
+fn open_or_create_root(root: &Path) -> io::Result<OpenParent> {
     match open_root(root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             std::fs::create_dir_all(root).map_err(|error| match error.kind() {
@@ -117,14 +143,25 @@ fn open_or_create_root(root: &Path) -> io::Result<OwnedFd> {
     }
 }
 
-fn open_or_create(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+fn open_or_create(parent: &OwnedFd, name: &str) -> io::Result<OpenParent> {
     match open_below(parent, name) {
-        Err(Errno::NOENT) => match mkdirat(parent, name, Mode::from_raw_mode(0o777)) {
-            Ok(()) | Err(Errno::EXIST) => Ok(open_below(parent, name)?),
-            Err(error) => Err(error.into()),
-        },
-        opened => Ok(opened?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let created = mkdirat(parent, name, Mode::from_raw_mode(0o777));
+            match created {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let is_new = created.is_ok();
+            let opened = open_below(parent, name)?;
+            Ok(OpenParent { is_new, ..opened })
+        }
+        opened => opened,
     }
+}
+
+fn is_same(one: &OwnedFd, other: &OwnedFd) -> bool {
+    let id = |folder| fstat(folder).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    id(one).is_some_and(|one| id(other) == Some(one))
 }
 
 #[cfg(test)]
@@ -147,12 +184,34 @@ mod tests {
         };
         let (first, leaf) = create("a/b/one", false);
         assert_eq!(leaf, "one");
-        assert!(Rc::ptr_eq(&first, &create("a/b/two", false).0));
-        assert!(!Rc::ptr_eq(&first, &create("a/three", false).0));
+        assert!(Arc::ptr_eq(&first, &create("a/b/two", false).0));
+        assert!(!Arc::ptr_eq(&first, &create("a/three", false).0));
         create("a/b/one", false);
         fs::remove_dir_all(root.path().join("a")).expect("removed");
         create("a/b/one", true);
         assert!(root.path().join("a/b").is_dir());
+    }
+
+    /// A folder that was there, or that was created by another program, is asked for each file.
+    #[test]
+    fn a_new_folder_has_the_files_that_were_created_there() {
+        let root = tempfile::tempdir().expect("a folder");
+        fs::create_dir(root.path().join("old")).expect("a folder");
+        let mut parents = ParentFolders::default();
+        let name = |text: &'static str| FileName::parse(text).expect("a name");
+        for (folder, is_known) in [
+            (["new/one", "new/two"], true),
+            (["old/one", "old/two"], false),
+        ] {
+            let [one, two] = folder.map(name);
+            parents.create(root.path(), &one).expect("a folder");
+            assert!(parents.find(root.path(), &one).is_ok());
+            assert_eq!(parents.find(root.path(), &two).is_err(), is_known);
+        }
+        parents
+            .create(root.path(), &name("new/one"))
+            .expect("a folder");
+        assert!(parents.find(root.path(), &name("new/two")).is_ok());
     }
 
     #[test]

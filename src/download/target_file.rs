@@ -6,7 +6,7 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT, futimens,
@@ -25,7 +25,7 @@ const PRIVATE: Mode = Mode::from_raw_mode(0o600);
 
 /// A name in a folder, for a content.
 pub(super) struct TargetFile {
-    folder: Rc<OwnedFd>,
+    folder: Arc<OwnedFd>,
     pub(super) name: OsString,
     /// Whether a regular file of this name may be replaced. Its owner and permissions are
     /// kept.
@@ -40,7 +40,7 @@ impl TargetFile {
     /// # Errors
     /// Something else than a regular file has the name, or an error of the system.
     pub(super) fn new(
-        folder: Rc<OwnedFd>,
+        folder: Arc<OwnedFd>,
         name: &OsStr,
         replace: bool,
     ) -> io::Result<(Self, Option<File>)> {
@@ -60,7 +60,7 @@ impl TargetFile {
 
     /// A name that was free a moment ago. If it is taken meanwhile, [`TargetFile::install`]
     /// fails.
-    pub(super) fn absent(folder: Rc<OwnedFd>, name: &OsStr) -> Self {
+    pub(super) fn absent(folder: Arc<OwnedFd>, name: &OsStr) -> Self {
         Self {
             folder,
             name: name.to_owned(),

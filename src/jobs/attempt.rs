@@ -144,10 +144,10 @@ impl Attempt {
         if !self.is_stored {
             return None;
         }
-        Some(match user.commit(self.job, &self.content()) {
-            Ok(()) => AttemptResult::Complete,
-            Err(error) => AttemptResult::NotStored(error),
-        })
+        match user.start_commit(self.job, &self.content()) {
+            Ok(is_complete) => is_complete.then_some(AttemptResult::Complete),
+            Err(error) => Some(AttemptResult::NotStored(error)),
+        }
     }
 
     fn content(&self) -> ContentInfo {
@@ -187,11 +187,10 @@ impl Attempt {
             });
         }
         self.is_stored = is_last;
-        let is_complete = is_last && self.stat.is_none();
-        if is_complete {
-            user.commit(self.job, &self.content())?;
+        match is_last && self.stat.is_none() {
+            true => user.start_commit(self.job, &self.content()),
+            false => Ok(false),
         }
-        Ok(is_complete)
     }
 
     /// Writes content. What an earlier job has stored was checked, and stays as it is.

@@ -27,7 +27,8 @@ pub(super) struct Candidate {
 /// hash; then the other nodes. Of the holders of one content, those with its most announced
 /// size come first, and of these the nodes that could be reached a moment ago. If a content
 /// is wanted, only its holders. Addresses take turns, so that many nodes at one address do
-/// not hide the others.
+/// not hide the others. Of equal nodes, those with the fewest unanswered requests come first:
+/// many small files come from all of them, and fewer from a slow one.
 pub(super) fn candidates(
     wanted: Option<ContentHash>,
     context: &JobContext,
@@ -71,10 +72,11 @@ pub(super) fn candidates(
         let offer = offers.get(rank);
         offer.is_some_and(|offer| offer.size != candidate.size)
     };
-    in_turn.sort_by_key(|(rank, turn, candidate)| {
+    in_turn.sort_by_cached_key(|(rank, turn, candidate)| {
         let has_other_size = has_other_size(*rank, candidate);
         let is_unreachable = context.unreachable.contains(candidate.node, now);
-        (*rank, has_other_size, is_unreachable, *turn)
+        let load = context.pool.load(candidate.node);
+        (*rank, has_other_size, is_unreachable, *turn, load)
     });
     in_turn
         .into_iter()

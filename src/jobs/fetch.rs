@@ -329,6 +329,11 @@ impl Fetch {
         Ok(self.on_result(context, id, result, now))
     }
 
+    /// Whether responses to requests may be awaited.
+    pub(super) fn may_have_requests(&self) -> bool {
+        self.download.is_some() || !self.open.is_empty()
+    }
+
     /// Whether the response to a request is still awaited.
     pub(super) fn awaits(&self, id: RequestId) -> bool {
         let mut open = self.open.iter();

@@ -1,12 +1,16 @@
 //! The files that `get` is to fetch: names and patterns that wait, in the order in which
 //! they were typed, and how many jobs run for them at once.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::job::{FinishedJob, Job, JobResult};
 use crate::jobs::wanted_file::WantedFile;
 use crate::protocol::{FileName, HashPrefix};
+
+/// So many small files count as one: their nodes must not wait for requests while they are
+/// saved.
+const SMALL_FILES_PER_JOB: usize = 8;
 
 /// The files that wait to be fetched, and the jobs that run.
 pub struct GetQueue {
@@ -18,23 +22,34 @@ pub struct GetQueue {
     files: VecDeque<WantedFile>,
     /// Those that were started, if none is fetched twice.
     started: Option<HashSet<FileName<'static>>>,
-    /// Those that are being fetched: two jobs must not write one file.
-    running: Vec<FileName<'static>>,
-    /// The most jobs at once.
-    max_jobs: usize,
+    /// Those that are being fetched: two jobs must not write one file. And how much each of
+    /// them counts.
+    running: HashMap<FileName<'static>, usize>,
+    /// How much all of them count, and the jobs that find files.
+    load: usize,
+    /// The most that they may count.
+    max_load: usize,
+    /// How much a file counts that is not small.
+    job_load: usize,
 }
 
 impl GetQueue {
-    /// An empty queue that runs so many jobs at once.
+    /// An empty queue that runs so many jobs at once; if several, more for small files.
     #[must_use]
     pub fn new(max_jobs: usize) -> Self {
+        let job_load = match max_jobs {
+            1 => 1,
+            _ => SMALL_FILES_PER_JOB,
+        };
         Self {
             patterns: VecDeque::new(),
             expanding: None,
             files: VecDeque::new(),
             started: None,
-            running: Vec::new(),
-            max_jobs,
+            running: HashMap::new(),
+            load: 0,
+            max_load: max_jobs.saturating_mul(job_load),
+            job_load,
         }
     }
 
@@ -86,17 +101,12 @@ impl GetQueue {
     /// Whether nothing waits and no job runs.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.jobs() == 0 && self.waiting() == 0
-    }
-
-    /// The number of jobs that run.
-    fn jobs(&self) -> usize {
-        self.running.len() + usize::from(self.expanding.is_some())
+        self.load == 0 && self.waiting() == 0
     }
 
     /// The next job to start, if one may run.
     pub fn next_job(&mut self) -> Option<Job> {
-        if self.jobs() >= self.max_jobs {
+        if self.load >= self.max_load {
             return None;
         }
         self.skip_repeats();
@@ -107,6 +117,7 @@ impl GetQueue {
                 (FilePattern::Name(name), hash) => WantedFile::new(name, hash),
                 (pattern, hash) => {
                     self.expanding = Some(hash);
+                    self.load += self.job_load;
                     return Some(Job::Expand(pattern));
                 }
             },
@@ -114,7 +125,12 @@ impl GetQueue {
         if let Some(started) = &mut self.started {
             started.insert(file.name.clone());
         }
-        self.running.push(file.name.clone());
+        let load = match file.is_small() {
+            true => 1,
+            false => self.job_load,
+        };
+        self.load += load;
+        self.running.insert(file.name.clone(), load);
         Some(Job::GetFromKnownNodes(file))
     }
 
@@ -122,7 +138,7 @@ impl GetQueue {
     fn skip_repeats(&mut self) {
         let is_repeat = |name: &FileName<'static>| {
             let was_started = self.started.as_ref().is_some_and(|all| all.contains(name));
-            was_started || self.running.contains(name)
+            was_started || self.running.contains_key(name)
         };
         let is_repeated_file = |file: &mut WantedFile| is_repeat(&file.name);
         while self.files.pop_front_if(is_repeated_file).is_some() {}
@@ -139,10 +155,10 @@ impl GetQueue {
     /// A job is done. Takes the files that it has found.
     pub fn on_finished(&mut self, finished: &mut FinishedJob) {
         if let Some(name) = &finished.name {
-            let index = self.running.iter().position(|running| running == name);
-            index.map(|index| self.running.swap_remove(index));
+            self.load -= self.running.remove(name).unwrap_or_default();
         }
         if finished.is_expansion {
+            self.load -= self.job_load;
             let hash = self.expanding.take().flatten();
             if let JobResult::Files(files) = &mut finished.result {
                 let files = std::mem::take(files).into_iter();
@@ -158,6 +174,8 @@ impl GetQueue {
 mod tests {
     use super::*;
     use crate::jobs::job::TaskResult;
+    use crate::jobs::wanted_file::ListedContent;
+    use crate::protocol::FileItem;
 
     /// Two patterns for one file that is still being fetched when the second is expanded.
     #[test]
@@ -187,5 +205,27 @@ mod tests {
             result: JobResult::Task(TaskResult::Success),
         });
         assert!(queue.is_done());
+    }
+
+    #[test]
+    fn eight_small_files_count_as_one() {
+        let file = |number: u32, size: u64| {
+            let line = format!("{size} {} 1 {number}", "0".repeat(64));
+            let item = FileItem::parse(&line).expect("an item");
+            WantedFile {
+                name: item.name.clone().into_owned(),
+                hash: None,
+                listed: ListedContent::new(&item),
+            }
+        };
+        let jobs = |max_jobs: usize, size: u64| {
+            let mut queue = GetQueue::new(max_jobs);
+            queue
+                .files
+                .extend((0..100).map(|number| file(number, size)));
+            std::iter::from_fn(|| queue.next_job()).count()
+        };
+        assert_eq!([jobs(3, 64 * 1024), jobs(3, 64 * 1024 + 1)], [24, 3]);
+        assert_eq!(jobs(1, 5), 1, "contents on stdout must not mix");
     }
 }

@@ -13,7 +13,7 @@ use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::file_search::FileSearch;
 use crate::jobs::listed_nodes::ListedNodes;
 use crate::jobs::name_search::{NameSearch, NamesCallback};
-use crate::jobs::node_pool::{PoolPeer, PooledRequest, RequestId};
+use crate::jobs::node_pool::{NodePool, PoolPeer, PooledRequest, RequestId};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
 use crate::jobs::unreachable_nodes::UnreachableNodes;
@@ -134,6 +134,7 @@ impl From<TaskResult> for JobStep {
 /// What the jobs of one user share.
 pub(super) struct JobContext {
     pub(super) user: Box<dyn User>,
+    pub(super) pool: NodePool,
     /// Whether the user can choose one of several contents.
     pub(super) may_choose: bool,
     /// The addresses of this node, if it is one, by the source that lists it.
@@ -331,6 +332,14 @@ impl ActiveJob {
         match self {
             Self::Fetch(fetch) => fetch.awaits(id),
             Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => false,
+        }
+    }
+
+    /// Whether responses to requests of the job may be awaited.
+    pub(super) fn may_have_requests(&self) -> bool {
+        match self {
+            Self::Fetch(fetch) => fetch.may_have_requests(),
+            Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => true,
         }
     }
 

@@ -152,6 +152,13 @@ impl NodePool {
         }
     }
 
+    /// The number of requests that a node has not answered.
+    pub(super) fn load(&self, node: NodeAddress) -> usize {
+        let connections = self.connections.values();
+        let of_node = connections.filter(|connection| connection.peer == PoolPeer::Node(node));
+        of_node.map(|connection| connection.requests.len()).sum()
+    }
+
     pub(super) fn get_mut(&mut self, id: PoolId) -> Option<&mut PooledConnection> {
         self.connections.get_mut(&id)
     }

@@ -2,6 +2,7 @@
 //! them the responses, and says when they are done.
 
 mod cancel;
+mod commits;
 mod queries;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -30,7 +31,6 @@ pub struct JobRunner {
     jobs: BTreeMap<JobId, ActiveJob>,
     /// Jobs that are done, and not taken yet.
     finished: VecDeque<FinishedJob>,
-    pool: NodePool,
     /// Whom the queries are sent to.
     sources: PeerSources,
     /// The queries that have no merged answer yet.
@@ -52,9 +52,9 @@ impl JobRunner {
             finished: VecDeque::new(),
             open_queries: BTreeMap::new(),
             queries: BTreeMap::new(),
-            pool: NodePool::new(limits.connections, limits.max_nodes),
             context: JobContext {
                 user: Box::new(user),
+                pool: NodePool::new(limits.connections, limits.max_nodes),
                 may_choose: false,
                 own_addresses: BTreeMap::new(),
                 limits,
@@ -127,7 +127,7 @@ impl JobRunner {
 
     /// The program stops: closes the connections that no job uses.
     pub fn stop_keeping_connections<R: Role>(&mut self, out: &mut Output<R>) {
-        self.pool.stop_keeping(out);
+        self.context.pool.stop_keeping(out);
     }
 
     /// Reads input on a connection of the jobs.
@@ -157,7 +157,7 @@ impl JobRunner {
         pool_id: PoolId,
         input: Input<'_>,
     ) -> ReadNext {
-        let Some(connection) = self.pool.get_mut(pool_id) else {
+        let Some(connection) = self.context.pool.get_mut(pool_id) else {
             return ReadNext::Close(CloseReason::Completed);
         };
         if let Input::Connected = input {
@@ -193,7 +193,7 @@ impl JobRunner {
                 Err(reason) => failure = Some(reason),
             }
         }
-        match (self.pool.get_mut(pool_id), failure) {
+        match (self.context.pool.get_mut(pool_id), failure) {
             (Some(connection), None) => connection.read_next(),
             (Some(connection), Some(reason)) => connection.close(reason),
             (None, _) => ReadNext::Close(CloseReason::Completed),
@@ -206,14 +206,16 @@ impl JobRunner {
         let jobs = self.jobs.values();
         let jobs = jobs.filter_map(|job| job.next_deadline(&self.context));
         let queries = self.next_query_deadline();
-        jobs.chain(self.pool.next_deadline()).chain(queries).min()
+        jobs.chain(self.context.pool.next_deadline())
+            .chain(queries)
+            .min()
     }
 
     /// Tries the next node of each file whose nodes are silent, answers queries without the
     /// sources that are silent, and closes connections that are not used any longer.
     pub fn on_timer<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>) {
         let now = connector.now;
-        self.pool.close_idle(now, connector.out);
+        self.context.pool.close_idle(now, connector.out);
         self.leave_late_sources(connector);
         let deadline = |job: &ActiveJob| job.next_deadline(&self.context);
         let is_due = |job: &ActiveJob| deadline(job).is_some_and(|due| due <= now);
@@ -245,7 +247,7 @@ impl JobRunner {
         pool_id: PoolId,
         reason: &CloseReason,
     ) {
-        let Some(connection) = self.pool.remove(pool_id) else {
+        let Some(connection) = self.context.pool.remove(pool_id) else {
             return;
         };
         if let PoolPeer::Node(node) = connection.peer
@@ -314,13 +316,19 @@ impl JobRunner {
         if !self.context.cancelled.is_empty() {
             let cancelled = std::mem::take(&mut self.context.cancelled);
             let is_cancelled = |id| cancelled.contains(&id);
-            self.pool.cancel(is_cancelled, current, connector.out);
+            self.context
+                .pool
+                .cancel(is_cancelled, current, connector.out);
         }
         if let Some(result) = finished
             && let Some(job) = self.jobs.remove(&id)
         {
             let is_cancelled = |request: RequestId| request.job == id;
-            self.pool.cancel(is_cancelled, current, connector.out);
+            // To look for requests among those of many small files takes long.
+            if job.may_have_requests() {
+                let pool = &mut self.context.pool;
+                pool.cancel(is_cancelled, current, connector.out);
+            }
             self.forget_queries(|job| job == id);
             self.finished
                 .extend(result.map(|result| job.finished(result)));
@@ -329,7 +337,7 @@ impl JobRunner {
 
     fn send<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>, request: PooledRequest) {
         let peer = request.peer;
-        if let Some(id) = self.pool.send(request, connector.out) {
+        if let Some(id) = self.context.pool.send(request, connector.out) {
             let connection = JobConnection(JobPeer::Pooled(id, peer));
             connector.dial(peer.address(), connection);
         }

@@ -112,6 +112,21 @@ pub trait User {
     /// It cannot be moved there.
     fn commit(&mut self, job: JobId, content: &ContentInfo) -> Result<(), StoreError>;
 
+    /// Likewise, for the content of a small file of many. Returns false if that takes a
+    /// while: [`User::next_committed`] then returns the result, after
+    /// [`TerminalEvent::FilesCommitted`].
+    ///
+    /// # Errors
+    /// It cannot be moved there.
+    fn start_commit(&mut self, job: JobId, content: &ContentInfo) -> Result<bool, StoreError> {
+        self.commit(job, content).map(|()| true)
+    }
+
+    /// The next content whose commit has ended.
+    fn next_committed(&mut self) -> Option<(JobId, Result<(), StoreError>)> {
+        None
+    }
+
     /// The content, if any came, is of no use: deletes it where possible.
     fn discard(&mut self, job: JobId) -> DiscardedContent;
 
@@ -120,8 +135,8 @@ pub trait User {
     fn keep(&mut self, job: JobId) -> Option<StoredPart>;
 }
 
-/// An event of the terminal, from the thread of a prompt, for a client or a node with
-/// a console.
+/// An event of the terminal, from the thread of a prompt or of one that writes files, for a
+/// client or a node with a console.
 pub enum TerminalEvent {
     /// The user typed a line.
     Typed(String),
@@ -132,6 +147,8 @@ pub enum TerminalEvent {
         /// Gets the names that begin with the prefix.
         callback: NamesCallback,
     },
+    /// Call [`User::next_committed`] until there is none.
+    FilesCommitted,
     /// There will be no more lines.
     EndOfInput,
     /// The user interrupts the program where there is no line to discard.

@@ -8,6 +8,9 @@ use crate::protocol::{
 /// In a longer list of nodes, the relay is asked who has a file.
 const MAX_NODES: usize = 16;
 
+/// More small files than others are fetched at once.
+const MAX_SMALL: u64 = 64 * 1024;
+
 /// A file to fetch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WantedFile {
@@ -35,6 +38,11 @@ impl WantedFile {
     pub fn new(name: FileName<'static>, hash: Option<HashPrefix>) -> Self {
         let listed = None;
         Self { name, hash, listed }
+    }
+
+    /// Whether the relay has listed it as a small file.
+    pub(super) fn is_small(&self) -> bool {
+        self.listed.is_some_and(|listed| listed.size <= MAX_SMALL)
     }
 }
 

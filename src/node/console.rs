@@ -264,6 +264,11 @@ impl<S: Share> Node<S> {
         };
         let is_stopping = self.is_stopping;
         match event {
+            TerminalEvent::FilesCommitted => {
+                let mut connector = Connector::new(context, &mut self.udp);
+                console.jobs.on_files_committed(&mut connector);
+                console.take_finished_jobs(&mut connector);
+            }
             TerminalEvent::Interrupt
                 if !is_stopping && console.choices.cancel(console.jobs.user()) =>
             {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use indicatif::DecimalBytes;
 
 use crate::counted::Counted;
-use crate::download::{self, Destination, Target};
+use crate::download::{self, Destination, FileWriter, Target};
 use crate::escaped::Escaped;
 use crate::jobs::{
     ContentInfo, DiscardedContent, JobId, Listing, Opened, OutputSpec, PieceSet, PromptKind,
@@ -68,6 +68,8 @@ pub struct Screen {
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
     destination: Destination,
+    /// Commits small files of many.
+    writer: Option<FileWriter>,
     /// The usual destination, while a command has another one.
     usual: Option<Destination>,
     /// The file that was printed last.
@@ -100,6 +102,7 @@ impl Screen {
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal: io::stderr().is_terminal(),
             destination,
+            writer: None,
             usual: None,
             printed: None,
             longest_write: Duration::ZERO,
@@ -114,6 +117,13 @@ impl Screen {
         if let Some(rate) = rates.limit_rate {
             self.progress.limit_text = format!(" (limit {}/s)", DecimalBytes(rate));
         }
+        self
+    }
+
+    /// Many small files are committed by `writer`.
+    #[must_use]
+    pub fn with_writer(mut self, writer: FileWriter) -> Self {
+        self.writer = Some(writer);
         self
     }
 
@@ -349,6 +359,23 @@ impl User for Screen {
         self.end_transfer(job, true);
         self.saved = self.destination.path(job);
         self.destination.commit(job, content)
+    }
+
+    fn start_commit(&mut self, job: JobId, content: &ContentInfo) -> Result<bool, StoreError> {
+        if let (Some(_), Some(writer)) = (&self.batch, &self.writer)
+            && self.destination.commit_by(writer, job, content)
+        {
+            return Ok(false);
+        }
+        self.commit(job, content).map(|()| true)
+    }
+
+    fn next_committed(&mut self) -> Option<(JobId, Result<(), StoreError>)> {
+        let (job, result) = self.writer.as_ref()?.next_result()?;
+        self.end_transfer(job, result.is_ok());
+        let (path, result) = self.destination.on_committed(job, result);
+        self.saved = path;
+        Some((job, result))
     }
 
     fn discard(&mut self, job: JobId) -> DiscardedContent {

@@ -105,6 +105,7 @@ mod share_changes;
 mod share_command;
 mod shutdown;
 mod signals;
+mod small_files;
 mod startup;
 mod strangers;
 mod streams;

@@ -10,6 +10,7 @@ use crate::jobs::failure::Failure;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::node_pool::RequestId;
+use crate::jobs::user::StoreError;
 use crate::jobs::user_event::UserEvent;
 use crate::session::requests::ResponsePart;
 
@@ -32,6 +33,21 @@ impl Fetch {
             Some(result) => self.on_result(context, id, result, now),
             None => JobStep::Wait,
         })
+    }
+
+    /// The content that an attempt has brought was committed, or could not be.
+    pub(in crate::jobs) fn on_committed(
+        &mut self,
+        context: &mut JobContext,
+        result: Result<(), StoreError>,
+        now: Instant,
+    ) -> JobStep {
+        let mut open = self.open.iter();
+        let Some(attempt) = open.find(|attempt| attempt.is_source) else {
+            return JobStep::Wait;
+        };
+        let result = result.map_or_else(AttemptResult::NotStored, |()| AttemptResult::Complete);
+        self.on_result(context, attempt.id, result, now)
     }
 
     /// An open attempt has ended.

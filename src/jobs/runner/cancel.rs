@@ -32,7 +32,9 @@ impl JobRunner {
         let job = self.jobs.remove(&id);
         self.finished.extend(job.map(|job| job.finished(result)));
         self.forget_queries(|job| job == id);
-        self.pool.cancel(|request| request.job == id, None, out);
+        self.context
+            .pool
+            .cancel(|request| request.job == id, None, out);
         true
     }
 
@@ -41,7 +43,7 @@ impl JobRunner {
         self.abort();
         self.finished.clear();
         self.forget_queries(|_| true);
-        self.pool.cancel(|_| true, None, out);
+        self.context.pool.cancel(|_| true, None, out);
     }
 
     /// Nobody waits for the queries of these jobs any longer.

@@ -303,7 +303,9 @@ impl JobRunner {
         let cancelled: Vec<RequestId> = cancelled.map(|(request, _)| request).collect();
         if !cancelled.is_empty() {
             let is_cancelled = |request| cancelled.contains(&request);
-            self.pool.cancel(is_cancelled, current, connector.out);
+            self.context
+                .pool
+                .cancel(is_cancelled, current, connector.out);
         }
     }
 }

@@ -1,0 +1,138 @@
+//! The file or folder that the user named for fetched content, and why it cannot be used.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::download::output_file::{OutputFile, SaveOptions};
+use crate::download::parent_folder::ParentFolders;
+use crate::download::save_error::SaveError;
+use crate::escaped::Escaped;
+use crate::jobs::{ContentInfo, Opened, StoreError};
+use crate::protocol::FileName;
+use crate::system_error::Reason;
+
+/// A file or folder to save into.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// This file.
+    File(PathBuf),
+    /// A file of the content's name below this folder.
+    Folder(PathBuf),
+    /// The same for a folder that a node shares.
+    Share(PathBuf),
+    /// This file, of which only wrong pieces are replaced.
+    Repair(PathBuf),
+}
+
+impl Target {
+    pub(super) fn open(
+        &self,
+        parents: &mut ParentFolders,
+        name: &FileName<'_>,
+        content: &ContentInfo,
+        options: SaveOptions,
+        is_absent: bool,
+    ) -> Result<(OutputFile, Opened), StoreError> {
+        match self {
+            Self::File(path) => {
+                OutputFile::open(path, content, options).map_err(|error| self.error(path, &error))
+            }
+            Self::Repair(path) => {
+                OutputFile::repair(path, content).map_err(|error| self.error(path, &error))
+            }
+            Self::Folder(folder) | Self::Share(folder) => {
+                OutputFile::open_below(parents, folder, name, content, options, is_absent)
+                    .map_err(|error| self.error(&folder.join(name.as_str()), &error))
+            }
+        }
+    }
+
+    /// The commit of a file has ended.
+    pub(super) fn committed(
+        &self,
+        parents: &mut ParentFolders,
+        path: &Path,
+        result: io::Result<()>,
+    ) -> Result<(), StoreError> {
+        result.map_err(|error| {
+            // The folder may have been deleted.
+            parents.close();
+            self.error(path, &error.into())
+        })
+    }
+
+    pub(super) fn error(&self, path: &Path, error: &SaveError) -> StoreError {
+        let is_share = matches!(self, Self::Share(_));
+        let beside = |name: &OsStr| escaped(&path.with_file_name(name));
+        let path = escaped(path);
+        let reason = match error {
+            SaveError::System(error) => self.system_error(&path, error),
+            SaveError::InUse => format!("{path} is being fetched by another program"),
+            SaveError::OtherContent(part) => {
+                let part = beside(part);
+                let advice = match is_share {
+                    true => "delete it to fetch this one",
+                    false => "--restart begins anew",
+                };
+                format!("{part} holds a part of another content of that name; {advice}")
+            }
+            SaveError::UnknownContent(part) => {
+                let part = beside(part);
+                let advice = match is_share {
+                    true => "try again later, or delete it",
+                    false => "try again later, or begin anew with --restart",
+                };
+                format!(
+                    "no node knows the hash of this content, and {part} may hold a part of another one; {advice}"
+                )
+            }
+            SaveError::UnknownPart(part) => {
+                let part = beside(part);
+                format!("{part} is in the way, and was not left by a download; move it away")
+            }
+            SaveError::PartFile => {
+                format!(
+                    "{path} is a name of unfinished files, which nobody shares; -o FILE saves it"
+                )
+            }
+            SaveError::OtherLength { length, size } => format!(
+                "{path} has {length} bytes, and the content has {size}; \
+                 get NAME -o {path} --force replaces the file"
+            ),
+            SaveError::Different => format!(
+                "{path} has another content, and may be another file; it was not changed; \
+                 get NAME -o {path} --force replaces it"
+            ),
+            SaveError::NoHash => format!("no node knows the hash to compare {path} with"),
+            SaveError::NoSpace { needed, free } => {
+                format!("no space for {path}: {needed} bytes are needed, and {free} are free")
+            }
+        };
+        StoreError {
+            reason,
+            is_reader_gone: false,
+        }
+    }
+
+    fn system_error(&self, path: &str, error: &io::Error) -> String {
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => match self {
+                Self::Share(_) => format!("{path} exists already; move it away to fetch another"),
+                Self::File(_) | Self::Folder(_) | Self::Repair(_) => {
+                    format!("{path} exists already; --force replaces it")
+                }
+            },
+            io::ErrorKind::NotFound => format!("cannot write {path}: there is no such folder"),
+            io::ErrorKind::IsADirectory => format!("{path} names a folder; use -d to save into it"),
+            io::ErrorKind::NotADirectory => {
+                format!("cannot write {path}: a parent is not a folder, or is a symbolic link")
+            }
+            _ => format!("cannot write {path}: {}", Reason(error)),
+        }
+    }
+}
+
+pub(super) fn escaped(path: &Path) -> String {
+    Escaped(path.as_os_str().as_encoded_bytes()).to_string()
+}
