@@ -174,6 +174,10 @@ impl<S: Share> Node<S> {
             return request.reply.not_found();
         }
         let archive = FolderArchive::new(folder.to_owned());
+        let reply = &mut request.reply;
+        if !reply.begin_stream("application/x-tar", &archive.file_name()) {
+            return reply.next();
+        }
         self.begin_task(request, task, HttpWork::Archive(archive))
     }
 }

@@ -20,16 +20,6 @@ pub(super) fn padding(length: u64) -> &'static [u8] {
     &END[..(BLOCK - rest) % BLOCK]
 }
 
-/// The length of a file in an archive, with its headers and its padding.
-pub(super) fn entry_length(name: &str, size: u64) -> u64 {
-    let long_name = match name.len() {
-        0..=MAX_SHORT_NAME => 0,
-        length => 2 * BLOCK + length / BLOCK * BLOCK,
-    };
-    let content = size.saturating_add(padding(size).len() as u64);
-    content.saturating_add((BLOCK + long_name) as u64)
-}
-
 /// What comes before the content of a file. `mtime` is in seconds since 1970.
 pub(super) fn entry_header(name: &str, size: u64, mtime: i64) -> Vec<u8> {
     let mut blocks = Vec::new();
@@ -68,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn archives_are_read_back_and_have_the_announced_length() {
+    fn archives_are_read_back() {
         let names = [1, 99, 100, 101, 511, 512, 1023, 1024]
             .map(|length| "ä".repeat(length)[..length & !1].to_owned() + "x");
         for name in names {
@@ -76,11 +66,6 @@ mod tests {
                 let mut archive = entry_header(&name, size, 784_111_777);
                 archive.extend(vec![7; size as usize]);
                 archive.extend_from_slice(padding(size));
-                assert_eq!(
-                    archive.len() as u64,
-                    entry_length(&name, size),
-                    "{name} {size}"
-                );
                 archive.extend_from_slice(&END);
                 let mut archive = tar::Archive::new(archive.as_slice());
                 let mut entries = archive.entries().expect("entries");
@@ -102,6 +87,5 @@ mod tests {
         let header = Header::from_byte_slice(&header);
         assert_eq!(header.size().expect("a size"), size);
         assert_eq!(header.mtime().expect("a time"), 0);
-        assert_eq!(entry_length("large", u64::MAX), u64::MAX);
     }
 }

@@ -1,6 +1,8 @@
 //! Answers requests in HTTP.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::io::Write;
 use std::ops::Range;
 use std::time::SystemTime;
 
@@ -242,24 +244,49 @@ impl<R: Role> Responder<'_, R> {
         Some(range).filter(|range| !range.is_empty() && !context.is_head)
     }
 
-    /// Sends the head of the response for a file that is made while it is sent, in parts.
-    /// Returns whether its content must follow.
-    pub(crate) fn begin_stream(
-        &mut self,
-        media_type: &'static str,
-        name: &str,
-        length: u64,
-    ) -> bool {
-        let ReplyDestination::Http(conn, context) = &self.destination else {
+    /// Sends the head of the response for a file that is made while it is sent, so that its
+    /// length is not known. Returns whether its content must follow, in chunks: each is
+    /// [`Responder::begin_chunk`], so many bytes, [`Responder::end_chunk`]; at the end
+    /// [`Responder::end_stream`].
+    pub(crate) fn begin_stream(&mut self, media_type: &'static str, name: &str) -> bool {
+        let ReplyDestination::Http(conn, context) = &mut self.destination else {
             return false;
         };
+        // HTTP/1.0 has no chunks: the end of the connection is the end of the content.
+        context.keeps_alive &= !context.is_http_10;
         let mut head = ResponseHead::begin(self.out.append_reply(*conn), context, Status::OK);
         head.header("Content-Type", media_type);
         head.header("Content-Disposition", disposition(name, media_type));
         head.header("Cache-Control", "no-cache");
-        head.header("Content-Length", length);
+        if !context.is_http_10 {
+            head.header("Transfer-Encoding", "chunked");
+        }
         head.end();
         !context.is_head
+    }
+
+    /// Announces a chunk of so many bytes, at least one (RFC 9112, 7.1).
+    pub(crate) fn begin_chunk(&mut self, length: u64) {
+        self.append_chunk_line(format_args!("{length:x}\r\n"));
+    }
+
+    /// Ends the chunk.
+    pub(crate) fn end_chunk(&mut self) {
+        self.append_chunk_line(format_args!("\r\n"));
+    }
+
+    /// Ends the content.
+    pub(crate) fn end_stream(&mut self) {
+        self.append_chunk_line(format_args!("0\r\n\r\n"));
+    }
+
+    fn append_chunk_line(&mut self, line: fmt::Arguments<'_>) {
+        if let ReplyDestination::Http(conn, context) = &self.destination
+            && !context.is_http_10
+        {
+            // Writing to a vector does not fail.
+            let _ = self.out.append_reply(*conn).write_fmt(line);
+        }
     }
 
     /// Appends content that is in memory.

@@ -16,6 +16,22 @@ pub struct HttpResponse {
 impl HttpResponse {
     /// Reads the next response. One to `HEAD` has no content.
     pub fn read(nc: &mut Nc, is_head: bool) -> Self {
+        let mut response = Self::read_head(nc);
+        let length = response.header("content-length");
+        let length = length.map(|length| length.parse().expect("a length"));
+        if is_head || response.status == 304 {
+            return response;
+        }
+        response.content = match (response.header("transfer-encoding"), length) {
+            (Some("chunked"), None) => read_chunks(nc),
+            (None, Some(length)) => nc.bytes(length),
+            form => panic!("no length, or two: {form:?}"),
+        };
+        response
+    }
+
+    /// Reads the head of the next response.
+    pub fn read_head(nc: &mut Nc) -> Self {
         let status_line = crlf_line(nc);
         let status = status_line
             .strip_prefix("HTTP/1.1 ")
@@ -30,18 +46,11 @@ impl HttpResponse {
             let (name, value) = line.split_once(": ").expect("a header");
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
-        let mut response = Self {
+        Self {
             status,
             headers,
             content: Vec::new(),
-        };
-        let length = response.header("content-length");
-        let length = length.map(|length| length.parse().expect("a length"));
-        if is_head || status == 304 {
-            return response;
         }
-        response.content = nc.bytes(length.expect("every content has a length"));
-        response
     }
 
     /// All values of a header.
@@ -78,6 +87,19 @@ pub fn http(address: SocketAddr, method: &str, target: &str, headers: &str) -> H
     let response = HttpResponse::read(&mut nc, method == "HEAD");
     assert_eq!(nc.rest(), b"", "nothing follows the response");
     response
+}
+
+/// Reads a content that is sent in chunks.
+pub fn read_chunks(nc: &mut Nc) -> Vec<u8> {
+    let mut content = Vec::new();
+    loop {
+        let length = usize::from_str_radix(&crlf_line(nc), 16).expect("a length");
+        content.extend(nc.bytes(length));
+        assert_eq!(crlf_line(nc), "");
+        if length == 0 {
+            return content;
+        }
+    }
 }
 
 fn crlf_line(nc: &mut Nc) -> String {

@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use files::{folder, folder_of_names, large_file, noise};
-pub use http::{HttpResponse, http};
+pub use http::{HttpResponse, http, read_chunks};
 pub use http_program::{http_program, is_missing};
 pub use nc::{Nc, ask, ask_bytes, without_epochs};
 pub use program::{ProgramOutput, client, client_command, run};
