@@ -170,6 +170,7 @@ impl RelayBench {
             },
             message_rate: 50,
             trust: Trust::new(Vec::new()),
+            certificates: None,
             http: HttpSettings::default(),
             access: AccessSettings::default(),
         };

@@ -10,6 +10,7 @@ mod discovery;
 mod exit;
 mod get;
 mod http;
+mod id;
 mod logging;
 mod message_command;
 mod network;
@@ -57,13 +58,19 @@ const SERVER_READ_SIZE: usize = 128 * 1024;
 /// Runs `relay-server`.
 #[must_use]
 pub fn relay_server() -> ExitCode {
-    run_program(relay::run, relay::HINTS)
+    match id::is_requested() {
+        true => run_program(id::run_relay, ""),
+        false => run_program(relay::run, relay::HINTS),
+    }
 }
 
 /// Runs `peer-node`.
 #[must_use]
 pub fn peer_node() -> ExitCode {
-    run_program(node::run, node::HINTS)
+    match id::is_requested() {
+        true => run_program(id::run_node, ""),
+        false => run_program(node::run, node::HINTS),
+    }
 }
 
 /// Runs `peer-client`.

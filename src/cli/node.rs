@@ -47,7 +47,8 @@ Shares a folder in a Peerline network.
   peer-node 127.0.0.1:8888 --share DIR --port 9001
   printf 'GET hello.txt\\n' | nc -N 127.0.0.1 9001
 
-The node registers with the relay. Then it serves files to everybody who connects.";
+The node registers with the relay. Then it serves files to everybody who connects.
+peer-node id prints the id of its key.";
 
 /// See [`crate::cli::usage::parse`].
 pub(super) const HINTS: &str = "\
@@ -264,7 +265,7 @@ pub(super) fn prepare(
     let sources: Vec<IpAddr> = sources.collect();
     let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &sources);
     let tls = args.tls.prepare("node")?;
-    let id = tls.id;
+    let (id, certificates) = (tls.id, tls.certificates.clone());
     let now = Instant::now();
     let access = args.access.settings(&tls)?;
     let settings = reactor_settings(args, tls, access.secret, &relay, sources)?;
@@ -272,6 +273,7 @@ pub(super) fn prepare(
     let (registrars, max_unknown) = (vec![registrar], args.limits.max_unknown);
     let mut node = Node::new(folder, registrars, max_unknown, now, on_event);
     node.udp = udp;
+    node.certificates = certificates;
     let access = AccessControl::new(ServerKind::Node, &access, now);
     (node.http, node.access) = (args.http.settings(), access);
     if args.listen_messages || command.is_some() || (user.is_some() && !args.no_listen_messages) {

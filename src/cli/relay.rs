@@ -34,7 +34,9 @@ const ABOUT: &str = "\
 Keeps the directory of a Peerline network: its nodes and their files.
 
   relay-server 8888
-  printf 'LIST\\n' | nc -N 127.0.0.1 8888";
+  printf 'LIST\\n' | nc -N 127.0.0.1 8888
+
+relay-server id prints the id of its key.";
 
 /// See [`crate::cli::usage::parse`].
 pub(super) const HINTS: &str = "\
@@ -237,6 +239,7 @@ pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
         quota: args.directory.quota(),
         message_rate: args.message_rate,
         trust: Trust::new(args.trust.clone()),
+        certificates: tls.certificates,
         http: args.http.settings(),
         access,
     };

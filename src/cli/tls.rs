@@ -28,6 +28,13 @@ pub(super) struct ServerTlsArgs {
     /// chooses for its relay as a client does
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = mode)]
     tls: TlsMode,
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// The key of a server.
+#[derive(clap::Args)]
+pub(super) struct KeyArgs {
     /// Private key of the server, as PEM [default: one of its own, in the user's state folder]
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
@@ -49,7 +56,7 @@ pub(super) struct ServerTls {
 impl ServerTlsArgs {
     /// Whether SIGHUP reads files again.
     pub(super) fn has_files(&self) -> bool {
-        self.key.is_some()
+        self.key.files().is_some()
     }
 
     pub(super) fn mode(&self) -> TlsMode {
@@ -66,18 +73,12 @@ impl ServerTlsArgs {
         if self.tls == TlsMode::Off {
             return Ok(ServerTls::default());
         }
-        let identity = match (&self.key, &self.certificate) {
-            (Some(key), Some(certificate)) => {
-                read_identity(key, certificate).map_err(startup_error)?
-            }
-            _ => match self.own_identity(program)? {
-                Some(identity) => identity,
-                None => return Ok(ServerTls::default()),
-            },
+        let Some(identity) = self.identity(program)? else {
+            return Ok(ServerTls::default());
         };
         let id = Some(identity.id());
         let certificates = Certificates::new(identity);
-        if let (Some(key), Some(certificate)) = (&self.key, &self.certificate) {
+        if let Some((key, certificate)) = self.key.files() {
             let (key, certificate) = (key.clone(), certificate.clone());
             let certificates = Arc::clone(&certificates);
             signals::handle_hangups(move || match read_identity(&key, &certificate) {
@@ -97,21 +98,47 @@ impl ServerTlsArgs {
         })
     }
 
-    /// The identity in the user's state folder. None if it has no place, and TLS is not
-    /// required.
-    fn own_identity(&self, program: &str) -> Result<Option<Identity>, StartupError> {
+    /// None if its key has no place, and TLS is not required.
+    fn identity(&self, program: &str) -> Result<Option<Identity>, StartupError> {
+        match self.key.find(program)? {
+            Ok(identity) => Ok(Some(identity)),
+            Err(text) if self.is_required() => Err(StartupError::new(Exit::System, text)),
+            Err(text) => {
+                warn!(target: OPERATOR, "TLS is off: {text}, or --tls off");
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl KeyArgs {
+    /// The files of the user, if there are some.
+    fn files(&self) -> Option<(&PathBuf, &PathBuf)> {
+        self.key.as_ref().zip(self.certificate.as_ref())
+    }
+
+    /// The identity of a program, such as `relay`. The first time, a key is made.
+    pub(super) fn identity(&self, program: &str) -> Result<Identity, StartupError> {
+        self.find(program)?
+            .map_err(|text| StartupError::new(Exit::System, text))
+    }
+
+    /// The identity in the user's files or in the state folder, or why it has no place.
+    fn find(&self, program: &str) -> Result<Result<Identity, String>, StartupError> {
+        if let Some((key, certificate)) = self.files() {
+            return read_identity(key, certificate)
+                .map(Ok)
+                .map_err(startup_error);
+        }
         let reason = match IdentityFile::of(program).map(|file| file.open()) {
-            Some(Ok(identity)) => return Ok(Some(identity)),
+            Some(Ok(identity)) => return Ok(Ok(identity)),
             Some(Err(error @ StateFileError::Refused(..))) => return Err(startup_error(error)),
             Some(Err(error @ StateFileError::Unavailable(..))) => error.to_string(),
             None => "neither HOME nor XDG_STATE_HOME is set".to_owned(),
         };
-        let text = format!("no place for a key: {reason}; write --key and --certificate");
-        if self.is_required() {
-            return Err(StartupError::new(Exit::System, text));
-        }
-        warn!(target: OPERATOR, "TLS is off: {text}, or --tls off");
-        Ok(None)
+        Ok(Err(format!(
+            "no place for a key: {reason}; write --key and --certificate"
+        )))
     }
 }
 

@@ -18,6 +18,7 @@ mod session;
 mod share;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use announcer::Announcer;
@@ -43,7 +44,7 @@ use crate::session::line_codec::RenderedList;
 use crate::session::server;
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
 use crate::session::{AccessControl, AccessSettings};
-use crate::tls::ConnectionSecurity;
+use crate::tls::{Certificates, ConnectionSecurity, KeyId};
 
 /// Changes during an update are announced this long after the update.
 const ANNOUNCE_DELAY: Duration = Duration::from_secs(1);
@@ -63,6 +64,8 @@ pub struct Node<S: Share> {
     pub console: Option<Console>,
     /// Reports an event to the user.
     on_event: Box<dyn FnMut(&NodeReport<'_>)>,
+    /// Who the node is, if it speaks TLS.
+    pub certificates: Option<Arc<Certificates>>,
     /// How requests in HTTP are answered.
     pub http: HttpSettings,
     /// Who may fetch files.
@@ -95,6 +98,7 @@ impl<S: Share> Node<S> {
             last_sender: None,
             console: None,
             on_event: Box::new(on_event),
+            certificates: None,
             http: HttpSettings::default(),
             access: AccessControl::new(ServerKind::Node, &AccessSettings::default(), now),
             max_unknown,
@@ -103,6 +107,11 @@ impl<S: Share> Node<S> {
             gets_found: 0,
             rendered_pieces: None,
         }
+    }
+
+    /// The id of the node, if it speaks TLS.
+    fn id(&self) -> Option<KeyId> {
+        Some(self.certificates.as_ref()?.id())
     }
 
     /// The share will have changes to announce within `delay`.

@@ -58,7 +58,8 @@ impl<S: Share> Node<S> {
         match parsed {
             Request::Banner => {
                 let files = self.share.count(None);
-                reply.banner(Banner::Node { files })
+                let id = self.id();
+                reply.banner(Banner::Node { files, id })
             }
             Request::Get(name) => self.get(request, &name),
             Request::Range {

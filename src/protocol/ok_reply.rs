@@ -12,6 +12,7 @@ use crate::protocol::fields::{ParseError, number};
 use crate::protocol::reverse_text::append_number;
 use crate::protocol::secret::Proof;
 use crate::protocol::verb::ServerKind;
+use crate::tls::KeyId;
 
 /// The reply to `REGISTER`: `OK lease ip port files epoch`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,11 +108,15 @@ pub enum Banner {
         nodes: u64,
         /// Distinct file names in the index.
         files: u64,
+        /// The id of its key, if it has one.
+        id: Option<KeyId>,
     },
     /// A node.
     Node {
         /// Files that the node shares.
         files: u64,
+        /// The id of its key, if it has one.
+        id: Option<KeyId>,
     },
     /// A server that tells nothing about itself before the client has shown its secret.
     Locked(ServerKind),
@@ -127,6 +132,11 @@ impl Banner {
     /// The text is not a banner of this version.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let text = text.strip_suffix(END).ok_or(ParseError)?;
+        // Servers of older versions send no id.
+        let (text, id) = match text.split_once(", id ") {
+            Some((text, id)) => (text, Some(id.parse().map_err(|_| ParseError)?)),
+            None => (text, None),
+        };
         let counts: Vec<&str> = text.split(", ").collect();
         let count = |text: &str, noun: &str| {
             let (count, rest) = text.split_once(' ').ok_or(ParseError)?;
@@ -137,9 +147,11 @@ impl Banner {
             ["peerline relay", nodes, files] => Ok(Self::Relay {
                 nodes: count(nodes, "node")?,
                 files: count(files, "file")?,
+                id,
             }),
             ["peerline node", files] if files != LOCKED => Ok(Self::Node {
                 files: count(files, "file")?,
+                id,
             }),
             ["peerline relay", LOCKED] => Ok(Self::Locked(ServerKind::Relay)),
             ["peerline node", LOCKED] => Ok(Self::Locked(ServerKind::Node)),
@@ -151,20 +163,24 @@ impl Banner {
 /// The whole line, without its end.
 impl fmt::Display for Banner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files = match *self {
-            Self::Relay { nodes, files } => {
+        let (files, id) = match *self {
+            Self::Relay { nodes, files, id } => {
                 write!(f, "OK peerline relay, {}", Counted(nodes, "node"))?;
-                files
+                (files, id)
             }
-            Self::Node { files } => {
+            Self::Node { files, id } => {
                 f.write_str("OK peerline node")?;
-                files
+                (files, id)
             }
             Self::Locked(ServerKind::Relay) => {
                 return write!(f, "OK peerline relay, {LOCKED}{END}");
             }
             Self::Locked(ServerKind::Node) => return write!(f, "OK peerline node, {LOCKED}{END}"),
         };
-        write!(f, ", {}{END}", Counted(files, "file"))
+        write!(f, ", {}", Counted(files, "file"))?;
+        if let Some(id) = id {
+            write!(f, ", id {id}")?;
+        }
+        f.write_str(END)
     }
 }

@@ -20,6 +20,7 @@ mod table;
 mod trust;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::debug;
@@ -42,7 +43,7 @@ use crate::role::{ConnId, ConnectionInfo, Context, Input, LastRequest, ReadNext,
 use crate::session::http::HttpSettings;
 use crate::session::server::{self, RequestContext};
 use crate::session::{AccessControl, AccessSettings};
-use crate::tls::ConnectionSecurity;
+use crate::tls::{Certificates, ConnectionSecurity, KeyId};
 
 /// The most memory for a node in the directory, in bytes, without its key.
 pub const BYTES_PER_NODE: u64 = 125;
@@ -78,6 +79,8 @@ pub struct RelaySettings {
     pub message_rate: u32,
     /// Which clients may register addresses other than their own.
     pub trust: Trust,
+    /// Who the relay is, if it speaks TLS.
+    pub certificates: Option<Arc<Certificates>>,
     /// How requests in HTTP are answered.
     pub http: HttpSettings,
     /// Who may use the relay.
@@ -127,6 +130,11 @@ impl Relay {
             last_registration: 0,
             next_rotation: 0,
         }
+    }
+
+    /// The id of the relay, if it speaks TLS.
+    fn id(&self) -> Option<KeyId> {
+        Some(self.settings.certificates.as_ref()?.id())
     }
 
     /// Reads one request from a connection or datagram and answers it.

@@ -26,7 +26,8 @@ impl Relay {
     pub(super) fn banner(&self, request: &mut RelayRequest<'_>) -> ReadNext {
         let nodes = self.directory.len(request.is_loopback()) as u64;
         let files = self.index.name_count(request.is_loopback()) as u64;
-        request.reply.banner(Banner::Relay { nodes, files })
+        let id = self.id();
+        request.reply.banner(Banner::Relay { nodes, files, id })
     }
 
     pub(super) fn stats(&self, request: &mut RelayRequest<'_>) -> ReadNext {

@@ -9,6 +9,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::tls::identity::Identity;
+use crate::tls::key_id::KeyId;
 
 /// The identity of a program, which can be replaced while the program runs.
 pub struct Certificates(RwLock<Identity>);
@@ -23,6 +24,12 @@ impl Certificates {
     /// Shows another identity from the next connection on.
     pub fn replace(&self, identity: Identity) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = identity;
+    }
+
+    /// The id of the key.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).id()
     }
 
     fn current(&self) -> Arc<CertifiedKey> {

@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use crate::tls::KeyId;
 use crate::web::text;
 
 /// Files and folders, and what a person can do with them.
@@ -18,6 +19,8 @@ pub(crate) struct FolderPage<'a> {
     pub(crate) address: String,
     /// How many entries there are.
     pub(crate) count: &'a str,
+    /// The id of the node, if it speaks TLS and the page is that of a folder.
+    pub(crate) id: Option<KeyId>,
     /// The heads of the columns name, size and date.
     pub(crate) columns: [ColumnHead; 3],
     pub(crate) rows: Vec<FolderRow<'a>>,

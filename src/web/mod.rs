@@ -28,7 +28,8 @@ pub(crate) use folder_page::{ColumnHead, FileCells, FolderPage, FolderRow};
 pub(crate) use link::node_url;
 pub(crate) use metalink::Metalink;
 pub(crate) use network_pages::{
-    ContentRow, ContentsPage, FileRow, HoldersPage, NetworkPage, NodeRow, NodesPage, content_query,
+    ContentRow, ContentsPage, FileRow, HolderRow, HoldersPage, NetworkPage, NodeRow, NodesPage,
+    content_query,
 };
 pub(crate) use qr::qr_code;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use askama::Template;
 
 use crate::protocol::{FileItem, MaybeHash};
+use crate::tls::KeyId;
 use crate::web::shell::{HostWords, ShellWord};
 use crate::web::text;
 
@@ -24,6 +25,8 @@ pub(crate) struct NetworkPage<'a> {
     pub(crate) count: String,
     /// How many nodes there are.
     pub(crate) nodes: String,
+    /// The id of the relay, if it speaks TLS.
+    pub(crate) id: Option<KeyId>,
     /// Whether the client may see who is connected.
     pub(crate) is_trusted: bool,
     pub(crate) rows: Vec<FileRow<'a>>,
@@ -55,11 +58,20 @@ pub(crate) struct NodesPage<'a> {
 /// A node.
 pub(crate) struct NodeRow {
     pub(crate) address: SocketAddr,
+    /// Its id, if it has shown its key.
+    pub(crate) id: Option<KeyId>,
     pub(crate) files: u64,
     /// The time since its last registration.
     pub(crate) age: Duration,
     /// The time until its lease ends.
     pub(crate) expires_in: Duration,
+}
+
+/// A node that has a content.
+pub(crate) struct HolderRow {
+    pub(crate) address: SocketAddr,
+    /// Its id, if it has shown its key.
+    pub(crate) id: Option<KeyId>,
 }
 
 /// A content of a file, its holders, and the ways to fetch it.
@@ -72,7 +84,7 @@ pub(crate) struct HoldersPage<'a> {
     pub(crate) hash: Option<String>,
     /// What follows the name in a link to this content: with a question mark, or empty.
     pub(crate) query: String,
-    pub(crate) holders: Vec<SocketAddr>,
+    pub(crate) holders: Vec<HolderRow>,
 }
 
 /// The contents of a file, to choose from.

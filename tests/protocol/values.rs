@@ -166,11 +166,19 @@ fn stats() -> impl Strategy<Value = FileStat> {
 
 pub fn banners() -> impl Strategy<Value = Banner> {
     prop_oneof![
-        any::<(u64, u64)>().prop_map(|(nodes, files)| Banner::Relay { nodes, files }),
-        any::<u64>().prop_map(|files| Banner::Node { files }),
         Just(Banner::Locked(ServerKind::Relay)),
         Just(Banner::Locked(ServerKind::Node)),
-        (0..3_u64, 0..3_u64).prop_map(|(nodes, files)| Banner::Relay { nodes, files }),
+        (any::<u64>(), any::<u64>(), ids()).prop_map(|(nodes, files, id)| Banner::Relay {
+            nodes,
+            files,
+            id
+        }),
+        (any::<u64>(), ids()).prop_map(|(files, id)| Banner::Node { files, id }),
+        (0..3_u64, 0..3_u64, ids()).prop_map(|(nodes, files, id)| Banner::Relay {
+            nodes,
+            files,
+            id
+        }),
     ]
 }
 

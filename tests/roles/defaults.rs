@@ -26,6 +26,7 @@ pub fn defaults() -> RelaySettings {
             all_bytes: 1 << 30,
         },
         trust: Trust::new(Vec::new()),
+        certificates: None,
         http: HttpSettings::default(),
         access: AccessSettings::default(),
     }

@@ -31,8 +31,9 @@ fn a_node_announces_its_files() {
     assert_eq!(holders(&relay, "hello.txt"), holder(17));
     assert_eq!(holders(&relay, "a folder/two words.txt"), holder(2));
     assert!(holders(&relay, "two words.txt").is_empty());
-    let banner = "OK peerline relay, 1 node, 3 files; HELP lists the commands\n";
-    assert_eq!(ask(relay.address(), b"\n"), banner);
+    let banner = ask(relay.address(), b"\n");
+    let counts = "OK peerline relay, 1 node, 3 files, id ";
+    assert!(banner.starts_with(counts), "{banner}");
 }
 
 #[test]

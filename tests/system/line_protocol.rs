@@ -92,14 +92,21 @@ fn blanks_and_lower_case_are_accepted() {
 
 #[test]
 fn an_empty_line_gets_the_banner() {
-    let (relay, node, _share) = relay_and_node();
-    let mut nc = Nc::connect(relay.address());
-    let banner = "OK peerline relay, 1 node, 1 file; HELP lists the commands";
-    assert_eq!(nc.ask(""), banner);
-    assert_eq!(nc.ask(" \t\r"), banner);
-    let mut nc = Nc::connect(node.address());
-    let banner = "OK peerline node, 1 file; HELP lists the commands";
-    assert_eq!(nc.ask(""), banner);
+    let share = folder(&[("hello.txt", b"Hello, Peerline!\n")]);
+    for (args, id) in [(&["--tls", "off"][..], ""), (&[], ", id sha256//")] {
+        let relay = relay(args);
+        let node = node(&relay, share.path(), args);
+        let mut nc = Nc::connect(relay.address());
+        let banner = nc.ask("");
+        let begin = format!("OK peerline relay, 1 node, 1 file{id}");
+        assert!(banner.starts_with(&begin), "{banner}");
+        assert!(banner.ends_with("; HELP lists the commands"), "{banner}");
+        assert_eq!(nc.ask(" \t\r"), banner);
+        let banner = Nc::connect(node.address()).ask("");
+        let begin = format!("OK peerline node, 1 file{id}");
+        assert!(banner.starts_with(&begin), "{banner}");
+        assert!(banner.ends_with("; HELP lists the commands"), "{banner}");
+    }
 }
 
 #[test]

@@ -243,3 +243,101 @@ fn a_node_that_shows_its_key_for_the_first_time_begins_anew() {
     assert!(again.ask("REGISTER 127.0.0.1 4").starts_with("OK"));
     assert_eq!(ask(relay.address(), b"WHO\n"), "NODES 1\n127.0.0.1 4\n");
 }
+
+#[test]
+fn the_id_is_in_the_banner_and_on_the_pages() {
+    let mut relay = KnownRelay::start(&[]);
+    let home = Home::new();
+    let mut node = home.start(&relay, &[]);
+    let (relay_id, node_id) = (relay.id.clone(), id(&mut node));
+    let end = "; HELP lists the commands\n";
+    assert_eq!(
+        ask(relay.address(), b"\n"),
+        format!("OK peerline relay, 1 node, 1 file, id {relay_id}{end}")
+    );
+    assert_eq!(
+        ask(node.address(), b"\n"),
+        format!("OK peerline node, 1 file, id {node_id}{end}")
+    );
+    let page = |server: &Server, target| {
+        let page = http(server.address(), "GET", target, "").text().to_owned();
+        // The slashes and plus signs of base64 may be escaped.
+        page.replace("&#43;", "+")
+            .replace("&#x2F;", "/")
+            .replace("&#61;", "=")
+    };
+    for (server, target, id) in [
+        (&relay.server, "/", &relay_id),
+        (&relay.server, "/nodes", &node_id),
+        (&relay.server, "/holders/five.txt", &node_id),
+        (&node, "/", &node_id),
+    ] {
+        let page = page(server, target);
+        assert!(page.contains(&**id), "{target}: {page}");
+    }
+    assert_eq!(relay.server.stop(), Some(0));
+}
+
+#[test]
+fn id_prints_the_id_and_makes_the_key_the_first_time() {
+    let home = Home::new();
+    let programs = [
+        env!("CARGO_BIN_EXE_peer-node"),
+        env!("CARGO_BIN_EXE_relay-server"),
+    ];
+    let id = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        command.env("XDG_STATE_HOME", home.state.path());
+        command.arg("id").args(args);
+        run(command, b"")
+    };
+    let ids = programs.map(|program| id(program, &[]).expect_code(0).text());
+    assert!(
+        ids[0].starts_with("sha256//") && ids[0].ends_with("=\n"),
+        "{ids:?}"
+    );
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(
+        ids,
+        programs.map(|program| id(program, &[]).expect_code(0).text())
+    );
+    let mut node = Server::start({
+        let relay = relay(&[]);
+        let mut command = node_command(relay.address(), home.share.path(), &[]);
+        command.env("XDG_STATE_HOME", home.state.path());
+        command
+    });
+    assert_eq!(format!("{}\n", self::id(&mut node)), ids[0]);
+    // The key of the user.
+    let file = home.state.path().join("peerline/relay.pem");
+    let file = file.to_str().expect("a temporary name is text");
+    let files = ["--key", file, "--certificate", file];
+    assert_eq!(id(programs[0], &files).expect_code(0).text(), ids[1]);
+    assert_eq!(
+        id(programs[0], &files[..2])
+            .expect_code(2)
+            .stderr
+            .lines()
+            .count(),
+        2
+    );
+    // What it prints must be the key that the server has.
+    fs::write(home.key_file(), "no key").expect("it is there");
+    let refused = id(programs[0], &[]).expect_code(11);
+    assert!(
+        refused.stderr.contains("no private key"),
+        "{}",
+        refused.stderr
+    );
+    let mut command = Command::new(programs[0]);
+    command
+        .arg("id")
+        .env_remove("XDG_STATE_HOME")
+        .env_remove("HOME");
+    let refused = run(command, b"").expect_code(11);
+    assert!(
+        refused.stderr.contains("no place for a key"),
+        "{}",
+        refused.stderr
+    );
+}

@@ -7,6 +7,7 @@ use crate::node::requests::NodeRequest;
 use crate::node::share::Share;
 use crate::role::ReadNext;
 use crate::session::http::{Document, HttpRequest, Status};
+use crate::tls::KeyId;
 use crate::web::{ColumnHead, FileCells, FolderPage, FolderRow, text};
 
 /// One page of a list.
@@ -15,6 +16,8 @@ pub(super) struct FileList<'l> {
     pub(super) entries: Vec<FolderEntry>,
     /// None if the entries cannot be sorted.
     pub(super) order: Option<SortOrder>,
+    /// The id of the node, if the page shows it.
+    pub(super) id: Option<KeyId>,
     /// The number of entries, for people.
     pub(super) count: String,
     /// The queries of the pages before and behind this one.
@@ -54,6 +57,7 @@ impl<S: Share> Node<S> {
             } => FileList {
                 subject,
                 entries,
+                id: self.id(),
                 order: Some(order),
                 count: count_text(totals),
                 previous: (page > 1).then(|| order.query(Some(page - 1))),
@@ -62,6 +66,7 @@ impl<S: Share> Node<S> {
             FolderListing::Unsorted { entries, next } => FileList {
                 subject,
                 entries,
+                id: self.id(),
                 order: None,
                 count: "too many entries to sort".to_owned(),
                 previous: None,
@@ -111,6 +116,7 @@ impl FileList<'_> {
             search,
             address: format!("/{}{}", text::path(folder), query.unwrap_or_default()),
             count: &self.count,
+            id: self.id,
             columns: [SortKey::Name, SortKey::Size, SortKey::Date].map(|key| self.head(key)),
             rows: rows.collect(),
             previous: self.previous.as_ref().map(link),

@@ -81,6 +81,7 @@ impl ShareSearch {
                 false => format!("{} found", Counted(self.found.len() as u64, "file")),
             },
             entries: std::mem::take(&mut self.found),
+            id: None,
             order: None,
             previous: None,
             next: next.map(|next| {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::{
-    FileName, HashPrefix, HolderItem, MaybeHash, NodeAddress, Sha256Digest, address_group,
+    FileName, HashPrefix, HolderItem, MaybeHash, NodeItem, Sha256Digest, address_group,
 };
 use crate::relay::Relay;
 use crate::relay::http::Refusal;
@@ -65,7 +65,7 @@ pub(super) struct Content {
     /// What its holders have announced, if they agree.
     pub(super) sha256: Option<Sha256Digest>,
     /// In the order in which they are to be asked.
-    pub(super) nodes: Vec<NodeAddress>,
+    pub(super) nodes: Vec<NodeItem>,
 }
 
 /// What a request for a file finds.
@@ -123,10 +123,13 @@ impl Relay {
 
 /// Groups holders by content.
 fn contents(holders: &[HolderItem]) -> Vec<Content> {
-    let mut nodes: BTreeMap<(MaybeHash, u64), Vec<NodeAddress>> = BTreeMap::new();
+    let mut nodes: BTreeMap<(MaybeHash, u64), Vec<NodeItem>> = BTreeMap::new();
     for holder in holders {
         let same = nodes.entry((holder.hash, holder.size)).or_default();
-        same.push(holder.node);
+        same.push(NodeItem {
+            address: holder.node,
+            id: holder.id,
+        });
     }
     let contents = nodes.into_iter().map(|((hash, size), nodes)| Content {
         size,
@@ -142,7 +145,10 @@ fn contents(holders: &[HolderItem]) -> Vec<Content> {
 impl Content {
     /// At how many addresses it is.
     fn addresses(&self) -> usize {
-        let groups = self.nodes.iter().map(|node| address_group(node.ip()));
+        let groups = self
+            .nodes
+            .iter()
+            .map(|node| address_group(node.address.ip()));
         groups.collect::<BTreeSet<_>>().len()
     }
 

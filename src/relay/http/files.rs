@@ -23,7 +23,7 @@ pub(super) fn redirect(
     let mut urls = content
         .nodes
         .iter()
-        .map(|node| node_url((*node).into(), name.as_str()).to_string());
+        .map(|node| node_url(node.address.into(), name.as_str()).to_string());
     // A content has a holder.
     let url = urls.next().unwrap_or_default();
     let text = format!("{url}\n");

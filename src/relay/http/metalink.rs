@@ -46,7 +46,7 @@ fn urls(content: &Content, name: &FileName<'_>) -> Vec<String> {
     let nodes = content.nodes.iter().take(max);
     let mut bytes = 0;
     nodes
-        .map(|node| node_url((*node).into(), name.as_str()).to_string())
+        .map(|node| node_url(node.address.into(), name.as_str()).to_string())
         .take_while(|url| {
             bytes += url.len();
             bytes <= MAX_URL_BYTES

@@ -8,7 +8,7 @@ use crate::relay::index::SearchResult;
 use crate::relay::{Relay, RelayRequest};
 use crate::role::ReadNext;
 use crate::session::http::{Document, HttpRequest, Status};
-use crate::web::{FileRow, HoldersPage, NetworkPage, NodeRow, NodesPage, content_query};
+use crate::web::{FileRow, HolderRow, HoldersPage, NetworkPage, NodeRow, NodesPage, content_query};
 
 /// Nodes on a page.
 const NODES_PER_PAGE: usize = 100;
@@ -36,6 +36,7 @@ impl Relay {
                 _ => Counted(result.total, "file").to_string(),
             },
             nodes: Counted(nodes, "node").to_string(),
+            id: self.id(),
             is_trusted: self.settings.trust.contains(request.ip),
             rows: FileRow::list(files.items()),
             is_later_page,
@@ -54,6 +55,7 @@ impl Relay {
         let lease = self.settings.lease;
         let rows = list.nodes.iter().map(|node| NodeRow {
             address: node.address.into(),
+            id: node.id,
             files: node.files,
             age: lease.saturating_sub(node.expires_in),
             expires_in: node.expires_in,
@@ -78,6 +80,10 @@ pub(super) fn holders(
     name: &FileName<'_>,
     is_only: bool,
 ) -> ReadNext {
+    let holders = content.nodes.iter().map(|node| HolderRow {
+        address: node.address.into(),
+        id: node.id,
+    });
     let shown = HoldersPage {
         host,
         name: name.as_str(),
@@ -87,7 +93,7 @@ pub(super) fn holders(
             true => String::new(),
             false => content_query(content.size, content.hash),
         },
-        holders: content.nodes.iter().map(|node| (*node).into()).collect(),
+        holders: holders.collect(),
     };
     request.reply.document(&Document::page(Status::OK, &shown))
 }
