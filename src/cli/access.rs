@@ -1,22 +1,24 @@
 //! The flags that say who may use a server.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use log::info;
+use log::{error, info};
 
 use crate::cli::tls::{ServerTls, TlsMode};
-use crate::cli::{Exit, StartupError};
+use crate::cli::{Exit, StartupError, signals};
+use crate::counted::Counted;
 use crate::logging::OPERATOR;
 use crate::protocol::SharedSecret;
 use crate::quantity::integer;
-use crate::session::AccessSettings;
-use crate::tls::read_private_file;
+use crate::session::{AccessSettings, IdRules};
+use crate::system_error::Reason;
+use crate::tls::{Certificates, IdList, IdentityFile, read_private_file};
 
 /// The environment variable that stands in for the file with the secret.
 const SECRET_VARIABLE: &str = "PEERLINE_SECRET";
-
-const NO_TLS: &str = "a secret needs TLS; leave --tls off out";
 
 /// The secret of a group.
 #[derive(clap::Args)]
@@ -32,6 +34,18 @@ pub(super) struct SecretArgs {
     ignores_variable: bool,
 }
 
+/// What a client shows to servers.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Access")]
+pub(super) struct ClientAccessArgs {
+    #[command(flatten)]
+    pub(super) secret: SecretArgs,
+    /// Show servers an id of your own, which they see each time; some serve only listed ids. The
+    /// first use makes its key, in the user's state folder. All connections are encrypted
+    #[arg(long, global = true)]
+    show_id: bool,
+}
+
 /// Who may use a server.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Access")]
@@ -41,6 +55,13 @@ pub(super) struct AccessArgs {
     /// Maximum number of wrong secrets per second from one address
     #[arg(long, value_name = "N", default_value = "5", value_parser = integer::<u32>(1..))]
     guess_rate: u32,
+    /// File with the ids that may fetch from a node, or register with a relay: one a line, and #
+    /// begins a comment. SIGHUP reads it again
+    #[arg(long, value_name = "FILE")]
+    allow_ids: Option<PathBuf>,
+    /// The same for ids that may not. With either file, clients must show an id
+    #[arg(long, value_name = "FILE")]
+    deny_ids: Option<PathBuf>,
 }
 
 impl SecretArgs {
@@ -61,11 +82,9 @@ impl SecretArgs {
     /// How the program connects to others, if the user has chosen this mode. `is_udp` says
     /// whether requests go over UDP.
     pub(super) fn tls_mode(&self, mode: TlsMode, is_udp: bool) -> Result<TlsMode, StartupError> {
-        match (self.is_set(), mode) {
-            (false, mode) => Ok(mode),
-            (true, _) if is_udp => Err(StartupError::usage("a secret needs TLS; leave --udp out")),
-            (true, TlsMode::Off) => Err(StartupError::usage(NO_TLS)),
-            (true, _) => Ok(TlsMode::Required),
+        match self.is_set() {
+            true => required("a secret", mode, is_udp),
+            false => Ok(mode),
         }
     }
 
@@ -92,19 +111,109 @@ impl SecretArgs {
     }
 }
 
+impl ClientAccessArgs {
+    /// See [`SecretArgs::tls_mode`].
+    pub(super) fn tls_mode(&self, mode: TlsMode, is_udp: bool) -> Result<TlsMode, StartupError> {
+        match self.show_id {
+            true => required("--show-id", mode, is_udp),
+            false => self.secret.tls_mode(mode, is_udp),
+        }
+    }
+
+    /// The key that servers are shown, if any.
+    pub(super) fn certificates(&self) -> Result<Option<Arc<Certificates>>, StartupError> {
+        if !self.show_id {
+            return Ok(None);
+        }
+        let file = IdentityFile::of("client").ok_or_else(|| {
+            let text = "no place for a key: neither HOME nor XDG_STATE_HOME is set";
+            StartupError::new(Exit::System, text)
+        })?;
+        let identity = file.open();
+        let identity = identity.map_err(|error| StartupError::new(Exit::System, error))?;
+        Ok(Some(Certificates::new(identity)))
+    }
+}
+
+/// The mode of TLS that `what` needs, if the user has chosen this one.
+fn required(what: &str, mode: TlsMode, is_udp: bool) -> Result<TlsMode, StartupError> {
+    let flag = match mode {
+        _ if is_udp => "--udp",
+        TlsMode::Off => "--tls off",
+        TlsMode::Auto | TlsMode::Required => return Ok(TlsMode::Required),
+    };
+    Err(StartupError::usage(format_args!(
+        "{what} needs TLS; leave {flag} out"
+    )))
+}
+
 impl AccessArgs {
+    /// Whether SIGHUP reads files again.
+    pub(super) fn has_files(&self) -> bool {
+        self.allow_ids.is_some() || self.deny_ids.is_some()
+    }
+
     /// Reads the files.
     pub(super) fn settings(&self, tls: &ServerTls) -> Result<AccessSettings, StartupError> {
         let secret = self.secret.read()?;
-        if secret.is_some() && tls.acceptor.is_none() {
-            return Err(StartupError::usage(NO_TLS));
+        for (is_set, what) in [
+            (secret.is_some(), "a secret"),
+            (self.has_files(), "a list of ids"),
+        ] {
+            if is_set && tls.acceptor.is_none() {
+                let text = format_args!("{what} needs TLS; leave --tls off out");
+                return Err(StartupError::usage(text));
+            }
         }
         if secret.is_some() {
             info!(target: OPERATOR, "only clients that know the secret are served");
         }
-        let guess_rate = self.guess_rate;
-        Ok(AccessSettings { secret, guess_rate })
+        Ok(AccessSettings {
+            secret,
+            guess_rate: self.guess_rate,
+            ids: self.id_rules()?,
+            is_read_only: false,
+        })
     }
+
+    /// Reads the lists of ids, and does so again after each SIGHUP. To be called before the
+    /// program gives up its rights.
+    fn id_rules(&self) -> Result<Option<Arc<IdRules>>, StartupError> {
+        if !self.has_files() {
+            return Ok(None);
+        }
+        let read = |path: &Option<PathBuf>| path.as_deref().map(read_ids).transpose();
+        let lists = (read(&self.allow_ids), read(&self.deny_ids));
+        let error = |error| StartupError::new(Exit::System, error);
+        let rules = IdRules::new(lists.0.map_err(error)?, lists.1.map_err(error)?);
+        let rules = Arc::new(rules);
+        for (path, replace) in [
+            (
+                &self.allow_ids,
+                IdRules::set_allowed as fn(&IdRules, IdList),
+            ),
+            (&self.deny_ids, IdRules::set_denied),
+        ] {
+            let Some(path) = path.clone() else { continue };
+            let rules = Arc::clone(&rules);
+            signals::handle_hangups(move || match read_ids(&path) {
+                Ok(list) => {
+                    let ids = Counted(list.len() as u64, "id");
+                    replace(&rules, list);
+                    info!(target: OPERATOR, "{} read again: {ids}", path.display());
+                }
+                Err(error) => error!(target: OPERATOR, "the ids so far stay: {error}"),
+            })?;
+        }
+        Ok(Some(rules))
+    }
+}
+
+/// Reads a list of ids.
+fn read_ids(path: &Path) -> Result<IdList, String> {
+    let name = path.display();
+    let text = fs::read_to_string(path).map_err(|error| format!("{name}: {}", Reason(&error)))?;
+    IdList::parse(&text).map_err(|error| format!("{name}: {error}"))
 }
 
 fn refused(source: &str, reason: impl std::fmt::Display) -> StartupError {

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use log::LevelFilter;
 use signal_hook::consts::SIGINT;
 
-use crate::cli::access::SecretArgs;
+use crate::cli::access::ClientAccessArgs;
 use crate::cli::client_servers::ClientServers;
 use crate::cli::get::{self, GetArgs};
 use crate::cli::logging::LogArgs;
@@ -91,7 +91,7 @@ pub(super) struct ClientArgs {
     #[arg(long, global = true)]
     pub(super) udp: bool,
     #[command(flatten)]
-    pub(super) secret: SecretArgs,
+    pub(super) access: ClientAccessArgs,
     #[command(flatten)]
     pub(super) limits: JobLimits,
     #[command(flatten)]
@@ -239,7 +239,7 @@ pub(super) fn run_client(
     }
     client.udp = udp;
     let settings = ReactorSettings {
-        secret: args.secret.read()?,
+        secret: args.access.secret.read()?,
         ..reactor_settings(relay_tls, args.timeouts, args.rates)
     };
     let clock = Clock::with_suspends(Instant::now());

@@ -19,11 +19,12 @@ impl ClientServers {
     /// Looks the servers up.
     pub(super) fn find(args: &ClientArgs, task: &Task) -> Result<Self, StartupError> {
         let Some(node) = &args.from else {
-            let mode = args.secret.tls_mode(args.tls.tls, args.udp)?;
+            let mode = args.access.tls_mode(args.tls.tls, args.udp)?;
             let sources = args.relay.sources(!needs_relay(task))?;
             let relay_tls = match &sources[..] {
                 [relay] if !relay.is_node => {
-                    relay_tls(&args.relay, mode, args.udp, &relay.addresses, None)?
+                    let certificates = args.access.certificates()?;
+                    relay_tls(&args.relay, mode, args.udp, &relay.addresses, certificates)?
                 }
                 _ => None,
             };

@@ -206,7 +206,7 @@ fn client_args(args: DemoArgs, relay: SocketAddr) -> ClientArgs {
         history: args.history,
         ..ClientArgs::parse_from(words)
     };
-    client_args.secret.ignore_variable();
+    client_args.access.secret.ignore_variable();
     client_args
 }
 

@@ -129,6 +129,11 @@ pub(super) struct NodeArgs {
 }
 
 impl NodeArgs {
+    /// Whether SIGHUP reads or makes files again.
+    fn has_files(&self) -> bool {
+        self.log.has_file() || self.tls.has_files() || self.access.has_files()
+    }
+
     /// The folder to share. A home folder, or one with home folders, is shared only on
     /// request: everybody who can reach the node could read it.
     fn share(&self) -> Result<PathBuf, StartupError> {
@@ -162,7 +167,7 @@ impl NodeArgs {
 pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let share = args.share()?;
     let survives_hangup = signals::is_hangup_ignored();
-    let signals = signals::ending_server(args.log.has_file() || args.tls.has_files())?;
+    let signals = signals::ending_server(args.has_files())?;
     let is_starting = signals::end_at_once(&signals)?;
     let has_console = args.console.is_enabled();
     let (output, _log_writer) = TerminalOutput::for_server(has_console)

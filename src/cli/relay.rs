@@ -12,7 +12,7 @@ use crate::cli::http::HttpArgs;
 use crate::cli::logging::LogArgs;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, bind_udp};
-use crate::cli::tls::{ServerTlsArgs, print_id};
+use crate::cli::tls::{ServerTls, ServerTlsArgs, print_id};
 use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, rights, run_server, signals,
     stop_on_signals, values,
@@ -24,6 +24,7 @@ use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::relay::{
     BYTES_PER_FILE, BYTES_PER_KEY, BYTES_PER_NODE, Network, Quota, Relay, RelaySettings, Trust,
 };
+use crate::session::AccessSettings;
 use crate::terminal::TerminalOutput;
 use crate::tls::KeyId;
 
@@ -92,6 +93,10 @@ pub(super) struct RelayArgs {
     tls: ServerTlsArgs,
     #[command(flatten)]
     pub(super) access: AccessArgs,
+    /// Let clients whose id is not in --allow-ids only read: they can neither register nor send
+    /// or receive messages
+    #[arg(long, requires = "allow_ids", help_heading = "Access")]
+    read_only_relay: bool,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -165,7 +170,7 @@ fn default_memory() -> String {
 pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
     let (output, _log_writer) =
         TerminalOutput::for_server(false).map_err(StartupError::system("cannot start a thread"))?;
-    let signals = signals::ending_server(args.log.has_file() || args.tls.has_files())?;
+    let signals = signals::ending_server(args.has_files())?;
     let _log_file = args.log.start(LevelFilter::Info, &output)?;
     let memory = args.directory.memory(&args.limits);
     let udp = if args.has_udp() {
@@ -196,6 +201,23 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
 }
 
 impl RelayArgs {
+    /// Reads who may use the relay.
+    fn access_settings(&self, tls: &ServerTls) -> Result<AccessSettings, StartupError> {
+        let access = self.access.settings(tls)?;
+        if access.secret.is_some() && !self.no_udp {
+            info!(target: OPERATOR, "UDP is off: a secret needs TLS");
+        }
+        Ok(AccessSettings {
+            is_read_only: self.read_only_relay,
+            ..access
+        })
+    }
+
+    /// Whether SIGHUP reads or makes files again.
+    fn has_files(&self) -> bool {
+        self.log.has_file() || self.tls.has_files() || self.access.has_files()
+    }
+
     /// Whether requests over UDP are answered: they are not encrypted.
     fn has_udp(&self) -> bool {
         !self.no_udp && !self.tls.is_required() && !self.access.secret.is_set()
@@ -208,10 +230,7 @@ type PreparedRelay = (Reactor<Relay>, Vec<SocketAddr>, Option<KeyId>);
 /// Binds the sockets and builds the relay.
 pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
     let tls = args.tls.prepare("relay")?;
-    let access = args.access.settings(&tls)?;
-    if access.secret.is_some() && !args.no_udp {
-        info!(target: OPERATOR, "UDP is off: a secret needs TLS");
-    }
+    let access = args.access_settings(&tls)?;
     // A port that the system chooses must be free for UDP, too.
     let mut attempts = if args.port == 0 { MAX_PORT_ATTEMPTS } else { 1 };
     let (listeners, sockets, addresses) = loop {

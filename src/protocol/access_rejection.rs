@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::rejection::Rejection;
+use crate::tls::KeyId;
 
 /// Why a client may not use a server. Prints as the text of the reply.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +21,12 @@ pub enum AccessRejection {
     NoSecret,
     /// The clients at this address have guessed too often: more than this per second.
     TooManyGuesses(u32),
+    /// The server has a list of keys, and the client has shown none.
+    IdRequired,
+    /// The key of the client is not in the list of those that are allowed.
+    IdNotAllowed(KeyId),
+    /// The key of the client is in the list of those that are denied.
+    IdDenied(KeyId),
 }
 
 impl AccessRejection {
@@ -31,6 +38,7 @@ impl AccessRejection {
             Self::SecretUnencrypted | Self::ProofUnencrypted => ErrorCode::TLS_REQUIRED,
             Self::NoSecret => ErrorCode::UNKNOWN_VERB,
             Self::TooManyGuesses(_) => ErrorCode::SLOW_DOWN,
+            Self::IdRequired | Self::IdNotAllowed(_) | Self::IdDenied(_) => ErrorCode::NOT_ALLOWED,
         }
     }
 }
@@ -60,6 +68,14 @@ impl fmt::Display for AccessRejection {
                     "too many wrong secrets; the limit is {rate} per second, try again later"
                 );
             }
+            Self::IdRequired => {
+                "only listed ids may do this; show yours over TLS: peer-node --tls required, \
+                 peer-client --show-id"
+            }
+            Self::IdNotAllowed(id) => {
+                return write!(f, "{id} is not in --allow-ids of this server");
+            }
+            Self::IdDenied(id) => return write!(f, "{id} is in --deny-ids of this server"),
         })
     }
 }

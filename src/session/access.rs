@@ -1,10 +1,11 @@
-//! Who may use a server: the secret of a group.
+//! Who may use a server: those who know the secret of a group, and lists of keys.
 //!
 //! A connection to a server with a secret begins locked. `AUTH` and `PROVE` unlock it; until
 //! then, only requests that reveal nothing are executed. In HTTP each request brings the
 //! secret, because a proxy may send the requests of several people on one connection.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use log::warn;
@@ -18,7 +19,9 @@ use crate::role::{ReadNext, Role};
 use crate::session::ServerSession;
 use crate::session::http::HttpRequest;
 use crate::session::http::error::HttpError;
+use crate::session::id_rules::IdRules;
 use crate::session::responder::Responder;
+use crate::tls::KeyId;
 
 /// The settings of [`AccessControl`].
 #[derive(Clone, Default, Debug)]
@@ -27,12 +30,18 @@ pub struct AccessSettings {
     pub secret: Option<SharedSecret>,
     /// The most wrong secrets per second from one address.
     pub guess_rate: u32,
+    /// Which keys may fetch from a node, or register with a relay.
+    pub ids: Option<Arc<IdRules>>,
+    /// Whether others may only read from a relay, and send no messages.
+    pub is_read_only: bool,
 }
 
 /// Decides which requests of a client are executed.
 pub struct AccessControl {
     server: ServerKind,
     lock: Option<Lock>,
+    ids: Option<Arc<IdRules>>,
+    is_read_only: bool,
 }
 
 /// The secret of a server, and the wrong ones that were tried.
@@ -60,7 +69,12 @@ impl AccessControl {
             guess_rate,
             guesses: KeyedRateLimiter::new(guess_rate, now),
         });
-        Self { server, lock }
+        Self {
+            server,
+            lock,
+            ids: settings.ids.clone(),
+            is_read_only: settings.is_read_only,
+        }
     }
 
     /// Whether clients have to know a secret.
@@ -73,7 +87,7 @@ impl AccessControl {
         ServerSession::new(self.has_secret())
     }
 
-    /// Answers a request that unlocks the connection, or that needs an unlocked one. None if
+    /// Answers a request that unlocks the connection, or that the client may not make. None if
     /// the request is to be executed.
     pub(crate) fn check<R: Role>(
         &mut self,
@@ -91,17 +105,59 @@ impl AccessControl {
                 Ok(own) => return Some(reply.proven(Proven(own))),
                 Err(rejection) => Err(rejection),
             },
-            _ if !session.is_locked() => return None,
+            _ if !session.is_locked() => match &self.ids {
+                Some(ids) if self.is_restricted(request) => ids.check(id_of(session)),
+                _ => return None,
+            },
             Request::Help | Request::Quit | Request::Ping => return None,
             Request::Banner => return Some(reply.banner(Banner::Locked(self.server))),
             _ => Err(AccessRejection::SecretRequired),
         };
-        Some(reply.ok_or_error(result.map_err(Into::into)))
+        match result {
+            Ok(()) if !matches!(request, Request::Auth(_)) => None,
+            result => Some(reply.ok_or_error(result.map_err(Into::into))),
+        }
     }
 
-    /// Answers a request in HTTP that does not bring the secret. None if the request is to be
-    /// executed.
+    /// Whether only clients with a listed key may make this request.
+    fn is_restricted(&self, request: &Request<'_>) -> bool {
+        match (self.server, request) {
+            (_, Request::Banner | Request::Help | Request::Quit | Request::Ping) => false,
+            (ServerKind::Node, _) => true,
+            (
+                ServerKind::Relay,
+                Request::Register(..)
+                | Request::Unregister(..)
+                | Request::Share(..)
+                | Request::ShareDigest(..)
+                | Request::Unshare(_),
+            ) => true,
+            (ServerKind::Relay, Request::Listen | Request::Send(..)) => self.is_read_only,
+            (ServerKind::Relay, _) => false,
+        }
+    }
+
+    /// Answers a request in HTTP that does not bring the secret, or that the client may not
+    /// make: HTTP only reads, so a relay asks for no key. None if the request is to be executed.
     pub(crate) fn check_http<R: Role>(
+        &mut self,
+        request: &HttpRequest<'_>,
+        source: RequestSource,
+        session: &mut ServerSession,
+        reply: &mut Responder<'_, R>,
+    ) -> Option<ReadNext> {
+        if let Some(next) = self.check_password(request, source, session, reply) {
+            return Some(next);
+        }
+        let ids = self
+            .ids
+            .as_ref()
+            .filter(|_| self.server == ServerKind::Node)?;
+        let rejection = ids.check(id_of(session)).err()?;
+        Some(reply.reject(rejection.into()))
+    }
+
+    fn check_password<R: Role>(
         &mut self,
         request: &HttpRequest<'_>,
         source: RequestSource,
@@ -179,6 +235,11 @@ impl Lock {
         warn!("{ip}: wrong secret ({verb})");
         Err(AccessRejection::WrongSecret)
     }
+}
+
+/// The key that the client has shown.
+fn id_of(session: &ServerSession) -> Option<KeyId> {
+    session.security()?.peer
 }
 
 /// Whether nobody else reads the connection.

@@ -5,6 +5,7 @@ pub mod connector;
 pub(crate) mod datagram_budget;
 pub mod driver;
 pub mod http;
+pub mod id_rules;
 pub mod inbox;
 pub(crate) mod line_codec;
 pub(crate) mod proof_exchange;
@@ -14,4 +15,5 @@ pub(crate) mod server;
 pub mod udp_requests;
 
 pub use access::{AccessControl, AccessSettings};
+pub use id_rules::IdRules;
 pub use server::ServerSession;

@@ -41,6 +41,7 @@
 
 mod access;
 mod access_log;
+mod allowed_ids;
 mod announce;
 mod changing_files;
 mod chat;
