@@ -13,6 +13,7 @@
 //! | [`discovery`] | relays and nodes that announce themselves on a network |
 //! | [`share`] | a folder as a share: walk, watch, hash, open safely |
 //! | [`reactor`] | the one poll loop; all sockets are here |
+//! | [`registry`] | Redis or Valkey, through which several relays share a directory |
 //! | [`relay`], [`node`], [`client`] | what each program decides, without I/O and clock |
 //! | [`jobs`], [`relay_link`] | what node and client have in common: queries, downloads, commands, retries |
 //! | [`session`] | bytes into typed requests and responses, as lines and as HTTP, on both sides, without I/O |
@@ -55,6 +56,7 @@ pub mod protocol;
 pub mod quantity;
 pub(crate) mod rate_limiter;
 pub mod reactor;
+pub mod registry;
 pub mod relay;
 pub mod relay_link;
 pub mod role;

@@ -6,8 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
-    RulesetStatus, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, NetPort, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetError, RulesetStatus, path_beneath_rules,
 };
 
 /// The rights that remain.
@@ -20,6 +20,8 @@ pub struct Sandbox {
     pub writable: Vec<PathBuf>,
     /// Whether sockets can be bound and connected.
     pub has_network: bool,
+    /// Without a network: the ports to which TCP still connects.
+    pub connect_ports: Vec<u16>,
 }
 
 /// How much of a [`Sandbox`] the kernel enforces.
@@ -50,6 +52,12 @@ impl Sandbox {
             ruleset = ruleset.handle_access(AccessNet::from_all(ABI::V4))?;
         }
         let mut rules = ruleset.create()?;
+        if !self.has_network {
+            let connect = AccessNet::ConnectTcp;
+            let ports = self.connect_ports.iter();
+            rules = rules
+                .add_rules(ports.map(|port| Ok::<_, RulesetError>(NetPort::new(*port, connect))))?;
+        }
         if let Some(readable) = &self.readable {
             rules = rules.add_rules(path_beneath_rules(readable, read))?;
         }

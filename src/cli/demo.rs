@@ -82,7 +82,7 @@ pub(super) fn run(args: DemoArgs) -> Result<Exit, StartupError> {
         // Everything is in one process, and the demo leaves no files behind.
         let mut args = RelayArgs::parse_from(["relay-server", "0", "--tls", "off"]);
         args.access.secret.ignore_variable();
-        let (reactor, addresses, _) = relay::prepare(&args)?;
+        let (reactor, addresses, ..) = relay::prepare(&args)?;
         Ok((reactor, addresses[0]))
     })?;
     let (mut stop_nodes, mut nodes) = (Vec::new(), Vec::new());

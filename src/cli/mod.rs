@@ -17,6 +17,7 @@ mod network;
 mod node;
 mod node_events;
 mod node_relays;
+mod registry;
 mod relay;
 mod relay_address;
 mod relay_tls;

@@ -10,6 +10,7 @@ use crate::cli::access::AccessArgs;
 use crate::cli::discovery::{AnnounceArgs, ServiceKind};
 use crate::cli::http::HttpArgs;
 use crate::cli::logging::LogArgs;
+use crate::cli::registry::{PreparedRegistry, RegistryArgs};
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, bind_udp};
 use crate::cli::tls::{ServerTls, ServerTlsArgs, print_id};
@@ -89,6 +90,8 @@ pub(super) struct RelayArgs {
     no_sandbox: bool,
     #[command(flatten)]
     announce: AnnounceArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
     #[command(flatten)]
     tls: ServerTlsArgs,
     #[command(flatten)]
@@ -179,7 +182,10 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
         ""
     };
     let has_sandbox = !args.no_sandbox;
-    let (mut reactor, addresses, id) = prepare(&args)?;
+    let (mut reactor, addresses, id, registry) = prepare(&args)?;
+    if let Some(registry) = registry {
+        registry.start(has_sandbox, reactor.handle())?;
+    }
     if has_sandbox {
         rights::keep_only(&rights::of_relay());
     }
@@ -224,8 +230,13 @@ impl RelayArgs {
     }
 }
 
-/// A relay, the addresses on which it listens, at least one, and its id.
-type PreparedRelay = (Reactor<Relay>, Vec<SocketAddr>, Option<KeyId>);
+/// A relay, the addresses on which it listens, at least one, its id, and its registry.
+type PreparedRelay = (
+    Reactor<Relay>,
+    Vec<SocketAddr>,
+    Option<KeyId>,
+    Option<PreparedRegistry>,
+);
 
 /// Binds the sockets and builds the relay.
 pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
@@ -263,7 +274,8 @@ pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
         access,
     };
     let now = Instant::now();
-    let relay = Relay::new(settings, secret, now);
+    let mut relay = Relay::new(settings, secret, now);
+    let registry = args.registry.prepare(&mut relay, now)?;
     let settings = ReactorSettings {
         limits: args.limits.clone(),
         speaks_http,
@@ -282,5 +294,5 @@ pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
         sockets,
         Clock::without_suspends(now),
     )?;
-    Ok((reactor, addresses, tls.id))
+    Ok((reactor, addresses, tls.id, registry))
 }

@@ -1,14 +1,34 @@
 //! The rights that a server keeps after its start.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::logging::OPERATOR;
+use crate::registry::{RegistryAddress, RegistryHost};
 use crate::sandbox::Sandbox;
 
 /// What a relay needs: it opens no file and connects to nothing.
 pub(super) fn of_relay() -> Sandbox {
     Sandbox {
         readable: Some(Vec::new()),
+        ..Sandbox::default()
+    }
+}
+
+/// What the thread of a registry needs: it connects to the engine, and may have to look up
+/// its name.
+pub(super) fn of_registry(address: &RegistryAddress) -> Sandbox {
+    let resolver = ["/etc", "/run", "/lib", "/lib64", "/usr/lib"];
+    let (readable, connect_ports) = match &address.host {
+        RegistryHost::Tcp(host, port, _) if host.parse::<IpAddr>().is_err() => {
+            (resolver.map(PathBuf::from).into(), vec![*port])
+        }
+        RegistryHost::Tcp(_, port, _) => (Vec::new(), vec![*port]),
+        RegistryHost::Unix(_) => (Vec::new(), Vec::new()),
+    };
+    Sandbox {
+        readable: Some(readable),
+        connect_ports,
         ..Sandbox::default()
     }
 }
@@ -21,6 +41,7 @@ pub(super) fn of_node(share: &Path, files: &[PathBuf]) -> Sandbox {
         readable: Some(readable),
         writable: files.iter().filter_map(|file| folder_of(file)).collect(),
         has_network: true,
+        ..Sandbox::default()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The directory of registered nodes. An entry lives as long as its lease.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::net::IpAddr;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::protocol::{
-    ContentHash, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, NodeItem, Rejection,
+    ContentHash, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, NodeItem, Rejection, Request,
     Sha256Digest, address_group,
 };
 use crate::relay::index::{ContentId, Holder, Quota, QuotaError};
@@ -73,7 +73,12 @@ impl Relay {
         let group = (!is_trusted).then(|| address_group(request.ip));
         let quota = &self.settings.quota;
         let inserted = self.index.insert(name, holder, group, quota);
-        inserted.map_err(|error| over_quota(error, quota))
+        inserted.map_err(|error| over_quota(error, quota))?;
+        if self.registry.is_some() {
+            let share = Request::Share(content.size, content.hash(), name.clone());
+            self.record_file(node, share, request.now);
+        }
+        Ok(())
     }
 
     pub(super) fn share_digest(
@@ -89,7 +94,11 @@ impl Relay {
         };
         let quota = &self.settings.quota;
         match self.index.set_digest(name, node, (hash, digest), quota) {
-            Ok(true) => request.reply.ok(),
+            Ok(true) => {
+                let announcement = Request::ShareDigest(hash, digest, name.clone());
+                self.record_file(node, announcement, request.now);
+                request.reply.ok()
+            }
             Ok(false) => request.reply.not_found(),
             Err(error) => request.reply.reject(over_quota(error, quota)),
         }
@@ -101,7 +110,10 @@ impl Relay {
         name: &FileName<'_>,
     ) -> ReadNext {
         match self.announcing_slot(request) {
-            Ok(node) if self.index.remove(node, name) => request.reply.ok(),
+            Ok(node) if self.index.remove(node, name) => {
+                self.record_file(node, Request::Unshare(name.clone()), request.now);
+                request.reply.ok()
+            }
             Ok(_) => request.reply.not_found(),
             Err(rejection) => request.reply.reject(rejection),
         }

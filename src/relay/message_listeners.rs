@@ -77,12 +77,15 @@ impl MessageListeners {
         Some(conn)
     }
 
-    /// Removes `conn`. A connection that listens in its place is not affected.
-    pub(super) fn remove(&mut self, address: &NodeAddress, conn: ConnId) {
-        if self.get(address) == Some(conn) {
+    /// Removes `conn`. A connection that listens in its place is not affected: then this
+    /// returns false.
+    pub(super) fn remove(&mut self, address: &NodeAddress, conn: ConnId) -> bool {
+        let listens = self.get(address) == Some(conn);
+        if listens {
             self.by_address.remove(address);
             self.on_loopback -= usize::from(address.is_loopback());
         }
+        listens
     }
 
     /// Their addresses, in order.

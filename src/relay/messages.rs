@@ -1,5 +1,7 @@
 //! `LISTEN`, `WHO` and `SEND`: messages from one connection to another.
 
+use std::time::Instant;
+
 use crate::protocol::{Delivery, Listening, NodeAddress, NodeItem, Rejection, Text};
 use crate::relay::message_listeners::ListenResult;
 use crate::relay::session::Registration;
@@ -13,7 +15,7 @@ impl Relay {
             Ok(address) => address,
             Err(rejection) => return request.reply.reject(rejection),
         };
-        self.stop_listening(request.session);
+        self.stop_listening(request.session, request.now);
         let key = request.session.key();
         match (self.message_listeners).insert(address, conn, is_registered, key) {
             ListenResult::Added => {}
@@ -23,21 +25,34 @@ impl Relay {
             }
         }
         request.session.extended().listens_at = Some((address, conn));
+        self.record_listener(address, true, request.now);
         request.reply.listening(Listening(address))
     }
 
     /// Lists the listeners that the client may see.
     pub(super) fn who(&self, request: &mut RelayRequest<'_>) -> ReadNext {
         let on_loopback = request.is_loopback();
+        if self.registry.is_some() {
+            let addresses = self.all_listeners(on_loopback);
+            let items = addresses.iter().copied().map(NodeItem::from);
+            return request.reply.nodes(addresses.len(), items);
+        }
         let count = self.message_listeners.len(on_loopback);
         let addresses = self.message_listeners.addresses(on_loopback);
         request.reply.nodes(count, addresses.map(NodeItem::from))
     }
 
     /// Delivers no further message to the connection.
-    pub(super) fn stop_listening(&mut self, session: &mut RelaySession) {
+    pub(super) fn stop_listening(&mut self, session: &mut RelaySession, now: Instant) {
         if let Some((address, conn)) = session.take_listener() {
-            self.message_listeners.remove(&address, conn);
+            self.remove_listener(address, conn, now);
+        }
+    }
+
+    /// Delivers the messages to this address no longer to the connection.
+    pub(super) fn remove_listener(&mut self, address: NodeAddress, conn: ConnId, now: Instant) {
+        if self.message_listeners.remove(&address, conn) {
+            self.record_listener(address, false, now);
         }
     }
 
@@ -58,10 +73,14 @@ impl Relay {
         };
         let listener = self.message_listeners.get(to);
         let is_visible = request.is_loopback() || !to.is_loopback();
-        let Some(listener) = listener.filter(|_| is_visible) else {
-            return request.reply.reject(Rejection::NoListener(*to));
+        let message = Delivery { from, text };
+        let is_sent = match listener {
+            _ if !is_visible => return request.reply.reject(Rejection::NoListener(*to)),
+            Some(listener) => request.reply.message(listener, &message),
+            None if self.has_remote_listener(to) => self.forward_message(*to, message, request.now),
+            None => return request.reply.reject(Rejection::NoListener(*to)),
         };
-        if !request.reply.message(listener, &Delivery { from, text }) {
+        if !is_sent {
             return request.reply.reject(Rejection::ReceiverBusy(*to));
         }
         self.counters.messages += 1;

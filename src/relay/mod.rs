@@ -13,6 +13,7 @@ mod node_list;
 mod prefetch;
 mod registrant;
 mod registration;
+pub mod registry;
 mod search;
 mod session;
 mod stats;
@@ -37,6 +38,7 @@ use crate::relay::datagrams::ReplyLimiter;
 use crate::relay::directory::Directory;
 use crate::relay::index::{Index, NameQuery, Search, SearchOptions};
 use crate::relay::message_listeners::MessageListeners;
+use crate::relay::registry::{Registry, RegistryUpdate, SendCommand};
 use crate::relay::search::SearchQueue;
 use crate::relay::stats::RelayCounters;
 use crate::role::{ConnId, ConnectionInfo, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
@@ -109,6 +111,8 @@ pub struct Relay {
     /// The epoch of an entry is this number plus the number of the registration that
     /// created the entry.
     first_epoch: u64,
+    /// Set if the directory is shared with other relays.
+    registry: Option<Box<Registry>>,
 }
 
 impl Relay {
@@ -129,12 +133,20 @@ impl Relay {
             counters: RelayCounters::default(),
             last_registration: 0,
             next_rotation: 0,
+            registry: None,
         }
     }
 
     /// The id of the relay, if it speaks TLS.
     fn id(&self) -> Option<KeyId> {
         Some(self.settings.certificates.as_ref()?.id())
+    }
+
+    /// Shares the directory with other relays from `now` on. What the engine tells arrives
+    /// as messages.
+    pub fn share_directory(&mut self, send: SendCommand, now: Instant) {
+        let registry = Registry::new(send, self.settings.lease, now);
+        self.registry = Some(Box::new(registry));
     }
 
     /// Reads one request from a connection or datagram and answers it.
@@ -197,8 +209,7 @@ impl Role for Relay {
     type Session = RelaySession;
     /// The relay sends no files.
     type File = std::os::fd::OwnedFd;
-    /// No other thread sends messages to the relay.
-    type Message = std::convert::Infallible;
+    type Message = RegistryUpdate;
 
     fn start(&mut self, _: &mut Context<'_, Self>) {}
 
@@ -243,7 +254,7 @@ impl Role for Relay {
         }
         let next = self.answer(&mut request, input);
         if let ReadNext::Close(_) = next {
-            self.stop_listening(request.session);
+            self.stop_listening(request.session, request.now);
         }
         next
     }
@@ -269,32 +280,44 @@ impl Role for Relay {
         self.answer_datagram(context, from, bytes);
     }
 
-    fn on_close(&mut self, _: &mut Context<'_, Self>, session: RelaySession, _: &CloseReason) {
+    fn on_close(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        session: RelaySession,
+        _: &CloseReason,
+    ) {
         let extended = session.into_extended();
         if let Some((address, conn)) = extended.listens_at {
-            self.message_listeners.remove(&address, conn);
+            self.remove_listener(address, conn, context.now);
         }
         if let Some(conn) = extended.pending_search {
             self.searches.cancel(conn);
         }
     }
 
-    fn on_message(&mut self, _: &mut Context<'_, Self>, message: Self::Message) {
-        match message {}
+    fn on_message(&mut self, _: &mut Context<'_, Self>, message: RegistryUpdate) {
+        self.queue_registry_update(message);
     }
 
     fn has_work(&self) -> bool {
-        self.has_departed_files() || self.searches.has_work()
+        let registry = self.registry.as_ref();
+        self.has_departed_files()
+            || self.searches.has_work()
+            || registry.is_some_and(|registry| registry.has_work())
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.directory.next_deadline()
+        let registry = self.registry.as_ref();
+        let publication = registry.and_then(|registry| registry.next_deadline());
+        let lease = self.directory.next_deadline();
+        [lease, publication].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
         self.expire_leases(context.now);
         self.remove_departed_files();
         self.continue_searches(context.out);
+        self.handle_registry(context.out, context.now);
     }
 
     fn drain(&mut self, _: &mut Context<'_, Self>) {}

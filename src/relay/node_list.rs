@@ -89,6 +89,14 @@ impl NodeList {
         }
     }
 
+    /// A node on this page is shown in another way.
+    pub(super) fn forget_lines(&mut self, page: PageNumber) {
+        self.replies = [None, None];
+        if let Some(page) = self.pages.get_mut(&page) {
+            page.lines = [None, None];
+        }
+    }
+
     /// All nodes.
     pub(super) fn slots(&self) -> impl Iterator<Item = SlotId> {
         self.pages

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::tls::KeyId;
 
 /// Who acts for a node.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Registrant {
     /// Its address.
     pub(super) source: IpAddr,

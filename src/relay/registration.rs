@@ -51,7 +51,7 @@ impl Relay {
         let by = registrant(request);
         let source = by.source;
         let address = self.resolve_claim(by, ip, port)?;
-        let nodes_before = self.directory.len(true);
+        let previous = self.shared_registrant(&address);
         let number = self.last_registration + 1;
         let RelaySettings {
             lease,
@@ -83,11 +83,16 @@ impl Relay {
         if let Some(listener) = listener {
             request.reply.replaced(listener);
         }
-        if self.directory.len(true) > nodes_before {
+        let is_new = self.directory.first_registration(slot) == number as u32;
+        if is_new {
             match by.key {
                 Some(id) => info!("node {address} registered by {source}, id {id}"),
                 None => info!("node {address} registered by {source}"),
             }
+        }
+        if self.registry.is_some() {
+            let is_other = previous != Some(by);
+            self.record_registration((address, slot), is_new, is_other, request.now);
         }
         Ok(Registered {
             lease,
@@ -99,7 +104,22 @@ impl Relay {
 
     /// The epoch of the entry of a node.
     pub(super) fn epoch(&self, slot: SlotId) -> u64 {
+        match &self.registry {
+            Some(registry) => registry.epoch(slot),
+            None => self.local_epoch(slot),
+        }
+    }
+
+    /// The epoch of an entry that this relay has made.
+    pub(super) fn local_epoch(&self, slot: SlotId) -> u64 {
         self.first_epoch + u64::from(self.directory.first_registration(slot))
+    }
+
+    /// Who registered a node, if other relays have to know when that changes.
+    fn shared_registrant(&self, address: &NodeAddress) -> Option<Registrant> {
+        self.registry.as_ref()?;
+        let slot = self.directory.find(address)?;
+        Some(self.directory.registrant(slot))
     }
 
     pub(super) fn unregister(
@@ -108,11 +128,17 @@ impl Relay {
         ip: ClaimedIp,
         port: Port,
     ) -> ReadNext {
-        let result = self.remove_node(registrant(request), ip, port);
+        let result = self.remove_node(request.now, registrant(request), ip, port);
         request.reply.ok_or_error(result)
     }
 
-    fn remove_node(&mut self, by: Registrant, ip: ClaimedIp, port: Port) -> Result<(), Rejection> {
+    fn remove_node(
+        &mut self,
+        now: Instant,
+        by: Registrant,
+        ip: ClaimedIp,
+        port: Port,
+    ) -> Result<(), Rejection> {
         let source = by.source;
         let address = match ip {
             ClaimedIp::Source => node_address(source, port)?,
@@ -130,6 +156,7 @@ impl Relay {
         // Frees the slot of a node without files now: REGISTER and UNREGISTER in a row
         // could outrun the clean-up on the timer.
         self.remove_departed(1);
+        self.record_removal(address, now);
         info!("node {address} unregistered by {source}");
         Ok(())
     }

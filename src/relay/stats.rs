@@ -49,9 +49,11 @@ impl Relay {
         let seen = |all: u64, hidden: u64| if on_loopback { all } else { all - hidden };
         let nodes = self.directory.len(on_loopback) as u64;
         let expired = seen(expired, expired_on_loopback);
-        let registrations = seen(self.last_registration, registrations_on_loopback);
+        let registrations = self.last_registration - self.remote_registrations();
+        let registrations = seen(registrations, registrations_on_loopback);
         let names = self.index.name_count(on_loopback) as u64;
         let listeners = self.message_listeners.len(on_loopback) as u64;
+        let registry = self.registry_figures();
         let (datagrams, lost) = (request.traffic.datagrams, request.traffic.datagrams_lost);
         let (ignored, wrong) = (self.reply_limiter.ignored(), self.cookies.wrong_count());
         let mut figures = server::figures(request, self.started);
@@ -69,6 +71,7 @@ impl Relay {
             Figure::counter("datagrams_ignored", ignored, "Datagrams over a limit"),
             Figure::counter("cookies_wrong", wrong, "Datagrams with a wrong cookie"),
         ]);
+        figures.extend(registry);
         figures
     }
 }

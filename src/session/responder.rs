@@ -257,9 +257,14 @@ impl<R: Role> Responder<'_, R> {
     /// Delivers a message to a listening connection. Returns false if too many messages
     /// wait for it already.
     pub(crate) fn message(&mut self, listener: ConnId, message: &Delivery<'_>) -> bool {
-        let is_full = self.out.is_full(listener);
+        Self::deliver(self.out, listener, message)
+    }
+
+    /// Delivers a message that did not arrive in a request.
+    pub(crate) fn deliver(out: &mut Output<R>, listener: ConnId, message: &Delivery<'_>) -> bool {
+        let is_full = out.is_full(listener);
         if !is_full {
-            write_line(self.out.append_unsolicited(listener), message);
+            write_line(out.append_unsolicited(listener), message);
         }
         !is_full
     }

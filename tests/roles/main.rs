@@ -17,6 +17,7 @@ mod memory;
 mod node;
 mod processor_time;
 mod recording_user;
+mod registry;
 mod relay;
 mod relay_load;
 mod reply_reader;

@@ -97,6 +97,7 @@ mod prompt_get;
 mod ranges;
 mod rates;
 mod registration;
+mod registry;
 mod relay_digests;
 mod resume;
 mod sandbox;

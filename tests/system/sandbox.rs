@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::thread;
@@ -55,6 +55,23 @@ fn without_rights_no_file_opens_and_no_connection() {
 }
 
 #[test]
+fn only_the_ports_of_the_sandbox_can_be_connected_to() {
+    let listeners = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let [engine, other] = listeners.each_ref().map(TcpListener::local_addr);
+    let (engine, other) = (engine.expect("it is bound"), other.expect("it is bound"));
+    let sandbox = Sandbox {
+        readable: Some(Vec::new()),
+        connect_ports: vec![engine.port()],
+        ..Sandbox::default()
+    };
+    in_sandbox(sandbox, || {
+        TcpStream::connect(engine).expect("it is allowed");
+        assert_denied(TcpStream::connect(other));
+        assert_denied(TcpListener::bind("127.0.0.1:0"));
+    });
+}
+
+#[test]
 fn a_readable_folder_is_readable_with_all_below_and_nothing_else() {
     let home = folder(&[("share/sub/file", b"content"), ("secret", b"")]);
     let (share, cache) = (home.path().join("share"), home.path().join("cache"));
@@ -64,6 +81,7 @@ fn a_readable_folder_is_readable_with_all_below_and_nothing_else() {
         readable: Some(vec![share.clone(), home.path().join("none")]),
         writable: vec![cache.clone()],
         has_network: true,
+        ..Sandbox::default()
     };
     in_sandbox(sandbox, || {
         assert_eq!(fs::read(share.join("sub/file")).expect("below"), b"content");

@@ -15,7 +15,7 @@ pub(super) struct Digests {
 }
 
 impl Digests {
-    fn get(&self, id: NameId) -> Option<Sha256Digest> {
+    pub(super) fn get(&self, id: NameId) -> Option<Sha256Digest> {
         self.by_name.as_ref()?.get(&id).copied()
     }
 

@@ -19,14 +19,14 @@ pub(super) use holders::{ContentId, Holder};
 pub(super) use name_query::NameQuery;
 pub(super) use search::{Search, SearchOptions, SearchResult, Visibility, WORK_PER_STEP};
 
-use crate::protocol::{FileName, fold};
+use crate::protocol::{FileName, Sha256Digest, fold};
 use crate::relay::index::digests::Digests;
 use crate::relay::index::holders::Holders;
 use crate::relay::index::pages::Pages;
 use crate::relay::table::{Keyed, SlotId, Table};
 
 /// The number of a name in the index.
-type NameId = SlotId;
+pub(super) type NameId = SlotId;
 
 /// File names, their holders, and the names in byte order.
 #[derive(Default)]
@@ -106,6 +106,25 @@ pub struct Quota {
     pub all_bytes: u64,
 }
 
+impl Quota {
+    /// The limits for what other relays have accepted: each may go over a limit by what it
+    /// did not know yet.
+    pub(super) fn with_margin(&self) -> Self {
+        Self {
+            node_files: with_margin(self.node_files),
+            node_bytes: with_margin(self.node_bytes),
+            address_bytes: with_margin(self.address_bytes),
+            all_files: with_margin(self.all_files),
+            all_bytes: with_margin(self.all_bytes),
+        }
+    }
+}
+
+/// A limit and an eighth more.
+pub(super) fn with_margin(limit: u64) -> u64 {
+    limit.saturating_add(limit / 8)
+}
+
 /// The limit that a new file would exceed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum QuotaError {
@@ -132,6 +151,33 @@ impl Index {
         self.shares
             .get(&node)
             .map_or(0, |share| share.names.len() as u64)
+    }
+
+    /// The files of a node.
+    pub(super) fn files_of(&self, node: SlotId) -> HashSet<NameId> {
+        let files = self.shares.get(&node);
+        files.map_or_else(HashSet::new, |files| files.names.clone())
+    }
+
+    /// The number and the content of what a node has under this name.
+    pub(super) fn file_of(&self, node: SlotId, name: &FileName<'_>) -> Option<(NameId, ContentId)> {
+        let id = self.entries.find(name.as_str())?;
+        let holder = self.entries[id].holders.of_node(node)?;
+        Some((id, holder.content()))
+    }
+
+    /// A file of a node: its name, content and digest.
+    pub(super) fn file(
+        &self,
+        node: SlotId,
+        id: NameId,
+    ) -> Option<(FileName<'static>, ContentId, Option<Sha256Digest>)> {
+        let files = self.shares.get(&node)?;
+        let entry = self.entries.get(id)?;
+        let content = entry.holders.of_node(node)?.content();
+        // The index contains valid names only.
+        let name = FileName::parse(&entry.name).ok()?.into_owned();
+        Some((name, content, files.digests.get(id)))
     }
 
     /// The holders of the file with exactly this name.
@@ -239,6 +285,17 @@ impl Index {
             .get(&node)
             .is_some_and(|files| files.names.contains(&id))
             && self.remove_ids(node, &[id])
+    }
+
+    /// Removes those of these files that a node has.
+    pub(super) fn remove_named(&mut self, node: SlotId, ids: &HashSet<NameId>) {
+        let Some(files) = self.shares.get(&node) else {
+            return;
+        };
+        let ids: Vec<NameId> = ids.intersection(&files.names).copied().collect();
+        if !ids.is_empty() {
+            self.remove_ids(node, &ids);
+        }
     }
 
     /// Removes at most `max` files of a node that has left. Returns the number of

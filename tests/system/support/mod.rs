@@ -1,6 +1,7 @@
 //! What the tests have in common: the real programs, fake servers, and clients of
 //! both. Everything that waits has a deadline; nothing sleeps.
 
+mod engine;
 pub mod fake_server;
 mod files;
 mod http;
@@ -21,6 +22,7 @@ mod udp_client;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use engine::{Engine, free_port};
 pub use files::{folder, folder_of_names, large_file, noise};
 pub use http::{HttpResponse, http, read_chunks};
 pub use http_program::{http_program, is_missing};

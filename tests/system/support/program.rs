@@ -10,6 +10,7 @@ use wait_timeout::ChildExt;
 use crate::support::{DEADLINE, Server};
 
 /// The exit code and output of a program.
+#[derive(Debug)]
 pub struct ProgramOutput {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,

@@ -1,0 +1,166 @@
+//! A connection to the engine: commands go out, their replies come back in order.
+
+use std::fmt;
+use std::io::{self, BufReader, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+
+use crate::registry::address::{RegistryAddress, RegistryHost};
+use crate::registry::resp::{Commands, RespValue};
+use crate::registry::tls;
+
+/// An engine that does not answer for this long counts as gone.
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How to reach the engine, and as whom.
+#[derive(Clone)]
+pub struct RegistryAccess {
+    /// The engine.
+    pub address: RegistryAddress,
+    /// The password, if there is one.
+    pub password: Option<String>,
+    /// How to check the engine's certificate, for `rediss://`.
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
+/// Why the engine cannot be used.
+#[derive(Debug)]
+pub enum EngineError {
+    /// The connection failed.
+    Connection(io::Error),
+    /// The engine wants another user or password.
+    AccessDenied(String),
+    /// The engine refuses a command.
+    Refused(String),
+    /// The relay was told to connect again.
+    Reconnect(&'static str),
+}
+
+impl From<io::Error> for EngineError {
+    fn from(error: io::Error) -> Self {
+        Self::Connection(error)
+    }
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    f.write_str("the engine does not answer in time")
+                }
+                io::ErrorKind::UnexpectedEof => f.write_str("the engine closed the connection"),
+                _ => error.fmt(f),
+            },
+            Self::AccessDenied(text) | Self::Refused(text) => {
+                write!(f, "the engine refuses: {text}")
+            }
+            Self::Reconnect(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// A byte stream to the engine.
+pub(super) trait EngineStream: Read + Write + Send {}
+
+impl<T: Read + Write + Send> EngineStream for T {}
+
+/// A connection.
+pub(super) struct EngineConnection {
+    stream: BufReader<Box<dyn EngineStream>>,
+}
+
+impl EngineConnection {
+    /// Connects and logs in. Replies may take [`REPLY_TIMEOUT`] and `patience`.
+    pub(super) fn open(access: &RegistryAccess, patience: Duration) -> Result<Self, EngineError> {
+        let timeout = Some(REPLY_TIMEOUT + patience);
+        let stream: Box<dyn EngineStream> = match &access.address.host {
+            RegistryHost::Unix(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(timeout)?;
+                stream.set_write_timeout(timeout)?;
+                Box::new(stream)
+            }
+            RegistryHost::Tcp(host, port, _) => {
+                let stream = connect(host, *port)?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(timeout)?;
+                stream.set_write_timeout(timeout)?;
+                match &access.tls {
+                    Some(config) => tls::encrypt(stream, host, config)?,
+                    None => Box::new(stream),
+                }
+            }
+        };
+        let mut connection = Self {
+            stream: BufReader::with_capacity(64 * 1024, stream),
+        };
+        connection.log_in(access)?;
+        Ok(connection)
+    }
+
+    fn log_in(&mut self, access: &RegistryAccess) -> Result<(), EngineError> {
+        let mut commands = Commands::default();
+        if let Some(password) = &access.password {
+            match &access.address.user {
+                Some(user) => commands.push_words(["AUTH", user, password]),
+                None => commands.push_words(["AUTH", password]),
+            }
+        }
+        let database = access.address.database.to_string();
+        commands.push_words(["SELECT", &database]);
+        self.exchange(&commands)?;
+        Ok(())
+    }
+
+    /// Sends commands and reads their replies. The first error of a reply is one.
+    pub(super) fn exchange(&mut self, commands: &Commands) -> Result<Vec<RespValue>, EngineError> {
+        self.stream.get_mut().write_all(&commands.bytes)?;
+        self.stream.get_mut().flush()?;
+        let mut replies = Vec::with_capacity(commands.count);
+        let mut error = None;
+        for _ in 0..commands.count {
+            match RespValue::read(&mut self.stream)? {
+                RespValue::Error(text) => error = error.or(Some(text)),
+                reply => replies.push(reply),
+            }
+        }
+        match error {
+            None => Ok(replies),
+            Some(text) => Err(refusal(text)),
+        }
+    }
+}
+
+fn refusal(text: String) -> EngineError {
+    let is_denied = [
+        "NOAUTH",
+        "WRONGPASS",
+        "ERR AUTH",
+        "ERR invalid password",
+        "NOPERM",
+    ]
+    .iter()
+    .any(|word| text.starts_with(word));
+    match is_denied {
+        true => EngineError::AccessDenied(text),
+        false => EngineError::Refused(text),
+    }
+}
+
+fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

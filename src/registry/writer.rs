@@ -1,0 +1,205 @@
+//! The thread that publishes the batches of the relay.
+
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use crate::protocol::NodeAddress;
+use crate::registry::connection::{EngineConnection, EngineError};
+use crate::registry::reader::ReaderRequest;
+use crate::registry::resp::{Commands, RespValue};
+use crate::registry::{LISTENERS_PREFIX, NODE_PREFIX, STREAM_KEY};
+use crate::relay::registry::{InstanceId, KeyWrite, RegistryBatch, key_writes};
+
+/// Batches that the stream keeps, at least. A relay that falls behind further loads all
+/// records again.
+const STREAM_LENGTH: &str = "4096";
+/// Batches that are sent together.
+const MAX_BATCHES: usize = 32;
+/// The listeners of a relay that published nothing for this long are forgotten.
+const LISTENERS_LIFETIME: &str = "15000";
+/// How often the lifetime starts anew.
+const LISTENERS_INTERVAL: Duration = Duration::from_secs(3);
+
+/// What the thread is to do.
+pub(super) enum WriterRequest {
+    /// Publish, if the connection is still the one of the batch.
+    Publish(RegistryBatch),
+    /// Use this connection from now on.
+    Connect(InstanceId, EngineConnection),
+}
+
+/// The state of the thread.
+pub(super) struct Writer {
+    requests: Receiver<WriterRequest>,
+    /// Reports failures and lost records.
+    reports: Sender<ReaderRequest>,
+    connection: Option<(InstanceId, EngineConnection)>,
+    listeners_renewed: Option<Instant>,
+}
+
+impl Writer {
+    pub(super) fn new(requests: Receiver<WriterRequest>, reports: Sender<ReaderRequest>) -> Self {
+        Self {
+            requests,
+            reports,
+            connection: None,
+            listeners_renewed: None,
+        }
+    }
+
+    /// Works until the relay has gone.
+    pub(super) fn run(mut self) {
+        let mut batches = Vec::new();
+        while let Ok(request) = self.requests.recv() {
+            self.take(request, &mut batches);
+            while batches.len() < MAX_BATCHES
+                && let Ok(request) = self.requests.try_recv()
+            {
+                self.take(request, &mut batches);
+            }
+            self.publish(std::mem::take(&mut batches));
+        }
+    }
+
+    fn take(&mut self, request: WriterRequest, batches: &mut Vec<RegistryBatch>) {
+        match request {
+            WriterRequest::Publish(batch) => batches.push(batch),
+            WriterRequest::Connect(origin, connection) => {
+                self.connection = Some((origin, connection));
+                self.listeners_renewed = None;
+            }
+        }
+    }
+
+    fn publish(&mut self, mut batches: Vec<RegistryBatch>) {
+        let Some((origin, connection)) = &mut self.connection else {
+            return;
+        };
+        let origin = *origin;
+        batches.retain(|batch| batch.origin == origin);
+        if batches.is_empty() {
+            return;
+        }
+        let is_due = |at: Instant| at.elapsed() >= LISTENERS_INTERVAL;
+        let renews_listeners = self.listeners_renewed.is_none_or(is_due);
+        if renews_listeners {
+            self.listeners_renewed = Some(Instant::now());
+        }
+        let report = match publish(connection, &batches, renews_listeners) {
+            Ok(missing) if missing.is_empty() => return,
+            Ok(missing) => ReaderRequest::Missing(missing),
+            Err(error) => {
+                self.connection = None;
+                ReaderRequest::WriterFailed(origin, error)
+            }
+        };
+        // Without a reader, the relay has gone.
+        let _ = self.reports.send(report);
+    }
+}
+
+/// Publishes batches. Returns the nodes without a record whose leases were renewed.
+fn publish(
+    connection: &mut EngineConnection,
+    batches: &[RegistryBatch],
+    renews_listeners: bool,
+) -> Result<Vec<NodeAddress>, EngineError> {
+    let mut commands = Commands::default();
+    // For each batch, the nodes whose lease is renewed by these commands of it.
+    let mut renewals: Vec<Vec<(usize, NodeAddress)>> = Vec::new();
+    // The position of the reply to each transaction.
+    let mut replies_at = Vec::new();
+    for batch in batches {
+        commands.push_words(["MULTI"]);
+        let first = commands.count;
+        let writes = key_writes(&batch.text);
+        let is_new_listener = |write: &KeyWrite| matches!(write, KeyWrite::Listen(_));
+        let has_listeners = writes.iter().any(is_new_listener);
+        renewals.push(push_writes(&mut commands, batch, writes, first));
+        if renews_listeners || has_listeners {
+            let key = format!("{LISTENERS_PREFIX}{}", batch.origin);
+            commands.push_words(["PEXPIRE", &key, LISTENERS_LIFETIME]);
+        }
+        push_batch(&mut commands, batch);
+        replies_at.push(commands.count);
+        commands.push_words(["EXEC"]);
+    }
+    let replies = connection.exchange(&commands)?;
+    let mut missing = Vec::new();
+    for (at, renewals) in replies_at.into_iter().zip(renewals) {
+        let results = match replies.get(at) {
+            Some(RespValue::List(results)) => results,
+            _ => {
+                return Err(EngineError::Refused(
+                    "a transaction was not executed".into(),
+                ));
+            }
+        };
+        if let Some(RespValue::Error(text)) = results
+            .iter()
+            .find(|result| matches!(result, RespValue::Error(_)))
+        {
+            return Err(EngineError::Refused(text.clone()));
+        }
+        let is_missing = |at: &usize| results.get(*at) == Some(&RespValue::Integer(0));
+        let nodes = renewals.into_iter().filter(|(at, _)| is_missing(at));
+        missing.extend(nodes.map(|(_, node)| node));
+    }
+    Ok(missing)
+}
+
+/// Appends the changes of records. Returns the renewals, by the position of their command.
+fn push_writes(
+    commands: &mut Commands,
+    batch: &RegistryBatch,
+    writes: Vec<KeyWrite>,
+    first: usize,
+) -> Vec<(usize, NodeAddress)> {
+    let listeners = format!("{LISTENERS_PREFIX}{}", batch.origin);
+    let mut renewals = Vec::new();
+    for write in writes {
+        match write {
+            KeyWrite::Delete(node) => commands.push_words(["DEL", &node_key(node)]),
+            KeyWrite::Put(node, fields) => push_fields(commands, "HSET", node, &fields),
+            KeyWrite::Remove(node, fields) => push_fields(commands, "HDEL", node, &fields),
+            KeyWrite::Expire(node, time) => {
+                renewals.push((commands.count - first, node));
+                let time = time.as_millis().to_string();
+                commands.push_words(["PEXPIRE", &node_key(node), &time]);
+            }
+            KeyWrite::Listen(address) => {
+                commands.push_words(["SADD", &listeners, &address.to_string()]);
+            }
+            KeyWrite::Unlisten(address) => {
+                commands.push_words(["SREM", &listeners, &address.to_string()]);
+            }
+        }
+    }
+    renewals
+}
+
+fn push_fields(commands: &mut Commands, verb: &str, node: NodeAddress, fields: &[Vec<u8>]) {
+    let key = node_key(node);
+    let mut parts = vec![verb.as_bytes(), key.as_bytes()];
+    parts.extend(fields.iter().map(Vec::as_slice));
+    commands.push(parts);
+}
+
+/// Appends the entry of the stream.
+fn push_batch(commands: &mut Commands, batch: &RegistryBatch) {
+    let (origin, number) = (batch.origin.to_string(), batch.number.to_string());
+    let words = ["XADD", STREAM_KEY, "MAXLEN", "~", STREAM_LENGTH, "*", "o"];
+    let mut parts: Vec<&[u8]> = words.map(str::as_bytes).into();
+    parts.extend([
+        origin.as_bytes(),
+        b"n",
+        number.as_bytes(),
+        b"c",
+        &batch.text,
+    ]);
+    commands.push(parts);
+}
+
+fn node_key(node: NodeAddress) -> String {
+    format!("{NODE_PREFIX}{node}")
+}

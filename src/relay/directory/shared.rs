@@ -1,0 +1,68 @@
+//! What a registry does to the directory: it changes entries that other relays have accepted.
+
+use std::time::Instant;
+
+use crate::protocol::NodeAddress;
+use crate::relay::directory::{Directory, LEASE};
+use crate::relay::registrant::Registrant;
+use crate::relay::table::SlotId;
+
+impl Directory {
+    /// The slot of a live node.
+    pub(in crate::relay) fn find(&self, address: &NodeAddress) -> Option<SlotId> {
+        self.nodes.find(address)
+    }
+
+    /// All live nodes.
+    pub(in crate::relay) fn live_slots(&self) -> Vec<SlotId> {
+        self.list.slots().collect()
+    }
+
+    /// The address of a live node.
+    pub(in crate::relay) fn live_address(&self, slot: SlotId) -> Option<NodeAddress> {
+        self.live_node(slot).map(|node| node.address)
+    }
+
+    /// Who registered a node.
+    pub(in crate::relay) fn registrant(&self, slot: SlotId) -> Registrant {
+        Registrant {
+            source: self.nodes[slot].source,
+            key: self.ids.get(&slot).copied(),
+        }
+    }
+
+    /// Changes who registered a node.
+    pub(in crate::relay) fn set_registrant(&mut self, slot: SlotId, by: Registrant) {
+        let is_other_key = self.ids.get(&slot) != by.key.as_ref();
+        let node = &mut self.nodes[slot];
+        node.source = by.source;
+        node.has_key = by.key.is_some();
+        match by.key {
+            Some(key) => _ = self.ids.insert(slot, key),
+            None => _ = self.ids.remove(&slot),
+        }
+        if is_other_key {
+            let page = self.nodes[slot].page;
+            self.list.forget_lines(page);
+        }
+    }
+
+    /// Changes when the lease of a node ends.
+    pub(in crate::relay) fn set_lease(&mut self, slot: SlotId, end: Instant) {
+        self.leases.set(slot as usize, LEASE, end);
+    }
+
+    /// Lets each connection of a node announce its files, whatever the number of its
+    /// registration: the entry is younger than the connection.
+    pub(in crate::relay) fn admit_any_announcer(&mut self, slot: SlotId) {
+        let node = &mut self.nodes[slot];
+        node.last_announcer = node.first_registration.wrapping_sub(1 << 30);
+    }
+
+    /// Removes a node, whoever registered it.
+    pub(in crate::relay) fn evict(&mut self, address: &NodeAddress) {
+        if let Some(slot) = self.nodes.find(address) {
+            self.remove(slot);
+        }
+    }
+}

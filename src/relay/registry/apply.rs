@@ -1,0 +1,273 @@
+//! The changes of other relays, applied to the directory and the index.
+
+use std::time::{Duration, Instant};
+
+use crate::protocol::{NodeAddress, Request, address_group};
+use crate::relay::Relay;
+use crate::relay::index::{ContentId, Holder, with_margin};
+use crate::relay::registrant::Registrant;
+use crate::relay::registry::change::{DirectoryChange, NodeHeader};
+use crate::relay::registry::{
+    InstanceId, LEASE_GRACE, RegistryBatch, RegistryCommand, RegistryLink,
+};
+use crate::relay::table::SlotId;
+use crate::role::Output;
+use crate::session::responder::Responder;
+
+impl Relay {
+    /// Applies lines of a batch. Returns false if some are left.
+    pub(super) fn apply_batch(
+        &mut self,
+        batch: &RegistryBatch,
+        lines: &mut usize,
+        out: &mut Output<Self>,
+        now: Instant,
+    ) -> bool {
+        let Some(registry) = &mut self.registry else {
+            return true;
+        };
+        let is_own = registry.link == RegistryLink::Connected(batch.origin);
+        if is_own && !registry.unconfirmed.has_overtaken() {
+            registry.unconfirmed.confirm(batch.number);
+            return true;
+        }
+        if !is_own
+            && registry.incoming.is_at_start()
+            && !registry
+                .listeners
+                .on_batch(batch.origin, Some(batch.number), now)
+        {
+            (registry.send)(RegistryCommand::Reconnect("changes were missed"));
+        }
+        while *lines > 0 {
+            let Some(registry) = &mut self.registry else {
+                return true;
+            };
+            let Some(line) = registry.incoming.next_line(&batch.text) else {
+                if is_own {
+                    registry.unconfirmed.confirm(batch.number);
+                }
+                return true;
+            };
+            *lines -= 1;
+            let change = DirectoryChange::parse(line);
+            if let Some(DirectoryChange::Node(address)) = change {
+                registry.incoming.subject = Some(address);
+                continue;
+            }
+            let subject = registry.incoming.subject;
+            let is_applied = match change {
+                Some(change) if is_own => self.apply_again(subject, change, now),
+                Some(change) => self.apply(batch.origin, subject, change, out, now),
+                None => false,
+            };
+            self.count_applied(is_applied);
+        }
+        false
+    }
+
+    fn count_applied(&mut self, is_applied: bool) {
+        if let Some(registry) = &mut self.registry {
+            registry.counters.applied += 1;
+            registry.counters.rejected += u64::from(!is_applied);
+        }
+    }
+
+    /// Applies a change of another relay. Returns false if it is not valid.
+    fn apply(
+        &mut self,
+        origin: InstanceId,
+        subject: Option<NodeAddress>,
+        change: DirectoryChange<'_>,
+        out: &mut Output<Self>,
+        now: Instant,
+    ) -> bool {
+        let Some(registry) = &mut self.registry else {
+            return false;
+        };
+        match change {
+            DirectoryChange::Renew(lease, address) => {
+                match self.directory.find(&address) {
+                    Some(slot) => {
+                        registry.node(slot).is_own = false;
+                        self.directory.set_lease(slot, now + lease + LEASE_GRACE);
+                    }
+                    None => (registry.send)(RegistryCommand::Load(address)),
+                }
+                true
+            }
+            DirectoryChange::Listen(address) => registry.listeners.insert(address, origin),
+            DirectoryChange::Unlisten(address) => {
+                registry.listeners.remove(&address, origin);
+                true
+            }
+            DirectoryChange::Message(to, message) => {
+                if let Some(listener) = self.message_listeners.get(&to) {
+                    let is_delivered = Responder::deliver(out, listener, &message);
+                    self.counters.messages += u64::from(is_delivered);
+                }
+                true
+            }
+            change => {
+                let Some(address) = subject else {
+                    return false;
+                };
+                registry.unconfirmed.overtake(&address);
+                self.apply_to_node(address, change, now)
+            }
+        }
+    }
+
+    /// Applies a change of this relay again; see [`super::unconfirmed`].
+    fn apply_again(
+        &mut self,
+        subject: Option<NodeAddress>,
+        change: DirectoryChange<'_>,
+        now: Instant,
+    ) -> bool {
+        let Some(address) = subject else {
+            return true;
+        };
+        let registry = self.registry.as_ref();
+        if !registry.is_some_and(|registry| registry.unconfirmed.is_overtaken(&address)) {
+            return true;
+        }
+        if let DirectoryChange::Add(_) = change
+            && let Some(slot) = self.directory.find(&address)
+            && self.is_being_published(&address)
+        {
+            // The files that follow are not all: publish the node once more.
+            self.publish_node(slot, address, DirectoryChange::Add);
+            return true;
+        }
+        let is_applied = self.apply_to_node(address, change, now);
+        if let Some(slot) = self.directory.find(&address)
+            && let Some(registry) = &mut self.registry
+        {
+            registry.node(slot).is_own = true;
+        }
+        is_applied
+    }
+
+    fn apply_to_node(
+        &mut self,
+        address: NodeAddress,
+        change: DirectoryChange<'_>,
+        now: Instant,
+    ) -> bool {
+        match change {
+            DirectoryChange::Add(header) => {
+                let known = self.directory.find(&address);
+                if known.is_some_and(|slot| self.epoch(slot) != header.epoch) {
+                    self.directory.evict(&address);
+                }
+                let end = now + header.lease + LEASE_GRACE;
+                let slot = self.put_node(address, header, end);
+                if let Some(slot) = slot {
+                    // Its files follow.
+                    self.index.remove_files(slot, usize::MAX);
+                }
+                slot.is_some()
+            }
+            DirectoryChange::State(header) => {
+                let is_known = self.directory.find(&address).is_some();
+                let end = now + header.lease + LEASE_GRACE;
+                let slot = self.put_node(address, header, end);
+                if let Some(registry) = &mut self.registry
+                    && !is_known
+                {
+                    // With its files.
+                    (registry.send)(RegistryCommand::Load(address));
+                }
+                slot.is_some()
+            }
+            DirectoryChange::Remove => {
+                self.directory.evict(&address);
+                true
+            }
+            DirectoryChange::File(request) => match self.directory.find(&address) {
+                Some(slot) => self.put_file(slot, &request),
+                // It left, or its lease ended.
+                None => true,
+            },
+            DirectoryChange::Node(_)
+            | DirectoryChange::Renew(..)
+            | DirectoryChange::Listen(_)
+            | DirectoryChange::Unlisten(_)
+            | DirectoryChange::Message(..) => true,
+        }
+    }
+
+    /// Makes the entry of a node as another relay has it. Its files stay. None if there is
+    /// no room.
+    pub(super) fn put_node(
+        &mut self,
+        address: NodeAddress,
+        header: NodeHeader,
+        end: Instant,
+    ) -> Option<SlotId> {
+        let by = Registrant {
+            source: header.source,
+            key: header.key,
+        };
+        if let Some(slot) = self.directory.find(&address) {
+            self.directory.set_registrant(slot, by);
+            self.directory.set_lease(slot, end);
+            if let Some(registry) = &mut self.registry {
+                registry.node(slot).epoch = header.epoch;
+            }
+            return Some(slot);
+        }
+        let number = self.last_registration + 1;
+        let max_nodes = with_margin(self.settings.max_nodes as u64) as usize;
+        let registration = (address, by, number);
+        let slot = self
+            .directory
+            .register(registration, end, max_nodes, usize::MAX)
+            .ok()?;
+        self.directory.admit_any_announcer(slot);
+        self.last_registration = number;
+        self.init_shared_node(slot, header.epoch, false);
+        if let Some(registry) = &mut self.registry {
+            registry.counters.added += 1;
+        }
+        Some(slot)
+    }
+
+    /// Applies `SHARE`, `SHAREDIGEST` or `UNSHARE`. Returns false if there is no room.
+    pub(super) fn put_file(&mut self, slot: SlotId, request: &Request<'_>) -> bool {
+        let quota = self.settings.quota.with_margin();
+        match request {
+            Request::Share(size, hash, name) => {
+                let holder = Holder {
+                    node: slot,
+                    content: ContentId::new(*size, *hash),
+                    on_loopback: self.directory.is_on_loopback(slot),
+                };
+                let source = self.directory.registrant(slot).source;
+                let is_trusted = self.settings.trust.contains(source);
+                let group = (!is_trusted).then(|| address_group(source));
+                self.index.insert(name, holder, group, &quota).is_ok()
+            }
+            Request::ShareDigest(hash, digest, name) => self
+                .index
+                .set_digest(name, slot, (*hash, *digest), &quota)
+                .is_ok(),
+            Request::Unshare(name) => {
+                self.index.remove(slot, name);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What is left of the lease of a node, with the grace that the engine gives.
+    pub(super) fn remaining_lease(&self, slot: SlotId, now: Instant) -> Duration {
+        let registry = self.registry.as_ref();
+        let node = registry.and_then(|registry| registry.nodes.get(slot as usize));
+        let is_own = node.is_some_and(|node| node.is_own);
+        let end = self.directory.lease_end(slot).unwrap_or(now);
+        let grace = if is_own { LEASE_GRACE } else { Duration::ZERO };
+        end.saturating_duration_since(now) + grace
+    }
+}

@@ -1,0 +1,189 @@
+//! The updates of the engine that wait, and how much of them one turn of the loop handles.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use log::{info, warn};
+use memchr::memchr;
+
+use crate::escaped::Escaped;
+use crate::logging::OPERATOR;
+use crate::protocol::NodeAddress;
+use crate::relay::Relay;
+use crate::relay::registry::{RegistryCommand, RegistryLink, RegistryUpdate, Unpublished};
+use crate::role::Output;
+
+/// Lines handled in one turn of the loop; the others follow in the next turn.
+const MAX_LINES_PER_TURN: usize = 1000;
+
+/// Updates in order.
+#[derive(Default)]
+pub(super) struct IncomingUpdates {
+    queue: VecDeque<RegistryUpdate>,
+    /// How many bytes of the text of the first update are handled.
+    position: usize,
+    /// The node of the lines there.
+    pub(super) subject: Option<NodeAddress>,
+}
+
+impl IncomingUpdates {
+    pub(super) fn has_work(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// The next line of the first update, whose text this is. None at its end.
+    pub(super) fn next_line<'t>(&mut self, text: &'t [u8]) -> Option<&'t [u8]> {
+        let rest = text.get(self.position..).filter(|rest| !rest.is_empty())?;
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        self.position += end + 1;
+        Some(&rest[..end])
+    }
+
+    /// Whether no line of the first update is handled yet.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.position == 0
+    }
+}
+
+impl Relay {
+    /// Queues an update of the registry for [`Relay::handle_registry`].
+    pub(in crate::relay) fn queue_registry_update(&mut self, update: RegistryUpdate) {
+        if let Some(registry) = &mut self.registry {
+            registry.incoming.queue.push_back(update);
+        }
+    }
+
+    /// Handles an update of the registry at once, before the relay starts.
+    pub fn load_from_registry(&mut self, update: RegistryUpdate, now: Instant) {
+        self.queue_registry_update(update);
+        let mut out = Output::default();
+        let has_updates = |relay: &Self| {
+            let registry = relay.registry.as_ref();
+            registry.is_some_and(|registry| registry.incoming.has_work())
+        };
+        while has_updates(self) {
+            self.handle_registry(&mut out, now);
+        }
+    }
+
+    /// Does a bounded part of the work for the registry.
+    pub(in crate::relay) fn handle_registry(&mut self, out: &mut Output<Self>, now: Instant) {
+        let mut lines = MAX_LINES_PER_TURN;
+        while lines > 0
+            && let Some(registry) = &mut self.registry
+            && let Some(update) = registry.incoming.queue.pop_front()
+        {
+            // Each update is some work, too.
+            lines -= 1;
+            let is_handled = self.handle_update(&update, &mut lines, out, now);
+            let Some(registry) = &mut self.registry else {
+                return;
+            };
+            if is_handled {
+                registry.incoming.position = 0;
+                registry.incoming.subject = None;
+                (registry.send)(RegistryCommand::Handled);
+            } else {
+                registry.incoming.queue.push_front(update);
+            }
+        }
+        self.publish_nodes(now);
+        if let Some(registry) = &mut self.registry
+            && registry.is_connected()
+            && registry.outgoing.is_due(now)
+        {
+            registry.listeners.remove_silent(now);
+            registry.flush(now);
+            self.publish_missing_nodes();
+        }
+    }
+
+    /// Returns false if a part of the update is left.
+    fn handle_update(
+        &mut self,
+        update: &RegistryUpdate,
+        lines: &mut usize,
+        out: &mut Output<Self>,
+        now: Instant,
+    ) -> bool {
+        let Some(registry) = &mut self.registry else {
+            return true;
+        };
+        match update {
+            RegistryUpdate::Batch(batch) => return self.apply_batch(batch, lines, out, now),
+            RegistryUpdate::Node(record) => return self.merge_record(record, lines, now),
+            RegistryUpdate::Loaded => self.finish_reconciliation(now),
+            RegistryUpdate::Listeners(relay, addresses) => {
+                registry.listeners.on_batch(*relay, None, now);
+                for address in addresses {
+                    registry.listeners.insert(*address, *relay);
+                }
+            }
+            RegistryUpdate::Missing(nodes) => {
+                for address in nodes {
+                    self.publish_node_again(*address);
+                }
+            }
+            RegistryUpdate::Connected {
+                origin,
+                is_other_database,
+            } => {
+                registry.link = RegistryLink::Connected(*origin);
+                registry.outgoing.start(now);
+                registry.listeners.forget_numbers();
+                registry.listeners.clear();
+                registry.reconciliation.start(*is_other_database);
+                for address in self.message_listeners.addresses(true).collect::<Vec<_>>() {
+                    self.record_listener(address, true, now);
+                }
+                info!(target: OPERATOR, "registry: connected");
+            }
+            RegistryUpdate::Disconnected(reason) => {
+                warn!(
+                    target: OPERATOR,
+                    "registry: cut off: {}; the relay goes on from its memory",
+                    Escaped::text(reason)
+                );
+                self.cut_off(now);
+            }
+        }
+        true
+    }
+
+    /// Marks everything that the engine may not know.
+    fn cut_off(&mut self, now: Instant) {
+        let Some(registry) = &mut self.registry else {
+            return;
+        };
+        if registry.is_connected() {
+            registry.counters.cut_off += 1;
+        }
+        registry.link = RegistryLink::Disconnected;
+        registry.reconciliation.abort();
+        registry.missing.clear();
+        let renewed = registry.outgoing.clear();
+        let mut marks: Vec<(NodeAddress, Unpublished)> = Vec::new();
+        marks.extend(renewed.into_iter().map(|node| (node, Unpublished::Renewal)));
+        let unfinished = registry.publications.drain(..).map(|node| node.address);
+        marks.extend(unfinished.map(|node| (node, Unpublished::Change)));
+        let mut in_doubt = Vec::new();
+        for (address, is_overtaken) in registry.unconfirmed.clear() {
+            marks.push((address, Unpublished::Change));
+            if is_overtaken {
+                in_doubt.extend(self.directory.find(&address));
+            }
+        }
+        for (address, mark) in marks {
+            match self.directory.find(&address) {
+                Some(slot) => {
+                    let node = registry.node(slot);
+                    node.unpublished = node.unpublished.max(mark);
+                }
+                None => _ = registry.removed.insert(address, now),
+            }
+        }
+        for slot in in_doubt {
+            self.renew_epoch(slot);
+        }
+    }
+}

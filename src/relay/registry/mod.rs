@@ -1,0 +1,229 @@
+//! One directory that several relays share, without I/O and clock.
+//!
+//! Each relay holds the whole directory in its memory. What its own clients change is
+//! applied at once, and published in batches (`outgoing`); the engine (Redis or Valkey,
+//! see [`crate::registry`]) puts the batches of all relays in one order, and every relay
+//! applies those of the others (`apply`). Relays agree because the last change in the
+//! order of the engine decides: a relay that has applied changes of its own too early
+//! applies them again when they return (`unconfirmed`).
+//!
+//! A relay that was cut off marks what changes meanwhile. When the engine is back, the
+//! engine's record of each node is compared with the relay's (`reconcile`); of two records
+//! the one whose lease was renewed later wins, and only the differences are published
+//! (`publication`).
+
+mod apply;
+mod change;
+mod incoming;
+mod key_write;
+mod outgoing;
+mod publication;
+mod reconcile;
+mod record;
+mod remote_listeners;
+mod status;
+mod unconfirmed;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+pub use change::{DirectoryChange, NodeHeader};
+pub use key_write::{HEADER_FIELD, KeyWrite, append_field, key_writes};
+
+use crate::protocol::NodeAddress;
+use crate::relay::registry::incoming::IncomingUpdates;
+use crate::relay::registry::outgoing::Outgoing;
+use crate::relay::registry::publication::NodePublication;
+use crate::relay::registry::reconcile::Reconciliation;
+use crate::relay::registry::remote_listeners::RemoteListeners;
+use crate::relay::registry::status::RegistryCounters;
+use crate::relay::registry::unconfirmed::Unconfirmed;
+use crate::relay::table::SlotId;
+
+/// How much longer than its lease an entry lives at other relays and in the engine: its
+/// renewals arrive later there.
+pub const LEASE_GRACE: Duration = Duration::from_secs(2);
+
+/// Identifies one connection of a relay to the engine. What a relay published over an
+/// earlier connection may arrive late; it counts as that of another relay.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct InstanceId(pub u64);
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for InstanceId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        u64::from_str_radix(text, 16).map(Self)
+    }
+}
+
+/// Changes that one relay publishes together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RegistryBatch {
+    /// The relay.
+    pub origin: InstanceId,
+    /// The batches of a connection have consecutive numbers from 1 on.
+    pub number: u64,
+    /// Lines; see [`DirectoryChange`].
+    pub text: Vec<u8>,
+}
+
+/// A part of the engine's record of a node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeRecord {
+    /// The node.
+    pub address: NodeAddress,
+    /// What is left of its lease and of [`LEASE_GRACE`].
+    pub remaining: Duration,
+    /// Lines: in the first part the state, then files.
+    pub text: Vec<u8>,
+    /// Whether this is the first part.
+    pub is_first: bool,
+    /// Whether this is the last part.
+    pub is_last: bool,
+}
+
+/// What the engine tells a relay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RegistryUpdate {
+    /// The relay is connected, and may publish. The records of all nodes follow, then
+    /// [`RegistryUpdate::Loaded`].
+    Connected {
+        /// Identifies this connection.
+        origin: InstanceId,
+        /// Whether the database was emptied since the last connection, or is another one.
+        is_other_database: bool,
+    },
+    /// A record of the engine.
+    Node(NodeRecord),
+    /// At these addresses another relay has listeners.
+    Listeners(InstanceId, Vec<NodeAddress>),
+    /// All records were read; the batches that follow are newer, or known.
+    Loaded,
+    /// A relay has published changes.
+    Batch(RegistryBatch),
+    /// The engine has no record of these nodes, whose leases were renewed.
+    Missing(Vec<NodeAddress>),
+    /// The relay is cut off, for this reason.
+    Disconnected(String),
+}
+
+/// What a relay asks of the engine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RegistryCommand {
+    /// Publish this, if the connection is still the one of the batch.
+    Publish(RegistryBatch),
+    /// Send the record of a node.
+    Load(NodeAddress),
+    /// Connect again, for this reason: changes were missed.
+    Reconnect(&'static str),
+    /// An update is handled: another one may be sent.
+    Handled,
+}
+
+/// Passes a command to the engine; must not block.
+pub type SendCommand = Box<dyn FnMut(RegistryCommand)>;
+
+/// The state of a relay that shares its directory.
+pub(super) struct Registry {
+    send: SendCommand,
+    link: RegistryLink,
+    incoming: IncomingUpdates,
+    outgoing: Outgoing,
+    unconfirmed: Unconfirmed,
+    /// By the slot of the node.
+    nodes: Vec<SharedNode>,
+    /// Nodes that left while the relay was cut off, and when.
+    removed: HashMap<NodeAddress, Instant>,
+    reconciliation: Reconciliation,
+    publications: VecDeque<NodePublication>,
+    /// Nodes without a record in the engine, of which changes are on their way.
+    missing: HashSet<NodeAddress>,
+    listeners: RemoteListeners,
+    counters: RegistryCounters,
+}
+
+/// Whether the relay may publish.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum RegistryLink {
+    Disconnected,
+    Connected(InstanceId),
+}
+
+/// What the registry knows about a node beside the directory.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct SharedNode {
+    epoch: u64,
+    /// Its lease was last renewed at this relay.
+    is_own: bool,
+    unpublished: Unpublished,
+    /// The number of the last reconciliation in which the engine had a record of it.
+    seen_in: u32,
+}
+
+/// What the engine does not know about a node, because the relay was cut off.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Unpublished {
+    #[default]
+    Nothing,
+    /// Its lease was renewed.
+    Renewal,
+    /// The node is new, or its files have changed.
+    Change,
+}
+
+impl Registry {
+    pub(super) fn new(send: SendCommand, lease: Duration, now: Instant) -> Self {
+        Self {
+            send,
+            link: RegistryLink::Disconnected,
+            incoming: IncomingUpdates::default(),
+            outgoing: Outgoing::new(lease, now),
+            unconfirmed: Unconfirmed::default(),
+            nodes: Vec::new(),
+            removed: HashMap::new(),
+            reconciliation: Reconciliation::default(),
+            publications: VecDeque::new(),
+            missing: HashSet::new(),
+            listeners: RemoteListeners::default(),
+            counters: RegistryCounters::default(),
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.link != RegistryLink::Disconnected
+    }
+
+    fn node(&mut self, slot: SlotId) -> &mut SharedNode {
+        let slot = slot as usize;
+        if slot >= self.nodes.len() {
+            self.nodes.resize(slot + 1, SharedNode::default());
+        }
+        &mut self.nodes[slot]
+    }
+
+    /// The epoch of a node's entry.
+    pub(super) fn epoch(&self, slot: SlotId) -> u64 {
+        self.nodes.get(slot as usize).map_or(0, |node| node.epoch)
+    }
+
+    /// Whether a bounded part of the work can be done now.
+    pub(super) fn has_work(&self) -> bool {
+        self.incoming.has_work() || self.may_publish_nodes()
+    }
+
+    /// When to publish what has changed, and renewals.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let deadline = || self.outgoing.next_deadline();
+        self.is_connected().then(deadline)
+    }
+}

@@ -1,0 +1,231 @@
+//! What the relay's own clients change: published, or marked while the relay is cut off.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use crate::protocol::{Delivery, NodeAddress, Request};
+use crate::relay::Relay;
+use crate::relay::registry::change::{DirectoryChange, NodeHeader};
+use crate::relay::registry::{
+    Registry, RegistryBatch, RegistryCommand, RegistryLink, SharedNode, Unpublished,
+};
+use crate::relay::table::SlotId;
+
+/// The most bytes of published changes that have not returned. With more, the engine is
+/// too slow: the relay goes on as if it was cut off.
+const MAX_UNCONFIRMED: usize = 64 << 20;
+
+/// More removed nodes are not remembered while the relay is cut off; the engine forgets
+/// their records when their leases end.
+const MAX_REMOVED: usize = 1_000_000;
+
+impl Relay {
+    /// A node has registered, or renewed its lease.
+    pub(in crate::relay) fn record_registration(
+        &mut self,
+        (address, slot): (NodeAddress, SlotId),
+        is_new: bool,
+        is_other_registrant: bool,
+        now: Instant,
+    ) {
+        if self.registry.is_none() {
+            return;
+        }
+        if is_new {
+            self.init_shared_node(slot, self.local_epoch(slot), true);
+        } else if self.may_know_too_little(slot) {
+            self.renew_epoch(slot);
+        }
+        let header = self.node_header(slot);
+        let Some(registry) = &mut self.registry else {
+            return;
+        };
+        let is_taken_over = !std::mem::replace(&mut registry.node(slot).is_own, true);
+        if is_new {
+            registry.record(slot, address, &DirectoryChange::Add(header), now);
+        } else if is_other_registrant || (is_taken_over && registry.is_connected()) {
+            registry.record(slot, address, &DirectoryChange::State(header), now);
+        } else if registry.is_connected() {
+            registry.outgoing.renew(address);
+        } else {
+            let node = registry.node(slot);
+            node.unpublished = node.unpublished.max(Unpublished::Renewal);
+        }
+    }
+
+    /// Whether a node comes from another relay, and this one is cut off: what the node
+    /// announced there last may not have arrived.
+    fn may_know_too_little(&mut self, slot: SlotId) -> bool {
+        let registry = self.registry.as_mut();
+        registry.is_some_and(|registry| !registry.is_connected() && !registry.node(slot).is_own)
+    }
+
+    /// Gives the entry of a node another epoch: the node then announces all its files.
+    pub(super) fn renew_epoch(&mut self, slot: SlotId) {
+        self.last_registration += 1;
+        if let Some(registry) = &mut self.registry {
+            // The number is not that of a registration.
+            registry.counters.added += 1;
+            let node = registry.node(slot);
+            node.epoch = self.first_epoch + self.last_registration;
+            node.unpublished = Unpublished::Change;
+        }
+    }
+
+    /// A node has announced something about a file.
+    pub(in crate::relay) fn record_file(
+        &mut self,
+        slot: SlotId,
+        request: Request<'_>,
+        now: Instant,
+    ) {
+        if let Some(registry) = &mut self.registry
+            && let Some(address) = self.directory.live_address(slot)
+        {
+            registry.record(slot, address, &DirectoryChange::File(request), now);
+        }
+    }
+
+    /// A node has left.
+    pub(in crate::relay) fn record_removal(&mut self, address: NodeAddress, now: Instant) {
+        let Some(registry) = &mut self.registry else {
+            return;
+        };
+        if registry.is_connected() {
+            registry.outgoing.forget_renewal(&address);
+            registry.publish(Some(address), &DirectoryChange::Remove, now);
+        } else if registry.removed.len() < MAX_REMOVED {
+            registry.removed.insert(address, now);
+        }
+    }
+
+    /// A connection receives the messages to an address, or receives them no longer.
+    pub(in crate::relay) fn record_listener(
+        &mut self,
+        address: NodeAddress,
+        listens: bool,
+        now: Instant,
+    ) {
+        if let Some(registry) = &mut self.registry
+            && registry.is_connected()
+        {
+            let change = match listens {
+                true => DirectoryChange::Listen(address),
+                false => DirectoryChange::Unlisten(address),
+            };
+            registry.publish(None, &change, now);
+        }
+    }
+
+    /// Whether another relay has a listener at this address.
+    pub(in crate::relay) fn has_remote_listener(&self, address: &NodeAddress) -> bool {
+        let registry = self.registry.as_ref();
+        registry.is_some_and(|registry| registry.listeners.contains(address))
+    }
+
+    /// The addresses of the listeners at all relays, in order.
+    pub(in crate::relay) fn all_listeners(&self, on_loopback: bool) -> BTreeSet<NodeAddress> {
+        let remote = self.registry.iter();
+        let remote = remote.flat_map(|registry| registry.listeners.addresses());
+        let visible = remote.filter(|address| on_loopback || !address.is_loopback());
+        let own = self.message_listeners.addresses(on_loopback);
+        own.chain(visible).collect()
+    }
+
+    /// Sends a message to the listener at another relay. Returns false if the relay is cut
+    /// off.
+    pub(in crate::relay) fn forward_message(
+        &mut self,
+        to: NodeAddress,
+        message: Delivery<'_>,
+        now: Instant,
+    ) -> bool {
+        let registry = self.registry.as_mut();
+        let Some(registry) = registry.filter(|registry| registry.is_connected()) else {
+            return false;
+        };
+        registry.publish(None, &DirectoryChange::Message(to, message), now);
+        true
+    }
+
+    /// What the directory says about a node, beside its files.
+    pub(super) fn node_header(&self, slot: SlotId) -> NodeHeader {
+        let by = self.directory.registrant(slot);
+        NodeHeader {
+            source: by.source,
+            key: by.key,
+            epoch: self.epoch(slot),
+            lease: self.settings.lease,
+            relay: self.first_epoch,
+        }
+    }
+
+    /// Begins to keep what the registry knows about a node.
+    pub(super) fn init_shared_node(&mut self, slot: SlotId, epoch: u64, is_own: bool) {
+        if let Some(registry) = &mut self.registry {
+            let seen_in = registry.reconciliation.number();
+            *registry.node(slot) = SharedNode {
+                epoch,
+                is_own,
+                unpublished: Unpublished::Nothing,
+                seen_in,
+            };
+        }
+    }
+}
+
+impl Registry {
+    /// Publishes a change of a node, or marks the node.
+    fn record(
+        &mut self,
+        slot: SlotId,
+        address: NodeAddress,
+        change: &DirectoryChange<'_>,
+        now: Instant,
+    ) {
+        if self.is_connected() {
+            self.publish(Some(address), change, now);
+        } else {
+            self.node(slot).unpublished = Unpublished::Change;
+        }
+    }
+
+    /// Appends a change to the next batch.
+    pub(super) fn publish(
+        &mut self,
+        subject: Option<NodeAddress>,
+        change: &DirectoryChange<'_>,
+        now: Instant,
+    ) {
+        if let Some(address) = subject
+            && !self.outgoing.is_subject(address)
+        {
+            self.unconfirmed.touch(address, self.outgoing.number);
+        }
+        self.outgoing.append(subject, change, now);
+        self.counters.published += 1;
+        if self.outgoing.is_full() {
+            self.flush(now);
+        }
+    }
+
+    /// Publishes the next batch.
+    pub(super) fn flush(&mut self, now: Instant) {
+        let RegistryLink::Connected(origin) = self.link else {
+            return;
+        };
+        let (number, text) = self.outgoing.take(now);
+        self.unconfirmed.push(number, text.len());
+        (self.send)(RegistryCommand::Publish(RegistryBatch {
+            origin,
+            number,
+            text,
+        }));
+        if self.unconfirmed.bytes() > MAX_UNCONFIRMED {
+            let reason = "the engine is slower than the changes";
+            (self.send)(RegistryCommand::Reconnect(reason));
+            // Until the connection has ended.
+            self.unconfirmed.forget_bytes();
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The changes that the relay has published and that have not returned from the engine yet.
+//!
+//! A change of another relay may arrive that the engine put before one of these, although
+//! it is applied after it. Then the relay's own changes of that node are applied again as
+//! they return, so that the order of the engine decides at this relay, too.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+
+use crate::protocol::NodeAddress;
+
+#[derive(Default)]
+pub(super) struct Unconfirmed {
+    batches: VecDeque<SentBatch>,
+    /// The nodes of the batch that is not sent yet.
+    next_nodes: Vec<NodeAddress>,
+    nodes: HashMap<NodeAddress, UnconfirmedNode>,
+    /// Nodes whose changes are applied again.
+    overtaken: usize,
+    /// Bytes of all batches.
+    bytes: usize,
+}
+
+struct SentBatch {
+    number: u64,
+    bytes: usize,
+    nodes: Vec<NodeAddress>,
+}
+
+struct UnconfirmedNode {
+    /// The last batch with a change of the node.
+    last: u64,
+    is_overtaken: bool,
+}
+
+impl Unconfirmed {
+    /// The next batch, of this number, will contain a change of this node.
+    pub(super) fn touch(&mut self, address: NodeAddress, number: u64) {
+        let node = self.nodes.entry(address).or_insert(UnconfirmedNode {
+            last: 0,
+            is_overtaken: false,
+        });
+        if node.last != number {
+            node.last = number;
+            self.next_nodes.push(address);
+        }
+    }
+
+    /// The next batch is sent.
+    pub(super) fn push(&mut self, number: u64, bytes: usize) {
+        let nodes = std::mem::take(&mut self.next_nodes);
+        self.batches.push_back(SentBatch {
+            number,
+            bytes,
+            nodes,
+        });
+        self.bytes += bytes;
+    }
+
+    /// Whether a change of this node is on its way.
+    pub(super) fn contains(&self, address: &NodeAddress) -> bool {
+        self.nodes.contains_key(address)
+    }
+
+    /// Another relay has changed this node.
+    pub(super) fn overtake(&mut self, address: &NodeAddress) {
+        // Most of the time, nothing is unconfirmed.
+        if !self.nodes.is_empty()
+            && let Some(node) = self.nodes.get_mut(address)
+            && !node.is_overtaken
+        {
+            node.is_overtaken = true;
+            self.overtaken += 1;
+        }
+    }
+
+    /// Whether the relay's own changes of this node are applied again.
+    pub(super) fn is_overtaken(&self, address: &NodeAddress) -> bool {
+        self.overtaken > 0
+            && self
+                .nodes
+                .get(address)
+                .is_some_and(|node| node.is_overtaken)
+    }
+
+    /// Whether there are such nodes.
+    pub(super) fn has_overtaken(&self) -> bool {
+        self.overtaken > 0
+    }
+
+    /// The batches up to this number have returned.
+    pub(super) fn confirm(&mut self, number: u64) {
+        while let Some(batch) = self.batches.pop_front_if(|batch| batch.number <= number) {
+            self.bytes -= batch.bytes;
+            for address in batch.nodes {
+                if let Entry::Occupied(node) = self.nodes.entry(address)
+                    && node.get().last <= number
+                {
+                    self.overtaken -= usize::from(node.remove().is_overtaken);
+                }
+            }
+        }
+    }
+
+    /// Bytes on their way.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Counts the bytes anew.
+    pub(super) fn forget_bytes(&mut self) {
+        self.bytes = 0;
+        for batch in &mut self.batches {
+            batch.bytes = 0;
+        }
+    }
+
+    /// Forgets all batches. Returns the nodes of which changes may be lost, and whether
+    /// another relay has changed them meanwhile.
+    pub(super) fn clear(&mut self) -> Vec<(NodeAddress, bool)> {
+        let nodes = std::mem::take(self).nodes.into_iter();
+        nodes
+            .map(|(address, node)| (address, node.is_overtaken))
+            .collect()
+    }
+}

@@ -1,0 +1,119 @@
+//! The engine of a shared directory, as a model: a stream of batches and a record of each
+//! node.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use peerline::protocol::NodeAddress;
+use peerline::relay::registry::{
+    HEADER_FIELD, InstanceId, KeyWrite, NodeRecord, RegistryBatch, RegistryUpdate, append_field,
+    key_writes,
+};
+
+#[derive(Default)]
+pub struct Engine {
+    pub stream: Vec<RegistryBatch>,
+    records: BTreeMap<NodeAddress, Record>,
+    listeners: BTreeMap<InstanceId, BTreeSet<NodeAddress>>,
+    /// Changes when the database is emptied.
+    pub generation: u32,
+}
+
+#[derive(Default)]
+struct Record {
+    fields: BTreeMap<Vec<u8>, Vec<u8>>,
+    end: Option<Instant>,
+}
+
+impl Engine {
+    /// Executes a batch. Returns the nodes without a record whose leases were renewed.
+    pub fn publish(&mut self, batch: RegistryBatch, now: Instant) -> Vec<NodeAddress> {
+        self.expire(now);
+        let mut missing = Vec::new();
+        for write in key_writes(&batch.text) {
+            match write {
+                KeyWrite::Delete(node) => _ = self.records.remove(&node),
+                KeyWrite::Put(node, fields) => {
+                    let record = self.records.entry(node).or_default();
+                    for pair in fields.chunks_exact(2) {
+                        record.fields.insert(pair[0].clone(), pair[1].clone());
+                    }
+                }
+                KeyWrite::Remove(node, fields) => {
+                    if let Some(record) = self.records.get_mut(&node) {
+                        record.fields.retain(|field, _| !fields.contains(field));
+                    }
+                }
+                KeyWrite::Expire(node, time) => match self.records.get_mut(&node) {
+                    Some(record) => record.end = Some(now + time),
+                    None => missing.push(node),
+                },
+                KeyWrite::Listen(address) => {
+                    let listeners = self.listeners.entry(batch.origin).or_default();
+                    listeners.insert(address);
+                }
+                KeyWrite::Unlisten(address) => {
+                    let listeners = self.listeners.entry(batch.origin).or_default();
+                    listeners.remove(&address);
+                }
+            }
+        }
+        self.stream.push(batch);
+        missing
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.records
+            .retain(|_, record| record.end.is_none_or(|end| end > now));
+    }
+
+    pub fn flush(&mut self) {
+        self.records.clear();
+        self.listeners.clear();
+        self.generation += 1;
+    }
+
+    /// All nodes with a record, and something else.
+    pub fn nodes(&self) -> Vec<NodeAddress> {
+        self.records.keys().copied().collect()
+    }
+
+    pub fn listeners(&self) -> Vec<RegistryUpdate> {
+        let listeners = self.listeners.iter();
+        listeners
+            .map(|(relay, addresses)| {
+                RegistryUpdate::Listeners(*relay, addresses.iter().copied().collect())
+            })
+            .collect()
+    }
+
+    /// The record of a node, in two parts.
+    pub fn record(&mut self, address: NodeAddress, now: Instant) -> Vec<RegistryUpdate> {
+        self.expire(now);
+        let Some(record) = self.records.get(&address) else {
+            return Vec::new();
+        };
+        let Some(header) = record.fields.get(HEADER_FIELD) else {
+            return Vec::new();
+        };
+        let remaining = record.end.map_or(Duration::ZERO, |end| end - now);
+        let header = ["STATE ".as_bytes(), header, b"\n"].concat();
+        let (mut files, mut digests) = (Vec::new(), Vec::new());
+        for (field, value) in &record.fields {
+            append_field(&mut files, &mut digests, field, value);
+        }
+        files.extend(digests);
+        [(header, true), (files, false)]
+            .into_iter()
+            .map(|(text, is_first)| {
+                RegistryUpdate::Node(NodeRecord {
+                    address,
+                    remaining,
+                    text,
+                    is_first,
+                    is_last: !is_first,
+                })
+            })
+            .collect()
+    }
+}

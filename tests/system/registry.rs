@@ -1,0 +1,425 @@
+//! Several relays with one directory, through a real engine.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::{
+    Engine, Nc, Server, ask, eventually, folder, free_port, node, relay, relay_command, run,
+};
+
+const HASH: &str = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+
+fn relay_of(engine: &Engine, args: &[&str]) -> Server {
+    let url = engine.url();
+    relay(&[&["--registry", &url], args].concat())
+}
+
+fn two_relays(engine: &Engine, args: &[&str]) -> [Server; 2] {
+    [(), ()].map(|()| relay_of(engine, args))
+}
+
+/// Sends lines to a relay; each must be answered with `OK`.
+#[track_caller]
+fn tell(relay: &Server, lines: &str) {
+    let replies = ask(relay.address(), lines.as_bytes());
+    assert_eq!(
+        replies
+            .lines()
+            .filter(|line| line.starts_with("OK"))
+            .count(),
+        lines.lines().count(),
+        "{replies}"
+    );
+}
+
+/// Waits until a relay answers so.
+#[track_caller]
+fn wait_for(relay: &Server, request: &str, reply: &str) {
+    let mut last = String::new();
+    eventually(&format!("{request} is answered with {reply:?}"), || {
+        last = ask(relay.address(), format!("{request}\n").as_bytes());
+        last == reply
+    });
+}
+
+/// The nodes and files, in order.
+fn directory(relay: &Server) -> Vec<String> {
+    let text = ask(relay.address(), b"LIST\nSEARCH\n");
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+/// The answer to `REGISTER`, without the lease and the address: files and epoch.
+fn register(relay: &Server, port: u16) -> (u64, u64) {
+    let reply = ask(relay.address(), format!("REGISTER * {port}\n").as_bytes());
+    let mut fields = reply.split_whitespace().skip(4);
+    let mut number = || fields.next().and_then(|field| field.parse().ok());
+    (number().expect("files"), number().expect("an epoch"))
+}
+
+#[test]
+fn what_one_relay_is_told_all_relays_know() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [a, b] = two_relays(&engine, &[]);
+    let share = format!("SHARE 5 {HASH} a b\nSHARE 7 - c\nSHAREDIGEST {HASH} sha-256 {HASH} a b\n");
+    tell(&a, &format!("REGISTER * 9001\n{share}"));
+    wait_for(
+        &b,
+        "FIND a b",
+        &format!("HOLDERS 1\n127.0.0.1 9001 5 {HASH}\n"),
+    );
+    wait_for(&b, "FIND c", "HOLDERS 1\n127.0.0.1 9001 7 -\n");
+    assert_eq!(directory(&a), directory(&b));
+    // A relay that starts later knows it, too, before it answers anybody.
+    let c = relay_of(&engine, &[]);
+    assert_eq!(directory(&a), directory(&c));
+    tell(&a, "REGISTER * 9001\nUNSHARE c\nSHARE 6 - a b\n");
+    for relay in [&b, &c] {
+        wait_for(relay, "FIND c", "NOTFOUND\n");
+        wait_for(relay, "FIND a b", "HOLDERS 1\n127.0.0.1 9001 6 -\n");
+    }
+    tell(&b, "UNREGISTER 127.0.0.1 9001\n");
+    for relay in [&a, &c] {
+        wait_for(relay, "LIST", "NODES 0\n");
+    }
+    for relay in [&a, &b, &c] {
+        assert_eq!(relay.stat("registry_rejected"), 0);
+        assert_eq!(relay.stat("registry_connected"), 1);
+        assert_eq!(relay.stat("registry_cut_off"), 0);
+    }
+}
+
+#[test]
+fn a_node_that_changes_relays_keeps_its_files() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [mut a, b] = two_relays(&engine, &[]);
+    tell(&a, "REGISTER * 9001\nSHARE 1 - one\nSHARE 2 - two\n");
+    let (files, epoch) = register(&a, 9001);
+    assert_eq!(files, 2);
+    wait_for(&b, "FIND two", "HOLDERS 1\n127.0.0.1 9001 2 -\n");
+    a.signal(Signal::KILL);
+    a.wait();
+    assert_eq!(register(&b, 9001), (2, epoch));
+    // It may change them there.
+    tell(&b, "REGISTER * 9001\nUNSHARE one\n");
+    let c = relay_of(&engine, &[]);
+    assert_eq!(register(&c, 9001), (1, epoch));
+}
+
+#[test]
+fn a_lease_ends_at_all_relays() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [mut a, b] = two_relays(&engine, &["--lease", "2"]);
+    tell(&a, "REGISTER * 9001\nSHARE 1 - one\n");
+    wait_for(&b, "FIND one", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    // Nobody tells the other relay.
+    a.signal(Signal::KILL);
+    a.wait();
+    wait_for(&b, "LIST", "NODES 0\n");
+    eventually("the engine has forgotten it", || {
+        engine.command(&["KEYS", "peerline:node:*"]).is_empty()
+    });
+    let share = folder(&[("file", b"content")]);
+    let node = node(&b, share.path(), &[]);
+    let c = relay_of(&engine, &["--lease", "2"]);
+    // Its renewals reach the other relay for longer than a lease.
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        let list = format!("NODES 1\n{}\n", node.wire_address());
+        assert_eq!(ask(c.address(), b"LIST\n"), list);
+    }
+}
+
+#[test]
+fn relays_go_on_without_the_engine_and_agree_when_it_is_back() {
+    let Some(mut engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [a, b] = two_relays(&engine, &[]);
+    tell(&a, "REGISTER * 9001\nSHARE 1 - one\nSHARE 1 - gone\n");
+    tell(&b, "REGISTER * 9002\nSHARE 2 - two\n");
+    wait_for(&a, "FIND two", "HOLDERS 1\n127.0.0.1 9002 2 -\n");
+    wait_for(&b, "FIND gone", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    engine.kill();
+    for relay in [&a, &b] {
+        relay.log_until("registry: cut off: ");
+        assert_eq!(relay.stat("registry_connected"), 0);
+    }
+    // Everything still works, at each relay for itself.
+    tell(&a, "REGISTER * 9003\nSHARE 3 - three\n");
+    tell(&a, "REGISTER * 9001\nUNSHARE gone\n");
+    tell(&b, "UNREGISTER * 9002\n");
+    assert!(ask(b.address(), b"FIND one\n").starts_with("HOLDERS 1"));
+    engine.restart();
+    for relay in [&a, &b] {
+        relay.log_until_count("registry: connected", 2);
+        wait_for(relay, "FIND three", "HOLDERS 1\n127.0.0.1 9003 3 -\n");
+        wait_for(relay, "FIND gone", "NOTFOUND\n");
+    }
+    let c = relay_of(&engine, &[]);
+    assert_eq!(directory(&b), directory(&c));
+}
+
+#[test]
+fn a_paused_engine_is_noticed_and_survived() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [a, b] = two_relays(&engine, &[]);
+    tell(&a, "REGISTER * 9001\nSHARE 1 - one\n");
+    wait_for(&b, "FIND one", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    engine.signal(Signal::STOP);
+    tell(&a, "REGISTER * 9001\nSHARE 2 - two\nUNSHARE one\n");
+    a.log_until("cut off: the engine does not answer in time");
+    tell(&a, "REGISTER * 9001\nSHARE 3 - three\n");
+    engine.signal(Signal::CONT);
+    wait_for(&b, "FIND three", "HOLDERS 1\n127.0.0.1 9001 3 -\n");
+    wait_for(&b, "FIND two", "HOLDERS 1\n127.0.0.1 9001 2 -\n");
+    wait_for(&b, "FIND one", "NOTFOUND\n");
+    assert_eq!(directory(&a), directory(&b));
+}
+
+#[test]
+fn an_emptied_database_is_filled_again() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [a, b] = two_relays(&engine, &[]);
+    tell(&a, "REGISTER * 9001\nSHARE 1 - one\n");
+    tell(&b, "REGISTER * 9002\nSHARE 2 - two\n");
+    wait_for(&a, "FIND two", "HOLDERS 1\n127.0.0.1 9002 2 -\n");
+    assert_eq!(engine.command(&["FLUSHALL"]), "OK");
+    for relay in [&a, &b] {
+        relay.log_until("the database was emptied");
+        relay.log_until_count("registry: nodes loaded", 2);
+    }
+    eventually("both nodes are there again", || {
+        engine.command(&[
+            "EXISTS",
+            "peerline:node:127.0.0.1 9001",
+            "peerline:node:127.0.0.1 9002",
+        ]) == "2"
+    });
+    let c = relay_of(&engine, &[]);
+    wait_for(&c, "FIND one", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    wait_for(&c, "FIND two", "HOLDERS 1\n127.0.0.1 9002 2 -\n");
+}
+
+#[test]
+fn a_full_engine_is_told_and_survived() {
+    let Some(engine) = Engine::start(&["--maxmemory-policy", "noeviction"]) else {
+        return;
+    };
+    let [a, b] = two_relays(&engine, &[]);
+    tell(&a, "REGISTER * 9001\nSHARE 1 - one\n");
+    wait_for(&b, "FIND one", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    assert_eq!(engine.command(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    a.log_until("cut off: the engine refuses: OOM");
+    tell(&a, "REGISTER * 9001\nSHARE 2 - two\n");
+    assert!(ask(a.address(), b"FIND two\n").starts_with("HOLDERS 1"));
+    assert_eq!(engine.command(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+    wait_for(&b, "FIND two", "HOLDERS 1\n127.0.0.1 9001 2 -\n");
+}
+
+#[test]
+fn user_and_password_are_checked() {
+    let port = free_port("127.0.0.79").to_string();
+    let args = [
+        "--bind",
+        "127.0.0.79",
+        "--port",
+        &port,
+        "--requirepass",
+        "secret",
+    ];
+    let Some(_engine) = Engine::start(&args) else {
+        return;
+    };
+    let home = folder(&[("right", b"secret\n"), ("wrong", b"guess\n")]);
+    let file = |name: &str| home.path().join(name).display().to_string();
+    let url = format!("redis://127.0.0.79:{port}");
+    for (flags, reason) in [
+        (vec![], "NOAUTH"),
+        (
+            vec!["--registry-password-file".to_owned(), file("wrong")],
+            "WRONGPASS",
+        ),
+    ] {
+        let mut command = relay_command(&["--registry", &url]);
+        command.args(flags);
+        let output = run(command, b"");
+        assert_eq!(output.code, Some(3), "{output:?}");
+        assert!(output.stderr.contains(reason), "{output:?}");
+        assert!(!output.stderr.contains("guess"), "{output:?}");
+    }
+    let a = relay(&[
+        "--registry",
+        &url,
+        "--registry-password-file",
+        &file("right"),
+    ]);
+    let mut command = relay_command(&["--registry", &url]);
+    command.env("PEERLINE_REGISTRY_PASSWORD", "secret");
+    let b = Server::start(command);
+    tell(&a, "REGISTER * 9001\nSHARE 1 - one\n");
+    wait_for(&b, "FIND one", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    fs::remove_file(home.path().join("right")).expect("it is read once");
+}
+
+#[test]
+fn a_password_does_not_belong_on_the_command_line() {
+    let output = run(
+        relay_command(&["--registry", "redis://me:secret@127.0.0.1"]),
+        b"",
+    );
+    assert_eq!(output.code, Some(2));
+    assert!(
+        output.stderr.contains("--registry-password-file"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_database_of_another_version_is_left_alone() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    engine.command(&["SET", "peerline:registry", "2 17"]);
+    let a = relay_of(&engine, &[]);
+    a.log_until("the database is of another version of the registry, 2, not 1");
+    tell(&a, "REGISTER * 9001\nSHARE 1 - one\n");
+    assert_eq!(engine.command(&["DBSIZE"]), "1");
+    // The other relays are updated, and the old database is gone.
+    engine.command(&["FLUSHALL"]);
+    a.log_until("registry: connected");
+    let b = relay_of(&engine, &[]);
+    wait_for(&b, "FIND one", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+}
+
+#[test]
+fn values_that_no_relay_wrote_are_refused() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let put = |words: &[&str]| engine.command(words);
+    put(&["SET", "peerline:node:192.0.2.1 1", "a text"]);
+    put(&[
+        "HSET",
+        "peerline:node:192.0.2.2 1",
+        "h",
+        "no header",
+        "fa",
+        "1 -",
+    ]);
+    put(&[
+        "HSET",
+        "peerline:node:192.0.2.3 1",
+        "h",
+        "192.0.2.3 1 60 1",
+        "f../up",
+        "1 -",
+    ]);
+    put(&["EXPIRE", "peerline:node:192.0.2.3 1", "60"]);
+    put(&["EXPIRE", "peerline:node:192.0.2.2 1", "60"]);
+    put(&["HSET", "peerline:node:0.0.0.0 1", "h", "192.0.2.3 1 60 1"]);
+    put(&["SET", "other:key", "of another program"]);
+    put(&["DEL", "peerline:node:192.0.2.1 1"]);
+    let a = relay_of(&engine, &[]);
+    assert_eq!(
+        ask(a.address(), b"LIST\nSEARCH\n"),
+        "NODES 1\n192.0.2.3 1\nFILES 0 0\n"
+    );
+    let changes = "NODE 192.0.2.3 1\nSHARE 1 - ../up\nSHARE 1 - ok\nADD x\nFIND ok\nQUIT\n";
+    put(&[
+        "XADD",
+        "peerline:changes",
+        "*",
+        "o",
+        "1",
+        "n",
+        "1",
+        "c",
+        changes,
+    ]);
+    put(&["XADD", "peerline:changes", "*", "o", "no number", "x", ""]);
+    put(&[
+        "XADD",
+        "peerline:changes",
+        "*",
+        "o",
+        "1",
+        "n",
+        "2",
+        "c",
+        "SHARE 1 - of nobody",
+    ]);
+    wait_for(&a, "FIND ok", "HOLDERS 1\n192.0.2.3 1 1 -\n");
+    eventually("all are counted", || a.stat("registry_rejected") >= 6);
+    assert_eq!(a.stat("registry_connected"), 1);
+    // A key of another type stops the relay from publishing, and it says so.
+    put(&["DEL", "peerline:changes"]);
+    put(&["SET", "peerline:changes", "a text"]);
+    a.log_until("cut off: the engine refuses: WRONGTYPE");
+    tell(&a, "REGISTER * 9001\n");
+}
+
+#[test]
+fn messages_reach_listeners_at_other_relays() {
+    let Some(mut engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [a, b] = two_relays(&engine, &[]);
+    let mut anna = Nc::connect(a.address());
+    assert!(anna.ask("REGISTER * 9001").starts_with("OK"));
+    assert_eq!(anna.ask("LISTEN"), "OK 127.0.0.1 9001");
+    wait_for(&b, "WHO", "NODES 1\n127.0.0.1 9001\n");
+    let mut bert = Nc::connect(b.address());
+    let from = format!("{} {}", bert.local().ip(), bert.local().port());
+    assert_eq!(bert.ask("SEND 127.0.0.1 9001 Grüße  an Anna"), "OK");
+    assert_eq!(anna.line(), format!("FROM {from} Grüße  an Anna"));
+    // A relay that starts later knows the listeners.
+    let c = relay_of(&engine, &[]);
+    assert_eq!(ask(c.address(), b"WHO\n"), "NODES 1\n127.0.0.1 9001\n");
+    engine.kill();
+    b.log_until("cut off");
+    let refused = bert.ask("SEND 127.0.0.1 9001 are you there?");
+    assert!(refused.starts_with("ERROR 429"), "{refused}");
+    engine.restart();
+    eventually("messages pass again", || {
+        bert.ask("SEND 127.0.0.1 9001 again") == "OK"
+    });
+    assert_eq!(anna.line(), format!("FROM {from} again"));
+    drop(anna);
+    wait_for(&b, "WHO", "NODES 0\n");
+    let refused = ask(b.address(), b"SEND 127.0.0.1 9001 bye\n");
+    assert!(refused.starts_with("ERROR 404"), "{refused}");
+}
+
+#[test]
+fn a_quota_holds_over_all_relays() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [a, b] = two_relays(&engine, &["--max-shared-in-all", "3", "--max-nodes", "2"]);
+    tell(&a, "REGISTER * 9001\nSHARE 1 - a\nSHARE 1 - b\n");
+    wait_for(&b, "FIND b", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    let replies = ask(b.address(), b"REGISTER * 9002\nSHARE 1 - c\nSHARE 1 - d\n");
+    assert!(
+        replies
+            .lines()
+            .last()
+            .is_some_and(|line| line.starts_with("ERROR 4")),
+        "{replies}"
+    );
+    let refused = ask(b.address(), b"REGISTER * 9003\n");
+    assert!(refused.starts_with("ERROR"), "{refused}");
+}
