@@ -119,9 +119,9 @@ pub trait Role: Sized {
         false
     }
 
-    /// Whether an outgoing connection leads to the relay, whose key may be known.
-    fn leads_to_relay(_session: &Self::Session) -> bool {
-        false
+    /// The index of the relay to which an outgoing connection leads. Its key may be known.
+    fn relay_of(_session: &Self::Session) -> Option<usize> {
+        None
     }
 
     /// A connection is closed, or could not be established.

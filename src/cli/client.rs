@@ -12,8 +12,9 @@ use signal_hook::consts::SIGINT;
 use crate::cli::access::ClientAccessArgs;
 use crate::cli::client_servers::ClientServers;
 use crate::cli::get::{self, GetArgs};
+use crate::cli::host_port::{HostPort, node_host};
 use crate::cli::logging::LogArgs;
-use crate::cli::relay_address::{NodeHost, RelayAddressArgs, node_host};
+use crate::cli::relay_address::RelayAddressArgs;
 use crate::cli::relay_tls::ClientTlsArgs;
 use crate::cli::sockets::udp_requests;
 use crate::cli::verify::VerifyArgs;
@@ -52,7 +53,7 @@ hidden flag | --max-nodes | ls search send chat
 hidden flag | --from | who send chat
 hidden flag | --udp | ls search who send chat
 hidden flag | --raw | nodes find who send
-unknown flag | -p --port -H --host --ip --addr --address --relay --server | \
+unknown flag | -p --port -H --host --ip --addr --address --server | \
     the relay's address is an argument: peer-client 127.0.0.1:8888 ls
 missing | no-command | write its address: peer-client 127.0.0.1:8888 ls
 missing | RELAY | write its address before the command: peer-client {words}
@@ -81,8 +82,8 @@ pub(super) struct ClientArgs {
     /// Fetch from this node, and list its files, without a relay: HOST:PORT, or HOST and PORT as
     /// two words
     #[arg(long, value_name = "NODE", value_parser = node_host, global = true,
-          conflicts_with_all = ["udp", "relay_id"])]
-    pub(super) from: Option<NodeHost>,
+          conflicts_with_all = ["udp", "relay_id", "more_relays"])]
+    pub(super) from: Option<HostPort>,
     #[command(subcommand)]
     pub(super) command: Option<ClientCommand>,
     #[command(flatten)]
@@ -212,7 +213,7 @@ pub(super) fn run_client(
     let prompt_settings = prompt_settings(&args)?;
     let (limits, max_downloads) = job_limits(&args);
     let (task, destination) = task(args.command.take(), output)?;
-    let ClientServers { sources, relay_tls } = ClientServers::find(&args, &task)?;
+    let servers = ClientServers::find(&args, &task)?;
     // The lines of a list are names, not choices.
     let can_choose = !args.reporter.json && is_interactive() && !matches!(task, Task::GetList(_));
     let reads_lines = reads_lines(&task, can_choose);
@@ -227,10 +228,8 @@ pub(super) fn run_client(
     let screen = Screen::new(style, output, destination, line_requests)
         .with_rates(&args.rates)
         .with_writer(writer);
-    let relays = sources.iter().filter(|source| args.udp && !source.is_node);
-    let relays: Vec<_> = relays.flat_map(|relay| relay.addresses.clone()).collect();
-    let (sockets, udp) = udp_requests(&relays, &[]);
-    let mut jobs = JobRunner::new(screen, sources, limits);
+    let (sockets, udp) = udp_requests(args.udp, &servers.relay_addresses(), &[]);
+    let mut jobs = JobRunner::new(screen, servers.sources, limits);
     jobs.set_may_choose(can_choose);
     let mut client = Client::new(jobs, task);
     client.set_max_downloads(max_downloads);
@@ -240,7 +239,7 @@ pub(super) fn run_client(
     client.udp = udp;
     let settings = ReactorSettings {
         secret: args.access.secret.read()?,
-        ..reactor_settings(relay_tls, args.timeouts, args.rates)
+        ..reactor_settings(servers.tls, args.timeouts, args.rates)
     };
     let clock = Clock::with_suspends(Instant::now());
     let mut reactor = build_reactor(client, settings, Vec::new(), sockets, clock)?;
@@ -260,7 +259,7 @@ pub(super) fn run_client(
 }
 
 fn reactor_settings(
-    relay_tls: Option<TlsConnector>,
+    relay_tls: Vec<Option<TlsConnector>>,
     timeouts: Timeouts,
     rates: RateLimits,
 ) -> ReactorSettings {

@@ -105,12 +105,15 @@ impl BrowseArgs {
 /// several, it would seem to be several nodes.
 fn source((kind, service): (ServiceKind, FoundService)) -> Option<PeerSource> {
     let first = *service.addresses.first()?;
-    let name = format!("{} port {}", first.ip(), first.port());
     Some(match kind {
         ServiceKind::Relay => {
-            let addresses = service.addresses.into_iter();
-            PeerSource::relay(name, addresses.map(Into::into).collect())
+            let addresses: Vec<SocketAddr> =
+                service.addresses.into_iter().map(Into::into).collect();
+            PeerSource::relay(addresses[0].to_string(), addresses)
         }
-        ServiceKind::Node => PeerSource::node(name, vec![first.into()]),
+        ServiceKind::Node => {
+            let name = format!("{} port {}", first.ip(), first.port());
+            PeerSource::node(name, vec![first.into()])
+        }
     })
 }

@@ -9,6 +9,7 @@ mod demo;
 mod discovery;
 mod exit;
 mod get;
+mod host_port;
 mod http;
 mod id;
 mod logging;

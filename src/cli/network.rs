@@ -1,10 +1,10 @@
-//! The network that a node needs: the relay's addresses, and a route to it.
+//! The network that a node needs: the addresses of its relays, and a route to them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
-use crate::cli::relay_address::RelayAddressArgs;
+use crate::cli::relay_address::{AutoServers, FoundRelay, RelayAddressArgs};
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::node_addresses;
 use crate::cli::{Exit, StartupError};
@@ -14,25 +14,31 @@ use crate::terminal::TerminalOutput;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// The relay's addresses and the local ones on which the node listens, at least one each.
+/// The relays, and the local addresses on which the node listens; at least one each.
 pub(super) struct NodeNetwork {
-    pub(super) relay: Vec<SocketAddr>,
+    pub(super) relays: Vec<FoundRelay>,
     pub(super) listen: Vec<IpAddr>,
 }
 
 impl NodeNetwork {
-    /// Looks the relay up.
+    /// Looks the relays up.
     pub(super) fn find(
         relay: &RelayAddressArgs,
         listen: Option<IpAddr>,
     ) -> Result<Self, StartupError> {
-        let relay = relay.resolve()?;
-        let listen = node_addresses(listen, &relay)?;
-        Ok(Self { relay, listen })
+        let relays = relay.find(AutoServers::OneRelay)?;
+        let listen = node_addresses(listen, &addresses(&relays))?;
+        Ok(Self { relays, listen })
     }
 }
 
-/// Waits until the relay's name resolves and there is a route to it: a node may start before
+/// All addresses of these relays.
+pub(super) fn addresses(relays: &[FoundRelay]) -> Vec<SocketAddr> {
+    let addresses = relays.iter().flat_map(|relay| &relay.source.addresses);
+    addresses.copied().collect()
+}
+
+/// Waits until the name of a relay resolves and there is a route to it: a node may start before
 /// its machine has a network. Tells the user once what is missing.
 pub(super) fn wait_for_network(
     relay: &RelayAddressArgs,

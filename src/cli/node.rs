@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc;
 use std::time::Instant;
 
 use clap::Parser;
@@ -15,10 +15,10 @@ use crate::cli::discovery::{AnnounceArgs, ServiceKind};
 use crate::cli::http::HttpArgs;
 use crate::cli::logging::LogArgs;
 use crate::cli::message_command::{MessageCommand, MessageCommandArgs, RunningCommand};
-use crate::cli::network::{NodeNetwork, wait_for_network};
+use crate::cli::network::{self, NodeNetwork, wait_for_network};
 use crate::cli::node_events::{ConsoleEvents, log_event};
-use crate::cli::node_relays::registrar;
-use crate::cli::relay_address::RelayAddressArgs;
+use crate::cli::node_relays::{registrar, start_resolvers};
+use crate::cli::relay_address::{FoundRelay, RelayAddressArgs};
 use crate::cli::relay_tls::relay_tls;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::shared_folder::{describe, open_folder, print_addresses};
@@ -29,7 +29,7 @@ use crate::cli::{
     signals, stop_on_signals, values,
 };
 use crate::download::{Destination, SaveOptions, Target};
-use crate::jobs::{JobRunner, PeerSource};
+use crate::jobs::JobRunner;
 use crate::limits::{Limits, RateLimits, Timeouts};
 use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, NodeReport};
 use crate::protocol::{ClaimedIp, Port, ServerKind, SharedSecret};
@@ -54,7 +54,7 @@ peer-node id prints the id of its key.";
 pub(super) const HINTS: &str = "\
 unknown flag | -p | write --port PORT
 unknown flag | -d --dir --directory --folder -s --path | write --share DIR
-unknown flag | --port -H --host --ip --addr --address --relay --server | \
+unknown flag | --port -H --host --ip --addr --address --server | \
     the relay's address is an argument: peer-node 127.0.0.1:8888
 missing | any | write its address: peer-node 127.0.0.1:8888 --share DIR
 unexpected word | any | to share a folder: --share {subject}";
@@ -259,7 +259,7 @@ pub(super) fn prepare(
 ) -> Result<PreparedNode, StartupError> {
     let folder = args.share()?;
     let sandbox = (!args.no_sandbox).then(|| rights(args, &folder, user.is_some()));
-    let NodeNetwork { relay, listen } = network;
+    let NodeNetwork { relays, listen } = network;
     let (listeners, addresses) = bind_tcp(&listen, args.port)?;
     let (mut folder, scan_worker, hash_worker) = open_folder(&folder, args.folder)?;
     let share = describe(&mut folder);
@@ -268,15 +268,16 @@ pub(super) fn prepare(
     // on which the node listens.
     let sources = listen.into_iter().filter(|ip| !ip.is_unspecified());
     let sources: Vec<IpAddr> = sources.collect();
-    let (sockets, udp) = udp_requests(if args.udp { &relay } else { &[] }, &sources);
+    let (sockets, udp) = udp_requests(args.udp, &network::addresses(&relays), &sources);
     let tls = args.tls.prepare("node")?;
     let (id, certificates) = (tls.id, tls.certificates.clone());
     let now = Instant::now();
     let access = args.access.settings(&tls)?;
-    let settings = reactor_settings(args, tls, access.secret, &relay, sources)?;
-    let (registrar, queue) = registrar(&relay, advertised(args, &addresses)?, now);
-    let (registrars, max_unknown) = (vec![registrar], args.limits.max_unknown);
-    let mut node = Node::new(folder, registrars, max_unknown, now, on_event);
+    let settings = reactor_settings(args, tls, access.secret, &relays, sources)?;
+    let claim = advertised(args, &addresses)?;
+    let registrars = relays.iter().map(|relay| registrar(relay, claim, now));
+    let (registrars, look_ups) = registrars.unzip();
+    let mut node = Node::new(folder, registrars, args.limits.max_unknown, now, on_event);
     node.udp = udp;
     node.certificates = certificates;
     let access = AccessControl::new(ServerKind::Node, &access, now);
@@ -286,7 +287,7 @@ pub(super) fn prepare(
     }
     if let Some(user) = user {
         let limits = args.console.limits.clone().with_rates(&args.rates);
-        let sources = vec![PeerSource::relay(String::new(), relay)];
+        let sources = relays.iter().map(|relay| relay.source.clone()).collect();
         let mut jobs = JobRunner::new(user, sources, limits);
         jobs.set_may_choose(is_interactive());
         node.console = Some(Console::new(jobs, args.console.max_downloads));
@@ -294,7 +295,8 @@ pub(super) fn prepare(
     let clock = Clock::with_suspends(now);
     let mut reactor = build_reactor(node, settings, listeners, sockets, clock)?;
     let command = start_command(&reactor, command)?;
-    start_workers(&reactor, args, scan_worker, hash_worker, queue, sandbox)
+    start_resolvers(&reactor, &args.relay, &relays, look_ups)
+        .and_then(|()| start_workers(&reactor, args, scan_worker, hash_worker, sandbox))
         .map_err(StartupError::system("cannot start a thread"))?;
     if let Some(changes) = changes {
         let result = reactor.watch_external(changes);
@@ -324,15 +326,18 @@ fn reactor_settings(
     args: &NodeArgs,
     tls: ServerTls,
     secret: Option<SharedSecret>,
-    relay: &[SocketAddr],
+    relays: &[FoundRelay],
     sources: Vec<IpAddr>,
 ) -> Result<ReactorSettings, StartupError> {
     let mode = args.access.secret.tls_mode(args.tls.mode(), args.udp)?;
+    let relay_tls = relays
+        .iter()
+        .map(|relay| relay_tls(relay, mode, args.udp, tls.certificates.clone()));
     Ok(ReactorSettings {
         limits: args.limits.clone(),
         speaks_http: !args.http.no_http,
         tls: tls.acceptor,
-        relay_tls: relay_tls(&args.relay, mode, args.udp, relay, tls.certificates)?,
+        relay_tls: relay_tls.collect::<Result<_, _>>()?,
         secret,
         timeouts: args.timeouts.clone(),
         rates: args.rates,
@@ -369,14 +374,10 @@ fn start_workers(
     args: &NodeArgs,
     scan_worker: ScanWorker,
     hash_worker: HashWorker,
-    look_ups: Receiver<()>,
     sandbox: Option<Sandbox>,
 ) -> io::Result<()> {
-    let handle = reactor.handle();
-    let on_addresses = move |addresses| handle.send(NodeMessage::RelayAddresses(0, addresses));
-    args.relay.start_resolver(look_ups, on_addresses)?;
     if let Some(sandbox) = sandbox {
-        // The resolver's thread runs already: it reads the files that it needs.
+        // The threads of resolvers run already: they read the files that they need.
         rights::keep_only(&sandbox);
     }
     let handle = reactor.handle();

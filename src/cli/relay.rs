@@ -280,7 +280,7 @@ pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
         limits: args.limits.clone(),
         speaks_http,
         tls: tls.acceptor,
-        relay_tls: None,
+        relay_tls: Vec::new(),
         secret: None,
         timeouts: Timeouts::default(),
         rates: RateLimits::default(),

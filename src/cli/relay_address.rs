@@ -1,17 +1,19 @@
-//! The relay's address on a command line.
+//! The relays on a command line.
 
-use std::ffi::OsString;
-use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::mpsc::Receiver;
 use std::thread;
 
+use log::warn;
+
 use crate::cli::discovery::BrowseArgs;
-use crate::cli::{Exit, StartupError, values};
+use crate::cli::host_port::{HostPort, host_and_port, missing_port};
+use crate::cli::{StartupError, values};
 use crate::jobs::PeerSource;
-use crate::protocol::{NodeAddress, Port};
+use crate::logging::OPERATOR;
+use crate::protocol::Port;
 use crate::tls::KeyId;
 
 /// The environment variable that stands in for the relay's address.
@@ -20,106 +22,166 @@ pub(super) const RELAY_VARIABLE: &str = "PEERLINE_RELAY";
 /// The word that stands for the relays that announce themselves on the network.
 const AUTO: &str = "auto";
 
-/// The relay's address: `HOST:PORT` as one word, or `HOST PORT` as two.
+/// The first relay, `HOST:PORT` as one word or `HOST PORT` as two, and further ones.
 #[derive(Clone, clap::Args)]
 pub(super) struct RelayAddressArgs {
     /// The relay: HOST:PORT, or HOST and PORT as two words; auto finds one on the local network
     #[arg(index = 1, value_name = "RELAY", required = true, env = RELAY_VARIABLE, hide_env_values = true,
-          value_parser = relay_host)]
-    relay: Option<(String, Option<Port>)>,
+          value_parser = relay_words)]
+    relay: Option<RelayWords>,
     /// The relay's port, if RELAY does not contain it
     #[arg(index = 2, value_name = "PORT", value_parser = values::port)]
     relay_port: Option<Port>,
+    /// Another relay beside the first one: HOST:PORT; may be repeated
+    #[arg(long = "relay", id = "more_relays", value_name = "HOST:PORT", global = true,
+          value_parser = relay_word)]
+    more: Vec<RelayWord>,
     /// Encrypt connections to the relay, and connect only to the one that prints this id when
-    /// it starts [default: the id that it had at first, from the file of known relays]
+    /// it starts [default: the id that it had at first, from the file of known relays]; may be
+    /// repeated for further relays, in their order
     #[arg(long, value_name = "ID", global = true, conflicts_with = "udp", value_parser = KeyId::from_str)]
-    relay_id: Option<KeyId>,
+    relay_id: Vec<KeyId>,
     #[command(flatten)]
     browse: BrowseArgs,
 }
 
+/// A relay as it was written: the host, and the port if it stands in the same word.
+type RelayWord = (String, Option<Port>);
+
+/// Relays in one word, separated by commas.
+#[derive(Clone)]
+struct RelayWords(Vec<RelayWord>);
+
+/// What `auto` may stand for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AutoServers {
+    /// The relay that answers first.
+    OneRelay,
+    /// All relays that answer.
+    Relays,
+    /// The same, or all nodes if there is no relay.
+    RelaysOrNodes,
+}
+
+/// A relay that the user has chosen.
+#[derive(Clone)]
+pub(super) enum ChosenRelay {
+    /// One that announces itself.
+    Auto,
+    /// The one at this address.
+    At(HostPort),
+}
+
+/// A relay to connect to.
+pub(super) struct FoundRelay {
+    /// Its name and addresses; no address if the name cannot be resolved at present.
+    pub(super) source: PeerSource,
+    /// The key that it must have, if the user has pinned it.
+    pub(super) id: Option<KeyId>,
+    /// How it was found.
+    pub(super) chosen: ChosenRelay,
+}
+
 impl RelayAddressArgs {
-    /// The key that the relay must have, if the user has pinned it.
-    pub(super) fn id(&self) -> Option<KeyId> {
-        self.relay_id
-    }
-
-    /// `HOST:PORT`, the same for each way to write it. A relay that was found has its first
-    /// address.
-    pub(super) fn name(&self, addresses: &[SocketAddr]) -> Result<String, StartupError> {
-        let Some((host, port)) = self.host_and_port()? else {
-            let first = addresses.first();
-            return Ok(first.map_or(String::new(), SocketAddr::to_string));
-        };
-        let host = host.to_lowercase();
-        Ok(match host.contains(':') {
-            true => format!("[{host}]:{port}"),
-            false => format!("{host}:{port}"),
-        })
-    }
-
-    /// Looks up the host. Returns all its addresses, at least one.
-    pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, StartupError> {
-        match self.host_and_port()? {
-            Some((host, port)) => resolve(host, port),
-            None => Ok(self.discover(false)?.remove(0).addresses),
+    /// The relays in the order of the user, at least one.
+    fn chosen(&self) -> Result<Vec<ChosenRelay>, StartupError> {
+        let first = self.relay.as_ref().map_or(&[][..], |words| &words.0);
+        let has_port = |(_, port): &&RelayWord| port.is_some();
+        if let (Some(second), Some((_, Some(port)))) =
+            (self.relay_port, first.iter().find(has_port))
+        {
+            let text = format!("the relay's port is given twice: {port} and {second}");
+            return Err(StartupError::usage(text));
         }
-    }
-
-    /// The relay to ask, or, if `auto` finds none and nodes will do, the nodes. At least one.
-    pub(super) fn sources(&self, takes_nodes: bool) -> Result<Vec<PeerSource>, StartupError> {
-        match self.host_and_port()? {
-            Some((host, port)) => {
-                let addresses = resolve(host, port)?;
-                Ok(vec![PeerSource::relay(String::new(), addresses)])
+        let (mut chosen, mut names) = (Vec::new(), Vec::new());
+        for (host, port) in first.iter().chain(&self.more) {
+            let is_first = chosen.is_empty();
+            let host = host.clone();
+            match port.or(self.relay_port.filter(|_| is_first)) {
+                Some(port) => chosen.push(ChosenRelay::At(HostPort { host, port })),
+                None if host == AUTO => chosen.push(ChosenRelay::Auto),
+                None => return Err(StartupError::usage(missing_port(&host))),
             }
-            None => self.discover(takes_nodes),
+            let name = chosen.last().map(ChosenRelay::name).unwrap_or_default();
+            if names.contains(&name) {
+                return Err(StartupError::usage(format!(
+                    "the relay {name} is given twice"
+                )));
+            }
+            names.push(name);
         }
+        // Required, unless another flag makes it superfluous.
+        if chosen.is_empty() {
+            return Err(StartupError::usage("the relay's address is missing"));
+        }
+        if self.relay_id.len() > chosen.len() {
+            let text = "there are more --relay-id than relays";
+            return Err(StartupError::usage(text));
+        }
+        Ok(chosen)
     }
 
-    /// Finds a relay that announces itself. Several may have several keys, and all connections
-    /// are encrypted for one.
-    fn discover(&self, takes_nodes: bool) -> Result<Vec<PeerSource>, StartupError> {
-        let mut found = self.browse.find(self.relay_id, takes_nodes)?;
-        if found.iter().any(|source| !source.is_node) {
-            found.truncate(1);
+    /// Looks the relays up. At least one has an address; the user learns which ones have none.
+    pub(super) fn find(&self, auto: AutoServers) -> Result<Vec<FoundRelay>, StartupError> {
+        let (mut found, mut failure) = (Vec::new(), None);
+        let mut failed = |error: StartupError| {
+            if let Some(previous) = failure.replace(error) {
+                warn!(target: OPERATOR, "{}", previous.text);
+            }
+        };
+        let chosen = self.chosen()?;
+        let takes_nodes = auto == AutoServers::RelaysOrNodes && chosen.len() == 1;
+        for (index, chosen) in chosen.into_iter().enumerate() {
+            let id = self.relay_id.get(index).copied();
+            let relay = |source| FoundRelay {
+                source,
+                id,
+                chosen: chosen.clone(),
+            };
+            match &chosen {
+                ChosenRelay::Auto => match self.browse.find(id, takes_nodes) {
+                    Ok(mut sources) => {
+                        if auto == AutoServers::OneRelay {
+                            sources.truncate(1);
+                        }
+                        found.extend(sources.into_iter().map(relay));
+                    }
+                    Err(error) => failed(error),
+                },
+                ChosenRelay::At(address) => {
+                    let addresses = address.resolve().map_err(&mut failed).unwrap_or_default();
+                    found.push(relay(PeerSource::relay(address.to_string(), addresses)));
+                }
+            }
+        }
+        let is_any_known = found.iter().any(|relay| !relay.source.addresses.is_empty());
+        match failure {
+            Some(error) if !is_any_known => return Err(error),
+            Some(error) => warn!(target: OPERATOR, "{}", error.text),
+            None => {}
         }
         Ok(found)
     }
 
-    /// None if a relay is to be found.
-    fn host_and_port(&self) -> Result<Option<(&str, u16)>, StartupError> {
-        // Required, unless another flag makes it superfluous.
-        let Some((host, port)) = &self.relay else {
-            return Err(StartupError::usage("the relay's address is missing"));
-        };
-        let port = match (*port, self.relay_port) {
-            (None, None) if host == AUTO => return Ok(None),
-            (Some(port), None) | (None, Some(port)) => port.get(),
-            (Some(first), Some(second)) => {
-                let text = format!("the relay's port is given twice: {first} and {second}");
-                return Err(StartupError::usage(text));
-            }
-            (None, None) => return Err(StartupError::usage(missing_port(host))),
-        };
-        Ok(Some((host, port)))
-    }
-
-    /// Starts a thread that looks the host up for each request, and passes the addresses
-    /// on. Without a name there is nothing to look up.
+    /// Starts a thread that looks a relay up for each request, and passes its addresses on.
+    /// Without a name there is nothing to look up.
     pub(super) fn start_resolver(
         &self,
+        relay: &FoundRelay,
         requests: Receiver<()>,
         on_addresses: impl Fn(Vec<SocketAddr>) + Send + 'static,
     ) -> io::Result<()> {
-        let is_name = |(host, _): &(String, _)| host.parse::<IpAddr>().is_err();
-        if !self.relay.as_ref().is_some_and(is_name) {
+        let (chosen, id, browse) = (relay.chosen.clone(), relay.id, self.browse.clone());
+        if matches!(&chosen, ChosenRelay::At(address) if !address.is_name()) {
             return Ok(());
         }
-        let relay = self.clone();
+        let find = move || match &chosen {
+            ChosenRelay::Auto => Ok(browse.find(id, false)?.remove(0).addresses),
+            ChosenRelay::At(address) => address.resolve(),
+        };
         let body = move || {
             for () in requests {
-                if let Ok(addresses) = relay.resolve() {
+                if let Ok(addresses) = find() {
                     on_addresses(addresses);
                 }
             }
@@ -129,126 +191,21 @@ impl RelayAddressArgs {
     }
 }
 
-/// Looks up a host. Returns all its addresses, at least one.
-fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, StartupError> {
-    let unresolved = |reason: &str| {
-        let reason = reason.trim_start_matches("failed to lookup address information: ");
-        let text = format!("cannot resolve {host}: {reason}; write a known name or an address");
-        StartupError::new(Exit::Host, text)
-    };
-    let addresses: Vec<SocketAddr> = (host, port)
-        .to_socket_addrs()
-        .map_err(|error| unresolved(&error.to_string()))?
-        .collect();
-    if addresses.is_empty() {
-        return Err(unresolved("it has no address"));
-    }
-    Ok(addresses)
-}
-
-/// The address of a node that is asked directly.
-#[derive(Clone)]
-pub(super) struct NodeHost {
-    host: String,
-    port: Port,
-}
-
-impl NodeHost {
-    /// Looks up the host. Returns all its addresses, at least one.
-    pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, StartupError> {
-        let addresses = resolve(&self.host, self.port.get())?;
-        let node = |address: &SocketAddr| NodeAddress::new(address.ip(), self.port);
-        let nodes: Result<Vec<_>, _> = addresses.iter().map(node).collect();
-        nodes.map_err(StartupError::usage)?;
-        Ok(addresses)
-    }
-}
-
-impl fmt::Display for NodeHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} port {}", self.host, self.port)
-    }
-}
-
-/// Parses the value of `--from`.
-pub(super) fn node_host(text: &str) -> Result<NodeHost, String> {
-    match relay_host(text)? {
-        (host, Some(port)) => Ok(NodeHost { host, port }),
-        (host, None) => Err(format!(
-            "write the node's port, too, such as --from {host} 9001"
-        )),
-    }
-}
-
-/// Joins the two words after `--from` to `HOST:PORT`, if they are two.
-pub(super) fn join_node_address(mut words: Vec<OsString>) -> Vec<OsString> {
-    let Some(index) = words.iter().position(|word| word == FROM) else {
-        return words;
-    };
-    if let [Some(host), Some(port)] = [1, 2].map(|next| words.get(index + next)?.to_str())
-        && values::port(port).is_ok()
-        && !has_port(host)
-    {
-        let joined = match host.contains(':') && !host.starts_with('[') {
-            true => format!("[{host}]:{port}"),
-            false => format!("{host}:{port}"),
-        };
-        words.splice(index + 1..=index + 2, [joined.into()]);
-    }
-    words
-}
-
-/// The flag with the address of a node, instead of a relay.
-const FROM: &str = "--from";
-
-/// Whether the command line has that flag.
-pub(super) fn names_node(words: &[OsString]) -> bool {
-    let is_flag = |word: &str| word == FROM || word.starts_with("--from=");
-    words.iter().any(|word| word.to_str().is_some_and(is_flag))
-}
-
-fn missing_port(host: &str) -> String {
-    // The last group of an IPv6 address may be meant as the port.
-    let example = match host.rsplit_once(':') {
-        Some((ip, port)) if ip.parse::<IpAddr>().is_ok() && values::port(port).is_ok() => {
-            format!("[{ip}]:{port}")
+impl ChosenRelay {
+    fn name(&self) -> String {
+        match self {
+            Self::Auto => AUTO.into(),
+            Self::At(address) => address.to_string(),
         }
-        Some(_) => format!("[{host}]:8888"),
-        None => format!("{host}:8888"),
-    };
-    format!("the relay's port is missing; write host and port, such as {example}")
+    }
 }
 
-/// Splits the first word of a relay's address into the host, without brackets, and the
-/// port, if the word contains it.
-fn relay_host(text: &str) -> Result<(String, Option<Port>), String> {
-    if let Some((scheme, rest)) = text.split_once("://") {
-        let rest = rest.split('/').next().unwrap_or(rest);
-        return Err(format!("write the address without {scheme}://: {rest}"));
-    }
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((host, "")) => (host, None),
-            Some((host, rest)) if rest.starts_with(':') => (host, Some(&rest[1..])),
-            Some(_) | None => return Err(BRACKETS.into()),
-        },
-        None => match text.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') => (host, Some(port)),
-            // Without brackets, an IPv6 address has no port. A zone may follow it.
-            Some(_) if text.contains('%') || text.parse::<IpAddr>().is_ok() => (text, None),
-            Some(_) => return Err(BRACKETS.into()),
-            None => (text, None),
-        },
-    };
-    if host.is_empty() || host.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("write the host before the port, such as 127.0.0.1:8888".into());
-    }
-    Ok((host.into(), port.map(values::port).transpose()?))
+/// Parses the first relay, or all those of the environment.
+fn relay_words(text: &str) -> Result<RelayWords, String> {
+    let words: Result<_, _> = text.split(',').map(relay_word).collect();
+    words.map(RelayWords)
 }
 
-const BRACKETS: &str = "write an IPv6 address with a port as [::1]:8888";
-
-/// Whether a word of a command line is `HOST:PORT`.
-pub(super) fn has_port(word: &str) -> bool {
-    relay_host(word).is_ok_and(|(_, port)| port.is_some())
+fn relay_word(text: &str) -> Result<RelayWord, String> {
+    host_and_port(text.trim())
 }

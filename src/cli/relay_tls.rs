@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use log::warn;
 
-use crate::cli::relay_address::RelayAddressArgs;
+use crate::cli::relay_address::FoundRelay;
 use crate::cli::tls::{TlsMode, mode};
 use crate::cli::{Exit, StartupError};
+use crate::jobs::PeerSource;
 use crate::logging::OPERATOR;
 use crate::protocol::canonical;
 use crate::tls::{
@@ -24,14 +25,13 @@ pub(super) struct ClientTlsArgs {
     pub(super) tls: TlsMode,
 }
 
-/// The TLS of connections to one relay at these addresses; none if they are not encrypted.
-/// The relay is shown `certificates`, if there are some. `is_udp` says whether requests go over UDP. To be called before the program gives up its
-/// rights.
+/// The TLS of connections to a relay; none if they are not encrypted. The relay is shown
+/// `certificates`, if there are some. `is_udp` says whether requests go over UDP. To be called
+/// before the program gives up its rights.
 pub(super) fn relay_tls(
-    relay: &RelayAddressArgs,
+    relay: &FoundRelay,
     mode: TlsMode,
     is_udp: bool,
-    addresses: &[SocketAddr],
     certificates: Option<Arc<Certificates>>,
 ) -> Result<Option<TlsConnector>, StartupError> {
     if is_udp && mode == TlsMode::Required {
@@ -39,14 +39,14 @@ pub(super) fn relay_tls(
             "--udp is not encrypted; write --udp or --tls required, not both",
         ));
     }
-    let trust = match (relay.id(), mode) {
+    let trust = match (relay.id, mode) {
         (Some(_), TlsMode::Off) => {
             return Err(StartupError::usage(
                 "--relay-id needs TLS; write --relay-id or --tls off, not both",
             ));
         }
-        (Some(id), _) => RelayTrust::pinned(relay.name(addresses)?, id),
-        (None, _) => match remembered(relay, mode, is_udp, addresses)? {
+        (Some(id), _) => RelayTrust::pinned(relay.source.name.clone(), id),
+        (None, _) => match remembered(&relay.source, mode, is_udp)? {
             Some(trust) => trust,
             None => return Ok(None),
         },
@@ -59,15 +59,15 @@ pub(super) fn relay_tls(
 
 /// A relay whose key the user has not pinned. None for plain connections.
 fn remembered(
-    relay: &RelayAddressArgs,
+    relay: &PeerSource,
     mode: TlsMode,
     is_udp: bool,
-    addresses: &[SocketAddr],
 ) -> Result<Option<RelayTrust>, StartupError> {
-    let name = relay.name(addresses)?;
+    let name = relay.name.clone();
     let file = KnownRelays::of_user();
     let known = find(file.as_ref(), &name)?;
     let is_loopback = |address: &SocketAddr| canonical(address.ip()).is_loopback();
+    let is_on_loopback = !relay.addresses.is_empty() && relay.addresses.iter().all(is_loopback);
     if let (Some((_, line)), Some(file)) = (known.keys.first(), &file) {
         // Nobody must be able to talk us out of TLS, by whatever advice.
         let plain = match (mode, is_udp) {
@@ -85,7 +85,7 @@ fn remembered(
     } else {
         match mode {
             TlsMode::Off => return Ok(None),
-            TlsMode::Auto if is_udp || addresses.iter().all(is_loopback) => return Ok(None),
+            TlsMode::Auto if is_udp || is_on_loopback => return Ok(None),
             TlsMode::Auto | TlsMode::Required => {}
         }
     }

@@ -62,13 +62,14 @@ pub(super) fn bind_udp(addresses: &[SocketAddr]) -> Result<Vec<DatagramSocket>, 
     bound.collect()
 }
 
-/// Opens one UDP socket per address of the relay. Without any, requests use TCP.
+/// Opens one UDP socket per address of the relays, if requests are to use UDP.
 pub(super) fn udp_requests<R>(
-    relay: &[SocketAddr],
+    is_wanted: bool,
+    relays: &[SocketAddr],
     sources: &[IpAddr],
 ) -> (Vec<DatagramSocket>, UdpRequests<R>) {
     let (mut sockets, mut routes) = (Vec::new(), Vec::new());
-    for &address in relay {
+    for &address in relays.iter().filter(|_| is_wanted) {
         match DatagramSocket::connect(address, sources) {
             Ok(opened) => {
                 let socket = sockets.len() as u32;

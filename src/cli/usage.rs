@@ -12,7 +12,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, Command, Parser};
 
-use crate::cli::relay_address::{RELAY_VARIABLE, has_port, join_node_address, names_node};
+use crate::cli::host_port::{has_port, join_node_address, names_node, names_relay};
+use crate::cli::relay_address::RELAY_VARIABLE;
 use crate::cli::{Exit, StartupError, values};
 use crate::stdio::Stdout;
 use crate::system_error::Reason;
@@ -53,13 +54,14 @@ pub(super) fn parse<P: Parser>(words: &[String], hints: &str) -> Result<P, Start
     Err(StartupError::usage(explain::<P>(&error, words, hints)))
 }
 
-/// Parses a whole command line. With `--from` there is no relay.
+/// Parses a whole command line. With `--from` there is no relay, and with `--relay` the first
+/// one may be missing.
 fn parse_words<P: Parser>(words: Vec<OsString>, hints: &str) -> Result<P, clap::Error> {
     let words = join_node_address(words);
     let mut program = P::command();
     let has_relay = program.get_arguments().any(|arg| arg.get_id() == "relay");
     let is_direct = has_relay && names_node(&words);
-    if is_direct {
+    if is_direct || (has_relay && names_relay(&words)) {
         program = program.mut_arg("relay", |arg| arg.required(false));
     }
     // Each command has the flags of all commands from here on.

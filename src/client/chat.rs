@@ -21,6 +21,8 @@ pub(super) const QUIT: &str = "/quit";
 
 /// A chat.
 pub(super) struct Chat {
+    /// The index of the relay, and its addresses; unknown until they are set.
+    relay_index: usize,
     relay: Backoff,
     subscription: MessageSubscription,
     /// Whether the user types messages; else there is one message only.
@@ -52,10 +54,11 @@ enum Resend {
 }
 
 impl Chat {
-    /// A chat with `to`, or with the last sender. `relay` is not empty.
-    pub(super) fn new(relay: Vec<SocketAddr>, to: Option<NodeAddress>, wait: Duration) -> Self {
+    /// A chat with `to`, or with the last sender.
+    pub(super) fn new(to: Option<NodeAddress>, wait: Duration) -> Self {
         Self {
-            relay: Backoff::new(relay, 0),
+            relay_index: 0,
+            relay: Backoff::new(Vec::new(), 0),
             subscription: MessageSubscription::new(None),
             is_typed: true,
             to,
@@ -71,22 +74,34 @@ impl Chat {
     }
 
     /// Sends one message, and shows the messages that arrive in the time `wait`.
-    pub(super) fn with_message(
-        relay: Vec<SocketAddr>,
-        to: NodeAddress,
-        text: Text<'static>,
-        wait: Duration,
-    ) -> Self {
+    pub(super) fn with_message(to: NodeAddress, text: Text<'static>, wait: Duration) -> Self {
         Self {
             is_typed: false,
             pending: Some(Query::Message(to, text)),
-            ..Self::new(relay, None, wait)
+            ..Self::new(None, wait)
         }
     }
 
-    pub(super) fn connect(&self, out: &mut Output<Client>) {
+    /// The address whose relay must be found first.
+    pub(super) fn receiver(&self) -> Option<NodeAddress> {
+        match &self.pending {
+            Some(Query::Message(to, _)) => Some(*to),
+            _ => self.to,
+        }
+    }
+
+    /// Connects to the relay of this index, at one of its addresses.
+    pub(super) fn start(&mut self, out: &mut Output<Client>, relay: usize, at: Vec<SocketAddr>) {
+        (self.relay_index, self.relay) = (relay, Backoff::new(at, 0));
+        self.connect(out);
+    }
+
+    fn connect(&self, out: &mut Output<Client>) {
         if let Some(address) = self.relay.address() {
-            out.dial(address, ClientSession::MessageSubscription);
+            out.dial(
+                address,
+                ClientSession::MessageSubscription(self.relay_index),
+            );
         }
     }
 

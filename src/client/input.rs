@@ -89,8 +89,7 @@ impl Client {
                 }
                 PromptCommand::Query(query) => return self.start_job(context, Job::Show(query)),
                 PromptCommand::Chat(to) => {
-                    return self
-                        .start_chat(context, Chat::new(self.jobs.relays(), to, Duration::ZERO));
+                    return self.start_chat(context, Chat::new(to, Duration::ZERO));
                 }
                 PromptCommand::Quit => return context.out.stop_loop(),
                 other => other.report(line, HELP, user),

@@ -59,8 +59,9 @@ pub struct Client {
     /// whether the relay has listed its nodes.
     is_ready: bool,
     choices: Choices,
-    /// The chat that is going on.
+    /// The chat that is going on, and the one whose relay is being found.
     chat: Option<Box<Chat>>,
+    next_chat: Option<Box<Chat>>,
     /// The line for which the user was prompted.
     prompted: Option<PromptKind>,
     result: TaskResult,
@@ -73,8 +74,8 @@ pub struct Client {
 pub enum ClientSession {
     /// For a job.
     Job(Box<JobConnection>),
-    /// For messages.
-    MessageSubscription,
+    /// For messages, from the relay of this index.
+    MessageSubscription(usize),
 }
 
 impl From<JobConnection> for ClientSession {
@@ -87,7 +88,7 @@ impl fmt::Display for ClientSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Job(session) => session.fmt(f),
-            Self::MessageSubscription => f.write_str("message subscription"),
+            Self::MessageSubscription(_) => f.write_str("message subscription"),
         }
     }
 }
@@ -108,6 +109,7 @@ impl Client {
             is_ready: false,
             choices: Choices::default(),
             chat: None,
+            next_chat: None,
             prompted: None,
             result: TaskResult::Success,
             udp: UdpRequests::default(),
@@ -154,6 +156,7 @@ impl Client {
                 self.on_result(context, TaskResult::Success);
             }
             JobResult::Files(_) => {}
+            JobResult::Relay(relay) => self.start_next_chat(context, relay),
             JobResult::ReaderGone => {
                 self.queue.clear();
                 context.out.stop_loop();
@@ -194,9 +197,23 @@ impl Client {
         }
     }
 
+    /// Starts a chat through the relay where the receiver is found.
     fn start_chat(&mut self, context: &mut Context<'_, Self>, chat: Chat) {
-        let chat = self.chat.insert(chat.into());
-        chat.connect(context.out);
+        if self.jobs.has_several_sources() {
+            let job = Job::FindRelay(chat.receiver());
+            self.next_chat = Some(chat.into());
+            return self.start_job(context, job);
+        }
+        self.next_chat = Some(chat.into());
+        self.start_next_chat(context, 0);
+    }
+
+    fn start_next_chat(&mut self, context: &mut Context<'_, Self>, relay: usize) {
+        if let Some(chat) = self.next_chat.take() {
+            let addresses = self.jobs.addresses(relay);
+            let chat = self.chat.insert(chat);
+            chat.start(context.out, relay, addresses);
+        }
     }
 
     fn on_chat_close(&mut self, context: &mut Context<'_, Self>, reason: &CloseReason) {
@@ -252,11 +269,11 @@ impl Role for Client {
             }
             Task::GetList(_) => return self.prompt(),
             Task::SendAndWait(to, text, wait) => {
-                let chat = Chat::with_message(self.jobs.relays(), *to, text.clone(), *wait);
+                let chat = Chat::with_message(*to, text.clone(), *wait);
                 return self.start_chat(context, chat);
             }
             Task::Chat(to, wait) => {
-                let chat = Chat::new(self.jobs.relays(), *to, *wait);
+                let chat = Chat::new(*to, *wait);
                 return self.start_chat(context, chat);
             }
         };
@@ -295,10 +312,10 @@ impl Role for Client {
         matches!(session, ClientSession::Job(connection) if connection.carries_content())
     }
 
-    fn leads_to_relay(session: &ClientSession) -> bool {
+    fn relay_of(session: &ClientSession) -> Option<usize> {
         match session {
-            ClientSession::Job(connection) => connection.leads_to_relay(),
-            ClientSession::MessageSubscription => true,
+            ClientSession::Job(connection) => connection.relay(),
+            ClientSession::MessageSubscription(relay) => Some(*relay),
         }
     }
 
@@ -314,7 +331,7 @@ impl Role for Client {
                 self.jobs.on_close(&mut connector, *connection, reason);
                 self.take_finished_jobs(context);
             }
-            ClientSession::MessageSubscription => self.on_chat_close(context, reason),
+            ClientSession::MessageSubscription(_) => self.on_chat_close(context, reason),
         }
     }
 
@@ -325,7 +342,7 @@ impl Role for Client {
                 self.jobs
                     .on_relay_input(connection, Input::Line(line), more)
             }
-            ClientSession::MessageSubscription => ReadNext::Close(CloseReason::Completed),
+            ClientSession::MessageSubscription(_) => ReadNext::Close(CloseReason::Completed),
         };
         let outcome = self.udp.on_datagram(out, now, from, bytes, on_line);
         self.on_udp_outcomes(context, outcome);

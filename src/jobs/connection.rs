@@ -18,13 +18,14 @@ pub(super) enum JobPeer {
 }
 
 impl JobConnection {
-    /// Whether it leads to the relay.
+    /// The index of the relay to which it leads.
     #[must_use]
-    pub fn leads_to_relay(&self) -> bool {
-        matches!(
-            self.0,
-            JobPeer::Relay(..) | JobPeer::Pooled(_, PoolPeer::Relay(_))
-        )
+    pub fn relay(&self) -> Option<usize> {
+        match &self.0 {
+            JobPeer::Relay(_, query) => Some(query.target.source),
+            JobPeer::Pooled(_, PoolPeer::Relay(relay, _)) => Some(*relay),
+            JobPeer::Pooled(_, PoolPeer::Node(_)) => None,
+        }
     }
 
     /// Whether a node sends content on it.
@@ -37,7 +38,9 @@ impl JobConnection {
 impl fmt::Display for JobConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            JobPeer::Relay(..) | JobPeer::Pooled(_, PoolPeer::Relay(_)) => f.write_str("our relay"),
+            JobPeer::Relay(..) | JobPeer::Pooled(_, PoolPeer::Relay(..)) => {
+                f.write_str("our relay")
+            }
             JobPeer::Pooled(_, PoolPeer::Node(node)) => write!(f, "node {node}"),
         }
     }

@@ -16,6 +16,7 @@ use crate::jobs::name_search::{NameSearch, NamesCallback};
 use crate::jobs::node_pool::{NodePool, PoolPeer, PooledRequest, RequestId};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
+pub use crate::jobs::task_result::TaskResult;
 use crate::jobs::unreachable_nodes::UnreachableNodes;
 use crate::jobs::user::User;
 use crate::jobs::user_event::UserEvent;
@@ -36,6 +37,8 @@ pub enum Job {
     Show(Query),
     /// Show the files that a search finds.
     Search(FileSearch),
+    /// Find the relay at which messages to this address arrive, or any that answers.
+    FindRelay(Option<NodeAddress>),
     /// Fetch a file.
     Get(WantedFile),
     /// Likewise, from the nodes that were listed last, without another `LIST`.
@@ -49,6 +52,7 @@ pub enum Job {
 /// A job that is running. Each kind has a file of its own.
 pub(super) enum ActiveJob {
     CheckRelay,
+    FindRelay,
     Show(Show),
     Fetch(Box<Fetch>),
     Expand(Box<Expand>),
@@ -95,34 +99,10 @@ pub enum JobResult {
     Choice(Choice),
     /// These files are to be fetched.
     Files(Vec<WantedFile>),
+    /// Messages go through the relay of this index.
+    Relay(usize),
     /// The reader of the output is gone: there is nothing left to do.
     ReaderGone,
-}
-
-/// The result of a task. The program turns it into its exit code. The result of several
-/// tasks is the worst of them: a later variant is worse.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum TaskResult {
-    /// Every request was fulfilled.
-    Success,
-    /// A command has the wrong form.
-    Usage,
-    /// No node has the file, no program listens at the address, or no reply came.
-    NotFound,
-    /// The file was not found, and some nodes failed.
-    NodesFailed,
-    /// The download failed after a part of the file was printed or saved.
-    Incomplete,
-    /// Nodes have several contents under the name, or none has sent the right one.
-    SeveralContents,
-    /// What was printed has another hash than the node had announced.
-    WrongContent,
-    /// The content could not be stored.
-    StoreError,
-    /// The relay could not be reached, or refused the request.
-    Relay,
-    /// The user or a signal stopped the task.
-    Interrupted,
 }
 
 impl From<TaskResult> for JobStep {
@@ -248,6 +228,7 @@ impl ActiveJob {
     ) -> (Self, JobStep) {
         match job {
             Job::CheckRelay => (Self::CheckRelay, JobStep::Query(Query::Nodes)),
+            Job::FindRelay(to) => (Self::FindRelay, JobStep::Query(Query::RelayOf(to))),
             Job::Search(search) => {
                 let step = JobStep::Query(search.query());
                 (Self::Show(Show::files(&search)), step)
@@ -276,12 +257,16 @@ impl ActiveJob {
         }
     }
 
+    fn fetch(&self) -> Option<&Fetch> {
+        match self {
+            Self::Fetch(fetch) => Some(fetch),
+            _ => None,
+        }
+    }
+
     /// The name of the file that it fetches.
     pub(super) fn fetched_name(&self) -> Option<&FileName<'static>> {
-        match self {
-            Self::Fetch(fetch) => Some(fetch.name()),
-            Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => None,
-        }
+        self.fetch().map(Fetch::name)
     }
 
     /// Describes the job, which has ended with this result.
@@ -303,7 +288,7 @@ impl ActiveJob {
                 expand.on_file(file);
                 true
             }
-            Self::CheckRelay => true,
+            Self::CheckRelay | Self::FindRelay => true,
         }
     }
 
@@ -321,26 +306,22 @@ impl ActiveJob {
     ) -> Result<JobStep, CloseReason> {
         match self {
             Self::Fetch(fetch) => fetch.on_response(context, id, part, is_last, now),
-            Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => {
-                Ok(JobStep::Wait)
-            }
+            Self::CheckRelay
+            | Self::FindRelay
+            | Self::Show(_)
+            | Self::Expand(_)
+            | Self::FindNames(_) => Ok(JobStep::Wait),
         }
     }
 
     /// Whether the job still waits for the response to a request.
     pub(super) fn awaits(&self, id: RequestId) -> bool {
-        match self {
-            Self::Fetch(fetch) => fetch.awaits(id),
-            Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => false,
-        }
+        self.fetch().is_some_and(|fetch| fetch.awaits(id))
     }
 
     /// Whether responses to requests of the job may be awaited.
     pub(super) fn may_have_requests(&self) -> bool {
-        match self {
-            Self::Fetch(fetch) => fetch.may_have_requests(),
-            Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => true,
-        }
+        self.fetch().is_none_or(Fetch::may_have_requests)
     }
 
     /// The connection with a request has ended before the response was complete.
@@ -353,18 +334,17 @@ impl ActiveJob {
     ) -> JobStep {
         match self {
             Self::Fetch(fetch) => fetch.on_lost_request(context, id, reason, now),
-            Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => {
-                JobStep::Wait
-            }
+            Self::CheckRelay
+            | Self::FindRelay
+            | Self::Show(_)
+            | Self::Expand(_)
+            | Self::FindNames(_) => JobStep::Wait,
         }
     }
 
     /// When [`Fetch::on_timer`] is due.
     pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
-        match self {
-            Self::Fetch(fetch) => fetch.next_deadline(context),
-            Self::CheckRelay | Self::Show(_) | Self::Expand(_) | Self::FindNames(_) => None,
-        }
+        self.fetch()?.next_deadline(context)
     }
 
     /// The relay has answered a query of the job, or has failed to.
@@ -379,6 +359,17 @@ impl ActiveJob {
             (Self::CheckRelay, Ok(RelayAnswer::Nodes(nodes))) => {
                 context.set_nodes(nodes);
                 TaskResult::Success.into()
+            }
+            (Self::FindRelay, Ok(RelayAnswer::Relay(relay))) => {
+                JobStep::Finish(JobResult::Relay(relay))
+            }
+            (Self::FindRelay, answer) => {
+                let failure = answer.err();
+                let event = failure.as_ref().map(UserEvent::NotListening);
+                event
+                    .into_iter()
+                    .for_each(|event| context.user.on_event(event));
+                TaskResult::Relay.into()
             }
             (Self::CheckRelay, answer) => Show::default().on_answer(context, query, answer),
             (Self::Show(show), answer) => show.on_answer(context, query, answer),

@@ -21,7 +21,7 @@ pub(super) fn merge(answers: impl Iterator<Item = RelayAnswer>) -> Option<RelayA
     })
 }
 
-/// A source may know a node without its key.
+/// A source may know a node without its key, or under another address: the first one counts.
 fn merge_nodes(first: Vec<NodeItem>, second: Vec<NodeItem>) -> Vec<NodeItem> {
     let all = first.iter().chain(&second);
     let ids = first_ids(all.map(|node| (node.address, node.id)));
@@ -29,6 +29,8 @@ fn merge_nodes(first: Vec<NodeItem>, second: Vec<NodeItem>) -> Vec<NodeItem> {
     for node in &mut merged {
         node.id = ids.get(&node.address).copied();
     }
+    let mut known = HashSet::new();
+    merged.retain(|node| node.id.is_none_or(|id| known.insert(id)));
     merged
 }
 
@@ -53,6 +55,8 @@ fn merge_holders(first: Vec<HolderItem>, second: Vec<HolderItem>) -> Vec<HolderI
     for holder in &mut merged {
         holder.id = ids.get(&holder.node).copied();
     }
+    let mut known = HashSet::new();
+    merged.retain(|holder| holder.id.is_none_or(|id| known.insert((id, holder.hash))));
     merged
 }
 
@@ -84,5 +88,16 @@ mod tests {
         let second = vec![holder(&format!("192.0.2.1 1 5 - {b}"))];
         let merged = merge_holders(first, second);
         assert_eq!(merged, [holder(&format!("192.0.2.1 1 5 - {b}"))]);
+    }
+
+    #[test]
+    fn a_node_with_two_addresses_is_one_node() {
+        let id = KeyId::of(b"a");
+        let lines = ["192.0.2.1 1", "198.51.100.1 1"].map(|node| format!("{node} {id}"));
+        let [first, second] = lines.map(|line| NodeItem::parse(&line).expect("a node"));
+        assert_eq!(merge_nodes(vec![first], vec![second]), [first]);
+        let lines = ["192.0.2.1 1", "198.51.100.1 1"].map(|node| format!("{node} 5 - {id}"));
+        let [first, second] = lines.map(|line| HolderItem::parse(&line).expect("a holder"));
+        assert_eq!(merge_holders(vec![first], vec![second]), [first]);
     }
 }

@@ -28,6 +28,7 @@ mod runner;
 mod show;
 mod similar_names;
 mod stored_check;
+mod task_result;
 mod unreachable_nodes;
 mod user;
 mod user_event;

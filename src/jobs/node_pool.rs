@@ -30,15 +30,15 @@ pub(super) struct RequestId {
 pub(super) enum PoolPeer {
     /// A node, which sends content.
     Node(NodeAddress),
-    /// The relay, or the node that stands in for it.
-    Relay(SocketAddr),
+    /// The relay of this index, or the node that stands in for it.
+    Relay(usize, SocketAddr),
 }
 
 impl PoolPeer {
     pub(super) fn address(self) -> SocketAddr {
         match self {
             Self::Node(node) => node.into(),
-            Self::Relay(address) => address,
+            Self::Relay(_, address) => address,
         }
     }
 }

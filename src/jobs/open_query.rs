@@ -7,7 +7,7 @@ use crate::jobs::job::JobId;
 use crate::jobs::merged_answer::merge;
 use crate::jobs::merged_files::MergedFiles;
 use crate::jobs::relay_query::{Query, RelayAnswer};
-use crate::protocol::FileItem;
+use crate::protocol::{FileItem, NodeItem};
 use crate::role::ConnId;
 
 /// The number of a query of a job. Numbers are not used again while the program runs.
@@ -154,7 +154,7 @@ impl OpenQuery {
         match &answer {
             RelayAnswer::Nodes(nodes) => nodes.iter().for_each(|node| items.push(node)),
             RelayAnswer::Holders(holders) => holders.iter().for_each(|holder| items.push(holder)),
-            RelayAnswer::EndOfFiles | RelayAnswer::Sent => {}
+            RelayAnswer::EndOfFiles | RelayAnswer::Sent | RelayAnswer::Relay(_) => {}
         }
         self.answers.insert(source, answer);
         items
@@ -208,15 +208,15 @@ impl OpenQuery {
 
     /// Where to send a message, once the sources have said where its receiver is found: the
     /// first of these. If nobody is found, the first source that has answered will say so.
-    pub(super) fn source_of_receiver(&self) -> Option<usize> {
-        let Query::Message(to, _) = &self.query else {
-            return None;
+    pub(super) fn relay_of_receiver(&self) -> Option<usize> {
+        let to = match &self.query {
+            Query::Message(to, _) if self.has_several_sources() => Some(*to),
+            Query::RelayOf(to) => *to,
+            _ => return None,
         };
-        if !self.has_several_sources() {
-            return None;
-        }
+        let is_receiver = |node: &NodeItem| Some(node.address) == to;
         let lists_receiver = |answer: &RelayAnswer| match answer {
-            RelayAnswer::Nodes(listeners) => listeners.iter().any(|node| node.address == *to),
+            RelayAnswer::Nodes(listeners) => listeners.iter().any(is_receiver),
             _ => false,
         };
         let mut answers = self.answers.iter();

@@ -188,13 +188,11 @@ impl PeerSources {
         }
     }
 
-    /// All addresses of each, first the one that answered last.
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        let rotated = self.0.iter().flat_map(|listed| {
-            let mut addresses = listed.source.addresses.clone();
-            addresses.rotate_left(listed.address);
-            addresses
-        });
-        rotated.collect()
+    /// The addresses of a source, first the one that answered last.
+    pub(super) fn addresses(&self, index: usize) -> Vec<SocketAddr> {
+        let listed = &self.0[index];
+        let mut addresses = listed.source.addresses.clone();
+        addresses.rotate_left(listed.address);
+        addresses
     }
 }

@@ -24,6 +24,8 @@ pub enum Query {
     Nodes,
     /// The addresses at which messages are received.
     Listeners,
+    /// The relay at which messages to this address arrive, or any that answers.
+    RelayOf(Option<NodeAddress>),
     /// The files whose names contain this text.
     Files(String),
     /// The nodes that have this file.
@@ -48,7 +50,7 @@ impl Query {
     pub(super) fn fits_datagram(&self) -> bool {
         match self {
             Self::Nodes | Self::Holders(_) => true,
-            Self::Files(_) | Self::Listeners | Self::Message(..) => false,
+            Self::Files(_) | Self::Listeners | Self::RelayOf(_) | Self::Message(..) => false,
         }
     }
 
@@ -58,7 +60,7 @@ impl Query {
             Self::Files(_) if is_direct => Request::List,
             Self::Holders(name) if is_direct => Request::Stat(name.clone()),
             Self::Nodes => Request::List,
-            Self::Listeners => Request::Who,
+            Self::Listeners | Self::RelayOf(_) => Request::Who,
             Self::Files(text) => Request::Search(text),
             Self::Holders(name) => Request::Find(name.clone()),
             Self::Message(to, text) => Request::Send(*to, text.clone()),
@@ -67,7 +69,7 @@ impl Query {
 
     fn empty_answer(&self) -> RelayAnswer {
         match self {
-            Self::Nodes | Self::Listeners => RelayAnswer::Nodes(Vec::new()),
+            Self::Nodes | Self::Listeners | Self::RelayOf(_) => RelayAnswer::Nodes(Vec::new()),
             Self::Files(_) => RelayAnswer::EndOfFiles,
             Self::Holders(_) => RelayAnswer::Holders(Vec::new()),
             Self::Message(..) => RelayAnswer::Sent,
@@ -81,6 +83,8 @@ pub(super) enum RelayAnswer {
     Holders(Vec<HolderItem>),
     EndOfFiles,
     Sent,
+    /// The index of a relay.
+    Relay(usize),
 }
 
 impl RelayAnswer {
@@ -90,7 +94,7 @@ impl RelayAnswer {
         match self {
             Self::Nodes(nodes) => nodes.retain(|node| !node.address.is_loopback()),
             Self::Holders(holders) => holders.retain(|holder| !holder.node.is_loopback()),
-            Self::EndOfFiles | Self::Sent => {}
+            Self::EndOfFiles | Self::Sent | Self::Relay(_) => {}
         }
     }
 }
@@ -152,7 +156,7 @@ impl RelayQuery {
     /// message must not arrive twice, and no file be listed twice.
     pub(super) fn may_be_retried(&self, addresses: usize) -> bool {
         let is_repeatable = match self.query {
-            Query::Nodes | Query::Listeners | Query::Holders(_) => true,
+            Query::Nodes | Query::Listeners | Query::RelayOf(_) | Query::Holders(_) => true,
             Query::Files(_) => self.listed_files == 0,
             Query::Message(..) => !self.was_sent,
         };

@@ -100,10 +100,16 @@ impl JobRunner {
         self.jobs.values().filter_map(ActiveJob::fetched_name)
     }
 
-    /// The addresses of all relays; of each, first the one that answered last.
+    /// Whether there are several relays.
     #[must_use]
-    pub fn relays(&self) -> Vec<SocketAddr> {
-        self.sources.addresses()
+    pub fn has_several_sources(&self) -> bool {
+        self.context.has_several_sources
+    }
+
+    /// The addresses of the source of this index, first the one that answered last.
+    #[must_use]
+    pub fn addresses(&self, source: usize) -> Vec<SocketAddr> {
+        self.sources.addresses(source)
     }
 
     /// The source of this index has these addresses now.

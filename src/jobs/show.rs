@@ -71,6 +71,7 @@ impl Show {
             }
             (Ok(RelayAnswer::Holders(holders)), _) => user.show(Listing::Holders(&holders)),
             (Ok(RelayAnswer::EndOfFiles), _) => user.show(Listing::EndOfFiles(self.shown_files)),
+            (Ok(RelayAnswer::Relay(_)), _) => Ok(()),
             (Ok(RelayAnswer::Sent), _) => {
                 // Who receives messages does not send them by a query.
                 let can_be_answered = false;

@@ -225,11 +225,12 @@ impl<S: Share> Role for Node<S> {
         session.carries_content()
     }
 
-    fn leads_to_relay(session: &NodeSession) -> bool {
+    fn relay_of(session: &NodeSession) -> Option<usize> {
         match session {
-            NodeSession::Client(..) => false,
-            NodeSession::RelayUpdate(_) | NodeSession::Messages(_) => true,
-            NodeSession::Job(connection) => connection.leads_to_relay(),
+            NodeSession::Client(..) => None,
+            NodeSession::RelayUpdate(update) => Some(update.relay()),
+            NodeSession::Messages(relay) => Some(*relay),
+            NodeSession::Job(connection) => connection.relay(),
         }
     }
 

@@ -58,6 +58,10 @@ impl RelayUpdate {
             requests: RequestQueue::default(),
         }
     }
+
+    pub(super) fn relay(&self) -> usize {
+        self.relay
+    }
 }
 
 impl<S: Share> Node<S> {

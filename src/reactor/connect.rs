@@ -78,8 +78,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// no TLS, and need not.
     fn fail_handshake(&mut self, slot: usize, reason: CloseReason) {
         let conn = &mut self.connections[slot];
-        let is_relay = conn.session.as_ref().is_some_and(R::leads_to_relay);
-        let connector = self.settings.relay_tls.as_ref().filter(|_| is_relay);
+        let relay = conn.session.as_ref().and_then(R::relay_of);
+        let connector = relay.and_then(|relay| self.settings.relay_tls.get(relay)?.as_ref());
         let retries = says_no_tls(&reason) && connector.is_some_and(TlsConnector::accept_plain);
         let session = conn.session.take_if(|_| retries);
         let address = conn.peer.into();
@@ -91,8 +91,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
 
     /// The TLS session of an outgoing connection; none if it is not encrypted.
     fn session_for(&self, session: &R::Session) -> io::Result<Option<Box<TlsSession>>> {
-        let connector = self.settings.relay_tls.as_ref();
-        let connector = connector.filter(|_| R::leads_to_relay(session));
+        let relay = R::relay_of(session);
+        let connector = relay.and_then(|relay| self.settings.relay_tls.get(relay)?.as_ref());
         let connection = connector.map(TlsConnector::connect).transpose()?.flatten();
         Ok(connection.map(|connection| Box::new(TlsSession::new(connection))))
     }

@@ -111,8 +111,8 @@ pub struct ReactorSettings {
     pub speaks_http: bool,
     /// Encrypts accepted connections that begin in TLS. Without it, TLS is another protocol.
     pub tls: Option<TlsAcceptor>,
-    /// Encrypts connections to the relay.
-    pub relay_tls: Option<TlsConnector>,
+    /// Encrypts connections to each relay, if they are to be encrypted.
+    pub relay_tls: Vec<Option<TlsConnector>>,
     /// What both sides of an outgoing connection have to know, if anything. Such a connection
     /// is encrypted.
     pub secret: Option<SharedSecret>,

@@ -17,15 +17,17 @@ pub(super) fn open(kind: SocketType, address: SocketAddr) -> io::Result<OwnedFd>
 }
 
 /// Opens a socket that reaches `address`, bound to the address of the same family in
-/// `sources` if there is one.
+/// `sources` if there is one. Of several, the system takes the one from which the address is
+/// reached: relays may be in several networks.
 pub(super) fn open_from(
     sources: &[IpAddr],
     kind: SocketType,
     address: SocketAddr,
 ) -> io::Result<OwnedFd> {
     let socket = open(kind, address)?;
-    let mut sources = sources.iter();
-    if let Some(source) = sources.find(|source| source.is_ipv4() == address.is_ipv4()) {
+    let is_same_family = |source: &&IpAddr| source.is_ipv4() == address.is_ipv4();
+    let mut sources = sources.iter().filter(is_same_family);
+    if let (Some(source), None) = (sources.next(), sources.next()) {
         bind(&socket, &SocketAddr::new(*source, 0))?;
     }
     Ok(socket)

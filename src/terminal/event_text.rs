@@ -204,7 +204,9 @@ pub(super) fn no_list_for(name: &FileName<'_>, failure: &Failure<'_>) -> String 
 
 fn relay_failed(query: &Query, failure: &Failure<'_>) -> String {
     match (query, failure) {
-        (Query::Nodes | Query::Listeners | Query::Files(_), _) => no_list(failure),
+        (Query::Nodes | Query::Listeners | Query::RelayOf(_) | Query::Files(_), _) => {
+            no_list(failure)
+        }
         (Query::Holders(name), Failure::NoHolder) => format!("{}: {failure}", escaped(name)),
         (Query::Holders(name), _) => no_list_for(name, failure),
         (Query::Message(..), _) => format!("not sent: {failure}{}", advice(failure)),

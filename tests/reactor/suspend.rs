@@ -70,7 +70,7 @@ fn a_deadline_that_passed_during_a_suspend_is_met_at_once() {
     let settings = ReactorSettings {
         speaks_http: false,
         tls: None,
-        relay_tls: None,
+        relay_tls: Vec::new(),
         secret: None,
         limits: Limits::default(),
         timeouts: Timeouts::default(),

@@ -180,8 +180,8 @@ impl Role for EchoRole {
         session.carries_content
     }
 
-    fn leads_to_relay(_: &EchoSession) -> bool {
-        true
+    fn relay_of(_: &EchoSession) -> Option<usize> {
+        Some(0)
     }
 
     fn on_close(&mut self, _: &mut Context<'_, Self>, session: EchoSession, reason: &CloseReason) {
@@ -254,7 +254,7 @@ impl World {
         let mut settings = ReactorSettings {
             speaks_http: false,
             tls: None,
-            relay_tls: None,
+            relay_tls: Vec::new(),
             secret: None,
             limits,
             timeouts,

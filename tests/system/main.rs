@@ -99,6 +99,7 @@ mod rates;
 mod registration;
 mod registry;
 mod relay_digests;
+mod relays;
 mod resume;
 mod sandbox;
 mod save;

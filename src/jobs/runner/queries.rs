@@ -57,7 +57,7 @@ impl JobRunner {
         job: JobId,
         query: RelayQuery,
     ) {
-        let target = &query.target;
+        let target = query.target;
         let address = self.sources.address(target.source, target.address);
         if self.jobs.len() >= MANY_JOBS
             && let Some(request) = query.shared_request()
@@ -70,7 +70,7 @@ impl JobRunner {
                 connector,
                 PooledRequest {
                     id,
-                    peer: PoolPeer::Relay(address),
+                    peer: PoolPeer::Relay(target.source, address),
                     request,
                     is_shared: true,
                     is_repeated: false,
@@ -277,11 +277,12 @@ impl JobRunner {
             return;
         };
         open.end_files(|file| job.on_file(&mut self.context, file));
-        if let Some(source) = open.source_of_receiver() {
-            return self.open_query(connector, open.job, open.query, &[source]);
+        let relay = open.relay_of_receiver();
+        if let (Query::Message(..), Some(relay)) = (&open.query, relay) {
+            return self.open_query(connector, open.job, open.query, &[relay]);
         }
         let (id, query, answer) = open.into_answer();
-        if let Some(answer) = answer {
+        if let Some(answer) = relay.map(RelayAnswer::Relay).or(answer) {
             let step = job.on_answer(&mut self.context, &query, Ok(answer), connector.now);
             self.execute(connector, id, step, current);
         }
