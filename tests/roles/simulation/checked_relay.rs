@@ -16,6 +16,7 @@ use std::time::Instant;
 use peerline::close_reason::CloseReason;
 use peerline::relay::Relay;
 use peerline::role::Role;
+use peerline::tls::KeyId;
 
 use super::host::{Host, HostAction};
 use super::messages::Messages;
@@ -60,9 +61,9 @@ pub struct ClientState {
 }
 
 impl ClientState {
-    fn new(from: SocketAddr) -> Self {
+    fn new(from: SocketAddr, key: Option<KeyId>) -> Self {
         Self {
-            client: ModelClient::new(from),
+            client: ModelClient::new(from, key),
             manner: Manner::of(from.ip()),
             unfinished: Vec::new(),
             answers: VecDeque::new(),
@@ -108,17 +109,20 @@ impl CheckedRelay {
         let finds = names.iter().map(|name| format!("FIND {name}\n"));
         checked_relay.queries.extend(finds);
         for (number, ip) in OBSERVERS {
-            checked_relay.connect(number, SocketAddr::new(ip, 50_000));
+            checked_relay.connect(number, SocketAddr::new(ip, 50_000), None);
         }
         checked_relay
     }
 
-    fn connect(&mut self, number: u32, from: SocketAddr) {
+    fn connect(&mut self, number: u32, from: SocketAddr, key: Option<KeyId>) {
         self.relay.accept(number, from).expect("a new number");
+        if let Some(key) = key {
+            self.relay.on_encrypted(number, key).expect("just accepted");
+        }
         if Manner::of(from.ip()) == Some(Manner::Stalls) {
             self.relay.stall(number).expect("just accepted");
         }
-        self.clients.insert(number, ClientState::new(from));
+        self.clients.insert(number, ClientState::new(from, key));
     }
 
     /// Sends bytes to both, and compares the replies.
@@ -271,9 +275,9 @@ impl Host for CheckedRelay {
         Host::set_time(&mut self.relay, now);
     }
 
-    fn accept(&mut self, from: SocketAddr) -> u32 {
+    fn accept(&mut self, from: SocketAddr, key: Option<KeyId>) -> u32 {
         let number = self.relay.next_number();
-        self.connect(number, from);
+        self.connect(number, from, key);
         number
     }
 

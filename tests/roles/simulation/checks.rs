@@ -1,11 +1,13 @@
 //! The checks after each lossy phase.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::time::Duration;
 
 use peerline::client::Task;
 use peerline::jobs::FilePattern;
 use peerline::protocol::{ContentHash, FileName};
+use peerline::tls::KeyId;
 
 use super::stranger::{Manner, Stranger};
 use super::{GOOD, LEASE, Site, World};
@@ -22,11 +24,20 @@ impl World {
         // Late pieces have arrived, and every pause before a retry has passed.
         self.pass(Duration::from_secs(65));
         assert_eq!(self.clients, [], "all clients have come to an end");
+        if mem::take(&mut self.had_key_of_impostor) {
+            // Its lease has ended, and the longest pause before a retry has passed.
+            self.pass(LEASE + Duration::from_secs(35));
+        }
         // One renewal.
         self.pass(LEASE / 3 + Duration::from_secs(1));
         let (known, shared) = (self.known(), self.shared());
         for (node, files) in &shared {
             assert_eq!(known.get(node), Some(files), "the files of {node}");
+        }
+        let keys = self.known_keys();
+        for site in self.sites.iter().filter(|site| site.node.is_some()) {
+            let key = keys.get(&site.address.to_string());
+            assert_eq!(key, Some(&site.key), "the key of {}", site.address);
         }
         // The leases of all nodes that are gone have ended, even if renewed by late pieces.
         self.pass(2 * LEASE);
@@ -51,6 +62,12 @@ impl World {
     fn known(&self) -> BTreeMap<String, BTreeMap<String, String>> {
         let (_, model) = self.relay.as_ref().expect("it runs");
         model.borrow().index(self.network.now())
+    }
+
+    /// The keys of the nodes that are registered.
+    fn known_keys(&self) -> BTreeMap<String, Option<KeyId>> {
+        let (_, model) = self.relay.as_ref().expect("it runs");
+        model.borrow().keys(self.network.now())
     }
 
     /// The files of the running nodes.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use peerline::close_reason::CloseReason;
 use peerline::role::Role;
+use peerline::tls::KeyId;
 
 use super::link::{LinkId, Side};
 use super::stranger::Manner;
@@ -15,8 +16,8 @@ use crate::machine::{Event, Machine};
 /// A machine whose connections are numbers.
 pub trait Host {
     fn set_time(&mut self, now: Instant);
-    /// A peer connects; returns the number of the connection.
-    fn accept(&mut self, from: SocketAddr) -> u32;
+    /// A peer connects, and perhaps shows a key; returns the number of the connection.
+    fn accept(&mut self, from: SocketAddr, key: Option<KeyId>) -> u32;
     fn on_connected(&mut self, number: u32);
     fn receive(&mut self, number: u32, bytes: &[u8]);
     fn end_input(&mut self, number: u32);
@@ -49,6 +50,8 @@ pub enum HostAction {
 pub struct HostState {
     pub machine: Box<dyn Host>,
     pub ip: IpAddr,
+    /// The key that it shows to whom it connects.
+    pub key: Option<KeyId>,
     pub is_finished: bool,
     pub links: BTreeMap<u32, (LinkId, Side)>,
     /// Until then its machine is suspended: nothing happens there.
@@ -61,9 +64,12 @@ impl<R: Role> Host for Machine<R, Vec<Event<R::File>>> {
         self.now = now;
     }
 
-    fn accept(&mut self, from: SocketAddr) -> u32 {
+    fn accept(&mut self, from: SocketAddr, key: Option<KeyId>) -> u32 {
         let number = self.next_number();
         Machine::accept(self, number, from).expect("a new number");
+        if let Some(key) = key {
+            self.on_encrypted(number, key).expect("just accepted");
+        }
         if Manner::of(from.ip()) == Some(Manner::Stalls) {
             self.stall(number).expect("just accepted");
         }

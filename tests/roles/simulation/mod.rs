@@ -7,6 +7,8 @@
 //! - [`checking_user`] is a client's user, who must get a content that the node had, or
 //!   a definite failure.
 //! - A [`stranger`] does what a careless or hostile program may do. Nobody else waits.
+//! - Some nodes have a key. An impostor at such a node's host, without a key or with another
+//!   one, never holds the node's entry.
 //! - Machines are [suspended](suspend), and go on a minute later.
 //! - This file has the random steps. After each lossy phase the network recovers, and
 //!   the index must hold exactly the files of the running nodes.
@@ -47,6 +49,7 @@ use peerline::limits::JobLimits;
 use peerline::node::{Node, Registrar};
 use peerline::protocol::{ClaimedIp, ContentHash, FileName, MaybeHash, NodeAddress, Port, Text};
 use peerline::relay::Relay;
+use peerline::tls::KeyId;
 
 use self::checked_relay::CheckedRelay;
 use self::checking_user::{CheckingUser, History};
@@ -102,6 +105,8 @@ struct World {
     past_epochs: PastEpochs,
     sites: Vec<Site>,
     clients: Vec<HostId>,
+    /// In this phase, an impostor with a key of its own may have held the address of a node.
+    had_key_of_impostor: bool,
     /// Stopping nodes, and when they are removed at the latest.
     leaving: Vec<(HostId, Instant)>,
 }
@@ -109,6 +114,8 @@ struct World {
 /// A place where a node may run. Its files outlive the process.
 struct Site {
     address: NodeAddress,
+    /// The key that its node shows.
+    key: Option<KeyId>,
     node: Option<HostId>,
     files: Rc<RefCell<Files>>,
     contents: BTreeMap<&'static str, String>,
@@ -132,8 +139,10 @@ impl World {
             };
             let port = Port::new(40_000 + u16::from(number)).expect("a port is not zero");
             let files = Files::watched();
+            let address = NodeAddress::new(ip.into(), port).expect("one host's address");
             Site {
-                address: NodeAddress::new(ip.into(), port).expect("one host's address"),
+                address,
+                key: (number % 3 < 2).then(|| KeyId::of(address.to_string().as_bytes())),
                 node: None,
                 files: Rc::new(RefCell::new(files)),
                 contents: BTreeMap::new(),
@@ -148,6 +157,7 @@ impl World {
             past_epochs: PastEpochs::default(),
             sites: sites.collect(),
             clients: Vec::new(),
+            had_key_of_impostor: false,
             leaving: Vec::new(),
         }
     }
@@ -180,7 +190,8 @@ impl World {
             18..22 => self.node_restarts(site),
             22..50 => self.file_changes(site),
             50..65 => self.client_starts(),
-            65..72 => self.stranger_comes(site),
+            65..70 => self.stranger_comes(site),
+            70..72 => self.impostor_comes(site),
             72..74 => self.machine_is_suspended(site),
             _ => {
                 let longest = Duration::from_secs([1, 1, 10, 40][self.rng.usize(0..4)]);
@@ -249,7 +260,8 @@ impl World {
                 .put(site.address, name, Some(content));
         }
         let machine = Machine::new(node, now, Vec::new());
-        site.node = Some(self.network.add(ip, Some(port.get()), machine));
+        let (network, port) = (&mut self.network, Some(port.get()));
+        site.node = Some(network.add_with_key(ip, port, site.key, machine));
     }
 
     fn node_stops(&mut self, site: usize) {
@@ -329,6 +341,28 @@ impl World {
         let addresses = self.addresses();
         let stranger = Stranger::new(&mut self.rng, manner, server, &addresses, now);
         self.clients.push(self.network.add(ip, None, stranger));
+    }
+
+    /// Somebody at the host of a node with a key wants to act for it; or its owner does,
+    /// from elsewhere.
+    fn impostor_comes(&mut self, site: usize) {
+        let (address, owner) = match &self.sites[site] {
+            Site { key: None, .. } => return,
+            Site { address, key, .. } => (*address, *key),
+        };
+        let (now, rng) = (self.network.now(), &mut self.rng);
+        let (key, ip) = match rng.u8(0..4) {
+            0 => (owner, Manner::Registers.ip(9)),
+            1 => (Some(KeyId::of(b"an impostor")), address.ip()),
+            _ => (None, address.ip()),
+        };
+        let stranger = match key == owner {
+            true => Stranger::owner(rng, address, RELAY, now),
+            false => Stranger::impostor(rng, address.port(), RELAY, now),
+        };
+        self.had_key_of_impostor |= key.is_some() && key != owner;
+        let host = self.network.add_with_key(ip, None, key, stranger);
+        self.clients.push(host);
     }
 
     /// The addresses of nodes, as in requests.

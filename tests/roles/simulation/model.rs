@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use peerline::tls::KeyId;
+
 pub struct Model {
     lease: Duration,
     /// In the order of their first registration.
@@ -30,21 +32,26 @@ struct Node {
     files: BTreeMap<String, String>,
     /// Known once the relay has sent it.
     epoch: Option<String>,
+    /// The key with which it was registered.
+    key: Option<KeyId>,
 }
 
 /// A connection to the relay.
 pub struct ModelClient {
     pub ip: IpAddr,
     port: u16,
+    /// The key that it has shown.
+    key: Option<KeyId>,
     /// The node that this connection registered, and the number of the registration.
     subject: Option<(String, u64)>,
 }
 
 impl ModelClient {
-    pub fn new(from: SocketAddr) -> Self {
+    pub fn new(from: SocketAddr, key: Option<KeyId>) -> Self {
         Self {
             ip: from.ip(),
             port: from.port(),
+            key,
             subject: None,
         }
     }
@@ -91,6 +98,12 @@ impl Model {
             .collect()
     }
 
+    /// The keys of the nodes, by `ip port`.
+    pub fn keys(&self, now: Instant) -> BTreeMap<String, Option<KeyId>> {
+        let nodes = self.nodes.iter().filter(|node| node.until > now);
+        nodes.map(|node| (node.address.clone(), node.key)).collect()
+    }
+
     /// The lines of the reply. Below the head of a list their order is open, except for
     /// `LIST`.
     pub fn answer(&mut self, now: Instant, client: &mut ModelClient, line: &str) -> Vec<String> {
@@ -111,13 +124,14 @@ impl Model {
             }
             "UNSHARE" => vec![self.change(client, |files| files.remove(rest).is_some())],
             "LIST" => {
-                let nodes = self.seen_by(client).map(|node| node.address.clone());
+                let nodes = self.seen_by(client);
+                let nodes = nodes.map(|node| format!("{}{}", node.address, node.id()));
                 list("NODES", "", nodes.collect())
             }
             "FIND" => {
                 let holders = self.seen_by(client).filter_map(|node| {
                     let content = node.files.get(rest)?;
-                    Some(format!("{} {content}", node.address))
+                    Some(format!("{} {content}{}", node.address, node.id()))
                 });
                 match holders.collect::<Vec<_>>() {
                     none if none.is_empty() => vec!["NOTFOUND".to_owned()],
@@ -159,7 +173,14 @@ impl Model {
         let address = claimed(client, claim);
         self.registrations += 1;
         let number = self.registrations;
+        client.subject = None;
+        if let Err(refusal) = self.check_claim(client, &address) {
+            return refusal;
+        }
         client.subject = Some((address.clone(), number));
+        // A node that shows its key for the first time begins anew.
+        self.nodes
+            .retain(|node| node.address != address || node.key == client.key);
         let files = match self.node(&address) {
             Some(node) => {
                 node.until = until;
@@ -173,6 +194,7 @@ impl Model {
                     last_announcer: number,
                     files: BTreeMap::new(),
                     epoch: None,
+                    key: client.key,
                 });
                 0
             }
@@ -182,6 +204,11 @@ impl Model {
 
     fn unregister(&mut self, client: &ModelClient, claim: &str) -> String {
         let address = claimed(client, claim);
+        if let Some(node) = self.node(&address)
+            && !node.belongs_to(client)
+        {
+            return not_your_key(&address);
+        }
         let before = self.nodes.len();
         self.nodes.retain(|node| node.address != address);
         if self.nodes.len() < before {
@@ -191,12 +218,35 @@ impl Model {
         }
     }
 
+    /// A client may register its own address, and that of a node whose key it has. Nobody
+    /// else may register the address of a node with a key.
+    fn check_claim(&mut self, client: &ModelClient, address: &str) -> Result<(), String> {
+        let (ip, port) = address.split_once(' ').expect("ip and port");
+        let is_own = ip == client.ip.to_string();
+        match self.node(address) {
+            Some(node) if node.key.is_some() && node.key == client.key => Ok(()),
+            _ if !is_own => {
+                let seen = client.ip;
+                Err(format!(
+                    "ERROR 403 your address is {seen}; use REGISTER * {port}"
+                ))
+            }
+            Some(node) if !node.belongs_to(client) => Err(not_your_key(address)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn change(
         &mut self,
         client: &ModelClient,
         act: impl FnOnce(&mut BTreeMap<String, String>) -> bool,
     ) -> String {
         let (subject, number) = client.subject.clone().unwrap_or_default();
+        if let Some(node) = self.node(&subject)
+            && !node.belongs_to(client)
+        {
+            return not_your_key(&subject);
+        }
         let announcing_node = self
             .node(&subject)
             .filter(|node| node.last_announcer <= number);
@@ -212,13 +262,29 @@ impl Model {
     }
 }
 
+impl Node {
+    /// What follows its address in a list.
+    fn id(&self) -> String {
+        self.key.map(|key| format!(" {key}")).unwrap_or_default()
+    }
+
+    /// Whether a client with its address may act for it.
+    fn belongs_to(&self, client: &ModelClient) -> bool {
+        self.key.is_none() || self.key == client.key
+    }
+}
+
+fn not_your_key(address: &str) -> String {
+    format!("ERROR 403 {address} is held by a key until its lease ends; show its certificate")
+}
+
 /// Whether a request may change the directory or the index.
 pub fn may_change(line: &str) -> bool {
     let verbs = ["REGISTER", "UNREGISTER", "SHARE", "UNSHARE"];
     verbs.iter().any(|verb| line.starts_with(verb))
 }
 
-/// The address of a registration; all of them here are `* port`.
+/// The address of a registration.
 fn claimed(client: &ModelClient, claim: &str) -> String {
     claim.replace('*', &client.ip.to_string())
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use peerline::close_reason::CloseReason;
+use peerline::tls::KeyId;
 
 use super::host::{Host, HostAction, HostState};
 use super::link::{Conditions, Endpoint, HostId, Link, LinkId, NetworkEvent, Side};
@@ -75,6 +76,17 @@ impl Network {
         listens: Option<u16>,
         machine: impl Host + 'static,
     ) -> HostId {
+        self.add_with_key(ip, listens, None, machine)
+    }
+
+    /// The same with a key that the host shows to whom it connects.
+    pub fn add_with_key(
+        &mut self,
+        ip: IpAddr,
+        listens: Option<u16>,
+        key: Option<KeyId>,
+        machine: impl Host + 'static,
+    ) -> HostId {
         let id = HostId(self.next_host);
         self.next_host += 1;
         if let Some(port) = listens {
@@ -83,6 +95,7 @@ impl Network {
         let host = HostState {
             machine: Box::new(machine),
             ip,
+            key,
             is_finished: false,
             links: BTreeMap::new(),
             suspended_until: self.now(),
@@ -284,14 +297,15 @@ impl Network {
     }
 
     fn accept(&mut self, link: LinkId, id: HostId) {
-        let from = match self.link(link).outbound.owner {
+        let (from, key) = match self.link(link).outbound.owner {
             Some((client, _)) => {
                 let port = 50_000 + (link % 10_000) as u16;
-                SocketAddr::new(self.hosts[&client].ip, port)
+                let client = &self.hosts[&client];
+                (SocketAddr::new(client.ip, port), client.key)
             }
             None => return,
         };
-        let accepted = self.call(id, |machine| machine.accept(from));
+        let accepted = self.call(id, |machine| machine.accept(from, key));
         let number = accepted.expect("it listens");
         let host = self.hosts.get_mut(&id).expect("it listens");
         host.links.insert(number, (link, Side::Inbound));

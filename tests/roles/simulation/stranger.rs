@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use peerline::close_reason::CloseReason;
+use peerline::protocol::{NodeAddress, Port};
+use peerline::tls::KeyId;
 
 use super::NAMES;
 use super::host::{Host, HostAction};
@@ -106,6 +108,23 @@ impl Stranger {
             Manner::Registers => registrations(rng, addresses),
             Manner::Babbles | Manner::Stalls => babble(rng, addresses),
         };
+        Self::with_text(rng, text, server, now)
+    }
+
+    /// An impostor at the host of a node: it acts for the node.
+    pub fn impostor(rng: &mut Rng, port: Port, server: SocketAddr, now: Instant) -> Self {
+        let text = impersonation(rng, port);
+        Self::with_text(rng, text, server, now)
+    }
+
+    /// The owner of a node's key, elsewhere: renews the lease of the node, or ends it.
+    pub fn owner(rng: &mut Rng, node: NodeAddress, server: SocketAddr, now: Instant) -> Self {
+        let verb = ["REGISTER", "UNREGISTER"][rng.usize(0..2)];
+        let text = format!("{verb} {node}\nLIST\n").into_bytes();
+        Self::with_text(rng, text, server, now)
+    }
+
+    fn with_text(rng: &mut Rng, text: Vec<u8>, server: SocketAddr, now: Instant) -> Self {
         Self {
             now,
             leaves_at: now + LONGEST_STAY.mul_f64(rng.f64()),
@@ -139,6 +158,24 @@ fn registrations(rng: &mut Rng, addresses: &[String]) -> Vec<u8> {
             9 => "LISTEN".to_owned(),
             10 => "SEARCH".to_owned(),
             _ => format!("FIND {}", name(rng)),
+        };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text.into_bytes()
+}
+
+/// Everything that only the node at this port may do. Never the same file as the node's.
+fn impersonation(rng: &mut Rng, port: Port) -> Vec<u8> {
+    let mut text = format!("REGISTER * {port}\n");
+    for _ in 0..rng.u32(1..10) {
+        let name = rng.choice(NAMES).expect("there are names");
+        let line = match rng.u32(0..6) {
+            0 => format!("REGISTER * {port}"),
+            1 => format!("UNREGISTER * {port}"),
+            2 | 3 => format!("SHARE {} - {name}", 1_000_000 + rng.u32(0..9)),
+            4 => format!("UNSHARE {name}"),
+            _ => "LISTEN".to_owned(),
         };
         text.push_str(&line);
         text.push('\n');
@@ -182,7 +219,7 @@ impl Host for Stranger {
         self.now = now;
     }
 
-    fn accept(&mut self, _: SocketAddr) -> u32 {
+    fn accept(&mut self, _: SocketAddr, _: Option<KeyId>) -> u32 {
         unreachable!("a stranger listens nowhere")
     }
 
