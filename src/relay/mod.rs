@@ -40,6 +40,7 @@ use crate::relay::index::{Index, NameQuery, Search, SearchOptions};
 use crate::relay::message_listeners::MessageListeners;
 use crate::relay::registry::{Registry, RegistryUpdate, SendCommand};
 use crate::relay::search::SearchQueue;
+use crate::relay::session::Registration;
 use crate::relay::stats::RelayCounters;
 use crate::role::{ConnId, ConnectionInfo, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
 use crate::session::http::HttpSettings;
@@ -159,6 +160,9 @@ impl Relay {
         let (source, reply) = (request.source(), &mut request.reply);
         let session = request.session.server();
         if let Some(next) = self.access.check(&parsed, source, session, reply) {
+            if let Request::Register(..) = parsed {
+                request.session.extended().registration = Registration::Rejected;
+            }
             return next;
         }
         let ip = request.ip;

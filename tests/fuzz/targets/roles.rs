@@ -9,8 +9,8 @@ use peerline::client::{Client, Task};
 use peerline::jobs::{FilePattern, JobRunner, PeerSource, Query, TerminalEvent};
 use peerline::limits::JobLimits;
 use peerline::node::{Console, Node, NodeMessage, Registrar};
-use peerline::protocol::{ClaimedIp, FileName, NodeAddress, Port, Text};
-use peerline::relay::Relay;
+use peerline::protocol::{ClaimedIp, FileName, NodeAddress, Port, SharedSecret, Text};
+use peerline::relay::{Relay, RelaySettings};
 use peerline::role::Role;
 
 use super::defaults::defaults;
@@ -22,22 +22,32 @@ use super::recording_user::RecordingUser;
 const RELAY: &str = "192.0.2.1:4000";
 const SEED: u64 = 7;
 
-/// A relay with low limits.
+/// A relay with low limits: once for everybody, and once with the secret of the specification.
 pub fn relay(data: &[u8]) {
     let now = Instant::now();
-    let mut machine = Machine::new(new_relay(now), now, Checks::default());
-    run(&mut machine, data, |_, _| {});
+    let secret = SharedSecret::new("correct horse battery").expect("a secret");
+    for secret in [None, Some(secret)] {
+        let mut settings = low_limits();
+        (settings.access.secret, settings.access.guess_rate) = (secret, 2);
+        let relay = Relay::new(settings, [7; 32], now);
+        let mut machine = Machine::new(relay, now, Checks::default());
+        run(&mut machine, data, |_, _| {});
+    }
 }
 
 /// A relay with low limits.
 pub(super) fn new_relay(now: Instant) -> Relay {
+    Relay::new(low_limits(), [7; 32], now)
+}
+
+fn low_limits() -> RelaySettings {
     let mut settings = defaults();
     settings.max_nodes = 6;
     settings.max_nodes_per_address = 3;
     settings.quota.node_files = 5;
     settings.quota.node_bytes = 64;
     settings.message_rate = 2;
-    Relay::new(settings, [7; 32], now)
+    settings
 }
 
 /// A node with all that it can have.
