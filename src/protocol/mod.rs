@@ -57,6 +57,7 @@ pub use pieces::{PieceHasher, PieceLayout, PieceValue};
 pub use rejection::{Rejection, RequestError};
 pub use reply::{Count, FileStat, Reply, ReplyContent};
 pub use request::Request;
+pub(crate) use reverse_text::append_number;
 pub use secret::{Proof, Prover, SecretError, SharedSecret};
 pub use text::{Delivery, Text, TextError};
 pub use verb::{ServerKind, Verb};

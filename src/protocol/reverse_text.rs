@@ -46,7 +46,7 @@ impl<const N: usize> ReverseText<N> {
 }
 
 /// Appends a number in decimal digits.
-pub(super) fn append_number(text: &mut Vec<u8>, number: u64) {
+pub(crate) fn append_number(text: &mut Vec<u8>, number: u64) {
     let mut digits = ReverseText::<20>::new();
     digits.prepend_number(number);
     text.extend_from_slice(digits.as_bytes());

@@ -15,6 +15,12 @@ pub(crate) fn write_line(text: &mut Vec<u8>, line: impl fmt::Display) {
     let _ = writeln!(text, "{line}");
 }
 
+/// Appends the first line of an answer.
+pub(crate) fn write_reply(text: &mut Vec<u8>, reply: &Reply<'_>) {
+    reply.append_to(text);
+    text.push(b'\n');
+}
+
 /// Appends a list: the first line, then one line per item. The `total` items are
 /// truncated if they need more than `max_bytes`. Returns whether all were written.
 pub(crate) fn write_list<T: fmt::Display>(
@@ -25,7 +31,7 @@ pub(crate) fn write_list<T: fmt::Display>(
     max_bytes: usize,
 ) -> bool {
     let start = text.len();
-    write_line(text, head(Count::all(total as u64)));
+    write_reply(text, &head(Count::all(total as u64)));
     let first_item = text.len();
     for item in items {
         write_line(text, item);

@@ -18,7 +18,7 @@ use crate::protocol::{
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
 use crate::session::http::{HttpContext, Status};
-use crate::session::line_codec::{RenderedList, write_line, write_list};
+use crate::session::line_codec::{RenderedList, write_line, write_list, write_reply};
 
 /// A rendered reply up to this size is copied; a longer one is shared.
 const MAX_COPIED: usize = 16 * 1024;
@@ -108,7 +108,7 @@ impl<'o, R: Role> Responder<'o, R> {
     /// There is no such file.
     pub(crate) fn not_found(&mut self) -> ReadNext {
         match self.http_context() {
-            None => self.line(Reply::NotFound),
+            None => self.reply(&Reply::NotFound),
             Some(_) => self.error_document(Status::NOT_FOUND, "no such file", Vec::new()),
         }
     }
@@ -116,7 +116,7 @@ impl<'o, R: Role> Responder<'o, R> {
     /// A file, or a part of it.
     pub(crate) fn found(&mut self, file: R::File, range: Range<u64>) -> ReadNext {
         let length = range.end - range.start;
-        self.line(Reply::Found(length));
+        self.reply(&Reply::Found(length));
         match self.destination {
             ReplyDestination::Connection(_) if length == 0 => {}
             ReplyDestination::Connection(conn) => {
@@ -132,7 +132,7 @@ impl<'o, R: Role> Responder<'o, R> {
     /// A file, or a part of it, that is in memory: first line and content leave with one write.
     pub(crate) fn found_bytes(&mut self, content: &[u8]) -> ReadNext {
         let text = self.text();
-        write_line(text, Reply::Found(content.len() as u64));
+        write_reply(text, &Reply::Found(content.len() as u64));
         text.extend_from_slice(content);
         ReadNext::Line
     }
@@ -233,7 +233,7 @@ impl<'o, R: Role> Responder<'o, R> {
 
     /// The server is alive.
     pub(crate) fn pong(&mut self) -> ReadNext {
-        self.line(Reply::Pong)
+        self.reply(&Reply::Pong)
     }
 
     /// The connection closes at the client's request.
@@ -328,6 +328,12 @@ impl<R: Role> Responder<'_, R> {
             }
             ReplyDestination::Datagram(_) => self.out.datagram_buffer(),
         }
+    }
+
+    fn reply(&mut self, reply: &Reply<'_>) -> ReadNext {
+        self.expect_lines();
+        write_reply(self.text(), reply);
+        ReadNext::Line
     }
 
     fn line(&mut self, line: impl fmt::Display) -> ReadNext {

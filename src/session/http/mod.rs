@@ -11,6 +11,7 @@
 mod asset;
 pub(crate) mod conditions;
 mod connections;
+mod date;
 mod documents;
 pub(crate) mod error;
 pub mod file_headers;

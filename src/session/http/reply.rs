@@ -233,12 +233,12 @@ impl<R: Role> Responder<'_, R> {
         let mut head = ResponseHead::begin(self.out.append_reply(*conn), context, status);
         head.lines(file.lines());
         if status != Status::NOT_MODIFIED {
-            head.header("Content-Length", range.end - range.start);
+            head.content_length(range.end - range.start);
         }
         if status == Status::PARTIAL {
             let last = range.end - 1;
-            let part = format_args!("bytes {}-{last}/{size}", range.start);
-            head.header("Content-Range", part);
+            let part = format!("bytes {}-{last}/{size}", range.start);
+            head.header("Content-Range", &part);
         }
         head.end();
         Some(range).filter(|range| !range.is_empty() && !context.is_head)
@@ -256,7 +256,7 @@ impl<R: Role> Responder<'_, R> {
         context.keeps_alive &= !context.is_http_10;
         let mut head = ResponseHead::begin(self.out.append_reply(*conn), context, Status::OK);
         head.header("Content-Type", media_type);
-        head.header("Content-Disposition", disposition(name, media_type));
+        head.header("Content-Disposition", &disposition(name, media_type));
         head.header("Cache-Control", "no-cache");
         if !context.is_http_10 {
             head.header("Transfer-Encoding", "chunked");

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use httparse::Header;
+use memchr::memchr;
 use percent_encoding::percent_decode_str;
 
 use crate::session::http::conditions::Conditions;
@@ -113,7 +114,10 @@ impl<'h> HttpRequest<'h> {
             fields.read(header)?;
         }
         let (authority, target) = split_target(target);
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = match memchr(b'?', target.as_bytes()) {
+            Some(mark) => (&target[..mark], &target[mark + 1..]),
+            None => (target, ""),
+        };
         context.accepts_gzip = fields.accepts_gzip;
         context.error_format = fields.error_format(path, query);
         context.keeps_alive = match context.is_http_10 {
@@ -135,10 +139,13 @@ impl<'h> HttpRequest<'h> {
         if !path.starts_with('/') {
             return Err(HttpError::Malformed("the path does not begin with /"));
         }
-        if percent_decode_str(query).decode_utf8().is_err() {
+        if !query.is_empty() && percent_decode_str(query).decode_utf8().is_err() {
             return Err(HttpError::Malformed("the query is not UTF-8"));
         }
-        let path = percent_decode_str(path).decode_utf8();
+        let path = match memchr(b'%', path.as_bytes()) {
+            Some(_) => percent_decode_str(path).decode_utf8(),
+            None => Ok(Cow::Borrowed(path)),
+        };
         let path = path.map_err(|_| HttpError::Malformed("the path is not UTF-8"))?;
         Ok(Self {
             path,
@@ -308,8 +315,6 @@ fn set_once<'h>(value: &mut Option<&'h str>, header: &Header<'h>) -> Result<&'h 
 }
 
 fn text<'h>(header: &Header<'h>) -> Result<&'h str, HttpError> {
-    let value = std::str::from_utf8(header.value);
-    Ok(value
-        .map_err(|_| HttpError::Malformed("a header is not text"))?
-        .trim())
+    let value = std::str::from_utf8(header.value.trim_ascii());
+    value.map_err(|_| HttpError::Malformed("a header is not text"))
 }

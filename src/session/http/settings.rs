@@ -27,8 +27,8 @@ impl HttpSettings {
         let unbracketed = name
             .strip_prefix('[')
             .and_then(|name| name.strip_suffix(']'));
-        unbracketed.unwrap_or(name).parse::<IpAddr>().is_ok()
-            || is("localhost")
+        is("localhost")
+            || unbracketed.unwrap_or(name).parse::<IpAddr>().is_ok()
             || self.is_machine(name)
             || self.hosts.iter().any(|known| is(known))
     }
@@ -53,10 +53,10 @@ const LOCAL_DOMAINS: [&str; 5] = ["local", "home.arpa", "internal", "lan", "loca
 
 /// A host without its port.
 fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
+    let digits = host.bytes().rev().take_while(u8::is_ascii_digit).count();
+    host[..host.len() - digits]
+        .strip_suffix(':')
+        .unwrap_or(host)
 }
 
 #[cfg(test)]
