@@ -96,7 +96,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     ) -> usize {
         let serial = self.next_serial;
         self.next_serial = serial.wrapping_add(1);
-        let opened_at = self.age();
+        let opened_at = self.age;
         let conn = Connection::new(transport, peer, group, session, serial, opened_at);
         self.connections.insert(conn)
     }

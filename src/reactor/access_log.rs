@@ -48,7 +48,7 @@ impl FileTransfer {
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Logs the transfers that a closed connection breaks off.
     pub(super) fn log_unsent_files(&self, slot: usize) {
-        let (conn, now) = (&self.connections[slot], self.age());
+        let (conn, now) = (&self.connections[slot], self.age);
         if let Phase::Closed(reason) = &conn.phase {
             for (transfer, unsent) in conn.outbox.transfers() {
                 transfer.log(conn.peer.into(), unsent, now, reason);
@@ -72,7 +72,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             return;
         };
         let (bytes_in, bytes_out) = conn.bytes_moved();
-        let ms = self.age().saturating_sub(conn.opened_at) / NANOS_PER_MS;
+        let ms = self.age.saturating_sub(conn.opened_at) / NANOS_PER_MS;
         let last = R::last_request(session);
         let (verb, name) = (last.map(|last| last.verb), last.and_then(|last| last.name));
         let colon = if name.is_some() { ": " } else { "" };

@@ -24,7 +24,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         if self.out.is_empty() {
             return;
         }
-        let now = self.age();
+        let now = self.age;
         let (text, mut actions) = self.out.take();
         let mut rest = actions.drain(..).peekable();
         let mut start = 0;

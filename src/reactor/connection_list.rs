@@ -29,7 +29,7 @@ pub(super) struct ListedBytes {
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Sends the list of accepted connections to one that waits for it.
     pub(super) fn send_connections(&mut self, to: ConnId) {
-        let (now, last) = (self.age(), &self.last_listed);
+        let (now, last) = (self.age, &self.last_listed);
         let accepted = self.connections.iter().map(|(_, conn)| conn);
         let accepted = accepted.filter(|conn| conn.origin == Origin::Inbound);
         let mut listed = ListedBytes {

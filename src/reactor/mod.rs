@@ -170,6 +170,8 @@ pub struct Reactor<R: Role, T = TcpStream> {
     traffic: Traffic,
     started: Instant,
     now: Instant,
+    /// The time since the start of the loop in nanoseconds: 64 bits last for 584 years.
+    age: u64,
     wall_clock: SystemTime,
     stopping: Stopping,
     on_stopping: Option<Box<dyn FnOnce()>>,
@@ -225,6 +227,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             traffic: Traffic::default(),
             started: now,
             now,
+            age: 0,
             wall_clock: SystemTime::now(),
             stopping: Stopping::No,
             on_stopping: None,
@@ -280,9 +283,10 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         self.handle.clone()
     }
 
-    /// Nanoseconds since the loop started: 64 bits last for 584 years.
-    fn age(&self) -> u64 {
-        self.now.saturating_duration_since(self.started).as_nanos() as u64
+    /// Sets the time of a round.
+    fn set_now(&mut self, now: Instant) {
+        self.now = now;
+        self.age = now.saturating_duration_since(self.started).as_nanos() as u64;
     }
 
     fn enqueue(&mut self, slot: usize) {

@@ -27,7 +27,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// The system's poll fails.
     pub fn run(mut self) -> io::Result<(R, LoopOutcome)> {
         let mut events = Events::with_capacity(EVENT_CAPACITY);
-        self.now = self.clock.now();
+        self.set_now(self.clock.now());
         self.call_role(R::start);
         self.reap();
         loop {
@@ -47,7 +47,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Acts on everything that the recorded events and the time `now` allow, and reaps the
     /// closed connections. Does not wait.
     pub fn run_round(&mut self, now: Instant) {
-        self.now = now;
+        self.set_now(now);
         self.wall_clock = SystemTime::now();
         self.accept();
         self.take_turns();

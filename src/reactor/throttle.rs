@@ -230,7 +230,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// # Errors
     /// The reason to close the connection.
     pub(super) fn flush_paced(&mut self, slot: usize) -> Result<(), CloseReason> {
-        let (age, now) = (self.age(), self.now);
+        let (age, now) = (self.age, self.now);
         let conn = &mut self.connections[slot];
         let Some(throttle) = &mut self.throttle else {
             return Ok(());

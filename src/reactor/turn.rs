@@ -93,7 +93,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
 
     /// Flushes the outbox and reads once. Returns the number of bytes to handle.
     fn flush_and_read(&mut self, slot: usize, read_buffer: &mut [u8]) -> usize {
-        let now = self.age();
+        let now = self.age;
         let conn = &mut self.connections[slot];
         conn.is_queued = false;
         let (before, usage) = (conn.bytes_out, conn.usage());
