@@ -108,6 +108,16 @@ pub trait Role: Sized {
     ) {
     }
 
+    /// The role has called [`Output::report_connections`]: `connections` are some of the `total`
+    /// accepted ones.
+    fn on_connections(
+        &mut self,
+        _context: &mut Context<'_, Self>,
+        _total: u64,
+        _connections: &[ConnectionInfo],
+    ) {
+    }
+
     /// The last request of a connection, for the log.
     fn last_request(_session: &Self::Session) -> Option<LastRequest<'_>> {
         None
@@ -219,7 +229,7 @@ pub enum FramingError {
 }
 
 /// An accepted connection, as the loop knows it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConnectionInfo {
     /// The peer's address.
     pub peer: SocketAddr,
@@ -233,6 +243,19 @@ pub struct ConnectionInfo {
     pub rate: u64,
     /// The verb of its last request.
     pub verb: Option<&'static str>,
+    /// The large file that is being sent to it.
+    pub file: Option<FileProgress>,
+}
+
+/// How much of a file, or of a part of it, is sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileProgress {
+    /// The name of the file.
+    pub name: Box<str>,
+    /// The number of bytes that are sent.
+    pub sent: u64,
+    /// The number of all bytes.
+    pub length: u64,
 }
 
 /// The last request that a peer made on a connection.

@@ -10,9 +10,25 @@ use crate::protocol::{FileName, NodeAddress, Request, Text, Verb};
 
 /// The words that begin a command. A line that begins with another word is a file
 /// name.
-pub const COMMAND_WORDS: [&str; 17] = [
-    "ls", "search", "find", "get", "nodes", "send", "reply", "who", "chat", "share", "unshare",
-    "help", "quit", "exit", "jobs", "cancel", "status",
+pub const COMMAND_WORDS: [&str; 18] = [
+    "ls",
+    "search",
+    "find",
+    "get",
+    "nodes",
+    "send",
+    "reply",
+    "who",
+    "chat",
+    "share",
+    "unshare",
+    "help",
+    "quit",
+    "exit",
+    "jobs",
+    "cancel",
+    "status",
+    "connections",
 ];
 
 /// The characters between words, as on the wire, and at the end of a line.
@@ -64,6 +80,8 @@ pub enum PromptCommand<'a> {
     Unshare(FileName<'a>),
     /// List the files that are being fetched. Only a node can.
     Jobs,
+    /// List the connections to the node. Only a node can.
+    Connections,
     /// Break off the download of this number. Only a node can.
     Cancel(u64),
     /// Show the state at each relay. Only a node can.
@@ -88,8 +106,8 @@ impl<'a> PromptCommand<'a> {
             "" => Self::Empty,
             "get" => GetCommand::parse(rest).map_or_else(Self::Invalid, Self::Get),
             "ls" if matches!(rest, "-l" | "--long") => Self::Search(FileSearch::all(true)),
-            "nodes" | "who" | "jobs" | "status" | "ls" | "help" | "HELP" | "?" | "quit"
-            | "exit"
+            "nodes" | "who" | "jobs" | "status" | "connections" | "ls" | "help" | "HELP" | "?"
+            | "quit" | "exit"
                 if !rest.is_empty() =>
             {
                 Self::UnexpectedArgument
@@ -113,6 +131,7 @@ impl<'a> PromptCommand<'a> {
             "share" => Self::Share(rest),
             "jobs" => Self::Jobs,
             "status" => Self::Status,
+            "connections" => Self::Connections,
             "cancel" => rest.parse().map_or_else(
                 |_| invalid(&"usage: cancel N; jobs lists the numbers"),
                 Self::Cancel,

@@ -12,6 +12,7 @@ use crate::jobs::user_event::UserEvent;
 use crate::protocol::{
     Delivery, FileItem, FileName, HolderItem, NodeAddress, NodeItem, PieceValue,
 };
+use crate::role::ConnectionInfo;
 
 /// The user. Gets events and content; only its implementations use a terminal or a
 /// disk.
@@ -207,4 +208,11 @@ pub enum Listing<'a> {
     Truncated,
     /// A message.
     Message(&'a Delivery<'a>),
+    /// Some of the connections to this program.
+    Connections {
+        /// The number of all connections.
+        total: u64,
+        /// Those that are shown.
+        connections: &'a [ConnectionInfo],
+    },
 }

@@ -7,12 +7,12 @@ use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::{
     ChoiceResult, Choices, FilePattern, FinishedJob, GetCommand, GetQueue, Job, JobConnection,
-    JobResult, JobRunner, PromptCommand, Query, RunsJobs, TerminalEvent, UserEvent,
+    JobResult, JobRunner, Listing, PromptCommand, Query, RunsJobs, TerminalEvent, UserEvent,
 };
 use crate::node::Node;
 use crate::node::share::Share;
 use crate::protocol::{FileName, HashPrefix};
-use crate::role::{ConnId, Context, Input, ReadNext, Role};
+use crate::role::{ConnId, ConnectionInfo, Context, Input, ReadNext, Role};
 use crate::session::connector::Connector;
 
 /// The most queued downloads. When the queue is full, the prompt waits.
@@ -34,6 +34,7 @@ search TEXT list the files whose names contain TEXT, or match a glob: *.txt
 find NAME   list the nodes that have the file NAME
 nodes       list the nodes that are registered with the relay
 status      show the state of this node at each of its relays
+connections list who is connected to this node, and what is being sent
 who         list the addresses at which messages are received
 send IP PORT TEXT
             send a message to this address
@@ -168,6 +169,14 @@ impl Console {
         } else {
             self.prompt();
         }
+    }
+
+    /// Lists the connections to the node.
+    pub(super) fn list_connections(&mut self, total: u64, connections: &[ConnectionInfo]) {
+        let listing = Listing::Connections { total, connections };
+        // Without its output, the console reports nothing any more.
+        let _ = self.jobs.user().show(listing);
+        self.prompt();
     }
 
     /// Lists the files that are being fetched.
@@ -332,6 +341,7 @@ impl<S: Share> Node<S> {
                 "usage: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
             )),
             PromptCommand::Jobs => console.list_jobs(),
+            PromptCommand::Connections => context.out.report_connections(),
             PromptCommand::Cancel(number) => {
                 let was_running = console.jobs.cancel(connector.out, number);
                 console.take_finished_jobs(&mut connector);

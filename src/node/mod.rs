@@ -217,6 +217,17 @@ impl<S: Share> Role for Node<S> {
         session.write_connections(total, connections, text);
     }
 
+    fn on_connections(
+        &mut self,
+        _: &mut Context<'_, Self>,
+        total: u64,
+        connections: &[ConnectionInfo],
+    ) {
+        if let Some(console) = &mut self.console {
+            console.list_connections(total, connections);
+        }
+    }
+
     fn last_request(session: &NodeSession) -> Option<LastRequest<'_>> {
         session.last_request()
     }

@@ -10,7 +10,7 @@ use crate::escaped::Escaped;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, Origin, Phase};
 use crate::reactor::transport::Transport;
-use crate::role::{FileRequest, Role};
+use crate::role::{FileProgress, FileRequest, Role};
 
 const NANOS_PER_MS: u64 = 1_000_000;
 
@@ -29,6 +29,15 @@ impl FileTransfer {
             request,
             length,
             queued_at: now,
+        }
+    }
+
+    /// How much is sent if `unsent` bytes are left.
+    pub(super) fn progress(&self, unsent: u64) -> FileProgress {
+        FileProgress {
+            name: self.request.name.clone(),
+            sent: self.length - unsent,
+            length: self.length,
         }
     }
 

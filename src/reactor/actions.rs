@@ -28,7 +28,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let (text, mut actions) = self.out.take();
         let mut rest = actions.drain(..).peekable();
         let mut start = 0;
-        let mut stops = false;
+        let (mut stops, mut reports) = (false, false);
         while let Some(action) = rest.next() {
             match action {
                 Action::Text {
@@ -65,6 +65,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 Action::ExpectReply(to) => self.update(to, Connection::expect_reply),
                 Action::Resume(to) => self.resume(to),
                 Action::ListConnections(to) => self.send_connections(to),
+                Action::ReportConnections => reports = true,
                 Action::Close(to, reason) => self.update(to, |conn| conn.start_closing(reason)),
                 Action::Dial(address, session) => self.dial(address, session),
                 Action::StopGracefully => stops = true,
@@ -73,6 +74,9 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
         drop(rest);
         self.out.recycle(text, actions);
+        if reports {
+            self.report_connections();
+        }
         if stops {
             self.stop();
         }

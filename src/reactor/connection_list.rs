@@ -29,6 +29,26 @@ pub(super) struct ListedBytes {
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Sends the list of accepted connections to one that waits for it.
     pub(super) fn send_connections(&mut self, to: ConnId) {
+        let (total, connections) = self.list_connections();
+        let mut text = Vec::new();
+        let waiting = self.connections.get(to.slot as usize);
+        let waiting = waiting.filter(|conn| conn.serial == to.serial);
+        if let Some(session) = waiting.and_then(|conn| conn.session.as_ref()) {
+            let role = &self.role;
+            role.write_connections(session, total, &connections, &mut text);
+        }
+        self.with_connection(to, |conn| conn.send(&text, false));
+        self.resume(to);
+    }
+
+    /// Passes the list of accepted connections to the role.
+    pub(super) fn report_connections(&mut self) {
+        let (total, connections) = self.list_connections();
+        self.call_role(|role, context| role.on_connections(context, total, &connections));
+    }
+
+    /// The number of accepted connections, and some of them.
+    fn list_connections(&mut self) -> (u64, Vec<ConnectionInfo>) {
         let (now, last) = (self.age, &self.last_listed);
         let accepted = self.connections.iter().map(|(_, conn)| conn);
         let accepted = accepted.filter(|conn| conn.origin == Origin::Inbound);
@@ -46,6 +66,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             let added = moved - before.copied().unwrap_or_default();
             let interval = now.saturating_sub(since).max(MIN_INTERVAL);
             let rate = u128::from(added) * u128::from(NANOS) / u128::from(interval);
+            let transfer = conn.outbox.transfers().next();
             Some(ConnectionInfo {
                 peer: conn.peer.into(),
                 age: Duration::from_nanos(now.saturating_sub(conn.opened_at)),
@@ -53,21 +74,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 bytes_out,
                 rate: u64::try_from(rate).unwrap_or(u64::MAX),
                 verb: R::last_request(session).map(|last| last.verb),
+                file: transfer.map(|(transfer, unsent)| transfer.progress(unsent)),
             })
         };
         let connections: Vec<_> = accepted.filter_map(info).take(MAX_LISTED).collect();
         if now - last.time >= MIN_INTERVAL {
             self.last_listed = listed;
         }
-        let mut text = Vec::new();
-        let total = self.traffic.open;
-        let waiting = self.connections.get(to.slot as usize);
-        let waiting = waiting.filter(|conn| conn.serial == to.serial);
-        if let Some(session) = waiting.and_then(|conn| conn.session.as_ref()) {
-            let role = &self.role;
-            role.write_connections(session, total, &connections, &mut text);
-        }
-        self.with_connection(to, |conn| conn.send(&text, false));
-        self.resume(to);
+        (self.traffic.open, connections)
     }
 }

@@ -3,8 +3,6 @@
 
 use std::ops::Range;
 
-use log::{Level, log_enabled};
-
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Origin, Pacing, Phase};
@@ -286,7 +284,7 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
         let next = reactor
             .role
             .on_input(&mut context, id, peer, session, input);
-        if reactor.out.pending_files() > files && log_enabled!(Level::Info) {
+        if reactor.out.pending_files() > files {
             let request = conn.session.as_ref().and_then(R::last_request);
             reactor
                 .out

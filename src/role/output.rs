@@ -51,6 +51,8 @@ pub enum Action<R: Role> {
     /// Send the list of accepted connections, then resume the connection, which waits since
     /// [`ReadNext::Wait`](super::ReadNext::Wait): so a peer has it once a turn at most.
     ListConnections(ConnId),
+    /// Report the accepted connections to the role.
+    ReportConnections,
     /// Close a connection after everything that was sent to it.
     Close(ConnId, CloseReason),
     /// Send bytes that several receivers share.
@@ -152,6 +154,11 @@ impl<R: Role> Output<R> {
     /// [`ReadNext::Wait`](super::ReadNext::Wait).
     pub fn list_connections(&mut self, to: ConnId) {
         self.push(Action::ListConnections(to));
+    }
+
+    /// Asks for the accepted connections; [`Role::on_connections`] gets them.
+    pub fn report_connections(&mut self) {
+        self.push(Action::ReportConnections);
     }
 
     /// Closes a connection after everything that was sent to it. For the connection

@@ -5,8 +5,6 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Instant, SystemTime};
 
-use log::{Level, log_enabled};
-
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::counted::Counted;
 use crate::figure::Figure;
@@ -234,7 +232,7 @@ impl ServerSession {
         name: Option<&FileName<'_>>,
     ) {
         self.last_verb = verb;
-        match name.filter(|_| log_enabled!(Level::Info)) {
+        match name {
             // Reuses the buffer: many small files are requested on one connection.
             Some(name) => {
                 let uncommon = self.uncommon.get_or_insert_default();

@@ -342,6 +342,6 @@ fn fetched(name: &FileName<'_>, size: u64, resumed: u64, took: Duration) -> Stri
 }
 
 /// Rounded down, so that a part is never 100 %.
-fn percent(part: u64, whole: u64) -> u64 {
+pub(super) fn percent(part: u64, whole: u64) -> u64 {
     (u128::from(part) * 100 / u128::from(whole.max(1))) as u64
 }

@@ -182,7 +182,8 @@ pub(super) fn listing(listing: &Listing<'_>) -> Option<Value> {
             message["text"] = json!(text.as_str());
             message
         }
-        Listing::Truncated | Listing::EndOfFiles(_) => return None,
+        // A node's console has no JSON.
+        Listing::Truncated | Listing::EndOfFiles(_) | Listing::Connections { .. } => return None,
     })
 }
 

@@ -1,13 +1,16 @@
 //! Lists as text.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 
 use indicatif::DecimalBytes;
 
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::Listing;
-use crate::protocol::Delivery;
+use crate::protocol::{Delivery, canonical};
+use crate::role::{ConnectionInfo, FileProgress};
+use crate::terminal::event_text::percent;
 
 /// Writes a part of a list: for people on a terminal, in the form of the wire into a
 /// pipe.
@@ -40,5 +43,27 @@ pub(super) fn write(
             writeln!(out, "{}", Counted(*count, "file"))
         }
         Listing::EndOfFiles(_) | Listing::Truncated => Ok(()),
+        Listing::Connections { total, connections } => {
+            writeln!(out, "{}", Counted(*total, "connection"))?;
+            let mut connections = connections.iter();
+            connections.try_for_each(|connection| writeln!(out, "{}", connection_text(connection)))
+        }
     }
+}
+
+/// A connection for people: `127.0.0.1:50000  GET  12 s  1.20 MB sent  3.40 MB/s  24 % of a.iso`.
+fn connection_text(connection: &ConnectionInfo) -> String {
+    let peer = SocketAddr::new(canonical(connection.peer.ip()), connection.peer.port());
+    let mut text = format!(
+        "{peer}  {}  {} s  {} sent  {}/s",
+        connection.verb.unwrap_or("-"),
+        connection.age.as_secs(),
+        DecimalBytes(connection.bytes_out),
+        DecimalBytes(connection.rate),
+    );
+    if let Some(FileProgress { name, sent, length }) = &connection.file {
+        let percent = percent(*sent, *length);
+        text += &format!("  {percent} % of {}", Escaped::text(name));
+    }
+    text
 }

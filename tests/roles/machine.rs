@@ -330,7 +330,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
         let (text, actions) = self.out.take();
         let mut start = 0;
         // These may request more actions, which come after all of these.
-        let (mut closed, mut stops) = (Vec::new(), false);
+        let (mut closed, mut stops, mut reports) = (Vec::new(), false, false);
         for action in actions {
             let event = match action {
                 Action::Text { to, end, .. } => {
@@ -375,6 +375,10 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
                     }
                     self.sent(conn.slot, list)
                 }
+                Action::ReportConnections => {
+                    reports = true;
+                    continue;
+                }
                 Action::Close(conn, reason) => {
                     closed.push((conn.slot, reason));
                     continue;
@@ -384,6 +388,9 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
         }
         for (number, reason) in closed {
             self.remove(number, &reason).expect("it is connected");
+        }
+        if reports {
+            self.call_role(|role, context| role.on_connections(context, 0, &[]));
         }
         if stops {
             self.call_role(R::drain);

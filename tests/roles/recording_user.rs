@@ -237,6 +237,7 @@ impl User for RecordingUser {
             Listing::Truncated => "the list broke off".to_owned(),
             Listing::Message(delivery) => format!("message: {delivery}"),
             Listing::EndOfFiles(count) => format!("{count} files"),
+            Listing::Connections { total, .. } => format!("{total} connections"),
         });
         self.check(FailingCall::Show)?;
         self.check(FailingCall::Reader)

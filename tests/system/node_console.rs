@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::support::fake_server::FakeServer;
 use crate::support::{
-    DEADLINE, Nc, Server, Terminal, ask, ask_bytes, client, eventually, folder, node, node_command,
-    relay, run,
+    DEADLINE, Nc, Server, Terminal, ask, ask_bytes, client, eventually, folder, large_file, node,
+    node_command, relay, run,
 };
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
@@ -149,6 +149,30 @@ fn quit_from_a_pipe_stops_the_node() {
     node.enter("quit");
     assert_eq!(node.wait().code(), Some(0));
     assert_eq!(relay.stat("nodes"), 0);
+}
+
+#[test]
+fn connections_lists_who_is_connected_and_what_is_sent() {
+    let relay = relay(&[]);
+    let share = large_file(1 << 30);
+    let mut node = node_with_stdin(&relay, share.path(), &[]);
+    node.enter("connections");
+    assert_eq!(node.line(), "0 connections");
+    let (mut first, mut second) = (Nc::connect(node.address()), Nc::connect(node.address()));
+    assert_eq!(first.ask("PING"), "PONG");
+    second.send("GET large\n");
+    second.bytes(1 << 20);
+    node.enter("connections");
+    assert_eq!(node.line(), "2 connections");
+    let mut lines = [node.line(), node.line()];
+    let is_second = |line: &String| line.starts_with(&second.local().to_string());
+    lines.sort_by_key(is_second);
+    assert!(lines[0].starts_with(&format!("{}  PING  ", first.local())));
+    assert!(lines[0].contains(" s  5 B sent  "), "{}", lines[0]);
+    assert!(lines[1].contains("  GET  ") && lines[1].contains(" MB sent  "));
+    assert!(lines[1].ends_with(" % of large"), "{}", lines[1]);
+    node.enter("connections please");
+    node.log_until("connections takes no argument");
 }
 
 #[test]
