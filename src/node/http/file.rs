@@ -39,10 +39,10 @@ impl<S: Share> Node<S> {
                 let headers = content.http_headers(|hash| {
                     let tags = vec![format!("\"{hash}\"")];
                     let digest = has_sha256.then(|| content.sha256());
-                    FileHeaders::new(name.as_str(), tags, modified(content.mtime), digest)
+                    let (size, modified) = (content.bytes.len() as u64, modified(content.mtime));
+                    FileHeaders::new(name.as_str(), size, tags, modified, digest)
                 });
-                let size = content.bytes.len() as u64;
-                if let Some(part) = reply.begin_file(headers, size, conditions) {
+                if let Some(part) = reply.begin_file(headers, conditions) {
                     // The bytes are in memory, so their number fits.
                     reply.append_bytes(&content.bytes[part.start as usize..part.end as usize]);
                 }
@@ -70,14 +70,14 @@ impl<S: Share> Node<S> {
         let tags = hash_tag.into_iter().chain([revision_tag]).collect();
         let digest = self.share.sha256(name, &file);
         let modified = modified(revision.mtime);
-        let headers = FileHeaders::new(name.as_str(), tags, modified, digest);
-        match reply.selected_bytes(&headers, size, conditions) {
-            None => _ = reply.begin_file(&headers, size, conditions),
+        let headers = FileHeaders::new(name.as_str(), size, tags, modified, digest);
+        match reply.selected_bytes(&headers, conditions) {
+            None => _ = reply.begin_file(&headers, conditions),
             // A short part must not keep the file open until the client has read it.
             Some(part) if part.end - part.start <= MAX_SMALL as u64 => {
                 match self.share.read(&file, part) {
                     Ok(bytes) => {
-                        reply.begin_file(&headers, size, conditions);
+                        reply.begin_file(&headers, conditions);
                         reply.append_bytes(bytes);
                     }
                     Err(error) => return unavailable(name, &error, reply),
@@ -87,7 +87,7 @@ impl<S: Share> Node<S> {
                 return unavailable(name, &Unavailable::Busy, reply);
             }
             Some(part) => {
-                reply.begin_file(&headers, size, conditions);
+                reply.begin_file(&headers, conditions);
                 reply.append_file(file, part);
             }
         }

@@ -31,19 +31,24 @@ const ACTIVE_TYPES: [&str; 4] = ["html", "xml", "svg", "script"];
 /// Headers of a file: its type, its name, and what changes with its content.
 #[derive(Debug)]
 pub struct FileHeaders {
+    /// In bytes.
+    size: u64,
     /// The strong entity tags of the content, with their quotes. The first one is sent; a
     /// client may know another one from before.
     tags: Vec<String>,
     /// The time of the last change, in whole seconds. None if HTTP cannot express it.
     modified: Option<SystemTime>,
-    /// The lines, each with its end.
+    /// The lines, each with its end. The last one is the length of all of the file.
     lines: String,
+    /// Where that line begins.
+    length_start: usize,
 }
 
 impl FileHeaders {
-    /// Headers of the file of this name.
+    /// Headers of the file of this name and size.
     pub(crate) fn new(
         name: &str,
+        size: u64,
         tags: Vec<String>,
         modified: Option<SystemTime>,
         digest: Option<Sha256Digest>,
@@ -78,25 +83,39 @@ impl FileHeaders {
                 "Repr-Digest: sha-256=:{digest}:\r\nDigest: sha-256={digest}\r\n"
             );
         }
+        let length_start = lines.len();
+        let _ = write!(lines, "Content-Length: {size}\r\n");
         Self {
+            size,
             tags,
             modified,
             lines,
+            length_start,
         }
     }
 
-    /// The file, if it has this size.
-    pub(super) fn representation(&self, size: u64) -> Representation<'_> {
+    /// In bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What the conditions of a request are compared with.
+    pub(super) fn representation(&self) -> Representation<'_> {
         Representation {
-            size,
+            size: self.size,
             modified: self.modified,
             tags: &self.tags,
         }
     }
 
-    /// The lines, each with its end.
-    pub(super) fn lines(&self) -> &str {
+    /// The lines for all of the file, each with its end.
+    pub(super) fn lines_of_whole(&self) -> &str {
         &self.lines
+    }
+
+    /// The lines without the length of the content, each with its end.
+    pub(super) fn lines(&self) -> &str {
+        &self.lines[..self.length_start]
     }
 }
 

@@ -11,13 +11,13 @@
 mod asset;
 pub(crate) mod conditions;
 mod connections;
-mod date;
 mod documents;
 pub(crate) mod error;
 pub mod file_headers;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod response;
+mod response_start;
 pub mod settings;
 
 pub(crate) use connections::ConnectionsView;

@@ -170,12 +170,11 @@ impl<R: Role> Responder<'_, R> {
     pub(crate) fn selected_bytes(
         &self,
         file: &FileHeaders,
-        size: u64,
         conditions: &Conditions<'_>,
     ) -> Option<Range<u64>> {
         let is_head = self.http_context()?.is_head;
-        let bytes = match self.select_part(file, size, conditions)? {
-            SelectedPart::All => 0..size,
+        let bytes = match self.select_part(file, conditions)? {
+            SelectedPart::All => 0..file.size(),
             SelectedPart::Part(range) => range,
             SelectedPart::NotModified
             | SelectedPart::PreconditionFailed
@@ -184,12 +183,7 @@ impl<R: Role> Responder<'_, R> {
         Some(bytes).filter(|bytes| !bytes.is_empty() && !is_head)
     }
 
-    fn select_part(
-        &self,
-        file: &FileHeaders,
-        size: u64,
-        conditions: &Conditions<'_>,
-    ) -> Option<SelectedPart> {
+    fn select_part(&self, file: &FileHeaders, conditions: &Conditions<'_>) -> Option<SelectedPart> {
         let context = self.http_context()?;
         let conditions = match context.is_head {
             // Only GET has ranges (RFC 9110, 14.2).
@@ -199,18 +193,17 @@ impl<R: Role> Responder<'_, R> {
             },
             false => conditions,
         };
-        Some(conditions.select(&file.representation(size), context.time))
+        Some(conditions.select(&file.representation(), context.time))
     }
 
-    /// Sends the head of the response for a file of this size. Returns the bytes of the file that must
+    /// Sends the head of the response for a file. Returns the bytes of the file that must
     /// follow, if any: [`Responder::append_bytes`], [`Responder::append_file`].
     pub(crate) fn begin_file(
         &mut self,
         file: &FileHeaders,
-        size: u64,
         conditions: &Conditions<'_>,
     ) -> Option<Range<u64>> {
-        let selected = self.select_part(file, size, conditions)?;
+        let (selected, size) = (self.select_part(file, conditions)?, file.size());
         let ReplyDestination::Http(conn, context) = &self.destination else {
             return None;
         };
@@ -231,14 +224,15 @@ impl<R: Role> Responder<'_, R> {
             }
         };
         let mut head = ResponseHead::begin(self.out.append_reply(*conn), context, status);
-        head.lines(file.lines());
-        if status != Status::NOT_MODIFIED {
-            head.content_length(range.end - range.start);
-        }
-        if status == Status::PARTIAL {
-            let last = range.end - 1;
-            let part = format!("bytes {}-{last}/{size}", range.start);
-            head.header("Content-Range", &part);
+        match status {
+            Status::OK => head.lines(file.lines_of_whole()),
+            Status::PARTIAL => {
+                head.lines(file.lines());
+                head.content_length(range.end - range.start);
+                let part = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+                head.header("Content-Range", &part);
+            }
+            _ => head.lines(file.lines()),
         }
         head.end();
         Some(range).filter(|range| !range.is_empty() && !context.is_head)

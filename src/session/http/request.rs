@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use httparse::Header;
-use memchr::memchr;
+use memchr::memchr2;
 use percent_encoding::percent_decode_str;
 
 use crate::session::http::conditions::Conditions;
@@ -114,10 +114,10 @@ impl<'h> HttpRequest<'h> {
             fields.read(header)?;
         }
         let (authority, target) = split_target(target);
-        let (path, query) = match memchr(b'?', target.as_bytes()) {
-            Some(mark) => (&target[..mark], &target[mark + 1..]),
-            None => (target, ""),
-        };
+        // Most targets are a path as it is.
+        let is_plain = memchr2(b'?', b'%', target.as_bytes()).is_none();
+        let parts = (!is_plain).then(|| target.split_once('?')).flatten();
+        let (path, query) = parts.unwrap_or((target, ""));
         context.accepts_gzip = fields.accepts_gzip;
         context.error_format = fields.error_format(path, query);
         context.keeps_alive = match context.is_http_10 {
@@ -142,9 +142,9 @@ impl<'h> HttpRequest<'h> {
         if !query.is_empty() && percent_decode_str(query).decode_utf8().is_err() {
             return Err(HttpError::Malformed("the query is not UTF-8"));
         }
-        let path = match memchr(b'%', path.as_bytes()) {
-            Some(_) => percent_decode_str(path).decode_utf8(),
-            None => Ok(Cow::Borrowed(path)),
+        let path = match is_plain {
+            true => Ok(Cow::Borrowed(path)),
+            false => percent_decode_str(path).decode_utf8(),
         };
         let path = path.map_err(|_| HttpError::Malformed("the path is not UTF-8"))?;
         Ok(Self {
@@ -285,7 +285,8 @@ impl<'h> Fields<'h> {
     }
 
     fn error_format(&self, path: &str, query: &str) -> ErrorFormat {
-        let is_api = path.starts_with("/api/") || query.split('&').any(|part| part == "json");
+        let has_json = || query.split('&').any(|part| part == "json");
+        let is_api = path.starts_with("/api/") || (!query.is_empty() && has_json());
         if self.accepts_html {
             ErrorFormat::Html
         } else if is_api || self.accepts_json {

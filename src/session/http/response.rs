@@ -7,8 +7,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::protocol::{ErrorCode, append_number};
-use crate::session::http::date::date;
 use crate::session::http::request::HttpContext;
+use crate::session::http::response_start::append_start;
 use crate::web::{PAGE_TYPE, page_policy};
 
 /// Shorter pages fit the first packets of a connection as they are.
@@ -89,36 +89,10 @@ pub(crate) struct ResponseHead<'t> {
 }
 
 impl<'t> ResponseHead<'t> {
-    /// Writes what every response has. Without the formatting of the standard library, which
-    /// would take most of the time of a small response.
+    /// Writes what every response has.
     pub(crate) fn begin(text: &'t mut Vec<u8>, context: &HttpContext, status: Status) -> Self {
-        let Status(code, phrase) = status;
-        text.extend_from_slice(b"HTTP/1.1 ");
-        append_number(text, code.into());
-        text.push(b' ');
-        text.extend_from_slice(phrase.as_bytes());
-        text.extend_from_slice(b"\r\nDate: ");
-        text.extend_from_slice(&date(context.time));
-        text.extend_from_slice(b"\r\n");
-        let mut head = Self { text };
-        match (context.keeps_alive, context.is_http_10) {
-            (true, true) => head.header("Connection", "keep-alive"),
-            (true, false) => {}
-            (false, _) => head.header("Connection", "close"),
-        }
-        // Other pages must neither embed, read nor misinterpret what is sent.
-        head.lines(
-            "X-Content-Type-Options: nosniff\r\n\
-             Referrer-Policy: no-referrer\r\n",
-        );
-        match &context.cors {
-            Some(origin) => {
-                head.header("Access-Control-Allow-Origin", origin);
-                head.header("Cross-Origin-Resource-Policy", "cross-origin");
-            }
-            None => head.header("Cross-Origin-Resource-Policy", "same-origin"),
-        }
-        head
+        append_start(text, context, status);
+        Self { text }
     }
 
     /// Writes a header. The value must have no line break: it comes from us, or is encoded.
