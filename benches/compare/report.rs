@@ -87,6 +87,17 @@ impl Comparison {
         self
     }
 
+    /// Demands a minimum for our own figure.
+    pub(crate) fn figure_at_least(mut self, least: f64) -> Self {
+        let measured = median(&self.series[0].figures);
+        self.demands.push(DemandResult {
+            demand: format!("at least {least} {}", self.unit.name),
+            measured: Some(measured),
+            is_reached: Some(measured >= least),
+        });
+        self
+    }
+
     /// Wrong and missing replies.
     pub(crate) fn faults(&self) -> u64 {
         self.series.iter().map(|series| series.faults).sum()

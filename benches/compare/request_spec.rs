@@ -23,6 +23,14 @@ impl Template {
         Self { text, placeholders }
     }
 
+    /// A text without placeholders.
+    pub(crate) fn verbatim(text: impl Into<Vec<u8>>) -> Self {
+        Self {
+            text: text.into(),
+            placeholders: Vec::new(),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.text.len()
     }

@@ -14,7 +14,7 @@ use crate::udp_load::UdpLoad;
 use crate::{other_servers, own_programs};
 
 /// Entries of the directory.
-const MANY: u32 = 1_000_000;
+pub(super) const MANY: u32 = 1_000_000;
 /// Entries of a small directory for comparison.
 const FEW: u32 = 1_000;
 /// The contender with the small directory.

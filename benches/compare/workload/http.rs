@@ -5,19 +5,24 @@ use std::io;
 
 use super::server_under_load::{ServerUnderLoad, run_tcp};
 use super::stream::{NAME, PIECES, RATE, make_file};
-use super::{REQUESTS, ScratchFolders, get};
+use super::{REQUESTS, ScratchFolders, directory, get};
 use crate::process::Server;
 use crate::report::Comparison;
+use crate::request_spec::{ReplyFormat, RequestSpec, Template};
 use crate::rounds::{Contender, RoundResult, run_rounds};
 use crate::{command, other_servers, own_programs};
 
 const ROUNDS: usize = 5;
+
+/// The files on a page of the relay.
+const FILES_PER_PAGE: usize = 50;
 
 /// A range that leaves out the first MiB of the large file.
 const RANGE: &str = "1048576-";
 
 pub(super) fn run(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
     let mut comparisons = small_files(scratch)?;
+    comparisons.push(page()?);
     if other_servers::has("curl") {
         comparisons.extend(large_file(scratch)?);
     }
@@ -47,6 +52,31 @@ fn small_files(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
         compare("http-64x1", many, 1)?,
         compare("http-64x16", pipelined, 16)?,
     ])
+}
+
+/// The relay's page of the first 50 among a million files.
+fn page() -> io::Result<Comparison> {
+    let relay = own_programs::relay(&["--lease", "86400"])?;
+    directory::share_files(&relay, directory::MANY)?;
+    let target = "GET /?q=music HTTP/1.1\r\nHost: localhost\r\n";
+    // All answers must equal the first one.
+    let answer = own_programs::ask(relay.address, &format!("{target}Connection: close\r\n\r\n"))?;
+    let (_, page) = answer
+        .split_once("\r\n\r\n")
+        .ok_or_else(|| io::Error::other("no page"))?;
+    if page.matches("<tr>").count() < FILES_PER_PAGE {
+        return Err(io::Error::other("the page has too few files"));
+    }
+    let spec = RequestSpec {
+        request: Template::verbatim(format!("{target}\r\n")),
+        reply: Template::verbatim(page),
+        format: ReplyFormat::Http,
+        numbers: 1,
+    };
+    let all = [ServerUnderLoad::new("relay", relay, spec)];
+    let title = "the relay's page of 50 hits among a million names, 16 connections";
+    let series = run_tcp(&all, 16, 1)?;
+    Ok(Comparison::new("http-page", title, REQUESTS, series).figure_at_least(5000.0))
 }
 
 fn large_file(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {

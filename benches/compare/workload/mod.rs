@@ -38,7 +38,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "http",
-        about: "files of 1 KiB over HTTP, and one of 1 GiB to curl",
+        about: "files of 1 KiB over HTTP, one of 1 GiB to curl, and a page of the relay",
         run: http::run,
     },
     Workload {
