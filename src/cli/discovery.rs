@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use crate::cli::{Exit, StartupError};
 pub(super) use crate::discovery::ServiceKind;
-use crate::discovery::{Announcement, FoundService, LocalService, NetworkInterface, browse};
+use crate::discovery::{
+    Announcement, DhtGroup, DhtNetwork, FoundService, LocalService, NetworkInterface, browse,
+};
 use crate::jobs::PeerSource;
 use crate::logging::OPERATOR;
+use crate::protocol::NodeAddress;
 use crate::quantity::{integer, seconds};
 use crate::tls::KeyId;
 
@@ -59,17 +62,25 @@ impl AnnounceArgs {
     }
 }
 
-/// How `auto` looks for servers.
+/// How long to look for servers on the network, and on the DHT, where many are asked in turn.
+const NETWORK_TIME: Duration = Duration::from_secs(2);
+const DHT_TIME: Duration = Duration::from_secs(20);
+
+/// How `auto` and `dht:NAME` look for servers.
 #[derive(Clone, clap::Args)]
 pub(super) struct BrowseArgs {
-    /// How long `auto` looks for servers; each answers at most once a second
-    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds, global = true,
+    /// How long to look for servers [default: 2 with auto, 20 with dht:NAME]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, global = true,
           help_heading = HEADING)]
-    discovery_time: Duration,
-    /// Maximum number of servers that `auto` uses
+    discovery_time: Option<Duration>,
+    /// Maximum number of servers to find
     #[arg(long, value_name = "N", default_value = "256", value_parser = integer::<usize>(1..),
           global = true, help_heading = HEADING)]
     max_found: usize,
+    /// Member of the DHT that is asked first; may be repeated [default: those of BitTorrent's
+    /// public DHT]
+    #[arg(long, value_name = "HOST:PORT", global = true, help_heading = HEADING)]
+    dht_bootstrap: Vec<String>,
 }
 
 impl BrowseArgs {
@@ -87,8 +98,9 @@ impl BrowseArgs {
             ),
             false => (&[ServiceKind::Relay][..], "no relay"),
         };
+        let time = self.discovery_time.unwrap_or(NETWORK_TIME);
         let is_wanted = |found: &FoundService| id.is_none() || found.id == id;
-        let found = browse(kinds, self.discovery_time, self.max_found, is_wanted)
+        let found = browse(kinds, time, self.max_found, is_wanted)
             .map_err(StartupError::system("cannot look for servers"))?;
         if found.is_empty() {
             let text = format!(
@@ -99,6 +111,32 @@ impl BrowseArgs {
         }
         Ok(found.into_iter().filter_map(source).collect())
     }
+
+    /// Finds the nodes of a group. At least one.
+    pub(super) fn find_group(&self, name: &str) -> Result<Vec<PeerSource>, StartupError> {
+        let time = self.discovery_time.unwrap_or(DHT_TIME);
+        let nodes = self.dht().find(DhtGroup::new(name), time, self.max_found);
+        let nodes = nodes.map_err(StartupError::system("cannot join the DHT"))?;
+        if nodes.is_empty() {
+            let text = format!(
+                "no node of the group {name} is on the DHT; start one with peer-node --dht \
+                 --group NAME"
+            );
+            return Err(StartupError::new(Exit::Host, text));
+        }
+        Ok(nodes.into_iter().map(node_source).collect())
+    }
+
+    /// The DHT to use.
+    pub(super) fn dht(&self) -> DhtNetwork {
+        let bootstrap = self.dht_bootstrap.clone();
+        DhtNetwork { bootstrap }
+    }
+}
+
+fn node_source(node: NodeAddress) -> PeerSource {
+    let name = format!("{} port {}", node.ip(), node.port());
+    PeerSource::node(name, vec![node.into()])
 }
 
 /// A server that was found, as a source of answers. One address of a node is enough: with
@@ -107,13 +145,10 @@ fn source((kind, service): (ServiceKind, FoundService)) -> Option<PeerSource> {
     let first = *service.addresses.first()?;
     Some(match kind {
         ServiceKind::Relay => {
-            let addresses: Vec<SocketAddr> =
-                service.addresses.into_iter().map(Into::into).collect();
-            PeerSource::relay(addresses[0].to_string(), addresses)
+            let addresses = service.addresses.into_iter();
+            let name = SocketAddr::from(first).to_string();
+            PeerSource::relay(name, addresses.map(Into::into).collect())
         }
-        ServiceKind::Node => {
-            let name = format!("{} port {}", first.ip(), first.port());
-            PeerSource::node(name, vec![first.into()])
-        }
+        ServiceKind::Node => node_source(first),
     })
 }

@@ -9,6 +9,7 @@ mod demo;
 mod discovery;
 mod exit;
 mod get;
+mod group;
 mod host_port;
 mod http;
 mod id;

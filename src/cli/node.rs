@@ -12,6 +12,7 @@ use clap::Parser;
 use crate::cli::access::AccessArgs;
 use crate::cli::console::ConsoleArgs;
 use crate::cli::discovery::{AnnounceArgs, ServiceKind};
+use crate::cli::group::GroupArgs;
 use crate::cli::http::HttpArgs;
 use crate::cli::logging::LogArgs;
 use crate::cli::message_command::{MessageCommand, MessageCommandArgs, RunningCommand};
@@ -112,6 +113,8 @@ pub(super) struct NodeArgs {
     history: HistoryArgs,
     #[command(flatten)]
     announce: AnnounceArgs,
+    #[command(flatten)]
+    group: GroupArgs,
     #[command(flatten)]
     tls: ServerTlsArgs,
     #[command(flatten)]
@@ -275,6 +278,8 @@ pub(super) fn prepare(
     let access = args.access.settings(&tls)?;
     let settings = reactor_settings(args, tls, access.secret, &relays, sources)?;
     let claim = advertised(args, &addresses)?;
+    args.group
+        .announce(&args.relay.browse, claim.1, !args.no_sandbox)?;
     let registrars = relays.iter().map(|relay| registrar(relay, claim, now));
     let (registrars, look_ups) = registrars.unzip();
     let mut node = Node::new(folder, registrars, args.limits.max_unknown, now, on_event);
@@ -285,13 +290,7 @@ pub(super) fn prepare(
     if args.listen_messages || command.is_some() || (user.is_some() && !args.no_listen_messages) {
         node.receive_messages(fastrand::u64(..));
     }
-    if let Some(user) = user {
-        let limits = args.console.limits.clone().with_rates(&args.rates);
-        let sources = relays.iter().map(|relay| relay.source.clone()).collect();
-        let mut jobs = JobRunner::new(user, sources, limits);
-        jobs.set_may_choose(is_interactive());
-        node.console = Some(Console::new(jobs, args.console.max_downloads));
-    }
+    node.console = user.map(|user| console(args, user, &relays));
     let clock = Clock::with_suspends(now);
     let mut reactor = build_reactor(node, settings, listeners, sockets, clock)?;
     let command = start_command(&reactor, command)?;
@@ -309,6 +308,14 @@ pub(super) fn prepare(
         share,
         command,
     })
+}
+
+fn console(args: &NodeArgs, user: Screen, relays: &[FoundRelay]) -> Console {
+    let limits = args.console.limits.clone().with_rates(&args.rates);
+    let sources = relays.iter().map(|relay| relay.source.clone()).collect();
+    let mut jobs = JobRunner::new(user, sources, limits);
+    jobs.set_may_choose(is_interactive());
+    Console::new(jobs, args.console.max_downloads)
 }
 
 /// The address under which the node asks to be listed.

@@ -9,6 +9,7 @@ use std::thread;
 use log::warn;
 
 use crate::cli::discovery::BrowseArgs;
+use crate::cli::group::group_name;
 use crate::cli::host_port::{HostPort, host_and_port, missing_port};
 use crate::cli::{StartupError, values};
 use crate::jobs::PeerSource;
@@ -21,6 +22,9 @@ pub(super) const RELAY_VARIABLE: &str = "PEERLINE_RELAY";
 
 /// The word that stands for the relays that announce themselves on the network.
 const AUTO: &str = "auto";
+
+/// What stands before the name of a group whose nodes are found on the DHT.
+const DHT: &str = "dht:";
 
 /// The first relay, `HOST:PORT` as one word or `HOST PORT` as two, and further ones.
 #[derive(Clone, clap::Args)]
@@ -42,7 +46,7 @@ pub(super) struct RelayAddressArgs {
     #[arg(long, value_name = "ID", global = true, conflicts_with = "udp", value_parser = KeyId::from_str)]
     relay_id: Vec<KeyId>,
     #[command(flatten)]
-    browse: BrowseArgs,
+    pub(super) browse: BrowseArgs,
 }
 
 /// A relay as it was written: the host, and the port if it stands in the same word.
@@ -68,6 +72,8 @@ pub(super) enum AutoServers {
 pub(super) enum ChosenRelay {
     /// One that announces itself.
     Auto,
+    /// None, but the nodes of the group of this name.
+    Group(String),
     /// The one at this address.
     At(HostPort),
 }
@@ -100,6 +106,9 @@ impl RelayAddressArgs {
             match port.or(self.relay_port.filter(|_| is_first)) {
                 Some(port) => chosen.push(ChosenRelay::At(HostPort { host, port })),
                 None if host == AUTO => chosen.push(ChosenRelay::Auto),
+                None if host.starts_with(DHT) => {
+                    chosen.push(ChosenRelay::Group(host[DHT.len()..].into()));
+                }
                 None => return Err(StartupError::usage(missing_port(&host))),
             }
             let name = chosen.last().map(ChosenRelay::name).unwrap_or_default();
@@ -148,6 +157,13 @@ impl RelayAddressArgs {
                     }
                     Err(error) => failed(error),
                 },
+                ChosenRelay::Group(_) if auto != AutoServers::RelaysOrNodes => {
+                    return Err(finds_nodes());
+                }
+                ChosenRelay::Group(name) => match self.browse.find_group(name) {
+                    Ok(nodes) => found.extend(nodes.into_iter().map(relay)),
+                    Err(error) => failed(error),
+                },
                 ChosenRelay::At(address) => {
                     let addresses = address.resolve().map_err(&mut failed).unwrap_or_default();
                     found.push(relay(PeerSource::relay(address.to_string(), addresses)));
@@ -177,6 +193,7 @@ impl RelayAddressArgs {
         }
         let find = move || match &chosen {
             ChosenRelay::Auto => Ok(browse.find(id, false)?.remove(0).addresses),
+            ChosenRelay::Group(_) => Err(finds_nodes()),
             ChosenRelay::At(address) => address.resolve(),
         };
         let body = move || {
@@ -195,17 +212,30 @@ impl ChosenRelay {
     fn name(&self) -> String {
         match self {
             Self::Auto => AUTO.into(),
+            Self::Group(name) => format!("{DHT}{name}"),
             Self::At(address) => address.to_string(),
         }
     }
 }
 
-/// Parses the first relay, or all those of the environment.
+fn finds_nodes() -> StartupError {
+    StartupError::usage("dht:NAME finds nodes, but this needs a relay; write its address")
+}
+
+/// Parses the first relay, or all those of the environment. The name of a group may have
+/// commas.
 fn relay_words(text: &str) -> Result<RelayWords, String> {
+    if text.starts_with(DHT) {
+        return Ok(RelayWords(vec![relay_word(text)?]));
+    }
     let words: Result<_, _> = text.split(',').map(relay_word).collect();
     words.map(RelayWords)
 }
 
 fn relay_word(text: &str) -> Result<RelayWord, String> {
+    if let Some(name) = text.strip_prefix(DHT) {
+        group_name(name)?;
+        return Ok((text.into(), None));
+    }
     host_and_port(text.trim())
 }

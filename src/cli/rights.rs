@@ -54,6 +54,17 @@ pub(super) fn of_console(share: &Path, files: &[PathBuf]) -> Sandbox {
     sandbox
 }
 
+/// What a thread needs that looks up names of hosts: the files and libraries of the system's
+/// name service.
+pub(super) fn of_look_ups() -> Sandbox {
+    let readable = ["/etc", "/lib", "/lib64", "/run", "/usr/lib", "/usr/lib64"];
+    Sandbox {
+        readable: Some(readable.map(PathBuf::from).into()),
+        has_network: true,
+        ..Sandbox::default()
+    }
+}
+
 /// Gives up all other rights. Threads that run already keep theirs: that of the log opens
 /// its file anew, and that of the resolver reads the system's settings.
 pub(super) fn keep_only(sandbox: &Sandbox) {

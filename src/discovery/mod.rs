@@ -1,12 +1,15 @@
 //! Finds relays and nodes without an address from the user: servers announce themselves on
-//! their network by multicast DNS (RFC 6762) and DNS-SD (RFC 6763).
+//! their network by multicast DNS (RFC 6762) and DNS-SD (RFC 6763), and nodes of a group on
+//! BitTorrent's DHT.
 
 mod announcement;
 mod browse;
+mod dht;
 mod network_interface;
 mod service;
 
 pub use announcement::{Announcement, LocalService};
 pub use browse::browse;
+pub use dht::{DhtGroup, DhtNetwork};
 pub use network_interface::NetworkInterface;
 pub use service::{FoundService, ServiceKind};

@@ -53,6 +53,7 @@ mod connections;
 mod content_cache;
 mod demo;
 mod descriptors;
+mod dht;
 mod digest;
 mod directory;
 mod fetch;

@@ -1,0 +1,87 @@
+//! Nodes of a group on the DHT, and clients that find them there. The DHT is one of the test's
+//! own, on loopback.
+
+use std::path::Path;
+use std::process::Command;
+
+use mainline::Testnet;
+use rustix::process::Signal;
+
+use crate::support::{ProgramOutput, Server, folder, node_command, relay, run};
+
+/// The members of a new DHT, and the flags to join it. A node looks the names of hosts up in
+/// its sandbox.
+fn dht() -> (Testnet, Vec<String>) {
+    let dht = Testnet::builder(8).build().expect("it starts");
+    let flags = dht.bootstrap.iter().take(2).flat_map(|host| {
+        let host = host.replace("127.0.0.1", "localhost");
+        ["--dht-bootstrap".to_owned(), host]
+    });
+    let flags = flags.collect();
+    (dht, flags)
+}
+
+fn announced_node(relay: &Server, share: &Path, group: &str, dht: &[String]) -> Server {
+    let mut command = node_command(relay.address(), share, &["--dht", "--group", group]);
+    command.args(dht);
+    let node = Server::start(command);
+    node.log_until("announced on the DHT as");
+    node
+}
+
+fn client(group: &str, dht: &[String], args: &[&str]) -> ProgramOutput {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
+    command.arg(format!("dht:{group}")).args(args).args(dht);
+    run(command, b"")
+}
+
+#[test]
+fn the_nodes_of_a_group_are_found_by_its_name() {
+    let (_dht, flags) = dht();
+    let relay = relay(&[]);
+    let shares = [
+        folder(&[("a", b"A")]),
+        folder(&[("b", b"BB")]),
+        folder(&[("c", b"")]),
+    ];
+    let groups = ["blue whale", "blue whale", "other"];
+    let nodes = [0, 1, 2].map(|n| announced_node(&relay, shares[n].path(), groups[n], &flags));
+    let client = |args: &[&str], code| client("blue whale", &flags, args).expect_code(code);
+    assert_eq!(client(&["ls"], 0).text(), "1 - 1 a\n2 - 1 b\n");
+    assert_eq!(client(&["get", "b"], 0).text(), "BB");
+    client(&["get", "c"], 1);
+    let mut expected = [&nodes[0], &nodes[1]].map(|node| node.wire_address() + "\n");
+    expected.sort();
+    let listed = client(&["nodes"], 0).text();
+    let mut listed: Vec<&str> = listed.split_inclusive('\n').collect();
+    listed.sort_unstable();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn a_node_that_left_costs_nothing_but_a_line() {
+    let (_dht, flags) = dht();
+    let relay = relay(&[]);
+    let share = folder(&[("a", b"A")]);
+    let mut gone = announced_node(&relay, share.path(), "g", &flags);
+    let _node = announced_node(&relay, share.path(), "g", &flags);
+    gone.signal(Signal::KILL);
+    gone.wait();
+    let output = client("g", &flags, &["get", "a"]).expect_code(0);
+    assert_eq!(output.text(), "A");
+    let (ip, port) = (gone.address().ip(), gone.address().port());
+    let expected = format!("node {ip} port {port}: connect failed: Connection refused");
+    assert!(output.stderr.contains(&expected), "{}", output.stderr);
+}
+
+#[test]
+fn a_group_without_nodes_and_a_message_are_refused() {
+    let (_dht, flags) = dht();
+    let output = client("nobody", &flags, &["ls"]).expect_code(9);
+    let expected = "peer-client: no node of the group nobody is on the DHT; start one with \
+                    peer-node --dht --group NAME\n";
+    assert_eq!(output.stderr, expected);
+    let output = client("nobody", &flags, &["send", "127.0.0.1", "9", "hi"]).expect_code(2);
+    let expected = "peer-client: dht:NAME finds nodes, but this needs a relay; write its address\n";
+    assert!(output.stderr.starts_with(expected), "{}", output.stderr);
+}
