@@ -55,7 +55,8 @@ pub(super) struct GetArgs {
     /// files of at most 64 KiB count as one, unless N is 1
     #[arg(long, value_name = "N", default_value_t = MAX_DOWNLOADS, value_parser = integer::<usize>(1..))]
     pub(super) max_downloads: usize,
-    /// Wait this long for a node that has a file, or the rest of it, if there is none
+    /// Wait this long for a node that has a file, or the rest of it, if there is none; of a folder
+    /// or a glob, for a node that announces such a file
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds_or_zero)]
     pub(super) wait: Duration,
 }

@@ -1,6 +1,6 @@
 //! The arguments of `verify`: which file to check, and against what.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::{StartupError, values};
@@ -17,7 +17,8 @@ pub(super) struct VerifyArgs {
     /// The file on disk
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The name in the network; without it, the name of the file
+    /// The name in the network; without it, the longest end of the path that is one, such as
+    /// docs/a.txt, or else the name of the file
     #[arg(value_name = "NAME", value_parser = values::file_name)]
     name: Option<FileName<'static>>,
     /// Compare with the content that has this BLAKE3 hash
@@ -36,17 +37,31 @@ impl VerifyArgs {
             let text = format!("{path} is no file on this computer; verify FILE NAME checks one");
             return Err(StartupError::usage(text));
         }
-        let own_name = || {
-            let name = self.file.file_name()?.to_str()?;
-            Some(FileName::parse(name).ok()?.into_owned())
-        };
-        let Some(name) = self.name.or_else(own_name) else {
+        let own_name = || pattern_of(&self.file);
+        let Some(pattern) = self.name.map(FilePattern::Name).or_else(own_name) else {
             let text = format!("write the name in the network as well: verify {path} NAME");
             return Err(StartupError::usage(text));
         };
-        let task = Task::Get(vec![FilePattern::Name(name)], self.hash);
+        let task = Task::Get(vec![pattern], self.hash);
         let target = Target::Repair(self.file);
         let destination = Destination::save(target, SaveOptions::default());
         Ok((task, Some(destination)))
     }
+}
+
+/// What the path of a file says about its name in the network.
+fn pattern_of(path: &Path) -> Option<FilePattern> {
+    let name = FileName::parse(path.file_name()?.to_str()?).ok()?;
+    let part = |component| match component {
+        Component::Normal(part) => part.to_str(),
+        _ => None,
+    };
+    // Folders before `..` do not tell where the file is.
+    let parts = path.components().rev().map_while(part);
+    let mut parts: Vec<&str> = parts.collect();
+    parts.reverse();
+    Some(match &parts[..] {
+        [_] => FilePattern::Name(name.into_owned()),
+        parts => FilePattern::Path(parts.join("/")),
+    })
 }

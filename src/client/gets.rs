@@ -41,8 +41,9 @@ impl Client {
         hash: Option<HashPrefix>,
         saves_files: bool,
     ) {
-        let is_name = |pattern: &&FilePattern| matches!(pattern, FilePattern::Name(_));
-        let files = patterns.iter().filter(is_name).count();
+        let is_one_file =
+            |pattern: &&FilePattern| matches!(pattern, FilePattern::Name(_) | FilePattern::Path(_));
+        let files = patterns.iter().filter(is_one_file).count();
         self.is_batch = saves_files && (patterns.len() > 1 || files == 0);
         if self.is_batch {
             let event = UserEvent::BatchStarted { files };

@@ -1,13 +1,19 @@
 //! The job that finds the files that a pattern stands for: it searches the relay's index
 //! for a text that all of them contain, and tests each name that the relay lists.
 
+use std::time::Instant;
+
 use crate::jobs::failure::Failure;
-use crate::jobs::file_pattern::{FilePattern, NameMatcher};
+use crate::jobs::file_pattern::{FilePattern, NameMatcher, last_part};
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::user_event::UserEvent;
+use crate::jobs::wait::Wait;
 use crate::jobs::wanted_file::{ListedContent, WantedFile};
-use crate::protocol::{FileItem, FileName};
+use crate::protocol::{FileItem, FileName, fold};
+
+/// The most folders of a similar name that are told.
+const MAX_SIMILAR: usize = 4;
 
 /// Collects the files that a pattern stands for. One of them may have the very name that
 /// was typed, such as `a[1].txt`: it hides no other, because anybody can announce it.
@@ -17,6 +23,9 @@ pub(super) struct Expand {
     /// Each name once, although a name may have several contents.
     files: Vec<WantedFile>,
     bytes: u64,
+    /// Announced folders whose names differ from the wanted one only in case or composition.
+    similar: Vec<String>,
+    wait: Wait,
 }
 
 impl Expand {
@@ -26,6 +35,8 @@ impl Expand {
             pattern,
             files: Vec::new(),
             bytes: 0,
+            similar: Vec::new(),
+            wait: Wait::default(),
         }
     }
 
@@ -59,6 +70,39 @@ impl Expand {
                 listed: ListedContent::new(file),
             });
             self.bytes = self.bytes.saturating_add(file.size);
+        } else if self.files.is_empty() {
+            self.add_similar(name);
+        }
+    }
+
+    /// Takes the folder of a name if the wanted folder is a similar one.
+    fn add_similar(&mut self, name: &str) {
+        let FilePattern::Folder(wanted) = &self.pattern else {
+            return;
+        };
+        let depth = wanted.matches('/').count();
+        if let Some((end, _)) = name.match_indices('/').nth(depth - 1)
+            && let folder = &name[..=end]
+            && fold(folder) == fold(wanted)
+            && self.similar.len() < MAX_SIMILAR
+            && self.similar.last().is_none_or(|last| last != folder)
+        {
+            self.similar.push(folder.to_owned());
+        }
+    }
+
+    /// When to call [`Expand::on_timer`].
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.wait.due
+    }
+
+    /// Looks for files again, if its time has come.
+    pub(super) fn on_timer(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
+        match self.wait.is_due(now) {
+            true if context.is_direct => self.start(context),
+            // The node that announces such a file may be a new one.
+            true => JobStep::Query(Query::Nodes),
+            false => JobStep::Wait,
         }
     }
 
@@ -67,14 +111,35 @@ impl Expand {
         context: &mut JobContext,
         query: &Query,
         answer: Result<RelayAnswer, Failure<'_>>,
+        now: Instant,
     ) -> JobStep {
+        let why = || format!("{}: no node has announced such a file", self.pattern);
+        if self.files.is_empty() && !matches!(answer, Ok(RelayAnswer::Nodes(_))) {
+            // An announced folder of a similar name is the one that is meant.
+            let may_come = self.similar.is_empty() && (answer.is_ok() || self.wait.has_started());
+            if may_come && self.wait.goes_on(context, why, now) {
+                return JobStep::Wait;
+            }
+        }
+        if let Ok(RelayAnswer::Nodes(nodes)) = answer {
+            if !context.nodes.is_list_of(&nodes) {
+                context.set_nodes(nodes);
+            }
+            return self.start(context);
+        }
         if let Err(failure) = &answer {
             context.report_failed_query(query, failure);
             return TaskResult::Relay.into();
         }
-        let files = match (std::mem::take(&mut self.files), &self.pattern) {
+        let files = std::mem::take(&mut self.files);
+        if let FilePattern::Path(path) = &self.pattern
+            && !(files.is_empty() && self.wait.has_started())
+        {
+            return one_of_path(path, files);
+        }
+        let files = match (files, &self.pattern) {
             // Nodes that announce nothing may have a file of that very name.
-            (files, FilePattern::Glob(glob)) if files.is_empty() => {
+            (files, FilePattern::Glob(glob)) if files.is_empty() && !self.wait.has_started() => {
                 let name = FileName::parse(glob.as_str());
                 name.map_or(files, |name| vec![WantedFile::new(name.into_owned(), None)])
             }
@@ -84,10 +149,24 @@ impl Expand {
             pattern: &self.pattern,
             files: files.len(),
             bytes: self.bytes,
+            similar: &self.similar,
         });
         match files.is_empty() {
             true => TaskResult::NotFound.into(),
             false => JobStep::Finish(JobResult::Files(files)),
         }
+    }
+}
+
+/// Of the announced files whose names are an end of the path, the one with the longest name;
+/// without any, a file of its last part.
+fn one_of_path(path: &str, files: Vec<WantedFile>) -> JobStep {
+    let files = files.into_iter();
+    let longest = files.max_by_key(|file| file.name.as_str().len());
+    let name = FileName::parse(last_part(path)).map(FileName::into_owned);
+    let file = longest.or_else(|| Some(WantedFile::new(name.ok()?, None)));
+    match file {
+        Some(file) => JobStep::Finish(JobResult::Files(vec![file])),
+        None => TaskResult::NotFound.into(),
     }
 }

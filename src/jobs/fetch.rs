@@ -19,7 +19,6 @@ use crate::jobs::attempt::{Attempt, AttemptResult};
 use crate::jobs::candidate::Candidate;
 use crate::jobs::content::{StoredContent, StoredPart};
 use crate::jobs::failure::Failure;
-use crate::jobs::fetch::wait::Wait;
 use crate::jobs::job::{JobContext, JobId, JobStep, TaskResult};
 use crate::jobs::node_pool::RequestId;
 use crate::jobs::piece_download::PieceDownload;
@@ -27,6 +26,7 @@ use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::similar_names::SimilarNames;
 use crate::jobs::stored_check::StoredCheck;
 use crate::jobs::user_event::UserEvent;
+use crate::jobs::wait::Wait;
 use crate::jobs::wanted_file::{ListedContent, WantedFile};
 use crate::protocol::{ContentHash, FileName, HashPrefix, PieceLayout, Request};
 use crate::session::requests::ResponsePart;
@@ -77,7 +77,7 @@ pub(super) struct Fetch {
     /// The announced sizes of the content with which no download succeeded.
     failed_sizes: Vec<u64>,
     /// How long it waits for a node, and when it looks for one again.
-    wait: Option<Wait>,
+    wait: Wait,
 }
 
 impl Fetch {
@@ -104,7 +104,7 @@ impl Fetch {
             download: None,
             stored_part: None,
             failed_sizes: Vec::new(),
-            wait: None,
+            wait: Wait::default(),
         }
     }
 
@@ -122,7 +122,7 @@ impl Fetch {
 
     /// When to call [`Fetch::on_timer`].
     pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
-        let wait = self.wait.as_ref().and_then(|wait| wait.due);
+        let wait = self.wait.due;
         match (&self.check, &self.download) {
             _ if wait.is_some() => wait,
             (Some(check), _) => Some(check.due),
@@ -137,10 +137,8 @@ impl Fetch {
             let step = download.advance(context, now);
             return self.on_download_step(context, step, now);
         }
-        if let Some(wait) = &mut self.wait
-            && wait.due.is_some()
-        {
-            return match wait.is_due(now) {
+        if self.wait.due.is_some() {
+            return match self.wait.is_due(now) {
                 true => self.search_again(context, now),
                 false => JobStep::Wait,
             };
@@ -175,13 +173,13 @@ impl Fetch {
             // Without the relay's help the nodes are tried in the order of the list.
             (Query::Holders(_), _) => self.choose_candidates(context, &[], now),
             (_, Ok(RelayAnswer::Nodes(nodes))) => {
-                if self.wait.is_none() || !context.nodes.is_list_of(&nodes) {
+                if !self.wait.has_started() || !context.nodes.is_list_of(&nodes) {
                     context.set_nodes(nodes);
                 }
                 self.find_holders(context, now)
             }
             (_, Ok(_)) => TaskResult::Relay.into(),
-            (_, Err(_)) if self.wait.is_some() && self.waits(context, now) => JobStep::Wait,
+            (_, Err(_)) if self.wait.has_started() && self.waits(context, now) => JobStep::Wait,
             (_, Err(failure)) => {
                 context.user.on_event(UserEvent::NoNodes {
                     name: &self.name,

@@ -13,6 +13,8 @@ pub enum FilePattern {
     Name(FileName<'static>),
     /// This file, but only if a node has announced it.
     Announced(FileName<'static>),
+    /// The file whose name is the longest end of this path on disk.
+    Path(String),
     /// All files whose names begin with this text, which ends with a slash.
     Folder(String),
     /// The files that match.
@@ -50,7 +52,7 @@ impl FilePattern {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Name(name) | Self::Announced(name) => name.as_str(),
-            Self::Folder(prefix) => prefix,
+            Self::Path(text) | Self::Folder(text) => text,
             Self::Glob(glob) => glob.as_str(),
             Self::All => "",
         }
@@ -60,6 +62,7 @@ impl FilePattern {
     pub(super) fn search_text(&self) -> String {
         match self {
             Self::Glob(glob) => glob.search_text(),
+            Self::Path(path) => last_part(path).to_owned(),
             other => other.as_str().to_owned(),
         }
     }
@@ -70,11 +73,17 @@ impl FilePattern {
             Self::Name(name) | Self::Announced(name) => {
                 NameMatcher::Exact(name.as_str().to_owned())
             }
+            Self::Path(path) => NameMatcher::PathEnd(path.clone()),
             Self::Folder(prefix) => NameMatcher::Prefix(prefix.clone()),
             Self::Glob(glob) => NameMatcher::Glob(glob.matcher()),
             Self::All => NameMatcher::All,
         }
     }
+}
+
+/// The part of a path after the last slash.
+pub(super) fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 impl fmt::Display for FilePattern {
@@ -89,6 +98,7 @@ impl fmt::Display for FilePattern {
 /// Tests whether a name is one of those that a pattern stands for.
 pub(super) enum NameMatcher {
     Exact(String),
+    PathEnd(String),
     Prefix(String),
     Glob(GlobMatcher),
     All,
@@ -98,6 +108,10 @@ impl NameMatcher {
     pub(super) fn is_match(&self, name: &str) -> bool {
         match self {
             Self::Exact(exact) => name == exact,
+            Self::PathEnd(path) => {
+                let before = path.strip_suffix(name);
+                before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+            }
             Self::Prefix(prefix) => name.starts_with(prefix),
             Self::Glob(glob) => glob.is_match(name),
             Self::All => true,
@@ -112,6 +126,22 @@ mod tests {
 
     fn matches(word: &str, name: &str) -> bool {
         FilePattern::parse(word).unwrap().matcher().is_match(name)
+    }
+
+    #[test]
+    fn a_path_matches_the_names_that_it_ends_with() {
+        let matcher = FilePattern::Path("home/docs/a".into()).matcher();
+        let names = [
+            "a",
+            "docs/a",
+            "home/docs/a",
+            "cs/a",
+            "me/docs/a",
+            "docs",
+            "b/docs/a",
+        ];
+        let matching = names.map(|name| matcher.is_match(name));
+        assert_eq!(matching, [true, true, true, false, false, false, false]);
     }
 
     #[test]

@@ -342,9 +342,22 @@ impl ActiveJob {
         }
     }
 
-    /// When [`Fetch::on_timer`] is due.
+    /// Goes on at its deadline.
+    pub(super) fn on_timer(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
+        match self {
+            Self::Fetch(fetch) => fetch.on_timer(context, now),
+            Self::Expand(expand) => expand.on_timer(context, now),
+            _ => JobStep::Wait,
+        }
+    }
+
+    /// When [`ActiveJob::on_timer`] is due.
     pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
-        self.fetch()?.next_deadline(context)
+        match self {
+            Self::Fetch(fetch) => fetch.next_deadline(context),
+            Self::Expand(expand) => expand.next_deadline(),
+            _ => None,
+        }
     }
 
     /// The relay has answered a query of the job, or has failed to.
@@ -374,7 +387,7 @@ impl ActiveJob {
             (Self::CheckRelay, answer) => Show::default().on_answer(context, query, answer),
             (Self::Show(show), answer) => show.on_answer(context, query, answer),
             (Self::Fetch(fetch), answer) => fetch.on_answer(context, query, answer, now),
-            (Self::Expand(expand), answer) => expand.on_answer(context, query, answer),
+            (Self::Expand(expand), answer) => expand.on_answer(context, query, answer, now),
             (Self::FindNames(search), _) => search.finish(),
         }
     }

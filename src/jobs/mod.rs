@@ -32,6 +32,7 @@ mod task_result;
 mod unreachable_nodes;
 mod user;
 mod user_event;
+mod wait;
 mod wanted_file;
 mod words;
 

@@ -227,8 +227,8 @@ impl JobRunner {
         let is_due = |job: &ActiveJob| deadline(job).is_some_and(|due| due <= now);
         let due = self.jobs.iter().filter(|(_, job)| is_due(job));
         for id in due.map(|(id, _)| *id).collect::<Vec<_>>() {
-            if let Some(ActiveJob::Fetch(fetch)) = self.jobs.get_mut(&id) {
-                let step = fetch.on_timer(&mut self.context, now);
+            if let Some(job) = self.jobs.get_mut(&id) {
+                let step = job.on_timer(&mut self.context, now);
                 self.execute(connector, id, step, None);
             }
         }

@@ -229,6 +229,8 @@ pub enum UserEvent<'a> {
         files: usize,
         /// Their size together.
         bytes: u64,
+        /// If there are none: folders whose names differ only in case or composition.
+        similar: &'a [String],
     },
     /// Several files were fetched as far as possible.
     BatchFinished {

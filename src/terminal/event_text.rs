@@ -116,7 +116,8 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
             pattern,
             files,
             bytes,
-        } => expanded(pattern, *files, *bytes),
+            similar,
+        } => expanded(pattern, *files, *bytes) + &did_you_mean(similar),
         UserEvent::SentBytes(node, bytes) => {
             format!("  {} from {}", DecimalBytes(*bytes), node_text(*node))
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::jobs::{Failure, FilePattern, Listing, Offer, Query, Selection, UserEvent};
+use crate::jobs::{Failure, Listing, Offer, Query, Selection, UserEvent};
 use crate::protocol::{Delivery, FileName, HolderItem, NodeAddress, NodeItem};
 use crate::terminal::batch::Batch;
 use crate::tls::KeyId;
@@ -109,7 +109,12 @@ fn file_failure(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::StoreError { name, error } => {
             json!({"name": name.as_str(), "error": "not stored", "why": error.to_string()})
         }
-        UserEvent::Expanded { pattern, files, .. } => return expanded(pattern, *files),
+        UserEvent::Expanded {
+            pattern,
+            files: 0,
+            similar,
+            ..
+        } => json!({"name": pattern.to_string(), "error": "not found", "similar": similar}),
         _ => return None,
     })
 }
@@ -122,11 +127,6 @@ fn relay_failed(query: &Query, failure: &Failure<'_>) -> Value {
         (Query::Message(..), failure) => error("not sent", failure),
         (_, failure) => error("relay", failure),
     }
-}
-
-fn expanded(pattern: &FilePattern, files: usize) -> Option<Value> {
-    let is_missing = files == 0;
-    is_missing.then(|| json!({"name": pattern.to_string(), "error": "not found"}))
 }
 
 /// The sums of several files that were saved.

@@ -107,7 +107,13 @@ impl User for RecordingUser {
                 pattern,
                 files,
                 bytes,
+                similar: [],
             } => format!("{pattern}: {files} files, {bytes} bytes"),
+            UserEvent::Expanded {
+                pattern, similar, ..
+            } => {
+                format!("{pattern}: no files; similar: {}", similar.join(", "))
+            }
             UserEvent::BatchFinished { untried } => format!("the end, {untried} not requested"),
             UserEvent::MessageSent { can_be_answered } => match can_be_answered {
                 true => "sent".to_owned(),

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
@@ -14,8 +16,8 @@ use crate::hashes;
 use crate::support::fake_server::FakeServer;
 use crate::support::relay_index::{announce, wait_for_names};
 use crate::support::{
-    ProgramOutput, Server, Terminal, client, client_command, eventually, folder, node, noise,
-    relay, run,
+    ProgramOutput, RunningProgram, Server, Terminal, client, client_command, eventually, folder,
+    node, noise, relay, run,
 };
 
 /// A relay and a node that has announced files, and a folder to save into.
@@ -206,6 +208,50 @@ fn a_folder_without_its_slash_is_suggested() {
     let output = fixture.get(&["docs", "-d", "."]).expect_code(1);
     let text = "docs: not found, 1 node asked; did you mean: docs/\n";
     assert!(output.stderr.contains(text), "{}", output.stderr);
+}
+
+#[test]
+fn a_folder_whose_name_differs_in_case_is_suggested() {
+    let fixture = Fixture::new(&FEW);
+    let output = fixture.get(&["DOCS/Deep/", "GRÖSSE/"]).expect_code(1);
+    for text in [
+        "DOCS/Deep/: no node has announced such a file; did you mean: docs/deep/\n",
+        "GRÖSSE/: no node has announced such a file; did you mean: größe/\n",
+    ] {
+        assert!(output.stderr.contains(text), "{}", output.stderr);
+    }
+    fixture.assert_saved(&[]);
+    let output = fixture.get(&["Docs/", "--json"]).expect_code(1).text();
+    let line = r#"{"error":"not found","name":"Docs/","similar":["docs/"]}"#;
+    assert_eq!(output.lines().next(), Some(line));
+}
+
+#[test]
+fn files_that_nobody_has_announced_yet_are_waited_for() {
+    for pattern in ["docs/", "**/b.*"] {
+        let (relay, share, home) = (relay(&[]), folder(&FEW), folder(&[]));
+        let mut get = client_command(relay.address(), &["get", pattern, "--wait", "60"]);
+        get.current_dir(home.path())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut get = RunningProgram::start(&mut get);
+        let stderr = BufReader::new(get.child.stderr.take().expect("it is a pipe"));
+        let mut lines = stderr.lines().map(|line| line.expect("text"));
+        let waiting = format!("{pattern}: no node has announced such a file; waiting up to 60 s");
+        assert!(lines.any(|line| line == waiting));
+        let _node = node(&relay, share.path(), &[]);
+        assert!(lines.any(|line| line.ends_with(" up to date, 0 failed")));
+        assert_eq!(get.wait(), Some(0));
+        assert!(home.path().join("docs/b.txt").exists());
+    }
+    let fixture = Fixture::new(&FEW);
+    let output = fixture
+        .get(&["none/", "none.*", "--wait", "0.1"])
+        .expect_code(1);
+    for pattern in ["none/", "none.*"] {
+        let text = format!("{pattern}: no node has announced such a file\n");
+        assert!(output.stderr.contains(&text), "{}", output.stderr);
+    }
 }
 
 #[test]

@@ -154,3 +154,47 @@ fn a_file_that_may_be_another_one_is_not_changed() {
     fixture.verify(&["large", "--hash", &wanted]).expect_code(0);
     assert!(fixture.read("large") == fixture.content);
 }
+
+#[test]
+fn a_path_is_compared_with_the_file_of_its_longest_end() {
+    let files: [(&str, &[u8]); 3] = [("a", b"at the top"), ("docs/a", b"in docs"), ("b", b"b")];
+    let share = folder(&files);
+    let home = folder(&[
+        ("docs/a", b"in docs"),
+        ("deep/docs/a", b"in docs"),
+        ("other/a", b"at the top"),
+        ("other/b", b"b"),
+    ]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &["--no-hash-cache"]);
+    for (name, content) in files {
+        let hash = hash(content);
+        eventually("the hash is known", || {
+            let holders = holders(&relay, name);
+            holders.iter().any(|holder| holder.contains(&hash))
+        });
+    }
+    let verify = |path: &str| {
+        let mut command = client_command(relay.address(), &["verify", path]);
+        command.current_dir(home.path());
+        run(command, b"")
+    };
+    let absolute = home.path().join("deep/docs/a");
+    for (path, name) in [
+        ("docs/a", "docs/a"),
+        ("./deep/../deep/docs/a", "docs/a"),
+        (absolute.to_str().expect("text"), "docs/a"),
+        ("other/a", "a"),
+        ("other/b", "b"),
+    ] {
+        let output = verify(path).expect_code(0);
+        let text = format!("{name}: up to date\n");
+        assert!(output.stderr.ends_with(&text), "{path}: {}", output.stderr);
+    }
+    fs::write(home.path().join("docs/a"), "at the top").expect("a file");
+    assert_ne!(
+        verify("docs/a").code,
+        Some(0),
+        "it is the content of another file"
+    );
+}

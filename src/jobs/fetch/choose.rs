@@ -56,7 +56,7 @@ impl Fetch {
         self.exists = !holders.is_empty();
         self.candidates = candidates(self.hash, context, holders, &offers, now);
         self.nodes = self.candidates.len();
-        if self.wait.is_some() {
+        if self.wait.has_started() {
             self.keep_only_holders(holders);
         }
         if context.limits.require_hash && self.keep_only_hashed() {
