@@ -1,15 +1,9 @@
 //! The pages of node and relay in a real browser: headless Chromium. Without it, the tests
 //! are skipped.
 
-use std::fs;
 use std::net::SocketAddr;
 
-use serde_json::Value;
-use tempfile::TempDir;
-
-use crate::support::{
-    Server, ask, eventually, folder, http, http_program, is_missing, node_with_relay,
-};
+use crate::support::{Browser, Server, ask, eventually, folder, http, node_with_relay};
 
 /// Names that a page must escape, with their contents.
 const FILES: [(&str, &[u8]); 7] = [
@@ -22,86 +16,22 @@ const FILES: [(&str, &[u8]); 7] = [
     ("sub/javascript:alert(1)", b"link"),
 ];
 
-/// A browser that can reach loopback only.
-struct Browser {
-    profile: TempDir,
-}
-
-/// What was seen when an address was opened.
-struct Visit {
-    /// The elements, after the scripts have run.
-    document: String,
-    /// The messages of scripts, and about them.
-    console: Vec<String>,
-    /// The addresses that the page has requested.
-    requests: Vec<String>,
-}
-
-/// The address in a line of the browser's log, if a page has requested it: the browser also
-/// looks for updates.
-fn requested_address(line: &str) -> Option<String> {
-    let event: Value = serde_json::from_str(line.trim_end_matches(',')).ok()?;
-    let (initiator, url) = (&event["params"]["initiator"], &event["params"]["url"]);
-    let is_page = initiator.as_str()? != "not an origin";
-    is_page.then(|| url.as_str().map(str::to_owned))?
-}
-
-impl Browser {
-    /// None if there is no Chromium.
-    fn new() -> Option<Self> {
-        if is_missing("chromium") {
-            return None;
-        }
-        let profile = tempfile::tempdir().expect("a folder");
-        Some(Self { profile })
+/// Opens a page of a server, which must be without faults.
+fn open_page(browser: &Browser, server: &Server, target: &str) -> String {
+    let origin = format!("http://{}/", server.address());
+    let address = format!("{origin}{}", &target[1..]);
+    let visit = browser.open(&address);
+    assert_eq!(visit.console, [""; 0], "{address}");
+    let is_elsewhere = |request: &&String| !request.starts_with(&origin);
+    assert_eq!(visit.requests.iter().find(is_elsewhere), None, "{address}");
+    assert!(visit.requests.len() > 1, "style and script are requested");
+    let document = visit.document;
+    assert!(document.contains("</html>"), "{address}: {document}");
+    assert!(!document.contains("<title>x</title>"), "a name is executed");
+    for tag in ["<script>", "<img src=\"x\""] {
+        assert!(!document.contains(tag), "a name is an element: {document}");
     }
-
-    /// Opens an address, and waits until its scripts have run.
-    fn open(&self, address: &str) -> Visit {
-        let profile = self.profile.path();
-        let (data, log) = (profile.join("data"), profile.join("requests.json"));
-        let args = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--no-first-run",
-            "--enable-logging=stderr",
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-            "--virtual-time-budget=1000",
-            &format!("--user-data-dir={}", data.display()),
-            &format!("--log-net-log={}", log.display()),
-            "--dump-dom",
-            address,
-        ];
-        let output = http_program("chromium", profile, &args).expect_code(0);
-        let lines = output.stderr.lines();
-        let console = lines.filter(|line| line.contains(":CONSOLE"));
-        let log = fs::read_to_string(log).expect("a log of requests");
-        Visit {
-            document: output.text(),
-            console: console.map(str::to_owned).collect(),
-            requests: log.lines().filter_map(requested_address).collect(),
-        }
-    }
-
-    /// Opens a page of a server, which must be without faults.
-    fn page(&self, server: &Server, target: &str) -> String {
-        let origin = format!("http://{}/", server.address());
-        let address = format!("{origin}{}", &target[1..]);
-        let visit = self.open(&address);
-        assert_eq!(visit.console, [""; 0], "{address}");
-        let is_elsewhere = |request: &&String| !request.starts_with(&origin);
-        assert_eq!(visit.requests.iter().find(is_elsewhere), None, "{address}");
-        assert!(visit.requests.len() > 1, "style and script are requested");
-        let document = visit.document;
-        assert!(document.contains("</html>"), "{address}: {document}");
-        assert!(!document.contains("<title>x</title>"), "a name is executed");
-        for tag in ["<script>", "<img src=\"x\""] {
-            assert!(!document.contains(tag), "a name is an element: {document}");
-        }
-        document
-    }
+    document
 }
 
 /// The attribute `href` of all links in a document, as the browser understands it.
@@ -159,7 +89,7 @@ fn a_node_shows_its_share() {
     };
     let share = folder(&FILES);
     let (node, _relay) = node_with_relay(share.path(), &[]);
-    let page = browser.page(&node, "/");
+    let page = open_page(&browser, &node, "/");
     let links = links(&page);
     // Each file is where its link leads, whatever its name.
     let files = FILES.iter().filter(|(name, _)| !name.contains('/'));
@@ -174,15 +104,15 @@ fn a_node_shows_its_share() {
     assert_eq!(contents.len(), files.count(), "{links:?}");
     // A folder, a search, and another order.
     assert!(links.iter().any(|link| link == "sub/"), "{links:?}");
-    let folder = browser.page(&node, "/sub/");
+    let folder = open_page(&browser, &node, "/sub/");
     assert!(folder.contains("javascript:alert(1)"), "{folder}");
     let links = self::links(&folder);
     let runs = |link: &String| link.starts_with("javascript:");
     assert!(!links.iter().any(runs), "{links:?}");
-    let found = browser.page(&node, "/?search=%E6%97%A5%E6%9C%AC");
+    let found = open_page(&browser, &node, "/?search=%E6%97%A5%E6%9C%AC");
     assert!(found.contains("größe 日本語.txt"), "{found}");
     assert!(!found.contains("plain.txt"), "{found}");
-    let by_size = browser.page(&node, "/?sort=size&order=desc");
+    let by_size = open_page(&browser, &node, "/?sort=size&order=desc");
     let place = |name| by_size.find(name).expect("the file is shown");
     assert!(place("100%") < place("größe"), "{by_size}");
     // An error is a page, too.
@@ -201,7 +131,7 @@ fn a_relay_shows_the_network() {
     eventually("the files are announced", || {
         ask(relay.address(), b"SEARCH\n").starts_with("FILES 7 7\n")
     });
-    let page = browser.page(&relay, "/");
+    let page = open_page(&browser, &relay, "/");
     let links = links(&page);
     let files = links.iter().filter(|link| link.starts_with("/files/"));
     let mut contents: Vec<_> = files.map(|link| content(relay.address(), link)).collect();
@@ -209,13 +139,13 @@ fn a_relay_shows_the_network() {
     contents.sort();
     expected.sort();
     assert_eq!(contents, expected, "{links:?}");
-    let found = browser.page(&relay, "/?q=%E6%97%A5%E6%9C%AC");
+    let found = open_page(&browser, &relay, "/?q=%E6%97%A5%E6%9C%AC");
     assert!(found.contains("größe 日本語.txt"), "{found}");
     assert!(!found.contains("plain.txt"), "{found}");
     // The other pages are one link away.
     for start in ["/nodes", "/holders/"] {
         let link = links.iter().find(|link| link.starts_with(start));
         let link = link.unwrap_or_else(|| panic!("no {start} in {links:?}"));
-        browser.page(&relay, link);
+        open_page(&browser, &relay, link);
     }
 }

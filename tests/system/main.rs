@@ -43,6 +43,7 @@ mod access;
 mod access_log;
 mod allowed_ids;
 mod announce;
+mod certificates;
 mod changing_files;
 mod chat;
 mod churn;

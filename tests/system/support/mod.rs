@@ -1,6 +1,7 @@
 //! What the tests have in common: the real programs, fake servers, and clients of
 //! both. Everything that waits has a deadline; nothing sleeps.
 
+mod browser;
 mod engine;
 pub mod fake_server;
 mod files;
@@ -22,6 +23,7 @@ mod udp_client;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use browser::Browser;
 pub use engine::{Engine, free_port};
 pub use files::{folder, folder_of_names, large_file, noise};
 pub use http::{HttpResponse, http, read_chunks};
