@@ -100,6 +100,7 @@ mod ranges;
 mod rates;
 mod registration;
 mod registry;
+mod registry_faults;
 mod relay_digests;
 mod relays;
 mod resume;
