@@ -423,3 +423,46 @@ fn a_quota_holds_over_all_relays() {
     let refused = ask(b.address(), b"REGISTER * 9003\n");
     assert!(refused.starts_with("ERROR"), "{refused}");
 }
+
+#[test]
+fn the_connection_to_the_engine_can_be_encrypted() {
+    let ip = "127.0.0.82";
+    let key = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).expect("a key");
+    let (made, other) = (key(ip), key(ip));
+    let home = folder(&[
+        ("key", made.signing_key.serialize_pem().as_bytes()),
+        ("certificate", made.cert.pem().as_bytes()),
+        ("other", other.cert.pem().as_bytes()),
+        ("nothing", b"no certificate"),
+    ]);
+    let file = |name: &str| home.path().join(name).display().to_string();
+    let port = free_port(ip).to_string();
+    let mut args = vec!["--bind", ip, "--port", "0", "--tls-port", &port];
+    args.extend(["--tls-auth-clients", "no"]);
+    let (key, certificate) = (file("key"), file("certificate"));
+    args.extend(["--tls-key-file", &key, "--tls-cert-file", &certificate]);
+    let Some(_engine) = Engine::start(&args) else {
+        return;
+    };
+    let url = format!("rediss://{ip}:{port}");
+    let relays = [(), ()].map(|()| relay(&["--registry", &url, "--registry-ca", &certificate]));
+    tell(&relays[0], "REGISTER * 9001\nSHARE 1 - one\n");
+    wait_for(&relays[1], "FIND one", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    // Another engine, or somebody in between.
+    let deceived = relay(&["--registry", &url, "--registry-ca", &file("other")]);
+    deceived.log_until("registry: cut off: invalid peer certificate");
+    let output = run(
+        relay_command(&["--registry", &url, "--registry-ca", &file("nothing")]),
+        b"",
+    );
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(
+        output.stderr.contains("no certificate in PEM"),
+        "{output:?}"
+    );
+    let output = run(relay_command(&["--registry", &url]), b"");
+    assert!(
+        output.stderr.contains("rediss:// needs --registry-ca"),
+        "{output:?}"
+    );
+}
