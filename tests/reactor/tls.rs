@@ -13,7 +13,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConnection, Connection, SignatureScheme};
+use rustls::{ClientConnection, Connection, HandshakeKind, SignatureScheme};
 
 use crate::fake_stream::{InjectedFault, SharedWire, Tail};
 use crate::tls_session::{any_server, session_of, tls_session};
@@ -499,12 +499,76 @@ impl ResolvesClientCert for StolenCertificate {
     }
 }
 
+/// A key, and the certificate that it has signed itself.
+fn key_pair() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let pem = Identity::generate().expect("random bytes");
+    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).expect("a key");
+    (certificate, key)
+}
+
+#[test]
+fn a_resumed_session_has_the_key_of_the_first_one_and_keying_material_of_its_own() {
+    let (certificate, key) = key_pair();
+    let config = any_server().with_client_auth_cert(vec![certificate], key);
+    let config = Arc::new(config.expect("both belong together"));
+    let mut securities = Vec::new();
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let mut world = world(1000, 10);
+        let wire = world.accept(PORT);
+        let mut client = Peer::new(&wire, session_of(&config).into());
+        client.write(b"text\n");
+        client.exchange(&mut world, 10_000);
+        assert_eq!(client.received, answer("text").into_bytes());
+        assert_eq!(client.connection.handshake_kind(), Some(kind));
+        securities.push(world.security(PORT).expect("it is encrypted"));
+    }
+    assert!(securities[0].peer.is_some());
+    assert_eq!(securities[0].peer, securities[1].peer);
+    assert_ne!(securities[0].exporter, securities[1].exporter);
+}
+
+#[test]
+fn a_client_with_too_many_certificates_is_refused() {
+    for (count, end) in [(20, "text"), (60, "closed: TlsFailed")] {
+        let (certificate, key) = key_pair();
+        let chain = vec![certificate; count];
+        let bytes: usize = chain.iter().map(|certificate| certificate.len()).sum();
+        assert_eq!(bytes <= 16 * 1024, end == "text", "{bytes}");
+        let config = any_server().with_client_auth_cert(chain, key);
+        let config = Arc::new(config.expect("both belong together"));
+        assert_eq!(last_event(session_of(&config)), end);
+    }
+}
+
+/// What a server sees of a client that sends a line.
+fn last_event(client: ClientConnection) -> String {
+    let mut world = world(1000, 10);
+    let wire = world.accept(PORT);
+    let mut client = Peer::new(&wire, client.into());
+    client.write(b"text\n");
+    let output = client.output();
+    wire.borrow_mut().deliver(&output, Tail::Open);
+    world.run();
+    let arrived = wire.borrow().sent.clone();
+    client.read = arrived.len();
+    client.connection.read_tls(&mut &arrived[..]).expect("room");
+    let result = client.connection.process_new_packets();
+    result.expect("the server keeps the rules");
+    let output = client.output();
+    wire.borrow_mut().deliver(&output, Tail::Open);
+    world.run();
+    assert_eq!(
+        world.security(PORT).is_some(),
+        world.events(PORT) == ["text"]
+    );
+    world.events(PORT).pop().unwrap_or_default()
+}
+
 #[test]
 fn a_client_with_the_certificate_but_not_the_key_of_another_is_refused() {
-    let pems = [(); 2].map(|()| Identity::generate().expect("random bytes"));
-    let [own, stolen] = pems.each_ref().map(|pem| {
-        let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).expect("a key");
-        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
+    let [own, stolen] = [(); 2].map(|()| {
+        let (certificate, key) = key_pair();
         let provider = ring::default_provider();
         CertifiedKey::from_der(vec![certificate], key, &provider).expect("both belong together")
     });
@@ -512,24 +576,7 @@ fn a_client_with_the_certificate_but_not_the_key_of_another_is_refused() {
         let certified = CertifiedKey::new(own.cert.clone(), Arc::clone(&key.key));
         let resolver = Arc::new(StolenCertificate(certified));
         let config = Arc::new(any_server().with_client_cert_resolver(resolver));
-        let client = session_of(&config);
-        let mut world = world(1000, 10);
-        let wire = world.accept(PORT);
-        let mut client = Peer::new(&wire, client.into());
-        client.write(b"text\n");
-        let output = client.output();
-        wire.borrow_mut().deliver(&output, Tail::Open);
-        world.run();
-        let arrived = wire.borrow().sent.clone();
-        client.read = arrived.len();
-        client.connection.read_tls(&mut &arrived[..]).expect("room");
-        let result = client.connection.process_new_packets();
-        result.expect("the server keeps the rules");
-        let output = client.output();
-        wire.borrow_mut().deliver(&output, Tail::Open);
-        world.run();
-        assert_eq!(world.events(PORT), [end]);
-        assert_eq!(world.security(PORT).is_some(), end == "text");
+        assert_eq!(last_event(session_of(&config)), end);
     }
 }
 
