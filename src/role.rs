@@ -6,12 +6,14 @@
 //! of it in a millisecond. The loop in `reactor` is generic over the role.
 
 mod output;
+mod peer_tls;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
 pub use output::{Action, Output};
+pub use peer_tls::PeerTls;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::histogram::TimeHistogram;
@@ -129,9 +131,9 @@ pub trait Role: Sized {
         false
     }
 
-    /// The index of the relay to which an outgoing connection leads. Its key may be known.
-    fn relay_of(_session: &Self::Session) -> Option<usize> {
-        None
+    /// Whether an outgoing connection is encrypted, and whom it must lead to.
+    fn peer_tls(_session: &Self::Session) -> PeerTls {
+        PeerTls::Plain
     }
 
     /// A connection is closed, or could not be established.

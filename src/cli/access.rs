@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use log::{error, info};
 
-use crate::cli::tls::{ServerTls, TlsMode};
+use crate::cli::tls::ServerTls;
 use crate::cli::{Exit, StartupError, signals};
 use crate::counted::Counted;
 use crate::logging::OPERATOR;
@@ -15,7 +15,7 @@ use crate::protocol::SharedSecret;
 use crate::quantity::integer;
 use crate::session::{AccessSettings, IdRules};
 use crate::system_error::Reason;
-use crate::tls::{Certificates, IdList, IdentityFile, read_private_file};
+use crate::tls::{Certificates, IdList, IdentityFile, TlsMode, read_private_file};
 
 /// The environment variable that stands in for the file with the secret.
 const SECRET_VARIABLE: &str = "PEERLINE_SECRET";

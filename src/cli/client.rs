@@ -82,7 +82,7 @@ pub(super) struct ClientArgs {
     /// Fetch from this node, and list its files, without a relay: HOST:PORT, or HOST and PORT as
     /// two words
     #[arg(long, value_name = "NODE", value_parser = node_host, global = true,
-          conflicts_with_all = ["udp", "relay_id", "more_relays"])]
+          conflicts_with_all = ["udp", "more_relays"])]
     pub(super) from: Option<HostPort>,
     #[command(subcommand)]
     pub(super) command: Option<ClientCommand>,
@@ -231,6 +231,7 @@ pub(super) fn run_client(
     let (sockets, udp) = udp_requests(args.udp, &servers.relay_addresses(), &[]);
     let mut jobs = JobRunner::new(screen, servers.sources, limits);
     jobs.set_may_choose(can_choose);
+    jobs.set_node_tls(servers.node_tls);
     let mut client = Client::new(jobs, task);
     client.set_max_downloads(max_downloads);
     if saves_files {

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use crate::cli::StartupError;
 use crate::cli::client::ClientArgs;
 use crate::cli::relay_address::AutoServers;
-use crate::cli::relay_tls::relay_tls;
+use crate::cli::relay_tls::{ClientTlsArgs, relay_tls};
 use crate::client::Task;
-use crate::jobs::{PeerSource, Query};
-use crate::tls::TlsConnector;
+use crate::jobs::{NodeTls, PeerSource, Query};
+use crate::tls::{TlsConnector, TlsMode};
 
 /// The servers of a client.
 #[derive(Default)]
@@ -17,13 +17,32 @@ pub(super) struct ClientServers {
     pub(super) sources: Vec<PeerSource>,
     /// The TLS of connections to each of them, if they are encrypted.
     pub(super) tls: Vec<Option<TlsConnector>>,
+    /// How to connect to other nodes.
+    pub(super) node_tls: NodeTls,
 }
 
 impl ClientServers {
     /// Looks the servers up.
     pub(super) fn find(args: &ClientArgs, task: &Task) -> Result<Self, StartupError> {
+        let ClientTlsArgs { tls, node_id } = args.tls;
+        // These flags may stand before and after the command, where clap compares none.
+        let mistake = match (node_id, &args.from) {
+            (Some(_), None) => "--node-id belongs to --from; for a relay, write --relay-id",
+            (Some(_), _) if tls == TlsMode::Off => {
+                "--node-id needs TLS; write --node-id or --tls off, not both"
+            }
+            (None, Some(_)) if args.relay.has_ids() => {
+                "--from asks no relay; for a node, write --node-id"
+            }
+            _ => "",
+        };
+        if !mistake.is_empty() {
+            return Err(StartupError::usage(mistake));
+        }
+        let mode = args.access.tls_mode(tls, args.udp)?;
+        let node_tls = NodeTls::new(mode, node_id);
         let Some(node) = &args.from else {
-            return Self::find_relays(args, task);
+            return Self::find_relays(args, task, node_tls);
         };
         if needs_relay(task) {
             return Err(StartupError::usage(
@@ -34,13 +53,21 @@ impl ClientServers {
         Ok(Self {
             sources: vec![PeerSource::node(name, node.resolve_node()?)],
             tls: vec![None],
+            node_tls,
         })
     }
 
-    fn find_relays(args: &ClientArgs, task: &Task) -> Result<Self, StartupError> {
+    fn find_relays(
+        args: &ClientArgs,
+        task: &Task,
+        node_tls: NodeTls,
+    ) -> Result<Self, StartupError> {
         let mode = args.access.tls_mode(args.tls.tls, args.udp)?;
         let certificates = args.access.certificates()?;
-        let mut servers = Self::default();
+        let mut servers = Self {
+            node_tls,
+            ..Self::default()
+        };
         let auto = match needs_relay(task) {
             true => AutoServers::Relays,
             false => AutoServers::RelaysOrNodes,

@@ -30,7 +30,7 @@ use crate::cli::{
     signals, stop_on_signals, values,
 };
 use crate::download::{Destination, SaveOptions, Target};
-use crate::jobs::JobRunner;
+use crate::jobs::{JobRunner, NodeTls};
 use crate::limits::{Limits, RateLimits, Timeouts};
 use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, NodeReport};
 use crate::protocol::{ClaimedIp, Port, ServerKind, SharedSecret};
@@ -290,7 +290,7 @@ pub(super) fn prepare(
     if args.listen_messages || command.is_some() || (user.is_some() && !args.no_listen_messages) {
         node.receive_messages(fastrand::u64(..));
     }
-    node.console = user.map(|user| console(args, user, &relays));
+    node.console = user.map(|user| console(args, user, &relays)).transpose()?;
     let clock = Clock::with_suspends(now);
     let mut reactor = build_reactor(node, settings, listeners, sockets, clock)?;
     let command = start_command(&reactor, command)?;
@@ -310,12 +310,15 @@ pub(super) fn prepare(
     })
 }
 
-fn console(args: &NodeArgs, user: Screen, relays: &[FoundRelay]) -> Console {
+/// The console, whose jobs ask these relays.
+fn console(args: &NodeArgs, user: Screen, relays: &[FoundRelay]) -> Result<Console, StartupError> {
+    let mode = args.access.secret.tls_mode(args.tls.mode(), args.udp)?;
     let limits = args.console.limits.clone().with_rates(&args.rates);
     let sources = relays.iter().map(|relay| relay.source.clone()).collect();
     let mut jobs = JobRunner::new(user, sources, limits);
     jobs.set_may_choose(is_interactive());
-    Console::new(jobs, args.console.max_downloads)
+    jobs.set_node_tls(NodeTls::new(mode, None));
+    Ok(Console::new(jobs, args.console.max_downloads))
 }
 
 /// The address under which the node asks to be listed.

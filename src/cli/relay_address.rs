@@ -89,6 +89,11 @@ pub(super) struct FoundRelay {
 }
 
 impl RelayAddressArgs {
+    /// Whether the user has pinned the key of a relay.
+    pub(super) fn has_ids(&self) -> bool {
+        !self.relay_id.is_empty()
+    }
+
     /// The relays in the order of the user, at least one.
     fn chosen(&self) -> Result<Vec<ChosenRelay>, StartupError> {
         let first = self.relay.as_ref().map_or(&[][..], |words| &words.0);

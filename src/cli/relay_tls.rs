@@ -1,28 +1,33 @@
 //! How the connections to a relay are encrypted.
 
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use log::warn;
 
 use crate::cli::relay_address::FoundRelay;
-use crate::cli::tls::{TlsMode, mode};
 use crate::cli::{Exit, StartupError};
 use crate::jobs::PeerSource;
 use crate::logging::OPERATOR;
 use crate::protocol::canonical;
 use crate::tls::{
-    Certificates, KnownKeys, KnownRelays, KnownRelaysWorker, RelayTrust, ServerTrust,
-    StateFileError, TlsConnector,
+    Certificates, KeyId, KnownKeys, KnownRelays, KnownRelaysWorker, RelayTrust, ServerTrust,
+    StateFileError, TlsConnector, TlsMode,
 };
 
 /// How a client speaks TLS.
-#[derive(clap::Args)]
+#[derive(Clone, Copy, clap::Args)]
+#[command(next_help_heading = "TLS")]
 pub(super) struct ClientTlsArgs {
     /// Encrypted connections: off, auto or required. With auto, connections to a relay are
-    /// encrypted if its key is known, or if it is on another machine and speaks TLS
-    #[arg(long, value_name = "MODE", default_value = "auto", global = true, value_parser = mode)]
+    /// encrypted if its key is known, or if it is on another machine and speaks TLS; connections
+    /// to a node, if it speaks nothing else
+    #[arg(long, value_name = "MODE", default_value = "auto", global = true, value_parser = TlsMode::from_str)]
     pub(super) tls: TlsMode,
+    /// With --from, connect only to the node that prints this id when it starts
+    #[arg(long, value_name = "ID", global = true, value_parser = KeyId::from_str)]
+    pub(super) node_id: Option<KeyId>,
 }
 
 /// The TLS of connections to a relay; none if they are not encrypted. The relay is shown

@@ -1,6 +1,7 @@
 //! The flags of TLS, and the identity of a server.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use log::{error, info, warn};
@@ -9,16 +10,9 @@ use crate::cli::{Exit, StartupError, signals};
 use crate::logging::OPERATOR;
 use crate::terminal::TerminalOutput;
 use crate::tls::{
-    Certificates, Identity, IdentityFile, KeyId, StateFileError, TlsAcceptor, read_identity,
+    Certificates, Identity, IdentityFile, KeyId, StateFileError, TlsAcceptor, TlsMode,
+    read_identity,
 };
-
-/// Whether connections are encrypted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum TlsMode {
-    Off,
-    Auto,
-    Required,
-}
 
 /// How a server speaks TLS.
 #[derive(clap::Args)]
@@ -26,7 +20,7 @@ pub(super) enum TlsMode {
 pub(super) struct ServerTlsArgs {
     /// Encrypted connections: off, auto or required; with auto, each client chooses, and a node
     /// chooses for its relay as a client does
-    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = mode)]
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = TlsMode::from_str)]
     tls: TlsMode,
     #[command(flatten)]
     key: KeyArgs,
@@ -151,13 +145,4 @@ pub(super) fn print_id(output: &TerminalOutput, program: &str, id: Option<KeyId>
 
 fn startup_error(error: StateFileError) -> StartupError {
     StartupError::new(Exit::System, error)
-}
-
-pub(super) fn mode(text: &str) -> Result<TlsMode, &'static str> {
-    match text {
-        "off" => Ok(TlsMode::Off),
-        "auto" => Ok(TlsMode::Auto),
-        "required" => Ok(TlsMode::Required),
-        _ => Err("write off, auto or required"),
-    }
 }

@@ -15,7 +15,7 @@ use crate::jobs::{
     JobRunner, PromptKind, Query, TaskResult, TerminalEvent,
 };
 use crate::protocol::{FileName, HashPrefix, NodeAddress, Text};
-use crate::role::{ConnId, Context, Input, ReadNext, Role, UdpPeer};
+use crate::role::{ConnId, Context, Input, PeerTls, ReadNext, Role, UdpPeer};
 use crate::session::connector::Connector;
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
 
@@ -312,10 +312,10 @@ impl Role for Client {
         matches!(session, ClientSession::Job(connection) if connection.carries_content())
     }
 
-    fn relay_of(session: &ClientSession) -> Option<usize> {
+    fn peer_tls(session: &ClientSession) -> PeerTls {
         match session {
-            ClientSession::Job(connection) => connection.relay(),
-            ClientSession::MessageSubscription(relay) => Some(*relay),
+            ClientSession::Job(connection) => connection.tls,
+            ClientSession::MessageSubscription(relay) => PeerTls::Configured(*relay),
         }
     }
 

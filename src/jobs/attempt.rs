@@ -42,6 +42,8 @@ pub(super) struct Attempt {
     is_executable: bool,
     /// All of the content is stored.
     is_stored: bool,
+    /// The content arrives encrypted.
+    pub(super) is_encrypted: bool,
 }
 
 /// The result of an attempt.
@@ -79,6 +81,7 @@ impl Attempt {
             mtime: None,
             is_executable: false,
             is_stored: false,
+            is_encrypted: false,
         }
     }
 

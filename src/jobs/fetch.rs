@@ -304,6 +304,7 @@ impl Fetch {
             *due = (*due).max(now + context.limits.try_delay);
         }
         let attempt = &mut self.open[index];
+        attempt.is_encrypted = context.is_encrypted;
         let result = attempt.on_response(&mut *context.user, &self.name, part, is_last)?;
         self.exists |= attempt.was_found;
         if !self.has_source && attempt.is_source {

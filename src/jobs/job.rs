@@ -14,6 +14,7 @@ use crate::jobs::file_search::FileSearch;
 use crate::jobs::listed_nodes::ListedNodes;
 use crate::jobs::name_search::{NameSearch, NamesCallback};
 use crate::jobs::node_pool::{NodePool, PoolPeer, PooledRequest, RequestId};
+use crate::jobs::node_tls::NodeTls;
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
 pub use crate::jobs::task_result::TaskResult;
@@ -129,6 +130,10 @@ pub(super) struct JobContext {
     pub(super) is_direct: bool,
     /// Queries go to more than one relay or node.
     pub(super) has_several_sources: bool,
+    /// Which connections to nodes are encrypted.
+    pub(super) node_tls: NodeTls,
+    /// Whether the response that is being handled arrives encrypted.
+    pub(super) is_encrypted: bool,
     /// Nodes that could not be reached a moment ago.
     pub(super) unreachable: UnreachableNodes,
     /// Requests that the jobs have made and that are not sent yet.

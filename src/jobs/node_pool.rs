@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::close_reason::CloseReason;
 use crate::jobs::job::JobId;
 use crate::protocol::{NodeAddress, Request};
-use crate::role::{ConnId, Output, ReadNext, Role};
+use crate::role::{ConnId, Output, PeerTls, ReadNext, Role};
 use crate::session::requests::RequestQueue;
 
 /// How long a connection is kept without a request.
@@ -30,15 +30,15 @@ pub(super) struct RequestId {
 pub(super) enum PoolPeer {
     /// A node, which sends content.
     Node(NodeAddress),
-    /// The relay of this index, or the node that stands in for it.
-    Relay(usize, SocketAddr),
+    /// The source of this index, at one of its addresses.
+    Source(usize, SocketAddr),
 }
 
 impl PoolPeer {
     pub(super) fn address(self) -> SocketAddr {
         match self {
             Self::Node(node) => node.into(),
-            Self::Relay(_, address) => address,
+            Self::Source(_, address) => address,
         }
     }
 }
@@ -85,6 +85,7 @@ pub(super) struct NodePool {
 /// A shared connection.
 pub(super) struct PooledConnection {
     pub(super) peer: PoolPeer,
+    pub(super) tls: PeerTls,
     /// Known once the connection is established.
     pub(super) conn: Option<ConnId>,
     pub(super) requests: RequestQueue<PooledRequest>,
@@ -113,16 +114,17 @@ impl NodePool {
         }
     }
 
-    /// Sends a request on the shared connection with the fewest requests. Returns the
-    /// number of a new connection, which the caller must open.
+    /// Sends a request on the shared connection with the fewest requests, of those with this
+    /// `tls`. Returns the number of a new connection, which the caller must open.
     pub(super) fn send<R: Role>(
         &mut self,
         request: PooledRequest,
+        tls: PeerTls,
         out: &mut Output<R>,
     ) -> Option<PoolId> {
         let peer = request.peer;
         let usable = self.connections.iter_mut();
-        let usable = usable.filter(|(_, connection)| connection.peer == peer);
+        let usable = usable.filter(|(_, other)| (other.peer, other.tls) == (peer, tls));
         let usable = usable.filter(|(_, connection)| {
             connection.is_shared && (request.is_shared || connection.requests.is_empty())
         });
@@ -144,6 +146,7 @@ impl NodePool {
             }
             _ => {
                 self.opened += 1;
+                let peer = (peer, tls);
                 let mut connection = PooledConnection::new(peer, request.is_shared, self.max_items);
                 connection.send(request, out);
                 self.connections.insert(self.opened, connection);
@@ -219,9 +222,10 @@ impl NodePool {
 }
 
 impl PooledConnection {
-    fn new(peer: PoolPeer, is_shared: bool, max_items: u64) -> Self {
+    fn new((peer, tls): (PoolPeer, PeerTls), is_shared: bool, max_items: u64) -> Self {
         Self {
             peer,
+            tls,
             conn: None,
             requests: RequestQueue::new(max_items),
             unsent: Vec::new(),

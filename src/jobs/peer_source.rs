@@ -65,7 +65,8 @@ impl fmt::Display for PeerSource {
     }
 }
 
-fn node_address(address: SocketAddr) -> Option<NodeAddress> {
+/// The address of a node, as it is listed.
+pub(super) fn node_address(address: SocketAddr) -> Option<NodeAddress> {
     NodeAddress::new(address.ip(), Port::new(address.port())?).ok()
 }
 
@@ -145,6 +146,11 @@ impl PeerSources {
     pub(super) fn address(&self, index: usize, address: usize) -> SocketAddr {
         let addresses = &self.0[index].source.addresses;
         addresses[address % addresses.len()]
+    }
+
+    /// Whether the source is a node.
+    pub(super) fn is_node(&self, index: usize) -> bool {
+        self.0[index].source.is_node
     }
 
     /// The node at this address, if the source is a node.

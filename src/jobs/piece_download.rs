@@ -71,6 +71,8 @@ pub(super) struct PieceDownload {
     stored: u64,
     /// How many of these bytes an earlier download had stored.
     resumed: u64,
+    /// Whether a part of the others was not encrypted.
+    is_plain: bool,
     /// Whether the relay is being asked for holders, and when it may be asked again.
     is_querying: bool,
     next_query: Instant,
@@ -126,6 +128,7 @@ impl PieceDownload {
             in_order: None,
             stored: 0,
             resumed: 0,
+            is_plain: false,
             is_querying: false,
             next_query: now + end::QUERY_DELAY,
             wait_until: None,
@@ -230,6 +233,7 @@ impl PieceDownload {
         transfer.last_input = now;
         transfer.received += bytes.len() as u64;
         transfer.hasher.update(bytes);
+        self.is_plain |= !context.is_encrypted;
         let written = match &mut transfer.place {
             TransferPlace::Output => context.user.write_at(self.job, offset, bytes),
             TransferPlace::Memory(buffer) => {

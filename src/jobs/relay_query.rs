@@ -11,10 +11,10 @@ use crate::jobs::failure::Failure;
 use crate::jobs::open_query::QueryId;
 use crate::limits::JobLimits;
 use crate::protocol::{
-    FileItem, FileName, HolderItem, Item, NodeAddress, NodeItem, Reply, Request, Text, TextError,
-    fold,
+    ErrorCode, FileItem, FileName, HolderItem, Item, NodeAddress, NodeItem, Reply, Request, Text,
+    TextError, fold,
 };
-use crate::role::{Input, ReadNext};
+use crate::role::{Input, PeerTls, ReadNext};
 use crate::session::requests::{RequestQueue, ResponseError, ResponsePart};
 
 /// A query to the relay.
@@ -108,6 +108,8 @@ pub(super) struct QueryTarget {
     pub(super) address: usize,
     /// The node that answers as the relay of its own files, if it is one.
     pub(super) node: Option<NodeAddress>,
+    /// Whether a connection for it alone is encrypted, and whom it must lead to.
+    pub(super) tls: PeerTls,
 }
 
 /// A query that is being answered.
@@ -150,6 +152,14 @@ impl RelayQuery {
             has_unknown_items: false,
             query,
         }
+    }
+
+    /// Whether the answer is that the server speaks TLS only.
+    pub(super) fn needs_tls(&self) -> bool {
+        matches!(
+            self.end,
+            Some(Err(Failure::Error(ErrorCode::TLS_REQUIRED, _)))
+        )
     }
 
     /// Whether the query failed, and may be sent to the next one of `addresses`: a

@@ -3,6 +3,7 @@
 
 mod cancel;
 mod commits;
+mod plain_refusal;
 mod queries;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,6 +15,7 @@ use crate::jobs::connection::{JobConnection, JobPeer, RunsJobs};
 use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep, TaskResult};
 use crate::jobs::listed_nodes::ListedNodes;
 use crate::jobs::node_pool::{NodePool, PoolId, PoolPeer, PooledRequest, RequestId};
+use crate::jobs::node_tls::NodeTls;
 use crate::jobs::open_query::{OpenQuery, QueryId};
 use crate::jobs::peer_source::{PeerSource, PeerSources};
 use crate::jobs::relay_query::RelayQuery;
@@ -22,7 +24,7 @@ use crate::jobs::unreachable_nodes::UnreachableNodes;
 use crate::jobs::user::User;
 use crate::limits::JobLimits;
 use crate::protocol::{FileName, NodeAddress};
-use crate::role::{ConnId, Input, Output, ReadNext, Role};
+use crate::role::{ConnId, Input, Output, PeerTls, ReadNext, Role};
 use crate::session::connector::Connector;
 
 /// All jobs that run for one user.
@@ -62,6 +64,8 @@ impl JobRunner {
                 nodes: ListedNodes::from(sources.nodes()),
                 is_direct,
                 has_several_sources: sources.are_several(),
+                node_tls: NodeTls::default(),
+                is_encrypted: false,
                 unreachable: UnreachableNodes::default(),
                 requests: Vec::new(),
                 cancelled: Vec::new(),
@@ -82,6 +86,11 @@ impl JobRunner {
     /// Whether the user can choose one of several contents.
     pub fn set_may_choose(&mut self, may_choose: bool) {
         self.context.may_choose = may_choose;
+    }
+
+    /// How to connect to nodes.
+    pub fn set_node_tls(&mut self, node_tls: NodeTls) {
+        self.context.node_tls = node_tls;
     }
 
     /// Whether the user can choose one of several contents, and answer questions.
@@ -144,7 +153,7 @@ impl JobRunner {
         connection: &mut JobConnection,
         input: Input<'_>,
     ) -> ReadNext {
-        match connection.0 {
+        match connection.peer {
             JobPeer::Pooled(id, _) => self.on_pooled_input(connector, conn, id, input),
             JobPeer::Relay(..) => {
                 if let Input::Connected = input {
@@ -175,14 +184,17 @@ impl JobRunner {
             Ok(None) => return connection.read_next(),
             Err(_) => return connection.close(CloseReason::ProtocolError),
         };
-        connection.has_started = true;
-        let is_last = completed.is_some();
-        if let Some(request) = completed {
-            connection.on_complete(request.id, connector.now);
-            if let PoolPeer::Node(node) = connection.peer {
-                self.context.unreachable.on_answer(node);
+        let (peer, tls) = (connection.peer, connection.tls);
+        if self.is_plain_refused(peer, tls, &part) {
+            if let Some(request) = completed.filter(|_| awaited.is_some()) {
+                self.send(connector, request);
             }
+            // The requests behind it follow when the connection is closed.
+            return ReadNext::Close(CloseReason::Completed);
         }
+        let is_last = completed.is_some();
+        self.on_pooled_part(pool_id, completed, connector.now);
+        self.context.is_encrypted = tls != PeerTls::Plain;
         let mut failure = None;
         if let Some(id) = awaited
             && self.queries.contains_key(&id)
@@ -203,6 +215,20 @@ impl JobRunner {
             (Some(connection), None) => connection.read_next(),
             (Some(connection), Some(reason)) => connection.close(reason),
             (None, _) => ReadNext::Close(CloseReason::Completed),
+        }
+    }
+
+    /// A part of a response has arrived on a shared connection, perhaps the last one of a request.
+    fn on_pooled_part(&mut self, pool_id: PoolId, completed: Option<PooledRequest>, now: Instant) {
+        let Some(connection) = self.context.pool.get_mut(pool_id) else {
+            return;
+        };
+        connection.has_started = true;
+        if let Some(request) = completed {
+            connection.on_complete(request.id, now);
+            if let PoolPeer::Node(node) = connection.peer {
+                self.context.unreachable.on_answer(node);
+            }
         }
     }
 
@@ -241,7 +267,7 @@ impl JobRunner {
         connection: JobConnection,
         reason: &CloseReason,
     ) {
-        match connection.0 {
+        match connection.peer {
             JobPeer::Pooled(id, _) => self.on_pooled_close(connector, id, reason),
             JobPeer::Relay(id, query) => self.on_query_end(connector, id, *query, reason, None),
         }
@@ -262,6 +288,7 @@ impl JobRunner {
             let unreachable = &mut self.context.unreachable;
             unreachable.on_close(node, reason, connector.now);
         }
+        let is_outdated = self.is_outdated(connection.peer, connection.tls);
         let was_closed = matches!(
             reason,
             CloseReason::EndOfInput | CloseReason::ConnectionLost(_)
@@ -276,7 +303,7 @@ impl JobRunner {
                 self.interrupt(connector, id.job);
             } else if query.is_none() && !job.awaits(id) {
                 // The loss of a request before it has cancelled it.
-            } else if was_closed && may_repeat {
+            } else if (was_closed && may_repeat) || is_outdated {
                 self.queries.extend(query.map(|query| (id, query)));
                 self.send(connector, request.repeated());
             } else if let Some(query) = query {
@@ -343,9 +370,11 @@ impl JobRunner {
 
     fn send<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>, request: PooledRequest) {
         let peer = request.peer;
-        if let Some(id) = self.context.pool.send(request, connector.out) {
-            let connection = JobConnection(JobPeer::Pooled(id, peer));
-            connector.dial(peer.address(), connection);
+        let tls = self.peer_tls(peer);
+        if let Some(id) = self.context.pool.send(request, tls, connector.out) {
+            let address = peer.address();
+            let peer = JobPeer::Pooled(id, peer);
+            connector.dial(address, JobConnection { peer, tls });
         }
     }
 }

@@ -109,6 +109,8 @@ pub enum UserEvent<'a> {
         resumed: u64,
         /// From the request to the last byte.
         took: Duration,
+        /// All of it arrived encrypted.
+        is_encrypted: bool,
         /// The content has the hash that was announced or given. Else the node knows no
         /// hash.
         is_verified: bool,

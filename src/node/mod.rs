@@ -37,7 +37,9 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::node::relay_contact::RelayContact;
 use crate::node::relay_update::UpdateState;
 use crate::protocol::{ContentHash, NodeAddress, ServerKind};
-use crate::role::{ConnId, ConnectionInfo, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
+use crate::role::{
+    ConnId, ConnectionInfo, Context, Input, LastRequest, PeerTls, ReadNext, Role, UdpPeer,
+};
 use crate::session::connector::Connector;
 use crate::session::http::HttpSettings;
 use crate::session::line_codec::RenderedList;
@@ -236,12 +238,12 @@ impl<S: Share> Role for Node<S> {
         session.carries_content()
     }
 
-    fn relay_of(session: &NodeSession) -> Option<usize> {
+    fn peer_tls(session: &NodeSession) -> PeerTls {
         match session {
-            NodeSession::Client(..) => None,
-            NodeSession::RelayUpdate(update) => Some(update.relay()),
-            NodeSession::Messages(relay) => Some(*relay),
-            NodeSession::Job(connection) => connection.relay(),
+            NodeSession::Client(..) => PeerTls::Plain,
+            NodeSession::RelayUpdate(update) => PeerTls::Configured(update.relay()),
+            NodeSession::Messages(relay) => PeerTls::Configured(*relay),
+            NodeSession::Job(connection) => connection.tls,
         }
     }
 

@@ -78,8 +78,9 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// no TLS, and need not.
     fn fail_handshake(&mut self, slot: usize, reason: CloseReason) {
         let conn = &mut self.connections[slot];
-        let relay = conn.session.as_ref().and_then(R::relay_of);
-        let connector = relay.and_then(|relay| self.settings.relay_tls.get(relay)?.as_ref());
+        let peer = conn.session.as_ref().map(R::peer_tls);
+        let connector = peer.map(|peer| self.connectors.get(peer));
+        let connector = connector.and_then(Result::ok).flatten();
         let retries = says_no_tls(&reason) && connector.is_some_and(TlsConnector::accept_plain);
         let session = conn.session.take_if(|_| retries);
         let address = conn.peer.into();
@@ -90,9 +91,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     }
 
     /// The TLS session of an outgoing connection; none if it is not encrypted.
-    fn session_for(&self, session: &R::Session) -> io::Result<Option<Box<TlsSession>>> {
-        let relay = R::relay_of(session);
-        let connector = relay.and_then(|relay| self.settings.relay_tls.get(relay)?.as_ref());
+    fn session_for(&mut self, session: &R::Session) -> io::Result<Option<Box<TlsSession>>> {
+        let connector = self.connectors.get(R::peer_tls(session))?;
         let connection = connector.map(TlsConnector::connect).transpose()?.flatten();
         Ok(connection.map(|connection| Box::new(TlsSession::new(connection))))
     }

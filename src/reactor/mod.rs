@@ -26,6 +26,7 @@ mod close;
 mod connect;
 mod connection;
 mod connection_list;
+mod connectors;
 mod datagrams;
 mod deadlines;
 mod descriptors;
@@ -74,6 +75,7 @@ use crate::protocol::SharedSecret;
 use crate::reactor::address_groups::AddressGroups;
 use crate::reactor::connection::Connection;
 use crate::reactor::connection_list::ListedBytes;
+use crate::reactor::connectors::Connectors;
 use crate::reactor::datagrams::MAX_DATAGRAM;
 use crate::reactor::deadlines::TIMER_KINDS;
 use crate::reactor::descriptors::DescriptorShares;
@@ -111,7 +113,7 @@ pub struct ReactorSettings {
     pub speaks_http: bool,
     /// Encrypts accepted connections that begin in TLS. Without it, TLS is another protocol.
     pub tls: Option<TlsAcceptor>,
-    /// Encrypts connections to each relay, if they are to be encrypted.
+    /// Encrypts connections to the relays; none for one that is spoken to in plain text.
     pub relay_tls: Vec<Option<TlsConnector>>,
     /// What both sides of an outgoing connection have to know, if anything. Such a connection
     /// is encrypted.
@@ -154,6 +156,7 @@ pub struct Reactor<R: Role, T = TcpStream> {
     max_refusals: usize,
     memory: QueuedMemory,
     handshakes: Handshakes,
+    connectors: Connectors,
     /// None if no rate is limited.
     throttle: Option<Box<Throttle>>,
     timers: Timers,
@@ -215,6 +218,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             max_refusals: descriptors.refusals,
             memory: QueuedMemory::default(),
             handshakes: Handshakes::new(limits, now),
+            connectors: Connectors::new(settings.relay_tls.clone()),
             throttle: Throttle::new(settings.rates, now),
             timers: Timers::new(now, TIMER_KINDS),
             turns: Vec::new(),

@@ -17,6 +17,8 @@ pub(super) struct Batch {
     pub(super) fetched: u64,
     /// The size of the fetched files.
     pub(super) bytes: u64,
+    /// Whether one of them, or a part of it, was not encrypted.
+    pub(super) is_plain: bool,
     pub(super) up_to_date: u64,
     pub(super) failed: u64,
     /// Why files could not be fetched.
@@ -29,6 +31,7 @@ impl Batch {
             started: Instant::now(),
             fetched: 0,
             bytes: 0,
+            is_plain: false,
             up_to_date: 0,
             failed: 0,
             failures: Vec::new(),
@@ -38,8 +41,14 @@ impl Batch {
     /// Takes note of an event. Returns whether it is reported at the end only.
     pub(super) fn on_event(&mut self, event: &UserEvent<'_>) -> bool {
         match event {
-            UserEvent::Fetched { size, resumed, .. } => {
+            UserEvent::Fetched {
+                size,
+                resumed,
+                is_encrypted,
+                ..
+            } => {
                 self.fetched += 1;
+                self.is_plain |= !is_encrypted;
                 self.bytes += size.saturating_sub(*resumed);
             }
             UserEvent::UpToDate { .. } => self.up_to_date += 1,
@@ -78,8 +87,12 @@ impl Batch {
     /// The sums.
     pub(super) fn summary(&self, untried: usize) -> String {
         let rate = DecimalBytes((self.bytes as f64 / self.seconds().max(1e-6)) as u64);
+        let security = match (self.fetched, self.is_plain) {
+            (0, _) => String::new(),
+            (_, is_plain) => format!(", {}", event_text::security(!is_plain)),
+        };
         let text = format!(
-            "{} fetched, {} in {:.1} s ({rate}/s), {} up to date, {} failed",
+            "{} fetched, {} in {:.1} s ({rate}/s{security}), {} up to date, {} failed",
             Counted(self.fetched, "file"),
             DecimalBytes(self.bytes),
             self.seconds(),

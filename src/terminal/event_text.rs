@@ -126,6 +126,14 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
     })
 }
 
+/// How content was transferred.
+pub(super) fn security(is_encrypted: bool) -> &'static str {
+    match is_encrypted {
+        true => "encrypted",
+        false => "plain",
+    }
+}
+
 /// The text of an event of a download that goes on, or is done.
 fn download_text(event: &UserEvent<'_>) -> Option<String> {
     Some(match event {
@@ -136,6 +144,7 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
             size,
             resumed,
             took,
+            is_encrypted,
             is_verified,
         } => {
             let from = match nodes {
@@ -147,8 +156,9 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
                 false => "not verified: the node knows no hash",
             };
             format!(
-                "{} from {from}, {checked}",
-                fetched(name, *size, *resumed, *took)
+                "{} from {from}, {}, {checked}",
+                fetched(name, *size, *resumed, *took),
+                security(*is_encrypted)
             )
         }
         UserEvent::Checking { unknown, size, .. } => {

@@ -46,6 +46,7 @@ fn file_event(event: &UserEvent<'_>) -> Option<Value> {
             size,
             resumed,
             took,
+            is_encrypted,
             is_verified,
         } => {
             let mut value = address(*node);
@@ -54,6 +55,7 @@ fn file_event(event: &UserEvent<'_>) -> Option<Value> {
             value["resumed"] = json!(resumed);
             value["nodes"] = json!(nodes);
             value["seconds"] = json!(took.as_secs_f64());
+            value["encrypted"] = json!(is_encrypted);
             value["verified"] = json!(is_verified);
             value
         }
@@ -135,6 +137,7 @@ pub(super) fn batch(batch: &Batch, untried: usize) -> Value {
         "fetched": batch.fetched,
         "bytes": batch.bytes,
         "seconds": batch.seconds(),
+        "encrypted": !batch.is_plain,
         "up to date": batch.up_to_date,
         "failed": batch.failed,
         "not requested": untried,

@@ -11,6 +11,7 @@ mod identity;
 mod identity_file;
 mod key_id;
 mod known_relays;
+mod mode;
 mod relay_trust;
 mod state_file;
 
@@ -24,5 +25,6 @@ pub use identity::Identity;
 pub use identity_file::{IdentityFile, read_identity, read_private_file};
 pub use key_id::KeyId;
 pub use known_relays::{KnownKeys, KnownRelays, KnownRelaysWorker};
+pub use mode::TlsMode;
 pub use relay_trust::RelayTrust;
 pub use state_file::StateFileError;

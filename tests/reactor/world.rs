@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use peerline::close_reason::{CloseReason, ResourceLimit};
 use peerline::limits::{Limits, RateLimits, Timeouts};
 use peerline::reactor::{Clock, Handle, Reactor, ReactorSettings};
-use peerline::role::{ConnId, Context, FramingError, Input, ReadNext, Role};
+use peerline::role::{ConnId, Context, FramingError, Input, PeerTls, ReadNext, Role};
 use peerline::tls::ConnectionSecurity;
 
 use crate::fake_stream::{FakeFile, FakeStream, SharedWire, last_connected};
@@ -180,8 +180,8 @@ impl Role for EchoRole {
         session.carries_content
     }
 
-    fn relay_of(_: &EchoSession) -> Option<usize> {
-        Some(0)
+    fn peer_tls(_: &EchoSession) -> PeerTls {
+        PeerTls::Configured(0)
     }
 
     fn on_close(&mut self, _: &mut Context<'_, Self>, session: EchoSession, reason: &CloseReason) {

@@ -149,18 +149,20 @@ impl User for RecordingUser {
                 size,
                 resumed,
                 took,
+                is_encrypted,
                 is_verified,
             } => {
                 let more = match nodes {
                     1 => String::new(),
                     nodes => format!(" and {} more", nodes - 1),
                 };
+                let security = if is_encrypted { ", encrypted" } else { "" };
                 let checked = if is_verified { "" } else { ", not verified" };
                 let there = match resumed {
                     0 => String::new(),
                     bytes => format!(" ({bytes} were there)"),
                 };
-                format!("got {name} from {node}{more}, {size} bytes{there} in {took:?}{checked}")
+                format!("got {name} from {node}{more}, {size} bytes{there} in {took:?}{security}{checked}")
             }
             UserEvent::Checking {
                 name,

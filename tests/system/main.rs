@@ -118,6 +118,7 @@ mod streams;
 mod support;
 mod terminal_content;
 mod tls;
+mod tls_client;
 mod transcripts;
 mod transfer;
 mod udp;

@@ -85,7 +85,7 @@ fn all_holders_share_the_work() {
     let swarm = Swarm::new(20 * MIB + 1, &[Fault::None; 3]);
     // On a busy machine the last pieces would be requested twice.
     let text = swarm.save(&["--try-delay", "60"]);
-    assert!(text.contains("from 3 nodes, verified"), "{text}");
+    assert!(text.contains("from 3 nodes, plain, verified"), "{text}");
     assert!(swarm.served().iter().all(|count| *count > 0));
     assert_eq!(swarm.served().iter().sum::<usize>(), 21);
     swarm.print(&[]);
@@ -116,7 +116,7 @@ fn a_node_that_sends_a_wrong_byte_is_named_and_costs_a_piece() {
             let message = format!("{}: piece ", liar.name());
             assert!(text.contains(&message), "{text}");
         }
-        assert!(text.contains(&format!("from {}, verified", swarm.nodes[1].name())));
+        assert!(text.contains(&format!("from {}, plain, verified", swarm.nodes[1].name())));
     }
     // Nobody else has it: nothing wrong is printed or saved.
     let swarm = Swarm::new(9 * MIB, &[Fault::WrongByte]);

@@ -76,6 +76,7 @@ impl Fetch {
                     size,
                     resumed: 0,
                     took: now.saturating_duration_since(attempt.started),
+                    is_encrypted: attempt.is_encrypted,
                     is_verified: attempt.candidate.hash.is_some(),
                 });
                 return TaskResult::Success.into();

@@ -204,6 +204,7 @@ impl PieceDownload {
                 size: self.layout.size(),
                 resumed: self.resumed,
                 took: now.saturating_duration_since(self.started),
+                is_encrypted: !self.is_plain,
                 is_verified: true,
             });
             for source in sources {

@@ -42,8 +42,10 @@ impl JobRunner {
         }
     }
 
-    fn target(&self, open: QueryId, source: usize, address: usize) -> QueryTarget {
+    pub(super) fn target(&self, open: QueryId, source: usize, address: usize) -> QueryTarget {
+        let peer = PoolPeer::Source(source, self.sources.address(source, address));
         QueryTarget {
+            tls: self.peer_tls(peer),
             open,
             source,
             address,
@@ -51,14 +53,14 @@ impl JobRunner {
         }
     }
 
-    fn send_query<R: RunsJobs>(
+    pub(super) fn send_query<R: RunsJobs>(
         &mut self,
         connector: &mut Connector<'_, R>,
         job: JobId,
         query: RelayQuery,
     ) {
-        let target = query.target;
-        let address = self.sources.address(target.source, target.address);
+        let source = query.target.source;
+        let address = self.sources.address(source, query.target.address);
         if self.jobs.len() >= MANY_JOBS
             && let Some(request) = query.shared_request()
             && !connector.udp.has_route(address)
@@ -70,7 +72,7 @@ impl JobRunner {
                 connector,
                 PooledRequest {
                     id,
-                    peer: PoolPeer::Relay(target.source, address),
+                    peer: PoolPeer::Source(source, address),
                     request,
                     is_shared: true,
                     is_repeated: false,
@@ -78,7 +80,10 @@ impl JobRunner {
             );
         }
         let fits_datagram = query.query.fits_datagram();
-        let connection = JobConnection(JobPeer::Relay(job, query.into()));
+        let connection = JobConnection {
+            tls: query.target.tls,
+            peer: JobPeer::Relay(job, query.into()),
+        };
         if !fits_datagram {
             return connector.dial(address, connection);
         }
@@ -90,7 +95,7 @@ impl JobRunner {
 
     /// The connection of a query over TCP is established.
     pub(super) fn on_query_connected(&mut self, connection: &JobConnection, conn: ConnId) {
-        let JobPeer::Relay(_, query) = &connection.0 else {
+        let JobPeer::Relay(_, query) = &connection.peer else {
             return;
         };
         let open = self.open_queries.get_mut(&query.target.open);
@@ -106,7 +111,7 @@ impl JobRunner {
         input: Input<'_>,
         out: &mut Vec<u8>,
     ) -> ReadNext {
-        let JobPeer::Relay(id, query) = &mut connection.0 else {
+        let JobPeer::Relay(id, query) = &mut connection.peer else {
             return ReadNext::Close(CloseReason::Completed);
         };
         let (context, source) = (&mut self.context, query.target.source);
@@ -156,6 +161,11 @@ impl JobRunner {
         current: Option<PoolId>,
     ) {
         let target = query.target;
+        if query.needs_tls() && self.switches_to_tls(target.node, target.tls) {
+            let target = self.target(target.open, target.source, target.address);
+            let query = query.retry(target, &self.context.limits);
+            return self.send_query(connector, id, query);
+        }
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };

@@ -1,0 +1,57 @@
+//! What starts TLS on outgoing connections. Connections to the same key share a connector, which
+//! keeps the tickets to resume sessions.
+
+use std::collections::HashMap;
+use std::io;
+
+use crate::role::PeerTls;
+use crate::tls::{KeyId, ServerTrust, TlsConnector};
+
+/// The most keys of nodes whose connectors stay.
+const MAX_KEYS: usize = 1000;
+
+/// The connectors of a loop.
+pub(super) struct Connectors {
+    /// By the index of the relay; none for one that is not encrypted.
+    relays: Vec<Option<TlsConnector>>,
+    any_key: Option<TlsConnector>,
+    keys: HashMap<KeyId, TlsConnector>,
+}
+
+impl Connectors {
+    pub(super) fn new(relays: Vec<Option<TlsConnector>>) -> Self {
+        Self {
+            relays,
+            any_key: None,
+            keys: HashMap::new(),
+        }
+    }
+
+    /// The connector of connections that lead to this peer; none if they are not encrypted.
+    ///
+    /// # Errors
+    /// The cryptography of this build has no TLS 1.3.
+    pub(super) fn get(&mut self, peer: PeerTls) -> io::Result<Option<&TlsConnector>> {
+        let connector = match peer {
+            PeerTls::Plain => return Ok(None),
+            PeerTls::Configured(index) => {
+                return Ok(self.relays.get(index).and_then(Option::as_ref));
+            }
+            PeerTls::AnyKey => &mut self.any_key,
+            PeerTls::Key(id) => {
+                if !self.keys.contains_key(&id) {
+                    if self.keys.len() >= MAX_KEYS {
+                        self.keys.clear();
+                    }
+                    let connector = TlsConnector::new(ServerTrust::Key(id), None)?;
+                    self.keys.insert(id, connector);
+                }
+                return Ok(self.keys.get(&id));
+            }
+        };
+        if connector.is_none() {
+            *connector = Some(TlsConnector::new(ServerTrust::Any, None)?);
+        }
+        Ok(connector.as_ref())
+    }
+}
