@@ -137,12 +137,7 @@ impl RelayAddressArgs {
 
     /// Looks the relays up. At least one has an address; the user learns which ones have none.
     pub(super) fn find(&self, auto: AutoServers) -> Result<Vec<FoundRelay>, StartupError> {
-        let (mut found, mut failure) = (Vec::new(), None);
-        let mut failed = |error: StartupError| {
-            if let Some(previous) = failure.replace(error) {
-                warn!(target: OPERATOR, "{}", previous.text);
-            }
-        };
+        let (mut found, mut failures) = (Vec::new(), Vec::new());
         let chosen = self.chosen()?;
         let takes_nodes = auto == AutoServers::RelaysOrNodes && chosen.len() == 1;
         for (index, chosen) in chosen.into_iter().enumerate() {
@@ -160,26 +155,29 @@ impl RelayAddressArgs {
                         }
                         found.extend(sources.into_iter().map(relay));
                     }
-                    Err(error) => failed(error),
+                    Err(error) => failures.push(error),
                 },
                 ChosenRelay::Group(_) if auto != AutoServers::RelaysOrNodes => {
                     return Err(finds_nodes());
                 }
                 ChosenRelay::Group(name) => match self.browse.find_group(name) {
                     Ok(nodes) => found.extend(nodes.into_iter().map(relay)),
-                    Err(error) => failed(error),
+                    Err(error) => failures.push(error),
                 },
                 ChosenRelay::At(address) => {
-                    let addresses = address.resolve().map_err(&mut failed).unwrap_or_default();
+                    let addresses = address.resolve();
+                    let addresses = addresses.map_err(|error| failures.push(error));
+                    let addresses = addresses.unwrap_or_default();
                     found.push(relay(PeerSource::relay(address.to_string(), addresses)));
                 }
             }
         }
         let is_any_known = found.iter().any(|relay| !relay.source.addresses.is_empty());
-        match failure {
-            Some(error) if !is_any_known => return Err(error),
-            Some(error) => warn!(target: OPERATOR, "{}", error.text),
-            None => {}
+        if !is_any_known && !failures.is_empty() {
+            return Err(failures.remove(0));
+        }
+        for failure in failures {
+            warn!(target: OPERATOR, "{}", failure.text);
         }
         Ok(found)
     }

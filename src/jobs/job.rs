@@ -219,7 +219,10 @@ impl JobContext {
             return;
         }
         self.nodes = nodes.into();
-        self.user.on_event(UserEvent::Nodes(&self.nodes));
+        self.user.on_event(UserEvent::Nodes {
+            nodes: &self.nodes,
+            is_merged: self.has_several_sources,
+        });
     }
 }
 

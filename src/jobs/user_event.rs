@@ -16,7 +16,12 @@ use crate::protocol::{FileName, NodeAddress};
 #[derive(Debug)]
 pub enum UserEvent<'a> {
     /// The relay has sent its list of nodes.
-    Nodes(&'a [NodeAddress]),
+    Nodes {
+        /// In the order of the list.
+        nodes: &'a [NodeAddress],
+        /// Whether the lists of several relays were merged.
+        is_merged: bool,
+    },
     /// One of several relays has answered. What it says becomes a part of one answer.
     SourceAnswered {
         /// Which one.

@@ -21,7 +21,7 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
         event,
         UserEvent::MessageSent { .. }
             | UserEvent::Listening(_)
-            | UserEvent::Nodes(_)
+            | UserEvent::Nodes { .. }
             | UserEvent::SourceAnswered { .. }
             | UserEvent::TryingNode { .. }
             | UserEvent::NotFound { .. }
@@ -198,8 +198,12 @@ fn expanded(of: &FilePattern, files: usize, bytes: u64) -> String {
 }
 
 /// The size of the relay's list, and on request its first nodes.
-pub(super) fn node_list(nodes: &[NodeAddress], with_nodes: bool) -> String {
-    let mut text = format!("the relay lists {}", Counted(nodes.len() as u64, "node"));
+pub(super) fn node_list(nodes: &[NodeAddress], is_merged: bool, with_nodes: bool) -> String {
+    let relays = match is_merged {
+        true => "the relays list",
+        false => "the relay lists",
+    };
+    let mut text = format!("{relays} {}", Counted(nodes.len() as u64, "node"));
     if with_nodes {
         for (index, node) in nodes.iter().take(MAX_PRINTED).enumerate() {
             text += &format!("\n  node {}: {}", index + 1, node_text(*node));

@@ -193,13 +193,13 @@ impl Screen {
         self.progress.hide();
         let is_console = self.style == Style::Console;
         let text = match event {
-            UserEvent::Nodes(nodes) => {
+            UserEvent::Nodes { nodes, is_merged } => {
                 // Nodes have the numbers of the list that was shown.
                 let mut hasher = DefaultHasher::new();
                 nodes.hash(&mut hasher);
                 let list = Some(hasher.finish());
                 let is_new = std::mem::replace(&mut self.shown_list, list) != list;
-                Some(event_text::node_list(nodes, is_new))
+                Some(event_text::node_list(nodes, *is_merged, is_new))
             }
             UserEvent::NoNodes { name, failure } if is_console => {
                 Some(event_text::no_list_for(name, failure))

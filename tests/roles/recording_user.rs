@@ -84,7 +84,7 @@ impl RecordingUser {
 impl User for RecordingUser {
     fn on_event(&mut self, event: UserEvent<'_>) {
         self.record(match event {
-            UserEvent::Nodes(nodes) => format!("{} nodes", nodes.len()),
+            UserEvent::Nodes { nodes, .. } => format!("{} nodes", nodes.len()),
             UserEvent::SourceAnswered {
                 source,
                 count,

@@ -111,6 +111,7 @@ fn a_relay_that_is_down_costs_a_client_less_than_a_second() {
         assert!(took < usual + Duration::from_secs(1), "{took:?}: {stderr}");
         assert_eq!(stderr.matches(reason).count(), 1, "told once: {stderr}");
         assert!(stderr.contains(&format!("relay {dead}: ")), "{stderr}");
+        assert!(stderr.contains("the relays list 1 node"), "{stderr}");
     }
     let (_other_socket, other) = closed_port();
     let output = client(&[refusing, other], &["nodes"]).expect_code(3);
