@@ -58,10 +58,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                     conn.outbox.push_file(file, range, request, now);
                     conn.flush(now)
                 }),
-                Action::AllowIdle(to) => self.with_connection(to, |conn| {
-                    conn.allow_idle();
-                    Ok(())
-                }),
+                Action::AllowIdle(to) => self.allow_idle(to),
                 Action::ExpectReply(to) => self.update(to, Connection::expect_reply),
                 Action::Resume(to) => self.resume(to),
                 Action::ListConnections(to) => self.send_connections(to),
@@ -130,6 +127,14 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
         // The connection's own turn sets the deadline.
         self.enqueue(to.slot as usize);
+    }
+
+    /// Waits for the next input without a deadline.
+    fn allow_idle(&mut self, to: ConnId) {
+        self.with_connection(to, |conn| {
+            conn.allow_idle();
+            Ok(())
+        });
     }
 
     /// Reads on where the role has waited.

@@ -136,17 +136,10 @@ impl<'h> HttpRequest<'h> {
             context.cors = None;
             return Err(HttpError::OtherHost(host.to_owned()));
         }
-        if !path.starts_with('/') {
-            return Err(HttpError::Malformed("the path does not begin with /"));
-        }
+        let path = decode_path(path, is_plain)?;
         if !query.is_empty() && percent_decode_str(query).decode_utf8().is_err() {
             return Err(HttpError::Malformed("the query is not UTF-8"));
         }
-        let path = match is_plain {
-            true => Ok(Cow::Borrowed(path)),
-            false => percent_decode_str(path).decode_utf8(),
-        };
-        let path = path.map_err(|_| HttpError::Malformed("the path is not UTF-8"))?;
         Ok(Self {
             path,
             host,
@@ -204,6 +197,18 @@ impl<'h> HttpRequest<'h> {
             }
         })
     }
+}
+
+/// The path without its escapes; a plain one has none.
+fn decode_path(path: &str, is_plain: bool) -> Result<Cow<'_, str>, HttpError> {
+    if !path.starts_with('/') {
+        return Err(HttpError::Malformed("the path does not begin with /"));
+    }
+    let path = match is_plain {
+        true => Ok(Cow::Borrowed(path)),
+        false => percent_decode_str(path).decode_utf8(),
+    };
+    path.map_err(|_| HttpError::Malformed("the path is not UTF-8"))
 }
 
 /// Splits a target in absolute form into the host and the rest.
