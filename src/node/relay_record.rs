@@ -74,9 +74,9 @@ impl RelayRecord {
         self.uncertain += u64::from(previous != Some(None));
     }
 
-    /// Compares the record with the share, one page of names, from the one after `after`
-    /// on. Sends the changes that belong to the pass. Returns the last name of the page,
-    /// or none after the last page. A page ends at the first digest.
+    /// Compares the record with the share, one batch of names, from the one after `after`
+    /// on. Sends the changes that belong to the pass. Returns the last name of the batch,
+    /// or none after the last batch. A batch ends at the first digest.
     pub(super) fn send_page(
         &mut self,
         pass: ComparePass,

@@ -214,7 +214,7 @@ impl<S: Share> Node<S> {
         }
     }
 
-    /// Lists one page of files, from the one after `last_listed` on.
+    /// Lists one batch of files, from the one after `last_listed` on.
     fn list(
         &mut self,
         last_listed: &mut Option<Box<str>>,

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::protocol::{NodeAddress, NodeItem, address_group};
-use crate::relay::node_list::{NodeList, PageNumber};
+use crate::relay::node_list::{BlockNumber, NodeList};
 use crate::relay::registrant::{DirectoryError, Registrant};
 use crate::relay::table::{Keyed, SlotId, Table};
 use crate::session::line_codec::RenderedList;
@@ -43,8 +43,8 @@ pub(super) struct NodeEntry {
     first_registration: u32,
     /// The newest registration that announced files; older connections are stale.
     last_announcer: u32,
-    /// Its page of the list.
-    pub(super) page: PageNumber,
+    /// Its block of the list.
+    pub(super) block: BlockNumber,
     is_live: bool,
     has_key: bool,
 }
@@ -157,7 +157,7 @@ impl Directory {
             black_box(
                 self.nodes
                     .get(*slot)
-                    .map(|node| (node.address.port(), node.page)),
+                    .map(|node| (node.address.port(), node.block)),
             );
         }
         self.leases
@@ -327,12 +327,12 @@ impl Directory {
             source: by.source,
             first_registration: number as u32,
             last_announcer: number as u32,
-            page: 0,
+            block: 0,
             is_live: true,
             has_key: by.key.is_some(),
         });
         self.ids.extend(by.key.map(|key| (slot, key)));
-        self.nodes[slot].page = self.list.push(slot);
+        self.nodes[slot].block = self.list.push(slot);
         self.loopback_nodes += usize::from(address.is_loopback());
         Ok(slot)
     }

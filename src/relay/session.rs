@@ -28,7 +28,7 @@ pub(super) struct ExtendedState {
     pub(super) listens_at: Option<(NodeAddress, ConnId)>,
     /// Set while the connection waits for a search.
     pub(super) pending_search: Option<ConnId>,
-    /// The search for the next page, for `MORE`.
+    /// The search for the next batch, for `MORE`.
     pub(super) next_page: Option<Box<Search>>,
     /// The answer that waits for the search, if it is not that to `SEARCH`.
     pub(super) pending_answer: Option<Box<PendingAnswer>>,

@@ -72,14 +72,14 @@ impl RenderedItems {
 #[derive(Clone)]
 pub(crate) struct RenderedList {
     head: Arc<[u8]>,
-    pages: Arc<[RenderedItems]>,
+    blocks: Arc<[RenderedItems]>,
     length: usize,
 }
 
 impl RenderedList {
     /// The reply with these `total` nodes.
-    pub(crate) fn nodes(total: usize, pages: impl Iterator<Item = RenderedItems>) -> Self {
-        Self::new(Reply::Nodes(Count::all(total as u64)), pages.collect())
+    pub(crate) fn nodes(total: usize, blocks: impl Iterator<Item = RenderedItems>) -> Self {
+        Self::new(Reply::Nodes(Count::all(total as u64)), blocks.collect())
     }
 
     /// The reply with the values of these pieces.
@@ -97,13 +97,13 @@ impl RenderedList {
         Self::new(head, Arc::new([RenderedItems(text.into())]))
     }
 
-    fn new(first_line: Reply<'_>, pages: Arc<[RenderedItems]>) -> Self {
+    fn new(first_line: Reply<'_>, blocks: Arc<[RenderedItems]>) -> Self {
         let mut head = Vec::new();
         write_line(&mut head, first_line);
         Self {
-            length: head.len() + pages.iter().map(|page| page.0.len()).sum::<usize>(),
+            length: head.len() + blocks.iter().map(|block| block.0.len()).sum::<usize>(),
             head: head.into(),
-            pages,
+            blocks,
         }
     }
 
@@ -114,8 +114,8 @@ impl RenderedList {
 
     /// The text in parts; none is empty.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &Arc<[u8]>> {
-        let pages = self.pages.iter().map(|page| &page.0);
-        iter::once(&self.head).chain(pages.filter(|page| !page.is_empty()))
+        let blocks = self.blocks.iter().map(|block| &block.0);
+        iter::once(&self.head).chain(blocks.filter(|block| !block.is_empty()))
     }
 }
 

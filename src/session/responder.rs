@@ -160,7 +160,7 @@ impl<'o, R: Role> Responder<'o, R> {
         self.list(Reply::Holders, count, holders)
     }
 
-    /// One page of a list of `total` files: `visit` passes each of its `count` items.
+    /// One batch of a list of `total` files: `visit` passes each of its `count` items.
     pub(crate) fn files(
         &mut self,
         count: u64,

@@ -211,11 +211,7 @@ fn malformed_requests_get_a_reason_as_json() {
             400,
             "limit must be a number from 1 to 1000",
         ),
-        (
-            "/api/nodes?after=x",
-            400,
-            "after must be the next of a page",
-        ),
+        ("/api/nodes?after=x", 400, "after must be the value of next"),
         (
             "/api/holders/../a",
             400,

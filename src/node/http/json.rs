@@ -12,7 +12,7 @@ use crate::role::ReadNext;
 use crate::session::http::{Document, HttpRequest, Status};
 
 impl<S: Share> Node<S> {
-    /// One page of a folder: empty for all of the share, else a name and a slash.
+    /// One batch of a folder: empty for all of the share, else a name and a slash.
     pub(super) fn json_folder(
         &mut self,
         request: &mut NodeRequest<'_, S>,
@@ -29,7 +29,7 @@ impl<S: Share> Node<S> {
     }
 }
 
-/// A page of a list; the next one is `after` the entry `next`.
+/// A batch of a list; the next one is `after` the entry `next`.
 pub(super) fn json_list(
     subject: ListSubject<'_>,
     entries: &[FolderEntry],

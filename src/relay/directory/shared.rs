@@ -42,8 +42,8 @@ impl Directory {
             None => _ = self.ids.remove(&slot),
         }
         if is_other_key {
-            let page = self.nodes[slot].page;
-            self.list.forget_lines(page);
+            let block = self.nodes[slot].block;
+            self.list.forget_lines(block);
         }
     }
 

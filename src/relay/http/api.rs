@@ -14,7 +14,7 @@ use crate::tls::KeyId;
 use crate::web::node_url;
 
 impl Relay {
-    /// `/api/nodes`: one page of the nodes.
+    /// `/api/nodes`: one batch of the nodes.
     pub(super) fn api_nodes(
         &self,
         request: &mut RelayRequest<'_>,
@@ -79,7 +79,7 @@ fn holder_object(holder: &HolderItem, sha256: Option<Sha256Digest>, name: &FileN
     })
 }
 
-/// `/api/files`: one page of a search.
+/// `/api/files`: one batch of a search.
 pub(super) fn files(request: &mut RelayRequest<'_>, result: &SearchResult) -> ReadNext {
     let files = result.files.items().map(|file| {
         json!({

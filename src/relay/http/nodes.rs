@@ -1,4 +1,4 @@
-//! One page of the nodes that the requester can reach.
+//! One batch of the nodes that the requester can reach.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::tls::KeyId;
 /// Nodes in the order of their first registration.
 pub(super) struct NodeListPart {
     pub(super) nodes: Vec<ListedNode>,
-    /// The nodes on all pages.
+    /// The nodes of all batches.
     pub(super) total: usize,
-    /// The parameter `after` for the next page, if there is one.
+    /// The parameter `after` for the next batch, if there is one.
     pub(super) next: Option<String>,
 }
 
-/// A node on a page.
+/// A node of a batch.
 pub(super) struct ListedNode {
     pub(super) address: NodeAddress,
     /// Its key, if it has shown one.
@@ -41,7 +41,7 @@ impl Relay {
             epoch.map(|epoch| epoch.wrapping_sub(self.first_epoch) as u32)
         });
         let Some(after) = epoch else {
-            return Err(Refusal::bad_request("after must be the next of a page"));
+            return Err(Refusal::bad_request("after must be the value of next"));
         };
         let on_loopback = request.is_loopback();
         let newest = self.last_registration as u32;

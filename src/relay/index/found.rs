@@ -1,4 +1,4 @@
-//! The files that a search lists, packed: a page of them needs two allocations.
+//! The files that a search lists, packed: a batch of them needs two allocations.
 
 use crate::protocol::{FileItem, FileName, MAX_LIST_BYTES, MAX_LISTED_FILES};
 use crate::relay::index::holders::ContentId;

@@ -6,9 +6,9 @@
 mod digests;
 mod found;
 mod holders;
+mod name_blocks;
 mod name_query;
 mod needle;
-mod pages;
 mod search;
 
 use std::collections::{HashMap, HashSet};
@@ -22,7 +22,7 @@ pub(super) use search::{Search, SearchOptions, SearchResult, Visibility, WORK_PE
 use crate::protocol::{FileName, Sha256Digest, fold};
 use crate::relay::index::digests::Digests;
 use crate::relay::index::holders::Holders;
-use crate::relay::index::pages::Pages;
+use crate::relay::index::name_blocks::NameBlocks;
 use crate::relay::table::{Keyed, SlotId, Table};
 
 /// The number of a name in the index.
@@ -32,7 +32,7 @@ pub(super) type NameId = SlotId;
 #[derive(Default)]
 pub(super) struct Index {
     entries: Table<NameEntry>,
-    pages: Pages,
+    blocks: NameBlocks,
     /// By the node's slot in the directory.
     shares: HashMap<SlotId, NodeFiles>,
     /// By address; see [`address_group`](crate::protocol::address_group).
@@ -342,7 +342,7 @@ impl Index {
             holders: Holders::One(holder),
         });
         self.public_names += usize::from(!holder.on_loopback);
-        self.pages.insert(id, folded, &self.entries);
+        self.blocks.insert(id, folded, &self.entries);
         id
     }
 
@@ -355,7 +355,7 @@ impl Index {
         if before != after {
             self.public_names += usize::from(after.public > 0);
             self.public_names -= usize::from(before.public > 0);
-            self.pages.update(id, before, &self.entries);
+            self.blocks.update(id, before, &self.entries);
         }
     }
 
@@ -365,7 +365,7 @@ impl Index {
             return self.change_holders(id, |holders| holders.remove(node));
         }
         self.public_names -= holders.content_counts().public;
-        self.pages.remove(id, &self.entries);
+        self.blocks.remove(id, &self.entries);
         self.entries.remove(id);
     }
 }

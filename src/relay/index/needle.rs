@@ -1,9 +1,9 @@
-//! Searches for a text in the names of one page, ignoring case.
+//! Searches for a text in the names of one block, ignoring case.
 
 use memchr::memmem::Finder;
 
 use crate::protocol::fold;
-use crate::relay::index::pages::Page;
+use crate::relay::index::name_blocks::NameBlock;
 
 /// Bytes compared in one step.
 const WORD_SIZE: usize = size_of::<u64>();
@@ -20,7 +20,7 @@ pub(super) struct Needle {
 
 /// The offset of the last match within its name. Neighbouring names are similar:
 /// the next one is compared at the same offset before it is searched. Valid
-/// within one page.
+/// within one block.
 #[derive(Default)]
 pub(super) struct NeedleOffset {
     from_start: usize,
@@ -48,34 +48,34 @@ impl Needle {
         self.text.is_empty()
     }
 
-    /// The first line of the page, from `line` on, whose name contains the text.
+    /// The first line of the block, from `line` on, whose name contains the text.
     /// `last_offset` is the offset of the previous match; it is updated.
     pub(super) fn find(
         &self,
-        page: &Page,
+        block: &NameBlock,
         line: usize,
         last_offset: &mut NeedleOffset,
     ) -> Option<usize> {
         // An empty text would also match behind the last name.
-        page.ids().get(line)?;
-        let (start, end) = (page.line_start(line), page.line_start(line + 1));
+        block.ids().get(line)?;
+        let (start, end) = (block.line_start(line), block.line_start(line + 1));
         let is_in = |offset: usize| offset >= start && offset + self.text.len() < end;
-        let is_at = |offset: usize| is_in(offset) && self.is_at(page.text(), offset);
+        let is_at = |offset: usize| is_in(offset) && self.is_at(block.text(), offset);
         if is_at(start + last_offset.from_start) || is_at(end - last_offset.from_end) {
             return Some(line);
         }
-        let hit = start + self.finder.find(&page.text()[start..])?;
-        let line = page.line_at(line, hit);
+        let hit = start + self.finder.find(&block.text()[start..])?;
+        let line = block.line_at(line, hit);
         *last_offset = NeedleOffset {
-            from_start: hit - page.line_start(line),
-            from_end: page.line_start(line + 1) - hit,
+            from_start: hit - block.line_start(line),
+            from_end: block.line_start(line + 1) - hit,
         };
         Some(line)
     }
 
-    /// Whether the text is at this offset of a page that is long enough.
-    fn is_at(&self, page: &[u8], offset: usize) -> bool {
-        let bytes_at_offset = &page[offset..];
+    /// Whether the text is at this offset of a block that is long enough.
+    fn is_at(&self, block: &[u8], offset: usize) -> bool {
+        let bytes_at_offset = &block[offset..];
         let Some((head, tail)) = bytes_at_offset.split_first_chunk::<WORD_SIZE>() else {
             return bytes_at_offset.starts_with(&self.text);
         };

@@ -2,16 +2,16 @@
 
 use crate::protocol::MAX_LISTED_FILES;
 use crate::relay::index::found::FoundFiles;
+use crate::relay::index::name_blocks::NameBlock;
 use crate::relay::index::name_query::{CompiledQuery, NameQuery};
 use crate::relay::index::needle::NeedleOffset;
-use crate::relay::index::pages::Page;
 use crate::relay::index::{ContentId, Holder, Index, NameId, SlotId};
 
 /// The work of one step: well below a millisecond.
 pub(in crate::relay) const WORK_PER_STEP: usize = 8192;
-/// The work of scanning the text of a page. The work of looking at a name, or at a page
+/// The work of scanning the text of a block. The work of looking at a name, or at a block
 /// without its text, is 1.
-const WORK_PER_PAGE: usize = 64;
+const WORK_PER_BLOCK: usize = 64;
 
 /// A search in progress. It may take several steps.
 pub(in crate::relay) struct Search {
@@ -22,10 +22,10 @@ pub(in crate::relay) struct Search {
     /// Names up to this one, inclusive, have been scanned.
     scanned_to: Option<Box<str>>,
     found: FoundFiles,
-    /// The page has no room for the next name.
+    /// The batch has no room for the next name.
     is_full: bool,
     total: u64,
-    /// The part of the total up to the last file of the page.
+    /// The part of the total up to the last file of the batch.
     last_position: u64,
     /// The contents of the name that is looked at.
     contents: Vec<(ContentId, u64)>,
@@ -34,9 +34,9 @@ pub(in crate::relay) struct Search {
 /// What a search lists and counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::relay) struct SearchOptions {
-    /// No name is added to a page with this many files.
+    /// No name is added to a batch with this many files.
     pub(in crate::relay) max_files: usize,
-    /// Whether the files on all pages are counted. Otherwise the search ends with its page.
+    /// Whether the files of all batches are counted. Otherwise the search ends with its batch.
     pub(in crate::relay) counts_all: bool,
 }
 
@@ -69,11 +69,11 @@ impl Visibility<'_> {
 
 /// The result of a finished search.
 pub(in crate::relay) struct SearchResult {
-    /// The files of this page.
+    /// The files of this batch.
     pub(in crate::relay) files: FoundFiles,
-    /// Number of files on all pages, or of those that were counted.
+    /// Number of files in all batches, or of those that were counted.
     pub(in crate::relay) total: u64,
-    /// Whether a further page has files.
+    /// Whether a further batch has files.
     pub(in crate::relay) has_more: bool,
     /// The search for the names that follow, if any name was listed.
     pub(in crate::relay) next: Option<Search>,
@@ -138,60 +138,60 @@ impl Search {
     /// Scans until no work is left. Returns the last name scanned, unless all are.
     fn scan(&mut self, scan: &mut Scan<'_>) -> Option<NameId> {
         let entries = &scan.index.entries;
-        let pages = scan.index.pages.from(self.scanned_to.as_deref(), entries);
-        let listed = scan.index.pages.from(self.after.as_deref(), entries);
-        // All names of these pages are before those to be listed.
-        let unlisted = pages.len().saturating_sub(listed.len());
-        // If names were inserted since, the last step may have ended within the first page.
-        let mut first = match (&self.scanned_to, pages.first()) {
-            (Some(name), Some(page)) => page.position_after(name, entries),
+        let blocks = scan.index.blocks.from(self.scanned_to.as_deref(), entries);
+        let listed = scan.index.blocks.from(self.after.as_deref(), entries);
+        // All names of these blocks are before those to be listed.
+        let unlisted = blocks.len().saturating_sub(listed.len());
+        // If names were inserted since, the last step may have ended within the first block.
+        let mut first = match (&self.scanned_to, blocks.first()) {
+            (Some(name), Some(block)) => block.position_after(name, entries),
             _ => 0,
         };
         let mut last = None;
-        for (number, page) in pages.iter().enumerate() {
+        for (number, block) in blocks.iter().enumerate() {
             if last.is_some() && scan.work_left == 0 {
                 return last;
             }
             let first_listed = match &self.after {
-                _ if number < unlisted || self.is_full => page.ids().len(),
-                Some(after) => page.position_after(after, entries),
+                _ if number < unlisted || self.is_full => block.ids().len(),
+                Some(after) => block.position_after(after, entries),
                 None => 0,
             };
-            let stopped_at = self.scan_page(scan, page, first, first_listed);
+            let stopped_at = self.scan_block(scan, block, first, first_listed);
             if stopped_at.is_some() || self.is_finished() {
                 return stopped_at;
             }
             first = 0;
-            last = page.ids().last().copied();
+            last = block.ids().last().copied();
         }
         None
     }
 
-    /// Scans a page from the line `first` on; the names before the line `first_listed`
+    /// Scans a block from the line `first` on; the names before the line `first_listed`
     /// are only counted. Returns the last name scanned if no work is left and the search is
     /// not finished.
-    fn scan_page(
+    fn scan_block(
         &mut self,
         scan: &mut Scan<'_>,
-        page: &Page,
+        block: &NameBlock,
         first: usize,
         first_listed: usize,
     ) -> Option<NameId> {
         let on_loopback = scan.visibility.on_loopback;
         let is_current = !scan.visibility.has_departed;
-        let lists_none = first_listed == page.ids().len();
+        let lists_none = first_listed == block.ids().len();
         if self.query.finds_all() && is_current && lists_none && first == 0 {
             scan.spend(1);
-            self.total += page.file_count(on_loopback) as u64;
+            self.total += block.file_count(on_loopback) as u64;
             return None;
         }
-        scan.spend(WORK_PER_PAGE);
-        page.prefetch();
-        let is_plain = is_current && page.is_plain(on_loopback);
+        scan.spend(WORK_PER_BLOCK);
+        block.prefetch();
+        let is_plain = is_current && block.is_plain(on_loopback);
         let mut line = first;
         let mut offset = NeedleOffset::default();
         while !self.is_finished()
-            && let Some(hit) = self.query.needle.find(page, line, &mut offset)
+            && let Some(hit) = self.query.needle.find(block, line, &mut offset)
         {
             // A name that contains the text twice counts once.
             line = hit + 1;
@@ -200,7 +200,7 @@ impl Search {
                 self.total += 1;
                 continue;
             }
-            let id = page.ids()[hit];
+            let id = block.ids()[hit];
             if scan.finds(id) {
                 self.add(scan, id, is_listed);
             }
@@ -234,7 +234,7 @@ impl Search {
             self.is_full = true;
             return;
         }
-        // A name with more contents than one page may list is cut: otherwise the
+        // A name with more contents than one batch may list is cut: otherwise the
         // names after it could never be listed.
         for (content, holders) in contents.drain(..) {
             self.found.push(&entry.name, content, holders);
@@ -283,9 +283,9 @@ mod tests {
         all_bytes: u64::MAX,
     };
 
-    /// The files of all pages: name and size. Each page but the last one says rightly that
+    /// The files of all batches: name and size. Each batch but the last one says rightly that
     /// there are more, and a search that counts knows the number of all.
-    fn all_pages(index: &Index, text: &str, options: SearchOptions) -> Vec<(String, u64)> {
+    fn all_batches(index: &Index, text: &str, options: SearchOptions) -> Vec<(String, u64)> {
         let visibility = Visibility {
             on_loopback: false,
             has_departed: false,
@@ -311,7 +311,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pages_of_any_size_list_each_file_once(
+        fn batches_of_any_size_list_each_file_once(
             files in prop::collection::btree_set(("[ab]{1,3}(/[ab]{1,2})?", 0..3_u64), 0..60),
             text in "[ab*?/]{0,3}",
             max_files in 1..5_usize,
@@ -334,7 +334,7 @@ mod tests {
             };
             let visible = files.iter().filter(|(name, size)| *size > 0 && is_found(name));
             let options = SearchOptions { max_files, counts_all };
-            let mut found = all_pages(&index, &text, options);
+            let mut found = all_batches(&index, &text, options);
             prop_assert!(found.is_sorted_by_key(|(name, _)| name.clone()));
             found.sort_unstable();
             prop_assert_eq!(found, visible.cloned().collect::<Vec<_>>());

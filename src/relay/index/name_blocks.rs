@@ -1,6 +1,6 @@
-//! All names in byte order, packed for searching. Each page holds up to 512
+//! All names in byte order, packed for searching. Each block holds up to 512
 //! folded names in one contiguous text, so that a search scans plain memory
-//! and an insertion moves at most one page.
+//! and an insertion moves at most one block.
 
 use std::hint::black_box;
 
@@ -8,23 +8,23 @@ use crate::relay::index::holders::ContentCounts;
 use crate::relay::index::{NameEntry, NameId};
 use crate::relay::table::Table;
 
-/// A page with more names is split in two.
-const MAX_NAMES_PER_PAGE: usize = 512;
+/// A block with more names is split in two.
+const MAX_NAMES_PER_BLOCK: usize = 512;
 
-/// A page with a longer text is split in two, unless it has one name only: an insertion
+/// A block with a longer text is split in two, unless it has one name only: an insertion
 /// must not move much.
-const MAX_BYTES_PER_PAGE: usize = 32 * 1024;
+const MAX_BYTES_PER_BLOCK: usize = 32 * 1024;
 
 /// Bytes of one CPU cache line.
 const CACHE_LINE: usize = 64;
 
 /// All names in byte order.
 #[derive(Default)]
-pub(super) struct Pages(Vec<Page>);
+pub(super) struct NameBlocks(Vec<NameBlock>);
 
 /// Neighbouring names; at least one.
 #[derive(Default)]
-pub(super) struct Page {
+pub(super) struct NameBlock {
     /// Folded names, each terminated by a newline.
     text: String,
     /// The offset of each name in the text.
@@ -35,7 +35,7 @@ pub(super) struct Page {
     files: ContentCounts,
 }
 
-impl Page {
+impl NameBlock {
     pub(super) fn text(&self) -> &[u8] {
         self.text.as_bytes()
     }
@@ -96,7 +96,7 @@ impl Page {
         let start = self.line_start(line);
         self.text.insert(start, '\n');
         self.text.insert_str(start, folded);
-        // A page is much shorter than 4 GiB.
+        // A block is much shorter than 4 GiB.
         self.line_starts.insert(line, start as u32);
         for later in &mut self.line_starts[line + 1..] {
             *later += folded.len() as u32 + 1;
@@ -141,52 +141,53 @@ impl Page {
     }
 }
 
-impl Pages {
-    /// The pages from the first one on that may contain names after `name`.
-    pub(super) fn from(&self, name: Option<&str>, entries: &Table<NameEntry>) -> &[Page] {
-        let first = name.map_or(0, |name| self.page_index(name, entries));
+impl NameBlocks {
+    /// The blocks from the first one on that may contain names after `name`.
+    pub(super) fn from(&self, name: Option<&str>, entries: &Table<NameEntry>) -> &[NameBlock] {
+        let first = name.map_or(0, |name| self.block_index(name, entries));
         &self.0[first..]
     }
 
     /// Inserts a name with this folded form.
     pub(super) fn insert(&mut self, id: NameId, folded: &str, entries: &Table<NameEntry>) {
         if self.0.is_empty() {
-            self.0.push(Page::default());
+            self.0.push(NameBlock::default());
         }
         let entry = &entries[id];
-        let at = self.page_index(&entry.name, entries);
-        let page = &mut self.0[at];
-        page.insert(page.position(&entry.name, entries), id, folded, entry);
-        let is_large = page.text.len() > MAX_BYTES_PER_PAGE && page.ids.len() > 1;
-        if page.ids.len() > MAX_NAMES_PER_PAGE || is_large {
-            let second = page.split(entries);
+        let at = self.block_index(&entry.name, entries);
+        let block = &mut self.0[at];
+        block.insert(block.position(&entry.name, entries), id, folded, entry);
+        let is_large = block.text.len() > MAX_BYTES_PER_BLOCK && block.ids.len() > 1;
+        if block.ids.len() > MAX_NAMES_PER_BLOCK || is_large {
+            let second = block.split(entries);
             self.0.insert(at + 1, second);
         }
     }
 
-    /// Removes a name; the name must be in a page.
+    /// Removes a name; the name must be in a block.
     pub(super) fn remove(&mut self, id: NameId, entries: &Table<NameEntry>) {
         let entry = &entries[id];
-        let at = self.page_index(&entry.name, entries);
-        let page = &mut self.0[at];
-        page.remove(page.position(&entry.name, entries), entry);
-        if page.ids.is_empty() {
+        let at = self.block_index(&entry.name, entries);
+        let block = &mut self.0[at];
+        block.remove(block.position(&entry.name, entries), entry);
+        if block.ids.is_empty() {
             self.0.remove(at);
         }
     }
 
     /// Counts the files of a name again; there were `before`.
     pub(super) fn update(&mut self, id: NameId, before: ContentCounts, entries: &Table<NameEntry>) {
-        let at = self.page_index(&entries[id].name, entries);
+        let at = self.block_index(&entries[id].name, entries);
         let files = &mut self.0[at].files;
         *files += entries[id].holders.content_counts();
         *files -= before;
     }
 
-    /// The index of the page that contains `name`, or into which it belongs.
-    fn page_index(&self, name: &str, entries: &Table<NameEntry>) -> usize {
-        let starts_before = |page: &Page| {
-            page.ids
+    /// The index of the block that contains `name`, or into which it belongs.
+    fn block_index(&self, name: &str, entries: &Table<NameEntry>) -> usize {
+        let starts_before = |block: &NameBlock| {
+            block
+                .ids
                 .first()
                 .is_some_and(|id| *entries[*id].name <= *name)
         };
