@@ -4,6 +4,8 @@ use std::io::{self, BufRead, Read, Write};
 
 /// The longest text in a reply, in bytes: a batch of changes is much shorter.
 const MAX_TEXT: usize = 16 << 20;
+/// Room for a text of this length is made at once.
+const MAX_TRUSTED: usize = 64 << 10;
 /// The most values of one list.
 const MAX_VALUES: usize = 4 << 20;
 /// The deepest list in lists.
@@ -55,12 +57,13 @@ pub(super) enum RespValue {
 impl RespValue {
     /// Reads a value.
     pub(super) fn read(input: &mut impl BufRead) -> io::Result<Self> {
-        Self::read_at(input, 0)
+        Self::read_at(input, &mut Vec::new(), 0)
     }
 
-    fn read_at(input: &mut impl BufRead, depth: u32) -> io::Result<Self> {
-        let line = read_line(input)?;
-        let (kind, rest) = line.split_first().ok_or_else(malformed)?;
+    /// Reads a value that is in so many lists. `line` is a buffer.
+    fn read_at(input: &mut impl BufRead, line: &mut Vec<u8>, depth: u32) -> io::Result<Self> {
+        let line_text = read_line(input, line)?;
+        let (kind, rest) = line_text.split_first().ok_or_else(malformed)?;
         let text = std::str::from_utf8(rest).map_err(|_| malformed());
         Ok(match kind {
             b'+' => Self::Text(rest.to_vec()),
@@ -68,22 +71,13 @@ impl RespValue {
             b':' => Self::Integer(text?.parse().map_err(|_| malformed())?),
             b'$' => match parse_length(text?, MAX_TEXT)? {
                 None => Self::Nil,
-                Some(length) => {
-                    // Room is made as the text arrives, not as it is announced.
-                    let mut text = Vec::new();
-                    input.take(length as u64 + 2).read_to_end(&mut text)?;
-                    if text.len() != length + 2 {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    text.truncate(length);
-                    Self::Text(text)
-                }
+                Some(length) => Self::Text(read_text(input, length)?),
             },
             b'*' => match parse_length(text?, MAX_VALUES)? {
                 None => Self::Nil,
                 Some(_) if depth == MAX_DEPTH => return Err(malformed()),
                 Some(count) => (0..count)
-                    .map(|_| Self::read_at(input, depth + 1))
+                    .map(|_| Self::read_at(input, line, depth + 1))
                     .collect::<io::Result<_>>()
                     .map(Self::List)?,
             },
@@ -109,14 +103,30 @@ impl RespValue {
 }
 
 /// A line without its end.
-fn read_line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    input.take(MAX_LINE).read_until(b'\n', &mut line)?;
+fn read_line<'l>(input: &mut impl BufRead, line: &'l mut Vec<u8>) -> io::Result<&'l [u8]> {
+    line.clear();
+    input.take(MAX_LINE).read_until(b'\n', line)?;
     if line.is_empty() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let text = line.strip_suffix(b"\r\n").ok_or_else(malformed)?;
-    Ok(text.to_vec())
+    line.strip_suffix(b"\r\n").ok_or_else(malformed)
+}
+
+/// A text of this length, and the end of its line.
+fn read_text(input: &mut impl BufRead, length: usize) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    if length <= MAX_TRUSTED {
+        text.resize(length + 2, 0);
+        input.read_exact(&mut text)?;
+    } else {
+        // Room is made as the text arrives, not as it is announced.
+        input.take(length as u64 + 2).read_to_end(&mut text)?;
+        if text.len() != length + 2 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    text.truncate(length);
+    Ok(text)
 }
 
 fn parse_length(text: &str, max: usize) -> io::Result<Option<usize>> {
