@@ -81,6 +81,7 @@ impl Relay {
             .key
             .and_then(|key| self.message_listeners.remove_other_key(&address, key));
         if let Some(listener) = listener {
+            self.record_listener(address, false, request.now);
             request.reply.replaced(listener);
         }
         let is_new = self.directory.first_registration(slot) == number as u32;

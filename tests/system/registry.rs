@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::{
-    Engine, Nc, Server, ask, eventually, folder, free_port, node, relay, relay_command, run,
+    ClientKey, Engine, Nc, Server, ask, eventually, folder, free_port, node, relay, relay_command,
+    run,
 };
 
 const HASH: &str = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
@@ -92,6 +93,44 @@ fn what_one_relay_is_told_all_relays_know() {
         assert_eq!(relay.stat("registry_connected"), 1);
         assert_eq!(relay.stat("registry_cut_off"), 0);
     }
+}
+
+#[test]
+fn a_key_holds_its_node_at_all_relays() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [a, b] = two_relays(&engine, &[]);
+    // Somebody without the key was there first.
+    let mut impostor = Nc::connect(a.address());
+    assert!(impostor.ask("REGISTER * 9001").starts_with("OK"));
+    assert_eq!(impostor.ask("LISTEN"), "OK 127.0.0.1 9001");
+    wait_for(&b, "WHO", "NODES 1\n127.0.0.1 9001\n");
+    let key = ClientKey::generate();
+    let mut node = key.connect(a.address());
+    assert!(node.ask("REGISTER * 9001").starts_with("OK"));
+    wait_for(&b, "WHO", "NODES 0\n");
+    let listed = ask(a.address(), b"LIST\n");
+    assert!(
+        listed.starts_with("NODES 1\n127.0.0.1 9001 sha256//"),
+        "{listed}"
+    );
+    wait_for(&b, "LIST", &listed);
+    let c = relay_of(&engine, &[]);
+    for relay in [&a, &b, &c] {
+        assert_eq!(ask(relay.address(), b"LIST\n"), listed);
+        for request in ["REGISTER * 9001", "UNREGISTER 127.0.0.1 9001"] {
+            let reply = Nc::connect(relay.address()).ask(request);
+            assert!(
+                reply.starts_with("ERROR 403 127.0.0.1 9001 is held"),
+                "{reply}"
+            );
+        }
+    }
+    let mut node = key.connect(b.address());
+    assert!(node.ask("REGISTER * 9001").starts_with("OK"));
+    assert_eq!(node.ask("UNREGISTER * 9001"), "OK");
+    wait_for(&a, "LIST", "NODES 0\n");
 }
 
 #[test]
