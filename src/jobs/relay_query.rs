@@ -129,7 +129,7 @@ pub(super) struct RelayQuery {
     listed_files: u64,
     all_files: u64,
     max_listed: u64,
-    /// The last name of the list, and whether this page has advanced it.
+    /// The last name of the list, and whether this batch has advanced it.
     last_name: String,
     has_advanced: bool,
     has_unknown_items: bool,
@@ -266,7 +266,7 @@ impl RelayQuery {
                 self.end = Some(Err(Failure::Error(code, text.into_owned())));
             }
             (ResponsePart::Head(Reply::Files { shown, total }), RelayAnswer::EndOfFiles) => {
-                // An empty page is the last one, whatever has changed meanwhile.
+                // An empty batch is the last one, whatever has changed meanwhile.
                 self.all_files = if shown == 0 { self.listed_files } else { total };
                 self.has_advanced = false;
                 if self.all_files > self.max_listed {
@@ -310,7 +310,7 @@ impl RelayQuery {
     }
 
     /// The next file of the list. Returns false if the names are not sorted: names must
-    /// increase from page to page, so that a list ends. Within a page a name may have
+    /// increase from batch to batch, so that a list ends. Within a batch a name may have
     /// several contents.
     fn advance(&mut self, name: &str) -> bool {
         self.listed_files += 1;

@@ -95,7 +95,7 @@ fn a_name_with_thousands_of_contents_is_not_slow() {
 }
 
 #[test]
-fn a_search_page_is_bounded_in_bytes() {
+fn a_batch_of_a_search_is_bounded_in_bytes() {
     let mut stage = relay_with_operator();
     let name = |n: u32| format!("{n:04}{}", "x".repeat(1_000));
     let shares: String = (0..500)
@@ -200,7 +200,7 @@ fn a_list_after_a_change_costs_a_fraction_of_the_first() {
 }
 
 #[test]
-fn a_name_with_more_contents_than_a_page_does_not_hide_later_names() {
+fn a_name_with_more_contents_than_a_batch_does_not_hide_later_names() {
     let mut stage = relay_with_operator();
     ask(
         &mut stage,
