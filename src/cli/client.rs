@@ -240,6 +240,7 @@ pub(super) fn run_client(
     client.udp = udp;
     let settings = ReactorSettings {
         secret: args.access.secret.read()?,
+        certificates: servers.certificates,
         ..reactor_settings(servers.tls, args.timeouts, args.rates)
     };
     let clock = Clock::with_suspends(Instant::now());
@@ -269,6 +270,7 @@ fn reactor_settings(
         speaks_http: false,
         tls: None,
         relay_tls,
+        certificates: None,
         secret: None,
         timeouts,
         rates,

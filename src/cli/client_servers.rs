@@ -1,6 +1,7 @@
 //! The servers to which a client connects: relays, or nodes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::cli::StartupError;
 use crate::cli::client::ClientArgs;
@@ -8,7 +9,7 @@ use crate::cli::relay_address::AutoServers;
 use crate::cli::relay_tls::{ClientTlsArgs, relay_tls};
 use crate::client::Task;
 use crate::jobs::{NodeTls, PeerSource, Query};
-use crate::tls::{TlsConnector, TlsMode};
+use crate::tls::{Certificates, TlsConnector, TlsMode};
 
 /// The servers of a client.
 #[derive(Default)]
@@ -19,6 +20,8 @@ pub(super) struct ClientServers {
     pub(super) tls: Vec<Option<TlsConnector>>,
     /// How to connect to other nodes.
     pub(super) node_tls: NodeTls,
+    /// The key that all of them are shown, if any.
+    pub(super) certificates: Option<Arc<Certificates>>,
 }
 
 impl ClientServers {
@@ -40,9 +43,13 @@ impl ClientServers {
             return Err(StartupError::usage(mistake));
         }
         let mode = args.access.tls_mode(tls, args.udp)?;
-        let node_tls = NodeTls::new(mode, node_id);
+        let servers = Self {
+            node_tls: NodeTls::new(mode, node_id),
+            certificates: args.access.certificates()?,
+            ..Self::default()
+        };
         let Some(node) = &args.from else {
-            return Self::find_relays(args, task, node_tls);
+            return servers.find_relays(args, task, mode);
         };
         if needs_relay(task) {
             return Err(StartupError::usage(
@@ -53,21 +60,16 @@ impl ClientServers {
         Ok(Self {
             sources: vec![PeerSource::node(name, node.resolve_node()?)],
             tls: vec![None],
-            node_tls,
+            ..servers
         })
     }
 
     fn find_relays(
+        mut self,
         args: &ClientArgs,
         task: &Task,
-        node_tls: NodeTls,
+        mode: TlsMode,
     ) -> Result<Self, StartupError> {
-        let mode = args.access.tls_mode(args.tls.tls, args.udp)?;
-        let certificates = args.access.certificates()?;
-        let mut servers = Self {
-            node_tls,
-            ..Self::default()
-        };
         let auto = match needs_relay(task) {
             true => AutoServers::Relays,
             false => AutoServers::RelaysOrNodes,
@@ -77,13 +79,13 @@ impl ClientServers {
             if relay.source.addresses.is_empty() {
                 continue;
             }
-            servers.tls.push(match relay.source.is_node {
+            self.tls.push(match relay.source.is_node {
                 true => None,
-                false => relay_tls(&relay, mode, args.udp, certificates.clone())?,
+                false => relay_tls(&relay, mode, args.udp, self.certificates.clone())?,
             });
-            servers.sources.push(relay.source);
+            self.sources.push(relay.source);
         }
-        Ok(servers)
+        Ok(self)
     }
 
     /// All addresses of relays.

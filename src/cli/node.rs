@@ -340,14 +340,13 @@ fn reactor_settings(
     sources: Vec<IpAddr>,
 ) -> Result<ReactorSettings, StartupError> {
     let mode = args.access.secret.tls_mode(args.tls.mode(), args.udp)?;
-    let relay_tls = relays
-        .iter()
-        .map(|relay| relay_tls(relay, mode, args.udp, tls.certificates.clone()));
+    let tls_of = |relay| relay_tls(relay, mode, args.udp, tls.certificates.clone());
     Ok(ReactorSettings {
         limits: args.limits.clone(),
         speaks_http: !args.http.no_http,
         tls: tls.acceptor,
-        relay_tls: relay_tls.collect::<Result<_, _>>()?,
+        relay_tls: relays.iter().map(tls_of).collect::<Result<_, _>>()?,
+        certificates: tls.certificates,
         secret,
         timeouts: args.timeouts.clone(),
         rates: args.rates,

@@ -281,6 +281,7 @@ pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
         speaks_http,
         tls: tls.acceptor,
         relay_tls: Vec::new(),
+        certificates: None,
         secret: None,
         timeouts: Timeouts::default(),
         rates: RateLimits::default(),

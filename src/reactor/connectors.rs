@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 
 use crate::role::PeerTls;
-use crate::tls::{KeyId, ServerTrust, TlsConnector};
+use crate::tls::{Certificates, KeyId, ServerTrust, TlsConnector};
 
 /// The most keys of nodes whose connectors stay.
 const MAX_KEYS: usize = 1000;
@@ -14,14 +15,20 @@ const MAX_KEYS: usize = 1000;
 pub(super) struct Connectors {
     /// By the index of the relay; none for one that is not encrypted.
     relays: Vec<Option<TlsConnector>>,
+    /// What nodes are shown, if anything.
+    certificates: Option<Arc<Certificates>>,
     any_key: Option<TlsConnector>,
     keys: HashMap<KeyId, TlsConnector>,
 }
 
 impl Connectors {
-    pub(super) fn new(relays: Vec<Option<TlsConnector>>) -> Self {
+    pub(super) fn new(
+        relays: Vec<Option<TlsConnector>>,
+        certificates: Option<Arc<Certificates>>,
+    ) -> Self {
         Self {
             relays,
+            certificates,
             any_key: None,
             keys: HashMap::new(),
         }
@@ -32,6 +39,7 @@ impl Connectors {
     /// # Errors
     /// The cryptography of this build has no TLS 1.3.
     pub(super) fn get(&mut self, peer: PeerTls) -> io::Result<Option<&TlsConnector>> {
+        let new = |trust| TlsConnector::new(trust, self.certificates.clone());
         let connector = match peer {
             PeerTls::Plain => return Ok(None),
             PeerTls::Configured(index) => {
@@ -43,14 +51,13 @@ impl Connectors {
                     if self.keys.len() >= MAX_KEYS {
                         self.keys.clear();
                     }
-                    let connector = TlsConnector::new(ServerTrust::Key(id), None)?;
-                    self.keys.insert(id, connector);
+                    self.keys.insert(id, new(ServerTrust::Key(id))?);
                 }
                 return Ok(self.keys.get(&id));
             }
         };
         if connector.is_none() {
-            *connector = Some(TlsConnector::new(ServerTrust::Any, None)?);
+            *connector = Some(new(ServerTrust::Any)?);
         }
         Ok(connector.as_ref())
     }

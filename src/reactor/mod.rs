@@ -88,7 +88,7 @@ use crate::reactor::timer_fd::TimerFd;
 use crate::reactor::turn::PendingTurn;
 use crate::role::{Output, Role, Traffic};
 use crate::timers::Timers;
-use crate::tls::{TlsAcceptor, TlsConnector};
+use crate::tls::{Certificates, TlsAcceptor, TlsConnector};
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -115,6 +115,8 @@ pub struct ReactorSettings {
     pub tls: Option<TlsAcceptor>,
     /// Encrypts connections to the relays; none for one that is spoken to in plain text.
     pub relay_tls: Vec<Option<TlsConnector>>,
+    /// The key that nodes are shown on encrypted connections, if any.
+    pub certificates: Option<Arc<Certificates>>,
     /// What both sides of an outgoing connection have to know, if anything. Such a connection
     /// is encrypted.
     pub secret: Option<SharedSecret>,
@@ -218,7 +220,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             max_refusals: descriptors.refusals,
             memory: QueuedMemory::default(),
             handshakes: Handshakes::new(limits, now),
-            connectors: Connectors::new(settings.relay_tls.clone()),
+            connectors: Connectors::new(settings.relay_tls.clone(), settings.certificates.clone()),
             throttle: Throttle::new(settings.rates, now),
             timers: Timers::new(now, TIMER_KINDS),
             turns: Vec::new(),

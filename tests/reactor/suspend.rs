@@ -71,6 +71,7 @@ fn a_deadline_that_passed_during_a_suspend_is_met_at_once() {
         speaks_http: false,
         tls: None,
         relay_tls: Vec::new(),
+        certificates: None,
         secret: None,
         limits: Limits::default(),
         timeouts: Timeouts::default(),

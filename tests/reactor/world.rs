@@ -255,6 +255,7 @@ impl World {
             speaks_http: false,
             tls: None,
             relay_tls: Vec::new(),
+            certificates: None,
             secret: None,
             limits,
             timeouts,

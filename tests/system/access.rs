@@ -17,7 +17,7 @@ use rustls::{ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::{
     HttpResponse, Nc, Server, ask, client_command, eventually, folder, has, http, node_command,
-    relay, relay_command, run, s_client, server_id, tls_proxy, tls_session,
+    noise, relay, relay_command, run, s_client, server_id, tls_proxy, tls_session, unlisted_node,
 };
 
 const SECRET: &str = "correct horse battery";
@@ -572,4 +572,110 @@ fn over_tls_the_same_gates_are_shut() {
             }
         }
     }
+}
+
+/// A state folder of the test: its programs know no relay.
+struct State(tempfile::TempDir);
+
+impl State {
+    fn of(&self, mut command: Command) -> Command {
+        command.env("XDG_STATE_HOME", self.0.path());
+        command
+    }
+}
+
+#[test]
+fn files_are_fetched_with_the_secret_alone() {
+    let state = State(folder(&[]));
+    let relay = secret_relay(&[]);
+    let large = noise(20 << 20, 3);
+    let share = folder(&[("five.txt", b"Hello"), ("large", &large)]);
+    let nodes = [0, 1].map(|_| {
+        let mut command = node_command(relay.address(), share.path(), &["--no-hash-cache"]);
+        command.env("PEERLINE_SECRET", SECRET);
+        let node = Server::start(state.of(command));
+        node.log_until("registered as");
+        node
+    });
+    let client =
+        |secret, args: &[&str]| run(state.of(client_with(relay.address(), secret, args)), b"");
+    let fetched = client(Some(SECRET), &["get", "five.txt"]).expect_code(0);
+    assert_eq!(fetched.text(), "Hello");
+    assert!(fetched.stderr.contains("encrypted"), "{}", fetched.stderr);
+    let target = folder(&[]);
+    let target_path = target.path().to_str().expect("a temporary name is text");
+    let save = ["get", "large", "five.txt", "-d", target_path];
+    client(Some(SECRET), &save).expect_code(0);
+    assert!(fs::read(target.path().join("large")).expect("it is saved") == large);
+    let mut direct = Command::new(env!("CARGO_BIN_EXE_peer-client"));
+    let address = nodes[0].address().to_string();
+    direct.args(["--from", &address, "get", "five.txt"]);
+    direct.env("PEERLINE_SECRET", SECRET);
+    assert_eq!(run(direct, b"").expect_code(0).text(), "Hello");
+    // The prompt reads commands from a pipe.
+    let mut prompt = client_command(relay.address(), &[]);
+    prompt.env("PEERLINE_SECRET", SECRET);
+    let output = run(state.of(prompt), b"search five\nget five.txt\n").expect_code(0);
+    assert!(output.text().contains("Hello"), "{}", output.text());
+    for secret in [Some(OTHER), None] {
+        let output = client(secret, &["get", "five.txt"]);
+        assert_ne!(output.code, Some(0), "{}", output.stderr);
+        assert_eq!(output.text(), "");
+    }
+    for node in &nodes {
+        let log = node.log();
+        assert!(!log.contains("wrong secret"), "{log}");
+    }
+}
+
+#[test]
+fn a_console_fetches_with_the_secret() {
+    let state = State(folder(&[]));
+    let relay = secret_relay(&[]);
+    let (share, other_share) = (folder(&[("five.txt", b"Hello")]), folder(&[]));
+    let mut command = node_command(relay.address(), share.path(), &[]);
+    command.env("PEERLINE_SECRET", SECRET);
+    let node = Server::start(state.of(command));
+    node.log_until("registered as");
+    let mut command = node_command(relay.address(), other_share.path(), &["--console"]);
+    command.env("PEERLINE_SECRET", SECRET);
+    let mut other = Server::start_with_stdin(state.of(command));
+    other.enter("get five.txt");
+    let copy = other_share.path().join("five.txt");
+    eventually("the other node has the file", || {
+        fs::read(&copy).is_ok_and(|content| content == b"Hello")
+    });
+    let (ip, port) = (node.address().ip(), node.address().port());
+    other.enter(&format!("send {ip} {port} hi"));
+    other.close_stdin();
+}
+
+#[test]
+fn a_node_outside_the_group_gets_no_request_of_a_member() {
+    let state = State(folder(&[]));
+    let relay = secret_relay(&[]);
+    let share = folder(&[("five.txt", b"Hello")]);
+    let open = Server::start(relay_command(&[]));
+    let outsider = unlisted_node(open.address(), share.path(), &[]);
+    outsider.log_until("registered as");
+    // Somebody with the secret announces the node of somebody else.
+    let lines = format!(
+        "AUTH {SECRET}\nREGISTER {}\nSHARE 5 - five.txt\n",
+        outsider.wire_address()
+    );
+    let mut nc = Nc::connect(relay.address());
+    nc.send(lines);
+    assert_eq!(nc.line(), "OK");
+    assert!(nc.line().starts_with("OK 60 "));
+    assert_eq!(nc.line(), "OK");
+    let command = client_with(relay.address(), Some(SECRET), &["get", "five.txt"]);
+    let output = run(state.of(command), b"");
+    assert_ne!(output.code, Some(0));
+    assert!(
+        output.stderr.contains("our secret was refused"),
+        "{}",
+        output.stderr
+    );
+    let log = outsider.log_until("last PROVE");
+    assert!(!log.contains("last GET"), "{log}");
 }

@@ -9,8 +9,8 @@ use peerline::tls::Identity;
 use rustix::process::Signal;
 
 use crate::support::{
-    ClientKey, Nc, Server, ask, client_command, folder, has, http, node_command, relay,
-    relay_command, run, tls_proxy, unlisted_node,
+    ClientKey, Nc, Server, ask, client_command, eventually, folder, has, http, node, node_command,
+    relay, relay_command, run, tls_proxy, unlisted_node,
 };
 
 /// A new key, as PEM, and its id.
@@ -269,4 +269,42 @@ fn a_client_shows_its_id_when_it_is_told_to() {
             output.stderr
         );
     }
+}
+
+#[test]
+fn programs_fetch_from_a_node_that_lists_their_id() {
+    let lists = Lists::new(&[]);
+    let relay = relay(&[]);
+    let share = folder(&[("five.txt", b"Hello")]);
+    let args = ["--allow-ids", &lists.flag("allowed")];
+    let node = node(&relay, share.path(), &args);
+    let state = folder(&[]);
+    let get = |args: &[&str]| {
+        let args = [&["get", "five.txt"], args].concat();
+        let command = client_command(relay.address(), &args);
+        run(with_state(command, state.path()), b"")
+    };
+    let refused = get(&[]).stderr;
+    assert!(refused.contains("peer-client --show-id"), "{refused}");
+    let refused = get(&["--show-id"]).stderr;
+    let (_, id) = refused.split_once("error 403: ").expect("the refusal");
+    let id = id.split(' ').next().expect("an id").to_owned();
+    // The console of a node shows the id of the node.
+    let (other_share, other_state) = (folder(&[]), folder(&[]));
+    let flags = ["--console", "--tls", "required", "--port", "0"];
+    let command = node_command(relay.address(), other_share.path(), &flags);
+    let mut other = Server::start_with_stdin(with_state(command, other_state.path()));
+    let line = other.line();
+    let (_, other_id) = line.split_once(" id ").expect("an id");
+    lists.write("allowed", &[&id, other_id]);
+    node.signal(Signal::HUP);
+    node.log_until("read again: 2 ids");
+    let fetched = get(&["--show-id"]).expect_code(0);
+    assert_eq!(fetched.text(), "Hello");
+    assert!(fetched.stderr.contains("encrypted"), "{}", fetched.stderr);
+    other.enter("get five.txt");
+    let copy = other_share.path().join("five.txt");
+    eventually("the other node has the file", || {
+        fs::read(&copy).is_ok_and(|content| content == b"Hello")
+    });
 }
