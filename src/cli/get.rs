@@ -29,7 +29,8 @@ pub(super) struct GetArgs {
     /// Fetch all files that the nodes have announced
     #[arg(long, conflicts_with_all = ["names", "input"])]
     pub(super) all: bool,
-    /// Read the names from this file, one per line; - is stdin
+    /// Read the names from this file, one per line; - is stdin. Files that are saved are fetched
+    /// many at once, while the list is being read
     #[arg(short, long, value_name = "FILE", conflicts_with = "names")]
     pub(super) input: Option<PathBuf>,
     /// Accept only the content with this BLAKE3 hash; its first 8 digits do

@@ -2,8 +2,11 @@
 
 use crate::client::Client;
 use crate::jobs::{FilePattern, GetQueue, Job, PromptKind, UserEvent};
-use crate::protocol::HashPrefix;
+use crate::protocol::{FileName, HashPrefix};
 use crate::role::Context;
+
+/// The most names of a list that wait: the list may be endless.
+const MAX_WAITING: usize = 1000;
 
 impl Client {
     /// Files that are saved are fetched so many at once.
@@ -58,5 +61,48 @@ impl Client {
         }
         self.awaits_nodes = true;
         self.start_job(context, Job::CheckRelay);
+    }
+
+    /// Fetches the files of a list of names, many at once, while the list is being read.
+    pub(super) fn start_list(&mut self, context: &mut Context<'_, Self>) {
+        self.is_batch = true;
+        let event = UserEvent::BatchStarted { files: 0 };
+        self.jobs.user().on_event(event);
+        self.queue = GetQueue::new(self.max_downloads).without_repeats();
+        self.awaits_nodes = true;
+        self.start_job(context, Job::CheckRelay);
+        self.prompt();
+    }
+
+    /// The next name of the list.
+    pub(super) fn add_to_list(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        name: FileName<'static>,
+        hash: Option<HashPrefix>,
+    ) {
+        let event = UserEvent::BatchGrown { files: 1 };
+        self.jobs.user().on_event(event);
+        self.queue.push(FilePattern::Name(name), hash);
+        self.take_finished_jobs(context);
+        self.continue_list(context);
+    }
+
+    /// The list is read to its end.
+    pub(super) fn end_list(&mut self, context: &mut Context<'_, Self>) {
+        self.has_whole_list = true;
+        self.continue_list(context);
+    }
+
+    /// Reads the next name if there is room for it. Ends after the last file.
+    pub(super) fn continue_list(&mut self, context: &mut Context<'_, Self>) {
+        if !self.has_whole_list {
+            if self.queue.waiting() < MAX_WAITING {
+                self.prompt();
+            }
+        } else if self.queue.is_done() {
+            self.finish_batch();
+            context.out.stop_loop();
+        }
     }
 }

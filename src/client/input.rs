@@ -112,6 +112,9 @@ impl Client {
         let name = line.trim_matches(BLANKS);
         match FileName::parse(name) {
             _ if name.is_empty() => {}
+            Ok(name) if self.is_batch => {
+                return self.add_to_list(context, name.into_owned(), hash);
+            }
             Ok(name) => {
                 let name = name.into_owned();
                 let job = match std::mem::replace(&mut self.is_ready, true) {
@@ -150,6 +153,7 @@ impl Client {
                 }
             }
             (Task::Chat(..) | Task::SendAndWait(..), Some(chat)) => chat.start_wait(context.now),
+            (Task::GetList(_), _) if self.is_batch => self.end_list(context),
             (_, _) => {
                 self.cancel_choice();
                 context.out.stop_loop();

@@ -51,6 +51,8 @@ pub struct Client {
     saves_files: bool,
     /// Whether several files are being saved.
     is_batch: bool,
+    /// Whether a list of names is read to its end.
+    has_whole_list: bool,
     /// Whether the queue waits for the list of nodes.
     awaits_nodes: bool,
     /// The file that the user may save, because it was not printed.
@@ -104,6 +106,7 @@ impl Client {
             max_downloads: 1,
             saves_files: false,
             is_batch: false,
+            has_whole_list: false,
             awaits_nodes: false,
             unprinted: None,
             is_ready: false,
@@ -186,6 +189,9 @@ impl Client {
                 }
                 return;
             }
+            Task::GetList(_) if self.is_batch && !has_failed => {
+                return self.continue_list(context);
+            }
             Task::GetList(_) if result != TaskResult::Relay && !is_cut_off => {
                 return self.prompt();
             }
@@ -267,6 +273,7 @@ impl Role for Client {
                 let (patterns, hash) = (patterns.clone(), *hash);
                 return self.start_gets(context, patterns, hash, self.saves_files);
             }
+            Task::GetList(_) if self.saves_files => return self.start_list(context),
             Task::GetList(_) => return self.prompt(),
             Task::SendAndWait(to, text, wait) => {
                 let chat = Chat::with_message(*to, text.clone(), *wait);

@@ -327,11 +327,6 @@ impl ActiveJob {
         self.fetch().is_some_and(|fetch| fetch.awaits(id))
     }
 
-    /// Whether responses to requests of the job may be awaited.
-    pub(super) fn may_have_requests(&self) -> bool {
-        self.fetch().is_none_or(Fetch::may_have_requests)
-    }
-
     /// The connection with a request has ended before the response was complete.
     pub(super) fn on_lost_request(
         &mut self,

@@ -358,7 +358,9 @@ impl JobRunner {
         {
             let is_cancelled = |request: RequestId| request.job == id;
             // To look for requests among those of many small files takes long.
-            if job.may_have_requests() {
+            let is_fetch_without_requests =
+                matches!(&job, ActiveJob::Fetch(fetch) if !fetch.may_have_requests());
+            if !is_fetch_without_requests {
                 let pool = &mut self.context.pool;
                 pool.cancel(is_cancelled, current, connector.out);
             }

@@ -228,6 +228,11 @@ pub enum UserEvent<'a> {
         /// How many were named. Patterns stand for more.
         files: usize,
     },
+    /// So many files more are going to be saved.
+    BatchGrown {
+        /// How many were named.
+        files: usize,
+    },
     /// A pattern stands for these files.
     Expanded {
         /// The pattern.

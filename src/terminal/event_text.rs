@@ -31,6 +31,7 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
             | UserEvent::Fetched { .. }
             | UserEvent::SentBytes(..)
             | UserEvent::UpToDate { .. }
+            | UserEvent::BatchGrown { .. }
             | UserEvent::Expanded { files: 1.., .. }
     )
 }

@@ -131,7 +131,9 @@ impl Progress {
                 .for_each(|bar| bar.set_message(sources.clone()));
         };
         match event {
-            UserEvent::Expanded { files, .. } => total.bar.inc_length(*files as u64),
+            UserEvent::BatchGrown { files } | UserEvent::Expanded { files, .. } => {
+                total.bar.inc_length(*files as u64);
+            }
             UserEvent::Fetched { size, resumed, .. } => {
                 total.bytes += size.saturating_sub(*resumed);
                 total.bar.inc(1);

@@ -103,6 +103,7 @@ impl User for RecordingUser {
             }
             UserEvent::UpToDate { name, size } => format!("{name} is there, {size} bytes"),
             UserEvent::BatchStarted { files } => format!("several files, {files} of them named"),
+            UserEvent::BatchGrown { files } => format!("{files} more"),
             UserEvent::Expanded {
                 pattern,
                 files,

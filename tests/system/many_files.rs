@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::Stdio;
@@ -544,4 +544,57 @@ fn json_has_a_summary() {
     let summary = &lines.last().expect("a line")["summary"];
     assert_eq!(summary["fetched"], 2);
     assert_eq!(summary["failed"], 1);
+}
+
+#[test]
+fn a_list_of_names_is_fetched_while_it_is_read() {
+    let fixture = Fixture::new(&FEW);
+    let mut get = client_command(fixture.relay.address(), &["get", "-i", "-", "-d", "."]);
+    get.current_dir(fixture.home.path())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut get = RunningProgram::start(&mut get);
+    let mut stdin = get.child.stdin.take().expect("it is a pipe");
+    for name in ["a.txt", "a[1].txt"] {
+        stdin
+            .write_all(format!("{name}\n").as_bytes())
+            .expect("it reads");
+        eventually("it is saved", || fixture.home.path().join(name).exists());
+    }
+    let rest = b"docs/b.txt\na.txt\n../x\nmissing\ndocs/b.txt";
+    stdin.write_all(rest).expect("it reads");
+    drop(stdin);
+    let mut stderr = String::new();
+    let mut pipe = get.child.stderr.take().expect("it is a pipe");
+    pipe.read_to_string(&mut stderr).expect("text");
+    assert_eq!(get.wait(), Some(1), "{stderr}");
+    fixture.assert_saved(&["a.txt", "a[1].txt", "docs/b.txt"]);
+    assert!(stderr.contains("missing: not found"), "{stderr}");
+    assert!(stderr.contains("\n3 files fetched"), "{stderr}");
+    assert!(stderr.ends_with(" 0 up to date, 1 failed\n"), "{stderr}");
+}
+
+#[test]
+fn the_files_of_a_list_are_fetched_at_once() {
+    let relay = relay(&[]);
+    // Answers the first request after the second one.
+    let mut first = None;
+    let node = FakeServer::new(move |mut connection| {
+        connection.line();
+        match first.take() {
+            None => first = Some(connection),
+            Some(mut other) => {
+                other.send("FOUND 2\nok");
+                connection.send("FOUND 2\nok");
+            }
+        }
+    });
+    for name in ["one", "two"] {
+        announce(&relay, node.address(), 2, name);
+    }
+    let home = folder(&[]);
+    let mut get = client_command(relay.address(), &["get", "-i", "-", "-d", "."]);
+    get.current_dir(home.path());
+    run(get, b"one\ntwo\n").expect_code(0);
+    assert_eq!(files_below(home.path()).len(), 2);
 }
