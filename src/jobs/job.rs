@@ -161,8 +161,7 @@ impl JobContext {
         self.push_request(job, node, request, is_shared, false)
     }
 
-    /// Sends a request that others may follow on the same connection, and that is not
-    /// repeated if the connection ends.
+    /// Sends a request on a shared connection that is not repeated if the connection ends.
     pub(super) fn request_once(
         &mut self,
         job: JobId,
@@ -200,13 +199,12 @@ impl JobContext {
 
     /// A query has no answer.
     pub(super) fn report_failed_query(&mut self, query: &Query, failure: &Failure<'_>) {
-        let event = match self.nodes.first() {
+        self.user.on_event(match self.nodes.first() {
             Some(node) if self.is_direct && !matches!(query, Query::Message(..)) => {
                 UserEvent::NoAnswer(*node, failure)
             }
             _ => UserEvent::RelayFailed(query, failure),
-        };
-        self.user.on_event(event);
+        });
     }
 
     /// The position of a node in the relay's list, from 1 on, and the length of the list.
