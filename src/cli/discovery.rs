@@ -20,7 +20,8 @@ const HEADING: &str = "Local network";
 #[derive(clap::Args)]
 #[command(next_help_heading = HEADING)]
 pub(super) struct AnnounceArgs {
-    /// Announce the server by mDNS on the networks where it listens, so that `auto` finds it
+    /// Announce the server by mDNS on the networks where it listens, so that `auto` finds it. A
+    /// node that is announced needs no relay: leave the address out
     #[arg(long)]
     announce: bool,
     /// Announce it only on this interface; may be repeated

@@ -100,6 +100,12 @@ pub(super) fn names_relay(words: &[OsString]) -> bool {
     has_flag(words, "--relay")
 }
 
+/// Whether a node can be found without a relay.
+pub(super) fn announces_node(words: &[OsString]) -> bool {
+    let flags = ["--announce", "--announce-on", "--dht"];
+    flags.into_iter().any(|flag| has_flag(words, flag))
+}
+
 fn has_flag(words: &[OsString], flag: &str) -> bool {
     let is_flag = |word: &str| {
         let value = word.strip_prefix(flag);

@@ -1,6 +1,6 @@
 //! The network that a node needs: the addresses of its relays, and a route to them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::terminal::TerminalOutput;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// The relays, and the local addresses on which the node listens; at least one each.
+/// The relays, and the local addresses on which the node listens, at least one.
 pub(super) struct NodeNetwork {
     pub(super) relays: Vec<FoundRelay>,
     pub(super) listen: Vec<IpAddr>,
@@ -26,6 +26,14 @@ impl NodeNetwork {
         relay: &RelayAddressArgs,
         listen: Option<IpAddr>,
     ) -> Result<Self, StartupError> {
+        if !relay.is_given() {
+            // It is announced in another way, so that others can reach it.
+            let listen = listen.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+            return Ok(Self {
+                relays: Vec::new(),
+                listen: vec![listen],
+            });
+        }
         let relays = relay.find(AutoServers::OneRelay)?;
         let listen = node_addresses(listen, &addresses(&relays))?;
         Ok(Self { relays, listen })

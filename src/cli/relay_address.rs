@@ -94,6 +94,11 @@ impl RelayAddressArgs {
         !self.relay_id.is_empty()
     }
 
+    /// Whether there is a relay.
+    pub(super) fn is_given(&self) -> bool {
+        self.relay.is_some() || !self.more.is_empty()
+    }
+
     /// The relays in the order of the user, at least one.
     fn chosen(&self) -> Result<Vec<ChosenRelay>, StartupError> {
         let first = self.relay.as_ref().map_or(&[][..], |words| &words.0);

@@ -12,7 +12,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, Command, Parser};
 
-use crate::cli::host_port::{has_port, join_node_address, names_node, names_relay};
+use crate::cli::host_port::{announces_node, has_port, join_node_address, names_node, names_relay};
 use crate::cli::relay_address::RELAY_VARIABLE;
 use crate::cli::{Exit, StartupError, values};
 use crate::stdio::Stdout;
@@ -54,14 +54,14 @@ pub(super) fn parse<P: Parser>(words: &[String], hints: &str) -> Result<P, Start
     Err(StartupError::usage(explain::<P>(&error, words, hints)))
 }
 
-/// Parses a whole command line. With `--from` there is no relay, and with `--relay` the first
-/// one may be missing.
+/// Parses a whole command line. With `--from` there is no relay, with `--relay` the first one
+/// may be missing, and a node that is announced needs none.
 fn parse_words<P: Parser>(words: Vec<OsString>, hints: &str) -> Result<P, clap::Error> {
     let words = join_node_address(words);
     let mut program = P::command();
     let has_relay = program.get_arguments().any(|arg| arg.get_id() == "relay");
     let is_direct = has_relay && names_node(&words);
-    if is_direct || (has_relay && names_relay(&words)) {
+    if is_direct || (has_relay && (names_relay(&words) || announces_node(&words))) {
         program = program.mut_arg("relay", |arg| arg.required(false));
     }
     // Each command has the flags of all commands from here on.

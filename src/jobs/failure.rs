@@ -40,6 +40,8 @@ pub enum Failure<'a> {
     Unsorted,
     /// Others have answered meanwhile.
     Late,
+    /// There is nobody to ask.
+    NoRelay,
 }
 
 /// Text from the network is escaped.
@@ -80,6 +82,7 @@ impl fmt::Display for Failure<'_> {
                 let lines = Counted(*count, "line");
                 write!(f, "its list has {lines}, more than {flag} allows")
             }
+            Self::NoRelay => f.write_str("there is no relay"),
             Self::Late => f.write_str("no complete answer yet, others have answered"),
             Self::Unsorted => f.write_str("its list is not sorted"),
         }

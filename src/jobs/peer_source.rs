@@ -84,7 +84,6 @@ struct ListedSource {
 }
 
 impl PeerSources {
-    /// `sources` are not empty.
     pub(super) fn new(sources: Vec<PeerSource>) -> Self {
         let listed = |source| ListedSource {
             source,
@@ -100,9 +99,14 @@ impl PeerSources {
         self.0.len() > 1
     }
 
-    /// Whether no relay is among them.
+    /// Whether there is nobody to ask.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether all of them are nodes.
     pub(super) fn are_nodes(&self) -> bool {
-        self.0.iter().all(|listed| listed.source.is_node)
+        !self.is_empty() && self.0.iter().all(|listed| listed.source.is_node)
     }
 
     /// Those that are nodes.

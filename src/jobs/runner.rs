@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::connection::{JobConnection, JobPeer, RunsJobs};
+use crate::jobs::failure::Failure;
 use crate::jobs::job::{ActiveJob, FinishedJob, Job, JobContext, JobId, JobStep, TaskResult};
 use crate::jobs::listed_nodes::ListedNodes;
 use crate::jobs::node_pool::{NodePool, PoolId, PoolPeer, PooledRequest, RequestId};
@@ -45,7 +46,7 @@ pub struct JobRunner {
 }
 
 impl JobRunner {
-    /// A runner for `user`. `sources` are not empty.
+    /// A runner for `user`. Without sources, every query fails.
     #[must_use]
     pub fn new(user: impl User + 'static, sources: Vec<PeerSource>, limits: JobLimits) -> Self {
         let sources = PeerSources::new(sources);
@@ -332,6 +333,14 @@ impl JobRunner {
         current: Option<PoolId>,
     ) {
         let finished = match step {
+            JobStep::Query(query) if self.sources.is_empty() => {
+                let Some(job) = self.jobs.get_mut(&id) else {
+                    return;
+                };
+                let failure = Err(Failure::NoRelay);
+                let step = job.on_answer(&mut self.context, &query, failure, connector.now);
+                return self.execute(connector, id, step, current);
+            }
             JobStep::Query(query) => {
                 let sources = self.sources.usable(connector.now);
                 self.open_query(connector, id, query, &sources);

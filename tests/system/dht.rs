@@ -7,7 +7,7 @@ use std::process::Command;
 use mainline::Testnet;
 use rustix::process::Signal;
 
-use crate::support::{ProgramOutput, Server, folder, node_command, relay, run};
+use crate::support::{ProgramOutput, Server, folder, run};
 
 /// The members of a new DHT, and the flags to join it. A node looks the names of hosts up in
 /// its sandbox.
@@ -21,9 +21,12 @@ fn dht() -> (Testnet, Vec<String>) {
     (dht, flags)
 }
 
-fn announced_node(relay: &Server, share: &Path, group: &str, dht: &[String]) -> Server {
-    let mut command = node_command(relay.address(), share, &["--dht", "--group", group]);
-    command.args(dht);
+/// Starts a node that has no relay.
+fn announced_node(share: &Path, group: &str, dht: &[String]) -> Server {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
+    command.args(["--dht", "--group", group]).args(dht);
+    command.args(["--listen", "127.0.0.1", "--no-hashes", "--share"]);
+    command.arg(share);
     let node = Server::start(command);
     node.log_until("announced on the DHT as");
     node
@@ -38,14 +41,13 @@ fn client(group: &str, dht: &[String], args: &[&str]) -> ProgramOutput {
 #[test]
 fn the_nodes_of_a_group_are_found_by_its_name() {
     let (_dht, flags) = dht();
-    let relay = relay(&[]);
     let shares = [
         folder(&[("a", b"A")]),
         folder(&[("b", b"BB")]),
         folder(&[("c", b"")]),
     ];
     let groups = ["blue whale", "blue whale", "other"];
-    let nodes = [0, 1, 2].map(|n| announced_node(&relay, shares[n].path(), groups[n], &flags));
+    let nodes = [0, 1, 2].map(|n| announced_node(shares[n].path(), groups[n], &flags));
     let client = |args: &[&str], code| client("blue whale", &flags, args).expect_code(code);
     assert_eq!(client(&["ls"], 0).text(), "1 - 1 a\n2 - 1 b\n");
     assert_eq!(client(&["get", "b"], 0).text(), "BB");
@@ -61,10 +63,9 @@ fn the_nodes_of_a_group_are_found_by_its_name() {
 #[test]
 fn a_node_that_left_costs_nothing_but_a_line() {
     let (_dht, flags) = dht();
-    let relay = relay(&[]);
     let share = folder(&[("a", b"A")]);
-    let mut gone = announced_node(&relay, share.path(), "g", &flags);
-    let _node = announced_node(&relay, share.path(), "g", &flags);
+    let mut gone = announced_node(share.path(), "g", &flags);
+    let _node = announced_node(share.path(), "g", &flags);
     gone.signal(Signal::KILL);
     gone.wait();
     let output = client("g", &flags, &["get", "a"]).expect_code(0);

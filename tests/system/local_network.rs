@@ -147,16 +147,15 @@ fn only_the_relay_with_the_wanted_id_is_used() {
     assert_finds_nothing(&here, &["--relay-id", &id]);
 }
 
-/// Starts a node that is announced, and whose relay is not.
-fn announced_node(machine: &Machine, share: &Path) -> (Server, Server) {
-    let relay = relay_on(machine, &[]);
+/// Starts a node that is announced and has no relay.
+fn announced_node(machine: &Machine, share: &Path) -> Server {
     let mut command = machine.command(env!("CARGO_BIN_EXE_peer-node"));
-    command.args([&relay.address().to_string(), "--share"]);
-    command.arg(share).args(["--no-hashes", "--announce"]);
-    command.args(["--listen", "0.0.0.0"]);
+    command
+        .args(["--announce", "--no-hashes", "--share"])
+        .arg(share);
     let node = Server::start(command);
     node.log_until(ANNOUNCED);
-    (node, relay)
+    node
 }
 
 #[test]
@@ -169,7 +168,7 @@ fn without_a_relay_the_nodes_themselves_are_asked() {
         folder(&[("a.txt", b"A"), ("both", b"same")]),
         folder(&[("b.txt", b"BB"), ("both", b"same")]),
     ];
-    let nodes = [&shares[0], &shares[1]].map(|share| announced_node(&there, share.path()).0);
+    let nodes = [&shares[0], &shares[1]].map(|share| announced_node(&there, share.path()));
     let mut listed = nodes.each_ref().map(|node| {
         let port = node.address().port();
         format!("{NEIGHBOUR} {port}\n")
@@ -201,6 +200,21 @@ fn without_a_relay_the_nodes_themselves_are_asked() {
         output.stderr,
         format!("peer-client: no relay {IS_ANNOUNCED}\n")
     );
+}
+
+#[test]
+fn the_console_of_a_node_without_a_relay_says_so() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let share = folder(&[("a.txt", b"A")]);
+    let mut command = here.command(env!("CARGO_BIN_EXE_peer-node"));
+    command.args(["--announce", "--console", "--no-hashes", "--share"]);
+    command.arg(share.path());
+    let output = run(command, b"ls\nget a\nsend 10.9.0.2 9 hi\nstatus\nquit\n");
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let refusals = output.stderr.matches("there is no relay").count();
+    assert_eq!(refusals, 3, "{}", output.stderr);
 }
 
 /// A message bus without users, for `avahi-daemon`.
