@@ -22,7 +22,7 @@ use crate::tls::{
 pub(super) struct ClientTlsArgs {
     /// Encrypted connections: off, auto or required. With auto, connections to a relay are
     /// encrypted if its key is known, or if it is on another machine and speaks TLS; connections
-    /// to a node, if it speaks nothing else
+    /// to a node, if the relay tells its id, or if it speaks nothing else
     #[arg(long, value_name = "MODE", default_value = "auto", global = true, value_parser = TlsMode::from_str)]
     pub(super) tls: TlsMode,
     /// With --from, connect only to the node that prints this id when it starts

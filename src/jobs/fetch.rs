@@ -157,6 +157,9 @@ impl Fetch {
         answer: Result<RelayAnswer, Failure<'_>>,
         now: Instant,
     ) -> JobStep {
+        if let Ok(RelayAnswer::Holders(holders)) = &answer {
+            context.node_tls.on_holders(holders);
+        }
         if let (Some(download), Query::Holders(_)) = (&mut self.download, query) {
             let holders = match &answer {
                 Ok(RelayAnswer::Holders(holders)) => holders.as_slice(),

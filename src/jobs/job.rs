@@ -216,6 +216,7 @@ impl JobContext {
         if self.is_direct {
             return;
         }
+        self.node_tls.on_list();
         self.nodes = nodes.into();
         self.user.on_event(UserEvent::Nodes {
             nodes: &self.nodes,

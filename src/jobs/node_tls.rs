@@ -1,8 +1,9 @@
 //! Which connections to nodes are encrypted, and which keys the nodes must have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::protocol::NodeAddress;
+use crate::jobs::job::JobContext;
+use crate::protocol::{HolderItem, NodeAddress};
 use crate::role::PeerTls;
 use crate::tls::{KeyId, TlsMode};
 
@@ -12,6 +13,8 @@ pub struct NodeTls {
     mode: TlsMode,
     /// The key that the user has pinned for the node that is asked instead of a relay.
     pinned: Option<KeyId>,
+    /// The ids that came with the holders of files since nodes were listed.
+    ids: HashMap<NodeAddress, KeyId>,
     /// Nodes without an id that have refused plain text.
     tls_only: BTreeSet<NodeAddress>,
 }
@@ -27,9 +30,10 @@ impl NodeTls {
         }
     }
 
-    /// How to connect to a node.
-    pub(super) fn of(&self, node: NodeAddress) -> PeerTls {
-        match (self.mode, self.pinned) {
+    /// How to connect to a node, which was listed with an id or without.
+    fn of(&self, node: NodeAddress, listed: Option<KeyId>) -> PeerTls {
+        let id = self.ids.get(&node).copied().or(listed);
+        match (self.mode, self.pinned.or(id)) {
             (TlsMode::Off, _) => PeerTls::Plain,
             (_, Some(id)) => PeerTls::Key(id),
             (TlsMode::Required, None) => PeerTls::AnyKey,
@@ -38,8 +42,27 @@ impl NodeTls {
         }
     }
 
+    /// The relays have listed the nodes anew.
+    pub(super) fn on_list(&mut self) {
+        self.ids.clear();
+    }
+
+    /// The relays have named the holders of a file.
+    pub(super) fn on_holders(&mut self, holders: &[HolderItem]) {
+        let with_id = holders.iter();
+        let with_id = with_id.filter_map(|holder| Some((holder.node, holder.id?)));
+        self.ids.extend(with_id);
+    }
+
     /// A node has refused plain text. Returns whether to connect to it anew, over TLS.
     pub(super) fn on_refusal(&mut self, node: NodeAddress) -> bool {
         self.mode == TlsMode::Auto && self.tls_only.insert(node)
+    }
+}
+
+impl JobContext {
+    /// How to connect to a node.
+    pub(super) fn node_tls(&self, node: NodeAddress) -> PeerTls {
+        self.node_tls.of(node, self.nodes.id(node))
     }
 }

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::fake_server::FakeServer;
+use crate::support::fake_server::{FakeServer, register};
 use crate::support::{
-    ProgramOutput, Server, client_command, folder, node_command, relay, run, tls_proxy,
+    ProgramOutput, Server, client_command, eventually, folder, node_command, relay, run, tls_proxy,
 };
 
 /// The id that a server prints behind its addresses.
@@ -81,9 +81,14 @@ fn a_node_with_a_pinned_key_is_asked_over_tls_alone() {
 fn a_node_that_speaks_tls_only_is_fetched_from() {
     let share = folder(&[("hello.txt", b"Hello"), ("large", &[7; 300_000])]);
     let relay = relay(&[]);
-    // The relay speaks both, so the node finds it.
-    let args = ["--tls", "required"];
-    let node = node(&relay, share.path(), &args);
+    let node = node(&relay, share.path(), &["--tls", "required"]);
+    // Its relay knows its id.
+    let known = client(&relay, &["get", "hello.txt"]).expect_code(0).stderr;
+    assert!(known.contains(", encrypted, "), "{known}");
+    assert!(!known.contains("speaks TLS only"), "{known}");
+    // Another relay does not.
+    let relay = crate::support::relay(&[]);
+    register(&relay, node.address());
     let told = format!(
         "port {} speaks TLS only: going on encrypted",
         node.address().port()
@@ -102,10 +107,11 @@ fn a_node_that_speaks_tls_only_is_fetched_from() {
         let is_told = fetched.stderr.contains(&told);
         assert_eq!(is_told, args.len() == 2, "{}", fetched.stderr);
     }
-    // Many requests at once, of which each is repeated.
+    // Several requests at once, of which each is repeated.
     let target = folder(&[]);
     let target_name = target.path().to_str().expect("its name is text");
-    let saved = client(&relay, &["get", "--all", "-d", target_name]).expect_code(0);
+    let saved = client(&relay, &["get", "hello.txt", "large", "-d", target_name]);
+    let saved = saved.expect_code(0);
     assert!(
         saved.stderr.contains("/s, encrypted), "),
         "{}",
@@ -194,8 +200,6 @@ fn the_console_of_a_node_fetches_over_tls() {
     let mut console = Server::start_with_stdin(command);
     console.log_until("registered as");
     console.enter("get hello.txt");
-    let log = console.log_until("hello.txt: 5 B");
-    assert!(log.contains("speaks TLS only"), "{log}");
     console.log_until(", encrypted, ");
     drop(node);
 }
@@ -212,4 +216,77 @@ fn a_proxy_that_strips_tls_from_a_node_gets_no_request() {
     node.log_until("last GET, TLS, ");
     let refused = from_node(middle, &["get", "hello.txt", "--node-id", &id]).expect_code(3);
     assert!(refused.stdout.is_empty());
+}
+
+#[test]
+fn a_node_with_another_key_than_the_relay_says_is_named_and_passed_over() {
+    let (relay, share) = (relay(&[]), folder(&[("hello.txt", b"Hello")]));
+    let [mut good, wrong] = [(); 2].map(|()| node(&relay, share.path(), &[]));
+    let id = id(&mut good);
+    let [good, wrong_port] = [&good, &wrong].map(|node| node.address().port());
+    for (nodes, code) in [
+        (
+            format!("127.0.0.1 {wrong_port} {OTHER_ID}\n127.0.0.1 {good} {id}\n"),
+            0,
+        ),
+        (format!("127.0.0.1 {wrong_port} {OTHER_ID}\n"), 5),
+    ] {
+        let list = format!("NODES {}\n{nodes}", nodes.lines().count());
+        let fake_relay = FakeServer::hanging_after(list);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
+        command.arg(fake_relay.address().to_string());
+        command.args(["get", "hello.txt"]);
+        let fetched = run(command, b"").expect_code(code);
+        let stderr = &fetched.stderr;
+        assert!(stderr.contains("than the one that is expected"), "{stderr}");
+        assert!(stderr.contains(&format!("port {wrong_port}")), "{stderr}");
+        assert_eq!(fetched.text(), if code == 0 { "Hello" } else { "" });
+        assert_eq!(stderr.contains(", encrypted, "), code == 0, "{stderr}");
+    }
+    let log = wrong.log_until_count("TLS failed", 2);
+    assert!(log.contains("0 requests, TLS, 0 B in, 0 B out"), "{log}");
+}
+
+#[test]
+fn an_impostor_at_the_address_of_a_node_sends_nothing() {
+    let relay = relay(&[]);
+    let large = vec![7; 3_000_000];
+    let share = folder(&[("large", &large)]);
+    let state = folder(&[]);
+    let with_hashes = |port: u16, home: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
+        command.args([&relay.address().to_string(), "--tls", "required"]);
+        command.args(["--port", &port.to_string(), "--no-hash-cache", "--share"]);
+        command.arg(share.path()).env("XDG_STATE_HOME", home);
+        Server::start(command)
+    };
+    let (first, second) = (with_hashes(0, state.path()), with_hashes(0, state.path()));
+    let lists_hashes = || {
+        let list = crate::support::ask(relay.address(), b"FIND large\n");
+        list.matches(" sha256//").count() == 2 && !list.contains(" - ")
+    };
+    eventually("both have announced the file", lists_hashes);
+    let port = first.address().port();
+    first.signal(rustix::process::Signal::KILL);
+    drop(first);
+    let impostor = with_hashes(port, folder(&[]).path());
+    for _ in 0..2 {
+        let fetched = client(&relay, &["get", "large"]).expect_code(0);
+        assert!(fetched.stdout == large, "it differs");
+        assert!(
+            fetched.stderr.contains(", encrypted, verified"),
+            "{}",
+            fetched.stderr
+        );
+    }
+    drop(second);
+    let refused = client(&relay, &["get", "large"]).expect_code(5);
+    assert!(refused.stdout.is_empty());
+    assert!(
+        refused.stderr.contains("than the one that is expected"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!impostor.log().contains("last GET"), "{}", impostor.log());
+    assert!(!impostor.log().contains("last RANGE"), "{}", impostor.log());
 }

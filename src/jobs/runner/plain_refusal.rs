@@ -13,7 +13,7 @@ impl JobRunner {
     /// How to connect to a peer.
     pub(super) fn peer_tls(&self, peer: PoolPeer) -> PeerTls {
         match (self.node_of(peer), peer) {
-            (Some(node), _) => self.context.node_tls.of(node),
+            (Some(node), _) => self.context.node_tls(node),
             (None, PoolPeer::Source(source, _)) => PeerTls::Configured(source),
             (None, PoolPeer::Node(_)) => PeerTls::Plain,
         }
@@ -62,6 +62,6 @@ impl JobRunner {
             );
             self.context.user.on_event(UserEvent::Note(&text));
         }
-        self.context.node_tls.of(node) != tls
+        self.context.node_tls(node) != tls
     }
 }
