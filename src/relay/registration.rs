@@ -147,7 +147,11 @@ impl Relay {
             ClaimedIp::Address(ip) => node_address(ip, port)?,
         };
         let is_trusted = self.settings.trust.contains(source);
-        if address.is_loopback() && !source.is_loopback() && !is_trusted {
+        if address.is_loopback()
+            && !source.is_loopback()
+            && !is_trusted
+            && !self.has_key_of(by, &address)
+        {
             // Nodes on loopback are not disclosed to clients elsewhere.
             return Err(rejection(DirectoryError::UnknownNode, address));
         }
@@ -186,6 +190,11 @@ impl Relay {
         }
     }
 
+    /// Whether the node at an address is registered with the key of this client.
+    fn has_key_of(&self, by: Registrant, address: &NodeAddress) -> bool {
+        by.key.is_some() && self.directory.id_at(address) == by.key
+    }
+
     /// The address under which a node is listed, if it may claim it: a relay that
     /// accepted every claim could be used to attack others.
     fn resolve_claim(
@@ -201,7 +210,7 @@ impl Relay {
         let address = node_address(ip, port)?;
         let is_own = ip == by.source || self.settings.trust.contains(by.source);
         // The node is there already, and has moved or has several addresses.
-        if is_own || (by.key.is_some() && self.directory.id_at(&address) == by.key) {
+        if is_own || self.has_key_of(by, &address) {
             return Ok(address);
         }
         Err(Rejection::NotYourAddress {

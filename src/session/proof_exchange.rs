@@ -54,6 +54,7 @@ impl ProofExchange {
         };
         // Nothing was requested that could be answered by more.
         let is_whole = line.len() + 1 == self.reply.len();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         match Reply::parse(line) {
             Ok(Reply::Ok(text)) if is_whole && Proof::parse(&text) == Ok(self.expected) => Ok(true),
             Ok(Reply::Error(code, text)) => Err(ProofError::Refused(code, text.into_owned())),

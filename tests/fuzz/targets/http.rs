@@ -146,50 +146,135 @@ impl Conversation {
 
     /// Checks that all responses are whole. Returns their number.
     fn responses(&self) -> usize {
+        let mut sent = Sent::new(&self.parts);
         let mut count = 0;
-        // The length of a content that has not arrived, which is none after HEAD.
-        let mut announced = 0;
         let mut is_last = false;
-        for part in &self.parts {
-            let mut rest = match part {
-                Part::Bytes(bytes) => bytes.as_slice(),
-                Part::File(length) => {
-                    assert_eq!(*length, announced);
-                    continue;
-                }
-            };
-            while !rest.is_empty() {
-                assert!(!is_last, "no response after a close");
-                let end = memmem::find(rest, b"\r\n\r\n").expect("the head is whole");
-                let head = std::str::from_utf8(&rest[..end]).expect("it is text");
-                (announced, is_last) = read_head(head);
-                count += 1;
-                rest = &rest[end + 4..];
-                if !rest.is_empty() && !rest.starts_with(b"HTTP/1.1 ") {
-                    let length = usize::try_from(announced).expect("it is in memory");
-                    rest = rest.get(length..).expect("the content is whole");
-                    announced = 0;
-                }
+        while !sent.is_empty() {
+            assert!(!is_last, "no response after a close");
+            let head = sent.take_until(b"\r\n\r\n").expect("the head is whole");
+            let head = std::str::from_utf8(head).expect("it is text");
+            let (content, closes) = read_head(head);
+            (is_last, count) = (closes, count + 1);
+            // Nothing follows the head of an answer to HEAD.
+            if !sent.is_empty() && !sent.bytes.starts_with(b"HTTP/1.1 ") {
+                sent.skip_content(content).expect("the content is whole");
             }
         }
         count
     }
 }
 
-/// The length of the content, and whether the connection closes.
-fn read_head(head: &str) -> (u64, bool) {
+/// What is left of the parts that were sent.
+struct Sent<'a> {
+    /// The bytes before the next file.
+    bytes: &'a [u8],
+    /// The bytes of a file that come after them.
+    file: u64,
+    parts: &'a [Part],
+}
+
+impl<'a> Sent<'a> {
+    fn new(parts: &'a [Part]) -> Self {
+        let mut sent = Self {
+            bytes: &[],
+            file: 0,
+            parts,
+        };
+        sent.fill();
+        sent
+    }
+
+    /// Takes the next parts if nothing is left of the last ones.
+    fn fill(&mut self) {
+        while self.is_empty()
+            && let Some((part, parts)) = self.parts.split_first()
+        {
+            self.parts = parts;
+            match part {
+                Part::Bytes(bytes) => self.bytes = bytes,
+                Part::File(length) => self.file = *length,
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.file == 0
+    }
+
+    /// Returns the bytes before `end`, and removes both. None if there is no such end.
+    fn take_until(&mut self, end: &[u8]) -> Option<&'a [u8]> {
+        let length = memmem::find(self.bytes, end)?;
+        let taken = &self.bytes[..length];
+        self.skip((length + end.len()) as u64)?;
+        Some(taken)
+    }
+
+    /// Removes so many bytes. None if fewer are left.
+    fn skip(&mut self, mut length: u64) -> Option<()> {
+        while length > 0 {
+            let of_bytes = length.min(self.bytes.len() as u64);
+            self.bytes = &self.bytes[usize::try_from(of_bytes).ok()?..];
+            let of_file = (length - of_bytes).min(self.file);
+            self.file -= of_file;
+            if of_bytes + of_file == 0 {
+                return None;
+            }
+            length -= of_bytes + of_file;
+            self.fill();
+        }
+        Some(())
+    }
+
+    fn skip_content(&mut self, content: ContentEnd) -> Option<()> {
+        match content {
+            ContentEnd::After(length) => self.skip(length),
+            ContentEnd::Close => {
+                *self = Self::new(&[]);
+                Some(())
+            }
+            ContentEnd::LastChunk => loop {
+                let length = std::str::from_utf8(self.take_until(b"\r\n")?).ok()?;
+                let length = u64::from_str_radix(length, 16).ok()?;
+                self.skip(length)?;
+                if !self.take_until(b"\r\n")?.is_empty() {
+                    return None;
+                }
+                if length == 0 {
+                    return Some(());
+                }
+            },
+        }
+    }
+}
+
+/// Where the content of a response ends.
+#[derive(Clone, Copy)]
+enum ContentEnd {
+    After(u64),
+    LastChunk,
+    Close,
+}
+
+/// Where the content ends, and whether the connection closes.
+fn read_head(head: &str) -> (ContentEnd, bool) {
     let mut lines = head.split("\r\n");
     let status_line = lines.next().unwrap_or_default();
     assert!(status_line.starts_with("HTTP/1.1 "), "{head:?}");
-    let mut length = 0;
+    let mut content = ContentEnd::Close;
     let mut closes = false;
     for line in lines {
         assert!(!line.contains(char::is_control), "{line:?}");
         match line.split_once(": ").expect("a header") {
-            ("Content-Length", value) => length = value.parse().expect("a length"),
+            ("Content-Length", value) => {
+                content = ContentEnd::After(value.parse().expect("a length"));
+            }
+            ("Transfer-Encoding", value) => {
+                assert_eq!(value, "chunked");
+                content = ContentEnd::LastChunk;
+            }
             ("Connection", value) => closes = value == "close",
             _ => {}
         }
     }
-    (length, closes)
+    (content, closes)
 }
