@@ -48,6 +48,10 @@ impl SecretFile {
     }
 }
 
+/// Where members of the group remember the keys of relays: a program of another test, whose
+/// relay has the same port by chance, must not take it for one of these.
+const STATE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state-of-a-group");
+
 /// A relay with the secret.
 fn secret_relay(args: &[&str]) -> Server {
     let mut command = relay_command(args);
@@ -58,7 +62,9 @@ fn secret_relay(args: &[&str]) -> Server {
 /// A node with the secret, which need not register.
 fn secret_node(relay: &Server, share: &Path, args: &[&str]) -> Server {
     let mut command = node_command(relay.address(), share, args);
-    command.env("PEERLINE_SECRET", SECRET);
+    command
+        .env("PEERLINE_SECRET", SECRET)
+        .env("XDG_STATE_HOME", STATE);
     Server::start(command)
 }
 
@@ -417,6 +423,7 @@ fn a_secret_needs_tls() {
 fn client_with(relay: SocketAddr, secret: Option<&str>, args: &[&str]) -> Command {
     let mut command = client_command(relay, args);
     command.envs(secret.map(|secret| ("PEERLINE_SECRET", secret)));
+    command.env("XDG_STATE_HOME", STATE);
     command
 }
 

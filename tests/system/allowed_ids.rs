@@ -42,8 +42,14 @@ impl Lists {
 
     fn write(&self, name: &str, ids: &[&str]) {
         let lines = ids.iter().map(|id| format!("{id} # a comment\n"));
-        let text = format!("# ids\n\n{}", lines.collect::<String>());
-        fs::write(self.path(name), text).expect("a file");
+        self.write_text(name, &format!("# ids\n\n{}", lines.collect::<String>()));
+    }
+
+    /// Replaces a list as a whole: a server may be reading it.
+    fn write_text(&self, name: &str, text: &str) {
+        let new = self.path("new");
+        fs::write(&new, text).expect("a file");
+        fs::rename(&new, self.path(name)).expect("a list");
     }
 }
 
@@ -133,7 +139,7 @@ fn lists_are_read_again_and_a_damaged_one_changes_nothing() {
     let denied = format!("ERROR 403 {id} is in --deny-ids of this server");
     assert_eq!(first.ask("REGISTER * 9"), denied);
     let damaged = format!("{id}\n{other_id}x\n");
-    fs::write(lists.path("allowed"), &damaged).expect("a file");
+    lists.write_text("allowed", &damaged);
     relay.signal(Signal::HUP);
     let why = "allowed: line 2: write an id as servers print it: sha256// and 44 characters";
     let log = relay.log_until(&format!(
