@@ -8,7 +8,8 @@
 //!
 //! - [`workload`]: what is compared, and the demands.
 //! - [`own_programs`], [`other_servers`], [`limit`]: the contenders.
-//! - [`tcp_load`], [`udp_load`], [`request_spec`]: the load, and the expected replies.
+//! - [`tcp_load`], [`load_stream`], [`udp_load`], [`request_spec`]: the load, and the
+//!   expected replies.
 //! - [`rounds`], [`report`]: the rounds, and the report of them.
 //! - [`process`], [`command`], [`host`], [`cleanup`]: programs, processors, the network,
 //!   temporary folders.
@@ -19,6 +20,7 @@ mod command;
 #[path = "../shared/host.rs"]
 mod host;
 mod limit;
+mod load_stream;
 mod other_servers;
 mod own_programs;
 #[path = "../shared/process.rs"]

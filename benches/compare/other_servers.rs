@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::process::{Server, pinned_command};
+use crate::workload::CIPHER;
 
 /// Programs and their packages.
 const OTHER_SERVERS: [(&str, &str); 7] = [
@@ -60,6 +61,29 @@ pub(crate) fn has(program: &str) -> bool {
 /// `tcp_nopush` is off: it would delay the first segment, which costs a third of the
 /// rate.
 pub(crate) fn nginx(scratch: &Path, root: &Path) -> io::Result<Option<Server>> {
+    start_nginx(scratch, root, "", "")
+}
+
+/// The same over TLS 1.3, without sessions to resume. `identity` has the key and the
+/// certificate as PEM.
+pub(crate) fn nginx_over_tls(
+    scratch: &Path,
+    root: &Path,
+    identity: &str,
+) -> io::Result<Option<Server>> {
+    let settings = format!(
+        "ssl_certificate {identity}; ssl_certificate_key {identity}; ssl_protocols TLSv1.3;
+         ssl_conf_command Ciphersuites {CIPHER}; ssl_session_cache off;"
+    );
+    start_nginx(scratch, root, "ssl", &settings)
+}
+
+fn start_nginx(
+    scratch: &Path,
+    root: &Path,
+    listen_option: &str,
+    server_settings: &str,
+) -> io::Result<Option<Server>> {
     if !has("nginx") {
         return Ok(None);
     }
@@ -80,7 +104,10 @@ pub(crate) fn nginx(scratch: &Path, root: &Path) -> io::Result<Option<Server>> {
              keepalive_timeout 600s; keepalive_requests 1000000000;
              open_file_cache max=20000 inactive=600s; open_file_cache_valid 600s;
              open_file_cache_min_uses 1;
-             server {{ listen {address} backlog=4096; root {root}; }}
+             server {{
+                 listen {address} {listen_option} backlog=4096; root {root};
+                 {server_settings}
+             }}
          }}"
     );
     let file = folder.join("nginx.conf");

@@ -66,6 +66,12 @@ pub(crate) fn unlisted_node(relay: &Server, folder: &Path) -> io::Result<Server>
     start_node(relay, folder, &["--no-hashes"])
 }
 
+/// The same with a key: `identity` has it and its certificate as PEM.
+pub(crate) fn node_with_key(relay: &Server, folder: &Path, identity: &str) -> io::Result<Server> {
+    let flags = ["--no-hashes", "--key", identity, "--certificate", identity];
+    start_node(relay, folder, &flags)
+}
+
 fn start_node(relay: &Server, folder: &Path, flags: &[&str]) -> io::Result<Server> {
     let (ip, port) = (relay.address.ip().to_string(), relay.address.port());
     let (port, folder) = (port.to_string(), folder.to_string_lossy());

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use peerline::tls::TlsConnector;
 
+use crate::load_stream::LoadStream;
 use crate::request_spec::{ReplyState, RequestSpec};
 
 /// Bytes in a read.
@@ -52,6 +54,7 @@ pub(crate) struct TcpLoad {
     address: SocketAddr,
     /// Makes a new connection for each request.
     reconnects: bool,
+    tls: Option<TlsConnector>,
     poll: Poll,
     groups: Vec<ConnectionGroup>,
     requests_sent: Vec<u64>,
@@ -62,7 +65,7 @@ pub(crate) struct TcpLoad {
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: LoadStream,
     group: usize,
     /// Requests that are not sent yet.
     unsent: Vec<u8>,
@@ -75,22 +78,42 @@ struct Connection {
 impl TcpLoad {
     /// Opens all connections.
     pub(crate) fn new(address: SocketAddr, groups: Vec<ConnectionGroup>) -> io::Result<Self> {
-        Self::connect_all(address, groups, false)
+        Self::connect_all(address, groups, false, None)
     }
 
     /// Opens a new connection for each request.
     pub(crate) fn reconnecting(address: SocketAddr, group: ConnectionGroup) -> io::Result<Self> {
-        Self::connect_all(address, vec![group], true)
+        Self::connect_all(address, vec![group], true, None)
+    }
+
+    /// Opens all connections over TLS.
+    pub(crate) fn over_tls(
+        address: SocketAddr,
+        group: ConnectionGroup,
+        tls: TlsConnector,
+    ) -> io::Result<Self> {
+        Self::connect_all(address, vec![group], false, Some(tls))
+    }
+
+    /// Opens a new connection over TLS for each request.
+    pub(crate) fn reconnecting_over_tls(
+        address: SocketAddr,
+        group: ConnectionGroup,
+        tls: TlsConnector,
+    ) -> io::Result<Self> {
+        Self::connect_all(address, vec![group], true, Some(tls))
     }
 
     fn connect_all(
         address: SocketAddr,
         groups: Vec<ConnectionGroup>,
         reconnects: bool,
+        tls: Option<TlsConnector>,
     ) -> io::Result<Self> {
         let mut load = Self {
             address,
             reconnects,
+            tls,
             poll: Poll::new()?,
             requests_sent: vec![0; groups.len()],
             groups,
@@ -115,13 +138,17 @@ impl TcpLoad {
         Ok(load)
     }
 
-    fn connect(&self, token: Token) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect(self.address)?;
+    fn connect(&self, token: Token) -> io::Result<LoadStream> {
+        let mut socket = TcpStream::connect(self.address)?;
         let both = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, token, both)?;
+        self.poll.registry().register(&mut socket, token, both)?;
         // Requests are small: they must not wait for acknowledgements.
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        socket.set_nodelay(true)?;
+        let tls = match &self.tls {
+            Some(tls) => tls.connect()?,
+            None => None,
+        };
+        Ok(LoadStream { socket, tls })
     }
 
     /// Sends requests and checks the replies. Returns when no request is in flight.
@@ -189,7 +216,8 @@ impl TcpLoad {
                 }
                 self.send_requests(index, replies, stop_when)?;
             }
-            if length < self.scratch.len() {
+            let stream = &self.connections[index].stream;
+            if length < self.scratch.len() && stream.is_emptied_by_short_read() {
                 return Ok(());
             }
         }
@@ -253,6 +281,7 @@ impl TcpLoad {
 
     fn flush(&mut self, index: usize) -> io::Result<()> {
         let connection = &mut self.connections[index];
+        connection.stream.flush()?;
         while !connection.unsent.is_empty() {
             match connection.stream.write(&connection.unsent) {
                 Ok(sent) => drop(connection.unsent.drain(..sent)),
@@ -294,7 +323,7 @@ pub(crate) fn scattered(turn: u64, numbers: u64) -> u32 {
 }
 
 /// The operation would block, or the socket is not connected yet.
-fn would_block(error: &io::Error) -> bool {
+pub(crate) fn would_block(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::WouldBlock | ErrorKind::NotConnected | ErrorKind::Interrupted

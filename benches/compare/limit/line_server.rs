@@ -55,15 +55,21 @@ pub(super) fn serve(mut answer: impl FnMut(&[u8], &mut Vec<u8>)) -> io::Result<(
     }
 }
 
+/// Listens as [`bind`] does, for a loop.
+pub(super) fn listen() -> io::Result<TcpListener> {
+    let listener = bind()?;
+    listener.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(listener))
+}
+
 /// Listens and prints the address. bbr paces by timers, which costs half of the rate on
 /// loopback: connections use reno if the system allows it.
-pub(super) fn listen() -> io::Result<TcpListener> {
+pub(super) fn bind() -> io::Result<std::net::TcpListener> {
     let listener = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let _ = sockopt::set_tcp_congestion(&listener, "reno");
     println!("limit listening on {}", listener.local_addr()?);
     rustix::net::listen(&listener, 4096)?;
-    listener.set_nonblocking(true)?;
-    Ok(TcpListener::from_std(listener))
+    Ok(listener)
 }
 
 impl Connection {

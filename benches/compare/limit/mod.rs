@@ -9,6 +9,7 @@ mod line_server;
 mod search;
 mod shared_reply;
 mod template_reply;
+mod tls_sender;
 mod udp_server;
 
 use std::io;
@@ -27,6 +28,7 @@ pub(crate) fn run(args: &[String]) -> io::Result<()> {
         ["create-files", folder, count] => create_files::run(folder, count),
         ["search"] => search::run(),
         ["file-server", folder] => file_server::run(folder),
+        ["tls-sender", file, identity] => tls_sender::run(file, identity),
         ["fetch", address, name, target] => fetch::run(address, name, target, None),
         ["fetch-checked", address, name, target] => {
             fetch::run(address, name, target, Some(blake3::Hasher::new()))

@@ -85,9 +85,10 @@ fn large_file(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
     let relay = own_programs::relay(&[])?;
     let node = own_programs::unlisted_node(&relay, &folder)?;
     let nginx = other_servers::nginx(scratch.disk(), &folder)?;
-    let compare = |name, title, range| -> io::Result<Comparison> {
-        let mut contenders = vec![to_curl("peer-node", &node, range)];
-        contenders.extend(nginx.as_ref().map(|nginx| to_curl("nginx", nginx, range)));
+    let compare = |name, title, range: &[&str]| -> io::Result<Comparison> {
+        let mut contenders = vec![to_curl("peer-node", &node, "http", range)];
+        let nginx = nginx.as_ref();
+        contenders.extend(nginx.map(|nginx| to_curl("nginx", nginx, "http", range)));
         let comparison = Comparison::new(name, title, RATE, run_rounds(ROUNDS, contenders)?);
         Ok(comparison
             .at_least(1.0, "nginx")
@@ -95,24 +96,37 @@ fn large_file(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
     };
     let part = "1 GiB to curl without its first MiB, by a range";
     Ok(vec![
-        compare("http-stream", "1 GiB to curl", None)?,
-        compare("http-range", part, Some(RANGE))?,
+        compare("http-stream", "1 GiB to curl", &[])?,
+        compare("http-range", part, &["--range", RANGE])?,
     ])
 }
 
 /// Fetches the large file, or a part of it, to /dev/null. Curl's exit code tells whether all
 /// of it has arrived.
-fn to_curl<'a>(
+pub(super) fn to_curl<'a>(
     name: &'static str,
     server: &'a Server,
-    range: Option<&'static str>,
+    scheme: &str,
+    options: &[&str],
 ) -> Contender<'a> {
+    let url = format!("{scheme}://{}/{NAME}", server.address);
+    let args = ["--silent", "--fail", "--output", "/dev/null", &*url];
+    fetching(name, server, "curl", &[&args, options].concat())
+}
+
+/// A client program that fetches the large file from a server, and fails if a part is
+/// missing.
+pub(super) fn fetching<'a>(
+    name: &'static str,
+    server: &'a Server,
+    client: &'static str,
+    args: &[&str],
+) -> Contender<'a> {
+    let args: Vec<String> = args.iter().map(ToString::to_string).collect();
     Contender::new(name, move || {
-        let url = format!("http://{}/{NAME}", server.address);
-        let mut args = vec!["--silent", "--fail", "--output", "/dev/null", &*url];
-        args.extend(range.map(|range| ["--range", range]).into_iter().flatten());
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let before = server.processor_time();
-        let time = command::run("curl", &args)?;
+        let time = command::run(client, &args)?;
         Ok(RoundResult {
             figure: (PIECES as f64 / 1024.0) / time.as_secs_f64(),
             units: PIECES as f64 / 1024.0,

@@ -12,6 +12,7 @@ mod search;
 mod server_under_load;
 mod startup;
 mod stream;
+mod tls;
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use tempfile::TempDir;
 
 use crate::cleanup::remove_on_signal;
 use crate::report::{Comparison, Unit};
+
+pub(crate) use self::tls::CIPHER;
 
 /// A workload.
 pub(crate) struct Workload {
@@ -40,6 +43,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         name: "http",
         about: "files of 1 KiB over HTTP, one of 1 GiB to curl, and a page of the relay",
         run: http::run,
+    },
+    Workload {
+        name: "tls",
+        about: "over TLS: 1 GiB to curl and to the client, handshakes, files of 1 KiB, idle ones",
+        run: tls::run,
     },
     Workload {
         name: "stream",

@@ -81,7 +81,8 @@ pub(super) fn udp_contender<'a>(
     })
 }
 
-fn run_contenders(
+/// Compares servers, each with its own load.
+pub(super) fn run_contenders(
     all: &[ServerUnderLoad],
     load: impl Fn(&ServerUnderLoad) -> io::Result<TcpLoad>,
 ) -> io::Result<Vec<Series>> {
