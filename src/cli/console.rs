@@ -1,11 +1,16 @@
 //! The flags of a node's console.
 
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+
 use log::LevelFilter;
 
-use crate::cli::is_interactive;
+use crate::cli::{StartupError, is_interactive};
+use crate::download::{Destination, SaveOptions, Target};
+use crate::jobs::PromptKind;
 use crate::limits::JobLimits;
 use crate::quantity::integer;
-use crate::terminal::is_in_foreground;
+use crate::terminal::{Screen, Style, TerminalOutput, is_in_foreground};
 
 /// The flags of the console.
 #[derive(clap::Args)]
@@ -21,6 +26,10 @@ pub(super) struct ConsoleArgs {
     /// KiB count as one, unless N is 1
     #[arg(long, value_name = "N", default_value = "8", value_parser = integer::<usize>(1..))]
     pub(super) max_downloads: usize,
+    /// Let get -o and get -d save into this folder, too, not only into the share; may be repeated.
+    /// With --no-sandbox, they save anywhere
+    #[arg(long, value_name = "DIR")]
+    save_dir: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) limits: JobLimits,
 }
@@ -28,6 +37,32 @@ pub(super) struct ConsoleArgs {
 impl ConsoleArgs {
     pub(super) fn is_enabled(&self) -> bool {
         self.console || (!self.no_console && is_in_foreground() && is_interactive())
+    }
+
+    /// The folders into which a node with a sandbox saves what it fetches.
+    pub(super) fn save_folders(&self, share: &Path) -> Vec<PathBuf> {
+        let mut folders = self.save_dir.clone();
+        folders.push(share.to_owned());
+        folders
+    }
+
+    /// The user of the console.
+    pub(super) fn screen(
+        &self,
+        share: PathBuf,
+        has_sandbox: bool,
+        output: &TerminalOutput,
+        line_requests: Sender<PromptKind>,
+    ) -> Result<Screen, StartupError> {
+        if let Some(missing) = self.save_dir.iter().find(|folder| !folder.is_dir()) {
+            let text = format!("--save-dir: there is no folder {}", missing.display());
+            return Err(StartupError::usage(text));
+        }
+        let save_folders = has_sandbox.then(|| self.save_folders(&share));
+        let destination = Destination::save(Target::Share(share), SaveOptions::default());
+        let mut screen = Screen::new(Style::Console, output, destination, line_requests);
+        screen.save_folders = save_folders;
+        Ok(screen)
     }
 
     /// A person at the console wants results, not a line per connection.

@@ -29,7 +29,6 @@ use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, rights, run_server,
     signals, stop_on_signals, values,
 };
-use crate::download::{Destination, SaveOptions, Target};
 use crate::jobs::{JobRunner, NodeTls};
 use crate::limits::{Limits, RateLimits, Timeouts};
 use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, NodeReport};
@@ -39,7 +38,7 @@ use crate::sandbox::Sandbox;
 use crate::session::AccessControl;
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::terminal::prompt::{self, PromptSettings};
-use crate::terminal::{HistoryArgs, Screen, Style, TerminalOutput};
+use crate::terminal::{HistoryArgs, Screen, TerminalOutput};
 use crate::tls::KeyId;
 
 const ABOUT: &str = "\
@@ -103,8 +102,8 @@ pub(super) struct NodeArgs {
     #[arg(long)]
     udp: bool,
     /// Keep all rights of the user: by default, the node can read only its share, and write
-    /// only its cache of hashes; with a console, it can read all files and also write the share
-    /// and the history of commands. The command of --on-message keeps all rights in any case
+    /// only its cache of hashes; with a console, it can read all files and also write the share,
+    /// the folders of --save-dir and the history of commands. The command of --on-message keeps all rights in any case
     #[arg(long)]
     no_sandbox: bool,
     #[command(flatten)]
@@ -179,10 +178,8 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let manager = ServiceManager::from_environment();
     let network = wait_for_network(&args.relay, args.listen, &output, &manager)?;
     let (line_requests, requests) = mpsc::channel();
-    let user = has_console.then(|| {
-        let destination = Destination::save(Target::Share(share), SaveOptions::default());
-        Screen::new(Style::Console, &output, destination, line_requests)
-    });
+    let screen = || (args.console).screen(share, !args.no_sandbox, &output, line_requests);
+    let user = has_console.then(screen).transpose()?;
     let mut console = has_console.then(|| ConsoleEvents::new(&output, args.log.rate()));
     let registration = manager.clone();
     let (mut queue, command) = args.messages.command().unzip();
@@ -371,7 +368,7 @@ fn rights(args: &NodeArgs, share: &Path, has_console: bool) -> Sandbox {
     let mut files: Vec<PathBuf> = args.hash_cache().into_iter().collect();
     if has_console {
         files.extend(args.history.path());
-        return rights::of_console(share, &files);
+        return rights::of_console(share, &files, args.console.save_folders(share));
     }
     rights::of_node(share, &files)
 }

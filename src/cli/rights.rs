@@ -46,11 +46,11 @@ pub(super) fn of_node(share: &Path, files: &[PathBuf]) -> Sandbox {
 }
 
 /// What a node with a console needs: `share PATH` takes any file, and what is fetched goes
-/// into the share.
-pub(super) fn of_console(share: &Path, files: &[PathBuf]) -> Sandbox {
+/// into the share or another of `save_folders`.
+pub(super) fn of_console(share: &Path, files: &[PathBuf], save_folders: Vec<PathBuf>) -> Sandbox {
     let mut sandbox = of_node(share, files);
     sandbox.readable = None;
-    sandbox.writable.push(share.to_owned());
+    sandbox.writable.extend(save_folders);
     sandbox
 }
 

@@ -236,6 +236,7 @@ impl Client {
             patterns: vec![FilePattern::Name(name)],
             hash: None,
             output,
+            is_output_named: true,
         };
         self.start_command(context, command);
     }

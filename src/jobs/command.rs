@@ -227,6 +227,7 @@ mod tests {
                 patterns: vec![pattern(name)],
                 hash: None,
                 output: None,
+                is_output_named: false,
             })
         };
         assert_eq!(PromptCommand::parse("hello.txt"), get("hello.txt"));
@@ -254,15 +255,16 @@ mod tests {
             patterns: vec![pattern("a b"), pattern("c")],
             hash: Some(hash.parse().unwrap()),
             output: None,
+            is_output_named: false,
         });
         assert_eq!(
             PromptCommand::parse(&format!("get --hash {hash} 'a b' c")),
             chosen
         );
-        assert!(matches!(
-            PromptCommand::parse("get --hash 12 a"),
-            PromptCommand::Invalid(_)
-        ));
+        for line in ["get --hash 12 a", "get a --force", "get -o b a c"] {
+            let command = PromptCommand::parse(line);
+            assert!(matches!(command, PromptCommand::Invalid(_)), "{line}");
+        }
         let files = |text: &str| PromptCommand::Search(FileSearch::parse(text, false).unwrap());
         assert_eq!(PromptCommand::parse("search a b"), files("a b"));
         assert_eq!(PromptCommand::parse("ls"), files(""));

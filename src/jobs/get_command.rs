@@ -18,6 +18,8 @@ pub struct GetCommand {
     pub hash: Option<HashPrefix>,
     /// Where the files go, unless to the usual place.
     pub output: Option<OutputSpec>,
+    /// Whether the user has named that place. `-o -` names none but stdout.
+    pub is_output_named: bool,
 }
 
 /// Where fetched files go.
@@ -84,21 +86,12 @@ impl GetCommand {
         if let (Some((_, false)), [_]) = (&path, &patterns[..]) {
             patterns = patterns.into_iter().map(FilePattern::into_name).collect();
         }
-        let is_single = matches!(patterns[..], [FilePattern::Name(_)]);
-        let has_names_only = patterns
-            .iter()
-            .all(|pattern| matches!(pattern, FilePattern::Name(_)));
-        let (path, is_folder) = match path {
-            _ if patterns.is_empty() => return Err("the file name is missing".into()),
-            Some((path, false)) if path.as_os_str() == "-" => (None, false),
-            Some((_, false)) if !is_single => {
-                return Err("-o takes one file, but there may be several; write -d DIR".into());
-            }
-            Some((path, is_folder)) => (Some(path), is_folder),
-            None if has_names_only => (None, false),
-            None => (Some(".".into()), true),
-        };
-        let output = path.map(|path| OutputSpec {
+        let is_output_named = path.is_some();
+        let path = output_path(path, &patterns)?;
+        if path.is_none() && (mkdir || force || restart) {
+            return Err("--mkdir, --force and --restart need -o FILE or -d DIR".into());
+        }
+        let output = path.map(|(path, is_folder)| OutputSpec {
             path,
             is_folder,
             mkdir,
@@ -109,6 +102,7 @@ impl GetCommand {
             patterns,
             hash,
             output,
+            is_output_named,
         })
     }
 
@@ -127,7 +121,27 @@ impl GetCommand {
                 is_folder: true,
                 ..OutputSpec::file(".".into())
             }),
+            is_output_named: false,
         })
+    }
+}
+
+/// The file or, with true, the folder into which files are saved, if they are.
+fn output_path(
+    path: Option<(PathBuf, bool)>,
+    patterns: &[FilePattern],
+) -> Result<Option<(PathBuf, bool)>, &'static str> {
+    let is_name = |pattern: &FilePattern| matches!(pattern, FilePattern::Name(_));
+    let is_single = matches!(patterns, [FilePattern::Name(_)]);
+    match path {
+        _ if patterns.is_empty() => Err("the file name is missing"),
+        Some((path, false)) if path.as_os_str() == "-" => Ok(None),
+        Some((_, false)) if !is_single => {
+            Err("-o takes one file, but there may be several; write -d DIR")
+        }
+        Some(path) => Ok(Some(path)),
+        None if patterns.iter().all(is_name) => Ok(None),
+        None => Ok(Some((".".into(), true))),
     }
 }
 

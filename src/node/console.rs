@@ -1,28 +1,26 @@
 //! The node's console: the commands of the client's prompt, typed at a running node.
-//! Queries are answered one at a time. Several files are downloaded into the share
-//! at once, while the node serves files and the user types the next command.
+//! Queries are answered one at a time. Several files are downloaded at once, while the node serves files and the user types the next command.
+
+use std::collections::VecDeque;
 
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
-use crate::escaped::Escaped;
 use crate::jobs::{
-    ChoiceResult, Choices, FilePattern, FinishedJob, GetCommand, GetQueue, Job, JobConnection,
-    JobResult, JobRunner, Listing, PromptCommand, Query, RunsJobs, TerminalEvent, UserEvent,
+    ChoiceResult, Choices, FinishedJob, GetCommand, GetQueue, Job, JobConnection, JobResult,
+    JobRunner, Listing, OutputSpec, PromptCommand, Query, RunsJobs, TerminalEvent, UserEvent,
 };
 use crate::node::Node;
 use crate::node::share::Share;
-use crate::protocol::{FileName, HashPrefix};
 use crate::role::{ConnId, ConnectionInfo, Context, Input, ReadNext, Role};
 use crate::session::connector::Connector;
-
-/// The most queued downloads. When the queue is full, the prompt waits.
-const MAX_QUEUED: usize = 1000;
 
 /// The reply to `help` at the console.
 pub const HELP: &str = "\
 NAME        fetch the file NAME into the shared folder
 get NAME... fetch files; names as in a shell: get 'two words.txt'
             get docs/ and get '*.txt' fetch a folder, and what a glob matches
+            -o FILE, -d DIR: save there, where --save-dir lets the node save;
+            --force: replace existing files
             --hash HASH: fetch the content with this hash; --all: all files
 jobs        list the files that are being fetched, with numbers
 cancel N    break off the download of this number
@@ -45,13 +43,17 @@ quit        stop the node; exit does the same";
 /// Executes the commands that a person or a program types at a node.
 pub struct Console {
     pub(super) jobs: JobRunner,
-    choices: Choices,
+    pub(super) choices: Choices,
     /// The files to download, so many at once.
-    queue: GetQueue,
-    /// Whether the files of a folder or a glob are among them.
-    is_batch: bool,
+    pub(super) queue: GetQueue,
+    /// Where they go, unless into the share.
+    pub(super) output: Option<OutputSpec>,
+    /// The commands whose files go elsewhere.
+    pub(super) waiting: VecDeque<GetCommand>,
+    /// Whether the files of a folder or a glob are among those of the queue.
+    pub(super) is_batch: bool,
     /// Whether the prompt is due once the queue has room.
-    is_prompt_due: bool,
+    pub(super) is_prompt_due: bool,
 }
 
 impl Console {
@@ -62,6 +64,8 @@ impl Console {
             jobs,
             choices: Choices::default(),
             queue: GetQueue::new(max_downloads),
+            output: None,
+            waiting: VecDeque::new(),
             is_batch: false,
             is_prompt_due: false,
         }
@@ -78,27 +82,11 @@ impl Console {
     }
 
     /// Reports the result of a command, or why the node does not execute the command.
-    fn answer_with(&mut self, result: Result<String, String>) {
+    pub(super) fn answer_with(&mut self, result: Result<String, String>) {
         match result {
             Ok(text) => self.answer(UserEvent::Note(&text)),
             Err(text) => self.answer(UserEvent::InvalidCommand(&text)),
         }
-    }
-
-    /// Whether this file is being downloaded or queued.
-    fn is_downloading(&self, name: &FileName<'_>) -> bool {
-        self.jobs.fetched_names().any(|fetched| fetched == name) || self.queue.contains(name)
-    }
-
-    fn download(
-        &mut self,
-        connector: &mut Connector<'_, impl RunsJobs>,
-        name: FileName<'static>,
-        hash: Option<HashPrefix>,
-    ) {
-        self.queue.push(FilePattern::Name(name), hash);
-        self.is_prompt_due = true;
-        self.start_downloads(connector);
     }
 
     pub(super) fn on_close(
@@ -131,8 +119,9 @@ impl Console {
     /// The node stops: downloads in progress may finish, and no download starts.
     pub(super) fn stop(&mut self, context: &mut Context<'_, impl RunsJobs>) {
         self.jobs.stop_keeping_connections(context.out);
-        let queued = self.queue.waiting();
+        let queued = self.waiting_files();
         self.queue.clear();
+        self.waiting.clear();
         let fetched = self.jobs.fetched_names().count();
         for (files, text) in [
             (queued, "will not be fetched: the node stops"),
@@ -185,84 +174,24 @@ impl Console {
         let mut lines: Vec<String> = downloads
             .map(|(number, name)| format!("{number}: {name}"))
             .collect();
-        if let waiting @ 1.. = self.queue.waiting() {
+        if let waiting @ 1.. = self.waiting_files() {
             lines.push(format!("{waiting} waiting"));
         }
         if lines.is_empty() {
             lines.push("nothing is being fetched".into());
         }
+        self.answer_lines(lines);
+    }
+
+    fn answer_lines(&mut self, lines: impl IntoIterator<Item = String>) {
         for line in lines {
             self.jobs.user().on_event(UserEvent::Note(&line));
         }
         self.prompt();
     }
-
-    /// The files of a folder or a glob are going to be downloaded.
-    fn start_batch(&mut self) {
-        if !std::mem::replace(&mut self.is_batch, true) {
-            let event = UserEvent::BatchStarted { files: 0 };
-            self.jobs.user().on_event(event);
-        }
-    }
-
-    /// Starts as many queued downloads as may run.
-    fn start_downloads(&mut self, connector: &mut Connector<'_, impl RunsJobs>) {
-        while let Some(job) = self.queue.next_job() {
-            let job = match job {
-                Job::GetFromKnownNodes(file) => Job::Get(file),
-                job => job,
-            };
-            self.jobs.start(connector, job);
-        }
-        if self.is_batch && self.queue.is_done() {
-            self.is_batch = false;
-            let event = UserEvent::BatchFinished { untried: 0 };
-            self.jobs.user().on_event(event);
-        }
-        if self.is_prompt_due && self.queue.waiting() < MAX_QUEUED {
-            self.is_prompt_due = false;
-            self.prompt();
-        }
-    }
 }
 
 impl<S: Share> Node<S> {
-    /// Downloads files into the share.
-    fn start_get(&mut self, context: &mut Context<'_, Self>, command: GetCommand) {
-        let Some(console) = &mut self.console else {
-            return;
-        };
-        let mut connector = Connector::new(context, &mut self.udp);
-        let output = command.output.as_ref();
-        if output.is_some_and(|output| output.path.as_os_str() != ".") {
-            let reason = "a node fetches files into its shared folder; -o and -d are for a client";
-            return console.answer_with(Err(reason.into()));
-        }
-        let mut refusals = Vec::new();
-        for pattern in command.patterns {
-            let FilePattern::Name(name) = pattern else {
-                console.start_batch();
-                console.queue.push(pattern, command.hash);
-                continue;
-            };
-            let reason = if console.is_downloading(&name) {
-                "is being fetched already"
-            } else if !self.share.is_shared(&name) {
-                console.queue.push(FilePattern::Name(name), command.hash);
-                continue;
-            } else {
-                "is shared here already; move it away or unshare it to fetch another"
-            };
-            refusals.push(format!("{} {reason}", Escaped::text(name.as_str())));
-        }
-        for text in refusals {
-            let event = UserEvent::InvalidCommand(&text);
-            console.jobs.user().on_event(event);
-        }
-        console.is_prompt_due = true;
-        console.start_downloads(&mut connector);
-    }
-
     pub(super) fn on_terminal_event(
         &mut self,
         context: &mut Context<'_, Self>,
@@ -281,7 +210,7 @@ impl<S: Share> Node<S> {
             TerminalEvent::Interrupt
                 if !is_stopping && console.choices.cancel(console.jobs.user()) =>
             {
-                console.prompt();
+                console.continue_downloads(&mut Connector::new(context, &mut self.udp));
             }
             TerminalEvent::EndOfInput
             | TerminalEvent::Interrupt
@@ -307,7 +236,9 @@ impl<S: Share> Node<S> {
             Some(ChoiceResult::Content(name, hash)) => {
                 return console.download(&mut connector, name, Some(hash.into()));
             }
-            Some(ChoiceResult::Cancelled | ChoiceResult::Invalid) => return console.prompt(),
+            Some(ChoiceResult::Cancelled | ChoiceResult::Invalid) => {
+                return console.continue_downloads(&mut connector);
+            }
             None => PromptCommand::parse(line),
         };
         match command {
@@ -331,11 +262,8 @@ impl<S: Share> Node<S> {
                 None => console.answer(UserEvent::NoRecipient),
             },
             PromptCommand::Status => {
-                for relay in &self.relays {
-                    let text = relay.status(context.now);
-                    console.jobs.user().on_event(UserEvent::Note(&text));
-                }
-                console.prompt();
+                let lines = self.relays.iter().map(|relay| relay.status(context.now));
+                console.answer_lines(lines);
             }
             PromptCommand::Chat(_) => console.answer(UserEvent::InvalidCommand(
                 "usage: send IP PORT TEXT; replies are shown, and reply TEXT answers them",

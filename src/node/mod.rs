@@ -3,6 +3,7 @@
 
 mod announcer;
 mod console;
+mod console_gets;
 mod event;
 mod http;
 mod message_listener;

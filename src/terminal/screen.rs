@@ -72,6 +72,8 @@ pub struct Screen {
     writer: Option<FileWriter>,
     /// The usual destination, while a command has another one.
     usual: Option<Destination>,
+    /// Commands save below these folders only; none: anywhere.
+    pub(crate) save_folders: Option<Vec<PathBuf>>,
     /// The file that was printed last.
     printed: Option<FileName<'static>>,
     /// The longest of the last writes of content, and how much was written since.
@@ -104,6 +106,7 @@ impl Screen {
             destination,
             writer: None,
             usual: None,
+            save_folders: None,
             printed: None,
             longest_write: Duration::ZERO,
             written_since: 0,
@@ -287,7 +290,7 @@ impl User for Screen {
             self.destination = usual;
         }
         if let Some(output) = output {
-            let destination = command_output::destination(output)?;
+            let destination = command_output::destination(output, self.save_folders.as_deref())?;
             self.usual = Some(std::mem::replace(&mut self.destination, destination));
         }
         Ok(())

@@ -87,6 +87,7 @@ mod mixed_traffic;
 mod netcat;
 mod network;
 mod node_console;
+mod node_console_get;
 mod node_get;
 mod node_keys;
 mod node_messages;

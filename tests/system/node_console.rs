@@ -16,7 +16,7 @@ use crate::support::{
 const HELLO: &[u8] = b"Hello, Peerline!\n";
 
 /// A registered node that reads commands from a pipe.
-fn node_with_stdin(relay: &Server, share: &Path, args: &[&str]) -> Server {
+pub(crate) fn node_with_stdin(relay: &Server, share: &Path, args: &[&str]) -> Server {
     let args = [&["--console"], args].concat();
     let mut node = Server::start_with_stdin(node_command(relay.address(), share, &args));
     node.log_until("registered as");
@@ -32,7 +32,7 @@ fn node_at_terminal(relay: &Server, share: &Path, args: &[&str]) -> Terminal {
 }
 
 /// Registers a fake node with one file.
-fn announce(relay: &Server, node: &FakeServer, name: &str, size: usize) {
+pub(crate) fn announce(relay: &Server, node: &FakeServer, name: &str, size: usize) {
     let (ip, port) = (node.address().ip(), node.address().port());
     let lines = format!("REGISTER {ip} {port}\nSHARE {size} - {name}\n");
     let answer = ask(relay.address(), lines.as_bytes());
@@ -233,7 +233,11 @@ fn an_aborted_fetch_leaves_no_part_file() {
 }
 
 /// A node that sends half of a file, and the rest after `may_go_on`.
-fn pausing_node(content: Vec<u8>, half_sent: Sender<()>, may_go_on: Receiver<()>) -> FakeServer {
+pub(crate) fn pausing_node(
+    content: Vec<u8>,
+    half_sent: Sender<()>,
+    may_go_on: Receiver<()>,
+) -> FakeServer {
     FakeServer::new(move |mut connection| {
         connection.line();
         let (first, second) = content.split_at(content.len() / 2);
