@@ -24,9 +24,9 @@ const SECRET_VARIABLE: &str = "PEERLINE_SECRET";
 #[derive(clap::Args)]
 #[command(next_help_heading = "Access")]
 pub(super) struct SecretArgs {
-    /// File with the secret of a group, at least 16 bytes: programs speak TLS only, and only to
-    /// those that know it, too. Make one by: openssl rand -base64 24 [env: PEERLINE_SECRET is
-    /// the secret itself]
+    /// File with the secret of a group, at least 16 bytes. Programs with a secret use TLS, and
+    /// communicate only with programs that have the same secret. To make one: openssl rand
+    /// -base64 24 [env: PEERLINE_SECRET is the secret itself]
     #[arg(long, value_name = "FILE", global = true)]
     secret_file: Option<PathBuf>,
     /// Only the file counts.
@@ -40,8 +40,9 @@ pub(super) struct SecretArgs {
 pub(super) struct ClientAccessArgs {
     #[command(flatten)]
     pub(super) secret: SecretArgs,
-    /// Show servers an id of your own, which they see each time; some serve only listed ids. The
-    /// first use makes its key, in the user's state folder. All connections are encrypted
+    /// Authenticate to servers with a key of your own, so that they recognise you; some serve
+    /// only listed ids. The first use makes the key, in the user's state folder. All connections
+    /// are encrypted
     #[arg(long, global = true)]
     show_id: bool,
 }
@@ -59,7 +60,8 @@ pub(super) struct AccessArgs {
     /// begins a comment. SIGHUP reads it again
     #[arg(long, value_name = "FILE")]
     allow_ids: Option<PathBuf>,
-    /// The same for ids that may not. With either file, clients must show an id
+    /// File with the ids that are refused, in the same form. With either file, clients must show
+    /// an id
     #[arg(long, value_name = "FILE")]
     deny_ids: Option<PathBuf>,
 }
@@ -202,7 +204,7 @@ impl AccessArgs {
                     replace(&rules, list);
                     info!(target: OPERATOR, "{} read again: {ids}", path.display());
                 }
-                Err(error) => error!(target: OPERATOR, "the ids so far stay: {error}"),
+                Err(error) => error!(target: OPERATOR, "keeping the previous list of ids: {error}"),
             })?;
         }
         Ok(Some(rules))

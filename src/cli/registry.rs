@@ -1,6 +1,6 @@
 //! The flags of a directory that several relays share, and its start.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::cli::{Exit, StartupError, rights};
@@ -12,6 +12,7 @@ use crate::registry::{
 use crate::relay::Relay;
 use crate::relay::registry::RegistryUpdate;
 use crate::system_error::Reason;
+use crate::tls::read_private_file;
 
 /// The longest password, in bytes.
 const MAX_PASSWORD: usize = 4096;
@@ -24,7 +25,8 @@ pub(super) struct RegistryArgs {
     /// rediss://… with TLS, or unix:///PATH
     #[arg(long, value_name = "URL")]
     registry: Option<RegistryAddress>,
-    /// File with the password for --registry; PEERLINE_REGISTRY_PASSWORD may hold it instead
+    /// File with the password for --registry, which others cannot read;
+    /// PEERLINE_REGISTRY_PASSWORD may hold the password instead
     #[arg(long, value_name = "FILE", requires = "registry")]
     registry_password_file: Option<PathBuf>,
     /// Authorities that vouch for the certificate of a rediss:// registry, as PEM
@@ -61,11 +63,8 @@ impl RegistryArgs {
         let is_encrypted = matches!(address.host, RegistryHost::Tcp(_, _, true));
         let tls = match (&self.registry_ca, is_encrypted) {
             (Some(file), true) => {
-                let pem = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
-                let trust = trust_authorities(&pem).map_err(|reason| {
-                    StartupError::usage(format_args!("{}: {reason}", file.display()))
-                })?;
-                Some(trust)
+                let pem = std::fs::read(file).map_err(|error| refused(file, Reason(&error)))?;
+                Some(trust_authorities(&pem).map_err(|reason| refused(file, reason))?)
             }
             (None, true) => {
                 let text = "rediss:// needs --registry-ca FILE, the authorities to trust";
@@ -88,11 +87,11 @@ impl RegistryArgs {
         let Some(file) = &self.registry_password_file else {
             return Ok(std::env::var("PEERLINE_REGISTRY_PASSWORD").ok());
         };
-        let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
+        let content = read_private_file(file, 0o077).map_err(|reason| refused(file, reason))?;
+        let text = String::from_utf8(content).map_err(|_| refused(file, "not UTF-8"))?;
         let password = text.lines().next().unwrap_or_default();
         if password.is_empty() || password.len() > MAX_PASSWORD {
-            let text = format!("{}: the first line must be the password", file.display());
-            return Err(StartupError::usage(text));
+            return Err(refused(file, "the first line must be the password"));
         }
         Ok(Some(password.to_owned()))
     }
@@ -117,6 +116,6 @@ impl PreparedRegistry {
     }
 }
 
-fn unreadable(file: &std::path::Path, error: &std::io::Error) -> StartupError {
-    StartupError::usage(format_args!("{}: {}", file.display(), Reason(error)))
+fn refused(file: &Path, reason: impl std::fmt::Display) -> StartupError {
+    StartupError::usage(format_args!("{}: {reason}", file.display()))
 }

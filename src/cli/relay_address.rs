@@ -29,7 +29,8 @@ const DHT: &str = "dht:";
 /// The first relay, `HOST:PORT` as one word or `HOST PORT` as two, and further ones.
 #[derive(Clone, clap::Args)]
 pub(super) struct RelayAddressArgs {
-    /// The relay: HOST:PORT, or HOST and PORT as two words; auto finds one on the local network
+    /// The relay: HOST:PORT, or HOST and PORT as two words; auto stands for
+    /// those announced on the local network
     #[arg(index = 1, value_name = "RELAY", required = true, env = RELAY_VARIABLE, hide_env_values = true,
           value_parser = relay_words)]
     relay: Option<RelayWords>,
@@ -41,8 +42,8 @@ pub(super) struct RelayAddressArgs {
           value_parser = relay_word)]
     more: Vec<RelayWord>,
     /// Encrypt connections to the relay, and connect only to the one that prints this id when
-    /// it starts [default: the id that it had at first, from the file of known relays]; may be
-    /// repeated for further relays, in their order
+    /// it starts [default: the id that it showed at the first connection, kept in known_relays];
+    /// may be repeated for further relays, in their order
     #[arg(long, value_name = "ID", global = true, conflicts_with = "udp", value_parser = KeyId::from_str)]
     relay_id: Vec<KeyId>,
     #[command(flatten)]
@@ -59,7 +60,7 @@ struct RelayWords(Vec<RelayWord>);
 /// What `auto` may stand for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum AutoServers {
-    /// The relay that answers first.
+    /// The first relay by name.
     OneRelay,
     /// All relays that answer.
     Relays,

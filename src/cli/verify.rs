@@ -17,8 +17,8 @@ pub(super) struct VerifyArgs {
     /// The file on disk
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The name in the network; without it, the longest end of the path that is one, such as
-    /// docs/a.txt, or else the name of the file
+    /// The name in the network [default: the longest suffix of the path that is a name there,
+    /// such as docs/a.txt, or else the name of the file]
     #[arg(value_name = "NAME", value_parser = values::file_name)]
     name: Option<FileName<'static>>,
     /// Compare with the content that has this BLAKE3 hash

@@ -17,7 +17,7 @@ use crate::tls::KeyId;
 /// The most bytes of a label of a domain name (RFC 1035, 2.3.4).
 const MAX_LABEL: usize = 63;
 
-/// How long the end of the program may wait until the network knows of it.
+/// Maximum time that shutdown waits for the mDNS goodbye.
 const GOODBYE_TIME: Duration = Duration::from_millis(200);
 
 /// A server to announce.

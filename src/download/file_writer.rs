@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use crate::download::output_file::OutputFile;
 use crate::jobs::{ContentInfo, JobId};
 
-/// The loop is told about so many files at once.
+/// Number of finished files after which the writer wakes the loop.
 const BATCH: usize = 8;
 
 /// The sending side, for the loop.

@@ -38,8 +38,8 @@ pub enum Failure<'a> {
     TooMany(u64, &'static str),
     /// The names of a list are not sorted.
     Unsorted,
-    /// Others have answered meanwhile.
-    Late,
+    /// Others have answered, and the time for the rest is over.
+    OutpacedByOthers,
     /// There is nobody to ask.
     NoRelay,
 }
@@ -83,7 +83,9 @@ impl fmt::Display for Failure<'_> {
                 write!(f, "its list has {lines}, more than {flag} allows")
             }
             Self::NoRelay => f.write_str("there is no relay"),
-            Self::Late => f.write_str("no complete answer yet, others have answered"),
+            Self::OutpacedByOthers => {
+                f.write_str("no complete answer in time; others have answered")
+            }
             Self::Unsorted => f.write_str("its list is not sorted"),
         }
     }

@@ -57,8 +57,8 @@ impl fmt::Display for AccessRejection {
             }
             Self::WrongSecret => "wrong secret",
             Self::SecretUnencrypted => {
-                "others can read this connection; choose another secret, and type it into \
-                 openssl s_client -quiet -connect HOST:PORT"
+                "this connection is not encrypted, so the secret may have been read: replace it; \
+                 to type a secret, use openssl s_client -quiet -connect HOST:PORT"
             }
             Self::ProofUnencrypted => "a proof needs TLS",
             Self::NoSecret => "no secret is needed here",

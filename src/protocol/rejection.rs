@@ -229,7 +229,8 @@ const FAIR_SHARE: &str =
 /// The text of [`Rejection::TooManyConnectionsFromAddress`].
 const FULL_FOR_ADDRESS: &str = "too many connections from your address; try again later";
 /// The text of [`Rejection::NotYourKey`], after the address.
-const HELD_BY_KEY: &str = "is held by a key until its lease ends; show its certificate";
+const HELD_BY_KEY: &str = "is registered with a key that you have not shown; connect over TLS with \
+                           its certificate, or wait until its lease ends";
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

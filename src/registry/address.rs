@@ -86,7 +86,7 @@ impl RegistryAddress {
 fn parse_database(text: &str) -> Result<u32, &'static str> {
     match text {
         "" => Ok(0),
-        text => text.parse().map_err(|_| "the database is a number"),
+        text => text.parse().map_err(|_| "the database must be a number"),
     }
 }
 

@@ -53,13 +53,13 @@ impl fmt::Display for EngineError {
         match self {
             Self::Connection(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                    f.write_str("the engine does not answer in time")
+                    f.write_str("the registry does not answer in time")
                 }
-                io::ErrorKind::UnexpectedEof => f.write_str("the engine closed the connection"),
+                io::ErrorKind::UnexpectedEof => f.write_str("the registry closed the connection"),
                 _ => error.fmt(f),
             },
             Self::AccessDenied(text) | Self::Refused(text) => {
-                write!(f, "the engine refuses: {text}")
+                write!(f, "the registry refused the command: {text}")
             }
             Self::Reconnect(reason) => f.write_str(reason),
         }

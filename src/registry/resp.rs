@@ -138,7 +138,10 @@ fn parse_length(text: &str, max: usize) -> io::Result<Option<usize>> {
 }
 
 fn malformed() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the reply is not of Redis")
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the server does not speak the Redis protocol",
+    )
 }
 
 #[cfg(test)]

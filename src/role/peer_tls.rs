@@ -1,4 +1,4 @@
-//! Whom a connection must lead to.
+//! TLS requirements of an outgoing connection.
 
 use crate::tls::KeyId;
 
@@ -7,7 +7,7 @@ use crate::tls::KeyId;
 pub enum PeerTls {
     /// The connection is not encrypted.
     Plain,
-    /// The settings of the loop say so for the relay of this index.
+    /// As configured in the reactor for the relay with this index.
     Configured(usize),
     /// The connection is encrypted. The other side may have any key.
     AnyKey,

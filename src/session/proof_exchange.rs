@@ -71,11 +71,13 @@ impl fmt::Display for ProofError {
             Self::Refused(code, text) => {
                 write!(
                     f,
-                    "our secret was refused: error {code}: {}",
+                    "the server refused the secret: error {code}: {}",
                     Escaped::text(text)
                 )
             }
-            Self::ServerUnproven => f.write_str("the other side does not know our secret"),
+            Self::ServerUnproven => {
+                f.write_str("the server has not proved that it knows the secret")
+            }
             Self::Unencrypted => f.write_str("not encrypted, and a secret needs TLS"),
         }
     }
@@ -129,7 +131,7 @@ mod tests {
         let error = exchange
             .on_bytes(b"ERROR 401 wrong secret\n")
             .expect_err("refused");
-        let text = "our secret was refused: error 401: wrong secret";
+        let text = "the server refused the secret: error 401: wrong secret";
         assert_eq!(error.to_string(), text);
     }
 }

@@ -5,12 +5,12 @@ use std::str::FromStr;
 /// The choice of a user.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum TlsMode {
-    /// None is.
+    /// No connection is encrypted.
     Off,
-    /// Those are whose other side is known to speak TLS.
+    /// Connections to peers that are known to speak TLS are encrypted.
     #[default]
     Auto,
-    /// All are.
+    /// All connections are encrypted.
     Required,
 }
 

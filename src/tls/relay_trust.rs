@@ -114,7 +114,9 @@ impl RelayTrust {
     pub(super) fn check(&self, id: KeyId) -> Result<(), String> {
         match &*self.state() {
             TrustState::Pinned(known) if *known != id => Err(unexpected(id, "--relay-id")),
-            TrustState::FirstKey(known) if *known != id => Err(unexpected(id, "before")),
+            TrustState::FirstKey(known) if *known != id => {
+                Err(unexpected(id, "the id at the first connection"))
+            }
             TrustState::Pinned(_) | TrustState::FirstKey(_) => Ok(()),
             TrustState::Known(known) => self.compare(known, id),
             TrustState::Unknown | TrustState::Plain => Ok(()),
@@ -134,7 +136,7 @@ impl RelayTrust {
                 let result = self.compare(&known, id);
                 *state = TrustState::Known(known);
                 result?;
-                self.path()
+                format!("saved in {}", self.path())
             }
             Some(Err(StateFileError::Refused(path, reason))) => {
                 return Err(format!("{}: {reason}", path.display()));
@@ -149,7 +151,8 @@ impl RelayTrust {
             }
         };
         log::warn!(
-            "first connection to the relay {relay}: it must be the one that prints id {id} ({place})"
+            "first connection to the relay {relay}: compare its id, {id}, with the one that the \
+             relay prints when it starts ({place})"
         );
         Ok(())
     }
@@ -187,7 +190,7 @@ impl RelayTrust {
 /// Why a key is refused.
 fn unexpected(id: KeyId, expected: &str) -> String {
     format!(
-        "another key than {expected}; the relay has a new key, or somebody answers in its place \
-         (id {id})"
+        "the relay has another key than expected: its id is {id}, which does not match {expected}; \
+         it has a new key, or another server answers in its place"
     )
 }

@@ -452,7 +452,7 @@ fn programs_prove_that_they_know_the_secret() {
     for (secret, why) in [
         (
             Some(OTHER),
-            "our secret was refused: error 401: wrong secret",
+            "the server refused the secret: error 401: wrong secret",
         ),
         (
             None,
@@ -470,7 +470,7 @@ fn programs_prove_that_they_know_the_secret() {
     stranger.log_until("not registered: the relay says 401 a secret is needed");
     let open = Server::start(relay_command(&[]));
     let output = run(client_with(open.address(), Some(SECRET), &ls), b"").expect_code(3);
-    let why = "our secret was refused: error 501: no secret is needed here";
+    let why = "the server refused the secret: error 501: no secret is needed here";
     assert!(output.stderr.contains(why), "{}", output.stderr);
 }
 
@@ -523,7 +523,7 @@ fn who_forwards_a_proof_is_not_let_in_and_gets_no_request() {
     let command = client_with(address, Some(SECRET), &["ls", "--relay-id", &id]);
     let output = run(command, b"").expect_code(3);
     assert!(
-        output.stderr.contains("our secret was refused"),
+        output.stderr.contains("the server refused the secret"),
         "{}",
         output.stderr
     );
@@ -548,7 +548,7 @@ fn a_server_that_does_not_know_the_secret_gets_no_request() {
         });
         let command = client_with(address, Some(SECRET), &["ls", "--relay-id", &id]);
         let output = run(command, b"").expect_code(3);
-        let why = "the other side does not know our secret";
+        let why = "the server has not proved that it knows the secret";
         assert!(output.stderr.contains(why), "{}", output.stderr);
         let ((), rest) = thread.join().expect("it has served");
         assert_eq!(rest, "", "no request");
@@ -679,7 +679,7 @@ fn a_node_outside_the_group_gets_no_request_of_a_member() {
     let output = run(state.of(command), b"");
     assert_ne!(output.code, Some(0));
     assert!(
-        output.stderr.contains("our secret was refused"),
+        output.stderr.contains("the server refused the secret"),
         "{}",
         output.stderr
     );

@@ -143,7 +143,7 @@ fn lists_are_read_again_and_a_damaged_one_changes_nothing() {
     relay.signal(Signal::HUP);
     let why = "allowed: line 2: write an id as servers print it: sha256// and 44 characters";
     let log = relay.log_until(&format!(
-        "the ids so far stay: {}",
+        "keeping the previous list of ids: {}",
         lists.0.path().display()
     ));
     assert!(log.contains(why), "{log}");

@@ -81,8 +81,7 @@ fn the_first_key_is_remembered_and_then_expected() {
     assert!(!user.file().exists());
     let first = user.client(address, &["nodes", "--tls", "required"]);
     let first = first.expect_code(0).stderr;
-    let told =
-        format!("first connection to the relay {address}: it must be the one that prints id");
+    let told = format!("first connection to the relay {address}: compare its id, ");
     let path = user.file().display().to_string();
     assert!(first.contains(&told), "{first}");
     assert!(first.contains(&id) && first.contains(&path), "{first}");
@@ -119,8 +118,7 @@ fn a_changed_key_is_refused_until_its_line_is_removed() {
         let refused = user.client(address, args).expect_code(3).stderr;
         assert_eq!(refused.lines().count(), 1, "{refused}");
         let path = user.file().display().to_string();
-        let why =
-            format!("another key than line 4 of {path}; the relay has a new key, or somebody");
+        let why = format!("does not match line 4 of {path}; it has a new key, or another server");
         assert!(refused.contains(&why) && refused.contains(&id), "{refused}");
     }
     let log = relay.log_until_count("TLS failed", 2);
@@ -379,7 +377,7 @@ fn a_node_remembers_its_relay_from_within_its_sandbox() {
     // Another key: the node says so, and goes on trying.
     let (relay, _) = relay_with_another_key(address.port());
     let node = start();
-    let log = node.log_until("another key than line 1 of ");
+    let log = node.log_until("does not match line 1 of ");
     assert!(log.contains("sed -i '1d'"), "{log}");
     assert_eq!(ask(relay.address(), b"LIST\n"), "NODES 0\n");
     user.knows("");

@@ -13,7 +13,8 @@ use crate::support::{
     node_command, relay, run,
 };
 
-const REFUSAL: &str = "is held by a key until its lease ends; show its certificate";
+const REFUSAL: &str = "is registered with a key that you have not shown; connect over TLS with its \
+                       certificate, or wait until its lease ends";
 
 /// A relay whose id is known.
 struct KnownRelay {

@@ -1,6 +1,8 @@
 //! Several relays with one directory, through a real engine.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -122,7 +124,7 @@ fn a_key_holds_its_node_at_all_relays() {
         for request in ["REGISTER * 9001", "UNREGISTER 127.0.0.1 9001"] {
             let reply = Nc::connect(relay.address()).ask(request);
             assert!(
-                reply.starts_with("ERROR 403 127.0.0.1 9001 is held"),
+                reply.starts_with("ERROR 403 127.0.0.1 9001 is registered with a key"),
                 "{reply}"
             );
         }
@@ -218,7 +220,7 @@ fn a_paused_engine_is_noticed_and_survived() {
     wait_for(&b, "FIND one", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
     engine.signal(Signal::STOP);
     tell(&a, "REGISTER * 9001\nSHARE 2 - two\nUNSHARE one\n");
-    a.log_until("cut off: the engine does not answer in time");
+    a.log_until("cut off: the registry does not answer in time");
     tell(&a, "REGISTER * 9001\nSHARE 3 - three\n");
     engine.signal(Signal::CONT);
     wait_for(&b, "FIND three", "HOLDERS 1\n127.0.0.1 9001 3 -\n");
@@ -262,7 +264,7 @@ fn a_full_engine_is_told_and_survived() {
     tell(&a, "REGISTER * 9001\nSHARE 1 - one\n");
     wait_for(&b, "FIND one", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
     assert_eq!(engine.command(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
-    a.log_until("cut off: the engine refuses: OOM");
+    a.log_until("cut off: the registry refused the command: OOM");
     tell(&a, "REGISTER * 9001\nSHARE 2 - two\n");
     assert!(ask(a.address(), b"FIND two\n").starts_with("HOLDERS 1"));
     assert_eq!(engine.command(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
@@ -284,7 +286,7 @@ fn user_and_password_are_checked() {
         return;
     };
     let home = folder(&[("right", b"secret\n"), ("wrong", b"guess\n")]);
-    let file = |name: &str| home.path().join(name).display().to_string();
+    let file = |name: &str| private(&home.path().join(name));
     let url = format!("redis://127.0.0.79:{port}");
     for (flags, reason) in [
         (vec![], "NOAUTH"),
@@ -312,6 +314,27 @@ fn user_and_password_are_checked() {
     tell(&a, "REGISTER * 9001\nSHARE 1 - one\n");
     wait_for(&b, "FIND one", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
     fs::remove_file(home.path().join("right")).expect("it is read once");
+}
+
+/// The path of a file that others can no longer read.
+fn private(path: &Path) -> String {
+    fs::set_permissions(path, Permissions::from_mode(0o600)).expect("it is ours");
+    path.display().to_string()
+}
+
+#[test]
+fn a_password_that_others_can_read_is_refused() {
+    let home = folder(&[("password", b"secret\n")]);
+    let path = home.path().join("password");
+    for mode in [0o640, 0o604, 0o620] {
+        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("it is ours");
+        let mut command = relay_command(&["--registry", "redis://127.0.0.1"]);
+        command.arg("--registry-password-file").arg(&path);
+        let output = run(command, b"");
+        assert_eq!(output.code, Some(2), "{output:?}");
+        let why = format!("others can read or change it (mode {mode:03o}); write chmod 600");
+        assert!(output.stderr.contains(&why), "{output:?}");
+    }
 }
 
 #[test]
@@ -407,7 +430,7 @@ fn values_that_no_relay_wrote_are_refused() {
     // A key of another type stops the relay from publishing, and it says so.
     put(&["DEL", "peerline:changes"]);
     put(&["SET", "peerline:changes", "a text"]);
-    a.log_until("cut off: the engine refuses: WRONGTYPE");
+    a.log_until("cut off: the registry refused the command: WRONGTYPE");
     tell(&a, "REGISTER * 9001\n");
 }
 

@@ -471,7 +471,7 @@ fn a_relay_with_another_key_or_without_tls_gets_no_request() {
     let state = State::new();
     let other = Server::start(state.relay(&[]));
     let refused = client(&other, &["ls", "--relay-id", &id]).expect_code(3);
-    let why = "another key than --relay-id; the relay has a new key, or somebody answers";
+    let why = "does not match --relay-id; it has a new key, or another server answers";
     assert!(refused.stderr.contains(why), "{}", refused.stderr);
     let log = other.log_until("TLS failed");
     assert!(log.contains("0 requests, TLS, 0 B in, 0 B out"), "{log}");
@@ -482,7 +482,7 @@ fn a_relay_with_another_key_or_without_tls_gets_no_request() {
     plain.log_until("other protocol: TLS");
     let share = folder(&[]);
     let node = unlisted_node(other.address(), share.path(), &["--relay-id", &id]);
-    node.log_until("another key than --relay-id");
+    node.log_until("does not match --relay-id");
     assert_eq!(ask(other.address(), b"LIST\n"), "NODES 0\n");
     for args in [
         &["--relay-id", "sha256//x", "ls"][..],

@@ -85,12 +85,12 @@ fn a_node_that_speaks_tls_only_is_fetched_from() {
     // Its relay knows its id.
     let known = client(&relay, &["get", "hello.txt"]).expect_code(0).stderr;
     assert!(known.contains(", encrypted, "), "{known}");
-    assert!(!known.contains("speaks TLS only"), "{known}");
+    assert!(!known.contains("requires TLS"), "{known}");
     // Another relay does not.
     let relay = crate::support::relay(&[]);
     register(&relay, node.address());
     let told = format!(
-        "port {} speaks TLS only: going on encrypted",
+        "port {} requires TLS: continuing encrypted",
         node.address().port()
     );
     for args in [
@@ -146,7 +146,7 @@ fn a_node_that_refuses_plain_text_and_speaks_no_tls_is_passed_over() {
     assert!(
         fetched
             .stderr
-            .contains(&format!("port {port} speaks TLS only")),
+            .contains(&format!("port {port} requires TLS")),
         "{}",
         fetched.stderr
     );

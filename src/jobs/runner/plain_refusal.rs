@@ -56,7 +56,8 @@ impl JobRunner {
         };
         if self.context.node_tls.on_refusal(node) {
             let text = format!(
-                "{} port {} speaks TLS only: going on encrypted, but nobody knows whose key it has",
+                "{} port {} requires TLS: continuing encrypted, but the identity of the node cannot be \
+                 checked",
                 node.ip(),
                 node.port()
             );

@@ -256,7 +256,7 @@ impl JobRunner {
                 open.remove(source);
             }
             if self.sources.on_failure(source) {
-                let (source, failure) = (self.sources.get(source), &Failure::Late);
+                let (source, failure) = (self.sources.get(source), &Failure::OutpacedByOthers);
                 let event = UserEvent::SourceFailed { source, failure };
                 self.context.user.on_event(event);
             }

@@ -275,7 +275,10 @@ impl Node {
 }
 
 fn not_your_key(address: &str) -> String {
-    format!("ERROR 403 {address} is held by a key until its lease ends; show its certificate")
+    format!(
+        "ERROR 403 {address} is registered with a key that you have not shown; connect over TLS \
+         with its certificate, or wait until its lease ends"
+    )
 }
 
 /// Whether a request may change the directory or the index.
