@@ -96,6 +96,7 @@ fn an_empty_line_gets_the_banner() {
     for (args, id) in [(&["--tls", "off"][..], ""), (&[], ", id sha256//")] {
         let relay = relay(args);
         let node = node(&relay, share.path(), args);
+        wait_for_names(&relay, 1);
         let mut nc = Nc::connect(relay.address());
         let banner = nc.ask("");
         let begin = format!("OK peerline relay, 1 node, 1 file{id}");
