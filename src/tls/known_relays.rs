@@ -56,6 +56,11 @@ impl KnownRelays {
     /// The file cannot be changed, or must not be used.
     pub fn add_first(&self, relay: &str, id: KeyId) -> Result<KnownKeys, StateFileError> {
         let path = self.path();
+        // A fault of the disk must not look like a file that cannot be made.
+        let known = self.find(relay)?;
+        if !known.keys.is_empty() {
+            return Ok(known);
+        }
         let unavailable = |error| StateFileError::Unavailable(path.to_owned(), error);
         state_file::create_folder(path).map_err(unavailable)?;
         // One program at a time. The file itself is replaced, so its folder is locked.
@@ -107,10 +112,16 @@ impl KnownRelays {
         let refused = |reason| StateFileError::Refused(path.clone(), reason);
         let from_system = |error: io::Error| refused(Reason(&error).to_string());
         match fs::metadata(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            // Where the program can reach no file, it has made none.
-            Err(error) => return Err(StateFileError::Unavailable(path.clone(), error)),
             Ok(_) => {}
+            Err(error) => match error.kind() {
+                ErrorKind::NotFound => return Ok(Vec::new()),
+                // Where the program can reach no file, it has made none.
+                ErrorKind::PermissionDenied | ErrorKind::NotADirectory => {
+                    return Err(StateFileError::Unavailable(path.clone(), error));
+                }
+                // The file may be there, with keys in it.
+                _ => return Err(from_system(error)),
+            },
         }
         let file = state_file::open(path).map_err(from_system)?;
         let status = file.metadata().map_err(from_system)?;

@@ -177,8 +177,12 @@ impl RelayTrust {
 
     /// The keys in the file, after `first` is added if there was none. None without a file.
     fn keys(&self, first: Option<KeyId>) -> Option<Result<KnownKeys, StateFileError>> {
-        let (_, worker) = self.file.as_ref()?;
-        worker.keys(&self.relay, first)
+        let (file, worker) = self.file.as_ref()?;
+        let keys = worker.keys(&self.relay, first);
+        Some(keys.unwrap_or_else(|| {
+            let reason = "the thread that reads it has ended".to_owned();
+            Err(StateFileError::Refused(file.path().to_owned(), reason))
+        }))
     }
 
     fn path(&self) -> String {

@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -310,6 +310,12 @@ fn damaged_lines_are_told_and_those_of_the_relay_are_refused() {
     fs::remove_file(user.file()).expect("it is ours");
     fs::create_dir(user.file()).expect("a folder");
     user.client(address, &["nodes"]).expect_code(11);
+    fs::remove_dir(user.file()).expect("it is ours");
+    // A file that is there, but cannot be read now, may have the key.
+    symlink(user.file(), user.file()).expect("a loop of links");
+    for args in [&["nodes"][..], &["nodes", "--tls", "required"]] {
+        user.client(address, args).expect_code(11);
+    }
 }
 
 #[test]
