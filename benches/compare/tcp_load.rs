@@ -199,7 +199,9 @@ impl TcpLoad {
         stop_when: StopWhen,
         samples: &mut [Sample],
     ) -> io::Result<()> {
-        self.flush(index)?;
+        if self.flush(index).is_err() {
+            return self.on_connection_lost(index, samples);
+        }
         loop {
             let connection = &mut self.connections[index];
             let length = match connection.stream.read(&mut self.scratch) {
