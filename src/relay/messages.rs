@@ -7,6 +7,7 @@ use crate::relay::message_listeners::ListenResult;
 use crate::relay::session::Registration;
 use crate::relay::{Relay, RelayRequest, RelaySession};
 use crate::role::{ConnId, ReadNext};
+use crate::tls::KeyId;
 
 impl Relay {
     /// Makes the connection receive the messages to its address.
@@ -54,6 +55,19 @@ impl Relay {
         if self.message_listeners.remove(&address, conn) {
             self.record_listener(address, false, now);
         }
+    }
+
+    /// The node at an address has shown this key: whoever receives messages there without
+    /// it is not the node. Returns the connection that receives them no longer.
+    pub(super) fn take_other_listener(
+        &mut self,
+        address: NodeAddress,
+        key: Option<KeyId>,
+        now: Instant,
+    ) -> Option<ConnId> {
+        let listener = self.message_listeners.remove_other_key(&address, key?)?;
+        self.record_listener(address, false, now);
+        Some(listener)
     }
 
     pub(super) fn send(

@@ -76,12 +76,7 @@ impl Relay {
             .map_err(|error| rejection(error, address))?;
         self.last_registration = number;
         self.counters.registrations_on_loopback += u64::from(address.is_loopback());
-        // Whoever received messages there before is not the node.
-        let listener = by
-            .key
-            .and_then(|key| self.message_listeners.remove_other_key(&address, key));
-        if let Some(listener) = listener {
-            self.record_listener(address, false, request.now);
+        if let Some(listener) = self.take_other_listener(address, by.key, request.now) {
             request.reply.replaced(listener);
         }
         let is_new = self.directory.first_registration(slot) == number as u32;

@@ -271,11 +271,16 @@ impl<R: Role> Responder<'_, R> {
 
     /// Closes a listening connection that a newer one replaces.
     pub(crate) fn replaced(&mut self, listener: ConnId) {
+        Self::close_replaced(self.out, listener);
+    }
+
+    /// The same, if nobody waits for an answer.
+    pub(crate) fn close_replaced(out: &mut Output<R>, listener: ConnId) {
         write_line(
-            self.out.append_unsolicited(listener),
+            out.append_unsolicited(listener),
             Rejection::Replaced.reply(),
         );
-        self.out.close(listener, CloseReason::Replaced);
+        out.close(listener, CloseReason::Replaced);
     }
 }
 

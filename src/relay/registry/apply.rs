@@ -57,7 +57,7 @@ impl Relay {
             }
             let subject = registry.incoming.subject;
             let is_applied = match change {
-                Some(change) if is_own => self.apply_again(subject, change, now),
+                Some(change) if is_own => self.apply_again(subject, change, out, now),
                 Some(change) => self.apply(batch.origin, subject, change, out, now),
                 None => false,
             };
@@ -113,7 +113,7 @@ impl Relay {
                     return false;
                 };
                 registry.unconfirmed.overtake(&address);
-                self.apply_to_node(address, change, now)
+                self.apply_to_node(address, change, out, now)
             }
         }
     }
@@ -123,6 +123,7 @@ impl Relay {
         &mut self,
         subject: Option<NodeAddress>,
         change: DirectoryChange<'_>,
+        out: &mut Output<Self>,
         now: Instant,
     ) -> bool {
         let Some(address) = subject else {
@@ -140,7 +141,7 @@ impl Relay {
             self.publish_node(slot, address, DirectoryChange::Add);
             return true;
         }
-        let is_applied = self.apply_to_node(address, change, now);
+        let is_applied = self.apply_to_node(address, change, out, now);
         if let Some(slot) = self.directory.find(&address)
             && let Some(registry) = &mut self.registry
         {
@@ -153,6 +154,7 @@ impl Relay {
         &mut self,
         address: NodeAddress,
         change: DirectoryChange<'_>,
+        out: &mut Output<Self>,
         now: Instant,
     ) -> bool {
         match change {
@@ -162,7 +164,7 @@ impl Relay {
                     self.directory.evict(&address);
                 }
                 let end = now + header.lease + LEASE_GRACE;
-                let slot = self.put_node(address, header, end);
+                let slot = self.put_node((address, header), end, out, now);
                 if let Some(slot) = slot {
                     // Its files follow.
                     self.index.remove_files(slot, usize::MAX);
@@ -172,7 +174,7 @@ impl Relay {
             DirectoryChange::State(header) => {
                 let is_known = self.directory.find(&address).is_some();
                 let end = now + header.lease + LEASE_GRACE;
-                let slot = self.put_node(address, header, end);
+                let slot = self.put_node((address, header), end, out, now);
                 if let Some(registry) = &mut self.registry
                     && !is_known
                 {
@@ -201,6 +203,20 @@ impl Relay {
     /// Makes the entry of a node as another relay has it. Its files stay. None if there is
     /// no room.
     pub(super) fn put_node(
+        &mut self,
+        (address, header): (NodeAddress, NodeHeader),
+        end: Instant,
+        out: &mut Output<Self>,
+        now: Instant,
+    ) -> Option<SlotId> {
+        let slot = self.put_entry(address, header, end)?;
+        if let Some(listener) = self.take_other_listener(address, header.key, now) {
+            Responder::close_replaced(out, listener);
+        }
+        Some(slot)
+    }
+
+    fn put_entry(
         &mut self,
         address: NodeAddress,
         header: NodeHeader,

@@ -111,7 +111,7 @@ impl Relay {
         };
         match update {
             RegistryUpdate::Batch(batch) => return self.apply_batch(batch, lines, out, now),
-            RegistryUpdate::Node(record) => return self.merge_record(record, lines, now),
+            RegistryUpdate::Node(record) => return self.merge_record(record, lines, out, now),
             RegistryUpdate::Loaded => self.finish_reconciliation(now),
             RegistryUpdate::Listeners(relay, addresses) => {
                 registry.listeners.on_batch(*relay, None, now);

@@ -14,6 +14,7 @@ use crate::relay::registry::change::{DirectoryChange, NodeHeader};
 use crate::relay::registry::publication::NodePublication;
 use crate::relay::registry::{LEASE_GRACE, NodeRecord, Unpublished};
 use crate::relay::table::SlotId;
+use crate::role::Output;
 
 /// The merge of all records, and of one record.
 #[derive(Default)]
@@ -62,6 +63,7 @@ impl Relay {
         &mut self,
         record: &NodeRecord,
         lines: &mut usize,
+        out: &mut Output<Self>,
         now: Instant,
     ) -> bool {
         let is_start = record.is_first
@@ -85,7 +87,7 @@ impl Relay {
             registry.counters.applied += 1;
             let is_merged = match change {
                 Some(DirectoryChange::State(header)) if is_start => {
-                    self.begin_record(record, header, now)
+                    self.begin_record(record, header, out, now)
                 }
                 Some(DirectoryChange::File(request)) => self.merge_file(&request, now),
                 _ => false,
@@ -98,7 +100,13 @@ impl Relay {
     }
 
     /// Merges the state of a node. Returns false if there is no room for it.
-    fn begin_record(&mut self, record: &NodeRecord, header: NodeHeader, now: Instant) -> bool {
+    fn begin_record(
+        &mut self,
+        record: &NodeRecord,
+        header: NodeHeader,
+        out: &mut Output<Self>,
+        now: Instant,
+    ) -> bool {
         let address = record.address;
         let Some(registry) = &mut self.registry else {
             return false;
@@ -133,7 +141,7 @@ impl Relay {
             }
             is_renewed = is_later && unpublished != Unpublished::Nothing;
         }
-        let Some(slot) = self.put_node(address, header, end) else {
+        let Some(slot) = self.put_node((address, header), end, out, now) else {
             return false;
         };
         let state = DirectoryChange::State(self.node_header(slot));

@@ -42,7 +42,8 @@ impl RemoteListeners {
         let Some(number) = number else {
             return true;
         };
-        let expected = other.last_number.map(|last| last + 1);
+        // The number is the engine's: any.
+        let expected = other.last_number.map(|last| last.wrapping_add(1));
         other.last_number = Some(number);
         number == 1 || expected.is_none_or(|expected| expected == number)
     }

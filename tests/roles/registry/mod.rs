@@ -7,6 +7,7 @@
 //! ```
 
 mod engine;
+mod impostor;
 mod site;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,6 +11,7 @@ use peerline::protocol::{NodeAddress, Registered};
 use peerline::relay::Relay;
 use peerline::relay::registry::{InstanceId, RegistryCommand, RegistryUpdate};
 use peerline::role::Role;
+use peerline::tls::KeyId;
 
 use super::engine::Engine;
 use crate::defaults::defaults;
@@ -160,9 +161,26 @@ impl RelaySite {
 
     /// Sends lines over a new connection, which is then closed. Returns the answers.
     pub fn ask(&mut self, from: SocketAddr, lines: &str) -> String {
+        let (number, text) = self.open(from, None, lines);
+        // It may be closed already.
+        let _ = self.machine.close(number, &CloseReason::Completed);
+        text
+    }
+
+    /// Whether the relay has not closed this connection.
+    pub fn is_open(&self, number: u32) -> bool {
+        self.machine.is_connected(number)
+    }
+
+    /// Sends lines over a new connection that has shown this key. Returns its number, and
+    /// the answers.
+    pub fn open(&mut self, from: SocketAddr, key: Option<KeyId>, lines: &str) -> (u32, String) {
         let number = self.machine.next_number();
         let error = "a new connection";
         self.machine.accept(number, from).expect(error);
+        if let Some(key) = key {
+            self.machine.on_encrypted(number, key).expect(error);
+        }
         self.machine.observer.clear();
         self.machine.receive(number, lines.as_bytes()).expect(error);
         for _ in 0..1000 {
@@ -180,9 +198,7 @@ impl RelaySite {
                 _ => None,
             });
         let text = sent.collect::<Vec<_>>().concat();
-        // It may be closed already.
-        let _ = self.machine.close(number, &CloseReason::Completed);
-        String::from_utf8(text).expect("text")
+        (number, String::from_utf8(text).expect("text"))
     }
 
     /// The nodes and files, as clients see them.
