@@ -61,9 +61,14 @@ impl MessageListeners {
         }
     }
 
-    /// The connection that receives the messages to `address`.
-    pub(super) fn get(&self, address: &NodeAddress) -> Option<ConnId> {
+    fn get(&self, address: &NodeAddress) -> Option<ConnId> {
         self.by_address.get(address).map(|listener| listener.conn)
+    }
+
+    /// The connection that receives the messages to `address`, and the key that it has shown.
+    pub(super) fn get_with_key(&self, address: &NodeAddress) -> Option<(ConnId, Option<KeyId>)> {
+        let listener = self.by_address.get(address)?;
+        Some((listener.conn, listener.key.as_deref().copied()))
     }
 
     /// Removes the connection at `address` if it has shown another key, or none.

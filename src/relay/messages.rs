@@ -70,6 +70,17 @@ impl Relay {
         Some(listener)
     }
 
+    /// The connection that receives the messages to this address. The lists of ids may have
+    /// changed since it began to listen; if it may not any longer, it is removed.
+    pub(super) fn receiver(&mut self, to: &NodeAddress, now: Instant) -> Option<ConnId> {
+        let (conn, key) = self.message_listeners.get_with_key(to)?;
+        if self.access.may_listen(key) {
+            return Some(conn);
+        }
+        self.remove_listener(*to, conn, now);
+        None
+    }
+
     pub(super) fn send(
         &mut self,
         request: &mut RelayRequest<'_>,
@@ -85,7 +96,7 @@ impl Relay {
             Ok((from, _)) => from,
             Err(rejection) => return request.reply.reject(rejection),
         };
-        let listener = self.message_listeners.get(to);
+        let listener = self.receiver(to, request.now);
         let is_visible = request.is_loopback() || !to.is_loopback();
         let message = Delivery { from, text };
         let is_sent = match listener {

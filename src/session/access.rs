@@ -137,6 +137,14 @@ impl AccessControl {
         }
     }
 
+    /// Whether a client with this key may receive messages from a relay.
+    pub(crate) fn may_listen(&self, id: Option<KeyId>) -> bool {
+        match &self.ids {
+            Some(ids) if self.is_restricted(&Request::Listen) => ids.check(id).is_ok(),
+            _ => true,
+        }
+    }
+
     /// Answers a request in HTTP that does not bring the secret, or that the client may not
     /// make: HTTP only reads, so a relay asks for no key. None if the request is to be executed.
     pub(crate) fn check_http<R: Role>(

@@ -118,6 +118,27 @@ fn others_only_read_from_a_read_only_relay() {
 }
 
 #[test]
+fn a_listener_that_is_not_allowed_any_longer_receives_nothing() {
+    let ((key, id), (other_key, other_id)) = (new_key(), new_key());
+    let lists = Lists::new(&[&id, &other_id]);
+    let relay = relay(&["--allow-ids", &lists.flag("allowed"), "--read-only-relay"]);
+    let mut listener = ClientKey::from_pem(&key).connect(relay.address());
+    assert!(listener.ask("REGISTER * 9").starts_with("OK "));
+    assert_eq!(listener.ask("LISTEN"), "OK 127.0.0.1 9");
+    let mut sender = ClientKey::from_pem(&other_key).connect(relay.address());
+    assert!(sender.ask("REGISTER * 10").starts_with("OK "));
+    assert_eq!(sender.ask("SEND 127.0.0.1 9 first"), "OK");
+    assert_eq!(listener.line(), "FROM 127.0.0.1 10 first");
+    lists.write("allowed", &[&other_id]);
+    relay.signal(Signal::HUP);
+    relay.log_until("allowed read again: 1 id");
+    let reply = sender.ask("SEND 127.0.0.1 9 second");
+    assert!(reply.starts_with("ERROR 404 "), "{reply}");
+    assert_eq!(listener.ask("PING"), "PONG");
+    assert_eq!(sender.ask("WHO"), "NODES 0");
+}
+
+#[test]
 fn lists_are_read_again_and_a_damaged_one_changes_nothing() {
     let ((key, id), (other_key, other_id)) = (new_key(), new_key());
     let lists = Lists::new(&[&id]);

@@ -102,7 +102,7 @@ impl Relay {
                 true
             }
             DirectoryChange::Message(to, message) => {
-                if let Some(listener) = self.message_listeners.get(&to) {
+                if let Some(listener) = self.receiver(&to, now) {
                     let is_delivered = Responder::deliver(out, listener, &message);
                     self.counters.messages += u64::from(is_delivered);
                 }
