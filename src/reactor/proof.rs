@@ -13,6 +13,9 @@ use crate::session::proof_exchange::{ProofError, ProofExchange};
 
 /// Bytes of one read.
 const READ_SIZE: usize = 4096;
+/// The most reads of a turn. Tickets come before the reply, but not as many as this: a server
+/// that has proved nothing must not hold up the loop.
+const MAX_READS: usize = 8;
 
 impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
     /// Goes on with the proofs of both sides. Returns whether they are complete.
@@ -35,7 +38,7 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
                 .map_err(close_reason)?;
         }
         let mut buffer = [0; READ_SIZE];
-        loop {
+        for _ in 0..MAX_READS {
             let received = unless_blocked(|| tls.receive(&mut self.transport, &mut buffer));
             let bytes = match received.map_err(close_reason)? {
                 // A record without content, such as a ticket, came first.
@@ -52,5 +55,6 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
             tls.proof_exchange = None;
             return Ok(true);
         }
+        Err(failed(ProofError::ServerUnproven))
     }
 }

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use peerline::protocol::SharedSecret;
 use peerline::tls::{
     Certificates, Identity, KeyId, KnownKeys, RelayTrust, ServerTrust, TlsAcceptor, TlsConnector,
 };
@@ -13,7 +14,9 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConnection, Connection, HandshakeKind, SignatureScheme};
+use rustls::{
+    ClientConnection, Connection, HandshakeKind, ServerConfig, ServerConnection, SignatureScheme,
+};
 
 use crate::fake_stream::{InjectedFault, SharedWire, Tail};
 use crate::tls_session::{any_server, session_of, tls_session};
@@ -410,6 +413,36 @@ fn a_relay_without_tls_gets_plain_text_unless_it_must_encrypt() {
             world.run();
             assert_eq!(wire.borrow().sent, b"hello\n");
         }
+    }
+}
+
+#[test]
+fn a_server_that_has_proved_nothing_cannot_hold_up_the_loop() {
+    let pem = Identity::generate().expect("random bytes");
+    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).expect("a key");
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions();
+    let builder = builder.expect("TLS 1.3").with_no_client_auth();
+    let mut config = builder
+        .with_single_cert(vec![certificate], key)
+        .expect("its key");
+    for (tickets, is_closed) in [(2, false), (2000, true)] {
+        config.send_tls13_tickets = tickets;
+        let mut world = World::with_settings(1000, |settings| {
+            settings.relay_tls = vec![TlsConnector::new(ServerTrust::Any, None).ok()];
+            settings.secret = SharedSecret::new("correct horse battery").ok();
+        });
+        let wire = world.connect(PORT);
+        wire.borrow_mut().establish(Ok(()));
+        world.run();
+        let server = ServerConnection::new(Arc::new(config.clone()));
+        let mut server = Peer::new(&wire, server.expect("random bytes").into());
+        server.read();
+        server.exchange(&mut world, usize::MAX);
+        assert!(server.received.starts_with(b"PROVE "));
+        let end = is_closed.then_some("closed: ConnectFailed");
+        assert_eq!(world.events(PORT), Vec::from_iter(end));
     }
 }
 
