@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use log::warn;
 
-use crate::cli::relay_address::FoundRelay;
+use crate::cli::relay_address::{ChosenRelay, FoundRelay};
 use crate::cli::{Exit, StartupError};
 use crate::jobs::PeerSource;
 use crate::logging::OPERATOR;
@@ -52,6 +52,7 @@ pub(super) fn relay_tls(
         }
         (Some(id), _) => RelayTrust::pinned(relay.source.name.clone(), id),
         (None, _) => match remembered(&relay.source, mode, is_udp)? {
+            Some(trust) if matches!(relay.chosen, ChosenRelay::Auto) => trust.unrecorded(),
             Some(trust) => trust,
             None => return Ok(None),
         },

@@ -14,6 +14,9 @@ pub struct RelayTrust {
     relay: String,
     /// Whether the relay must speak TLS.
     is_required: bool,
+    /// Whether the first key goes into the file. Not if the network has told the address: it
+    /// may be that of another server.
+    is_recorded: bool,
     /// The file, and the thread that uses it; none if there is no place for it, or if the user
     /// has pinned the key.
     file: Option<(KnownRelays, KnownRelaysWorker)>,
@@ -38,7 +41,13 @@ impl RelayTrust {
     /// The relay must have this key.
     #[must_use]
     pub fn pinned(relay: String, id: KeyId) -> Self {
-        Self::new(relay, true, None, TrustState::Pinned(id))
+        Self {
+            relay,
+            is_required: true,
+            is_recorded: false,
+            file: None,
+            state: Mutex::new(TrustState::Pinned(id)),
+        }
     }
 
     /// The relay must have one of these keys, or if there are none, the first one that it shows,
@@ -55,20 +64,22 @@ impl RelayTrust {
             true => TrustState::Unknown,
             false => TrustState::Known(known),
         };
-        Self::new(relay, is_required, file, state)
-    }
-
-    fn new(
-        relay: String,
-        is_required: bool,
-        file: Option<(KnownRelays, KnownRelaysWorker)>,
-        state: TrustState,
-    ) -> Self {
         Self {
             relay,
             is_required,
+            is_recorded: true,
             file,
             state: Mutex::new(state),
+        }
+    }
+
+    /// Does not put the first key into the file.
+    #[must_use]
+    pub fn unrecorded(self) -> Self {
+        let is_recorded = false;
+        Self {
+            is_recorded,
+            ..self
         }
     }
 
@@ -131,7 +142,11 @@ impl RelayTrust {
             return self.check(id);
         };
         let relay = &self.relay;
-        let place = match self.keys(Some(id)) {
+        let place = match self.keys(self.is_recorded.then_some(id)) {
+            Some(Ok(known)) if known.keys.is_empty() => {
+                *state = TrustState::FirstKey(id);
+                "not remembered: the relay was found on the network".to_owned()
+            }
             Some(Ok(known)) => {
                 let result = self.compare(&known, id);
                 *state = TrustState::Known(known);
