@@ -142,7 +142,8 @@ impl DhtNetwork {
     fn scope(&self) -> AddressScope {
         let is_loopback = |host: &String| {
             let addresses = host.to_socket_addrs();
-            addresses.is_ok_and(|mut all| all.all(|address| address.ip().is_loopback()))
+            let mut addresses = addresses.into_iter().flatten().peekable();
+            addresses.peek().is_some() && addresses.all(|address| address.ip().is_loopback())
         };
         match self.bootstrap.is_empty() {
             true => AddressScope::Internet,
