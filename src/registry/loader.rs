@@ -11,7 +11,7 @@ use crate::relay::registry::{HEADER_FIELD, NodeRecord, RegistryUpdate, append_fi
 /// Keys, and fields of a record, that one command returns.
 const PAGE: &str = "1000";
 /// Records that are loaded together.
-const RECORDS_AT_ONCE: usize = 64;
+const RECORDS_AT_ONCE: usize = 8;
 
 /// Receives what is loaded.
 pub(super) type OnUpdate<'a> = &'a mut dyn FnMut(RegistryUpdate);
@@ -201,6 +201,9 @@ fn scan(
 fn split_page(reply: RespValue) -> Option<(String, Vec<Vec<u8>>)> {
     let mut parts = reply.list()?.into_iter();
     let cursor = String::from_utf8(parts.next()?.text()?).ok()?;
+    if cursor.is_empty() {
+        return None;
+    }
     Some((cursor, texts(parts.next())))
 }
 

@@ -21,9 +21,9 @@ const VERSION: &str = "1";
 /// How long one request for changes waits, in milliseconds.
 const BLOCK: Duration = Duration::from_millis(500);
 /// Batches that one request returns.
-const BATCHES_AT_ONCE: &str = "64";
+const BATCHES_AT_ONCE: &str = "8";
 /// Updates on their way to the loop.
-const MAX_UPDATES: usize = 64;
+const MAX_UPDATES: usize = 8;
 /// The first pause between two attempts to connect; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -300,6 +300,10 @@ fn entries(reply: Option<RespValue>) -> Vec<(String, Vec<RespValue>)> {
 fn parse_entry(entry: RespValue) -> Option<(String, Vec<RespValue>)> {
     let mut parts = entry.list()?.into_iter();
     let id = String::from_utf8(parts.next()?.text()?).ok()?;
+    if id.is_empty() {
+        // The reply was too long: the next one begins here.
+        return None;
+    }
     Some((id, parts.next()?.list()?))
 }
 

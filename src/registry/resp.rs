@@ -2,8 +2,19 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-/// The longest text in a reply, in bytes: a batch of changes is much shorter.
-const MAX_TEXT: usize = 16 << 20;
+use log::warn;
+
+use crate::logging::OPERATOR;
+
+/// The longest announced text, in bytes: that of the engine itself.
+const MAX_ANNOUNCED: usize = 512 << 20;
+/// The longest text that is kept, in bytes: a batch with the renewals of all nodes is shorter.
+const MAX_TEXT: usize = 4 << 20;
+/// The most bytes of texts in one reply that are kept. Whoever can write to the engine must
+/// not fill the memory of the relays.
+const MAX_REPLY: usize = 32 << 20;
+/// The most values in the lists of one reply that are kept.
+const MAX_REPLY_VALUES: usize = 1 << 20;
 /// Room for a text of this length is made at once.
 const MAX_TRUSTED: usize = 64 << 10;
 /// The most values of one list.
@@ -54,32 +65,59 @@ pub(super) enum RespValue {
     Error(String),
 }
 
+/// What is left of the limits of one reply, and a buffer for its lines.
+struct ReplyReader {
+    bytes: usize,
+    values: usize,
+    line: Vec<u8>,
+}
+
 impl RespValue {
-    /// Reads a value.
+    /// Reads a value. Texts that exceed a limit are empty, and lists shorter.
     pub(super) fn read(input: &mut impl BufRead) -> io::Result<Self> {
-        Self::read_at(input, &mut Vec::new(), 0)
+        let mut reader = ReplyReader {
+            bytes: MAX_REPLY,
+            values: MAX_REPLY_VALUES,
+            line: Vec::new(),
+        };
+        Self::read_at(input, &mut reader, 0)
     }
 
-    /// Reads a value that is in so many lists. `line` is a buffer.
-    fn read_at(input: &mut impl BufRead, line: &mut Vec<u8>, depth: u32) -> io::Result<Self> {
-        let line_text = read_line(input, line)?;
+    /// Reads a value that is in so many lists.
+    fn read_at(input: &mut impl BufRead, reader: &mut ReplyReader, depth: u32) -> io::Result<Self> {
+        let line_text = read_line(input, &mut reader.line)?;
         let (kind, rest) = line_text.split_first().ok_or_else(malformed)?;
         let text = std::str::from_utf8(rest).map_err(|_| malformed());
         Ok(match kind {
             b'+' => Self::Text(rest.to_vec()),
             b'-' => Self::Error(String::from_utf8_lossy(rest).into_owned()),
             b':' => Self::Integer(text?.parse().map_err(|_| malformed())?),
-            b'$' => match parse_length(text?, MAX_TEXT)? {
+            b'$' => match parse_length(text?, MAX_ANNOUNCED)? {
                 None => Self::Nil,
-                Some(length) => Self::Text(read_text(input, length)?),
+                Some(length) if length > MAX_TEXT.min(reader.bytes) => {
+                    warn!(target: OPERATOR, "registry: skipped a value of {length} bytes: too long");
+                    skip_text(input, length)?;
+                    Self::Text(Vec::new())
+                }
+                Some(length) => {
+                    reader.bytes -= length;
+                    Self::Text(read_text(input, length)?)
+                }
             },
             b'*' => match parse_length(text?, MAX_VALUES)? {
                 None => Self::Nil,
                 Some(_) if depth == MAX_DEPTH => return Err(malformed()),
-                Some(count) => (0..count)
-                    .map(|_| Self::read_at(input, line, depth + 1))
-                    .collect::<io::Result<_>>()
-                    .map(Self::List)?,
+                Some(count) => {
+                    let mut values = Vec::new();
+                    for _ in 0..count {
+                        let value = Self::read_at(input, reader, depth + 1)?;
+                        if reader.values > 0 {
+                            reader.values -= 1;
+                            values.push(value);
+                        }
+                    }
+                    Self::List(values)
+                }
             },
             _ => return Err(malformed()),
         })
@@ -127,6 +165,15 @@ fn read_text(input: &mut impl BufRead, length: usize) -> io::Result<Vec<u8>> {
     }
     text.truncate(length);
     Ok(text)
+}
+
+/// Reads a text of this length, and the end of its line, and keeps nothing.
+fn skip_text(input: &mut impl BufRead, length: usize) -> io::Result<()> {
+    let length = length as u64 + 2;
+    if io::copy(&mut input.take(length), &mut io::sink())? != length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(())
 }
 
 fn parse_length(text: &str, max: usize) -> io::Result<Option<usize>> {
@@ -190,6 +237,30 @@ mod tests {
         assert!(read(&deep).is_err());
         let long = [b"+".repeat(9000).as_slice(), b"\r\n"].concat();
         assert!(read(&long).is_err());
+    }
+
+    #[test]
+    fn what_exceeds_a_limit_is_skipped() {
+        let text = |length: usize| {
+            let text = "x".repeat(length);
+            format!("${length}\r\n{text}\r\n").into_bytes()
+        };
+        let lengths = |values: Vec<RespValue>| -> Vec<usize> {
+            let texts = values.into_iter().filter_map(RespValue::text);
+            texts.map(|text| text.len()).collect()
+        };
+        let list = |bytes: &[u8]| read(bytes).expect("a reply").list().expect("a list");
+        let reply = [b"*3\r\n".to_vec(), text(1), text(MAX_TEXT + 1), text(2)].concat();
+        assert_eq!(lengths(list(&reply)), [1, 0, 2]);
+        let reply = [b"*10\r\n".to_vec(), text(MAX_TEXT).repeat(10)].concat();
+        assert_eq!(lengths(list(&reply)).iter().sum::<usize>(), MAX_REPLY);
+        let count = MAX_REPLY_VALUES + 2;
+        let reply = [
+            format!("*{count}\r\n").into_bytes(),
+            b":1\r\n".repeat(count),
+        ]
+        .concat();
+        assert_eq!(list(&reply).len(), MAX_REPLY_VALUES);
     }
 
     #[test]

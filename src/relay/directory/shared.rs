@@ -49,7 +49,10 @@ impl Directory {
 
     /// Changes when the lease of a node ends.
     pub(in crate::relay) fn set_lease(&mut self, slot: SlotId, end: Instant) {
-        self.leases.set(slot as usize, LEASE, end);
+        // The leases of other relays come in any order: to set one may take long.
+        if self.leases.due(slot as usize) != Some(end) {
+            self.leases.set(slot as usize, LEASE, end);
+        }
     }
 
     /// Lets each connection of a node announce its files, whatever the number of its

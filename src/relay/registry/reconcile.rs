@@ -2,7 +2,7 @@
 //! relay was cut off, and when one node is loaded.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::info;
 
@@ -113,22 +113,19 @@ impl Relay {
         };
         registry.reconciliation.records += 1;
         registry.reconciliation.current = None;
-        if let Some(left_at) = registry.removed.remove(&address)
-            && self.directory.find(&address).is_none()
-        {
-            let age = (header.lease + LEASE_GRACE).saturating_sub(record.remaining);
-            if now.saturating_duration_since(left_at) <= age {
-                registry.publish(Some(address), &DirectoryChange::Remove, now);
-                return true;
-            }
+        // Others than relays may have set the expiry of the record.
+        let longest = header.lease + LEASE_GRACE;
+        let remaining = record.remaining.min(longest);
+        if self.has_left_since(address, longest - remaining, now) {
+            return true;
         }
-        let mut end = now + record.remaining;
+        let mut end = now + remaining;
         let (mut is_ours, mut is_renewed) = (false, false);
         if let Some(slot) = self.directory.find(&address) {
             // A record of this relay's own is older, whenever it was written: the engine may
             // have been paused.
-            let is_later = header.relay == self.first_epoch
-                || self.remaining_lease(slot, now) >= record.remaining;
+            let is_later =
+                header.relay == self.first_epoch || self.remaining_lease(slot, now) >= remaining;
             let is_same = self.epoch(slot) == header.epoch;
             let unpublished = self.take_unpublished(slot);
             if is_later && !is_same && unpublished != Unpublished::Nothing {
@@ -161,6 +158,20 @@ impl Relay {
             });
         }
         true
+    }
+
+    /// Whether the node of a record of this age has left meanwhile. Others are told.
+    fn has_left_since(&mut self, address: NodeAddress, age: Duration, now: Instant) -> bool {
+        let Some(registry) = &mut self.registry else {
+            return false;
+        };
+        let left_at = registry.removed.remove(&address);
+        let is_newer = left_at.is_some_and(|at| now.saturating_duration_since(at) <= age);
+        let has_left = is_newer && self.directory.find(&address).is_none();
+        if has_left {
+            registry.publish(Some(address), &DirectoryChange::Remove, now);
+        }
+        has_left
     }
 
     /// The engine has a record of a node. Returns what it does not know.
