@@ -47,11 +47,15 @@ impl NodeTls {
         self.ids.clear();
     }
 
-    /// The relays have named the holders of a file.
+    /// The relays have named the holders of a file. What they say replaces what came with an
+    /// earlier file, perhaps from another relay.
     pub(super) fn on_holders(&mut self, holders: &[HolderItem]) {
-        let with_id = holders.iter();
-        let with_id = with_id.filter_map(|holder| Some((holder.node, holder.id?)));
-        self.ids.extend(with_id);
+        for holder in holders {
+            match holder.id {
+                Some(id) => self.ids.insert(holder.node, id),
+                None => self.ids.remove(&holder.node),
+            };
+        }
     }
 
     /// A node has refused plain text. Returns whether to connect to it anew, over TLS.
@@ -64,5 +68,29 @@ impl JobContext {
     /// How to connect to a node.
     pub(super) fn node_tls(&self, node: NodeAddress) -> PeerTls {
         self.node_tls.of(node, self.nodes.id(node))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_answer_says_which_key_a_holder_has() {
+        let node = NodeAddress::parse("127.0.0.1 9").expect("an address");
+        let holder = |id| {
+            let mut item = HolderItem::parse("127.0.0.1 9 1 -").expect("an item");
+            item.id = id;
+            item
+        };
+        let [first, other] = [KeyId::of(b"first"), KeyId::of(b"other")];
+        let mut tls = NodeTls::default();
+        tls.on_holders(&[holder(Some(first))]);
+        assert_eq!(tls.of(node, None), PeerTls::Key(first));
+        tls.on_holders(&[holder(Some(other))]);
+        assert_eq!(tls.of(node, None), PeerTls::Key(other));
+        tls.on_holders(&[holder(None)]);
+        assert_eq!(tls.of(node, None), PeerTls::Plain);
+        assert_eq!(tls.of(node, Some(first)), PeerTls::Key(first));
     }
 }
