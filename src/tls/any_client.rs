@@ -1,11 +1,12 @@
 //! Certificates of clients. A client may show one: it is then known by its key.
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+
+use crate::tls::signature_check::SignatureCheck;
 
 /// The most bytes of the certificates of a client. They are kept as long as the connection.
 const MAX_CERTIFICATES: usize = 16 * 1024;
@@ -19,14 +20,14 @@ const ISSUER: &[u8] = b"\x31\x11\x30\x0f\x06\x03\x55\x04\x03\x0c\x08peerline";
 #[derive(Debug)]
 pub(super) struct AnyClient {
     issuers: [DistinguishedName; 1],
-    provider: CryptoProvider,
+    signatures: SignatureCheck,
 }
 
 impl AnyClient {
     pub(super) fn new() -> Self {
         Self {
             issuers: [DistinguishedName::in_sequence(ISSUER)],
-            provider: ring::default_provider(),
+            signatures: SignatureCheck::new(),
         }
     }
 }
@@ -61,7 +62,7 @@ impl ClientCertVerifier for AnyClient {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.2 is not spoken".to_owned()))
+        self.signatures.tls12()
     }
 
     fn verify_tls13_signature(
@@ -70,12 +71,10 @@ impl ClientCertVerifier for AnyClient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
+        self.signatures.tls13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }

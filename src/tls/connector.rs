@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
+use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
@@ -18,6 +18,7 @@ use crate::tls::certificates::Certificates;
 use crate::tls::error::UnexpectedKey;
 use crate::tls::key_id::KeyId;
 use crate::tls::relay_trust::RelayTrust;
+use crate::tls::signature_check::SignatureCheck;
 
 /// The name in the handshake: the key is checked, not the name.
 const NAME: &str = "peerline";
@@ -50,7 +51,7 @@ impl TlsConnector {
         let provider = Arc::new(ring::default_provider());
         let verifier = TrustedKey {
             trust: trust.clone(),
-            provider: Arc::clone(&provider),
+            signatures: SignatureCheck::new(),
         };
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&version::TLS13])
@@ -116,7 +117,7 @@ impl fmt::Debug for TlsConnector {
 #[derive(Debug)]
 struct TrustedKey {
     trust: ServerTrust,
-    provider: Arc<CryptoProvider>,
+    signatures: SignatureCheck,
 }
 
 impl ServerCertVerifier for TrustedKey {
@@ -145,7 +146,7 @@ impl ServerCertVerifier for TrustedKey {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.2 is not spoken".to_owned()))
+        self.signatures.tls12()
     }
 
     fn verify_tls13_signature(
@@ -154,8 +155,7 @@ impl ServerCertVerifier for TrustedKey {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        let valid = verify_tls13_signature(message, certificate, signature, algorithms)?;
+        let valid = self.signatures.tls13(message, certificate, signature)?;
         if let ServerTrust::Relay(relay) = &self.trust {
             relay.on_proof(id_of(certificate)?).map_err(refused)?;
         }
@@ -163,8 +163,7 @@ impl ServerCertVerifier for TrustedKey {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }
 

@@ -13,6 +13,7 @@ mod key_id;
 mod known_relays;
 mod mode;
 mod relay_trust;
+mod signature_check;
 mod state_file;
 
 pub use acceptor::TlsAcceptor;
