@@ -33,6 +33,7 @@ mod sockets;
 mod startup_error;
 mod tls;
 mod usage;
+mod user;
 mod values;
 mod verify;
 

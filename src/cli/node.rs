@@ -18,13 +18,14 @@ use crate::cli::logging::LogArgs;
 use crate::cli::message_command::{MessageCommand, MessageCommandArgs, RunningCommand};
 use crate::cli::network::{self, NodeNetwork, wait_for_network};
 use crate::cli::node_events::{ConsoleEvents, log_event};
-use crate::cli::node_relays::{registrar, start_resolvers};
+use crate::cli::node_relays::{claim, registrar, start_resolvers};
 use crate::cli::relay_address::{FoundRelay, RelayAddressArgs};
 use crate::cli::relay_tls::relay_tls;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::shared_folder::{describe, open_folder, print_addresses};
 use crate::cli::sockets::{bind_tcp, udp_requests};
 use crate::cli::tls::{ServerTls, ServerTlsArgs, print_id};
+use crate::cli::user::UserArgs;
 use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, rights, run_server,
     signals, stop_on_signals, values,
@@ -106,6 +107,8 @@ pub(super) struct NodeArgs {
     /// the folders of --save-dir and the history of commands. The command of --on-message keeps all rights in any case
     #[arg(long)]
     no_sandbox: bool,
+    #[command(flatten)]
+    user: UserArgs,
     #[command(flatten)]
     console: ConsoleArgs,
     #[command(flatten)]
@@ -258,12 +261,8 @@ pub(super) fn prepare(
     command: Option<MessageCommand>,
 ) -> Result<PreparedNode, StartupError> {
     let folder = args.share()?;
-    let sandbox = (!args.no_sandbox).then(|| rights(args, &folder, user.is_some()));
     let NodeNetwork { relays, listen } = network;
     let (listeners, addresses) = bind_tcp(&listen, args.port)?;
-    let (mut folder, scan_worker, hash_worker) = open_folder(&folder, args.folder)?;
-    let share = describe(&mut folder);
-    let changes = folder.inotify_fd();
     // The relay lists the source address of the node's requests, so it must be one
     // on which the node listens.
     let sources = listen.into_iter().filter(|ip| !ip.is_unspecified());
@@ -274,7 +273,12 @@ pub(super) fn prepare(
     let now = Instant::now();
     let access = args.access.settings(&tls)?;
     let settings = reactor_settings(args, tls, access.secret, &relays, sources)?;
-    let claim = advertised(args, &addresses)?;
+    args.user.switch()?;
+    let sandbox = (!args.no_sandbox).then(|| rights(args, &folder, user.is_some()));
+    let (mut folder, scan_worker, hash_worker) = open_folder(&folder, args.folder)?;
+    let share = describe(&mut folder);
+    let changes = folder.inotify_fd();
+    let claim = claim(args.advertise, &addresses)?;
     args.group
         .announce(&args.relay.browse, claim.1, !args.no_sandbox)?;
     let registrars = relays.iter().map(|relay| registrar(relay, claim, now));
@@ -316,17 +320,6 @@ fn console(args: &NodeArgs, user: Screen, relays: &[FoundRelay]) -> Result<Conso
     jobs.set_may_choose(is_interactive());
     jobs.set_node_tls(NodeTls::new(mode, None));
     Ok(Console::new(jobs, args.console.max_downloads))
-}
-
-/// The address under which the node asks to be listed.
-fn advertised(
-    args: &NodeArgs,
-    addresses: &[SocketAddr],
-) -> Result<(ClaimedIp, Port), StartupError> {
-    let (ip, forwarded_port) = args.advertise;
-    let port = forwarded_port.or_else(|| Port::new(addresses[0].port()));
-    let port = port.ok_or_else(|| StartupError::new(Exit::System, "the system chose no port"))?;
-    Ok((ip, port))
 }
 
 fn reactor_settings(

@@ -1,14 +1,26 @@
 //! The relays of a node: what registers the node with each, and what looks each up again.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
 use crate::cli::relay_address::{FoundRelay, RelayAddressArgs};
+use crate::cli::{Exit, StartupError};
 use crate::node::{Node, NodeMessage, Registrar};
 use crate::protocol::{ClaimedIp, Port};
 use crate::reactor::Reactor;
 use crate::share::Folder;
+
+/// The address under which the node asks to be listed.
+pub(super) fn claim(
+    (ip, forwarded_port): (ClaimedIp, Option<Port>),
+    addresses: &[SocketAddr],
+) -> Result<(ClaimedIp, Port), StartupError> {
+    let port = forwarded_port.or_else(|| Port::new(addresses[0].port()));
+    let port = port.ok_or_else(|| StartupError::new(Exit::System, "the system chose no port"))?;
+    Ok((ip, port))
+}
 
 /// The registrar for a relay, and its requests to look the relay up.
 pub(super) fn registrar(

@@ -14,6 +14,7 @@ use crate::cli::registry::{PreparedRegistry, RegistryArgs};
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, bind_udp};
 use crate::cli::tls::{ServerTls, ServerTlsArgs, print_id};
+use crate::cli::user::UserArgs;
 use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, rights, run_server, signals,
     stop_on_signals, values,
@@ -88,6 +89,8 @@ pub(super) struct RelayArgs {
     /// nothing
     #[arg(long)]
     no_sandbox: bool,
+    #[command(flatten)]
+    user: UserArgs,
     #[command(flatten)]
     announce: AnnounceArgs,
     #[command(flatten)]
@@ -183,6 +186,7 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
     };
     let has_sandbox = !args.no_sandbox;
     let (mut reactor, addresses, id, registry) = prepare(&args)?;
+    args.user.switch()?;
     if let Some(registry) = registry {
         registry.start(has_sandbox, reactor.handle())?;
     }

@@ -127,5 +127,6 @@ mod udp_programs;
 mod unread_log;
 mod unreliable_nodes;
 mod usage;
+mod user;
 mod verify;
 mod wrong_sizes;
