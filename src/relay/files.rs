@@ -6,7 +6,7 @@ use crate::protocol::{
     ContentHash, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, NodeItem, Rejection, Request,
     Sha256Digest, address_group,
 };
-use crate::relay::index::{ContentId, Holder, Quota, QuotaError};
+use crate::relay::index::{ContentId, Holder, Minute, Quota, QuotaError};
 use crate::relay::registrant::DirectoryError;
 use crate::relay::registration::registrant;
 use crate::relay::session::Registration;
@@ -68,6 +68,7 @@ impl Relay {
             node,
             content,
             on_loopback: self.directory.is_on_loopback(node),
+            since: Minute::of(self.uptime(request.now)),
         };
         let is_trusted = self.settings.trust.contains(request.ip);
         let group = (!is_trusted).then(|| address_group(request.ip));

@@ -140,6 +140,11 @@ impl Relay {
         }
     }
 
+    /// How long the relay has run.
+    fn uptime(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started)
+    }
+
     /// The id of the relay, if it speaks TLS.
     fn id(&self) -> Option<KeyId> {
         Some(self.settings.certificates.as_ref()?.id())

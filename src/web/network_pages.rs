@@ -39,6 +39,8 @@ pub(crate) struct NetworkPage<'a> {
 /// A content of a file.
 pub(crate) struct FileRow<'a> {
     pub(crate) file: FileItem<'a>,
+    /// How long the relay has known it.
+    age: Duration,
     /// What follows the name in a link, if other contents have the name, too.
     query: String,
 }
@@ -127,10 +129,11 @@ impl NetworkPage<'_> {
 }
 
 impl<'a> FileRow<'a> {
-    /// The rows of files in name order.
-    pub(crate) fn list(files: impl Iterator<Item = FileItem<'a>>) -> Vec<Self> {
-        let rows = files.map(|file| Self {
+    /// The rows of files in name order, each with its age.
+    pub(crate) fn list(files: impl Iterator<Item = (FileItem<'a>, Duration)>) -> Vec<Self> {
+        let rows = files.map(|(file, age)| Self {
             file,
+            age,
             query: String::new(),
         });
         let mut rows: Vec<Self> = rows.collect();

@@ -41,6 +41,17 @@ pub(crate) fn minute(seconds: i64) -> impl Display {
     })
 }
 
+/// How long ago something was: `59 min`, `47 h`, `2 d`.
+pub(crate) fn age(age: Duration) -> impl Display {
+    let minutes = age.as_secs() / 60;
+    let hours = minutes / 60;
+    fmt::from_fn(move |f| match hours {
+        0 => write!(f, "{minutes} min"),
+        1..48 => write!(f, "{hours} h"),
+        _ => write!(f, "{} d", hours / 24),
+    })
+}
+
 /// The last second of the year 9999.
 pub(crate) const LAST_SECOND: i64 = 253_402_300_799;
 
@@ -53,6 +64,13 @@ mod tests {
         assert_eq!(path("a b/ü%<.txt").to_string(), "a%20b/%C3%BC%25%3C.txt");
         assert_eq!(path("a:b?c#d\"e'").to_string(), "a%3Ab%3Fc%23d%22e%27");
         assert_eq!(query("a/b&c=+").to_string(), "a%2Fb%26c%3D%2B");
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        let text = |minutes: u64| age(Duration::from_secs(minutes * 60)).to_string();
+        assert_eq!([0, 59, 60].map(text), ["0 min", "59 min", "1 h"]);
+        assert_eq!([48 * 60 - 1, 48 * 60].map(text), ["47 h", "2 d"]);
     }
 
     #[test]

@@ -60,9 +60,9 @@ fn files_are_listed_page_by_page() {
     let expected = json!({
         "total": 3,
         "files": [
-            { "name": "a.txt", "size": 3, "hash": ONE, "holders": 2 },
-            { "name": "b <\"&>.txt", "size": 4, "hash": null, "holders": 1 },
-            { "name": "dir/c.TXT", "size": 5, "hash": null, "holders": 1 },
+            { "name": "a.txt", "size": 3, "hash": ONE, "holders": 2, "age": 0 },
+            { "name": "b <\"&>.txt", "size": 4, "hash": null, "holders": 1, "age": 0 },
+            { "name": "dir/c.TXT", "size": 5, "hash": null, "holders": 1, "age": 0 },
         ],
         "next": null,
     });

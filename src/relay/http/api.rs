@@ -1,6 +1,8 @@
 //! Answers for programs, in JSON. protocol.md specifies them; their fields are never
 //! removed or changed.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::protocol::{FileName, HolderItem, MaybeHash, Sha256Digest};
@@ -80,13 +82,18 @@ fn holder_object(holder: &HolderItem, sha256: Option<Sha256Digest>, name: &FileN
 }
 
 /// `/api/files`: one batch of a search.
-pub(super) fn files(request: &mut RelayRequest<'_>, result: &SearchResult) -> ReadNext {
-    let files = result.files.items().map(|file| {
+pub(super) fn files(
+    request: &mut RelayRequest<'_>,
+    result: &SearchResult,
+    uptime: Duration,
+) -> ReadNext {
+    let files = result.files.with_times().map(|(file, since)| {
         json!({
             "name": file.name.as_str(),
             "size": file.size,
             "hash": hash_value(file.hash),
             "holders": file.holders,
+            "age": since.age(uptime).as_secs(),
         })
     });
     let last = result.files.last_name().filter(|_| result.has_more);

@@ -262,7 +262,7 @@ impl Relay {
     ) -> ReadNext {
         request.reply.speak_http(pending.context);
         match pending.form {
-            AnswerForm::Json => api::files(request, result),
+            AnswerForm::Json => api::files(request, result, self.uptime(request.now)),
             AnswerForm::Page(query) => self.network_page(request, &query, result),
         }
     }

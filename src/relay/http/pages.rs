@@ -23,6 +23,10 @@ impl Relay {
     ) -> ReadNext {
         let (files, is_later_page) = (&result.files, query.after.is_some());
         let on_loopback = request.is_loopback();
+        let uptime = self.uptime(request.now);
+        let listed = files
+            .with_times()
+            .map(|(file, since)| (file, since.age(uptime)));
         let nodes = self.directory.len(on_loopback) as u64;
         let shown = NetworkPage {
             host: &query.host,
@@ -38,7 +42,7 @@ impl Relay {
             nodes: Counted(nodes, "node").to_string(),
             id: self.id(),
             is_trusted: self.settings.trust.contains(request.ip),
-            rows: FileRow::list(files.items()),
+            rows: FileRow::list(listed),
             is_later_page,
             next: files.last_name().filter(|_| result.has_more),
         };

@@ -1,7 +1,8 @@
 //! The files that a search lists, packed: a batch of them needs two allocations.
 
 use crate::protocol::{FileItem, FileName, MAX_LIST_BYTES, MAX_LISTED_FILES};
-use crate::relay::index::holders::ContentId;
+use crate::relay::index::Minute;
+use crate::relay::index::holders::NameContent;
 
 /// The most bytes of a line without its name: three numbers, a hash and blanks.
 const MAX_LINE_WITHOUT_NAME: usize = 20 + 64 + 20 + 4;
@@ -15,19 +16,17 @@ pub(in crate::relay) struct FoundFiles {
 }
 
 struct FoundFile {
-    content: ContentId,
-    holders: u64,
+    found: NameContent,
     /// Where the name ends in the text of all names.
     name_end: usize,
 }
 
 impl FoundFiles {
     /// Appends a file.
-    pub(super) fn push(&mut self, name: &str, content: ContentId, holders: u64) {
+    pub(super) fn push(&mut self, name: &str, found: NameContent) {
         self.names.push_str(name);
         self.entries.push(FoundFile {
-            content,
-            holders,
+            found,
             name_end: self.names.len(),
         });
     }
@@ -52,18 +51,22 @@ impl FoundFiles {
 
     /// The files as items of a list.
     pub(in crate::relay) fn items(&self) -> impl Iterator<Item = FileItem<'_>> {
-        self.entries
-            .iter()
-            .zip(self.names())
-            .filter_map(|(file, name)| {
-                Some(FileItem {
-                    size: file.content.size,
-                    hash: file.content.hash(),
-                    holders: file.holders,
-                    // The index contains valid names only.
-                    name: FileName::parse(name).ok()?,
-                })
-            })
+        self.with_times().map(|(item, _)| item)
+    }
+
+    /// The files, and since when each has had holders.
+    pub(in crate::relay) fn with_times(&self) -> impl Iterator<Item = (FileItem<'_>, Minute)> {
+        let files = self.entries.iter().zip(self.names());
+        files.filter_map(|(FoundFile { found, .. }, name)| {
+            let item = FileItem {
+                size: found.content.size,
+                hash: found.content.hash(),
+                holders: found.holders,
+                // The index contains valid names only.
+                name: FileName::parse(name).ok()?,
+            };
+            Some((item, found.since))
+        })
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

@@ -1,11 +1,11 @@
 //! The holders of one file name. Most names have one holder; a name that every
 //! node shares must not make the index slow.
 
-use std::collections::HashMap;
 use std::ops::{AddAssign, SubAssign};
 
 use crate::protocol::{ContentHash, MaybeHash};
-use crate::relay::index::{SlotId, Visibility};
+use crate::relay::index::holder_index::HolderIndex;
+use crate::relay::index::{Minute, SlotId, Visibility};
 
 /// Longer lists of holders get an index; shorter ones are searched linearly.
 const MAX_LINEAR: usize = 32;
@@ -27,6 +27,11 @@ impl ContentId {
     pub(in crate::relay) fn hash(&self) -> MaybeHash {
         MaybeHash((self.hash != [0; 32]).then_some(ContentHash(self.hash)))
     }
+
+    /// Whether the node may have computed the hash since it has announced `self`.
+    fn becomes(&self, later: Self) -> bool {
+        self.size == later.size && self.hash == [0; 32]
+    }
 }
 
 /// One node's file under a name. Packed, because there are millions of them:
@@ -38,6 +43,8 @@ pub(in crate::relay) struct Holder {
     pub(in crate::relay) content: ContentId,
     /// The node is on loopback; requesters elsewhere do not see it.
     pub(in crate::relay) on_loopback: bool,
+    /// Since when the content has had holders under this name, as those see it who see this one.
+    pub(in crate::relay) since: Minute,
 }
 
 impl Holder {
@@ -45,6 +52,21 @@ impl Holder {
     pub(in crate::relay) fn content(&self) -> ContentId {
         self.content
     }
+
+    /// Whether everybody who sees `other` sees this one.
+    fn is_seen_with(&self, other: &Self) -> bool {
+        other.on_loopback || !self.on_loopback
+    }
+}
+
+/// A content of a name, as the requester may see it.
+#[derive(Clone, Copy)]
+pub(super) struct NameContent {
+    pub(super) content: ContentId,
+    /// Its holders.
+    pub(super) holders: u64,
+    /// Since when it has had holders.
+    pub(super) since: Minute,
 }
 
 /// The number of different contents of a name.
@@ -90,23 +112,6 @@ pub(super) struct HolderList {
     index: Option<HolderIndex>,
 }
 
-/// Answers questions about a long list without a pass over it.
-#[derive(Default)]
-struct HolderIndex {
-    /// The position of each node in the list.
-    node_positions: HashMap<SlotId, u32>,
-    contents: HashMap<ContentId, HolderCounts>,
-    /// Contents with a public holder.
-    public_contents: usize,
-}
-
-/// The number of holders of one content; 32 bits, because there are millions of them.
-#[derive(Default)]
-struct HolderCounts {
-    all: u32,
-    public: u32,
-}
-
 impl Holders {
     pub(super) fn list(&self) -> &[Holder] {
         match self {
@@ -131,8 +136,10 @@ impl Holders {
         }
     }
 
-    /// Adds a holder, or replaces the entry of the same node.
-    pub(super) fn put(&mut self, holder: Holder) {
+    /// Adds a holder, or replaces the entry of the same node. A content that has a holder already
+    /// is not new.
+    pub(super) fn put(&mut self, mut holder: Holder) {
+        holder.since = holder.since.min(self.since(&holder));
         match self {
             Self::One(only) if only.node == holder.node => *only = holder,
             Self::One(only) => {
@@ -158,10 +165,7 @@ impl Holders {
     /// The number of different contents.
     pub(super) fn content_counts(&self) -> ContentCounts {
         if let Some(index) = self.index() {
-            return ContentCounts {
-                all: index.contents.len(),
-                public: index.public_contents,
-            };
+            return index.content_counts();
         }
         let mut counts = ContentCounts::default();
         let list = self.list();
@@ -176,6 +180,20 @@ impl Holders {
         counts
     }
 
+    /// Since when this content has had holders, as those see it who see `new`.
+    fn since(&self, new: &Holder) -> Minute {
+        let content = new.content();
+        let own = self.of_node(new.node);
+        let own = own.filter(|own| own.content().becomes(content));
+        let since = own.map_or(Minute::LAST, |own| own.since);
+        if let Some(index) = self.index() {
+            return since.min(index.since(content, new.on_loopback));
+        }
+        let holders = self.list().iter();
+        let same = holders.filter(|other| other.content() == content && other.is_seen_with(new));
+        same.map(|holder| holder.since).fold(since, Minute::min)
+    }
+
     /// Collects the different contents among the visible holders, at most `max`, each
     /// with the number of its holders. Returns the number of all. A long list counts
     /// the nodes that have left until their files are removed.
@@ -183,17 +201,24 @@ impl Holders {
         &self,
         visibility: &Visibility<'_>,
         max: usize,
-        found: &mut Vec<(ContentId, u64)>,
+        found: &mut Vec<NameContent>,
     ) -> usize {
         found.clear();
         if let Some(index) = self.index() {
             return index.contents(visibility.on_loopback, max, found);
         }
         for holder in self.list().iter().filter(|h| visibility.shows(h)) {
-            let content = holder.content();
-            match found.iter_mut().find(|(other, _)| *other == content) {
-                Some((_, count)) => *count += 1,
-                None => found.push((content, 1)),
+            let (content, since) = (holder.content(), holder.since);
+            match found.iter_mut().find(|other| other.content == content) {
+                Some(other) => {
+                    other.holders += 1;
+                    other.since = other.since.min(since);
+                }
+                None => found.push(NameContent {
+                    content,
+                    holders: 1,
+                    since,
+                }),
             }
         }
         let all = found.len();
@@ -243,7 +268,7 @@ impl HolderList {
         let holder = self.list.swap_remove(position);
         index.remove(&holder);
         if let Some(moved) = self.list.get(position) {
-            index.node_positions.insert(moved.node, position as u32);
+            index.set_position(moved.node, position);
         }
         if self.list.len() <= MAX_LINEAR / 2 {
             self.index = None;
@@ -253,52 +278,8 @@ impl HolderList {
 
     fn position(&self, node: SlotId) -> Option<usize> {
         match &self.index {
-            Some(index) => index.node_positions.get(&node).map(|at| *at as usize),
+            Some(index) => index.position(node),
             None => self.list.iter().position(|holder| { holder.node } == node),
-        }
-    }
-}
-
-impl HolderIndex {
-    fn insert(&mut self, holder: &Holder, position: usize) {
-        // A node has one place in the list, and a slab of nodes never has 2^32 entries.
-        self.node_positions.insert(holder.node, position as u32);
-        let counts = self.contents.entry(holder.content()).or_default();
-        counts.all += 1;
-        if !holder.on_loopback {
-            counts.public += 1;
-            self.public_contents += usize::from(counts.public == 1);
-        }
-    }
-
-    fn remove(&mut self, holder: &Holder) {
-        let (node, content) = (holder.node, holder.content());
-        self.node_positions.remove(&node);
-        let Some(counts) = self.contents.get_mut(&content) else {
-            return;
-        };
-        counts.all -= 1;
-        if !holder.on_loopback {
-            counts.public -= 1;
-            self.public_contents -= usize::from(counts.public == 0);
-        }
-        if counts.all == 0 {
-            self.contents.remove(&content);
-        }
-    }
-
-    fn contents(&self, on_loopback: bool, max: usize, found: &mut Vec<(ContentId, u64)>) -> usize {
-        let seen = self.contents.iter().map(|(content, counts)| {
-            let count = match on_loopback {
-                true => counts.all,
-                false => counts.public,
-            };
-            (*content, u64::from(count))
-        });
-        found.extend(seen.filter(|(_, count)| *count > 0).take(max));
-        match on_loopback {
-            true => self.contents.len(),
-            false => self.public_contents,
         }
     }
 }
@@ -306,6 +287,7 @@ impl HolderIndex {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
@@ -320,24 +302,65 @@ mod tests {
             node,
             content: ContentId::new(size, MaybeHash(None)),
             on_loopback: node.is_multiple_of(3),
+            since: Minute::LAST,
+        }
+    }
+
+    fn seen_by(on_loopback: bool) -> Visibility<'static> {
+        Visibility {
+            on_loopback,
+            has_departed: false,
+            is_live: &|_| true,
         }
     }
 
     /// The number of holders of each size.
     fn sizes(holders: &Holders, on_loopback: bool) -> BTreeMap<u64, u64> {
-        let visibility = Visibility {
-            on_loopback,
-            has_departed: false,
-            is_live: &|_| true,
-        };
         let mut found = Vec::new();
-        let all = holders.contents(&visibility, usize::MAX, &mut found);
+        let all = holders.contents(&seen_by(on_loopback), usize::MAX, &mut found);
         assert_eq!(all, found.len());
         assert_eq!(all, holders.content_counts().seen(on_loopback));
         found
             .iter()
-            .map(|(content, count)| (content.size, *count))
+            .map(|found| (found.content.size, found.holders))
             .collect()
+    }
+
+    /// The age in minutes, at the minute 10, as others and as requesters on loopback see it.
+    fn ages(holders: &Holders) -> [u64; 2] {
+        [false, true].map(|on_loopback| {
+            let mut found = Vec::new();
+            holders.contents(&seen_by(on_loopback), 1, &mut found);
+            found[0].since.age(Duration::from_secs(600)).as_secs() / 60
+        })
+    }
+
+    /// Numbers that are multiples of three are on loopback.
+    #[test]
+    fn a_content_grows_old_although_its_holders_change() {
+        let at = |node, minute: u64| Holder {
+            since: Minute::of(Duration::from_secs(minute * 60)),
+            ..holder(node, 0)
+        };
+        let mut holders = Holders::One(at(0, 1));
+        holders.put(at(1, 2));
+        assert_eq!(ages(&holders), [8, 9]);
+        for node in 2..100 {
+            holders.put(at(node, 3));
+        }
+        holders.remove(0);
+        holders.remove(1);
+        assert_eq!(ages(&holders), [8, 9]);
+        for node in 2..98 {
+            holders.remove(node);
+        }
+        holders.put(at(1, 9));
+        assert_eq!(ages(&holders), [8, 9]);
+        // Those on loopback alone make nothing older for others.
+        holders.remove(98);
+        holders.remove(1);
+        holders.put(at(1, 9));
+        assert_eq!(ages(&holders), [1, 9]);
     }
 
     proptest! {

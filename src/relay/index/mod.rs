@@ -5,7 +5,9 @@
 
 mod digests;
 mod found;
+mod holder_index;
 mod holders;
+mod minute;
 mod name_blocks;
 mod name_query;
 mod needle;
@@ -16,6 +18,7 @@ use std::hint::black_box;
 use std::net::IpAddr;
 
 pub(super) use holders::{ContentId, Holder};
+pub(super) use minute::Minute;
 pub(super) use name_query::NameQuery;
 pub(super) use search::{Search, SearchOptions, SearchResult, Visibility, WORK_PER_STEP};
 
@@ -48,6 +51,9 @@ struct NameEntry {
     name: Box<str>,
     holders: Holders,
 }
+
+// There are millions of them.
+const _: () = assert!(size_of::<NameEntry>() <= 64);
 
 impl Keyed for NameEntry {
     type Key = str;

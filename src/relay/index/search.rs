@@ -2,10 +2,11 @@
 
 use crate::protocol::MAX_LISTED_FILES;
 use crate::relay::index::found::FoundFiles;
+use crate::relay::index::holders::NameContent;
 use crate::relay::index::name_blocks::NameBlock;
 use crate::relay::index::name_query::{CompiledQuery, NameQuery};
 use crate::relay::index::needle::NeedleOffset;
-use crate::relay::index::{ContentId, Holder, Index, NameId, SlotId};
+use crate::relay::index::{Holder, Index, NameId, SlotId};
 
 /// The work of one step: well below a millisecond.
 pub(in crate::relay) const WORK_PER_STEP: usize = 8192;
@@ -28,7 +29,7 @@ pub(in crate::relay) struct Search {
     /// The part of the total up to the last file of the batch.
     last_position: u64,
     /// The contents of the name that is looked at.
-    contents: Vec<(ContentId, u64)>,
+    contents: Vec<NameContent>,
 }
 
 /// What a search lists and counts.
@@ -236,8 +237,8 @@ impl Search {
         }
         // A name with more contents than one batch may list is cut: otherwise the
         // names after it could never be listed.
-        for (content, holders) in contents.drain(..) {
-            self.found.push(&entry.name, content, holders);
+        for content in contents.drain(..) {
+            self.found.push(&entry.name, content);
         }
         self.last_position = self.total;
         self.is_full = self.found.len() >= self.options.max_files;
@@ -273,7 +274,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::{FileName, MaybeHash};
-    use crate::relay::index::Quota;
+    use crate::relay::index::{ContentId, Minute, Quota};
 
     const QUOTA: Quota = Quota {
         node_files: u64::MAX,
@@ -323,6 +324,7 @@ mod tests {
                     node: node as u32,
                     content: ContentId::new(*size, MaybeHash(None)),
                     on_loopback: *size == 0,
+                    since: Minute::LAST,
                 };
                 let name = FileName::parse(name).expect("a name");
                 index.insert(&name, holder, None, &QUOTA).expect("room");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::{NodeAddress, Request, address_group};
 use crate::relay::Relay;
-use crate::relay::index::{ContentId, Holder, with_margin};
+use crate::relay::index::{ContentId, Holder, Minute, with_margin};
 use crate::relay::registrant::Registrant;
 use crate::relay::registry::change::{DirectoryChange, NodeHeader};
 use crate::relay::registry::{
@@ -188,7 +188,7 @@ impl Relay {
                 true
             }
             DirectoryChange::File(request) => match self.directory.find(&address) {
-                Some(slot) => self.put_file(slot, &request),
+                Some(slot) => self.put_file(slot, &request, now),
                 // It left, or its lease ended.
                 None => true,
             },
@@ -251,7 +251,7 @@ impl Relay {
     }
 
     /// Applies `SHARE`, `SHAREDIGEST` or `UNSHARE`. Returns false if there is no room.
-    pub(super) fn put_file(&mut self, slot: SlotId, request: &Request<'_>) -> bool {
+    pub(super) fn put_file(&mut self, slot: SlotId, request: &Request<'_>, now: Instant) -> bool {
         let quota = self.settings.quota.with_margin();
         match request {
             Request::Share(size, hash, name) => {
@@ -259,6 +259,7 @@ impl Relay {
                     node: slot,
                     content: ContentId::new(*size, *hash),
                     on_loopback: self.directory.is_on_loopback(slot),
+                    since: Minute::of(self.uptime(now)),
                 };
                 let source = self.directory.registrant(slot).source;
                 let is_trusted = self.settings.trust.contains(source);

@@ -214,7 +214,7 @@ impl Relay {
         } else if merge.is_ours {
             return true;
         }
-        self.put_file(slot, request)
+        self.put_file(slot, request, now)
     }
 
     fn finish_record(&mut self, now: Instant) {
