@@ -163,6 +163,10 @@ pub enum Rejection {
     OffsetPastEnd(u64),
     /// The hash of the file is not known yet.
     HashUnknown,
+    /// Nodes have several contents under the name.
+    SeveralContents,
+    /// No node has announced the SHA-256 of the file, or they disagree.
+    DigestUnknown,
     /// The node failed to read the file: the system's error.
     FileReadFailed(String),
     /// The server has too many connections.
@@ -192,7 +196,7 @@ impl Rejection {
             Self::Access(rejection) => rejection.code(),
             Self::NotRegistered(_) | Self::NoListener(_) => ErrorCode::NO_SUCH_NODE,
             Self::LineTimeout | Self::SlowReceiver => ErrorCode::TOO_SLOW,
-            Self::Replaced | Self::FileChanged => ErrorCode::CHANGED,
+            Self::Replaced | Self::FileChanged | Self::SeveralContents => ErrorCode::CHANGED,
             Self::OffsetPastEnd(_) => ErrorCode::OUT_OF_RANGE,
             Self::TooManyNodesAtAddress
             | Self::TooManyFilesOfNode { .. }
@@ -211,7 +215,8 @@ impl Rejection {
             | Self::TooManyConnectionsFromAddress
             | Self::TooManyNodes
             | Self::TooManyOpenFiles
-            | Self::HashUnknown => ErrorCode::UNAVAILABLE,
+            | Self::HashUnknown
+            | Self::DigestUnknown => ErrorCode::UNAVAILABLE,
         }
     }
 
@@ -228,6 +233,8 @@ const FAIR_SHARE: &str =
 
 /// The text of [`Rejection::TooManyConnectionsFromAddress`].
 const FULL_FOR_ADDRESS: &str = "too many connections from your address; try again later";
+/// The text of [`Rejection::OffsetPastEnd`], before the size.
+const PAST_END: &str = "the offset is past the end; the file has";
 /// The text of [`Rejection::NotYourKey`], after the address.
 const HELD_BY_KEY: &str = "is registered with a key that you have not shown; connect over TLS with \
                            its certificate, or wait until its lease ends";
@@ -281,10 +288,10 @@ impl fmt::Display for Rejection {
             }
             Self::FileForbidden => "no permission to read the file",
             Self::FileChanged => "the file has another content now; STAT shows its hash",
-            Self::OffsetPastEnd(size) => {
-                return write!(f, "the offset is past the end; the file has {size} bytes");
-            }
+            Self::OffsetPastEnd(size) => return write!(f, "{PAST_END} {size} bytes"),
             Self::HashUnknown => "the hash of the file is not known yet; try again later",
+            Self::SeveralContents => "nodes have several contents of this name; FIND lists them",
+            Self::DigestUnknown => "no node has announced the SHA-256, or they do not agree",
             Self::FileReadFailed(why) => return write!(f, "the file cannot be read: {why}"),
             Self::TooManyConnections => "too many connections; try again later",
             Self::TooManyConnectionsFromAddress => FULL_FOR_ADDRESS,

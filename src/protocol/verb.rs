@@ -116,7 +116,7 @@ impl Verb {
             Self::Get => ("GET", "GET name", "", "sends a file: FOUND size and its bytes"),
             Self::Range => ("RANGE", "RANGE offset length hash name", "", "sends a part of a file; hash - is any content"),
             Self::Pieces => ("PIECES", "PIECES name", "", "lists the hashes of the pieces of a file"),
-            Self::Digest => ("DIGEST", "DIGEST name", "", "tells the SHA-256 of a file: DIGEST sha-256 hex"),
+            Self::Digest => ("DIGEST", "DIGEST name", "tells the SHA-256 of a file, as its nodes announced it", "tells the SHA-256 of a file: DIGEST sha-256 hex"),
             Self::Stat => ("STAT", "STAT name", "", "describes a file: STAT size hash mtime mode"),
             Self::List => ("LIST", "LIST", "lists the nodes: ip port", "lists the files: size hash 1 name"),
             Self::Share => ("SHARE", "SHARE size hash name", "announces a file of your node", ""),

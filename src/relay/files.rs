@@ -1,4 +1,4 @@
-//! `SHARE`, `SHAREDIGEST`, `UNSHARE`, `FIND`: the files of the nodes.
+//! `SHARE`, `SHAREDIGEST`, `UNSHARE`, `FIND`, `DIGEST`: the files of the nodes.
 
 use std::collections::HashMap;
 
@@ -6,6 +6,7 @@ use crate::protocol::{
     ContentHash, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, NodeItem, Rejection, Request,
     Sha256Digest, address_group,
 };
+use crate::relay::http::{ContentFilter, FoundContent};
 use crate::relay::index::{ContentId, Holder, Minute, Quota, QuotaError};
 use crate::relay::registrant::DirectoryError;
 use crate::relay::registration::registrant;
@@ -128,6 +129,23 @@ impl Relay {
         let next = request.reply.holders(count, holders);
         self.count_find();
         next
+    }
+
+    /// Tells the SHA-256 of the content to which `/files/NAME` leads.
+    pub(super) fn digest(
+        &mut self,
+        request: &mut RelayRequest<'_>,
+        name: &FileName<'_>,
+    ) -> ReadNext {
+        let any = ContentFilter::default();
+        match self.find_content(name, request.is_loopback(), &any) {
+            None => request.reply.not_found(),
+            Some(FoundContent::Several(_)) => request.reply.reject(Rejection::SeveralContents),
+            Some(FoundContent::One(content)) => match content.sha256 {
+                Some(digest) => request.reply.digest(digest),
+                None => request.reply.reject(Rejection::DigestUnknown),
+            },
+        }
     }
 
     /// The holders of a file that the requester can reach and whose content is `wanted`, at

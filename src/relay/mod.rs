@@ -185,6 +185,7 @@ impl Relay {
             }
             (Request::Unshare(name), _) => self.unshare(request, &name),
             (Request::Find(name), _) => self.find(request, &name),
+            (Request::Digest(name), Some(_)) => self.digest(request, &name),
             (Request::Ping, _) => request.reply.pong(),
             (Request::Search(text), Some(conn)) => {
                 let (query, options) = (NameQuery::text(text), SearchOptions::default());
@@ -202,11 +203,7 @@ impl Relay {
             (Request::Help, Some(_)) => request.reply.help(ServerKind::Relay),
             (Request::Quit, Some(_)) => request.reply.bye(),
             (
-                Request::Get(_)
-                | Request::Range { .. }
-                | Request::Pieces(_)
-                | Request::Digest(_)
-                | Request::Stat(_),
+                Request::Get(_) | Request::Range { .. } | Request::Pieces(_) | Request::Stat(_),
                 Some(_),
             ) => request.reply.reject(Rejection::OnlyNode),
             // They were answered above.

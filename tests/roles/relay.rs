@@ -233,7 +233,7 @@ enum Event {
 /// The second one is on loopback; the first and the third have the same address.
 const PEERS: [&str; 4] = ["192.0.2.7", "127.0.0.1", "192.0.2.7", "2001:db8::5"];
 
-const LINES: [&str; 27] = [
+const LINES: [&str; 28] = [
     "",
     "REGISTER * 40001",
     "REGISTER 192.0.2.7 40001",
@@ -249,6 +249,7 @@ const LINES: [&str; 27] = [
     "UNSHARE a",
     "FIND a",
     "FIND b",
+    "DIGEST a",
     "SEARCH",
     "SEARCH A",
     "MORE",

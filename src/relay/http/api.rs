@@ -54,7 +54,8 @@ impl Relay {
         name: &FileName<'_>,
         filter: &ContentFilter,
     ) -> Result<ReadNext, Refusal> {
-        let holders = self.find_holders(name, request.is_loopback(), filter)?;
+        let holders = self.find_holders(name, request.is_loopback(), filter);
+        let holders = holders.ok_or_else(Refusal::no_holder)?;
         let digests = self.announced_digests(name, request.is_loopback());
         let holders: Vec<Value> = holders
             .iter()

@@ -13,7 +13,7 @@ use crate::session::http::HttpRequest;
 
 /// The content that a request is about.
 #[derive(Default)]
-pub(super) struct ContentFilter {
+pub(in crate::relay) struct ContentFilter {
     hash: Option<HashFilter>,
     size: Option<u64>,
 }
@@ -59,48 +59,48 @@ impl ContentFilter {
 }
 
 /// A content and its holders.
-pub(super) struct Content {
+pub(in crate::relay) struct Content {
     pub(super) size: u64,
     pub(super) hash: MaybeHash,
     /// What its holders have announced, if they agree.
-    pub(super) sha256: Option<Sha256Digest>,
+    pub(in crate::relay) sha256: Option<Sha256Digest>,
     /// In the order in which they are to be asked.
     pub(super) nodes: Vec<NodeItem>,
 }
 
 /// What a request for a file finds.
-pub(super) enum FoundContent {
+pub(in crate::relay) enum FoundContent {
     One(Content),
     /// Those at the most addresses first: one stranger can run many nodes at one address.
     Several(Vec<Content>),
 }
 
 impl Relay {
-    /// The holders of a file that the requester can reach, at least one.
+    /// The holders of a file that the requester can reach; none if there are none.
     pub(super) fn find_holders(
         &mut self,
         name: &FileName<'_>,
         on_loopback: bool,
         filter: &ContentFilter,
-    ) -> Result<Vec<HolderItem>, Refusal> {
+    ) -> Option<Vec<HolderItem>> {
         let wanted = |content| filter.accepts(content);
         let (count, holders) = self.visible_holders(name, on_loopback, wanted);
         let all: Vec<HolderItem> = holders.collect();
         if count == 0 {
-            return Err(Refusal::not_found("no node has this file"));
+            return None;
         }
         self.count_find();
-        Ok(all)
+        Some(all)
     }
 
     /// The content of a file, or those to choose from. If only one has a known hash, it is
     /// that one, as for a client.
-    pub(super) fn find_content(
+    pub(in crate::relay) fn find_content(
         &mut self,
         name: &FileName<'_>,
         on_loopback: bool,
         filter: &ContentFilter,
-    ) -> Result<FoundContent, Refusal> {
+    ) -> Option<FoundContent> {
         let holders = self.find_holders(name, on_loopback, filter)?;
         let mut all = contents(&holders);
         let known = all
@@ -111,13 +111,13 @@ impl Relay {
             all.retain(|content| content.hash.0.is_some());
         }
         if all.len() > 1 {
-            return Ok(FoundContent::Several(all));
+            return Some(FoundContent::Several(all));
         }
         let mut content = all.remove(0);
         let digests = self.announced_digests(name, on_loopback);
         let id = ContentId::new(content.size, content.hash);
         content.sha256 = digests.get(&id).copied().flatten();
-        Ok(FoundContent::One(content))
+        Some(FoundContent::One(content))
     }
 }
 

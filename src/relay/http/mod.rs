@@ -13,12 +13,12 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 pub(super) use connections::PendingConnections;
+pub(super) use contents::{ContentFilter, FoundContent};
 use log::debug;
 
 use crate::escaped::Escaped;
 use crate::protocol::{FileName, MAX_LISTED_FILES, Verb};
 use crate::relay::http::choices::choose;
-use crate::relay::http::contents::{ContentFilter, FoundContent};
 use crate::relay::index::{NameQuery, Search, SearchOptions, SearchResult};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Input, ReadNext};
@@ -64,6 +64,10 @@ impl Refusal {
     fn not_found(text: &'static str) -> Self {
         let (status, text) = (Status::NOT_FOUND, text.into());
         Self { status, text }
+    }
+
+    fn no_holder() -> Self {
+        Self::not_found("no node has this file")
     }
 
     fn bad_request(text: impl Into<Cow<'static, str>>) -> Self {
@@ -198,7 +202,8 @@ impl Relay {
         name: &FileName<'_>,
         filter: &ContentFilter,
     ) -> Result<ReadNext, Refusal> {
-        let content = match self.find_content(name, request.is_loopback(), filter)? {
+        let found = self.find_content(name, request.is_loopback(), filter);
+        let content = match found.ok_or_else(Refusal::no_holder)? {
             FoundContent::One(content) => content,
             FoundContent::Several(contents) => return Ok(choose(request, http, name, &contents)),
         };
