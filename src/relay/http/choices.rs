@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::counted::Counted;
 use crate::protocol::FileName;
 use crate::relay::RelayRequest;
 use crate::relay::http::api::hash_value;
@@ -57,7 +58,7 @@ pub(super) fn choose(
         ErrorFormat::Text => {
             let mut text = "several contents have this name; choose one:".to_owned();
             for content in contents {
-                text += &format!("\n{}  {} bytes", link(content), content.size);
+                text += &format!("\n{}  {}", link(content), Counted(content.size, "byte"));
             }
             // A program that saves what it gets, such as wget, must not save the choices.
             return request
