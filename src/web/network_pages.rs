@@ -84,6 +84,8 @@ pub(crate) struct HoldersPage<'a> {
     pub(crate) name: &'a str,
     pub(crate) size: u64,
     pub(crate) hash: Option<String>,
+    /// As its holders have announced it, if they agree.
+    pub(crate) sha256: Option<String>,
     /// What follows the name in a link to this content: with a question mark, or empty.
     pub(crate) query: String,
     pub(crate) holders: Vec<HolderRow>,

@@ -96,6 +96,17 @@ fn the_digest_of_a_node_reaches_clients_of_the_relay() {
             metalink_digest(&relay).as_ref() == Some(&sha256)
         });
         assert_eq!(holder_digests(&relay), [sha256.as_str()]);
+        assert_eq!(
+            ask(relay.address(), b"DIGEST big.iso\n"),
+            format!("DIGEST sha-256 {sha256}\n")
+        );
+        let page = http(
+            relay.address(),
+            "GET",
+            "/holders/big.iso",
+            "Accept: text/html\r\n",
+        );
+        assert!(page.text().contains(&sha256), "{}", page.text());
         let found = http(relay.address(), "HEAD", "/files/big.iso", "");
         let digest = found.header("digest").expect("a digest");
         let base64 = digest.strip_prefix("SHA-256=").expect("an algorithm");

@@ -93,6 +93,7 @@ pub(super) fn holders(
         name: name.as_str(),
         size: content.size,
         hash: content.hash.0.map(|hash| hash.to_string()),
+        sha256: content.sha256.map(|digest| digest.hex()),
         query: match is_only {
             true => String::new(),
             false => content_query(content.size, content.hash),
