@@ -1,38 +1,20 @@
 //! The flags that say who may use a server.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use log::{error, info};
 
+use crate::cli::secret::SecretArgs;
 use crate::cli::tls::ServerTls;
 use crate::cli::{Exit, StartupError, signals};
 use crate::counted::Counted;
 use crate::logging::OPERATOR;
-use crate::protocol::SharedSecret;
 use crate::quantity::integer;
 use crate::session::{AccessSettings, IdRules};
 use crate::system_error::Reason;
-use crate::tls::{Certificates, IdList, IdentityFile, TlsMode, read_private_file};
-
-/// The environment variable that stands in for the file with the secret.
-const SECRET_VARIABLE: &str = "PEERLINE_SECRET";
-
-/// The secret of a group.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Access")]
-pub(super) struct SecretArgs {
-    /// File with the secret of a group, at least 16 bytes. Programs with a secret use TLS, and
-    /// communicate only with programs that have the same secret. To make one: openssl rand
-    /// -base64 24 [env: PEERLINE_SECRET is the secret itself]
-    #[arg(long, value_name = "FILE", global = true)]
-    secret_file: Option<PathBuf>,
-    /// Only the file counts.
-    #[arg(skip)]
-    ignores_variable: bool,
-}
+use crate::tls::{Certificates, IdList, IdentityFile, TlsMode};
 
 /// What a client shows to servers.
 #[derive(clap::Args)]
@@ -66,53 +48,6 @@ pub(super) struct AccessArgs {
     deny_ids: Option<PathBuf>,
 }
 
-impl SecretArgs {
-    /// Whether the program has a secret.
-    pub(super) fn is_set(&self) -> bool {
-        self.secret_file.is_some() || self.variable().is_some()
-    }
-
-    /// Uses no secret of the environment: for the demo, which encrypts nothing.
-    pub(super) fn ignore_variable(&mut self) {
-        self.ignores_variable = true;
-    }
-
-    fn variable(&self) -> Option<OsString> {
-        std::env::var_os(SECRET_VARIABLE).filter(|_| !self.ignores_variable)
-    }
-
-    /// How the program connects to others, if the user has chosen this mode. `is_udp` says
-    /// whether requests go over UDP.
-    pub(super) fn tls_mode(&self, mode: TlsMode, is_udp: bool) -> Result<TlsMode, StartupError> {
-        match self.is_set() {
-            true => required("a secret", mode, is_udp),
-            false => Ok(mode),
-        }
-    }
-
-    /// Reads the secret, if there is one.
-    pub(super) fn read(&self) -> Result<Option<SharedSecret>, StartupError> {
-        let (source, text) = match (&self.secret_file, self.variable()) {
-            (Some(path), _) => {
-                let name = path.display().to_string();
-                let content = read_private_file(path, 0o077);
-                let content = content.map_err(|reason| refused(&name, reason))?;
-                (name, String::from_utf8(content).map_err(|_| ()))
-            }
-            (None, Some(text)) => {
-                let text = text.into_string().map_err(|_| ());
-                (SECRET_VARIABLE.to_owned(), text)
-            }
-            (None, None) => return Ok(None),
-        };
-        let text = text.map_err(|()| refused(&source, "the secret is not UTF-8"))?;
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        let secret = SharedSecret::new(line);
-        secret.map(Some).map_err(|reason| refused(&source, reason))
-    }
-}
-
 impl ClientAccessArgs {
     /// See [`SecretArgs::tls_mode`].
     pub(super) fn tls_mode(&self, mode: TlsMode, is_udp: bool) -> Result<TlsMode, StartupError> {
@@ -138,7 +73,7 @@ impl ClientAccessArgs {
 }
 
 /// The mode of TLS that `what` needs, if the user has chosen this one.
-fn required(what: &str, mode: TlsMode, is_udp: bool) -> Result<TlsMode, StartupError> {
+pub(super) fn required(what: &str, mode: TlsMode, is_udp: bool) -> Result<TlsMode, StartupError> {
     let flag = match mode {
         _ if is_udp => "--udp",
         TlsMode::Off => "--tls off",
@@ -152,15 +87,20 @@ fn required(what: &str, mode: TlsMode, is_udp: bool) -> Result<TlsMode, StartupE
 impl AccessArgs {
     /// Whether SIGHUP reads files again.
     pub(super) fn has_files(&self) -> bool {
+        self.has_lists() || self.secret.has_file()
+    }
+
+    fn has_lists(&self) -> bool {
         self.allow_ids.is_some() || self.deny_ids.is_some()
     }
 
-    /// Reads the files.
+    /// Reads the files, and does so again after each SIGHUP. To be called before the program
+    /// gives up its rights.
     pub(super) fn settings(&self, tls: &ServerTls) -> Result<AccessSettings, StartupError> {
-        let secret = self.secret.read()?;
+        let secret = self.secret.watch()?;
         for (is_set, what) in [
             (secret.is_some(), "a secret"),
-            (self.has_files(), "a list of ids"),
+            (self.has_lists(), "a list of ids"),
         ] {
             if is_set && tls.acceptor.is_none() {
                 let text = format_args!("{what} needs TLS; leave --tls off out");
@@ -178,10 +118,8 @@ impl AccessArgs {
         })
     }
 
-    /// Reads the lists of ids, and does so again after each SIGHUP. To be called before the
-    /// program gives up its rights.
     fn id_rules(&self) -> Result<Option<Arc<IdRules>>, StartupError> {
-        if !self.has_files() {
+        if !self.has_lists() {
             return Ok(None);
         }
         let read = |path: &Option<PathBuf>| path.as_deref().map(read_ids).transpose();
@@ -216,8 +154,4 @@ fn read_ids(path: &Path) -> Result<IdList, String> {
     let name = path.display();
     let text = fs::read_to_string(path).map_err(|error| format!("{name}: {}", Reason(&error)))?;
     IdList::parse(&text).map_err(|error| format!("{name}: {error}"))
-}
-
-fn refused(source: &str, reason: impl std::fmt::Display) -> StartupError {
-    StartupError::new(Exit::System, format_args!("{source}: {reason}"))
 }

@@ -26,6 +26,7 @@ mod relay_tls;
 mod rights;
 mod sample_files;
 mod saving;
+mod secret;
 mod service_manager;
 mod shared_folder;
 mod signals;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use clap::Parser;
@@ -33,10 +33,10 @@ use crate::cli::{
 use crate::jobs::{JobRunner, NodeTls};
 use crate::limits::{Limits, RateLimits, Timeouts};
 use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, NodeReport};
-use crate::protocol::{ClaimedIp, Port, ServerKind, SharedSecret};
+use crate::protocol::{ClaimedIp, Port, ServerKind};
 use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::sandbox::Sandbox;
-use crate::session::AccessControl;
+use crate::session::{AccessControl, GroupSecret};
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, TerminalOutput};
@@ -272,7 +272,7 @@ pub(super) fn prepare(
     let (id, certificates) = (tls.id, tls.certificates.clone());
     let now = Instant::now();
     let access = args.access.settings(&tls)?;
-    let settings = reactor_settings(args, tls, access.secret, &relays, sources)?;
+    let settings = reactor_settings(args, tls, access.secret.clone(), &relays, sources)?;
     args.user.switch()?;
     let sandbox = (!args.no_sandbox).then(|| rights(args, &folder, user.is_some()));
     let (mut folder, scan_worker, hash_worker) = open_folder(&folder, args.folder)?;
@@ -325,7 +325,7 @@ fn console(args: &NodeArgs, user: Screen, relays: &[FoundRelay]) -> Result<Conso
 fn reactor_settings(
     args: &NodeArgs,
     tls: ServerTls,
-    secret: Option<SharedSecret>,
+    secret: Option<Arc<GroupSecret>>,
     relays: &[FoundRelay],
     sources: Vec<IpAddr>,
 ) -> Result<ReactorSettings, StartupError> {

@@ -46,7 +46,7 @@ use crate::session::http::HttpSettings;
 use crate::session::line_codec::RenderedList;
 use crate::session::server;
 use crate::session::udp_requests::{UdpOutcome, UdpRequests};
-use crate::session::{AccessControl, AccessSettings};
+use crate::session::{AccessControl, AccessSettings, ServerSession};
 use crate::tls::{Certificates, ConnectionSecurity, KeyId};
 
 /// Changes during an update are announced this long after the update.
@@ -170,7 +170,7 @@ impl<S: Share> Role for Node<S> {
     }
 
     fn on_accept(&mut self, _: SocketAddr) -> NodeSession {
-        NodeSession::Client(self.access.new_session(), None, None)
+        NodeSession::Client(ServerSession::default(), None, None)
     }
 
     fn on_encrypted(&mut self, session: &mut NodeSession, security: ConnectionSecurity) {

@@ -15,10 +15,10 @@ use crate::protocol::fields::{ParseError, field, is_blank};
 /// What the key of the proofs is derived for; see [`blake3::derive_key`].
 const KEY_CONTEXT: &str = "peerline 2026-11-26 secret of a group";
 
-/// The secret that the members of a group share.
-#[derive(Clone, Copy)]
+/// The secret that the members of a group share. Comparisons take constant time.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SharedSecret {
-    key: [u8; blake3::KEY_LEN],
+    key: blake3::Hash,
 }
 
 impl SharedSecret {
@@ -49,21 +49,20 @@ impl SharedSecret {
 
     fn of(text: &str) -> Self {
         let key = blake3::derive_key(KEY_CONTEXT, text.as_bytes());
-        Self { key }
+        Self { key: key.into() }
     }
 
     /// Whether this text is the secret. Takes the same time for all texts of a length.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
-        // The equality of hashes takes constant time.
-        blake3::Hash::from_bytes(Self::of(text).key) == self.key
+        Self::of(text) == *self
     }
 
     /// The proof of one side of a connection. Both sides of the connection, and nobody else,
     /// know the `exporter`: keying material of its TLS session.
     #[must_use]
     pub fn proof(&self, prover: Prover, exporter: &[u8; 32]) -> Proof {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        let mut hasher = blake3::Hasher::new_keyed(self.key.as_bytes());
         hasher.update(prover.label());
         hasher.update(exporter);
         Proof(hasher.finalize())

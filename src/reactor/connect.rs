@@ -67,7 +67,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let usage = conn.usage();
         let mut result = conn.shake_hands();
         if let (Ok(true), Some(secret)) = (&result, &self.settings.secret) {
-            result = conn.exchange_proofs(secret);
+            result = conn.exchange_proofs(&secret.current());
         }
         let (group, new_usage) = (conn.group, conn.usage());
         self.count_memory(group, usage, new_usage);

@@ -71,7 +71,6 @@ pub use transport::{StreamEvent, Transport};
 
 use crate::close_reason::CloseReason;
 use crate::limits::{Limits, RateLimits, Timeouts};
-use crate::protocol::SharedSecret;
 use crate::reactor::address_groups::AddressGroups;
 use crate::reactor::connection::Connection;
 use crate::reactor::connection_list::ListedBytes;
@@ -87,6 +86,7 @@ use crate::reactor::throttle::Throttle;
 use crate::reactor::timer_fd::TimerFd;
 use crate::reactor::turn::PendingTurn;
 use crate::role::{Output, Role, Traffic};
+use crate::session::GroupSecret;
 use crate::timers::Timers;
 use crate::tls::{Certificates, TlsAcceptor, TlsConnector};
 
@@ -119,7 +119,7 @@ pub struct ReactorSettings {
     pub certificates: Option<Arc<Certificates>>,
     /// What both sides of an outgoing connection have to know, if anything. Such a connection
     /// is encrypted.
-    pub secret: Option<SharedSecret>,
+    pub secret: Option<Arc<GroupSecret>>,
     /// For outgoing connections.
     pub timeouts: Timeouts,
     /// For content that is sent or received.

@@ -20,6 +20,16 @@ struct RegisteredListener {
     is_registered: bool,
     /// The key that the connection has shown. Boxed, because few have.
     key: Option<Box<KeyId>>,
+    /// The version of the relay's secret that it has shown.
+    secret_version: u32,
+}
+
+/// What the client of a connection has shown of itself.
+#[derive(Clone, Copy)]
+pub(super) struct Credentials {
+    pub(super) key: Option<KeyId>,
+    /// The version of the relay's secret; 0 for none.
+    pub(super) secret_version: u32,
 }
 
 /// The result of [`MessageListeners::insert`].
@@ -41,12 +51,13 @@ impl MessageListeners {
         address: NodeAddress,
         conn: ConnId,
         is_registered: bool,
-        key: Option<KeyId>,
+        shown: Credentials,
     ) -> ListenResult {
         let listener = RegisteredListener {
             conn,
             is_registered,
-            key: key.map(Box::new),
+            key: shown.key.map(Box::new),
+            secret_version: shown.secret_version,
         };
         match self.by_address.get(&address) {
             Some(earlier) if earlier.is_registered && !is_registered => ListenResult::Taken,
@@ -65,10 +76,17 @@ impl MessageListeners {
         self.by_address.get(address).map(|listener| listener.conn)
     }
 
-    /// The connection that receives the messages to `address`, and the key that it has shown.
-    pub(super) fn get_with_key(&self, address: &NodeAddress) -> Option<(ConnId, Option<KeyId>)> {
+    /// The connection that receives the messages to `address`, and what it has shown.
+    pub(super) fn get_with_credentials(
+        &self,
+        address: &NodeAddress,
+    ) -> Option<(ConnId, Credentials)> {
         let listener = self.by_address.get(address)?;
-        Some((listener.conn, listener.key.as_deref().copied()))
+        let shown = Credentials {
+            key: listener.key.as_deref().copied(),
+            secret_version: listener.secret_version,
+        };
+        Some((listener.conn, shown))
     }
 
     /// Removes the connection at `address` if it has shown another key, or none.

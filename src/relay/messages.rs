@@ -17,8 +17,8 @@ impl Relay {
             Err(rejection) => return request.reply.reject(rejection),
         };
         self.stop_listening(request.session, request.now);
-        let key = request.session.key();
-        match (self.message_listeners).insert(address, conn, is_registered, key) {
+        let shown = request.session.credentials();
+        match (self.message_listeners).insert(address, conn, is_registered, shown) {
             ListenResult::Added => {}
             ListenResult::Replaced(previous) => request.reply.replaced(previous),
             ListenResult::Taken => {
@@ -70,11 +70,11 @@ impl Relay {
         Some(listener)
     }
 
-    /// The connection that receives the messages to this address. The lists of ids may have
-    /// changed since it began to listen; if it may not any longer, it is removed.
+    /// The connection that receives the messages to this address. The lists of ids or the
+    /// secret may have changed since it began to listen; if it may not any longer, it is removed.
     pub(super) fn receiver(&mut self, to: &NodeAddress, now: Instant) -> Option<ConnId> {
-        let (conn, key) = self.message_listeners.get_with_key(to)?;
-        if self.access.may_listen(key) {
+        let (conn, shown) = self.message_listeners.get_with_credentials(to)?;
+        if self.access.may_listen(shown.key, shown.secret_version) {
             return Some(conn);
         }
         self.remove_listener(*to, conn, now);

@@ -222,7 +222,7 @@ impl Role for Relay {
     fn start(&mut self, _: &mut Context<'_, Self>) {}
 
     fn on_accept(&mut self, _: SocketAddr) -> RelaySession {
-        self.access.new_session().into()
+        RelaySession::default()
     }
 
     fn on_encrypted(&mut self, session: &mut RelaySession, security: ConnectionSecurity) {

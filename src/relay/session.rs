@@ -8,6 +8,7 @@ use crate::rate_limiter::RateLimiter;
 use crate::relay::Relay;
 use crate::relay::http::{PendingAnswer, PendingConnections};
 use crate::relay::index::Search;
+use crate::relay::message_listeners::Credentials;
 use crate::role::{ConnId, Input, LastRequest, ReadNext};
 use crate::session::ServerSession;
 use crate::session::responder::Responder;
@@ -49,13 +50,6 @@ pub(super) enum Registration {
     Rejected,
 }
 
-impl From<ServerSession> for RelaySession {
-    fn from(server: ServerSession) -> Self {
-        let extended = None;
-        Self { server, extended }
-    }
-}
-
 impl RelaySession {
     /// Reads a request; see [`ServerSession::read`].
     pub(super) fn read<'i>(
@@ -78,6 +72,14 @@ impl RelaySession {
     /// The key that the client has shown.
     pub(super) fn key(&self) -> Option<KeyId> {
         self.server.security()?.peer
+    }
+
+    /// What the client has shown.
+    pub(super) fn credentials(&self) -> Credentials {
+        Credentials {
+            key: self.key(),
+            secret_version: self.server.secret_version(),
+        }
     }
 
     /// The last request, for the log.

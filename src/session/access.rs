@@ -1,8 +1,9 @@
 //! Who may use a server: those who know the secret of a group, and lists of keys.
 //!
 //! A connection to a server with a secret begins locked. `AUTH` and `PROVE` unlock it; until
-//! then, only requests that reveal nothing are executed. In HTTP each request brings the
-//! secret, because a proxy may send the requests of several people on one connection.
+//! then, only requests that reveal nothing are executed. Another secret locks all connections
+//! again: somebody who is to lose access may have one. In HTTP each request brings the secret,
+//! because a proxy may send the requests of several people on one connection.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::protocol::{
 use crate::rate_limiter::KeyedRateLimiter;
 use crate::role::{ReadNext, Role};
 use crate::session::ServerSession;
+use crate::session::group_secret::{GroupSecret, VersionedSecret};
 use crate::session::http::HttpRequest;
 use crate::session::http::error::HttpError;
 use crate::session::id_rules::IdRules;
@@ -27,7 +29,7 @@ use crate::tls::KeyId;
 #[derive(Clone, Default, Debug)]
 pub struct AccessSettings {
     /// What clients have to know; nothing if everybody may use the server.
-    pub secret: Option<SharedSecret>,
+    pub secret: Option<Arc<GroupSecret>>,
     /// The most wrong secrets per second from one address.
     pub guess_rate: u32,
     /// Which keys may fetch from a node, or register with a relay.
@@ -46,7 +48,7 @@ pub struct AccessControl {
 
 /// The secret of a server, and the wrong ones that were tried.
 struct Lock {
-    secret: SharedSecret,
+    secret: Arc<GroupSecret>,
     guess_rate: u32,
     guesses: KeyedRateLimiter,
 }
@@ -64,8 +66,8 @@ impl AccessControl {
     #[must_use]
     pub fn new(server: ServerKind, settings: &AccessSettings, now: Instant) -> Self {
         let guess_rate = settings.guess_rate;
-        let lock = settings.secret.map(|secret| Lock {
-            secret,
+        let lock = settings.secret.as_ref().map(|secret| Lock {
+            secret: Arc::clone(secret),
             guess_rate,
             guesses: KeyedRateLimiter::new(guess_rate, now),
         });
@@ -82,9 +84,10 @@ impl AccessControl {
         self.lock.is_some()
     }
 
-    /// The state of a new connection.
-    pub(crate) fn new_session(&self) -> ServerSession {
-        ServerSession::new(self.has_secret())
+    /// Whether a client that has shown this version of the secret has to show the current one.
+    fn is_locked(&self, version: u32) -> bool {
+        let lock = self.lock.as_ref();
+        lock.is_some_and(|lock| lock.secret.versioned().version != version)
     }
 
     /// Answers a request that unlocks the connection, or that the client may not make. None if
@@ -105,7 +108,7 @@ impl AccessControl {
                 Ok(own) => return Some(reply.proven(Proven(own))),
                 Err(rejection) => Err(rejection),
             },
-            _ if !session.is_locked() => match &self.ids {
+            _ if !self.is_locked(session.secret_version()) => match &self.ids {
                 Some(ids) if self.is_restricted(request) => ids.check(id_of(session)),
                 _ => return None,
             },
@@ -137,9 +140,11 @@ impl AccessControl {
         }
     }
 
-    /// Whether a client with this key may receive messages from a relay.
-    pub(crate) fn may_listen(&self, id: Option<KeyId>) -> bool {
+    /// Whether a client that has shown this key and this version of the secret may receive
+    /// messages from a relay.
+    pub(crate) fn may_listen(&self, id: Option<KeyId>, secret_version: u32) -> bool {
         match &self.ids {
+            _ if self.is_locked(secret_version) => false,
             Some(ids) if self.is_restricted(&Request::Listen) => ids.check(id).is_ok(),
             _ => true,
         }
@@ -198,8 +203,8 @@ impl AccessControl {
             return Err(AccessRejection::SecretUnencrypted);
         }
         let lock = self.lock.as_mut().ok_or(AccessRejection::NoSecret)?;
-        lock.check(source, verb, |secret| secret.is(text))?;
-        session.unlock();
+        let shown = lock.check(source, verb, |secret| secret.is(text))?;
+        session.unlock(shown.version);
         Ok(())
     }
 
@@ -215,29 +220,31 @@ impl AccessControl {
             .security()
             .ok_or(AccessRejection::ProofUnencrypted)?;
         let exporter = security.exporter;
-        lock.check(source, "PROVE", |secret| {
+        let shown = lock.check(source, "PROVE", |secret| {
             secret.proof(Prover::Client, &exporter) == proof
         })?;
-        session.unlock();
-        Ok(lock.secret.proof(Prover::Server, &exporter))
+        session.unlock(shown.version);
+        Ok(shown.secret.proof(Prover::Server, &exporter))
     }
 }
 
 impl Lock {
+    /// Returns the secret that the client has shown.
     fn check(
         &mut self,
         source: RequestSource,
         verb: &str,
         is_right: impl FnOnce(&SharedSecret) -> bool,
-    ) -> Result<(), AccessRejection> {
+    ) -> Result<VersionedSecret, AccessRejection> {
         let RequestSource { ip, now } = source;
         let (rate, group) = (self.guess_rate, address_group(ip));
         // Beyond the rate not even the right secret counts: it would end a search.
         if !self.guesses.allows(group, 0, rate, now) {
             return Err(AccessRejection::TooManyGuesses(rate));
         }
-        if is_right(&self.secret) {
-            return Ok(());
+        let current = self.secret.versioned();
+        if is_right(&current.secret) {
+            return Ok(current);
         }
         self.guesses.allows(group, 1, rate, now);
         warn!("{ip}: wrong secret ({verb})");

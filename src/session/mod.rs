@@ -4,6 +4,7 @@ pub mod access;
 pub mod connector;
 pub(crate) mod datagram_budget;
 pub mod driver;
+pub mod group_secret;
 pub mod http;
 pub mod id_rules;
 pub mod inbox;
@@ -15,5 +16,6 @@ pub(crate) mod server;
 pub mod udp_requests;
 
 pub use access::{AccessControl, AccessSettings};
+pub use group_secret::GroupSecret;
 pub use id_rules::IdRules;
 pub use server::ServerSession;

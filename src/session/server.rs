@@ -133,8 +133,8 @@ pub struct ServerSession {
     uncommon: Option<Box<UncommonState>>,
     /// The client has requested content.
     has_requested_content: bool,
-    /// The client has not shown the secret of the server.
-    is_locked: bool,
+    /// The version of the server's secret that the client has shown; 0 for none.
+    secret_version: u32,
     /// The verb of the last request, if its form was wrong.
     pub(crate) malformed: Option<Verb>,
 }
@@ -150,22 +150,14 @@ struct UncommonState {
 }
 
 impl ServerSession {
-    /// A new connection, which `is_locked` if the client has to show a secret.
-    pub(super) fn new(is_locked: bool) -> Self {
-        Self {
-            is_locked,
-            ..Self::default()
-        }
+    /// The version of the server's secret that the client has shown; 0 for none.
+    pub(crate) fn secret_version(&self) -> u32 {
+        self.secret_version
     }
 
-    /// Whether the client has to show a secret first.
-    pub(super) fn is_locked(&self) -> bool {
-        self.is_locked
-    }
-
-    /// The client has shown the secret.
-    pub(super) fn unlock(&mut self) {
-        self.is_locked = false;
+    /// The client has shown this version of the secret.
+    pub(super) fn unlock(&mut self, version: u32) {
+        self.secret_version = version;
     }
 
     /// Reads a request. Input that is not a request is answered here.

@@ -62,7 +62,8 @@ impl TlsConnector {
         let mut config = match certificates {
             Some(certificates) => {
                 let mut config = builder.with_client_cert_resolver(certificates);
-                // A resumed session would show the key that was shown at first.
+                // The server takes the key of a resumed session from its ticket: it would see the
+                // key that was shown at first, even after `Certificates::replace`.
                 config.resumption = Resumption::disabled();
                 config
             }

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use peerline::protocol::SharedSecret;
+use peerline::session::GroupSecret;
 use peerline::tls::{
     Certificates, Identity, KeyId, KnownKeys, RelayTrust, ServerTrust, TlsAcceptor, TlsConnector,
 };
@@ -431,7 +432,8 @@ fn a_server_that_has_proved_nothing_cannot_hold_up_the_loop() {
         config.send_tls13_tickets = tickets;
         let mut world = World::with_settings(1000, |settings| {
             settings.relay_tls = vec![TlsConnector::new(ServerTrust::Any, None).ok()];
-            settings.secret = SharedSecret::new("correct horse battery").ok();
+            let secret = SharedSecret::new("correct horse battery").ok();
+            settings.secret = secret.map(|secret| Arc::new(GroupSecret::new(secret)));
         });
         let wire = world.connect(PORT);
         wire.borrow_mut().establish(Ok(()));

@@ -12,10 +12,12 @@
 //! - `figures N "NAME …"`: sends `STATS` and shows these figures.
 //! - `http N TARGET`: sends a request in HTTP, and shows the status, the headers that depend
 //!   on the request, and the content. `http-status N TARGET` shows the status only.
+//! - `secret TEXT`: another secret counts from now on.
 //! - `brief N LINE`: as `say`, but shows only the ends of a long reply.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,6 +25,7 @@ use goldenscript::{Command, Context as ScriptContext};
 use peerline::protocol::{Delivery, FileItem, HolderItem, NodeAddress, Reply, SharedSecret};
 use peerline::relay::{Relay, RelaySettings, Trust};
 use peerline::role::{Context, Output, Role, Traffic, UdpPeer};
+use peerline::session::GroupSecret;
 
 use proptest::prelude::*;
 
@@ -34,6 +37,7 @@ use crate::stage::{Stage, StageResult, abbreviate, time};
 pub struct Play {
     stage: Option<Stage<Relay>>,
     speaks_http: bool,
+    secret: Option<Arc<GroupSecret>>,
 }
 
 /// A relay with a fixed secret: its cookies are always the same.
@@ -68,7 +72,10 @@ impl Play {
                 "max-shared-bytes-in-all" => settings.quota.all_bytes = value.parse()?,
                 "max-shared-bytes-per-address" => settings.quota.address_bytes = value.parse()?,
                 "max-shared-bytes" => settings.quota.node_bytes = value.parse()?,
-                "secret" => settings.access.secret = Some(SharedSecret::new(value)?),
+                "secret" => {
+                    let secret = GroupSecret::new(SharedSecret::new(value)?);
+                    settings.access.secret = Some(Arc::new(secret));
+                }
                 "guess-rate" => settings.access.guess_rate = value.parse()?,
                 "public-metrics" => settings.http.public_metrics = value.parse()?,
                 "trust" => trusted.push(value.parse()?),
@@ -76,7 +83,16 @@ impl Play {
             }
         }
         settings.trust = Trust::new(trusted);
+        self.secret.clone_from(&settings.access.secret);
         self.stage = Some(stage(settings));
+        args.reject_next()
+    }
+
+    fn change_secret(&self, command: &Command) -> StageResult {
+        let mut args = command.consume_args();
+        let text = args.next_pos().ok_or("which secret?")?;
+        let secret = self.secret.as_ref().ok_or("the relay has no secret")?;
+        assert!(secret.replace(SharedSecret::new(text)?), "it is another");
         args.reject_next()
     }
 
@@ -174,6 +190,10 @@ impl goldenscript::Runner for Play {
     fn run(&mut self, command: &Command, _: &ScriptContext) -> StageResult<String> {
         if command.name == "relay" {
             self.start(command)?;
+        }
+        if command.name == "secret" {
+            self.change_secret(command)?;
+            return Ok(String::new());
         }
         let stage = self.stage.as_mut().ok_or("start with: relay")?;
         match command.name.as_str() {

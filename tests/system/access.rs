@@ -4,7 +4,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -16,8 +15,9 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::{
-    HttpResponse, Nc, Server, ask, client_command, eventually, folder, has, http, node_command,
-    noise, relay, relay_command, run, s_client, server_id, tls_proxy, tls_session, unlisted_node,
+    HttpResponse, Nc, SecretFile, Server, ask, client_command, eventually, folder, has, http,
+    node_command, noise, relay, relay_command, run, s_client, server_id, tls_proxy, tls_session,
+    unlisted_node,
 };
 
 const SECRET: &str = "correct horse battery";
@@ -26,27 +26,6 @@ const OTHER: &str = "correct horse staple";
 const NEEDED: &str = "ERROR 401 a secret is needed: type AUTH secret, or start programs with \
                       --secret-file";
 const WRONG: &str = "ERROR 401 wrong secret";
-
-/// A file with a secret, which only its owner can read.
-struct SecretFile(tempfile::TempDir);
-
-impl SecretFile {
-    fn new(content: impl AsRef<[u8]>) -> Self {
-        let file = Self(folder(&[("secret", content.as_ref())]));
-        file.set_mode(0o600);
-        file
-    }
-
-    fn path(&self) -> String {
-        let path = self.0.path().join("secret");
-        path.to_str().expect("a temporary name is text").to_owned()
-    }
-
-    fn set_mode(&self, mode: u32) {
-        let permissions = fs::Permissions::from_mode(mode);
-        fs::set_permissions(self.path(), permissions).expect("it is ours");
-    }
-}
 
 /// Where members of the group remember the keys of relays: a program of another test, whose
 /// relay has the same port by chance, must not take it for one of these.
@@ -348,7 +327,7 @@ fn a_secret_that_others_can_read_or_guess_is_refused() {
         let flags = ["--secret-file", &path];
         let commands = [
             relay_command(&flags),
-            node_command(([127, 0, 0, 1], 1).into(), file.0.path(), &flags),
+            node_command(([127, 0, 0, 1], 1).into(), file.folder(), &flags),
             client_command(([127, 0, 0, 1], 1).into(), &["ls", "--secret-file", &path]),
         ];
         for command in commands {
@@ -404,10 +383,10 @@ fn a_secret_needs_tls() {
         relay_command(&["--secret-file", &path, "--tls", "off"]),
         node_command(
             address,
-            file.0.path(),
+            file.folder(),
             &["--secret-file", &path, "--tls", "off"],
         ),
-        node_command(address, file.0.path(), &["--secret-file", &path, "--udp"]),
+        node_command(address, file.folder(), &["--secret-file", &path, "--udp"]),
         client_command(address, &["--secret-file", &path, "--udp", "ls"]),
     ] {
         let output = run(command, b"").expect_code(2);
@@ -512,26 +491,36 @@ fn hostile_server<V: Send + 'static>(
 #[test]
 fn who_forwards_a_proof_is_not_let_in_and_gets_no_request() {
     let relay = secret_relay(&[]);
-    let real = relay.address();
-    let (id, address, thread) = hostile_server(move |proof| {
-        assert!(proof.starts_with("PROVE "), "{proof}");
-        let mut nc = TlsNc::connect(real);
-        let reply = nc.ask(proof);
-        let list = nc.ask("LIST");
-        (reply.clone(), (reply, list))
-    });
-    let command = client_with(address, Some(SECRET), &["ls", "--relay-id", &id]);
-    let output = run(command, b"").expect_code(3);
-    assert!(
-        output.stderr.contains("the server refused the secret"),
-        "{}",
-        output.stderr
-    );
-    let ((reply, list), rest) = thread.join().expect("it has served");
-    assert_eq!(
-        (reply.as_str(), list.as_str(), rest.as_str()),
-        (WRONG, NEEDED, "")
-    );
+    let share = folder(&[("five.txt", b"Hello")]);
+    let node = secret_node(&relay, share.path(), &[]);
+    for (real, is_node) in [(relay.address(), false), (node.address(), true)] {
+        let (id, address, thread) = hostile_server(move |proof| {
+            assert!(proof.starts_with("PROVE "), "{proof}");
+            let mut nc = TlsNc::connect(real);
+            let reply = nc.ask(proof);
+            let list = nc.ask("LIST");
+            (reply.clone(), (reply, list))
+        });
+        let mut command = client_with(address, Some(SECRET), &["ls", "--relay-id", &id]);
+        if is_node {
+            let get = ["get", "five.txt", "--node-id", &id];
+            command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
+            command.args(["--from", &address.to_string()]).args(get);
+            command.env("PEERLINE_SECRET", SECRET);
+        }
+        let output = run(command, b"").expect_code(3);
+        assert!(
+            output.stderr.contains("the server refused the secret"),
+            "{}",
+            output.stderr
+        );
+        assert!(output.stdout.is_empty());
+        let ((reply, list), rest) = thread.join().expect("it has served");
+        assert_eq!(
+            (reply.as_str(), list.as_str(), rest.as_str()),
+            (WRONG, NEEDED, "")
+        );
+    }
 }
 
 #[test]

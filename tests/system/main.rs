@@ -44,6 +44,7 @@ mod access_log;
 mod allowed_ids;
 mod announce;
 mod certificates;
+mod changed_secret;
 mod changing_files;
 mod chat;
 mod churn;

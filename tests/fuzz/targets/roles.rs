@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use peerline::node::{Console, Node, NodeMessage, Registrar};
 use peerline::protocol::{ClaimedIp, FileName, NodeAddress, Port, SharedSecret, Text};
 use peerline::relay::{Relay, RelaySettings};
 use peerline::role::Role;
+use peerline::session::GroupSecret;
 
 use super::defaults::defaults;
 use super::events::{Checks, run};
@@ -26,6 +28,7 @@ const SEED: u64 = 7;
 pub fn relay(data: &[u8]) {
     let now = Instant::now();
     let secret = SharedSecret::new("correct horse battery").expect("a secret");
+    let secret = Arc::new(GroupSecret::new(secret));
     for secret in [None, Some(secret)] {
         let mut settings = low_limits();
         (settings.access.secret, settings.access.guess_rate) = (secret, 2);
