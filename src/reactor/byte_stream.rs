@@ -30,7 +30,8 @@ impl<'a, T> ByteStream<'a, T> {
         Self { transport, tls }
     }
 
-    /// Reads once; 0 bytes are the end of input.
+    /// Reads once; 0 bytes are the end of input. After the end of our side of TLS, records are
+    /// not decrypted: an alert about a broken one would come after that end.
     ///
     /// # Errors
     /// See [`Transport::receive`]. An end of input that may have been forged is an error.
@@ -39,14 +40,15 @@ impl<'a, T> ByteStream<'a, T> {
         T: Transport<F>,
     {
         match &mut self.tls {
-            None => self.transport.receive(buffer),
-            Some(tls) => tls.receive(self.transport, buffer),
+            Some(tls) if !tls.is_finished() => tls.receive(self.transport, buffer),
+            _ => self.transport.receive(buffer),
         }
     }
 
     /// What is left after [`ByteStream::receive`] with a buffer of this size.
     pub(super) fn input_left(&self, received: Option<usize>, size: usize) -> InputLeft {
-        match (received, &self.tls) {
+        let tls = self.tls.as_ref().filter(|tls| !tls.is_finished());
+        match (received, tls) {
             (Some(0), _) | (None, None) => InputLeft::None,
             (_, Some(tls)) => tls.input_left(),
             (Some(length), None) if length < size => InputLeft::Unlikely,

@@ -55,7 +55,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             match conn.receive(read_buffer) {
                 Ok(None) => break,
                 Ok(Some(0)) | Err(_) => discarded = u64::MAX,
-                Ok(Some(length)) => discarded += length as u64,
+                Ok(Some(length)) => {
+                    discarded += length as u64;
+                    if conn.tls.is_some() {
+                        // Records are no content.
+                        conn.bytes_in -= length as u64;
+                    }
+                }
             }
             if discarded > LINGER_BYTES {
                 return self.close_now(slot, CloseReason::EndOfInput);

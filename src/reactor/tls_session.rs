@@ -267,6 +267,11 @@ impl TlsSession {
         }
     }
 
+    /// Whether our side has ended.
+    pub(super) fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
     /// Sends the encrypted bytes that wait.
     ///
     /// # Errors

@@ -143,3 +143,8 @@ fn node() {
 fn client() {
     run("client", targets::client, &seeds::replies(), 600);
 }
+
+#[test]
+fn tls() {
+    run("tls", targets::tls, &seeds::encrypted(), 300);
+}

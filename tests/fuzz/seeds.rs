@@ -1,6 +1,6 @@
 //! The inputs from which mutations start: the transcripts of `protocol.md`.
 
-use crate::targets::EventKind;
+use crate::targets::{EventKind, TlsStep};
 
 const SPECIFICATION: &str = include_str!("../../protocol.md");
 
@@ -196,6 +196,39 @@ pub fn requests_in_http() -> Vec<Vec<u8>> {
         [0, 1].map(|server| [&[server], segments.as_slice()].concat())
     });
     streams.collect()
+}
+
+/// Encrypted connections: whole, in short records and segments, with a stream that blocks, and
+/// with somebody who changes, inserts or cuts at some time.
+pub fn encrypted() -> Vec<Vec<u8>> {
+    use TlsStep::{Cut, Fault, Flip, Insert, Record, Resume, Room, Segment};
+    let whole = [[Segment as u8, 255].repeat(6), vec![Record as u8, 40]].concat();
+    let short = |length: u8| {
+        let hands = [Segment as u8, length].repeat(1200 / (4 * usize::from(length) + 1));
+        let records = (1..9).flat_map(|length| [Record as u8, length]);
+        let lines = [Segment as u8, length, Resume as u8].repeat(60);
+        [hands, records.collect(), lines].concat()
+    };
+    let blocked = (0..8).flat_map(|call| [Fault as u8, call % 4, call, Segment as u8, 80]);
+    let narrow = [Room as u8, 30, Segment as u8, 255].repeat(40);
+    let mut plays = vec![Vec::new(), whole.clone(), short(0), short(3), short(40)];
+    plays.extend([
+        blocked.collect::<Vec<_>>(),
+        [whole.clone(), narrow].concat(),
+    ]);
+    for at in [0, 1, 3, 5, 40, 90] {
+        plays.push(vec![Flip as u8, at, 3]);
+        plays.push([whole.clone(), vec![Flip as u8, at, 0]].concat());
+        plays.push(vec![Insert as u8, at, 0x16]);
+        plays.push([whole.clone(), vec![Insert as u8, at, b'q']].concat());
+        plays.push([vec![Segment as u8, at], vec![Cut as u8]].concat());
+        plays.push([whole.clone(), vec![Segment as u8, at, Cut as u8]].concat());
+    }
+    let starts = (0..plays.len() as u8).map(|number| vec![number / 2, number / 4]);
+    starts
+        .zip(plays)
+        .map(|pair| [pair.0, pair.1].concat())
+        .collect()
 }
 
 fn with_text(kind: EventKind, connection: u8, text: &str) -> Vec<u8> {

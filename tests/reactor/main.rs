@@ -14,6 +14,7 @@ mod suspend;
 mod throttle;
 mod timers;
 mod tls;
+mod tls_peer;
 #[path = "../shared/tls_session.rs"]
 mod tls_session;
 mod world;

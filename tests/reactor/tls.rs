@@ -1,44 +1,36 @@
-//! Encrypted streams: a real client of TLS over a scripted stream.
+//! Encrypted streams: a real client of TLS over a scripted stream. Arbitrary records in
+//! arbitrary segments are in `tests/fuzz/targets/tls.rs`.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use peerline::protocol::SharedSecret;
 use peerline::session::GroupSecret;
 use peerline::tls::{
-    Certificates, Identity, KeyId, KnownKeys, RelayTrust, ServerTrust, TlsAcceptor, TlsConnector,
+    Certificates, Identity, KeyId, KnownKeys, RelayTrust, ServerTrust, TlsConnector,
 };
-use proptest::prelude::*;
-use rustls::client::ResolvesClientCert;
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, ResolvesClientCert, Resumption,
+    Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    ClientConnection, Connection, HandshakeKind, ServerConfig, ServerConnection, SignatureScheme,
+    ClientConnection, Connection, HandshakeKind, NamedGroup, ServerConfig, ServerConnection,
+    SignatureScheme,
 };
 
 use crate::fake_stream::{InjectedFault, SharedWire, Tail};
+use crate::tls_peer::{ACCEPTOR, IDENTITY, Peer, identity};
 use crate::tls_session::{any_server, session_of, tls_session};
 use crate::world::{World, answer};
 use crate::{PORT, QUEUES, REQUESTS, check_events, finish, input, output};
 
-static IDENTITY: LazyLock<Identity> = LazyLock::new(identity);
-
-/// A new key with its certificate.
-fn identity() -> Identity {
-    let pem = Identity::generate().expect("random bytes");
-    Identity::from_pem(pem.as_bytes(), pem.as_bytes()).expect("a key and its certificate")
-}
-
 /// The certificates of a program that connects.
 static CERTIFICATES: LazyLock<Arc<Certificates>> = LazyLock::new(|| Certificates::new(identity()));
-
-static ACCEPTOR: LazyLock<TlsAcceptor> = LazyLock::new(|| {
-    let certificates = Certificates::new(IDENTITY.clone());
-    TlsAcceptor::new(certificates, false).expect("random bytes")
-});
 
 /// A loop that accepts TLS, with at most so many handshakes at once.
 fn world(max_queue: usize, max_handshakes: usize) -> World {
@@ -47,86 +39,6 @@ fn world(max_queue: usize, max_handshakes: usize) -> World {
         settings.limits.max_handshakes = max_handshakes;
         settings.limits.handshake_rate = 3;
     })
-}
-
-/// The other side of a stream.
-struct Peer {
-    connection: Connection,
-    wire: SharedWire,
-    /// The bytes of the wire that it has read.
-    read: usize,
-    received: Vec<u8>,
-    /// The loop has ended its side, as TLS has it.
-    is_ended: bool,
-}
-
-impl Peer {
-    /// A client of the loop.
-    fn client(wire: &SharedWire) -> Self {
-        Self::new(wire, tls_session().into())
-    }
-
-    /// A server to which the loop has connected.
-    fn server(wire: &SharedWire) -> Self {
-        Self::new(wire, ACCEPTOR.accept().expect("random bytes").into())
-    }
-
-    fn new(wire: &SharedWire, connection: Connection) -> Self {
-        Self {
-            connection,
-            wire: SharedWire::clone(wire),
-            read: 0,
-            received: Vec::new(),
-            is_ended: false,
-        }
-    }
-
-    /// What it sends next.
-    fn output(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        while self.connection.wants_write() {
-            self.connection.write_tls(&mut bytes).expect("a vector");
-        }
-        bytes
-    }
-
-    /// Handles what has arrived.
-    fn read(&mut self) {
-        let arrived = self.wire.borrow().sent[self.read..].to_vec();
-        self.read += arrived.len();
-        let mut rest = &arrived[..];
-        while !rest.is_empty() {
-            let length = self.connection.read_tls(&mut rest).expect("room");
-            assert!(length > 0, "bytes after the end");
-            let result = self.connection.process_new_packets();
-            result.expect("the loop keeps the rules");
-            match self.connection.reader().read_to_end(&mut self.received) {
-                Ok(_) => self.is_ended = true,
-                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
-            }
-        }
-    }
-
-    /// Lets both sides speak until neither has anything to say. The bytes of the client arrive
-    /// in pieces of this size.
-    fn exchange(&mut self, world: &mut World, piece: usize) {
-        loop {
-            let output = self.output();
-            for piece in output.chunks(piece) {
-                self.wire.borrow_mut().deliver(piece, Tail::Open);
-                world.run();
-            }
-            let before = self.read;
-            self.read();
-            if output.is_empty() && self.read == before {
-                return;
-            }
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.connection.writer().write_all(bytes).expect("room");
-    }
 }
 
 /// Sends all requests over TLS to a loop whose stream has these faults.
@@ -612,52 +524,154 @@ fn a_client_with_the_certificate_but_not_the_key_of_another_is_refused() {
     }
 }
 
-/// A fault that ends no connection.
-fn any_fault() -> impl Strategy<Value = InjectedFault> {
-    prop_oneof![
-        Just(InjectedFault::WouldBlock),
-        Just(InjectedFault::Interrupted),
-        (0..300_usize).prop_map(InjectedFault::Short),
-    ]
+/// Sends early data although no ticket allows it.
+#[derive(Debug)]
+struct Impatient(ClientSessionMemoryCache);
+
+impl ClientSessionStore for Impatient {
+    fn set_kx_hint(&self, name: ServerName<'static>, group: NamedGroup) {
+        self.0.set_kx_hint(name, group);
+    }
+
+    fn kx_hint(&self, name: &ServerName<'_>) -> Option<NamedGroup> {
+        self.0.kx_hint(name)
+    }
+
+    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
+
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        None
+    }
+
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
+
+    fn insert_tls13_ticket(&self, name: ServerName<'static>, mut ticket: Tls13ClientSessionValue) {
+        assert_eq!(ticket.max_early_data_size(), 0, "the server allows none");
+        ticket._private_set_max_early_data_size(1000);
+        self.0.insert_tls13_ticket(name, ticket);
+    }
+
+    fn take_tls13_ticket(&self, name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.0.take_tls13_ticket(name)
+    }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_records_in_any_segments_are_the_same_requests(
-        records in prop::collection::vec(0..9_usize, 1..12),
-        segments in prop::collection::vec(1..700_usize, 1..40),
-        faults in prop::collection::btree_map(0..60_usize, any_fault(), 0..20),
-        max_queue in prop::sample::select(&QUEUES[..]),
-    ) {
-        let mut world = world(max_queue, 10);
+#[test]
+fn early_data_is_refused_and_never_read() {
+    let mut config = any_server().with_no_client_auth();
+    let tickets = Impatient(ClientSessionMemoryCache::new(8));
+    config.resumption = Resumption::store(Arc::new(tickets));
+    config.enable_early_data = true;
+    let config = Arc::new(config);
+    for (kind, early) in [
+        (HandshakeKind::Full, None),
+        (HandshakeKind::Resumed, Some(b"text early\n")),
+    ] {
+        let mut world = world(1000, 10);
         let wire = world.accept(PORT);
-        wire.borrow_mut().faults = faults;
-        let mut client = Peer::client(&wire);
-        client.exchange(&mut world, segments[0]);
-        let input = input(&REQUESTS);
-        let mut rest = &input[..];
-        for length in records {
-            let (record, others) = rest.split_at(length.min(rest.len()));
-            client.write(record);
-            rest = others;
+        let mut session = session_of(&config);
+        if let Some(early) = early {
+            let mut writer = session.early_data().expect("the client wants to send some");
+            writer.write_all(early).expect("room");
         }
-        client.write(rest);
-        let sent = client.output();
-        let mut sent = &sent[..];
-        for length in segments.iter().cycle() {
-            let (segment, others) = sent.split_at((*length).min(sent.len()));
-            wire.borrow_mut().deliver(segment, Tail::Open);
-            world.run();
-            sent = others;
-            if sent.is_empty() {
-                break;
-            }
-        }
+        let mut client = Peer::new(&wire, session.into());
         client.exchange(&mut world, 10_000);
-        finish(&mut world, &wire);
-        client.read();
-        check_complete(&world, &client);
+        client.write(b"text\n");
+        client.exchange(&mut world, 10_000);
+        assert_eq!(client.connection.handshake_kind(), Some(kind));
+        assert_eq!(world.events(PORT), ["text"]);
+        assert_eq!(client.received, answer("text").into_bytes());
+    }
+}
+
+#[test]
+fn sessions_with_a_server_are_resumed_unless_a_certificate_is_shown() {
+    for (certificates, second) in [
+        (None, HandshakeKind::Resumed),
+        (Some(Arc::clone(&CERTIFICATES)), HandshakeKind::Full),
+    ] {
+        let trust = ServerTrust::Key(IDENTITY.id());
+        let mut world = World::with_settings(1000, |settings| {
+            settings.relay_tls = vec![TlsConnector::new(trust, certificates).ok()];
+        });
+        for (port, kind) in [(PORT, HandshakeKind::Full), (PORT + 1, second)] {
+            let wire = world.connect(port);
+            wire.borrow_mut().establish(Ok(()));
+            world.run();
+            let mut server = Peer::server(&wire);
+            server.read();
+            server.exchange(&mut world, 10_000);
+            assert_eq!(server.received, b"hello\n");
+            assert_eq!(server.connection.handshake_kind(), Some(kind));
+        }
+    }
+}
+
+/// How many handshakes others start before the loop answers somebody who comes last. They have
+/// so many addresses, each with 20 connections.
+fn handshakes_before_an_answer(addresses: u8) -> usize {
+    let mut world = World::with_settings(1000, |settings| {
+        settings.tls = Some(ACCEPTOR.clone());
+        settings.limits.max_connections = Some(10_000);
+    });
+    let hello = Peer::client(&SharedWire::default()).output();
+    let wires: Vec<SharedWire> = (0..u16::from(addresses) * 20)
+        .map(|number| {
+            let ip = [127, 0, 1, (number % u16::from(addresses)) as u8];
+            let wire = world.accept_from(ip, PORT + 1 + number);
+            wire.borrow_mut().deliver(&hello, Tail::Open);
+            wire
+        })
+        .collect();
+    let own = world.accept_from([127, 0, 0, 1], PORT);
+    own.borrow_mut().deliver(b"text\n", Tail::Open);
+    world.step();
+    while own.borrow().sent.is_empty() {
+        world.run_round();
+    }
+    let is_started = |wire: &&SharedWire| !wire.borrow().sent.is_empty();
+    let before = wires.iter().filter(is_started).count();
+    world.run();
+    assert!(
+        wires.iter().all(|wire| is_started(&wire)),
+        "all have their turn"
+    );
+    before
+}
+
+#[test]
+fn a_flood_of_handshakes_delays_others_by_a_few_of_them() {
+    assert!(handshakes_before_an_answer(1) <= 2);
+    // One of each address.
+    assert!(handshakes_before_an_answer(30) <= 30);
+}
+
+#[test]
+fn what_follows_the_end_of_our_side_is_discarded_and_not_answered() {
+    for broken in [false, true] {
+        let mut world = world(1000, 10);
+        let wire = world.accept(PORT);
+        let mut client = Peer::client(&wire);
+        client.exchange(&mut world, 10_000);
+        client.write(b"quit\n");
+        client.exchange(&mut world, 10_000);
+        assert!(world.is_lingering() && client.is_ended);
+        let sent = wire.borrow().sent.len();
+        client.write(b"text\n");
+        client.connection.refresh_traffic_keys().expect("TLS 1.3");
+        client.write(b"text\n");
+        let mut records = client.output();
+        if broken {
+            records[10] ^= 1;
+        }
+        for _ in 0..2 {
+            wire.borrow_mut().deliver(&records, Tail::Open);
+            world.run();
+        }
+        assert!(world.is_lingering());
+        wire.borrow_mut().deliver(b"", Tail::Eof);
+        world.run();
+        check_events(&world, PORT, &["quit"], "Quit");
+        assert_eq!(wire.borrow().sent.len(), sent);
     }
 }

@@ -15,7 +15,7 @@ use peerline::reactor::{Clock, Handle, Reactor, ReactorSettings};
 use peerline::role::{ConnId, Context, FramingError, Input, PeerTls, ReadNext, Role};
 use peerline::tls::ConnectionSecurity;
 
-use crate::fake_stream::{FakeFile, FakeStream, SharedWire, last_connected};
+use super::fake_stream::{FakeFile, FakeStream, SharedWire, last_connected};
 
 /// Answers each line with its own text, sent in the way that the first letter says:
 /// `t`ext, `s`hared, `f`ile, a `c`hanged file, `w`ait, `p`arts that are sent one after the

@@ -1,13 +1,17 @@
 //! Functions that take arbitrary bytes and panic when a rule is broken. `cargo test`
 //! calls them with mutated seeds. `cargo fuzz` calls the same functions, see `fuzz/`.
 //!
-//! The shells around the roles are those of `tests/roles`, which use more of them.
+//! The shells around the roles are those of `tests/roles`, and the loop over scripted streams
+//! is that of `tests/reactor`, which use more of them.
 
 #[allow(dead_code)]
 #[path = "../../roles/defaults.rs"]
 mod defaults;
 mod driver;
 mod events;
+#[allow(dead_code)]
+#[path = "../../reactor/fake_stream.rs"]
+mod fake_stream;
 mod http;
 #[allow(dead_code)]
 #[path = "../../roles/machine.rs"]
@@ -23,12 +27,23 @@ mod recording_user;
 #[path = "../../roles/reply_reader.rs"]
 mod reply_reader;
 mod roles;
+mod tls;
+#[allow(dead_code)]
+#[path = "../../reactor/tls_peer.rs"]
+mod tls_peer;
+#[allow(dead_code)]
+#[path = "../../shared/tls_session.rs"]
+mod tls_session;
+#[allow(dead_code)]
+#[path = "../../reactor/world.rs"]
+mod world;
 
 pub use driver::driver;
 pub use events::EventKind;
 pub use http::http;
 pub use parsers::{datagrams, items, replies, requests, values};
 pub use roles::{client, node, relay};
+pub use tls::{TlsStep, tls};
 
 /// The bytes of an input, taken from its start. When no bytes are left, numbers are 0.
 pub struct Bytes<'a>(pub &'a [u8]);
