@@ -64,6 +64,8 @@ struct AddressGroup {
     open: usize,
     /// Files that are open for sending.
     files: usize,
+    /// Handshakes of TLS that are under way.
+    handshakes: usize,
     /// The slots of connections whose turn is due.
     due: VecDeque<u32>,
     /// Connections that may have a turn in this round.
@@ -160,6 +162,11 @@ impl AddressGroups {
         debug_assert!(group.files + after >= before);
         group.files = (group.files + after).saturating_sub(before);
         self.files = (self.files + after).saturating_sub(before);
+    }
+
+    /// The number of handshakes of this group that are under way.
+    pub(super) fn handshakes(&mut self, id: GroupId) -> &mut usize {
+        &mut self.groups[id as usize].handshakes
     }
 
     fn remove_if_unused(&mut self, id: GroupId) {

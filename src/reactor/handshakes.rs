@@ -36,11 +36,14 @@ impl Handshakes {
         }
     }
 
-    /// Whether this address may start a handshake.
-    fn allows(&mut self, ip: IpAddr, now: Instant) -> bool {
-        let is_local = ip.to_canonical().is_loopback();
-        self.open < self.max
-            && (is_local || self.rates.allows(address_group(ip), 1, self.rate, now))
+    /// Whether this address may start a handshake, beside those of its own that are under way.
+    /// It may have as many as are left for others: a few addresses cannot take all.
+    fn allows(&mut self, ip: IpAddr, own: usize, now: Instant) -> bool {
+        let left = self.max.saturating_sub(self.open);
+        match ip.to_canonical().is_loopback() {
+            true => left > 0,
+            false => own < left && self.rates.allows(address_group(ip), 1, self.rate, now),
+        }
     }
 }
 
@@ -86,7 +89,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             return Ok(Some(length));
         };
         let conn = &mut self.connections[slot];
-        if !self.handshakes.allows(conn.peer.ip, self.now) {
+        let own = self.addresses.handshakes(conn.group);
+        if !self.handshakes.allows(conn.peer.ip, *own, self.now) {
             return Err(CloseReason::TooManyHandshakes);
         }
         let session = acceptor.accept().map_err(CloseReason::TlsFailed)?;
@@ -96,6 +100,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         conn.bytes_in = 0;
         conn.tls = Some(Box::new(session));
         self.handshakes.open += 1;
+        *own += 1;
         self.addresses.charge(conn.group, HANDSHAKE_WORK);
         let received = conn.receive(buffer);
         self.end_handshake(slot);
@@ -112,6 +117,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             && tls.end_handshake(is_closed)
         {
             self.handshakes.open -= 1;
+            *self.addresses.handshakes(conn.group) -= 1;
             self.report_security(slot);
         }
     }

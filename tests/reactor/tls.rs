@@ -607,6 +607,42 @@ fn sessions_with_a_server_are_resumed_unless_a_certificate_is_shown() {
     }
 }
 
+#[test]
+fn an_address_has_as_many_handshakes_as_are_left_for_others() {
+    let mut world = World::with_settings(1000, |settings| {
+        settings.tls = Some(ACCEPTOR.clone());
+        settings.limits.max_handshakes = 8;
+        settings.limits.handshake_rate = 1000;
+    });
+    let mut port = PORT;
+    let mut started = Vec::new();
+    for host in 1..=3 {
+        let begun = (0..8).filter(|_| {
+            port += 1;
+            let wire = world.accept_from([192, 0, 2, host], port);
+            wire.borrow_mut().deliver(b"\x16", Tail::Open);
+            world.run();
+            world.events(port) != ["closed: TooManyHandshakes"]
+        });
+        started.push(begun.count());
+    }
+    assert_eq!(started, [4, 2, 1]);
+    // There is one place left for somebody who comes now, and it is free again at once.
+    for host in 4..=9 {
+        port += 1;
+        let wire = world.accept_from([192, 0, 2, host], port);
+        let mut client = Peer::client(&wire);
+        client.exchange(&mut world, 10_000);
+        assert!(!client.connection.is_handshaking(), "host {host}");
+    }
+    // When the time for a first line is over, the places of the others are, too.
+    world.advance(Duration::from_secs(11));
+    let wire = world.accept_from([192, 0, 2, 1], port + 1);
+    wire.borrow_mut().deliver(b"\x16", Tail::Open);
+    world.run();
+    assert_eq!(world.events(port + 1), [""; 0]);
+}
+
 /// How many handshakes others start before the loop answers somebody who comes last. They have
 /// so many addresses, each with 20 connections.
 fn handshakes_before_an_answer(addresses: u8) -> usize {
