@@ -12,7 +12,13 @@ use rustls::{
 
 /// Accepts every certificate: who the server is, other tests check.
 #[derive(Debug)]
-struct AnyServer(CryptoProvider);
+pub struct AnyServer(CryptoProvider);
+
+impl AnyServer {
+    pub fn new() -> Self {
+        Self(ring::default_provider())
+    }
+}
 
 impl ServerCertVerifier for AnyServer {
     fn verify_server_cert(
@@ -57,7 +63,7 @@ pub fn any_server() -> ConfigBuilder<ClientConfig, WantsClientCert> {
         .with_protocol_versions(&[&version::TLS13])
         .expect("the version is known")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyServer(ring::default_provider())))
+        .with_custom_certificate_verifier(Arc::new(AnyServer::new()))
 }
 
 /// A new session of a client.

@@ -1,12 +1,12 @@
 //! TLS on the port of the lines: with the tools that people have, `openssl s_client` and
 //! `curl`, and with clients that break the rules.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{fs, thread};
 
 use rustix::process::Signal;
 use rustls::{ClientConnection, StreamOwned};
@@ -98,72 +98,6 @@ fn large_content_over_tls_is_the_file() {
         "it differs"
     );
     assert_eq!(nc.rest_text(), "PONG\nOK bye\n");
-}
-
-#[test]
-fn a_handshake_may_arrive_byte_by_byte() {
-    let relay = relay(&[]);
-    let stream = TcpStream::connect(relay.address()).expect("it listens");
-    stream.set_nodelay(true).expect("an option");
-    let mut session = tls_session();
-    let mut stream = ByteByByte(stream);
-    while session.is_handshaking() {
-        session.complete_io(&mut stream).expect("a handshake");
-    }
-    let mut tls = StreamOwned::new(session, stream);
-    tls.write_all(b"PING\nQUIT\n").expect("it reads");
-    let mut reply = String::new();
-    tls.read_to_string(&mut reply).expect("an authentic end");
-    assert_eq!(reply, "PONG\nOK bye\n");
-}
-
-/// Sends each byte in a segment of its own.
-struct ByteByByte(TcpStream);
-
-impl Read for ByteByByte {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl Write for ByteByByte {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.write(&bytes[..1])
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[test]
-fn many_handshakes_at_once_are_all_answered_and_those_that_stop_are_closed() {
-    let relay = relay(&["--first-line", "8"]);
-    let connect = |_| TcpStream::connect(relay.address()).expect("it listens");
-    let hello = || crate::support::take_records(&mut tls_session());
-    let silent: Vec<TcpStream> = (0..200).map(connect).collect();
-    for (index, mut stream) in silent.iter().enumerate() {
-        let hello = hello();
-        let length = [1, hello.len() / 2, hello.len()][index % 3];
-        stream.write_all(&hello[..length]).expect("it reads");
-    }
-    let others = (0..200).map(connect).map(|stream| {
-        thread::spawn(move || {
-            let mut tls = StreamOwned::new(tls_session(), stream);
-            tls.write_all(b"PING\nQUIT\n").expect("it reads");
-            let mut reply = String::new();
-            tls.read_to_string(&mut reply).expect("an authentic end");
-            assert_eq!(reply, "PONG\nOK bye\n");
-        })
-    });
-    for thread in others.collect::<Vec<_>>() {
-        thread.join().expect("it is answered");
-    }
-    assert_eq!(ask(relay.address(), b"PING\n"), "PONG\n");
-    for mut stream in silent {
-        stream.read_to_end(&mut Vec::new()).expect("it is closed");
-    }
-    relay.log_until_count("no request received", 200);
 }
 
 #[test]

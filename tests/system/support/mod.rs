@@ -37,7 +37,7 @@ pub use server::{
     Server, node, node_command, node_with_relay, relay, relay_command, unlisted_node,
 };
 pub use terminal::Terminal;
-pub use tls::{ClientKey, take_records, tls_proxy, tls_session};
+pub use tls::{ClientKey, post_quantum_session, take_records, tls_proxy, tls_session};
 pub use tools::{has, s_client, server_id};
 pub use udp_client::UdpClient;
 

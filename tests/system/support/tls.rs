@@ -1,8 +1,10 @@
 //! A client of TLS that checks no certificate, and a proxy that encrypts what it passes on,
 //! so that every other client can speak TLS.
 
+#[path = "../../shared/post_quantum.rs"]
+mod post_quantum;
 #[path = "../../shared/tls_session.rs"]
-mod session;
+mod tls_session;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,12 +13,13 @@ use std::sync::Arc;
 use std::thread;
 
 use peerline::tls::Identity;
+pub use post_quantum::post_quantum_session;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection};
-pub use session::tls_session;
-use session::{any_server, session_of};
+pub use tls_session::tls_session;
+use tls_session::{any_server, session_of};
 
 use crate::support::Nc;
 
