@@ -145,7 +145,7 @@ impl TcpLoad {
         // Requests are small: they must not wait for acknowledgements.
         socket.set_nodelay(true)?;
         let tls = match &self.tls {
-            Some(tls) => tls.connect()?,
+            Some(tls) => tls.connect(self.address.ip())?,
             None => None,
         };
         Ok(LoadStream { socket, tls })

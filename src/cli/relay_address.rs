@@ -89,6 +89,20 @@ pub(super) struct FoundRelay {
     pub(super) chosen: ChosenRelay,
 }
 
+impl FoundRelay {
+    /// `HOST:PORT`, as its key is known. One that announces itself has no name of its own, but
+    /// several addresses.
+    pub(super) fn names(&self) -> Vec<String> {
+        match self.chosen {
+            ChosenRelay::Auto => {
+                let addresses = self.source.addresses.iter();
+                addresses.map(SocketAddr::to_string).collect()
+            }
+            ChosenRelay::Group(_) | ChosenRelay::At(_) => vec![self.source.name.clone()],
+        }
+    }
+}
+
 impl RelayAddressArgs {
     /// Whether the user has pinned the key of a relay.
     pub(super) fn has_ids(&self) -> bool {

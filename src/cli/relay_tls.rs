@@ -1,6 +1,5 @@
 //! How the connections to a relay are encrypted.
 
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -8,9 +7,7 @@ use log::warn;
 
 use crate::cli::relay_address::{ChosenRelay, FoundRelay};
 use crate::cli::{Exit, StartupError};
-use crate::jobs::PeerSource;
 use crate::logging::OPERATOR;
-use crate::protocol::canonical;
 use crate::tls::{
     Certificates, KeyId, KnownKeys, KnownRelays, KnownRelaysWorker, RelayTrust, ServerTrust,
     StateFileError, TlsConnector, TlsMode,
@@ -50,8 +47,8 @@ pub(super) fn relay_tls(
                 "--relay-id needs TLS; write --relay-id or --tls off, not both",
             ));
         }
-        (Some(id), _) => RelayTrust::pinned(relay.source.name.clone(), id),
-        (None, _) => match remembered(&relay.source, mode, is_udp)? {
+        (Some(id), _) => RelayTrust::pinned(id),
+        (None, _) => match remembered(relay, mode, is_udp)? {
             Some(trust) if matches!(relay.chosen, ChosenRelay::Auto) => trust.unrecorded(),
             Some(trust) => trust,
             None => return Ok(None),
@@ -65,15 +62,13 @@ pub(super) fn relay_tls(
 
 /// A relay whose key the user has not pinned. None for plain connections.
 fn remembered(
-    relay: &PeerSource,
+    relay: &FoundRelay,
     mode: TlsMode,
     is_udp: bool,
 ) -> Result<Option<RelayTrust>, StartupError> {
-    let name = relay.name.clone();
+    let names = relay.names();
     let file = KnownRelays::of_user();
-    let known = find(file.as_ref(), &name)?;
-    let is_loopback = |address: &SocketAddr| canonical(address.ip()).is_loopback();
-    let is_on_loopback = !relay.addresses.is_empty() && relay.addresses.iter().all(is_loopback);
+    let known = find(file.as_ref(), &names)?;
     if let (Some((_, line)), Some(file)) = (known.keys.first(), &file) {
         // Nobody must be able to talk us out of TLS, by whatever advice.
         let plain = match (mode, is_udp) {
@@ -82,32 +77,33 @@ fn remembered(
             (_, false) => None,
         };
         if let Some(flag) = plain {
-            let path = file.path().display();
+            let (name, path) = (&relay.source.name, file.path().display());
             return Err(StartupError::usage(format_args!(
                 "{flag} is not encrypted, but the key of {name} is known; omit {flag}, or forget \
                  the key: sed -i {line}d '{path}'"
             )));
         }
-    } else {
-        match mode {
-            TlsMode::Off => return Ok(None),
-            TlsMode::Auto if is_udp || is_on_loopback => return Ok(None),
-            TlsMode::Auto | TlsMode::Required => {}
-        }
+    } else if mode == TlsMode::Off || is_udp {
+        return Ok(None);
     }
     let worker = |file: KnownRelays| Ok((file.clone(), KnownRelaysWorker::start(file)?));
     let file = file.map(worker).transpose();
     let file = file.map_err(StartupError::system("cannot start a thread"))?;
     let is_required = mode == TlsMode::Required;
-    Ok(Some(RelayTrust::remembered(name, is_required, known, file)))
+    Ok(Some(RelayTrust::remembered(
+        names,
+        is_required,
+        known,
+        file,
+    )))
 }
 
 /// What the file of known relays says about this one.
-fn find(file: Option<&KnownRelays>, name: &str) -> Result<KnownKeys, StartupError> {
+fn find(file: Option<&KnownRelays>, names: &[String]) -> Result<KnownKeys, StartupError> {
     let Some(file) = file else {
         return Ok(KnownKeys::default());
     };
-    let known = match file.find(name) {
+    let known = match file.find(names) {
         Ok(known) => known,
         // What a program cannot reach, it cannot have written.
         Err(StateFileError::Unavailable(..)) => KnownKeys::default(),

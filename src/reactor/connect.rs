@@ -1,7 +1,7 @@
 //! Outgoing connections.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
@@ -18,9 +18,20 @@ use crate::tls::{TlsConnector, TlsError};
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Starts to connect to `address`.
     pub(super) fn dial(&mut self, address: SocketAddr, session: R::Session) {
+        let tls = self.session_for(address.ip(), &session);
+        self.dial_with(address, session, tls);
+    }
+
+    /// Starts to connect with this TLS session, or without TLS.
+    fn dial_with(
+        &mut self,
+        address: SocketAddr,
+        session: R::Session,
+        tls: io::Result<Option<Box<TlsSession>>>,
+    ) {
         let result = T::connect_from(&self.settings.source_addresses, address);
         let result = result.and_then(|mut transport| {
-            let tls = self.session_for(&session)?;
+            let tls = tls?;
             self.register(&mut transport)?;
             Ok((transport, tls))
         });
@@ -74,8 +85,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         result
     }
 
-    /// Closes a connection whose handshake has failed. Connects once more if the relay speaks
-    /// no TLS, and need not.
+    /// Closes a connection whose handshake has failed. Connects once more, without TLS, if the
+    /// relay speaks none and need not. The next connection tries TLS again.
     fn fail_handshake(&mut self, slot: usize, reason: CloseReason) {
         let conn = &mut self.connections[slot];
         let peer = conn.session.as_ref().map(R::peer_tls);
@@ -86,14 +97,19 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let address = conn.peer.into();
         self.close_now(slot, reason);
         if let Some(session) = session {
-            self.dial(address, session);
+            self.dial_with(address, session, Ok(None));
         }
     }
 
-    /// The TLS session of an outgoing connection; none if it is not encrypted.
-    fn session_for(&mut self, session: &R::Session) -> io::Result<Option<Box<TlsSession>>> {
+    /// The TLS session of an outgoing connection to this address; none if it begins without TLS.
+    fn session_for(
+        &mut self,
+        ip: IpAddr,
+        session: &R::Session,
+    ) -> io::Result<Option<Box<TlsSession>>> {
         let connector = self.connectors.get(R::peer_tls(session))?;
-        let connection = connector.map(TlsConnector::connect).transpose()?.flatten();
+        let connection = connector.map(|connector| connector.connect(ip));
+        let connection = connection.transpose()?.flatten();
         Ok(connection.map(|connection| Box::new(TlsSession::new(connection))))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -80,14 +81,14 @@ impl TlsConnector {
         })
     }
 
-    /// The session of a new connection. None if the server has said that it speaks no TLS, and
-    /// may be believed.
+    /// The session of a new connection to this address. None if the connection begins without
+    /// TLS, as those to a relay on loopback whose key is not known.
     ///
     /// # Errors
     /// The system provides no random bytes.
-    pub fn connect(&self) -> io::Result<Option<ClientConnection>> {
+    pub fn connect(&self, ip: IpAddr) -> io::Result<Option<ClientConnection>> {
         if let ServerTrust::Relay(relay) = &self.trust
-            && relay.is_plain()
+            && relay.starts_plain(ip)
         {
             return Ok(None);
         }
@@ -96,8 +97,7 @@ impl TlsConnector {
         connection.map(Some).map_err(io::Error::other)
     }
 
-    /// The server says that it speaks no TLS. Returns whether to go on without; then
-    /// [`TlsConnector::connect`] does so from now on.
+    /// The server says that it speaks no TLS. Returns whether to connect once more, without.
     #[must_use]
     pub fn accept_plain(&self) -> bool {
         match &self.trust {

@@ -17,7 +17,7 @@ use crate::tls::state_file::{self, StateFileError};
 #[derive(Clone, Debug)]
 pub struct KnownRelays(PathBuf);
 
-/// What the file says about one relay.
+/// What the file says about one relay, under all of its names.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct KnownKeys {
     /// The keys that the relay may have, and the numbers of their lines, from 1 on.
@@ -40,24 +40,24 @@ impl KnownRelays {
         &self.0
     }
 
-    /// Looks a relay up, of which `relay` is `HOST:PORT`. No relay is known without the file.
+    /// Looks a relay up, of which each name is `HOST:PORT`. No relay is known without the file.
     ///
     /// # Errors
     /// The file must not be used.
-    pub fn find(&self, relay: &str) -> Result<KnownKeys, StateFileError> {
+    pub fn find(&self, names: &[String]) -> Result<KnownKeys, StateFileError> {
         let content = self.read()?;
-        self.find_in(&content, relay)
+        self.find_in(&content, names)
     }
 
-    /// Adds the first key of a relay. Does nothing if another program was faster. Returns what
-    /// the file says then.
+    /// Adds the first key of a relay, under the first of its names. Does nothing if another
+    /// program was faster. Returns what the file says then.
     ///
     /// # Errors
     /// The file cannot be changed, or must not be used.
-    pub fn add_first(&self, relay: &str, id: KeyId) -> Result<KnownKeys, StateFileError> {
+    pub fn add_first(&self, names: &[String], id: KeyId) -> Result<KnownKeys, StateFileError> {
         let path = self.path();
         // A fault of the disk must not look like a file that cannot be made.
-        let known = self.find(relay)?;
+        let known = self.find(names)?;
         if !known.keys.is_empty() {
             return Ok(known);
         }
@@ -67,21 +67,22 @@ impl KnownRelays {
         let folder = File::open(state_file::folder_of(path)).map_err(unavailable)?;
         folder.lock().map_err(unavailable)?;
         let mut content = self.read()?;
-        let known = self.find_in(&content, relay)?;
+        let known = self.find_in(&content, names)?;
         if !known.keys.is_empty() {
             return Ok(known);
         }
         if content.last().is_some_and(|byte| *byte != b'\n') {
             content.push(b'\n');
         }
-        content.extend(format!("{relay} {id}\n").into_bytes());
+        let name = names.first().map_or("", String::as_str);
+        content.extend(format!("{name} {id}\n").into_bytes());
         state_file::write_part(path, &content)
             .and_then(|part| fs::rename(part, path))
             .map_err(unavailable)?;
-        self.find_in(&content, relay)
+        self.find_in(&content, names)
     }
 
-    fn find_in(&self, content: &[u8], relay: &str) -> Result<KnownKeys, StateFileError> {
+    fn find_in(&self, content: &[u8], names: &[String]) -> Result<KnownKeys, StateFileError> {
         let mut known = KnownKeys::default();
         for (index, line) in content.split(|byte| *byte == b'\n').enumerate() {
             let line = String::from_utf8_lossy(line);
@@ -89,14 +90,14 @@ impl KnownRelays {
             let Some(name) = words.next().filter(|name| !name.starts_with('#')) else {
                 continue;
             };
-            let is_wanted = name.eq_ignore_ascii_case(relay);
+            let is_wanted = names.iter().any(|wanted| name.eq_ignore_ascii_case(wanted));
             let id = words.next().map(str::parse::<KeyId>);
             match (id, words.next()) {
                 (Some(Ok(id)), None) if is_wanted => known.keys.push((id, index + 1)),
                 (Some(Ok(_)), None) => {}
                 _ if is_wanted => {
                     let reason = format!(
-                        "line {} is damaged, and says which key {relay} has; repair or remove it",
+                        "line {} is damaged, and says which key {name} has; repair or remove it",
                         index + 1
                     );
                     return Err(StateFileError::Refused(self.0.clone(), reason));
@@ -146,7 +147,7 @@ pub struct KnownRelaysWorker(Sender<KeyQuery>);
 
 /// A query for the keys of a relay.
 struct KeyQuery {
-    relay: String,
+    names: Vec<String>,
     /// The key to add if there is none.
     first: Option<KeyId>,
     reply: Sender<Result<KnownKeys, StateFileError>>,
@@ -162,8 +163,8 @@ impl KnownRelaysWorker {
         let body = move || {
             for query in queries {
                 let keys = match query.first {
-                    Some(id) => file.add_first(&query.relay, id),
-                    None => file.find(&query.relay),
+                    Some(id) => file.add_first(&query.names, id),
+                    None => file.find(&query.names),
                 };
                 // Without a receiver, the program ends.
                 let _ = query.reply.send(keys);
@@ -179,13 +180,12 @@ impl KnownRelaysWorker {
     /// if the thread has ended.
     pub(super) fn keys(
         &self,
-        relay: &str,
+        names: &[String],
         first: Option<KeyId>,
     ) -> Option<Result<KnownKeys, StateFileError>> {
         let (reply, answer) = mpsc::channel();
-        let relay = relay.to_owned();
         let query = KeyQuery {
-            relay,
+            names: names.to_vec(),
             first,
             reply,
         };

@@ -1,6 +1,7 @@
 //! Whose key a relay must have: the one that the user has pinned, or else the one that it
 //! had when it was first connected to.
 
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::tls::key_id::KeyId;
@@ -10,8 +11,9 @@ use crate::tls::state_file::StateFileError;
 /// What is known of one relay. All connections to it share this.
 #[derive(Debug)]
 pub struct RelayTrust {
-    /// `HOST:PORT`, as in the file of known relays.
-    relay: String,
+    /// `HOST:PORT`, as in the file of known relays. Several, if the network has told the
+    /// addresses: a key that is known for one of them holds for all.
+    names: Vec<String>,
     /// Whether the relay must speak TLS.
     is_required: bool,
     /// Whether the first key goes into the file. Not if the network has told the address: it
@@ -25,24 +27,33 @@ pub struct RelayTrust {
 
 #[derive(Debug)]
 enum TrustState {
-    /// The relay has not been connected to.
-    Unknown,
+    /// The relay has shown no key yet. Whether the user knows that it speaks no TLS.
+    Unknown { is_plain_reported: bool },
     /// The user has pinned this key.
     Pinned(KeyId),
     /// The file has these keys.
     Known(KnownKeys),
     /// There was no place for this first key.
     FirstKey(KeyId),
-    /// The relay has answered that it speaks no TLS.
-    Plain,
+}
+
+impl From<KnownKeys> for TrustState {
+    fn from(known: KnownKeys) -> Self {
+        match known.keys.is_empty() {
+            true => Self::Unknown {
+                is_plain_reported: false,
+            },
+            false => Self::Known(known),
+        }
+    }
 }
 
 impl RelayTrust {
     /// The relay must have this key.
     #[must_use]
-    pub fn pinned(relay: String, id: KeyId) -> Self {
+    pub fn pinned(id: KeyId) -> Self {
         Self {
-            relay,
+            names: Vec::new(),
             is_required: true,
             is_recorded: false,
             file: None,
@@ -50,26 +61,22 @@ impl RelayTrust {
         }
     }
 
-    /// The relay must have one of these keys, or if there are none, the first one that it shows,
-    /// which goes into `file`. A relay that `is_required` to speak TLS must do so from the first
-    /// time on.
+    /// The relay with these names, at least one, must have one of these keys, or if there are
+    /// none, the first one that it shows, which goes into `file`. A relay that `is_required` to
+    /// speak TLS must do so from the first time on.
     #[must_use]
     pub fn remembered(
-        relay: String,
+        names: Vec<String>,
         is_required: bool,
         known: KnownKeys,
         file: Option<(KnownRelays, KnownRelaysWorker)>,
     ) -> Self {
-        let state = match known.keys.is_empty() {
-            true => TrustState::Unknown,
-            false => TrustState::Known(known),
-        };
         Self {
-            relay,
+            names,
             is_required,
             is_recorded: true,
             file,
-            state: Mutex::new(state),
+            state: Mutex::new(known.into()),
         }
     }
 
@@ -87,19 +94,22 @@ impl RelayTrust {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the relay has said that it speaks no TLS, and may be believed.
-    pub(super) fn is_plain(&self) -> bool {
-        matches!(*self.state(), TrustState::Plain)
+    /// Whether a connection to this address of the relay begins without TLS: nobody listens on
+    /// loopback.
+    pub(super) fn starts_plain(&self, ip: IpAddr) -> bool {
+        let is_unknown = matches!(*self.state(), TrustState::Unknown { .. });
+        is_unknown && !self.is_required && ip.to_canonical().is_loopback()
     }
 
-    /// The relay says that it speaks no TLS. Returns whether to go on without: not if a key is
-    /// known, for anybody on the way could have said so.
+    /// The relay says that it speaks no TLS. Returns whether to go on without, on this one
+    /// connection: not if a key is known, for anybody on the way could have said so.
     pub(super) fn accept_plain(&self) -> bool {
         let mut state = self.state();
-        match *state {
-            TrustState::Plain => return true,
-            TrustState::Unknown if !self.is_required => {}
-            _ => return false,
+        let TrustState::Unknown { is_plain_reported } = &mut *state else {
+            return false;
+        };
+        if self.is_required {
+            return false;
         }
         // Another program may have connected meanwhile.
         match self.keys(None) {
@@ -113,35 +123,45 @@ impl RelayTrust {
             }
             _ => {}
         }
-        log::warn!(
-            "the relay {} speaks no TLS: nothing is encrypted; --tls required refuses such a relay",
-            self.relay
-        );
-        *state = TrustState::Plain;
+        if !std::mem::replace(is_plain_reported, true) {
+            log::warn!(
+                "the relay {} speaks no TLS: nothing is encrypted; --tls required refuses such a \
+                 relay",
+                self.name()
+            );
+        }
         true
     }
 
     /// Whether the relay may have this key. It has not proved yet that the key is its own.
     pub(super) fn check(&self, id: KeyId) -> Result<(), String> {
-        match &*self.state() {
+        let mut state = self.state();
+        if let TrustState::Known(known) = &*state
+            && self.compare(known, id).is_err()
+            && let Some(Ok(known)) = self.keys(None)
+        {
+            // The user may have removed or added lines since the file was read.
+            *state = known.into();
+        }
+        match &*state {
             TrustState::Pinned(known) if *known != id => Err(unexpected(id, "--relay-id")),
             TrustState::FirstKey(known) if *known != id => {
                 Err(unexpected(id, "the id at the first connection"))
             }
             TrustState::Pinned(_) | TrustState::FirstKey(_) => Ok(()),
             TrustState::Known(known) => self.compare(known, id),
-            TrustState::Unknown | TrustState::Plain => Ok(()),
+            TrustState::Unknown { .. } => Ok(()),
         }
     }
 
     /// The relay has proved that this key is its own: the first one is remembered.
     pub(super) fn on_proof(&self, id: KeyId) -> Result<(), String> {
         let mut state = self.state();
-        let TrustState::Unknown = *state else {
+        let TrustState::Unknown { .. } = *state else {
             drop(state);
             return self.check(id);
         };
-        let relay = &self.relay;
+        let relay = self.name();
         let place = match self.keys(self.is_recorded.then_some(id)) {
             Some(Ok(known)) if known.keys.is_empty() => {
                 *state = TrustState::FirstKey(id);
@@ -193,11 +213,16 @@ impl RelayTrust {
     /// The keys in the file, after `first` is added if there was none. None without a file.
     fn keys(&self, first: Option<KeyId>) -> Option<Result<KnownKeys, StateFileError>> {
         let (file, worker) = self.file.as_ref()?;
-        let keys = worker.keys(&self.relay, first);
+        let keys = worker.keys(&self.names, first);
         Some(keys.unwrap_or_else(|| {
             let reason = "the thread that reads it has ended".to_owned();
             Err(StateFileError::Refused(file.path().to_owned(), reason))
         }))
+    }
+
+    /// The name for people.
+    fn name(&self) -> &str {
+        self.names.first().map_or("", String::as_str)
     }
 
     fn path(&self) -> String {

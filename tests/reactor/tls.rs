@@ -2,6 +2,7 @@
 //! arbitrary segments are in `tests/fuzz/targets/tls.rs`.
 
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -298,35 +299,93 @@ fn a_server_with_another_key_or_without_tls_gets_no_byte_of_a_request() {
     }
 }
 
+/// An address that is not on loopback.
+fn remote(port: u16) -> SocketAddr {
+    ([192, 0, 2, 1], port).into()
+}
+
+/// A loop that connects to a relay whose key is not known.
+fn world_of_unknown_relay(is_required: bool) -> World {
+    let names = vec!["relay.example.org:1".to_owned()];
+    let trust = RelayTrust::remembered(names, is_required, KnownKeys::default(), None);
+    let trust = ServerTrust::Relay(Arc::new(trust));
+    World::with_settings(1000, |settings| {
+        settings.relay_tls = vec![TlsConnector::new(trust, None).ok()];
+    })
+}
+
+/// Connects to the relay at this address. Returns what the relay receives first.
+fn first_bytes(world: &mut World, address: SocketAddr) -> (SharedWire, Vec<u8>) {
+    let wire = world.connect_to(address);
+    wire.borrow_mut().establish(Ok(()));
+    world.run();
+    let sent = wire.borrow().sent.clone();
+    (wire, sent)
+}
+
+/// The first byte of TLS.
+const TLS: u8 = 0x16;
+
+/// The relay answers in TLS.
+fn serve_tls(world: &mut World, wire: &SharedWire) {
+    let mut server = Peer::server(wire);
+    server.read();
+    server.exchange(world, 10_000);
+    assert_eq!(server.received, b"hello\n");
+}
+
 #[test]
-fn a_relay_without_tls_gets_plain_text_unless_it_must_encrypt() {
+fn a_relay_without_tls_gets_plain_text_on_one_connection_unless_it_must_encrypt() {
     for (is_required, segment) in [(false, 100), (false, 1), (true, 100)] {
-        let relay = "relay.example.org:1".to_owned();
-        let trust = RelayTrust::remembered(relay, is_required, KnownKeys::default(), None);
-        let trust = ServerTrust::Relay(Arc::new(trust));
-        let mut world = World::with_settings(1000, |settings| {
-            settings.relay_tls = vec![TlsConnector::new(trust, None).ok()];
-        });
-        let wire = world.connect(PORT);
-        wire.borrow_mut().establish(Ok(()));
-        world.run();
-        for segment in b"ERROR 501 TLS\n".chunks(segment) {
-            wire.borrow_mut().deliver(segment, Tail::Open);
-            world.run();
-        }
-        if is_required {
-            assert_eq!(world.events(PORT), ["closed: TlsFailed"]);
-            continue;
-        }
-        // The role does not notice.
-        assert!(world.events(PORT).is_empty());
-        let next = [world.reconnected(), world.connect(PORT + 1)];
-        for wire in next {
+        let mut world = world_of_unknown_relay(is_required);
+        for port in [PORT, PORT + 1] {
+            let (wire, sent) = first_bytes(&mut world, remote(port));
+            assert_eq!(sent[0], TLS, "tried each time");
+            for segment in b"ERROR 501 TLS\n".chunks(segment) {
+                wire.borrow_mut().deliver(segment, Tail::Open);
+                world.run();
+            }
+            if is_required {
+                assert_eq!(world.events(port), ["closed: TlsFailed"]);
+                continue;
+            }
+            // The role does not notice.
+            assert!(world.events(port).is_empty());
+            let wire = world.reconnected();
             wire.borrow_mut().establish(Ok(()));
             world.run();
             assert_eq!(wire.borrow().sent, b"hello\n");
         }
+        // The relay speaks TLS from now on: there is no way back.
+        let (wire, _) = first_bytes(&mut world, remote(PORT + 2));
+        serve_tls(&mut world, &wire);
+        let (wire, sent) = first_bytes(&mut world, remote(PORT + 3));
+        assert_eq!(sent[0], TLS);
+        wire.borrow_mut().deliver(b"ERROR 501 TLS\n", Tail::Open);
+        world.run();
+        assert_eq!(world.events(PORT + 3), ["closed: TlsFailed"]);
     }
+}
+
+#[test]
+fn each_connection_is_on_loopback_or_not_by_its_own_address() {
+    let mut world = world_of_unknown_relay(false);
+    let mapped = ([0, 0, 0, 0, 0, 0xffff, 0x7f00, 1], PORT + 1).into();
+    for local in [([127, 0, 0, 1], PORT).into(), mapped] {
+        let (_, sent) = first_bytes(&mut world, local);
+        assert_eq!(sent, b"hello\n");
+    }
+    let (wire, sent) = first_bytes(&mut world, remote(PORT + 2));
+    assert_eq!(sent[0], TLS);
+    serve_tls(&mut world, &wire);
+    // Now its key is known.
+    let (_, sent) = first_bytes(&mut world, ([127, 0, 0, 1], PORT + 3).into());
+    assert_eq!(sent[0], TLS);
+    let (_, sent) = first_bytes(
+        &mut world_of_unknown_relay(true),
+        ([127, 0, 0, 1], PORT).into(),
+    );
+    assert_eq!(sent[0], TLS, "required");
 }
 
 #[test]
@@ -374,7 +433,8 @@ fn client_of(identity: Option<&Identity>) -> ClientConnection {
         Some(identity) => {
             let certificates = Certificates::new(identity.clone());
             let connector = TlsConnector::new(ServerTrust::Any, Some(certificates));
-            let client = connector.expect("the version is known").connect();
+            let client = connector.expect("the version is known");
+            let client = client.connect(Ipv4Addr::LOCALHOST.into());
             client.expect("random bytes").expect("it speaks TLS")
         }
     }

@@ -35,8 +35,8 @@ type SharedSecurities = Rc<RefCell<BTreeMap<u16, ConnectionSecurity>>>;
 
 /// What the test tells the role to do.
 enum EchoCommand {
-    /// Connect to this port on loopback.
-    Connect(u16),
+    /// Connect to this address.
+    Connect(SocketAddr),
     /// Complete all answers that are awaited.
     Resume,
 }
@@ -194,8 +194,7 @@ impl Role for EchoRole {
 
     fn on_message(&mut self, context: &mut Context<'_, Self>, command: EchoCommand) {
         match command {
-            EchoCommand::Connect(port) => {
-                let address = loopback(port);
+            EchoCommand::Connect(address) => {
                 let session = self.on_accept(address);
                 context.out.dial(address, session);
             }
@@ -297,7 +296,12 @@ impl World {
 
     /// We connect to a port on loopback.
     pub fn connect(&mut self, port: u16) -> SharedWire {
-        self.handle.send(EchoCommand::Connect(port));
+        self.connect_to(loopback(port))
+    }
+
+    /// We connect to this address.
+    pub fn connect_to(&mut self, address: SocketAddr) -> SharedWire {
+        self.handle.send(EchoCommand::Connect(address));
         self.run_round();
         self.reconnected()
     }

@@ -12,6 +12,7 @@ use std::{fs, thread};
 use tempfile::TempDir;
 
 use crate::support::fake_server::FakeServer;
+use crate::support::namespaces::{Machine, NEIGHBOUR};
 use crate::support::{
     ProgramOutput, RunningProgram, Server, ask, client_command, folder, node_command, relay,
     relay_command, run,
@@ -446,4 +447,82 @@ kill $relay
         .count();
     assert_eq!(told, 3, "{}", output.stderr);
     assert!(!user.file().exists());
+}
+
+#[test]
+fn a_node_speaks_tls_as_soon_as_its_relay_does_and_never_plain_text_again() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let start = |port: u16, mode: &str| {
+        let mut command = there.command(env!("CARGO_BIN_EXE_relay-server"));
+        let port = port.to_string();
+        command.args([&port, "--listen", "0.0.0.0", "--lease", "3", "--tls", mode]);
+        Server::start(command)
+    };
+    let mut relay = start(0, "off");
+    let port = relay.address().port();
+    let share = folder(&[]);
+    let mut command = here.command(env!("CARGO_BIN_EXE_peer-node"));
+    command.args([&format!("{NEIGHBOUR}:{port}"), "--no-hashes", "--share"]);
+    let node = Server::start({
+        command.arg(share.path());
+        command
+    });
+    relay.log_until_count("last REGISTER", 3);
+    relay.stop();
+    drop(relay);
+    let mut relay = start(port, "auto");
+    let id = id(&mut relay);
+    relay.log_until("last REGISTER, TLS");
+    let log = node.log_until(&format!("compare its id, {id},"));
+    let told = log.matches("speaks no TLS: nothing is encrypted").count();
+    assert_eq!(told, 1, "{log}");
+    let known = format!("{NEIGHBOUR}:{port} {id}\n");
+    assert_eq!(
+        fs::read_to_string(here.known_relays()).expect("a file"),
+        known
+    );
+    relay.stop();
+    drop(relay);
+    let relay = start(port, "off");
+    node.log_until("the other side does not speak TLS");
+    let log = relay.log();
+    assert!(!log.contains("registered by"), "{log}");
+}
+
+#[test]
+fn two_relays_of_one_machine_have_their_own_keys() {
+    let user = User::new();
+    let relays = [0, 1].map(|_| relay_with_another_key(0));
+    for (relay, id) in &relays {
+        let args = ["nodes", "--tls", "required"];
+        let told = user.client(relay.address(), &args).expect_code(0).stderr;
+        assert!(told.contains(id), "{told}");
+    }
+    let [(first, _), (second, other)] = &relays;
+    let line = |relay: &Server, id| format!("{} {id}\n", relay.address());
+    // The key of one is none of the other's.
+    user.knows(&(line(first, other) + &line(second, other)));
+    user.client(first.address(), &["nodes"]).expect_code(3);
+    user.client(second.address(), &["nodes"]).expect_code(0);
+}
+
+#[test]
+fn a_running_node_reads_the_line_of_its_relay_again() {
+    let (user, share) = (User::new(), folder(&[]));
+    let (relay, id) = relay_with_another_key(0);
+    let address = relay.address();
+    user.knows(&format!("{address} {OTHER_ID}\n"));
+    let mut command = node_command(address, share.path(), &[]);
+    command.env("XDG_STATE_HOME", user.0.path());
+    let node = Server::start(command);
+    node.log_until("does not match line 1 of ");
+    // As the log says.
+    user.knows("");
+    node.log_until("registered as");
+    node.log_until(&format!("compare its id, {id},"));
+    assert_eq!(user.content(), format!("{address} {id}\n"));
+    relay.log_until("last REGISTER, TLS");
 }

@@ -1,15 +1,19 @@
 //! Servers that announce themselves on their network, and `auto`, which finds them. The tests
 //! need network namespaces; where the system allows none, they test nothing.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::namespaces::{Machine, NEIGHBOUR};
-use crate::support::{ProgramOutput, RunningProgram, Server, folder, is_missing, run};
+use crate::support::{
+    ProgramOutput, RunningProgram, Server, folder, is_missing, run, server_id,
+};
 
 const IS_ANNOUNCED: &str = "is announced on this network; start a relay with relay-server \
                             --announce, or write its address";
+const OTHER_ID: &str = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 const ANNOUNCED: &str = "announced on the network as";
 
 /// Starts a relay on a machine.
@@ -145,6 +149,75 @@ fn only_the_relay_with_the_wanted_id_is_used() {
     relay.log_until("last LIST");
     drop(relay);
     assert_finds_nothing(&here, &["--relay-id", &id]);
+}
+
+#[test]
+fn the_key_of_an_announced_relay_is_not_remembered() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let relay = announced_relay(&there, &[]);
+    let share = folder(&[]);
+    let use_relay = || {
+        let node = Server::start(node_on(&here, share.path(), &[]));
+        node.log_until("registered as");
+        let log = node.log_until("first connection to the relay");
+        let told = client_on(&here, &["nodes"]).expect_code(0).stderr;
+        for text in [log, told] {
+            let reason = "(not remembered: the relay was found on the network)";
+            assert!(text.contains(reason), "{text}");
+        }
+    };
+    use_relay();
+    assert!(!here.known_relays().exists());
+    let others = format!("192.0.2.1:1 {OTHER_ID}\n");
+    fs::create_dir_all(here.known_relays().parent().expect("a folder")).expect("a folder");
+    fs::write(here.known_relays(), &others).expect("a file");
+    use_relay();
+    let content = fs::read_to_string(here.known_relays()).expect("a file");
+    assert_eq!(content, others);
+    relay.log_until("last LIST, TLS");
+}
+
+#[test]
+fn a_key_that_is_known_for_one_address_of_an_announced_relay_holds_for_all() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    there.run(&["ip", "address", "add", "10.9.0.3/24", "dev", "net0"]);
+    let mut relay = announced_relay(&there, &[]);
+    let (port, id) = (relay.address().port(), server_id(&mut relay));
+    fs::create_dir_all(here.known_relays().parent().expect("a folder")).expect("a folder");
+    let share = folder(&[]);
+    for last in [3, 2] {
+        let other = format!("10.9.0.{last}:{port} {OTHER_ID}\n");
+        fs::write(here.known_relays(), &other).expect("a file");
+        let refused = client_on(&here, &["nodes"]).expect_code(3).stderr;
+        assert!(refused.contains("does not match line 1 of "), "{refused}");
+        let node = Server::start(node_on(&here, share.path(), &[]));
+        node.log_until("does not match line 1 of ");
+        for flag in ["--tls=off", "--udp"] {
+            client_on(&here, &["nodes", flag]).expect_code(2);
+        }
+        // The user corrects the line: a running program reads it again.
+        let known = format!("10.9.0.{last}:{port} {id}\n");
+        fs::write(here.known_relays(), &known).expect("a file");
+        node.log_until("registered as");
+        let output = client_on(&here, &["nodes"]).expect_code(0);
+        assert_eq!(output.stderr, "");
+        let content = fs::read_to_string(here.known_relays()).expect("a file");
+        assert_eq!(content, known);
+    }
+    drop(relay);
+    // A relay without TLS, at another address of the same machine.
+    let plain = announced_relay(&there, &["--tls", "off"]);
+    let known = format!("10.9.0.3:{} {id}\n", plain.address().port());
+    fs::write(here.known_relays(), &known).expect("a file");
+    client_on(&here, &["nodes"]).expect_code(3);
+    let log = plain.log();
+    assert!(!log.contains("last LIST"), "{log}");
 }
 
 /// Starts a node that is announced and has no relay.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -82,7 +83,13 @@ impl Machine {
         command
     }
 
-    fn run(&self, words: &[&str]) -> String {
+    /// Where its clients keep the keys of relays.
+    pub fn known_relays(&self) -> PathBuf {
+        self.state.path().join("peerline/known_relays")
+    }
+
+    /// Runs a program of the system on this machine. Returns its output.
+    pub fn run(&self, words: &[&str]) -> String {
         let output = self.command(words[0]).args(&words[1..]).output();
         let output = output.expect("it starts");
         assert!(output.status.success(), "{words:?}: {output:?}");
