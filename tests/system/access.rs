@@ -15,12 +15,11 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::{
-    HttpResponse, Nc, SecretFile, Server, ask, client_command, eventually, folder, has, http,
-    node_command, noise, relay, relay_command, run, s_client, server_id, tls_proxy, tls_session,
-    unlisted_node,
+    HttpResponse, Nc, SECRET, SecretFile, Server, ask, client_command, eventually, folder, has,
+    http, node_command, noise, relay, relay_command, run, s_client, server_id, tls_proxy,
+    tls_session, unlisted_node,
 };
 
-const SECRET: &str = "correct horse battery";
 const OTHER: &str = "correct horse staple";
 
 const NEEDED: &str = "ERROR 401 a secret is needed: type AUTH secret, or start programs with \
@@ -674,4 +673,100 @@ fn a_node_outside_the_group_gets_no_request_of_a_member() {
     );
     let log = outsider.log_until("last PROVE");
     assert!(!log.contains("last GET"), "{log}");
+}
+
+#[test]
+fn people_chat_with_the_secret_alone() {
+    let (relay, file, state) = (
+        secret_relay(&[]),
+        SecretFile::new(SECRET),
+        State(folder(&[])),
+    );
+    let share = folder(&[]);
+    let flags = ["--listen-messages", "--secret-file", &file.path()];
+    let node = Server::start(state.of(node_command(relay.address(), share.path(), &flags)));
+    node.log_until("messages to ");
+    let (ip, port) = (
+        node.address().ip().to_string(),
+        node.address().port().to_string(),
+    );
+    let chat = |secret: Option<&SecretFile>, text: &str| {
+        let args = ["chat", &ip, &port, "--wait", "0.1"];
+        let mut command = client_command(relay.address(), &args);
+        if let Some(secret) = secret {
+            command.args(["--secret-file", &secret.path()]);
+        }
+        run(state.of(command), text.as_bytes())
+    };
+    chat(Some(&file), "from a member\n").expect_code(0);
+    node.log_until("from a member");
+    for (secret, why) in [
+        (None, "a secret is needed"),
+        (Some(&SecretFile::new(OTHER)), "wrong secret"),
+    ] {
+        let output = chat(secret, "from a stranger\n").expect_code(3);
+        assert!(output.stderr.contains(why), "{}", output.stderr);
+    }
+    relay.log_until_count("last PROVE", 1);
+    assert!(!node.log().contains("stranger"), "{}", node.log());
+}
+
+#[test]
+fn of_several_relays_only_those_with_the_same_secret_are_used() {
+    let (file, state, share) = (
+        SecretFile::new(SECRET),
+        State(folder(&[])),
+        folder(&[("a", b"A")]),
+    );
+    let member = secret_relay(&[]);
+    let mut command = relay_command(&[]);
+    command.env("PEERLINE_SECRET", OTHER);
+    let others = [relay(&["--tls", "off"]), relay(&[]), Server::start(command)];
+    let reasons = [
+        "the other side does not speak TLS",
+        "the server refused the secret: error 501: no secret is needed here",
+        "the server refused the secret: error 401: wrong secret",
+    ];
+    // The order does not matter.
+    let with_relays = |mut command: Command| {
+        for relay in &others[1..] {
+            command.args(["--relay", &relay.address().to_string()]);
+        }
+        command.args(["--relay", &member.address().to_string()]);
+        command.args(["--secret-file", &file.path()]);
+        state.of(command)
+    };
+    let node = Server::start(with_relays(node_command(
+        others[0].address(),
+        share.path(),
+        &[],
+    )));
+    node.log_until("registered as");
+    let log = reasons.map(|reason| node.log_until(reason));
+    for (relay, reason) in others.iter().zip(reasons) {
+        let told = log.iter().any(|log| {
+            let mut lines = log.lines();
+            lines.any(|line| line.contains(&relay.address().to_string()) && line.contains(reason))
+        });
+        assert!(told, "{reason}: {}", node.log());
+    }
+    let get = client_command(others[0].address(), &["get", "a"]);
+    let output = run(with_relays(get), b"").expect_code(0);
+    assert_eq!(output.text(), "A");
+    for (relay, reason) in others.iter().zip(reasons) {
+        let begin = format!("relay {}: ", relay.address());
+        let lines = output.stderr.lines();
+        let told: Vec<&str> = lines.filter(|line| line.starts_with(&begin)).collect();
+        assert_eq!(told.len(), 1, "{}", output.stderr);
+        assert!(told[0].contains(reason), "{}", output.stderr);
+    }
+    assert!(output.stderr.contains("encrypted"), "{}", output.stderr);
+    // None of them got a request.
+    for relay in &others {
+        let log = relay.log();
+        assert!(
+            !log.contains("registered by") && !log.contains("last FIND"),
+            "{log}"
+        );
+    }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use mainline::Testnet;
 use rustix::process::Signal;
 
-use crate::support::{ProgramOutput, Server, folder, run};
+use crate::support::{ProgramOutput, SECRET, SecretFile, Server, folder, run};
 
 /// The members of a new DHT, and the flags to join it. A node looks the names of hosts up in
 /// its sandbox.
@@ -85,4 +85,33 @@ fn a_group_without_nodes_and_a_message_are_refused() {
     let output = client("nobody", &flags, &["send", "127.0.0.1", "9", "hi"]).expect_code(2);
     let expected = "peer-client: dht:NAME finds nodes, but this needs a relay; write its address\n";
     assert!(output.stderr.starts_with(expected), "{}", output.stderr);
+}
+
+#[test]
+fn a_group_with_a_secret_serves_its_members_alone() {
+    let (_dht, mut flags) = dht();
+    let (share, file) = (folder(&[("a", b"A")]), SecretFile::new(SECRET));
+    let strangers = flags.clone();
+    flags.extend(["--secret-file".to_owned(), file.path()]);
+    let node = announced_node(share.path(), "g", &flags);
+    let output = client("g", &flags, &["get", "a"]).expect_code(0);
+    assert_eq!(output.text(), "A");
+    assert!(output.stderr.contains("encrypted"), "{}", output.stderr);
+    let output = client("g", &strangers, &["get", "a"]);
+    assert_ne!(output.code, Some(0));
+    assert_eq!(output.text(), "");
+    assert!(
+        output.stderr.contains("a secret is needed"),
+        "{}",
+        output.stderr
+    );
+    // A member asks no node outside the group.
+    let outsider = announced_node(share.path(), "open", &strangers);
+    let output = client("open", &flags, &["get", "a"]);
+    assert_ne!(output.code, Some(0));
+    let why = "the server refused the secret: error 501: no secret is needed here";
+    assert!(output.stderr.contains(why), "{}", output.stderr);
+    let log = outsider.log_until("last PROVE");
+    assert!(!log.contains("last GET"), "{log}");
+    assert!(!node.log().contains("wrong secret"), "{}", node.log());
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::namespaces::{Machine, NEIGHBOUR};
 use crate::support::{
-    ProgramOutput, RunningProgram, Server, folder, is_missing, run, server_id,
+    ProgramOutput, RunningProgram, SECRET, SecretFile, Server, folder, is_missing, run, server_id,
 };
 
 const IS_ANNOUNCED: &str = "is announced on this network; start a relay with relay-server \
@@ -218,6 +218,49 @@ fn a_key_that_is_known_for_one_address_of_an_announced_relay_holds_for_all() {
     client_on(&here, &["nodes"]).expect_code(3);
     let log = plain.log();
     assert!(!log.contains("last LIST"), "{log}");
+}
+
+#[test]
+fn members_of_a_group_find_their_relay_and_strangers_get_nothing() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let file = SecretFile::new(SECRET);
+    let path = file.path();
+    let secret = ["--secret-file", &path];
+    let relay = announced_relay(&there, &secret);
+    let share = folder(&[("a", b"A")]);
+    let node = Server::start(node_on(&there, share.path(), &secret));
+    node.log_until("registered as");
+    let args = [&["get", "a"], &secret[..]].concat();
+    let output = client_on(&here, &args).expect_code(0);
+    assert_eq!(output.text(), "A");
+    assert!(output.stderr.contains("encrypted"), "{}", output.stderr);
+    let output = client_on(&here, &["get", "a"]).expect_code(3);
+    assert!(
+        output.stderr.contains("a secret is needed"),
+        "{}",
+        output.stderr
+    );
+    // Without a relay, the nodes are asked.
+    drop(relay);
+    drop(node);
+    let mut command = there.command(env!("CARGO_BIN_EXE_peer-node"));
+    command.args(["--announce", "--no-hashes", "--share"]);
+    command.arg(share.path()).args(secret);
+    let node = Server::start(command);
+    node.log_until(ANNOUNCED);
+    let output = client_on(&here, &args).expect_code(0);
+    assert_eq!(output.text(), "A");
+    assert!(output.stderr.contains("encrypted"), "{}", output.stderr);
+    let output = client_on(&here, &["get", "a"]);
+    assert_ne!(output.code, Some(0));
+    assert!(
+        output.stderr.contains("a secret is needed"),
+        "{}",
+        output.stderr
+    );
 }
 
 /// Starts a node that is announced and has no relay.

@@ -32,7 +32,7 @@ pub use http_program::{http_program, is_missing};
 pub use nc::{Nc, ask, ask_bytes, without_epochs};
 pub use program::{ProgramOutput, client, client_command, run};
 pub use running_program::RunningProgram;
-pub use secret_file::SecretFile;
+pub use secret_file::{SECRET, SecretFile};
 pub use server::{
     Server, node, node_command, node_with_relay, relay, relay_command, unlisted_node,
 };

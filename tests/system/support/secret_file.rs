@@ -1,4 +1,4 @@
-//! A file with the secret of a group.
+//! The secret of a group, and a file with it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,6 +7,8 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::support::folder;
+
+pub const SECRET: &str = "correct horse battery";
 
 /// A file with a secret, which only its owner can read.
 pub struct SecretFile(TempDir);
