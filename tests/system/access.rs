@@ -51,7 +51,7 @@ fn without_the_secret_nothing_is_answered_that_tells_something() {
     let relay = secret_relay(&[]);
     let share = folder(&[("five.txt", b"Hello")]);
     let node = secret_node(&relay, share.path(), &[]);
-    for (server, kind, verbs) in [(&relay, "relay", 19), (&node, "node", 14)] {
+    for (server, kind, verbs) in [(&relay, "relay", 20), (&node, "node", 14)] {
         let mut nc = Nc::connect(server.address());
         let banner = format!("OK peerline {kind}, a secret is needed; HELP lists the commands");
         assert_eq!(nc.ask(""), banner);
