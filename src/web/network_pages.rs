@@ -25,6 +25,8 @@ pub(crate) struct NetworkPage<'a> {
     pub(crate) count: String,
     /// How many nodes there are.
     pub(crate) nodes: String,
+    /// Whether the relay shares its directory with others at present, if it is meant to.
+    pub(crate) registry: Option<String>,
     /// The id of the relay, if it speaks TLS.
     pub(crate) id: Option<KeyId>,
     /// Whether the client may see who is connected.
@@ -51,6 +53,8 @@ pub(crate) struct FileRow<'a> {
 pub(crate) struct NodesPage<'a> {
     pub(crate) host: &'a str,
     pub(crate) count: String,
+    /// See [`NetworkPage::registry`].
+    pub(crate) registry: Option<String>,
     pub(crate) rows: Vec<NodeRow>,
     pub(crate) is_later_page: bool,
     /// The value of `after` for the next page, if there is one.

@@ -40,6 +40,7 @@ impl Relay {
                 _ => Counted(result.total, "file").to_string(),
             },
             nodes: Counted(nodes, "node").to_string(),
+            registry: self.registry_status(),
             id: self.id(),
             is_trusted: self.settings.trust.contains(request.ip),
             rows: FileRow::list(listed),
@@ -67,6 +68,7 @@ impl Relay {
         let shown = NodesPage {
             host: http.host,
             count: Counted(list.total as u64, "node").to_string(),
+            registry: self.registry_status(),
             rows: rows.collect(),
             is_later_page: http.has_parameter("after"),
             next: list.next.as_deref(),

@@ -1,5 +1,6 @@
 //! What `STATS` says about the registry.
 
+use crate::counted::Counted;
 use crate::figure::Figure;
 use crate::relay::Relay;
 
@@ -54,6 +55,16 @@ impl Relay {
                 "Changes from the registry that are malformed or over a limit",
             ),
         ]
+    }
+
+    /// What a page says about the registry, if there is one.
+    pub(in crate::relay) fn registry_status(&self) -> Option<String> {
+        let registry = self.registry.as_ref()?;
+        let relays = registry.listeners.relay_count() as u64;
+        Some(match registry.is_connected() {
+            true => format!("shared with {}", Counted(relays, "other relay")),
+            false => "cut off from the other relays".to_owned(),
+        })
     }
 
     /// The registrations that other relays have handled.
