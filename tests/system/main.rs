@@ -103,6 +103,7 @@ mod rates;
 mod registration;
 mod registry;
 mod registry_faults;
+mod registry_network;
 mod relay_digests;
 mod relays;
 mod resume;

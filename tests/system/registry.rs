@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::{
-    ClientKey, Engine, Nc, Server, ask, eventually, folder, free_port, node, relay, relay_command,
-    run,
+    ClientKey, Engine, Nc, Server, ask, eventually, folder, free_port, http, node, relay,
+    relay_command, run,
 };
 
 const HASH: &str = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
@@ -45,6 +45,18 @@ fn wait_for(relay: &Server, request: &str, reply: &str) {
         last = ask(relay.address(), format!("{request}\n").as_bytes());
         last == reply
     });
+}
+
+/// Waits until the pages of a relay say so.
+#[track_caller]
+fn wait_for_pages(relay: &Server, text: &str) {
+    for target in ["/", "/nodes"] {
+        eventually(&format!("{target} says {text:?}"), || {
+            http(relay.address(), "GET", target, "")
+                .text()
+                .contains(text)
+        });
+    }
 }
 
 /// The nodes and files, in order.
@@ -190,10 +202,12 @@ fn relays_go_on_without_the_engine_and_agree_when_it_is_back() {
     tell(&b, "REGISTER * 9002\nSHARE 2 - two\n");
     wait_for(&a, "FIND two", "HOLDERS 1\n127.0.0.1 9002 2 -\n");
     wait_for(&b, "FIND gone", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    wait_for_pages(&a, "shared with 1 other relay");
     engine.kill();
     for relay in [&a, &b] {
         relay.log_until("registry: cut off: ");
         assert_eq!(relay.stat("registry_connected"), 0);
+        wait_for_pages(relay, "cut off from the other relays");
     }
     // Everything still works, at each relay for itself.
     tell(&a, "REGISTER * 9003\nSHARE 3 - three\n");
@@ -227,6 +241,89 @@ fn a_paused_engine_is_noticed_and_survived() {
     wait_for(&b, "FIND two", "HOLDERS 1\n127.0.0.1 9001 2 -\n");
     wait_for(&b, "FIND one", "NOTFOUND\n");
     assert_eq!(directory(&a), directory(&b));
+}
+
+#[test]
+fn a_pause_longer_than_all_leases_is_survived() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [a, b] = two_relays(&engine, &["--lease", "2"]);
+    let share = folder(&[("one", b"1")]);
+    let node = node(&a, share.path(), &[]);
+    let listed = format!("NODES 1\n{}\n", node.wire_address());
+    wait_for(&b, "LIST", &listed);
+    engine.signal(Signal::STOP);
+    // The other relay hears of no renewals, and the engine's record ends meanwhile.
+    wait_for(&b, "LIST", "NODES 0\n");
+    let c = relay_of(&engine, &["--lease", "2"]);
+    c.log_until("cut off: the registry does not answer in time");
+    fs::write(share.path().join("two"), "2").expect("a file");
+    let found = format!("HOLDERS 1\n{} 1 -\n", node.wire_address());
+    wait_for(&a, "FIND two", &found);
+    engine.signal(Signal::CONT);
+    for relay in [&a, &b, &c] {
+        wait_for(relay, "FIND two", &found);
+        wait_for(relay, "FIND one", &found);
+        assert_eq!(relay.stat("registry_rejected"), 0);
+    }
+}
+
+#[test]
+fn what_a_later_version_adds_is_skipped() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let put = |words: &[&str]| engine.command(words);
+    let (hash, id) = ("a".repeat(64), format!("sha256//{}=", "A".repeat(43)));
+    let mut words = vec!["HSET", "peerline:node:192.0.2.1 1", "h"];
+    let header = format!("192.0.2.1 7 60 1 {id} more");
+    words.extend([&*header, "fa", "1 -", "zz", "a field of another kind"]);
+    put(&words);
+    put(&[
+        "HSET",
+        "peerline:node:192.0.2.2 1",
+        "h",
+        "192.0.2.2 7 60 1 - more",
+        "fb",
+        "2 -",
+    ]);
+    for number in ["1", "2"] {
+        put(&["EXPIRE", &format!("peerline:node:192.0.2.{number} 1"), "60"]);
+    }
+    put(&["SET", "peerline:of-a-later-version", "a value"]);
+    let a = relay_of(&engine, &[]);
+    let listed = format!("NODES 2\n192.0.2.1 1 {id}\n192.0.2.2 1\nFILES 2 2\n1 - 1 a\n2 - 1 b\n");
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(directory(&a), sorted(&listed));
+    let changes = format!(
+        "FUTURE 1 2 3\nNODE 192.0.2.3 1\nADD 192.0.2.3 9 60 1 - x y\nSHARE 3 {hash} c\nMOVE c d\n\
+         NODE 192.0.2.1 1\nSHARE 4 - d\n"
+    );
+    put(&[
+        "XADD",
+        "peerline:changes",
+        "*",
+        "v",
+        "2",
+        "o",
+        "1",
+        "n",
+        "1",
+        "c",
+        &changes,
+    ]);
+    wait_for(&a, "FIND c", &format!("HOLDERS 1\n192.0.2.3 1 3 {hash}\n"));
+    wait_for(&a, "FIND d", &format!("HOLDERS 1\n192.0.2.1 1 4 - {id}\n"));
+    // What the relay itself publishes reaches others with the same header.
+    tell(&a, "REGISTER * 9001\nSHARE 5 - e\n");
+    let b = relay_of(&engine, &[]);
+    wait_for(&b, "FIND e", "HOLDERS 1\n127.0.0.1 9001 5 -\n");
+    assert_eq!(a.stat("registry_connected"), 1);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use rustix::process::Signal;
@@ -20,6 +20,11 @@ use crate::support::{Engine, Server, ask, client, eventually, folder, free_port,
 
 const NODES: u16 = 12;
 const NAMES: u32 = 20;
+/// The kinds of faults.
+const FAULTS: u32 = 6;
+/// After a fault, the relays agree within this time; on a busy machine, at one of some tries.
+const CONVERGENCE: Duration = Duration::from_secs(2);
+const TRIES: u32 = 3;
 
 /// A relay that starts again at the same place.
 struct RelayPlace {
@@ -146,7 +151,7 @@ fn rounds() -> u32 {
 }
 
 fn fail_in_turn(round: u32, places: &mut [RelayPlace; 2], engine: &mut Engine) {
-    match round % 6 {
+    match round % FAULTS {
         number @ (0 | 2) => places[number as usize / 2].restart(),
         1 | 4 => engine.restart(),
         3 => {
@@ -171,6 +176,16 @@ fn listed(relay: SocketAddr) -> BTreeSet<String> {
         }
     }
     files
+}
+
+/// The files that the nodes have, in the same form.
+fn files_of(nodes: &[RawNode]) -> BTreeSet<String> {
+    let files = nodes.iter().flat_map(|node| {
+        let port = node.port;
+        let files = node.files.iter();
+        files.map(move |(name, size)| format!("{name} {size} {port}"))
+    });
+    files.collect()
 }
 
 #[test]
@@ -210,22 +225,8 @@ fn nothing_is_lost_when_relays_and_the_engine_fail_in_turn() {
         }
         stop.store(true, Ordering::Relaxed);
     });
-    // Within a lease, each node is heard once more.
-    for node in &mut nodes {
-        let relay = relays[usize::from(node.port) % 2];
-        eventually("the node is registered", || node.update(relay));
-        eventually("all files are confirmed", || {
-            node.update(relay) && node.confirmed.1 == node.files
-        });
-    }
-    let expected: BTreeSet<String> = nodes
-        .iter()
-        .flat_map(|node| {
-            let port = node.port;
-            let files = node.files.iter();
-            files.map(move |(name, size)| format!("{name} {size} {port}"))
-        })
-        .collect();
+    renew_all(&mut nodes, relays);
+    let expected = files_of(&nodes);
     for relay in relays {
         eventually("the relay lists exactly what the nodes have", || {
             listed(relay) == expected
@@ -238,4 +239,35 @@ fn nothing_is_lost_when_relays_and_the_engine_fail_in_turn() {
     let relay = places[0].server.as_ref().expect("it runs");
     let fetched = client(relay, &["get", "real"]);
     assert_eq!(fetched.text(), "content of a real node");
+    for fault in 0..FAULTS {
+        let mut took = (0..TRIES).map(|_| {
+            fail_in_turn(fault, &mut places, &mut engine);
+            time_to_agree(&mut nodes, relays, &mut Rng::with_seed(seed))
+        });
+        let is_in_time = took.any(|took| took <= CONVERGENCE);
+        assert!(is_in_time, "fault {fault}: the relays agree only later");
+    }
+}
+
+/// Changes a node. Returns how long it takes until all relays list what the nodes have.
+fn time_to_agree(nodes: &mut [RawNode], relays: [SocketAddr; 2], rng: &mut Rng) -> Duration {
+    let start = Instant::now();
+    nodes[0].change(rng);
+    renew_all(nodes, relays);
+    let expected = files_of(nodes);
+    for relay in relays {
+        eventually("the relays agree", || listed(relay) == expected);
+    }
+    start.elapsed()
+}
+
+/// Within a lease, each node is heard once more.
+fn renew_all(nodes: &mut [RawNode], relays: [SocketAddr; 2]) {
+    for node in nodes {
+        let relay = relays[usize::from(node.port) % 2];
+        eventually("the node is registered", || node.update(relay));
+        eventually("all files are confirmed", || {
+            node.update(relay) && node.confirmed.1 == node.files
+        });
+    }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! NODE ip port                         the node of the lines that follow
 //! ADD source epoch lease relay [id]    it is new, and has no files yet
-//! STATE source epoch lease relay [id]  it is still there; its files stay
+//! STATE source epoch lease relay [id]  it is still there; its files stay; - is no id
 //! REMOVE                               it has left
 //! SHARE, SHAREDIGEST, UNSHARE          as the node announced it
 //! RENEW lease ip port                  the lease of a node
@@ -119,7 +119,7 @@ impl fmt::Display for DirectoryChange<'_> {
 }
 
 impl NodeHeader {
-    /// Parses `source epoch lease relay [id]`. Ignores fields after them.
+    /// Parses `source epoch lease relay [id]`, or `-` for no id. Ignores fields after them.
     #[must_use]
     pub fn parse(fields: &str) -> Option<Self> {
         let mut words = fields.split(' ');
@@ -129,8 +129,9 @@ impl NodeHeader {
             lease: parse_lease(words.next()?)?,
             relay: words.next()?.parse().ok()?,
             key: match words.next() {
+                // A later version writes fields after it.
+                None | Some("-") => None,
                 Some(id) => Some(id.parse().ok()?),
-                None => None,
             },
         })
     }
@@ -179,6 +180,12 @@ mod tests {
             let change = DirectoryChange::parse(line.as_bytes()).expect(line);
             assert_eq!(change.to_string(), line);
         }
+    }
+
+    #[test]
+    fn fields_of_a_later_version_are_ignored() {
+        let header = NodeHeader::parse("192.0.2.1 1 60 7").expect("a header");
+        assert_eq!(NodeHeader::parse("192.0.2.1 1 60 7 - more"), Some(header));
     }
 
     #[test]

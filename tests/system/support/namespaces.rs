@@ -52,6 +52,12 @@ impl Machine {
         other
     }
 
+    /// Cuts the network of two neighbours, or joins it again.
+    pub fn set_network(&self, is_joined: bool) {
+        let state = if is_joined { "up" } else { "down" };
+        self.run(&["ip", "link", "set", "net0", state]);
+    }
+
     fn start(command: &mut Command) -> Self {
         command.args(["sh", "-c", "ip link set lo up && echo up && exec cat"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
