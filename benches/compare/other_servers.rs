@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::host::CpuRole;
 use crate::process::{Server, pinned_command};
 use crate::workload::CIPHER;
 
@@ -172,7 +173,7 @@ pub(crate) fn rsync(scratch: &Path, root: &Path) -> io::Result<Option<Server>> {
 
 /// Starts a program that listens on `address` and prints nothing.
 fn start_at(address: SocketAddr, program: &str, args: &[&str]) -> io::Result<Server> {
-    let child = pinned_command(program, args)?
+    let child = pinned_command(CpuRole::Server, program, args)?
         .stdout(Stdio::null())
         .spawn()?;
     let mut server = Server::new(child, address);

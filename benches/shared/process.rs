@@ -27,7 +27,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a program that prints `listening on` and its address as the first line.
     pub(crate) fn start_reporting_address(program: &str, args: &[&str]) -> io::Result<Self> {
-        let mut child = pinned_command(program, args)?
+        let mut child = pinned_command(CpuRole::Server, program, args)?
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().expect("stdout is a pipe");
@@ -86,11 +86,14 @@ impl Drop for Server {
     }
 }
 
-/// The command line of a server: it runs on its own processor and ends with this
-/// process.
-pub(crate) fn pinned_command(program: &str, args: &[&str]) -> io::Result<Command> {
+/// The command line of a server: it runs on this processor and ends with this process.
+pub(crate) fn pinned_command(
+    processor: CpuRole,
+    program: &str,
+    args: &[&str],
+) -> io::Result<Command> {
     let mut command = Command::new(env::current_exe()?);
-    let cpu = CpuRole::Server.cpu()?.to_string();
+    let cpu = processor.cpu()?.to_string();
     command.args([LAUNCH, &cpu, program]).args(args);
     command.stdin(Stdio::null()).stderr(Stdio::null());
     Ok(command)

@@ -21,7 +21,7 @@ const FEW: u32 = 1_000;
 const SMALL: &str = "relay of 1,000";
 
 /// The address of a node. It has the same length for all numbers.
-const NODE: &str = "10.1#0.1#1.1#2 4000";
+pub(super) const NODE: &str = "10.1#0.1#1.1#2 4000";
 /// The holder of a file. Each holds a hundred files.
 const HOLDER: &str = "10.1#0.1#1.100 4000";
 /// The name of a file.
@@ -198,6 +198,12 @@ fn register_nodes(server: &Server, numbers: u32) -> io::Result<()> {
         server,
         RequestSpec::exact(format!("REGISTER {NODE}\n"), reply, numbers),
     )
+}
+
+/// Look-ups among the files with numbers below `numbers`.
+pub(super) fn find_file(numbers: u32) -> RequestSpec {
+    let reply = format!("HOLDERS 1\n{HOLDER} 1024 -\n");
+    RequestSpec::exact(format!("FIND {FILE}\n"), reply, numbers)
 }
 
 /// Registers the holders and shares the files with numbers below `numbers`.

@@ -7,6 +7,8 @@ mod http;
 mod idle;
 mod leases;
 mod list;
+mod registry;
+mod registry_load;
 mod resume;
 mod search;
 mod server_under_load;
@@ -98,6 +100,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         name: "leases",
         about: "100,000 leases that expire together",
         run: leases::run,
+    },
+    Workload {
+        name: "registry",
+        about: "relays that share their directory: look-ups, announcements, start, renewals",
+        run: registry::run,
     },
     Workload {
         name: "idle",
